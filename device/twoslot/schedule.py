@@ -1,0 +1,45 @@
+# When the next step is due. Counts milliseconds down from call to call: no wrap and no set clock disturbs it.
+from micropython import const
+
+_FIRST_MS = const(10000)  # after a boot the network needs a moment, and a whole street may boot at once
+_SPREAD_MS = const(30000)
+_RETRY_MS = const(2000)
+_TRIAL_MS = const(30000)  # in a trial the deadline is near: the backoff ends here
+
+
+class Schedule:
+    """One countdown: due() is asked often, the others set it."""
+
+    def __init__(self, port, interval_s, trial):
+        self.port = port
+        self.interval_ms = interval_s * 1000
+        self.trial = trial
+        self.last = port.ticks()
+        self.failures = 0
+        self.left = _RETRY_MS if trial else _FIRST_MS + port.random(_SPREAD_MS)
+
+    def due(self):
+        """True when it is time. Call at least once in six days."""
+        now = self.port.ticks()
+        self.left -= self.port.since(self.last)
+        self.last = now
+        return self.left <= 0
+
+    def soon(self):
+        """More to do: at the next call."""
+        self.failures = 0
+        self.left = 0
+
+    def done(self):
+        """Nothing more to do: wait the interval, give or take a tenth."""
+        self.failures = 0
+        tenth = self.interval_ms // 10
+        self.left = self.interval_ms - tenth + 2 * tenth * self.port.random(1000) // 1000
+
+    def failed(self, retry_after=0):
+        """Wait 2 s, then twice as long each time, up to the interval; at least retry_after seconds."""
+        longest = _TRIAL_MS if self.trial else self.interval_ms
+        wait = min(_RETRY_MS << min(self.failures, 14), longest)
+        self.failures += 1
+        self.left = wait // 2 + wait * self.port.random(1000) // 1000
+        self.left = max(self.left, min(retry_after, 86400) * 1000)

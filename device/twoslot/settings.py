@@ -1,0 +1,55 @@
+# Reads and checks the two files a person puts on the board: settings and pinned keys. Never writes them.
+import json
+
+from binascii import a2b_base64
+
+from twoslot.errors import FlashError
+
+# In the order of FORMATS.md 8: an error names the key by its place, from 1.
+_KEYS = (
+    ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
+    ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int), ("map", list),
+)
+_REQUIRED = 4
+
+
+def load():
+    """Return the settings as a dict, defaults filled in."""
+    try:
+        with open("twoslot.json") as f:
+            s = json.load(f)
+    except (OSError, ValueError):
+        raise FlashError(70, 0)
+    if not isinstance(s, dict):
+        raise FlashError(70, 0)
+    for i, (key, kind) in enumerate(_KEYS):
+        if (key in s or i < _REQUIRED) and not isinstance(s.get(key), kind):
+            raise FlashError(70, i + 1)
+    s.setdefault("confirm", "auto")
+    s.setdefault("interval_s", 21600)
+    s.setdefault("attempts", 3)
+    if s["confirm"] not in ("auto", "manual"):
+        raise FlashError(70, 7)
+    # A week: the schedule counts in milliseconds that must stay below 2**30.
+    if not 10 <= s["interval_s"] <= 604800:
+        raise FlashError(70, 8)
+    if not 1 <= s["attempts"] <= 8:
+        raise FlashError(70, 9)
+    if len(s.get("map") or range(15)) != 15:
+        raise FlashError(70, 11)
+    return s
+
+
+def pinned():
+    """Return (epoch, [offline moduli], online modulus) of the keys pinned on this board."""
+    try:
+        with open("twoslot.keys") as f:
+            keys = json.loads(f.readline())
+        offline = [a2b_base64(n) for n in keys["offline"]]
+        online = a2b_base64(keys["online"])
+        epoch = keys["epoch"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise FlashError(71, 0)
+    if not offline or not isinstance(epoch, int):
+        raise FlashError(71, 0)
+    return epoch, offline, online
