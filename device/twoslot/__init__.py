@@ -54,7 +54,7 @@ def tick():
         if agent.state == 0:
             agent.begin(etag=_etag)
         if agent.step():
-            return due.soon()
+            return due.soon(agent.fetched)
         _etag = agent.etag
         due.done()
         finish(agent)
@@ -66,7 +66,11 @@ def tick():
     except ReleaseError as e:
         keep(e)
         _etag = agent.etag
-        due.done()
+        if agent.believed:
+            due.done()
+        else:
+            # Not even a head that can be trusted: a captive portal, perhaps.
+            due.failed()
     except (FlashError, MemoryError) as e:
         keep(e)
         due.failed()
@@ -156,6 +160,8 @@ def _hand(verb, *args):
     from twoslot.errors import TwoslotError
 
     try:
+        # First: it loads and lets go of an agent of its own.
+        timer()
         return getattr(hand, verb)(*args)
     except TwoslotError as e:
         return hand.refused(e)

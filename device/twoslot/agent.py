@@ -30,6 +30,7 @@ class Agent:
         """Start over with a look at the head. download=False stops once the release was judged."""
         self.end()
         self.force, self.download, self.etag = force, download, etag
+        self.believed = False  # a head of this attempt was signed and judged
         self.state = HEAD
 
     def step(self):
@@ -58,9 +59,9 @@ class Agent:
 
     @property
     def progress(self):
-        """(blocks in place, blocks of the image), or (0, 0) outside a transfer."""
+        """(blocks in place, blocks of the image), or (0, 0) while that is not known."""
         w = self.writer
-        return (w.blocks - w.left, w.blocks) if w else (0, 0)
+        return (w.blocks - w.left, w.blocks) if w and self.state >= FETCH else (0, 0)
 
     def _head(self):
         s = self.settings
@@ -81,7 +82,7 @@ class Agent:
             drop("release", "seal")
             return IDLE
         # From here on the same head gets the same answer, and need not be sent again.
-        self.etag = etag
+        self.etag, self.believed = etag, True
         self.swap.head_seen(self.head)
         device = s.get("device_id") or self.port.device_id()
         release.want(self.head, self.swap.cell, self.swap.running, s, device, self.force)
@@ -95,9 +96,8 @@ class Agent:
         _, offline, _ = settings.pinned()
         text = bytes(self.view[:n])
         swap = self.swap
-        plan = release.judge_release(
+        self.plan = release.judge_release(
             text, self.head, offline, self.settings, swap.slots, 1 - swap.slot, swap.running)  # fmt: skip
-        self.plan = plan
         drop("release", "seal")
         return TABLE if self.download else IDLE
 

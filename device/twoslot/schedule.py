@@ -25,9 +25,10 @@ class Schedule:
         self.last = now
         return self.left <= 0
 
-    def soon(self):
-        """More to do: at the next call."""
-        self.failures = 0
+    def soon(self, gained):
+        """More to do: at the next call. gained: the backoff starts over."""
+        if gained:
+            self.failures = 0
         self.left = 0
 
     def done(self):
