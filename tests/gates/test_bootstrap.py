@@ -1,0 +1,174 @@
+"""tools/demo, tools/test and tools/check make .venv themselves: in a copy of the tree, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import bootstrap
+from gates.bare import copy_tree, make_venv
+
+# pip reads the 0 as: no isolation.
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "TWOSLOT_NO_APT": "1"}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return copy_tree(tmp_path / "two slot")
+
+
+def start(tree: Path, *command: str | Path, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *command], cwd=tree.parent, env={**os.environ, **OFFLINE, **env},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(tree: Path, *command: str | Path, **env: str) -> tuple[int, str, str]:
+    process = start(tree, *command, **env)
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
+def list_gates(tree: Path) -> str:
+    """Run the cheapest tool; return what it said of .venv."""
+    code, out, err = run(tree, tree / "tools" / "check", "--list")
+    assert code == 0, err
+    assert out.startswith("lint ")
+    return err
+
+
+def tampered(tool: Path, code: str) -> Sequence[str]:
+    """A command that runs a tool after code has changed what this python3 looks like."""
+    prepare = f"import os, runpy, sys\nsys.argv = [{str(tool)!r}]\nsys.path[0] = {str(tool.parent)!r}\n"
+    return "-c", f"{prepare}{code}\nrunpy.run_path(sys.argv[0])"
+
+
+def test_set_up_once_and_again_when_the_requirements_change(tree: Path) -> None:
+    make_venv(tree / ".venv")
+
+    assert "setting up .venv" in list_gates(tree)
+    stamp = json.loads((tree / ".venv" / "twoslot-stamp.json").read_text())
+    assert stamp["extras"] == ["test"]
+    assert "setting up" not in list_gates(tree)
+
+    with (tree / "setup.cfg").open("a", encoding="utf-8") as setup:
+        setup.write("\n# changed\n")
+    assert "setting up .venv" in list_gates(tree)
+    assert "setting up" not in list_gates(tree)
+
+    shutil.rmtree(tree / ".venv" / "lib")
+    code, _, err = run(tree, tree / "tools" / "check", "--list")
+    assert code == 2 and "setting up .venv" in err
+
+
+def test_two_at_once(tree: Path) -> None:
+    make_venv(tree / ".venv")
+
+    both = [start(tree, tree / "tools" / "check", "--list") for _ in range(2)]
+    ends = [process.communicate() for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], ends
+    assert sorted("check: setting up" in err for _, err in ends) == [False, True]
+
+
+def test_half_made_venv_is_made_anew_and_failure_is_a_sentence(tree: Path) -> None:
+    make_venv(tree / ".venv")
+    leftover = tree / ".venv" / "leftover"
+    leftover.touch()
+    (tree / ".venv.lock").write_text("making", encoding="utf-8")
+
+    code, out, err = run(tree, tree / "tools" / "demo")
+
+    # Anew means without what make_venv lends it, and there is no index to get that from.
+    assert code == 2
+    assert not leftover.exists()
+    assert err.splitlines()[-1].startswith("demo: pip could not install what setup.cfg names, as above; ")
+    assert out == ""
+    assert (tree / ".venv.lock").read_text() == "making"
+
+
+def test_moved_tree_gets_a_venv_of_its_own(tree: Path) -> None:
+    make_venv(tree / ".venv")
+    list_gates(tree)
+    moved = tree.rename(tree.parent / "moved")
+
+    code, _, err = run(moved, moved / "tools" / "check", "--list")
+
+    assert "setting up .venv" in err
+    assert code == 2  # made anew, so nothing is lent to it
+    assert not list((moved / ".venv").rglob("borrowed.pth"))
+
+
+def test_a_folder_that_is_no_venv_is_left_alone(tree: Path) -> None:
+    (tree / ".venv").mkdir()
+    (tree / ".venv" / "mine").touch()
+
+    code, _, err = run(tree, tree / "tools" / "test")
+
+    assert code == 2
+    assert "is not a virtual environment of this tree; move it away" in err
+    assert (tree / ".venv" / "mine").exists()
+
+
+def test_old_python_is_told(tree: Path) -> None:
+    code, _, err = run(tree, *tampered(tree / "tools" / "demo", "sys.version_info = (3, 10, 2)"))
+
+    assert code == 2
+    assert err.startswith("twoslot needs Python 3.11 or later, and this python3 is 3.10 (")
+    assert len(err.splitlines()) == 1
+
+
+def test_missing_ensurepip_names_the_package(tree: Path) -> None:
+    code, _, err = run(tree, *tampered(tree / "tools" / "demo", "sys.modules['ensurepip'] = None"))
+
+    assert code == 2
+    assert err.splitlines()[-1].endswith("install it (apt-get install python3-venv) and run again")
+    assert not (tree / ".venv").exists()
+
+
+def test_missing_ensurepip_is_installed_when_that_is_allowed(tree: Path) -> None:
+    log = tree.parent / "log"
+    apt = tree.parent / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text(f'#!/bin/sh\necho "$@" >> "{log}"\n', encoding="utf-8")
+    apt.chmod(0o755)
+
+    code, _, err = run(
+        tree, *tampered(tree / "tools" / "demo", "sys.modules['ensurepip'] = None; os.geteuid = lambda: 0"),
+        TWOSLOT_NO_APT="", PATH=f"{apt.parent}:{os.environ['PATH']}")
+
+    assert [line.split()[2:] for line in log.read_text().splitlines()] == [
+        ["update"], ["install", "--no-install-recommends", "python3-venv"]]
+    assert code == 2  # this apt-get brings nothing
+    assert "python3-venv did not bring it" in err
+
+
+def test_arguments_reach_pytest_from_any_folder(tree: Path) -> None:
+    make_venv(tree / ".venv")
+
+    one = ("tests/gates/test_lists.py", "-k", "lists_are_the_tree")
+    code, out, err = run(tree, tree / "tools" / "test", *one)
+    assert code == 0, out + err
+    assert "1 passed" in out
+    assert "lint " not in out
+    assert "set-up" in err.splitlines()[-1] and "tests" in err.splitlines()[-1]
+
+    code, _, _ = run(tree, tree / "tools" / "test", "tests/gates/test_lists.py", "-k", "no_such_test")
+    assert code == 5
+
+
+@pytest.mark.parametrize(("arguments", "selects"), [
+    ([], False), (["-x"], False), (["-q", "--color=yes"], False), (["--cov"], False),
+    (["--maxfail=1"], False), (["tests/device"], True), (["-k", "journal"], True), (["-kjournal"], True),
+    (["-m", "slow"], True),
+    (["--lf"], True), (["--help"], True), (["-x", "tests/device/test_journal.py::test_x"], True),
+])
+def test_gates_run_unless_tests_are_chosen(arguments: list[str], selects: bool) -> None:
+    assert bootstrap._selects(arguments) is selects

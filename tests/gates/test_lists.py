@@ -1,0 +1,55 @@
+"""Gate `lists`: what mip installs and what gets frozen are the files there are, in one version."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from checks import install_lists
+
+FILES = ["twoslot/__init__.py", "twoslot/agent.py", "twoslot_boot.py"]
+MANIFEST = 'metadata(version="1.2")\npackage("twoslot")\nmodule("twoslot_boot.py")\n'
+
+
+def package(files, version="1.2"):
+    return json.dumps({"version": version, "urls": [[name, name] for name in files]})
+
+
+@pytest.fixture
+def planted(tree):
+    for name in FILES:
+        tree.write(f"device/{name}", '__version__ = "1.2"\n')
+    tree.write("host/slotbench/__init__.py", '__version__ = "1.2"\n')
+    tree.write("device/package.json", package(FILES))
+    tree.write("device/manifest.py", MANIFEST)
+    return tree
+
+
+def test_lists_are_the_tree(planted):
+    assert planted.run(install_lists.run) == []
+    planted.write("device/manifest.py", MANIFEST.replace(
+        '"twoslot")', '"twoslot", files=("__init__.py", "agent.py"))'))
+    assert planted.run(install_lists.run) == []
+
+
+@pytest.mark.parametrize(("path", "text", "expected"), [
+    ("device/package.json", package(FILES[:2]), "package.json: twoslot_boot.py is missing"),
+    ("device/package.json", package([*FILES, "twoslot/gone.py"]), "names twoslot/gone.py, which there"),
+    ("device/package.json", package(FILES, "1.1"), "version is 1.1, the bench's 1.2"),
+    ("device/package.json", package(FILES).replace(', "twoslot_boot.py"', ', "xtwoslot_boot.py"'),
+     "comes from xtwoslot_boot.py"),
+    ("device/package.json", "{", "package.json: cannot be read"),
+    ("device/manifest.py", MANIFEST.replace("module(", "other("), "manifest.py: twoslot_boot.py is missing"),
+    ("device/manifest.py", MANIFEST.replace('"twoslot")', '"twoslot", files=("__init__.py",))'),
+     "twoslot/agent.py is missing"),
+    ("device/manifest.py", MANIFEST.replace("1.2", "1.3"), "version is 1.3"),
+    ("device/manifest.py", "package(", "manifest.py"),
+    ("device/twoslot/__init__.py", '__version__ = "1.1"\n', "version is 1.1"),
+    ("device/twoslot/new.py", "", "package.json: twoslot/new.py is missing"),
+    ("host/slotbench/__init__.py", "", "has no __version__"),
+])
+def test_difference(planted, path, text, expected):
+    planted.write(path, text)
+
+    assert any(expected in line for line in planted.run(install_lists.run))

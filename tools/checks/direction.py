@@ -1,0 +1,89 @@
+"""Gate `imports`: who may import whom on the host, and that setup.cfg names what is imported from outside."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from checks.report import Report, host_files, name, parse
+
+_BASE = frozenset({"", "boards", "errors"})  # "" is slotbench itself: version and data_path
+_MIDDLE = _BASE | {"formats"}
+_UPPER = _MIDDLE | {"flashing", "release", "vboard"}
+
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    "": frozenset({"errors"}),
+    "errors": frozenset(),
+    "boards": frozenset({"", "errors", "formats"}),
+    "formats": frozenset({"errors"}),
+    "flashing": _MIDDLE,
+    "release": _MIDDLE,
+    "vboard": _MIDDLE,
+    "server": _UPPER,
+    "cli": _UPPER | {"server"},
+    "__main__": frozenset({"cli"}),
+}
+"""Part of slotbench -> the parts it may import beside itself."""
+
+_DISTRIBUTIONS = {"ampy": "adafruit-ampy", "serial": "pyserial"}
+
+
+def run(root: Path, report: Report) -> None:
+    """Check every import of every host module."""
+    required = _required(root)
+    for path in host_files(root):
+        inside = path.relative_to(root / "host" / "slotbench").with_suffix("").parts
+        part = "" if inside == ("__init__",) else inside[0]
+        tree = parse(root, path, report)
+        if tree is None:
+            continue
+        place = name(root, path)
+        if part not in MAY_IMPORT:
+            report.add(place, 0, f"slotbench.{part} has no place in the import direction",
+                       "say in tools/checks/direction.py what it may import")
+            continue
+        package = ("slotbench", *inside[:-1])
+        for line, module in _imports(tree, package):
+            _check(place, line, part, module, required, report)
+
+
+def _check(place: str, line: int, part: str, module: str, required: set[str], report: Report) -> None:
+    top, _, rest = module.partition(".")
+    if top == "slotbench":
+        other = rest.split(".")[0]
+        if other != part and other not in MAY_IMPORT[part]:
+            allowed = ", ".join(sorted(filter(None, MAY_IMPORT[part]))) or "nothing of ours"
+            report.add(place, line, f"slotbench.{part} imports {module}", f"it may import {allowed}")
+    elif top in sys.stdlib_module_names:
+        return
+    elif part == "formats":
+        report.add(place, line, f"slotbench.formats imports {module}", "the standard library must do here")
+    elif _DISTRIBUTIONS.get(top, top) not in required:
+        report.add(place, line, f"imports {module}, which setup.cfg does not require",
+                   "add it to install_requires, or do without")
+
+
+def _imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Yield (line, module) for each; in `from slotbench import x` that is slotbench.x when x is a part."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *filter(None, (node.module,))))
+            names = [alias.name for alias in node.names]
+            parts = [part for part in names if part in MAY_IMPORT] if module == "slotbench" else []
+            if len(parts) < len(node.names):
+                yield node.lineno, module
+            yield from ((node.lineno, f"slotbench.{part}") for part in parts)
+
+
+def _required(root: Path) -> set[str]:
+    config = configparser.ConfigParser()
+    config.read(root / "setup.cfg", encoding="utf-8")
+    lines = config.get("options", "install_requires", fallback="").splitlines()
+    return {re.split(r"[^A-Za-z0-9._-]", line.strip())[0].lower() for line in lines if line.strip()}

@@ -1,0 +1,37 @@
+"""Gates `flake8` and `mypy`: other people's linters, with the settings of setup.cfg."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from checks.report import Report
+
+_FOLDERS = ("device", "host", "tests", "tools")
+_LINE = re.compile(r"(?P<path>[^:]+):(?P<line>\d+):(?:\d+:)? (?P<what>.+)")
+
+
+def flake8(root: Path, report: Report) -> None:
+    """Run flake8 over all Python there is; the tools that people type have no suffix."""
+    typed = [f"tools/{tool}" for tool in ("check", "demo", "test") if (root / "tools" / tool).is_file()]
+    folders = [folder for folder in _FOLDERS if (root / folder).is_dir()]
+    _run(root, ["flake8", *folders, *typed], report)
+
+
+def mypy(root: Path, report: Report) -> None:
+    """Run mypy, strict, over the files that setup.cfg names."""
+    _run(root, ["mypy", "--no-error-summary"], report)
+
+
+def _run(root: Path, command: list[str], report: Report) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", *command], cwd=root, capture_output=True, text=True, check=False)
+    for line in run.stdout.splitlines():
+        match = _LINE.match(line)
+        if match and ": note: " not in line:
+            report.add(match["path"], int(match["line"]), match["what"])
+    if run.returncode and not report.findings:
+        why = (run.stderr or run.stdout).strip()
+        report.add("setup.cfg", 0, f"{command[0]} did not run: {why}", "mend that first")

@@ -1,0 +1,64 @@
+"""The command `tools/check`: picks gates, runs them, prints a line each."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from checks import codes, direction, docstrings, install_lists, linters, places, sizes, subset, vectors
+from checks.report import Report
+
+Gate = Callable[[Path, Report], None]
+
+GATES: dict[str, tuple[Gate, str]] = {
+    "lint": (subset.run, "device code uses what the ESP8266 port has"),
+    "sizes": (sizes.run, "lines, and bytes of .mpy against the budget"),
+    "imports": (direction.run, "import direction on the host"),
+    "codes": (codes.run, "error codes: device, FORMATS.md and host agree"),
+    "lists": (install_lists.run, "package.json, manifest.py and versions match the tree"),
+    "docstrings": (docstrings.run, "public host code is documented"),
+    "places": (places.run, "no path of one machine, no registry's host"),
+    "vectors": (vectors.run, "golden files are up to date"),
+    "flake8": (linters.flake8, "flake8"),
+    "mypy": (linters.mypy, "mypy --strict on host and tools"),
+}
+
+
+def main(args: Sequence[str], root: Path = Path(__file__).resolve().parents[2]) -> int:
+    """Run the gates named in args, or all. Returns 0 when nothing was found, else 1; 2 on wrong usage."""
+    parser = argparse.ArgumentParser(prog="tools/check", description="Run the gates: all, or those named.")
+    parser.add_argument("gates", nargs="*", metavar="GATE", help=f"one of: {', '.join(GATES)}")
+    parser.add_argument("--list", action="store_true", help="say what each gate checks, and stop")
+    parser.add_argument("--update-budget", action="store_true",
+                        help="make today's .mpy sizes the budget (tools/mpy_budget.json), and stop")
+    options = parser.parse_args(args)
+    if unknown := [gate for gate in options.gates if gate not in GATES]:
+        parser.error(f"no gate is called {', '.join(unknown)}; there are {', '.join(GATES)}")
+    if options.list:
+        for gate, (_, what) in GATES.items():
+            print(f"{gate:<12}{what}")
+        return 0
+    if options.update_budget:
+        return _show(sizes.update(root))
+    failed = [gate for gate in options.gates or GATES if _run(gate, root)]
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _run(gate: str, root: Path) -> bool:
+    report = Report()
+    begun = time.monotonic()
+    GATES[gate][0](root, report)
+    verdict = f"{len(report.findings)} found" if report.findings else "ok"
+    print(f"{gate:<12}{verdict:<12}{time.monotonic() - begun:5.1f} s  {GATES[gate][1]}", flush=True)
+    _show(report)
+    return bool(report.findings)
+
+
+def _show(report: Report) -> int:
+    for text in (*report.lines, *report.findings):
+        print(f"  {text}", flush=True)
+    return 1 if report.findings else 0

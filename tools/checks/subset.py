@@ -1,0 +1,182 @@
+"""Gate `lint`: the device's Python stays within what MicroPython on the ESP8266 can do.
+
+The tests run the device modules under CPython, which would not notice. Syntax is for mpy-cross to judge
+(gate `sizes`).
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from pathlib import Path
+
+from checks import port_facts as port
+from checks.report import Report, device_files, name, parse
+
+_PRINTING = ("device/twoslot/__init__.py", "device/twoslot/hand.py", "device/twoslot_boot.py")
+_HOOK = "device/twoslot_boot.py"
+_HOOK_MODULES = frozenset({"esp", "machine", "twoslot"})
+_HASH_NAMES = ("sha", "hash", "digest")
+
+
+def run(root: Path, report: Report) -> None:
+    """Lint every device file."""
+    trees = [(path, tree) for path in device_files(root) if (tree := parse(root, path, report))]
+    own = {node.name for _, tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    modules = {_module(root, path) for path, _ in trees}
+    for path, tree in trees:
+        _Lint(name(root, path), tree, own, modules, report).visit(tree)
+
+
+def _module(root: Path, path: Path) -> str:
+    parts = path.relative_to(root / "device").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+class _Lint(ast.NodeVisitor):
+    """One file: `own` are the functions the device package defines itself, `modules` its modules."""
+
+    def __init__(self, path: str, tree: ast.Module, own: set[str], modules: set[str], report: Report) -> None:
+        self.path = path
+        self.own = own
+        self.modules = modules
+        self.report = report
+        self.bound = _bound_names(tree)
+        self.aliases = {
+            alias.asname or alias.name: alias.name
+            for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+            if alias.name in port.MODULES}
+
+    def say(self, node: ast.AST, what: str, do: str) -> None:
+        self.report.add(self.path, getattr(node, "lineno", 0), what, do)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._import(node, alias.name)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = node.module or ""
+        if node.level:
+            module = f"twoslot.{module}".rstrip(".")
+        self._import(node, module)
+        known = port.MODULES.get(module)
+        for alias in node.names:
+            if alias.name == "*":
+                self.say(node, "star import", "import what is used: every name costs heap")
+            elif known is not None and alias.name not in known:
+                self._no_name(node, module, alias.name)
+
+    def _import(self, node: ast.AST, module: str) -> None:
+        top = module.split(".")[0]
+        if top == "twoslot":
+            if module not in self.modules:
+                self.say(node, f"there is no {module}", "name a file of device/twoslot")
+        elif module not in port.MODULES:
+            self.say(node, f"the board cannot import {module}",
+                     "do without, or add it to tools/checks/port_facts.py if the port has it")
+        elif self.path == _HOOK:
+            if top not in _HOOK_MODULES:
+                self.say(node, f"the boot hook imports {module}",
+                         "it must run under any firmware: esp and machine are all it may need")
+        elif top in port.HARDWARE and self.path != "device/twoslot/port.py":
+            self.say(node, f"imports {module}", "reach the chip, the network and the clock through port.py")
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        module = self.aliases.get(node.value.id) if isinstance(node.value, ast.Name) else None
+        known = port.MODULES.get(module) if module else None
+        if module and known is not None and node.attr not in known:
+            self._no_name(node, module, node.attr)
+        elif not module and node.attr in port.MISSING_METHODS and node.attr not in self.own:
+            why = port.MISSING_METHODS[node.attr]
+            self.say(node, f".{node.attr}: {why}", "write it out with what is there")
+        self.generic_visit(node)
+
+    def _no_name(self, node: ast.AST, module: str, wanted: str) -> None:
+        self.say(node, f"{module}.{wanted} is not on the board",
+                 f"{module} has {', '.join(sorted(port.MODULES[module] or ()))}")
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if node.id not in self.bound and isinstance(node.ctx, ast.Load):
+            if node.id == "__file__" or hasattr(builtins, node.id) and node.id not in port.BUILTINS:
+                self.say(node, f"{node.id} is not on the board", "do without it")
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        function = node.func
+        keywords = {keyword.arg for keyword in node.keywords if keyword.arg}
+        if isinstance(function, ast.Name) and function.id not in self.bound:
+            self._builtin(node, function.id, keywords)
+        elif isinstance(function, ast.Attribute):
+            self._method(node, function, keywords)
+        self.generic_visit(node)
+
+    def _builtin(self, node: ast.Call, function: str, keywords: set[str]) -> None:
+        if function == "pow" and len(node.args) + len(keywords) > 2:
+            self.say(node, "three-argument pow(): switched off on the ESP8266 port", "multiply and % instead")
+        elif function == "print" and self.path not in _PRINTING:
+            self.say(node, "prints", f"raise or return it: only {', '.join(_PRINTING)} print")
+        elif function in port.BUILTINS and function[0].islower():
+            takes = port.KEYWORDS.get(function, frozenset())
+            for keyword in sorted(keywords - takes) if takes is not None else ():
+                self.say(node, f"{function}() takes no {keyword}= on the board",
+                         "pass it by position, or do without")
+
+    def _method(self, node: ast.Call, function: ast.Attribute, keywords: set[str]) -> None:
+        module = self.aliases.get(function.value.id) if isinstance(function.value, ast.Name) else None
+        if module == "json" and keywords - {"separators"}:
+            self.say(node, f"json.{function.attr} takes separators= and nothing else by name", "do without")
+        elif not module and keywords and function.attr in port.POSITIONAL_METHODS - self.own:
+            self.say(node, f".{function.attr}() takes no keywords on the board", "pass them by position")
+        receiver = ast.unparse(function.value).rsplit(".")[-1].lower()
+        if function.attr == "copy" and any(part in receiver for part in _HASH_NAMES):
+            self.say(node, "a hash cannot be copied on the board", "hash again, or keep two from the start")
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        caught = ast.unparse(node.type) if node.type else ""
+        if node.type is None or "BaseException" in caught:
+            self.say(node, "catches everything",
+                     "name what may happen: SystemExit, Ctrl-C and the bench's power cuts must get through")
+        self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        if node.cause:
+            self.say(node, "raise ... from", "leave the cause out: the board prints a warning each time")
+        self.generic_visit(node)
+
+    def visit_Slice(self, node: ast.Slice) -> None:
+        if node.step:
+            self.say(node, "slice with a step", "loop: bytes, str and bytearray take none on the board")
+        self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for keyword in node.keywords:
+            self.say(keyword.value, f"class with {keyword.arg}=",
+                     "MicroPython has no metaclasses; use a function")
+        self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        if node.name in port.IGNORED_METHODS:
+            self.say(node, f"{node.name} is never called on the board", "use a method with a name of its own")
+        self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> None:
+        """Annotations are not compiled on the board, so nothing in them matters."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self.visit(node.target)
+        if node.value:
+            self.visit(node.value)
+
+
+def _bound_names(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.alias):
+            names.add((node.asname or node.name).split(".")[0])
+    return names
