@@ -41,7 +41,7 @@ def log():
 
 
 def tick():
-    """Do one small piece of what is due, if anything. Call it at least once a second from the main loop."""
+    """Do a piece of what is due, for about a tenth of a second. Call it once a second or oftener."""
     global _etag
     due = timer()
     if not due or not due.due():
@@ -53,8 +53,10 @@ def tick():
         agent = load()
         if agent.state == 0:
             agent.begin(etag=_etag)
-        if agent.step():
-            return due.soon(agent.fetched)
+        start = agent.port.ticks()
+        while agent.step():
+            if agent.port.since(start) > 100:
+                return due.soon(agent.fetched)
         _etag = agent.etag
         due.done()
         finish(agent)
@@ -126,7 +128,8 @@ def timer():
 
         try:
             agent = load()
-            _timer = Schedule(agent.port, agent.settings["interval_s"], not agent.swap.confirmed)
+            swap = agent.swap
+            _timer = Schedule(swap.port, agent.settings["interval_s"], not swap.confirmed, swap.row == 3)
         except FlashError as e:
             # The application must not stop for it.
             _timer = False

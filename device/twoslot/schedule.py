@@ -10,13 +10,16 @@ _TRIAL_MS = const(30000)  # in a trial the deadline is near: the backoff ends he
 class Schedule:
     """One countdown: due() is asked often, the others set it."""
 
-    def __init__(self, port, interval_s, trial):
+    def __init__(self, port, interval_s, trial, fell_back):
         self.port = port
         self.interval_ms = interval_s * 1000
         self.trial = trial
         self.last = port.ticks()
         self.failures = 0
         self.left = _RETRY_MS if trial else _FIRST_MS + port.random(_SPREAD_MS)
+        if fell_back:
+            # The release that just failed may be offered again at once: its owner needs the board meanwhile.
+            self.done()
 
     def due(self):
         """True when it is time. Call at least once in six days."""
