@@ -63,6 +63,7 @@ def confirm(cell, slot, descriptor):
     """Make slot the confirmed active one."""
     cell.active = slot
     cell.states[slot] = CONFIRMED
+    cell.bad[slot] = False
     cell.counters[slot] = descriptor.counter
     cell.floor = max(cell.floor, descriptor.floor)
     cell.report, cell.report_counter = REPORT_CONFIRMED, descriptor.counter
@@ -90,7 +91,7 @@ def _rebuild(cell, slot, descriptors, attempts):
         if d:
             cell.counters[s] = d.counter
             cell.states[s] = BAD if d.bad else CONFIRMED if d.confirmed else READY if s == slot else BAD
-            if d.confirmed:
+            if d.confirmed and not d.bad:
                 cell.floor = max(cell.floor, d.floor)
     cell.active = slot
     cell.attempts, cell.copies = attempts, 8

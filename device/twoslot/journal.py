@@ -74,8 +74,16 @@ class Cell:
             self.bad = [is_set(page, BAD_WORD), is_set(page, BAD_WORD + 4)]
             self.confirmed = is_set(page, CONFIRMED_WORD)
 
+    def fold(self):
+        """Take what the open words say into the sealed fields: the cell that follows starts with none set."""
+        for s in (0, 1):
+            if self.bad[s]:
+                self.states[s] = BAD
+        self.attempts = max(0, self.attempts - self.spent)
+        self.copies = max(0, self.copies - self.copied)
+
     def pack(self):
-        """The sealed 128 bytes of this state; open words start unset in a new cell."""
+        """The sealed 128 bytes of this state."""
         page = bytearray(_SEALED)
         struct.pack_into(
             _BODY, page, 0, b"2SJ1", self.sequence, self.active, self.states[0], self.states[1],
@@ -109,17 +117,19 @@ class Journal:
     def append(self, cell):
         """Write cell as the newest one and read it back."""
         at, cell.sequence = self._next()
-        page = cell.pack()
+        cell.fold()
         back = bytearray(_SEALED)
         for _ in range(3):
+            page = cell.pack()
             if at % _CELLS == 0:
                 self._erase(at)
             self.port.write(self.base + at * _PAGE, page)
             self.port.read(self.base + at * _PAGE, back)
             if back == page:
                 return self.load()
-            # A worn page: the old sector keeps the truth, the other one is tried.
+            # A worn page: the old sector keeps the truth, the other one is tried, above what this one may read.
             at = self._other(at)
+            cell.sequence += 1
         raise FlashError(61, self.base + at * _PAGE)
 
     def mark(self, offset):

@@ -29,6 +29,9 @@ class Swap:
         cell = self.cell or journal.Cell()
         if decide.settle(cell, self.slot, self.row, self.descriptors, self.attempts):
             self.journal.append(cell)
+        if self.confirmed and not self.running.confirmed:
+            # Power went between the cell's word and the descriptor's.
+            self.slots.confirm(self.port, self.slot)
         gc.collect()
 
     @property
@@ -44,7 +47,8 @@ class Swap:
     @property
     def confirmed(self):
         """True when the running slot is active and confirmed: only then may the spare slot change."""
-        return self.cell.active == self.slot and self.cell.states[self.slot] == journal.CONFIRMED
+        cell, slot = self.cell, self.slot
+        return cell.active == slot and cell.states[slot] == journal.CONFIRMED and not cell.bad[slot]
 
     def empty_spare(self):
         """Declare the spare slot empty, then take its descriptor away. Returns the spare slot."""
@@ -54,6 +58,7 @@ class Swap:
         # Always a new cell, read back: one that is there already may be half-written and read otherwise soon.
         cell = self.cell
         cell.states[spare] = journal.EMPTY
+        cell.bad[spare] = False
         cell.counters[spare] = 0
         self.journal.append(cell)
         self.descriptors[spare] = None
@@ -71,6 +76,7 @@ class Swap:
         cell.states[spare] = journal.READY
         cell.counters[spare] = plan.counter
         cell.attempts, cell.copies = self.attempts, _COPIES
+        cell.spent = cell.copied = 0
         self._remember(cell, head)
         self.journal.append(cell)
 
