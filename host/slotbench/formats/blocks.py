@@ -1,0 +1,49 @@
+"""Block table (FORMATS 5): 16 bytes of SHA-256 for each 4096-byte block of an image."""
+
+from __future__ import annotations
+
+import hashlib
+
+from slotbench.formats import SECTOR_BYTES, FormatError
+
+BLOCK_BYTES = SECTOR_BYTES
+ENTRY_BYTES = 16
+BLOCKS_MAX = 251
+
+
+def count(length: int) -> int:
+    """How many blocks an image of `length` bytes has."""
+    return -(-length // BLOCK_BYTES)
+
+
+def table(image: bytes) -> bytes:
+    """The entries of `image`, 16 bytes a block; the last block is hashed as long as it is, without
+    padding.
+    """
+    return b"".join(
+        hashlib.sha256(image[start:start + BLOCK_BYTES]).digest()[:ENTRY_BYTES]
+        for start in range(0, len(image), BLOCK_BYTES)
+    )
+
+
+def digest(entries: bytes) -> bytes:
+    """SHA-256 of a table: what a release calls `blocks`."""
+    return hashlib.sha256(entries).digest()
+
+
+def check(entries: bytes, length: int) -> None:
+    """Raise FormatError unless `entries` has exactly one entry for each block of an image of
+    `length` bytes.
+    """
+    if count(length) > BLOCKS_MAX:
+        raise FormatError(f"{count(length)} blocks, at most {BLOCKS_MAX} fit a slot")
+    if len(entries) != ENTRY_BYTES * count(length):
+        want = ENTRY_BYTES * count(length)
+        raise FormatError(f"block table has {len(entries)} bytes, not {want}")
+
+
+def sector(entries: bytes) -> bytes:
+    """The 4096 bytes of the table sector: the entries, then erased flash."""
+    if len(entries) % ENTRY_BYTES or len(entries) > ENTRY_BYTES * BLOCKS_MAX:
+        raise FormatError(f"{len(entries)} bytes are not a block table")
+    return entries.ljust(SECTOR_BYTES, b"\xff")

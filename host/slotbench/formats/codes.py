@@ -1,0 +1,160 @@
+"""Error codes of the device (FORMATS 9): the sentence and the advice that the board has no room
+for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slotbench.errors import USAGE, BenchError
+
+
+class Kind(StrEnum):
+    """What a refusal is about, and so what the board does next."""
+
+    LINK = "link"
+    """The pipe: try again later."""
+    RELEASE = "release"
+    """The release: do not try this one again."""
+    FLASH = "flash"
+    """The board: stop and report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code: its kind, what it means, what the number `where` beside it is, and what to do."""
+
+    code: int
+    kind: Kind
+    meaning: str
+    where: str
+    advice: str
+
+
+def explain(code: int) -> Code:
+    """The entry for a code. Raises BenchError for a number that no code has."""
+    for entry in CODES:
+        if entry.code == code:
+            return entry
+    raise BenchError(
+        f"no error has the code {code}", do="`slotbench explain` lists them", exit_code=USAGE)
+
+
+_L, _R, _F = Kind.LINK, Kind.RELEASE, Kind.FLASH
+
+CODES = (
+    Code(1, _L, "not connected to a network", "0",
+         "Check the Wi-Fi name and password, and that the access point is in reach."),
+    Code(2, _L, "server name cannot be resolved", "errno",
+         "Check `server` in twoslot.json and that the network has a name server, or give an "
+         "address."),
+    Code(3, _L, "connection failed", "errno",
+         "Check that the server runs on that host and port and that no firewall is in between."),
+    Code(4, _L, "no data within the deadline", "bytes received",
+         "The network stalled; the board tries again and keeps the blocks it has."),
+    Code(5, _L, "connection closed too early", "bytes received",
+         "The server or the network dropped the connection; the board tries again and keeps the "
+         "blocks it has."),
+    Code(6, _L, "answer is not HTTP", "line",
+         "Something else answers on that port; check `server` in twoslot.json for host, port "
+         "and http://."),
+    Code(7, _L, "unexpected status", "status",
+         "404: nothing is published for this product and channel, or `server` names another "
+         "path. 5xx: see the server's log."),
+    Code(8, _L, "redirect refused", "status",
+         "Put the final http:// address into `server`; boards follow no redirect, least of all "
+         "to https."),
+    Code(9, _L, "answer longer than allowed", "its length",
+         "The server sends another file than the one asked for; look at the same URL with a "
+         "browser."),
+    Code(10, _L, "not the range that was asked for", "offset",
+         "The server or a proxy handles Range wrongly; serve with `slotbench serve` or any "
+         "server that answers 206."),
+    Code(11, _L, "slower than the floor rate", "bytes received",
+         "The connection is too slow to finish; move the board or the access point."),
+    Code(12, _L, "block differs from the block table", "block",
+         "The bytes changed on the way or on the server; when it repeats, publish the release "
+         "again."),
+    Code(13, _L, "block table differs from the release", "0",
+         "The table changed on the way or on the server; when it repeats, publish the release "
+         "again."),
+    Code(20, _R, "document cannot be read", "byte",
+         "Look at the file with `slotbench release show`; publish it again when it is damaged."),
+    Code(21, _R, "key not pinned for this role", "0",
+         "Sign releases with an offline key and heads with the online key of the keys file on "
+         "this board."),
+    Code(22, _R, "signature is wrong", "0",
+         "The document was altered or signed by another key; sign and publish it again."),
+    Code(23, _R, "another kind of document", "0",
+         "The server's files are mixed up; publish the release again."),
+    Code(24, _R, "format not known", "format",
+         "The document is newer than this board's twoslot; bring twoslot up to date over USB."),
+    Code(25, _R, "another product", "0",
+         "Check `product` in twoslot.json against the release."),
+    Code(26, _R, "not for this board", "0",
+         "Check `board` in twoslot.json, or build the release with --board for it."),
+    Code(27, _R, "not for this channel", "0",
+         "Build the release with --channel for it, or change `channel` in twoslot.json."),
+    Code(28, _R, "counter not above the running one", "counter",
+         "The board is up to date; to go back, publish the old firmware under a higher counter."),
+    Code(29, _R, "counter below the floor", "counter",
+         "A confirmed release set a floor; build the firmware under a counter at or above it."),
+    Code(30, _R, "counter marked bad", "counter",
+         "It failed on this board before; publish a fixed release with a higher counter, or "
+         "call update(force=True)."),
+    Code(31, _R, "filesystem starts elsewhere", "its start",
+         "Use an image with the board's filesystem start: for generic_4m the default 2 MiB "
+         "build, not FLASH_1M."),
+    Code(32, _R, "`.mpy` version differs from the installed twoslot's", "its version",
+         "Install twoslot as source or for that version, or use a firmware that has twoslot "
+         "frozen in."),
+    Code(33, _R, "the fallback could not mount its filesystem", "its version",
+         "The release writes a newer littlefs; build it with --fs-upgrade when that is meant."),
+    Code(34, _R, "head has expired", "expires",
+         "Run `slotbench release publish --refresh` on the server, from a timer; check the "
+         "board's clock."),
+    Code(35, _R, "head is older than one already seen", "seq",
+         "An old copy is served: clear the cache in between, or run `slotbench release publish "
+         "--refresh`."),
+    Code(36, _R, "image longer than the slot", "length",
+         "Use a smaller image; `slotbench release build` checks this for the boards named."),
+    Code(37, _R, "head and release do not belong together", "counter",
+         "The directory was half copied; publish again and copy the heads last."),
+    Code(38, _R, "no image for the spare slot", "slot",
+         "The release lacks the image linked for this slot; build it with both."),
+    Code(39, _R, "not in the rollout yet", "percent",
+         "Wait, raise --percent, add the board's cohort, or call update(force=True)."),
+    Code(40, _R, "paused", "0",
+         "The channel is paused; publish without --paused, or call update(force=True)."),
+    Code(41, _R, "trials used up without proof", "rounds",
+         "The release never reached its health check here; look for power and network faults, "
+         "then update(force=True)."),
+    Code(42, _R, "head of another key epoch", "epoch",
+         "Publish heads with the online key of the newest keys file, and put that file on the "
+         "server."),
+    Code(43, _R, "image differs from its digest though every block is right", "0",
+         "The release contradicts itself; build, sign and publish it again."),
+    Code(60, _F, "a sector does not hold what was written", "address",
+         "The flash is worn out or the supply is weak; check the supply, then replace the board."),
+    Code(61, _F, "the journal cannot be written", "address",
+         "The flash is worn out or the supply is weak; the board keeps running what it has."),
+    Code(62, _F, "flash call failed", "errno",
+         "Check the supply; on a clone module, flash it in DIO mode at 40 MHz."),
+    Code(63, _F, "the running slot is not confirmed", "state",
+         "Call confirm() once the firmware is healthy; no update begins before."),
+    Code(64, _F, "the loader left no word of what it started", "0",
+         "Flash the loader, and keep RTC().memory() at or below 460 bytes."),
+    Code(65, _F, "no other slot to go back to", "reason",
+         "The other slot is empty or bad; install a release first."),
+    Code(66, _F, "chip smaller than the map", "its bytes",
+         "The board's flash chip is smaller than its board file says; choose a board file that "
+         "fits."),
+    Code(70, _F, "settings cannot be read", "0: file, else number of the key in FORMATS.md section 8",
+         "Mend twoslot.json on the board: one JSON object with product, board, channel and "
+         "server."),
+    Code(71, _F, "pinned keys cannot be read", "0",
+         "Copy the product's keys file to twoslot.keys on the board."),
+    Code(72, _F, "the running slot has no descriptor", "slot",
+         "Deploy the board again over USB; its slots were written without twoslot."),
+)

@@ -1,0 +1,130 @@
+"""Signed documents (FORMATS 6): two lines, the payload and its signature; RSA-3072 verification."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+
+from slotbench.formats import FormatError
+
+DOCUMENT_BYTES_MAX = 4096
+MODULUS_BYTES = 384
+EXPONENT = 65537
+KEY_ID_CHARS = 16
+SIGNATURE_CHARS = 512
+PAYLOAD_BYTES_MAX = DOCUMENT_BYTES_MAX - (KEY_ID_CHARS + 1 + SIGNATURE_CHARS) - 2
+
+# RFC 8017, 9.2 note 1: DER of DigestInfo for SHA-256, the hash left out.
+_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document taken apart: the bytes that were signed, the id of the key, the 384-byte
+    signature.
+    """
+
+    payload: bytes
+    key_id: str
+    signature: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the payload in hex: the document's name."""
+        return digest(self.payload)
+
+    def pack(self) -> bytes:
+        """The document as a file holds it."""
+        return join(self.payload, self.key_id, self.signature)
+
+
+def digest(payload: bytes) -> str:
+    """Hex SHA-256 of line 1 without its newline."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def join(payload: bytes, key_id: str, signature: bytes) -> bytes:
+    """The two lines. Raises FormatError when `split` would not give back the same three."""
+    line = f"{key_id} {base64.b64encode(signature).decode()}\n"
+    text = payload + b"\n" + line.encode()
+    split(text)
+    return text
+
+
+def split(text: bytes) -> Document:
+    """Take a signed document apart, strictly. Raises FormatError with the byte where it goes wrong.
+    """
+    payload, line, start = _lines(text)
+    if not line:
+        raise FormatError("document is not signed: it has no second line", start, do="sign it first")
+    key_id, space, encoded = line.partition(b" ")
+    if len(key_id) != KEY_ID_CHARS or key_id.strip(b"0123456789abcdef") or not space:
+        raise FormatError(f"line 2 has no key id of {KEY_ID_CHARS} lower case hex digits", start)
+    start += KEY_ID_CHARS + 1
+    if len(encoded) != SIGNATURE_CHARS:
+        raise FormatError(f"signature has {len(encoded)} characters, not {SIGNATURE_CHARS}", start)
+    try:
+        signature = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise FormatError("signature is not standard base64", start) from None
+    if len(signature) != MODULUS_BYTES:
+        raise FormatError(f"signature has {len(signature)} bytes, not {MODULUS_BYTES}", start)
+    return Document(payload, key_id.decode(), signature)
+
+
+def split_unsigned(text: bytes) -> bytes:
+    """The payload of a document that may or may not have its second line yet. Raises FormatError.
+    """
+    return split(text).payload if is_signed(text) else _lines(text)[0]
+
+
+def is_signed(text: bytes) -> bool:
+    """Whether the document has its second line. Raises FormatError when it is not one at all."""
+    return bool(_lines(text)[1])
+
+
+def key_id(modulus: bytes) -> str:
+    """The id of the key with this modulus (384 bytes, big-endian)."""
+    return hashlib.sha256(modulus).hexdigest()[:KEY_ID_CHARS]
+
+
+def padded_block(payload: bytes) -> bytes:
+    """The 384 bytes that a right signature decrypts to (EMSA-PKCS1-v1_5, RFC 8017, 9.2)."""
+    tail = _DIGEST_INFO + hashlib.sha256(payload).digest()
+    return b"\x00\x01" + b"\xff" * (MODULUS_BYTES - len(tail) - 3) + b"\x00" + tail
+
+
+def verify(document: Document, modulus: bytes) -> bool:
+    """Whether the key with this modulus signed the document (RSASSA-PKCS1-v1_5, RFC 8017, 8.2.2).
+    """
+    n = int.from_bytes(modulus, "big")
+    s = int.from_bytes(document.signature, "big")
+    if len(document.signature) != MODULUS_BYTES or s >= n or document.key_id != key_id(modulus):
+        return False
+    return pow(s, EXPONENT, n).to_bytes(MODULUS_BYTES, "big") == padded_block(document.payload)
+
+
+def _lines(text: bytes) -> tuple[bytes, bytes, int]:
+    """Payload, line 2 without its newline (empty when there is none), and the offset where line 2
+    begins.
+    """
+    if len(text) > DOCUMENT_BYTES_MAX:
+        raise FormatError(f"document has {len(text)} bytes, at most {DOCUMENT_BYTES_MAX} are allowed")
+    payload, newline, rest = text.partition(b"\n")
+    if not newline:
+        raise FormatError("line 1 does not end", len(payload))
+    if not payload.startswith(b"{"):
+        raise FormatError("line 1 is not a JSON object", 0)
+    for offset, byte in enumerate(payload):
+        if not 0x20 <= byte < 0x7F:
+            raise FormatError(f"byte 0x{byte:02x} is not printable ASCII", offset)
+    start = len(payload) + 1
+    line, newline, rest = rest.partition(b"\n")
+    if line and not newline:
+        raise FormatError("line 2 does not end", len(text))
+    if rest or (newline and not line):
+        what = "something follows the signature" if line else "line 2 is empty"
+        raise FormatError(what, start + len(line))
+    return payload, line, start

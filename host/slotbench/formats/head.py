@@ -1,0 +1,76 @@
+"""Head document (FORMATS 6.2): the channel's short-lived pointer to a release, and who is in its
+rollout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+from slotbench.formats import FormatError
+from slotbench.formats.fields import Fields, dump
+
+KIND = "head"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A head. `release` is the hex digest of a release document; `issued` and `expires` are Unix
+    seconds.
+    """
+
+    product: str
+    channel: str
+    epoch: int
+    seq: int
+    release: str
+    counter: int
+    issued: int
+    expires: int
+    percent: int = 100
+    cohorts: tuple[str, ...] = ()
+    paused: bool = False
+
+    def to_payload(self) -> bytes:
+        """Line 1 of the document. Raises FormatError naming the field that the format does not
+        allow.
+        """
+        payload = dump({"kind": KIND, "format": FORMAT, **asdict(self)})
+        self.from_payload(payload)
+        return payload
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Head:
+        """The head in line 1. Raises FormatError for a field that is missing, wrong or not known.
+        """
+        fields = Fields.parse(payload, KIND, FORMAT)
+        head = cls(
+            product=fields.name("product"),
+            channel=fields.name("channel"),
+            epoch=fields.integer("epoch", low=1),
+            seq=fields.integer("seq", low=1),
+            release=fields.hex_digest("release"),
+            counter=fields.integer("counter", low=1),
+            issued=fields.integer("issued"),
+            expires=fields.integer("expires"),
+            percent=fields.integer("percent", high=100),
+            cohorts=fields.names("cohorts", at_least=0),
+            paused=fields.boolean("paused"),
+        )
+        fields.end()
+        if head.expires <= head.issued:
+            raise FormatError(f"{head.expires} is not after issued {head.issued}", field="expires")
+        return head
+
+    def includes(self, device_id: str, cohort: str | None = None) -> bool:
+        """Whether the board with this id, of this cohort, is in the rollout (`paused` aside)."""
+        return cohort in self.cohorts or rollout_place(self.release, device_id) < self.percent
+
+
+def rollout_place(release: str, device_id: str) -> int:
+    """The board's place 0-99 in the rollout of a release (hex digest): it is in when `percent` is
+    above that.
+    """
+    digest = hashlib.sha256(bytes.fromhex(release) + device_id.encode()).digest()
+    return int.from_bytes(digest[:2], "big") * 100 >> 16

@@ -1,0 +1,279 @@
+"""Boot journal (FORMATS 2.1): the cell, and which cell of the two sectors counts."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeVar
+
+from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
+from slotbench.formats.seal import (
+    PAGE_BYTES, PageState, classify, is_set, open_word, pack_page, require_zero, unpack_page,
+)
+
+MAGIC = b"2SJ1"
+REGION_BYTES = 2 * SECTOR_BYTES
+CELLS_PER_SECTOR = SECTOR_BYTES // PAGE_BYTES
+CELLS = 2 * CELLS_PER_SECTOR
+ATTEMPTS_MAX = 8
+
+SPENT_OFFSET = 128
+ENDED_OFFSET = 160
+COPIED_OFFSET = 192
+BAD_A_OFFSET = 224
+BAD_B_OFFSET = 228
+CONFIRMED_OFFSET = 232
+
+_E = TypeVar("_E", bound=IntEnum)
+
+_BODY = struct.Struct("<4sI7Bx10I64x")
+_RESERVED = ((15, 16), (56, 120))
+
+
+class SlotState(IntEnum):
+    """What the journal says of a slot."""
+
+    EMPTY = 0
+    READY = 1
+    CONFIRMED = 2
+    BAD = 3
+
+
+class Report(IntEnum):
+    """What happened last, kept for the server."""
+
+    NOTHING = 0
+    CONFIRMED = 1
+    BAD = 2
+    UNPROVEN = 3
+    LAST_RESORT = 4
+    JOURNAL_LOST = 5
+
+
+class Ended(IntEnum):
+    """How a trial attempt ended (FORMATS 4.1)."""
+
+    POWER_LOST = 1
+    HARDWARE_WATCHDOG = 2
+    EXCEPTION = 3
+    SOFTWARE_WATCHDOG = 4
+    DEADLINE = 5
+    IMPORT_FAILED = 6
+    RESET_PIN = 7
+    RESTART = 8
+    DEEP_SLEEP = 9
+
+    @property
+    def verdict(self) -> Report:
+        """`Report.BAD` when the release is to blame, `Report.UNPROVEN` when it may be tried again.
+        """
+        return Report.BAD if self in _BLAMES_THE_RELEASE else Report.UNPROVEN
+
+
+_BLAMES_THE_RELEASE = frozenset((
+    Ended.HARDWARE_WATCHDOG, Ended.EXCEPTION, Ended.SOFTWARE_WATCHDOG, Ended.IMPORT_FAILED,
+))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One journal cell: the sealed fields, then the open words.
+
+    `spent` and `copied` say of each attempt and fill whether its word is set. `ended` holds the
+    words themselves, None where not set: an `Ended` code, or what a torn write left. `pack` writes
+    set words as 0 (`ended`: as they are), so a torn flag does not come back byte for byte.
+    """
+
+    sequence: int
+    active: int = 0
+    state_a: SlotState = SlotState.EMPTY
+    state_b: SlotState = SlotState.EMPTY
+    attempts: int = 0
+    copies: int = 0
+    report: Report = Report.NOTHING
+    rounds: int = 0
+    counter_a: int = 0
+    counter_b: int = 0
+    floor: int = 0
+    bad_counter: int = 0
+    unproven_counter: int = 0
+    head_seq: int = 0
+    head_time: int = 0
+    key_epoch: int = 0
+    channel_tag: int = 0
+    report_counter: int = 0
+    spent: tuple[bool, ...] = (False,) * ATTEMPTS_MAX
+    ended: tuple[int | None, ...] = (None,) * ATTEMPTS_MAX
+    copied: tuple[bool, ...] = (False,) * ATTEMPTS_MAX
+    bad_a: bool = False
+    bad_b: bool = False
+    confirmed: bool = False
+
+    @property
+    def states(self) -> tuple[SlotState, SlotState]:
+        """The states of A and B."""
+        return self.state_a, self.state_b
+
+    @property
+    def counters(self) -> tuple[int, int]:
+        """The counters of A and B."""
+        return self.counter_a, self.counter_b
+
+    @property
+    def bad(self) -> tuple[bool, bool]:
+        """Whether the open words bad_a and bad_b are set."""
+        return self.bad_a, self.bad_b
+
+    def pack(self) -> bytes:
+        """The 256 bytes of the page. Raises FormatError when a field is out of its range."""
+        _check_ranges(self)
+        try:
+            body = _BODY.pack(
+                MAGIC, self.sequence, self.active, self.state_a, self.state_b,
+                self.attempts, self.copies, self.report, self.rounds,
+                self.counter_a, self.counter_b, self.floor, self.bad_counter,
+                self.unproven_counter, self.head_seq, self.head_time, self.key_epoch,
+                self.channel_tag, self.report_counter,
+            )
+        except struct.error as error:
+            raise FormatError(f"journal cell field out of range ({error})") from None
+        words = {}
+        for i in range(ATTEMPTS_MAX):
+            if self.spent[i]:
+                words[SPENT_OFFSET + 4 * i] = 0
+            if self.copied[i]:
+                words[COPIED_OFFSET + 4 * i] = 0
+            code = self.ended[i]
+            if code is not None:
+                words[ENDED_OFFSET + 4 * i] = code
+        for is_bad, offset in zip(self.bad, (BAD_A_OFFSET, BAD_B_OFFSET)):
+            if is_bad:
+                words[offset] = 0
+        if self.confirmed:
+            words[CONFIRMED_OFFSET] = 0
+        return pack_page(body, words)
+
+    @classmethod
+    def unpack(cls, page: bytes) -> Cell:
+        """The cell in a 256-byte page. Raises FormatError when it is not valid or says something
+        impossible.
+        """
+        body = unpack_page(page, MAGIC)
+        for start, end in _RESERVED:
+            require_zero(body, start, end)
+        fields = _BODY.unpack(body)
+        (sequence, active, state_a, state_b, attempts, copies, report, rounds) = fields[1:9]
+        cell = cls(
+            sequence=sequence,
+            active=active,
+            state_a=_enum(SlotState, state_a, 9),
+            state_b=_enum(SlotState, state_b, 10),
+            attempts=attempts,
+            copies=copies,
+            report=_enum(Report, report, 13),
+            rounds=rounds,
+            counter_a=fields[9],
+            counter_b=fields[10],
+            floor=fields[11],
+            bad_counter=fields[12],
+            unproven_counter=fields[13],
+            head_seq=fields[14],
+            head_time=fields[15],
+            key_epoch=fields[16],
+            channel_tag=fields[17],
+            report_counter=fields[18],
+            spent=_flags(page, SPENT_OFFSET),
+            ended=_words(page, ENDED_OFFSET),
+            copied=_flags(page, COPIED_OFFSET),
+            bad_a=is_set(page, BAD_A_OFFSET),
+            bad_b=is_set(page, BAD_B_OFFSET),
+            confirmed=is_set(page, CONFIRMED_OFFSET),
+        )
+        _check_ranges(cell)
+        return cell
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the next cell goes: its index 0-31, its sequence, the sector (0 or 1) to erase before,
+    or None.
+    """
+
+    index: int
+    sequence: int
+    erase: int | None
+
+
+def scan(region: bytes) -> list[tuple[int, PageState, Cell | None]]:
+    """All 32 pages of the two sectors (8192 bytes): index, what it reads as, the cell when valid.
+
+    Raises FormatError for a region of another size and for a sealed cell with an impossible field:
+    a seal that is right over wrong fields is a defect of the writer, not wear, and must not be read
+    past.
+    """
+    if len(region) != REGION_BYTES:
+        raise FormatError(f"a journal region has {REGION_BYTES} bytes, not {len(region)}")
+    pages = []
+    for index in range(CELLS):
+        page = region[index * PAGE_BYTES:(index + 1) * PAGE_BYTES]
+        state = classify(page, MAGIC)
+        pages.append((index, state, Cell.unpack(page) if state is PageState.VALID else None))
+    return pages
+
+
+def newest(region: bytes) -> tuple[int, Cell] | None:
+    """Index 0-31 and content of the cell that counts, or None when the journal is lost."""
+    cells = [(index, cell) for index, _, cell in scan(region) if cell]
+    return max(cells, key=lambda placed: placed[1].sequence, default=None)
+
+
+def next_place(region: bytes) -> Place | None:
+    """Where Python writes the next cell; None when there is no valid cell to follow.
+
+    Behind the newest one while that page is blank, else at the start of the other sector after
+    erasing it. The sequence leaves room for every page behind the newest one that is not blank: it
+    may read as valid later.
+    """
+    last = newest(region)
+    if last is None:
+        return None
+    index, cell = last
+    sector = index // CELLS_PER_SECTOR
+    states = [state for _, state, _ in scan(region)]
+    behind = states[index + 1:(sector + 1) * CELLS_PER_SECTOR]
+    sequence = cell.sequence + 1 + sum(state is not PageState.BLANK for state in behind)
+    if behind and behind[0] is PageState.BLANK:
+        return Place(index + 1, sequence, None)
+    other = 1 - sector
+    return Place(other * CELLS_PER_SECTOR, sequence, other)
+
+
+def channel_tag(product: str, channel: str) -> int:
+    """The u32 that says which channel `head_seq` counts for."""
+    return int.from_bytes(hashlib.sha256(f"{product}/{channel}".encode()).digest()[:4], "little")
+
+
+def _enum(kind: type[_E], value: int, offset: int) -> _E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise FormatError(f"{kind.__name__} has no value {value}", offset) from None
+
+
+def _flags(page: bytes, start: int) -> tuple[bool, ...]:
+    return tuple(is_set(page, start + 4 * i) for i in range(ATTEMPTS_MAX))
+
+
+def _words(page: bytes, start: int) -> tuple[int | None, ...]:
+    words = (open_word(page, start + 4 * i) for i in range(ATTEMPTS_MAX))
+    return tuple(None if word == BLANK else word for word in words)
+
+
+def _check_ranges(cell: Cell) -> None:
+    if cell.active not in (0, 1):
+        raise FormatError(f"active slot is {cell.active}, not 0 or 1", 8)
+    for name, count, offset in (("attempts", cell.attempts, 11), ("copies", cell.copies, 12)):
+        if not 0 <= count <= ATTEMPTS_MAX:
+            raise FormatError(f"{name} is {count}, not 0-{ATTEMPTS_MAX}", offset)

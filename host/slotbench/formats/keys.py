@@ -1,0 +1,94 @@
+"""Keys document (FORMATS 6.3): the pinned offline keys and the online key they delegate to."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from enum import StrEnum
+
+from slotbench.formats import FormatError
+from slotbench.formats.document import MODULUS_BYTES, Document, key_id, verify
+from slotbench.formats.fields import Fields, dump
+
+KIND = "keys"
+FORMAT = 1
+OFFLINE_MAX = 2
+
+
+class Role(StrEnum):
+    """What a key may sign: offline keys releases and keys documents, the online key heads."""
+
+    OFFLINE = "offline"
+    ONLINE = "online"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """A keys document. `offline` and `online` are moduli, 384 bytes big-endian; `issued` is Unix
+    seconds.
+    """
+
+    product: str
+    epoch: int
+    issued: int
+    offline: tuple[bytes, ...]
+    online: bytes
+
+    def to_payload(self) -> bytes:
+        """Line 1 of the document. Raises FormatError naming the field that the format does not
+        allow.
+        """
+        payload = dump({
+            "kind": KIND, "format": FORMAT,
+            "product": self.product, "epoch": self.epoch, "issued": self.issued,
+            "offline": [_encode(modulus) for modulus in self.offline],
+            "online": _encode(self.online),
+        })
+        self.from_payload(payload)
+        return payload
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Keys:
+        """The keys in line 1. Raises FormatError for a field that is missing, wrong or not known.
+        """
+        fields = Fields.parse(payload, KIND, FORMAT)
+        keys = cls(
+            product=fields.name("product"),
+            epoch=fields.integer("epoch", low=1),
+            issued=fields.integer("issued"),
+            offline=tuple(_modulus(fields, "offline", n) for n in fields.sequence("offline")),
+            online=_modulus(fields, "online", fields.take("online")),
+        )
+        fields.end()
+        if not 1 <= len(keys.offline) <= OFFLINE_MAX:
+            raise FormatError(f"{len(keys.offline)} keys, not 1-{OFFLINE_MAX}", field="offline")
+        if len({*keys.offline, keys.online}) != len(keys.offline) + 1:
+            raise FormatError("a key is there twice; a key has one role", field="offline")
+        return keys
+
+    def role(self, modulus: bytes) -> Role | None:
+        """The role of the key with this modulus, None when it is not one of these keys."""
+        if modulus == self.online:
+            return Role.ONLINE
+        return Role.OFFLINE if modulus in self.offline else None
+
+    def verifies(self, document: Document, role: Role) -> bool:
+        """Whether a key of this role signed the document."""
+        moduli = (self.online,) if role is Role.ONLINE else self.offline
+        return any(verify(document, modulus) for modulus in moduli)
+
+    def signer(self, document: Document) -> Role | None:
+        """The role of the key that the document names, None when it is not one of these keys."""
+        moduli = (*self.offline, self.online)
+        return next((self.role(n) for n in moduli if key_id(n) == document.key_id), None)
+
+
+def _encode(modulus: bytes) -> str:
+    return base64.b64encode(modulus).decode()
+
+
+def _modulus(fields: Fields, key: str, value: object) -> bytes:
+    modulus = fields.base64_bytes(value, key, MODULUS_BYTES)
+    if not modulus[0] & 0x80 or not modulus[-1] & 1:
+        raise FormatError("modulus is not one of RSA-3072", field=fields.path(key))
+    return modulus

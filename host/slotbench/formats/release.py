@@ -1,0 +1,123 @@
+"""Release document (FORMATS 6.1): what one signed version of a product's firmware is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from slotbench.formats import FormatError, blocks
+from slotbench.formats.descriptor import ImageForm
+from slotbench.formats.fields import Fields, dump
+
+KIND = "release"
+FORMAT = 1
+VERSION_CHARS_MAX = 16
+NOTES_CHARS_MAX = 200
+URL_CHARS_MAX = 256
+LENGTH_MAX = blocks.BLOCKS_MAX * blocks.BLOCK_BYTES
+
+_URL = re.compile(r"http://[!-~]+|(?!/)(?![a-z]+:)[!-~]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRef:
+    """One image of a release: where it is, its length in bytes, its SHA-256 and its block table's,
+    in hex.
+    """
+
+    url: str
+    length: int
+    sha256: str
+    blocks: str
+    blocks_url: str
+    encodings: tuple[str, ...] = ("raw",)
+    form: ImageForm = ImageForm.E9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A release. `images` has the key "any", or "a" and "b"; `created` is Unix seconds, `fs_start`
+    a flash offset.
+    """
+
+    product: str
+    boards: tuple[str, ...]
+    channels: tuple[str, ...]
+    version: str
+    counter: int
+    created: int
+    images: Mapping[str, ImageRef]
+    fs_start: int
+    fs_version: int
+    fs_upgrade: bool
+    mpy_abi: int
+    floor: int
+    notes: str
+
+    def to_payload(self) -> bytes:
+        """Line 1 of the document. Raises FormatError naming the field that the format does not
+        allow.
+        """
+        payload = dump({"kind": KIND, "format": FORMAT, **asdict(self)})
+        self.from_payload(payload)
+        return payload
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Release:
+        """The release in line 1. Raises FormatError for a field that is missing, wrong or not
+        known.
+        """
+        fields = Fields.parse(payload, KIND, FORMAT)
+        release = cls(
+            product=fields.name("product"),
+            boards=fields.names("boards"),
+            channels=fields.names("channels"),
+            version=fields.text("version", 1, VERSION_CHARS_MAX),
+            counter=fields.integer("counter", low=1),
+            created=fields.integer("created"),
+            images=_images(fields.object("images")),
+            fs_start=fields.integer("fs_start"),
+            fs_version=fields.integer("fs_version"),
+            fs_upgrade=fields.boolean("fs_upgrade"),
+            mpy_abi=fields.integer("mpy_abi", high=255),
+            floor=fields.integer("floor"),
+            notes=fields.text("notes", 0, NOTES_CHARS_MAX, ascii_only=False),
+        )
+        fields.end()
+        if release.floor > release.counter:
+            raise FormatError(f"{release.floor} is above the counter {release.counter}", field="floor")
+        return release
+
+
+def _images(fields: Fields) -> dict[str, ImageRef]:
+    keys = fields.keys()
+    if keys not in ({"any"}, {"a", "b"}):
+        raise FormatError(f'keys are {sorted(keys)}, not "any", or "a" and "b"', field="images")
+    images = {key: _image(fields.object(key)) for key in sorted(keys)}
+    fields.end()
+    return images
+
+
+def _image(fields: Fields) -> ImageRef:
+    image = ImageRef(
+        url=_url(fields, "url"),
+        length=fields.integer("length", 1, LENGTH_MAX),
+        sha256=fields.hex_digest("sha256"),
+        blocks=fields.hex_digest("blocks"),
+        blocks_url=_url(fields, "blocks_url"),
+        encodings=fields.names("encodings"),
+        form=ImageForm(fields.integer("form", min(ImageForm), max(ImageForm))),
+    )
+    if "raw" not in image.encodings:
+        raise FormatError('"raw" is missing', field=fields.path("encodings"))
+    fields.end()
+    return image
+
+
+def _url(fields: Fields, key: str) -> str:
+    url = fields.text(key, 1, URL_CHARS_MAX)
+    if not _URL.fullmatch(url):
+        raise FormatError(
+            f"{url!r} is neither http:// nor relative to the server", field=fields.path(key))
+    return url

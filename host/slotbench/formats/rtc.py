@@ -1,0 +1,90 @@
+"""RTC tail (FORMATS 4): what the loader did, in the last 32 bytes of RTC memory (0x600013E0)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from slotbench.formats import FormatError
+from slotbench.formats.seal import digest8
+
+ADDRESS = 0x600013E0
+TAIL_BYTES = 32
+MAGIC = b"2SR1"
+
+_SEALED = struct.Struct("<4sBBBBII")
+_SEAL_END = 24
+
+
+class Why(IntEnum):
+    """The row of the decision that was taken."""
+
+    ORDINARY = 1
+    TRIAL = 2
+    FALLBACK = 3
+    NO_JOURNAL_CONFIRMED = 4
+    NO_JOURNAL_UNCONFIRMED = 5
+    LAST_RESORT = 6
+
+
+class ResetReason(IntEnum):
+    """Why the chip restarted, in the SDK's numbers (`rst_info.reason`, `machine.reset_cause()`)."""
+
+    POWER = 0
+    HARDWARE_WATCHDOG = 1
+    EXCEPTION = 2
+    SOFTWARE_WATCHDOG = 3
+    RESTART = 4
+    DEEP_SLEEP = 5
+    RESET_PIN = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """The tail. `reset_reason` is what the loader saw, usually a ResetReason; `note` a code of
+    FORMATS 4.1 or 0.
+    """
+
+    slot: int
+    trial: bool
+    attempts_left: int
+    why: Why
+    counter: int
+    reset_reason: int
+    note: int = 0
+    schedule: int = 0
+
+    def pack(self) -> bytes:
+        """32 bytes. Raises FormatError when a field is out of its range."""
+        if self.slot not in (0, 1):
+            raise FormatError(f"slot is {self.slot}, not 0 or 1", 4)
+        try:
+            sealed = _SEALED.pack(
+                MAGIC, self.slot, self.trial, self.attempts_left, self.why,
+                self.counter, self.reset_reason,
+            )
+            return sealed + digest8(sealed) + struct.pack("<II", self.note, self.schedule)
+        except struct.error as error:
+            raise FormatError(f"RTC tail field out of range ({error})") from None
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Tail:
+        """The tail in 32 bytes. Raises FormatError: after power on, RTC memory holds noise."""
+        if len(data) != TAIL_BYTES:
+            raise FormatError(f"the RTC tail has {TAIL_BYTES} bytes, not {len(data)}")
+        magic, slot, trial, attempts_left, why, counter, reset_reason = _SEALED.unpack_from(data)
+        if magic != MAGIC:
+            raise FormatError(f"magic is {magic!r}, not {MAGIC!r}", 0)
+        if digest8(data[:_SEALED.size]) != data[_SEALED.size:_SEAL_END]:
+            raise FormatError("seal does not match", _SEALED.size)
+        for name, value, allowed, offset in (
+            ("slot", slot, (0, 1), 4), ("trial", trial, (0, 1), 5), ("why", why, tuple(Why), 7),
+        ):
+            if value not in allowed:
+                raise FormatError(f"{name} is {value}", offset)
+        note, schedule = struct.unpack_from("<II", data, _SEAL_END)
+        return cls(
+            slot=slot, trial=bool(trial), attempts_left=attempts_left, why=Why(why), counter=counter,
+            reset_reason=reset_reason, note=note, schedule=schedule,
+        )

@@ -1,0 +1,87 @@
+"""Window log (FORMATS 3): the one sector that says what the exec window holds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from slotbench.formats import SECTOR_BYTES, FormatError
+from slotbench.formats.seal import digest8
+
+ENTRY_BYTES = 16
+ENTRIES = SECTOR_BYTES // ENTRY_BYTES
+PREFIX_BYTES = 7
+ERASE_FROM_ENTRY = 128
+
+_KIND_HELD = b"H"
+_BLANK = b"\xff" * ENTRY_BYTES
+DIRTY_ENTRY = bytes(ENTRY_BYTES)
+"""What a held entry is programmed to before the window changes."""
+
+
+class EntryState(StrEnum):
+    """What an entry reads as."""
+
+    HELD = "held"
+    DIRTY = "dirty"
+    BLANK = "blank"
+    GARBAGE = "garbage"
+
+
+def held_entry(digest: bytes) -> bytes:
+    """The 16-byte entry for an image with this SHA-256 (32 bytes, or its first 7)."""
+    if len(digest) < PREFIX_BYTES:
+        raise ValueError(f"{len(digest)} bytes are too few of a digest")
+    head = _KIND_HELD + digest[:PREFIX_BYTES]
+    return head + digest8(head)
+
+
+def entries(sector: bytes) -> list[bytes]:
+    """The 256 entries of the sector (4096 bytes)."""
+    if len(sector) != SECTOR_BYTES:
+        raise FormatError(f"a window log has {SECTOR_BYTES} bytes, not {len(sector)}")
+    return [sector[i:i + ENTRY_BYTES] for i in range(0, SECTOR_BYTES, ENTRY_BYTES)]
+
+
+def classify(entry: bytes) -> EntryState:
+    """What one 16-byte entry reads as."""
+    if entry == _BLANK:
+        return EntryState.BLANK
+    if entry == DIRTY_ENTRY:
+        return EntryState.DIRTY
+    if entry[:1] == _KIND_HELD and held_entry(entry[1:8]) == entry:
+        return EntryState.HELD
+    return EntryState.GARBAGE
+
+
+def last_used(sector: bytes) -> int | None:
+    """Index of the last entry that is not blank, None for an erased sector."""
+    used = [i for i, entry in enumerate(entries(sector)) if entry != _BLANK]
+    return used[-1] if used else None
+
+
+def held(sector: bytes) -> bytes | None:
+    """The first 7 bytes of the SHA-256 of the image in the exec window; None when that is unknown.
+    """
+    last = last_used(sector)
+    if last is None or last == ENTRIES - 1:
+        return None
+    entry = entries(sector)[last]
+    return entry[1:8] if classify(entry) is EntryState.HELD else None
+
+
+def next_free(sector: bytes) -> int | None:
+    """Index of the entry the loader writes next; None when the log is full."""
+    last = last_used(sector)
+    index = 0 if last is None else last + 1
+    return index if index < ENTRIES else None
+
+
+def needs_erase(sector: bytes) -> bool:
+    """Whether Python has to erase the sector: half full, or an entry that no writer leaves on
+    purpose.
+    """
+    last = last_used(sector)
+    if last is None:
+        return False
+    states = map(classify, entries(sector))
+    return last >= ERASE_FROM_ENTRY or EntryState.GARBAGE in states
