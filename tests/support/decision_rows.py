@@ -1,4 +1,4 @@
-"""The decision table of device/DESIGN.md, section 3, as data: whoever decides is held against the page people read."""
+"""The decision table of device/DESIGN.md, section 3, as data: deciders are held against what people read."""
 
 from __future__ import annotations
 

@@ -1,0 +1,370 @@
+"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from slotbench import data_path
+from slotbench.boards import Board
+from slotbench.formats import FormatError, journal
+from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.rtc import Why
+from slotbench.formats.seal import PAGE_BYTES
+from slotbench.vboard.chip import Chip
+from slotbench.vboard.cuts import Cut
+from slotbench.vboard.firmware import Does, Marker, identify
+from slotbench.vboard.flash import SECTOR, NorFlash
+from slotbench.vboard.loader import BootResult, LoaderModel, NothingBoots
+from slotbench.vboard.net import Network, NoNetwork
+from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+from slotbench.vboard.vm import CPythonVM
+
+__all__ = ["Boot", "State", "VirtualBoard", "board_files", "factory_flash"]
+
+MAIN = """\
+import time
+import twoslot
+
+while True:
+    twoslot.tick()
+    time.sleep_ms(100)
+"""
+"""The application of a virtual board unless it is given another: a lamp with nothing else to do."""
+
+_STEPS = ("", "head", "release", "table", "survey", "fetch", "verify", "arm", "done")
+"""The states of the device's agent (device/twoslot/agent.py)."""
+
+_BOOTS_MAX = 64
+_CRASH_MS = 300
+_FIRMWARE_START_MS = 400
+_LOOK_EVERY_MS = 1000
+
+
+class State(Enum):
+    """What the board is doing."""
+
+    OFF = "off"
+    RUNNING = "running"
+    HUNG = "hung"
+    """The firmware froze before boot.py with its watchdogs fed: only a power cycle helps."""
+    DEAD = "dead"
+    """No slot verifies: the loader waits and starts over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One hand-over from loader to firmware: when (virtual ms), after which reset reason, what and why."""
+
+    number: int
+    at_ms: int
+    reason: int
+    slot: int
+    why: Why
+    marker: Marker
+
+
+class VirtualBoard:
+    """A board with flash, network and files that outlive its resets; off until `power_on()`.
+
+    `files` maps absolute paths to content. `on_boot` is called at each hand-over, before any Python runs;
+    `on_print` gets what the board prints; `on_wait` is called whenever the program on the board waits.
+    `boots` lists all hand-overs.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        flash: NorFlash,
+        network: Network,
+        files: dict[str, bytes],
+        *,
+        seed: int = 0,
+        unique_id: bytes | None = None,
+        sdk_save_every: int = 29,
+        on_boot: Callable[[VirtualBoard, Boot], object] | None = None,
+        on_print: Callable[[str], object] | None = None,
+        on_wait: Callable[[VirtualBoard], object] | None = None,
+    ) -> None:
+        self.board = board
+        self.flash = flash
+        self.network = network
+        self.files = files
+        identity = unique_id if unique_id is not None else random.Random(seed).randbytes(4)
+        self.chip = Chip(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
+        self.chip.power_off()
+        self.clock = flash.clock
+        self.on_boot = on_boot
+        self.on_print = on_print
+        self.on_wait = on_wait
+        self.state = State.OFF
+        self.boots: list[Boot] = []
+        self.cut: Cut | None = None
+        self.result: BootResult | None = None
+        self._vm: CPythonVM | None = None
+        self._program = Does.HEALTHY
+        self._printed: list[str] = []
+        self._until: Callable[[], bool] | None = None
+        self._next_look_ms = 0
+
+    # The switch and the button.
+
+    def power_on(self) -> State:
+        """Supply power: the loader starts, then boot.py. Returns the state it comes to."""
+        if self.state is not State.OFF:
+            raise ValueError("the board has power already")
+        self.cut = None
+        self._guard(self._power_on)
+        return self.state
+
+    def power_off(self) -> None:
+        """Pull the plug: RAM and RTC memory are gone."""
+        self.chip.power_off()
+        self._close()
+        self.state = State.OFF
+
+    def press_reset(self) -> State:
+        """Press the reset button."""
+        self._require_power()
+        self._guard(lambda: self._start(6))
+        return self.state
+
+    # Time and people.
+
+    def run(self, ms: int, until: Callable[[], bool] | None = None) -> State:
+        """Let the application run for `ms` of virtual time, through whatever resets it makes.
+
+        With `until` it is stopped, by Ctrl-C, once that is true; asked about once a virtual second.
+        """
+        end_ms = self.clock.ms + ms
+        self._until, self._next_look_ms = until, 0
+        while self.clock.ms < end_ms and self.state is not State.OFF and not (until and until()):
+            if self.state is not State.RUNNING:
+                self.clock.advance_ms(end_ms - self.clock.ms)
+                break
+            self._guard(lambda: self._run_program(end_ms))
+        self._until = None
+        return self.state
+
+    def repl(self, line: str) -> str:
+        """Type `line` at the REPL (Ctrl-C stops the application first); return what is printed until it ends.
+
+        A reset that the line causes is carried out; the board is then through boot.py again.
+        """
+        self._require_power()
+        if self._vm is None:
+            raise BenchViolation(f"no REPL: the board is {self.state.value}")
+        vm = self._vm
+        self._printed = []
+
+        def typed() -> None:
+            vm.interrupt_at(None)
+            try:
+                vm.exec("import twoslot")
+                vm.repl(line)
+            except Exception as error:
+                vm.print_exception(error)
+
+        self._guard(typed)
+        return "".join(self._printed)
+
+    def call(self, expression: str) -> Any:
+        """The value of `expression` at the REPL, as a Python object of this process."""
+        self._require_power()
+        if self._vm is None:
+            raise BenchViolation(f"no REPL: the board is {self.state.value}")
+        self._vm.interrupt_at(None)
+        self._vm.exec("import twoslot")
+        return self._vm.eval(expression)
+
+    def activity(self) -> tuple[str, int, int]:
+        """What the update under way does next, blocks in place, and blocks of the image.
+
+        "head", "release", "table", "survey", "fetch", "verify", "arm", "done", or "" when there is none; the
+        numbers are 0 while they are not known.
+        """
+        package = self._vm.modules.get("twoslot") if self._vm is not None else None
+        agent = getattr(package, "_agent", None)
+        if agent is None:
+            return "", 0, 0
+        return _STEPS[agent.state], *agent.progress
+
+    # What the flash says, read past the chip.
+
+    @property
+    def cell(self) -> journal.Cell | None:
+        """The newest journal cell."""
+        region = self.board.journal
+        newest = journal.newest(self.flash.peek(region.start, region.size))
+        return newest[1] if newest is not None else None
+
+    def descriptor(self, slot: int) -> Descriptor | None:
+        """The descriptor of a slot, None when there is no valid one."""
+        try:
+            return Descriptor.unpack(self.flash.peek(self.board.slots[slot].descriptor.start, PAGE_BYTES))
+        except FormatError:
+            return None
+
+    def window(self) -> bytes:
+        """What the exec window holds, as long as the irom of the image in the running slot."""
+        assert self.result is not None
+        descriptor = self.descriptor(self.result.slot)
+        assert descriptor is not None, "the loader started a slot without a descriptor"
+        return self.flash.peek(self.board.window.start, descriptor.length - self.board.irom_offset)
+
+    # The chain from reset to application.
+
+    def _power_on(self) -> None:
+        self.chip.power_on()
+        self._start(0)
+
+    def _start(self, reason: int) -> None:
+        """Reset, loader, firmware, boot.py; again as long as that ends in a reset."""
+        for _ in range(_BOOTS_MAX):
+            self._close()
+            if reason:
+                self.chip.start(reason)
+            try:
+                self._load(reason)
+                return
+            except ChipReset as reset:
+                reason = self._reset(reset)
+        raise BenchViolation(f"{_BOOTS_MAX} boots in a row and no rest")
+
+    def _load(self, reason: int) -> None:
+        result = LoaderModel(self.chip, self.board).boot()
+        if isinstance(result, NothingBoots):
+            self.result, self.state = None, State.DEAD
+            return
+        self.result = result
+        marker = identify(result.segments, self.window())
+        boot = Boot(len(self.boots), self.clock.ms, reason, result.slot, result.why, marker)
+        self.boots.append(boot)
+        self.state = State.RUNNING
+        if self.on_boot is not None:
+            self.on_boot(self, boot)
+        self.clock.advance_ms(_FIRMWARE_START_MS)
+        if marker.does is Does.CRASH:
+            self.clock.advance_ms(_CRASH_MS)
+            raise ChipReset(2)
+        self.chip.start_sdk()
+        if marker.does is Does.FREEZE:
+            self.state = State.HUNG
+            return
+        self._vm = self._make_vm(marker)
+        self._program = marker.does
+        if "/boot.py" in self.files:
+            self._run_file("/boot.py")
+
+    def _make_vm(self, marker: Marker) -> CPythonVM:
+        network = NoNetwork() if marker.does is Does.OFFLINE else self.network
+        refuse = {"twoslot": "incompatible .mpy file"} if marker.does is Does.NOIMPORT else {}
+        vm = CPythonVM(self.chip, self.files, network, console=self._print, refuse=refuse)
+        vm.runtime.on_wait = self._waiting
+        return vm
+
+    def _waiting(self) -> None:
+        if self.on_wait is not None:
+            self.on_wait(self)
+        if self._until is not None and self._vm is not None and self.clock.ms >= self._next_look_ms:
+            self._next_look_ms = self.clock.ms + _LOOK_EVERY_MS
+            if self._until():
+                self._vm.interrupt_at(self.clock.ms)
+
+    def _run_program(self, end_ms: int) -> None:
+        vm = self._vm
+        assert vm is not None
+        vm.interrupt_at(end_ms)
+        try:
+            if self._program is Does.RESTART:
+                vm.exec("import machine\nmachine.reset()")
+            elif self._program is not Does.HANG and "/main.py" in self.files:
+                self._run_file("/main.py")
+            vm.runtime.wait_us(None)
+        except KeyboardInterrupt:
+            vm.interrupt_at(None)
+
+    def _run_file(self, path: str) -> None:
+        assert self._vm is not None
+        try:
+            self._vm.run_file(path)
+        except Exception as error:
+            # As on the port: the traceback is printed, and the next file or the REPL follows.
+            self._vm.print_exception(error)
+
+    def _guard(self, action: Callable[[], object]) -> None:
+        """Do something on the board; carry out the reset or the loss of power it ends in."""
+        try:
+            try:
+                action()
+            except ChipReset as reset:
+                self._start(self._reset(reset))
+        except PowerCut as lost:
+            self.cut = _planned(lost)
+            self.power_off()
+
+    def _reset(self, reset: ChipReset) -> int:
+        if reset.sleep_us:
+            self.clock.advance_us(reset.sleep_us)
+        return reset.reason
+
+    def _close(self) -> None:
+        if self._vm is not None:
+            self._vm.close()
+            self._vm = None
+
+    def _print(self, text: str) -> None:
+        self._printed.append(text)
+        if self.on_print is not None:
+            self.on_print(text)
+
+    def _require_power(self) -> None:
+        if self.state is State.OFF:
+            raise ValueError("the board has no power")
+
+
+def _planned(lost: PowerCut) -> Cut | None:
+    """The cut that was planned: a `finally` on the dead board raises another PowerCut on top of it."""
+    error: BaseException | None = lost
+    while error is not None:
+        if isinstance(error, PowerCut) and error.cut is not None:
+            return error.cut
+        error = error.__context__
+    return None
+
+
+def factory_flash(
+    board: Board, writes: Iterable[tuple[int, bytes]], *, seed: int = 0, log: bool = True
+) -> NorFlash:
+    """The flash of a board just set up by `writes` (offset, bytes), with a user's files in its filesystem.
+
+    Sector 0 has a loader's header only (the loader itself is a model here), the PHY block its first byte.
+    """
+    flash = NorFlash(board.chip_bytes, seed=seed, log=log)
+    mode = {"qio": 0, "qout": 1, "dio": 2, "dout": 3}[board.flash_mode]
+    freq = {40: 0, 26: 1, 20: 2, 80: 15}[board.flash_freq_mhz]
+    flash.poke(board.loader.start, bytes([0xE9, 1, mode, board.size_nibble << 4 | freq]))
+    flash.poke(board.sdk.start + SECTOR, b"\x05" + bytes(127))
+    files = random.Random(f"files {seed}")
+    for start in range(board.filesystem.start, board.filesystem.start + 8 * SECTOR, SECTOR):
+        flash.poke(start, files.randbytes(SECTOR))
+    for offset, data in writes:
+        flash.poke(offset, data)
+    return flash
+
+
+def board_files(settings: Mapping[str, Any], keys: bytes, *, main: str = MAIN) -> dict[str, bytes]:
+    """The files of a board with twoslot as source: package, hook, settings, pinned keys, main.py."""
+    device = data_path("device")
+    package = sorted((device / "twoslot").glob("*.py"))
+    files = {f"/twoslot/{path.name}": path.read_bytes() for path in package}
+    files["/twoslot_boot.py"] = (device / "twoslot_boot.py").read_bytes()
+    files["/boot.py"] = b"import twoslot_boot  # twoslot\n"
+    files["/main.py"] = main.encode()
+    files["/twoslot.json"] = json.dumps(dict(settings)).encode()
+    files["/twoslot.keys"] = keys
+    return files

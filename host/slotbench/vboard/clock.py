@@ -1,0 +1,78 @@
+"""Virtual time: a microsecond clock that moves only when somebody spends time, and timers due on it."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+
+__all__ = ["Clock", "Timer", "TimerQueue"]
+
+
+class Clock:
+    """Microseconds since the bench was set up; survives resets and power cuts of the board."""
+
+    __slots__ = ("us",)
+
+    def __init__(self, us: int = 0) -> None:
+        self.us = us
+
+    @property
+    def ms(self) -> int:
+        return self.us // 1000
+
+    def advance_us(self, us: int) -> None:
+        """Let `us` >= 0 microseconds pass."""
+        if us < 0:
+            raise ValueError(f"time cannot go back by {-us} us")
+        self.us += us
+
+    def advance_ms(self, ms: float) -> None:
+        self.advance_us(round(ms * 1000))
+
+
+class Timer:
+    """One entry of a TimerQueue; `cancel` it or let it fire."""
+
+    __slots__ = ("due_us", "callback", "active")
+
+    def __init__(self, due_us: int, callback: Callable[[], object]) -> None:
+        self.due_us = due_us
+        self.callback = callback
+        self.active = True
+
+    def cancel(self) -> None:
+        self.active = False
+
+
+class TimerQueue:
+    """Timers of one boot: they live in RAM, so a reset drops the queue.
+
+    Timers due at the same time fire in the order they were set.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heap: list[tuple[int, int, Timer]] = []
+        self._order = itertools.count()
+
+    def call_at(self, due_us: int, callback: Callable[[], object]) -> Timer:
+        timer = Timer(due_us, callback)
+        heapq.heappush(self._heap, (due_us, next(self._order), timer))
+        return timer
+
+    def next_due_us(self) -> int | None:
+        """When the next active timer is due, or None."""
+        while self._heap and not self._heap[0][2].active:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def run_due(self) -> int:
+        """Fire everything due by now; return how many. What a callback sets for a later time waits."""
+        fired = 0
+        while (due := self.next_due_us()) is not None and due <= self._clock.us:
+            timer = heapq.heappop(self._heap)[2]
+            timer.active = False
+            timer.callback()
+            fired += 1
+        return fired

@@ -1,0 +1,100 @@
+"""What the loader boots: the rows of DESIGN 3, first match first. Pure, written apart from the device's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.journal import Cell, Ended, SlotState
+from slotbench.formats.rtc import ResetReason, Tail, Why
+
+__all__ = ["Decision", "decide", "how_it_ended", "last_spent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Slot 0 or 1, and the row that chose it."""
+
+    slot: int
+    why: Why
+
+
+def decide(
+    cell: Cell | None, descriptors: Sequence[Descriptor | None], failed: frozenset[int] = frozenset()
+) -> Decision | None:
+    """Choose among the slots that did not fail in this boot; None when nothing may be started."""
+    found = {slot: descriptor for slot, descriptor in enumerate(descriptors) if descriptor is not None}
+    floor = cell.floor if cell is not None else _floor_of(found.values())
+    present = {s: d for s, d in found.items() if s not in failed and d.counter >= floor}
+    good = {s: d for s, d in present.items() if not _is_bad(cell, s, d)}
+    choice = _by_journal(cell, good) if cell is not None else _by_descriptors(good)
+    if choice is not None:
+        return choice
+    if not present:
+        return None
+
+    def rank(slot: int) -> tuple[bool, bool, int, bool]:
+        by_journal = cell is not None and cell.states[slot] is SlotState.CONFIRMED
+        confirmed = by_journal or present[slot].confirmed
+        return slot in good, confirmed, present[slot].counter, slot == 0
+
+    return Decision(max(present, key=rank), Why.LAST_RESORT)
+
+
+def last_spent(cell: Cell) -> int | None:
+    """Index of the last attempt spent, None before the first."""
+    return max((i for i, spent in enumerate(cell.spent) if spent), default=None)
+
+
+def how_it_ended(tail: Tail | None, reason: int) -> Ended:
+    """The code of FORMATS 4.1, from the tail of the boot before and the reset reason of this one."""
+    if tail is None:
+        return Ended.POWER_LOST
+    if reason == ResetReason.RESTART:
+        deliberate = {5: Ended.DEADLINE, 6: Ended.IMPORT_FAILED}
+        return deliberate.get(tail.note, Ended.RESTART)
+    return {
+        ResetReason.HARDWARE_WATCHDOG.value: Ended.HARDWARE_WATCHDOG,
+        ResetReason.EXCEPTION.value: Ended.EXCEPTION,
+        ResetReason.SOFTWARE_WATCHDOG.value: Ended.SOFTWARE_WATCHDOG,
+        ResetReason.RESET_PIN.value: Ended.RESET_PIN,
+        ResetReason.DEEP_SLEEP.value: Ended.DEEP_SLEEP,
+    }.get(reason, Ended.POWER_LOST)
+
+
+def _floor_of(descriptors: Iterable[Descriptor]) -> int:
+    return max((d.floor for d in descriptors if d.confirmed and not d.bad), default=0)
+
+
+def _is_bad(cell: Cell | None, slot: int, descriptor: Descriptor) -> bool:
+    if descriptor.bad or cell is None:
+        return descriptor.bad
+    return cell.bad[slot] or cell.states[slot] is SlotState.BAD
+
+
+def _by_journal(cell: Cell, good: dict[int, Descriptor]) -> Decision | None:
+    known = [slot for slot, descriptor in good.items() if descriptor.counter == cell.counters[slot]]
+    active, other = cell.active, 1 - cell.active
+    if active in known:
+        state = cell.states[active]
+        if state is SlotState.CONFIRMED or state is SlotState.READY and cell.confirmed:
+            return Decision(active, Why.ORDINARY)
+        spent, copied = sum(cell.spent), sum(cell.copied)
+        if state is SlotState.READY and spent < cell.attempts and (spent > 0 or copied < cell.copies):
+            return Decision(active, Why.TRIAL)
+    if other in known and cell.states[other] is SlotState.CONFIRMED:
+        return Decision(other, Why.FALLBACK)
+    return None
+
+
+def _by_descriptors(good: dict[int, Descriptor]) -> Decision | None:
+    def rank(slot: int) -> tuple[int, bool]:
+        return good[slot].counter, slot == 0
+
+    confirmed = [slot for slot, descriptor in good.items() if descriptor.confirmed]
+    if confirmed:
+        return Decision(max(confirmed, key=rank), Why.NO_JOURNAL_CONFIRMED)
+    if good:
+        return Decision(max(good, key=rank), Why.NO_JOURNAL_UNCONFIRMED)
+    return None

@@ -1,0 +1,138 @@
+"""hashlib, binascii, json, struct and the other modules that only work on data."""
+
+from __future__ import annotations
+
+import array
+import binascii
+import collections
+import errno
+import hashlib
+import io
+import json
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from slotbench.vboard.runtime import Runtime
+
+__all__ = ["MODULES"]
+
+# py/mperrno.h as modules list them.
+_ERRNO: Final = (
+    "EPERM", "ENOENT", "EIO", "EBADF", "EAGAIN", "ENOMEM", "EACCES", "EEXIST", "ENODEV", "EISDIR", "EINVAL",
+    "EOPNOTSUPP", "EADDRINUSE", "ECONNABORTED", "ECONNRESET", "ENOBUFS", "ENOTCONN", "ETIMEDOUT",
+    "ECONNREFUSED", "EHOSTUNREACH", "EALREADY", "EINPROGRESS",
+)
+_MATH: Final = (
+    "acos", "asin", "atan", "atan2", "ceil", "copysign", "cos", "degrees", "e", "exp", "fabs", "floor",
+    "fmod", "frexp", "isfinite", "isinf", "isnan", "ldexp", "log", "modf", "pi", "pow", "radians", "sin",
+    "sqrt", "tan", "trunc",
+)
+
+
+class _Hash:
+    """A running digest that can be asked once: no copy, no hexdigest, as on the port."""
+
+    __slots__ = ("_hash",)
+    _algorithm = ""
+
+    def __init__(self, data: Any = b"") -> None:
+        self._hash: Any = hashlib.new(self._algorithm, data, usedforsecurity=False)
+
+    def update(self, data: Any) -> None:
+        self._live().update(data)
+
+    def digest(self) -> bytes:
+        result: bytes = self._live().digest()
+        self._hash = None
+        return result
+
+    def _live(self) -> Any:
+        if self._hash is None:
+            raise ValueError("hash is final")
+        return self._hash
+
+
+class _Sha256(_Hash):
+    __slots__ = ()
+    _algorithm = "sha256"
+
+
+class _Sha1(_Hash):
+    __slots__ = ()
+    _algorithm = "sha1"
+
+
+def _hashlib(rt: Runtime) -> Mapping[str, Any]:
+    return {"sha256": _Sha256, "sha1": _Sha1}
+
+
+def _a2b_base64(data: Any) -> bytes:
+    try:
+        return binascii.a2b_base64(data)
+    except binascii.Error:
+        raise ValueError("incorrect padding") from None
+
+
+def _unhexlify(data: Any) -> bytes:
+    try:
+        return binascii.unhexlify(data)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+
+
+def _binascii(rt: Runtime) -> Mapping[str, Any]:
+    """Without crc32: the port leaves it out (MICROPY_PY_BINASCII_CRC32 0)."""
+    return {
+        "hexlify": binascii.hexlify,
+        "unhexlify": _unhexlify,
+        "a2b_base64": _a2b_base64,
+        "b2a_base64": lambda data, *, newline=True: binascii.b2a_base64(data, newline=newline),
+    }
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError("syntax error in JSON")
+
+
+def _loads(text: Any) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise ValueError("syntax error in JSON") from None
+
+
+def _dumps(value: Any, separators: tuple[str, str] | None = None) -> str:
+    return json.dumps(value, separators=separators, ensure_ascii=False)
+
+
+def _json(rt: Runtime) -> Mapping[str, Any]:
+    return {
+        "loads": _loads,
+        "load": lambda stream: _loads(stream.read()),
+        "dumps": _dumps,
+        "dump": lambda value, stream, separators=None: stream.write(_dumps(value, separators)) and None,
+    }
+
+
+def _pick(module: Any, *names: str) -> Mapping[str, Any]:
+    return {name: getattr(module, name) for name in names}
+
+
+def _errno(rt: Runtime) -> Mapping[str, Any]:
+    numbers = _pick(errno, *_ERRNO)
+    return {**numbers, "errorcode": {number: name for name, number in numbers.items()}}
+
+
+MODULES = {
+    "hashlib": _hashlib,
+    "binascii": _binascii,
+    "json": _json,
+    "errno": _errno,
+    "struct": lambda rt: _pick(struct, "calcsize", "pack", "pack_into", "unpack", "unpack_from"),
+    "io": lambda rt: _pick(io, "BytesIO", "StringIO"),
+    "collections": lambda rt: _pick(collections, "OrderedDict", "deque", "namedtuple"),
+    "array": lambda rt: _pick(array, "array"),
+    "math": lambda rt: _pick(math, *_MATH),
+}

@@ -1,0 +1,152 @@
+"""The board's files: open() and os on a dict of absolute path -> content, as littlefs behaves.
+
+Directories exist while they hold a file. What is written counts from close() or flush() on and all at once,
+as in littlefs; a file that nobody closes leaves what was there before.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any, Final
+
+from slotbench.vboard.signals import DeviceOSError
+
+__all__ = ["DeviceFile", "FileTable", "absolute"]
+
+_ENOENT: Final = 2
+_EEXIST: Final = 17
+_EISDIR: Final = 21
+_DIRECTORY: Final = 0x4000
+_FILE: Final = 0x8000
+
+
+def absolute(path: str) -> str:
+    """`path` from the root, without `.` and double slashes."""
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+class FileTable:
+    """The functions of `os` over the files."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = files
+
+    def open(self, path: str, mode: str = "r") -> DeviceFile:
+        return DeviceFile(self._files, absolute(path), mode)
+
+    def listdir(self, path: str = "") -> list[str]:
+        return [entry[0] for entry in self.ilistdir(path)]
+
+    def ilistdir(self, path: str = "") -> list[tuple[str, int, int, int]]:
+        where = absolute(path).rstrip("/") + "/"
+        inside = [name[len(where) :] for name in self._files if name.startswith(where)]
+        if not inside and where != "/":
+            raise DeviceOSError(_ENOENT)
+        entries = {name.partition("/")[0]: "/" in name for name in inside}
+        return [
+            (name, _DIRECTORY if folder else _FILE, 0, 0 if folder else len(self._files[where + name]))
+            for name, folder in sorted(entries.items())
+        ]
+
+    def stat(self, path: str) -> tuple[int, ...]:
+        name = absolute(path)
+        content = self._files.get(name)
+        if content is None and not self._is_directory(name):
+            raise DeviceOSError(_ENOENT)
+        if content is None:
+            return (_DIRECTORY, *[0] * 9)
+        return (_FILE, 0, 0, 0, 0, 0, len(content), 0, 0, 0)
+
+    def remove(self, path: str) -> None:
+        name = absolute(path)
+        if name not in self._files:
+            raise DeviceOSError(_EISDIR if self._is_directory(name) else _ENOENT)
+        del self._files[name]
+
+    def rename(self, old: str, new: str) -> None:
+        source = absolute(old)
+        if source not in self._files:
+            raise DeviceOSError(_ENOENT)
+        self._files[absolute(new)] = self._files.pop(source)
+
+    def mkdir(self, path: str) -> None:
+        name = absolute(path)
+        if name in self._files or self._is_directory(name):
+            raise DeviceOSError(_EEXIST)
+
+    def _is_directory(self, name: str) -> bool:
+        return name == "/" or any(other.startswith(name + "/") for other in self._files)
+
+
+class DeviceFile:
+    """An open file. Not an io.IOBase: CPython would close that behind the board's back after a cut."""
+
+    def __init__(self, files: dict[str, bytes], name: str, mode: str) -> None:
+        kind = mode.replace("b", "").replace("t", "")
+        if kind not in ("r", "w", "a"):
+            raise ValueError(f"mode {mode!r} is not modelled")
+        if kind == "r" and name not in files:
+            raise DeviceOSError(_ENOENT)
+        self._files = files
+        self._name = name
+        self._writes = kind != "r"
+        self._bytes = io.BytesIO(b"" if kind == "w" else files.get(name, b""))
+        if kind == "a":
+            self._bytes.seek(0, io.SEEK_END)
+        self._stream: Any = self._bytes
+        if "b" not in mode:
+            self._stream = io.TextIOWrapper(self._bytes, "utf-8", newline="", write_through=True)
+            self._stream.seek(0, io.SEEK_END if kind == "a" else io.SEEK_SET)
+        self._open = True
+
+    def __enter__(self) -> DeviceFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.readline, self._stream.read(0))
+
+    def read(self, size: int = -1) -> Any:
+        return self._live().read(size)
+
+    def readline(self, size: int = -1) -> Any:
+        return self._live().readline(size)
+
+    def readlines(self) -> list[Any]:
+        return list(self._live().readlines())
+
+    def readinto(self, buffer: Any) -> int:
+        self._live()
+        return self._bytes.readinto(buffer)
+
+    def write(self, data: Any) -> int:
+        stream = self._live()
+        if not self._writes:
+            raise DeviceOSError(9)
+        if isinstance(data, str) and stream is self._bytes:
+            data = data.encode()
+        return int(stream.write(data))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._live().seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._live().tell())
+
+    def flush(self) -> None:
+        self._live()
+        if self._writes:
+            self._files[self._name] = self._bytes.getvalue()
+
+    def close(self) -> None:
+        if self._open:
+            self.flush()
+            self._open = False
+
+    def _live(self) -> Any:
+        if not self._open:
+            raise ValueError("I/O operation on closed file")
+        return self._stream

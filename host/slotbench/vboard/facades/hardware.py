@@ -1,0 +1,227 @@
+"""esp and machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from slotbench.vboard import clock
+from slotbench.vboard.facades.timing import from_2000, since_2000
+from slotbench.vboard.runtime import Runtime
+from slotbench.vboard.signals import ChipReset
+
+__all__ = ["MODULES"]
+
+_FREE_SDK_HEAP = 13_000
+_TIMER_US_MIN = 100
+_DEEPSLEEP_ALARM = 4
+
+
+def _esp(rt: Runtime) -> Mapping[str, Any]:
+    chip = rt.chip
+
+    def flash_read(offset: int, into: Any) -> bytes | None:
+        rt.poll()
+        return chip.flash_read(offset, into)
+
+    def flash_write(offset: int, data: Any) -> None:
+        rt.poll()
+        chip.flash_write(offset, data)
+
+    def flash_erase(sector: int) -> None:
+        rt.poll()
+        chip.flash_erase(sector)
+
+    return {
+        "flash_id": lambda: chip.flash_id,
+        "flash_size": lambda: chip.chip_size,
+        "flash_user_start": lambda: chip.user_start,
+        "flash_read": flash_read,
+        "flash_write": flash_write,
+        "flash_erase": flash_erase,
+        "freemem": lambda: _FREE_SDK_HEAP,
+        "osdebug": lambda level: None,
+        "deepsleep": lambda us=0, option=0: rt.deepsleep(us),
+    }
+
+
+def _machine(rt: Runtime) -> Mapping[str, Any]:
+    frequency = [80_000_000]
+
+    def freq(hz: int | None = None) -> int | None:
+        if hz is None:
+            return frequency[0]
+        if hz not in (80_000_000, 160_000_000):
+            raise ValueError("frequency can only be either 80Mhz or 160MHz")
+        frequency[0] = hz
+        return None
+
+    def reset() -> None:
+        rt.chip.require_power()
+        raise ChipReset(4)
+
+    def lightsleep(ms: int | None = None) -> None:
+        rt.wait_us(ms * 1000 if ms is not None else None)
+
+    return {
+        "mem32": _Words(rt),
+        "reset": reset,
+        "reset_cause": lambda: rt.chip.reset_reason,
+        "unique_id": lambda: rt.chip.unique_id,
+        "freq": freq,
+        "idle": rt.poll,
+        "lightsleep": lightsleep,
+        "deepsleep": lambda ms=None: rt.deepsleep(0 if ms is None else max(1, ms) * 1000),
+        "disable_irq": lambda: 0,
+        "enable_irq": lambda state: None,
+        "RTC": lambda: _Rtc(rt),
+        "Timer": _bound(_Timer, rt),
+        "WDT": lambda id=0, timeout=5000: _Watchdog(rt, id, timeout),
+        "Pin": _bound(_Pin, rt),
+        "DEEPSLEEP": _DEEPSLEEP_ALARM,
+        "PWRON_RESET": 0,
+        "WDT_RESET": 1,
+        "SOFT_RESET": 4,
+        "DEEPSLEEP_RESET": 5,
+        "HARD_RESET": 6,
+    }
+
+
+def _bound(kind: type[Any], rt: Runtime) -> type[Any]:
+    """A class of this boot, so that device code reaches its constants and its constructor alike."""
+    return type(kind.__name__.strip("_"), (kind,), {"_rt": rt})
+
+
+class _Words:
+    """machine.mem32: words only; RTC memory and DPORT take no other access."""
+
+    __slots__ = ("_rt",)
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+
+    def __getitem__(self, addr: int) -> int:
+        self._aligned(addr)
+        return self._rt.chip.read_word(addr)
+
+    def __setitem__(self, addr: int, value: int) -> None:
+        self._aligned(addr)
+        self._rt.chip.write_word(addr, value)
+
+    @staticmethod
+    def _aligned(addr: int) -> None:
+        if addr & 3:
+            raise ValueError(f"address {addr:08x} is not aligned to 4 bytes")
+
+
+class _Rtc:
+    """machine.RTC: a singleton on the port, so nothing is kept in the object."""
+
+    ALARM0 = 0
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+
+    def memory(self, data: bytes | None = None) -> bytes | None:
+        self._rt.poll()
+        if data is None:
+            return self._rt.rtc_memory()
+        self._rt.set_rtc_memory(bytes(data))
+        return None
+
+    def datetime(self, value: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
+        """(year, month, day, weekday, hour, minute, second, millisecond)."""
+        self._rt.poll()
+        if value is None:
+            seconds, us = divmod(self._rt.rtc_us(), 1_000_000)
+            year, month, day, hour, minute, second, weekday, _ = from_2000(seconds)
+            return year, month, day, weekday, hour, minute, second, us // 1000
+        year, month, day, _, hour, minute, second, ms = value
+        seconds = since_2000((year, month, day, hour, minute, second))
+        self._rt.set_rtc_us((seconds * 1000 + ms) * 1000)
+        return None
+
+
+class _Timer:
+    """machine.Timer: the callback is scheduled, and runs between two bytecodes of the program."""
+
+    ONE_SHOT = 0
+    PERIODIC = 1
+    _rt: Runtime
+
+    def __init__(self, id: int) -> None:
+        self._timer: clock.Timer | None = None
+
+    def init(
+        self,
+        *,
+        mode: int = PERIODIC,
+        callback: Callable[[object], object] | None = None,
+        period: int = 0xFFFFFFFF,
+        tick_hz: int = 1000,
+        freq: float | None = None,
+    ) -> None:
+        self.deinit()
+        us = int(1_000_000 / freq) if freq is not None else period * 1_000_000 // tick_hz
+        self._arm(max(us, _TIMER_US_MIN), mode, callback)
+
+    def deinit(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, us: int, mode: int, callback: Callable[[object], object] | None) -> None:
+        def fire() -> None:
+            if mode == self.PERIODIC:
+                self._arm(us, mode, callback)
+            if callback is not None:
+                self._rt.schedule(callback, self)
+
+        self._timer = self._rt.timers.call_at(self._rt.clock.us + us, fire)
+
+
+class _Watchdog:
+    """machine.WDT: from now on the program must feed the SDK's soft watchdog."""
+
+    def __init__(self, rt: Runtime, id: int, timeout: int) -> None:
+        if id != 0 or timeout != 5000:
+            raise ValueError
+        self._rt = rt
+        rt.feed_watchdog()
+
+    def feed(self) -> None:
+        self._rt.poll()
+        self._rt.feed_watchdog()
+
+
+class _Pin:
+    """machine.Pin, as far as a level goes; pins are at reset state after a start."""
+
+    IN, OUT, OPEN_DRAIN, PULL_UP = 0, 1, 2, 1
+    _rt: Runtime
+
+    def __init__(self, id: int, mode: int = -1, pull: int = -1, *, value: int | None = None) -> None:
+        if not 0 <= id <= 16:
+            raise ValueError("invalid pin")
+        self._id = id
+        if value is not None:
+            self.value(value)
+
+    def __call__(self, level: int | None = None) -> int | None:
+        return self.value(level)
+
+    def value(self, level: int | None = None) -> int | None:
+        pins = self._rt.pins
+        if level is None:
+            return pins.get(self._id, 1)
+        pins[self._id] = int(bool(level))
+        return None
+
+    def on(self) -> None:
+        self.value(1)
+
+    def off(self) -> None:
+        self.value(0)
+
+
+MODULES = {"esp": _esp, "machine": _machine}

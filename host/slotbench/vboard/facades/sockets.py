@@ -1,0 +1,313 @@
+"""network, socket and select, as ports/esp8266 and extmod/modlwip.c have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from slotbench.vboard.net import EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, Stream
+from slotbench.vboard.runtime import CALL_US, Runtime
+from slotbench.vboard.signals import DeviceOSError
+
+__all__ = ["MODULES"]
+
+_EBADF: Final = 9
+_EAGAIN: Final = 11
+_EINVAL: Final = 22
+_EISCONN: Final = 106
+_ENOTCONN: Final = 107
+
+_SYN_US: Final = 18_000_000
+"""After about this long lwIP gives up on a peer that never answers (TCP_SYNMAXRTX); an estimate."""
+
+_STAT_CONNECTING, _STAT_NO_AP, _STAT_GOT_IP = 1, 3, 5
+_POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16
+
+
+def _network(rt: Runtime) -> Mapping[str, Any]:
+    name = ["MPY-ESP8266"]
+
+    def hostname(new: str | None = None) -> str | None:
+        if new is None:
+            return name[0]
+        name[0] = new
+        return None
+
+    return {
+        "WLAN": lambda interface=0: _Wlan(rt, interface),
+        "hostname": hostname,
+        "STA_IF": 0,
+        "AP_IF": 1,
+        "STAT_IDLE": 0,
+        "STAT_CONNECTING": _STAT_CONNECTING,
+        "STAT_WRONG_PASSWORD": 2,
+        "STAT_NO_AP_FOUND": _STAT_NO_AP,
+        "STAT_CONNECT_FAIL": 4,
+        "STAT_GOT_IP": _STAT_GOT_IP,
+        "MODE_11B": 1,
+        "MODE_11G": 2,
+        "MODE_11N": 3,
+    }
+
+
+class _Wlan:
+    """network.WLAN: the SDK associates by itself with the network it knows; the access point side is off."""
+
+    PM_NONE, PM_POWERSAVE, PM_PERFORMANCE = 0, 1, 2
+
+    def __init__(self, rt: Runtime, interface: int) -> None:
+        if interface not in (0, 1):
+            raise ValueError
+        self._rt = rt
+        self._station = interface == 0
+
+    def active(self, on: bool | None = None) -> bool | None:
+        self._rt.wait_us(CALL_US)
+        if on is None:
+            return self._station and self._rt.station_active
+        if self._station:
+            if on and not self._rt.station_active:
+                self._rt.station_up_us = self._rt.clock.us
+            self._rt.station_active = bool(on)
+        return None
+
+    def connect(self, ssid: str | None = None, key: str | None = None, *, bssid: bytes | None = None) -> None:
+        if not self._station:
+            raise DeviceOSError("STA required")
+        self._rt.station_active = True
+        self._rt.station_up_us = self._rt.clock.us
+
+    def disconnect(self) -> None:
+        self._rt.station_active = False
+
+    def isconnected(self) -> bool:
+        self._rt.wait_us(CALL_US)
+        return self._station and self._rt.associated()
+
+    def status(self, what: str | None = None) -> int:
+        self._rt.wait_us(CALL_US)
+        if what == "rssi":
+            return -60
+        if not self._station:
+            return -1
+        if self._rt.associated():
+            return _STAT_GOT_IP
+        return _STAT_CONNECTING if self._rt.net.online else _STAT_NO_AP
+
+    def ifconfig(self) -> tuple[str, str, str, str]:
+        if self.isconnected():
+            return "10.0.0.3", "255.255.255.0", "10.0.0.1", "10.0.0.1"
+        return "0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0"
+
+    def config(self, what: str | None = None, **settings: Any) -> Any:
+        if what == "mac":
+            return b"\x5c\xcf\x7f" + self._rt.chip.unique_id[:3]
+        if what is not None:
+            raise ValueError("unknown config param")
+        return None
+
+
+def _socket(rt: Runtime) -> Mapping[str, Any]:
+    def getaddrinfo(host: str, port: int, *hints: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        rt.wait_us(rt.net.link.round_trip_ms * 1000)
+        if not rt.associated():
+            raise DeviceOSError(-2)
+        return [(2, 1, 0, "", (rt.net.resolve(host), port))]
+
+    return {
+        "socket": lambda af=2, type=1, proto=0: _Socket(rt, type),
+        "getaddrinfo": getaddrinfo,
+        "AF_INET": 2,
+        "AF_INET6": 10,
+        "SOCK_STREAM": 1,
+        "SOCK_DGRAM": 2,
+        "SOCK_RAW": 3,
+        "SOL_SOCKET": 1,
+        "SO_REUSEADDR": 4,
+        "IPPROTO_IP": 0,
+    }
+
+
+class _Socket:
+    """A TCP client socket. Its read calls are MicroPython's streams (py/stream.c mp_stream_rw)."""
+
+    def __init__(self, rt: Runtime, kind: int) -> None:
+        if kind != 1:
+            raise DeviceOSError(_EINVAL)
+        self._rt = rt
+        self._stream: Stream | None = None
+        self._closed = False
+        self._timeout_us: int | None = None
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._timeout_us = None if seconds is None else round(seconds * 1_000_000)
+
+    def setblocking(self, blocking: bool) -> None:
+        self._timeout_us = None if blocking else 0
+
+    def setsockopt(self, *option: Any) -> None:
+        pass
+
+    def makefile(self, mode: str = "rwb", buffering: int = 0) -> _Socket:
+        return self
+
+    def connect(self, address: tuple[str, int]) -> None:
+        if self._closed:
+            raise DeviceOSError(_EBADF)
+        if self._stream is not None:
+            raise DeviceOSError(_EISCONN)
+        rt = self._rt
+        if not rt.associated():
+            raise DeviceOSError(EHOSTUNREACH)
+        ms = None if self._timeout_us is None else self._timeout_us // 1000
+        try:
+            stream = rt.net.connect(address[0], address[1], ms)
+        except DeviceOSError as error:
+            silent = error.errno == EINPROGRESS
+            rt.wait_us((self._timeout_us or _SYN_US) if silent else self._round_trip_us())
+            raise
+        self._stream = stream
+        rt.streams.append(stream)
+        rt.wait_us(self._round_trip_us())
+
+    def close(self) -> None:
+        self._closed = True
+        if self._stream is not None:
+            self._stream.close()
+            self._rt.streams.remove(self._stream)
+            self._stream = None
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        stream = self._connected()
+        taken = stream.write(bytes(data))
+        self._rt.wait_us(self._round_trip_us() + self._rt.net.link.transfer_us(taken))
+        return taken
+
+    def sendall(self, data: bytes | bytearray | memoryview) -> None:
+        self.write(data)
+
+    def write(self, data: bytes | bytearray | memoryview, length: int | None = None) -> int:
+        view = memoryview(data)[:length]
+        done = 0
+        while done < len(view):
+            done += self.send(view[done:])
+        return done
+
+    def recv(self, length: int) -> bytes:
+        buffer = bytearray(length)
+        return bytes(buffer[: self._receive(memoryview(buffer))])
+
+    def readinto(self, buffer: bytearray | memoryview, length: int | None = None) -> int | None:
+        """Fill the buffer: less at the end or, without blocking, when no more is there; None for nothing."""
+        view = memoryview(buffer)[:length]
+        done = 0
+        while done < len(view):
+            try:
+                count = self._receive(view[done:], patient=not done)
+            except DeviceOSError as error:
+                if error.errno != _EAGAIN:
+                    raise
+                return done or None
+            if count == 0:
+                break
+            done += count
+        return done
+
+    def read(self, length: int = -1) -> bytes | None:
+        if length >= 0:
+            buffer = bytearray(length)
+            count = self.readinto(buffer)
+            return None if count is None else bytes(buffer[:count])
+        whole = bytearray()
+        while piece := self.read(256):
+            whole += piece
+        return bytes(whole) if whole or piece is not None else None
+
+    def readline(self) -> bytes | None:
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            byte = self.read(1)
+            if byte is None and not line:
+                return None
+            if not byte:
+                break
+            line += byte
+        return bytes(line)
+
+    def poll(self) -> int:
+        """What select.poll sees."""
+        if self._stream is None:
+            return _POLLHUP
+        try:
+            return _POLLOUT | (_POLLIN if self._stream.readable() else 0)
+        except DeviceOSError:
+            return _POLLERR
+
+    def _receive(self, view: memoryview, *, patient: bool = True) -> int:
+        """lwip_tcp_receive: what is there, once."""
+        stream = self._connected()
+        wait = self._timeout_us
+        count = stream.readinto(view, patient=patient or wait != 0)
+        if count is None:
+            if wait == 0:
+                self._rt.poll()
+                raise DeviceOSError(_EAGAIN)
+            self._rt.wait_us(wait)
+            count = stream.readinto(view)
+            if count is None:
+                raise DeviceOSError(ETIMEDOUT)
+        self._rt.wait_us(self._rt.net.link.transfer_us(count))
+        return count
+
+    def _connected(self) -> Stream:
+        self._rt.chip.require_power()
+        if self._stream is None:
+            raise DeviceOSError(_EBADF if self._closed else _ENOTCONN)
+        return self._stream
+
+    def _round_trip_us(self) -> int:
+        return self._rt.net.link.round_trip_ms * 1000
+
+
+def _select(rt: Runtime) -> Mapping[str, Any]:
+    return {
+        "poll": lambda: _Poll(rt),
+        "POLLIN": _POLLIN, "POLLOUT": _POLLOUT, "POLLERR": _POLLERR, "POLLHUP": _POLLHUP,
+    }
+
+
+class _Poll:
+    """select.poll over sockets."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+        self._wanted: dict[int, tuple[_Socket, int]] = {}
+
+    def register(self, sock: _Socket, events: int = _POLLIN | _POLLOUT) -> None:
+        self._wanted[id(sock)] = (sock, events)
+
+    def modify(self, sock: _Socket, events: int) -> None:
+        if id(sock) not in self._wanted:
+            raise DeviceOSError(2)
+        self.register(sock, events)
+
+    def unregister(self, sock: _Socket) -> None:
+        self._wanted.pop(id(sock), None)
+
+    def poll(self, timeout: int = -1) -> list[tuple[_Socket, int]]:
+        ready = self._ready()
+        if not ready and timeout:
+            self._rt.wait_us(None if timeout < 0 else timeout * 1000)
+            ready = self._ready()
+        self._rt.wait_us(CALL_US)
+        return ready
+
+    ipoll = poll
+
+    def _ready(self) -> list[tuple[_Socket, int]]:
+        always = _POLLERR | _POLLHUP
+        states = [(sock, sock.poll() & (wanted | always)) for sock, wanted in self._wanted.values()]
+        return [(sock, state) for sock, state in states if state]
+
+
+MODULES = {"network": _network, "socket": _socket, "select": _select}

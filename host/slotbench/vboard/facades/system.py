@@ -1,0 +1,139 @@
+"""sys, gc, micropython, os and random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from types import SimpleNamespace
+from typing import Any, Final, NoReturn
+
+from slotbench.vboard.facades.files import FileTable
+from slotbench.vboard.runtime import Runtime
+
+__all__ = ["MODULES"]
+
+_HEAP_FREE: Final = 30_000
+_HEAP_USED: Final = 8_912
+
+_VERSION: Final = (1, 28, 0, "")
+_MACHINE: Final = "ESP module with ESP8266"
+
+
+def _sys(rt: Runtime) -> Mapping[str, Any]:
+    def print_exception(error: BaseException, file: Any = None) -> None:
+        text = rt.format_exception(error)
+        if file is None:
+            rt.console(text)
+        else:
+            file.write(text)
+
+    def leave(code: object = 0) -> NoReturn:
+        raise SystemExit(code)
+
+    return {
+        "modules": rt.modules,
+        "path": rt.path,
+        "argv": [],
+        "platform": "esp8266",
+        "version": "3.4.0; MicroPython v1.28.0",
+        "version_info": (3, 4, 0),
+        "implementation": SimpleNamespace(
+            name="micropython", version=_VERSION, _machine=_MACHINE, _mpy=rt.mpy
+        ),
+        "byteorder": "little",
+        "maxsize": 0x7FFFFFFF,
+        "stdout": _Console(rt),
+        "stderr": _Console(rt),
+        "print_exception": print_exception,
+        "exit": leave,
+    }
+
+
+class _Console:
+    """sys.stdout: the UART."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+
+    def write(self, text: str | bytes) -> int:
+        self._rt.console(text if isinstance(text, str) else bytes(text).decode("utf-8", "replace"))
+        return len(text)
+
+
+def _gc(rt: Runtime) -> Mapping[str, Any]:
+    """No heap is modelled here: the numbers stand for a board's, the real VM measures."""
+    enabled = [True]
+
+    def switch(on: bool) -> Callable[[], None]:
+        def do() -> None:
+            enabled[0] = on
+
+        return do
+
+    return {
+        "collect": lambda: None,
+        "mem_free": lambda: _HEAP_FREE,
+        "mem_alloc": lambda: _HEAP_USED,
+        "threshold": lambda amount=-1: None if amount >= 0 else -1,
+        "enable": switch(True),
+        "disable": switch(False),
+        "isenabled": lambda: enabled[0],
+    }
+
+
+def _micropython(rt: Runtime) -> Mapping[str, Any]:
+    locked = [0]
+
+    def heap_lock() -> None:
+        locked[0] += 1
+        rt.heap_locks += 1
+
+    def heap_unlock() -> int:
+        locked[0] -= 1
+        return locked[0]
+
+    def schedule(callback: Callable[[object], object], argument: object) -> None:
+        if not rt.schedule(callback, argument):
+            raise RuntimeError("schedule queue full")
+
+    return {
+        "const": lambda value: value,
+        "heap_lock": heap_lock,
+        "heap_unlock": heap_unlock,
+        "heap_locked": lambda: locked[0],
+        "schedule": schedule,
+        "alloc_emergency_exception_buf": lambda size: None,
+        "opt_level": lambda level=None: 0 if level is None else None,
+        "mem_info": lambda verbose=None: None,
+        "kbd_intr": lambda character: None,
+    }
+
+
+def _os(rt: Runtime) -> Mapping[str, Any]:
+    table = FileTable(rt.files)
+    return {
+        "urandom": rt.chip.random.randbytes,
+        "listdir": table.listdir,
+        "ilistdir": table.ilistdir,
+        "stat": table.stat,
+        "remove": table.remove,
+        "rename": table.rename,
+        "mkdir": table.mkdir,
+        "getcwd": lambda: "/",
+        "uname": lambda: ("esp8266", "esp8266", "2.2.0-dev(9422289)", "v1.28.0", _MACHINE),
+    }
+
+
+def _random(rt: Runtime) -> Mapping[str, Any]:
+    """Without randint and its like: the port leaves them out (MICROPY_PY_RANDOM_EXTRA_FUNCS 0)."""
+    generator = Random(rt.chip.random.getrandbits(32))
+
+    def getrandbits(count: int) -> int:
+        if count > 32:
+            raise ValueError("bits must be 32 or less")
+        return generator.getrandbits(count)
+
+    return {"getrandbits": getrandbits, "seed": lambda value=None: generator.seed(value)}
+
+
+MODULES = {"sys": _sys, "gc": _gc, "micropython": _micropython, "os": _os, "random": _random}

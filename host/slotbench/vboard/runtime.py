@@ -1,0 +1,165 @@
+"""One boot of the firmware under the facades: waiting, scheduled callbacks, the RTC's clock, console."""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable
+from types import ModuleType
+from typing import Final
+
+from slotbench.vboard.chip import RTC_BASE, Chip
+from slotbench.vboard.clock import Clock, TimerQueue
+from slotbench.vboard.net import Network, Stream
+from slotbench.vboard.signals import BenchViolation, ChipReset
+
+__all__ = ["CALL_US", "Runtime"]
+
+CALL_US: Final = 20
+"""Modelled cost of a statement that only looks at the clock: a loop around it must come to an end."""
+
+_SOFT_WDT_US: Final = 3_200_000
+_SECOND_CTRL_C_US: Final = 1_000_000
+_QUEUE_DEPTH: Final = 4
+
+# ports/esp8266/machine_rtc.c: time delta, calibration, magic, length and data of RTC().memory().
+_DELTA: Final = 0x60001200 - RTC_BASE
+_MAGIC_AT: Final = 0x6000120C - RTC_BASE
+_LENGTH_AT: Final = 0x60001210 - RTC_BASE
+_DATA_AT: Final = 0x60001214 - RTC_BASE
+_MAGIC: Final = (0x75507921).to_bytes(4, "little")
+
+
+class Runtime:
+    """What the facades of one boot share.
+
+    `deadline_us` is the virtual time at which a person presses Ctrl-C: the next call that waits raises
+    KeyboardInterrupt, and again every further second. `station_up_us` is when the station last began to
+    associate; `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is called whenever the program
+    begins to wait.
+    """
+
+    def __init__(
+        self, chip: Chip, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
+    ) -> None:
+        self.chip = chip
+        self.clock: Clock = chip.clock
+        self.files = files
+        self.net = net
+        self.console = console
+        self.mpy = mpy
+        self.modules: dict[str, ModuleType] = {}
+        self.path: list[str] = ["", ".frozen", "/lib"]
+        self.source_names: dict[str, str] = {}
+        self.timers = TimerQueue(self.clock)
+        self.deadline_us: int | None = None
+        self.watchdog_us: int | None = None
+        self.on_wait: Callable[[], object] | None = None
+        self.heap_locks = 0
+        self.pins: dict[int, int] = {}
+        self.streams: list[Stream] = []
+        self.station_active = True
+        self.station_up_us = chip.boot_us
+        self._queue: deque[tuple[Callable[[object], object], object]] = deque()
+        self._in_callback = False
+        if chip.rtc[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
+            chip.rtc[_DELTA : _DATA_AT] = bytes(12) + _MAGIC + bytes(4)
+
+    # Waiting.
+
+    def poll(self) -> None:
+        """What happens between two bytecodes: due timers and scheduled callbacks run, the watchdog looks."""
+        self.chip.require_power()
+        if self.watchdog_us is not None and self.clock.us >= self.watchdog_us:
+            raise ChipReset(3)
+        if self._in_callback:
+            return
+        self.timers.run_due()
+        while self._queue:
+            callback, argument = self._queue.popleft()
+            self._in_callback = True
+            try:
+                callback(argument)
+            except Exception as error:
+                self.console(self.format_exception(error))
+            finally:
+                self._in_callback = False
+
+    def wait_us(self, us: int | None) -> None:
+        """Let virtual time pass, None for ever, firing what becomes due; Ctrl-C and watchdog end it early."""
+        if self.on_wait is not None:
+            self.on_wait()
+        end = self.clock.us + us if us is not None else None
+        while True:
+            stops = [end, self.deadline_us, self.watchdog_us]
+            if not self._in_callback:
+                stops.append(self.timers.next_due_us())
+            known = [stop for stop in stops if stop is not None]
+            if not known:
+                raise BenchViolation("the program waits for ever: nothing is due and nobody presses Ctrl-C")
+            self.clock.us = max(self.clock.us, min(known))
+            self.poll()
+            if self.deadline_us is not None and self.clock.us >= self.deadline_us:
+                self.deadline_us = self.clock.us + _SECOND_CTRL_C_US
+                raise KeyboardInterrupt
+            if end is not None and self.clock.us >= end:
+                return
+
+    def schedule(self, callback: Callable[[object], object], argument: object) -> bool:
+        """Queue a callback as mp_sched_schedule does; False when the queue is full."""
+        if len(self._queue) >= _QUEUE_DEPTH:
+            return False
+        self._queue.append((callback, argument))
+        return True
+
+    def feed_watchdog(self) -> None:
+        """What machine.WDT() and its feed() do: the SDK's soft watchdog bites after about 3.2 s."""
+        self.watchdog_us = self.clock.us + _SOFT_WDT_US
+
+    # Network state.
+
+    def associated(self) -> bool:
+        """Whether the station has an address."""
+        up = self.clock.us - self.station_up_us >= self.net.link.associate_ms * 1000
+        return self.net.online and self.station_active and up
+
+    # Clock and user memory in the RTC.
+
+    def rtc_us(self) -> int:
+        """Microseconds since 2000: counted since the last start, plus the delta that survives resets."""
+        delta = int.from_bytes(self.chip.rtc[_DELTA : _DELTA + 8], "little", signed=True)
+        return self.clock.us - self.chip.boot_us + delta
+
+    def set_rtc_us(self, us: int) -> None:
+        delta = us - (self.clock.us - self.chip.boot_us)
+        self.chip.rtc[_DELTA : _DELTA + 8] = delta.to_bytes(8, "little", signed=True)
+
+    def rtc_memory(self) -> bytes:
+        length = int.from_bytes(self.chip.rtc[_LENGTH_AT:_DATA_AT], "little")
+        return bytes(self.chip.rtc[_DATA_AT : _DATA_AT + length])
+
+    def set_rtc_memory(self, data: bytes) -> None:
+        """RTC().memory(data): up to 492 bytes, which reach into the loader's tail from 461 on."""
+        if len(data) > len(self.chip.rtc) - _DATA_AT:
+            raise ValueError("buffer too long")
+        self.chip.rtc[_LENGTH_AT:_DATA_AT] = len(data).to_bytes(4, "little")
+        padded = data + bytes(-len(data) % 4)
+        self.chip.rtc[_DATA_AT : _DATA_AT + len(padded)] = padded
+
+    def deepsleep(self, us: int) -> None:
+        """Sleep through a reset; 0 us is until the reset pin. Time goes on (rtc_prepare_deepsleep)."""
+        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.chip.boot_us)
+        raise ChipReset(5, us or None)
+
+    # Console.
+
+    def format_exception(self, error: BaseException) -> str:
+        """The traceback as MicroPython prints it: device files only."""
+        lines = []
+        for frame in traceback.extract_tb(error.__traceback__):
+            name = self.source_names.get(frame.filename)
+            if name is not None:
+                lines.append(f'  File "{name}", line {frame.lineno}, in {frame.name}\n')
+        head = "Traceback (most recent call last):\n" if lines else ""
+        text = str(error)
+        return f"{head}{''.join(lines)}{type(error).__name__}: {text}\n"

@@ -1,0 +1,255 @@
+"""Device code under CPython, isolated: its own module table, builtins and import.
+
+Device files come from the board's files. Code objects are compiled once per content and shared by all VMs; a
+file whose bytes equal one of the installed device package is compiled under that file's path, so that
+coverage and debuggers see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, Final
+
+from slotbench import data_path
+from slotbench.vboard.chip import Chip
+from slotbench.vboard.facades import build
+from slotbench.vboard.facades.files import absolute
+from slotbench.vboard.facades.names import device_builtins
+from slotbench.vboard.net import Network
+from slotbench.vboard.runtime import Runtime
+from slotbench.vboard.signals import BenchViolation, DeviceOSError
+
+__all__ = ["MPY_XTENSA", "CPythonVM"]
+
+MPY_XTENSA: Final = 0x2706
+"""`sys.implementation._mpy` for mpy 6.3 on an ESP8266: arch 9 (xtensa) << 10 | 3 << 8 | 6."""
+
+_CODE: dict[tuple[str, bytes, str], CodeType] = {}
+
+
+class CPythonVM:
+    """One boot of MicroPython on `chip`: made when the firmware starts, closed at the next reset.
+
+    `files` maps absolute paths ("/boot.py") to content and outlives the VM. `console` gets what is printed;
+    without one it is collected in `output`. `mpy` is the firmware's `sys.implementation._mpy`. `refuse`
+    names modules whose import raises ValueError with that text, as an incompatible .mpy file does.
+
+    What leaves `exec`, `eval`, `import_` and `run_file`: ChipReset, PowerCut, BenchViolation,
+    KeyboardInterrupt at the deadline, SystemExit, and any exception the program did not catch.
+    """
+
+    def __init__(
+        self,
+        chip: Chip,
+        files: dict[str, bytes],
+        net: Network,
+        *,
+        console: Callable[[str], object] | None = None,
+        mpy: int = MPY_XTENSA,
+        refuse: Mapping[str, str] | None = None,
+    ) -> None:
+        for path in files:
+            if path != absolute(path):
+                raise ValueError(f"not an absolute path: {path!r}")
+        self._written: list[str] = []
+        self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
+        self.refuse = dict(refuse or {})
+        self._builtin_modules: dict[str, ModuleType] = {}
+        self._builtins = device_builtins(self.runtime)
+        self._builtins["__import__"] = self._import
+        self._main = self._new_module("__main__")
+
+    @property
+    def modules(self) -> dict[str, ModuleType]:
+        """The board's sys.modules: what was imported from files, and __main__."""
+        return self.runtime.modules
+
+    @property
+    def output(self) -> str:
+        """What was printed, when no console was given."""
+        return "".join(self._written)
+
+    def interrupt_at(self, ms: float | None) -> None:
+        """Press Ctrl-C at this virtual time of the chip's clock; None: never."""
+        self.runtime.deadline_us = None if ms is None else round(ms * 1000)
+
+    def exec(self, source: str) -> None:
+        """Run statements in __main__, as the raw REPL does."""
+        self._run(self._compile(source.encode(), "<stdin>", "<stdin>"), self._main)
+
+    def eval(self, source: str) -> Any:
+        """Return the value of an expression in __main__."""
+        return eval(compile(source.strip(), "<stdin>", "eval", dont_inherit=True), vars(self._main))
+
+    def repl(self, line: str) -> None:
+        """Run what a person types: an expression's value is printed unless it is None."""
+        try:
+            compile(line.strip(), "<stdin>", "eval", dont_inherit=True)
+        except SyntaxError:
+            self.exec(line)
+            return
+        value = self.eval(line)
+        if value is not None:
+            self.runtime.console(repr(value) + "\n")
+
+    def import_(self, name: str) -> ModuleType:
+        """Import `name` (dotted) and return that module."""
+        return self._load(name)
+
+    def run_file(self, path: str) -> None:
+        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
+        name = absolute(path)
+        content = self.runtime.files.get(name)
+        if content is None:
+            raise DeviceOSError(2)
+        self._run(self._compile_file(name, content), self._main)
+
+    def print_exception(self, error: BaseException) -> None:
+        """Put the traceback of an uncaught exception on the console, as the port does."""
+        self.runtime.console(self.runtime.format_exception(error))
+
+    def close(self) -> None:
+        """End this boot: hang up what is connected, and break the reference cycles of its modules."""
+        for stream in self.runtime.streams:
+            stream.close()
+        for module in (*self.modules.values(), *self._builtin_modules.values()):
+            vars(module).clear()
+        self.modules.clear()
+        self._builtin_modules.clear()
+        self._builtins.clear()
+
+    def _run(self, code: CodeType, module: ModuleType) -> None:
+        exec(code, vars(module))
+
+    def _new_module(self, name: str) -> ModuleType:
+        module = ModuleType(name)
+        names = vars(module)
+        names.clear()
+        names["__name__"] = name
+        names["__builtins__"] = self._builtins
+        self.modules[name] = module
+        return module
+
+    # Import.
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: tuple[str, ...] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        """The `import` statement; extmod and py/builtinimport.c of MicroPython are the model."""
+        full = self._resolve(name, globals or {}, level) if level else name
+        module = self._load(full)
+        if not fromlist:
+            return module if level else self._load(full.partition(".")[0])
+        for item in fromlist:
+            if item != "*" and not hasattr(module, item):
+                if "__path__" not in vars(module) or self._find(f"{full}.{item}", module) is None:
+                    raise ImportError(f"can't import name {item}")
+                self._load(f"{full}.{item}")
+        return module
+
+    @staticmethod
+    def _resolve(name: str, importer: Mapping[str, Any], level: int) -> str:
+        package = str(importer["__name__"]).split(".")
+        if "__path__" not in importer:
+            package.pop()
+        if level > 1:
+            package = package[: 1 - level]
+        if not package:
+            raise ImportError("can't perform relative import")
+        return ".".join([*package, name] if name else package)
+
+    def _load(self, full: str) -> ModuleType:
+        """Import every part of a dotted name; return the last."""
+        parent: ModuleType | None = None
+        module: ModuleType | None = None
+        parts = full.split(".")
+        for depth, part in enumerate(parts, 1):
+            name = ".".join(parts[:depth])
+            module = self.modules.get(name)
+            if module is None and parent is None:
+                module = self._builtin(name)
+            if module is None:
+                module = self._load_file(name, parent)
+                if parent is not None:
+                    setattr(parent, part, module)
+            parent = module
+        assert module is not None
+        return module
+
+    def _builtin(self, name: str) -> ModuleType | None:
+        module = self._builtin_modules.get(name)
+        if module is None:
+            module = build(name, self.runtime)
+            if module is not None:
+                self._builtin_modules[name] = module
+        return module
+
+    def _load_file(self, name: str, parent: ModuleType | None) -> ModuleType:
+        if name in self.refuse:
+            raise ValueError(self.refuse[name])
+        found = self._find(name, parent)
+        if found is None:
+            raise ImportError(f"no module named '{name}'")
+        path, folder = found
+        module = self._new_module(name)
+        if folder is not None:
+            vars(module)["__path__"] = folder
+        try:
+            self._run(self._compile_file(path, self.runtime.files[path]), module)
+        except BaseException:
+            # A module that failed half-way must not be found by the next import (MicroPython 1.21 on).
+            self.modules.pop(name, None)
+            raise
+        return module
+
+    def _find(self, name: str, parent: ModuleType | None) -> tuple[str, str | None] | None:
+        """The file of a module, and its folder when it is a package."""
+        if parent is None:
+            roots = [entry for entry in self.runtime.path if entry != ".frozen"]
+        else:
+            package = vars(parent).get("__path__")
+            if package is None:
+                return None
+            roots = [package]
+        files = self.runtime.files
+        for root in roots:
+            base = absolute(f"{root}/{name.rpartition('.')[2]}")
+            if base + "/__init__.py" in files:
+                return base + "/__init__.py", base
+            if base + ".py" in files:
+                return base + ".py", None
+            if base + ".mpy" in files or base + "/__init__.mpy" in files:
+                raise BenchViolation(f"{base} is there as .mpy: the CPython VM runs source only")
+        return None
+
+    # Compiling.
+
+    def _compile_file(self, path: str, content: bytes) -> CodeType:
+        real = _installed().get(content)
+        return self._compile(content, real or path, path.removeprefix("/"))
+
+    def _compile(self, content: bytes, filename: str, shown: str) -> CodeType:
+        self.runtime.source_names[filename] = shown
+        key = (filename, content, "exec")
+        code = _CODE.get(key)
+        if code is None:
+            code = _CODE[key] = compile(content, filename, "exec", dont_inherit=True)
+        return code
+
+
+_INSTALLED: dict[bytes, str] = {}
+
+
+def _installed() -> Mapping[bytes, str]:
+    """Content -> path of every file of the installed device package."""
+    if not _INSTALLED:
+        for path in sorted(Path(data_path("device")).rglob("*.py")):
+            _INSTALLED[path.read_bytes()] = str(path)
+    return _INSTALLED

@@ -1,0 +1,101 @@
+"""The loader model against DESIGN.md's table, on flash with real images; how attempts end."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from slotbench.formats.journal import Cell, Ended, SlotState
+from slotbench.formats.rtc import Tail, Why
+from slotbench.vboard.chip import Chip
+from slotbench.vboard.decision import decide, how_it_ended, last_spent
+from slotbench.vboard.loader import BootResult, LoaderModel, NothingBoots
+from support.decision_rows import Row, rows
+from support.vboard_flash import bare_flash, generic, image, put_cell, put_slot
+
+
+def flash_of(row: Row) -> Chip:
+    """A chip whose flash is what the row describes."""
+    flash = bare_flash()
+    for slot, it in enumerate(row.slots):
+        if not it.has_descriptor:
+            continue
+        data = image(f"{it.counter}.0-{'ab'[slot]}")
+        put_slot(
+            flash, slot, data, it.descriptor_counter, confirmed=it.state == SlotState.CONFIRMED,
+            bad="marked" in it.flaws,
+        )  # fmt: skip
+        if "rots" in it.flaws:
+            start = generic().slots[slot].image.start
+            flash.poke(start + 0xA000, bytes([flash.peek(start + 0xA000, 1)[0] ^ 1]))
+    if row.active is not None:
+        put_cell(flash, cell_of(row))
+    return Chip(flash, sdk_save_every=0)
+
+
+def cell_of(row: Row) -> Cell:
+    a, b = row.slots
+    words = row.words
+    return Cell(
+        sequence=5, active=row.active or 0, state_a=SlotState(a.state), state_b=SlotState(b.state),
+        counter_a=a.counter, counter_b=b.counter, attempts=words["attempts"], copies=words["copies"],
+        floor=words["floor"], spent=tuple(i < words["spent"] for i in range(8)),
+        ended=tuple(int(Ended.RESTART) if i < words["spent"] else None for i in range(8)),
+        copied=tuple(i < words["copied"] for i in range(8)), confirmed=bool(words["confirmed"]),
+        bad_a="bad" in a.flaws, bad_b="bad" in b.flaws,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.text)
+def test_row_of_the_decision_table(row: Row) -> None:
+    result = LoaderModel(flash_of(row), generic()).boot(rounds=1)
+    if row.boots is None:
+        assert isinstance(result, NothingBoots)
+    else:
+        assert isinstance(result, BootResult)
+        assert (result.slot, int(result.why)) == (row.boots, row.why)
+        assert result.counter == row.slots[row.boots].descriptor_counter
+
+
+def test_every_row_number_occurs() -> None:
+    assert {row.why for row in rows()} == {None, *map(int, Why)}
+
+
+def test_nothing_is_decided_without_descriptors() -> None:
+    for failed in (frozenset(), frozenset({0}), frozenset({0, 1})):
+        assert decide(None, (None, None), failed) is None
+        assert decide(Cell(sequence=1), (None, None), failed) is None
+
+
+def test_the_last_attempt_is_the_highest_that_was_spent() -> None:
+    assert last_spent(Cell(sequence=1)) is None
+    for spent in itertools.product((False, True), repeat=3):
+        cell = Cell(sequence=1, spent=(*spent, *[False] * 5))
+        assert last_spent(cell) == (None if True not in spent else 2 - spent[::-1].index(True))
+
+
+def tail(note: int = 0) -> Tail:
+    return Tail(slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=2, reset_reason=4, note=note)
+
+
+@pytest.mark.parametrize(
+    ("before", "reason", "code"),
+    [
+        (None, 0, Ended.POWER_LOST),
+        (None, 4, Ended.POWER_LOST),
+        (tail(), 0, Ended.POWER_LOST),
+        (tail(), 1, Ended.HARDWARE_WATCHDOG),
+        (tail(), 2, Ended.EXCEPTION),
+        (tail(), 3, Ended.SOFTWARE_WATCHDOG),
+        (tail(5), 4, Ended.DEADLINE),
+        (tail(6), 4, Ended.IMPORT_FAILED),
+        (tail(), 4, Ended.RESTART),
+        (tail(7), 4, Ended.RESTART),
+        (tail(5), 2, Ended.EXCEPTION),
+        (tail(), 5, Ended.DEEP_SLEEP),
+        (tail(), 6, Ended.RESET_PIN),
+    ],
+)
+def test_how_an_attempt_ended(before: Tail | None, reason: int, code: Ended) -> None:
+    assert how_it_ended(before, reason) is code

@@ -1,0 +1,315 @@
+"""The loader model on the chip: what it writes, what it spares, what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import pytest
+
+from slotbench.formats import journal, rtc, windowlog
+from slotbench.formats.image import IROM_OFFSET
+from slotbench.formats.journal import Cell, Ended, SlotState
+from slotbench.formats.rtc import Why
+from slotbench.vboard.cuts import Cut, CutMode
+from slotbench.vboard.flash import SECTOR, NorFlash, PowerCut
+from slotbench.vboard.loader import LoaderModel, NothingBoots
+
+from support.vboard_flash import bare_flash, image, put_cell, put_slot, put_window, window
+from support.vboard_loader import (
+    BOARD, NEW, OLD, boot, cell, chip_of, held, operations, require_right, tail, updated,
+)
+
+# one boot
+
+
+def test_a_trial_boot_in_the_order_of_its_operations() -> None:
+    chip = chip_of(updated())
+    result = boot(chip)
+    assert (result.slot, result.why, result.counter) == (1, Why.TRIAL, 2)
+    require_right(chip, result)
+    sectors = range(IROM_OFFSET, len(NEW), SECTOR)
+    log = operations(chip)
+    assert log[0] == ("program", 0x1000 + journal.COPIED_OFFSET), "the copy is counted before it begins"
+    assert log[1] == ("program", 0x3000), "what the window holds is forgotten before it changes"
+    assert log[2:-2] == [(kind, at) for at in sectors for kind in ("erase", "program")]
+    assert log[-2] == ("program", 0x3010), "and written down after the last sector was read back"
+    assert log[-1] == ("program", 0x1000 + journal.SPENT_OFFSET), "the attempt is spent right before the jump"
+    assert {op.actor for op in chip.flash.log or []} == {"loader"}
+    assert held(chip) == hashlib.sha256(NEW).digest()[:7]
+
+
+def test_the_last_sector_is_padded_as_erased_flash() -> None:
+    data = NEW[:-1000]
+    flash = updated()
+    put_slot(flash, 1, data, 2)
+    flash.poke(0xE000, bytes(SECTOR))
+    chip = chip_of(flash)
+    assert boot(chip).slot == 1
+    assert window(chip.flash, data) == data[IROM_OFFSET:]
+    assert chip.flash.peek(len(data), 1000) == b"\xff" * 1000
+
+
+def test_the_words_to_python_and_to_the_sdk() -> None:
+    chip = chip_of(updated())
+    boot(chip)
+    assert tail(chip) == rtc.Tail(
+        slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=2, reset_reason=0
+    )
+    assert chip.chip_size == BOARD.visible_bytes
+    assert boot(chip_of(updated())).console == ("slotboot: B counter 2 (trial)",)
+
+
+def test_an_ordinary_restart_writes_nothing_and_does_not_verify() -> None:
+    flash = bare_flash()
+    put_slot(flash, 0, OLD, 1, confirmed=True)
+    put_window(flash, OLD)
+    put_cell(flash, Cell(sequence=1, state_a=SlotState.CONFIRMED, counter_a=1))
+    chip = chip_of(flash)
+    start_us = chip.clock.us
+    require_right(chip, boot(chip))
+    with_verify = chip.clock.us - start_us
+    chip.start(5)
+    start_us = chip.clock.us
+    result = boot(chip)
+    require_right(chip, result)
+    assert operations(chip) == [] and result.why is Why.ORDINARY
+    assert chip.clock.us - start_us < with_verify - len(OLD) * 500 // 1024
+    assert not tail(chip).trial
+
+
+def test_verifying_640_kb_takes_about_a_second() -> None:
+    big = image("1.0.0", size=640_000)
+    flash = bare_flash()
+    put_slot(flash, 0, big, 1, confirmed=True)
+    put_window(flash, big)
+    chip = chip_of(flash)
+    boot(chip)
+    assert 900 < chip.clock.ms < 1100
+
+
+def test_an_image_that_rots_is_noticed_after_a_return_of_power_only() -> None:
+    flash = bare_flash()
+    put_slot(flash, 0, OLD, 1, confirmed=True)
+    put_window(flash, OLD)
+    chip = chip_of(flash)
+    boot(chip)
+    flash.poke(BOARD.slots[0].image.start + 0xB000, b"\0\0\0\0")
+    chip.start(4)
+    boot(chip)
+    chip.power_off()
+    chip.power_on()
+    assert isinstance(LoaderModel(chip, BOARD).boot(rounds=2), NothingBoots)
+
+
+def test_sectors_that_are_right_are_neither_erased_nor_written() -> None:
+    flash = updated()
+    flash.poke(BOARD.window.start, NEW[IROM_OFFSET : IROM_OFFSET + 2 * SECTOR])
+    chip = chip_of(flash)
+    require_right(chip, boot(chip))
+    erased = [addr for kind, addr in operations(chip) if kind == "erase"]
+    assert erased == list(range(IROM_OFFSET + 2 * SECTOR, len(NEW), SECTOR))
+
+
+def test_the_next_attempt_copies_nothing_and_counts_down() -> None:
+    chip = chip_of(updated())
+    boot(chip)
+    for left in (1, 0):
+        chip.flash.reset_counters()
+        chip.start(4)
+        assert boot(chip).why is Why.TRIAL
+        assert tail(chip).attempts_left == left
+        assert [addr for _, addr in operations(chip)] == [
+            0x1000 + journal.ENDED_OFFSET + 4 * (1 - left), 0x1000 + journal.SPENT_OFFSET + 4 * (2 - left),
+        ]  # fmt: skip
+    chip.start(2)
+    result = boot(chip)
+    assert (result.slot, result.why) == (0, Why.FALLBACK)
+    require_right(chip, result)
+    assert cell(chip).spent[:4] == (True, True, True, False)
+    assert cell(chip).ended[:4] == (Ended.RESTART, Ended.RESTART, Ended.EXCEPTION, None)
+    assert not tail(chip).trial and tail(chip).attempts_left == 0
+
+
+def test_how_the_attempt_ended_is_written_once() -> None:
+    chip = chip_of(updated())
+    boot(chip)
+    chip.write_word(0x600013F8, 6)
+    chip.start(4)
+    boot(chip)
+    assert cell(chip).ended[0] == Ended.IMPORT_FAILED
+    assert tail(chip).note == 0
+    chip.power_off()
+    chip.power_on()
+    boot(chip)
+    assert cell(chip).ended[:2] == (Ended.IMPORT_FAILED, Ended.POWER_LOST)
+
+
+def test_a_confirmed_trial_is_ordinary_and_nothing_is_written() -> None:
+    chip = chip_of(updated())
+    boot(chip)
+    chip.flash.write(0x1000 + journal.CONFIRMED_OFFSET, bytes(4))
+    chip.flash.reset_counters()
+    chip.start(2)
+    assert boot(chip).why is Why.ORDINARY
+    assert operations(chip) == []
+
+
+def test_eight_copies_that_were_cut_end_the_trial() -> None:
+    chip = chip_of(updated())
+    for _ in range(8):
+        chip.flash.arm(Cut(chip.flash.operations + 1, CutMode.TORN, 1))
+        with pytest.raises(PowerCut):
+            boot(chip)
+        chip.power_on()
+    assert sum(cell(chip).copied) == 8 and not any(cell(chip).spent)
+    result = boot(chip)
+    assert result.why is Why.FALLBACK
+    require_right(chip, result)
+
+
+def test_the_word_for_schedules_is_kept_over_resets_and_dropped_with_power() -> None:
+    chip = chip_of(updated())
+    boot(chip)
+    chip.write_word(0x600013FC, 77)
+    chip.start(5)
+    boot(chip)
+    assert tail(chip).schedule == 77
+    chip.power_off()
+    chip.power_on()
+    boot(chip)
+    assert tail(chip).schedule == 0
+
+
+# images and slots that are not right
+
+
+@pytest.mark.parametrize(
+    ("offset", "data"),
+    [
+        (0, b"\xea"),
+        (1, b"\x11"),
+        (1, b"\x00"),
+        (4, b"\x00\x00\x20\x40"),
+        (8, b"\x00\x00\x00\x60"),
+        (12, b"\x00\x00\x01\x00"),
+        (12, b"\x01"),
+        (100, b"\x5a\xa5"),
+    ],
+    ids=[
+        "magic", "17 segments", "no segment", "entry in irom", "segment outside RAM", "segment too long",
+        "odd length", "checksum",
+    ],
+)  # fmt: skip
+def test_an_image_the_cpu_could_not_start_is_refused_though_its_digest_fits(offset: int, data: bytes) -> None:
+    wrong = bytearray(NEW)
+    wrong[offset : offset + len(data)] = data
+    flash = updated()
+    put_slot(flash, 1, bytes(wrong), 2)
+    chip = chip_of(flash)
+    result = boot(chip)
+    assert (result.slot, result.why) == (0, Why.FALLBACK)
+    assert cell(chip).bad == (False, True)
+    assert "B counter 2 (trial): image is not valid" in result.console[0]
+
+
+def test_images_of_the_native_maps_are_not_for_this_loader() -> None:
+    flash = updated()
+    put_slot(flash, 1, NEW, 2, form=2)
+    assert boot(chip_of(flash)).slot == 0
+
+
+def test_without_a_cell_the_bad_mark_goes_to_the_descriptor() -> None:
+    flash = updated()
+    for sector in (1, 2):
+        flash.erase(sector)
+    flash.poke(BOARD.slots[0].image.start + 0xB000, b"\0\0\0\0")
+    chip = chip_of(flash)
+    assert boot(chip).why is Why.NO_JOURNAL_UNCONFIRMED
+    word = chip.flash.peek(BOARD.slots[0].descriptor.start + 132, 4)
+    assert word == bytes(4)
+
+
+@pytest.mark.parametrize("fields", [{"slot": 0}, {"length": 0}, {"length": 0xFB001}], ids=str)
+def test_descriptors_that_do_not_describe_their_slot(fields: dict[str, int]) -> None:
+    flash = updated()
+    descriptor = dataclasses.replace(put_slot(flash, 1, NEW, 2), **fields)
+    flash.poke(BOARD.slots[1].descriptor.start, descriptor.pack())
+    assert boot(chip_of(flash)).why is Why.FALLBACK
+
+
+def test_three_reads_before_an_image_is_believed_wrong() -> None:
+    """A weak word reads right often enough; without a second read the release would be marked bad."""
+    booted = 0
+    for seed in range(20):
+        flash = updated()
+        flash = NorFlash(flash.size, image=flash.peek(0, flash.size), seed=seed)
+        flash.set_weak(BOARD.slots[1].image.start + 0xB000, 4, 1)
+        booted += boot(chip_of(flash)).slot
+    assert 14 <= booted < 20, f"7 of 8 are expected to pass, {booted} of 20 did"
+
+
+# worn flash
+
+
+def test_a_window_sector_that_cannot_be_written_passes_the_slot_over_without_a_verdict() -> None:
+    flash = updated()
+    flash.set_stuck(IROM_OFFSET // SECTOR + 1)
+    chip = chip_of(flash)
+    result = boot(chip)
+    assert (result.slot, result.why) == (0, Why.FALLBACK)
+    require_right(chip, result)
+    assert cell(chip).bad == (False, False) and not any(cell(chip).spent)
+    erases = [addr for kind, addr in operations(chip) if addr == IROM_OFFSET + SECTOR and kind == "erase"]
+    assert len(erases) == 3
+
+
+def test_an_attempt_that_cannot_be_spent_is_not_made() -> None:
+    flash = updated()
+    put_window(flash, NEW)
+    flash.erase(3)
+    flash.poke(0x3000, windowlog.held_entry(hashlib.sha256(NEW).digest()))
+    flash.set_stuck(1)
+    assert boot(chip_of(flash)).why is Why.FALLBACK
+
+
+def test_a_held_entry_that_cannot_be_zeroed_keeps_its_window() -> None:
+    flash = updated()
+    flash.set_stuck(3)
+    chip = chip_of(flash)
+    result = boot(chip)
+    assert result.slot == 0
+    require_right(chip, result)
+    assert held(chip) == hashlib.sha256(OLD).digest()[:7]
+
+
+def test_every_held_entry_is_zeroed_before_the_window_changes() -> None:
+    """Garbage behind a true entry hides it; a torn erase of the log may take that and leave the entry."""
+    flash = updated()
+    flash.poke(0x3010, b"garbage of a cut")
+    chip = chip_of(flash)
+    require_right(chip, boot(chip))
+    log = chip.flash.peek(0x3000, SECTOR)
+    assert windowlog.classify(log[:16]) is windowlog.EntryState.DIRTY
+    states = [windowlog.classify(entry) for entry in windowlog.entries(log)]
+    assert states.count(windowlog.EntryState.HELD) == 1
+
+
+def test_a_full_log_says_nothing_and_is_left_alone() -> None:
+    flash = updated()
+    flash.poke(0x3000, bytes(SECTOR))
+    chip = chip_of(flash)
+    require_right(chip, boot(chip))
+    assert not [addr for _, addr in operations(chip) if 0x3000 <= addr < 0x4000]
+    assert held(chip) is None
+
+
+# nothing boots
+
+
+def test_nothing_boots_says_so_and_waits_with_the_watchdog_fed() -> None:
+    chip = chip_of(bare_flash())
+    result = LoaderModel(chip, BOARD).boot(rounds=3)
+    assert isinstance(result, NothingBoots)
+    assert result.console == ("slotboot: nothing boots, next try in 30 s",) * 3
+    assert chip.clock.ms >= 90_000

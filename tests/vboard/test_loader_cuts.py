@@ -1,0 +1,72 @@
+"""Power cut at every flash operation of the loader model: RAM of one image never meets irom of another."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from slotbench.formats import windowlog
+from slotbench.formats.journal import Cell, SlotState
+from slotbench.formats.rtc import Why
+from slotbench.vboard.chip import Chip
+from slotbench.vboard.cuts import EVERY_MODE, Cut, CutMode
+from slotbench.vboard.flash import NorFlash, PowerCut
+from slotbench.vboard.loader import BootResult
+
+from support.vboard_flash import put_cell, put_window
+from support.vboard_loader import NEW, boot, cell, chip_of, require_right, tail, updated
+
+
+def settle(chip: Chip) -> BootResult:
+    chip.power_on()
+    result = boot(chip)
+    require_right(chip, result)
+    return result
+
+
+def sweep_of(flash: NorFlash, modes: tuple[CutMode, ...], seeds: range) -> int:
+    """Cut one boot at every operation; the next boots must pair RAM and window, and spend what is run."""
+    dry = chip_of(flash.clone())
+    boot(dry)
+    total = dry.flash.operations
+    assert total >= 9
+    tried = 0
+    for index in range(total):
+        for mode in modes:
+            for seed in seeds:
+                cut = Cut(index, mode, seed)
+                chip = chip_of(flash.clone(), seed)
+                chip.flash.arm(cut)
+                with pytest.raises(PowerCut):
+                    boot(chip)
+                try:
+                    for _ in range(2):
+                        result = settle(chip)
+                        assert (result.why is Why.TRIAL) == tail(chip).trial
+                        assert not tail(chip).trial or 1 <= sum(cell(chip).spent) <= 3
+                        chip.power_off()
+                except AssertionError as error:
+                    raise AssertionError(f"cut {cut}") from error
+                tried += 1
+    return tried
+
+
+def test_no_cut_of_a_trial_boot_pairs_ram_with_another_irom() -> None:
+    tried = sweep_of(updated(), (*EVERY_MODE, CutMode.WEAK), range(6))
+    assert tried >= 9 * 24
+    print(f"{tried} cuts of a trial boot")
+
+
+def test_no_cut_of_a_fallback_pairs_ram_with_another_irom() -> None:
+    flash = updated()
+    put_window(flash, NEW)
+    flash.poke(0x3000, windowlog.DIRTY_ENTRY + windowlog.held_entry(hashlib.sha256(NEW).digest()))
+    flash.erase(1)
+    put_cell(flash, Cell(
+        sequence=3, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
+        attempts=3, copies=8, floor=1, spent=(True,) * 3 + (False,) * 5,
+    ))  # fmt: skip
+    tried = sweep_of(flash, (*EVERY_MODE, CutMode.WEAK), range(6))
+    assert tried >= 9 * 24
+    print(f"{tried} cuts of a fallback")
