@@ -66,7 +66,7 @@ class Answer:
             self.left, self.unsized = int(value), False
             if not 0 <= self.left <= _BODY:
                 raise LinkError(9, self.left)
-        elif name == b"content-range":
+        elif name == b"content-range" and value[6:7] != b"*":
             self.start = int(value[6 : value.find(b"-")])
         elif name == b"transfer-encoding":
             self.chunked = True

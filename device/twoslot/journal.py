@@ -127,7 +127,7 @@ class Journal:
             self.port.read(self.base + at * _PAGE, back)
             if back == page:
                 return self.load()
-            # A worn page: the old sector keeps the truth, the other one is tried, above what this one may read.
+            # A worn page: the old sector keeps the truth; the other one is tried, above what this may read.
             at = self._other(at)
             cell.sequence += 1
         raise FlashError(61, self.base + at * _PAGE)

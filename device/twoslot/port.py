@@ -72,7 +72,7 @@ class Port:
         for i in range(0, 32, 4):
             w = machine.mem32[_TAIL + i] & 0xFFFFFFFF
             raw[i : i + 4] = w.to_bytes(4, "little")
-        if raw[:4] != b"2SR1" or raw[16:24] != sha256(raw[:16]).digest()[:8]:
+        if raw[:4] != b"2SR1" or raw[4] > 1 or raw[16:24] != sha256(raw[:16]).digest()[:8]:
             return None
         return Tail(raw)
 

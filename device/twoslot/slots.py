@@ -52,11 +52,11 @@ class Slots:
         return None
 
     def forget(self, port, slot):
-        """Erase the slot's descriptor unless the page is blank already."""
+        """Erase the slot's descriptor (in native maps the table shares its sector) unless it is blank."""
         page = bytearray(_PAGE)
         port.read(self.descriptors[slot], page)
         if not is_blank(page):
-            port.erase(self.descriptors[slot])
+            port.erase(self.descriptors[slot] & ~4095)
 
     def describe(self, port, slot, product, plan):
         """Write the slot's descriptor from a judged release (release.Plan) and read it back."""
@@ -77,7 +77,9 @@ class Slots:
         set_word(port, self.descriptors[slot] + _CONFIRMED_WORD)
 
     def tidy_log(self, port):
-        """Erase the window log when it is half full or an entry in it was torn."""
+        """Erase the window log when it is half full or an entry was torn. In-place maps have none."""
+        if not self.log:
+            return
         page = bytearray(_PAGE)
         erase = False
         for at in range(0, 4096, _PAGE):
