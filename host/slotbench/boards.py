@@ -335,9 +335,7 @@ def _check_sizes(board: Board) -> None:
 
 
 def _check_sdk(board: Board) -> None:
-    """The SDK's sectors end `chip_size`, and the stock filesystem reaches up to them
-    (flashbdev.py).
-    """
+    """The SDK's sectors end `chip_size`, and the stock filesystem reaches up to them."""
     if board.sdk != Region(board.visible_bytes - SDK_BYTES, SDK_BYTES):
         raise FormatError(
             f"{board.sdk} is not the last 20 KB of visible_size_bytes", field="regions.sdk_parameters")

@@ -17,9 +17,7 @@ def count(length: int) -> int:
 
 
 def table(image: bytes) -> bytes:
-    """The entries of `image`, 16 bytes a block; the last block is hashed as long as it is, without
-    padding.
-    """
+    """The entries of `image`, 16 bytes a block; a shorter last block is hashed without padding."""
     return b"".join(
         hashlib.sha256(image[start:start + BLOCK_BYTES]).digest()[:ENTRY_BYTES]
         for start in range(0, len(image), BLOCK_BYTES)
@@ -32,9 +30,7 @@ def digest(entries: bytes) -> bytes:
 
 
 def check(entries: bytes, length: int) -> None:
-    """Raise FormatError unless `entries` has exactly one entry for each block of an image of
-    `length` bytes.
-    """
+    """Raise FormatError unless `entries` are as many as an image of `length` bytes has blocks."""
     if count(length) > BLOCKS_MAX:
         raise FormatError(f"{count(length)} blocks, at most {BLOCKS_MAX} fit a slot")
     if len(entries) != ENTRY_BYTES * count(length):

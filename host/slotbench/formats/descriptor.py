@@ -30,8 +30,9 @@ class ImageForm(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """One slot descriptor. `length` in bytes, `sha256` 32 raw bytes over them, `fs_start` a flash
-    offset.
+    """One slot descriptor.
+
+    `length` in bytes, `sha256` 32 raw bytes over them, `fs_start` a flash offset.
     """
 
     slot: int
@@ -49,8 +50,9 @@ class Descriptor:
     bad: bool = False
 
     def pack(self) -> bytes:
-        """The 256 bytes of the page. A version longer than 16 bytes is cut; raises FormatError for
-        any other misfit.
+        """The 256 bytes of the page.
+
+        A version longer than 16 bytes is cut; raises FormatError for any other misfit.
         """
         product = self.product.encode()
         if not product or len(product) > PRODUCT_BYTES:
@@ -72,8 +74,9 @@ class Descriptor:
 
     @classmethod
     def unpack(cls, page: bytes) -> Descriptor:
-        """The descriptor in a 256-byte page. Raises FormatError when it is not valid or says
-        something impossible.
+        """The descriptor in a 256-byte page.
+
+        Raises FormatError when it is not valid or says something impossible.
         """
         body = unpack_page(page, MAGIC)
         require_zero(body, 6, 8)

@@ -22,9 +22,7 @@ _DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document taken apart: the bytes that were signed, the id of the key, the 384-byte
-    signature.
-    """
+    """A document taken apart: the bytes signed, the id of the key, the 384-byte signature."""
 
     payload: bytes
     key_id: str
@@ -107,9 +105,7 @@ def verify(document: Document, modulus: bytes) -> bool:
 
 
 def _lines(text: bytes) -> tuple[bytes, bytes, int]:
-    """Payload, line 2 without its newline (empty when there is none), and the offset where line 2
-    begins.
-    """
+    """Payload, line 2 without its newline (empty when there is none), offset of line 2."""
     if len(text) > DOCUMENT_BYTES_MAX:
         raise FormatError(f"document has {len(text)} bytes, at most {DOCUMENT_BYTES_MAX} are allowed")
     payload, newline, rest = text.partition(b"\n")

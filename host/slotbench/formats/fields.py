@@ -1,6 +1,4 @@
-"""Reading the JSON object of a document strictly: each field present, of its type and in its range,
-none besides.
-"""
+"""Reading the JSON object of a document: each field there, of its type and range, none besides."""
 
 from __future__ import annotations
 
@@ -46,8 +44,9 @@ def check_int(value: object, field: str, low: int = 0, high: int = INT_MAX) -> i
 
 
 class Fields:
-    """The object of one document being read. Each method takes one field out or raises FormatError
-    naming it.
+    """The object of one document being read.
+
+    Each method takes one field out or raises FormatError naming it.
     """
 
     def __init__(self, fields: Mapping[str, Any], path: str = "") -> None:

@@ -1,6 +1,4 @@
-"""Head document (FORMATS 6.2): the channel's short-lived pointer to a release, and who is in its
-rollout.
-"""
+"""Head document (FORMATS 6.2): the channel's short-lived pointer, and who is in its rollout."""
 
 from __future__ import annotations
 
@@ -16,8 +14,9 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """A head. `release` is the hex digest of a release document; `issued` and `expires` are Unix
-    seconds.
+    """A head.
+
+    `release` is the hex digest of a release document; `issued` and `expires` are Unix seconds.
     """
 
     product: str
@@ -33,8 +32,9 @@ class Head:
     paused: bool = False
 
     def to_payload(self) -> bytes:
-        """Line 1 of the document. Raises FormatError naming the field that the format does not
-        allow.
+        """Line 1 of the document.
+
+        Raises FormatError naming the field that the format does not allow.
         """
         payload = dump({"kind": KIND, "format": FORMAT, **asdict(self)})
         self.from_payload(payload)
@@ -69,8 +69,6 @@ class Head:
 
 
 def rollout_place(release: str, device_id: str) -> int:
-    """The board's place 0-99 in the rollout of a release (hex digest): it is in when `percent` is
-    above that.
-    """
+    """The board's place 0-99 in the rollout of a release (hex digest): in when below `percent`."""
     digest = hashlib.sha256(bytes.fromhex(release) + device_id.encode()).digest()
     return int.from_bytes(digest[:2], "big") * 100 >> 16

@@ -1,5 +1,4 @@
-"""E9 images as MicroPython's ESP8266 port publishes them: parsing with every check the bytes allow,
-and building.
+"""E9 images as MicroPython's ESP8266 port publishes them: parsing with every check, building.
 
 Layout (ports/esp8266/makeimg.py; Espressif's E9 header): header and RAM segments from 0, checksum,
 0xFF up to 0x9000 with the total length as u32 at 0x8FFC, irom from 0x9000, then 16 bytes of MD5
@@ -79,9 +78,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """A link layout of MicroPython's port: `_firmware_size`, and where flashbdev.py then starts the
-    filesystem.
-    """
+    """A link layout of MicroPython's port: `_firmware_size`, and where flashbdev.py mounts."""
 
     firmware_size: int
     fs_start: int
@@ -93,8 +90,9 @@ _LAYOUTS = (_Layout(0x98000, 0x99000), _Layout(0x100000, 0x100000))
 
 
 def parse_e9(data: bytes) -> Image:
-    """Parse and check an image with irom at 0x9000. Raises FormatError with the offset of what is
-    wrong.
+    """Parse and check an image with irom at 0x9000.
+
+    Raises FormatError with the offset of what is wrong.
     """
     segments, end = _segments(data)
     _check_checksum(data, segments, end)
@@ -209,9 +207,7 @@ def _checksum(segments: Iterable[Segment]) -> int:
 
 
 def _check_checksum(data: bytes, segments: Iterable[Segment], end: int) -> None:
-    """The ROM wants the xor of all segment bytes as the last byte of the 16-byte line that follows
-    them.
-    """
+    """The ROM wants the xor of the segments at the end of the 16-byte line behind them."""
     offset = end | 15
     if offset >= len(data):
         raise FormatError("truncated before its checksum", len(data), do=_AGAIN)

@@ -157,8 +157,9 @@ class Cell:
 
     @classmethod
     def unpack(cls, page: bytes) -> Cell:
-        """The cell in a 256-byte page. Raises FormatError when it is not valid or says something
-        impossible.
+        """The cell in a 256-byte page.
+
+        Raises FormatError when it is not valid or says something impossible.
         """
         body = unpack_page(page, MAGIC)
         for start, end in _RESERVED:
@@ -197,9 +198,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the next cell goes: its index 0-31, its sequence, the sector (0 or 1) to erase before,
-    or None.
-    """
+    """Where the next cell goes: index 0-31, its sequence, the sector to erase before, or None."""
 
     index: int
     sequence: int

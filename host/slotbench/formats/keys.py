@@ -24,8 +24,9 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """A keys document. `offline` and `online` are moduli, 384 bytes big-endian; `issued` is Unix
-    seconds.
+    """A keys document.
+
+    `offline` and `online` are moduli, 384 bytes big-endian; `issued` is Unix seconds.
     """
 
     product: str
@@ -35,8 +36,9 @@ class Keys:
     online: bytes
 
     def to_payload(self) -> bytes:
-        """Line 1 of the document. Raises FormatError naming the field that the format does not
-        allow.
+        """Line 1 of the document.
+
+        Raises FormatError naming the field that the format does not allow.
         """
         payload = dump({
             "kind": KIND, "format": FORMAT,

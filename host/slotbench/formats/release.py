@@ -22,9 +22,7 @@ _URL = re.compile(r"http://[!-~]+|(?!/)(?![a-z]+:)[!-~]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRef:
-    """One image of a release: where it is, its length in bytes, its SHA-256 and its block table's,
-    in hex.
-    """
+    """One image of a release: where it is, its length in bytes, its digests in hex."""
 
     url: str
     length: int
@@ -37,8 +35,10 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A release. `images` has the key "any", or "a" and "b"; `created` is Unix seconds, `fs_start`
-    a flash offset.
+    """A release.
+
+    `images` has the key "any", or "a" and "b"; `created` is Unix seconds, `fs_start` a flash
+    offset.
     """
 
     product: str
@@ -56,8 +56,9 @@ class Release:
     notes: str
 
     def to_payload(self) -> bytes:
-        """Line 1 of the document. Raises FormatError naming the field that the format does not
-        allow.
+        """Line 1 of the document.
+
+        Raises FormatError naming the field that the format does not allow.
         """
         payload = dump({"kind": KIND, "format": FORMAT, **asdict(self)})
         self.from_payload(payload)
@@ -65,8 +66,9 @@ class Release:
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Release:
-        """The release in line 1. Raises FormatError for a field that is missing, wrong or not
-        known.
+        """The release in line 1.
+
+        Raises FormatError for a field that is missing, wrong or not known.
         """
         fields = Fields.parse(payload, KIND, FORMAT)
         release = cls(

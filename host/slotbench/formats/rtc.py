@@ -42,8 +42,9 @@ class ResetReason(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """The tail. `reset_reason` is what the loader saw, usually a ResetReason; `note` a code of
-    FORMATS 4.1 or 0.
+    """The tail.
+
+    `reset_reason` is what the loader saw, usually a ResetReason; `note` a code of FORMATS 4.1 or 0.
     """
 
     slot: int

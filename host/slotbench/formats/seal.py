@@ -56,8 +56,9 @@ def pack_page(body: bytes, open_words: Mapping[int, int]) -> bytes:
 
 
 def unpack_page(page: bytes, magic: bytes) -> bytes:
-    """The 120-byte body of a valid page of kind `magic`. Raises FormatError that says why it is not
-    one.
+    """The 120-byte body of a valid page of kind `magic`.
+
+    Raises FormatError that says why it is not one.
     """
     if len(page) != PAGE_BYTES:
         raise FormatError(f"a page has {PAGE_BYTES} bytes, not {len(page)}", min(len(page), PAGE_BYTES))
@@ -79,8 +80,9 @@ def open_word(page: bytes, offset: int) -> int:
 
 
 def is_set(page: bytes, offset: int) -> bool:
-    """Whether the open word at `offset` was set. Anything but 0xFFFFFFFF counts, a torn write
-    included.
+    """Whether the open word at `offset` was set.
+
+    Anything but 0xFFFFFFFF counts, a torn write included.
     """
     return open_word(page, offset) != BLANK
 

@@ -77,9 +77,7 @@ def next_free(sector: bytes) -> int | None:
 
 
 def needs_erase(sector: bytes) -> bool:
-    """Whether Python has to erase the sector: half full, or an entry that no writer leaves on
-    purpose.
-    """
+    """Whether Python has to erase: half full, or an entry that no writer leaves on purpose."""
     last = last_used(sector)
     if last is None:
         return False

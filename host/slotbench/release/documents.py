@@ -1,0 +1,96 @@
+"""Documents in files: read with their signatures checked, faults named with the file they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from slotbench.errors import BenchError
+from slotbench.formats import FormatError, document
+from slotbench.formats.document import DOCUMENT_BYTES_MAX, Document
+from slotbench.formats.head import Head
+from slotbench.formats.keys import Keys, Role
+from slotbench.formats.release import Release
+from slotbench.release.files import read_bytes
+
+_T = TypeVar("_T")
+
+_AGAIN = "get or make the file again"
+
+
+@contextmanager
+def naming(path: Path, do: str = "") -> Iterator[None]:
+    """Name the file in a FormatError raised inside, and what to `do` when it does not say."""
+    try:
+        yield
+    except FormatError as error:
+        error.do = error.do or do
+        raise error.within(str(path)) from None
+
+
+def read_release_payload(path: Path) -> bytes:
+    """Line 1 of a release, signed or not. Raises BenchError, FormatError."""
+    text = read_bytes(path, DOCUMENT_BYTES_MAX)
+    with naming(path, _AGAIN):
+        payload = document.split_unsigned(text)
+        Release.from_payload(payload)
+        return payload
+
+
+def read_keys(path: Path) -> tuple[Document, Keys]:
+    """A keys document that one of its own offline keys signed. Raises BenchError, FormatError."""
+    signed, keys = _read(path, Keys.from_payload)
+    check_signature(signed, keys, Role.OFFLINE, str(path))
+    return signed, keys
+
+
+def read_release(path: Path, keys: Keys) -> tuple[Document, Release]:
+    """A release of the keys' product that one of its offline keys signed.
+
+    Raises BenchError, FormatError.
+    """
+    signed, release = _read(path, Release.from_payload)
+    check_signature(signed, keys, Role.OFFLINE, str(path))
+    check_product(release, keys, str(path))
+    return signed, release
+
+
+def read_head(path: Path) -> tuple[Document, Head]:
+    """A head, its signature not yet checked: that needs the keys of its epoch.
+
+    Raises BenchError, FormatError.
+    """
+    return _read(path, Head.from_payload)
+
+
+def check_product(release: Release, keys: Keys, where: str) -> None:
+    """Raise BenchError unless release and keys are of one product."""
+    if release.product != keys.product:
+        raise BenchError(
+            f"release is for {release.product}, the keys are for {keys.product}", where=where,
+            do="use the keys of its product")
+
+
+def check_signature(signed: Document, keys: Keys, role: Role, where: str) -> None:
+    """Raise BenchError unless a key of this role of `keys` signed the document."""
+    if keys.verifies(signed, role):
+        return
+    signer = keys.signer(signed)
+    if signer is role:
+        what, do = "signature is wrong: the document was altered", "build and sign it again"
+    elif signer:
+        what, do = f"signed by the {signer} key", f"sign it with an {role} key"
+    else:
+        what = f"key {signed.key_id} is not one of {keys.product}'s"
+        do = f"sign it with an {role} key of that product"
+    raise BenchError(what, where=where, do=do)
+
+
+def _read(path: Path, parse: Callable[[bytes], _T]) -> tuple[Document, _T]:
+    text = read_bytes(path, DOCUMENT_BYTES_MAX)
+    with naming(path, _AGAIN):
+        signed = document.split(text)
+        return signed, parse(signed.payload)

@@ -1,0 +1,75 @@
+"""Reading and writing files so that nothing half-written ever looks whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from slotbench.errors import USAGE, BenchError
+
+
+def read_bytes(path: Path, size_max: int | None = None) -> bytes:
+    """The bytes of a file.
+
+    Raises BenchError (usage) when it cannot be read or is longer than `size_max`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read() if size_max is None else file.read(size_max + 1)
+    except OSError as error:
+        raise BenchError(
+            f"cannot read ({error.strerror})", where=str(path), do="check the path", exit_code=USAGE,
+        ) from None
+    if size_max is not None and len(data) > size_max:
+        raise BenchError(
+            f"file is longer than {size_max} bytes", where=str(path), do="check the path")
+    return data
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Make `path` hold `data`, whole or not at all: a temporary file beside it, then renamed.
+
+    Missing folders are made. Raises BenchError (usage) when that fails; nothing new is left then
+    but folders.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+    except OSError as error:
+        raise BenchError(
+            f"cannot write ({error.strerror})", where=str(path),
+            do="choose a folder that can be written", exit_code=USAGE,
+        ) from None
+
+
+def write_new(files: dict[Path, tuple[bytes, int]]) -> None:
+    """Write several files with their modes, all of them or none.
+
+    Raises BenchError (usage) when one is there already.
+    """
+    for path in files:
+        if path.exists():
+            raise BenchError(
+                "file exists and is not overwritten", where=str(path),
+                do="choose another folder", exit_code=USAGE)
+    written: list[Path] = []
+    try:
+        for path, (data, mode) in files.items():
+            write_atomic(path, data, mode=mode)
+            written.append(path)
+    except BaseException:
+        for path in written:
+            path.unlink()
+        raise

@@ -1,0 +1,136 @@
+"""Private keys: RSA-3072 in PEM files of mode 0600, and the keys document that names them.
+
+PKCS#8 (RFC 5958), signatures RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017), both by `cryptography`.
+"""
+
+from __future__ import annotations
+
+import logging
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from slotbench.errors import USAGE, BenchError
+from slotbench.formats import document
+from slotbench.formats.document import EXPONENT, MODULUS_BYTES, Document
+from slotbench.formats.keys import Keys
+from slotbench.release.files import read_bytes, write_new
+
+_BITS = 8 * MODULUS_BYTES
+_PEM_BYTES_MAX = 65536
+_PRIVATE = 0o600
+_PUBLIC = 0o644
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key and where it came from."""
+
+    private: rsa.RSAPrivateKey
+    where: str
+
+    @classmethod
+    def generate(cls) -> SigningKey:
+        """A new key from the system's randomness; takes about a second."""
+        return cls(rsa.generate_private_key(public_exponent=EXPONENT, key_size=_BITS), "new key")
+
+    @classmethod
+    def load(cls, path: Path, passphrase: Callable[[], bytes | None] = lambda: None) -> SigningKey:
+        """The key in a PEM file; `passphrase` is asked only when the file is encrypted.
+
+        Raises BenchError: unreadable, not a private key, wrong or missing passphrase, not RSA-3072.
+        """
+        pem = read_bytes(path, _PEM_BYTES_MAX)
+        try:
+            private: object = serialization.load_pem_private_key(pem, None)
+        except TypeError:
+            private = _decrypt(pem, passphrase(), path)
+        except (ValueError, UnsupportedAlgorithm):
+            raise BenchError(
+                "not a private key", where=str(path),
+                do="make one with `slotbench keys new`", exit_code=USAGE,
+            ) from None
+        if (
+            not isinstance(private, rsa.RSAPrivateKey) or private.key_size != _BITS
+            or private.public_key().public_numbers().e != EXPONENT
+        ):
+            raise BenchError(
+                "not an RSA-3072 key", where=str(path), do="make one with `slotbench keys new`",
+                exit_code=USAGE)
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            _log.warning("%s can be read by others: chmod 600", path)
+        return cls(private, str(path))
+
+    @property
+    def modulus(self) -> bytes:
+        """384 bytes, big-endian."""
+        return self.private.public_key().public_numbers().n.to_bytes(MODULUS_BYTES, "big")
+
+    @property
+    def key_id(self) -> str:
+        """The id that documents carry."""
+        return document.key_id(self.modulus)
+
+    def sign(self, payload: bytes) -> Document:
+        """The payload as a document signed by this key."""
+        signature = self.private.sign(payload, padding.PKCS1v15(), hashes.SHA256())
+        return Document(payload, self.key_id, signature)
+
+    def pem(self, passphrase: bytes | None) -> bytes:
+        """PKCS#8 PEM, encrypted when there is a passphrase."""
+        encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+        if passphrase:
+            encryption = serialization.BestAvailableEncryption(passphrase)
+        return self.private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def _decrypt(pem: bytes, passphrase: bytes | None, path: Path) -> object:
+    if passphrase is None:
+        raise BenchError(
+            "key has a passphrase", where=str(path),
+            do="give --passphrase-file or set SLOTBENCH_PASSPHRASE", exit_code=USAGE)
+    try:
+        return serialization.load_pem_private_key(pem, passphrase)
+    except ValueError:
+        raise BenchError(
+            "wrong passphrase", where=str(path), do="try another", exit_code=USAGE) from None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKeys:
+    """What `create` wrote: the PEM files by role, the keys document and its path."""
+
+    private: dict[str, Path]
+    document_path: Path
+    keys: Keys
+
+
+def create(
+    folder: Path, product: str, now: int, *, passphrase: bytes | None = None, spare: bool = False,
+) -> NewKeys:
+    """Make offline.pem, online.pem and PRODUCT.keys (epoch 1, issued `now`) in `folder`.
+
+    `spare` adds offline-spare.pem, pinned too, to be kept elsewhere: with it the offline key can be
+    replaced without touching a board. Overwrites nothing; leaves all files or none.
+    """
+    roles = ["offline", *(["offline-spare"] if spare else []), "online"]
+    private = {role: folder / f"{role}.pem" for role in roles}
+    signing = {role: SigningKey.generate() for role in roles}
+    keys = Keys(
+        product=product, epoch=1, issued=now,
+        offline=tuple(signing[role].modulus for role in roles[:-1]), online=signing["online"].modulus,
+    )
+    signed = signing["offline"].sign(keys.to_payload())
+    document_path = folder / f"{product}.keys"
+    files = {path: (signing[role].pem(passphrase), _PRIVATE) for role, path in private.items()}
+    files[document_path] = (signed.pack(), _PUBLIC)
+    write_new(files)
+    return NewKeys(private, document_path, keys)

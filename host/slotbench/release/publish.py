@@ -1,0 +1,188 @@
+"""Publishing: a signed release and a new head in the static directory, the head last."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slotbench.errors import BenchError
+from slotbench.formats import blocks
+from slotbench.formats.document import Document
+from slotbench.formats.head import Head
+from slotbench.formats.keys import Keys, Role
+from slotbench.formats.release import ImageRef, Release
+from slotbench.release import documents, store
+from slotbench.release.keys import SigningKey
+from slotbench.release.sign import check_role
+from slotbench.release.store import Store
+
+_DAY_S = 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """Who gets the release: percent of the boards, cohorts that get it anyway, nobody while paused;
+    days the head lasts.
+    """
+
+    percent: int = 100
+    cohorts: tuple[str, ...] = ()
+    paused: bool = False
+    days: int = 30
+
+
+def publish(
+    target: Store, release_path: Path, keys_path: Path, images: Sequence[bytes],
+    key: SigningKey, now: int, *,
+    channel: str = "stable", rollout: Rollout = Rollout(), allow_older: bool = False,
+) -> Head:
+    """Copy release, images, tables and keys into the directory; then point the head at it.
+
+    `key` is the online key, `now` Unix seconds. Raises BenchError, FormatError; the head is written
+    last, so that until then boards see what they saw before.
+    """
+    keys_document, keys = documents.read_keys(keys_path)
+    check_role(key, keys, Role.ONLINE)
+    signed, release = documents.read_release(release_path, keys)
+    _check_channel(release, channel, release_path)
+    contents = _contents(release, images)
+    with target.locked():
+        _check_epoch(target, keys_document, keys)
+        last = _last_head(target, keys, channel)
+        if last and not allow_older:
+            _check_counter(last, release, signed.digest)
+        head = _new_head(
+            last, keys, now, rollout,
+            channel=channel, release=signed.digest, counter=release.counter)
+        signed_head = key.sign(head.to_payload()).pack()
+        for name, data in contents.items():
+            target.write(name, data)
+        target.write(store.release_name(signed.digest), signed.pack())
+        target.write(store.keys_name(keys.product), keys_document.pack())
+        target.write(store.head_name(keys.product, channel), signed_head)
+    return head
+
+
+def refresh(target: Store, keys_path: Path, key: SigningKey, now: int, *, days: int = 30) -> list[Head]:
+    """Sign every head of the keys' product again: a new expiry, the next seq, nothing else.
+
+    Raises BenchError, FormatError, also when the product has no head here.
+    """
+    keys_document, keys = documents.read_keys(keys_path)
+    check_role(key, keys, Role.ONLINE)
+    with target.locked():
+        _check_epoch(target, keys_document, keys)
+        lasts = [_last_head(target, keys, channel) for channel in target.channels(keys.product)]
+        heads = [_renewed(last, keys, now, days) for last in lasts if last]
+        if not heads:
+            raise BenchError(
+                f"nothing is published for {keys.product}", where=str(target.root),
+                do="publish a release first")
+        for head in heads:
+            signed = key.sign(head.to_payload())
+            target.write(store.head_name(head.product, head.channel), signed.pack())
+    return heads
+
+
+def _check_channel(release: Release, channel: str, path: Path) -> None:
+    if channel not in release.channels:
+        raise BenchError(
+            f"release may not appear in {channel}, only in {', '.join(release.channels)}", where=str(path),
+            do="build it with --channel for that, or publish to another")
+
+
+def _contents(release: Release, images: Sequence[bytes]) -> dict[str, bytes]:
+    """Images and block tables under their names in the directory."""
+    given = {hashlib.sha256(image).hexdigest(): image for image in images}
+    contents: dict[str, bytes] = {}
+    for ref in release.images.values():
+        if ref.sha256 not in given:
+            raise BenchError(
+                "no image given is the one in the release", where=f"SHA-256 {ref.sha256[:16]}...",
+                do="give the file that was built into it")
+        contents |= _content(ref, given[ref.sha256])
+    for sha256 in given.keys() - {ref.sha256 for ref in release.images.values()}:
+        raise BenchError(
+            "an image given is not in the release", where=f"SHA-256 {sha256[:16]}...",
+            do="leave it out")
+    return contents
+
+
+def _content(ref: ImageRef, image: bytes) -> dict[str, bytes]:
+    table = blocks.table(image)
+    expected = (
+        len(image), blocks.digest(table).hex(),
+        store.image_name(ref.sha256), store.blocks_name(ref.blocks),
+    )
+    if (ref.length, ref.blocks, ref.url, ref.blocks_url) != expected:
+        raise BenchError(
+            "release contradicts its image", where="length, blocks, url or blocks_url", do="build it again")
+    return {ref.url: image, ref.blocks_url: table}
+
+
+def _check_epoch(target: Store, keys_document: Document, keys: Keys) -> None:
+    """A directory's keys never go back, and an epoch never means two sets of keys."""
+    path = target.path(store.keys_name(keys.product))
+    if not path.is_file():
+        return
+    there_document, there = documents.read_keys(path)
+    if there.epoch > keys.epoch:
+        raise BenchError(
+            f"epoch {there.epoch} is published, the keys file has {keys.epoch}", where=str(path),
+            do="use the newest keys file")
+    if there.epoch == keys.epoch and there_document.digest != keys_document.digest:
+        raise BenchError(
+            f"other keys of epoch {keys.epoch} are published", where=str(path), do="use that file")
+
+
+def _last_head(target: Store, keys: Keys, channel: str) -> Head | None:
+    """The channel's head, None when it has none; of this key epoch it must be rightly signed."""
+    path = target.path(store.head_name(keys.product, channel))
+    if not path.is_file():
+        return None
+    signed, head = documents.read_head(path)
+    if head.epoch > keys.epoch:
+        raise BenchError(
+            f"head has key epoch {head.epoch}, the keys file {keys.epoch}", where=str(path),
+            do="use the newest keys file")
+    if head.epoch == keys.epoch:
+        documents.check_signature(signed, keys, Role.ONLINE, str(path))
+    return head
+
+
+def _check_counter(last: Head, release: Release, digest: str) -> None:
+    if release.counter < last.counter:
+        raise BenchError(
+            f"counter {release.counter} is below {last.counter}, which the channel {last.channel} has",
+            do="build it with a higher counter; --allow-older only shows it to boards that have less")
+    if release.counter == last.counter and digest != last.release:
+        raise BenchError(
+            f"counter {release.counter} is that of another release in the channel {last.channel}",
+            do="build it with a higher counter")
+
+
+def _new_head(
+    last: Head | None, keys: Keys, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
+) -> Head:
+    if last and now < last.issued:
+        raise BenchError(
+            f"the last head of {channel} was issued at {last.issued}, later than now ({now})",
+            do="set this computer's clock")
+    return Head(
+        product=keys.product, channel=channel, epoch=keys.epoch,
+        seq=last.seq + 1 if last and last.epoch == keys.epoch else 1,
+        release=release, counter=counter, issued=now, expires=now + rollout.days * _DAY_S,
+        percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
+    )
+
+
+def _renewed(last: Head, keys: Keys, now: int, days: int) -> Head:
+    if last.epoch != keys.epoch:
+        raise BenchError(
+            f"head of {last.channel} has key epoch {last.epoch}, the keys file {keys.epoch}",
+            do="publish its release again")
+    rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
+    return _new_head(
+        last, keys, now, rollout, channel=last.channel, release=last.release, counter=last.counter)

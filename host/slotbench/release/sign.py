@@ -1,0 +1,37 @@
+"""Signing a release that was built: line 2 is added, line 1 stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slotbench.errors import BenchError
+from slotbench.formats.document import Document
+from slotbench.formats.keys import Keys, Role
+from slotbench.formats.release import Release
+from slotbench.release.documents import check_product, read_release_payload
+from slotbench.release.files import write_atomic
+from slotbench.release.keys import SigningKey
+
+
+def sign_file(path: Path, key: SigningKey, keys: Keys | None = None) -> Document:
+    """Sign the release in `path` in place; a signature that is there is replaced.
+
+    The key's role is known only from `keys`: with it, a key that is not one of that product's
+    offline keys is refused. Raises BenchError, FormatError; the file is then as it was.
+    """
+    payload = read_release_payload(path)
+    if keys:
+        check_role(key, keys, Role.OFFLINE)
+        check_product(Release.from_payload(payload), keys, str(path))
+    signed = key.sign(payload)
+    write_atomic(path, signed.pack())
+    return signed
+
+
+def check_role(key: SigningKey, keys: Keys, role: Role) -> None:
+    """Raise BenchError unless `keys` gives this role to the key."""
+    found = keys.role(key.modulus)
+    if found is role:
+        return
+    what = f"is an {found} key" if found else f"is not one of {keys.product}'s keys"
+    raise BenchError(f"key {key.key_id} {what}", where=key.where, do=f"use an {role} key")

@@ -1,0 +1,88 @@
+"""One product's keys and its release directory side by side in a folder: for demos, tests and small teams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from slotbench.boards import Board
+from slotbench.formats.head import Head
+from slotbench.formats.keys import Keys
+from slotbench.formats.release import Release
+from slotbench.release import documents, keys
+from slotbench.release.build import build
+from slotbench.release.files import write_atomic
+from slotbench.release.keys import SigningKey
+from slotbench.release.publish import Rollout, publish
+from slotbench.release.sign import sign_file
+from slotbench.release.store import Store
+
+
+class Workshop:
+    """`folder` holds keys/ (offline.pem, online.pem, PRODUCT.keys), site/ (to be served) and the releases.
+
+    Keys are made, issued at `now` (Unix seconds), unless the folder has them. Keeping both private keys in
+    one place is for a bench; a product's offline key belongs elsewhere.
+    """
+
+    def __init__(self, folder: Path, product: str, now: int) -> None:
+        self.folder = folder
+        self.product = product
+        self.keys_path = folder / "keys" / f"{product}.keys"
+        self.site = Store(folder / "site")
+        if not self.keys_path.exists():
+            keys.create(self.keys_path.parent, product, now)
+        self.offline = SigningKey.load(self.keys_path.with_name("offline.pem"))
+        self.online = SigningKey.load(self.keys_path.with_name("online.pem"))
+
+    @property
+    def keys(self) -> Keys:
+        """The pinned keys."""
+        return documents.read_keys(self.keys_path)[1]
+
+    def build(
+        self,
+        image: bytes,
+        boards: Sequence[Board],
+        *,
+        version: str,
+        counter: int,
+        now: int,
+        floor: int = 0,
+        fs_start: int | None = None,
+    ) -> tuple[Path, Release]:
+        """Build a release of `image` and sign it. Raises BenchError."""
+        release = build(
+            image,
+            product=self.product,
+            boards=boards,
+            version=version,
+            counter=counter,
+            created=now,
+            fs_start=boards[0].fs_start if fs_start is None else fs_start,
+            fs_version=0x00020001,
+            mpy_abi=6,
+            floor=floor,
+        )
+        path = self.folder / f"{self.product}-{counter}.release"
+        write_atomic(path, release.to_payload() + b"\n")
+        sign_file(path, self.offline, self.keys)
+        return path, release
+
+    def publish(
+        self,
+        image: bytes,
+        boards: Sequence[Board],
+        *,
+        version: str,
+        counter: int,
+        now: int,
+        floor: int = 0,
+        rollout: Rollout = Rollout(),
+        channel: str = "stable",
+    ) -> Head:
+        """Build, sign and publish a release of `image`, the channel's next head. Raises BenchError."""
+        path, _ = self.build(image, boards, version=version, counter=counter, now=now, floor=floor)
+        return publish(
+            self.site, path, self.keys_path, [image], self.online, now, channel=channel, rollout=rollout
+        )

@@ -1,0 +1,159 @@
+"""The threaded HTTP/1.1 server around the application, run in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from contextlib import suppress
+from http import HTTPStatus
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Any, Self
+
+from flask import Flask
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wrappers import Response
+
+from slotbench.errors import USAGE, BenchError
+
+IDLE_S = 60
+"""How long a connection may stay silent, between requests or while a slow board reads a piece of an
+answer.
+"""
+
+_PIECE_BYTES = 64 * 1024
+_POLL_S = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+class _Handler(WSGIRequestHandler):
+    """One connection, kept open between requests.
+
+    Werkzeug's own `run_wsgi` closes after each answer, because it reads on to drain a request's
+    body. Requests here have none: one that has is answered and closed. So a board fetches block
+    after block over a single connection.
+    """
+
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_S
+    disable_nagle_algorithm = True
+
+    def run_wsgi(self) -> None:
+        has_body = self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
+        if has_body:
+            self.close_connection = True
+        environ = self.make_environ()
+        try:
+            response = Response.from_app(self.server.app, environ, buffered=True)
+        except Exception:
+            _log.exception("defect while answering %s", self.requestline)
+            response = Response("", HTTPStatus.INTERNAL_SERVER_ERROR)
+        self._send(response)
+
+    def _send(self, response: Response) -> None:
+        body = response.get_data()
+        self.send_response(response.status_code)
+        for key, value in response.headers:
+            self.send_header(key, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        # A socket's timeout covers a whole sendall: in pieces, it is the slowest rate that is put
+        # up with.
+        for start in range(0, len(body), _PIECE_BYTES):
+            self.wfile.write(body[start:start + _PIECE_BYTES])
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        status = code.value if isinstance(code, HTTPStatus) else code
+        line = self.requestline.translate(self._control_char_table)
+        self.log("info", '"%s" %s', line, status)
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        _log.info("%s " + message, self.client_address[0], *args)
+
+
+class _Server(ThreadedWSGIServer):
+    """A thread for each connection; all are joined when it closes, whatever their clients do."""
+
+    daemon_threads = False
+
+    def __init__(self, app: Flask, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        super().__init__(host, port, app, _Handler, fd=listener.fileno())
+        self._open: set[Any] = set()
+        self._open_lock = Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        _log.exception("defect while serving %s", client_address[0])
+
+    def hang_up(self) -> None:
+        """End all connections, so that their threads end."""
+        with self._open_lock:
+            for request in self._open:
+                with suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+
+class Background:
+    """A server running in a thread from entering the context to leaving it.
+
+    `port` 0 takes a free one; `url` and `port` tell what it is, before the context is entered too.
+    Raises BenchError (usage) at construction when it cannot listen there. On leaving, the port is
+    closed and all threads have ended.
+    """
+
+    def __init__(self, app: Flask, host: str = "127.0.0.1", port: int = 0) -> None:
+        with _listen(host, port) as listener:
+            self._server = _Server(app, listener)
+        self.host = host
+        self.port: int = self._server.port
+        self._thread = Thread(target=self._server.serve_forever, args=(_POLL_S,), name="slotbench-server")
+
+    @property
+    def url(self) -> str:
+        """http://host:port, what a board's `server` setting wants."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.hang_up()
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Return when the server ends, which it does on KeyboardInterrupt only."""
+        self._thread.join()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Werkzeug would print and exit the process when it cannot bind."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        # create_server adds the address to the text of the system's errors.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise BenchError(
+            f"cannot listen ({reason})", where=f"{host}:{port}",
+            do="choose another --port or --host", exit_code=USAGE,
+        ) from None

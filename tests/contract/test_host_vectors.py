@@ -1,0 +1,167 @@
+"""The bench's codec against the golden files, both ways: bytes to values and values to bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slotbench.formats import FormatError, blocks, document, journal, windowlog
+from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.head import Head, rollout_place
+from slotbench.formats.image import parse_e9
+from slotbench.formats.journal import Cell
+from slotbench.formats.keys import Keys, Role
+from slotbench.formats.release import Release
+from slotbench.formats.rtc import Tail
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+KINDS = {"release": Release, "head": Head, "keys": Keys}
+ROLES = {"release": Role.OFFLINE, "head": Role.ONLINE, "keys": Role.OFFLINE}
+
+
+def names(folder: str) -> list[str]:
+    found = sorted(path.stem for path in (VECTORS / folder).glob("*.json"))
+    assert found, f"no golden files in {folder}"
+    return found
+
+
+def load(folder: str, name: str, suffix: str = "bin") -> tuple[bytes, Any]:
+    path = VECTORS / folder / name
+    return path.with_suffix(f".{suffix}").read_bytes(), json.loads(path.with_suffix(".json").read_text())
+
+
+def plain(value: object) -> Any:
+    """What a value looks like in a text twin."""
+    return json.loads(json.dumps(value, default=lambda data: data.hex()))
+
+
+@pytest.mark.parametrize("name", names("cells"))
+def test_cell(name):
+    page, twin = load("cells", name)
+
+    cell = Cell.unpack(page)
+
+    assert plain(asdict(cell)) == twin["cell"]
+    assert (cell.pack() == page) is twin["repacks"]
+    assert cell.pack()[:128] == page[:128]
+
+
+@pytest.mark.parametrize("name", names("regions"))
+def test_journal_region(name):
+    region, twin = load("regions", name)
+
+    newest = journal.newest(region)
+    place = journal.next_place(region)
+
+    assert [str(state) for _, state, _ in journal.scan(region)] == twin["pages"]
+    assert (newest and {"index": newest[0], "sequence": newest[1].sequence}) == twin["newest"]
+    assert (place and asdict(place)) == twin["next"]
+
+
+@pytest.mark.parametrize("name", names("descriptors"))
+def test_descriptor(name):
+    page, twin = load("descriptors", name)
+
+    descriptor = Descriptor.unpack(page)
+
+    assert plain(asdict(descriptor)) == twin
+    assert descriptor.pack() == page
+
+
+@pytest.mark.parametrize("name", names("windowlogs"))
+def test_window_log(name):
+    sector, twin = load("windowlogs", name)
+
+    held = windowlog.held(sector)
+
+    assert (held and held.hex()) == twin["held"]
+    assert windowlog.next_free(sector) == twin["next_free"]
+    assert windowlog.needs_erase(sector) == twin["needs_erase"]
+
+
+@pytest.mark.parametrize("name", names("rtc"))
+def test_rtc_tail(name):
+    data, twin = load("rtc", name)
+
+    if twin is None:
+        with pytest.raises(FormatError):
+            Tail.unpack(data)
+    else:
+        tail = Tail.unpack(data)
+        assert plain(asdict(tail)) == twin
+        assert tail.pack() == data
+
+
+def test_image_and_block_table():
+    image, twin = load("images", "firmware")
+    table = (VECTORS / "images" / "firmware.blocks").read_bytes()
+
+    parsed = parse_e9(image)
+
+    assert [(s.address, len(s.data)) for s in parsed.segments] == [
+        (segment["address"], segment["bytes"]) for segment in twin["segments"]]
+    shared = {key: value for key, value in asdict(parsed).items() if key != "segments"}
+    assert shared == {key: twin[key] for key in shared}
+    assert hashlib.sha256(image).hexdigest() == twin["sha256"]
+    assert blocks.table(image) == table == bytes.fromhex("".join(twin["blocks"]))
+    assert blocks.digest(table).hex() == twin["blocks_sha256"]
+    blocks.check(table, len(image))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_signed_document(kind):
+    data, twin = load("documents", kind, kind)
+
+    signed = document.split(data)
+
+    assert signed.pack() == data
+    assert signed.digest == twin["digest"]
+    assert (signed.key_id, signed.signature.hex()) == (twin["key_id"], twin["signature"])
+    assert json.loads(signed.payload) == twin["fields"]
+    assert KINDS[kind].from_payload(signed.payload).to_payload() == signed.payload
+    assert pinned().verifies(signed, ROLES[kind])
+
+
+@pytest.mark.parametrize("name", names("tampered"))
+def test_tampered_document_is_refused_for_what_is_wrong(name):
+    data, twin = load("tampered", name)
+
+    assert refusal(data, twin["offered_as"]) in twin["codes"]
+
+
+def test_every_way_of_tampering_is_there():
+    codes = {code for name in names("tampered") for code in load("tampered", name)[1]["codes"]}
+
+    assert codes >= {20, 21, 22, 23, 24}
+
+
+def test_rollout_and_channel_tags():
+    twin = json.loads((VECTORS / "rollout.json").read_text())
+
+    assert {name: rollout_place(twin["release"], name) for name in twin["places"]} == twin["places"]
+    tags = {name: journal.channel_tag(*name.split("/")) for name in twin["channel_tags"]}
+    assert tags == twin["channel_tags"]
+
+
+def pinned() -> Keys:
+    return Keys.from_payload(document.split((VECTORS / "documents" / "keys.keys").read_bytes()).payload)
+
+
+def refusal(data: bytes, kind: str) -> int | None:
+    """The error code (FORMATS 9) that fits what the bench finds wrong, None when it finds nothing."""
+    try:
+        signed = document.split(data)
+    except FormatError:
+        return 20
+    if not pinned().verifies(signed, ROLES[kind]):
+        return 22 if pinned().signer(signed) is ROLES[kind] else 21
+    try:
+        KINDS[kind].from_payload(signed.payload)
+    except FormatError as error:
+        return {"kind": 23, "format": 24}.get(error.field, 20)
+    return None

@@ -1,0 +1,88 @@
+"""Fixtures of the host tests: firmware images, a product's keys, the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.samples import NOW, PRODUCT, VECTOR_KEYS, KeyRing, make_firmware, write_ring
+
+from slotbench import cli
+from slotbench.boards import load as load_board
+from slotbench.release.build import build
+from slotbench.release.store import Store
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def firmware() -> bytes:
+    """An image as long as MicroPython's default build."""
+    return make_firmware(641_964)
+
+
+@pytest.fixture
+def firmware_file(tmp_path: Path, firmware: bytes) -> Path:
+    path = tmp_path / "firmware.bin"
+    path.write_bytes(firmware)
+    return path
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> KeyRing:
+    """The committed test keys as a product's, made now: generating new ones takes seconds."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    paths = {}
+    for name in ("offline", "online", "stranger"):
+        paths[name] = folder / f"{name}.pem"
+        paths[name].write_bytes((VECTOR_KEYS / f"test-only-{name}.pem").read_bytes())
+        paths[name].chmod(0o600)
+    return write_ring(paths, folder / f"{PRODUCT}.keys")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Store:
+    """A release directory that is not there yet."""
+    return Store(tmp_path / "www")
+
+
+@pytest.fixture
+def make(tmp_path: Path, firmware: bytes, ring: KeyRing) -> Callable[..., Path]:
+    """Build a release for generic_4m and sign it, by default with the offline key; its path."""
+
+    def make(counter: int = 7, *, key: str = "offline", data: bytes = firmware, **fields: Any) -> Path:
+        fields = {"product": PRODUCT, "channels": ("stable", "beta")} | fields
+        release = build(data, boards=[load_board("generic_4m")], counter=counter, created=NOW, **fields)
+        path = tmp_path / f"{counter}-{key}.release"
+        path.write_bytes(ring.load(key).sign(release.to_payload()).pack())
+        return path
+
+    return make
+
+
+@pytest.fixture
+def slotbench(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Ran]:
+    """Run the command line in this process, at the time NOW."""
+    monkeypatch.setattr("time.time", lambda: float(NOW))
+    monkeypatch.delenv("SLOTBENCH_PASSPHRASE", raising=False)
+
+    def run(*arguments: object) -> Ran:
+        capsys.readouterr()
+        code = cli.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run
