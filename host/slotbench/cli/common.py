@@ -1,0 +1,80 @@
+"""What several verbs share: parameter types, options for keys, the clock."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from slotbench.errors import USAGE, BenchError
+from slotbench.formats import FormatError
+from slotbench.formats.fields import check_name
+from slotbench.release.files import read_bytes
+from slotbench.release.keys import SigningKey
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_PASSPHRASE_BYTES_MAX = 1024
+_PASSPHRASE_VARIABLE = "SLOTBENCH_PASSPHRASE"
+
+PATH = click.Path(path_type=Path)
+
+
+def name(value: str) -> str:
+    """Parameter type: a product, channel or cohort name."""
+    try:
+        return check_name(value, "name")
+    except FormatError as error:
+        raise click.BadParameter(f"{error.what}; {error.do}") from None
+
+
+def integer(value: str | int) -> int:
+    """Parameter type: an integer, also as 0x..."""
+    try:
+        return value if isinstance(value, int) else int(value, 0)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not an integer") from None
+
+
+def passphrase_option(command: _F) -> _F:
+    """Add --passphrase-file."""
+    return click.option(
+        "--passphrase-file", type=PATH, metavar="FILE",
+        help=f"Holds the passphrase of the key (else ${_PASSPHRASE_VARIABLE}, else you are asked).",
+    )(command)
+
+
+def given_passphrase(file: Path | None) -> bytes | None:
+    """The passphrase from the file or the environment; None when neither has one.
+
+    Raises BenchError.
+    """
+    if file is not None:
+        line = read_bytes(file, _PASSPHRASE_BYTES_MAX).partition(b"\n")[0].rstrip(b"\r")
+        if not line:
+            raise BenchError("first line is empty", where=str(file), exit_code=USAGE)
+        return line
+    return os.environb.get(_PASSPHRASE_VARIABLE.encode()) or None
+
+
+def load_key(path: Path, passphrase_file: Path | None) -> SigningKey:
+    """The private key in `path`; a passphrase given nowhere is asked for on a terminal."""
+
+    def passphrase() -> bytes | None:
+        given = given_passphrase(passphrase_file)
+        if given is None and sys.stdin.isatty():
+            return str(click.prompt(f"Passphrase of {path}", hide_input=True, err=True)).encode()
+        return given
+
+    return SigningKey.load(path, passphrase)
+
+
+def now() -> int:
+    """Unix seconds. The only clock of the release verbs; everything below takes it as an argument.
+    """
+    return int(time.time())

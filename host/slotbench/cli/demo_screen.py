@@ -1,0 +1,69 @@
+"""What the demo prints: scenes, lines with the board's time, a progress bar, the table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+_BAR = 32
+
+
+class Screen:
+    """Prints to `out`. On a terminal the bar is redrawn in place, and `pause(seconds)` lets people follow.
+
+    Elsewhere the bar becomes a line for every tenth, and nothing pauses.
+    """
+
+    def __init__(self, out: TextIO, *, live: bool, pause: Callable[[float], object]) -> None:
+        self._out = out
+        self._live = live
+        self._pause = pause
+        self._shown = -1
+        self._open = False
+
+    def line(self, text: str = "") -> None:
+        """A line of its own."""
+        if self._open:
+            self._open = False
+            self._out.write("\n")
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def scene(self, number: int, title: str) -> None:
+        """A headline."""
+        self._shown = -1
+        self.line()
+        self.line(f"{number}. {title}")
+
+    def at(self, ms: int, text: str) -> None:
+        """A line with the virtual time on the board."""
+        minutes, seconds = divmod(ms // 1000, 60)
+        self.line(f"   {minutes // 60}:{minutes % 60:02}:{seconds:02}  {text}")
+        if self._live:
+            self._pause(0.5)
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """Draw `done` of `total` blocks; only what changed."""
+        step = done if self._live else done * 10 // total
+        if step == self._shown:
+            return
+        self._shown = step
+        filled = done * _BAR // total
+        drawn = "#" * filled + "." * (_BAR - filled)
+        bar = f"   [{drawn}] {done * 100 // total:3} %  {done}/{total} blocks  {note}"
+        if self._live:
+            self._out.write("\r\x1b[K" + bar)
+            self._out.flush()
+            self._open = True
+            self._pause(0.03)
+        else:
+            self.line(bar)
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Columns as wide as they need to be; the first two to the left, numbers to the right."""
+        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+        for row in (head, ["-" * width for width in widths], *rows):
+            cells = [
+                cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))
+            ]
+            self.line("  ".join(cells).rstrip())

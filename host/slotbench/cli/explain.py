@@ -1,0 +1,27 @@
+"""`slotbench explain`: the words for the numbers that a board reports."""
+
+from __future__ import annotations
+
+import click
+
+from slotbench.cli.common import integer
+from slotbench.formats.codes import CODES
+from slotbench.formats.codes import explain as explain_code
+
+
+@click.command()
+@click.argument("code", type=integer, required=False)
+def explain(code: int | None) -> None:
+    """Say what error CODE of a board means and what to do; without CODE, list them all.
+
+    Example: slotbench explain 31
+    """
+    if code is None:
+        for entry in CODES:
+            click.echo(f"{entry.code:3}  {entry.kind:7}  {entry.meaning}")
+        return
+    entry = explain_code(code)
+    click.echo(f"{entry.code} ({entry.kind}): {entry.meaning}")
+    if entry.where != "0":
+        click.echo(f"The number beside it: {entry.where}.")
+    click.echo(entry.advice)

@@ -1,0 +1,34 @@
+"""`slotbench serve`: the HTTP server of a release directory."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from slotbench.cli.common import PATH
+from slotbench.server import Background, create_app, require_published
+
+
+@click.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True,
+    help="Address to listen on; 0.0.0.0 for boards.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8266, show_default=True,
+    help="Port; 0 takes a free one.")
+def serve(folder: Path, host: str, port: int) -> None:
+    """Serve the releases in DIR until Ctrl-C.
+
+    Boards reach it when it listens on an address of theirs: slotbench serve www --host 0.0.0.0
+    """
+    require_published(folder)
+    logging.getLogger("slotbench.server").setLevel(logging.INFO)
+    with Background(create_app(folder), host, port) as server:
+        click.echo(f"Serving {folder} at {server.url} (Ctrl-C ends it)")
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            click.echo("Stopped", err=True)

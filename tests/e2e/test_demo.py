@@ -1,0 +1,75 @@
+"""`slotbench demo` tells its story, and its exit code is not a courtesy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from slotbench import cli
+from slotbench.cli import demo_story
+from slotbench.vboard import firmware
+from slotbench.vboard.firmware import Does
+
+
+def test_the_whole_story(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["demo", "--fast"]) == 0
+    told = capsys.readouterr().out
+    for sentence in (
+        "POWER LOST inside a write", "healthy: a signed head was fetched; confirmed", "it is marked bad (30)",
+        "its signature is wrong (22)", ">>> twoslot.update(force=True)", "all of it happened as told",
+        "No hardware is involved",
+    ):
+        assert sentence in told
+    assert len(re.findall(r"^\d  ", told, re.M)) == 5, "a row of the table for each scene"
+
+
+def test_an_image_of_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A real MicroPython image has no marker of the bench; here one is imitated by taking it out."""
+    image = firmware.build("9.9.9", size=96 * 1024).replace(b"slotbench firmware ", b"somebody firmware! ")
+    data = bytearray(image)
+    changed = _mended(data)
+    path = tmp_path / "firmware.bin"
+    path.write_bytes(changed)
+    assert cli.run(["demo", "--fast", "--image", str(path)]) == 0
+    assert "boot: slot B, 1.28.0 (trial)" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a firmware")
+    assert cli.run(["demo", "--fast", "--image", str(path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_exit_code_tells_when_a_scene_does_not_happen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The crashing release is made healthy: the scene must notice."""
+    build = firmware.build
+    monkeypatch.setattr(demo_story, "_PATIENCE_MS", 3_600_000)
+    monkeypatch.setattr(
+        demo_story.firmware, "build",
+        lambda version, does=Does.HEALTHY, **facts: build(version, Does.HEALTHY, **facts))
+    assert cli.run(["demo", "--fast"]) == 1
+    assert "3.0.0 marked bad" in capsys.readouterr().err
+
+
+def test_kept_files(tmp_path: Path) -> None:
+    assert cli.run(["demo", "--fast", "--keep", str(tmp_path)]) == 0
+    assert (tmp_path / "flash.bin").stat().st_size == 4 << 20
+    assert (tmp_path / "site" / "heads" / "lamp" / "stable.head").is_file()
+
+
+def _mended(data: bytearray) -> bytes:
+    """The image with checksum and MD5 right again."""
+    from slotbench.formats.image import build_e9
+
+    count, offset, segments = data[1], 8, []
+    for _ in range(count):
+        address = int.from_bytes(data[offset : offset + 4], "little")
+        size = int.from_bytes(data[offset + 4 : offset + 8], "little")
+        segments.append((address, bytes(data[offset + 8 : offset + 8 + size])))
+        offset += 8 + size
+    return build_e9(segments, int.from_bytes(data[4:8], "little"), bytes(data[0x9000:-16]))

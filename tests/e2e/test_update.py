@@ -1,0 +1,235 @@
+"""Whole updates with the real device modules: a server on loopback, or the same application in process."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slotbench.formats.journal import Report, SlotState
+from slotbench.formats.rtc import Why
+from slotbench.release.publish import Rollout
+from slotbench.server import Background
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.firmware import Does
+from slotbench.vboard.loopback import LoopbackNetwork
+
+from support.invariants import Invariants
+from support.world import HOURS_MS, MINUTES_MS, World, runs_confirmed, update_to
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def codes(board: VirtualBoard) -> list[int]:
+    return [code for _, code, _ in board.call("twoslot._log")]
+
+
+def invariants_of(board: VirtualBoard) -> Invariants:
+    assert isinstance(board.on_boot, Invariants)
+    return board.on_boot
+
+
+def test_over_real_sockets(world: World) -> None:
+    world.publish(2)
+    with Background(world.app) as server:
+        board = world.board(LoopbackNetwork(), server=server.url)
+        update_to(board, 2)
+    assert board.boots[-1].marker.version == "2.0.0"
+    assert board.network.connections <= 5, "the transfer keeps its connection"
+
+
+class _Plain(http.server.SimpleHTTPRequestHandler):
+    """Python's own file server: no ranges, no ETag, HTTP/1.0."""
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def plain_server(world: World) -> Iterator[str]:
+    world.workshop.site.root.mkdir()
+    handler = partial(_Plain, directory=str(world.workshop.site.root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_from_a_plain_static_server(world: World, plain_server: str) -> None:
+    """A server that knows no ranges still updates a board, also one that has half of the image."""
+    world.publish(2)
+    board = world.board(LoopbackNetwork(), server=plain_server)
+    board.network.faults.drop_after = 30_000
+    update_to(board, 2)
+    assert [r.status for r in board.network.requests if r.path.startswith("/images/")] == [200, 200]
+
+
+@pytest.mark.parametrize("does", [Does.CRASH, Does.NOIMPORT])
+def test_a_release_that_crashes_is_bad_after_three_attempts(world: World, does: Does) -> None:
+    world.publish(2, does)
+    board = world.board()
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL, Why.TRIAL, Why.TRIAL, Why.FALLBACK]
+    cell = board.cell
+    assert cell is not None and (cell.bad_counter, cell.report) == (2, Report.BAD)
+    assert runs_confirmed(board, 1)
+    assert codes(board)[-1] == 30
+    fetched = sum(request.path.startswith("/images/") for request in board.network.requests)
+    assert fetched == 1, "a bad release is not downloaded again"
+
+
+@pytest.mark.parametrize("does", [Does.HANG, Does.OFFLINE, Does.RESTART])
+def test_a_release_that_proves_nothing_has_four_rounds(world: World, does: Does) -> None:
+    world.publish(2, does)
+    board = world.board()
+    board.power_on()
+    board.run(8 * HOURS_MS)
+    trials = [boot for boot in board.boots if boot.why is Why.TRIAL]
+    assert len(trials) == 12, "the first round and three more, three attempts each"
+    cell = board.cell
+    assert cell is not None and (cell.report, cell.rounds, cell.bad_counter) == (Report.UNPROVEN, 4, 2)
+    assert runs_confirmed(board, 1)
+    assert codes(board)[-1] == 41
+    requests = [request for request in board.network.requests if request.path.startswith("/images/")]
+    assert len(requests) == 1, "what is in the spare slot already is not fetched again"
+
+
+def test_a_firmware_that_freezes_needs_one_power_cycle_an_attempt(world: World) -> None:
+    world.publish(2, Does.FREEZE)
+    board = world.board()
+    board.power_on()
+    for _ in range(3):
+        assert board.run(HOURS_MS) is State.HUNG
+        board.power_off()
+        board.power_on()
+    board.run(5 * MINUTES_MS)
+    assert runs_confirmed(board, 1), "and it is left alone for an interval"
+
+
+def test_the_next_release_follows_a_bad_one(world: World) -> None:
+    world.publish(2, Does.CRASH)
+    board = world.board()
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    world.publish(3)
+    update_to(board, 3)
+
+
+def test_many_releases_alternate_between_the_slots(world: World) -> None:
+    board = world.board()
+    board.power_on()
+    for counter in range(2, 8):
+        world.publish(counter)
+        update_to(board, counter)
+        assert board.result is not None and board.result.slot == (counter - 1) % 2
+
+
+def test_force_lifts_a_bad_mark(world: World) -> None:
+    world.publish(2, Does.CRASH)
+    board = world.board()
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    assert "30 at 2" in board.repl("twoslot.update()")
+    trials = len(board.boots)
+    invariants_of(board).trials.clear()  # a person starts over
+    board.repl("twoslot.update(force=True)")
+    board.run(MINUTES_MS)
+    assert len(board.boots) == trials + 4 and runs_confirmed(board, 1)
+
+
+def test_rollback_by_hand_needs_no_network(world: World) -> None:
+    world.publish(2)
+    board = world.board()
+    update_to(board, 2)
+    board.network.online = False
+    board.repl("twoslot.rollback()")
+    board.run(MINUTES_MS)
+    assert runs_confirmed(board, 1)
+    board.network.online = True
+    board.run(HOURS_MS)
+    assert runs_confirmed(board, 1), "and the release that was left is not taken again"
+    assert codes(board)[-1] == 30
+
+
+def test_rollback_below_the_floor_is_refused(world: World) -> None:
+    world.publish(2, floor=2)
+    board = world.board()
+    update_to(board, 2)
+    assert "65" in board.repl("twoslot.rollback()")
+    board.press_reset()
+    board.run(MINUTES_MS)
+    assert runs_confirmed(board, 2)
+
+
+def test_rollback_in_a_trial(world: World) -> None:
+    world.publish(2)
+    board = world.board()
+    board.files["/twoslot.json"] = board.files["/twoslot.json"].replace(b"{", b'{"confirm": "manual", ', 1)
+    invariants_of(board).begin(board)
+    board.power_on()
+    board.run(HOURS_MS, until=lambda: len(board.boots) == 2)
+    board.repl("twoslot.rollback()")
+    board.run(MINUTES_MS)
+    cell = board.cell
+    assert runs_confirmed(board, 1) and cell is not None and cell.bad_counter == 2
+
+
+def test_manual_confirm_waits_for_the_application(world: World) -> None:
+    world.publish(2)
+    board = world.board()
+    board.files["/twoslot.json"] = board.files["/twoslot.json"].replace(b"{", b'{"confirm": "manual", ', 1)
+    invariants_of(board).begin(board)
+    board.power_on()
+    board.run(HOURS_MS, until=lambda: len(board.boots) == 2)
+    board.run(5 * MINUTES_MS)
+    assert not runs_confirmed(board, 2)
+    assert "confirmed" in board.repl("twoslot.confirm()")
+    board.run(HOURS_MS)
+    assert runs_confirmed(board, 2) and len(board.boots) == 2, "and the deadline does not strike any more"
+
+
+def test_a_confirmed_board_keeps_its_deadline_off_after_a_reset_button(world: World) -> None:
+    world.publish(2)
+    board = world.board()
+    update_to(board, 2)
+    board.press_reset()
+    board.run(HOURS_MS)
+    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL, Why.ORDINARY]
+
+
+def test_held_back_boards_wait(world: World) -> None:
+    world.publish(2, rollout=Rollout(percent=0))
+    board = world.board()
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    assert codes(board) == [39], "asked about once; after that the head is answered with 304"
+    assert [request.status for request in board.network.requests][-1] == 304
+    cell = board.cell
+    assert cell is not None and cell.state_b is SlotState.EMPTY
+
+
+def test_sectors_that_are_right_already_are_not_erased(world: World) -> None:
+    world.publish(2)
+    world.publish(3)
+    board = world.board()
+    update_to(board, 3)
+    world.publish(4)
+    flash, start = board.flash, world.map.slots[0].image.start
+    flash.reset_counters()
+    update_to(board, 4)
+    image, old = world.images[4], world.images[1]
+    differ = {at for at in range(0, len(image), 4096) if image[at : at + 4096] != old[at : at + 4096]}
+    region = world.map.slots[0].image
+    erased = {op.addr - start for op in flash.log or () if op.kind == "erase" and op.addr in region}
+    assert erased == differ and len(differ) < len(image) / 4096
