@@ -144,7 +144,8 @@ def finish(agent):
     if agent.state:
         agent.port.reset()
     if agent.swap.confirmed:
-        timer().trial = False
+        if _timer:
+            _timer.trial = False
         if deadline:
             deadline.deinit()
             deadline = None
@@ -153,17 +154,19 @@ def finish(agent):
 def keep(e):
     """Remember a refusal for log()."""
     code, where = e.args if len(e.args) == 2 else (0, 0)
-    _log.append((_timer.last if _timer else 0, code, where))
+    _log.append((_timer.port.ticks() if _timer else 0, code, where))
     if len(_log) > 8:
         _log.pop(0)
 
 
 def _hand(verb, *args):
+    global _timer
     from twoslot import hand
     from twoslot.errors import TwoslotError
 
     try:
-        # First: it loads and lets go of an agent of its own.
+        # First: it loads and lets go of an agent of its own. A person may have mended what stopped it before.
+        _timer = _timer or None
         timer()
         return getattr(hand, verb)(*args)
     except TwoslotError as e:

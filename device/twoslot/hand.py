@@ -36,7 +36,7 @@ def update(force):
     """Install what is offered, however often the connection is lost, and restart into its trial."""
     timer = twoslot.timer()
     agent = twoslot.load()
-    shown = 0
+    shown = fetched = 0
     agent.begin(force=force)
     while True:  # ends with the attempt: ready, refused, or too many losses in a row
         try:
@@ -49,6 +49,9 @@ def update(force):
             while not timer.due():
                 agent.port.sleep_ms(100)
             continue
+        if agent.fetched > fetched:
+            fetched = agent.fetched
+            timer.soon(True)
         done, blocks = agent.progress
         if blocks and done * 10 // blocks > shown:
             shown = done * 10 // blocks

@@ -92,6 +92,10 @@ class Port:
         """Milliseconds since an earlier ticks()."""
         return time.ticks_diff(time.ticks_ms(), start)
 
+    def after(self, start, ms):
+        """The ticks() that come ms after start."""
+        return time.ticks_add(start, ms)
+
     def sleep_ms(self, ms):
         """Wait; the SDK's tasks run meanwhile."""
         time.sleep_ms(ms)

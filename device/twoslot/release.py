@@ -14,7 +14,8 @@ def read(text, kind, moduli):
     """Return (payload, digest) of a two-line document signed by one of moduli."""
     line = text.find(b"\n")
     end = text.find(b"\n", line + 1)
-    if line < 0 or end != len(text) - 1 or text[line + 17 : line + 18] != b" ":
+    # A key id, a space, 512 characters: counted here, for decoders forgive a lot.
+    if line < 0 or end != len(text) - 1 or end - line != 530 or text[line + 17 : line + 18] != b" ":
         raise ReleaseError(20, max(line, 0))
     digest = sha256(text[:line]).digest()
     who = text[line + 1 : line + 17]

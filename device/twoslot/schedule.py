@@ -23,27 +23,32 @@ class Schedule:
 
     def due(self):
         """True when it is time. Call at least once in six days."""
-        now = self.port.ticks()
-        self.left -= self.port.since(self.last)
-        self.last = now
+        passed = self.port.since(self.last)
+        self.last = self.port.after(self.last, passed)
+        self.left -= passed
         return self.left <= 0
 
     def soon(self, gained):
         """More to do: at the next call. gained: the backoff starts over."""
         if gained:
             self.failures = 0
-        self.left = 0
+        self._wait(0)
 
     def done(self):
         """Nothing more to do: wait the interval, give or take a tenth."""
         self.failures = 0
         tenth = self.interval_ms // 10
-        self.left = self.interval_ms - tenth + 2 * tenth * self.port.random(1000) // 1000
+        self._wait(self.interval_ms - tenth + 2 * tenth * self.port.random(1000) // 1000)
 
     def failed(self, retry_after=0):
         """Wait 2 s, then twice as long each time, up to the interval; at least retry_after seconds."""
         longest = _TRIAL_MS if self.trial else self.interval_ms
         wait = min(_RETRY_MS << min(self.failures, 14), longest)
         self.failures += 1
-        self.left = wait // 2 + wait * self.port.random(1000) // 1000
-        self.left = max(self.left, min(retry_after, 86400) * 1000)
+        wait = wait // 2 + wait * self.port.random(1000) // 1000
+        self._wait(max(wait, min(retry_after, 86400) * 1000))
+
+    def _wait(self, ms):
+        # From now on, however long ago due() was asked: an attempt takes its time.
+        self.last = self.port.ticks()
+        self.left = ms

@@ -35,7 +35,8 @@ def load():
         raise FlashError(70, 8)
     if not 1 <= s["attempts"] <= 8:
         raise FlashError(70, 9)
-    if len(s.get("map") or range(15)) != 15:
+    numbers = s.get("map", range(15))
+    if len(numbers) != 15 or not all(isinstance(n, int) and n >= 0 for n in numbers):
         raise FlashError(70, 11)
     return s
 

@@ -1,4 +1,4 @@
-"""A virtual board with the device package on it, for tests of its modules. `start` plays the loader's part."""
+"""A virtual board with the device package on it, for unit tests; `start` plays the loader's part."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def signing_key(name: str) -> SigningKey:
 
 @functools.cache
 def firmware(seed: int, irom_bytes: int = 6 * SECTOR + 1237) -> bytes:
-    """A small ESP8266 image: nine blocks in front of the irom, seven of irom, the last one not whole."""
+    """A small ESP8266 image of 16 blocks, none of them blank and the last one not whole."""
     rng = random.Random(seed)
-    segments = [(0x40100000, rng.randbytes(0x4000)), (0x3FFE8000, rng.randbytes(1001))]
+    segments = [(0x40100000, rng.randbytes(0x7000)), (0x3FFE8000, rng.randbytes(0x1E00))]
     return image.build_e9(segments, 0x40100420, rng.randbytes(irom_bytes))
 
 
@@ -100,10 +100,10 @@ class DeviceBoard:
         self.files["/twoslot.json"] = json.dumps(present).encode()
 
     def start(
-        self, slot: int = 0, why: Why = Why.ORDINARY, *, trial: bool = False, left: int = 0, counter: int = RUNNING,
-        reason: int = 0, note: int = 0, up_ms: int = 5000, **vm: Any,
+        self, slot: int = 0, why: Why = Why.ORDINARY, *, trial: bool = False, left: int = 0,
+        counter: int = RUNNING, reason: int = 0, note: int = 0, up_ms: int = 5000, **vm: Any,
     ) -> CPythonVM:
-        """Reset, leave the loader's word, start the firmware, and let `up_ms` pass: the network is up then."""
+        """Reset, leave the loader's word, start the firmware; after `up_ms` the network is up."""
         self.chip.start(reason)
         self.leave_tail(Tail(
             slot=slot, trial=trial, attempts_left=left, why=why, counter=counter, reset_reason=reason,

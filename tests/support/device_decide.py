@@ -39,7 +39,9 @@ class Decider:
             if slot.has_descriptor else None
             for number, slot in enumerate(row.slots)
         ]
-        return (None if row.active is None else self.cell(cell_of(row.active, row.slots, row.words))), descriptors
+        if row.active is None:
+            return None, descriptors
+        return self.cell(cell_of(row.active, row.slots, row.words)), descriptors
 
     def boot(self, cell: Any, descriptors: list[Any], rots: Collection[int] = ()) -> tuple[int, int] | None:
         """What the loader starts: it asks again once it has marked a slot that does not verify."""

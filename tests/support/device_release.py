@@ -26,10 +26,10 @@ def release_fields(image: bytes = b"", **changes: Any) -> dict[str, Any]:
         url=store.image_name(sha256), length=len(data), sha256=sha256, blocks=table,
         blocks_url=store.blocks_name(table))
     release = Release(
-        product=PRODUCT, boards=(BOARD.name, "d1_mini"), channels=("beta", CHANNEL), version="2.0.0", counter=COUNTER,
-        created=NOW, images={"any": ref}, fs_start=BOARD.fs_start, fs_version=0x00020001, fs_upgrade=False,
-        mpy_abi=6, floor=3, notes="")
-    return {"kind": "release", "format": 1, **asdict(release), **changes}
+        product=PRODUCT, boards=(BOARD.name, "d1_mini"), channels=("beta", CHANNEL), version="2.0.0",
+        counter=COUNTER, created=NOW, images={"any": ref}, fs_start=BOARD.fs_start, fs_version=0x00020001,
+        fs_upgrade=False, mpy_abi=6, floor=3, notes="")
+    return _as_read({"kind": "release", "format": 1, **asdict(release), **changes})
 
 
 def image_changes(**changes: Any) -> dict[str, Any]:
@@ -37,12 +37,18 @@ def image_changes(**changes: Any) -> dict[str, Any]:
     return {"any": {**release_fields()["images"]["any"], **changes}}
 
 
-def head_fields(release: bytes, **changes: Any) -> dict[str, Any]:
-    """A head that offers the release with this payload to every board."""
+def head_fields(line: bytes, /, **changes: Any) -> dict[str, Any]:
+    """A head that offers the release with this line 1 to every board."""
     head = Head(
-        product=PRODUCT, channel=CHANNEL, epoch=1, seq=12, release=document.digest(release), counter=COUNTER,
+        product=PRODUCT, channel=CHANNEL, epoch=1, seq=12, release=document.digest(line), counter=COUNTER,
         issued=NOW, expires=NOW + 30 * 86400)
-    return {"kind": "head", "format": 1, **asdict(head), **changes}
+    return _as_read({"kind": "head", "format": 1, **asdict(head), **changes})
+
+
+def _as_read(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields as a board gets them: lists, where the bench has tuples."""
+    read: dict[str, Any] = json.loads(payload(fields))
+    return read
 
 
 def payload(fields: Any) -> bytes:

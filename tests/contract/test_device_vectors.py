@@ -1,0 +1,226 @@
+"""The device package against the golden files: a board reads and writes what the bench's codec does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from slotbench.formats.document import DOCUMENT_BYTES_MAX
+from slotbench.vboard.flash import PAGE, SECTOR
+from slotbench.vboard.vm import CPythonVM
+from support.device_board import BOARD, VECTORS, DeviceBoard, refusal, signing_key
+from support.device_decide import Decider
+from support.device_judge import Judge
+from support.device_net import answer, ok
+
+
+def vectors(folder: str, suffix: str = ".bin") -> list[Any]:
+    """The golden files of a folder; never none."""
+    found = sorted((VECTORS / folder).glob(f"*{suffix}"))
+    assert found, f"no golden files in {folder}"
+    return [pytest.param(path, id=path.stem) for path in found]
+
+
+def says(path: Path) -> Any:
+    """What the file beside a golden one says."""
+    return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def board() -> Iterator[DeviceBoard]:
+    made = DeviceBoard()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def vm(board: DeviceBoard) -> CPythonVM:
+    return board.start()
+
+
+@pytest.fixture
+def port(vm: CPythonVM) -> Any:
+    return vm.import_("twoslot.port").Port(BOARD.chip_bytes)
+
+
+@pytest.fixture
+def slots(vm: CPythonVM) -> Any:
+    return vm.import_("twoslot.slots").Slots(None)
+
+
+@pytest.mark.parametrize("path", vectors("cells"))
+def test_cells(vm: CPythonVM, path: Path) -> None:
+    page, expected = bytearray(path.read_bytes()), says(path)["cell"]
+    module = vm.import_("twoslot.journal")
+    cell = module.Cell(page)
+
+    assert module.valid(page, b"2SJ1")
+    for name in (
+        "sequence", "active", "attempts", "copies", "report", "rounds", "floor", "bad_counter",
+        "unproven_counter", "head_seq", "head_time", "key_epoch", "channel_tag", "report_counter",
+        "confirmed",
+    ):
+        assert getattr(cell, name) == expected[name], name
+    for slot, letter in enumerate("ab"):
+        assert cell.states[slot] == expected[f"state_{letter}"]
+        assert cell.counters[slot] == expected[f"counter_{letter}"]
+        assert cell.bad[slot] == expected[f"bad_{letter}"]
+    assert (cell.spent, cell.copied) == (sum(expected["spent"]), sum(expected["copied"]))
+    assert cell.ended == [word & 0xFF for word in expected["ended"] if word is not None]
+    assert bytes(cell.pack()) == bytes(page[:128]), "the sealed half comes back differently"
+
+
+@pytest.mark.parametrize("path", vectors("regions"))
+def test_regions(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> None:
+    region, expected = path.read_bytes(), says(path)
+    board.flash.poke(BOARD.journal.start, region)
+    module = vm.import_("twoslot.journal")
+    for index, state in enumerate(expected["pages"]):
+        page = bytearray(region[index * PAGE : (index + 1) * PAGE])
+        read = "valid" if module.valid(page, b"2SJ1") else "blank" if module.is_blank(page) else "garbage"
+        assert read == state, f"page {index}"
+
+    journal = module.Journal(port, BOARD.journal.start)
+    newest, place = expected["newest"], expected["next"] or {"index": 0, "sequence": 1}
+    if newest is None:
+        assert journal.cell is None
+    else:
+        assert (journal.at, journal.cell.sequence) == (newest["index"], newest["sequence"])
+    board.flash.reset_counters()
+    journal.append(journal.cell or module.Cell())
+
+    assert (journal.at, journal.cell.sequence) == (place["index"], place["sequence"])
+    sectors = [0, 1] if newest is None else [] if place["erase"] is None else [place["erase"]]
+    assert sorted(board.erased()) == [BOARD.journal.start + SECTOR * sector for sector in sectors]
+
+
+@pytest.mark.parametrize("path", vectors("descriptors"))
+def test_descriptors(board: DeviceBoard, port: Any, slots: Any, path: Path) -> None:
+    page, expected = path.read_bytes(), says(path)
+    slot = expected["slot"]
+    place = BOARD.slots[slot].descriptor.start
+    board.flash.poke(place, page)
+    read = slots.read(port, slot)
+
+    expected["sha256"] = bytes.fromhex(expected["sha256"])
+    assert {name: getattr(read, name) for name in expected} == expected
+
+    board.flash.poke(place, b"\xff" * PAGE)
+    slots.describe(port, slot, expected["product"], SimpleNamespace(**expected))
+    assert board.flash.peek(place, 128) == page[:128], "the sealed half is written differently"
+    if expected["confirmed"]:
+        slots.confirm(port, slot)
+        assert board.flash.peek(place + 128, 4) == page[128:132]
+
+
+@pytest.mark.parametrize("path", vectors("windowlogs"))
+def test_window_logs(board: DeviceBoard, port: Any, slots: Any, path: Path) -> None:
+    board.flash.poke(BOARD.window_log.start, path.read_bytes())
+    board.flash.reset_counters()
+    slots.tidy_log(port)
+
+    assert board.erased() == ([BOARD.window_log.start] if says(path)["needs_erase"] else [])
+
+
+@pytest.mark.parametrize("path", vectors("rtc"))
+def test_rtc_tails(board: DeviceBoard, port: Any, path: Path) -> None:
+    board.leave_tail(path.read_bytes())
+    tail, expected = port.tail(), says(path)
+
+    if expected is None:
+        assert tail is None
+        return
+    for name in ("slot", "trial", "attempts_left", "why"):
+        assert getattr(tail, name) == expected[name], name
+    assert (tail.reason, tail.note) == (expected["reset_reason"] & 0xFF, expected["note"] & 0xFF)
+
+
+def test_the_image_and_its_block_table(board: DeviceBoard, vm: CPythonVM, port: Any, slots: Any) -> None:
+    path = VECTORS / "images" / "firmware.bin"
+    image, table, expected = path.read_bytes(), path.with_suffix(".blocks").read_bytes(), says(path)
+    plan = SimpleNamespace(
+        length=len(image), sha256=bytes.fromhex(expected["sha256"]),
+        blocks=bytes.fromhex(expected["blocks_sha256"]))
+    buf = bytearray(SECTOR)
+    writer = vm.import_("twoslot.writer").Writer(port, slots, 1, plan, buf)
+    buf[: len(table)] = table
+    writer.put_table(len(table))
+    for block in range(writer.blocks):
+        writer.survey(block)
+    blank = [image[at : at + SECTOR] == b"\xff" * SECTOR for at in range(0, len(image), SECTOR)]
+    assert writer.blocks == len(expected["blocks"]) and writer.left == blank.count(False)
+    for block in range(writer.blocks):
+        if writer.is_missing(block):
+            writer.part(block)[:] = image[block * SECTOR : (block + 1) * SECTOR]
+            writer.put(block)
+        writer.hash(block)
+
+    assert writer.whole()
+    assert board.flash.peek(BOARD.slots[1].image.start, len(image)) == image
+
+
+def test_the_documents_that_belong_together(board: DeviceBoard, vm: CPythonVM) -> None:
+    folder = VECTORS / "documents"
+    texts = {kind: (folder / f"{kind}.{kind}").read_bytes() for kind in ("release", "head", "keys")}
+    board.files["/twoslot.keys"] = texts["keys"]
+    epoch, offline, online = vm.import_("twoslot.settings").pinned()
+    assert (epoch, offline, online) == (1, [signing_key("offline").modulus], signing_key("online").modulus)
+
+    for kind, moduli in (("release", offline), ("head", [online]), ("keys", offline)):
+        expected = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
+        fields, digest = vm.import_("twoslot.release").read(texts[kind], kind, moduli)
+        assert (fields, digest.hex()) == (expected["fields"], expected["digest"])
+    fields = json.loads((folder / "release.json").read_text(encoding="utf-8"))["fields"]
+    judge = Judge(vm)
+    judge.settings.update(product=fields["product"], channel="stable", cohort="lab")
+    judge.cell.head_time, judge.now = 0, fields["created"]
+    head = judge.head(texts["head"])
+    judge.want(head)
+    plan = judge.plan(texts["release"], head)
+    image = fields["images"]["any"]
+    assert (plan.counter, plan.version, plan.floor) == (fields["counter"], fields["version"], fields["floor"])
+    assert (plan.url, plan.length, plan.sha256.hex()) == (image["url"], image["length"], image["sha256"])
+
+
+@pytest.mark.parametrize("path", vectors("tampered"))
+def test_tampered_documents_are_refused(vm: CPythonVM, path: Path) -> None:
+    text, expected = path.read_bytes(), says(path)
+    if len(text) > DOCUMENT_BYTES_MAX:
+        client = answer(ok(text))
+        with refusal(client.vm, "LinkError", 9, len(text)):
+            client.text()
+        assert 9 in expected["codes"]
+        return
+    kind = expected["offered_as"]
+    moduli = [signing_key("online" if kind == "head" else "offline").modulus]
+    with pytest.raises(vm.import_("twoslot.errors").ReleaseError) as caught:
+        vm.import_("twoslot.release").read(text, kind, moduli)
+    assert caught.value.args[0] in expected["codes"]
+
+
+def test_places_in_a_rollout(vm: CPythonVM) -> None:
+    expected = json.loads((VECTORS / "rollout.json").read_text(encoding="utf-8"))
+    judge = Judge(vm)
+    judge.running = Decider(vm).descriptor(0, 1)
+    head = SimpleNamespace(
+        counter=7, paused=False, cohorts=[], release=bytes.fromhex(expected["release"]), percent=0)
+    assert expected["places"]
+    for device_id, place in expected["places"].items():
+        judge.device_id = device_id
+        head.percent = place
+        with refusal(vm, "ReleaseError", 39, place):
+            judge.want(head)
+        head.percent = place + 1
+        judge.want(head)
+
+
+def test_channel_tags(vm: CPythonVM) -> None:
+    expected = json.loads((VECTORS / "rollout.json").read_text(encoding="utf-8"))["channel_tags"]
+    tag = vm.import_("twoslot.swap").channel_tag
+
+    assert expected == {name: tag(*name.split("/")) for name in expected}

@@ -1,0 +1,350 @@
+"""twoslot.agent, the transfer: what breaks costs at most one block, and nothing right is written again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from slotbench.formats import blocks, document
+from slotbench.formats.journal import SlotState
+from slotbench.vboard.cuts import Cut, CutMode
+from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.signals import PowerCut
+from slotbench.vboard.wsgi import WsgiNetwork
+from support.device_board import BOARD, DeviceBoard, refusal, trial_cell
+from support.device_release import image_changes, offer, payload, release_fields
+from support.device_site import (
+    ARM, BLOCKS, DONE, FETCH, IDLE, IMAGE, SURVEY, TABLE, VERIFY, Site, Updater, files_app, offer_files,
+    without_ranges,
+)
+
+SLOT = BOARD.slots[1]
+HEADERS = 400
+"""More than the head of one answer has."""
+
+
+@pytest.fixture
+def updater(make_board: Callable[..., DeviceBoard], site: Site) -> Updater:
+    """A board that is offered release 6."""
+    board = make_board(WsgiNetwork(site.app()))
+    vm = board.start()
+    board.flash.reset_counters()
+    return Updater(board, vm)
+
+
+def check_done(updater: Updater) -> None:
+    """The image is in slot B, named and armed."""
+    board = updater.board
+    assert updater.slot() == IMAGE
+    descriptor, cell = board.descriptor(1), board.newest()
+    assert descriptor is not None and (descriptor.counter, descriptor.length) == (6, len(IMAGE))
+    assert (cell.active, cell.state_b, cell.counter_b) == (1, SlotState.READY, 6)
+    assert (cell.state_a, cell.head_seq) == (SlotState.CONFIRMED, 1)
+
+
+def test_a_whole_update(updater: Updater) -> None:
+    assert updater.run() == DONE
+
+    check_done(updater)
+    kinds = [request.path.split("/")[1] for request in updater.net.requests]
+    assert kinds == ["heads", "releases", "blocks", "images"]
+    assert updater.net.connections <= 3, "connections are not kept"
+    assert (updater.agent.bytes, updater.agent.fetched) == (len(IMAGE), BLOCKS)
+    assert updater.erased_blocks() == list(range(BLOCKS)), "a sector was erased twice"
+
+
+def test_progress_counts_blocks_once_they_are_in_place(updater: Updater) -> None:
+    seen = []
+    updater.agent.begin()
+    while updater.agent.step():
+        seen.append(updater.agent.progress)
+
+    counted = [done for done, total in seen if total]
+    assert counted == sorted(counted) and counted[-1] == BLOCKS
+    assert {total for _, total in seen} == {0, BLOCKS}
+    first = next(index for index, (_, total) in enumerate(seen) if total)
+    assert all(item == (0, 0) for item in seen[:first])
+
+
+def test_blocks_that_are_in_place_are_neither_fetched_nor_erased(updater: Updater) -> None:
+    updater.board.flash.poke(SLOT.image.start, IMAGE)
+    for number in (2, 3, 9):
+        updater.board.flash.poke(SLOT.image.start + number * SECTOR + 7, bytes(4))
+
+    assert updater.run() == DONE
+
+    check_done(updater)
+    assert updater.erased_blocks() == [2, 3, 9]
+    assert [request.range for request in updater.images()] == ["bytes=8192-16383", "bytes=36864-40959"]
+    assert updater.image_bytes() <= 3 * SECTOR + 2 * HEADERS
+
+
+def test_an_image_that_is_there_already_is_not_fetched(updater: Updater) -> None:
+    updater.board.flash.poke(SLOT.image.start, IMAGE)
+
+    assert updater.run() == DONE
+    check_done(updater)
+    assert updater.images() == [] and updater.erased_blocks() == []
+
+
+# Lost connections.
+
+
+@pytest.mark.parametrize("errno", [104, None], ids=["reset", "closed"])
+@pytest.mark.parametrize("kind", ["ranges", "no ranges"])
+def test_a_lost_connection_costs_at_most_one_block(
+    make_board: Callable[..., DeviceBoard], site: Site, errno: int | None, kind: str,
+) -> None:
+    app = site.app()
+    rng = random.Random(kind)
+    for lost_after in sorted(rng.sample(range(1, len(IMAGE) + 200), 15)):
+        board = make_board(WsgiNetwork(app if kind == "ranges" else without_ranges(app)))
+        updater = Updater(board, board.start())
+        assert updater.run(until=FETCH) == FETCH
+        board.flash.reset_counters()
+        board.net.faults.drop_errno, board.net.faults.drop_after = errno, lost_after
+
+        assert updater.go_on() == DONE, f"lost after {lost_after} bytes"
+
+        check_done(updater)
+        assert board.net.connections == 4, "the connection was not lost, or too many were made"
+        assert updater.erased_blocks() == list(range(BLOCKS)), "what was right was written again"
+        assert updater.agent.fetched == BLOCKS
+        if kind == "ranges":
+            fetched = updater.image_bytes()
+            assert fetched <= len(IMAGE) + SECTOR + 2 * HEADERS, f"lost after {lost_after} bytes"
+
+
+def test_one_block_a_connection_is_enough(updater: Updater) -> None:
+    """Each connection brings a little more than one block: none of what came is lost."""
+    assert updater.run(until=FETCH) == FETCH
+    lost = updater.vm.import_("twoslot.errors").LinkError
+    losses = 0
+    while updater.agent.state != DONE:
+        if updater.net.faults.drop_after is None:
+            updater.net.faults.drop_after = SECTOR + HEADERS
+        try:
+            updater.agent.step()
+        except lost:
+            losses += 1
+        assert updater.agent.state != IDLE, "gained blocks must begin the count of losses anew"
+    assert losses > 8, "the connection was not lost often enough for this test"
+    check_done(updater)
+    assert updater.agent.fetched == BLOCKS
+
+
+def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: Updater) -> None:
+    """The blocks stay: the next attempt goes on where this one ended."""
+    updater.run(until=FETCH)
+    for _ in range(5):
+        updater.agent.step()
+    updater.net.faults.refuse, updater.net.faults.drop_after = 100, 0
+    for number in range(1, 10):
+        with refusal(updater.vm, "LinkError", 3, 104):
+            updater.agent.step()
+        assert updater.agent.state == (FETCH if number < 9 else IDLE), f"after {number} losses"
+    updater.net.faults.refuse = 0
+    updater.board.flash.reset_counters()
+
+    assert updater.run() == DONE
+    assert updater.erased_blocks() == list(range(5, BLOCKS))
+
+
+@pytest.mark.parametrize("lost_after", [0, 10, 500, 985 + 10, 985 + 1200])
+def test_a_loss_before_anything_was_written_ends_the_attempt(updater: Updater, lost_after: int) -> None:
+    updater.net.faults.drop_after = lost_after
+    with pytest.raises(updater.vm.import_("twoslot.errors").LinkError):
+        updater.run()
+
+    assert updater.agent.state == IDLE
+    assert updater.run() == DONE, "the next attempt is not hindered"
+
+
+def test_a_lost_table_is_fetched_again(updater: Updater) -> None:
+    updater.run(until=TABLE)
+    updater.board.flash.reset_counters()
+    updater.net.faults.drop_after = 100
+
+    assert updater.go_on() == DONE
+    assert updater.losses == 1
+    journal = [op for op in updater.board.operations() if op.addr in BOARD.journal]
+    assert len(journal) == 2, "the slot was emptied again for a lost connection"
+
+
+def test_what_a_power_cut_left_is_found_and_kept(updater: Updater) -> None:
+    updater.run(until=FETCH)
+    updater.board.flash.reset_counters()
+    updater.board.flash.arm(Cut(9, CutMode.TORN, 3))
+    with pytest.raises(PowerCut):
+        updater.go_on()
+    updater.board.chip.power_on()
+    updater.board.flash.reset_counters()
+
+    again = Updater(updater.board, updater.board.start())
+    assert again.run() == DONE
+    check_done(again)
+    assert again.erased_blocks() == list(range(4, BLOCKS)), "at most the block that was cut is written again"
+
+
+# A server or an image that is wrong.
+
+
+def test_a_server_without_ranges_is_good_enough(updater: Updater, site: Site) -> None:
+    updater.net.app = without_ranges(site.app())  # type: ignore[attr-defined]
+    updater.board.flash.poke(SLOT.image.start, IMAGE)
+    for number in (1, 2, 12):
+        updater.board.flash.poke(SLOT.image.start + number * SECTOR, bytes(4))
+
+    assert updater.run() == DONE
+    check_done(updater)
+    assert updater.erased_blocks() == [1, 2, 12]
+    assert len(updater.images()) == 1
+
+
+def hostile(updater: Updater, image: bytes, table: bytes, **changes: object) -> None:
+    """Serve these bytes under a right head and a release with these changes of its image."""
+    fields = release_fields(images=image_changes(**changes))
+    offered = offer({"images": fields["images"]})
+    files = offer_files(offered, fields, document.digest(payload(fields)), image, table)
+    updater.net.app = files_app(files)  # type: ignore[attr-defined]
+
+
+def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Updater) -> None:
+    """Every block is right, the digest is another: the publisher's error, and no reason to fetch for ever."""
+    hostile(updater, IMAGE, blocks.table(IMAGE), sha256="00" * 32)
+
+    with refusal(updater.vm, "ReleaseError", 43, 0):
+        updater.run()
+    assert updater.agent.state == IDLE
+    assert updater.board.newest().active == 0 and updater.board.descriptor(1) is None
+    assert len(updater.images()) == 1
+
+
+def test_a_table_that_is_not_the_releases_never_reaches_the_flash(updater: Updater) -> None:
+    hostile(updater, IMAGE, blocks.table(bytes(len(IMAGE))))
+
+    with refusal(updater.vm, "LinkError", 13, 0):
+        updater.run()
+    assert updater.board.flash.peek(SLOT.table.start, SECTOR) == b"\xff" * SECTOR
+    assert updater.losses == 9 and updater.agent.state == IDLE
+    assert updater.net.connections >= 2 + 9, "a connection that brought a wrong table was used again"
+
+
+def test_a_block_that_is_always_wrong_ends_the_attempt(updater: Updater) -> None:
+    bad = IMAGE[: 3 * SECTOR] + bytes(SECTOR) + IMAGE[4 * SECTOR :]
+    hostile(updater, bad, blocks.table(IMAGE))
+
+    with refusal(updater.vm, "LinkError", 12, 3):
+        updater.run()
+    assert updater.losses == 9 and updater.agent.fetched == 0
+    assert updater.slot(3 * SECTOR) == IMAGE[: 3 * SECTOR], "the blocks before stay"
+
+
+@pytest.mark.parametrize("size", [0, 100, len(IMAGE) - 1])
+def test_an_image_that_ends_early_ends_the_attempt(updater: Updater, size: int) -> None:
+    hostile(updater, IMAGE[:size], blocks.table(IMAGE))
+
+    with refusal(updater.vm, "LinkError", 5):
+        updater.run()
+    assert updater.board.descriptor(1) is None
+
+
+@pytest.mark.parametrize("running", [0, 1])
+def test_of_two_images_the_one_for_the_spare_slot_is_taken(updater: Updater, running: int) -> None:
+    image = release_fields()["images"]["any"]
+    images = {letter: {**image, "url": f"images/{letter}.bin"} for letter in "ab"}
+    fields = release_fields(images=images)
+    offered = offer({"images": images})
+    digest = document.digest(payload(fields))
+    files = offer_files(offered, release_fields(), digest, IMAGE, blocks.table(IMAGE))
+    files |= {"/images/a.bin": IMAGE, "/images/b.bin": IMAGE}
+    updater.net.app = files_app(files)  # type: ignore[attr-defined]
+    if running:
+        updater.board.put_slot(1, bytes(4096), counter=5, confirmed=True, fs_version=0x00020001)
+        updater.board.put_cell(1, trial_cell(state_b=SlotState.CONFIRMED, counter_b=5))
+        updater = Updater(updater.board, updater.board.start(1))
+
+    assert updater.run() == DONE
+    assert [request.path for request in updater.images()] == [f"/images/{'ba'[running]}.bin"]
+    assert updater.board.newest().active == 1 - running
+
+
+# Flash that decays or wears.
+
+
+@pytest.mark.parametrize("place", [0, 6 * SECTOR + 5, len(IMAGE) - 1])
+def test_a_bit_that_fell_after_writing_is_fetched_again(updater: Updater, place: int) -> None:
+    updater.run(until=VERIFY)
+    updater.board.flash.poke(SLOT.image.start + place, bytes([updater.slot()[place] ^ 0x10]))
+    updater.board.flash.reset_counters()
+
+    assert updater.go_on() == DONE
+    check_done(updater)
+    assert updater.erased_blocks() == [place // SECTOR]
+    assert updater.image_bytes() <= len(IMAGE) + SECTOR + 2 * HEADERS
+
+
+def test_a_bit_that_falls_each_time_is_given_up(updater: Updater) -> None:
+    updater.run(until=VERIFY)
+    with refusal(updater.vm, "ReleaseError", 43, 0):
+        for _ in range(10):
+            updater.board.flash.poke(SLOT.image.start + 5, bytes([updater.slot()[5] ^ 1]))
+            updater.go_on(until=SURVEY)
+            updater.go_on(until=VERIFY)
+    assert updater.board.newest().active == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [(SLOT.table.start, 60), (SLOT.image.start + 4 * SECTOR, 60), (SLOT.descriptor.start, 60)],
+    ids=["table", "image", "descriptor"])
+def test_a_worn_sector_ends_the_attempt(updater: Updater, address: int, code: int) -> None:
+    updater.board.flash.set_stuck(address // SECTOR, 0.3)
+
+    with refusal(updater.vm, "FlashError", code, address):
+        updater.run()
+    assert updater.agent.state == IDLE
+    assert updater.board.newest().active == 0, "a slot that did not take was armed"
+
+
+# Ctrl-C.
+
+
+@pytest.mark.parametrize("same_agent", [True, False])
+@pytest.mark.parametrize("ms", [15, 200, 777])
+def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
+    updater: Updater, ms: int, same_agent: bool,
+) -> None:
+    updater.run(until=FETCH)
+    updater.vm.interrupt_at(updater.board.chip.clock.ms + ms)
+    with pytest.raises(KeyboardInterrupt):
+        updater.go_on()
+    updater.vm.interrupt_at(None)
+    assert updater.agent.http is None, "a stream that stopped inside a block is of no use"
+
+    if same_agent:
+        assert updater.go_on() == DONE
+    else:
+        updater.agent.end()
+        updater.agent = updater.vm.import_("twoslot.agent").Agent()
+        assert updater.run() == DONE
+    check_done(updater)
+    assert updater.image_bytes() <= len(IMAGE) + SECTOR + 2 * HEADERS
+
+
+def test_the_end_of_an_attempt_hangs_up(updater: Updater) -> None:
+    updater.run(until=SURVEY)
+    http = updater.agent.http
+    assert http is not None and http.sock is not None, "the connection is kept for the image"
+
+    updater.agent.end()
+    assert updater.agent.http is None and http.sock is None
+
+
+def test_arming_comes_after_the_image_was_read_back(updater: Updater) -> None:
+    assert updater.run(until=ARM) == ARM
+
+    assert updater.agent.writer.sha is not None and updater.slot() == IMAGE
+    assert updater.board.newest().state_b == SlotState.EMPTY and updater.board.descriptor(1) is None

@@ -1,0 +1,350 @@
+"""twoslot.tick() and task(): small pieces beside an application that must never notice anything go wrong."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import slotbench
+from slotbench.formats.journal import Cell, SlotState
+from slotbench.formats.rtc import Why
+from slotbench.vboard.signals import ChipReset
+from slotbench.vboard.vm import CPythonVM
+from slotbench.vboard.wsgi import WsgiNetwork
+from support.device_board import BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard
+from support.device_decide import first
+from support.device_release import offer
+from support.device_site import Site, files_app
+
+HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
+    return make_board(WsgiNetwork(site.app()))
+
+
+def start(board: DeviceBoard, *boot: Any, **options: Any) -> CPythonVM:
+    vm = board.start(*boot, **options)
+    vm.exec("import twoslot")
+    return vm
+
+
+def ticks(board: DeviceBoard, vm: CPythonVM, ms: int, every_ms: int = 100) -> int:
+    """Call tick() as a main loop does, for so long; returns the longest call in virtual milliseconds."""
+    tick = vm.modules["twoslot"].tick
+    end, longest = board.chip.clock.ms + ms, 0
+    while board.chip.clock.ms < end:
+        before = board.chip.clock.ms
+        tick()
+        longest = max(longest, board.chip.clock.ms - before)
+        board.chip.clock.advance_ms(every_ms)
+    return longest
+
+
+def logged(vm: CPythonVM) -> list[tuple[int, int]]:
+    """Code and place of each entry of the log."""
+    return [(code, where) for _, code, where in vm.modules["twoslot"]._log]
+
+
+def heads(board: DeviceBoard) -> int:
+    return sum(request.path == HEAD_PATH for request in board.net.requests)
+
+
+# What costs nothing.
+
+
+def test_importing_the_package_does_nothing(board: DeviceBoard) -> None:
+    board.flash.reset_counters()
+    vm = start(board)
+
+    assert [name for name in vm.modules if name.startswith("twoslot")] == ["twoslot"]
+    assert board.operations() == [] and board.net.requests == []
+
+
+def test_device_and_bench_carry_one_version(board: DeviceBoard) -> None:
+    assert start(board).eval("twoslot.__version__") == slotbench.__version__
+
+
+def test_nothing_happens_before_it_is_due(board: DeviceBoard) -> None:
+    vm = start(board)
+    board.flash.reset_counters()
+    ticks(board, vm, 9_500)
+
+    assert board.net.connections == 0 and board.operations() == []
+    assert "twoslot.agent" not in vm.modules, "the agent waits in memory"
+
+
+def test_the_first_look_comes_within_forty_seconds(board: DeviceBoard) -> None:
+    board.net.app = files_app({})  # type: ignore[attr-defined]
+    ticks(board, start(board), 41_000)
+
+    assert heads(board) >= 1
+
+
+# A whole update beside an application.
+
+
+def test_an_update_in_small_pieces(board: DeviceBoard) -> None:
+    vm = start(board)
+    calls: list[int] = []
+    with pytest.raises(ChipReset) as reset:
+        for _ in range(2000):
+            calls.append(ticks(board, vm, 1))
+    assert reset.value.reason == 4
+
+    assert (board.newest().active, board.newest().state_b) == (1, SlotState.READY)
+    assert max(calls) < 600, f"a call took {max(calls)} ms on a network that works"
+    assert sum(call > 20 for call in calls) > 15, "the update was not done in pieces"
+    assert vm.output == "" and logged(vm) == []
+
+
+def test_task_does_the_same_in_asyncio(board: DeviceBoard) -> None:
+    vm = start(board)
+    vm.exec(
+        "import asyncio\n"
+        "beats = 0\n"
+        "async def blink():\n"
+        "    global beats\n"
+        "    while True:\n"
+        "        beats += 1\n"
+        "        await asyncio.sleep_ms(500)\n"
+        "async def main():\n"
+        "    asyncio.create_task(twoslot.task())\n"
+        "    await blink()\n")
+    begun = board.chip.clock.ms
+    with pytest.raises(ChipReset):
+        vm.exec("asyncio.run(main())")
+
+    assert board.newest().active == 1
+    seconds = (board.chip.clock.ms - begun) / 1000
+    assert vm.eval("beats") > seconds, "the other task was held up"
+
+
+def test_a_trial_is_confirmed_and_its_deadline_called_off(board: DeviceBoard) -> None:
+    board.put_trial(spent=first(1))
+    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm.run_file("boot.py")
+    vm.exec("import twoslot")
+    ticks(board, vm, 5000)
+
+    assert board.newest().state_b == SlotState.CONFIRMED
+    assert vm.eval("twoslot.deadline") is None and not vm.eval("twoslot._timer.trial")
+    assert heads(board) == 1, "the confirmed board looks again at once"
+    ticks(board, vm, 700_000, every_ms=1000)
+    assert heads(board) == 1
+
+
+def test_a_trial_that_is_confirmed_by_hand_keeps_its_deadline_until_then(
+    make_board: Callable[..., DeviceBoard], site: Site,
+) -> None:
+    board = make_board(WsgiNetwork(site.app()), confirm="manual")
+    board.put_trial(spent=first(1))
+    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm.run_file("boot.py")
+    vm.exec("import twoslot, time")
+    ticks(board, vm, 60_000)
+    assert vm.eval("twoslot.deadline") is not None
+
+    with pytest.raises(ChipReset):
+        vm.exec("time.sleep(600)")
+
+
+def test_after_a_fallback_the_same_release_is_not_fetched_at_once(board: DeviceBoard) -> None:
+    board.put_trial(spent=first(3))
+    vm = start(board, 0, Why.FALLBACK)
+    ticks(board, vm, 5 * HOUR_MS, every_ms=1000)
+
+    assert board.net.requests == [] and board.newest().unproven_counter == 6
+
+
+# What goes wrong.
+
+
+def test_without_a_network_the_application_goes_on(board: DeviceBoard) -> None:
+    board.net.online = False
+    vm = start(board)
+    ticks(board, vm, HOUR_MS, every_ms=1000)
+
+    assert set(logged(vm)) == {(1, 0)}
+    assert 3 <= vm.eval("twoslot._timer.failures") <= 13, "the backoff does not double"
+    board.net.online = True
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 2 * HOUR_MS, every_ms=1000)
+
+
+def test_a_lost_connection_is_taken_up_where_it_was(board: DeviceBoard) -> None:
+    """The agent is kept: neither head nor release is asked for again."""
+    vm = start(board)
+    board.net.faults.drop_after = 30_000
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 120_000)
+
+    assert logged(vm) == [(3, 104)]
+    assert heads(board) == 1
+    assert board.newest().active == 1
+
+
+def test_a_server_that_dies_in_the_middle_is_asked_anew_from_the_head(board: DeviceBoard) -> None:
+    vm = start(board)
+    board.net.faults.drop_after = 30_000
+    while not logged(vm):
+        ticks(board, vm, 100)
+    board.net.faults.refuse = 10
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 4 * HOUR_MS, every_ms=1000)
+
+    assert heads(board) == 2
+    assert len(logged(vm)) == 8 and set(logged(vm)) == {(3, 104)}
+
+
+def test_up_to_date_waits_for_the_interval_and_then_costs_a_304(
+    make_board: Callable[..., DeviceBoard], site: Site,
+) -> None:
+    board = make_board(WsgiNetwork(site.app()), interval_s=3600)
+    board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
+    board.put_cell(1, Cell(
+        sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
+    vm = start(board, counter=6)
+    ticks(board, vm, 10 * HOUR_MS, every_ms=10_000)
+
+    statuses = [request.status for request in board.net.requests]
+    assert statuses[0] == 200 and set(statuses[1:]) == {304}
+    assert 8 <= len(statuses) <= 12, f"{len(statuses)} looks in ten hours"
+    assert logged(vm) == [(28, 6)]
+
+
+def test_a_head_that_cannot_be_believed_is_asked_for_again_soon(board: DeviceBoard) -> None:
+    """A captive portal answers for a minute; then the real server does."""
+    app = board.net.app  # type: ignore[attr-defined]
+    board.net.app = files_app({HEAD_PATH: b"<html>Please log in</html>"})  # type: ignore[attr-defined]
+    vm = start(board)
+    ticks(board, vm, 60_000)
+    assert logged(vm) and {code for code, _ in logged(vm)} == {20}
+
+    board.net.app = app  # type: ignore[attr-defined]
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 200_000)
+
+
+def test_a_busy_server_is_left_alone_as_long_as_it_says(board: DeviceBoard) -> None:
+    busy = ("503 Service Unavailable", [("Retry-After", "900")])
+    board.net.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
+    ticks(board, start(board), 45_000)
+    asked = heads(board)
+    assert asked == 1
+
+    ticks(board, start(board, up_ms=0), 0)
+    vm = start(board)
+    ticks(board, vm, 850_000, every_ms=1000)
+    assert heads(board) == asked + 1
+
+
+def test_a_worn_sector_is_logged_and_tried_again_later(board: DeviceBoard) -> None:
+    place = BOARD.slots[1].image.start + 2 * 4096
+    board.flash.set_stuck(place // 4096)
+    vm = start(board)
+    ticks(board, vm, 60_000)
+
+    assert set(logged(vm)) == {(60, place)}
+    assert board.newest().active == 0
+
+
+def test_pinned_keys_that_are_gone_are_logged(board: DeviceBoard) -> None:
+    del board.files["/twoslot.keys"]
+    vm = start(board)
+    ticks(board, vm, 45_000)
+
+    assert set(logged(vm)) == {(71, 0)}
+
+
+def test_a_full_heap_is_logged_and_tried_again(board: DeviceBoard) -> None:
+    vm = start(board)
+    ticks(board, vm, 100)
+    vm.exec(
+        "def full():\n"
+        "    raise MemoryError('memory allocation failed')\n"
+        "real = twoslot.load\n"
+        "twoslot.load = full")
+    ticks(board, vm, 45_000)
+    assert set(logged(vm)) == {(0, 0)}
+
+    vm.exec("twoslot.load = real")
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 200_000)
+
+
+@pytest.mark.parametrize("name", ["counter", "seq", "issued", "expires", "percent", "cohorts"])
+@pytest.mark.parametrize("value", [None, "6", [5], 1 << 40], ids=repr)
+def test_whatever_the_online_key_signs_the_application_goes_on(
+    board: DeviceBoard, name: str, value: object,
+) -> None:
+    board.net.app = files_app({HEAD_PATH: offer(head={name: value}).head})  # type: ignore[attr-defined]
+    vm = start(board)
+    ticks(board, vm, 45_000)
+
+    assert logged(vm), "the head was never judged"
+
+
+# A board that cannot be updated.
+
+DISABLED = {
+    "no settings": (70, 0), "map of words": (70, 11), "no loader": (64, 0), "small chip": (66, 0x200000),
+    "no descriptor": (72, 0), "worn journal": (61, None),
+}
+
+
+@pytest.mark.parametrize("fault", DISABLED)
+def test_a_board_that_cannot_be_updated_logs_it_once_and_runs_its_application(
+    board: DeviceBoard, fault: str,
+) -> None:
+    if fault == "no settings":
+        del board.files["/twoslot.json"]
+    elif fault == "map of words":
+        board.save_settings(map=["0x1000"] * 15)
+    elif fault == "small chip":
+        board.chip.flash_id = 21 << 16 | 0x40EF
+    elif fault == "no descriptor":
+        board.flash.poke(BOARD.slots[0].descriptor.start, bytes(256))
+    elif fault == "worn journal":
+        board.clear_journal()
+        for sector in (1, 2):
+            board.flash.set_stuck(sector)
+    vm = start(board)
+    if fault == "no loader":
+        board.leave_tail(bytes(32))
+    ticks(board, vm, HOUR_MS, every_ms=5000)
+
+    code, where = DISABLED[fault]
+    assert [entry[0] for entry in logged(vm)] == [code]
+    assert where is None or logged(vm) == [(code, where)]
+    assert board.net.requests == []
+    assert vm.output == "", "the application's console is not twoslot's"
+
+
+def test_the_log_keeps_the_last_eight(board: DeviceBoard) -> None:
+    vm = start(board)
+    vm.exec("from twoslot.errors import LinkError")
+    for number in range(11):
+        vm.exec(f"twoslot.keep(LinkError(4, {number}))")
+
+    assert logged(vm) == [(4, number) for number in range(3, 11)]
+
+
+def test_ctrl_c_in_a_tick_reaches_the_person(board: DeviceBoard) -> None:
+    vm = start(board)
+    ticks(board, vm, 100)
+    board.chip.clock.advance_ms(60_000)
+    vm.interrupt_at(board.chip.clock.ms + 500)
+    with pytest.raises(KeyboardInterrupt):
+        ticks(board, vm, 5000)
+    vm.interrupt_at(None)
+
+    with contextlib.suppress(ChipReset):
+        ticks(board, vm, 300_000)
+    assert board.newest().active == 1, "the update cannot go on after Ctrl-C"
+    assert board.newest().counter_a == RUNNING
