@@ -67,11 +67,12 @@ def tick():
             return
     except ReleaseError as e:
         keep(e)
-        _etag = agent.etag
-        if agent.believed:
+        # What cannot be read or trusted, or is another document, may be right next time: a captive portal.
+        final = agent.believed and e.args[0] > 24 and e.args[0] != 37
+        _etag = agent.etag if final else None
+        if final:
             due.done()
         else:
-            # Not even a head that can be trusted: a captive portal, perhaps.
             due.failed()
     except (FlashError, MemoryError) as e:
         keep(e)
