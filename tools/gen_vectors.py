@@ -15,13 +15,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "host"))
 
-from golden import pages, served  # noqa: E402
+from golden import native, pages, served  # noqa: E402
 from golden.common import VECTORS  # noqa: E402
 
 PARTS = (
     pages.cell_files, pages.region_files, pages.descriptor_files, pages.windowlog_files,
     pages.rtc_files, served.image_files, served.document_files, served.tampered_files,
-    served.rollout_files,
+    served.rollout_files, native.native_files,
 )
 KEPT = ("README.md", "keys/")
 """What is made by hand."""

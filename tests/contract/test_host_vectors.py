@@ -14,6 +14,7 @@ from slotbench.formats import FormatError, blocks, document, journal, windowlog
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.head import Head, rollout_place
 from slotbench.formats.image import parse_e9
+from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import Cell
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Release
@@ -111,6 +112,35 @@ def test_image_and_block_table():
     assert blocks.table(image) == table == bytes.fromhex("".join(twin["blocks"]))
     assert blocks.digest(table).hex() == twin["blocks_sha256"]
     blocks.check(table, len(image))
+
+
+@pytest.mark.parametrize("name", ["user1", "user2"])
+def test_user_image_and_block_table(name):
+    image, twin = load("native", name)
+    table = (VECTORS / "native" / f"{name}.blocks").read_bytes()
+
+    parsed = parse_ea(image)
+
+    assert [{"address": s.address, "bytes": len(s.data)} for s in parsed.segments] == twin["segments"]
+    shared = {key: value for key, value in asdict(parsed).items() if key != "segments"}
+    assert shared == {key: twin[key] for key in shared}
+    assert hashlib.sha256(image).hexdigest() == twin["sha256"]
+    assert blocks.table(image) == table
+    assert blocks.digest(table).hex() == twin["blocks_sha256"]
+
+
+def test_release_with_an_image_for_each_slot():
+    data, twin = load("native", "release", "release")
+    images = {key: load("native", name)[1] for key, name in (("a", "user1"), ("b", "user2"))}
+
+    signed = document.split(data)
+    release = Release.from_payload(signed.payload)
+
+    assert pinned().verifies(signed, Role.OFFLINE)
+    assert (signed.digest, json.loads(signed.payload)) == (twin["digest"], twin["fields"])
+    assert release.to_payload() == signed.payload
+    assert {key: (ref.length, ref.sha256, ref.blocks) for key, ref in release.images.items()} == {
+        key: (said["length"], said["sha256"], said["blocks_sha256"]) for key, said in images.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)

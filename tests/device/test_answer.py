@@ -111,6 +111,7 @@ BROKEN: dict[str, tuple[bytes, int, int | None]] = {
     "an empty line": (b"\r\nHTTP/1.1 200 OK\r\n\r\n", 6, 1),
     "HTTP/2": (ok(b"").replace(b"HTTP/1.1", b"HTTP/2.0"), 6, 1),
     "a status of letters": (ok(b"", status="abc"), 6, 1),
+    "a status with a letter": (ok(b"", status="x20"), 6, 1),
     "binary": (bytes(range(256)), 6, 1),
     "a negative length": (head("Content-Length: -1"), 9, -1),
     "a length above 16 MB": (head("Content-Length: 16777217"), 9, 16777217),

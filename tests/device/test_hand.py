@@ -25,12 +25,15 @@ def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
 
 
 def call(vm: CPythonVM, verb: str, *arguments: object) -> Any:
-    """Type a verb at the REPL; returns its value, or the reset it ended in."""
+    """Type a verb at the REPL; returns its value, or the reset it ended in. Ctrl-C after ten hours."""
     vm.exec("import twoslot")
+    vm.interrupt_at(vm.runtime.clock.ms + 36_000_000)
     try:
         return vm.eval(f"twoslot.{verb}({', '.join(map(repr, arguments))})")
     except ChipReset as reset:
         return reset
+    finally:
+        vm.interrupt_at(None)
 
 
 def said(vm: CPythonVM) -> list[str]:

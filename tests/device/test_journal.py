@@ -17,6 +17,7 @@ from slotbench.vboard.flash import PAGE, SECTOR
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.vm import CPythonVM
 from support.device_board import BOARD, DeviceBoard, refusal, trial_cell
+from support.device_decide import first
 
 SECTORS = (BOARD.journal.start, BOARD.journal.start + SECTOR)
 GARBAGE = b"2SJ1" + b"\xff" * (PAGE - 4)
@@ -195,6 +196,25 @@ def test_blank_behind_the_newest_with_garbage_further_on(
     assert (journal.at, journal.cell.sequence) == (16, 7), "a cell was written over garbage"
 
 
+@pytest.mark.parametrize(
+    ("spent", "copied", "attempts", "copies"), [(0, 0, 3, 8), (2, 5, 1, 3), (3, 8, 0, 0), (8, 8, 0, 0)])
+@pytest.mark.parametrize("bad", [(False, False), (True, False), (False, True)])
+def test_a_new_cell_keeps_what_the_open_words_of_the_old_one_said(
+    board: DeviceBoard, load: Callable[[], Any], spent: int, copied: int, attempts: int, copies: int,
+    bad: tuple[bool, bool],
+) -> None:
+    board.put_cell(1, trial_cell(
+        sequence=2, spent=first(spent), copied=first(copied), bad_a=bad[0], bad_b=bad[1]))
+    journal = load()
+    journal.append(next_state(journal))
+
+    cell = board.newest()
+    assert (cell.attempts, cell.copies) == (attempts, copies), "a budget was renewed"
+    assert cell.state_a == (SlotState.BAD if bad[0] else SlotState.CONFIRMED)
+    assert cell.state_b == (SlotState.BAD if bad[1] else SlotState.READY)
+    assert not any((*cell.spent, *cell.copied, *cell.bad, cell.confirmed))
+
+
 # Power.
 
 
@@ -274,10 +294,10 @@ def test_a_worn_page_that_reads_valid_later_never_outranks_its_replacement(
     board: DeviceBoard, load: Callable[[], Any],
 ) -> None:
     board.flash.set_stuck(SECTORS[0] // SECTOR, 0.97)
-    first = board.newest().sequence + 1
+    sequence = board.newest().sequence + 1
     journal = load()
     journal.append(next_state(journal, 9))
-    tried = replace(board.newest(), sequence=first)
+    tried = replace(board.newest(), sequence=sequence)
     journal.mark(host.CONFIRMED_OFFSET)
     board.put_cell(1, tried)
 

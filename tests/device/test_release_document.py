@@ -86,7 +86,7 @@ def test_a_signature_that_is_not_512_characters_of_base64_is_refused(judge: Judg
 def test_a_signed_line_that_is_no_object_of_a_kind_is_refused(judge: Judge, line: bytes) -> None:
     made = signing_key("online").sign(line) if line.startswith(b"{") else None
     text = join(line, signing_key("online").key_id, made.signature if made else sign(line))
-    with refusal(judge.vm, "ReleaseError", 20):
+    with refusal(judge.vm, "ReleaseError", 20, 0):
         judge.head(text)
 
 
@@ -180,14 +180,14 @@ def test_an_image_without_a_field_is_refused(judge: Judge, name: str) -> None:
 def test_a_number_of_a_head_that_is_none_is_refused(judge: Judge, name: str, value: object) -> None:
     """Whatever the online key signs: the application must not die of it, nor the journal keep it."""
     judge.cell.channel_tag = 0  # no head was seen: nothing it could be compared with
-    judge.refuses(offer(head={name: value}), 20)
+    judge.refuses(offer(head={name: value}), 20, 0)
 
 
 @pytest.mark.parametrize(("name", "value"), [
     ("release", 5), ("release", None), ("release", "zz"), ("cohorts", None), ("cohorts", 5),
     ("cohorts", "early")])
 def test_a_field_of_a_head_of_another_type_is_refused(judge: Judge, name: str, value: object) -> None:
-    judge.refuses(offer(head={name: value}), 20)
+    judge.refuses(offer(head={name: value}), 20, 0)
 
 
 @pytest.mark.parametrize("name", ["counter", "fs_version", "mpy_abi", "floor"])
@@ -204,7 +204,7 @@ def test_a_number_of_a_release_that_is_none_is_refused(judge: Judge, name: str, 
     ("images", None), ("images", []), ("images", {"any": "x"}), ("boards", 5),
     ("boards", None), ("channels", 5), ("version", 2), ("version", None)])
 def test_a_field_of_a_release_of_another_type_is_refused(judge: Judge, name: str, value: object) -> None:
-    judge.refuses(offer({name: value}), 20)
+    judge.refuses(offer({name: value}), 20, 0)
 
 
 @pytest.mark.parametrize(("name", "value"), [
@@ -216,6 +216,13 @@ def test_a_field_of_an_image_of_another_type_is_refused(judge: Judge, name: str,
     judge.refuses(offer({"images": {"any": image}}), 20)
 
 
+@pytest.mark.parametrize("version", ["a" + "\u00e9" * 8, "1.0\n", "\u2713"], ids=ascii)
+def test_a_version_that_is_not_printable_ascii_is_refused(judge: Judge, version: str) -> None:
+    """Cut at 16 bytes inside a character, its descriptor could never be read again."""
+    judge.refuses(offer({"version": version}), 20, 0)
+
+
 def test_a_floor_above_the_releases_own_counter_is_refused(judge: Judge) -> None:
     """Confirmed, it would leave the board nothing that it may boot."""
-    judge.refuses(offer({"floor": 7}), 20)
+    judge.refuses(offer({"floor": 7}), 20, 0)
+    assert judge.all(offer({"floor": 6})).floor == 6

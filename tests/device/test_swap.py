@@ -14,7 +14,7 @@ from slotbench.formats.rtc import Why
 from slotbench.vboard.flash import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device_board import (
-    BOARD, CHANNEL, PRODUCT, DeviceBoard, firmware, refusal, trial_cell,
+    BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard, firmware, refusal, trial_cell,
 )
 from support.device_decide import first
 from support.device_swap import SPARE, TAG, arm, offered_head, on_trial, open_swap, steps
@@ -275,10 +275,11 @@ def test_rollback_is_refused_without_a_slot_to_go_back_to(board: DeviceBoard, fl
 
 @pytest.mark.parametrize("trial", [True, False])
 def test_rollback_marks_the_running_release_bad(board: DeviceBoard, trial: bool) -> None:
+    """The floor may be as high as the counter of the release it goes back to."""
     if trial:
-        vm = on_trial(board)
+        vm = on_trial(board, floor=RUNNING)
     else:
-        board.put_trial(state_b=SlotState.CONFIRMED)
+        board.put_trial(state_b=SlotState.CONFIRMED, floor=RUNNING)
         vm = board.start(1, counter=6)
     swap = open_swap(vm)
     board.flash.reset_counters()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from slotbench.formats.image import parse_e9
+from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import Cell, Report, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.vboard.board import Boot, State, VirtualBoard
@@ -14,13 +15,19 @@ from slotbench.vboard.board import Boot, State, VirtualBoard
 ATTEMPTS = 3
 
 
+def image_for(images: bytes | tuple[bytes, ...], slot: int) -> bytes:
+    """The image of a release that a slot takes."""
+    return images if isinstance(images, bytes) else images[slot]
+
+
 class Invariants:
-    """Called as a board's `on_boot`. `images` are all that were ever signed, by counter.
+    """Called as a board's `on_boot`. `images` are all that were ever signed, by counter: one, or that of
+    slot A and that of slot B.
 
     A failure names the invariant by its number in design 9.
     """
 
-    def __init__(self, images: Mapping[int, bytes]) -> None:
+    def __init__(self, images: Mapping[int, bytes | tuple[bytes, ...]]) -> None:
         self.images = images
         self.boots = 0
         self.trials: Counter[tuple[int, int]] = Counter()
@@ -46,17 +53,24 @@ class Invariants:
         self.leaves_the_user_alone(board)
 
     def runs_what_was_signed(self, board: VirtualBoard, boot: Boot) -> None:
-        """Invariant 2: RAM and exec window are what a plain flash of a signed image gives."""
+        """Invariant 2: RAM and irom are what a plain flash of the signed image gives."""
         result = board.result
         assert result is not None
-        image = self.images.get(self._counter(board, boot))
-        assert image is not None, "2: what runs was signed"
+        signed = self.images.get(self._counter(board, boot))
+        assert signed is not None, "2: what runs was signed"
+        image = image_for(signed, boot.slot)
         descriptor = board.descriptor(boot.slot)
         digest = hashlib.sha256(image).digest()
         assert descriptor is not None and descriptor.sha256 == digest, "2: what runs is what is described"
-        ram = tuple((segment.address, segment.data) for segment in parse_e9(image).segments)
+        parsed = parse_ea(image) if board.board.in_place else parse_e9(image)
+        ram = tuple((segment.address, segment.data) for segment in parsed.segments)
         assert result.segments == ram, "2: RAM holds the signed image"
-        assert board.window() == image[board.board.irom_offset :], "2: the exec window holds the signed image"
+        irom = image[parsed.irom_offset : parsed.irom_offset + parsed.irom_bytes]
+        assert board.irom() == irom, "2: what executes from flash is the signed image's irom"
+        assert result.irom_address == board.board.irom_address(boot.slot), "2: the CPU sees it there"
+        if board.board.in_place:
+            assert result.irom_address == parsed.irom_address, "2: it was linked for where it is"
+            assert result.irom.start in board.board.slots[boot.slot].image, "2: the slot's own bytes execute"
 
     def trials_are_bounded(self, boot: Boot, cell: Cell, counter: int) -> None:
         """Invariant 4: an unconfirmed release runs at most three times a round, unless nothing else boots."""

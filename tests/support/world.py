@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from slotbench import boards
 from slotbench.flashing.plan import Firmware, factory
@@ -20,7 +21,7 @@ from slotbench.vboard.flash import NorFlash
 from slotbench.vboard.net import Network
 from slotbench.vboard.wsgi import WsgiNetwork
 
-from support.invariants import Invariants
+from support.invariants import Invariants, image_for
 
 PRODUCT = "lamp"
 MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n"
@@ -31,15 +32,18 @@ _TEST_KEYS = Path(__file__).parents[1] / "vectors" / "keys"
 
 
 class World:
-    """Images by counter, the workshop that published them, and boards that boot counter 1.
+    """Images by counter (for an in-place board those of slot A and B), the workshop that published them, and
+    boards that boot counter 1.
 
     `size` is that of every image in bytes; small ones make runs short and leave every mechanism in them.
     """
 
-    def __init__(self, folder: Path, *, size: int = firmware.SMALLEST_BYTES, seed: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, board: str = "generic_4m", size: int = firmware.SMALLEST_BYTES, seed: int = 0,
+    ) -> None:
         self.size = size
         self.seed = seed
-        self.map = boards.load("generic_4m")
+        self.map = boards.load(board)
         keys = folder / "keys"
         keys.mkdir()
         for role in ("offline", "online"):
@@ -51,18 +55,23 @@ class World:
         self.workshop = Workshop(folder, PRODUCT, NOW)
         self.app = create_app(self.workshop.site.root)
         self.images = {1: self.firmware("1.0.0")}
-        first = Firmware(data=self.images[1], product=PRODUCT, version="1.0.0", counter=1)
+        first = Firmware(data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1)
         writes = [(write.offset, write.data) for write in factory(self.map, first)]
         self.factory = factory_flash(self.map, writes, seed=seed)
 
-    def firmware(self, version: str, does: Does = Does.HEALTHY) -> bytes:
-        """A bench image of this world's size."""
-        return firmware.build(version, does, size=self.size, seed=self.seed)
+    def firmware(self, version: str, does: Does = Does.HEALTHY) -> Any:
+        """A bench image of this world's size; for an in-place board a pair of them."""
+        images = firmware.for_board(self.map, version, does, size=self.size, seed=self.seed)
+        return images if self.map.in_place else images[0]
+
+    def image(self, counter: int, slot: int) -> bytes:
+        """The image of a release that a slot takes."""
+        return image_for(self.images[counter], slot)
 
     def publish(
         self, counter: int, does: Does = Does.HEALTHY, *, floor: int = 0, rollout: Rollout = Rollout()
-    ) -> bytes:
-        """Publish version COUNTER.0.0 and return its image."""
+    ) -> Any:
+        """Publish version COUNTER.0.0 and return its image, or pair of images."""
         image = self.images[counter] = self.firmware(f"{counter}.0.0", does)
         self.workshop.publish(
             image, [self.map], version=f"{counter}.0.0", counter=counter, now=NOW + counter, floor=floor,
@@ -85,7 +94,8 @@ class World:
         board = VirtualBoard(
             self.map, flash if flash is not None else self.factory.clone(),
             network if network is not None else WsgiNetwork(self.app),
-            board_files(self.settings(server), self.workshop.keys_path.read_bytes(), main=MAIN),
+            board_files(
+                self.settings(server), self.workshop.keys_path.read_bytes(), main=MAIN, board=self.map),
             seed=self.seed, on_boot=invariants, sdk_save_every=sdk_save_every)
         invariants.begin(board)
         return board

@@ -5,40 +5,66 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from slotbench import boards
+from slotbench.boards import Board
+from slotbench.boards.images import stock_image, user_images
 from slotbench.cli.common import PATH, now
 from slotbench.cli.demo_screen import Screen
 from slotbench.cli.demo_story import Story
+from slotbench.errors import USAGE, BenchError
+from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
 
 _FAST_BYTES = 96 * 1024
+_VERSION = "2.0.0"
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 
 
 @click.command()
 @click.option("--fast", is_flag=True, help="Small images, no pauses.")
-@click.option("--image", type=PATH, metavar="FILE", help="A MicroPython .bin of yours as the new release.")
+@click.option(
+    "--image", "image_paths", type=PATH, multiple=True, metavar="FILE",
+    help="A MicroPython .bin of yours as the new release; for an in-place board user1.bin, then user2.bin.",
+)
 @click.option(
     "--board", default="d1_mini", show_default=True, metavar="NAME", help="Board file, by name or path."
 )
 @click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
 @click.option("--keep", type=PATH, metavar="DIR", help="Keep keys, releases and the flash image there.")
-def demo(fast: bool, image: Path | None, board: str, seed: int, keep: Path | None) -> None:
+def demo(fast: bool, image_paths: tuple[Path, ...], board: str, seed: int, keep: Path | None) -> None:
     """Watch a virtual board update itself over a real connection, and come back from whatever goes wrong.
 
     Exit code 0 only when every scene did what it says.
     """
-    data = read_bytes(image, _IMAGE_BYTES_MAX) if image else None
+    target = boards.load(board)
+    images, version = _new_release(image_paths, target)
     live = sys.stdout.isatty() and not fast
     screen = Screen(sys.stdout, live=live, pause=time.sleep)
-    size = _FAST_BYTES if fast else firmware.DEFAULT_BYTES
+    size = _FAST_BYTES if fast else min(firmware.DEFAULT_BYTES, target.slot_bytes)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:
         folder = keep if keep is not None else Path(temporary)
-        story = Story(screen, folder, now(), board=board, size=size, image=data, seed=seed)
+        story = Story(
+            screen, folder, now(), board=board, size=size, images=images, version=version, seed=seed)
         story.play()
         if keep is not None:
             story.flash.dump(keep / "flash.bin")
+
+
+def _new_release(paths: Sequence[Path], board: Board) -> tuple[list[bytes], str]:
+    """The images in these files, checked for the slots of `board`, and the version they tell."""
+    images = [read_bytes(path, _IMAGE_BYTES_MAX) for path in paths]
+    if not images:
+        return images, _VERSION
+    if board.in_place:
+        user_images(images, board)
+        return images, _VERSION
+    if len(images) > 1:
+        raise BenchError(
+            f"{board.name} runs the same image from both slots", do="give --image once", exit_code=USAGE)
+    return images, (stock_image(images[0], board).micropython or _VERSION)[:VERSION_CHARS_MAX]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats.document import Document
 from slotbench.formats.head import Head
-from slotbench.formats.image import parse_e9
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.release.publish import Rollout
@@ -56,8 +55,9 @@ class Step:
 class Story:
     """Plays the scenes on `screen`. `folder` takes keys, releases and what is served; `now` is Unix seconds.
 
-    `size` is that of the bench's own images in bytes; `image` plays the new release instead of one of them.
-    `play` raises BenchError (exit code 1) when a scene does not do what it says.
+    `size` is that of the bench's own images in bytes; `images` of `version` play the new release instead of
+    them: one, or one for each slot where the board runs them in place. `play` raises BenchError (exit code 1)
+    when a scene does not do what it says.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class Story:
         *,
         board: str = "d1_mini",
         size: int = firmware.DEFAULT_BYTES,
-        image: bytes | None = None,
+        images: Sequence[bytes] = (),
+        version: str = "2.0.0",
         seed: int = 0,
     ) -> None:
         self.screen = screen
@@ -77,11 +78,13 @@ class Story:
         self.size = size
         self.map = boards.load(board)
         self.workshop = Workshop(folder, PRODUCT, now)
-        self.second = image if image is not None else self._firmware("2.0.0")
-        self.second_version = (parse_e9(self.second).micropython or "2.0.0")[:16] if image else "2.0.0"
+        self.second = tuple(images) or self._firmware(version)
+        self.second_version = version
+        self.staged = self.second[-1]
+        """What of the new release goes to slot B."""
         self.steps: list[Step] = []
         self.network = LoopbackNetwork()
-        first = Firmware(data=self._firmware("1.0.0"), product=PRODUCT, version="1.0.0", counter=1)
+        first = Firmware(data=self._firmware("1.0.0")[0], product=PRODUCT, version="1.0.0", counter=1)
         writes = [(write.offset, write.data) for write in factory(self.map, first)]
         self.flash = factory_flash(self.map, writes, seed=seed)
         self.board: VirtualBoard
@@ -126,8 +129,8 @@ class Story:
         self.screen.at(
             self.board.clock.ms, f"POWER LOST inside a write (cut {cut}), {done} blocks are in slot B"
         )
-        self._expect(0 < done < self._blocks(self.second), "the download was cut in the middle")
-        return f"power lost with {done} of {self._blocks(self.second)} blocks in place"
+        self._expect(0 < done < self._blocks(self.staged), "the download was cut in the middle")
+        return f"power lost with {done} of {self._blocks(self.staged)} blocks in place"
 
     def _resumed(self) -> str:
         before = self._blocks_in_place(1)
@@ -135,15 +138,20 @@ class Story:
         self.board.power_on()
         self._expect(self.board.boots[-1].marker.version == "1.0.0", "1.0.0 runs after the cut")
         self._run_until(lambda: self._confirmed(2), f"{self.second_version} confirmed")
-        missing = self._blocks(self.second) - before
+        missing = self._blocks(self.staged) - before
         fetched = self._image_bytes() - mark
         self._expect(
             fetched <= missing * _BLOCK, f"{missing} missing blocks are fetched, not {fetched} bytes"
         )
-        self._expect(self._slot_holds(1, self.second), "slot B holds the release byte for byte")
-        self._expect(
-            self.board.window() == self.second[self.map.irom_offset :], "the exec window holds its irom"
-        )
+        self._expect(self._slot_holds(1, self.staged), "slot B holds the release byte for byte")
+        irom = self.board.irom()
+        self._expect(irom in self.staged[self.map.irom_offset :], "what executes from flash is its irom")
+        taken = {request.path for request in self.network.requests if request.path.startswith("/images/")}
+        right = {f"/{store.image_name(hashlib.sha256(self.staged).hexdigest())}"}
+        self._expect(taken == right, "the image for slot B was fetched, and no other")
+        if self.map.in_place:
+            address = self._irom_address()
+            self.screen.line(f"   user2.bin was fetched, for slot B; its irom runs at 0x{address:08x}")
         self.screen.at(self.board.clock.ms, "healthy: a signed head was fetched; confirmed")
         return f"resumed at block {before}, {missing} blocks fetched, confirmed"
 
@@ -162,8 +170,7 @@ class Story:
         return "3 attempts, back by itself, marked bad, not taken again"
 
     def _forged(self) -> str:
-        image = self._firmware("4.0.0")
-        self._publish_forged(image, 4)
+        self._publish_forged(self._firmware("4.0.0"), 4)
         asked = self._image_bytes()
         self._run_until(lambda: 22 in self._log_codes(), "4.0.0 refused")
         self._expect(self._image_bytes() == asked, "not one byte of it is fetched")
@@ -197,13 +204,18 @@ class Story:
             self.map,
             self.flash,
             self.network,
-            board_files(settings, self.workshop.keys_path.read_bytes()),
+            board_files(settings, self.workshop.keys_path.read_bytes(), board=self.map),
             seed=self.seed,
             on_boot=self._on_boot,
             on_wait=self._on_wait,
         )
         self.screen.line(f"A virtual ESP8266 ({self.map.title}) and a real HTTP server at {url}.")
         self.screen.line("No hardware is involved: flash, radio and CPU times are modelled, and named so.")
+        if self.map.bench_only:
+            size = self.map.slot_bytes // 1024
+            self.screen.line(f"{self.map.name} is {boards.BENCH_ONLY}.")
+            self.screen.line(f"Its slots of {size} KB run in place: user1.bin in A, user2.bin in B.")
+            self.screen.line("MicroPython does not fit: twoslot's modules stand for a native updater here.")
 
     def _play_scene(self, number: int, title: str, scene: Callable[[], str]) -> None:
         self.screen.scene(number, title)
@@ -249,21 +261,22 @@ class Story:
             ("", "what happened", "bytes fetched", "sectors erased", "flash, modelled", "boots"), rows
         )
 
-    def _firmware(self, version: str, does: Does = Does.HEALTHY) -> bytes:
-        return firmware.build(version, does, size=self.size, seed=self.seed, fs_start=self.map.fs_start)
+    def _firmware(self, version: str, does: Does = Does.HEALTHY) -> tuple[bytes, ...]:
+        return firmware.for_board(self.map, version, does, size=self.size, seed=self.seed)
 
-    def _publish(self, image: bytes, version: str, counter: int, rollout: Rollout = Rollout()) -> None:
+    def _publish(
+        self, images: Sequence[bytes], version: str, counter: int, rollout: Rollout = Rollout()
+    ) -> None:
         self.workshop.publish(
-            image, [self.map], version=version, counter=counter, now=self.now + counter, rollout=rollout
+            images, [self.map], version=version, counter=counter, now=self.now + counter, rollout=rollout
         )
-        self.screen.line(
-            f"   published: {version}, counter {counter}, {len(image):,} bytes, for {rollout.percent} %"
-        )
+        size = " + ".join(f"{len(image):,}" for image in images)
+        self.screen.line(f"   published: {version}, counter {counter}, {size} bytes, for {rollout.percent} %")
 
-    def _publish_forged(self, image: bytes, counter: int) -> None:
+    def _publish_forged(self, images: Sequence[bytes], counter: int) -> None:
         """What somebody can do who has the online key and the server, but not the offline key."""
         path, release = self.workshop.build(
-            image, [self.map], version="4.0.0", counter=counter, now=self.now
+            images, [self.map], version="4.0.0", counter=counter, now=self.now
         )
         path.unlink()
         payload = release.to_payload()
@@ -281,7 +294,8 @@ class Story:
             issued=self.now + counter,
             expires=last.expires,
         )
-        site.write(store.image_name(hashlib.sha256(image).hexdigest()), image)
+        for image in images:
+            site.write(store.image_name(hashlib.sha256(image).hexdigest()), image)
         site.write(store.release_name(forged.digest), forged.pack())
         site.write(store.head_name(PRODUCT, "stable"), self.workshop.online.sign(head.to_payload()).pack())
         self.screen.line(
@@ -334,11 +348,14 @@ class Story:
 
     def _blocks_in_place(self, slot: int) -> int:
         start = self.map.slots[slot].image.start
-        image = self.second
+        image = self.staged
         return sum(
             self.flash.peek(start + at, len(image[at : at + _BLOCK])) == image[at : at + _BLOCK]
             for at in range(0, len(image), _BLOCK)
         )
+
+    def _irom_address(self) -> int:
+        return self.board.result.irom_address if self.board.result is not None else 0
 
     def _slot_holds(self, slot: int, image: bytes) -> bool:
         return self.flash.peek(self.map.slots[slot].image.start, len(image)) == image

@@ -12,9 +12,9 @@ from click.core import ParameterSource
 from slotbench import boards
 from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
 from slotbench.formats.head import Head
-from slotbench.formats.image import parse_e9
 from slotbench.release import documents
 from slotbench.release.build import build as build_release
+from slotbench.release.build import parse_image
 from slotbench.release.describe import describe
 from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.publish import Rollout
@@ -32,7 +32,7 @@ def release() -> None:
 
 
 @release.command()
-@click.argument("firmware", type=PATH)
+@click.argument("firmware", type=PATH, nargs=-1, required=True, metavar="FIRMWARE | USER1 USER2")
 @click.option("--product", type=name, required=True, help="Product the firmware is for.")
 @click.option(
     "--board", "board_names", multiple=True, required=True, metavar="BOARD",
@@ -52,19 +52,28 @@ def release() -> None:
     "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
 @click.option("--notes", default="", help="Up to 200 characters for people.")
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="[default: PRODUCT-COUNTER.release]")
-def build(firmware: Path, board_names: tuple[str, ...], output: Path | None, **fields: Any) -> None:
+def build(
+    firmware: tuple[Path, ...], board_names: tuple[str, ...], output: Path | None, **fields: Any,
+) -> None:
     """Check a firmware .bin for every board named and write the release, not signed yet.
 
+    Boards with an in-place map take two files, linked for slot A and slot B.
+
+    \b
     Example: slotbench release build firmware.bin --product sensor --board d1_mini --counter 7
     """
-    data = read_bytes(firmware, _IMAGE_BYTES_MAX)
+    images = [read_bytes(path, _IMAGE_BYTES_MAX) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
-    with documents.naming(firmware):
-        parse_e9(data)
-    made = build_release(data, boards=target_boards, created=now(), **fields)
+    for path, data in zip(firmware, images):
+        with documents.naming(path):
+            parse_image(data)
+    made = build_release(*images, boards=target_boards, created=now(), **fields)
     path = output or Path(f"{made.product}-{made.counter}.release")
     write_atomic(path, made.to_payload() + b"\n")
     click.echo(f"{path}: {made.product} {made.version}, counter {made.counter}; sign it next")
+    for board in target_boards:
+        if board.bench_only:
+            click.echo(f"{board.name}: {boards.BENCH_ONLY}")
 
 
 @release.command()

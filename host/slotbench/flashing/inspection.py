@@ -17,7 +17,6 @@ from slotbench.formats.journal import Cell, Place
 from slotbench.formats.seal import PAGE_BYTES, PageState, classify
 from slotbench.formats.windowlog import EntryState
 
-_BLANK_SECTOR = b"\xff" * SECTOR_BYTES
 _BLANK_ENTRY = b"\xff" * blocks.ENTRY_BYTES
 _PHY_BYTES = 128
 _PHY_MAGIC = 0x05
@@ -122,7 +121,7 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotFacts:
-    """One slot: its descriptor page and what is in it, the image, the block table (None: blank or damaged)."""
+    """One slot: its descriptor page and what it says, the image, the block table (None: blank or damaged)."""
 
     slot: int
     page: PageFacts
@@ -161,7 +160,7 @@ class WindowFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """All of it; offsets and sizes are bytes of flash."""
+    """All of it; offsets and sizes are bytes of flash. `window` is None for a board that has none."""
 
     board: str
     size: int
@@ -170,7 +169,7 @@ class Inspection:
     phy: PhyFacts
     journal: JournalFacts
     slots: tuple[SlotFacts, SlotFacts]
-    window: WindowFacts
+    window: WindowFacts | None
 
 
 def inspect(board: Board, data: bytes) -> Inspection:
@@ -184,7 +183,7 @@ def inspect(board: Board, data: bytes) -> Inspection:
         phy=_phy(board, data),
         journal=_journal(board, data),
         slots=(a, b),
-        window=_window(board, data, (a, b)),
+        window=_window(board, data, (a, b)) if board.window else None,
     )
 
 
@@ -192,9 +191,14 @@ def _cut(data: bytes, region: Region) -> bytes:
     return data[region.start:region.end]
 
 
+def _sectors(region: Region) -> range:
+    """Where the sectors of a region begin; a region may be a part of one."""
+    return range(region.start, region.end, SECTOR_BYTES)
+
+
 def _programmed(data: bytes, region: Region) -> int:
-    starts = range(region.start, region.end, SECTOR_BYTES)
-    return sum(data[start:start + SECTOR_BYTES] != _BLANK_SECTOR for start in starts)
+    parts = (data[start:min(start + SECTOR_BYTES, region.end)] for start in _sectors(region))
+    return sum(part.count(0xFF) < len(part) for part in parts)
 
 
 def _regions(board: Board, data: bytes) -> tuple[RegionFacts, ...]:
@@ -213,7 +217,7 @@ def _regions(board: Board, data: bytes) -> tuple[RegionFacts, ...]:
 
 def _region(key: str, region: Region, data: bytes) -> RegionFacts:
     return RegionFacts(
-        key=key, start=region.start, size=region.size, sectors=region.size // SECTOR_BYTES,
+        key=key, start=region.start, size=region.size, sectors=len(_sectors(region)),
         programmed=_programmed(data, region))
 
 
@@ -225,13 +229,13 @@ def _header(board: Board, data: bytes) -> HeaderFacts:
         problems.append(f"byte 0 is 0x{magic:02x}, not 0x{E9_MAGIC:02x}: the ROM starts nothing")
     else:
         if nibble != board.size_nibble:
-            problems.append(
-                f"size nibble is {nibble}, not {board.size_nibble}: the SDK looks for its parameters elsewhere")
+            elsewhere = "the SDK looks for its parameters elsewhere"
+            problems.append(f"size nibble is {nibble}, not {board.size_nibble}: {elsewhere}")
         if _MODES.get(mode) != board.flash_mode:
-            problems.append(f"flash mode is {_MODES.get(mode, mode)}, the board file says {board.flash_mode}")
+            problems.append(f"flash mode is {_MODES.get(mode, mode)}, not {board.flash_mode}")
         if _FREQS_MHZ.get(freq) != board.flash_freq_mhz:
-            problems.append(
-                f"flash frequency is {_FREQS_MHZ.get(freq, freq)}, the board file says {board.flash_freq_mhz} MHz")
+            found = f"{_FREQS_MHZ[freq]} MHz" if freq in _FREQS_MHZ else f"0x{freq:x}"
+            problems.append(f"flash frequency is {found}, not {board.flash_freq_mhz} MHz")
     return HeaderFacts(
         magic=magic, size_nibble=nibble, flash_mode=_MODES.get(mode), flash_freq_mhz=_FREQS_MHZ.get(freq),
         problems=tuple(problems))
@@ -284,7 +288,7 @@ def _slot(slot: int, place: SlotMap, data: bytes) -> SlotFacts:
         descriptor=usable,
         image=_image_state(image, usable),
         table=_table(_cut(data, place.table), image, usable.length if usable is not None else None),
-        sectors=place.image.size // SECTOR_BYTES,
+        sectors=len(_sectors(place.image)),
         programmed=_programmed(data, place.image),
     )
 

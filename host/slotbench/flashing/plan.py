@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from slotbench.boards import Board
-from slotbench.errors import BenchError
-from slotbench.formats import image, journal, windowlog
-from slotbench.formats.descriptor import Descriptor
+from slotbench.boards.images import stock_image, user_image
+from slotbench.formats import journal, windowlog
+from slotbench.formats.descriptor import Descriptor, ImageForm
 
 COPIES = 8
 ATTEMPTS = 3
@@ -25,7 +25,9 @@ class Write(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firmware:
-    """A firmware image (the bytes of an E9 .bin) and what its descriptor says of it."""
+    """A firmware image (the bytes of an E9 .bin, of user1.bin for a board that runs it in place) and what its
+    descriptor says of it.
+    """
 
     data: bytes
     product: str
@@ -39,26 +41,33 @@ class Firmware:
 def factory(board: Board, firmware: Firmware) -> list[Write]:
     """The writes that make an erased board start `firmware` from slot A, confirmed; nothing in slot B.
 
-    The loader itself and the PHY block are not part of it. Raises BenchError when the image does not fit.
+    The loader itself and the PHY block are not part of it. Raises FormatError, BenchError when the image does
+    not fit.
     """
-    parsed = image.parse_e9(firmware.data)
-    if parsed.length > board.slot_bytes:
-        raise BenchError(
-            f"image has {parsed.length} bytes, a slot of {board.name} {board.slot_bytes}",
-            do="use a smaller firmware",
-        )
-    digest = hashlib.sha256(firmware.data).digest()
+    slot, data = board.slots[0], firmware.data
+    digest = hashlib.sha256(data).digest()
+    if board.in_place:
+        form = ImageForm.EA
+        user_image(data, board, 0)
+        window = []
+    else:
+        form = ImageForm.E9
+        window = [
+            Write(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
+            Write(board.window_log.start, windowlog.held_entry(digest), "window log"),
+        ]
     descriptor = Descriptor(
         slot=0,
+        form=form,
         counter=firmware.counter,
-        length=parsed.length,
+        length=len(data),
         sha256=digest,
         fs_start=board.fs_start,
         product=firmware.product,
         version=firmware.version,
         floor=firmware.floor,
-        fs_version=firmware.fs_version,
-        mpy_abi=firmware.mpy_abi,
+        fs_version=0 if board.in_place else firmware.fs_version,
+        mpy_abi=0 if board.in_place else firmware.mpy_abi,
         confirmed=True,
     )
     cell = journal.Cell(
@@ -70,11 +79,9 @@ def factory(board: Board, firmware: Firmware) -> list[Write]:
         copies=COPIES,
         floor=firmware.floor,
     )
-    slot = board.slots[0]
     return [
-        Write(slot.image.start, firmware.data, f"slot A: {firmware.version}"),
+        Write(slot.image.start, data, f"slot A: {firmware.version}"),
         Write(slot.descriptor.start, descriptor.pack(), "descriptor of slot A"),
-        Write(board.window.start, firmware.data[parsed.irom_offset :], "exec window"),
-        Write(board.window_log.start, windowlog.held_entry(digest), "window log"),
+        *window,
         Write(board.journal.start, cell.pack(), "boot journal"),
     ]

@@ -10,46 +10,28 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import xor
 
 from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
+from slotbench.formats.segments import (
+    AGAIN, DRAM, E9_MAGIC, IRAM, SEGMENTS_MAX, WINDOW_END, Segment, check_entry, pack_ram_part, read_ram_part,
+)
 
-E9_MAGIC = 0xE9
-SEGMENTS_MAX = 16
+__all__ = [
+    "DRAM", "E9_MAGIC", "IRAM", "IROM_OFFSET", "LENGTH_WORD_OFFSET", "SEGMENTS_MAX", "WINDOW_END", "Image",
+    "Segment", "build_e9", "filesystem_start", "may_start_at", "parse_e9",
+]
+
 IROM_OFFSET = 0x9000
 LENGTH_WORD_OFFSET = 0x8FFC
-WINDOW_END = 0x100000
-"""The SDK maps one megabyte of flash; the irom of an image ends below that."""
-
-IRAM = range(0x40100000, 0x40100000 + 32 * 1024)
-DRAM = range(0x3FFE8000, 0x3FFE8000 + 80 * 1024)
 
 _RAM_PART_END = LENGTH_WORD_OFFSET & ~15
 """The checksum ends a 16-byte line, and the length word is in the last one."""
 
-_CHECKSUM_SEED = 0xEF
-_HEADER = struct.Struct("<BBBBI")
-_SEGMENT = struct.Struct("<II")
 _WORD = struct.Struct("<I")
 _MD5_BYTES = 16
-_AGAIN = "get the file again"
 _BANNER = re.compile(rb"v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A RAM segment: where the ROM puts it, and its bytes."""
-
-    address: int
-    data: bytes
-
-    @property
-    def end(self) -> int:
-        """Address of the first byte behind the segment."""
-        return self.address + len(self.data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,20 +76,17 @@ def parse_e9(data: bytes) -> Image:
 
     Raises FormatError with the offset of what is wrong.
     """
-    segments, end = _segments(data)
-    _check_checksum(data, segments, end)
+    ram = read_ram_part(data, 0, _RAM_PART_END)
     if len(data) <= IROM_OFFSET:
-        raise FormatError("truncated before its irom at 0x9000", len(data), do=_AGAIN)
+        raise FormatError("truncated before its irom at 0x9000", len(data), do=AGAIN)
     if len(data) > WINDOW_END:
         raise FormatError(f"image has {len(data)} bytes, more than the 1 MiB the chip maps", WINDOW_END)
     length_word = _length_word(data)
-    _, _, mode, size_freq, entry = _HEADER.unpack_from(data)
-    if not any(entry in range(code.address, code.end) for code in segments if code.address in IRAM):
-        raise FormatError(f"entry 0x{entry:08x} is not in an instruction RAM segment", 4)
+    check_entry(ram, 4)
     banner = _BANNER.search(data, IROM_OFFSET) or _BANNER.search(data)
     return Image(
-        length=len(data), entry=entry, segments=segments,
-        flash_mode=mode, size_nibble=size_freq >> 4, freq_nibble=size_freq & 15,
+        length=len(data), entry=ram.entry, segments=ram.segments,
+        flash_mode=ram.flash_mode, size_nibble=ram.size_nibble, freq_nibble=ram.freq_nibble,
         irom_offset=IROM_OFFSET, irom_bytes=len(data) - IROM_OFFSET,
         length_word=length_word, md5_ok=_md5_ok(data, length_word),
         micropython=banner.group(1).decode() if banner else None,
@@ -151,13 +130,8 @@ def build_e9(
     MicroPython's published files (QIO, 1 MB, 40 MHz: never read in a slot). Raises FormatError when
     `parse_e9` would not take the result.
     """
-    size_freq = size_nibble << 4 | freq_nibble
-    out = bytearray(_HEADER.pack(E9_MAGIC, len(segments), flash_mode, size_freq, entry))
-    padded = [Segment(address, content + bytes(-len(content) % 4)) for address, content in segments]
-    for segment in padded:
-        out += _SEGMENT.pack(segment.address, len(segment.data)) + segment.data
-    out += bytes(15 - len(out) % 16)
-    out.append(_checksum(padded))
+    out = bytearray(
+        pack_ram_part(segments, entry, flash_mode=flash_mode, size_freq=size_nibble << 4 | freq_nibble))
     if len(out) > LENGTH_WORD_OFFSET:
         raise FormatError(f"RAM part has {len(out)} bytes, more than fit", LENGTH_WORD_OFFSET)
     out += b"\xff" * (LENGTH_WORD_OFFSET - len(out))
@@ -169,55 +143,6 @@ def build_e9(
     return image
 
 
-def _segments(data: bytes) -> tuple[tuple[Segment, ...], int]:
-    """The RAM segments and the offset behind the last one."""
-    if len(data) < _HEADER.size:
-        raise FormatError(f"{len(data)} bytes are too few for an ESP8266 image", len(data))
-    magic, count = data[0], data[1]
-    if magic != E9_MAGIC:
-        raise FormatError(
-            f"not an ESP8266 image: byte 0 is 0x{magic:02x}, not 0xe9", 0, do="give a firmware .bin")
-    if not 1 <= count <= SEGMENTS_MAX:
-        raise FormatError(f"{count} segments, not 1-{SEGMENTS_MAX}", 1)
-    segments = []
-    offset = _HEADER.size
-    for number in range(count):
-        if offset + _SEGMENT.size > _RAM_PART_END:
-            raise FormatError(f"segment {number} begins behind the RAM part of the image", offset)
-        if offset + _SEGMENT.size > len(data):
-            raise FormatError(f"truncated before segment {number}", len(data), do=_AGAIN)
-        address, size = _SEGMENT.unpack_from(data, offset)
-        if not any(ram.start <= address <= address + size <= ram.stop for ram in (IRAM, DRAM)):
-            raise FormatError(
-                f"segment {number} ({size} bytes for 0x{address:08x}) is not inside RAM", offset)
-        if size % 4:
-            raise FormatError(f"segment {number} has {size} bytes, not a multiple of 4", offset + 4)
-        offset += _SEGMENT.size
-        if offset + size >= _RAM_PART_END:
-            raise FormatError(f"segment {number} reaches behind the RAM part of the image", offset)
-        if offset + size > len(data):
-            raise FormatError(f"truncated inside segment {number}", len(data), do=_AGAIN)
-        segments.append(Segment(address, data[offset:offset + size]))
-        offset += size
-    return tuple(segments), offset
-
-
-def _checksum(segments: Iterable[Segment]) -> int:
-    return reduce(xor, b"".join(segment.data for segment in segments), _CHECKSUM_SEED)
-
-
-def _check_checksum(data: bytes, segments: Iterable[Segment], end: int) -> None:
-    """The ROM wants the xor of the segments at the end of the 16-byte line behind them."""
-    offset = end | 15
-    if offset >= len(data):
-        raise FormatError("truncated before its checksum", len(data), do=_AGAIN)
-    want = _checksum(segments)
-    if data[offset] != want:
-        raise FormatError(
-            f"altered: checksum is 0x{data[offset]:02x}, the segments give 0x{want:02x}",
-            offset, do=_AGAIN)
-
-
 def _length_word(data: bytes) -> int | None:
     length: int = _WORD.unpack_from(data, LENGTH_WORD_OFFSET)[0]
     if length == BLANK:
@@ -226,7 +151,7 @@ def _length_word(data: bytes) -> int | None:
         what = "truncated" if len(data) < length else "altered, or something is appended"
         raise FormatError(
             f"{what}: image has {len(data)} bytes, its length word says {length}",
-            LENGTH_WORD_OFFSET, do=_AGAIN)
+            LENGTH_WORD_OFFSET, do=AGAIN)
     return length
 
 
@@ -234,7 +159,7 @@ def _md5_ok(data: bytes, length_word: int | None) -> bool | None:
     if length_word is None or len(data) == length_word:
         return None
     if hashlib.md5(data[4:length_word], usedforsecurity=False).digest() != data[length_word:]:
-        raise FormatError("altered: MD5 at the end does not match", length_word, do=_AGAIN)
+        raise FormatError("altered: MD5 at the end does not match", length_word, do=AGAIN)
     return True
 
 

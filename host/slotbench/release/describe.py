@@ -14,9 +14,11 @@ from slotbench.formats import keys as keys_format
 from slotbench.formats import release as release_format
 from slotbench.formats.fields import kind_of
 from slotbench.formats.head import Head
-from slotbench.formats.image import E9_MAGIC, WINDOW_END, Image, parse_e9
+from slotbench.formats.image import Image, parse_e9
+from slotbench.formats.image_ea import LINK_ADDRESSES, UserImage, parse_ea
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Release
+from slotbench.formats.segments import E9_MAGIC, EA_MAGIC, WINDOW_END
 from slotbench.release import documents
 from slotbench.release.files import read_bytes
 
@@ -42,6 +44,8 @@ def describe(path: Path, keys: Keys | None = None) -> Description:
     with documents.naming(path):
         if data[:1] == bytes([E9_MAGIC]):
             return _image(parse_e9(data))
+        if data[:1] == bytes([EA_MAGIC]):
+            return _user_image(parse_ea(data))
         if data[:1] == b"{":
             return _document(data, keys, str(path))
         raise FormatError("neither an ESP8266 image nor a document of twoslot", 0)
@@ -52,20 +56,41 @@ def _image(image: Image) -> Description:
         start = "not told by the image; give --fs-start when you build a release"
     else:
         start = f"0x{image.fs_start:x} (inferred from the layouts of MicroPython's builds)"
-    segments = ", ".join(f"0x{s.address:08x} ({len(s.data)} bytes)" for s in image.segments)
     lines = (
-        ("length", f"{image.length} bytes"),
-        ("entry", f"0x{image.entry:08x}"),
-        ("RAM segments", f"{segments}; checksum right"),
-        ("irom", f"{image.irom_bytes} bytes from 0x{image.irom_offset:x}"),
+        *_common(image),
         ("length word", "none" if image.length_word is None else str(image.length_word)),
         ("MD5 trailer", "right" if image.md5_ok else "none"),
         ("MicroPython", image.micropython or "no version found"),
         ("filesystem start", start),
     )
+    return Description("ESP8266 firmware image", lines, _fields(image))
+
+
+def _user_image(image: UserImage) -> Description:
+    if image.irom_address is None:
+        linked = "not told by the image; you have to know which slot it is for"
+    else:
+        number = 1 if image.irom_address == LINK_ADDRESSES[0] else 2
+        linked = f"0x{image.irom_address:08x}, user{number}.bin (inferred from pointers into it)"
+    lines = (*_common(image), ("irom linked for", linked), ("CRC32 trailer", "right"))
+    return Description("ESP8266 user image (EA), linked for one slot", lines, _fields(image))
+
+
+def _common(image: Image | UserImage) -> _Lines:
+    segments = ", ".join(f"0x{s.address:08x} ({len(s.data)} bytes)" for s in image.segments)
+    return (
+        ("length", f"{image.length} bytes"),
+        ("entry", f"0x{image.entry:08x}"),
+        ("RAM segments", f"{segments}; checksum right"),
+        ("irom", f"{image.irom_bytes} bytes from 0x{image.irom_offset:x}"),
+    )
+
+
+def _fields(image: Image | UserImage) -> dict[str, object]:
+    """What `--json` prints of an image."""
     fields = {key: value for key, value in asdict(image).items() if key != "segments"}
-    fields["segments"] = [{"address": s.address, "bytes": len(s.data)} for s in image.segments]
-    return Description("ESP8266 firmware image", lines, {"kind": "image", **fields})
+    segments = [{"address": s.address, "bytes": len(s.data)} for s in image.segments]
+    return {"kind": "image", **fields, "segments": segments}
 
 
 def _document(data: bytes, keys: Keys | None, where: str) -> Description:
@@ -96,6 +121,8 @@ def _release(payload: bytes) -> _Lines:
         for key, image in release.images.items()
     )
     major, minor = release.fs_version >> 16, release.fs_version & 0xFFFF
+    upgrade = ", upgrade meant" if release.fs_upgrade else ""
+    littlefs = f"from 0x{release.fs_start:x}, littlefs {major}.{minor}{upgrade}"
     return (
         ("product", release.product),
         ("version", f"{release.version}, counter {release.counter}"),
@@ -103,9 +130,8 @@ def _release(payload: bytes) -> _Lines:
         ("boards", ", ".join(release.boards)),
         ("channels", ", ".join(release.channels)),
         *images,
-        ("filesystem", f"from 0x{release.fs_start:x}, littlefs {major}.{minor}"
-                       + (", upgrade meant" if release.fs_upgrade else "")),
-        (".mpy version", str(release.mpy_abi)),
+        ("filesystem", littlefs if release.fs_start else "none"),
+        (".mpy version", str(release.mpy_abi) if release.mpy_abi else "none"),
         ("floor", f"{release.floor} once confirmed" if release.floor else "none"),
         ("notes", release.notes or "none"),
     )

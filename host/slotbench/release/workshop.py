@@ -42,7 +42,7 @@ class Workshop:
 
     def build(
         self,
-        image: bytes,
+        image: bytes | Sequence[bytes],
         boards: Sequence[Board],
         *,
         version: str,
@@ -51,17 +51,18 @@ class Workshop:
         floor: int = 0,
         fs_start: int | None = None,
     ) -> tuple[Path, Release]:
-        """Build a release of `image` and sign it. Raises BenchError."""
+        """Build a release of `image` (in-place boards: one for each slot) and sign it. Raises BenchError."""
+        native = boards[0].in_place
         release = build(
-            image,
+            *_several(image),
             product=self.product,
             boards=boards,
             version=version,
             counter=counter,
             created=now,
             fs_start=boards[0].fs_start if fs_start is None else fs_start,
-            fs_version=0x00020001,
-            mpy_abi=6,
+            fs_version=None if native else 0x00020001,
+            mpy_abi=None if native else 6,
             floor=floor,
         )
         path = self.folder / f"{self.product}-{counter}.release"
@@ -71,7 +72,7 @@ class Workshop:
 
     def publish(
         self,
-        image: bytes,
+        image: bytes | Sequence[bytes],
         boards: Sequence[Board],
         *,
         version: str,
@@ -83,6 +84,11 @@ class Workshop:
     ) -> Head:
         """Build, sign and publish a release of `image`, the channel's next head. Raises BenchError."""
         path, _ = self.build(image, boards, version=version, counter=counter, now=now, floor=floor)
+        images = _several(image)
         return publish(
-            self.site, path, self.keys_path, [image], self.online, now, channel=channel, rollout=rollout
+            self.site, path, self.keys_path, images, self.online, now, channel=channel, rollout=rollout
         )
+
+
+def _several(image: bytes | Sequence[bytes]) -> Sequence[bytes]:
+    return (image,) if isinstance(image, bytes) else image

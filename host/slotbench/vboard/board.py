@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from slotbench import data_path
+from slotbench import boards, data_path
 from slotbench.boards import Board
 from slotbench.formats import FormatError, journal
 from slotbench.formats.descriptor import Descriptor
@@ -38,6 +38,9 @@ while True:
 
 _STEPS = ("", "head", "release", "table", "survey", "fetch", "verify", "arm", "done")
 """The states of the device's agent (device/twoslot/agent.py)."""
+
+_BUILT_IN = "generic_4m"
+"""The board whose map the device package has built in (device/twoslot/slots.py)."""
 
 _BOOTS_MAX = 64
 _CRASH_MS = 300
@@ -209,12 +212,10 @@ class VirtualBoard:
         except FormatError:
             return None
 
-    def window(self) -> bytes:
-        """What the exec window holds, as long as the irom of the image in the running slot."""
+    def irom(self) -> bytes:
+        """The flash that the running image executes: in the exec window, or in its slot."""
         assert self.result is not None
-        descriptor = self.descriptor(self.result.slot)
-        assert descriptor is not None, "the loader started a slot without a descriptor"
-        return self.flash.peek(self.board.window.start, descriptor.length - self.board.irom_offset)
+        return self.flash.peek(self.result.irom.start, self.result.irom.size)
 
     # The chain from reset to application.
 
@@ -241,7 +242,7 @@ class VirtualBoard:
             self.result, self.state = None, State.DEAD
             return
         self.result = result
-        marker = identify(result.segments, self.window())
+        marker = identify(result.segments, self.irom(), result.irom_address)
         boot = Boot(len(self.boots), self.clock.ms, reason, result.slot, result.why, marker)
         self.boots.append(boot)
         self.state = State.RUNNING
@@ -348,23 +349,32 @@ def factory_flash(
     mode = {"qio": 0, "qout": 1, "dio": 2, "dout": 3}[board.flash_mode]
     freq = {40: 0, 26: 1, 20: 2, 80: 15}[board.flash_freq_mhz]
     flash.poke(board.loader.start, bytes([0xE9, 1, mode, board.size_nibble << 4 | freq]))
-    flash.poke(board.sdk.start + SECTOR, b"\x05" + bytes(127))
+    flash.poke(board.visible_bytes - 4 * SECTOR, b"\x05" + bytes(127))
     files = random.Random(f"files {seed}")
-    for start in range(board.filesystem.start, board.filesystem.start + 8 * SECTOR, SECTOR):
+    used = min(8 * SECTOR, board.filesystem.size)
+    for start in range(board.filesystem.start, board.filesystem.start + used, SECTOR):
         flash.poke(start, files.randbytes(SECTOR))
     for offset, data in writes:
         flash.poke(offset, data)
     return flash
 
 
-def board_files(settings: Mapping[str, Any], keys: bytes, *, main: str = MAIN) -> dict[str, bytes]:
-    """The files of a board with twoslot as source: package, hook, settings, pinned keys, main.py."""
+def board_files(
+    settings: Mapping[str, Any], keys: bytes, *, main: str = MAIN, board: Board | None = None
+) -> dict[str, bytes]:
+    """The files of a board with twoslot as source: package, hook, settings, pinned keys, main.py.
+
+    With `board` the settings get its flash map, unless it is the one that the device package has built in.
+    """
     device = data_path("device")
     package = sorted((device / "twoslot").glob("*.py"))
     files = {f"/twoslot/{path.name}": path.read_bytes() for path in package}
     files["/twoslot_boot.py"] = (device / "twoslot_boot.py").read_bytes()
     files["/boot.py"] = b"import twoslot_boot  # twoslot\n"
     files["/main.py"] = main.encode()
-    files["/twoslot.json"] = json.dumps(dict(settings)).encode()
+    told = dict(settings)
+    if board is not None and board.device_map() != boards.load(_BUILT_IN).device_map():
+        told["map"] = board.device_map()
+    files["/twoslot.json"] = json.dumps(told).encode()
     files["/twoslot.keys"] = keys
     return files

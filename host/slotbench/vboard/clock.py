@@ -19,6 +19,7 @@ class Clock:
 
     @property
     def ms(self) -> int:
+        """Whole milliseconds."""
         return self.us // 1000
 
     def advance_us(self, us: int) -> None:
@@ -28,7 +29,12 @@ class Clock:
         self.us += us
 
     def advance_ms(self, ms: float) -> None:
+        """Let `ms` >= 0 milliseconds pass."""
         self.advance_us(round(ms * 1000))
+
+    def sleep_until(self, us: int) -> None:
+        """Let time pass to `us`, not back; a clock tied to real time may stop before."""
+        self.us = max(self.us, us)
 
 
 class Timer:
@@ -42,6 +48,7 @@ class Timer:
         self.active = True
 
     def cancel(self) -> None:
+        """Never fire."""
         self.active = False
 
 
@@ -57,6 +64,7 @@ class TimerQueue:
         self._order = itertools.count()
 
     def call_at(self, due_us: int, callback: Callable[[], object]) -> Timer:
+        """Call `callback` once the clock has reached `due_us` microseconds."""
         timer = Timer(due_us, callback)
         heapq.heappush(self._heap, (due_us, next(self._order), timer))
         return timer

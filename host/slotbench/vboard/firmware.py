@@ -1,7 +1,8 @@
 """The bench's own firmware: real ESP8266 images of firmware-like content, and what a CPU does with them.
 
 What an image does after boot is told by a marker inside it, never by a side channel. The marker lies in the
-RAM data and in the irom with one build id; whoever runs RAM of one build with irom of another crashes.
+RAM data and in the irom with one build id; whoever runs RAM of one build with irom of another crashes. In a
+user image it also says the address it was linked for; whoever runs it from another one crashes.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from slotbench.boards import Board
 from slotbench.errors import USAGE, BenchError
-from slotbench.formats.image import DRAM, IRAM, IROM_OFFSET, build_e9
+from slotbench.formats import image_ea
+from slotbench.formats.image import IROM_OFFSET, build_e9
+from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
 from slotbench.vboard.flash import SECTOR
 
-__all__ = ["DEFAULT_BYTES", "SMALLEST_BYTES", "Does", "Marker", "build", "identify"]
+__all__ = [
+    "DEFAULT_BYTES", "SMALLEST_BYTES", "Does", "Marker", "build", "build_user", "for_board", "identify",
+]
 
 DEFAULT_BYTES: Final = 600 * 1024
 SMALLEST_BYTES: Final = 48 * 1024
@@ -31,6 +37,12 @@ _TEXT_BYTES: Final = 31_000
 _DATA_BYTES: Final = 2_240
 _MD5_BYTES: Final = 16
 _SHARED_EVERY: Final = 3
+_ENTRY_OFFSET: Final = 0x420
+_EA_RAM_BYTES: Final = 33_284
+"""Headers, RAM segments, checksum and CRC32 of a user image."""
+_HANDLERS: Final = 64
+_TABLE_BYTES: Final = 256
+_ANYWHERE: Final = range(IROM_MAP_START, IROM_MAP_START + 0xF0000)
 _MARKER: Final = re.compile(re.escape(_MAGIC) + rb"(\{[^}]*\})")
 _BANNER: Final = re.compile(rb"v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
 _WORDS: Final = (
@@ -59,11 +71,12 @@ class Does(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Which build runs. `build` and `version` are None when the bytes do not say."""
+    """Which build runs, and where its irom was linked for. What the bytes do not say is None."""
 
     build: str | None
     version: str | None
     does: Does
+    irom_address: int | None = None
 
 
 def build(
@@ -80,49 +93,115 @@ def build(
     `fs_start` is the literal that tells where its filesystem begins. Raises BenchError when the size is too
     small or the version does not fit.
     """
-    if size < SMALLEST_BYTES:
-        do = f"use at least {SMALLEST_BYTES}"
-        raise BenchError("firmware too small", where=f"{size} bytes", do=do, exit_code=USAGE)
-    identity = f"{seed}/{size}/{version}/{does.value}"
-    build_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    marker = _marker(build_id, version, does)
-    own = random.Random(f"own {identity}")
-    shared = random.Random(f"shared {seed}/{size}")
+    _require_size(size)
+    marker, own, shared = _beginnings(version, does, size, seed)
     irom_bytes = (size - IROM_OFFSET - _MD5_BYTES) & ~3
-    blocks = []
-    for index in range(-(-irom_bytes // SECTOR)):
-        is_shared = index % _SHARED_EVERY == 1
-        common = _content(shared, SECTOR)
-        blocks.append(common if is_shared else _content(own, SECTOR))
-    irom = bytearray(b"".join(blocks)[:irom_bytes])
+    irom = bytearray(_blocks(own, shared, irom_bytes, _ANYWHERE))
     banner = f"MicroPython v1.28.0 on 2025-12-16; slotbench {version}\0".encode()
     irom[: len(marker)] = marker
     irom[_MARKER_BYTES : _MARKER_BYTES + len(banner)] = banner
     struct.pack_into("<I", irom, 2 * _MARKER_BYTES, fs_start)
-    text = _content(own, _TEXT_BYTES)
-    data = marker.ljust(_MARKER_BYTES, b"\0") + _content(own, _DATA_BYTES - _MARKER_BYTES)
-    segments = [(IRAM.start, text), (DRAM.start, data)]
-    return build_e9(segments, IRAM.start + 0x420, bytes(irom))
+    return build_e9(_ram(own, marker, _ANYWHERE), IRAM.start + _ENTRY_OFFSET, bytes(irom))
 
 
-def identify(segments: Sequence[tuple[int, bytes]], irom: bytes) -> Marker:
-    """What a CPU with these RAM segments (address, bytes) and this irom in its window does.
+def build_user(
+    version: str, does: Does = Does.HEALTHY, *, irom_address: int, size: int, seed: int = 0
+) -> bytes:
+    """An EA image of at most `size` bytes (at least 48 KB) whose irom is linked for `irom_address`.
 
-    No marker at all is a real MicroPython image: healthy, with the version its banner gives. RAM of one build
-    with irom of another, or a marker in only one of them, crashes.
+    The same version for another address is the same firmware linked again: it differs in addresses only.
+    Versions have blocks in common as those of `build` have. Raises BenchError as `build` does.
+    """
+    _require_size(size)
+    marker, own, shared = _beginnings(version, does, size, seed, irom_address)
+    start = image_ea.IROM_OFFSET
+    irom_bytes = (size - start - _EA_RAM_BYTES) & ~15
+    flash = range(irom_address, irom_address + irom_bytes - _TABLE_BYTES)
+    # Blocks are those of the image: its irom begins 16 bytes into the first one.
+    irom = bytearray(_blocks(own, shared, start + irom_bytes, flash)[start:])
+    irom[: len(marker)] = marker
+    handlers = (own.randrange(flash.start, flash.stop, 4) for _ in range(_HANDLERS))
+    struct.pack_into(f"<{_HANDLERS}I", irom, _MARKER_BYTES, *handlers)
+    return image_ea.build_ea(_ram(own, marker, flash), IRAM.start + _ENTRY_OFFSET, bytes(irom))
+
+
+def for_board(
+    board: Board, version: str, does: Does = Does.HEALTHY, *, size: int, seed: int = 0
+) -> tuple[bytes, ...]:
+    """The images of a release for `board`: one for both slots, or one for slot A and one for slot B.
+
+    `size` in bytes; arguments and errors as of `build`.
+    """
+    if board.in_place:
+        addresses = (board.irom_address(slot) for slot in (0, 1))
+        return tuple(
+            build_user(version, does, irom_address=at, size=size, seed=seed) for at in addresses)
+    return (build(version, does, size=size, seed=seed, fs_start=board.fs_start),)
+
+
+def identify(
+    segments: Sequence[tuple[int, bytes]], irom: bytes, irom_address: int | None = None
+) -> Marker:
+    """What a CPU with these RAM segments (address, bytes) does that sees this irom at `irom_address`.
+
+    No marker at all is somebody's real image: healthy, with the version that a MicroPython banner gives. RAM
+    of one build with irom of another, a marker in only one of them, or an irom that was linked for another
+    address, crashes.
     """
     in_ram = _found(b"".join(content for _, content in segments))
     in_irom = _found(irom)
     if in_ram is None and in_irom is None:
         banner = _BANNER.search(irom)
-        return Marker(None, banner.group(1).decode() if banner else None, Does.HEALTHY)
-    if in_ram is None or in_irom is None or in_ram.build != in_irom.build:
+        does = Does.CRASH if _linked_elsewhere(irom, irom_address) else Does.HEALTHY
+        return Marker(None, banner.group(1).decode() if banner else None, does)
+    if in_ram != in_irom or in_ram is None or in_ram.irom_address not in (None, irom_address):
         return Marker(None, None, Does.CRASH)
     return in_ram
 
 
-def _marker(build_id: str, version: str, does: Does) -> bytes:
-    fields = {"build": build_id, "version": version, "does": does.value}
+def _linked_elsewhere(irom: bytes, irom_address: int | None) -> bool:
+    if irom_address is None:
+        return False
+    candidates = (irom_address, *image_ea.LINK_ADDRESSES)
+    return image_ea.irom_address(irom, len(irom), candidates) not in (None, irom_address)
+
+
+def _require_size(size: int) -> None:
+    if size < SMALLEST_BYTES:
+        do = f"use at least {SMALLEST_BYTES}"
+        raise BenchError("firmware too small", where=f"{size} bytes", do=do, exit_code=USAGE)
+
+
+def _beginnings(
+    version: str, does: Does, size: int, seed: int, irom_address: int | None = None
+) -> tuple[bytes, random.Random, random.Random]:
+    """The marker, and where the content of this build and that of all builds of this seed come from."""
+    identity = f"{seed}/{size}/{version}/{does.value}"
+    build_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    marker = _marker(build_id, version, does, irom_address)
+    return marker, random.Random(f"own {identity}"), random.Random(f"shared {seed}/{size}")
+
+
+def _blocks(own: random.Random, shared: random.Random, length: int, flash: range) -> bytes:
+    """Blocks of the image from where its irom begins, every third one shared between versions."""
+    blocks = []
+    for index in range(-(-length // SECTOR)):
+        is_shared = index % _SHARED_EVERY == 1
+        common = _content(shared, SECTOR, flash)
+        blocks.append(common if is_shared else _content(own, SECTOR, flash))
+    return b"".join(blocks)[:length]
+
+
+def _ram(own: random.Random, marker: bytes, flash: range) -> list[tuple[int, bytes]]:
+    text = _content(own, _TEXT_BYTES, flash)
+    data = marker.ljust(_MARKER_BYTES, b"\0") + _content(own, _DATA_BYTES - _MARKER_BYTES, flash)
+    return [(IRAM.start, text), (DRAM.start, data)]
+
+
+def _marker(build_id: str, version: str, does: Does, irom_address: int | None) -> bytes:
+    fields: dict[str, str | int] = {"build": build_id, "version": version, "does": does.value}
+    if irom_address is not None:
+        fields["irom_address"] = irom_address
     marker = _MAGIC + json.dumps(fields, separators=(",", ":")).encode() + b"\0"
     if len(marker) > _MARKER_BYTES or "}" in version:
         raise BenchError("version does not fit the marker", where=version, exit_code=USAGE)
@@ -135,13 +214,17 @@ def _found(data: bytes) -> Marker | None:
         return None
     try:
         fields = json.loads(match.group(1))
-        return Marker(fields["build"], fields["version"], Does(fields["does"]))
+        linked = fields.get("irom_address")
+        return Marker(fields["build"], fields["version"], Does(fields["does"]), linked)
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _content(rng: random.Random, length: int) -> bytes:
-    """Bytes as a linker leaves them: mostly code that repeats its idioms, strings, tables, constants."""
+def _content(rng: random.Random, length: int, flash: range) -> bytes:
+    """Bytes as a linker leaves them: mostly code that repeats its idioms, strings, tables, constants.
+
+    The tables hold addresses in `flash`.
+    """
     idioms = [rng.randbytes(3) for _ in range(48)]
     out = bytearray()
     while len(out) < length:
@@ -153,9 +236,10 @@ def _content(rng: random.Random, length: int) -> bytes:
             words = (rng.choice(_WORDS) for _ in range(rng.randrange(2, 9)))
             out += " ".join(words).encode() + b"\0"
         elif kind < 0.96:
-            base = 0x40200000 | rng.randrange(0, 0xF0000, 4)
+            base = rng.randrange(flash.start, flash.stop, 4)
             count = rng.randrange(4, 24)
-            out += struct.pack(f"<{count}I", *(base + 4 * rng.randrange(64) for _ in range(count)))
+            targets = (base + 4 * rng.randrange(_TABLE_BYTES // 4) for _ in range(count))
+            out += struct.pack(f"<{count}I", *targets)
         else:
             out += bytes(4 * rng.randrange(1, 16))
     return bytes(out[:length])

@@ -107,6 +107,7 @@ class NorFlash:
             self._cuts[cut.index] = cut
 
     def disarm(self) -> None:
+        """Forget all planned cuts."""
         self._cuts.clear()
 
     def power_on(self) -> None:

@@ -1,25 +1,26 @@
 """The loader as a Python model: decides, verifies, fills the exec window, spends the attempt, hands over.
 
 Written from FORMATS.md and DESIGN.md, in the order of its flash operations. They all go through the chip with
-actor "loader", so that a cut can hit every one of them. The real loader's code is held against this.
+actor "loader", so that a cut can hit every one of them. The real loader's code is held against this. An
+in-place map has no window to fill, no log of it and no budget for it; all else is the same there.
 """
 
 from __future__ import annotations
 
 import hashlib
-import struct
 from dataclasses import dataclass, replace
 from typing import Final
 
-from slotbench.boards import Board
+from slotbench.boards import Board, Region
 from slotbench.formats import FormatError, journal, rtc, windowlog
 from slotbench.formats.descriptor import BAD_OFFSET, Descriptor, ImageForm
-from slotbench.formats.image import DRAM, E9_MAGIC, IRAM, LENGTH_WORD_OFFSET, SEGMENTS_MAX
 from slotbench.formats.rtc import Why
 from slotbench.formats.seal import PAGE_BYTES
+from slotbench.formats.segments import IROM_MAP_START
 from slotbench.vboard.chip import RTC_BASE, Chip
 from slotbench.vboard.decision import Decision, decide, how_it_ended, last_spent
 from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.loader_image import Loadable, load
 from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["BootResult", "LoaderModel", "NothingBoots"]
@@ -36,7 +37,10 @@ _TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_B
 
 @dataclass(frozen=True, slots=True)
 class BootResult:
-    """What the CPU starts: slot, row, the image's counter and length, entry, RAM (address, bytes)."""
+    """What the CPU starts: slot, row, the image's counter and length, entry, RAM (address, bytes).
+
+    `irom` is the range of flash that it executes: in the exec window, or in the slot itself.
+    """
 
     slot: int
     why: Why
@@ -44,7 +48,13 @@ class BootResult:
     length: int
     entry: int
     segments: tuple[tuple[int, bytes], ...]
+    irom: Region
     console: tuple[str, ...]
+
+    @property
+    def irom_address(self) -> int:
+        """Where the CPU sees the irom."""
+        return IROM_MAP_START + self.irom.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +105,9 @@ class LoaderModel:
         """Everything between the decision and the jump; None when this slot cannot be started now."""
         slot = choice.slot
         name = f"{'AB'[slot]} counter {descriptor.counter} ({choice.why.name.lower().replace('_', ' ')})"
-        holds = self._window_holds(descriptor)
-        ram = self._verified(slot, descriptor, trusted=holds and self._booted_last(slot, descriptor))
-        if ram is None:
+        holds = self._board.in_place or self._window_holds(descriptor)
+        image = self._verified(slot, descriptor, trusted=holds and self._booted_last(slot, descriptor))
+        if image is None:
             self._say(f"{name}: image is not valid")
             self._mark_bad(slot)
             return None
@@ -111,14 +121,14 @@ class LoaderModel:
         self._leave_tail(choice, descriptor)
         self._chip.chip_size = self._board.visible_bytes
         self._say(name)
-        entry, segments = ram
         return BootResult(
             slot=slot,
             why=choice.why,
             counter=descriptor.counter,
             length=descriptor.length,
-            entry=entry,
-            segments=segments,
+            entry=image.entry,
+            segments=image.segments,
+            irom=self._irom(slot, image),
             console=tuple(self._console),
         )
 
@@ -169,21 +179,33 @@ class LoaderModel:
         before = self._before
         return before is not None and (before.slot, before.counter) == (slot, descriptor.counter)
 
-    def _verified(
-        self, slot: int, descriptor: Descriptor, *, trusted: bool
-    ) -> tuple[int, tuple[tuple[int, bytes], ...]] | None:
-        """Entry and RAM segments of a valid image; three reads before one is believed wrong."""
+    def _verified(self, slot: int, descriptor: Descriptor, *, trusted: bool) -> Loadable | None:
+        """What a valid image has to load; three reads before one is believed wrong."""
+        if descriptor.form is not (ImageForm.EA if self._board.in_place else ImageForm.E9):
+            return None
+        start, length = self._board.slots[slot].image.start, descriptor.length
+
+        def read(offset: int, size: int) -> bytes:
+            return self._chip.rom_read(start + offset, size + 3 & ~3)[:size]
+
         for _ in range(_TRIES):
-            length = min(descriptor.length, LENGTH_WORD_OFFSET) if trusted else descriptor.length
-            data = self._chip.rom_read(self._board.slots[slot].image.start, length + 3 & ~3)[:length]
-            if not trusted:
+            if trusted:
+                image = load(descriptor.form, read, length)
+            else:
+                data = read(0, length)
                 self._chip.clock.advance_us(length * _HASH_US_PER_KB // 1024)
                 if hashlib.sha256(data).digest() != descriptor.sha256:
                     continue
-            ram = _ram_part(data) if descriptor.form is ImageForm.E9 else None
-            if ram is not None and descriptor.length > self._board.irom_offset:
-                return ram
+                image = load(descriptor.form, lambda offset, size: data[offset : offset + size], length)
+            if image is not None:
+                return image
         return None
+
+    def _irom(self, slot: int, image: Loadable) -> Region:
+        board = self._board
+        if board.in_place:
+            return Region(board.slots[slot].image.start + image.irom_offset, image.irom_bytes)
+        return Region(board.window.start, image.irom_bytes)
 
     def _mark_bad(self, slot: int) -> None:
         """So that no later boot tries it, as long as another slot is there."""
@@ -293,33 +315,3 @@ class LoaderModel:
 
     def _say(self, line: str) -> None:
         self._console.append(f"slotboot: {line}")
-
-
-def _ram_part(data: bytes) -> tuple[int, tuple[tuple[int, bytes], ...]] | None:
-    """Entry and RAM segments of an E9 image, by the rules the ROM has and the memory there is; else None."""
-    if len(data) < 8 or data[0] != E9_MAGIC or not 1 <= data[1] <= SEGMENTS_MAX:
-        return None
-    entry = struct.unpack_from("<I", data, 4)[0]
-    segments = []
-    offset, checksum, entry_found = 8, 0xEF, False
-    for _ in range(data[1]):
-        if offset + 8 > len(data):
-            return None
-        address, size = struct.unpack_from("<II", data, offset)
-        offset += 8
-        end = address + size
-        if size % 4 or offset + size >= min(len(data), LENGTH_WORD_OFFSET):
-            return None
-        if not any(ram.start <= address and end <= ram.stop for ram in (IRAM, DRAM)):
-            return None
-        content = data[offset : offset + size]
-        for word in struct.unpack(f"<{size // 4}I", content):
-            checksum ^= word
-        entry_found |= address in IRAM and address <= entry < end
-        segments.append((address, content))
-        offset += size
-    checksum ^= checksum >> 16
-    checksum ^= checksum >> 8
-    if offset | 15 >= len(data) or data[offset | 15] != checksum & 0xFF or not entry_found:
-        return None
-    return entry, tuple(segments)

@@ -36,6 +36,7 @@ class Link:
     associate_ms: int = 3000
 
     def transfer_us(self, length: int) -> int:
+        """Modelled microseconds that `length` bytes take."""
         return length * 1_000_000 // self.bytes_per_s
 
 

@@ -97,7 +97,7 @@ class Runtime:
             known = [stop for stop in stops if stop is not None]
             if not known:
                 raise BenchViolation("the program waits for ever: nothing is due and nobody presses Ctrl-C")
-            self.clock.us = max(self.clock.us, min(known))
+            self.clock.sleep_until(min(known))
             self.poll()
             if self.deadline_us is not None and self.clock.us >= self.deadline_us:
                 self.deadline_us = self.clock.us + _SECOND_CTRL_C_US
@@ -131,10 +131,12 @@ class Runtime:
         return self.clock.us - self.chip.boot_us + delta
 
     def set_rtc_us(self, us: int) -> None:
+        """Set the clock: microseconds since 2000."""
         delta = us - (self.clock.us - self.chip.boot_us)
         self.chip.rtc[_DELTA : _DELTA + 8] = delta.to_bytes(8, "little", signed=True)
 
     def rtc_memory(self) -> bytes:
+        """The user bytes of RTC().memory(), at most 492."""
         length = int.from_bytes(self.chip.rtc[_LENGTH_AT:_DATA_AT], "little")
         return bytes(self.chip.rtc[_DATA_AT : _DATA_AT + length])
 

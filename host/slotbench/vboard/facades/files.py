@@ -33,12 +33,15 @@ class FileTable:
         self._files = files
 
     def open(self, path: str, mode: str = "r") -> DeviceFile:
+        """builtins.open on the board."""
         return DeviceFile(self._files, absolute(path), mode)
 
     def listdir(self, path: str = "") -> list[str]:
+        """os.listdir: names in a folder."""
         return [entry[0] for entry in self.ilistdir(path)]
 
     def ilistdir(self, path: str = "") -> list[tuple[str, int, int, int]]:
+        """os.ilistdir: (name, type, inode, size)."""
         where = absolute(path).rstrip("/") + "/"
         inside = [name[len(where) :] for name in self._files if name.startswith(where)]
         if not inside and where != "/":
@@ -50,6 +53,7 @@ class FileTable:
         ]
 
     def stat(self, path: str) -> tuple[int, ...]:
+        """os.stat: the ten numbers of MicroPython; OSError(2) when it is not there."""
         name = absolute(path)
         content = self._files.get(name)
         if content is None and not self._is_directory(name):
@@ -59,18 +63,21 @@ class FileTable:
         return (_FILE, 0, 0, 0, 0, 0, len(content), 0, 0, 0)
 
     def remove(self, path: str) -> None:
+        """os.remove; OSError(2) when it is not there."""
         name = absolute(path)
         if name not in self._files:
             raise DeviceOSError(_EISDIR if self._is_directory(name) else _ENOENT)
         del self._files[name]
 
     def rename(self, old: str, new: str) -> None:
+        """os.rename; replaces what has the new name."""
         source = absolute(old)
         if source not in self._files:
             raise DeviceOSError(_ENOENT)
         self._files[absolute(new)] = self._files.pop(source)
 
     def mkdir(self, path: str) -> None:
+        """os.mkdir."""
         name = absolute(path)
         if name in self._files or self._is_directory(name):
             raise DeviceOSError(_EEXIST)
@@ -110,19 +117,24 @@ class DeviceFile:
         return iter(self.readline, self._stream.read(0))
 
     def read(self, size: int = -1) -> Any:
+        """At most `n` bytes or characters; all when it is negative."""
         return self._live().read(size)
 
     def readline(self, size: int = -1) -> Any:
+        """One line with its end."""
         return self._live().readline(size)
 
     def readlines(self) -> list[Any]:
+        """All lines."""
         return list(self._live().readlines())
 
     def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; the number of bytes."""
         self._live()
         return self._bytes.readinto(buffer)
 
     def write(self, data: Any) -> int:
+        """Append at the position; the number of bytes or characters."""
         stream = self._live()
         if not self._writes:
             raise DeviceOSError(9)
@@ -131,17 +143,21 @@ class DeviceFile:
         return int(stream.write(data))
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a position; returns it."""
         return int(self._live().seek(offset, whence))
 
     def tell(self) -> int:
+        """The position."""
         return int(self._live().tell())
 
     def flush(self) -> None:
+        """Put what was written into the store."""
         self._live()
         if self._writes:
             self._files[self._name] = self._bytes.getvalue()
 
     def close(self) -> None:
+        """Flush, and take no more."""
         if self._open:
             self.flush()
             self._open = False

@@ -1,0 +1,169 @@
+"""Board files (boards/*.toml): the flash map of a board as data, loaded and checked.
+
+Every way a map can be wrong is refused here, so that nothing behind it has to ask again. The fields
+are listed in boards/README.md.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from slotbench import data_path
+from slotbench.boards.checks import SDK_BYTES, SLOT_BYTES_MIN, check_map
+from slotbench.boards.model import BENCH_ONLY, NOWHERE, Board, Layout, Region, Serial, SlotMap
+from slotbench.errors import USAGE, BenchError
+from slotbench.formats import FormatError
+from slotbench.formats.fields import Fields, check_name
+
+__all__ = [
+    "BENCH_ONLY", "NOWHERE", "SDK_BYTES", "SLOT_BYTES_MIN", "Board", "Layout", "Region", "Serial", "SlotMap",
+    "load", "names",
+]
+
+# Size nibble of byte 3 of the header, esptool bin_image.py; the "-c1" sizes select another boot
+# path and are left out.
+_SIZE_NIBBLES = {
+    0x40000: 1, 0x80000: 0, 0x100000: 2, 0x200000: 3, 0x400000: 4, 0x800000: 8, 0x1000000: 9,
+}
+_FLASH_MODES = ("qio", "qout", "dio", "dout")
+_FLASH_FREQS_MHZ = (20, 26, 40, 80)
+_GPIO_MAX = 16
+_INHERITED = ("layout", "bench_only")
+
+
+def names() -> list[str]:
+    """The boards that come with the bench."""
+    return sorted(path.stem for path in data_path("boards").glob("*.toml"))
+
+
+def load(name_or_path: str | Path) -> Board:
+    """The board of this name, or in this .toml file.
+
+    Raises BenchError (usage) that names file and key: unknown board, unreadable file, unknown or
+    missing key, wrong type, and every map that could not work.
+    """
+    path = _path_of(name_or_path)
+    try:
+        return _parse(path.stem, _read(path))
+    except FormatError as error:
+        fault = error.within(str(path))
+        raise BenchError(fault.what, where=fault.where, do=fault.do, exit_code=USAGE) from None
+
+
+def _path_of(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text:
+        return Path(name_or_path)
+    if text not in names():
+        do = f"use one of {', '.join(names())}, or the path of a .toml file"
+        raise BenchError("no such board", where=text, do=do, exit_code=USAGE)
+    return data_path("boards", f"{text}.toml")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The tables of a file; those it leaves to `based_on` are taken from there."""
+    own = _read_toml(path)
+    if "based_on" not in own:
+        return own
+    based_on = check_name(own.pop("based_on"), "based_on")
+    if based_on not in names():
+        do = f"use one of {', '.join(names())}"
+        raise FormatError("no such board", field="based_on", do=do)
+    base = _read_toml(data_path("boards", f"{based_on}.toml"))
+    if "based_on" in base:
+        raise FormatError(f"{based_on} is itself based on another", field="based_on")
+    inherited = {key: base[key] for key in base if isinstance(base[key], dict) or key in _INHERITED}
+    return inherited | own
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise BenchError(
+            f"cannot read board file ({reason})", where=str(path), do="check the path", exit_code=USAGE,
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise BenchError(
+            f"not TOML ({error})", where=str(path), do="mend it", exit_code=USAGE) from None
+
+
+def _parse(name: str, tables: Mapping[str, Any]) -> Board:
+    fields = Fields(tables)
+    title = fields.text("title", 1, 80, ascii_only=False)
+    layout = Layout(fields.choice("layout", tuple(Layout)))
+    bench_only = fields.boolean("bench_only") if "bench_only" in tables else False
+    development = fields.boolean("development")
+    verified = fields.boolean("verified_on_hardware")
+    sources: dict[str, str] = {}
+
+    def group(key: str) -> Fields:
+        table = fields.object(key)
+        sources[key] = table.text("source", 1, 300, ascii_only=False)
+        return table
+
+    chip, header, regions = group("chip"), group("loader_header"), group("regions")
+    visible_bytes = header.choice("visible_size_bytes", tuple(_SIZE_NIBBLES))
+    slots = tuple(_slot(group(key)) for key in ("slot_a", "slot_b"))
+
+    def of_window(key: str) -> Region:
+        return _region(regions, key) if layout is Layout.WINDOW else NOWHERE
+
+    board = Board(
+        name=check_name(name, "file name"),
+        title=title,
+        layout=layout,
+        bench_only=bench_only,
+        development=development,
+        verified_on_hardware=verified,
+        chip_bytes=chip.choice("size_bytes", tuple(_SIZE_NIBBLES)),
+        visible_bytes=visible_bytes,
+        size_nibble=_SIZE_NIBBLES[visible_bytes],
+        flash_mode=header.choice("flash_mode", _FLASH_MODES),
+        flash_freq_mhz=header.choice("flash_freq_mhz", _FLASH_FREQS_MHZ),
+        loader=_region(regions, "loader"),
+        journal=_region(regions, "journal"),
+        window_log=of_window("window_log"),
+        identity=of_window("identity"),
+        window=of_window("exec_window"),
+        filesystem=of_window("filesystem"),
+        sdk=_region(regions, "sdk_parameters"),
+        slots=(slots[0], slots[1]),
+        serial=_serial(group("serial")) if "serial" in tables else None,
+        pins=_pins(group("pins")) if "pins" in tables else {},
+        sources=sources,
+    )
+    for table in (chip, header, regions, fields):
+        table.end()
+    check_map(board)
+    return board
+
+
+def _slot(fields: Fields) -> SlotMap:
+    slot = SlotMap(*(_region(fields, key) for key in ("table", "descriptor", "image")))
+    fields.end()
+    return slot
+
+
+def _region(fields: Fields, key: str) -> Region:
+    table = fields.object(key)
+    region = Region(table.integer("start_offset"), table.integer("size_bytes", low=1))
+    table.end()
+    return region
+
+
+def _serial(fields: Fields) -> Serial:
+    bridges = fields.sequence("usb_bridges")
+    if not bridges or not all(isinstance(bridge, str) for bridge in bridges):
+        raise FormatError("not a list of strings", field=fields.path("usb_bridges"))
+    serial = Serial(tuple(bridges), fields.boolean("auto_reset"))
+    fields.end()
+    return serial
+
+
+def _pins(fields: Fields) -> dict[str, int]:
+    return {key: fields.integer(key, high=_GPIO_MAX) for key in sorted(fields.keys())}

@@ -1,0 +1,73 @@
+"""Whether an image can run from a slot of a board: its form, its length, the address it was linked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slotbench.boards.model import Board
+from slotbench.errors import USAGE, BenchError
+from slotbench.formats.descriptor import ImageForm
+from slotbench.formats.image import Image, parse_e9
+from slotbench.formats.image_ea import LINK_ADDRESSES, UserImage, irom_address, parse_ea
+from slotbench.formats.segments import form_of
+
+
+def stock_image(data: bytes, board: Board) -> Image:
+    """The E9 image `data`, for either slot of a `board` with an exec window.
+
+    Raises FormatError when it is not whole, BenchError when it is of the other form or too long.
+    """
+    if form_of(data) is not ImageForm.E9:
+        raise BenchError(
+            f"an EA user image; {board.name} runs E9 images, MicroPython's, from an exec window",
+            do="use a MicroPython .bin, or a board with an in-place map")
+    image = parse_e9(data)
+    _check_length(image.length, "image", board)
+    return image
+
+
+def user_image(data: bytes, board: Board, slot: int) -> UserImage:
+    """The user image `data`, for `slot` of a `board` that runs it in place.
+
+    Raises FormatError when it is not whole, BenchError when it is of the other form, too long, or by its
+    own bytes linked for another address. An image whose bytes do not tell is taken at its word.
+    """
+    name = f"user{slot + 1} image"
+    if form_of(data) is not ImageForm.EA:
+        raise BenchError(
+            f"{name} is an E9 image, as MicroPython's are; {board.name} runs EA user images in place",
+            do="give the user1.bin and user2.bin of native firmware")
+    image = parse_ea(data)
+    _check_length(image.length, name, board)
+    wanted, other = board.irom_address(slot), board.irom_address(1 - slot)
+    linked = irom_address(data, image.irom_bytes, (wanted, other, *LINK_ADDRESSES))
+    if linked is not None and linked != wanted:
+        raise BenchError(
+            f"{name} is linked for 0x{linked:08x}, slot {'AB'[slot]} of {board.name} runs at 0x{wanted:08x}",
+            do="give user1.bin first, user2.bin second" if linked == other else "link it for this flash map")
+    return image
+
+
+def user_images(images: Sequence[bytes], board: Board) -> tuple[UserImage, ...]:
+    """The user images for slot A and slot B of a `board` that runs them in place, in this order.
+
+    Raises FormatError and BenchError as `user_image` does, and when there are not two or they are the same.
+    """
+    if len(images) != 2:
+        count = "one image" if len(images) == 1 else f"{len(images)} images"
+        raise BenchError(
+            f"{count} given; {board.name} runs images in place and needs one linked for each slot",
+            do="give user1.bin and user2.bin", exit_code=USAGE)
+    if images[0] == images[1]:
+        raise BenchError(
+            f"both images are the same; slot A of {board.name} runs at 0x{board.irom_address(0):08x}, "
+            f"slot B at 0x{board.irom_address(1):08x}",
+            do="link the firmware for each: user1.bin and user2.bin")
+    return tuple(user_image(data, board, slot) for slot, data in enumerate(images))
+
+
+def _check_length(length: int, name: str, board: Board) -> None:
+    if length > board.slot_bytes:
+        raise BenchError(
+            f"{name} has {length} bytes, a slot of {board.name} takes {board.slot_bytes}",
+            do="use a smaller build")

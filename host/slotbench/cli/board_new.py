@@ -1,0 +1,106 @@
+"""`slotbench board new`: the folder of a virtual board, as a board just set up over USB would be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from slotbench import boards
+from slotbench.boards import Board
+from slotbench.boards.images import stock_image, user_image
+from slotbench.cli.common import PATH, integer, name
+from slotbench.errors import USAGE, BenchError
+from slotbench.flashing.plan import Firmware, factory
+from slotbench.formats import FormatError
+from slotbench.formats.release import VERSION_CHARS_MAX
+from slotbench.release import documents
+from slotbench.release.files import read_bytes
+from slotbench.vboard import firmware
+from slotbench.vboard.board import board_files, factory_flash
+from slotbench.vboard.live_folder import BoardFolder
+
+_IMAGE_BYTES_MAX = 16 * 1024 * 1024
+_BENCH_VERSION = "1.0.0"
+
+
+@click.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.option(
+    "--board", "board_name", default="d1_mini", show_default=True, metavar="NAME",
+    help="Board file, by name or path.")
+@click.option("--image", type=PATH, metavar="FILE", help="A MicroPython .bin; else the bench's own firmware.")
+@click.option("--version", help="Of the firmware, for people.  [default: MicroPython's]")
+@click.option("--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
+@click.option("--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
+@click.option("--product", type=name, help="[default: the keys file's, else lamp]")
+@click.option(
+    "--server", default="http://127.0.0.1:8266", show_default=True, metavar="URL",
+    help="Where it looks for releases: `slotbench serve` on this machine.")
+def new(
+    folder: Path, board_name: str, image: Path | None, version: str | None, counter: int,
+    keys_path: Path | None, product: str | None, server: str,
+) -> None:
+    """Make a virtual board in DIR: its flash, and its filesystem in DIR/files, yours to edit.
+
+    Example: slotbench board new lamp1 --keys keys/lamp.keys --server http://127.0.0.1:8266
+    """
+    _require_loopback(server)
+    board = boards.load(board_name)
+    pinned = b""
+    if keys_path is not None:
+        document, keys = documents.read_keys(keys_path)
+        pinned = document.pack()
+        if product not in (None, keys.product):
+            raise BenchError(
+                f"keys of the product {keys.product}", where=str(keys_path),
+                do=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
+        product = keys.product
+    product = product or "lamp"
+    data, own_version = _firmware(image, board)
+    version = (version or own_version)[:VERSION_CHARS_MAX]
+    first = Firmware(data=data, product=product, version=version, counter=counter)
+    flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
+    settings = {"product": product, "board": board.name, "channel": "stable", "server": server}
+    files = board_files(settings, pinned, board=board)
+    if not pinned:
+        del files["/twoslot.keys"]
+    where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name
+    made = BoardFolder.create(folder, where, flash, files)
+    click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version} in slot A")
+    if board.bench_only:
+        click.echo(f"{board.name} is {boards.BENCH_ONLY}; twoslot's modules stand in for one.")
+    click.echo(f"Its files are in {made.files_path}; a change there counts from the next power on.")
+    if not pinned:
+        place = made.files_path / "twoslot.keys"
+        click.echo(f"No keys are pinned, so it takes no update: copy the product's keys file to {place}")
+    click.echo(f"Run it: slotbench board run {folder}")
+
+
+def _firmware(path: Path | None, board: Board) -> tuple[bytes, str]:
+    """The image for slot A and the version that its bytes tell."""
+    if path is None:
+        size = min(firmware.DEFAULT_BYTES, board.slot_bytes)
+        return firmware.for_board(board, _BENCH_VERSION, size=size)[0], _BENCH_VERSION
+    data = read_bytes(path, _IMAGE_BYTES_MAX)
+    try:
+        if board.in_place:
+            user_image(data, board, 0)
+            return data, "unknown"
+        image = stock_image(data, board)
+    except FormatError as error:
+        raise error.within(str(path)) from None
+    if image.fs_start not in (None, board.fs_start):
+        raise BenchError(
+            f"its filesystem starts at 0x{image.fs_start:x}, the board's at 0x{board.fs_start:x}",
+            where=str(path), do="use MicroPython's default 2 MiB build")
+    return data, image.micropython or "unknown"
+
+
+def _require_loopback(server: str) -> None:
+    host = urlsplit(server).hostname or ""
+    if not server.startswith("http://") or not (host == "localhost" or host.startswith("127.")):
+        raise BenchError(
+            "a virtual board reaches this machine only", where=server,
+            do="serve here, and give --server http://127.0.0.1:PORT", exit_code=USAGE)

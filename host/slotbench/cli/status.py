@@ -1,0 +1,58 @@
+"""`slotbench status`: what a board would say of itself, from a dump of its flash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slotbench.cli.common import PATH
+from slotbench.cli.facts import to_json
+from slotbench.flashing.dump import DUMP_BYTES_MAX, board_of
+from slotbench.formats.journal import Report
+from slotbench.formats.rtc import Why
+from slotbench.release.files import read_bytes
+from slotbench.vboard.live_status import BoardStatus
+from slotbench.vboard.live_status import status as status_of
+
+
+@click.command()
+@click.option("--dump", type=PATH, required=True, metavar="FILE", help="The whole flash of a board.")
+@click.option(
+    "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
+@click.option("--json", "as_json", is_flag=True, help="The dict that twoslot.status() returns, as JSON.")
+def status(dump: Path, board: str | None, as_json: bool) -> None:
+    """Say what twoslot.status() of the board would return after its next start from this flash.
+
+    What the loader did at the last start is in RTC memory, not in a dump: slot and why are what it would
+    do next.
+
+    Example: slotbench status --dump flash.bin --json
+    """
+    data = read_bytes(dump, DUMP_BYTES_MAX)
+    chosen = board_of(data, str(dump), board)
+    facts = status_of(chosen, data)
+    if as_json:
+        click.echo(to_json(facts))
+        return
+    click.echo(f"{dump}: {chosen.name} after its next start (slot and why are what the loader would do next)")
+    for label, words in _lines(facts):
+        click.echo(f"  {label:9}  {words}")
+
+
+def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
+    def words(member: Why | Report) -> str:
+        return f"{int(member)} ({member.name.lower().replace('_', ' ')})"
+
+    return [
+        ("slot", facts.slot),
+        ("version", f"{facts.version}, counter {facts.counter}"),
+        ("why", words(Why(facts.why))),
+        ("confirmed", "yes" if facts.confirmed else "no"),
+        ("spare", facts.spare or "nothing"),
+        ("floor", str(facts.floor)),
+        ("bad", f"{facts.bad} and below" if facts.bad else "none"),
+        ("head", f"seq {facts.head}"),
+        ("report", words(Report(facts.report))),
+        ("next", f"slot {facts.next}" if facts.next else "nothing boots"),
+    ]

@@ -1,0 +1,200 @@
+"""The control socket of a board that runs: one request and its answer, lines of JSON over a Unix socket.
+
+A request is one object with the key `do`; the answer is any number of `{"text": ...}`, then one object: the
+`facts` asked for, or an `error` (what, where, do, exit_code). Only the user who runs the board may connect:
+the socket has mode 0600.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+from slotbench.errors import USAGE, BenchError
+
+__all__ = ["Control", "Request", "ask"]
+
+_REQUEST_BYTES_MAX: Final = 64 * 1024
+_PATH_BYTES_MAX: Final = 100
+"""A Unix socket's address takes 104 (BSD) or 108 (Linux) bytes with its end."""
+_SEND_S: Final = 1.0
+
+
+class Request:
+    """What somebody wants, and the way to answer. `gone` when they hung up."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.fields: Mapping[str, Any] = {}
+        self.gone = False
+        self._connection = connection
+
+    def tell(self, text: str) -> None:
+        """Send them a piece of output."""
+        self._send({"text": text})
+
+    def done(self, facts: Mapping[str, Any] | None = None) -> None:
+        """Everything went well."""
+        self._send({"facts": dict(facts or {})})
+        self._connection.close()
+
+    def refuse(self, error: BenchError) -> None:
+        """It could not be done, and why."""
+        fields = {"what": error.what, "where": error.where, "do": error.do, "exit_code": error.exit_code}
+        self._send({"error": fields})
+        self._connection.close()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        if self.gone:
+            return
+        try:
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self.gone = True
+
+
+class Control:
+    """The listening end, at `path`; whoever holds the board's lock may make one. Serves from `poll` alone.
+
+    `wake` is a file descriptor that ends a poll early when it becomes readable.
+    """
+
+    def __init__(self, path: Path, wake: int | None = None) -> None:
+        self.path = path
+        self._wake = [wake] if wake is not None else []
+        self._unread: dict[socket.socket, bytes] = {}
+        self._open: dict[socket.socket, Request] = {}
+        self._ready: list[Request] = []
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with _short(path) as address:
+                self._listener.bind(address)
+            path.chmod(0o600)
+            self._listener.listen()
+        except OSError as error:
+            self._listener.close()
+            raise _unusable(path, error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up on everybody and remove the socket."""
+        for connection in (self._listener, *self._unread, *self._open):
+            connection.close()
+        self.path.unlink(missing_ok=True)
+
+    def poll(self, seconds: float | None) -> Request | None:
+        """The next request, waiting for it up to so many real seconds (None: for ever); else None."""
+        if not self._ready:
+            self._forget_closed()
+            watched: list[Any] = [self._listener, *self._unread, *self._open, *self._wake]
+            for readable in select.select(watched, [], [], seconds)[0]:
+                if readable is self._listener:
+                    self._accept()
+                elif isinstance(readable, socket.socket):
+                    self._receive(readable)
+        return self._ready.pop(0) if self._ready else None
+
+    def _accept(self) -> None:
+        connection = self._listener.accept()[0]
+        connection.settimeout(_SEND_S)
+        self._unread[connection] = b""
+
+    def _receive(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(_REQUEST_BYTES_MAX)
+        except OSError:
+            data = b""
+        if connection in self._open:
+            # Nothing is asked twice over a connection: whatever this is, its end above all, they are through.
+            self._open.pop(connection).gone = True
+            connection.close()
+            return
+        text = self._unread.pop(connection) + data
+        if not data:
+            connection.close()
+        elif b"\n" not in text and len(text) <= _REQUEST_BYTES_MAX:
+            self._unread[connection] = text
+        else:
+            self._understand(connection, text)
+
+    def _understand(self, connection: socket.socket, text: bytes) -> None:
+        request = Request(connection)
+        try:
+            fields = json.loads(text)
+        except ValueError:
+            fields = None
+        if not isinstance(fields, dict):
+            request.refuse(BenchError("not a request", where=repr(text[:40]), exit_code=USAGE))
+            return
+        request.fields = fields
+        self._open[connection] = request
+        self._ready.append(request)
+
+    def _forget_closed(self) -> None:
+        still = {connection: asked for connection, asked in self._open.items() if connection.fileno() >= 0}
+        self._open = still
+
+
+def ask(
+    path: Path, fields: Mapping[str, Any], on_text: Callable[[str], object] = lambda text: None
+) -> dict[str, Any]:
+    """Ask the board whose control socket is at `path`; its facts. `on_text` gets output as it comes.
+
+    Raises BenchError: nothing runs there (exit code 2), or what the board's side says.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            with _short(path) as address:
+                connection.connect(address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            folder = path.parent
+            raise BenchError(
+                "no board runs there", where=str(folder),
+                do=f"start it in another terminal: slotbench board run {folder}", exit_code=USAGE) from None
+        except OSError as error:
+            raise _unusable(path, error) from None
+        with suppress(ConnectionError):
+            connection.sendall(json.dumps(dict(fields)).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                for line in lines:
+                    message = json.loads(line)
+                    if "text" in message:
+                        on_text(message["text"])
+                    elif "error" in message:
+                        raise BenchError(**message["error"])
+                    else:
+                        facts: dict[str, Any] = message["facts"]
+                        return facts
+    raise BenchError("the board's process ended before it answered", where=str(path.parent))
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """The path in a form that fits a socket address: through a descriptor of its folder when it is long."""
+    if len(os.fsencode(path)) <= _PATH_BYTES_MAX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def _unusable(path: Path, error: OSError) -> BenchError:
+    long = len(os.fsencode(path)) > _PATH_BYTES_MAX
+    return BenchError(
+        f"control socket cannot be used ({error.strerror or error})", where=str(path),
+        do="move the board's folder to a shorter path" if long else "choose a folder on a local disk",
+        exit_code=USAGE)

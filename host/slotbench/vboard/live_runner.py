@@ -1,0 +1,352 @@
+"""A virtual board that keeps running while people press its buttons: what `slotbench board run` does.
+
+One thread. The board's program runs until it waits; there the clock holds it back to real time and looks
+at the control socket. A button acts on the spot, through the exceptions that end a run on the virtual chip;
+what needs the REPL first stops the application with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Any, Final
+
+from slotbench.errors import USAGE, BenchError
+from slotbench.vboard.board import Boot, State, VirtualBoard
+from slotbench.vboard.cuts import Cut
+from slotbench.vboard.live_clock import PacedClock
+from slotbench.vboard.live_control import Request
+from slotbench.vboard.live_folder import BoardFolder
+from slotbench.vboard.net import Network
+from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+
+__all__ = ["Runner"]
+
+_NEXT: Final = "next"
+_FAR_US: Final = 10**18
+"""Thirty thousand years: a board without an end set for it."""
+_AGAIN_US: Final = 1_000_000
+_LOOK_US: Final = 3_600_000_000
+_SOFT_RESET_MS: Final = 500
+
+
+class _Doing(Enum):
+    """What of the board is on the stack, and so what may be raised into it."""
+
+    NOTHING = 0
+    LOADER = 1
+    PROGRAM = 2
+    LINE = 3
+    """A line somebody typed: others wait for it, only its own person ends it."""
+
+
+class _Wanted(Exception):
+    """Ends a wait while nothing of the board is on the stack."""
+
+
+class Runner:
+    """The board of a folder whose lock is held.
+
+    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()` gives
+    real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say` gets what people
+    see.
+    """
+
+    def __init__(
+        self,
+        folder: BoardFolder,
+        network: Network,
+        *,
+        speed: float | None,
+        now: Callable[[], float],
+        poll: Callable[[float | None], Request | None],
+        say: Callable[[str], object],
+    ) -> None:
+        self.folder = folder
+        self._poll = poll
+        self._say_text = say
+        self._endless = speed is None
+        self.clock = PacedClock(speed, now, self._serve)
+        flash = folder.load_flash(self.clock)
+        self.board = VirtualBoard(
+            folder.board, flash, network, {}, seed=int.from_bytes(folder.unique_id, "big"),
+            unique_id=folder.unique_id, on_boot=self._on_boot, on_print=self._on_print)
+        self._doing = _Doing.NOTHING
+        self._stop = False
+        self._todo: deque[Request] = deque()
+        self._line: Request | None = None
+        self._resets: list[Request] = []
+        self._offs: list[Request] = []
+        self._next_ctrl_c_us = 0
+        self._at_line_start = True
+        self._kept: dict[str, bytes] = {}
+        self._on = False
+        self._end_us = _FAR_US
+
+    def stop(self) -> None:
+        """Pull the plug and come back from `run` when the board's program waits. Safe in a signal handler."""
+        self._stop = True
+
+    def run(self, for_s: float | None = None) -> None:
+        """Power on, and run until `stop`, or for so many seconds of the board's time.
+
+        The folder is written whenever power goes. Raises BenchError when that, or reading it, fails.
+        """
+        self._end_us = _FAR_US if for_s is None else self.clock.us + round(for_s * 1e6)
+        try:
+            self._power_on()
+            while not self._stop and self.clock.us < self._end_us:
+                if self._todo:
+                    self._carry_out(self._todo.popleft())
+                elif self.board.state is State.RUNNING:
+                    self._inside(_Doing.PROGRAM, self._let_run)
+                else:
+                    self._wait()
+        finally:
+            self._power_off("power off")
+
+    # The board, and the exceptions that come out of it.
+
+    def _let_run(self) -> None:
+        def is_over() -> bool:
+            return self._stop or bool(self._todo) or self.board.state is not State.RUNNING
+
+        self.board.run((self._end_us - self.clock.us) // 1000 + 1, until=is_over)
+
+    def _inside(self, doing: _Doing, action: Callable[[], object]) -> None:
+        """Let something happen on the board, and tell what became of its power."""
+        self._doing = doing
+        try:
+            action()
+        except KeyboardInterrupt:
+            # Ctrl-C in boot.py, or in a line whose person is gone: the board is at its REPL.
+            pass
+        except SystemExit:
+            self._tell("the program ended itself: soft reset")
+            self.clock.advance_ms(_SOFT_RESET_MS)
+        except BenchViolation as violation:
+            self._tell(f"software on the board did what no chip survives: {violation}")
+            self.board.power_off()
+        finally:
+            self._doing = _Doing.NOTHING
+        if self.board.state is State.OFF:
+            cut = self.board.cut
+            self._after_power_off(f"POWER LOST at a flash operation (cut {cut})" if cut else "power off")
+        elif self.board.state is State.DEAD:
+            self._tell("slotboot: nothing boots; `slotbench inspect` says why, once the power is off")
+        elif self.board.state is State.HUNG:
+            self._tell("the firmware hangs with its watchdogs fed: only a power cycle helps")
+        self._answer(self._resets)
+
+    def _power_on(self) -> None:
+        self._kept = self.folder.load_files()
+        self.board.files.clear()
+        self.board.files.update(self._kept)
+        self._tell("power on")
+        self._on = True
+        self._inside(_Doing.PROGRAM, self.board.power_on)
+
+    def _power_off(self, words: str) -> None:
+        if self.board.state is not State.OFF:
+            self.board.power_off()
+        self._after_power_off(words)
+
+    def _after_power_off(self, words: str) -> None:
+        if not self._on:
+            return
+        self._tell(f"{words}; what was in RAM and in RTC memory is gone")
+        self.board.flash.save()
+        self.folder.save_files(self._kept, self.board.files)
+        self._kept, self._on = dict(self.board.files), False
+        self._answer(self._offs)
+
+    def _wait(self) -> None:
+        """Nothing runs: time passes, and somebody may want something."""
+        with suppress(_Wanted):
+            if self._endless and self._end_us == _FAR_US:
+                self._serve(None)
+            else:
+                self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
+
+    # What people want.
+
+    def _serve(self, seconds: float | None) -> None:
+        """One request, waiting for it. May raise into what is on the stack: no power, reset, or Ctrl-C."""
+        request = self._poll(seconds)
+        self.clock.come_to()
+        if self._doing in (_Doing.PROGRAM, _Doing.LINE):
+            self._answer(self._resets)
+        if request is not None:
+            self._take(request)
+        if self._stop:
+            self._pull_plug()
+        if self._doing is _Doing.NOTHING and (self._todo or self._stop):
+            raise _Wanted
+        self._press_ctrl_c()
+
+    def _take(self, request: Request) -> None:
+        """Do at once what needs no REPL; put aside what does."""
+        verbs: dict[str, Callable[[Request], None]] = {
+            "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
+            "off": self._off, "on": self._todo.append, "repl": self._queue_line,
+        }
+        verb = verbs.get(str(request.fields.get("do")))
+        if verb is None:
+            request.refuse(BenchError(
+                "not something a board can do", where=repr(request.fields.get("do")),
+                do="use the slotbench that runs the board", exit_code=USAGE))
+            return
+        try:
+            verb(request)
+        except BenchError as error:
+            request.refuse(error)
+
+    def _cut(self, request: Request) -> None:
+        """Arm a power cut; `next` as its operation is the one that comes next."""
+        flash, text = self.board.flash, str(request.fields.get("cut"))
+        operation, colon, rest = text.partition(":")
+        cut = Cut.parse(f"{flash.operations}{colon}{rest}" if operation == _NEXT else text)
+        if cut.index < flash.operations:
+            raise BenchError(
+                f"flash operation {cut.index} is over", where=str(cut),
+                do=f"the next one is {flash.operations}", exit_code=USAGE)
+        flash.arm(cut)
+        self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
+        request.done({"cut": str(cut), "operations": flash.operations})
+
+    def _reset(self, request: Request) -> None:
+        self._require_power()
+        if self._doing is _Doing.NOTHING:
+            self._todo.append(request)
+            return
+        self._resets.append(request)
+        self._tell("reset button")
+        raise ChipReset(6)
+
+    def _off(self, request: Request) -> None:
+        self._offs.append(request)
+        if self.board.state is State.OFF:
+            self._answer(self._offs)
+        else:
+            self._pull_plug()
+
+    def _pull_plug(self) -> None:
+        if self._doing is not _Doing.NOTHING:
+            # First, so that no `finally` of the program reaches the flash.
+            self.board.chip.power_off()
+            raise PowerCut
+        self._power_off("power off")
+
+    def _queue_line(self, request: Request) -> None:
+        if not isinstance(request.fields.get("line"), str):
+            raise BenchError("nothing to type", exit_code=USAGE)
+        self._require_repl()
+        self._todo.append(request)
+
+    def _press_ctrl_c(self) -> None:
+        """Stop the application for what waits, or the line whose person hung up; again after a second."""
+        wanted = self._todo if self._doing is _Doing.PROGRAM else self._line is not None and self._line.gone
+        if wanted and self._doing in (_Doing.PROGRAM, _Doing.LINE) and self.clock.us >= self._next_ctrl_c_us:
+            self._next_ctrl_c_us = self.clock.us + _AGAIN_US
+            raise KeyboardInterrupt
+
+    def _carry_out(self, request: Request) -> None:
+        """What had to wait until no program was running."""
+        self._next_ctrl_c_us = 0
+        if request.gone:
+            return
+        try:
+            match request.fields["do"]:
+                case "on":
+                    if self.board.state is State.OFF:
+                        self._power_on()
+                    request.done(self.facts())
+                case "reset":
+                    self._require_power()
+                    self._tell("reset button")
+                    self._inside(_Doing.PROGRAM, self.board.press_reset)
+                    request.done(self.facts())
+                case _:
+                    self._require_repl()
+                    self._type(request, request.fields["line"])
+        except BenchError as error:
+            request.refuse(error)
+
+    def _type(self, request: Request, line: str) -> None:
+        self._line = request
+        self._tell(f">>> {line}")
+        self._inside(_Doing.LINE, lambda: self.board.repl(line))
+        self._line = None
+        if self.board.state is State.OFF:
+            raise BenchError(
+                "the board lost its power over it", where=line,
+                do=f"slotbench board power {self.folder.path} on")
+        request.done()
+
+    def _require_power(self) -> None:
+        if self.board.state is State.OFF:
+            raise BenchError(
+                "the board has no power", where=str(self.folder.path),
+                do=f"slotbench board power {self.folder.path} on")
+
+    def _require_repl(self) -> None:
+        self._require_power()
+        if self.board.state is not State.RUNNING:
+            raise BenchError(
+                f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
+                do=f"slotbench board power {self.folder.path} off, then on")
+
+    def _answer(self, waiting: list[Request]) -> None:
+        while waiting:
+            waiting.pop().done(self.facts())
+
+    # What people see.
+
+    def facts(self) -> dict[str, Any]:
+        """What can be said without asking the board."""
+        board, result = self.board, self.board.result
+        runs = board.state in (State.RUNNING, State.HUNG) and result is not None
+        doing, done, total = board.activity()
+        return {
+            "state": board.state.value,
+            "time_ms": self.clock.ms,
+            "slot": "AB"[result.slot] if runs and result is not None else None,
+            "version": board.boots[-1].marker.version if runs else None,
+            "counter": result.counter if runs and result is not None else None,
+            "why": result.why.name.lower() if runs and result is not None else None,
+            "boots": len(board.boots),
+            "update": doing or None,
+            "blocks": [done, total],
+            "operations": board.flash.operations,
+            "received_bytes": board.network.received,
+        }
+
+    def _on_boot(self, board: VirtualBoard, boot: Boot) -> None:
+        before, self._doing = self._doing, _Doing.LOADER
+        try:
+            if self.clock.us >= self._end_us:
+                # A deep sleep has led past the end.
+                self._stop = True
+            self.clock.catch_up()
+        finally:
+            self._doing = before
+        assert board.result is not None
+        for line in board.result.console:
+            self._tell(line)
+        self._tell(f"boot: slot {'AB'[boot.slot]}, {boot.marker.version or 'unknown version'}")
+
+    def _on_print(self, text: str) -> None:
+        self.clock.catch_up()
+        self._at_line_start = text.endswith("\n")
+        self._say_text(text)
+        if self._line is not None:
+            self._line.tell(text)
+
+    def _tell(self, words: str) -> None:
+        """A line of the bench's own, with the board's time."""
+        minutes, seconds = divmod(self.clock.ms // 1000, 60)
+        start = "" if self._at_line_start else "\n"
+        self._at_line_start = True
+        self._say_text(f"{start}[{minutes // 60}:{minutes % 60:02}:{seconds:02}] {words}\n")

@@ -1,0 +1,280 @@
+"""The article's story on the article's maps: the device modules, unmodified, on slots that run in place."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slotbench import boards, cli
+from slotbench.formats.descriptor import BAD_OFFSET
+from slotbench.formats.head import Head
+from slotbench.formats.image_ea import build_ea, parse_ea
+from slotbench.formats.journal import Report, SlotState
+from slotbench.formats.release import Release
+from slotbench.formats.rtc import ADDRESS, Why
+from slotbench.formats.seal import digest8
+from slotbench.release import store
+from slotbench.server import Background
+from slotbench.vboard import firmware
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.chip import RTC_BASE
+from slotbench.vboard.firmware import Does
+from slotbench.vboard.loopback import LoopbackNetwork
+
+from support.invariants import Invariants
+from support.world import HOURS_MS, MINUTES_MS, PRODUCT, World, runs_confirmed, update_to
+
+
+@pytest.fixture(params=["native_512k", "native_1m"])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> World:
+    return World(tmp_path, board=request.param)
+
+
+@pytest.fixture
+def small_world(tmp_path: Path) -> World:
+    return World(tmp_path, board="native_512k")
+
+
+def codes(board: VirtualBoard) -> list[int]:
+    return [code for _, code, _ in board.call("twoslot._log")]
+
+
+def images_asked(board: VirtualBoard) -> set[str]:
+    return {request.path for request in board.network.requests if request.path.startswith("/images/")}
+
+
+def url(image: bytes) -> str:
+    return f"/{store.image_name(hashlib.sha256(image).hexdigest())}"
+
+
+def test_the_board_takes_the_image_for_its_spare_slot_and_never_the_other(world: World) -> None:
+    board = world.board()
+    board.power_on()
+    for counter in range(2, 6):
+        slot = (counter - 1) % 2
+        world.publish(counter)
+        board.network.requests.clear()
+        update_to(board, counter)
+        assert board.result is not None and board.result.slot == slot
+        assert images_asked(board) == {url(world.image(counter, slot))}
+        assert board.result.irom_address == world.map.irom_address(slot)
+    assert [boot.why for boot in board.boots] == [Why.ORDINARY, *[Why.TRIAL] * 4]
+    cell = board.cell
+    assert cell is not None and cell.states == (SlotState.CONFIRMED, SlotState.CONFIRMED)
+
+
+def test_whole_slots_over_real_sockets(tmp_path: Path) -> None:
+    """Images of 236 KB, the article's limit."""
+    world = World(tmp_path, board="native_512k", size=236 * 1024)
+    world.publish(2)
+    with Background(world.app) as server:
+        board = world.board(LoopbackNetwork(), server=server.url)
+        update_to(board, 2)
+    assert len(world.image(2, 1)) > 236 * 1024 - 16
+    assert board.boots[-1].marker.version == "2.0.0"
+
+
+def test_an_update_writes_what_it_has_to_and_nothing_else(small_world: World) -> None:
+    """Slots, journal, the sector of table and descriptor, the SDK's parameters; nothing else."""
+    small_world.publish(2)
+    board = small_world.board()
+    board.power_on()
+    board.flash.reset_counters()
+    update_to(board, 2)
+    spare, sdk = small_world.map.slots[1], small_world.map.sdk
+    allowed = (small_world.map.journal, spare.table, spare.descriptor, spare.image, sdk)
+    log = board.flash.log or []
+    assert [op for op in log if not any(op.addr in region for region in allowed)] == []
+    assert {op.actor for op in log if op.addr in sdk} == {"sdk"}
+
+
+@pytest.mark.parametrize("does", [Does.CRASH, Does.NOIMPORT])
+def test_a_release_that_crashes_falls_back(small_world: World, does: Does) -> None:
+    small_world.publish(2, does)
+    board = small_world.board()
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    assert [boot.why for boot in board.boots] == [Why.ORDINARY, *[Why.TRIAL] * 3, Why.FALLBACK]
+    assert runs_confirmed(board, 1)
+    cell = board.cell
+    assert cell is not None and (cell.bad_counter, cell.report) == (2, Report.BAD)
+    small_world.publish(3)
+    update_to(board, 3)
+
+
+def test_a_release_that_proves_nothing_comes_to_nothing(small_world: World) -> None:
+    small_world.publish(2, Does.OFFLINE)
+    board = small_world.board()
+    board.power_on()
+    board.run(8 * HOURS_MS)
+    assert sum(boot.why is Why.TRIAL for boot in board.boots) == 12
+    assert runs_confirmed(board, 1) and codes(board)[-1] == 41
+
+
+def test_the_same_release_again_begins_with_a_new_descriptor(small_world: World) -> None:
+    """The table is right already, so nothing but the descriptor asks for its sector to be erased."""
+    small_world.publish(2, Does.CRASH)
+    board = small_world.board()
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    board.flash.poke(small_world.map.slots[1].descriptor.start + BAD_OFFSET, bytes(4))
+    assert isinstance(board.on_boot, Invariants)
+    board.on_boot.trials.clear()  # a person starts over
+    before = len(board.boots)
+    board.repl("twoslot.update(force=True)")
+    board.run(MINUTES_MS)
+    whys = [boot.why for boot in board.boots[before:]]
+    assert whys == [*[Why.TRIAL] * 3, Why.FALLBACK]
+
+
+def test_rollback_by_hand(small_world: World) -> None:
+    small_world.publish(2)
+    board = small_world.board()
+    update_to(board, 2)
+    board.network.online = False
+    board.repl("twoslot.rollback()")
+    board.run(MINUTES_MS)
+    assert runs_confirmed(board, 1)
+    assert board.result is not None and board.result.slot == 0
+
+
+def test_a_download_that_was_cut_short_is_resumed(small_world: World) -> None:
+    small_world.publish(2)
+    board = small_world.board()
+    board.network.faults.drop_after = 30_000
+    update_to(board, 2)
+    received = [r.received for r in board.network.requests if r.path.startswith("/images/")]
+    assert len(received) == 2
+    assert sum(received) < len(small_world.image(2, 1)) + 4096 + 3 * 512
+
+
+# What `slotbench release build` would not make, signed all the same.
+
+
+def published(world: World) -> tuple[Head, bytes]:
+    """The head of the channel, and line 1 of the release it points at."""
+    site = world.workshop.site
+    head = Head.from_payload((site.read(store.head_name(PRODUCT, "stable")) or b"").split(b"\n")[0])
+    return head, (site.read(store.release_name(head.release)) or b"").split(b"\n")[0]
+
+
+def point_at(world: World, payload: bytes) -> None:
+    """Sign a release and a head that points at it."""
+    site, head = world.workshop.site, published(world)[0]
+    signed = world.workshop.offline.sign(payload)
+    site.write(store.release_name(signed.digest), signed.pack())
+    changed = replace(head, seq=head.seq + 1, release=signed.digest)
+    site.write(store.head_name(PRODUCT, "stable"), world.workshop.online.sign(changed.to_payload()).pack())
+
+
+def test_a_release_without_the_spare_slots_image_is_refused(small_world: World) -> None:
+    small_world.publish(2)
+    point_at(small_world, published(small_world)[1].replace(b'"b":{', b'"c":{'))
+    board = small_world.board()
+    board.power_on()
+    board.run(HOURS_MS)
+    assert board.call("twoslot._log")[-1][1:] == (38, 1)
+    assert images_asked(board) == set()
+    assert runs_confirmed(board, 1)
+
+
+def test_an_image_longer_than_the_slot_is_refused(small_world: World) -> None:
+    small_world.publish(2)
+    release = Release.from_payload(published(small_world)[1])
+    longer = {key: replace(image, length=236 * 1024 + 4) for key, image in release.images.items()}
+    point_at(small_world, replace(release, images=longer).to_payload())
+    board = small_world.board()
+    board.power_on()
+    board.run(HOURS_MS)
+    assert board.call("twoslot._log")[-1][1:] == (36, 236 * 1024 + 4)
+    assert images_asked(board) == set()
+
+
+def test_an_image_linked_for_the_other_slot_crashes_and_the_board_comes_back(small_world: World) -> None:
+    board = small_world.board()
+    update_to(board, 1)
+    small_world.publish(2)
+    release = Release.from_payload(published(small_world)[1])
+    swapped = {"a": release.images["b"], "b": release.images["a"]}
+    point_at(small_world, replace(release, images=swapped).to_payload())
+    board.on_boot = None  # invariant 2 would stop it: what runs is not linked for where it runs
+    board.run(2 * HOURS_MS)
+    trials = [boot for boot in board.boots if boot.why is Why.TRIAL]
+    assert [(boot.slot, boot.marker.does) for boot in trials] == [(1, Does.CRASH)] * 3
+    assert board.boots[-1].why is Why.FALLBACK and runs_confirmed(board, 1)
+    cell = board.cell
+    assert cell is not None and cell.bad_counter == 2
+
+
+@pytest.mark.parametrize("number", [2, 255])
+def test_a_slot_number_that_is_neither_is_refused(small_world: World, number: int) -> None:
+    """As the SDK's userbin check did: "Invalid userbin number"."""
+    small_world.publish(2)
+    board = small_world.board()
+    board.power_on()
+    at = ADDRESS - RTC_BASE
+    tail = bytearray(board.chip.rtc[at : at + 32])
+    tail[4] = number
+    tail[16:24] = digest8(bytes(tail[:16]))
+    board.chip.rtc[at : at + 32] = tail
+
+    assert "64 at 0" in board.repl("twoslot.update()")
+    board.run(HOURS_MS)
+
+    assert images_asked(board) == set()
+    assert len(board.boots) == 1 and board.state is State.RUNNING
+
+
+# The demo.
+
+
+def test_the_demo_plays_on_the_articles_map(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["demo", "--board", "native_512k"]) == 0
+    told = capsys.readouterr().out
+    for sentence in (
+        "native_512k is bench only: no on-device updater exists for this map.", "241,652 + 241,652 bytes",
+        "user2.bin was fetched, for slot B; its irom runs at 0x40241010", "POWER LOST inside a write",
+        "it is marked bad (30)", "its signature is wrong (22)", "all of it happened as told",
+    ):
+        assert sentence in told
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[str]:
+    """user1.bin and user2.bin of somebody: without the bench's marker."""
+    def unmarked(data: bytes) -> bytes:
+        return data.replace(b"slotbench firmware ", b"somebody firmware! ")
+
+    paths = []
+    images = firmware.for_board(boards.load("native_512k"), "9.9.9", size=96 * 1024)
+    for number, data in enumerate(images, 1):
+        parsed = parse_ea(data)
+        segments = [(segment.address, unmarked(segment.data)) for segment in parsed.segments]
+        path = tmp_path / f"user{number}.bin"
+        path.write_bytes(build_ea(segments, parsed.entry, unmarked(data[16 : 16 + parsed.irom_bytes])))
+        paths.append(str(path))
+    return paths
+
+
+def test_the_demo_takes_two_images(pair: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    images = ["--image", pair[0], "--image", pair[1]]
+    assert cli.run(["demo", "--fast", "--board", "native_512k", *images]) == 0
+    assert "all of it happened as told" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("chosen", "board", "what", "code"), [
+    ([0], "native_512k", "one image given; native_512k runs images in place and needs one linked for", 2),
+    ([1, 0], "native_512k", "user1 image is linked for 0x40241010", 1),
+    ([0], "d1_mini", "an EA user image; d1_mini runs E9 images", 1),
+    ([0, 1], "d1_mini", "d1_mini runs the same image from both slots", 2),
+])
+def test_the_demo_says_which_images_it_needs(
+    pair: list[str], capsys: pytest.CaptureFixture[str], chosen: list[int], board: str, what: str, code: int
+) -> None:
+    flags = [flag for index in chosen for flag in ("--image", pair[index])]
+    assert cli.run(["demo", "--fast", "--board", board, *flags]) == code
+    err = capsys.readouterr().err
+    assert what in err and err.count("\n") == 1

@@ -1,0 +1,216 @@
+"""`slotbench status --dump` against the board's own word: a dump and a status() at the same moment."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slotbench.boards import Board
+from slotbench.errors import BenchError
+from slotbench.formats.rtc import Why
+from slotbench.vboard.board import State, VirtualBoard, board_files
+from slotbench.vboard.cuts import EVERY_MODE, Cut
+from slotbench.vboard.firmware import Does
+from slotbench.vboard.flash import SECTOR, NorFlash
+from slotbench.vboard.live_status import status
+from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.signals import PowerCut
+
+from support.decision_rows import Row, rows
+from support.live_flash import flash_of_row, random_flash, spent_trial
+from support.vboard_flash import generic
+from support.world import MINUTES_MS, World
+
+SEEDS = range(9)
+BOARDS = ("generic_4m", "generic_4m", "native_512k")
+STEPS = 25
+NEEDS = {"product": "lamp", "board": "generic_4m", "channel": "stable", "server": "http://updates.lan"}
+
+
+def dump(flash: NorFlash) -> bytes:
+    return flash.peek(0, flash.size)
+
+
+def ask(board: VirtualBoard) -> Any:
+    """What the board says; None when its firmware cannot import twoslot."""
+    try:
+        return board.call("twoslot.status()")
+    except ValueError:
+        return None
+
+
+def ask_twin(board: Board, flash: NorFlash, files: dict[str, bytes]) -> Any:
+    """What a board says that is powered on with this flash; None when it does not get to its REPL at once."""
+    twin = VirtualBoard(board, flash.clone(), NoNetwork(), dict(files))
+    twin.power_on()
+    if twin.state is State.DEAD:
+        return State.DEAD
+    return ask(twin) if twin.state is State.RUNNING and len(twin.boots) == 1 else None
+
+
+def require_agreement(board: Board, flash: NorFlash, files: dict[str, bytes]) -> str:
+    """Every field; the row that was taken, or why there was nothing to compare."""
+    says = ask_twin(board, flash, files)
+    if says is None:
+        return "no answer"
+    if says is State.DEAD:
+        with pytest.raises(BenchError, match="nothing boots"):
+            status(board, dump(flash))
+        return "nothing boots"
+    assert asdict(status(board, dump(flash))) == says
+    return Why(says["why"]).name
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.text)
+def test_every_row_of_the_decision_table(row: Row) -> None:
+    agreed = require_agreement(generic(), flash_of_row(row), board_files(NEEDS, b""))
+    assert agreed == ("nothing boots" if row.why is None else Why(row.why).name)
+
+
+def agreements(make: Callable[[random.Random], NorFlash], count: int) -> Counter[str]:
+    files, agreed = board_files(NEEDS, b""), Counter[str]()
+    for seed in range(count):
+        try:
+            agreed[require_agreement(generic(), make(random.Random(seed)), files)] += 1
+        except AssertionError as error:
+            error.add_note(f"seed {seed}")
+            raise
+    print(f"\n{count} flashes: {dict(agreed)}")
+    return agreed
+
+
+def test_flashes_that_no_board_left() -> None:
+    assert agreements(random_flash, 600).keys() >= {why.name for why in Why} | {"nothing boots"}
+
+
+def test_verdicts_on_trials_that_are_over() -> None:
+    assert agreements(spent_trial, 150) == {Why.FALLBACK.name: 150}
+
+
+def test_the_dump_is_not_changed() -> None:
+    flash = flash_of_row(next(row for row in rows() if row.why == Why.TRIAL))
+    before = dump(flash)
+    status(generic(), before)
+    assert dump(flash) == before
+
+
+class Life:
+    """One board through updates, rollbacks, crashes and power cuts, and a person who is not kind to it."""
+
+    def __init__(self, folder: Path, seed: int, board: str) -> None:
+        self.rng = random.Random(seed)
+        self.world = World(folder, board=board)
+        self.board = self.world.board()
+        self.board.on_boot = None  # flash is spoiled here, which no invariant allows for
+        self.counter = 1
+        self.seen: Counter[str] = Counter()
+        self.publish()
+        self.board.power_on()
+
+    def step(self) -> None:
+        """Let something happen, and the board come to where it can be asked."""
+        actions = (
+            (self.publish, 5), (self.wait, 8), (self.cut, 8), (self.board.press_reset, 3), (self.rollback, 3),
+            (self.power_cycle, 3), (self.spoil, 2),
+        )
+        action = self.rng.choices([a for a, _ in actions], [weight for _, weight in actions])[0]
+        action()
+        self.board.flash.disarm()
+        if self.board.state in (State.OFF, State.HUNG):
+            self.power_cycle()
+
+    def publish(self) -> None:
+        """A release, sometimes one that is no good."""
+        self.counter += 1
+        does = self.rng.choice([Does.HEALTHY] * 5 + list(Does))
+        self.world.publish(self.counter, does, floor=self.counter - 1 if self.rng.random() < 0.2 else 0)
+        self.wait()
+
+    def wait(self) -> None:
+        self.board.run(self.rng.choice((10_000, MINUTES_MS, 8 * MINUTES_MS, 20 * MINUTES_MS)))
+
+    def cut(self) -> None:
+        """Power goes somewhere in the next update."""
+        flash = self.board.flash
+        flash.arm(Cut(flash.operations + self.rng.randrange(80), self.rng.choice(EVERY_MODE), self.counter))
+        self.counter += 1
+        self.world.publish(self.counter)
+        self.board.run(20 * MINUTES_MS)
+        self.seen["cuts"] += self.board.state is State.OFF
+
+    def rollback(self) -> None:
+        if self.board.state is State.RUNNING:
+            self.seen["rollbacks"] += "back to slot" in self.board.repl("twoslot.rollback()")
+
+    def power_cycle(self) -> None:
+        self.board.power_off()
+        self.board.power_on()
+
+    def spoil(self) -> None:
+        """Something is lost that no update loses: the journal, a descriptor, a byte of an image."""
+        flash, board = self.board.flash, self.world.map
+        slot = board.slots[self.rng.randrange(2)]
+        self.board.power_off()
+        match self.rng.randrange(3):
+            case 0:
+                flash.poke(board.journal.start, b"\xff" * board.journal.size)
+            case 1:
+                flash.poke(slot.descriptor.start, b"\0" * 16)
+            case 2:
+                flash.poke(slot.image.start + self.rng.randrange(10 * SECTOR), b"\0\0\0\0")
+        self.board.power_on()
+
+    def compare(self) -> None:
+        """The dump says what a board says that starts from it, and what this one says now."""
+        board = self.board
+        self.seen[require_agreement(board.board, board.flash, board.files)] += 1
+        if board.state is State.DEAD:
+            board.power_off()
+            board.flash.poke(0, dump(self.world.factory))
+            board.power_on()
+        elif board.state is State.RUNNING and (says := ask(board)) is not None:
+            told = asdict(status(board.board, dump(board.flash)))
+            self.seen[self.compare_now(says, told)] += 1
+
+    @staticmethod
+    def compare_now(says: dict[str, Any], told: dict[str, Any]) -> str:
+        """Field by field; what differs does because the next start is not what this one was."""
+        assert list(says) == list(told)
+        differing = {key for key in says if says[key] != told[key]}
+        assert not differing & {"floor", "head"}, "what no start changes"
+        assert says["next"] == told["slot"], "board and loader agree on what is next"
+        if (says["slot"], says["why"]) == (told["slot"], told["why"]):
+            # Unless it is the last attempt: then another slot is next after it.
+            assert not differing or differing == {"next"} and told["why"] == Why.TRIAL, (says, told)
+            return "the same start"
+        if says["slot"] == told["slot"]:
+            assert differing == {"why"}, (says, told)
+            return "the same slot"
+        assert told["why"] in (Why.FALLBACK, Why.LAST_RESORT), (says, told)
+        return "the other slot"
+
+
+def test_lives_full_of_mishaps(tmp_path: Path) -> None:
+    seen = Counter[str]()
+    for seed in SEEDS:
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        life = Life(folder, seed, BOARDS[seed % len(BOARDS)])
+        for number in range(STEPS):
+            try:
+                life.step()
+                life.compare()
+            except (AssertionError, PowerCut) as error:
+                error.add_note(f"seed {seed}, step {number}: {life.board.cell}")
+                raise
+        seen.update(life.seen)
+    print(f"\n{len(SEEDS)} boards, {STEPS} steps each: {dict(seen)}")
+    for what in ("the same start", "the same slot", "the other slot", "cuts", "rollbacks"):
+        assert seen[what] >= 3, what
+    assert seen["ORDINARY"] and seen["TRIAL"] and seen["FALLBACK"]
