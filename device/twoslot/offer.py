@@ -51,5 +51,9 @@ class Plan:
         self.url, self.blocks_url = _typed(image, "url", str), _typed(image, "blocks_url", str)
         self.length, self.form = _number(image, "length"), _number(image, "form")
         self.sha256, self.blocks = _digest(image, "sha256"), _digest(image, "blocks")
-        if self.form not in (1, 2) or self.floor > self.counter:
+        v = self.version
+        if self.form not in (1, 2) or self.floor > self.counter or not 0 < len(v) <= 16:
+            raise ValueError
+        # The descriptor cuts bytes, not characters: nothing but ASCII comes back from there.
+        if min(v) < " " or max(v) > "~":
             raise ValueError

@@ -28,6 +28,7 @@ _NEXT: Final = "next"
 _FAR_US: Final = 10**18
 """Thirty thousand years: a board without an end set for it."""
 _AGAIN_US: Final = 1_000_000
+_CTRL_C_S: Final = 0.1
 _LOOK_US: Final = 3_600_000_000
 _SOFT_RESET_MS: Final = 500
 
@@ -72,7 +73,7 @@ class Runner:
         flash = folder.load_flash(self.clock)
         self.board = VirtualBoard(
             folder.board, flash, network, {}, seed=int.from_bytes(folder.unique_id, "big"),
-            unique_id=folder.unique_id, on_boot=self._on_boot, on_print=self._on_print)
+            unique_id=folder.unique_id, on_boot=self._on_boot, on_print=self._on_print, on_wait=self._on_wait)
         self._doing = _Doing.NOTHING
         self._stop = False
         self._todo: deque[Request] = deque()
@@ -80,6 +81,7 @@ class Runner:
         self._resets: list[Request] = []
         self._offs: list[Request] = []
         self._next_ctrl_c_us = 0
+        self._waits = False
         self._at_line_start = True
         self._kept: dict[str, bytes] = {}
         self._on = False
@@ -111,7 +113,10 @@ class Runner:
 
     def _let_run(self) -> None:
         def is_over() -> bool:
-            return self._stop or bool(self._todo) or self.board.state is not State.RUNNING
+            # The board asks between two runs of main.py, and at waits of it; there Ctrl-C is ours to press.
+            asked_inside, self._waits = self._waits, False
+            wanted = self._stop or bool(self._todo) or self.board.state is not State.RUNNING
+            return wanted and not asked_inside
 
         self.board.run((self._end_us - self.clock.us) // 1000 + 1, until=is_over)
 
@@ -174,6 +179,8 @@ class Runner:
 
     def _serve(self, seconds: float | None) -> None:
         """One request, waiting for it. May raise into what is on the stack: no power, reset, or Ctrl-C."""
+        if seconds is not None and self._wants_ctrl_c():
+            seconds = min(seconds, _CTRL_C_S)
         request = self._poll(seconds)
         self.clock.come_to()
         if self._doing in (_Doing.PROGRAM, _Doing.LINE):
@@ -245,11 +252,17 @@ class Runner:
         self._require_repl()
         self._todo.append(request)
 
+    def _wants_ctrl_c(self) -> bool:
+        """Whether the application is to end for what waits, or a line whose person hung up."""
+        if self._doing is _Doing.LINE:
+            return self._line is not None and self._line.gone
+        return self._doing is _Doing.PROGRAM and bool(self._todo)
+
     def _press_ctrl_c(self) -> None:
-        """Stop the application for what waits, or the line whose person hung up; again after a second."""
-        wanted = self._todo if self._doing is _Doing.PROGRAM else self._line is not None and self._line.gone
-        if wanted and self._doing in (_Doing.PROGRAM, _Doing.LINE) and self.clock.us >= self._next_ctrl_c_us:
+        """Once, and again after a second of the board's time."""
+        if self._wants_ctrl_c() and self.clock.us >= self._next_ctrl_c_us:
             self._next_ctrl_c_us = self.clock.us + _AGAIN_US
+            self._waits = False
             raise KeyboardInterrupt
 
     def _carry_out(self, request: Request) -> None:
@@ -336,6 +349,9 @@ class Runner:
         for line in board.result.console:
             self._tell(line)
         self._tell(f"boot: slot {'AB'[boot.slot]}, {boot.marker.version or 'unknown version'}")
+
+    def _on_wait(self, board: VirtualBoard) -> None:
+        self._waits = True
 
     def _on_print(self, text: str) -> None:
         self.clock.catch_up()

@@ -1,0 +1,133 @@
+"""A whole board against servers, heads and settings that hypothesis makes up: it works on, and it gets there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from slotbench.release import store
+from support.device_release import signed
+from support.mutations import bent, edited
+from support.release_sim_cases import CASES, Document
+from support.release_sim_scene import Scene
+from support.world import HOURS_MS, MINUTES_MS, NOW, PRODUCT, World
+
+IMAGE = Document.IMAGE.value
+
+whole_boards = settings(phases=[Phase.explicit, Phase.generate])
+"""An example is hours of a board: what fails is shown as it was found, for shrinking it would take minutes."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    made = World(tmp_path_factory.mktemp("fuzz"))
+    made.publish(2)
+    return made
+
+
+# Servers.
+
+positions = st.integers(-300, 60_000)
+faults = st.one_of(
+    st.sampled_from(CASES).map(lambda case: case.fault),
+    positions.map(lambda at: {"truncate_at": at}), positions.map(lambda at: {"reset_after": at}),
+    positions.map(lambda at: {"stall_at": at}), st.integers(0, 60_000).map(lambda at: {"corrupt_byte": at}),
+    st.binary(max_size=300).map(lambda raw: {"raw": raw, "hang_up": True}),
+    st.binary(max_size=300).map(lambda body: {"instead": body}))
+bad_days = st.lists(
+    st.tuples(faults, st.sampled_from(["*", *(document.value for document in Document)]), st.integers(1, 5)),
+    min_size=1, max_size=6)
+
+
+@settings(whole_boards, max_examples=40)
+@given(faults=bad_days)
+def test_any_sequence_of_faults(world: World, faults: list[tuple[dict[str, Any], str, int]]) -> None:
+    """The update ends confirmed, and each fault of the image costs one block at the most."""
+    scene = Scene(world, sleep_ms=5000)
+    for fault, pattern, times in faults:
+        scene.server.misbehave(on=pattern, times=times, **fault)
+    scene.board.power_on()
+    scene.board.run(8 * HOURS_MS)
+    assert scene.runs(2), scene.story()
+    scene.require_calm()
+    right = sum(served.body for served in scene.server.asked_for(IMAGE) if served.fault is None)
+    assert right <= len(world.images[2])
+
+
+@settings(whole_boards, max_examples=25)
+@given(faults=bad_days)
+def test_any_sequence_of_faults_in_a_trial(world: World, faults: list[tuple[dict[str, Any], str, int]]) -> None:
+    """Whatever it is, no attempt is lost without the deadline, and no release is banned for it."""
+    scene = Scene(world, sleep_ms=5000)
+    scene.board.power_on()
+    scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
+    for fault, _, times in faults:
+        scene.server.misbehave(times=times, **fault)
+    scene.board.run(8 * HOURS_MS)
+    cell = scene.board.cell
+    assert scene.runs(2) and cell is not None and cell.bad_counter == 0, scene.story()
+    scene.require_calm()
+
+
+# Heads by a stolen online key.
+
+numbers = st.integers(-1, 5) | st.sampled_from([NOW, 2**31 - 1, 2**31, 2**32, 2**40, -(2**31)]) | st.booleans()
+values: st.SearchStrategy[Any] = st.one_of(
+    numbers, st.none(), st.text(max_size=5), st.just(1.5), st.lists(st.text(max_size=3) | numbers, max_size=2),
+    st.dictionaries(st.text(max_size=3), numbers, max_size=1), st.sampled_from(["0" * 64, "stable", PRODUCT]))
+
+
+@pytest.fixture(scope="module")
+def head(world: World) -> dict[str, Any]:
+    """The payload of the right head."""
+    text = world.workshop.site.read(store.head_name(PRODUCT, "stable"))
+    assert text is not None
+    fields: dict[str, Any] = json.loads(text.partition(b"\n")[0])
+    return fields
+
+
+@settings(whole_boards, max_examples=60)
+@given(data=st.data())
+def test_any_head_by_the_online_key(world: World, head: dict[str, Any], data: st.DataObject) -> None:
+    """It may hold the product back or confirm a trial: never stop the application, never change a slot."""
+    changes = data.draw(st.dictionaries(st.sampled_from(sorted(head)), values, min_size=1, max_size=3), "changes")
+    scene = Scene(world)
+    scene.board.power_on()
+    before = scene.kept()
+    scene.server.misbehave(on=Document.HEAD.value, instead=signed({**head, **changes}, "online"))
+    scene.server.misbehave(on="[rbi]*", status=404)
+    scene.board.run(5 * MINUTES_MS)
+    assert scene.runs(1) and scene.kept() == before
+    scene.require_calm()
+    assert scene.refusals, "it was refused, or its release was not there"
+
+
+# What a person puts on the board.
+
+
+@settings(whole_boards, max_examples=60)
+@given(data=st.data())
+def test_any_settings(world: World, data: st.DataObject) -> None:
+    """A file that is wrong stops the updater, not the application; log() says so."""
+    right = {**world.settings(), "map": world.map.device_map(), "attempts": 3, "confirm": "auto", "cohort": "a"}
+    text = json.dumps(right).encode()
+    changes = st.dictionaries(st.sampled_from([*right, "device_id", "mpy_abi"]), values, min_size=1, max_size=2)
+    content = data.draw(
+        st.one_of(edited(text), bent(text), changes.map(lambda made: json.dumps({**right, **made}).encode()),
+                  st.lists(values, min_size=15, max_size=15).map(
+                      lambda made: json.dumps({**right, "map": made}).encode())),
+        "twoslot.json")
+    scene = Scene(world)
+    scene.put_file("/twoslot.json", content)
+    scene.server.misbehave(status=503)
+    scene.board.power_on()
+    before = scene.kept()
+    scene.board.run(2 * MINUTES_MS)
+    scene.require_calm()
+    assert scene.runs(1) and scene.kept() == before
+    if not scene.server.served:
+        assert {refusal.code for refusal in scene.refusals} & {2, 62, 66, 70}

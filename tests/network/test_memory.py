@@ -1,0 +1,92 @@
+"""What a hostile server can make a board take in, and what stays on its heap. Figures are in bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.release_sim_cases import Document
+from support.release_sim_faults import NOTHING
+from support.release_sim_scene import IDLE_MODULES, Scene
+from support.world import HOURS_MS, MINUTES_MS
+
+HEADERS = 4096
+RECEIVE_BUFFER = 256
+BUFFER = 4096
+OK = b"HTTP/1.1 200 OK\r\n"
+
+small = pytest.mark.parametrize(
+    "document", [Document.HEAD, Document.RELEASE, Document.TABLE], ids=lambda document: document.name.lower())
+
+
+def most_taken(scene: Scene, document: Document) -> int:
+    return max(served.taken for served in scene.server.asked_for(document.value))
+
+
+@small
+def test_headers_without_end(scene: Scene, document: Document) -> None:
+    scene.server.misbehave(on=document.value, raw=OK, endless=b"X-Filler: more and more\r\n")
+    scene.board.power_on()
+    scene.board.run(10 * MINUTES_MS)
+    assert HEADERS <= most_taken(scene, document) <= HEADERS + RECEIVE_BUFFER
+
+
+@small
+def test_a_body_without_end(scene: Scene, document: Document) -> None:
+    """One byte more than the buffer holds tells that it is too long."""
+    scene.server.misbehave(on=document.value, raw=OK + b"\r\n", endless=b"x" * 97)
+    scene.board.power_on()
+    scene.board.run(10 * MINUTES_MS)
+    assert most_taken(scene, document) == len(OK) + 2 + BUFFER + 1
+
+
+@small
+def test_a_body_that_says_it_is_too_long_is_not_read(scene: Scene, document: Document) -> None:
+    scene.server.misbehave(on=document.value, status=200, instead=b"x" * (BUFFER + 1))
+    scene.board.power_on()
+    scene.board.run(10 * MINUTES_MS)
+    head = scene.server.asked_for(document.value)[0].head
+    assert most_taken(scene, document) <= -(-head // RECEIVE_BUFFER) * RECEIVE_BUFFER
+
+
+@small
+def test_chunks_of_one_byte_with_long_extensions(scene: Scene, document: Document) -> None:
+    """Time bounds what the coding may cost: 28 seconds of it at the link's rate."""
+    size_line = b"1;" + b"x" * 4000 + b"\r\n"
+    chunked = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+    scene.server.misbehave(on=document.value, raw=chunked, endless=size_line + b"x\r\n")
+    scene.board.power_on()
+    scene.board.run(10 * MINUTES_MS)
+    assert most_taken(scene, document) <= 29 * scene.server.link.bytes_per_s
+    assert scene.codes == {11}
+
+
+def test_an_image_that_does_not_end_is_hung_up_on(scene: Scene) -> None:
+    scene.server.misbehave(on=Document.IMAGE.value, unsized=True, endless=b"x" * 97)
+    scene.board.power_on()
+    scene.board.run(10 * MINUTES_MS)
+    assert scene.runs(2)
+    taken = scene.server.asked_for(Document.IMAGE.value)[0].body
+    assert taken <= len(scene.world.images[2]) + RECEIVE_BUFFER
+
+
+@pytest.mark.parametrize("document", Document, ids=lambda document: document.name.lower())
+def test_only_the_schedule_stays_after_a_failure(scene: Scene, document: Document) -> None:
+    """What judged or fetched is gone from the heap; the agent stays once there is something in the spare slot."""
+    scene.server.misbehave(on=document.value, truncate_at=100)
+    scene.board.power_on()
+    scene.board.run(20 * MINUTES_MS)
+    assert scene.codes == {5}
+    loaded = scene.loaded
+    if document in (Document.HEAD, Document.RELEASE):
+        assert loaded <= IDLE_MODULES
+        assert scene.board.call("twoslot._agent") is None
+    else:
+        assert not loaded & {"twoslot.release", "twoslot.seal"}
+
+
+def test_the_log_does_not_grow(scene: Scene) -> None:
+    scene.settle(interval_s=10)
+    scene.server.misbehave(reset_after=NOTHING)
+    scene.board.power_on()
+    scene.board.run(2 * HOURS_MS)
+    assert len(scene.server.served) > 100 and len(scene.refusals) == 8

@@ -1,0 +1,100 @@
+"""Each fault in each document: once, and for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.release_sim_cases import CASES, HARMLESS, Case, Document
+from support.release_sim_scene import IDLE_MODULES, Scene
+from support.world import HOURS_MS, MINUTES_MS
+
+WAIT_MS = 10_000
+FLOOR_BYTES_PER_S = 512
+BUFFER_BYTES = 4096
+
+STEP_MS = WAIT_MS + (WAIT_MS + BUFFER_BYTES * 1000 // FLOOR_BYTES_PER_S) + WAIT_MS + 500
+"""The longest a server can hold the application up: the head of an answer, a full buffer at the floor rate, the
+one byte that would be too many; round trips, flash and signature. DESIGN.md 7.
+"""
+
+HEAD_BYTES = 4096 + 256
+"""Header lines together, and what was under way in the receive buffer."""
+
+TAKEN_BYTES = HEAD_BYTES + BUFFER_BYTES + 1
+"""The most a board takes of a document that is not wanted whole: one byte more than the buffer."""
+
+FAILURES_AN_HOUR = 9 + 11
+"""With an interval of 600 s: 2, 4, ... 512 s and then the interval, each at its shortest (one half)."""
+
+PATIENCE = 9
+"""Tries of an attempt that has begun to write (agent._TRIES, and the first)."""
+
+matrix = pytest.mark.parametrize(
+    ("case", "document"), [(case, document) for case in CASES for document in Document],
+    ids=lambda value: value.name.replace(" ", "-").lower())
+
+
+@matrix
+def test_once(scene: Scene, case: Case, document: Document) -> None:
+    """The update ends confirmed, and at most one block is fetched again."""
+    fault = scene.server.misbehave(on=document.value, times=1, **case.fault)
+    scene.board.power_on()
+    scene.board.run(20 * MINUTES_MS)
+    assert fault.used == 1, "the fault was met"
+    assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
+    assert len(scene.board.boots) == 2, "one trial, and no attempt of it lost"
+    scene.require_calm()
+    if not case.amplifies:
+        fetched = sum(served.body for served in scene.server.asked_for(Document.IMAGE.value))
+        coding = 1024 if case.fault.get("chunked") else 0
+        again = fetched - len(scene.world.images[2])
+        assert again <= 4096 + coding, f"{again} bytes of the image were fetched again"
+
+
+@matrix
+def test_for_ever(scene: Scene, case: Case, document: Document) -> None:
+    """A defined refusal in bounded time, and nothing is harmed; without the fault the board updates."""
+    server, board = scene.server, scene.board
+    server.misbehave(on=document.value, **case.fault)
+    board.power_on()
+    before = scene.kept()
+    board.run(HOURS_MS)
+    if case.codes[document] == HARMLESS:
+        assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
+        scene.require_calm()
+        return
+    assert scene.codes == {case.codes[document]}
+    assert scene.runs(1) and len(board.boots) == 1
+    scene.require_calm()
+    require_unharmed(scene, before, document)
+    require_bounded(scene, document)
+    server.behave()
+    board.run(HOURS_MS)
+    assert scene.runs(2), f"not confirmed an hour after the fault was gone; the board's log: {scene.refusals}"
+
+
+def require_unharmed(scene: Scene, before: dict[str, bytes], document: Document) -> None:
+    after = scene.kept()
+    assert [name for name in before if before[name] != after[name]] == []
+    for later in document.behind:
+        assert not scene.server.asked_for(later.value), f"{later.name} was fetched though {document.name} is wrong"
+    if document in (Document.HEAD, Document.RELEASE):
+        journal = scene.board.board.journal
+        elsewhere = [op for op in scene.board.flash.log or () if op.actor == "python" and op.addr not in journal]
+        assert elsewhere == [], "before a release was judged only the journal is written"
+
+
+def require_bounded(scene: Scene, document: Document) -> None:
+    assert scene.longest_tick_ms <= STEP_MS
+    tries = {"": FAILURES_AN_HOUR}
+    # One more request each where a kept connection was found closed, and the same is asked again.
+    tries["faulty"] = 2 * FAILURES_AN_HOUR if document is Document.IMAGE else FAILURES_AN_HOUR
+    for each in Document:
+        asked = scene.server.asked_for(each.value)
+        assert len(asked) <= tries["faulty" if each is document else ""], f"{len(asked)} x {each.name} in an hour"
+        for served in asked:
+            limit = TAKEN_BYTES if each is not Document.IMAGE else HEAD_BYTES + len(scene.world.images[2])
+            if served.fault is None or not served.fault.endless.startswith(b"1\r\n"):
+                assert served.taken <= limit, f"{served.taken} bytes were taken: {served}"
+    if document in (Document.HEAD, Document.RELEASE):
+        assert scene.loaded <= IDLE_MODULES, "nothing of a failed attempt stays on the heap"

@@ -1,0 +1,62 @@
+"""A person at the REPL against a hostile server: one line of what is wrong, and the prompt comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.release_sim_cases import Document
+from support.release_sim_faults import PORTAL
+from support.release_sim_scene import Scene
+from support.world import MINUTES_MS
+
+
+def typed(scene: Scene, line: str) -> tuple[list[str], int]:
+    """What is printed, and how long it takes in ms."""
+    begin_ms = scene.board.clock.ms
+    printed = scene.board.repl(line).splitlines()
+    return printed, scene.board.clock.ms - begin_ms
+
+
+@pytest.fixture
+def up(scene: Scene) -> Scene:
+    """The board is on the network, and its application was stopped before it looked by itself."""
+    scene.board.power_on()
+    scene.board.run(8000)
+    assert scene.server.served == []
+    return scene
+
+
+@pytest.mark.parametrize("document", [Document.HEAD, Document.RELEASE], ids=["head", "release"])
+@pytest.mark.parametrize("verb", ["check()", "update()"])
+def test_a_portal(up: Scene, verb: str, document: Document) -> None:
+    up.server.misbehave(on=document.value, status=200, instead=PORTAL)
+    printed, ms = typed(up, f"twoslot.{verb}")
+    where = PORTAL.index(b"\n")
+    assert printed == [f"twoslot: no, 20 at {where} (slotbench explain 20)", "False"] and ms <= 5000
+
+
+@pytest.mark.parametrize("verb", ["check()", "update()"])
+def test_silence(up: Scene, verb: str) -> None:
+    up.server.misbehave(stall_at=0)
+    printed, ms = typed(up, f"twoslot.{verb}")
+    received = up.server.served[0].taken
+    assert printed == [f"twoslot: no, 11 at {received} (slotbench explain 11)", "False"] and 10_000 <= ms <= 30_000
+
+
+def test_an_update_goes_on_after_lost_connections(up: Scene) -> None:
+    up.server.misbehave(on=Document.IMAGE.value, times=3, reset_after=6000)
+    printed, _ = typed(up, "twoslot.update()")
+    assert sum(line.startswith("twoslot: no, 3 at") for line in printed) == 3
+    assert printed[-1] == "twoslot: 2.0.0 verified, restarting into its trial"
+
+
+def test_an_update_without_hope_ends(up: Scene) -> None:
+    """Nine losses without a block gained: about half an hour of patience at the most, and no exception."""
+    up.server.misbehave(on=Document.IMAGE.value, reset_after=100)
+    printed, ms = typed(up, "twoslot.update()")
+    assert printed == ["twoslot: no, 3 at 104 (slotbench explain 3)"] * 9 + ["False"]
+    assert ms <= 30 * MINUTES_MS
+    up.server.behave()
+    assert typed(up, "twoslot.update()")[0][-1].endswith("restarting into its trial")
+    up.board.run(5 * MINUTES_MS)
+    assert up.runs(2)

@@ -1,0 +1,90 @@
+"""The faults that depend most on how a transport behaves, over real sockets and through a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotbench.server import Background
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.loopback import LoopbackNetwork
+from support.release_sim import ReleaseSimulator
+from support.release_sim_cases import CASES, HARMLESS, Case, Document
+from support.release_sim_faults import PORTAL
+from support.release_sim_socket import SocketServer
+from support.world import HOURS_MS, MINUTES_MS, World, runs_confirmed
+
+CHOSEN = (
+    "closed before the answer", "closed in the body", "closed between requests", "reset in the headers",
+    "reset in the body", "silent behind the headers", "silent in the body", "length too long", "no length",
+    "bytes behind the body", "chunked", "chunks without end", "headers without end", "body without end", "garbage",
+    "captive portal", "range ignored", "HTTP/1.0",
+)
+
+
+def board_at(world: World, url: str, *, grace_s: float = 2.0) -> VirtualBoard:
+    """A board that waits so long in real time for a peer before it counts as silent."""
+    return world.board(LoopbackNetwork(grace_s=grace_s), server=url)
+
+
+def codes(board: VirtualBoard) -> set[int]:
+    return {code for _, code, _ in board.call("twoslot._log")}
+
+
+@pytest.fixture
+def simulator(world: World) -> ReleaseSimulator:
+    return ReleaseSimulator(world.app)
+
+
+@pytest.mark.parametrize("document", [Document.HEAD, Document.IMAGE], ids=["head", "image"])
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name in CHOSEN], ids=lambda case: case.name.replace(" ", "-"))
+def test_a_raw_server(world: World, simulator: ReleaseSimulator, case: Case, document: Document) -> None:
+    """Twice wrong, then right: refused with the code that the same bytes have in memory."""
+    fault = simulator.misbehave(on=document.value, times=2, **case.fault)
+    with SocketServer(simulator) as server:
+        quiet = case.name.startswith(("silent", "length too long"))
+        board = board_at(world, server.url, grace_s=0.05 if quiet else 2.0)
+        board.power_on()
+        board.run(20 * MINUTES_MS, until=lambda: fault.used == 2 and not board.activity()[0])
+        if case.codes[document] != HARMLESS and len(board.boots) == 1:
+            assert case.codes[document] in codes(board)
+        board.run(20 * MINUTES_MS, until=lambda: runs_confirmed(board, 2))
+    assert fault.used >= 1 and runs_confirmed(board, 2)
+
+
+def test_the_chosen_are_known() -> None:
+    assert set(CHOSEN) <= {case.name for case in CASES}
+
+
+def test_the_mounted_simulator(world: World, simulator: ReleaseSimulator) -> None:
+    """Behind the real server: a portal, a redirect and a busy answer come first, one for each document."""
+    portal = simulator.misbehave(on=Document.HEAD.value, times=1, status=200, instead=PORTAL)
+    moved = simulator.misbehave(on=Document.TABLE.value, times=1, status=302, location="http://10.0.0.1/")
+    busy = simulator.misbehave(on=Document.IMAGE.value, times=1, status=503, retry_after=60)
+    whole = simulator.misbehave(on=Document.IMAGE.value, ignore_range=True)
+    with Background(simulator.mounted()) as server:
+        board = board_at(world, server.url)
+        board.power_on()
+        board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
+    assert runs_confirmed(board, 2)
+    assert [fault.used for fault in (portal, moved, busy, whole)] == [1, 1, 1, 1]
+    statuses = [(request.path.split("/")[1], request.status) for request in board.network.requests]
+    assert ("images", 503) in statuses and ("images", 200) in statuses
+
+
+def test_a_server_that_is_gone_and_back(world: World, simulator: ReleaseSimulator) -> None:
+    """It ends in the middle of the image, and every connection is reset for half an hour."""
+    cut = simulator.misbehave(on=Document.IMAGE.value, times=1, stall_at=20_000)
+    with SocketServer(simulator) as server:
+        board = board_at(world, server.url)
+        board.power_on()
+        board.run(HOURS_MS, until=lambda: cut.used == 1)
+        server.down = True
+        server.hang_up()
+        board.run(30 * MINUTES_MS)
+        assert codes(board) & {3, 5} and runs_confirmed(board, 1)
+        server.down = False
+        board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
+    assert runs_confirmed(board, 2)
+    ranges = [request.range for request in board.network.requests if request.path.startswith("/images/")]
+    assert ranges[0] == f"bytes=0-{len(world.images[2]) - 1}" and ranges[-1] != ranges[0]

@@ -1,0 +1,143 @@
+"""A trial proves itself by a head that was fetched whole, with a 200, and signed: by nothing less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slotbench.formats.journal import Report
+from slotbench.formats.rtc import Why
+
+from support.release_sim_cases import Document
+from support.release_sim_faults import PORTAL
+from support.release_sim_forgeries import Forger
+from support.release_sim_scene import Scene
+from support.world import HOURS_MS, MINUTES_MS, World
+
+HEAD = Document.HEAD.value
+
+PROOFLESS: dict[str, dict[str, Any]] = {
+    "304": {"status": 304},
+    "304 with a body": {"raw": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nfresh"},
+    "redirect": {"status": 302, "location": "http://10.0.0.1/login"},
+    "captive portal": {"status": 200, "instead": PORTAL, "content_type": "text/html"},
+    "empty 200": {"status": 200, "instead": b""},
+    "206": {"status": 206, "content_range": "bytes 0-9/985", "instead": b'{"kind":"h'},
+    "cut short": {"truncate_at": 700},
+    "one byte altered": {"corrupt_byte": 60},
+    "503": {"status": 503},
+    "silent": {"stall_at": 0},
+    "no end": {"unsized": True, "endless": b"x" * 97},
+}
+"""Answers that a board gets from somewhere, and that prove nothing."""
+
+IMPOSTORS = ("channel", "product", "epoch", "by the offline key", "by a stranger", "a release", "another payload")
+
+POLLS_A_TRIAL = 4 + 40
+"""In the ten minutes of an attempt: 2, 4, 8, 16 s, then 30 s, each at its shortest (one half)."""
+
+
+def start_trial(scene: Scene) -> None:
+    """Up to the first boot of release 2."""
+    scene.board.power_on()
+    scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
+    assert scene.board.boots[-1].why is Why.TRIAL
+    cell = scene.board.cell
+    assert cell is not None and not cell.confirmed
+
+
+def require_fallback(scene: Scene) -> None:
+    """Three attempts, then the old release; the new one may be tried again."""
+    asked = len(scene.server.served)
+    scene.board.run(35 * MINUTES_MS, until=lambda: scene.board.boots[-1].why is Why.FALLBACK)
+    expected = [Why.ORDINARY, Why.TRIAL, Why.TRIAL, Why.TRIAL, Why.FALLBACK]
+    assert [boot.why for boot in scene.board.boots] == expected
+    scene.board.run(MINUTES_MS)
+    assert scene.runs(1), scene.board.cell
+    cell = scene.board.cell
+    assert cell is not None
+    assert (cell.report, cell.unproven_counter, cell.bad_counter) == (Report.UNPROVEN, 2, 0)
+    assert len(scene.server.served) - asked <= 3 * POLLS_A_TRIAL
+    assert {served.path.split("/")[0] for served in scene.server.served[asked:]} <= {"heads"}
+    scene.require_calm()
+
+
+def require_another_round(scene: Scene) -> None:
+    """With the right server back, the release is tried again, without a download, and stays."""
+    image = Document.IMAGE.value
+    fetched = sum(served.body for served in scene.server.asked_for(image))
+    scene.server.behave()
+    scene.board.run(2 * HOURS_MS)
+    assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
+    assert sum(served.body for served in scene.server.asked_for(image)) == fetched
+
+
+@pytest.mark.parametrize("name", PROOFLESS, ids=lambda name: name.replace(" ", "-"))
+def test_what_is_no_proof(scene: Scene, name: str) -> None:
+    start_trial(scene)
+    fault = scene.server.misbehave(on=HEAD, **PROOFLESS[name])
+    require_fallback(scene)
+    assert fault.used >= 3
+    require_another_round(scene)
+
+
+@pytest.mark.parametrize("name", IMPOSTORS, ids=lambda name: name.replace(" ", "-"))
+def test_who_is_no_witness(scene: Scene, world: World, name: str) -> None:
+    start_trial(scene)
+    scene.server.misbehave(on=HEAD, instead=Forger(world).make(Document.HEAD, name).content)
+    require_fallback(scene)
+    require_another_round(scene)
+
+
+@pytest.mark.parametrize("name", PROOFLESS, ids=lambda name: name.replace(" ", "-"))
+def test_proof_may_come_late(scene: Scene, name: str) -> None:
+    """A few bad answers within the deadline cost no attempt."""
+    start_trial(scene)
+    scene.server.misbehave(on=HEAD, times=4, **PROOFLESS[name])
+    scene.board.run(10 * MINUTES_MS)
+    assert scene.runs(2) and len(scene.board.boots) == 2
+
+
+def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, world: World) -> None:
+    """The canary of this file: the same way of serving something else, and it counts."""
+    start_trial(scene)
+    scene.server.misbehave(on=HEAD, instead=Forger(world).signed_head(seq=2, paused=True))
+    scene.board.run(MINUTES_MS)
+    assert scene.runs(2) and len(scene.board.boots) == 2
+
+
+def test_a_network_that_is_gone_is_no_proof(scene: Scene) -> None:
+    start_trial(scene)
+    scene.server.online = False
+    require_fallback(scene)
+    scene.server.online = True
+    require_another_round(scene)
+
+
+def test_names_that_do_not_resolve_are_no_proof(scene: Scene) -> None:
+    start_trial(scene)
+    scene.server.names_fail = True
+    require_fallback(scene)
+    scene.server.names_fail = False
+    require_another_round(scene)
+
+
+def test_a_busy_server_is_left_alone_and_the_attempt_is_not_lost(scene: Scene) -> None:
+    start_trial(scene)
+    asked = len(scene.server.served)
+    scene.server.misbehave(on=HEAD, times=1, status=503, retry_after=300)
+    scene.board.run(9 * MINUTES_MS)
+    busy, next_one, *_ = scene.server.served[asked:]
+    assert next_one.at_ms - busy.at_ms >= 300_000
+    assert scene.runs(2) and len(scene.board.boots) == 2
+
+
+def test_maintenance_for_hours_bans_no_release(scene: Scene) -> None:
+    """Longer than any deadline: the board falls back, waits without spending a round, and then gets there."""
+    start_trial(scene)
+    scene.server.misbehave(status=503, retry_after=3600)
+    scene.board.run(8 * HOURS_MS)
+    cell = scene.board.cell
+    assert scene.runs(1) and cell is not None and (cell.rounds, cell.bad_counter) == (1, 0)
+    require_another_round(scene)
