@@ -7,6 +7,8 @@ Deterministic: no clock, no randomness, signatures of PKCS#1 v1.5 by the test ke
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -18,13 +20,46 @@ sys.path.insert(0, str(ROOT / "host"))
 from golden import native, pages, served  # noqa: E402
 from golden.common import VECTORS  # noqa: E402
 
+from slotbench.formats import descriptor, journal, release, rtc  # noqa: E402
+
 PARTS = (
     pages.cell_files, pages.region_files, pages.descriptor_files, pages.windowlog_files,
     pages.rtc_files, served.image_files, served.document_files, served.tampered_files,
     served.rollout_files, native.native_files,
 )
-KEPT = ("README.md", "keys/")
-"""What is made by hand."""
+LOCK = "locked.json"
+KEPT = ("README.md", "keys/", LOCK)
+"""What is made by hand, or from the rest."""
+FORMATS = {
+    "cells": journal.MAGIC.decode(), "regions": journal.MAGIC.decode(),
+    "descriptors": descriptor.MAGIC.decode(), "rtc": rtc.MAGIC.decode(), "documents": str(release.FORMAT), "tampered": str(release.FORMAT),
+}
+"""The format number that speaks for a folder; the others have none and never change."""
+
+
+def broken_locks(
+    lock: Mapping[str, list[str]], files: Mapping[str, bytes], formats: Mapping[str, str],
+) -> list[str]:
+    """One line for each locked golden file that changed or went away while its format number stayed.
+
+    `lock` maps a file to the format number and SHA-256 (hex) that it had when it was locked.
+    """
+    lines = []
+    for name, (number, digest) in sorted(lock.items()):
+        same_number = formats.get(name.split("/")[0], "") == number
+        if same_number and (name not in files or hashlib.sha256(files[name]).hexdigest() != digest):
+            still = number or "none"
+            lines.append(f"tests/vectors/{name}: changed without a new format number (still {still})")
+    return lines
+
+
+def locked(files: Mapping[str, bytes]) -> bytes:
+    """The lock of these files."""
+    lock = {
+        name: [FORMATS.get(name.split("/")[0], ""), hashlib.sha256(data).hexdigest()]
+        for name, data in sorted(files.items())
+    }
+    return (json.dumps(lock, indent=0) + "\n").encode()
 
 
 def differences(files: Mapping[str, bytes]) -> list[str]:
@@ -50,6 +85,13 @@ def main() -> int:
     logging.getLogger("slotbench").setLevel(logging.ERROR)
     files = {name: data for part in PARTS for name, data in part().items()}
     lines = differences(files)
+    there = VECTORS / LOCK
+    broken = broken_locks(json.loads(there.read_bytes()) if there.exists() else {}, files, FORMATS)
+    if broken:
+        print("\n".join(broken))
+        return 1
+    if only_check and (not there.exists() or there.read_bytes() != locked(files)):
+        lines.append(f"tests/vectors/{LOCK}: is not of these files")
     if only_check:
         print("\n".join(lines) or f"{len(files)} golden files are what they should be")
         return 1 if lines else 0
@@ -59,6 +101,7 @@ def main() -> int:
         path.write_bytes(data)
     for name in (line.split(":")[0] for line in lines if line.endswith("nothing")):
         (ROOT / name).unlink()
+    there.write_bytes(locked(files))
     print(f"{len(files)} golden files, {len(lines)} changed")
     return 0
 

@@ -215,8 +215,14 @@ def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Upda
     """Every block is right, the digest is another: the publisher's error, and no reason to fetch for ever."""
     hostile(updater, IMAGE, blocks.table(IMAGE), sha256="00" * 32)
 
+    rounds = 0
+    updater.run(until=VERIFY)
     with refusal(updater.vm, "ReleaseError", 43, 0):
-        updater.run()
+        while True:
+            rounds += 1
+            updater.go_on(until=SURVEY)
+            updater.go_on(until=VERIFY)
+    assert rounds == 3, "the image is read and looked over three times"
     assert updater.agent.state == IDLE
     assert updater.board.newest().active == 0 and updater.board.descriptor(1) is None
     assert len(updater.images()) == 1

@@ -213,6 +213,8 @@ def test_up_to_date_waits_for_the_interval_and_then_costs_a_304(
     board.put_cell(1, Cell(
         sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
     vm = start(board, counter=6)
+    ticks(board, vm, 600_000, every_ms=1000)
+    assert heads(board) == 1, "what was refused is asked for again at once"
     ticks(board, vm, 10 * HOUR_MS, every_ms=10_000)
 
     statuses = [request.status for request in board.net.requests]

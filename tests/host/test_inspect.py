@@ -1,9 +1,8 @@
-"""`slotbench inspect` and `slotbench status`: a dump explained, and what cannot be explained refused."""
+"""What is read from a dump of a flash, in words and as facts; what the loader would do with it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,38 +12,28 @@ import pytest
 from slotbench import boards
 from slotbench.cli.inspect_words import sections
 from slotbench.errors import BenchError
-from slotbench.flashing import dump
 from slotbench.flashing.inspection import ImageState, PhyState, inspect
+from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import SECTOR_BYTES, blocks, windowlog
 from slotbench.formats.journal import Cell, Report, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.formats.seal import BODY_BYTES, PageState, digest8
+from slotbench.vboard.board import factory_flash
+from slotbench.vboard.firmware import SMALLEST_BYTES, for_board
 from slotbench.vboard.flash import NorFlash
 from slotbench.vboard.live_forecast import Hindrance, forecast
 
+from support.live_flash import TRIAL, trial_under_way
 from support.vboard_flash import bare_flash, generic, image, put_cell, put_slot, put_window
 
 BOARD = generic()
 OLD, NEW = image("1.0.0"), image("2.0.0", size=56 * 1024)
 A, B = BOARD.slots
-TRIAL = Cell(
-    sequence=7, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
-    attempts=3, copies=8, floor=1, bad_counter=0, head_seq=4, head_time=1_790_000_000, key_epoch=1,
-    spent=(True, *[False] * 7), copied=(True, *[False] * 7),
-)
 
 
 @pytest.fixture
 def flash() -> NorFlash:
-    """1.0.0 runs from slot A; 2.0.0 in slot B, with its block table, had one attempt and was cut."""
-    flash = bare_flash()
-    put_slot(flash, 0, OLD, 1, confirmed=True)
-    put_slot(flash, 1, NEW, 2)
-    flash.poke(B.table.start, blocks.table(NEW))
-    put_window(flash, NEW)
-    put_cell(flash, replace(TRIAL, sequence=6, active=0), 16)
-    put_cell(flash, TRIAL, 17)
-    return flash
+    return trial_under_way()
 
 
 def data(flash: NorFlash) -> bytes:
@@ -282,6 +271,29 @@ def test_nothing_boots() -> None:
     assert "Nothing boots: it would say so on the UART" in words(bare_flash())
 
 
+# a map without a window
+
+
+def test_images_that_run_in_place() -> None:
+    board = boards.load("native_512k")
+    user1, user2 = for_board(board, "1.0.0", size=SMALLEST_BYTES)
+    first = Firmware(data=user1, product="lamp", version="1.0.0", counter=1)
+    flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
+    flash.poke(board.slots[1].table.start, blocks.table(user2))
+    flash.poke(board.slots[1].image.start, user2[:SECTOR_BYTES])
+    facts = inspect(board, data(flash))
+    assert facts.window is None
+    a, b = facts.slots
+    assert (a.image, b.image) == (ImageState.MATCHES, ImageState.UNKNOWN)
+    assert b.table is not None and b.table.differing == tuple(range(1, b.table.entries - 1))
+    programmed = {region.key: region.programmed for region in facts.regions}
+    assert (programmed["slot_a.table"], programmed["slot_a.descriptor"]) == (0, 1), "two parts of one sector"
+    told = forecast(board, data(flash))
+    assert (told.slot, told.why, told.copied_sectors, told.writes_window_log) == (0, Why.ORDINARY, 0, False)
+    titles = [title for title, _ in sections(facts, told)]
+    assert "Slot B" in titles and "Exec window" not in titles
+
+
 # header and PHY data
 
 
@@ -300,118 +312,3 @@ def test_phy_data(flash: NorFlash, first: int, state: PhyState) -> None:
     flash.poke(0x1FC000, bytes([first]) + b"\xff" * 127)
     assert inspect(BOARD, data(flash)).phy.state is state
     assert ("restart for ever" in words(flash)) is (state is PhyState.WRONG)
-
-
-# the commands
-
-
-@pytest.fixture
-def path(flash: NorFlash, tmp_path: Path) -> Path:
-    flash.dump(tmp_path / "flash.bin")
-    return tmp_path / "flash.bin"
-
-
-def test_the_command(path: Path, slotbench: Any) -> None:
-    before = path.read_bytes()
-    ran = slotbench("inspect", path)
-    assert (ran.code, ran.err) == (0, "")
-    first = ran.out.splitlines()[0]
-    assert first == f"{path}: flash of generic_4m (the map of d1_mini, nodemcu too), 4194304 bytes"
-    assert path.read_bytes() == before
-
-
-def test_json_has_the_same_facts(path: Path, slotbench: Any) -> None:
-    facts = json.loads(slotbench("inspect", path, "--json").out)
-    assert set(facts) == {
-        "board", "size", "regions", "header", "phy", "journal", "slots", "window", "forecast"}
-    assert facts["journal"]["newest"] == 17 and len(facts["journal"]["pages"]) == 32
-    newest = facts["journal"]["pages"][17]
-    assert (newest["state"], newest["cell"]["state_b"]) == ("valid", "ready")
-    assert newest["cell"]["spent"] == [True, *[False] * 7] and newest["cell"]["ended"] == [None] * 8
-    assert facts["slots"][1]["descriptor"]["sha256"] == hashlib.sha256(NEW).hexdigest()
-    assert facts["window"]["matches"]["1"] == {"sectors": 5, "differing": []}
-    assert (facts["forecast"]["why"], facts["forecast"]["words"]) == ("trial", ["ended[0]", "spent[1]"])
-
-
-def test_status(path: Path, slotbench: Any) -> None:
-    ran = slotbench("status", "--dump", path)
-    assert ran.code == 0
-    said = [" ".join(line.split()) for line in ran.out.splitlines()]
-    assert "slot and why are what the loader would do next" in said[0]
-    assert said[1:] == [
-        "slot B", "version 2, counter 2", "why 2 (trial)", "confirmed no", "spare 1", "floor 1", "bad none",
-        "head seq 4", "report 0 (nothing)", "next slot B"]
-    assert json.loads(slotbench("status", "--dump", path, "--json").out) == {
-        "slot": "B", "version": "2", "counter": 2, "why": 2, "confirmed": False, "spare": "1", "floor": 1,
-        "bad": 0, "head": 4, "report": 0, "next": "B"}
-
-
-@pytest.mark.parametrize("verb", [("inspect",), ("status", "--dump")])
-def test_what_is_no_dump_is_refused_in_one_line(
-    verb: tuple[str, ...], path: Path, tmp_path: Path, slotbench: Any
-) -> None:
-    whole = path.read_bytes()
-    (tmp_path / "short.bin").write_bytes(whole[:-1])
-    (tmp_path / "firmware.bin").write_bytes(OLD)
-    (tmp_path / "noise.bin").write_bytes(hashlib.sha256(b"noise").digest() * (len(whole) // 32))
-    (tmp_path / "huge.bin").write_bytes(bytes(dump.DUMP_BYTES_MAX + 1))
-    for name, options, code, what in (
-        ("short.bin", (), 1, "4194303 bytes, no board has a flash of that size"),
-        ("short.bin", ("--board", "nodemcu"), 1, "4194303 bytes, the flash of nodemcu has 4194304"),
-        ("firmware.bin", (), 1, "no board has a flash of that size"),
-        ("noise.bin", (), 1, "not a dump of generic_4m"),
-        ("huge.bin", (), 1, "file is longer than"),
-        ("missing.bin", (), 2, "cannot read (No such file or directory)"),
-        (".", (), 2, "cannot read (Is a directory)"),
-        ("flash.bin", ("--board", "toaster"), 2, "no such board: toaster"),
-    ):
-        ran = slotbench(*verb, tmp_path / name, *options)
-        assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1), ran.err
-        assert what in ran.err
-
-
-def test_an_erased_chip_is_explained(tmp_path: Path, slotbench: Any) -> None:
-    NorFlash(BOARD.chip_bytes).dump(tmp_path / "erased.bin")
-    ran = slotbench("inspect", tmp_path / "erased.bin")
-    assert ran.code == 0 and "Nothing boots" in ran.out
-    ran = slotbench("status", "--dump", tmp_path / "erased.bin")
-    assert ran.code == 1 and "nothing boots from this flash" in ran.err
-
-
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, boards.Board]:
-    """The boards that come with the bench; a test may add some."""
-    known = {name: boards.load(name) for name in boards.names()}
-    monkeypatch.setattr(boards, "names", lambda: sorted(known))
-    monkeypatch.setattr(boards, "load", lambda name: known[name])
-    return known
-
-
-def test_boards_of_one_map_count_as_one(flash: NorFlash, known: dict[str, boards.Board]) -> None:
-    assert dump.board_of(data(flash), "flash.bin").name == "generic_4m"
-    assert dump.same_map(known["d1_mini"]) == ["d1_mini", "generic_4m", "nodemcu"]
-    known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
-    assert dump.same_map(known["swapped"]) == ["swapped"]
-
-
-def test_the_board_is_asked_for_when_two_maps_fit(flash: NorFlash, known: dict[str, boards.Board]) -> None:
-    known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
-    with pytest.raises(BenchError, match="2 flash maps fit") as refused:
-        dump.board_of(data(flash), "flash.bin")
-    assert (refused.value.exit_code, refused.value.do) == (2, "say which with --board")
-    assert "generic_4m, swapped" in str(refused.value)
-    assert dump.board_of(data(flash), "flash.bin", "swapped") is known["swapped"]
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(BOARD, name="a_nibble", size_nibble=4),
-        replace(BOARD, name="a_place", journal=BOARD.filesystem, slots=(
-            replace(A, descriptor=BOARD.identity), replace(B, descriptor=BOARD.sdk))),
-    ], ids=["header", "sealed pages"])
-def test_the_one_that_the_dump_contradicts_least(
-    flash: NorFlash, known: dict[str, boards.Board], other: boards.Board
-) -> None:
-    known[other.name] = other
-    assert dump.board_of(data(flash), "flash.bin").name == "generic_4m"

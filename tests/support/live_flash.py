@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+from slotbench.formats import blocks
 from slotbench.formats.journal import Cell, Ended, Report, SlotState
 from slotbench.vboard.flash import NorFlash
 
@@ -13,6 +15,26 @@ from support.vboard_flash import bare_flash, generic, image, put_cell, put_slot,
 _STATES = (SlotState.EMPTY, SlotState.READY, SlotState.CONFIRMED, SlotState.BAD)
 _WEIGHTS = (1, 4, 4, 1)
 _TORN = (0xFFFFFF03, 0x0000FF01, 0xFFFFFFFE)
+
+
+TRIAL = Cell(
+    sequence=7, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
+    attempts=3, copies=8, floor=1, head_seq=4, head_time=1_790_000_000, key_epoch=1,
+    spent=(True, *[False] * 7), copied=(True, *[False] * 7),
+)
+
+
+def trial_under_way() -> NorFlash:
+    """1.0.0 runs from slot A; 2.0.0 in slot B, with its block table, had one attempt and was cut."""
+    flash = bare_flash()
+    new = image("2.0.0", size=56 * 1024)
+    put_slot(flash, 0, image("1.0.0"), 1, confirmed=True)
+    put_slot(flash, 1, new, 2)
+    flash.poke(generic().slots[1].table.start, blocks.table(new))
+    put_window(flash, new)
+    put_cell(flash, replace(TRIAL, sequence=6, active=0), 16)
+    put_cell(flash, TRIAL, 17)
+    return flash
 
 
 def flash_of_row(row: Row) -> NorFlash:

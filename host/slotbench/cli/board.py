@@ -36,7 +36,7 @@ board.add_command(run)
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.argument("to", type=click.Choice(["on", "off"]))
 def power(folder: Path, to: str) -> None:
-    """Pull the plug of the board that runs in DIR, or plug it in again.
+    """Pull the plug of the board in DIR, or put it back.
 
     Its flash stays; RAM and RTC memory do not.
     """
@@ -54,7 +54,7 @@ def reset(folder: Path) -> None:
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.argument("cut", default="next:torn", metavar="[ID]")
 def cut(folder: Path, cut: str) -> None:
-    """Let the board that runs in DIR lose its power in the middle of a flash operation.
+    """Make the board that runs in DIR lose power in mid-write.
 
     ID is OPERATION:MODE[:SEED] with MODE before, torn, after or weak. The operation is a number, counted from
     the start of `board run`, or `next`; the default is next:torn.
@@ -69,10 +69,10 @@ def cut(folder: Path, cut: str) -> None:
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.argument("line")
 def repl(folder: Path, line: str) -> None:
-    """Type LINE at the REPL of the board that runs in DIR, and print what it prints until it ends.
+    """Type LINE at the REPL of the board that runs in DIR.
 
-    Its application is stopped for that with Ctrl-C, and main.py is started again afterwards. Ctrl-C here ends
-    LINE.
+    What it prints is printed here until it ends; Ctrl-C here ends it. The application is stopped for it with
+    Ctrl-C, and main.py is started again afterwards.
 
     Example: slotbench board repl lamp1 "twoslot.status()"
     """
@@ -83,9 +83,9 @@ def repl(folder: Path, line: str) -> None:
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
 def status(folder: Path, as_json: bool) -> None:
-    """Say what the board that runs in DIR is doing, without disturbing it.
+    """Say what the board that runs in DIR is doing.
 
-    When it does not run: slotbench status --dump DIR/flash.bin
+    That does not disturb it. When it does not run: slotbench status --dump DIR/flash.bin
     """
     facts = _ask(folder, {"do": "status"})
     if as_json:

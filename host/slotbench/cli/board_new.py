@@ -42,7 +42,9 @@ def new(
     folder: Path, board_name: str, image: Path | None, version: str | None, counter: int,
     keys_path: Path | None, product: str | None, server: str,
 ) -> None:
-    """Make a virtual board in DIR: its flash, and its filesystem in DIR/files, yours to edit.
+    """Make a virtual board in the folder DIR.
+
+    It is as a board is that was just set up over USB. Its filesystem is in DIR/files, yours to edit.
 
     Example: slotbench board new lamp1 --keys keys/lamp.keys --server http://127.0.0.1:8266
     """

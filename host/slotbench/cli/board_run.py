@@ -40,9 +40,10 @@ def _speed(value: str | float) -> float | None:
     "--for", "for_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
     help="End after that much of the board's time.  [default: at Ctrl-C]")
 def run(folder: Path, speed: float | None, for_s: float | None) -> None:
-    """Switch the board in DIR on and run it here, until Ctrl-C pulls its plug.
+    """Switch the board in DIR on and run it here.
 
-    Its flash is saved whenever its power goes. RTC memory is not: the end of this command is a loss of power.
+    Ctrl-C pulls its plug. Its flash is saved whenever its power goes; RTC memory is not, for the end of this
+    command is a loss of power.
 
     Example: slotbench board run lamp1 --speed 10
     """
