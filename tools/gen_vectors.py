@@ -32,7 +32,8 @@ KEPT = ("README.md", "keys/", LOCK)
 """What is made by hand, or from the rest."""
 FORMATS = {
     "cells": journal.MAGIC.decode(), "regions": journal.MAGIC.decode(),
-    "descriptors": descriptor.MAGIC.decode(), "rtc": rtc.MAGIC.decode(), "documents": str(release.FORMAT), "tampered": str(release.FORMAT),
+    "descriptors": descriptor.MAGIC.decode(), "rtc": rtc.MAGIC.decode(),
+    "documents": str(release.FORMAT), "tampered": str(release.FORMAT),
 }
 """The format number that speaks for a folder; the others have none and never change."""
 
