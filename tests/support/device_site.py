@@ -70,6 +70,7 @@ class Updater:
                     break
             except lost:
                 self.losses += 1
+                assert self.losses < 1000, "the attempt never ends"
                 if not self.agent.state:
                     raise
         state: int = self.agent.state
