@@ -70,7 +70,9 @@ class Cell:
                 self.spent += is_set(page, _SPENT + i)
                 self.copied += is_set(page, _COPIED + i)
                 if is_set(page, _ENDED + i):
-                    self.ended.append(page[_ENDED + i])
+                    # A torn word says no more than that power was lost while it was written.
+                    code = struct.unpack_from("<I", page, _ENDED + i)[0]
+                    self.ended.append(code if code < 256 else 1)
             self.bad = [is_set(page, BAD_WORD), is_set(page, BAD_WORD + 4)]
             self.confirmed = is_set(page, CONFIRMED_WORD)
 

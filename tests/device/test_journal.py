@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotbench.formats import journal as host
-from slotbench.formats.journal import Cell, Report, SlotState
+from slotbench.formats.journal import Cell, Ended, Report, SlotState
 from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.flash import PAGE, SECTOR
 from slotbench.vboard.signals import PowerCut
@@ -23,7 +23,7 @@ SECTORS = (BOARD.journal.start, BOARD.journal.start + SECTOR)
 GARBAGE = b"2SJ1" + b"\xff" * (PAGE - 4)
 U32 = st.integers(0, 0xFFFFFFFF)
 FLAGS = st.tuples(*[st.booleans()] * 8)
-WORDS = st.tuples(*[st.none() | st.integers(0, 0xFFFFFFFE)] * 8)
+WORDS = st.tuples(*[st.none() | st.sampled_from(Ended).map(int) | st.integers(0, 0xFFFFFFFE)] * 8)
 CELLS = st.builds(
     Cell, sequence=U32, active=st.integers(0, 1), state_a=st.sampled_from(SlotState),
     state_b=st.sampled_from(SlotState), attempts=st.integers(0, 8), copies=st.integers(0, 8),
@@ -83,7 +83,8 @@ def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: Cell)
     assert (read.head_seq, read.head_time, read.key_epoch, read.channel_tag) == (
         cell.head_seq, cell.head_time, cell.key_epoch, cell.channel_tag)
     assert (read.spent, read.copied) == (sum(cell.spent), sum(cell.copied)), "open words are counted wrongly"
-    assert read.ended == [word & 0xFF for word in cell.ended if word is not None]
+    codes = [word for word in cell.ended if word is not None]
+    assert read.ended == [code if code < 256 else Ended.POWER_LOST for code in codes], "a torn word accuses nobody"
     assert (*read.bad, read.confirmed) == (*cell.bad, cell.confirmed)
 
 
