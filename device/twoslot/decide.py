@@ -42,7 +42,7 @@ def choose(cell, descriptors, failed=()):
 def settle(cell, slot, row, descriptors, attempts):
     """Bring cell (or a new one, when it is new) up to date with this boot. True when it must be appended."""
     if not cell.sequence:
-        return _rebuild(cell, slot, descriptors, attempts)
+        return _rebuild(cell, slot, row, descriptors, attempts)
     other = 1 - slot
     if row == FALLBACK and cell.active == other:
         _verdict(cell, other, descriptors[other])
@@ -85,7 +85,7 @@ def _verdict(cell, slot, descriptor):
         cell.bad_counter = max(cell.bad_counter, counter)
 
 
-def _rebuild(cell, slot, descriptors, attempts):
+def _rebuild(cell, slot, row, descriptors, attempts):
     for s in (0, 1):
         d = descriptors[s]
         if d:
@@ -95,7 +95,8 @@ def _rebuild(cell, slot, descriptors, attempts):
                 cell.floor = max(cell.floor, d.floor)
     cell.active = slot
     cell.attempts, cell.copies = attempts, 8
-    cell.report, cell.report_counter = REPORT_JOURNAL_LOST, cell.counters[slot]
+    cell.report = REPORT_LAST_RESORT if row == LAST_RESORT else REPORT_JOURNAL_LOST
+    cell.report_counter = cell.counters[slot]
     return True
 
 

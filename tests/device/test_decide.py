@@ -247,6 +247,17 @@ def test_a_lost_journal_is_rebuilt_from_the_descriptors(
     assert cell.floor == max(own | theirs | {0}), "the floor is that of the confirmed releases"
 
 
+def test_a_lost_journal_that_leaves_a_last_resort_is_said_once(decider: Decider) -> None:
+    descriptors = [None, decider.descriptor(1, 6, confirmed=True, bad=True)]
+    cell = decider.cell()
+
+    assert decider.decide.settle(cell, 1, Why.LAST_RESORT, descriptors, 3)
+
+    cell.sequence = 1
+    assert (cell.report, cell.report_counter) == (Report.LAST_RESORT, 6)
+    assert not decider.decide.settle(cell, 1, Why.LAST_RESORT, descriptors, 3), "said twice"
+
+
 def test_a_marked_descriptor_does_not_lift_the_floor_above_what_runs(decider: Decider) -> None:
     """The loader chose without its floor; a cell with it would leave nothing to boot."""
     descriptors = [

@@ -57,8 +57,6 @@ def status(board: Board, data: bytes) -> BoardStatus:
             do="`slotbench inspect` says what is wrong with each slot")
     slot, descriptors = result.slot, flashed.descriptors
     cell = settle(flashed.cell, slot, result.why, descriptors)
-    # Every verb of the board settles anew: a lost journal is one conclusion, a last resort another.
-    cell = settle(cell, slot, result.why, descriptors)
     running, spare = descriptors[slot], descriptors[1 - slot]
     assert running is not None, "the loader starts no slot without a descriptor"
     after = decide(cell, descriptors)
@@ -82,7 +80,7 @@ def settle(cell: Cell | None, slot: int, why: Why, descriptors: Sequence[Descrip
     running = descriptors[slot]
     assert running is not None, "the loader starts no slot without a descriptor"
     if cell is None:
-        return _rebuilt(slot, descriptors)
+        return _rebuilt(slot, why, descriptors)
     other = 1 - slot
     if why is Why.FALLBACK and cell.active == other:
         judged = _judged(cell, other, descriptors[other])
@@ -105,8 +103,7 @@ def _judged(cell: Cell, slot: int, descriptor: Descriptor | None) -> Cell:
     counter = cell.counters[slot]
     rounds, unproven = cell.rounds, cell.unproven_counter
     report = Report.BAD
-    # Of a code that was torn only the low byte is looked at, as the board does.
-    crashed = any(code is not None and code & 0xFF in _BLAMED for code in cell.ended)
+    crashed = any(code is not None and code in _BLAMED for code in cell.ended)
     refused = cell.bad[slot] or cell.states[slot] is not SlotState.READY
     banned = crashed or refused or descriptor is None or descriptor.bad
     if not banned:
@@ -119,9 +116,10 @@ def _judged(cell: Cell, slot: int, descriptor: Descriptor | None) -> Cell:
         bad_counter=max(cell.bad_counter, counter) if banned else cell.bad_counter)
 
 
-def _rebuilt(slot: int, descriptors: Sequence[Descriptor | None]) -> Cell:
+def _rebuilt(slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> Cell:
     """The first cell of a journal that was lost, from what the descriptors say."""
-    cell = Cell(sequence=1, active=slot, attempts=3, copies=8, report=Report.JOURNAL_LOST)
+    report = Report.LAST_RESORT if why is Why.LAST_RESORT else Report.JOURNAL_LOST
+    cell = Cell(sequence=1, active=slot, attempts=3, copies=8, report=report)
     for index, found in enumerate(descriptors):
         if found is None:
             continue
