@@ -359,7 +359,7 @@ class TestTail:
             replace(TAIL, **change).pack()
 
     @pytest.mark.parametrize(("offset", "value", "what"), [
-        (4, 2, "slot is 2"), (5, 2, "trial is 2"), (7, 0, "why is 0"), (7, 7, "why is 7"),
+        (4, 2, "slot is 2"), (5, 2, "trial is 2"), (7, 0, "why is 0"), (7, 8, "why is 8"),
     ])
     def test_a_sealed_impossible_field_is_named(self, offset, value, what):
         sealed = bytearray(TAIL.pack()[:16])

@@ -10,7 +10,7 @@ DESIGN = Path(__file__).parents[2] / "device" / "DESIGN.md"
 STATES = {"empty": 0, "ready": 1, "confirmed": 2, "bad": 3}
 WHY = {
     "ordinary": 1, "trial": 2, "fallback": 3, "no journal, confirmed": 4, "no journal, unconfirmed": 5,
-    "last resort": 6,
+    "last resort": 6, "no descriptor": 7,
 }
 
 
@@ -24,7 +24,7 @@ class Slot:
 
     @property
     def has_descriptor(self) -> bool:
-        return "lost" not in self.flaws
+        return not self.flaws & {"lost", "stock"}
 
     @property
     def descriptor_counter(self) -> int:
@@ -43,12 +43,15 @@ class Row:
     why: int | None
 
 
-def rows() -> list[Row]:
-    """All rows of the table; fails when the page has none."""
+def rows(*, stock: bool = False) -> list[Row]:
+    """The rows of the table; fails when the page has none.
+
+    Those that start what has no descriptor only when `stock` is given: the device decides by descriptors.
+    """
     section = DESIGN.read_text(encoding="utf-8").split("## 3. ")[1].split("## 4. ")[0]
     found = [_row(line) for line in section.splitlines() if re.match(r"\| [AB-] \|", line)]
     assert len(found) > 40, "the decision table of DESIGN.md cannot be read"
-    return found
+    return [row for row in found if stock or row.why != WHY["no descriptor"]]
 
 
 def _row(line: str) -> Row:
@@ -65,7 +68,7 @@ def _row(line: str) -> Row:
 
 def _slot(text: str) -> Slot:
     state, counter, *flaws = text.split()
-    assert set(flaws) <= {"bad", "marked", "lost", "other", "rots"}, text
+    assert set(flaws) <= {"bad", "marked", "lost", "other", "rots", "stock"}, text
     return Slot(STATES[state], int(counter), frozenset(flaws))
 
 

@@ -57,7 +57,7 @@ def test_the_words_to_python_and_to_the_sdk() -> None:
         slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=2, reset_reason=0
     )
     assert chip.chip_size == BOARD.visible_bytes
-    assert boot(chip_of(updated())).console == ("slotboot: B counter 2 (trial)",)
+    assert boot(chip_of(updated())).console == ("slotboot: B counter 2 why 2 error 0",)
 
 
 def test_an_ordinary_restart_writes_nothing_and_does_not_verify() -> None:
@@ -210,7 +210,7 @@ def test_an_image_the_cpu_could_not_start_is_refused_though_its_digest_fits(offs
     result = boot(chip)
     assert (result.slot, result.why) == (0, Why.FALLBACK)
     assert cell(chip).bad == (False, True)
-    assert "B counter 2 (trial): image is not valid" in result.console[0]
+    assert result.console[0] == "slotboot: B counter 2 why 2 error 1"
 
 
 def test_images_of_the_native_maps_are_not_for_this_loader() -> None:
@@ -247,6 +247,48 @@ def test_three_reads_before_an_image_is_believed_wrong() -> None:
         flash.set_weak(BOARD.slots[1].image.start + 0xB000, 4, 1)
         booted += boot(chip_of(flash)).slot
     assert 14 <= booted < 20, f"7 of 8 are expected to pass, {booted} of 20 did"
+
+
+# no word about the board at all
+
+
+def stock(*slots: int) -> NorFlash:
+    flash = bare_flash()
+    for slot in slots:
+        flash.poke(BOARD.slots[slot].image.start, (OLD, NEW)[slot])
+    return flash
+
+
+@pytest.mark.parametrize(("slots", "started"), [((0,), 0), ((1,), 1), ((0, 1), 0)])
+def test_a_stock_image_that_nobody_described_is_started(slots: tuple[int, ...], started: int) -> None:
+    chip = chip_of(stock(*slots))
+    result = boot(chip)
+    assert (result.slot, result.why, result.counter) == (started, Why.NO_DESCRIPTOR, 0)
+    require_right(chip, result)
+    assert held(chip) == hashlib.sha256((OLD, NEW)[started]).digest()[:7]
+    chip.flash.reset_counters()
+    chip.start(4)
+    took_us = chip.clock.us
+    require_right(chip, boot(chip))
+    assert operations(chip) == []
+    assert chip.clock.us - took_us > len(OLD) * 500 // 1024, "it is never trusted"
+
+
+def test_a_stock_image_whose_md5_is_wrong_is_passed_over_and_nothing_is_written_about_it() -> None:
+    flash = stock(0, 1)
+    flash.poke(BOARD.slots[0].image.start + 0xA000, bytes(4))
+    chip = chip_of(flash)
+    result = boot(chip)
+    assert (result.slot, result.why) == (1, Why.NO_DESCRIPTOR)
+    assert result.console[0] == "slotboot: A counter 0 why 7 error 1"
+    assert not [addr for _, addr in operations(chip) if 0x4000 <= addr < IROM_OFFSET]
+
+
+@pytest.mark.parametrize("length", [0, 0x9000, 0x9002, 0xFB000 - 16, 0xFB000, 0xFFFFFFF0, 0xFFFFFFFF])
+def test_a_length_word_that_cannot_be(length: int) -> None:
+    flash = stock(0)
+    flash.poke(BOARD.slots[0].image.start + 0x8FFC, length.to_bytes(4, "little"))
+    assert isinstance(LoaderModel(chip_of(flash), BOARD).boot(rounds=1), NothingBoots)
 
 
 # worn flash
@@ -311,5 +353,5 @@ def test_nothing_boots_says_so_and_waits_with_the_watchdog_fed() -> None:
     chip = chip_of(bare_flash())
     result = LoaderModel(chip, BOARD).boot(rounds=3)
     assert isinstance(result, NothingBoots)
-    assert result.console == ("slotboot: nothing boots, next try in 30 s",) * 3
+    assert result.console == ("slotboot: - counter 0 why 0 error 4",) * 3
     assert chip.clock.ms >= 90_000

@@ -26,6 +26,7 @@ class Why(IntEnum):
     NO_JOURNAL_CONFIRMED = 4
     NO_JOURNAL_UNCONFIRMED = 5
     LAST_RESORT = 6
+    NO_DESCRIPTOR = 7
 
 
 class ResetReason(IntEnum):

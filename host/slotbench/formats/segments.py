@@ -138,6 +138,8 @@ def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...],
         if not any(ram.start <= address <= address + size <= ram.stop for ram in (IRAM, DRAM)):
             raise FormatError(
                 f"segment {number} ({size} bytes for 0x{address:08x}) is not inside RAM", offset)
+        if address % 4:
+            raise FormatError(f"segment {number} has address 0x{address:08x}, not a multiple of 4", offset)
         if size % 4:
             raise FormatError(f"segment {number} has {size} bytes, not a multiple of 4", offset + 4)
         offset += SEGMENT.size

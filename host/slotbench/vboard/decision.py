@@ -23,7 +23,10 @@ class Decision:
 def decide(
     cell: Cell | None, descriptors: Sequence[Descriptor | None], failed: frozenset[int] = frozenset()
 ) -> Decision | None:
-    """Choose among the slots that did not fail in this boot; None when nothing may be started."""
+    """Choose among the slots that did not fail in this boot; None when none may be started.
+
+    Slots without a descriptor are no matter of choice: A goes first (row 7).
+    """
     found = {slot: descriptor for slot, descriptor in enumerate(descriptors) if descriptor is not None}
     floor = cell.floor if cell is not None else _floor_of(found.values())
     present = {s: d for s, d in found.items() if s not in failed and d.counter >= floor}

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Final
 
 from slotbench.boards import Board, Region
 from slotbench.formats import FormatError, journal, rtc, windowlog
 from slotbench.formats.descriptor import BAD_OFFSET, Descriptor, ImageForm
+from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET
 from slotbench.formats.rtc import Why
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.formats.segments import IROM_MAP_START
@@ -23,16 +25,27 @@ from slotbench.vboard.flash import SECTOR
 from slotbench.vboard.loader_image import Loadable, load
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["BootResult", "LoaderModel", "NothingBoots"]
+__all__ = ["BootResult", "LoaderModel", "NothingBoots", "Outcome"]
 
 _ACTOR: Final = "loader"
 _TRIES: Final = 3
 _SET: Final = bytes(4)
-_BLANK_WORD: Final = b"\xff" * 4
+_MD5_BYTES: Final = 16
 _WAIT_MS: Final = 30_000
 _HASH_US_PER_KB: Final = 560
 """SHA-256 in C on the lx106 at boot speed; with the reads it makes about a second for 640 KB. An estimate."""
 _TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_BYTES)
+
+
+class Outcome(IntEnum):
+    """What became of a slot, or of the board: the `error` of a line on the UART."""
+
+    STARTED = 0
+    IMAGE_NOT_VALID = 1
+    WINDOW_NOT_WRITTEN = 2
+    ATTEMPT_NOT_WRITTEN = 3
+    NOTHING_BOOTS = 4
+    NO_FLASH_MAP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,7 @@ class LoaderModel:
             result = self._round()
             if result is not None:
                 return result
-            self._say("nothing boots, next try in 30 s")
+            self._say("-", 0, 0, Outcome.NOTHING_BOOTS)
             self._chip.clock.advance_ms(_WAIT_MS)
         return NothingBoots(tuple(self._console))
 
@@ -99,28 +112,58 @@ class LoaderModel:
             if started is not None:
                 return started
             failed.add(choice.slot)
+        return self._start_stock_image()
+
+    def _start_stock_image(self) -> BootResult | None:
+        """Row 7: nobody ever wrote a word about this board; a stock image says itself whether it is whole."""
+        if self._board.in_place or self._cell is not None or any(self._descriptors):
+            return None
+        for slot in (0, 1):
+            self._descriptors[slot] = descriptor = self._stock_image(slot)
+            if descriptor is None:
+                continue
+            started = self._start(Decision(slot, Why.NO_DESCRIPTOR), descriptor)
+            if started is not None:
+                return started
         return None
+
+    def _stock_image(self, slot: int) -> Descriptor | None:
+        """What a descriptor would say of the image that the length word promises; its digest is as read."""
+        region = self._board.slots[slot].image
+        word = self._chip.rom_read(region.start + LENGTH_WORD_OFFSET, 4)
+        length = int.from_bytes(word, "little") + _MD5_BYTES & 0xFFFFFFFF
+        if not IROM_OFFSET <= length <= region.size:
+            return None
+        digest = hashlib.sha256(self._chip.rom_read(region.start, length + 3 & ~3)[:length]).digest()
+        return Descriptor(
+            slot=slot, counter=0, length=length, sha256=digest, fs_start=0, product="", version="")
 
     def _start(self, choice: Decision, descriptor: Descriptor) -> BootResult | None:
         """Everything between the decision and the jump; None when this slot cannot be started now."""
         slot = choice.slot
-        name = f"{'AB'[slot]} counter {descriptor.counter} ({choice.why.name.lower().replace('_', ' ')})"
+        stock = choice.why is Why.NO_DESCRIPTOR
+
+        def say(outcome: Outcome) -> None:
+            self._say("AB"[slot], descriptor.counter, choice.why, outcome)
+
         holds = self._board.in_place or self._window_holds(descriptor)
-        image = self._verified(slot, descriptor, trusted=holds and self._booted_last(slot, descriptor))
+        trusted = holds and not stock and self._booted_last(slot, descriptor)
+        image = self._verified(slot, descriptor, trusted=trusted, by_md5=stock)
         if image is None:
-            self._say(f"{name}: image is not valid")
-            self._mark_bad(slot)
+            if not stock:
+                self._mark_bad(slot)
+            say(Outcome.IMAGE_NOT_VALID)
             return None
         trial = choice.why is Why.TRIAL
         if not holds and not self._fill_window(slot, descriptor, trial=trial):
-            self._say(f"{name}: the exec window cannot be written")
+            say(Outcome.WINDOW_NOT_WRITTEN)
             return None
         if trial and not self._spend("spent", journal.SPENT_OFFSET):
-            self._say(f"{name}: the attempt cannot be written down")
+            say(Outcome.ATTEMPT_NOT_WRITTEN)
             return None
         self._leave_tail(choice, descriptor)
         self._chip.chip_size = self._board.visible_bytes
-        self._say(name)
+        say(Outcome.STARTED)
         return BootResult(
             slot=slot,
             why=choice.why,
@@ -179,7 +222,9 @@ class LoaderModel:
         before = self._before
         return before is not None and (before.slot, before.counter) == (slot, descriptor.counter)
 
-    def _verified(self, slot: int, descriptor: Descriptor, *, trusted: bool) -> Loadable | None:
+    def _verified(
+        self, slot: int, descriptor: Descriptor, *, trusted: bool, by_md5: bool = False
+    ) -> Loadable | None:
         """What a valid image has to load; three reads before one is believed wrong."""
         if descriptor.form is not (ImageForm.EA if self._board.in_place else ImageForm.E9):
             return None
@@ -194,7 +239,8 @@ class LoaderModel:
             else:
                 data = read(0, length)
                 self._chip.clock.advance_us(length * _HASH_US_PER_KB // 1024)
-                if hashlib.sha256(data).digest() != descriptor.sha256:
+                same = hashlib.sha256(data).digest() == descriptor.sha256
+                if not same or by_md5 and not _md5_is_right(data):
                     continue
                 image = load(descriptor.form, lambda offset, size: data[offset : offset + size], length)
             if image is not None:
@@ -305,13 +351,18 @@ class LoaderModel:
         self._chip.rtc[_TAIL] = tail.pack()
 
     def _set(self, addr: int) -> bool:
-        """Set an open word; True when it reads as set afterwards."""
-        self._chip.rom_write(addr, _SET, _ACTOR)
-        return self._chip.rom_read(addr, 4) != _BLANK_WORD
+        """Set an open word; True when it reads back."""
+        return self._write_back(addr, _SET)
 
     def _write_back(self, addr: int, data: bytes) -> bool:
         self._chip.rom_write(addr, data, _ACTOR)
         return self._chip.rom_read(addr, len(data)) == data
 
-    def _say(self, line: str) -> None:
-        self._console.append(f"slotboot: {line}")
+    def _say(self, slot: str, counter: int, why: int, outcome: Outcome) -> None:
+        self._console.append(f"slotboot: {slot} counter {counter} why {int(why)} error {int(outcome)}")
+
+
+def _md5_is_right(data: bytes) -> bool:
+    """Whether a stock image, of whole words, ends with the MD5 of what is before but for its first word."""
+    end = len(data) - _MD5_BYTES
+    return not end % 4 and hashlib.md5(data[4:end], usedforsecurity=False).digest() == data[end:]

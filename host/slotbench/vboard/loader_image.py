@@ -6,6 +6,7 @@ Written apart from `slotbench.formats`: it believes less and says nothing. The d
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -62,6 +63,7 @@ def _load_ea(read: Read, length: int) -> Loadable | None:
     return Loadable(*ram, _EA_HEADER_BYTES, irom_bytes) if ram is not None else None
 
 
+@lru_cache(maxsize=32)
 def _ram_part(data: bytes) -> tuple[int, tuple[tuple[int, bytes], ...]] | None:
     """Entry and RAM segments of what begins with an E9 header; None when it is not whole."""
     if len(data) < 8 or data[0] != E9_MAGIC or not 1 <= data[1] <= SEGMENTS_MAX:
@@ -75,7 +77,7 @@ def _ram_part(data: bytes) -> tuple[int, tuple[tuple[int, bytes], ...]] | None:
         address, size = struct.unpack_from("<II", data, offset)
         offset += 8
         end = address + size
-        if size % 4 or offset + size >= len(data):
+        if address % 4 or size % 4 or offset + size >= len(data):
             return None
         if not any(ram.start <= address and end <= ram.stop for ram in (IRAM, DRAM)):
             return None

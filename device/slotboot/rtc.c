@@ -1,0 +1,70 @@
+/* The tail of the RTC memory (FORMATS 4): what the boot before left, and what this one leaves to Python. */
+#include "rom.h"
+#include "slotboot.h"
+
+struct tail {
+    word magic;
+    word slot_trial_left_why; /* bytes */
+    word counter, reason, seal[2], note, schedule;
+};
+
+#define TAIL ((struct tail *)0x600013E0)
+/* rst_info of the SDK that ran before; its first word is the reason. */
+#define LAST_REASON (*(word *)0x60001100)
+
+enum { TAIL_MAGIC = 0x31525332, /* 2SR1 */ SEALED = 16 };
+
+/* Reset reasons in the SDK's numbers. */
+enum { POWER, HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG, RESTART, DEEP_SLEEP, RESET_PIN };
+
+/* From the right, for each reason of the ROM: 1 power, 2 reset pin or SDK, 4 hardware watchdog, 5 deep sleep, 6 another. */
+#define reason_of_rom 0x66516606u
+
+/* FORMATS 4.1. From the right, for each reset reason: power lost, the two watchdogs and the exception between them, a restart
+ * without a note, deep sleep, reset pin. */
+#define end_of_reason 0x7984321u
+
+/* After a power-on the RTC memory holds noise. */
+void read_tail(void)
+{
+    u32 reason = rtc_get_reset_reason(), last = LAST_REASON;
+
+    /* What the ROM cannot tell apart, the SDK wrote down. */
+    if (reason != 2 || last - EXCEPTION > RESTART - EXCEPTION)
+        last = reason_of_rom >> 4 * (reason & 7) & 0xF;
+    board->reset_reason = last;
+    board->tail_is_noise = (TAIL->magic ^ TAIL_MAGIC) | unsealed(&TAIL->magic, SEALED);
+}
+
+bool booted_last(const struct slot *it)
+{
+    return !board->tail_is_noise && (TAIL->slot_trial_left_why & 0xFF) == it->index && TAIL->counter == it->counter;
+}
+
+u32 how_it_ended(void)
+{
+    enum { POWER_LOST = 1, DEADLINE = 5, IMPORT_FAILED = 6 };
+    u32 reason = board->reset_reason, note = TAIL->note;
+
+    if (board->tail_is_noise)
+        return POWER_LOST;
+    if (reason == RESTART && note - DEADLINE <= IMPORT_FAILED - DEADLINE)
+        return note;
+    return end_of_reason >> 4 * reason & 0xF;
+}
+
+void leave_tail(const struct slot *it, u32 attempts_left)
+{
+    u32 why = board->why, trial = 0;
+
+    if (why == TRIAL)
+        trial = 1 << 8;
+    TAIL->magic = TAIL_MAGIC;
+    TAIL->slot_trial_left_why = it->index | trial | attempts_left << 16 | why << 24;
+    TAIL->counter = it->counter;
+    TAIL->reason = board->reset_reason;
+    seal(&TAIL->magic, SEALED);
+    TAIL->note = 0;
+    if (board->tail_is_noise)
+        TAIL->schedule = 0;
+}

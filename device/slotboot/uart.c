@@ -1,0 +1,17 @@
+/* One line per decision on the UART, at the baud rate the ROM left: numbers, for words would not fit the sector. */
+#include "rom.h"
+#include "slotboot.h"
+
+static const union {
+    char text[44];
+    u32 words[11];
+} format = {"slotboot: %c counter %u why %u error %u\r\n"};
+
+void say(u32 slot, u32 counter, u32 why, enum error error)
+{
+    u32 readable[11];
+
+    /* The ROM reads the format byte by byte: it has to be copied out of the instruction RAM, onto the stack. */
+    copy(readable, format.words, sizeof readable);
+    ets_printf((const char *)readable, slot, counter, why, error);
+}

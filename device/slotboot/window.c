@@ -1,0 +1,83 @@
+/* The exec window and its log (FORMATS 3): at most one entry of the log is a valid HELD, and it is true. */
+#include "rom.h"
+#include "slotboot.h"
+
+enum { ENTRY_WORDS = 4, ENTRY = ENTRY_WORDS * WORD, HELD = 'H' };
+
+/* Whether the last entry of the log that is not blank says so; a full log says nothing. */
+bool window_holds(const struct slot *it)
+{
+    word *log = board->log, *held = board->held;
+    u32 used = SECTOR_WORDS;
+
+    /* The kind, the first 7 bytes of the digest, the seal. */
+    held[0] = HELD | it->sha256[0] << 8;
+    held[1] = it->sha256[0] >> 24 | it->sha256[1] << 8;
+    seal(held, 2 * WORD);
+    /* A log that cannot be read says nothing, and nothing is copied then. */
+    board->log_used = BLANK;
+    if (flash_read(board->map.window_log, log, SECTOR))
+        return false;
+    while (used > 0 && log[used - 1] == BLANK)
+        used--;
+    used = (used * WORD + ENTRY - 1) & -(u32)ENTRY;
+    board->log_used = used;
+    if (used - ENTRY >= SECTOR - ENTRY)
+        return false;
+    return !differs(log + used / WORD - ENTRY_WORDS, held, ENTRY);
+}
+
+/* From here on nothing may say what the window holds. Entries that are not the last count for nothing today, but a torn erase of
+ * the log could blank what follows them and bring them back: all of them go, and are seen to be gone. */
+static u32 forget_held(void)
+{
+    u32 failed = board->log_used == BLANK, at = board->map.window_log;
+
+    for (word *entry = board->log; entry < &board->log[SECTOR_WORDS]; at += ENTRY, entry += ENTRY_WORDS) {
+        if ((entry[0] & 0xFF) != HELD || unsealed(entry, 2 * WORD))
+            continue;
+        entry[0] = entry[1] = entry[2] = entry[3] = 0;
+        failed |= flash_program(at, entry, ENTRY);
+    }
+    return failed;
+}
+
+/* `bytes` of the image, behind them as erased. A sector that is right is neither erased nor written. */
+static u32 copy_sector(u32 from, u32 to, u32 bytes)
+{
+    word *sector = board->sector;
+    u32 tries = TRIES;
+
+    for (u32 i = 0; i < SECTOR_WORDS; i++)
+        sector[i] = BLANK;
+    if (flash_read(from, sector, bytes))
+        return 1;
+    sector[bytes / WORD] |= BLANK << 8 * (bytes % WORD);
+    u32 differs = flash_differs(to, sector, SECTOR);
+    while (differs && tries-- > 0) {
+        SPIEraseSector(to / SECTOR);
+        differs = flash_program(to, sector, SECTOR);
+    }
+    return differs;
+}
+
+/* Make the window the irom of this image; failure is no verdict on the image. */
+u32 fill_window(const struct slot *it)
+{
+    u32 to = board->map.window, from = it->image_at + board->map.irom_offset, end = it->image_at + it->length;
+
+    if (end - from > board->map.window_bytes)
+        return 1;
+    /* The copy is counted before it begins, so that cuts in a row come to an end. */
+    if (board->why == TRIAL && count_set(board->cell.spent) == 0 && spend(board->cell.copied))
+        return 1;
+    if (forget_held())
+        return 1;
+    for (; from < end; from += SECTOR, to += SECTOR)
+        if (copy_sector(from, to, end - from < SECTOR ? end - from : SECTOR))
+            return 1;
+    /* Failure is no harm: unknown means compare and copy once more. */
+    if (board->log_used < SECTOR)
+        flash_program(board->map.window_log + board->log_used, board->held, ENTRY);
+    return 0;
+}
