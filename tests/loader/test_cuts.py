@@ -1,0 +1,43 @@
+"""Power goes while the loader's machine code runs: whatever is cut, the next boot starts a right image."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from slotbench.vboard.cuts import Cut, CutMode
+from support.loader_cuts import BOARDS, SCENARIOS, operations, run_cuts, run_left, run_pairs, word_cuts
+from support.loader_states import spread
+
+SEEDS = range(2)
+PAIRS = 60
+TORN_EVERY = 8
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_operation(name: str, scenario: str) -> None:
+    count = operations(BOARDS[name], SCENARIOS[scenario](BOARDS[name]))
+    assert count >= 1
+    cuts = [
+        (name, scenario, Cut(*cut)) for cut in itertools.product(range(count), CutMode, SEEDS)
+        if cut[1] in (CutMode.TORN, CutMode.WEAK) or cut[2] == 0]
+    boots = spread(run_cuts, cuts, 12)
+    print(f"\n{name}, {scenario}: {count} operations, {len(cuts)} cuts, {boots} boots, 0 bricks")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_word(name: str, scenario: str) -> None:
+    left = word_cuts(BOARDS[name], scenario, TORN_EVERY)
+    boots = spread(run_left, [(name, flash, number) for number, flash in enumerate(left)])
+    print(f"\n{name}, {scenario}: {len(left)} cuts at words and pieces of erases, {boots} boots, 0 bricks")
+    assert boots == len(left)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", BOARDS)
+def test_pairs(name: str, scenario: str) -> None:
+    boots = spread(run_pairs, [(name, scenario, seed) for seed in range(PAIRS)], 10)
+    print(f"\n{name}, {scenario}: {PAIRS} pairs of cuts of seeds 0-{PAIRS - 1}, {boots} boots, 0 bricks")

@@ -1,0 +1,59 @@
+"""Hostile images with a right digest: refused before a byte is written where it must not be, on both benches."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotbench.boards import Board
+from slotbench.formats.segments import IRAM
+from support.loader_bench import ENTRY_OFFSET, IN_PLACE, WINDOW, chip_with, same_as_model
+from support.loader_hostile import NAMED, flash_with, image_with, ram_part, random_image
+from support.loader_qemu import Qemu, What
+
+BOARDS = {board.name: board for board in (WINDOW, IN_PLACE)}
+ENTRY = IRAM.start + ENTRY_OFFSET
+RANDOM, RANDOM_QEMU = 300, 40
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+def test_hostile_image_is_refused_and_the_honest_one_starts(board: Board, name: str) -> None:
+    booted = same_as_model(board, flash_with(board, image_with(board, ram_part(*NAMED[name]))))
+    assert booted.choice is not None and booted.choice[0] == 0
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_under_qemu_too(qemu: Qemu, name: str) -> None:
+    chip = chip_with(flash_with(WINDOW, image_with(WINDOW, ram_part(*NAMED[name]))))
+    run = qemu.boot(chip, ENTRY)
+    assert (run.what, run.pc, run.tail.slot) == (What.JUMPED, ENTRY, 0)
+
+
+def run_random(batch: list[tuple[str, int]]) -> int:
+    """Machine and model agree on what to refuse; returns how many were refused."""
+    refused = 0
+    for name, seed in batch:
+        board = BOARDS[name]
+        try:
+            booted = same_as_model(board, flash_with(board, random_image(board, seed)), log_lies=True)
+        except BaseException as error:
+            raise AssertionError(f"{name}, seed {seed}: {type(error).__name__}: {error}") from error
+        refused += booted.choice is not None and booted.choice[0] == 0
+    return refused
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_random_ones(name: str) -> None:
+    refused = run_random([(name, seed) for seed in range(RANDOM)])
+    print(f"\n{name}: {RANDOM} random images of seeds 0-{RANDOM - 1}, {refused} refused, the others were right")
+    assert RANDOM // 2 < refused < RANDOM
+
+
+def test_random_ones_under_qemu(qemu: Qemu) -> None:
+    for seed in range(RANDOM_QEMU):
+        image = random_image(WINDOW, seed)
+        ours = same_as_model(WINDOW, flash_with(WINDOW, image), log_lies=True).result
+        chip = chip_with(flash_with(WINDOW, image))
+        run = qemu.boot(chip, ours.entry)  # type: ignore[union-attr]
+        assert run.what is What.JUMPED, f"seed {seed}: {run.what}"
+        assert run.tail.slot == ours.slot, f"seed {seed}"  # type: ignore[union-attr]

@@ -1,0 +1,86 @@
+"""The machine around the CPU: the ROM's part, what is accelerated, what a boot costs, and who breaks the rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotbench.boards import Board
+from slotbench.flashing.header import loader_sector as written_by_flash
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.loader import BootResult, NothingBoots
+from slotbench.vboard.lx106.loader import loader_image, loader_sector
+from slotbench.vboard.lx106.machine import LoaderMachine
+from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.signals import BenchViolation
+from support.loader_bench import IN_PLACE, TAIL, WINDOW, boot, chip_with, same_flash
+from support.loader_cuts import BOARDS, SCENARIOS
+
+STACK_BYTES_MAX = 1536
+UNFED_US_MAX = 800_000
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+def test_accelerated_or_not_it_does_the_same(board: Board, scenario: str) -> None:
+    flash = SCENARIOS[scenario](board)
+    fast, slow = (
+        boot(board, chip_with(flash.clone()), accelerate=accelerate) for accelerate in (True, False))
+    assert fast.result == slow.result
+    assert same_flash(fast.chip.flash, slow.chip.flash)
+    assert fast.chip.flash.log == slow.chip.flash.log
+    assert bytes(fast.chip.rtc) == bytes(slow.chip.rtc)
+    quick, whole = fast.machine.run, slow.machine.run
+    assert quick is not None and whole is not None
+    assert quick.instructions * 10 < whole.instructions
+    assert whole.stack_bytes <= STACK_BYTES_MAX
+    assert whole.unfed_us < UNFED_US_MAX, "the hardware watchdog may be on"
+    print(f"\n{board.name}, {scenario}: {whole.instructions} instructions ({quick.instructions} with the digest"
+          f" in Python), {whole.stack_bytes} bytes of stack, fed every {whole.unfed_us} us")
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+def test_what_ram_held_before_does_not_matter(board: Board) -> None:
+    results = {
+        boot(board, chip_with(SCENARIOS["first_boot"](board), seed=1), seed=seed).result for seed in range(5)}
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+def test_the_sector_is_the_one_that_flash_writes(board: Board) -> None:
+    assert loader_sector(board) == written_by_flash(loader_image(), board)
+
+
+def test_without_a_map_it_waits_and_says_so() -> None:
+    flash = SCENARIOS["first_boot"](WINDOW)
+    flash.poke(0xFB8, b"\xff" * 72)
+    chip = chip_with(flash)
+    start_us = chip.clock.us
+    machine = LoaderMachine(chip, WINDOW)
+    result = machine.boot(rounds=2)
+    assert isinstance(result, NothingBoots) and len(result.console) == 2
+    assert chip.clock.us - start_us >= 60_000_000
+    assert machine.run is not None and machine.run.unfed_us < UNFED_US_MAX
+    assert flash.operations == 0
+
+
+@pytest.mark.parametrize(("offset", "what"), [(0, "holds no loader"), (0x20, "checksum")])
+def test_a_broken_sector_0_makes_the_rom_spin(offset: int, what: str) -> None:
+    flash = SCENARIOS["first_boot"](WINDOW)
+    flash.poke(offset, bytes([flash.peek(offset, 1)[0] ^ 1]))
+    with pytest.raises(BenchViolation, match=what):
+        LoaderMachine(chip_with(flash), WINDOW).boot()
+
+
+@pytest.mark.parametrize("reason", range(7))
+def test_every_reset_reason_reaches_the_tail(reason: int) -> None:
+    chip = chip_with(SCENARIOS["next_attempt"](IN_PLACE), reason=reason)
+    booted = boot(IN_PLACE, chip)
+    assert isinstance(booted.result, BootResult)
+    assert int.from_bytes(chip.rtc[TAIL][12:16], "little") == reason
+
+
+def test_a_virtual_board_boots_through_it() -> None:
+    board = VirtualBoard(
+        WINDOW, SCENARIOS["first_boot"](WINDOW), NoNetwork(), {}, loader=LoaderMachine, sdk_save_every=0)
+    assert board.power_on() is State.RUNNING
+    assert board.result is not None and board.result.slot == 1

@@ -1,0 +1,115 @@
+"""Each rule of the loader taken out of its C source: the differential test must notice, or it proves nothing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slotbench import data_path
+from slotbench.formats import FormatError
+from slotbench.vboard.flash import NorFlash
+from slotbench.vboard.lx106.loader import loader_image, loader_sector
+from slotbench.vboard.signals import BenchViolation
+from support.decision_rows import rows
+from support.loader_bench import WINDOW, same_as_model
+from support.loader_cuts import falling_back, first_boot, next_attempt
+from support.loader_hostile import NAMED, flash_with, image_with, ram_part
+from support.loader_states import flash_of_row, rot
+
+
+def _rotten(flash: NorFlash) -> NorFlash:
+    rot(WINDOW, flash, 1, 0x9100)
+    return flash
+
+
+def _log_blank() -> NorFlash:
+    flash = next_attempt(WINDOW)
+    flash.poke(WINDOW.window_log.start, b"\xff" * WINDOW.window_log.size)
+    return flash
+
+
+def _below_the_floor() -> NorFlash:
+    row = next(it for it in rows() if it.text == "A / confirmed 3 rots / confirmed 2 / floor 3")
+    return flash_of_row(WINDOW, row)
+
+
+STATES: dict[str, Callable[[], NorFlash]] = {
+    "first boot": lambda: first_boot(WINDOW),
+    "falling back": lambda: falling_back(WINDOW),
+    "an image that rots": lambda: _rotten(next_attempt(WINDOW)),
+    "below the floor": _below_the_floor,
+    "window right, log blank": _log_blank,
+    "hostile": lambda: flash_with(WINDOW, image_with(WINDOW, ram_part(*NAMED["up to the ROM's data and over it"]))),
+}
+
+_COPY = """\
+    for (; from < end; from += SECTOR, to += SECTOR)
+        if (copy_sector(from, to, end - from < SECTOR ? end - from : SECTOR))
+            return 1;
+"""
+_SAY_HELD = """\
+    /* Failure is no harm: unknown means compare and copy once more. */
+    if (board->log_used < SECTOR)
+        flash_program(board->map.window_log + board->log_used, board->held, ENTRY);
+"""
+
+MUTATIONS = {
+    "no digest check": (
+        "image.c", "return differs(it->sha256, board->digest, sizeof it->sha256) ? 0 : entry;", "return entry;",
+        "an image that rots"),
+    "trusted without the tail": ("main.c", "holds && booted_last(it)", "holds", "an image that rots"),
+    "a bad image is not marked": ("main.c", "mark_bad(it);", "{}", "an image that rots"),
+    "attempt not spent": ("main.c", "if (spend(board->cell.spent))", "if (0)", "first boot"),
+    "copy not counted": ("window.c", "&& spend(board->cell.copied)", "&& 0", "first boot"),
+    "HELD not zeroed": ("window.c", "failed |= flash_program(at, entry, ENTRY);", "", "first boot"),
+    "HELD written too early": ("window.c", _COPY + _SAY_HELD, _SAY_HELD.splitlines()[-1] + "\n" + _COPY, "first boot"),
+    "nothing compared before an erase": (
+        "window.c", "u32 differs = flash_differs(to, sector, SECTOR);", "u32 differs = 1;", "window right, log blank"),
+    "chip_size left as it was": (
+        "main.c", "flashchip->size = board->map.visible_bytes;", ";", "first boot"),
+    "the attempt's end not written": ("main.c", "write_end_of_attempt();", "", "falling back"),
+    "below the floor": ("decide.c", "|| it->counter < floor", "", "below the floor"),
+    "segments of any length": ("image.c", "if (size > room || ", "if (", "hostile"),
+}  # fmt: skip
+
+
+def build(folder: Path, file: str = "", old: str = "", new: str = "") -> bytes:
+    """The loader, with this text of one file exchanged."""
+    source = folder / "slotboot"
+    shutil.copytree(data_path("device", "slotboot"), source, ignore=shutil.ignore_patterns("build", "*.bin"))
+    if file:
+        text = (source / file).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{file} has changed: write this mutation anew"
+        (source / file).write_text(text.replace(old, new), encoding="utf-8")
+    makefile = source / "Makefile"
+    makefile.write_text(makefile.read_text(encoding="utf-8").replace(" -Werror", ""), encoding="utf-8")
+    run = subprocess.run(
+        ["make", "-C", source, "BUILD=made", "slotboot.bin"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return (source / "slotboot.bin").read_bytes()
+
+
+def differs(loader: bytes, state: str) -> bool:
+    """Whether this loader does anything else than the model."""
+    flash = STATES[state]()
+    flash.poke(0, loader_sector(WINDOW, loader))
+    try:
+        same_as_model(WINDOW, flash)
+    except (AssertionError, BenchViolation, FormatError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_mutation_is_caught(scratch: Path, name: str) -> None:
+    *change, state = MUTATIONS[name]
+    assert differs(build(scratch, *change), state)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_nothing_is_caught_without_one(state: str) -> None:
+    assert not differs(loader_image(), state)

@@ -1,0 +1,74 @@
+"""The same loader on the second bench: QEMU with a stub ROM; rows of the table, and power cuts at words."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from slotbench.boards import Board
+from slotbench.formats.segments import DRAM, IRAM
+from slotbench.vboard.loader import BootResult
+from support.decision_rows import Row
+from support.loader_bench import ENTRY_OFFSET, TAIL, WINDOW, boot, chip_with, same_flash
+from support.loader_cuts import BOARDS, SCENARIOS, settle
+from support.loader_qemu import Qemu, What
+from support.loader_states import flash_of_row, rows_of_both_maps
+
+ENTRY = IRAM.start + ENTRY_OFFSET
+CUTS = 8
+ROWS = rows_of_both_maps()
+
+
+@pytest.mark.parametrize(("board", "row"), ROWS)
+def test_row_of_the_decision_table(qemu: Qemu, board: Board, row: Row) -> None:
+    flash = flash_of_row(board, row)
+    ours = boot(board, chip_with(flash.clone()))
+    chip = chip_with(flash)
+
+    run = qemu.boot(chip, ENTRY)
+
+    assert same_flash(chip.flash, ours.chip.flash)
+    if row.boots is None:
+        assert run.what is What.NOTHING_BOOTS
+        return
+    assert (run.what, run.pc) == (What.JUMPED, ENTRY)
+    assert (run.tail.slot, run.tail.why) == (row.boots, row.why)
+    assert bytes(chip.rtc[TAIL]) == bytes(ours.chip.rtc[TAIL])
+    assert run.chip_size == board.visible_bytes
+    assert run.console == ours.result.console
+    assert isinstance(ours.result, BootResult)
+    for address, content in ours.result.segments:
+        assert run.read(address, len(content)) == content
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", BOARDS)
+def test_cuts_at_words(qemu: Qemu, name: str, scenario: str) -> None:
+    board, rng = BOARDS[name], random.Random(f"{name} {scenario}")
+    clean = chip_with(SCENARIOS[scenario](board))
+    steps = qemu.boot(clean, ENTRY).steps
+    cuts = sorted({rng.randrange(steps) for _ in range(CUTS)} | {0, steps - 1})
+    for cut in cuts:
+        for mode in ("before", "torn", "after"):
+            chip = chip_with(SCENARIOS[scenario](board))
+            assert qemu.boot(chip, ENTRY, cut=cut, mode=mode, seed=cut + 1).what is What.CUT
+            again = chip_with(chip.flash.clone(), seed=cut)
+            run = qemu.boot(again, ENTRY)
+            assert (run.what, run.pc) == (What.JUMPED, ENTRY), f"cut {cut} {mode}"
+            settle(board, chip.flash, cut, boots=1)
+            assert same_flash(again.flash, chip.flash), f"cut {cut} {mode}: the benches differ"
+    print(f"\n{name}, {scenario}: {3 * len(cuts)} of {3 * steps} cuts under QEMU, 0 bricks")
+
+
+def test_ram_that_no_segment_names_is_left_alone(qemu: Qemu) -> None:
+    """The loader keeps to its own half of instruction RAM and to the stack."""
+    ours = boot(WINDOW, chip_with(SCENARIOS["first_boot"](WINDOW)))
+    run = qemu.boot(chip_with(SCENARIOS["first_boot"](WINDOW)), ENTRY, seed=1)
+    other = qemu.boot(chip_with(SCENARIOS["first_boot"](WINDOW)), ENTRY, seed=2)
+    assert isinstance(ours.result, BootResult)
+    named = {at for start, content in ours.result.segments for at in range(start, start + len(content))}
+    for ram in (IRAM, range(DRAM.start, 0x3FFFC000)):
+        one, two = (it.read(ram.start, len(ram)) for it in (run, other))
+        same = {at for at in ram if one[at - ram.start] == two[at - ram.start]} - named
+        assert len(same) < len(ram) // 100, "noise of two seeds is the same by chance only"
