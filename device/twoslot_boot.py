@@ -1,6 +1,7 @@
 # Boot hook of twoslot, run by one marked line of boot.py under whatever firmware runs: plain source, and no
 # module but the chip's own. A trial that cannot import twoslot could never update itself again: back at once.
 import machine
+import sys
 
 
 def _word(i):
@@ -25,3 +26,5 @@ except Exception as e:
     if trial:
         _restart(6)
     print("twoslot cannot be imported:", repr(e))
+# Nothing of this stays on the heap but, in a trial, what the timer calls.
+sys.modules.pop(__name__, None)

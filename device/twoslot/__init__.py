@@ -1,11 +1,13 @@
 # twoslot at the REPL and in a main loop: the part that stays. Each verb loads what it needs, then lets go.
 import gc
+import machine
 import sys
+import time
 
 __version__ = "0.1.0"
 
 deadline = None  # the timer the boot hook armed for a trial
-_agent = _timer = _etag = None
+_agent = _timer = _etag = _threshold = None
 _log = []  # (milliseconds since boot, code, where), newest last
 
 
@@ -36,48 +38,48 @@ def rollback():
 
 def log():
     """Print the last refusals and failures: milliseconds since boot, code, place."""
-    for ms, code, where in _log:
-        print("%10d  %d at %d" % (ms, code, where))
+    for entry in _log:
+        print("%10d  %d at %d" % entry)
 
 
 def tick():
     """Do a piece of what is due, for about a tenth of a second. Call it once a second or oftener."""
-    global _etag
-    due = timer()
-    if not due or not due.due():
-        return
-    from twoslot.errors import FlashError, LinkError, ReleaseError
-
-    agent = None
+    due = agent = error = None
+    try:
+        due = timer()
+        if not due or not due.due():
+            return
+        from twoslot.errors import TwoslotError
+    except MemoryError as e:
+        # No room even to begin: the application must not stop for it.
+        keep(e)
+        if due:
+            due.failed()
+        return unload()
     try:
         agent = load()
-        if agent.state == 0:
+        if not agent.state:
             agent.begin(etag=_etag)
-        start = agent.port.ticks()
+        start = time.ticks_ms()
         while agent.step():
-            if agent.port.since(start) > 100:
-                return due.soon(agent.fetched)
-        _etag = agent.etag
-        due.done()
-        finish(agent)
-    except LinkError as e:
-        keep(e)
-        due.failed(agent.retry_after)
+            if time.ticks_diff(time.ticks_ms(), start) > 100:
+                due.soon(agent.fetched)
+                return
         if agent.state:
-            return
-    except ReleaseError as e:
-        keep(e)
-        # What cannot be read or trusted, or is another document, may be right next time: a captive portal.
-        final = agent.believed and e.args[0] > 24 and e.args[0] != 37
-        _etag = agent.etag if final else None
-        if final:
-            due.done()
-        else:
-            due.failed()
-    except (FlashError, MemoryError) as e:
+            machine.reset()  # into the trial; here, where nothing more needs to be loaded
+    except (TwoslotError, MemoryError) as e:
+        error = e
+    try:
+        from twoslot import verdict
+
+        more = verdict.reached(agent, due, error)
+    except MemoryError as e:
         keep(e)
         due.failed()
-    unload()
+        more = False
+    if not more:
+        agent = error = verdict = None
+        unload()
 
 
 async def task():
@@ -89,22 +91,29 @@ async def task():
         await asyncio.sleep_ms(100)
 
 
-# What follows serves the verbs in hand.py too.
+# What follows serves the other modules.
 
 
 def drop(*names):
     """Unload modules of this package and give their memory back."""
     here = globals()
     for name in names:
-        sys.modules.pop("twoslot." + name, None)
+        module = sys.modules.pop("twoslot." + name, None)
         here.pop(name, None)
+        if module:
+            # The collector takes stale words on the C stack for references: what they hold must hold nothing.
+            module.__dict__.clear()
+    module = None
     gc.collect()
 
 
 def load():
     """Return the agent, made when there is none. It is kept while an update is under way."""
-    global _agent
+    global _agent, _threshold
     if _agent is None:
+        # Garbage is taken out early, so that what stays lies close together and the heap is not cut to bits.
+        _threshold = gc.threshold()
+        gc.threshold(1024)
         from twoslot import agent
 
         _agent = agent.Agent()
@@ -113,64 +122,45 @@ def load():
 
 def unload():
     """Let go of the agent and all it loaded."""
-    global _agent
+    global _agent, _threshold
     if _agent:
         _agent.end()
-    _agent = None
-    drop("agent", "swap", "settings", "offer", "journal", "slots", "decide", "hand")
+    if _threshold:
+        gc.threshold(_threshold)
+    _agent = _threshold = None
+    drop("begin", "verdict", "agent", "swap", "journal", "slots", "decide")
+    drop("settings", "hand", "port", "errors")
 
 
 def timer():
     """Return the countdown to the next look, or False when this board cannot be updated (log() says why)."""
     global _timer
     if _timer is None:
-        from twoslot.errors import FlashError
-        from twoslot.schedule import Schedule
+        from twoslot import begin
 
-        try:
-            agent = load()
-            swap = agent.swap
-            _timer = Schedule(swap.port, agent.settings["interval_s"], not swap.confirmed, swap.row == 3)
-        except FlashError as e:
-            # The application must not stop for it.
-            _timer = False
-            keep(e)
+        _timer = begin.countdown()
+        begin = None
         unload()
     return _timer
 
 
-def finish(agent):
-    """What follows an attempt that came to its end: a restart into the trial, or the end of one."""
-    global deadline
-    if agent.state:
-        agent.port.reset()
-    if agent.swap.confirmed:
-        if _timer:
-            _timer.trial = False
-        if deadline:
-            deadline.deinit()
-            deadline = None
-
-
 def keep(e):
     """Remember a refusal for log()."""
-    code, where = e.args if len(e.args) == 2 else (0, 0)
-    _log.append((_timer.port.ticks() if _timer else 0, code, where))
+    code, where = e.args[:2] if len(e.args) > 1 else (0, 0)
+    _log.append((time.ticks_ms(), code, where))
     if len(_log) > 8:
         _log.pop(0)
 
 
 def _hand(verb, *args):
     global _timer
-    from twoslot import hand
-    from twoslot.errors import TwoslotError
-
     try:
-        # First: it loads and lets go of an agent of its own. A person may have mended what stopped it before.
+        # A person may have mended what stopped it before.
         _timer = _timer or None
         timer()
-        return getattr(hand, verb)(*args)
-    except TwoslotError as e:
-        return hand.refused(e)
+        from twoslot import hand
+
+        return hand.do(verb, *args)
     finally:
+        hand = None
         unload()

@@ -6,9 +6,11 @@ from micropython import const
 
 from twoslot.errors import FlashError
 
-EMPTY, READY, CONFIRMED, BAD = 0, 1, 2, 3  # state of a slot
-CONFIRMED_WORD = const(232)
-BAD_WORD = const(224)  # of slot A; B's follows
+_CONFIRMED = const(2)  # state of a slot
+_BAD = const(3)
+_REPORT_CONFIRMED = const(1)
+_CONFIRMED_WORD = const(232)
+_BAD_WORD = const(224)  # of slot A; B's follows
 _SPENT = const(128)
 _ENDED = const(160)
 _COPIED = const(192)
@@ -18,9 +20,9 @@ _CELLS = const(16)  # a sector
 _BODY = "<4sI8B10I"
 
 
-def valid(page, magic):
-    """True when a 256-byte page carries this magic and its seal is right."""
-    return page[:4] == magic and page[120:128] == sha256(page[:120]).digest()[:8]
+def valid(page, magic, body=120):
+    """True when a page carries this magic and the seal behind its body is right."""
+    return page[:4] == magic and page[body : body + 8] == sha256(page[:body]).digest()[:8]
 
 
 def seal(page):
@@ -73,14 +75,24 @@ class Cell:
                     # A torn word says no more than that power was lost while it was written.
                     code = struct.unpack_from("<I", page, _ENDED + i)[0]
                     self.ended.append(code if code < 256 else 1)
-            self.bad = [is_set(page, BAD_WORD), is_set(page, BAD_WORD + 4)]
-            self.confirmed = is_set(page, CONFIRMED_WORD)
+            self.bad = [is_set(page, _BAD_WORD), is_set(page, _BAD_WORD + 4)]
+            self.confirmed = is_set(page, _CONFIRMED_WORD)
+
+    def confirm(self, slot, descriptor):
+        """Make slot the confirmed active one."""
+        self.active = slot
+        self.states[slot] = _CONFIRMED
+        self.bad[slot] = False
+        self.counters[slot] = descriptor.counter
+        self.floor = max(self.floor, descriptor.floor)
+        self.report, self.report_counter = _REPORT_CONFIRMED, descriptor.counter
+        self.rounds = self.unproven_counter = 0
 
     def fold(self):
         """Take what the open words say into the sealed fields: the cell that follows starts with none set."""
         for s in (0, 1):
             if self.bad[s]:
-                self.states[s] = BAD
+                self.states[s] = _BAD
         self.attempts = max(0, self.attempts - self.spent)
         self.copies = max(0, self.copies - self.copied)
 

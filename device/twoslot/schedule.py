@@ -1,4 +1,7 @@
 # When the next step is due. Counts milliseconds down from call to call: no wrap and no set clock disturbs it.
+import os
+import time
+
 from micropython import const
 
 _FIRST_MS = const(10000)  # after a boot the network needs a moment, and a whole street may boot at once
@@ -10,22 +13,20 @@ _TRIAL_MS = const(30000)  # in a trial the deadline is near: the backoff ends he
 class Schedule:
     """One countdown: due() is asked often, the others set it."""
 
-    def __init__(self, port, interval_s, trial, fell_back):
-        self.port = port
+    def __init__(self, interval_s, trial, fell_back):
         self.interval_ms = interval_s * 1000
         self.trial = trial
-        self.last = port.ticks()
         self.failures = 0
-        self.left = _RETRY_MS if trial else _FIRST_MS + port.random(_SPREAD_MS)
+        self._wait(_RETRY_MS if trial else _FIRST_MS + _random(_SPREAD_MS))
         if fell_back:
             # The release that just failed may be offered again at once: its owner needs the board meanwhile.
             self.done()
 
     def due(self):
         """True when it is time. Call at least once in six days."""
-        passed = self.port.since(self.last)
-        self.last = self.port.after(self.last, passed)
-        self.left -= passed
+        now = time.ticks_ms()
+        self.left -= time.ticks_diff(now, self.last)
+        self.last = now
         return self.left <= 0
 
     def soon(self, gained):
@@ -38,17 +39,22 @@ class Schedule:
         """Nothing more to do: wait the interval, give or take a tenth."""
         self.failures = 0
         tenth = self.interval_ms // 10
-        self._wait(self.interval_ms - tenth + 2 * tenth * self.port.random(1000) // 1000)
+        self._wait(self.interval_ms - tenth + 2 * tenth * _random(1000) // 1000)
 
     def failed(self, retry_after=0):
         """Wait 2 s, then twice as long each time, up to the interval; at least retry_after seconds."""
         longest = _TRIAL_MS if self.trial else self.interval_ms
-        wait = min(_RETRY_MS << min(self.failures, 14), longest)
+        wait = min(_RETRY_MS << min(self.failures, 19), longest)
         self.failures += 1
-        wait = wait // 2 + wait * self.port.random(1000) // 1000
-        self._wait(max(wait, min(retry_after, 86400) * 1000))
+        wait = wait // 2 + wait * _random(1000) // 1000
+        self._wait(max(wait, min(retry_after * 1000, longest if self.trial else 86400000)))
 
     def _wait(self, ms):
         # From now on, however long ago due() was asked: an attempt takes its time.
-        self.last = self.port.ticks()
+        self.last = time.ticks_ms()
         self.left = ms
+
+
+def _random(below):
+    # 0 to below - 1 (below <= 65536), from the hardware's generator.
+    return int.from_bytes(os.urandom(2), "big") * below >> 16

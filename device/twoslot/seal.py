@@ -14,19 +14,14 @@ def key_id(modulus):
     return sha256(modulus).digest()[:8].hex()
 
 
-def verify(modulus, signature, digest):
-    """True when signature is the key's over this SHA-256 digest. e = 65537."""
-    if len(modulus) != _BYTES or len(signature) != _BYTES:
-        return False
-    n = int.from_bytes(modulus, "big")
-    s = int.from_bytes(signature, "big")
+def verify(n, s, digest):
+    """True when the signature s is that of the key with modulus n over this SHA-256 digest. e = 65537."""
     if s >= n:
         return False
-    # s**65537 % n. Every product leaves about 1.6 KB of garbage and three-argument pow does not exist here.
+    # s**65537 % n. Every round leaves about 1.6 KB of garbage, and three-argument pow does not exist here.
     x = s
-    for i in range(16):
-        if i & 3 == 0:
-            gc.collect()
+    for _ in range(16):
+        gc.collect()
         x = x * x % n
     x = (x * s % n).to_bytes(_BYTES, "big")
     # The whole padded block is built and compared: nothing in it is skipped or searched for.

@@ -1,14 +1,12 @@
-# Reads and checks the two files a person puts on the board: settings and pinned keys. Never writes them.
+# Reads and checks the settings a person puts on the board. Never writes them.
 import json
-
-from binascii import a2b_base64
 
 from twoslot.errors import FlashError
 
 # In the order of FORMATS.md 8: an error names the key by its place, from 1.
 _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
-    ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int), ("map", list),
+    ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
 )
 _REQUIRED = 4
 
@@ -35,22 +33,4 @@ def load():
         raise FlashError(70, 8)
     if not 1 <= s["attempts"] <= 8:
         raise FlashError(70, 9)
-    numbers = s.get("map", range(15))
-    if len(numbers) != 15 or not all(isinstance(n, int) and n >= 0 for n in numbers):
-        raise FlashError(70, 11)
     return s
-
-
-def pinned():
-    """Return (epoch, [offline moduli], online modulus) of the keys pinned on this board."""
-    try:
-        with open("twoslot.keys") as f:
-            keys = json.loads(f.readline())
-        offline = [a2b_base64(n) for n in keys["offline"]]
-        online = a2b_base64(keys["online"])
-        epoch = keys["epoch"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise FlashError(71, 0)
-    if not offline or not isinstance(epoch, int):
-        raise FlashError(71, 0)
-    return epoch, offline, online

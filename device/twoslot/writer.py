@@ -1,119 +1,132 @@
-# Fills the spare slot block by block: what is right already is kept, what is written is read back.
+# The spare slot on flash: what is right is kept, what is written is read back. State: the dict of begin().
 from hashlib import sha256
 from micropython import const
 
 from twoslot.errors import FlashError, LinkError
+from twoslot.port import Port
 
 _BLOCK = const(4096)
+_PIECE = const(1024)
 _ENTRY = const(16)
 _TRIES = const(3)
+_port = Port()
+_back = memoryview(bytearray(256))
+_entry = bytearray(_ENTRY)
 
 
-class Writer:
-    """The spare slot's image and block table, and which blocks are still missing."""
+def begin(place, plan):
+    """What the transfer of plan's image into the spare slot needs to know, and which blocks still miss."""
+    blocks = (plan["length"] + _BLOCK - 1) // _BLOCK
+    return {
+        "pieces": None, "image": place[0], "table": place[1], "length": plan["length"],
+        "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0,
+    }  # fmt: skip
 
-    def __init__(self, port, slots, slot, plan, buf):
-        self.port = port
-        self.buf = buf
-        self.view = memoryview(buf)
-        self.image = slots.images[slot]
-        self.table = slots.tables[slot]
-        self.length = plan.length
-        self.digest = plan.sha256
-        self.table_digest = plan.blocks
-        self.blocks = (plan.length + _BLOCK - 1) // _BLOCK
-        self.entry = bytearray(_ENTRY)
-        self.back = memoryview(bytearray(512))
-        self.missing = bytearray((self.blocks + 7) // 8)
-        self.left = 0
-        self.sha = None
 
-    def part(self, block):
-        """The piece of the buffer that this block of the image fills."""
-        n = self.length - block * _BLOCK
-        return self.view if n >= _BLOCK else self.view[:n]
+def ready(w):
+    """Have the buffer of one block, in four: the heap beside an application seldom has 4 KB in one piece."""
+    if w["pieces"] is None:
+        w["pieces"] = [memoryview(bytearray(_PIECE)) for _ in range(4)]
 
-    def table_right(self):
-        """True when the table sector holds this release's block table."""
-        n = self.blocks * _ENTRY
-        self.port.read(self.table, self.view[:n])
-        return sha256(self.view[:n]).digest() == self.table_digest
 
-    def put_table(self, n):
-        """Check and write the block table that lies in the buffer."""
-        if n != self.blocks * _ENTRY or sha256(self.view[:n]).digest() != self.table_digest:
-            raise LinkError(13, 0)
-        self._store(self.table, self.view[:n])
+def size(w, block):
+    """Bytes of this block of the image."""
+    return min(_BLOCK, w["length"] - block * _BLOCK)
 
-    def survey(self, block):
-        """Look whether the slot holds this block already; if not it counts as missing."""
-        part = self._load(block)
-        if self._differs(block, part):
-            if not self.is_missing(block):
-                self.missing[block >> 3] |= 1 << (block & 7)
-                self.left += 1
 
-    def is_missing(self, block):
-        """True when this block must still be fetched."""
-        return self.missing[block >> 3] >> (block & 7) & 1
+def part(w, n):
+    """The first n bytes of the buffer, as a list of memoryviews."""
+    return [p if n - at >= _PIECE else p[: n - at] for at, p in zip(range(0, n, _PIECE), w["pieces"])]
 
-    def run(self):
-        """Return (first, end) of the first run of missing blocks."""
-        first = 0
-        while not self.is_missing(first):
-            first += 1
-        end = first
-        while end < self.blocks and self.is_missing(end):
-            end += 1
-        return first, end
 
-    def put(self, block):
-        """Check and write the block that lies in the buffer."""
-        part = self.part(block)
-        if self._differs(block, part):
-            raise LinkError(12, block)
-        n = len(part)
-        while n & 3:
-            self.buf[n] = 0xFF
-            n += 1
-        self._store(self.image + block * _BLOCK, part if n == len(part) else self.view[:n])
-        self.missing[block >> 3] &= ~(1 << (block & 7))
-        self.left -= 1
+def table_right(w, digest):
+    """True when the table sector holds the block table of this digest."""
+    return _hash(w, w["table"], w["blocks"] * _ENTRY, sha256()).digest() == digest
 
-    def hash(self, block):
-        """Take one block of what the flash holds into the digest of the whole image; from 0, in order."""
-        if block == 0:
-            self.sha = sha256()
-        self.sha.update(self._load(block))
 
-    def whole(self):
-        """True when the image, read back from flash, is the release's."""
-        return self.sha.digest() == self.digest
+def put_table(w, digest):
+    """Check and write the block table that lies in the buffer."""
+    n = w["blocks"] * _ENTRY
+    if _digest(w, n) != digest:
+        raise LinkError(13, 0)
+    _store(w, w["table"], n)
 
-    def _load(self, block):
-        # flash_read stores whole words: the tail is read up to the next word, into the buffer's own room.
-        part = self.part(block)
-        n = len(part) + 3 & ~3
-        self.port.read(self.image + block * _BLOCK, part if n == len(part) else self.view[:n])
-        return part
 
-    def _differs(self, block, part):
-        self.port.read(self.table + block * _ENTRY, self.entry)
-        return sha256(part).digest()[:_ENTRY] != self.entry
+def survey(w, block):
+    """Look whether the slot holds this block already; if not it counts as missing."""
+    sha = _hash(w, w["image"] + block * _BLOCK, size(w, block), sha256())
+    if _differs(w, block, sha.digest()):
+        if not is_missing(w, block):
+            w["missing"][block >> 3] |= 1 << (block & 7)
+            w["left"] += 1
 
-    def _store(self, addr, data):
-        for _ in range(_TRIES):
-            self.port.erase(addr)
-            self.port.write(addr, data)
-            if self._holds(addr, data):
-                return
-        raise FlashError(60, addr)
 
-    def _holds(self, addr, data):
-        for at in range(0, len(data), 512):
-            piece = data[at : at + 512]
-            back = self.back if len(piece) == 512 else self.back[: len(piece)]
-            self.port.read(addr + at, back)
-            if back != piece:
-                return False
-        return True
+def is_missing(w, block):
+    """True when this block must still be fetched."""
+    return w["missing"][block >> 3] >> (block & 7) & 1
+
+
+def run(w):
+    """Return (first, end) of the first run of missing blocks."""
+    first = 0
+    while not is_missing(w, first):
+        first += 1
+    end = first
+    while end < w["blocks"] and is_missing(w, end):
+        end += 1
+    return first, end
+
+
+def put(w, block):
+    """Check and write the block that lies in the buffer."""
+    n = size(w, block)
+    if _differs(w, block, _digest(w, n)):
+        raise LinkError(12, block)
+    while n & 3:
+        w["pieces"][n // _PIECE][n % _PIECE] = 0xFF
+        n += 1
+    _store(w, w["image"] + block * _BLOCK, n)
+    w["missing"][block >> 3] &= ~(1 << (block & 7))
+    w["left"] -= 1
+
+
+def take(w, block, sha):
+    """Take a block of what the flash holds into a digest."""
+    _hash(w, w["image"] + block * _BLOCK, size(w, block), sha)
+
+
+def _hash(w, addr, n, sha):
+    # flash_read stores whole words: the tail is read up to the next word, into the buffer's own room.
+    p = w["pieces"][0]
+    for at in range(0, n, _PIECE):
+        m = min(_PIECE, n - at)
+        _port.read(addr + at, p[: m + 3 & ~3])
+        sha.update(p[:m])
+    return sha
+
+
+def _digest(w, n):
+    sha = sha256()
+    for p in part(w, n):
+        sha.update(p)
+    return sha.digest()
+
+
+def _differs(w, block, digest):
+    _port.read(w["table"] + block * _ENTRY, _entry)
+    return digest[:_ENTRY] != _entry
+
+
+def _store(w, addr, n):
+    for _ in range(_TRIES):
+        _port.erase(addr)
+        same = True
+        for i, p in enumerate(part(w, n)):
+            _port.write(addr + i * _PIECE, p)
+            for at in range(0, len(p), 256):
+                back = _back[: len(p) - at]
+                _port.read(addr + i * _PIECE + at, back)
+                same = same and back == p[at : at + 256]
+        if same:
+            return
+    raise FlashError(60, addr)

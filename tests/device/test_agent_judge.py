@@ -9,7 +9,7 @@ import pytest
 
 from slotbench.formats import document
 from slotbench.formats.head import rollout_place
-from slotbench.formats.journal import SlotState, channel_tag
+from slotbench.formats.journal import Cell, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.release.publish import Rollout
 from slotbench.vboard.wsgi import WsgiNetwork
@@ -17,6 +17,7 @@ from support.device_board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBo
 from support.device_decide import first
 from support.device_release import head_fields, offer, payload, release_fields, signed
 from support.device_site import DONE, IDLE, Site, Updater, files_app
+from support.device_swap import TAG
 
 HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
 Make = Callable[..., DeviceBoard]
@@ -43,6 +44,12 @@ def trial(make_board: Make, site: Site, why: Why = Why.TRIAL, **settings: Any) -
     return Updater(board, vm)
 
 
+def running_cell(**fields: Any) -> Cell:
+    """The second cell of a board that runs release 5, confirmed."""
+    return Cell(
+        sequence=2, state_a=SlotState.CONFIRMED, counter_a=RUNNING, attempts=3, copies=8, floor=2, **fields)
+
+
 def asked_etag(updater: Updater) -> list[str | None]:
     """If-None-Match of each request for the head, as the server saw it."""
     seen: list[str | None] = []
@@ -64,7 +71,7 @@ def test_a_check_judges_the_release_and_changes_no_slot(updater: Updater) -> Non
     assert updater.run(download=False) == IDLE
 
     plan = updater.agent.plan
-    assert (plan.version, plan.counter) == ("2.0.0", 6)
+    assert (plan["version"], plan["counter"]) == ("2.0.0", 6)
     assert updater.agent.believed
     assert all(op.addr in BOARD.journal for op in updater.board.operations())
     assert updater.board.newest().state_b == SlotState.EMPTY
@@ -76,7 +83,35 @@ def test_a_head_that_was_seen_is_remembered(updater: Updater) -> None:
 
     cell = updater.board.newest()
     assert (cell.head_seq, cell.head_time, cell.key_epoch) == (1, NOW + 60, 1)
-    assert cell.channel_tag == channel_tag(PRODUCT, CHANNEL)
+    assert cell.channel_tag == TAG
+
+
+@pytest.mark.parametrize(
+    ("known", "news"),
+    [
+        ({}, False), ({"head_seq": 0}, True), ({"channel_tag": 5, "head_seq": 9}, True),
+        ({"key_epoch": 2, "head_seq": 9}, True),
+    ],
+    ids=["the same", "newer", "another channel's", "another epoch's"],
+)
+def test_only_a_head_that_is_news_is_written(updater: Updater, known: dict[str, int], news: bool) -> None:
+    """Every poll would wear the journal."""
+    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1}
+    updater.board.put_cell(1, running_cell(**{**seen, **known}))
+    updater.run(download=False)
+
+    assert bool(updater.board.operations()) == news
+    cell = updater.board.newest()
+    assert (cell.head_seq, cell.channel_tag, cell.key_epoch) == (1, TAG, 1)
+
+
+def test_a_head_that_offers_nothing_is_remembered_too(updater: Updater) -> None:
+    """What is refused now must not be replaced by an older head later."""
+    updater.board.put_cell(1, running_cell(bad_counter=6))
+    with refusal(updater.vm, "ReleaseError", 30, 6):
+        updater.run()
+
+    assert (updater.board.newest().head_seq, updater.board.newest().bad_counter) == (1, 6)
 
 
 def test_the_same_head_is_not_sent_again(updater: Updater) -> None:
@@ -96,7 +131,7 @@ def test_the_same_head_is_not_sent_again(updater: Updater) -> None:
 
 def test_a_refused_release_is_not_judged_again_while_the_head_stays(updater: Updater) -> None:
     """What the head offers is refused: its etag is kept, so that a poll costs a 304."""
-    updater.agent.swap.cell.bad_counter = 6
+    updater.board.put_cell(1, running_cell(bad_counter=6))
     with refusal(updater.vm, "ReleaseError", 30, 6):
         updater.run()
 
@@ -200,7 +235,7 @@ def test_with_manual_confirm_a_head_proves_nothing(make_board: Make, site: Site)
     assert updater.run() == IDLE
     assert updater.board.operations() == []
     assert updater.agent.etag is None, "the next look would get a 304, which proves nothing either"
-    assert updater.agent.swap.confirm() is True
+    assert updater.agent.turn("confirm") is True
 
 
 def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) -> None:

@@ -43,7 +43,7 @@ def test_a_body_arrives_whole_however_it_is_framed(framing: str) -> None:
     client = answer(FRAMINGS[framing])
 
     assert client.text() == BODY
-    assert client.http.answer.idle, "the connection could have been kept"
+    assert client.answer.idle, "the connection could have been kept"
 
 
 @pytest.mark.parametrize("framing", [*FRAMINGS, "until close"])
@@ -63,7 +63,7 @@ def test_how_the_bytes_are_cut_into_pieces_does_not_matter(framing: str) -> None
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_how_the_body_is_asked_for_does_not_matter(framing: str, cut: list[int]) -> None:
     client = answer(FRAMINGS[framing])
-    client.http.get("x")
+    client.get("x")
 
     assert b"".join(client.read(size) for size in cut) == BODY
     assert client.read(10) == b"", "something came behind the end of the body"
@@ -74,7 +74,7 @@ def test_without_a_length_the_end_of_the_connection_is_the_end(version: str) -> 
     client = answer(head().replace(b"1.1", version.encode(), 1) + BODY, CLOSE)
 
     assert client.text() == BODY
-    assert not client.http.answer.idle
+    assert not client.answer.idle
 
 
 def test_an_empty_body_needs_no_more_bytes() -> None:
@@ -220,7 +220,7 @@ def test_a_slow_drip_of_the_body_is_bounded(kind: str) -> None:
     }
     start, rest = bodies[kind]
     client = answer(start, *rest)
-    client.http.get("x")
+    client.get("x")
     with client.within(limit_ms(4096) + SLACK_MS), refusal(client.vm, "LinkError", 11):
         client.read(4096)
 
@@ -234,13 +234,13 @@ def test_a_slow_but_steady_body_is_taken(framing: str) -> None:
         pieces = [image[at : at + 1000] for at in range(0, len(image), 1000)]
         start, data = head("Transfer-Encoding: chunked"), chunked(*pieces)
     client = answer(start, *drip(data, 100, 56))
-    client.http.get("x")
+    client.get("x")
 
     assert b"".join(client.read(4096) for _ in range(3)) == image
 
 
 def test_nothing_is_read_past_the_body() -> None:
     client = answer(ok(BODY) + b"HTTP/1.1 200 the next answer, which nobody asked for")
-    client.http.get("x")
+    client.get("x")
 
     assert client.read(1000) == BODY

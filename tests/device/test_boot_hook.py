@@ -36,7 +36,7 @@ def test_the_hook_is_short_and_needs_the_chip_only() -> None:
     assert len(source.splitlines()) <= 30
     imports = [line.strip() for line in source.splitlines() if "import " in line and not line.startswith("#")]
     statements = [line for line in imports if line.startswith(("import", "from"))]
-    assert statements == ["import machine", "import twoslot"]
+    assert statements == ["import machine", "import sys", "import twoslot"]
 
 
 @pytest.mark.parametrize("why", [Why.ORDINARY, Why.FALLBACK, Why.LAST_RESORT, Why.NO_JOURNAL_CONFIRMED])

@@ -177,7 +177,7 @@ def test_a_confirmed_release_whose_image_rotted_is_bad(decider: Decider) -> None
 def test_confirm_keeps_the_floor_rising_and_forgets_the_rounds(decider: Decider) -> None:
     for old, own, expected in ((2, 4, 4), (4, 2, 4)):
         cell = decider.cell(trial_cell(floor=old, rounds=3, unproven_counter=6))
-        decider.decide.confirm(cell, 1, decider.descriptor(1, 6, floor=own))
+        cell.confirm(1, decider.descriptor(1, 6, floor=own))
 
         assert cell.floor == expected
         assert (cell.active, cell.states[1], cell.counters[1]) == (1, SlotState.CONFIRMED, 6)

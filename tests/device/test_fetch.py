@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from slotbench.vboard.signals import DeviceOSError
 from support.device_board import refusal
-from support.device_net import BASE, CLOSE, Answer, Client, Fail, Wait, answer, chunked, head, ok
+from support.device_net import CLOSE, Answer, Client, Fail, Wait, answer, chunked, head, ok
 
-EINPROGRESS = 115
+EBADF, ENOMEM, EINPROGRESS = 9, 12, 115
 
 
 def asked(client: Client, connection: int = -1) -> list[str]:
@@ -29,11 +32,11 @@ def test_the_request_says_no_more_than_it_must() -> None:
 
 def test_the_etag_and_the_range_are_asked_for() -> None:
     client = answer(head("ETag: x", status="304 Not Modified"))
-    client.http.get("x", '"abc"')
+    client.get("x", '"abc"')
     assert 'If-None-Match: "abc"' in asked(client)
 
     ranged = answer(ok(bytes(8), "Content-Range: bytes 4096-4103/9000", status="206 Partial Content"))
-    assert ranged.http.get("x", None, 4096, 4104) == 206
+    assert ranged.get("x", None, 4096, 4104) == 206
     assert "Range: bytes=4096-4103" in asked(ranged)
     assert ranged.read(100) == bytes(8)
 
@@ -93,9 +96,9 @@ def test_any_other_status_is_refused_by_its_number(status: int) -> None:
 def test_retry_after_is_kept_for_the_schedule(value: str, seconds: int) -> None:
     client = answer(ok(b"", f"Retry-After: {value}", status="503 Service Unavailable"))
 
-    with refusal(client.vm, "LinkError", 7, 503):
+    with pytest.raises(client.vm.import_("twoslot.errors").LinkError) as refused:
         client.text()
-    assert client.http.answer.retry_after == seconds
+    assert refused.value.args == (7, 503, seconds)
 
 
 @pytest.mark.parametrize("extra", [(), ("Content-Length: 900",), ("Transfer-Encoding: chunked",)])
@@ -103,7 +106,7 @@ def test_still_the_same_has_no_body_whatever_its_headers_say(extra: tuple[str, .
     client = Client([[head(*extra, status="304 Not Modified")], [ok(b"new")]])
 
     with client.within(1000):
-        assert client.http.text("x", client.view, '"abc"') == -1
+        assert client.get("x", '"abc"') == 304
         assert client.text("y") == b"new"
     assert client.net.connections == 1
 
@@ -115,20 +118,20 @@ def test_another_range_than_asked_for_is_refused(place: str | None) -> None:
     client = answer(ok(bytes(8), *headers, status="206 Partial Content"))
 
     with refusal(client.vm, "LinkError", 10, 4096):
-        client.http.get("x", None, 4096, 4104)
+        client.get("x", None, 4096, 4104)
 
 
 def test_a_range_nobody_asked_for_is_refused() -> None:
     client = answer(ok(bytes(8), "Content-Range: bytes 0-7/8", status="206 Partial Content"))
 
     with refusal(client.vm, "LinkError", 10, 0):
-        client.http.get("x")
+        client.get("x")
 
 
 def test_a_server_without_ranges_sends_everything() -> None:
     client = answer(ok(bytes(range(100))))
 
-    assert client.http.get("x", None, 40, 60) == 200
+    assert client.get("x", None, 40, 60) == 200
     assert client.read(100) == bytes(range(100))
 
 
@@ -136,7 +139,7 @@ def test_the_etag_is_handed_over() -> None:
     client = answer(ok(b"x", 'ETag: W/"abc-1"'))
     client.text()
 
-    assert client.http.answer.etag == 'W/"abc-1"'
+    assert client.answer.etag == 'W/"abc-1"'
     bad = answer(ok(b"x").replace(b"\r\n", b"\r\nETag: \xff\xfe\r\n", 1))
     with refusal(bad.vm, "LinkError", 6, 2):
         bad.text()
@@ -172,7 +175,7 @@ def test_a_connection_that_ends_with_its_answer_is_not(kind: str) -> None:
 
 def test_a_connection_with_an_unread_body_is_given_up() -> None:
     client = Client([[ok(bytes(1000))]], [[ok(b"two")]])
-    client.http.get("x")
+    client.get("x")
     client.read(999)
 
     assert client.text() == b"two"
@@ -244,12 +247,31 @@ def test_a_name_that_cannot_be_resolved() -> None:
         client.text()
 
 
-def test_a_connection_refused() -> None:
+def test_a_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(104)
+    make, made = client.fetch.socket.socket, []
 
+    def kept() -> Any:
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(client.fetch.socket, "socket", kept)
     with refusal(client.vm, "LinkError", 3, 104):
         client.text()
-    assert client.http.sock is None
+    with pytest.raises(OSError, match=str(EBADF)):
+        made[0].connect(("updates.test", 8080))
+
+
+def test_a_board_without_a_free_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that holds them all: the update waits, and the application goes on."""
+    client = Client()
+
+    def none_left() -> None:
+        raise DeviceOSError(ENOMEM)
+
+    monkeypatch.setattr(client.fetch.socket, "socket", none_left)
+    with refusal(client.vm, "LinkError", 3, ENOMEM):
+        client.text()
 
 
 def test_a_server_that_never_answers_the_call_is_given_ten_seconds() -> None:
@@ -268,13 +290,28 @@ def test_a_request_that_cannot_be_sent() -> None:
 
 def test_close_hangs_up_and_may_come_twice() -> None:
     client = answer(ok(bytes(500)))
-    client.http.get("x")
-    client.http.close()
-    client.http.close()
+    client.get("x")
+    client.answer.close()
+    client.answer.close()
 
     assert client.net.streams[0].closed
-    assert client.http.answer is None
+    assert not client.answer.idle
 
 
-def test_the_base_address_of_these_tests_is_used() -> None:
-    assert answer().http.base == BASE
+def test_an_answer_that_was_closed_is_not_kept() -> None:
+    """All of it was read, and the connection could have been used again."""
+    client = Client([[ok(b"one")]], [[ok(b"two")]])
+    client.text()
+    client.answer.close()
+
+    assert client.text() == b"two"
+    assert client.net.connections == 2
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "302 Found", "206 Partial Content"])
+def test_a_refused_answer_is_hung_up(status: str) -> None:
+    client = answer(ok(b"no", status=status))
+
+    with refusal(client.vm, "LinkError", {"404": 7, "302": 8, "206": 10}[status[:3]]):
+        client.text()
+    assert client.net.streams[0].closed

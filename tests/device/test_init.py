@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import slotbench
+from slotbench.formats import maptable
 from slotbench.formats.journal import Cell, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
 from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard
+from support.device_board import BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard, firmware
 from support.device_decide import first
 from support.device_release import offer
 from support.device_site import Site, files_app
@@ -286,6 +288,74 @@ def test_a_full_heap_is_logged_and_tried_again(board: DeviceBoard) -> None:
         ticks(board, vm, 200_000)
 
 
+class FullAt(dict[str, bytes]):
+    """The board's files; for one of the package's modules the heap has no room, the first few times."""
+
+    def __init__(self, files: dict[str, bytes], module: str, times: int) -> None:
+        super().__init__(files)
+        self.path, self.left = f"/twoslot/{module}.py", times
+
+    def __getitem__(self, path: str) -> bytes:
+        if path == self.path and self.left:
+            self.left -= 1
+            raise MemoryError("memory allocation failed")
+        return super().__getitem__(path)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("module", [
+    "begin", "settings", "schedule", "errors", "agent", "turn", "port", "swap", "journal", "slots", "fetch",
+    "answer", "document", "seal", "judge", "transfer", "writer"])
+def test_no_room_for_a_module_is_logged_and_tried_again(board: DeviceBoard, module: str, times: int) -> None:
+    """Every part is loaded when it is needed, beside an application that fills the heap as it likes."""
+    board.files = FullAt(board.files, module, times)
+    vm = start(board)
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 300_000)
+
+    assert logged(vm) == [(0, 0)] * times
+    assert board.newest().active == 1
+
+
+def test_no_room_to_begin_a_look_waits_like_any_failure(board: DeviceBoard) -> None:
+    vm = start(board)
+    ticks(board, vm, 100)
+    board.files = vm.runtime.files = FullAt(vm.runtime.files, "errors", 3)
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 300_000)
+
+    times = [ms for ms, *_ in vm.modules["twoslot"]._log]
+    assert logged(vm) == [(0, 0)] * 3
+    assert times[1] - times[0] >= 1000 and times[2] - times[1] >= 2000, "tried again without a pause"
+
+
+def test_the_restart_into_the_trial_needs_no_room(board: DeviceBoard) -> None:
+    """Armed, and not restarted, a board would take itself for one on trial."""
+    vm = start(board)
+    ticks(board, vm, 100)
+    while not vm.eval("twoslot._agent and twoslot._agent.state == 5"):
+        ticks(board, vm, 100)
+    vm.runtime.files = FullAt(vm.runtime.files, "verdict", 1000)
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 300_000)
+
+    assert logged(vm) == [] and board.newest().active == 1
+
+
+def test_no_room_to_draw_the_conclusions_is_tried_again(
+    make_board: Callable[..., DeviceBoard], tmp_path: Path,
+) -> None:
+    site = Site(tmp_path / "old")
+    site.publish(firmware(1), counter=RUNNING, version="1.0.0")
+    board = make_board(WsgiNetwork(site.app()))
+    board.files = FullAt(board.files, "verdict", 2)
+    vm = start(board)
+    ticks(board, vm, HOUR_MS, every_ms=1000)
+
+    assert logged(vm) == [(0, 0), (0, 0), (28, RUNNING)]
+    assert heads(board) == 3
+
+
 @pytest.mark.parametrize("name", ["counter", "seq", "issued", "expires", "percent", "cohorts"])
 @pytest.mark.parametrize("value", [None, "6", [5], 1 << 40], ids=repr)
 def test_whatever_the_online_key_signs_the_application_goes_on(
@@ -301,7 +371,7 @@ def test_whatever_the_online_key_signs_the_application_goes_on(
 # A board that cannot be updated.
 
 DISABLED = {
-    "no settings": (70, 0), "map of words": (70, 11), "no loader": (64, 0), "small chip": (66, 0x200000),
+    "no settings": (70, 0), "no settings of a kind": (70, 8), "no map": (73, maptable.OFFSET), "no loader": (64, 0), "small chip": (66, 0x200000),
     "no descriptor": (72, 0), "worn journal": (61, None),
 }
 
@@ -312,8 +382,10 @@ def test_a_board_that_cannot_be_updated_logs_it_once_and_runs_its_application(
 ) -> None:
     if fault == "no settings":
         del board.files["/twoslot.json"]
-    elif fault == "map of words":
-        board.save_settings(map=["0x1000"] * 15)
+    elif fault == "no settings of a kind":
+        board.save_settings(interval_s="hourly")
+    elif fault == "no map":
+        board.flash.poke(maptable.OFFSET, bytes(4))
     elif fault == "small chip":
         board.chip.flash_id = 21 << 16 | 0x40EF
     elif fault == "no descriptor":

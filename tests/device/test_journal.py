@@ -43,7 +43,7 @@ def codec(shared_vm: CPythonVM) -> Any:
 @pytest.fixture
 def load(board: DeviceBoard, vm: CPythonVM) -> Callable[[], Any]:
     """Read the journal afresh, as the next boot would."""
-    port = vm.import_("twoslot.port").Port(BOARD.chip_bytes)
+    port = vm.import_("twoslot.port").Port()
     return lambda: vm.import_("twoslot.journal").Journal(port, BOARD.journal.start)
 
 

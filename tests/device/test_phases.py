@@ -9,33 +9,46 @@ from typing import Any
 
 import pytest
 
+from slotbench.formats.journal import SlotState
+from slotbench.formats.rtc import Why
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
 from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import DeviceBoard
-from support.device_site import ARM, DONE, FETCH, RELEASE, SURVEY, TABLE, VERIFY, Site, Updater, files_app
+from support.device_board import BOARD, DeviceBoard
+from support.device_decide import first
+from support.device_site import (
+    ARM, DONE, FETCH, IMAGE, RELEASE, SURVEY, TABLE, VERIFY, Site, Updater, files_app,
+)
 
-RESIDENT = {"errors", "port", "schedule"}
-AGENT = {"agent", "decide", "errors", "journal", "port", "settings", "slots", "swap"}
-JUDGE, TRANSFER = {"release", "seal"}, {"fetch", "answer", "writer"}
+RESIDENT = {"schedule"}
+AGENT = {"agent", "errors"}
+TURN = AGENT | {"turn", "port", "swap", "journal", "slots"}
+OPEN = AGENT | {"fetch", "answer"}
+ASK = OPEN | {"ask"}
+READ = AGENT | {"ask", "document", "seal"}
+JUDGE = AGENT | {"ask", "judge", "settings"}
+TRANSFER = AGENT | {"transfer", "writer", "port", "answer"}
+PHASES = [TURN, ASK, READ, JUDGE, TRANSFER]
+"""What is loaded together at most, in the order of an update; OPEN, which asks for table and image, is less."""
 STAYS = {
-    RELEASE: AGENT | {"offer"}, TABLE: AGENT | {"offer"}, SURVEY: AGENT | {"offer"} | TRANSFER,
-    FETCH: AGENT | {"offer"} | TRANSFER, VERIFY: AGENT | {"offer", "writer"},
-    ARM: AGENT | {"offer", "writer"}, DONE: AGENT | {"offer"},
+    RELEASE: AGENT, TABLE: AGENT | {"transfer", "writer", "port"}, SURVEY: TRANSFER, FETCH: TRANSFER,
+    VERIFY: TRANSFER, ARM: TRANSFER, DONE: AGENT,
 }
 
 
 class Watched(dict[str, bytes]):
-    """The board's files; notes what else was loaded whenever a module is."""
+    """The board's files; notes what was loaded, and what is still alive, whenever a module is loaded."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         super().__init__(files)
         self.vm: CPythonVM | None = None
         self.together: list[set[str]] = []
+        self.held: list[set[str]] = []
 
     def __getitem__(self, path: str) -> bytes:
         if self.vm and path.startswith("/twoslot/"):
             self.together.append(loaded(self.vm))
+            self.held.append(alive(self.vm) - self.together[-1])
         return super().__getitem__(path)
 
 
@@ -86,16 +99,70 @@ def test_what_is_dropped_is_really_gone(board: DeviceBoard) -> None:
             assert alive(vm) <= STAYS[state], f"held in state {state}"
 
 
-def test_judging_and_transferring_never_share_the_heap(board: DeviceBoard) -> None:
-    files = board.files
-    assert isinstance(files, Watched)
-    vm = files.vm = board.start()
+def test_no_two_phases_share_the_heap(board: DeviceBoard) -> None:
+    """Looked at whenever a module is loaded, so that nothing within a step is missed."""
+    vm, files = watch(board)
     updater = Updater(board, vm)
+    del files.together[:], files.held[:]
     assert updater.run() == DONE
 
-    assert files.together, "no import was seen"
-    for modules in files.together:
-        assert not (modules & JUDGE and modules & TRANSFER), f"loaded together: {sorted(modules)}"
+    assert most(files.together) == PHASES
+    assert OPEN in files.together, "what asks for table and image was not loaded alone"
+    assert not any(files.held), f"dropped, and still alive: {files.held}"
+
+
+def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
+    board.put_trial(spent=first(1))
+    vm, files = watch(board, 1, Why.TRIAL, trial=True, left=2, counter=6)
+    updater = Updater(board, vm)
+    del files.together[:], files.held[:]
+    updater.run()
+
+    assert board.newest().state_b == SlotState.CONFIRMED
+    assert most(files.together) == [TURN, ASK, READ, JUDGE]
+    assert not any(files.held), f"dropped, and still alive: {files.held}"
+
+
+def test_the_first_thing_after_a_boot_leaves_only_the_countdown(board: DeviceBoard) -> None:
+    board.put_trial(spent=first(3))
+    vm, files = watch(board, 0, Why.FALLBACK)
+    run(vm, "twoslot.tick()")
+
+    begin = {"begin", "settings", "errors", "port", "schedule", "swap", "journal", "slots"}
+    assert most(files.together) == [begin | {"decide"}]
+    assert loaded(vm) == RESIDENT and alive(vm) <= RESIDENT
+    assert not any(files.held)
+
+
+def test_nothing_of_the_transfer_is_left_when_the_slot_is_armed(board: DeviceBoard) -> None:
+    """Also when the block table came and nothing behind it was missing."""
+    board.flash.poke(BOARD.slots[1].image.start, IMAGE)
+    vm, files = watch(board)
+    updater = Updater(board, vm)
+    assert updater.run(until=ARM) == ARM
+    assert updater.agent.answer is not None, "no connection is kept: nothing to be forgotten"
+    del files.together[:], files.held[:]
+    assert updater.go_on() == DONE
+
+    assert most(files.together) == [TURN]
+    assert not any(files.held), f"dropped, and still alive: {files.held}"
+
+
+def watch(board: DeviceBoard, *boot: Any, **options: Any) -> tuple[CPythonVM, Watched]:
+    """Start the board, and note from here on what it loads."""
+    files = board.files
+    assert isinstance(files, Watched)
+    files.vm = board.start(*boot, **options)
+    return files.vm, files
+
+
+def most(together: list[set[str]]) -> list[set[str]]:
+    """Those that are part of no other, in the order in which they came."""
+    found: list[set[str]] = []
+    for modules in together:
+        if modules not in found and not any(modules < other for other in together):
+            found.append(modules)
+    return found
 
 
 def run(vm: CPythonVM, source: str) -> None:
@@ -118,8 +185,8 @@ def test_after_each_verb_only_the_countdown_stays(board: DeviceBoard, source: st
     assert loaded(vm) <= RESIDENT
     assert alive(vm) <= RESIDENT, "a verb left something that holds a module"
     kept: Any = vm.modules["twoslot"]
-    held = {"agent", "swap", "hand", "journal", "release"} & set(vars(kept))
-    assert not held, "an attribute of the package holds a module"
+    held = {path.removeprefix("/twoslot/").removesuffix(".py") for path in board.files} & set(vars(kept))
+    assert held <= RESIDENT, "an attribute of the package holds a module"
 
 
 @pytest.mark.parametrize("fault", ["offline", "no head", "forged", "worn", "memory"])
@@ -136,7 +203,7 @@ def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fa
         for sector in (1, 2):
             board.flash.set_stuck(sector)
     else:
-        vm.exec("import twoslot.schedule\ndef full(): raise MemoryError\ntwoslot.load = full")
+        vm.exec("def full(): raise MemoryError\ntwoslot.load = full")
     board.chip.clock.advance_ms(60_000)
     run(vm, "twoslot.tick()")
 

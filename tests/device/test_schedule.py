@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, DeviceBoard
+from support.device_board import DeviceBoard
 
 HOUR_S, DAY_S = 3600, 86400
 WRAP_MS = 1 << 30
@@ -18,11 +18,10 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def make(board: DeviceBoard, vm: CPythonVM) -> Make:
-    port = vm.import_("twoslot.port").Port(BOARD.chip_bytes)
     kind = vm.import_("twoslot.schedule").Schedule
 
     def made(interval_s: int = 21600, trial: bool = False, fell_back: bool = False) -> Any:
-        return kind(port, interval_s, trial, fell_back)
+        return kind(interval_s, trial, fell_back)
 
     return made
 
@@ -49,8 +48,7 @@ def test_boards_do_not_draw_the_same_delays(make_board: Callable[..., DeviceBoar
     drawn = set()
     for seed in range(8):
         vm = make_board(chip_seed=seed).start()
-        port = vm.import_("twoslot.port").Port(BOARD.chip_bytes)
-        drawn.add(vm.import_("twoslot.schedule").Schedule(port, 21600, False, False).left)
+        drawn.add(vm.import_("twoslot.schedule").Schedule(21600, False, False).left)
     assert len(drawn) == 8
 
 
@@ -76,7 +74,8 @@ def test_looks_are_an_interval_apart_give_or_take_a_tenth(make: Make, interval_s
 
 
 @pytest.mark.parametrize(("interval_s", "trial", "longest_s"), [
-    (10, False, 10), (600, False, 600), (21600, False, 21600), (21600, True, 30), (600, True, 30)])
+    (10, False, 10), (600, False, 600), (21600, False, 21600), (7 * DAY_S, False, 7 * DAY_S),
+    (21600, True, 30), (600, True, 30)])
 def test_failures_double_the_wait_up_to_the_limit(
     make: Make, interval_s: int, trial: bool, longest_s: int,
 ) -> None:
@@ -133,6 +132,28 @@ def test_the_servers_word_counts_up_to_a_day(make: Make, retry_after: int, at_le
     schedule.failed(retry_after)
 
     assert at_least_ms <= schedule.left <= max(at_least_ms, 3000)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "at_least_ms"), [(0, 1000), (20, 20_000), (31, 30_000), (DAY_S, 30_000)])
+def test_in_a_trial_the_servers_word_counts_up_to_half_a_minute(
+    make: Make, retry_after: int, at_least_ms: int,
+) -> None:
+    """The deadline does not wait: a busy server must not cost the attempt."""
+    schedule = make(trial=True)
+    schedule.failed(retry_after)
+
+    assert at_least_ms <= schedule.left <= max(at_least_ms, 3000)
+
+
+def test_a_trial_that_ended_backs_off_as_others_do(make: Make) -> None:
+    schedule = make(trial=True)
+    for _ in range(10):
+        schedule.failed()
+    schedule.trial = False
+    schedule.failed(90)
+
+    assert schedule.left >= 1_024_000
 
 
 def test_the_servers_word_does_not_shorten_the_backoff(make: Make) -> None:
@@ -220,3 +241,11 @@ def test_a_month(board: DeviceBoard, make: Make) -> None:
     assert len(gaps) - len(usual) <= 1, "only the day without a server may be longer"
     assert 10 <= failures <= 20, f"{failures} failed looks in a day"
     assert max(gaps) < 2.7 * DAY_S * 1000
+
+
+@pytest.mark.parametrize("below", [1, 2, 1000, 30000, 65536])
+def test_chance_stays_below_and_reaches_everywhere(vm: CPythonVM, below: int) -> None:
+    drawn = [vm.import_("twoslot.schedule")._random(below) for _ in range(2000)]
+
+    assert 0 <= min(drawn) and max(drawn) < below
+    assert max(drawn) >= 0.98 * (below - 1) and min(drawn) <= 0.02 * below

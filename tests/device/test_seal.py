@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import random
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from slotbench.formats import document
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import signing_key
+from support.device_board import refusal, signing_key
+from support.device_release import join
 
 MESSAGE = b'{"kind":"release","format":1}'
 DIGEST = hashlib.sha256(MESSAGE).digest()
@@ -26,6 +29,11 @@ def seal(shared_vm: CPythonVM) -> Any:
 @pytest.fixture(scope="module")
 def key() -> SigningKey:
     return signing_key("offline")
+
+
+def accepts(seal: Any, modulus: bytes, signature: bytes, digest: bytes) -> bool:
+    """What verify says of these numbers."""
+    return bool(seal.verify(int.from_bytes(modulus, "big"), int.from_bytes(signature, "big"), digest))
 
 
 def raw(key: SigningKey, block: bytes) -> bytes:
@@ -46,7 +54,7 @@ def test_what_cryptography_signs_is_accepted(seal: Any, name: str, message: byte
     signer = signing_key(name)
     signature = signer.sign(message).signature
 
-    assert seal.verify(signer.modulus, signature, hashlib.sha256(message).digest())
+    assert accepts(seal, signer.modulus, signature, hashlib.sha256(message).digest())
 
 
 def test_the_key_id_is_the_benchs(seal: Any, key: SigningKey) -> None:
@@ -56,8 +64,8 @@ def test_the_key_id_is_the_benchs(seal: Any, key: SigningKey) -> None:
 def test_another_digest_or_key_is_refused(seal: Any, key: SigningKey) -> None:
     signature = key.sign(MESSAGE).signature
 
-    assert not seal.verify(key.modulus, signature, hashlib.sha256(MESSAGE + b" ").digest())
-    assert not seal.verify(signing_key("online").modulus, signature, DIGEST)
+    assert not accepts(seal, key.modulus, signature, hashlib.sha256(MESSAGE + b" ").digest())
+    assert not accepts(seal, signing_key("online").modulus, signature, DIGEST)
 
 
 def test_any_changed_byte_is_refused(seal: Any, key: SigningKey) -> None:
@@ -66,14 +74,14 @@ def test_any_changed_byte_is_refused(seal: Any, key: SigningKey) -> None:
         for wrong in ("signature", "modulus"):
             parts = {"signature": bytearray(key.sign(MESSAGE).signature), "modulus": bytearray(key.modulus)}
             parts[wrong][place] ^= 1 << rng.randrange(8)
-            assert not seal.verify(bytes(parts["modulus"]), bytes(parts["signature"]), DIGEST), (
+            assert not accepts(seal, bytes(parts["modulus"]), bytes(parts["signature"]), DIGEST), (
                 f"byte {place} of the {wrong} does not matter")
 
 
 def test_numbers_that_are_no_signatures_are_refused(seal: Any, key: SigningKey) -> None:
     n = int.from_bytes(key.modulus, "big")
     for number in (0, 1, n - 1, n, n + 1, (1 << 3072) - 1):
-        assert not seal.verify(key.modulus, number.to_bytes(384, "big"), DIGEST), f"s = {number:#x}"
+        assert not accepts(seal, key.modulus, number.to_bytes(384, "big"), DIGEST), f"s = {number:#x}"
 
 
 def test_a_signature_plus_the_modulus_is_refused(seal: Any, key: SigningKey) -> None:
@@ -88,26 +96,48 @@ def test_a_signature_plus_the_modulus_is_refused(seal: Any, key: SigningKey) -> 
         pytest.fail("no signature is small enough")
     digest = hashlib.sha256(message).digest()
 
-    assert seal.verify(key.modulus, signature.to_bytes(384, "big"), digest)
-    assert not seal.verify(key.modulus, (signature + n).to_bytes(384, "big"), digest)
+    assert accepts(seal, key.modulus, signature.to_bytes(384, "big"), digest)
+    assert not accepts(seal, key.modulus, (signature + n).to_bytes(384, "big"), digest)
+
+
+def read_by(vm: CPythonVM, modulus: bytes, signature: bytes) -> Any:
+    """Read a release with this signature on a board that pins this modulus."""
+    keys = {"offline": [base64.b64encode(modulus).decode()], "online": "", "epoch": 1}
+    vm.runtime.files["/twoslot.keys"] = json.dumps(keys).encode() + b"\n"
+    text = join(MESSAGE, document.key_id(modulus), signature)
+    return vm.import_("twoslot.document").read(memoryview(text), "release")
+
+
+def test_a_release_of_a_pinned_key_is_read(shared_vm: CPythonVM, key: SigningKey) -> None:
+    j, digest, _ = read_by(shared_vm, key.modulus, key.sign(MESSAGE).signature)
+
+    assert (j, digest) == ({"kind": "release", "format": 1}, DIGEST)
+
+
+@pytest.mark.parametrize("cut", [slice(0, 382), slice(0, 383), slice(1, 384), slice(2, 384)])
+def test_a_short_signature_is_refused(shared_vm: CPythonVM, key: SigningKey, cut: slice) -> None:
+    """Of those whose 512 characters hold fewer than 384 bytes."""
+    with refusal(shared_vm, "ReleaseError", 22, 0):
+        read_by(shared_vm, key.modulus, key.sign(MESSAGE).signature[cut])
 
 
 @pytest.mark.parametrize("cut", [slice(0, 0), slice(0, 383), slice(1, 384), slice(0, 1)])
-def test_a_short_signature_or_modulus_is_refused(seal: Any, key: SigningKey, cut: slice) -> None:
-    signature = key.sign(MESSAGE).signature
-
-    assert not seal.verify(key.modulus, signature[cut], DIGEST)
-    assert not seal.verify(key.modulus[cut], signature, DIGEST)
+def test_a_short_modulus_is_refused(shared_vm: CPythonVM, key: SigningKey, cut: slice) -> None:
+    with refusal(shared_vm, "ReleaseError", 22, 0):
+        read_by(shared_vm, key.modulus[cut], key.sign(MESSAGE).signature)
 
 
 @pytest.mark.parametrize(("before", "after"), [(b"\0", b""), (b"", b"\0"), (b"\0" * 384, b"")])
 def test_a_long_signature_or_modulus_is_refused(
-    seal: Any, key: SigningKey, before: bytes, after: bytes,
+    shared_vm: CPythonVM, key: SigningKey, before: bytes, after: bytes,
 ) -> None:
+    """Also those that are the same number."""
     signature = key.sign(MESSAGE).signature
 
-    assert not seal.verify(key.modulus, before + signature + after, DIGEST)
-    assert not seal.verify(before + key.modulus + after, signature, DIGEST)
+    with refusal(shared_vm, "ReleaseError", 20):
+        read_by(shared_vm, key.modulus, before + signature + after)
+    with refusal(shared_vm, "ReleaseError", 22, 0):
+        read_by(shared_vm, before + key.modulus + after, signature)
 
 
 SHA1_INFO = bytes.fromhex("3021300906052b0e03021a05000414")
@@ -142,7 +172,7 @@ FORGED = {
 
 
 def test_the_forger_of_these_tests_can_make_right_ones(seal: Any, key: SigningKey) -> None:
-    assert seal.verify(key.modulus, raw(key, RIGHT), DIGEST)
+    assert accepts(seal, key.modulus, raw(key, RIGHT), DIGEST)
     assert raw(key, RIGHT) == key.sign(MESSAGE).signature
 
 
@@ -151,4 +181,4 @@ def test_a_forged_block_is_refused_though_the_key_is_right(seal: Any, key: Signi
     block = FORGED[shape]
     assert len(block) == 384, "the forgery itself is malformed"
 
-    assert not seal.verify(key.modulus, raw(key, block), DIGEST), f"accepted: {shape}"
+    assert not accepts(seal, key.modulus, raw(key, block), DIGEST), f"accepted: {shape}"

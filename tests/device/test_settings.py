@@ -1,23 +1,19 @@
-"""twoslot.settings: what a person wrote is checked once, and an error names the key by its number."""
+"""twoslot.settings: what a person wrote is checked, and an error names the key by its number."""
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import (
-    BOARD, CHANNEL, PRODUCT, SERVER, DeviceBoard, keys_document, refusal, signing_key,
-)
+from support.device_board import BOARD, CHANNEL, PRODUCT, SERVER, DeviceBoard, refusal
 
 NUMBER = {
     "product": 1, "board": 2, "channel": 3, "server": 4, "device_id": 5, "cohort": 6, "confirm": 7,
-    "interval_s": 8, "attempts": 9, "mpy_abi": 10, "map": 11,
+    "interval_s": 8, "attempts": 9, "mpy_abi": 10,
 }
-MAP = BOARD.device_map()
 
 
 def load(board: DeviceBoard, vm: CPythonVM, text: bytes | None = None, /, **changes: object) -> Any:
@@ -36,7 +32,7 @@ def test_defaults_are_filled_in(board: DeviceBoard, vm: CPythonVM) -> None:
 def test_all_keys_are_taken_and_others_ignored(board: DeviceBoard, vm: CPythonVM) -> None:
     every = {
         "device_id": "x" * 64, "cohort": "early", "confirm": "manual", "interval_s": 10, "attempts": 8,
-        "mpy_abi": 6, "map": MAP, "wifi": {"ssid": "home"},
+        "mpy_abi": 6, "wifi": {"ssid": "home"},
     }
     assert load(board, vm, **every).items() >= every.items()
 
@@ -73,9 +69,7 @@ def test_a_value_of_another_type_is_named(
     ("key", "value"),
     [
         ("confirm", ""), ("confirm", "Auto"), ("interval_s", 9), ("interval_s", 0), ("interval_s", -1),
-        ("interval_s", 604801), ("attempts", 0), ("attempts", 9), ("attempts", -1), ("map", [1]),
-        ("map", MAP[:14]), ("map", [*MAP, 1]), ("map", ["0x1000", *MAP[1:]]), ("map", [*MAP[:14], None]),
-        ("map", [1.5, *MAP[1:]]),
+        ("interval_s", 604801), ("attempts", 0), ("attempts", 9), ("attempts", -1),
     ],
     ids=lambda part: str(part)[:12],
 )
@@ -87,50 +81,6 @@ def test_a_value_out_of_its_range_is_named(
 
 
 @pytest.mark.parametrize(("key", "value"), [
-    ("interval_s", 10), ("interval_s", 604800), ("attempts", 1), ("attempts", 8), ("map", MAP),
-    ("mpy_abi", 0)])
+    ("interval_s", 10), ("interval_s", 604800), ("attempts", 1), ("attempts", 8), ("mpy_abi", 0)])
 def test_a_value_at_its_limit_is_taken(board: DeviceBoard, vm: CPythonVM, key: str, value: object) -> None:
     assert load(board, vm, **{key: value})[key] == value
-
-
-# Pinned keys.
-
-
-def test_the_pinned_keys(vm: CPythonVM) -> None:
-    assert vm.import_("twoslot.settings").pinned() == (
-        1, [signing_key("offline").modulus], signing_key("online").modulus)
-
-
-def test_two_offline_keys(board: DeviceBoard, vm: CPythonVM) -> None:
-    keys = json.loads(keys_document().splitlines()[0])
-    keys["offline"].append(base64.b64encode(signing_key("stranger").modulus).decode())
-    board.files["/twoslot.keys"] = json.dumps(keys).encode() + b"\n"
-
-    _, offline, _ = vm.import_("twoslot.settings").pinned()
-    assert offline == [signing_key("offline").modulus, signing_key("stranger").modulus]
-
-
-@pytest.mark.parametrize("change", [
-    {"offline": []}, {"offline": None}, {"offline": "AAAA"}, {"offline": [5]}, {"offline": ["A"]},
-    {"online": None}, {"online": "A"}, {"online": 5}, {"epoch": None}, {"epoch": "1"}, {"epoch": 1.0},
-], ids=str)
-def test_keys_that_cannot_be_read_are_refused(
-    board: DeviceBoard, vm: CPythonVM, change: dict[str, object],
-) -> None:
-    keys = json.loads(keys_document().splitlines()[0])
-    board.files["/twoslot.keys"] = json.dumps({**keys, **change}).encode() + b"\n"
-
-    with refusal(vm, "FlashError", 71, 0):
-        vm.import_("twoslot.settings").pinned()
-
-
-@pytest.mark.parametrize("text", [None, b"", b"\n", b"[]\n", b"5\n", b"{}\n", b"{\n", b"\xff\xfe\n"])
-def test_a_keys_file_that_is_no_document_is_refused(
-    board: DeviceBoard, vm: CPythonVM, text: bytes | None,
-) -> None:
-    del board.files["/twoslot.keys"]
-    if text is not None:
-        board.files["/twoslot.keys"] = text
-
-    with refusal(vm, "FlashError", 71, 0):
-        vm.import_("twoslot.settings").pinned()

@@ -1,4 +1,4 @@
-"""twoslot.slots: addresses by slot, the descriptor as the bench has it, the window log tidied in time."""
+"""twoslot.slots: the map table believed or refused, the bench's descriptor, the window log tidied in time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotbench import boards
-from slotbench.formats import windowlog
+from slotbench.formats import maptable, windowlog
 from slotbench.formats.descriptor import BAD_OFFSET, CONFIRMED_OFFSET, Descriptor, ImageForm
 from slotbench.vboard.flash import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
@@ -32,18 +32,23 @@ LOG = BOARD.window_log.start
 
 
 class Access:
-    """The slots of a board and the port to reach them."""
+    """The slots of a board, by its map table."""
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM) -> None:
-        self.board = board
-        self.slots = vm.import_("twoslot.slots").Slots(None)
-        self.port = vm.import_("twoslot.port").Port(BOARD.chip_bytes)
-        self.plan_class = vm.import_("twoslot.offer").Plan
+        self.board, self.vm = board, vm
+        self.plan = vm.import_("twoslot.judge").plan
+        self.open()
+
+    def open(self, numbers: list[int] | None = None) -> Any:
+        """Read the map table; with `numbers` write it before."""
+        if numbers is not None:
+            self.board.flash.poke(maptable.OFFSET, maptable.pack(numbers))
+        self.slots = self.vm.import_("twoslot.slots").Slots(self.vm.import_("twoslot.port").Port())
+        return self.slots
 
     def describe(self, slot: int, **changes: Any) -> None:
         fields = release_fields(**changes)
-        plan = self.plan_class(fields, fields["images"]["any"])
-        self.slots.describe(self.port, slot, PRODUCT, plan)
+        self.slots.describe(slot, PRODUCT, self.plan(fields, fields["images"]["any"]))
 
 
 @pytest.fixture
@@ -54,44 +59,77 @@ def access(board: DeviceBoard, vm: CPythonVM) -> Access:
 # The map.
 
 
-@pytest.mark.parametrize("name", ["generic_4m", "d1_mini", "nodemcu"])
-def test_the_built_in_map_is_the_board_file(vm: CPythonVM, name: str) -> None:
-    slots = vm.import_("twoslot.slots").Slots
+@pytest.mark.parametrize("name", boards.names())
+def test_every_board_file_is_read_as_it_is(access: Access, name: str) -> None:
+    """A map table of the bench, on a chip that is large enough for all of them."""
+    board = boards.load(name)
+    access.board.chip.flash_id = 24 << 16 | 0x40EF
+    slots = access.open(board.device_map())
 
-    numbers = boards.load(name).device_map()
-    assert vars(slots(None)) == vars(slots(numbers)), f"{name} needs a map in its settings"
-    assert vm.import_("twoslot.slots")._GENERIC_4M == tuple(numbers)
+    a, b = board.slots
+    assert slots.journal == board.journal.start
+    assert slots.log == (board.window_log.start if board.window_log else 0)
+    assert slots.tables == (a.table.start, b.table.start)
+    assert slots.descriptors == (a.descriptor.start, b.descriptor.start)
+    assert slots.images == (a.image.start, b.image.start)
+    assert (slots.size, slots.fs_start) == (board.slot_bytes, board.fs_start)
+
+
+@pytest.mark.parametrize("byte", range(maptable.TABLE_BYTES))
+def test_a_map_with_any_bit_wrong_is_refused(access: Access, byte: int) -> None:
+    """Nothing is written by a map that is not sure."""
+    place = maptable.OFFSET + byte
+    access.board.flash.poke(place, bytes([access.board.flash.peek(place, 1)[0] ^ 0x10]))
+
+    with refusal(access.vm, "FlashError", 73, maptable.OFFSET):
+        access.open()
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"\0", b"2SM1"], ids=["erased", "zeros", "magic only"])
+def test_a_board_that_was_never_set_up_is_refused(access: Access, content: bytes) -> None:
+    access.board.flash.poke(maptable.OFFSET, (content * maptable.TABLE_BYTES)[: maptable.TABLE_BYTES])
+
+    with refusal(access.vm, "FlashError", 73, maptable.OFFSET):
+        access.open()
+
+
+@pytest.mark.parametrize(("log2", "fits"), [(20, False), (21, False), (22, True), (23, True)])
+def test_a_chip_smaller_than_its_map_is_refused(access: Access, log2: int, fits: bool) -> None:
+    access.board.chip.flash_id = log2 << 16 | 0x40EF
+    if fits:
+        assert access.open().size == BOARD.slot_bytes, "a larger chip will do"
+    else:
+        with refusal(access.vm, "FlashError", 66, 1 << log2):
+            access.open()
 
 
 @pytest.mark.parametrize("slot", [0, 1])
-def test_a_map_without_window_log_and_with_shared_sectors(access: Access, vm: CPythonVM, slot: int) -> None:
+def test_a_map_without_window_log_and_with_shared_sectors(access: Access, slot: int) -> None:
     """As native maps have it: the descriptor is the last page of the sector that begins with the table."""
     table = BOARD.slots[slot].table.start
     numbers = BOARD.device_map()
     numbers[1], numbers[3 + 2 * slot] = 0, table + SECTOR - PAGE
-    access.slots = vm.import_("twoslot.slots").Slots(numbers)
     access.board.flash.poke(table, bytes(16) + b"\xff" * 4080)
-    access.board.flash.poke(0, bytes(SECTOR))
+    access.open(numbers)
     access.board.flash.reset_counters()
 
-    access.slots.tidy_log(access.port)
-    access.slots.forget(access.port, slot)
+    access.slots.tidy_log()
+    access.slots.forget(slot)
     assert access.board.operations() == [], "the loader, or a table that is in use, was erased"
     access.describe(slot)
-    assert access.slots.read(access.port, slot).counter == 6
-    access.slots.forget(access.port, slot)
+    assert access.slots.read(slot).counter == 6
+    access.slots.forget(slot)
     assert access.board.erased() == [table]
 
 
-def test_a_map_of_the_settings_moves_everything(vm: CPythonVM) -> None:
-    numbers = [0x1000 * number for number in range(1, 16)]
-    slots = vm.import_("twoslot.slots").Slots(numbers)
+def test_a_map_moves_everything(access: Access) -> None:
+    slots = access.open([0x1000 * number for number in range(1, 16)])
 
     assert (slots.journal, slots.log) == (0x1000, 0x2000)
     assert slots.tables == (0x3000, 0x5000)
     assert slots.descriptors == (0x4000, 0x6000)
     assert slots.images == (0x7000, 0x8000)
-    assert (slots.size, slots.fs_start, slots.chip_bytes) == (0x9000, 0xC000, 0xD000)
+    assert (slots.size, slots.fs_start) == (0x9000, 0xC000)
 
 
 # The descriptor.
@@ -118,7 +156,7 @@ def test_describe_writes_what_the_bench_reads(access: Access, slot: int, version
     assert access.board.descriptor(slot) == Descriptor(
         slot=slot, counter=6, length=len(data), sha256=hashlib.sha256(data).digest(), fs_start=BOARD.fs_start,
         product=PRODUCT, version=version, floor=3, fs_version=0x00020001, mpy_abi=6)
-    assert access.slots.read(access.port, slot).version == version
+    assert access.slots.read(slot).version == version
 
 
 def test_describe_programs_the_sealed_half_only(access: Access) -> None:
@@ -159,7 +197,7 @@ def test_a_page_that_is_no_descriptor_of_the_slot_is_none(access: Access, flaw: 
         page = bytearray(access.board.flash.peek(BOARD.slots[0].descriptor.start, PAGE))
     access.board.flash.poke(place, page)
 
-    assert (access.slots.read(access.port, 1) is not None) == flaw.endswith("est")
+    assert (access.slots.read(1) is not None) == flaw.endswith("est")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +207,7 @@ def test_forget_erases_unless_the_page_is_blank(access: Access, first: bytes, er
     access.board.flash.poke(place, first)
     access.board.flash.reset_counters()
 
-    access.slots.forget(access.port, 1)
+    access.slots.forget(1)
 
     assert access.board.erased() == [place] * erases
     assert access.board.flash.peek(place, PAGE) == b"\xff" * PAGE
@@ -179,11 +217,11 @@ def test_confirm_sets_one_word(access: Access) -> None:
     access.board.put_slot(1, firmware(2), counter=6)
     access.board.flash.reset_counters()
 
-    access.slots.confirm(access.port, 1)
+    access.slots.confirm(1)
 
     place = BOARD.slots[1].descriptor.start + CONFIRMED_OFFSET
     assert [(op.kind, op.addr, op.length) for op in access.board.operations()] == [("program", place, 4)]
-    descriptor = access.slots.read(access.port, 1)
+    descriptor = access.slots.read(1)
     assert (descriptor.confirmed, descriptor.bad) == (True, False)
 
 
@@ -191,7 +229,7 @@ def test_a_torn_word_of_the_descriptor_counts(access: Access) -> None:
     access.board.put_slot(1, firmware(2), counter=6)
     for offset, name in ((CONFIRMED_OFFSET, "confirmed"), (BAD_OFFSET, "bad")):
         access.board.flash.poke(BOARD.slots[1].descriptor.start + offset, b"\xff\xff\xff\x7f")
-        assert getattr(access.slots.read(access.port, 1), name), f"a torn {name} word is not counted"
+        assert getattr(access.slots.read(1), name), f"a torn {name} word is not counted"
 
 
 # The window log.
@@ -215,7 +253,7 @@ def test_the_log_is_erased_when_half_full_or_torn(
     access.board.flash.poke(LOG, sector)
     access.board.flash.reset_counters()
 
-    access.slots.tidy_log(access.port)
+    access.slots.tidy_log()
 
     assert access.board.erased() == ([LOG] if erases else [])
     assert erases == windowlog.needs_erase(sector), "device and bench disagree"

@@ -13,9 +13,7 @@ from slotbench.formats.journal import Ended, Report, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.vboard.flash import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import (
-    BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard, firmware, refusal, trial_cell,
-)
+from support.device_board import BOARD, RUNNING, DeviceBoard, firmware, refusal, trial_cell
 from support.device_decide import first
 from support.device_swap import SPARE, TAG, arm, offered_head, on_trial, open_swap, steps
 
@@ -69,12 +67,6 @@ def test_a_fallback_writes_its_verdict(board: DeviceBoard) -> None:
     cell = board.newest()
     assert (cell.report, cell.bad_counter, cell.state_b, cell.active) == (Report.BAD, 6, SlotState.BAD, 0)
     assert swap.confirmed, "after a fallback the board can be updated again"
-
-
-def test_the_channel_tag_is_the_benchs(vm: CPythonVM) -> None:
-    tag = vm.import_("twoslot.swap").channel_tag
-    for product, channel in ((PRODUCT, CHANNEL), ("a", "b"), ("caf\u00e9", "beta")):
-        assert tag(product, channel) == host.channel_tag(product, channel)
 
 
 # Emptying the spare slot.
@@ -165,11 +157,12 @@ def test_no_cell_no_change_of_the_spare_slot(board: DeviceBoard) -> None:
 
 def test_arm_names_the_image_before_it_tells_the_loader(board: DeviceBoard, vm: CPythonVM) -> None:
     swap = open_swap(vm)
+    swap.head_seen(offered_head(vm, seq=12))
     swap.attempts = 5
     swap.empty_spare()
     board.flash.reset_counters()
 
-    arm(vm, swap, seq=12)
+    arm(vm, swap)
 
     assert steps(board) == [("program", "descriptor"), ("program", "journal")]
     cell, descriptor = board.newest(), board.descriptor(1)
@@ -177,7 +170,7 @@ def test_arm_names_the_image_before_it_tells_the_loader(board: DeviceBoard, vm: 
     assert (cell.active, cell.state_b, cell.counter_b) == (1, SlotState.READY, 6)
     assert (cell.state_a, cell.counter_a) == (SlotState.CONFIRMED, 5), "the fallback is gone"
     assert (cell.attempts, cell.copies) == (5, 8)
-    assert (cell.head_seq, cell.key_epoch, cell.channel_tag) == (12, 1, TAG)
+    assert (cell.head_seq, cell.key_epoch, cell.channel_tag) == (12, 1, TAG), "the head is forgotten"
     assert not swap.confirmed, "the spare slot could still be emptied"
 
 
@@ -293,22 +286,53 @@ def test_rollback_marks_the_running_release_bad(board: DeviceBoard, trial: bool)
     assert (cell.bad_counter, cell.active, cell.state_b, cell.report) == (6, 0, SlotState.BAD, Report.BAD)
 
 
-def test_a_newer_head_is_remembered_once(board: DeviceBoard, vm: CPythonVM) -> None:
+def test_a_head_is_remembered(board: DeviceBoard, vm: CPythonVM) -> None:
     swap = open_swap(vm)
     head = offered_head(vm, seq=12)
     swap.head_seen(head)
+
     cell = board.newest()
-    assert (cell.head_seq, cell.head_time, cell.key_epoch, cell.channel_tag) == (12, head.issued, 1, TAG)
-    board.flash.reset_counters()
-
-    swap.head_seen(head)
-    assert board.operations() == [], "every poll would wear the journal"
+    assert (cell.head_seq, cell.head_time, cell.key_epoch, cell.channel_tag) == (12, head["issued"], 1, TAG)
+    assert (cell.active, cell.state_a, cell.state_b, cell.counter_a) == (
+        0, SlotState.CONFIRMED, SlotState.EMPTY, RUNNING)
 
 
-def test_in_a_trial_no_cell_replaces_the_one_that_counts_the_attempts(board: DeviceBoard) -> None:
-    vm = on_trial(board)
+# What the rest of an update is told.
+
+
+def test_the_facts_are_those_of_journal_descriptor_and_map(board: DeviceBoard) -> None:
+    """Values only: an object would keep its class, and a class its module."""
+    board.put_slot(1, firmware(3), counter=7, confirmed=True, fs_version=0x00020000)
+    board.put_cell(1, trial_cell(
+        sequence=2, state_b=SlotState.CONFIRMED, counter_b=7, floor=4, bad_counter=9, unproven_counter=8, rounds=3,
+        head_seq=21, head_time=1000, key_epoch=2, channel_tag=33))
+
+    assert open_swap(board.start(1, counter=7)).facts() == {
+        "slot": 1, "confirmed": True, "counter": 7, "fs_version": 0x00020000, "floor": 4, "bad": 9, "unproven": 8,
+        "rounds": 3, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "size": BOARD.slots[1].image.size,
+        "fs_start": BOARD.fs_start}
+
+
+@pytest.mark.parametrize("running", [0, 1])
+def test_the_descriptors_are_in_the_order_of_the_slots(board: DeviceBoard, running: int) -> None:
+    board.put_trial(state_b=SlotState.CONFIRMED, active=running)
+    swap = open_swap(board.start(running, counter=(RUNNING, 6)[running]))
+
+    assert [d.version for d in swap.descriptors] == ["1.0.0", "2.0.0"]
+    assert (swap.running.version, swap.spare.version) == [("1.0.0", "2.0.0"), ("2.0.0", "1.0.0")][running]
+
+
+@pytest.mark.parametrize("running", [0, 1])
+def test_what_was_armed_is_settled_by_the_next_boot_only(board: DeviceBoard, running: int) -> None:
+    """Whoever looks before the restart finds a ready slot, and draws no conclusion from the boot that armed it."""
+    states = {"state_a": SlotState.CONFIRMED, "state_b": SlotState.CONFIRMED}
+    board.put_slot(1, firmware(3), counter=RUNNING, confirmed=True)
+    board.put_cell(1, trial_cell(sequence=2, active=running, counter_b=RUNNING, **states))
+    vm = board.start(running)
     swap = open_swap(vm)
+    spare = swap.empty_spare()
+    arm(vm, swap)
     board.flash.reset_counters()
 
-    swap.head_seen(offered_head(vm))
-    assert board.operations() == []
+    assert open_swap(vm).cell.states[spare] == SlotState.READY
+    assert board.operations() == [], "the armed slot was judged by a boot that never tried it"

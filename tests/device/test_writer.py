@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,41 +13,61 @@ from slotbench.vboard.flash import SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device_board import BOARD, DeviceBoard, refusal
 from support.device_release import release_fields
+from support.device_site import ARM, VERIFY
 
 SLOT = BOARD.slots[1]
 IMAGE = random.Random(3).randbytes(7 * SECTOR + 1237)
 
 
 class Bench:
-    """A writer for `image` into slot B."""
+    """What fills slot B with `image`: the writer, and transfer.py where it judges the whole."""
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM, image: bytes = IMAGE) -> None:
         self.board, self.vm, self.image = board, vm, image
         fields = release_fields(image)
-        plan = vm.import_("twoslot.offer").Plan(fields, fields["images"]["any"])
-        self.buf = bytearray(SECTOR)
-        port = vm.import_("twoslot.port").Port(BOARD.chip_bytes)
-        slots = vm.import_("twoslot.slots").Slots(None)
-        self.writer = vm.import_("twoslot.writer").Writer(port, slots, 1, plan, self.buf)
+        plan = vm.import_("twoslot.judge").plan(fields, fields["images"]["any"])
+        self.writer = vm.import_("twoslot.writer")
+        self.slot = self.writer.begin((SLOT.image.start, SLOT.table.start), plan)
+        self.writer.ready(self.slot)
+        self.agent = SimpleNamespace(spare=self.slot, plan=plan, next=0, again=0, sha=None)
+
+    @property
+    def left(self) -> int:
+        left: int = self.slot["left"]
+        return left
+
+    def part(self, size: int) -> Any:
+        """Room for that many bytes in the buffer."""
+        return self.writer.part(self.slot, size)
+
+    def is_missing(self, number: int) -> bool:
+        return bool(self.writer.is_missing(self.slot, number))
+
+    def load(self, data: bytes) -> None:
+        """Into the buffer, as an answer comes there."""
+        for piece in self.part(len(data)):
+            piece[:], data = data[: len(piece)], data[len(piece) :]
+        assert data == b"", "the buffer is too small"
 
     def block(self, number: int) -> bytes:
         return self.image[number * SECTOR : (number + 1) * SECTOR]
 
-    def put_table(self) -> None:
-        table = blocks.table(self.image)
-        self.buf[: len(table)] = table
-        self.writer.put_table(len(table))
+    def table_right(self) -> bool:
+        return bool(self.writer.table_right(self.slot, self.agent.plan["blocks"]))
+
+    def put_table(self, table: bytes | None = None) -> None:
+        self.load(blocks.table(self.image) if table is None else table)
+        self.writer.put_table(self.slot, self.agent.plan["blocks"])
 
     def survey(self) -> set[int]:
         """Look at all blocks; return those that are missing."""
-        for number in range(self.writer.blocks):
-            self.writer.survey(number)
-        return {number for number in range(self.writer.blocks) if self.writer.is_missing(number)}
+        for number in range(self.slot["blocks"]):
+            self.writer.survey(self.slot, number)
+        return {number for number in range(self.slot["blocks"]) if self.is_missing(number)}
 
     def put(self, number: int) -> None:
-        part = self.writer.part(number)
-        part[:] = self.block(number)
-        self.writer.put(number)
+        self.load(self.block(number))
+        self.writer.put(self.slot, number)
 
     def fill(self) -> None:
         """Everything an update does with the slot but the verification."""
@@ -55,10 +76,13 @@ class Bench:
             self.put(number)
 
     def whole(self) -> bool:
-        for number in range(self.writer.blocks):
-            self.writer.hash(number)
-        result: bool = self.writer.whole()
-        return result
+        """How transfer.py judges what the slot holds now."""
+        transfer = self.vm.import_("twoslot.transfer")
+        self.agent.state, self.agent.again = VERIFY, 0
+        while self.agent.state == VERIFY:
+            self.agent.state = transfer.step(self.agent)
+        self.agent.next = 0
+        return bool(self.agent.state == ARM)
 
 
 @pytest.fixture
@@ -74,7 +98,8 @@ def erased_image_sectors(board: DeviceBoard) -> list[int]:
 # The whole image.
 
 
-@pytest.mark.parametrize("length", [*range(1, 9), SECTOR, *range(2 * SECTOR, 2 * SECTOR + 9), 3 * SECTOR - 1])
+@pytest.mark.parametrize(
+    "length", [*range(1, 9), *range(1020, 1030), SECTOR, *range(2 * SECTOR, 2 * SECTOR + 9), 3 * SECTOR - 1])
 def test_an_image_of_any_length_is_written_whole(board: DeviceBoard, vm: CPythonVM, length: int) -> None:
     """What no word ends is padded with 0xFF, and no buffer is read or written past its end."""
     bench = Bench(board, vm, random.Random(length).randbytes(length))
@@ -82,7 +107,7 @@ def test_an_image_of_any_length_is_written_whole(board: DeviceBoard, vm: CPython
 
     assert board.flash.peek(SLOT.image.start, length) == bench.image
     assert board.flash.peek(SLOT.image.start + length, 64) == b"\xff" * 64
-    assert bench.writer.left == 0
+    assert bench.left == 0
     assert bench.whole(), "the digest must be of the image, not of its padding"
 
 
@@ -90,7 +115,7 @@ def test_the_longest_image_fills_the_slot(board: DeviceBoard, vm: CPythonVM) -> 
     bench = Bench(board, vm, random.Random(1).randbytes(BOARD.slot_bytes))
     bench.fill()
 
-    assert bench.writer.blocks == blocks.BLOCKS_MAX == 251
+    assert bench.slot["blocks"] == blocks.BLOCKS_MAX == 251
     assert board.flash.peek(SLOT.image.start, BOARD.slot_bytes) == bench.image
     assert bench.whole()
     changed = {op.addr for op in board.operations()}
@@ -101,13 +126,13 @@ def test_the_longest_image_fills_the_slot(board: DeviceBoard, vm: CPythonVM) -> 
 
 
 def test_the_table_is_stored_and_known_again(bench: Bench) -> None:
-    assert not bench.writer.table_right()
+    assert not bench.table_right()
     bench.put_table()
 
     assert bench.board.flash.peek(SLOT.table.start, SECTOR) == blocks.sector(blocks.table(IMAGE))
-    assert bench.writer.table_right()
+    assert bench.table_right()
     bench.board.flash.reset_counters()
-    assert bench.writer.table_right()
+    assert bench.table_right()
     assert bench.board.operations() == []
 
 
@@ -118,28 +143,28 @@ def test_a_table_that_lost_a_bit_is_not_right(bench: Bench, place: int) -> None:
     sector[place] ^= 4
     bench.board.flash.poke(SLOT.table.start, sector)
 
-    assert not bench.writer.table_right()
+    assert not bench.table_right()
 
 
-@pytest.mark.parametrize("size", [0, 16, 7 * 16, 8 * 16 + 16, 4096])
-def test_a_table_of_another_length_is_refused(bench: Bench, size: int) -> None:
-    table = (blocks.table(IMAGE) + bytes(SECTOR))[:size]
-    bench.buf[:size] = table
+@pytest.mark.parametrize("flip", [0, 15, 16, 8 * 16 - 1, None])
+def test_a_table_of_another_image_is_refused(bench: Bench, flip: int | None) -> None:
+    table = bytearray(blocks.table(bytes(len(IMAGE)) if flip is None else IMAGE))
+    if flip is not None:
+        table[flip] ^= 1
     bench.board.flash.reset_counters()
 
     with refusal(bench.vm, "LinkError", 13, 0):
-        bench.writer.put_table(size)
+        bench.put_table(bytes(table))
     assert bench.board.operations() == []
 
 
-def test_a_table_of_another_image_is_refused(bench: Bench) -> None:
-    table = blocks.table(bytes(len(IMAGE)))
-    bench.buf[: len(table)] = table
-    bench.board.flash.reset_counters()
+@pytest.mark.parametrize("behind", [0xFF, 0x00])
+def test_what_lies_behind_a_table_in_the_buffer_stays_there(bench: Bench, behind: int) -> None:
+    """The buffer still holds what came before."""
+    bench.load(bytes([behind]) * SECTOR)
+    bench.put_table()
 
-    with refusal(bench.vm, "LinkError", 13, 0):
-        bench.writer.put_table(len(table))
-    assert bench.board.operations() == []
+    assert bench.board.flash.peek(SLOT.table.start, SECTOR) == blocks.sector(blocks.table(IMAGE))
 
 
 # Which blocks are missing.
@@ -154,8 +179,8 @@ def test_the_survey_finds_what_differs_and_writes_nothing(bench: Bench, wrong: s
     bench.board.flash.reset_counters()
 
     assert bench.survey() == wrong
-    assert bench.writer.left == len(wrong)
-    assert bench.survey() == wrong and bench.writer.left == len(wrong), "a second look counts twice"
+    assert bench.left == len(wrong)
+    assert bench.survey() == wrong and bench.left == len(wrong), "a second look counts twice"
     assert bench.board.operations() == []
 
 
@@ -176,7 +201,7 @@ def test_the_first_run_of_missing_blocks(bench: Bench, missing: set[int], run: t
         bench.board.flash.poke(SLOT.image.start + number * SECTOR, bytes(4))
     bench.survey()
 
-    assert bench.writer.run() == run
+    assert bench.writer.run(bench.slot) == run
 
 
 def test_only_missing_sectors_are_erased(bench: Bench) -> None:
@@ -204,8 +229,8 @@ def test_a_block_is_erased_and_programmed_once(bench: Bench) -> None:
 
     place = SLOT.image.start + 7 * SECTOR
     done = [(op.kind, op.addr, op.length) for op in bench.board.operations()]
-    assert done == [("erase", place, SECTOR), ("program", place, 1240)]
-    assert not bench.writer.is_missing(7) and bench.writer.left == 7
+    assert done == [("erase", place, SECTOR), ("program", place, 1024), ("program", place + 1024, 216)]
+    assert not bench.is_missing(7) and bench.left == 7
 
 
 @pytest.mark.parametrize("number", [0, 3, 7])
@@ -215,19 +240,46 @@ def test_a_block_that_differs_from_the_table_never_reaches_the_flash(
 ) -> None:
     bench.put_table()
     bench.survey()
-    part = bench.writer.part(number)
-    part[:] = bench.block(number)
-    part[place] ^= 0x80
+    bench.load(bench.block(number))
+    bench.part(SECTOR)[place // 1024][place % 1024] ^= 0x80
     bench.board.flash.reset_counters()
 
     with refusal(bench.vm, "LinkError", 12, number):
-        bench.writer.put(number)
+        bench.writer.put(bench.slot, number)
     assert bench.board.operations() == []
-    assert bench.writer.is_missing(number) and bench.writer.left == 8
+    assert bench.is_missing(number) and bench.left == 8
 
 
-def test_the_part_of_a_block_is_as_long_as_the_block(bench: Bench) -> None:
-    assert [len(bench.writer.part(number)) for number in range(8)] == [SECTOR] * 7 + [1237]
+def test_the_size_of_a_block(bench: Bench) -> None:
+    assert [bench.writer.size(bench.slot, number) for number in range(8)] == [SECTOR] * 7 + [1237]
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 1023, 1024, 1025, 1237, 3072, 3073, 4095, 4096])
+def test_the_buffer_is_given_out_in_pieces_of_a_kilobyte(bench: Bench, size: int) -> None:
+    """No 4 KB in one: beside an application the heap seldom has them."""
+    sizes = [len(piece) for piece in bench.part(size)]
+
+    assert sum(sizes) == size
+    assert all(length == 1024 for length in sizes[:-1]) and max(sizes, default=0) <= 1024
+    held = random.Random(size).randbytes(size)
+    bench.load(held)
+    assert b"".join(bench.part(size)) == held
+
+
+def test_the_buffer_is_made_when_it_is_needed_and_kept(bench: Bench) -> None:
+    """The agent takes it out of memory while it asks the server; what is known of the slot stays."""
+    bench.put_table()
+    bench.survey()
+    bench.load(bench.block(0))
+    bench.writer.ready(bench.slot)
+    bench.writer.put(bench.slot, 0)
+
+    bench.slot["pieces"] = None
+    bench.writer.ready(bench.slot)
+    assert [len(piece) for piece in bench.slot["pieces"]] == [1024] * 4
+    for number in range(1, 8):
+        bench.put(number)
+    assert bench.whole()
 
 
 # Wear and decay.
@@ -244,7 +296,7 @@ def test_a_worn_sector_is_given_up_after_three_tries(bench: Bench, works: float)
     with refusal(bench.vm, "FlashError", 60, place):
         bench.put(2)
     assert bench.board.erased() == [place] * 3
-    assert bench.writer.is_missing(2), "a block that did not take counts as there"
+    assert bench.is_missing(2), "a block that did not take counts as there"
 
 
 def test_a_worn_table_sector_is_named(bench: Bench) -> None:
@@ -287,7 +339,7 @@ def test_one_bit_that_fell_after_writing_is_noticed(bench: Bench, place: int) ->
 def test_another_images_digest_is_not_whole(board: DeviceBoard, vm: CPythonVM) -> None:
     bench = Bench(board, vm)
     bench.fill()
-    bench.writer.digest = bytes(32)
+    bench.agent.plan["sha256"] = bytes(32)
 
     assert not bench.whole()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
@@ -64,10 +63,11 @@ def documents_like(text: bytes) -> SearchStrategy[bytes]:
 @given(data=st.data(), kind=st.sampled_from(["head", "release"]))
 def test_any_bytes(vm: CPythonVM, data: st.DataObject, kind: str) -> None:
     """Both refuse or both accept; and nothing but a refusal by number leaves the device."""
+    judge = Judge(vm)
     text = data.draw(documents_like(RIGHT[kind]), "text")[:4096]
     accepted = take_apart(text, kind)
     try:
-        fields, digest = vm.import_("twoslot.release").read(text, kind, (MODULI[kind],))
+        fields, digest, _ = judge.read(text, kind)
     except vm.import_("twoslot.errors").ReleaseError:
         assert accepted is None, "the bench takes it, the device does not"
         return
@@ -111,7 +111,9 @@ def test_any_head_of_the_online_key(vm: CPythonVM, fields: Any) -> None:
     except refusal as error:
         assert take_apart(text, "head") is None or error.args[0] not in UNREADABLE, error.args
         return
-    Cell(sequence=1, head_seq=head.seq, head_time=head.issued, key_epoch=head.epoch, channel_tag=head.tag).pack()
+    Cell(
+        sequence=1, head_seq=head["seq"], head_time=head["issued"], key_epoch=head["epoch"],
+        channel_tag=head["tag"]).pack()
     try:
         judge.want(head)
     except refusal as error:
@@ -136,25 +138,22 @@ def test_any_release_of_the_offline_key(device: DeviceBoard, vm: CPythonVM, fiel
     except vm.import_("twoslot.errors").ReleaseError as error:
         assert take_apart(text, "release") is None or error.args[0] not in UNREADABLE, error.args
         return
-    assert len(plan.sha256) == len(plan.blocks) == 32
-    described = describe(device, vm, judge, plan)
-    assert (described.counter, described.length, described.sha256) == (plan.counter, plan.length, plan.sha256)
-    assert described == Descriptor(
-        slot=1, counter=plan.counter, length=plan.length, sha256=plan.sha256, fs_start=plan.fs_start, product=PRODUCT,
-        version=plan.version, form=ImageForm(plan.form), floor=plan.floor, fs_version=plan.fs_version,
-        mpy_abi=plan.mpy_abi)
+    assert len(plan["sha256"]) == len(plan["blocks"]) == 32
+    said = {name: plan[name] for name in (
+        "counter", "length", "sha256", "fs_start", "version", "floor", "fs_version", "mpy_abi")}
+    assert describe(device, vm, plan) == Descriptor(slot=1, product=PRODUCT, form=ImageForm(plan["form"]), **said)
 
 
 def _is_counter(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
 
 
-def describe(device: DeviceBoard, vm: CPythonVM, judge: Judge, plan: Any) -> Descriptor:
+def describe(device: DeviceBoard, vm: CPythonVM, plan: Any) -> Descriptor:
     """What the device writes for the slot, read by the device and by the bench."""
     device.flash.poke(BOARD.slots[1].descriptor.start, b"\xff" * 4096)
-    port = vm.import_("twoslot.port").Port(BOARD.chip_bytes)
-    judge.slots.describe(port, 1, PRODUCT, plan)
-    assert judge.slots.read(port, 1) is not None
+    slots = vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port())
+    slots.describe(1, PRODUCT, plan)
+    assert slots.read(1) is not None
     described = device.descriptor(1)
     assert described is not None
     return described
@@ -175,17 +174,26 @@ def test_any_keys_file(device: DeviceBoard, vm: CPythonVM, data: st.DataObject) 
         keys: Keys | None = Keys.from_payload(document.split(text).payload)
     except FormatError:
         keys = None
+    pinned = vm.import_("twoslot.document").pinned
+    found = {}
     try:
-        epoch, offline, online = vm.import_("twoslot.settings").pinned()
+        for role in ("offline", "online"):
+            found[role] = pinned(role)
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == (71, 0) and keys is None, "the bench takes it, the device does not"
         return
     finally:
         device.files["/twoslot.keys"] = keys_document()
     if keys is not None:
-        assert (epoch, tuple(offline), online) == (keys.epoch, keys.offline, keys.online)
+        assert found == {"offline": (keys.epoch, list(keys.offline)), "online": (keys.epoch, [keys.online])}
     # What is no modulus verifies nothing.
-    seal = vm.import_("twoslot.seal")
-    signature = base64.b64decode(RIGHT["head"].split()[-1])
-    digest = bytes.fromhex(document.digest(RIGHT["head"].partition(b"\n")[0]))
-    assert seal.verify(online, signature, digest) == (online == MODULI["head"])
+    device.files["/twoslot.keys"] = text
+    refusal = vm.import_("twoslot.errors").ReleaseError
+    try:
+        vm.import_("twoslot.document").read(memoryview(RIGHT["head"]), "head")
+    except refusal as error:
+        assert error.args[0] in (21, 22) and found["online"][1] != [MODULI["head"]]
+    else:
+        assert found["online"][1] == [MODULI["head"]]
+    finally:
+        device.files["/twoslot.keys"] = keys_document()

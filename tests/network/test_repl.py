@@ -31,8 +31,8 @@ def up(scene: Scene) -> Scene:
 def test_a_portal(up: Scene, verb: str, document: Document) -> None:
     up.server.misbehave(on=document.value, status=200, instead=PORTAL)
     printed, ms = typed(up, f"twoslot.{verb}")
-    where = PORTAL.index(b"\n")
-    assert printed == [f"twoslot: no, 20 at {where} (slotbench explain 20)", "False"] and ms <= 5000
+    assert len(PORTAL) < 531, "a second line would fit"
+    assert printed == ["twoslot: no, 20 at 0 (slotbench explain 20)", "False"] and ms <= 5000
 
 
 @pytest.mark.parametrize("verb", ["check()", "update()"])

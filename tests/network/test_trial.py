@@ -124,12 +124,13 @@ def test_names_that_do_not_resolve_are_no_proof(scene: Scene) -> None:
 
 
 def test_a_busy_server_is_left_alone_and_the_attempt_is_not_lost(scene: Scene) -> None:
+    """For thirty seconds: in a trial the deadline is near."""
     start_trial(scene)
     asked = len(scene.server.served)
     scene.server.misbehave(on=HEAD, times=1, status=503, retry_after=300)
     scene.board.run(9 * MINUTES_MS)
     busy, next_one, *_ = scene.server.served[asked:]
-    assert next_one.at_ms - busy.at_ms >= 300_000
+    assert 30_000 <= next_one.at_ms - busy.at_ms <= 35_000
     assert scene.runs(2) and len(scene.board.boots) == 2
 
 

@@ -54,7 +54,7 @@ class Updater:
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM) -> None:
         self.board, self.vm, self.net = board, vm, board.net
-        self.agent: Any = vm.import_("twoslot.agent").Agent()
+        self.agent: Any = vm.import_("twoslot").load()
         self.losses = 0
 
     def run(self, *, until: int | None = None, **begin: Any) -> int:

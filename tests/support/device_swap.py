@@ -18,7 +18,17 @@ TAG = channel_tag(PRODUCT, CHANNEL)
 
 def open_swap(vm: CPythonVM) -> Any:
     """What Agent makes first."""
-    return vm.import_("twoslot.swap").Swap(vm.import_("twoslot.settings").load())
+    attempts = vm.import_("twoslot.settings").load()["attempts"]
+    return vm.import_("twoslot.swap").Swap(vm.import_("twoslot.port").Port(), attempts)
+
+
+def loaders_word(vm: CPythonVM) -> bytes | None:
+    """The 32 bytes that the loader left, as the device reads them; None when it refuses them."""
+    try:
+        return bytes(vm.import_("twoslot.swap")._tail())
+    except vm.import_("twoslot.errors").FlashError as error:
+        assert error.args == (64, 0)
+        return None
 
 
 def on_trial(board: DeviceBoard, **cell: Any) -> CPythonVM:
@@ -28,16 +38,14 @@ def on_trial(board: DeviceBoard, **cell: Any) -> CPythonVM:
 
 
 def offered_head(vm: CPythonVM, **changes: Any) -> Any:
-    """The Head that names release 6."""
-    fields = head_fields(payload(release_fields()), **changes)
-    return vm.import_("twoslot.offer").Head(fields, TAG)
+    """The head that names release 6, as judge.py leaves it."""
+    return {**head_fields(payload(release_fields()), **changes), "tag": TAG}
 
 
-def arm(vm: CPythonVM, swap: Any, **head: Any) -> None:
+def arm(vm: CPythonVM, swap: Any) -> None:
     """Arm release 6, as if it were in the spare slot."""
     release = release_fields()
-    plan = vm.import_("twoslot.offer").Plan(release, release["images"]["any"])
-    swap.arm(plan, PRODUCT, offered_head(vm, **head))
+    swap.arm(vm.import_("twoslot.judge").plan(release, release["images"]["any"]), PRODUCT)
 
 
 def place(op: Op) -> str:

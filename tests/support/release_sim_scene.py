@@ -22,7 +22,7 @@ while True:
 """
 """An application that measures for how long the updater keeps it from its own work."""
 
-IDLE_MODULES = frozenset(("twoslot", "twoslot.errors", "twoslot.port", "twoslot.schedule"))
+IDLE_MODULES = frozenset(("twoslot", "twoslot.schedule"))
 """What of the package may stay loaded between two looks."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from slotbench import boards
 from slotbench.boards import Board
-from slotbench.formats import windowlog
+from slotbench.formats import maptable, windowlog
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.journal import Cell
 from slotbench.vboard.firmware import SMALLEST_BYTES, Does, build
@@ -26,10 +26,11 @@ def image(version: str, does: Does = Does.HEALTHY, *, size: int = SMALLEST_BYTES
 
 
 def bare_flash(**options: Any) -> NorFlash:
-    """A chip with the loader's header and valid PHY data, and nothing else."""
+    """A chip with the loader's header, the map table and valid PHY data, and nothing else."""
     board = generic()
     flash = NorFlash(board.chip_bytes, **options)
     flash.poke(0, bytes([0xE9, 1, 2, board.size_nibble << 4]))
+    flash.poke(maptable.OFFSET, maptable.pack(board.device_map()))
     flash.poke(board.sdk.start + 0x1000, b"\x05" + bytes(127))
     return flash
 

@@ -155,4 +155,6 @@ CODES = (
          "Copy the product's keys file to twoslot.keys on the board."),
     Code(72, _F, "the running slot has no descriptor", "slot",
          "Deploy the board again over USB; its slots were written without twoslot."),
+    Code(73, _F, "the flash map in the loader's sector cannot be read", "its address",
+         "Flash the board again with `slotbench flash`: it writes the map with the loader."),
 )

@@ -1,4 +1,4 @@
-"""twoslot.release, the documents: two lines, the right key for the role, and the fields of FORMATS 6."""
+"""twoslot.document, and what judge makes of its fields: two lines, the right key for the role, and the fields of FORMATS 6."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ RELEASE_FIELDS = (
 )
 IMAGE_FIELDS = ("url", "length", "sha256", "blocks", "blocks_url", "form")
 TOO_BIG = 1 << 32
+SECOND = 531
+"""Bytes of the second line and of the line break before it."""
 
 
 @pytest.fixture
@@ -66,11 +68,29 @@ def test_anything_but_two_whole_lines_is_refused(judge: Judge, kind: str, change
     right = offer()
     head = judge.head(right.head)
     text = change(right.head if kind == "head" else right.release)
-    with refusal(judge.vm, "ReleaseError", 20, max(text.find(b"\n"), 0)):
+    with refusal(judge.vm, "ReleaseError", 20, first_wrong(text)):
         if kind == "head":
             judge.head(text)
         else:
             judge.plan(text, head)
+
+
+def first_wrong(text: bytes) -> int:
+    """Where a second line should be and is not; if there is one, where the first ends too early."""
+    place = max(len(text) - SECOND, 0)
+    second = text[place:]
+    if (second[:1], second[17:18], second[-1:]) == (b"\n", b" ", b"\n"):
+        return text.index(b"\n")
+    return place
+
+
+@pytest.mark.parametrize("role", ["online", "offline"])
+def test_a_signed_line_break_in_the_payload_is_refused(judge: Judge, role: str) -> None:
+    """JSON would allow it; the bench and a server read such a file as three lines."""
+    line = payload(release_fields()).replace(b",", b",\n", 1)
+    text = join(line, signing_key(role).key_id, sign(line, role))
+    with refusal(judge.vm, "ReleaseError", 20, line.index(b"\n")):
+        judge.read(text, "head" if role == "online" else "release")
 
 
 @pytest.mark.parametrize("encoded", [
@@ -90,9 +110,9 @@ def test_a_signed_line_that_is_no_object_of_a_kind_is_refused(judge: Judge, line
         judge.head(text)
 
 
-def sign(line: bytes) -> bytes:
-    """What the online key makes of any bytes: the device must not depend on the bench's strictness."""
-    return signing_key("online").sign(line).signature
+def sign(line: bytes, role: str = "online") -> bytes:
+    """What a key makes of any bytes: the device must not depend on the bench's strictness."""
+    return signing_key(role).sign(line).signature
 
 
 # Keys and roles.
@@ -179,7 +199,7 @@ def test_an_image_without_a_field_is_refused(judge: Judge, name: str) -> None:
 ])
 def test_a_number_of_a_head_that_is_none_is_refused(judge: Judge, name: str, value: object) -> None:
     """Whatever the online key signs: the application must not die of it, nor the journal keep it."""
-    judge.cell.channel_tag = 0  # no head was seen: nothing it could be compared with
+    judge.facts["tag"] = 0  # no head was seen: nothing it could be compared with
     judge.refuses(offer(head={name: value}), 20, 0)
 
 
@@ -225,4 +245,4 @@ def test_a_version_that_is_not_printable_ascii_is_refused(judge: Judge, version:
 def test_a_floor_above_the_releases_own_counter_is_refused(judge: Judge) -> None:
     """Confirmed, it would leave the board nothing that it may boot."""
     judge.refuses(offer({"floor": 7}), 20, 0)
-    assert judge.all(offer({"floor": 6})).floor == 6
+    assert judge.all(offer({"floor": 6}))["floor"] == 6

@@ -1,0 +1,24 @@
+# The first thing after a boot: what this start means for the journal, and when to look for the first time.
+import twoslot
+
+from micropython import const
+
+from twoslot import settings
+from twoslot.errors import FlashError
+from twoslot.port import Port
+from twoslot.schedule import Schedule
+from twoslot.swap import Swap
+
+_FALLBACK = const(3)  # row of the loader's decision
+
+
+def countdown():
+    """Settle the last boot; return the Schedule, or False when this board cannot be updated (see log())."""
+    try:
+        s = settings.load()
+        swap = Swap(Port(), s["attempts"])
+        return Schedule(s["interval_s"], not swap.confirmed, swap.row == _FALLBACK)
+    except FlashError as e:
+        # The application must not stop for it.
+        twoslot.keep(e)
+        return False
