@@ -11,25 +11,27 @@ from pathlib import Path
 
 from checks.report import Report, host_files, name, parse
 
-_BASE = frozenset({"", "boards", "errors"})  # "" is slotbench itself: version and data_path
+_BASE = frozenset({"", "boards", "errors", "mpy"})  # "" is slotbench itself: version and data_path
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "release", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
+    "mpy": frozenset({"", "errors"}),
     "boards": frozenset({"", "errors", "formats"}),
     "formats": frozenset({"errors"}),
     "flashing": _MIDDLE,
     "release": _MIDDLE,
     "vboard": _MIDDLE,
     "server": _UPPER,
-    "cli": _UPPER | {"server"},
+    "prove": _UPPER | {"server"},
+    "cli": _UPPER | {"prove", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""
 
-_DISTRIBUTIONS = {"ampy": "adafruit-ampy", "serial": "pyserial"}
+_DISTRIBUTIONS = {"ampy": "adafruit-ampy", "littlefs": "littlefs-python", "serial": "pyserial"}
 
 
 def run(root: Path, report: Report) -> None:

