@@ -15,7 +15,8 @@ _LINE = re.compile(r"(?P<path>[^:]+):(?P<line>\d+):(?:\d+:)? (?P<what>.+)")
 
 def flake8(root: Path, report: Report) -> None:
     """Run flake8 over all Python there is; the tools that people type have no suffix."""
-    typed = [f"tools/{tool}" for tool in ("check", "demo", "test") if (root / "tools" / tool).is_file()]
+    tools = ("check", "demo", "get-micropython", "test")
+    typed = [f"tools/{tool}" for tool in tools if (root / "tools" / tool).is_file()]
     folders = [folder for folder in _FOLDERS if (root / folder).is_dir()]
     _run(root, ["flake8", *folders, *typed], report)
 

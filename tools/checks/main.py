@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from checks import codes, direction, docstrings, install_lists, linters, places, sizes, subset, vectors
+from checks import (
+    codes, device_types, direction, docstrings, install_lists, linters, memory, places, sizes,
+    subset, vectors,
+)
 from checks.report import Report
 
 Gate = Callable[[Path, Report], None]
@@ -15,6 +18,8 @@ Gate = Callable[[Path, Report], None]
 GATES: dict[str, tuple[Gate, str]] = {
     "lint": (subset.run, "device code uses what the ESP8266 port has"),
     "sizes": (sizes.run, "lines, and bytes of .mpy against the budget"),
+    "types": (device_types.run, "device code against the stubs of the ESP8266 port"),
+    "memory": (memory.run, "heap that twoslot takes on the real VM, against the budget"),
     "imports": (direction.run, "import direction on the host"),
     "codes": (codes.run, "error codes: device, FORMATS.md and host agree"),
     "lists": (install_lists.run, "package.json, manifest.py and versions match the tree"),
@@ -32,7 +37,7 @@ def main(args: Sequence[str], root: Path = Path(__file__).resolve().parents[2]) 
     parser.add_argument("gates", nargs="*", metavar="GATE", help=f"one of: {', '.join(GATES)}")
     parser.add_argument("--list", action="store_true", help="say what each gate checks, and stop")
     parser.add_argument("--update-budget", action="store_true",
-                        help="make today's .mpy sizes the budget (tools/mpy_budget.json), and stop")
+                        help="make today's .mpy sizes and heap figures the budgets, and stop")
     options = parser.parse_args(args)
     if unknown := [gate for gate in options.gates if gate not in GATES]:
         parser.error(f"no gate is called {', '.join(unknown)}; there are {', '.join(GATES)}")
@@ -41,7 +46,7 @@ def main(args: Sequence[str], root: Path = Path(__file__).resolve().parents[2]) 
             print(f"{gate:<12}{what}")
         return 0
     if options.update_budget:
-        return _show(sizes.update(root))
+        return max(_show(sizes.update(root)), _show(memory.update(root)))
     failed = [gate for gate in options.gates or GATES if _run(gate, root)]
     if failed:
         print(f"\nfailed: {', '.join(failed)}")

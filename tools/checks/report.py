@@ -60,9 +60,11 @@ def device_files(root: Path) -> list[Path]:
 
 
 def host_files(root: Path) -> list[Path]:
-    """Return the modules of the bench, without the data that travels with it."""
+    """Return the modules of the bench, without what travels with it for a board or a VM."""
     package = root / "host" / "slotbench"
-    return sorted(path for path in package.glob("**/*.py") if "data" not in path.relative_to(package).parts)
+    travels = {"data", "inside"}
+    paths = sorted(package.glob("**/*.py"))
+    return [path for path in paths if not travels.intersection(path.relative_to(package).parts)]
 
 
 def project_files(root: Path) -> Iterator[Path]:

@@ -7,10 +7,11 @@ coverage and debuggers see it.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from slotbench import data_path
 from slotbench.vboard.chip import Chip
@@ -21,10 +22,57 @@ from slotbench.vboard.net import Network
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation, DeviceOSError
 
-__all__ = ["MPY_XTENSA", "CPythonVM"]
+__all__ = ["MPY_XTENSA", "Attachable", "CPythonVM", "DeviceVM"]
 
 MPY_XTENSA: Final = 0x2706
 """`sys.implementation._mpy` for mpy 6.3 on an ESP8266: arch 9 (xtensa) << 10 | 3 << 8 | 6."""
+
+
+class Attachable(Protocol):
+    """A terminal (slotbench.vboard.serial.terminal)."""
+
+    def attach(self, runtime: Runtime) -> None:
+        """Serve this boot."""
+
+
+class DeviceVM(Protocol):
+    """What runs Python for one boot of a board; made from chip, files, network, `console` and `refuse`."""
+
+    runtime: Runtime
+
+    def interrupt_at(self, ms: float | None) -> None:
+        """Press Ctrl-C at this virtual time of the chip's clock; None: never."""
+
+    def exec(self, source: str) -> None:
+        """Run statements in __main__."""
+
+    def eval(self, source: str) -> Any:
+        """Return the value of an expression in __main__."""
+
+    def exec_streamed(self, source: str) -> None:
+        """As `exec`, but the source is never in the heap, as in raw-paste mode."""
+
+    def repl(self, line: str) -> None:
+        """Run what a person types."""
+
+    def interactive(self, source: str) -> None:
+        """Run a statement typed at the prompt: values of expressions are printed wherever they stand in it."""
+
+    def run_file(self, path: str) -> None:
+        """Run a file in __main__."""
+
+    def print_exception(self, error: BaseException) -> None:
+        """Put the traceback of an exception that came out of one of these on the console."""
+
+    def agent(self) -> tuple[int, int, int] | None:
+        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
+
+    def attach(self, terminal: Attachable) -> None:
+        """Make `terminal` the program's standard input."""
+
+    def close(self) -> None:
+        """End this boot."""
+
 
 _CODE: dict[tuple[str, bytes, str], CodeType] = {}
 
@@ -83,6 +131,25 @@ class CPythonVM:
         """Return the value of an expression in __main__."""
         return eval(compile(source.strip(), "<stdin>", "eval", dont_inherit=True), vars(self._main))
 
+    def exec_streamed(self, source: str) -> None:
+        """As `exec`: there is no heap here."""
+        self.exec(source)
+
+    def interactive(self, source: str) -> None:
+        """Run a statement typed at the prompt: values of expressions are printed wherever they stand in it."""
+        tree = _Echo().visit(ast.parse(source, "<stdin>"))
+        self.runtime.source_names["<stdin>"] = "<stdin>"
+        vars(self._main)[_SHOW] = self._show
+        self._run(compile(ast.fix_missing_locations(tree), "<stdin>", "exec", dont_inherit=True), self._main)
+
+    def _show(self, value: object) -> None:
+        if value is not None:
+            self.runtime.console(repr(value) + "\n")
+
+    def attach(self, terminal: Attachable) -> None:
+        """Make `terminal` the program's standard input."""
+        terminal.attach(self.runtime)
+
     def repl(self, line: str) -> None:
         """Run what a person types: an expression's value is printed unless it is None."""
         try:
@@ -90,9 +157,7 @@ class CPythonVM:
         except SyntaxError:
             self.exec(line)
             return
-        value = self.eval(line)
-        if value is not None:
-            self.runtime.console(repr(value) + "\n")
+        self._show(self.eval(line))
 
     def import_(self, name: str) -> ModuleType:
         """Import `name` (dotted) and return that module."""
@@ -109,6 +174,11 @@ class CPythonVM:
     def print_exception(self, error: BaseException) -> None:
         """Put the traceback of an uncaught exception on the console, as the port does."""
         self.runtime.console(self.runtime.format_exception(error))
+
+    def agent(self) -> tuple[int, int, int] | None:
+        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
+        agent = getattr(self.modules.get("twoslot"), "_agent", None)
+        return (agent.state, *agent.progress) if agent is not None else None
 
     def close(self) -> None:
         """End this boot: hang up what is connected, and break the reference cycles of its modules."""
@@ -146,7 +216,8 @@ class CPythonVM:
         full = self._resolve(name, globals or {}, level) if level else name
         module = self._load(full)
         if not fromlist:
-            return module if level else self._load(full.partition(".")[0])
+            # Not looked up again: a module may have taken itself out of sys.modules.
+            return self._load(full.partition(".")[0]) if "." in full and not level else module
         for item in fromlist:
             if item != "*" and not hasattr(module, item):
                 if "__path__" not in vars(module) or self._find(f"{full}.{item}", module) is None:
@@ -242,6 +313,26 @@ class CPythonVM:
         if code is None:
             code = _CODE[key] = compile(content, filename, "exec", dont_inherit=True)
         return code
+
+
+_SHOW = "__repl_print__"
+
+
+class _Echo(ast.NodeTransformer):
+    """Has every expression statement outside functions and classes shown."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        shown = ast.Expr(ast.Call(ast.Name(_SHOW, ast.Load()), [node.value], []))
+        return ast.copy_location(shown, node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.stmt:
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        return node
 
 
 _INSTALLED: dict[bytes, str] = {}

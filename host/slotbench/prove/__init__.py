@@ -1,0 +1,1 @@
+"""Proofs of what the documents claim, run on virtual boards; `slotbench prove` prints them."""

@@ -1,0 +1,203 @@
+"""What twoslot takes from a board's heap, measured on the real MicroPython VM."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from slotbench.mpy import compile_package, sources
+from slotbench.prove.scene import MAIN, Scene, runs_confirmed
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.chip import Chip
+from slotbench.vboard.flash import NorFlash
+from slotbench.vboard.micropython import MicroPythonVM
+from slotbench.vboard.micropython.find import HEAP_BYTES
+from slotbench.vboard.micropython.process import VMDied
+from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.signals import BenchViolation
+
+__all__ = ["LARGE", "Memory", "blocks", "idle", "measure", "module_sizes", "updates"]
+
+_STEP: Final = 128
+LARGE: Final = 4 * HEAP_BYTES
+"""For what is counted and does not depend on the heap."""
+
+_UPDATE_MS: Final = 120_000
+_CHIP_BYTES: Final = 0x400000
+_NETWORK_MS: Final = 10_000
+_ALL: Final = "__import__('gc').mem_alloc() + __import__('gc').mem_free()"
+_USED: Final = "[__import__('gc').collect(), __import__('gc').mem_alloc()][1]"
+
+_EVERY_BLOCK: Final = """\
+import gc, sys, twoslot
+agent = twoslot.load()
+agent.begin()
+taken, counted = 1 << 20, 0
+more = True
+while more and agent.state < 6:
+    whole = agent.state == 5 and agent.answer and "twoslot.writer" in sys.modules and agent.next + 1 < agent.until
+    gc.collect()
+    gc.disable()
+    used = gc.mem_alloc()
+    more = agent.step()
+    if whole:
+        taken = min(taken, gc.mem_alloc() - used)
+        counted += 1
+    gc.enable()
+"""
+"""Counts what is allocated for each block but the first and the last of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of heap, unless said. A peak is what the smallest heap that still does it has beyond
+    `bare_bytes`: it includes what fragmentation costs.
+    """
+
+    heap_bytes: int
+    """All of an ESP8266's heap."""
+    bare_bytes: int
+    """In use on a board without twoslot: the VM's own, and the bench's stand-ins for a board's ROM."""
+    idle_bytes: int
+    """Held by twoslot between two checks."""
+    boot_bytes: int
+    """Held when boot.py has ended."""
+    update_peak_bytes: int
+    """Needed at most from the boot before an update to the confirmation after it."""
+    rsa_peak_bytes: int
+    """Needed at most inside one signature check."""
+    per_block_bytes: int
+    """Allocated, and garbage at once, for a block that is fetched and written: the least of a run of blocks."""
+    blocks: int
+    """How many blocks that was counted for."""
+
+    @property
+    def room_bytes(self) -> int:
+        """What is left for an application on a board that updates."""
+        return self.heap_bytes - self.bare_bytes - self.update_peak_bytes
+
+
+def measure(folder: Path, *, seed: int = 0) -> Memory:
+    """Measure on boards of a scene in `folder`. Raises BenchError when there is no VM."""
+    scene = Scene(folder, seed=seed)
+    bare, total = _bare(HEAP_BYTES)
+    boot, idle = _resting(scene)
+    taken, counted = blocks(scene.board(partial(MicroPythonVM, heap=LARGE), main=None))
+    enough = _smallest(lambda heap: updates(scene, heap=heap))
+    return Memory(
+        heap_bytes=total, bare_bytes=bare, boot_bytes=boot - bare, idle_bytes=idle - bare,
+        update_peak_bytes=_bare(enough)[1] - bare, rsa_peak_bytes=_rsa_peak(scene),
+        per_block_bytes=taken, blocks=counted)
+
+
+def updates(scene: Scene, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
+    """Whether a board updates at the first attempt, with `application` bytes allocated beside twoslot."""
+    own = f"own = bytearray({application})\n" if application else ""
+    board = scene.board(partial(MicroPythonVM, heap=heap), main=own + MAIN)
+    try:
+        board.power_on()
+        board.run(_UPDATE_MS, until=lambda: runs_confirmed(board, 2))
+        asked = sum(request.path.startswith("/heads/") for request in board.network.requests)
+        return runs_confirmed(board, 2) and asked == 2
+    except (MemoryError, VMDied):
+        # Not even the bench's own part fits.
+        return False
+    finally:
+        board.power_off()
+
+
+def module_sizes() -> dict[str, int]:
+    """Bytes of each module of the device package as .mpy."""
+    return {name: len(mpy) for name, mpy in compile_package(sources()).items()}
+
+
+def _smallest(enough: Callable[[int], bool]) -> int:
+    """The smallest heap, to 128 bytes, that is enough."""
+    low, high = 0, LARGE
+    if not enough(high):
+        raise BenchViolation(f"a heap of {high} bytes is not enough")
+    while high - low > _STEP:
+        middle = (low + high) // 2 // _STEP * _STEP
+        if enough(middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _bare(heap: int) -> tuple[int, int]:
+    """Bytes in use in a VM without files that has this heap, and all that there are."""
+    vm = MicroPythonVM(Chip(NorFlash(_CHIP_BYTES)), {}, NoNetwork(), heap=heap)
+    try:
+        return int(vm.eval(_USED)), int(vm.eval(_ALL))
+    finally:
+        vm.close()
+
+
+def _resting(scene: Scene) -> tuple[int, int]:
+    """Bytes in use after boot.py, and after the first tick()."""
+    board = scene.board(MicroPythonVM, main=None)
+    board.power_on()
+    try:
+        booted = int(board.call(_USED))
+    finally:
+        board.power_off()
+    return booted, idle(scene.board(MicroPythonVM, main=None))
+
+
+def idle(board: VirtualBoard) -> int:
+    """Bytes in use between two checks, of a board without main.py that is off."""
+    board.power_on()
+    try:
+        board.repl("twoslot.tick()")
+        return int(board.call(_USED))
+    finally:
+        board.power_off()
+
+
+def blocks(board: VirtualBoard) -> tuple[int, int]:
+    """Let a board without main.py, which is off, update.
+
+    Returns the least bytes allocated for one block, and for how many blocks that was counted.
+    """
+    board.power_on()
+    board.clock.advance_ms(_NETWORK_MS)
+    try:
+        board.repl(_EVERY_BLOCK)
+        taken, counted = board.call("[taken, counted]")
+        return taken, counted
+    finally:
+        board.power_off()
+
+
+def _rsa_peak(scene: Scene) -> int:
+    """Bytes that one signature check needs beyond what is there before it."""
+    key = scene.workshop.offline
+    modulus = int.from_bytes(key.modulus, "big")
+    signature = int.from_bytes(key.sign(b"proof").signature, "big")
+    arguments = f"{modulus}, {signature}, {hashlib.sha256(b'proof').digest()!r}"
+    files = scene.board(MicroPythonVM).files
+
+    def free_before(heap: int) -> int | None:
+        """Bytes that are free when the check begins, None when it does not come to its end."""
+        try:
+            vm = MicroPythonVM(Chip(NorFlash(_CHIP_BYTES)), files, NoNetwork(), heap=heap)
+        except (MemoryError, VMDied):
+            return None
+        try:
+            vm.exec("from twoslot import seal")
+            vm.exec(f"arguments = ({arguments})")
+            free = int(vm.eval(_ALL)) - int(vm.eval(_USED))
+            return free if vm.eval("seal.verify(*arguments)") else None
+        except MemoryError:
+            return None
+        finally:
+            vm.close()
+
+    free = free_before(_smallest(lambda heap: free_before(heap) is not None))
+    assert free is not None
+    return free

@@ -1,0 +1,170 @@
+"""What the program in the VM asks of the board: answered by the same facades as under CPython."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final
+
+from slotbench.vboard.facades import build
+from slotbench.vboard.micropython.wire import VM_ERRORS, failed, parse, told
+from slotbench.vboard.runtime import Runtime
+from slotbench.vboard.signals import BenchViolation
+
+__all__ = ["Ask", "Calls", "far"]
+
+_FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom",
+               "micropython.kbd_intr", "sys.stdin", "sys.stdin.buffer")
+
+
+class Ask(IntEnum):
+    """The first word of a request in numbers (inside/bench.py)."""
+
+    DONE = 1
+    WORD_GET = 2
+    WORD_SET = 3
+    FLASH_READ = 4
+    FLASH_WRITE = 5
+    FLASH_ERASE = 6
+    SOCKET_READ = 7
+    SOCKET_WRITE = 8
+    TICKS = 9
+    SLEEP = 10
+
+
+_FIRST_FAR: Final = -4
+
+
+def far(path: str) -> int:
+    """The number by which the VM asks for a module or for `module.name`."""
+    return _FIRST_FAR - _FAR.index(path)
+
+
+class Calls:
+    """Answers requests. `fire` calls the callback of the VM's timer with this number."""
+
+    def __init__(self, runtime: Runtime, fire: Callable[[int], object]) -> None:
+        self._runtime = runtime
+        self._fire = fire
+        self._modules: dict[str, Any] = {}
+        self._objects: dict[int, Any] = {}
+        self._methods: dict[tuple[int, str], Any] = {}
+        self.result: Any = None
+        """What the VM handed over with Far(0)."""
+
+    def text(self, line: str) -> bytes:
+        """Answer `(number, name)`: an attribute; or `(number, args, kwargs)`: a call."""
+        try:
+            number, *rest = parse(line, self._find)
+        except (ValueError, SyntaxError):
+            raise BenchViolation(f"an argument that the bench cannot pass on: {line.strip()}") from None
+        if len(rest) == 1:
+            return self._answer(lambda: self._attribute(number, *rest))
+        return self._answer(lambda: self._call(number, *rest))
+
+    def numbers(self, what: int, a: int, b: int, take: Callable[[int], bytes]) -> bytes:
+        """Answer a request in numbers; `take` reads the bytes that belong to it."""
+        if what == Ask.FLASH_READ:
+            return self._filled(b, lambda buffer: self._module("esp").flash_read(a, buffer) or b)
+        if what == Ask.SOCKET_READ:
+            return self._filled(b, lambda buffer: self._find(a).readinto(buffer))
+        data = take(b) if what in (Ask.FLASH_WRITE, Ask.SOCKET_WRITE) else b""
+        return self._answer(lambda: self._number(what, a, b, data))
+
+    def _number(self, what: int, a: int, b: int, data: bytes) -> Any:
+        match what:
+            case Ask.WORD_GET:
+                return self._module("machine").mem32[a & 0xFFFFFFFF]
+            case Ask.WORD_SET:
+                self._module("machine").mem32[a & 0xFFFFFFFF] = b
+                return None
+            case Ask.FLASH_WRITE:
+                return self._module("esp").flash_write(a, data)
+            case Ask.FLASH_ERASE:
+                return self._module("esp").flash_erase(a)
+            case Ask.SOCKET_WRITE:
+                return self._objects[a].write(data)
+            case Ask.TICKS:
+                return self._module("time").ticks_ms()
+            case Ask.SLEEP:
+                return self._module("time").sleep_ms(a)
+        raise BenchViolation(f"the VM asks for {what}, which is nothing")
+
+    def _filled(self, length: int, fill: Callable[[bytearray], int | None]) -> bytes:
+        """Answer with the number of bytes, and with those bytes behind it."""
+        buffer = bytearray(length)
+        count = 0
+
+        def read() -> int | None:
+            nonlocal count
+            got = fill(buffer)
+            count = got or 0
+            return got
+
+        return self._answer(read) + bytes(buffer[:count])
+
+    def _attribute(self, number: int, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if (number, name) not in self._methods:
+            value = getattr(self._find(number), name)
+            if not callable(value):
+                return value
+            self._methods[number, name] = value
+        return self._methods[number, name]
+
+    def _call(self, number: int, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        match number:
+            case 0:
+                (self.result,) = args
+                return None
+            case -1:
+                return self._handle(self._module("socket").socket(*args))
+            case -2:
+                return self._handle(_Timer(self._module("machine").Timer(*args), self._handle, self._fire))
+            case -3:
+                return self._module("esp").flash_read(*args)
+        return self._find(number)(*args, **named)
+
+    def _find(self, number: int) -> Any:
+        """The object with this number."""
+        if number > 0:
+            return self._objects[number]
+        module, *names = _FAR[_FIRST_FAR - number].split(".")
+        return functools.reduce(getattr, names, self._module(module))
+
+    def _module(self, name: str) -> Any:
+        if name not in self._modules:
+            self._modules[name] = build(name, self._runtime)
+        return self._modules[name]
+
+    def _handle(self, value: object) -> int:
+        for number, known in self._objects.items():
+            if known is value:
+                return number
+        self._objects[len(self._objects) + 1] = value
+        return len(self._objects)
+
+    def _answer(self, action: Callable[[], Any]) -> bytes:
+        try:
+            return told(action(), self._handle)
+        except (*VM_ERRORS, KeyboardInterrupt) as error:
+            return failed(error)
+
+
+class _Timer:
+    """machine.Timer of the facade, whose callback lies in the VM."""
+
+    def __init__(
+        self, timer: Any, handle: Callable[[object], int], fire: Callable[[int], object]
+    ) -> None:
+        self._timer = timer
+        number = handle(self)
+        self._callback = lambda _: fire(number)
+
+    def start(self, calls_back: bool, **settings: Any) -> None:
+        self._timer.init(callback=self._callback if calls_back else None, **settings)
+
+    def deinit(self) -> None:
+        self._timer.deinit()

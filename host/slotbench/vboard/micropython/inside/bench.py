@@ -1,0 +1,164 @@
+# The bench's end inside the VM: runs what the host sends, and asks the host for hardware, network and time.
+# All of it lies in the heap of the program under test: nothing is here that the host can do, or say twice.
+import __main__
+import sys  # noqa: F401, what the host runs here uses it
+
+from array import array
+from micropython import const
+
+# What the host is asked, in numbers alone: a call takes nothing from the heap (vboard/micropython/calls.py).
+_DONE = const(1)
+_WORD_GET, _WORD_SET = const(2), const(3)
+_FLASH_READ, _FLASH_WRITE, _FLASH_ERASE = const(4), const(5), const(6)
+_SOCKET_READ, _SOCKET_WRITE = const(7), const(8)
+_TICKS, _SLEEP = const(9), const(10)
+# Functions of the host that make what stays here.
+_NEW_SOCKET, _NEW_TIMER, _FLASH_BYTES = const(-1), const(-2), const(-3)
+
+main = __main__.__dict__
+link = error = None  # the stream to the host; what the last job ended in
+timers = {}
+kept = []  # what built-in modules refer to by now: the collector does not look into their tables
+_out = array("i", (0, 0, 0))
+_in = array("i", (0, 0))
+
+
+def begin(stream):
+    global link
+    link = stream
+    ask(_DONE)
+
+
+def ask(what, a=0, b=0):
+    _out[0], _out[1], _out[2] = what, a, b
+    link.write(_out)
+    return answer()
+
+
+def give(what, a, data):
+    _out[0], _out[1], _out[2] = what, a, len(data)
+    link.write(_out)
+    link.write(data, len(data))
+    return answer()
+
+
+def call(n, a, k):
+    print((n, a, k), file=link)
+    return answer()
+
+
+def answer():
+    while link.readinto(_in):
+        kind, n = _in[0], _in[1]
+        if kind == 0:
+            return n
+        if kind == 1:
+            return None
+        if kind == 2:
+            return n != 0
+        if kind == 3:
+            return link.read(n)
+        if kind == 4:
+            return Far(n)
+        if kind == 5:
+            return eval(link.read(n))
+        if kind == 6:
+            raise OSError(n)
+        if kind == 7:
+            raise KeyboardInterrupt
+        if kind == 8:
+            raise eval(link.read(n))
+        _do(kind, n)
+    raise SystemExit  # the host is gone
+
+
+def _do(kind, n):
+    global error
+    try:
+        if kind == 10:
+            exec(link.read(n), main)
+        elif kind == 11:
+            exec(link.read(n), globals())
+        else:
+            timers[n].cb(timers[n])
+    except BaseException as e:
+        error = e
+        print((type(e).__name__, e.args), file=link)
+        return
+    _out[0] = _DONE
+    link.write(_out)
+
+
+class Far:
+    # An object of the host; its methods are such objects too.
+    def __init__(self, n):
+        self._n = n
+
+    def __getattr__(self, name):
+        print((self._n, name), file=link)
+        return answer()
+
+    def __call__(self, *a, **k):
+        return call(self._n, a, k)
+
+    def __repr__(self):
+        return "Far(%d)" % self._n
+
+
+class Words:
+    def __getitem__(self, at):
+        return ask(_WORD_GET, at)
+
+    def __setitem__(self, at, word):
+        ask(_WORD_SET, at, word)
+
+
+class Timer(Far):
+    ONE_SHOT, PERIODIC = 0, 1
+
+    def __init__(self, *a, **k):
+        self._n = call(_NEW_TIMER, a, {})
+        if k:
+            self.init(**k)
+
+    def init(self, *, callback=None, **k):
+        self.cb = callback
+        timers[self._n] = self
+        self.start(callback is not None, **k)
+
+
+class Socket(Far):
+    def __init__(self, *a):
+        self._n = call(_NEW_SOCKET, a, {})
+
+    def readinto(self, buf, n=-1):
+        n = ask(_SOCKET_READ, self._n, len(buf) if n < 0 else n)
+        if n:
+            link.readinto(buf, n)
+        return n
+
+    def write(self, data):
+        return give(_SOCKET_WRITE, self._n, data)
+
+
+def flash_read(at, buf):
+    if isinstance(buf, int):
+        return call(_FLASH_BYTES, (at, buf), {})
+    ask(_FLASH_READ, at, len(buf))
+    link.readinto(buf)
+
+
+def flash_write(at, data):
+    give(_FLASH_WRITE, at, data)
+
+
+def flash_erase(sector):
+    ask(_FLASH_ERASE, sector)
+
+
+def ticks_ms():
+    return ask(_TICKS)
+
+
+def sleep_ms(ms):
+    ask(_SLEEP, ms)

@@ -1,0 +1,166 @@
+"""One VM process: its heap, its stream to the host, and what it prints."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import select
+import signal
+import socket
+import subprocess
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from slotbench.vboard.micropython.find import Installation
+
+__all__ = ["Process", "VMDied"]
+
+_TEXT: Final = ord("(")
+_CHUNK: Final = 65536
+_LOOK_MS: Final = 20
+_QUIET_LOOKS: Final = 3
+
+
+class VMDied(Exception):
+    """The VM ended by itself: a defect in it or in the bench."""
+
+
+class Process:
+    """The VM in a process of its own, started with `import bench` from `shims`.
+
+    `console` gets what it prints, in order with what it asks for; bytes that are no UTF-8 as surrogates.
+    `busy` is called now and then while it computes. A KeyboardInterrupt that comes out of one of these is for
+    the program: `interrupted` is set, and where the program asks for nothing the VM gets a SIGINT.
+    """
+
+    def __init__(
+        self, installation: Installation, shims: Path, *, heap: int, console: Callable[[str], object]
+    ) -> None:
+        self.console = console
+        self.busy: Callable[[], object] | None = None
+        self.interrupted = False
+        self._link, theirs = socket.socketpair()
+        statement = f"import bench; bench.begin(open({theirs.fileno()}, 'r+b'))"
+        with theirs:
+            self._child = subprocess.Popen(
+                installation.command(heap=heap, statement=statement),
+                cwd=shims, env={"MICROPYPATH": str(shims)}, pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                # The terminal's Ctrl-C is the host's.
+                start_new_session=True)
+        assert self._child.stdout is not None
+        self._printed = self._child.stdout
+        os.set_blocking(self._printed.fileno(), False)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._received = bytearray()
+        # Also when a board is dropped that nobody switched off.
+        self._end = weakref.finalize(self, _end, self._child, self._printed, self._link)
+        self._poll = select.poll()
+        self._poll.register(self._link, select.POLLIN)
+        self._poll.register(self._printed, select.POLLIN)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """False once it was ended with `end`."""
+        return self._link.fileno() >= 0
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the VM. Raises VMDied."""
+        try:
+            self._link.sendall(data)
+        except OSError:
+            raise self._died() from None
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes from the VM. Raises VMDied."""
+        while len(self._received) < count:
+            self._more()
+        data = bytes(self._received[:count])
+        del self._received[:count]
+        return data
+
+    def is_text(self) -> bool:
+        """Whether a line of text comes next, not numbers."""
+        if not self._received:
+            self._more()
+        return self._received[0] == _TEXT
+
+    def line(self) -> str:
+        """The next line of text from the VM."""
+        while (end := self._received.find(b"\n")) < 0:
+            self._more()
+        return self.take(end + 1).decode()
+
+    def open_files(self) -> frozenset[str]:
+        """Paths of the files that the program has open."""
+        folder = f"/proc/{self.pid}/fd"
+        with suppress(FileNotFoundError):
+            return frozenset(os.readlink(f"{folder}/{number}") for number in os.listdir(folder))
+        return frozenset()
+
+    def end(self) -> None:
+        """End it here and now, as a loss of power does."""
+        self._end()
+
+    def drain(self) -> None:
+        """Hand on what was printed so far."""
+        while data := self._printed.read(_CHUNK):
+            self._let(self.console, self._decoder.decode(data))
+        if rest := self._decoder.decode(b"", final=True):
+            # Not to be kept back: it may be all of a binary message.
+            self._let(self.console, rest)
+
+    def take_interrupt(self) -> bool:
+        """Whether the program is to get a KeyboardInterrupt in answer to what it asks for."""
+        was, self.interrupted = self.interrupted, False
+        return was
+
+    def _let(self, action: Callable[..., object], *args: object) -> None:
+        try:
+            action(*args)
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def _more(self) -> None:
+        asked, quiet = False, 0
+        while not asked:
+            ready = {number for number, _ in self._poll.poll(None if self.busy is None else _LOOK_MS)}
+            asked = self._link.fileno() in ready
+            # What was printed before something was asked for is in the pipe by now.
+            self.drain()
+            if asked:
+                break
+            if self._child.poll() is not None:
+                raise self._died()
+            if self.busy is not None:
+                self._let(self.busy)
+            quiet = quiet + 1 if self.interrupted else 0
+            if quiet > _QUIET_LOOKS:
+                # It computes or prints: only a signal reaches it. Had it asked for something, the exception
+                # would go off while the answer is under way.
+                self.interrupted, quiet = False, 0
+                os.kill(self.pid, signal.SIGINT)
+        data = self._link.recv(_CHUNK)
+        if not data:
+            raise self._died()
+        self._received += data
+
+    def _died(self) -> VMDied:
+        self._child.wait()
+        self.drain()
+        return VMDied(f"the MicroPython VM ended with {self._child.returncode}")
+
+
+def _end(child: subprocess.Popen[bytes], printed: IO[bytes], link: socket.socket) -> None:
+    child.kill()
+    child.wait()
+    printed.close()
+    link.close()

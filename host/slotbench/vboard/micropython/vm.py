@@ -1,0 +1,349 @@
+"""The board's program on the real MicroPython VM: 32 bits, an ESP8266's heap, a process for each boot."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import struct
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from slotbench.vboard.chip import Chip
+from slotbench.vboard.facades.files import absolute
+from slotbench.vboard.micropython.calls import Ask, Calls, far
+from slotbench.vboard.micropython.find import HEAP_BYTES, find
+from slotbench.mpy import compile_mpy
+from slotbench.vboard.micropython.process import Process
+from slotbench.vboard.micropython.tables import Tables
+from slotbench.vboard.micropython.tree import FileTree
+from slotbench.vboard.micropython.wire import REQUEST_BYTES, Tell, error_of, parse, tell
+from slotbench.vboard.net import Network
+from slotbench.vboard.runtime import Runtime
+from slotbench.vboard.signals import BenchViolation, DeviceOSError
+from slotbench.vboard.vm import MPY_XTENSA, Attachable
+
+__all__ = ["MicroPythonVM"]
+
+_INSIDE: Final = Path(__file__).parent / "inside"
+_SHIM: Final = "bench"
+_OWN_FRAME: Final = '  File "bench.py"'
+_TYPED: Final = '  File "<string>"'
+_STREAMED: Final = re.compile(r'^  File "/\.\./[^"]*\.stdin"')
+
+_GONE: Final = {
+    "binascii": "crc32",
+    "builtins": "compile complex execfile NotImplemented",
+    "hashlib": "md5",
+    "math": "erf erfc expm1 factorial gamma inf isclose lgamma nan tau",
+    "os": "VfsFat VfsLfs1 VfsPosix errno getenv putenv system unsetenv",
+    "str": "center partition rpartition splitlines",
+    "sys": "atexit exc_info executable",
+}
+"""What the ESP8266 port switches off, or what only the unix port has."""
+
+_TERMINAL: Final = f"""\
+class Stdin(Socket):
+    __init__ = Far.__init__
+i = Stdin({far('sys.stdin')})
+i.buffer = Stdin({far('sys.stdin.buffer')})
+kept.append(i)
+del i, Stdin
+"""
+"""The UART as sys.stdin."""
+
+_INTERRUPT: Final = tell(Tell.INTERRUPT)
+
+_ACTIVITY: Final = """\
+def activity():
+    p = sys.modules.get("twoslot")
+    a = getattr(p, "_agent", None)
+    return (a.state,) + a.progress if a else None
+"""
+
+
+class MicroPythonVM:
+    """One boot of MicroPython on `chip`, as CPythonVM is, in a process of its own.
+
+    `heap` is the VM's `-X heapsize` in bytes. Flash, memory words, time, radio and sockets are those of the
+    virtual board, asked for over a stream: virtual time stands still while the VM works, so a run is the same
+    every time, and the same as under CPython. A power cut or a reset kills the process where it is.
+
+    What leaves `exec`, `eval` and `run_file`: as with CPythonVM; exceptions of classes that the program made
+    arrive as DeviceError. `refuse` names packages that are there in a format which the VM does not load.
+    """
+
+    def __init__(
+        self,
+        chip: Chip,
+        files: dict[str, bytes],
+        net: Network,
+        *,
+        console: Callable[[str], object] | None = None,
+        mpy: int = MPY_XTENSA,
+        refuse: Mapping[str, str] | None = None,
+        heap: int = HEAP_BYTES,
+    ) -> None:
+        for path in files:
+            if path != absolute(path):
+                raise ValueError(f"not an absolute path: {path!r}")
+        self._written: list[str] = []
+        self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
+        self._calls = Calls(self.runtime, self._fire)
+        self._depth = 0
+        self._inside_text = False
+        self._knows_activity = False
+        self._idle = False
+        """There was no agent, and the program did nothing since but look at the clock and sleep."""
+        self._tree = FileTree(files, tuple(refuse or {}))
+        self._streamed = self._tree.root.with_name(f"{self._tree.root.name}.stdin")
+        with _shims() as shims:
+            self._process = Process(find(), shims, heap=heap, console=self.runtime.console)
+            try:
+                self._serve()
+                self._become_esp8266(mpy)
+            except BaseException:
+                self.close()
+                raise
+
+    @property
+    def output(self) -> str:
+        """What was printed, when no console was given."""
+        return "".join(self._written)
+
+    def interrupt_at(self, ms: float | None) -> None:
+        """Press Ctrl-C at this virtual time of the chip's clock; None: never."""
+        self.runtime.deadline_us = None if ms is None else round(ms * 1000)
+
+    def exec(self, source: str) -> None:
+        """Run statements in __main__, as the raw REPL does."""
+        self._job(Tell.EXEC, source)
+
+    def exec_streamed(self, source: str) -> None:
+        """As `exec`, but the source is never in the heap, as in raw-paste mode."""
+        self._streamed.write_text(source)
+        self._inside(f"kept[0]({f'/../{self._streamed.name}'!r}, main)")
+
+    def interactive(self, source: str) -> None:
+        """Run a statement typed at the prompt: values of expressions are printed wherever they stand in it."""
+        self._inside(f"exec(kept[1]({source!r}, '<string>', 'single'), main)")
+
+    def attach(self, terminal: Attachable) -> None:
+        """Make `terminal` the program's standard input, and look at it while the program computes."""
+        terminal.attach(self.runtime)
+        self._inside(_TERMINAL)
+        tables = Tables(self._value, self._inside)
+        tables.put("sys", "stdin", "kept.pop()")
+        tables.put("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
+        self._inside("__import__('gc').collect()")
+        self._process.busy = self._look
+
+    def eval(self, source: str) -> Any:
+        """Return the value of an expression in __main__: what is a plain value on the host too."""
+        return self._value(f"eval({source.strip()!r}, main)")
+
+    def repl(self, line: str) -> None:
+        """Run what a person types: an expression's value is printed unless it is None."""
+        try:
+            ast.parse(line.strip(), mode="eval")
+        except SyntaxError:
+            self.exec(line)
+            return
+        self._inside(f"(lambda v: v is None or print(repr(v)))(eval({line.strip()!r}, main))")
+
+    def run_file(self, path: str) -> None:
+        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
+        name = absolute(path)
+        if name not in self.runtime.files:
+            raise DeviceOSError(2)
+        self._inside(f"kept[0]({name.removeprefix('/')!r}, main)")
+
+    def print_exception(self, error: BaseException) -> None:
+        """Put the traceback of the exception that ended the last job on the console, as the port does."""
+        printed: list[str] = []
+        console, self._process.console = self._process.console, printed.append
+        inside = self._inside_text
+        try:
+            self._inside("sys.print_exception(error)")
+        finally:
+            self._process.console = console
+        console("".join(_frames_of_the_program("".join(printed), inside)))
+
+    def agent(self) -> tuple[int, int, int] | None:
+        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
+        if self._idle:
+            return None
+        if not self._knows_activity:
+            self._inside(_ACTIVITY)
+            self._knows_activity = True
+        found: tuple[int, int, int] | None = self._value("activity()")
+        self._idle = found is None
+        return found
+
+    def close(self) -> None:
+        """End this boot: the process, its connections; what it wrote to files stays in them."""
+        for stream in self.runtime.streams:
+            stream.close()
+        self._kill()
+
+    # Jobs for the VM, and its requests meanwhile.
+
+    def _value(self, expression: str) -> Any:
+        self._inside(f"Far(0)({expression})")
+        return self._calls.result
+
+    def _inside(self, source: str) -> None:
+        self._job(Tell.INSIDE, source)
+
+    def _become_esp8266(self, mpy: int) -> None:
+        self._inside(_modules(str(self._tree.root)))
+        tables = Tables(self._value, self._inside)
+        tables.put("__import__('os')", "urandom", f"Far({far('os.urandom')})")
+        tables.put("sys", "platform", "'esp8266'")
+        tables.set_field("sys.implementation", 3, mpy)
+        tables.limit_arguments("pow", 2)
+        for owner, names in _GONE.items():
+            is_type = owner == "str"
+            tables.hide(owner if is_type else f"__import__({owner!r})", names.split(), is_type=is_type)
+        self._inside("main.clear()\nmain['__name__'] = '__main__'\n__import__('gc').collect()")
+
+    def _fire(self, number: int) -> None:
+        try:
+            self._send(tell(Tell.TIMER, number))
+        except Exception as error:
+            self.print_exception(error)
+
+    def _job(self, kind: Tell, source: str) -> None:
+        if not self._depth:
+            self._tree.write()
+            for folder in self.runtime.folders:
+                self._place(folder).mkdir(parents=True, exist_ok=True)
+        self._inside_text = kind is Tell.INSIDE
+        text = source.encode()
+        self._send(tell(kind, len(text), text))
+
+    def _send(self, job: bytes) -> None:
+        """Have one job done. Jobs nest: the VM takes one while it waits for an answer."""
+        if not self._process.alive:
+            raise BenchViolation("the VM has ended")
+        if not self._depth:
+            self._process.interrupted = False
+        self._depth += 1
+        try:
+            self._process.send(job)
+            self._serve()
+        finally:
+            self._depth -= 1
+            if not self._depth and self._process.alive:
+                self._tree.read(self._process.open_files)
+                self._find_folders()
+
+    def _find_folders(self) -> None:
+        """Keep what folders there are: the files alone do not tell of empty ones."""
+        root = self._tree.root
+        there = {f"/{Path(folder).relative_to(root).as_posix()}" for folder, _, _ in os.walk(root)}
+        self.runtime.folders.clear()
+        self.runtime.folders.update(there - {"/."})
+
+    def _place(self, path: str) -> Path:
+        return self._tree.root / path.lstrip("/")
+
+    def _look(self) -> None:
+        if self.runtime.on_busy is not None:
+            self.runtime.on_busy()
+
+    def _serve(self) -> None:
+        """Answer requests until the job is done; raises what it ended in."""
+        process = self._process
+        try:
+            while True:
+                if process.is_text():
+                    line = process.line()
+                    if line.startswith("('"):
+                        break
+                    self._idle = False
+                    process.send(_INTERRUPT if process.take_interrupt() else self._calls.text(line))
+                    continue
+                what, a, b = struct.unpack("<iii", process.take(REQUEST_BYTES))
+                if what == Ask.DONE:
+                    process.drain()
+                    return
+                self._idle = self._idle and what in (Ask.TICKS, Ask.SLEEP)
+                if process.take_interrupt():
+                    process.take(b if what in (Ask.FLASH_WRITE, Ask.SOCKET_WRITE) else 0)
+                    process.send(_INTERRUPT)
+                else:
+                    process.send(self._calls.numbers(what, a, b, process.take))
+        except BaseException:
+            # Not the program's: a reset, a power cut, a defect. Nothing runs after it.
+            self._kill()
+            raise
+        process.drain()
+        raise _ended(line)
+
+    def _kill(self) -> None:
+        if self._process.alive:
+            still_open = self._process.open_files()
+            self._process.end()
+            self._tree.read(lambda: still_open)
+            self._tree.remove()
+            self._streamed.unlink(missing_ok=True)
+
+
+@contextmanager
+def _shims() -> Iterator[Path]:
+    """A folder with the bench's modules as .mpy."""
+    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
+        source = (_INSIDE / f"{_SHIM}.py").read_bytes()
+        Path(folder, f"{_SHIM}.mpy").write_bytes(compile_mpy(f"{_SHIM}.py", source, 3))
+        yield Path(folder)
+
+
+def _frames_of_the_program(printed: str, inside: bool) -> Iterator[str]:
+    """The lines of a traceback without the bench's own; what somebody typed is called <stdin>, as on a board.
+
+    `inside`: the program was started by text of the bench, which is the first without a file.
+    """
+    for line in printed.splitlines(keepends=True):
+        if line.startswith(_TYPED) and inside:
+            inside = False
+        elif not line.startswith(_OWN_FRAME):
+            yield _STREAMED.sub('  File "<stdin>"', line.replace(_TYPED, '  File "<stdin>"', 1))
+
+
+def _ended(line: str) -> BaseException:
+    """What the VM says a job ended in: class and arguments."""
+    try:
+        name, args = parse(line, repr)
+    except (ValueError, SyntaxError):
+        name, args = line[2:].partition("'")[0], (line.strip(),)
+    return error_of(name, args)
+
+
+def _modules(root: str) -> str:
+    """What the bench's module runs before any file of the board: the port's modules, and `root` as `/`."""
+    lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]
+    lines += [
+        f"m = sys.modules['machine'] = Far({far('machine')})",
+        "m.mem32, m.Timer = Words(), Timer",
+        f"m = sys.modules['esp'] = Far({far('esp')})",
+        "m.flash_read, m.flash_write, m.flash_erase = flash_read, flash_write, flash_erase",
+        f"m = sys.modules['socket'] = Far({far('socket')})",
+        "m.socket = Socket",
+        "import time, vfs, os",
+        f"m = sys.modules['time'] = Far({far('time')})",
+        "m.ticks_ms, m.sleep_ms = ticks_ms, sleep_ms",
+        "m.ticks_diff, m.ticks_add = time.ticks_diff, time.ticks_add",
+        "kept.append(execfile)",
+        "kept.append(compile)",
+        "vfs.umount('/')",
+        f"vfs.mount(vfs.VfsPosix({root!r}), '/')",
+        "os.chdir('/')",
+        "sys.path[:] = ('', '.frozen', '/lib')",
+        "del sys.modules['bench']",
+        "del m, time, vfs, os",
+    ]
+    return "\n".join(lines)

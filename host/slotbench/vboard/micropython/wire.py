@@ -1,0 +1,124 @@
+"""What travels between host and VM: how values are written for the VM, and how its text is read."""
+
+from __future__ import annotations
+
+import ast
+import struct
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final
+
+from slotbench.vboard.signals import DeviceOSError
+
+__all__ = ["REQUEST_BYTES", "VM_ERRORS", "DeviceError", "Tell", "error_of", "failed", "parse", "tell", "told"]
+
+REQUEST_BYTES: Final = 12
+"""A request in numbers: what, and two arguments."""
+
+_INT32: Final = range(-(1 << 31), 1 << 31)
+_PLAIN: Final = (str, int, float, tuple, list, dict)
+
+
+class Tell(IntEnum):
+    """The first word of what the host sends (inside/bench.py: answer)."""
+
+    INT, NONE, BOOL, BYTES, OBJECT, VALUE, OSERROR, INTERRUPT, ERROR = range(9)
+    EXEC = 10
+    """Run this text in __main__."""
+    INSIDE = 11
+    """Run this text in the bench's own module."""
+    TIMER = 12
+    """Call the callback of this timer."""
+
+
+class DeviceError(Exception):
+    """An exception of a class that only the program on the board has. `args[0]` is the name of the class."""
+
+
+VM_ERRORS: Final = (
+    OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError,
+)
+"""What a facade may raise into the program on the board."""
+
+_RAISED: Final[dict[str, type[BaseException]]] = {
+    kind.__name__: kind
+    for kind in (
+        ArithmeticError, AssertionError, AttributeError, EOFError, Exception, GeneratorExit, ImportError,
+        IndentationError, IndexError, KeyError, KeyboardInterrupt, LookupError, MemoryError, NameError,
+        NotImplementedError, DeviceOSError, OverflowError, RuntimeError, StopIteration, SyntaxError,
+        SystemExit, TypeError, UnicodeError, ValueError, ZeroDivisionError,
+    )
+}
+
+
+def tell(kind: Tell, number: int = 0, data: bytes = b"") -> bytes:
+    """The bytes of one message to the VM."""
+    return struct.pack("<ii", kind, number) + data
+
+
+def told(value: object, handle: Callable[[object], int]) -> bytes:
+    """The message that is `value` in the VM; `handle` numbers what stays on the host."""
+    if value is None:
+        return tell(Tell.NONE)
+    if isinstance(value, bool):
+        return tell(Tell.BOOL, value)
+    if isinstance(value, int) and value in _INT32:
+        return tell(Tell.INT, value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return tell(Tell.BYTES, len(value), bytes(value))
+    if not isinstance(value, _PLAIN):
+        return tell(Tell.OBJECT, handle(value))
+    text = _text(value, handle).encode()
+    return tell(Tell.VALUE, len(text), text)
+
+
+def failed(error: BaseException) -> bytes:
+    """The message that raises `error` in the VM."""
+    if isinstance(error, KeyboardInterrupt):
+        return tell(Tell.INTERRUPT)
+    number = error.args[0] if len(error.args) == 1 else None
+    if isinstance(error, OSError) and isinstance(number, int):
+        return tell(Tell.OSERROR, number)
+    kind = next(kind for kind in type(error).__mro__ if kind.__name__ in _RAISED)
+    text = f"{kind.__name__}({', '.join(repr(str(each)) for each in error.args)})".encode()
+    return tell(Tell.ERROR, len(text), text)
+
+
+def error_of(name: str, args: tuple[Any, ...]) -> BaseException:
+    """The exception that ended a job in the VM."""
+    kind = _RAISED.get(name)
+    return kind(*args) if kind is not None else DeviceError(name, *args)
+
+
+def parse(text: str, objects: Callable[[int], object]) -> Any:
+    """The value that the VM printed; `objects` finds what has a number. Raises ValueError, SyntaxError."""
+
+    def value(node: ast.expr) -> Any:
+        if isinstance(node, ast.Tuple):
+            return tuple(value(each) for each in node.elts)
+        if isinstance(node, ast.List):
+            return [value(each) for each in node.elts]
+        if isinstance(node, ast.Dict):
+            keys = (value(key) for key in node.keys if key is not None)
+            return dict(zip(keys, map(value, node.values)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
+            if node.func.id == "Far":
+                return objects(ast.literal_eval(node.args[0]))
+            if node.func.id == "bytearray":
+                return bytearray(ast.literal_eval(node.args[0]))
+        return ast.literal_eval(node)
+
+    return value(ast.parse(text, mode="eval").body)
+
+
+def _text(value: object, handle: Callable[[object], int]) -> str:
+    if isinstance(value, tuple):
+        return "(" + "".join(_text(each, handle) + "," for each in value) + ")"
+    if isinstance(value, list):
+        return "[" + ",".join(_text(each, handle) for each in value) + "]"
+    if isinstance(value, dict):
+        items = (f"{_text(key, handle)}:{_text(each, handle)}" for key, each in value.items())
+        return "{" + ",".join(items) + "}"
+    if value is None or isinstance(value, str | int | float | bytes | bytearray):
+        return repr(value)
+    return f"Far({handle(value)})"

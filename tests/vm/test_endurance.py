@@ -1,0 +1,63 @@
+"""A board that is left alone for months: polls and updates in one run of the VM, beside an application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.vms import VMS
+
+from support.world import HOURS_MS, MAIN, World, update_to
+
+pytestmark = pytest.mark.usefixtures("micropython")
+
+USED = "[__import__('gc').collect(), __import__('gc').mem_alloc()][1]"
+
+OUT_OF_MEMORY = 0
+"""What log() has for an exception that is not twoslot's own."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, vm=VMS["micropython"])
+
+
+def codes(board: VirtualBoard) -> list[int]:
+    return [code for _, code, _ in board.call("twoslot._log")]
+
+
+APPLICATION = """\
+try:
+    own  # Ctrl-C, and main.py again in the same heap
+except NameError:
+    own = bytearray(10240)
+"""
+
+
+def heads_asked(board: VirtualBoard) -> int:
+    return sum(request.path.startswith("/heads/") for request in board.network.requests)
+
+
+def test_two_hundred_polls_do_not_grow(world: World) -> None:
+    world.publish(2)
+    board = world.board()
+    update_to(board, 2)
+    board.run(1 * HOURS_MS)
+    asked, used = heads_asked(board), board.call(USED)
+    board.run(36 * HOURS_MS)
+    assert heads_asked(board) - asked >= 200
+    assert OUT_OF_MEMORY not in codes(board)
+    assert board.call(USED) <= used + 64, "polls leave something behind"
+
+
+def test_ten_updates_beside_ten_kilobytes_of_an_application(world: World) -> None:
+    board = world.board()
+    board.files["/main.py"] = f"{APPLICATION}{MAIN}".encode()
+    board.on_boot.files = dict(board.files)  # type: ignore[union-attr]
+    for counter in range(2, 12):
+        world.publish(counter)
+        update_to(board, counter)
+        assert OUT_OF_MEMORY not in codes(board)
+        assert board.call("len(own)") == 10240

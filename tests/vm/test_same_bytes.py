@@ -1,0 +1,110 @@
+"""The same story on both VMs leaves the same flash, byte for byte, after the same requests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slotbench.formats.document import Document
+from slotbench.formats.head import Head
+from slotbench.release import store
+from slotbench.release.keys import SigningKey
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.cuts import Cut, CutMode
+from slotbench.vboard.firmware import Does
+from slotbench.vboard.vms import VMS
+
+from support.world import HOURS_MS, NOW, PRODUCT, World, runs_confirmed, update_to
+
+pytestmark = pytest.mark.usefixtures("micropython")
+
+STRANGER = Path(__file__).parents[1] / "vectors" / "keys" / "test-only-stranger.pem"
+
+
+def an_update(world: World, board: VirtualBoard) -> None:
+    world.publish(2)
+    update_to(board, 2)
+
+
+def resumed_after_a_torn_write(world: World, board: VirtualBoard) -> None:
+    world.publish(2)
+    board.flash.arm(Cut(24, CutMode.TORN, 3))
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    assert board.state is State.OFF, "the cut came"
+    board.power_on()
+    board.run(2 * HOURS_MS, until=lambda: runs_confirmed(board, 2))
+    assert runs_confirmed(board, 2)
+
+
+def back_from_a_bad_release(world: World, board: VirtualBoard) -> None:
+    world.publish(2, Does.CRASH)
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    cell = board.cell
+    assert runs_confirmed(board, 1) and cell is not None and cell.bad_counter == 2
+
+
+def back_from_one_that_cannot_import(world: World, board: VirtualBoard) -> None:
+    world.publish(2, Does.NOIMPORT)
+    board.power_on()
+    board.run(2 * HOURS_MS)
+    assert runs_confirmed(board, 1) and len(board.boots) == 5
+
+
+def a_forged_release(world: World, board: VirtualBoard) -> None:
+    path, release = world.workshop.build(
+        world.firmware("2.0.0"), [world.map], version="2.0.0", counter=2, now=NOW)
+    path.unlink()
+    payload = release.to_payload()
+    stranger = SigningKey.load(STRANGER)
+    forged = Document(payload, world.workshop.offline.key_id, stranger.sign(payload).signature)
+    head = Head(
+        product=PRODUCT, channel="stable", epoch=1, seq=1, counter=2, issued=NOW, expires=NOW + 10**7,
+        release=hashlib.sha256(payload).hexdigest())
+    site = world.workshop.site
+    site.write(store.release_name(head.release), forged.pack())
+    site.write(store.head_name(PRODUCT, "stable"), world.workshop.online.sign(head.to_payload()).pack())
+    board.power_on()
+    board.run(HOURS_MS)
+    assert [code for _, code, _ in board.call("twoslot._log")][0] == 22
+    assert runs_confirmed(board, 1)
+
+
+def by_hand_and_back(world: World, board: VirtualBoard) -> None:
+    world.publish(2)
+    board.power_on()
+    board.clock.advance_ms(10_000)
+    board.repl("twoslot.check()")
+    board.repl("twoslot.update()")
+    board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
+    board.repl("twoslot.rollback()")
+    board.run(HOURS_MS)
+    assert runs_confirmed(board, 1)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        an_update, resumed_after_a_torn_write, back_from_a_bad_release, back_from_one_that_cannot_import,
+        a_forged_release, by_hand_and_back,
+    ],
+    ids=lambda story: story.__name__,
+)
+def test_both_vms_leave_the_same_flash(story: Callable[[World, VirtualBoard], None], tmp_path: Path) -> None:
+    left = {}
+    for name, vm in VMS.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        world = World(folder, vm=vm)
+        board = world.board()
+        story(world, board)
+        board.power_off()
+        flash = board.flash.peek(0, board.flash.size)
+        left[name] = (
+            hashlib.sha256(flash).hexdigest(), board.flash.operations, board.clock.us,
+            [(request.path, request.status, request.received) for request in board.network.requests])
+    assert left["cpython"] == left["micropython"]

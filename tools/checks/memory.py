@@ -1,0 +1,69 @@
+"""Gate `memory`: what twoslot takes from a board's heap, on the real MicroPython VM, against the budget."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from checks.report import Report
+from slotbench.errors import BenchError
+from slotbench.prove.memory import Memory, measure
+
+_BUDGET = "tools/memory_budget.json"
+_REQUIRED = "SLOTBENCH_VM_REQUIRED"
+_CHECKED = (
+    "boot_bytes", "idle_bytes", "update_peak_bytes", "rsa_peak_bytes", "per_block_bytes")
+_SLACK = 128
+"""How exactly a peak is found. What is in use is exact but for what the collector takes for a pointer."""
+
+
+def run(root: Path, report: Report) -> None:
+    """Measure, and compare with the budget."""
+    found = _measured(report)
+    if found is None:
+        return
+    target = root / _BUDGET
+    budget: dict[str, int] = json.loads(target.read_text(encoding="utf-8")) if target.is_file() else {}
+    compare(asdict(found), budget, report)
+
+
+def compare(found: dict[str, int], budget: dict[str, int], report: Report) -> None:
+    """Report each figure that is above its budget or has none."""
+    for name in _CHECKED:
+        allowed = budget.get(name)
+        report.lines.append(f"{name:<20}{found[name]:>8}")
+        if allowed is None:
+            report.add(_BUDGET, 0, f"has no {name}; it is {found[name]}", "tools/check --update-budget")
+        elif found[name] > allowed + (_SLACK if name != "per_block_bytes" else 0):
+            report.add("device/twoslot", 0, f"{name} is {found[name]}, the budget is {allowed}",
+                       "find what took it: slotbench prove memory; or raise the budget on purpose")
+
+
+def update(root: Path) -> Report:
+    """Make today's figures the budget."""
+    report = Report()
+    found = _measured(report)
+    if found is not None:
+        figures = asdict(found)
+        target = root / _BUDGET
+        part = target.with_suffix(".part")
+        text = json.dumps({name: figures[name] for name in _CHECKED}, indent=2)
+        part.write_text(text + "\n", encoding="utf-8")
+        os.replace(part, target)
+        report.lines.append(f"{_BUDGET}: {len(_CHECKED)} figures")
+    return report
+
+
+def _measured(report: Report) -> Memory | None:
+    try:
+        with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
+            return measure(Path(folder))
+    except BenchError as error:
+        if os.environ.get(_REQUIRED):
+            report.add("tools/get-micropython", 0, str(error))
+        else:
+            report.lines.append(f"not measured: {error}")
+        return None
