@@ -21,14 +21,19 @@ from slotbench import __version__
 from slotbench.errors import DEFECT, USAGE, BenchError
 
 _VERBS = {
+    "backup": "slotbench.cli.backup:backup",
     "board": "slotbench.cli.board:board",
     "demo": "slotbench.cli.demo:demo",
     "explain": "slotbench.cli.explain:explain",
+    "flash": "slotbench.cli.flash:flash",
     "inspect": "slotbench.cli.inspect:inspect",
     "keys": "slotbench.cli.keys:keys",
+    "prove": "slotbench.cli.prove:prove",
     "release": "slotbench.cli.release:release",
+    "restore": "slotbench.cli.backup:restore",
     "serve": "slotbench.cli.serve:serve",
     "status": "slotbench.cli.status:status",
+    "unflash": "slotbench.cli.flash:unflash",
 }
 _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""

@@ -18,7 +18,7 @@ from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release import documents
 from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
-from slotbench.vboard.board import board_files, factory_flash
+from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.live_folder import BoardFolder
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
@@ -65,7 +65,7 @@ def new(
     first = Firmware(data=data, product=product, version=version, counter=counter)
     flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
     settings = {"product": product, "board": board.name, "channel": "stable", "server": server}
-    files = board_files(settings, pinned, board=board)
+    files = board_files(settings, pinned)
     if not pinned:
         del files["/twoslot.keys"]
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name

@@ -13,11 +13,17 @@ from types import FrameType
 import click
 
 from slotbench.cli.common import PATH
+from slotbench.cli.loader_option import loader_option
+from slotbench.cli.vm_option import vm_option
 from slotbench.vboard.live_control import Control
 from slotbench.vboard.live_folder import BoardFolder
 from slotbench.vboard.live_runner import Runner
 from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.serial.uart import Uart
+from slotbench.vboard.board import LOADERS
+from slotbench.vboard.vms import VMS
 
+_PORT = click.IntRange(0, 65535)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -39,22 +45,39 @@ def _speed(value: str | float) -> float | None:
 @click.option(
     "--for", "for_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
     help="End after that much of the board's time.  [default: at Ctrl-C]")
-def run(folder: Path, speed: float | None, for_s: float | None) -> None:
+@click.option("--pty", type=PATH, metavar="LINK", help="Its serial port as a pty, and a symbolic link to it.")
+@click.option("--tcp", type=_PORT, metavar="PORT", help="Its serial port as raw TCP (socket://); 0: any.")
+@click.option(
+    "--rfc2217", type=_PORT, metavar="PORT",
+    help="Its serial port with DTR and RTS (rfc2217://); 0: any port.")
+@vm_option
+@loader_option
+def run(
+    folder: Path, speed: float | None, for_s: float | None, pty: Path | None, tcp: int | None,
+    rfc2217: int | None, vm: str, loader: str,
+) -> None:
     """Switch the board in DIR on and run it here.
 
     Ctrl-C pulls its plug. Its flash is saved whenever its power goes; RTC memory is not, for the end of this
     command is a loss of power.
 
+    \b
     Example: slotbench board run lamp1 --speed 10
+             slotbench board run lamp1 --pty lamp1.tty; esptool --port lamp1.tty flash-id
     """
     opened = BoardFolder.open(folder)
     wake, woken = socket.socketpair()
-    with wake, woken, opened.lock(), Control(opened.socket_path, woken.fileno()) as control:
+    with (
+        wake, woken, opened.lock(), _serial_port(pty, tcp, rfc2217) as uart,
+        Control(opened.socket_path, woken.fileno(), uart.fileno()) as control,
+    ):
         runner = Runner(
             opened, LoopbackNetwork(), speed=speed, now=time.monotonic, poll=control.poll,
-            say=lambda text: click.echo(text, nl=False))
+            say=lambda text: click.echo(text, nl=False), uart=uart, vm=VMS[vm], loader=LOADERS[loader])
         click.echo(f"{opened.board.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
         click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
+        for transport in uart.transports:
+            click.echo(f"Serial port: {transport.name}")
 
         def stop() -> None:
             runner.stop()
@@ -62,6 +85,21 @@ def run(folder: Path, speed: float | None, for_s: float | None) -> None:
 
         with _signals(stop):
             runner.run(for_s)
+
+
+@contextmanager
+def _serial_port(pty: Path | None, tcp: int | None, rfc2217: int | None) -> Iterator[Uart]:
+    uart = Uart(time.monotonic)
+    try:
+        if pty is not None:
+            uart.open_pty(pty)
+        if tcp is not None:
+            uart.open_tcp(tcp)
+        if rfc2217 is not None:
+            uart.open_rfc2217(rfc2217)
+        yield uart
+    finally:
+        uart.close()
 
 
 @contextmanager

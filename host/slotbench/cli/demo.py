@@ -16,10 +16,14 @@ from slotbench.boards.images import stock_image, user_images
 from slotbench.cli.common import PATH, now
 from slotbench.cli.demo_screen import Screen
 from slotbench.cli.demo_story import Story
+from slotbench.cli.loader_option import loader_option
+from slotbench.cli.vm_option import vm_option
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
+from slotbench.vboard.board import LOADERS
+from slotbench.vboard.vms import VMS
 
 _FAST_BYTES = 96 * 1024
 _VERSION = "2.0.0"
@@ -36,8 +40,12 @@ _IMAGE_BYTES_MAX = 16 * 1024 * 1024
     "--board", default="d1_mini", show_default=True, metavar="NAME", help="Board file, by name or path."
 )
 @click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
+@vm_option
+@loader_option
 @click.option("--keep", type=PATH, metavar="DIR", help="Keep keys, releases and the flash image there.")
-def demo(fast: bool, image_paths: tuple[Path, ...], board: str, seed: int, keep: Path | None) -> None:
+def demo(
+    fast: bool, image_paths: tuple[Path, ...], board: str, seed: int, vm: str, loader: str, keep: Path | None
+) -> None:
     """Watch a virtual board update itself over a real connection, and come back from whatever goes wrong.
 
     Exit code 0 only when every scene did what it says.
@@ -50,7 +58,8 @@ def demo(fast: bool, image_paths: tuple[Path, ...], board: str, seed: int, keep:
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:
         folder = keep if keep is not None else Path(temporary)
         story = Story(
-            screen, folder, now(), board=board, size=size, images=images, version=version, seed=seed)
+            screen, folder, now(), board=board, size=size, images=images, version=version, seed=seed,
+            vm=VMS[vm], loader=LOADERS[loader])
         story.play()
         if keep is not None:
             story.flash.dump(keep / "flash.bin")

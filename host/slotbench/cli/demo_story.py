@@ -19,11 +19,15 @@ from slotbench.release.publish import Rollout
 from slotbench.release.workshop import Workshop
 from slotbench.server import Background, create_app
 from slotbench.vboard import firmware
-from slotbench.vboard.board import Boot, State, VirtualBoard, board_files, factory_flash
+from slotbench.vboard.board import Boot, State, VirtualBoard
+from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.flash import PAGE
 from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.loader import LoaderModel
+from slotbench.vboard.lx106.machine import LoaderMachine
+from slotbench.vboard.vm import CPythonVM, DeviceVM
 
 PRODUCT = "lamp"
 _INTERVAL_S = 900
@@ -71,10 +75,14 @@ class Story:
         images: Sequence[bytes] = (),
         version: str = "2.0.0",
         seed: int = 0,
+        vm: Callable[..., DeviceVM] = CPythonVM,
+        loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
     ) -> None:
         self.screen = screen
         self.now = now
         self.seed = seed
+        self.vm = vm
+        self.loader = loader
         self.size = size
         self.map = boards.load(board)
         self.workshop = Workshop(folder, PRODUCT, now)
@@ -204,8 +212,10 @@ class Story:
             self.map,
             self.flash,
             self.network,
-            board_files(settings, self.workshop.keys_path.read_bytes(), board=self.map),
+            board_files(settings, self.workshop.keys_path.read_bytes()),
             seed=self.seed,
+            vm=self.vm,
+            loader=self.loader,
             on_boot=self._on_boot,
             on_wait=self._on_wait,
         )

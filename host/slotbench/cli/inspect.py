@@ -1,4 +1,4 @@
-"""`slotbench inspect`: a flash image explained in words."""
+"""`slotbench inspect`: a flash explained in words, from a dump or from a connected board."""
 
 from __future__ import annotations
 
@@ -9,26 +9,37 @@ import click
 from slotbench.boards import Board
 from slotbench.cli.common import PATH
 from slotbench.cli.facts import plain, to_json
+from slotbench.cli.flash_common import Bar
 from slotbench.cli.inspect_words import sections
 from slotbench.errors import BenchError
 from slotbench.flashing.dump import DUMP_BYTES_MAX, board_of, same_map
 from slotbench.flashing.inspection import inspect as inspect_dump
+from slotbench.flashing.link import DEFAULT_BAUD, connected
 from slotbench.release.files import read_bytes
 from slotbench.vboard.live_forecast import Forecast, forecast
 
 
 @click.command()
-@click.argument("dump", type=PATH)
+@click.argument("dump", type=PATH, required=False)
+@click.option("--port", metavar="PORT", help="Read the flash of the board on this serial port instead.")
+@click.option(
+    "--baud", type=click.IntRange(9600, 4_000_000), default=DEFAULT_BAUD, show_default=True,
+    help="Speed of the transfer from --port.")
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
-def inspect(dump: Path, board: str | None, as_json: bool) -> None:
+def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, as_json: bool) -> None:
     """Explain DUMP, the whole flash of a board: what lies where, and what the loader would do next.
 
-    Example: esptool read_flash 0 0x400000 flash.bin; slotbench inspect flash.bin
+    \b
+    Example: slotbench inspect --port /dev/ttyUSB0
+             slotbench backup --port /dev/ttyUSB0 flash.bin; slotbench inspect flash.bin
     """
-    data = read_bytes(dump, DUMP_BYTES_MAX)
-    chosen = board_of(data, str(dump), board)
+    if (dump is None) == (port is None):
+        raise click.UsageError("give either DUMP or --port")
+    data = read_bytes(dump, DUMP_BYTES_MAX) if dump is not None else _read_board(str(port), baud)
+    where = str(dump) if dump is not None else str(port)
+    chosen = board_of(data, where, board)
     facts = inspect_dump(chosen, data)
     next_boot = _forecast(chosen, data)
     if as_json:
@@ -36,11 +47,22 @@ def inspect(dump: Path, board: str | None, as_json: bool) -> None:
         return
     others = [name for name in same_map(chosen) if name != chosen.name]
     also = f" (the map of {', '.join(others)} too)" if others else ""
-    click.echo(f"{dump}: flash of {chosen.name}{also}, {len(data)} bytes")
+    click.echo(f"{where}: flash of {chosen.name}{also}, {len(data)} bytes")
     for title, lines in sections(facts, next_boot):
         click.echo(f"\n{title}")
         for line in lines:
             click.echo(f"  {line}")
+
+
+def _read_board(port: str, baud: int) -> bytes:
+    """The whole flash of a connected board, which is reset afterwards; what is erased is not sent over."""
+    bar = Bar("reading")
+    with connected(port, baud) as link:
+        try:
+            return link.read(0, link.flash_bytes, bar)
+        finally:
+            bar.end()
+            link.reset()
 
 
 def _forecast(board: Board, data: bytes) -> Forecast | str:

@@ -43,7 +43,7 @@ def same_map(board: Board) -> list[str]:
 
 def _guessed(data: bytes, where: str) -> Board:
     known = [boards.load(name) for name in boards.names()]
-    fitting = _one_of_each_map(board for board in known if board.chip_bytes == len(data))
+    fitting = plainest(board for board in known if board.chip_bytes == len(data))
     if not fitting:
         sizes = ", ".join(str(size) for size in sorted({board.chip_bytes for board in known}))
         raise BenchError(
@@ -64,7 +64,8 @@ def _guessed(data: bytes, where: str) -> Board:
     return fitting[0]
 
 
-def _one_of_each_map(known: Iterable[Board]) -> list[Board]:
+def plainest(known: Iterable[Board]) -> list[Board]:
+    """One board of each flash map among `known`: the one that says least of serial port and pins."""
     chosen: dict[object, Board] = {}
     for board in sorted(known, key=lambda board: (board.serial is not None, board.name)):
         chosen.setdefault(_map(board), board)

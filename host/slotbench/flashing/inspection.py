@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from slotbench.boards import Board, Region, SlotMap
+from slotbench.flashing.header import FREQS_MHZ, MODES
 from slotbench.formats import SECTOR_BYTES, FormatError, blocks, descriptor, journal, windowlog
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.image import E9_MAGIC
@@ -20,9 +21,6 @@ from slotbench.formats.windowlog import EntryState
 _BLANK_ENTRY = b"\xff" * blocks.ENTRY_BYTES
 _PHY_BYTES = 128
 _PHY_MAGIC = 0x05
-# Header of an E9 image, bytes 2 and 3 (esptool, bin_image.py).
-_MODES = {0: "qio", 1: "qout", 2: "dio", 3: "dout"}
-_FREQS_MHZ = {0: 40, 1: 26, 2: 20, 15: 80}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,13 +229,13 @@ def _header(board: Board, data: bytes) -> HeaderFacts:
         if nibble != board.size_nibble:
             elsewhere = "the SDK looks for its parameters elsewhere"
             problems.append(f"size nibble is {nibble}, not {board.size_nibble}: {elsewhere}")
-        if _MODES.get(mode) != board.flash_mode:
-            problems.append(f"flash mode is {_MODES.get(mode, mode)}, not {board.flash_mode}")
-        if _FREQS_MHZ.get(freq) != board.flash_freq_mhz:
-            found = f"{_FREQS_MHZ[freq]} MHz" if freq in _FREQS_MHZ else f"0x{freq:x}"
+        if MODES.get(mode) != board.flash_mode:
+            problems.append(f"flash mode is {MODES.get(mode, mode)}, not {board.flash_mode}")
+        if FREQS_MHZ.get(freq) != board.flash_freq_mhz:
+            found = f"{FREQS_MHZ[freq]} MHz" if freq in FREQS_MHZ else f"0x{freq:x}"
             problems.append(f"flash frequency is {found}, not {board.flash_freq_mhz} MHz")
     return HeaderFacts(
-        magic=magic, size_nibble=nibble, flash_mode=_MODES.get(mode), flash_freq_mhz=_FREQS_MHZ.get(freq),
+        magic=magic, size_nibble=nibble, flash_mode=MODES.get(mode), flash_freq_mhz=FREQS_MHZ.get(freq),
         problems=tuple(problems))
 
 

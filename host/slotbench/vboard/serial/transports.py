@@ -1,0 +1,259 @@
+"""Ways to the board's UART from outside: a pty with a symbolic link to it, raw TCP, RFC 2217.
+
+Nothing here blocks: a `Stream` reads what there is and keeps what cannot be written yet; `selectors` says
+when there is more to do.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import selectors
+import socket
+import termios
+import tty
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+from slotbench.errors import USAGE, BenchError
+
+__all__ = ["Pty", "Receiver", "Stream", "Tcp", "Transport", "listen_on"]
+
+_READ_BYTES: Final = 64 * 1024
+_LOOPBACK: Final = "127.0.0.1"
+
+
+class Transport(Protocol):
+    """One way to the UART.
+
+    `has_lines` says whether DTR and RTS come with the bytes; where they do not, opening a conversation and
+    closing the port stand in for them.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a client calls it: the path or URL for --port."""
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether the client's DTR and RTS arrive."""
+
+    def send(self, data: bytes) -> None:
+        """Say something to the client; nobody is there: it is lost."""
+
+    def close(self) -> None:
+        """Hang up and take the way down."""
+
+
+class Receiver(Protocol):
+    """Who gets what a transport hears."""
+
+    def arrived(self, transport: Transport, data: bytes) -> None:
+        """The client sent `data`."""
+
+    def hung_up(self, transport: Transport) -> None:
+        """The client closed the port."""
+
+    def lines(self, *, dtr: bool, rts: bool) -> None:
+        """The client set its lines; true is asserted, electrically low."""
+
+
+class Stream:
+    """The open file descriptor `fd` in both directions, closed with it.
+
+    `on_data` gets what was read; `on_end` is called when the other end is gone.
+    """
+
+    def __init__(
+        self, selector: selectors.BaseSelector, fd: int, on_data: Callable[[bytes], object],
+        on_end: Callable[[], object],
+    ) -> None:
+        os.set_blocking(fd, False)
+        self._selector = selector
+        self._fd = fd
+        self._on_data = on_data
+        self._on_end = on_end
+        self._unsent = bytearray()
+        selector.register(fd, selectors.EVENT_READ, self._ready)
+
+    def send(self, data: bytes) -> None:
+        """Write `data`, at once as far as it goes, the rest when it can be."""
+        self._unsent += data
+        self._flush()
+
+    def forget(self) -> None:
+        """Drop what was not written yet."""
+        self._unsent.clear()
+        self._watch()
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        self._selector.unregister(self._fd)
+        os.close(self._fd)
+
+    def _ready(self, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            self._flush()
+        if events & selectors.EVENT_READ:
+            try:
+                data = os.read(self._fd, _READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                # EIO: the last client closed the pty; ECONNRESET: it closed the socket without reading all.
+                data = b""
+            if data:
+                self._on_data(data)
+            else:
+                self._on_end()
+
+    def _flush(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._fd, self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            # Gone; reading says so.
+            self._unsent.clear()
+        self._watch()
+
+    def _watch(self) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
+        if self._selector.get_key(self._fd).events != events:
+            self._selector.modify(self._fd, events, self._ready)
+
+
+class Pty:
+    """A pseudo-terminal, raw, that clients open by the symbolic link `link`.
+
+    Between two clients its other end is held open here: else the kernel would report a hangup without end.
+    """
+
+    has_lines: Final = False
+
+    def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, link: Path) -> None:
+        master, self._held = os.openpty()
+        tty.setraw(self._held)
+        self._device = os.ttyname(self._held)
+        self._link = link
+        self._receiver = receiver
+        self._stream = Stream(selector, master, self._arrived, self._hung_up)
+        try:
+            _point(link, self._device)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """The link."""
+        return str(self._link)
+
+    def send(self, data: bytes) -> None:
+        """Write to whoever has spoken; without a client it would wait for the next one."""
+        if self._held < 0:
+            self._stream.send(data)
+
+    def close(self) -> None:
+        """Take pty and link down."""
+        self._stream.close()
+        self._let_go()
+        with suppress(OSError):
+            if os.readlink(self._link) == self._device:
+                self._link.unlink()
+
+    def _arrived(self, data: bytes) -> None:
+        self._let_go()
+        self._receiver.arrived(self, data)
+
+    def _hung_up(self) -> None:
+        self._stream.forget()
+        self._held = os.open(self._device, os.O_RDWR | os.O_NOCTTY)
+        # What the last client did not read is not for the next one.
+        termios.tcflush(self._held, termios.TCIFLUSH)
+        self._receiver.hung_up(self)
+
+    def _let_go(self) -> None:
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
+
+
+class Tcp:
+    """A TCP port on this machine, one client at a time: `socket://` of pyserial."""
+
+    has_lines: Final = False
+
+    def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, port: int) -> None:
+        self._listener = listen_on(port)
+        self._selector = selector
+        self._receiver = receiver
+        self._stream: Stream | None = None
+        selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    @property
+    def name(self) -> str:
+        """The URL for --port."""
+        return f"socket://{_LOOPBACK}:{self._listener.getsockname()[1]}"
+
+    def send(self, data: bytes) -> None:
+        """Write to the client."""
+        if self._stream is not None:
+            self._stream.send(data)
+
+    def close(self) -> None:
+        """Hang up, and listen no more."""
+        self._drop()
+        self._selector.unregister(self._listener)
+        self._listener.close()
+
+    def _accept(self, events: int) -> None:
+        connection = self._listener.accept()[0]
+        if self._stream is not None:
+            connection.close()
+            return
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream = Stream(self._selector, connection.detach(), self._arrived, self._hung_up)
+
+    def _arrived(self, data: bytes) -> None:
+        self._receiver.arrived(self, data)
+
+    def _hung_up(self) -> None:
+        self._drop()
+        self._receiver.hung_up(self)
+
+    def _drop(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def listen_on(port: int) -> socket.socket:
+    """A socket that listens on TCP `port` of this machine, 0 for any. Raises BenchError (exit code 2)."""
+    try:
+        return socket.create_server((_LOOPBACK, port))
+    except OSError as error:
+        raise BenchError(
+            f"cannot listen ({error.strerror})", where=f"{_LOOPBACK}:{port}", do="choose another port",
+            exit_code=USAGE) from None
+
+
+def _point(link: Path, device: str) -> None:
+    """Make the symbolic link, in place of an older one. Raises BenchError (exit code 2)."""
+    if not link.is_symlink() and link.exists():
+        raise BenchError(
+            "something is there already, and no link", where=str(link), do="choose another name for the pty",
+            exit_code=USAGE)
+    fresh = link.with_name(f".{link.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        fresh.symlink_to(device)
+        os.replace(fresh, link)
+    except OSError as error:
+        raise BenchError(
+            f"cannot make the link ({error.strerror})", where=str(link),
+            do="choose a folder that can be written", exit_code=USAGE) from None
+    finally:
+        fresh.unlink(missing_ok=True)
