@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 import pytest
 from hypothesis import settings
+
+from slotbench.errors import BenchError
+from slotbench.vboard.micropython.find import find
+from slotbench.vboard.vm import DeviceVM
+from slotbench.vboard.vms import VMS
 
 # Derandomized: the same examples in every run, so that a red test is red again.
 settings.register_profile("twoslot", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.load_profile("twoslot")
+
+
+_REQUIRED = "SLOTBENCH_VM_REQUIRED"
+"""Set where a missing MicroPython VM is a failure and not a reason to skip."""
+
+
+@pytest.fixture(scope="session")
+def micropython() -> None:
+    """The real VM is here, or the test is skipped."""
+    try:
+        find()
+    except BenchError as error:
+        if os.environ.get(_REQUIRED):
+            pytest.fail(f"{_REQUIRED} is set, and {error}")
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=list(VMS))
+def vm(request: pytest.FixtureRequest) -> Callable[..., DeviceVM]:
+    """What runs the board's Python: the test is run on each of them."""
+    if request.param == "micropython":
+        request.getfixturevalue("micropython")
+    return VMS[request.param]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -228,7 +228,7 @@ def test_a_new_board_from_a_board_file_of_ones_own(tmp_path: Path, type_: Termin
         'title = "Mine"\nbased_on = "generic_4m"\ndevelopment = false\nverified_on_hardware = false\n')
     type_.ok("board", "new", tmp_path / "lamp1", "--board", tmp_path / "mine.toml", "--counter", "7")
     told = type_.ok("board", "run", tmp_path / "lamp1", "--speed", "max", "--for", "5")
-    assert told.startswith("Mine, id ") and "slotboot: A counter 7 (ordinary)" in told
+    assert told.startswith("Mine, id ") and "slotboot: A counter 7 why 1 error 0" in told
 
 
 def test_a_board_that_is_bench_only_says_so(tmp_path: Path, type_: Terminal) -> None:

@@ -11,10 +11,16 @@ from slotbench import cli
 from slotbench.cli import demo_story
 from slotbench.vboard import firmware
 from slotbench.vboard.firmware import Does
+from slotbench.vboard.vms import VMS
 
 
-def test_the_whole_story(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["demo", "--fast"]) == 0
+@pytest.mark.parametrize("vm", VMS)
+def test_the_whole_story(
+    vm: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if vm == "micropython":
+        request.getfixturevalue("micropython")
+    assert cli.run(["demo", "--fast", "--vm", vm]) == 0
     told = capsys.readouterr().out
     for sentence in (
         "POWER LOST inside a write", "healthy: a signed head was fetched; confirmed", "it is marked bad (30)",

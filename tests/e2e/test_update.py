@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ from slotbench.server import Background
 from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.vm import DeviceVM
 
 from support.invariants import Invariants
 from support.world import HOURS_MS, MINUTES_MS, World, runs_confirmed, update_to
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> World:
+    return World(tmp_path, vm=vm)
 
 
 def codes(board: VirtualBoard) -> list[int]:

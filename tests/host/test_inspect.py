@@ -18,7 +18,7 @@ from slotbench.formats import SECTOR_BYTES, blocks, windowlog
 from slotbench.formats.journal import Cell, Report, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.formats.seal import BODY_BYTES, PageState, digest8
-from slotbench.vboard.board import factory_flash
+from slotbench.vboard.factory import factory_flash
 from slotbench.vboard.firmware import SMALLEST_BYTES, for_board
 from slotbench.vboard.flash import NorFlash
 from slotbench.vboard.live_forecast import Hindrance, forecast

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slotbench.flashing.plan import Firmware, factory
-from slotbench.vboard.board import board_files, factory_flash
+from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.live_control import Control, Request
 from slotbench.vboard.live_folder import BoardFolder

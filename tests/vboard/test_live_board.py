@@ -8,7 +8,8 @@ import pytest
 
 from slotbench.cli.board import sentence
 from slotbench.formats.journal import SlotState
-from slotbench.vboard.board import MAIN, State
+from slotbench.vboard.board import State
+from slotbench.vboard.factory import MAIN
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.wsgi import WsgiNetwork
 

@@ -280,7 +280,7 @@ def test_a_folder_is_found_again(folder: BoardFolder) -> None:
     assert again == folder and again.unique_id == ID and again.board.name == "generic_4m"
     assert folder.load_flash(Clock()).size == 4 << 20
     files = folder.load_files()
-    assert "/twoslot/agent.py" in files and files["/boot.py"] == b"import twoslot_boot  # twoslot\n"
+    assert "/twoslot/agent.py" in files and files["/boot.py"] == b"__import__(\"twoslot_boot\")  # twoslot\n"
     assert sorted(path.name for path in folder.path.iterdir()) == ["board.json", "files", "flash.bin"]
 
 

@@ -81,6 +81,15 @@ def test_deleting_from_sys_modules_makes_a_fresh_module() -> None:
     )
 
 
+def test_a_module_that_takes_itself_out_of_sys_modules_runs_once() -> None:
+    """As the boot hook does: the import that runs it does not look for it again."""
+    vm = make({"/hook.py": "import sys\nprint('ran')\nsys.modules.pop(__name__)\n"})
+    vm.exec("import hook, sys\nassert 'hook' not in sys.modules")
+    assert vm.output == "ran\n"
+    vm.exec("__import__('hook')")
+    assert vm.output == "ran\nran\n"
+
+
 def test_a_module_that_fails_half_way_is_not_kept() -> None:
     vm = make({"/bad.py": "import sys\nX = 1\n1 / 0\n"})
     for _ in range(2):
@@ -237,13 +246,21 @@ def test_the_device_reaches_the_slots_through_its_port() -> None:
     chip.start_sdk()
     vm.exec(
         "from twoslot.port import Port\n"
-        "port = Port(0x400000)\n"
+        "port = Port()\n"
         "port.erase(0x200000)\n"
         "port.write(0x200000, b'slot')\n"
         "back = bytearray(4)\n"
         "port.read(0x200000, back)\n"
     )
     assert vm.eval("back") == b"slot" and chip.chip_size == 0x200000
+
+
+@pytest.mark.parametrize("line", ["import once", "__import__('once')", "from once import runs"])
+def test_a_module_that_leaves_sys_modules_runs_once(line: str) -> None:
+    """As in MicroPython: the import statement has the module already and does not look for it again."""
+    vm = make({"/once.py": "import sys\nprint('ran')\nruns = 1\nsys.modules.pop(__name__)\n"})
+    vm.exec(line)
+    assert vm.output == "ran\n" and "once" not in vm.modules
 
 
 def test_closing_drops_every_module() -> None:

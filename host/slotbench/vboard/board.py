@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
-from slotbench import boards, data_path
 from slotbench.boards import Board
 from slotbench.formats import FormatError, journal
 from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.rtc import Why
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.chip import Chip
 from slotbench.vboard.cuts import Cut
 from slotbench.vboard.firmware import Does, Marker, identify
-from slotbench.vboard.flash import SECTOR, NorFlash
+from slotbench.vboard.flash import NorFlash
 from slotbench.vboard.loader import BootResult, LoaderModel, NothingBoots
+from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.net import Network, NoNetwork
+from slotbench.vboard.serial.repl import Repl
+from slotbench.vboard.serial.terminal import Terminal
+from slotbench.vboard.serial.uart import Reset
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
-from slotbench.vboard.vm import CPythonVM
+from slotbench.vboard.vm import CPythonVM, DeviceVM
 
-__all__ = ["Boot", "State", "VirtualBoard", "board_files", "factory_flash"]
+__all__ = ["LOADERS", "Boot", "State", "VirtualBoard"]
 
-MAIN = """\
-import time
-import twoslot
-
-while True:
-    twoslot.tick()
-    time.sleep_ms(100)
-"""
-"""The application of a virtual board unless it is given another: a lamp with nothing else to do."""
+LOADERS = {"model": LoaderModel, "machine": LoaderMachine}
+"""What can boot a virtual board, by the names of `--loader`."""
 
 _STEPS = ("", "head", "release", "table", "survey", "fetch", "verify", "arm", "done")
 """The states of the device's agent (device/twoslot/agent.py)."""
-
-_BUILT_IN = "generic_4m"
-"""The board whose map the device package has built in (device/twoslot/slots.py)."""
 
 _BOOTS_MAX = 64
 _CRASH_MS = 300
@@ -57,6 +51,10 @@ class State(Enum):
     """The firmware froze before boot.py with its watchdogs fed: only a power cycle helps."""
     DEAD = "dead"
     """No slot verifies: the loader waits and starts over."""
+    HELD = "held in reset"
+    """EN is low."""
+    DOWNLOAD = "in download mode"
+    """GPIO0 was low at the reset: the ROM listens on the serial port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,13 @@ class Boot:
 class VirtualBoard:
     """A board with flash, network and files that outlive its resets; off until `power_on()`.
 
-    `files` maps absolute paths to content. `on_boot` is called at each hand-over, before any Python runs;
-    `on_print` gets what the board prints; `on_wait` is called whenever the program on the board waits.
-    `boots` lists all hand-overs.
+    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0.
+    `vm` makes what runs its Python at each boot. `on_boot` is called at each hand-over, before any Python
+    runs; `on_print` gets what the board prints; `on_wait` is called whenever the program on the board waits.
+    With a `terminal` main.py is followed by the REPL on it, and `on_code` called after each piece of code run
+    there. `folders` are those of its filesystem, as far as they are more than what `files` implies.
+    `on_busy` is called while its program computes, if that runs in a process of its own.
+    `boots` lists all hand-overs. `straps` is what EN and GPIO0 do at the next reset, and at that one only.
     """
 
     def __init__(
@@ -89,9 +91,14 @@ class VirtualBoard:
         seed: int = 0,
         unique_id: bytes | None = None,
         sdk_save_every: int = 29,
+        vm: Callable[..., DeviceVM] = CPythonVM,
+        loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
         on_boot: Callable[[VirtualBoard, Boot], object] | None = None,
         on_print: Callable[[str], object] | None = None,
         on_wait: Callable[[VirtualBoard], object] | None = None,
+        on_busy: Callable[[], object] | None = None,
+        on_code: Callable[[], object] = lambda: None,
+        terminal: Terminal | None = None,
     ) -> None:
         self.board = board
         self.flash = flash
@@ -101,14 +108,22 @@ class VirtualBoard:
         self.chip = Chip(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
         self.chip.power_off()
         self.clock = flash.clock
+        self.loader = loader
         self.on_boot = on_boot
         self.on_print = on_print
         self.on_wait = on_wait
+        self.on_busy = on_busy
         self.state = State.OFF
+        self.straps = Reset.RUN
         self.boots: list[Boot] = []
         self.cut: Cut | None = None
         self.result: BootResult | None = None
-        self._vm: CPythonVM | None = None
+        self.terminal = terminal
+        self.folders: set[str] = set()
+        self._repl = Repl(terminal, on_code) if terminal is not None else None
+        self._at_repl = False
+        self._new_vm = vm
+        self._vm: DeviceVM | None = None
         self._program = Does.HEALTHY
         self._printed: list[str] = []
         self._until: Callable[[], bool] | None = None
@@ -135,6 +150,15 @@ class VirtualBoard:
         self._require_power()
         self._guard(lambda: self._start(6))
         return self.state
+
+    def download(self, session: Callable[[], object]) -> None:
+        """Let a host speak to the ROM in download mode: `session` ends when there is no more to do.
+
+        A reset or a loss of power that it raises is carried out.
+        """
+        if self.state is not State.DOWNLOAD:
+            raise ValueError(f"the board is {self.state.value}")
+        self._guard(session)
 
     # Time and people.
 
@@ -190,11 +214,11 @@ class VirtualBoard:
         "head", "release", "table", "survey", "fetch", "verify", "arm", "done", or "" when there is none; the
         numbers are 0 while they are not known.
         """
-        package = self._vm.modules.get("twoslot") if self._vm is not None else None
-        agent = getattr(package, "_agent", None)
+        agent = self._vm.agent() if self._vm is not None else None
         if agent is None:
             return "", 0, 0
-        return _STEPS[agent.state], *agent.progress
+        state, done, total = agent
+        return _STEPS[state], done, total
 
     # What the flash says, read past the chip.
 
@@ -202,8 +226,7 @@ class VirtualBoard:
     def cell(self) -> journal.Cell | None:
         """The newest journal cell."""
         region = self.board.journal
-        newest = journal.newest(self.flash.peek(region.start, region.size))
-        return newest[1] if newest is not None else None
+        return _newest(self.flash.peek(region.start, region.size))
 
     def descriptor(self, slot: int) -> Descriptor | None:
         """The descriptor of a slot, None when there is no valid one."""
@@ -227,8 +250,16 @@ class VirtualBoard:
         """Reset, loader, firmware, boot.py; again as long as that ends in a reset."""
         for _ in range(_BOOTS_MAX):
             self._close()
+            self._at_repl = False
+            if self._repl is not None:
+                self._repl.forget()
             if reason:
                 self.chip.start(reason)
+            straps, self.straps = self.straps, Reset.RUN
+            if straps is not Reset.RUN:
+                self.result = None
+                self.state = State.HELD if straps is Reset.HOLD else State.DOWNLOAD
+                return
             try:
                 self._load(reason)
                 return
@@ -237,8 +268,8 @@ class VirtualBoard:
         raise BenchViolation(f"{_BOOTS_MAX} boots in a row and no rest")
 
     def _load(self, reason: int) -> None:
-        result = LoaderModel(self.chip, self.board).boot()
-        if isinstance(result, NothingBoots):
+        result = self.loader(self.chip, self.board).boot() if self._has_loader() else None
+        if result is None or isinstance(result, NothingBoots):
             self.result, self.state = None, State.DEAD
             return
         self.result = result
@@ -261,11 +292,19 @@ class VirtualBoard:
         if "/boot.py" in self.files:
             self._run_file("/boot.py")
 
-    def _make_vm(self, marker: Marker) -> CPythonVM:
+    def _has_loader(self) -> bool:
+        """Whether the ROM starts what is in the first sector; else it waits for ever."""
+        return self.flash.peek(self.board.loader.start, 1)[0] == E9_MAGIC
+
+    def _make_vm(self, marker: Marker) -> DeviceVM:
         network = NoNetwork() if marker.does is Does.OFFLINE else self.network
         refuse = {"twoslot": "incompatible .mpy file"} if marker.does is Does.NOIMPORT else {}
-        vm = CPythonVM(self.chip, self.files, network, console=self._print, refuse=refuse)
+        vm = self._new_vm(self.chip, self.files, network, console=self._print, refuse=refuse)
         vm.runtime.on_wait = self._waiting
+        vm.runtime.on_busy = self.on_busy
+        vm.runtime.folders = self.folders
+        if self.terminal is not None:
+            vm.attach(self.terminal)
         return vm
 
     def _waiting(self) -> None:
@@ -283,11 +322,28 @@ class VirtualBoard:
         try:
             if self._program is Does.RESTART:
                 vm.exec("import machine\nmachine.reset()")
-            elif self._program is not Does.HANG and "/main.py" in self.files:
+            elif self._program is not Does.HANG and "/main.py" in self.files and not self._at_repl:
                 self._run_file("/main.py")
-            vm.runtime.wait_us(None)
+            if self._repl is None or self._program is Does.HANG:
+                vm.runtime.wait_us(None)
+            else:
+                self._at_repl = True
+                self._repl.run(vm)
+                self._soft_reset(self._repl)
         except KeyboardInterrupt:
             vm.interrupt_at(None)
+        except SystemExit:
+            if self._repl is None:
+                raise
+            self._soft_reset(self._repl)
+
+    def _soft_reset(self, repl: Repl) -> None:
+        """Python starts over: the chip, and what its RTC memory holds, stay as they are."""
+        self._close()
+        self._vm = self._make_vm(self.boots[-1].marker)
+        self._at_repl = repl.raw
+        if "/boot.py" in self.files:
+            self._run_file("/boot.py")
 
     def _run_file(self, path: str) -> None:
         assert self._vm is not None
@@ -295,6 +351,10 @@ class VirtualBoard:
             self._vm.run_file(path)
         except Exception as error:
             # As on the port: the traceback is printed, and the next file or the REPL follows.
+            self._vm.print_exception(error)
+        except KeyboardInterrupt as error:
+            if self.terminal is None or not self.terminal.interrupted():
+                raise
             self._vm.print_exception(error)
 
     def _guard(self, action: Callable[[], object]) -> None:
@@ -328,6 +388,13 @@ class VirtualBoard:
             raise ValueError("the board has no power")
 
 
+@lru_cache(maxsize=256)
+def _newest(region: bytes) -> journal.Cell | None:
+    """It is asked for once a virtual second, and changes seldom."""
+    newest = journal.newest(region)
+    return newest[1] if newest is not None else None
+
+
 def _planned(lost: PowerCut) -> Cut | None:
     """The cut that was planned: a `finally` on the dead board raises another PowerCut on top of it."""
     error: BaseException | None = lost
@@ -336,45 +403,3 @@ def _planned(lost: PowerCut) -> Cut | None:
             return error.cut
         error = error.__context__
     return None
-
-
-def factory_flash(
-    board: Board, writes: Iterable[tuple[int, bytes]], *, seed: int = 0, log: bool = True
-) -> NorFlash:
-    """The flash of a board just set up by `writes` (offset, bytes), with a user's files in its filesystem.
-
-    Sector 0 has a loader's header only (the loader itself is a model here), the PHY block its first byte.
-    """
-    flash = NorFlash(board.chip_bytes, seed=seed, log=log)
-    mode = {"qio": 0, "qout": 1, "dio": 2, "dout": 3}[board.flash_mode]
-    freq = {40: 0, 26: 1, 20: 2, 80: 15}[board.flash_freq_mhz]
-    flash.poke(board.loader.start, bytes([0xE9, 1, mode, board.size_nibble << 4 | freq]))
-    flash.poke(board.visible_bytes - 4 * SECTOR, b"\x05" + bytes(127))
-    files = random.Random(f"files {seed}")
-    used = min(8 * SECTOR, board.filesystem.size)
-    for start in range(board.filesystem.start, board.filesystem.start + used, SECTOR):
-        flash.poke(start, files.randbytes(SECTOR))
-    for offset, data in writes:
-        flash.poke(offset, data)
-    return flash
-
-
-def board_files(
-    settings: Mapping[str, Any], keys: bytes, *, main: str = MAIN, board: Board | None = None
-) -> dict[str, bytes]:
-    """The files of a board with twoslot as source: package, hook, settings, pinned keys, main.py.
-
-    With `board` the settings get its flash map, unless it is the one that the device package has built in.
-    """
-    device = data_path("device")
-    package = sorted((device / "twoslot").glob("*.py"))
-    files = {f"/twoslot/{path.name}": path.read_bytes() for path in package}
-    files["/twoslot_boot.py"] = (device / "twoslot_boot.py").read_bytes()
-    files["/boot.py"] = b"import twoslot_boot  # twoslot\n"
-    files["/main.py"] = main.encode()
-    told = dict(settings)
-    if board is not None and board.device_map() != boards.load(_BUILT_IN).device_map():
-        told["map"] = board.device_map()
-    files["/twoslot.json"] = json.dumps(told).encode()
-    files["/twoslot.keys"] = keys
-    return files

@@ -61,6 +61,13 @@ class PacedClock(Clock):
         if self._speed is not None:
             super().sleep_until(min(self._target_us, self._due_us(self._speed)))
 
+    def drop_lead(self) -> None:
+        """Call this moment now: what was spent ahead of real time is not waited for any more.
+
+        For what a host does with the chip over its serial port, which takes the time that it takes there.
+        """
+        self._start_s, self._start_us = self._now(), self.us
+
     def catch_up(self) -> None:
         """Wait until real time is where this clock is: before something is shown that happens now."""
         self.sleep_until(self.us)

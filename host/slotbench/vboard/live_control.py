@@ -61,12 +61,12 @@ class Request:
 class Control:
     """The listening end, at `path`; whoever holds the board's lock may make one. Serves from `poll` alone.
 
-    `wake` is a file descriptor that ends a poll early when it becomes readable.
+    Each of `wake` is a file descriptor that ends a poll early when it becomes readable.
     """
 
-    def __init__(self, path: Path, wake: int | None = None) -> None:
+    def __init__(self, path: Path, *wake: int) -> None:
         self.path = path
-        self._wake = [wake] if wake is not None else []
+        self._wake = wake
         self._unread: dict[socket.socket, bytes] = {}
         self._open: dict[socket.socket, Request] = {}
         self._ready: list[Request] = []

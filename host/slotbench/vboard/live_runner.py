@@ -19,8 +19,15 @@ from slotbench.vboard.cuts import Cut
 from slotbench.vboard.live_clock import PacedClock
 from slotbench.vboard.live_control import Request
 from slotbench.vboard.live_folder import BoardFolder
+from slotbench.vboard.live_screen import Screen, facts
+from slotbench.vboard.loader import LoaderModel
+from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.net import Network
+from slotbench.vboard.serial.rom import DownloadMode
+from slotbench.vboard.serial.terminal import Terminal
+from slotbench.vboard.serial.uart import Reset, Uart
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+from slotbench.vboard.vm import CPythonVM, DeviceVM
 
 __all__ = ["Runner"]
 
@@ -41,6 +48,8 @@ class _Doing(Enum):
     PROGRAM = 2
     LINE = 3
     """A line somebody typed: others wait for it, only its own person ends it."""
+    ROM = 4
+    """Download mode: a host may speak to the ROM."""
 
 
 class _Wanted(Exception):
@@ -52,7 +61,7 @@ class Runner:
 
     `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()` gives
     real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say` gets what people
-    see.
+    see. `uart` is the board's serial port; `poll` comes back when it has something to do.
     """
 
     def __init__(
@@ -64,25 +73,33 @@ class Runner:
         now: Callable[[], float],
         poll: Callable[[float | None], Request | None],
         say: Callable[[str], object],
+        uart: Uart | None = None,
+        vm: Callable[..., DeviceVM] = CPythonVM,
+        loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
     ) -> None:
         self.folder = folder
+        self._uart = uart
+        self._terminal = Terminal(uart.send) if uart is not None else None
+        if uart is not None and self._terminal is not None:
+            uart.application = self._terminal
         self._poll = poll
-        self._say_text = say
         self._endless = speed is None
         self.clock = PacedClock(speed, now, self._serve)
+        self._screen = Screen(self.clock, say)
+        self._tell = self._screen.tell
         flash = folder.load_flash(self.clock)
         self.board = VirtualBoard(
             folder.board, flash, network, {}, seed=int.from_bytes(folder.unique_id, "big"),
-            unique_id=folder.unique_id, on_boot=self._on_boot, on_print=self._on_print, on_wait=self._on_wait)
+            unique_id=folder.unique_id, vm=vm, loader=loader, on_boot=self._on_boot, on_print=self._on_print,
+            on_wait=self._on_wait, on_busy=self._on_busy, terminal=self._terminal)
         self._doing = _Doing.NOTHING
-        self._stop = False
+        self._stop = self._resets_itself = False
         self._todo: deque[Request] = deque()
         self._line: Request | None = None
         self._resets: list[Request] = []
         self._offs: list[Request] = []
         self._next_ctrl_c_us = 0
         self._waits = False
-        self._at_line_start = True
         self._kept: dict[str, bytes] = {}
         self._on = False
         self._end_us = _FAR_US
@@ -100,10 +117,15 @@ class Runner:
         try:
             self._power_on()
             while not self._stop and self.clock.us < self._end_us:
-                if self._todo:
+                if self._resets_itself:
+                    self._resets_itself = False
+                    self._inside(_Doing.PROGRAM, self.board.press_reset)
+                elif self._todo:
                     self._carry_out(self._todo.popleft())
                 elif self.board.state is State.RUNNING:
                     self._inside(_Doing.PROGRAM, self._let_run)
+                elif self.board.state is State.DOWNLOAD:
+                    self._inside(_Doing.ROM, lambda: self.board.download(self._let_rom_listen))
                 else:
                     self._wait()
         finally:
@@ -119,6 +141,22 @@ class Runner:
             return wanted and not asked_inside
 
         self.board.run((self._end_us - self.clock.us) // 1000 + 1, until=is_over)
+
+    def _let_rom_listen(self) -> None:
+        uart = self._uart
+        assert uart is not None
+        if uart.rom is None:
+            uart.rom = DownloadMode(self.board.chip, uart.send)
+        try:
+            while not self._todo and self.clock.us < self._end_us:
+                if self._endless:
+                    self._serve(None)
+                else:
+                    self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
+        except BaseException:
+            # Reset, or no power: what was in RAM is gone.
+            uart.rom = None
+            raise
 
     def _inside(self, doing: _Doing, action: Callable[[], object]) -> None:
         """Let something happen on the board, and tell what became of its power."""
@@ -141,6 +179,8 @@ class Runner:
             self._after_power_off(f"POWER LOST at a flash operation (cut {cut})" if cut else "power off")
         elif self.board.state is State.DEAD:
             self._tell("slotboot: nothing boots; `slotbench inspect` says why, once the power is off")
+        elif self.board.state is State.DOWNLOAD and doing is not _Doing.ROM:
+            self._tell("download mode: the ROM listens on the serial port")
         elif self.board.state is State.HUNG:
             self._tell("the firmware hangs with its watchdogs fed: only a power cycle helps")
         self._answer(self._resets)
@@ -181,7 +221,7 @@ class Runner:
         """One request, waiting for it. May raise into what is on the stack: no power, reset, or Ctrl-C."""
         if seconds is not None and self._wants_ctrl_c():
             seconds = min(seconds, _CTRL_C_S)
-        request = self._poll(seconds)
+        request = self._poll(seconds if self._uart is None else self._uart.wait_s(seconds))
         self.clock.come_to()
         if self._doing in (_Doing.PROGRAM, _Doing.LINE):
             self._answer(self._resets)
@@ -189,9 +229,40 @@ class Runner:
             self._take(request)
         if self._stop:
             self._pull_plug()
-        if self._doing is _Doing.NOTHING and (self._todo or self._stop):
+        if self._uart is not None:
+            self._serve_uart(self._uart)
+        if self._doing is _Doing.NOTHING and (self._todo or self._stop or self._resets_itself):
             raise _Wanted
         self._press_ctrl_c()
+        self._hear()
+
+    def _hear(self) -> None:
+        """What was typed over the serial port, for the program that waits."""
+        if self._terminal is None or self._doing is not _Doing.PROGRAM:
+            return
+        if self._terminal.take_interrupt():
+            self._waits = False
+            raise KeyboardInterrupt
+        self._terminal.wake()
+
+    def _serve_uart(self, uart: Uart) -> None:
+        """Bytes in and out, and the reset circuit."""
+        try:
+            uart.serve()
+        finally:
+            if self._doing is _Doing.ROM:
+                self.clock.drop_lead()
+        if self.board.state is State.OFF:
+            uart.forget()
+        if (wanted := uart.take_reset()) is None:
+            return
+        self.board.straps = wanted
+        if wanted is not Reset.HOLD:
+            self._tell("reset over the serial port")
+        self._resets_itself = self._doing is _Doing.NOTHING
+        if not self._resets_itself:
+            self._waits = False
+            raise ChipReset(6)
 
     def _take(self, request: Request) -> None:
         """Do at once what needs no REPL; put aside what does."""
@@ -319,50 +390,37 @@ class Runner:
 
     def facts(self) -> dict[str, Any]:
         """What can be said without asking the board."""
-        board, result = self.board, self.board.result
-        runs = board.state in (State.RUNNING, State.HUNG) and result is not None
-        doing, done, total = board.activity()
-        return {
-            "state": board.state.value,
-            "time_ms": self.clock.ms,
-            "slot": "AB"[result.slot] if runs and result is not None else None,
-            "version": board.boots[-1].marker.version if runs else None,
-            "counter": result.counter if runs and result is not None else None,
-            "why": result.why.name.lower() if runs and result is not None else None,
-            "boots": len(board.boots),
-            "update": doing or None,
-            "blocks": [done, total],
-            "operations": board.flash.operations,
-            "received_bytes": board.network.received,
-        }
+        return facts(self.board)
 
     def _on_boot(self, board: VirtualBoard, boot: Boot) -> None:
         before, self._doing = self._doing, _Doing.LOADER
         try:
             if self.clock.us >= self._end_us:
-                # A deep sleep has led past the end.
-                self._stop = True
+                self._stop = True  # a deep sleep has led past the end
             self.clock.catch_up()
         finally:
             self._doing = before
         assert board.result is not None
-        for line in board.result.console:
+        started = f"boot: slot {'AB'[boot.slot]}, {boot.marker.version or 'unknown version'}"
+        for line in (*board.result.console, started):
             self._tell(line)
-        self._tell(f"boot: slot {'AB'[boot.slot]}, {boot.marker.version or 'unknown version'}")
 
     def _on_wait(self, board: VirtualBoard) -> None:
         self._waits = True
 
+    def _on_busy(self) -> None:
+        """The program computes: it does not see this, but the serial port may want to end it."""
+        if self._uart is not None:
+            self._serve_uart(self._uart)
+            self._hear()
+        if self._stop:
+            self._pull_plug()
+
     def _on_print(self, text: str) -> None:
+        if self._terminal is not None:
+            self._terminal.show(text)
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         self.clock.catch_up()
-        self._at_line_start = text.endswith("\n")
-        self._say_text(text)
+        self._screen.show(text)
         if self._line is not None:
             self._line.tell(text)
-
-    def _tell(self, words: str) -> None:
-        """A line of the bench's own, with the board's time."""
-        minutes, seconds = divmod(self.clock.ms // 1000, 60)
-        start = "" if self._at_line_start else "\n"
-        self._at_line_start = True
-        self._say_text(f"{start}[{minutes // 60}:{minutes % 60:02}:{seconds:02}] {words}\n")

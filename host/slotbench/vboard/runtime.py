@@ -6,14 +6,14 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from types import ModuleType
-from typing import Final
+from typing import Final, Protocol
 
 from slotbench.vboard.chip import RTC_BASE, Chip
 from slotbench.vboard.clock import Clock, TimerQueue
 from slotbench.vboard.net import Network, Stream
 from slotbench.vboard.signals import BenchViolation, ChipReset
 
-__all__ = ["CALL_US", "Runtime"]
+__all__ = ["CALL_US", "Console", "Runtime"]
 
 CALL_US: Final = 20
 """Modelled cost of a statement that only looks at the clock: a loop around it must come to an end."""
@@ -30,13 +30,33 @@ _DATA_AT: Final = 0x60001214 - RTC_BASE
 _MAGIC: Final = (0x75507921).to_bytes(4, "little")
 
 
+class Console(Protocol):
+    """Where standard input comes from (slotbench.vboard.serial.terminal)."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is input."""
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, waiting for them."""
+
+    def wait(self, us: int | None) -> None:
+        """Wait for input, at most `us` virtual microseconds."""
+
+    def put(self, text: str | bytes) -> None:
+        """Send to the host as it is."""
+
+    def kbd_intr(self, character: int) -> None:
+        """Make this byte Ctrl-C, -1 for none."""
+
+
 class Runtime:
     """What the facades of one boot share.
 
     `deadline_us` is the virtual time at which a person presses Ctrl-C: the next call that waits raises
     KeyboardInterrupt, and again every further second. `station_up_us` is when the station last began to
     associate; `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is called whenever the program
-    begins to wait.
+    begins to wait, `on_busy` now and then while it computes in a process of its own. `terminal` is the serial console, `folders` are those of the filesystem (absolute paths).
     """
 
     def __init__(
@@ -55,6 +75,9 @@ class Runtime:
         self.deadline_us: int | None = None
         self.watchdog_us: int | None = None
         self.on_wait: Callable[[], object] | None = None
+        self.on_busy: Callable[[], object] | None = None
+        self.terminal: Console | None = None
+        self.folders: set[str] = set()
         self.heap_locks = 0
         self.pins: dict[int, int] = {}
         self.streams: list[Stream] = []
@@ -66,6 +89,11 @@ class Runtime:
             chip.rtc[_DELTA : _DATA_AT] = bytes(12) + _MAGIC + bytes(4)
 
     # Waiting.
+
+    @property
+    def in_callback(self) -> bool:
+        """Whether a timer's callback runs."""
+        return self._in_callback
 
     def poll(self) -> None:
         """What happens between two bytecodes: due timers and scheduled callbacks run, the watchdog looks."""

@@ -1,6 +1,6 @@
 """The board's files: open() and os on a dict of absolute path -> content, as littlefs behaves.
 
-Directories exist while they hold a file. What is written counts from close() or flush() on and all at once,
+Directories exist while they hold a file, or are in `folders`. What is written counts from close() or flush() on and all at once,
 as in littlefs; a file that nobody closes leaves what was there before.
 """
 
@@ -17,6 +17,7 @@ __all__ = ["DeviceFile", "FileTable", "absolute"]
 _ENOENT: Final = 2
 _EEXIST: Final = 17
 _EISDIR: Final = 21
+_ENOTEMPTY: Final = 39
 _DIRECTORY: Final = 0x4000
 _FILE: Final = 0x8000
 
@@ -27,10 +28,11 @@ def absolute(path: str) -> str:
 
 
 class FileTable:
-    """The functions of `os` over the files."""
+    """The functions of `os` over the files; `folders` are those that were made, whatever is in them."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
+    def __init__(self, files: dict[str, bytes], folders: set[str] | None = None) -> None:
         self._files = files
+        self._folders = folders if folders is not None else set()
 
     def open(self, path: str, mode: str = "r") -> DeviceFile:
         """builtins.open on the board."""
@@ -44,7 +46,8 @@ class FileTable:
         """os.ilistdir: (name, type, inode, size)."""
         where = absolute(path).rstrip("/") + "/"
         inside = [name[len(where) :] for name in self._files if name.startswith(where)]
-        if not inside and where != "/":
+        inside += [f"{name[len(where):]}/" for name in self._folders if name.startswith(where)]
+        if not inside and where != "/" and where[:-1] not in self._folders:
             raise DeviceOSError(_ENOENT)
         entries = {name.partition("/")[0]: "/" in name for name in inside}
         return [
@@ -81,9 +84,20 @@ class FileTable:
         name = absolute(path)
         if name in self._files or self._is_directory(name):
             raise DeviceOSError(_EEXIST)
+        self._folders.add(name)
+
+    def rmdir(self, path: str) -> None:
+        """os.rmdir; OSError(39) when something is in it."""
+        name = absolute(path)
+        if not self._is_directory(name):
+            raise DeviceOSError(_ENOENT)
+        if self.ilistdir(name):
+            raise DeviceOSError(_ENOTEMPTY)
+        self._folders.discard(name)
 
     def _is_directory(self, name: str) -> bool:
-        return name == "/" or any(other.startswith(name + "/") for other in self._files)
+        return name == "/" or name in self._folders or any(
+            other.startswith(name + "/") for other in (*self._files, *self._folders))
 
 
 class DeviceFile:

@@ -60,12 +60,16 @@ def _machine(rt: Runtime) -> Mapping[str, Any]:
         rt.chip.require_power()
         raise ChipReset(4)
 
+    def soft_reset() -> None:
+        raise SystemExit
+
     def lightsleep(ms: int | None = None) -> None:
         rt.wait_us(ms * 1000 if ms is not None else None)
 
     return {
         "mem32": _Words(rt),
         "reset": reset,
+        "soft_reset": soft_reset,
         "reset_cause": lambda: rt.chip.reset_reason,
         "unique_id": lambda: rt.chip.unique_id,
         "freq": freq,

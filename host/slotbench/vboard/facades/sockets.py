@@ -297,12 +297,17 @@ class _Poll:
     def poll(self, timeout: int = -1) -> list[tuple[_Socket, int]]:
         ready = self._ready()
         if not ready and timeout:
-            self._rt.wait_us(None if timeout < 0 else timeout * 1000)
+            self._wait(None if timeout < 0 else timeout * 1000)
             ready = self._ready()
         self._rt.wait_us(CALL_US)
         return ready
 
     ipoll = poll
+
+    def _wait(self, us: int | None) -> None:
+        """Until the time is over; standard input ends it early."""
+        stdin = next((each for each, wanted in self._wanted.values() if hasattr(each, "wait")), None)
+        (stdin.wait if stdin is not None else self._rt.wait_us)(us)
 
     def _ready(self) -> list[tuple[_Socket, int]]:
         always = _POLLERR | _POLLHUP

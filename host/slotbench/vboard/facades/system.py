@@ -42,6 +42,7 @@ def _sys(rt: Runtime) -> Mapping[str, Any]:
         ),
         "byteorder": "little",
         "maxsize": 0x7FFFFFFF,
+        "stdin": _Stdin(rt, text=True),
         "stdout": _Console(rt),
         "stderr": _Console(rt),
         "print_exception": print_exception,
@@ -58,6 +59,49 @@ class _Console:
     def write(self, text: str | bytes) -> int:
         self._rt.console(text if isinstance(text, str) else bytes(text).decode("utf-8", "replace"))
         return len(text)
+
+
+class _Stdin:
+    """sys.stdin and its `buffer`: the UART. Reads wait for all that was asked for, as on the port."""
+
+    def __init__(self, rt: Runtime, *, text: bool) -> None:
+        self._rt = rt
+        self._text = text
+
+    @property
+    def buffer(self) -> _Stdin:
+        return _Stdin(self._rt, text=False)
+
+    def read(self, size: int = -1) -> str | bytes:
+        data = self._bytes(1 if size < 0 else size)
+        return data.replace(b"\r", b"\n").decode("utf-8", "replace") if self._text else data
+
+    def readinto(self, buffer: Any, size: int = -1) -> int:
+        data = self._bytes(len(buffer) if size < 0 else size)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readline(self) -> str | bytes:
+        line = b""
+        while line[-1:] not in (b"\r", b"\n"):
+            line += self._bytes(1)
+        return line.replace(b"\r", b"\n").decode("utf-8", "replace") if self._text else line
+
+    def poll(self) -> int:
+        """What select.poll sees: POLLIN is 1."""
+        return int(self._rt.terminal is not None and self._rt.terminal.readable)
+
+    def wait(self, us: int | None) -> None:
+        """What select.poll waits for."""
+        if self._rt.terminal is not None:
+            self._rt.terminal.wait(us)
+        else:
+            self._rt.wait_us(us)
+
+    def _bytes(self, size: int) -> bytes:
+        while self._rt.terminal is None:
+            self._rt.wait_us(None)
+        return self._rt.terminal.read(size)
 
 
 def _gc(rt: Runtime) -> Mapping[str, Any]:
@@ -105,12 +149,12 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
         "alloc_emergency_exception_buf": lambda size: None,
         "opt_level": lambda level=None: 0 if level is None else None,
         "mem_info": lambda verbose=None: None,
-        "kbd_intr": lambda character: None,
+        "kbd_intr": lambda character: rt.terminal.kbd_intr(character) if rt.terminal is not None else None,
     }
 
 
 def _os(rt: Runtime) -> Mapping[str, Any]:
-    table = FileTable(rt.files)
+    table = FileTable(rt.files, rt.folders)
     return {
         "urandom": rt.chip.random.randbytes,
         "listdir": table.listdir,
@@ -119,6 +163,7 @@ def _os(rt: Runtime) -> Mapping[str, Any]:
         "remove": table.remove,
         "rename": table.rename,
         "mkdir": table.mkdir,
+        "rmdir": table.rmdir,
         "getcwd": lambda: "/",
         "uname": lambda: ("esp8266", "esp8266", "2.2.0-dev(9422289)", "v1.28.0", _MACHINE),
     }

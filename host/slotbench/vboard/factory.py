@@ -1,0 +1,60 @@
+"""A virtual board as it leaves the bench: its flash and its files."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from slotbench import data_path
+from slotbench.boards import Board
+from slotbench.vboard.flash import SECTOR, NorFlash
+from slotbench.vboard.lx106.loader import loader_sector
+
+__all__ = ["BOOT_LINE", "MAIN", "board_files", "factory_flash"]
+
+BOOT_LINE: Final = '__import__("twoslot_boot")  # twoslot'
+"""What twoslot adds to boot.py. It leaves no name behind: that would keep the hook on the heap."""
+
+MAIN = """\
+import time
+import twoslot
+
+while True:
+    twoslot.tick()
+    time.sleep_ms(100)
+"""
+"""The application of a virtual board unless it is given another: a lamp with nothing else to do."""
+
+
+def factory_flash(
+    board: Board, writes: Iterable[tuple[int, bytes]], *, seed: int = 0, log: bool = True
+) -> NorFlash:
+    """The flash of a board just set up by `writes` (offset, bytes), with a user's files in its filesystem.
+
+    Sector 0 has the loader and the board's map, the PHY block its first byte.
+    """
+    flash = NorFlash(board.chip_bytes, seed=seed, log=log)
+    flash.poke(board.loader.start, loader_sector(board))
+    flash.poke(board.visible_bytes - 4 * SECTOR, b"\x05" + bytes(127))
+    files = random.Random(f"files {seed}")
+    used = min(8 * SECTOR, board.filesystem.size)
+    for start in range(board.filesystem.start, board.filesystem.start + used, SECTOR):
+        flash.poke(start, files.randbytes(SECTOR))
+    for offset, data in writes:
+        flash.poke(offset, data)
+    return flash
+
+
+def board_files(settings: Mapping[str, Any], keys: bytes, *, main: str = MAIN) -> dict[str, bytes]:
+    """The files of a board with twoslot as source: package, hook, settings, pinned keys, main.py."""
+    device = data_path("device")
+    package = sorted((device / "twoslot").glob("*.py"))
+    files = {f"/twoslot/{path.name}": path.read_bytes() for path in package}
+    files["/twoslot_boot.py"] = (device / "twoslot_boot.py").read_bytes()
+    files["/boot.py"] = BOOT_LINE.encode() + b"\n"
+    files["/main.py"] = main.encode()
+    files["/twoslot.json"] = json.dumps(settings).encode()
+    files["/twoslot.keys"] = keys
+    return files
