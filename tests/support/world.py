@@ -13,8 +13,16 @@ from slotbench.prove.world import (
 from slotbench.release.keys import SigningKey
 
 __all__ = [
-    "HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "World", "runs_confirmed", "put_keys", "update_to",
+    "APPLICATION", "HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "World", "runs_confirmed", "put_keys", "update_to",
 ]
+
+APPLICATION = """\
+try:
+    own  # Ctrl-C, and main.py again in the same heap
+except NameError:
+    own = bytearray(10240)
+"""
+"""What an application has for itself on a board, at the start of its main.py."""
 
 _TEST_KEYS = Path(__file__).parents[1] / "vectors" / "keys"
 

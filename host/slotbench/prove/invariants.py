@@ -1,0 +1,158 @@
+"""What must always hold, checked at every hand-over from loader to firmware: the promises of DESIGN.md."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from slotbench.boards import Region
+from slotbench.formats.image import parse_e9
+from slotbench.formats.image_ea import parse_ea
+from slotbench.formats.journal import Cell, Report, SlotState
+from slotbench.formats.rtc import Why
+from slotbench.vboard.board import Boot, State, VirtualBoard
+
+__all__ = ["ATTEMPTS", "Broken", "Image", "Images", "Invariants", "image_for", "require"]
+
+ATTEMPTS: Final = 3
+
+Image: TypeAlias = bytes | tuple[bytes, ...]
+"""The image of a release: one for both slots, or that of slot A and that of slot B."""
+
+Images: TypeAlias = Mapping[int, Image]
+"""All images that were ever signed, by counter."""
+
+
+class Broken(AssertionError):
+    """A promise that does not hold; `number` is that of the list in the class below."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(f"{number}: {text}")
+        self.number = number
+
+
+def require(holds: object, number: int, text: str) -> None:
+    """Raise Broken unless it holds."""
+    if not holds:
+        raise Broken(number, text)
+
+
+def image_for(images: Image, slot: int) -> bytes:
+    """The image of a release that a slot takes."""
+    return images if isinstance(images, bytes) else images[slot]
+
+
+class Invariants:
+    """Called as a board's `on_boot`; a failure names the promise by its number:
+
+    1 some slot boots, 2 what runs was signed and verified, 3 the counter never goes below the floor, 4 an
+    unconfirmed release runs at most three times, 5 files and settings of the user are untouched, 6 the board
+    comes to rest, 7 nothing is reported that is not so. (6 is for whoever runs the board.)
+    """
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self.boots = 0
+        self.trials: Counter[tuple[int, int]] = Counter()
+        self.files: dict[str, bytes] = {}
+        self.untouched: dict[str, tuple[Region, tuple[bytes, ...]]] = {}
+
+    def begin(self, board: VirtualBoard) -> None:
+        """Remember what must not change."""
+        self.files = dict(board.files)
+        regions = {"filesystem": board.board.filesystem, "loader": board.board.loader}
+        self.untouched = {
+            name: (region, board.flash.sectors(region.start, region.size)) for name, region in regions.items()}
+
+    def go_on_from(self, other: Invariants) -> None:
+        """Remember what `other` knows: this board has the same past."""
+        self.trials = other.trials.copy()
+        self.files, self.untouched = other.files, other.untouched
+
+    def __call__(self, board: VirtualBoard, boot: Boot) -> None:
+        self.boots += 1
+        require(board.state is not State.DEAD, 1, "some slot boots")
+        self.runs_what_was_signed(board, boot)
+        cell = board.cell
+        if cell is not None:
+            counter = self._counter(board, boot)
+            require(counter >= cell.floor, 3, f"counter {counter} is below the floor {cell.floor}")
+            self.trials_are_bounded(board, boot, cell, counter)
+            self.reports_what_is_so(cell)
+        self.leaves_the_user_alone(board)
+
+    def runs_what_was_signed(self, board: VirtualBoard, boot: Boot) -> None:
+        """Promise 2: RAM and irom are what a plain flash of the signed image gives."""
+        result = board.result
+        assert result is not None
+        signed = self.images.get(self._counter(board, boot))
+        if signed is None:
+            raise Broken(2, "what runs was signed")
+        image = image_for(signed, boot.slot)
+        digest, ram, irom, linked = _expected(image, board.board.in_place)
+        descriptor = board.descriptor(boot.slot)
+        require(descriptor is not None and descriptor.sha256 == digest, 2, "what runs is what is described")
+        require(result.segments == ram, 2, "RAM holds the signed image")
+        require(board.irom() == irom, 2, "what executes from flash is the signed image's irom")
+        require(result.irom_address == board.board.irom_address(boot.slot), 2, "the CPU sees it there")
+        if board.board.in_place:
+            require(result.irom_address == linked, 2, "it was linked for where it is")
+            inside = result.irom.start in board.board.slots[boot.slot].image
+            require(inside, 2, "the slot's own bytes execute")
+
+    def trials_are_bounded(self, board: VirtualBoard, boot: Boot, cell: Cell, counter: int) -> None:
+        """Promise 4: an unconfirmed release runs at most three times a round, unless nothing else boots."""
+        state = cell.states[boot.slot]
+        confirmed = state is SlotState.CONFIRMED or (
+            state is SlotState.READY and cell.active == boot.slot and cell.confirmed
+        )
+        if boot.why is Why.TRIAL:
+            rounds = cell.rounds if cell.unproven_counter == counter else 0
+            self.trials[counter, rounds] += 1
+            require(self.trials[counter, rounds] <= ATTEMPTS, 4, "unconfirmed, and started a fourth time")
+        elif boot.why in (Why.ORDINARY, Why.FALLBACK):
+            # The loader may have read a word as set that reads otherwise now: nobody can say what it is.
+            unsure = any(word in board.board.journal for word in board.flash.weak)
+            require(confirmed or unsure, 4, f"unconfirmed, and started as {boot.why.name}")
+
+    def reports_what_is_so(self, cell: Cell) -> None:
+        """Promise 7: the pending report is true."""
+        about = cell.report_counter
+        if cell.report is Report.CONFIRMED:
+            slots = [slot for slot in (0, 1) if cell.counters[slot] == about]
+            confirmed = [slot for slot in slots if cell.states[slot] is SlotState.CONFIRMED]
+            gone = about not in cell.counters
+            require(confirmed or gone, 7, f"{about} is reported as confirmed and is not")
+        elif cell.report is Report.BAD:
+            require(cell.bad_counter >= about, 7, f"{about} is reported as bad and is not banned")
+        elif cell.report is Report.UNPROVEN:
+            require(cell.unproven_counter == about, 7, f"{about} is reported as unproven and is not")
+
+    def leaves_the_user_alone(self, board: VirtualBoard) -> None:
+        """Promise 5: files and settings of the user are untouched, and so is the loader."""
+        require(board.files == self.files, 5, "files are untouched")
+        for name, (region, content) in self.untouched.items():
+            require(board.flash.sectors(region.start, region.size) == content, 5, f"the {name} is untouched")
+
+    @staticmethod
+    def _counter(board: VirtualBoard, boot: Boot) -> int:
+        descriptor = board.descriptor(boot.slot)
+        if descriptor is None:
+            raise Broken(2, "what runs has a descriptor")
+        return descriptor.counter
+
+
+@lru_cache(maxsize=64)
+def _expected(image: bytes, in_place: bool) -> tuple[bytes, tuple[tuple[int, bytes], ...], bytes, int | None]:
+    """Digest, RAM, irom and the address of the irom of a signed image."""
+    digest = hashlib.sha256(image).digest()
+    if in_place:
+        user = parse_ea(image)
+        ram = tuple((segment.address, segment.data) for segment in user.segments)
+        return digest, ram, image[user.irom_offset : user.irom_offset + user.irom_bytes], user.irom_address
+    plain = parse_e9(image)
+    ram = tuple((segment.address, segment.data) for segment in plain.segments)
+    return digest, ram, image[plain.irom_offset : plain.irom_offset + plain.irom_bytes], None
