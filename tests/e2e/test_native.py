@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,19 +24,20 @@ from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.chip import RTC_BASE
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.vm import DeviceVM
 
 from support.invariants import Invariants
 from support.world import HOURS_MS, MINUTES_MS, PRODUCT, World, runs_confirmed, update_to
 
 
 @pytest.fixture(params=["native_512k", "native_1m"])
-def world(tmp_path: Path, request: pytest.FixtureRequest) -> World:
-    return World(tmp_path, board=request.param)
+def world(tmp_path: Path, request: pytest.FixtureRequest, vm: Callable[..., DeviceVM]) -> World:
+    return World(tmp_path, board=request.param, vm=vm)
 
 
 @pytest.fixture
-def small_world(tmp_path: Path) -> World:
-    return World(tmp_path, board="native_512k")
+def small_world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> World:
+    return World(tmp_path, board="native_512k", vm=vm)
 
 
 def codes(board: VirtualBoard) -> list[int]:

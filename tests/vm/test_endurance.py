@@ -9,7 +9,7 @@ import pytest
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vms import VMS
 
-from support.world import HOURS_MS, MAIN, World, update_to
+from support.world import APPLICATION, HOURS_MS, MAIN, World, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -28,14 +28,6 @@ def codes(board: VirtualBoard) -> list[int]:
     return [code for _, code, _ in board.call("twoslot._log")]
 
 
-APPLICATION = """\
-try:
-    own  # Ctrl-C, and main.py again in the same heap
-except NameError:
-    own = bytearray(10240)
-"""
-
-
 def heads_asked(board: VirtualBoard) -> int:
     return sum(request.path.startswith("/heads/") for request in board.network.requests)
 
@@ -52,10 +44,9 @@ def test_two_hundred_polls_do_not_grow(world: World) -> None:
     assert board.call(USED) <= used + 64, "polls leave something behind"
 
 
-def test_ten_updates_beside_ten_kilobytes_of_an_application(world: World) -> None:
+def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> None:
+    world = World(tmp_path, vm=VMS["micropython"], main=APPLICATION + MAIN)
     board = world.board()
-    board.files["/main.py"] = f"{APPLICATION}{MAIN}".encode()
-    board.on_boot.files = dict(board.files)  # type: ignore[union-attr]
     for counter in range(2, 12):
         world.publish(counter)
         update_to(board, counter)

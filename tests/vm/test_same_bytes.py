@@ -17,7 +17,7 @@ from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.vms import VMS
 
-from support.world import HOURS_MS, NOW, PRODUCT, World, runs_confirmed, update_to
+from support.world import APPLICATION, HOURS_MS, MAIN, NOW, PRODUCT, World, runs_confirmed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -94,12 +94,12 @@ def by_hand_and_back(world: World, board: VirtualBoard) -> None:
     ],
     ids=lambda story: story.__name__,
 )
-def test_both_vms_leave_the_same_flash(story: Callable[[World, VirtualBoard], None], tmp_path: Path) -> None:
+def test_both_vms_leave_the_same_flash_beside_ten_kilobytes_of_an_application(story: Callable[[World, VirtualBoard], None], tmp_path: Path) -> None:
     left = {}
     for name, vm in VMS.items():
         folder = tmp_path / name
         folder.mkdir()
-        world = World(folder, vm=vm)
+        world = World(folder, vm=vm, main=APPLICATION + MAIN)
         board = world.board()
         story(world, board)
         board.power_off()
