@@ -18,8 +18,8 @@ settings.register_profile("twoslot", derandomize=True, deadline=None, database=N
 settings.load_profile("twoslot")
 
 
-_REQUIRED = "SLOTBENCH_VM_REQUIRED"
-"""Set where a missing MicroPython VM is a failure and not a reason to skip."""
+_REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
+"""Set where a missing tool, or the MicroPython VM, is a failure and not a reason to skip."""
 
 
 @pytest.fixture(scope="session")

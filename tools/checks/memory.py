@@ -13,7 +13,7 @@ from slotbench.errors import BenchError
 from slotbench.prove.memory import Memory, measure
 
 _BUDGET = "tools/memory_budget.json"
-_REQUIRED = "SLOTBENCH_VM_REQUIRED"
+_REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 _CHECKED = (
     "boot_bytes", "idle_bytes", "update_peak_bytes", "rsa_peak_bytes", "per_block_bytes")
 _SLACK = 128
