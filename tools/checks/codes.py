@@ -110,7 +110,7 @@ def _device(
             report.add(place, node.lineno, "raises TwoslotError itself", f"raise one of {', '.join(_KINDS)}")
         if error not in _KINDS:
             continue
-        codes = _values(node.args[0], constants) if len(node.args) == 2 else []
+        codes = _values(node.args[0], constants) if len(node.args) in (2, 3) else []
         if not codes:
             report.add(place, node.lineno, f"{error} without a code that can be read here",
                        "write the number or its const next to the raise, and the place behind it")

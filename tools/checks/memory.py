@@ -16,8 +16,9 @@ _BUDGET = "tools/memory_budget.json"
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 _CHECKED = (
     "boot_bytes", "idle_bytes", "update_peak_bytes", "rsa_peak_bytes", "per_block_bytes")
-_SLACK = 128
-"""How exactly a peak is found. What is in use is exact but for what the collector takes for a pointer."""
+_SLACK = {"update_peak_bytes": 1024, "rsa_peak_bytes": 1024, "boot_bytes": 128, "idle_bytes": 128}
+"""A peak is the smallest heap that does it, and a heap's layout is a matter of luck. What is in use is exact but
+for what the collector takes for a pointer."""
 
 
 def run(root: Path, report: Report) -> None:
@@ -37,7 +38,7 @@ def compare(found: dict[str, int], budget: dict[str, int], report: Report) -> No
         report.lines.append(f"{name:<20}{found[name]:>8}")
         if allowed is None:
             report.add(_BUDGET, 0, f"has no {name}; it is {found[name]}", "tools/check --update-budget")
-        elif found[name] > allowed + (_SLACK if name != "per_block_bytes" else 0):
+        elif found[name] > allowed + _SLACK.get(name, 0):
             report.add("device/twoslot", 0, f"{name} is {found[name]}, the budget is {allowed}",
                        "find what took it: slotbench prove memory; or raise the budget on purpose")
 

@@ -39,7 +39,8 @@ agent.begin()
 taken, counted = 1 << 20, 0
 more = True
 while more and agent.state < 6:
-    whole = agent.state == 5 and agent.answer and "twoslot.writer" in sys.modules and agent.next + 1 < agent.until
+    whole = agent.state == 5 and agent.answer and "twoslot.writer" in sys.modules
+    whole = whole and agent.next + 1 < agent.until
     gc.collect()
     gc.disable()
     used = gc.mem_alloc()
@@ -71,7 +72,7 @@ class Memory:
     rsa_peak_bytes: int
     """Needed at most inside one signature check."""
     per_block_bytes: int
-    """Allocated, and garbage at once, for a block that is fetched and written: the least of a run of blocks."""
+    """Allocated, garbage at once, for a block that is fetched and written: the least of a run of blocks."""
     blocks: int
     """How many blocks that was counted for."""
 
