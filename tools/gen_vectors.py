@@ -20,18 +20,18 @@ sys.path.insert(0, str(ROOT / "host"))
 from golden import native, pages, served  # noqa: E402
 from golden.common import VECTORS  # noqa: E402
 
-from slotbench.formats import descriptor, journal, release, rtc  # noqa: E402
+from slotbench.formats import descriptor, journal, maptable, release, rtc  # noqa: E402
 
 PARTS = (
-    pages.cell_files, pages.region_files, pages.descriptor_files, pages.windowlog_files,
-    pages.rtc_files, served.image_files, served.document_files, served.tampered_files,
+    pages.map_files, pages.cell_files, pages.region_files, pages.descriptor_files,
+    pages.windowlog_files, pages.rtc_files, served.image_files, served.document_files, served.tampered_files,
     served.rollout_files, native.native_files,
 )
 LOCK = "locked.json"
 KEPT = ("README.md", "keys/", LOCK)
 """What is made by hand, or from the rest."""
 FORMATS = {
-    "cells": journal.MAGIC.decode(), "regions": journal.MAGIC.decode(),
+    "maps": maptable.MAGIC.decode(), "cells": journal.MAGIC.decode(), "regions": journal.MAGIC.decode(),
     "descriptors": descriptor.MAGIC.decode(), "rtc": rtc.MAGIC.decode(),
     "documents": str(release.FORMAT), "tampered": str(release.FORMAT),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from slotbench.formats import maptable
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.vboard.flash import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
@@ -125,6 +126,21 @@ def test_window_logs(board: DeviceBoard, slots: Any, path: Path) -> None:
     slots.tidy_log()
 
     assert board.erased() == ([BOARD.window_log.start] if says(path)["needs_erase"] else [])
+
+
+@pytest.mark.parametrize("path", vectors("maps"))
+def test_map_tables(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> None:
+    board.flash.poke(maptable.OFFSET, path.read_bytes())
+    numbers, slots = says(path), vm.import_("twoslot.slots").Slots
+    if numbers is None:
+        with refusal(vm, "FlashError", 73, maptable.OFFSET):
+            slots(port)
+        return
+    port.size = numbers[12]
+    found = slots(port)
+    assert [found.journal, found.log, found.size, found.fs_start] == [numbers[i] for i in (0, 1, 8, 11)]
+    assert (*found.tables, *found.descriptors, *found.images) == (
+        numbers[2], numbers[4], numbers[3], numbers[5], numbers[6], numbers[7])
 
 
 @pytest.mark.parametrize("path", vectors("rtc"))

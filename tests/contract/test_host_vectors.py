@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from slotbench.formats import FormatError, blocks, document, journal, windowlog
+from slotbench.formats import FormatError, blocks, document, journal, maptable, windowlog
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.head import Head, rollout_place
 from slotbench.formats.image import parse_e9
@@ -83,6 +83,18 @@ def test_window_log(name):
     assert (held and held.hex()) == twin["held"]
     assert windowlog.next_free(sector) == twin["next_free"]
     assert windowlog.needs_erase(sector) == twin["needs_erase"]
+
+
+@pytest.mark.parametrize("name", names("maps"))
+def test_map_table(name):
+    table, numbers = load("maps", name)
+
+    if numbers is None:
+        with pytest.raises(FormatError):
+            maptable.unpack(table)
+    else:
+        assert maptable.unpack(table) == numbers
+        assert maptable.pack(numbers) == table
 
 
 @pytest.mark.parametrize("name", names("rtc"))

@@ -1,4 +1,4 @@
-"""Golden files of what lies in flash and RTC memory: cells, journals, descriptors, window logs, tails."""
+"""Golden files of what lies in flash and RTC memory: maps, cells, journals, descriptors, window logs, tails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from dataclasses import asdict
 
 from golden.common import PRODUCT, Files, stream, text_of
-from slotbench.formats import journal, windowlog
+from slotbench.formats import journal, maptable, windowlog
 from slotbench.formats.descriptor import Descriptor, ImageForm
 from slotbench.formats.fields import INT_MAX
 from slotbench.formats.journal import Cell, Ended, Report, SlotState
@@ -152,6 +152,21 @@ def windowlog_files() -> Files:
             "next_free": windowlog.next_free(sector),
             "needs_erase": windowlog.needs_erase(sector),
         })
+    return files
+
+
+def map_files() -> Files:
+    """maps/: a table with every number told from the others, and ones that are none."""
+    numbers = [0x01000000 * (i + 1) + 0x20304 for i in range(maptable.NUMBERS)]
+    whole = maptable.pack(numbers)
+    tables: dict[str, tuple[bytes, list[int] | None]] = {
+        "distinct": (whole, numbers), "erased": (b"\xff" * maptable.TABLE_BYTES, None),
+        "torn": (whole[:40] + b"\xff" * 32, None), "another_magic": (b"2SM2" + whole[4:], None),
+    }
+    files: Files = {}
+    for name, (table, says) in tables.items():
+        files[f"maps/{name}.bin"] = table
+        files[f"maps/{name}.json"] = text_of(says)
     return files
 
 
