@@ -1,4 +1,4 @@
-"""Golden files of what lies in flash and RTC memory: maps, cells, journals, descriptors, window logs, tails."""
+"""Golden files of flash and RTC memory: maps, cells, journals, descriptors, window logs, tails."""
 
 from __future__ import annotations
 
