@@ -25,7 +25,9 @@ def serve(folder: Path, host: str, port: int) -> None:
     Boards reach it when it listens on an address of theirs: slotbench serve www --host 0.0.0.0
     """
     require_published(folder)
-    logging.getLogger("slotbench.server").setLevel(logging.INFO)
+    log = logging.getLogger("slotbench.server")
+    log.setLevel(logging.INFO)
+    click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))
     with Background(create_app(folder), host, port) as server:
         click.echo(f"Serving {folder} at {server.url} (Ctrl-C ends it)")
         try:
