@@ -73,7 +73,7 @@ def tick():
         from twoslot import verdict
 
         more = verdict.reached(agent, due, error)
-    except MemoryError as e:
+    except (TwoslotError, MemoryError) as e:
         keep(e)
         due.failed()
         more = False

@@ -6,7 +6,7 @@ from twoslot.swap import Swap
 
 
 def do(agent, act):
-    """Carry out one act, and leave the agent the facts that hold after it."""
+    """Carry out one act, of an update or of a person; return what it tells."""
     swap = Swap(Port(), agent.attempts)
     result = None
     if act == "remember":

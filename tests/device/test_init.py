@@ -302,6 +302,25 @@ class FullAt(dict[str, bytes]):
         return super().__getitem__(path)
 
 
+def test_a_board_that_breaks_at_the_end_of_a_look_says_so(
+    make_board: Callable[..., DeviceBoard], site: Site,
+) -> None:
+    """A look ends with the journal being read again; the application must not stop for what that meets."""
+    app = site.app()
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if "HTTP_IF_NONE_MATCH" in environ:
+            board.leave_tail(bytes(32))
+        return app(environ, start_response)
+
+    board = make_board(WsgiNetwork(serve), interval_s=3600)
+    board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
+    board.put_cell(1, Cell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
+    vm = start(board, counter=6)
+    ticks(board, vm, 2 * HOUR_MS, every_ms=1000)
+    assert set(logged(vm)) <= {(28, 6), (64, 0)} and (64, 0) in logged(vm)
+
+
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("module", [
     "begin", "settings", "schedule", "errors", "agent", "turn", "port", "swap", "journal", "slots", "fetch",
