@@ -12,14 +12,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from slotbench import boards
+from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats.segments import pack_ram_part
 from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.factory import factory_flash
 from slotbench.vboard.live_control import Control, ask
 from slotbench.vboard.live_folder import BoardFolder
 from slotbench.vboard.live_runner import Runner
-from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.net import Network, NoNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.signals import PowerCut
+from slotbench.vboard.vms import VMS
+
+from support.live_bench import ID, QUIET
+from support.vboard_flash import image
 
 LIMIT_S = 60
 """No client takes this long; one that does is hung."""
@@ -28,6 +35,15 @@ LIMIT_S = 60
 def stand_in_loader() -> bytes:
     """An E9 image where slotboot would be; the virtual board boots through the loader's model."""
     return pack_ram_part([(0x4010E000, bytes(range(256)))], 0x4010E000, flash_mode=0, size_freq=0)
+
+
+def plain_folder(path: Path) -> BoardFolder:
+    """A board set up by `slotbench flash`: 1.0.0 in slot A, a main.py in a LittleFS, no twoslot on it."""
+    board = boards.load("generic_4m")
+    first = Firmware(data=image("1.0.0"), product="lamp", version="1.0.0", counter=1)
+    flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
+    flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
+    return BoardFolder.create(path, board.name, flash, {"/main.py": QUIET.encode()}, unique_id=ID)
 
 
 class PulledUart(Uart):
@@ -64,7 +80,10 @@ class PulledUart(Uart):
 class SerialBench:
     """The board of a folder, switched on while this is entered; `port` is its pty."""
 
-    def __init__(self, folder: BoardFolder, *, tcp: bool = False, rfc2217: bool = False) -> None:
+    def __init__(
+        self, folder: BoardFolder, *, tcp: bool = False, rfc2217: bool = False, vm: str = "cpython",
+        network: Network | None = None, speed: float = 1000,
+    ) -> None:
         self.port = str(folder.path.parent / "tty")
         self.uart = PulledUart(time.monotonic)
         self.uart.open_pty(Path(self.port))
@@ -80,8 +99,8 @@ class SerialBench:
         self._woken = woken
         self._control = Control(folder.socket_path, woken.fileno(), self.uart.fileno())
         self.runner = Runner(
-            folder, NoNetwork(), speed=1000, now=time.monotonic, poll=self._control.poll, say=self._hear,
-            uart=self.uart)
+            folder, network if network is not None else NoNetwork(), speed=speed, now=time.monotonic,
+            poll=self._control.poll, say=self._hear, uart=self.uart, vm=VMS[vm])
         self._thread = threading.Thread(target=self.runner.run)
 
     @property

@@ -19,6 +19,7 @@ from slotbench.release import documents
 from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
+from slotbench.vboard.flash_files import FlashFiles
 from slotbench.vboard.live_folder import BoardFolder
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
@@ -64,10 +65,16 @@ def new(
     version = (version or own_version)[:VERSION_CHARS_MAX]
     first = Firmware(data=data, product=product, version=version, counter=counter)
     flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
+    if board.filesystem:
+        flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
     settings = {"product": product, "board": board.name, "channel": "stable", "server": server}
     files = board_files(settings, pinned)
     if not pinned:
         del files["/twoslot.keys"]
+    if board.filesystem:
+        filesystem = FlashFiles(flash, board.filesystem)
+        filesystem.start(files)
+        filesystem.mount()
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name
     made = BoardFolder.create(folder, where, flash, files)
     click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version} in slot A")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +13,14 @@ from types import FrameType
 
 import click
 
+from slotbench import boards
 from slotbench.cli.common import PATH
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
+from slotbench.flashing.dump import DUMP_BYTES_MAX, board_of
+from slotbench.release.files import read_bytes
 from slotbench.vboard.live_control import Control
+from slotbench.vboard.live_flash_file import FlashFile
 from slotbench.vboard.live_folder import BoardFolder
 from slotbench.vboard.live_runner import Runner
 from slotbench.vboard.loopback import LoopbackNetwork
@@ -23,6 +28,7 @@ from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.vms import VMS
 
+_NEW_CHIP = "generic_4m"
 _PORT = click.IntRange(0, 65535)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,7 +44,13 @@ def _speed(value: str | float) -> float | None:
 
 
 @click.command()
-@click.argument("folder", type=PATH, metavar="DIR")
+@click.argument("folder", type=PATH, metavar="[DIR]", required=False)
+@click.option(
+    "--flash", "flash_path", type=PATH, metavar="FILE",
+    help="Instead of DIR: a chip's whole flash; an erased one is made when there is no such file.")
+@click.option(
+    "--board", "board_name", metavar="NAME",
+    help="With --flash: board file, by name or path.  [default: the one whose map fits]")
 @click.option(
     "--speed", type=_speed, default="1", show_default=True, metavar="N|max",
     help="Seconds of the board in one of yours; max: as fast as it goes.")
@@ -53,7 +65,8 @@ def _speed(value: str | float) -> float | None:
 @vm_option
 @loader_option
 def run(
-    folder: Path, speed: float | None, for_s: float | None, pty: Path | None, tcp: int | None,
+    folder: Path | None, flash_path: Path | None, board_name: str | None, speed: float | None,
+    for_s: float | None, pty: Path | None, tcp: int | None,
     rfc2217: int | None, vm: str, loader: str,
 ) -> None:
     """Switch the board in DIR on and run it here.
@@ -64,18 +77,27 @@ def run(
     \b
     Example: slotbench board run lamp1 --speed 10
              slotbench board run lamp1 --pty lamp1.tty; esptool --port lamp1.tty flash-id
+             slotbench board run --flash chip.bin --pty chip.tty --vm micropython
     """
-    opened = BoardFolder.open(folder)
+    if (folder is None) == (flash_path is None):
+        raise click.UsageError("give DIR or --flash FILE, one of them")
+    if flash_path is None and board_name is not None:
+        raise click.UsageError("--board goes with --flash: DIR says which board it is")
+    opened = BoardFolder.open(folder) if folder is not None else _chip(flash_path, board_name)
     wake, woken = socket.socketpair()
     with (
         wake, woken, opened.lock(), _serial_port(pty, tcp, rfc2217) as uart,
-        Control(opened.socket_path, woken.fileno(), uart.fileno()) as control,
+        tempfile.TemporaryDirectory(prefix="slotbench-") as nowhere,
+        Control(
+            opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
+            woken.fileno(), uart.fileno()) as control,
     ):
         runner = Runner(
             opened, LoopbackNetwork(), speed=speed, now=time.monotonic, poll=control.poll,
             say=lambda text: click.echo(text, nl=False), uart=uart, vm=VMS[vm], loader=LOADERS[loader])
         click.echo(f"{opened.board.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
-        click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
+        if folder is not None:
+            click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
         for transport in uart.transports:
             click.echo(f"Serial port: {transport.name}")
 
@@ -85,6 +107,17 @@ def run(
 
         with _signals(stop):
             runner.run(for_s)
+
+
+def _chip(path: Path | None, board_name: str | None) -> FlashFile:
+    """The flash in a file, made when it is not there."""
+    assert path is not None
+    if path.exists():
+        return FlashFile(path, board_of(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
+    chip = FlashFile(path, boards.load(board_name or _NEW_CHIP))
+    chip.make_erased()
+    click.echo(f"{path}: an erased chip of {chip.board.chip_bytes // 1024} KB")
+    return chip
 
 
 @contextmanager

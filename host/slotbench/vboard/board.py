@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +11,6 @@ from slotbench.boards import Board
 from slotbench.formats import FormatError, journal
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.image import E9_MAGIC
-from slotbench.formats.rtc import Why
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.chip import Chip
 from slotbench.vboard.cuts import Cut
@@ -26,6 +23,7 @@ from slotbench.vboard.serial.repl import Repl
 from slotbench.vboard.serial.terminal import Terminal
 from slotbench.vboard.serial.uart import Reset
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+from slotbench.vboard.states import Boot, State
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
 __all__ = ["LOADERS", "Boot", "State", "VirtualBoard"]
@@ -42,43 +40,15 @@ _FIRMWARE_START_MS = 400
 _LOOK_EVERY_MS = 1000
 
 
-class State(Enum):
-    """What the board is doing."""
-
-    OFF = "off"
-    RUNNING = "running"
-    HUNG = "hung"
-    """The firmware froze before boot.py with its watchdogs fed: only a power cycle helps."""
-    DEAD = "dead"
-    """No slot verifies: the loader waits and starts over."""
-    HELD = "held in reset"
-    """EN is low."""
-    DOWNLOAD = "in download mode"
-    """GPIO0 was low at the reset: the ROM listens on the serial port."""
-
-
-@dataclass(frozen=True, slots=True)
-class Boot:
-    """One hand-over from loader to firmware: when (virtual ms), after which reset reason, what and why."""
-
-    number: int
-    at_ms: int
-    reason: int
-    slot: int
-    why: Why
-    marker: Marker
-
-
 class VirtualBoard:
     """A board with flash, network and files that outlive its resets; off until `power_on()`.
 
     `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0.
     `vm` makes what runs its Python at each boot. `on_boot` is called at each hand-over, before any Python
     runs; `on_print` gets what the board prints; `on_wait` is called whenever the program on the board waits.
-    With a `terminal` main.py is followed by the REPL on it, and `on_code` called after each piece of code run
-    there. `folders` are those of its filesystem, as far as they are more than what `files` implies.
-    `on_busy` is called while its program computes, if that runs in a process of its own.
-    `boots` lists all hand-overs. `straps` is what EN and GPIO0 do at the next reset, and at that one only.
+    With a `terminal` main.py is followed by the REPL, which calls `on_code` after each piece of code it ran.
+    `folders` has the empty ones too; `on_busy` as in Runtime. `boots` lists all hand-overs.
+    `straps` is what EN and GPIO0 do at the next reset, and at that one only.
     """
 
     def __init__(
@@ -98,6 +68,7 @@ class VirtualBoard:
         on_wait: Callable[[VirtualBoard], object] | None = None,
         on_busy: Callable[[], object] | None = None,
         on_code: Callable[[], object] = lambda: None,
+        folders: set[str] | None = None,
         terminal: Terminal | None = None,
     ) -> None:
         self.board = board
@@ -119,7 +90,7 @@ class VirtualBoard:
         self.cut: Cut | None = None
         self.result: BootResult | None = None
         self.terminal = terminal
-        self.folders: set[str] = set()
+        self.folders = folders if folders is not None else set()
         self._repl = Repl(terminal, on_code) if terminal is not None else None
         self._at_repl = False
         self._new_vm = vm
@@ -182,14 +153,10 @@ class VirtualBoard:
 
         A reset that the line causes is carried out; the board is then through boot.py again.
         """
-        self._require_power()
-        if self._vm is None:
-            raise BenchViolation(f"no REPL: the board is {self.state.value}")
-        vm = self._vm
+        vm = self._at_prompt()
         self._printed = []
 
         def typed() -> None:
-            vm.interrupt_at(None)
             try:
                 vm.exec("import twoslot")
                 vm.repl(line)
@@ -201,12 +168,9 @@ class VirtualBoard:
 
     def call(self, expression: str) -> Any:
         """The value of `expression` at the REPL, as a Python object of this process."""
-        self._require_power()
-        if self._vm is None:
-            raise BenchViolation(f"no REPL: the board is {self.state.value}")
-        self._vm.interrupt_at(None)
-        self._vm.exec("import twoslot")
-        return self._vm.eval(expression)
+        vm = self._at_prompt()
+        vm.exec("import twoslot")
+        return vm.eval(expression)
 
     def activity(self) -> tuple[str, int, int]:
         """What the update under way does next, blocks in place, and blocks of the image.
@@ -289,8 +253,7 @@ class VirtualBoard:
             return
         self._vm = self._make_vm(marker)
         self._program = marker.does
-        if "/boot.py" in self.files:
-            self._run_file("/boot.py")
+        self._run_boot()
 
     def _has_loader(self) -> bool:
         """Whether the ROM starts what is in the first sector; else it waits for ever."""
@@ -338,10 +301,13 @@ class VirtualBoard:
             self._soft_reset(self._repl)
 
     def _soft_reset(self, repl: Repl) -> None:
-        """Python starts over: the chip, and what its RTC memory holds, stay as they are."""
+        """Python starts over, the chip does not."""
         self._close()
         self._vm = self._make_vm(self.boots[-1].marker)
         self._at_repl = repl.raw
+        self._run_boot()
+
+    def _run_boot(self) -> None:
         if "/boot.py" in self.files:
             self._run_file("/boot.py")
 
@@ -382,6 +348,13 @@ class VirtualBoard:
         self._printed.append(text)
         if self.on_print is not None:
             self.on_print(text)
+
+    def _at_prompt(self) -> DeviceVM:
+        self._require_power()
+        if self._vm is None:
+            raise BenchViolation(f"no REPL: the board is {self.state.value}")
+        self._vm.interrupt_at(None)
+        return self._vm
 
     def _require_power(self) -> None:
         if self.state is State.OFF:

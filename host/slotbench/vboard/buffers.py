@@ -21,7 +21,9 @@ _PYBUF_BYTES = 256
 
 def offset_in_object(view: memoryview) -> int:
     """Bytes from the start of `view.obj` to the first byte of a contiguous `view`."""
-    return _address(view) - _address(view.obj) if len(view) else 0
+    if view.nbytes in (0, memoryview(view.obj).nbytes):
+        return 0
+    return _address(view) - _address(view.obj)
 
 
 def _address(data: Any) -> int:

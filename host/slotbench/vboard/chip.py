@@ -103,13 +103,13 @@ class Chip:
     def read_word(self, addr: int) -> int:
         """Return the 32-bit word at `addr`, signed as MicroPython's mem32 does; unknown addresses read 0."""
         self.require_power()
+        if addr == CHIP_SIZE_WORD:
+            return self.chip_size
         offset = addr - RTC_BASE
         if 0 <= offset < RTC_BYTES:
             word = int.from_bytes(self.rtc[offset : offset + 4], "little")
         else:
-            word = {
-                CHIP_SIZE_WORD: self.chip_size, FLASH_ID_WORD: self.flash_id, DPORT_CACHE: self.dport_cache,
-            }.get(addr, 0)
+            word = {FLASH_ID_WORD: self.flash_id, DPORT_CACHE: self.dport_cache}.get(addr, 0)
         return word - (1 << 32) if word >> 31 else word
 
     def write_word(self, addr: int, value: int) -> None:
@@ -117,10 +117,10 @@ class Chip:
         self.require_power()
         value &= 0xFFFFFFFF
         offset = addr - RTC_BASE
-        if 0 <= offset < RTC_BYTES:
-            self.rtc[offset : offset + 4] = value.to_bytes(4, "little")
-        elif addr == CHIP_SIZE_WORD:
+        if addr == CHIP_SIZE_WORD:
             self.chip_size = value
+        elif 0 <= offset < RTC_BYTES:
+            self.rtc[offset : offset + 4] = value.to_bytes(4, "little")
         elif addr == DPORT_CACHE:
             self.dport_cache = value
         else:
@@ -157,8 +157,10 @@ class Chip:
             self._require_words(into, "flash_read")
             return self.rom_read(addr, into)
         view = self._aligned(into, "flash_read")
-        self._require_words(len(view), "flash_read")
-        view[:] = self.rom_read(addr, len(view))
+        length = len(view)
+        if length & 3:
+            self._require_words(length, "flash_read")
+        view[:] = self.rom_read(addr, length)
         return None
 
     def flash_write(self, addr: int, data: bytes | bytearray | memoryview) -> None:
@@ -223,9 +225,9 @@ class Chip:
 
     def _aligned(self, data: bytes | bytearray | memoryview, call: str) -> memoryview:
         """The ROM copies by 32-bit words: a pointer that is not 4-aligned ends in exception 9."""
+        offset = offset_in_object(data) % 4 if isinstance(data, memoryview) else 0
         view = memoryview(data)
-        offset = offset_in_object(data) if isinstance(data, memoryview) else 0
-        if offset % 4:
+        if offset:
             raise BenchViolation(f"{call} with a buffer at offset {offset} of its object: exception 9")
         return view if view.format == "B" and view.ndim == 1 else view.cast("B")
 

@@ -69,6 +69,9 @@ class TimerQueue:
         heapq.heappush(self._heap, (due_us, next(self._order), timer))
         return timer
 
+    def __bool__(self) -> bool:
+        return bool(self._heap)
+
     def next_due_us(self) -> int | None:
         """When the next active timer is due, or None."""
         while self._heap and not self._heap[0][2].active:

@@ -57,6 +57,20 @@ class Cut:
                 exit_code=USAGE,
             ) from None
 
+    @classmethod
+    def parse_from(cls, text: str, operations: int) -> Cut:
+        """As `parse`, for a flash that has done so many operations: `next` is the one that comes next.
+
+        Raises BenchError (exit code 2), also when it is over already.
+        """
+        operation, colon, rest = text.partition(":")
+        cut = cls.parse(f"{operations}{colon}{rest}" if operation == "next" else text)
+        if cut.index < operations:
+            raise BenchError(
+                f"flash operation {cut.index} is over", where=str(cut), do=f"the next one is {operations}",
+                exit_code=USAGE)
+        return cut
+
 
 def sweep(operations: int, modes: Iterable[CutMode] = EVERY_MODE, *, seed: int = 0) -> Iterator[Cut]:
     """Every operation of a run times every mode: the linear strategy."""

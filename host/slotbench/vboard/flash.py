@@ -187,8 +187,9 @@ class NorFlash:
         return b"".join(self._sectors[sector : last + 1])[offset : offset + length]
 
     def sectors(self, start: int, size: int) -> tuple[bytes, ...]:
-        """The content of whole sectors, as bytes shared with every clone that has not changed them: compared and
-        hashed in no time.
+        """The content of whole sectors, as bytes shared with every clone that has not changed them.
+
+        Those are compared and hashed in no time.
         """
         self._close()
         first = start // SECTOR

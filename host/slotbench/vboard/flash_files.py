@@ -6,6 +6,7 @@ somebody could look: after each piece of code, before the chip starts, before do
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from littlefs import LittleFS, LittleFSError
@@ -48,59 +49,68 @@ class _Blocks:
 class FlashFiles:
     """Keeps `files` (absolute path -> content) and `folders` in step with the filesystem in `region`.
 
-    What is neither blank nor a LittleFS is left alone: then the files are in the dict only.
+    Where there is no region, and where something lies that is neither blank nor a LittleFS that can be
+    mounted, the files are in the dict only.
     """
 
-    def __init__(self, flash: NorFlash, region: Region, files: dict[str, bytes], folders: set[str]) -> None:
+    def __init__(self, flash: NorFlash, region: Region) -> None:
+        self.files: dict[str, bytes] = {}
+        self.folders: set[str] = set()
         self._flash = flash
         self._region = region
-        self._files = files
-        self._folders = folders
         self._mounted: LittleFS | None = None
         self._stored: dict[str, bytes] = {}
         self._stored_folders: set[str] = set()
         self._image = b""
+        self._given: dict[str, bytes] = {}
 
-    def start(self) -> None:
-        """Power on: what is in the dict replaces the filesystem's files; without any, they are those."""
+    def start(self, given: Mapping[str, bytes]) -> None:
+        """Power on: once the firmware starts, `given` replaces the filesystem's files; none are given: it has
+        its own.
+        """
         self._image = b""
-        given = dict(self._files)
-        self.mount()
-        if given and self._mounted is not None:
-            self._files.clear()
-            self._files.update(given)
-            self.sync()
+        self._mounted = None
+        self._replace(given, ())
+        self._given = dict(given)
 
     def mount(self) -> None:
         """The firmware starts: take over what a host wrote into the flash, or write what is new."""
+        if not self._region:
+            return
         if self._region_now() == self._image:
             self.sync()
             return
-        found = superblock(self._flash.peek(self._region.start, HEAD_BYTES))
-        blank = not self._flash.peek(self._region.start, self._region.size).strip(_BLANK)
-        self._mounted = None
         self._stored, self._stored_folders = {}, set()
-        if found is not None:
-            self._mounted = self._open(found.version, found.size)
-            self._load(self._mounted)
-            self._files.clear()
-            self._files.update(self._stored)
-            self._folders.clear()
-            self._folders.update(self._stored_folders)
-        elif blank:
-            if self._image:
-                self._files.clear()
-                self._folders.clear()
-            self._mounted = self._open(_VERSION, self._region.size, make=True)
-            if not self._files:
-                self._files["/boot.py"] = _FRESH_BOOT
+        try:
+            self._mounted = self._find()
+        except LittleFSError:
+            self._mounted, self._stored = None, {}
+        if self._mounted is not None:
+            self._replace(self._given or self._stored, self._stored_folders)
+        self._given = {}
         self._image = self._region_now()
         self.sync()
+
+    def _find(self) -> LittleFS | None:
+        """The filesystem there, its content loaded; a new one where all is blank."""
+        found = superblock(self._flash.peek(self._region.start, HEAD_BYTES))
+        if found is not None:
+            lfs = self._open(found.version, found.size)
+            lfs.mount()
+            self._load(lfs)
+            return lfs
+        if self._region_now().strip(_BLANK):
+            return None
+        lfs = self._open(_VERSION, self._region.size)
+        lfs.format()
+        lfs.mount()
+        self._given = self._given or {"/boot.py": _FRESH_BOOT}
+        return lfs
 
     def sync(self) -> None:
         """Write what changed in the dict. Raises BenchViolation when the filesystem is full."""
         lfs = self._mounted
-        if lfs is None or (self._stored == self._files and self._stored_folders >= self._folders):
+        if lfs is None or (self._stored == self.files and self._stored_folders >= self.folders):
             return
         try:
             self._write(lfs)
@@ -108,21 +118,22 @@ class FlashFiles:
             raise BenchViolation(f"its files do not go into its filesystem ({error})") from None
         self._image = self._region_now()
 
+    def _replace(self, files: Mapping[str, bytes], folders: Iterable[str]) -> None:
+        kept = dict(files), set(folders)
+        self.files.clear()
+        self.files.update(kept[0])
+        self.folders.clear()
+        self.folders.update(kept[1])
+
     def _region_now(self) -> bytes:
         return self._flash.peek(self._region.start, self._region.size)
 
-    def _open(self, version: int, size: int, *, make: bool = False) -> LittleFS:
+    def _open(self, version: int, size: int) -> LittleFS:
         blocks: Any = _Blocks(self._flash, self._region)
-        lfs = LittleFS(
-            blocks, mount=False, block_size=SECTOR, block_count=size // SECTOR, read_size=PROGRAM_BYTES,
-            prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES, lookahead_size=PROGRAM_BYTES, disk_version=version)
-        try:
-            if make:
-                lfs.format()
-            lfs.mount()
-        except LittleFSError as error:
-            raise BenchViolation(f"the firmware cannot mount its filesystem ({error})") from None
-        return lfs
+        return LittleFS(
+            blocks, mount=False, block_size=SECTOR, block_count=size // SECTOR,
+            read_size=PROGRAM_BYTES, prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES,
+            lookahead_size=PROGRAM_BYTES, disk_version=version)
 
     def _load(self, lfs: LittleFS) -> None:
         for folder, folders, names in lfs.walk("/"):
@@ -133,9 +144,9 @@ class FlashFiles:
                     self._stored[f"{base}/{name}"] = file.read()
 
     def _write(self, lfs: LittleFS) -> None:
-        wanted = {above for path in (*self._files, *(f"{folder}/" for folder in self._folders))
+        wanted = {above for path in (*self.files, *(f"{folder}/" for folder in self.folders))
                   for above in _above(path)}
-        for path in self._stored.keys() - self._files.keys():
+        for path in self._stored.keys() - self.files.keys():
             lfs.remove(path)
             del self._stored[path]
         for folder in sorted(self._stored_folders - wanted, reverse=True):
@@ -144,7 +155,7 @@ class FlashFiles:
         for folder in sorted(wanted - self._stored_folders):
             lfs.mkdir(folder)
             self._stored_folders.add(folder)
-        for path, content in self._files.items():
+        for path, content in self.files.items():
             if self._stored.get(path) != content:
                 with lfs.open(path, "wb") as file:
                     file.write(content)

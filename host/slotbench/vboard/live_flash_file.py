@@ -41,14 +41,18 @@ class FlashFile:
     def lock(self) -> Iterator[None]:
         """Hold the file: one board, one process. Raises BenchError (exit code 2) when another has it."""
         # Not the file itself: saving replaces it.
-        with open(self.path.parent, "rb", opener=lambda path, flags: os.open(path, os.O_RDONLY)) as folder:
+        held_path = self.path.with_name(f".{self.path.name}.lock")
+        with open(held_path, "wb") as held:
             try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise BenchError(
-                    "a board in this folder runs already", where=str(self.path),
-                    do="end it with Ctrl-C where it runs", exit_code=USAGE) from None
-            yield
+                    "this board runs already", where=str(self.path), do="end it with Ctrl-C where it runs",
+                    exit_code=USAGE) from None
+            try:
+                yield
+            finally:
+                held_path.unlink(missing_ok=True)
 
     def load_flash(self, clock: Clock) -> NorFlash:
         """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong size."""

@@ -16,22 +16,22 @@ from typing import Any, Final
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.board import Boot, State, VirtualBoard
 from slotbench.vboard.cuts import Cut
+from slotbench.vboard.flash_files import FlashFiles
 from slotbench.vboard.live_clock import PacedClock
 from slotbench.vboard.live_control import Request
+from slotbench.vboard.live_flash_file import FlashFile
 from slotbench.vboard.live_folder import BoardFolder
 from slotbench.vboard.live_screen import Screen, facts
+from slotbench.vboard.live_serial import LiveSerial
 from slotbench.vboard.loader import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.net import Network
-from slotbench.vboard.serial.rom import DownloadMode
-from slotbench.vboard.serial.terminal import Terminal
 from slotbench.vboard.serial.uart import Reset, Uart
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
 __all__ = ["Runner"]
 
-_NEXT: Final = "next"
 _FAR_US: Final = 10**18
 """Thirty thousand years: a board without an end set for it."""
 _AGAIN_US: Final = 1_000_000
@@ -57,7 +57,7 @@ class _Wanted(Exception):
 
 
 class Runner:
-    """The board of a folder whose lock is held.
+    """The board of a folder, or of a flash file, whose lock is held.
 
     `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()` gives
     real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say` gets what people
@@ -66,7 +66,7 @@ class Runner:
 
     def __init__(
         self,
-        folder: BoardFolder,
+        folder: BoardFolder | FlashFile,
         network: Network,
         *,
         speed: float | None,
@@ -78,20 +78,19 @@ class Runner:
         loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
     ) -> None:
         self.folder = folder
-        self._uart = uart
-        self._terminal = Terminal(uart.send) if uart is not None else None
-        if uart is not None and self._terminal is not None:
-            uart.application = self._terminal
+        self._serial = LiveSerial(uart) if uart is not None else None
         self._poll = poll
         self._endless = speed is None
         self.clock = PacedClock(speed, now, self._serve)
         self._screen = Screen(self.clock, say)
         self._tell = self._screen.tell
         flash = folder.load_flash(self.clock)
+        self._files = FlashFiles(flash, folder.board.filesystem)
         self.board = VirtualBoard(
-            folder.board, flash, network, {}, seed=int.from_bytes(folder.unique_id, "big"),
+            folder.board, flash, network, self._files.files, seed=int.from_bytes(folder.unique_id, "big"),
             unique_id=folder.unique_id, vm=vm, loader=loader, on_boot=self._on_boot, on_print=self._on_print,
-            on_wait=self._on_wait, on_busy=self._on_busy, terminal=self._terminal)
+            on_wait=self._on_wait, on_busy=self._on_busy, on_code=self._files.sync,
+            folders=self._files.folders, terminal=self._serial.terminal if self._serial is not None else None)
         self._doing = _Doing.NOTHING
         self._stop = self._resets_itself = False
         self._todo: deque[Request] = deque()
@@ -124,8 +123,10 @@ class Runner:
                     self._carry_out(self._todo.popleft())
                 elif self.board.state is State.RUNNING:
                     self._inside(_Doing.PROGRAM, self._let_run)
-                elif self.board.state is State.DOWNLOAD:
-                    self._inside(_Doing.ROM, lambda: self.board.download(self._let_rom_listen))
+                elif self.board.state is State.DOWNLOAD and (port := self._serial) is not None:
+                    self._files.sync()
+                    self._inside(_Doing.ROM, lambda: self.board.download(
+                        lambda: port.rom(self.board, self._let_rom_listen)))
                 else:
                     self._wait()
         finally:
@@ -143,20 +144,11 @@ class Runner:
         self.board.run((self._end_us - self.clock.us) // 1000 + 1, until=is_over)
 
     def _let_rom_listen(self) -> None:
-        uart = self._uart
-        assert uart is not None
-        if uart.rom is None:
-            uart.rom = DownloadMode(self.board.chip, uart.send)
-        try:
-            while not self._todo and self.clock.us < self._end_us:
-                if self._endless:
-                    self._serve(None)
-                else:
-                    self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
-        except BaseException:
-            # Reset, or no power: what was in RAM is gone.
-            uart.rom = None
-            raise
+        while not self._todo and self.clock.us < self._end_us:
+            if self._endless:
+                self._serve(None)
+            else:
+                self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
 
     def _inside(self, doing: _Doing, action: Callable[[], object]) -> None:
         """Let something happen on the board, and tell what became of its power."""
@@ -187,8 +179,7 @@ class Runner:
 
     def _power_on(self) -> None:
         self._kept = self.folder.load_files()
-        self.board.files.clear()
-        self.board.files.update(self._kept)
+        self._files.start(self._kept)
         self._tell("power on")
         self._on = True
         self._inside(_Doing.PROGRAM, self.board.power_on)
@@ -202,6 +193,8 @@ class Runner:
         if not self._on:
             return
         self._tell(f"{words}; what was in RAM and in RTC memory is gone")
+        with suppress(BenchViolation):
+            self._files.sync()
         self.board.flash.save()
         self.folder.save_files(self._kept, self.board.files)
         self._kept, self._on = dict(self.board.files), False
@@ -221,7 +214,7 @@ class Runner:
         """One request, waiting for it. May raise into what is on the stack: no power, reset, or Ctrl-C."""
         if seconds is not None and self._wants_ctrl_c():
             seconds = min(seconds, _CTRL_C_S)
-        request = self._poll(seconds if self._uart is None else self._uart.wait_s(seconds))
+        request = self._poll(seconds if self._serial is None else self._serial.uart.wait_s(seconds))
         self.clock.come_to()
         if self._doing in (_Doing.PROGRAM, _Doing.LINE):
             self._answer(self._resets)
@@ -229,8 +222,7 @@ class Runner:
             self._take(request)
         if self._stop:
             self._pull_plug()
-        if self._uart is not None:
-            self._serve_uart(self._uart)
+        self._serve_port()
         if self._doing is _Doing.NOTHING and (self._todo or self._stop or self._resets_itself):
             raise _Wanted
         self._press_ctrl_c()
@@ -238,25 +230,16 @@ class Runner:
 
     def _hear(self) -> None:
         """What was typed over the serial port, for the program that waits."""
-        if self._terminal is None or self._doing is not _Doing.PROGRAM:
-            return
-        if self._terminal.take_interrupt():
-            self._waits = False
-            raise KeyboardInterrupt
-        self._terminal.wake()
+        if self._serial is not None and self._doing is _Doing.PROGRAM:
+            if self._serial.terminal.take_interrupt():
+                self._waits = False
+                raise KeyboardInterrupt
+            self._serial.terminal.wake()
 
-    def _serve_uart(self, uart: Uart) -> None:
+    def _serve_port(self) -> None:
         """Bytes in and out, and the reset circuit."""
-        try:
-            uart.serve()
-        finally:
-            if self._doing is _Doing.ROM:
-                self.clock.drop_lead()
-        if self.board.state is State.OFF:
-            uart.forget()
-        if (wanted := uart.take_reset()) is None:
+        if self._serial is None or (wanted := self._serial.serve(self.board, self.clock)) is None:
             return
-        self.board.straps = wanted
         if wanted is not Reset.HOLD:
             self._tell("reset over the serial port")
         self._resets_itself = self._doing is _Doing.NOTHING
@@ -282,14 +265,8 @@ class Runner:
             request.refuse(error)
 
     def _cut(self, request: Request) -> None:
-        """Arm a power cut; `next` as its operation is the one that comes next."""
-        flash, text = self.board.flash, str(request.fields.get("cut"))
-        operation, colon, rest = text.partition(":")
-        cut = Cut.parse(f"{flash.operations}{colon}{rest}" if operation == _NEXT else text)
-        if cut.index < flash.operations:
-            raise BenchError(
-                f"flash operation {cut.index} is over", where=str(cut),
-                do=f"the next one is {flash.operations}", exit_code=USAGE)
+        flash = self.board.flash
+        cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
         flash.arm(cut)
         self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
         request.done({"cut": str(cut), "operations": flash.operations})
@@ -363,16 +340,13 @@ class Runner:
         self._tell(f">>> {line}")
         self._inside(_Doing.LINE, lambda: self.board.repl(line))
         self._line = None
-        if self.board.state is State.OFF:
-            raise BenchError(
-                "the board lost its power over it", where=line,
-                do=f"slotbench board power {self.folder.path} on")
+        self._require_power("the board lost its power over it")
         request.done()
 
-    def _require_power(self) -> None:
+    def _require_power(self, what: str = "the board has no power") -> None:
         if self.board.state is State.OFF:
             raise BenchError(
-                "the board has no power", where=str(self.folder.path),
+                what, where=str(self.folder.path),
                 do=f"slotbench board power {self.folder.path} on")
 
     def _require_repl(self) -> None:
@@ -394,6 +368,7 @@ class Runner:
 
     def _on_boot(self, board: VirtualBoard, boot: Boot) -> None:
         before, self._doing = self._doing, _Doing.LOADER
+        self._files.mount()
         try:
             if self.clock.us >= self._end_us:
                 self._stop = True  # a deep sleep has led past the end
@@ -410,16 +385,14 @@ class Runner:
 
     def _on_busy(self) -> None:
         """The program computes: it does not see this, but the serial port may want to end it."""
-        if self._uart is not None:
-            self._serve_uart(self._uart)
-            self._hear()
+        self._serve_port()
+        self._hear()
         if self._stop:
             self._pull_plug()
 
     def _on_print(self, text: str) -> None:
-        if self._terminal is not None:
-            self._terminal.show(text)
-        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if self._serial is not None:
+            text = self._serial.terminal.show(text)
         self.clock.catch_up()
         self._screen.show(text)
         if self._line is not None:

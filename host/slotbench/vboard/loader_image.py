@@ -6,9 +6,9 @@ Written apart from `slotbench.formats`: it believes less and says nothing. The d
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from slotbench.formats.descriptor import ImageForm

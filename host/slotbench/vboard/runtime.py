@@ -56,7 +56,8 @@ class Runtime:
     `deadline_us` is the virtual time at which a person presses Ctrl-C: the next call that waits raises
     KeyboardInterrupt, and again every further second. `station_up_us` is when the station last began to
     associate; `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is called whenever the program
-    begins to wait, `on_busy` now and then while it computes in a process of its own. `terminal` is the serial console, `folders` are those of the filesystem (absolute paths).
+    begins to wait, `on_busy` now and then while it computes in a process of its own. `terminal` is the serial
+    console; `folders` are those of the filesystem, empty ones too (absolute paths).
     """
 
     def __init__(
@@ -102,7 +103,8 @@ class Runtime:
             raise ChipReset(3)
         if self._in_callback:
             return
-        self.timers.run_due()
+        if self.timers:
+            self.timers.run_due()
         while self._queue:
             callback, argument = self._queue.popleft()
             self._in_callback = True

@@ -1,19 +1,21 @@
 """Device code under CPython, isolated: its own module table, builtins and import.
 
-Device files come from the board's files. Code objects are compiled once per content and shared by all VMs; a
-file whose bytes equal one of the installed device package is compiled under that file's path, so that
-coverage and debuggers see it.
+Device files come from the board's files. Code objects are compiled once per content and shared by all VMs.
+A file whose bytes equal one of the installed device package, or its .mpy, is compiled under that file's path, so
+that coverage and debuggers see it.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final, Protocol
 
 from slotbench import data_path
+from slotbench.mpy import compile_package, sources
 from slotbench.vboard.chip import Chip
 from slotbench.vboard.facades import build
 from slotbench.vboard.facades.files import absolute
@@ -56,7 +58,7 @@ class DeviceVM(Protocol):
         """Run what a person types."""
 
     def interactive(self, source: str) -> None:
-        """Run a statement typed at the prompt: values of expressions are printed wherever they stand in it."""
+        """Run a statement typed at the prompt: the values of expressions in it are printed."""
 
     def run_file(self, path: str) -> None:
         """Run a file in __main__."""
@@ -136,7 +138,7 @@ class CPythonVM:
         self.exec(source)
 
     def interactive(self, source: str) -> None:
-        """Run a statement typed at the prompt: values of expressions are printed wherever they stand in it."""
+        """Run a statement typed at the prompt: the values of expressions in it are printed."""
         tree = _Echo().visit(ast.parse(source, "<stdin>"))
         self.runtime.source_names["<stdin>"] = "<stdin>"
         vars(self._main)[_SHOW] = self._show
@@ -292,17 +294,18 @@ class CPythonVM:
         files = self.runtime.files
         for root in roots:
             base = absolute(f"{root}/{name.rpartition('.')[2]}")
-            if base + "/__init__.py" in files:
-                return base + "/__init__.py", base
-            if base + ".py" in files:
-                return base + ".py", None
-            if base + ".mpy" in files or base + "/__init__.mpy" in files:
-                raise BenchViolation(f"{base} is there as .mpy: the CPython VM runs source only")
+            for suffix in (".py", ".mpy"):
+                if f"{base}/__init__{suffix}" in files:
+                    return f"{base}/__init__{suffix}", base
+                if base + suffix in files:
+                    return base + suffix, None
         return None
 
     # Compiling.
 
     def _compile_file(self, path: str, content: bytes) -> CodeType:
+        if path.endswith(".mpy"):
+            content = _source_of(path, content)
         real = _installed().get(content)
         return self._compile(content, real or path, path.removeprefix("/"))
 
@@ -313,6 +316,20 @@ class CPythonVM:
         if code is None:
             code = _CODE[key] = compile(content, filename, "exec", dont_inherit=True)
         return code
+
+
+@functools.cache
+def _package() -> Mapping[bytes, bytes]:
+    """.mpy -> source of every module of the installed device package."""
+    modules = sources()
+    return {compiled: modules[name] for name, compiled in compile_package(modules).items()}
+
+
+def _source_of(path: str, compiled: bytes) -> bytes:
+    source = _package().get(compiled)
+    if source is None:
+        raise BenchViolation(f"{path} is no .mpy of this bench's package: the CPython VM runs source only")
+    return source
 
 
 _SHOW = "__repl_print__"

@@ -1,7 +1,7 @@
 """The board's files: open() and os on a dict of absolute path -> content, as littlefs behaves.
 
-Directories exist while they hold a file, or are in `folders`. What is written counts from close() or flush() on and all at once,
-as in littlefs; a file that nobody closes leaves what was there before.
+Directories exist while they hold a file, or are in `folders`. What is written counts from close() or flush()
+on and all at once, as in littlefs; a file that nobody closes leaves what was there before.
 """
 
 from __future__ import annotations

@@ -105,17 +105,18 @@ class _Words:
         self._rt = rt
 
     def __getitem__(self, addr: int) -> int:
-        self._aligned(addr)
+        if addr & 3:
+            self._misaligned(addr)
         return self._rt.chip.read_word(addr)
 
     def __setitem__(self, addr: int, value: int) -> None:
-        self._aligned(addr)
+        if addr & 3:
+            self._misaligned(addr)
         self._rt.chip.write_word(addr, value)
 
     @staticmethod
-    def _aligned(addr: int) -> None:
-        if addr & 3:
-            raise ValueError(f"address {addr:08x} is not aligned to 4 bytes")
+    def _misaligned(addr: int) -> None:
+        raise ValueError(f"address {addr:08x} is not aligned to 4 bytes")
 
 
 class _Rtc:

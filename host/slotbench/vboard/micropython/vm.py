@@ -46,14 +46,19 @@ _GONE: Final = {
 """What the ESP8266 port switches off, or what only the unix port has."""
 
 _TERMINAL: Final = f"""\
+import os
 class Stdin(Socket):
     __init__ = Far.__init__
 i = Stdin({far('sys.stdin')})
 i.buffer = Stdin({far('sys.stdin.buffer')})
+def ilistdir(p="", old=os.ilistdir, stat=os.stat):
+    for e in old(p):
+        yield e[0], e[1], 0, stat((p + "/" if p and p[-1] != "/" else p) + e[0])[6] if e[1] > 0x4000 else 0
+kept.append(ilistdir)
 kept.append(i)
-del i, Stdin
+del i, os, ilistdir, Stdin
 """
-"""The UART as sys.stdin."""
+"""The UART as sys.stdin, and the sizes of files that LittleFS lists and VfsPosix does not."""
 
 _INTERRUPT: Final = tell(Tell.INTERRUPT)
 
@@ -128,7 +133,7 @@ class MicroPythonVM:
         self._inside(f"kept[0]({f'/../{self._streamed.name}'!r}, main)")
 
     def interactive(self, source: str) -> None:
-        """Run a statement typed at the prompt: values of expressions are printed wherever they stand in it."""
+        """Run a statement typed at the prompt: the values of expressions in it are printed."""
         self._inside(f"exec(kept[1]({source!r}, '<string>', 'single'), main)")
 
     def attach(self, terminal: Attachable) -> None:
@@ -137,6 +142,7 @@ class MicroPythonVM:
         self._inside(_TERMINAL)
         tables = Tables(self._value, self._inside)
         tables.put("sys", "stdin", "kept.pop()")
+        tables.put("__import__('os')", "ilistdir", "kept.pop(-2)")
         tables.put("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
         self._inside("__import__('gc').collect()")
         self._process.busy = self._look

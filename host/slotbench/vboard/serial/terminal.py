@@ -121,7 +121,11 @@ class Terminal:
         """Send as it is."""
         self._send(text.encode() if isinstance(text, str) else text)
 
-    def show(self, text: str) -> None:
-        """Send what the program prints; bytes that are no UTF-8 are in it as surrogates."""
+    def show(self, text: str) -> str:
+        """Send what the program prints; bytes that are no UTF-8 are in it as surrogates.
+
+        Returns what is fit for people: nothing while the program speaks a binary protocol.
+        """
         data = text.encode("utf-8", "surrogateescape")
         self._send(data if self._binary else data.replace(b"\n", b"\r\n"))
+        return "" if self._binary else data.decode("utf-8", "replace")

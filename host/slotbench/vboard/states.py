@@ -1,0 +1,38 @@
+"""What a virtual board can be doing, and what is kept of each of its starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from slotbench.formats.rtc import Why
+from slotbench.vboard.firmware import Marker
+
+__all__ = ["Boot", "State"]
+
+
+class State(Enum):
+    """What the board is doing."""
+
+    OFF = "off"
+    RUNNING = "running"
+    HUNG = "hung"
+    """The firmware froze before boot.py with its watchdogs fed: only a power cycle helps."""
+    DEAD = "dead"
+    """No slot verifies: the loader waits and starts over."""
+    HELD = "held in reset"
+    """EN is low."""
+    DOWNLOAD = "in download mode"
+    """GPIO0 was low at the reset: the ROM listens on the serial port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One hand-over from loader to firmware: when (virtual ms), after which reset reason, what and why."""
+
+    number: int
+    at_ms: int
+    reason: int
+    slot: int
+    why: Why
+    marker: Marker

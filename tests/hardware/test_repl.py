@@ -1,0 +1,60 @@
+"""A real board behind --port that runs MicroPython: deploy, the verbs at its REPL, and all taken away again.
+
+    tools/test tests/hardware --port /dev/ttyUSB0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slotbench.flashing import deploy
+from slotbench.flashing.clients import CLIENTS, Mpremote
+from slotbench.flashing.deploy import Found
+from slotbench.flashing.prompt import prompt_at
+from support.serial_clients import mpremote, slotbench
+
+pytestmark = pytest.mark.hardware
+GIVEN = ("--product", "test", "--board", "generic_4m", "--server", "http://192.0.2.1")
+
+
+@pytest.fixture(scope="module")
+def port(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--port"))
+
+
+@pytest.fixture(scope="module")
+def plain(port: str) -> Iterator[Found]:
+    """What is on the board, without twoslot; the tests are for one that has none, and leave none."""
+    found = deploy.look(Mpremote(port), port)
+    if "twoslot_boot.py" in found.hashes:
+        pytest.skip("twoslot is on this board: slotbench deploy --undo first")
+    yield found
+    slotbench("deploy", "--port", port, "--undo")
+    assert deploy.look(Mpremote(port), port).boot == found.boot
+
+
+@pytest.mark.parametrize("via", list(CLIENTS))
+def test_deploy_and_back(port: str, plain: Found, via: str) -> None:
+    assert "compared by hash" in slotbench("deploy", "--port", port, *GIVEN, "--via", via)
+    assert "nothing was written" in slotbench("deploy", "--port", port)
+    assert mpremote(port, "exec", "import twoslot; print(callable(twoslot.update))").endswith("True\n")
+    slotbench("deploy", "--port", port, "--undo", "--via", via)
+    assert deploy.look(Mpremote(port), port).hashes == plain.hashes
+
+
+def test_the_prompt(port: str, plain: Found) -> None:
+    with prompt_at(port) as prompt:
+        assert prompt.type("1 + 1", 10).strip() == "2"
+        assert prompt.type("print('a', end='')", 10) == "a"
+
+
+def test_files(port: str, plain: Found, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 20
+    (tmp_path / "there.bin").write_bytes(data)
+    mpremote(port, "fs", "cp", "there.bin", ":there.bin", folder=tmp_path)
+    mpremote(port, "fs", "cp", ":there.bin", "back.bin", folder=tmp_path)
+    assert (tmp_path / "back.bin").read_bytes() == data
+    mpremote(port, "fs", "rm", ":there.bin")
