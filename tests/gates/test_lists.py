@@ -13,7 +13,8 @@ MANIFEST = 'metadata(version="1.2")\npackage("twoslot")\nmodule("twoslot_boot.py
 
 
 def package(files, version="1.2"):
-    return json.dumps({"version": version, "urls": [[name, name] for name in files]})
+    names = [name.replace(".py", ".mpy") if "/" in name else name for name in files]
+    return json.dumps({"version": version, "urls": [[name, name] for name in names]})
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_lists_are_the_tree(planted):
 
 @pytest.mark.parametrize(("path", "text", "expected"), [
     ("device/package.json", package(FILES[:2]), "package.json: twoslot_boot.py is missing"),
-    ("device/package.json", package([*FILES, "twoslot/gone.py"]), "names twoslot/gone.py, which there"),
+    ("device/package.json", package([*FILES, "twoslot/gone.py"]), "names twoslot/gone.mpy, which there"),
     ("device/package.json", package(FILES, "1.1"), "version is 1.1, the bench's 1.2"),
     ("device/package.json", package(FILES).replace(', "twoslot_boot.py"', ', "xtwoslot_boot.py"'),
      "comes from xtwoslot_boot.py"),
@@ -46,7 +47,7 @@ def test_lists_are_the_tree(planted):
     ("device/manifest.py", MANIFEST.replace("1.2", "1.3"), "version is 1.3"),
     ("device/manifest.py", "package(", "manifest.py"),
     ("device/twoslot/__init__.py", '__version__ = "1.1"\n', "version is 1.1"),
-    ("device/twoslot/new.py", "", "package.json: twoslot/new.py is missing"),
+    ("device/twoslot/new.py", "", "package.json: twoslot/new.mpy is missing"),
     ("host/slotbench/__init__.py", "", "has no __version__"),
 ])
 def test_difference(planted, path, text, expected):

@@ -26,8 +26,14 @@ NOT_RUN_HERE = (
 
 def commands() -> list[str]:
     """Indented lines of the README that begin with a command of ours, without their comments."""
-    lines = re.findall(r"^    ((?:tools/|slotbench |\. )[^\n]*)$", README, re.M)
+    lines = re.findall(r"^    ((?:tools/|slotbench |\. )[^\n]*)$", README.replace(on_a_board(), ""), re.M)
     return [line.split("  #")[0].strip() for line in lines if not line.startswith("tools/  ")]
+
+
+def on_a_board() -> str:
+    """The section whose commands tests/serial/test_transcript.py types at a virtual board's port."""
+    start = README.index("## On a real board\n")
+    return README[start:README.index("\n## ", start)]
 
 
 @pytest.fixture(scope="module")

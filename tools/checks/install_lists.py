@@ -19,7 +19,8 @@ def run(root: Path, report: Report) -> None:
     """Compare both lists with the tree, and every version with the bench's."""
     wanted = {path.relative_to(root / "device").as_posix() for path in device_files(root)}
     version = _version(root, _INIT, report)
-    _package(root, wanted, version, report)
+    # mip installs bytecode: `slotbench deploy --to-folder` builds what the list names.
+    _package(root, {path.replace(".py", ".mpy") if "/" in path else path for path in wanted}, version, report)
     _manifest(root, wanted, version, report)
     device_version = _version(root, _DEVICE_INIT, report)
     if device_version != version:

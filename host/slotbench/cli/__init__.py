@@ -23,7 +23,9 @@ from slotbench.errors import DEFECT, USAGE, BenchError
 _VERBS = {
     "backup": "slotbench.cli.backup:backup",
     "board": "slotbench.cli.board:board",
+    "check": "slotbench.cli.verbs:check",
     "demo": "slotbench.cli.demo:demo",
+    "deploy": "slotbench.cli.deploy:deploy",
     "explain": "slotbench.cli.explain:explain",
     "flash": "slotbench.cli.flash:flash",
     "inspect": "slotbench.cli.inspect:inspect",
@@ -31,9 +33,11 @@ _VERBS = {
     "prove": "slotbench.cli.prove:prove",
     "release": "slotbench.cli.release:release",
     "restore": "slotbench.cli.backup:restore",
+    "rollback": "slotbench.cli.verbs:rollback",
     "serve": "slotbench.cli.serve:serve",
     "status": "slotbench.cli.status:status",
     "unflash": "slotbench.cli.flash:unflash",
+    "update": "slotbench.cli.verbs:update",
 }
 _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""

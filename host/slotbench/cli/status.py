@@ -8,6 +8,7 @@ import click
 
 from slotbench.cli.common import PATH
 from slotbench.cli.facts import to_json
+from slotbench.cli.verbs import asked
 from slotbench.flashing.dump import DUMP_BYTES_MAX, board_of
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import Why
@@ -17,25 +18,39 @@ from slotbench.vboard.live_status import status as status_of
 
 
 @click.command()
-@click.option("--dump", type=PATH, required=True, metavar="FILE", help="The whole flash of a board.")
+@click.option("--dump", type=PATH, metavar="FILE", help="The whole flash of a board.")
+@click.option("--port", metavar="PORT", help="Serial port of a board: it is asked itself.")
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
 @click.option("--json", "as_json", is_flag=True, help="The dict that twoslot.status() returns, as JSON.")
-def status(dump: Path, board: str | None, as_json: bool) -> None:
-    """Say what twoslot.status() of the board would return after its next start from this flash.
+def status(dump: Path | None, port: str | None, board: str | None, as_json: bool) -> None:
+    """Say what runs on a board: what its twoslot.status() returns.
 
-    What the loader did at the last start is in RTC memory, not in a dump: slot and why are what it would
-    do next.
+    A connected board (--port) is asked; its application is stopped for it and started again. From a dump
+    of the flash it is what the board would return after its next start: what the loader did at the last one
+    is in RTC memory, not in a dump, so slot and why are what it would do next.
 
-    Example: slotbench status --dump flash.bin --json
+    \b
+    Example: slotbench status --port /dev/ttyUSB0
+             slotbench status --dump flash.bin --json
     """
+    if (dump is None) == (port is None):
+        raise click.UsageError("give --port PORT or --dump FILE, one of them")
+    if port is not None:
+        _say(BoardStatus(**asked(port)), as_json, f"{port}: the board says")
+        return
+    assert dump is not None
     data = read_bytes(dump, DUMP_BYTES_MAX)
     chosen = board_of(data, str(dump), board)
-    facts = status_of(chosen, data)
+    head = f"{dump}: {chosen.name} after its next start (slot and why are what the loader would do next)"
+    _say(status_of(chosen, data), as_json, head)
+
+
+def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
     if as_json:
         click.echo(to_json(facts))
         return
-    click.echo(f"{dump}: {chosen.name} after its next start (slot and why are what the loader would do next)")
+    click.echo(head)
     for label, words in _lines(facts):
         click.echo(f"  {label:9}  {words}")
 

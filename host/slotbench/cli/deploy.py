@@ -1,0 +1,140 @@
+"""`slotbench deploy`: twoslot, its settings and keys on a board that runs MicroPython."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from slotbench import __version__, boards
+from slotbench.cli.common import PATH, name
+from slotbench.errors import USAGE, BenchError
+from slotbench.flashing.clients import CLIENTS, Client
+from slotbench.flashing.deploy import (
+    Found, boot_with, boot_without, carry_out, look, package, settings_of, undo,
+)
+from slotbench.flashing.prompt import prompt_at
+from slotbench.release import documents
+from slotbench.release.files import write_atomic
+from slotbench.vboard.factory import BOOT_LINE
+
+_LIST = "package.json"
+
+
+@click.command()
+@click.option("--port", metavar="PORT", help="Serial port of the board.")
+@click.option("--product", type=name, help="What the board is one of.  [default: the keys file's]")
+@click.option(
+    "--board", "board_name", metavar="NAME", help="What releases call this board: a board file's name.")
+@click.option("--channel", type=name, help="Where its releases come from.  [default: stable]")
+@click.option("--server", metavar="URL", help="Where it looks for releases.")
+@click.option("--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
+@click.option(
+    "--via", type=click.Choice(list(CLIENTS)), default="mpremote", show_default=True,
+    help="Who puts the files: ampy for boards where raw-paste mode fails.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@click.option("--undo", "is_undo", is_flag=True, help="Take away all that this command put there.")
+@click.option(
+    "--to-folder", type=PATH, metavar="DIR", help="Instead: a folder that mip installs twoslot from.")
+def deploy(
+    port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
+    keys_path: Path | None, via: str, dry_run: bool, is_undo: bool, to_folder: Path | None,
+) -> None:
+    """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in boot.py.
+
+    boot.py and main.py stay yours. What is not given stays as it is on the board. Broken off, the same
+    command again goes on where it was.
+
+    \b
+    Example: slotbench deploy --port /dev/ttyUSB0 --board d1_mini --keys keys/lamp.keys \\
+                 --server http://192.168.1.10:8266
+             slotbench deploy --port /dev/ttyUSB0 --undo
+    """
+    if (port is None) == (to_folder is None):
+        raise click.UsageError("give --port PORT or --to-folder DIR, one of them")
+    if to_folder is not None:
+        _write_folder(to_folder)
+        return
+    assert port is not None
+    keys = _keys(keys_path, product)
+    if keys is not None:
+        product = keys[1]
+    if board_name is not None:
+        board_name = boards.load(board_name).name
+    client = CLIENTS[via](port)
+    found = look(client, port)
+    click.echo(f"{port}: MicroPython {'.'.join(map(str, found.version))}, .mpy format {found.mpy_abi}")
+    if found.interrupted:
+        click.echo(f"going on: a run before was broken off, {len(found.staged)} of its files are there")
+    if is_undo:
+        rest = boot_without(found.boot)
+        _say_diff(found.boot, rest)
+        if not dry_run:
+            undo(client, found, port)
+            _restart(port)
+            click.echo("twoslot is off the board; it was restarted")
+        return
+    given = {"product": product, "board": board_name, "channel": channel, "server": server}
+    files = {
+        **package(), "twoslot.json": settings_of(found.settings, given, port),
+        "boot.py": boot_with(found.boot, BOOT_LINE),
+    }
+    if keys is not None:
+        files["twoslot.keys"] = keys[0]
+    if keys is None and "twoslot.keys" not in found.hashes:
+        click.echo("no keys are pinned, so it takes no update: give --keys")
+    _say_diff(found.boot, files["boot.py"])
+    if dry_run:
+        click.echo(f"dry run: {len(files)} files in all, nothing was written")
+        return
+    _put(client, found, files, port)
+
+
+def _put(client: Client, found: Found, files: Mapping[str, bytes], port: str) -> None:
+    count = carry_out(client, found, files, port, lambda words: click.echo(f"  {words}"))
+    if not count and not found.interrupted:
+        click.echo("everything was right already; nothing was written")
+        return
+    _restart(port)
+    click.echo(f"{count} files written and compared by hash; the board was restarted")
+
+
+def _restart(port: str) -> None:
+    with prompt_at(port):
+        pass
+
+
+def _keys(path: Path | None, product: str | None) -> tuple[bytes, str] | None:
+    """The keys document to pin, and its product."""
+    if path is None:
+        return None
+    document, keys = documents.read_keys(path)
+    if product not in (None, keys.product):
+        raise BenchError(
+            f"keys of the product {keys.product}", where=str(path),
+            do=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
+    return document.pack(), keys.product
+
+
+def _say_diff(before: bytes | None, after: bytes | None) -> None:
+    """What changes in boot.py."""
+    old, new = ((each or b"").decode("utf-8", "replace").splitlines() for each in (before, after))
+    for line in difflib.unified_diff(old, new, "boot.py", "boot.py", n=1, lineterm=""):
+        click.echo(f"  {line}")
+
+
+def _write_folder(folder: Path) -> None:
+    files = package()
+    urls = [[path, path] for path in files]
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / path, data)
+    # Last: whoever finds the list finds what it lists.
+    listed = {"version": __version__, "urls": urls}
+    write_atomic(folder / _LIST, json.dumps(listed, indent=2).encode() + b"\n")
+    click.echo(f"{folder}: {len(files)} files and {_LIST}; serve it over HTTP, then")
+    click.echo("  mpremote mip install --target / http://ADDRESS/package.json")
+    click.echo("Not in it: the line in boot.py, twoslot.json, twoslot.keys (slotbench deploy --port)")

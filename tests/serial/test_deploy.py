@@ -1,0 +1,205 @@
+"""`slotbench deploy` and the verbs at the REPL, on a virtual board's port, through unmodified mpremote and ampy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from slotbench.errors import BenchError
+from slotbench.flashing import deploy
+from slotbench.flashing.clients import reported
+from slotbench.vboard.factory import BOOT_LINE
+
+from support.littlefs import files_in
+from support.serial_bench import SerialBench, plain_folder
+from support.serial_clients import mpremote, slotbench
+
+GIVEN = ("--product", "lamp", "--board", "generic_4m", "--server", "http://updates.lan")
+BOOT = b"# mine\nimport gc\n"
+
+
+@pytest.fixture
+def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
+    """A board with a boot.py and a main.py of its user's."""
+    # Compiled before the board's thread runs: CPython 3.11 does not parse in two threads at once.
+    deploy.package()
+    folder = plain_folder(tmp_path / "board")
+    (folder.files_path / "boot.py").write_bytes(BOOT)
+    with SerialBench(folder, vm="micropython") as running:
+        running.wait_for("boot: slot A")
+        yield running
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    slotbench("keys", "new", tmp_path / "keys", "--product", "lamp")
+    return tmp_path / "keys" / "lamp.keys"
+
+
+def wanted(boot: bytes = BOOT) -> dict[str, bytes]:
+    """What is on the board then, but for settings and keys."""
+    return {
+        **{f"/{path}": data for path, data in deploy.package().items()},
+        "/boot.py": BOOT_LINE.encode() + b"\n" + boot,
+    }
+
+
+def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: Path) -> None:
+    before = dict(bench.board.files)
+    said = slotbench("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--dry-run")
+    assert f"+{BOOT_LINE}" in said and "nothing was written" in said
+    assert bench.board.files == before
+    said = slotbench("deploy", "--port", bench.port, *GIVEN, "--keys", keys)
+    assert "compared by hash; the board was restarted" in said
+    files = bench.board.files
+    assert {path: files.get(path) for path in wanted()} == wanted()
+    assert files["/twoslot.keys"] == keys.read_bytes() and files["/main.py"] == before["/main.py"]
+    assert json.loads(files["/twoslot.json"]) == {
+        "product": "lamp", "board": "generic_4m", "channel": "stable", "server": "http://updates.lan", "mpy_abi": 6}
+    assert files_in(bench.flash(0x100000, 0xFB000)) == files
+    facts = json.loads(slotbench("status", "--port", bench.port, "--json"))
+    assert (facts["slot"], facts["version"], facts["confirmed"]) == ("A", "1.0.0", True)
+    assert "nothing was written" in slotbench("deploy", "--port", bench.port)
+    slotbench("deploy", "--port", bench.port, "--channel", "beta")
+    settings = json.loads(files["/twoslot.json"])
+    assert (settings["channel"], settings["product"]) == ("beta", "lamp"), "what is not given stays"
+    said = slotbench("deploy", "--port", bench.port, "--undo")
+    assert f"-{BOOT_LINE}" in said
+    assert bench.board.files == before
+
+
+def test_ampy_does_the_same(micropython: None, tmp_path: Path, keys: Path) -> None:
+    folder = plain_folder(tmp_path / "board")
+    there = {path: data for path, data in wanted().items() if "seal" not in path}
+    (folder.files_path / "twoslot").mkdir()
+    for path, data in there.items():
+        (folder.files_path / path.lstrip("/")).write_bytes(data)
+    with SerialBench(folder, vm="micropython") as bench:
+        bench.wait_for("boot: slot A")
+        said = slotbench("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--via", "ampy")
+        assert f"3 of {len(wanted()) + 2} files to put" in said
+        assert {path: bench.board.files.get(path) for path in wanted()} == wanted()
+        slotbench("deploy", "--port", bench.port, "--undo", "--via", "ampy")
+        assert sorted(bench.board.files) == ["/boot.py", "/main.py"]
+
+
+def test_a_pulled_cable_is_made_good_by_the_same_command(bench: SerialBench, keys: Path) -> None:
+    command = ("deploy", "--port", bench.port, *GIVEN, "--keys", keys)
+    halves = (BOOT, wanted()["/boot.py"])
+    went_on = 0
+    for count in (1_500, 9_000, 25_000, 40_000):
+        bench.uart.pull_after = count
+        said = slotbench(*command, fails=True)
+        assert "run the same command again" in said
+        assert bench.board.files["/boot.py"] in halves
+        went_on += "going on: a run before was broken off" in said
+    assert bench.uart.pulls == 4 and went_on
+    said = slotbench(*command)
+    assert "going on: a run before was broken off" in said and "compared by hash" in said
+    assert {path: bench.board.files.get(path) for path in wanted()} == wanted()
+    assert not [path for path in bench.board.files if "part" in path]
+
+
+def test_modules_of_another_package_of_ours_go(bench: SerialBench, tmp_path: Path) -> None:
+    old = tmp_path / "old.mpy"
+    old.write_bytes(b"M")
+    mpremote(bench.port, "fs", "mkdir", ":twoslot", "+", "fs", "cp", old, ":twoslot/")
+    assert "no keys are pinned" in slotbench("deploy", "--port", bench.port, *GIVEN)
+    assert "/twoslot/old.mpy" not in bench.board.files
+
+
+def test_what_cannot_be_done_is_a_sentence(bench: SerialBench, keys: Path) -> None:
+    said = slotbench("deploy", "--port", bench.port, "--product", "lamp", fails=True)
+    assert "give --board, --server" in said
+    said = slotbench("deploy", "--port", bench.port, *GIVEN[2:], "--product", "door", "--keys", keys, fails=True)
+    assert "keys of the product lamp" in said
+    assert "twoslot is not on the board" in slotbench("status", "--port", bench.port, fails=True)
+    assert "run the same command again" in slotbench("deploy", "--port", "/dev/nowhere", *GIVEN, fails=True)
+    assert "cannot be opened" in slotbench("check", "--port", "/dev/nowhere", fails=True)
+
+
+class Board:
+    """A client that says of a board what it is told to."""
+
+    def __init__(self, **facts: object) -> None:
+        self._vm = ("vm", *({"name": "micropython", "version": (1, 28, 0), "mpy": 0x2706, "platform": "esp8266"}
+                            | facts).values())
+
+    def run(self, script: str) -> str:
+        return f"noise\n@twoslot {self._vm!r}\n"
+
+    def put(self, folder: str, files: object) -> None:
+        raise AssertionError("nothing is to be put")
+
+
+class Recording:
+    """A client of a board that does as it is told, and what it was told."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._said = [f"@twoslot {('file', path, hashlib.sha256(data).hexdigest())}" for path, data in files.items()]
+        self.scripts: list[str] = []
+
+    def run(self, script: str) -> str:
+        self.scripts.append(script)
+        return "\n".join(self._said)
+
+    def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+        self.scripts.append(f"put {sorted(files)}")
+
+
+def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
+    files = {"boot.py": b"b", "twoslot_boot.py": b"h", "twoslot/a.mpy": b"a"}
+    client = Recording(files)
+    found = deploy.Found((1, 28, 0), 6, {"twoslot_boot.py": "", "twoslot/old.mpy": ""}, {}, None, {})
+    assert deploy.carry_out(client, found, files, "port") == 3
+    _, put, install = client.scripts
+    assert put == "put ['a.mpy', 'boot.py', 'twoslot_boot.py']"
+    names = re.findall(r"\('(\S+)', '\S+', '[0-9a-f]{64}'\)", install)
+    assert sorted(names[:-1]) == ["a.mpy", "twoslot_boot.py"] and names[-1] == "boot.py"
+    assert "['twoslot/old.mpy']" in install
+
+
+def test_a_file_that_is_not_what_was_written_is_said() -> None:
+    client = Recording({"boot.py": b"other"})
+    found = deploy.Found((1, 28, 0), 6, {}, {}, None, {})
+    with pytest.raises(BenchError, match="1 files are not what was written, boot.py first"):
+        deploy.carry_out(client, found, {"boot.py": b"b"}, "port")
+
+
+@pytest.mark.parametrize(("facts", "words"), [
+    ({"platform": "esp32"}, "not MicroPython on an ESP8266"),
+    ({"name": "circuitpython"}, "not MicroPython"),
+    ({"mpy": 5}, "loads .mpy format 5, twoslot is of format 6"),
+    ({"version": (1, 22, 2)}, "1.22.2 loads .mpy format"),
+])
+def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
+    with pytest.raises(BenchError, match=words):
+        deploy.look(Board(**facts), "port")
+    assert deploy.look(Board(), "port").mpy_abi == 6
+
+
+@pytest.mark.parametrize("boot", [None, b"x = 1\n", b"x = 1", b"\r\n# a\r\n", b"import twoslot_boot  # twoslot\nx\n"])
+def test_the_line_in_boot_comes_and_goes(boot: bytes | None) -> None:
+    with_line = deploy.boot_with(boot, BOOT_LINE)
+    assert with_line.splitlines()[0] == BOOT_LINE.encode()
+    assert deploy.boot_with(with_line, BOOT_LINE) == with_line
+    kept = boot if boot is None or b"# twoslot" not in boot else b"x\n"
+    assert deploy.boot_without(with_line) == kept
+    compile(with_line, "boot.py", "exec")
+
+
+def test_reports_are_found_among_other_output() -> None:
+    assert reported("x\r\n@twoslot ('a', b'\\x00')\r\n>@twoslot (1,)") == [("a", b"\x00"), (1,)]
+
+
+def test_a_board_on_cpython_runs_what_was_deployed(tmp_path: Path) -> None:
+    deploy.package()
+    folder = plain_folder(tmp_path / "board")
+    with SerialBench(folder) as bench:
+        bench.wait_for("boot: slot A")
+        slotbench("deploy", "--port", bench.port, *GIVEN)
+        assert json.loads(slotbench("status", "--port", bench.port, "--json"))["version"] == "1.0.0"
