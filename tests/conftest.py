@@ -15,6 +15,8 @@ from slotbench.vboard.vms import VMS
 
 # Derandomized: the same examples in every run, so that a red test is red again.
 settings.register_profile("twoslot", derandomize=True, deadline=None, database=None, print_blob=True)
+# For `slotbench prove fuzz`, which gives the seed.
+settings.register_profile("long", derandomize=False, deadline=None, database=None, print_blob=True)
 settings.load_profile("twoslot")
 
 
@@ -43,10 +45,14 @@ def vm(request: pytest.FixtureRequest) -> Callable[..., DeviceVM]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--port", help="serial port of a board for the tests marked hardware; it is overwritten")
-    parser.addoption("--cut", metavar="ID", help="only this power cut, as a failure prints it: 17:torn:3")
+    parser.addoption("--replay", metavar="ID", help="only this run of the power-cut proof, as a failure prints it")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--replay"):
+        others = [item for item in items if item.name != "test_replay"]
+        items[:] = [item for item in items if item.name == "test_replay"]
+        config.hook.pytest_deselected(items=others)
     if config.getoption("--port"):
         return
     for item in items:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import click
 
+from slotbench.cli.prove_fleet import fleet
+from slotbench.cli.prove_fuzz import fuzz
+from slotbench.cli.prove_network import network
+from slotbench.cli.prove_powercut import powercut
 from slotbench.prove import memory as memory_proof
 
 _WORDS = (
@@ -25,6 +29,12 @@ _WORDS = (
 @click.group()
 def prove() -> None:
     """Show on virtual boards that what the documents claim is so."""
+
+
+prove.add_command(powercut)
+prove.add_command(network)
+prove.add_command(fleet)
+prove.add_command(fuzz)
 
 
 @prove.command()

@@ -30,8 +30,11 @@ class Broken(AssertionError):
     """A promise that does not hold; `number` is that of the list in the class below."""
 
     def __init__(self, number: int, text: str) -> None:
-        super().__init__(f"{number}: {text}")
+        super().__init__(number, text)
         self.number = number
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.args[1]}"
 
 
 def require(holds: object, number: int, text: str) -> None:
@@ -65,7 +68,8 @@ class Invariants:
         self.files = dict(board.files)
         regions = {"filesystem": board.board.filesystem, "loader": board.board.loader}
         self.untouched = {
-            name: (region, board.flash.sectors(region.start, region.size)) for name, region in regions.items()}
+            name: (region, board.flash.sectors(region.start, region.size))
+            for name, region in regions.items()}
 
     def go_on_from(self, other: Invariants) -> None:
         """Remember what `other` knows: this board has the same past."""

@@ -23,7 +23,7 @@ from slotbench.vboard.loader import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.net import Network
 from slotbench.vboard.vm import CPythonVM, DeviceVM
-from slotbench.vboard.wsgi import WsgiNetwork
+from slotbench.vboard.wsgi import WsgiApp, WsgiNetwork
 
 __all__ = ["HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "Edit", "World", "runs_confirmed", "update_to"]
 
@@ -63,7 +63,7 @@ class World:
         if keys is not None:
             shutil.copytree(keys, folder / "keys", dirs_exist_ok=True)
         self.workshop = Workshop(folder, PRODUCT, NOW)
-        self.app = create_app(self.workshop.site.root)
+        self.app: WsgiApp = create_app(self.workshop.site.root)
         self.images: dict[int, Image] = {1: self.firmware("1.0.0")}
         first = Firmware(data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1)
         writes = [(write.offset, write.data) for write in factory(self.map, first)]

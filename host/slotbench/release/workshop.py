@@ -50,6 +50,7 @@ class Workshop:
         now: int,
         floor: int = 0,
         fs_start: int | None = None,
+        channels: Sequence[str] = ("stable",),
     ) -> tuple[Path, Release]:
         """Build a release of `image` (in-place boards: one for each slot) and sign it. Raises BenchError."""
         native = boards[0].in_place
@@ -64,6 +65,7 @@ class Workshop:
             fs_version=None if native else 0x00020001,
             mpy_abi=None if native else 6,
             floor=floor,
+            channels=channels,
         )
         path = self.folder / f"{self.product}-{counter}.release"
         write_atomic(path, release.to_payload() + b"\n")
@@ -80,14 +82,22 @@ class Workshop:
         now: int,
         floor: int = 0,
         rollout: Rollout = Rollout(),
-        channel: str = "stable",
+        channels: Sequence[str] = ("stable",),
     ) -> Head:
-        """Build, sign and publish a release of `image`, the channel's next head. Raises BenchError."""
-        path, _ = self.build(image, boards, version=version, counter=counter, now=now, floor=floor)
-        images = _several(image)
-        return publish(
-            self.site, path, self.keys_path, images, self.online, now, channel=channel, rollout=rollout
-        )
+        """Build, sign and publish a release of `image`, the next head of these channels; return the last one.
+
+        Raises BenchError.
+        """
+        path, _ = self.build(
+            image, boards, version=version, counter=counter, now=now, floor=floor, channels=channels)
+        heads = [
+            publish(
+                self.site, path, self.keys_path, _several(image), self.online, now, channel=channel,
+                rollout=rollout,
+            )
+            for channel in channels
+        ]
+        return heads[-1]
 
 
 def _several(image: bytes | Sequence[bytes]) -> Sequence[bytes]:

@@ -1,0 +1,72 @@
+"""`slotbench prove network`: whole updates through connections that fail, and what they cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from slotbench.errors import BenchError
+from slotbench.prove.network.proof import RATES, Rate, prove
+
+_COLUMNS = "failing  updates  succeeded  again/lost  bytes  minutes   starts over: by itself   bytes"
+
+
+@click.command()
+@click.option("--updates", default=50, show_default=True, type=click.IntRange(1), help="At each rate.")
+@click.option(
+    "--rate", "rates", multiple=True, type=click.FloatRange(0, 0.9),
+    help="Share of the connections that fail, 0 to 0.9; may be given again.  [default: 0 to 0.3]")
+@click.option("--kib", default=96, show_default=True, type=click.IntRange(48, 1000), help="Image size.")
+@click.option("--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
+@click.option("--seed", default=0, show_default=True, help="Of failures, images and jitter.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+def network(
+    updates: int, rates: tuple[float, ...], kib: int, processes: int | None, seed: int, as_json: bool
+) -> None:
+    """Update virtual boards through a network in which a share of the connections fails.
+
+    They stall, are reset or closed at any byte, drip, carry other bytes or wrong lengths, end at a captive
+    portal, are refused, do not resolve, or the server restarts. Beside it: a client that starts over.
+    """
+    if not as_json:
+        click.echo(f"seed {seed}, images of {kib} KiB\n{_COLUMNS}")
+    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
+        found = prove(
+            Path(folder), rates or RATES, updates, size=kib * 1024, seed=seed,
+            processes=processes or os.cpu_count() or 1,
+            on_rate=lambda rate: None if as_json else click.echo(_row(rate)))
+    failures = [text for rate in found for text in rate.failures]
+    if as_json:
+        click.echo(json.dumps({
+            "rates": [_told(rate) for rate in found], "seed": seed, "image_bytes": kib * 1024,
+            "failures": failures}))
+    else:
+        click.echo(
+            "\nagain/lost: blocks fetched again for each image connection lost; bytes: fetched over needed;"
+            "\nstarts over: a client that begins again after each failure, until it got there")
+        for text in failures[:10]:
+            click.echo(text)
+    if failures:
+        raise BenchError("an update did not get there as it must", where=f"{len(failures)} of them")
+
+
+def _row(rate: Rate) -> str:
+    return (
+        f"{rate.failing:>7.0%}  {rate.updates:>7}  {rate.succeeded:>9}"
+        f"  {rate.refetched_blocks_per_interruption:>10.2f}  {rate.fetched_over_needed:>5.3f}"
+        f"  {rate.seconds / 60:>7.1f}  {rate.restart_client_succeeded:>23}"
+        f"   {rate.restart_fetched_over_needed:>5.3f}")
+
+
+def _told(rate: Rate) -> dict[str, object]:
+    return {
+        "failing": rate.failing, "updates": rate.updates, "succeeded": rate.succeeded,
+        "restart_client_succeeded": rate.restart_client_succeeded,
+        "refetched_blocks_per_interruption": round(rate.refetched_blocks_per_interruption, 3),
+        "connections_failed": rate.interruptions, "fetched_over_needed": round(rate.fetched_over_needed, 4),
+        "restart_fetched_over_needed": round(rate.restart_fetched_over_needed, 4),
+        "seconds": round(rate.seconds, 1)}

@@ -1,0 +1,1 @@
+"""Whole updates through a network that fails: every one of them gets there."""

@@ -1,0 +1,189 @@
+"""Whole updates at stated rates of failing connections; beside them a client that starts over each time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from slotbench.prove.answers import Remembered
+from slotbench.prove.invariants import Broken
+from slotbench.prove.network.proxy import FaultProxy
+from slotbench.prove.parallel import workers
+from slotbench.prove.world import HOURS_MS, World, runs_confirmed
+from slotbench.vboard.board import VirtualBoard
+
+__all__ = ["RATES", "Outcome", "Rate", "prove"]
+
+RATES: Final = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3)
+
+_BLOCK: Final = 4096
+_ATTEMPTS: Final = 30
+"""How often a person would start the client over."""
+
+_START_OVER: Final = """\
+import twoslot
+outcome = ""
+agent = twoslot.load()
+try:
+    agent.begin()
+    while agent.step():
+        pass
+    outcome = "armed"
+except Exception as e:
+    outcome = repr(e)
+twoslot.unload()
+"""
+"""The board's own agent, without its patience: the first failure ends the attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One update. Bytes are those of the image; `seconds` are the board's."""
+
+    succeeded: bool
+    needed: int
+    fetched: int
+    interruptions: int
+    image_interruptions: int
+    seconds: float
+    restart_succeeded: bool
+    restart_attempts: int
+    restart_fetched: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """All updates at one rate."""
+
+    failing: float
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def updates(self) -> int:
+        """How many."""
+        return len(self.outcomes)
+
+    @property
+    def succeeded(self) -> int:
+        """How many ended confirmed, by themselves."""
+        return sum(outcome.succeeded for outcome in self.outcomes)
+
+    @property
+    def restart_client_succeeded(self) -> int:
+        """How many the other client installed at its first attempt, without a person starting it again."""
+        return sum(outcome.restart_succeeded for outcome in self.outcomes)
+
+    @property
+    def interruptions(self) -> int:
+        """Connections that failed."""
+        return sum(outcome.interruptions for outcome in self.outcomes)
+
+    @property
+    def refetched_blocks_per_interruption(self) -> float:
+        """Blocks of images fetched again for each connection for an image that failed."""
+        again = sum(max(0, outcome.fetched - outcome.needed) for outcome in self.outcomes)
+        lost = sum(outcome.image_interruptions for outcome in self.outcomes)
+        return again / _BLOCK / lost if lost else 0.0
+
+    @property
+    def fetched_over_needed(self) -> float:
+        """Bytes of images fetched over those needed."""
+        return sum(it.fetched for it in self.outcomes) / max(1, sum(it.needed for it in self.outcomes))
+
+    @property
+    def restart_fetched_over_needed(self) -> float:
+        """The same of the client that starts over, until it gets there."""
+        fetched = sum(it.restart_fetched for it in self.outcomes)
+        return fetched / max(1, sum(it.needed for it in self.outcomes))
+
+    @property
+    def seconds(self) -> float:
+        """Mean modelled time from power on to confirmed."""
+        return sum(outcome.seconds for outcome in self.outcomes) / max(1, self.updates)
+
+    @property
+    def failures(self) -> list[str]:
+        """What did not hold."""
+        return [outcome.text for outcome in self.outcomes if outcome.text]
+
+
+def prove(
+    folder: Path, rates: Sequence[float] = RATES, updates: int = 50, *, size: int = 96 * 1024, seed: int = 0,
+    processes: int = 2, on_rate: Callable[[Rate], object] = lambda rate: None,
+) -> list[Rate]:
+    """Run so many updates of boards with images of `size` bytes at each rate."""
+    world = World(folder, size=size, seed=seed)
+    world.publish(2)
+    world.app = Remembered(world.app)
+    found = []
+    run = partial(_one, world, seed)
+    with workers(processes) as pool:
+        _shared[:] = [run]
+        for failing in rates:
+            outcomes = tuple(pool.map(_call, [(failing, number) for number in range(updates)], chunksize=5))
+            found.append(Rate(failing, outcomes))
+            on_rate(found[-1])
+    _shared.clear()
+    return found
+
+
+_shared: list[Callable[[float, int], Outcome]] = []
+
+
+def _call(what: tuple[float, int]) -> Outcome:
+    return _shared[0](*what)
+
+
+def _one(world: World, seed: int, failing: float, number: int) -> Outcome:
+    board, proxy = _board(world, failing, f"{seed} {failing} {number}", seed + number)
+    needed = len(world.image(2, 1))
+    text = ""
+    try:
+        board.power_on()
+        board.run(48 * HOURS_MS, until=lambda: runs_confirmed(board, 2))
+    except Broken as broken:
+        text = str(broken)
+    succeeded = not text and runs_confirmed(board, 2)
+    again = proxy.image_bytes - needed
+    if not succeeded:
+        text = text or f"not confirmed: {board.cell}"
+    elif again > _BLOCK * proxy.interrupted:
+        text = f"{again} bytes fetched again after {proxy.interrupted} interruptions"
+    if text:
+        text = f"rate {failing} update {number}: {text}"
+    seconds = board.clock.ms / 1000
+    board.power_off()
+    attempts, first, fetched = _start_over(world, failing, seed, number)
+    return Outcome(
+        succeeded, needed, proxy.image_bytes, proxy.interruptions, proxy.interrupted, seconds, first,
+        attempts, fetched, text)
+
+
+def _start_over(world: World, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
+    """Attempts until the image was installed, whether the first one did it, bytes of the image fetched."""
+    board, proxy = _board(world, failing, f"over {seed} {failing} {number}", seed + number)
+    del board.files["/main.py"]
+    board.on_boot = None
+    board.power_on()
+    slot = world.map.slots[1]
+    for attempt in range(1, _ATTEMPTS + 1):
+        board.clock.advance_ms(10_000)
+        board.repl(_START_OVER)
+        if board.call("outcome") == "armed":
+            break
+        for start in (slot.table.start, *range(slot.image.start, slot.image.end, _BLOCK)):
+            board.flash.poke(start, b"\xff" * _BLOCK)
+    board.power_off()
+    return attempt, attempt == 1, proxy.image_bytes
+
+
+def _board(world: World, failing: float, luck: str, seed: int) -> tuple[VirtualBoard, FaultProxy]:
+    proxy = FaultProxy(world.app, failing, random.Random(luck))
+    board = world.board(proxy, seed=seed)
+    proxy.clock = board.clock
+    return board, proxy

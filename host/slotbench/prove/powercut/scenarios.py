@@ -1,0 +1,361 @@
+"""The parts of an update that power is cut in: where each begins, and which operations belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from slotbench.boards import Board, Region
+from slotbench.formats import journal, windowlog
+from slotbench.formats.seal import PAGE_BYTES
+from slotbench.prove.answers import Remembered
+from slotbench.prove.invariants import require
+from slotbench.prove.world import HOURS_MS, Edit, World, runs_confirmed, update_to
+from slotbench.release.publish import Rollout
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.cuts import Cut, CutMode
+from slotbench.vboard.firmware import Does
+from slotbench.vboard.flash import NorFlash, Op
+from slotbench.vboard.net import Network, NoNetwork
+from slotbench.vboard.wsgi import WsgiNetwork
+
+__all__ = ["SCENARIOS", "Bench", "Course", "Offer", "Scenario"]
+
+MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(10000)\n"
+"""An application with other things to do: rest is told in fewer steps."""
+
+_NEW, _USED = 1, 2
+_LATEST: Final = 3
+
+
+class Offer(World):
+    """A world that offers release 3; `used` is the flash of a board that went from 1 to 2."""
+
+    used: NorFlash
+
+    @cached_property
+    def answers(self) -> Remembered:
+        """What its server answers, from when it offers release 3."""
+        return Remembered(self.app)
+
+
+class Bench:
+    """Worlds for one flash map, made when they are needed; boards that are new, boards with a past."""
+
+    def __init__(
+        self, folder: Path, board: str, keys: Path, *, seed: int = 0, edit: Edit | None = None
+    ) -> None:
+        self._folder = folder
+        self._keys = keys
+        self._edit = edit
+        self.seed = seed
+        self.name = board
+        self._offered: dict[str, Offer] = {}
+
+    def world(self, name: str = "healthy") -> Offer:
+        """Release 2 is good; the name tells what release 3 is: healthy, crash, or withheld from all."""
+        if name not in self._offered:
+            folder = self._folder / f"{self.name}-{name}"
+            folder.mkdir()
+            world = Offer(
+                folder, board=self.name, seed=self.seed, keys=self._keys, main=MAIN, edit=self._edit)
+            world.publish(_USED)
+            used = world.board()
+            update_to(used, _USED)
+            used.power_off()
+            world.used = used.flash.clone()
+            withheld = Rollout(percent=0) if name == "withheld" else Rollout()
+            world.publish(_LATEST, Does.CRASH if name == "crash" else Does.HEALTHY, rollout=withheld)
+            self._offered[name] = world
+        return self._offered[name]
+
+    @cached_property
+    def map(self) -> Board:
+        """The boards' flash map."""
+        return self.world().map
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One run that is recorded: a board of `world` with the flash `start` does `act`, from power on.
+
+    Operations for which `hit` is true are cut. Whatever is cut, the board comes to what `ends` says. `online`
+    False: no network.
+    """
+
+    world: Offer
+    start: NorFlash
+    act: Callable[[VirtualBoard], object]
+    hit: Callable[[Op], bool]
+    ends: Callable[[VirtualBoard], bool]
+    online: bool = True
+
+    def network(self) -> Network:
+        """What a board of this course is connected to."""
+        return WsgiNetwork(self.world.answers) if self.online else NoNetwork()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A part of an update. `torn` and `weak`: with how many seeds each operation is torn.
+
+    `by_loader`: operations of the loader are among them, so it is proven with its machine code too.
+    """
+
+    name: str
+    says: str
+    courses: Callable[[Bench], Sequence[Course]]
+    torn: int = 24
+    weak: int = 8
+    by_loader: bool = False
+
+
+def _slot(board: Board, flash: NorFlash) -> int:
+    """The spare slot of a board with this flash."""
+    newest = journal.newest(flash.peek(board.journal.start, board.journal.size))
+    return 1 - newest[1].active if newest is not None else 1
+
+
+def _latest(board: VirtualBoard) -> bool:
+    return runs_confirmed(board, _LATEST)
+
+
+def _update(board: VirtualBoard) -> None:
+    update_to(board, _LATEST)
+
+
+def _whole(bench: Bench, hit: Callable[[Board, int], Callable[[Op], bool]]) -> list[Course]:
+    """Whole updates of a new board and of one with a past; of the operations those that `hit` picks."""
+    offered = bench.world()
+    starts = (offered.factory, offered.used)
+    return [
+        Course(offered, start, _update, hit(bench.map, _slot(bench.map, start)), _latest) for start in starts]
+
+
+# What belongs to which part. The journal's operations come in order: declare, arm, (loader), confirm.
+
+
+def _transfer(board: Board, slot: int) -> Callable[[Op], bool]:
+    place = board.slots[slot]
+
+    def hit(op: Op) -> bool:
+        written = op.addr in place.image or op.addr in place.table and op.addr != place.descriptor.start
+        return op.actor != "loader" and (written or op.actor == "sdk" or op.addr in board.sdk)
+
+    return hit
+
+
+def _python_in(*regions: Region) -> Callable[[Op], bool]:
+    return lambda op: op.actor == "python" and any(op.addr in region for region in regions)
+
+
+def _loader_in(*regions: Region) -> Callable[[Op], bool]:
+    return lambda op: op.actor == "loader" and any(op.addr in region for region in regions)
+
+
+def download(bench: Bench) -> list[Course]:
+    """Block table and blocks, and what the SDK saves meanwhile."""
+    return _whole(bench, _transfer)
+
+
+def resume(bench: Bench) -> list[Course]:
+    """The session after a download that lost power in a block."""
+    courses = []
+    for course in download(bench):
+        cut = course.world.board(course.network(), flash=course.start.clone())
+        cut.flash.arm(Cut(_half_way(course), CutMode.TORN, bench.seed))
+        cut.power_on()
+        cut.run(HOURS_MS)
+        hit = _python_in(*(region for slot in bench.map.slots for region in (slot.image, slot.table)))
+        courses.append(replace(course, start=cut.flash.clone(), hit=hit))
+    return courses
+
+
+def _half_way(course: Course) -> int:
+    """An operation in the middle of the download."""
+    board = course.world.board(course.network(), flash=course.start.clone())
+    _update(board)
+    ops = [op.index for op in board.flash.log or () if course.hit(op) and op.actor == "python"]
+    return ops[len(ops) // 2]
+
+
+def verify(bench: Bench) -> list[Course]:
+    """A block decays after it was checked; the read-back of the whole finds it, and it is fetched again."""
+    world = bench.world()
+    slot = bench.map.slots[1]
+    decayed: list[int] = []
+
+    def act(board: VirtualBoard) -> None:
+        decayed.clear()
+
+        def decay(waiting: VirtualBoard) -> None:
+            if not decayed and waiting.activity()[0] == "verify":
+                waiting.flash.poke(slot.image.start + 0x3000, bytes(64))
+                decayed.append(waiting.flash.operations)
+
+        board.on_wait = decay
+        _update(board)
+        board.on_wait = None
+        require(decayed, 6, "the whole was read back")
+
+    in_slot = _python_in(slot.image, slot.table)
+
+    def hit(op: Op) -> bool:
+        return bool(decayed) and op.index >= decayed[0] and in_slot(op)
+
+    return [Course(world, world.factory, act, hit, _latest)]
+
+
+def cells(bench: Bench) -> list[Course]:
+    """Journal cells behind one another."""
+    return _whole(bench, lambda board, slot: _python_in(board.journal))
+
+
+def compaction(bench: Bench) -> list[Course]:
+    """Each cell of an update, when it is the one for which the other sector has to be erased."""
+    world = bench.world()
+    hit = _python_in(bench.map.journal)
+    return [
+        Course(world, _with_full_journal(bench.map, start, free), _update, hit, _latest)
+        for start in (world.factory, world.used) for free in range(4)]
+
+
+def _with_full_journal(board: Board, flash: NorFlash, free: int) -> NorFlash:
+    """The same board after so many cells that `free` pages of the newest one's sector are left."""
+    flash = flash.clone()
+    region = board.journal
+    half = journal.CELLS_PER_SECTOR
+    newest = journal.newest(flash.peek(region.start, region.size))
+    assert newest is not None
+    index, cell = newest
+    for at in range(index + 1, (index // half + 1) * half - free):
+        cell = replace(cell, sequence=cell.sequence + 1)
+        flash.poke(region.start + at * PAGE_BYTES, cell.pack())
+    return flash
+
+
+def swap(bench: Bench) -> list[Course]:
+    """The descriptor of what was verified, and the cell that tells the loader to try it."""
+    def hit(board: Board, slot: int) -> Callable[[Op], bool]:
+        described = _python_in(board.slots[slot].descriptor)
+        return lambda op: described(op) and (op.kind == "program" or not board.in_place)
+
+    return _whole(bench, hit)
+
+
+def first_boot(bench: Bench) -> list[Course]:
+    """What the loader spends and notes when it starts a trial."""
+    return _whole(bench, lambda board, slot: _loader_in(board.journal))
+
+
+def copy(bench: Bench) -> list[Course]:
+    """The exec window and its log, filled for a trial and again for the fallback from it."""
+    if bench.map.in_place:
+        return []
+    hit = _loader_in(bench.map.window, bench.map.window_log)
+    crash = bench.world("crash")
+    return [*_whole(bench, lambda board, slot: hit), _crashing(crash, crash.used, hit)]
+
+
+def confirm(bench: Bench) -> list[Course]:
+    """The cell's word and the descriptor's word that end a trial."""
+    def hit(board: Board, slot: int) -> Callable[[Op], bool]:
+        of_active = _python_in(board.slots[slot].descriptor, board.journal)
+        return lambda op: of_active(op) and op.length < PAGE_BYTES
+
+    return _whole(bench, hit)
+
+
+def rollback(bench: Bench) -> list[Course]:
+    """By hand, at the REPL of a board without a network."""
+    world = bench.world()
+
+    def act(board: VirtualBoard) -> None:
+        board.power_on()
+        board.repl("twoslot.rollback()")
+        board.run(HOURS_MS // 6)
+        require(runs_confirmed(board, _NEW), 6, "it went back")
+
+    return [Course(
+        world, world.used, act, lambda op: True,
+        lambda board: runs_confirmed(board, _NEW) or runs_confirmed(board, _USED), online=False)]
+
+
+def fallback(bench: Bench) -> list[Course]:
+    """A release that crashes three times, and the verdict on it."""
+    world = bench.world("crash")
+    hit = _python_in(bench.map.journal)
+    by_loader = _loader_in(bench.map.journal)
+    return [
+        _crashing(world, start, lambda op: hit(op) or by_loader(op)) for start in (world.factory, world.used)]
+
+
+def _crashing(world: Offer, start: NorFlash, hit: Callable[[Op], bool]) -> Course:
+    def ends(board: VirtualBoard) -> bool:
+        cell = board.cell
+        banned = cell is not None and cell.bad_counter == _LATEST
+        return banned and (runs_confirmed(board, _USED) or runs_confirmed(board, _NEW))
+
+    def act(board: VirtualBoard) -> None:
+        board.power_on()
+        board.run(HOURS_MS, until=lambda: ends(board))
+
+    return Course(world, start, act, hit, ends)
+
+
+def window_log(bench: Bench) -> list[Course]:
+    """The log of the exec window is half full: it is erased, and the loader writes into what is left."""
+    if bench.map.in_place:
+        return []
+    world = bench.world()
+    log = bench.map.window_log
+    courses = []
+    for start in (world.factory, world.used):
+        flash = start.clone()
+        held = windowlog.held(flash.peek(log.start, log.size))
+        full = windowlog.DIRTY_ENTRY * (windowlog.ERASE_FROM_ENTRY + 4)
+        full += windowlog.held_entry(held) if held is not None else b""
+        flash.poke(log.start, full.ljust(log.size, b"\xff"))
+        courses.append(Course(world, flash, _update, lambda op: op.addr in log, _latest))
+    return courses
+
+
+def poll(bench: Bench) -> list[Course]:
+    """A scheduled look finds a newer head that is not for this board: it is remembered."""
+    world = bench.world("withheld")
+    hit = _python_in(bench.map.journal)
+    courses = []
+    for start, counter in ((world.factory, _NEW), (world.used, _USED)):
+
+        def ends(board: VirtualBoard, counter: int = counter) -> bool:
+            cell = board.cell
+            return runs_confirmed(board, counter) and cell is not None and cell.head_seq == 2
+
+        def act(board: VirtualBoard, ends: Callable[[VirtualBoard], bool] = ends) -> None:
+            board.power_on()
+            board.run(HOURS_MS, until=lambda: ends(board))
+
+        full = _with_full_journal(bench.map, start, 0)
+        courses += [Course(world, flash, act, hit, ends) for flash in (start, full)]
+    return courses
+
+
+SCENARIOS: Final = {scenario.name: scenario for scenario in (
+    Scenario("download", "block table, blocks, and what the SDK saves meanwhile", download, torn=10, weak=3),
+    Scenario("resume", "the session after a download that lost power", resume, torn=10, weak=3),
+    Scenario("verify", "a block decays and is found by the read-back of the whole", verify, torn=16, weak=8),
+    Scenario("cells", "journal cells behind one another", cells),
+    Scenario("compaction", "journal cells that begin a new sector", compaction),
+    Scenario("swap", "the descriptor of what was verified", swap),
+    Scenario("first-boot", "attempts that are spent and noted", first_boot, by_loader=True),
+    Scenario("copy", "exec window and window log", copy, by_loader=True),
+    Scenario("confirm", "the words that end a trial", confirm),
+    Scenario("rollback", "back by hand", rollback, by_loader=True),
+    Scenario("fallback", "three crashes and the verdict", fallback, by_loader=True),
+    Scenario("window-log", "the window log turned over", window_log, by_loader=True),
+    Scenario("poll", "a newer head is remembered", poll),
+)}
+"""By name, in the order of an update."""

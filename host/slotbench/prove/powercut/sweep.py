@@ -1,0 +1,161 @@
+"""Many runs on all cores: single cuts of all scenarios, then pairs; counted, timed, and failures kept."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from slotbench.formats.journal import CELLS_PER_SECTOR, Cell, scan
+from slotbench.prove.parallel import workers
+from slotbench.prove.powercut.proof import BOARDS, CutId, Proof, Run
+from slotbench.prove.powercut.scenarios import SCENARIOS
+from slotbench.vboard.board import VirtualBoard
+
+__all__ = ["Part", "Plan", "journal_lines", "sweep"]
+
+_BATCH: Final = 24
+_SECONDS_EACH: Final = 6
+"""Second cuts tried after each first one that was drawn."""
+
+_MACHINE_SEEDS: Final = 2
+"""The loader's machine code runs a hundred times slower than its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run. `torn` scales the seeds of torn operations (0: one each); `pairs` is how many first cuts
+    of a scenario get a second one, None all of them with all seconds.
+    """
+
+    boards: tuple[str, ...] = BOARDS
+    scenarios: tuple[str, ...] = tuple(SCENARIOS)
+    loaders: tuple[str, ...] = ("model", "machine")
+    torn: float = 1.0
+    pairs: int | None = 0
+    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+@dataclass(slots=True)
+class Part:
+    """One row: a scenario on a flash map with a loader, single cuts or pairs."""
+
+    board: str
+    loader: str
+    scenario: str
+    pairs: bool
+    operations: int
+    run: Run
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        by_machine = " (loader's machine code)" if self.loader == "machine" else ""
+        return f"{self.board} {self.scenario}{by_machine}{' twice' if self.pairs else ''}"
+
+
+_proof: Proof | None = None
+"""Of the process that forks: what it recorded is there in all of them."""
+
+
+def sweep(proof: Proof, plan: Plan, on_part: Callable[[Part], object] = lambda part: None) -> list[Part]:
+    """Run the plan; `on_part` is called with each row when it is done."""
+    global _proof
+    rows = list(_rows(proof, plan))
+    for board, _, scenario, _ in rows:
+        proof.recorded(board, scenario)
+    _proof = proof
+    parts = []
+    try:
+        with workers(plan.processes) as pool:
+            for board, loader, scenario, pairs in rows:
+                begun = time.perf_counter()
+                ids = _firsts(proof, plan, board, loader, scenario, pairs)
+                batches = [ids[at : at + _BATCH] for at in range(0, len(ids), _BATCH)]
+                work = _run_all_pairs if plan.pairs is None else _run_pairs
+                run = Run()
+                for each in pool.map(work if pairs else _run_singles, batches):
+                    run.add(each)
+                operations = len(proof.recorded(board, scenario).moments)
+                part = Part(board, loader, scenario, pairs, operations, run, time.perf_counter() - begun)
+                parts.append(part)
+                on_part(part)
+    finally:
+        _proof = None
+    return parts
+
+
+def _rows(proof: Proof, plan: Plan) -> Iterator[tuple[str, str, str, bool]]:
+    for pairs in (False, True) if plan.pairs != 0 else (False,):
+        for board in plan.boards:
+            for loader in plan.loaders:
+                for scenario in plan.scenarios:
+                    by_machine = loader == "machine"
+                    if by_machine and (pairs or not SCENARIOS[scenario].by_loader):
+                        continue
+                    if proof.recorded(board, scenario).moments:
+                        yield board, loader, scenario, pairs
+
+
+def _firsts(
+    proof: Proof, plan: Plan, board: str, loader: str, scenario: str, pairs: bool
+) -> list[CutId]:
+    it = SCENARIOS[scenario]
+    torn, weak = (max(1, round(seeds * plan.torn)) for seeds in (it.torn, it.weak))
+    if loader == "machine":
+        torn, weak = min(torn, _MACHINE_SEEDS), min(weak, _MACHINE_SEEDS)
+    if not pairs:
+        return proof.singles(board, loader, scenario, torn, weak)
+    firsts = proof.singles(board, loader, scenario, 1, 1)
+    if plan.pairs is None:
+        return firsts
+    rng = random.Random(f"pairs {board} {scenario} {proof.seed}")
+    return rng.sample(firsts, min(plan.pairs, len(firsts)))
+
+
+def _run_singles(ids: Sequence[CutId]) -> Run:
+    assert _proof is not None
+    result = Run()
+    for id in ids:
+        result.add(_proof.run(id))
+    return result
+
+
+def _run_pairs(ids: Sequence[CutId], count: int | None = _SECONDS_EACH) -> Run:
+    assert _proof is not None
+    result = Run()
+    for id in ids:
+        for pair in _proof.seconds(id, count):
+            result.add(_proof.run(pair))
+    return result
+
+
+def _run_all_pairs(ids: Sequence[CutId]) -> Run:
+    return _run_pairs(ids, None)
+
+
+def journal_lines(board: VirtualBoard) -> list[str]:
+    """The journal of a board in words, a line for each page that is not blank."""
+    region = board.board.journal
+    lines = []
+    for index, state, cell in scan(board.flash.peek(region.start, region.size)):
+        where = f"sector {index // CELLS_PER_SECTOR} page {index % CELLS_PER_SECTOR:2}"
+        if cell is not None:
+            lines.append(f"{where}: {_words(cell)}")
+        elif state != "blank":
+            lines.append(f"{where}: {state}")
+    return lines
+
+
+def _words(cell: Cell) -> str:
+    slots = ", ".join(
+        f"{name} {state.name.lower()} {counter}{' bad' if bad else ''}"
+        for name, state, counter, bad in zip("AB", cell.states, cell.counters, cell.bad))
+    word = ", confirmed" if cell.confirmed else ""
+    return (
+        f"#{cell.sequence} active {'AB'[cell.active]}; {slots}; spent {sum(cell.spent)} of"
+        f" {cell.attempts}{word}; floor {cell.floor}, bad {cell.bad_counter}, head {cell.head_seq}")

@@ -1,0 +1,52 @@
+"""`slotbench prove network`, small: every update gets there, and beside it a client that starts over."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from slotbench.prove.network.proof import prove
+from slotbench.prove.network.proxy import Failing, FaultProxy
+from support.world import HOURS_MS, World, put_keys, runs_confirmed
+
+
+def test_every_update_gets_there(tmp_path: Path) -> None:
+    put_keys(tmp_path / "keys")
+    none, tenth, third = prove(tmp_path, (0.0, 0.1, 0.3), 16, size=64 * 1024)
+    for rate in (none, tenth, third):
+        print(f"\n{rate.failing:.0%}: {rate.succeeded} of {rate.updates}; starting over {rate.restart_client_succeeded}")
+        assert rate.succeeded == rate.updates == 16, rate.failures
+        assert not rate.failures and rate.refetched_blocks_per_interruption <= 1
+    assert none.restart_client_succeeded == 16 and none.interruptions == 0 and none.fetched_over_needed == 1
+    assert third.restart_client_succeeded < tenth.restart_client_succeeded < 16
+    assert third.restart_fetched_over_needed > third.fetched_over_needed
+    assert third.interruptions > tenth.interruptions > 0 and third.seconds > none.seconds
+
+
+class Chosen(random.Random):
+    """The first connection fails in one way, half way through its answer; no other one does."""
+
+    def __init__(self, how: Failing) -> None:
+        super().__init__(0)
+        self.how = how
+        self.values = [0.0, 0.5, 0.5]
+
+    def random(self) -> float:
+        return self.values.pop(0) if self.values else 0.95
+
+    def choice(self, _: object) -> Failing:
+        return self.how
+
+
+@pytest.mark.parametrize("how", Failing, ids=lambda how: how.name.lower())
+def test_each_way_is_a_failure(world: World, how: Failing) -> None:
+    """One connection fails that way: the board notices, and updates all the same."""
+    proxy = FaultProxy(world.app, 0.9, Chosen(how))
+    board = world.board(proxy)
+    proxy.clock = board.clock
+    board.power_on()
+    board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
+    assert runs_confirmed(board, 2)
+    assert proxy.failed[how] == 1 and proxy.interruptions == 1

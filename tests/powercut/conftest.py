@@ -1,0 +1,15 @@
+"""Scenarios are recorded once for all tests here."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotbench.prove.powercut.proof import Proof
+from support.world import put_keys
+
+
+@pytest.fixture(scope="session")
+def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    folder = tmp_path_factory.mktemp("powercut")
+    put_keys(folder / "keys")
+    return Proof(folder)

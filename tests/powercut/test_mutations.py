@@ -1,0 +1,112 @@
+"""Deliberate defects in the device modules: each is found by a proof, and without it the same proof finds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slotbench.prove.powercut.proof import Proof
+from slotbench.prove.world import Edit
+from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.wsgi import WsgiNetwork
+from support.world import HOURS_MS, World, put_keys, runs_confirmed
+
+
+@dataclass(frozen=True)
+class Defect:
+    """`old` becomes `new` in a device module; the scenario in which power cuts find it."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    scenario: str
+    board: str = "generic_4m"
+
+    def edit(self, files: dict[str, bytes]) -> None:
+        path = f"/twoslot/{self.module}.py"
+        text = files[path].decode()
+        assert text.count(self.old) == 1, f"{self.module} has changed: {self.old!r}"
+        files[path] = text.replace(self.old, self.new).encode()
+
+
+DEFECTS = [
+    Defect("named-before-verified", "transfer", '    if agent.sha.digest() == agent.plan["sha256"]:', "    if True:",
+           "verify"),
+    Defect("not-verified-at-all", "transfer", "    agent.hang_up()\n    agent.next = 0\n    return _VERIFY",
+           "    agent.hang_up()\n    agent.next = 0\n    return _ARM", "verify"),
+    Defect("erased-before-declared", "swap", "        self.journal.append(cell)\n        self.slots.forget(spare)\n",
+           "        self.slots.forget(spare)\n        self.journal.append(cell)\n", "download"),
+    Defect("never-declared", "swap", "        self.journal.append(cell)\n        self.slots.forget(spare)\n",
+           "        self.slots.forget(spare)\n", "download"),
+    Defect("update-while-unconfirmed", "judge", '    if not facts["confirmed"]:', "    if False:", "confirm"),
+    Defect("resume-trusts-a-block", "writer", "    if _differs(w, block, sha.digest()):",
+           '    if _differs(w, block, sha.digest()) and bytes(w["pieces"][0][:4]) == b"\\xff" * 4:', "resume"),
+    Defect("resume-trusts-the-table", "writer", '    return _hash(w, w["table"], w["blocks"] * _ENTRY, sha256()).digest() == digest',
+           "    _port.read(w['table'], _entry)\n    return bytes(_entry[:2]) != b'\\xff\\xff'", "download"),
+    Defect("written-without-erase", "writer", "        _port.erase(addr)\n", "", "download"),
+    Defect("cell-named-before-descriptor", "swap", '        self.slots.describe(spare, product, plan)\n        cell = self.cell',
+           "        cell = self.cell", "swap"),
+    Defect("one-attempt-too-many", "swap", "cell.attempts, cell.copies = self.attempts, _COPIES",
+           "cell.attempts, cell.copies = self.attempts + 1, _COPIES", "fallback"),
+    Defect("the-wrong-slot-is-bad", "swap", "_BAD_WORD + 4 * self.slot", "_BAD_WORD + 4 * (1 - self.slot)", "rollback"),
+    Defect("a-trial-forgets-its-attempts", "turn", "    if swap.confirmed:\n        swap.head_seen(head)",
+           "    if True:\n        swap.head_seen(head)", "confirm"),
+    Defect("a-crash-is-not-held-against-it", "decide", "        cell.bad_counter = max(cell.bad_counter, counter)",
+           "        pass", "fallback"),
+    Defect("compaction-erases-the-newest", "journal", "else self._other(free), self", "else self.at // _CELLS * _CELLS, self",
+           "compaction"),
+    Defect("a-torn-cell-is-written-over", "journal", "            if not is_blank(page):\n                used += 1",
+           "            if False:\n                used += 1", "cells"),
+]
+
+
+def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
+    """What the proof says first, "" when it finds nothing."""
+    put_keys(folder / "keys")
+    proof = Proof(folder, edit=edit)
+    try:
+        ids = proof.singles(board, "model", scenario, 3, 3)
+    except (AssertionError, BenchViolation) as error:
+        return f"without a cut: {error}"
+    for id in ids:
+        if failures := proof.run(id).failures:
+            return f"{id}: {failures[0].text}"
+    return ""
+
+
+CONFIRMED_ON_A_304 = (
+    Defect("asked-or-not", "fetch", "status == 304 and etag", "status == 304", ""),
+    Defect("any-look-will-do", "turn", "    if swap.confirmed:\n        if twoslot._timer:",
+           "    swap.confirm()\n    if swap.confirmed:\n        if twoslot._timer:", ""),
+)
+
+
+@pytest.mark.parametrize("defects", [(), CONFIRMED_ON_A_304], ids=["as-it-is", "confirmed-on-a-304"])
+def test_a_304_proves_nothing(tmp_path: Path, defects: tuple[Defect, ...]) -> None:
+    """In a trial the server says that nothing is new: the defect takes it for a proof, the modules do not."""
+    world = World(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
+    world.publish(2)
+    board = world.board()
+
+    def unchanged(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if len(board.boots) < 2 or not environ["PATH_INFO"].startswith("/heads/"):
+            return world.app(environ, start_response)
+        start_response("304 NOT MODIFIED", [])
+        return []
+
+    board.network = WsgiNetwork(unchanged)
+    board.power_on()
+    board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
+    assert runs_confirmed(board, 2) == bool(defects)
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_a_defect_is_found(tmp_path: Path, defect: Defect) -> None:
+    said = found(tmp_path, defect.scenario, defect.board, defect.edit)
+    print(f"\n{defect.name}: {said[:300]}")
+    assert said, f"{defect.name} is not found by cutting {defect.scenario}"

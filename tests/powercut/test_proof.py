@@ -1,0 +1,116 @@
+"""Power is cut at every flash operation of every part of an update, and again while the board recovers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from slotbench.prove.powercut.proof import BOARDS, CutId, Proof, Run
+from slotbench.prove.powercut.scenarios import SCENARIOS
+from slotbench.prove.powercut.sweep import Part, Plan, sweep
+from slotbench.vboard.cuts import Cut, CutMode
+from slotbench.vboard.flash import SECTOR
+
+MODEL = Plan(loaders=("model",), torn=0.8)
+
+
+def require_whole(parts: list[Part]) -> None:
+    """Nothing failed; else the ids of what did, to be repeated."""
+    total = Run()
+    for part in parts:
+        total.add(part.run)
+    seconds = sum(part.seconds for part in parts)
+    print(f"\n{total.cuts} cuts, {total.boots} boots, {total.merged} ended in a known state, {total.bricks} bricks,"
+          f" {total.unverified_boots} unverified boots; {seconds:.0f} s")
+    told = [f"{failure.id}: {failure.text}\n    tools/test tests/powercut --replay {failure.id}"
+            for failure in total.failures[:5]]
+    assert not total.failures, f"{len(total.failures)} failed:\n" + "\n".join(told)
+
+
+def test_every_operation_in_every_mode(proof: Proof) -> None:
+    parts = sweep(proof, MODEL, lambda part: print(part.name, part.operations, part.run.cuts, part.run.boots))
+    require_whole(parts)
+    assert {part.scenario for part in parts} == set(SCENARIOS)
+    assert sum(part.run.cuts for part in parts) > 12_000
+    assert all(part.run.boots >= part.run.cuts for part in parts), "after each cut the board was started"
+
+
+def test_the_loaders_machine_code(proof: Proof) -> None:
+    parts = sweep(proof, Plan(loaders=("machine",), scenarios=("first-boot", "copy"), torn=0))
+    require_whole(parts)
+    assert {part.board for part in parts} == set(BOARDS)
+
+
+def test_pairs(proof: Proof) -> None:
+    parts = [part for part in sweep(proof, dataclasses.replace(MODEL, torn=0, pairs=1)) if part.pairs]
+    require_whole(parts)
+    assert {part.scenario for part in parts} == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_all_writers_are_among_what_is_cut(proof: Proof, board: str) -> None:
+    """The canary: device modules, loader and SDK; journal, slots, window and its log; erases and programs."""
+    ops = [moment.op for name in SCENARIOS for _, moment in proof.recorded(board, name).moments]
+    assert {op.actor for op in ops} == {"python", "loader", "sdk"}
+    assert {op.kind for op in ops} == {"erase", "program"}
+    place = proof.recorded(board, "download").moments[0][0].world.map
+    regions = [place.journal, *(part for slot in place.slots for part in (slot.table, slot.descriptor, slot.image))]
+    regions += [] if place.in_place else [place.window, place.window_log]
+    for region in regions:
+        assert any(op.addr in region for op in ops), region
+
+
+@pytest.mark.parametrize("mode", CutMode)
+def test_what_is_made_from_the_record_is_what_a_cut_leaves(proof: Proof, mode: CutMode) -> None:
+    """The same cut of a board that runs leaves the same flash, byte for byte."""
+    moments = proof.recorded("generic_4m", "download").moments
+    for course, moment in moments[5::40]:
+        cut = Cut(moment.op.index, mode, 7)
+        live = course.world.board(course.network(), flash=course.start.clone())
+        live.flash.arm(cut)
+        live.power_on()
+        live.run(3_600_000)
+        made = moment.after(cut)
+        assert str(live.cut) == str(cut)
+        assert made.peek(0, made.size) == live.flash.peek(0, made.size)
+        assert made.weak == live.flash.weak
+
+
+def test_a_known_state_is_one_that_came_to_rest(proof: Proof, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without merging the same cuts end the same way, with more boots."""
+    ids = [id for board in BOARDS for id in proof.singles(board, "model", "resume", 1, 1)][::12]
+    settled, plain = Run(), Run()
+    for id in ids:
+        settled.add(proof.run(id))
+    monkeypatch.setattr(proof, "settled", None)
+    for id in ids:
+        plain.add(proof.run(id))
+    assert not settled.failures and not plain.failures
+    assert settled.merged > 0 and plain.merged == 0 and plain.boots >= settled.boots
+
+
+def test_an_id_is_read_as_it_is_printed() -> None:
+    id = CutId("generic_4m", "machine", "copy", (Cut(17, CutMode.TORN, 3), Cut(5, CutMode.BEFORE)))
+    assert str(id) == "generic_4m/machine/copy/17:torn:3+5:before:0"
+    assert CutId.parse(str(id)) == id
+
+
+def test_a_replay_is_the_same_run(proof: Proof, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "settled", None)
+    id = CutId.parse("generic_4m/model/download/40:torn:2+9:weak:1")
+    ends: list[bytes] = []
+    for _ in range(2):
+        run = proof.run(id, lambda board: ends.append(board.flash.peek(0, 0x200000 + 16 * SECTOR)))
+        assert not run.failures and run.cuts == 2
+    assert ends[0] == ends[1]
+
+
+def test_replay(proof: Proof, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `--replay ID` names, and nothing else."""
+    text = pytestconfig.getoption("--replay")
+    if text is None:
+        pytest.skip("no --replay")
+    monkeypatch.setattr(proof, "settled", None)
+    run = proof.run(CutId.parse(text))
+    assert not run.failures, "\n".join(failure.text for failure in run.failures)
