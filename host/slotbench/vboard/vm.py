@@ -1,7 +1,7 @@
 """Device code under CPython, isolated: its own module table, builtins and import.
 
-Device files come from the board's files. Code objects are compiled once per content and shared by all VMs.
-A file whose bytes equal one of the installed device package, or its .mpy, is compiled under that file's path, so
+Device files come from the board's files. Code objects are compiled once per content and shared by all VMs; a
+file whose bytes equal one of the installed device package, or its .mpy, is compiled under its path, so
 that coverage and debuggers see it.
 """
 
