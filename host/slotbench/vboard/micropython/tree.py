@@ -69,7 +69,12 @@ class FileTree:
             place = self._place(path)
             if str(place) not in unfinished:
                 self._seen[path] = there[path]
-                self._written[path] = self._files[self._source.setdefault(path, path)] = place.read_bytes()
+                source = self._source.get(path, path)
+                if source != path:
+                    # What was compiled here has been replaced: its source is no longer what the board has.
+                    self._files.pop(source, None)
+                self._source[path] = path
+                self._written[path] = self._files[path] = place.read_bytes()
 
     def remove(self) -> None:
         """Take the folder away."""
