@@ -41,7 +41,7 @@ class Site:
     ) -> None:
         self.issued += 60
         self.workshop.publish(
-            image, [BOARD], version=version, counter=counter, now=self.issued, floor=floor, channel=channel,
+            image, [BOARD], version=version, counter=counter, now=self.issued, floor=floor, channels=(channel,),
             rollout=rollout)
 
     def app(self) -> WsgiApp:
