@@ -52,6 +52,9 @@ class PacedClock(Clock):
         try:
             while (ahead_us := target_us - self._due_us(self._speed)) > _GRAIN_US:
                 self._serve(min(ahead_us / 1e6 / self._speed, _WAIT_S_MAX))
+            if us - self.us > _LOOK_EVERY_US:
+                # This process may have been kept from running: what came meanwhile came in time.
+                self._serve(0)
         finally:
             self._target_us = 0
         super().sleep_until(us)
