@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slotbench.boards import Board
-from slotbench.flashing.header import loader_sector as written_by_flash
+from slotbench.formats import maptable
 from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.loader import BootResult, NothingBoots
 from slotbench.vboard.lx106.loader import loader_image, loader_sector
@@ -46,8 +46,12 @@ def test_what_ram_held_before_does_not_matter(board: Board) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
-def test_the_sector_is_the_one_that_flash_writes(board: Board) -> None:
-    assert loader_sector(board) == written_by_flash(loader_image(), board)
+def test_the_sector_is_the_loader_with_the_boards_header_and_map(board: Board) -> None:
+    sector, image = loader_sector(board), loader_image()
+    assert len(sector) == 4096
+    assert sector[:2] + sector[4 : len(image)] == image[:2] + image[4:]
+    assert sector[2:4] == bytes([2, board.size_nibble << 4]), "DIO, 40 MHz, and the size that the SDK is to see"
+    assert maptable.unpack(sector[maptable.OFFSET :]) == board.device_map()
 
 
 def test_without_a_map_it_waits_and_says_so() -> None:

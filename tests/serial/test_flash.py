@@ -13,7 +13,7 @@ from slotbench.cli import run
 from slotbench.errors import BenchError
 from slotbench.flashing.dump import board_of
 from slotbench.flashing.filesystem import resized
-from slotbench.flashing.header import loader_sector, with_header
+from slotbench.boards.header import loader_sector, with_header
 from slotbench.flashing.inspection import ImageState, inspect
 from slotbench.formats import blocks, maptable
 from slotbench.formats.rtc import Why

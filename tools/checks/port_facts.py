@@ -46,9 +46,6 @@ MODULES: dict[str, frozenset[str] | None] = {
 }
 """Modules that can be imported, and what they hold (None: too much to list, or all of it the chip's)."""
 
-HARDWARE = frozenset({"esp", "machine", "network", "select", "socket", "time"})
-"""Modules that reach the chip, the network or the clock."""
-
 BUILTINS = frozenset("""
     ArithmeticError AssertionError AttributeError BaseException EOFError Ellipsis Exception GeneratorExit
     ImportError IndentationError IndexError KeyError KeyboardInterrupt LookupError MemoryError NameError

@@ -141,7 +141,7 @@ class Board:
         return {key: region for key, region in named.items() if region}
 
     def device_map(self) -> list[int]:
-        """The 15 integers of `map` in twoslot.json (FORMATS 8.1); 0 for what the map does not have."""
+        """The 15 numbers of the map table (FORMATS 1.1); 0 for what the map does not have."""
         a, b = self.slots
         return [
             self.journal.start, self.window_log.start,

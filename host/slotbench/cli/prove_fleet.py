@@ -45,4 +45,6 @@ def fleet(boards: int, processes: int | None, seed: int, as_json: bool) -> None:
         for text in found.failures[:10]:
             click.echo(text)
     if found.failures:
-        raise BenchError("boards ended where they must not", where=f"{len(found.failures)} of {boards}")
+        raise BenchError(
+            "boards ended where they must not", where=f"{len(found.failures)} of {boards}",
+            do="repeat it with the same --seed, and report it")

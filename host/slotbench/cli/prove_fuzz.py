@@ -43,4 +43,5 @@ def fuzz(minutes: float, only: str | None, processes: int | None, seed: int, as_
             click.echo(round.text)
             click.echo(f"repeat it: slotbench prove fuzz --minutes 0 --processes 1 --seed {round.seed}")
     if failures:
-        raise BenchError("a test failed", where=f"seed {failures[0].seed}")
+        raise BenchError(
+            "a test failed", where=f"seed {failures[0].seed}", do="repeat it with the command above")

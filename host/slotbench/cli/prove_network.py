@@ -51,7 +51,9 @@ def network(
         for text in failures[:10]:
             click.echo(text)
     if failures:
-        raise BenchError("an update did not get there as it must", where=f"{len(failures)} of them")
+        raise BenchError(
+            "an update did not get there as it must", where=f"{len(failures)} of them",
+            do="repeat it with the same --seed, and report it")
 
 
 def _row(rate: Rate) -> str:

@@ -81,4 +81,5 @@ def _require(said: str, port: str) -> None:
     refusals = [line for line in said.splitlines() if line.startswith("twoslot: no, ")]
     if refusals or "Traceback" in said:
         words = refusals[-1].removeprefix("twoslot: ") if refusals else said.strip().splitlines()[-1]
-        raise BenchError(f"the board says: {words}", where=port)
+        todo = "" if refusals else f"see what is on it: slotbench status --port {port}"
+        raise BenchError(f"the board says: {words}", where=port, do=todo)

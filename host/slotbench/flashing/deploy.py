@@ -136,7 +136,8 @@ def look(client: Client, port: str) -> Found:
             do="flash it first: slotbench flash", exit_code=USAGE)
     _, name, version, mpy, platform = vm
     if name != "micropython" or platform != "esp8266":
-        raise BenchError(f"{name} on {platform}, not MicroPython on an ESP8266", where=port)
+        raise BenchError(
+            f"{name} on {platform}, not MicroPython on an ESP8266", where=port, do="is it the right --port?")
     if mpy & 0xFF != ABI or version[:2] < _VERSION_MIN:
         shown = ".".join(map(str, version))
         raise BenchError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from slotbench.boards import Board, Region, SlotMap
-from slotbench.flashing.header import FREQS_MHZ, MODES
+from slotbench.boards.header import FREQS_MHZ, MODES
 from slotbench.formats import SECTOR_BYTES, FormatError, blocks, descriptor, journal, windowlog
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.image import E9_MAGIC

@@ -8,7 +8,7 @@ from typing import Final
 from slotbench.boards import Board, Region
 from slotbench.errors import BenchError
 from slotbench.flashing.filesystem import HEAD_BYTES, resized, superblock
-from slotbench.flashing.header import flash_size
+from slotbench.boards.header import flash_size
 from slotbench.flashing.inspection import ImageState, inspect
 from slotbench.flashing.setup import stock_filesystem
 from slotbench.flashing.survey import STOCK_FILESYSTEMS

@@ -97,7 +97,8 @@ class Prompt:
         data, end_s = b"", time.monotonic() + limit_s
         while words not in data:
             if time.monotonic() > end_s:
-                raise BenchError("the board does not restart", where=self._port)
+                raise BenchError(
+                    "the board does not restart", where=self._port, do="press its reset button and try again")
             data += self._read()
 
     def _read(self) -> bytes:

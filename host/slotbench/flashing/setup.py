@@ -14,7 +14,7 @@ from slotbench.boards import SDK_BYTES, Board, Region
 from slotbench.boards.images import stock_image
 from slotbench.errors import BenchError
 from slotbench.flashing.filesystem import HEAD_BYTES
-from slotbench.flashing.header import loader_sector, with_header
+from slotbench.boards.header import loader_sector, with_header
 from slotbench.flashing.link import Link, Progress
 from slotbench.flashing.phy import has_phy, sdk_sectors
 from slotbench.flashing.plan import Firmware, Write, factory
@@ -104,7 +104,8 @@ def whole_flash(data: bytes) -> Plan:
 def stock_filesystem(board: Board, flash_bytes: int) -> Region:
     """Where MicroPython has its filesystem on a plain board with this much flash (modules/flashbdev.py)."""
     if not board.filesystem:
-        raise BenchError(f"{board.name} is not a board for MicroPython")
+        raise BenchError(
+            f"{board.name} is not a board for MicroPython", do="name another with --board, such as generic_4m")
     return Region(board.fs_start, flash_bytes - SDK_BYTES - board.fs_start)
 
 
@@ -137,7 +138,9 @@ def carry_out(
 def _require(link: Link, write: Write) -> None:
     if not link.holds(write.offset, write.data):
         region = Region(write.offset, len(write.data))
-        raise BenchError(f"{region} does not hold what was written ({write.what})", where=link.port)
+        raise BenchError(
+            f"{region} does not hold what was written ({write.what})", where=link.port,
+            do="run the same command again; if it stays, the flash chip is worn out")
 
 
 def _management(board: Board, writes: Iterable[Write]) -> list[Write]:

@@ -11,7 +11,7 @@ from slotbench.boards import Board, Region
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.dump import plainest
 from slotbench.flashing.filesystem import HEAD_BYTES, Superblock, superblock
-from slotbench.flashing.header import flash_size, has_loader
+from slotbench.boards.header import flash_size, has_loader
 from slotbench.flashing.link import Link
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.image import E9_MAGIC, LENGTH_WORD_OFFSET, WINDOW_END

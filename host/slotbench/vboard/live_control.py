@@ -176,7 +176,9 @@ def ask(
                     else:
                         facts: dict[str, Any] = message["facts"]
                         return facts
-    raise BenchError("the board's process ended before it answered", where=str(path.parent))
+    raise BenchError(
+        "the board's process ended before it answered", where=str(path.parent),
+        do="start it: slotbench board run")
 
 
 @contextmanager

@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from slotbench import data_path
-from slotbench.boards import Board
+from slotbench.boards import Board, header
 from slotbench.errors import USAGE, BenchError
-from slotbench.formats import maptable
 from slotbench.vboard.lx106.rom import RomSymbol, read_table
 
 __all__ = ["HEADER_BYTES", "loader_image", "loader_sector", "loader_symbols", "rom_table"]
 
 HEADER_BYTES: Final = 8
 """Of the image; two of them are the board's: flash mode, size and frequency. No checksum covers them."""
-
-_MODES: Final = {"qio": 0, "qout": 1, "dio": 2, "dout": 3}
-_FREQUENCIES: Final = {40: 0, 26: 1, 20: 2, 80: 15}
 
 
 @functools.cache
@@ -29,12 +25,7 @@ def loader_image() -> bytes:
 
 def loader_sector(board: Board, image: bytes | None = None) -> bytes:
     """What lies from flash offset 0: the loader (`image`, or the package's) for `board`, and its map."""
-    loader = bytearray(image if image is not None else loader_image())
-    loader[2] = _MODES[board.flash_mode]
-    loader[3] = board.size_nibble << 4 | _FREQUENCIES[board.flash_freq_mhz]
-    if len(loader) > maptable.OFFSET:
-        raise BenchError("the loader does not fit its sector", where=f"{len(loader)} bytes")
-    return bytes(loader).ljust(maptable.OFFSET, b"\xff") + maptable.pack(board.device_map())
+    return header.loader_sector(image if image is not None else loader_image(), board)
 
 
 @functools.cache
