@@ -23,7 +23,8 @@ def resized(data: bytes, size: int) -> tuple[bytes, int]:
     """
     found = superblock(data)
     if found is None or len(data) < found.size:
-        raise BenchError("no LittleFS, or not all of it", do="only a LittleFS can be moved; back its files up first")
+        raise BenchError(
+            "no LittleFS, or not all of it", do="only a LittleFS can be moved; back its files up first")
     try:
         old = _mounted(found.version, data[: found.size])
     except LittleFSError as error:

@@ -105,7 +105,7 @@ def stock_filesystem(board: Board, flash_bytes: int) -> Region:
     """Where MicroPython has its filesystem on a plain board with this much flash (modules/flashbdev.py)."""
     if not board.filesystem:
         raise BenchError(
-            f"{board.name} is not a board for MicroPython", do="name another with --board, such as generic_4m")
+            f"{board.name} is not a board for MicroPython", do="name another with --board: generic_4m")
     return Region(board.fs_start, flash_bytes - SDK_BYTES - board.fs_start)
 
 
