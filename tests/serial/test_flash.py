@@ -91,6 +91,15 @@ def require_set_up(bench: SerialBench, data: bytes, boots: int = 1) -> None:
     assert bench.board.state is State.RUNNING
 
 
+def test_a_worn_sector_is_found_by_reading_back(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
+    bench = boards_with()
+    bench.board.flash.set_stuck(BOARD.slots[0].image.start // 4096 + 3)
+    said = slotbench(
+        "flash", "--port", bench.port, "--image", firmware, "--product", "lamp", code=1)
+    assert "does not match data in flash" in said and "run the same command again" in said
+    assert bench.flash(0, 1) != b"\xe9", "a board that was not written whole starts nothing"
+
+
 def test_an_erased_board_is_set_up_and_runs(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
     bench = boards_with()
     said = slotbench("flash", "--port", bench.port, "--image", firmware, "--product", "lamp")

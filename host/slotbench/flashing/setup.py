@@ -138,9 +138,7 @@ def carry_out(
 def _require(link: Link, write: Write) -> None:
     if not link.holds(write.offset, write.data):
         region = Region(write.offset, len(write.data))
-        raise BenchError(
-            f"{region} does not hold what was written ({write.what})", where=link.port,
-            do="run the same command again; if it stays, the flash chip is worn out")
+        raise BenchError(f"{region} does not hold what was written ({write.what})", where=link.port)
 
 
 def _management(board: Board, writes: Iterable[Write]) -> list[Write]:
