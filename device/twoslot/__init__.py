@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 deadline = None  # the timer the boot hook armed for a trial
 _agent = _timer = _etag = _threshold = None
 _log = []  # (milliseconds since boot, code, where), newest last
+_also = []  # what tick() asks first, a button or a broker: milliseconds within which to look, or None
 
 
 def status():
@@ -47,6 +48,10 @@ def tick():
     due = agent = error = None
     try:
         due = timer()
+        for ask in _also:
+            wanted = ask()
+            if wanted is not None and due:
+                due.sooner(wanted)
         if not due or not due.due():
             return
         from twoslot.errors import TwoslotError

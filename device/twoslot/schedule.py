@@ -35,6 +35,12 @@ class Schedule:
             self.failures = 0
         self._wait(0)
 
+    def sooner(self, ms):
+        """Look within ms, if that is earlier."""
+        self.due()
+        if self.left > ms:
+            self._wait(ms)
+
     def done(self):
         """Nothing more to do: wait the interval, give or take a tenth."""
         self.failures = 0

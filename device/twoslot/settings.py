@@ -7,6 +7,7 @@ from twoslot.errors import FlashError
 _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
+    ("quiet", list), ("development", bool), ("mqtt", str),
 )
 _REQUIRED = 4
 

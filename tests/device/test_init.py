@@ -447,3 +447,15 @@ def test_ctrl_c_in_a_tick_reaches_the_person(board: DeviceBoard) -> None:
         ticks(board, vm, 300_000)
     assert board.newest().active == 1, "the update cannot go on after Ctrl-C"
     assert board.newest().counter_a == RUNNING
+
+
+# What else may say when to look.
+
+
+def test_what_is_configured_may_ask_for_a_look_now(board: DeviceBoard) -> None:
+    vm = start(board)
+    asked = iter([None, 0])
+    vm.modules["twoslot"]._also.append(lambda: next(asked, None))
+    ticks(board, vm, 1000)
+
+    assert heads(board) == 1

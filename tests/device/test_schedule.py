@@ -249,3 +249,12 @@ def test_chance_stays_below_and_reaches_everywhere(vm: CPythonVM, below: int) ->
 
     assert 0 <= min(drawn) and max(drawn) < below
     assert max(drawn) >= 0.98 * (below - 1) and min(drawn) <= 0.02 * below
+
+
+def test_a_look_that_is_wanted_sooner_never_comes_later(make: Make) -> None:
+    schedule = make()
+    schedule.done()
+    schedule.sooner(5000)
+    assert schedule.left == 5000
+    schedule.sooner(60_000)
+    assert schedule.left == 5000
