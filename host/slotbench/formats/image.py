@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
 from slotbench.formats.segments import (
-    AGAIN, DRAM, E9_MAGIC, IRAM, SEGMENTS_MAX, WINDOW_END, Segment, check_entry, pack_ram_part, read_ram_part,
+    AGAIN, DRAM, E9_MAGIC, IRAM, SEGMENTS_MAX, WINDOW_END, ImageFacts, Segment, check_entry,
+    pack_ram_part, read_ram_part,
 )
 
 __all__ = [
@@ -35,8 +36,8 @@ _BANNER = re.compile(rb"v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """What the bytes of an image say. All sizes in bytes.
+class Image(ImageFacts):
+    """What the bytes of an E9 image say.
 
     `length_word` and `md5_ok` are None when the image has none (builds that did not go through
     makeimg); a trailer that is there and wrong is a FormatError, never False. `irom_bytes` counts
@@ -44,14 +45,6 @@ class Image:
     version in the banner. `fs_start` is derived by `filesystem_start`.
     """
 
-    length: int
-    entry: int
-    segments: tuple[Segment, ...]
-    flash_mode: int
-    size_nibble: int
-    freq_nibble: int
-    irom_offset: int
-    irom_bytes: int
     length_word: int | None
     md5_ok: bool | None
     micropython: str | None

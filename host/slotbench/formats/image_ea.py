@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from slotbench.formats import FormatError
 from slotbench.formats.segments import (
-    AGAIN, E9_MAGIC, EA_MAGIC, HEADER, IROM_MAP_START, SEGMENT, WINDOW_END, Segment, check_entry,
+    AGAIN, E9_MAGIC, EA_MAGIC, HEADER, IROM_MAP_START, SEGMENT, WINDOW_END, ImageFacts, check_entry,
     pack_ram_part, read_ram_part,
 )
 
@@ -32,21 +32,13 @@ _POINTERS_SHARE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UserImage:
-    """What the bytes of an EA image say. All sizes in bytes.
+class UserImage(ImageFacts):
+    """What the bytes of an EA image say.
 
     `irom_address` is where the CPU has to see the irom, derived by `irom_address`; None when the bytes
     do not tell.
     """
 
-    length: int
-    entry: int
-    segments: tuple[Segment, ...]
-    flash_mode: int
-    size_nibble: int
-    freq_nibble: int
-    irom_offset: int
-    irom_bytes: int
     irom_address: int | None
 
 

@@ -61,6 +61,20 @@ class RamPart:
     end: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What the bytes of an image of either form say. All sizes in bytes."""
+
+    length: int
+    entry: int
+    segments: tuple[Segment, ...]
+    flash_mode: int
+    size_nibble: int
+    freq_nibble: int
+    irom_offset: int
+    irom_bytes: int
+
+
 def form_of(data: bytes) -> ImageForm:
     """The form of an image by its first byte. Raises FormatError when it is no ESP8266 image."""
     forms = {E9_MAGIC: ImageForm.E9, EA_MAGIC: ImageForm.EA}
