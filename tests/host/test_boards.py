@@ -7,36 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from slotbench import boards, data_path
+from slotbench import boards
 from slotbench.boards import Layout, Region, SlotMap
-from slotbench.errors import BenchError
+from support.board_files import board_text, refusal, writer
 
 README = Path(__file__).parents[2] / "boards" / "README.md"
 FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
-GENERIC = data_path("boards", "generic_4m.toml").read_text(encoding="utf-8")
+GENERIC = board_text("generic_4m")
 
 
 @pytest.fixture
 def write(tmp_path):
     """Write a board file: the generic one with replacements made, or a text of its own."""
-
-    def write(*changes: tuple[str, str], text: str = GENERIC) -> Path:
-        for old, new in changes:
-            assert old in text, f"{old!r} is not in the file"
-            text = text.replace(old, new)
-        path = tmp_path / "mine.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
-def refusal(path: object) -> str:
-    with pytest.raises(BenchError) as caught:
-        boards.load(path)
-    assert caught.value.exit_code == 2
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return writer(tmp_path, GENERIC)
 
 
 def test_names():

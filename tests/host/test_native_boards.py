@@ -7,36 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from slotbench import boards, data_path
+from slotbench import boards
 from slotbench.boards import NOWHERE, Layout, Region, SlotMap
-from slotbench.errors import BenchError
 from slotbench.formats.image_ea import LINK_ADDRESSES
+from support.board_files import board_text, refusal, writer
 
 FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
 README = Path(__file__).parents[2] / "boards" / "README.md"
-NATIVE = data_path("boards", "native_512k.toml").read_text(encoding="utf-8")
+NATIVE = board_text("native_512k")
 NAMES = ("native_512k", "native_1m")
 
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a board file: that of native_512k with a replacement made, or a text of its own."""
-
-    def write(old: str = "", new: str = "", text: str = NATIVE) -> Path:
-        assert old in text, f"{old!r} is not in the file"
-        path = tmp_path / "mine.toml"
-        path.write_text(text.replace(old, new), encoding="utf-8")
-        return path
-
-    return write
-
-
-def refusal(path: object) -> str:
-    with pytest.raises(BenchError) as caught:
-        boards.load(path)
-    assert caught.value.exit_code == 2
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    """Write a board file: that of native_512k with replacements made, or a text of its own."""
+    return writer(tmp_path, NATIVE)
 
 
 def test_the_articles_map():
@@ -73,7 +58,7 @@ def test_what_both_have_in_common(name):
 
     assert board.in_place and board.bench_only and not board.verified_on_hardware
     assert boards.BENCH_ONLY == "bench only: no on-device updater exists for this map"
-    assert f"# {boards.BENCH_ONLY}" in data_path("boards", f"{name}.toml").read_text(encoding="utf-8")
+    assert f"# {boards.BENCH_ONLY}" in board_text(name)
     assert (board.window, board.window_log, board.filesystem, board.identity) == (NOWHERE,) * 4
     assert set(board.regions()) == {
         "regions.loader", "regions.journal", "regions.sdk_parameters",
@@ -104,7 +89,7 @@ def test_newer_sdks_keep_rf_calibration_inside_user2_and_the_file_says_so(name):
     sector = board.visible_bytes - boards.SDK_BYTES
 
     assert sector in board.slots[1].image
-    assert f"(0x{sector:X})" in data_path("boards", f"{name}.toml").read_text(encoding="utf-8")
+    assert f"(0x{sector:X})" in board_text(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -118,7 +103,7 @@ def test_the_maps_are_those_of_formats_md(name):
 
 
 def test_windows_are_not_bench_only(tmp_path):
-    generic = data_path("boards", "generic_4m.toml").read_text(encoding="utf-8")
+    generic = board_text("generic_4m")
     path = tmp_path / "mine.toml"
     path.write_text("bench_only = true\n" + generic, encoding="utf-8")
 
@@ -168,7 +153,7 @@ SDK = "sdk_parameters = { start_offset = 0x07C000, size_bytes = 0x4000 }"
     ('layout = "in_place"', 'layout = "window"', "field is missing: {}, field regions.window_log"),
 ])
 def test_a_wrong_file_is_refused_with_file_and_key(write, old, new, what):
-    path = write(old, new)
+    path = write((old, new))
 
     line = refusal(path)
 
@@ -177,13 +162,13 @@ def test_a_wrong_file_is_refused_with_file_and_key(write, old, new, what):
 
 
 LARGE = (
-    data_path("boards", "native_1m.toml").read_text(encoding="utf-8")
+    board_text("native_1m")
     .replace("0x100000", "0x200000").replace("0x0FC000", "0x1FC000"))
 """The same map on a chip of 2 MB."""
 
 
 def test_the_first_megabyte_is_all_there_is_to_run_from(write):
-    path = write("image = { start_offset = 0x081000", "image = { start_offset = 0x101000", text=LARGE)
+    path = write(("image = { start_offset = 0x081000", "image = { start_offset = 0x101000"), text=LARGE)
 
     assert "0x101000-0x17bfff ends behind the first megabyte" in refusal(path)
 
@@ -191,15 +176,15 @@ def test_the_first_megabyte_is_all_there_is_to_run_from(write):
 def test_a_slot_is_no_longer_than_its_block_table(write):
     moved = LARGE.replace("0x07C000", "0x140000").replace("0x07E", "0x142").replace("0x07F", "0x143")
     path = write(
-        "image = { start_offset = 0x001000, size_bytes = 0x7B000 }",
-        "image = { start_offset = 0x001000, size_bytes = 0xF1000 }",
+        ("image = { start_offset = 0x001000, size_bytes = 0x7B000 }",
+         "image = { start_offset = 0x001000, size_bytes = 0xF1000 }"),
         text=moved.replace("image = { start_offset = 0x081000", "image = { start_offset = 0x180000"))
 
     assert "0xf1000 bytes are more than the block table takes (0xf0000)" in refusal(path)
 
 
 def test_the_map_may_lie_on_a_larger_chip(write):
-    path = write("[chip]\nsize_bytes = 0x80000", "[chip]\nsize_bytes = 0x400000")
+    path = write(("[chip]\nsize_bytes = 0x80000", "[chip]\nsize_bytes = 0x400000"))
 
     board = boards.load(path)
 
