@@ -29,6 +29,7 @@ class Agent:
         drop("settings")
         self.answer = self.etag = None
         self.retry_after = 0
+        self.interval = None
         self.end()
 
     def begin(self, force=False, download=True, etag=None):
@@ -36,6 +37,7 @@ class Agent:
         self.end()
         self.force, self.download, self.etag = force, download, etag
         self.believed = False  # a head of this attempt was signed and judged
+        self.interval = self.offered = None  # what that head says
         self.state = _HEAD
 
     def step(self):

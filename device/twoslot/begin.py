@@ -17,7 +17,7 @@ def countdown():
     try:
         s = settings.load()
         swap = Swap(Port(), s["attempts"])
-        return Schedule(s["interval_s"], not swap.confirmed, swap.row == _FALLBACK)
+        return Schedule(s["interval_s"], not swap.confirmed, swap.row == _FALLBACK, s.get("quiet"))
     except FlashError as e:
         # The application must not stop for it.
         twoslot.keep(e)

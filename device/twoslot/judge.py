@@ -27,14 +27,14 @@ def step(agent, found):
         return _TABLE if agent.download else _IDLE
     now = time.time()
     h = head(j, epoch, s, facts, now + _EPOCH_2000 if now > _CLOCK_SET else 0)
-    agent.head = h
+    agent.head, agent.offered = h, h["counter"]
     if not facts["confirmed"]:
         agent.news = h
         return _IDLE
     if h["seq"] > facts["seq"] or h["tag"] != facts["tag"] or h["epoch"] != facts["epoch"]:
         agent.news = h
     # From here on the same head gets the same answer, and need not be sent again.
-    agent.etag, agent.believed = agent.fresh, True
+    agent.etag, agent.believed, agent.interval = agent.fresh, True, h["interval_s"]
     want(h, facts, s, s.get("device_id") or machine.unique_id().hex(), agent.force)
     return _RELEASE
 
@@ -53,6 +53,7 @@ def head(j, epoch, settings, facts, now):
         h = _numbers(j, ("counter", "seq", "epoch", "issued", "percent", "expires"))
         h["tag"] = channel_tag(settings["product"], settings["channel"])
         h["release"] = _digest(j, "release")
+        h["interval_s"] = _numbers(j, ("interval_s",))["interval_s"] if "interval_s" in j else 0
         h["paused"], h["cohorts"] = _typed(j, "paused", bool), _typed(j, "cohorts", list)
     except (ValueError, KeyError, TypeError):
         raise ReleaseError(20, 0)

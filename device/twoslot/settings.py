@@ -34,4 +34,10 @@ def load():
         raise FlashError(70, 8)
     if not 1 <= s["attempts"] <= 8:
         raise FlashError(70, 9)
+    quiet = s.get("quiet", (0, 1))
+    if len(quiet) != 2 or quiet[0] == quiet[1]:
+        raise FlashError(70, 11)
+    for hour in quiet:
+        if not isinstance(hour, int) or not 0 <= hour < 24:
+            raise FlashError(70, 11)
     return s

@@ -6,6 +6,8 @@ from twoslot.errors import LinkError, ReleaseError
 
 def reached(agent, due, error):
     """Draw the conclusions from an attempt that came to its end, or broke. True when it goes on later."""
+    if agent and agent.interval is not None:
+        due.every(agent.interval)
     if error is None:
         twoslot._etag = agent.etag
         due.done()

@@ -178,7 +178,14 @@ def test_a_head_is_all_that_later_parts_ask_for(judge: Judge) -> None:
     names = ("counter", "seq", "epoch", "issued", "percent", "expires", "paused", "cohorts")
 
     assert judge.head(offer().head) == {
-        **{name: fields[name] for name in names}, "tag": TAG, "release": bytes.fromhex(fields["release"])}
+        **{name: fields[name] for name in names}, "tag": TAG, "release": bytes.fromhex(fields["release"]),
+        "interval_s": 0}
+
+
+def test_a_head_may_say_how_often_to_look(judge: Judge) -> None:
+    assert judge.head(offer(head={"interval_s": 900}).head)["interval_s"] == 900
+    for wrong in ("900", -1, 1 << 31, None, 1.5):
+        judge.refuses(offer(head={"interval_s": wrong}), 20, 0)
 
 
 def test_the_channel_tag_is_the_benchs(judge: Judge) -> None:
@@ -191,7 +198,7 @@ def test_the_channel_tag_is_the_benchs(judge: Judge) -> None:
 
 def host_head(**changes: Any) -> Head:
     fields = {**release_head(), **changes}
-    return Head(**{name: fields[name] for name in Head.__dataclass_fields__})
+    return Head(**{name: fields[name] for name in Head.__dataclass_fields__ if name in fields})
 
 
 def release_head() -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +22,11 @@ Make = Callable[..., Any]
 def make(board: DeviceBoard, vm: CPythonVM) -> Make:
     kind = vm.import_("twoslot.schedule").Schedule
 
-    def made(interval_s: int = 21600, trial: bool = False, fell_back: bool = False) -> Any:
-        return kind(interval_s, trial, fell_back)
+    def made(
+        interval_s: int = 21600, trial: bool = False, fell_back: bool = False,
+        quiet: list[int] | None = None,
+    ) -> Any:
+        return kind(interval_s, trial, fell_back, quiet)
 
     return made
 
@@ -258,3 +263,142 @@ def test_a_look_that_is_wanted_sooner_never_comes_later(make: Make) -> None:
     assert schedule.left == 5000
     schedule.sooner(60_000)
     assert schedule.left == 5000
+
+
+# The server's word.
+
+
+@pytest.mark.parametrize(("word_s", "interval_s"), [
+    (900, 900), (60, 60), (1, 60), (7 * DAY_S, 7 * DAY_S), (2**31 - 1, 7 * DAY_S), (0, 21600)])
+def test_the_server_may_say_how_often_within_limits(make: Make, word_s: int, interval_s: int) -> None:
+    schedule = make()
+    schedule.every(300)
+    schedule.every(word_s)
+    schedule.done()
+
+    assert 0.9 * interval_s * 1000 <= schedule.left < 1.1 * interval_s * 1000
+
+
+# Quiet hours.
+
+
+def set_clock(vm: CPythonVM, hour: int, minute: int = 0, year: int = 2026) -> None:
+    vm.exec(f"import machine\nmachine.RTC().datetime(({year}, 5, 4, 0, {hour}, {minute}, 0, 0))")
+
+
+@pytest.mark.parametrize(("quiet", "hour", "hours_left"), [
+    ([22, 6], 21, 0), ([22, 6], 22, 8), ([22, 6], 23, 7), ([22, 6], 0, 6), ([22, 6], 5, 1), ([22, 6], 6, 0),
+    ([22, 6], 12, 0), ([1, 5], 0, 0), ([1, 5], 1, 4), ([1, 5], 4, 1), ([1, 5], 5, 0), ([0, 23], 23, 0),
+    ([0, 23], 22, 1)])
+def test_quiet_hours_end_when_they_say(
+    vm: CPythonVM, quiet: list[int], hour: int, hours_left: int,
+) -> None:
+    set_clock(vm, hour)
+    left_ms = vm.import_("twoslot.quiet").left_ms(quiet)
+
+    assert hours_left * 3_600_000 - 1000 <= left_ms <= hours_left * 3_600_000
+
+
+def test_a_look_in_quiet_hours_is_put_off_to_their_end_and_spread(
+    board: DeviceBoard, vm: CPythonVM, make: Make,
+) -> None:
+    set_clock(vm, 23, 30)
+    ends = board.chip.clock.ms + 6 * 3_600_000 + 1_800_000
+    waits = []
+    for _ in range(200):
+        schedule = make(quiet=[22, 6])
+        schedule.left = 0
+        assert not schedule.due()
+        waits.append(board.chip.clock.ms + schedule.left - ends)
+
+    assert min(waits) >= -1000 and max(waits) < 2_160_000
+    assert max(waits) - min(waits) > 1_500_000, "a whole street would look at once"
+
+
+def test_without_a_clock_there_are_no_quiet_hours(board: DeviceBoard, make: Make) -> None:
+    """A board that does not know the hour must not stay silent for ever."""
+    schedule = make(quiet=[0, 23])
+    assert wait_until_due(board, schedule) < 41_000
+
+
+def test_a_trial_does_not_wait_for_quiet_hours(board: DeviceBoard, vm: CPythonVM, make: Make) -> None:
+    set_clock(vm, 23)
+    assert wait_until_due(board, make(trial=True, quiet=[22, 6])) <= 3000
+
+
+def test_an_attempt_under_way_is_brought_to_its_end(vm: CPythonVM, make: Make) -> None:
+    set_clock(vm, 21, 59)
+    schedule = make(quiet=[22, 6])
+    schedule.soon(True)
+    set_clock(vm, 22, 1)
+    assert schedule.due()
+    schedule.done()
+    schedule.left = 0
+    assert not schedule.due()
+
+
+def test_a_person_who_asks_does_not_wait_for_quiet_hours(vm: CPythonVM, make: Make) -> None:
+    set_clock(vm, 23)
+    asked, hinted = make(quiet=[22, 6]), make(quiet=[22, 6])
+    asked.sooner(0)
+    hinted.sooner(1)
+    hinted.left = 0
+
+    assert asked.due() and not hinted.due()
+
+
+@pytest.mark.parametrize("year", [2020, 2037])
+def test_a_clock_that_jumps_by_years_moves_quiet_hours_alone(
+    board: DeviceBoard, vm: CPythonVM, make: Make, year: int,
+) -> None:
+    set_clock(vm, 12)
+    schedule = make(HOUR_S, quiet=[22, 6])
+    schedule.done()
+    expected = schedule.left
+    board.chip.clock.advance_ms(10_000)
+    set_clock(vm, 12, year=year)
+
+    assert expected - 10_000 <= wait_until_due(board, schedule) <= expected - 10_000 + 1100
+
+
+# A year.
+
+
+def test_a_year_of_two_hundred_boards(board: DeviceBoard, vm: CPythonVM, make: Make) -> None:
+    """A street that got its power back at one moment; quiet from 22 to 6 UTC; a week without a server."""
+    boards, year_ms, day_ms = 200, 365 * DAY_S * 1000, DAY_S * 1000
+    set_clock(vm, 12)
+    clock = board.chip.clock
+    start = clock.ms
+    schedules = [make(quiet=[22, 6]) for _ in range(boards)]
+    coming = [(clock.ms + schedule.left, number) for number, schedule in enumerate(schedules)]
+    heapq.heapify(coming)
+    looks: list[int] = []
+    failures = quiet = 0
+    while coming[0][0] - start < year_ms:
+        at, number = heapq.heappop(coming)
+        clock.advance_ms(max(0, at - clock.ms))
+        schedule = schedules[number]
+        if schedule.due():
+            now = clock.ms - start
+            hour = (12 + now // 3_600_000) % 24
+            quiet += hour >= 22 or hour < 6
+            if 100 * day_ms < now < 107 * day_ms:
+                schedule.failed()
+                failures += 1
+            else:
+                schedule.done()
+                looks.append(now)
+        heapq.heappush(coming, (clock.ms + max(schedule.left, 1), number))
+
+    settled = Counter(now // 60_000 for now in looks if now > 7 * day_ms)
+    each = len(looks) / boards
+    print(
+        f"{boards} boards, a year: {each:.0f} looks each, {failures / boards:.0f} in vain in the week without"
+        f" a server, {max(settled.values())} in the fullest minute, {year_ms // WRAP_MS} wraps of the ticks")
+    assert quiet == 0, "no look in quiet hours"
+    # Two or three looks fit between 6 and 22, six hours apart and give or take a tenth.
+    assert 358 * 2 < each < 358 * 4
+    assert 7 * 2 <= failures / boards < 7 * 4 + 14, "the backoff ends at the interval"
+    # 200 looks spread over 36 minutes each morning: six a minute, and chance.
+    assert max(settled.values()) < 25, "a minute gets more than its share"

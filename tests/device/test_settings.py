@@ -12,7 +12,7 @@ from support.device_board import BOARD, CHANNEL, PRODUCT, SERVER, DeviceBoard, r
 
 NUMBER = {
     "product": 1, "board": 2, "channel": 3, "server": 4, "device_id": 5, "cohort": 6, "confirm": 7,
-    "interval_s": 8, "attempts": 9, "mpy_abi": 10,
+    "interval_s": 8, "attempts": 9, "mpy_abi": 10, "quiet": 11, "development": 12, "mqtt": 13,
 }
 
 
@@ -69,7 +69,9 @@ def test_a_value_of_another_type_is_named(
     ("key", "value"),
     [
         ("confirm", ""), ("confirm", "Auto"), ("interval_s", 9), ("interval_s", 0), ("interval_s", -1),
-        ("interval_s", 604801), ("attempts", 0), ("attempts", 9), ("attempts", -1),
+        ("interval_s", 604801), ("attempts", 0), ("attempts", 9), ("attempts", -1), ("quiet", []),
+        ("quiet", [22]), ("quiet", [22, 6, 7]), ("quiet", [6, 6]), ("quiet", [22, 24]), ("quiet", [-1, 6]),
+        ("quiet", ["22", "6"]), ("quiet", [22, 6.5]), ("quiet", [[22], [6]]),
     ],
     ids=lambda part: str(part)[:12],
 )
@@ -81,6 +83,7 @@ def test_a_value_out_of_its_range_is_named(
 
 
 @pytest.mark.parametrize(("key", "value"), [
-    ("interval_s", 10), ("interval_s", 604800), ("attempts", 1), ("attempts", 8), ("mpy_abi", 0)])
+    ("interval_s", 10), ("interval_s", 604800), ("attempts", 1), ("attempts", 8), ("mpy_abi", 0),
+    ("quiet", [0, 23]), ("quiet", [23, 0])])
 def test_a_value_at_its_limit_is_taken(board: DeviceBoard, vm: CPythonVM, key: str, value: object) -> None:
     assert load(board, vm, **{key: value})[key] == value

@@ -133,6 +133,8 @@ CODES = (
          "server."),
     Code(43, _R, "image differs from its digest though every block is right", "0",
          "The release contradicts itself; build, sign and publish it again."),
+    Code(44, _R, "quiet hours", "hour (UTC) at which they end",
+         "Wait until then, or call update(force=True); `quiet` in twoslot.json sets them."),
     Code(60, _F, "a sector does not hold what was written", "address",
          "The flash is worn out or the supply is weak; check the supply, then replace the board."),
     Code(61, _F, "the journal cannot be written", "address",
@@ -148,6 +150,8 @@ CODES = (
     Code(66, _F, "chip smaller than the map", "its bytes",
          "The board's flash chip is smaller than its board file says; choose a board file that "
          "fits."),
+    Code(67, _F, "no deep sleep in a trial", "0",
+         "Call confirm() once the firmware is healthy, then sleep()."),
     Code(70, _F, "settings cannot be read", "0: file, else number of the key in FORMATS.md section 8",
          "Mend twoslot.json on the board: one JSON object with product, board, channel and "
          "server."),

@@ -70,6 +70,10 @@ class Fields:
         """The name of a field as messages give it: `images.any.url`."""
         return self._path + key
 
+    def has(self, key: str) -> bool:
+        """Whether there is a field that may be left out."""
+        return key in self._fields
+
     def take(self, key: str) -> Any:
         """The raw value of a field that must be there."""
         self._taken.append(key)

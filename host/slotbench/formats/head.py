@@ -10,6 +10,8 @@ from slotbench.formats.fields import Fields, dump
 
 KIND = "head"
 FORMAT = 1
+INTERVAL_S = (60, 604_800)
+"""What boards take for an interval: from a minute to a week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,7 @@ class Head:
     """A head.
 
     `release` is the hex digest of a release document; `issued` and `expires` are Unix seconds.
+    `interval_s` is how often boards are to look from now on; 0: as each is set.
     """
 
     product: str
@@ -30,13 +33,17 @@ class Head:
     percent: int = 100
     cohorts: tuple[str, ...] = ()
     paused: bool = False
+    interval_s: int = 0
 
     def to_payload(self) -> bytes:
         """Line 1 of the document.
 
         Raises FormatError naming the field that the format does not allow.
         """
-        payload = dump({"kind": KIND, "format": FORMAT, **asdict(self)})
+        fields = asdict(self)
+        if not self.interval_s:
+            del fields["interval_s"]
+        payload = dump({"kind": KIND, "format": FORMAT, **fields})
         self.from_payload(payload)
         return payload
 
@@ -57,6 +64,7 @@ class Head:
             percent=fields.integer("percent", high=100),
             cohorts=fields.names("cohorts", at_least=0),
             paused=fields.boolean("paused"),
+            interval_s=fields.integer("interval_s", *INTERVAL_S) if fields.has("interval_s") else 0,
         )
         fields.end()
         if head.expires <= head.issued:

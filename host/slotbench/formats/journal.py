@@ -50,6 +50,8 @@ class Report(IntEnum):
     UNPROVEN = 3
     LAST_RESORT = 4
     JOURNAL_LOST = 5
+    LEFT_OUT = 6
+    """The release crashed again and again, and main.py is left out."""
 
 
 class Ended(IntEnum):

@@ -148,6 +148,7 @@ def _head(payload: bytes) -> _Lines:
         ("issued", _time(head.issued)),
         ("expires", _time(head.expires)),
         ("rollout", "paused" if head.paused else f"{head.percent} % of the boards{cohorts}"),
+        *([("interval", f"{head.interval_s} s between two looks")] if head.interval_s else []),
     )
 
 
