@@ -13,18 +13,18 @@ def _restart(note):
     machine.reset()
 
 
-# "2SR1", the trial byte, and no note yet: what the loader leaves when it spent an attempt for this boot.
-trial = _word(0) == 0x31525332 and _word(1) >> 8 & 0xFF == 1 and _word(6) == 0
+# "2SR1", and no note: the loader's word, which nobody looked at yet. Then the trial byte.
+fresh = _word(0) == 0x31525332 and _word(6) == 0
+trial = fresh and _word(1) >> 8 & 0xFF == 1
 timer = machine.Timer(-1)
 if trial:
     timer.init(period=600000, mode=machine.Timer.ONE_SHOT, callback=lambda t: _restart(5))
 try:
     import twoslot
 
-    twoslot.deadline = timer if trial else None
+    twoslot.started(timer if trial else None, _word(3) if fresh else 0, _word(1) >> 24)
 except Exception as e:
     if trial:
         _restart(6)
     print("twoslot cannot be imported:", repr(e))
-# Nothing of this stays on the heap but, in a trial, what the timer calls.
-sys.modules.pop(__name__, None)
+sys.modules.pop(__name__, None)  # nothing of this stays on the heap but, in a trial, what the timer calls

@@ -99,6 +99,7 @@ class VirtualBoard:
         self._printed: list[str] = []
         self._until: Callable[[], bool] | None = None
         self._next_look_ms = 0
+        self._end_ms: int | None = None
 
     # The switch and the button.
 
@@ -122,6 +123,14 @@ class VirtualBoard:
         self._guard(lambda: self._start(6))
         return self.state
 
+    def press(self, pin: int, ms: int) -> None:
+        """Press a button that pulls this pin to ground, for so long from now on; it does not bounce."""
+        self._require_power()
+        assert self._vm is not None
+        runtime = self._vm.runtime
+        runtime.drive(pin, 0)
+        runtime.timers.call_at(self.clock.us + ms * 1000, lambda: runtime.drive(pin, 1))
+
     def download(self, session: Callable[[], object]) -> None:
         """Let a host speak to the ROM in download mode: `session` ends when there is no more to do.
 
@@ -139,13 +148,16 @@ class VirtualBoard:
         With `until` it is stopped, by Ctrl-C, once that is true; asked about once a virtual second.
         """
         end_ms = self.clock.ms + ms
-        self._until, self._next_look_ms = until, 0
+        self._until, self._next_look_ms, self._end_ms = until, 0, end_ms
         while self.clock.ms < end_ms and self.state is not State.OFF and not (until and until()):
             if self.state is not State.RUNNING:
                 self.clock.advance_ms(end_ms - self.clock.ms)
                 break
-            self._guard(lambda: self._run_program(end_ms))
-        self._until = None
+            try:
+                self._guard(lambda: self._run_program(end_ms))
+            except KeyboardInterrupt:  # in boot.py, after a reset
+                pass
+        self._until = self._end_ms = None
         return self.state
 
     def repl(self, line: str) -> str:
@@ -308,6 +320,8 @@ class VirtualBoard:
         self._run_boot()
 
     def _run_boot(self) -> None:
+        assert self._vm is not None
+        self._vm.interrupt_at(self._end_ms)
         if "/boot.py" in self.files:
             self._run_file("/boot.py")
 

@@ -1,0 +1,55 @@
+# A release that was confirmed and then crashes again and again before the updater gets its turn: main.py is
+# left out, so that a mended one can arrive. Loaded after a crash only.
+import machine
+import time
+
+from micropython import const
+
+import twoslot
+
+_KEPT = const(0x600013FC)  # byte 1: crashes in a row (FORMATS.md 4)
+_NOTE = const(0x600013F8)
+_NOTE_COUNTED = const(12)  # a soft reset comes by here again: it is no crash
+_FALLBACK = const(3)  # row of the loader's decision
+_MOST = const(5)
+_LEFT_OUT = const(6)  # report (FORMATS.md 2.1)
+
+
+def loops(row):
+    """Count the crash before this start; True at the fifth in a row. The schedule clears the count."""
+    word = machine.mem32[_KEPT]
+    # After a fallback it was the other release that crashed.
+    count = 0 if row == _FALLBACK else min((word >> 8 & 0xFF) + 1, 255)
+    machine.mem32[_KEPT] = word & 0xFFFF00FF | count << 8
+    machine.mem32[_NOTE] = _NOTE_COUNTED
+    return count >= _MOST
+
+
+def watch():
+    """Run nothing but the updater, until it restarts into another release or somebody comes."""
+    print("twoslot: %d crashes in a row: main.py is left out, only updates run; Ctrl-C ends this" % _MOST)
+    _report()
+    try:
+        while True:  # for as long as nothing better is offered
+            twoslot.tick()
+            time.sleep_ms(100)
+    except KeyboardInterrupt:
+        print("twoslot: main.py follows")
+
+
+def _report():
+    # For the server; once for a release.
+    try:
+        from twoslot.port import Port
+        from twoslot.swap import Swap
+
+        swap = Swap(Port(), 0)
+        cell, counter = swap.cell, swap.running.counter
+        if cell.report != _LEFT_OUT or cell.report_counter != counter:
+            cell.report, cell.report_counter = _LEFT_OUT, counter
+            swap.journal.append(cell)
+        swap = cell = None
+    except Exception as e:
+        # Whatever is wrong with the journal, the updater is to run.
+        twoslot.keep(e)
+    twoslot.unload()
