@@ -4,7 +4,7 @@ import time
 
 import twoslot
 
-from twoslot.errors import LinkError, TwoslotError
+from twoslot.errors import LinkError, ReleaseError, TwoslotError
 
 
 def do(verb, *args):
@@ -27,19 +27,27 @@ def do(verb, *args):
 def _check(agent):
     """Look at the head and judge the release it names, without a download."""
     agent.begin(download=False)
-    while agent.step():
-        pass
+    try:
+        while agent.step():
+            pass
+    except ReleaseError as e:
+        if agent.offered and e.args[0] != 28:
+            print("twoslot: counter %d is offered" % agent.offered)
+        raise
     plan = agent.plan
     confirmed = agent.turn("finish")
-    if plan:
-        what = plan["version"], plan["counter"], plan["length"]
-        print("twoslot: %s (counter %d, %d bytes) is offered" % what)
-        return True
-    return _no_offer(confirmed)
+    if not plan:
+        return _no_offer(confirmed)
+    what = plan["version"], plan["counter"], plan["length"]
+    print("twoslot: %s (counter %d, %d bytes) is offered" % what)
+    _not_quiet()
+    return True
 
 
 def _update(agent, force):
     """Install what is offered, however often the connection is lost, and restart into its trial."""
+    if not force:
+        _not_quiet()
     timer = twoslot.timer()
     shown = fetched = 0
     agent.begin(force=force)
@@ -67,6 +75,19 @@ def _update(agent, force):
         print("twoslot: %s verified, restarting into its trial" % agent.plan["version"])
         machine.reset()
     return _no_offer(agent.turn("finish"))
+
+
+def _not_quiet():
+    # A restart would come into hours that the owner keeps free of them.
+    timer = twoslot.timer()
+    hours = timer and timer.quiet
+    if hours:
+        from twoslot import quiet
+
+        left = quiet.left_ms(hours)
+        twoslot.drop("quiet")
+        if left:
+            raise ReleaseError(44, hours[1])
 
 
 def _confirm(agent):

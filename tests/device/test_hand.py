@@ -315,3 +315,37 @@ def test_no_verb_touches_more_than_its_regions(board: DeviceBoard) -> None:
 
     changed = [op.addr for op in board.operations()]
     assert changed and all(any(addr in region for region in allowed) for addr in changed)
+
+
+# Quiet hours.
+
+
+def at_night(board: DeviceBoard) -> CPythonVM:
+    board.save_settings(quiet=[22, 6])
+    vm = board.start()
+    vm.exec("import machine\nmachine.RTC().datetime((2026, 5, 4, 0, 23, 0, 0, 0))")
+    return vm
+
+
+def test_check_in_quiet_hours_says_what_is_offered_and_that_it_waits(board: DeviceBoard) -> None:
+    vm = at_night(board)
+
+    assert call(vm, "check") is False
+    lines = said(vm)
+    assert lines[0].startswith("2.0.0 (counter 6, ") and lines[1] == "no, 44 at 6 (slotbench explain 44)"
+
+
+def test_update_in_quiet_hours_needs_force(board: DeviceBoard) -> None:
+    vm = at_night(board)
+
+    assert call(vm, "update") is False
+    assert board.net.requests == []
+    assert isinstance(call(vm, "update", True), ChipReset)
+
+
+def test_check_says_which_counter_is_not_taken_and_why(board: DeviceBoard) -> None:
+    board.save_settings(board="another")
+    vm = board.start()
+
+    assert call(vm, "check") is False
+    assert said(vm) == ["counter 6 is offered", "no, 26 at 0 (slotbench explain 26)"]

@@ -27,6 +27,8 @@ _DELTA: Final = 0x60001200 - RTC_BASE
 _MAGIC_AT: Final = 0x6000120C - RTC_BASE
 _LENGTH_AT: Final = 0x60001210 - RTC_BASE
 _DATA_AT: Final = 0x60001214 - RTC_BASE
+_RISING, _FALLING = 1, 2
+
 _MAGIC: Final = (0x75507921).to_bytes(4, "little")
 
 
@@ -81,6 +83,7 @@ class Runtime:
         self.folders: set[str] = set()
         self.heap_locks = 0
         self.pins: dict[int, int] = {}
+        self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
         self.streams: list[Stream] = []
         self.station_active = True
         self.station_up_us = chip.boot_us
@@ -141,6 +144,13 @@ class Runtime:
             return False
         self._queue.append((callback, argument))
         return True
+
+    def drive(self, pin: int, level: int) -> None:
+        """Something outside pulls a pin: 0 to ground, 1 lets go. Its handler is scheduled."""
+        before, self.pins[pin] = self.pins.get(pin, 1), level
+        trigger, handler, argument = self.watched.get(pin, (0, print, None))
+        if before != level and trigger & (_RISING if level else _FALLING):
+            self.schedule(handler, argument)
 
     def feed_watchdog(self) -> None:
         """What machine.WDT() and its feed() do: the SDK's soft watchdog bites after about 3.2 s."""

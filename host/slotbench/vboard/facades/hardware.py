@@ -8,7 +8,7 @@ from typing import Any
 from slotbench.vboard import clock
 from slotbench.vboard.facades.timing import from_2000, since_2000
 from slotbench.vboard.runtime import Runtime
-from slotbench.vboard.signals import ChipReset
+from slotbench.vboard.signals import ChipReset, DeviceOSError
 
 __all__ = ["MODULES"]
 
@@ -200,9 +200,13 @@ class _Watchdog:
 
 
 class _Pin:
-    """machine.Pin, as far as a level goes; pins are at reset state after a start."""
+    """machine.Pin, as far as a level and its edges go; pins are at reset state after a start.
+
+    A handler is a soft one, as usual on the port: it is scheduled, and runs between two bytecodes.
+    """
 
     IN, OUT, OPEN_DRAIN, PULL_UP = 0, 1, 2, 1
+    IRQ_RISING, IRQ_FALLING = 1, 2
     _rt: Runtime
 
     def __init__(self, id: int, mode: int = -1, pull: int = -1, *, value: int | None = None) -> None:
@@ -221,6 +225,16 @@ class _Pin:
             return pins.get(self._id, 1)
         pins[self._id] = int(bool(level))
         return None
+
+    def irq(
+        self, handler: Callable[[object], object] | None = None, trigger: int = IRQ_RISING | IRQ_FALLING,
+    ) -> None:
+        """Call `handler` with this pin at the edges of `trigger`; GPIO16 has no interrupt."""
+        if self._id == 16:
+            raise DeviceOSError("IRQ not supported")
+        self._rt.watched.pop(self._id, None)
+        if handler is not None:
+            self._rt.watched[self._id] = (trigger, handler, self)
 
     def on(self) -> None:
         self.value(1)

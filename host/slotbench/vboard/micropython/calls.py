@@ -33,7 +33,7 @@ class Ask(IntEnum):
     SLEEP = 10
 
 
-_FIRST_FAR: Final = -4
+_FIRST_FAR: Final = -5
 
 
 def far(path: str) -> int:
@@ -42,7 +42,7 @@ def far(path: str) -> int:
 
 
 class Calls:
-    """Answers requests. `fire` calls the callback of the VM's timer with this number."""
+    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number."""
 
     def __init__(self, runtime: Runtime, fire: Callable[[int], object]) -> None:
         self._runtime = runtime
@@ -125,6 +125,9 @@ class Calls:
                 return self._handle(_Timer(self._module("machine").Timer(*args), self._handle, self._fire))
             case -3:
                 return self._module("esp").flash_read(*args)
+            case -4:
+                pin = self._module("machine").Pin(*args, **named)
+                return self._handle(_Pin(pin, self._handle, self._fire))
         return self._find(number)(*args, **named)
 
     def _find(self, number: int) -> Any:
@@ -168,3 +171,21 @@ class _Timer:
 
     def deinit(self) -> None:
         self._timer.deinit()
+
+
+class _Pin:
+    """machine.Pin of the facade, whose handler lies in the VM."""
+
+    def __init__(self, pin: Any, handle: Callable[[object], int], fire: Callable[[int], object]) -> None:
+        self._pin = pin
+        number = handle(self)
+        self._handler = lambda _: fire(number)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pin, name)
+
+    def __call__(self, *level: int) -> int | None:
+        return self._pin.value(*level)  # type: ignore[no-any-return]
+
+    def watch(self, calls_back: bool, trigger: int) -> None:
+        self._pin.irq(handler=self._handler if calls_back else None, trigger=trigger)

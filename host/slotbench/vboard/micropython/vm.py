@@ -334,7 +334,7 @@ def _modules(root: str) -> str:
     lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]
     lines += [
         f"m = sys.modules['machine'] = Far({far('machine')})",
-        "m.mem32, m.Timer = Words(), Timer",
+        "m.mem32, m.Timer, m.Pin = Words(), Timer, Pin",
         f"m = sys.modules['esp'] = Far({far('esp')})",
         "m.flash_read, m.flash_write, m.flash_erase = flash_read, flash_write, flash_erase",
         f"m = sys.modules['socket'] = Far({far('socket')})",

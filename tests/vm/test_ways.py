@@ -1,0 +1,202 @@
+"""Every way in which an update starts on a board, from end to end, under both VMs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slotbench.formats.journal import Report
+from slotbench.formats.rtc import Why
+from slotbench.release.publish import Rollout
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.vms import VMS
+
+from support.world import HOURS_MS, MAIN, MINUTES_MS, World, runs_confirmed, update_to
+
+pytestmark = pytest.mark.usefixtures("micropython")
+
+HELD_MS, PRESSED_MS, BUTTON = 6000, 200, 0
+CRASHES = """\
+import machine, time, twoslot
+if twoslot.status()["counter"] == 1:
+    machine.WDT()  # and nobody feeds it
+    while True:
+        time.sleep_ms(100)
+"""
+"""An application that the release 1 of these tests cannot run, and any other can."""
+
+SLEEP_MS, EVERY = 600_000, 2
+SLEEPS = f"import twoslot\ntwoslot.sleep({SLEEP_MS}, every={EVERY})\n"
+"""Wakes every ten minutes and looks three times an hour."""
+
+
+@pytest.fixture(params=list(VMS))
+def vm(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def make(tmp_path: Path, vm: str) -> World:
+    """A world whose boards run this VM; its application is set by the test."""
+    return World(tmp_path, vm=VMS[vm])
+
+
+def printed(board: VirtualBoard) -> list[str]:
+    """What the board prints from now on."""
+    said: list[str] = []
+    board.on_print = said.append
+    return said
+
+
+# By itself, by hand.
+
+
+def test_on_schedule(make: World) -> None:
+    make.publish(2)
+    board = make.board()
+    update_to(board, 2)
+    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL]
+
+
+def test_by_hand(make: World) -> None:
+    make.publish(2)
+    board = make.board()
+    board.power_on()
+    board.clock.advance_ms(10_000)
+    assert "counter 2," in board.repl("twoslot.check()")
+    board.repl("twoslot.update()")
+    update_to(board, 2)
+
+
+# By a button.
+
+
+@pytest.fixture
+def with_button(make: World) -> VirtualBoard:
+    """A board whose next scheduled look is minutes away."""
+    make.main = f"import twoslot\ntwoslot.button({BUTTON})\n{MAIN}"
+    make.publish(2)
+    board = make.board()
+    update_to(board, 2)
+    board.run(2 * MINUTES_MS)
+    return board
+
+
+def test_a_button_that_is_pressed_brings_the_update_now(make: World, with_button: VirtualBoard) -> None:
+    make.publish(3)
+    with_button.press(BUTTON, PRESSED_MS)
+    with_button.run(MINUTES_MS, until=lambda: runs_confirmed(with_button, 3))
+
+    assert runs_confirmed(with_button, 3)
+
+
+def test_a_button_that_is_held_brings_the_release_before_back(with_button: VirtualBoard) -> None:
+    with_button.press(BUTTON, HELD_MS)
+    with_button.run(MINUTES_MS)
+
+    assert runs_confirmed(with_button, 1)
+    assert with_button.boots[-1].why is Why.FALLBACK
+
+
+def test_a_button_that_bounces_asks_for_nothing(make: World, with_button: VirtualBoard) -> None:
+    make.publish(3)
+    with_button.press(BUTTON, 10)
+    with_button.run(MINUTES_MS)
+
+    assert runs_confirmed(with_button, 2)
+
+
+# Boards that sleep deeply.
+
+
+def heads(board: VirtualBoard) -> int:
+    return sum("/heads/" in request.path for request in board.network.requests)
+
+
+def test_a_board_that_sleeps_looks_at_every_second_wake(make: World) -> None:
+    make.main = SLEEPS
+    make.publish(2, rollout=Rollout(percent=0))
+    board = make.board()
+    board.power_on()
+    board.run(4 * HOURS_MS)
+
+    assert len(board.boots) in range(22, 26)
+    assert heads(board) == len(board.boots) // EVERY
+    make.publish(3)
+    board.run(HOURS_MS)
+    assert runs_confirmed(board, 3)
+    assert [boot.why for boot in board.boots].count(Why.TRIAL) == 1, "no sleep in a trial"
+
+
+def test_a_board_that_sleeps_looks_less_often_while_there_is_no_network(make: World) -> None:
+    make.main = SLEEPS
+    make.publish(2)
+    board = make.board()
+    board.network.online = False
+    board.power_on()
+    board.run(4 * HOURS_MS)
+    starts = [boot.at_ms for boot in board.boots]
+    awake = [then - at - SLEEP_MS > 10_000 for at, then in zip(starts, starts[1:])]
+
+    assert [number for number, looked in enumerate(awake, 1) if looked] == [2, 6, 14], "2, then 4, then 8 wakes later"
+    board.network.online = True
+    board.run(3 * HOURS_MS, until=lambda: runs_confirmed(board, 2))
+    assert runs_confirmed(board, 2)
+
+
+def test_no_sleep_in_a_trial_that_waits_for_its_application(make: World) -> None:
+    make.edit = lambda files: files.update({"/twoslot.json": files["/twoslot.json"].replace(
+        b"{", b'{"confirm": "manual", ', 1)})
+    make.main = SLEEPS
+    make.publish(2)
+    board = make.board()
+    said = printed(board)
+    board.power_on()
+    board.run(2 * HOURS_MS)
+
+    assert "no sleep before confirm(): 67 at 0" in "".join(said)
+    after = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is Why.TRIAL]
+    assert len(after) >= 3 and set(after) == {4}, "the deadline ends every attempt, not sleep"
+
+
+# After confirmation.
+
+
+def test_five_crashes_in_a_row_leave_main_out_until_a_mended_release_arrives(make: World) -> None:
+    make.main = CRASHES + MAIN
+    board = make.board()
+    said = printed(board)
+    board.power_on()
+    board.run(MINUTES_MS)
+    crashed = [boot.reason for boot in board.boots]
+
+    assert crashed == [0, 3, 3, 3, 3, 3], "five starts after a software watchdog, then rest"
+    assert "5 crashes in a row: main.py is left out" in "".join(said)
+    assert board.cell is not None and board.cell.report is Report.LEFT_OUT
+    board.power_off()
+
+
+def test_the_mended_release_arrives_without_main(make: World) -> None:
+    make.main = CRASHES + MAIN
+    make.publish(2)
+    board = make.board()
+    board.power_on()
+    board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
+
+    assert runs_confirmed(board, 2)
+    assert [boot.why for boot in board.boots] == [*[Why.ORDINARY] * 6, Why.TRIAL]
+    assert board.state is State.RUNNING
+
+
+def test_crashes_after_a_loss_of_power_are_counted_from_one(make: World) -> None:
+    make.main = CRASHES + MAIN
+    board = make.board()
+    board.power_on()
+    board.run(13_000)
+    assert len(board.boots) in (4, 5)
+    board.power_off()
+    board.power_on()
+    board.run(13_000)
+
+    assert board.cell is not None and board.cell.report is not Report.LEFT_OUT
