@@ -30,6 +30,7 @@ _VERBS = {
     "flash": "slotbench.cli.flash:flash",
     "inspect": "slotbench.cli.inspect:inspect",
     "keys": "slotbench.cli.keys:keys",
+    "log": "slotbench.cli.verbs:log",
     "prove": "slotbench.cli.prove:prove",
     "release": "slotbench.cli.release:release",
     "restore": "slotbench.cli.backup:restore",

@@ -1,8 +1,9 @@
-"""`slotbench check`, `update`, `rollback`: typed at the REPL of a connected board."""
+"""`slotbench check`, `update`, `rollback`, `log`: typed at the REPL of a connected board."""
 
 from __future__ import annotations
 
 import ast
+import re
 import time
 from typing import Any
 
@@ -10,10 +11,13 @@ import click
 
 from slotbench.errors import BenchError
 from slotbench.flashing.prompt import prompt_at
+from slotbench.formats.codes import CODES
 
 _LOOK_S = 60.0
 _UPDATE_S = 180.0
 """An update says something at every tenth of the image, or when it waits to try again."""
+_REFUSAL = re.compile(r"twoslot: no, (\d+) at (-?\d+)")
+_ENTRY = re.compile(r"^ *(\d+)  (\d+) at (-?\d+)\s*$", re.M)
 _OFFLINE = "twoslot: no, 1 at "
 _TRIES = 4
 _JOIN_S = 3.0
@@ -33,7 +37,8 @@ def check(port: str) -> None:
 
 @click.command()
 @port_option
-@click.option("--force", is_flag=True, help="Lifts a bad mark, a pause and the rollout's percent.")
+@click.option(
+    "--force", is_flag=True, help="Lifts a bad mark, a pause, the rollout's percent and quiet hours.")
 def update(port: str, force: bool) -> None:
     """Have a connected board look now, install what is offered, and restart into its trial.
 
@@ -47,6 +52,23 @@ def update(port: str, force: bool) -> None:
 def rollback(port: str) -> None:
     """Have a connected board go back to the release in its other slot, without a download."""
     _type(port, "twoslot.rollback()", _LOOK_S)
+
+
+@click.command()
+@port_option
+def log(port: str) -> None:
+    """Say what a connected board refused or failed at since its last start, in words; eight entries at most.
+
+    Its application is stopped for it and started again, which begins a new log.
+    """
+    with prompt_at(port) as prompt:
+        said = prompt.type("import twoslot; twoslot.log()", _LOOK_S)
+    _require(said, port)
+    entries = [match.groups() for match in _ENTRY.finditer(said)]
+    for ms, code, where in entries:
+        click.echo(f"{int(ms) / 1000:10.1f} s  {_words(int(code), where)}")
+    if not entries:
+        click.echo("nothing since the last start")
 
 
 def asked(port: str) -> dict[str, Any]:
@@ -80,6 +102,18 @@ def _require(said: str, port: str) -> None:
         raise BenchError("twoslot is not on the board", where=port, do=f"slotbench deploy --port {port}")
     refusals = [line for line in said.splitlines() if line.startswith("twoslot: no, ")]
     if refusals or "Traceback" in said:
-        words = refusals[-1].removeprefix("twoslot: ") if refusals else said.strip().splitlines()[-1]
+        match = _REFUSAL.match(refusals[-1]) if refusals else None
+        words = _words(int(match[1]), match[2]) if match else said.strip().splitlines()[-1]
         todo = "" if refusals else f"see what is on it: slotbench status --port {port}"
         raise BenchError(f"the board says: {words}", where=port, do=todo)
+
+
+def _words(code: int, where: str) -> str:
+    """A code of the board and its place, and what they mean."""
+    if not code:
+        return "no memory was left for it"
+    entry = next((entry for entry in CODES if entry.code == code), None)
+    if entry is None:
+        return f"{code} at {where}: a code of a newer twoslot than this slotbench"
+    place = "" if entry.where == "0" else f", {entry.where.partition(',')[0]} {where}"
+    return f"{code} at {where} ({entry.kind}): {entry.meaning}{place}. {entry.advice}"
