@@ -8,8 +8,8 @@ __all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE"]
 
 ASKED_FOR: Final = frozenset(
     """
-    status check update confirm rollback log tick task listen button sleep deadline __version__ _agent _log
-    state progress load begin next until verify
+    status check update confirm rollback log tick task listen button sleep started deadline __version__
+    _agent _log _also state progress load begin next until verify
     """.split()
 )
 """What programs, people and the bench ask the device package for."""
