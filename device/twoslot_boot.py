@@ -4,25 +4,24 @@ import machine
 import sys
 
 
-def _word(i):
-    return machine.mem32[0x600013E0 + 4 * i] & 0xFFFFFFFF
-
-
 def _restart(note):
     machine.mem32[0x600013F8] = note  # how this attempt ended: FORMATS.md 4.1
     machine.reset()
 
 
-# "2SR1", and no note: the loader's word, which nobody looked at yet. Then the trial byte.
-fresh = _word(0) == 0x31525332 and _word(6) == 0
-trial = fresh and _word(1) >> 8 & 0xFF == 1
+# "2SR1", and no note: the loader's word, which nobody looked at yet. Then its row and the trial byte.
+word = machine.mem32
+fresh = word[0x600013E0] == 0x31525332 and word[0x600013F8] == 0
+row, trial = word[0x600013E4] >> 24, fresh and word[0x600013E4] >> 8 & 0xFF == 1
 timer = machine.Timer(-1)
 if trial:
     timer.init(period=600000, mode=machine.Timer.ONE_SHOT, callback=lambda t: _restart(5))
 try:
     import twoslot
 
-    twoslot.started(timer if trial else None, _word(3) if fresh else 0, _word(1) >> 24)
+    twoslot.deadline = timer if trial else None
+    if fresh and not trial and 0 < word[0x600013EC] < 4:  # a watchdog or an exception ended what ran before
+        __import__("twoslot.guard").guard.crashed(row)
 except Exception as e:
     if trial:
         _restart(6)

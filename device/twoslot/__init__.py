@@ -37,20 +37,6 @@ def rollback():
     return _hand("rollback")
 
 
-def button(pin):
-    """Watch a button at this GPIO: pressed, look now and install; held for 5 s, back to the other slot."""
-    from twoslot import press
-
-    press.button(pin)
-
-
-def sleep(ms, every=1):
-    """Look if this is the every-th wake, then sleep deeply for ms; in a trial once it is proven."""
-    from twoslot import doze
-
-    return doze.sleep(ms, every)
-
-
 def log():
     """Print the last refusals and failures: milliseconds since boot, code, place."""
     for entry in _log:
@@ -110,22 +96,7 @@ async def task():
         await asyncio.sleep_ms(100)
 
 
-# What follows serves the boot hook and the other modules.
-
-
-def started(timer, reason, row):
-    """Take the hook's timer of a trial; else, when what ran before crashed, see whether main.py is to run.
-
-    reason: of the reset; row: of the loader's decision. Stays here in a crash loop.
-    """
-    global deadline
-    deadline = timer
-    if timer is None and 0 < reason < 4:
-        from twoslot import guard
-
-        if guard.loops(row):
-            guard.watch()
-        drop("guard")
+# What follows serves the other modules.
 
 
 def drop(*names):

@@ -15,26 +15,30 @@ _MOST = const(5)
 _LEFT_OUT = const(6)  # report (FORMATS.md 2.1)
 
 
-def loops(row):
-    """Count the crash before this start; True at the fifth in a row. The schedule clears the count."""
+def crashed(row):
+    """What ran before crashed: count it, and at the fifth in a row run nothing but the updater here.
+
+    row: of the loader's decision. The count begins anew when a look has come to its end (verdict.py).
+    """
+    if _count(row) >= _MOST:
+        print("twoslot: %d crashes in a row: main.py is left out, only updates run; Ctrl-C ends this" % _MOST)
+        _report()
+        try:
+            while True:  # for as long as nothing better is offered
+                twoslot.tick()
+                time.sleep_ms(100)
+        except KeyboardInterrupt:
+            print("twoslot: main.py follows")
+    twoslot.drop("guard")
+
+
+def _count(row):
     word = machine.mem32[_KEPT]
     # After a fallback it was the other release that crashed.
     count = 0 if row == _FALLBACK else min((word >> 8 & 0xFF) + 1, 255)
     machine.mem32[_KEPT] = word & 0xFFFF00FF | count << 8
     machine.mem32[_NOTE] = _NOTE_COUNTED
-    return count >= _MOST
-
-
-def watch():
-    """Run nothing but the updater, until it restarts into another release or somebody comes."""
-    print("twoslot: %d crashes in a row: main.py is left out, only updates run; Ctrl-C ends this" % _MOST)
-    _report()
-    try:
-        while True:  # for as long as nothing better is offered
-            twoslot.tick()
-            time.sleep_ms(100)
-    except KeyboardInterrupt:
-        print("twoslot: main.py follows")
+    return count
 
 
 def _report():

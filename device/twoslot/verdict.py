@@ -1,13 +1,24 @@
 # How an attempt of tick() ended, and when to look again.
+import machine
+
 import twoslot
 
+from micropython import const
+
 from twoslot.errors import LinkError, ReleaseError
+
+_SHORTEST_S = const(60)  # what the server may ask for as the interval
+_LONGEST_S = const(604800)
+_KEPT = const(0x600013FC)  # byte 1: crashes in a row (FORMATS.md 4)
 
 
 def reached(agent, due, error):
     """Draw the conclusions from an attempt that came to its end, or broke. True when it goes on later."""
+    # Whatever came of it, the updater had its turn: what follows is no crash loop (guard.py).
+    machine.mem32[_KEPT] &= 0xFFFF00FF
     if agent and agent.interval is not None:
-        due.every(agent.interval)
+        s = agent.interval
+        due.interval_ms = (min(max(s, _SHORTEST_S), _LONGEST_S) if s else due.own_s) * 1000
     if error is None:
         twoslot._etag = agent.etag
         due.done()

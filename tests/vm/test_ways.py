@@ -27,7 +27,7 @@ if twoslot.status()["counter"] == 1:
 """An application that the release 1 of these tests cannot run, and any other can."""
 
 SLEEP_MS, EVERY = 600_000, 2
-SLEEPS = f"import twoslot\ntwoslot.sleep({SLEEP_MS}, every={EVERY})\n"
+SLEEPS = f"from twoslot import sleep\nsleep.deep({SLEEP_MS}, every={EVERY})\n"
 """Wakes every ten minutes and looks three times an hour."""
 
 
@@ -75,7 +75,7 @@ def test_by_hand(make: World) -> None:
 @pytest.fixture
 def with_button(make: World) -> VirtualBoard:
     """A board whose next scheduled look is minutes away."""
-    make.main = f"import twoslot\ntwoslot.button({BUTTON})\n{MAIN}"
+    make.main = f"from twoslot import button\nbutton.watch({BUTTON})\n{MAIN}"
     make.publish(2)
     board = make.board()
     update_to(board, 2)

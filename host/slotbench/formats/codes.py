@@ -151,7 +151,7 @@ CODES = (
          "The board's flash chip is smaller than its board file says; choose a board file that "
          "fits."),
     Code(67, _F, "no deep sleep in a trial", "0",
-         "Call confirm() once the firmware is healthy, then sleep()."),
+         "Call confirm() once the firmware is healthy, then sleep."),
     Code(70, _F, "settings cannot be read", "0: file, else number of the key in FORMATS.md section 8",
          "Mend twoslot.json on the board: one JSON object with product, board, channel and "
          "server."),

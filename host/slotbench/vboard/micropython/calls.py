@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from slotbench.vboard.facades import build
-from slotbench.vboard.micropython.wire import VM_ERRORS, failed, parse, told
+from slotbench.vboard.micropython.wire import VM_ERRORS, Inside, failed, parse, told
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation
 
@@ -33,6 +33,19 @@ class Ask(IntEnum):
     SLEEP = 10
 
 
+_PIN: Final = """\
+class Pin(Far):
+    IN, OUT, OPEN_DRAIN, PULL_UP, IRQ_RISING, IRQ_FALLING = 0, 1, 2, 1, 1, 2
+    def __init__(self, *a, **k):
+        self._n = call(-4, a, k)
+    def irq(self, handler=None, trigger=3):
+        self.cb = handler
+        timers[self._n] = self
+        self.watch(handler is not None, trigger)
+sys.modules["machine"].Pin = Pin
+"""
+"""machine.Pin inside the VM. It takes its bytes from the heap only of a program that asks for it."""
+
 _FIRST_FAR: Final = -5
 
 
@@ -42,11 +55,16 @@ def far(path: str) -> int:
 
 
 class Calls:
-    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number."""
+    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number; `inside` runs text
+    in the bench's module there.
+    """
 
-    def __init__(self, runtime: Runtime, fire: Callable[[int], object]) -> None:
+    def __init__(
+        self, runtime: Runtime, fire: Callable[[int], object], inside: Callable[[str], object]
+    ) -> None:
         self._runtime = runtime
         self._fire = fire
+        self._inside = inside
         self._modules: dict[str, Any] = {}
         self._objects: dict[int, Any] = {}
         self._methods: dict[tuple[int, str], Any] = {}
@@ -107,6 +125,9 @@ class Calls:
     def _attribute(self, number: int, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name == "Pin" and number == far("machine"):
+            self._inside(_PIN)
+            return Inside("Pin")
         if (number, name) not in self._methods:
             value = getattr(self._find(number), name)
             if not callable(value):

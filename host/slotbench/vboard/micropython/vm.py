@@ -97,7 +97,7 @@ class MicroPythonVM:
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
         self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
-        self._calls = Calls(self.runtime, self._fire)
+        self._calls = Calls(self.runtime, self._fire, self._inside)
         self._depth = 0
         self._inside_text = False
         self._knows_activity = False
@@ -334,7 +334,7 @@ def _modules(root: str) -> str:
     lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]
     lines += [
         f"m = sys.modules['machine'] = Far({far('machine')})",
-        "m.mem32, m.Timer, m.Pin = Words(), Timer, Pin",
+        "m.mem32, m.Timer = Words(), Timer",
         f"m = sys.modules['esp'] = Far({far('esp')})",
         "m.flash_read, m.flash_write, m.flash_erase = flash_read, flash_write, flash_erase",
         f"m = sys.modules['socket'] = Far({far('socket')})",

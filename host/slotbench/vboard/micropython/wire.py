@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from slotbench.vboard.signals import DeviceOSError
 
-__all__ = ["REQUEST_BYTES", "VM_ERRORS", "DeviceError", "Tell", "error_of", "failed", "parse", "tell", "told"]
+__all__ = [
+    "REQUEST_BYTES", "VM_ERRORS", "DeviceError", "Inside", "Tell", "error_of", "failed", "parse", "tell", "told",
+]
 
 REQUEST_BYTES: Final = 12
 """A request in numbers: what, and two arguments."""
@@ -29,6 +31,10 @@ class Tell(IntEnum):
     """Run this text in the bench's own module."""
     TIMER = 12
     """Call the callback of this timer."""
+
+
+class Inside(str):
+    """An expression that stands for what the bench's module in the VM has."""
 
 
 class DeviceError(Exception):
@@ -60,6 +66,8 @@ def told(value: object, handle: Callable[[object], int]) -> bytes:
     """The message that is `value` in the VM; `handle` numbers what stays on the host."""
     if value is None:
         return tell(Tell.NONE)
+    if isinstance(value, Inside):
+        return tell(Tell.VALUE, len(value), value.encode())
     if isinstance(value, bool):
         return tell(Tell.BOOL, value)
     if isinstance(value, int) and value in _INT32:

@@ -13,7 +13,7 @@ _FLASH_READ, _FLASH_WRITE, _FLASH_ERASE = const(4), const(5), const(6)
 _SOCKET_READ, _SOCKET_WRITE = const(7), const(8)
 _TICKS, _SLEEP = const(9), const(10)
 # Functions of the host that make what stays here.
-_NEW_SOCKET, _NEW_TIMER, _FLASH_BYTES, _NEW_PIN = const(-1), const(-2), const(-3), const(-4)
+_NEW_SOCKET, _NEW_TIMER, _FLASH_BYTES = const(-1), const(-2), const(-3)
 
 main = __main__.__dict__
 link = error = None  # the stream to the host; what the last job ended in
@@ -125,19 +125,6 @@ class Timer(Far):
         self.cb = callback
         timers[self._n] = self
         self.start(callback is not None, **k)
-
-
-class Pin(Far):
-    IN, OUT, OPEN_DRAIN, PULL_UP = 0, 1, 2, 1
-    IRQ_RISING, IRQ_FALLING = 1, 2
-
-    def __init__(self, *a, **k):
-        self._n = call(_NEW_PIN, a, k)
-
-    def irq(self, handler=None, trigger=3):
-        self.cb = handler
-        timers[self._n] = self
-        self.watch(handler is not None, trigger)
 
 
 class Socket(Far):

@@ -14,10 +14,10 @@ _DOUBLED = const(5)  # times at most that looks in vain double the wakes until t
 _PIECE_MS = const(100)
 
 
-def sleep(ms, every):
+def deep(ms, every=1):
     """Look if this is the every-th wake, then sleep deeply for ms. False: a trial waits for confirm()."""
     if not 1 <= every <= 255 or ms <= 0:
-        raise ValueError("sleep(ms > 0, every=1 to 255)")
+        raise ValueError("deep(ms > 0, every=1 to 255)")
     due = twoslot.timer()
     word = machine.mem32[_KEPT]
     wakes, vain = min((word & 0xFF) + 1, 255), word >> 24 & 0xFF

@@ -15,7 +15,7 @@ _down = False
 _pressed = False
 
 
-def button(pin):
+def watch(pin):
     """Watch this GPIO (0-15, to ground); tick() does what is asked."""
     global _pin, _number
     if pin == _number:
