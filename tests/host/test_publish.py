@@ -243,10 +243,31 @@ class TestEpochs:
         with pytest.raises(BenchError, match="other keys of epoch 1 are published: .*; use that file"):
             put(target, make(8), other, firmware)
 
-    def test_refresh_does_not_trust_heads_of_another_epoch(self, target, make, ring, newer, firmware):
-        put(target, make(7), ring, firmware)
+    def test_refresh_signs_heads_of_the_epoch_before_with_the_new_key(self, target, make, ring, newer, firmware):
+        rollout = Rollout(percent=5, cohorts=("lab",))
+        put(target, make(7), ring, firmware, rollout=rollout, now=NOW + 9 * DAY)
 
-        with pytest.raises(BenchError, match="head of stable has key epoch 1, the keys file 2; p"):
+        refresh(target, newer.document, newer.load("online"), NOW)
+
+        head = head_of(target)
+        assert (head.epoch, head.seq, head.counter, head.percent, head.issued) == (2, 1, 7, 5, NOW)
+        assert document.verify(document.split(target.read("heads/sensor/stable.head")), newer.keys.online)
+
+    def test_refresh_trusts_no_head_whose_keys_are_not_known(self, target, make, ring, newer, firmware):
+        put(target, make(7), ring, firmware)
+        target.path("keys/sensor.keys").unlink()
+
+        with pytest.raises(BenchError, match="head of stable has key epoch 1, whose keys are not known; p"):
+            refresh(target, newer.document, newer.load("online"), NOW)
+
+    def test_refresh_trusts_no_head_that_the_key_of_its_epoch_did_not_sign(
+        self, target, make, ring, newer, firmware,
+    ):
+        put(target, make(7), ring, firmware)
+        head = target.path("heads/sensor/stable.head")
+        head.write_bytes(newer.load("online").sign(head.read_bytes().split(b"\n")[0]).pack())
+
+        with pytest.raises(BenchError, match="key .* is not one of sensor's: .*stable.head"):
             refresh(target, newer.document, newer.load("online"), NOW)
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH, given_passphrase, name, now, passphrase_option
+from slotbench.cli.common import PATH, given_passphrase, load_key, name, now, passphrase_option
+from slotbench.release import epochs
 from slotbench.release import keys as release_keys
+from slotbench.release.keys import SigningKey
 
 
 @click.group()
 def keys() -> None:
-    """Make the keys that sign releases and heads."""
+    """Make and change the keys that sign releases and heads."""
 
 
 @keys.command()
@@ -32,7 +34,43 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
         "offline-spare": "signs releases when offline.pem is lost; keep it elsewhere",
         "online": "signs heads",
     }
-    protection = "with the passphrase" if passphrase else "without a passphrase"
     for role, path in made.private.items():
-        click.echo(f"{path}: {uses[role]} ({protection})")
+        click.echo(f"{path}: {uses[role]} ({_protection(passphrase)})")
     click.echo(f"{made.document_path}: public; goes onto every board and the server")
+
+
+@keys.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.option("--product", type=name, required=True, help="Product the keys are for.")
+@click.option(
+    "--key", "key_path", type=PATH, required=True, metavar="FILE",
+    help="An offline key of now, which signs the change.")
+@click.option("--online", is_flag=True, help="A new online key; heads of the old one count no more.")
+@click.option("--add-offline", is_flag=True, help="One more offline key; two can be pinned.")
+@click.option("--drop-offline", metavar="ID", help="The offline key with this id counts no more.")
+@passphrase_option
+def rotate(
+    folder: Path, product: str, key_path: Path, online: bool, add_offline: bool, drop_offline: str | None,
+    passphrase_file: Path | None,
+) -> None:
+    """Change the keys that boards trust: make the next epoch of PRODUCT.keys in DIR.
+
+    Boards take it over the air, from where `release publish` puts it. New keys are in files named after the
+    epoch; nothing is deleted.
+
+    \b
+    Example: slotbench keys rotate keys --product sensor --key keys/offline.pem --online
+    """
+    passphrase = given_passphrase(passphrase_file)
+    made = epochs.rotate(
+        folder, product, load_key(key_path, passphrase_file), now(),
+        online=SigningKey.generate() if online else None,
+        add=SigningKey.generate() if add_offline else None,
+        drop=drop_offline, passphrase=passphrase)
+    for role, path in made.private.items():
+        click.echo(f"{path}: the new {role} key ({_protection(passphrase)})")
+    click.echo(f"{made.document_path}: epoch {made.keys.epoch}; sign heads again: release publish --refresh")
+
+
+def _protection(passphrase: bytes | None) -> str:
+    return "with the passphrase" if passphrase else "without a passphrase"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from slotbench.formats import FormatError
-from slotbench.formats.document import MODULUS_BYTES, Document, key_id, verify
+from slotbench.formats.document import MODULUS_BYTES, Document, digest, key_id, split, verify
 from slotbench.formats.fields import Fields, dump
 
 KIND = "keys"
@@ -74,6 +74,10 @@ class Keys:
             return Role.ONLINE
         return Role.OFFLINE if modulus in self.offline else None
 
+    def without(self, id: str) -> tuple[bytes, ...]:
+        """The offline keys but the one with this id."""
+        return tuple(modulus for modulus in self.offline if key_id(modulus) != id)
+
     def verifies(self, document: Document, role: Role) -> bool:
         """Whether a key of this role signed the document."""
         moduli = (self.online,) if role is Role.ONLINE else self.offline
@@ -83,6 +87,27 @@ class Keys:
         """The role of the key that the document names, None when it is not one of these keys."""
         moduli = (*self.offline, self.online)
         return next((self.role(n) for n in moduli if key_id(n) == document.key_id), None)
+
+
+def pack_pinned(signed: bytes) -> bytes:
+    """A copy for a board: the signed document, and a third line that tells a damaged copy from a right one."""
+    return signed + digest(signed.partition(b"\n")[0]).encode() + b"\n"
+
+
+def unpack_pinned(copy: bytes) -> Keys:
+    """The keys in a board's copy; one without the third line is right too.
+
+    Raises FormatError: damaged, or not signed by a key of its own.
+    """
+    line, _, rest = copy.partition(b"\n")
+    second, _, third = rest.partition(b"\n")
+    if third and third != digest(line).encode() + b"\n":
+        raise FormatError("line 3 is not the digest of line 1", len(line) + len(second) + 2)
+    signed = split(line + b"\n" + second + b"\n")
+    keys = Keys.from_payload(signed.payload)
+    if not keys.verifies(signed, Role.OFFLINE):
+        raise FormatError("no offline key of its own signed it", len(line) + 1)
+    return keys
 
 
 def _encode(modulus: bytes) -> str:

@@ -23,8 +23,9 @@ from slotbench.release.files import read_bytes, write_new
 
 _BITS = 8 * MODULUS_BYTES
 _PEM_BYTES_MAX = 65536
-_PRIVATE = 0o600
-_PUBLIC = 0o644
+PRIVATE = 0o600
+"""Mode of a file with a private key."""
+PUBLIC = 0o644
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def _decrypt(pem: bytes, passphrase: bytes | None, path: Path) -> object:
 
 @dataclass(frozen=True, slots=True)
 class NewKeys:
-    """What `create` wrote: the PEM files by role, the keys document and its path."""
+    """What was written: the PEM files by role, the newest keys document and its path."""
 
     private: dict[str, Path]
     document_path: Path
@@ -130,7 +131,7 @@ def create(
     )
     signed = signing["offline"].sign(keys.to_payload())
     document_path = folder / f"{product}.keys"
-    files = {path: (signing[role].pem(passphrase), _PRIVATE) for role, path in private.items()}
-    files[document_path] = (signed.pack(), _PUBLIC)
+    files = {path: (signing[role].pem(passphrase), PRIVATE) for role, path in private.items()}
+    files[document_path] = (signed.pack(), PUBLIC)
     write_new(files)
     return NewKeys(private, document_path, keys)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from slotbench.errors import BenchError
 from slotbench.formats import blocks
-from slotbench.formats.document import Document
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import ImageRef, Release
 from slotbench.release import documents, store
+from slotbench.release.epochs import Epochs, gather
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
@@ -43,43 +43,45 @@ def publish(
     `key` is the online key, `now` Unix seconds. Raises BenchError, FormatError; the head is written
     last, so that until then boards see what they saw before.
     """
-    keys_document, keys = documents.read_keys(keys_path)
+    keys = documents.read_keys(keys_path)[1]
     check_role(key, keys, Role.ONLINE)
     signed, release = documents.read_release(release_path, keys)
     _check_channel(release, channel, release_path)
     contents = _contents(release, images)
     with target.locked():
-        _check_epoch(target, keys_document, keys)
-        last = _last_head(target, keys, channel)
+        epochs = gather(target, keys_path)
+        last = _last_head(target, epochs, keys, channel)
         if last and not allow_older:
             _check_counter(last, release, signed.digest)
         head = _new_head(
             last, keys, now, rollout,
             channel=channel, release=signed.digest, counter=release.counter)
         signed_head = key.sign(head.to_payload()).pack()
-        for name, data in contents.items():
+        for name, data in {**contents, **epochs.files}.items():
             target.write(name, data)
         target.write(store.release_name(signed.digest), signed.pack())
-        target.write(store.keys_name(keys.product), keys_document.pack())
         target.write(store.head_name(keys.product, channel), signed_head)
     return head
 
 
 def refresh(target: Store, keys_path: Path, key: SigningKey, now: int, *, days: int = 30) -> list[Head]:
-    """Sign every head of the keys' product again: a new expiry, the next seq, nothing else.
+    """Sign every head of the keys' product again: a new expiry, the next seq (of a new key epoch the first),
+    nothing else.
 
     Raises BenchError, FormatError, also when the product has no head here.
     """
-    keys_document, keys = documents.read_keys(keys_path)
+    keys = documents.read_keys(keys_path)[1]
     check_role(key, keys, Role.ONLINE)
     with target.locked():
-        _check_epoch(target, keys_document, keys)
-        lasts = [_last_head(target, keys, channel) for channel in target.channels(keys.product)]
-        heads = [_renewed(last, keys, now, days) for last in lasts if last]
+        epochs = gather(target, keys_path)
+        lasts = [_last_head(target, epochs, keys, channel) for channel in target.channels(keys.product)]
+        heads = [_renewed(last, epochs, keys, now, days) for last in lasts if last]
         if not heads:
             raise BenchError(
                 f"nothing is published for {keys.product}", where=str(target.root),
                 do="publish a release first")
+        for name, data in epochs.files.items():
+            target.write(name, data)
         for head in heads:
             signed = key.sign(head.to_payload())
             target.write(store.head_name(head.product, head.channel), signed.pack())
@@ -122,23 +124,8 @@ def _content(ref: ImageRef, image: bytes) -> dict[str, bytes]:
     return {ref.url: image, ref.blocks_url: table}
 
 
-def _check_epoch(target: Store, keys_document: Document, keys: Keys) -> None:
-    """A directory's keys never go back, and an epoch never means two sets of keys."""
-    path = target.path(store.keys_name(keys.product))
-    if not path.is_file():
-        return
-    there_document, there = documents.read_keys(path)
-    if there.epoch > keys.epoch:
-        raise BenchError(
-            f"epoch {there.epoch} is published, the keys file has {keys.epoch}", where=str(path),
-            do="use the newest keys file")
-    if there.epoch == keys.epoch and there_document.digest != keys_document.digest:
-        raise BenchError(
-            f"other keys of epoch {keys.epoch} are published", where=str(path), do="use that file")
-
-
-def _last_head(target: Store, keys: Keys, channel: str) -> Head | None:
-    """The channel's head, None when it has none; of this key epoch it must be rightly signed."""
+def _last_head(target: Store, epochs: Epochs, keys: Keys, channel: str) -> Head | None:
+    """The channel's head, None when it has none; rightly signed where the keys of its epoch are known."""
     path = target.path(store.head_name(keys.product, channel))
     if not path.is_file():
         return None
@@ -147,8 +134,8 @@ def _last_head(target: Store, keys: Keys, channel: str) -> Head | None:
         raise BenchError(
             f"head has key epoch {head.epoch}, the keys file {keys.epoch}", where=str(path),
             do="use the newest keys file")
-    if head.epoch == keys.epoch:
-        documents.check_signature(signed, keys, Role.ONLINE, str(path))
+    if head.epoch in epochs.known:
+        documents.check_signature(signed, epochs.known[head.epoch], Role.ONLINE, str(path))
     return head
 
 
@@ -166,7 +153,7 @@ def _check_counter(last: Head, release: Release, digest: str) -> None:
 def _new_head(
     last: Head | None, keys: Keys, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
 ) -> Head:
-    if last and now < last.issued:
+    if last and last.epoch == keys.epoch and now < last.issued:
         raise BenchError(
             f"the last head of {channel} was issued at {last.issued}, later than now ({now})",
             do="set this computer's clock")
@@ -178,10 +165,10 @@ def _new_head(
     )
 
 
-def _renewed(last: Head, keys: Keys, now: int, days: int) -> Head:
-    if last.epoch != keys.epoch:
+def _renewed(last: Head, epochs: Epochs, keys: Keys, now: int, days: int) -> Head:
+    if last.epoch not in epochs.known:
         raise BenchError(
-            f"head of {last.channel} has key epoch {last.epoch}, the keys file {keys.epoch}",
+            f"head of {last.channel} has key epoch {last.epoch}, whose keys are not known",
             do="publish its release again")
     rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
     return _new_head(

@@ -17,7 +17,7 @@ from slotbench.release.files import read_bytes, write_atomic
 
 _NAME = "[a-z0-9_-]{1,32}"
 _HEX64 = "([0-9a-f]{64})"
-_MUTABLE = re.compile(rf"heads/{_NAME}/{_NAME}\.head|keys/{_NAME}\.keys")
+_MUTABLE = re.compile(rf"heads/{_NAME}/{_NAME}\.head|keys/{_NAME}(?:\.[1-9][0-9]{{0,9}})?\.keys")
 _CONTENT = re.compile(rf"releases/{_HEX64}\.release|images/{_HEX64}\.bin|blocks/{_HEX64}\.blocks")
 
 
@@ -26,9 +26,9 @@ def head_name(product: str, channel: str) -> str:
     return f"heads/{product}/{channel}.head"
 
 
-def keys_name(product: str) -> str:
-    """Where a product's keys document is."""
-    return f"keys/{product}.keys"
+def keys_name(product: str, epoch: int | None = None) -> str:
+    """Where a product's keys document is: the newest, or that of an epoch."""
+    return f"keys/{product}.keys" if epoch is None else f"keys/{product}.{epoch}.keys"
 
 
 def release_name(digest: str) -> str:

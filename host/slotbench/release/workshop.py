@@ -9,11 +9,11 @@ from slotbench.boards import Board
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
-from slotbench.release import documents, keys
+from slotbench.release import documents, epochs, keys
 from slotbench.release.build import build
 from slotbench.release.files import write_atomic
 from slotbench.release.keys import SigningKey
-from slotbench.release.publish import Rollout, publish
+from slotbench.release.publish import Rollout, publish, refresh
 from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
@@ -32,13 +32,38 @@ class Workshop:
         self.site = Store(folder / "site")
         if not self.keys_path.exists():
             keys.create(self.keys_path.parent, product, now)
-        self.offline = SigningKey.load(self.keys_path.with_name("offline.pem"))
+        self.offline_keys: tuple[SigningKey, ...] = (
+            SigningKey.load(self.keys_path.with_name("offline.pem")),)
         self.online = SigningKey.load(self.keys_path.with_name("online.pem"))
 
     @property
     def keys(self) -> Keys:
         """The pinned keys."""
         return documents.read_keys(self.keys_path)[1]
+
+    def rotate(
+        self, now: int, *, online: SigningKey | None = None, add: SigningKey | None = None,
+        drop: str | None = None,
+    ) -> None:
+        """Make the next key epoch, with a new online key, an offline key more or less; publish nothing yet.
+
+        From then on the new ones sign. Raises BenchError.
+        """
+        signer = next(key for key in self.offline_keys if key.key_id != drop)
+        epochs.rotate(
+            self.keys_path.parent, self.product, signer, now, online=online, add=add, drop=drop)
+        self.online = online or self.online
+        kept = [key for key in (add, *self.offline_keys) if key and key.key_id != drop]
+        self.offline_keys = tuple(kept)
+
+    @property
+    def offline(self) -> SigningKey:
+        """The offline key that signs."""
+        return self.offline_keys[0]
+
+    def refresh(self, now: int) -> list[Head]:
+        """Sign all heads again, and publish the keys. Raises BenchError."""
+        return refresh(self.site, self.keys_path, self.online, now)
 
     def build(
         self,
