@@ -9,15 +9,20 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from slotbench.boards import Region
+from slotbench.formats import FormatError
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import Cell, Report, SlotState
+from slotbench.formats.keys import unpack_pinned
 from slotbench.formats.rtc import Why
 from slotbench.vboard.board import Boot, State, VirtualBoard
 
 __all__ = ["ATTEMPTS", "Broken", "Image", "Images", "Invariants", "image_for", "require"]
 
 ATTEMPTS: Final = 3
+_COPIES: Final = ("/twoslot.keys", "/twoslot.keys2")
+_OWN: Final = (*_COPIES, "/twoslot.keys3")
+"""The last is a copy while it is written."""
 
 Image: TypeAlias = bytes | tuple[bytes, ...]
 """The image of a release: one for both slots, or that of slot A and that of slot B."""
@@ -53,7 +58,8 @@ class Invariants:
 
     1 some slot boots, 2 what runs was signed and verified, 3 the counter never goes below the floor, 4 an
     unconfirmed release runs at most three times, 5 files and settings of the user are untouched, 6 the board
-    comes to rest, 7 nothing is reported that is not so. (6 is for whoever runs the board.)
+    comes to rest, 7 nothing is reported that is not so, 11 one copy of the pinned keys is right and not of an
+    epoch before the journal's. (6 is for whoever runs the board, 8 to 10 for the proof of power cuts.)
     """
 
     def __init__(self, images: Images) -> None:
@@ -61,11 +67,13 @@ class Invariants:
         self.boots = 0
         self.trials: Counter[tuple[int, int]] = Counter()
         self.files: dict[str, bytes] = {}
+        self.pinned = False
         self.untouched: dict[str, tuple[Region, tuple[bytes, ...]]] = {}
 
     def begin(self, board: VirtualBoard) -> None:
         """Remember what must not change."""
-        self.files = dict(board.files)
+        self.files = _of_the_user(board.files)
+        self.pinned = any(_epoch(board.files[name]) for name in _COPIES if name in board.files)
         regions = {"filesystem": board.board.filesystem, "loader": board.board.loader}
         self.untouched = {
             name: (region, board.flash.sectors(region.start, region.size))
@@ -74,7 +82,7 @@ class Invariants:
     def go_on_from(self, other: Invariants) -> None:
         """Remember what `other` knows: this board has the same past."""
         self.trials = other.trials.copy()
-        self.files, self.untouched = other.files, other.untouched
+        self.files, self.untouched, self.pinned = other.files, other.untouched, other.pinned
 
     def __call__(self, board: VirtualBoard, boot: Boot) -> None:
         self.boots += 1
@@ -86,6 +94,7 @@ class Invariants:
             require(counter >= cell.floor, 3, f"counter {counter} is below the floor {cell.floor}")
             self.trials_are_bounded(board, boot, cell, counter)
             self.reports_what_is_so(cell)
+            self.keeps_its_keys(board, cell)
         self.leaves_the_user_alone(board)
 
     def runs_what_was_signed(self, board: VirtualBoard, boot: Boot) -> None:
@@ -135,9 +144,16 @@ class Invariants:
         elif cell.report is Report.UNPROVEN:
             require(cell.unproven_counter == about, 7, f"{about} is reported as unproven and is not")
 
+    def keeps_its_keys(self, board: VirtualBoard, cell: Cell) -> None:
+        """Promise 11: one copy of the pinned keys is right, and not of an epoch before the journal's."""
+        copies = [board.files[name] for name in _COPIES if name in board.files]
+        if self.pinned:
+            newest = max(map(_epoch, copies), default=0)
+            require(newest >= max(1, cell.key_epoch), 11, f"keys of epoch {cell.key_epoch} are pinned")
+
     def leaves_the_user_alone(self, board: VirtualBoard) -> None:
         """Promise 5: files and settings of the user are untouched, and so is the loader."""
-        require(board.files == self.files, 5, "files are untouched")
+        require(_of_the_user(board.files) == self.files, 5, "files are untouched")
         for name, (region, content) in self.untouched.items():
             require(board.flash.sectors(region.start, region.size) == content, 5, f"the {name} is untouched")
 
@@ -147,6 +163,20 @@ class Invariants:
         if descriptor is None:
             raise Broken(2, "what runs has a descriptor")
         return descriptor.counter
+
+
+def _of_the_user(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """All files but those in which twoslot keeps the pinned keys."""
+    return {name: content for name, content in files.items() if name not in _OWN}
+
+
+@lru_cache(maxsize=64)
+def _epoch(copy: bytes) -> int:
+    """The epoch of a copy of the pinned keys, 0 when it is not right."""
+    try:
+        return unpack_pinned(copy).epoch
+    except FormatError:
+        return 0
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from slotbench import data_path
 from slotbench.boards import Board
+from slotbench.formats.keys import pack_pinned
 from slotbench.vboard.flash import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
 
@@ -56,5 +57,5 @@ def board_files(settings: Mapping[str, Any], keys: bytes, *, main: str = MAIN) -
     files["/boot.py"] = BOOT_LINE.encode() + b"\n"
     files["/main.py"] = main.encode()
     files["/twoslot.json"] = json.dumps(settings).encode()
-    files["/twoslot.keys"] = keys
+    files["/twoslot.keys"] = files["/twoslot.keys2"] = pack_pinned(keys)
     return files
