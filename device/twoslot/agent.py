@@ -52,8 +52,8 @@ class Agent:
                     self.state = ask.step(self)
                 finally:
                     ask = None
-                    drop("ask", "document", "seal", "judge", "settings")
-                    if self.news:
+                    drop("ask", "document", "seal", "judge", "keys", "settings")
+                    if self.news or self.keys:
                         self.turn("remember")
             elif self.state < _ARM:
                 if self.spare is None:
@@ -89,9 +89,11 @@ class Agent:
         """Forget this attempt; what the spare slot holds by now serves the next one."""
         self.hang_up()
         self.state = _IDLE
+        self.keys = None  # a later epoch of them, believed: (document, what the journal is to know)
+        self.who = None  # what identity.py makes of a secret; False without one
         self.facts = self.head = self.news = self.plan = self.spare = self.sha = self.url = self.span = None
-        self.tries = self.next = self.until = self.fetched = self.bytes = self.again = 0
-        drop("fetch", "answer", "ask", "transfer", "writer", "port", "judge", "document", "seal")
+        self.tries = self.next = self.until = self.fetched = self.bytes = self.again = self.followed = 0
+        drop("fetch", "answer", "ask", "transfer", "writer", "port", "judge", "document", "seal", "keys")
 
     @property
     def progress(self):
@@ -107,7 +109,7 @@ class Agent:
             return turn.do(self, act)
         finally:
             turn = None
-            drop("turn", "swap", "journal", "slots", "decide", "port")
+            drop("turn", "swap", "journal", "slots", "decide", "port", "keys")
 
     def get(self, url, etag=None, span=(0, 0)):
         """Ask the server; return the answer, whose connection is kept until hang_up()."""
@@ -115,11 +117,11 @@ class Agent:
 
         kept, self.answer = self.answer, None
         try:
-            self.answer = fetch.get(self.server, url, kept, etag, span[0], span[1])
+            self.answer = fetch.get(self.server, url, kept, etag, span[0], span[1], self.who)
             return self.answer
         finally:
             fetch = None
-            drop("fetch")
+            drop("fetch", "identity")
 
     def hang_up(self):
         """Close the connection and forget the answer."""

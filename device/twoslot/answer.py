@@ -22,7 +22,7 @@ class Answer:
         self.rx = memoryview(bytearray(128))
         self.received = self.lo = self.hi = self.seen = self.status = self.retry_after = 0
         self.left, self.unsized, self.chunked, self.first = _BODY, True, False, True
-        self.etag = None
+        self.etag = self.nonce = None
         self.start = -1  # where the range begins that a 206 brings
         self.idle = False
         self.begun, self.limit = time.ticks_ms(), _WAIT_MS

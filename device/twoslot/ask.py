@@ -1,7 +1,10 @@
 # Head or release: fetched, read, judged; each with the others out of memory.
+import os
+
 from micropython import const
 
-from twoslot import drop
+from twoslot import drop, keep
+from twoslot.errors import FlashError, ReleaseError
 
 _IDLE = const(0)
 _HEAD = const(1)
@@ -12,23 +15,40 @@ def step(agent):
     kind, etag = "release", None
     if agent.state == _HEAD:
         kind, url, etag = "head", "heads/%s/%s.head" % (agent.product, agent.channel), agent.etag
+        if agent.who is None:
+            agent.who = _who(agent)
     else:
         url = "releases/%s.release" % agent.head["release"].hex()
-    text = _text(agent, url, etag)
-    if text is None:
+    found = text(agent, url, etag)
+    if found is None:
         return _IDLE
+    try:
+        return _judged(agent, found, kind)
+    except ReleaseError as e:
+        if kind != "head" or e.args[0] not in (21, 42):
+            raise
+        refused = e
+    # Perhaps signed with keys that this board does not have yet.
+    found = None
+    drop("document", "seal", "judge", "settings")
+    from twoslot import keys
+
+    return keys.step(agent, refused)
+
+
+def _judged(agent, found, kind):
     from twoslot import document
 
-    found = document.read(text, kind)
-    text = document = None
+    found = document.read(found, kind, agent.facts["epoch"], agent.keys and agent.keys[0])
+    document = None
     drop("document", "seal")
     from twoslot import judge
 
     return judge.step(agent, found)
 
 
-def _text(agent, url, etag):
-    # A whole document; None when it is what etag names.
+def text(agent, url, etag=None):
+    """A whole document in a memoryview; None when it is what etag names."""
     try:
         answer = agent.get(url, etag)
         if answer.status == 304:
@@ -41,3 +61,19 @@ def _text(agent, url, etag):
         answer = None
         agent.hang_up()
         drop("answer")
+
+
+def _who(agent):
+    # A board that was given a secret shows with every request that it knows it; others pay this look only.
+    try:
+        os.stat("twoslot.id")
+    except OSError:
+        return False
+    from twoslot import identity
+
+    try:
+        return identity.load(agent.facts)
+    except FlashError as e:
+        # A server may serve it all the same.
+        keep(e)
+        return False

@@ -2,7 +2,7 @@
 import gc
 import json
 
-from binascii import a2b_base64
+from binascii import a2b_base64, hexlify
 from hashlib import sha256
 from micropython import const
 
@@ -13,22 +13,58 @@ _BYTES = const(384)  # of a modulus and a signature
 _SECOND = const(531)  # the second line: key id, space, 512 characters; and the line break before it
 
 
-def pinned(role):
-    """Return (epoch, moduli) that this board trusts as "offline" or "online"."""
+def pinned(role, held=None):
+    """Return (epoch, moduli) that this board trusts as "offline" or "online".
+
+    Those of the newer copy that is right, or of held: keys of a later epoch, believed and not written yet.
+    """
+    best = (0, None)
+    for name in ("twoslot.keys", "twoslot.keys2"):
+        best = max(best, _copy(name, role), key=_epoch)
+    if held:
+        best = max(best, _moduli(held[: held.find(b"\n")], role), key=_epoch)
+    if not best[0]:
+        raise FlashError(71, 0)
+    return best
+
+
+def _epoch(found):
+    return found[0]
+
+
+def _copy(name, role):
+    # What a copy of the keys says. The third line, digest of the first, tells a damaged one from a right one.
     try:
-        with open("twoslot.keys") as f:
-            keys = json.loads(f.readline())
-        found = keys[role]
-        found = [a2b_base64(n) for n in (found if role == "offline" else (found,))]
-        if found and isinstance(keys["epoch"], int):
-            return keys["epoch"], found
-    except (OSError, ValueError, KeyError, TypeError):
+        with open(name, "rb") as f:
+            line = f.readline()
+            f.readline()
+            digest = f.readline().strip()
+        if not digest or digest == hexlify(sha256(line.rstrip()).digest()):
+            return _moduli(line, role)
+    except OSError:
         pass
-    raise FlashError(71, 0)
+    return 0, None
 
 
-def read(text, kind):
-    """Return (payload, digest, epoch) of a document in a memoryview, signed by a key pinned for this kind."""
+def _moduli(line, role):
+    # (epoch, moduli) in line 1 of a keys document; (0, None) when it is none.
+    try:
+        keys = json.loads(line)
+        epoch, found = keys["epoch"], keys[role]
+        keys = None
+        found = [a2b_base64(n) for n in (found if role == "offline" else (found,))]
+        if found and isinstance(epoch, int):
+            return epoch, found
+    except (ValueError, KeyError, TypeError):
+        pass
+    return 0, None
+
+
+def read(text, kind, floor=0, held=None):
+    """Return (payload, digest, epoch) of a document in a memoryview, signed by a key pinned for this kind.
+
+    floor: the epoch below which pinned keys are not believed. held: see pinned().
+    """
     end = len(text) - 1
     line = end + 1 - _SECOND
     if line < 0 or text[line] != 10 or text[end] != 10 or text[line + 17] != 32:
@@ -36,7 +72,9 @@ def read(text, kind):
     for at in range(line):
         if text[at] == 10:
             raise ReleaseError(20, at)
-    epoch, moduli = pinned("online" if kind == "head" else "offline")
+    epoch, moduli = pinned("online" if kind == "head" else "offline", held)
+    if epoch < floor:
+        raise ReleaseError(42, floor)
     who = bytes(text[line + 1 : line + 17])
     for modulus in moduli:
         if seal.key_id(modulus).encode() == who:

@@ -13,10 +13,11 @@ _CONNECT_S = const(10)
 _BODY = const(0x1000000)  # longest body
 
 
-def get(base, url, kept=None, etag=None, start=0, end=0):
+def get(base, url, kept=None, etag=None, start=0, end=0, who=None):
     """Ask for url, or its bytes start to end - 1. Returns the Answer: 200, 206, or 304 for what etag names.
 
-    kept: an Answer whose connection may be used again. A refusal carries the seconds the server asks to wait.
+    kept: an Answer whose connection may be used again. who: as which board (identity.py).
+    A refusal carries the seconds the server asks to wait.
     """
     if not url.startswith("http://"):
         url = (base[:-1] if base.endswith("/") else base) + "/" + url
@@ -29,7 +30,10 @@ def get(base, url, kept=None, etag=None, start=0, end=0):
         ask += "If-None-Match: %s\r\n" % etag
     if end:
         ask += "Range: bytes=%d-%d\r\n" % (start, end - 1)
-    answer = _ask(host, (ask + "\r\n").encode(), kept)
+    answer = _ask(host, _whole(ask, path, who), kept)
+    if answer.nonce and answer.status == 401 and who:
+        who["nonce"], who["nc"] = answer.nonce, 0
+        answer = _ask(host, _whole(ask, path, who), answer)
     status = answer.status
     if status == 200 or status == 304 and etag or status == 206 and end and answer.start == start:
         return answer
@@ -38,7 +42,17 @@ def get(base, url, kept=None, etag=None, start=0, end=0):
         raise LinkError(8, status)
     if status == 206:
         raise LinkError(10, start)
+    if answer.nonce:
+        raise LinkError(46, status)
     raise LinkError(7, status, answer.retry_after)
+
+
+def _whole(ask, path, who):
+    if who:
+        from twoslot import identity
+
+        ask += identity.proof(who, path)
+    return (ask + "\r\n").encode()
 
 
 def _ask(host, request, kept):
@@ -123,5 +137,7 @@ def _header(a, name, value):
         a.keep = a.keep and value.lower() != b"close"
     elif name == b"etag":
         a.etag = value.decode()
+    elif name == b"www-authenticate" and value[:15] == b'Twoslot nonce="':
+        a.nonce = value[15:-1].decode()
     elif name == b"retry-after" and value.isdigit():
         a.retry_after = int(value)

@@ -33,11 +33,23 @@ def do(agent, act):
 
 def _remember(agent, swap):
     head, agent.news = agent.news, None
-    if swap.confirmed:
-        swap.head_seen(head)
-    elif agent.auto:
+    if not swap.confirmed:
+        if not head or not agent.auto:
+            return
         # A head fetched whole and signed is the proof that this board could update itself again.
-        swap.confirm(head)
+        if not agent.keys:
+            swap.confirm(head)
+            return
+        swap.confirm()
+    if agent.keys:
+        # Never in a trial, and before a cell names their epoch.
+        from twoslot import keys
+
+        (text, first), agent.keys = agent.keys, None
+        keys.write(text)
+        first["tag"] = swap.cell.channel_tag
+        head, agent.facts = head or first, None
+    swap.head_seen(head)
 
 
 def _finish(swap):

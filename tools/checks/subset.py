@@ -21,8 +21,8 @@ _HOOK_MODULES = frozenset({"esp", "machine", "sys", "twoslot"})
 _TOUCH = {
     "esp": ("port.py",), "network": ("fetch.py", "sleep.py"), "socket": ("fetch.py",),
     "machine": (
-        "__init__.py", "button.py", "guard.py", "hand.py", "judge.py", "port.py", "quiet.py", "sleep.py",
-        "swap.py", "verdict.py"),
+        "__init__.py", "button.py", "guard.py", "hand.py", "identity.py", "judge.py", "port.py",
+        "quiet.py", "sleep.py", "swap.py", "verdict.py"),
 }
 """Which device modules may touch the chip and the network: module -> files."""
 _HASH_NAMES = ("sha", "hash", "digest")

@@ -129,12 +129,18 @@ CODES = (
          "The release never reached its health check here; look for power and network faults, "
          "then update(force=True)."),
     Code(42, _R, "head of another key epoch", "epoch",
-         "Publish heads with the online key of the newest keys file, and put that file on the "
-         "server."),
+         "Publish heads with the online key of the newest keys file, and put all keys files on the "
+         "server, as `slotbench release publish` does."),
     Code(43, _R, "image differs from its digest though every block is right", "0",
          "The release contradicts itself; build, sign and publish it again."),
     Code(44, _R, "quiet hours", "hour (UTC) at which they end",
          "Wait until then, or call update(force=True); `quiet` in twoslot.json sets them."),
+    Code(45, _R, "keys document of another epoch than the next", "its epoch",
+         "The server's keys files are mixed up; run `slotbench release publish --refresh` with the "
+         "newest keys file."),
+    Code(46, _L, "refused by the server's check of identities", "status",
+         "401: deploy the board with --identities FILE; 403: the file that the server has knows no "
+         "such board, or another secret."),
     Code(60, _F, "a sector does not hold what was written", "address",
          "The flash is worn out or the supply is weak; check the supply, then replace the board."),
     Code(61, _F, "the journal cannot be written", "address",
@@ -155,10 +161,13 @@ CODES = (
     Code(70, _F, "settings cannot be read", "0: file, else number of the key in FORMATS.md section 8",
          "Mend twoslot.json on the board: one JSON object with product, board, channel and "
          "server."),
-    Code(71, _F, "pinned keys cannot be read", "0",
-         "Copy the product's keys file to twoslot.keys on the board."),
+    Code(71, _F, "pinned keys cannot be read, or written", "0, else number of the copy",
+         "Deploy the product's keys file over USB (`slotbench deploy --keys`), and see that its "
+         "filesystem has room."),
     Code(72, _F, "the running slot has no descriptor", "slot",
          "Deploy the board again over USB; its slots were written without twoslot."),
     Code(73, _F, "the flash map in the loader's sector cannot be read", "its address",
          "Flash the board again with `slotbench flash`: it writes the map with the loader."),
+    Code(74, _F, "identity cannot be read", "0",
+         "Deploy the board again over USB with --identities FILE and --new-identity."),
 )

@@ -1,0 +1,158 @@
+"""twoslot.identity: which board asks is proven with a secret that never travels; a board without one pays nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from slotbench.formats import identity as host
+from slotbench.vboard.vm import CPythonVM
+from slotbench.vboard.wsgi import WsgiNetwork
+from support.device_board import DeviceBoard, refusal
+from support.device_site import DONE, Site, Updater
+
+SECRET = bytes(range(32))
+NONCE = "0123456789abcdef" * 3
+Make = Callable[..., DeviceBoard]
+Asked = list[tuple[str, str | None]]
+
+# RFC 4231, 4.2 to 4.5: key, data, HMAC-SHA-256. (Cases 6 and 7 have keys that are longer than a block.)
+RFC_4231 = [
+    (b"\x0b" * 20, b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+    (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+    (b"\xaa" * 20, b"\xdd" * 50, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+    (bytes(range(1, 26)), b"\xcd" * 50, "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
+]
+
+
+@pytest.mark.parametrize(("key", "data", "mac"), RFC_4231, ids=["1", "2", "3", "4"])
+def test_hmac_is_that_of_rfc_4231(shared_vm: CPythonVM, key: bytes, data: bytes, mac: str) -> None:
+    assert shared_vm.import_("twoslot.seal").hmac(key, data).hex() == mac == host.mac(key, data)
+
+
+def guarded(site: Site, asked: Asked, answer: Callable[[str | None], str | None]) -> WsgiNetwork:
+    """The site behind who looks at Authorization: `answer` gives a status to refuse with, or None."""
+    app = site.app()
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        header = environ.get("HTTP_AUTHORIZATION")
+        asked.append((environ["PATH_INFO"], header))
+        status = answer(header)
+        if status is None:
+            return app(environ, start_response)
+        start_response(status, [("WWW-Authenticate", f'Twoslot nonce="{NONCE}"'), ("Content-Length", "0")])
+        return [b""]
+
+    return WsgiNetwork(serve)
+
+
+def challenging(header: str | None) -> str | None:
+    """401 for who has no challenge yet."""
+    return None if header and "nonce" in header else "401 UNAUTHORIZED"
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return []
+
+
+def start(make_board: Make, net: WsgiNetwork, secret: bytes | None = SECRET, **settings: Any) -> Updater:
+    board = make_board(net, **settings)
+    if secret is not None:
+        board.files["/twoslot.id"] = json.dumps({"secret": secret.hex()}).encode()
+    return Updater(board, board.start())
+
+
+def test_every_request_of_an_update_is_proven(make_board: Make, site: Site, asked: Asked) -> None:
+    """Asked who it is once; from then on each request answers the same challenge, counted, over one connection."""
+    it = start(make_board, guarded(site, asked, challenging), device_id="lamp-7")
+    assert it.run() == DONE
+    assert asked[0][1] == 'Twoslot id="lamp-7"'
+    assert it.net.connections <= 3
+    for number, (path, header) in enumerate(asked[1:], 1):
+        assert header is not None
+        name, proof = host.parse(header) or ("", None)
+        assert name == "lamp-7" and proof is not None
+        assert (proof.nonce, proof.nc, proof.running, proof.report) == (NONCE, number, 5, 0)
+        assert proof.is_of(SECRET, "GET", path)
+        assert not proof.is_of(SECRET, "GET", path + "x") and not proof.is_of(bytes(32), "GET", path)
+    text = repr(asked)
+    assert SECRET.hex() not in text and hashlib.sha256(SECRET).hexdigest() not in text
+
+
+def test_without_a_name_of_its_own_a_board_is_its_chip(make_board: Make, site: Site, asked: Asked) -> None:
+    it = start(make_board, guarded(site, asked, challenging))
+    it.run(download=False)
+    assert asked[0][1] == f'Twoslot id="{it.board.chip.unique_id.hex()}"'
+
+
+def test_the_report_of_the_journal_is_told(make_board: Make, site: Site, asked: Asked) -> None:
+    it = start(make_board, guarded(site, asked, challenging))
+    it.board.put_cell(1, it.board.newest().__class__(**{
+        **{name: getattr(it.board.newest(), name) for name in ("state_a", "state_b", "counter_a", "floor")},
+        "sequence": 9, "report": 2, "report_counter": 4}))
+    it.run(download=False)
+    assert 'report="2/4", running="5"' in (asked[1][1] or "")
+
+
+def test_a_board_without_a_secret_says_nothing_and_loads_nothing(make_board: Make, site: Site, asked: Asked) -> None:
+    it = start(make_board, guarded(site, asked, lambda header: None), None)
+    loaded: list[str] = []
+    original = it.vm._load
+    it.vm._load = lambda name, *rest: loaded.append(name) or original(name, *rest)  # type: ignore[method-assign, func-returns-value]
+    assert it.run() == DONE
+    assert {header for _, header in asked} == {None}
+    assert "twoslot.fetch" in loaded and "twoslot.identity" not in loaded
+
+
+def test_a_server_that_asks_nobody_costs_nothing(make_board: Make, site: Site, asked: Asked) -> None:
+    """A static host: the header is not looked at, and no request is made twice."""
+    it = start(make_board, guarded(site, asked, lambda header: None))
+    assert it.run() == DONE
+    paths = [path for path, _ in asked]
+    assert len(paths) == len(set(paths))
+
+
+@pytest.mark.parametrize(("secret", "status"), [
+    (None, "401 UNAUTHORIZED"), (SECRET, "401 UNAUTHORIZED"), (SECRET, "403 FORBIDDEN")])
+def test_a_server_that_believes_nothing_is_a_refusal(
+    make_board: Make, site: Site, asked: Asked, secret: bytes | None, status: str,
+) -> None:
+    it = start(make_board, guarded(site, asked, lambda header: status), secret)
+    with refusal(it.vm, "LinkError", 46, int(status[:3])):
+        it.run()
+    assert len(asked) <= 2, "asked again once, and not more"
+
+
+def test_a_challenge_that_is_over_is_replaced(make_board: Make, site: Site, asked: Asked) -> None:
+    """In the middle of the transfer: one request more."""
+    worn: list[str] = []
+
+    def answer(header: str | None) -> str | None:
+        if header and "nc=4" in header and not worn:
+            worn.append(header)
+            return "401 UNAUTHORIZED"
+        return challenging(header)
+
+    it = start(make_board, guarded(site, asked, answer))
+    assert it.run() == DONE and worn
+    counts = [int((re.findall(r"nc=(\d+)", header or "") or ["0"])[0]) for _, header in asked]
+    assert counts[:6] == [0, 1, 2, 3, 4, 1] and counts == [*counts[:6], *range(2, len(counts) - 4)]
+    assert asked[4][0] == asked[5][0], "what was refused is asked for again"
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"secret": 5}', b'{"secret": "00"}', b'{"secret": "zz"}'])
+def test_a_secret_that_cannot_be_read_is_told_and_stops_nothing(
+    make_board: Make, site: Site, asked: Asked, text: bytes,
+) -> None:
+    """The server may serve it all the same: nobody wants to take a lamp out of the wall for this."""
+    it = start(make_board, guarded(site, asked, lambda header: None), None)
+    it.board.files["/twoslot.id"] = text
+    assert it.run() == DONE
+    assert [code for _, code, _ in it.vm.import_("twoslot")._log] == [74]
+    assert {header for _, header in asked} == {None}
