@@ -12,6 +12,7 @@ import pytest
 from slotbench.errors import BenchError
 from slotbench.flashing import deploy
 from slotbench.flashing.clients import reported
+from slotbench.formats.keys import pack_pinned
 from slotbench.vboard.factory import BOOT_LINE
 
 from support.littlefs import files_in
@@ -57,7 +58,8 @@ def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: P
     assert "compared by hash; the board was restarted" in said
     files = bench.board.files
     assert {path: files.get(path) for path in wanted()} == wanted()
-    assert files["/twoslot.keys"] == keys.read_bytes() and files["/main.py"] == before["/main.py"]
+    assert files["/twoslot.keys"] == files["/twoslot.keys2"] == pack_pinned(keys.read_bytes())
+    assert files["/main.py"] == before["/main.py"] and "/twoslot.id" not in files
     assert json.loads(files["/twoslot.json"]) == {
         "product": "lamp", "board": "generic_4m", "channel": "stable", "server": "http://updates.lan", "mpy_abi": 6}
     assert files_in(bench.flash(0x100000, 0xFB000)) == files
@@ -73,6 +75,32 @@ def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: P
     said = slotbench("deploy", "--port", bench.port, "--undo")
     assert f"-{BOOT_LINE}" in said
     assert bench.board.files == before
+
+
+def test_a_board_keeps_its_secret_until_it_is_given_another(bench: SerialBench, keys: Path, tmp_path: Path) -> None:
+    """The file on this computer has it first; lost, it is read back over the cable."""
+    known = tmp_path / "identities.json"
+    give = ("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--identities", known)
+    slotbench(*give, "--dry-run")
+    assert not known.exists()
+    device_id = bench.board.chip.unique_id.hex()
+    assert f"{device_id}: its secret is in {known}" in slotbench(*give)
+
+    def secret() -> str:
+        here = json.loads(known.read_text())[device_id]
+        assert json.loads(bench.board.files["/twoslot.id"]) == {"secret": here}
+        return str(here)
+
+    first = secret()
+    assert len(bytes.fromhex(first)) == 32 and known.stat().st_mode & 0o777 == 0o600
+    assert "nothing was written" in slotbench(*give)
+    known.unlink()
+    slotbench(*give)
+    assert secret() == first
+    slotbench(*give, "--new-identity")
+    assert secret() != first
+    slotbench("deploy", "--port", bench.port, "--undo")
+    assert not [name for name in bench.board.files if "twoslot" in name]
 
 
 def test_ampy_does_the_same(micropython: None, tmp_path: Path, keys: Path) -> None:

@@ -70,7 +70,7 @@ def new(
     settings = {"product": product, "board": board.name, "channel": "stable", "server": server}
     files = board_files(settings, pinned)
     if not pinned:
-        del files["/twoslot.keys"]
+        del files["/twoslot.keys"], files["/twoslot.keys2"]
     if board.filesystem:
         filesystem = FlashFiles(flash, board.filesystem)
         filesystem.start(files)

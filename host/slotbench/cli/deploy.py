@@ -17,8 +17,10 @@ from slotbench.flashing.deploy import (
     Found, boot_with, boot_without, carry_out, look, package, settings_of, undo,
 )
 from slotbench.flashing.prompt import prompt_at
+from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
 from slotbench.release.files import write_atomic
+from slotbench.release.identities import Identities, secret_in
 from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
@@ -33,6 +35,10 @@ _LIST = "package.json"
 @click.option("--server", metavar="URL", help="Where it looks for releases.")
 @click.option("--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
 @click.option(
+    "--identities", "identities_path", type=PATH, metavar="FILE",
+    help="Give the board a secret by which the server knows it, and keep it in FILE.")
+@click.option("--new-identity", is_flag=True, help="Another secret than the one it has.")
+@click.option(
     "--via", type=click.Choice(list(CLIENTS)), default="mpremote", show_default=True,
     help="Who puts the files: ampy for boards where raw-paste mode fails.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
@@ -41,7 +47,8 @@ _LIST = "package.json"
     "--to-folder", type=PATH, metavar="DIR", help="Instead: a folder that mip installs twoslot from.")
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
-    keys_path: Path | None, via: str, dry_run: bool, is_undo: bool, to_folder: Path | None,
+    keys_path: Path | None, identities_path: Path | None, new_identity: bool, via: str, dry_run: bool,
+    is_undo: bool, to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in boot.py.
 
@@ -55,6 +62,8 @@ def deploy(
     """
     if (port is None) == (to_folder is None):
         raise click.UsageError("give --port PORT or --to-folder DIR, one of them")
+    if new_identity and identities_path is None:
+        raise click.UsageError("--new-identity needs --identities FILE")
     if to_folder is not None:
         _write_folder(to_folder)
         return
@@ -83,7 +92,9 @@ def deploy(
         "boot.py": boot_with(found.boot, BOOT_LINE),
     }
     if keys is not None:
-        files["twoslot.keys"] = keys[0]
+        files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
+    if identities_path is not None:
+        files["twoslot.id"] = _identity(found, identities_path, new_identity, dry_run)
     if keys is None and "twoslot.keys" not in found.hashes:
         click.echo("no keys are pinned, so it takes no update: give --keys")
     _say_diff(found.boot, files["boot.py"])
@@ -117,6 +128,16 @@ def _keys(path: Path | None, product: str | None) -> tuple[bytes, str] | None:
             f"keys of the product {keys.product}", where=str(path),
             do=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
     return document.pack(), keys.product
+
+
+def _identity(found: Found, path: Path, renew: bool, dry_run: bool) -> bytes:
+    """The board's secret as a file for it; `path` has it first, so that a pulled cable loses nothing."""
+    known = Identities.load_or_none(path)
+    known = known.with_board(found.device_id, secret_in(found.identity), renew=renew)
+    if not dry_run:
+        known.save(path)
+    click.echo(f"{found.device_id}: its secret is in {path}")
+    return known.file_for(found.device_id)
 
 
 def _say_diff(before: bytes | None, after: bytes | None) -> None:

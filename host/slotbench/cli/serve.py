@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.common import PATH
-from slotbench.server import Background, create_app, require_published
+from slotbench.server import Background, Boards, create_app, require_published
 
 
 @click.command()
@@ -19,16 +19,25 @@ from slotbench.server import Background, create_app, require_published
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8266, show_default=True,
     help="Port; 0 takes a free one.")
-def serve(folder: Path, host: str, port: int) -> None:
+@click.option(
+    "--identities", "identities_path", type=PATH, metavar="FILE",
+    help="The boards' secrets, as deploy wrote them: check who asks, and list them at /boards.")
+@click.option("--require-identity", is_flag=True, help="Serve nobody else.")
+def serve(
+    folder: Path, host: str, port: int, identities_path: Path | None, require_identity: bool,
+) -> None:
     """Serve the releases in DIR until Ctrl-C.
 
     Boards reach it when it listens on an address of theirs: slotbench serve www --host 0.0.0.0
     """
+    if require_identity and identities_path is None:
+        raise click.UsageError("--require-identity needs --identities FILE")
     require_published(folder)
+    boards = Boards(identities_path, require=require_identity) if identities_path else None
     log = logging.getLogger("slotbench.server")
     log.setLevel(logging.INFO)
     click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))
-    with Background(create_app(folder), host, port) as server:
+    with Background(create_app(folder, boards), host, port) as server:
         click.echo(f"Serving {folder} at {server.url} (Ctrl-C ends it)")
         try:
             server.wait()

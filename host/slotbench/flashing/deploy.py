@@ -23,7 +23,8 @@ _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
 _BOOT: Final = "boot.py"
 _HOOK: Final = "twoslot_boot.py"
-_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys")
+_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.id")
+_SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.id")
 _MARK: Final = "# twoslot"
 _VERSION_MIN: Final = (1, 23)
 
@@ -56,9 +57,10 @@ def say(*what):
     print("@twoslot", what)
 """
 _LOOK: Final = _SCRIPT + """\
-import sys
+import machine, sys
 i = sys.implementation
 say("vm", i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0), sys.platform)
+say("id", hexlify(machine.unique_id()).decode())
 for n in names(%(package)r):
     say("file", %(package)r + "/" + n, digest(%(package)r + "/" + n))
 for n in names(%(stage)r):
@@ -110,7 +112,9 @@ say("boot", digest("boot.py"))
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is on the board: hashes by path (no leading slash), staged ones by name; two files' content."""
+    """What is on the board: hashes by path (no leading slash), staged ones by name; three files' content, and
+    the chip's id in hex.
+    """
 
     version: tuple[int, ...]
     mpy_abi: int
@@ -118,6 +122,13 @@ class Found:
     staged: Mapping[str, str]
     boot: bytes | None
     settings: Mapping[str, Any]
+    chip_id: str = ""
+    identity: bytes | None = None
+
+    @property
+    def device_id(self) -> str:
+        """What it calls itself: its setting, or the chip's id."""
+        return str(self.settings.get("device_id") or self.chip_id)
 
     @property
     def interrupted(self) -> bool:
@@ -127,7 +138,7 @@ class Found:
 
 def look(client: Client, port: str) -> Found:
     """Look at a board, change nothing. Raises BenchError: not a board for twoslot, or lost."""
-    script = _LOOK % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": (_BOOT, "twoslot.json")}
+    script = _LOOK % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
     facts = reported(client.run(script))
     vm = next((fact for fact in facts if fact[0] == "vm"), None)
     if vm is None:
@@ -154,7 +165,9 @@ def look(client: Client, port: str) -> Found:
         version=version, mpy_abi=mpy & 0xFF, boot=texts.get(_BOOT),
         hashes={path: digest for path, digest in hashes.items() if not path.startswith(prefix)},
         staged={path.removeprefix(prefix): d for path, d in hashes.items() if path.startswith(prefix)},
-        settings=settings if isinstance(settings, dict) else {})
+        settings=settings if isinstance(settings, dict) else {},
+        chip_id=next((str(fact[1]) for fact in facts if fact[0] == "id"), ""),
+        identity=texts.get("twoslot.id"))
 
 
 def package() -> dict[str, bytes]:

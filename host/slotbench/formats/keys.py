@@ -90,7 +90,7 @@ class Keys:
 
 
 def pack_pinned(signed: bytes) -> bytes:
-    """A copy for a board: the signed document, and a third line that tells a damaged copy from a right one."""
+    """A board's copy: the signed document, and a third line that tells a damaged copy from a right one."""
     return signed + digest(signed.partition(b"\n")[0]).encode() + b"\n"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
 
@@ -15,6 +17,7 @@ from flask import Flask, Response, request
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.release.store import Store, digest_in, is_name
+from slotbench.server.boards import Boards
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 """For names that carry their digest: what they name can never change."""
@@ -76,9 +79,14 @@ class _Contents:
         return content
 
 
-def create_app(root: Path) -> Flask:
-    """The application that serves the release directory `root`, now and as it changes."""
+def create_app(root: Path, boards: Boards | None = None) -> Flask:
+    """The application that serves the release directory `root`, now and as it changes.
+
+    With `boards` it checks who asks, and tells this computer what they said: GET /boards.
+    """
     app = Flask(__name__, static_folder=None)
+    if boards is not None:
+        _know(app, boards)
     contents = _Contents(Store(root))
 
     @app.get("/", defaults={"name": ""})
@@ -97,6 +105,17 @@ def create_app(root: Path) -> Flask:
         return _answer(name, content)
 
     return app
+
+
+def _know(app: Flask, boards: Boards) -> None:
+    app.before_request(boards.check)
+
+    @app.get("/boards")
+    def listed() -> Response:
+        """What boards proved to have said last; not for the network that they are in."""
+        if not ip_address(request.remote_addr or "0.0.0.0").is_loopback:
+            return _text(HTTPStatus.NOT_FOUND)
+        return Response(json.dumps(boards.listed(), indent=2) + "\n", mimetype="application/json")
 
 
 def require_published(root: Path) -> None:

@@ -1,0 +1,103 @@
+"""Boards show the server who they are, with the real device modules: proven, replayed, with another's secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slotbench.release.identities import Identities
+from slotbench.server import Background, Boards, create_app
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.vm import DeviceVM
+from slotbench.vboard.wsgi import WsgiNetwork
+
+from support.world import HOURS_MS, World, runs_confirmed, update_to
+
+SECRETS = {"lamp-7": bytes(range(32)), "lamp-8": bytes(range(1, 33))}
+Make = Callable[..., "House"]
+
+
+class House:
+    """A world whose server knows two boards, and asks everybody who they are; what it heard is in `heard`."""
+
+    def __init__(self, folder: Path, vm: Callable[..., DeviceVM], *, require: bool) -> None:
+        self.world = World(folder, vm=vm)
+        self.world.publish(2)
+        Identities(SECRETS).save(folder / "identities.json")
+        self.boards = Boards(folder / "identities.json", require=require)
+        self.app = create_app(self.world.workshop.site.root, self.boards)
+        self.heard: list[tuple[str, str]] = []
+
+    def listen(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """The application, and who writes down what goes by."""
+        self.heard.append((environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")))
+        return self.app(environ, start_response)
+
+    def board(self, name: str, secret: bytes | None, network: Any = None, **options: Any) -> VirtualBoard:
+        def edit(files: dict[str, bytes]) -> None:
+            files["/twoslot.json"] = files["/twoslot.json"].replace(b"{", b'{"device_id": "%s", ' % name.encode(), 1)
+            if secret is not None:
+                files["/twoslot.id"] = Identities({name: secret}).file_for(name)
+
+        self.world.edit = edit
+        self.world._installed.clear()
+        return self.world.board(network or WsgiNetwork(self.listen), **options)
+
+    def replays(self, path: str, header: str) -> int:
+        """The status of the answer to who says again what was heard."""
+        return int(self.app.test_client().get(path, headers={"Authorization": header}).status_code)
+
+
+@pytest.fixture
+def make(tmp_path: Path, vm: Callable[..., DeviceVM]) -> Make:
+    return lambda require=True: House(tmp_path, vm, require=require)
+
+
+def test_a_board_that_shows_who_it_is_updates(make: Make) -> None:
+    house = make()
+    with Background(house.app) as server:
+        board = house.board("lamp-7", SECRETS["lamp-7"], LoopbackNetwork(), server=server.url)
+        update_to(board, 2)
+        board.repl("twoslot.check()")
+    listed = house.boards.listed()
+    assert list(listed) == ["lamp-7"]
+    assert (listed["lamp-7"]["running"], listed["lamp-7"]["report"], listed["lamp-7"]["report_counter"]) == (
+        2, "confirmed", 2)
+
+
+def test_what_was_heard_is_of_no_use_to_who_heard_it(make: Make) -> None:
+    house = make()
+    board = house.board("lamp-7", SECRETS["lamp-7"])
+    update_to(board, 2)
+    board.power_off()
+    proofs = [(path, header) for path, header in house.heard if "mac=" in header]
+    assert len(proofs) > 4
+    before = house.boards.listed()
+    assert {house.replays(path, header) for path, header in proofs} == {401}
+    assert house.boards.listed() == before
+    assert SECRETS["lamp-7"].hex() not in repr(house.heard)
+
+
+@pytest.mark.parametrize(("name", "secret"), [
+    ("lamp-7", SECRETS["lamp-8"]), ("lamp-9", SECRETS["lamp-7"]), ("lamp-7", None)],
+    ids=["another's secret", "another's name", "no secret"])
+def test_who_cannot_show_it_gets_nothing(make: Make, name: str, secret: bytes | None) -> None:
+    house = make()
+    board = house.board(name, secret)
+    board.power_on()
+    board.run(HOURS_MS // 4)
+    assert {code for _, code, _ in board.call("twoslot._log")} <= {1, 46}
+    assert "46 at 40" in board.repl("twoslot.update()")
+    assert runs_confirmed(board, 1) and house.boards.listed() == {}
+
+
+@pytest.mark.parametrize(("name", "secret"), [("lamp-7", SECRETS["lamp-8"]), ("lamp-7", None)])
+def test_an_open_server_serves_it_and_believes_nothing(make: Make, name: str, secret: bytes | None) -> None:
+    house = make(require=False)
+    board = house.board(name, secret)
+    update_to(board, 2)
+    assert house.boards.listed() == {}
