@@ -52,7 +52,7 @@ class Agent:
                     self.state = ask.step(self)
                 finally:
                     ask = None
-                    drop("ask", "document", "seal", "judge", "keys", "settings")
+                    drop("ask", "document", "pinned", "seal", "judge", "keys", "settings")
                     if self.news or self.keys:
                         self.turn("remember")
             elif self.state < _ARM:
@@ -90,10 +90,10 @@ class Agent:
         self.hang_up()
         self.state = _IDLE
         self.keys = None  # a later epoch of them, believed: (document, what the journal is to know)
-        self.who = None  # what identity.py makes of a secret; False without one
+        self.who = None  # what identity.py makes of a secret
         self.facts = self.head = self.news = self.plan = self.spare = self.sha = self.url = self.span = None
         self.tries = self.next = self.until = self.fetched = self.bytes = self.again = self.followed = 0
-        drop("fetch", "answer", "ask", "transfer", "writer", "port", "judge", "document", "seal", "keys")
+        drop("fetch", "answer", "ask", "transfer", "writer", "port", "judge", "document", "pinned", "seal", "keys")
 
     @property
     def progress(self):
@@ -109,7 +109,7 @@ class Agent:
             return turn.do(self, act)
         finally:
             turn = None
-            drop("turn", "swap", "journal", "slots", "decide", "port", "keys")
+            drop("turn", "swap", "journal", "slots", "decide", "port", "keys", "identity", "mac")
 
     def get(self, url, etag=None, span=(0, 0)):
         """Ask the server; return the answer, whose connection is kept until hang_up()."""
@@ -121,7 +121,7 @@ class Agent:
             return self.answer
         finally:
             fetch = None
-            drop("fetch", "identity")
+            drop("fetch", "identity", "mac")
 
     def hang_up(self):
         """Close the connection and forget the answer."""

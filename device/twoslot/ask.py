@@ -1,10 +1,8 @@
 # Head or release: fetched, read, judged; each with the others out of memory.
-import os
-
 from micropython import const
 
-from twoslot import drop, keep
-from twoslot.errors import FlashError, ReleaseError
+from twoslot import drop
+from twoslot.errors import ReleaseError
 
 _IDLE = const(0)
 _HEAD = const(1)
@@ -15,8 +13,6 @@ def step(agent):
     kind, etag = "release", None
     if agent.state == _HEAD:
         kind, url, etag = "head", "heads/%s/%s.head" % (agent.product, agent.channel), agent.etag
-        if agent.who is None:
-            agent.who = _who(agent)
     else:
         url = "releases/%s.release" % agent.head["release"].hex()
     found = text(agent, url, etag)
@@ -30,7 +26,7 @@ def step(agent):
         refused = e
     # Perhaps signed with keys that this board does not have yet.
     found = None
-    drop("document", "seal", "judge", "settings")
+    drop("document", "pinned", "seal", "judge", "settings")
     from twoslot import keys
 
     return keys.step(agent, refused)
@@ -61,19 +57,3 @@ def text(agent, url, etag=None):
         answer = None
         agent.hang_up()
         drop("answer")
-
-
-def _who(agent):
-    # A board that was given a secret shows with every request that it knows it; others pay this look only.
-    try:
-        os.stat("twoslot.id")
-    except OSError:
-        return False
-    from twoslot import identity
-
-    try:
-        return identity.load(agent.facts)
-    except FlashError as e:
-        # A server may serve it all the same.
-        keep(e)
-        return False

@@ -2,68 +2,21 @@
 import gc
 import json
 
-from binascii import a2b_base64, hexlify
+from binascii import a2b_base64
 from hashlib import sha256
 from micropython import const
 
-from twoslot import seal
-from twoslot.errors import FlashError, ReleaseError
+from twoslot import drop, seal
+from twoslot.errors import ReleaseError
 
 _BYTES = const(384)  # of a modulus and a signature
 _SECOND = const(531)  # the second line: key id, space, 512 characters; and the line break before it
 
 
-def pinned(role, held=None):
-    """Return (epoch, moduli) that this board trusts as "offline" or "online".
-
-    Those of the newer copy that is right, or of held: keys of a later epoch, believed and not written yet.
-    """
-    best = (0, None)
-    for name in ("twoslot.keys", "twoslot.keys2"):
-        best = max(best, _copy(name, role), key=_epoch)
-    if held:
-        best = max(best, _moduli(held[: held.find(b"\n")], role), key=_epoch)
-    if not best[0]:
-        raise FlashError(71, 0)
-    return best
-
-
-def _epoch(found):
-    return found[0]
-
-
-def _copy(name, role):
-    # What a copy of the keys says. The third line, digest of the first, tells a damaged one from a right one.
-    try:
-        with open(name, "rb") as f:
-            line = f.readline()
-            f.readline()
-            digest = f.readline().strip()
-        if not digest or digest == hexlify(sha256(line.rstrip()).digest()):
-            return _moduli(line, role)
-    except OSError:
-        pass
-    return 0, None
-
-
-def _moduli(line, role):
-    # (epoch, moduli) in line 1 of a keys document; (0, None) when it is none.
-    try:
-        keys = json.loads(line)
-        epoch, found = keys["epoch"], keys[role]
-        keys = None
-        found = [a2b_base64(n) for n in (found if role == "offline" else (found,))]
-        if found and isinstance(epoch, int):
-            return epoch, found
-    except (ValueError, KeyError, TypeError):
-        pass
-    return 0, None
-
-
 def read(text, kind, floor=0, held=None):
     """Return (payload, digest, epoch) of a document in a memoryview, signed by a key pinned for this kind.
 
-    floor: the epoch below which pinned keys are not believed. held: see pinned().
+    floor: the epoch below which pinned keys are not believed. held: see pinned.py.
     """
     end = len(text) - 1
     line = end + 1 - _SECOND
@@ -72,7 +25,11 @@ def read(text, kind, floor=0, held=None):
     for at in range(line):
         if text[at] == 10:
             raise ReleaseError(20, at)
-    epoch, moduli = pinned("online" if kind == "head" else "offline", held)
+    from twoslot import pinned
+
+    epoch, moduli = pinned.keys("online" if kind == "head" else "offline", held)
+    pinned = None
+    drop("pinned")
     if epoch < floor:
         raise ReleaseError(42, floor)
     who = bytes(text[line + 1 : line + 17])

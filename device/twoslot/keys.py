@@ -17,11 +17,11 @@ _PART = "twoslot.keys3"  # a copy while it is written
 
 def step(agent, refused):
     """Follow the chain of keys by one epoch, back to the head; without a next one what refused it stands."""
-    from twoslot import ask, document
+    from twoslot import ask, pinned
 
-    epoch = document.pinned("offline", agent.keys and agent.keys[0])[0] + 1
-    document = None
-    drop("document")
+    epoch = pinned.keys("offline", agent.keys and agent.keys[0])[0] + 1
+    pinned = None
+    drop("pinned")
     if agent.followed >= _EPOCHS or refused.args[0] == 42 and refused.args[1] < epoch:
         raise refused
     agent.followed += 1

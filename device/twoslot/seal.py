@@ -1,4 +1,4 @@
-# Signatures: RSA-3072, PKCS#1 v1.5, SHA-256 (RFC 8017, 8.2), and who signed; HMAC. Loaded, then dropped.
+# Signatures: RSA-3072, PKCS#1 v1.5, SHA-256 (RFC 8017, 8.2), and who signed. Loaded to judge, then dropped.
 import gc
 
 from hashlib import sha256
@@ -28,10 +28,3 @@ def verify(n, s, digest):
     block = b"\x00\x01" + b"\xff" * (_BYTES - 3 - len(_INFO) - 32) + b"\x00" + _INFO + digest
     gc.collect()
     return x == block
-
-
-def hmac(key, message):
-    """HMAC-SHA-256 of a message (RFC 2104), as bytes; the key is at most 64 bytes long."""
-    key = key + bytes(64 - len(key))
-    inner = sha256(bytes([b ^ 0x36 for b in key]) + message).digest()
-    return sha256(bytes([b ^ 0x5C for b in key]) + inner).digest()

@@ -1,6 +1,9 @@
 # The acts of an update that touch the journal; between them nothing of journal and slots is in memory.
+import os
+
 import twoslot
 
+from twoslot.errors import FlashError
 from twoslot.port import Port
 from twoslot.swap import Swap
 
@@ -28,6 +31,7 @@ def do(agent, act):
         result = swap.status()
     else:  # facts
         agent.facts = swap.facts()
+        agent.who = _who(swap)
     return result
 
 
@@ -50,6 +54,22 @@ def _remember(agent, swap):
         first["tag"] = swap.cell.channel_tag
         head, agent.facts = head or first, None
     swap.head_seen(head)
+
+
+def _who(swap):
+    # A board that was given a secret shows with every request that it knows it; others pay this look only.
+    try:
+        os.stat("twoslot.id")
+    except OSError:
+        return None
+    from twoslot import identity
+
+    try:
+        return identity.load(swap.running, swap.cell)
+    except FlashError as e:
+        # A server may serve it all the same.
+        twoslot.keep(e)
+        return None
 
 
 def _finish(swap):

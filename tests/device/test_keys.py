@@ -1,4 +1,4 @@
-"""twoslot.keys, and what document.pinned makes of two copies: the next epoch asked for, judged, written; a cut between."""
+"""twoslot.keys, and what twoslot.pinned makes of two copies: the next epoch asked for, judged, written; a cut between."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_filesystem_that_takes_nothing_leaves_a_copy_that_is_right(
 
 
 def pinned(vm: CPythonVM) -> Any:
-    return vm.import_("twoslot.document").pinned("online")
+    return vm.import_("twoslot.pinned").keys("online")
 
 
 @pytest.mark.parametrize("newer", COPIES)

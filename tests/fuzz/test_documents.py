@@ -174,7 +174,7 @@ def test_any_keys_file(device: DeviceBoard, vm: CPythonVM, data: st.DataObject) 
         keys: Keys | None = Keys.from_payload(document.split(text).payload)
     except FormatError:
         keys = None
-    pinned = vm.import_("twoslot.document").pinned
+    pinned = vm.import_("twoslot.pinned").keys
     found = {}
     try:
         for role in ("offline", "online"):
