@@ -46,13 +46,18 @@ class Agent:
             if self.state < _TABLE:
                 if self.facts is None:
                     self.turn("facts")
-                from twoslot import ask
-
                 try:
-                    self.state = ask.step(self)
-                finally:
+                    from twoslot import ask
+
+                    text = ask.step(self)
                     ask = None
-                    drop("ask", "document", "pinned", "seal", "judge", "keys", "settings")
+                    drop("ask")
+                    from twoslot import believe
+
+                    self.state = believe.step(self, text)
+                finally:
+                    ask = believe = text = None
+                    drop("ask", "believe", "document", "seal", "judge", "keys", "settings")
                     if self.news or self.keys:
                         self.turn("remember")
             elif self.state < _ARM:
@@ -90,10 +95,10 @@ class Agent:
         self.hang_up()
         self.state = _IDLE
         self.keys = None  # a later epoch of them, believed: (document, what the journal is to know)
-        self.who = None  # what identity.py makes of a secret
+        self.who = None  # what identity.py makes of a secret; False without one
         self.facts = self.head = self.news = self.plan = self.spare = self.sha = self.url = self.span = None
         self.tries = self.next = self.until = self.fetched = self.bytes = self.again = self.followed = 0
-        drop("fetch", "answer", "ask", "transfer", "writer", "port", "judge", "document", "pinned", "seal", "keys")
+        drop("fetch", "answer", "ask", "believe", "transfer", "writer", "port", "judge", "document", "seal", "keys")
 
     @property
     def progress(self):
@@ -109,7 +114,7 @@ class Agent:
             return turn.do(self, act)
         finally:
             turn = None
-            drop("turn", "swap", "journal", "slots", "decide", "port", "keys", "identity", "mac")
+            drop("turn", "swap", "journal", "slots", "decide", "port", "keys")
 
     def get(self, url, etag=None, span=(0, 0)):
         """Ask the server; return the answer, whose connection is kept until hang_up()."""

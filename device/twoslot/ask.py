@@ -1,58 +1,52 @@
-# Head or release: fetched, read, judged; each with the others out of memory.
+# Head or release: fetched. Whether to believe it is the next step's (believe.py), with this one out of memory.
+import os
+
 from micropython import const
 
-from twoslot import drop
-from twoslot.errors import ReleaseError
+from twoslot import drop, keep
+from twoslot.errors import FlashError
 
-_IDLE = const(0)
 _HEAD = const(1)
 
 
 def step(agent):
-    """Get the next document and judge it; return the state that follows."""
-    kind, etag = "release", None
+    """Get the next document; see text()."""
     if agent.state == _HEAD:
-        kind, url, etag = "head", "heads/%s/%s.head" % (agent.product, agent.channel), agent.etag
-    else:
-        url = "releases/%s.release" % agent.head["release"].hex()
-    found = text(agent, url, etag)
-    if found is None:
-        return _IDLE
+        if agent.who is None:
+            agent.who = _who(agent.facts)
+        return text(agent, "heads/%s/%s.head" % (agent.product, agent.channel), agent.etag)
+    return text(agent, "releases/%s.release" % agent.head["release"].hex())
+
+
+def _who(facts):
+    # A board that was given a secret shows with every request that it knows it; others pay this look only.
     try:
-        return _judged(agent, found, kind)
-    except ReleaseError as e:
-        if kind != "head" or e.args[0] not in (21, 42):
-            raise
-        refused = e
-    # Perhaps signed with keys that this board does not have yet.
-    found = None
-    drop("document", "pinned", "seal", "judge", "settings")
-    from twoslot import keys
+        os.stat("twoslot.id")
+    except OSError:
+        return False
+    from twoslot import identity
 
-    return keys.step(agent, refused)
-
-
-def _judged(agent, found, kind):
-    from twoslot import document
-
-    found = document.read(found, kind, agent.facts["epoch"], agent.keys and agent.keys[0])
-    document = None
-    drop("document", "seal")
-    from twoslot import judge
-
-    return judge.step(agent, found)
+    try:
+        return identity.load(facts)
+    except FlashError as e:
+        # A server may serve it all the same.
+        keep(e)
+        return False
+    finally:
+        identity = None
+        drop("identity", "mac", "settings")
 
 
 def text(agent, url, etag=None):
-    """A whole document in a memoryview; None when it is what etag names."""
+    """A whole document in a memoryview, in a list that who reads it empties; an empty one for what etag names."""
     try:
         answer = agent.get(url, etag)
         if answer.status == 304:
-            return None
+            return []
         if agent.state == _HEAD:
             # Not to be asked for with it again until this one was judged.
             agent.etag, agent.fresh = None, answer.etag
-        return answer.text()
+        return [answer.text()]
     finally:
         answer = None
         agent.hang_up()

@@ -6,17 +6,17 @@ from binascii import a2b_base64
 from hashlib import sha256
 from micropython import const
 
-from twoslot import drop, seal
+from twoslot import seal
 from twoslot.errors import ReleaseError
 
 _BYTES = const(384)  # of a modulus and a signature
 _SECOND = const(531)  # the second line: key id, space, 512 characters; and the line break before it
 
 
-def read(text, kind, floor=0, held=None):
-    """Return (payload, digest, epoch) of a document in a memoryview, signed by a key pinned for this kind.
+def read(text, kind, trusted):
+    """Return (payload, digest, epoch) of a document in a memoryview, of this kind and signed by a trusted key.
 
-    floor: the epoch below which pinned keys are not believed. held: see pinned.py.
+    trusted: what pinned.py says of the kind's role.
     """
     end = len(text) - 1
     line = end + 1 - _SECOND
@@ -25,20 +25,14 @@ def read(text, kind, floor=0, held=None):
     for at in range(line):
         if text[at] == 10:
             raise ReleaseError(20, at)
-    from twoslot import pinned
-
-    epoch, moduli = pinned.keys("online" if kind == "head" else "offline", held)
-    pinned = None
-    drop("pinned")
-    if epoch < floor:
-        raise ReleaseError(42, floor)
+    epoch, moduli = trusted
     who = bytes(text[line + 1 : line + 17])
     for modulus in moduli:
         if seal.key_id(modulus).encode() == who:
             break
     else:
         raise ReleaseError(21, 0)
-    moduli = None
+    trusted = moduli = None
     try:
         signature = a2b_base64(text[line + 18 : end])
     except ValueError:

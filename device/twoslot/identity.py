@@ -4,12 +4,12 @@ import machine
 from twoslot import drop, settings
 
 
-def load(running, cell):
+def load(facts):
     """Return what the requests of one attempt share: who asks, the challenge, what is to be told."""
     from twoslot import mac
 
     mac.secret()
-    told = "%d/%d" % (cell.report, cell.report_counter), "%d" % running.counter
+    told = "%d/%d" % facts["report"], "%d" % facts["counter"]
     name = settings.load().get("device_id") or machine.unique_id().hex()
     return {"id": name, "nonce": None, "nc": 0, "told": told}
 

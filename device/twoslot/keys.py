@@ -17,7 +17,7 @@ _PART = "twoslot.keys3"  # a copy while it is written
 
 def step(agent, refused):
     """Follow the chain of keys by one epoch, back to the head; without a next one what refused it stands."""
-    from twoslot import ask, pinned
+    from twoslot import ask, believe, pinned
 
     epoch = pinned.keys("offline", agent.keys and agent.keys[0])[0] + 1
     pinned = None
@@ -31,15 +31,14 @@ def step(agent, refused):
         if e.args[:2] != (7, 404):
             raise
         text = None
-    if text is None:
+    ask = None
+    drop("ask")
+    if not text:
         raise refused
-    from twoslot import document
-
+    whole = bytes(text[0])
     # By an offline key that is pinned already: the online key has no say in this.
-    j = document.read(text, "keys", 0, agent.keys and agent.keys[0])[0]
-    document = None
-    drop("document", "seal")
-    agent.keys = bytes(text), judge(j, agent.product, epoch)
+    j = believe.read(agent, text, "keys")[0]
+    agent.keys = whole, judge(j, agent.product, epoch)
     return _HEAD
 
 
@@ -63,6 +62,20 @@ def judge(j, product, epoch):
         raise ReleaseError(20, 0)
     # Heads are counted from the start; nothing that was signed before says how late it is.
     return {"epoch": epoch, "seq": 0, "issued": j["issued"]}
+
+
+def pin(agent, swap, head):
+    """Write new keys, never in a trial, and before a cell names their epoch; head: what was believed with them."""
+    if not swap.confirmed:
+        if not head or not agent.auto:
+            return
+        # Fetched whole and signed: the proof that ends the trial.
+        swap.confirm()
+    (text, first), agent.keys = agent.keys, None
+    write(text)
+    first["tag"] = swap.cell.channel_tag
+    swap.head_seen(head or first)
+    agent.facts = None
 
 
 def write(text):

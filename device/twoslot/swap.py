@@ -134,7 +134,7 @@ class Swap:
             "floor": cell.floor, "bad": cell.bad_counter, "unproven": cell.unproven_counter,
             "rounds": cell.rounds,
             "seq": cell.head_seq, "time": cell.head_time, "epoch": cell.key_epoch, "tag": cell.channel_tag,
-            "size": m.size, "fs_start": m.fs_start,
+            "size": m.size, "fs_start": m.fs_start, "report": (cell.report, cell.report_counter),
         }  # fmt: skip
 
     def status(self):

@@ -1,9 +1,6 @@
 # The acts of an update that touch the journal; between them nothing of journal and slots is in memory.
-import os
-
 import twoslot
 
-from twoslot.errors import FlashError
 from twoslot.port import Port
 from twoslot.swap import Swap
 
@@ -31,45 +28,20 @@ def do(agent, act):
         result = swap.status()
     else:  # facts
         agent.facts = swap.facts()
-        agent.who = _who(swap)
     return result
 
 
 def _remember(agent, swap):
     head, agent.news = agent.news, None
-    if not swap.confirmed:
-        if not head or not agent.auto:
-            return
-        # A head fetched whole and signed is the proof that this board could update itself again.
-        if not agent.keys:
-            swap.confirm(head)
-            return
-        swap.confirm()
     if agent.keys:
-        # Never in a trial, and before a cell names their epoch.
         from twoslot import keys
 
-        (text, first), agent.keys = agent.keys, None
-        keys.write(text)
-        first["tag"] = swap.cell.channel_tag
-        head, agent.facts = head or first, None
-    swap.head_seen(head)
-
-
-def _who(swap):
-    # A board that was given a secret shows with every request that it knows it; others pay this look only.
-    try:
-        os.stat("twoslot.id")
-    except OSError:
-        return None
-    from twoslot import identity
-
-    try:
-        return identity.load(swap.running, swap.cell)
-    except FlashError as e:
-        # A server may serve it all the same.
-        twoslot.keep(e)
-        return None
+        keys.pin(agent, swap, head)
+    elif swap.confirmed:
+        swap.head_seen(head)
+    elif agent.auto:
+        # A head fetched whole and signed is the proof that this board could update itself again.
+        swap.confirm(head)
 
 
 def _finish(swap):

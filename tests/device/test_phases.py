@@ -25,8 +25,8 @@ AGENT = {"agent", "errors"}
 TURN = AGENT | {"turn", "port", "swap", "journal", "slots"}
 OPEN = AGENT | {"fetch", "answer"}
 ASK = OPEN | {"ask"}
-READ = AGENT | {"ask", "document", "seal"}
-JUDGE = AGENT | {"ask", "judge", "settings"}
+READ = AGENT | {"believe", "document", "seal", "pinned"}
+JUDGE = AGENT | {"believe", "judge", "settings"}
 TRANSFER = AGENT | {"transfer", "writer", "port", "answer"}
 PHASES = [TURN, ASK, READ, JUDGE, TRANSFER]
 """What is loaded together at most, in the order of an update; OPEN, which asks for table and image, is less."""

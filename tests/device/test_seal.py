@@ -13,7 +13,7 @@ import pytest
 from slotbench.formats import document
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import refusal, signing_key
+from support.device_board import read_document, refusal, signing_key
 from support.device_release import join
 
 MESSAGE = b'{"kind":"release","format":1}'
@@ -105,7 +105,7 @@ def read_by(vm: CPythonVM, modulus: bytes, signature: bytes) -> Any:
     keys = {"offline": [base64.b64encode(modulus).decode()], "online": "", "epoch": 1}
     vm.runtime.files["/twoslot.keys"] = json.dumps(keys).encode() + b"\n"
     text = join(MESSAGE, document.key_id(modulus), signature)
-    return vm.import_("twoslot.document").read(memoryview(text), "release")
+    return read_document(vm, text, "release")
 
 
 def test_a_release_of_a_pinned_key_is_read(shared_vm: CPythonVM, key: SigningKey) -> None:

@@ -16,7 +16,7 @@ from slotbench.formats.journal import Cell
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, NOW, PRODUCT, DeviceBoard, keys_document, signing_key
+from support.device_board import BOARD, NOW, PRODUCT, DeviceBoard, keys_document, read_document, signing_key
 from support.device_judge import Judge
 from support.device_release import head_fields, offer, payload, release_fields, signed
 from support.mutations import bent, edited
@@ -190,7 +190,7 @@ def test_any_keys_file(device: DeviceBoard, vm: CPythonVM, data: st.DataObject) 
     device.files["/twoslot.keys"] = text
     refusal = vm.import_("twoslot.errors").ReleaseError
     try:
-        vm.import_("twoslot.document").read(memoryview(RIGHT["head"]), "head")
+        read_document(vm, RIGHT["head"], "head")
     except refusal as error:
         assert error.args[0] in (21, 22) and found["online"][1] != [MODULI["head"]]
     else:

@@ -76,6 +76,12 @@ def _factory_flash() -> NorFlash:
     return flash
 
 
+def read_document(vm: CPythonVM, text: bytes, kind: str) -> Any:
+    """(payload, digest, epoch) of a document, as a board reads it with the keys in its files."""
+    trusted = vm.import_("twoslot.pinned").keys("online" if kind == "head" else "offline")
+    return vm.import_("twoslot.document").read(memoryview(bytearray(text)), kind, trusted)
+
+
 class DeviceBoard:
     """A board as it leaves the bench: slot A runs release 5, confirmed; slot B was never written.
 

@@ -7,7 +7,7 @@ from typing import Any
 from slotbench.formats.journal import channel_tag
 from slotbench.formats.keys import Keys
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, refusal, signing_key
+from support.device_board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, read_document, refusal, signing_key
 from support.device_release import Offer
 
 TAG = channel_tag(PRODUCT, CHANNEL)
@@ -18,7 +18,6 @@ class Judge:
 
     def __init__(self, vm: CPythonVM) -> None:
         self.vm = vm
-        self.document = vm.import_("twoslot.document")
         self.judge = vm.import_("twoslot.judge")
         self.offline = [signing_key("offline").modulus]
         self.online = signing_key("online").modulus
@@ -33,7 +32,7 @@ class Judge:
         """(payload, digest, epoch) of a document, for a board with these keys pinned."""
         pinned = Keys(product=PRODUCT, epoch=self.epoch, issued=NOW, offline=tuple(self.offline), online=self.online)
         self.vm.runtime.files["/twoslot.keys"] = pinned.to_payload() + b"\n"
-        return self.document.read(memoryview(bytearray(text)), kind)
+        return read_document(self.vm, text, kind)
 
     def head(self, text: bytes) -> Any:
         j, _, epoch = self.read(text, "head")
