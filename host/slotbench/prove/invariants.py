@@ -17,12 +17,12 @@ from slotbench.formats.keys import unpack_pinned
 from slotbench.formats.rtc import Why
 from slotbench.vboard.board import Boot, State, VirtualBoard
 
-__all__ = ["ATTEMPTS", "Broken", "Image", "Images", "Invariants", "image_for", "require"]
+__all__ = ["ATTEMPTS", "OF_TWOSLOT", "Broken", "Image", "Images", "Invariants", "image_for", "require"]
 
 ATTEMPTS: Final = 3
 _COPIES: Final = ("/twoslot.keys", "/twoslot.keys2")
-_OWN: Final = (*_COPIES, "/twoslot.keys3")
-"""The last is a copy while it is written."""
+OF_TWOSLOT: Final = (*_COPIES, "/twoslot.keys3")
+"""Files that an update may change: copies of the pinned keys, the last one while it is written."""
 
 Image: TypeAlias = bytes | tuple[bytes, ...]
 """The image of a release: one for both slots, or that of slot A and that of slot B."""
@@ -94,7 +94,7 @@ class Invariants:
             require(counter >= cell.floor, 3, f"counter {counter} is below the floor {cell.floor}")
             self.trials_are_bounded(board, boot, cell, counter)
             self.reports_what_is_so(cell)
-            self.keeps_its_keys(board, cell)
+            self.keeps_its_keys(board, boot, cell)
         self.leaves_the_user_alone(board)
 
     def runs_what_was_signed(self, board: VirtualBoard, boot: Boot) -> None:
@@ -144,12 +144,19 @@ class Invariants:
         elif cell.report is Report.UNPROVEN:
             require(cell.unproven_counter == about, 7, f"{about} is reported as unproven and is not")
 
-    def keeps_its_keys(self, board: VirtualBoard, cell: Cell) -> None:
-        """Promise 11: one copy of the pinned keys is right, and not of an epoch before the journal's."""
-        copies = [board.files[name] for name in _COPIES if name in board.files]
-        if self.pinned:
-            newest = max(map(_epoch, copies), default=0)
-            require(newest >= max(1, cell.key_epoch), 11, f"keys of epoch {cell.key_epoch} are pinned")
+    def keeps_its_keys(self, board: VirtualBoard, boot: Boot, cell: Cell) -> None:
+        """Promise 11: one copy of the pinned keys is right, and not of an epoch before the journal's; in a trial
+        not of a later one either.
+        """
+        if not self.pinned:
+            return
+        newest = max((_epoch(board.files[name]) for name in _COPIES if name in board.files), default=0)
+        wanted = max(1, cell.key_epoch)
+        require(newest >= wanted, 11, f"keys of epoch {wanted} are pinned, and not of {newest}")
+        # The trial may have ended, and the cell that says so read otherwise now.
+        unsure = any(word in board.board.journal for word in board.flash.weak)
+        if boot.why is Why.TRIAL and not unsure:
+            require(newest == wanted, 11, f"keys of epoch {newest} were not pinned in a trial")
 
     def leaves_the_user_alone(self, board: VirtualBoard) -> None:
         """Promise 5: files and settings of the user are untouched, and so is the loader."""
@@ -167,7 +174,7 @@ class Invariants:
 
 def _of_the_user(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """All files but those in which twoslot keeps the pinned keys."""
-    return {name: content for name, content in files.items() if name not in _OWN}
+    return {name: content for name, content in files.items() if name not in OF_TWOSLOT}
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["EVERY_MODE", "Cut", "CutMode", "sweep", "torn_erase", "torn_program"]
+__all__ = ["EVERY_MODE", "Cut", "CutMode", "commit_happens", "sweep", "torn_erase", "torn_program"]
 
 _PAGE = 256
 _EDGES = (0, 1, 1, 2, 5)
@@ -97,6 +97,11 @@ def torn_program(addr: int, old: bytes, new: bytes, rng: random.Random) -> tuple
         return whole[:middle_at] + old[middle_at:], slice(start, end)
     torn = _some_bits(old[start:end], whole[start:end], rng)
     return whole[:start] + torn + old[end:], slice(start, end)
+
+
+def commit_happens(cut: Cut) -> bool:
+    """Whether a change of the filesystem that was cut is there: littlefs knows no half of one."""
+    return cut.mode is CutMode.AFTER or cut.mode is not CutMode.BEFORE and cut.seed % 2 == 1
 
 
 def _some_bits(old: bytes, whole: bytes, rng: random.Random) -> bytes:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import random
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.cuts import Cut, CutMode, torn_erase, torn_program
+from slotbench.vboard.cuts import Cut, CutMode, commit_happens, torn_erase, torn_program
 from slotbench.vboard.signals import BenchViolation, PowerCut
 
 __all__ = ["BenchViolation", "FlashTiming", "NorFlash", "Op", "PAGE", "PowerCut", "SECTOR"]
@@ -41,10 +42,13 @@ class FlashTiming:
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One erase or program as it was started: `kind`, byte address, length in bytes, who did it."""
+    """One erase or program as it was started: `kind`, byte address, length in bytes, who did it.
+
+    A `commit` is a change of the filesystem, whose files are not in this flash: its address is -1.
+    """
 
     index: int
-    kind: Literal["erase", "program"]
+    kind: Literal["erase", "program", "commit"]
     addr: int
     length: int
     actor: str
@@ -172,6 +176,19 @@ class NorFlash:
         if cut is not None:
             self._die(cut)
 
+    def commit(self, change: Callable[[], object], length: int) -> None:
+        """Let the filesystem change by `change`, `length` bytes, as littlefs does: all at once.
+
+        It is counted and cut as erases and programs are; torn, it happened (odd seeds) or did not.
+        """
+        if not self.powered:
+            raise PowerCut
+        cut = self._begin("commit", -1, length, "python")
+        if cut is None or commit_happens(cut):
+            change()
+        if cut is not None:
+            self._die(cut)
+
     # What a programmer's clip can do: no time, no log, no rules, no power needed.
 
     def peek(self, addr: int, length: int) -> bytes:
@@ -285,7 +302,7 @@ class NorFlash:
         if addr < 0 or length < 0 or addr + length > self.size:
             raise BenchViolation(f"{kind} at 0x{addr:06X}, {length} bytes: the chip has {self.size} bytes")
 
-    def _begin(self, kind: Literal["erase", "program"], addr: int, length: int, actor: str) -> Cut | None:
+    def _begin(self, kind: Literal["erase", "program", "commit"], addr: int, length: int, actor: str) -> Cut | None:
         index = self.operations
         self.operations += 1
         cut = self._cuts.pop(index, None) if self._cuts else None

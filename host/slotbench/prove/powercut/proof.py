@@ -13,7 +13,7 @@ from slotbench.boards import Board
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import journal, rtc
 from slotbench.formats.journal import SlotState
-from slotbench.prove.invariants import Broken, Invariants, require
+from slotbench.prove.invariants import OF_TWOSLOT, Broken, Invariants, require
 from slotbench.prove.powercut.record import Moment, RecordingFlash
 from slotbench.prove.powercut.scenarios import SCENARIOS, Bench, Course, Scenario
 from slotbench.prove.world import HOURS_MS, MINUTES_MS, NOW, PRODUCT, Edit
@@ -108,6 +108,7 @@ class Recorded:
             flash = RecordingFlash.of(course.start)
             board = course.world.board(course.network(), flash=flash)
             flash.past = lambda board=board, course=course: _past(board, course)  # type: ignore[misc]
+            flash.files = lambda board=board: dict(board.files)  # type: ignore[misc]
             course.act(board)
             require(course.ends(board), 6, f"{scenario.name} does not even end without a cut: {board.cell}")
             board.power_off()
@@ -251,6 +252,8 @@ class Proof:
         board = course.world.board(
             course.network(), flash=flash, loader=LOADERS[id.loader], past=moment.past,
             seed=self.seed + first.seed)
+        board.files.clear()
+        board.files.update(moment.files_at(first))
         return board, course, moment
 
     def _to_rest(
@@ -324,4 +327,5 @@ class Watch:
         weak = tuple(sorted(flash.weak.items()))
         course = self._course
         goal = _id(course.world), _id(course.ends), course.online
-        return goal, board.loader, content, weak, tail, boot.slot, boot.why, boot.reason, trials
+        pinned = tuple(board.files.get(name) for name in OF_TWOSLOT)
+        return goal, board.loader, content, pinned, weak, tail, boot.slot, boot.why, boot.reason, trials

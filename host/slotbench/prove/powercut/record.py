@@ -6,11 +6,11 @@ operation, with this one operation not begun, torn, or done: made from the recor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from slotbench.prove.invariants import Invariants
-from slotbench.vboard.cuts import Cut
+from slotbench.vboard.cuts import Cut, commit_happens
 from slotbench.vboard.flash import SECTOR, NorFlash, Op
 from slotbench.vboard.signals import PowerCut
 
@@ -20,7 +20,7 @@ __all__ = ["Moment", "RecordingFlash"]
 @dataclass(frozen=True, slots=True)
 class Moment:
     """One operation, the flash right before it, what it programs (nothing of an erase), and the board's past:
-    what its promises know, and bytes of images it received.
+    what its promises know, and bytes of images it received; its files before, and after the operation.
     """
 
     op: Op
@@ -28,6 +28,12 @@ class Moment:
     data: bytes
     past: Invariants
     received: int
+    files: Mapping[str, bytes]
+    files_after: Mapping[str, bytes]
+
+    def files_at(self, cut: Cut) -> dict[str, bytes]:
+        """The board's files as this cut leaves them."""
+        return dict(self.files_after if commit_happens(cut) else self.files)
 
     def after(self, cut: Cut) -> NorFlash:
         """The flash, without power, as this cut leaves it; `cut.index` is the operation's own."""
@@ -35,7 +41,9 @@ class Moment:
         flash.operations = self.op.index
         flash.arm(cut)
         try:
-            if self.op.kind == "erase":
+            if self.op.kind == "commit":
+                flash.commit(lambda: None, self.op.length)
+            elif self.op.kind == "erase":
                 flash.erase(self.op.addr // SECTOR, self.op.actor)
             else:
                 flash.write(self.op.addr, self.data, self.op.actor)
@@ -49,10 +57,11 @@ class RecordingFlash(NorFlash):
 
     moments: list[Moment]
     past: Callable[[], tuple[Invariants, int]]
+    files: Callable[[], dict[str, bytes]]
 
     @classmethod
     def of(cls, flash: NorFlash) -> RecordingFlash:
-        """The same content; `past` is to be set before the first operation."""
+        """The same content; `past` and `files` are to be set before the first operation."""
         recording = cls(flash.size, timing=flash.timing, seed=flash.seed)
         recording.take(flash)
         recording.moments = []
@@ -65,7 +74,8 @@ class RecordingFlash(NorFlash):
         super().write(addr, data, actor)
         if before is not None:
             op = Op(index, "program", addr, len(data), actor)
-            self.moments.append(Moment(op, before, bytes(data), *self.past()))
+            files = self.files()
+            self.moments.append(Moment(op, before, bytes(data), *self.past(), files, files))
 
     def erase(self, sector: int, actor: str = "cpu") -> None:
         """Erase, and remember."""
@@ -73,4 +83,13 @@ class RecordingFlash(NorFlash):
         index = self.operations
         super().erase(sector, actor)
         op = Op(index, "erase", sector * SECTOR, SECTOR, actor)
-        self.moments.append(Moment(op, before, b"", *self.past()))
+        files = self.files()
+        self.moments.append(Moment(op, before, b"", *self.past(), files, files))
+
+    def commit(self, change: Callable[[], object], length: int) -> None:
+        """Change the files, and remember."""
+        files = self.files()
+        index = self.operations
+        super().commit(change, length)
+        op = Op(index, "commit", -1, length, "python")
+        self.moments.append(Moment(op, self.clone(), b"", *self.past(), files, self.files()))

@@ -13,7 +13,8 @@ from slotbench.formats import journal, windowlog
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import require
-from slotbench.prove.world import HOURS_MS, Edit, World, runs_confirmed, update_to
+from slotbench.prove.world import HOURS_MS, NOW, Edit, World, runs_confirmed, update_to
+from slotbench.release.keys import SigningKey
 from slotbench.release.publish import Rollout
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.cuts import Cut, CutMode
@@ -56,7 +57,9 @@ class Bench:
         self._offered: dict[str, Offer] = {}
 
     def world(self, name: str = "healthy") -> Offer:
-        """Release 2 is good; the name tells what release 3 is: healthy, crash, or withheld from all."""
+        """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all, or offered with
+        keys of the next epoch.
+        """
         if name not in self._offered:
             folder = self._folder / f"{self.name}-{name}"
             folder.mkdir()
@@ -67,6 +70,8 @@ class Bench:
             update_to(used, _USED)
             used.power_off()
             world.used = used.flash.clone()
+            if name == "keys":
+                world.workshop.rotate(NOW + _USED, online=SigningKey.generate())
             withheld = Rollout(percent=0) if name == "withheld" else Rollout()
             world.publish(_LATEST, Does.CRASH if name == "crash" else Does.HEALTHY, rollout=withheld)
             self._offered[name] = world
@@ -343,6 +348,24 @@ def poll(bench: Bench) -> list[Course]:
     return courses
 
 
+def keys(bench: Bench) -> list[Course]:
+    """New keys: followed by boards that run a confirmed release, and in a trial, which they prove."""
+    world, before = bench.world("keys"), bench.world()
+    trial = before.board(WsgiNetwork(before.answers), flash=before.used.clone())
+    trial.power_on()
+    trial.run(HOURS_MS, until=lambda: len(trial.boots) == 2)
+    trial.power_off()
+    in_journal = _python_in(bench.map.journal)
+
+    def ends(board: VirtualBoard) -> bool:
+        cell = board.cell
+        return _latest(board) and cell is not None and cell.key_epoch == 2
+
+    return [
+        Course(world, start.clone(), _update, lambda op: op.kind == "commit" or in_journal(op), ends)
+        for start in (world.factory, world.used, trial.flash)]
+
+
 SCENARIOS: Final = {scenario.name: scenario for scenario in (
     Scenario("download", "block table, blocks, and what the SDK saves meanwhile", download, torn=10, weak=3),
     Scenario("resume", "the session after a download that lost power", resume, torn=10, weak=3),
@@ -357,5 +380,6 @@ SCENARIOS: Final = {scenario.name: scenario for scenario in (
     Scenario("fallback", "three crashes and the verdict", fallback, by_loader=True),
     Scenario("window-log", "the window log turned over", window_log, by_loader=True),
     Scenario("poll", "a newer head is remembered", poll),
+    Scenario("keys", "keys of the next epoch are pinned", keys),
 )}
 """By name, in the order of an update."""

@@ -1,18 +1,21 @@
 """The board's files: open() and os on a dict of absolute path -> content, as littlefs behaves.
 
 Directories exist while they hold a file, or are in `folders`. What is written counts from close() or flush()
-on and all at once, as in littlefs; a file that nobody closes leaves what was there before.
+on and all at once, as in littlefs; a file that nobody closes leaves what was there before. Each such change is
+an operation of the flash, at which power can be cut: it is there then, or it is not.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
 
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = ["DeviceFile", "FileTable", "absolute"]
+
+Commit: TypeAlias = Callable[[Callable[[], object], int], None]
 
 _ENOENT: Final = 2
 _EEXIST: Final = 17
@@ -28,15 +31,21 @@ def absolute(path: str) -> str:
 
 
 class FileTable:
-    """The functions of `os` over the files; `folders` are those that were made, whatever is in them."""
+    """The functions of `os` over the files; `folders` are those that were made, whatever is in them.
 
-    def __init__(self, files: dict[str, bytes], folders: set[str] | None = None) -> None:
+    `commit` carries out a change of so many bytes (NorFlash.commit).
+    """
+
+    def __init__(
+        self, files: dict[str, bytes], commit: Commit, folders: set[str] | None = None,
+    ) -> None:
         self._files = files
+        self._commit = commit
         self._folders = folders if folders is not None else set()
 
     def open(self, path: str, mode: str = "r") -> DeviceFile:
         """builtins.open on the board."""
-        return DeviceFile(self._files, absolute(path), mode)
+        return DeviceFile(self._files, absolute(path), mode, self._commit)
 
     def listdir(self, path: str = "") -> list[str]:
         """os.listdir: names in a folder."""
@@ -70,14 +79,14 @@ class FileTable:
         name = absolute(path)
         if name not in self._files:
             raise DeviceOSError(_EISDIR if self._is_directory(name) else _ENOENT)
-        del self._files[name]
+        self._commit(lambda: self._files.pop(name), 0)
 
     def rename(self, old: str, new: str) -> None:
         """os.rename; replaces what has the new name."""
         source = absolute(old)
         if source not in self._files:
             raise DeviceOSError(_ENOENT)
-        self._files[absolute(new)] = self._files.pop(source)
+        self._commit(lambda: self._files.update({absolute(new): self._files.pop(source)}), 0)
 
     def mkdir(self, path: str) -> None:
         """os.mkdir."""
@@ -103,13 +112,14 @@ class FileTable:
 class DeviceFile:
     """An open file. Not an io.IOBase: CPython would close that behind the board's back after a cut."""
 
-    def __init__(self, files: dict[str, bytes], name: str, mode: str) -> None:
+    def __init__(self, files: dict[str, bytes], name: str, mode: str, commit: Commit) -> None:
         kind = mode.replace("b", "").replace("t", "")
         if kind not in ("r", "w", "a"):
             raise ValueError(f"mode {mode!r} is not modelled")
         if kind == "r" and name not in files:
             raise DeviceOSError(_ENOENT)
         self._files = files
+        self._commit = commit
         self._name = name
         self._writes = kind != "r"
         self._bytes = io.BytesIO(b"" if kind == "w" else files.get(name, b""))
@@ -167,8 +177,9 @@ class DeviceFile:
     def flush(self) -> None:
         """Put what was written into the store."""
         self._live()
-        if self._writes:
-            self._files[self._name] = self._bytes.getvalue()
+        content = self._bytes.getvalue()
+        if self._writes and self._files.get(self._name) != content:
+            self._commit(lambda: self._files.update({self._name: content}), len(content))
 
     def close(self) -> None:
         """Flush, and take no more."""

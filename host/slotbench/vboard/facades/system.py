@@ -154,7 +154,7 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
 
 
 def _os(rt: Runtime) -> Mapping[str, Any]:
-    table = FileTable(rt.files, rt.folders)
+    table = FileTable(rt.files, rt.chip.flash.commit, rt.folders)
     return {
         "urandom": rt.chip.random.randbytes,
         "listdir": table.listdir,
