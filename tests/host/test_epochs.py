@@ -189,6 +189,18 @@ class TestCommand:
         assert "epoch 2; sign heads again: release publish --refresh" in ran.out
         assert documents.read_keys(ring.document)[1].epoch == 2
 
+    @pytest.mark.parametrize("by", ["file", "id"])
+    def test_an_offline_key_is_replaced(self, slotbench, ring, folder, by):
+        old = ring.load("offline").key_id
+        change = ("keys", "rotate", folder, "--product", PRODUCT, "--key")
+        assert slotbench(*change, ring.offline, "--add-offline").code == 0
+        ran = slotbench(
+            *change, folder / "offline-2.pem", "--drop-offline", ring.offline if by == "file" else old)
+
+        assert ran.code == 0 and "epoch 3" in ran.out
+        assert [key_id(n) for n in documents.read_keys(ring.document)[1].offline] == [
+            SigningKey.load(folder / "offline-2.pem").key_id]
+
     def test_a_wrong_step_is_told(self, slotbench, ring, folder):
         ran = slotbench("keys", "rotate", folder, "--product", PRODUCT, "--key", ring.online, "--add-offline")
         assert ran.code == 1 and "is an online key" in ran.err

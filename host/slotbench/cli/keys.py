@@ -47,7 +47,9 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
     help="An offline key of now, which signs the change.")
 @click.option("--online", is_flag=True, help="A new online key; heads of the old one count no more.")
 @click.option("--add-offline", is_flag=True, help="One more offline key; two can be pinned.")
-@click.option("--drop-offline", metavar="ID", help="The offline key with this id counts no more.")
+@click.option(
+    "--drop-offline", metavar="FILE|ID",
+    help="This offline key counts no more: its file, or its id when that is lost.")
 @passphrase_option
 def rotate(
     folder: Path, product: str, key_path: Path, online: bool, add_offline: bool, drop_offline: str | None,
@@ -66,10 +68,16 @@ def rotate(
         folder, product, load_key(key_path, passphrase_file), now(),
         online=SigningKey.generate() if online else None,
         add=SigningKey.generate() if add_offline else None,
-        drop=drop_offline, passphrase=passphrase)
+        drop=drop_offline and _id(drop_offline, passphrase_file), passphrase=passphrase)
     for role, path in made.private.items():
         click.echo(f"{path}: the new {role} key ({_protection(passphrase)})")
     click.echo(f"{made.document_path}: epoch {made.keys.epoch}; sign heads again: release publish --refresh")
+
+
+def _id(key: str, passphrase_file: Path | None) -> str:
+    """The id of a key given as that, or as its file."""
+    path = Path(key)
+    return load_key(path, passphrase_file).key_id if path.is_file() else key
 
 
 def _protection(passphrase: bytes | None) -> str:
