@@ -1,4 +1,4 @@
-# Head or release: fetched. Whether to believe it is the next step's (believe.py), with this one out of memory.
+# Head or release: fetched. Whether to believe it is believe.py's question, with this one out of memory.
 import os
 
 from micropython import const
@@ -38,7 +38,7 @@ def _who(facts):
 
 
 def text(agent, url, etag=None):
-    """A whole document in a memoryview, in a list that who reads it empties; an empty one for what etag names."""
+    """A list for its reader to empty: a whole document in a memoryview, or nothing for what etag names."""
     try:
         answer = agent.get(url, etag)
         if answer.status == 304:

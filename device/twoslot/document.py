@@ -14,7 +14,7 @@ _SECOND = const(531)  # the second line: key id, space, 512 characters; and the 
 
 
 def read(text, kind, trusted):
-    """Return (payload, digest, epoch) of a document in a memoryview, of this kind and signed by a trusted key.
+    """Return (payload, digest, epoch) of a document in a memoryview: of this kind, and of a trusted key.
 
     trusted: what pinned.py says of the kind's role.
     """

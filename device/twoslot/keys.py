@@ -65,7 +65,7 @@ def judge(j, product, epoch):
 
 
 def pin(agent, swap, head):
-    """Write new keys, never in a trial, and before a cell names their epoch; head: what was believed with them."""
+    """Write new keys: never in a trial, before a cell names their epoch. head: what they were needed for."""
     if not swap.confirmed:
         if not head or not agent.auto:
             return

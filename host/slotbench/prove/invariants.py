@@ -145,8 +145,8 @@ class Invariants:
             require(cell.unproven_counter == about, 7, f"{about} is reported as unproven and is not")
 
     def keeps_its_keys(self, board: VirtualBoard, boot: Boot, cell: Cell) -> None:
-        """Promise 11: one copy of the pinned keys is right, and not of an epoch before the journal's; in a trial
-        not of a later one either.
+        """Promise 11: one copy of the pinned keys is right, and not of an epoch before the journal's; in a
+        trial not of a later one either.
         """
         if not self.pinned:
             return

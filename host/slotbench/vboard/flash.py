@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.clock import Clock
@@ -24,6 +24,7 @@ __all__ = ["BenchViolation", "FlashTiming", "NorFlash", "Op", "PAGE", "PowerCut"
 
 SECTOR: Final = 4096
 PAGE: Final = 256
+Kind: TypeAlias = Literal["erase", "program", "commit"]
 _BLANK: Final = b"\xff" * SECTOR
 
 
@@ -48,7 +49,7 @@ class Op:
     """
 
     index: int
-    kind: Literal["erase", "program", "commit"]
+    kind: Kind
     addr: int
     length: int
     actor: str
@@ -302,7 +303,7 @@ class NorFlash:
         if addr < 0 or length < 0 or addr + length > self.size:
             raise BenchViolation(f"{kind} at 0x{addr:06X}, {length} bytes: the chip has {self.size} bytes")
 
-    def _begin(self, kind: Literal["erase", "program", "commit"], addr: int, length: int, actor: str) -> Cut | None:
+    def _begin(self, kind: Kind, addr: int, length: int, actor: str) -> Cut | None:
         index = self.operations
         self.operations += 1
         cut = self._cuts.pop(index, None) if self._cuts else None

@@ -57,8 +57,8 @@ class Bench:
         self._offered: dict[str, Offer] = {}
 
     def world(self, name: str = "healthy") -> Offer:
-        """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all, or offered with
-        keys of the next epoch.
+        """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all, or offered
+        with keys of the next epoch.
         """
         if name not in self._offered:
             folder = self._folder / f"{self.name}-{name}"

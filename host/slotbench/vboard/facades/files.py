@@ -1,8 +1,8 @@
 """The board's files: open() and os on a dict of absolute path -> content, as littlefs behaves.
 
 Directories exist while they hold a file, or are in `folders`. What is written counts from close() or flush()
-on and all at once, as in littlefs; a file that nobody closes leaves what was there before. Each such change is
-an operation of the flash, at which power can be cut: it is there then, or it is not.
+on and all at once, as in littlefs; a file that nobody closes leaves what was there before. Each such change
+is an operation of the flash, at which power can be cut: it is there then, or it is not.
 """
 
 from __future__ import annotations
