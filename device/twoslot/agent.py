@@ -98,8 +98,9 @@ class Agent:
         self.who = None  # what identity.py makes of a secret; False without one
         self.facts = self.head = self.news = self.plan = self.spare = self.sha = self.url = self.span = None
         self.tries = self.next = self.until = self.fetched = self.bytes = self.again = self.followed = 0
-        drop("fetch", "answer", "ask", "believe", "document", "seal", "judge", "keys")
-        drop("transfer", "writer", "port")
+        drop(
+            "fetch", "answer", "ask", "believe", "transfer", "writer", "port", "judge", "document", "seal", "keys"
+        )  # fmt: skip
 
     @property
     def progress(self):
