@@ -99,7 +99,8 @@ class Agent:
         self.facts = self.head = self.news = self.plan = self.spare = self.sha = self.url = self.span = None
         self.tries = self.next = self.until = self.fetched = self.bytes = self.again = self.followed = 0
         drop(
-            "fetch", "answer", "ask", "believe", "transfer", "writer", "port", "judge", "document", "seal", "keys"
+            "fetch", "answer", "ask", "believe", "transfer", "writer", "port",
+            "judge", "document", "seal", "keys",
         )  # fmt: skip
 
     @property
