@@ -50,10 +50,10 @@ def test_pairs(proof: Proof) -> None:
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_all_writers_are_among_what_is_cut(proof: Proof, board: str) -> None:
-    """The canary: device modules, loader and SDK; journal, slots, window and its log; erases and programs."""
+    """The canary: device modules, loader and SDK; journal, slots, window and its log; erases, programs, files."""
     ops = [moment.op for name in SCENARIOS for _, moment in proof.recorded(board, name).moments]
     assert {op.actor for op in ops} == {"python", "loader", "sdk"}
-    assert {op.kind for op in ops} == {"erase", "program"}
+    assert {op.kind for op in ops} == {"erase", "program", "commit"}
     place = proof.recorded(board, "download").moments[0][0].world.map
     regions = [place.journal, *(part for slot in place.slots for part in (slot.table, slot.descriptor, slot.image))]
     regions += [] if place.in_place else [place.window, place.window_log]
