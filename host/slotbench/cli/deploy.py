@@ -18,6 +18,7 @@ from slotbench.flashing.deploy import (
 )
 from slotbench.flashing.prompt import prompt_at
 from slotbench.release import documents
+from slotbench.release.development import ON_BOARD, public_part, require_marked
 from slotbench.release.files import write_atomic
 from slotbench.vboard.factory import BOOT_LINE
 
@@ -33,6 +34,9 @@ _LIST = "package.json"
 @click.option("--server", metavar="URL", help="Where it looks for releases.")
 @click.option("--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
 @click.option(
+    "--development-key", "development_path", type=PATH, metavar="FILE",
+    help="A development.pub, whose releases may be pushed; for a board marked `development`.")
+@click.option(
     "--via", type=click.Choice(list(CLIENTS)), default="mpremote", show_default=True,
     help="Who puts the files: ampy for boards where raw-paste mode fails.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
@@ -41,7 +45,8 @@ _LIST = "package.json"
     "--to-folder", type=PATH, metavar="DIR", help="Instead: a folder that mip installs twoslot from.")
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
-    keys_path: Path | None, via: str, dry_run: bool, is_undo: bool, to_folder: Path | None,
+    keys_path: Path | None, development_path: Path | None, via: str, dry_run: bool, is_undo: bool,
+    to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in boot.py.
 
@@ -78,10 +83,14 @@ def deploy(
             click.echo("twoslot is off the board; it was restarted")
         return
     given = {"product": product, "board": board_name, "channel": channel, "server": server}
+    marks = {} if development_path is None else {"development": True}
     files = {
-        **package(), "twoslot.json": settings_of(found.settings, given, port),
+        **package(), "twoslot.json": settings_of(found.settings, {**given, **marks}, port),
         "boot.py": boot_with(found.boot, BOOT_LINE),
     }
+    if development_path is not None:
+        require_marked(boards.load(board_name or found.settings["board"]))
+        files[ON_BOARD] = public_part(development_path)
     if keys is not None:
         files["twoslot.keys"] = keys[0]
     if keys is None and "twoslot.keys" not in found.hashes:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.common import PATH, given_passphrase, name, now, passphrase_option
+from slotbench.release import development as development_keys
 from slotbench.release import keys as release_keys
 
 
@@ -36,3 +37,18 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
     for role, path in made.private.items():
         click.echo(f"{path}: {uses[role]} ({protection})")
     click.echo(f"{made.document_path}: public; goes onto every board and the server")
+
+
+@keys.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@passphrase_option
+def development(folder: Path, passphrase_file: Path | None) -> None:
+    """Make development.pem and development.pub in DIR: a key of a developer, for `slotbench push`.
+
+    Only boards whose board file says `development = true` take what it signs, and only by push.
+
+    Example: slotbench keys development keys
+    """
+    private, public = development_keys.create(folder, passphrase=given_passphrase(passphrase_file))
+    click.echo(f"{private}: signs what you push; it is nobody else's")
+    click.echo(f"{public}: goes onto boards: slotbench deploy --development-key {public}")
