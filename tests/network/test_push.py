@@ -120,6 +120,17 @@ def test_a_development_release_moves_nothing_that_others_are_judged_by(world: Wo
     assert push(board, develop(world, 8)).status == 200, "after the fallback the board listens again"
 
 
+def test_a_confirmed_development_release_says_nothing_of_an_unproven_one(world: World, board: VirtualBoard) -> None:
+    world.publish(2, Does.RESTART)
+    board.run(HOURS_MS, until=lambda: board.cell is not None and board.cell.unproven_counter == 2)
+    board.press_reset()
+    board.run(5000)
+    assert push(board, develop(world, 7)).status == 200
+    board.run(5000)
+    assert greet(board, known=True)["confirmed"]
+    assert board.cell is not None and (board.cell.unproven_counter, board.cell.rounds) == (2, 1)
+
+
 def test_without_proof_it_falls_back(world: World, board: VirtualBoard) -> None:
     push(board, develop(world, 7, Does.HANG))
     board.run(HOURS_MS)
