@@ -19,8 +19,6 @@ _TRIES = const(8)  # lost connections in a row, without a block gained, before t
 class Agent:
     """What the steps of an update share; they are in ask.py, transfer.py and turn.py."""
 
-    client = None  # who answers in place of the server, when a release is pushed (take.py)
-
     def __init__(self):
         from twoslot import settings
 
@@ -112,10 +110,7 @@ class Agent:
             drop("turn", "swap", "journal", "slots", "decide", "port")
 
     def get(self, url, etag=None, span=(0, 0)):
-        """Ask the server, or who pushes; return the answer, whose connection is kept until hang_up()."""
-        if self.client:
-            self.answer = self.client.get(span)
-            return self.answer
+        """Ask the server; return the answer, whose connection is kept until hang_up()."""
         from twoslot import fetch
 
         kept, self.answer = self.answer, None
@@ -129,8 +124,7 @@ class Agent:
     def hang_up(self):
         """Close the connection and forget the answer."""
         if self.answer:
-            if not self.client:
-                self.answer.close()
+            self.answer.close()
             self.answer = None
             gc.collect()
 

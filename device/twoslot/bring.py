@@ -11,13 +11,15 @@ from twoslot.errors import LinkError
 _TABLE = const(3)  # states of the agent
 _VERIFY = const(6)
 _SEND_S = const(10)
+_BLOCK = const(4096)
+_MOST = const(16)  # blocks of a piece
 
 
 def do(door, sock):
     """Carry out the agent's plan, piece by piece."""
     agent = twoslot.load()
-    client = _Client(sock)
-    agent.state, agent.client = _TABLE, client
+    client = _Client(sock, agent)
+    agent.state, agent.get = _TABLE, client.get
     gc.collect()
     try:
         while agent.step():
@@ -42,20 +44,28 @@ def _busy(door):
 class _Client:
     """Who pushes, asked as a server is: an interim answer names a piece, the request's body brings it."""
 
-    def __init__(self, sock):
-        self.sock = sock
+    def __init__(self, sock, agent):
+        self.sock, self.agent = sock, agent
         self.answer = None
 
-    def get(self, span):
-        """Return the Answer that brings bytes span[0] to span[1] - 1 of the image, or the block table."""
+    def get(self, url, etag, span):
+        """As the agent's: the Answer that brings these bytes of the image, or with (0, 0) the block table."""
+        agent = self.agent
         if self.answer is None:
             from twoslot.answer import Answer
 
             # Its first chunk, the document, was read before anything was judged.
             a = self.answer = Answer(self.sock, None)
             a.chunked, a.first, a.keep, a.status = True, False, False, 206
+            a.close = gc.collect  # the connection is not the agent's to close
             a.ready()
-        self.want("bytes=%d-%d" % (span[0], span[1] - 1) if span[1] else "blocks")
+        agent.answer = self.answer
+        if span[1]:
+            # In portions: who pushes sees by them how far it is.
+            agent.until = min(agent.until, agent.next + _MOST)
+            self.want("bytes=%d-%d" % (span[0], min(agent.until * _BLOCK, span[1]) - 1))
+        else:
+            self.want("blocks")
         return self.answer
 
     def want(self, what):

@@ -11,7 +11,6 @@ _FETCH = const(5)
 _VERIFY = const(6)
 _ARM = const(7)
 _BLOCK = const(4096)
-_PUSHED = const(16)  # blocks of a piece that is pushed
 
 
 def step(agent):
@@ -50,8 +49,6 @@ def _fetch(agent, w):
     answer, block = agent.answer, agent.next
     if answer is None or block >= agent.until:
         first, agent.until = writer.run(w)
-        if agent.client:  # who pushes sees by this how far it is
-            agent.until = min(agent.until, first + _PUSHED)
         agent.next = first
         agent.url, agent.span = agent.plan["url"], (first * _BLOCK, min(agent.until * _BLOCK, w["length"]))
         return _FETCH
