@@ -37,6 +37,13 @@ def rollback():
     return _hand("rollback")
 
 
+def listen(minutes=10, wait=True):
+    """Take releases pushed from a developer's machine, for so long; wait=False: from within tick()."""
+    from twoslot import porch
+
+    return porch.listen(minutes, wait)
+
+
 def log():
     """Print the last refusals and failures: milliseconds since boot, code, place."""
     for entry in _log:
@@ -134,7 +141,7 @@ def unload():
         gc.threshold(_threshold)
     _agent = _threshold = None
     drop("begin", "verdict", "agent", "swap", "journal", "slots", "decide")
-    drop("settings", "hand", "port", "errors")
+    drop("settings", "hand", "port", "errors", "porch")
 
 
 def timer():

@@ -9,7 +9,8 @@ from twoslot.port import Port
 from twoslot.schedule import Schedule
 from twoslot.swap import Swap
 
-_FALLBACK = const(3)  # row of the loader's decision
+_TRIAL = const(2)  # row of the loader's decision
+_FALLBACK = const(3)
 
 
 def countdown():
@@ -17,7 +18,15 @@ def countdown():
     try:
         s = settings.load()
         swap = Swap(Port(), s["attempts"])
-        return Schedule(s["interval_s"], not swap.confirmed, swap.row == _FALLBACK, s.get("quiet"))
+        row, minutes = swap.row, swap.minutes
+        due = Schedule(s["interval_s"], not swap.confirmed, row == _FALLBACK, s.get("quiet"))
+        s = swap = None
+        if minutes:
+            from twoslot import porch
+
+            # Also after a trial that failed: the next one is to be pushed as well.
+            porch.again(row == _TRIAL or row == _FALLBACK, row == _TRIAL)
+        return due
     except FlashError as e:
         # The application must not stop for it.
         twoslot.keep(e)

@@ -80,6 +80,9 @@ def _verdict(cell, slot, descriptor):
         crashed = crashed or code in _CRASHES
     if not crashed:
         cell.report = _REPORT_UNPROVEN
+    if counter >> 31:
+        return  # a development release: nothing by which others are judged moves
+    if not crashed:
         cell.rounds = cell.rounds + 1 if cell.unproven_counter == counter else 1
         cell.unproven_counter = counter
         crashed = cell.rounds >= _ROUNDS

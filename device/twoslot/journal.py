@@ -86,7 +86,8 @@ class Cell:
         self.counters[slot] = descriptor.counter
         self.floor = max(self.floor, descriptor.floor)
         self.report, self.report_counter = _REPORT_CONFIRMED, descriptor.counter
-        self.rounds = self.unproven_counter = 0
+        if not descriptor.counter >> 31:  # a development release proves nothing about others
+            self.rounds = self.unproven_counter = 0
 
     def fold(self):
         """Take what the open words say into the sealed fields: the cell that follows starts with none set."""

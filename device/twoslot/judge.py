@@ -70,23 +70,32 @@ def head(j, epoch, settings, facts, now):
 
 def want(head, facts, settings, device_id, force):
     """Raise the reason why this board does not take what head offers now."""
-    c = head["counter"]
-    if c <= facts["counter"]:
-        raise ReleaseError(28, c)
-    if c < facts["floor"]:
-        raise ReleaseError(29, c)
+    order(head["counter"], facts, force)
     if force:
         return
-    if c == facts["unproven"] and c <= facts["bad"]:
-        raise ReleaseError(41, facts["rounds"])
-    if c <= facts["bad"]:
-        raise ReleaseError(30, c)
     if head["paused"]:
         raise ReleaseError(40, 0)
     if settings.get("cohort") not in head["cohorts"]:
         share = sha256(head["release"] + device_id.encode()).digest()
         if int.from_bytes(share[:2], "big") * 100 >> 16 >= head["percent"]:
             raise ReleaseError(39, head["percent"])
+
+
+def order(c, facts, force):
+    """Raise the reason why a release with this counter may not follow the running one."""
+    running = facts["counter"]
+    # Development releases have a space of counters of their own: a person goes back from there.
+    back = force and running >> 31 > c >> 31
+    if c <= running and not back:
+        raise ReleaseError(28, c)
+    if c < facts["floor"]:
+        raise ReleaseError(29, c)
+    if force and not back:
+        return
+    if c == facts["unproven"] and c <= facts["bad"]:
+        raise ReleaseError(41, facts["rounds"])
+    if c <= facts["bad"]:
+        raise ReleaseError(30, c)
 
 
 def release(j, digest, head, settings, facts):

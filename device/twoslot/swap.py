@@ -30,7 +30,7 @@ class Swap:
         self.attempts = attempts
         self.slots = slots.Slots(port)
         tail = _tail()
-        self.slot, self.row = tail[4], tail[7]
+        self.slot, self.row, self.minutes = tail[4], tail[7], tail[30]
         self.journal = journal.Journal(port, self.slots.journal)
         self.running = self.slots.read(self.slot)
         if self.running is None:

@@ -26,13 +26,14 @@ NOT_RUN_HERE = (
 
 def commands() -> list[str]:
     """Indented lines of the README that begin with a command of ours, without their comments."""
-    lines = re.findall(r"^    ((?:tools/|slotbench |\. )[^\n]*)$", README.replace(on_a_board(), ""), re.M)
+    here = README.replace(section("On a real board"), "").replace(section("Push while developing"), "")
+    lines = re.findall(r"^    ((?:tools/|slotbench |\. )[^\n]*)$", here, re.M)
     return [line.split("  #")[0].strip() for line in lines if not line.startswith("tools/  ")]
 
 
-def on_a_board() -> str:
-    """The section whose commands tests/serial/test_transcript.py types at a virtual board's port."""
-    start = README.index("## On a real board\n")
+def section(title: str) -> str:
+    """One whose commands tests/serial/test_transcript.py or tests/e2e/test_push_readme.py types."""
+    start = README.index(f"## {title}\n")
     return README[start:README.index("\n## ", start)]
 
 

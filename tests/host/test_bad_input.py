@@ -118,7 +118,7 @@ class TestBuild:
 
     def test_a_board_that_nobody_knows(self, build, firmware):
         assert build(2, firmware, board="d1mini") == (
-            "no such board: d1mini; use one of d1_mini, generic_4m, native_1m, native_512k, nodemcu, "
+            "no such board: d1mini; use one of d1_mini, d1_mini_dev, generic_4m, native_1m, native_512k, nodemcu, "
             "or the path of a .toml file")
 
     @pytest.mark.parametrize(("old", "new", "what", "key"), [

@@ -23,7 +23,7 @@ def write(tmp_path):
 
 
 def test_names():
-    assert boards.names() == ["d1_mini", "generic_4m", "native_1m", "native_512k", "nodemcu"]
+    assert boards.names() == ["d1_mini", "d1_mini_dev", "generic_4m", "native_1m", "native_512k", "nodemcu"]
 
 
 def test_the_generic_board():
@@ -184,7 +184,7 @@ SERIAL = 'based_on = "generic_4m"\ntitle = "T"\ndevelopment = false\nverified_on
 
 
 @pytest.mark.parametrize(("text", "what"), [
-    ('based_on = "generic_8m"', "no such board: {}, field based_on; use one of d1_mini, generic_4m, "),
+    ('based_on = "generic_8m"', "no such board: {}, field based_on; use one of d1_mini, d1_mini_dev, generic_4m, "),
     ("based_on = 4", "4 is not a name: {}, field based_on"),
     ('based_on = "d1_mini"', "d1_mini is itself based on another"),
     ('based_on = "generic_4m"\ntitle = "T"\ndevelopment = false', "field verified_on_hardware"),
@@ -213,7 +213,7 @@ def test_a_file_may_replace_a_whole_table_of_its_base(write):
 
 def test_unknown_name():
     assert refusal("d1mini") == (
-        "no such board: d1mini; use one of d1_mini, generic_4m, native_1m, native_512k, nodemcu, "
+        "no such board: d1mini; use one of d1_mini, d1_mini_dev, generic_4m, native_1m, native_512k, nodemcu, "
         "or the path of a .toml file")
 
 

@@ -103,6 +103,17 @@ def test_a_board_keeps_its_secret_until_it_is_given_another(bench: SerialBench, 
     assert not [name for name in bench.board.files if "twoslot" in name]
 
 
+def test_a_developers_board_gets_the_public_part_of_a_key_and_its_mark(bench: SerialBench, tmp_path: Path) -> None:
+    slotbench("keys", "development", tmp_path / "keys")
+    public = tmp_path / "keys" / "development.pub"
+    given = ("--product", "lamp", "--server", "http://updates.lan", "--development-key", public)
+    slotbench("deploy", "--port", bench.port, "--board", "d1_mini_dev", *given)
+    assert bench.board.files["/twoslot.dev"] == public.read_bytes()
+    assert json.loads(bench.board.files["/twoslot.json"])["development"] is True
+    slotbench("deploy", "--port", bench.port, "--undo")
+    assert "/twoslot.dev" not in bench.board.files
+
+
 def test_ampy_does_the_same(micropython: None, tmp_path: Path, keys: Path) -> None:
     folder = plain_folder(tmp_path / "board")
     there = {path: data for path, data in wanted().items() if "seal" not in path}

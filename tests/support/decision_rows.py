@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slotbench.formats.release import DEVELOPMENT
+
 DESIGN = Path(__file__).parents[2] / "device" / "DESIGN.md"
 STATES = {"empty": 0, "ready": 1, "confirmed": 2, "bad": 3}
 WHY = {
@@ -69,7 +71,8 @@ def _row(line: str) -> Row:
 def _slot(text: str) -> Slot:
     state, counter, *flaws = text.split()
     assert set(flaws) <= {"bad", "marked", "lost", "other", "rots", "stock"}, text
-    return Slot(STATES[state], int(counter), frozenset(flaws))
+    number = int(counter.lstrip("d")) | (DEVELOPMENT if counter.startswith("d") else 0)
+    return Slot(STATES[state], number, frozenset(flaws))
 
 
 def _words(text: str) -> dict[str, int]:

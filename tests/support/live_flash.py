@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from slotbench.formats import blocks
 from slotbench.formats.journal import Cell, Ended, Report, SlotState
+from slotbench.formats.release import DEVELOPMENT
 from slotbench.vboard.flash import NorFlash
 
 from support.decision_rows import Row
@@ -61,7 +62,7 @@ def rot(flash: NorFlash, slot: int) -> None:
 def random_flash(rng: random.Random) -> NorFlash:
     """Descriptors, images, window and newest cell as no board ever left them together."""
     flash = bare_flash()
-    counters = [rng.randrange(1, 6), rng.randrange(1, 6)]
+    counters = [rng.randrange(1, 6) | rng.choice((0, 0, 0, DEVELOPMENT)) for _ in range(2)]
     for slot, counter in enumerate(counters):
         if rng.random() < 0.1:
             continue

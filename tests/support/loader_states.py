@@ -23,6 +23,7 @@ from slotbench.boards import Board
 from slotbench.formats import FormatError, journal, windowlog
 from slotbench.formats.descriptor import Descriptor, ImageForm
 from slotbench.formats.journal import Cell, Ended, SlotState
+from slotbench.formats.release import DEVELOPMENT
 from slotbench.formats.rtc import Tail, Why
 from slotbench.vboard.cuts import torn_erase, torn_program
 from slotbench.vboard.flash import PAGE, SECTOR, NorFlash
@@ -204,7 +205,7 @@ def random_state(seed: int) -> State:
     rng = random.Random(f"state {seed}")
     board = IN_PLACE if rng.random() < 0.3 else WINDOW
     flash = bare(board, seed=seed)
-    counters = [rng.randrange(1, 5), rng.randrange(1, 5)]
+    counters = [rng.randrange(1, 5) | rng.choice((0, 0, 0, DEVELOPMENT)) for _ in range(2)]
     for slot, counter in enumerate(counters):
         _random_slot(rng, board, flash, slot, counter)
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3, 4))):

@@ -15,8 +15,11 @@ from slotbench.prove.memory import Memory, measure
 _BUDGET = "tools/memory_budget.json"
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 _CHECKED = (
-    "boot_bytes", "idle_bytes", "update_peak_bytes", "rsa_peak_bytes", "per_block_bytes")
-_SLACK = {"update_peak_bytes": 1024, "rsa_peak_bytes": 1024, "boot_bytes": 128, "idle_bytes": 128}
+    "boot_bytes", "idle_bytes", "update_peak_bytes", "push_peak_bytes", "rsa_peak_bytes",
+    "per_block_bytes")
+_SLACK = {
+    "update_peak_bytes": 1024, "push_peak_bytes": 1024, "rsa_peak_bytes": 1024,
+    "boot_bytes": 128, "idle_bytes": 128}
 """A peak is the smallest heap that does it, and its layout is a matter of luck. What is in use is exact but
 for what the collector takes for a pointer."""
 

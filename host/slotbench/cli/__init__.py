@@ -32,6 +32,7 @@ _VERBS = {
     "keys": "slotbench.cli.keys:keys",
     "log": "slotbench.cli.verbs:log",
     "prove": "slotbench.cli.prove:prove",
+    "push": "slotbench.cli.push:push",
     "release": "slotbench.cli.release:release",
     "restore": "slotbench.cli.backup:restore",
     "rollback": "slotbench.cli.verbs:rollback",

@@ -94,6 +94,8 @@ def status(folder: Path, as_json: bool) -> None:
         click.echo(sentence(facts))
         received, operations = facts["received_bytes"], facts["operations"]
         click.echo(f"{facts['boots']} boots, {operations} flash operations, {received} bytes received")
+        for port, place in facts["ports"].items():
+            click.echo(f"its port {port}, while it listens: {place}")
 
 
 def sentence(facts: dict[str, Any]) -> str:

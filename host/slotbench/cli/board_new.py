@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,9 +15,11 @@ from slotbench.boards.images import stock_image, user_image
 from slotbench.cli.common import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.push import SECRET_BYTES
 from slotbench.formats import FormatError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release import documents
+from slotbench.release.development import ON_BOARD, public_part, require_marked
 from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
@@ -35,13 +39,16 @@ _BENCH_VERSION = "1.0.0"
 @click.option("--version", help="Of the firmware, for people.  [default: MicroPython's]")
 @click.option("--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
 @click.option("--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
+@click.option(
+    "--development-key", "development_path", type=PATH, metavar="FILE",
+    help="A development.pub, whose releases may be pushed; for a board marked `development`.")
 @click.option("--product", type=name, help="[default: the keys file's, else lamp]")
 @click.option(
     "--server", default="http://127.0.0.1:8266", show_default=True, metavar="URL",
     help="Where it looks for releases: `slotbench serve` on this machine.")
 def new(
     folder: Path, board_name: str, image: Path | None, version: str | None, counter: int,
-    keys_path: Path | None, product: str | None, server: str,
+    keys_path: Path | None, development_path: Path | None, product: str | None, server: str,
 ) -> None:
     """Make a virtual board in the folder DIR.
 
@@ -67,8 +74,16 @@ def new(
     flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
     if board.filesystem:
         flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
-    settings = {"product": product, "board": board.name, "channel": "stable", "server": server}
+    settings: dict[str, object] = {
+        "product": product, "board": board.name, "channel": "stable", "server": server}
+    public = None
+    if development_path is not None:
+        require_marked(board)
+        public, settings["development"] = public_part(development_path), True
     files = board_files(settings, pinned)
+    files["/twoslot.id"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
+    if public is not None:
+        files[f"/{ON_BOARD}"] = public
     if not pinned:
         del files["/twoslot.keys"], files["/twoslot.keys2"]
     if board.filesystem:

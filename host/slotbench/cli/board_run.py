@@ -18,6 +18,7 @@ from slotbench.cli.common import PATH
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
 from slotbench.flashing.dump import DUMP_BYTES_MAX, board_of
+from slotbench.flashing.push import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.live_control import Control
 from slotbench.vboard.live_flash_file import FlashFile
@@ -92,12 +93,14 @@ def run(
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
             woken.fileno(), uart.fileno()) as control,
     ):
+        network = LoopbackNetwork()
         runner = Runner(
-            opened, LoopbackNetwork(), speed=speed, now=time.monotonic, poll=control.poll,
+            opened, network, speed=speed, now=time.monotonic, poll=control.poll,
             say=lambda text: click.echo(text, nl=False), uart=uart, vm=VMS[vm], loader=LOADERS[loader])
         click.echo(f"{opened.board.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
+        click.echo(f"Its port {PUSH_PORT}, while it listens: {':'.join(map(str, network.place(PUSH_PORT)))}")
         for transport in uart.transports:
             click.echo(f"Serial port: {transport.name}")
 

@@ -19,6 +19,7 @@ from slotbench.flashing.deploy import (
 from slotbench.flashing.prompt import prompt_at
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
+from slotbench.release.development import ON_BOARD, public_part, require_marked
 from slotbench.release.files import write_atomic
 from slotbench.release.identities import Identities, secret_in
 from slotbench.vboard.factory import BOOT_LINE
@@ -39,6 +40,9 @@ _LIST = "package.json"
     help="Give the board a secret by which the server knows it, and keep it in FILE.")
 @click.option("--new-identity", is_flag=True, help="Another secret than the one it has.")
 @click.option(
+    "--development-key", "development_path", type=PATH, metavar="FILE",
+    help="A development.pub, whose releases may be pushed; for a board marked `development`.")
+@click.option(
     "--via", type=click.Choice(list(CLIENTS)), default="mpremote", show_default=True,
     help="Who puts the files: ampy for boards where raw-paste mode fails.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
@@ -47,8 +51,8 @@ _LIST = "package.json"
     "--to-folder", type=PATH, metavar="DIR", help="Instead: a folder that mip installs twoslot from.")
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
-    keys_path: Path | None, identities_path: Path | None, new_identity: bool, via: str, dry_run: bool,
-    is_undo: bool, to_folder: Path | None,
+    keys_path: Path | None, identities_path: Path | None, new_identity: bool, development_path: Path | None,
+    via: str, dry_run: bool, is_undo: bool, to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in boot.py.
 
@@ -87,10 +91,14 @@ def deploy(
             click.echo("twoslot is off the board; it was restarted")
         return
     given = {"product": product, "board": board_name, "channel": channel, "server": server}
+    marks = {} if development_path is None else {"development": True}
     files = {
-        **package(), "twoslot.json": settings_of(found.settings, given, port),
+        **package(), "twoslot.json": settings_of(found.settings, {**given, **marks}, port),
         "boot.py": boot_with(found.boot, BOOT_LINE),
     }
+    if development_path is not None:
+        require_marked(boards.load(board_name or found.settings["board"]))
+        files[ON_BOARD] = public_part(development_path)
     if keys is not None:
         files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
     if identities_path is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.common import PATH, given_passphrase, load_key, name, now, passphrase_option
+from slotbench.release import development as development_keys
 from slotbench.release import epochs
 from slotbench.release import keys as release_keys
 from slotbench.release.keys import SigningKey
@@ -72,6 +73,21 @@ def rotate(
     for role, path in made.private.items():
         click.echo(f"{path}: the new {role} key ({_protection(passphrase)})")
     click.echo(f"{made.document_path}: epoch {made.keys.epoch}; sign heads again: release publish --refresh")
+
+
+@keys.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@passphrase_option
+def development(folder: Path, passphrase_file: Path | None) -> None:
+    """Make development.pem and development.pub in DIR: a key of a developer, for `slotbench push`.
+
+    Only boards whose board file says `development = true` take what it signs, and only by push.
+
+    Example: slotbench keys development keys
+    """
+    private, public = development_keys.create(folder, passphrase=given_passphrase(passphrase_file))
+    click.echo(f"{private}: signs what you push; it is nobody else's")
+    click.echo(f"{public}: goes onto boards: slotbench deploy --development-key {public}")
 
 
 def _id(key: str, passphrase_file: Path | None) -> str:

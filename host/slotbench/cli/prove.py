@@ -13,6 +13,7 @@ from slotbench.cli.prove_fleet import fleet
 from slotbench.cli.prove_fuzz import fuzz
 from slotbench.cli.prove_network import network
 from slotbench.cli.prove_powercut import powercut
+from slotbench.cli.prove_push import push
 from slotbench.prove import memory as memory_proof
 
 _WORDS = (
@@ -21,6 +22,7 @@ _WORDS = (
     ("boot_bytes", "twoslot, when boot.py has ended"),
     ("idle_bytes", "twoslot, between two checks"),
     ("update_peak_bytes", "twoslot, peak of an update"),
+    ("push_peak_bytes", "twoslot, peak of a push"),
     ("rsa_peak_bytes", "  of which one signature check"),
     ("per_block_bytes", "allocated for each block"),
 )
@@ -35,6 +37,7 @@ prove.add_command(powercut)
 prove.add_command(network)
 prove.add_command(fleet)
 prove.add_command(fuzz)
+prove.add_command(push)
 
 
 @prove.command()

@@ -23,7 +23,7 @@ _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
 _BOOT: Final = "boot.py"
 _HOOK: Final = "twoslot_boot.py"
-_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.id")
+_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.id", "twoslot.dev")
 _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.id")
 _MARK: Final = "# twoslot"
 _VERSION_MIN: Final = (1, 23)
@@ -180,7 +180,7 @@ def package() -> dict[str, bytes]:
     return {**files, _HOOK: data_path("device", _HOOK).read_bytes()}
 
 
-def settings_of(found: Mapping[str, Any], given: Mapping[str, str | None], port: str) -> bytes:
+def settings_of(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
     """twoslot.json: what is `given`, else what the board had. Raises BenchError: something is missing."""
     settings = {**found, **{key: value for key, value in given.items() if value is not None}, "mpy_abi": ABI}
     settings.setdefault("channel", "stable")

@@ -65,9 +65,10 @@ def _guessed(data: bytes, where: str) -> Board:
 
 
 def plainest(known: Iterable[Board]) -> list[Board]:
-    """One board of each flash map among `known`: the one that says least of serial port and pins."""
+    """One board of each flash map among `known`: the one that says least of serial port and pins,
+    and is for no developer."""
     chosen: dict[object, Board] = {}
-    for board in sorted(known, key=lambda board: (board.serial is not None, board.name)):
+    for board in sorted(known, key=lambda board: (board.development, board.serial is not None, board.name)):
         chosen.setdefault(_map(board), board)
     return list(chosen.values())
 

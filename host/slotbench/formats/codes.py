@@ -141,6 +141,20 @@ CODES = (
     Code(46, _L, "refused by the server's check of identities", "status",
          "401: deploy the board with --identities FILE; 403: the file that the server has knows no "
          "such board, or another secret."),
+    Code(51, _L, "the port to listen on cannot be had", "errno",
+         "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
+         "it, then listen() again."),
+    Code(52, _L, "not a request that push knows", "length of the document, or line",
+         "Push with `slotbench push` of the version that the board's twoslot is from."),
+    Code(53, _L, "the challenge is not one that is out, or older than a minute", "0",
+         "Push again; when it repeats, somebody else asks this board too."),
+    Code(54, _L, "the secret is another one", "wrong ones so far",
+         "Give the secret that lies on this board as twoslot.id; after three wrong ones "
+         "listen() again."),
+    Code(55, _L, "an update is under way", "0",
+         "Wait until it has ended, then push again."),
+    Code(56, _F, "the development key cannot be read", "0",
+         "Deploy it again: `slotbench deploy --development-key FILE`."),
     Code(60, _F, "a sector does not hold what was written", "address",
          "The flash is worn out or the supply is weak; check the supply, then replace the board."),
     Code(61, _F, "the journal cannot be written", "address",
@@ -169,5 +183,5 @@ CODES = (
     Code(73, _F, "the flash map in the loader's sector cannot be read", "its address",
          "Flash the board again with `slotbench flash`: it writes the map with the loader."),
     Code(74, _F, "identity cannot be read", "0",
-         "Deploy the board again over USB with --identities FILE and --new-identity."),
+         "Deploy the board over USB with --identities FILE; --new-identity where it has one."),
 )

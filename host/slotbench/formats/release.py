@@ -15,9 +15,16 @@ FORMAT = 1
 VERSION_CHARS_MAX = 16
 NOTES_CHARS_MAX = 200
 URL_CHARS_MAX = 256
+DEVELOPMENT = 1 << 31
+"""Bit of the counter that a board gives to a release of the development key."""
 LENGTH_MAX = blocks.BLOCKS_MAX * blocks.BLOCK_BYTES
 
 _URL = re.compile(r"http://[!-~]+|(?!/)(?![a-z]+:)[!-~]+")
+
+
+def is_development(counter: int) -> bool:
+    """Whether a counter on a board is that of a development release."""
+    return counter >= DEVELOPMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,11 @@ IN_EVERY_FIRMWARE: Final = tuple(
     version_info byteorder maxsize exit modules path argv print_exception mem_alloc mem_free
     threshold isenabled enable disable collect mem_info qstr_info stack_use heap_lock heap_unlock
     opt_level kbd_intr getrandbits seed random urandom mount umount VfsLfs2 VfsFat ilistdir ioctl
-    readblocks writeblocks
+    readblocks writeblocks choice randint randrange uniform FrameBuffer fill fill_rect pixel hline
+    vline ellipse poly blit scroll MONO_VLSB MONO_HLSB MONO_HMSB RGB565 GS2_HMSB GS4_HMSB GS8 coro
+    data ph_key cur_task TaskQueue Task peek pi copysign schedule stdin stdout stderr dump dumps
+    loads idle mem8 mem16 time_pulse_us ticks_us ticks_cpu time_ns invert off sendall start_server
+    open_connection StreamReader StreamWriter
     """.split()
 )
 """In flash in every build for the ESP8266: the names that the .mpy format numbers (py/makeqstrdata.py,

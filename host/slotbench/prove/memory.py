@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from slotbench.mpy import compile_package, sources
+from slotbench.prove.push import Desk, fits
 from slotbench.prove.scene import MAIN, Scene, runs_confirmed
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.chip import Chip
@@ -69,6 +70,8 @@ class Memory:
     """Held when boot.py has ended."""
     update_peak_bytes: int
     """Needed at most from the boot before an update to the confirmation after it."""
+    push_peak_bytes: int
+    """Needed at most while a release is pushed, from the boot before it to the confirmation after it."""
     rsa_peak_bytes: int
     """Needed at most inside one signature check."""
     per_block_bytes: int
@@ -91,7 +94,8 @@ def measure(folder: Path, *, seed: int = 0) -> Memory:
     enough = _smallest(lambda heap: updates(scene, heap=heap))
     return Memory(
         heap_bytes=total, bare_bytes=bare, boot_bytes=boot - bare, idle_bytes=idle - bare,
-        update_peak_bytes=_bare(enough)[1] - bare, rsa_peak_bytes=_rsa_peak(scene),
+        update_peak_bytes=_bare(enough)[1] - bare, push_peak_bytes=_push_peak(folder / "push", seed) - bare,
+        rsa_peak_bytes=_rsa_peak(scene),
         per_block_bytes=taken, blocks=counted)
 
 
@@ -109,6 +113,17 @@ def updates(scene: Scene, *, heap: int = HEAP_BYTES, application: int = 0) -> bo
         return False
     finally:
         board.power_off()
+
+
+def _push_peak(folder: Path, seed: int) -> int:
+    """All bytes of the smallest heap in which a push comes to its end."""
+    desk = Desk(folder, size=24 * 4096, seed=seed)
+
+    def enough(heap: int) -> bool:
+        desk.world.vm = partial(MicroPythonVM, heap=heap)
+        return fits(desk)
+
+    return _bare(_smallest(enough))[1]
 
 
 def module_sizes() -> dict[str, int]:

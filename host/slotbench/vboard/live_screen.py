@@ -49,4 +49,5 @@ def facts(board: VirtualBoard) -> dict[str, Any]:
         "blocks": [done, total],
         "operations": board.flash.operations,
         "received_bytes": board.network.received,
+        "ports": board.network.places,
     }

@@ -15,6 +15,7 @@ from slotbench.boards import Board
 from slotbench.errors import BenchError
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.journal import Cell, Ended, Report, SlotState
+from slotbench.formats.release import is_development
 from slotbench.formats.rtc import Why
 from slotbench.vboard.decision import decide
 from slotbench.vboard.live_forecast import next_boot
@@ -86,12 +87,12 @@ def settle(cell: Cell | None, slot: int, why: Why, descriptors: Sequence[Descrip
         judged = _judged(cell, other, descriptors[other])
         return _folded(_with_state(judged, other, SlotState.BAD), active=slot)
     if why is Why.ORDINARY and cell.states[slot] is SlotState.READY:
-        confirmed = _with_state(cell, slot, SlotState.CONFIRMED)
-        return _folded(
-            replace(
-                confirmed, floor=max(cell.floor, running.floor), report=Report.CONFIRMED,
-                report_counter=running.counter, rounds=0, unproven_counter=0),
-            active=slot)
+        confirmed = replace(
+            _with_state(cell, slot, SlotState.CONFIRMED), floor=max(cell.floor, running.floor),
+            report=Report.CONFIRMED, report_counter=running.counter)
+        if not is_development(running.counter):
+            confirmed = replace(confirmed, rounds=0, unproven_counter=0)
+        return _folded(confirmed, active=slot)
     if why is Why.LAST_RESORT and cell.report is not Report.LAST_RESORT:
         reported = replace(cell, report=Report.LAST_RESORT, report_counter=running.counter)
         return _folded(reported, active=cell.active)
@@ -108,6 +109,9 @@ def _judged(cell: Cell, slot: int, descriptor: Descriptor | None) -> Cell:
     banned = crashed or refused or descriptor is None or descriptor.bad
     if not banned:
         report = Report.UNPROVEN
+    if is_development(counter):
+        return replace(cell, report=report, report_counter=counter)
+    if not banned:
         rounds = rounds + 1 if unproven == counter else 1
         unproven = counter
         banned = rounds >= _ROUNDS_MAX

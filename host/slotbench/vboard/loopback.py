@@ -6,16 +6,19 @@ import ipaddress
 import select
 import socket
 import time
+import weakref
 from collections.abc import Mapping
 
 from slotbench.vboard.net import (
-    ECONNRESET, EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, NAME_UNKNOWN, Link, Network, Stream,
+    ECONNRESET, EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, NAME_UNKNOWN, Link, Listener, Network, Stream,
 )
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = ["LoopbackNetwork"]
 
 _GRACE_S = 2.0
+_SLICE_S = 0.02
+_HOME = "127.0.0.1"
 
 
 class LoopbackNetwork(Network):
@@ -23,14 +26,37 @@ class LoopbackNetwork(Network):
 
     A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn into virtual
     timeouts. A peer silent for that long counts as silent: reads return at once and virtual time moves on.
+    A port of the board that listens waits so for `knock_s`, in all, until somebody connects: where virtual
+    time runs by itself, its minutes would be over before anybody could.
     """
 
     def __init__(
-        self, link: Link | None = None, *, hosts: Mapping[str, str] | None = None, grace_s: float = _GRACE_S
+        self, link: Link | None = None, *, hosts: Mapping[str, str] | None = None, grace_s: float = _GRACE_S,
+        knock_s: float = 0.0,
     ) -> None:
         super().__init__(link)
         self.hosts = {"localhost": "127.0.0.1", **(hosts or {})}
         self.grace_s = grace_s
+        self.knock_s = knock_s
+        self._places: dict[int, int] = {}
+
+    def place(self, port: int) -> tuple[str, int]:
+        """Where a port of the board is on this machine, also while the board does not listen there."""
+        if port not in self._places:
+            # Bound and never listening: the number stays ours, and who connects is refused.
+            kept = _bound(0)
+            weakref.finalize(self, kept.close)
+            self._places[port] = kept.getsockname()[1]
+        return _HOME, self._places[port]
+
+    @property
+    def places(self) -> dict[int, str]:
+        """Ports that `place` was asked about, and where they are."""
+        return {port: f"{_HOME}:{there}" for port, there in self._places.items()}
+
+    def listen(self, port: int) -> Listener:
+        """Take connections at the place of this port."""
+        return _LoopbackListener(_bound(self.place(port)[1]), self)
 
     def _resolve(self, host: str) -> str:
         address = self.hosts.get(host, host)
@@ -49,6 +75,37 @@ class LoopbackNetwork(Network):
             raise DeviceOSError(ECONNRESET) from None
         except OSError:
             raise DeviceOSError(EHOSTUNREACH) from None
+
+
+class _LoopbackListener:
+    def __init__(self, sock: socket.socket, network: LoopbackNetwork) -> None:
+        self._sock = sock
+        self._network = network
+        self._waited_s = 0.0
+        self._taken: _LoopbackStream | None = None
+        sock.listen(1)
+
+    def accept(self) -> Stream | None:
+        while not (ready := self._ready(_SLICE_S)) and self._is_patient():
+            self._waited_s += _SLICE_S
+        if not ready:
+            return None
+        self._waited_s = 0.0
+        sock = self._sock.accept()[0]
+        sock.settimeout(self._network.grace_s)
+        self._taken = _LoopbackStream(sock, self._network.grace_s)
+        return self._taken
+
+    def _ready(self, seconds: float) -> bool:
+        return bool(select.select([self._sock], [], [], seconds if self._is_patient() else 0)[0])
+
+    def _is_patient(self) -> bool:
+        """Whether real time may pass for somebody to come: not while the board has a client."""
+        busy = self._taken is not None and not self._taken.closed
+        return not busy and self._waited_s < self._network.knock_s
+
+    def close(self) -> None:
+        self._sock.close()
 
 
 class _LoopbackStream:
@@ -80,6 +137,11 @@ class _LoopbackStream:
     def readable(self) -> bool:
         return self._wait(patient=True)
 
+    @property
+    def closed(self) -> bool:
+        """Whether this end hung up."""
+        return self._sock.fileno() < 0
+
     def close(self) -> None:
         self._sock.close()
 
@@ -90,6 +152,14 @@ class _LoopbackStream:
         ready = bool(select.select([self._sock], [], [], self._patience_s if patient else 0)[0])
         self._patience_s = max(0.0, self._patience_s - (time.monotonic() - start))
         return ready
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket of this machine's at `port`, 0: a free one. Another may have it too while neither listens."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((_HOME, port))
+    return sock
 
 
 def _is_loopback(address: str) -> bool:

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
-    "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "Faults", "Link", "Network",
-    "NoNetwork", "Request", "Stream", "parse_head",
+    "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "Faults", "Link", "Listener",
+    "Network", "NoNetwork", "Request", "Stream", "parse_head",
 ]
 
 NAME_UNKNOWN: Final = -2
@@ -81,6 +81,16 @@ class Stream(Protocol):
         """Hang up."""
 
 
+class Listener(Protocol):
+    """A port of the board that takes connections."""
+
+    def accept(self) -> Stream | None:
+        """The next connection, None when nobody connects; may wait a little real time for somebody."""
+
+    def close(self) -> None:
+        """Take no more."""
+
+
 class Network(ABC):
     """An access point and what lies behind it. `online` False: the board never gets an address."""
 
@@ -113,11 +123,30 @@ class Network(ABC):
         self.connections += 1
         return _Watched(stream, self)
 
+    @property
+    def places(self) -> dict[int, str]:
+        """Ports of the board that may be connected to, and where they are on this machine: `host:port`."""
+        return {}
+
+    def listen(self, port: int) -> Listener:
+        """Take connections to a port of the board. Raises DeviceOSError."""
+        return _Unreached()
+
     @abstractmethod
     def _resolve(self, host: str) -> str: ...
 
     @abstractmethod
     def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream: ...
+
+
+class _Unreached:
+    """A port that nobody connects to."""
+
+    def accept(self) -> Stream | None:
+        return None
+
+    def close(self) -> None:
+        pass
 
 
 class NoNetwork(Network):

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from slotbench.vboard.chip import RTC_BASE, Chip
 from slotbench.vboard.clock import Clock, TimerQueue
-from slotbench.vboard.net import Network, Stream
+from slotbench.vboard.net import Listener, Network, Stream
 from slotbench.vboard.signals import BenchViolation, ChipReset
 
 __all__ = ["CALL_US", "Console", "Runtime"]
@@ -84,7 +84,7 @@ class Runtime:
         self.heap_locks = 0
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
-        self.streams: list[Stream] = []
+        self.streams: list[Stream | Listener] = []
         self.station_active = True
         self.station_up_us = chip.boot_us
         self._queue: deque[tuple[Callable[[object], object], object]] = deque()

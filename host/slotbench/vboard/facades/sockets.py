@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from slotbench.vboard.net import EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, Stream
+from slotbench.vboard.net import EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, Listener, Stream
 from slotbench.vboard.runtime import CALL_US, Runtime
 from slotbench.vboard.signals import DeviceOSError
 
@@ -16,6 +16,10 @@ _EAGAIN: Final = 11
 _EINVAL: Final = 22
 _EISCONN: Final = 106
 _ENOTCONN: Final = 107
+
+_ACCEPT_LOOK_US: Final = 10_000
+_PEER, _PEER_PORT = "10.0.0.9", 49152
+"""Whoever connects to the board, as the board sees it."""
 
 _SYN_US: Final = 18_000_000
 """After about this long lwIP gives up on a peer that never answers (TCP_SYNMAXRTX); an estimate."""
@@ -129,13 +133,15 @@ def _socket(rt: Runtime) -> Mapping[str, Any]:
 
 
 class _Socket:
-    """A TCP client socket. Its read calls are MicroPython's streams (py/stream.c mp_stream_rw)."""
+    """A TCP socket. Its read calls are MicroPython's streams (py/stream.c mp_stream_rw)."""
 
     def __init__(self, rt: Runtime, kind: int) -> None:
         if kind != 1:
             raise DeviceOSError(_EINVAL)
         self._rt = rt
         self._stream: Stream | None = None
+        self._port: int | None = None
+        self._listener: Listener | None = None
         self._closed = False
         self._timeout_us: int | None = None
 
@@ -170,12 +176,42 @@ class _Socket:
         rt.streams.append(stream)
         rt.wait_us(self._round_trip_us())
 
+    def bind(self, address: tuple[str, int]) -> None:
+        if self._closed or self._stream is not None:
+            raise DeviceOSError(_EBADF if self._closed else _EINVAL)
+        self._port = address[1]
+
+    def listen(self, backlog: int = 2) -> None:
+        if self._port is None or self._listener is not None:
+            raise DeviceOSError(_EINVAL)
+        self._listener = self._rt.net.listen(self._port)
+        self._rt.streams.append(self._listener)
+
+    def accept(self) -> tuple[_Socket, tuple[str, int]]:
+        """lwip_socket_accept: without blocking, or with a time limit, nobody is an error."""
+        rt = self._rt
+        rt.chip.require_power()
+        if self._listener is None:
+            raise DeviceOSError(_EBADF if self._closed else _EINVAL)
+        end_us = None if self._timeout_us is None else rt.clock.us + self._timeout_us
+        # Who connects to a board that has no address does not reach it.
+        while (stream := self._listener.accept() if rt.associated() else None) is None:
+            rt.wait_us(CALL_US if self._timeout_us == 0 else _ACCEPT_LOOK_US)
+            if end_us is not None and rt.clock.us >= end_us:
+                raise DeviceOSError(_EAGAIN if self._timeout_us == 0 else ETIMEDOUT)
+        taken = _Socket(rt, 1)
+        taken._stream = stream
+        rt.streams.append(stream)
+        rt.wait_us(self._round_trip_us())
+        return taken, (_PEER, _PEER_PORT)
+
     def close(self) -> None:
         self._closed = True
-        if self._stream is not None:
-            self._stream.close()
-            self._rt.streams.remove(self._stream)
-            self._stream = None
+        for end in (self._stream, self._listener):
+            if end is not None:
+                end.close()
+                self._rt.streams.remove(end)
+        self._stream = self._listener = None
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         stream = self._connected()

@@ -55,8 +55,8 @@ def far(path: str) -> int:
 
 
 class Calls:
-    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number; `inside` runs text
-    in the bench's module there.
+    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number; `inside` runs
+    text in the bench's module there.
     """
 
     def __init__(

@@ -11,7 +11,8 @@ from typing import Any, Final
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
-    "REQUEST_BYTES", "VM_ERRORS", "DeviceError", "Inside", "Tell", "error_of", "failed", "parse", "tell", "told",
+    "REQUEST_BYTES", "VM_ERRORS", "DeviceError", "Inside", "Tell", "error_of", "failed", "parse", "tell",
+    "told",
 ]
 
 REQUEST_BYTES: Final = 12

@@ -129,7 +129,7 @@ class Timer(Far):
 
 class Socket(Far):
     def __init__(self, *a):
-        self._n = call(_NEW_SOCKET, a, {})
+        self._n = a[0]._n if a and isinstance(a[0], Far) else call(_NEW_SOCKET, a, {})
 
     def readinto(self, buf, n=-1):
         n = ask(_SOCKET_READ, self._n, len(buf) if n < 0 else n)
@@ -139,6 +139,10 @@ class Socket(Far):
 
     def write(self, data):
         return give(_SOCKET_WRITE, self._n, data)
+
+    def accept(self):
+        s, who = self.__getattr__("accept")()
+        return Socket(s), who
 
 
 def flash_read(at, buf):

@@ -1,0 +1,48 @@
+"""`slotbench prove push`: what a push takes, by its parts."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from slotbench.cli.vm_option import vm_option
+from slotbench.prove.push import measure
+from slotbench.vboard.vms import VMS
+
+_WORDS = (
+    ("sent", "sent and written"),
+    ("network", "  network, 50 KB/s as modelled"),
+    ("flash", "  erasing and writing, as modelled"),
+    ("read_back", "read back and verified"),
+    ("restart", "restart, until it answers"),
+    ("verify", "  loader reads the image, as modelled"),
+    ("window", "  loader fills the exec window, as modelled"),
+    ("total", "in all"),
+)
+
+
+@click.command()
+@click.option(
+    "--size", default=600, show_default=True, metavar="KB", type=click.IntRange(40, 1000),
+    help="Of the image.")
+@click.option("--seed", default=0, show_default=True, help="Of the board and its firmware.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@vm_option
+def push(size: int, seed: int, as_json: bool, vm: str) -> None:
+    """Push a whole firmware to a virtual board over real sockets, and say where the seconds go.
+
+    They are the board's, by the models of its network and its flash. What the chip computes, a signature
+    above all, takes no time there.
+    """
+    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
+        found = measure(Path(folder), size=size * 1024, seed=seed, vm=VMS[vm])
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+        return
+    for name, words in _WORDS:
+        click.echo(f"{getattr(found, name):>8.1f} s  {words}")
+    click.echo(f"{found.bytes} bytes for an image of {size * 1024}; seed {seed}")

@@ -1,0 +1,123 @@
+"""`slotbench push`: a firmware onto a board that listens, and the wait until it answers with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slotbench import boards
+from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
+from slotbench.cli.flash_common import Bar
+from slotbench.errors import USAGE, BenchError
+from slotbench.flashing.push import PORT, Greeting, Parts, Pusher, read_secret
+from slotbench.formats.document import DOCUMENT_BYTES_MAX
+from slotbench.formats.release import DEVELOPMENT, Release
+from slotbench.release import development, documents
+from slotbench.release.files import read_bytes
+
+_IMAGE_BYTES_MAX = 16 * 1024 * 1024
+_SECRET_BYTES_MAX = 4096
+_BACK_S = 120.0
+
+
+@click.command()
+@click.argument("host", metavar="HOST[:PORT]")
+@click.argument("firmware", type=PATH, metavar="FIRMWARE")
+@click.option(
+    "--secret", "secret_path", type=PATH, required=True, metavar="FILE",
+    help="The board's secret: its twoslot.id.")
+@click.option(
+    "--key", "key_path", type=PATH, metavar="FILE", help="The development key (.pem), to sign with.")
+@click.option(
+    "--release", "release_path", type=PATH, metavar="FILE",
+    help="Instead of --key: the signed release of this firmware.")
+@click.option("--product", type=name, help="[default: what the board says]")
+@click.option(
+    "--board", "board_name", metavar="NAME",
+    help="Board file to check the firmware against.  [default: what the board says]")
+@click.option("--version", help="For people, up to 16 characters.  [default: MicroPython's]")
+@click.option(
+    "--counter", type=integer, help="Of the development release.  [default: seconds since 2020]")
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(0), default=_BACK_S, show_default=True, metavar="SECONDS",
+    help="How long the board may take to come back.")
+@passphrase_option
+def push(
+    host: str, firmware: Path, secret_path: Path, key_path: Path | None, release_path: Path | None,
+    product: str | None, board_name: str | None, version: str | None, counter: int | None, wait_s: float,
+    passphrase_file: Path | None,
+) -> None:
+    """Push a firmware .bin to a board that listens, and wait until the board answers with it.
+
+    On the board, at its REPL: twoslot.listen(). A connection that is lost costs little: the same command
+    again sends what is still missing.
+
+    \b
+    Example: slotbench push 192.168.1.20 firmware.bin --key keys/development.pem --secret twoslot.id
+    """
+    if (key_path is None) == (release_path is None):
+        raise click.UsageError("give --key FILE or --release FILE, one of them")
+    image = read_bytes(firmware, _IMAGE_BYTES_MAX)
+    secret = read_secret(read_bytes(secret_path, _SECRET_BYTES_MAX), str(secret_path))
+    pusher = Pusher(*_address(host), secret)
+    there = pusher.greet()
+    click.echo(f"{pusher.where}: {_board(there)}")
+    if release_path is not None:
+        document, expected = _signed(release_path, image)
+    else:
+        assert key_path is not None
+        if not there.development:
+            raise BenchError(
+                f"{there.board} takes no development releases", where=pusher.where,
+                do="push one signed by a pinned key with --release, or deploy with --development-key")
+        number = max(development.seconds_since_2020(now()) if counter is None else counter, 1)
+        with documents.naming(firmware):
+            document = development.sign_for(
+                image, load_key(key_path, passphrase_file), product=product or there.product,
+                board=boards.load(board_name or there.board), channel=there.channel, counter=number,
+                created=now(), version=version).pack()
+        expected = DEVELOPMENT | number
+    bar = Bar("pushing")
+    try:
+        parts = pusher.push(document, image, bar)
+    finally:
+        bar.end()
+    _say_back(*pusher.wait(wait_s), parts, expected, len(image), pusher.where)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.partition(":")
+    if not host or port and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise click.BadParameter(f"{text!r} is not HOST or HOST:PORT")
+    return host, int(port or PORT)
+
+
+def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
+    """A signed release, and the counter that the board has when it runs it."""
+    document = read_bytes(path, DOCUMENT_BYTES_MAX)
+    release = Release.from_payload(documents.read_release_payload(path))
+    wanted = [ref.length for ref in release.images.values()]
+    if len(image) not in wanted:
+        raise BenchError(
+            f"the release is of an image of {wanted[0]} bytes, this one has {len(image)}", where=str(path),
+            do="give the firmware that the release was built from", exit_code=USAGE)
+    return document, release.counter
+
+
+def _say_back(back: Greeting, seconds: float, parts: Parts, expected: int, length: int, where: str) -> None:
+    click.echo(f"  {parts.judged:6.1f} s  signature checked")
+    click.echo(f"  {parts.sent:6.1f} s  sent and written, {parts.bytes} bytes for {length}")
+    click.echo(f"  {parts.verified:6.1f} s  read back and verified")
+    click.echo(f"  {seconds:6.1f} s  restart, until it answers")
+    total = parts.judged + parts.sent + parts.verified + seconds
+    if back.counter != expected:
+        raise BenchError(
+            f"{back.version} answers, not what was pushed: the trial failed", where=where,
+            do="see why on its serial port; the board fell back by itself")
+    click.echo(f"  {total:6.1f} s  in all: {_board(back)}")
+
+
+def _board(there: Greeting) -> str:
+    state = "confirmed" if there.confirmed else "on trial"
+    return f"{there.device}, {there.product} {there.version} in slot {there.slot}, {state}"

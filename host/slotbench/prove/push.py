@@ -1,0 +1,190 @@
+"""A push measured as a whole: real sockets on loopback, network and flash as modelled, part by part."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from slotbench.errors import BenchError
+from slotbench.flashing.push import PORT, Greeting, Parts, Pusher
+from slotbench.formats.document import Document
+from slotbench.formats.release import DEVELOPMENT
+from slotbench.prove.invariants import image_for
+from slotbench.prove.world import MAIN, MINUTES_MS, NOW, PRODUCT, World, runs_confirmed
+from slotbench.release.build import build
+from slotbench.release.development import ON_BOARD
+from slotbench.release.keys import SigningKey
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.flash import PAGE, Op
+from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.micropython.process import VMDied
+from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.vm import CPythonVM, DeviceVM
+
+__all__ = ["Client", "Desk", "Measured", "fits", "measure", "run"]
+
+_LISTENS: Final = "import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN
+_KNOCK_S: Final = 30.0
+"""Real seconds in which the client's thread has to come; virtual time stands still meanwhile."""
+_LOOK_S: Final = 0.01
+_WAIT_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds of the board's time by the models of network and flash; what it computes takes none there.
+
+    `sent` is `network`, `flash`, and asking, reading what is there, and the SDK's own saves; `restart` is
+    `verify` (the loader reads the image), `window` (it fills the exec window), and joining the network.
+    """
+
+    bytes: int
+    sent: float
+    network: float
+    flash: float
+    read_back: float
+    restart: float
+    verify: float
+    window: float
+    total: float
+
+
+class Desk:
+    """A world whose boards take releases of `key` by push; `main` is their application."""
+
+    def __init__(
+        self, folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
+        key: SigningKey | None = None, main: str = _LISTENS,
+    ) -> None:
+        self.key = key if key is not None else SigningKey.generate()
+        self.secret = secrets.token_bytes(32)
+        self.world = World(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
+
+    def _mark(self, files: dict[str, bytes]) -> None:
+        modulus = base64.b64encode(self.key.modulus).decode()
+        files["/twoslot.id"] = json.dumps({"secret": self.secret.hex()}).encode()
+        files[f"/{ON_BOARD}"] = json.dumps({"modulus": modulus}).encode()
+        settings = {**json.loads(files["/twoslot.json"]), "development": True}
+        files["/twoslot.json"] = json.dumps(settings).encode()
+
+    def board(self) -> VirtualBoard:
+        """One that is off, with a network of real sockets."""
+        return self.world.board(LoopbackNetwork(knock_s=_KNOCK_S), server="http://127.0.0.1:1")
+
+    def release(self, number: int) -> tuple[Document, bytes]:
+        """A development release, signed, and its image."""
+        version = f"{number}.0.0-dev"
+        image = self.world.images[DEVELOPMENT | number] = self.world.firmware(version)
+        data = image_for(image, 1)
+        made = build(
+            data, product=PRODUCT, boards=[self.world.map], version=version, counter=number, created=NOW,
+            fs_start=self.world.map.fs_start, fs_version=0x00020001, mpy_abi=6)
+        return self.key.sign(made.to_payload()), data
+
+
+class Client(threading.Thread):
+    """Pushes to a board and waits for it, in a thread; seconds are the board's."""
+
+    def __init__(self, desk: Desk, board: VirtualBoard, document: bytes, image: bytes) -> None:
+        super().__init__(name="push", daemon=True)
+        assert isinstance(board.network, LoopbackNetwork)
+        self._network = board.network
+        self._pusher = Pusher(
+            *board.network.place(PORT), desk.secret, now=lambda: board.clock.us / 1e6,
+            sleep=self._sleep)
+        self._stopped = False
+        self._document, self._image = document, image
+        self.parts: Parts | None = None
+        self.back: tuple[Greeting, float] | None = None
+        self.error: BenchError | None = None
+
+    def run(self) -> None:
+        """Until the board is back, or something is refused."""
+        try:
+            self._pusher.wait(_WAIT_S)
+            self.parts = self._pusher.push(self._document, self._image)
+            self.back = self._pusher.wait(_WAIT_S)
+        except BenchError as error:
+            self.error = error
+        finally:
+            self._network.knock_s = 0.0  # nobody else comes
+
+    def stop(self) -> None:
+        """Give up: the board is gone."""
+        self._stopped = True
+
+    def _sleep(self, seconds: float) -> None:
+        time.sleep(_LOOK_S)
+        if self._stopped:
+            raise BenchError("the board is gone")
+
+
+def run(desk: Desk, board: VirtualBoard, number: int) -> Client:
+    """Push development release `number` to a board that is off, and run it until that is over; the client."""
+    document, image = desk.release(number)
+    client = Client(desk, board, document.pack(), image)
+    client.start()
+    try:
+        board.power_on()
+        board.run(10 * MINUTES_MS, until=lambda: not client.is_alive())
+    finally:
+        client.stop()
+        if client.is_alive():
+            board.power_off()
+        client.join()
+    return client
+
+
+def fits(desk: Desk) -> bool:
+    """Whether a push comes to its good end on a board of this desk."""
+    board = desk.board()
+    try:
+        client = run(desk, board, 1)
+        return client.error is None and runs_confirmed(board, DEVELOPMENT | 1)
+    except (MemoryError, VMDied):
+        return False
+    finally:
+        if board.state is not State.OFF:
+            board.power_off()
+
+
+def measure(
+    folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
+) -> Measured:
+    """Push an image of `size` bytes to a board that has nothing like it. Raises BenchError when it fails."""
+    desk = Desk(folder, size=size, seed=seed, vm=vm)
+    board = desk.board()
+    board.flash.reset_counters()
+    client = run(desk, board, 1)
+    if client.error is not None:
+        raise client.error
+    if client.parts is None or client.back is None or not runs_confirmed(board, DEVELOPMENT | 1):
+        raise BenchViolation("what was pushed does not run confirmed")
+    parts, restart = client.parts, client.back[1]
+    ops = board.flash.log or []
+    region = desk.world.map.slots[1]
+    of_slot = [op for op in ops if op.addr in region.image or op.addr in region.table]
+    of_window = [op for op in ops if op.addr in desk.world.map.window]
+    window = _seconds(board, of_window)
+    link = board.network.link
+    board.power_off()
+    return Measured(
+        bytes=parts.bytes, sent=parts.sent, network=link.transfer_us(parts.bytes) / 1e6,
+        flash=_seconds(board, of_slot), read_back=parts.verified, restart=restart,
+        verify=size / board.flash.timing.read_bytes_per_us / 1e6, window=window,
+        total=parts.judged + parts.sent + parts.verified + restart)
+
+
+def _seconds(board: VirtualBoard, ops: list[Op]) -> float:
+    """What these operations take by the flash's time model."""
+    timing = board.flash.timing
+    pages = sum(-(-op.length // PAGE) for op in ops if op.kind == "program")
+    erases = sum(op.kind == "erase" for op in ops)
+    return (pages * timing.page_program_us + erases * timing.sector_erase_us) / 1e6

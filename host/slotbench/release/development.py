@@ -1,0 +1,77 @@
+"""Development keys: what a board gets of one, and releases that are built and signed for one push."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from pathlib import Path
+from typing import Final
+
+from slotbench.boards import Board
+from slotbench.errors import USAGE, BenchError
+from slotbench.formats.document import MODULUS_BYTES, Document
+from slotbench.release.build import build
+from slotbench.release.files import read_bytes, write_new
+from slotbench.release.keys import SigningKey
+
+__all__ = ["ON_BOARD", "create", "public_part", "require_marked", "seconds_since_2020", "sign_for"]
+
+ON_BOARD: Final = "twoslot.dev"
+"""The board's file with the public part."""
+
+_PUBLIC_BYTES_MAX: Final = 4096
+_START_OF_2020: Final = 1_577_836_800
+
+
+def create(folder: Path, *, passphrase: bytes | None = None) -> tuple[Path, Path]:
+    """Make development.pem and its public part development.pub in `folder`; overwrites nothing.
+
+    Raises BenchError.
+    """
+    key = SigningKey.generate()
+    private, public = folder / "development.pem", folder / "development.pub"
+    write_new({private: (key.pem(passphrase), 0o600), public: (_pack(key.modulus), 0o644)})
+    return private, public
+
+
+def public_part(path: Path) -> bytes:
+    """The content of ON_BOARD, from a .pub file. Raises BenchError."""
+    data = read_bytes(path, _PUBLIC_BYTES_MAX)
+    try:
+        modulus = base64.b64decode(json.loads(data)["modulus"], validate=True)
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        modulus = b""
+    if len(modulus) != MODULUS_BYTES:
+        raise BenchError(
+            "not the public part of a development key", where=str(path),
+            do="make one: slotbench keys development DIR", exit_code=USAGE)
+    return _pack(modulus)
+
+
+def require_marked(board: Board) -> None:
+    """Raise BenchError unless the board file says that development keys may be pinned."""
+    if not board.development:
+        raise BenchError(
+            "its board file does not say `development = true`", where=board.name,
+            do="use d1_mini_dev, or a board file of your own that says so", exit_code=USAGE)
+
+
+def sign_for(
+    image: bytes, key: SigningKey, *, product: str, board: Board, channel: str, counter: int, created: int,
+    version: str | None = None,
+) -> Document:
+    """A release of `image` for this board alone, checked and signed. Raises FormatError, BenchError."""
+    release = build(
+        image, product=product, boards=[board], channels=[channel], version=version, counter=counter,
+        created=created, fs_start=board.fs_start)
+    return key.sign(release.to_payload())
+
+
+def seconds_since_2020(unix_s: int) -> int:
+    """A counter that rises by itself."""
+    return unix_s - _START_OF_2020
+
+
+def _pack(modulus: bytes) -> bytes:
+    return json.dumps({"modulus": base64.b64encode(modulus).decode()}).encode() + b"\n"

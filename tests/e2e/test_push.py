@@ -1,0 +1,98 @@
+"""A push over real sockets, under both VMs: the client of `slotbench push` in a thread, a board in this one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slotbench.errors import BenchError
+from slotbench.flashing.push import PORT, Pusher
+from slotbench.formats.release import DEVELOPMENT
+from slotbench.formats.rtc import Why
+from slotbench.prove.push import Client, Desk, run
+from slotbench.release.keys import SigningKey
+from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.vm import DeviceVM
+from slotbench.vboard.vms import VMS
+
+from support.device_board import signing_key
+from support.world import MINUTES_MS, runs_confirmed
+
+SIZE = 24 * 4096
+
+
+def key() -> SigningKey:
+    return signing_key("stranger")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, vm: Callable[..., DeviceVM]) -> Desk:
+    return Desk(tmp_path, size=SIZE, vm=vm, key=key())
+
+
+def test_what_was_pushed_answers(desk: Desk) -> None:
+    board = desk.board()
+    client = run(desk, board, 5)
+    assert client.error is None and client.parts is not None and client.back is not None
+    back, seconds = client.back
+    assert (back.version, back.counter, back.confirmed, back.slot) == ("5.0.0-dev", DEVELOPMENT | 5, True, "B")
+    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL]
+    assert client.parts.sent > SIZE / 50_000, "the modelled network has its time"
+    assert runs_confirmed(board, DEVELOPMENT | 5) and seconds > 3
+    board.power_off()
+
+
+def test_a_push_that_lost_power_goes_on(desk: Desk) -> None:
+    board = desk.board()
+    document, image = desk.release(5)
+    first = Client(desk, board, document.pack(), image)
+    first.start()
+    board.power_on()
+    board.run(10 * MINUTES_MS, until=lambda: board.activity()[1] > 8)
+    board.power_off()
+    first.stop()
+    first.join()
+    assert first.error is not None and "lost" in str(first.error)
+    board.network.knock_s = 30.0  # type: ignore[attr-defined]
+    again = run(desk, board, 5)
+    assert again.error is None and again.parts is not None
+    assert again.parts.bytes <= SIZE - 8 * 4096, "what was there was not sent again"
+    board.power_off()
+
+
+def test_both_vms_leave_the_same_flash(micropython: None, tmp_path: Path) -> None:
+    left = {}
+    for name, vm in VMS.items():
+        desk = Desk(tmp_path / name, size=SIZE, vm=vm, key=key())
+        board = desk.board()
+        assert run(desk, board, 5).error is None
+        board.power_off()
+        left[name] = board.flash.peek(0, board.flash.size), board.flash.operations
+    assert left["cpython"] == left["micropython"]
+
+
+def test_who_does_not_know_the_secret_is_told_so(desk: Desk) -> None:
+    board = desk.board()
+    desk.secret = bytes(32)
+    assert isinstance(board.network, LoopbackNetwork)
+    stranger = Pusher(*board.network.place(PORT), desk.secret)
+    with pytest.raises(BenchError, match="nobody listens there"):
+        stranger.greet()
+    refusals = []
+
+    def ask() -> None:
+        while not refusals or "nobody listens" in refusals[-1]:
+            with pytest.raises(BenchError) as caught:
+                stranger.greet()
+            refusals.append(str(caught.value))
+
+    asked = threading.Thread(target=ask)
+    board.power_on()
+    asked.start()
+    board.run(MINUTES_MS, until=lambda: not asked.is_alive())
+    asked.join()
+    board.power_off()
+    assert "the secret is another one (code 54, wrong ones so far 1)" in refusals[-1]

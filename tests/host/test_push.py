@@ -1,0 +1,109 @@
+"""`slotbench push` from the host's side: what it says before anything is sent, and development keys."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from slotbench import boards, cli
+from slotbench.errors import BenchError
+from slotbench.flashing.push import Greeting, Pusher, read_secret
+from slotbench.formats import FormatError
+from slotbench.release import development
+from slotbench.release.keys import SigningKey
+from slotbench.vboard import firmware
+
+GREETING = {
+    "device": "a1", "product": "lamp", "board": "d1_mini_dev", "channel": "stable", "version": "1.0.0", "counter": 1,
+    "slot": "A", "confirmed": True, "trial": False, "development": 1, "nonce": "0" * 32}
+
+
+def test_a_new_development_key_and_its_public_part(tmp_path: Path) -> None:
+    private, public = development.create(tmp_path)
+    assert private.stat().st_mode & 0o777 == 0o600
+    modulus = base64.b64decode(json.loads(development.public_part(public))["modulus"])
+    assert modulus == SigningKey.load(private).modulus
+    with pytest.raises(BenchError, match="there already|exists"):
+        development.create(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"modulus": "AAAA"}', b'{"modulus": 5}', b"\xff"])
+def test_what_is_no_public_part_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "development.pub"
+    path.write_bytes(content)
+    with pytest.raises(BenchError, match="not the public part of a development key"):
+        development.public_part(path)
+
+
+def test_only_a_marked_board_gets_a_development_key() -> None:
+    development.require_marked(boards.load("d1_mini_dev"))
+    with pytest.raises(BenchError, match="does not say `development = true`: d1_mini;"):
+        development.require_marked(boards.load("d1_mini"))
+
+
+def test_a_board_that_is_not_marked_is_not_made_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, public = development.create(tmp_path)
+    made = tmp_path / "lamp1"
+    assert cli.run(["board", "new", str(made), "--development-key", str(public)]) == 2
+    assert "development = true" in capsys.readouterr().err and not made.exists()
+
+
+@pytest.mark.parametrize("text", ["00" * 32, json.dumps({"secret": "00" * 32}), "00" * 32 + "\n"])
+def test_the_forms_of_a_secret(text: str) -> None:
+    assert read_secret(text.encode(), "x") == bytes(32)
+
+
+@pytest.mark.parametrize("text", ["", "00", "{}", '{"secret": 5}', "[]", "zz" * 32, "\xff"])
+def test_what_is_no_secret_is_refused(text: str) -> None:
+    with pytest.raises(BenchError, match="not the secret of a board"):
+        read_secret(text.encode("latin-1"), "x")
+
+
+@pytest.mark.parametrize(("change", "field"), [
+    ({"nonce": "0"}, "nonce"), ({"slot": "C"}, "slot"), ({"counter": -1}, "counter"), ({"trial": 1}, "trial"),
+    ({"product": "L"}, "product")])
+def test_a_greeting_that_is_none_is_refused(change: dict[str, object], field: str) -> None:
+    assert Greeting.parse(json.dumps(GREETING).encode()).board == "d1_mini_dev"
+    with pytest.raises(FormatError, match=field):
+        Greeting.parse(json.dumps({**GREETING, **change}).encode())
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"<html>", b"5"])
+def test_what_is_no_object_is_no_greeting(text: bytes) -> None:
+    with pytest.raises(FormatError):
+        Greeting.parse(text)
+
+
+def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        (tmp_path / "secret").write_text("00" * 32)
+        (tmp_path / "firmware.bin").write_bytes(firmware.build("2.0.0", size=64 * 1024))
+        code = cli.run([
+            "push", f"127.0.0.1:{bound.getsockname()[1]}", str(tmp_path / "firmware.bin"),
+            "--key", "none.pem", "--secret", str(tmp_path / "secret")])
+    assert code == 2 and "nobody listens there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("host", "words"), [("", "not HOST"), ("a:b", "not HOST"), ("a:0", "not HOST")])
+def test_an_address_that_is_none(host: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("firmware.bin", "secret"):
+        (tmp_path / name).write_text("00" * 32)
+    assert cli.run([
+        "push", host, str(tmp_path / "firmware.bin"), "--key", "k", "--secret", str(tmp_path / "secret")]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_board_does_not_come_back() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        seconds = iter(range(1000))
+        pusher = Pusher(
+            "127.0.0.1", bound.getsockname()[1], bytes(32), now=lambda: float(next(seconds)),
+            sleep=lambda seconds: None)
+        with pytest.raises(BenchError, match="did not come back within 20 s"):
+            pusher.wait(20)

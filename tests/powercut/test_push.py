@@ -1,0 +1,63 @@
+"""Power is cut at every flash operation of a push: before it, in it, after it. The board comes back, and the
+same push again comes to its end.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from slotbench.formats.release import DEVELOPMENT
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.cuts import Cut, CutMode
+
+from support.push import LISTENS, desk, develop, greet, on_a_desk, push
+from support.world import MINUTES_MS, World, runs_confirmed
+
+MODES = (CutMode.BEFORE, CutMode.TORN, CutMode.AFTER)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("desk"), main=LISTENS, edit=on_a_desk)
+
+
+def to_the_end(board: VirtualBoard, release: tuple[bytes, bytes]) -> bool:
+    """Push, restart, ask who is there: what a developer does. False when the power went."""
+    push(board, release)
+    board.run(5000)
+    if board.state is State.RUNNING:
+        greet(board, known=True)
+    return board.state is State.RUNNING
+
+
+def test_every_cut_of_a_push(world: World) -> None:
+    release = develop(world, 7)
+    whole = desk(world)
+    first = whole.flash.operations
+    assert to_the_end(whole, release) and runs_confirmed(whole, DEVELOPMENT | 7)
+    operations = range(first, whole.flash.operations)
+    whole.power_off()
+    cuts = 0
+    for index in operations:
+        mode = MODES[index % 3]
+        board = desk(world)
+        board.flash.arm(Cut(index, mode, index))
+        try:
+            to_the_end(board, release)
+        except AssertionError:
+            assert board.state is State.OFF, f"{index}:{mode.value}"
+        if board.state is not State.OFF:
+            board.run(MINUTES_MS)
+        assert board.cut is not None, f"the cut {index}:{mode.value} came"
+        cuts += 1
+        board.power_on()
+        board.run(5000)
+        if not runs_confirmed(board, DEVELOPMENT | 7):
+            if runs_confirmed(board, 1):
+                push(board, release)
+                board.run(5000)
+            greet(board, known=True)
+        assert runs_confirmed(board, DEVELOPMENT | 7), f"{index}:{mode.value}"
+        board.power_off()
+    assert cuts == len(operations) > 80
+    print(f"\n{cuts} cuts in a push, 0 bricks")
