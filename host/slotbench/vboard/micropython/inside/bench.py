@@ -7,13 +7,21 @@ from array import array
 from micropython import const
 
 # What the host is asked, in numbers alone: a call takes nothing from the heap (vboard/micropython/calls.py).
+# One a line: so the compiler puts the number in the name's place, and no name is on the heap.
 _DONE = const(1)
-_WORD_GET, _WORD_SET = const(2), const(3)
-_FLASH_READ, _FLASH_WRITE, _FLASH_ERASE = const(4), const(5), const(6)
-_SOCKET_READ, _SOCKET_WRITE = const(7), const(8)
-_TICKS, _SLEEP = const(9), const(10)
+_WORD_GET = const(2)
+_WORD_SET = const(3)
+_FLASH_READ = const(4)
+_FLASH_WRITE = const(5)
+_FLASH_ERASE = const(6)
+_SOCKET_READ = const(7)
+_SOCKET_WRITE = const(8)
+_TICKS = const(9)
+_SLEEP = const(10)
 # Functions of the host that make what stays here.
-_NEW_SOCKET, _NEW_TIMER, _FLASH_BYTES = const(-1), const(-2), const(-3)
+_NEW_SOCKET = const(-1)
+_NEW_TIMER = const(-2)
+_FLASH_BYTES = const(-3)
 
 main = __main__.__dict__
 link = error = None  # the stream to the host; what the last job ended in
