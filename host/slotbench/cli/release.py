@@ -10,8 +10,10 @@ import click
 from click.core import ParameterSource
 
 from slotbench import boards
-from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
-from slotbench.formats.head import Head
+from slotbench.cli import rollout as rollout_verbs
+from slotbench.cli.common import (
+    PATH, echo_head, integer, load_key, name, notify_option, now, passphrase_option, tell_boards,
+)
 from slotbench.release import documents
 from slotbench.release.build import build as build_release
 from slotbench.release.build import parse_image
@@ -28,7 +30,14 @@ _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 
 @click.group()
 def release() -> None:
-    """Build, sign, publish and look at releases."""
+    """Build, sign, publish, roll out and look at releases."""
+
+
+for _verb in (
+    rollout_verbs.promote, rollout_verbs.pause, rollout_verbs.resume, rollout_verbs.withdraw,
+    rollout_verbs.notify, rollout_verbs.list_,
+):
+    release.add_command(_verb)
 
 
 @release.command()
@@ -110,12 +119,14 @@ def sign(file: Path, key_path: Path, keys_path: Path | None, passphrase_file: Pa
 @click.option(
     "--allow-older", is_flag=True, help="The counter may be below that of the channel's head.")
 @click.option("--refresh", is_flag=True, help="Sign all heads of the product in DIR again.")
+@notify_option
 @passphrase_option
 @click.pass_context
 def publish(
     ctx: click.Context, paths: tuple[Path, ...], key_path: Path, keys_path: Path,
     image_paths: tuple[Path, ...], channel: str, percent: int, cohorts: tuple[str, ...],
-    paused: bool, days: int, allow_older: bool, refresh: bool, passphrase_file: Path | None,
+    paused: bool, days: int, allow_older: bool, refresh: bool, broker: str | None,
+    passphrase_file: Path | None,
 ) -> None:
     """Put the signed release FILE into the directory DIR and point the channel's head at it.
 
@@ -133,15 +144,15 @@ def publish(
     key = load_key(key_path, passphrase_file)
     if refresh:
         for head in refresh_heads(store, keys_path, key, now(), days=days):
-            _echo_head(head, store)
+            echo_head(head, store)
         return
     images = [read_bytes(path, _IMAGE_BYTES_MAX) for path in image_paths]
     rollout = Rollout(percent=percent, cohorts=cohorts, paused=paused, days=days)
-    _echo_head(
-        publish_release(
-            store, paths[0], keys_path, images, key, now(),
-            channel=channel, rollout=rollout, allow_older=allow_older),
-        store)
+    head = publish_release(
+        store, paths[0], keys_path, images, key, now(),
+        channel=channel, rollout=rollout, allow_older=allow_older)
+    echo_head(head, store)
+    tell_boards(broker, head)
 
 
 @release.command()
@@ -170,9 +181,3 @@ def _refuse_beside_refresh(ctx: click.Context) -> None:
         given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
         if given and param.name not in allowed:
             raise click.UsageError(f"{param.opts[0]} does not go with --refresh", ctx)
-
-
-def _echo_head(head: Head, store: Store) -> None:
-    state = "paused" if head.paused else f"{head.percent} %"
-    what = f"{head.product}/{head.channel} is counter {head.counter} for {state}"
-    click.echo(f"{store.root}: {what}, head seq {head.seq}")

@@ -49,11 +49,11 @@ def publish(
     _check_channel(release, channel, release_path)
     contents = _contents(release, images)
     with target.locked():
-        _check_epoch(target, keys_document, keys)
-        last = _last_head(target, keys, channel)
+        check_epoch(target, keys_document, keys)
+        last = last_head(target, keys, channel)
         if last and not allow_older:
             _check_counter(last, release, signed.digest)
-        head = _new_head(
+        head = new_head(
             last, keys, now, rollout,
             channel=channel, release=signed.digest, counter=release.counter)
         signed_head = key.sign(head.to_payload()).pack()
@@ -73,8 +73,8 @@ def refresh(target: Store, keys_path: Path, key: SigningKey, now: int, *, days: 
     keys_document, keys = documents.read_keys(keys_path)
     check_role(key, keys, Role.ONLINE)
     with target.locked():
-        _check_epoch(target, keys_document, keys)
-        lasts = [_last_head(target, keys, channel) for channel in target.channels(keys.product)]
+        check_epoch(target, keys_document, keys)
+        lasts = [last_head(target, keys, channel) for channel in target.channels(keys.product)]
         heads = [_renewed(last, keys, now, days) for last in lasts if last]
         if not heads:
             raise BenchError(
@@ -122,8 +122,8 @@ def _content(ref: ImageRef, image: bytes) -> dict[str, bytes]:
     return {ref.url: image, ref.blocks_url: table}
 
 
-def _check_epoch(target: Store, keys_document: Document, keys: Keys) -> None:
-    """A directory's keys never go back, and an epoch never means two sets of keys."""
+def check_epoch(target: Store, keys_document: Document, keys: Keys) -> None:
+    """A directory's keys never go back, and an epoch never means two sets of keys. Raises BenchError."""
     path = target.path(store.keys_name(keys.product))
     if not path.is_file():
         return
@@ -137,8 +137,11 @@ def _check_epoch(target: Store, keys_document: Document, keys: Keys) -> None:
             f"other keys of epoch {keys.epoch} are published", where=str(path), do="use that file")
 
 
-def _last_head(target: Store, keys: Keys, channel: str) -> Head | None:
-    """The channel's head, None when it has none; of this key epoch it must be rightly signed."""
+def last_head(target: Store, keys: Keys, channel: str) -> Head | None:
+    """The channel's head, None when it has none; of this key epoch it must be rightly signed.
+
+    Raises BenchError, FormatError.
+    """
     path = target.path(store.head_name(keys.product, channel))
     if not path.is_file():
         return None
@@ -163,9 +166,10 @@ def _check_counter(last: Head, release: Release, digest: str) -> None:
             do="build it with a higher counter")
 
 
-def _new_head(
+def new_head(
     last: Head | None, keys: Keys, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
 ) -> Head:
+    """The head that follows `last`, not signed yet. Raises BenchError when the clock went back."""
     if last and now < last.issued:
         raise BenchError(
             f"the last head of {channel} was issued at {last.issued}, later than now ({now})",
@@ -184,5 +188,5 @@ def _renewed(last: Head, keys: Keys, now: int, days: int) -> Head:
             f"head of {last.channel} has key epoch {last.epoch}, the keys file {keys.epoch}",
             do="publish its release again")
     rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
-    return _new_head(
+    return new_head(
         last, keys, now, rollout, channel=last.channel, release=last.release, counter=last.counter)
