@@ -17,8 +17,22 @@ def countdown():
     try:
         s = settings.load()
         swap = Swap(Port(), s["attempts"])
+        if s.get("mqtt"):
+            _listen(s, swap.cell.head_seq)
         return Schedule(s["interval_s"], not swap.confirmed, swap.row == _FALLBACK, s.get("quiet"))
     except FlashError as e:
         # The application must not stop for it.
         twoslot.keep(e)
         return False
+
+
+def _listen(settings, seq):
+    try:
+        from twoslot import hint
+
+        twoslot._also.append(hint.Hint(settings, seq).ask)
+    except ValueError:
+        twoslot.keep(FlashError(70, 13))
+    except MemoryError as e:
+        # The schedule goes on without a broker.
+        twoslot.keep(e)

@@ -85,8 +85,8 @@ class CPythonVM:
 
     `files` maps absolute paths ("/boot.py") to content and outlives the VM. `console` gets what is printed;
     without one it is collected in `output`. `mpy` is the firmware's `sys.implementation._mpy`. `refuse`
-    names modules whose import raises ValueError with that text, as an incompatible .mpy file does. `frozen` maps
-    paths below `.frozen` to sources of modules in the firmware (slotbench.vboard.frozen).
+    names modules whose import raises ValueError with that text, as an incompatible .mpy file does. `frozen`
+    maps paths below `.frozen` to sources of modules in the firmware (slotbench.vboard.frozen).
 
     What leaves `exec`, `eval`, `import_` and `run_file`: ChipReset, PowerCut, BenchViolation,
     KeyboardInterrupt at the deadline, SystemExit, and any exception the program did not catch.

@@ -334,8 +334,9 @@ def _ended(line: str) -> BaseException:
 
 
 def _modules(root: Path, frozen: Path | None) -> str:
-    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`, sys.path."""
-    below = ("", FOLDER, "/lib") if frozen is None else ("", FOLDER, f"/{os.path.relpath(frozen, root)}", "/lib")
+    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`."""
+    more = () if frozen is None else (f"/{os.path.relpath(frozen, root)}",)
+    path = ("", FOLDER, *more, "/lib")
     lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]
     lines += [
         f"m = sys.modules['machine'] = Far({far('machine')})",
@@ -353,7 +354,7 @@ def _modules(root: Path, frozen: Path | None) -> str:
         "vfs.umount('/')",
         f"vfs.mount(vfs.VfsPosix({str(root)!r}), '/')",
         "os.chdir('/')",
-        f"sys.path[:] = {below!r}",
+        f"sys.path[:] = {path!r}",
         "del sys.modules['bench']",
         "del m, time, vfs, os",
     ]
