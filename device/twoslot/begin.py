@@ -28,11 +28,11 @@ def countdown():
 
 def _listen(settings, seq):
     try:
-        from twoslot import hint
+        from twoslot import talk
 
-        twoslot._also.append(hint.Hint(settings, seq).ask)
-    except ValueError:
-        twoslot.keep(FlashError(70, 13))
-    except MemoryError as e:
+        talk.begin(settings, seq)
+    except (FlashError, MemoryError) as e:
         # The schedule goes on without a broker.
         twoslot.keep(e)
+    talk = None
+    twoslot.drop("talk")

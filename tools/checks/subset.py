@@ -19,10 +19,10 @@ _PRINTING = (
 _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "sys", "twoslot"})
 _TOUCH = {
-    "esp": ("port.py",), "network": ("doze.py", "fetch.py", "hint.py"), "socket": ("fetch.py", "hint.py"),
+    "esp": ("port.py",), "network": ("doze.py", "fetch.py", "talk.py"), "socket": ("fetch.py", "talk.py"),
     "machine": (
         "__init__.py", "doze.py", "guard.py", "hand.py", "judge.py", "port.py", "press.py", "schedule.py",
-        "swap.py", "hint.py"),
+        "swap.py", "talk.py"),
 }
 """Which device modules may touch the chip and the network: module -> files."""
 _HASH_NAMES = ("sha", "hash", "digest")
