@@ -40,8 +40,11 @@ def notify(broker: str, head: Head) -> None:
         message.wait_for_publish(_PATIENCE_S)
         if message.is_published():
             return
-    except (OSError, RuntimeError, ValueError) as error:
-        why = str(error)
+    except OSError as error:
+        why = error.strerror or str(error)
+    except (RuntimeError, ValueError):
+        # paho's way to say that the broker hung up.
+        pass
     finally:
         client.disconnect()
         client.loop_stop()
