@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,6 +98,38 @@ def test_a_hint_and_the_jitter() -> None:
     assert ear.log == [] and ear.hint.seq == 12
 
 
+@pytest.mark.parametrize("payload", [
+    b"", b"now", b"-1", b"1.5", b"9" * 11, b"\xff\xfe", b"1\0", b" 7", b"0x7", "\u0667".encode(),
+], ids=repr)
+def test_what_is_no_number_is_nothing(payload: bytes) -> None:
+    ear = Ear(WELCOME + message(TOPIC, payload))
+    ear.hear(60)
+    assert ear.wanted == [] and ear.log == [] and ear.hint.sock is not None
+
+
+@pytest.mark.parametrize("topic", [b"twoslot/lamp/beta", b"twoslot/lamp", b"", TOPIC.upper()], ids=repr)
+def test_another_topic_is_nothing(topic: bytes) -> None:
+    ear = Ear(WELCOME + message(topic, b"12"))
+    ear.hear(60)
+    assert ear.wanted == [] and ear.log == [] and ear.hint.sock is not None
+
+
+@pytest.mark.parametrize("data", [
+    b"\x30\xff\xff\xff\x7f\0\x13" + TOPIC, b"\x30" + b"\x80" * 1000, b"\x30\x05\xff\xffabc",
+    b"\x30\x00\x00\x13" + TOPIC, b"\x90\x03" * 1000,
+], ids=["256 MB", "a length without end", "a long topic", "less than nothing", "not a subscriber's"])
+def test_no_more_is_taken_in_than_a_hint_can_have(data: bytes) -> None:
+    """Its length alone tells: nothing is waited for, and the heap never gets it."""
+    ear = Ear(WELCOME, Wait(40_000), data)
+    ear.hear(36)
+    ear.longest = 0
+    ear.hear(60)
+    assert ear.longest < 100 and ear.wanted == []
+    assert ear.log in ([(14, 90)], [(14, 0)])
+    left = ear.net.streams[0].answers[0] if ear.net.streams[0].answers else [b""]
+    assert sum(len(item) for item in left if isinstance(item, bytes)) >= len(data) - 257
+
+
 @pytest.mark.parametrize("payload", [str(KNOWN).encode(), b"0011"])
 def test_what_the_board_knows_is_no_hint(payload: bytes) -> None:
     ear = Ear(WELCOME + message(TOPIC, payload))
@@ -163,6 +196,14 @@ def hint_of(make_board: Callable[..., DeviceBoard], **changes: object) -> tuple[
     twoslot = vm.import_("twoslot")
     twoslot.timer()
     return len(twoslot._also), [(code, where) for _, code, where in twoslot._log]
+
+
+def test_what_the_journal_knows_of_is_no_hint(make_board: Callable[..., DeviceBoard]) -> None:
+    board = make_board(mqtt="broker.lan")
+    board.put_cell(0, replace(board.newest(), head_seq=KNOWN))
+    twoslot = board.start(frozen=stock()).import_("twoslot")
+    twoslot.timer()
+    assert twoslot._also[0].__self__.seq == KNOWN
 
 
 def test_begun_only_when_it_is_configured(make_board: Callable[..., DeviceBoard]) -> None:

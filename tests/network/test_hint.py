@@ -202,22 +202,6 @@ def test_a_mute_broker_is_left_after_a_ping(quiet: World) -> None:
         assert (made.clients, listener.codes) == (2, {14})
 
 
-@pytest.mark.parametrize("payload", [
-    b"", b"now", b"-1", b"1.5", b"9" * 11, b"\xff\xfe", b"1\0", b" 7", b"0x7", "\u0667".encode(),
-], ids=repr)
-def test_what_is_no_number_is_nothing(quiet: World, payload: bytes) -> None:
-    with listening(quiet, says(message(TOPIC, payload))) as (listener, made):
-        listener.run(HOURS_MS)
-        assert (made.clients, listener.looks, listener.codes) == (1, 1, set())
-
-
-@pytest.mark.parametrize("topic", [b"twoslot/lamp/beta", b"twoslot/lamp", b"", b"TWOSLOT/lamp/stable"], ids=repr)
-def test_another_topic_is_nothing(quiet: World, topic: bytes) -> None:
-    with listening(quiet, says(message(topic, b"7"))) as (listener, made):
-        listener.run(HOURS_MS)
-        assert (made.clients, listener.looks, listener.codes) == (1, 1, set())
-
-
 def test_what_is_asked_for(quiet: World) -> None:
     topics = []
 
@@ -228,16 +212,6 @@ def test_what_is_asked_for(quiet: World) -> None:
     with listening(quiet, behave) as (listener, _):
         listener.run(5 * MINUTES_MS)
     assert topics == [TOPIC]
-
-
-def test_the_number_of_the_newest_head_known_is_no_reason(quiet: World) -> None:
-    with listening(quiet, says(message(TOPIC, b"1"))) as (listener, _):
-        listener.run(HOURS_MS)
-        listener.board.power_off()
-        listener.board.power_on()
-        looks = listener.looks
-        listener.run(HOURS_MS)
-        assert listener.looks == looks + 1, "the one after the start"
 
 
 def test_a_hint_is_a_look_within_its_jitter(quiet: World) -> None:
