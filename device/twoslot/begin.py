@@ -5,9 +5,7 @@ from micropython import const
 
 from twoslot import settings
 from twoslot.errors import FlashError
-from twoslot.port import Port
 from twoslot.schedule import Schedule
-from twoslot.swap import Swap
 
 _FALLBACK = const(3)  # row of the loader's decision
 
@@ -16,10 +14,16 @@ def countdown():
     """Settle the last boot; return the Schedule, or False when this board cannot be updated (see log())."""
     try:
         s = settings.load()
+        from twoslot.port import Port
+        from twoslot.swap import Swap
+
         swap = Swap(Port(), s["attempts"])
+        due = Schedule(s["interval_s"], not swap.confirmed, swap.row == _FALLBACK, s.get("quiet"))
         if s.get("mqtt"):
-            _listen(s, swap.cell.head_seq)
-        return Schedule(s["interval_s"], not swap.confirmed, swap.row == _FALLBACK, s.get("quiet"))
+            seq = swap.cell.head_seq
+            swap = Swap = Port = None
+            _listen(s, seq)
+        return due
     except FlashError as e:
         # The application must not stop for it.
         twoslot.keep(e)
@@ -27,6 +31,7 @@ def countdown():
 
 
 def _listen(settings, seq):
+    twoslot.drop("swap", "journal", "slots", "decide", "port", "settings")
     try:
         from twoslot import talk
 

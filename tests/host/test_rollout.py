@@ -95,6 +95,14 @@ def test_pause_and_resume_change_nothing_but_that(target, stable):
         before, seq=before.seq + 2, issued=LATER, expires=LATER + 30 * DAY)
 
 
+def test_the_interval_that_a_head_gives_stays(target, ring, stable):
+    head = replace(head_of(target), interval_s=3600)
+    target.write("heads/sensor/stable.head", ring.load("online").sign(head.to_payload()).pack())
+
+    assert stable.promote(LATER, percent=20).interval_s == 3600
+    assert stable.withdraw(LATER).interval_s == 3600
+
+
 class TestWithdraw:
     def test_back_to_the_release_before_for_everybody(self, target, make, stable):
         before, files = head_of(target), files_below(target.root)

@@ -179,6 +179,7 @@ def new_head(
         seq=last.seq + 1 if last and last.epoch == keys.epoch else 1,
         release=release, counter=counter, issued=now, expires=now + rollout.days * _DAY_S,
         percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
+        interval_s=last.interval_s if last else 0,
     )
 
 
