@@ -14,14 +14,13 @@ def countdown():
     """Settle the last boot; return the Schedule, or False when this board cannot be updated (see log())."""
     try:
         s = settings.load()
-        from twoslot.port import Port
-        from twoslot.swap import Swap
+        from twoslot import port, swap
 
-        swap = Swap(Port(), s["attempts"])
-        due = Schedule(s["interval_s"], not swap.confirmed, swap.row == _FALLBACK, s.get("quiet"))
+        state = swap.Swap(port.Port(), s["attempts"])
+        due = Schedule(s["interval_s"], not state.confirmed, state.row == _FALLBACK, s.get("quiet"))
         if s.get("mqtt"):
-            seq = swap.cell.head_seq
-            swap = Swap = Port = None
+            seq = state.cell.head_seq
+            state = swap = port = None
             _listen(s, seq)
         return due
     except FlashError as e:
