@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,7 @@ from slotbench.errors import BenchError
 from slotbench.vboard.micropython.find import find
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
+from support.mqtt import Mosquitto, missing
 
 # Derandomized: the same examples in every run, so that a red test is red again.
 settings.register_profile("twoslot", derandomize=True, deadline=None, database=None, print_blob=True)
@@ -33,6 +35,23 @@ def micropython() -> None:
         if os.environ.get(_REQUIRED):
             pytest.fail(f"{_REQUIRED} is set, and {error}")
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def mqtt() -> None:
+    """mosquitto and umqtt.simple are here, or the test is skipped."""
+    if reason := missing():
+        if os.environ.get(_REQUIRED):
+            pytest.fail(f"{_REQUIRED} is set, and there is no {reason}")
+        pytest.skip(f"needs {reason}")
+
+
+@pytest.fixture
+def mosquitto(mqtt: None, tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that runs."""
+    broker = Mosquitto(tmp_path)
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture(params=list(VMS))

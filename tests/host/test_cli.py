@@ -211,11 +211,11 @@ class TestRelease:
             "--keys", ring.document, "--channel", "beta", "--percent", "10", "--cohort", "lab",
             "--days", "3")
         assert (ran.code, ran.err) == (0, "")
-        assert ran.out == f"{www}: sensor/beta is counter 7 for 10 %, head seq 1\n"
+        assert ran.out == f"{www}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 1\n"
         ran = slotbench(
             "release", "publish", "--refresh", www, "--key", ring.online, "--keys", ring.document)
         assert (ran.code, ran.err) == (0, "")
-        assert ran.out == f"{www}: sensor/beta is counter 7 for 10 %, head seq 2\n"
+        assert ran.out == f"{www}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 2\n"
 
         said = json.loads(slotbench(
             "release", "show", www / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)
@@ -247,7 +247,8 @@ class TestRelease:
             "release", "publish", make(), tmp_path / "www", "--image", firmware_file, "--key", ring.online,
             "--keys", ring.document, "--paused")
 
-        assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for paused, head seq 1\n"
+        who = "nobody while paused (100 % of the boards when resumed)"
+        assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq 1\n"
 
 
 class TestServe:

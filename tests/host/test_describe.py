@@ -74,7 +74,7 @@ class TestDescribe:
 
         assert self.lines(path)["rollout"] == "5 % of the boards and cohorts lab"
         self.put(target, make(), ring, firmware, rollout=Rollout(paused=True))
-        assert self.lines(path)["rollout"] == "paused"
+        assert self.lines(path)["rollout"] == "nobody while paused (100 % of the boards when resumed)"
         assert self.lines(path, ring.keys)["signature"].startswith("right, by the online key")
         assert self.lines(path)["seq"] == "2 of key epoch 1"
 

@@ -69,9 +69,10 @@ def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: P
     assert "no, 1 at 0" in mpremote(bench.port, "exec", "import twoslot; twoslot.check()")
     assert "1 at 0 (link): not connected to a network" in slotbench("log", "--port", bench.port)
     assert "nothing was written" in slotbench("deploy", "--port", bench.port)
-    slotbench("deploy", "--port", bench.port, "--channel", "beta")
+    slotbench("deploy", "--port", bench.port, "--channel", "beta", "--cohort", "lab", "--mqtt", "broker.lan:1884")
     settings = json.loads(files["/twoslot.json"])
     assert (settings["channel"], settings["product"]) == ("beta", "lamp"), "what is not given stays"
+    assert (settings["cohort"], settings["mqtt"]) == ("lab", "broker.lan:1884")
     said = slotbench("deploy", "--port", bench.port, "--undo")
     assert f"-{BOOT_LINE}" in said
     assert bench.board.files == before

@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 }
 """Part of slotbench -> the parts it may import beside itself."""
 
-_DISTRIBUTIONS = {"ampy": "adafruit-ampy", "littlefs": "littlefs-python", "serial": "pyserial"}
+_DISTRIBUTIONS = {
+    "ampy": "adafruit-ampy", "littlefs": "littlefs-python", "paho": "paho-mqtt", "serial": "pyserial"}
 
 
 def run(root: Path, report: Report) -> None:

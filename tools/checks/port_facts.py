@@ -39,6 +39,7 @@ _MODULES = {
         gmtime localtime mktime sleep sleep_ms sleep_us ticks_add ticks_cpu ticks_diff ticks_ms ticks_us
         time time_ns""",
     "uctypes": "*",
+    "umqtt": "simple robust",
 }
 
 MODULES: dict[str, frozenset[str] | None] = {

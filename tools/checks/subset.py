@@ -19,10 +19,11 @@ _PRINTING = (
 _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "sys", "twoslot"})
 _TOUCH = {
-    "esp": ("port.py",), "network": ("fetch.py", "sleep.py"), "socket": ("fetch.py", "porch.py"),
+    "esp": ("port.py",), "network": ("fetch.py", "sleep.py", "talk.py"),
+    "socket": ("fetch.py", "porch.py", "talk.py"),
     "machine": (
         "__init__.py", "button.py", "greet.py", "guard.py", "hand.py", "identity.py", "judge.py", "leave.py",
-        "porch.py", "port.py", "quiet.py", "sleep.py", "swap.py", "verdict.py"),
+        "porch.py", "port.py", "quiet.py", "sleep.py", "swap.py", "talk.py", "verdict.py"),
 }
 """Which device modules may touch the chip and the network: module -> files."""
 _HASH_NAMES = ("sha", "hash", "digest")

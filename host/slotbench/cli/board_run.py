@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import socket
 import tempfile
@@ -27,6 +28,7 @@ from slotbench.vboard.live_runner import Runner
 from slotbench.vboard.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.board import LOADERS
+from slotbench.vboard.frozen import stock
 from slotbench.vboard.vms import VMS
 
 _NEW_CHIP = "generic_4m"
@@ -96,7 +98,8 @@ def run(
         network = LoopbackNetwork()
         runner = Runner(
             opened, network, speed=speed, now=time.monotonic, poll=control.poll,
-            say=lambda text: click.echo(text, nl=False), uart=uart, vm=VMS[vm], loader=LOADERS[loader])
+            say=lambda text: click.echo(text, nl=False), uart=uart,
+            vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
         click.echo(f"{opened.board.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")

@@ -14,8 +14,11 @@ import click
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.fields import check_name
+from slotbench.formats.head import INTERVAL_S, Head
 from slotbench.release.files import read_bytes
 from slotbench.release.keys import SigningKey
+from slotbench.release.notify import address, notify
+from slotbench.release.store import Store
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -39,6 +42,24 @@ def integer(value: str | int) -> int:
         return value if isinstance(value, int) else int(value, 0)
     except ValueError:
         raise click.BadParameter(f"{value!r} is not an integer") from None
+
+
+def interval(value: str | int) -> int:
+    """Parameter type: seconds between two looks of a board, or 0 for its own setting."""
+    seconds = integer(value)
+    low, high = INTERVAL_S
+    if seconds and not low <= seconds <= high:
+        raise click.BadParameter(f"{seconds} is neither 0 nor from {low} to {high} (a week)")
+    return seconds
+
+
+def mqtt_broker(value: str) -> str:
+    """Parameter type: `host[:port]`."""
+    try:
+        address(value)
+    except BenchError as error:
+        raise click.BadParameter(f"{error.what}; {error.do}") from None
+    return value
 
 
 def passphrase_option(command: _F) -> _F:
@@ -72,6 +93,28 @@ def load_key(path: Path, passphrase_file: Path | None) -> SigningKey:
         return given
 
     return SigningKey.load(path, passphrase)
+
+
+def notify_option(command: _F) -> _F:
+    """Add --notify, for `tell_boards`."""
+    return click.option(
+        "--notify", "broker", type=mqtt_broker, metavar="BROKER[:PORT]",
+        help="MQTT broker that tells boards to look now.",
+    )(command)
+
+
+def tell_boards(broker: str | None, head: Head) -> None:
+    """Leave the head's seq at the broker, if one is named. Raises BenchError; the head stays published."""
+    if broker is None:
+        return
+    notify(broker, head)
+    click.echo(f"{broker}: boards of {head.product}/{head.channel} are told to look")
+
+
+def echo_head(head: Head, store: Store) -> None:
+    """Say what a channel offers now."""
+    what = f"{head.product}/{head.channel} is counter {head.counter} for {head.audience()}"
+    click.echo(f"{store.root}: {what}, head seq {head.seq}")
 
 
 def now() -> int:

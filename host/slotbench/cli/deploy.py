@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from slotbench import __version__, boards
-from slotbench.cli.common import PATH, name
+from slotbench.cli.common import PATH, mqtt_broker, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.clients import CLIENTS, Client
 from slotbench.flashing.deploy import (
@@ -34,6 +34,9 @@ _LIST = "package.json"
     "--board", "board_name", metavar="NAME", help="What releases call this board: a board file's name.")
 @click.option("--channel", type=name, help="Where its releases come from.  [default: stable]")
 @click.option("--server", metavar="URL", help="Where it looks for releases.")
+@click.option("--cohort", type=name, help="Group of boards that may get a release before others.")
+@click.option(
+    "--mqtt", type=mqtt_broker, metavar="BROKER[:PORT]", help="MQTT broker that tells it to look now.")
 @click.option("--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
 @click.option(
     "--identities", "identities_path", type=PATH, metavar="FILE",
@@ -51,8 +54,9 @@ _LIST = "package.json"
     "--to-folder", type=PATH, metavar="DIR", help="Instead: a folder that mip installs twoslot from.")
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
-    keys_path: Path | None, identities_path: Path | None, new_identity: bool, development_path: Path | None,
-    via: str, dry_run: bool, is_undo: bool, to_folder: Path | None,
+    cohort: str | None, mqtt: str | None, keys_path: Path | None, identities_path: Path | None,
+    new_identity: bool, development_path: Path | None, via: str, dry_run: bool, is_undo: bool,
+    to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in boot.py.
 
@@ -90,7 +94,9 @@ def deploy(
             _restart(port)
             click.echo("twoslot is off the board; it was restarted")
         return
-    given = {"product": product, "board": board_name, "channel": channel, "server": server}
+    given = {
+        "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
+        "mqtt": mqtt}
     marks = {} if development_path is None else {"development": True}
     files = {
         **package(), "twoslot.json": settings_of(found.settings, {**given, **marks}, port),

@@ -10,8 +10,10 @@ import click
 from click.core import ParameterSource
 
 from slotbench import boards
-from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
-from slotbench.formats.head import Head
+from slotbench.cli import rollout as rollout_verbs
+from slotbench.cli.common import (
+    PATH, echo_head, integer, interval, load_key, name, notify_option, now, passphrase_option, tell_boards,
+)
 from slotbench.release import documents
 from slotbench.release.build import build as build_release
 from slotbench.release.build import parse_image
@@ -28,7 +30,14 @@ _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 
 @click.group()
 def release() -> None:
-    """Build, sign, publish and look at releases."""
+    """Build, sign, publish, roll out and look at releases."""
+
+
+for _verb in (
+    rollout_verbs.promote, rollout_verbs.pause, rollout_verbs.resume, rollout_verbs.withdraw,
+    rollout_verbs.notify, rollout_verbs.list_,
+):
+    release.add_command(_verb)
 
 
 @release.command()
@@ -108,20 +117,26 @@ def sign(file: Path, key_path: Path, keys_path: Path | None, passphrase_file: Pa
     "--days", type=click.IntRange(1, 3650), default=30, show_default=True,
     help="Until the head expires.")
 @click.option(
+    "--interval", "interval_s", type=interval, metavar="SECONDS",
+    help="Between two looks of a board, 60-604800; 0: as each is set.  [default: as the last head says]")
+@click.option(
     "--allow-older", is_flag=True, help="The counter may be below that of the channel's head.")
 @click.option("--refresh", is_flag=True, help="Sign all heads of the product in DIR again.")
+@notify_option
 @passphrase_option
 @click.pass_context
 def publish(
     ctx: click.Context, paths: tuple[Path, ...], key_path: Path, keys_path: Path,
     image_paths: tuple[Path, ...], channel: str, percent: int, cohorts: tuple[str, ...],
-    paused: bool, days: int, allow_older: bool, refresh: bool, passphrase_file: Path | None,
+    paused: bool, days: int, interval_s: int | None, allow_older: bool, refresh: bool, broker: str | None,
+    passphrase_file: Path | None,
 ) -> None:
     """Put the signed release FILE into the directory DIR and point the channel's head at it.
 
-    \b Example: slotbench release publish sensor-7.release www --image firmware.bin \\ --key
-    keys/online.pem --keys keys/sensor.keys From a timer: slotbench release publish --refresh www
-    --key keys/online.pem --keys keys/sensor.keys
+    \b
+    Example: slotbench release publish sensor-7.release www --image firmware.bin \\
+                 --key keys/online.pem --keys keys/sensor.keys
+    From a timer: slotbench release publish --refresh www --key keys/online.pem --keys keys/sensor.keys
     """
     if refresh:
         _refuse_beside_refresh(ctx)
@@ -133,15 +148,15 @@ def publish(
     key = load_key(key_path, passphrase_file)
     if refresh:
         for head in refresh_heads(store, keys_path, key, now(), days=days):
-            _echo_head(head, store)
+            echo_head(head, store)
         return
     images = [read_bytes(path, _IMAGE_BYTES_MAX) for path in image_paths]
-    rollout = Rollout(percent=percent, cohorts=cohorts, paused=paused, days=days)
-    _echo_head(
-        publish_release(
-            store, paths[0], keys_path, images, key, now(),
-            channel=channel, rollout=rollout, allow_older=allow_older),
-        store)
+    rollout = Rollout(percent=percent, cohorts=cohorts, paused=paused, days=days, interval_s=interval_s)
+    head = publish_release(
+        store, paths[0], keys_path, images, key, now(),
+        channel=channel, rollout=rollout, allow_older=allow_older)
+    echo_head(head, store)
+    tell_boards(broker, head)
 
 
 @release.command()
@@ -170,9 +185,3 @@ def _refuse_beside_refresh(ctx: click.Context) -> None:
         given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
         if given and param.name not in allowed:
             raise click.UsageError(f"{param.opts[0]} does not go with --refresh", ctx)
-
-
-def _echo_head(head: Head, store: Store) -> None:
-    state = "paused" if head.paused else f"{head.percent} %"
-    what = f"{head.product}/{head.channel} is counter {head.counter} for {state}"
-    click.echo(f"{store.root}: {what}, head seq {head.seq}")

@@ -77,6 +77,10 @@ CODES = (
     Code(13, _L, "block table differs from the release", "0",
          "The table changed on the way or on the server; when it repeats, publish the release "
          "again."),
+    Code(14, _L, "MQTT broker cannot be reached", "errno",
+         "Check `mqtt` in twoslot.json and that the broker runs and lets boards in without a name. "
+         "With errno 0 the firmware has no umqtt.simple, or what answers is no broker. The board looks by "
+         "itself all the same."),
     Code(20, _R, "document cannot be read", "byte",
          "Look at the file with `slotbench release show`; publish it again when it is damaged."),
     Code(21, _R, "key not pinned for this role", "0",

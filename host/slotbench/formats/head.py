@@ -75,6 +75,12 @@ class Head:
         """Whether the board with this id, of this cohort, is in the rollout (`paused` aside)."""
         return cohort in self.cohorts or rollout_place(self.release, device_id) < self.percent
 
+    def audience(self) -> str:
+        """Who is offered the release, in words."""
+        cohorts = f" and cohorts {', '.join(self.cohorts)}" if self.cohorts else ""
+        share = f"{self.percent} % of the boards{cohorts}"
+        return f"nobody while paused ({share} when resumed)" if self.paused else share
+
 
 def rollout_place(release: str, device_id: str) -> int:
     """The board's place 0-99 in the rollout of a release (hex digest): in when below `percent`."""

@@ -139,7 +139,6 @@ def _release(payload: bytes) -> _Lines:
 
 def _head(payload: bytes) -> _Lines:
     head = Head.from_payload(payload)
-    cohorts = f" and cohorts {', '.join(head.cohorts)}" if head.cohorts else ""
     return (
         ("product", head.product),
         ("channel", head.channel),
@@ -147,7 +146,7 @@ def _head(payload: bytes) -> _Lines:
         ("seq", f"{head.seq} of key epoch {head.epoch}"),
         ("issued", _time(head.issued)),
         ("expires", _time(head.expires)),
-        ("rollout", "paused" if head.paused else f"{head.percent} % of the boards{cohorts}"),
+        ("rollout", head.audience()),
         *([("interval", f"{head.interval_s} s between two looks")] if head.interval_s else []),
     )
 

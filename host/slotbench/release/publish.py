@@ -23,14 +23,15 @@ _DAY_S = 86400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """Who gets the release: percent of the boards, cohorts that get it anyway, nobody while paused;
-    days the head lasts.
+    """Who gets the release: percent of the boards, cohorts that get it anyway, nobody while paused; days
+    the head lasts; seconds between two looks of a board, 0: as each is set, None: as the last head says.
     """
 
     percent: int = 100
     cohorts: tuple[str, ...] = ()
     paused: bool = False
     days: int = 30
+    interval_s: int | None = None
 
 
 def publish(
@@ -50,10 +51,10 @@ def publish(
     contents = _contents(release, images)
     with target.locked():
         epochs = gather(target, keys_path)
-        last = _last_head(target, epochs, keys, channel)
+        last = last_head(target, keys, channel, epochs)
         if last and not allow_older:
             _check_counter(last, release, signed.digest)
-        head = _new_head(
+        head = new_head(
             last, keys, now, rollout,
             channel=channel, release=signed.digest, counter=release.counter)
         signed_head = key.sign(head.to_payload()).pack()
@@ -74,7 +75,7 @@ def refresh(target: Store, keys_path: Path, key: SigningKey, now: int, *, days: 
     check_role(key, keys, Role.ONLINE)
     with target.locked():
         epochs = gather(target, keys_path)
-        lasts = [_last_head(target, epochs, keys, channel) for channel in target.channels(keys.product)]
+        lasts = [last_head(target, keys, channel, epochs) for channel in target.channels(keys.product)]
         heads = [_renewed(last, epochs, keys, now, days) for last in lasts if last]
         if not heads:
             raise BenchError(
@@ -124,8 +125,11 @@ def _content(ref: ImageRef, image: bytes) -> dict[str, bytes]:
     return {ref.url: image, ref.blocks_url: table}
 
 
-def _last_head(target: Store, epochs: Epochs, keys: Keys, channel: str) -> Head | None:
-    """The channel's head, None when it has none; rightly signed where the keys of its epoch are known."""
+def last_head(target: Store, keys: Keys, channel: str, epochs: Epochs | None = None) -> Head | None:
+    """The channel's head, None when it has none; rightly signed where the keys of its epoch are known.
+
+    Known are `keys` and those in `epochs`. Raises BenchError, FormatError.
+    """
     path = target.path(store.head_name(keys.product, channel))
     if not path.is_file():
         return None
@@ -134,8 +138,9 @@ def _last_head(target: Store, epochs: Epochs, keys: Keys, channel: str) -> Head 
         raise BenchError(
             f"head has key epoch {head.epoch}, the keys file {keys.epoch}", where=str(path),
             do="use the newest keys file")
-    if head.epoch in epochs.known:
-        documents.check_signature(signed, epochs.known[head.epoch], Role.ONLINE, str(path))
+    known = {keys.epoch: keys} if epochs is None else epochs.known
+    if head.epoch in known:
+        documents.check_signature(signed, known[head.epoch], Role.ONLINE, str(path))
     return head
 
 
@@ -150,9 +155,10 @@ def _check_counter(last: Head, release: Release, digest: str) -> None:
             do="build it with a higher counter")
 
 
-def _new_head(
+def new_head(
     last: Head | None, keys: Keys, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
 ) -> Head:
+    """The head that follows `last`, not signed yet. Raises BenchError when the clock went back."""
     if last and last.epoch == keys.epoch and now < last.issued:
         raise BenchError(
             f"the last head of {channel} was issued at {last.issued}, later than now ({now})",
@@ -162,14 +168,20 @@ def _new_head(
         seq=last.seq + 1 if last and last.epoch == keys.epoch else 1,
         release=release, counter=counter, issued=now, expires=now + rollout.days * _DAY_S,
         percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
+        interval_s=rollout.interval_s if rollout.interval_s is not None else last.interval_s if last else 0,
     )
 
 
-def _renewed(last: Head, epochs: Epochs, keys: Keys, now: int, days: int) -> Head:
+def require_known(last: Head, epochs: Epochs) -> None:
+    """Raise BenchError unless the keys that a head was signed with are known."""
     if last.epoch not in epochs.known:
         raise BenchError(
             f"head of {last.channel} has key epoch {last.epoch}, whose keys are not known",
             do="publish its release again")
+
+
+def _renewed(last: Head, epochs: Epochs, keys: Keys, now: int, days: int) -> Head:
+    require_known(last, epochs)
     rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
-    return _new_head(
+    return new_head(
         last, keys, now, rollout, channel=last.channel, release=last.release, counter=last.counter)

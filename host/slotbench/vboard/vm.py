@@ -20,6 +20,7 @@ from slotbench.vboard.chip import Chip
 from slotbench.vboard.facades import build
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.facades.names import device_builtins
+from slotbench.vboard.frozen import FOLDER
 from slotbench.vboard.net import Network
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation, DeviceOSError
@@ -84,7 +85,8 @@ class CPythonVM:
 
     `files` maps absolute paths ("/boot.py") to content and outlives the VM. `console` gets what is printed;
     without one it is collected in `output`. `mpy` is the firmware's `sys.implementation._mpy`. `refuse`
-    names modules whose import raises ValueError with that text, as an incompatible .mpy file does.
+    names modules whose import raises ValueError with that text, as an incompatible .mpy file does. `frozen`
+    maps paths below `.frozen` to sources of modules in the firmware (slotbench.vboard.frozen).
 
     What leaves `exec`, `eval`, `import_` and `run_file`: ChipReset, PowerCut, BenchViolation,
     KeyboardInterrupt at the deadline, SystemExit, and any exception the program did not catch.
@@ -99,6 +101,7 @@ class CPythonVM:
         console: Callable[[str], object] | None = None,
         mpy: int = MPY_XTENSA,
         refuse: Mapping[str, str] | None = None,
+        frozen: Mapping[str, bytes] | None = None,
     ) -> None:
         for path in files:
             if path != absolute(path):
@@ -106,6 +109,7 @@ class CPythonVM:
         self._written: list[str] = []
         self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
         self.refuse = dict(refuse or {})
+        self._frozen = {f"/{FOLDER}/{name}": source for name, source in (frozen or {}).items()}
         self._builtin_modules: dict[str, ModuleType] = {}
         self._builtins = device_builtins(self.runtime)
         self._builtins["__import__"] = self._import
@@ -275,7 +279,8 @@ class CPythonVM:
         if folder is not None:
             vars(module)["__path__"] = folder
         try:
-            self._run(self._compile_file(path, self.runtime.files[path]), module)
+            files = self._frozen if path in self._frozen else self.runtime.files
+            self._run(self._compile_file(path, files[path]), module)
         except BaseException:
             # A module that failed half-way must not be found by the next import (MicroPython 1.21 on).
             self.modules.pop(name, None)
@@ -285,15 +290,15 @@ class CPythonVM:
     def _find(self, name: str, parent: ModuleType | None) -> tuple[str, str | None] | None:
         """The file of a module, and its folder when it is a package."""
         if parent is None:
-            roots = [entry for entry in self.runtime.path if entry != ".frozen"]
+            roots = self.runtime.path
         else:
             package = vars(parent).get("__path__")
             if package is None:
                 return None
             roots = [package]
-        files = self.runtime.files
         for root in roots:
             base = absolute(f"{root}/{name.rpartition('.')[2]}")
+            files = self._frozen if base.startswith(f"/{FOLDER}/") else self.runtime.files
             for suffix in (".py", ".mpy"):
                 if f"{base}/__init__{suffix}" in files:
                     return f"{base}/__init__{suffix}", base

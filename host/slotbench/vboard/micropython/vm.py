@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from slotbench.vboard.chip import Chip
 from slotbench.vboard.facades.files import absolute
+from slotbench.vboard.frozen import FOLDER, compiled
 from slotbench.vboard.micropython.calls import Ask, Calls, far
 from slotbench.vboard.micropython.find import HEAP_BYTES, find
 from slotbench.mpy import compile_mpy
@@ -78,7 +79,8 @@ class MicroPythonVM:
     every time, and the same as under CPython. A power cut or a reset kills the process where it is.
 
     What leaves `exec`, `eval` and `run_file`: as with CPythonVM; exceptions of classes that the program made
-    arrive as DeviceError. `refuse` names packages that are there in a format which the VM does not load.
+    arrive as DeviceError. `refuse` names packages that are there in a format which the VM does not load. With
+    `frozen` modules sys.path has an entry more, and they take from the heap what in a firmware lies in flash.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class MicroPythonVM:
         console: Callable[[str], object] | None = None,
         mpy: int = MPY_XTENSA,
         refuse: Mapping[str, str] | None = None,
+        frozen: Mapping[str, bytes] | None = None,
         heap: int = HEAP_BYTES,
     ) -> None:
         for path in files:
@@ -104,6 +107,7 @@ class MicroPythonVM:
         self._idle = False
         """There was no agent, and the program did nothing since but look at the clock and sleep."""
         self._tree = FileTree(files, tuple(refuse or {}))
+        self._frozen = compiled(frozen) if frozen else None
         self._streamed = self._tree.root.with_name(f"{self._tree.root.name}.stdin")
         with _shims() as shims:
             self._process = Process(find(), shims, heap=heap, console=self.runtime.console)
@@ -205,7 +209,7 @@ class MicroPythonVM:
         self._job(Tell.INSIDE, source)
 
     def _become_esp8266(self, mpy: int) -> None:
-        self._inside(_modules(str(self._tree.root)))
+        self._inside(_modules(self._tree.root, self._frozen))
         tables = Tables(self._value, self._inside)
         tables.put("__import__('os')", "urandom", f"Far({far('os.urandom')})")
         tables.put("sys", "platform", "'esp8266'")
@@ -329,8 +333,10 @@ def _ended(line: str) -> BaseException:
     return error_of(name, args)
 
 
-def _modules(root: str) -> str:
-    """What the bench's module runs before any file of the board: the port's modules, and `root` as `/`."""
+def _modules(root: Path, frozen: Path | None) -> str:
+    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`."""
+    more = () if frozen is None else (f"/{os.path.relpath(frozen, root)}",)
+    path = ("", FOLDER, *more, "/lib")
     lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]
     lines += [
         f"m = sys.modules['machine'] = Far({far('machine')})",
@@ -346,9 +352,9 @@ def _modules(root: str) -> str:
         "kept.append(execfile)",
         "kept.append(compile)",
         "vfs.umount('/')",
-        f"vfs.mount(vfs.VfsPosix({root!r}), '/')",
+        f"vfs.mount(vfs.VfsPosix({str(root)!r}), '/')",
         "os.chdir('/')",
-        "sys.path[:] = ('', '.frozen', '/lib')",
+        f"sys.path[:] = {path!r}",
         "del sys.modules['bench']",
         "del m, time, vfs, os",
     ]

@@ -1,0 +1,140 @@
+"""A release in portions, from the publisher's step to what boards do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slotbench.formats.head import Head, rollout_place
+from slotbench.release.publish import Rollout
+from slotbench.release.rollout import Channel
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.vm import DeviceVM
+from support.invariants import Invariants
+from support.world import HOURS_MS, MINUTES_MS, NOW, World, runs_confirmed, update_to
+
+LATER = NOW + 3600
+
+
+@pytest.fixture
+def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> World:
+    return World(tmp_path, vm=vm)
+
+
+@pytest.fixture
+def channel(world: World) -> Channel:
+    return Channel(world.workshop.site, world.workshop.keys_path, world.workshop.online)
+
+
+def offer(world: World, counter: int, rollout: Rollout, now: int = NOW) -> Head:
+    """Publish a release; the head that offers it."""
+    world.images[counter] = image = world.firmware(f"{counter}.0.0")
+    return world.workshop.publish(
+        image, [world.map], version=f"{counter}.0.0", counter=counter, now=now, rollout=rollout)
+
+
+def board_at(world: World, head: Head, places: range, **settings: object) -> VirtualBoard:
+    """A board whose name gives it one of these places in the rollout of the release."""
+    names = (f"lamp-{number}" for number in range(10_000))
+    device_id = next(name for name in names if rollout_place(head.release, name) in places)
+    board = world.board()
+    board.files["/twoslot.json"] = json.dumps({**world.settings(), "device_id": device_id, **settings}).encode()
+    assert isinstance(board.on_boot, Invariants)
+    board.on_boot.begin(board)
+    return board
+
+
+def codes(board: VirtualBoard) -> list[int]:
+    return [code for _, code, _ in board.call("twoslot._log")]
+
+
+def look(board: VirtualBoard) -> None:
+    """Half an hour: three looks, and time for an update."""
+    board.run(HOURS_MS // 2)
+
+
+def test_a_tenth_of_the_boards_and_then_all(world: World, channel: Channel) -> None:
+    head = offer(world, 2, Rollout(percent=10))
+    inside, outside = board_at(world, head, range(10)), board_at(world, head, range(10, 100))
+    for board in (inside, outside):
+        board.power_on()
+        look(board)
+    assert runs_confirmed(inside, 2)
+    assert runs_confirmed(outside, 1) and set(codes(outside)) == {39}
+
+    channel.promote(LATER, percent=100)
+
+    look(outside)
+    look(inside)
+    assert runs_confirmed(outside, 2) and runs_confirmed(inside, 2)
+    assert len(inside.boots) == 2, "it was in and stays as it is"
+
+
+def test_a_cohort_is_in_whatever_the_percent(world: World, channel: Channel) -> None:
+    head = offer(world, 2, Rollout(percent=0))
+    roof, other = (board_at(world, head, range(100), cohort=name) for name in ("roof", "cellar"))
+    channel.promote(LATER, cohorts=["roof"])
+    for board in (roof, other):
+        board.power_on()
+        look(board)
+    assert runs_confirmed(roof, 2)
+    assert runs_confirmed(other, 1) and set(codes(other)) == {39}
+
+
+def test_paused_nobody_begins_and_resumed_they_do(world: World, channel: Channel) -> None:
+    head = offer(world, 2, Rollout(percent=50))
+    channel.pause(LATER)
+    board = board_at(world, head, range(50))
+    board.power_on()
+    look(board)
+    assert runs_confirmed(board, 1) and set(codes(board)) == {40}
+
+    channel.resume(LATER)
+
+    look(board)
+    assert runs_confirmed(board, 2)
+
+
+def test_a_percent_that_shrinks_takes_no_update_back(world: World, channel: Channel) -> None:
+    head = offer(world, 2, Rollout(percent=50))
+    updated, late = (board_at(world, head, range(10, 50)) for _ in range(2))
+    update_to(updated, 2)
+
+    channel.promote(LATER, percent=10, shrink=True)
+
+    late.power_on()
+    look(late)
+    look(updated)
+    assert runs_confirmed(updated, 2) and runs_confirmed(late, 1)
+
+
+def downloading(board: VirtualBoard) -> bool:
+    _, done, blocks = board.activity()
+    return 2 < done < blocks
+
+
+def test_withdrawn_while_boards_download_it(world: World, channel: Channel) -> None:
+    """An attempt under way may end: what it fetches is signed. Whoever looks again is offered the one before."""
+    offer(world, 2, Rollout(percent=0))
+    head = offer(world, 3, Rollout())
+    goes_on, loses_power, comes_late = (board_at(world, head, range(100)) for _ in range(3))
+    for board in (goes_on, loses_power):
+        board.power_on()
+        board.run(10 * MINUTES_MS, until=lambda: downloading(board))
+        assert downloading(board)
+    loses_power.power_off()
+
+    assert channel.withdraw(LATER).counter == 2
+
+    update_to(goes_on, 3)
+    for board in (loses_power, comes_late):
+        update_to(board, 2)
+    look(goes_on)
+    assert runs_confirmed(goes_on, 3) and codes(goes_on)[-1] == 28, "it keeps what it runs"
+
+    offer(world, 4, Rollout(), now=LATER + 1)
+    for board in (goes_on, loses_power):
+        update_to(board, 4)
