@@ -13,6 +13,7 @@ from slotbench.formats import journal, windowlog
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import require
+from slotbench.prove.vm import RememberingVM
 from slotbench.prove.world import HOURS_MS, Edit, World, runs_confirmed, update_to
 from slotbench.release.publish import Rollout
 from slotbench.vboard.board import VirtualBoard
@@ -61,7 +62,8 @@ class Bench:
             folder = self._folder / f"{self.name}-{name}"
             folder.mkdir()
             world = Offer(
-                folder, board=self.name, seed=self.seed, keys=self._keys, main=MAIN, edit=self._edit)
+                folder, board=self.name, seed=self.seed, keys=self._keys, main=MAIN, edit=self._edit,
+                vm=RememberingVM)
             world.publish(_USED)
             used = world.board()
             update_to(used, _USED)
