@@ -18,6 +18,9 @@ from slotbench.vboard.board import VirtualBoard
 __all__ = ["Part", "Plan", "journal_lines", "sweep"]
 
 _BATCH: Final = 24
+_BATCH_OF_FIRSTS: Final = 4
+"""When all of the second cuts follow: some hundred runs for each first one."""
+
 _SECONDS_EACH: Final = 6
 """Second cuts tried after each first one that was drawn."""
 
@@ -33,7 +36,7 @@ class Plan:
 
     boards: tuple[str, ...] = BOARDS
     scenarios: tuple[str, ...] = tuple(SCENARIOS)
-    loaders: tuple[str, ...] = ("model", "machine")
+    loaders: tuple[str, ...] = ("model",)
     torn: float = 1.0
     pairs: int | None = 0
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -75,7 +78,8 @@ def sweep(proof: Proof, plan: Plan, on_part: Callable[[Part], object] = lambda p
             for board, loader, scenario, pairs in rows:
                 begun = time.perf_counter()
                 ids = _firsts(proof, plan, board, loader, scenario, pairs)
-                batches = [ids[at : at + _BATCH] for at in range(0, len(ids), _BATCH)]
+                size = _BATCH_OF_FIRSTS if pairs else _BATCH
+                batches = [ids[at : at + size] for at in range(0, len(ids), size)]
                 work = _run_all_pairs if plan.pairs is None else _run_pairs
                 run = Run()
                 for each in pool.map(work if pairs else _run_singles, batches):
