@@ -13,7 +13,7 @@ from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import Broken
 from slotbench.prove.network.proxy import FaultProxy
 from slotbench.prove.parallel import workers
-from slotbench.prove.world import HOURS_MS, World, runs_confirmed
+from slotbench.prove.world import HOURS_MS, Edit, World, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
 
 __all__ = ["RATES", "Outcome", "Rate", "prove"]
@@ -166,8 +166,8 @@ def _one(world: World, seed: int, failing: float, number: int) -> Outcome:
 
 def _start_over(world: World, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
     """Attempts until the image was installed, whether the first one did it, bytes of the image fetched."""
-    board, proxy = _board(world, failing, f"over {seed} {failing} {number}", seed + number)
-    del board.files["/main.py"]
+    luck = f"over {seed} {failing} {number}"
+    board, proxy = _board(world, failing, luck, seed + number, without_main)
     board.on_boot = None
     board.power_on()
     slot = world.map.slots[1]
@@ -182,8 +182,10 @@ def _start_over(world: World, failing: float, seed: int, number: int) -> tuple[i
     return attempt, attempt == 1, proxy.image_bytes
 
 
-def _board(world: World, failing: float, luck: str, seed: int) -> tuple[VirtualBoard, FaultProxy]:
+def _board(
+    world: World, failing: float, luck: str, seed: int, edit: Edit | None = None
+) -> tuple[VirtualBoard, FaultProxy]:
     proxy = FaultProxy(world.app, failing, random.Random(luck))
-    board = world.board(proxy, seed=seed)
+    board = world.board(proxy, seed=seed, edit=edit)
     proxy.clock = board.clock
     return board, proxy
