@@ -111,7 +111,7 @@ def test_fuzz() -> None:
 
 def test_fuzz_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def rounds(*_: object, **__: object) -> list[Round]:
-        return [Round(5, 3, 100, 1.0, "Falsifying example: ...")]
+        return [Round(5, 3, 100, 1.0, "Falsifying example: ...", repeat="slotbench prove fuzz --seed 5")]
 
     monkeypatch.setattr(prove_fuzz, "prove", rounds)
     result = CliRunner().invoke(prove, ["fuzz"])

@@ -56,6 +56,8 @@ DEFECTS = [
     Defect("the-wrong-slot-is-bad", "swap", "_BAD_WORD + 4 * self.slot", "_BAD_WORD + 4 * (1 - self.slot)", "rollback"),
     Defect("a-trial-forgets-its-attempts", "turn", "    if swap.confirmed:\n        swap.head_seen(head)",
            "    if True:\n        swap.head_seen(head)", "confirm"),
+    Defect("confirmed-without-the-word", "swap",
+           "        if self.cell.active == self.slot:\n            self.journal.mark(_CONFIRMED_WORD)\n", "", "confirm"),
     Defect("a-crash-is-not-held-against-it", "decide", "        cell.bad_counter = max(cell.bad_counter, counter)",
            "        pass", "fallback"),
     Defect("compaction-erases-the-newest", "journal", "else self._other(free), self", "else self.at // _CELLS * _CELLS, self",

@@ -53,7 +53,8 @@ class Invariants:
 
     1 some slot boots, 2 what runs was signed and verified, 3 the counter never goes below the floor, 4 an
     unconfirmed release runs at most three times, 5 files and settings of the user are untouched, 6 the board
-    comes to rest, 7 nothing is reported that is not so. (6 is for whoever runs the board.)
+    comes to rest, 7 nothing is reported that is not so, 11 what proved itself is not given up. (6 is for
+    whoever runs the board, 8 to 10 for the cuts of power.)
     """
 
     def __init__(self, images: Images) -> None:
@@ -86,6 +87,7 @@ class Invariants:
             require(counter >= cell.floor, 3, f"counter {counter} is below the floor {cell.floor}")
             self.trials_are_bounded(board, boot, cell, counter)
             self.reports_what_is_so(cell)
+            self.keeps_what_was_proven(board, boot, cell)
         self.leaves_the_user_alone(board)
 
     def runs_what_was_signed(self, board: VirtualBoard, boot: Boot) -> None:
@@ -134,6 +136,19 @@ class Invariants:
             require(cell.bad_counter >= about, 7, f"{about} is reported as bad and is not banned")
         elif cell.report is Report.UNPROVEN:
             require(cell.unproven_counter == about, 7, f"{about} is reported as unproven and is not")
+
+    def keeps_what_was_proven(self, board: VirtualBoard, boot: Boot, cell: Cell) -> None:
+        """Promise 11: a release whose descriptor says confirmed is left for a verdict only.
+
+        Or for a window that cannot be written any more: on a worn flash nobody can say.
+        """
+        left = cell.active
+        if boot.why is not Why.FALLBACK or left == boot.slot or board.flash.stuck:
+            return
+        descriptor = board.descriptor(left)
+        judged = cell.bad[left] or cell.states[left] is SlotState.BAD
+        proven = descriptor is not None and descriptor.confirmed and descriptor.counter == cell.counters[left]
+        require(judged or not proven, 11, "a release that had proven itself was given up without a verdict")
 
     def leaves_the_user_alone(self, board: VirtualBoard) -> None:
         """Promise 5: files and settings of the user are untouched, and so is the loader."""
