@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from slotbench.cli import prove_fuzz, prove_powercut
 from slotbench.cli.prove import prove
 from slotbench.errors import BenchError
+from slotbench.prove import fleet
 from slotbench.prove.fuzz import Round
 from slotbench.prove.powercut.proof import CutId, Failure, Proof, Run
+from slotbench.vboard.firmware import Does
 
 RUN = "generic_4m/model/rollback/3:torn:1"
 
@@ -101,6 +103,16 @@ def test_fleet() -> None:
     tried = [member for member in found["members"] if member["refused"] == 3]
     assert tried and all(member["runs"] == 2 and member["channel"] == "stable" for member in tried)
     assert found["cuts"] > 0
+
+
+def test_a_fleet_that_ends_on_what_it_must_not_run_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bad release gives itself for a good one: the boards keep it, and the proof says which they are."""
+    monkeypatch.setattr(fleet, "_BAD_DOES", Does.HEALTHY)
+    result = CliRunner().invoke(prove, ["fleet", "--boards", "24", "--seed", "1", "--json"])
+    assert isinstance(result.exception, BenchError) and result.exception.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["failures"] and all(text.endswith("it runs 3 and not 2") for text in found["failures"])
+    assert len(found["failures"]) == sum(member["runs"] == 3 for member in found["members"])
 
 
 def test_fuzz() -> None:
