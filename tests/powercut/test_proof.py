@@ -12,7 +12,7 @@ from slotbench.prove.powercut.sweep import Part, Plan, sweep
 from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.flash import SECTOR
 
-MODEL = Plan(loaders=("model",), torn=0.8)
+MODEL = Plan()
 
 
 def require_whole(parts: list[Part]) -> None:
@@ -32,7 +32,7 @@ def test_every_operation_in_every_mode(proof: Proof) -> None:
     parts = sweep(proof, MODEL, lambda part: print(part.name, part.operations, part.run.cuts, part.run.boots))
     require_whole(parts)
     assert {part.scenario for part in parts} == set(SCENARIOS)
-    assert sum(part.run.cuts for part in parts) > 12_000
+    assert sum(part.run.cuts for part in parts) > 20_000
     started = [part.run.boots + part.run.merged >= part.run.cuts for part in parts]
     assert all(started), "after each cut the board was started, or as one that was"
 

@@ -111,8 +111,8 @@ class Scenario:
     name: str
     says: str
     courses: Callable[[Bench], Sequence[Course]]
-    torn: int = 24
-    weak: int = 8
+    torn: int = 32
+    weak: int = 12
     by_loader: bool = False
 
 
@@ -359,9 +359,9 @@ def poll(bench: Bench) -> list[Course]:
 
 
 SCENARIOS: Final = {scenario.name: scenario for scenario in (
-    Scenario("download", "block table, blocks, and what the SDK saves meanwhile", download, torn=10, weak=3),
-    Scenario("resume", "the session after a download that lost power", resume, torn=10, weak=3),
-    Scenario("verify", "a block decays and is found by the read-back of the whole", verify, torn=16, weak=8),
+    Scenario("download", "block table, blocks, and what the SDK saves meanwhile", download, torn=16, weak=5),
+    Scenario("resume", "the session after a download that lost power", resume, torn=16, weak=5),
+    Scenario("verify", "a block decays and is found by the read-back of the whole", verify, torn=24, weak=12),
     Scenario("cells", "journal cells behind one another", cells),
     Scenario("compaction", "journal cells that begin a new sector", compaction),
     Scenario("swap", "the descriptor of what was verified", swap),

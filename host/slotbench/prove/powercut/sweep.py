@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from slotbench.errors import BenchError
 from slotbench.formats.journal import CELLS_PER_SECTOR, Cell, scan
 from slotbench.prove.parallel import workers
-from slotbench.prove.powercut.proof import BOARDS, CutId, Proof, Run
+from slotbench.prove.powercut.proof import BOARDS, CutId, Proof, Recorded, Run
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["Part", "Plan", "journal_lines", "sweep"]
 
@@ -66,11 +68,12 @@ _proof: Proof | None = None
 
 
 def sweep(proof: Proof, plan: Plan, on_part: Callable[[Part], object] = lambda part: None) -> list[Part]:
-    """Run the plan; `on_part` is called with each row when it is done."""
+    """Run the plan; `on_part` is called with each row when it is done.
+
+    Raises BenchError (exit code 1) when a scenario breaks a promise before any power is cut.
+    """
     global _proof
     rows = list(_rows(proof, plan))
-    for board, _, scenario, _ in rows:
-        proof.recorded(board, scenario)
     _proof = proof
     parts = []
     try:
@@ -101,8 +104,16 @@ def _rows(proof: Proof, plan: Plan) -> Iterator[tuple[str, str, str, bool]]:
                     by_machine = loader == "machine"
                     if by_machine and (pairs or not SCENARIOS[scenario].by_loader):
                         continue
-                    if proof.recorded(board, scenario).moments:
+                    if _recorded(proof, board, scenario).moments:
                         yield board, loader, scenario, pairs
+
+
+def _recorded(proof: Proof, board: str, scenario: str) -> Recorded:
+    try:
+        return proof.recorded(board, scenario)
+    except (AssertionError, BenchViolation) as error:
+        raise BenchError(
+            "a promise does not hold, and no power was cut", where=f"{board} {scenario}: {error}") from error
 
 
 def _firsts(
