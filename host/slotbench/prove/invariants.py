@@ -120,9 +120,7 @@ class Invariants:
             self.trials[counter, rounds] += 1
             require(self.trials[counter, rounds] <= ATTEMPTS, 4, "unconfirmed, and started a fourth time")
         elif boot.why in (Why.ORDINARY, Why.FALLBACK):
-            # The loader may have read a word as set that reads otherwise now: nobody can say what it is.
-            unsure = any(word in board.board.journal for word in board.flash.weak)
-            require(confirmed or unsure, 4, f"unconfirmed, and started as {boot.why.name}")
+            require(confirmed or _unsure(board), 4, f"unconfirmed, and started as {boot.why.name}")
 
     def reports_what_is_so(self, cell: Cell) -> None:
         """Promise 7: the pending report is true."""
@@ -143,7 +141,7 @@ class Invariants:
         Or for a window that cannot be written any more: on a worn flash nobody can say.
         """
         left = cell.active
-        if boot.why is not Why.FALLBACK or left == boot.slot or board.flash.stuck:
+        if boot.why is not Why.FALLBACK or left == boot.slot or board.flash.stuck or _unsure(board):
             return
         descriptor = board.descriptor(left)
         judged = cell.bad[left] or cell.states[left] is SlotState.BAD
@@ -162,6 +160,11 @@ class Invariants:
         if descriptor is None:
             raise Broken(2, "what runs has a descriptor")
         return descriptor.counter
+
+
+def _unsure(board: VirtualBoard) -> bool:
+    """Whether the loader may have read a word as set that reads otherwise now: nobody can say what it is."""
+    return any(word in board.board.journal for word in board.flash.weak)
 
 
 @lru_cache(maxsize=64)
