@@ -7,8 +7,10 @@ releases are read as if their key were stolen: what is behind the door is reache
 
 from __future__ import annotations
 
+import atexit
 import base64
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,8 +53,10 @@ class Fuzzed:
         return self.vm
 
     @cached_property
-    def folder(self) -> tempfile.TemporaryDirectory[str]:
-        return tempfile.TemporaryDirectory(prefix="slotbench-")
+    def folder(self) -> Path:
+        folder = tempfile.mkdtemp(prefix="slotbench-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ def _image(on: Fuzzed, data: bytes) -> None:
 
 
 def _board(on: Fuzzed, data: bytes) -> None:
-    fuzz_checks.board_file(Path(on.folder.name) / "mine.toml", data)
+    fuzz_checks.board_file(on.folder / "mine.toml", data)
 
 
 _IMAGE = firmware(1)

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -151,9 +152,11 @@ def _require_checkout() -> None:
 
 def _support(target: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(str(_ROOT / folder) for folder in ("host", "tests", "tools"))
-    return subprocess.run(
-        [sys.executable, "-m", "support.fuzz_guided", target, *arguments], cwd=_ROOT, capture_output=True,
-        text=True, errors="replace", env={**os.environ, "PYTHONPATH": path})
+    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
+        # libFuzzer ends its process without tidying up.
+        return subprocess.run(
+            [sys.executable, "-m", "support.fuzz_guided", target, *arguments], cwd=_ROOT, capture_output=True,
+            text=True, errors="replace", env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder})
 
 
 def _round(seed: int, only: str | None) -> Round:
