@@ -49,7 +49,10 @@ class Slots:
         page = bytearray(_PAGE)
         self.port.read(self.descriptors[slot], page)
         if valid(page, b"2SD1") and page[4] == slot:
-            d = Descriptor(page)
+            try:
+                d = Descriptor(page)
+            except UnicodeError:
+                return None  # sealed by who writes no such text
             if 0 < d.length <= self.size:
                 return d
         return None

@@ -14,7 +14,7 @@ from hypothesis.strategies import DrawFn
 
 from slotbench import boards, data_path
 from slotbench.boards import Board
-from slotbench.errors import BenchError
+from support import fuzz_checks
 from support.mutations import bent, edited
 
 TEXTS = {name: data_path("boards", f"{name}.toml").read_bytes() for name in boards.names()}
@@ -31,34 +31,11 @@ def board_file(tmp_path: Path) -> Path:
     return tmp_path / "mine.toml"
 
 
-def load(path: Path, text: bytes) -> Board | BenchError:
-    """The board in the file, or its refusal."""
-    path.write_bytes(text)
-    try:
-        return boards.load(path)
-    except BenchError as error:
-        assert error.exit_code == 2 and "\n" not in str(error) and str(path) in error.where
-        return error
-
-
-def require_sound(board: Board) -> None:
-    """What every map that is accepted must be: aligned, inside the chip, nothing shared."""
-    for key, region in board.regions().items():
-        step = 256 if board.in_place and key.endswith(("table", "descriptor")) else 4096
-        assert region.start % step == region.size % step == 0 < region.size, key
-    regions = sorted(board.regions().values(), key=lambda region: region.start)
-    assert all(one.end <= other.start for one, other in zip(regions, regions[1:]))
-    assert regions[-1].end <= board.chip_bytes
-    assert len(board.device_map()) == 15
-
-
 @SHARED_FILE
 @given(text=st.sampled_from(sorted(TEXTS)).flatmap(
     lambda name: st.one_of(edited(TEXTS[name]), bent(TEXTS[name]), st.binary(max_size=200))))
 def test_any_bytes(board_file: Path, text: bytes) -> None:
-    loaded = load(board_file, text)
-    if isinstance(loaded, Board):
-        require_sound(loaded)
+    fuzz_checks.board_file(board_file, text)
 
 
 def places(table: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -113,9 +90,8 @@ def changed(draw: DrawFn) -> tuple[tuple[str, ...], bytes]:
 def test_any_key(board_file: Path, change: tuple[tuple[str, ...], bytes]) -> None:
     """The line names a key: the one that is wrong or, when two do not agree, one of both."""
     path, text = change
-    loaded = load(board_file, text)
+    loaded = fuzz_checks.board_file(board_file, text)
     if isinstance(loaded, Board):
-        require_sound(loaded)
         assert path[-1] != "surplus", "a key that nobody knows was accepted"
         return
     named = re.search(r", field ([\w.]+)", loaded.where)
@@ -127,6 +103,6 @@ def test_the_writer_of_these_files_is_right(board_file: Path) -> None:
     """The canary: what is not changed loads, and is the board it was."""
     for name, text in TEXTS.items():
         tables = tomllib.loads(text.decode())
-        loaded = load(board_file, "\n".join(f"{key} = {dumped(value)}" for key, value in tables.items()).encode())
+        loaded = fuzz_checks.load_board(board_file, "\n".join(f"{key} = {dumped(value)}" for key, value in tables.items()).encode())
         assert isinstance(loaded, Board)
         assert loaded.device_map() == boards.load(name).device_map()

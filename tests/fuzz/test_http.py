@@ -6,13 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from support import fuzz_checks
 from support.device_net import CLOSE, Client, Fail, Item, Wait, chunked, head
+from support.fuzz_checks import BUFFER, client_of
 from support.mutations import bent, edited
 from support.release_sim_faults import PORTAL
-
-BUFFER = 4096
-DOCUMENT_MS = 10_000 + 10_000 + BUFFER * 1000 // 512 + 10_000 + 500
-"""Head, body at the floor rate, the one byte too many; and what the network itself takes."""
 
 line_ends = st.sampled_from(["\r\n", "\r\n", "\n"])
 header_names = st.sampled_from([
@@ -64,50 +62,19 @@ def in_pieces(draw: DrawFn, data: bytes, ends: SearchStrategy[list[Item]], most_
 any_end: SearchStrategy[list[Item]] = st.sampled_from([[CLOSE], [Fail()], []])
 
 
-def client_of(items: list[Item]) -> Client:
-    """Its server plays the same answer on any connection."""
-    return Client([items], [items])
-
-
 @settings(max_examples=250)
 @given(data=st.data())
 def test_any_bytes_as_a_document(data: st.DataObject) -> None:
     answer = data.draw(anything, "answer")
     items = data.draw(in_pieces(answer, any_end, 4000), "pieces")
-    client = client_of(items)
-    etag = data.draw(st.sampled_from([None, '"tag"']), "etag")
-    with client.within(DOCUMENT_MS):
-        try:
-            status = client.get("heads/x", etag)
-            size = len(client.answer.text()) if status == 200 else 0
-        except client.vm.import_("twoslot.errors").LinkError as error:
-            assert error.args[0] in range(1, 12) and all(isinstance(each, int) for each in error.args)
-        else:
-            assert size <= BUFFER and (status == 200 or status == 304 and etag)
-    if client.answer:
-        client.answer.close()
-    assert all(stream.closed for stream in client.net.streams) and len(client.net.streams) == 1
+    fuzz_checks.answer_as_document(items, data.draw(st.sampled_from([None, '"tag"']), "etag"))
 
 
 @settings(max_examples=150)
 @given(data=st.data())
 def test_any_bytes_as_blocks(data: st.DataObject) -> None:
-    """Three blocks asked for by a range, read one by one."""
     answer = data.draw(anything, "answer")
-    items = data.draw(in_pieces(answer, any_end, 4000), "pieces")
-    client = client_of(items)
-    got = b""
-    with client.within(10_500 + 3 * (10_000 + BUFFER * 1000 // 512)):
-        try:
-            status = client.get("images/x", None, 0, 3 * BUFFER)
-            for _ in range(3):
-                got += client.read(BUFFER)
-        except client.vm.import_("twoslot.errors").LinkError as error:
-            assert error.args[0] in range(3, 12)
-        else:
-            assert status in (200, 206)
-    if len(got) > 64:
-        assert b"Transfer-Encoding" in answer or b"transfer-encoding" in answer.lower() or got in answer
+    fuzz_checks.answer_as_blocks(data.draw(in_pieces(answer, any_end, 4000), "pieces"), answer)
 
 
 # There is no range of nothing.

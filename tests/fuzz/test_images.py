@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from functools import cache, reduce
 from operator import xor
-from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -13,35 +12,20 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from slotbench.formats import FormatError
 from slotbench.formats.descriptor import ImageForm
-from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET, build_e9, parse_e9
-from slotbench.formats.image_ea import build_ea, parse_ea, trailer
+from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET, build_e9
+from slotbench.formats.image_ea import build_ea, trailer
 from slotbench.formats.segments import DRAM, IRAM
-from slotbench.vboard.loader_image import Loadable, load
+from support import fuzz_checks
+from support.fuzz_checks import taken_by_the_bench, taken_by_the_loader
 from support.mutations import bent, edited
 from support.vboard_flash import image
 
-PARSE: dict[ImageForm, Any] = {ImageForm.E9: parse_e9, ImageForm.EA: parse_ea}
 RAM = [(IRAM.start, bytes(range(256)) * 4), (DRAM.start, b"data" * 20)]
 STAMPED = image("1.0.0")
 UNSTAMPED = build_e9(RAM, IRAM.start + 0x20, b"\xff" * 100, md5=False)
 USER = build_ea(RAM, IRAM.start + 0x20, b"irom" * 40)
 RAM_PART_END = LENGTH_WORD_OFFSET & ~15
 """The 16-byte line of the length word has no room for a checksum."""
-
-
-def taken_by_the_bench(form: ImageForm, data: bytes) -> Loadable | None:
-    """What the bench says is to be loaded; None for an image it refuses, with an offset when it has one."""
-    try:
-        found = PARSE[form](data)
-    except FormatError as error:
-        assert error.offset is None or 0 <= error.offset <= max(len(data), 0x100000)
-        return None
-    segments = tuple((segment.address, segment.data) for segment in found.segments)
-    return Loadable(found.entry, segments, found.irom_offset, found.irom_bytes)
-
-
-def taken_by_the_loader(form: ImageForm, data: bytes) -> Loadable | None:
-    return load(form, lambda offset, size: data[offset : offset + size], len(data))
 
 
 forms = st.sampled_from(ImageForm)
@@ -56,10 +40,7 @@ like_an_image: SearchStrategy[bytes] = st.sampled_from([STAMPED, UNSTAMPED, USER
 @example(data=STAMPED + b"\xff", form=ImageForm.E9)
 @example(data=USER + b"\0", form=ImageForm.EA)
 def test_any_bytes(data: bytes, form: ImageForm) -> None:
-    """What the bench takes the loader takes too: the same entry, RAM and irom."""
-    taken = taken_by_the_bench(form, data)
-    if taken is not None:
-        assert taken_by_the_loader(form, data) == taken
+    fuzz_checks.image(data, form)
 
 
 wrong = st.sampled_from(["", "", "magic", "count", "address", "length", "entry", "checksum"])

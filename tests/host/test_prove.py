@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from slotbench.cli import prove_fuzz, prove_powercut
 from slotbench.cli.prove import prove
 from slotbench.errors import BenchError
+from slotbench.prove import fleet
 from slotbench.prove.fuzz import Round
 from slotbench.prove.powercut.proof import CutId, Failure, Proof, Run
+from slotbench.vboard.firmware import Does
 
 RUN = "generic_4m/model/rollback/3:torn:1"
 
@@ -103,6 +105,16 @@ def test_fleet() -> None:
     assert found["cuts"] > 0
 
 
+def test_a_fleet_that_ends_on_what_it_must_not_run_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bad release gives itself for a good one: the boards keep it, and the proof says which they are."""
+    monkeypatch.setattr(fleet, "_BAD_DOES", Does.HEALTHY)
+    result = CliRunner().invoke(prove, ["fleet", "--boards", "24", "--seed", "1", "--json"])
+    assert isinstance(result.exception, BenchError) and result.exception.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["failures"] and all(text.endswith("it runs 3 and not 2") for text in found["failures"])
+    assert len(found["failures"]) == sum(member["runs"] == 3 for member in found["members"])
+
+
 def test_fuzz() -> None:
     found = told("fuzz", "--minutes", "0", "--processes", "1", "--only", "any_journal", "--seed", "7")
     (round,) = found["rounds"]
@@ -111,7 +123,7 @@ def test_fuzz() -> None:
 
 def test_fuzz_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def rounds(*_: object, **__: object) -> list[Round]:
-        return [Round(5, 3, 100, 1.0, "Falsifying example: ...")]
+        return [Round(5, 3, 100, 1.0, "Falsifying example: ...", repeat="slotbench prove fuzz --seed 5")]
 
     monkeypatch.setattr(prove_fuzz, "prove", rounds)
     result = CliRunner().invoke(prove, ["fuzz"])

@@ -19,10 +19,22 @@ def test_every_update_gets_there(tmp_path: Path) -> None:
         print(f"\n{rate.failing:.0%}: {rate.succeeded} of {rate.updates}; starting over {rate.restart_client_succeeded}")
         assert rate.succeeded == rate.updates == 16, rate.failures
         assert not rate.failures and rate.refetched_blocks_per_interruption <= 1
+        assert rate.most_refetched_blocks <= 1, "not in the mean: of each"
     assert none.restart_client_succeeded == 16 and none.interruptions == 0 and none.fetched_over_needed == 1
     assert third.restart_client_succeeded < tenth.restart_client_succeeded < 16
     assert third.restart_fetched_over_needed > third.fetched_over_needed
+    assert third.most_refetched_blocks > 0, "a block that was cut is fetched again, and counted"
     assert third.interruptions > tenth.interruptions > 0 and third.seconds > none.seconds
+
+
+def test_what_one_answer_made_a_board_fetch_again() -> None:
+    """Each answer is held against all later ones, whose bytes count once."""
+    proxy = FaultProxy(lambda environ, start_response: [], 0, random.Random(0))
+    assert proxy.most_again == 0
+    proxy.spans = [[0, 9000], [8192, 20000], [8192, 12288], [19000, 30000]]
+    assert proxy.most_again == 4096 + 1000
+    proxy.spans = [[0, 4096], [4096, 9000], [8192, 12288], [8192, 12288]]
+    assert proxy.most_again == 4096, "the third is fetched whole by the fourth"
 
 
 class Chosen(random.Random):

@@ -64,6 +64,8 @@ DEFECTS = [
     Defect("both-copies-at-once", "keys", "    for number, name in ((2, \"twoslot.keys2\"), (1, \"twoslot.keys\")):\n",
            "    os.remove(\"twoslot.keys2\")\n    os.remove(\"twoslot.keys\")\n"
            "    for number, name in ((2, \"twoslot.keys2\"), (1, \"twoslot.keys\")):\n", "keys"),
+    Defect("confirmed-without-the-word", "swap",
+           "        if self.cell.active == self.slot:\n            self.journal.mark(_CONFIRMED_WORD)\n", "", "confirm"),
     Defect("a-crash-is-not-held-against-it", "decide", "        cell.bad_counter = max(cell.bad_counter, counter)",
            "        pass", "fallback"),
     Defect("compaction-erases-the-newest", "journal", "else self._other(free), self", "else self.at // _CELLS * _CELLS, self",

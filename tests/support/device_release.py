@@ -42,7 +42,8 @@ def head_fields(line: bytes, /, **changes: Any) -> dict[str, Any]:
     head = Head(
         product=PRODUCT, channel=CHANNEL, epoch=1, seq=12, release=document.digest(line), counter=COUNTER,
         issued=NOW, expires=NOW + 30 * 86400)
-    return _as_read({"kind": "head", "format": 1, **asdict(head), **changes})
+    fields: dict[str, Any] = json.loads(head.to_payload())
+    return {**fields, **_as_read(changes)}
 
 
 def _as_read(fields: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from slotbench.prove import memory
-from slotbench.prove.scene import Scene
+from slotbench.prove.world import World, without_main
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.micropython import MicroPythonVM
 
@@ -15,38 +15,40 @@ pytestmark = pytest.mark.usefixtures("micropython")
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return Scene(tmp_path_factory.mktemp("scene"))
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return memory.new_world(tmp_path_factory.mktemp("world"))
 
 
-def changed(scene: Scene, **edits: tuple[str, str]) -> VirtualBoard:
-    """A board of the scene whose modules were edited: (old, new)."""
-    board = scene.board(partial(MicroPythonVM, heap=memory.LARGE), main=None)
-    for module, (old, new) in edits.items():
-        path = f"/twoslot/{module}.py"
-        source = board.files[path].decode()
-        assert source.count(old) == 1
-        board.files[path] = source.replace(old, new).encode()
-    return board
+def changed(world: World, **edits: tuple[str, str]) -> VirtualBoard:
+    """A board of the world whose modules were edited: (old, new)."""
+    def edit(files: dict[str, bytes]) -> None:
+        without_main(files)
+        for module, (old, new) in edits.items():
+            path = f"/twoslot/{module}.py"
+            source = files[path].decode()
+            assert source.count(old) == 1
+            files[path] = source.replace(old, new).encode()
+
+    return world.board(vm=partial(MicroPythonVM, heap=memory.LARGE), edit=edit)
 
 
-def test_an_f_string_in_the_block_loop(scene: Scene) -> None:
+def test_an_f_string_in_the_block_loop(world: World) -> None:
     put = "    n = size(w, block)\n    if _differs"
-    plain, counted = memory.blocks(changed(scene))
-    worse, _ = memory.blocks(changed(scene, writer=(put, f"    f'block {{block}} of many'\n{put}")))
+    plain, counted = memory.blocks(changed(world))
+    worse, _ = memory.blocks(changed(world, writer=(put, f"    f'block {{block}} of many'\n{put}")))
     assert counted > 10
     assert worse > plain, "the gate compares this figure, to the byte"
 
 
-def test_a_leak(scene: Scene) -> None:
+def test_a_leak(world: World) -> None:
     """Something that is kept after each look at the server."""
     kept = ("    _agent = _threshold = None\n", "    _agent = _threshold = None\n    _log.append((0, 0, bytearray(512)))\n")
-    idle = [memory.idle(changed(scene, **edits)) for edits in ({}, {"__init__": kept})]
+    idle = [memory.idle(changed(world, **edits)) for edits in ({}, {"__init__": kept})]
     assert idle[1] >= idle[0] + 512
 
 
-def test_a_missing_method_ends_the_update(scene: Scene) -> None:
-    board = scene.board(MicroPythonVM, main=None)
+def test_a_missing_method_ends_the_update(world: World) -> None:
+    board = world.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
     assert "AttributeError" in board.repl("'a=b'.partition('=')")
     board.power_off()

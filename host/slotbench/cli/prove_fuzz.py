@@ -5,43 +5,66 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
-from slotbench.errors import BenchError
-from slotbench.prove.fuzz import Round, prove
+from slotbench.errors import USAGE, BenchError
+from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove, repeat
 
 
 @click.command()
 @click.option(
     "--minutes", default=10.0, show_default=True, type=click.FloatRange(0), help="Begin no round after.")
 @click.option("--only", metavar="EXPRESSION", help="Only tests whose names fit, as of pytest -k.")
+@click.option(
+    "--target", "targets", multiple=True, type=click.Choice(TARGETS),
+    help="Only the guided fuzzer, on this; may be given again.")
 @click.option("--processes", type=click.IntRange(1), help="Rounds at a time.  [default: one for each core]")
 @click.option("--seed", default=0, show_default=True, help="Of the first round; each has the next one.")
+@click.option(
+    "--repeat", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Only this input, as a failure names it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-def fuzz(minutes: float, only: str | None, processes: int | None, seed: int, as_json: bool) -> None:
+def fuzz(
+    minutes: float, only: str | None, targets: tuple[str, ...], processes: int | None, seed: int,
+    file: Path | None, as_json: bool,
+) -> None:
     """Feed boards journals, descriptors, documents, tables, answers, images and files that are wrong.
 
-    The tests of tests/fuzz are run with other seeds until the time is up; it takes a checkout.
+    The tests of tests/fuzz with other seeds, and between them a fuzzer that follows the coverage (atheris),
+    on one target at a time, until the time is up; it takes a checkout.
     """
+    if file is not None:
+        click.echo(repeat(file), nl=False)
+        return
+    if not has_guide() and targets:
+        raise BenchError("no coverage-guided fuzzer", do="pip install atheris", exit_code=USAGE)
+    if not has_guide() and not as_json:
+        click.echo("without the coverage-guided fuzzer: atheris is not installed")
+
     def say(round: Round) -> None:
         if not as_json:
+            what = f"guided, {round.target}" if round.target else f"{round.passed} tests"
             failed = " FAILED" if round.text else ""
             click.echo(
-                f"seed {round.seed}: {round.passed} tests, {round.examples:,} examples,"
-                f" {round.seconds:.0f} s{failed}")
+                f"seed {round.seed}: {what}, {round.examples:,} examples, {round.seconds:.0f} s{failed}")
 
-    rounds = prove(minutes, seed=seed, processes=processes or os.cpu_count() or 1, only=only, on_round=say)
-    examples = sum(round.examples for round in rounds)
+    rounds = prove(
+        minutes, seed=seed, processes=processes or os.cpu_count() or 1, only=only, targets=targets or None,
+        on_round=say)
+    examples, guided = (
+        sum(round.examples for round in rounds if bool(round.target) == which) for which in (False, True))
     failures = [round for round in rounds if round.text]
     if as_json:
         click.echo(json.dumps({
-            "rounds": [asdict(round) for round in rounds], "examples": examples, "failures": len(failures)}))
+            "rounds": [asdict(round) for round in rounds], "examples": examples, "guided_examples": guided,
+            "failures": len(failures)}))
     else:
-        click.echo(f"{len(rounds)} rounds, {examples:,} examples")
+        click.echo(f"{len(rounds)} rounds, {examples:,} examples, {guided:,} guided ones")
         for round in failures:
             click.echo(round.text)
-            click.echo(f"repeat it: slotbench prove fuzz --minutes 0 --processes 1 --seed {round.seed}")
+            click.echo(f"repeat it: {round.repeat}")
     if failures:
         raise BenchError(
-            "a test failed", where=f"seed {failures[0].seed}", do="repeat it with the command above")
+            "a promise is broken", where=f"seed {failures[0].seed}", do="repeat it with the command above")

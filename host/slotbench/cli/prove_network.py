@@ -12,7 +12,7 @@ import click
 from slotbench.errors import BenchError
 from slotbench.prove.network.proof import RATES, Rate, prove
 
-_COLUMNS = "failing  updates  succeeded  again/lost  bytes  minutes   starts over: by itself   bytes"
+_COLUMNS = "failing  updates  succeeded  again/lost   most  bytes  minutes   starts over: by itself   bytes"
 
 
 @click.command()
@@ -46,8 +46,8 @@ def network(
             "failures": failures}))
     else:
         click.echo(
-            "\nagain/lost: blocks fetched again for each image connection lost; bytes: fetched over needed;"
-            "\nstarts over: a client that begins again after each failure, until it got there")
+            "\nagain/lost: blocks fetched again for each image connection lost, most: for any one of them;"
+            "\nbytes: fetched over needed; starts over: a client that begins again after each failure")
         for text in failures[:10]:
             click.echo(text)
     if failures:
@@ -59,7 +59,8 @@ def network(
 def _row(rate: Rate) -> str:
     return (
         f"{rate.failing:>7.0%}  {rate.updates:>7}  {rate.succeeded:>9}"
-        f"  {rate.refetched_blocks_per_interruption:>10.2f}  {rate.fetched_over_needed:>5.3f}"
+        f"  {rate.refetched_blocks_per_interruption:>10.2f}  {rate.most_refetched_blocks:>5.2f}"
+        f"  {rate.fetched_over_needed:>5.3f}"
         f"  {rate.seconds / 60:>7.1f}  {rate.restart_client_succeeded:>23}"
         f"   {rate.restart_fetched_over_needed:>5.3f}")
 
@@ -69,6 +70,7 @@ def _told(rate: Rate) -> dict[str, object]:
         "failing": rate.failing, "updates": rate.updates, "succeeded": rate.succeeded,
         "restart_client_succeeded": rate.restart_client_succeeded,
         "refetched_blocks_per_interruption": round(rate.refetched_blocks_per_interruption, 3),
+        "most_refetched_blocks": round(rate.most_refetched_blocks, 3),
         "connections_failed": rate.interruptions, "fetched_over_needed": round(rate.fetched_over_needed, 4),
         "restart_fetched_over_needed": round(rate.restart_fetched_over_needed, 4),
         "seconds": round(rate.seconds, 1)}

@@ -24,11 +24,12 @@ _FAILURES_SHOWN = 10
 @click.option(
     "--scenario", "scenarios", multiple=True, type=click.Choice(list(SCENARIOS)), help="Only this part.")
 @click.option(
-    "--loader", "loaders", multiple=True, type=click.Choice(list(LOADERS)), help="Only with this one.")
+    "--loader", "loaders", multiple=True, type=click.Choice(list(LOADERS)),
+    help="What boots the boards; its machine code is slow.  [default: model]")
 @click.option(
     "--torn", default=1.0, show_default=True, help="Scales with how many seeds an operation is torn; 0: one.")
 @click.option("--pairs", default=0, show_default=True, help="First cuts of each part that get a second one.")
-@click.option("--all", "every", is_flag=True, help="Every cut gets every second one: hours.")
+@click.option("--all", "every", is_flag=True, help="Every cut gets every second one: minutes.")
 @click.option("--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
 @click.option("--seed", default=0, show_default=True, help="Of images, torn bits, jitter and pairs.")
 @click.option("--no-merge", is_flag=True, help="Run on to rest from states that are known to lead there.")

@@ -37,9 +37,13 @@ def held_entry(digest: bytes) -> bytes:
 
 def entries(sector: bytes) -> list[bytes]:
     """The 256 entries of the sector (4096 bytes)."""
+    _require_sector(sector)
+    return [sector[i:i + ENTRY_BYTES] for i in range(0, SECTOR_BYTES, ENTRY_BYTES)]
+
+
+def _require_sector(sector: bytes) -> None:
     if len(sector) != SECTOR_BYTES:
         raise FormatError(f"a window log has {SECTOR_BYTES} bytes, not {len(sector)}")
-    return [sector[i:i + ENTRY_BYTES] for i in range(0, SECTOR_BYTES, ENTRY_BYTES)]
 
 
 def classify(entry: bytes) -> EntryState:
@@ -55,8 +59,9 @@ def classify(entry: bytes) -> EntryState:
 
 def last_used(sector: bytes) -> int | None:
     """Index of the last entry that is not blank, None for an erased sector."""
-    used = [i for i, entry in enumerate(entries(sector)) if entry != _BLANK]
-    return used[-1] if used else None
+    _require_sector(sector)
+    used = len(sector.rstrip(b"\xff"))
+    return (used - 1) // ENTRY_BYTES if used else None
 
 
 def held(sector: bytes) -> bytes | None:

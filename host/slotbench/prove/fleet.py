@@ -35,6 +35,9 @@ _BAD_FLASH: Final = 0.05
 _CUTS: Final = 0.3
 _BAD_PERCENT: Final = 10
 _GOOD, _BAD = 2, 3
+_BAD_DOES = Does.CRASH
+"""What the bad release does; `_BAD` is one that no board may end on."""
+
 _MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(5000)\n"
 _UPDATE_MS: Final = 12 * HOURS_MS
 _TRY_MS: Final = 3 * HOURS_MS
@@ -89,7 +92,7 @@ def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2)
             channels=channels)
 
     publish(_GOOD, Does.HEALTHY, ("stable", "beta"), Rollout())
-    main.images[_BAD] = main.firmware(f"{_BAD}.0.0", Does.CRASH)
+    main.images[_BAD] = main.firmware(f"{_BAD}.0.0", _BAD_DOES)
     worlds = {BOARDS[0]: main}
     for name in BOARDS[1:]:
         (folder / name).mkdir()
@@ -97,7 +100,7 @@ def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2)
         worlds[name].images = main.images
     with _server(folder / "site") as url, _crews(worlds, url, boards, seed, processes) as crews:
         _together(crews)
-        publish(_BAD, Does.CRASH, ("stable",), Rollout(percent=_BAD_PERCENT))
+        publish(_BAD, _BAD_DOES, ("stable",), Rollout(percent=_BAD_PERCENT))
         members = [member for part in _together(crews) for member in part]
     members.sort(key=lambda member: member.number)
     return Fleet(tuple(members), time.perf_counter() - begun)

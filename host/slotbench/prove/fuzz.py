@@ -1,12 +1,17 @@
-"""The tests of tests/fuzz, again and again with other seeds, until the time is up."""
+"""The tests of tests/fuzz, again and again with other seeds, and the same promises under a fuzzer that
+follows the coverage (atheris: libFuzzer), until the time is up.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,64 +19,158 @@ from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["Round", "prove"]
+__all__ = ["FOUND", "TARGETS", "Round", "has_guide", "prove", "repeat", "run_guided"]
+
+TARGETS: Final = (
+    "journal", "descriptor", "map", "tail", "windowlog", "document", "head", "release", "keys", "blocks",
+    "answer", "image", "board",
+)
+"""What the guided fuzzer feeds (tests/support/fuzz_targets.py)."""
 
 _ROOT: Final = Path(__file__).parents[3]
+_KEPT: Final = _ROOT / ".cache" / "fuzz"
+FOUND: Final = _KEPT / "found"
+"""Where inputs are written that break a promise; their names begin with that of the target."""
+
+_SLICE_S: Final = 60
+_ONE_INPUT_S: Final = 20
+_MEMORY_MB: Final = 1024
 _COUNTED: Final = re.compile(r"(\d+) passed")
 _EXAMPLES: Final = re.compile(r"(\d+) passing(?: examples)?, ")
+_EXECUTED: Final = re.compile(r"number_of_executed_units: (\d+)")
+_WRITTEN: Final = re.compile(r"Test unit written to (\S+)")
 _FAILED: Final = 1
 _TEXT_MAX: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run of all tests with a seed: how many passed, with how many examples; `text` is of what failed."""
+    """All tests with a seed, or one `target` under the guided fuzzer: tests that passed, examples; `text` is
+    of what failed, and `repeat` the command that does so again.
+    """
 
     seed: int
     passed: int
     examples: int
     seconds: float
     text: str = ""
+    target: str = ""
+    repeat: str = ""
 
 
 def prove(
     minutes: float, *, seed: int = 0, processes: int = 2, only: str | None = None,
-    on_round: Callable[[Round], object] = lambda round: None,
+    targets: Sequence[str] | None = None, on_round: Callable[[Round], object] = lambda round: None,
 ) -> list[Round]:
-    """Begin rounds until the time is up, and end with the first that fails; `only` is pytest's -k.
+    """Begin rounds until the time is up, and end with the first that fails.
 
-    Raises BenchError where there is no checkout.
+    One round of the tests and one of a guided target take turns. `only` is pytest's -k and leaves the guided
+    ones out; `targets` are the guided ones, and leaves the tests out. Raises BenchError where there is no
+    checkout.
     """
-    if not (_ROOT / "tests" / "fuzz").is_dir():
-        raise BenchError(
-            "no tests to repeat", where=str(_ROOT / "tests" / "fuzz"), do="run it in a checkout",
-            exit_code=USAGE)
+    _require_checkout()
     end = time.monotonic() + 60 * minutes
     rounds: list[Round] = []
+    guided = [] if only is not None or not has_guide() else list(TARGETS if targets is None else targets)
+
+    def begin(number: int) -> Round:
+        if guided and (number % 2 or targets is not None):
+            name = guided[(number if targets is not None else number // 2) % len(guided)]
+            seconds = max(1, min(_SLICE_S, round(end - time.monotonic())))
+            return run_guided(name, seed + number, [f"-max_total_time={seconds}"], _KEPT / name)
+        return _round(seed + number, only)
+
     with ThreadPoolExecutor(processes) as pool:
-        begun = {pool.submit(_round, seed + number, only) for number in range(processes)}
-        following = seed + processes
+        begun = {pool.submit(begin, number) for number in range(processes)}
+        following = processes
         while begun:
             done, begun = wait(begun, return_when=FIRST_COMPLETED)
             for future in done:
                 rounds.append(future.result())
                 on_round(rounds[-1])
             while time.monotonic() < end and len(begun) < processes and not any(it.text for it in rounds):
-                begun.add(pool.submit(_round, following, only))
+                begun.add(pool.submit(begin, following))
                 following += 1
     return rounds
+
+
+def has_guide() -> bool:
+    """Whether the guided fuzzer is installed here."""
+    return importlib.util.find_spec("atheris") is not None
+
+
+def run_guided(
+    target: str, seed: int, options: Sequence[str], kept: Path | None = None, found: Path = FOUND
+) -> Round:
+    """One target under the guided fuzzer, with options of libFuzzer that bound it.
+
+    Inputs that reached something new are kept in `kept`, and are where the next one begins; what breaks a
+    promise, takes longer than 20 s or more than 1 GB goes to `found`.
+    """
+    begun = time.monotonic()
+    for folder in (found, kept):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    bounds = [f"-timeout={_ONE_INPUT_S}", f"-rss_limit_mb={_MEMORY_MB}"]
+    run = _support(target, [
+        f"-seed={seed + 1}", *bounds, f"-artifact_prefix={found}/{target}-", "-print_final_stats=1", *options,
+        *([str(kept)] if kept is not None else [])])
+    said = run.stdout + run.stderr
+    executed = _EXECUTED.search(said)
+    if executed is None and not run.returncode:
+        raise BenchError("the guided fuzzer did not run", where=said[-500:], exit_code=USAGE)
+    written = _WRITTEN.search(said)
+    text = said[-_TEXT_MAX:] if run.returncode else ""
+    repeat = f"slotbench prove fuzz --repeat {written[1]}" if written else ""
+    examples = int(executed[1]) if executed else 0
+    return Round(seed, 0, examples, time.monotonic() - begun, text, target, repeat)
+
+
+def repeat(file: Path) -> str:
+    """Run the target that a file is named after on it, without a fuzzer; returns what it printed.
+
+    Raises BenchError when the promise is broken still, or the name says no target.
+    """
+    _require_checkout()
+    target = file.name.partition("-")[0]
+    if target not in TARGETS:
+        raise BenchError(
+            f"no target {target!r}", where=str(file), exit_code=USAGE,
+            do="give a file that a failure named: its name begins with that of the target")
+    run = _support(target, [str(file.resolve())])
+    if run.returncode:
+        raise BenchError("a promise is broken", where=(run.stdout + run.stderr)[-_TEXT_MAX:])
+    return run.stdout
+
+
+def _require_checkout() -> None:
+    if not (_ROOT / "tests" / "fuzz").is_dir():
+        raise BenchError(
+            "no tests to repeat", where=str(_ROOT / "tests" / "fuzz"), do="run it in a checkout",
+            exit_code=USAGE)
+
+
+def _support(target: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(str(_ROOT / folder) for folder in ("host", "tests", "tools"))
+    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
+        # libFuzzer ends its process without tidying up.
+        return subprocess.run(
+            [sys.executable, "-m", "support.fuzz_guided", target, *arguments], cwd=_ROOT, capture_output=True,
+            text=True, errors="replace", env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder})
 
 
 def _round(seed: int, only: str | None) -> Round:
     begun = time.monotonic()
     command = [
         sys.executable, "-m", "pytest", "tests/fuzz", "-q", "-p", "no:cacheprovider",
-        "--hypothesis-profile=long", f"--hypothesis-seed={seed}", "--hypothesis-show-statistics",
-        *(("-k", only) if only else ())]
+        "--ignore=tests/fuzz/test_guided.py", "--hypothesis-profile=long", f"--hypothesis-seed={seed}",
+        "--hypothesis-show-statistics", *(("-k", only) if only else ())]
     run = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
     if run.returncode not in (0, _FAILED):
         raise BenchError("cannot run the tests", where=(run.stdout + run.stderr)[-500:], exit_code=USAGE)
     passed = _COUNTED.search(run.stdout)
     examples = sum(map(int, _EXAMPLES.findall(run.stdout)))
-    text = run.stdout[-_TEXT_MAX:] if run.returncode else ""
-    return Round(seed, int(passed[1]) if passed else 0, examples, time.monotonic() - begun, text)
+    return Round(
+        seed, int(passed[1]) if passed else 0, examples, time.monotonic() - begun,
+        text=run.stdout[-_TEXT_MAX:] if run.returncode else "",
+        repeat=f"slotbench prove fuzz --minutes 0 --processes 1 --seed {seed}")

@@ -59,8 +59,9 @@ class Invariants:
 
     1 some slot boots, 2 what runs was signed and verified, 3 the counter never goes below the floor, 4 an
     unconfirmed release runs at most three times, 5 files and settings of the user are untouched, 6 the board
-    comes to rest, 7 nothing is reported that is not so, 11 one copy of the pinned keys is right and not of an
-    epoch before the journal's. (6 is for whoever runs the board, 8 to 10 for the proof of power cuts.)
+    comes to rest, 7 nothing is reported that is not so, 11 what proved itself is not given up, 12 one copy of
+    the pinned keys is right and not of an epoch before the journal's. (6 is for whoever runs the board, 8 to
+    10 for the cuts of power.)
     """
 
     def __init__(self, images: Images) -> None:
@@ -96,6 +97,7 @@ class Invariants:
             self.trials_are_bounded(board, boot, cell, counter)
             self.reports_what_is_so(cell)
             self.keeps_its_keys(board, boot, cell)
+            self.keeps_what_was_proven(board, boot, cell)
         self.leaves_the_user_alone(board)
 
     def runs_what_was_signed(self, board: VirtualBoard, boot: Boot) -> None:
@@ -128,9 +130,7 @@ class Invariants:
             self.trials[counter, rounds] += 1
             require(self.trials[counter, rounds] <= ATTEMPTS, 4, "unconfirmed, and started a fourth time")
         elif boot.why in (Why.ORDINARY, Why.FALLBACK):
-            # The loader may have read a word as set that reads otherwise now: nobody can say what it is.
-            unsure = any(word in board.board.journal for word in board.flash.weak)
-            require(confirmed or unsure, 4, f"unconfirmed, and started as {boot.why.name}")
+            require(confirmed or _unsure(board), 4, f"unconfirmed, and started as {boot.why.name}")
 
     def reports_what_is_so(self, cell: Cell) -> None:
         """Promise 7: the pending report is true."""
@@ -161,6 +161,19 @@ class Invariants:
         if boot.why is Why.TRIAL and not unsure:
             require(newest == wanted, 11, f"keys of epoch {newest} were not pinned in a trial")
 
+    def keeps_what_was_proven(self, board: VirtualBoard, boot: Boot, cell: Cell) -> None:
+        """Promise 11: a release whose descriptor says confirmed is left for a verdict only.
+
+        Or for a window that cannot be written any more: on a worn flash nobody can say.
+        """
+        left = cell.active
+        if boot.why is not Why.FALLBACK or left == boot.slot or board.flash.stuck or _unsure(board):
+            return
+        descriptor = board.descriptor(left)
+        judged = cell.bad[left] or cell.states[left] is SlotState.BAD
+        proven = descriptor is not None and descriptor.confirmed and descriptor.counter == cell.counters[left]
+        require(judged or not proven, 11, "a release that had proven itself was given up without a verdict")
+
     def leaves_the_user_alone(self, board: VirtualBoard) -> None:
         """Promise 5: files and settings of the user are untouched, and so is the loader."""
         require(_of_the_user(board.files) == self.files, 5, "files are untouched")
@@ -187,6 +200,11 @@ def _epoch(copy: bytes) -> int:
         return unpack_pinned(copy).epoch
     except FormatError:
         return 0
+
+
+def _unsure(board: VirtualBoard) -> bool:
+    """Whether the loader may have read a word as set that reads otherwise now: nobody can say what it is."""
+    return any(word in board.board.journal for word in board.flash.weak)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from typing import Final
 
 from slotbench.mpy import compile_package, sources
 from slotbench.prove.push import Desk, fits
-from slotbench.prove.scene import MAIN, Scene, runs_confirmed
+from slotbench.prove.world import MAIN, World, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.chip import Chip
 from slotbench.vboard.flash import NorFlash
@@ -21,12 +21,13 @@ from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.net import NoNetwork
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["LARGE", "Memory", "blocks", "idle", "measure", "module_sizes", "updates"]
+__all__ = ["LARGE", "Memory", "blocks", "idle", "measure", "module_sizes", "new_world", "updates"]
 
 _STEP: Final = 128
 LARGE: Final = 4 * HEAP_BYTES
 """For what is counted and does not depend on the heap."""
 
+_IMAGE_BYTES: Final = 96 * 1024
 _UPDATE_MS: Final = 120_000
 _CHIP_BYTES: Final = 0x400000
 _NETWORK_MS: Final = 10_000
@@ -86,23 +87,31 @@ class Memory:
 
 
 def measure(folder: Path, *, seed: int = 0) -> Memory:
-    """Measure on boards of a scene in `folder`. Raises BenchError when there is no VM."""
-    scene = Scene(folder, seed=seed)
+    """Measure on boards of a world in `folder`. Raises BenchError when there is no VM."""
+    world = new_world(folder, seed)
     bare, total = _bare(HEAP_BYTES)
-    boot, idle = _resting(scene)
-    taken, counted = blocks(scene.board(partial(MicroPythonVM, heap=LARGE), main=None))
-    enough = _smallest(lambda heap: updates(scene, heap=heap))
+    boot, idle = _resting(world)
+    taken, counted = blocks(world.board(vm=partial(MicroPythonVM, heap=LARGE), edit=without_main))
+    enough = _smallest(lambda heap: updates(world, heap=heap))
     return Memory(
         heap_bytes=total, bare_bytes=bare, boot_bytes=boot - bare, idle_bytes=idle - bare,
         update_peak_bytes=_bare(enough)[1] - bare, push_peak_bytes=_push_peak(folder / "push", seed) - bare,
-        rsa_peak_bytes=_rsa_peak(scene),
+        rsa_peak_bytes=_rsa_peak(world),
         per_block_bytes=taken, blocks=counted)
 
 
-def updates(scene: Scene, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
+def new_world(folder: Path, seed: int = 0) -> World:
+    """A world that offers release 2, of 24 whole blocks."""
+    world = World(folder, size=_IMAGE_BYTES, seed=seed)
+    world.publish(2)
+    return world
+
+
+def updates(world: World, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
     """Whether a board updates at the first attempt, with `application` bytes allocated beside twoslot."""
     own = f"own = bytearray({application})\n" if application else ""
-    board = scene.board(partial(MicroPythonVM, heap=heap), main=own + MAIN)
+    main = {"/main.py": (own + MAIN).encode()}
+    board = world.board(vm=partial(MicroPythonVM, heap=heap), edit=lambda files: files.update(main))
     try:
         board.power_on()
         board.run(_UPDATE_MS, until=lambda: runs_confirmed(board, 2))
@@ -154,15 +163,15 @@ def _bare(heap: int) -> tuple[int, int]:
         vm.close()
 
 
-def _resting(scene: Scene) -> tuple[int, int]:
+def _resting(world: World) -> tuple[int, int]:
     """Bytes in use after boot.py, and after the first tick()."""
-    board = scene.board(MicroPythonVM, main=None)
+    board = world.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
     try:
         booted = int(board.call(_USED))
     finally:
         board.power_off()
-    return booted, idle(scene.board(MicroPythonVM, main=None))
+    return booted, idle(world.board(vm=MicroPythonVM, edit=without_main))
 
 
 def idle(board: VirtualBoard) -> int:
@@ -190,13 +199,13 @@ def blocks(board: VirtualBoard) -> tuple[int, int]:
         board.power_off()
 
 
-def _rsa_peak(scene: Scene) -> int:
+def _rsa_peak(world: World) -> int:
     """Bytes that one signature check needs beyond what is there before it."""
-    key = scene.workshop.offline
+    key = world.workshop.offline
     modulus = int.from_bytes(key.modulus, "big")
     signature = int.from_bytes(key.sign(b"proof").signature, "big")
     arguments = f"{modulus}, {signature}, {hashlib.sha256(b'proof').digest()!r}"
-    files = scene.board(MicroPythonVM).files
+    files = world.board(vm=MicroPythonVM).files
 
     def free_before(heap: int) -> int | None:
         """Bytes that are free when the check begins, None when it does not come to its end."""

@@ -25,7 +25,10 @@ from slotbench.vboard.net import Network
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 from slotbench.vboard.wsgi import WsgiApp, WsgiNetwork
 
-__all__ = ["HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "Edit", "World", "runs_confirmed", "update_to"]
+__all__ = [
+    "HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "Edit", "World", "runs_confirmed", "update_to",
+    "without_main",
+]
 
 PRODUCT: Final = "lamp"
 NOW: Final = 1_790_000_000
@@ -37,6 +40,11 @@ MINUTES_MS: Final = 60_000
 
 Edit = Callable[[dict[str, bytes]], object]
 """Changes the files of a board before it is used."""
+
+
+def without_main(files: dict[str, bytes]) -> None:
+    """Have the board stay at its REPL."""
+    del files["/main.py"]
 
 
 class World:
@@ -108,14 +116,20 @@ class World:
         self, network: Network | None = None, *, flash: NorFlash | None = None,
         server: str = "http://updates.lan", sdk_save_every: int = 29, seed: int | None = None,
         loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel, past: Invariants | None = None,
+        vm: Callable[..., DeviceVM] | None = None, edit: Edit | None = None,
     ) -> VirtualBoard:
-        """A board, off, that checks the promises at every boot; with `past` it is one that those know."""
+        """A board, off, that checks the promises at every boot; with `past` it is one that those know.
+
+        `vm` runs its Python in place of the world's, and `edit` changes its files too.
+        """
         invariants = Invariants(self.images)
         files = self._files(server)
+        if edit is not None:
+            edit(files)
         board = VirtualBoard(
             self.map, flash if flash is not None else self.factory.clone(),
             network if network is not None else WsgiNetwork(self.app), files,
-            seed=self.seed if seed is None else seed, vm=self.vm, loader=loader, on_boot=invariants,
+            seed=self.seed if seed is None else seed, vm=vm or self.vm, loader=loader, on_boot=invariants,
             sdk_save_every=sdk_save_every)
         if past is not None:
             invariants.go_on_from(past)

@@ -102,7 +102,8 @@ class Chip:
 
     def read_word(self, addr: int) -> int:
         """Return the 32-bit word at `addr`, signed as MicroPython's mem32 does; unknown addresses read 0."""
-        self.require_power()
+        if not self.flash.powered:
+            raise PowerCut
         if addr == CHIP_SIZE_WORD:
             return self.chip_size
         offset = addr - RTC_BASE
@@ -114,12 +115,14 @@ class Chip:
 
     def write_word(self, addr: int, value: int) -> None:
         """Set the word at `addr`; an address that is not modelled is a BenchViolation."""
-        self.require_power()
+        if not self.flash.powered:
+            raise PowerCut
         value &= 0xFFFFFFFF
-        offset = addr - RTC_BASE
         if addr == CHIP_SIZE_WORD:
             self.chip_size = value
-        elif 0 <= offset < RTC_BYTES:
+            return
+        offset = addr - RTC_BASE
+        if 0 <= offset < RTC_BYTES:
             self.rtc[offset : offset + 4] = value.to_bytes(4, "little")
         elif addr == DPORT_CACHE:
             self.dport_cache = value
@@ -156,11 +159,14 @@ class Chip:
         if isinstance(into, int):
             self._require_words(into, "flash_read")
             return self.rom_read(addr, into)
-        view = self._aligned(into, "flash_read")
+        view = into if type(into) is bytearray else self._aligned(into, "flash_read")
         length = len(view)
         if length & 3:
             self._require_words(length, "flash_read")
-        view[:] = self.rom_read(addr, length)
+        if 0 <= addr <= self.chip_size - length:
+            view[:] = self.flash.read(addr, length)  # as rom_read: this is called oftener than anything else
+        else:
+            view[:] = self.rom_read(addr, length)
         return None
 
     def flash_write(self, addr: int, data: bytes | bytearray | memoryview) -> None:

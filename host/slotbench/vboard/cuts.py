@@ -107,7 +107,7 @@ def commit_happens(cut: Cut) -> bool:
 def _some_bits(old: bytes, whole: bytes, rng: random.Random) -> bytes:
     """`old` with a random subset of the bits cleared in `whole` cleared."""
     before, after = int.from_bytes(old, "little"), int.from_bytes(whole, "little")
-    falling = [bit for bit in range(len(old) * 8) if (before & ~after) >> bit & 1]
+    falling = [place for place, bit in enumerate(reversed(f"{before & ~after:b}")) if bit == "1"]
     count = rng.choice((min(1, len(falling)), len(falling) // 2, max(0, len(falling) - 1)))
     for bit in rng.sample(falling, count):
         before &= ~(1 << bit)

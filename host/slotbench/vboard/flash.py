@@ -128,9 +128,14 @@ class NorFlash:
 
     def read(self, addr: int, length: int) -> bytes:
         """Return `length` bytes from `addr`, both multiples of 4."""
-        self._check(addr, length, "read")
+        if not self.powered or (addr | length) & 3 or not 0 <= addr <= self.size - length:
+            self._check(addr, length, "read")
         self.clock.us += length // self.timing.read_bytes_per_us
-        data = self.peek(addr, length)
+        offset = addr % SECTOR
+        if offset + length < SECTOR:
+            data = bytes(self._sectors[addr // SECTOR][offset : offset + length])
+        else:
+            data = self.peek(addr, length)
         return self._blur(addr, data) if self.weak else data
 
     def write(self, addr: int, data: bytes | bytearray | memoryview, actor: str = "cpu") -> None:
@@ -145,7 +150,7 @@ class NorFlash:
         pages = (addr + len(data) - 1) // PAGE - addr // PAGE + 1
         self.clock.us += pages * self.timing.page_program_us
         if cut is not None and cut.mode in (CutMode.TORN, CutMode.WEAK):
-            new, page = torn_program(addr, old, data, random.Random(str(cut)))
+            new, page = torn_program(addr, old, data, _luck(cut, addr))
             if cut.mode is CutMode.WEAK:
                 self._weaken(addr + page.start, old[page], data[page])
         self.programs += 1
@@ -167,7 +172,7 @@ class NorFlash:
             for word in range(addr, addr + SECTOR, 4):
                 self.weak.pop(word, None)
         if cut is not None and cut.mode in (CutMode.TORN, CutMode.WEAK):
-            self._sectors[sector] = torn_erase(old, random.Random(str(cut)))
+            self._sectors[sector] = torn_erase(old, _luck(cut, addr))
             if cut.mode is CutMode.WEAK:
                 self._weaken(addr, _BLANK, old)
         elif sector in self.stuck:
@@ -298,7 +303,7 @@ class NorFlash:
     def _check(self, addr: int, length: int, kind: str) -> None:
         if not self.powered:
             raise PowerCut
-        if addr % 4 or length % 4:
+        if (addr | length) & 3:
             raise BenchViolation(f"{kind} at 0x{addr:06X}, {length} bytes: not a multiple of 4")
         if addr < 0 or length < 0 or addr + length > self.size:
             raise BenchViolation(f"{kind} at 0x{addr:06X}, {length} bytes: the chip has {self.size} bytes")
@@ -355,11 +360,20 @@ class NorFlash:
                 self.weak[addr + offset] = mask
 
     def _blur(self, addr: int, data: bytes) -> bytes:
+        here = range(addr, addr + len(data), 4)
+        words = [word for word in here if word in self.weak] if len(here) < len(self.weak) else [
+            word for word in sorted(self.weak) if word in here]
+        if not words:
+            return data
         blurred = bytearray(data)
-        for word, mask in self.weak.items():
+        for word in words:
             offset = word - addr
-            if 0 <= offset < len(data):
-                value = int.from_bytes(blurred[offset : offset + 4], "little")
-                value ^= self._noise.getrandbits(32) & mask
-                blurred[offset : offset + 4] = value.to_bytes(4, "little")
+            value = int.from_bytes(blurred[offset : offset + 4], "little")
+            value ^= self._noise.getrandbits(32) & self.weak[word]
+            blurred[offset : offset + 4] = value.to_bytes(4, "little")
         return bytes(blurred)
+
+
+def _luck(cut: Cut, addr: int) -> random.Random:
+    """Of a torn operation; not of its number: the same operation is torn the same way in every run."""
+    return random.Random(f"{cut.mode.value}:{cut.seed}:{addr}")

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from slotbench.vboard.chip import RTC_BASE, Chip
 from slotbench.vboard.clock import Clock, TimerQueue
 from slotbench.vboard.net import Listener, Network, Stream
-from slotbench.vboard.signals import BenchViolation, ChipReset
+from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 
 __all__ = ["CALL_US", "Console", "Runtime"]
 
@@ -101,7 +101,8 @@ class Runtime:
 
     def poll(self) -> None:
         """What happens between two bytecodes: due timers and scheduled callbacks run, the watchdog looks."""
-        self.chip.require_power()
+        if not self.chip.flash.powered:
+            raise PowerCut
         if self.watchdog_us is not None and self.clock.us >= self.watchdog_us:
             raise ChipReset(3)
         if self._in_callback:
@@ -123,6 +124,13 @@ class Runtime:
         if self.on_wait is not None:
             self.on_wait()
         end = self.clock.us + us if us is not None else None
+        stop = self.deadline_us
+        if end is not None and (stop is None or end < stop) and self.watchdog_us is None and not self.timers:
+            # Nothing else comes first: most waits are this short way.
+            self.clock.sleep_until(end)
+            self.poll()
+            if self.clock.us >= end:
+                return
         while True:
             stops = [end, self.deadline_us, self.watchdog_us]
             if not self._in_callback:

@@ -244,6 +244,8 @@ class CPythonVM:
 
     def _load(self, full: str) -> ModuleType:
         """Import every part of a dotted name; return the last."""
+        if "." not in full:
+            return self.modules.get(full) or self._builtin(full) or self._load_file(full, None)
         parent: ModuleType | None = None
         module: ModuleType | None = None
         parts = full.split(".")

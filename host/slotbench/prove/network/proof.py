@@ -13,7 +13,7 @@ from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import Broken
 from slotbench.prove.network.proxy import FaultProxy
 from slotbench.prove.parallel import workers
-from slotbench.prove.world import HOURS_MS, World, runs_confirmed
+from slotbench.prove.world import HOURS_MS, Edit, World, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
 
 __all__ = ["RATES", "Outcome", "Rate", "prove"]
@@ -49,6 +49,8 @@ class Outcome:
     fetched: int
     interruptions: int
     image_interruptions: int
+    most_again: int
+    """The most bytes that one connection's end made the board fetch once more."""
     seconds: float
     restart_succeeded: bool
     restart_attempts: int
@@ -89,6 +91,11 @@ class Rate:
         again = sum(max(0, outcome.fetched - outcome.needed) for outcome in self.outcomes)
         lost = sum(outcome.image_interruptions for outcome in self.outcomes)
         return again / _BLOCK / lost if lost else 0.0
+
+    @property
+    def most_refetched_blocks(self) -> float:
+        """The most blocks that any one of them made a board fetch again."""
+        return max((outcome.most_again for outcome in self.outcomes), default=0) / _BLOCK
 
     @property
     def fetched_over_needed(self) -> float:
@@ -154,20 +161,22 @@ def _one(world: World, seed: int, failing: float, number: int) -> Outcome:
         text = text or f"not confirmed: {board.cell}"
     elif again > _BLOCK * proxy.interrupted:
         text = f"{again} bytes fetched again after {proxy.interrupted} interruptions"
+    elif proxy.most_again > _BLOCK:
+        text = f"{proxy.most_again} bytes fetched again after one interruption"
     if text:
         text = f"rate {failing} update {number}: {text}"
     seconds = board.clock.ms / 1000
     board.power_off()
     attempts, first, fetched = _start_over(world, failing, seed, number)
     return Outcome(
-        succeeded, needed, proxy.image_bytes, proxy.interruptions, proxy.interrupted, seconds, first,
-        attempts, fetched, text)
+        succeeded, needed, proxy.image_bytes, proxy.interruptions, proxy.interrupted, proxy.most_again,
+        seconds, first, attempts, fetched, text)
 
 
 def _start_over(world: World, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
     """Attempts until the image was installed, whether the first one did it, bytes of the image fetched."""
-    board, proxy = _board(world, failing, f"over {seed} {failing} {number}", seed + number)
-    del board.files["/main.py"]
+    luck = f"over {seed} {failing} {number}"
+    board, proxy = _board(world, failing, luck, seed + number, without_main)
     board.on_boot = None
     board.power_on()
     slot = world.map.slots[1]
@@ -182,8 +191,10 @@ def _start_over(world: World, failing: float, seed: int, number: int) -> tuple[i
     return attempt, attempt == 1, proxy.image_bytes
 
 
-def _board(world: World, failing: float, luck: str, seed: int) -> tuple[VirtualBoard, FaultProxy]:
+def _board(
+    world: World, failing: float, luck: str, seed: int, edit: Edit | None = None
+) -> tuple[VirtualBoard, FaultProxy]:
     proxy = FaultProxy(world.app, failing, random.Random(luck))
-    board = world.board(proxy, seed=seed)
+    board = world.board(proxy, seed=seed, edit=edit)
     proxy.clock = board.clock
     return board, proxy

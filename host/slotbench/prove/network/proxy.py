@@ -18,6 +18,7 @@ __all__ = ["Failing", "FaultProxy"]
 PORTAL: Final = b"<!DOCTYPE html><title>Welcome</title><form method=post>Accept our terms.</form>\r\n"
 _DRIP_BYTES_PER_S: Final = 16
 _DOWN_MS: Final = (1_000, 60_000)
+_RANGE: Final = re.compile(rb"(?i)range: *bytes=(\d+)-")
 _LENGTH: Final = re.compile(rb"(?i)(content-length: *)(\d+)")
 
 
@@ -49,7 +50,8 @@ class FaultProxy(Network):
     """Answers what `app` answers, but for the share `failing` of the connections.
 
     `clock` is the board's. `interrupted` counts connections for images that failed, `image_bytes` what of
-    images was handed to the board, `failed` all failures by kind.
+    images was handed to the board, `failed` all failures by kind. `spans` has for each answer with an image
+    where in it the bytes begin and end that were handed over.
     """
 
     def __init__(self, app: WsgiApp, failing: float, rng: random.Random) -> None:
@@ -58,6 +60,7 @@ class FaultProxy(Network):
         self.failing = failing
         self.failed: dict[Failing, int] = dict.fromkeys(Failing, 0)
         self.interrupted = self.image_bytes = 0
+        self.spans: list[list[int]] = []
         self._inner = WsgiNetwork(app)
         self._rng = rng
         self._plan: _Plan | None = None
@@ -67,6 +70,11 @@ class FaultProxy(Network):
     def interruptions(self) -> int:
         """All failures."""
         return sum(self.failed.values())
+
+    @property
+    def most_again(self) -> int:
+        """The most bytes of one answer that later ones handed over once more."""
+        return max((_overlap(span, self.spans[at + 1 :]) for at, span in enumerate(self.spans)), default=0)
 
     def count(self, how: Failing, image: bool) -> None:
         """One more failed."""
@@ -102,6 +110,16 @@ class FaultProxy(Network):
         return _Proxied(self, self._inner.connect(host, port, timeout_ms), plan)
 
 
+def _overlap(span: list[int], later: list[list[int]]) -> int:
+    """Bytes of a span that are in any of the later ones."""
+    again, at = 0, span[0]
+    for start, end in sorted(later):
+        start, end = max(start, at), min(end, span[1])
+        if start < end:
+            again, at = again + end - start, end
+    return again
+
+
 class _Proxied:
     """A connection. A plan spoils one of its answers, and ends it."""
 
@@ -115,6 +133,7 @@ class _Proxied:
         self._until: int | None = None
         self._since_ms = 0
         self._image = False
+        self._span = [0, 0]
         self._lost = False
 
     def write(self, data: bytes) -> int:
@@ -124,6 +143,10 @@ class _Proxied:
         self._image = data.startswith(b"GET /images/")
         self._answer, self._sent = self._drained(), 0
         self._head = self._answer.find(b"\r\n\r\n") + 4
+        if self._image:
+            asked = _RANGE.search(data)
+            self._span = [int(asked[1]) if asked else 0] * 2
+            self._proxy.spans.append(self._span)
         table = data.startswith(b"GET /blocks/")
         if self._plan is not None and self._until is None and not (table and self._plan.second):
             self._spoil(self._plan)
@@ -137,7 +160,9 @@ class _Proxied:
         view[: len(piece)] = piece
         self._sent += len(piece)
         if self._image:
-            self._proxy.image_bytes += max(0, self._sent - max(self._head, self._sent - len(piece)))
+            body = max(0, self._sent - max(self._head, self._sent - len(piece)))
+            self._proxy.image_bytes += body
+            self._span[1] += body
         return len(piece)
 
     def readable(self) -> bool:

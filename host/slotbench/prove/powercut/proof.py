@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from slotbench.boards import Board
 from slotbench.errors import USAGE, BenchError
-from slotbench.formats import journal, rtc
+from slotbench.formats import journal
 from slotbench.formats.journal import SlotState
-from slotbench.prove.invariants import OF_TWOSLOT, Broken, Invariants, require
+from slotbench.prove.invariants import Broken, Invariants, require
 from slotbench.prove.powercut.record import Moment, RecordingFlash
 from slotbench.prove.powercut.scenarios import SCENARIOS, Bench, Course, Scenario
+from slotbench.prove.powercut.settled import Known, Left, Settled, Watch, image_bytes
 from slotbench.prove.world import HOURS_MS, MINUTES_MS, NOW, PRODUCT, Edit
 from slotbench.release import keys
-from slotbench.vboard.board import LOADERS, Boot, State, VirtualBoard
-from slotbench.vboard.chip import RTC_BASE
+from slotbench.vboard.board import LOADERS, State, VirtualBoard
 from slotbench.vboard.cuts import Cut, CutMode
+from slotbench.vboard.flash import NorFlash
 from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["BOARDS", "CutId", "Failure", "Proof", "Recorded", "Run"]
@@ -72,7 +73,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Run:
-    """One run, or many: how often power was cut, the board booted, and what went wrong."""
+    """One run, or many: how often power was cut, the board booted, and what went wrong.
+
+    A run is counted as one cut, its last one: the cuts before it are those of runs of their own.
+    """
 
     cuts: int = 0
     boots: int = 0
@@ -107,12 +111,11 @@ class Recorded:
         for course in courses:
             flash = RecordingFlash.of(course.start)
             board = course.world.board(course.network(), flash=flash)
-            flash.past = lambda board=board, course=course: _past(board, course)  # type: ignore[misc]
-            flash.files = lambda board=board: dict(board.files)  # type: ignore[misc]
+            remember(flash, board, 0)
             course.act(board)
             require(course.ends(board), 6, f"{scenario.name} does not even end without a cut: {board.cell}")
             board.power_off()
-            self.received[_id(course)] = image_bytes(board)
+            self.received[id(course)] = image_bytes(board)
             for moment in flash.moments:
                 _require_declared(board.board, moment)
             self.moments += ((course, moment) for moment in flash.moments if course.hit(moment.op))
@@ -123,6 +126,22 @@ class Recorded:
         return [
             Cut(index, mode, seed) for index in range(len(self.moments))
             for mode, seeds in modes for seed in range(seeds)]
+
+
+def remember(flash: RecordingFlash, board: VirtualBoard, received: int) -> None:
+    """Have `flash` keep with each operation what the board's promises know, its files, and its bytes of
+    images, to which `received` were received before it was made.
+    """
+    known = board.on_boot
+    assert isinstance(known, Invariants)
+
+    def past() -> tuple[Invariants, int]:
+        copy = Invariants(known.images)
+        copy.go_on_from(known)
+        return copy, received + image_bytes(board)
+
+    flash.past = past
+    flash.files = lambda: dict(board.files)
 
 
 def _require_declared(board: Board, moment: Moment) -> None:
@@ -142,39 +161,23 @@ def _require_declared(board: Board, moment: Moment) -> None:
         require(empty and held, 9, f"{changes}, and the journal says {cell}")
 
 
-_id = id
-"""Runs have ids of another kind."""
-
-
-def image_bytes(board: VirtualBoard) -> int:
-    """Bytes a board received in answers to requests for images."""
-    return sum(request.received for request in board.network.requests if request.path.startswith("/images/"))
-
-
-def _past(board: VirtualBoard, course: Course) -> tuple[Invariants, int]:
-    known = board.on_boot
-    assert isinstance(known, Invariants)
-    past = Invariants(course.world.images)
-    past.go_on_from(known)
-    return past, image_bytes(board)
-
-
 class Proof:
     """Scenarios of one or more flash maps; worlds are made in `folder`. `edit` changes the boards' files.
 
-    With `merge` a run also ends when the board starts in a state, byte for byte, from which a run before came
-    to rest: what remains is the same.
+    With `merge` a run also ends in a state, byte for byte, from which a run before came to rest: what remains
+    is the same, and is counted as it was there (slotbench.prove.powercut.settled).
     """
 
     def __init__(
         self, folder: Path, *, seed: int = 0, merge: bool = True, edit: Edit | None = None
     ) -> None:
         self.seed = seed
-        self.settled: set[Hashable] | None = set() if merge else None
+        self.settled: Settled | None = {} if merge else None
         self._folder = folder
         self._edit = edit
         self._benches: dict[str, Bench] = {}
         self._recorded: dict[tuple[str, str], Recorded] = {}
+        self._recovery: tuple[CutId, list[Moment]] | None = None
 
     @cached_property
     def _keys(self) -> Path:
@@ -200,15 +203,13 @@ class Proof:
 
     def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> Run:
         """One run with its cuts, to rest. `at_end` is called with the board as it is then."""
-        board, result = None, Run(cuts=len(id.cuts))
+        board, result = None, Run(cuts=1)
         try:
-            board, course, moment = self._begin(id)
-            try:
-                self._to_rest(board, course, id.cuts[1:])
-            except KnownState:
-                result.merged = 1
-            needed = self.recorded(id.board, id.scenario).received[_id(course)]
-            again = moment.received + image_bytes(board) - needed
+            course, moment = self._moment(id)
+            board = self._board(id, course, moment, self.flash_after(id))
+            left, result.merged = self._to_rest(id, board, course, self.settled)
+            needed = self.recorded(id.board, id.scenario).received[_number(course)]
+            again = moment.received + left.received - needed
             require(again <= len(id.cuts) * _ONE_BLOCK, 8, f"{again} bytes of the image fetched again")
         except Broken as broken:
             result.failures.append(Failure(id, broken.number, str(broken)))
@@ -226,106 +227,87 @@ class Proof:
         """The run of `id` with a second cut while it recovers: every operation and mode, or `count` of them
         drawn by a seed.
         """
-        board, course, _ = self._begin(id)
         try:
-            self._to_rest(board, course, (), merge=False)
+            operations = len(self._recover(id))
         except (AssertionError, BenchViolation):
             return [id]
-        finally:
-            operations = board.flash.operations
-            if board.state is not State.OFF:
-                board.power_off()
         every = [Cut(index, mode, self.seed) for index in range(operations) for mode in CutMode]
         if count is not None:
             every = random.Random(f"{id} {self.seed}").sample(every, min(count, len(every)))
-        return [CutId(id.board, id.loader, id.scenario, (*id.cuts, cut)) for cut in every]
+        return [replace(id, cuts=(*id.cuts, cut)) for cut in every]
 
-    def _begin(self, id: CutId) -> tuple[VirtualBoard, Course, Moment]:
-        """The board without power, right after the first cut."""
+    def flash_after(self, id: CutId) -> NorFlash:
+        """What the last cut leaves, without power."""
+        _, moment = self._moment(id)
+        return moment.after(replace(id.cuts[-1], index=moment.op.index))
+
+    def _moment(self, id: CutId) -> tuple[Course, Moment]:
+        """What the last cut hits: an operation of the scenario, or of the recovery from the cuts before."""
         moments = self.recorded(id.board, id.scenario).moments
-        first = id.cuts[0]
-        if first.index >= len(moments):
+        if id.cuts[0].index >= len(moments):
             raise BenchError(
-                f"no operation {first.index}", where=f"{id.scenario} has {len(moments)}", exit_code=USAGE)
-        course, moment = moments[first.index]
-        flash = moment.after(Cut(moment.op.index, first.mode, first.seed))
+                f"no operation {id.cuts[0].index}", where=f"{id.scenario} has {len(moments)}",
+                exit_code=USAGE)
+        course, moment = moments[id.cuts[0].index]
+        if len(id.cuts) == 1:
+            return course, moment
+        recovery = self._recover(replace(id, cuts=id.cuts[:-1]))
+        if id.cuts[-1].index >= len(recovery):
+            raise BenchError(
+                f"no operation {id.cuts[-1].index}", where=f"the recovery has {len(recovery)}",
+                exit_code=USAGE)
+        return course, recovery[id.cuts[-1].index]
+
+    def _recover(self, id: CutId) -> list[Moment]:
+        """The operations from the last cut to rest. The newest recovery is kept: it is asked for again."""
+        if self._recovery is None or self._recovery[0] != id:
+            course, moment = self._moment(id)
+            flash = RecordingFlash.of(self.flash_after(id))
+            board = self._board(id, course, moment, flash)
+            remember(flash, board, moment.received)
+            try:
+                self._to_rest(id, board, course, None)
+            finally:
+                if board.state is not State.OFF:
+                    board.power_off()
+            self._recovery = id, flash.moments
+        return self._recovery[1]
+
+    def _board(self, id: CutId, course: Course, moment: Moment, flash: NorFlash) -> VirtualBoard:
+        """The board without power, right after the last cut."""
         board = course.world.board(
             course.network(), flash=flash, loader=LOADERS[id.loader], past=moment.past,
-            seed=self.seed + first.seed)
+            seed=self.seed + id.cuts[-1].seed)
         board.files.clear()
-        board.files.update(moment.files_at(first))
-        return board, course, moment
+        board.files.update(moment.files_at(id.cuts[-1]))
+        return board
 
     def _to_rest(
-        self, board: VirtualBoard, course: Course, cuts: Sequence[Cut], *, merge: bool = True
-    ) -> None:
+        self, id: CutId, board: VirtualBoard, course: Course, settled: Settled | None
+    ) -> tuple[Left, bool]:
+        """Power on, until nothing happens any more: what that took, and whether some of it was known."""
         printed: list[str] = []
         board.on_print = printed.append
-        for cut in cuts:
-            board.flash.arm(cut)
+        watch = Watch(board, course, settled)
+        try:
+            watch.without_power(self.seed + id.cuts[-1].seed)
+            board.on_boot = watch
             board.power_on()
             board.run(_TO_REST_MS, until=lambda: course.ends(board))
-            if board.state is not State.OFF:
-                board.flash.disarm()
-                board.power_off()
-            board.flash.reset_counters()
-        watch = Watch(board, course, self.settled if merge else None)
-        board.on_boot = watch
-        board.power_on()
-        board.run(_TO_REST_MS, until=lambda: course.ends(board))
-        require(board.state is not State.DEAD, 1, "no slot boots")
-        require(course.ends(board), 6, f"at rest as {board.state.value} with {board.cell}")
-        boots = len(board.boots)
-        require(boots <= _MAX_BOOTS, 6, f"{boots} boots")
-        board.run(_REST_MS)
-        require(len(board.boots) == boots and course.ends(board), 6, "at rest is at rest")
+            require(board.state is not State.DEAD, 1, "no slot boots")
+            require(course.ends(board), 6, f"at rest as {board.state.value} with {board.cell}")
+            boots = len(board.boots)
+            board.run(_REST_MS)
+            require(len(board.boots) == boots and course.ends(board), 6, "at rest is at rest")
+            left, known = Left(boots, image_bytes(board)), False
+        except Known as state:
+            left, known = state.whole, True
+        require(left.boots <= _MAX_BOOTS, 6, f"{left.boots} boots")
         text = "".join(printed)
         require("Traceback" not in text, 0, f"the application was told: {text[-300:]}")
-        watch.came_to_rest()
+        watch.came_to_rest(left)
+        return left, known
 
 
-class KnownState(Exception):
-    """The board starts as another one did that came to rest."""
-
-
-class Watch:
-    """At every boot: are the promises kept, and is this a state that is known already?
-
-    The state is all of the flash that a board uses, words that read differently each time, what the loader
-    left in RTC memory, and why it started; not the parameters that the SDK saves, which nothing reads back.
-    """
-
-    def __init__(self, board: VirtualBoard, course: Course, settled: set[Hashable] | None) -> None:
-        assert isinstance(board.on_boot, Invariants)
-        self._invariants = board.on_boot
-        self._course = course
-        self._settled = settled
-        self._seen: list[Hashable] = []
-
-    def __call__(self, board: VirtualBoard, boot: Boot) -> None:
-        self._invariants(board, boot)
-        require(board.cell is not None, 10, "the journal is lost")
-        if self._settled is not None:
-            state = self._state(board, boot)
-            if state in self._settled:
-                raise KnownState
-            self._seen.append(state)
-
-    def came_to_rest(self) -> None:
-        """All states that this run was in lead to rest."""
-        if self._settled is not None:
-            self._settled.update(self._seen)
-
-    def _state(self, board: VirtualBoard, boot: Boot) -> Hashable:
-        flash, places = board.flash, board.board
-        used = [
-            region for slot in places.slots for region in (slot.table, slot.descriptor, slot.image)
-        ] + [places.journal, places.window_log, places.window]
-        content = hash(tuple(hash(flash.sectors(region.start, region.size)) for region in used))
-        trials = frozenset(self._invariants.trials.items())
-        tail = bytes(board.chip.rtc[rtc.ADDRESS - RTC_BASE :][: rtc.TAIL_BYTES])
-        weak = tuple(sorted(flash.weak.items()))
-        course = self._course
-        goal = _id(course.world), _id(course.ends), course.online
-        pinned = tuple(board.files.get(name) for name in OF_TWOSLOT)
-        return goal, board.loader, content, pinned, weak, tail, boot.slot, boot.why, boot.reason, trials
+_number = id
+"""Runs have ids of another kind."""

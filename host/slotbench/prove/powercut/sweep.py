@@ -9,15 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from slotbench.errors import BenchError
 from slotbench.formats.journal import CELLS_PER_SECTOR, Cell, scan
 from slotbench.prove.parallel import workers
-from slotbench.prove.powercut.proof import BOARDS, CutId, Proof, Run
+from slotbench.prove.powercut.proof import BOARDS, CutId, Proof, Recorded, Run
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["Part", "Plan", "journal_lines", "sweep"]
 
 _BATCH: Final = 24
+_BATCH_OF_FIRSTS: Final = 4
+"""When all of the second cuts follow: some hundred runs for each first one."""
+
 _SECONDS_EACH: Final = 6
 """Second cuts tried after each first one that was drawn."""
 
@@ -33,7 +38,7 @@ class Plan:
 
     boards: tuple[str, ...] = BOARDS
     scenarios: tuple[str, ...] = tuple(SCENARIOS)
-    loaders: tuple[str, ...] = ("model", "machine")
+    loaders: tuple[str, ...] = ("model",)
     torn: float = 1.0
     pairs: int | None = 0
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -63,11 +68,12 @@ _proof: Proof | None = None
 
 
 def sweep(proof: Proof, plan: Plan, on_part: Callable[[Part], object] = lambda part: None) -> list[Part]:
-    """Run the plan; `on_part` is called with each row when it is done."""
+    """Run the plan; `on_part` is called with each row when it is done.
+
+    Raises BenchError (exit code 1) when a scenario breaks a promise before any power is cut.
+    """
     global _proof
     rows = list(_rows(proof, plan))
-    for board, _, scenario, _ in rows:
-        proof.recorded(board, scenario)
     _proof = proof
     parts = []
     try:
@@ -75,7 +81,8 @@ def sweep(proof: Proof, plan: Plan, on_part: Callable[[Part], object] = lambda p
             for board, loader, scenario, pairs in rows:
                 begun = time.perf_counter()
                 ids = _firsts(proof, plan, board, loader, scenario, pairs)
-                batches = [ids[at : at + _BATCH] for at in range(0, len(ids), _BATCH)]
+                size = _BATCH_OF_FIRSTS if pairs else _BATCH
+                batches = [ids[at : at + size] for at in range(0, len(ids), size)]
                 work = _run_all_pairs if plan.pairs is None else _run_pairs
                 run = Run()
                 for each in pool.map(work if pairs else _run_singles, batches):
@@ -97,8 +104,16 @@ def _rows(proof: Proof, plan: Plan) -> Iterator[tuple[str, str, str, bool]]:
                     by_machine = loader == "machine"
                     if by_machine and (pairs or not SCENARIOS[scenario].by_loader):
                         continue
-                    if proof.recorded(board, scenario).moments:
+                    if _recorded(proof, board, scenario).moments:
                         yield board, loader, scenario, pairs
+
+
+def _recorded(proof: Proof, board: str, scenario: str) -> Recorded:
+    try:
+        return proof.recorded(board, scenario)
+    except (AssertionError, BenchViolation) as error:
+        raise BenchError(
+            "a promise does not hold, and no power was cut", where=f"{board} {scenario}: {error}") from error
 
 
 def _firsts(

@@ -11,7 +11,7 @@ import io
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from slotbench.vboard.runtime import Runtime
@@ -35,10 +35,10 @@ class _Hash:
     """A running digest that can be asked once: no copy, no hexdigest, as on the port."""
 
     __slots__ = ("_hash",)
-    _algorithm = ""
+    _algorithm: Callable[..., Any]
 
     def __init__(self, data: Any = b"") -> None:
-        self._hash: Any = hashlib.new(self._algorithm, data, usedforsecurity=False)
+        self._hash: Any = self._algorithm(data, usedforsecurity=False)
 
     def update(self, data: Any) -> None:
         self._live().update(data)
@@ -56,12 +56,12 @@ class _Hash:
 
 class _Sha256(_Hash):
     __slots__ = ()
-    _algorithm = "sha256"
+    _algorithm = staticmethod(hashlib.sha256)
 
 
 class _Sha1(_Hash):
     __slots__ = ()
-    _algorithm = "sha1"
+    _algorithm = staticmethod(hashlib.sha1)
 
 
 def _hashlib(rt: Runtime) -> Mapping[str, Any]:
@@ -96,9 +96,12 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError("syntax error in JSON")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 def _loads(text: Any) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return _DECODER.decode(text) if type(text) is str else json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise ValueError("syntax error in JSON") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from slotbench.vboard.signals import DeviceOSError
@@ -25,6 +26,7 @@ _DIRECTORY: Final = 0x4000
 _FILE: Final = 0x8000
 
 
+@lru_cache(maxsize=1024)
 def absolute(path: str) -> str:
     """`path` from the root, without `.` and double slashes."""
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))

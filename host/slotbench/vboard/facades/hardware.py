@@ -99,20 +99,20 @@ def _bound(kind: type[Any], rt: Runtime) -> type[Any]:
 class _Words:
     """machine.mem32: words only; RTC memory and DPORT take no other access."""
 
-    __slots__ = ("_rt",)
+    __slots__ = ("_chip",)
 
     def __init__(self, rt: Runtime) -> None:
-        self._rt = rt
+        self._chip = rt.chip
 
     def __getitem__(self, addr: int) -> int:
         if addr & 3:
             self._misaligned(addr)
-        return self._rt.chip.read_word(addr)
+        return self._chip.read_word(addr)
 
     def __setitem__(self, addr: int, value: int) -> None:
         if addr & 3:
             self._misaligned(addr)
-        self._rt.chip.write_word(addr, value)
+        self._chip.write_word(addr, value)
 
     @staticmethod
     def _misaligned(addr: int) -> None:

@@ -1,0 +1,42 @@
+"""What the proofs remember of a signature is what the modules say of it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from slotbench.prove import vm as remembering
+from slotbench.prove.vm import RememberingVM
+from slotbench.vboard.vm import CPythonVM
+from support.device_board import DeviceBoard
+
+
+class Counted:
+    """`twoslot.seal` of a board, and how often its arithmetic was done."""
+
+    def __init__(self, vm: type[CPythonVM], tail: bytes = b"") -> None:
+        board = DeviceBoard()
+        board.files["/twoslot/seal.py"] += tail
+        made = board.start()
+        self.vm = vm(made.runtime.chip, board.files, made.runtime.net)
+        self.verify = self.vm.import_("twoslot.seal").verify
+
+
+def test_the_same_answer_for_any_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "_known", {})
+    plain, kept = Counted(CPythonVM), Counted(RememberingVM)
+    rng = random.Random(7)
+    print("seed 7")
+    for _ in range(20):
+        n = rng.getrandbits(3072) | 1 << 3071 | 1
+        s, digest = rng.choice([rng.getrandbits(3072), n, n + 1, 0, 1]), rng.randbytes(32)
+        answer = plain.verify(n, s, digest)
+        assert kept.verify(n, s, digest) == kept.verify(n, s, digest) == answer
+    assert len(remembering._known) == 20
+
+
+def test_another_seal_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "_known", {(5, 3, b"x"): True})
+    assert Counted(RememberingVM).verify(5, 3, b"x"), "what is known is said"
+    assert not Counted(RememberingVM, b"\n# edited\n").verify(5, 3, b"x")
