@@ -78,7 +78,7 @@ def test_who_does_not_know_the_secret_is_told_so(desk: Desk) -> None:
     board = desk.board()
     desk.secret = bytes(32)
     assert isinstance(board.network, LoopbackNetwork)
-    stranger = Pusher(*board.network.place(PORT), desk.secret)
+    stranger = Pusher(*board.network.place(PORT), lambda device_id: desk.secret)
     with pytest.raises(BenchError, match="nobody listens there"):
         stranger.greet()
     refusals = []

@@ -11,7 +11,9 @@ import pytest
 
 from slotbench import boards, cli
 from slotbench.errors import BenchError
+from slotbench.cli.push import _secrets
 from slotbench.flashing.push import Greeting, Pusher, read_secret
+from slotbench.release.identities import Identities
 from slotbench.formats import FormatError
 from slotbench.release import development
 from slotbench.release.keys import SigningKey
@@ -98,12 +100,32 @@ def test_an_address_that_is_none(host: str, words: str, tmp_path: Path, capsys: 
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [(), ("--secret", "secret", "--identities", "known.json")])
+def test_the_secret_comes_from_one_place(
+    given: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("firmware.bin", "secret", "known.json"):
+        (tmp_path / name).write_text("00" * 32)
+    assert cli.run(["push", "127.0.0.1", "firmware.bin", "--key", "k", *given]) == 2
+    assert "give --identities FILE or --secret FILE, one of them" in capsys.readouterr().err
+
+
+def test_a_board_that_the_file_does_not_know_is_named(tmp_path: Path) -> None:
+    known = tmp_path / "identities.json"
+    Identities({"desk": bytes(range(32))}).save(known)
+    find = _secrets(known, None)
+    assert find("desk") == bytes(range(32))
+    with pytest.raises(BenchError, match="no secret of the board shelf"):
+        find("shelf")
+
+
 def test_the_board_does_not_come_back() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         seconds = iter(range(1000))
         pusher = Pusher(
-            "127.0.0.1", bound.getsockname()[1], bytes(32), now=lambda: float(next(seconds)),
+            "127.0.0.1", bound.getsockname()[1], lambda device_id: bytes(32), now=lambda: float(next(seconds)),
             sleep=lambda seconds: None)
         with pytest.raises(BenchError, match="did not come back within 20 s"):
             pusher.wait(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Release
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
+from slotbench.release.identities import Identities
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _SECRET_BYTES_MAX = 4096
@@ -25,8 +27,9 @@ _BACK_S = 120.0
 @click.argument("host", metavar="HOST[:PORT]")
 @click.argument("firmware", type=PATH, metavar="FIRMWARE")
 @click.option(
-    "--secret", "secret_path", type=PATH, required=True, metavar="FILE",
-    help="The board's secret: its twoslot.id.")
+    "--identities", "identities_path", type=PATH, metavar="FILE",
+    help="Secrets of boards, as `slotbench deploy --identities` wrote them.")
+@click.option("--secret", "secret_path", type=PATH, metavar="FILE", help="Instead: the board's twoslot.id.")
 @click.option(
     "--key", "key_path", type=PATH, metavar="FILE", help="The development key (.pem), to sign with.")
 @click.option(
@@ -44,7 +47,8 @@ _BACK_S = 120.0
     help="How long the board may take to come back.")
 @passphrase_option
 def push(
-    host: str, firmware: Path, secret_path: Path, key_path: Path | None, release_path: Path | None,
+    host: str, firmware: Path, identities_path: Path | None, secret_path: Path | None,
+    key_path: Path | None, release_path: Path | None,
     product: str | None, board_name: str | None, version: str | None, counter: int | None, wait_s: float,
     passphrase_file: Path | None,
 ) -> None:
@@ -54,13 +58,13 @@ def push(
     again sends what is still missing.
 
     \b
-    Example: slotbench push 192.168.1.20 firmware.bin --key keys/development.pem --secret twoslot.id
+    Example: slotbench push 192.168.1.20 firmware.bin --key keys/development.pem \\
+                 --identities identities.json
     """
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
     image = read_bytes(firmware, _IMAGE_BYTES_MAX)
-    secret = read_secret(read_bytes(secret_path, _SECRET_BYTES_MAX), str(secret_path))
-    pusher = Pusher(*_address(host), secret)
+    pusher = Pusher(*_address(host), _secrets(identities_path, secret_path))
     there = pusher.greet()
     click.echo(f"{pusher.where}: {_board(there)}")
     if release_path is not None:
@@ -84,6 +88,25 @@ def push(
     finally:
         bar.end()
     _say_back(*pusher.wait(wait_s), parts, expected, len(image), pusher.where)
+
+
+def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable[[str], bytes]:
+    """What finds the secret of a board by its device id."""
+    if secret_path is not None and identities_path is None:
+        secret = read_secret(read_bytes(secret_path, _SECRET_BYTES_MAX), str(secret_path))
+        return lambda device_id: secret
+    if identities_path is None or secret_path is not None:
+        raise click.UsageError("give --identities FILE or --secret FILE, one of them")
+    known = Identities.load(identities_path).secrets
+
+    def find(device_id: str) -> bytes:
+        if device_id not in known:
+            raise BenchError(
+                f"no secret of the board {device_id} is in it", where=str(identities_path),
+                do="deploy the board with --identities and this file")
+        return known[device_id]
+
+    return find
 
 
 def _address(text: str) -> tuple[str, int]:

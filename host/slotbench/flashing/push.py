@@ -94,11 +94,13 @@ def read_secret(data: bytes, where: str) -> bytes:
 
 
 class Pusher:
-    """Speaks to the board at `host`, whose secret it knows. `now` gives seconds, `sleep` waits some."""
+    """Speaks to the board at `host`. `secret` finds that of a board by its device id, or raises BenchError;
+    `now` gives seconds, `sleep` waits some.
+    """
 
     def __init__(
-        self, host: str, port: int, secret: bytes, *, now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
+        self, host: str, port: int, secret: Callable[[str], bytes], *,
+        now: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.where = f"{host}:{port}"
         self._address = host, port
@@ -110,7 +112,8 @@ class Pusher:
         """Who is there, asked by one who knows the secret: in the trial of a development release this is its
         proof of health. Raises BenchError.
         """
-        return self._greeting(self._sign("GET", "/twoslot", self._greeting({}).nonce))
+        first = self._greeting({})
+        return self._greeting(self._sign(first, "GET", "/twoslot"))
 
     def push(
         self, document: bytes, image: bytes,
@@ -130,7 +133,7 @@ class Pusher:
             exchange.ask("POST /twoslot/release", {
                 "Transfer-Encoding": "chunked", "Expect": "100-continue",
                 "Twoslot-Document": str(len(document)),
-                **self._sign("POST", "/twoslot/release", greeting.nonce, digest)})
+                **self._sign(greeting, "POST", "/twoslot/release", digest)})
             exchange.chunk(document)
             while (answer := exchange.answer())[0] == 100:
                 sent = self._now()
@@ -172,10 +175,10 @@ class Pusher:
                 f"what answers there is no board that listens ({error})", where=self.where,
                 do="check host and port") from None
 
-    def _sign(self, method: str, path: str, nonce: str, digest: str = "") -> dict[str, str]:
-        message = "\n".join([method, path, nonce, *([digest] if digest else [])])
-        mac = hmac.digest(self._secret, message.encode(), "sha256").hex()
-        return {"Authorization": f'Twoslot nonce="{nonce}", mac="{mac}"'}
+    def _sign(self, there: Greeting, method: str, path: str, digest: str = "") -> dict[str, str]:
+        message = "\n".join([method, path, there.nonce, *([digest] if digest else [])])
+        mac = hmac.digest(self._secret(there.device), message.encode(), "sha256").hex()
+        return {"Authorization": f'Twoslot nonce="{there.nonce}", mac="{mac}"'}
 
     def _require(self, answer: tuple[int, Mapping[str, str], bytes]) -> bytes:
         """The text of a 200. Raises BenchError with the board's reason for anything else."""

@@ -97,7 +97,7 @@ class Client(threading.Thread):
         assert isinstance(board.network, LoopbackNetwork)
         self._network = board.network
         self._pusher = Pusher(
-            *board.network.place(PORT), desk.secret, now=lambda: board.clock.us / 1e6,
+            *board.network.place(PORT), lambda device_id: desk.secret, now=lambda: board.clock.us / 1e6,
             sleep=self._sleep)
         self._stopped = False
         self._document, self._image = document, image
