@@ -119,15 +119,15 @@ class Journal:
 
     def load(self):
         """Find the newest valid cell; cell is None when there is none."""
-        self.cell = None
-        self.at = -1
-        page = bytearray(_PAGE)
+        self.at = sequence = -1
+        page, newest = bytearray(_PAGE), bytearray(_PAGE)
         for i in range(2 * _CELLS):
             self.port.read(self.base + i * _PAGE, page)
-            if valid(page, b"2SJ1"):
-                if self.cell is None or struct.unpack_from("<I", page, 4)[0] > self.cell.sequence:
-                    self.cell = Cell(page)
-                    self.at = i
+            if valid(page, b"2SJ1") and struct.unpack_from("<I", page, 4)[0] > sequence:
+                # Kept as it was read: it may read otherwise next time.
+                page, newest = newest, page
+                self.at, sequence = i, struct.unpack_from("<I", newest, 4)[0]
+        self.cell = Cell(newest) if sequence >= 0 else None
 
     def append(self, cell):
         """Write cell as the newest one and read it back."""

@@ -43,4 +43,5 @@ class Port:
         except OSError as e:
             raise FlashError(62, e.args[0])
         finally:
-            mem[_CHIP_SIZE] = usual
+            if end > usual:
+                mem[_CHIP_SIZE] = usual
