@@ -1,0 +1,19 @@
+"""Boards that run release 1, what is between them and release 2, and worlds that a test may publish to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.release_sim_scene import Scene
+from support.scene_fixtures import make_scene, pytest_runtest_makereport, scene, world
+from support.world import World
+
+__all__ = ["make_scene", "own", "pytest_runtest_makereport", "scene", "world"]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Scene:
+    """A board and its server in a world of this test's own, where nothing is published yet."""
+    return Scene(World(tmp_path))
