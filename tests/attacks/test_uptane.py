@@ -82,7 +82,7 @@ def test_eavesdrop_attack_gets_the_firmware_and_no_secret(scene: Scene) -> None:
 def test_drop_request_attack(scene: Scene, drop: str, code: int) -> None:
     """Nothing gets through: the application works on, the board asks seldom, and updates when it can again."""
     setattr(scene.server, drop, True)
-    require_refusal(scene, code, hours=6)
+    require_refusal(scene, code, minutes=6 * 60)
     assert scene.longest_tick_ms <= 10_500, "ten seconds are given to a port that does not answer"
     assert scene.server.connections == 0
     setattr(scene.server, drop, False)
@@ -114,7 +114,7 @@ def test_freeze_attack_on_a_board_that_has_seen_more(own: Scene) -> None:
     own.board.power_on()
     own.board.run(30 * MINUTES_MS)
     own.server.misbehave(on=HEAD, instead=old)
-    require_refusal(own, 35, hours=6)
+    require_refusal(own, 35, minutes=6 * 60)
     own.world.publish(4)
     require_update(own, 4)
 
@@ -130,7 +130,7 @@ def test_freeze_attack_on_a_board_with_a_clock_ends_with_the_heads_expiry(own: S
     later = NOW + 31 * DAY_S
     days = f"(*time.gmtime({later} - 946684800)[:3], 0, 0, 0, 0, 0)"
     own.board.repl(f"import machine, time; machine.RTC().datetime({days})")
-    require_refusal(own, 34, hours=6)
+    require_refusal(own, 34, minutes=6 * 60)
     image = own.world.images[3] = own.world.firmware("3.0.0")
     own.world.workshop.publish(image, [own.world.map], version="3.0.0", counter=3, now=later)
     require_update(own, 3)
@@ -143,7 +143,7 @@ def test_freeze_attack_on_a_board_without_a_clock_is_not_noticed_there(own: Scen
     own.board.power_on()
     own.board.run(HOURS_MS)
     own.world.publish(3)
-    require_refusal(own, 28, hours=24)
+    require_refusal(own, 28, minutes=24 * 60)
     assert own.runs(2)
     require_update(own, 3)
 

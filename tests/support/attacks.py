@@ -11,7 +11,7 @@ from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from support.release_sim_cases import Document
 from support.release_sim_scene import Scene
-from support.world import HOURS_MS, PRODUCT, World
+from support.world import HOURS_MS, MINUTES_MS, PRODUCT, World
 
 HEAD = Document.HEAD.value
 RELEASE = Document.RELEASE.value
@@ -21,14 +21,14 @@ HEAD_NAME = store.head_name(PRODUCT, "stable")
 DAY_S = 86400
 
 
-def require_refusal(scene: Scene, *codes: int, hours: int = 1) -> None:
-    """For hours the board refuses with these codes and no other; nothing it runs from or keeps changes."""
+def require_refusal(scene: Scene, *codes: int, minutes: int = 60) -> None:
+    """For so long the board refuses with these codes and no other; nothing it runs from or keeps changes."""
     if not scene.board.boots:
         scene.board.power_on()
     before, boots = scene.kept(), len(scene.board.boots)
     runs = scene.board.result.counter
     since = scene.board.clock.ms
-    scene.board.run(hours * HOURS_MS)
+    scene.board.run(minutes * MINUTES_MS)
     new = {refusal.code for refusal in scene.refusals if refusal.at_ms >= since}
     assert new - {1} == set(codes), f"refused with {sorted(new)}"
     assert scene.runs(runs) and len(scene.board.boots) == boots and scene.kept() == before
