@@ -1,0 +1,134 @@
+"""Reports of flash parts that fail, of too little memory, and of work that holds the chip up for too long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slotbench.boards import Board
+from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.vm import CPythonVM
+from slotbench.vboard.vms import VMS
+from support.attacks import require_refusal, require_update
+from support.device_board import DeviceBoard, signing_key
+from support.incidents import incidents
+from support.release_sim_scene import Scene
+from support.world import APPLICATION, HOURS_MS, MAIN, World, update_to
+
+
+def _image(board: Board) -> int:
+    return board.slots[1].image.start + 2 * SECTOR
+
+
+def _table(board: Board) -> int:
+    return board.slots[1].table.start
+
+
+def _descriptor(board: Board) -> int:
+    return board.slots[1].descriptor.start
+
+
+# XMC parts: erases and writes that do not take.
+
+
+@incidents(
+    "place", arduino_7267=(_image, 0.0), arduino_7307=(_table, 0.5), arduino_6725=(_descriptor, 0.5),
+    tasmota_8334=(_image, 0.9))
+def test_flash_that_does_not_take_what_is_written(
+    scene: Scene, place: tuple[Callable[[Board], int], float],
+) -> None:
+    """Each write is read back, three times: the board says where it is worn, and runs what it ran."""
+    where, works = place
+    address = where(scene.board.board)
+    scene.board.flash.set_stuck(address // SECTOR, works)
+    if where is _descriptor:
+        scene.board.flash.poke(address, bytes(SECTOR))
+    require_refusal(scene, 60)
+    told = {refusal.where // SECTOR for refusal in scene.refusals if refusal.code == 60}
+    assert told == {address // SECTOR}
+
+
+def test_arduino_7317_a_chip_that_takes_it_after_all(scene: Scene) -> None:
+    """With a better supply, say: nothing has to be reset or flashed, the next look goes on where it was."""
+    sector = _image(scene.board.board) // SECTOR
+    scene.board.flash.set_stuck(sector, 0.5)
+    require_refusal(scene, 60)
+    scene.board.flash.stuck.clear()
+    require_update(scene, 2)
+
+
+# Time.
+
+
+def test_mqttmesh_51_sectors_are_erased_one_at_a_time(scene: Scene) -> None:
+    """Between two blocks the application has its turn: it is never held up for longer than a block takes."""
+    scene.board.power_on()
+    scene.board.run(HOURS_MS, until=lambda: scene.board.activity()[0] == "verify")
+    assert 0 < scene.longest_tick_ms <= 400, f"{scene.longest_tick_ms} ms"
+    require_update(scene, 2)
+
+
+class Counted(int):
+    """A number that counts its products."""
+
+    products = 0
+
+    def __mul__(self, other: int) -> Counted:
+        Counted.products += 1
+        return Counted(int(self) * int(other))
+
+    def __mod__(self, other: int) -> Counted:
+        return Counted(int(self) % int(other))
+
+
+@pytest.fixture(scope="module")
+def seal() -> Iterator[Any]:
+    board = DeviceBoard()
+    vm = board.start()
+    assert isinstance(vm, CPythonVM)
+    yield vm.import_("twoslot.seal")
+    board.close()
+
+
+@incidents(
+    "signature", arduino_4898=lambda n, right: right, arduino_4900=lambda n, right: n - 1,
+    arduino_7288=lambda n, right: 1 << 3071)
+def test_a_signature_costs_seventeen_products_whatever_it_is(
+    seal: Any, signature: Callable[[int, int], int],
+) -> None:
+    """No loop in it depends on what it reads: it cannot be made to run into the watchdog, or to freeze."""
+    key = signing_key("offline")
+    modulus = int.from_bytes(key.modulus, "big")
+    number = signature(modulus, int.from_bytes(key.sign(b"payload").signature, "big"))
+    Counted.products = 0
+    assert number < modulus
+    seal.verify(Counted(modulus), Counted(number), bytes(32))
+    assert Counted.products == 17
+
+
+# Memory.
+
+
+def test_micropython_3647_three_hundred_requests_leave_nothing_open(make_scene: Callable[..., Scene]) -> None:
+    scene = make_scene(sleep_ms=20_000)
+    require_update(scene, 2)
+    scene.board.run(52 * HOURS_MS)
+    assert len(scene.server.served) >= 300
+    assert {refusal.code for refusal in scene.refusals} <= {1, 28}
+    assert all(stream.closed for stream in scene.server._streams), "a connection was left open"
+
+
+@incidents("size", ota_updater_1=48 * 1024, ota_updater_22=96 * 1024)
+def test_firmware_larger_than_all_memory(
+    tmp_path: Path, micropython: None, size: int,
+) -> None:
+    """On the real VM, 38 KB of heap, beside an application that has ten of them."""
+    world = World(tmp_path, vm=VMS["micropython"], size=size, main=APPLICATION + MAIN)
+    world.publish(2)
+    board = world.board()
+    update_to(board, 2)
+    assert 0 not in {code for _, code, _ in board.call("twoslot._log")}, "out of memory"
+    assert board.call("len(own)") == 10240
