@@ -1,4 +1,4 @@
-"""`slotbench demo`: a board updates, loses power, resumes, proves healthy; a bad release comes to nothing."""
+"""`slotbench demo`: a board updates, loses power, resumes, proves healthy; or an attacker's day."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from slotbench import boards
 from slotbench.boards import Board
 from slotbench.boards.images import stock_image, user_images
 from slotbench.cli.common import PATH, now
+from slotbench.cli.demo_attacks import Siege
 from slotbench.cli.demo_screen import Screen
 from slotbench.cli.demo_story import Story
 from slotbench.cli.loader_option import loader_option
@@ -32,6 +33,7 @@ _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 
 @click.command()
 @click.option("--fast", is_flag=True, help="Small images, no pauses.")
+@click.option("--attacks", is_flag=True, help="Another story: an attacker's day, each attack and what came of it.")
 @click.option(
     "--image", "image_paths", type=PATH, multiple=True, metavar="FILE",
     help="A MicroPython .bin of yours as the new release; for an in-place board user1.bin, then user2.bin.",
@@ -44,12 +46,16 @@ _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 @loader_option
 @click.option("--keep", type=PATH, metavar="DIR", help="Keep keys, releases and the flash image there.")
 def demo(
-    fast: bool, image_paths: tuple[Path, ...], board: str, seed: int, vm: str, loader: str, keep: Path | None
+    fast: bool, attacks: bool, image_paths: tuple[Path, ...], board: str, seed: int, vm: str, loader: str,
+    keep: Path | None,
 ) -> None:
     """Watch a virtual board update itself over a real connection, and come back from whatever goes wrong.
 
-    Exit code 0 only when every scene did what it says.
+    Exit code 0 only when every scene did what it says; with --attacks, when each was refused for the right
+    reason and the board took the true release in the end.
     """
+    if attacks and image_paths:
+        raise BenchError("--attacks plays with images of its own", do="leave --image out", exit_code=USAGE)
     target = boards.load(board)
     images, version = _new_release(image_paths, target)
     live = sys.stdout.isatty() and not fast
@@ -57,9 +63,14 @@ def demo(
     size = _FAST_BYTES if fast else min(firmware.DEFAULT_BYTES, target.slot_bytes)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:
         folder = keep if keep is not None else Path(temporary)
-        story = Story(
-            screen, folder, now(), board=board, size=size, images=images, version=version, seed=seed,
-            vm=VMS[vm], loader=LOADERS[loader])
+        story: Story | Siege
+        if attacks:
+            story = Siege(
+                screen, folder, now(), board=board, size=size, seed=seed, vm=VMS[vm], loader=LOADERS[loader])
+        else:
+            story = Story(
+                screen, folder, now(), board=board, size=size, images=images, version=version, seed=seed,
+                vm=VMS[vm], loader=LOADERS[loader])
         story.play()
         if keep is not None:
             story.flash.dump(keep / "flash.bin")

@@ -59,11 +59,11 @@ class Screen:
         else:
             self.line(bar)
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Columns as wide as they need to be; the first two to the left, numbers to the right."""
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> None:
+        """Columns as wide as they need to be; the first `left` to the left, numbers to the right."""
         widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
         for row in (head, ["-" * width for width in widths], *rows):
             cells = [
-                cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))
+                cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))
             ]
             self.line("  ".join(cells).rstrip())

@@ -1,0 +1,170 @@
+"""The attackers of `slotbench demo --attacks`: what each of them has, what he does, what he must be told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from slotbench.cli.demo_road import Ambush
+from slotbench.formats import blocks
+from slotbench.formats.document import Document, split
+from slotbench.formats.head import Head
+from slotbench.release import store
+from slotbench.release.keys import SigningKey
+from slotbench.release.workshop import Workshop
+
+__all__ = ["AFTER", "BEFORE", "Attack", "Field"]
+
+_PORTAL = b"<!DOCTYPE html><title>Welcome</title><form method=post>Accept our terms to go online.</form>\r\n"
+_SEQ_MAX = 2**31 - 1
+_DAY_S = 86400
+
+
+class Field(Protocol):
+    """What attackers find: `workshop` and what it served; release 3 is offered, 2 runs, 1 is older.
+
+    `images` are those of a release, for the slot that is spare while it is offered.
+    """
+
+    workshop: Workshop
+    now: int
+    images: dict[int, bytes]
+    stranger: SigningKey
+
+    def ambush(self, ambush: Ambush) -> None:
+        """Wait on the road."""
+
+    def serve(self, name: str, content: bytes) -> None:
+        """Put a file on the server."""
+
+    def set_clock(self, unix_s: int) -> None:
+        """The board learns the time."""
+
+    def served(self, name: str) -> bytes:
+        """A file as its owner published it."""
+
+    def release(self, counter: int) -> bytes:
+        """The document of a release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One of them: `who` he is, what he does (`begin`), the line that a person then types, and the code of
+    FORMATS 9 that the board must refuse it with.
+    """
+
+    name: str
+    who: str
+    code: int
+    begin: Callable[[Field], object]
+    line: str = "twoslot.update()"
+
+
+# What they can make.
+
+
+def _answer(body: bytes, head: bytes = b"") -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), head, body)
+
+
+def _head_name(field: Field) -> str:
+    return store.head_name(field.workshop.product, "stable")
+
+
+def _head(field: Field, **changes: Any) -> bytes:
+    """The head of now with changes, by the thief of the online key."""
+    head = Head.from_payload(field.served(_head_name(field)).partition(b"\n")[0])
+    return field.workshop.online.sign(replace(head, **changes).to_payload()).pack()
+
+
+def _serve_head(field: Field, **changes: Any) -> None:
+    field.serve(_head_name(field), _head(field, **changes))
+
+
+def _serve_release(field: Field, signed: Document) -> None:
+    """By the thief of the online key, who can also write to the server."""
+    field.serve(store.release_name(signed.digest), signed.pack())
+    _serve_head(field, release=signed.digest)
+
+
+def _changed(field: Field, **changes: Any) -> bytes:
+    """The payload of release 3 with changes."""
+    payload = json.loads(field.release(3).partition(b"\n")[0])
+    return json.dumps(payload | changes, separators=(",", ":")).encode()
+
+
+def _forge(field: Field) -> None:
+    """Signed by nobody who may, under the name of the key that may."""
+    payload = _changed(field, version="6.6.6")
+    signature = field.stranger.sign(payload).signature
+    _serve_release(field, Document(payload, field.workshop.offline.key_id, signature))
+
+
+def _forge_by_online(field: Field) -> None:
+    _serve_release(field, field.workshop.online.sign(_changed(field, version="6.6.6")))
+
+
+def _other_board(field: Field) -> None:
+    _serve_release(field, field.workshop.offline.sign(_changed(field, boards=["toaster"])))
+
+
+def _other_products_release(field: Field) -> None:
+    _serve_release(field, field.workshop.offline.sign(_changed(field, product="kettle")))
+
+
+def _mix(field: Field) -> None:
+    _serve_head(field, release=split(field.release(1)).digest)
+
+
+def _replay(field: Field) -> None:
+    """A head that was right when release 2 was new."""
+    _serve_head(field, seq=1, counter=2, release=split(field.release(2)).digest)
+
+
+def _freeze(field: Field) -> None:
+    """The head of now, for ever, to a board that learns the time."""
+    field.ambush(Ambush("/heads", _answer(field.served(_head_name(field)))))
+    field.set_clock(field.now + 40 * _DAY_S)
+
+
+def _roll_back(field: Field) -> None:
+    _serve_head(field, counter=1, release=split(field.release(1)).digest)
+
+
+BEFORE: Sequence[Attack] = (
+    Attack("captive portal", "hostile Wi-Fi", 20, lambda f: f.ambush(Ambush("/", _answer(_PORTAL)))),
+    Attack("redirect", "hostile Wi-Fi", 8, lambda f: f.ambush(Ambush(
+        "/", b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n"))),
+    Attack("endless data: the head", "on the road", 9, lambda f: f.ambush(Ambush(
+        "/heads", b"HTTP/1.1 200 OK\r\n\r\n", endless=b"x" * 97))),
+    Attack("endless data: HTTP headers", "on the road", 9, lambda f: f.ambush(Ambush(
+        "/heads", b"HTTP/1.1 200 OK\r\n", endless=b"X-More: and more\r\n"))),
+    Attack("mix-and-match: an older block table", "on the road", 13, lambda f: f.ambush(Ambush(
+        "/blocks", _answer(blocks.table(f.images[1]))))),
+    Attack("slow retrieval: 10 bytes a second", "on the road", 11, lambda f: f.ambush(Ambush(
+        "/images", _answer(bytes(1 << 20)), rate=10))),
+    Attack("altered image", "on the road", 12, lambda f: f.ambush(Ambush("/images", flip_at=2000))),
+    Attack("truncated image", "on the road", 5, lambda f: f.ambush(Ambush("/images", cut_at=3000))),
+    Attack("mix-and-match: an older image", "on the road", 12, lambda f: f.ambush(Ambush(
+        "/images", _answer(f.images[1])))),
+    Attack("forged release", "server, stolen online key", 22, _forge),
+    Attack("release signed by the online key", "server, stolen online key", 21, _forge_by_online),
+    Attack("head signed by a stranger", "on the road", 21, lambda f: f.ambush(Ambush(
+        "/heads", _answer(f.stranger.sign(f.served(_head_name(f)).partition(b"\n")[0]).pack())))),
+    Attack("mix-and-match: head and release", "server, stolen online key", 37, _mix),
+    Attack("another product's head", "server, stolen online key", 25, lambda f: _serve_head(f, product="kettle")),
+    Attack("another product's release", "server, mixed up", 25, _other_products_release),
+    Attack("another board's release", "server, mixed up", 26, _other_board),
+    Attack("another channel's head", "server, mixed up", 27, lambda f: _serve_head(f, channel="beta")),
+    Attack("rollback: an older release", "server, stolen online key", 28, _roll_back),
+    Attack("replay: an old head", "on the road", 35, _replay),
+    Attack("freeze: the head of today for ever", "on the road", 34, _freeze),
+)
+"""While release 3 is offered."""
+
+AFTER: Sequence[Attack] = (
+    Attack("rollback below the floor, by hand", "at the REPL", 65, lambda f: None, "twoslot.rollback()"),
+)
+"""When it runs."""

@@ -1,0 +1,229 @@
+"""`slotbench demo --attacks`: an attacker's day. Each attack must be refused, and for the right reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slotbench import boards
+from slotbench.cli.demo_attackers import AFTER, BEFORE, Attack
+from slotbench.cli.demo_road import Ambush, Road
+from slotbench.cli.demo_screen import Screen
+from slotbench.errors import BenchError
+from slotbench.flashing.plan import Firmware, factory
+from slotbench.formats.codes import explain
+from slotbench.formats.document import split
+from slotbench.release import store
+from slotbench.release.keys import SigningKey
+from slotbench.release.workshop import Workshop
+from slotbench.server import Background, create_app
+from slotbench.vboard import firmware
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.factory import board_files, factory_flash
+from slotbench.vboard.loader import LoaderModel
+from slotbench.vboard.lx106.machine import LoaderMachine
+from slotbench.vboard.vm import CPythonVM, DeviceVM
+
+__all__ = ["Siege"]
+
+PRODUCT = "lamp"
+_RUNNING, _OFFERED = 2, 3
+_ASSOCIATES_MS = 10_000
+_INTERVAL_S = 600
+_START_OF_2000 = 946_684_800
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A row of the table. `codes` are all that the board logged."""
+
+    attack: Attack
+    did: str
+    codes: tuple[int, ...]
+    unharmed: bool
+
+    @property
+    def ok(self) -> bool:
+        """Refused for this reason alone, and nothing of the board changed that runs."""
+        return self.unharmed and set(self.codes) == {self.attack.code}
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Its columns."""
+        told = "; ".join(f"{code} {explain(code).meaning}" for code in dict.fromkeys(self.codes)) or "nothing"
+        return self.attack.name, self.attack.who, self.did, told, "ok" if self.ok else "NO"
+
+
+class Siege:
+    """One board, one real server, and everybody who wants to get in between. Arguments as of demo_story.Story.
+
+    `play` raises BenchError (exit code 1) unless each attack was refused for the right reason, and the board
+    took the true release in the end.
+    """
+
+    def __init__(
+        self, screen: Screen, folder: Path, now: int, *, board: str = "d1_mini", size: int, seed: int = 0,
+        vm: Callable[..., DeviceVM] = CPythonVM, loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
+    ) -> None:
+        self.screen = screen
+        self.now = now
+        self.map = boards.load(board)
+        self.workshop = Workshop(folder, PRODUCT, now)
+        self.stranger = SigningKey.generate()
+        self.images: dict[int, bytes] = {}
+        self.road = Road()
+        self.outcomes: list[Outcome] = []
+        self._releases: dict[int, bytes] = {}
+        self._true: dict[str, bytes | None] = {}
+        self._make, self._seed = (vm, loader), seed
+        first = self._build(_RUNNING, size)
+        plan = Firmware(data=first[0], product=PRODUCT, version=f"{_RUNNING}.0.0", counter=_RUNNING)
+        self.flash = factory_flash(
+            self.map, [(write.offset, write.data) for write in factory(self.map, plan)], seed=seed)
+        for counter in (1, _RUNNING, _OFFERED):
+            self._publish(counter, self._build(counter, size))
+        self.board: VirtualBoard
+
+    def play(self) -> list[Outcome]:
+        """Let all of them try, then the board update; print the table."""
+        with Background(create_app(self.workshop.site.root)) as server:
+            self._set_up(server.url)
+            for attack in BEFORE:
+                self._try(attack)
+            self._update_to(_OFFERED)
+            for attack in AFTER:
+                self._try(attack)
+        self._table()
+        return self.outcomes
+
+    # What attackers find (demo_attackers.Field).
+
+    def ambush(self, ambush: Ambush) -> None:
+        """Wait on the road."""
+        self.road.ambush = ambush
+
+    def serve(self, name: str, content: bytes) -> None:
+        """Put a file on the server."""
+        self._true.setdefault(name, self.workshop.site.read(name))
+        self.workshop.site.write(name, content)
+
+    def set_clock(self, unix_s: int) -> None:
+        """The board learns the time, as from NTP: the day, to be exact."""
+        day = f"(*time.gmtime({unix_s - _START_OF_2000})[:3], 0, 0, 0, 0, 0)"
+        self.board.repl(f"import machine, time; machine.RTC().datetime({day})")
+
+    def served(self, name: str) -> bytes:
+        """A file as its owner published it."""
+        content = self._true[name] if name in self._true else self.workshop.site.read(name)
+        assert content is not None
+        return content
+
+    def release(self, counter: int) -> bytes:
+        """The document of a release."""
+        return self._releases[counter]
+
+    # How it goes.
+
+    def _set_up(self, url: str) -> None:
+        settings = {
+            "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": url, "interval_s": _INTERVAL_S}
+        vm, loader = self._make
+        self.board = VirtualBoard(
+            self.map, self.flash, self.road, board_files(settings, self.workshop.keys_path.read_bytes(), main=""),
+            seed=self._seed, vm=vm, loader=loader)
+        self.road.clock = self.board.clock
+        self.board.power_on()
+        self.board.run(_ASSOCIATES_MS)
+        self.screen.line(f"A virtual ESP8266 ({self.map.title}) and a real HTTP server at {url}.")
+        self.screen.line("No hardware is involved: flash, radio and CPU times are modelled, and named so.")
+        self.screen.line(f"The board runs release {_RUNNING}; release {_OFFERED} is offered to it, all day long.")
+        self.screen.line()
+
+    def _try(self, attack: Attack) -> None:
+        """One attack, while a person at the board asks for the update."""
+        before, boots = self._kept(), len(self.board.boots)
+        asked, operations = len(self.road.requests), self.flash.operations
+        self.board.repl("twoslot._log.clear()")
+        attack.begin(self)
+        self.board.repl(attack.line)
+        codes = tuple(code for _, code, _ in self.board.call("twoslot._log"))
+        unharmed = self._kept() == before and len(self.board.boots) == boots
+        took = sum(request.received for request in self.road.requests[asked:])
+        self.outcomes.append(Outcome(attack, self._did(took, operations), codes, unharmed))
+        self.screen.at(self.board.clock.ms, f"{attack.name}: {self.outcomes[-1].row[3]}")
+        self._end_attack()
+
+    def _did(self, took: int, operations: int) -> str:
+        """What the board did, from the log of its flash."""
+        spare = self.map.slots[1 - self._slot()].image
+        erased = (op for op in self.flash.log or () if op.index >= operations and op.kind == "erase")
+        blocks = sum(op.addr in spare for op in erased)
+        return f"took {took:,} bytes, " + (f"wrote {blocks} blocks aside" if blocks else "wrote no block")
+
+    def _end_attack(self) -> None:
+        self.road.ambush = None
+        for name, content in self._true.items():
+            if content is not None:
+                self.workshop.site.write(name, content)
+            else:
+                self.workshop.site.path(name).unlink()
+        self._true.clear()
+        self.set_clock(self.now)
+
+    def _update_to(self, counter: int) -> None:
+        """With nobody in the way the true release is taken, and proves itself."""
+        self.board.repl("twoslot.update()")
+        self.board.run(_ASSOCIATES_MS)
+        self.board.repl("twoslot.check()")
+        self._expect(self._runs(counter), f"release {counter} runs")
+        self._expect(self.board.call("twoslot.status()['confirmed']"), f"release {counter} is confirmed")
+        self.screen.at(self.board.clock.ms, f"nobody in the way: release {counter} is taken, and confirmed")
+
+    def _table(self) -> None:
+        self.screen.line()
+        head = ("attack", "who", "what the board did", "what it said", "")
+        self.screen.table(head, [outcome.row for outcome in self.outcomes], left=len(head))
+        self.screen.line()
+        wrong = [outcome.attack.name for outcome in self.outcomes if not outcome.ok]
+        self._expect(not wrong, f"refused for the right reason, which is not so of: {', '.join(wrong)}")
+        self.screen.line(
+            f"{len(self.outcomes)} attacks, each refused for the right reason; the board runs the true release.")
+
+    # Props, and what is so.
+
+    def _build(self, counter: int, size: int) -> Sequence[bytes]:
+        return firmware.for_board(self.map, f"{counter}.0.0", size=size, seed=self._seed)
+
+    def _publish(self, counter: int, images: Sequence[bytes]) -> None:
+        head = self.workshop.publish(
+            images, [self.map], version=f"{counter}.0.0", counter=counter, now=self.now,
+            floor=counter if counter == _OFFERED else 0)
+        release = self.workshop.site.read(store.release_name(head.release))
+        assert release is not None and split(release).digest == head.release
+        self._releases[counter] = release
+        self.images[counter] = images[-1]
+
+    def _kept(self) -> str:
+        """A digest of all that runs and all that is the user's."""
+        slot = self.map.slots[self._slot()]
+        regions = [slot.image, slot.descriptor, self.map.filesystem, self.map.loader]
+        if not self.map.in_place:
+            regions.append(self.map.window)
+        kept = hashlib.sha256(repr(sorted(self.board.files.items())).encode())
+        for region in regions:
+            kept.update(self.flash.peek(region.start, region.size))
+        return kept.hexdigest()
+
+    def _slot(self) -> int:
+        assert self.board.result is not None
+        return self.board.result.slot
+
+    def _runs(self, counter: int) -> bool:
+        result = self.board.result
+        return self.board.state is State.RUNNING and result is not None and result.counter == counter
+
+    def _expect(self, so: object, what: str) -> None:
+        if not so:
+            raise BenchError(f"the demo expected: {what}", do="report it")
