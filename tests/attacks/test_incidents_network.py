@@ -10,7 +10,6 @@ import pytest
 
 from slotbench.formats import blocks
 from slotbench.server import Background
-from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.loopback import LoopbackNetwork
 from slotbench.vboard.net import ECONNRESET, Stream
 from slotbench.vboard.signals import DeviceOSError

@@ -33,7 +33,7 @@ _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 
 @click.command()
 @click.option("--fast", is_flag=True, help="Small images, no pauses.")
-@click.option("--attacks", is_flag=True, help="Another story: an attacker's day, each attack and what came of it.")
+@click.option("--attacks", is_flag=True, help="Another story: an attacker's day.")
 @click.option(
     "--image", "image_paths", type=PATH, multiple=True, metavar="FILE",
     help="A MicroPython .bin of yours as the new release; for an in-place board user1.bin, then user2.bin.",

@@ -154,7 +154,7 @@ BEFORE: Sequence[Attack] = (
     Attack("head signed by a stranger", "on the road", 21, lambda f: f.ambush(Ambush(
         "/heads", _answer(f.stranger.sign(f.served(_head_name(f)).partition(b"\n")[0]).pack())))),
     Attack("mix-and-match: head and release", "server, stolen online key", 37, _mix),
-    Attack("another product's head", "server, stolen online key", 25, lambda f: _serve_head(f, product="kettle")),
+    Attack("another product's head", "server, mixed up", 25, lambda f: _serve_head(f, product="kettle")),
     Attack("another product's release", "server, mixed up", 25, _other_products_release),
     Attack("another board's release", "server, mixed up", 26, _other_board),
     Attack("another channel's head", "server, mixed up", 27, lambda f: _serve_head(f, channel="beta")),

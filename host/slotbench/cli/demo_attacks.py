@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from slotbench import boards
@@ -32,7 +33,6 @@ PRODUCT = "lamp"
 _RUNNING, _OFFERED = 2, 3
 _ASSOCIATES_MS = 10_000
 _INTERVAL_S = 600
-_START_OF_2000 = 946_684_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,16 @@ class Outcome:
 
 
 class Siege:
-    """One board, one real server, and everybody who wants to get in between. Arguments as of demo_story.Story.
+    """One board, one real server, and everybody who wants to get in between.
 
-    `play` raises BenchError (exit code 1) unless each attack was refused for the right reason, and the board
+    Arguments are those of demo_story.Story. `play` raises BenchError (exit code 1) unless each attack was refused for the right reason, and the board
     took the true release in the end.
     """
 
     def __init__(
         self, screen: Screen, folder: Path, now: int, *, board: str = "d1_mini", size: int, seed: int = 0,
-        vm: Callable[..., DeviceVM] = CPythonVM, loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
+        vm: Callable[..., DeviceVM] = CPythonVM,
+        loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
     ) -> None:
         self.screen = screen
         self.now = now
@@ -110,9 +111,10 @@ class Siege:
         self.workshop.site.write(name, content)
 
     def set_clock(self, unix_s: int) -> None:
-        """The board learns the time, as from NTP: the day, to be exact."""
-        day = f"(*time.gmtime({unix_s - _START_OF_2000})[:3], 0, 0, 0, 0, 0)"
-        self.board.repl(f"import machine, time; machine.RTC().datetime({day})")
+        """The board learns the time, as from NTP."""
+        at = datetime.fromtimestamp(unix_s, UTC)
+        moment = at.year, at.month, at.day, at.weekday(), at.hour, at.minute, at.second, 0
+        self.board.repl(f"import machine; machine.RTC().datetime({moment})")
 
     def served(self, name: str) -> bytes:
         """A file as its owner published it."""
@@ -128,17 +130,18 @@ class Siege:
 
     def _set_up(self, url: str) -> None:
         settings = {
-            "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": url, "interval_s": _INTERVAL_S}
+            "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": url,
+            "interval_s": _INTERVAL_S}
         vm, loader = self._make
+        files = board_files(settings, self.workshop.keys_path.read_bytes(), main="")
         self.board = VirtualBoard(
-            self.map, self.flash, self.road, board_files(settings, self.workshop.keys_path.read_bytes(), main=""),
-            seed=self._seed, vm=vm, loader=loader)
+            self.map, self.flash, self.road, files, seed=self._seed, vm=vm, loader=loader)
         self.road.clock = self.board.clock
         self.board.power_on()
         self.board.run(_ASSOCIATES_MS)
         self.screen.line(f"A virtual ESP8266 ({self.map.title}) and a real HTTP server at {url}.")
         self.screen.line("No hardware is involved: flash, radio and CPU times are modelled, and named so.")
-        self.screen.line(f"The board runs release {_RUNNING}; release {_OFFERED} is offered to it, all day long.")
+        self.screen.line(f"The board runs release {_RUNNING}; {_OFFERED} is offered to it, all day long.")
         self.screen.line()
 
     def _try(self, attack: Attack) -> None:
@@ -189,7 +192,8 @@ class Siege:
         wrong = [outcome.attack.name for outcome in self.outcomes if not outcome.ok]
         self._expect(not wrong, f"refused for the right reason, which is not so of: {', '.join(wrong)}")
         self.screen.line(
-            f"{len(self.outcomes)} attacks, each refused for the right reason; the board runs the true release.")
+            f"{len(self.outcomes)} attacks, each refused for the right reason; "
+            "the board runs the true release.")
 
     # Props, and what is so.
 
