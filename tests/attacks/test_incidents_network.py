@@ -89,7 +89,7 @@ def test_the_stream_stops_and_nobody_says_so(scene: Scene, stall_at: int) -> Non
 
 
 @incidents("reset_after", **{
-    "esphome_issues_456": 1, "esphome_issues_545": 5000, "esphome_issues_1665": 25_000, "esphome_issues_1721": 30_000,
+    "esphome_issues_456": 1000, "esphome_issues_545": 5000, "esphome_issues_1665": 25_000, "esphome_issues_1721": 30_000,
     "micropython_ota_17": 40_000})
 def test_the_connection_is_reset_in_mid_transfer(scene: Scene, reset_after: int) -> None:
     """What runs is not touched, and one block is fetched again."""

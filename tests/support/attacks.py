@@ -21,7 +21,7 @@ HEAD_NAME = store.head_name(PRODUCT, "stable")
 DAY_S = 86400
 
 
-def require_refusal(scene: Scene, *codes: int, minutes: int = 60) -> None:
+def require_refusal(scene: Scene, *codes: int, minutes: int = 30) -> None:
     """For so long the board refuses with these codes and no other; nothing it runs from or keeps changes."""
     if not scene.board.boots:
         scene.board.power_on()
@@ -40,7 +40,7 @@ def require_update(scene: Scene, counter: int, hours: int = 2) -> None:
     scene.server.behave()
     if not scene.board.boots:
         scene.board.power_on()
-    scene.board.run(hours * HOURS_MS)
+    scene.board.run(hours * HOURS_MS, until=lambda: scene.runs(counter))
     assert scene.runs(counter), f"not confirmed; the board's log: {scene.refusals}"
     scene.require_calm()
 

@@ -59,8 +59,8 @@ class Outcome:
 class Siege:
     """One board, one real server, and everybody who wants to get in between.
 
-    Arguments are those of demo_story.Story. `play` raises BenchError (exit code 1) unless each attack was refused for the right reason, and the board
-    took the true release in the end.
+    Arguments are those of demo_story.Story. `play` raises BenchError (exit code 1) unless each attack was
+    refused for the right reason, and the board took the true release in the end.
     """
 
     def __init__(
