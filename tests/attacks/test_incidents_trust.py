@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,15 @@ import pytest
 from slotbench.formats.codes import explain
 from slotbench.formats.journal import SlotState
 from slotbench.release import store
+from slotbench.release.identities import Identities
+from slotbench.server import Boards, create_app
 from support.attacks import (
     HEAD, IMAGE, RELEASE, TABLE, head_by_thief, head_now, require_refusal, require_update, resigned,
     served,
 )
 from support.device_board import signing_key
 from support.incidents import incidents
+from support.release_sim import ReleaseSimulator
 from support.release_sim_scene import Scene
 from support.world import HOURS_MS, MINUTES_MS, World
 
@@ -120,6 +124,35 @@ def test_a_garbled_image_is_never_installed(scene: Scene, garbled: dict[str, Any
     assert fault.used > 3 and cell is not None
     assert (cell.active, cell.state_b, cell.report_counter) == (0, SlotState.EMPTY, 0)
     require_update(scene, 2)
+
+
+SECRET = bytes(range(32))
+
+
+@pytest.mark.parametrize(("has", "code"), [(SECRET, None), (SECRET[::-1], 46), (None, 46)])
+def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
+    own: Scene, tmp_path: Path, has: bytes | None, code: int | None,
+) -> None:
+    """Each request is proven by an HMAC over a challenge; the secret never travels, and nothing can be sent again."""
+    own.world.publish(2)
+    Identities({"lamp-7": SECRET}).save(tmp_path / "boards.json")
+    knows = create_app(own.world.workshop.site.root, Boards(tmp_path / "boards.json", require=True))
+    own.settle(device_id="lamp-7")
+    if has is not None:
+        own.put_file("/twoslot.id", Identities({"lamp-7": has}).file_for("lamp-7"))
+    heard: list[str] = []
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        heard.append(environ.get("HTTP_AUTHORIZATION", ""))
+        return knows(environ, start_response)
+
+    own.server.answer = ReleaseSimulator(answer).answer  # type: ignore[method-assign]
+    if code is None:
+        require_update(own, 2)
+        proofs = [said for said in heard if "mac=" in said]
+        assert len(proofs) >= 3 and len(set(proofs)) == len(proofs) and SECRET.hex() not in repr(heard)
+    else:
+        require_refusal(own, code)
 
 
 # Which release.

@@ -320,8 +320,10 @@ def test_arbitrary_software_attack_by_an_altered_image(scene: Scene, byte: int) 
 # Of older editions, and of TUF.
 
 
-def test_fast_forward_attack(own: Scene) -> None:
-    """A thief of the online key counts to the end: true heads are then too old, and what runs runs on."""
+def test_fast_forward_attack(own: Scene, stranger: SigningKey) -> None:
+    """A thief of the online key counts to the end: true heads are then too old, and what runs runs on. Until
+    the offline key makes a new epoch: seq begins anew in it.
+    """
     own.world.publish(2)
     require_update(own, 2)
     own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, seq=LAST_SEQ))
@@ -329,6 +331,9 @@ def test_fast_forward_attack(own: Scene) -> None:
     own.server.behave()
     own.world.publish(3)
     require_refusal(own, 35)
+    own.world.workshop.rotate(NOW + 4, online=stranger)
+    own.world.publish(4)
+    require_update(own, 4)
 
 
 def test_key_compromise_attack_with_the_online_key(own: Scene, stranger: SigningKey) -> None:
@@ -355,6 +360,26 @@ def test_key_compromise_attack_with_the_offline_key_alone(scene: Scene) -> None:
     scene.server.misbehave(on=HEAD, instead=head_by_thief(scene.world, offline, counter=9, seq=9))
     require_refusal(scene, 21)
     require_update(scene, 2)
+
+
+def test_key_compromise_attack_ends_with_the_key(own: Scene, stranger: SigningKey) -> None:
+    """Both keys were stolen, and are replaced with the help of a second offline key: what they signed is over."""
+    workshop = own.world.workshop
+    thief, offline = workshop.online, workshop.offline
+    workshop.rotate(NOW + 1, add=stranger)
+    workshop.rotate(NOW + 2, online=SigningKey.generate(), drop=offline.key_id)
+    own.world.publish(2)
+    require_update(own, 2)
+    forged = resigned(served(own.world, store.release_name(head_now(own.world).release)), offline)
+    own.server.misbehave(on=RELEASE, status=200, instead=forged)
+    own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, thief, counter=9, release=split(forged).digest))
+    require_refusal(own, 21)
+    own.server.behave()
+    own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, counter=9, release=split(forged).digest))
+    own.server.misbehave(on=RELEASE, status=200, instead=forged)
+    require_refusal(own, 21)
+    own.world.publish(3)
+    require_update(own, 3)
 
 
 def test_replay_attack_from_another_channel_or_product(scene: Scene) -> None:

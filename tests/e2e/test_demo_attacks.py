@@ -11,7 +11,7 @@ from slotbench.cli import demo_attackers, demo_attacks
 from slotbench.formats.codes import explain
 from slotbench.vboard.vms import VMS
 
-ALL = (*demo_attackers.BEFORE, *demo_attackers.AFTER)
+ALL = (*demo_attackers.BEFORE, *demo_attackers.AFTER, demo_attackers.FAST_FORWARD, *demo_attackers.CURED)
 
 
 @pytest.mark.parametrize("vm", VMS)

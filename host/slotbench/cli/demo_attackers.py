@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from slotbench.cli.demo_road import Ambush
@@ -15,7 +16,7 @@ from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.release.workshop import Workshop
 
-__all__ = ["AFTER", "BEFORE", "Attack", "Field"]
+__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "Attack", "Field"]
 
 _PORTAL = b"<!DOCTYPE html><title>Welcome</title><form method=post>Accept our terms to go online.</form>\r\n"
 _SEQ_MAX = 2**31 - 1
@@ -25,13 +26,16 @@ _DAY_S = 86400
 class Field(Protocol):
     """What attackers find: `workshop` and what it served; release 3 is offered, 2 runs, 1 is older.
 
-    `images` are those of a release, for the slot that is spare while it is offered.
+    `images` are those of a release, for the slot that is spare while it is offered; `stolen` is the online key
+    of the first epoch, `stranger` one that nobody pinned; `heard` is the last request that went by with a proof.
     """
 
     workshop: Workshop
     now: int
     images: dict[int, bytes]
+    stolen: SigningKey
     stranger: SigningKey
+    heard: bytes
 
     def ambush(self, ambush: Ambush) -> None:
         """Wait on the road."""
@@ -48,11 +52,17 @@ class Field(Protocol):
     def release(self, counter: int) -> bytes:
         """The document of a release."""
 
+    def put_file(self, name: str, content: bytes) -> None:
+        """Put a file on the board, for as long as the attack lasts."""
+
+    def say_to_server(self, request: bytes) -> int:
+        """Send these bytes to the server; the status of its answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attack:
     """One of them: `who` he is, what he does (`begin`), the line that a person then types, and the code of
-    FORMATS 9 that the board must refuse it with.
+    FORMATS 9 that it must be refused with. With `tell` it is not the board that says so but what he hears.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Attack:
     code: int
     begin: Callable[[Field], object]
     line: str = "twoslot.update()"
+    tell: Callable[[Field], Sequence[int]] | None = None
 
 
 # What they can make.
@@ -76,7 +87,7 @@ def _head_name(field: Field) -> str:
 def _head(field: Field, **changes: Any) -> bytes:
     """The head of now with changes, by the thief of the online key."""
     head = Head.from_payload(field.served(_head_name(field)).partition(b"\n")[0])
-    return field.workshop.online.sign(replace(head, **changes).to_payload()).pack()
+    return field.stolen.sign(replace(head, **changes).to_payload()).pack()
 
 
 def _serve_head(field: Field, **changes: Any) -> None:
@@ -103,7 +114,7 @@ def _forge(field: Field) -> None:
 
 
 def _forge_by_online(field: Field) -> None:
-    _serve_release(field, field.workshop.online.sign(_changed(field, version="6.6.6")))
+    _serve_release(field, field.stolen.sign(_changed(field, version="6.6.6")))
 
 
 def _other_board(field: Field) -> None:
@@ -127,6 +138,21 @@ def _freeze(field: Field) -> None:
     """The head of now, for ever, to a board that learns the time."""
     field.ambush(Ambush("/heads", _answer(field.served(_head_name(field)))))
     field.set_clock(field.now + 40 * _DAY_S)
+
+
+def _pretend(field: Field) -> None:
+    """Another board, with the name of this one and a secret of its own."""
+    field.put_file("/twoslot.id", b'{"secret": "%s"}' % (b"5a" * 32))
+
+
+def _say_again(field: Field) -> Sequence[int]:
+    """What was heard on the road is sent once more: 401 is what code 46 speaks of."""
+    return (46,) if field.say_to_server(field.heard) == HTTPStatus.UNAUTHORIZED else ()
+
+
+def _fast_forward(field: Field) -> None:
+    """To the last seq there is: every head of its owner is older then."""
+    _serve_head(field, seq=_SEQ_MAX)
 
 
 def _roll_back(field: Field) -> None:
@@ -160,11 +186,22 @@ BEFORE: Sequence[Attack] = (
     Attack("another channel's head", "server, mixed up", 27, lambda f: _serve_head(f, channel="beta")),
     Attack("rollback: an older release", "server, stolen online key", 28, _roll_back),
     Attack("replay: an old head", "on the road", 35, _replay),
+    Attack("a board's request, sent again", "on the road", 46, lambda f: None, "twoslot.check()", _say_again),
+    Attack("another board with this one's name", "a thief's board", 46, _pretend),
     Attack("freeze: the head of today for ever", "on the road", 34, _freeze),
 )
 """While release 3 is offered."""
+
+FAST_FORWARD = Attack("fast-forward: the last seq there is", "server, stolen online key", 28, _fast_forward)
+"""What he offers is what runs (28), but that the head counts is not lost on the board."""
 
 AFTER: Sequence[Attack] = (
     Attack("rollback below the floor, by hand", "at the REPL", 65, lambda f: None, "twoslot.rollback()"),
 )
 """When it runs."""
+
+CURED: Sequence[Attack] = (
+    Attack("the stolen key, in a new key epoch", "server, stolen online key", 21, lambda f: _serve_head(f, seq=9)),
+    Attack("the stolen key, as of the old epoch", "server, stolen online key", 21, lambda f: _serve_head(f, epoch=1)),
+)
+"""When the owner has made a new key epoch, and release 4 runs."""

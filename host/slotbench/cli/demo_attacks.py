@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from slotbench import boards
-from slotbench.cli.demo_attackers import AFTER, BEFORE, Attack
+from slotbench.cli.demo_attackers import AFTER, BEFORE, CURED, FAST_FORWARD, Attack
 from slotbench.cli.demo_road import Ambush, Road
 from slotbench.cli.demo_screen import Screen
 from slotbench.errors import BenchError
@@ -17,9 +18,10 @@ from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats.codes import explain
 from slotbench.formats.document import split
 from slotbench.release import store
+from slotbench.release.identities import Identities
 from slotbench.release.keys import SigningKey
 from slotbench.release.workshop import Workshop
-from slotbench.server import Background, create_app
+from slotbench.server import Background, Boards, create_app
 from slotbench.vboard import firmware
 from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.factory import board_files, factory_flash
@@ -30,7 +32,8 @@ from slotbench.vboard.vm import CPythonVM, DeviceVM
 __all__ = ["Siege"]
 
 PRODUCT = "lamp"
-_RUNNING, _OFFERED = 2, 3
+_RUNNING, _OFFERED, _CURE = 2, 3, 4
+_NAME = "lamp-1"
 _ASSOCIATES_MS = 10_000
 _INTERVAL_S = 600
 
@@ -72,11 +75,14 @@ class Siege:
         self.now = now
         self.map = boards.load(board)
         self.workshop = Workshop(folder, PRODUCT, now)
+        self.stolen = self.workshop.online
         self.stranger = SigningKey.generate()
         self.images: dict[int, bytes] = {}
         self.road = Road()
         self.outcomes: list[Outcome] = []
         self._releases: dict[int, bytes] = {}
+        self._files: dict[str, bytes] = {}
+        self._size = size
         self._true: dict[str, bytes | None] = {}
         self._make, self._seed = (vm, loader), seed
         first = self._build(_RUNNING, size)
@@ -89,12 +95,19 @@ class Siege:
 
     def play(self) -> list[Outcome]:
         """Let all of them try, then the board update; print the table."""
-        with Background(create_app(self.workshop.site.root)) as server:
-            self._set_up(server.url)
+        identities = Identities({}).with_board(_NAME, None)
+        identities.save(self.workshop.folder / "boards.json")
+        boards = Boards(self.workshop.folder / "boards.json", require=True)
+        with Background(create_app(self.workshop.site.root, boards)) as server:
+            self._address = server.host, server.port
+            self._set_up(server.url, identities)
             for attack in BEFORE:
                 self._try(attack)
             self._update_to(_OFFERED)
             for attack in AFTER:
+                self._try(attack)
+            self._fast_forward_and_cure()
+            for attack in CURED:
                 self._try(attack)
         self._table()
         return self.outcomes
@@ -126,14 +139,31 @@ class Siege:
         """The document of a release."""
         return self._releases[counter]
 
+    @property
+    def heard(self) -> bytes:
+        """The last request that went by with a proof of who asks."""
+        return self.road.heard
+
+    def put_file(self, name: str, content: bytes) -> None:
+        """Put a file on the board, for as long as the attack lasts."""
+        self._files.setdefault(name, self.board.files[name])
+        self.board.files[name] = content
+
+    def say_to_server(self, request: bytes) -> int:
+        """Send these bytes to the server; the status of its answer."""
+        with socket.create_connection(self._address, 5) as connection:
+            connection.sendall(request)
+            return int(connection.recv(4096).split(b" ", 2)[1])
+
     # How it goes.
 
-    def _set_up(self, url: str) -> None:
+    def _set_up(self, url: str, identities: Identities) -> None:
         settings = {
             "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": url,
-            "interval_s": _INTERVAL_S}
+            "interval_s": _INTERVAL_S, "device_id": _NAME}
         vm, loader = self._make
         files = board_files(settings, self.workshop.keys_path.read_bytes(), main="")
+        files["/twoslot.id"] = identities.file_for(_NAME)
         self.board = VirtualBoard(
             self.map, self.flash, self.road, files, seed=self._seed, vm=vm, loader=loader)
         self.road.clock = self.board.clock
@@ -152,11 +182,14 @@ class Siege:
         attack.begin(self)
         self.board.repl(attack.line)
         codes = tuple(code for _, code, _ in self.board.call("twoslot._log"))
-        unharmed = self._kept() == before and len(self.board.boots) == boots
         took = sum(request.received for request in self.road.requests[asked:])
-        self.outcomes.append(Outcome(attack, self._did(took, operations), codes, unharmed))
-        self.screen.at(self.board.clock.ms, f"{attack.name}: {self.outcomes[-1].row[3]}")
+        if attack.tell is not None:
+            codes = tuple(attack.tell(self))
         self._end_attack()
+        unharmed = self._kept() == before and len(self.board.boots) == boots
+        did = self._did(took, operations) if attack.tell is None else "was not asked: the server was"
+        self.outcomes.append(Outcome(attack, did, codes, unharmed))
+        self.screen.at(self.board.clock.ms, f"{attack.name}: {self.outcomes[-1].row[3]}")
 
     def _did(self, took: int, operations: int) -> str:
         """What the board did, from the log of its flash."""
@@ -172,7 +205,9 @@ class Siege:
                 self.workshop.site.write(name, content)
             else:
                 self.workshop.site.path(name).unlink()
+        self.board.files.update(self._files)
         self._true.clear()
+        self._files.clear()
         self.set_clock(self.now)
 
     def _update_to(self, counter: int) -> None:
@@ -183,6 +218,20 @@ class Siege:
         self._expect(self._runs(counter), f"release {counter} runs")
         self._expect(self.board.call("twoslot.status()['confirmed']"), f"release {counter} is confirmed")
         self.screen.at(self.board.clock.ms, f"nobody in the way: release {counter} is taken, and confirmed")
+
+    def _fast_forward_and_cure(self) -> None:
+        """The one attack that holds: until its owner makes new keys, signed by the key that was not stolen."""
+        self._try(FAST_FORWARD)
+        self._publish(_CURE, self._build(_CURE, self._size))
+        said = self.board.repl("twoslot.update()")
+        self._expect("no, 35 at" in said, "heads of the owner are older now, than what the thief had it count to")
+        self.screen.at(self.board.clock.ms, "held: the owner's own heads are refused (35); what runs, runs on")
+        self.workshop.rotate(self.now, online=SigningKey.generate())
+        self._publish(_CURE, self._build(_CURE, self._size))
+        # What was typed all day lies on the board's heap.
+        self.board.press_reset()
+        self.board.run(_ASSOCIATES_MS)
+        self._update_to(_CURE)
 
     def _table(self) -> None:
         self.screen.line()

@@ -29,12 +29,16 @@ class Ambush:
 
 
 class Road(LoopbackNetwork):
-    """Loopback, to a real server; `ambush` is who waits there, None: nobody. `clock` is the board's."""
+    """Loopback, to a real server; `ambush` is who waits there, None: nobody. `clock` is the board's.
+
+    `heard` is the last request that went by with a proof of who asks.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
         self.ambush: Ambush | None = None
+        self.heard = b""
 
     def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
         return _Watched(super()._connect(host, port, timeout_ms), self)
@@ -53,6 +57,8 @@ class _Watched:
     def write(self, data: bytes) -> int:
         path = data.split(b" ", 2)[1].decode("ascii", "replace") if data.count(b" ") > 1 else ""
         ambush = self._road.ambush
+        if b"mac=" in data:
+            self._road.heard = data
         self._ambush = ambush if ambush is not None and path.startswith(ambush.on) else None
         self._passed, self._since_ms = 0, self._road.clock.ms
         if self._ambush is not None and self._ambush.instead is not None:
