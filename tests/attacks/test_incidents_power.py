@@ -37,7 +37,7 @@ def moments(world: World) -> list[Moment]:
         copy.go_on_from(known)
         return copy, 0
 
-    flash.past = past
+    flash.past, flash.files = past, lambda: dict(board.files)
     update_to(board, 2)
     return flash.moments
 

@@ -354,12 +354,22 @@ def test_key_compromise_attack_with_the_online_key(own: Scene, stranger: Signing
     assert own.runs(2), "what it can do, and DESIGN.md says so: everybody gets it at once"
 
 
-def test_key_compromise_attack_with_the_offline_key_alone(scene: Scene) -> None:
-    """Who stole it and not the online key as well cannot show a board what he signed."""
+def test_key_compromise_attack_with_the_offline_key_as_it_is(scene: Scene) -> None:
+    """A head is not its business."""
     offline = scene.world.workshop.offline
     scene.server.misbehave(on=HEAD, instead=head_by_thief(scene.world, offline, counter=9, seq=9))
     require_refusal(scene, 21)
     require_update(scene, 2)
+
+
+def test_key_compromise_attack_with_the_offline_key_is_not_stopped(own: Scene, stranger: SigningKey) -> None:
+    """What DESIGN.md says of it: its thief makes an epoch with an online key of his own, and is the owner then."""
+    robbed = own.world.workshop.online
+    own.world.workshop.rotate(NOW + 1, online=stranger)
+    own.world.publish(2)
+    require_update(own, 2)
+    own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, robbed, epoch=1, seq=50))
+    require_refusal(own, 21)
 
 
 def test_key_compromise_attack_ends_with_the_key(own: Scene, stranger: SigningKey) -> None:
