@@ -26,8 +26,8 @@ _DAY_S = 86400
 class Field(Protocol):
     """What attackers find: `workshop` and what it served; release 3 is offered, 2 runs, 1 is older.
 
-    `images` are those of a release, for the slot that is spare while it is offered; `stolen` is the online key
-    of the first epoch, `stranger` one that nobody pinned; `heard` is the last request that went by with a proof.
+    `images` are those of a release, for the slot that is spare while it is offered; `stolen` is the online
+    key of the first epoch, `stranger` one that nobody pinned.
     """
 
     workshop: Workshop
@@ -35,7 +35,10 @@ class Field(Protocol):
     images: dict[int, bytes]
     stolen: SigningKey
     stranger: SigningKey
-    heard: bytes
+
+    @property
+    def heard(self) -> bytes:
+        """The last request that went by with a proof of who asks."""
 
     def ambush(self, ambush: Ambush) -> None:
         """Wait on the road."""
@@ -201,7 +204,10 @@ AFTER: Sequence[Attack] = (
 """When it runs."""
 
 CURED: Sequence[Attack] = (
-    Attack("the stolen key, in a new key epoch", "server, stolen online key", 21, lambda f: _serve_head(f, seq=9)),
-    Attack("the stolen key, as of the old epoch", "server, stolen online key", 21, lambda f: _serve_head(f, epoch=1)),
+    Attack(
+        "the stolen key, in a new key epoch", "server, stolen online key", 21, lambda f: _serve_head(f, seq=9)),
+    Attack(
+        "the stolen key, as of the old epoch", "server, stolen online key", 21,
+        lambda f: _serve_head(f, epoch=1)),
 )
 """When the owner has made a new key epoch, and release 4 runs."""

@@ -220,12 +220,13 @@ class Siege:
         self.screen.at(self.board.clock.ms, f"nobody in the way: release {counter} is taken, and confirmed")
 
     def _fast_forward_and_cure(self) -> None:
-        """The one attack that holds: until its owner makes new keys, signed by the key that was not stolen."""
+        """The one attack that holds, until the owner makes new keys with the key that was not stolen."""
         self._try(FAST_FORWARD)
         self._publish(_CURE, self._build(_CURE, self._size))
         said = self.board.repl("twoslot.update()")
-        self._expect("no, 35 at" in said, "heads of the owner are older now, than what the thief had it count to")
-        self.screen.at(self.board.clock.ms, "held: the owner's own heads are refused (35); what runs, runs on")
+        self._expect("no, 35 at" in said, "the owner's heads are too old after the thief's")
+        self.screen.at(
+            self.board.clock.ms, "it holds: the owner's own heads are refused (35); what runs, runs on")
         self.workshop.rotate(self.now, online=SigningKey.generate())
         self._publish(_CURE, self._build(_CURE, self._size))
         # What was typed all day lies on the board's heap.
