@@ -20,9 +20,12 @@ def listen(minutes, wait):
 
     wait: stand there until it is closed.
     """
+    if wait and twoslot._timer is None:
+        # The last boot is settled before anything else is written: that unloads this module, too.
+        package = twoslot
+        package.timer()
+        return package.listen(minutes)
     try:
-        if wait:
-            twoslot.timer()  # the last boot is settled before anything else is written
         push.door = door = push.door or push.Door(_socket())
     except TwoslotError as e:
         twoslot.keep(e)
@@ -32,11 +35,11 @@ def listen(minutes, wait):
     door.ends = time.ticks_add(time.ticks_ms(), door.minutes * 60000)
     if wait:
         print("twoslot: listening on port %d for %d min; Ctrl-C ends it" % (_PORT, door.minutes))
-        sleep = time.sleep_ms  # who is served may unload this module: nothing but locals from here on
+        sleep, poll_ms = time.sleep_ms, _POLL_MS  # who is served may unload this module: locals from here on
         try:
             while door.sock:
                 door.ask()
-                sleep(_POLL_MS)
+                sleep(poll_ms)
         finally:
             if door.sock:
                 door.close()

@@ -171,6 +171,16 @@ def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., Devic
     assert challenge.status == 200 and street(board).open == 0
 
 
+def test_a_person_may_listen_before_anything_else_ran(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:
+    """Nothing ticked, no verb was typed since the start; and two come one after the other."""
+    board = desk(World(tmp_path, main="", edit=on_a_desk, vm=vm))
+    visitors = [Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n") for _ in range(2)]
+    street(board).visitors.extend(visitors)
+    printed = board.repl("twoslot.listen(minutes=1)")
+    assert "listening on port 8266 for 1 min" in printed and "Error" not in printed
+    assert [visitor.status for visitor in visitors] == [200, 200] and street(board).open == 0
+
+
 # The door.
 
 
