@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from slotbench.cli.demo_neighbour import Neighbour
 from slotbench.cli.demo_road import Ambush
 from slotbench.formats import blocks
 from slotbench.formats.document import Document, split
@@ -27,7 +29,8 @@ class Field(Protocol):
     """What attackers find: `workshop` and what it served; release 3 is offered, 2 runs, 1 is older.
 
     `images` are those of a release, for the slot that is spare while it is offered; `stolen` is the online
-    key of the first epoch, `stranger` one that nobody pinned.
+    key of the first epoch, `stranger` one that nobody pinned. `secret` is the board's, shared with its server
+    and with who may push to it.
     """
 
     workshop: Workshop
@@ -35,6 +38,8 @@ class Field(Protocol):
     images: dict[int, bytes]
     stolen: SigningKey
     stranger: SigningKey
+    neighbour: Neighbour
+    secret: bytes
 
     @property
     def heard(self) -> bytes:
@@ -57,6 +62,9 @@ class Field(Protocol):
 
     def put_file(self, name: str, content: bytes) -> None:
         """Put a file on the board, for as long as the attack lasts."""
+
+    def at_the_door(self, visit: Callable[[tuple[str, int]], None]) -> None:
+        """Let somebody visit the board's port, at this address, while it listens for a minute."""
 
     def say_to_server(self, request: bytes) -> int:
         """Send these bytes to the server; the status of its answer."""
@@ -158,6 +166,27 @@ def _fast_forward(field: Field) -> None:
     _serve_head(field, seq=_SEQ_MAX)
 
 
+def _developed(field: Field) -> bytes:
+    """A release of a development key."""
+    return field.stranger.sign(_changed(field, version="6.6.6-dev")).pack()
+
+
+def _push_developed(field: Field) -> None:
+    """To a board that has the development key, but not the mark that it may be used."""
+    modulus = base64.b64encode(field.stranger.modulus).decode()
+    field.put_file("/twoslot.dev", json.dumps({"modulus": modulus}).encode())
+    field.at_the_door(lambda at: field.neighbour.push(at, _developed(field), field.secret))
+
+
+def _push_again(field: Field) -> None:
+    field.at_the_door(field.neighbour.push_again)
+
+
+def _push_without_secret(field: Field) -> None:
+    """A right release even: but who pushes does not know the board's secret."""
+    field.at_the_door(lambda at: field.neighbour.push(at, field.release(3), bytes(32)))
+
+
 def _roll_back(field: Field) -> None:
     _serve_head(field, counter=1, release=split(field.release(1)).digest)
 
@@ -191,6 +220,9 @@ BEFORE: Sequence[Attack] = (
     Attack("replay: an old head", "on the road", 35, _replay),
     Attack("a board's request, sent again", "on the road", 46, lambda f: None, "twoslot.check()", _say_again),
     Attack("another board with this one's name", "a thief's board", 46, _pretend),
+    Attack("push of a development release", "a developer's machine", 21, _push_developed, "twoslot.status()"),
+    Attack("that push, sent again", "neighbour on the LAN", 53, _push_again, "twoslot.status()"),
+    Attack("push without the secret", "neighbour on the LAN", 54, _push_without_secret, "twoslot.status()"),
     Attack("freeze: the head of today for ever", "on the road", 34, _freeze),
 )
 """While release 3 is offered."""
@@ -205,7 +237,8 @@ AFTER: Sequence[Attack] = (
 
 CURED: Sequence[Attack] = (
     Attack(
-        "the stolen key, in a new key epoch", "server, stolen online key", 21, lambda f: _serve_head(f, seq=9)),
+        "the stolen key, in a new key epoch", "server, stolen online key", 21,
+        lambda f: _serve_head(f, seq=9)),
     Attack(
         "the stolen key, as of the old epoch", "server, stolen online key", 21,
         lambda f: _serve_head(f, epoch=1)),

@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 from slotbench import boards
 from slotbench.cli.demo_attackers import AFTER, BEFORE, CURED, FAST_FORWARD, Attack
+from slotbench.cli.demo_neighbour import Neighbour
 from slotbench.cli.demo_road import Ambush, Road
 from slotbench.cli.demo_screen import Screen
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.push import PORT
 from slotbench.formats.codes import explain
 from slotbench.formats.document import split
 from slotbench.release import store
@@ -36,6 +39,8 @@ _RUNNING, _OFFERED, _CURE = 2, 3, 4
 _NAME = "lamp-1"
 _ASSOCIATES_MS = 10_000
 _INTERVAL_S = 600
+_KNOCK_S = 0.5
+"""Real time for a visitor to find the door that is open for a minute of the board's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +82,13 @@ class Siege:
         self.workshop = Workshop(folder, PRODUCT, now)
         self.stolen = self.workshop.online
         self.stranger = SigningKey.generate()
+        self.neighbour = Neighbour()
+        self.secret = b""
         self.images: dict[int, bytes] = {}
         self.road = Road()
         self.outcomes: list[Outcome] = []
         self._releases: dict[int, bytes] = {}
-        self._files: dict[str, bytes] = {}
+        self._files: dict[str, bytes | None] = {}
         self._size = size
         self._true: dict[str, bytes | None] = {}
         self._make, self._seed = (vm, loader), seed
@@ -96,6 +103,7 @@ class Siege:
     def play(self) -> list[Outcome]:
         """Let all of them try, then the board update; print the table."""
         identities = Identities({}).with_board(_NAME, None)
+        self.secret = identities.secrets[_NAME]
         identities.save(self.workshop.folder / "boards.json")
         boards = Boards(self.workshop.folder / "boards.json", require=True)
         with Background(create_app(self.workshop.site.root, boards)) as server:
@@ -146,7 +154,7 @@ class Siege:
 
     def put_file(self, name: str, content: bytes) -> None:
         """Put a file on the board, for as long as the attack lasts."""
-        self._files.setdefault(name, self.board.files[name])
+        self._files.setdefault(name, self.board.files.get(name))
         self.board.files[name] = content
 
     def say_to_server(self, request: bytes) -> int:
@@ -154,6 +162,15 @@ class Siege:
         with socket.create_connection(self._address, 5) as connection:
             connection.sendall(request)
             return int(connection.recv(4096).split(b" ", 2)[1])
+
+    def at_the_door(self, visit: Callable[[tuple[str, int]], None]) -> None:
+        """Let somebody visit the board's port while it listens for a minute."""
+        visitor = Thread(target=visit, args=(self.road.place(PORT),), name="visitor")
+        self.road.knock_s = _KNOCK_S
+        visitor.start()
+        self.board.repl("twoslot.listen(1)")
+        visitor.join()
+        self.road.knock_s = 0.0
 
     # How it goes.
 
@@ -205,7 +222,10 @@ class Siege:
                 self.workshop.site.write(name, content)
             else:
                 self.workshop.site.path(name).unlink()
-        self.board.files.update(self._files)
+        for name, content in self._files.items():
+            self.board.files.pop(name)
+            if content is not None:
+                self.board.files[name] = content
         self._true.clear()
         self._files.clear()
         self.set_clock(self.now)

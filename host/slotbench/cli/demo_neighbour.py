@@ -1,0 +1,56 @@
+"""The neighbour of `slotbench demo --attacks`, at the port where a board takes pushes (FORMATS 10)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import socket
+import time
+
+__all__ = ["Neighbour"]
+
+_PATIENCE_S = 10.0
+_AGAIN_S = 0.02
+
+_Address = tuple[str, int]
+
+
+class Neighbour:
+    """Somebody on the same network; `heard` is the last push that went over the air."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+
+    def push(self, address: _Address, document: bytes, secret: bytes) -> None:
+        """Push a release as one who has this secret: its document, for what is refused gets no further."""
+        greeting = _knock(address, b"GET /twoslot HTTP/1.1\r\n\r\n").rpartition(b"\r\n\r\n")[2]
+        nonce = json.loads(greeting)["nonce"]
+        signed = ["POST", "/twoslot/release", nonce, hashlib.sha256(document).hexdigest()]
+        mac = hmac.digest(secret, "\n".join(signed).encode(), "sha256").hex()
+        head = (
+            "POST /twoslot/release HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+            f"Twoslot-Document: {len(document)}\r\n"
+            f'Authorization: Twoslot nonce="{nonce}", mac="{mac}"\r\n\r\n')
+        self.heard = head.encode() + b"%x\r\n" % len(document) + document
+        _knock(address, self.heard)
+
+    def push_again(self, address: _Address) -> None:
+        """Send what was heard once more, byte for byte."""
+        _knock(address, self.heard)
+
+
+def _knock(address: _Address, request: bytes) -> bytes:
+    """The board's whole answer to a request; nothing when the door stays closed."""
+    end = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(address, _PATIENCE_S) as connection:
+                connection.sendall(request)
+                answer = b""
+                while piece := connection.recv(4096):
+                    answer += piece
+                return answer
+        except ConnectionError:
+            time.sleep(_AGAIN_S)
+    return b""
