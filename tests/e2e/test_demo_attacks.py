@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from slotbench import cli
 from slotbench.cli import demo_attackers, demo_attacks
 from slotbench.formats.codes import explain
+from slotbench.vboard.frozen import stock
 from slotbench.vboard.vms import VMS
 
-ALL = (*demo_attackers.BEFORE, *demo_attackers.AFTER, demo_attackers.FAST_FORWARD, *demo_attackers.CURED)
+ALL = (
+    *demo_attackers.BEFORE, *demo_attackers.AFTER, demo_attackers.FAST_FORWARD, *demo_attackers.CURED,
+    *((demo_attackers.FLOOD,) if stock() else ()))
 
 
 @pytest.mark.parametrize("vm", VMS)
@@ -30,17 +34,34 @@ def test_on_a_board_that_runs_in_place(capsys: pytest.CaptureFixture[str]) -> No
     assert cli.run(["demo", "--attacks", "--fast", "--board", "native_512k"]) == 0
 
 
+def break_module(monkeypatch: pytest.MonkeyPatch, name: str, right: bytes, wrong: bytes) -> None:
+    """The demo's board has this module with a defence less."""
+    files_of = demo_attacks.board_files
+
+    def broken(*arguments: Any, **options: Any) -> dict[str, bytes]:
+        files = files_of(*arguments, **options)
+        assert right in files[f"/twoslot/{name}.py"]
+        files[f"/twoslot/{name}.py"] = files[f"/twoslot/{name}.py"].replace(right, wrong)
+        return files
+
+    monkeypatch.setattr(demo_attacks, "board_files", broken)
+
+
+def test_a_board_that_looks_at_every_hint_fails_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    if not stock():
+        pytest.skip("umqtt.simple is not here: of the extra test")
+    break_module(monkeypatch, "talk", b"_GAP_MS = const(60000)", b"_GAP_MS = const(1)")
+    break_module(monkeypatch, "talk", b"max(2 * hint.gap + hint.rest, _GAP_MS)", b"_GAP_MS")
+    assert cli.run(["demo", "--attacks", "--fast"]) == 1
+    assert "a flood of hints" in capsys.readouterr().err
+
+
 def test_a_board_that_believes_every_signature_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    right = demo_attacks.board_files
-
-    def without_seal(*arguments: Any, **options: Any) -> dict[str, bytes]:
-        files = right(*arguments, **options)
-        files["/twoslot/seal.py"] += b"\n\ndef verify(n, s, digest):\n    return True\n"
-        return files
-
-    monkeypatch.setattr(demo_attacks, "board_files", without_seal)
+    break_module(monkeypatch, "seal", b"    return x == block\n", b"    return True\n")
     assert cli.run(["demo", "--attacks", "--fast"]) == 1
     assert "forged release" in capsys.readouterr().err
 
@@ -48,13 +69,12 @@ def test_a_board_that_believes_every_signature_fails_it(
 def test_a_refusal_for_another_reason_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A board that cannot be reached refuses everything: that is not what is meant."""
-    monkeypatch.setattr(
-        demo_attacks, "BEFORE",
-        [demo_attackers.Attack("no network", "nobody", 22, lambda field: field.board.network.__setattr__("online", False))])  # type: ignore[attr-defined]
+    """A portal that stands where a forgery was meant to: refused, but not for what it was to show."""
+    portal, *_ = demo_attackers.BEFORE
+    monkeypatch.setattr(demo_attacks, "BEFORE", [dataclasses.replace(portal, code=22)])
     assert cli.run(["demo", "--attacks", "--fast"]) == 1
     said = capsys.readouterr()
-    assert "NO" in said.out or "release 3 runs" in said.err
+    assert "captive portal" in said.err and said.out.count("  NO\n") == 1
 
 
 def test_images_of_the_user_have_no_part_in_it(capsys: pytest.CaptureFixture[str]) -> None:

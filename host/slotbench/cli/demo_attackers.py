@@ -18,7 +18,7 @@ from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.release.workshop import Workshop
 
-__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "Attack", "Field"]
+__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "Field"]
 
 _PORTAL = b"<!DOCTYPE html><title>Welcome</title><form method=post>Accept our terms to go online.</form>\r\n"
 _SEQ_MAX = 2**31 - 1
@@ -234,6 +234,9 @@ AFTER: Sequence[Attack] = (
     Attack("rollback below the floor, by hand", "at the REPL", 65, lambda f: None, "twoslot.rollback()"),
 )
 """When it runs."""
+
+FLOOD = Attack("a flood of hints to look", "MQTT broker", 28, lambda f: None)
+"""Each look that comes of it ends with what the head says: nothing is newer (28). There must be few."""
 
 CURED: Sequence[Attack] = (
     Attack(

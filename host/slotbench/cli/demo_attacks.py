@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
 
 from slotbench import boards
-from slotbench.cli.demo_attackers import AFTER, BEFORE, CURED, FAST_FORWARD, Attack
+from slotbench.cli.demo_attackers import AFTER, BEFORE, CURED, FAST_FORWARD, FLOOD, Attack
+from slotbench.cli.demo_broker import FloodingBroker
 from slotbench.cli.demo_neighbour import Neighbour
 from slotbench.cli.demo_road import Ambush, Road
 from slotbench.cli.demo_screen import Screen
@@ -27,7 +31,8 @@ from slotbench.release.workshop import Workshop
 from slotbench.server import Background, Boards, create_app
 from slotbench.vboard import firmware
 from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.factory import board_files, factory_flash
+from slotbench.vboard.factory import MAIN, board_files, factory_flash
+from slotbench.vboard.frozen import stock
 from slotbench.vboard.loader import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.vm import CPythonVM, DeviceVM
@@ -39,6 +44,9 @@ _RUNNING, _OFFERED, _CURE = 2, 3, 4
 _NAME = "lamp-1"
 _ASSOCIATES_MS = 10_000
 _INTERVAL_S = 600
+_FLOOD_MS = 10 * 60_000
+_LOOKS_MAX = 6
+_WEEK_S = 604_800
 _KNOCK_S = 0.5
 """Real time for a visitor to find the door that is open for a minute of the board's."""
 
@@ -117,6 +125,7 @@ class Siege:
             self._fast_forward_and_cure()
             for attack in CURED:
                 self._try(attack)
+            self._flood(server.url)
         self._table()
         return self.outcomes
 
@@ -175,11 +184,8 @@ class Siege:
     # How it goes.
 
     def _set_up(self, url: str, identities: Identities) -> None:
-        settings = {
-            "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": url,
-            "interval_s": _INTERVAL_S, "device_id": _NAME}
         vm, loader = self._make
-        files = board_files(settings, self.workshop.keys_path.read_bytes(), main="")
+        files = board_files(self._settings(url), self.workshop.keys_path.read_bytes(), main="")
         files["/twoslot.id"] = identities.file_for(_NAME)
         self.board = VirtualBoard(
             self.map, self.flash, self.road, files, seed=self._seed, vm=vm, loader=loader)
@@ -254,6 +260,30 @@ class Siege:
         self.board.run(_ASSOCIATES_MS)
         self._update_to(_CURE)
 
+    def _flood(self, url: str) -> None:
+        """A twin of the board, with a broker in its settings, and an application: ten minutes of numbers."""
+        if not stock():
+            self.screen.line(f"   not played: {FLOOD.name} (this Python has no umqtt.simple)")
+            return
+        with FloodingBroker(f"twoslot/{PRODUCT}/stable") as broker:
+            settings = self._settings(url) | {"mqtt": broker.address, "interval_s": _WEEK_S}
+            changed = {"/twoslot.json": json.dumps(settings).encode(), "/main.py": MAIN.encode()}
+            road, (vm, loader) = Road(), self._make
+            twin = VirtualBoard(
+                self.map, self.flash.clone(), road, self.board.files | changed, seed=self._seed,
+                vm=functools.partial(vm, frozen=stock()), loader=loader)
+            road.clock = twin.clock
+            twin.power_on()
+            twin.run(_FLOOD_MS)
+            heads = [request for request in road.requests if request.path.startswith("/heads/")]
+            looks = sum(request.status != HTTPStatus.UNAUTHORIZED for request in heads)
+            codes = tuple(code for _, code, _ in twin.call("twoslot._log"))
+            unharmed = len(twin.boots) == 1 and looks <= _LOOKS_MAX
+            twin.power_off()
+        did = f"was sent {broker.sent:,} numbers, looked {looks} times"
+        self.outcomes.append(Outcome(FLOOD, did, codes, unharmed))
+        self.screen.at(self.board.clock.ms, f"{FLOOD.name}: {did}")
+
     def _table(self) -> None:
         self.screen.line()
         head = ("attack", "who", "what the board did", "what it said", "")
@@ -278,6 +308,11 @@ class Siege:
         assert release is not None and split(release).digest == head.release
         self._releases[counter] = release
         self.images[counter] = images[-1]
+
+    def _settings(self, url: str) -> dict[str, object]:
+        return {
+            "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": url,
+            "interval_s": _INTERVAL_S, "device_id": _NAME}
 
     def _kept(self) -> str:
         """A digest of all that runs and all that is the user's."""

@@ -1,0 +1,75 @@
+"""The broker of `slotbench demo --attacks`: it floods boards with hints, another number in each."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from threading import Thread
+from types import TracebackType
+from typing import BinaryIO, Self
+
+__all__ = ["FloodingBroker"]
+
+_CONNACK = b"\x20\x02\x00\x00"
+_PUBLISH = 0x31
+_PATIENCE_S = 20.0
+
+
+class FloodingBroker:
+    """An MQTT broker for one client, on a free loopback port, from entering the context to leaving it.
+
+    `sent` counts the messages that left it.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self.sent = 0
+        self._topic = len(topic).to_bytes(2, "big") + topic.encode()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = Thread(target=self._serve, name="broker")
+        self._open: list[socket.socket] = []
+
+    @property
+    def address(self) -> str:
+        """host:port, what a board's `mqtt` setting wants."""
+        return f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
+    ) -> None:
+        for connection in (self._listener, *self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for connection in (self._listener, *self._open):
+            connection.close()
+
+    def _serve(self) -> None:
+        # The board hangs up whenever it likes.
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                connection.settimeout(_PATIENCE_S)
+                self._open.append(connection)
+                with suppress(OSError):
+                    self._flood(connection)
+
+    def _flood(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as heard:
+            _packet(heard)  # CONNECT
+            connection.sendall(_CONNACK)
+            wish = _packet(heard)  # SUBSCRIBE, whose number the answer repeats
+        connection.sendall(b"\x90\x03" + wish[:2] + b"\x00")
+        while True:
+            body = self._topic + b"%d" % (self.sent + 1)
+            connection.sendall(bytes([_PUBLISH, len(body)]) + body)
+            self.sent += 1
+
+
+def _packet(heard: BinaryIO) -> bytes:
+    """What is in the next packet of a client, shorter than 128 bytes; less when it hangs up."""
+    length = heard.read(2)[-1:]
+    return heard.read(length[0]) if length else b""
