@@ -22,6 +22,10 @@ def do(verb, *args):
         return agent.turn("status")
     except TwoslotError as e:
         return _refused(e)
+    except MemoryError as e:
+        twoslot.keep(e)
+        print("twoslot: no memory left for it; restart the board, then once more")
+        return False
 
 
 def _check(agent):
