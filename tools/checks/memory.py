@@ -22,6 +22,8 @@ _SLACK = {
     "boot_bytes": 128, "idle_bytes": 128}
 """A peak is the smallest heap that does it, and its layout is a matter of luck. What is in use is exact but
 for what the collector takes for a pointer."""
+_AGAIN = 2
+"""So what is above its budget is measured again: the least counts."""
 
 
 def run(root: Path, report: Report) -> None:
@@ -31,7 +33,20 @@ def run(root: Path, report: Report) -> None:
         return
     target = root / _BUDGET
     budget: dict[str, int] = json.loads(target.read_text(encoding="utf-8")) if target.is_file() else {}
-    compare(asdict(found), budget, report)
+    least = asdict(found)
+    for _ in range(_AGAIN):
+        if not _above(least, budget):
+            break
+        if (found := _measured(report)) is not None:
+            least = {name: min(least[name], value) for name, value in asdict(found).items()}
+    compare(least, budget, report)
+
+
+def _above(found: dict[str, int], budget: dict[str, int]) -> list[str]:
+    """The figures that are above their budget."""
+    return [
+        name for name in _CHECKED
+        if name in budget and found[name] > budget[name] + _SLACK.get(name, 0)]
 
 
 def compare(found: dict[str, int], budget: dict[str, int], report: Report) -> None:
@@ -41,7 +56,7 @@ def compare(found: dict[str, int], budget: dict[str, int], report: Report) -> No
         report.lines.append(f"{name:<20}{found[name]:>8}")
         if allowed is None:
             report.add(_BUDGET, 0, f"has no {name}; it is {found[name]}", "tools/check --update-budget")
-        elif found[name] > allowed + _SLACK.get(name, 0):
+        elif name in _above(found, budget):
             report.add("device/twoslot", 0, f"{name} is {found[name]}, the budget is {allowed}",
                        "find what took it: slotbench prove memory; or raise the budget on purpose")
 
