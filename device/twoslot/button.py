@@ -12,7 +12,7 @@ _HELD_MS = const(5000)
 _pin = _number = None
 _since = 0  # ticks_ms() when it went down
 _down = False
-_pressed = False
+_asked = 0  # 1: it was pressed, 2: held
 
 
 def watch(pin):
@@ -30,26 +30,31 @@ def watch(pin):
 
 def _edge(pin):
     # Nothing is allocated here: small numbers alone. What is shorter than a bounce was no press.
-    global _since, _down, _pressed
+    global _since, _down, _asked
     now = time.ticks_ms()
     if not pin.value():
         if not _down:
             _down, _since = True, now
     elif _down:
         _down = False
-        if _BOUNCE_MS <= time.ticks_diff(now, _since) < _HELD_MS:
-            _pressed = True
+        if time.ticks_diff(now, _since) >= _BOUNCE_MS:
+            _asked = 1 + (time.ticks_diff(now, _since) >= _HELD_MS)
 
 
 def _wanted():
-    global _pressed, _down
-    if _down and _pin.value():
-        # The edge up was lost.
-        _edge(_pin)
+    global _down, _asked
     if _down and time.ticks_diff(time.ticks_ms(), _since) >= _HELD_MS:
         _down = False  # once
+        # Up: that edge was lost, and nobody knows for how long it was held.
+        if not _pin.value():
+            _asked = 2
+    elif _down and _pin.value():
+        # The edge up was lost.
+        _edge(_pin)
+    if _asked:
+        held = _asked > 1
+        _asked = 0
+        if not held:
+            return 0
         twoslot.rollback()
-    elif _pressed:
-        _pressed = False
-        return 0
     return None

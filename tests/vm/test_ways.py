@@ -16,7 +16,9 @@ from support.world import HOURS_MS, MAIN, MINUTES_MS, World, runs_confirmed, upd
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
-HELD_MS, PRESSED_MS, BUTTON = 6000, 200, 0
+PRESSED_MS, BUTTON = 200, 0
+TICKS = MAIN.replace("1000", "900")
+"""The tick() after 4.5 s comes at 5.4 s."""
 CRASHES = """\
 import machine, time, twoslot
 if twoslot.status()["counter"] == 1:
@@ -75,7 +77,7 @@ def test_by_hand(make: World) -> None:
 @pytest.fixture
 def with_button(make: World) -> VirtualBoard:
     """A board whose next scheduled look is minutes away."""
-    make.main = f"from twoslot import button\nbutton.watch({BUTTON})\n{MAIN}"
+    make.main = f"from twoslot import button\nbutton.watch({BUTTON})\n{TICKS}"
     make.publish(2)
     board = make.board()
     update_to(board, 2)
@@ -91,12 +93,22 @@ def test_a_button_that_is_pressed_brings_the_update_now(make: World, with_button
     assert runs_confirmed(with_button, 3)
 
 
-def test_a_button_that_is_held_brings_the_release_before_back(with_button: VirtualBoard) -> None:
-    with_button.press(BUTTON, HELD_MS)
+@pytest.mark.parametrize("held_ms", [5200, 6000], ids=["let go between two ticks", "held on"])
+def test_a_button_that_is_held_brings_the_release_before_back(
+    with_button: VirtualBoard, held_ms: int,
+) -> None:
+    with_button.press(BUTTON, held_ms)
     with_button.run(MINUTES_MS)
 
     assert runs_confirmed(with_button, 1)
     assert with_button.boots[-1].why is Why.FALLBACK
+
+
+def test_a_button_that_is_not_held_long_enough_keeps_the_release(with_button: VirtualBoard) -> None:
+    with_button.press(BUTTON, 4900)
+    with_button.run(MINUTES_MS)
+
+    assert runs_confirmed(with_button, 2)
 
 
 def test_a_button_that_bounces_asks_for_nothing(make: World, with_button: VirtualBoard) -> None:
