@@ -81,9 +81,8 @@ class Agent:
             self.hang_up()
             self.retry_after = e.args[2] if len(e.args) > 2 else 0
             self.tries += 1
-            # Without a head, and after enough tries, the next attempt is the schedule's. With one it goes on
-            # from here: else a server that fails every other time is asked for the head alone for ever.
-            if self.state == _HEAD or self.tries > _TRIES:
+            # Before anything was written, and after enough tries, the next attempt is the schedule's.
+            if self.state < _TABLE or self.tries > _TRIES:
                 self.end()
             raise
         except TwoslotError:

@@ -13,7 +13,7 @@ from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.flash import SECTOR
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import BOARD, CHANNEL, PRODUCT, DeviceBoard, refusal, trial_cell
+from support.device_board import BOARD, DeviceBoard, refusal, trial_cell
 from support.device_release import image_changes, offer, payload, release_fields
 from support.device_site import (
     ARM, BLOCKS, DONE, FETCH, IDLE, IMAGE, SURVEY, TABLE, VERIFY, Site, Updater, files_app, offer_files,
@@ -155,18 +155,8 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
     assert updater.erased_blocks() == list(range(5, BLOCKS))
 
 
-@pytest.mark.parametrize("lost_after", [985 + 10, 985 + 1200])
-def test_with_a_head_a_lost_release_is_asked_for_again(updater: Updater, lost_after: int) -> None:
-    """A server that fails at every other request would else be asked for the head alone for ever."""
-    updater.net.faults.drop_after = lost_after
-
-    assert updater.run() == DONE
-    assert updater.losses == 1
-    assert [request.path for request in updater.net.requests].count(f"/heads/{PRODUCT}/{CHANNEL}.head") == 1
-
-
-@pytest.mark.parametrize("lost_after", [0, 10, 500])
-def test_a_loss_before_a_head_is_there_ends_the_attempt(updater: Updater, lost_after: int) -> None:
+@pytest.mark.parametrize("lost_after", [0, 10, 500, 985 + 10, 985 + 1200])
+def test_a_loss_before_anything_was_written_ends_the_attempt(updater: Updater, lost_after: int) -> None:
     updater.net.faults.drop_after = lost_after
     with pytest.raises(updater.vm.import_("twoslot.errors").LinkError):
         updater.run()

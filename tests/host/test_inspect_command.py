@@ -43,7 +43,7 @@ def test_the_command(path: Path, slotbench: Any) -> None:
     ran = slotbench("inspect", path)
     assert (ran.code, ran.err) == (0, "")
     first = ran.out.splitlines()[0]
-    assert first == f"{path}: flash of generic_4m (the map of d1_mini, nodemcu too), 4194304 bytes"
+    assert first == f"{path}: flash of generic_4m (the map of d1_mini, d1_mini_dev, nodemcu too), 4194304 bytes"
     assert path.read_bytes() == before
 
 
@@ -116,7 +116,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, boards.Board]:
 
 def test_boards_of_one_map_count_as_one(flash: NorFlash, known: dict[str, boards.Board]) -> None:
     assert dump.board_of(data(flash), "flash.bin").name == "generic_4m"
-    assert dump.same_map(known["d1_mini"]) == ["d1_mini", "generic_4m", "nodemcu"]
+    assert dump.same_map(known["d1_mini"]) == ["d1_mini", "d1_mini_dev", "generic_4m", "nodemcu"]
     known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
     assert dump.same_map(known["swapped"]) == ["swapped"]
 

@@ -199,10 +199,17 @@ class TestEveryStep:
         with pytest.raises(BenchError, match="signature is wrong"):
             step(stable, LATER)
 
-    def test_does_not_build_on_a_head_of_older_keys(self, target, ring, stable, step):
+    def test_goes_on_under_new_keys_from_a_head_that_the_old_ones_signed(self, target, ring, stable, step):
         paths = {"offline": ring.offline, "online": ring.stranger, "stranger": ring.online}
         newer = write_ring(paths, ring.document.with_name("newer.keys"), epoch=2)
-        with pytest.raises(BenchError, match="key epoch 1, the keys file 2; publish its release again"):
+        head = step(Channel(target, newer.document, newer.load("online")), LATER)
+        assert (head.epoch, head.seq) == (2, 1)
+
+    def test_does_not_build_on_a_head_whose_keys_are_not_known(self, target, ring, stable, step):
+        paths = {"offline": ring.offline, "online": ring.stranger, "stranger": ring.online}
+        newer = write_ring(paths, ring.document.with_name("newer.keys"), epoch=2)
+        target.path(store.keys_name(PRODUCT)).unlink()
+        with pytest.raises(BenchError, match="key epoch 1, whose keys are not known; publish its release again"):
             step(Channel(target, newer.document, newer.load("online")), LATER)
 
 

@@ -59,7 +59,7 @@ def require_fallback(scene: Scene) -> None:
     assert cell is not None
     assert (cell.report, cell.unproven_counter, cell.bad_counter) == (Report.UNPROVEN, 2, 0)
     assert len(scene.server.served) - asked <= 3 * POLLS_A_TRIAL
-    assert {served.path.split("/")[0] for served in scene.server.served[asked:]} <= {"heads"}
+    assert {served.path.split("/")[0] for served in scene.server.served[asked:]} <= {"heads", "keys"}, "the next keys may be asked for too"
     scene.require_calm()
 
 

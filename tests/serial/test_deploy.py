@@ -124,7 +124,7 @@ def test_ampy_does_the_same(micropython: None, tmp_path: Path, keys: Path) -> No
     with SerialBench(folder, vm="micropython") as bench:
         bench.wait_for("boot: slot A")
         said = slotbench("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--via", "ampy")
-        assert f"3 of {len(wanted()) + 2} files to put" in said
+        assert f"4 of {len(wanted()) + 3} files to put" in said, "one module, settings, both copies of the keys"
         assert {path: bench.board.files.get(path) for path in wanted()} == wanted()
         slotbench("deploy", "--port", bench.port, "--undo", "--via", "ampy")
         assert sorted(bench.board.files) == ["/boot.py", "/main.py"]
