@@ -21,10 +21,10 @@ def deep(ms, every=1):
     due = twoslot.timer()
     word = machine.mem32[_KEPT]
     wakes, vain = min((word & 0xFF) + 1, 255), word >> 24 & 0xFF
-    if due and due.trial:
+    if due.trial if due else twoslot.deadline:
         # The next start would spend an attempt: this one stays awake until the release has proven itself, or
         # until the hook's timer ends the trial.
-        if not _proven(due):
+        if not due or not _proven(due):
             return False
         wakes = vain = 0
     elif due and wakes >= min(every << vain, 255):

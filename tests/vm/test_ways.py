@@ -9,7 +9,7 @@ import pytest
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import Why
 from slotbench.release.publish import Rollout
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import Boot, State, VirtualBoard
 from slotbench.vboard.vms import VMS
 
 from support.world import HOURS_MS, MAIN, MINUTES_MS, World, runs_confirmed, update_to
@@ -170,6 +170,24 @@ def test_no_sleep_in_a_trial_that_waits_for_its_application(make: World) -> None
     assert "no sleep before confirm(): 67 at 0" in "".join(said)
     after = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is Why.TRIAL]
     assert len(after) >= 3 and set(after) == {4}, "the deadline ends every attempt, not sleep"
+
+
+def test_no_sleep_in_a_trial_of_a_board_that_cannot_be_updated(make: World) -> None:
+    """Its settings cannot be read: it proves nothing, and falls back at the end of its deadlines."""
+    def spoil(board: VirtualBoard, boot: Boot) -> None:
+        if boot.why is Why.TRIAL:
+            board.files["/twoslot.json"] = b"{"
+
+    make.main = SLEEPS
+    make.publish(2)
+    board = make.board()
+    board.on_boot = spoil
+    board.power_on()
+    board.run(2 * HOURS_MS)
+
+    trials = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is Why.TRIAL]
+    assert trials == [4, 4, 4], "the deadline ends each attempt, not sleep"
+    assert Why.FALLBACK in [boot.why for boot in board.boots]
 
 
 # After confirmation.
