@@ -17,7 +17,7 @@ _TRIES = const(8)  # lost connections in a row, without a block gained, before t
 
 
 class Agent:
-    """What the steps of an update share; they are in ask.py, transfer.py and turn.py."""
+    """What the steps of an update share; they are in ask.py, survey.py, transfer.py and turn.py."""
 
     def __init__(self):
         from twoslot import settings
@@ -68,13 +68,24 @@ class Agent:
                 if self.url:
                     self._open()
                     gc.collect()
-                from twoslot import transfer
+                # One of the two is in memory: each request lets go of both, and so does each change of state.
+                was = self.state
+                if was == _FETCH or was == _TABLE and self.answer:
+                    from twoslot import transfer
 
-                self.state = transfer.step(self)
+                    self.state = transfer.step(self)
+                else:
+                    from twoslot import survey
+
+                    self.state = survey.step(self)
+                transfer = survey = None
+                if self.state != was:
+                    self.spare["pieces"] = None
+                    drop("survey", "transfer", "writer")
             else:
                 self.hang_up()
                 self.spare = self.sha = None
-                drop("transfer", "writer", "port", "answer")
+                drop("survey", "port", "answer")
                 self.turn("arm")
                 self.state = _DONE
         except LinkError as e:
@@ -99,7 +110,7 @@ class Agent:
         self.facts = self.head = self.news = self.plan = self.spare = self.sha = self.url = self.span = None
         self.tries = self.next = self.until = self.fetched = self.bytes = self.again = self.followed = 0
         drop(
-            "fetch", "answer", "ask", "believe", "transfer", "writer", "port",
+            "fetch", "answer", "ask", "believe", "survey", "transfer", "writer", "port",
             "judge", "document", "seal", "keys",
         )  # fmt: skip
 
@@ -142,7 +153,7 @@ class Agent:
         # With nothing of the transfer in memory, not even its buffer.
         url, self.url = self.url, None
         self.spare["pieces"] = None
-        drop("transfer", "writer", "port")
+        drop("survey", "transfer", "writer", "port")
         if self.get(url, None, self.span).status == 200 and self.span[1]:
             # A server without ranges sends everything: then blocks that are in place are read past.
             self.next, self.until = 0, self.spare["blocks"]

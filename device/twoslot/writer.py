@@ -1,4 +1,4 @@
-# The spare slot on flash: what is right is kept, what is written is read back. State: the dict of begin().
+# Writes into the spare slot what is right, and reads it back. State: the dict of survey.py.
 from hashlib import sha256
 from micropython import const
 
@@ -6,7 +6,7 @@ from twoslot.errors import FlashError, LinkError
 from twoslot.port import Port
 
 _BLOCK = const(4096)
-_PIECE = const(1024)
+_PIECE = const(512)
 _ENTRY = const(16)
 _TRIES = const(3)
 _port = Port()
@@ -14,19 +14,10 @@ _back = memoryview(bytearray(256))
 _entry = bytearray(_ENTRY)
 
 
-def begin(place, plan):
-    """What the transfer of plan's image into the spare slot needs to know, and which blocks still miss."""
-    blocks = (plan["length"] + _BLOCK - 1) // _BLOCK
-    return {
-        "pieces": None, "image": place[0], "table": place[1], "length": plan["length"],
-        "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0,
-    }  # fmt: skip
-
-
 def ready(w):
-    """Have the buffer of one block, in four: the heap beside an application seldom has 4 KB in one piece."""
+    """Have the buffer of one block, in eight: the heap beside an application seldom has 4 KB in one piece."""
     if w["pieces"] is None:
-        w["pieces"] = [memoryview(bytearray(_PIECE)) for _ in range(4)]
+        w["pieces"] = [memoryview(bytearray(_PIECE)) for _ in range(_BLOCK // _PIECE)]
 
 
 def size(w, block):
@@ -39,26 +30,12 @@ def part(w, n):
     return [p if n - at >= _PIECE else p[: n - at] for at, p in zip(range(0, n, _PIECE), w["pieces"])]
 
 
-def table_right(w, digest):
-    """True when the table sector holds the block table of this digest."""
-    return _hash(w, w["table"], w["blocks"] * _ENTRY, sha256()).digest() == digest
-
-
 def put_table(w, digest):
     """Check and write the block table that lies in the buffer."""
     n = w["blocks"] * _ENTRY
     if _digest(w, n) != digest:
         raise LinkError(13, 0)
     _store(w, w["table"], n)
-
-
-def survey(w, block):
-    """Look whether the slot holds this block already; if not it counts as missing."""
-    sha = _hash(w, w["image"] + block * _BLOCK, size(w, block), sha256())
-    if _differs(w, block, sha.digest()):
-        if not is_missing(w, block):
-            w["missing"][block >> 3] |= 1 << (block & 7)
-            w["left"] += 1
 
 
 def is_missing(w, block):
@@ -88,21 +65,6 @@ def put(w, block):
     _store(w, w["image"] + block * _BLOCK, n)
     w["missing"][block >> 3] &= ~(1 << (block & 7))
     w["left"] -= 1
-
-
-def take(w, block, sha):
-    """Take a block of what the flash holds into a digest."""
-    _hash(w, w["image"] + block * _BLOCK, size(w, block), sha)
-
-
-def _hash(w, addr, n, sha):
-    # flash_read stores whole words: the tail is read up to the next word, into the buffer's own room.
-    p = w["pieces"][0]
-    for at in range(0, n, _PIECE):
-        m = min(_PIECE, n - at)
-        _port.read(addr + at, p[: m + 3 & ~3])
-        sha.update(p[:m])
-    return sha
 
 
 def _digest(w, n):

@@ -160,18 +160,18 @@ def test_rtc_tails(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
 def test_the_image_and_its_block_table(board: DeviceBoard, vm: CPythonVM) -> None:
     path = VECTORS / "images" / "firmware.bin"
     image, table, expected = path.read_bytes(), path.with_suffix(".blocks").read_bytes(), says(path)
-    writer, slot = vm.import_("twoslot.writer"), BOARD.slots[1]
-    w = writer.begin((slot.image.start, slot.table.start), {"length": len(image)})
+    writer, survey, slot = vm.import_("twoslot.writer"), vm.import_("twoslot.survey"), BOARD.slots[1]
+    w = survey.begin((slot.image.start, slot.table.start), {"length": len(image)})
     writer.ready(w)
 
     def load(data: bytes) -> None:
-        for number, piece in enumerate(writer.part(w, len(data))):
-            piece[:] = data[1024 * number :][:1024]
+        for piece in writer.part(w, len(data)):
+            piece[:], data = data[: len(piece)], data[len(piece) :]
 
     load(table)
     writer.put_table(w, bytes.fromhex(expected["blocks_sha256"]))
     for block in range(w["blocks"]):
-        writer.survey(w, block)
+        survey.look(w, block)
     blank = [image[at : at + SECTOR] == b"\xff" * SECTOR for at in range(0, len(image), SECTOR)]
     assert w["blocks"] == len(expected["blocks"]) and w["left"] == blank.count(False)
     read = hashlib.sha256()
@@ -179,7 +179,7 @@ def test_the_image_and_its_block_table(board: DeviceBoard, vm: CPythonVM) -> Non
         if writer.is_missing(w, block):
             load(image[block * SECTOR : (block + 1) * SECTOR])
             writer.put(w, block)
-        writer.take(w, block, read)
+        survey.take(w, block, read)
 
     assert read.hexdigest() == expected["sha256"]
     assert board.flash.peek(slot.image.start, len(image)) == image

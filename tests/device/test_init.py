@@ -324,7 +324,7 @@ def test_a_board_that_breaks_at_the_end_of_a_look_says_so(
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("module", [
     "begin", "settings", "schedule", "errors", "agent", "turn", "port", "swap", "journal", "slots", "fetch",
-    "answer", "document", "seal", "judge", "transfer", "writer"])
+    "answer", "document", "seal", "judge", "survey", "transfer", "writer"])
 def test_no_room_for_a_module_is_logged_and_tried_again(board: DeviceBoard, module: str, times: int) -> None:
     """Every part is loaded when it is needed, beside an application that fills the heap as it likes."""
     board.files = FullAt(board.files, module, times)

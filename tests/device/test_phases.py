@@ -27,12 +27,13 @@ OPEN = AGENT | {"fetch", "answer"}
 ASK = OPEN | {"ask"}
 READ = AGENT | {"believe", "document", "seal", "pinned"}
 JUDGE = AGENT | {"believe", "judge", "settings"}
+LOOKS = AGENT | {"survey", "port", "answer"}
 TRANSFER = AGENT | {"transfer", "writer", "port", "answer"}
-PHASES = [TURN, ASK, READ, JUDGE, TRANSFER]
+PHASES = [TURN, ASK, READ, JUDGE, TRANSFER, LOOKS]
 """What is loaded together at most, in the order of an update; OPEN, which asks for table and image, is less."""
 STAYS = {
-    RELEASE: AGENT, TABLE: AGENT | {"transfer", "writer", "port"}, SURVEY: TRANSFER, FETCH: TRANSFER,
-    VERIFY: TRANSFER, ARM: TRANSFER, DONE: AGENT,
+    RELEASE: AGENT, TABLE: AGENT | {"survey", "port"}, SURVEY: LOOKS, FETCH: TRANSFER, VERIFY: LOOKS,
+    ARM: AGENT | {"port", "answer"}, DONE: AGENT,
 }
 
 

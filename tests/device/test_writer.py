@@ -1,4 +1,4 @@
-"""twoslot.writer: the spare slot becomes the image byte for byte, and only what is wrong there is written."""
+"""twoslot.survey and twoslot.writer: the spare slot becomes the image byte for byte, and only what is wrong there is written."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from support.device_release import release_fields
 from support.device_site import ARM, VERIFY
 
 SLOT = BOARD.slots[1]
+PIECE = 512
 IMAGE = random.Random(3).randbytes(7 * SECTOR + 1237)
 
 
 class Bench:
-    """What fills slot B with `image`: the writer, and transfer.py where it judges the whole."""
+    """What fills slot B with `image`: survey and writer."""
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM, image: bytes = IMAGE) -> None:
         self.board, self.vm, self.image = board, vm, image
         fields = release_fields(image)
         plan = vm.import_("twoslot.judge").plan(fields, fields["images"]["any"])
         self.writer = vm.import_("twoslot.writer")
-        self.slot = self.writer.begin((SLOT.image.start, SLOT.table.start), plan)
+        self.looks = vm.import_("twoslot.survey")
+        self.slot = self.looks.begin((SLOT.image.start, SLOT.table.start), plan)
         self.writer.ready(self.slot)
         self.agent = SimpleNamespace(spare=self.slot, plan=plan, next=0, again=0, sha=None)
 
@@ -53,7 +55,7 @@ class Bench:
         return self.image[number * SECTOR : (number + 1) * SECTOR]
 
     def table_right(self) -> bool:
-        return bool(self.writer.table_right(self.slot, self.agent.plan["blocks"]))
+        return bool(self.looks.table_right(self.slot, self.agent.plan["blocks"]))
 
     def put_table(self, table: bytes | None = None) -> None:
         self.load(blocks.table(self.image) if table is None else table)
@@ -62,7 +64,7 @@ class Bench:
     def survey(self) -> set[int]:
         """Look at all blocks; return those that are missing."""
         for number in range(self.slot["blocks"]):
-            self.writer.survey(self.slot, number)
+            self.looks.look(self.slot, number)
         return {number for number in range(self.slot["blocks"]) if self.is_missing(number)}
 
     def put(self, number: int) -> None:
@@ -76,11 +78,10 @@ class Bench:
             self.put(number)
 
     def whole(self) -> bool:
-        """How transfer.py judges what the slot holds now."""
-        transfer = self.vm.import_("twoslot.transfer")
+        """How survey.py judges what the slot holds now."""
         self.agent.state, self.agent.again = VERIFY, 0
         while self.agent.state == VERIFY:
-            self.agent.state = transfer.step(self.agent)
+            self.agent.state = self.looks.step(self.agent)
         self.agent.next = 0
         return bool(self.agent.state == ARM)
 
@@ -229,7 +230,9 @@ def test_a_block_is_erased_and_programmed_once(bench: Bench) -> None:
 
     place = SLOT.image.start + 7 * SECTOR
     done = [(op.kind, op.addr, op.length) for op in bench.board.operations()]
-    assert done == [("erase", place, SECTOR), ("program", place, 1024), ("program", place + 1024, 216)]
+    assert done == [
+        ("erase", place, SECTOR), ("program", place, 512), ("program", place + 512, 512),
+        ("program", place + 1024, 216)]
     assert not bench.is_missing(7) and bench.left == 7
 
 
@@ -241,7 +244,7 @@ def test_a_block_that_differs_from_the_table_never_reaches_the_flash(
     bench.put_table()
     bench.survey()
     bench.load(bench.block(number))
-    bench.part(SECTOR)[place // 1024][place % 1024] ^= 0x80
+    bench.part(SECTOR)[place // PIECE][place % PIECE] ^= 0x80
     bench.board.flash.reset_counters()
 
     with refusal(bench.vm, "LinkError", 12, number):
@@ -254,13 +257,13 @@ def test_the_size_of_a_block(bench: Bench) -> None:
     assert [bench.writer.size(bench.slot, number) for number in range(8)] == [SECTOR] * 7 + [1237]
 
 
-@pytest.mark.parametrize("size", [0, 1, 3, 1023, 1024, 1025, 1237, 3072, 3073, 4095, 4096])
-def test_the_buffer_is_given_out_in_pieces_of_a_kilobyte(bench: Bench, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 3, 511, 512, 513, 1237, 3584, 3585, 4095, 4096])
+def test_the_buffer_is_given_out_in_pieces(bench: Bench, size: int) -> None:
     """No 4 KB in one: beside an application the heap seldom has them."""
     sizes = [len(piece) for piece in bench.part(size)]
 
     assert sum(sizes) == size
-    assert all(length == 1024 for length in sizes[:-1]) and max(sizes, default=0) <= 1024
+    assert all(length == PIECE for length in sizes[:-1]) and max(sizes, default=0) <= PIECE
     held = random.Random(size).randbytes(size)
     bench.load(held)
     assert b"".join(bench.part(size)) == held
@@ -276,7 +279,7 @@ def test_the_buffer_is_made_when_it_is_needed_and_kept(bench: Bench) -> None:
 
     bench.slot["pieces"] = None
     bench.writer.ready(bench.slot)
-    assert [len(piece) for piece in bench.slot["pieces"]] == [1024] * 4
+    assert [len(piece) for piece in bench.slot["pieces"]] == [PIECE] * 8
     for number in range(1, 8):
         bench.put(number)
     assert bench.whole()

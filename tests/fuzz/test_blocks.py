@@ -28,7 +28,7 @@ def test_any_block_table(device: DeviceBoard, vm: CPythonVM, data: st.DataObject
 def test_any_block(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, length: int) -> None:
     writing = Writing(device, vm, length)
     writing.put_table(writing.table)
-    writing.writer.survey(writing.slot, 0)
+    writing.survey.look(writing.slot, 0)
     number = data.draw(st.integers(0, blocks.count(length) - 1), "number")
     right = writing.image[number * 4096 : (number + 1) * 4096]
     writing.any_block(number, data.draw(bent(right) | st.just(right), "content"))

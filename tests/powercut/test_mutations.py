@@ -35,7 +35,7 @@ class Defect:
 
 
 DEFECTS = [
-    Defect("named-before-verified", "transfer", '    if agent.sha.digest() == agent.plan["sha256"]:', "    if True:",
+    Defect("named-before-verified", "survey", '    if agent.sha.digest() == agent.plan["sha256"]:', "    if True:",
            "verify"),
     Defect("not-verified-at-all", "transfer", "    agent.hang_up()\n    agent.next = 0\n    return _VERIFY",
            "    agent.hang_up()\n    agent.next = 0\n    return _ARM", "verify"),
@@ -44,10 +44,10 @@ DEFECTS = [
     Defect("never-declared", "swap", "        self.journal.append(cell)\n        self.slots.forget(spare)\n",
            "        self.slots.forget(spare)\n", "download"),
     Defect("update-while-unconfirmed", "judge", '    if not facts["confirmed"]:', "    if False:", "confirm"),
-    Defect("resume-trusts-a-block", "writer", "    if _differs(w, block, sha.digest()):",
-           '    if _differs(w, block, sha.digest()) and bytes(w["pieces"][0][:4]) == b"\\xff" * 4:', "resume"),
-    Defect("resume-trusts-the-table", "writer", '    return _hash(w, w["table"], w["blocks"] * _ENTRY, sha256()).digest() == digest',
-           "    _port.read(w['table'], _entry)\n    return bytes(_entry[:2]) != b'\\xff\\xff'", "download"),
+    Defect("resume-trusts-a-block", "survey", "    take(w, block, sha)\n    _port.read(",
+           "    take(w, block, sha)\n    if bytes(_piece[:4]) != b'\\xff' * 4:\n        return\n    _port.read(", "resume"),
+    Defect("resume-trusts-the-table", "survey", "    return sha.digest() == digest",
+           "    return bytes(_piece[:2]) != b'\\xff\\xff'", "download"),
     Defect("written-without-erase", "writer", "        _port.erase(addr)\n", "", "download"),
     Defect("cell-named-before-descriptor", "swap", '        self.slots.describe(spare, product, plan)\n        cell = self.cell',
            "        cell = self.cell", "swap"),

@@ -291,7 +291,8 @@ class Writing:
         fields = release_fields(self.image)
         self.plan = vm.import_("twoslot.judge").plan(fields, fields["images"]["any"])
         self.writer: Any = vm.import_("twoslot.writer")
-        self.slot = self.writer.begin((SLOT.image.start, SLOT.table.start), self.plan)
+        self.survey: Any = vm.import_("twoslot.survey")
+        self.slot = self.survey.begin((SLOT.image.start, SLOT.table.start), self.plan)
         self.writer.ready(self.slot)
         self.lost = vm.import_("twoslot.errors").LinkError
         device.flash.poke(SLOT.table.start, b"\xff" * 4096)
@@ -299,8 +300,8 @@ class Writing:
 
     def load(self, data: bytes) -> None:
         """Into the buffer, over what the block before left there."""
-        for number, piece in enumerate(self.writer.part(self.slot, len(data))):
-            piece[:] = data[1024 * number :][:1024]
+        for piece in self.writer.part(self.slot, len(data)):
+            piece[:], data = data[: len(piece)], data[len(piece) :]
 
     def put_table(self, table: bytes) -> None:
         self.load(table)
@@ -348,7 +349,7 @@ class Writing:
         flash.poke(SLOT.image.start, found)
         numbers = range(blocks.count(len(self.image)))
         for number in numbers:
-            self.writer.survey(self.slot, number)
+            self.survey.look(self.slot, number)
         places = [slice(number * 4096, (number + 1) * 4096) for number in numbers]
         missing = [number for number in numbers if self.writer.is_missing(self.slot, number)]
         assert missing == [number for number in numbers if found[places[number]] != self.image[places[number]]]
@@ -359,7 +360,7 @@ class Writing:
         assert flash.peek(SLOT.image.start, len(self.image)) == self.image
         read = hashlib.sha256()
         for number in numbers:
-            self.writer.take(self.slot, number, read)
+            self.survey.take(self.slot, number, read)
         assert self.slot["left"] == 0 and read.digest() == self.plan["sha256"]
 
 

@@ -54,6 +54,46 @@ while more and agent.state < 6:
 """
 """Counts what is allocated for each block but the first and the last of a run."""
 
+_LEAST: Final = """\
+import gc
+from twoslot import seal
+
+def read(name):
+    with open(name, "rb") as f:
+        return f.read()
+
+modulus, signature = [int.from_bytes(read(n), "big") for n in ("modulus", "signature")]
+digest = read("digest")
+pieces = [None] * (gc.mem_free() // 90)
+
+def fits(n):
+    gc.collect()
+    try:
+        for i in range(n):
+            pieces[i] = bytearray(64)
+        gc.collect()
+        free = gc.mem_free()
+        assert seal.verify(modulus, signature, digest)
+        return free
+    except MemoryError:
+        return 0
+    finally:
+        for i in range(n):
+            pieces[i] = None
+
+def find():
+    few, many, least = 0, len(pieces), 0
+    while few < many:
+        n = (few + many + 1) // 2
+        free = fits(n)
+        if free:
+            few, least = n, free
+        else:
+            many = n - 1
+    return least
+"""
+"""Finds the least free memory with which a check of a signature comes to its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -200,29 +240,15 @@ def blocks(board: VirtualBoard) -> tuple[int, int]:
 
 
 def _rsa_peak(world: World) -> int:
-    """Bytes that one signature check needs beyond what is there before it."""
+    """Bytes that one signature check needs beyond its arguments, in a heap full of small pieces."""
     key = world.workshop.offline
-    modulus = int.from_bytes(key.modulus, "big")
-    signature = int.from_bytes(key.sign(b"proof").signature, "big")
-    arguments = f"{modulus}, {signature}, {hashlib.sha256(b'proof').digest()!r}"
-    files = world.board(vm=MicroPythonVM).files
-
-    def free_before(heap: int) -> int | None:
-        """Bytes that are free when the check begins, None when it does not come to its end."""
-        try:
-            vm = MicroPythonVM(Chip(NorFlash(_CHIP_BYTES)), files, NoNetwork(), heap=heap)
-        except (MemoryError, VMDied):
-            return None
-        try:
-            vm.exec("from twoslot import seal")
-            vm.exec(f"arguments = ({arguments})")
-            free = int(vm.eval(_ALL)) - int(vm.eval(_USED))
-            return free if vm.eval("seal.verify(*arguments)") else None
-        except MemoryError:
-            return None
-        finally:
-            vm.close()
-
-    free = free_before(_smallest(lambda heap: free_before(heap) is not None))
-    assert free is not None
-    return free
+    arguments = {
+        "/modulus": key.modulus, "/signature": key.sign(b"proof").signature,
+        "/digest": hashlib.sha256(b"proof").digest(), "/least.py": _LEAST.encode()}
+    files = world.board(vm=MicroPythonVM).files | arguments
+    vm = MicroPythonVM(Chip(NorFlash(_CHIP_BYTES)), files, NoNetwork())
+    try:
+        vm.exec("import least")
+        return int(vm.eval("least.find()"))
+    finally:
+        vm.close()
