@@ -67,7 +67,8 @@ def tick():
         keep(e)
         if due:
             due.failed()
-        return unload()
+        unload()
+        return _starved(due, 0)
     try:
         agent = load()
         if not agent.state:
@@ -88,10 +89,13 @@ def tick():
     except (TwoslotError, MemoryError) as e:
         keep(e)
         due.failed()
-        more = False
+        error, more = e, False
     if not more:
+        starved, state = isinstance(error, MemoryError), agent.state if agent else 0
         agent = error = verdict = None
         unload()
+        if starved:
+            _starved(due, state)
 
 
 async def task():
@@ -162,6 +166,18 @@ def keep(e):
     _log.append((time.ticks_ms(), code, where))
     if len(_log) > 8:
         _log.pop(0)
+
+
+def _starved(due, state):
+    # An attempt found no room: perhaps it is to be made before main.py.
+    try:
+        from twoslot import alone
+
+        alone.ask(due, state)
+    except MemoryError as e:
+        keep(e)
+    alone = None
+    drop("alone")
 
 
 def _hand(verb, *args):

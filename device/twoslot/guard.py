@@ -1,5 +1,5 @@
 # A release that was confirmed and then crashes again and again before the updater gets its turn: main.py is
-# left out, so that a mended one can arrive. Loaded after a crash only.
+# left out, so that a mended one can arrive. Loaded after a crash, or for want of room (alone.py), only.
 import machine
 import time
 
@@ -7,7 +7,7 @@ from micropython import const
 
 import twoslot
 
-_KEPT = const(0x600013FC)  # byte 1: crashes in a row (FORMATS.md 4)
+_KEPT = const(0x600013FC)  # byte 1: crashes in a row; bit 31: restarted for want of room (FORMATS.md 4)
 _NOTE = const(0x600013F8)
 _NOTE_COUNTED = const(12)  # a soft reset comes by here again: it is no crash
 _FALLBACK = const(3)  # row of the loader's decision
@@ -15,14 +15,18 @@ _MOST = const(5)
 _LEFT_OUT = const(6)  # report (FORMATS.md 2.1)
 
 
-def crashed(row):
+def before_main(row):
     """What ran before crashed: count it, and at the fifth in a row run nothing but the updater here.
 
     row: of the loader's decision. The count begins anew when a look has come to its end (verdict.py).
     """
-    if _count(row) >= _MOST:
+    if machine.mem32[_KEPT] >> 31:
+        from twoslot import alone
+
+        alone.run()
+    elif _count(row) >= _MOST:
         print("twoslot: %d crashes in a row: main.py is left out, only updates run; Ctrl-C ends this" % _MOST)
-        _report()
+        report(_LEFT_OUT)
         try:
             while True:  # for as long as nothing better is offered
                 twoslot.tick()
@@ -41,16 +45,16 @@ def _count(row):
     return count
 
 
-def _report():
-    # For the server; once for a release.
+def report(code):
+    """Tell the server, once for a release, why main.py does not run now."""
     try:
         from twoslot.port import Port
         from twoslot.swap import Swap
 
         swap = Swap(Port(), 0)
         cell, counter = swap.cell, swap.running.counter
-        if cell.report != _LEFT_OUT or cell.report_counter != counter:
-            cell.report, cell.report_counter = _LEFT_OUT, counter
+        if cell.report != code or cell.report_counter != counter:
+            cell.report, cell.report_counter = code, counter
             swap.journal.append(cell)
         swap = cell = None
     except Exception as e:

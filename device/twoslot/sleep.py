@@ -20,7 +20,7 @@ def deep(ms, every=1):
         raise ValueError("deep(ms > 0, every=1 to 255)")
     due = twoslot.timer()
     word = machine.mem32[_KEPT]
-    wakes, vain = min((word & 0xFF) + 1, 255), word >> 24 & 0xFF
+    wakes, vain = min((word & 0xFF) + 1, 255), word >> 24 & 0xF
     if due.trial if due else twoslot.deadline:
         # The next start would spend an attempt: this one stays awake until the release has proven itself, or
         # until the hook's timer ends the trial.
@@ -31,7 +31,7 @@ def deep(ms, every=1):
         looked = _look(due)
         if looked:
             wakes, vain = 0, 0 if looked > 0 else min(vain + 1, _DOUBLED)
-    machine.mem32[_KEPT] = machine.mem32[_KEPT] & 0x00FFFF00 | vain << 24 | wakes
+    machine.mem32[_KEPT] = machine.mem32[_KEPT] & 0xF0FFFF00 | vain << 24 | wakes
     machine.deepsleep(ms)
 
 

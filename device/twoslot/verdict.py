@@ -20,6 +20,7 @@ def reached(agent, due, error):
         s = agent.interval
         due.interval_ms = (min(max(s, _SHORTEST_S), _LONGEST_S) if s else due.own_s) * 1000
     if error is None:
+        machine.mem32[_KEPT] &= 0x8FFFFFFF  # there is room beside main.py (alone.py)
         twoslot._etag = agent.etag
         due.done()
         agent.turn("finish")

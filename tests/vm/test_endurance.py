@@ -52,3 +52,19 @@ def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> N
         update_to(board, counter)
         assert OUT_OF_MEMORY not in codes(board)
         assert board.call("len(own)") == 10240
+
+
+@pytest.mark.parametrize("kilobytes", [11, 11.75])
+def test_an_application_that_leaves_no_room_is_updated_all_the_same(tmp_path: Path, kilobytes: float) -> None:
+    """Whatever the heap looks like: a restart, and the updater runs before main.py."""
+    own = APPLICATION.replace("10240", str(int(kilobytes * 1024)))
+    world = World(tmp_path, vm=VMS["micropython"], main=own + MAIN)
+    board = world.board()
+    said: list[str] = []
+    board.on_print = said.append
+    for counter in range(2, 6):
+        world.publish(counter)
+        update_to(board, counter, hours=12)
+        assert board.call("len(own)") == int(kilobytes * 1024)
+
+    assert "before main.py" in "".join(said), "there was room: nothing is shown"

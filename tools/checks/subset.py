@@ -14,16 +14,17 @@ from checks import port_facts as port
 from checks.report import Report, device_files, name, parse
 
 _PRINTING = (
-    "device/twoslot/__init__.py", "device/twoslot/guard.py", "device/twoslot/hand.py",
-    "device/twoslot/leave.py", "device/twoslot/porch.py", "device/twoslot/sleep.py", "device/twoslot_boot.py")
+    "device/twoslot/__init__.py", "device/twoslot/alone.py", "device/twoslot/guard.py",
+    "device/twoslot/hand.py", "device/twoslot/leave.py", "device/twoslot/porch.py", "device/twoslot/sleep.py",
+    "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "sys", "twoslot"})
 _TOUCH = {
     "esp": ("port.py",), "network": ("fetch.py", "sleep.py", "talk.py"),
     "socket": ("fetch.py", "porch.py", "talk.py"),
     "machine": (
-        "__init__.py", "button.py", "greet.py", "guard.py", "hand.py", "identity.py", "judge.py", "leave.py",
-        "porch.py", "port.py", "quiet.py", "sleep.py", "swap.py", "talk.py", "verdict.py"),
+        "__init__.py", "alone.py", "button.py", "greet.py", "guard.py", "hand.py", "identity.py", "judge.py",
+        "leave.py", "porch.py", "port.py", "quiet.py", "sleep.py", "swap.py", "talk.py", "verdict.py"),
 }
 """Which device modules may touch the chip and the network: module -> files."""
 _HASH_NAMES = ("sha", "hash", "digest")

@@ -53,6 +53,8 @@ class Report(IntEnum):
     JOURNAL_LOST = 5
     LEFT_OUT = 6
     """The release crashed again and again, and main.py is left out."""
+    NO_ROOM = 7
+    """main.py leaves no room for an update, which is made before it, after a restart."""
 
 
 class Ended(IntEnum):

@@ -8,7 +8,7 @@ __all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE"]
 
 ASKED_FOR: Final = frozenset(
     """
-    status check update confirm rollback log tick task listen watch deep crashed deadline __version__
+    status check update confirm rollback log tick task listen watch deep before_main deadline __version__
     _agent _log _also state progress load begin next until verify
     """.split()
 )
