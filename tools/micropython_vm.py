@@ -106,12 +106,14 @@ def _mirrors() -> list[str]:
 
 
 def _apt(work: Path, sources: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run apt-get on directories of its own."""
-    for folder in ("state/lists/partial", "cache/archives/partial", "packages"):
+    """Run apt-get on files and directories of its own, none of them the machine's."""
+    for folder in ("state/lists/partial", "cache/archives/partial", "packages", "sources.list.d"):
         (work / folder).mkdir(parents=True, exist_ok=True)
+    (work / "state/status").touch()
     settings = {
-        "Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "/dev/null", "Dir::State": work / "state",
-        "Dir::State::Lists": work / "state/lists", "Dir::State::status": "/dev/null",
+        "Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": work / "sources.list.d",
+        "Dir::State": work / "state", "Dir::State::Lists": work / "state/lists",
+        "Dir::State::status": work / "state/status",
         "Dir::Cache": work / "cache",
         "APT::Architecture": "i386", "APT::Architectures": "i386", "Debug::NoLocking": 1,
         "APT::Sandbox::User": "", "Acquire::Languages": "none", "APT::Get::AllowUnauthenticated": "false",
