@@ -10,7 +10,7 @@ _PIECE = const(512)
 _ENTRY = const(16)
 _TRIES = const(3)
 _port = Port()
-_back = memoryview(bytearray(256))
+_back = memoryview(bytearray(_PIECE))
 _entry = bytearray(_ENTRY)
 
 
@@ -85,10 +85,9 @@ def _store(w, addr, n):
         same = True
         for i, p in enumerate(part(w, n)):
             _port.write(addr + i * _PIECE, p)
-            for at in range(0, len(p), 256):
-                back = _back[: len(p) - at]
-                _port.read(addr + i * _PIECE + at, back)
-                same = same and back == p[at : at + 256]
+            back = _back[: len(p)]
+            _port.read(addr + i * _PIECE, back)
+            same = same and back == p
         if same:
             return
     raise FlashError(60, addr)
