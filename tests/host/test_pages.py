@@ -156,7 +156,7 @@ class TestCell:
         (10, 255, "SlotState has no value 255"),
         (11, 9, "attempts is 9"),
         (12, 9, "copies is 9"),
-        (13, 7, "Report has no value 7"),
+        (13, 8, "Report has no value 8"),
         (15, 1, "reserved byte is not 0"),
         (56, 1, "reserved byte is not 0"),
         (119, 1, "reserved byte is not 0"),

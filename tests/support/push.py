@@ -181,10 +181,21 @@ def street(board: VirtualBoard) -> Street:
     return board.network
 
 
-def visit(board: VirtualBoard, *visitors: Visitor, seconds: int = 300) -> Visitor:
-    """Let these come, one after another, and run until the last one was sent away; that one."""
+LEAVE_MS = 1000
+"""Longer than a board takes from its answer to its restart: stopped in between, by Ctrl-C, it would not."""
+
+
+def visit(board: VirtualBoard, *visitors: Visitor, seconds: int = 300, more_ms: int = 0) -> Visitor:
+    """Let these come, one after another, and run until the last one was sent away, and so long; that one."""
     street(board).visitors.extend(visitors)
-    board.run(seconds * 1000, until=lambda: visitors[-1].closed)
+    away: list[float] = []
+
+    def enough() -> bool:
+        if visitors[-1].closed and not away:
+            away.append(board.clock.ms)
+        return bool(away) and board.clock.ms - away[0] >= more_ms
+
+    board.run(seconds * 1000, until=enough)
     return visitors[-1]
 
 
@@ -219,9 +230,9 @@ def pusher(board: VirtualBoard, release: tuple[bytes, bytes], **options: Any) ->
 
 
 def push(board: VirtualBoard, release: tuple[bytes, bytes], **options: Any) -> Pusher:
-    """Push a release and come back when it was answered."""
+    """Push a release and come back when it was answered, and the board had time to restart."""
     visitor = pusher(board, release, **options)
-    visit(board, visitor)
+    visit(board, visitor, more_ms=LEAVE_MS)
     return visitor
 
 
