@@ -41,7 +41,7 @@ def test_what_was_pushed_answers(desk: Desk) -> None:
     assert (back.version, back.counter, back.confirmed, back.slot) == ("5.0.0-dev", DEVELOPMENT | 5, True, "B")
     assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL]
     assert client.parts.sent > SIZE / 50_000, "the modelled network has its time"
-    assert runs_confirmed(board, DEVELOPMENT | 5) and seconds > 3
+    assert runs_confirmed(board, DEVELOPMENT | 5) and seconds > 0
     board.power_off()
 
 
