@@ -1,6 +1,7 @@
 # An application that leaves no room for an update must not freeze its board: then the updater runs before it,
 # in the whole heap. Loaded when an attempt ended for want of memory, and after the restart that follows.
 import machine
+import sys
 import time
 
 from micropython import const
@@ -27,6 +28,8 @@ def ask(due, state):
     times, vain = word >> 28 & 7, word >> 24 & 15
     if twoslot.deadline or due and due.trial:
         return  # a restart would spend an attempt
+    if "twoslot.guard" in sys.modules:
+        return  # main.py does not run: another restart would bring no more room
     long = (_UPDATE_MS if state >= _TABLE else _LOOK_MS) << times
     if time.ticks_ms() < long and vain < 2 + min(times, 3):
         return
@@ -43,13 +46,13 @@ def run():
     from twoslot import guard
 
     guard.report(_NO_ROOM)
-    guard = None
-    twoslot.drop("guard")
+    # tick() may load and empty this module when it finds no room even so: not the one that runs.
+    sys.modules.pop("twoslot.alone", None)
+    twoslot.__dict__.pop("alone", None)
     try:
         _attempt()
     except KeyboardInterrupt:
         print("twoslot: main.py follows")
-        twoslot.drop("alone")
         return
     # Nothing to install, after all: the next time is to be later still.
     machine.mem32[_KEPT] |= times

@@ -279,6 +279,18 @@ def test_it_ends_after_ten_minutes_whatever_happens(board: DeviceBoard) -> None:
     assert after is not None and after <= 10 * MINUTES_MS + 30_000
 
 
+@pytest.mark.parametrize("module", [IN_A_LOOK, IN_AN_UPDATE])
+def test_without_room_even_so_main_follows(board: DeviceBoard, module: str) -> None:
+    """No restart into the same again: main.py would never run."""
+    vm = asked(board, 2)
+    vm.runtime.files = board.files = Full(board.files, module)
+    after = before_main(board, vm)
+
+    assert after is not None and after <= 10 * MINUTES_MS + 30_000
+    assert word(board) == 2 << 28
+    assert "cannot be imported" not in vm.output
+
+
 def test_in_quiet_hours_main_follows_at_once(board: DeviceBoard) -> None:
     board.save_settings(quiet=[0, 23])
     vm = asked(board)
@@ -295,7 +307,7 @@ def test_ctrl_c_ends_it(board: DeviceBoard) -> None:
     assert before_main(board, vm) is None
     vm.interrupt_at(None)
 
-    assert "main.py follows" in vm.output
+    assert vm.output.endswith("main.py follows\n"), "and nothing else is wrong"
     assert word(board) == 0
     assert not {"twoslot.alone", "twoslot.guard"} & set(vm.modules)
 
