@@ -210,13 +210,13 @@ def test_keys_new_with_an_empty_passphrase_file(slotbench: RunCommand, tmp_path:
 def test_the_passphrase_is_asked_for_on_a_terminal(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     key = ring.load("online")
     ring.online.write_bytes(key.pem(b"secret"))
-    asked = []
+    requested_range = []
     monkeypatch.delenv("SLOTBENCH_PASSPHRASE", raising=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(click, "prompt", lambda text, **_: asked.append(text) or "secret")
+    monkeypatch.setattr(click, "prompt", lambda text, **_: requested_range.append(text) or "secret")
 
     assert common.load_key(ring.online, None).modulus == key.modulus
-    assert asked == [f"Passphrase of {ring.online}"]
+    assert requested_range == [f"Passphrase of {ring.online}"]
 
 
 def test_release_from_firmware_to_site(
@@ -300,8 +300,8 @@ def test_serve_until_ctrl_c(site_folder: Path) -> None:
         line = process.stdout.readline()
         assert line.startswith(f"Serving {site_folder} at http://127.0.0.1:")
         url = line.split(" at ")[1].split()[0]
-        with urllib.request.urlopen(f"{url}/heads/sensor/stable.head", timeout=10) as answer:
-            assert answer.read() == (site_folder / "heads/sensor/stable.head").read_bytes()
+        with urllib.request.urlopen(f"{url}/heads/sensor/stable.head", timeout=10) as response:
+            assert response.read() == (site_folder / "heads/sensor/stable.head").read_bytes()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     finally:

@@ -45,14 +45,14 @@ def image_url(firmware: bytes) -> str:
 
 
 def test_a_whole_image(client: FlaskClient, image_url: str, firmware: bytes) -> None:
-    answer = client.get(image_url)
+    response = client.get(image_url)
 
-    assert (answer.status_code, answer.data) == (200, firmware)
-    assert answer.headers["ETag"] == f'"{hashlib.sha256(firmware).hexdigest()}"'
-    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert answer.headers["Accept-Ranges"] == "bytes"
-    assert answer.headers["Content-Length"] == str(len(firmware))
-    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert (response.status_code, response.data) == (200, firmware)
+    assert response.headers["ETag"] == f'"{hashlib.sha256(firmware).hexdigest()}"'
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["Accept-Ranges"] == "bytes"
+    assert response.headers["Content-Length"] == str(len(firmware))
+    assert response.headers["Content-Type"] == "application/octet-stream"
 
 
 def test_a_release_and_a_block_table(
@@ -61,29 +61,29 @@ def test_a_release_and_a_block_table(
     signed = document.split(make_release().read_bytes())
     table = blocks.table(firmware)
 
-    answer = client.get(f"/{store.release_name(signed.digest)}")
-    assert answer.data == signed.pack()
-    assert answer.headers["ETag"] == f'"{signed.digest}"'
-    assert "immutable" in answer.headers["Cache-Control"]
-    answer = client.get(f"/{store.blocks_name(hashlib.sha256(table).hexdigest())}")
-    assert answer.data == table
+    response = client.get(f"/{store.release_name(signed.digest)}")
+    assert response.data == signed.pack()
+    assert response.headers["ETag"] == f'"{signed.digest}"'
+    assert "immutable" in response.headers["Cache-Control"]
+    response = client.get(f"/{store.blocks_name(hashlib.sha256(table).hexdigest())}")
+    assert response.data == table
 
 
 @pytest.mark.parametrize("name", ["heads/sensor/stable.head", "keys/sensor.keys"])
 def test_files_that_change_are_revalidated(client: FlaskClient, published: Store, name: str) -> None:
-    answer = client.get(f"/{name}")
+    response = client.get(f"/{name}")
 
-    assert answer.data == published.read(name)
-    assert answer.headers["Cache-Control"] == "no-cache"
-    assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.data).hexdigest()}"'
-    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert response.data == published.read(name)
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert response.headers["ETag"] == f'"{hashlib.sha256(response.data).hexdigest()}"'
+    assert response.headers["Content-Type"].startswith("text/plain")
 
 
 def test_head_has_the_length_and_no_body(client: FlaskClient, image_url: str, firmware: bytes) -> None:
-    answer = client.head(image_url)
+    response = client.head(image_url)
 
-    assert (answer.status_code, answer.data) == (200, b"")
-    assert answer.headers["Content-Length"] == str(len(firmware))
+    assert (response.status_code, response.data) == (200, b"")
+    assert response.headers["Content-Length"] == str(len(firmware))
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
@@ -95,10 +95,10 @@ def test_an_unchanged_head_is_304(client: FlaskClient) -> None:
     etag = client.get(HEAD).headers["ETag"]
 
     for header in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        answer = client.get(HEAD, headers={"If-None-Match": header})
-        assert (answer.status_code, answer.data) == (304, b"")
-        assert answer.headers["ETag"] == etag
-        assert answer.headers["Cache-Control"] == "no-cache"
+        response = client.get(HEAD, headers={"If-None-Match": header})
+        assert (response.status_code, response.data) == (304, b"")
+        assert response.headers["ETag"] == etag
+        assert response.headers["Cache-Control"] == "no-cache"
 
 
 def test_a_changed_head_is_200(
@@ -107,19 +107,19 @@ def test_a_changed_head_is_200(
     etag = client.get(HEAD).headers["ETag"]
     publish(published, make_release(), ring.document, [firmware], ring.load("online"), NOW)
 
-    answer = client.get(HEAD, headers={"If-None-Match": etag})
+    response = client.get(HEAD, headers={"If-None-Match": etag})
 
-    assert answer.status_code == 200
-    assert answer.data == published.read(HEAD[1:])
-    assert answer.headers["ETag"] != etag
+    assert response.status_code == 200
+    assert response.data == published.read(HEAD[1:])
+    assert response.headers["ETag"] != etag
 
 
 def test_if_none_match_precedes_range(client: FlaskClient, image_url: str) -> None:
     etag = client.get(image_url).headers["ETag"]
 
-    answer = client.get(image_url, headers={"If-None-Match": etag, "Range": "bytes=0-3"})
+    response = client.get(image_url, headers={"If-None-Match": etag, "Range": "bytes=0-3"})
 
-    assert answer.status_code == 304
+    assert response.status_code == 304
 
 
 @pytest.mark.parametrize(("asked", "start", "end"), [
@@ -132,23 +132,23 @@ def test_if_none_match_precedes_range(client: FlaskClient, image_url: str) -> No
     ("bytes=0-", 0, 641964),
 ])
 def test_a_range_is_206(
-    client: FlaskClient, image_url: str, firmware: bytes, asked: str, start: int, end: int,
+    client: FlaskClient, image_url: str, firmware: bytes, requested_range: str, start: int, end: int,
 ) -> None:
-    answer = client.get(image_url, headers={"Range": asked})
+    response = client.get(image_url, headers={"Range": requested_range})
 
-    assert answer.status_code == 206
-    assert answer.data == firmware[start:end]
-    assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/641964"
-    assert answer.headers["Content-Length"] == str(end - start)
-    assert "immutable" in answer.headers["Cache-Control"]
+    assert response.status_code == 206
+    assert response.data == firmware[start:end]
+    assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/641964"
+    assert response.headers["Content-Length"] == str(end - start)
+    assert "immutable" in response.headers["Cache-Control"]
 
 
 @pytest.mark.parametrize("asked", ["bytes=641964-", "bytes=700000-700001", "bytes=-0"])
-def test_a_range_behind_the_end_is_416(client: FlaskClient, image_url: str, asked: str) -> None:
-    answer = client.get(image_url, headers={"Range": asked})
+def test_a_range_behind_the_end_is_416(client: FlaskClient, image_url: str, requested_range: str) -> None:
+    response = client.get(image_url, headers={"Range": requested_range})
 
-    assert answer.status_code == 416
-    assert answer.headers["Content-Range"] == "bytes */641964"
+    assert response.status_code == 416
+    assert response.headers["Content-Range"] == "bytes */641964"
 
 
 @pytest.mark.parametrize("asked", [
@@ -156,17 +156,17 @@ def test_a_range_behind_the_end_is_416(client: FlaskClient, image_url: str, aske
     "bytes=0x0-0x4", "bytes=-1-5", "bytes=\u0661-", "nonsense", "bytes=0-" + "9" * 5000,
 ])
 def test_an_unsupported_range_gets_the_whole_file(
-    client: FlaskClient, image_url: str, firmware: bytes, asked: str,
+    client: FlaskClient, image_url: str, firmware: bytes, requested_range: str,
 ) -> None:
-    answer = client.get(image_url, headers={"Range": asked})
+    response = client.get(image_url, headers={"Range": requested_range})
 
-    assert (answer.status_code, answer.data) == (200, firmware)
+    assert (response.status_code, response.data) == (200, firmware)
 
 
 def test_head_ignores_range(client: FlaskClient, image_url: str, firmware: bytes) -> None:
-    answer = client.head(image_url, headers={"Range": "bytes=0-3"})
+    response = client.head(image_url, headers={"Range": "bytes=0-3"})
 
-    assert (answer.status_code, answer.headers["Content-Length"]) == (200, str(len(firmware)))
+    assert (response.status_code, response.headers["Content-Length"]) == (200, str(len(firmware)))
 
 
 def test_if_range(client: FlaskClient, image_url: str) -> None:
@@ -191,9 +191,9 @@ def test_other_paths_are_404(client: FlaskClient, published: Store, path: str) -
     (published.root / "secret.txt").write_text("secret")
     (published.root / "heads/sensor/.stable.head.0000.tmp").write_text("half")
 
-    answer = client.get(path)
+    response = client.get(path)
 
-    assert (answer.status_code, answer.data) == (404, b"Not Found\n")
+    assert (response.status_code, response.data) == (404, b"Not Found\n")
 
 
 def test_a_folder_with_the_name_of_a_file_is_404(client: FlaskClient, published: Store) -> None:
@@ -209,9 +209,9 @@ def test_content_that_does_not_match_its_name_is_500(
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
 
     with caplog.at_level(logging.ERROR):
-        answer = client.get(image_url)
+        response = client.get(image_url)
 
-    assert (answer.status_code, answer.data) == (500, b"Internal Server Error\n")
+    assert (response.status_code, response.data) == (500, b"Internal Server Error\n")
     assert "not served: content does not match its name" in caplog.text
     assert image_url[1:] in caplog.text
 
@@ -288,8 +288,8 @@ def server(published: Store) -> Iterator[Background]:
 
 def get(connection: http.client.HTTPConnection, path: str, **headers: str) -> tuple[int, bytes]:
     connection.request("GET", path, headers={key.replace("_", "-"): value for key, value in headers.items()})
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    response = connection.getresponse()
+    return response.status, response.read()
 
 
 def exchange(server: Background, request: bytes) -> bytes:
@@ -318,11 +318,11 @@ def test_pipelined_requests_are_answered_in_order(server: Background) -> None:
     request = f"GET {HEAD} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     last = b"HEAD /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
-    answer = exchange(server, request * 3 + last)
+    response = exchange(server, request * 3 + last)
 
-    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 3
-    assert answer.index(b"HTTP/1.1 404") > answer.rindex(b"HTTP/1.1 200")
-    assert answer.endswith(b"Connection: close\r\n\r\n")
+    assert response.count(b"HTTP/1.1 200 OK\r\n") == 3
+    assert response.index(b"HTTP/1.1 404") > response.rindex(b"HTTP/1.1 200")
+    assert response.endswith(b"Connection: close\r\n\r\n")
 
 
 def test_a_request_with_a_body_is_answered_and_closed(server: Background) -> None:
@@ -334,10 +334,10 @@ def test_a_request_with_a_body_is_answered_and_closed(server: Background) -> Non
 
 
 def test_http_1_0_closes_the_connection(server: Background) -> None:
-    answer = exchange(server, f"GET {HEAD} HTTP/1.0\r\n\r\n".encode())
+    response = exchange(server, f"GET {HEAD} HTTP/1.0\r\n\r\n".encode())
 
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"\r\nConnection: close\r\n" in answer
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close\r\n" in response
 
 
 @pytest.mark.parametrize("path", [
@@ -345,9 +345,9 @@ def test_http_1_0_closes_the_connection(server: Background) -> None:
     "/heads/sensor/..%2f..%2fkeys/sensor.keys", "http://x/../etc/passwd",
 ])
 def test_no_path_leaves_the_folder(server: Background, path: str) -> None:
-    answer = exchange(server, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    response = exchange(server, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
 
-    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert response.startswith(b"HTTP/1.1 404 ")
 
 
 def test_a_malformed_request_is_400(server: Background) -> None:
@@ -369,9 +369,9 @@ def test_a_defect_is_a_500_and_a_log_line(
     flask_app = create_app(published.root)
     flask_app.wsgi_app = lambda environ, start_response: 1 / 0
     with Background(flask_app) as server:
-        answer = exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        response = exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert response.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert "defect while answering GET / HTTP/1.1" in caplog.text
 
 
