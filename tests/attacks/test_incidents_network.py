@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slotbench.formats import blocks
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.network.base import ECONNRESET, Stream
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import DeviceOSError
@@ -180,7 +180,7 @@ def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Sce
 def test_esp32_ota_12_a_small_flask_service_will_do(own: Scene) -> None:
     """Ours is one: over real sockets, with ranges."""
     own.world.publish(2)
-    with Background(own.world.app) as server:
+    with BackgroundServer(own.world.app) as server:
         board = own.world.board(LoopbackNetwork(), server=server.url)
         board.network.faults.drop_after = 20_000
         update_to(board, 2)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from slotbench.formats.document import split
+from slotbench.formats.document import split_document
 from slotbench.formats.journal import SlotState
 from slotbench.formats.rtc import Why
 from slotbench.release import store
@@ -356,7 +356,7 @@ def test_key_compromise_attack_with_the_online_key(own: Scene, stranger: Signing
     forged = resigned(release.replace(b"2.0.0", b"6.6.6", 1), own.world.workshop.online)
     own.server.misbehave(on=RELEASE, status=200, instead=forged)
     own.server.misbehave(
-        on=HEAD, instead=head_by_thief(own.world, percent=100, seq=2, release=split(forged).digest))
+        on=HEAD, instead=head_by_thief(own.world, percent=100, seq=2, release=split_document(forged).digest))
     require_refusal(own, 21)
     own.server.behave()
     own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, percent=100, seq=3))
@@ -392,10 +392,10 @@ def test_key_compromise_attack_ends_with_the_key(own: Scene, stranger: SigningKe
     require_update(own, 2)
     forged = resigned(served(own.world, store.release_name(head_now(own.world).release)), offline)
     own.server.misbehave(on=RELEASE, status=200, instead=forged)
-    own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, thief, counter=9, release=split(forged).digest))
+    own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, thief, counter=9, release=split_document(forged).digest))
     require_refusal(own, 21)
     own.server.behave()
-    own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, counter=9, release=split(forged).digest))
+    own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, counter=9, release=split_document(forged).digest))
     own.server.misbehave(on=RELEASE, status=200, instead=forged)
     require_refusal(own, 21)
     own.world.publish(3)

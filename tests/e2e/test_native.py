@@ -18,7 +18,7 @@ from slotbench.formats.release import Release
 from slotbench.formats.rtc import ADDRESS, Why
 from slotbench.formats.seal import digest8
 from slotbench.release import store
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard import firmware
 from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.firmware import Does
@@ -71,7 +71,7 @@ def test_whole_slots_over_real_sockets(tmp_path: Path) -> None:
     """Images of 236 KB, the article's limit."""
     world = TestBed(tmp_path, board="native_512k", size=236 * 1024)
     world.publish(2)
-    with Background(world.app) as server:
+    with BackgroundServer(world.app) as server:
         board = world.board(LoopbackNetwork(), server=server.url)
         update_to(board, 2)
     assert len(world.image(2, 1)) > 236 * 1024 - 16

@@ -12,7 +12,7 @@ from slotbench.errors import BenchError
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.formats.rtc import Why
 from slotbench.prove.push import Client, Desk, run
-from slotbench.push.client import PORT, Pusher
+from slotbench.push.client import PORT, PushClient
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
@@ -77,15 +77,15 @@ def test_who_does_not_know_the_secret_is_told_so(desk: Desk) -> None:
     board = desk.board()
     desk.secret = bytes(32)
     assert isinstance(board.network, LoopbackNetwork)
-    stranger = Pusher(*board.network.place(PORT), lambda device_id: desk.secret)
+    stranger = PushClient(*board.network.place(PORT), lambda device_id: desk.secret)
     with pytest.raises(BenchError, match="nobody listens there"):
-        stranger.greet()
+        stranger.read_status()
     refusals = []
 
     def ask() -> None:
         while not refusals or "nobody listens" in refusals[-1]:
             with pytest.raises(BenchError) as caught:
-                stranger.greet()
+                stranger.read_status()
             refusals.append(str(caught.value))
 
     asked = threading.Thread(target=ask)

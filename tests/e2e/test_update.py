@@ -14,7 +14,7 @@ import pytest
 from slotbench.formats.journal import Report, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.release.publish import Rollout
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.network.loopback import LoopbackNetwork
@@ -39,7 +39,7 @@ def invariants_of(board: VirtualBoard) -> Invariants:
 
 def test_over_real_sockets(world: TestBed) -> None:
     world.publish(2)
-    with Background(world.app) as server:
+    with BackgroundServer(world.app) as server:
         board = world.board(LoopbackNetwork(), server=server.url)
         update_to(board, 2)
     assert board.boots[-1].marker.version == "2.0.0"

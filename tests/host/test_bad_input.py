@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import data_path
-from slotbench.release.publish import publish
+from slotbench.release.publish import publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease, RunCommand
 from support.samples import NOW, KeyRing, make_firmware, write_ring
@@ -218,7 +218,7 @@ def test_sign_with_a_wrong_or_missing_passphrase(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = make_release()
-    ring.offline.write_bytes(ring.load("offline").pem(b"right"))
+    ring.offline.write_bytes(ring.load("offline").to_pem(b"right"))
     (tmp_path / "secret").write_text("wrong\n")
 
     assert refused_sign(2, path, "--key", ring.offline, "--passphrase-file", tmp_path / "secret") == (
@@ -303,7 +303,7 @@ def test_publish_a_lower_counter(
     firmware: bytes,
 ) -> None:
     newer, older = make_release(8), make_release(7)
-    publish(site, newer, ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, newer, ring.document, [firmware], ring.load("online"), NOW)
 
     assert refused_publish(1, older) == (
         "counter 7 is below 8, which the channel stable has; build it with a higher counter; "

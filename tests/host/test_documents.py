@@ -68,7 +68,7 @@ def test_a_document_is_two_lines(offline: SigningKey) -> None:
     first, second, rest = signed.pack().split(b"\n")
     assert (first, rest) == (PAYLOAD, b"")
     assert second == signed.key_id.encode() + b" " + base64.b64encode(signed.signature)
-    assert document.split(signed.pack()) == signed
+    assert document.split_document(signed.pack()) == signed
     assert signed.digest == hashlib.sha256(PAYLOAD).hexdigest()
     assert signed.key_id == hashlib.sha256(offline.modulus).hexdigest()[:16]
 
@@ -78,20 +78,20 @@ def test_cryptography_verifies_the_signature(offline: SigningKey, online: Signin
     verify = offline.private.public_key().verify
 
     verify(signed.signature, PAYLOAD, padding.PKCS1v15(), hashes.SHA256())
-    assert document.verify(signed, offline.modulus)
+    assert document.verify_signature(signed, offline.modulus)
     with pytest.raises(InvalidSignature):
         verify(signed.signature, PAYLOAD + b" ", padding.PKCS1v15(), hashes.SHA256())
-    assert not document.verify(replace(signed, payload=PAYLOAD + b" "), offline.modulus)
-    assert not document.verify(signed, online.modulus)
-    assert not document.verify(replace(signed, key_id=online.key_id), offline.modulus)
-    assert not document.verify(replace(signed, signature=signed.signature[1:]), offline.modulus)
-    assert not document.verify(replace(signed, signature=b"\xff" * 384), offline.modulus)
+    assert not document.verify_signature(replace(signed, payload=PAYLOAD + b" "), offline.modulus)
+    assert not document.verify_signature(signed, online.modulus)
+    assert not document.verify_signature(replace(signed, key_id=online.key_id), offline.modulus)
+    assert not document.verify_signature(replace(signed, signature=signed.signature[1:]), offline.modulus)
+    assert not document.verify_signature(replace(signed, signature=b"\xff" * 384), offline.modulus)
 
 
 def test_an_unsigned_document_is_one_line(offline: SigningKey) -> None:
     signed = offline.sign(PAYLOAD).pack()
 
-    assert document.split_unsigned(PAYLOAD + b"\n") == document.split_unsigned(signed) == PAYLOAD
+    assert document.read_payload(PAYLOAD + b"\n") == document.read_payload(signed) == PAYLOAD
     assert document.is_signed(signed)
     assert not document.is_signed(PAYLOAD + b"\n")
 
@@ -116,22 +116,22 @@ def test_an_unsigned_document_is_one_line(offline: SigningKey) -> None:
 ])
 def test_split_names_the_mistake(offline: SigningKey, change: Callable[[bytes], bytes], what: str) -> None:
     with pytest.raises(FormatError, match=what):
-        document.split(change(offline.sign(PAYLOAD).pack()))
+        document.split_document(change(offline.sign(PAYLOAD).pack()))
 
 
 def test_join_refuses_what_split_would() -> None:
     with pytest.raises(FormatError, match="not printable"):
-        document.join(b"{\x01}", "a" * 16, bytes(384))
+        document.join_document(b"{\x01}", "a" * 16, bytes(384))
     with pytest.raises(FormatError, match="no key id"):
-        document.join(PAYLOAD, "short", bytes(384))
+        document.join_document(PAYLOAD, "short", bytes(384))
 
 
 def test_the_longest_payload_just_fits() -> None:
     longest = b"{" + b" " * (document.PAYLOAD_BYTES_MAX - 2) + b"}"
 
-    assert len(document.join(longest, "a" * 16, bytes(384))) == 4096
+    assert len(document.join_document(longest, "a" * 16, bytes(384))) == 4096
     with pytest.raises(FormatError, match="4097 bytes"):
-        document.join(longest + b" ", "a" * 16, bytes(384))
+        document.join_document(longest + b" ", "a" * 16, bytes(384))
 
 
 @pytest.mark.parametrize(("payload", "what"), [
@@ -176,8 +176,8 @@ def test_fields_parse_names_the_mistake(payload: bytes, what: str) -> None:
     (lambda f: f.hex_digest("x"), "AB" * 32, "not 64 lower case hex digits"),
     (lambda f: f.hex_digest("x"), 1, "not 64 lower case hex digits"),
     (lambda f: f.object("x"), [], r"\[\] is not an object"),
-    (lambda f: f.take("y"), 1, "field is missing: field y"),
-    (lambda f: f.end(), 1, "field is not known: field x"),
+    (lambda f: f.pop_field("y"), 1, "field is missing: field y"),
+    (lambda f: f.require_empty(), 1, "field is not known: field x"),
     (lambda f: f.object("x").integer("y"), {"y": -1}, "field x.y"),
 ])
 def test_reading_one_field_names_the_mistake(
@@ -189,11 +189,11 @@ def test_reading_one_field_names_the_mistake(
 
 def test_a_misspelled_field_gets_a_suggestion() -> None:
     with pytest.raises(FormatError, match="missing: field channel; rename chanel"):
-        Fields({"chanel": "stable"}).take("channel")
+        Fields({"chanel": "stable"}).pop_field("channel")
     fields = Fields({"channel": "stable", "chanel": "beta"})
-    fields.take("channel")
+    fields.pop_field("channel")
     with pytest.raises(FormatError, match="not known: field chanel; did you mean channel"):
-        fields.end()
+        fields.require_empty()
 
 
 @pytest.mark.parametrize("value", ["QQ", "!!!!", "QUI=", 5, "\u00e9\u00e9\u00e9\u00e9"])
@@ -325,8 +325,8 @@ def test_a_key_has_one_role(keys: Keys, offline: SigningKey, online: SigningKey)
     by_offline, by_online = offline.sign(PAYLOAD), online.sign(PAYLOAD)
     assert keys.verifies(by_offline, Role.OFFLINE) and keys.verifies(by_online, Role.ONLINE)
     assert not keys.verifies(by_offline, Role.ONLINE) and not keys.verifies(by_online, Role.OFFLINE)
-    assert keys.signer(by_online) is Role.ONLINE
-    assert keys.signer(replace(by_online, key_id="0" * 16)) is None
+    assert keys.role_of_signer(by_online) is Role.ONLINE
+    assert keys.role_of_signer(replace(by_online, key_id="0" * 16)) is None
 
 
 def test_either_of_two_offline_keys_signs(keys: Keys, offline: SigningKey, online: SigningKey) -> None:

@@ -18,7 +18,7 @@ from slotbench.formats.document import key_id
 from slotbench.formats.keys import Role
 from slotbench.release import documents, epochs
 from slotbench.release.keys import NewKeys, SigningKey
-from slotbench.release.publish import publish, refresh
+from slotbench.release.publish import publish_release, refresh_heads
 from slotbench.release.store import Store
 from support.commands import MakeRelease, RunCommand
 from support.samples import NOW, PRODUCT, KeyRing, files_below
@@ -37,7 +37,7 @@ def stranger(ring: KeyRing) -> SigningKey:
 def rotate_keys(
     folder: Path, ring: KeyRing, now: int = NOW + 1, key: str = "offline", **changes: Any,
 ) -> NewKeys:
-    return epochs.rotate(folder, PRODUCT, ring.load(key), now, **changes)
+    return epochs.rotate_keys(folder, PRODUCT, ring.load(key), now, **changes)
 
 
 def test_rotating_the_online_key(folder: Path, ring: KeyRing, stranger: SigningKey) -> None:
@@ -61,7 +61,7 @@ def test_the_offline_key_is_replaced_in_two_steps(folder: Path, ring: KeyRing, s
     added = rotate_keys(folder, ring, add=stranger)
     assert added.keys.offline == (old.modulus, stranger.modulus)
 
-    dropped = epochs.rotate(folder, PRODUCT, stranger, NOW + 2, drop=old.key_id)
+    dropped = epochs.rotate_keys(folder, PRODUCT, stranger, NOW + 2, drop=old.key_id)
 
     assert (dropped.keys.epoch, dropped.keys.offline) == (3, (stranger.modulus,))
     assert {"sensor.1.keys", "sensor.2.keys", "sensor.3.keys"} <= files_below(folder)
@@ -166,12 +166,12 @@ def test_all_epochs_are_published(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, folder: Path,
     stranger: SigningKey,
 ) -> None:
-    publish(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
     assert published_keys(site) == {"sensor.keys"}
     rotate_keys(folder, ring, online=stranger)
     rotate_keys(folder, ring, add=SigningKey.generate())
 
-    heads = refresh(site, ring.document, stranger, NOW)
+    heads = refresh_heads(site, ring.document, stranger, NOW)
 
     assert published_keys(site) == {"sensor.keys", "sensor.1.keys", "sensor.2.keys", "sensor.3.keys"}
     assert [(head.epoch, head.seq) for head in heads] == [(3, 1)]
@@ -182,13 +182,13 @@ def test_publishing_from_another_computer_uses_the_published_epochs(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, folder: Path,
     stranger: SigningKey, tmp_path: Path,
 ) -> None:
-    publish(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
     rotate_keys(folder, ring, online=stranger)
-    refresh(site, ring.document, stranger, NOW)
+    refresh_heads(site, ring.document, stranger, NOW)
     moved = tmp_path / "elsewhere.keys"
     moved.write_bytes(ring.document.read_bytes())
 
-    refresh(site, moved, stranger, NOW + 1)
+    refresh_heads(site, moved, stranger, NOW + 1)
 
     assert "sensor.1.keys" in published_keys(site)
 
@@ -202,7 +202,7 @@ def test_a_missing_epoch_is_refused(
     (folder / "sensor.2.keys").unlink()
 
     with pytest.raises(BenchError, match=r"keys of epoch 2 are missing.*sensor\.2\.keys; keep all"):
-        publish(site, make_release(7), ring.document, [firmware], stranger, NOW)
+        publish_release(site, make_release(7), ring.document, [firmware], stranger, NOW)
     assert not (site.root / "heads").exists()
 
 
@@ -210,13 +210,13 @@ def test_an_epoch_that_the_previous_one_did_not_sign_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
     """It is signed by its own key alone. No board would follow."""
-    publish(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
     other = SigningKey.generate()
     forged = replace(ring.keys, epoch=2, offline=(other.modulus,))
     ring.document.write_bytes(other.sign(forged.to_payload()).pack())
 
     with pytest.raises(BenchError, match="is not one of sensor's: sensor, keys of epoch 2"):
-        refresh(site, ring.document, ring.load("online"), NOW)
+        refresh_heads(site, ring.document, ring.load("online"), NOW)
 
 
 def test_keys_rotate_online(slotbench: RunCommand, ring: KeyRing, folder: Path) -> None:

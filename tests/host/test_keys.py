@@ -22,7 +22,7 @@ from support.samples import NOW, PRODUCT, KeyRing, files_below
 
 
 def test_new_keys_and_their_document(tmp_path: Path) -> None:
-    made = release_keys.create(tmp_path / "keys", PRODUCT, NOW, spare=True)
+    made = release_keys.create_keys(tmp_path / "keys", PRODUCT, NOW, spare=True)
 
     assert files_below(tmp_path) == {
         "keys/offline.pem", "keys/offline-spare.pem", "keys/online.pem", "keys/sensor.keys"}
@@ -42,7 +42,7 @@ def test_existing_keys_are_not_overwritten(ring: KeyRing, tmp_path: Path) -> Non
     before = {path: path.read_bytes() for path in ring.offline.parent.iterdir()}
 
     with pytest.raises(BenchError, match="offline.pem; choose another folder") as caught:
-        release_keys.create(ring.offline.parent, "other", NOW)
+        release_keys.create_keys(ring.offline.parent, "other", NOW)
 
     assert caught.value.exit_code == 2
     assert {path: path.read_bytes() for path in ring.offline.parent.iterdir()} == before
@@ -50,7 +50,7 @@ def test_existing_keys_are_not_overwritten(ring: KeyRing, tmp_path: Path) -> Non
 
 def test_a_key_with_a_passphrase(ring: KeyRing) -> None:
     key = ring.load("offline")
-    ring.offline.write_bytes(key.pem(b"secret"))
+    ring.offline.write_bytes(key.to_pem(b"secret"))
     asked: list[int] = []
 
     loaded = SigningKey.load(ring.offline, lambda: asked.append(1) or b"secret")

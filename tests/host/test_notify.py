@@ -61,7 +61,7 @@ def commands(
 
 
 def head_seq(site: Store) -> int:
-    return Head.from_payload(document.split(site.read(store.head_name(PRODUCT, "stable"))).payload).seq
+    return Head.from_payload(document.split_document(site.read(store.head_name(PRODUCT, "stable"))).payload).seq
 
 
 def test_the_broker_retains_the_seq_of_the_head(

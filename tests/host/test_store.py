@@ -13,7 +13,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.release import store
-from slotbench.release.files import read_bytes, write_atomic, write_new
+from slotbench.release.files import read_bytes, write_atomic, write_new_files
 from slotbench.release.store import Store
 from support.samples import files_below
 
@@ -53,7 +53,7 @@ def test_new_files_are_written_all_or_none(tmp_path: Path) -> None:
     files = {tmp_path / "one": (b"1", 0o600), tmp_path / "block" / "two": (b"2", 0o600)}
 
     with pytest.raises(BenchError, match="cannot write"):
-        write_new(files)
+        write_new_files(files)
 
     assert files_below(tmp_path) == {"block"}
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from slotbench.release import store
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.signals import DeviceOSError
 from support.faulty_server.cases import CASES, Case
 from support.faulty_server.faults import NOTHING, Fault
@@ -205,7 +205,7 @@ def test_documents_and_heads_behind_a_real_server(server: ReleaseSimulator, case
     server.misbehave(**case.fault)
     right, _ = server.answer(HEAD, {})
     expected = Fault(**case.fault).answer(right)
-    with Background(server.mounted()) as real, closing(socket.create_connection((real.host, real.port))) as sock:
+    with BackgroundServer(server.mounted()) as real, closing(socket.create_connection((real.host, real.port))) as sock:
         sock.settimeout(_PATIENCE_S)
         sock.sendall(request(HEAD))
         stream = sock.makefile("rb")
@@ -220,7 +220,7 @@ def test_faults_of_the_wire_cannot_be_had_behind_wsgi(
     server: ReleaseSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.misbehave(truncate_at=10)
-    with Background(server.mounted()) as real, closing(http.client.HTTPConnection(real.host, real.port)) as client:
+    with BackgroundServer(server.mounted()) as real, closing(http.client.HTTPConnection(real.host, real.port)) as client:
         client.request("GET", "/" + HEAD)
         assert client.getresponse().status == 500
     assert "a WSGI server cannot do that: truncate_at=10" in caplog.text

@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.formats.rtc import Why
 from slotbench.release import store
-from slotbench.release.publish import Rollout, refresh
+from slotbench.release.publish import Rollout, refresh_heads
 from support.faulty_server.cases import Document
 from support.faulty_server.scene import Scene
 from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed
@@ -90,7 +90,7 @@ def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scen
     assert scene.codes == {34} and scene.runs(1)
     assert not scene.server.asked_for(Document.RELEASE.value)
     keys = world.workshop.keys_path
-    refresh(world.workshop.site, keys, world.workshop.online, NOW + 40 * DAY_S)
+    refresh_heads(world.workshop.site, keys, world.workshop.online, NOW + 40 * DAY_S)
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from support.faulty_server.cases import CASES, HARMLESS, Case, Document
@@ -62,7 +62,7 @@ def test_the_mounted_simulator(world: TestBed, simulator: ReleaseSimulator) -> N
     moved = simulator.misbehave(on=Document.TABLE.value, times=1, status=302, location="http://10.0.0.1/")
     busy = simulator.misbehave(on=Document.IMAGE.value, times=1, status=503, retry_after=60)
     whole = simulator.misbehave(on=Document.IMAGE.value, ignore_range=True)
-    with Background(simulator.mounted()) as server:
+    with BackgroundServer(simulator.mounted()) as server:
         board = board_at(world, server.url)
         board.power_on()
         board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))

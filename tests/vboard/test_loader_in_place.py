@@ -72,7 +72,7 @@ def boot(chip: Soc) -> BootResult:
 
 
 def cell(chip: Soc) -> Cell:
-    newest = journal.newest(chip.flash.peek(JOURNAL, BOARD.journal.size))
+    newest = journal.newest_cell(chip.flash.peek(JOURNAL, BOARD.journal.size))
     assert newest is not None
     return newest[1]
 

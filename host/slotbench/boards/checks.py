@@ -26,7 +26,7 @@ def check_map(board: BoardProfile) -> None:
     """Refuse a map that could not work. Raises FormatError naming the key."""
     regions = board.regions()
     for key, region in regions.items():
-        _check_placed(key, region, board)
+        _check_placement(key, region, board)
     _check_disjoint(regions.items())
     _check_sizes(board)
     if board.bench_only != board.in_place:
@@ -42,7 +42,7 @@ def check_map(board: BoardProfile) -> None:
         raise FormatError("slots differ in size", field="slot_b.image.size_bytes")
 
 
-def _check_placed(key: str, region: Region, board: BoardProfile) -> None:
+def _check_placement(key: str, region: Region, board: BoardProfile) -> None:
     shares_sector = board.in_place and key.endswith(("table", "descriptor"))
     for name, value in (("start_offset", region.start), ("size_bytes", region.size)):
         if value % SECTOR_BYTES and not shares_sector:

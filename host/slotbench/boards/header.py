@@ -41,7 +41,7 @@ def loader_sector(loader: bytes, board: BoardProfile) -> bytes:
     if len(loader) > maptable.OFFSET:
         raise FormatError(f"the loader has {len(loader)} bytes, more than {maptable.OFFSET}", maptable.OFFSET)
     image = with_header(loader, board, board.visible_bytes)
-    return image.ljust(maptable.OFFSET, b"\xff") + maptable.pack(board.device_map())
+    return image.ljust(maptable.OFFSET, b"\xff") + maptable.pack_table(board.device_map())
 
 
 def flash_size(sector: bytes) -> int | None:
@@ -52,7 +52,7 @@ def flash_size(sector: bytes) -> int | None:
 def has_loader(sector: bytes) -> bool:
     """Whether the first sector of a flash is slotboot's: an E9 header, and a map table."""
     try:
-        maptable.unpack(sector[maptable.OFFSET : maptable.OFFSET + maptable.TABLE_BYTES])
+        maptable.unpack_table(sector[maptable.OFFSET : maptable.OFFSET + maptable.TABLE_BYTES])
     except FormatError:
         return False
     return sector[:1] == bytes([E9_MAGIC])

@@ -62,7 +62,7 @@ class SlotMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Serial:
+class SerialProfile:
     """How the board hangs on USB."""
 
     usb_bridges: tuple[str, ...]
@@ -97,7 +97,7 @@ class BoardProfile:
     filesystem: Region
     sdk: Region
     slots: tuple[SlotMap, SlotMap]
-    serial: Serial | None
+    serial: SerialProfile | None
     pins: Mapping[str, int]
     sources: Mapping[str, str]
 

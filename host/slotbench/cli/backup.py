@@ -9,8 +9,8 @@ import click
 from slotbench.cli.common import PATH
 from slotbench.cli.flash_common import port_options, read_all, read_backup, say_board, write_plan
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.apply import whole_flash
-from slotbench.flashing.esptool_link import connected
+from slotbench.flashing.apply import plan_whole_flash
+from slotbench.flashing.esptool_link import connected_board
 from slotbench.release.files import write_atomic
 
 
@@ -27,7 +27,7 @@ def backup(port: str, baud: int, file: Path) -> None:
     if file.exists():
         raise BenchError(
             "something is there already", where=str(file), do="choose another name", exit_code=USAGE)
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         say_board(link)
         data = read_all(link)
         link.reset()
@@ -45,8 +45,8 @@ def restore(port: str, baud: int, file: Path) -> None:
 
     Example: slotbench restore --port /dev/ttyUSB0 lamp1.bin
     """
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         say_board(link)
-        write_plan(link, whole_flash(read_backup(file, link.flash_bytes)))
+        write_plan(link, plan_whole_flash(read_backup(file, link.flash_bytes)))
         link.reset()
     click.echo("restored and compared; the board was reset")

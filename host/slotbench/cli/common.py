@@ -17,7 +17,7 @@ from slotbench.formats.fields import check_name
 from slotbench.formats.head import INTERVAL_S, Head
 from slotbench.release.files import read_bytes
 from slotbench.release.keys import SigningKey
-from slotbench.release.notify import address, notify
+from slotbench.release.notify import notify_boards, parse_broker
 from slotbench.release.store import Store
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -56,7 +56,7 @@ def interval(value: str | int) -> int:
 def mqtt_broker(value: str) -> str:
     """Parameter type: `host[:port]`."""
     try:
-        address(value)
+        parse_broker(value)
     except BenchError as error:
         raise click.BadParameter(f"{error.what}; {error.do}") from None
     return value
@@ -107,7 +107,7 @@ def tell_boards(broker: str | None, head: Head) -> None:
     """Leave the head's seq at the broker, if one is named. Raises BenchError; the head stays published."""
     if broker is None:
         return
-    notify(broker, head)
+    notify_boards(broker, head)
     click.echo(f"{broker}: boards of {head.product}/{head.channel} are told to look")
 
 

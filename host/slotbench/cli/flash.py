@@ -21,14 +21,20 @@ from slotbench.cli.flash_common import (
 )
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing import apply, migrate
-from slotbench.flashing.esptool_link import Link, connected
-from slotbench.flashing.migrate import Moved
+from slotbench.flashing.esptool_link import EsptoolLink, connected_board
+from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import Firmware
-from slotbench.flashing.survey import Runs, Survey, board_for, require_filesystem_fits, survey
+from slotbench.flashing.survey import (
+    BoardSurvey,
+    RunningFirmware,
+    choose_board,
+    require_filesystem_fits,
+    survey_board,
+)
 from slotbench.formats import FormatError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
-from slotbench.release.micropython import implied
+from slotbench.release.micropython import implied_facts
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _LOADER_BYTES_MAX = 64 * 1024
@@ -77,22 +83,22 @@ def flash(
         raise BenchError(
             "no firmware given", where=port,
             do="give a MicroPython .bin for boards with 1 MB of flash or more with --image", exit_code=USAGE)
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         say_board(link)
-        board = board_for(link, board_name)
-        found = survey(link, board)
+        board = choose_board(link, board_name)
+        found = survey_board(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
         if board.bench_only:
             click.echo(f"{board.name} is {BENCH_ONLY}")
-        moved: Moved | None = None
+        moved: MigratedData | None = None
         if from_stock:
-            dump = _dump(link, found, Runs.STOCK, backup_path, dry_run)
-            moved = migrate.from_stock(dump, board)
+            dump = _dump(link, found, RunningFirmware.STOCK, backup_path, dry_run)
+            moved = migrate.migrate_from_stock(dump, board)
             given = given if given is not None else _own_firmware(dump, link)
         elif not erase_filesystem:
             require_filesystem_fits(found, board, where=port)
         assert given is not None
-        plan = apply.to_twoslot(
+        plan = apply.plan_twoslot(
             board, _firmware(given, image, board, product, version, counter), loader_image,
             sdk=moved.sdk if moved is not None else found.sdk,
             sdk_start=moved.sdk_start if moved is not None else found.sdk_start,
@@ -124,21 +130,21 @@ def unflash(
     Example: slotbench unflash --port /dev/ttyUSB0
     """
     given = _image_file(image) if image is not None else None
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         say_board(link)
-        board = board_for(link, board_name)
-        found = survey(link, board)
+        board = choose_board(link, board_name)
+        found = survey_board(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
-        dump = _dump(link, found, Runs.TWOSLOT, backup_path, dry_run)
-        moved = migrate.from_twoslot(dump, board)
-        data = given if given is not None else migrate.running_image(dump, board)
-        plan = apply.to_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
+        dump = _dump(link, found, RunningFirmware.TWOSLOT, backup_path, dry_run)
+        moved = migrate.migrate_from_twoslot(dump, board)
+        data = given if given is not None else migrate.find_running_image(dump, board)
+        plan = apply.plan_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
         _go(link, plan, moved, dry_run)
     if not dry_run:
         click.echo("written and compared; the board was reset and starts plain MicroPython")
 
 
-def _go(link: Link, plan: apply.Plan, moved: Moved | None, dry_run: bool) -> None:
+def _go(link: EsptoolLink, plan: apply.FlashPlan, moved: MigratedData | None, dry_run: bool) -> None:
     click.echo("plan:")
     say_plan(plan)
     if moved is not None:
@@ -151,23 +157,27 @@ def _go(link: Link, plan: apply.Plan, moved: Moved | None, dry_run: bool) -> Non
     link.reset()
 
 
-def _dump(link: Link, found: Survey, expected: Runs, path: Path | None, dry_run: bool) -> bytes:
+def _dump(
+    link: EsptoolLink, found: BoardSurvey, expected: RunningFirmware, path: Path | None, dry_run: bool,
+) -> bytes:
     """The flash as it was before: from the board, or from the backup of a run that was broken off."""
-    path = path if path is not None else backup_of(link, "stock" if expected is Runs.STOCK else "twoslot")
-    whole = found.runs in (Runs.TWOSLOT, Runs.STOCK)
+    was = "stock" if expected is RunningFirmware.STOCK else "twoslot"
+    path = path if path is not None else backup_of(link, was)
+    whole = found.runs in (RunningFirmware.TWOSLOT, RunningFirmware.STOCK)
     if not whole and path.exists():
         click.echo(f"an earlier run was broken off: going on with its backup, {path}")
         return read_backup(path, link.flash_bytes)
-    if found.runs is expected or (expected is Runs.STOCK and found.runs is Runs.FIRMWARE):
+    is_other = expected is RunningFirmware.STOCK and found.runs is RunningFirmware.FIRMWARE
+    if found.runs is expected or is_other:
         return link.read(0, link.flash_bytes) if dry_run else keep_backup(link, path)
-    do = "flash it without --from-stock" if expected is Runs.STOCK else "restore a backup of it"
+    do = "flash it without --from-stock" if expected is RunningFirmware.STOCK else "restore a backup of it"
     if not whole:
         do = f"give the backup of the run that was broken off with --backup, or {do}"
     raise BenchError(f"it starts {found.runs.value}", where=link.port, do=do, exit_code=USAGE)
 
 
-def _own_firmware(dump: bytes, link: Link) -> bytes:
-    image = migrate.stock_image_in(dump)
+def _own_firmware(dump: bytes, link: EsptoolLink) -> bytes:
+    image = migrate.find_stock_image(dump)
     if image is None:
         raise BenchError(
             "the firmware on the board is no whole MicroPython image", where=link.port,
@@ -203,7 +213,7 @@ def _firmware(
                     f"its filesystem starts at 0x{image.fs_start:x}, the board's at 0x{board.fs_start:x}",
                     where=where, do="use MicroPython's default 2 MiB build")
             told = image.micropython
-            facts = implied(told) if told is not None else None
+            facts = implied_facts(told) if told is not None else None
             if facts is not None:
                 fs_version, mpy_abi = facts.fs_version, facts.mpy_abi
     except FormatError as error:

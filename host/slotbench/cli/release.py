@@ -24,13 +24,13 @@ from slotbench.cli.common import (
     tell_boards,
 )
 from slotbench.release import documents
-from slotbench.release.build import build as build_release
+from slotbench.release.build import build_release
 from slotbench.release.build import parse_image
-from slotbench.release.describe import describe
+from slotbench.release.describe import describe_file
 from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.publish import Rollout
-from slotbench.release.publish import publish as publish_release
-from slotbench.release.publish import refresh as refresh_heads
+from slotbench.release.publish import publish_release
+from slotbench.release.publish import refresh_heads
 from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
@@ -83,7 +83,7 @@ def build(
     images = [read_bytes(path, _IMAGE_BYTES_MAX) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
     for path, data in zip(firmware, images):
-        with documents.naming(path):
+        with documents.naming_file(path):
             parse_image(data)
     made = build_release(*images, boards=target_boards, created=now(), **fields)
     path = output or Path(f"{made.product}-{made.counter}.release")
@@ -178,7 +178,7 @@ def show(file: Path, keys_path: Path | None, as_json: bool) -> None:
     Example: slotbench release show www/heads/sensor/stable.head --keys keys/sensor.keys
     """
     keys = documents.read_keys(keys_path)[1] if keys_path else None
-    described = describe(file, keys)
+    described = describe_file(file, keys)
     if as_json:
         click.echo(json.dumps(described.fields, indent=2))
         return

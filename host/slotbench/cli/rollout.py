@@ -22,7 +22,7 @@ from slotbench.cli.common import (
 )
 from slotbench.errors import BenchError
 from slotbench.release import documents
-from slotbench.release.overview import overview
+from slotbench.release.overview import list_releases
 from slotbench.release.publish import last_head
 from slotbench.release.rollout import Channel
 from slotbench.release.store import Store
@@ -151,7 +151,7 @@ def list_(site: Path, keys_path: Path, as_json: bool) -> None:
 
     Example: slotbench release list www --keys keys/lamp.keys
     """
-    entries = overview(Store(site), documents.read_keys(keys_path)[1])
+    entries = list_releases(Store(site), documents.read_keys(keys_path)[1])
     if as_json:
         click.echo(json.dumps([entry.fields() for entry in entries], indent=2))
         return

@@ -11,7 +11,7 @@ import click
 
 from slotbench.errors import BenchError
 from slotbench.formats.codes import CODES
-from slotbench.repl.prompt import prompt_at
+from slotbench.repl.prompt import open_prompt
 
 _LOOK_S = 60.0
 _UPDATE_S = 180.0
@@ -61,8 +61,8 @@ def log(port: str) -> None:
 
     Its application is stopped for it and started again, which begins a new log.
     """
-    with prompt_at(port) as prompt:
-        said = prompt.type("import twoslot; twoslot.log()", _LOOK_S)
+    with open_prompt(port) as prompt:
+        said = prompt.type_line("import twoslot; twoslot.log()", _LOOK_S)
     _require(said, port)
     entries = [match.groups() for match in _ENTRY.finditer(said)]
     for ms, code, where in entries:
@@ -73,8 +73,8 @@ def log(port: str) -> None:
 
 def asked(port: str) -> dict[str, Any]:
     """The dict of twoslot.status() of the board at `port`. Raises BenchError."""
-    with prompt_at(port) as prompt:
-        said = prompt.type("import twoslot; twoslot.status()", _LOOK_S)
+    with open_prompt(port) as prompt:
+        said = prompt.type_line("import twoslot; twoslot.status()", _LOOK_S)
     _require(said, port)
     try:
         facts = ast.literal_eval(said.strip().splitlines()[-1])
@@ -87,9 +87,10 @@ def asked(port: str) -> dict[str, Any]:
 
 
 def _type(port: str, call: str, quiet_s: float) -> None:
-    with prompt_at(port) as prompt:
+    with open_prompt(port) as prompt:
         for again in range(_TRIES, -1, -1):
-            said = prompt.type(f"import twoslot; {call}", quiet_s, lambda text: click.echo(text, nl=False))
+            said = prompt.type_line(
+                f"import twoslot; {call}", quiet_s, lambda text: click.echo(text, nl=False))
             if _OFFLINE not in said or not again:
                 break
             # A board that was just restarted joins its network.

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from slotbench.demo.lan_attacker import Neighbour
 from slotbench.demo.mitm import Ambush
 from slotbench.formats import blocks
-from slotbench.formats.document import Document, split
+from slotbench.formats.document import Document, split_document
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
@@ -137,12 +137,12 @@ def _other_products_release(field: Field) -> None:
 
 
 def _mix(field: Field) -> None:
-    _serve_head(field, release=split(field.release(1)).digest)
+    _serve_head(field, release=split_document(field.release(1)).digest)
 
 
 def _replay(field: Field) -> None:
     """A head that was right when release 2 was new."""
-    _serve_head(field, seq=1, counter=2, release=split(field.release(2)).digest)
+    _serve_head(field, seq=1, counter=2, release=split_document(field.release(2)).digest)
 
 
 def _freeze(field: Field) -> None:
@@ -188,7 +188,7 @@ def _push_without_secret(field: Field) -> None:
 
 
 def _roll_back(field: Field) -> None:
-    _serve_head(field, counter=1, release=split(field.release(1)).digest)
+    _serve_head(field, counter=1, release=split_document(field.release(1)).digest)
 
 
 BEFORE: Sequence[Attack] = (
@@ -200,7 +200,7 @@ BEFORE: Sequence[Attack] = (
     Attack("endless data: HTTP headers", "on the road", 9, lambda f: f.ambush(Ambush(
         "/heads", b"HTTP/1.1 200 OK\r\n", endless=b"X-More: and more\r\n"))),
     Attack("mix-and-match: an older block table", "on the road", 13, lambda f: f.ambush(Ambush(
-        "/blocks", _answer(blocks.table(f.images[1]))))),
+        "/blocks", _answer(blocks.block_table(f.images[1]))))),
     Attack("slow retrieval: 10 bytes a second", "on the road", 11, lambda f: f.ambush(Ambush(
         "/images", _answer(bytes(1 << 20)), rate=10))),
     Attack("altered image", "on the road", 12, lambda f: f.ambush(Ambush("/images", flip_at=2000))),

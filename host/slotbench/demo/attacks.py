@@ -20,15 +20,15 @@ from slotbench.demo.lan_attacker import Neighbour
 from slotbench.demo.mitm import Ambush, MitmNetwork
 from slotbench.demo.screen import Screen
 from slotbench.errors import BenchError
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.codes import explain
-from slotbench.formats.document import split
+from slotbench.formats.document import split_document
 from slotbench.push.client import PORT
 from slotbench.release import store
 from slotbench.release.identities import Identities
 from slotbench.release.keys import SigningKey
 from slotbench.release.publisher import Publisher
-from slotbench.server import Background, BoardAuthenticator, create_app
+from slotbench.server import BackgroundServer, BoardAuthenticator, create_app
 from slotbench.vboard import firmware
 from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.factory import MAIN, board_files, factory_flash
@@ -103,7 +103,7 @@ class AttackDemo:
         first = self._build(_RUNNING, size)
         plan = Firmware(data=first[0], product=PRODUCT, version=f"{_RUNNING}.0.0", counter=_RUNNING)
         self.flash = factory_flash(
-            self.map, [(write.offset, write.data) for write in factory(self.map, plan)], seed=seed)
+            self.map, [(write.offset, write.data) for write in factory_writes(self.map, plan)], seed=seed)
         for counter in (1, _RUNNING, _OFFERED):
             self._publish(counter, self._build(counter, size))
         self.board: VirtualBoard
@@ -114,7 +114,7 @@ class AttackDemo:
         self.secret = identities.secrets[_NAME]
         identities.save(self.workshop.folder / "boards.json")
         boards = BoardAuthenticator(self.workshop.folder / "boards.json", require=True)
-        with Background(create_app(self.workshop.site.root, boards)) as server:
+        with BackgroundServer(create_app(self.workshop.site.root, boards)) as server:
             self._address = server.host, server.port
             self._set_up(server.url, identities)
             for attack in BEFORE:
@@ -186,7 +186,7 @@ class AttackDemo:
     def _set_up(self, url: str, identities: Identities) -> None:
         vm, loader = self._make
         files = board_files(self._settings(url), self.workshop.keys_path.read_bytes(), main="")
-        files["/twoslot.id"] = identities.file_for(_NAME)
+        files["/twoslot.id"] = identities.secret_file(_NAME)
         self.board = VirtualBoard(
             self.map, self.flash, self.road, files, seed=self._seed, vm=vm, loader=loader)
         self.road.clock = self.board.clock
@@ -305,7 +305,7 @@ class AttackDemo:
             images, [self.map], version=f"{counter}.0.0", counter=counter, now=self.now,
             floor=counter if counter == _OFFERED else 0)
         release = self.workshop.site.read(store.release_name(head.release))
-        assert release is not None and split(release).digest == head.release
+        assert release is not None and split_document(release).digest == head.release
         self._releases[counter] = release
         self.images[counter] = images[-1]
 

@@ -38,7 +38,7 @@ def sdk_sectors(board: BoardProfile, sdk: bytes, image: bytes, given: bytes | No
     Without PHY init data in them they begin anew: with those of `given`, else of the firmware `image`, else
     blank where MicroPython's `firmware_start` writes them itself. Raises BenchError when nobody has any.
     """
-    phy = given if given is not None else None if has_phy(sdk) else _of_firmware(image)
+    phy = given if given is not None else None if has_phy(sdk) else _firmware_defaults(image)
     if phy is None and has_phy(sdk):
         return sdk
     if phy is None and board.in_place:
@@ -51,7 +51,7 @@ def sdk_sectors(board: BoardProfile, sdk: bytes, image: bytes, given: bytes | No
     return bytes(content)
 
 
-def _of_firmware(image: bytes) -> bytes | None:
+def _firmware_defaults(image: bytes) -> bytes | None:
     """The defaults that a firmware has for boards without any."""
     at = image.find(_DEFAULTS_BEGIN)
     while at >= 0:

@@ -15,7 +15,7 @@ COPIES = 8
 ATTEMPTS = 3
 
 
-class Write(NamedTuple):
+class FlashWrite(NamedTuple):
     """`data` goes to flash offset `offset`; `what` it is, for people."""
 
     offset: int
@@ -38,7 +38,7 @@ class Firmware:
     mpy_abi: int = 6
 
 
-def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
+def factory_writes(board: BoardProfile, firmware: Firmware) -> list[FlashWrite]:
     """The writes that make an erased board start `firmware` from slot A, confirmed; nothing in slot B.
 
     The loader itself and the PHY block are not part of it. Raises FormatError, BenchError when the image does
@@ -53,8 +53,8 @@ def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
     else:
         form = ImageForm.E9
         window = [
-            Write(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
-            Write(board.window_log.start, windowlog.held_entry(digest), "window log"),
+            FlashWrite(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
+            FlashWrite(board.window_log.start, windowlog.held_entry(digest), "window log"),
         ]
     descriptor = Descriptor(
         slot=0,
@@ -80,8 +80,8 @@ def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
         floor=firmware.floor,
     )
     return [
-        Write(slot.image.start, data, f"slot A: {firmware.version}"),
-        Write(slot.descriptor.start, descriptor.pack(), "descriptor of slot A"),
+        FlashWrite(slot.image.start, data, f"slot A: {firmware.version}"),
+        FlashWrite(slot.descriptor.start, descriptor.pack(), "descriptor of slot A"),
         *window,
-        Write(board.journal.start, cell.pack(), "boot journal"),
+        FlashWrite(board.journal.start, cell.pack(), "boot journal"),
     ]

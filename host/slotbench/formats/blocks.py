@@ -11,12 +11,12 @@ ENTRY_BYTES = 16
 BLOCKS_MAX = 251
 
 
-def count(length: int) -> int:
+def block_count(length: int) -> int:
     """How many blocks an image of `length` bytes has."""
     return -(-length // BLOCK_BYTES)
 
 
-def table(image: bytes) -> bytes:
+def block_table(image: bytes) -> bytes:
     """The entries of `image`, 16 bytes a block; a shorter last block is hashed without padding."""
     return b"".join(
         hashlib.sha256(image[start:start + BLOCK_BYTES]).digest()[:ENTRY_BYTES]
@@ -24,21 +24,21 @@ def table(image: bytes) -> bytes:
     )
 
 
-def digest(entries: bytes) -> bytes:
+def table_digest(entries: bytes) -> bytes:
     """SHA-256 of a table: what a release calls `blocks`."""
     return hashlib.sha256(entries).digest()
 
 
-def check(entries: bytes, length: int) -> None:
+def check_table(entries: bytes, length: int) -> None:
     """Raise FormatError unless `entries` are as many as an image of `length` bytes has blocks."""
-    if count(length) > BLOCKS_MAX:
-        raise FormatError(f"{count(length)} blocks, at most {BLOCKS_MAX} fit a slot")
-    if len(entries) != ENTRY_BYTES * count(length):
-        want = ENTRY_BYTES * count(length)
+    if block_count(length) > BLOCKS_MAX:
+        raise FormatError(f"{block_count(length)} blocks, at most {BLOCKS_MAX} fit a slot")
+    if len(entries) != ENTRY_BYTES * block_count(length):
+        want = ENTRY_BYTES * block_count(length)
         raise FormatError(f"block table has {len(entries)} bytes, not {want}")
 
 
-def sector(entries: bytes) -> bytes:
+def table_sector(entries: bytes) -> bytes:
     """The 4096 bytes of the table sector: the entries, then erased flash."""
     if len(entries) % ENTRY_BYTES or len(entries) > ENTRY_BYTES * BLOCKS_MAX:
         raise FormatError(f"{len(entries)} bytes are not a block table")

@@ -65,7 +65,7 @@ class Descriptor:
             body = _BODY.pack(
                 MAGIC, self.slot, self.form, 0, self.counter, self.length, self.sha256,
                 self.floor, self.fs_start, self.fs_version, self.mpy_abi,
-                product, _cut(self.version, VERSION_BYTES),
+                product, _truncate_text(self.version, VERSION_BYTES),
             )
         except struct.error as error:
             raise FormatError(f"descriptor field out of range ({error})") from None
@@ -92,17 +92,17 @@ class Descriptor:
         return cls(
             slot=slot, form=ImageForm(form), counter=counter, length=length, sha256=sha256,
             floor=floor, fs_start=fs_start, fs_version=fs_version, mpy_abi=mpy_abi,
-            product=_text(product, 64), version=_text(version, 96),
+            product=_decode_text(product, 64), version=_decode_text(version, 96),
             confirmed=is_set(page, CONFIRMED_OFFSET), bad=is_set(page, BAD_OFFSET),
         )
 
 
-def _cut(text: str, size: int) -> bytes:
+def _truncate_text(text: str, size: int) -> bytes:
     """UTF-8 of `text`, at most `size` bytes, never ending inside a character."""
     return text.encode()[:size].decode(errors="ignore").encode()
 
 
-def _text(field: bytes, offset: int) -> str:
+def _decode_text(field: bytes, offset: int) -> str:
     data = field.rstrip(b"\0")
     try:
         return data.decode()

@@ -31,30 +31,30 @@ class Document:
     @property
     def digest(self) -> str:
         """SHA-256 of the payload in hex: the document's name."""
-        return digest(self.payload)
+        return payload_digest(self.payload)
 
     def pack(self) -> bytes:
         """The document as a file holds it."""
-        return join(self.payload, self.key_id, self.signature)
+        return join_document(self.payload, self.key_id, self.signature)
 
 
-def digest(payload: bytes) -> str:
+def payload_digest(payload: bytes) -> str:
     """Hex SHA-256 of line 1 without its newline."""
     return hashlib.sha256(payload).hexdigest()
 
 
-def join(payload: bytes, key_id: str, signature: bytes) -> bytes:
+def join_document(payload: bytes, key_id: str, signature: bytes) -> bytes:
     """The two lines. Raises FormatError when `split` would not give back the same three."""
     line = f"{key_id} {base64.b64encode(signature).decode()}\n"
     text = payload + b"\n" + line.encode()
-    split(text)
+    split_document(text)
     return text
 
 
-def split(text: bytes) -> Document:
+def split_document(text: bytes) -> Document:
     """Take a signed document apart, strictly. Raises FormatError with the byte where it goes wrong.
     """
-    payload, line, start = _lines(text)
+    payload, line, start = _split_lines(text)
     if not line:
         raise FormatError("document is not signed: it has no second line", start, do="sign it first")
     key_id, space, encoded = line.partition(b" ")
@@ -72,15 +72,15 @@ def split(text: bytes) -> Document:
     return Document(payload, key_id.decode(), signature)
 
 
-def split_unsigned(text: bytes) -> bytes:
+def read_payload(text: bytes) -> bytes:
     """The payload of a document that may or may not have its second line yet. Raises FormatError.
     """
-    return split(text).payload if is_signed(text) else _lines(text)[0]
+    return split_document(text).payload if is_signed(text) else _split_lines(text)[0]
 
 
 def is_signed(text: bytes) -> bool:
     """Whether the document has its second line. Raises FormatError when it is not one at all."""
-    return bool(_lines(text)[1])
+    return bool(_split_lines(text)[1])
 
 
 def key_id(modulus: bytes) -> str:
@@ -94,7 +94,7 @@ def padded_block(payload: bytes) -> bytes:
     return b"\x00\x01" + b"\xff" * (MODULUS_BYTES - len(tail) - 3) + b"\x00" + tail
 
 
-def verify(document: Document, modulus: bytes) -> bool:
+def verify_signature(document: Document, modulus: bytes) -> bool:
     """Whether the key with this modulus signed the document (RSASSA-PKCS1-v1_5, RFC 8017, 8.2.2).
     """
     n = int.from_bytes(modulus, "big")
@@ -104,7 +104,7 @@ def verify(document: Document, modulus: bytes) -> bool:
     return pow(s, EXPONENT, n).to_bytes(MODULUS_BYTES, "big") == padded_block(document.payload)
 
 
-def _lines(text: bytes) -> tuple[bytes, bytes, int]:
+def _split_lines(text: bytes) -> tuple[bytes, bytes, int]:
     """Payload, line 2 without its newline (empty when there is none), offset of line 2."""
     if len(text) > DOCUMENT_BYTES_MAX:
         raise FormatError(f"document has {len(text)} bytes, at most {DOCUMENT_BYTES_MAX} are allowed")

@@ -22,7 +22,7 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 _NAME_RULE = f"1-{NAME_CHARS_MAX} characters of a-z 0-9 _ -"
 
 
-def dump(fields: Mapping[str, object]) -> bytes:
+def dump_json(fields: Mapping[str, object]) -> bytes:
     """One line of ASCII JSON without spaces, in the order of `fields`."""
     return json.dumps(fields, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -57,7 +57,7 @@ class Fields:
     @classmethod
     def parse(cls, payload: bytes, kind: str, version: int = 1) -> Fields:
         """The fields of a payload of this `kind` and `format`, both checked and taken out."""
-        fields = cls(_load(payload))
+        fields = cls(_load_object(payload))
         found = fields.text("kind", 1, 16)
         if found != kind:
             raise FormatError(f"document is a {found}, not a {kind}", field="kind")
@@ -74,7 +74,7 @@ class Fields:
         """Whether there is a field that may be left out."""
         return key in self._fields
 
-    def take(self, key: str) -> Any:
+    def pop_field(self, key: str) -> Any:
         """The raw value of a field that must be there."""
         self._taken.append(key)
         try:
@@ -86,7 +86,7 @@ class Fields:
 
     def name(self, key: str) -> str:
         """A name (product, board, channel, cohort)."""
-        return check_name(self.take(key), self.path(key))
+        return check_name(self.pop_field(key), self.path(key))
 
     def names(self, key: str, at_least: int = 1) -> tuple[str, ...]:
         """A list of `at_least` so many names, none twice."""
@@ -100,18 +100,18 @@ class Fields:
 
     def integer(self, key: str, low: int = 0, high: int = INT_MAX) -> int:
         """An integer from `low` to `high`."""
-        return check_int(self.take(key), self.path(key), low, high)
+        return check_int(self.pop_field(key), self.path(key), low, high)
 
     def boolean(self, key: str) -> bool:
         """True or false."""
-        value = self.take(key)
+        value = self.pop_field(key)
         if not isinstance(value, bool):
             raise FormatError(f"{value!r} is not true or false", field=self.path(key))
         return value
 
     def text(self, key: str, low: int, high: int, *, ascii_only: bool = True) -> str:
         """A string of `low` to `high` printable characters."""
-        value = self.take(key)
+        value = self.pop_field(key)
         if not isinstance(value, str):
             raise FormatError(f"{value!r} is not a string", field=self.path(key))
         if not low <= len(value) <= high:
@@ -123,7 +123,7 @@ class Fields:
 
     def choice(self, key: str, options: Sequence[_T]) -> _T:
         """One of `options`, which are all of one type."""
-        value = self.take(key)
+        value = self.pop_field(key)
         for option in options:
             if value == option and not isinstance(value, bool):
                 return option
@@ -132,7 +132,7 @@ class Fields:
 
     def hex_digest(self, key: str) -> str:
         """A SHA-256 as 64 lower case hex digits."""
-        value = self.take(key)
+        value = self.pop_field(key)
         if not isinstance(value, str) or not _HEX64.fullmatch(value):
             raise FormatError(f"{value!r} is not 64 lower case hex digits", field=self.path(key))
         return value
@@ -149,14 +149,14 @@ class Fields:
 
     def sequence(self, key: str) -> list[Any]:
         """A list of anything."""
-        value = self.take(key)
+        value = self.pop_field(key)
         if not isinstance(value, list):
             raise FormatError(f"{value!r} is not a list", field=self.path(key))
         return value
 
     def object(self, key: str) -> Fields:
         """An object; its fields are named after it in messages."""
-        value = self.take(key)
+        value = self.pop_field(key)
         if not isinstance(value, dict):
             raise FormatError(f"{value!r} is not an object", field=self.path(key))
         return Fields(value, f"{self._path}{key}.")
@@ -165,7 +165,7 @@ class Fields:
         """The fields not taken yet."""
         return frozenset(self._fields)
 
-    def end(self) -> None:
+    def require_empty(self) -> None:
         """Raise FormatError when a field is left: it is not known to this format."""
         for key in self._fields:
             close = difflib.get_close_matches(key, self._taken, 1)
@@ -175,14 +175,14 @@ class Fields:
 
 def kind_of(payload: bytes) -> str:
     """The `kind` of a payload, whatever else it holds. Raises FormatError."""
-    return Fields(_load(payload)).text("kind", 1, 16)
+    return Fields(_load_object(payload)).text("kind", 1, 16)
 
 
-def _load(payload: bytes) -> dict[str, Any]:
+def _load_object(payload: bytes) -> dict[str, Any]:
     try:
         value = json.loads(
             payload.decode("ascii"),
-            object_pairs_hook=_unique, parse_float=_refuse, parse_constant=_refuse,
+            object_pairs_hook=_require_unique, parse_float=_refuse_number, parse_constant=_refuse_number,
         )
     except UnicodeDecodeError as error:
         raise FormatError("payload is not ASCII", error.start) from None
@@ -195,7 +195,7 @@ def _load(payload: bytes) -> dict[str, Any]:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _require_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
@@ -204,5 +204,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse(text: str) -> Any:
+def _refuse_number(text: str) -> Any:
     raise FormatError(f"{text} is not an integer")

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 
 from slotbench.formats import FormatError
-from slotbench.formats.fields import Fields, dump
+from slotbench.formats.fields import Fields, dump_json
 
 KIND = "head"
 FORMAT = 1
@@ -43,7 +43,7 @@ class Head:
         fields = asdict(self)
         if not self.interval_s:
             del fields["interval_s"]
-        payload = dump({"kind": KIND, "format": FORMAT, **fields})
+        payload = dump_json({"kind": KIND, "format": FORMAT, **fields})
         self.from_payload(payload)
         return payload
 
@@ -66,7 +66,7 @@ class Head:
             paused=fields.boolean("paused"),
             interval_s=fields.integer("interval_s", *INTERVAL_S) if fields.has("interval_s") else 0,
         )
-        fields.end()
+        fields.require_empty()
         if head.expires <= head.issued:
             raise FormatError(f"{head.expires} is not after issued {head.issued}", field="expires")
         return head

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from slotbench.formats import FormatError
 from slotbench.formats.segments import (
-    AGAIN,
     E9_MAGIC,
     EA_MAGIC,
+    GET_IT_AGAIN,
     HEADER,
     IROM_MAP_START,
     SEGMENT,
@@ -65,11 +65,11 @@ def parse_ea(data: bytes) -> UserImage:
     if len(data) != ram.end + _CRC.size:
         what = "truncated" if len(data) < ram.end + _CRC.size else "something is appended"
         raise FormatError(
-            f"{what}: image has {len(data)} bytes, not {ram.end + _CRC.size}", ram.end, do=AGAIN)
-    found, want = _CRC.unpack_from(data, ram.end)[0], trailer(data[:ram.end])
+            f"{what}: image has {len(data)} bytes, not {ram.end + _CRC.size}", ram.end, do=GET_IT_AGAIN)
+    found, want = _CRC.unpack_from(data, ram.end)[0], crc_word(data[:ram.end])
     if found != want:
         raise FormatError(
-            f"altered: CRC32 word is 0x{found:08x}, the bytes give 0x{want:08x}", ram.end, do=AGAIN)
+            f"altered: CRC32 word is 0x{found:08x}, the bytes give 0x{want:08x}", ram.end, do=GET_IT_AGAIN)
     return UserImage(
         length=len(data), entry=ram.entry, segments=ram.segments, flash_mode=ram.flash_mode,
         size_nibble=ram.size_nibble, freq_nibble=ram.freq_nibble, irom_offset=IROM_OFFSET,
@@ -114,12 +114,12 @@ def build_ea(
     out = HEADER.pack(EA_MAGIC, VERSION_BYTE, flash_mode, size_freq, entry)
     out += SEGMENT.pack(0, len(padded)) + padded
     out += pack_ram_part(segments, entry, flash_mode=flash_mode, size_freq=size_freq)
-    image = out + _CRC.pack(trailer(out))
+    image = out + _CRC.pack(crc_word(out))
     parse_ea(image)
     return image
 
 
-def trailer(data: bytes) -> int:
+def crc_word(data: bytes) -> int:
     """The word that ends an image: CRC32 of all before it, inverted when bit 31 is set, else plus one."""
     crc = zlib.crc32(data)
     return crc ^ 0xFFFFFFFF if crc >> 31 else crc + 1
@@ -140,5 +140,5 @@ def _irom_bytes(data: bytes) -> int:
     if not size or size % _IROM_LINE_BYTES:
         raise FormatError(f"irom has {size} bytes, not a multiple of 16 above 0", HEADER.size + 4)
     if IROM_OFFSET + size > len(data):
-        raise FormatError("truncated inside its irom", len(data), do=AGAIN)
+        raise FormatError("truncated inside its irom", len(data), do=GET_IT_AGAIN)
     return int(size)

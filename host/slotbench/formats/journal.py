@@ -13,7 +13,7 @@ from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
 from slotbench.formats.seal import (
     PAGE_BYTES,
     PageState,
-    classify,
+    classify_page,
     is_set,
     open_word,
     pack_page,
@@ -181,11 +181,11 @@ class Cell:
         cell = cls(
             sequence=sequence,
             active=active,
-            state_a=_enum(SlotState, state_a, 9),
-            state_b=_enum(SlotState, state_b, 10),
+            state_a=_enum_value(SlotState, state_a, 9),
+            state_b=_enum_value(SlotState, state_b, 10),
             attempts=attempts,
             copies=copies,
-            report=_enum(Report, report, 13),
+            report=_enum_value(Report, report, 13),
             rounds=rounds,
             counter_a=fields[9],
             counter_b=fields[10],
@@ -197,9 +197,9 @@ class Cell:
             key_epoch=fields[16],
             channel_tag=fields[17],
             report_counter=fields[18],
-            spent=_flags(page, SPENT_OFFSET),
-            ended=_words(page, ENDED_OFFSET),
-            copied=_flags(page, COPIED_OFFSET),
+            spent=_read_flags(page, SPENT_OFFSET),
+            ended=_read_words(page, ENDED_OFFSET),
+            copied=_read_flags(page, COPIED_OFFSET),
             bad_a=is_set(page, BAD_A_OFFSET),
             bad_b=is_set(page, BAD_B_OFFSET),
             confirmed=is_set(page, CONFIRMED_OFFSET),
@@ -217,7 +217,7 @@ class Place:
     erase: int | None
 
 
-def scan(region: bytes) -> list[tuple[int, PageState, Cell | None]]:
+def scan_pages(region: bytes) -> list[tuple[int, PageState, Cell | None]]:
     """All 32 pages of the two sectors (8192 bytes): index, what it reads as, the cell when valid.
 
     Raises FormatError for a region of another size and for a sealed cell with an impossible field:
@@ -228,20 +228,20 @@ def scan(region: bytes) -> list[tuple[int, PageState, Cell | None]]:
         raise FormatError(f"a journal region has {REGION_BYTES} bytes, not {len(region)}")
     pages = []
     for index in range(CELLS):
-        pages.append((index, *_read(region[index * PAGE_BYTES:(index + 1) * PAGE_BYTES])))
+        pages.append((index, *_read_page(region[index * PAGE_BYTES:(index + 1) * PAGE_BYTES])))
     return pages
 
 
 @lru_cache(maxsize=4096)
-def _read(page: bytes) -> tuple[PageState, Cell | None]:
+def _read_page(page: bytes) -> tuple[PageState, Cell | None]:
     """Kept, for a bench reads the same few pages thousands of times and a cell never changes."""
-    state = classify(page, MAGIC)
+    state = classify_page(page, MAGIC)
     return state, Cell.unpack(page) if state is PageState.VALID else None
 
 
-def newest(region: bytes) -> tuple[int, Cell] | None:
+def newest_cell(region: bytes) -> tuple[int, Cell] | None:
     """Index 0-31 and content of the cell that counts, or None when the journal is lost."""
-    cells = [(index, cell) for index, _, cell in scan(region) if cell]
+    cells = [(index, cell) for index, _, cell in scan_pages(region) if cell]
     return max(cells, key=lambda placed: placed[1].sequence, default=None)
 
 
@@ -252,12 +252,12 @@ def next_place(region: bytes) -> Place | None:
     erasing it. The sequence leaves room for every page behind the newest one that is not blank: it
     may read as valid later.
     """
-    last = newest(region)
+    last = newest_cell(region)
     if last is None:
         return None
     index, cell = last
     sector = index // CELLS_PER_SECTOR
-    states = [state for _, state, _ in scan(region)]
+    states = [state for _, state, _ in scan_pages(region)]
     behind = states[index + 1:(sector + 1) * CELLS_PER_SECTOR]
     sequence = cell.sequence + 1 + sum(state is not PageState.BLANK for state in behind)
     if behind and behind[0] is PageState.BLANK:
@@ -271,18 +271,18 @@ def channel_tag(product: str, channel: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{product}/{channel}".encode()).digest()[:4], "little")
 
 
-def _enum(kind: type[_E], value: int, offset: int) -> _E:
+def _enum_value(kind: type[_E], value: int, offset: int) -> _E:
     try:
         return kind(value)
     except ValueError:
         raise FormatError(f"{kind.__name__} has no value {value}", offset) from None
 
 
-def _flags(page: bytes, start: int) -> tuple[bool, ...]:
+def _read_flags(page: bytes, start: int) -> tuple[bool, ...]:
     return tuple(is_set(page, start + 4 * i) for i in range(ATTEMPTS_MAX))
 
 
-def _words(page: bytes, start: int) -> tuple[int | None, ...]:
+def _read_words(page: bytes, start: int) -> tuple[int | None, ...]:
     words = (open_word(page, start + 4 * i) for i in range(ATTEMPTS_MAX))
     return tuple(None if word == BLANK else word for word in words)
 

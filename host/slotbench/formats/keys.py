@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from slotbench.formats import FormatError
-from slotbench.formats.document import MODULUS_BYTES, Document, digest, key_id, split, verify
-from slotbench.formats.fields import Fields, dump
+from slotbench.formats.document import (
+    MODULUS_BYTES,
+    Document,
+    key_id,
+    payload_digest,
+    split_document,
+    verify_signature,
+)
+from slotbench.formats.fields import Fields, dump_json
 
 KIND = "keys"
 FORMAT = 1
@@ -40,11 +47,11 @@ class Keys:
 
         Raises FormatError naming the field that the format does not allow.
         """
-        payload = dump({
+        payload = dump_json({
             "kind": KIND, "format": FORMAT,
             "product": self.product, "epoch": self.epoch, "issued": self.issued,
-            "offline": [_encode(modulus) for modulus in self.offline],
-            "online": _encode(self.online),
+            "offline": [_encode_modulus(modulus) for modulus in self.offline],
+            "online": _encode_modulus(self.online),
         })
         self.from_payload(payload)
         return payload
@@ -58,10 +65,10 @@ class Keys:
             product=fields.name("product"),
             epoch=fields.integer("epoch", low=1),
             issued=fields.integer("issued"),
-            offline=tuple(_modulus(fields, "offline", n) for n in fields.sequence("offline")),
-            online=_modulus(fields, "online", fields.take("online")),
+            offline=tuple(_read_modulus(fields, "offline", n) for n in fields.sequence("offline")),
+            online=_read_modulus(fields, "online", fields.pop_field("online")),
         )
-        fields.end()
+        fields.require_empty()
         if not 1 <= len(keys.offline) <= OFFLINE_MAX:
             raise FormatError(f"{len(keys.offline)} keys, not 1-{OFFLINE_MAX}", field="offline")
         if len({*keys.offline, keys.online}) != len(keys.offline) + 1:
@@ -74,16 +81,16 @@ class Keys:
             return Role.ONLINE
         return Role.OFFLINE if modulus in self.offline else None
 
-    def without(self, id: str) -> tuple[bytes, ...]:
+    def offline_except(self, id: str) -> tuple[bytes, ...]:
         """The offline keys but the one with this id."""
         return tuple(modulus for modulus in self.offline if key_id(modulus) != id)
 
     def verifies(self, document: Document, role: Role) -> bool:
         """Whether a key of this role signed the document."""
         moduli = (self.online,) if role is Role.ONLINE else self.offline
-        return any(verify(document, modulus) for modulus in moduli)
+        return any(verify_signature(document, modulus) for modulus in moduli)
 
-    def signer(self, document: Document) -> Role | None:
+    def role_of_signer(self, document: Document) -> Role | None:
         """The role of the key that the document names, None when it is not one of these keys."""
         moduli = (*self.offline, self.online)
         return next((self.role(n) for n in moduli if key_id(n) == document.key_id), None)
@@ -91,7 +98,7 @@ class Keys:
 
 def pack_pinned(signed: bytes) -> bytes:
     """A board's copy: the signed document, and a third line that tells a damaged copy from a right one."""
-    return signed + digest(signed.partition(b"\n")[0]).encode() + b"\n"
+    return signed + payload_digest(signed.partition(b"\n")[0]).encode() + b"\n"
 
 
 def unpack_pinned(copy: bytes) -> Keys:
@@ -101,20 +108,20 @@ def unpack_pinned(copy: bytes) -> Keys:
     """
     line, _, rest = copy.partition(b"\n")
     second, _, third = rest.partition(b"\n")
-    if third and third != digest(line).encode() + b"\n":
+    if third and third != payload_digest(line).encode() + b"\n":
         raise FormatError("line 3 is not the digest of line 1", len(line) + len(second) + 2)
-    signed = split(line + b"\n" + second + b"\n")
+    signed = split_document(line + b"\n" + second + b"\n")
     keys = Keys.from_payload(signed.payload)
     if not keys.verifies(signed, Role.OFFLINE):
         raise FormatError("no offline key of its own signed it", len(line) + 1)
     return keys
 
 
-def _encode(modulus: bytes) -> str:
+def _encode_modulus(modulus: bytes) -> str:
     return base64.b64encode(modulus).decode()
 
 
-def _modulus(fields: Fields, key: str, value: object) -> bytes:
+def _read_modulus(fields: Fields, key: str, value: object) -> bytes:
     modulus = fields.base64_bytes(value, key, MODULUS_BYTES)
     if not modulus[0] & 0x80 or not modulus[-1] & 1:
         raise FormatError("modulus is not one of RSA-3072", field=fields.path(key))

@@ -8,7 +8,7 @@ from typing import Final
 
 from slotbench.formats import SECTOR_BYTES
 
-__all__ = ["CACHE_BYTES", "HEAD_BYTES", "PROGRAM_BYTES", "Superblock", "superblock"]
+__all__ = ["CACHE_BYTES", "HEAD_BYTES", "PROGRAM_BYTES", "Superblock", "read_superblock"]
 
 HEAD_BYTES: Final = 2 * SECTOR_BYTES
 """How much of a filesystem `superblock` looks at: the pair of blocks it begins with."""
@@ -37,7 +37,7 @@ class Superblock:
         return self.blocks * SECTOR_BYTES
 
 
-def superblock(head: bytes) -> Superblock | None:
+def read_superblock(head: bytes) -> Superblock | None:
     """What the first two blocks say (littlefs SPEC.md, superblock); None: no LittleFS of sectors."""
     found: list[tuple[int, Superblock]] = []
     for start in (0, SECTOR_BYTES):

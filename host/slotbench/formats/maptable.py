@@ -18,7 +18,7 @@ _SEALED = struct.Struct(f"<4s{NUMBERS}I")
 TABLE_BYTES = _SEALED.size + SEAL_BYTES
 
 
-def pack(numbers: Sequence[int]) -> bytes:
+def pack_table(numbers: Sequence[int]) -> bytes:
     """The 72 bytes of a table. `numbers`: offsets and sizes in bytes, in the order of FORMATS 1.1."""
     if len(numbers) != NUMBERS or not all(0 <= number < 1 << 32 for number in numbers):
         raise ValueError(f"a map is {NUMBERS} numbers of 32 bits")
@@ -26,7 +26,7 @@ def pack(numbers: Sequence[int]) -> bytes:
     return body + digest8(body)
 
 
-def unpack(table: bytes) -> list[int]:
+def unpack_table(table: bytes) -> list[int]:
     """The numbers of a table. Raises FormatError with the offset of what is wrong."""
     if len(table) != TABLE_BYTES:
         raise FormatError(f"a map table has {TABLE_BYTES} bytes, not {len(table)}", len(table))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from slotbench.formats import FormatError, blocks
 from slotbench.formats.descriptor import ImageForm
-from slotbench.formats.fields import Fields, dump
+from slotbench.formats.fields import Fields, dump_json
 
 KIND = "release"
 FORMAT = 1
@@ -67,7 +67,7 @@ class Release:
 
         Raises FormatError naming the field that the format does not allow.
         """
-        payload = dump({"kind": KIND, "format": FORMAT, **asdict(self)})
+        payload = dump_json({"kind": KIND, "format": FORMAT, **asdict(self)})
         self.from_payload(payload)
         return payload
 
@@ -85,7 +85,7 @@ class Release:
             version=fields.text("version", 1, VERSION_CHARS_MAX),
             counter=fields.integer("counter", low=1),
             created=fields.integer("created"),
-            images=_images(fields.object("images")),
+            images=_read_images(fields.object("images")),
             fs_start=fields.integer("fs_start"),
             fs_version=fields.integer("fs_version"),
             fs_upgrade=fields.boolean("fs_upgrade"),
@@ -93,38 +93,38 @@ class Release:
             floor=fields.integer("floor"),
             notes=fields.text("notes", 0, NOTES_CHARS_MAX, ascii_only=False),
         )
-        fields.end()
+        fields.require_empty()
         if release.floor > release.counter:
             raise FormatError(f"{release.floor} is above the counter {release.counter}", field="floor")
         return release
 
 
-def _images(fields: Fields) -> dict[str, ImageRef]:
+def _read_images(fields: Fields) -> dict[str, ImageRef]:
     keys = fields.keys()
     if keys not in ({"any"}, {"a", "b"}):
         raise FormatError(f'keys are {sorted(keys)}, not "any", or "a" and "b"', field="images")
-    images = {key: _image(fields.object(key)) for key in sorted(keys)}
-    fields.end()
+    images = {key: _read_image(fields.object(key)) for key in sorted(keys)}
+    fields.require_empty()
     return images
 
 
-def _image(fields: Fields) -> ImageRef:
+def _read_image(fields: Fields) -> ImageRef:
     image = ImageRef(
-        url=_url(fields, "url"),
+        url=_read_url(fields, "url"),
         length=fields.integer("length", 1, LENGTH_MAX),
         sha256=fields.hex_digest("sha256"),
         blocks=fields.hex_digest("blocks"),
-        blocks_url=_url(fields, "blocks_url"),
+        blocks_url=_read_url(fields, "blocks_url"),
         encodings=fields.names("encodings"),
         form=ImageForm(fields.integer("form", min(ImageForm), max(ImageForm))),
     )
     if "raw" not in image.encodings:
         raise FormatError('"raw" is missing', field=fields.path("encodings"))
-    fields.end()
+    fields.require_empty()
     return image
 
 
-def _url(fields: Fields, key: str) -> str:
+def _read_url(fields: Fields, key: str) -> str:
     url = fields.text(key, 1, URL_CHARS_MAX)
     if not _URL.fullmatch(url):
         raise FormatError(

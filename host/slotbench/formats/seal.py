@@ -30,7 +30,7 @@ def digest8(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()[:SEAL_BYTES]
 
 
-def classify(page: bytes, magic: bytes) -> PageState:
+def classify_page(page: bytes, magic: bytes) -> PageState:
     """Whether the 256 bytes of `page` are a page of kind `magic`, erased flash, or neither."""
     if page == _BLANK_PAGE:
         return PageState.BLANK
@@ -62,7 +62,7 @@ def unpack_page(page: bytes, magic: bytes) -> bytes:
     """
     if len(page) != PAGE_BYTES:
         raise FormatError(f"a page has {PAGE_BYTES} bytes, not {len(page)}", min(len(page), PAGE_BYTES))
-    match classify(page, magic):
+    match classify_page(page, magic):
         case PageState.VALID:
             return page[:BODY_BYTES]
         case PageState.BLANK:

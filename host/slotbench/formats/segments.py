@@ -27,7 +27,7 @@ DRAM = range(0x3FFE8000, 0x3FFE8000 + 80 * 1024)
 IROM_MAP_START = 0x40200000
 """Where the CPU sees the first byte of the mapped megabyte."""
 
-AGAIN = "get the file again"
+GET_IT_AGAIN = "get the file again"
 
 HEADER = struct.Struct("<BBBBI")
 SEGMENT = struct.Struct("<II")
@@ -95,12 +95,12 @@ def read_ram_part(data: bytes, start: int, limit: int) -> RamPart:
     segments, end = _segments(data, start, limit)
     offset = start + ((end - start) | _LINE_BYTES - 1)
     if offset >= len(data):
-        raise FormatError("truncated before its checksum", len(data), do=AGAIN)
+        raise FormatError("truncated before its checksum", len(data), do=GET_IT_AGAIN)
     want = checksum(segments)
     if data[offset] != want:
         raise FormatError(
             f"altered: checksum is 0x{data[offset]:02x}, the segments give 0x{want:02x}",
-            offset, do=AGAIN)
+            offset, do=GET_IT_AGAIN)
     _, _, mode, size_freq, entry = HEADER.unpack_from(data, start)
     return RamPart(
         entry=entry, segments=segments, flash_mode=mode, size_nibble=size_freq >> 4,
@@ -147,7 +147,7 @@ def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...],
         if offset + SEGMENT.size > limit:
             raise FormatError(f"segment {number} begins behind the RAM part of the image", offset)
         if offset + SEGMENT.size > len(data):
-            raise FormatError(f"truncated before segment {number}", len(data), do=AGAIN)
+            raise FormatError(f"truncated before segment {number}", len(data), do=GET_IT_AGAIN)
         address, size = SEGMENT.unpack_from(data, offset)
         if not any(ram.start <= address <= address + size <= ram.stop for ram in (IRAM, DRAM)):
             raise FormatError(
@@ -160,7 +160,7 @@ def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...],
         if offset + size >= limit:
             raise FormatError(f"segment {number} reaches behind the RAM part of the image", offset)
         if offset + size > len(data):
-            raise FormatError(f"truncated inside segment {number}", len(data), do=AGAIN)
+            raise FormatError(f"truncated inside segment {number}", len(data), do=GET_IT_AGAIN)
         segments.append(Segment(address, data[offset:offset + size]))
         offset += size
     return tuple(segments), offset

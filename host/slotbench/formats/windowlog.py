@@ -35,7 +35,7 @@ def held_entry(digest: bytes) -> bytes:
     return head + digest8(head)
 
 
-def entries(sector: bytes) -> list[bytes]:
+def split_entries(sector: bytes) -> list[bytes]:
     """The 256 entries of the sector (4096 bytes)."""
     _require_sector(sector)
     return [sector[i:i + ENTRY_BYTES] for i in range(0, SECTOR_BYTES, ENTRY_BYTES)]
@@ -46,7 +46,7 @@ def _require_sector(sector: bytes) -> None:
         raise FormatError(f"a window log has {SECTOR_BYTES} bytes, not {len(sector)}")
 
 
-def classify(entry: bytes) -> EntryState:
+def classify_entry(entry: bytes) -> EntryState:
     """What one 16-byte entry reads as."""
     if entry == _BLANK:
         return EntryState.BLANK
@@ -57,34 +57,34 @@ def classify(entry: bytes) -> EntryState:
     return EntryState.GARBAGE
 
 
-def last_used(sector: bytes) -> int | None:
+def last_used_entry(sector: bytes) -> int | None:
     """Index of the last entry that is not blank, None for an erased sector."""
     _require_sector(sector)
     used = len(sector.rstrip(b"\xff"))
     return (used - 1) // ENTRY_BYTES if used else None
 
 
-def held(sector: bytes) -> bytes | None:
+def held_digest(sector: bytes) -> bytes | None:
     """The first 7 bytes of the SHA-256 of the image in the exec window; None when that is unknown.
     """
-    last = last_used(sector)
+    last = last_used_entry(sector)
     if last is None or last == ENTRIES - 1:
         return None
-    entry = entries(sector)[last]
-    return entry[1:8] if classify(entry) is EntryState.HELD else None
+    entry = split_entries(sector)[last]
+    return entry[1:8] if classify_entry(entry) is EntryState.HELD else None
 
 
-def next_free(sector: bytes) -> int | None:
+def next_free_entry(sector: bytes) -> int | None:
     """Index of the entry the loader writes next; None when the log is full."""
-    last = last_used(sector)
+    last = last_used_entry(sector)
     index = 0 if last is None else last + 1
     return index if index < ENTRIES else None
 
 
 def needs_erase(sector: bytes) -> bool:
     """Whether Python has to erase: half full, or an entry that no writer leaves on purpose."""
-    last = last_used(sector)
+    last = last_used_entry(sector)
     if last is None:
         return False
-    states = map(classify, entries(sector))
+    states = map(classify_entry, split_entries(sector))
     return last >= ERASE_FROM_ENTRY or EntryState.GARBAGE in states

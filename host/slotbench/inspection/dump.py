@@ -9,7 +9,7 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import descriptor, journal
 from slotbench.formats.image import E9_MAGIC
-from slotbench.formats.seal import PAGE_BYTES, PageState, classify
+from slotbench.formats.seal import PAGE_BYTES, PageState, classify_page
 
 DUMP_BYTES_MAX = 16 * 1024 * 1024
 """The largest flash an ESP8266 can have."""
@@ -17,14 +17,14 @@ DUMP_BYTES_MAX = 16 * 1024 * 1024
 _ERASED = 0xFF
 
 
-def board_of(data: bytes, where: str, name: str | None = None) -> BoardProfile:
+def identify_board(data: bytes, where: str, name: str | None = None) -> BoardProfile:
     """The board named, or the one whose map `data` fits; `where` is the file, for the errors.
 
     Boards that differ in nothing but serial port and pins count as one; the plainest of them is
     returned. Raises BenchError: no board of this size, several maps fit (then exit code 2), or the
     bytes are no dump of a board with twoslot.
     """
-    board = boards.load(name) if name is not None else _guessed(data, where)
+    board = boards.load(name) if name is not None else _guess_board(data, where)
     if len(data) != board.chip_bytes:
         raise BenchError(
             f"{len(data)} bytes, the flash of {board.name} has {board.chip_bytes}", where=where,
@@ -36,14 +36,14 @@ def board_of(data: bytes, where: str, name: str | None = None) -> BoardProfile:
     return board
 
 
-def same_map(board: BoardProfile) -> list[str]:
+def boards_with_same_map(board: BoardProfile) -> list[str]:
     """The names of all boards that come with the bench and have the flash map of `board`."""
-    return [name for name in boards.names() if _map(boards.load(name)) == _map(board)]
+    return [name for name in boards.names() if _map_key(boards.load(name)) == _map_key(board)]
 
 
-def _guessed(data: bytes, where: str) -> BoardProfile:
+def _guess_board(data: bytes, where: str) -> BoardProfile:
     known = [boards.load(name) for name in boards.names()]
-    fitting = plainest(board for board in known if board.chip_bytes == len(data))
+    fitting = plainest_boards(board for board in known if board.chip_bytes == len(data))
     if not fitting:
         sizes = ", ".join(str(size) for size in sorted({board.chip_bytes for board in known}))
         raise BenchError(
@@ -64,16 +64,16 @@ def _guessed(data: bytes, where: str) -> BoardProfile:
     return fitting[0]
 
 
-def plainest(known: Iterable[BoardProfile]) -> list[BoardProfile]:
+def plainest_boards(known: Iterable[BoardProfile]) -> list[BoardProfile]:
     """One board of each flash map among `known`: the one that says least of serial port and pins,
     and is for no developer."""
     chosen: dict[object, BoardProfile] = {}
     for board in sorted(known, key=lambda board: (board.development, board.serial is not None, board.name)):
-        chosen.setdefault(_map(board), board)
+        chosen.setdefault(_map_key(board), board)
     return list(chosen.values())
 
 
-def _map(board: BoardProfile) -> object:
+def _map_key(board: BoardProfile) -> object:
     regions = tuple(board.regions().items())
     return board.layout, board.chip_bytes, board.visible_bytes, board.size_nibble, regions
 
@@ -84,4 +84,4 @@ def _has_sealed_page(data: bytes, board: BoardProfile) -> bool:
         *((slot.descriptor.start, descriptor.MAGIC) for slot in board.slots),
     ]
     return any(
-        classify(data[start:start + PAGE_BYTES], magic) is PageState.VALID for start, magic in starts)
+        classify_page(data[start:start + PAGE_BYTES], magic) is PageState.VALID for start, magic in starts)

@@ -16,7 +16,7 @@ from slotbench.formats.image_ea import UserImage, parse_ea
 from slotbench.formats.release import VERSION_CHARS_MAX, ImageRef, Release
 from slotbench.formats.segments import form_of
 from slotbench.release import store
-from slotbench.release.micropython import Implied, implied
+from slotbench.release.micropython import ImpliedFacts, implied_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class _Firmware:
     images: dict[str, ImageRef]
     fs_start: int
     version: str | None
-    facts: Implied | None
+    facts: ImpliedFacts | None
 
 
-def build(
+def build_release(
     *images: bytes,
     product: str, boards: Sequence[BoardProfile], counter: int, created: int,
     channels: Sequence[str] = ("stable",), version: str | None = None,
@@ -51,18 +51,19 @@ def build(
             f"{', '.join(board.name for board in boards)} run their slots in different ways",
             do="build a release for each", exit_code=USAGE)
     if boards[0].in_place:
-        _refuse_micropython({"--fs-start": fs_start, "--fs-version": fs_version, "--mpy-abi": mpy_abi})
-        firmware = _native(images, boards)
+        _refuse_micropython_options(
+            {"--fs-start": fs_start, "--fs-version": fs_version, "--mpy-abi": mpy_abi})
+        firmware = _check_native_images(images, boards)
     else:
-        firmware = _stock(images, boards, fs_start)
+        firmware = _check_stock_image(images, boards, fs_start)
     release = Release(
         product=product, boards=tuple(board.name for board in boards), channels=tuple(channels),
-        version=_version(version, firmware.version), counter=counter, created=created,
+        version=_choose_version(version, firmware.version), counter=counter, created=created,
         images=firmware.images, fs_start=firmware.fs_start,
-        fs_version=_told(
+        fs_version=_choose_fact(
             fs_version, firmware.facts, "fs_version", "--fs-version, e.g. 0x20001 for littlefs 2.1"),
         fs_upgrade=fs_upgrade,
-        mpy_abi=_told(mpy_abi, firmware.facts, "mpy_abi", "--mpy-abi, e.g. 6"),
+        mpy_abi=_choose_fact(mpy_abi, firmware.facts, "mpy_abi", "--mpy-abi, e.g. 6"),
         floor=floor, notes=notes,
     )
     release.to_payload()
@@ -74,7 +75,9 @@ def parse_image(data: bytes) -> Image | UserImage:
     return parse_ea(data) if form_of(data) is ImageForm.EA else parse_e9(data)
 
 
-def _stock(images: Sequence[bytes], boards: Sequence[BoardProfile], fs_start: int | None) -> _Firmware:
+def _check_stock_image(
+    images: Sequence[bytes], boards: Sequence[BoardProfile], fs_start: int | None,
+) -> _Firmware:
     """One of MicroPython's images, for both slots."""
     if len(images) != 1:
         raise BenchError(
@@ -82,15 +85,15 @@ def _stock(images: Sequence[bytes], boards: Sequence[BoardProfile], fs_start: in
             do="give one", exit_code=USAGE)
     data = images[0]
     image = stock_image(data, boards[0])
-    start = _filesystem_start(data, image, fs_start)
+    start = _choose_filesystem_start(data, image, fs_start)
     for board in boards:
         stock_image(data, board)
         _check_filesystem(start, board)
-    refs = {"any": _ref(data, ImageForm.E9)}
-    return _Firmware(refs, start, image.micropython, implied(image.micropython or ""))
+    refs = {"any": _image_ref(data, ImageForm.E9)}
+    return _Firmware(refs, start, image.micropython, implied_facts(image.micropython or ""))
 
 
-def _native(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _Firmware:
+def _check_native_images(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _Firmware:
     """A user image for each slot."""
     for board in boards:
         user_images(images, board)
@@ -100,20 +103,20 @@ def _native(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _Firmwar
                     f"slot {'AB'[slot]} of {board.name} runs at 0x{board.irom_address(slot):08x}, "
                     f"of {boards[0].name} at 0x{boards[0].irom_address(slot):08x}",
                     do="build a release for each", exit_code=USAGE)
-    refs = {key: _ref(data, ImageForm.EA) for key, data in zip("ab", images)}
-    return _Firmware(refs, 0, None, Implied(mpy_abi=0, fs_version=0))
+    refs = {key: _image_ref(data, ImageForm.EA) for key, data in zip("ab", images)}
+    return _Firmware(refs, 0, None, ImpliedFacts(mpy_abi=0, fs_version=0))
 
 
-def _ref(data: bytes, form: ImageForm) -> ImageRef:
+def _image_ref(data: bytes, form: ImageForm) -> ImageRef:
     sha256 = hashlib.sha256(data).hexdigest()
-    table_sha256 = blocks.digest(blocks.table(data)).hex()
+    table_sha256 = blocks.table_digest(blocks.block_table(data)).hex()
     return ImageRef(
         url=store.image_name(sha256), length=len(data), sha256=sha256,
         blocks=table_sha256, blocks_url=store.blocks_name(table_sha256), form=form,
     )
 
 
-def _refuse_micropython(told: Mapping[str, int | None]) -> None:
+def _refuse_micropython_options(told: Mapping[str, int | None]) -> None:
     for flag, value in told.items():
         if value:
             raise BenchError(
@@ -121,7 +124,7 @@ def _refuse_micropython(told: Mapping[str, int | None]) -> None:
                 do=f"leave out {flag}", exit_code=USAGE)
 
 
-def _filesystem_start(data: bytes, image: Image, told: int | None) -> int:
+def _choose_filesystem_start(data: bytes, image: Image, told: int | None) -> int:
     """The filesystem start that was told or derived; a told one must not contradict the image."""
     if told is None:
         if image.fs_start is None:
@@ -148,7 +151,7 @@ def _check_filesystem(fs_start: int, board: BoardProfile) -> None:
             do="use the build for that flash layout: its boot code would not find the files")
 
 
-def _version(told: str | None, found: str | None) -> str:
+def _choose_version(told: str | None, found: str | None) -> str:
     if told is not None:
         return told
     if found is None:
@@ -156,7 +159,7 @@ def _version(told: str | None, found: str | None) -> str:
     return found[:VERSION_CHARS_MAX]
 
 
-def _told(value: int | None, facts: Implied | None, name: str, flag: str) -> int:
+def _choose_fact(value: int | None, facts: ImpliedFacts | None, name: str, flag: str) -> int:
     if value is not None:
         return value
     if facts is None:

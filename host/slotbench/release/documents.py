@@ -18,11 +18,11 @@ from slotbench.release.files import read_bytes
 
 _T = TypeVar("_T")
 
-_AGAIN = "get or make the file again"
+_GET_IT_AGAIN = "get or make the file again"
 
 
 @contextmanager
-def naming(path: Path, do: str = "") -> Iterator[None]:
+def naming_file(path: Path, do: str = "") -> Iterator[None]:
     """Name the file in a FormatError raised inside, and what to `do` when it does not say."""
     try:
         yield
@@ -34,15 +34,15 @@ def naming(path: Path, do: str = "") -> Iterator[None]:
 def read_release_payload(path: Path) -> bytes:
     """Line 1 of a release, signed or not. Raises BenchError, FormatError."""
     text = read_bytes(path, DOCUMENT_BYTES_MAX)
-    with naming(path, _AGAIN):
-        payload = document.split_unsigned(text)
+    with naming_file(path, _GET_IT_AGAIN):
+        payload = document.read_payload(text)
         Release.from_payload(payload)
         return payload
 
 
 def read_keys(path: Path) -> tuple[Document, Keys]:
     """A keys document that one of its own offline keys signed. Raises BenchError, FormatError."""
-    signed, keys = _read(path, Keys.from_payload)
+    signed, keys = _read_document(path, Keys.from_payload)
     check_signature(signed, keys, Role.OFFLINE, str(path))
     return signed, keys
 
@@ -52,7 +52,7 @@ def read_release(path: Path, keys: Keys) -> tuple[Document, Release]:
 
     Raises BenchError, FormatError.
     """
-    signed, release = _read(path, Release.from_payload)
+    signed, release = _read_document(path, Release.from_payload)
     check_signature(signed, keys, Role.OFFLINE, str(path))
     check_product(release, keys, str(path))
     return signed, release
@@ -63,7 +63,7 @@ def read_head(path: Path) -> tuple[Document, Head]:
 
     Raises BenchError, FormatError.
     """
-    return _read(path, Head.from_payload)
+    return _read_document(path, Head.from_payload)
 
 
 def check_product(release: Release, keys: Keys, where: str) -> None:
@@ -78,7 +78,7 @@ def check_signature(signed: Document, keys: Keys, role: Role, where: str) -> Non
     """Raise BenchError unless a key of this role of `keys` signed the document."""
     if keys.verifies(signed, role):
         return
-    signer = keys.signer(signed)
+    signer = keys.role_of_signer(signed)
     if signer is role:
         what, do = "signature is wrong: the document was altered", "build and sign it again"
     elif signer:
@@ -89,8 +89,8 @@ def check_signature(signed: Document, keys: Keys, role: Role, where: str) -> Non
     raise BenchError(what, where=where, do=do)
 
 
-def _read(path: Path, parse: Callable[[bytes], _T]) -> tuple[Document, _T]:
+def _read_document(path: Path, parse: Callable[[bytes], _T]) -> tuple[Document, _T]:
     text = read_bytes(path, DOCUMENT_BYTES_MAX)
-    with naming(path, _AGAIN):
-        signed = document.split(text)
+    with naming_file(path, _GET_IT_AGAIN):
+        signed = document.split_document(text)
         return signed, parse(signed.payload)

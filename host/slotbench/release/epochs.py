@@ -13,21 +13,21 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import Document
 from slotbench.formats.keys import OFFLINE_MAX, Keys, Role
 from slotbench.release import documents, store
-from slotbench.release.files import write_atomic, write_new
+from slotbench.release.files import write_atomic, write_new_files
 from slotbench.release.keys import PRIVATE, PUBLIC, NewKeys, SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Epochs:
+class KeyEpochs:
     """All epochs of a product: `files` for its directory by name, and the keys of each that is known."""
 
     files: Mapping[str, bytes]
     known: Mapping[int, Keys]
 
 
-def gather(target: Store, keys_path: Path) -> Epochs:
+def gather_epochs(target: Store, keys_path: Path) -> KeyEpochs:
     """The newest keys and those of all epochs before, from beside `keys_path` or from the directory.
 
     Raises BenchError: the directory has later keys or others of this epoch, one is missing, or one was not
@@ -37,7 +37,7 @@ def gather(target: Store, keys_path: Path) -> Epochs:
     check_epoch(target, newest, keys)
     found = {keys.epoch: (newest, keys)}
     for epoch in range(keys.epoch - 1, 0, -1):
-        earlier = _earlier(target, keys_path, keys.product, epoch)
+        earlier = _find_epoch(target, keys_path, keys.product, epoch)
         if earlier is not None:
             found[epoch] = earlier
         elif epoch > 1:
@@ -52,7 +52,7 @@ def gather(target: Store, keys_path: Path) -> Epochs:
     files = {store.keys_name(keys.product): newest.pack()}
     if keys.epoch > 1:
         files |= {store.keys_name(keys.product, epoch): signed.pack() for epoch, (signed, _) in found.items()}
-    return Epochs(files, {epoch: each for epoch, (_, each) in found.items()})
+    return KeyEpochs(files, {epoch: each for epoch, (_, each) in found.items()})
 
 
 def check_epoch(target: Store, keys_document: Document, keys: Keys) -> None:
@@ -70,7 +70,7 @@ def check_epoch(target: Store, keys_document: Document, keys: Keys) -> None:
             f"other keys of epoch {keys.epoch} are published", where=str(path), do="use that file")
 
 
-def rotate(
+def rotate_keys(
     folder: Path, product: str, key: SigningKey, now: int, *,
     online: SigningKey | None = None, add: SigningKey | None = None, drop: str | None = None,
     passphrase: bytes | None = None,
@@ -91,7 +91,7 @@ def rotate(
         raise BenchError(
             f"epoch {before.epoch} was issued at {before.issued}, later than now ({now})",
             where=str(newest_path), do="set this computer's clock")
-    offline = _without(before, drop, key) + ((add.modulus,) if add else ())
+    offline = _remaining_offline_keys(before, drop, key) + ((add.modulus,) if add else ())
     if len(offline) > OFFLINE_MAX:
         raise BenchError(
             f"{OFFLINE_MAX} offline keys are pinned already", where=str(newest_path),
@@ -108,20 +108,20 @@ def rotate(
     private = {
         role: (folder / f"{role}-{keys.epoch}.pem", new)
         for role, new in (("online", online), ("offline", add)) if new}
-    files = {path: (new.pem(passphrase), PRIVATE) for path, new in private.values()}
+    files = {path: (new.to_pem(passphrase), PRIVATE) for path, new in private.values()}
     earlier_path = folder / f"{product}.{before.epoch}.keys"
     if not earlier_path.exists():
         files[earlier_path] = before_document.pack(), PUBLIC
-    write_new({**files, own_path: (signed.pack(), PUBLIC)})
+    write_new_files({**files, own_path: (signed.pack(), PUBLIC)})
     write_atomic(newest_path, signed.pack())
     return NewKeys({role: path for role, (path, _) in private.items()}, newest_path, keys)
 
 
-def _without(keys: Keys, drop: str | None, signer: SigningKey) -> tuple[bytes, ...]:
+def _remaining_offline_keys(keys: Keys, drop: str | None, signer: SigningKey) -> tuple[bytes, ...]:
     """The offline keys without the one that is to go."""
     if drop is None:
         return keys.offline
-    kept = keys.without(drop)
+    kept = keys.offline_except(drop)
     if kept == keys.offline:
         raise BenchError(
             f"{drop} is no offline key of {keys.product}", do="`slotbench release show` tells their ids")
@@ -134,7 +134,7 @@ def _without(keys: Keys, drop: str | None, signer: SigningKey) -> tuple[bytes, .
     return kept
 
 
-def _earlier(target: Store, keys_path: Path, product: str, epoch: int) -> tuple[Document, Keys] | None:
+def _find_epoch(target: Store, keys_path: Path, product: str, epoch: int) -> tuple[Document, Keys] | None:
     """The keys of an epoch that is over."""
     places = (
         keys_path.with_name(f"{product}.{epoch}.keys"), target.path(store.keys_name(product, epoch)),

@@ -54,7 +54,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         ) from None
 
 
-def write_new(files: dict[Path, tuple[bytes, int]]) -> None:
+def write_new_files(files: dict[Path, tuple[bytes, int]]) -> None:
     """Write several files with their modes, all of them or none.
 
     Raises BenchError (usage) when one is there already.

@@ -38,12 +38,12 @@ class Identities:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise _wrong(path, "not a JSON object")
+            raise _wrong_file(path, "not a JSON object")
         for device_id, secret in found.items():
             if not _ID.fullmatch(device_id):
-                raise _wrong(path, f"{device_id!r} is not a device id")
+                raise _wrong_file(path, f"{device_id!r} is not a device id")
             if not isinstance(secret, str) or not _SECRET.fullmatch(secret):
-                raise _wrong(path, f"the secret of {device_id} is not {2 * SECRET_BYTES} hex digits")
+                raise _wrong_file(path, f"the secret of {device_id} is not {2 * SECRET_BYTES} hex digits")
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             _log.warning("%s can be read by others: chmod 600", path)
         return cls({device_id: bytes.fromhex(secret) for device_id, secret in found.items()})
@@ -69,12 +69,12 @@ class Identities:
         known = None if renew else self.secrets.get(device_id) or on_board
         return Identities({**self.secrets, device_id: known or secrets.token_bytes(SECRET_BYTES)})
 
-    def file_for(self, device_id: str) -> bytes:
+    def secret_file(self, device_id: str) -> bytes:
         """What `twoslot.id` holds on that board."""
         return json.dumps({"secret": self.secrets[device_id].hex()}).encode()
 
 
-def secret_in(file: bytes | None) -> bytes | None:
+def parse_secret(file: bytes | None) -> bytes | None:
     """The secret in a board's `twoslot.id`; None when that is not one."""
     try:
         text = json.loads(file or b"")["secret"]
@@ -83,6 +83,6 @@ def secret_in(file: bytes | None) -> bytes | None:
         return None
 
 
-def _wrong(path: Path, what: str) -> BenchError:
+def _wrong_file(path: Path, what: str) -> BenchError:
     return BenchError(
         what, where=str(path), do="give the file that `slotbench deploy --identities` wrote", exit_code=USAGE)

@@ -19,7 +19,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
 from slotbench.formats.document import EXPONENT, MODULUS_BYTES, Document
 from slotbench.formats.keys import Keys
-from slotbench.release.files import read_bytes, write_new
+from slotbench.release.files import read_bytes, write_new_files
 
 _BITS = 8 * MODULUS_BYTES
 _PEM_BYTES_MAX = 65536
@@ -52,7 +52,7 @@ class SigningKey:
         try:
             private: object = serialization.load_pem_private_key(pem, None)
         except TypeError:
-            private = _decrypt(pem, passphrase(), path)
+            private = _decrypt_key(pem, passphrase(), path)
         except (ValueError, UnsupportedAlgorithm):
             raise BenchError(
                 "not a private key", where=str(path),
@@ -84,7 +84,7 @@ class SigningKey:
         signature = self.private.sign(payload, padding.PKCS1v15(), hashes.SHA256())
         return Document(payload, self.key_id, signature)
 
-    def pem(self, passphrase: bytes | None) -> bytes:
+    def to_pem(self, passphrase: bytes | None) -> bytes:
         """PKCS#8 PEM, encrypted when there is a passphrase."""
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if passphrase:
@@ -93,7 +93,7 @@ class SigningKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
-def _decrypt(pem: bytes, passphrase: bytes | None, path: Path) -> object:
+def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
     if passphrase is None:
         raise BenchError(
             "key has a passphrase", where=str(path),
@@ -114,7 +114,7 @@ class NewKeys:
     keys: Keys
 
 
-def create(
+def create_keys(
     folder: Path, product: str, now: int, *, passphrase: bytes | None = None, spare: bool = False,
 ) -> NewKeys:
     """Make offline.pem, online.pem and PRODUCT.keys (epoch 1, issued `now`) in `folder`.
@@ -131,7 +131,7 @@ def create(
     )
     signed = signing["offline"].sign(keys.to_payload())
     document_path = folder / f"{product}.keys"
-    files = {path: (signing[role].pem(passphrase), PRIVATE) for role, path in private.items()}
+    files = {path: (signing[role].to_pem(passphrase), PRIVATE) for role, path in private.items()}
     files[document_path] = (signed.pack(), PUBLIC)
-    write_new(files)
+    write_new_files(files)
     return NewKeys(private, document_path, keys)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
-class Implied(NamedTuple):
+class ImpliedFacts(NamedTuple):
     """`mpy_abi` as in `sys.implementation._mpy & 0xff`; `fs_version` as littlefs' LFS_DISK_VERSION.
     """
 
@@ -19,13 +19,13 @@ class Implied(NamedTuple):
 # First version, newest first. .mpy: docs/reference/mpyfiles.rst. littlefs 2.8 (disk version 2.1)
 # came with micropython#12731 in v1.22; LFS2 itself with v1.12.
 _SINCE = (
-    ((1, 22), Implied(6, 0x00020001)),
-    ((1, 19), Implied(6, 0x00020000)),
-    ((1, 12), Implied(5, 0x00020000)),
+    ((1, 22), ImpliedFacts(6, 0x00020001)),
+    ((1, 19), ImpliedFacts(6, 0x00020000)),
+    ((1, 12), ImpliedFacts(5, 0x00020000)),
 )
 
 
-def implied(version: str) -> Implied | None:
+def implied_facts(version: str) -> ImpliedFacts | None:
     """What firmware with this banner version has; None when it is too old or no version at all."""
     match = _VERSION.match(version)
     if not match:

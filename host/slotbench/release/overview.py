@@ -10,14 +10,14 @@ from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.release import store
 from slotbench.release.publish import last_head
-from slotbench.release.rollout import releases, withdrawn
+from slotbench.release.rollout import trusted_releases, withdrawn_digests
 from slotbench.release.store import Store
 
-__all__ = ["Entry", "overview"]
+__all__ = ["ListedRelease", "list_releases"]
 
 
 @dataclass(slots=True)
-class Entry:
+class ListedRelease:
     """A release of the directory, the heads that offer it, and the channels it was withdrawn from."""
 
     digest: str
@@ -43,12 +43,14 @@ class Entry:
         }
 
 
-def overview(target: Store, keys: Keys) -> list[Entry]:
+def list_releases(target: Store, keys: Keys) -> list[ListedRelease]:
     """The releases of the keys' product, the highest counter first. Raises BenchError, FormatError.
 
     A release that is offered but is not there, or that no pinned key signed, raises too.
     """
-    entries = {digest: Entry(digest, release) for digest, release in releases(target, keys).items()}
+    entries = {
+        digest: ListedRelease(digest, release)
+        for digest, release in trusted_releases(target, keys).items()}
     for channel in target.channels(keys.product):
         head = last_head(target, keys, channel)
         assert head is not None
@@ -58,7 +60,7 @@ def overview(target: Store, keys: Keys) -> list[Entry]:
                 f"the channel {channel} offers a release that boards cannot get or believe", where=str(path),
                 do="publish it again")
         entries[head.release].heads.append(head)
-        for digest in withdrawn(target, keys.product, channel):
+        for digest in withdrawn_digests(target, keys.product, channel):
             if digest in entries and digest != head.release:
                 entries[digest].withdrawn.append(channel)
     return sorted(entries.values(), key=lambda entry: (-entry.release.counter, entry.digest))

@@ -13,7 +13,7 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import ImageRef, Release
 from slotbench.release import documents, store
-from slotbench.release.epochs import Epochs, gather
+from slotbench.release.epochs import KeyEpochs, gather_epochs
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
@@ -34,7 +34,7 @@ class Rollout:
     interval_s: int | None = None
 
 
-def publish(
+def publish_release(
     target: Store, release_path: Path, keys_path: Path, images: Sequence[bytes],
     key: SigningKey, now: int, *,
     channel: str = "stable", rollout: Rollout = Rollout(), allow_older: bool = False,
@@ -48,9 +48,9 @@ def publish(
     check_role(key, keys, Role.ONLINE)
     signed, release = documents.read_release(release_path, keys)
     _check_channel(release, channel, release_path)
-    contents = _contents(release, images)
+    contents = _collect_contents(release, images)
     with target.locked():
-        epochs = gather(target, keys_path)
+        epochs = gather_epochs(target, keys_path)
         last = last_head(target, keys, channel, epochs)
         if last and not allow_older:
             _check_counter(last, release, signed.digest)
@@ -65,7 +65,7 @@ def publish(
     return head
 
 
-def refresh(target: Store, keys_path: Path, key: SigningKey, now: int, *, days: int = 30) -> list[Head]:
+def refresh_heads(target: Store, keys_path: Path, key: SigningKey, now: int, *, days: int = 30) -> list[Head]:
     """Sign every head of the keys' product again: a new expiry, the next seq (of a new key epoch the first),
     nothing else.
 
@@ -74,9 +74,9 @@ def refresh(target: Store, keys_path: Path, key: SigningKey, now: int, *, days: 
     keys = documents.read_keys(keys_path)[1]
     check_role(key, keys, Role.ONLINE)
     with target.locked():
-        epochs = gather(target, keys_path)
+        epochs = gather_epochs(target, keys_path)
         lasts = [last_head(target, keys, channel, epochs) for channel in target.channels(keys.product)]
-        heads = [_renewed(last, epochs, keys, now, days) for last in lasts if last]
+        heads = [_renew_head(last, epochs, keys, now, days) for last in lasts if last]
         if not heads:
             raise BenchError(
                 f"nothing is published for {keys.product}", where=str(target.root),
@@ -96,7 +96,7 @@ def _check_channel(release: Release, channel: str, path: Path) -> None:
             do="build it with --channel for that, or publish to another")
 
 
-def _contents(release: Release, images: Sequence[bytes]) -> dict[str, bytes]:
+def _collect_contents(release: Release, images: Sequence[bytes]) -> dict[str, bytes]:
     """Images and block tables under their names in the directory."""
     given = {hashlib.sha256(image).hexdigest(): image for image in images}
     contents: dict[str, bytes] = {}
@@ -105,7 +105,7 @@ def _contents(release: Release, images: Sequence[bytes]) -> dict[str, bytes]:
             raise BenchError(
                 "no image given is the one in the release", where=f"SHA-256 {ref.sha256[:16]}...",
                 do="give the file that was built into it")
-        contents |= _content(ref, given[ref.sha256])
+        contents |= _image_contents(ref, given[ref.sha256])
     for sha256 in given.keys() - {ref.sha256 for ref in release.images.values()}:
         raise BenchError(
             "an image given is not in the release", where=f"SHA-256 {sha256[:16]}...",
@@ -113,10 +113,10 @@ def _contents(release: Release, images: Sequence[bytes]) -> dict[str, bytes]:
     return contents
 
 
-def _content(ref: ImageRef, image: bytes) -> dict[str, bytes]:
-    table = blocks.table(image)
+def _image_contents(ref: ImageRef, image: bytes) -> dict[str, bytes]:
+    table = blocks.block_table(image)
     expected = (
-        len(image), blocks.digest(table).hex(),
+        len(image), blocks.table_digest(table).hex(),
         store.image_name(ref.sha256), store.blocks_name(ref.blocks),
     )
     if (ref.length, ref.blocks, ref.url, ref.blocks_url) != expected:
@@ -125,7 +125,7 @@ def _content(ref: ImageRef, image: bytes) -> dict[str, bytes]:
     return {ref.url: image, ref.blocks_url: table}
 
 
-def last_head(target: Store, keys: Keys, channel: str, epochs: Epochs | None = None) -> Head | None:
+def last_head(target: Store, keys: Keys, channel: str, epochs: KeyEpochs | None = None) -> Head | None:
     """The channel's head, None when it has none; rightly signed where the keys of its epoch are known.
 
     Known are `keys` and those in `epochs`. Raises BenchError, FormatError.
@@ -172,7 +172,7 @@ def new_head(
     )
 
 
-def require_known(last: Head, epochs: Epochs) -> None:
+def require_known_epoch(last: Head, epochs: KeyEpochs) -> None:
     """Raise BenchError unless the keys that a head was signed with are known."""
     if last.epoch not in epochs.known:
         raise BenchError(
@@ -180,8 +180,8 @@ def require_known(last: Head, epochs: Epochs) -> None:
             do="publish its release again")
 
 
-def _renewed(last: Head, epochs: Epochs, keys: Keys, now: int, days: int) -> Head:
-    require_known(last, epochs)
+def _renew_head(last: Head, epochs: KeyEpochs, keys: Keys, now: int, days: int) -> Head:
+    require_known_epoch(last, epochs)
     rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
     return new_head(
         last, keys, now, rollout, channel=last.channel, release=last.release, counter=last.counter)

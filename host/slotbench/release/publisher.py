@@ -10,10 +10,10 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.release import documents, epochs, keys
-from slotbench.release.build import build
+from slotbench.release.build import build_release
 from slotbench.release.files import write_atomic
 from slotbench.release.keys import SigningKey
-from slotbench.release.publish import Rollout, publish, refresh
+from slotbench.release.publish import Rollout, publish_release, refresh_heads
 from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
@@ -31,7 +31,7 @@ class Publisher:
         self.keys_path = folder / "keys" / f"{product}.keys"
         self.site = Store(folder / "site")
         if not self.keys_path.exists():
-            keys.create(self.keys_path.parent, product, now)
+            keys.create_keys(self.keys_path.parent, product, now)
         self.offline_keys: tuple[SigningKey, ...] = (
             SigningKey.load(self.keys_path.with_name("offline.pem")),)
         self.online = SigningKey.load(self.keys_path.with_name("online.pem"))
@@ -50,7 +50,7 @@ class Publisher:
         From then on the new ones sign. Raises BenchError.
         """
         signer = next(key for key in self.offline_keys if key.key_id != drop)
-        epochs.rotate(
+        epochs.rotate_keys(
             self.keys_path.parent, self.product, signer, now, online=online, add=add, drop=drop)
         self.online = online or self.online
         kept = [key for key in (add, *self.offline_keys) if key and key.key_id != drop]
@@ -63,7 +63,7 @@ class Publisher:
 
     def refresh(self, now: int) -> list[Head]:
         """Sign all heads again, and publish the keys. Raises BenchError."""
-        return refresh(self.site, self.keys_path, self.online, now)
+        return refresh_heads(self.site, self.keys_path, self.online, now)
 
     def build(
         self,
@@ -79,8 +79,8 @@ class Publisher:
     ) -> tuple[Path, Release]:
         """Build a release of `image` (in-place boards: one for each slot) and sign it. Raises BenchError."""
         native = boards[0].in_place
-        release = build(
-            *_several(image),
+        release = build_release(
+            *_as_sequence(image),
             product=self.product,
             boards=boards,
             version=version,
@@ -116,8 +116,8 @@ class Publisher:
         path, _ = self.build(
             image, boards, version=version, counter=counter, now=now, floor=floor, channels=channels)
         heads = [
-            publish(
-                self.site, path, self.keys_path, _several(image), self.online, now, channel=channel,
+            publish_release(
+                self.site, path, self.keys_path, _as_sequence(image), self.online, now, channel=channel,
                 rollout=rollout,
             )
             for channel in channels
@@ -125,5 +125,5 @@ class Publisher:
         return heads[-1]
 
 
-def _several(image: bytes | Sequence[bytes]) -> Sequence[bytes]:
+def _as_sequence(image: bytes | Sequence[bytes]) -> Sequence[bytes]:
     return (image,) if isinstance(image, bytes) else image

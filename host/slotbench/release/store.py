@@ -80,7 +80,7 @@ class Store:
             return None
         data = read_bytes(path, LENGTH_MAX if name.startswith("images/") else DOCUMENT_BYTES_MAX)
         promised = digest_in(name)
-        if promised and _digest(name, data) != promised:
+        if promised and _content_digest(name, data) != promised:
             raise BenchError(
                 "content does not match its name", where=str(path), do="publish the release again")
         return data
@@ -92,7 +92,7 @@ class Store:
         """
         path = self.path(name)
         promised = digest_in(name)
-        if promised and _digest(name, data) != promised:
+        if promised and _content_digest(name, data) != promised:
             raise ValueError(f"data does not match {name}")
         if path.is_file() and path.read_bytes() == data:
             return False
@@ -126,6 +126,6 @@ class Store:
             os.close(descriptor)
 
 
-def _digest(name: str, data: bytes) -> str:
+def _content_digest(name: str, data: bytes) -> str:
     content = data.partition(b"\n")[0] if name.startswith("releases/") else data
     return hashlib.sha256(content).hexdigest()

@@ -6,7 +6,7 @@ Imports `slotbench.release` and what lies below it. Static content needs no sess
 from __future__ import annotations
 
 from slotbench.server.app import create_app, require_published
-from slotbench.server.background import Background
+from slotbench.server.background import BackgroundServer
 from slotbench.server.board_authenticator import BoardAuthenticator
 
-__all__ = ["Background", "BoardAuthenticator", "create_app", "require_published"]
+__all__ = ["BackgroundServer", "BoardAuthenticator", "create_app", "require_published"]

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
+class _CachedFile:
     """A file as it is served. `stamp` tells whether the one on disk is still the same."""
 
     data: bytes
@@ -39,16 +39,16 @@ class _Content:
     stamp: tuple[int, int, int]
 
 
-class _Contents:
+class _FileCache:
     """Files of a store held in memory, read again when they change; the least used go first."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._held: OrderedDict[str, _Content] = OrderedDict()
+        self._held: OrderedDict[str, _CachedFile] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
-    def get(self, name: str) -> _Content | None:
+    def get(self, name: str) -> _CachedFile | None:
         """The content under a name of FORMATS 7, None when there is none.
 
         Raises BenchError when it is damaged.
@@ -67,9 +67,9 @@ class _Contents:
             if data is None:
                 return None
             etag = digest_in(name) or hashlib.sha256(data).hexdigest()
-            return self._hold(name, _Content(data, etag, stamp))
+            return self._keep(name, _CachedFile(data, etag, stamp))
 
-    def _hold(self, name: str, content: _Content) -> _Content:
+    def _keep(self, name: str, content: _CachedFile) -> _CachedFile:
         old = self._held.pop(name, None)
         self._bytes += len(content.data) - (len(old.data) if old else 0)
         self._held[name] = content
@@ -86,36 +86,36 @@ def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
     """
     app = Flask(__name__, static_folder=None)
     if boards is not None:
-        _know(app, boards)
-    contents = _Contents(Store(root))
+        _authenticate_boards(app, boards)
+    contents = _FileCache(Store(root))
 
     @app.get("/", defaults={"name": ""})
     @app.get("/<path:name>")
     def file(name: str) -> Response:
         """Any file of the directory; GET and HEAD."""
         if not is_name(name):
-            return _text(HTTPStatus.NOT_FOUND)
+            return _text_response(HTTPStatus.NOT_FOUND)
         try:
             content = contents.get(name)
         except BenchError as error:
             _log.error("not served: %s", error)
-            return _text(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return _text_response(HTTPStatus.INTERNAL_SERVER_ERROR)
         if content is None:
-            return _text(HTTPStatus.NOT_FOUND)
-        return _answer(name, content)
+            return _text_response(HTTPStatus.NOT_FOUND)
+        return _file_response(name, content)
 
     return app
 
 
-def _know(app: Flask, boards: BoardAuthenticator) -> None:
-    app.before_request(boards.check)
+def _authenticate_boards(app: Flask, boards: BoardAuthenticator) -> None:
+    app.before_request(boards.check_request)
 
     @app.get("/boards")
-    def listed() -> Response:
+    def list_boards() -> Response:
         """What boards proved to have said last; not for the network that they are in."""
         if not ip_address(request.remote_addr or "0.0.0.0").is_loopback:
-            return _text(HTTPStatus.NOT_FOUND)
-        return Response(json.dumps(boards.listed(), indent=2) + "\n", mimetype="application/json")
+            return _text_response(HTTPStatus.NOT_FOUND)
+        return Response(json.dumps(boards.list_boards(), indent=2) + "\n", mimetype="application/json")
 
 
 def require_published(root: Path) -> None:
@@ -127,7 +127,7 @@ def require_published(root: Path) -> None:
         raise BenchError("nothing is published here", where=str(root), do=do, exit_code=USAGE)
 
 
-def _answer(name: str, content: _Content) -> Response:
+def _file_response(name: str, content: _CachedFile) -> Response:
     """200, 206, 304 or 416, as RFC 9110 (13.2, 14.2) has them for a GET with these headers."""
     size = len(content.data)
     headers = {
@@ -137,19 +137,19 @@ def _answer(name: str, content: _Content) -> Response:
     }
     if request.if_none_match.contains_weak(content.etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    part = _requested_part(content)
+    part = _requested_range(content)
     if part is None:
-        return Response(content.data, HTTPStatus.OK, headers, mimetype=_mimetype(name))
+        return Response(content.data, HTTPStatus.OK, headers, mimetype=_mime_type(name))
     start, end = part
     if start == end:
         headers["Content-Range"] = f"bytes */{size}"
-        return _text(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
+        return _text_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return Response(
-        content.data[start:end], HTTPStatus.PARTIAL_CONTENT, headers, mimetype=_mimetype(name))
+        content.data[start:end], HTTPStatus.PARTIAL_CONTENT, headers, mimetype=_mime_type(name))
 
 
-def _requested_part(content: _Content) -> tuple[int, int] | None:
+def _requested_range(content: _CachedFile) -> tuple[int, int] | None:
     """First byte and the one behind the last that Range asks for; None for the whole.
 
     Equal when there is no such part. The whole is right for no Range, one that cannot be read,
@@ -171,9 +171,9 @@ def _requested_part(content: _Content) -> tuple[int, int] | None:
     return min(int(first), size), min(int(last) + 1, size) if last else size
 
 
-def _mimetype(name: str) -> str:
+def _mime_type(name: str) -> str:
     return "text/plain" if name.endswith((".head", ".keys", ".release")) else "application/octet-stream"
 
 
-def _text(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
+def _text_response(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
     return Response(f"{status.phrase}\n", status, headers, mimetype="text/plain")

@@ -378,7 +378,7 @@ class VirtualBoard:
 @lru_cache(maxsize=256)
 def _newest(region: bytes) -> journal.Cell | None:
     """It is asked for once a virtual second, and changes seldom."""
-    newest = journal.newest(region)
+    newest = journal.newest_cell(region)
     return newest[1] if newest is not None else None
 
 

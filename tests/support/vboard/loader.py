@@ -42,7 +42,7 @@ def boot(chip: Soc) -> BootResult:
 
 
 def cell(chip: Soc) -> Cell:
-    newest = journal.newest(chip.flash.peek(BOARD.journal.start, BOARD.journal.size))
+    newest = journal.newest_cell(chip.flash.peek(BOARD.journal.start, BOARD.journal.size))
     assert newest is not None
     return newest[1]
 
@@ -52,7 +52,7 @@ def tail(chip: Soc) -> rtc.Tail:
 
 
 def held(chip: Soc) -> bytes | None:
-    return windowlog.held(chip.flash.peek(BOARD.window_log.start, BOARD.window_log.size))
+    return windowlog.held_digest(chip.flash.peek(BOARD.window_log.start, BOARD.window_log.size))
 
 
 def operations(chip: Soc) -> list[tuple[str, int]]:

@@ -25,7 +25,7 @@ from slotbench.vboard.flash.nor import NorFlash, Op
 from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 
-__all__ = ["SCENARIOS", "Bench", "ScenarioRun", "Offer", "Scenario"]
+__all__ = ["SCENARIOS", "Bench", "Offer", "Scenario", "ScenarioRun"]
 
 MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(10000)\n"
 """An application with other things to do: rest is told in fewer steps."""
@@ -123,7 +123,7 @@ class Scenario:
 
 def _slot(board: BoardProfile, flash: NorFlash) -> int:
     """The spare slot of a board with this flash."""
-    newest = journal.newest(flash.peek(board.journal.start, board.journal.size))
+    newest = journal.newest_cell(flash.peek(board.journal.start, board.journal.size))
     return 1 - newest[1].active if newest is not None else 1
 
 
@@ -238,7 +238,7 @@ def _with_full_journal(board: BoardProfile, flash: NorFlash, free: int) -> NorFl
     flash = flash.clone()
     region = board.journal
     half = journal.CELLS_PER_SECTOR
-    newest = journal.newest(flash.peek(region.start, region.size))
+    newest = journal.newest_cell(flash.peek(region.start, region.size))
     assert newest is not None
     index, cell = newest
     for at in range(index + 1, (index // half + 1) * half - free):
@@ -337,7 +337,7 @@ def window_log(bench: Bench) -> list[ScenarioRun]:
     courses = []
     for start in (world.factory, world.used):
         flash = start.clone()
-        held = windowlog.held(flash.peek(log.start, log.size))
+        held = windowlog.held_digest(flash.peek(log.start, log.size))
         full = windowlog.DIRTY_ENTRY * (windowlog.ERASE_FROM_ENTRY + 4)
         full += windowlog.held_entry(held) if held is not None else b""
         flash.poke(log.start, full.ljust(log.size, b"\xff"))
