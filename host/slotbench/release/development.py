@@ -20,7 +20,7 @@ __all__ = [
     "sign_development_release",
 ]
 
-ON_BOARD: Final = "twoslot.dev"
+ON_BOARD: Final = "twoslot.devkey"
 """The board's file with the public part."""
 
 _PUBLIC_BYTES_MAX: Final = 4096
