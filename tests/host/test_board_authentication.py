@@ -283,7 +283,7 @@ def test_only_the_owner_can_read_the_identities_file(
     assert stat.S_IMODE(identities_file.stat().st_mode) == 0o600
     identities_file.chmod(0o644)
     Identities.load(identities_file)
-    assert "can be read by others: chmod 600" in caplog.text
+    assert "can be read by others; run chmod 600 on it" in caplog.text
 
 
 def test_each_board_has_its_own_secret() -> None:
@@ -301,7 +301,7 @@ def test_a_known_secret_is_kept() -> None:
 
 def test_a_device_id_that_cannot_be_in_a_header_is_refused() -> None:
     for name in ("", 'a"b', "é", "a\nb", "x" * 65):
-        with pytest.raises(BenchError, match="cannot be proven: device_id in twoslot.json"):
+        with pytest.raises(BenchError, match="cannot be used as a device id: device_id in twoslot.json"):
             Identities({}).with_board(name, None)
 
 

@@ -57,11 +57,11 @@ def test_options_override_the_facts_of_the_image() -> None:
 
 
 @pytest.mark.parametrize(("options", "what", "code"), [
-    ({"literals": ()}, "does not tell where its filesystem starts; give --fs-start: 0x100000", 2),
-    ({"literals": (0x98000, 0x100000)}, "does not tell where its filesystem starts", 2),
-    ({"banner": ""}, "does not tell its version; give --version", 2),
+    ({"literals": ()}, "does not show where its filesystem starts; give --fs-start: 0x100000", 2),
+    ({"literals": (0x98000, 0x100000)}, "does not show where its filesystem starts", 2),
+    ({"banner": ""}, "does not show its version; give --version", 2),
     ({"literals": (0x98000,)},
-     "filesystem of the image starts at 0x99000, of generic_4m at 0x100000; use the build", 1),
+     "filesystem of the image starts at 0x99000, that of generic_4m at 0x100000; use the firmware build", 1),
 ])
 def test_facts_that_the_image_lacks_are_asked_for(options: dict[str, Any], what: str, code: int) -> None:
     with pytest.raises(BenchError, match=what) as caught:
@@ -70,7 +70,7 @@ def test_facts_that_the_image_lacks_are_asked_for(options: dict[str, Any], what:
 
 
 @pytest.mark.parametrize(("banner", "what"), [
-    ("v1.11", "does not tell its fs_version; give --fs-version"), ("", "give --fs-version"),
+    ("v1.11", "does not show its fs_version; give --fs-version"), ("", "give --fs-version"),
 ])
 def test_an_unknown_micropython_needs_its_facts_as_options(banner: str, what: str) -> None:
     with pytest.raises(BenchError, match=what):
@@ -79,10 +79,10 @@ def test_an_unknown_micropython_needs_its_facts_as_options(banner: str, what: st
 
 
 @pytest.mark.parametrize(("fs_start", "what"), [
-    (0x99000, r"0x99000 is not the image's \(0x100000\); leave out --fs-start"),
+    (0x99000, r"0x99000 is not that of the image \(0x100000\); leave out --fs-start"),
     (0x90000, "0x90000 is not a sector behind the image"),
     (0x100001, "0x100001 is not a sector behind the image"),
-    (0x101000, "0x101000 is not the image's"),
+    (0x101000, "0x101000 is not that of the image"),
 ])
 def test_a_filesystem_start_that_contradicts_the_image_is_refused(fs_start: int, what: str) -> None:
     with pytest.raises(BenchError, match=what):
@@ -93,7 +93,7 @@ def test_a_filesystem_start_that_contradicts_the_image_is_refused(fs_start: int,
 def test_a_filesystem_start_found_in_the_image_must_be_the_boards() -> None:
     data = make_firmware(literals=(0x100000, 0xD4000))
 
-    with pytest.raises(BenchError, match="starts at 0xd5000, of generic_4m at 0x100000"):
+    with pytest.raises(BenchError, match="starts at 0xd5000, that of generic_4m at 0x100000"):
         build_release(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, fs_start=0xD5000)
 
 
@@ -137,7 +137,7 @@ def test_signing_again_replaces_the_signature(unsigned: Path, ring: KeyRing) -> 
 
 @pytest.mark.parametrize(("name", "what"), [
     ("online", "is an online key: .*online.pem; use an offline key"),
-    ("stranger", "is not one of sensor's keys: .*stranger.pem; use an offline key"),
+    ("stranger", "is not a key of sensor: .*stranger.pem; use an offline key"),
 ])
 def test_signing_with_a_key_of_another_role_is_refused(
     unsigned: Path, ring: KeyRing, name: str, what: str,
@@ -156,5 +156,5 @@ def test_signing_with_the_keys_of_another_product_is_refused(unsigned: Path, rin
 
 
 def test_only_releases_are_signed(ring: KeyRing) -> None:
-    with pytest.raises(FormatError, match="document is a keys, not a release: .*sensor.keys, field kind"):
+    with pytest.raises(FormatError, match="document kind is keys, not release: .*sensor.keys, field kind"):
         sign_file(ring.document, ring.load("offline"))

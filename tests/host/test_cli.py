@@ -248,7 +248,7 @@ def test_release_from_firmware_to_site(
     said = json.loads(slotbench(
         "release", "show", site_folder / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)
     assert (said["seq"], said["percent"], said["cohorts"]) == (2, 10, ["lab"])
-    assert said["signature"] == "right"
+    assert said["signature"] == "valid"
     said = json.loads(slotbench("release", "show", release, "--json").out)
     assert (said["boards"], said["floor"], said["notes"]) == (["d1_mini", "nodemcu"], 5, "hello")
 
@@ -282,7 +282,7 @@ def test_release_publish_paused(
         "release", "publish", make_release(), tmp_path / "www", "--image", firmware_file, "--key", ring.online,
         "--keys", ring.document, "--paused")
 
-    who = "nobody while paused (100 % of the boards when resumed)"
+    who = "no board while paused (100 % of the boards when resumed)"
     assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq 1\n"
 
 

@@ -32,7 +32,7 @@ def test_describe_an_image(tmp_path: Path, firmware_file: Path) -> None:
     assert said.title == "ESP8266 firmware image"
     assert lines["length"] == "641964 bytes"
     assert lines["RAM segments"].startswith("0x40100000 (28672 bytes), 0x3ffe8000 (1004 bytes)")
-    assert (lines["length word"], lines["MD5 trailer"]) == ("641948", "right")
+    assert (lines["length word"], lines["MD5 trailer"]) == ("641948", "valid")
     assert lines["filesystem start"].startswith("0x100000 (inferred")
     assert said.fields["segments"][0] == {"address": 0x40100000, "bytes": 0x7000}
     json.dumps(said.fields)
@@ -60,15 +60,15 @@ def test_describe_a_release(make_release: MakeRelease, ring: KeyRing) -> None:
     assert said.title == "release document"
     assert lines["version"] == "1.25.0, counter 7"
     assert lines["created"] == "2025-06-15 15:06:40 UTC"
-    assert lines["filesystem"] == "from 0x100000, littlefs 2.1, upgrade meant"
+    assert lines["filesystem"] == "from 0x100000, littlefs 2.1, upgrade intended"
     assert (lines["floor"], lines["notes"]) == ("3 once confirmed", "hello")
-    assert lines["signature"].startswith("right, by the offline key (")
-    assert said.fields["signature"] == "right" and said.fields["counter"] == 7
+    assert lines["signature"].startswith("valid, by the offline key (")
+    assert said.fields["signature"] == "valid" and said.fields["counter"] == 7
 
 
 def test_describe_an_unchecked_or_missing_signature(make_release: MakeRelease, tmp_path: Path) -> None:
     path = make_release()
-    assert lines_of(path)["signature"].startswith("there, not checked: give --keys")
+    assert lines_of(path)["signature"].startswith("not checked; give --keys")
     assert describe_file(path).fields["signature"] == "not checked"
 
     path.write_bytes(path.read_bytes().partition(b"\n")[0] + b"\n")
@@ -83,8 +83,8 @@ def test_describe_a_head(site: Store, make_release: MakeRelease, ring: KeyRing, 
 
     assert lines_of(path)["rollout"] == "5 % of the boards and cohorts lab"
     publish_with(site, make_release(), ring, firmware, rollout=Rollout(paused=True))
-    assert lines_of(path)["rollout"] == "nobody while paused (100 % of the boards when resumed)"
-    assert lines_of(path, ring.keys)["signature"].startswith("right, by the online key")
+    assert lines_of(path)["rollout"] == "no board while paused (100 % of the boards when resumed)"
+    assert lines_of(path, ring.keys)["signature"].startswith("valid, by the online key")
     assert lines_of(path)["seq"] == "2 of key epoch 1"
 
 
@@ -104,7 +104,7 @@ def test_a_wrong_signature_is_refused(make_release: MakeRelease, ring: KeyRing) 
     (b"", "neither an ESP8266 image nor a document"),
     (b"PK", "neither an ESP8266 image nor a document of twoslot: .*x, offset 0x0"),
     (b"\xe9\x01", "2 bytes are too few"),
-    (b'{"kind":"song","format":1}\n', "a song is no document of twoslot: .*x, field kind"),
+    (b'{"kind":"song","format":1}\n', "song is not a kind of twoslot document: .*x, field kind"),
     (b'{"kind":"head","format":1}\n', "missing: .*x, field product"),
     (b"{}", "line 1 does not end"),
 ])

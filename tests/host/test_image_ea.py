@@ -165,7 +165,7 @@ def test_parsing_a_whole_image() -> None:
     (small()[:SEGMENT_1 + 9], "truncated inside segment 1", SEGMENT_1 + 9),
     (small()[:SEGMENTS_END], "truncated before its checksum", SEGMENTS_END),
     (small()[:-1], f"truncated: image has {LENGTH - 1} bytes, not {LENGTH}", LENGTH - 4),
-    (small() + b"\0", f"something is appended: image has {LENGTH + 1} bytes", LENGTH - 4),
+    (small() + b"\0", f"bytes were appended: image has {LENGTH + 1} bytes", LENGTH - 4),
     (patched(small(), 100, b"\x34", crc=False), "altered: CRC32 word is 0x", LENGTH - 4),
     (small()[:-4] + bytes(4), "altered: CRC32 word is 0x00000000", LENGTH - 4),
 ])

@@ -93,7 +93,7 @@ def test_a_key_that_others_can_read_is_logged(ring: KeyRing, caplog: pytest.LogC
     ring.offline.chmod(0o644)
     with caplog.at_level(logging.WARNING):
         SigningKey.load(ring.offline)
-    assert "offline.pem can be read by others: chmod 600" in caplog.text
+    assert "offline.pem can be read by others; run chmod 600 on it" in caplog.text
     caplog.clear()
     SigningKey.load(ring.online)
     assert caplog.text == ""
@@ -102,10 +102,10 @@ def test_a_key_that_others_can_read_is_logged(ring: KeyRing, caplog: pytest.LogC
 def test_a_keys_document_is_signed_by_one_of_its_own_keys(ring: KeyRing) -> None:
     ring.document.write_bytes(ring.load("stranger").sign(ring.keys.to_payload()).pack())
 
-    with pytest.raises(BenchError, match="is not one of sensor's: .*sensor.keys"):
+    with pytest.raises(BenchError, match="is not a key of sensor: .*sensor.keys"):
         documents.read_keys(ring.document)
 
 
 def test_a_release_is_not_a_keys_document(ring: KeyRing, make_release: MakeRelease) -> None:
-    with pytest.raises(FormatError, match="document is a release, not a keys: .*, field kind"):
+    with pytest.raises(FormatError, match="document kind is release, not keys: .*, field kind"):
         documents.read_keys(make_release())

@@ -86,7 +86,7 @@ def test_images_without_a_link_address_are_accepted() -> None:
     (image_pair()[::-1], "user1 image is linked for 0x40241010, slot A .* at 0x40201010; give user1.bin", 1),
     ((unlinked_image(), image_pair()[0]), "user2 image is linked for 0x40201010, slot B .* at 0x40241010", 1),
     (image_pair("native_1m"), "user2 image is linked for 0x40281010, slot B .* at 0x40241010; link it", 1),
-    ((make_firmware(50_000), image_pair()[1]), "user1 image is an E9 image, as MicroPython's are; nat", 1),
+    ((make_firmware(50_000), image_pair()[1]), "user1 image is an E9 image, like MicroPython's; nat", 1),
     ((image_pair()[0], make_firmware(50_000)), "user2 image is an E9 image", 1),
 ])
 def test_images_that_could_not_run_are_refused(images: tuple[bytes, ...], what: str, code: int) -> None:
@@ -115,7 +115,7 @@ def test_filesystem_options_are_refused_for_native_firmware(fields: dict[str, An
 
 
 def test_the_version_is_required() -> None:
-    with pytest.raises(BenchError, match="does not tell its version; give --version"):
+    with pytest.raises(BenchError, match="does not show its version; give --version"):
         build_native(*image_pair(), version=None)
 
 
@@ -130,7 +130,7 @@ def test_boards_with_different_slots_are_refused() -> None:
 
 
 def test_a_board_with_a_window_refuses_user_images() -> None:
-    with pytest.raises(BenchError, match="an EA user image; generic_4m runs E9 images"):
+    with pytest.raises(BenchError, match="an EA user image; generic_4m runs MicroPython's E9 images"):
         build_native(image_pair()[0], board=GENERIC)
     with pytest.raises(BenchError, match="2 images given; generic_4m runs the same image") as caught:
         build_native(*image_pair(), board=GENERIC)
@@ -231,7 +231,7 @@ def test_publish_needs_both_images(
         "--key", ring.online, "--keys", ring.document)
 
     assert ran.code == 1
-    assert "no image given is the one in the release" in ran.err
+    assert "the image of the release is not given" in ran.err
     assert not site.root.exists()
 
 
@@ -253,7 +253,7 @@ def test_show_an_image_without_a_link_address(slotbench: RunCommand, tmp_path: P
     path = tmp_path / "user.bin"
     path.write_bytes(unlinked_image())
 
-    assert "not told by the image" in slotbench("release", "show", path).out
+    assert "not shown by the image" in slotbench("release", "show", path).out
     assert '"irom_address": null' in slotbench("release", "show", path, "--json").out
 
 

@@ -101,13 +101,13 @@ def test_two_releases_with_one_counter_are_refused(
 ) -> None:
     publish_file(site, make_release(7), ring, firmware)
 
-    with pytest.raises(BenchError, match="counter 7 is that of another release in the channel stable"):
+    with pytest.raises(BenchError, match="counter 7 belongs to another release in the channel stable"):
         publish_file(site, make_release(7, notes="changed"), ring, firmware)
 
 
 @pytest.mark.parametrize(("key", "what"), [
     ("online", "signed by the online key: .*; sign it with an offline key"),
-    ("stranger", "is not one of sensor's: .*; sign it with an offline key of that product"),
+    ("stranger", "is not a key of sensor: .*; sign it with an offline key of that product"),
 ])
 def test_a_release_signed_by_another_role_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, key: str, what: str,
@@ -157,7 +157,7 @@ def test_a_release_of_another_product_is_refused(
 def test_a_channel_that_the_release_excludes_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    with pytest.raises(BenchError, match="may not appear in nightly, only in stable, beta: .*; b"):
+    with pytest.raises(BenchError, match="is not for the channel nightly, only for stable, beta: .*; b"):
         publish_file(site, make_release(), ring, firmware, channel="nightly")
 
 
@@ -165,9 +165,9 @@ def test_another_image_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
     other = make_firmware(seed=2)
-    with pytest.raises(BenchError, match="no image given is the one in the release: SHA-256 "):
+    with pytest.raises(BenchError, match="the image of the release is not given: SHA-256 "):
         publish_file(site, make_release(), ring, other)
-    with pytest.raises(BenchError, match="an image given is not in the release"):
+    with pytest.raises(BenchError, match="a given image is not in the release"):
         publish_release(site, make_release(), ring.document, [firmware, other], ring.load("online"), NOW)
     assert not site.root.exists()
 
@@ -208,7 +208,7 @@ def test_a_clock_behind_the_published_head_is_refused(
 ) -> None:
     publish_file(site, make_release(), ring, firmware)
 
-    with pytest.raises(BenchError, match=f"was issued at {NOW}, later than now .*; set this c"):
+    with pytest.raises(BenchError, match=f"was issued at {NOW}, later than now .*; set the clock"):
         publish_file(site, make_release(), ring, firmware, now=NOW - 1)
 
 
@@ -285,10 +285,10 @@ def test_keys_never_go_back(
 ) -> None:
     publish_file(site, make_release(7), newer_keys, firmware)
 
-    with pytest.raises(BenchError, match="epoch 2 is published, the keys file has 1: .*; use the"):
+    with pytest.raises(BenchError, match="epoch 2 is published, the keys file has epoch 1: .*; use the"):
         publish_file(site, make_release(8), ring, firmware)
     site.path("keys/sensor.keys").unlink()
-    with pytest.raises(BenchError, match="head has key epoch 2, the keys file 1"):
+    with pytest.raises(BenchError, match="head has key epoch 2, the keys file has 1"):
         publish_file(site, make_release(8), ring, firmware)
 
 
@@ -333,7 +333,7 @@ def test_refresh_refuses_a_head_that_its_epoch_did_not_sign(
     head = site.path("heads/sensor/stable.head")
     head.write_bytes(newer_keys.load("online").sign(head.read_bytes().split(b"\n")[0]).pack())
 
-    with pytest.raises(BenchError, match="key .* is not one of sensor's: .*stable.head"):
+    with pytest.raises(BenchError, match="key .* is not a key of sensor: .*stable.head"):
         refresh_heads(site, newer_keys.document, newer_keys.load("online"), NOW)
 
 

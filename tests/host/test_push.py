@@ -43,7 +43,7 @@ def test_what_is_no_public_part_is_refused(content: bytes, tmp_path: Path) -> No
 
 def test_only_a_marked_board_gets_a_development_key() -> None:
     development.require_marked(boards.load("d1_mini_dev"))
-    with pytest.raises(BenchError, match="does not say `development = true`: d1_mini;"):
+    with pytest.raises(BenchError, match="does not have `development = true`: d1_mini;"):
         development.require_marked(boards.load("d1_mini"))
 
 

@@ -75,7 +75,7 @@ def test_promote_a_cohort_alone(stable_channel: Channel) -> None:
 def test_the_percentage_shrinks_only_with_shrink(site: Store, stable_channel: Channel) -> None:
     before = site.read("heads/sensor/stable.head")
 
-    with pytest.raises(BenchError, match="at 10 %, 9 % would take boards out; --shrink does it"):
+    with pytest.raises(BenchError, match="at 10 %, 9 % would exclude boards; give --shrink"):
         stable_channel.promote(LATER, percent=9)
     assert site.read("heads/sensor/stable.head") == before
 
@@ -162,7 +162,7 @@ def test_withdraw_skips_a_release_that_excludes_the_channel(
     publish_counter(7)
     stable_channel = Channel(site, ring.document, ring.load("online"))
 
-    with pytest.raises(BenchError, match="no release with counter 6, below 7 and for the channel stable"):
+    with pytest.raises(BenchError, match="no release with counter 6, below 7, is for the channel stable"):
         stable_channel.withdraw(LATER, to=6)
     assert stable_channel.withdraw(LATER).counter == 5
 
@@ -178,7 +178,7 @@ def test_withdraw_without_an_older_release_is_refused(
     publish_counter(7)
     before = files_below(site.root)
 
-    with pytest.raises(BenchError, match="no older release .*`slotbench release pause` keeps boards from"):
+    with pytest.raises(BenchError, match="no older release .*stop boards from beginning this one with `slotbench release pause`"):
         Channel(site, ring.document, ring.load("online")).withdraw(LATER)
     assert files_below(site.root) == before
 
@@ -187,7 +187,7 @@ def test_withdraw_to_a_release_without_its_image_is_refused(site: Store, stable_
     for image in (site.root / "images").iterdir():
         image.unlink()
 
-    with pytest.raises(BenchError, match="counter 6 cannot be downloaded any more, images/.* is gone"):
+    with pytest.raises(BenchError, match="counter 6 cannot be downloaded, images/.* is missing"):
         stable_channel.withdraw(LATER)
     assert head_of(site).counter == 7 and withdrawn_digests(site, PRODUCT, "stable") == []
 
@@ -227,7 +227,7 @@ def test_every_step_needs_a_clock_that_does_not_go_back(
     site: Store, stable_channel: Channel, step: Step,
 ) -> None:
     files = files_below(site.root)
-    with pytest.raises(BenchError, match="later than now .*; set this computer's clock"):
+    with pytest.raises(BenchError, match="later than now .*; set the clock of this computer"):
         step(stable_channel, NOW)
     assert files_below(site.root) == files and head_of(site).seq == 2
 
@@ -289,7 +289,7 @@ def test_the_commands_of_a_whole_rollout(run_release: RunCommand, site: Store) -
     share = "30 % of the boards and cohorts lab, roof"
     assert [ran.out.strip() for ran in said] == [
         f"{channel} 7 for {share}, head seq 3",
-        f"{channel} 7 for nobody while paused ({share} when resumed), head seq 4",
+        f"{channel} 7 for no board while paused ({share} when resumed), head seq 4",
         f"{channel} 7 for {share}, head seq 5",
         f"{channel} 6 for 100 % of the boards, head seq 6",
     ]
@@ -302,7 +302,7 @@ def test_list_shows_releases_and_channels(
     assert run_release("list").out.splitlines() == [
         "counter 9  1.25.0  beta: 100 % of the boards, head seq 1",
         "counter 7  1.25.0  stable: 10 % of the boards and cohorts lab, head seq 2",
-        "counter 6  1.25.0  for stable, beta, offered to nobody",
+        "counter 6  1.25.0  for stable, beta, not offered",
     ]
     run_release("withdraw")
     assert "counter 7  1.25.0  withdrawn from stable" in run_release("list").out
@@ -319,7 +319,7 @@ def test_list_marks_expired_heads(run_release: RunCommand, monkeypatch: pytest.M
 def test_list_of_a_damaged_site_is_an_error(run_release: RunCommand, site: Store) -> None:
     site.path(store.release_name(head_of(site).release)).unlink()
     ran = run_release("list")
-    assert ran.code == 1 and "the channel stable offers a release that boards cannot get" in ran.err
+    assert ran.code == 1 and "the channel stable offers a release that is missing or not signed" in ran.err
 
 
 def test_promote_needs_a_percentage_or_a_cohort(run_release: RunCommand) -> None:

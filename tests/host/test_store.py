@@ -117,7 +117,7 @@ def test_an_empty_store(site: Store) -> None:
 def test_a_file_in_place_of_the_store_is_an_error(site: Store) -> None:
     site.root.write_bytes(b"")
 
-    with pytest.raises(BenchError, match=r"not a folder .* \(File exists\): .*www") as caught:
+    with pytest.raises(BenchError, match=r"folder cannot be written \(File exists\): .*www") as caught:
         with site.locked():
             pass
     assert caught.value.exit_code == 2

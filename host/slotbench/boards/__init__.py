@@ -1,7 +1,7 @@
 """Board files (boards/*.toml): the flash map of a board as data, loaded and checked.
 
-Every way a map can be wrong is refused here, so that nothing behind it has to ask again. The fields
-are listed in boards/README.md.
+Every mistake in a map is refused here, so the rest of the bench can rely on it. boards/README.md lists the
+fields.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = [
     "SerialProfile", "SlotMap", "load", "names",
 ]
 
-# Size nibble of byte 3 of the header, esptool bin_image.py; the "-c1" sizes select another boot
-# path and are left out.
+# Size nibble in byte 3 of the header (esptool, bin_image.py). The "-c1" sizes select another boot path and
+# are not supported.
 _SIZE_NIBBLES = {
     0x40000: 1, 0x80000: 0, 0x100000: 2, 0x200000: 3, 0x400000: 4, 0x800000: 8, 0x1000000: 9,
 }
@@ -35,15 +35,15 @@ _INHERITED = ("layout", "bench_only")
 
 
 def names() -> list[str]:
-    """The boards that come with the bench."""
+    """The names of the boards that come with the bench."""
     return sorted(path.stem for path in data_path("boards").glob("*.toml"))
 
 
 def load(name_or_path: str | Path) -> BoardProfile:
-    """The board of this name, or in this .toml file.
+    """The board with this name, or the board in this .toml file.
 
-    Raises BenchError (usage) that names file and key: unknown board, unreadable file, unknown or
-    missing key, wrong type, and every map that could not work.
+    Raises BenchError (usage) with the file and the key: unknown board, unreadable file, unknown or missing
+    key, wrong type, or a map that could not work.
     """
     path = _board_path(name_or_path)
     try:
@@ -64,7 +64,7 @@ def _board_path(name_or_path: str | Path) -> Path:
 
 
 def _read_tables(path: Path) -> dict[str, Any]:
-    """The tables of a file; those it leaves to `based_on` are taken from there."""
+    """The tables of a file. Tables that the file lacks come from the board in `based_on`."""
     own = _read_toml(path)
     if "based_on" not in own:
         return own
@@ -74,7 +74,7 @@ def _read_tables(path: Path) -> dict[str, Any]:
         raise FormatError("no such board", field="based_on", do=do)
     base = _read_toml(data_path("boards", f"{based_on}.toml"))
     if "based_on" in base:
-        raise FormatError(f"{based_on} is itself based on another", field="based_on")
+        raise FormatError(f"{based_on} is itself based on another board", field="based_on")
     inherited = {key: base[key] for key in base if isinstance(base[key], dict) or key in _INHERITED}
     return inherited | own
 
@@ -89,7 +89,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise BenchError(
-            f"not TOML ({error})", where=str(path), do="mend it", exit_code=USAGE) from None
+            f"not TOML ({error})", where=str(path), do="correct the file", exit_code=USAGE) from None
 
 
 def _parse_board(name: str, tables: Mapping[str, Any]) -> BoardProfile:

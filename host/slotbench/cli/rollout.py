@@ -75,7 +75,7 @@ def promote(
         raise click.UsageError("give --percent, --cohort or both")
     where = _channel(site, keys_path, key_path, passphrase_file, channel)
     head = where.promote(now(), percent=percent, cohorts=cohorts, shrink=shrink, days=days)
-    echo_head(head, where.target)
+    echo_head(head, where.site)
     tell_boards(broker, head)
 
 
@@ -88,7 +88,7 @@ def pause(
     """Have no more boards begin the channel's update, until `resume`. One under way goes on."""
     where = _channel(site, keys_path, key_path, passphrase_file, channel)
     head = where.pause(now(), days=days)
-    echo_head(head, where.target)
+    echo_head(head, where.site)
     tell_boards(broker, head)
 
 
@@ -101,7 +101,7 @@ def resume(
     """Offer the channel's release again, to as many boards as before `pause`."""
     where = _channel(site, keys_path, key_path, passphrase_file, channel)
     head = where.resume(now(), days=days)
-    echo_head(head, where.target)
+    echo_head(head, where.site)
     tell_boards(broker, head)
 
 
@@ -119,7 +119,7 @@ def withdraw(
     """
     where = _channel(site, keys_path, key_path, passphrase_file, channel)
     head = where.withdraw(now(), to=to, days=days)
-    echo_head(head, where.target)
+    echo_head(head, where.site)
     tell_boards(broker, head)
 
 

@@ -1,4 +1,4 @@
-"""Who asks (FORMATS 6.4): what a board says of itself in `Authorization`, and the MAC that proves it."""
+"""Board identity (FORMATS 6.4): the `Authorization` header that a board sends, and the MAC that proves it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ _AUTHORIZATION = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityProof:
-    """A claim: the challenge it answers for the `nc`-th time, the journal's report (its code, and the counter
-    it speaks of), the counter of the release that runs; and the MAC over all that, 64 hex digits.
+    """A board's statement about itself, with its MAC (64 hex digits).
+
+    `nonce` is the server's challenge and `nc` counts its uses. `report` is the code in the boot journal and
+    `about` the counter it belongs to. `running` is the counter of the running release.
     """
 
     nonce: str
@@ -30,12 +32,12 @@ class IdentityProof:
     mac: str
 
     def message(self, method: str, path: str) -> bytes:
-        """The bytes that the MAC is of."""
+        """The bytes that the MAC covers."""
         lines = method, path, self.nonce, str(self.nc), f"{self.report}/{self.about}", str(self.running)
         return "\n".join(lines).encode()
 
     def matches(self, secret: bytes, method: str, path: str) -> bool:
-        """Whether who made it for this request has the secret."""
+        """Whether a board with this `secret` made the proof for this request."""
         return hmac.compare_digest(compute_mac(secret, self.message(method, path)), self.mac)
 
 
@@ -45,7 +47,10 @@ def compute_mac(secret: bytes, message: bytes) -> str:
 
 
 def parse_authorization(header: str) -> tuple[str, IdentityProof | None] | None:
-    """The device id and the proof, None while it has no challenge; None for anything else."""
+    """The device id and the proof in an `Authorization` header; None for another header.
+
+    The proof is None when the board has no challenge yet.
+    """
     match = _AUTHORIZATION.fullmatch(header)
     if not match:
         return None

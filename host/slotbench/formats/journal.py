@@ -1,4 +1,4 @@
-"""Boot journal (FORMATS 2.1): the cell, and which cell of the two sectors counts."""
+"""Boot journal (FORMATS 2.1): the cell, the newest cell of the two sectors, and the place of the next."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _RESERVED = ((15, 16), (56, 120))
 
 
 class SlotState(IntEnum):
-    """What the journal says of a slot."""
+    """The state of a slot in the journal."""
 
     EMPTY = 0
     READY = 1
@@ -50,7 +50,7 @@ class SlotState(IntEnum):
 
 
 class Report(IntEnum):
-    """What happened last, kept for the server."""
+    """The last event, kept for the server."""
 
     NOTHING = 0
     CONFIRMED = 1
@@ -65,7 +65,7 @@ class Report(IntEnum):
 
 
 class Ended(IntEnum):
-    """How a trial attempt ended (FORMATS 4.1)."""
+    """How an attempt of a trial ended (FORMATS 4.1)."""
 
     POWER_LOST = 1
     HARDWARE_WATCHDOG = 2
@@ -79,8 +79,7 @@ class Ended(IntEnum):
 
     @property
     def verdict(self) -> Report:
-        """`Report.BAD` when the release is to blame, `Report.UNPROVEN` when it may be tried again.
-        """
+        """`Report.BAD` if the release caused the end, `Report.UNPROVEN` if it may be tried again."""
         return Report.BAD if self in _BLAMES_THE_RELEASE else Report.UNPROVEN
 
 
@@ -93,9 +92,10 @@ _BLAMES_THE_RELEASE = frozenset((
 class Cell:
     """One journal cell: the sealed fields, then the open words.
 
-    `spent` and `copied` say of each attempt and fill whether its word is set. `ended` holds the
-    words themselves, None where not set: an `Ended` code, or what a torn write left. `pack` writes
-    set words as 0 (`ended`: as they are), so a torn flag does not come back byte for byte.
+    `spent` has a flag for each attempt of a trial and `copied` one for each copy into the exec window.
+    `ended` holds a word for each attempt: an `Ended` code, the rest of a torn write, or None if not set.
+    `pack` writes a set flag as 0 and an `ended` word as it is. A torn flag therefore does not come back
+    byte for byte.
     """
 
     sequence: int
@@ -125,17 +125,17 @@ class Cell:
 
     @property
     def states(self) -> tuple[SlotState, SlotState]:
-        """The states of A and B."""
+        """The states of slots A and B."""
         return self.state_a, self.state_b
 
     @property
     def counters(self) -> tuple[int, int]:
-        """The counters of A and B."""
+        """The counters of slots A and B."""
         return self.counter_a, self.counter_b
 
     @property
     def bad(self) -> tuple[bool, bool]:
-        """Whether the open words bad_a and bad_b are set."""
+        """Whether the open words `bad_a` and `bad_b` are set."""
         return self.bad_a, self.bad_b
 
     def pack(self) -> bytes:
@@ -171,7 +171,7 @@ class Cell:
     def unpack(cls, page: bytes) -> Cell:
         """The cell in a 256-byte page.
 
-        Raises FormatError when it is not valid or says something impossible.
+        Raises FormatError when the page is not valid or a field has an impossible value.
         """
         body = unpack_page(page, MAGIC)
         for start, end in _RESERVED:
@@ -210,7 +210,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the next cell goes: index 0-31, its sequence, the sector to erase before, or None."""
+    """The place of the next cell: its index 0-31, its sequence, and the sector to erase first (or None)."""
 
     index: int
     sequence: int
@@ -218,11 +218,10 @@ class Place:
 
 
 def scan_pages(region: bytes) -> list[tuple[int, PageState, Cell | None]]:
-    """All 32 pages of the two sectors (8192 bytes): index, what it reads as, the cell when valid.
+    """All 32 pages of the two sectors (8192 bytes): index, state, and the cell of a valid page.
 
-    Raises FormatError for a region of another size and for a sealed cell with an impossible field:
-    a seal that is right over wrong fields is a defect of the writer, not wear, and must not be read
-    past.
+    Raises FormatError for a region of another size, and for a sealed cell with an impossible field. Such
+    a cell is a defect of its writer, not wear, so it is not skipped.
     """
     if len(region) != REGION_BYTES:
         raise FormatError(f"a journal region has {REGION_BYTES} bytes, not {len(region)}")
@@ -234,23 +233,23 @@ def scan_pages(region: bytes) -> list[tuple[int, PageState, Cell | None]]:
 
 @lru_cache(maxsize=4096)
 def _read_page(page: bytes) -> tuple[PageState, Cell | None]:
-    """Kept, for a bench reads the same few pages thousands of times and a cell never changes."""
+    """Cached: the bench reads the same few pages thousands of times, and a cell never changes."""
     state = classify_page(page, MAGIC)
     return state, Cell.unpack(page) if state is PageState.VALID else None
 
 
 def newest_cell(region: bytes) -> tuple[int, Cell] | None:
-    """Index 0-31 and content of the cell that counts, or None when the journal is lost."""
+    """The index 0-31 and the content of the newest cell; None if the journal is lost."""
     cells = [(index, cell) for index, _, cell in scan_pages(region) if cell]
     return max(cells, key=lambda placed: placed[1].sequence, default=None)
 
 
 def next_place(region: bytes) -> Place | None:
-    """Where Python writes the next cell; None when there is no valid cell to follow.
+    """The place where Python writes the next cell; None if there is no valid cell.
 
-    Behind the newest one while that page is blank, else at the start of the other sector after
-    erasing it. The sequence leaves room for every page behind the newest one that is not blank: it
-    may read as valid later.
+    The place is the page behind the newest cell if it is blank, else the start of the other sector, which
+    is erased first. The sequence skips one number for each page behind the newest cell that is not blank,
+    because such a page may read as valid later.
     """
     last = newest_cell(region)
     if last is None:
@@ -267,7 +266,7 @@ def next_place(region: bytes) -> Place | None:
 
 
 def channel_tag(product: str, channel: str) -> int:
-    """The u32 that says which channel `head_seq` counts for."""
+    """The u32 that names the channel that `head_seq` belongs to."""
     return int.from_bytes(hashlib.sha256(f"{product}/{channel}".encode()).digest()[:4], "little")
 
 

@@ -1,4 +1,4 @@
-"""Release document (FORMATS 6.1): what one signed version of a product's firmware is."""
+"""Release document (FORMATS 6.1): one signed version of a product's firmware."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ VERSION_CHARS_MAX = 16
 NOTES_CHARS_MAX = 200
 URL_CHARS_MAX = 256
 DEVELOPMENT = 1 << 31
-"""Bit of the counter that a board gives to a release of the development key."""
+"""The bit that a board sets in the counter of a development release."""
 LENGTH_MAX = blocks.BLOCKS_MAX * blocks.BLOCK_BYTES
 
 _URL = re.compile(r"http://[!-~]+|(?!/)(?![a-z]+:)[!-~]+")
 
 
 def is_development(counter: int) -> bool:
-    """Whether a counter on a board is that of a development release."""
+    """Whether a counter on a board belongs to a development release."""
     return counter >= DEVELOPMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRef:
-    """One image of a release: where it is, its length in bytes, its digests in hex."""
+    """One image of a release: its URL, its length in bytes, and its digests in hex."""
 
     url: str
     length: int
@@ -44,8 +44,8 @@ class ImageRef:
 class Release:
     """A release.
 
-    `images` has the key "any", or "a" and "b"; `created` is Unix seconds, `fs_start` a flash
-    offset.
+    `images` has the key "any", or the keys "a" and "b". `created` is Unix seconds, `fs_start` a flash
+    offset in bytes.
     """
 
     product: str
@@ -65,7 +65,7 @@ class Release:
     def to_payload(self) -> bytes:
         """Line 1 of the document.
 
-        Raises FormatError naming the field that the format does not allow.
+        Raises FormatError with the name of a field that the format does not allow.
         """
         payload = dump_json({"kind": KIND, "format": FORMAT, **asdict(self)})
         self.from_payload(payload)
@@ -73,10 +73,7 @@ class Release:
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Release:
-        """The release in line 1.
-
-        Raises FormatError for a field that is missing, wrong or not known.
-        """
+        """The release in line 1. Raises FormatError for a missing, wrong or unknown field."""
         fields = Fields.parse(payload, KIND, FORMAT)
         release = cls(
             product=fields.name("product"),
@@ -102,7 +99,7 @@ class Release:
 def _read_images(fields: Fields) -> dict[str, ImageRef]:
     keys = fields.keys()
     if keys not in ({"any"}, {"a", "b"}):
-        raise FormatError(f'keys are {sorted(keys)}, not "any", or "a" and "b"', field="images")
+        raise FormatError(f'keys are {sorted(keys)}, not ["any"] or ["a", "b"]', field="images")
     images = {key: _read_image(fields.object(key)) for key in sorted(keys)}
     fields.require_empty()
     return images

@@ -1,4 +1,4 @@
-"""What a file is, in words: a firmware image, or a release, head or keys document."""
+"""Descriptions of files in words: firmware images, and release, head and keys documents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Lines = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A file described: `title`, (label, words) `lines` for people, `fields` for machines."""
+    """The description of a file: a title, (label, words) lines for people, and fields for machines."""
 
     title: str
     lines: _Lines
@@ -35,9 +35,9 @@ class Description:
 
 
 def describe_file(path: Path, keys: Keys | None = None) -> Description:
-    """What the file at `path` is. With `keys` its signature is checked as well.
+    """Describe the file at `path`. With `keys` its signature is checked too.
 
-    Raises FormatError when it is none of these or damaged, BenchError when the signature is wrong.
+    Raises FormatError if the file is damaged or of another kind, BenchError if the signature is wrong.
     """
     data = read_bytes(path, 2 * WINDOW_END)
     with documents.naming_file(path):
@@ -52,13 +52,13 @@ def describe_file(path: Path, keys: Keys | None = None) -> Description:
 
 def _describe_stock_image(image: Image) -> Description:
     if image.fs_start is None:
-        start = "not told by the image; give --fs-start when you build a release"
+        start = "not shown by the image; give --fs-start when you build a release"
     else:
         start = f"0x{image.fs_start:x} (inferred from the layouts of MicroPython's builds)"
     lines = (
         *_common_lines(image),
         ("length word", "none" if image.length_word is None else str(image.length_word)),
-        ("MD5 trailer", "right" if image.md5_ok else "none"),
+        ("MD5 trailer", "valid" if image.md5_ok else "none"),
         ("MicroPython", image.micropython or "no version found"),
         ("filesystem start", start),
     )
@@ -67,11 +67,11 @@ def _describe_stock_image(image: Image) -> Description:
 
 def _describe_user_image(image: UserImage) -> Description:
     if image.irom_address is None:
-        linked = "not told by the image; you have to know which slot it is for"
+        linked = "not shown by the image; only its author knows the slot"
     else:
         number = 1 if image.irom_address == LINK_ADDRESSES[0] else 2
         linked = f"0x{image.irom_address:08x}, user{number}.bin (inferred from pointers into it)"
-    lines = (*_common_lines(image), ("irom linked for", linked), ("CRC32 trailer", "right"))
+    lines = (*_common_lines(image), ("irom linked for", linked), ("CRC32 trailer", "valid"))
     return Description("ESP8266 user image (EA), linked for one slot", lines, _image_fields(image))
 
 
@@ -80,13 +80,13 @@ def _common_lines(image: Image | UserImage) -> _Lines:
     return (
         ("length", f"{image.length} bytes"),
         ("entry", f"0x{image.entry:08x}"),
-        ("RAM segments", f"{segments}; checksum right"),
+        ("RAM segments", f"{segments}; checksum valid"),
         ("irom", f"{image.irom_bytes} bytes from 0x{image.irom_offset:x}"),
     )
 
 
 def _image_fields(image: Image | UserImage) -> dict[str, object]:
-    """What `--json` prints of an image."""
+    """The fields of an image for `--json`."""
     fields = {key: value for key, value in asdict(image).items() if key != "segments"}
     segments = [{"address": s.address, "bytes": len(s.data)} for s in image.segments]
     return {"kind": "image", **fields, "segments": segments}
@@ -96,7 +96,7 @@ def _describe_document(data: bytes, keys: Keys | None, where: str) -> Descriptio
     payload = document.read_payload(data)
     kind = kind_of(payload)
     if kind not in _KINDS:
-        raise FormatError(f"a {kind} is no document of twoslot", field="kind")
+        raise FormatError(f"{kind} is not a kind of twoslot document", field="kind")
     role, words = _KINDS[kind]
     lines = words(payload)
     signed = document.split_document(data) if document.is_signed(data) else None
@@ -104,9 +104,9 @@ def _describe_document(data: bytes, keys: Keys | None, where: str) -> Descriptio
     state, signature = None, "none yet"
     if signed and keys:
         documents.check_signature(signed, keys, role, where)
-        state, signature = "right", f"right, by the {role} key ({key_id})"
+        state, signature = "valid", f"valid, by the {role} key ({key_id})"
     elif signed:
-        state, signature = "not checked", f"there, not checked: give --keys ({key_id})"
+        state, signature = "not checked", f"not checked; give --keys to check it ({key_id})"
     digest = document.payload_digest(payload)
     lines += (("digest", digest), ("signature", signature))
     fields = json.loads(payload) | {"digest": digest, "key_id": key_id, "signature": state}
@@ -120,7 +120,7 @@ def _release_lines(payload: bytes) -> _Lines:
         for key, image in release.images.items()
     )
     major, minor = release.fs_version >> 16, release.fs_version & 0xFFFF
-    upgrade = ", upgrade meant" if release.fs_upgrade else ""
+    upgrade = ", upgrade intended" if release.fs_upgrade else ""
     littlefs = f"from 0x{release.fs_start:x}, littlefs {major}.{minor}{upgrade}"
     return (
         ("product", release.product),
@@ -146,7 +146,7 @@ def _head_lines(payload: bytes) -> _Lines:
         ("issued", _format_time(head.issued)),
         ("expires", _format_time(head.expires)),
         ("rollout", head.audience()),
-        *([("interval", f"{head.interval_s} s between two looks")] if head.interval_s else []),
+        *([("interval", f"boards poll every {head.interval_s} s")] if head.interval_s else []),
     )
 
 

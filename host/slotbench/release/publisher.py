@@ -1,4 +1,4 @@
-"""One product's keys and its release directory side by side in a folder: for demos, tests and small teams."""
+"""A product's keys and its site in one folder, for demos, tests and small teams."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from slotbench.release.store import Store
 
 
 class Publisher:
-    """`folder` holds keys/ (offline.pem, online.pem, PRODUCT.keys), site/ (to be served) and the releases.
+    """Publishes releases of one product from `folder`.
 
-    Keys are made, issued at `now` (Unix seconds), unless the folder has them. Keeping both private keys in
-    one place is for a bench; a product's offline key belongs elsewhere.
+    The folder holds keys/ (offline.pem, online.pem, PRODUCT.keys), site/ (for a web server) and the releases.
+    Missing keys are made, issued at `now` (Unix seconds). Both private keys in one place are for a bench
+    only; keep the offline key of a real product elsewhere.
     """
 
     def __init__(self, folder: Path, product: str, now: int) -> None:
@@ -45,9 +46,9 @@ class Publisher:
         self, now: int, *, online: SigningKey | None = None, add: SigningKey | None = None,
         drop: str | None = None,
     ) -> None:
-        """Make the next key epoch, with a new online key, an offline key more or less; publish nothing yet.
+        """Make the next key epoch: replace the online key, add or remove an offline key. Publishes nothing.
 
-        From then on the new ones sign. Raises BenchError.
+        From then on the new keys sign. Raises BenchError.
         """
         signer = next(key for key in self.offline_keys if key.key_id != drop)
         epochs.rotate_keys(
@@ -62,7 +63,7 @@ class Publisher:
         return self.offline_keys[0]
 
     def refresh(self, now: int) -> list[Head]:
-        """Sign all heads again, and publish the keys. Raises BenchError."""
+        """Sign all heads again and publish the keys. Raises BenchError."""
         return refresh_heads(self.site, self.keys_path, self.online, now)
 
     def build(
@@ -77,7 +78,7 @@ class Publisher:
         fs_start: int | None = None,
         channels: Sequence[str] = ("stable",),
     ) -> tuple[Path, Release]:
-        """Build a release of `image` (in-place boards: one for each slot) and sign it. Raises BenchError."""
+        """Build and sign a release of `image` (in-place boards: one for each slot). Raises BenchError."""
         native = boards[0].in_place
         release = build_release(
             *_as_sequence(image),
@@ -109,7 +110,7 @@ class Publisher:
         rollout: Rollout = Rollout(),
         channels: Sequence[str] = ("stable",),
     ) -> Head:
-        """Build, sign and publish a release of `image`, the next head of these channels; return the last one.
+        """Build, sign and publish a release of `image` in these channels; return the last channel's head.
 
         Raises BenchError.
         """
