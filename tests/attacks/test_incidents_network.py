@@ -10,7 +10,7 @@ import pytest
 
 from slotbench.formats import blocks
 from slotbench.server import Background
-from slotbench.vboard.network.base import ECONNRESET, Stream
+from slotbench.vboard.network.base import ECONNRESET, TcpStream
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import DeviceOSError
 from support.attacks import HEAD, IMAGE, RELEASE, TABLE, require_refusal, require_update
@@ -26,7 +26,7 @@ PATIENT_MS = 10_000 + BLOCK * 1000 // 512 + 500
 
 def fetched_again(scene: Scene) -> int:
     """Bytes of the image that came more than once."""
-    return sum(served.body for served in scene.server.asked_for(IMAGE)) - len(scene.world.images[2])
+    return sum(served.body for served in scene.server.asked_for(IMAGE)) - len(scene.testbed.images[2])
 
 
 def test_arduino_517_four_of_five_connections_are_refused(make_scene: Callable[..., Scene]) -> None:
@@ -35,7 +35,7 @@ def test_arduino_517_four_of_five_connections_are_refused(make_scene: Callable[.
     luck = random.Random(517)
     connect = scene.server.connect
 
-    def refuse_most(*args: Any) -> Stream:
+    def refuse_most(*args: Any) -> TcpStream:
         if luck.random() < 0.8:
             raise DeviceOSError(ECONNRESET)
         return connect(*args)
@@ -179,9 +179,9 @@ def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Sce
 
 def test_esp32_ota_12_a_small_flask_service_will_do(own: Scene) -> None:
     """Ours is one: over real sockets, with ranges."""
-    own.world.publish(2)
-    with Background(own.world.app) as server:
-        board = own.world.board(LoopbackNetwork(), server=server.url)
+    own.testbed.publish(2)
+    with Background(own.testbed.app) as server:
+        board = own.testbed.board(LoopbackNetwork(), server=server.url)
         board.network.faults.drop_after = 20_000
         update_to(board, 2)
     assert {each.status for each in board.network.requests if each.path.startswith("/images/")} == {206}
@@ -189,7 +189,7 @@ def test_esp32_ota_12_a_small_flask_service_will_do(own: Scene) -> None:
 
 def test_sonoff_webswitch_33_both_ends_speak_the_same_protocol(own: Scene) -> None:
     """The board asks, the server of the same commit answers; nothing else has to fit."""
-    own.world.publish(2)
+    own.testbed.publish(2)
     require_update(own, 2)
     kinds = [served.path.split("/")[0] for served in own.server.served]
     assert kinds[:3] == ["heads", "releases", "blocks"] and set(kinds[3:]) == {"images", "heads"}
@@ -232,6 +232,6 @@ def test_tasmota_3750_a_board_whose_updates_failed_for_days_is_not_lost(scene: S
     require_update(scene, 2)
 
 
-def test_the_worlds_of_these_tests_offer_release_2(world: TestBed) -> None:
+def test_the_worlds_of_these_tests_offer_release_2(testbed: TestBed) -> None:
     """Else all that is refused here would be refused for nothing."""
-    update_to(world.board(), 2)
+    update_to(testbed.board(), 2)

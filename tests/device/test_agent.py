@@ -194,7 +194,7 @@ def test_what_a_power_cut_left_is_found_and_kept(updater: Updater) -> None:
     updater.board.flash.arm(Cut(2 * BLOCK_OPERATIONS + 1, CutMode.TORN, 3))
     with pytest.raises(PowerCut):
         updater.go_on()
-    updater.board.chip.power_on()
+    updater.board.soc.power_on()
     updater.board.flash.reset_counters()
 
     again = Updater(updater.board, updater.board.start())
@@ -347,7 +347,7 @@ def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
     updater: Updater, ms: int, same_agent: bool,
 ) -> None:
     updater.run(until=FETCH)
-    updater.vm.interrupt_at(updater.board.chip.clock.ms + ms)
+    updater.vm.interrupt_at(updater.board.soc.clock.ms + ms)
     with pytest.raises(KeyboardInterrupt):
         updater.go_on()
     updater.vm.interrupt_at(None)

@@ -9,8 +9,8 @@ import pytest
 
 from slotbench.formats import document
 from slotbench.formats.head import rollout_place
-from slotbench.formats.journal import Cell, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.release.publish import Rollout
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, refusal
@@ -35,7 +35,7 @@ def updater(make_board: Make, site: Site) -> Updater:
     return updater_on(make_board, site)
 
 
-def trial(make_board: Make, site: Site, why: Why = Why.TRIAL, **settings: Any) -> Updater:
+def trial(make_board: Make, site: Site, why: BootReason = BootReason.TRIAL, **settings: Any) -> Updater:
     """A board in the first attempt of release 6."""
     board = make_board(WsgiNetwork(site.app()), **settings)
     board.put_trial(spent=first(1))
@@ -44,9 +44,9 @@ def trial(make_board: Make, site: Site, why: Why = Why.TRIAL, **settings: Any) -
     return Updater(board, vm)
 
 
-def running_cell(**fields: Any) -> Cell:
+def running_cell(**fields: Any) -> JournalCell:
     """The second cell of a board that runs release 5, confirmed."""
-    return Cell(
+    return JournalCell(
         sequence=2, state_a=SlotState.CONFIRMED, counter_a=RUNNING, attempts=3, copies=8, floor=2, **fields)
 
 
@@ -275,7 +275,7 @@ def test_in_last_resort_a_head_confirms_what_runs(make_board: Make, site: Site) 
     """So that a board which runs a doubtful release can be helped over the air."""
     board = make_board(WsgiNetwork(site.app()))
     board.put_trial(spent=first(3), bad_a=True)
-    updater = Updater(board, board.start(1, Why.LAST_RESORT, counter=6))
+    updater = Updater(board, board.start(1, BootReason.LAST_RESORT, counter=6))
 
     assert updater.run() == IDLE
     assert (board.newest().active, board.newest().state_b) == (1, SlotState.CONFIRMED)

@@ -31,7 +31,7 @@ class Ear:
     def __init__(self, *script: Item) -> None:
         self.net = ScriptedNetwork([list(script)], *([104] * 60))
         self.board = DeviceBoard(self.net, mqtt="10.0.0.9")
-        self.clock = self.net.clock = self.board.chip.clock
+        self.clock = self.net.clock = self.board.soc.clock
         self.vm = self.board.start(frozen=stock())
         self.twoslot = self.vm.import_("twoslot")
         self.vm.import_("twoslot.talk").begin(self.board.settings, KNOWN)

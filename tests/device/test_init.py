@@ -11,8 +11,8 @@ import pytest
 
 import slotbench
 from slotbench.formats import maptable
-from slotbench.formats.journal import Cell, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
@@ -39,12 +39,12 @@ def start(board: DeviceBoard, *boot: Any, **options: Any) -> CPythonVM:
 def ticks(board: DeviceBoard, vm: CPythonVM, ms: int, every_ms: int = 100) -> int:
     """Call tick() as a main loop does, for so long; returns the longest call in virtual milliseconds."""
     tick = vm.modules["twoslot"].tick
-    end, longest = board.chip.clock.ms + ms, 0
-    while board.chip.clock.ms < end:
-        before = board.chip.clock.ms
+    end, longest = board.soc.clock.ms + ms, 0
+    while board.soc.clock.ms < end:
+        before = board.soc.clock.ms
         tick()
-        longest = max(longest, board.chip.clock.ms - before)
-        board.chip.clock.advance_ms(every_ms)
+        longest = max(longest, board.soc.clock.ms - before)
+        board.soc.clock.advance_ms(every_ms)
     return longest
 
 
@@ -118,19 +118,19 @@ def test_task_does_the_same_in_asyncio(board: DeviceBoard) -> None:
         "async def main():\n"
         "    asyncio.create_task(twoslot.task())\n"
         "    await blink()\n")
-    begun = board.chip.clock.ms
+    begun = board.soc.clock.ms
     vm.interrupt_at(begun + 600_000)
     with pytest.raises(ChipReset):
         vm.exec("asyncio.run(main())")
 
     assert board.newest().active == 1
-    seconds = (board.chip.clock.ms - begun) / 1000
+    seconds = (board.soc.clock.ms - begun) / 1000
     assert vm.eval("beats") > seconds, "the other task was held up"
 
 
 def test_a_trial_is_confirmed_and_its_deadline_called_off(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1))
-    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
     vm.run_file("boot.py")
     vm.exec("import twoslot")
     ticks(board, vm, 5000)
@@ -147,7 +147,7 @@ def test_a_trial_that_is_confirmed_by_hand_keeps_its_deadline_until_then(
 ) -> None:
     board = make_board(WsgiNetwork(site.app()), confirm="manual")
     board.put_trial(spent=first(1))
-    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
     vm.run_file("boot.py")
     vm.exec("import twoslot, time")
     ticks(board, vm, 60_000)
@@ -159,7 +159,7 @@ def test_a_trial_that_is_confirmed_by_hand_keeps_its_deadline_until_then(
 
 def test_after_a_fallback_the_same_release_is_not_fetched_at_once(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3))
-    vm = start(board, 0, Why.FALLBACK)
+    vm = start(board, 0, BootReason.FALLBACK)
     ticks(board, vm, 5 * HOUR_MS, every_ms=1000)
 
     assert board.net.requests == [] and board.newest().unproven_counter == 6
@@ -212,7 +212,7 @@ def test_up_to_date_waits_for_the_interval_and_then_costs_a_304(
 ) -> None:
     board = make_board(WsgiNetwork(site.app()), interval_s=3600)
     board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
-    board.put_cell(1, Cell(
+    board.put_cell(1, JournalCell(
         sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
     vm = start(board, counter=6)
     ticks(board, vm, 600_000, every_ms=1000)
@@ -315,7 +315,7 @@ def test_a_board_that_breaks_at_the_end_of_a_look_says_so(
 
     board = make_board(WsgiNetwork(serve), interval_s=3600)
     board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
-    board.put_cell(1, Cell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
+    board.put_cell(1, JournalCell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
     vm = start(board, counter=6)
     ticks(board, vm, 2 * HOUR_MS, every_ms=1000)
     assert set(logged(vm)) <= {(28, 6), (64, 0)} and (64, 0) in logged(vm)
@@ -406,7 +406,7 @@ def test_a_board_that_cannot_be_updated_logs_it_once_and_runs_its_application(
     elif fault == "no map":
         board.flash.poke(maptable.OFFSET, bytes(4))
     elif fault == "small chip":
-        board.chip.flash_id = 21 << 16 | 0x40EF
+        board.soc.flash_id = 21 << 16 | 0x40EF
     elif fault == "no descriptor":
         board.flash.poke(BOARD.slots[0].descriptor.start, bytes(256))
     elif fault == "worn journal":
@@ -437,8 +437,8 @@ def test_the_log_keeps_the_last_eight(board: DeviceBoard) -> None:
 def test_ctrl_c_in_a_tick_reaches_the_person(board: DeviceBoard) -> None:
     vm = start(board)
     ticks(board, vm, 100)
-    board.chip.clock.advance_ms(60_000)
-    vm.interrupt_at(board.chip.clock.ms + 500)
+    board.soc.clock.advance_ms(60_000)
+    vm.interrupt_at(board.soc.clock.ms + 500)
     with pytest.raises(KeyboardInterrupt):
         ticks(board, vm, 5000)
     vm.interrupt_at(None)

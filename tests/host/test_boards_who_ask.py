@@ -37,7 +37,7 @@ class Asker:
     def proof(self, path=HEAD, *, nc=None, running=5, report="1/5", told=None, method="GET"):
         nc = nc or self.nc
         code, about = report.split("/")
-        proof = identity.Proof(
+        proof = identity.IdentityProof(
             nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
         mac = identity.mac(self.secret, proof.message(method, path))
         return (

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slotbench.formats import BLANK, FormatError, blocks, journal, seal, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
-from slotbench.formats.rtc import ResetReason, Tail, Why
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason, ResetReason, Tail
 
-CELL = Cell(
+CELL = JournalCell(
     sequence=0x01020304, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, attempts=3, copies=8,
     report=Report.UNPROVEN, rounds=2, counter_a=11, counter_b=12, floor=13, bad_counter=14,
     unproven_counter=15, head_seq=16, head_time=17, key_epoch=18, channel_tag=19, report_counter=20,
 )
-DESCRIPTOR = Descriptor(
+DESCRIPTOR = SlotDescriptor(
     slot=1, counter=21, length=22, sha256=bytes(range(32)), floor=23, fs_start=0x100000,
     fs_version=0x20001, mpy_abi=6, product="sensor", version="1.25.0",
 )
 TAIL = Tail(
-    slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=33, reset_reason=ResetReason.RESTART,
+    slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=33, reset_reason=ResetReason.RESTART,
     note=5, schedule=44,
 )
 BLANK_PAGE = b"\xff" * 256
@@ -48,7 +48,7 @@ def region(*sectors: list[bytes]) -> bytes:
 
 
 def cells(first: int, last: int) -> list[bytes]:
-    return [Cell(sequence=i).pack() for i in range(first, last + 1)]
+    return [JournalCell(sequence=i).pack() for i in range(first, last + 1)]
 
 
 class TestSeal:
@@ -122,7 +122,7 @@ class TestCell:
         changed = [at for at in range(128, 256, 4) if word(page, at) != BLANK]
         assert changed == [offset]
         assert word(page, offset) == value
-        assert Cell.unpack(page) == replace(CELL, **change)
+        assert JournalCell.unpack(page) == replace(CELL, **change)
         assert page[:128] == CELL.pack()[:128]
 
     def test_anything_but_erased_counts_as_set(self):
@@ -130,7 +130,7 @@ class TestCell:
         struct.pack_into("<I", page, 228, 0x7FFFFFFF)
         struct.pack_into("<I", page, 160, 0xFFFFFF02)
 
-        cell = Cell.unpack(bytes(page))
+        cell = JournalCell.unpack(bytes(page))
 
         assert cell.bad == (False, True)
         assert cell.ended[0] == 0xFFFFFF02
@@ -163,7 +163,7 @@ class TestCell:
     ])
     def test_a_sealed_impossible_field_is_named(self, offset, value, what):
         with pytest.raises(FormatError, match=what) as caught:
-            Cell.unpack(resealed(CELL.pack(), offset, value))
+            JournalCell.unpack(resealed(CELL.pack(), offset, value))
 
         assert caught.value.offset == offset
 
@@ -171,7 +171,7 @@ class TestCell:
     def test_round_trip(self, data):
         u32 = st.integers(0, 0xFFFFFFFF)
         flags = st.tuples(*[st.booleans()] * 8)
-        cell = Cell(
+        cell = JournalCell(
             sequence=data.draw(u32), active=data.draw(st.integers(0, 1)),
             state_a=data.draw(st.sampled_from(SlotState)), state_b=data.draw(st.sampled_from(SlotState)),
             attempts=data.draw(st.integers(0, 8)), copies=data.draw(st.integers(0, 8)),
@@ -182,7 +182,7 @@ class TestCell:
             bad_a=data.draw(st.booleans()), confirmed=data.draw(st.booleans()),
         )
 
-        assert Cell.unpack(cell.pack()) == cell
+        assert JournalCell.unpack(cell.pack()) == cell
 
     def test_verdicts_are_those_of_the_table(self):
         bad = {code.value for code in Ended if code.verdict is Report.BAD}
@@ -248,19 +248,19 @@ class TestDescriptor:
         assert page[96:112] == b"1.25.0".ljust(16, b"\0")
         assert page[112:120] == bytes(8)
         assert page[128:] == b"\xff" * 128
-        assert Descriptor.unpack(page) == DESCRIPTOR
+        assert SlotDescriptor.unpack(page) == DESCRIPTOR
 
     @pytest.mark.parametrize(("change", "offset"), [({"confirmed": True}, 128), ({"bad": True}, 132)])
     def test_open_words(self, change, offset):
         page = replace(DESCRIPTOR, **change).pack()
 
         assert [at for at in range(128, 256, 4) if word(page, at) != BLANK] == [offset]
-        assert Descriptor.unpack(page) == replace(DESCRIPTOR, **change)
+        assert SlotDescriptor.unpack(page) == replace(DESCRIPTOR, **change)
 
     def test_a_long_version_is_cut_between_characters(self):
         page = replace(DESCRIPTOR, version="1.25.0-preview.\u00e9x").pack()
 
-        assert Descriptor.unpack(page).version == "1.25.0-preview."
+        assert SlotDescriptor.unpack(page).version == "1.25.0-preview."
 
     @pytest.mark.parametrize(("change", "what"), [
         ({"product": ""}, "0 bytes, not 1-32"),
@@ -283,7 +283,7 @@ class TestDescriptor:
     ])
     def test_a_sealed_impossible_field_is_named(self, offset, value, what):
         with pytest.raises(FormatError, match=what) as caught:
-            Descriptor.unpack(resealed(DESCRIPTOR.pack(), offset, value))
+            SlotDescriptor.unpack(resealed(DESCRIPTOR.pack(), offset, value))
 
         assert caught.value.offset == offset
 

@@ -336,7 +336,7 @@ class TestSockets:
         assert "defect while answering GET / HTTP/1.1" in caplog.text
 
     def test_a_defect_before_the_application_is_a_log_line(self, server, caplog, monkeypatch):
-        monkeypatch.setattr(background._Handler, "make_environ", Mock(side_effect=RuntimeError("oh")))
+        monkeypatch.setattr(background._KeepAliveHandler, "make_environ", Mock(side_effect=RuntimeError("oh")))
 
         assert exchange(server, b"GET / HTTP/1.0\r\n\r\n") == b""
         assert "defect while serving 127.0.0.1" in caplog.text and "RuntimeError: oh" in caplog.text

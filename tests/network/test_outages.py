@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from slotbench.vboard.board import VirtualBoard
-from support.faulty_server.cases import Document
+from support.faulty_server.cases import Resource
 from support.faulty_server.faults import PORTAL
 from support.faulty_server.scene import Scene
 from support.testbed import HOURS_MS, MINUTES_MS
 
 DAYS_MS = 24 * HOURS_MS
-IMAGE = Document.IMAGE.value
+IMAGE = Resource.IMAGE.value
 HALF_WAY = 6
 """Blocks of the twelve of an image."""
 
@@ -40,7 +40,7 @@ def fetched(scene: Scene) -> int:
 
 
 def require_one_block_again(scene: Scene, interruptions: int = 1) -> None:
-    again = fetched(scene) - len(scene.world.images[2])
+    again = fetched(scene) - len(scene.testbed.images[2])
     assert 0 <= again <= interruptions * 4096, f"{again} bytes fetched again after {interruptions} interruptions"
 
 
@@ -169,13 +169,13 @@ def test_a_portal_in_the_middle_of_a_transfer(scene: Scene) -> None:
     scene.board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
     right = sum(served.body for served in server.asked_for(IMAGE) if served.fault is None)
-    assert right - len(scene.world.images[2]) <= 4096
+    assert right - len(scene.testbed.images[2]) <= 4096
 
 
 def test_power_goes_and_the_network_is_worse_than_before(scene: Scene) -> None:
     """A board that lost power half way finds a server without ranges: what it has is read past, not written again."""
     scene.board.power_on()
-    at = when(scene, "fetch", scene.board.chip.power_off, HALF_WAY)
+    at = when(scene, "fetch", scene.board.soc.power_off, HALF_WAY)
     scene.board.run(HOURS_MS)
     assert at
     scene.server.misbehave(on=IMAGE, ignore_range=True)
@@ -183,6 +183,6 @@ def test_power_goes_and_the_network_is_worse_than_before(scene: Scene) -> None:
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.runs(2)
-    spare = scene.world.map.slots[1].image
+    spare = scene.testbed.profile.slots[1].image
     erased = {op.addr for op in scene.board.flash.log or () if op.kind == "erase" and op.addr in spare}
     assert len(erased) <= 12 - HALF_WAY + 1

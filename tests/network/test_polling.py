@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.faulty_server.cases import Document
+from support.faulty_server.cases import Resource
 from support.faulty_server.faults import NOTHING, PORTAL
 from support.faulty_server.scene import Scene
 from support.faulty_server.server import Served
@@ -25,7 +25,7 @@ A_DAY = 2 * DAY_MS // (INTERVAL_S * 1000)
 """Looks a day at the shortest wait, half an interval."""
 
 
-def asked(scene: Scene, begin_ms: int, document: Document) -> list[Served]:
+def asked(scene: Scene, begin_ms: int, document: Resource) -> list[Served]:
     return [served for served in scene.server.asked_for(document.value) if served.at_ms >= begin_ms]
 
 
@@ -36,9 +36,9 @@ BROKEN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("document", Document, ids=lambda document: document.name.lower())
+@pytest.mark.parametrize("document", Resource, ids=lambda document: document.name.lower())
 @pytest.mark.parametrize("name", BROKEN, ids=lambda name: name.replace(" ", "-"))
-def test_a_server_that_is_broken_for_days(make_scene: Callable[..., Scene], name: str, document: Document) -> None:
+def test_a_server_that_is_broken_for_days(make_scene: Callable[..., Scene], name: str, document: Resource) -> None:
     """At most so many requests for each document: in the first day, with the quick ones, and in the third."""
     scene = make_scene(sleep_ms=SLEEP_MS)
     scene.settle(interval_s=INTERVAL_S)
@@ -49,7 +49,7 @@ def test_a_server_that_is_broken_for_days(make_scene: Callable[..., Scene], name
     scene.board.run(DAY_MS)
     assert scene.runs(1)
     assert len(asked(scene, 0, document)) >= 4, "it does not give up either"
-    for each in Document:
+    for each in Resource:
         assert len(asked(scene, third_day_ms, each)) <= A_DAY + 1
         first_days = [served for served in asked(scene, 0, each) if served.at_ms < third_day_ms]
         # A kept connection that is found closed is asked once more.
@@ -64,15 +64,15 @@ def test_an_up_to_date_board_asks_once_an_interval(make_scene: Callable[..., Sce
     assert scene.runs(2)
     begin_ms = scene.board.clock.ms
     scene.board.run(10 * DAY_MS)
-    later = asked(scene, begin_ms, Document.HEAD)
+    later = asked(scene, begin_ms, Resource.HEAD)
     assert 36 <= len(later) <= 45, "40 in ten days, give or take a tenth"
     assert {served.status for served in later[1:]} == {304} and {served.etag for served in later[1:]} != {None}
-    assert len(scene.server.served) == len(scene.server.asked_for(Document.HEAD.value)) + 3
+    assert len(scene.server.served) == len(scene.server.asked_for(Resource.HEAD.value)) + 3
 
 
-@pytest.mark.parametrize("document", Document, ids=lambda document: document.name.lower())
+@pytest.mark.parametrize("document", Resource, ids=lambda document: document.name.lower())
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_honoured(scene: Scene, status: int, document: Document) -> None:
+def test_retry_after_is_honoured(scene: Scene, status: int, document: Resource) -> None:
     scene.server.misbehave(on=document.value, times=3, status=status, retry_after=1800)
     scene.board.power_on()
     scene.board.run(4 * HOURS_MS)

@@ -53,10 +53,10 @@ class Chosen(random.Random):
 
 
 @pytest.mark.parametrize("how", Failing, ids=lambda how: how.name.lower())
-def test_each_way_is_a_failure(world: TestBed, how: Failing) -> None:
+def test_each_way_is_a_failure(testbed: TestBed, how: Failing) -> None:
     """One connection fails that way: the board notices, and updates all the same."""
-    proxy = FaultProxy(world.app, 0.9, Chosen(how))
-    board = world.board(proxy)
+    proxy = FaultProxy(testbed.app, 0.9, Chosen(how))
+    board = testbed.board(proxy)
     proxy.clock = board.clock
     board.power_on()
     board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))

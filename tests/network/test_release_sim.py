@@ -27,8 +27,8 @@ _PATIENCE_S = 10
 
 
 @pytest.fixture
-def server(world: TestBed) -> ReleaseSimulator:
-    return ReleaseSimulator(world.app)
+def server(testbed: TestBed) -> ReleaseSimulator:
+    return ReleaseSimulator(testbed.app)
 
 
 def request(path: str, *lines: str) -> bytes:
@@ -74,15 +74,15 @@ def exchange_over_sockets(url: str, expected: bytes) -> bytes:
             return got + RESET
 
 
-def test_without_a_fault_it_is_the_server(server: ReleaseSimulator, world: TestBed) -> None:
-    head = world.workshop.site.read(HEAD)
+def test_without_a_fault_it_is_the_server(server: ReleaseSimulator, testbed: TestBed) -> None:
+    head = testbed.publisher.site.read(HEAD)
     assert head is not None
     answer = exchange(server)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and answer.endswith(b"\r\n\r\n" + head + SILENCE)
     etag = answer.split(b"ETag: ")[1].split(b"\r\n")[0].decode()
     assert exchange(server, HEAD, f"If-None-Match: {etag}").startswith(b"HTTP/1.1 304 Not Modified\r\n")
-    image = world.images[2]
-    name = next(path for path in world.workshop.site.root.glob("images/*") if path.read_bytes() == image).name
+    image = testbed.images[2]
+    name = next(path for path in testbed.publisher.site.root.glob("images/*") if path.read_bytes() == image).name
     part = exchange(server, f"images/{name}", "Range: bytes=100-199")
     assert part.startswith(b"HTTP/1.1 206 ") and part.endswith(b"\r\n\r\n" + image[100:200] + SILENCE)
     assert exchange(server, "heads/none/stable.head").startswith(b"HTTP/1.1 404 ")

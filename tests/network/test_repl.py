@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.faulty_server.cases import Document
+from support.faulty_server.cases import Resource
 from support.faulty_server.faults import PORTAL
 from support.faulty_server.scene import Scene
 from support.testbed import MINUTES_MS
@@ -26,13 +26,13 @@ def up(scene: Scene) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("document", [Document.HEAD, Document.RELEASE], ids=["head", "release"])
+@pytest.mark.parametrize("document", [Resource.HEAD, Resource.RELEASE], ids=["head", "release"])
 @pytest.mark.parametrize("verb", ["check()", "update()"])
-def test_a_portal(up: Scene, verb: str, document: Document) -> None:
+def test_a_portal(up: Scene, verb: str, document: Resource) -> None:
     up.server.misbehave(on=document.value, status=200, instead=PORTAL)
     printed, ms = typed(up, f"twoslot.{verb}")
     assert len(PORTAL) < 531, "a second line would fit"
-    offered = verb == "check()" and document is Document.RELEASE
+    offered = verb == "check()" and document is Resource.RELEASE
     assert printed == [
         *(["twoslot: counter 2 is offered"] if offered else []), "twoslot: no, 20 at 0 (slotbench explain 20)", "False"]
     assert ms <= 5000
@@ -47,7 +47,7 @@ def test_silence(up: Scene, verb: str) -> None:
 
 
 def test_an_update_goes_on_after_lost_connections(up: Scene) -> None:
-    up.server.misbehave(on=Document.IMAGE.value, times=3, reset_after=6000)
+    up.server.misbehave(on=Resource.IMAGE.value, times=3, reset_after=6000)
     printed, _ = typed(up, "twoslot.update()")
     assert sum(line.startswith("twoslot: no, 3 at") for line in printed) == 3
     assert printed[-1] == "twoslot: 2.0.0 verified, restarting into its trial"
@@ -55,7 +55,7 @@ def test_an_update_goes_on_after_lost_connections(up: Scene) -> None:
 
 def test_an_update_without_hope_ends(up: Scene) -> None:
     """Nine losses without a block gained: about half an hour of patience at the most, and no exception."""
-    up.server.misbehave(on=Document.IMAGE.value, reset_after=100)
+    up.server.misbehave(on=Resource.IMAGE.value, reset_after=100)
     printed, ms = typed(up, "twoslot.update()")
     assert printed == ["twoslot: no, 3 at 104 (slotbench explain 3)"] * 9 + ["False"]
     assert ms <= 30 * MINUTES_MS

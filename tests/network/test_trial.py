@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from slotbench.formats.journal import Report
-from slotbench.formats.rtc import Why
-from support.faulty_server.cases import Document
+from slotbench.formats.rtc import BootReason
+from support.faulty_server.cases import Resource
 from support.faulty_server.faults import PORTAL
 from support.faulty_server.forgeries import Forger
 from support.faulty_server.scene import Scene
 from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
-HEAD = Document.HEAD.value
+HEAD = Resource.HEAD.value
 
 PROOFLESS: dict[str, dict[str, Any]] = {
     "304": {"status": 304},
@@ -41,7 +41,7 @@ def start_trial(scene: Scene) -> None:
     """Up to the first boot of release 2."""
     scene.board.power_on()
     scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
-    assert scene.board.boots[-1].why is Why.TRIAL
+    assert scene.board.boots[-1].why is BootReason.TRIAL
     cell = scene.board.cell
     assert cell is not None and not cell.confirmed
 
@@ -49,8 +49,8 @@ def start_trial(scene: Scene) -> None:
 def require_fallback(scene: Scene) -> None:
     """Three attempts, then the old release; the new one may be tried again."""
     asked = len(scene.server.served)
-    scene.board.run(35 * MINUTES_MS, until=lambda: scene.board.boots[-1].why is Why.FALLBACK)
-    expected = [Why.ORDINARY, Why.TRIAL, Why.TRIAL, Why.TRIAL, Why.FALLBACK]
+    scene.board.run(35 * MINUTES_MS, until=lambda: scene.board.boots[-1].why is BootReason.FALLBACK)
+    expected = [BootReason.ORDINARY, BootReason.TRIAL, BootReason.TRIAL, BootReason.TRIAL, BootReason.FALLBACK]
     assert [boot.why for boot in scene.board.boots] == expected
     scene.board.run(MINUTES_MS)
     assert scene.runs(1), scene.board.cell
@@ -66,7 +66,7 @@ def require_fallback(scene: Scene) -> None:
 
 def require_another_round(scene: Scene) -> None:
     """With the right server back, the release is tried again, without a download, and stays."""
-    image = Document.IMAGE.value
+    image = Resource.IMAGE.value
     fetched = sum(served.body for served in scene.server.asked_for(image))
     scene.server.behave()
     scene.board.run(2 * HOURS_MS)
@@ -84,9 +84,9 @@ def test_what_is_no_proof(scene: Scene, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMPOSTORS, ids=lambda name: name.replace(" ", "-"))
-def test_who_is_no_witness(scene: Scene, world: TestBed, name: str) -> None:
+def test_who_is_no_witness(scene: Scene, testbed: TestBed, name: str) -> None:
     start_trial(scene)
-    scene.server.misbehave(on=HEAD, instead=Forger(world).make(Document.HEAD, name).content)
+    scene.server.misbehave(on=HEAD, instead=Forger(testbed).make(Resource.HEAD, name).content)
     require_fallback(scene)
     require_another_round(scene)
 
@@ -100,10 +100,10 @@ def test_proof_may_come_late(scene: Scene, name: str) -> None:
     assert scene.runs(2) and len(scene.board.boots) == 2
 
 
-def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, world: TestBed) -> None:
+def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, testbed: TestBed) -> None:
     """The canary of this file: the same way of serving something else, and it counts."""
     start_trial(scene)
-    scene.server.misbehave(on=HEAD, instead=Forger(world).signed_head(seq=2, paused=True))
+    scene.server.misbehave(on=HEAD, instead=Forger(testbed).signed_head(seq=2, paused=True))
     scene.board.run(MINUTES_MS)
     assert scene.runs(2) and len(scene.board.boots) == 2
 

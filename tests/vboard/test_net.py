@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from slotbench.vboard.network.base import Faults, Link, Network, Request
+from slotbench.vboard.network.base import Faults, HttpRequest, Network, RadioLink
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
@@ -85,7 +85,7 @@ def test_one_connection_carries_many_requests(vm: CPythonVM) -> None:
         assert vm.eval("body") == BODY
     net = vm.runtime.net
     assert net.connections == 1
-    assert net.requests == [Request("GET", "/sized", None, 200, len(BODY) + 42)] * 2
+    assert net.requests == [HttpRequest("GET", "/sized", None, 200, len(BODY) + 42)] * 2
     assert net.received == 2 * (len(BODY) + 42)
 
 
@@ -126,7 +126,7 @@ def test_an_application_that_fails_is_a_fault_of_the_bench(vm: CPythonVM) -> Non
 
 
 def test_transfer_takes_modelled_time() -> None:
-    vm = board(WsgiNetwork(app, Link(bytes_per_s=10_000, round_trip_ms=100)))
+    vm = board(WsgiNetwork(app, RadioLink(bytes_per_s=10_000, round_trip_ms=100)))
     vm.exec("s = connect()\nask(s, '/sized')\nhead(s)")
     assert 1020 <= vm.eval("elapsed(lambda: s.read(10240))") <= 1030
     assert 100 <= vm.eval("elapsed(lambda: ask(s, '/none'))") <= 110
@@ -225,7 +225,7 @@ def test_a_read_that_has_something_waits_for_no_more() -> None:
     assert net.patience[3:] == [True, True]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _BodyHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def server() -> Iterator[int]:
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _BodyHandler)
     thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from checks.report import Report, host_files, name, parse
+from checks.report import GateReport, host_files, name, parse
 
 _BASE = frozenset({"", "boards", "errors", "mpy"})  # "" is slotbench itself: version and data_path
 _MIDDLE = _BASE | {"formats"}
@@ -39,7 +39,7 @@ _DISTRIBUTIONS = {
     "ampy": "adafruit-ampy", "littlefs": "littlefs-python", "paho": "paho-mqtt", "serial": "pyserial"}
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Check every import of every host module."""
     required = _required(root)
     for path in host_files(root):
@@ -58,7 +58,7 @@ def run(root: Path, report: Report) -> None:
             _check(place, line, part, module, required, report)
 
 
-def _check(place: str, line: int, part: str, module: str, required: set[str], report: Report) -> None:
+def _check(place: str, line: int, part: str, module: str, required: set[str], report: GateReport) -> None:
     top, _, rest = module.partition(".")
     if top == "slotbench":
         other = rest.split(".")[0]

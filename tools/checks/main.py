@@ -20,9 +20,9 @@ from checks import (
     subset,
     vectors,
 )
-from checks.report import Report
+from checks.report import GateReport
 
-Gate = Callable[[Path, Report], None]
+Gate = Callable[[Path, GateReport], None]
 
 GATES: dict[str, tuple[Gate, str]] = {
     "lint": (subset.run, "device code uses what the ESP8266 port has"),
@@ -63,7 +63,7 @@ def main(args: Sequence[str], root: Path = Path(__file__).resolve().parents[2]) 
 
 
 def _run(gate: str, root: Path) -> bool:
-    report = Report()
+    report = GateReport()
     begun = time.monotonic()
     GATES[gate][0](root, report)
     verdict = f"{len(report.findings)} found" if report.findings else "ok"
@@ -72,7 +72,7 @@ def _run(gate: str, root: Path) -> bool:
     return bool(report.findings)
 
 
-def _show(report: Report) -> int:
+def _show(report: GateReport) -> int:
     for text in (*report.lines, *report.findings):
         print(f"  {text}", flush=True)
     return 1 if report.findings else 0

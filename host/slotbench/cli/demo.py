@@ -17,7 +17,7 @@ from slotbench.cli.common import PATH, now
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
 from slotbench.demo.attacks import AttackDemo
-from slotbench.demo.screen import Screen
+from slotbench.demo.screen import DemoScreen
 from slotbench.demo.update import UpdateDemo
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import VERSION_CHARS_MAX
@@ -59,7 +59,7 @@ def demo(
     target = boards.load(board)
     images, version = _new_release(image_paths, target)
     live = sys.stdout.isatty() and not fast
-    screen = Screen(sys.stdout, live=live, pause=time.sleep)
+    screen = DemoScreen(sys.stdout, live=live, pause=time.sleep)
     size = _FAST_BYTES if fast else min(firmware.DEFAULT_BYTES, target.slot_bytes)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:
         folder = keep if keep is not None else Path(temporary)

@@ -21,7 +21,7 @@ from slotbench.cli.flash_common import (
 )
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing import apply, migrate
-from slotbench.flashing.esptool_link import Link, connected
+from slotbench.flashing.esptool_link import EsptoolLink, connected
 from slotbench.flashing.migrate import Moved
 from slotbench.flashing.plan import Firmware
 from slotbench.flashing.survey import Runs, Survey, board_for, require_filesystem_fits, survey
@@ -138,7 +138,7 @@ def unflash(
         click.echo("written and compared; the board was reset and starts plain MicroPython")
 
 
-def _go(link: Link, plan: apply.Plan, moved: Moved | None, dry_run: bool) -> None:
+def _go(link: EsptoolLink, plan: apply.SetupPlan, moved: Moved | None, dry_run: bool) -> None:
     click.echo("plan:")
     say_plan(plan)
     if moved is not None:
@@ -151,7 +151,7 @@ def _go(link: Link, plan: apply.Plan, moved: Moved | None, dry_run: bool) -> Non
     link.reset()
 
 
-def _dump(link: Link, found: Survey, expected: Runs, path: Path | None, dry_run: bool) -> bytes:
+def _dump(link: EsptoolLink, found: Survey, expected: Runs, path: Path | None, dry_run: bool) -> bytes:
     """The flash as it was before: from the board, or from the backup of a run that was broken off."""
     path = path if path is not None else backup_of(link, "stock" if expected is Runs.STOCK else "twoslot")
     whole = found.runs in (Runs.TWOSLOT, Runs.STOCK)
@@ -166,7 +166,7 @@ def _dump(link: Link, found: Survey, expected: Runs, path: Path | None, dry_run:
     raise BenchError(f"it starts {found.runs.value}", where=link.port, do=do, exit_code=USAGE)
 
 
-def _own_firmware(dump: bytes, link: Link) -> bytes:
+def _own_firmware(dump: bytes, link: EsptoolLink) -> bytes:
     image = migrate.stock_image_in(dump)
     if image is None:
         raise BenchError(

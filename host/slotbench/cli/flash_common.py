@@ -11,8 +11,8 @@ import click
 
 from slotbench.boards import Region
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.apply import Plan, carry_out
-from slotbench.flashing.esptool_link import DEFAULT_BAUD, Link
+from slotbench.flashing.apply import SetupPlan, carry_out
+from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
 from slotbench.flashing.plan import Write
 from slotbench.release.files import read_bytes, write_atomic
 
@@ -52,14 +52,14 @@ class Bar:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def say_board(link: Link) -> None:
+def say_board(link: EsptoolLink) -> None:
     """The board in a line."""
     mac = ":".join(link.mac[at : at + 2] for at in range(0, 12, 2))
     flash = f"flash {link.flash_bytes // 1024} KB (JEDEC id 0x{link.flash_id:06x})"
     click.echo(f"{link.port}: ESP8266 {mac}, {flash}")
 
 
-def say_plan(plan: Plan) -> None:
+def say_plan(plan: SetupPlan) -> None:
     """What goes where, and what stays."""
     for write in plan.writes:
         click.echo(f"  {Region(write.offset, len(write.data))} {write.what}")
@@ -67,7 +67,7 @@ def say_plan(plan: Plan) -> None:
         click.echo(f"  {kept}: kept")
 
 
-def write_plan(link: Link, plan: Plan) -> None:
+def write_plan(link: EsptoolLink, plan: SetupPlan) -> None:
     """Carry it out and say so, step by step."""
     bar = Bar("")
 
@@ -83,7 +83,7 @@ def write_plan(link: Link, plan: Plan) -> None:
     carry_out(link, plan, on_step=on_step, on_done=on_done, progress=lambda done, total: bar(done, total))
 
 
-def read_all(link: Link) -> bytes:
+def read_all(link: EsptoolLink) -> bytes:
     """The whole flash."""
     bar = Bar("reading")
     try:
@@ -102,7 +102,7 @@ def read_backup(path: Path, size: int) -> bytes:
     return data
 
 
-def keep_backup(link: Link, path: Path) -> bytes:
+def keep_backup(link: EsptoolLink, path: Path) -> bytes:
     """The whole flash, kept in the file `path`. Raises BenchError when another is there already."""
     data = read_all(link)
     if path.exists() and read_bytes(path, FLASH_BYTES_MAX) != data:
@@ -114,6 +114,6 @@ def keep_backup(link: Link, path: Path) -> bytes:
     return data
 
 
-def backup_of(link: Link, what: str) -> Path:
+def backup_of(link: EsptoolLink, what: str) -> Path:
     """Where a backup of this board goes: a name of its own, so that no other board's files get onto it."""
     return Path(f"backup-{link.mac}-{what}.bin")

@@ -13,7 +13,7 @@ from slotbench.cli.flash_common import Bar
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Release
-from slotbench.push.client import PORT, Greeting, Parts, Pusher, read_secret
+from slotbench.push.client import PORT, Greeting, PushClient, PushTimes, read_secret
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
 from slotbench.release.identities import Identities
@@ -64,7 +64,7 @@ def push(
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
     image = read_bytes(firmware, _IMAGE_BYTES_MAX)
-    pusher = Pusher(*_address(host), _secrets(identities_path, secret_path))
+    pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
     there = pusher.greet()
     click.echo(f"{pusher.where}: {_board(there)}")
     if release_path is not None:
@@ -128,7 +128,9 @@ def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
     return document, release.counter
 
 
-def _say_back(back: Greeting, seconds: float, parts: Parts, expected: int, length: int, where: str) -> None:
+def _say_back(
+    back: Greeting, seconds: float, parts: PushTimes, expected: int, length: int, where: str
+) -> None:
     click.echo(f"  {parts.judged:6.1f} s  signature checked")
     click.echo(f"  {parts.sent:6.1f} s  sent and written, {parts.bytes} bytes for {length}")
     click.echo(f"  {parts.verified:6.1f} s  read back and verified")

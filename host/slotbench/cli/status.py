@@ -10,7 +10,7 @@ from slotbench.cli.common import PATH
 from slotbench.cli.json_output import to_json
 from slotbench.cli.verbs import asked
 from slotbench.formats.journal import Report
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.release.files import read_bytes
 from slotbench.vboard.forecast.status import BoardStatus
@@ -56,13 +56,13 @@ def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
 
 
 def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
-    def words(member: Why | Report) -> str:
+    def words(member: BootReason | Report) -> str:
         return f"{int(member)} ({member.name.lower().replace('_', ' ')})"
 
     return [
         ("slot", facts.slot),
         ("version", f"{facts.version}, counter {facts.counter}"),
-        ("why", words(Why(facts.why))),
+        ("why", words(BootReason(facts.why))),
         ("confirmed", "yes" if facts.confirmed else "no"),
         ("spare", facts.spare or "nothing"),
         ("floor", str(facts.floor)),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from slotbench.demo.lan_attacker import Neighbour
+from slotbench.demo.lan_attacker import LanAttacker
 from slotbench.demo.mitm import Ambush
 from slotbench.formats import blocks
 from slotbench.formats.document import Document, split
@@ -18,27 +18,27 @@ from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.release.publisher import Publisher
 
-__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "Field"]
+__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "AttackSurface"]
 
 _PORTAL = b"<!DOCTYPE html><title>Welcome</title><form method=post>Accept our terms to go online.</form>\r\n"
 _SEQ_MAX = 2**31 - 1
 _DAY_S = 86400
 
 
-class Field(Protocol):
-    """What attackers find: `workshop` and what it served; release 3 is offered, 2 runs, 1 is older.
+class AttackSurface(Protocol):
+    """What attackers find: `publisher` and what it served; release 3 is offered, 2 runs, 1 is older.
 
     `images` are those of a release, for the slot that is spare while it is offered; `stolen` is the online
     key of the first epoch, `stranger` one that nobody pinned. `secret` is the board's, shared with its server
     and with who may push to it.
     """
 
-    workshop: Publisher
+    publisher: Publisher
     now: int
     images: dict[int, bytes]
     stolen: SigningKey
     stranger: SigningKey
-    neighbour: Neighbour
+    neighbour: LanAttacker
     secret: bytes
 
     @property
@@ -79,9 +79,9 @@ class Attack:
     name: str
     who: str
     code: int
-    begin: Callable[[Field], object]
+    begin: Callable[[AttackSurface], object]
     line: str = "twoslot.update()"
-    tell: Callable[[Field], Sequence[int]] | None = None
+    tell: Callable[[AttackSurface], Sequence[int]] | None = None
 
 
 # What they can make.
@@ -91,103 +91,103 @@ def _answer(body: bytes, head: bytes = b"") -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), head, body)
 
 
-def _head_name(field: Field) -> str:
-    return store.head_name(field.workshop.product, "stable")
+def _head_name(field: AttackSurface) -> str:
+    return store.head_name(field.publisher.product, "stable")
 
 
-def _head(field: Field, **changes: Any) -> bytes:
+def _head(field: AttackSurface, **changes: Any) -> bytes:
     """The head of now with changes, by the thief of the online key."""
     head = Head.from_payload(field.served(_head_name(field)).partition(b"\n")[0])
     return field.stolen.sign(replace(head, **changes).to_payload()).pack()
 
 
-def _serve_head(field: Field, **changes: Any) -> None:
+def _serve_head(field: AttackSurface, **changes: Any) -> None:
     field.serve(_head_name(field), _head(field, **changes))
 
 
-def _serve_release(field: Field, signed: Document) -> None:
+def _serve_release(field: AttackSurface, signed: Document) -> None:
     """By the thief of the online key, who can also write to the server."""
     field.serve(store.release_name(signed.digest), signed.pack())
     _serve_head(field, release=signed.digest)
 
 
-def _changed(field: Field, **changes: Any) -> bytes:
+def _changed(field: AttackSurface, **changes: Any) -> bytes:
     """The payload of release 3 with changes."""
     payload = json.loads(field.release(3).partition(b"\n")[0])
     return json.dumps(payload | changes, separators=(",", ":")).encode()
 
 
-def _forge(field: Field) -> None:
+def _forge(field: AttackSurface) -> None:
     """Signed by nobody who may, under the name of the key that may."""
     payload = _changed(field, version="6.6.6")
     signature = field.stranger.sign(payload).signature
-    _serve_release(field, Document(payload, field.workshop.offline.key_id, signature))
+    _serve_release(field, Document(payload, field.publisher.offline.key_id, signature))
 
 
-def _forge_by_online(field: Field) -> None:
+def _forge_by_online(field: AttackSurface) -> None:
     _serve_release(field, field.stolen.sign(_changed(field, version="6.6.6")))
 
 
-def _other_board(field: Field) -> None:
-    _serve_release(field, field.workshop.offline.sign(_changed(field, boards=["toaster"])))
+def _other_board(field: AttackSurface) -> None:
+    _serve_release(field, field.publisher.offline.sign(_changed(field, boards=["toaster"])))
 
 
-def _other_products_release(field: Field) -> None:
-    _serve_release(field, field.workshop.offline.sign(_changed(field, product="kettle")))
+def _other_products_release(field: AttackSurface) -> None:
+    _serve_release(field, field.publisher.offline.sign(_changed(field, product="kettle")))
 
 
-def _mix(field: Field) -> None:
+def _mix(field: AttackSurface) -> None:
     _serve_head(field, release=split(field.release(1)).digest)
 
 
-def _replay(field: Field) -> None:
+def _replay(field: AttackSurface) -> None:
     """A head that was right when release 2 was new."""
     _serve_head(field, seq=1, counter=2, release=split(field.release(2)).digest)
 
 
-def _freeze(field: Field) -> None:
+def _freeze(field: AttackSurface) -> None:
     """The head of now, for ever, to a board that learns the time."""
     field.ambush(Ambush("/heads", _answer(field.served(_head_name(field)))))
     field.set_clock(field.now + 40 * _DAY_S)
 
 
-def _pretend(field: Field) -> None:
+def _pretend(field: AttackSurface) -> None:
     """Another board, with the name of this one and a secret of its own."""
     field.put_file("/twoslot.id", b'{"secret": "%s"}' % (b"5a" * 32))
 
 
-def _say_again(field: Field) -> Sequence[int]:
+def _say_again(field: AttackSurface) -> Sequence[int]:
     """What was heard on the road is sent once more: 401 is what code 46 speaks of."""
     return (46,) if field.say_to_server(field.heard) == HTTPStatus.UNAUTHORIZED else ()
 
 
-def _fast_forward(field: Field) -> None:
+def _fast_forward(field: AttackSurface) -> None:
     """To the last seq there is: every head of its owner is older then."""
     _serve_head(field, seq=_SEQ_MAX)
 
 
-def _developed(field: Field) -> bytes:
+def _developed(field: AttackSurface) -> bytes:
     """A release of a development key."""
     return field.stranger.sign(_changed(field, version="6.6.6-dev")).pack()
 
 
-def _push_developed(field: Field) -> None:
+def _push_developed(field: AttackSurface) -> None:
     """To a board that has the development key, but not the mark that it may be used."""
     modulus = base64.b64encode(field.stranger.modulus).decode()
     field.put_file("/twoslot.dev", json.dumps({"modulus": modulus}).encode())
     field.at_the_door(lambda at: field.neighbour.push(at, _developed(field), field.secret))
 
 
-def _push_again(field: Field) -> None:
+def _push_again(field: AttackSurface) -> None:
     field.at_the_door(field.neighbour.push_again)
 
 
-def _push_without_secret(field: Field) -> None:
+def _push_without_secret(field: AttackSurface) -> None:
     """A right release even: but who pushes does not know the board's secret."""
     field.at_the_door(lambda at: field.neighbour.push(at, field.release(3), bytes(32)))
 
 
-def _roll_back(field: Field) -> None:
+def _roll_back(field: AttackSurface) -> None:
     _serve_head(field, counter=1, release=split(field.release(1)).digest)
 
 

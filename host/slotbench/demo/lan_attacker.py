@@ -8,7 +8,7 @@ import json
 import socket
 import time
 
-__all__ = ["Neighbour"]
+__all__ = ["LanAttacker"]
 
 _PATIENCE_S = 10.0
 _AGAIN_S = 0.02
@@ -16,7 +16,7 @@ _AGAIN_S = 0.02
 _Address = tuple[str, int]
 
 
-class Neighbour:
+class LanAttacker:
     """Somebody on the same network; `heard` is the last push that went over the air."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.network.base import Stream
+from slotbench.vboard.network.base import TcpStream
 from slotbench.vboard.network.loopback import LoopbackNetwork
 
 __all__ = ["Ambush", "MitmNetwork"]
@@ -40,14 +40,14 @@ class MitmNetwork(LoopbackNetwork):
         self.ambush: Ambush | None = None
         self.heard = b""
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         return _Watched(super()._connect(host, port, timeout_ms), self)
 
 
 class _Watched:
     """A connection that leads past the ambush."""
 
-    def __init__(self, inner: Stream, road: MitmNetwork) -> None:
+    def __init__(self, inner: TcpStream, road: MitmNetwork) -> None:
         self._inner = inner
         self._road = road
         self._ambush: Ambush | None = None

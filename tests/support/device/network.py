@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.network.base import ECONNRESET, Network, Stream
+from slotbench.vboard.network.base import ECONNRESET, Network, TcpStream
 from slotbench.vboard.signals import DeviceOSError
 from support.device.board import DeviceBoard
 
@@ -131,7 +131,7 @@ class ScriptedNetwork(Network):
             raise DeviceOSError(-2)
         return host
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         assert self.scripts, "a connection more than the script has"
         script = self.scripts.pop(0)
         if isinstance(script, int):
@@ -141,13 +141,13 @@ class ScriptedNetwork(Network):
         return self.streams[-1]
 
 
-class Client:
+class DeviceHttpClient:
     """The device's HTTP client on a board whose network plays these scripts, one for each connection."""
 
     def __init__(self, *scripts: Sequence[Answer] | int, base: str = BASE) -> None:
         self.net = ScriptedNetwork(*scripts)
         self.board = DeviceBoard(self.net)
-        self.net.clock = self.board.chip.clock
+        self.net.clock = self.board.soc.clock
         self.vm = self.board.start()
         self.fetch = self.vm.import_("twoslot.fetch")
         self.base = base
@@ -175,15 +175,15 @@ class Client:
     @contextmanager
     def within(self, ms: float) -> Iterator[None]:
         """Hold what happens to this much virtual time."""
-        start = self.board.chip.clock.us
+        start = self.board.soc.clock.us
         yield
-        spent = (self.board.chip.clock.us - start) / 1000
+        spent = (self.board.soc.clock.us - start) / 1000
         assert spent <= ms, f"{spent:.0f} ms of virtual time, at most {ms:.0f} are allowed"
 
 
-def answer(*items: Item) -> Client:
+def answer(*items: Item) -> DeviceHttpClient:
     """A client whose only request is answered by this."""
-    return Client([list(items)])
+    return DeviceHttpClient([list(items)])
 
 
 def drip(data: bytes, ms: int, size: int = 1) -> list[Item]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from support.faulty_server.faults import NOTHING, PORTAL
 
 
-class Document(Enum):
+class Resource(Enum):
     """What a board fetches, in this order. The value is the pattern of its path."""
 
     HEAD = "heads/*"
@@ -18,9 +18,9 @@ class Document(Enum):
     IMAGE = "images/*"
 
     @property
-    def behind(self) -> list[Document]:
+    def behind(self) -> list[Resource]:
         """What is fetched after this one was right."""
-        every = list(Document)
+        every = list(Resource)
         return every[every.index(self) + 1 :]
 
 
@@ -34,7 +34,7 @@ class Case:
 
     name: str
     fault: dict[str, Any]
-    codes: dict[Document, int]
+    codes: dict[Resource, int]
 
     @property
     def amplifies(self) -> bool:
@@ -45,7 +45,7 @@ class Case:
 def _case(name: str, codes: int | tuple[int, int, int, int], **fault: Any) -> Case:
     """`codes`: of head, release, block table and image; or one for all."""
     four = codes if isinstance(codes, tuple) else (codes,) * 4
-    return Case(name, fault, dict(zip(Document, four, strict=True)))
+    return Case(name, fault, dict(zip(Resource, four, strict=True)))
 
 
 _OK = b"HTTP/1.1 200 OK\r\n"

@@ -32,19 +32,19 @@ class End(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An answer as an HTTP library sees it."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
-    def without(self, *names: str) -> Answer:
+    def without(self, *names: str) -> HttpResponse:
         """The same without these headers."""
         lower = {name.lower() for name in names}
         return replace(self, headers=tuple(item for item in self.headers if item[0].lower() not in lower))
 
-    def with_header(self, name: str, value: object) -> Answer:
+    def with_header(self, name: str, value: object) -> HttpResponse:
         """The same with this header instead of any of its name."""
         return replace(self, headers=(*self.without(name).headers, (name, str(value))))
 
@@ -139,7 +139,7 @@ class Fault:
         """Whether it affects a request for this path (without the first slash)."""
         return (self.times is None or self.used < self.times) and fnmatch.fnmatchcase(path, self.on)
 
-    def answer(self, right: Answer) -> Answer:
+    def answer(self, right: HttpResponse) -> HttpResponse:
         """The answer with document and head as this fault has them."""
         answer = right
         if self.status is not None:
@@ -166,7 +166,7 @@ class Fault:
                 answer = answer.with_header(name, value)
         return replace(answer, headers=(*answer.headers, *self.extra))
 
-    def delivery(self, right: Answer) -> Delivery:
+    def delivery(self, right: HttpResponse) -> Delivery:
         """The bytes that are sent where `right` would have been."""
         answer = self.answer(right)
         body, end = answer.body, End.CLOSE if self.hang_up else End.KEEP

@@ -36,13 +36,13 @@ class Refusal:
 
 
 class Scene:
-    """A new board of `world` that runs release 1, and its server. Nothing has power yet."""
+    """A new board of `testbed` that runs release 1, and its server. Nothing has power yet."""
 
-    def __init__(self, world: TestBed, *, sleep_ms: int = 1000, seed: int = 0) -> None:
-        self.world = world
-        self.server = ReleaseSimulator(world.app)
-        self.board: VirtualBoard = world.board(self.server)
-        self.board.chip.random.seed(seed)
+    def __init__(self, testbed: TestBed, *, sleep_ms: int = 1000, seed: int = 0) -> None:
+        self.testbed = testbed
+        self.server = ReleaseSimulator(testbed.app)
+        self.board: VirtualBoard = testbed.board(self.server)
+        self.board.soc.random.seed(seed)
         self.server.clock = self.board.clock
         self.printed: list[str] = []
         self.board.on_print = self.printed.append
@@ -56,7 +56,7 @@ class Scene:
 
     def settle(self, **changes: object) -> None:
         """Change settings in twoslot.json."""
-        settings = {**self.world.settings(), **changes}
+        settings = {**self.testbed.settings(), **changes}
         self.put_file("/twoslot.json", repr(settings).replace("'", '"').encode())
 
     # What the board says.
@@ -90,7 +90,7 @@ class Scene:
 
     def kept(self) -> dict[str, bytes]:
         """All that no failed attempt may touch: the running slot, the window, the user's files and the loader."""
-        board, flash = self.board.board, self.board.flash
+        board, flash = self.board.profile, self.board.flash
         result = self.board.result
         assert result is not None
         slot = board.slots[result.slot]

@@ -21,13 +21,13 @@ from slotbench.vboard.network.base import (
     ECONNRESET,
     EINPROGRESS,
     NAME_UNKNOWN,
-    Link,
     Network,
-    Stream,
+    RadioLink,
+    TcpStream,
     parse_head,
 )
 from slotbench.vboard.signals import BenchViolation, DeviceOSError
-from support.faulty_server.faults import Answer, Delivery, End, Fault
+from support.faulty_server.faults import Delivery, End, Fault, HttpResponse
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class ReleaseSimulator(Network):
     without it all is at 0 and nothing drips.
     """
 
-    def __init__(self, app: Callable[..., Any], link: Link | None = None) -> None:
+    def __init__(self, app: Callable[..., Any], link: RadioLink | None = None) -> None:
         super().__init__(link)
         self.clock = Clock()
         self.misbehaviour: list[Fault] = []
@@ -105,7 +105,7 @@ class ReleaseSimulator(Network):
 
     # Answers.
 
-    def answer(self, path: str, fields: Mapping[str, str]) -> tuple[Answer, Fault | None]:
+    def answer(self, path: str, fields: Mapping[str, str]) -> tuple[HttpResponse, Fault | None]:
         """The right answer to a GET, and the fault that changes it. `fields` have lower-case names."""
         fault = next((fault for fault in self.misbehaviour if fault.fits(path)), None)
         if fault is not None:
@@ -114,7 +114,7 @@ class ReleaseSimulator(Network):
                 fields = {name: value for name, value in fields.items() if name != "range"}
         response = self._client.get("/" + path, headers=dict(fields), buffered=True)
         headers = tuple((name, value) for name, value in response.headers if name.lower() != "date")
-        return Answer(response.status_code, headers, response.get_data()), fault
+        return HttpResponse(response.status_code, headers, response.get_data()), fault
 
     def deliver(self, path: str, fields: Mapping[str, str]) -> tuple[Delivery, Served]:
         """What is sent for a GET, and its entry in the log."""
@@ -161,7 +161,7 @@ class ReleaseSimulator(Network):
             raise DeviceOSError(NAME_UNKNOWN)
         return "10.0.0.2"
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         if self.silent:
             raise DeviceOSError(EINPROGRESS)
         if self.clock.ms < self._down_until_ms:

@@ -16,7 +16,7 @@ from slotbench.prove.testbed import HOURS_MS, Edit, TestBed, runs_confirmed, wit
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.network.faults import FaultProxy
 
-__all__ = ["RATES", "Outcome", "Rate", "prove"]
+__all__ = ["RATES", "Rate", "UpdateOutcome", "prove"]
 
 RATES: Final = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3)
 
@@ -41,7 +41,7 @@ twoslot.unload()
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class UpdateOutcome:
     """One update. Bytes are those of the image; `seconds` are the board's."""
 
     succeeded: bool
@@ -63,7 +63,7 @@ class Rate:
     """All updates at one rate."""
 
     failing: float
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[UpdateOutcome, ...]
 
     @property
     def updates(self) -> int:
@@ -124,11 +124,11 @@ def prove(
     processes: int = 2, on_rate: Callable[[Rate], object] = lambda rate: None,
 ) -> list[Rate]:
     """Run so many updates of boards with images of `size` bytes at each rate."""
-    world = TestBed(folder, size=size, seed=seed)
-    world.publish(2)
-    world.app = Remembered(world.app)
+    testbed = TestBed(folder, size=size, seed=seed)
+    testbed.publish(2)
+    testbed.app = Remembered(testbed.app)
     found = []
-    run = partial(_one, world, seed)
+    run = partial(_one, testbed, seed)
     with workers(processes) as pool:
         _shared[:] = [run]
         for failing in rates:
@@ -139,16 +139,16 @@ def prove(
     return found
 
 
-_shared: list[Callable[[float, int], Outcome]] = []
+_shared: list[Callable[[float, int], UpdateOutcome]] = []
 
 
-def _call(what: tuple[float, int]) -> Outcome:
+def _call(what: tuple[float, int]) -> UpdateOutcome:
     return _shared[0](*what)
 
 
-def _one(world: TestBed, seed: int, failing: float, number: int) -> Outcome:
-    board, proxy = _board(world, failing, f"{seed} {failing} {number}", seed + number)
-    needed = len(world.image(2, 1))
+def _one(testbed: TestBed, seed: int, failing: float, number: int) -> UpdateOutcome:
+    board, proxy = _board(testbed, failing, f"{seed} {failing} {number}", seed + number)
+    needed = len(testbed.image(2, 1))
     text = ""
     try:
         board.power_on()
@@ -167,19 +167,19 @@ def _one(world: TestBed, seed: int, failing: float, number: int) -> Outcome:
         text = f"rate {failing} update {number}: {text}"
     seconds = board.clock.ms / 1000
     board.power_off()
-    attempts, first, fetched = _start_over(world, failing, seed, number)
-    return Outcome(
+    attempts, first, fetched = _start_over(testbed, failing, seed, number)
+    return UpdateOutcome(
         succeeded, needed, proxy.image_bytes, proxy.interruptions, proxy.interrupted, proxy.most_again,
         seconds, first, attempts, fetched, text)
 
 
-def _start_over(world: TestBed, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
+def _start_over(testbed: TestBed, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
     """Attempts until the image was installed, whether the first one did it, bytes of the image fetched."""
     luck = f"over {seed} {failing} {number}"
-    board, proxy = _board(world, failing, luck, seed + number, without_main)
+    board, proxy = _board(testbed, failing, luck, seed + number, without_main)
     board.on_boot = None
     board.power_on()
-    slot = world.map.slots[1]
+    slot = testbed.profile.slots[1]
     for attempt in range(1, _ATTEMPTS + 1):
         board.clock.advance_ms(10_000)
         board.repl(_START_OVER)
@@ -192,9 +192,9 @@ def _start_over(world: TestBed, failing: float, seed: int, number: int) -> tuple
 
 
 def _board(
-    world: TestBed, failing: float, luck: str, seed: int, edit: Edit | None = None
+    testbed: TestBed, failing: float, luck: str, seed: int, edit: Edit | None = None
 ) -> tuple[VirtualBoard, FaultProxy]:
-    proxy = FaultProxy(world.app, failing, random.Random(luck))
-    board = world.board(proxy, seed=seed, edit=edit)
+    proxy = FaultProxy(testbed.app, failing, random.Random(luck))
+    board = testbed.board(proxy, seed=seed, edit=edit)
     proxy.clock = board.clock
     return board, proxy

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
-    "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "Faults", "Link", "Listener",
-    "Network", "NoNetwork", "Request", "Stream", "parse_head",
+    "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "Faults", "HttpRequest",
+    "Network", "NoNetwork", "RadioLink", "TcpListener", "TcpStream", "parse_head",
 ]
 
 NAME_UNKNOWN: Final = -2
@@ -24,7 +24,7 @@ EINPROGRESS: Final = 115
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class RadioLink:
     """The modelled radio: no packets, only what they cost in virtual time.
 
     50 KB/s is what 1460-byte segments in a small window give with modem sleep on; round trip and time to
@@ -41,7 +41,7 @@ class Link:
 
 
 @dataclass(slots=True)
-class Request:
+class HttpRequest:
     """One HTTP request as it went over the wire. `received` counts the answer's bytes, its head included."""
 
     method: str
@@ -62,7 +62,7 @@ class Faults:
     drop_errno: int | None = ECONNRESET
 
 
-class Stream(Protocol):
+class TcpStream(Protocol):
     """A connected TCP stream. Errors are DeviceOSError."""
 
     def write(self, data: bytes) -> int:
@@ -81,10 +81,10 @@ class Stream(Protocol):
         """Hang up."""
 
 
-class Listener(Protocol):
+class TcpListener(Protocol):
     """A port of the board that takes connections."""
 
-    def accept(self) -> Stream | None:
+    def accept(self) -> TcpStream | None:
         """The next connection, None when nobody connects; may wait a little real time for somebody."""
 
     def close(self) -> None:
@@ -94,11 +94,11 @@ class Listener(Protocol):
 class Network(ABC):
     """An access point and what lies behind it. `online` False: the board never gets an address."""
 
-    def __init__(self, link: Link | None = None) -> None:
-        self.link = link if link is not None else Link()
+    def __init__(self, link: RadioLink | None = None) -> None:
+        self.link = link if link is not None else RadioLink()
         self.online = True
         self.faults = Faults()
-        self.requests: list[Request] = []
+        self.requests: list[HttpRequest] = []
         self.connections = 0
 
     @property
@@ -112,7 +112,7 @@ class Network(ABC):
             raise DeviceOSError(NAME_UNKNOWN)
         return self._resolve(host)
 
-    def connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         """Return a connected stream to an address that `resolve` gave. Raises DeviceOSError."""
         if not self.online:
             raise DeviceOSError(EHOSTUNREACH)
@@ -128,7 +128,7 @@ class Network(ABC):
         """Ports of the board that may be connected to, and where they are on this machine: `host:port`."""
         return {}
 
-    def listen(self, port: int) -> Listener:
+    def listen(self, port: int) -> TcpListener:
         """Take connections to a port of the board. Raises DeviceOSError."""
         return _Unreached()
 
@@ -136,13 +136,13 @@ class Network(ABC):
     def _resolve(self, host: str) -> str: ...
 
     @abstractmethod
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream: ...
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream: ...
 
 
 class _Unreached:
     """A port that nobody connects to."""
 
-    def accept(self) -> Stream | None:
+    def accept(self) -> TcpStream | None:
         return None
 
     def close(self) -> None:
@@ -159,7 +159,7 @@ class NoNetwork(Network):
     def _resolve(self, host: str) -> str:
         raise DeviceOSError(NAME_UNKNOWN)
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         raise DeviceOSError(EHOSTUNREACH)
 
 
@@ -174,12 +174,12 @@ def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
 class _Watched:
     """A stream that logs the requests on it and has the network's faults."""
 
-    stream: Stream
+    stream: TcpStream
     network: Network
     sent: bytes = b""
     body_left: int = 0
     head: bytes = b""
-    current: Request | None = None
+    current: HttpRequest | None = None
     lost: int | None = field(default=None)
 
     def write(self, data: bytes) -> int:
@@ -231,7 +231,7 @@ class _Watched:
         body = int(length) if length.isdecimal() else 0
         self.body_left = max(0, body - len(rest))
         self.sent = rest[body:]
-        self.current = Request(method, path, fields.get("range"))
+        self.current = HttpRequest(method, path, fields.get("range"))
         self.head = b""
         self.network.requests.append(self.current)
 

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.network.base import ECONNRESET, NAME_UNKNOWN, Network, Stream
+from slotbench.vboard.network.base import ECONNRESET, NAME_UNKNOWN, Network, TcpStream
 from slotbench.vboard.network.wsgi import WsgiApp, WsgiNetwork
 from slotbench.vboard.signals import DeviceOSError
 
@@ -100,7 +100,7 @@ class FaultProxy(Network):
             raise DeviceOSError(NAME_UNKNOWN)
         return self._inner.resolve(host)
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         plan, self._plan = self._plan, None
         if self.clock.ms < self._down_until_ms:
             raise DeviceOSError(ECONNRESET)
@@ -123,7 +123,7 @@ def _overlap(span: list[int], later: list[list[int]]) -> int:
 class _Proxied:
     """A connection. A plan spoils one of its answers, and ends it."""
 
-    def __init__(self, proxy: FaultProxy, inner: Stream, plan: _Plan | None) -> None:
+    def __init__(self, proxy: FaultProxy, inner: TcpStream, plan: _Plan | None) -> None:
         self._proxy = proxy
         self._inner = inner
         self._plan = plan

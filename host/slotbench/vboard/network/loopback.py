@@ -15,10 +15,10 @@ from slotbench.vboard.network.base import (
     EINPROGRESS,
     ETIMEDOUT,
     NAME_UNKNOWN,
-    Link,
-    Listener,
     Network,
-    Stream,
+    RadioLink,
+    TcpListener,
+    TcpStream,
 )
 from slotbench.vboard.signals import DeviceOSError
 
@@ -39,8 +39,8 @@ class LoopbackNetwork(Network):
     """
 
     def __init__(
-        self, link: Link | None = None, *, hosts: Mapping[str, str] | None = None, grace_s: float = _GRACE_S,
-        knock_s: float = 0.0,
+        self, link: RadioLink | None = None, *, hosts: Mapping[str, str] | None = None,
+        grace_s: float = _GRACE_S, knock_s: float = 0.0,
     ) -> None:
         super().__init__(link)
         self.hosts = {"localhost": "127.0.0.1", **(hosts or {})}
@@ -62,7 +62,7 @@ class LoopbackNetwork(Network):
         """Ports that `place` was asked about, and where they are."""
         return {port: f"{_HOME}:{there}" for port, there in self._places.items()}
 
-    def listen(self, port: int) -> Listener:
+    def listen(self, port: int) -> TcpListener:
         """Take connections at the place of this port."""
         return _LoopbackListener(_bound(self.place(port)[1]), self)
 
@@ -72,7 +72,7 @@ class LoopbackNetwork(Network):
             raise DeviceOSError(NAME_UNKNOWN)
         return address
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         if not _is_loopback(host):
             raise DeviceOSError(EHOSTUNREACH)
         try:
@@ -93,7 +93,7 @@ class _LoopbackListener:
         self._taken: _LoopbackStream | None = None
         sock.listen(1)
 
-    def accept(self) -> Stream | None:
+    def accept(self) -> TcpStream | None:
         while not (ready := self._ready(_SLICE_S)) and self._is_patient():
             self._waited_s += _SLICE_S
         if not ready:
