@@ -276,7 +276,7 @@ def folder(tmp_path: Path) -> BoardFolder:
 
 def test_a_folder_is_found_again(folder: BoardFolder) -> None:
     again = BoardFolder.open(folder.path)
-    assert again == folder and again.unique_id == ID and again.board.name == "generic_4m"
+    assert again == folder and again.unique_id == ID and again.profile.name == "generic_4m"
     assert folder.load_flash(Clock()).size == 4 << 20
     files = folder.load_files()
     assert "/twoslot/agent.py" in files and files["/boot.py"] == b"__import__(\"twoslot_boot\")  # twoslot\n"
