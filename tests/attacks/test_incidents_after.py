@@ -13,6 +13,7 @@ from slotbench.formats.image import parse_e9
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.network.base import EINPROGRESS
 from support.attacks import IMAGE, require_refusal, require_update
 from support.faulty_server.scene import Scene
 from support.incidents import incidents
@@ -31,7 +32,7 @@ def run_bad_release(scene: Scene, does: Behaviour, hours: int = 2) -> None:
 
 
 def count_downloads(scene: Scene) -> int:
-    return sum(served.body for served in scene.server.asked_for(IMAGE)) // len(scene.testbed.images[2])
+    return sum(request.body_bytes for request in scene.server.requests_for(IMAGE)) // len(scene.testbed.images[2])
 
 
 # Nothing is reported that is not so.
@@ -55,14 +56,14 @@ def test_no_success_is_told_while_the_old_firmware_runs(own: Scene, does: Behavi
 
 def test_esp_link_267_what_stops_an_update_is_told(scene: Scene) -> None:
     """In bounded time, at the prompt and in the log: no page that loads for ever."""
-    scene.server.silent = True
+    scene.server.inject(errno=EINPROGRESS)
     scene.board.power_on()
     scene.board.run(10_000)
     before = scene.board.clock.ms
     assert "no, 3 at" in scene.board.repl("twoslot.update()")
     assert scene.board.clock.ms - before <= 11_000
     assert re.search(r"\d+  3 at \d+", scene.board.repl("twoslot.log()"))
-    scene.server.silent = False
+    scene.server.clear_faults()
     require_update(scene, 2)
 
 
@@ -119,11 +120,11 @@ def test_energyme_237_a_bad_firmware_need_not_download_the_good_one(own: Scene) 
     """It works well enough to be confirmed, and then has no memory left: the way back takes none."""
     own.testbed.publish(2)
     require_update(own, 2)
-    fetched = len(own.server.served)
+    fetched = len(own.server.requests)
     own.server.online = False
     own.board.repl("twoslot.rollback()")
     assert own.board.boots[-1].why is BootReason.FALLBACK and own.board.boots[-1].marker.version == "1.0.0"
-    assert len(own.server.served) == fetched
+    assert len(own.server.requests) == fetched
     own.server.online = True
     own.board.run(6 * HOURS_MS)
     assert own.runs(1), "and it is not taken again"

@@ -133,7 +133,7 @@ def test_mongoose_os_317_a_crash_in_the_update_leaves_a_board_that_boots(scene: 
     assert scene.runs(1)
     scene.board.run(HOURS_MS)
     assert scene.runs(2)
-    again = sum(each.body for each in scene.server.asked_for(IMAGE)) - len(scene.testbed.images[2])
+    again = sum(each.body_bytes for each in scene.server.requests_for(IMAGE)) - len(scene.testbed.images[2])
     assert again <= 4096, "and what it had is not fetched again"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from slotbench.vboard.network.base import NAME_UNKNOWN
 from slotbench.vboard.signals import DeviceOSError
 from support.device.board import refusal
 from support.device.network import CLOSE, Answer, DeviceHttpClient, Fail, Wait, answer, chunked, head, ok
@@ -13,9 +14,9 @@ from support.device.network import CLOSE, Answer, DeviceHttpClient, Fail, Wait, 
 EBADF, ENOMEM, EINPROGRESS = 9, 12, 115
 
 
-def asked(client: DeviceHttpClient, connection: int = -1) -> list[str]:
-    """The lines of the request sent last on a connection."""
-    return client.net.streams[connection].sent.decode().split("\r\n")
+def asked(client: DeviceHttpClient, number: int = -1) -> list[str]:
+    """The lines of a request; the last one by default."""
+    return [*client.net.requests[number].sent.decode().split("\r\n"), "", ""]
 
 
 # The request.
@@ -55,7 +56,7 @@ def test_where_an_url_leads(base: str, url: str, host: str, port: int, path: str
     client = DeviceHttpClient([[ok(b"x")]], base=base)
     client.text(url)
 
-    assert client.net.peers == [(host, port)]
+    assert client.net.called == [(host, port)]
     assert asked(client)[0] == f"GET {path} HTTP/1.1"
     assert asked(client)[1] == "Host: " + (host if port == 80 else f"{host}:{port}")
 
@@ -78,7 +79,7 @@ def test_redirects_are_refused(status: int) -> None:
 
     with refusal(client.vm, "LinkError", 8, status):
         client.text()
-    assert client.net.peers == [("updates.test", 8080)], "it went where it was sent"
+    assert client.net.called == [("updates.test", 8080)], "it went where it was sent"
 
 
 @pytest.mark.parametrize("status", [100, 204, 400, 401, 403, 404, 410, 416, 429, 500, 502, 503])
@@ -170,7 +171,7 @@ def test_a_connection_that_ends_with_its_answer_is_not(kind: str) -> None:
     client = DeviceHttpClient([NOT_KEPT[kind]], [[ok(b"two")]])
 
     assert [client.text(), client.text()] == [b"one", b"two"]
-    assert client.net.streams[0].closed
+    assert (client.net.connections, client.net.open_connections) == (2, 1)
 
 
 def test_a_connection_with_an_unread_body_is_given_up() -> None:
@@ -179,15 +180,15 @@ def test_a_connection_with_an_unread_body_is_given_up() -> None:
     client.read(999)
 
     assert client.text() == b"two"
-    assert client.net.streams[0].closed
+    assert (client.net.connections, client.net.open_connections) == (2, 1)
 
 
 def test_another_host_gets_a_connection_of_its_own() -> None:
     client = DeviceHttpClient([[ok(b"one")]], [[ok(b"two")]])
 
     assert [client.text(), client.text("http://b.test/x")] == [b"one", b"two"]
-    assert client.net.peers == [("updates.test", 8080), ("b.test", 80)]
-    assert client.net.streams[0].closed
+    assert client.net.called == [("updates.test", 8080), ("b.test", 80)]
+    assert (client.net.connections, client.net.open_connections) == (2, 1)
 
 
 @pytest.mark.parametrize("end", [CLOSE, Fail(104)], ids=["closed", "reset"])
@@ -201,8 +202,7 @@ def test_a_kept_connection_that_the_server_ended_is_made_anew_once(
     client.board.soc.clock.advance_ms(later_ms)
 
     assert [first, client.text()] == [b"one", b"two"]
-    assert client.net.connections == 2
-    assert client.net.streams[0].closed
+    assert client.net.connections == 2 and client.net.open_connections == 1
 
 
 def test_a_new_connection_that_fails_is_not_tried_again() -> None:
@@ -241,7 +241,7 @@ def test_without_a_network_nothing_is_asked() -> None:
 
 def test_a_name_that_cannot_be_resolved() -> None:
     client = answer(ok(b"x"))
-    client.net.unknown.add("updates.test")
+    client.net.inject(errno=NAME_UNKNOWN)
 
     with refusal(client.vm, "LinkError", 2, -2):
         client.text()
@@ -294,7 +294,7 @@ def test_close_hangs_up_and_may_come_twice() -> None:
     client.answer.close()
     client.answer.close()
 
-    assert client.net.streams[0].closed
+    assert client.net.open_connections == 0
     assert not client.answer.idle
 
 
@@ -314,4 +314,4 @@ def test_a_refused_answer_is_hung_up(status: str) -> None:
 
     with refusal(client.vm, "LinkError", {"404": 7, "302": 8, "206": 10}[status[:3]]):
         client.text()
-    assert client.net.streams[0].closed
+    assert client.net.open_connections == 0

@@ -9,6 +9,7 @@ import pytest
 
 from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.formats.rtc import BootReason
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
@@ -21,7 +22,7 @@ VERBS = ("status", "check", "update", "confirm", "rollback")
 
 @pytest.fixture
 def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
-    return make_board(WsgiNetwork(site.app()))
+    return make_board(FaultyNetwork(WsgiNetwork(site.app())))
 
 
 def call(vm: CPythonVM, verb: str, *arguments: object) -> Any:
@@ -95,7 +96,7 @@ def test_check_tells_that_the_board_is_up_to_date(
 ) -> None:
     old = Site(tmp_path / "old")
     old.publish(firmware(1), counter=RUNNING, version="1.0.0")
-    vm = make_board(WsgiNetwork(old.app())).start()
+    vm = make_board(FaultyNetwork(WsgiNetwork(old.app()))).start()
 
     assert call(vm, "check") is False
     assert said(vm) == ["up to date, 5 is offered"]
@@ -106,7 +107,7 @@ def test_check_tells_why_not(board: DeviceBoard) -> None:
     vm = board.start()
     assert call(vm, "check") is False
     board.net.online = True
-    board.net.app = files_app({})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({})  # type: ignore[attr-defined]
     assert call(vm, "check") is False
 
     assert said(vm) == ["no, 1 at 0 (slotbench explain 1)", "no, 7 at 404 (slotbench explain 7)"]
@@ -117,7 +118,7 @@ def test_check_tells_why_not(board: DeviceBoard) -> None:
 def test_check_in_a_trial(
     make_board: Callable[..., DeviceBoard], site: Site, confirm: str, line: str, confirmed: bool,
 ) -> None:
-    board = make_board(WsgiNetwork(site.app()), confirm=confirm)
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), confirm=confirm)
     board.put_trial(spent=first(1))
     vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
     vm.run_file("boot.py")
@@ -153,10 +154,10 @@ def test_update_goes_on_after_lost_connections(board: DeviceBoard) -> None:
         nonlocal losses
         if "no, 3 at 104" in text:
             losses += 1
-            board.net.faults.drop_after = 6000
+            board.net.inject(drop_after=6000)
 
     vm.runtime.console = lose
-    board.net.faults.drop_after = 12_000
+    board.net.inject(drop_after=12_000)
     start = board.soc.clock.ms
     assert isinstance(call(vm, "update"), ChipReset)
 
@@ -167,7 +168,7 @@ def test_update_goes_on_after_lost_connections(board: DeviceBoard) -> None:
 
 
 def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
-    app = board.net.app  # type: ignore[attr-defined]
+    app = board.net.inner.app  # type: ignore[attr-defined]
     busy = ["503"]
 
     def sometimes(environ: dict[str, Any], start_response: Any) -> Any:
@@ -177,7 +178,7 @@ def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
             return []
         return app(environ, start_response)
 
-    board.net.app = sometimes  # type: ignore[attr-defined]
+    board.net.inner.app = sometimes  # type: ignore[attr-defined]
     vm = board.start()
     start = board.soc.clock.ms
     assert isinstance(call(vm, "update"), ChipReset)
@@ -192,7 +193,7 @@ def test_update_waits_seconds_not_days_when_nobody_asked_for_a_week(board: Devic
     call(vm, "status")
     board.soc.clock.advance_ms(8 * 86_400_000)
     start = board.soc.clock.ms
-    board.net.faults.drop_after = 12_000
+    board.net.inject(drop_after=12_000)
 
     assert isinstance(call(vm, "update"), ChipReset)
     assert "no, 3 at 104 (slotbench explain 3)" in said(vm)
@@ -200,7 +201,7 @@ def test_update_waits_seconds_not_days_when_nobody_asked_for_a_week(board: Devic
 
 
 def test_update_gives_up_what_never_comes_about(board: DeviceBoard) -> None:
-    board.net.app = files_app({})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({})  # type: ignore[attr-defined]
     vm = board.start()
 
     assert call(vm, "update") is False
@@ -208,7 +209,7 @@ def test_update_gives_up_what_never_comes_about(board: DeviceBoard) -> None:
 
 
 def test_update_by_force(make_board: Callable[..., DeviceBoard], site: Site) -> None:
-    board = make_board(WsgiNetwork(site.app()))
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
     board.put_cell(1, JournalCell(
         sequence=2, state_a=SlotState.CONFIRMED, counter_a=RUNNING, attempts=3, copies=8, bad_counter=6))
     vm = board.start()
@@ -220,7 +221,7 @@ def test_update_by_force(make_board: Callable[..., DeviceBoard], site: Site) -> 
 
 
 def test_update_in_a_trial_waits_for_confirm(make_board: Callable[..., DeviceBoard], site: Site) -> None:
-    board = make_board(WsgiNetwork(site.app()), confirm="manual")
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), confirm="manual")
     board.put_trial(spent=first(1))
     vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
 
@@ -293,7 +294,7 @@ def test_log_prints_time_code_and_place(board: DeviceBoard) -> None:
     call(vm, "check")
     board.soc.clock.advance_ms(3_600_000)
     board.net.online = True
-    board.net.app = files_app({f"/heads/{PRODUCT}/{CHANNEL}.head": b"nonsense"})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({f"/heads/{PRODUCT}/{CHANNEL}.head": b"nonsense"})  # type: ignore[attr-defined]
     call(vm, "check")
     before = len(vm.output)
     call(vm, "log")

@@ -22,7 +22,9 @@ from slotbench.server import Background
 from slotbench.vboard import firmware
 from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.soc import RTC_BASE
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
@@ -144,8 +146,9 @@ def test_rollback_by_hand(small_world: TestBed) -> None:
 
 def test_a_download_that_was_cut_short_is_resumed(small_world: TestBed) -> None:
     small_world.publish(2)
-    board = small_world.board()
-    board.network.faults.drop_after = 30_000
+    network = FaultyNetwork(WsgiNetwork(small_world.app))
+    network.inject(drop_after=30_000)
+    board = small_world.board(network)
     update_to(board, 2)
     received = [r.received for r in board.network.requests if r.path.startswith("/images/")]
     assert len(received) == 2

@@ -17,6 +17,7 @@ from slotbench.release.publish import Rollout
 from slotbench.server import Background
 from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
@@ -68,8 +69,9 @@ def plain_server(testbed: TestBed) -> Iterator[str]:
 def test_from_a_plain_static_server(testbed: TestBed, plain_server: str) -> None:
     """A server that knows no ranges still updates a board, also one that has half of the image."""
     testbed.publish(2)
-    board = testbed.board(LoopbackNetwork(), server=plain_server)
-    board.network.faults.drop_after = 30_000
+    network = FaultyNetwork(LoopbackNetwork())
+    network.inject(drop_after=30_000)
+    board = testbed.board(network, server=plain_server)
     update_to(board, 2)
     assert [r.status for r in board.network.requests if r.path.startswith("/images/")] == [200, 200]
 

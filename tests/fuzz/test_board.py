@@ -49,12 +49,12 @@ def test_any_sequence_of_faults(testbed: TestBed, faults: list[tuple[dict[str, A
     """The update ends confirmed, and each fault of the image costs one block at the most."""
     scene = Scene(testbed, sleep_ms=5000)
     for fault, pattern, times in faults:
-        scene.server.misbehave(on=pattern, times=times, **fault)
+        scene.server.inject(on=pattern, times=times, **fault)
     scene.board.power_on()
     scene.board.run(8 * HOURS_MS)
     assert scene.runs(2), scene.story()
     scene.require_calm()
-    right = sum(served.body for served in scene.server.asked_for(IMAGE) if served.fault is None)
+    right = sum(request.body_bytes for request in scene.server.requests_for(IMAGE) if request.fault is None)
     assert right <= len(testbed.images[2])
 
 
@@ -66,7 +66,7 @@ def test_any_sequence_of_faults_in_a_trial(testbed: TestBed, faults: list[tuple[
     scene.board.power_on()
     scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
     for fault, _, times in faults:
-        scene.server.misbehave(times=times, **fault)
+        scene.server.inject(times=times, **fault)
     scene.board.run(8 * HOURS_MS)
     cell = scene.board.cell
     assert scene.runs(2) and cell is not None and cell.bad_counter == 0, scene.story()
@@ -98,8 +98,8 @@ def test_any_head_by_the_online_key(testbed: TestBed, head: dict[str, Any], data
     scene = Scene(testbed)
     scene.board.power_on()
     before = scene.kept()
-    scene.server.misbehave(on=Resource.HEAD.value, instead=signed({**head, **changes}, "online"))
-    scene.server.misbehave(on="[rbi]*", status=404)
+    scene.server.inject(on=Resource.HEAD.value, instead=signed({**head, **changes}, "online"))
+    scene.server.inject(on="[rbi]*", status=404)
     scene.board.run(5 * MINUTES_MS)
     assert scene.runs(1) and scene.kept() == before
     scene.require_calm()
@@ -121,11 +121,11 @@ def test_any_settings(testbed: TestBed, data: st.DataObject) -> None:
         "twoslot.json")
     scene = Scene(testbed)
     scene.put_file("/twoslot.json", content)
-    scene.server.misbehave(status=503)
+    scene.server.inject(status=503)
     scene.board.power_on()
     before = scene.kept()
     scene.board.run(2 * MINUTES_MS)
     scene.require_calm()
     assert scene.runs(1) and scene.kept() == before
-    if not scene.server.served:
+    if not scene.server.requests:
         assert {refusal.code for refusal in scene.refusals} & {2, *range(60, 73)}

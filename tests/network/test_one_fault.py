@@ -37,7 +37,7 @@ matrix = pytest.mark.parametrize(
 @matrix
 def test_once(scene: Scene, case: Case, document: Resource) -> None:
     """The update ends confirmed, and at most one block is fetched again."""
-    fault = scene.server.misbehave(on=document.value, times=1, **case.fault)
+    fault = scene.server.inject(on=document.value, times=1, **case.fault)
     scene.board.power_on()
     scene.board.run(20 * MINUTES_MS)
     assert fault.used == 1, "the fault was met"
@@ -45,7 +45,7 @@ def test_once(scene: Scene, case: Case, document: Resource) -> None:
     assert len(scene.board.boots) == 2, "one trial, and no attempt of it lost"
     scene.require_calm()
     if not case.amplifies:
-        fetched = sum(served.body for served in scene.server.asked_for(Resource.IMAGE.value))
+        fetched = sum(request.body_bytes for request in scene.server.requests_for(Resource.IMAGE.value))
         coding = 1024 if case.fault.get("chunked") else 0
         again = fetched - len(scene.testbed.images[2])
         assert again <= 4096 + coding, f"{again} bytes of the image were fetched again"
@@ -55,7 +55,7 @@ def test_once(scene: Scene, case: Case, document: Resource) -> None:
 def test_for_ever(scene: Scene, case: Case, document: Resource) -> None:
     """A defined refusal in bounded time, and nothing is harmed; without the fault the board updates."""
     server, board = scene.server, scene.board
-    server.misbehave(on=document.value, **case.fault)
+    server.inject(on=document.value, **case.fault)
     board.power_on()
     before = scene.kept()
     board.run(HOURS_MS)
@@ -68,7 +68,7 @@ def test_for_ever(scene: Scene, case: Case, document: Resource) -> None:
     scene.require_calm()
     require_unharmed(scene, before, document)
     require_bounded(scene, document)
-    server.behave()
+    server.clear_faults()
     board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed an hour after the fault was gone; the board's log: {scene.refusals}"
 
@@ -77,7 +77,7 @@ def require_unharmed(scene: Scene, before: dict[str, bytes], document: Resource)
     after = scene.kept()
     assert [name for name in before if before[name] != after[name]] == []
     for later in document.behind:
-        assert not scene.server.asked_for(later.value), f"{later.name} was fetched though {document.name} is wrong"
+        assert not scene.server.requests_for(later.value), f"{later.name} was fetched though {document.name} is wrong"
     if document in (Resource.HEAD, Resource.RELEASE):
         journal = scene.board.profile.journal
         elsewhere = [op for op in scene.board.flash.log or () if op.actor == "python" and op.addr not in journal]
@@ -90,11 +90,11 @@ def require_bounded(scene: Scene, document: Resource) -> None:
     # One more request each where a kept connection was found closed, and the same is asked again.
     tries["faulty"] = 2 * FAILURES_AN_HOUR if document is Resource.IMAGE else FAILURES_AN_HOUR
     for each in Resource:
-        asked = scene.server.asked_for(each.value)
+        asked = scene.server.requests_for(each.value)
         assert len(asked) <= tries["faulty" if each is document else ""], f"{len(asked)} x {each.name} in an hour"
-        for served in asked:
+        for request in asked:
             limit = TAKEN_BYTES if each is not Resource.IMAGE else HEAD_BYTES + len(scene.testbed.images[2])
-            if served.fault is None or not served.fault.endless.startswith(b"1\r\n"):
-                assert served.taken <= limit, f"{served.taken} bytes were taken: {served}"
+            if request.fault is None or not request.fault.endless.startswith(b"1\r\n"):
+                assert request.received <= limit, f"{request.received} bytes were taken: {request}"
     if document in (Resource.HEAD, Resource.RELEASE):
         assert scene.loaded <= IDLE_MODULES, "nothing of a failed attempt stays on the heap"

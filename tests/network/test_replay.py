@@ -43,13 +43,13 @@ def test_an_old_head_is_refused_once_a_newer_one_was_seen(scene: Scene, testbed:
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
     assert scene.runs(3)
-    replayed = scene.server.misbehave(on=HEAD, instead=old)
-    asked = len(scene.server.served)
+    replayed = scene.server.inject(on=HEAD, instead=old)
+    asked = len(scene.server.requests)
     scene.board.run(6 * HOURS_MS)
     assert replayed.used >= 4 and scene.runs(3)
     assert {refusal.code for refusal in scene.refusals} == {35}
-    assert {served.path for served in scene.server.served[asked:]} == {HEAD_NAME}
-    scene.server.behave()
+    assert {request.file for request in scene.server.requests[asked:]} == {HEAD_NAME}
+    scene.server.clear_faults()
     testbed.publish(4)
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(4)
@@ -61,10 +61,10 @@ def test_an_old_head_confirms_no_trial(scene: Scene, testbed: TestBed) -> None:
     testbed.publish(3)
     scene.board.power_on()
     scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
-    scene.server.misbehave(on=HEAD, instead=old)
+    scene.server.inject(on=HEAD, instead=old)
     scene.board.run(40 * MINUTES_MS)
     assert scene.board.boots[-1].why is BootReason.FALLBACK and scene.runs(1)
-    scene.server.behave()
+    scene.server.clear_faults()
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(3)
 
@@ -77,7 +77,7 @@ def test_an_old_head_is_refused_without_a_clock_and_after_a_cut(scene: Scene, te
     scene.board.run(30 * MINUTES_MS)
     assert scene.codes == {39}
     scene.board.power_off()
-    scene.server.misbehave(on=HEAD, instead=old)
+    scene.server.inject(on=HEAD, instead=old)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.codes == {35} and scene.runs(1)
@@ -88,7 +88,7 @@ def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scen
     set_clock(scene, NOW + 40 * DAY_S)
     scene.board.run(HOURS_MS)
     assert scene.codes == {34} and scene.runs(1)
-    assert not scene.server.asked_for(Resource.RELEASE.value)
+    assert not scene.server.requests_for(Resource.RELEASE.value)
     keys = testbed.publisher.keys_path
     refresh(testbed.publisher.site, keys, testbed.publisher.online, NOW + 40 * DAY_S)
     scene.board.run(2 * HOURS_MS)
@@ -97,10 +97,10 @@ def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scen
 
 def test_a_server_that_says_304_to_boards_it_never_answered(scene: Scene, testbed: TestBed) -> None:
     """A broken cache: refused until there is an answer, and no board calls itself up to date by it."""
-    scene.server.misbehave(on=HEAD, status=304)
+    scene.server.inject(on=HEAD, status=304)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
-    assert scene.codes == {8} and {served.etag for served in scene.server.served} == {None}
+    assert scene.codes == {8} and {request.etag for request in scene.server.requests} == {None}
 
 
 def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: Scene, testbed: TestBed) -> None:
@@ -108,12 +108,12 @@ def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: 
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
     assert scene.runs(2)
-    scene.server.misbehave(on=HEAD, status=304)
+    scene.server.inject(on=HEAD, status=304)
     testbed.publish(3)
-    asked = len(scene.server.served)
+    asked = len(scene.server.requests)
     scene.board.run(6 * HOURS_MS)
-    assert scene.runs(2) and len(scene.server.served) - asked <= 6 * 7
-    scene.server.behave()
+    assert scene.runs(2) and len(scene.server.requests) - asked <= 6 * 7
+    scene.server.clear_faults()
     scene.board.run(HOURS_MS)
     assert scene.runs(3)
 
@@ -121,7 +121,7 @@ def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: 
 @pytest.mark.parametrize("etag", ['"nonsense"', 'W/"weak"', '""', "no-quotes", '"%s"' % ("x" * 300)])
 def test_whatever_the_etag_is_a_new_head_is_seen(scene: Scene, testbed: TestBed, etag: str) -> None:
     """A right server answers 200 to an If-None-Match it does not know."""
-    scene.server.misbehave(on=HEAD, etag=etag)
+    scene.server.inject(on=HEAD, etag=etag)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.runs(2)

@@ -37,7 +37,7 @@ def require_refusal(scene: Scene, *codes: int, minutes: int = 30) -> None:
 
 def require_update(scene: Scene, counter: int, hours: int = 2) -> None:
     """With the attack over the board takes the true release, and confirms it."""
-    scene.server.behave()
+    scene.server.clear_faults()
     if not scene.board.boots:
         scene.board.power_on()
     scene.board.run(hours * HOURS_MS, until=lambda: scene.runs(counter))

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from slotbench import boards
 from slotbench.demo.attackers import AFTER, BEFORE, CURED, FAST_FORWARD, FLOOD, Attack
 from slotbench.demo.broker import FloodingBroker
 from slotbench.demo.lan_attacker import LanAttacker
-from slotbench.demo.mitm import Ambush, MitmNetwork
 from slotbench.demo.screen import DemoScreen
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory
@@ -35,6 +35,8 @@ from slotbench.vboard.factory import MAIN, board_files, factory_flash
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.loader.model import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
 __all__ = ["AttackDemo"]
@@ -90,10 +92,11 @@ class AttackDemo:
         self.publisher = Publisher(folder, PRODUCT, now)
         self.stolen = self.publisher.online
         self.stranger = SigningKey.generate()
-        self.neighbour = LanAttacker()
+        self.lan_attacker = LanAttacker()
         self.secret = b""
         self.images: dict[int, bytes] = {}
-        self.road = MitmNetwork()
+        self.loopback = LoopbackNetwork()
+        self.network = FaultyNetwork(self.loopback)
         self.outcomes: list[AttackOutcome] = []
         self._releases: dict[int, bytes] = {}
         self._files: dict[str, bytes | None] = {}
@@ -129,13 +132,13 @@ class AttackDemo:
         self._table()
         return self.outcomes
 
-    # What attackers find (demo_attackers.Field).
+    # What attackers find (slotbench.demo.attackers.AttackSurface).
 
-    def ambush(self, ambush: Ambush) -> None:
-        """Wait on the road."""
-        self.road.ambush = ambush
+    def intercept(self, **fault: Any) -> None:
+        """Tamper with responses on their way to the board: the fields of a NetworkFault."""
+        self.network.inject(**fault)
 
-    def serve(self, name: str, content: bytes) -> None:
+    def replace_file(self, name: str, content: bytes) -> None:
         """Put a file on the server."""
         self._true.setdefault(name, self.publisher.site.read(name))
         self.publisher.site.write(name, content)
@@ -146,7 +149,7 @@ class AttackDemo:
         moment = at.year, at.month, at.day, at.weekday(), at.hour, at.minute, at.second, 0
         self.board.repl(f"import machine; machine.RTC().datetime({moment})")
 
-    def served(self, name: str) -> bytes:
+    def published_file(self, name: str) -> bytes:
         """A file as its owner published it."""
         content = self._true[name] if name in self._true else self.publisher.site.read(name)
         assert content is not None
@@ -157,29 +160,30 @@ class AttackDemo:
         return self._releases[counter]
 
     @property
-    def heard(self) -> bytes:
-        """The last request that went by with a proof of who asks."""
-        return self.road.heard
+    def overheard(self) -> bytes:
+        """The last request of the board that carried a MAC, as it was sent."""
+        heads = [request.sent for request in self.network.requests if b"mac=" in request.sent]
+        return heads[-1] + b"\r\n\r\n"
 
-    def put_file(self, name: str, content: bytes) -> None:
+    def put_board_file(self, name: str, content: bytes) -> None:
         """Put a file on the board, for as long as the attack lasts."""
         self._files.setdefault(name, self.board.files.get(name))
         self.board.files[name] = content
 
-    def say_to_server(self, request: bytes) -> int:
+    def send_to_server(self, request: bytes) -> int:
         """Send these bytes to the server; the status of its answer."""
         with socket.create_connection(self._address, 5) as connection:
             connection.sendall(request)
             return int(connection.recv(4096).split(b" ", 2)[1])
 
-    def at_the_door(self, visit: Callable[[tuple[str, int]], None]) -> None:
+    def visit_push_port(self, visit: Callable[[tuple[str, int]], None]) -> None:
         """Let somebody visit the board's port while it listens for a minute."""
-        visitor = Thread(target=visit, args=(self.road.place(PORT),), name="visitor")
-        self.road.knock_s = _KNOCK_S
+        visitor = Thread(target=visit, args=(self.loopback.place(PORT),), name="visitor")
+        self.loopback.knock_s = _KNOCK_S
         visitor.start()
         self.board.repl("twoslot.listen(1)")
         visitor.join()
-        self.road.knock_s = 0.0
+        self.loopback.knock_s = 0.0
 
     # How it goes.
 
@@ -188,8 +192,7 @@ class AttackDemo:
         files = board_files(self._settings(url), self.publisher.keys_path.read_bytes(), main="")
         files["/twoslot.id"] = identities.file_for(_NAME)
         self.board = VirtualBoard(
-            self.profile, self.flash, self.road, files, seed=self._seed, vm=vm, loader=loader)
-        self.road.clock = self.board.clock
+            self.profile, self.flash, self.network, files, seed=self._seed, vm=vm, loader=loader)
         self.board.power_on()
         self.board.run(_ASSOCIATES_MS)
         self.screen.line(f"A virtual ESP8266 ({self.profile.title}) and a real HTTP server at {url}.")
@@ -200,12 +203,12 @@ class AttackDemo:
     def _try(self, attack: Attack) -> None:
         """One attack, while a person at the board asks for the update."""
         before, boots = self._kept(), len(self.board.boots)
-        asked, operations = len(self.road.requests), self.flash.operations
+        asked, operations = len(self.network.requests), self.flash.operations
         self.board.repl("twoslot._log.clear()")
         attack.begin(self)
         self.board.repl(attack.line)
         codes = tuple(code for _, code, _ in self.board.call("twoslot._log"))
-        took = sum(request.received for request in self.road.requests[asked:])
+        took = sum(request.received for request in self.network.requests[asked:])
         if attack.tell is not None:
             codes = tuple(attack.tell(self))
         self._end_attack()
@@ -222,7 +225,7 @@ class AttackDemo:
         return f"took {took:,} bytes, " + (f"wrote {blocks} blocks aside" if blocks else "wrote no block")
 
     def _end_attack(self) -> None:
-        self.road.ambush = None
+        self.network.clear_faults()
         for name, content in self._true.items():
             if content is not None:
                 self.publisher.site.write(name, content)
@@ -268,14 +271,13 @@ class AttackDemo:
         with FloodingBroker(f"twoslot/{PRODUCT}/stable") as broker:
             settings = self._settings(url) | {"mqtt": broker.address, "interval_s": _WEEK_S}
             changed = {"/twoslot.json": json.dumps(settings).encode(), "/main.py": MAIN.encode()}
-            road, (vm, loader) = MitmNetwork(), self._make
+            network, (vm, loader) = LoopbackNetwork(), self._make
             twin = VirtualBoard(
-                self.profile, self.flash.clone(), road, self.board.files | changed, seed=self._seed,
+                self.profile, self.flash.clone(), network, self.board.files | changed, seed=self._seed,
                 vm=functools.partial(vm, frozen=stock()), loader=loader)
-            road.clock = twin.clock
             twin.power_on()
             twin.run(_FLOOD_MS)
-            heads = [request for request in road.requests if request.path.startswith("/heads/")]
+            heads = [request for request in network.requests if request.path.startswith("/heads/")]
             looks = sum(request.status != HTTPStatus.UNAUTHORIZED for request in heads)
             codes = tuple(code for _, code, _ in twin.call("twoslot._log"))
             unharmed = len(twin.boots) == 1 and looks <= _LOOKS_MAX

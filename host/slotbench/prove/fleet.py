@@ -23,8 +23,9 @@ from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR
-from slotbench.vboard.network.base import TcpStream
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.seeded_faults import FaultKind, SeededFaults
 
 __all__ = ["Fleet", "Member", "prove"]
 
@@ -168,19 +169,6 @@ def _crew(
     parent.send([ship.member() for ship in ships])
 
 
-class _Lossy(LoopbackNetwork):
-    """Some connections are refused, or reset at some byte."""
-
-    def __init__(self, rng: random.Random) -> None:
-        super().__init__()
-        self._rng = rng
-
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
-        if self._rng.random() < _LOSS:
-            self.faults.drop_after = self._rng.randrange(40_000)
-        return super()._connect(host, port, timeout_ms)
-
-
 class _FleetBoard:
     """One board of the fleet, and its luck."""
 
@@ -200,8 +188,9 @@ class _FleetBoard:
             self.board.flash.set_stuck(slot.image.start // SECTOR + self._rng.randrange(8), 0.5)
 
     def _board(self, url: str, seed: int) -> VirtualBoard:
+        faults = SeededFaults(self._rng, _LOSS, (FaultKind.RESET,))
         board = self.testbed.board(
-            _Lossy(self._rng), server=url, seed=seed * 100_003 + self.number)
+            FaultyNetwork(LoopbackNetwork(), faults), server=url, seed=seed * 100_003 + self.number)
         board.files["/twoslot.json"] = json.dumps(
             {**self.testbed.settings(url), "channel": self.channel}).encode()
         assert isinstance(board.on_boot, Invariants)

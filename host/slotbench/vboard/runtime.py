@@ -69,6 +69,7 @@ class Runtime:
         self.clock: Clock = soc.clock
         self.files = files
         self.net = net
+        net.use_clock(soc.clock)
         self.console = console
         self.mpy = mpy
         self.modules: dict[str, ModuleType] = {}

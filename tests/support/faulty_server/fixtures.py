@@ -1,4 +1,6 @@
-"""Fixtures of a board and its hostile server, for the tests against networks and those against attackers."""
+"""Fixtures of a board and its hostile server, for the tests against networks and those against
+attackers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ __all__ = ["make_scene", "pytest_runtest_makereport", "scene", "testbed"]
 
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
-    """One that offers release 2 to boards that run release 1; nobody publishes here but this fixture."""
+    """One that offers release 2 to boards that run release 1; nobody publishes here but this
+    fixture.
+    """
     made = make_testbed(tmp_path_factory.mktemp("scenes"))
     made.publish(2)
     return made

@@ -1,4 +1,6 @@
-"""Documents that are well made and in the wrong place: signed by somebody, fetched where another belongs."""
+"""Documents that are well made and in the wrong place: signed by somebody, fetched where another
+belongs.
+"""
 
 from __future__ import annotations
 

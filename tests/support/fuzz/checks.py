@@ -386,7 +386,7 @@ def answer_as_document(items: list[Item], etag: str | None) -> None:
             assert size <= BUFFER and (status == 200 or status == 304 and etag)
     if client.answer:
         client.answer.close()
-    assert all(stream.closed for stream in client.net.streams) and len(client.net.streams) == 1
+    assert client.net.open_connections == 0 and client.net.connections == 1
 
 
 def answer_as_blocks(items: list[Item], answer: bytes) -> None:

@@ -32,10 +32,11 @@ _HOME = "127.0.0.1"
 class LoopbackNetwork(Network):
     """Loopback only: `localhost`, 127.0.0.0/8 and the names in `hosts` (name -> loopback address).
 
-    A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn into virtual
-    timeouts. A peer silent for that long counts as silent: reads return at once and virtual time moves on.
-    A port of the board that listens waits so for `knock_s`, in all, until somebody connects: where virtual
-    time runs by itself, its minutes would be over before anybody could.
+    A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn
+    into virtual timeouts. A peer silent for that long counts as silent: reads return at once and
+    virtual time moves on. A port of the board that listens waits so for `knock_s`, in all, until
+    somebody connects: where virtual time runs by itself, its minutes would be over before anybody
+    could.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class LoopbackNetwork(Network):
         self._places: dict[int, int] = {}
 
     def place(self, port: int) -> tuple[str, int]:
-        """Where a port of the board is on this machine, also while the board does not listen there."""
+        """Where a port of the board is on this machine, also while the board does not listen there.
+        """
         if port not in self._places:
             # Bound and never listening: the number stays ours, and who connects is refused.
             kept = _bound(0)
@@ -163,7 +165,9 @@ class _LoopbackStream:
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket of this machine's at `port`, 0: a free one. Another may have it too while neither listens."""
+    """A socket of this machine's at `port`, 0: a free one. Another may have it too while neither
+    listens.
+    """
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((_HOME, port))

@@ -1,4 +1,6 @@
-"""A network that answers HTTP/1.1 by calling a WSGI application: no sockets, no threads, no real time."""
+"""A network that answers HTTP/1.1 by calling a WSGI application: no sockets, no threads, no real
+time.
+"""
 
 from __future__ import annotations
 
