@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from slotbench.errors import BenchError
-from slotbench.vboard.micropython.find import find
+from slotbench.vboard.micropython.installation import find
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
 from support.mqtt.brokers import Mosquitto, missing

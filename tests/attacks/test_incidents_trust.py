@@ -146,7 +146,7 @@ def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
     knows = create_app(own.testbed.publisher.site.root, BoardAuthenticator(tmp_path / "boards.json", require=True))
     own.settle(device_id="lamp-7")
     if has is not None:
-        own.put_file("/twoslot.id", Identities({"lamp-7": has}).file_for("lamp-7"))
+        own.put_file("/twoslot.secret", Identities({"lamp-7": has}).file_for("lamp-7"))
     heard: list[str] = []
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
@@ -206,7 +206,7 @@ def test_esphome_requests_801_a_timer_looks_and_costs_next_to_nothing(own: Scene
     own.board.run(5 * HOURS_MS)
     looks = own.server.requests[asked:]
     assert 24 <= len(looks) <= 36 and {look.status for look in looks} == {304}
-    assert max(look.taken for look in looks) <= 512
+    assert max(look.received for look in looks) <= 512
     own.testbed.publish(3)
     require_update(own, 3, hours=1)
 

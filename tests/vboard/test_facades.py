@@ -9,7 +9,7 @@ from slotbench.vboard.signals import BenchViolation, ChipReset
 from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
 from support.vboard.flash import bare_flash
-from support.vboard.start import start
+from support.vboard.first_boot import start
 
 
 @pytest.fixture

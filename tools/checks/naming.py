@@ -1,4 +1,5 @@
-"""Gate `names`: a class name stands for one thing, a module is named by a noun, README stays short."""
+"""Gate `names`: a class name stands for one thing, a module is named by a noun, README stays short.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +12,12 @@ from checks.report import GateReport, name, parse, project_files
 README_LINES_MAX = 120
 
 _VERBS = frozenset((
-    "accept", "ask", "become", "begin", "believe", "bring", "call", "come", "do", "end", "enter", "find",
-    "follow", "get", "give", "go", "greet", "hand", "handle", "hear", "help", "hold", "judge", "keep", "knock",
-    "know", "leave", "let", "look", "make", "meet", "move", "open", "pass", "prepare", "pull", "put", "read",
-    "run", "save", "say", "see", "send", "set", "show", "start", "stay", "stop", "take", "talk", "tell", "try",
-    "turn", "use", "visit", "wait", "want", "watch", "write",
+    "accept", "ask", "become", "begin", "believe", "bring", "call", "come", "do", "end", "enter",
+    "find", "follow", "get", "give", "go", "greet", "hand", "handle", "hear", "help", "hold",
+    "judge", "keep", "knock", "know", "leave", "let", "look", "make", "meet", "move", "open",
+    "pass", "prepare", "pull", "put", "read", "run", "save", "say", "see", "send", "set", "show",
+    "start", "stay", "stop", "take", "talk", "tell", "try", "turn", "use", "visit", "wait", "want",
+    "watch", "write",
 ))
 """What says nothing of the field when a module is called so."""
 

@@ -163,7 +163,7 @@ def _sign_by_stranger(field: AttackSurface) -> None:
 
 def _pretend(field: AttackSurface) -> None:
     """Another board, with the name of this one and a secret of its own."""
-    field.put_board_file("/twoslot.id", b'{"secret": "%s"}' % (b"5a" * 32))
+    field.put_board_file("/twoslot.secret", b'{"secret": "%s"}' % (b"5a" * 32))
 
 
 def _say_again(field: AttackSurface) -> Sequence[int]:
@@ -184,7 +184,7 @@ def _developed(field: AttackSurface) -> bytes:
 def _push_developed(field: AttackSurface) -> None:
     """To a board that has the development key, but not the mark that it may be used."""
     modulus = base64.b64encode(field.stranger.modulus).decode()
-    field.put_board_file("/twoslot.dev", json.dumps({"modulus": modulus}).encode())
+    field.put_board_file("/twoslot.devkey", json.dumps({"modulus": modulus}).encode())
     field.visit_push_port(lambda at: field.lan_attacker.push(at, _developed(field), field.secret))
 
 

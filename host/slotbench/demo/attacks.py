@@ -190,7 +190,7 @@ class AttackDemo:
     def _set_up(self, url: str, identities: Identities) -> None:
         vm, loader = self._make
         files = board_files(self._settings(url), self.publisher.keys_path.read_bytes(), main="")
-        files["/twoslot.id"] = identities.file_for(_NAME)
+        files["/twoslot.secret"] = identities.file_for(_NAME)
         self.board = VirtualBoard(
             self.profile, self.flash, self.network, files, seed=self._seed, vm=vm, loader=loader)
         self.board.power_on()

@@ -15,7 +15,7 @@ from slotbench.prove.testbed import MAIN, TestBed, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.micropython import MicroPythonVM
-from slotbench.vboard.micropython.find import HEAP_BYTES
+from slotbench.vboard.micropython.installation import HEAP_BYTES
 from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation
@@ -41,7 +41,7 @@ agent.begin()
 taken, counted = 1 << 20, 0
 more = True
 while more and agent.state < 6:
-    whole = agent.state == 5 and agent.answer and "twoslot.writer" in sys.modules
+    whole = agent.state == 5 and agent.answer and "twoslot.image.writer" in sys.modules
     whole = whole and agent.next + 1 < agent.until
     gc.collect()
     gc.disable()
@@ -56,7 +56,7 @@ while more and agent.state < 6:
 
 _LEAST: Final = """\
 import gc
-from twoslot import seal
+from twoslot.trust import rsa
 
 def read(name):
     with open(name, "rb") as f:
@@ -73,7 +73,7 @@ def fits(n):
             pieces[i] = bytearray(64)
         gc.collect()
         free = gc.mem_free()
-        assert seal.verify(modulus, signature, digest)
+        assert rsa.verify(modulus, signature, digest)
         return free
     except MemoryError:
         return 0

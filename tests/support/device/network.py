@@ -140,7 +140,7 @@ class DeviceHttpClient:
         self.net = ScriptedNetwork(*scripts)
         self.board = DeviceBoard(self.net)
         self.vm = self.board.start()
-        self.fetch = self.vm.import_("twoslot.fetch")
+        self.fetch = self.vm.import_("twoslot.http.request")
         self.base = base
         self.answer: Any = None
 

@@ -16,7 +16,7 @@ from slotbench.mpy import compile_mpy
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.frozen import FOLDER, compiled
 from slotbench.vboard.micropython.calls import HostCalls, VmRequest, far
-from slotbench.vboard.micropython.find import HEAP_BYTES, find
+from slotbench.vboard.micropython.installation import HEAP_BYTES, find
 from slotbench.vboard.micropython.process import Process
 from slotbench.vboard.micropython.tables import Tables
 from slotbench.vboard.micropython.tree import FileTree

@@ -72,7 +72,8 @@ class HttpResponse:
             return replace(response, body=b"")
         if fields.get("transfer-encoding", "") == "chunked":
             decoded = _decode_chunks(body)
-            return replace(response.without("transfer-encoding"), body=decoded) if decoded is not None else None
+            plain = response.without("transfer-encoding")
+            return replace(plain, body=decoded) if decoded is not None else None
         length = fields.get("content-length")
         whole = ended if length is None else len(body) >= int(length)
         return response if whole else None
