@@ -16,7 +16,7 @@ from slotbench.mpy import compile_mpy
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.frozen import FOLDER, compiled
 from slotbench.vboard.micropython.calls import HostCalls, VmRequest, far
-from slotbench.vboard.micropython.installation import HEAP_BYTES, find
+from slotbench.vboard.micropython.installation import HEAP_BYTES, find_installation
 from slotbench.vboard.micropython.process import Process
 from slotbench.vboard.micropython.tables import Tables
 from slotbench.vboard.micropython.tree import FileTree
@@ -110,7 +110,7 @@ class MicroPythonVM:
         self._frozen = compiled(frozen) if frozen else None
         self._streamed = self._tree.root.with_name(f"{self._tree.root.name}.stdin")
         with _shims() as shims:
-            self._process = Process(find(), shims, heap=heap, console=self.runtime.console)
+            self._process = Process(find_installation(), shims, heap=heap, console=self.runtime.console)
             try:
                 self._serve()
                 self._become_esp8266(mpy)
