@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from slotbench import boards
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from slotbench import __version__, boards
-from slotbench.cli.common import PATH, mqtt_broker, name
+from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents

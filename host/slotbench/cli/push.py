@@ -8,8 +8,11 @@ from pathlib import Path
 import click
 
 from slotbench import boards
-from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
-from slotbench.cli.flash_common import Bar
+from slotbench.cli.key_options import load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.published_head import now
+from slotbench.cli.flash_session import ProgressBar
+from slotbench.cli.image_file import read_image
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Release
@@ -18,7 +21,6 @@ from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
 from slotbench.release.identities import Identities
 
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _SECRET_BYTES_MAX = 4096
 _BACK_S = 120.0
 
@@ -64,7 +66,7 @@ def push(
     """
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
-    image = read_bytes(firmware, _IMAGE_BYTES_MAX)
+    image = read_image(firmware)
     pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
     there = pusher.greet()
     click.echo(f"{pusher.where}: {_board(there)}")
@@ -83,7 +85,7 @@ def push(
                 board=boards.load(board_name or there.board), channel=there.channel, counter=number,
                 created=now(), version=version).pack()
         expected = DEVELOPMENT | number
-    bar = Bar("pushing")
+    bar = ProgressBar("pushing")
     try:
         parts = pusher.push(document, image, bar)
     finally:
