@@ -8,7 +8,7 @@ from typing import Final
 
 from slotbench.vboard.lx106.isa import Instruction, decode
 from slotbench.vboard.lx106.memory import BASE, IRAM, CpuFault, CpuMemory
-from slotbench.vboard.lx106.translate import BLOCK_INSTRUCTIONS_MAX, ENDS, Block, compile_block
+from slotbench.vboard.lx106.translation import BLOCK_INSTRUCTIONS_MAX, ENDS, Block, CoreState, compile_block
 
 __all__ = ["Cpu", "Handover"]
 
@@ -137,8 +137,8 @@ class Cpu:
         return bytes(self.memory.data[self.code.start - BASE : self.code.stop - BASE])
 
     def _hooked(self, hook: Callable[[Cpu], None]) -> Block:
-        def block(cpu: Cpu) -> int:
-            hook(cpu)
-            return cpu.registers[0]
+        def block(core: CoreState) -> int:
+            hook(self)
+            return self.registers[0]
 
         return block
