@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from slotbench import boards
 from slotbench.vboard import firmware
-from support.guides.page import Block, blocks, pages
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from support.guides.page import Block, blocks, pages, prerequisites
 from support.guides.reader import Reader
+from support.live.bench import ID
+from support.mqtt.brokers import Mosquitto
+from support.serial.bench import SerialBench
 
 NOT_RUN = {
     ". .venv/bin/activate": "the tests run inside it",
@@ -17,12 +25,6 @@ NOT_RUN = {
 PAGES = [page for page in pages() if any(block.language == "sh" for block in blocks(page))]
 
 
-def no_board() -> str:
-    pytest.fail("no board on USB is meant for this page")
-
-
-def no_broker() -> str:
-    pytest.fail("no broker is meant for this page")
 
 
 @pytest.fixture
@@ -32,17 +34,40 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def reader(folder: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    """He has a board on USB and a broker in his network: they are there as soon as a command needs them."""
+    benches: list[SerialBench] = []
+
+    def usb() -> str:
+        request.getfixturevalue("micropython")
+        if not benches:
+            chip = NorFlash(boards.load("d1_mini").chip_bytes)
+            board = BoardFolder.create(tmp_path_factory.mktemp("usb") / "board", "d1_mini", chip, {}, unique_id=ID)
+            bench = SerialBench(board, vm="micropython", network=LoopbackNetwork(), speed=20)
+            benches.append(bench.__enter__())
+        return benches[0].port
+
+    def broker() -> str:
+        mosquitto: Mosquitto = request.getfixturevalue("mosquitto")
+        return mosquitto.address
+
+    with Reader(folder, usb=usb, broker=broker, skipped=tuple(NOT_RUN)) as reader:
+        yield reader
+    for bench in benches:
+        bench.stop()
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_do_what_it_says(page: str, folder: Path) -> None:
-    with Reader(folder, usb=no_board, broker=no_broker, skipped=tuple(NOT_RUN)) as reader:
-        reader.read(blocks(page))
+def test_the_commands_of_a_page_do_what_it_says(page: str, reader: Reader) -> None:
+    reader.read([*prerequisites(page), *blocks(page)])
 
 
 @pytest.mark.parametrize(
     ("command", "told"),
     [("slotbench fly", ""), ("slotbench release show --loud x", ""), ("tools/no-such-tool", ""),
      ("slotbench explain 30", "30 (release): something else")])
-def test_the_reader_notices_what_is_not_so(command: str, told: str, folder: Path) -> None:
+def test_the_reader_notices_what_is_not_so(command: str, told: str, reader: Reader) -> None:
     page = [Block("p.md", "s", 1, "sh", command + "\n"), Block("p.md", "s", 4, "text", told + "\n")]
-    with Reader(folder, usb=no_board, broker=no_broker) as reader, pytest.raises(AssertionError):
+    with pytest.raises(AssertionError):
         reader.read(page)

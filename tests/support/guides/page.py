@@ -56,3 +56,21 @@ def blocks(page: str) -> list[Block]:
             section = line.lstrip("# ")
     assert language is None, f"{page}:{begun}: a block without an end"
     return found
+
+
+def prerequisites(page: str) -> list[Block]:
+    """The blocks of the sections that its paragraph "Before you start: ..." links to."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paragraph = re.search(r"^Before you start: (?:.+\n)+", text, re.M)
+    found: list[Block] = []
+    for target, name in re.findall(r"\]\(([\w./-]+)#([\w-]+)\)", paragraph[0] if paragraph else ""):
+        path = (ROOT / page).parent.joinpath(target).resolve().relative_to(ROOT).as_posix()
+        chosen = [block for block in blocks(path) if anchor(block.section) == name]
+        assert chosen, f"{page}: no commands at {target}#{name}"
+        found += [*prerequisites(path), *chosen]
+    return list(dict.fromkeys(found))
+
+
+def anchor(heading: str) -> str:
+    """What a link to a heading ends with."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

@@ -22,6 +22,7 @@ from typing import Self
 
 from slotbench import cli
 from support.guides.page import ROOT, Block
+from support.mqtt.brokers import free_port
 
 LIMIT_S = 120
 """No program of a guide takes this long; one that does is hung."""
@@ -33,6 +34,8 @@ POLLS = 20_000
 USB = "/dev/ttyUSB0"
 BROKER = "192.168.1.10"
 SERVER = "http://192.168.1.10:8266"
+FILES_SERVER = "http://192.168.1.10:8000"
+SITES = "/srv/"
 PUSH_PLACE = "127.0.0.1:8266"
 _SPEED = "20"
 _ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
@@ -51,7 +54,10 @@ class Reader:
         self.folder = folder
         self._usb, self._broker, self._skipped = usb, broker, skipped
         self._programs: list[subprocess.Popen[str]] = []
-        self._url = ""
+        self._port = str(free_port())
+        self._url = f"http://127.0.0.1:{self._port}"
+        self._files_url = ""
+        self._server: subprocess.Popen[str] | None = None
         self._push_place = ""
 
     def __enter__(self) -> Self:
@@ -61,13 +67,7 @@ class Reader:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None,
     ) -> None:
         for program in reversed(self._programs):
-            program.send_signal(signal.SIGINT)
-            try:
-                program.communicate(timeout=LIMIT_S)
-            except subprocess.TimeoutExpired:
-                program.kill()
-                program.communicate()
-                raise
+            _stop(program)
 
     def read(self, blocks: Sequence[Block]) -> None:
         """Type all of it. Raises AssertionError that names the block and what was printed instead."""
@@ -96,16 +96,20 @@ class Reader:
         """Run one command; its exit code and all that it printed (until it is ready, when it goes on)."""
         words = shlex.split(command)
         if USB in command:
-            words = [word.replace(USB, self._usb()).replace(SERVER, self._url) for word in words]
-            return self._program(words)
+            return self._program([self._here(word) for word in words])
         if BROKER in command:
             words = [word.replace(BROKER, self._broker()) for word in words]
+        words = [word.replace(SITES, str(self.folder / SITES.strip("/"))) for word in words]
         tool, *arguments = words
         if tool == "tools/demo":
             # In full length it has its own test; here its arguments must be right.
             return self._in_process(["demo", *arguments, *([] if "--fast" in arguments else ["--fast"])])
         if tool.startswith("tools/"):
             return self._tool(tool, arguments)
+        if words[1:3] == ["-m", "http.server"]:
+            line = self._start([*words[1:], "--bind", "127.0.0.1", "0"], "http://")
+            self._files_url = re.findall(r"http://\S+(?=/)", line)[0]
+            return 0, line
         if tool != "slotbench":
             return self._program(words)
         if arguments[:1] == ["serve"]:
@@ -115,9 +119,15 @@ class Reader:
         if arguments[:2] == ["board", "repl"]:
             self._pause(arguments[2])
             if "listen()" in command:
-                return 0, self._start(arguments, "listening on port")
+                return 0, self._start(["-m", "slotbench", *arguments], "listening on port")
         arguments = [word.replace(PUSH_PLACE, self._push_place) for word in arguments]
         return self._in_process(arguments)
+
+    def _here(self, word: str) -> str:
+        """What stands for the board on USB and for the servers of the guides."""
+        for printed, here in ((SERVER, self._url), (FILES_SERVER, self._files_url)):
+            word = word.replace(printed, here or printed)
+        return word.replace(USB, self._usb())
 
     def _pause(self, board: str) -> None:
         """Let as much of the board's time go by as a person needs who reads on."""
@@ -152,25 +162,29 @@ class Reader:
         return 0, ""
 
     def _serve(self, arguments: Sequence[str]) -> tuple[int, str]:
+        if self._server is not None:
+            # Two have no room on one port: a reader ends the first one.
+            self._programs.remove(self._server)
+            _stop(self._server)
         here = [word for word in arguments if word not in ("--host", "0.0.0.0")]
-        line = self._start([*here, "--port", "0"], "http://")
-        self._url = re.findall(r"http://\S+", line)[0]
+        line = self._start(["-m", "slotbench", *here, "--port", self._port], "http://")
+        self._server = self._programs[-1]
         return 0, line
 
     def _run_board(self, arguments: Sequence[str]) -> tuple[int, str]:
         for path in self.folder.glob("*/files/twoslot.json"):
             # The server of the guide is on port 8266.
             settings = json.loads(path.read_text())
-            path.write_text(json.dumps({**settings, "server": self._url or settings["server"]}))
+            path.write_text(json.dumps({**settings, "server": self._url}))
         speed = [] if "--speed" in arguments else ["--speed", _SPEED]
-        line = self._start([*arguments, *speed], "Its port 8266")
+        line = self._start(["-m", "slotbench", *arguments, *speed], "Its port 8266")
         self._push_place = line.rpartition(" ")[2].strip()
         return 0, line
 
     def _start(self, arguments: Sequence[str], until: str) -> str:
-        """Start a program that goes on; the line that has `until` in it."""
+        """Start a Python program that goes on; the line that has `until` in it."""
         program = subprocess.Popen(
-            [sys.executable, "-u", "-m", "slotbench", *arguments], cwd=self.folder, env=_environment(),
+            [sys.executable, "-u", *arguments], cwd=self.folder, env=_environment(),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._programs.append(program)
         assert program.stdout is not None
@@ -180,6 +194,16 @@ class Reader:
             if until in line:
                 return line
         raise AssertionError(f"{shlex.join(arguments)} ended without {until!r}: {seen}")
+
+
+def _stop(program: subprocess.Popen[str]) -> None:
+    program.send_signal(signal.SIGINT)
+    try:
+        program.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.communicate()
+        raise
 
 
 def _environment() -> dict[str, str]:
