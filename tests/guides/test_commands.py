@@ -12,7 +12,7 @@ from slotbench.vboard import firmware
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.network.loopback import LoopbackNetwork
-from support.guides.page import Block, blocks, pages, prerequisites
+from support.guides.page import ROOT, Block, blocks, pages, prerequisites
 from support.guides.reader import Reader
 from support.live.bench import ID
 from support.mqtt.brokers import Mosquitto
@@ -22,6 +22,16 @@ NOT_RUN = {
     ". .venv/bin/activate": "the tests run inside it",
 }
 """Commands that no test types, and why."""
+PARSED = {
+    "slotbench prove powercut": "tests/powercut",
+    "slotbench prove powercut --all": "a shorter sweep of pairs is in tests/powercut",
+    "slotbench prove powercut --loader machine": "tests/powercut",
+    "slotbench prove network": "tests/network",
+    "slotbench prove fleet --boards 200": "a smaller fleet is on the same page",
+    "slotbench prove memory": "the gate memory",
+    "slotbench prove fuzz --minutes 10": "tests/fuzz",
+}
+"""Commands that take minutes: their arguments are read, and what runs them is named here."""
 PAGES = [page for page in pages() if any(block.language == "sh" for block in blocks(page))]
 
 
@@ -29,7 +39,8 @@ PAGES = [page for page in pages() if any(block.language == "sh" for block in blo
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where a reader types: a folder with a firmware.bin in it."""
+    """Where a reader types: a checkout, with a firmware.bin in it."""
+    (tmp_path / "boards").symlink_to(ROOT / "boards")
     (tmp_path / "firmware.bin").write_bytes(firmware.build("2.0.0", size=96 * 1024))
     return tmp_path
 
@@ -52,7 +63,7 @@ def reader(folder: Path, tmp_path_factory: pytest.TempPathFactory, request: pyte
         mosquitto: Mosquitto = request.getfixturevalue("mosquitto")
         return mosquitto.address
 
-    with Reader(folder, usb=usb, broker=broker, skipped=tuple(NOT_RUN)) as reader:
+    with Reader(folder, usb=usb, broker=broker, skipped=NOT_RUN, parsed=PARSED) as reader:
         yield reader
     for bench in benches:
         bench.stop()
@@ -61,6 +72,12 @@ def reader(folder: Path, tmp_path_factory: pytest.TempPathFactory, request: pyte
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_do_what_it_says(page: str, reader: Reader) -> None:
     reader.read([*prerequisites(page), *blocks(page)])
+
+
+def test_what_is_not_run_is_on_a_page() -> None:
+    printed = {command for page in PAGES for block in blocks(page) if block.language == "sh"
+               for command in block.commands()}
+    assert printed >= NOT_RUN.keys() | PARSED.keys()
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,12 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import click
 
 from slotbench import cli
 from support.guides.page import ROOT, Block
@@ -41,18 +43,32 @@ _SPEED = "20"
 _ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
 
 
+def parse(arguments: Sequence[str]) -> None:
+    """Read the arguments of `slotbench` as it would, and run nothing. Raises click.ClickException."""
+    command: click.Command = cli._group
+    words = list(arguments)
+    context = click.Context(command, info_name="slotbench")
+    while isinstance(command, click.Group):
+        name = words.pop(0)
+        inner = command.get_command(context, name)
+        assert inner is not None, f"no such command: {name}"
+        command, context = inner, click.Context(inner, info_name=name, parent=context)
+    command.make_context(str(command.name), words, parent=context.parent)
+
+
 class Reader:
     """Types the `sh` blocks of a guide; `text` blocks behind them are what they print.
 
     `usb` gives the serial port of a board, `broker` the address of an MQTT broker: each is asked at the first
-    command that needs one. `skipped` are commands that are not for a test.
+    command that needs one. `skipped` are commands that are not for a test, `parsed` those that take minutes.
     """
 
     def __init__(
-        self, folder: Path, *, usb: Callable[[], str], broker: Callable[[], str], skipped: Sequence[str] = (),
+        self, folder: Path, *, usb: Callable[[], str], broker: Callable[[], str], skipped: Container[str] = (),
+        parsed: Container[str] = (),
     ) -> None:
         self.folder = folder
-        self._usb, self._broker, self._skipped = usb, broker, skipped
+        self._usb, self._broker, self._skipped, self._parsed = usb, broker, skipped, parsed
         self._programs: list[subprocess.Popen[str]] = []
         self._port = str(free_port())
         self._url = f"http://127.0.0.1:{self._port}"
@@ -95,6 +111,9 @@ class Reader:
     def type(self, command: str) -> tuple[int, str]:
         """Run one command; its exit code and all that it printed (until it is ready, when it goes on)."""
         words = shlex.split(command)
+        if command in self._parsed:
+            parse(words[1:])
+            return 0, ""
         if USB in command:
             return self._program([self._here(word) for word in words])
         if BROKER in command:
