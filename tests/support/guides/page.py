@@ -58,6 +58,14 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
+def section(path: Path, heading: str) -> str:
+    """What stands under a heading of a page, up to the next one of any level."""
+    text = path.read_text(encoding="utf-8")
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+    assert found, f"{path}: no heading {heading!r}"
+    return found[1]
+
+
 def prerequisites(page: str) -> list[Block]:
     """The blocks of the sections that its paragraph "Before you start: ..." links to."""
     text = (ROOT / page).read_text(encoding="utf-8")
