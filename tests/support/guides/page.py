@@ -58,6 +58,16 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
+def prose(text: str) -> str:
+    """A page without its code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+def anchors(text: str) -> list[str]:
+    """What links to the headings of a page end with."""
+    return [anchor(heading) for heading in re.findall(r"^#+ (.+)$", prose(text), re.M)]
+
+
 def section(path: Path, heading: str) -> str:
     """What stands under a heading of a page, up to the next one of any level."""
     text = path.read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ USB = "/dev/ttyUSB0"
 BROKER = "192.168.1.10"
 SERVER = "http://192.168.1.10:8266"
 FILES_SERVER = "http://192.168.1.10:8000"
-SITES = "/srv/"
+SITES = "/srv"
 PUSH_PLACE = "127.0.0.1:8266"
 _SPEED = "20"
 _ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
@@ -118,7 +118,7 @@ class Reader:
             return self._program([self._here(word) for word in words])
         if BROKER in command:
             words = [word.replace(BROKER, self._broker()) for word in words]
-        words = [word.replace(SITES, str(self.folder / SITES.strip("/"))) for word in words]
+        words = [word.replace(SITES, f"{self.folder}{SITES}") for word in words]
         tool, *arguments = words
         if tool == "tools/demo":
             # In full length it has its own test; here its arguments must be right.
