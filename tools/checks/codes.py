@@ -1,4 +1,4 @@
-"""Gate `codes`: what the device raises, the error codes of FORMATS and slotbench.formats.codes are one table."""
+"""Gate `codes`: the device, FORMATS and slotbench.formats.codes have one table of error codes."""
 
 from __future__ import annotations
 
