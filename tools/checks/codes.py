@@ -1,4 +1,4 @@
-"""Gate `codes`: what the device raises, FORMATS.md 9 and slotbench.formats.codes are one table."""
+"""Gate `codes`: the device, FORMATS and slotbench.formats.codes have one table of error codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from checks.report import GateReport, device_files, name, parse
 _FORMATS = "device/FORMATS.md"
 _CODES = "host/slotbench/formats/codes.py"
 _KINDS = {"LinkError": "link", "ReleaseError": "release", "FlashError": "flash"}
-_HEADING = re.compile(r"## \d+\. Errors on the device")
+_HEADING = "## Error codes"
 _ROW = re.compile(r"\| *(\d+) *\| *(\w+) *\| *(.+?) *\| *(.+?) *\|$")
 _DUMP = """
 import json, sys
@@ -45,7 +45,7 @@ def _documented(root: Path, report: GateReport) -> Table:
     inside = False
     for number, line in enumerate((root / _FORMATS).read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("## "):
-            inside = bool(_HEADING.match(line))
+            inside = line == _HEADING
         if not inside or not (match := _ROW.match(line)):
             continue
         code, kind, meaning, where = int(match[1]), match[2], match[3], match[4]
@@ -57,7 +57,7 @@ def _documented(root: Path, report: GateReport) -> Table:
             report.add(_FORMATS, number, f"{kind} is no kind", f"use one of {', '.join(_KINDS.values())}")
         table[code] = kind, meaning, where
     if not table:
-        report.add(_FORMATS, 0, "no table of error codes", "keep the section 'Errors on the device'")
+        report.add(_FORMATS, 0, "no table of error codes", "keep the section 'Error codes'")
     return table
 
 
@@ -67,10 +67,7 @@ def _host(root: Path, report: GateReport) -> Table:
     if run.returncode:
         report.add(_CODES, 0, f"cannot be read: {run.stderr.strip().splitlines()[-1]}", "mend it")
         return {}
-    # A person who asks for a code has no FORMATS.md around the sentence; there it would name itself.
-    return {
-        code: (kind, meaning, where.replace("FORMATS.md ", ""))
-        for code, kind, meaning, where in json.loads(run.stdout)}
+    return {code: (kind, meaning, where) for code, kind, meaning, where in json.loads(run.stdout)}
 
 
 def _compare(documented: Table, host: Table, report: GateReport) -> None:
