@@ -9,7 +9,7 @@ from support.testbed import put_keys
 
 
 @pytest.fixture(scope="session")
-def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+def proof(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Proof:
     folder = tmp_path_factory.mktemp("powercut")
     put_keys(folder / "keys")
-    return Proof(folder)
+    return Proof(folder, by_content=not pytestconfig.getoption("--whole"))
