@@ -15,6 +15,8 @@ from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
 from support.mqtt.brokers import Mosquitto, missing
 
+pytest_plugins = ["support.sampling"]
+
 # Derandomized: the same examples in every run, so that a red test is red again.
 settings.register_profile("twoslot", derandomize=True, deadline=None, database=None, print_blob=True)
 # For `slotbench prove fuzz`, which gives the seed.

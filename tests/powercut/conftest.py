@@ -9,7 +9,7 @@ from support.testbed import put_keys
 
 
 @pytest.fixture(scope="session")
-def proof(tmp_path_factory: pytest.TempPathFactory) -> PowerCutProof:
+def proof(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> PowerCutProof:
     folder = tmp_path_factory.mktemp("powercut")
     put_keys(folder / "keys")
-    return PowerCutProof(folder)
+    return PowerCutProof(folder, by_content=not pytestconfig.getoption("--whole"))

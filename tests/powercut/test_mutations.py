@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from slotbench.prove.powercut.runner import PowerCutProof
+from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.testbed import Edit
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
@@ -76,11 +77,12 @@ DEFECTS = [
 
 
 def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
-    """What the proof says first, "" when it finds nothing."""
+    """What the proof says first, "" when it finds nothing. It cuts what tools/test cuts: the sample."""
     put_keys(folder / "keys")
-    proof = PowerCutProof(folder, edit=edit)
+    proof = PowerCutProof(folder, edit=edit, by_content=True)
+    part = SCENARIOS[scenario]
     try:
-        ids = proof.singles(board, "model", scenario, 3, 3)
+        ids = proof.sampled(board, "model", scenario, part.torn, part.weak)
     except (AssertionError, BenchViolation) as error:
         return f"without a cut: {error}"
     for id in ids:

@@ -28,6 +28,9 @@ _FAILURES_SHOWN = 10
     help="What boots the boards; its machine code is slow.  [default: model]")
 @click.option(
     "--torn", default=1.0, show_default=True, help="Scales with how many seeds an operation is torn; 0: one.")
+@click.option(
+    "--sampled", is_flag=True, help="Every operation in every mode, torn with one seed that is drawn: what "
+    "tools/test runs.")
 @click.option("--pairs", default=0, show_default=True, help="First cuts of each part that get a second one.")
 @click.option("--all", "every", is_flag=True, help="Every cut gets every second one: minutes.")
 @click.option("--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
@@ -39,9 +42,9 @@ _FAILURES_SHOWN = 10
     help="Keep flash and journal of the replayed run, or of runs that failed, in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 def powercut(
-    boards: tuple[str, ...], scenarios: tuple[str, ...], loaders: tuple[str, ...], torn: float, pairs: int,
-    every: bool, processes: int | None, seed: int, no_merge: bool, replay: str | None, dump: Path | None,
-    as_json: bool,
+    boards: tuple[str, ...], scenarios: tuple[str, ...], loaders: tuple[str, ...], torn: float,
+    sampled: bool, pairs: int, every: bool, processes: int | None, seed: int, no_merge: bool,
+    replay: str | None, dump: Path | None, as_json: bool,
 ) -> None:
     """Cut power before, in and after every flash operation of an update, on virtual boards.
 
@@ -51,10 +54,11 @@ def powercut(
     plain = SweepPlan()
     plan = SweepPlan(
         boards or plain.boards, scenarios or plain.scenarios, loaders or plain.loaders, torn,
-        None if every else pairs, processes or plain.processes)
+        None if every else pairs, True, sampled, processes or plain.processes)
     wanted = CutId.parse(replay) if replay else None
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        proof = PowerCutProof(Path(folder), seed=seed, merge=not no_merge and wanted is None)
+        proof = PowerCutProof(
+            Path(folder), seed=seed, merge=not no_merge and wanted is None, by_content=sampled)
         begun = time.perf_counter()
         if wanted is not None:
             total, parts = proof.run(wanted, partial(_keep, dump, wanted)), []
@@ -104,7 +108,8 @@ def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: in
         click.echo(json.dumps({
             "cuts": total.cuts, "boots": total.boots, "bricks": total.bricks,
             "unverified_boots": total.unverified_boots, "cuts_per_second": rate, "seconds": round(seconds, 1),
-            "merged": total.merged, "seed": seed,
+            "merged": total.merged, "contents": len(total.contents), "seed": seed,
+            "whole": sum(part.whole for part in parts if not part.pairs),
             "scenarios": [
                 {"board": part.board, "loader": part.loader, "scenario": part.scenario, "pairs": part.pairs,
                  "operations": part.operations, "cuts": part.run.cuts, "boots": part.run.boots}
@@ -112,7 +117,8 @@ def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: in
             "failures": [_told(failure) for failure in total.failures]}))
     else:
         click.echo(
-            f"\n{total.cuts:,} cuts, {total.boots:,} boots, {total.bricks} bricks, {total.unverified_boots}"
+            f"\n{total.cuts:,} cuts that left {len(total.contents):,} flash contents,"
+            f" {total.boots:,} boots, {total.bricks} bricks, {total.unverified_boots}"
             f" unverified boots, {len(total.failures)} failures; {seconds:.0f} s, {rate} cuts/s")
         for failure in total.failures[:_FAILURES_SHOWN]:
             click.echo(f"{failure.id}\n    {failure.text}")

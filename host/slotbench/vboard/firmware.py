@@ -8,6 +8,7 @@ user image it also says the address it was linked for; whoever runs it from anot
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import json
 import random
@@ -79,6 +80,7 @@ class Marker:
     irom_address: int | None = None
 
 
+@functools.lru_cache(maxsize=32)
 def build(
     version: str,
     does: Behaviour = Behaviour.HEALTHY,
@@ -104,6 +106,7 @@ def build(
     return build_e9(_ram(own, marker, _ANYWHERE), IRAM.start + _ENTRY_OFFSET, bytes(irom))
 
 
+@functools.lru_cache(maxsize=32)
 def build_user(
     version: str, does: Behaviour = Behaviour.HEALTHY, *, irom_address: int, size: int, seed: int = 0
 ) -> bytes:

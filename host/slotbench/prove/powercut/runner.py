@@ -81,13 +81,15 @@ class Failure:
 class RunResult:
     """One run, or many: how often power was cut, the board booted, and what went wrong.
 
-    A run is counted as one cut, its last one: the cuts before it are those of runs of their own.
+    A run is counted as one cut, its last one: the cuts before it are those of runs of their own. `contents`:
+    hashes of the flash contents that the cuts left.
     """
 
     cuts: int = 0
     boots: int = 0
     merged: int = 0
     failures: list[Failure] = field(default_factory=list)
+    contents: set[int] = field(default_factory=set)
 
     def add(self, other: RunResult) -> None:
         """Count another one."""
@@ -95,6 +97,7 @@ class RunResult:
         self.boots += other.boots
         self.merged += other.merged
         self.failures += other.failures
+        self.contents |= other.contents
 
     @property
     def bricks(self) -> int:
@@ -132,6 +135,15 @@ class Recorded:
         return [
             Cut(index, mode, seed) for index in range(len(self.moments))
             for mode, seeds in modes for seed in range(seeds)]
+
+    def sampled_cuts(self, torn: int, weak: int, seed: str) -> list[Cut]:
+        """Every operation in every mode: torn once in each of the two ways, with a seed drawn of those."""
+        rng = random.Random(seed)
+        return [
+            cut for index in range(len(self.moments))
+            for cut in (
+                Cut(index, CutMode.BEFORE), Cut(index, CutMode.AFTER),
+                Cut(index, CutMode.TORN, rng.randrange(torn)), Cut(index, CutMode.WEAK, rng.randrange(weak)))]
 
 
 def remember(flash: RecordingFlash, board: VirtualBoard, received: int) -> None:
@@ -171,13 +183,16 @@ class PowerCutProof:
     """Scenarios of one or more flash maps; worlds are made in `folder`. `edit` changes the boards' files.
 
     With `merge` a run also ends in a state, byte for byte, from which a run before came to rest: what remains
-    is the same, and is counted as it was there (slotbench.prove.powercut.merging).
+    is the same, and is counted as it was there (slotbench.prove.powercut.merging). With `by_content` the same
+    flash content is started once, whatever luck the board would have.
     """
 
     def __init__(
-        self, folder: Path, *, seed: int = 0, merge: bool = True, edit: Edit | None = None
+        self, folder: Path, *, seed: int = 0, merge: bool = True, edit: Edit | None = None,
+        by_content: bool = False,
     ) -> None:
         self.seed = seed
+        self.by_content = by_content
         self.settled: Settled | None = {} if merge else None
         self._folder = folder
         self._edit = edit
@@ -207,13 +222,21 @@ class PowerCutProof:
         cuts = self.recorded(board, scenario).cuts(torn, weak)
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
+    def sampled(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
+        """Of those single cuts, every operation in every mode once; torn with seeds that are drawn."""
+        seed = f"{board} {scenario} {self.seed}"
+        cuts = self.recorded(board, scenario).sampled_cuts(torn, weak, seed)
+        return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
+
     def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> RunResult:
         """One run with its cuts, to rest. `at_end` is called with the board as it is then."""
         board, result = None, RunResult(cuts=1)
         try:
             course, moment = self._moment(id)
             board = self._board(id, course, moment, self.flash_after(id))
-            left, result.merged = self._to_rest(id, board, course, self.settled)
+            watch = StateMerger(board, course, self.settled, self.by_content)
+            left, result.merged = self._to_rest(id, board, course, watch)
+            result.contents.add(watch.content)
             needed = self.recorded(id.board, id.scenario).received[_number(course)]
             again = moment.received + left.received - needed
             require(again <= len(id.cuts) * _ONE_BLOCK, 8, f"{again} bytes of the image fetched again")
@@ -272,7 +295,7 @@ class PowerCutProof:
             board = self._board(id, course, moment, flash)
             remember(flash, board, moment.received)
             try:
-                self._to_rest(id, board, course, None)
+                self._to_rest(id, board, course, StateMerger(board, course, None))
             finally:
                 if board.state is not BoardState.OFF:
                     board.power_off()
@@ -291,12 +314,11 @@ class PowerCutProof:
         return board
 
     def _to_rest(
-        self, id: CutId, board: VirtualBoard, course: ScenarioRun, settled: Settled | None
+        self, id: CutId, board: VirtualBoard, course: ScenarioRun, watch: StateMerger
     ) -> tuple[RemainingCost, bool]:
         """Power on, until nothing happens any more: what that took, and whether some of it was known."""
         printed: list[str] = []
         board.on_print = printed.append
-        watch = StateMerger(board, course, settled)
         try:
             watch.without_power(self.seed + id.cuts[-1].seed)
             board.on_boot = watch

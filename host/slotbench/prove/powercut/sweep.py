@@ -33,7 +33,8 @@ _MACHINE_SEEDS: Final = 2
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
     """What is run. `torn` scales the seeds of torn operations (0: one each); `pairs` is how many first cuts
-    of a scenario get a second one, None all of them with all seconds.
+    of a scenario get a second one, None all of them with all seconds; `singles` False leaves it at these.
+    `sampled`: every operation is torn with one of its seeds, which is drawn.
     """
 
     boards: tuple[str, ...] = BOARDS
@@ -41,12 +42,16 @@ class SweepPlan:
     loaders: tuple[str, ...] = ("model",)
     torn: float = 1.0
     pairs: int | None = 0
+    singles: bool = True
+    sampled: bool = False
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
 @dataclass(slots=True)
 class SweepPart:
-    """One row: a scenario on a flash map with a loader, single cuts or pairs."""
+    """One row: a scenario on a flash map with a loader, single cuts or pairs; `whole` counts the single cuts
+    that it would have without sampling.
+    """
 
     board: str
     loader: str
@@ -55,6 +60,7 @@ class SweepPart:
     operations: int
     run: RunResult
     seconds: float
+    whole: int
 
     @property
     def name(self) -> str:
@@ -90,7 +96,10 @@ def sweep(
                 for each in pool.map(work if pairs else _run_singles, batches):
                     run.add(each)
                 operations = len(proof.recorded(board, scenario).moments)
-                part = SweepPart(board, loader, scenario, pairs, operations, run, time.perf_counter() - begun)
+                torn, weak = _seeds(plan, loader, scenario)
+                part = SweepPart(
+                    board, loader, scenario, pairs, operations, run, time.perf_counter() - begun,
+                    operations * (2 + torn + weak))
                 parts.append(part)
                 on_part(part)
     finally:
@@ -99,7 +108,7 @@ def sweep(
 
 
 def _rows(proof: PowerCutProof, plan: SweepPlan) -> Iterator[tuple[str, str, str, bool]]:
-    for pairs in (False, True) if plan.pairs != 0 else (False,):
+    for pairs in [False] * plan.singles + [True] * (plan.pairs != 0):
         for board in plan.boards:
             for loader in plan.loaders:
                 for scenario in plan.scenarios:
@@ -121,17 +130,21 @@ def _recorded(proof: PowerCutProof, board: str, scenario: str) -> Recorded:
 def _firsts(
     proof: PowerCutProof, plan: SweepPlan, board: str, loader: str, scenario: str, pairs: bool
 ) -> list[CutId]:
-    it = SCENARIOS[scenario]
-    torn, weak = (max(1, round(seeds * plan.torn)) for seeds in (it.torn, it.weak))
-    if loader == "machine":
-        torn, weak = min(torn, _MACHINE_SEEDS), min(weak, _MACHINE_SEEDS)
     if not pairs:
-        return proof.singles(board, loader, scenario, torn, weak)
+        kind = proof.sampled if plan.sampled else proof.singles
+        return kind(board, loader, scenario, *_seeds(plan, loader, scenario))
     firsts = proof.singles(board, loader, scenario, 1, 1)
     if plan.pairs is None:
         return firsts
     rng = random.Random(f"pairs {board} {scenario} {proof.seed}")
     return rng.sample(firsts, min(plan.pairs, len(firsts)))
+
+
+def _seeds(plan: SweepPlan, loader: str, scenario: str) -> tuple[int, int]:
+    """With how many seeds each operation is torn, in each of the two ways."""
+    it = SCENARIOS[scenario]
+    torn, weak = (max(1, round(seeds * plan.torn)) for seeds in (it.torn, it.weak))
+    return (min(torn, _MACHINE_SEEDS), min(weak, _MACHINE_SEEDS)) if loader == "machine" else (torn, weak)
 
 
 def _run_singles(ids: Sequence[CutId]) -> RunResult:
