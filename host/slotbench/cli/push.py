@@ -8,17 +8,19 @@ from pathlib import Path
 import click
 
 from slotbench import boards
-from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
-from slotbench.cli.flash_common import Bar
+from slotbench.cli.key_options import load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.published_head import now
+from slotbench.cli.flash_session import ProgressBar
+from slotbench.cli.image_file import read_image
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Release
-from slotbench.push.client import PORT, ListenerStatus, PushClient, PushTimes, read_secret
+from slotbench.push.client import PORT, Greeting, PushClient, PushTimes, read_secret
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
 from slotbench.release.identities import Identities
 
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _SECRET_BYTES_MAX = 4096
 _BACK_S = 120.0
 
@@ -64,9 +66,9 @@ def push(
     """
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
-    image = read_bytes(firmware, _IMAGE_BYTES_MAX)
+    image = read_image(firmware)
     pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
-    there = pusher.read_status()
+    there = pusher.greet()
     click.echo(f"{pusher.where}: {_board(there)}")
     if release_path is not None:
         document, expected = _signed(release_path, image)
@@ -77,18 +79,18 @@ def push(
                 f"{there.board} takes no development releases", where=pusher.where,
                 do="push one signed by a pinned key with --release, or deploy with --development-key")
         number = max(development.seconds_since_2020(now()) if counter is None else counter, 1)
-        with documents.naming_file(firmware):
-            document = development.sign_development_release(
+        with documents.naming(firmware):
+            document = development.sign_for(
                 image, load_key(key_path, passphrase_file), product=product or there.product,
                 board=boards.load(board_name or there.board), channel=there.channel, counter=number,
                 created=now(), version=version).pack()
         expected = DEVELOPMENT | number
-    bar = Bar("pushing")
+    bar = ProgressBar("pushing")
     try:
-        parts = pusher.push_release(document, image, bar)
+        parts = pusher.push(document, image, bar)
     finally:
         bar.end()
-    _say_back(*pusher.wait_for_board(wait_s), parts, expected, len(image), pusher.where)
+    _say_back(*pusher.wait(wait_s), parts, expected, len(image), pusher.where)
 
 
 def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable[[str], bytes]:
@@ -130,7 +132,7 @@ def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
 
 
 def _say_back(
-    back: ListenerStatus, seconds: float, parts: PushTimes, expected: int, length: int, where: str,
+    back: Greeting, seconds: float, parts: PushTimes, expected: int, length: int, where: str
 ) -> None:
     click.echo(f"  {parts.judged:6.1f} s  signature checked")
     click.echo(f"  {parts.sent:6.1f} s  sent and written, {parts.bytes} bytes for {length}")
@@ -144,6 +146,6 @@ def _say_back(
     click.echo(f"  {total:6.1f} s  in all: {_board(back)}")
 
 
-def _board(there: ListenerStatus) -> str:
+def _board(there: Greeting) -> str:
     state = "confirmed" if there.confirmed else "on trial"
     return f"{there.device}, {there.product} {there.version} in slot {there.slot}, {state}"

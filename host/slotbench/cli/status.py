@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.cli.json_output import to_json
-from slotbench.cli.verbs import asked
+from slotbench.cli.board_prompt import query_status
 from slotbench.formats.journal import Report
-from slotbench.formats.rtc import Why
-from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
+from slotbench.formats.rtc import BootReason
+from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.release.files import read_bytes
 from slotbench.vboard.forecast.status import BoardStatus
 from slotbench.vboard.forecast.status import status as status_of
@@ -37,11 +37,11 @@ def status(dump: Path | None, port: str | None, board: str | None, as_json: bool
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:
-        _say(BoardStatus(**asked(port)), as_json, f"{port}: the board says")
+        _say(BoardStatus(**query_status(port)), as_json, f"{port}: the board says")
         return
     assert dump is not None
     data = read_bytes(dump, DUMP_BYTES_MAX)
-    chosen = identify_board(data, str(dump), board)
+    chosen = board_of(data, str(dump), board)
     head = f"{dump}: {chosen.name} after its next start (slot and why are what the loader would do next)"
     _say(status_of(chosen, data), as_json, head)
 
@@ -56,13 +56,13 @@ def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
 
 
 def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
-    def words(member: Why | Report) -> str:
+    def words(member: BootReason | Report) -> str:
         return f"{int(member)} ({member.name.lower().replace('_', ' ')})"
 
     return [
         ("slot", facts.slot),
         ("version", f"{facts.version}, counter {facts.counter}"),
-        ("why", words(Why(facts.why))),
+        ("why", words(BootReason(facts.why))),
         ("confirmed", "yes" if facts.confirmed else "no"),
         ("spare", facts.spare or "nothing"),
         ("floor", str(facts.floor)),

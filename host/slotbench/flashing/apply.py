@@ -17,22 +17,20 @@ from slotbench.errors import BenchError
 from slotbench.flashing.esptool_link import EsptoolLink, Progress
 from slotbench.flashing.filesystem import HEAD_BYTES
 from slotbench.flashing.phy import has_phy, sdk_sectors
-from slotbench.flashing.plan import Firmware, FlashWrite, factory_writes
+from slotbench.flashing.plan import Firmware, Write, factory
 from slotbench.formats import SECTOR_BYTES, blocks
 
-__all__ = ["FlashPlan", "apply_plan", "plan_stock", "plan_twoslot", "plan_whole_flash", "stock_filesystem"]
+__all__ = ["SetupPlan", "carry_out", "stock_filesystem", "to_stock", "to_twoslot", "whole_flash"]
 
-_NEW_FILESYSTEM: Final = "filesystem, blank: MicroPython makes a new one"
-_SDK_SECTORS: Final = "PHY init data, the SDK's parameters"
 _LOST: Final = (
     "check the cable, and run the same command again: until it is through, the board starts nothing")
 
 
 @dataclass(frozen=True, slots=True)
-class FlashPlan:
+class SetupPlan:
     """What is written, in this order: whole sectors, the board's first one last; what is `kept`."""
 
-    writes: tuple[FlashWrite, ...]
+    writes: tuple[Write, ...]
     kept: tuple[str, ...]
 
     @property
@@ -41,10 +39,10 @@ class FlashPlan:
         return sum(len(write.data) for write in self.writes)
 
 
-def plan_twoslot(
+def to_twoslot(
     board: BoardProfile, firmware: Firmware, loader: bytes, *, sdk: bytes, sdk_start: int,
     phy: bytes | None = None, filesystem: bytes | None = None, erase_filesystem: bool = False,
-) -> FlashPlan:
+) -> SetupPlan:
     """The plan that makes a board run `firmware` from slot A, under the loader.
 
     `sdk` are the SDK's sectors as the board has them now, at flash offset `sdk_start`; `phy` other PHY init
@@ -52,33 +50,33 @@ def plan_twoslot(
     Raises FormatError, BenchError when something does not fit.
     """
     place = board.slots[0]
-    parts = {write.offset: write for write in factory_writes(board, firmware)}
+    parts = {write.offset: write for write in factory(board, firmware)}
     image = parts.pop(place.image.start)
     window = parts.pop(board.window.start) if board.window else None
-    table = FlashWrite(place.table.start, blocks.block_table(firmware.data), "block table")
+    table = Write(place.table.start, blocks.table(firmware.data), "block table")
     kept = []
     writes = []
     if filesystem is not None:
-        writes.append(FlashWrite(board.filesystem.start, filesystem, "filesystem, moved"))
+        writes.append(Write(board.filesystem.start, filesystem, "filesystem, moved"))
     elif erase_filesystem and board.filesystem:
         blank = b"\xff" * HEAD_BYTES
-        writes.append(FlashWrite(board.filesystem.start, blank, _NEW_FILESYSTEM))
+        writes.append(Write(board.filesystem.start, blank, "filesystem, blank: MicroPython makes a new one"))
     elif board.filesystem:
         kept.append(f"{board.filesystem} filesystem")
-    writes += [_whole_sectors(image), *([_whole_sectors(window)] if window is not None else [])]
+    writes += [_whole(image), *([_whole(window)] if window is not None else [])]
     wanted = sdk_sectors(board, sdk, firmware.data, phy)
     if (sdk_start, sdk) == (board.sdk.start, wanted):
         own = "PHY init data, the SDK's parameters" if has_phy(sdk) else "blank: the firmware writes PHY data"
         kept.append(f"{board.sdk} {own}")
     else:
-        writes.append(FlashWrite(board.sdk.start, wanted, _SDK_SECTORS))
-    writes += _management_writes(board, [*parts.values(), table])
-    return FlashPlan((*writes, FlashWrite(0, loader_sector(loader, board), "loader, flash map")), tuple(kept))
+        writes.append(Write(board.sdk.start, wanted, "PHY init data, the SDK's parameters"))
+    writes += _management(board, [*parts.values(), table])
+    return SetupPlan((*writes, Write(0, loader_sector(loader, board), "loader, flash map")), tuple(kept))
 
 
-def plan_stock(
+def to_stock(
     board: BoardProfile, image: bytes, flash_bytes: int, *, sdk: bytes, filesystem: bytes | None,
-) -> FlashPlan:
+) -> SetupPlan:
     """The plan that makes a board of twoslot's a plain MicroPython board again, running `image`.
 
     `sdk` are its SDK's sectors. `filesystem` is one of the size that `stock_filesystem` says; None leaves a
@@ -86,23 +84,22 @@ def plan_stock(
     """
     stock_image(image, board)
     region = stock_filesystem(board, flash_bytes)
-    plain = _whole_sectors(FlashWrite(0, with_header(image, board, flash_bytes), "firmware")).data
+    plain = _whole(Write(0, with_header(image, board, flash_bytes), "firmware")).data
     writes = (
-        FlashWrite(region.start, filesystem, "filesystem, moved") if filesystem is not None else
-        FlashWrite(region.start, b"\xff" * HEAD_BYTES, _NEW_FILESYSTEM),
-        FlashWrite(flash_bytes - len(sdk), sdk_sectors(board, sdk, image), _SDK_SECTORS),
-        FlashWrite(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
-        FlashWrite(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
+        Write(region.start, filesystem, "filesystem, moved") if filesystem is not None else
+        Write(region.start, b"\xff" * HEAD_BYTES, "filesystem, blank: MicroPython makes a new one"),
+        Write(flash_bytes - len(sdk), sdk_sectors(board, sdk, image), "PHY init data, the SDK's parameters"),
+        Write(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
+        Write(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
     )
-    return FlashPlan(writes, ())
+    return SetupPlan(writes, ())
 
 
-def plan_whole_flash(data: bytes) -> FlashPlan:
+def whole_flash(data: bytes) -> SetupPlan:
     """The plan that makes the whole flash what `data` is."""
     first, rest = data[:SECTOR_BYTES], data[SECTOR_BYTES:]
-    writes = (
-        FlashWrite(SECTOR_BYTES, rest, "all but the first sector"), FlashWrite(0, first, "first sector"))
-    return FlashPlan(writes, ())
+    writes = Write(SECTOR_BYTES, rest, "all but the first sector"), Write(0, first, "first sector")
+    return SetupPlan(writes, ())
 
 
 def stock_filesystem(board: BoardProfile, flash_bytes: int) -> Region:
@@ -113,9 +110,9 @@ def stock_filesystem(board: BoardProfile, flash_bytes: int) -> Region:
     return Region(board.fs_start, flash_bytes - SDK_BYTES - board.fs_start)
 
 
-def apply_plan(
-    link: EsptoolLink, plan: FlashPlan, *, on_step: Callable[[FlashWrite], object],
-    on_done: Callable[[FlashWrite, bool], object], progress: Progress | None = None,
+def carry_out(
+    link: EsptoolLink, plan: SetupPlan, *, on_step: Callable[[Write], object],
+    on_done: Callable[[Write, bool], object], progress: Progress | None = None,
 ) -> None:
     """Write it, sector 0 erased first and written last, each step compared by MD5, and all of it once more.
 
@@ -130,22 +127,22 @@ def apply_plan(
             on_step(write)
             on_done(write, link.write(write.offset, write.data, progress))
         for write in rest:
-            _require_written(link, write)
+            _require(link, write)
         on_step(first_sector)
         link.write(first_sector.offset, first_sector.data, progress)
-        _require_written(link, first_sector)
+        _require(link, first_sector)
         on_done(first_sector, True)
     except BenchError as error:
         raise BenchError(error.what, where=error.where, do=_LOST, exit_code=error.exit_code) from None
 
 
-def _require_written(link: EsptoolLink, write: FlashWrite) -> None:
+def _require(link: EsptoolLink, write: Write) -> None:
     if not link.holds(write.offset, write.data):
         region = Region(write.offset, len(write.data))
         raise BenchError(f"{region} does not hold what was written ({write.what})", where=link.port)
 
 
-def _management_writes(board: BoardProfile, writes: Iterable[FlashWrite]) -> list[FlashWrite]:
+def _management(board: BoardProfile, writes: Iterable[Write]) -> list[Write]:
     """Journal, window log, tables, descriptors and identity as whole sectors; blank where nothing is written.
 
     Neighbours become one write.
@@ -159,16 +156,16 @@ def _management_writes(board: BoardProfile, writes: Iterable[FlashWrite]) -> lis
     for write in writes:
         sector, offset = write.offset & -SECTOR_BYTES, write.offset % SECTOR_BYTES
         sectors[sector][offset : offset + len(write.data)] = write.data
-    runs: list[FlashWrite] = []
+    runs: list[Write] = []
     for start in sorted(sectors):
         if runs and runs[-1].offset + len(runs[-1].data) == start:
             runs[-1] = runs[-1]._replace(data=runs[-1].data + bytes(sectors[start]))
         else:
-            runs.append(FlashWrite(start, bytes(sectors[start]), "boot journal, slot tables and descriptors"))
+            runs.append(Write(start, bytes(sectors[start]), "boot journal, slot tables and descriptors"))
     return runs
 
 
-def _whole_sectors(write: FlashWrite) -> FlashWrite:
+def _whole(write: Write) -> Write:
     """The same in whole sectors."""
     size = -(-len(write.data) // SECTOR_BYTES) * SECTOR_BYTES
     return write._replace(data=write.data.ljust(size, b"\xff"))

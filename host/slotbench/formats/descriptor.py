@@ -29,7 +29,7 @@ class ImageForm(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Descriptor:
+class SlotDescriptor:
     """One slot descriptor.
 
     `length` is the image length in bytes, `sha256` its 32-byte digest, `fs_start` a flash offset in bytes.
@@ -73,7 +73,7 @@ class Descriptor:
         return pack_page(body, {offset: 0 for flag, offset in flags if flag})
 
     @classmethod
-    def unpack(cls, page: bytes) -> Descriptor:
+    def unpack(cls, page: bytes) -> SlotDescriptor:
         """The descriptor in a 256-byte page.
 
         Raises FormatError when the page is not valid or a field has an impossible value.

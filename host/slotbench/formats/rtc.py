@@ -1,4 +1,4 @@
-"""RTC tail (FORMATS 4): the loader's decision, in the last 32 bytes of RTC memory (0x600013E0)."""
+"""RTC tail (FORMATS 4): what the loader did, in the last 32 bytes of RTC memory (0x600013E0)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _SEALED = struct.Struct("<4sBBBBII")
 _SEAL_END = 24
 
 
-class Why(IntEnum):
-    """The row of the decision table that the loader took."""
+class BootReason(IntEnum):
+    """The row of the decision that was taken."""
 
     ORDINARY = 1
     TRIAL = 2
@@ -43,16 +43,15 @@ class ResetReason(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """The RTC tail.
+    """The tail.
 
-    `reset_reason` is the number that the loader saw, usually a ResetReason. `note` is a code of FORMATS
-    4.1, or 0.
+    `reset_reason` is what the loader saw, usually a ResetReason; `note` a code of FORMATS 4.1 or 0.
     """
 
     slot: int
     trial: bool
     attempts_left: int
-    why: Why
+    why: BootReason
     counter: int
     reset_reason: int
     note: int = 0
@@ -73,7 +72,7 @@ class Tail:
 
     @classmethod
     def unpack(cls, data: bytes) -> Tail:
-        """The tail in 32 bytes. Raises FormatError for noise, which RTC memory holds after power on."""
+        """The tail in 32 bytes. Raises FormatError: after power on, RTC memory holds noise."""
         if len(data) != TAIL_BYTES:
             raise FormatError(f"the RTC tail has {TAIL_BYTES} bytes, not {len(data)}")
         magic, slot, trial, attempts_left, why, counter, reset_reason = _SEALED.unpack_from(data)
@@ -82,12 +81,12 @@ class Tail:
         if digest8(data[:_SEALED.size]) != data[_SEALED.size:_SEAL_END]:
             raise FormatError("seal does not match", _SEALED.size)
         for name, value, allowed, offset in (
-            ("slot", slot, (0, 1), 4), ("trial", trial, (0, 1), 5), ("why", why, tuple(Why), 7),
+            ("slot", slot, (0, 1), 4), ("trial", trial, (0, 1), 5), ("why", why, tuple(BootReason), 7),
         ):
             if value not in allowed:
                 raise FormatError(f"{name} is {value}", offset)
         note, schedule = struct.unpack_from("<II", data, _SEAL_END)
         return cls(
-            slot=slot, trial=bool(trial), attempts_left=attempts_left, why=Why(why), counter=counter,
+            slot=slot, trial=bool(trial), attempts_left=attempts_left, why=BootReason(why), counter=counter,
             reset_reason=reset_reason, note=note, schedule=schedule,
         )

