@@ -5,8 +5,8 @@ the flash and the seed; at a boot it is the flash, what the loader left in RTC m
 started. Both count only with what the promises know of the past. What followed is not run again but added: so
 a bound on all of a run, of boots or of bytes, holds for the whole of it.
 
-Where only contents count, the seed is left out: each flash content is started once, with the luck of the first
-cut that left it, unless words in it read differently each time.
+Where only contents count, the seed is left out. Each flash content is then started once, with the luck of the
+first cut that left it, unless words in it read differently each time.
 """
 
 from __future__ import annotations
