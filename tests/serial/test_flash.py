@@ -13,11 +13,11 @@ from slotbench import boards, data_path
 from slotbench.boards.header import loader_sector, with_header
 from slotbench.cli import run
 from slotbench.errors import BenchError
-from slotbench.flashing.filesystem import resized
+from slotbench.flashing.filesystem import resize_filesystem
 from slotbench.formats import blocks, maptable
 from slotbench.formats.rtc import BootReason
-from slotbench.inspection.dump import board_of
-from slotbench.inspection.facts import ImageState, inspect
+from slotbench.inspection.dump import identify_board
+from slotbench.inspection.facts import ImageState, inspect_flash
 from slotbench.vboard.board import BoardState
 from slotbench.vboard.firmware import build, for_board
 from slotbench.vboard.flash.cuts import Cut, CutMode
@@ -77,15 +77,15 @@ def stock(version: int = 0x00020001) -> bytes:
 def require_set_up(bench: SerialBench, data: bytes, boots: int = 1) -> None:
     """Every byte that the plan speaks of, and a board that runs it."""
     flash = bench.flash()
-    facts = inspect(board_of(flash, "flash"), flash)
+    facts = inspect_flash(identify_board(flash, "flash"), flash)
     a, b = facts.slots
     assert a.image is ImageState.MATCHES and a.descriptor is not None and a.descriptor.confirmed
-    assert a.table is not None and (a.table.entries, a.table.differing) == (blocks.count(len(data)), ())
+    assert a.table is not None and (a.table.entries, a.table.differing) == (blocks.block_count(len(data)), ())
     assert b.descriptor is None and flash[BOARD.slots[1].table.start :][:4096] == b"\xff" * 4096
     assert facts.header.problems == ()
     assert facts.window is not None and facts.window.matches[0].differing == () and facts.window.names == 0
     assert flash[:4096] == loader_sector(stand_in_loader(), BOARD)
-    assert maptable.unpack(flash[maptable.OFFSET : 4096]) == BOARD.device_map()
+    assert maptable.unpack_table(flash[maptable.OFFSET : 4096]) == BOARD.device_map()
     assert flash[0x200000 : 0x200000 + len(data)] == data
     bench.wait_for("boot: slot A, 1.2.3", boots)
     assert bench.board.state is BoardState.RUNNING
@@ -346,7 +346,7 @@ def test_backup_restore_and_inspect(boards_with: Start, slotbench: Slotbench) ->
 @pytest.mark.parametrize("version", [0x00020000, 0x00020001])
 def test_a_filesystem_keeps_version_files_and_times(version: int) -> None:
     old = filesystem(FILES, 0x40000, version, times={"/main.py": b"\x01\x02\x03\x04\x05\x06\x07\x08"})
-    new, count = resized(old, 0x20000)
+    new, count = resize_filesystem(old, 0x20000)
     assert (count, len(new)) == (3, 0x20000)
     assert files_in(new) == FILES
     assert new[20:24] == version.to_bytes(4, "little")
@@ -358,7 +358,7 @@ def test_a_damaged_filesystem_is_said_to_be_so() -> None:
     for block in range(2, 0x40):
         damaged[block * 4096 : block * 4096 + 64] = bytes(64)
     with pytest.raises(BenchError, match="damaged"):
-        resized(bytes(damaged), 0x20000)
+        resize_filesystem(bytes(damaged), 0x20000)
 
 
 def test_the_model_flash_of_an_in_place_board(boards_with: Start, slotbench: Slotbench, tmp_path: Path) -> None:

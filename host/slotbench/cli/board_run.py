@@ -18,7 +18,7 @@ from slotbench import boards
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
-from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
+from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
@@ -119,7 +119,7 @@ def _flash_file(path: Path | None, board_name: str | None) -> FlashFile:
     """The flash in a file, made when it is not there."""
     assert path is not None
     if path.exists():
-        return FlashFile(path, board_of(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
+        return FlashFile(path, identify_board(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
     opened = FlashFile(path, boards.load(board_name or _NEW_CHIP))
     opened.make_erased()
     click.echo(f"{path}: an erased chip of {opened.profile.chip_bytes // 1024} KB")

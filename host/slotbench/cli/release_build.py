@@ -12,7 +12,7 @@ from slotbench.cli.image_file import read_image
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.published_head import now
 from slotbench.release import documents
-from slotbench.release.build import build as build_release
+from slotbench.release.build import build_release
 from slotbench.release.build import parse_image
 from slotbench.release.files import write_atomic
 
@@ -51,7 +51,7 @@ def build(
     images = [read_image(path) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
     for path, data in zip(firmware, images):
-        with documents.naming(path):
+        with documents.naming_file(path):
             parse_image(data)
     made = build_release(*images, boards=target_boards, created=now(), **fields)
     path = output or Path(f"{made.product}-{made.counter}.release")

@@ -18,5 +18,5 @@ def pause(
     """Have no more boards begin the channel's update, until `resume`. One under way goes on."""
     opened = opened_channel(site, keys_path, key_path, passphrase_file, channel)
     head = opened.pause(now(), days=days)
-    echo_head(head, opened.target)
+    echo_head(head, opened.site)
     tell_boards(broker, head)

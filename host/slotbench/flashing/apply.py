@@ -17,11 +17,13 @@ from slotbench.errors import BenchError
 from slotbench.flashing.esptool_link import EsptoolLink, Progress
 from slotbench.flashing.filesystem import HEAD_BYTES
 from slotbench.flashing.phy import has_phy, sdk_sectors
-from slotbench.flashing.plan import Firmware, Write, factory
+from slotbench.flashing.plan import Firmware, FlashWrite, factory_writes
 from slotbench.formats import SECTOR_BYTES, blocks
 
-__all__ = ["SetupPlan", "carry_out", "stock_filesystem", "to_stock", "to_twoslot", "whole_flash"]
+__all__ = ["SetupPlan", "apply_plan", "plan_stock", "plan_twoslot", "plan_whole_flash", "stock_filesystem"]
 
+_NEW_FILESYSTEM: Final = "filesystem, blank: MicroPython makes a new one"
+_SDK_SECTORS: Final = "PHY init data, the SDK's parameters"
 _LOST: Final = (
     "check the cable, and run the same command again: until it is through, the board starts nothing")
 
@@ -30,7 +32,7 @@ _LOST: Final = (
 class SetupPlan:
     """What is written, in this order: whole sectors, the board's first one last; what is `kept`."""
 
-    writes: tuple[Write, ...]
+    writes: tuple[FlashWrite, ...]
     kept: tuple[str, ...]
 
     @property
@@ -39,7 +41,7 @@ class SetupPlan:
         return sum(len(write.data) for write in self.writes)
 
 
-def to_twoslot(
+def plan_twoslot(
     board: BoardProfile, firmware: Firmware, loader: bytes, *, sdk: bytes, sdk_start: int,
     phy: bytes | None = None, filesystem: bytes | None = None, erase_filesystem: bool = False,
 ) -> SetupPlan:
@@ -50,31 +52,31 @@ def to_twoslot(
     Raises FormatError, BenchError when something does not fit.
     """
     place = board.slots[0]
-    parts = {write.offset: write for write in factory(board, firmware)}
+    parts = {write.offset: write for write in factory_writes(board, firmware)}
     image = parts.pop(place.image.start)
     window = parts.pop(board.window.start) if board.window else None
-    table = Write(place.table.start, blocks.table(firmware.data), "block table")
+    table = FlashWrite(place.table.start, blocks.block_table(firmware.data), "block table")
     kept = []
     writes = []
     if filesystem is not None:
-        writes.append(Write(board.filesystem.start, filesystem, "filesystem, moved"))
+        writes.append(FlashWrite(board.filesystem.start, filesystem, "filesystem, moved"))
     elif erase_filesystem and board.filesystem:
         blank = b"\xff" * HEAD_BYTES
-        writes.append(Write(board.filesystem.start, blank, "filesystem, blank: MicroPython makes a new one"))
+        writes.append(FlashWrite(board.filesystem.start, blank, _NEW_FILESYSTEM))
     elif board.filesystem:
         kept.append(f"{board.filesystem} filesystem")
-    writes += [_whole(image), *([_whole(window)] if window is not None else [])]
+    writes += [_whole_sectors(image), *([_whole_sectors(window)] if window is not None else [])]
     wanted = sdk_sectors(board, sdk, firmware.data, phy)
     if (sdk_start, sdk) == (board.sdk.start, wanted):
         own = "PHY init data, the SDK's parameters" if has_phy(sdk) else "blank: the firmware writes PHY data"
         kept.append(f"{board.sdk} {own}")
     else:
-        writes.append(Write(board.sdk.start, wanted, "PHY init data, the SDK's parameters"))
-    writes += _management(board, [*parts.values(), table])
-    return SetupPlan((*writes, Write(0, loader_sector(loader, board), "loader, flash map")), tuple(kept))
+        writes.append(FlashWrite(board.sdk.start, wanted, _SDK_SECTORS))
+    writes += _management_writes(board, [*parts.values(), table])
+    return SetupPlan((*writes, FlashWrite(0, loader_sector(loader, board), "loader, flash map")), tuple(kept))
 
 
-def to_stock(
+def plan_stock(
     board: BoardProfile, image: bytes, flash_bytes: int, *, sdk: bytes, filesystem: bytes | None,
 ) -> SetupPlan:
     """The plan that makes a board of twoslot's a plain MicroPython board again, running `image`.
@@ -84,21 +86,21 @@ def to_stock(
     """
     stock_image(image, board)
     region = stock_filesystem(board, flash_bytes)
-    plain = _whole(Write(0, with_header(image, board, flash_bytes), "firmware")).data
+    plain = _whole_sectors(FlashWrite(0, with_header(image, board, flash_bytes), "firmware")).data
     writes = (
-        Write(region.start, filesystem, "filesystem, moved") if filesystem is not None else
-        Write(region.start, b"\xff" * HEAD_BYTES, "filesystem, blank: MicroPython makes a new one"),
-        Write(flash_bytes - len(sdk), sdk_sectors(board, sdk, image), "PHY init data, the SDK's parameters"),
-        Write(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
-        Write(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
+        FlashWrite(region.start, filesystem, "filesystem, moved") if filesystem is not None else
+        FlashWrite(region.start, b"\xff" * HEAD_BYTES, _NEW_FILESYSTEM),
+        FlashWrite(flash_bytes - len(sdk), sdk_sectors(board, sdk, image), _SDK_SECTORS),
+        FlashWrite(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
+        FlashWrite(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
     )
     return SetupPlan(writes, ())
 
 
-def whole_flash(data: bytes) -> SetupPlan:
+def plan_whole_flash(data: bytes) -> SetupPlan:
     """The plan that makes the whole flash what `data` is."""
     first, rest = data[:SECTOR_BYTES], data[SECTOR_BYTES:]
-    writes = Write(SECTOR_BYTES, rest, "all but the first sector"), Write(0, first, "first sector")
+    writes = FlashWrite(SECTOR_BYTES, rest, "all but the first sector"), FlashWrite(0, first, "first sector")
     return SetupPlan(writes, ())
 
 
@@ -110,9 +112,9 @@ def stock_filesystem(board: BoardProfile, flash_bytes: int) -> Region:
     return Region(board.fs_start, flash_bytes - SDK_BYTES - board.fs_start)
 
 
-def carry_out(
-    link: EsptoolLink, plan: SetupPlan, *, on_step: Callable[[Write], object],
-    on_done: Callable[[Write, bool], object], progress: Progress | None = None,
+def apply_plan(
+    link: EsptoolLink, plan: SetupPlan, *, on_step: Callable[[FlashWrite], object],
+    on_done: Callable[[FlashWrite, bool], object], progress: Progress | None = None,
 ) -> None:
     """Write it, sector 0 erased first and written last, each step compared by MD5, and all of it once more.
 
@@ -127,22 +129,22 @@ def carry_out(
             on_step(write)
             on_done(write, link.write(write.offset, write.data, progress))
         for write in rest:
-            _require(link, write)
+            _require_written(link, write)
         on_step(first_sector)
         link.write(first_sector.offset, first_sector.data, progress)
-        _require(link, first_sector)
+        _require_written(link, first_sector)
         on_done(first_sector, True)
     except BenchError as error:
         raise BenchError(error.what, where=error.where, do=_LOST, exit_code=error.exit_code) from None
 
 
-def _require(link: EsptoolLink, write: Write) -> None:
+def _require_written(link: EsptoolLink, write: FlashWrite) -> None:
     if not link.holds(write.offset, write.data):
         region = Region(write.offset, len(write.data))
         raise BenchError(f"{region} does not hold what was written ({write.what})", where=link.port)
 
 
-def _management(board: BoardProfile, writes: Iterable[Write]) -> list[Write]:
+def _management_writes(board: BoardProfile, writes: Iterable[FlashWrite]) -> list[FlashWrite]:
     """Journal, window log, tables, descriptors and identity as whole sectors; blank where nothing is written.
 
     Neighbours become one write.
@@ -156,16 +158,16 @@ def _management(board: BoardProfile, writes: Iterable[Write]) -> list[Write]:
     for write in writes:
         sector, offset = write.offset & -SECTOR_BYTES, write.offset % SECTOR_BYTES
         sectors[sector][offset : offset + len(write.data)] = write.data
-    runs: list[Write] = []
+    runs: list[FlashWrite] = []
     for start in sorted(sectors):
         if runs and runs[-1].offset + len(runs[-1].data) == start:
             runs[-1] = runs[-1]._replace(data=runs[-1].data + bytes(sectors[start]))
         else:
-            runs.append(Write(start, bytes(sectors[start]), "boot journal, slot tables and descriptors"))
+            runs.append(FlashWrite(start, bytes(sectors[start]), "boot journal, slot tables and descriptors"))
     return runs
 
 
-def _whole(write: Write) -> Write:
+def _whole_sectors(write: FlashWrite) -> FlashWrite:
     """The same in whole sectors."""
     size = -(-len(write.data) // SECTOR_BYTES) * SECTOR_BYTES
     return write._replace(data=write.data.ljust(size, b"\xff"))

@@ -17,7 +17,7 @@ from serial import SerialException
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["DEFAULT_BAUD", "EsptoolLink", "Progress", "connected"]
+__all__ = ["DEFAULT_BAUD", "EsptoolLink", "Progress", "connected_board"]
 
 Progress = Callable[[int, int], object]
 """Called with how much is done, and of how much."""
@@ -56,11 +56,14 @@ class EsptoolLink:
     def read(self, start: int, size: int, progress: Progress | None = None) -> bytes:
         """`size` bytes from flash offset `start`. What is erased is told by its digest, and not sent over."""
         data = bytearray()
-        for at, length in _pieces(start, size):
+        for at, length in _split_pieces(start, size):
             if length == _PIECE_BYTES and self.holds(at, _ERASED_PIECE):
                 data += _ERASED_PIECE
             else:
-                with _lost(self.port, f"while reading 0x{at:06x}"), _shown(progress, len(data), length, size):
+                with (
+                    _lost_board(self.port, f"while reading 0x{at:06x}"),
+                    _shown_progress(progress, len(data), length, size),
+                ):
                     data += cmds.read_flash(self._esp, at, length)
         if progress is not None:
             progress(size, size)
@@ -69,14 +72,14 @@ class EsptoolLink:
     def write(self, start: int, data: bytes, progress: Progress | None = None) -> bool:
         """Write whole sectors, each piece compared by MD5. False: all of it was there already."""
         written = False
-        for at, length in _pieces(start, len(data)):
+        for at, length in _split_pieces(start, len(data)):
             piece = data[at - start : at - start + length]
             if self.holds(at, piece):
                 continue
             written = True
             with (
-                _lost(self.port, f"while writing 0x{at:06x}-0x{at + length - 1:06x}"),
-                _shown(progress, at - start, length, len(data)),
+                _lost_board(self.port, f"while writing 0x{at:06x}-0x{at + length - 1:06x}"),
+                _shown_progress(progress, at - start, length, len(data)),
             ):
                 cmds.write_flash(self._esp, [(at, piece)], flash_size="keep")
         if progress is not None:
@@ -85,39 +88,39 @@ class EsptoolLink:
 
     def erase(self, start: int, size: int) -> None:
         """Erase whole sectors."""
-        with _lost(self.port, f"while erasing 0x{start:06x}"):
+        with _lost_board(self.port, f"while erasing 0x{start:06x}"):
             cmds.erase_region(self._esp, start, size)
 
     def holds(self, start: int, data: bytes) -> bool:
         """Whether the flash has `data` at `start`."""
-        return self.digest(start, len(data)) == _md5(data)
+        return self.digest(start, len(data)) == _md5_hex(data)
 
     def digest(self, start: int, size: int) -> str:
         """MD5 in hex, computed on the chip."""
-        with _lost(self.port, f"while checking 0x{start:06x}"):
+        with _lost_board(self.port, f"while checking 0x{start:06x}"):
             digest: str = self._esp.flash_md5sum(start, size)
             return digest
 
     def reset(self) -> None:
         """Start what is in the flash; on a port without lines, closing it does."""
         if _has_lines(self.port):
-            with _lost(self.port, "at the reset"):
+            with _lost_board(self.port, "at the reset"):
                 cmds.reset_chip(self._esp, "hard-reset")
 
 
 @contextmanager
-def connected(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink]:
+def connected_board(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink]:
     """The board on `port` (a device, or a URL of pyserial) in download mode, with esptool's stub.
 
     Raises BenchError: nothing there or nothing that answers (exit code 2), not an ESP8266.
     """
     EsptoolLogger().set_logger(_LOG)
-    with _chip(port) as rom:
+    with _detect_chip(port) as rom:
         if rom.CHIP_NAME != _CHIP:
             raise BenchError(
                 f"this is an {rom.CHIP_NAME}, twoslot runs on the {_CHIP} only", where=port,
                 do="connect another board", exit_code=USAGE)
-        with _lost(port, "while starting esptool's stub"):
+        with _lost_board(port, "while starting esptool's stub"):
             esp = cmds.run_stub(rom)
             cmds.attach_flash(esp)
             if baud != _ROM_BAUD and _has_lines(port):
@@ -126,7 +129,7 @@ def connected(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink]:
         yield link
 
 
-def _chip(port: str) -> Any:
+def _detect_chip(port: str) -> Any:
     """The chip, whatever it is, in download mode."""
     mode = "default-reset" if _has_lines(port) else "no-reset"
     try:
@@ -147,7 +150,7 @@ def _has_lines(port: str) -> bool:
 
 
 @contextmanager
-def _lost(port: str, when: str) -> Iterator[None]:
+def _lost_board(port: str, when: str) -> Iterator[None]:
     """What esptool and the serial port say about a board that is gone, or does not do as it is told."""
     try:
         yield
@@ -161,11 +164,11 @@ def _lost(port: str, when: str) -> Iterator[None]:
         f"lost the board {when} ({reason})", where=port, do="check the cable, and run the same command again")
 
 
-def _md5(data: bytes) -> str:
+def _md5_hex(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-class _Log(TemplateLogger):  # type: ignore[misc]
+class _EsptoolLog(TemplateLogger):  # type: ignore[misc]
     """What esptool says, for -vv; and its progress, for whoever wants it."""
 
     progress: Progress | None = None
@@ -195,11 +198,11 @@ class _Log(TemplateLogger):  # type: ignore[misc]
         """It is the verbosity of slotbench."""
 
 
-_LOG: Final = _Log()
+_LOG: Final = _EsptoolLog()
 
 
 @contextmanager
-def _shown(progress: Progress | None, done: int, length: int, size: int) -> Iterator[None]:
+def _shown_progress(progress: Progress | None, done: int, length: int, size: int) -> Iterator[None]:
     """Tell of a piece of `length` bytes under way, `done` of `size` before it, while esptool works."""
     if progress is not None:
         _LOG.progress = lambda part, whole: progress(done + length * part // max(whole, 1), size)
@@ -209,7 +212,7 @@ def _shown(progress: Progress | None, done: int, length: int, size: int) -> Iter
         _LOG.progress = None
 
 
-def _pieces(start: int, size: int) -> Iterator[tuple[int, int]]:
+def _split_pieces(start: int, size: int) -> Iterator[tuple[int, int]]:
     """A region in pieces (start, size) that end at multiples of the piece's size."""
     end = start + size
     while start < end:

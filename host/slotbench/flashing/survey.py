@@ -11,12 +11,15 @@ from slotbench.boards import BoardProfile, Region
 from slotbench.boards.header import flash_size, has_loader
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.esptool_link import EsptoolLink
-from slotbench.flashing.filesystem import HEAD_BYTES, Superblock, superblock
+from slotbench.flashing.filesystem import HEAD_BYTES, Superblock, read_superblock
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.image import E9_MAGIC, LENGTH_WORD_OFFSET, WINDOW_END
-from slotbench.inspection.dump import plainest
+from slotbench.inspection.dump import plainest_boards
 
-__all__ = ["STOCK_FILESYSTEMS", "Runs", "Survey", "board_for", "require_filesystem_fits", "survey"]
+__all__ = [
+    "STOCK_FILESYSTEMS", "BoardSurvey", "RunningFirmware", "choose_board", "require_filesystem_fits",
+    "survey_board",
+]
 
 STOCK_FILESYSTEMS: Final = (0x100000, 0x99000)
 """Where MicroPython has its filesystem: default builds, and those for 1 MB (modules/flashbdev.py)."""
@@ -26,7 +29,7 @@ _MD5_BYTES: Final = 16
 _ERASED: Final = b"\xff" * SECTOR_BYTES
 
 
-class Runs(StrEnum):
+class RunningFirmware(StrEnum):
     """What the first sector starts."""
 
     TWOSLOT = "twoslot"
@@ -37,13 +40,13 @@ class Runs(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class BoardSurvey:
     """The first sector, LittleFS superblocks by flash offset, the SDK's sectors and where they are now.
 
     `filesystem_blank` is whether the place of the board's filesystem looks erased.
     """
 
-    runs: Runs
+    runs: RunningFirmware
     sector: bytes
     filesystems: dict[int, Superblock]
     filesystem_blank: bool
@@ -51,11 +54,11 @@ class Survey:
     sdk_start: int
 
 
-def board_for(link: EsptoolLink, name: str | None) -> BoardProfile:
+def choose_board(link: EsptoolLink, name: str | None) -> BoardProfile:
     """The board named, or the plainest one whose flash is as large. Raises BenchError (exit code 2)."""
     if name is None:
         known = map(boards.load, boards.names())
-        fitting = plainest(board for board in known if board.chip_bytes == link.flash_bytes)
+        fitting = plainest_boards(board for board in known if board.chip_bytes == link.flash_bytes)
         if len(fitting) != 1:
             names = ", ".join(board.name for board in fitting)
             raise BenchError(
@@ -72,28 +75,28 @@ def board_for(link: EsptoolLink, name: str | None) -> BoardProfile:
     return board
 
 
-def survey(link: EsptoolLink, board: BoardProfile) -> Survey:
+def survey_board(link: EsptoolLink, board: BoardProfile) -> BoardSurvey:
     """Look at a board. Raises BenchError when it is lost."""
     sector = link.read(0, SECTOR_BYTES)
     starts = {*STOCK_FILESYSTEMS, board.fs_start} if board.filesystem else set()
     heads = {start: link.read(start, HEAD_BYTES) for start in sorted(starts) if start < link.flash_bytes}
-    runs = _runs(link, sector)
-    if runs is Runs.TWOSLOT:
+    runs = _running_firmware(link, sector)
+    if runs is RunningFirmware.TWOSLOT:
         # Below the filesystem of its map lies the exec window, which may hold anything.
         heads = {start: head for start, head in heads.items() if start == board.fs_start}
-    found = {start: block for start, head in heads.items() if (block := superblock(head)) is not None}
+    found = {start: block for start, head in heads.items() if (block := read_superblock(head)) is not None}
     blank = board.fs_start not in heads or heads[board.fs_start][:SECTOR_BYTES] == _ERASED
     end = board.visible_bytes
-    seen = flash_size(sector) if runs in (Runs.STOCK, Runs.FIRMWARE) else None
+    seen = flash_size(sector) if runs in (RunningFirmware.STOCK, RunningFirmware.FIRMWARE) else None
     if seen is not None and seen <= link.flash_bytes:
         end = seen
     sdk_start = end - board.sdk.size
-    return Survey(
+    return BoardSurvey(
         runs=runs, sector=sector, filesystems=found, filesystem_blank=blank,
         sdk=link.read(sdk_start, board.sdk.size), sdk_start=sdk_start)
 
 
-def require_filesystem_fits(found: Survey, board: BoardProfile, *, where: str) -> None:
+def require_filesystem_fits(found: BoardSurvey, board: BoardProfile, *, where: str) -> None:
     """Refuse a board with files that the plan would break, or a filesystem its firmware could not mount.
 
     Raises BenchError that says what to do instead.
@@ -113,15 +116,15 @@ def require_filesystem_fits(found: Survey, board: BoardProfile, *, where: str) -
             where=where, do="save it (slotbench backup), then give it up with --erase-filesystem")
 
 
-def _runs(link: EsptoolLink, sector: bytes) -> Runs:
+def _running_firmware(link: EsptoolLink, sector: bytes) -> RunningFirmware:
     if has_loader(sector):
-        return Runs.TWOSLOT
+        return RunningFirmware.TWOSLOT
     if sector[0] == E9_MAGIC:
-        return Runs.STOCK if _is_whole(link) else Runs.FIRMWARE
-    return Runs.NOTHING if sector == _ERASED else Runs.UNKNOWN
+        return RunningFirmware.STOCK if _is_whole_image(link) else RunningFirmware.FIRMWARE
+    return RunningFirmware.NOTHING if sector == _ERASED else RunningFirmware.UNKNOWN
 
 
-def _is_whole(link: EsptoolLink) -> bool:
+def _is_whole_image(link: EsptoolLink) -> bool:
     """Whether the flash begins with a MicroPython image that its MD5 confirms (`slotbench.formats.image`)."""
     length = int.from_bytes(link.read(LENGTH_WORD_OFFSET, 4), "little")
     if not LENGTH_WORD_OFFSET < length <= WINDOW_END:

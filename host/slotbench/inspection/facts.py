@@ -15,7 +15,7 @@ from slotbench.formats import SECTOR_BYTES, FormatError, blocks, descriptor, jou
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.journal import JournalCell, Place
-from slotbench.formats.seal import PAGE_BYTES, PageState, classify
+from slotbench.formats.seal import PAGE_BYTES, PageState, classify_page
 from slotbench.formats.windowlog import EntryState
 
 _BLANK_ENTRY = b"\xff" * blocks.ENTRY_BYTES
@@ -170,56 +170,56 @@ class Inspection:
     window: WindowFacts | None
 
 
-def inspect(board: BoardProfile, data: bytes) -> Inspection:
+def inspect_flash(board: BoardProfile, data: bytes) -> Inspection:
     """The facts in `data`, all bytes of the flash of `board`."""
-    a, b = (_slot(slot, place, data) for slot, place in enumerate(board.slots))
+    a, b = (_inspect_slot(slot, place, data) for slot, place in enumerate(board.slots))
     return Inspection(
         board=board.name,
         size=len(data),
-        regions=_regions(board, data),
-        header=_header(board, data),
-        phy=_phy(board, data),
-        journal=_journal(board, data),
+        regions=_inspect_regions(board, data),
+        header=_inspect_header(board, data),
+        phy=_inspect_phy(board, data),
+        journal=_inspect_journal(board, data),
         slots=(a, b),
-        window=_window(board, data, (a, b)) if board.window else None,
+        window=_inspect_window(board, data, (a, b)) if board.window else None,
     )
 
 
-def _cut(data: bytes, region: Region) -> bytes:
+def _region_bytes(data: bytes, region: Region) -> bytes:
     return data[region.start:region.end]
 
 
-def _sectors(region: Region) -> range:
+def _sector_starts(region: Region) -> range:
     """Where the sectors of a region begin; a region may be a part of one."""
     return range(region.start, region.end, SECTOR_BYTES)
 
 
-def _programmed(data: bytes, region: Region) -> int:
-    parts = (data[start:min(start + SECTOR_BYTES, region.end)] for start in _sectors(region))
+def _count_programmed(data: bytes, region: Region) -> int:
+    parts = (data[start:min(start + SECTOR_BYTES, region.end)] for start in _sector_starts(region))
     return sum(part.count(0xFF) < len(part) for part in parts)
 
 
-def _regions(board: BoardProfile, data: bytes) -> tuple[RegionFacts, ...]:
+def _inspect_regions(board: BoardProfile, data: bytes) -> tuple[RegionFacts, ...]:
     """The map in the order of its offsets, with what lies between its regions."""
     named = sorted(board.regions().items(), key=lambda item: item[1].start)
     found: list[RegionFacts] = []
     at = 0
     for key, region in (*named, ("", Region(board.chip_bytes, 0))):
         if region.start > at:
-            found.append(_region("unused", Region(at, region.start - at), data))
+            found.append(_inspect_region("unused", Region(at, region.start - at), data))
         if region.size:
-            found.append(_region(key, region, data))
+            found.append(_inspect_region(key, region, data))
         at = region.end
     return tuple(found)
 
 
-def _region(key: str, region: Region, data: bytes) -> RegionFacts:
+def _inspect_region(key: str, region: Region, data: bytes) -> RegionFacts:
     return RegionFacts(
-        key=key, start=region.start, size=region.size, sectors=len(_sectors(region)),
-        programmed=_programmed(data, region))
+        key=key, start=region.start, size=region.size, sectors=len(_sector_starts(region)),
+        programmed=_count_programmed(data, region))
 
 
-def _header(board: BoardProfile, data: bytes) -> HeaderFacts:
+def _inspect_header(board: BoardProfile, data: bytes) -> HeaderFacts:
     magic, _, mode, size_freq = data[board.loader.start:board.loader.start + 4]
     nibble, freq = size_freq >> 4, size_freq & 15
     problems = []
@@ -239,7 +239,7 @@ def _header(board: BoardProfile, data: bytes) -> HeaderFacts:
         problems=tuple(problems))
 
 
-def _phy(board: BoardProfile, data: bytes) -> PhyFacts:
+def _inspect_phy(board: BoardProfile, data: bytes) -> PhyFacts:
     start = board.visible_bytes - 4 * SECTOR_BYTES
     block = data[start:start + _PHY_BYTES]
     if block[0] == _PHY_MAGIC:
@@ -249,19 +249,19 @@ def _phy(board: BoardProfile, data: bytes) -> PhyFacts:
     return PhyFacts(start, block[0], state)
 
 
-def _journal(board: BoardProfile, data: bytes) -> JournalFacts:
-    region = _cut(data, board.journal)
-    pages = tuple(_cell(index, board.journal.start, region) for index in range(journal.CELLS))
+def _inspect_journal(board: BoardProfile, data: bytes) -> JournalFacts:
+    region = _region_bytes(data, board.journal)
+    pages = tuple(_inspect_cell(index, board.journal.start, region) for index in range(journal.CELLS))
     if any(page.state is PageState.VALID and page.cell is None for page in pages):
         # What counts cannot be said: no writer leaves such a cell, and no reader is bound to skip it.
         return JournalFacts(pages, None, None)
-    newest = journal.newest(region)
+    newest = journal.newest_cell(region)
     return JournalFacts(pages, newest[0] if newest is not None else None, journal.next_place(region))
 
 
-def _cell(index: int, start: int, region: bytes) -> CellFacts:
+def _inspect_cell(index: int, start: int, region: bytes) -> CellFacts:
     page = region[index * PAGE_BYTES:(index + 1) * PAGE_BYTES]
-    state, offset = classify(page, journal.MAGIC), start + index * PAGE_BYTES
+    state, offset = classify_page(page, journal.MAGIC), start + index * PAGE_BYTES
     try:
         return CellFacts(index=index, start=offset, state=state, cell=JournalCell.unpack(page))
     except FormatError as error:
@@ -269,29 +269,30 @@ def _cell(index: int, start: int, region: bytes) -> CellFacts:
         return CellFacts(index=index, start=offset, state=state, problem=problem)
 
 
-def _slot(slot: int, place: SlotMap, data: bytes) -> SlotFacts:
+def _inspect_slot(slot: int, place: SlotMap, data: bytes) -> SlotFacts:
     start = place.descriptor.start
     page = data[start:start + PAGE_BYTES]
-    state, problem, found = classify(page, descriptor.MAGIC), "", None
+    state, problem, found = classify_page(page, descriptor.MAGIC), "", None
     try:
         found = SlotDescriptor.unpack(page)
-        problem = _misfit(found, slot, place)
+        problem = _descriptor_misfit(found, slot, place)
     except FormatError as error:
         problem = "" if state is PageState.BLANK else str(error)
     usable = found if not problem else None
-    image = _cut(data, place.image)
+    image = _region_bytes(data, place.image)
+    length = usable.length if usable is not None else None
     return SlotFacts(
         slot=slot,
         page=PageFacts(start=start, state=state, problem=problem),
         descriptor=usable,
-        image=_image_state(image, usable),
-        table=_table(_cut(data, place.table), image, usable.length if usable is not None else None),
-        sectors=len(_sectors(place.image)),
-        programmed=_programmed(data, place.image),
+        image=_inspect_image(image, usable),
+        table=_inspect_table(_region_bytes(data, place.table), image, length),
+        sectors=len(_sector_starts(place.image)),
+        programmed=_count_programmed(data, place.image),
     )
 
 
-def _misfit(found: SlotDescriptor, slot: int, place: SlotMap) -> str:
+def _descriptor_misfit(found: SlotDescriptor, slot: int, place: SlotMap) -> str:
     """Why loader and board ignore a descriptor whose seal is right."""
     if found.slot != slot:
         return f"it was written for slot {'AB'[found.slot]}"
@@ -300,22 +301,22 @@ def _misfit(found: SlotDescriptor, slot: int, place: SlotMap) -> str:
     return ""
 
 
-def _image_state(image: bytes, found: SlotDescriptor | None) -> ImageState:
+def _inspect_image(image: bytes, found: SlotDescriptor | None) -> ImageState:
     if found is None:
         return ImageState.UNKNOWN
     right = hashlib.sha256(image[:found.length]).digest() == found.sha256
     return ImageState.MATCHES if right else ImageState.DIFFERS
 
 
-def _table(sector: bytes, image: bytes, length: int | None) -> TableFacts | None:
+def _inspect_table(sector: bytes, image: bytes, length: int | None) -> TableFacts | None:
     """Blocks of `image` against the table; None when the sector does not hold entries and nothing else."""
     entries = [sector[at:at + blocks.ENTRY_BYTES] for at in range(0, len(sector), blocks.ENTRY_BYTES)]
     count = next((index for index, entry in enumerate(entries) if entry == _BLANK_ENTRY), len(entries))
     if not count or any(entry != _BLANK_ENTRY for entry in entries[count:]):
         return None
-    if length is not None and count != blocks.count(length) or count > blocks.BLOCKS_MAX:
+    if length is not None and count != blocks.block_count(length) or count > blocks.BLOCKS_MAX:
         return None
-    now = blocks.table(image[:length if length is not None else count * blocks.BLOCK_BYTES])
+    now = blocks.block_table(image[:length if length is not None else count * blocks.BLOCK_BYTES])
     differing = [
         index for index, entry in enumerate(entries[:count])
         if now[index * blocks.ENTRY_BYTES:(index + 1) * blocks.ENTRY_BYTES] != entry
@@ -326,10 +327,10 @@ def _table(sector: bytes, image: bytes, length: int | None) -> TableFacts | None
         unknown=tuple(unknown))
 
 
-def _window(board: BoardProfile, data: bytes, slots: tuple[SlotFacts, SlotFacts]) -> WindowFacts:
-    log = _cut(data, board.window_log)
-    states = [windowlog.classify(entry) for entry in windowlog.entries(log)]
-    digest = windowlog.held(log)
+def _inspect_window(board: BoardProfile, data: bytes, slots: tuple[SlotFacts, SlotFacts]) -> WindowFacts:
+    log = _region_bytes(data, board.window_log)
+    states = [windowlog.classify_entry(entry) for entry in windowlog.split_entries(log)]
+    digest = windowlog.held_digest(log)
     described = {facts.slot: facts.descriptor for facts in slots if facts.descriptor is not None}
     named = [
         slot for slot, found in described.items()
@@ -338,11 +339,11 @@ def _window(board: BoardProfile, data: bytes, slots: tuple[SlotFacts, SlotFacts]
     return WindowFacts(
         held=states.count(EntryState.HELD), dirty=states.count(EntryState.DIRTY),
         garbage=states.count(EntryState.GARBAGE), blank=states.count(EntryState.BLANK),
-        last=windowlog.last_used(log), digest=digest, names=named[0] if named else None,
-        matches={slot: _match(board, data, slot, found.length) for slot, found in described.items()})
+        last=windowlog.last_used_entry(log), digest=digest, names=named[0] if named else None,
+        matches={slot: _match_window(board, data, slot, found.length) for slot, found in described.items()})
 
 
-def _match(board: BoardProfile, data: bytes, slot: int, length: int) -> WindowMatch:
+def _match_window(board: BoardProfile, data: bytes, slot: int, length: int) -> WindowMatch:
     """The window is right when it is what the loader leaves: the irom, padded with 0xFF to whole sectors."""
     image = board.slots[slot].image.start
     offsets = range(board.irom_offset, length, SECTOR_BYTES)

@@ -17,22 +17,22 @@ from slotbench.formats import FormatError, blocks
 from slotbench.formats.codes import explain
 from slotbench.formats.fields import Fields
 
-__all__ = ["PORT", "SECRET_BYTES", "Greeting", "PushClient", "PushTimes", "read_secret"]
+__all__ = ["PORT", "SECRET_BYTES", "ListenerStatus", "PushClient", "PushTimes", "read_secret"]
 
 PORT: Final = 8266
 SECRET_BYTES: Final = 32
 
-_ANSWER_S: Final = 60.0
+_RESPONSE_S: Final = 60.0
 """The board checks a signature, or reads back what it has, for seconds at a time."""
 _CONNECT_S: Final = 5.0
-_LOOK_S: Final = 0.5
+_POLL_S: Final = 0.5
 _LINE_BYTES: Final = 4096
 _BODY_BYTES: Final = 4096
 _AGAIN: Final = "push again: it goes on where it was"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Greeting:
+class ListenerStatus:
     """What a board says of itself. `counter` is that of the running release, `development` the lowest one it
     takes of a development release, 0 when it takes none.
     """
@@ -50,12 +50,12 @@ class Greeting:
     nonce: str
 
     @classmethod
-    def parse(cls, text: bytes) -> Greeting:
-        """The board's answer to GET /twoslot. Raises FormatError; what it does not know it passes over."""
+    def parse(cls, text: bytes) -> ListenerStatus:
+        """The board's response to GET /twoslot. Raises FormatError; what it does not know it passes over."""
         try:
             fields = Fields(dict(json.loads(text)))
         except (ValueError, TypeError):
-            raise FormatError("answer is not a JSON object") from None
+            raise FormatError("response is not a JSON object") from None
         return cls(
             device=fields.text("device", 1, 64), product=fields.name("product"), board=fields.name("board"),
             channel=fields.name("channel"), version=fields.text("version", 0, 16),
@@ -111,14 +111,14 @@ class PushClient:
         self._now = now
         self._sleep = sleep
 
-    def greet(self) -> Greeting:
+    def read_status(self) -> ListenerStatus:
         """Who is there, asked by one who knows the secret: in the trial of a development release this is its
         proof of health. Raises BenchError.
         """
-        first = self._greeting({})
-        return self._greeting(self._sign(first, "GET", "/twoslot"))
+        first = self._request_status({})
+        return self._request_status(self._authorize(first, "GET", "/twoslot"))
 
-    def push(
+    def push_release(
         self, document: bytes, image: bytes,
         progress: Callable[[int, int], object] = lambda done, total: None,
     ) -> PushTimes:
@@ -126,37 +126,37 @@ class PushClient:
 
         `progress` gets the bytes of the image that are there, and its length.
         """
-        table = blocks.table(image)
-        greeting = self.greet()
+        table = blocks.block_table(image)
+        greeting = self.read_status()
         digest = hashlib.sha256(document).hexdigest()
         start = self._now()
         asked = sent = 0.0
         count = 0
-        with _Exchange(self._address, self.where, _ANSWER_S) as exchange:
-            exchange.ask("POST /twoslot/release", {
+        with _PushConnection(self._address, self.where, _RESPONSE_S) as connection:
+            connection.send_head("POST /twoslot/release", {
                 "Transfer-Encoding": "chunked", "Expect": "100-continue",
                 "Twoslot-Document": str(len(document)),
-                **self._sign(greeting, "POST", "/twoslot/release", digest)})
-            exchange.chunk(document)
-            while (answer := exchange.answer())[0] == 100:
+                **self._authorize(greeting, "POST", "/twoslot/release", digest)})
+            connection.send_chunk(document)
+            while (response := connection.read_response())[0] == 100:
                 sent = self._now()
                 asked = asked or sent
-                span = _span(answer[1], len(image))
+                span = _requested_span(response[1], len(image))
                 if span is not None:
                     piece = image[span[0] : span[1]] if span[1] else table
                     progress(span[0], len(image))
-                    exchange.chunk(piece)
+                    connection.send_chunk(piece)
                     count += len(piece)
-        self._require(answer)
+        self._require_success(response)
         progress(len(image), len(image))
         return PushTimes(judged=asked - start, sent=sent - asked, verified=self._now() - sent, bytes=count)
 
-    def wait(self, seconds: float) -> tuple[Greeting, float]:
+    def wait_for_board(self, seconds: float) -> tuple[ListenerStatus, float]:
         """The board once it is back, and the seconds that took. Raises BenchError when it does not come."""
         start = self._now()
         while True:
             try:
-                return self.greet(), self._now() - start
+                return self.read_status(), self._now() - start
             except BenchError as error:
                 if self._now() - start > seconds:
                     raise BenchError(
@@ -164,28 +164,28 @@ class PushClient:
                         where=self.where,
                         do="a firmware that cannot be reached falls back by itself; see its serial port",
                     ) from None
-            self._sleep(_LOOK_S)
+            self._sleep(_POLL_S)
 
-    def _greeting(self, fields: Mapping[str, str]) -> Greeting:
-        with _Exchange(self._address, self.where, _CONNECT_S) as exchange:
-            exchange.ask("GET /twoslot", fields)
-            answer = exchange.answer()
-        text = self._require(answer)
+    def _request_status(self, fields: Mapping[str, str]) -> ListenerStatus:
+        with _PushConnection(self._address, self.where, _CONNECT_S) as connection:
+            connection.send_head("GET /twoslot", fields)
+            response = connection.read_response()
+        text = self._require_success(response)
         try:
-            return Greeting.parse(text)
+            return ListenerStatus.parse(text)
         except FormatError as error:
             raise BenchError(
                 f"what answers there is no board that listens ({error})", where=self.where,
                 do="check host and port") from None
 
-    def _sign(self, there: Greeting, method: str, path: str, digest: str = "") -> dict[str, str]:
+    def _authorize(self, there: ListenerStatus, method: str, path: str, digest: str = "") -> dict[str, str]:
         message = "\n".join([method, path, there.nonce, *([digest] if digest else [])])
         mac = hmac.digest(self._secret(there.device), message.encode(), "sha256").hex()
         return {"Authorization": f'Twoslot nonce="{there.nonce}", mac="{mac}"'}
 
-    def _require(self, answer: tuple[int, Mapping[str, str], bytes]) -> bytes:
+    def _require_success(self, response: tuple[int, Mapping[str, str], bytes]) -> bytes:
         """The text of a 200. Raises BenchError with the board's reason for anything else."""
-        status, _, text = answer
+        status, _, text = response
         if status == 200:
             return text
         said = re.match(rb"(\d+) at (\d+)\n", text)
@@ -201,7 +201,7 @@ class PushClient:
             do=entry.advice.rstrip("."))
 
 
-class _Exchange:
+class _PushConnection:
     """One request over a connection of its own."""
 
     def __init__(self, address: tuple[str, int], where: str, seconds: float) -> None:
@@ -226,27 +226,27 @@ class _Exchange:
         self._lines.close()
         self._sock.close()
 
-    def ask(self, what: str, fields: Mapping[str, str]) -> None:
+    def send_head(self, what: str, fields: Mapping[str, str]) -> None:
         """Send the head of a request."""
         lines = [f"{what} HTTP/1.1", f"Host: {self._where}", *(f"{k}: {v}" for k, v in fields.items())]
-        self.send("\r\n".join([*lines, "", ""]).encode())
+        self.send_bytes("\r\n".join([*lines, "", ""]).encode())
 
-    def chunk(self, data: bytes) -> None:
+    def send_chunk(self, data: bytes) -> None:
         """Send a piece of the body, its end with the next one: a board that refuses has read all there is."""
-        self.send((b"\r\n" if self._in_chunk else b"") + b"%x\r\n" % len(data) + data)
+        self.send_bytes((b"\r\n" if self._in_chunk else b"") + b"%x\r\n" % len(data) + data)
         self._in_chunk = True
 
-    def send(self, data: bytes) -> None:
-        """Send. Raises BenchError; an answer that came instead is left to `answer`."""
+    def send_bytes(self, data: bytes) -> None:
+        """Send. Raises BenchError; an response that came instead is left to `response`."""
         try:
             self._sock.sendall(data)
         except TimeoutError:
-            raise self._lost("the board takes no more") from None
+            raise self._lost_board("the board takes no more") from None
         except OSError:
-            pass  # why, the answer says, or its absence
+            pass  # why, the response says, or its absence
 
-    def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, fields (names in lower case) and text of the next answer. Raises BenchError."""
+    def read_response(self) -> tuple[int, dict[str, str], bytes]:
+        """Status, fields (names in lower case) and text of the next response. Raises BenchError."""
         try:
             first = self._lines.readline(_LINE_BYTES)
             fields: dict[str, str] = {}
@@ -254,26 +254,26 @@ class _Exchange:
                 name, _, value = line.decode("latin-1").partition(":")
                 fields[name.strip().lower()] = value.strip()
                 if len(fields) > 32:
-                    raise self._lost("what answers there is no board")
+                    raise self._lost_board("what answers there is no board")
             found = re.match(rb"HTTP/1\.[01] (\d{3})", first)
             size = fields.get("content-length", "0")
             text = self._lines.read(min(int(size), _BODY_BYTES)) if size.isdecimal() else b""
         except TimeoutError:
-            raise self._lost("the board does not answer") from None
+            raise self._lost_board("the board does not response") from None
         except OSError:
-            raise self._lost("the connection was lost") from None
+            raise self._lost_board("the connection was lost") from None
         if not first:
-            raise self._lost("the connection was lost")
+            raise self._lost_board("the connection was lost")
         if found is None:
-            raise self._lost("what answers there is no board")
+            raise self._lost_board("what answers there is no board")
         return int(found[1]), fields, text
 
-    def _lost(self, what: str) -> BenchError:
+    def _lost_board(self, what: str) -> BenchError:
         return BenchError(what, where=self._where, do=_AGAIN)
 
 
-def _span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:
-    """What an interim answer asks for: first byte and end of a piece of the image; (0, 0): the block table;
+def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:
+    """What an interim response asks for: first byte and end of a piece of the image; (0, 0): the block table;
     None: nothing, for the board has all of it.
     """
     wants = fields.get("twoslot-wants", "")

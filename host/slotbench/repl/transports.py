@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["CLIENTS", "Ampy", "Mpremote", "ReplTransport", "reported"]
+__all__ = ["TRANSPORTS", "Ampy", "Mpremote", "ReplTransport", "parse_reports"]
 
 _RUN_S: Final = 60.0
 _BYTES_PER_S: Final = 500
@@ -24,18 +24,18 @@ _MARK: Final = "@twoslot "
 class ReplTransport(Protocol):
     """One of the programs, for one port."""
 
-    def run(self, script: str) -> str:
+    def run_script(self, script: str) -> str:
         """Run MicroPython source on the board; what it printed. Raises BenchError."""
 
-    def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+    def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Put files into a folder that is there, by name. Raises BenchError."""
 
 
-class _Program:
+class _TransportProgram:
     def __init__(self, port: str) -> None:
         self._port = port
 
-    def _call(self, command: Sequence[str], limit_s: float) -> str:
+    def _run_program(self, command: Sequence[str], limit_s: float) -> str:
         environment = {**os.environ, "NO_COLOR": "1", "PYTHONUTF8": "1"}
         what = command[0].partition(".")[0]
         try:
@@ -58,56 +58,57 @@ class _Program:
         return ended.stdout
 
 
-class Mpremote(_Program):
+class Mpremote(_TransportProgram):
     """mpremote: raw-paste mode, with the board's own pace."""
 
-    def run(self, script: str) -> str:
+    def run_script(self, script: str) -> str:
         """Run MicroPython source on the board; what it printed. Raises BenchError."""
-        with _scratch({"script.py": script.encode()}) as folder:
-            return self._call(["mpremote", "connect", self._port, "run", f"{folder}/script.py"], _RUN_S)
+        with _scratch_folder({"script.py": script.encode()}) as folder:
+            command = ["mpremote", "connect", self._port, "run", f"{folder}/script.py"]
+            return self._run_program(command, _RUN_S)
 
-    def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+    def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Put files into a folder that is there, by name. Raises BenchError."""
         if not files:
             return
         limit_s = _RUN_S + sum(map(len, files.values())) / _BYTES_PER_S
-        with _scratch(files) as here:
+        with _scratch_folder(files) as here:
             names = [f"{here}/{name}" for name in files]
             # -f: what is there already was compared, and not asked to be put.
             command = ["mpremote", "connect", self._port, "fs", "cp", "-f", *names, f":{folder}/"]
-            self._call(command, limit_s)
+            self._run_program(command, limit_s)
 
 
-class Ampy(_Program):
+class Ampy(_TransportProgram):
     """ampy: plain raw mode, slow and patient."""
 
-    def run(self, script: str) -> str:
+    def run_script(self, script: str) -> str:
         """Run MicroPython source on the board; what it printed. Raises BenchError."""
-        with _scratch({"script.py": script.encode()}) as folder:
-            return self._call(["ampy.cli", "--port", self._port, "run", f"{folder}/script.py"], _RUN_S)
+        with _scratch_folder({"script.py": script.encode()}) as folder:
+            return self._run_program(["ampy.cli", "--port", self._port, "run", f"{folder}/script.py"], _RUN_S)
 
-    def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+    def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Put files into a folder that is there, by name. Raises BenchError."""
         if not files:
             return
         limit_s = _RUN_S + sum(map(len, files.values())) / _BYTES_PER_S
-        with _scratch(files) as here:
-            self._call(["ampy.cli", "--port", self._port, "put", here, folder], limit_s)
+        with _scratch_folder(files) as here:
+            self._run_program(["ampy.cli", "--port", self._port, "put", here, folder], limit_s)
 
 
-CLIENTS: Final[Mapping[str, type[Mpremote] | type[Ampy]]] = {"mpremote": Mpremote, "ampy": Ampy}
+TRANSPORTS: Final[Mapping[str, type[Mpremote] | type[Ampy]]] = {"mpremote": Mpremote, "ampy": Ampy}
 """By the names that people type."""
 
 _PIP: Final = {"mpremote": "'mpremote == 1.29.*'", "ampy": "adafruit-ampy"}
 
 
-def reported(output: str) -> list[tuple[Any, ...]]:
+def parse_reports(output: str) -> list[tuple[Any, ...]]:
     """The tuples that a script printed in lines of their own, each behind a mark, among other output."""
     lines = (line.partition(_MARK) for line in output.splitlines())
     return [ast.literal_eval(rest) for _, mark, rest in lines if mark]
 
 
-def _scratch(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:
+def _scratch_folder(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:
     made = tempfile.TemporaryDirectory(prefix="slotbench-")
     for name, data in files.items():
         Path(made.name, name).write_bytes(data)

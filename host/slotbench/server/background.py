@@ -50,9 +50,9 @@ class _KeepAliveHandler(WSGIRequestHandler):
         except Exception:
             _log.exception("defect while answering %s", self.requestline)
             response = Response("", HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._send(response)
+        self._send_response(response)
 
-    def _send(self, response: Response) -> None:
+    def _send_response(self, response: Response) -> None:
         body = response.get_data()
         self.send_response(response.status_code)
         for key, value in response.headers:
@@ -76,7 +76,7 @@ class _KeepAliveHandler(WSGIRequestHandler):
         _log.info("%s " + message, self.client_address[0], *args)
 
 
-class _Server(ThreadedWSGIServer):
+class _ThreadedServer(ThreadedWSGIServer):
     """A thread for each connection; all are joined when it closes, whatever their clients do."""
 
     daemon_threads = False
@@ -100,7 +100,7 @@ class _Server(ThreadedWSGIServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         _log.exception("defect while serving %s", client_address[0])
 
-    def hang_up(self) -> None:
+    def close_connections(self) -> None:
         """End all connections, so that their threads end."""
         with self._open_lock:
             for request in self._open:
@@ -108,7 +108,7 @@ class _Server(ThreadedWSGIServer):
                     request.shutdown(socket.SHUT_RDWR)
 
 
-class Background:
+class BackgroundServer:
     """A server running in a thread from entering the context to leaving it.
 
     `port` 0 takes a free one; `url` and `port` tell what it is, before the context is entered too.
@@ -117,8 +117,8 @@ class Background:
     """
 
     def __init__(self, app: Flask, host: str = "127.0.0.1", port: int = 0) -> None:
-        with _listen(host, port) as listener:
-            self._server = _Server(app, listener)
+        with _open_listener(host, port) as listener:
+            self._server = _ThreadedServer(app, listener)
         self.host = host
         self.port: int = self._server.port
         self._thread = Thread(target=self._server.serve_forever, args=(_POLL_S,), name="slotbench-server")
@@ -137,7 +137,7 @@ class Background:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
     ) -> None:
         self._server.shutdown()
-        self._server.hang_up()
+        self._server.close_connections()
         self._thread.join()
 
     def wait(self) -> None:
@@ -145,7 +145,7 @@ class Background:
         self._thread.join()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _open_listener(host: str, port: int) -> socket.socket:
     """A listening socket. Werkzeug would print and exit the process when it cannot bind."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
