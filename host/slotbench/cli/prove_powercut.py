@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from slotbench.errors import BenchError
-from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, Proof, Run
+from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
-from slotbench.prove.powercut.sweep import Part, Plan, journal_lines, sweep
+from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, journal_lines, sweep
 from slotbench.vboard.board import LOADERS, VirtualBoard
 
 _FAILURES_SHOWN = 10
@@ -51,13 +51,13 @@ def powercut(
     After each cut the board is started again until it is at rest. At every start it must run what was signed
     and verified; in the end it must have the release it was to have, or the one it had.
     """
-    plain = Plan()
-    plan = Plan(
+    plain = SweepPlan()
+    plan = SweepPlan(
         boards or plain.boards, scenarios or plain.scenarios, loaders or plain.loaders, torn,
         None if every else pairs, True, sampled, processes or plain.processes)
     wanted = CutId.parse(replay) if replay else None
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        proof = Proof(
+        proof = PowerCutProof(
             Path(folder), seed=seed, merge=not no_merge and wanted is None, by_content=sampled)
         begun = time.perf_counter()
         if wanted is not None:
@@ -66,7 +66,7 @@ def powercut(
         else:
             _say(as_json, f"seed {seed}, {plan.processes} processes")
             parts = sweep(proof, plan, lambda part: _say(as_json, _row(part)))
-            total = Run()
+            total = RunResult()
             for part in parts:
                 total.add(part.run)
         seconds = time.perf_counter() - begun
@@ -81,7 +81,7 @@ def _say(as_json: bool, line: str) -> None:
         click.echo(line)
 
 
-def _row(part: Part) -> str:
+def _row(part: SweepPart) -> str:
     run = part.run
     return (
         f"{part.name:<58}{part.operations:>5} operations {run.cuts:>7,} cuts {run.boots:>7,} boots"
@@ -102,7 +102,7 @@ def _keep(folder: Path | None, id: CutId, board: VirtualBoard) -> None:
     (folder / f"{name}.txt").write_text(text)
 
 
-def _conclude(total: Run, parts: list[Part], seconds: float, seed: int, as_json: bool) -> None:
+def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: int, as_json: bool) -> None:
     rate = round(total.cuts / seconds, 1) if seconds else 0.0
     if as_json:
         click.echo(json.dumps({

@@ -5,8 +5,8 @@ the flash and the seed; at a boot it is the flash, what the loader left in RTC m
 started. Both count only with what the promises know of the past. What followed is not run again but added:
 so a bound on all of a run, of boots or of bytes, holds for the whole of it.
 
-Where only contents count, the seed is left out: each flash content is started once, with the luck of the
-first cut that left it, unless words in it read differently each time.
+Where only contents count, the seed is left out. Each flash content is then started once, with the luck of
+the first cut that left it, unless words in it read differently each time.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class StateMerger:
         """At a boot. Raises Known, or Broken when a promise is not kept."""
         self._invariants(board, boot)
         require(board.cell is not None, 10, "the journal is lost")
-        tail = bytes(board.chip.rtc[rtc.ADDRESS - RTC_BASE :][: rtc.TAIL_BYTES])
+        tail = bytes(board.soc.rtc[rtc.ADDRESS - RTC_BASE :][: rtc.TAIL_BYTES])
         self._pass(tail, boot.slot, boot.why, boot.reason)
 
     def came_to_rest(self, whole: RemainingCost) -> None:
@@ -101,12 +101,12 @@ class StateMerger:
             raise KnownStateReached(RemainingCost(before.boots + left.boots, before.received + left.received))
 
     def _flash(self) -> Hashable:
-        flash, places = self._board.flash, self._board.board
+        flash, places = self._board.flash, self._board.profile
         used = [
             region for slot in places.slots for region in (slot.table, slot.descriptor, slot.image)
         ] + [places.journal, places.window_log, places.window]
         content = hash(tuple(hash(flash.sectors(region.start, region.size)) for region in used))
         course = self._course
-        goal = id(course.world), id(course.ends), course.online
+        goal = id(course.testbed), id(course.ends), course.online
         pinned = tuple(self._board.files.get(name) for name in OF_TWOSLOT)
         return goal, self._board.loader, content, pinned, tuple(sorted(flash.weak.items()))

@@ -22,15 +22,15 @@ from slotbench.prove.powercut.merging import (
     image_bytes,
 )
 from slotbench.prove.powercut.recording import RecordedOperation, RecordingFlash
-from slotbench.prove.powercut.scenarios import SCENARIOS, Bench, Scenario, ScenarioRun
+from slotbench.prove.powercut.scenarios import SCENARIOS, PowerCutBench, Scenario, ScenarioRun
 from slotbench.prove.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, Edit
 from slotbench.release import keys
-from slotbench.vboard.board import LOADERS, State, VirtualBoard
+from slotbench.vboard.board import LOADERS, BoardState, VirtualBoard
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["BOARDS", "CutId", "Failure", "Proof", "Recorded", "Run"]
+__all__ = ["BOARDS", "CutId", "Failure", "PowerCutProof", "Recorded", "RunResult"]
 
 BOARDS: Final = ("generic_4m", "native_512k")
 """One map with an exec window, one that runs in place."""
@@ -78,7 +78,7 @@ class Failure:
 
 
 @dataclass(slots=True)
-class Run:
+class RunResult:
     """One run, or many: how often power was cut, the board booted, and what went wrong.
 
     A run is counted as one cut, its last one: the cuts before it are those of runs of their own. `contents`:
@@ -91,7 +91,7 @@ class Run:
     failures: list[Failure] = field(default_factory=list)
     contents: set[int] = field(default_factory=set)
 
-    def add(self, other: Run) -> None:
+    def add(self, other: RunResult) -> None:
         """Count another one."""
         self.cuts += other.cuts
         self.boots += other.boots
@@ -119,14 +119,14 @@ class Recorded:
         self.received: dict[int, int] = {}
         for course in courses:
             flash = RecordingFlash.of(course.start)
-            board = course.world.board(course.network(), flash=flash)
+            board = course.testbed.board(course.network(), flash=flash)
             remember(flash, board, 0)
             course.act(board)
             require(course.ends(board), 6, f"{scenario.name} does not even end without a cut: {board.cell}")
             board.power_off()
             self.received[id(course)] = image_bytes(board)
             for moment in flash.moments:
-                _require_declared(board.board, moment)
+                _require_declared(board.profile, moment)
             self.moments += ((course, moment) for moment in flash.moments if course.hit(moment.op))
 
     def cuts(self, torn: int, weak: int) -> list[Cut]:
@@ -179,7 +179,7 @@ def _require_declared(board: BoardProfile, moment: RecordedOperation) -> None:
         require(empty and held, 9, f"{changes}, and the journal says {cell}")
 
 
-class Proof:
+class PowerCutProof:
     """Scenarios of one or more flash maps; worlds are made in `folder`. `edit` changes the boards' files.
 
     With `merge` a run also ends in a state, byte for byte, from which a run before came to rest: what remains
@@ -196,7 +196,7 @@ class Proof:
         self.settled: Settled | None = {} if merge else None
         self._folder = folder
         self._edit = edit
-        self._benches: dict[str, Bench] = {}
+        self._benches: dict[str, PowerCutBench] = {}
         self._recorded: dict[tuple[str, str], Recorded] = {}
         self._recovery: tuple[CutId, list[RecordedOperation]] | None = None
 
@@ -211,7 +211,7 @@ class Proof:
         """A scenario on a flash map; it is run when it is asked for first."""
         if (board, scenario) not in self._recorded:
             if board not in self._benches:
-                self._benches[board] = Bench(
+                self._benches[board] = PowerCutBench(
                     self._folder, board, self._keys, seed=self.seed, edit=self._edit)
             it = SCENARIOS[scenario]
             self._recorded[board, scenario] = Recorded(it, it.courses(self._benches[board]))
@@ -228,9 +228,9 @@ class Proof:
         cuts = self.recorded(board, scenario).sampled_cuts(torn, weak, seed)
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
-    def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> Run:
+    def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> RunResult:
         """One run with its cuts, to rest. `at_end` is called with the board as it is then."""
-        board, result = None, Run(cuts=1)
+        board, result = None, RunResult(cuts=1)
         try:
             course, moment = self._moment(id)
             board = self._board(id, course, moment, self.flash_after(id))
@@ -248,7 +248,7 @@ class Proof:
             result.boots = len(board.boots)
             if at_end is not None:
                 at_end(board)
-            if board.state is not State.OFF:
+            if board.state is not BoardState.OFF:
                 board.power_off()
         return result
 
@@ -297,7 +297,7 @@ class Proof:
             try:
                 self._to_rest(id, board, course, StateMerger(board, course, None))
             finally:
-                if board.state is not State.OFF:
+                if board.state is not BoardState.OFF:
                     board.power_off()
             self._recovery = id, flash.moments
         return self._recovery[1]
@@ -306,7 +306,7 @@ class Proof:
         self, id: CutId, course: ScenarioRun, moment: RecordedOperation, flash: NorFlash,
     ) -> VirtualBoard:
         """The board without power, right after the last cut."""
-        board = course.world.board(
+        board = course.testbed.board(
             course.network(), flash=flash, loader=LOADERS[id.loader], past=moment.past,
             seed=self.seed + id.cuts[-1].seed)
         board.files.clear()
@@ -324,7 +324,7 @@ class Proof:
             board.on_boot = watch
             board.power_on()
             board.run(_TO_REST_MS, until=lambda: course.ends(board))
-            require(board.state is not State.DEAD, 1, "no slot boots")
+            require(board.state is not BoardState.DEAD, 1, "no slot boots")
             require(course.ends(board), 6, f"at rest as {board.state.value} with {board.cell}")
             boots = len(board.boots)
             board.run(_REST_MS)
