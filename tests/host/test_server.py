@@ -122,7 +122,7 @@ def test_if_none_match_precedes_range(client: FlaskClient, image_url: str) -> No
     assert response.status_code == 304
 
 
-@pytest.mark.parametrize(("asked", "start", "end"), [
+@pytest.mark.parametrize(("requested_range", "start", "end"), [
     ("bytes=0-0", 0, 1),
     ("bytes=4096-8191", 4096, 8192),
     ("bytes=641900-", 641900, 641964),
