@@ -19,8 +19,8 @@ from xml.sax.saxutils import escape
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "host"))
 
-from slotbench.cli.common import now  # noqa: E402
-from slotbench.demo.screen import Screen  # noqa: E402
+from slotbench.cli.published_head import now  # noqa: E402
+from slotbench.demo.screen import DemoScreen  # noqa: E402
 from slotbench.demo.update import UpdateDemo  # noqa: E402
 
 PICTURE = ROOT / "host" / "docs" / "demo.svg"
@@ -44,7 +44,7 @@ def play() -> str:
     """What a terminal shows at the end of the demo: a progress bar is drawn over the one before."""
     out = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        screen = Screen(out, live=True, pause=lambda seconds: None)
+        screen = DemoScreen(out, live=True, pause=lambda seconds: None)
         UpdateDemo(screen, Path(folder), now(), size=IMAGE_BYTES).play()
     lines = [line.rpartition("\x1b[K")[2] for line in out.getvalue().split("\n")]
     return re.sub(r"(http://127\.0\.0\.1):\d+", r"\1:8266", "\n".join(lines))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checks.report import Report, device_files, name, parse
+from checks.report import GateReport, device_files, name, parse
 
 _FORMATS = "device/FORMATS.md"
 _CODES = "host/slotbench/formats/codes.py"
@@ -26,7 +26,7 @@ json.dump([[c.code, str(c.kind), c.meaning, c.where] for c in CODES], sys.stdout
 Table = dict[int, tuple[str, str, str]]
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Compare the three."""
     table = _documented(root, report)
     _compare(table, _host(root, report), report)
@@ -40,7 +40,7 @@ def run(root: Path, report: Report) -> None:
         report.lines.append(f"code {code} ({table[code][1]}) is raised nowhere on the device")
 
 
-def _documented(root: Path, report: Report) -> Table:
+def _documented(root: Path, report: GateReport) -> Table:
     table: Table = {}
     inside = False
     for number, line in enumerate((root / _FORMATS).read_text(encoding="utf-8").splitlines(), 1):
@@ -61,7 +61,7 @@ def _documented(root: Path, report: Report) -> Table:
     return table
 
 
-def _host(root: Path, report: Report) -> Table:
+def _host(root: Path, report: GateReport) -> Table:
     env = {**os.environ, "PYTHONPATH": str(root / "host"), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run([sys.executable, "-c", _DUMP], env=env, capture_output=True, text=True, check=False)
     if run.returncode:
@@ -70,7 +70,7 @@ def _host(root: Path, report: Report) -> Table:
     return {code: (kind, meaning, where) for code, kind, meaning, where in json.loads(run.stdout)}
 
 
-def _compare(documented: Table, host: Table, report: Report) -> None:
+def _compare(documented: Table, host: Table, report: GateReport) -> None:
     for code in sorted(documented.keys() | host.keys()):
         here, there = documented.get(code), host.get(code)
         if here is None:
@@ -96,7 +96,7 @@ def _constants(tree: ast.Module) -> dict[str, int]:
 
 
 def _device(
-    place: str, tree: ast.Module, constants: dict[str, int], table: Table, report: Report,
+    place: str, tree: ast.Module, constants: dict[str, int], table: Table, report: GateReport,
 ) -> set[int]:
     raised: set[int] = set()
     for node in ast.walk(tree):

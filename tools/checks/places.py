@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from checks.report import Report, name, project_files
+from checks.report import GateReport, name, project_files
 
 _PATH = re.compile(r"(?<![\w.$}>~/-])/(?:home|root|tmp|work|farm|Users|mnt|srv|var/tmp)/\w?")
 _SERVER = "/" + "srv/"
@@ -16,7 +16,7 @@ _REGISTRIES = "anaconda|crates|debian|npmjs|pypi|pythonhosted|rubygems|ubuntu"
 _HOST = re.compile(rf"\b(?:[\w-]+\.)*(?:{_REGISTRIES})\.(?:com|io|net|org)\b", re.IGNORECASE)
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Look through every text file."""
     for path in project_files(root):
         data = path.read_bytes()

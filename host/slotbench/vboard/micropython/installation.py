@@ -10,7 +10,7 @@ from typing import Final
 from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["HEAP_BYTES", "VARIABLE", "Installation", "find"]
+__all__ = ["HEAP_BYTES", "VARIABLE", "Installation", "find_installation"]
 
 HEAP_BYTES: Final = 38848
 """`-X heapsize` that gives the program 37952 bytes, what an ESP8266 has (ports/esp8266/main.c)."""
@@ -46,7 +46,7 @@ class Installation:
         return self.root / "usr/bin/micropython"
 
 
-def find() -> Installation:
+def find_installation() -> Installation:
     """The VM named by SLOTBENCH_MICROPYTHON, or the one in this checkout's cache.
 
     Raises BenchError (exit code 2) when there is none.

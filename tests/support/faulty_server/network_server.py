@@ -1,4 +1,6 @@
-"""The release simulator behind real sockets: its bytes as they are, real resets, real silence."""
+"""A network of a virtual board behind real sockets: its bytes as they are, real resets, real
+silence.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +8,28 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Self
 
-from slotbench.vboard.network.base import parse_head
-from support.faulty_server.faults import Delivery, End
-from support.faulty_server.server import ReleaseSimulator
+from slotbench.vboard.network.base import Network, TcpStream
+from slotbench.vboard.signals import DeviceOSError
 
 _LINGER_NONE = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 s: close() sends a reset."""
 
 
-class SocketServer:
-    """A server on a free loopback port from entering the context to leaving it, one thread a connection.
+class NetworkServer:
+    """What a connection to `network` brings, on a free loopback port while in the context; one
+    thread a connection.
 
-    What drips in memory comes at once here. While `down` new connections are reset; `hang_up` resets the others.
-    Whoever changes the simulator's faults meanwhile does it between requests.
+    Its virtual clock stands still: what drips or comes later in virtual time never comes here.
+    While `down` new connections are reset; `hang_up` ends the others. Whoever changes faults
+    meanwhile does it between requests.
     """
 
-    def __init__(self, simulator: ReleaseSimulator) -> None:
-        self.simulator = simulator
+    def __init__(self, network: Network) -> None:
+        self.network = network
         self.down = False
         self._closing = False
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -70,30 +73,26 @@ class SocketServer:
         self._threads[-1].start()
 
     def _serve(self, connection: socket.socket) -> None:
-        asked = b""
         with connection, suppress(OSError):
-            while piece := connection.recv(4096):
-                asked += piece
-                while b"\r\n\r\n" in asked:
-                    head, _, asked = asked.partition(b"\r\n\r\n")
-                    first, fields = parse_head(head)
-                    delivery, served = self.simulator.deliver(first.split(" ")[1].lstrip("/"), fields)
-                    served.taken = len(delivery.data)
-                    if not _send(connection, delivery):
-                        return
+            try:
+                with closing(self.network.connect(self.network.resolve("server"), 80, None)) as stream:
+                    while data := connection.recv(4096):
+                        stream.write(data)
+                        if not _send(connection, stream):
+                            return
+            except DeviceOSError:
+                _reset(connection)
 
 
-def _send(connection: socket.socket, delivery: Delivery) -> bool:
-    """Send an answer; whether the connection goes on."""
-    connection.sendall(delivery.data)
-    while delivery.endless:  # until the other side hangs up: OSError
-        connection.sendall(delivery.endless * 100)
-    if delivery.end is End.SILENT:
-        while connection.recv(4096):
-            pass
-    if delivery.end is End.RESET:
-        _reset(connection)
-    return delivery.end is End.KEEP
+def _send(connection: socket.socket, stream: TcpStream) -> bool:
+    """Send what has come; whether the connection goes on. Raises DeviceOSError where it is reset.
+    """
+    view = memoryview(bytearray(4096))
+    while (count := stream.readinto(view)) is not None:
+        if count == 0:
+            return False
+        connection.sendall(view[:count])
+    return True
 
 
 def _reset(connection: socket.socket) -> None:

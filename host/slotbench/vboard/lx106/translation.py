@@ -10,18 +10,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from slotbench.vboard.lx106.isa import Instruction
-from slotbench.vboard.lx106.memory import BASE, DRAM, IRAM, ROM_DATA
+from slotbench.vboard.lx106.memory import BASE, DRAM, IRAM, ROM_DATA, CpuMemory
 
-if TYPE_CHECKING:
-    from slotbench.vboard.lx106.cpu import Cpu
+__all__ = ["BLOCK_INSTRUCTIONS_MAX", "ENDS", "NAMES", "PLAIN", "Block", "CoreState", "compile_block"]
 
-__all__ = ["BLOCK_INSTRUCTIONS_MAX", "ENDS", "NAMES", "PLAIN", "Block", "compile_block"]
 
-Block: TypeAlias = "Callable[[Cpu], int]"
-"""Runs on the CPU's registers and memory; returns the next pc."""
+class CoreState(Protocol):
+    """What a block reads and changes of the core that runs it (slotbench.vboard.lx106.cpu.Cpu)."""
+
+    registers: list[int]
+    memory: CpuMemory
+    count: int
+    limit: int
+    lowest_sp: int
+    ran: dict[tuple[int, int], None]
+
+    def refuse(self, what: str, pc: int) -> None:
+        """End the run: the instruction at `pc` cannot be run."""
+
+
+Block: TypeAlias = Callable[[CoreState], int]
+"""Runs on the registers and the memory of a core; returns the next pc."""
 
 BLOCK_INSTRUCTIONS_MAX: Final = 96
 SAR: Final = 3

@@ -1,4 +1,4 @@
-"""What the verbs that talk to a connected board share: options, progress on the terminal, the backup file."""
+"""A connected board under esptool: the options, progress on the terminal, the backup, the plan."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import click
 
 from slotbench.boards import Region
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.apply import Plan, carry_out
-from slotbench.flashing.esptool_link import DEFAULT_BAUD, Link
+from slotbench.flashing.apply import SetupPlan, carry_out
+from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
+from slotbench.flashing.migrate import Moved
 from slotbench.flashing.plan import Write
+from slotbench.flashing.survey import Runs, Survey
 from slotbench.release.files import read_bytes, write_atomic
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -32,7 +34,7 @@ def port_options(command: _F) -> _F:
         help="Serial port of the board: a device, or socket://, rfc2217://.")(command)
 
 
-class Bar:
+class ProgressBar:
     """A line that says how far something is, on a terminal; without one, nothing until it is done."""
 
     def __init__(self, what: str) -> None:
@@ -40,40 +42,40 @@ class Bar:
         self._shown = sys.stderr.isatty()
 
     def __call__(self, done: int, total: int) -> None:
-        """Show it."""
+        """Show how far it is."""
         if self._shown:
             filled = _BAR_CHARS * done // max(total, 1)
             bar = "#" * filled + "." * (_BAR_CHARS - filled)
             click.echo(f"\r  {self._what} [{bar}] {100 * done // max(total, 1):3}%", nl=False, err=True)
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._shown:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def say_board(link: Link) -> None:
-    """The board in a line."""
+def say_board(link: EsptoolLink) -> None:
+    """Print the board in a line."""
     mac = ":".join(link.mac[at : at + 2] for at in range(0, 12, 2))
     flash = f"flash {link.flash_bytes // 1024} KB (JEDEC id 0x{link.flash_id:06x})"
     click.echo(f"{link.port}: ESP8266 {mac}, {flash}")
 
 
-def say_plan(plan: Plan) -> None:
-    """What goes where, and what stays."""
+def say_plan(plan: SetupPlan) -> None:
+    """Print what is written where, and what is kept."""
     for write in plan.writes:
         click.echo(f"  {Region(write.offset, len(write.data))} {write.what}")
     for kept in plan.kept:
         click.echo(f"  {kept}: kept")
 
 
-def write_plan(link: Link, plan: Plan) -> None:
-    """Carry it out and say so, step by step."""
-    bar = Bar("")
+def write_plan(link: EsptoolLink, plan: SetupPlan) -> None:
+    """Carry out the plan and print each step."""
+    bar = ProgressBar("")
 
     def on_step(write: Write) -> None:
         nonlocal bar
-        bar = Bar(f"{write.offset:#08x}")
+        bar = ProgressBar(f"{write.offset:#08x}")
 
     def on_done(write: Write, written: bool) -> None:
         bar.end()
@@ -83,9 +85,9 @@ def write_plan(link: Link, plan: Plan) -> None:
     carry_out(link, plan, on_step=on_step, on_done=on_done, progress=lambda done, total: bar(done, total))
 
 
-def read_all(link: Link) -> bytes:
+def read_all(link: EsptoolLink) -> bytes:
     """The whole flash."""
-    bar = Bar("reading")
+    bar = ProgressBar("reading")
     try:
         return link.read(0, link.flash_bytes, bar)
     finally:
@@ -102,7 +104,7 @@ def read_backup(path: Path, size: int) -> bytes:
     return data
 
 
-def keep_backup(link: Link, path: Path) -> bytes:
+def save_backup(link: EsptoolLink, path: Path) -> bytes:
     """The whole flash, kept in the file `path`. Raises BenchError when another is there already."""
     data = read_all(link)
     if path.exists() and read_bytes(path, FLASH_BYTES_MAX) != data:
@@ -114,6 +116,35 @@ def keep_backup(link: Link, path: Path) -> bytes:
     return data
 
 
-def backup_of(link: Link, what: str) -> Path:
+def backup_path(link: EsptoolLink, what: str) -> Path:
     """Where a backup of this board goes: a name of its own, so that no other board's files get onto it."""
     return Path(f"backup-{link.mac}-{what}.bin")
+
+
+def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: Moved | None, dry_run: bool) -> None:
+    """Show the plan, write it unless this is a dry run, and reset the board."""
+    click.echo("plan:")
+    say_plan(plan)
+    if moved is not None:
+        click.echo(f"  {moved.files} files are moved")
+    if dry_run:
+        click.echo("dry run: nothing was written")
+    else:
+        click.echo("writing:")
+        write_plan(link, plan)
+    link.reset()
+
+
+def flash_before(link: EsptoolLink, found: Survey, expected: Runs, path: Path | None, dry_run: bool) -> bytes:
+    """The flash as it was before: from the board, or from the backup of a run that was broken off."""
+    path = path if path is not None else backup_path(link, "stock" if expected is Runs.STOCK else "twoslot")
+    whole = found.runs in (Runs.TWOSLOT, Runs.STOCK)
+    if not whole and path.exists():
+        click.echo(f"an earlier run was broken off: going on with its backup, {path}")
+        return read_backup(path, link.flash_bytes)
+    if found.runs is expected or (expected is Runs.STOCK and found.runs is Runs.FIRMWARE):
+        return link.read(0, link.flash_bytes) if dry_run else save_backup(link, path)
+    do = "flash it without --from-stock" if expected is Runs.STOCK else "restore a backup of it"
+    if not whole:
+        do = f"give the backup of the run that was broken off with --backup, or {do}"
+    raise BenchError(f"it starts {found.runs.value}", where=link.port, do=do, exit_code=USAGE)

@@ -16,18 +16,18 @@ from support.vboard.flash import bare_flash
 MB4, MB2 = 0x400000, 0x200000
 
 
-def chip(**options: int) -> Soc:
+def soc(**options: int) -> Soc:
     return Soc(bare_flash(), **({"sdk_save_every": 0} | options))
 
 
 def test_identity() -> None:
-    assert chip().flash_id == 0x1640EF
+    assert soc().flash_id == 0x1640EF
     assert Soc(NorFlash(MB2)).flash_id == 0x1540EF
-    assert len(chip().unique_id) == 4
+    assert len(soc().unique_id) == 4
 
 
 def test_chip_size_bounds_every_rom_call_and_nothing_else_does() -> None:
-    c = chip()
+    c = soc()
     c.chip_size = MB2
     for call in (
         lambda: c.flash_read(MB2 - 4, bytearray(8)),
@@ -46,14 +46,14 @@ def test_chip_size_bounds_every_rom_call_and_nothing_else_does() -> None:
 
 
 def test_a_start_puts_back_what_the_rom_puts_back() -> None:
-    c = chip()
+    c = soc()
     c.write_word(CHIP_SIZE_WORD, MB2)
     c.start(4)
     assert c.read_word(CHIP_SIZE_WORD) == MB4 and c.reset_reason == 4
 
 
 def test_words_with_bit_31_read_negative_as_in_micropython() -> None:
-    c = chip()
+    c = soc()
     c.write_word(0x600013F8, 0x80000001)
     assert c.read_word(0x600013F8) == 0x80000001 - (1 << 32)
     c.write_word(0x600013F8, -1)
@@ -61,7 +61,7 @@ def test_words_with_bit_31_read_negative_as_in_micropython() -> None:
 
 
 def test_only_modelled_words_can_be_written() -> None:
-    c = chip()
+    c = soc()
     assert c.read_word(0x60000900) == 0
     for addr in (0x60000900, 0x60001400, RTC_BASE - 4, 0x3FFFC720):
         with pytest.raises(BenchViolation, match="nothing is modelled there"):
@@ -70,25 +70,25 @@ def test_only_modelled_words_can_be_written() -> None:
 
 @pytest.mark.parametrize("reason", [1, 2, 3, 4, 5, 6])
 def test_rtc_memory_survives_every_reset(reason: int) -> None:
-    c = chip()
+    c = soc()
     c.write_word(0x600013FC, 0x1234)
     c.start(reason)
     assert c.read_word(0x600013FC) == 0x1234
 
 
 def test_rtc_memory_is_noise_after_power_loss_and_noise_is_seeded() -> None:
-    c, twin = chip(seed=7), chip(seed=7)
+    c, twin = soc(seed=7), soc(seed=7)
     first = bytes(c.rtc)
     c.power_off()
     c.power_on()
     assert bytes(c.rtc[4:]) != first[4:] and c.reset_reason == 0
     twin.power_off()
     twin.power_on()
-    assert twin.rtc == c.rtc != chip(seed=8).rtc
+    assert twin.rtc == c.rtc != soc(seed=8).rtc
 
 
 def test_without_power_everything_raises_power_cut() -> None:
-    c = chip()
+    c = soc()
     c.power_off()
     for call in (
         lambda: c.flash_read(0, 4),
@@ -106,18 +106,18 @@ def test_without_power_everything_raises_power_cut() -> None:
 
 def test_a_length_that_is_no_multiple_of_4_is_refused_as_on_the_port() -> None:
     with pytest.raises(ValueError, match="len must be multiple of 4"):
-        chip().flash_write(0, b"12345")
+        soc().flash_write(0, b"12345")
 
 
 def test_reads_that_would_overrun_the_buffer_are_violations() -> None:
     with pytest.raises(BenchViolation, match="past the buffer"):
-        chip().flash_read(0, bytearray(6))
+        soc().flash_read(0, bytearray(6))
     with pytest.raises(BenchViolation, match="past the buffer"):
-        chip().flash_read(0, 6)
+        soc().flash_read(0, 6)
 
 
 def test_pointers_must_be_aligned_within_their_object() -> None:
-    c = chip()
+    c = soc()
     buffer = bytearray(b"0123456789abcdef")
     view = memoryview(buffer)
     c.flash_write(0x10000, view[4:12])
@@ -144,7 +144,7 @@ def saves(c: Soc) -> list[tuple[str, int]]:
 
 
 def test_the_sdk_saves_parameters_at_the_end_of_what_chip_size_says() -> None:
-    c = chip(sdk_save_every=1)
+    c = soc(sdk_save_every=1)
     c.chip_size = MB2
     c.flash_erase(0x100)
     assert saves(c) == [(kind, addr) for addr in (0x1FD000, 0x1FF000) for kind in ("erase", "program")]
@@ -180,7 +180,7 @@ def test_a_save_happens_in_every_nth_call_before_or_after_the_operation(seed: in
 
 def test_a_save_can_be_cut_and_the_next_one_still_follows_the_rules() -> None:
     def saving() -> Soc:
-        c = chip(sdk_save_every=1, seed=2)
+        c = soc(sdk_save_every=1, seed=2)
         c.chip_size = MB2
         return c
 
@@ -200,7 +200,7 @@ def test_a_save_can_be_cut_and_the_next_one_still_follows_the_rules() -> None:
 
 
 def test_the_sdk_takes_chip_size_from_the_header_of_sector_0() -> None:
-    c = chip()
+    c = soc()
     c.chip_size = MB2
     c.start_sdk()
     assert c.chip_size == MB2
