@@ -1,6 +1,10 @@
 /* Vectors at 0x40000000, where VECBASE points at reset. Firmware has vectors of its own from its start on. */
 #include "frame.h"
 
+/* The ROM begins here; there are no register windows, whose vectors these would be. */
+    .section .at.40000000, "ax"
+    .space  16
+
 /* No debugger is there: stop where the watchdog ends it. */
     .section .at._DebugExceptionVector, "ax"
     .global _DebugExceptionVector
