@@ -128,7 +128,7 @@ struct chip {
     /* Waiting loops. */
     struct idle {
         int on, tracing, dirty, fed, overflow;
-        u32 path, anchor_pc, anchor_sp, anchor_a0;
+        u32 path, anchor_pc, anchor_sp, anchor_a0, best_pc, best_sp, best_a0;
         u64 minimum_n;
         u32 writes;
         u64 next_look;

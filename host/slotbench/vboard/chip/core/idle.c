@@ -1,6 +1,7 @@
 /* Waiting loops, found by what they do: skipped in virtual time, so that an idle board costs the host nothing.
  *
- * Now and then one iteration (from here back to the same place, stack and return address) is run with a log of what
+ * Now and then one iteration (from where the stack is shallowest back to the same place, stack and return
+ * address) is run with a log of what
  * it overwrites. Then it is undone and run again a little later. A loop waits when its path stays the same and all
  * that it changed is different now: it comes from the clock, so nothing else moves on. A waiting loop is then run at
  * ever later times, as far as its path stays the same and no event is due; what would leave the loop is undone and
@@ -18,8 +19,8 @@ enum {
     SOON = 500, LATER = 10000, LATEST = 160000, MISSES = 5
 };
 
-/* An iteration is at least so long, and given up when it is longer than so much. */
-static const u32 at_least[LEVELS] = {1, 200, 1500, 8000}, at_most[LEVELS] = {600, 3000, 12000, 40000};
+/* An iteration is given up when it is longer than so many instructions. */
+static const u32 at_most[LEVELS] = {64, 600, 5000, 30000};
 
 struct snapshot {
     u32 a[16], pc, ps, sar, intenable, interrupt, sr[256];
@@ -48,14 +49,14 @@ static void restore(struct chip *c, const struct snapshot *s)
 }
 
 /* Run from the anchor back to it; 1 when it came back without touching anything. */
-static int iterate(struct chip *c, u64 end, u32 least, u32 most)
+static int iterate(struct chip *c, u64 end, u32 most)
 {
     struct idle *idle = &c->idle;
     u64 first = c->n, cycles = (end - now(c)) / c->ticks_per_cycle;
 
     idle->writes = idle->path = 0;
     idle->dirty = idle->fed = idle->overflow = 0;
-    idle->minimum_n = first + least;
+    idle->minimum_n = first + 1;
     c->limit = first + (cycles < most ? cycles : most);
     idle->tracing = 1;
     if (c->limit > first)
@@ -63,7 +64,7 @@ static int iterate(struct chip *c, u64 end, u32 least, u32 most)
     idle->tracing = 0;
     idle->minimum_n = NEVER;
     return !idle->dirty && !idle->overflow && !c->stopped && !c->waiting && c->n > first && c->pc == idle->anchor_pc
-        && c->a[1] == idle->anchor_sp && c->a[0] == idle->anchor_a0 && c->n >= first + least;
+        && c->a[1] == idle->anchor_sp && c->a[0] == idle->anchor_a0;
 }
 
 static void fed(struct chip *c)
@@ -135,7 +136,7 @@ static void redo(struct chip *c, const struct trace *t)
 }
 
 /* From here on the loop waits: go on as far as its path stays. */
-static void skip(struct chip *c, struct trace *t, u64 until, u32 least, u32 most)
+static void skip(struct chip *c, struct trace *t, u64 until, u32 most)
 {
     u64 step = STEP, end;
 
@@ -148,13 +149,32 @@ static void skip(struct chip *c, struct trace *t, u64 until, u32 least, u32 most
         }
         take(c, &t->start);
         c->skipped += step / c->ticks_per_cycle;
-        if (!iterate(c, end, least, most) || !same_path(c, t)) {
+        if (!iterate(c, end, most) || !same_path(c, t)) {
             restore(c, &t->start);
             step = step / 2 / GRAIN * GRAIN;
             continue;
         }
         fed(c);
     }
+}
+
+/* Watch for a while: where the stack is shallowest, there an iteration begins. 0 when a device was touched. */
+static int find_anchor(struct chip *c, u64 end, u32 most)
+{
+    struct idle *idle = &c->idle;
+
+    idle->best_sp = 0;
+    idle->anchor_pc = 1;
+    iterate(c, end, most);
+    fed(c);
+    if (idle->dirty || !idle->best_sp || c->stopped || c->waiting)
+        return 0;
+    idle->anchor_pc = idle->best_pc;
+    idle->anchor_sp = idle->best_sp;
+    idle->anchor_a0 = idle->best_a0;
+    iterate(c, end, most);
+    fed(c);
+    return c->pc == idle->anchor_pc && c->a[1] == idle->anchor_sp && !c->stopped && !c->waiting;
 }
 
 static void look_later(struct chip *c, int found)
@@ -175,19 +195,20 @@ static void look_later(struct chip *c, int found)
 void idle_look(struct chip *c, u64 end)
 {
     struct idle *idle = &c->idle;
-    u32 least = at_least[idle->level], most = at_most[idle->level];
+    u32 most = at_most[idle->level];
     struct trace t;
     int same;
 
-    idle->anchor_pc = c->pc;
-    idle->anchor_sp = c->a[1];
-    idle->anchor_a0 = c->a[0];
-    take(c, &t.start);
     if (end - now(c) < 4 * GRAIN) {
         idle->next_look = c->n + SOON;
         return;
     }
-    if (!iterate(c, end, least, most)) {
+    if (!find_anchor(c, end, most)) {
+        look_later(c, 0);
+        return;
+    }
+    take(c, &t.start);
+    if (!iterate(c, end, most)) {
         fed(c);
         look_later(c, 0);
         return;
@@ -200,7 +221,7 @@ void idle_look(struct chip *c, u64 end)
     }
     restore(c, &t.start);
     c->skipped += GRAIN / c->ticks_per_cycle;
-    same = iterate(c, end, least, most) && same_path(c, &t);
+    same = iterate(c, end, most) && same_path(c, &t);
     if (!same || !only_clock_moves(c, &t)) {
         redo(c, &t);
         look_later(c, 0);
@@ -214,6 +235,6 @@ void idle_look(struct chip *c, u64 end)
         c->idle_until = now(c) + STEP;
         return;
     }
-    skip(c, &t, c->until, least, most);
+    skip(c, &t, c->until, most);
     idle->next_look = c->n + SOON;
 }
