@@ -128,11 +128,10 @@ struct chip {
     /* Waiting loops. */
     struct idle {
         int on, tracing, dirty, fed, overflow;
-        u32 path, anchor_pc, anchor_sp, anchor_a0, best_pc, best_sp, best_a0;
-        u64 minimum_n;
-        u32 writes;
-        u64 next_look;
-        u32 misses, level;
+        u32 anchor_pc, anchor_a[16], same_registers, best_pc, best_sp, best_a0;
+        u32 writes, misses, level;
+        u64 minimum_n, next_look;
+        u8 clock_words[DRAM_BYTES / 32];
     } idle;
     struct write *undo, *noted;
     u64 idle_until;
@@ -183,6 +182,7 @@ void io_write(struct chip *, u32 at, u32 value);
 u32 dport_read(struct chip *, u32 at);
 void dport_write(struct chip *, u32 at, u32 value);
 int io_read_is_pure(u32 at);
+int io_write_is_idle(const struct chip *, u32 at, u32 value);
 
 u32 uart_read(struct chip *, int uart, u32 at);
 void uart_write(struct chip *, int uart, u32 at, u32 value);
@@ -221,5 +221,6 @@ u32 mac_read(struct chip *, u32 at);
 
 /* idle.c */
 void idle_look(struct chip *, u64 until_tick);
+int idle_at_anchor(const struct chip *);
 
 #endif
