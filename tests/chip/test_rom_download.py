@@ -13,13 +13,12 @@ from support.chip.rom_host import (
     FLASH_BEGIN, FLASH_DATA, FLASH_END, MEMORY_BEGIN, MEMORY_DATA, MEMORY_END, READ_REGISTER, SYNC, SYNC_DATA, WRITE_REGISTER, Host,
     block, escape, request, run_esptool)
 from support.chip.rom_programs import DATA, TEXT, compile_program
-from support.loader.qemu import missing_packages
+
+pytestmark = pytest.mark.usefixtures("core")
 
 INVALID, BAD_CHECKSUM = 5, 7
 RAM = 0x3FFF0000
 STAMP = 0x3FFF4000
-
-needs_compiler = pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
 
 
 def words(*values: int) -> bytes:
@@ -125,21 +124,19 @@ def test_the_host_may_restart_the_chip(host: Host) -> None:
     assert host.machine.resets[-1].cause is Cause.SOFTWARE
 
 
-@needs_compiler
-def test_the_host_may_start_what_is_in_flash(tmp_path: Path) -> None:
-    host = Host(compile_program(tmp_path, 'void start(void) { ets_printf("from flash\\n"); for (;;) ; }'))
+def test_the_host_may_start_what_is_in_flash(folder: Path) -> None:
+    host = Host(compile_program(folder, 'void start(void) { ets_printf("from flash\\n"); for (;;) ; }'))
     host.synchronize()
     host.ask(request(FLASH_END, words(1)))
     host.board.run_to("from flash\n")
 
 
-@needs_compiler
 @pytest.mark.parametrize("returns", [False, True])
-def test_a_loaded_program_starts(tmp_path: Path, returns: bool) -> None:
+def test_a_loaded_program_starts(folder: Path, returns: bool) -> None:
     """One that takes itself out and returns leads to what is in flash, as esptool's stub wants it."""
-    host = Host(compile_program(tmp_path, 'void start(void) { ets_printf("from flash\\n"); for (;;) ; }'))
+    host = Host(compile_program(folder, 'void start(void) { ets_printf("from flash\\n"); for (;;) ; }'))
     host.synchronize()
-    content = compile_program(tmp_path, f"""
+    content = compile_program(folder, f"""
         void ets_set_user_start(void (*)(void));
         void start(void) {{ ets_printf("loaded\\n"); if ({int(returns)}) ets_set_user_start(0); }}""")
     at = 8

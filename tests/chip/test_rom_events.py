@@ -8,9 +8,8 @@ import pytest
 
 from support.chip.rom_calls import FREE, RomCalls
 from support.chip.rom_programs import Board, compile_program
-from support.loader.qemu import missing_packages
 
-pytestmark = pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
+pytestmark = pytest.mark.usefixtures("core")
 
 DECLARED = """
 void ets_isr_attach(u32, void (*)(void *), void *); void ets_isr_mask(u32); void ets_isr_unmask(u32);
@@ -27,8 +26,8 @@ def run(folder: Path, source: str, wanted: str = "end\n") -> str:
     return text[: text.index(wanted) + len(wanted)]
 
 
-def test_interrupts_reach_their_handlers(tmp_path: Path) -> None:
-    assert run(tmp_path, """
+def test_interrupts_reach_their_handlers(folder: Path) -> None:
+    assert run(folder, """
         static volatile u32 count;
         static void on(void *argument) { count++; ets_printf("on %x level %d\\n", argument, RSR(ps) & 15); }
         void start(void) {
@@ -48,9 +47,9 @@ def test_interrupts_reach_their_handlers(tmp_path: Path) -> None:
             "masked 2 enabled 0\nend\n")
 
 
-def test_opening_all_levels_in_a_handler_nests_nothing(tmp_path: Path) -> None:
+def test_opening_all_levels_in_a_handler_nests_nothing(folder: Path) -> None:
     """Firmware calls ets_intr_unlock in its handlers, and a handler must not run within itself."""
-    assert run(tmp_path, """
+    assert run(folder, """
         static volatile u32 depth, deepest, runs;
         static void on(void *argument) {
             if (++depth > deepest) deepest = depth;
@@ -67,9 +66,9 @@ def test_opening_all_levels_in_a_handler_nests_nothing(tmp_path: Path) -> None:
         }""") == "runs 4 deepest 1 enabled 280\nend\n"
 
 
-def test_an_interrupt_changes_no_register(tmp_path: Path) -> None:
+def test_an_interrupt_changes_no_register(folder: Path) -> None:
     """FRC1 interrupts a sum again and again; the handler uses all that C may use."""
-    text = run(tmp_path, """
+    text = run(folder, """
         static volatile u32 ticks;
         static void on(void *argument) { REG(0x6000060C) = 0; ticks += (ticks % 7) / 3 < 9; }
         void start(void) {
@@ -91,9 +90,9 @@ def test_an_interrupt_changes_no_register(tmp_path: Path) -> None:
     assert text == f"{a:x} {b:x} {c:x} {d:x} {e:x} 1\nend\n"
 
 
-def test_exceptions_reach_c_functions(tmp_path: Path) -> None:
+def test_exceptions_reach_c_functions(folder: Path) -> None:
     """handler(frame, cause): the frame is the public one, and what the handler writes there holds."""
-    text = run(tmp_path, """
+    text = run(folder, """
         struct frame { u32 epc, ps, sar, unused, a0, a[14], cause; };
         static volatile u32 sum;
         static void on(struct frame *frame, u32 cause) {
@@ -113,8 +112,8 @@ def test_exceptions_reach_c_functions(tmp_path: Path) -> None:
     assert text == "before 1 same 1 outside 0\ncause 0 0 level 0 a4 44 a5 55 a15 15\nfive 77 fifteen 15\nnone 1\nend\n"
 
 
-def test_the_system_call_instruction_is_skipped(tmp_path: Path) -> None:
-    assert run(tmp_path, """
+def test_the_system_call_instruction_is_skipped(folder: Path) -> None:
+    assert run(folder, """
         void start(void) {
             u32 result;
             __asm__ volatile("movi a2, 3; syscall; mov %0, a2" : "=r"(result) : : "a2");
@@ -122,8 +121,8 @@ def test_the_system_call_instruction_is_skipped(tmp_path: Path) -> None:
         }""") == "ffffffff\nend\n"
 
 
-def test_levels(tmp_path: Path) -> None:
-    assert run(tmp_path, """
+def test_levels(folder: Path) -> None:
+    assert run(folder, """
         void start(void) {
             u32 before = _xtos_set_intlevel(2);
             ets_printf("%d", RSR(ps) & 15);
@@ -136,15 +135,15 @@ def test_levels(tmp_path: Path) -> None:
         }""") == "2 2 3 0\nend\n"
 
 
-def test_an_interrupt_without_a_handler_breaks_at_the_known_address(tmp_path: Path) -> None:
-    board = Board(compile_program(tmp_path, DECLARED + "void start(void) { ets_isr_unmask(1 << 7); raise(7); ets_printf(\"no\\n\"); }"))
+def test_an_interrupt_without_a_handler_breaks_at_the_known_address(folder: Path) -> None:
+    board = Board(compile_program(folder, DECLARED + "void start(void) { ets_isr_unmask(1 << 7); raise(7); ets_printf(\"no\\n\"); }"))
     board.machine.run_us(500_000)
     assert "no\n" not in board.text
     assert board.machine.special(178) == 0x4000DC3C, "EPC2: the break instruction"
 
 
-def test_tasks_run_by_priority_once_the_program_returns(tmp_path: Path) -> None:
-    text = run(tmp_path, """
+def test_tasks_run_by_priority_once_the_program_returns(folder: Path) -> None:
+    text = run(folder, """
         struct event { u32 signal, parameter; };
         u32 _ets_task(void (*)(struct event *), u32, struct event *, u32); u32 _ets_post(u32, u32, u32);
         void _ets_set_idle_cb(void (*)(void *), void *);
@@ -165,9 +164,9 @@ def test_tasks_run_by_priority_once_the_program_returns(tmp_path: Path) -> None:
     assert text == "posts 0 0 1 0\nuser code done\nhigh 1 d\nhigh 2 0\nhigh 3 0\nlow 1 a\nlow 2 b\nidle 1d\nend\n"
 
 
-def test_timers(tmp_path: Path) -> None:
+def test_timers(folder: Path) -> None:
     """On FRC2: one that repeats, one that runs once, one that is taken back. Times in milliseconds."""
-    text = run(tmp_path, """
+    text = run(folder, """
         struct timer { void *next; u32 expire, period; void (*function)(void *); void *argument; };
         void _ets_timer_init(void); void ets_timer_setfn(struct timer *, void (*)(void *), void *); void ets_timer_done(struct timer *);
         void ets_timer_arm(struct timer *, u32, u32); void ets_timer_disarm(struct timer *);
@@ -187,8 +186,8 @@ def test_timers(tmp_path: Path) -> None:
     assert text == "user code done\ne 40\no 60\ne 80\nend\n"
 
 
-def test_delays_follow_the_frequency_that_was_set(tmp_path: Path) -> None:
-    text = run(tmp_path, """
+def test_delays_follow_the_frequency_that_was_set(folder: Path) -> None:
+    text = run(folder, """
         void ets_delay_us(u32); void ets_update_cpu_frequency(u32); u32 ets_get_cpu_frequency(void); u32 xthal_get_ccount(void);
         void start(void) {
             for (u32 mhz = 80; mhz <= 160; mhz += 80) {
