@@ -9,16 +9,15 @@ import pytest
 from slotbench.vboard.chip.machine import Cause
 from support.chip.rom_calls import read_table
 from support.chip.rom_programs import DATA, TEXT, Board, compile_program, image
-from support.loader.qemu import missing_packages
 
-pytestmark = pytest.mark.skipif(bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}")
+pytestmark = pytest.mark.usefixtures("core")
 
 BANNER = "\n ets Jan  8 2013,rst cause:{}, boot mode:({},0)\n\n"
 
 
-def test_an_image_is_loaded_with_the_messages_of_the_chip(tmp_path: Path) -> None:
+def test_an_image_is_loaded_with_the_messages_of_the_chip(folder: Path) -> None:
     """As public logs of boards have them: room and tail count in lines of 16 bytes."""
-    content = compile_program(tmp_path, 'void start(void) { ets_printf("hello %d\\n", 42); for (;;) ; }')
+    content = compile_program(folder, 'void start(void) { ets_printf("hello %d\\n", 42); for (;;) ; }')
     code = content[16 : 16 + int.from_bytes(content[12:16], "little")]
     filler = bytes(range(52))
     board = Board(image([(TEXT, code), (DATA + 0x100, filler), (DATA, content[24 + len(code) : -1].rstrip(b"\0") + bytes(3))],
@@ -41,8 +40,8 @@ def test_a_log_of_a_real_board() -> None:
 
 
 @pytest.mark.parametrize("mode", range(5))
-def test_every_flash_mode_starts(tmp_path: Path, mode: int) -> None:
-    content = bytearray(compile_program(tmp_path, 'void start(void) { ets_printf("up\\n"); for (;;) ; }'))
+def test_every_flash_mode_starts(folder: Path, mode: int) -> None:
+    content = bytearray(compile_program(folder, 'void start(void) { ets_printf("up\\n"); for (;;) ; }'))
     content[2] = mode
     Board(bytes(content)).run_to("up\n")
 
@@ -54,20 +53,20 @@ def test_erased_flash_stops() -> None:
     assert board.text.count("ets Jan") == 1, "no watchdog is on, nothing restarts it"
 
 
-def test_a_wrong_checksum_stops(tmp_path: Path) -> None:
-    content = bytearray(compile_program(tmp_path, 'void start(void) { ets_printf("wrong\\n"); }'))
+def test_a_wrong_checksum_stops(folder: Path) -> None:
+    content = bytearray(compile_program(folder, 'void start(void) { ets_printf("wrong\\n"); }'))
     content[40] ^= 0x10
     board = Board(bytes(content))
     assert board.run_to("ets_main.c\n").endswith("csum err\nets_main.c\n") and "wrong" not in board.text
 
 
-def test_a_program_may_return(tmp_path: Path) -> None:
-    assert Board(compile_program(tmp_path, "void start(void) {}")).run_to("user code done\n").endswith("\nuser code done\n")
+def test_a_program_may_return(folder: Path) -> None:
+    assert Board(compile_program(folder, "void start(void) {}")).run_to("user code done\n").endswith("\nuser code done\n")
 
 
-def test_restarts_and_their_causes(tmp_path: Path) -> None:
+def test_restarts_and_their_causes(folder: Path) -> None:
     """A jump to the reset vector keeps the cause; the pin has its own; a bite of the watchdog is said."""
-    content = compile_program(tmp_path, """
+    content = compile_program(folder, """
         u32 rtc_get_reset_reason(void); void _ResetVector(void); void ets_wdt_enable(void);
         void start(void) {
             ets_printf("reason %d\\n", rtc_get_reset_reason());
@@ -93,8 +92,8 @@ def test_restarts_and_their_causes(tmp_path: Path) -> None:
     assert board.machine.resets[-1].cause is Cause.WATCHDOG
 
 
-def test_a_software_reset_is_a_reset(tmp_path: Path) -> None:
-    board = Board(compile_program(tmp_path, """
+def test_a_software_reset_is_a_reset(folder: Path) -> None:
+    board = Board(compile_program(folder, """
         void software_reset(void);
         void start(void) { ets_printf("up\\n"); if (!(REG(0x60001200) & 1)) { REG(0x60001200) = 1; software_reset(); } for (;;) ; }"""))
     board.machine.write_word(0x60001200, 0)
@@ -118,14 +117,14 @@ def test_other_straps_wait_for_a_host() -> None:
     ('__asm__ volatile("ill")', 0), ("(void)*(volatile u8 *)0x40100000", 3), ("(void)REG(odd)", 9), ("(void)REG(0x20000000)", 28),
     ("REG(0x20000000) = 1", 29),
 ])
-def test_fatal_exceptions_are_printed(tmp_path: Path, statement: str, cause: int) -> None:
-    content = compile_program(tmp_path, f"volatile u32 odd = 0x3FFE8002; void start(void) {{ {statement}; for (;;) ; }}")
+def test_fatal_exceptions_are_printed(folder: Path, statement: str, cause: int) -> None:
+    content = compile_program(folder, f"volatile u32 odd = 0x3FFE8002; void start(void) {{ {statement}; for (;;) ; }}")
     text = Board(content).run_to("depc=0x00000000\n")
     assert f"Fatal exception ({cause}): \nepc1=0x401000" in text
 
 
-def test_a_missing_function_is_seen_by_name(tmp_path: Path) -> None:
-    text = Board(compile_program(tmp_path, "void cmd_parse(void); void start(void) { cmd_parse(); }")).run_to(")\n")
+def test_a_missing_function_is_seen_by_name(folder: Path) -> None:
+    text = Board(compile_program(folder, "void cmd_parse(void); void start(void) { cmd_parse(); }")).run_to(")\n")
     assert "\ntwoslot rom: no cmd_parse (called from 0x401000" in text
 
 

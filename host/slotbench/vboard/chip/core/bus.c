@@ -33,7 +33,7 @@ void bus_map(struct chip *c)
     for (u32 at = 0; at < iram; at += 1 << PAGE_SHIFT)
         c->page[(IRAM_BASE - ROM_BASE + at) >> PAGE_SHIFT] = &c->iram;
     if (c->flash_mem && window & 0x100) {
-        megabyte = (2 * (window >> 16 & 7) + (window >> 24 & 3)) % (c->flash_room / MEGABYTE);
+        megabyte = (2 * (window >> 16 & 7) + (window >> 24 & 3 ? 1 : 0)) % (c->flash_room / MEGABYTE);
         g = &c->flash[megabyte];
         if (!g->slots && region_init(g, c->flash_mem + (size_t)megabyte * MEGABYTE, WINDOW_BASE, MEGABYTE))
             g = NULL;
