@@ -111,7 +111,7 @@ int bus_load(struct chip *c, u32 address, u32 bytes, u32 *value)
         return BUS_DONE;
     }
     if (address - DPORT_BASE < DPORT_BYTES) {
-        if (c->idle.tracing && (address & ~3u) == 0x3FF20E44) {
+        if (c->idle.tracing && !dport_read_is_pure((address - DPORT_BASE) & ~3u)) {
             c->idle.dirty = 1;
             return BUS_REFUSED;
         }

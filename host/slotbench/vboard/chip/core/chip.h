@@ -92,7 +92,7 @@ struct chip {
     u8 rom_mem[ROM_BYTES], iram_mem[IRAM_BYTES];
     u8 *scratch;
     struct chip_stop stop;
-    int stopped, waiting, powered, pause_idle, stop_on_fault, stop_on_exception;
+    int stopped, waiting, powered, pause_idle, stop_on_fault, stop_on_exception, stop_on_output;
     u32 breakpoint[BREAKPOINTS];
     int breakpoints;
     u32 stack_floor, stack_lowest;
@@ -121,6 +121,7 @@ struct chip {
     struct { u64 base_tick, due; u32 value, period, ctrl, alarm, fired; } frc2;
     u64 ccompare_due;
     struct { u64 due; u32 stage; } wdt;
+    u64 wake_tick;
     u64 rtc_base_tick, mac_base_tick;
     u32 gpio_out, gpio_enable, gpio_status, gpio_driven, gpio_level, gpio_seen, straps;
     u64 random, seed;
@@ -182,6 +183,7 @@ void io_write(struct chip *, u32 at, u32 value);
 u32 dport_read(struct chip *, u32 at);
 void dport_write(struct chip *, u32 at, u32 value);
 int io_read_is_pure(u32 at);
+int dport_read_is_pure(u32 at);
 int io_write_is_idle(const struct chip *, u32 at, u32 value);
 
 u32 uart_read(struct chip *, int uart, u32 at);

@@ -38,6 +38,11 @@ int io_read_is_pure(u32 at)
     return at != 0 && at != 0x210 && at != 0xF00;
 }
 
+int dport_read_is_pure(u32 at)
+{
+    return at != MAC_RANDOM;
+}
+
 /* Whether writing this changes nothing: what is there already, to a register that only remembers; pins as they are. */
 int io_write_is_idle(const struct chip *c, u32 at, u32 value)
 {
