@@ -29,6 +29,7 @@ struct chip *chip_new(u64 seed)
     c->ticks_per_cycle = 2;
     c->straps = 3;
     c->idle.on = 1;
+    c->idle.next_look = LOOK_EVERY;
     chip_stack_mark(c, DRAM_BASE);
     chip_uart_baud(c, 115200);
     timer_reset(c);

@@ -128,7 +128,7 @@ struct chip {
 
     /* Waiting loops. */
     struct idle {
-        int on, tracing, dirty, fed, overflow;
+        int on, tracing, dirty, fed, overflow, called; /* called: to look around */
         u32 anchor_pc, anchor_a[16], same_registers, best_pc, best_sp, best_a0;
         u32 writes, misses, level;
         u64 minimum_n, next_look;

@@ -61,7 +61,8 @@ static int iterate(struct chip *c, u64 end, u64 most)
         cpu_trace(c);
     idle->tracing = 0;
     idle->minimum_n = NEVER;
-    return !idle->dirty && !idle->overflow && !c->stopped && !c->waiting && c->n > first && c->pc == idle->anchor_pc
+    idle->called = c->limit == 0;
+    return !idle->called && !idle->dirty && !idle->overflow && !c->stopped && !c->waiting && c->n > first && c->pc == idle->anchor_pc
         && idle_at_anchor(c);
 }
 
@@ -221,7 +222,7 @@ static int find_anchor(struct chip *c, u64 end, u64 most)
     idle->anchor_pc = 1;
     iterate(c, end, most);
     fed(c);
-    if (idle->dirty || !idle->best_sp || c->stopped || c->waiting)
+    if (idle->called || idle->dirty || !idle->best_sp || c->stopped || c->waiting)
         return 0;
     idle->anchor_pc = idle->best_pc;
     idle->anchor_a[0] = idle->best_a0;
@@ -229,7 +230,7 @@ static int find_anchor(struct chip *c, u64 end, u64 most)
     idle->same_registers = 3;
     iterate(c, end, most);
     fed(c);
-    return c->pc == idle->anchor_pc && idle_at_anchor(c) && !c->stopped && !c->waiting;
+    return !idle->called && c->pc == idle->anchor_pc && idle_at_anchor(c) && !c->stopped && !c->waiting;
 }
 
 static void look_later(struct chip *c, int found)
