@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from slotbench import data_path
 from slotbench.vboard.chip.machine import Cause
 from support.chip.rom_calls import read_table
 from support.chip.rom_programs import DATA, TEXT, Board, compile_program, image
@@ -143,3 +144,10 @@ def test_every_missing_function_says_its_own_name() -> None:
         board.machine.set_register(16, address)
         text = board.run_to("(called from 0x40100004)\n")
         assert text.split("twoslot rom: no ")[1].split()[0] in names
+
+
+def test_slotboot_starts(core: Path) -> None:
+    """This project's loader, without a map table behind it."""
+    board = Board(data_path("device", "slotboot", "slotboot.bin").read_bytes())
+    assert "\nslotboot: - " in board.run_to("error 5\n", 40_000_000)
+    assert board.machine.last_exception() is None
