@@ -227,6 +227,8 @@ static struct chip_stop report(struct chip *c)
 {
     c->stop.pc = c->pc;
     c->stop.next_tick = next_event(c);
+    if (c->stop.reason == CHIP_DEEP_SLEEP)
+        c->stop.next_tick = c->wake_tick;
     if (c->stop.reason == CHIP_IDLE && c->idle_until > now(c) && c->idle_until < c->stop.next_tick)
         c->stop.next_tick = c->idle_until;
     c->count.ticks = now(c);
@@ -304,6 +306,8 @@ void chip_stop_on(struct chip *c, int reason, int on)
         c->stop_on_fault = on;
     else if (reason == CHIP_EXCEPTION)
         c->stop_on_exception = on;
+    else if (reason == CHIP_OUTPUT)
+        c->stop_on_output = on;
 }
 
 void chip_idle_skip(struct chip *c, int on)
