@@ -70,8 +70,8 @@ def test_restarts_and_their_causes(folder: Path) -> None:
     content = compile_program(folder, """
         u32 rtc_get_reset_reason(void); void _ResetVector(void); void ets_wdt_enable(void);
         void start(void) {
-            ets_printf("reason %d\\n", rtc_get_reset_reason());
             REG(0x60001200)++;
+            ets_printf("reason %d\\n", rtc_get_reset_reason());
             if (REG(0x60001200) % 4 == 1)
                 _ResetVector();
             REG(0x60000904) = REG(0x60000908) = 8;
@@ -125,7 +125,7 @@ def test_fatal_exceptions_are_printed(folder: Path, statement: str, cause: int) 
 
 
 def test_a_missing_function_is_seen_by_name(folder: Path) -> None:
-    text = Board(compile_program(folder, "void cmd_parse(void); void start(void) { cmd_parse(); }")).run_to(")\n")
+    text = Board(compile_program(folder, "void cmd_parse(void); void start(void) { cmd_parse(); }")).run_to("from 0x401000")
     assert "\ntwoslot rom: no cmd_parse (called from 0x401000" in text
 
 
@@ -141,6 +141,7 @@ def test_every_missing_function_says_its_own_name() -> None:
     for address, names in addresses.items():
         board.sent.clear()
         board.machine.set_register(0, 0x40100004)
+        board.machine.set_register(1, 0x3FFFFF00)
         board.machine.set_register(16, address)
         text = board.run_to("(called from 0x40100004)\n")
         assert text.split("twoslot rom: no ")[1].split()[0] in names
