@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
 from support.chip.rom_calls import ROM_FOLDER, read_table
 
+ROOT = Path(__file__).parents[2]
 CROSS = "xtensa-lx106-elf-"
 ROM = 0x40000000
 STACK_BUDGET = 512
@@ -75,3 +77,13 @@ def test_frames_are_small_and_known(built: Path) -> None:
     assert len(frames) > 150
     assert {kind for _, kind in frames.values()} == {"static"}, "a frame whose size only running tells"
     assert max(int(size) for size, _ in frames.values()) <= STACK_BUDGET
+
+
+def test_the_package_ships_it() -> None:
+    """What setup.cfg names: the ROM, its tables, and the sources."""
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    patterns = config["options.package_data"]["slotbench"].split()
+    package = ROOT / "host" / "slotbench"
+    shipped = {path for pattern in patterns for path in package.glob(pattern)}
+    assert {path for path in ROM_FOLDER.iterdir() if path.is_file()} <= shipped

@@ -20,7 +20,7 @@ from slotbench.vboard.chip.machine import ROM_BYTES
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.firmware_images import WANTED, flashed, found, missing
 from support.chip.rom_calls import FLASH_BYTES, FREE, RomCalls
-from support.chip.rom_programs import Board
+from support.chip.rom_programs import ProgramBoard
 
 VARIABLE = "TWOSLOT_ROM"
 FOUND = found()
@@ -45,7 +45,7 @@ def dump() -> bytes:
 
 
 @dataclass(frozen=True)
-class Case:
+class FunctionCase:
     """A function, its arguments by a source of randomness, and what it leaves besides a2."""
 
     name: str
@@ -75,29 +75,29 @@ def _memory(noise: random.Random) -> tuple[int, ...]:
 
 
 CASES = [
-    *(Case(name, _words(2)) for name in ("__udivsi3", "__umodsi3", "__divsi3", "roundup2")),
-    *(Case(name, _words(4), long=True) for name in ("__muldi3", "__udivdi3", "__umoddi3", "__divdi3")),
-    Case("__umulsidi3", _words(2), long=True),
-    *(Case(name, _floats(2)) for name in ("__addsf3", "__subsf3", "__mulsf3")),
-    *(Case(name, _doubles(2), long=True) for name in ("__adddf3", "__subdf3", "__muldf3", "__divdf3")),
-    *(Case(name, _words(1)) for name in ("__floatsisf", "__floatunsisf")),
-    *(Case(name, _words(1), long=True) for name in ("__floatsidf", "__floatunsidf")),
-    Case("__extendsfdf2", _floats(1), long=True), Case("__truncdfsf2", _doubles(1)), Case("__fixdfsi", _doubles(1)),
-    *(Case(name, _memory, leaves=0x800) for name in ("memcpy", "ets_memcpy", "memmove")),
-    Case("ets_memset", lambda noise: (FREE + noise.randrange(4), noise.getrandbits(8), noise.randrange(100)), leaves=0x100),
-    Case("ets_strlen", lambda noise: (FREE + 0x900 + noise.randrange(4),)),
-    Case("ets_strcmp", lambda noise: (FREE + 0x900 + noise.randrange(4), FREE + 0x900 + noise.randrange(4))),
-    *(Case(name, lambda noise: (FREE + 0x100 + noise.randrange(4), noise.randrange(200), FREE + noise.randrange(4), noise.randrange(200), FREE + 0x600), leaves=0x620)
+    *(FunctionCase(name, _words(2)) for name in ("__udivsi3", "__umodsi3", "__divsi3", "roundup2")),
+    *(FunctionCase(name, _words(4), long=True) for name in ("__muldi3", "__udivdi3", "__umoddi3", "__divdi3")),
+    FunctionCase("__umulsidi3", _words(2), long=True),
+    *(FunctionCase(name, _floats(2)) for name in ("__addsf3", "__subsf3", "__mulsf3")),
+    *(FunctionCase(name, _doubles(2), long=True) for name in ("__adddf3", "__subdf3", "__muldf3", "__divdf3")),
+    *(FunctionCase(name, _words(1)) for name in ("__floatsisf", "__floatunsisf")),
+    *(FunctionCase(name, _words(1), long=True) for name in ("__floatsidf", "__floatunsidf")),
+    FunctionCase("__extendsfdf2", _floats(1), long=True), FunctionCase("__truncdfsf2", _doubles(1)), FunctionCase("__fixdfsi", _doubles(1)),
+    *(FunctionCase(name, _memory, leaves=0x800) for name in ("memcpy", "ets_memcpy", "memmove")),
+    FunctionCase("ets_memset", lambda noise: (FREE + noise.randrange(4), noise.getrandbits(8), noise.randrange(100)), leaves=0x100),
+    FunctionCase("ets_strlen", lambda noise: (FREE + 0x900 + noise.randrange(4),)),
+    FunctionCase("ets_strcmp", lambda noise: (FREE + 0x900 + noise.randrange(4), FREE + 0x900 + noise.randrange(4))),
+    *(FunctionCase(name, lambda noise: (FREE + 0x100 + noise.randrange(4), noise.randrange(200), FREE + noise.randrange(4), noise.randrange(200), FREE + 0x600), leaves=0x620)
       for name in ("hmac_md5", "hmac_sha1")),
-    Case("SPIRead", lambda noise: (noise.randrange(0x400000) & ~3, FREE, noise.randrange(4, 400) & ~3), leaves=0x200),
-    Case("SPIEraseSector", lambda noise: (noise.randrange(1100),)),
-    Case("SPIWrite", lambda noise: (noise.randrange(0x3FF000) & ~3, FREE, noise.randrange(4, 400) & ~3)),
-    Case("rtc_get_reset_reason", lambda noise: ()), Case("ets_get_cpu_frequency", lambda noise: ()),
+    FunctionCase("SPIRead", lambda noise: (noise.randrange(0x400000) & ~3, FREE, noise.randrange(4, 400) & ~3), leaves=0x200),
+    FunctionCase("SPIEraseSector", lambda noise: (noise.randrange(1100),)),
+    FunctionCase("SPIWrite", lambda noise: (noise.randrange(0x3FF000) & ~3, FREE, noise.randrange(4, 400) & ~3)),
+    FunctionCase("rtc_get_reset_reason", lambda noise: ()), FunctionCase("ets_get_cpu_frequency", lambda noise: ()),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda it: it.name)
-def test_a_function_does_the_same(dump: bytes, case: Case) -> None:
+def test_a_function_does_the_same(dump: bytes, case: FunctionCase) -> None:
     ours, theirs = (RomCalls(flash=NorFlash(FLASH_BYTES, lenient=True), rom=rom) for rom in (None, dump))
     noise = random.Random(case.name)
     print("seed:", case.name)
@@ -114,9 +114,9 @@ def test_a_function_does_the_same(dump: bytes, case: Case) -> None:
         assert results[0] == results[1], (case.name, [hex(it) for it in arguments])
 
 
-def start_of(content: bytes, rom: bytes | None) -> tuple[str, list[str], Board]:
+def start_of(content: bytes, rom: bytes | None) -> tuple[str, list[str], ProgramBoard]:
     """A first start: what UART0 sent up to the prompt, and the operations on flash."""
-    board = Board(content, rom=rom)
+    board = ProgramBoard(content, rom=rom)
     text = board.run_to(PROMPT, START_US)
     return text, [str(it) for it in board.flash.log or ()], board
 

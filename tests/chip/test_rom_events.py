@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.chip.rom_calls import FREE, RomCalls
-from support.chip.rom_programs import Board, compile_program
+from support.chip.rom_programs import ProgramBoard, compile_program
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -22,7 +22,7 @@ static inline void raise(u32 number) { __asm__ volatile("wsr %0, intset; rsync; 
 
 def run(folder: Path, source: str, wanted: str = "end\n") -> str:
     """What a program prints behind the loader's messages, up to `wanted`."""
-    text = Board(compile_program(folder, DECLARED + source)).run_to(wanted).split("csum", 1)[1].split("\n", 1)[1]
+    text = ProgramBoard(compile_program(folder, DECLARED + source)).run_to(wanted).split("csum", 1)[1].split("\n", 1)[1]
     return text[: text.index(wanted) + len(wanted)]
 
 
@@ -136,7 +136,7 @@ def test_levels(folder: Path) -> None:
 
 
 def test_an_interrupt_without_a_handler_breaks_at_the_known_address(folder: Path) -> None:
-    board = Board(compile_program(folder, DECLARED + "void start(void) { ets_isr_unmask(1 << 7); raise(7); ets_printf(\"no\\n\"); }"))
+    board = ProgramBoard(compile_program(folder, DECLARED + "void start(void) { ets_isr_unmask(1 << 7); raise(7); ets_printf(\"no\\n\"); }"))
     board.machine.run_us(500_000)
     assert "no\n" not in board.text
     assert board.machine.special(178) == 0x4000DC3C, "EPC2: the break instruction"

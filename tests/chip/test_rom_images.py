@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.chip.firmware_images import WANTED, flashed, found, missing
-from support.chip.rom_programs import Board
+from support.chip.rom_programs import ProgramBoard
 
 FOUND = found()
 NAMES = [*WANTED, *(name for name in FOUND if name not in WANTED)]
@@ -14,13 +14,13 @@ PROMPT = "\n>>> "
 pytestmark = pytest.mark.usefixtures("core")
 
 
-def board_with(name: str) -> Board:
+def board_with(name: str) -> ProgramBoard:
     if name not in FOUND:
         pytest.skip(missing(name))
-    return Board(flashed(FOUND[name]))
+    return ProgramBoard(flashed(FOUND[name]))
 
 
-def ask(board: Board, line: str, limit_us: int = 10_000_000) -> str:
+def ask(board: ProgramBoard, line: str, limit_us: int = 10_000_000) -> str:
     """What a line typed at the prompt prints."""
     board.sent.clear()
     board.machine.uart_write(line.encode() + b"\r")

@@ -14,7 +14,7 @@ from functools import reduce
 from operator import xor
 from typing import Final
 
-from support.chip.rom_programs import Board
+from support.chip.rom_programs import ProgramBoard
 
 FLASH_BEGIN, FLASH_DATA, FLASH_END, MEMORY_BEGIN, MEMORY_END, MEMORY_DATA, SYNC, WRITE_REGISTER, READ_REGISTER = range(2, 11)
 SYNC_DATA: Final = b"\x07\x07\x12\x20" + b"\x55" * 32
@@ -22,7 +22,7 @@ _ESPTOOL_S: Final = 60
 _SLICE_US: Final = 2_000
 
 
-class Response(tuple[int, int, int, int]):
+class DownloadResponse(tuple[int, int, int, int]):
     """Operation, value, status, error."""
 
 
@@ -42,7 +42,7 @@ def block(operation: int, data: bytes, number: int, checksum: int | None = None)
     return request(operation, struct.pack("<4I", len(data), number, 0, 0) + data, own)
 
 
-def responses(sent: bytes) -> list[Response]:
+def responses(sent: bytes) -> list[DownloadResponse]:
     """All responses in what the chip sent."""
     frames = (it.replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb") for it in sent.split(b"\xc0"))
     found = []
@@ -50,20 +50,20 @@ def responses(sent: bytes) -> list[Response]:
         if len(frame) == 10 and frame[0] == 1:
             _, operation, size, value, status, error = struct.unpack("<2BHI2B", frame)
             assert size == 2
-            found.append(Response((operation, value, status, error)))
+            found.append(DownloadResponse((operation, value, status, error)))
     return found
 
 
-class Host:
+class DownloadHost:
     """A board in download mode and who talks to it."""
 
     def __init__(self, content: bytes = b"") -> None:
-        self.board = Board(content, straps=1)
+        self.board = ProgramBoard(content, straps=1)
         self.machine = self.board.machine
         self.board.run_to("boot mode:(1,0)\n\n")
         self.machine.run_us(1_000)
 
-    def ask(self, *frames: bytes, count: int = 1, limit_us: int = 5_000_000) -> list[Response]:
+    def ask(self, *frames: bytes, count: int = 1, limit_us: int = 5_000_000) -> list[DownloadResponse]:
         """Send frames; the responses. Fails when there are not `count`."""
         self.board.sent.clear()
         for frame in frames:
@@ -73,12 +73,12 @@ class Host:
         assert len(found) == count, (found, bytes(self.board.sent), self.machine.last_exception())
         return found
 
-    def synchronize(self) -> list[Response]:
+    def synchronize(self) -> list[DownloadResponse]:
         """What esptool begins with."""
         return self.ask(request(SYNC, SYNC_DATA), count=8)
 
 
-def run_esptool(board: Board, *arguments: str) -> str:
+def run_esptool(board: ProgramBoard, *arguments: str) -> str:
     """Run esptool on the board's UART until it ends; what it printed. Fails when it failed."""
     with socket.create_server(("127.0.0.1", 0)) as server, tempfile.TemporaryFile() as log:
         server.settimeout(_ESPTOOL_S)
@@ -100,7 +100,7 @@ def run_esptool(board: Board, *arguments: str) -> str:
     return printed
 
 
-def _serve(board: Board, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+def _serve(board: ProgramBoard, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
     board.sent.clear()
     deadline, wait_s = time.monotonic() + _ESPTOOL_S, 0.0
     while process.poll() is None and time.monotonic() < deadline:

@@ -61,7 +61,7 @@ def compile_program(folder: Path, source: str) -> bytes:
     return image(segments, entry)
 
 
-class Board:
+class ProgramBoard:
     """A chip with an image at flash offset 0; `text` is what UART0 sent."""
 
     def __init__(self, content: bytes, *, straps: int = 3, rom: bytes | None = None) -> None:
