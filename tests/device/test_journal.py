@@ -1,4 +1,4 @@
-"""twoslot.journal: some valid cell always counts, the newest is never at risk, the bytes are the bench's."""
+"""twoslot.boot.journal: some valid cell always counts, the newest is never at risk, the bytes are the bench's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotbench.formats import journal as host
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.signals import PowerCut
@@ -25,7 +25,7 @@ U32 = st.integers(0, 0xFFFFFFFF)
 FLAGS = st.tuples(*[st.booleans()] * 8)
 WORDS = st.tuples(*[st.none() | st.sampled_from(Ended).map(int) | st.integers(0, 0xFFFFFFFE)] * 8)
 CELLS = st.builds(
-    Cell, sequence=U32, active=st.integers(0, 1), state_a=st.sampled_from(SlotState),
+    JournalCell, sequence=U32, active=st.integers(0, 1), state_a=st.sampled_from(SlotState),
     state_b=st.sampled_from(SlotState), attempts=st.integers(0, 8), copies=st.integers(0, 8),
     report=st.sampled_from(Report), rounds=st.integers(0, 255), counter_a=U32, counter_b=U32, floor=U32,
     bad_counter=U32, unproven_counter=U32, head_seq=U32, head_time=U32, key_epoch=U32, channel_tag=U32,
@@ -37,14 +37,14 @@ CELLS = st.builds(
 @pytest.fixture(scope="module")
 def codec(shared_vm: CPythonVM) -> Any:
     """The module, for what it does without a flash."""
-    return shared_vm.import_("twoslot.journal")
+    return shared_vm.import_("twoslot.boot.journal")
 
 
 @pytest.fixture
 def load(board: DeviceBoard, vm: CPythonVM) -> Callable[[], Any]:
     """Read the journal afresh, as the next boot would."""
-    port = vm.import_("twoslot.port").Port()
-    return lambda: vm.import_("twoslot.journal").Journal(port, BOARD.journal.start)
+    port = vm.import_("twoslot.boot.flash").Port()
+    return lambda: vm.import_("twoslot.boot.journal").Journal(port, BOARD.journal.start)
 
 
 def newest_index(board: DeviceBoard) -> int:
@@ -70,7 +70,7 @@ def next_state(journal: Any, report_counter: int = 0) -> Any:
 
 @given(cell=CELLS)
 @settings(max_examples=40)
-def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: Cell) -> None:
+def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: JournalCell) -> None:
     read = codec.Cell(bytearray(cell.pack()))
 
     assert read.sequence == cell.sequence
@@ -90,7 +90,7 @@ def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: Cell)
 
 @given(cell=CELLS)
 @settings(max_examples=40)
-def test_a_cell_packs_to_the_bytes_of_the_bench(codec: Any, cell: Cell) -> None:
+def test_a_cell_packs_to_the_bytes_of_the_bench(codec: Any, cell: JournalCell) -> None:
     packed = bytes(codec.Cell(bytearray(cell.pack())).pack())
 
     assert packed == cell.pack()[:128], "the sealed half differs between device and bench"
@@ -265,7 +265,7 @@ def test_both_sectors_lost(board: DeviceBoard, vm: CPythonVM, load: Callable[[],
     assert journal.cell is None
     board.flash.reset_counters()
 
-    journal.append(vm.import_("twoslot.journal").Cell())
+    journal.append(vm.import_("twoslot.boot.journal").Cell())
 
     assert sorted(board.erased()) == list(SECTORS), "what is left there could outrank the new cell later"
     assert (journal.at, board.newest().sequence) == (0, 1)
@@ -314,7 +314,7 @@ def test_a_lost_journal_starts_over_in_the_sector_that_works(
     board.clear_journal()
     board.flash.set_stuck(SECTORS[stuck] // SECTOR)
 
-    load().append(vm.import_("twoslot.journal").Cell())
+    load().append(vm.import_("twoslot.boot.journal").Cell())
 
     assert newest_index(board) == (0 if stuck else 16)
     assert load().cell is not None
@@ -347,7 +347,7 @@ def test_a_lost_journal_that_no_sector_takes(
         board.flash.set_stuck(sector // SECTOR)
 
     with refusal(vm, "FlashError", 61):
-        load().append(vm.import_("twoslot.journal").Cell())
+        load().append(vm.import_("twoslot.boot.journal").Cell())
 
 
 # Open words.

@@ -42,8 +42,29 @@ def test_right_way(tree):
         "server/app.py": "import flask\nfrom slotbench.release import store\n",
         "cli/__init__.py": "import click\nfrom slotbench import server, __version__\n",
         "__main__.py": "from slotbench.cli import main\n",
-        "data/device/twoslot/port.py": "import esp\n",
+        "data/device/twoslot/boot/flash.py": "import esp\n",
     }.items():
         tree.write(f"host/slotbench/{path}", source)
+
+    assert tree.run(direction.run) == []
+
+
+def test_a_circle(tree):
+    tree.write("setup.cfg", SETUP)
+    tree.write("host/slotbench/vboard/a.py", "from slotbench.vboard import b\n")
+    tree.write("host/slotbench/vboard/b.py", "def f():\n    from slotbench.vboard.c import x\n")
+    tree.write("host/slotbench/vboard/c.py", "import slotbench.vboard.a\n")
+    tree.write("host/slotbench/vboard/d.py", "from slotbench.vboard import a\n")
+
+    (found,) = tree.run(direction.run)
+
+    assert "circle: slotbench.vboard.a > slotbench.vboard.b > slotbench.vboard.c > slotbench.vboard.a" in found
+
+
+def test_a_package_may_import_its_modules(tree):
+    tree.write("setup.cfg", SETUP)
+    tree.write("host/slotbench/boards/__init__.py", "from slotbench.boards.model import Map\n")
+    tree.write("host/slotbench/boards/model.py", "class Map: ...\n")
+    tree.write("host/slotbench/boards/checks.py", "from slotbench.boards.model import Map\n")
 
     assert tree.run(direction.run) == []

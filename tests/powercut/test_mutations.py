@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from slotbench.prove.powercut.runner import Proof
+from slotbench.prove.powercut.runner import PowerCutProof
+from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.testbed import Edit
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
-from support.testbed import HOURS_MS, TestBed, put_keys, runs_confirmed
+from support.testbed import HOURS_MS, make_testbed, put_keys, runs_confirmed
 
 
 @dataclass(frozen=True)
@@ -35,52 +36,53 @@ class Defect:
 
 
 DEFECTS = [
-    Defect("named-before-verified", "survey", '    if agent.sha.digest() == agent.plan["sha256"]:', "    if True:",
+    Defect("named-before-verified", "image/scan", '    if agent.sha.digest() == agent.plan["sha256"]:', "    if True:",
            "verify"),
-    Defect("not-verified-at-all", "transfer", "    agent.hang_up()\n    agent.next = 0\n    return _VERIFY",
+    Defect("not-verified-at-all", "image/download", "    agent.hang_up()\n    agent.next = 0\n    return _VERIFY",
            "    agent.hang_up()\n    agent.next = 0\n    return _ARM", "verify"),
-    Defect("erased-before-declared", "swap", "        self.journal.append(cell)\n        self.slots.forget(spare)\n",
+    Defect("erased-before-declared", "boot/control", "        self.journal.append(cell)\n        self.slots.forget(spare)\n",
            "        self.slots.forget(spare)\n        self.journal.append(cell)\n", "download"),
-    Defect("never-declared", "swap", "        self.journal.append(cell)\n        self.slots.forget(spare)\n",
+    Defect("never-declared", "boot/control", "        self.journal.append(cell)\n        self.slots.forget(spare)\n",
            "        self.slots.forget(spare)\n", "download"),
-    Defect("update-while-unconfirmed", "judge", '    if not facts["confirmed"]:', "    if False:", "confirm"),
-    Defect("resume-trusts-a-block", "survey", "    take(w, block, sha)\n    _port.read(",
+    Defect("update-while-unconfirmed", "trust/policy", '    if not facts["confirmed"]:', "    if False:", "confirm"),
+    Defect("resume-trusts-a-block", "image/scan", "    take(w, block, sha)\n    _port.read(",
            "    take(w, block, sha)\n    if bytes(_piece[:4]) != b'\\xff' * 4:\n        return\n    _port.read(", "resume"),
-    Defect("resume-trusts-the-table", "survey", "    return sha.digest() == digest",
+    Defect("resume-trusts-the-table", "image/scan", "    return sha.digest() == digest",
            "    return bytes(_piece[:2]) != b'\\xff\\xff'", "download"),
-    Defect("written-without-erase", "writer", "        _port.erase(addr)\n", "", "download"),
-    Defect("cell-named-before-descriptor", "swap", '        self.slots.describe(spare, product, plan)\n        cell = self.cell',
+    Defect("written-without-erase", "image/writer", "        _port.erase(addr)\n", "", "download"),
+    Defect("cell-named-before-descriptor", "boot/control", '        self.slots.describe(spare, product, plan)\n        cell = self.cell',
            "        cell = self.cell", "swap"),
-    Defect("one-attempt-too-many", "swap", "cell.attempts, cell.copies = self.attempts, _COPIES",
+    Defect("one-attempt-too-many", "boot/control", "cell.attempts, cell.copies = self.attempts, _COPIES",
            "cell.attempts, cell.copies = self.attempts + 1, _COPIES", "fallback"),
-    Defect("the-wrong-slot-is-bad", "swap", "_BAD_WORD + 4 * self.slot", "_BAD_WORD + 4 * (1 - self.slot)", "rollback"),
-    Defect("a-trial-forgets-its-attempts", "turn", "    elif swap.confirmed:\n        swap.head_seen(head)",
+    Defect("the-wrong-slot-is-bad", "boot/control", "_BAD_WORD + 4 * self.slot", "_BAD_WORD + 4 * (1 - self.slot)", "rollback"),
+    Defect("a-trial-forgets-its-attempts", "boot/actions", "    elif swap.confirmed:\n        swap.head_seen(head)",
            "    elif True:\n        swap.head_seen(head)", "confirm"),
-    Defect("keys-pinned-in-a-trial", "keys", "        swap.confirm()\n    (text, first), agent.keys = agent.keys, None\n    write(text)\n",
+    Defect("keys-pinned-in-a-trial", "trust/rotation", "        swap.confirm()\n    (text, first), agent.keys = agent.keys, None\n    write(text)\n",
            "        write(agent.keys[0])\n        swap.confirm()\n    (text, first), agent.keys = agent.keys, None\n    write(text)\n",
            "keys"),
-    Defect("epoch-named-before-its-keys", "keys", "    write(text)\n    first[\"tag\"] = swap.cell.channel_tag\n    swap.head_seen(head or first)\n",
+    Defect("epoch-named-before-its-keys", "trust/rotation", "    write(text)\n    first[\"tag\"] = swap.cell.channel_tag\n    swap.head_seen(head or first)\n",
            "    first[\"tag\"] = swap.cell.channel_tag\n    swap.head_seen(head or first)\n    write(text)\n", "keys"),
-    Defect("both-copies-at-once", "keys", "    for number, name in ((2, \"twoslot.keys2\"), (1, \"twoslot.keys\")):\n",
+    Defect("both-copies-at-once", "trust/rotation", "    for number, name in ((2, \"twoslot.keys2\"), (1, \"twoslot.keys\")):\n",
            "    os.remove(\"twoslot.keys2\")\n    os.remove(\"twoslot.keys\")\n"
            "    for number, name in ((2, \"twoslot.keys2\"), (1, \"twoslot.keys\")):\n", "keys"),
-    Defect("confirmed-without-the-word", "swap",
+    Defect("confirmed-without-the-word", "boot/control",
            "        if self.cell.active == self.slot:\n            self.journal.mark(_CONFIRMED_WORD)\n", "", "confirm"),
-    Defect("a-crash-is-not-held-against-it", "decide", "        cell.bad_counter = max(cell.bad_counter, counter)",
+    Defect("a-crash-is-not-held-against-it", "boot/decision", "        cell.bad_counter = max(cell.bad_counter, counter)",
            "        pass", "fallback"),
-    Defect("compaction-erases-the-newest", "journal", "else self._other(free), self", "else self.at // _CELLS * _CELLS, self",
+    Defect("compaction-erases-the-newest", "boot/journal", "else self._other(free), self", "else self.at // _CELLS * _CELLS, self",
            "compaction"),
-    Defect("a-torn-cell-is-written-over", "journal", "            if not is_blank(page):\n                used += 1",
+    Defect("a-torn-cell-is-written-over", "boot/journal", "            if not is_blank(page):\n                used += 1",
            "            if False:\n                used += 1", "cells"),
 ]
 
 
 def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
-    """What the proof says first, "" when it finds nothing."""
+    """What the proof says first, "" when it finds nothing. It cuts what tools/test cuts: the sample."""
     put_keys(folder / "keys")
-    proof = Proof(folder, edit=edit)
+    proof = PowerCutProof(folder, edit=edit, by_content=True)
+    part = SCENARIOS[scenario]
     try:
-        ids = proof.singles(board, "model", scenario, 3, 3)
+        ids = proof.sampled(board, "model", scenario, part.torn, part.weak)
     except (AssertionError, BenchViolation) as error:
         return f"without a cut: {error}"
     for id in ids:
@@ -90,8 +92,8 @@ def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
 
 
 CONFIRMED_ON_A_304 = (
-    Defect("asked-or-not", "fetch", "status == 304 and etag", "status == 304", ""),
-    Defect("any-look-will-do", "turn", "    if swap.confirmed:\n        if twoslot._timer:",
+    Defect("asked-or-not", "http/request", "status == 304 and etag", "status == 304", ""),
+    Defect("any-look-will-do", "boot/actions", "    if swap.confirmed:\n        if twoslot._timer:",
            "    swap.confirm()\n    if swap.confirmed:\n        if twoslot._timer:", ""),
 )
 
@@ -99,13 +101,13 @@ CONFIRMED_ON_A_304 = (
 @pytest.mark.parametrize("defects", [(), CONFIRMED_ON_A_304], ids=["as-it-is", "confirmed-on-a-304"])
 def test_a_304_proves_nothing(tmp_path: Path, defects: tuple[Defect, ...]) -> None:
     """In a trial the server says that nothing is new: the defect takes it for a proof, the modules do not."""
-    world = TestBed(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
-    world.publish(2)
-    board = world.board()
+    testbed = make_testbed(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
+    testbed.publish(2)
+    board = testbed.board()
 
     def unchanged(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if len(board.boots) < 2 or not environ["PATH_INFO"].startswith("/heads/"):
-            return world.app(environ, start_response)
+            return testbed.app(environ, start_response)
         start_response("304 NOT MODIFIED", [])
         return []
 

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from slotbench import boards
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
@@ -23,10 +23,10 @@ from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.frozen import stock
-from slotbench.vboard.live.control_socket import Control
+from slotbench.vboard.live.control_socket import ControlSocket
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
-from slotbench.vboard.live.runner import Runner
+from slotbench.vboard.live.runner import LiveRunner
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
@@ -86,21 +86,21 @@ def run(
         raise click.UsageError("give DIR or --flash FILE, one of them")
     if flash_path is None and board_name is not None:
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
-    opened = BoardFolder.open(folder) if folder is not None else _chip(flash_path, board_name)
+    opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
     wake, woken = socket.socketpair()
     with (
         wake, woken, opened.lock(), _serial_port(pty, tcp, rfc2217) as uart,
         tempfile.TemporaryDirectory(prefix="slotbench-") as nowhere,
-        Control(
+        ControlSocket(
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
             woken.fileno(), uart.fileno()) as control,
     ):
         network = LoopbackNetwork()
-        runner = Runner(
+        runner = LiveRunner(
             opened, network, speed=speed, now=time.monotonic, poll=control.poll,
             say=lambda text: click.echo(text, nl=False), uart=uart,
             vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
-        click.echo(f"{opened.board.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
+        click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
         click.echo(f"Its port {PUSH_PORT}, while it listens: {':'.join(map(str, network.place(PUSH_PORT)))}")
@@ -115,15 +115,15 @@ def run(
             runner.run(for_s)
 
 
-def _chip(path: Path | None, board_name: str | None) -> FlashFile:
+def _flash_file(path: Path | None, board_name: str | None) -> FlashFile:
     """The flash in a file, made when it is not there."""
     assert path is not None
     if path.exists():
         return FlashFile(path, board_of(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
-    chip = FlashFile(path, boards.load(board_name or _NEW_CHIP))
-    chip.make_erased()
-    click.echo(f"{path}: an erased chip of {chip.board.chip_bytes // 1024} KB")
-    return chip
+    opened = FlashFile(path, boards.load(board_name or _NEW_CHIP))
+    opened.make_erased()
+    click.echo(f"{path}: an erased chip of {opened.profile.chip_bytes // 1024} KB")
+    return opened
 
 
 @contextmanager

@@ -153,7 +153,7 @@ CODES = (
     Code(53, _L, "the challenge is not one that is out, or older than a minute", "0",
          "Push again; when it repeats, somebody else asks this board too."),
     Code(54, _L, "the secret is another one", "wrong ones so far",
-         "Give the secret that lies on this board as twoslot.id; after three wrong ones "
+         "Give the secret that lies on this board as twoslot.secret; after three wrong ones "
          "listen() again."),
     Code(55, _L, "an update is under way", "0",
          "Wait until it has ended, then push again."),
@@ -176,7 +176,7 @@ CODES = (
          "fits."),
     Code(67, _F, "no deep sleep in a trial", "0",
          "Call confirm() once the firmware is healthy, then sleep."),
-    Code(70, _F, "settings cannot be read", "0: file, else number of the key in FORMATS.md section 8",
+    Code(70, _F, "settings cannot be read", "0: file, else the key (device/docs/settings.md)",
          "Mend twoslot.json on the board: one JSON object with product, board, channel and "
          "server."),
     Code(71, _F, "pinned keys cannot be read, or written", "0, else number of the copy",

@@ -10,12 +10,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, compile_package, sources
-from slotbench.repl.transports import Client, reported
+from slotbench.repl.transports import ReplTransport, reported
 
 __all__ = ["Found", "boot_with", "boot_without", "carry_out", "look", "package", "settings_of", "undo"]
 
@@ -23,8 +24,8 @@ _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
 _BOOT: Final = "boot.py"
 _HOOK: Final = "twoslot_boot.py"
-_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.id", "twoslot.dev")
-_SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.id")
+_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
+_SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _MARK: Final = "# twoslot"
 _VERSION_MIN: Final = (1, 23)
 
@@ -48,11 +49,23 @@ def names(folder):
         return os.listdir(folder)
     except OSError:
         return []
-def drop(path):
+def paths(folder):
+    for n in names(folder):
+        path = folder + "/" + n
+        if os.stat(path)[0] & 0x4000:
+            yield from paths(path)
+        else:
+            yield path
+def attempt(call, path):
     try:
-        os.remove(path)
+        call(path)
     except OSError:
         pass
+def remove_tree(folder):
+    for n in names(folder):
+        remove_tree(folder + "/" + n)
+        attempt(os.remove, folder + "/" + n)
+    attempt(os.rmdir, folder)
 def say(*what):
     print("@twoslot", what)
 """
@@ -61,10 +74,9 @@ import machine, sys
 i = sys.implementation
 say("vm", i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0), sys.platform)
 say("id", hexlify(machine.unique_id()).decode())
-for n in names(%(package)r):
-    say("file", %(package)r + "/" + n, digest(%(package)r + "/" + n))
-for n in names(%(stage)r):
-    say("file", %(stage)r + "/" + n, digest(%(stage)r + "/" + n))
+for f in (%(package)r, %(stage)r):
+    for path in paths(f):
+        say("file", path, digest(path))
 for n in %(own)r:
     if digest(n):
         say("file", n, digest(n))
@@ -74,38 +86,34 @@ for n in %(shown)r:
             say("text", n, f.read())
 """
 _STAGE_READY: Final = _SCRIPT + """\
-if %(stage)r not in names("/"):
-    os.mkdir(%(stage)r)
+attempt(os.mkdir, %(stage)r)
 for n in names(%(stage)r):
     if n not in %(keep)r:
-        drop(%(stage)r + "/" + n)
+        attempt(os.remove, %(stage)r + "/" + n)
 """
 _INSTALL: Final = _SCRIPT + """\
-if %(package)r not in names("/"):
-    os.mkdir(%(package)r)
+for f in %(folders)r:
+    attempt(os.mkdir, f)
 for n, path, wanted in %(moves)r:
     if digest(path) != wanted and digest(%(stage)r + "/" + n) == wanted:
         os.rename(%(stage)r + "/" + n, path)
     say("file", path, digest(path))
 for path in %(gone)r:
-    drop(path)
-for n in names(%(stage)r):
-    drop(%(stage)r + "/" + n)
-os.rmdir(%(stage)r)
+    attempt(os.remove, path)
+for f in %(emptied)r:
+    attempt(os.rmdir, f)
+remove_tree(%(stage)r)
 """
 _REMOVE: Final = _SCRIPT + """\
 n = %(stage)r + "/boot.py"
 if digest(n) and digest(n) == %(boot)r:
     os.rename(n, "boot.py")
 elif %(boot)r is None:
-    drop("boot.py")
-for f in (%(stage)r, %(package)r):
-    for n in names(f):
-        drop(f + "/" + n)
-    if f in names("/"):
-        os.rmdir(f)
+    attempt(os.remove, "boot.py")
+remove_tree(%(stage)r)
+remove_tree(%(package)r)
 for n in %(own)r:
-    drop(n)
+    attempt(os.remove, n)
 say("boot", digest("boot.py"))
 """
 
@@ -136,7 +144,7 @@ class Found:
         return bool(self.staged)
 
 
-def look(client: Client, port: str) -> Found:
+def look(client: ReplTransport, port: str) -> Found:
     """Look at a board, change nothing. Raises BenchError: not a board for twoslot, or lost."""
     script = _LOOK % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
     facts = reported(client.run(script))
@@ -167,11 +175,11 @@ def look(client: Client, port: str) -> Found:
         staged={path.removeprefix(prefix): d for path, d in hashes.items() if path.startswith(prefix)},
         settings=settings if isinstance(settings, dict) else {},
         chip_id=next((str(fact[1]) for fact in facts if fact[0] == "id"), ""),
-        identity=texts.get("twoslot.id"))
+        identity=texts.get("twoslot.secret"))
 
 
 def package() -> dict[str, bytes]:
-    """Path -> content of what is the same for all boards: the package as .mpy, and the hook.
+    """Path -> content of what is the same for all boards: the package as .mpy, in its folders, and the hook.
 
     Raises BenchError without mpy-cross.
     """
@@ -203,12 +211,13 @@ def boot_without(boot: bytes | None) -> bytes | None:
 
 
 def carry_out(
-    client: Client, found: Found, files: Mapping[str, bytes], port: str,
+    client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str,
     on_step: Callable[[str], object] = lambda words: None,
 ) -> int:
     """Make `files` (path -> content, with boot.py) those of the board; how many were written.
 
-    Modules of another package of ours go. Raises BenchError: lost, or a file is not what was written.
+    Modules of another version of ours go, and the folders that they leave empty. Raises BenchError: lost, or
+    a file is not what was written.
     """
     wanted = {path: _digest(data) for path, data in files.items()}
     now = {**found.hashes, _BOOT: _digest(found.boot) if found.boot is not None else ""}
@@ -226,12 +235,14 @@ def carry_out(
     on_step("comparing, and renaming into place")
     # boot.py last: what it runs is whole by then.
     moves = [(_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
-    said = client.run(_INSTALL % {"stage": _STAGE, "package": _PACKAGE, "moves": moves, "gone": stale})
+    emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
+    said = client.run(_INSTALL % {
+        "stage": _STAGE, "folders": _folders(new), "moves": moves, "gone": stale, "emptied": emptied})
     _require(_facts(reported(said), "file"), wanted, new, port)
     return len(new)
 
 
-def undo(client: Client, found: Found, port: str) -> None:
+def undo(client: ReplTransport, found: Found, port: str) -> None:
     """Take away all that `carry_out` put there, and our line from boot.py. Raises BenchError."""
     rest = boot_without(found.boot)
     boot = _digest(rest) if rest is not None else None
@@ -261,7 +272,13 @@ def _digest(data: bytes) -> str:
 
 
 def _name(path: str) -> str:
-    return path.rpartition("/")[2]
+    """What a file is called while it is staged: the folder for that has no folders."""
+    return path.replace("/", "-")
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    """The folders of these files, each after the one that it is in."""
+    return sorted({folder.as_posix() for path in paths for folder in PurePosixPath(path).parents} - {"."})
 
 
 def _is_ours(line: bytes) -> bool:

@@ -81,7 +81,7 @@ _CODE: dict[tuple[str, bytes, str], CodeType] = {}
 
 
 class CPythonVM:
-    """One boot of MicroPython on `chip`: made when the firmware starts, closed at the next reset.
+    """One boot of MicroPython on `soc`: made when the firmware starts, closed at the next reset.
 
     `files` maps absolute paths ("/boot.py") to content and outlives the VM. `console` gets what is printed;
     without one it is collected in `output`. `mpy` is the firmware's `sys.implementation._mpy`. `refuse`
@@ -94,7 +94,7 @@ class CPythonVM:
 
     def __init__(
         self,
-        chip: Soc,
+        soc: Soc,
         files: dict[str, bytes],
         net: Network,
         *,
@@ -107,7 +107,7 @@ class CPythonVM:
             if path != absolute(path):
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
-        self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
+        self.runtime = Runtime(soc, files, net, console or self._written.append, mpy)
         self.refuse = dict(refuse or {})
         self._frozen = {f"/{FOLDER}/{name}": source for name, source in (frozen or {}).items()}
         self._builtin_modules: dict[str, ModuleType] = {}
@@ -280,6 +280,8 @@ class CPythonVM:
         module = self._new_module(name)
         if folder is not None:
             vars(module)["__path__"] = folder
+        if path is None:
+            return module
         try:
             files = self._frozen if path in self._frozen else self.runtime.files
             self._run(self._compile_file(path, files[path]), module)
@@ -289,8 +291,8 @@ class CPythonVM:
             raise
         return module
 
-    def _find(self, name: str, parent: ModuleType | None) -> tuple[str, str | None] | None:
-        """The file of a module, and its folder when it is a package."""
+    def _find(self, name: str, parent: ModuleType | None) -> tuple[str | None, str | None] | None:
+        """The file of a module, if it has one, and its folder when it is a package."""
         if parent is None:
             roots = self.runtime.path
         else:
@@ -304,6 +306,9 @@ class CPythonVM:
             for suffix in (".py", ".mpy"):
                 if f"{base}/__init__{suffix}" in files:
                     return f"{base}/__init__{suffix}", base
+            if any(path.startswith(f"{base}/") for path in files):
+                return None, base
+            for suffix in (".py", ".mpy"):
                 if base + suffix in files:
                     return base + suffix, None
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from slotbench.formats.journal import channel_tag
-from slotbench.formats.rtc import Why
-from slotbench.vboard.flash.nor import Op
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.flash.nor import FlashOperation
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, CHANNEL, PRODUCT, DeviceBoard
 from support.device.decision import first
@@ -19,13 +19,13 @@ TAG = channel_tag(PRODUCT, CHANNEL)
 def open_swap(vm: CPythonVM) -> Any:
     """What Agent makes first."""
     attempts = vm.import_("twoslot.settings").load()["attempts"]
-    return vm.import_("twoslot.swap").Swap(vm.import_("twoslot.port").Port(), attempts)
+    return vm.import_("twoslot.boot.control").Swap(vm.import_("twoslot.boot.flash").Port(), attempts)
 
 
 def loaders_word(vm: CPythonVM) -> bytes | None:
     """The 32 bytes that the loader left, as the device reads them; None when it refuses them."""
     try:
-        return bytes(vm.import_("twoslot.swap")._tail())
+        return bytes(vm.import_("twoslot.boot.control")._tail())
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == (64, 0)
         return None
@@ -34,7 +34,7 @@ def loaders_word(vm: CPythonVM) -> bytes | None:
 def on_trial(board: DeviceBoard, **cell: Any) -> CPythonVM:
     """Slot B runs release 6 in its first attempt."""
     board.put_trial(spent=first(1), **cell)
-    return board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    return board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
 
 
 def offered_head(vm: CPythonVM, **changes: Any) -> Any:
@@ -45,10 +45,10 @@ def offered_head(vm: CPythonVM, **changes: Any) -> Any:
 def arm(vm: CPythonVM, swap: Any) -> None:
     """Arm release 6, as if it were in the spare slot."""
     release = release_fields()
-    swap.arm(vm.import_("twoslot.judge").plan(release, release["images"]["any"]), PRODUCT)
+    swap.arm(vm.import_("twoslot.trust.policy").plan(release, release["images"]["any"]), PRODUCT)
 
 
-def place(op: Op) -> str:
+def place(op: FlashOperation) -> str:
     """Which part of the flash an operation changed."""
     parts = {
         "journal": [BOARD.journal], "log": [BOARD.window_log], "descriptor": [SPARE.descriptor],

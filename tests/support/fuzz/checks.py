@@ -15,11 +15,11 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, blocks, document, journal, maptable, rtc, windowlog
 from slotbench.formats.descriptor import MAGIC as DESCRIPTOR_MAGIC
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.head import Head
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
-from slotbench.formats.journal import Cell
+from slotbench.formats.journal import JournalCell
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.formats.rtc import Tail
@@ -28,7 +28,7 @@ from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, PRODUCT, DeviceBoard, keys_document, read_document, signing_key
 from support.device.control import loaders_word
-from support.device.network import Client, Item
+from support.device.network import DeviceHttpClient, Item
 from support.device.policy import Judge
 from support.device.release import offer, release_fields
 
@@ -56,9 +56,9 @@ def fields_of(cell: Any) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in names} | lists
 
 
-def expected_fields(cell: Cell) -> dict[str, Any]:
+def expected_fields(cell: JournalCell) -> dict[str, Any]:
     """The same of the bench's cell. The device counts spent words, and takes a torn word for a lost attempt."""
-    fields = {name: getattr(cell, name) for name in Cell.__slots__}
+    fields = {name: getattr(cell, name) for name in JournalCell.__slots__}
     for name in ("state_a", "state_b", "counter_a", "counter_b", "bad_a", "bad_b"):
         del fields[name]
     fields |= {"states": list(cell.states), "counters": list(cell.counters), "bad": list(cell.bad)}
@@ -72,7 +72,7 @@ def newest_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     A seal that is right over a field that no writer writes is a defect for the bench; the device reads on.
     """
     device.flash.poke(BOARD.journal.start, region)
-    found = vm.import_("twoslot.journal").Journal(vm.import_("twoslot.port").Port(), BOARD.journal.start)
+    found = vm.import_("twoslot.boot.journal").Journal(vm.import_("twoslot.boot.flash").Port(), BOARD.journal.start)
     placed = journal.newest(region)
     if placed is None:
         assert found.cell is None
@@ -84,8 +84,8 @@ def newest_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
 def next_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     """Where the bench says it belongs; and afterwards it is the newest for both."""
     device.flash.poke(BOARD.journal.start, region)
-    module = vm.import_("twoslot.journal")
-    found = module.Journal(vm.import_("twoslot.port").Port(), BOARD.journal.start)
+    module = vm.import_("twoslot.boot.journal")
+    found = module.Journal(vm.import_("twoslot.boot.flash").Port(), BOARD.journal.start)
     place = journal.next_place(region)
     if place is not None and place.sequence > 0xFFFFFFFF:
         return  # four thousand million cells later
@@ -102,9 +102,9 @@ def descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> No
     A seal that is right over a field that no writer writes is a defect for the bench; the device reads on.
     """
     device.flash.poke(BOARD.slots[slot].descriptor.start, page)
-    found = vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port()).read(slot)
+    found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port()).read(slot)
     try:
-        expected: Descriptor | None = Descriptor.unpack(page)
+        expected: SlotDescriptor | None = SlotDescriptor.unpack(page)
     except FormatError:
         if classify(page, DESCRIPTOR_MAGIC) is PageState.VALID:
             return
@@ -113,7 +113,7 @@ def descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> No
         expected = None
     assert (found is None) == (expected is None)
     if expected is not None:
-        assert vars(found) == {name: getattr(expected, name) for name in Descriptor.__slots__}
+        assert vars(found) == {name: getattr(expected, name) for name in SlotDescriptor.__slots__}
 
 
 def map_table(device: DeviceBoard, vm: CPythonVM, table: bytes) -> None:
@@ -125,7 +125,7 @@ def map_table(device: DeviceBoard, vm: CPythonVM, table: bytes) -> None:
     except FormatError:
         expected = None
     try:
-        found = vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port())
+        found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port())
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == ((73, maptable.OFFSET) if expected is None else (66, BOARD.chip_bytes))
         assert expected is None or expected[12] > BOARD.chip_bytes
@@ -162,7 +162,7 @@ def window_log(device: DeviceBoard, vm: CPythonVM, sector: bytes) -> None:
     """Erased when the bench says so; and what the window holds is either still known or unknown, never another."""
     device.flash.poke(BOARD.window_log.start, sector)
     device.flash.reset_counters()
-    vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port()).tidy_log()
+    vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port()).tidy_log()
     erased = device.erased()
     assert erased == ([BOARD.window_log.start] if windowlog.needs_erase(sector) else [])
     after = device.flash.peek(BOARD.window_log.start, 4096)
@@ -207,7 +207,7 @@ def head_of_the_online_key(vm: CPythonVM, text: bytes, *, signed: bool = False) 
     except refusal as error:
         assert take_apart(text, "head", signed=signed) is None or error.args[0] not in UNREADABLE, error.args
         return
-    Cell(
+    JournalCell(
         sequence=1, head_seq=head["seq"], head_time=head["issued"], key_epoch=head["epoch"],
         channel_tag=head["tag"]).pack()
     try:
@@ -230,17 +230,17 @@ def release_of_the_offline_key(
     assert len(plan["sha256"]) == len(plan["blocks"]) == 32
     said = {name: plan[name] for name in (
         "counter", "length", "sha256", "fs_start", "version", "floor", "fs_version", "mpy_abi")}
-    assert describe(device, vm, plan) == Descriptor(slot=1, product=PRODUCT, form=ImageForm(plan["form"]), **said)
+    assert describe(device, vm, plan) == SlotDescriptor(slot=1, product=PRODUCT, form=ImageForm(plan["form"]), **said)
 
 
 def is_counter(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
 
 
-def describe(device: DeviceBoard, vm: CPythonVM, plan: Any) -> Descriptor:
+def describe(device: DeviceBoard, vm: CPythonVM, plan: Any) -> SlotDescriptor:
     """What the device writes for the slot, read by the device and by the bench."""
     device.flash.poke(SLOT.descriptor.start, b"\xff" * 4096)
-    slots = vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port())
+    slots = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port())
     slots.describe(1, PRODUCT, plan)
     assert slots.read(1) is not None
     described = device.descriptor(1)
@@ -255,7 +255,7 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
         keys: Keys | None = Keys.from_payload(document.split(text).payload)
     except FormatError:
         keys = None
-    pinned = vm.import_("twoslot.pinned").keys
+    pinned = vm.import_("twoslot.trust.keyring").keys
     found = {}
     try:
         for role in ("offline", "online"):
@@ -290,9 +290,9 @@ class Writing:
         self.image = random.Random(length).randbytes(length)
         self.table = blocks.table(self.image)
         fields = release_fields(self.image)
-        self.plan = vm.import_("twoslot.judge").plan(fields, fields["images"]["any"])
-        self.writer: Any = vm.import_("twoslot.writer")
-        self.survey: Any = vm.import_("twoslot.survey")
+        self.plan = vm.import_("twoslot.trust.policy").plan(fields, fields["images"]["any"])
+        self.writer: Any = vm.import_("twoslot.image.writer")
+        self.survey: Any = vm.import_("twoslot.image.scan")
         self.slot = self.survey.begin((SLOT.image.start, SLOT.table.start), self.plan)
         self.writer.ready(self.slot)
         self.lost = vm.import_("twoslot.errors").LinkError
@@ -368,9 +368,9 @@ class Writing:
 # Answers of a server.
 
 
-def client_of(items: list[Item]) -> Client:
+def client_of(items: list[Item]) -> DeviceHttpClient:
     """Its server plays the same answer on any connection."""
-    return Client([items], [items])
+    return DeviceHttpClient([items], [items])
 
 
 def answer_as_document(items: list[Item], etag: str | None) -> None:
@@ -386,7 +386,7 @@ def answer_as_document(items: list[Item], etag: str | None) -> None:
             assert size <= BUFFER and (status == 200 or status == 304 and etag)
     if client.answer:
         client.answer.close()
-    assert all(stream.closed for stream in client.net.streams) and len(client.net.streams) == 1
+    assert client.net.open_connections == 0 and client.net.connections == 1
 
 
 def answer_as_blocks(items: list[Item], answer: bytes) -> None:

@@ -34,7 +34,7 @@ class Rfc2217(Tcp):
         was_free = self._stream is None
         super()._accept(events)
         if was_free:
-            self._manager = PortManager(_Port(self._receiver), _Connection(self))
+            self._manager = PortManager(_ForwardedPort(self._receiver), _Connection(self))
 
     def _arrived(self, data: bytes) -> None:
         assert self._manager is not None
@@ -58,7 +58,7 @@ class _Connection:
         self.write = transport.write
 
 
-class _Port:
+class _ForwardedPort:
     """The serial port as the Telnet side sees it: settings it may choose, and two lines that matter."""
 
     cts = dsr = cd = True

@@ -17,7 +17,7 @@ from slotbench.vboard.serial.rfc2217 import Rfc2217
 from slotbench.vboard.serial.rom import SYNC_HEAD, DownloadMode
 from slotbench.vboard.serial.transports import Pty, Tcp, Transport
 
-__all__ = ["Application", "Nobody", "Reset", "Uart"]
+__all__ = ["Application", "NoApplication", "Reset", "Uart"]
 
 _SAMPLE_S: Final = 0.25
 """How long after the end of a reset GPIO0 may still go low: clients set DTR and RTS one by one, and an RFC
@@ -46,7 +46,7 @@ class Application(Protocol):
         """The host closed the port."""
 
 
-class Nobody:
+class NoApplication:
     """An application that does not listen."""
 
     def receive(self, data: bytes) -> None:
@@ -63,7 +63,7 @@ class Uart:
     """
 
     def __init__(self, now: Callable[[], float], application: Application | None = None) -> None:
-        self.application: Application = application if application is not None else Nobody()
+        self.application: Application = application if application is not None else NoApplication()
         self.rom: DownloadMode | None = None
         self.transports: list[Transport] = []
         self._now = now
