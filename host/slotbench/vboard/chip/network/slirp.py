@@ -9,9 +9,10 @@ import ctypes
 import ctypes.util
 import functools
 import ipaddress
-import select
+import selectors
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
@@ -26,10 +27,7 @@ _NETWORK: Final = ipaddress.IPv4Network("192.168.4.0/24")
 _NAME_SERVER: Final = ipaddress.IPv4Address("192.168.4.3")
 _CONFIG_VERSION: Final = 4
 _INSTALL: Final = "install it (Debian: apt install libslirp0; Fedora: dnf install libslirp)"
-_POLL_IN, _POLL_OUT, _POLL_PRI, _POLL_ERR, _POLL_HUP = (1 << bit for bit in range(5))
-_EVENTS: Final = (
-    (_POLL_IN, select.POLLIN), (_POLL_OUT, select.POLLOUT), (_POLL_PRI, select.POLLPRI),
-    (_POLL_ERR, select.POLLERR), (_POLL_HUP, select.POLLHUP))
+_POLL_IN, _POLL_OUT = 1, 2
 
 _SEND = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
 _SAY = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p)
@@ -95,9 +93,8 @@ class Slirp:
         self._on_frame = on_frame
         self._now_us = now_us
         self._polls: list[tuple[int, int]] = []
-        self._seen: Mapping[int, int] = {}
-        self._poller = select.poll()
-        self._watched: dict[int, int] = {}
+        self._seen: dict[int, int] = {}
+        self._selector = selectors.DefaultSelector()
         self._kept = self._callbacks()
         self._add = _ADD_POLL(self._add_poll)
         self._get = _GET_EVENTS(self._get_events)
@@ -111,6 +108,7 @@ class Slirp:
         if self._handle:
             self._library.slirp_cleanup(self._handle)
             self._handle = None
+            self._selector.close()
 
     def send(self, frame: bytes) -> None:
         """The guest sends a frame."""
@@ -134,36 +132,46 @@ class Slirp:
     def serve(self, wait_s: float = 0.0) -> bool:
         """Do what is due; wait up to `wait_s` real seconds for a socket first. True: a socket had something.
         """
-        self._fill()
-        wanted = dict(self._polls)
-        for fd in self._watched.keys() - wanted.keys():
-            self._poller.unregister(fd)
-        for fd, events in wanted.items():
-            if self._watched.get(fd) != events:
-                self._poller.register(fd, events)
-        self._watched = wanted
-        self._seen = dict(self._poller.poll(wait_s * 1000)) if wanted else {}
+        self.watch()
+        ready = self._selector.select(wait_s) if self._selector.get_map() else []
+        self._seen = {key.fd: events for key, events in ready}
         self._library.slirp_pollfds_poll(self._handle, 0, self._get, None)
-        return bool(self._seen)
+        return bool(ready)
 
-    def descriptors(self) -> list[tuple[int, int]]:
-        """What `serve` would wait for: file descriptors and events of `select.poll`."""
-        self._fill()
-        return list(self._polls)
-
-    def _fill(self) -> None:
+    def watch(self) -> None:
+        """Make `fileno` tell of what the sockets wait for now."""
         self._polls.clear()
         timeout = ctypes.c_uint32(0)
         self._library.slirp_pollfds_fill(self._handle, ctypes.byref(timeout), self._add, None)
+        wanted = {fd: events for fd, events in self._polls if events}
+        watched = {key.fd: key.events for key in self._selector.get_map().values()}
+        for fd in watched.keys() - wanted.keys():
+            self._selector.unregister(fd)
+        for fd, events in wanted.items():
+            if fd not in watched:
+                self._selector.register(fd, events)
+            elif watched[fd] != events:
+                self._selector.modify(fd, events)
+
+    def fileno(self) -> int:
+        """For `select`, after `watch`: readable when `serve` has work."""
+        return self._selector.fileno()
 
     def _add_poll(self, fd: int, events: int, opaque: object) -> int:
-        wanted = sum(ours for theirs, ours in _EVENTS if events & theirs)
+        wanted = selectors.EVENT_READ if events & _POLL_IN else 0
+        wanted |= selectors.EVENT_WRITE if events & _POLL_OUT else 0
         self._polls.append((fd, wanted))
         return len(self._polls) - 1
 
     def _get_events(self, index: int, opaque: object) -> int:
         found = self._seen.get(self._polls[index][0], 0)
-        return sum(theirs for theirs, ours in _EVENTS if found & ours)
+        return (_POLL_IN if found & selectors.EVENT_READ else 0) | (
+            _POLL_OUT if found & selectors.EVENT_WRITE else 0)
+
+    def _forget(self, fd: int, opaque: object) -> None:
+        """A socket is closed: another may get its number."""
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(fd)
 
     def _callbacks(self) -> _Callbacks:
         def send(data: int, length: int, opaque: object) -> int:
@@ -175,7 +183,7 @@ class Slirp:
             _SEND(send), _SAY(lambda words, opaque: None), _NOW(lambda opaque: self._now_us() * 1000),
             _TIMER_NEW(lambda callback, of_callback, opaque: None),
             _TIMER_FREE(lambda timer, opaque: None), _TIMER_MOD(lambda timer, expires, opaque: None),
-            _FD(lambda fd, opaque: None), _FD(lambda fd, opaque: None), _PLAIN(lambda opaque: None),
+            _FD(lambda fd, opaque: None), _FD(self._forget), _PLAIN(lambda opaque: None),
             _COMPLETED(lambda slirp, opaque: None), _TIMER_NEW_ID(lambda which, of_callback, opaque: None))
 
 

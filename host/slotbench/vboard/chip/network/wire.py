@@ -33,9 +33,9 @@ _Key = tuple[int, bytes, int]
 class FrameFaults:
     """What goes wrong on the wire; chance is drawn from `seed`.
 
-    `loss` is the share of frames that is lost in either direction, `delay_us` the most that a frame for the
-    board comes late. `is_down` loses all frames. `cut_after`: when the board has received that many more bytes
-    of TCP, all its connections are reset, once.
+    `loss` is the share of frames that is lost in either direction, `delay_us` the most that a frame for
+    the board comes late. `is_down` loses all frames. `cut_after`: when the board has received that many more
+    bytes of TCP, all its connections are reset, once.
     """
 
     loss: float = 0.0
@@ -146,9 +146,13 @@ class Wire:
             self._patience_s -= _SLICE_S
         return True
 
-    def descriptors(self) -> list[tuple[int, int]]:
-        """What a caller that sleeps should watch: file descriptors and events of `select.poll`."""
-        return self._slirp.descriptors()
+    def watch(self) -> None:
+        """To be called before a sleep that ends when `fileno` is readable."""
+        self._slirp.watch()
+
+    def fileno(self) -> int:
+        """For `select`: readable when `serve` has work."""
+        return self._slirp.fileno()
 
     def forward(self, host_port: int, guest_port: int) -> None:
         """Let 127.0.0.1:`host_port` reach a TCP port of the board. Raises BenchError (exit code 2)."""
