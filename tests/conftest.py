@@ -13,7 +13,7 @@ from slotbench.errors import BenchError
 from slotbench.vboard.micropython.find import find
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
-from support.mqtt import Mosquitto, missing
+from support.mqtt.brokers import Mosquitto, missing
 
 # Derandomized: the same examples in every run, so that a red test is red again.
 settings.register_profile("twoslot", derandomize=True, deadline=None, database=None, print_blob=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from support.release_sim_scene import Scene
-from support.scene_fixtures import make_scene, pytest_runtest_makereport, scene, world
-from support.world import World
+from support.faulty_server.fixtures import make_scene, pytest_runtest_makereport, scene, world
+from support.faulty_server.scene import Scene
+from support.testbed import TestBed
 
 __all__ = ["make_scene", "own", "pytest_runtest_makereport", "scene", "world"]
 
@@ -16,4 +16,4 @@ __all__ = ["make_scene", "own", "pytest_runtest_makereport", "scene", "world"]
 @pytest.fixture
 def own(tmp_path: Path) -> Scene:
     """A board and its server in a world of this test's own, where nothing is published yet."""
-    return Scene(World(tmp_path))
+    return Scene(TestBed(tmp_path))

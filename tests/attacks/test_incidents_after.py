@@ -14,9 +14,9 @@ from slotbench.formats.journal import Report
 from slotbench.formats.rtc import Why
 from slotbench.vboard.firmware import Does
 from support.attacks import IMAGE, require_refusal, require_update
+from support.faulty_server.scene import Scene
 from support.incidents import incidents
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, World
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
 ROOT = Path(__file__).parents[2]
 TRIED = [Why.ORDINARY, Why.TRIAL, Why.TRIAL, Why.TRIAL, Why.FALLBACK]
@@ -193,7 +193,7 @@ def test_trmnl_373_a_release_that_failed_is_not_tried_for_ever(own: Scene) -> No
 @incidents("vm_of", micropython_18540="generic_4m", yaota8266_25="d1_mini")
 def test_no_special_firmware_is_needed(tmp_path: Path, vm_of: str) -> None:
     """A plain image, as it is published, is what lies in the slot and what executes: no build of ours, no patch."""
-    own = Scene(World(tmp_path, board=vm_of))
+    own = Scene(TestBed(tmp_path, board=vm_of))
     image = own.world.publish(2)
     require_update(own, 2)
     assert own.board.flash.peek(own.board.board.slots[1].image.start, len(image)) == image

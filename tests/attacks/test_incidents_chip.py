@@ -8,26 +8,26 @@ from typing import Any
 
 import pytest
 
-from slotbench.boards import Board
-from slotbench.vboard.flash import SECTOR
+from slotbench.boards import BoardProfile
+from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.vm import CPythonVM
 from slotbench.vboard.vms import VMS
 from support.attacks import require_refusal, require_update
-from support.device_board import DeviceBoard, signing_key
+from support.device.board import DeviceBoard, signing_key
+from support.faulty_server.scene import Scene
 from support.incidents import incidents
-from support.release_sim_scene import Scene
-from support.world import APPLICATION, HOURS_MS, MAIN, World, update_to
+from support.testbed import APPLICATION, HOURS_MS, MAIN, TestBed, update_to
 
 
-def _image(board: Board) -> int:
+def _image(board: BoardProfile) -> int:
     return board.slots[1].image.start + 2 * SECTOR
 
 
-def _table(board: Board) -> int:
+def _table(board: BoardProfile) -> int:
     return board.slots[1].table.start
 
 
-def _descriptor(board: Board) -> int:
+def _descriptor(board: BoardProfile) -> int:
     return board.slots[1].descriptor.start
 
 
@@ -38,7 +38,7 @@ def _descriptor(board: Board) -> int:
     "place", arduino_7267=(_image, 0.0), arduino_7307=(_table, 0.5), arduino_6725=(_descriptor, 0.5),
     tasmota_8334=(_image, 0.9))
 def test_flash_that_does_not_take_what_is_written(
-    scene: Scene, place: tuple[Callable[[Board], int], float],
+    scene: Scene, place: tuple[Callable[[BoardProfile], int], float],
 ) -> None:
     """Each write is read back, three times: the board says where it is worn, and runs what it ran."""
     where, works = place
@@ -120,7 +120,7 @@ def test_firmware_larger_than_all_memory(
     tmp_path: Path, micropython: None, size: int,
 ) -> None:
     """On the real VM, 38 KB of heap, beside an application that has ten of them."""
-    world = World(tmp_path, vm=VMS["micropython"], size=size, main=APPLICATION + MAIN)
+    world = TestBed(tmp_path, vm=VMS["micropython"], size=size, main=APPLICATION + MAIN)
     world.publish(2)
     board = world.board()
     update_to(board, 2)

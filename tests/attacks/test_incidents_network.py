@@ -10,14 +10,14 @@ import pytest
 
 from slotbench.formats import blocks
 from slotbench.server import Background
-from slotbench.vboard.loopback import LoopbackNetwork
-from slotbench.vboard.net import ECONNRESET, Stream
+from slotbench.vboard.network.base import ECONNRESET, Stream
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import DeviceOSError
 from support.attacks import HEAD, IMAGE, RELEASE, TABLE, require_refusal, require_update
+from support.faulty_server.faults import NOTHING
+from support.faulty_server.scene import Scene
 from support.incidents import incidents
-from support.release_sim_faults import NOTHING
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, World, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed, runs_confirmed, update_to
 
 BLOCK = blocks.BLOCK_BYTES
 PATIENT_MS = 10_000 + BLOCK * 1000 // 512 + 500
@@ -232,6 +232,6 @@ def test_tasmota_3750_a_board_whose_updates_failed_for_days_is_not_lost(scene: S
     require_update(scene, 2)
 
 
-def test_the_worlds_of_these_tests_offer_release_2(world: World) -> None:
+def test_the_worlds_of_these_tests_offer_release_2(world: TestBed) -> None:
     """Else all that is refused here would be refused for nothing."""
     update_to(world.board(), 2)

@@ -15,19 +15,27 @@ from slotbench.formats.codes import explain
 from slotbench.formats.journal import SlotState
 from slotbench.release import store
 from slotbench.release.identities import Identities
-from slotbench.server import Boards, create_app
+from slotbench.server import BoardAuthenticator, create_app
 from support.attacks import (
-    HEAD, IMAGE, RELEASE, TABLE, head_by_thief, head_now, require_refusal, require_update, resigned,
+    HEAD,
+    IMAGE,
+    RELEASE,
+    TABLE,
+    head_by_thief,
+    head_now,
+    require_refusal,
+    require_update,
+    resigned,
     served,
 )
-from support.device_board import signing_key
+from support.device.board import signing_key
+from support.faulty_server.scene import Scene
+from support.faulty_server.server import ReleaseSimulator
 from support.incidents import incidents
-from support.release_sim import ReleaseSimulator
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, World
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
 
-def release_now(world: World) -> bytes:
+def release_now(world: TestBed) -> bytes:
     """The release that the published head names."""
     return served(world, store.release_name(head_now(world).release))
 
@@ -136,7 +144,7 @@ def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
     """Each request is proven by an HMAC over a challenge; the secret never travels, and nothing can be sent again."""
     own.world.publish(2)
     Identities({"lamp-7": SECRET}).save(tmp_path / "boards.json")
-    knows = create_app(own.world.workshop.site.root, Boards(tmp_path / "boards.json", require=True))
+    knows = create_app(own.world.workshop.site.root, BoardAuthenticator(tmp_path / "boards.json", require=True))
     own.settle(device_id="lamp-7")
     if has is not None:
         own.put_file("/twoslot.id", Identities({"lamp-7": has}).file_for("lamp-7"))

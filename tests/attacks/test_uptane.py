@@ -22,15 +22,25 @@ from slotbench.release.keys import SigningKey
 from slotbench.release.publish import Rollout
 from slotbench.server import create_app
 from support.attacks import (
-    DAY_S, HEAD, HEAD_NAME, IMAGE, RELEASE, TABLE, head_by_thief, head_now, require_refusal, require_update,
-    resigned, served,
+    DAY_S,
+    HEAD,
+    HEAD_NAME,
+    IMAGE,
+    RELEASE,
+    TABLE,
+    head_by_thief,
+    head_now,
+    require_refusal,
+    require_update,
+    resigned,
+    served,
 )
-from support.device_board import signing_key
-from support.release_sim import ReleaseSimulator
-from support.release_sim_cases import Document
-from support.release_sim_forgeries import Forger
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, NOW, World
+from support.device.board import signing_key
+from support.faulty_server.cases import Document
+from support.faulty_server.forgeries import Forger
+from support.faulty_server.scene import Scene
+from support.faulty_server.server import ReleaseSimulator
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed
 
 NAMED = (
     "eavesdrop", "drop_request", "slow_retrieval", "freeze", "partial_bundle_installation", "denial_of_service",
@@ -264,19 +274,19 @@ def test_mixed_bundles_attack(scene: Scene, document: Document, name: str, code:
 # Control.
 
 
-def _by_online(world: World, release: bytes, stranger: SigningKey) -> bytes:
+def _by_online(world: TestBed, release: bytes, stranger: SigningKey) -> bytes:
     return resigned(release, world.workshop.online)
 
 
-def _by_stranger(world: World, release: bytes, stranger: SigningKey) -> bytes:
+def _by_stranger(world: TestBed, release: bytes, stranger: SigningKey) -> bytes:
     return resigned(release, stranger)
 
 
-def _by_impostor(world: World, release: bytes, stranger: SigningKey) -> bytes:
+def _by_impostor(world: TestBed, release: bytes, stranger: SigningKey) -> bytes:
     return resigned(release, stranger, under=world.workshop.offline.key_id)
 
 
-def _unsigned(world: World, release: bytes, stranger: SigningKey) -> bytes:
+def _unsigned(world: TestBed, release: bytes, stranger: SigningKey) -> bytes:
     return release.partition(b"\n")[0] + b"\n"
 
 
@@ -284,7 +294,7 @@ def _unsigned(world: World, release: bytes, stranger: SigningKey) -> bytes:
     ("forge", "code"), [(_by_online, 21), (_by_stranger, 21), (_by_impostor, 22), (_unsigned, 20)],
     ids=["by-the-online-key", "by-a-stranger", "under-the-offline-keys-name", "unsigned"])
 def test_arbitrary_software_attack_by_a_release(
-    scene: Scene, stranger: SigningKey, forge: Callable[[World, bytes, SigningKey], bytes], code: int,
+    scene: Scene, stranger: SigningKey, forge: Callable[[TestBed, bytes, SigningKey], bytes], code: int,
 ) -> None:
     """Firmware is introduced by the offline key, and by nothing else."""
     release = served(scene.world, store.release_name(head_now(scene.world).release))

@@ -12,12 +12,12 @@ import pytest
 
 from slotbench.formats import maptable
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
-from slotbench.vboard.flash import PAGE, SECTOR
+from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key
-from support.device_judge import Judge
-from support.device_net import answer, ok
-from support.device_swap import loaders_word
+from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key
+from support.device.control import loaders_word
+from support.device.network import answer, ok
+from support.device.policy import Judge
 
 
 def vectors(folder: str, suffix: str = ".bin") -> list[Any]:

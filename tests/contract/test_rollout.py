@@ -11,8 +11,8 @@ import pytest
 
 from slotbench.formats.head import Head, rollout_place
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import DeviceBoard
-from support.device_judge import Judge
+from support.device.board import DeviceBoard
+from support.device.policy import Judge
 
 BOARDS = 10_000
 SEED = 20

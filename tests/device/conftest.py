@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import DeviceBoard
-from support.device_site import Site
+from support.device.board import DeviceBoard
+from support.device.site import Site
 
 
 @pytest.fixture

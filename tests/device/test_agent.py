@@ -9,14 +9,26 @@ import pytest
 
 from slotbench.formats import blocks, document
 from slotbench.formats.journal import SlotState
-from slotbench.vboard.cuts import Cut, CutMode
-from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import SECTOR
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import PowerCut
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import BOARD, DeviceBoard, refusal, trial_cell
-from support.device_release import image_changes, offer, payload, release_fields
-from support.device_site import (
-    ARM, BLOCKS, DONE, FETCH, IDLE, IMAGE, SURVEY, TABLE, VERIFY, Site, Updater, files_app, offer_files,
+from support.device.board import BOARD, DeviceBoard, refusal, trial_cell
+from support.device.release import image_changes, offer, payload, release_fields
+from support.device.site import (
+    ARM,
+    BLOCKS,
+    DONE,
+    FETCH,
+    IDLE,
+    IMAGE,
+    SURVEY,
+    TABLE,
+    VERIFY,
+    Site,
+    Updater,
+    files_app,
+    offer_files,
     without_ranges,
 )
 

@@ -12,12 +12,12 @@ from slotbench.formats.head import rollout_place
 from slotbench.formats.journal import Cell, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.release.publish import Rollout
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, refusal
-from support.device_decide import first
-from support.device_release import head_fields, offer, payload, release_fields, signed
-from support.device_site import DONE, IDLE, Site, Updater, files_app
-from support.device_swap import TAG
+from slotbench.vboard.network.wsgi import WsgiNetwork
+from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, refusal
+from support.device.control import TAG
+from support.device.decision import first
+from support.device.release import head_fields, offer, payload, release_fields, signed
+from support.device.site import DONE, IDLE, Site, Updater, files_app
 
 HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
 Make = Callable[..., DeviceBoard]

@@ -9,12 +9,12 @@ import pytest
 
 from slotbench.formats.journal import Cell, Report, SlotState
 from slotbench.formats.rtc import Why
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import DeviceBoard
-from support.device_decide import first
-from support.device_site import Site
+from support.device.board import DeviceBoard
+from support.device.decision import first
+from support.device.site import Site
 
 KEPT = 0x600013FC
 MINUTES_MS = 60_000

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from support.device_board import refusal
-from support.device_net import CLOSE, Fail, Item, Wait, answer, chunked, drip, head, ok
+from support.device.board import refusal
+from support.device.network import CLOSE, Fail, Item, Wait, answer, chunked, drip, head, ok
 
 BODY = b"The quick brown fox jumps over the lazy dog. 0123456789"
 WAIT_MS = 10_000

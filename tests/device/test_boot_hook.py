@@ -8,12 +8,12 @@ import pytest
 
 from slotbench import data_path
 from slotbench.formats.rtc import Why
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import DeviceBoard
-from support.device_decide import first
-from support.device_site import Site
+from support.device.board import DeviceBoard
+from support.device.decision import first
+from support.device.site import Site
 
 DEADLINE_MS = 600_000
 MISSING, LATE, CONFIRMED = 6, 5, 10

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from slotbench.release import store
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import PRODUCT, DeviceBoard, refusal
-from support.device_release import head_fields, payload, release_fields, signed
-from support.device_site import RELEASE, TABLE, Site, Updater, files_app
+from slotbench.vboard.network.wsgi import WsgiNetwork
+from support.device.board import PRODUCT, DeviceBoard, refusal
+from support.device.release import head_fields, payload, release_fields, signed
+from support.device.site import RELEASE, TABLE, Site, Updater, files_app
 
 Make = Callable[..., DeviceBoard]
 

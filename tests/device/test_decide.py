@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from slotbench.formats.journal import Cell, Ended, Report, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.vboard.vm import CPythonVM
-from support.decision_rows import Row, rows
-from support.device_board import trial_cell
-from support.device_decide import Decider, first
+from support.device.board import trial_cell
+from support.device.decision import Decider, first
+from support.loader.decision_rows import Row, rows
 
 SMALL = st.integers(0, 5)
 DESCRIPTORS = st.none() | st.fixed_dictionaries(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import refusal, signing_key
-from support.device_judge import Judge
-from support.device_release import Offer, head_fields, join, offer, payload, release_fields, signed
+from support.device.board import refusal, signing_key
+from support.device.policy import Judge
+from support.device.release import Offer, head_fields, join, offer, payload, release_fields, signed
 
 HEAD_FIELDS = (
     "product", "channel", "epoch", "seq", "release", "counter", "issued", "expires", "percent", "cohorts",

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from slotbench.vboard.signals import DeviceOSError
-from support.device_board import refusal
-from support.device_net import CLOSE, Answer, Client, Fail, Wait, answer, chunked, head, ok
+from support.device.board import refusal
+from support.device.network import CLOSE, Answer, Client, Fail, Wait, answer, chunked, head, ok
 
 EBADF, ENOMEM, EINPROGRESS = 9, 12, 115
 

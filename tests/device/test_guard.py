@@ -7,7 +7,7 @@ import pytest
 from slotbench.formats.journal import Report, newest
 from slotbench.formats.rtc import Why
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, DeviceBoard
+from support.device.board import BOARD, DeviceBoard
 
 HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG = 1, 2, 3
 KEPT = 0x600013FC

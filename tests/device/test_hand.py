@@ -9,12 +9,12 @@ import pytest
 
 from slotbench.formats.journal import Cell, Ended, Report, SlotState
 from slotbench.formats.rtc import Why
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard, firmware
-from support.device_decide import first
-from support.device_site import BLOCKS, Site, files_app
+from support.device.board import BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard, firmware
+from support.device.decision import first
+from support.device.site import BLOCKS, Site, files_app
 
 VERBS = ("status", "check", "update", "confirm", "rollback")
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slotbench.vboard.frozen import stock
-from support.device_board import CHANNEL, PRODUCT, DeviceBoard
-from support.device_net import CLOSE, Fail, Item, ScriptedNetwork, Wait, drip
-from support.mqtt import message
+from support.device.board import CHANNEL, PRODUCT, DeviceBoard
+from support.device.network import CLOSE, Fail, Item, ScriptedNetwork, Wait, drip
+from support.mqtt.brokers import message
 
 pytestmark = pytest.mark.usefixtures("mqtt")
 

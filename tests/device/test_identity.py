@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from slotbench.formats import identity as host
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import DeviceBoard, refusal
-from support.device_site import DONE, Site, Updater
+from support.device.board import DeviceBoard, refusal
+from support.device.site import DONE, Site, Updater
 
 SECRET = bytes(range(32))
 NONCE = "0123456789abcdef" * 3

@@ -13,13 +13,13 @@ import slotbench
 from slotbench.formats import maptable
 from slotbench.formats.journal import Cell, SlotState
 from slotbench.formats.rtc import Why
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard, firmware
-from support.device_decide import first
-from support.device_release import offer
-from support.device_site import Site, files_app
+from support.device.board import BOARD, CHANNEL, PRODUCT, RUNNING, DeviceBoard, firmware
+from support.device.decision import first
+from support.device.release import offer
+from support.device.site import Site, files_app
 
 HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
 HOUR_MS = 3_600_000

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from slotbench.formats import journal as host
 from slotbench.formats.journal import Cell, Ended, Report, SlotState
-from slotbench.vboard.cuts import Cut, CutMode
-from slotbench.vboard.flash import PAGE, SECTOR
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, DeviceBoard, refusal, trial_cell
-from support.device_decide import first
+from support.device.board import BOARD, DeviceBoard, refusal, trial_cell
+from support.device.decision import first
 
 SECTORS = (BOARD.journal.start, BOARD.journal.start + SECTOR)
 GARBAGE = b"2SJ1" + b"\xff" * (PAGE - 4)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from slotbench.formats.head import Head
 from slotbench.formats.journal import channel_tag
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, firmware
-from support.device_judge import TAG, Judge
-from support.device_release import COUNTER, head_fields, image_changes, offer, payload, release_fields
+from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, firmware
+from support.device.policy import TAG, Judge
+from support.device.release import COUNTER, head_fields, image_changes, offer, payload, release_fields
 
 DAY = 86400
 

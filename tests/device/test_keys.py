@@ -12,12 +12,12 @@ import pytest
 
 from slotbench.formats import FormatError
 from slotbench.formats.keys import Keys, pack_pinned, unpack_pinned
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import DeviceOSError
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import CHANNEL, NOW, PRODUCT, DeviceBoard, keys_document, refusal, signing_key
-from support.device_release import join, payload, signed
-from support.device_site import Updater, files_app
+from support.device.board import CHANNEL, NOW, PRODUCT, DeviceBoard, keys_document, refusal, signing_key
+from support.device.release import join, payload, signed
+from support.device.site import Updater, files_app
 
 COPIES = ("/twoslot.keys2", "/twoslot.keys")
 """In the order in which they are written."""

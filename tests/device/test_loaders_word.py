@@ -8,8 +8,8 @@ import pytest
 
 from slotbench.formats.rtc import Tail, Why
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import DeviceBoard, refusal
-from support.device_swap import loaders_word, on_trial, open_swap
+from support.device.board import DeviceBoard, refusal
+from support.device.control import loaders_word, on_trial, open_swap
 
 
 @pytest.mark.parametrize("slot", [0, 1])

@@ -11,13 +11,23 @@ import pytest
 
 from slotbench.formats.journal import SlotState
 from slotbench.formats.rtc import Why
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import BOARD, DeviceBoard
-from support.device_decide import first
-from support.device_site import (
-    ARM, DONE, FETCH, IMAGE, RELEASE, SURVEY, TABLE, VERIFY, Site, Updater, files_app,
+from support.device.board import BOARD, DeviceBoard
+from support.device.decision import first
+from support.device.site import (
+    ARM,
+    DONE,
+    FETCH,
+    IMAGE,
+    RELEASE,
+    SURVEY,
+    TABLE,
+    VERIFY,
+    Site,
+    Updater,
+    files_app,
 )
 
 RESIDENT = {"schedule"}

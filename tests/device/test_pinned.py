@@ -8,7 +8,7 @@ import json
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import DeviceBoard, keys_document, refusal, signing_key
+from support.device.board import DeviceBoard, keys_document, refusal, signing_key
 
 
 def test_the_pinned_keys(vm: CPythonVM) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.cuts import Cut, CutMode
-from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.signals import PowerCut
+from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, DeviceBoard, firmware, refusal
+from support.device.board import BOARD, DeviceBoard, firmware, refusal
 
 SLOT = BOARD.slots[1].image.start
 USUAL = BOARD.visible_bytes
@@ -25,7 +25,7 @@ def port(vm: CPythonVM) -> Any:
 class Watch:
     """Notes chip_size at each flash call and after it."""
 
-    def __init__(self, chip: Chip, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, chip: Soc, monkeypatch: pytest.MonkeyPatch) -> None:
         self.during: list[int] = []
         for name in ("flash_read", "flash_write", "flash_erase"):
             call = getattr(chip, name)

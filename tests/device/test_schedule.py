@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import DeviceBoard
+from support.device.board import DeviceBoard
 
 HOUR_S, DAY_S = 3600, 86400
 WRAP_MS = 1 << 30

@@ -13,8 +13,8 @@ import pytest
 from slotbench.formats import document
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import read_document, refusal, signing_key
-from support.device_release import join
+from support.device.board import read_document, refusal, signing_key
+from support.device.release import join
 
 MESSAGE = b'{"kind":"release","format":1}'
 DIGEST = hashlib.sha256(MESSAGE).digest()

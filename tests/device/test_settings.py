@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, CHANNEL, PRODUCT, SERVER, DeviceBoard, refusal
+from support.device.board import BOARD, CHANNEL, PRODUCT, SERVER, DeviceBoard, refusal
 
 NUMBER = {
     "product": 1, "board": 2, "channel": 3, "server": 4, "device_id": 5, "cohort": 6, "confirm": 7,

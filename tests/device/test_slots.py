@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from slotbench import boards
 from slotbench.formats import maptable, windowlog
 from slotbench.formats.descriptor import BAD_OFFSET, CONFIRMED_OFFSET, Descriptor, ImageForm
-from slotbench.vboard.flash import PAGE, SECTOR
+from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, PRODUCT, DeviceBoard, firmware, refusal
-from support.device_release import release_fields
+from support.device.board import BOARD, PRODUCT, DeviceBoard, firmware, refusal
+from support.device.release import release_fields
 
 U32 = st.integers(0, 0xFFFFFFFF)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-", min_size=1, max_size=32)

@@ -11,11 +11,11 @@ from slotbench.formats import windowlog
 from slotbench.formats.descriptor import CONFIRMED_OFFSET
 from slotbench.formats.journal import Ended, Report, SlotState
 from slotbench.formats.rtc import Why
-from slotbench.vboard.flash import PAGE, SECTOR
+from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, RUNNING, DeviceBoard, firmware, refusal, trial_cell
-from support.device_decide import first
-from support.device_swap import SPARE, TAG, arm, offered_head, on_trial, open_swap, steps
+from support.device.board import BOARD, RUNNING, DeviceBoard, firmware, refusal, trial_cell
+from support.device.control import SPARE, TAG, arm, offered_head, on_trial, open_swap, steps
+from support.device.decision import first
 
 NOTE_CONFIRMED = 10
 

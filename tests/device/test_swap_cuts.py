@@ -8,11 +8,11 @@ import pytest
 
 from slotbench.formats.journal import SlotState
 from slotbench.formats.rtc import Why
-from slotbench.vboard.cuts import EVERY_MODE, Cut, CutMode
+from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
 from slotbench.vboard.signals import PowerCut
-from support.device_board import BOARD, DeviceBoard, firmware, trial_cell
-from support.device_decide import first
-from support.device_swap import arm, open_swap
+from support.device.board import BOARD, DeviceBoard, firmware, trial_cell
+from support.device.control import arm, open_swap
+from support.device.decision import first
 
 BEFORE_IMAGES = BOARD.slots[0].image.start
 Act = Callable[[], object]

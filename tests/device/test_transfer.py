@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from slotbench.formats import blocks, document
-from slotbench.vboard.flash import SECTOR
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.device_board import BOARD, DeviceBoard, refusal
-from support.device_release import offer, payload, release_fields
-from support.device_site import BLOCKS, DONE, IMAGE, Updater, files_app, offer_files
+from slotbench.vboard.flash.nor import SECTOR
+from slotbench.vboard.network.wsgi import WsgiNetwork
+from support.device.board import BOARD, DeviceBoard, refusal
+from support.device.release import offer, payload, release_fields
+from support.device.site import BLOCKS, DONE, IMAGE, Updater, files_app, offer_files
 
 TABLE = blocks.table(IMAGE)
 PLACE = BOARD.slots[1].table.start

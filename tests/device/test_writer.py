@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from slotbench.formats import blocks
-from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import BOARD, DeviceBoard, refusal
-from support.device_release import release_fields
-from support.device_site import ARM, VERIFY
+from support.device.board import BOARD, DeviceBoard, refusal
+from support.device.release import release_fields
+from support.device.site import ARM, VERIFY
 
 SLOT = BOARD.slots[1]
 PIECE = 512

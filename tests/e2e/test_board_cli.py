@@ -17,9 +17,8 @@ import pytest
 from slotbench import cli
 from slotbench.server import Background
 from slotbench.vboard import firmware
-
-from support.live_bench import QUIET
-from support.world import World
+from support.live.bench import QUIET
+from support.testbed import TestBed
 
 ONLINE = "import network, time\nwhile not network.WLAN(0).isconnected(): time.sleep_ms(100)"
 
@@ -102,7 +101,7 @@ def lamp(tmp_path: Path, type_: Terminal) -> Path:
 
 
 def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Terminal, run: Any) -> None:
-    world = World(tmp_path)
+    world = TestBed(tmp_path)
     world.publish(2)
     lamp = tmp_path / "lamp1"
     first = tmp_path / "first.bin"
@@ -241,7 +240,7 @@ def test_a_board_that_is_bench_only_says_so(tmp_path: Path, type_: Terminal) -> 
 
 def test_boards_that_cannot_be_made(tmp_path: Path, type_: Terminal, lamp: Path) -> None:
     (tmp_path / "world").mkdir()
-    keys = World(tmp_path / "world").workshop.keys_path
+    keys = TestBed(tmp_path / "world").workshop.keys_path
     low = tmp_path / "low.bin"
     low.write_bytes(firmware.build("1.0.0", size=firmware.SMALLEST_BYTES, fs_start=0x98000))
     user = tmp_path / "user1.bin"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import cli
-from slotbench.cli import demo_story
+from slotbench.demo import update as demo_story
 from slotbench.vboard import firmware
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.vms import VMS

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from slotbench import cli
-from slotbench.cli import demo_attackers, demo_attacks
+from slotbench.demo import attackers as demo_attackers
+from slotbench.demo import attacks as demo_attacks
 from slotbench.formats.codes import explain
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.vms import VMS

@@ -14,11 +14,11 @@ from slotbench.release.publish import Rollout
 from slotbench.server import Background
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.frozen import stock
-from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.mqtt import Mosquitto
-from support.world import HOURS_MS, MINUTES_MS, NOW, World, runs_confirmed
+from support.mqtt.brokers import Mosquitto
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, runs_confirmed
 
 HOUR = 3600
 INTERVAL_S = 6 * HOUR
@@ -30,13 +30,13 @@ GRACE_S = 0.2
 
 
 @pytest.fixture
-def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> World:
+def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
     (tmp_path / "world").mkdir()
-    return World(tmp_path / "world", vm=functools.partial(vm, frozen=stock()))
+    return TestBed(tmp_path / "world", vm=functools.partial(vm, frozen=stock()))
 
 
 @pytest.fixture
-def make_board(world: World, mosquitto: Mosquitto) -> Iterator[Callable[..., VirtualBoard]]:
+def make_board(world: TestBed, mosquitto: Mosquitto) -> Iterator[Callable[..., VirtualBoard]]:
     """Boards that look every six hours, listen to the broker, and looked for the first time."""
     made: list[VirtualBoard] = []
     with Background(world.app) as server:
@@ -60,7 +60,7 @@ def heads(board: VirtualBoard) -> int:
     return sum(request.path.startswith("/heads/") for request in board.network.requests)
 
 
-def release(world: World, monkeypatch: pytest.MonkeyPatch, verb: str, *options: str) -> int:
+def release(world: TestBed, monkeypatch: pytest.MonkeyPatch, verb: str, *options: str) -> int:
     """A command of the publisher, an hour later."""
     monkeypatch.setattr("time.time", lambda: float(NOW + HOUR))
     keys = "--keys", str(world.workshop.keys_path)
@@ -71,7 +71,7 @@ def release(world: World, monkeypatch: pytest.MonkeyPatch, verb: str, *options: 
 
 
 def test_promoted_and_told_a_board_updates_in_minutes(
-    world: World, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
+    world: TestBed, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world.publish(2, rollout=Rollout(percent=0))
     board, deaf = make_board(), make_board(mqtt=mosquitto.address.replace("127.0.0.1", "127.0.0.2"))
@@ -93,7 +93,7 @@ def test_promoted_and_told_a_board_updates_in_minutes(
 
 
 def test_the_same_message_again_is_no_reason_to_look(
-    world: World, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
+    world: TestBed, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world.publish(2, rollout=Rollout(percent=0))
     board = make_board()

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from slotbench.release.identities import Identities
-from slotbench.server import Background, Boards, create_app
+from slotbench.server import Background, BoardAuthenticator, create_app
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import DeviceVM
-from slotbench.vboard.wsgi import WsgiNetwork
-
-from support.world import HOURS_MS, World, runs_confirmed, update_to
+from support.testbed import HOURS_MS, TestBed, runs_confirmed, update_to
 
 SECRETS = {"lamp-7": bytes(range(32)), "lamp-8": bytes(range(1, 33))}
 Make = Callable[..., "House"]
@@ -25,10 +24,10 @@ class House:
     """A world whose server knows two boards, and asks everybody who they are; what it heard is in `heard`."""
 
     def __init__(self, folder: Path, vm: Callable[..., DeviceVM], *, require: bool) -> None:
-        self.world = World(folder, vm=vm)
+        self.world = TestBed(folder, vm=vm)
         self.world.publish(2)
         Identities(SECRETS).save(folder / "identities.json")
-        self.boards = Boards(folder / "identities.json", require=require)
+        self.boards = BoardAuthenticator(folder / "identities.json", require=require)
         self.app = create_app(self.world.workshop.site.root, self.boards)
         self.heard: list[tuple[str, str]] = []
 

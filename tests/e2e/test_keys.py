@@ -18,17 +18,16 @@ from slotbench.release.keys import SigningKey
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.vm import DeviceVM
-
-from support.device_board import signing_key
-from support.world import HOURS_MS, MINUTES_MS, NOW, PRODUCT, World, runs_confirmed, update_to
+from support.device.board import signing_key
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed, runs_confirmed, update_to
 
 COPIES = ("/twoslot.keys", "/twoslot.keys2")
 HEAD = store.head_name(PRODUCT, "stable")
 
 
 @pytest.fixture
-def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> World:
-    return World(tmp_path, vm=vm)
+def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+    return TestBed(tmp_path, vm=vm)
 
 
 @functools.cache
@@ -51,7 +50,7 @@ def epoch_in_journal(board: VirtualBoard) -> int:
     return board.cell.key_epoch
 
 
-def put_head(world: World, key: SigningKey, **changes: object) -> None:
+def put_head(world: TestBed, key: SigningKey, **changes: object) -> None:
     """Put a head on the server as who holds this key would: that of now, but for these changes."""
     site = world.workshop.site
     text = site.read(HEAD)
@@ -60,7 +59,7 @@ def put_head(world: World, key: SigningKey, **changes: object) -> None:
     site.write(HEAD, key.sign(head.to_payload()).pack())
 
 
-def test_a_new_online_key_reaches_the_boards(world: World) -> None:
+def test_a_new_online_key_reaches_the_boards(world: TestBed) -> None:
     world.publish(2)
     board = world.board()
     update_to(board, 2)
@@ -73,7 +72,7 @@ def test_a_new_online_key_reaches_the_boards(world: World) -> None:
     assert asked == [f"/keys/{PRODUCT}.2.keys"], "asked for once, and only when it was needed"
 
 
-def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(world: World) -> None:
+def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(world: TestBed) -> None:
     """Two changes while it was in a drawer: the key that it knows vouches for the next, that one for the last."""
     old = world.workshop.offline
     world.workshop.rotate(NOW + 1, add=new_key(0))
@@ -92,7 +91,7 @@ def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(world: World) ->
     assert "21 at 0" in board.repl("twoslot.update()"), "a release of the key that was dropped"
 
 
-def test_a_key_that_was_revoked_stays_so_after_a_rollback(world: World) -> None:
+def test_a_key_that_was_revoked_stays_so_after_a_rollback(world: TestBed) -> None:
     """The fallback runs with the new keys: they are outside both slots."""
     stolen = world.workshop.online
     world.publish(2)
@@ -108,7 +107,7 @@ def test_a_key_that_was_revoked_stays_so_after_a_rollback(world: World) -> None:
     refuses_what_is_signed_with(stolen, board, world)
 
 
-def test_a_key_that_was_revoked_stays_so_after_a_fallback(world: World) -> None:
+def test_a_key_that_was_revoked_stays_so_after_a_fallback(world: TestBed) -> None:
     stolen = world.workshop.online
     world.workshop.rotate(NOW + 1, online=new_key(0))
     world.publish(2, Does.CRASH)
@@ -120,7 +119,7 @@ def test_a_key_that_was_revoked_stays_so_after_a_fallback(world: World) -> None:
     refuses_what_is_signed_with(stolen, board, world)
 
 
-def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, world: World) -> None:
+def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, world: TestBed) -> None:
     """Heads of both epochs: nothing of them is believed or remembered."""
     for epoch in (1, 2):
         put_head(world, stolen, epoch=epoch, seq=100)
@@ -129,7 +128,7 @@ def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, world: 
     assert pinned(board) == [2, 2] and runs_confirmed(board, 1)
 
 
-def test_keys_that_were_put_back_are_not_believed(world: World) -> None:
+def test_keys_that_were_put_back_are_not_believed(world: TestBed) -> None:
     """The journal knows the epoch: an old keys file is good for the way to the newest, and for nothing else."""
     stolen = world.workshop.online
     world.publish(2)
@@ -152,7 +151,7 @@ def test_keys_that_were_put_back_are_not_believed(world: World) -> None:
     update_to(board, 4)
 
 
-def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(world: World) -> None:
+def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(world: TestBed) -> None:
     """The highest seq there is, and a date that no clock reaches: the next epoch counts from the start."""
     world.publish(2)
     board = world.board()
@@ -172,7 +171,7 @@ def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(world: World) -> Non
     assert cell is not None and (cell.key_epoch, cell.head_seq) == (2, 2) and cell.head_time < NOW + 10
 
 
-def test_a_trial_proves_itself_with_new_keys_and_pins_them_when_it_has(world: World) -> None:
+def test_a_trial_proves_itself_with_new_keys_and_pins_them_when_it_has(world: TestBed) -> None:
     """The keys change while the board restarts into its trial."""
     world.publish(2)
     board = world.board()
@@ -200,7 +199,7 @@ def pinned_before_confirm(board: VirtualBoard) -> set[str]:
     return changed
 
 
-def test_a_trial_that_waits_for_its_application_pins_nothing(world: World) -> None:
+def test_a_trial_that_waits_for_its_application_pins_nothing(world: TestBed) -> None:
     world.edit = lambda files: files.update({
         "/twoslot.json": files["/twoslot.json"].replace(b"{", b'{"confirm": "manual", ', 1)})
     world.publish(2)

@@ -21,23 +21,22 @@ from slotbench.release import store
 from slotbench.server import Background
 from slotbench.vboard import firmware
 from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.chip import RTC_BASE
 from slotbench.vboard.firmware import Does
-from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.soc import RTC_BASE
 from slotbench.vboard.vm import DeviceVM
-
 from support.invariants import Invariants
-from support.world import HOURS_MS, MINUTES_MS, PRODUCT, World, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MINUTES_MS, PRODUCT, TestBed, runs_confirmed, update_to
 
 
 @pytest.fixture(params=["native_512k", "native_1m"])
-def world(tmp_path: Path, request: pytest.FixtureRequest, vm: Callable[..., DeviceVM]) -> World:
-    return World(tmp_path, board=request.param, vm=vm)
+def world(tmp_path: Path, request: pytest.FixtureRequest, vm: Callable[..., DeviceVM]) -> TestBed:
+    return TestBed(tmp_path, board=request.param, vm=vm)
 
 
 @pytest.fixture
-def small_world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> World:
-    return World(tmp_path, board="native_512k", vm=vm)
+def small_world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+    return TestBed(tmp_path, board="native_512k", vm=vm)
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -52,7 +51,7 @@ def url(image: bytes) -> str:
     return f"/{store.image_name(hashlib.sha256(image).hexdigest())}"
 
 
-def test_the_board_takes_the_image_for_its_spare_slot_and_never_the_other(world: World) -> None:
+def test_the_board_takes_the_image_for_its_spare_slot_and_never_the_other(world: TestBed) -> None:
     board = world.board()
     board.power_on()
     for counter in range(2, 6):
@@ -70,7 +69,7 @@ def test_the_board_takes_the_image_for_its_spare_slot_and_never_the_other(world:
 
 def test_whole_slots_over_real_sockets(tmp_path: Path) -> None:
     """Images of 236 KB, the article's limit."""
-    world = World(tmp_path, board="native_512k", size=236 * 1024)
+    world = TestBed(tmp_path, board="native_512k", size=236 * 1024)
     world.publish(2)
     with Background(world.app) as server:
         board = world.board(LoopbackNetwork(), server=server.url)
@@ -79,7 +78,7 @@ def test_whole_slots_over_real_sockets(tmp_path: Path) -> None:
     assert board.boots[-1].marker.version == "2.0.0"
 
 
-def test_an_update_writes_what_it_has_to_and_nothing_else(small_world: World) -> None:
+def test_an_update_writes_what_it_has_to_and_nothing_else(small_world: TestBed) -> None:
     """Slots, journal, the sector of table and descriptor, the SDK's parameters; nothing else."""
     small_world.publish(2)
     board = small_world.board()
@@ -94,7 +93,7 @@ def test_an_update_writes_what_it_has_to_and_nothing_else(small_world: World) ->
 
 
 @pytest.mark.parametrize("does", [Does.CRASH, Does.NOIMPORT])
-def test_a_release_that_crashes_falls_back(small_world: World, does: Does) -> None:
+def test_a_release_that_crashes_falls_back(small_world: TestBed, does: Does) -> None:
     small_world.publish(2, does)
     board = small_world.board()
     board.power_on()
@@ -107,7 +106,7 @@ def test_a_release_that_crashes_falls_back(small_world: World, does: Does) -> No
     update_to(board, 3)
 
 
-def test_a_release_that_proves_nothing_comes_to_nothing(small_world: World) -> None:
+def test_a_release_that_proves_nothing_comes_to_nothing(small_world: TestBed) -> None:
     small_world.publish(2, Does.OFFLINE)
     board = small_world.board()
     board.power_on()
@@ -116,7 +115,7 @@ def test_a_release_that_proves_nothing_comes_to_nothing(small_world: World) -> N
     assert runs_confirmed(board, 1) and codes(board)[-1] == 41
 
 
-def test_the_same_release_again_begins_with_a_new_descriptor(small_world: World) -> None:
+def test_the_same_release_again_begins_with_a_new_descriptor(small_world: TestBed) -> None:
     """The table is right already, so nothing but the descriptor asks for its sector to be erased."""
     small_world.publish(2, Does.CRASH)
     board = small_world.board()
@@ -132,7 +131,7 @@ def test_the_same_release_again_begins_with_a_new_descriptor(small_world: World)
     assert whys == [*[Why.TRIAL] * 3, Why.FALLBACK]
 
 
-def test_rollback_by_hand(small_world: World) -> None:
+def test_rollback_by_hand(small_world: TestBed) -> None:
     small_world.publish(2)
     board = small_world.board()
     update_to(board, 2)
@@ -143,7 +142,7 @@ def test_rollback_by_hand(small_world: World) -> None:
     assert board.result is not None and board.result.slot == 0
 
 
-def test_a_download_that_was_cut_short_is_resumed(small_world: World) -> None:
+def test_a_download_that_was_cut_short_is_resumed(small_world: TestBed) -> None:
     small_world.publish(2)
     board = small_world.board()
     board.network.faults.drop_after = 30_000
@@ -156,14 +155,14 @@ def test_a_download_that_was_cut_short_is_resumed(small_world: World) -> None:
 # What `slotbench release build` would not make, signed all the same.
 
 
-def published(world: World) -> tuple[Head, bytes]:
+def published(world: TestBed) -> tuple[Head, bytes]:
     """The head of the channel, and line 1 of the release it points at."""
     site = world.workshop.site
     head = Head.from_payload((site.read(store.head_name(PRODUCT, "stable")) or b"").split(b"\n")[0])
     return head, (site.read(store.release_name(head.release)) or b"").split(b"\n")[0]
 
 
-def point_at(world: World, payload: bytes) -> None:
+def point_at(world: TestBed, payload: bytes) -> None:
     """Sign a release and a head that points at it."""
     site, head = world.workshop.site, published(world)[0]
     signed = world.workshop.offline.sign(payload)
@@ -172,7 +171,7 @@ def point_at(world: World, payload: bytes) -> None:
     site.write(store.head_name(PRODUCT, "stable"), world.workshop.online.sign(changed.to_payload()).pack())
 
 
-def test_a_release_without_the_spare_slots_image_is_refused(small_world: World) -> None:
+def test_a_release_without_the_spare_slots_image_is_refused(small_world: TestBed) -> None:
     small_world.publish(2)
     point_at(small_world, published(small_world)[1].replace(b'"b":{', b'"c":{'))
     board = small_world.board()
@@ -183,7 +182,7 @@ def test_a_release_without_the_spare_slots_image_is_refused(small_world: World) 
     assert runs_confirmed(board, 1)
 
 
-def test_an_image_longer_than_the_slot_is_refused(small_world: World) -> None:
+def test_an_image_longer_than_the_slot_is_refused(small_world: TestBed) -> None:
     small_world.publish(2)
     release = Release.from_payload(published(small_world)[1])
     longer = {key: replace(image, length=236 * 1024 + 4) for key, image in release.images.items()}
@@ -195,7 +194,7 @@ def test_an_image_longer_than_the_slot_is_refused(small_world: World) -> None:
     assert images_asked(board) == set()
 
 
-def test_an_image_linked_for_the_other_slot_crashes_and_the_board_comes_back(small_world: World) -> None:
+def test_an_image_linked_for_the_other_slot_crashes_and_the_board_comes_back(small_world: TestBed) -> None:
     board = small_world.board()
     update_to(board, 1)
     small_world.publish(2)
@@ -212,7 +211,7 @@ def test_an_image_linked_for_the_other_slot_crashes_and_the_board_comes_back(sma
 
 
 @pytest.mark.parametrize("number", [2, 255])
-def test_a_slot_number_that_is_neither_is_refused(small_world: World, number: int) -> None:
+def test_a_slot_number_that_is_neither_is_refused(small_world: TestBed, number: int) -> None:
     """As the SDK's userbin check did: "Invalid userbin number"."""
     small_world.publish(2)
     board = small_world.board()

@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 
 from slotbench.errors import BenchError
-from slotbench.flashing.push import PORT, Pusher
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.formats.rtc import Why
 from slotbench.prove.push import Client, Desk, run
+from slotbench.push.client import PORT, Pusher
 from slotbench.release.keys import SigningKey
-from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
-
-from support.device_board import signing_key
-from support.world import MINUTES_MS, runs_confirmed
+from support.device.board import signing_key
+from support.testbed import MINUTES_MS, runs_confirmed
 
 SIZE = 24 * 4096
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from slotbench.vboard.firmware import build
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

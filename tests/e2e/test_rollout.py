@@ -14,29 +14,29 @@ from slotbench.release.rollout import Channel
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.world import HOURS_MS, MINUTES_MS, NOW, World, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, runs_confirmed, update_to
 
 LATER = NOW + 3600
 
 
 @pytest.fixture
-def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> World:
-    return World(tmp_path, vm=vm)
+def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+    return TestBed(tmp_path, vm=vm)
 
 
 @pytest.fixture
-def channel(world: World) -> Channel:
+def channel(world: TestBed) -> Channel:
     return Channel(world.workshop.site, world.workshop.keys_path, world.workshop.online)
 
 
-def offer(world: World, counter: int, rollout: Rollout, now: int = NOW) -> Head:
+def offer(world: TestBed, counter: int, rollout: Rollout, now: int = NOW) -> Head:
     """Publish a release; the head that offers it."""
     world.images[counter] = image = world.firmware(f"{counter}.0.0")
     return world.workshop.publish(
         image, [world.map], version=f"{counter}.0.0", counter=counter, now=now, rollout=rollout)
 
 
-def board_at(world: World, head: Head, places: range, **settings: object) -> VirtualBoard:
+def board_at(world: TestBed, head: Head, places: range, **settings: object) -> VirtualBoard:
     """A board whose name gives it one of these places in the rollout of the release."""
     names = (f"lamp-{number}" for number in range(10_000))
     device_id = next(name for name in names if rollout_place(head.release, name) in places)
@@ -56,7 +56,7 @@ def look(board: VirtualBoard) -> None:
     board.run(HOURS_MS // 2)
 
 
-def test_a_tenth_of_the_boards_and_then_all(world: World, channel: Channel) -> None:
+def test_a_tenth_of_the_boards_and_then_all(world: TestBed, channel: Channel) -> None:
     head = offer(world, 2, Rollout(percent=10))
     inside, outside = board_at(world, head, range(10)), board_at(world, head, range(10, 100))
     for board in (inside, outside):
@@ -73,7 +73,7 @@ def test_a_tenth_of_the_boards_and_then_all(world: World, channel: Channel) -> N
     assert len(inside.boots) == 2, "it was in and stays as it is"
 
 
-def test_a_cohort_is_in_whatever_the_percent(world: World, channel: Channel) -> None:
+def test_a_cohort_is_in_whatever_the_percent(world: TestBed, channel: Channel) -> None:
     head = offer(world, 2, Rollout(percent=0))
     roof, other = (board_at(world, head, range(100), cohort=name) for name in ("roof", "cellar"))
     channel.promote(LATER, cohorts=["roof"])
@@ -84,7 +84,7 @@ def test_a_cohort_is_in_whatever_the_percent(world: World, channel: Channel) -> 
     assert runs_confirmed(other, 1) and set(codes(other)) == {39}
 
 
-def test_paused_nobody_begins_and_resumed_they_do(world: World, channel: Channel) -> None:
+def test_paused_nobody_begins_and_resumed_they_do(world: TestBed, channel: Channel) -> None:
     head = offer(world, 2, Rollout(percent=50))
     channel.pause(LATER)
     board = board_at(world, head, range(50))
@@ -98,7 +98,7 @@ def test_paused_nobody_begins_and_resumed_they_do(world: World, channel: Channel
     assert runs_confirmed(board, 2)
 
 
-def test_a_percent_that_shrinks_takes_no_update_back(world: World, channel: Channel) -> None:
+def test_a_percent_that_shrinks_takes_no_update_back(world: TestBed, channel: Channel) -> None:
     head = offer(world, 2, Rollout(percent=50))
     updated, late = (board_at(world, head, range(10, 50)) for _ in range(2))
     update_to(updated, 2)
@@ -116,7 +116,7 @@ def downloading(board: VirtualBoard) -> bool:
     return 2 < done < blocks
 
 
-def test_withdrawn_while_boards_download_it(world: World, channel: Channel) -> None:
+def test_withdrawn_while_boards_download_it(world: TestBed, channel: Channel) -> None:
     """An attempt under way may end: what it fetches is signed. Whoever looks again is offered the one before."""
     offer(world, 2, Rollout(percent=0))
     head = offer(world, 3, Rollout())

@@ -17,16 +17,15 @@ from slotbench.release.publish import Rollout
 from slotbench.server import Background
 from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.firmware import Does
-from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
-
 from support.invariants import Invariants
-from support.world import HOURS_MS, MINUTES_MS, World, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed, runs_confirmed, update_to
 
 
 @pytest.fixture
-def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> World:
-    return World(tmp_path, vm=vm)
+def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+    return TestBed(tmp_path, vm=vm)
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -38,7 +37,7 @@ def invariants_of(board: VirtualBoard) -> Invariants:
     return board.on_boot
 
 
-def test_over_real_sockets(world: World) -> None:
+def test_over_real_sockets(world: TestBed) -> None:
     world.publish(2)
     with Background(world.app) as server:
         board = world.board(LoopbackNetwork(), server=server.url)
@@ -55,7 +54,7 @@ class _Plain(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def plain_server(world: World) -> Iterator[str]:
+def plain_server(world: TestBed) -> Iterator[str]:
     world.workshop.site.root.mkdir()
     handler = partial(_Plain, directory=str(world.workshop.site.root))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -66,7 +65,7 @@ def plain_server(world: World) -> Iterator[str]:
         thread.join()
 
 
-def test_from_a_plain_static_server(world: World, plain_server: str) -> None:
+def test_from_a_plain_static_server(world: TestBed, plain_server: str) -> None:
     """A server that knows no ranges still updates a board, also one that has half of the image."""
     world.publish(2)
     board = world.board(LoopbackNetwork(), server=plain_server)
@@ -76,7 +75,7 @@ def test_from_a_plain_static_server(world: World, plain_server: str) -> None:
 
 
 @pytest.mark.parametrize("does", [Does.CRASH, Does.NOIMPORT])
-def test_a_release_that_crashes_is_bad_after_three_attempts(world: World, does: Does) -> None:
+def test_a_release_that_crashes_is_bad_after_three_attempts(world: TestBed, does: Does) -> None:
     world.publish(2, does)
     board = world.board()
     board.power_on()
@@ -91,7 +90,7 @@ def test_a_release_that_crashes_is_bad_after_three_attempts(world: World, does: 
 
 
 @pytest.mark.parametrize("does", [Does.HANG, Does.OFFLINE, Does.RESTART])
-def test_a_release_that_proves_nothing_has_four_rounds(world: World, does: Does) -> None:
+def test_a_release_that_proves_nothing_has_four_rounds(world: TestBed, does: Does) -> None:
     world.publish(2, does)
     board = world.board()
     board.power_on()
@@ -106,7 +105,7 @@ def test_a_release_that_proves_nothing_has_four_rounds(world: World, does: Does)
     assert len(requests) == 1, "what is in the spare slot already is not fetched again"
 
 
-def test_a_firmware_that_freezes_needs_one_power_cycle_an_attempt(world: World) -> None:
+def test_a_firmware_that_freezes_needs_one_power_cycle_an_attempt(world: TestBed) -> None:
     world.publish(2, Does.FREEZE)
     board = world.board()
     board.power_on()
@@ -118,7 +117,7 @@ def test_a_firmware_that_freezes_needs_one_power_cycle_an_attempt(world: World) 
     assert runs_confirmed(board, 1), "and it is left alone for an interval"
 
 
-def test_the_next_release_follows_a_bad_one(world: World) -> None:
+def test_the_next_release_follows_a_bad_one(world: TestBed) -> None:
     world.publish(2, Does.CRASH)
     board = world.board()
     board.power_on()
@@ -127,7 +126,7 @@ def test_the_next_release_follows_a_bad_one(world: World) -> None:
     update_to(board, 3)
 
 
-def test_many_releases_alternate_between_the_slots(world: World) -> None:
+def test_many_releases_alternate_between_the_slots(world: TestBed) -> None:
     board = world.board()
     board.power_on()
     for counter in range(2, 8):
@@ -136,7 +135,7 @@ def test_many_releases_alternate_between_the_slots(world: World) -> None:
         assert board.result is not None and board.result.slot == (counter - 1) % 2
 
 
-def test_force_lifts_a_bad_mark(world: World) -> None:
+def test_force_lifts_a_bad_mark(world: TestBed) -> None:
     world.publish(2, Does.CRASH)
     board = world.board()
     board.power_on()
@@ -149,7 +148,7 @@ def test_force_lifts_a_bad_mark(world: World) -> None:
     assert len(board.boots) == trials + 4 and runs_confirmed(board, 1)
 
 
-def test_rollback_by_hand_needs_no_network(world: World) -> None:
+def test_rollback_by_hand_needs_no_network(world: TestBed) -> None:
     world.publish(2)
     board = world.board()
     update_to(board, 2)
@@ -163,7 +162,7 @@ def test_rollback_by_hand_needs_no_network(world: World) -> None:
     assert codes(board)[-1] == 30
 
 
-def test_rollback_below_the_floor_is_refused(world: World) -> None:
+def test_rollback_below_the_floor_is_refused(world: TestBed) -> None:
     world.publish(2, floor=2)
     board = world.board()
     update_to(board, 2)
@@ -173,7 +172,7 @@ def test_rollback_below_the_floor_is_refused(world: World) -> None:
     assert runs_confirmed(board, 2)
 
 
-def test_rollback_in_a_trial(world: World) -> None:
+def test_rollback_in_a_trial(world: TestBed) -> None:
     world.publish(2)
     board = world.board()
     board.files["/twoslot.json"] = board.files["/twoslot.json"].replace(b"{", b'{"confirm": "manual", ', 1)
@@ -186,7 +185,7 @@ def test_rollback_in_a_trial(world: World) -> None:
     assert runs_confirmed(board, 1) and cell is not None and cell.bad_counter == 2
 
 
-def test_manual_confirm_waits_for_the_application(world: World) -> None:
+def test_manual_confirm_waits_for_the_application(world: TestBed) -> None:
     world.publish(2)
     board = world.board()
     board.files["/twoslot.json"] = board.files["/twoslot.json"].replace(b"{", b'{"confirm": "manual", ', 1)
@@ -200,7 +199,7 @@ def test_manual_confirm_waits_for_the_application(world: World) -> None:
     assert runs_confirmed(board, 2) and len(board.boots) == 2, "and the deadline does not strike any more"
 
 
-def test_a_confirmed_board_keeps_its_deadline_off_after_a_reset_button(world: World) -> None:
+def test_a_confirmed_board_keeps_its_deadline_off_after_a_reset_button(world: TestBed) -> None:
     world.publish(2)
     board = world.board()
     update_to(board, 2)
@@ -209,7 +208,7 @@ def test_a_confirmed_board_keeps_its_deadline_off_after_a_reset_button(world: Wo
     assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL, Why.ORDINARY]
 
 
-def test_held_back_boards_wait(world: World) -> None:
+def test_held_back_boards_wait(world: TestBed) -> None:
     world.publish(2, rollout=Rollout(percent=0))
     board = world.board()
     board.power_on()
@@ -220,7 +219,7 @@ def test_held_back_boards_wait(world: World) -> None:
     assert cell is not None and cell.state_b is SlotState.EMPTY
 
 
-def test_sectors_that_are_right_already_are_not_erased(world: World) -> None:
+def test_sectors_that_are_right_already_are_not_erased(world: TestBed) -> None:
     world.publish(2)
     world.publish(3)
     board = world.board()

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import DeviceBoard
+from support.device.board import DeviceBoard
 from support.repeating import add_to
 
 

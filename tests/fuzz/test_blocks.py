@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from slotbench.formats import FormatError, blocks
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import DeviceBoard
-from support.fuzz_checks import Writing
-from support.mutations import bent, edited
+from support.device.board import DeviceBoard
+from support.fuzz.checks import Writing
+from support.fuzz.strategies import bent, edited
 
 LENGTHS = (1, 4095, 4096, 4097, 5 * 4096 + 2, 5 * 4096 + 4095)
 

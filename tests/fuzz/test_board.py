@@ -10,11 +10,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from slotbench.release import store
-from support.device_release import signed
-from support.mutations import bent, edited
-from support.release_sim_cases import CASES, Document
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, NOW, PRODUCT, World
+from support.device.release import signed
+from support.faulty_server.cases import CASES, Document
+from support.faulty_server.scene import Scene
+from support.fuzz.strategies import bent, edited
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed
 
 IMAGE = Document.IMAGE.value
 
@@ -23,8 +23,8 @@ whole_boards = settings(phases=[Phase.explicit, Phase.generate])
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    made = World(tmp_path_factory.mktemp("fuzz"))
+def world(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
+    made = TestBed(tmp_path_factory.mktemp("fuzz"))
     made.publish(2)
     return made
 
@@ -45,7 +45,7 @@ bad_days = st.lists(
 
 @settings(whole_boards, max_examples=40)
 @given(faults=bad_days)
-def test_any_sequence_of_faults(world: World, faults: list[tuple[dict[str, Any], str, int]]) -> None:
+def test_any_sequence_of_faults(world: TestBed, faults: list[tuple[dict[str, Any], str, int]]) -> None:
     """The update ends confirmed, and each fault of the image costs one block at the most."""
     scene = Scene(world, sleep_ms=5000)
     for fault, pattern, times in faults:
@@ -60,7 +60,7 @@ def test_any_sequence_of_faults(world: World, faults: list[tuple[dict[str, Any],
 
 @settings(whole_boards, max_examples=25)
 @given(faults=bad_days)
-def test_any_sequence_of_faults_in_a_trial(world: World, faults: list[tuple[dict[str, Any], str, int]]) -> None:
+def test_any_sequence_of_faults_in_a_trial(world: TestBed, faults: list[tuple[dict[str, Any], str, int]]) -> None:
     """Whatever it is, no attempt is lost without the deadline, and no release is banned for it."""
     scene = Scene(world, sleep_ms=5000)
     scene.board.power_on()
@@ -82,7 +82,7 @@ values: st.SearchStrategy[Any] = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def head(world: World) -> dict[str, Any]:
+def head(world: TestBed) -> dict[str, Any]:
     """The payload of the right head."""
     text = world.workshop.site.read(store.head_name(PRODUCT, "stable"))
     assert text is not None
@@ -92,7 +92,7 @@ def head(world: World) -> dict[str, Any]:
 
 @settings(whole_boards, max_examples=60)
 @given(data=st.data())
-def test_any_head_by_the_online_key(world: World, head: dict[str, Any], data: st.DataObject) -> None:
+def test_any_head_by_the_online_key(world: TestBed, head: dict[str, Any], data: st.DataObject) -> None:
     """It may hold the product back or confirm a trial: never stop the application, never change a slot."""
     changes = data.draw(st.dictionaries(st.sampled_from(sorted(head)), values, min_size=1, max_size=3), "changes")
     scene = Scene(world)
@@ -111,7 +111,7 @@ def test_any_head_by_the_online_key(world: World, head: dict[str, Any], data: st
 
 @settings(whole_boards, max_examples=60)
 @given(data=st.data())
-def test_any_settings(world: World, data: st.DataObject) -> None:
+def test_any_settings(world: TestBed, data: st.DataObject) -> None:
     """A file that is wrong stops the updater, not the application; log() says so."""
     right = {**world.settings(), "attempts": 3, "confirm": "auto", "cohort": "a"}
     text = json.dumps(right).encode()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from slotbench import boards, data_path
-from slotbench.boards import Board
-from support import fuzz_checks
-from support.mutations import bent, edited
+from slotbench.boards import BoardProfile
+from support.fuzz import checks as fuzz_checks
+from support.fuzz.strategies import bent, edited
 
 TEXTS = {name: data_path("boards", f"{name}.toml").read_bytes() for name in boards.names()}
 SHARED_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -91,7 +91,7 @@ def test_any_key(board_file: Path, change: tuple[tuple[str, ...], bytes]) -> Non
     """The line names a key: the one that is wrong or, when two do not agree, one of both."""
     path, text = change
     loaded = fuzz_checks.board_file(board_file, text)
-    if isinstance(loaded, Board):
+    if isinstance(loaded, BoardProfile):
         assert path[-1] != "surplus", "a key that nobody knows was accepted"
         return
     named = re.search(r", field ([\w.]+)", loaded.where)
@@ -104,5 +104,5 @@ def test_the_writer_of_these_files_is_right(board_file: Path) -> None:
     for name, text in TEXTS.items():
         tables = tomllib.loads(text.decode())
         loaded = fuzz_checks.load_board(board_file, "\n".join(f"{key} = {dumped(value)}" for key, value in tables.items()).encode())
-        assert isinstance(loaded, Board)
+        assert isinstance(loaded, BoardProfile)
         assert loaded.device_map() == boards.load(name).device_map()

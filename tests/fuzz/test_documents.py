@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from slotbench.vboard.vm import CPythonVM
-from support import fuzz_checks
-from support.device_board import BOARD, NOW, PRODUCT, DeviceBoard, keys_document
-from support.device_release import head_fields, payload, release_fields, signed
-from support.fuzz_checks import RIGHT
-from support.mutations import bent, edited
+from support.device.board import BOARD, NOW, PRODUCT, DeviceBoard, keys_document
+from support.device.release import head_fields, payload, release_fields, signed
+from support.fuzz import checks as fuzz_checks
+from support.fuzz.checks import RIGHT
+from support.fuzz.strategies import bent, edited
 
 numbers = st.one_of(
     st.integers(-2, 300), st.sampled_from([NOW, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**64, -(2**31)]), st.booleans())

@@ -13,9 +13,9 @@ from slotbench.formats.journal import CELLS, Cell, Ended, Report, SlotState
 from slotbench.formats.rtc import Tail, Why
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.vm import CPythonVM
-from support import fuzz_checks
-from support.device_board import BOARD, DeviceBoard
-from support.mutations import bent, flipped, overwritten
+from support.device.board import BOARD, DeviceBoard
+from support.fuzz import checks as fuzz_checks
+from support.fuzz.strategies import bent, flipped, overwritten
 
 u32 = st.integers(0, 0xFFFFFFFF)
 counters = st.integers(0, 0x7FFFFFFF)

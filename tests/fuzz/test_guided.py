@@ -11,7 +11,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.prove import fuzz
-from support.fuzz_targets import TARGETS, Fuzzed
+from support.fuzz.targets import TARGETS, Fuzzed
 
 ROOT = Path(__file__).parents[2]
 RUNS = {"answer": 500, "windowlog": 700, "journal": 700, "blocks": 700}
@@ -51,7 +51,8 @@ BEHIND_DOORS = """\
 import sys, atheris
 with atheris.instrument_imports(include=["doors"]):
     import doors
-from support import fuzz_guided, fuzz_targets
+from support.fuzz import guided as fuzz_guided
+from support.fuzz import targets as fuzz_targets
 fuzz_targets.TARGETS["doors"] = fuzz_targets.Target("doors", doors.run, [b"...."], 8)
 sys.exit(fuzz_guided.main("doors", sys.argv[1:]))
 """

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from support import fuzz_checks
-from support.device_net import CLOSE, Client, Fail, Item, Wait, chunked, head
-from support.fuzz_checks import BUFFER, client_of
-from support.mutations import bent, edited
-from support.release_sim_faults import PORTAL
+from support.device.network import CLOSE, Client, Fail, Item, Wait, chunked, head
+from support.faulty_server.faults import PORTAL
+from support.fuzz import checks as fuzz_checks
+from support.fuzz.checks import BUFFER, client_of
+from support.fuzz.strategies import bent, edited
 
 line_ends = st.sampled_from(["\r\n", "\r\n", "\n"])
 header_names = st.sampled_from([

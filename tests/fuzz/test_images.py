@@ -15,10 +15,10 @@ from slotbench.formats.descriptor import ImageForm
 from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET, build_e9
 from slotbench.formats.image_ea import build_ea, trailer
 from slotbench.formats.segments import DRAM, IRAM
-from support import fuzz_checks
-from support.fuzz_checks import taken_by_the_bench, taken_by_the_loader
-from support.mutations import bent, edited
-from support.vboard_flash import image
+from support.fuzz import checks as fuzz_checks
+from support.fuzz.checks import taken_by_the_bench, taken_by_the_loader
+from support.fuzz.strategies import bent, edited
+from support.vboard.flash import image
 
 RAM = [(IRAM.start, bytes(range(256)) * 4), (DRAM.start, b"data" * 20)]
 STAMPED = image("1.0.0")

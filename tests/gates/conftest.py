@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from checks.report import Report
 
 Gate = Callable[[Path, Report], None]

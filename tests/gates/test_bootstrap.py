@@ -10,9 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 import bootstrap
+import pytest
 from gates.bare import copy_tree, make_venv
 
 # pip reads the 0 as: no isolation.

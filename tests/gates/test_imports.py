@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from checks import direction
 
 SETUP = "[options]\ninstall_requires =\n    flask >= 3.0\n    click >= 8.1\n"
@@ -16,7 +15,7 @@ SETUP = "[options]\ninstall_requires =\n    flask >= 3.0\n    click >= 8.1\n"
     ("formats/seal.py", "from slotbench import boards"),
     ("formats/seal.py", "from ..release import build"),
     ("release/build.py", "import slotbench.server.app"),
-    ("release/build.py", "from slotbench.vboard.flash import NorFlash"),
+    ("release/build.py", "from slotbench.vboard.flash.nor import NorFlash"),
     ("vboard/board.py", "def f():\n    from slotbench import cli"),
     ("server/app.py", "from slotbench.cli import main"),
     ("errors.py", "from slotbench.formats import seal"),

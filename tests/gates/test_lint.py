@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from checks import subset
 
 AGENT = "device/twoslot/agent.py"

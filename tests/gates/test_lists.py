@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from checks import install_lists
 
 FILES = ["twoslot/__init__.py", "twoslot/agent.py", "twoslot_boot.py"]

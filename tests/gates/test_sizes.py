@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from checks import sizes
 
 BUDGET = "tools/mpy_budget.json"

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 
 import pytest
-
 from checks import docstrings, linters, main, places, vectors
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from slotbench import data_path
-from slotbench.flashing.link import connected
+from slotbench.flashing.apply import Plan, carry_out, to_twoslot, whole_flash
+from slotbench.flashing.esptool_link import connected
 from slotbench.flashing.plan import Firmware
-from slotbench.flashing.setup import Plan, carry_out, to_twoslot, whole_flash
 from slotbench.flashing.survey import board_for, survey
 from slotbench.formats import maptable
 from slotbench.vboard.firmware import build

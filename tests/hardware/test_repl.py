@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.flashing import deploy
-from slotbench.flashing.clients import CLIENTS, Mpremote
-from slotbench.flashing.deploy import Found
-from slotbench.flashing.prompt import prompt_at
-from support.serial_clients import mpremote, slotbench
+from slotbench.repl import deploy
+from slotbench.repl.deploy import Found
+from slotbench.repl.prompt import prompt_at
+from slotbench.repl.transports import CLIENTS, Mpremote
+from support.serial.clients import mpremote, slotbench
 
 pytestmark = pytest.mark.hardware
 GIVEN = ("--product", "test", "--board", "generic_4m", "--server", "http://192.0.2.1")

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.samples import NOW, PRODUCT, VECTOR_KEYS, KeyRing, make_firmware, write_ring
 
 from slotbench import cli
 from slotbench.boards import load as load_board
 from slotbench.release.build import build
 from slotbench.release.store import Store
+from support.samples import NOW, PRODUCT, VECTOR_KEYS, KeyRing, make_firmware, write_ring
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.samples import NOW, KeyRing, make_firmware, write_ring
 
 from slotbench import data_path
 from slotbench.release.publish import publish
+from support.samples import NOW, KeyRing, make_firmware, write_ring
 
 GENERIC = data_path("boards", "generic_4m.toml").read_text(encoding="utf-8")
 

@@ -7,13 +7,13 @@ import stat
 from pathlib import Path
 
 import pytest
-from support.samples import NOW
 
 from slotbench.errors import BenchError
 from slotbench.formats import identity
 from slotbench.release.identities import Identities, secret_in
-from slotbench.server import Boards, create_app
-from slotbench.server.boards import LIFE_S
+from slotbench.server import BoardAuthenticator, create_app
+from slotbench.server.board_authenticator import LIFE_S
+from support.samples import NOW
 
 SECRET = bytes(range(32))
 HEAD = "/heads/sensor/stable.head"
@@ -70,7 +70,7 @@ def serving(tmp_path, path, clock):
     (tmp_path / "www/heads/sensor/stable.head").write_bytes(b"a head\n")
 
     def serving(require=True):
-        boards = Boards(path, require=require, clock=lambda: clock[0])
+        boards = BoardAuthenticator(path, require=require, clock=lambda: clock[0])
         return create_app(tmp_path / "www", boards).test_client(), boards
 
     return serving

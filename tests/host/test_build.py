@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from support.samples import NOW, PRODUCT, make_firmware
 
 from slotbench import boards
 from slotbench.errors import BenchError
@@ -15,6 +14,7 @@ from slotbench.release import documents
 from slotbench.release.build import build
 from slotbench.release.micropython import implied
 from slotbench.release.sign import sign_file
+from support.samples import NOW, PRODUCT, make_firmware
 
 GENERIC = boards.load("generic_4m")
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import click
 import pytest
-from support.samples import NOW, files_below
 
 import slotbench as slotbench_package
 from slotbench import __version__, cli
@@ -23,7 +22,7 @@ from slotbench.cli import common
 from slotbench.errors import BenchError
 from slotbench.release import documents
 from slotbench.release.publish import publish
-
+from support.samples import NOW, files_below
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(slotbench_package.__file__).parents[1])}
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.samples import NOW, make_firmware
 
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
 from slotbench.release.describe import describe
 from slotbench.release.publish import Rollout, publish
+from support.samples import NOW, make_firmware
 
 
 class TestDescribe:

@@ -11,7 +11,6 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from support.samples import NOW, VECTOR_KEYS
 
 from slotbench.formats import FormatError, document
 from slotbench.formats.fields import Fields, kind_of
@@ -19,6 +18,7 @@ from slotbench.formats.head import Head, rollout_place
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import ImageRef, Release
 from slotbench.release.keys import SigningKey
+from support.samples import NOW, VECTOR_KEYS
 
 HEX = "ab" * 32
 IMAGE = ImageRef(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.samples import NOW, PRODUCT, files_below
 
 from slotbench.errors import BenchError
 from slotbench.formats.document import key_id
@@ -15,6 +14,7 @@ from slotbench.formats.keys import Role
 from slotbench.release import documents, epochs
 from slotbench.release.keys import SigningKey
 from slotbench.release.publish import publish, refresh
+from support.samples import NOW, PRODUCT, files_below
 
 
 @pytest.fixture

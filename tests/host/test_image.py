@@ -10,10 +10,10 @@ import pytest
 from esptool.bin_image import LoadFirmwareImage
 from hypothesis import given
 from hypothesis import strategies as st
-from support.samples import make_firmware
 
 from slotbench.formats import FormatError
 from slotbench.formats.image import build_e9, may_start_at, parse_e9
+from support.samples import make_firmware
 
 IRAM, DRAM, ENTRY = 0x40100000, 0x3FFE8000, 0x40100004
 SMALL = [(IRAM, b"\x11" * 64), (DRAM, b"\x22" * 32)]

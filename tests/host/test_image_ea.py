@@ -11,13 +11,13 @@ import pytest
 from esptool.bin_image import ESP8266V2FirmwareImage, ImageSegment, LoadFirmwareImage
 from hypothesis import given
 from hypothesis import strategies as st
-from support.samples import make_firmware
 
 from slotbench.formats import FormatError
 from slotbench.formats.descriptor import ImageForm
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import LINK_ADDRESSES, build_ea, irom_address, parse_ea, trailer
 from slotbench.formats.segments import form_of
+from support.samples import make_firmware
 
 IRAM, DRAM, ENTRY = 0x40100000, 0x3FFE8000, 0x40100004
 USER1, USER2_512K, USER2_1M = LINK_ADDRESSES

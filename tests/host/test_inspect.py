@@ -12,19 +12,18 @@ import pytest
 from slotbench import boards
 from slotbench.cli.inspect_words import sections
 from slotbench.errors import BenchError
-from slotbench.flashing.inspection import ImageState, PhyState, inspect
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import SECTOR_BYTES, blocks, windowlog
 from slotbench.formats.journal import Cell, Report, SlotState
 from slotbench.formats.rtc import Why
 from slotbench.formats.seal import BODY_BYTES, PageState, digest8
+from slotbench.inspection.facts import ImageState, PhyState, inspect
 from slotbench.vboard.factory import factory_flash
 from slotbench.vboard.firmware import SMALLEST_BYTES, for_board
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.live_forecast import Hindrance, forecast
-
-from support.live_flash import TRIAL, trial_under_way
-from support.vboard_flash import bare_flash, generic, image, put_cell, put_slot, put_window
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.forecast.next_boot import Hindrance, forecast
+from support.live.flash import TRIAL, trial_under_way
+from support.vboard.flash import bare_flash, generic, image, put_cell, put_slot, put_window
 
 BOARD = generic()
 OLD, NEW = image("1.0.0"), image("2.0.0", size=56 * 1024)

@@ -12,11 +12,10 @@ import pytest
 
 from slotbench import boards
 from slotbench.errors import BenchError
-from slotbench.flashing import dump
-from slotbench.vboard.flash import NorFlash
-
-from support.live_flash import trial_under_way
-from support.vboard_flash import generic, image
+from slotbench.inspection import dump
+from slotbench.vboard.flash.nor import NorFlash
+from support.live.flash import trial_under_way
+from support.vboard.flash import generic, image
 
 BOARD = generic()
 OLD, NEW = image("1.0.0"), image("2.0.0", size=56 * 1024)
@@ -106,7 +105,7 @@ def test_an_erased_chip_is_explained(tmp_path: Path, slotbench: Any) -> None:
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, boards.Board]:
+def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, boards.BoardProfile]:
     """The boards that come with the bench; a test may add some."""
     known = {name: boards.load(name) for name in boards.names()}
     monkeypatch.setattr(boards, "names", lambda: sorted(known))
@@ -114,14 +113,14 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, boards.Board]:
     return known
 
 
-def test_boards_of_one_map_count_as_one(flash: NorFlash, known: dict[str, boards.Board]) -> None:
+def test_boards_of_one_map_count_as_one(flash: NorFlash, known: dict[str, boards.BoardProfile]) -> None:
     assert dump.board_of(data(flash), "flash.bin").name == "generic_4m"
     assert dump.same_map(known["d1_mini"]) == ["d1_mini", "d1_mini_dev", "generic_4m", "nodemcu"]
     known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
     assert dump.same_map(known["swapped"]) == ["swapped"]
 
 
-def test_the_board_is_asked_for_when_two_maps_fit(flash: NorFlash, known: dict[str, boards.Board]) -> None:
+def test_the_board_is_asked_for_when_two_maps_fit(flash: NorFlash, known: dict[str, boards.BoardProfile]) -> None:
     known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
     with pytest.raises(BenchError, match="2 flash maps fit") as refused:
         dump.board_of(data(flash), "flash.bin")
@@ -138,7 +137,7 @@ def test_the_board_is_asked_for_when_two_maps_fit(flash: NorFlash, known: dict[s
             replace(A, descriptor=BOARD.identity), replace(B, descriptor=BOARD.sdk))),
     ], ids=["header", "sealed pages"])
 def test_the_one_that_the_dump_contradicts_least(
-    flash: NorFlash, known: dict[str, boards.Board], other: boards.Board
+    flash: NorFlash, known: dict[str, boards.BoardProfile], other: boards.BoardProfile
 ) -> None:
     known[other.name] = other
     assert dump.board_of(data(flash), "flash.bin").name == "generic_4m"

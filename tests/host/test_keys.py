@@ -8,7 +8,6 @@ import stat
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from support.samples import NOW, PRODUCT, files_below
 
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
@@ -16,6 +15,7 @@ from slotbench.formats.keys import Keys
 from slotbench.release import documents
 from slotbench.release import keys as release_keys
 from slotbench.release.keys import SigningKey
+from support.samples import NOW, PRODUCT, files_below
 
 
 class TestKeys:

@@ -7,7 +7,6 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from support.samples import NOW, PRODUCT, make_firmware
 
 from slotbench import boards
 from slotbench.boards.images import stock_image, user_image
@@ -19,6 +18,7 @@ from slotbench.formats.image_ea import build_ea
 from slotbench.formats.release import Release
 from slotbench.release.build import build
 from slotbench.vboard import firmware
+from support.samples import NOW, PRODUCT, make_firmware
 
 NATIVE, LARGE, GENERIC = (boards.load(name) for name in ("native_512k", "native_1m", "generic_4m"))
 
@@ -33,7 +33,7 @@ def plain(seed: int = 0) -> bytes:
     return build_ea([(0x40100000, bytes([seed]) * 64)], 0x40100000, b"\x33" * 4096)
 
 
-def release(*images: bytes, board: boards.Board = NATIVE, **options: object) -> Release:
+def release(*images: bytes, board: boards.BoardProfile = NATIVE, **options: object) -> Release:
     fields = {"product": PRODUCT, "boards": [board], "counter": 7, "created": NOW, "version": "2.0.0"}
     return build(*images, **(fields | options))
 

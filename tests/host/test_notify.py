@@ -7,12 +7,12 @@ import threading
 import pytest
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
-from support.mqtt import Mosquitto, broker, free_port, packet
-from support.samples import PRODUCT
 
 from slotbench.formats import document
 from slotbench.formats.head import Head
 from slotbench.release import notify, store
+from support.mqtt.brokers import Mosquitto, broker, free_port, packet
+from support.samples import PRODUCT
 
 pytestmark = pytest.mark.usefixtures("mqtt")
 WITHIN_S = 20.0

@@ -14,7 +14,7 @@ from slotbench.cli.prove import prove
 from slotbench.errors import BenchError
 from slotbench.prove import fleet
 from slotbench.prove.fuzz import Round
-from slotbench.prove.powercut.proof import CutId, Failure, Proof, Run
+from slotbench.prove.powercut.runner import CutId, Failure, Proof, Run
 from slotbench.vboard.firmware import Does
 
 RUN = "generic_4m/model/rollback/3:torn:1"

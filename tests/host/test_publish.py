@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.samples import NOW, PRODUCT, KeyRing, files_below, make_firmware, write_ring
 
 from slotbench import boards
 from slotbench.errors import BenchError
@@ -18,6 +17,7 @@ from slotbench.release import store
 from slotbench.release.build import build
 from slotbench.release.publish import Rollout, publish, refresh
 from slotbench.release.store import Store
+from support.samples import NOW, PRODUCT, KeyRing, files_below, make_firmware, write_ring
 
 DAY = 86400
 GENERIC = boards.load("generic_4m")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from slotbench import boards, cli
-from slotbench.errors import BenchError
 from slotbench.cli.push import _secrets
-from slotbench.flashing.push import Greeting, Pusher, read_secret
-from slotbench.release.identities import Identities
+from slotbench.errors import BenchError
 from slotbench.formats import FormatError
+from slotbench.push.client import Greeting, Pusher, read_secret
 from slotbench.release import development
+from slotbench.release.identities import Identities
 from slotbench.release.keys import SigningKey
 from slotbench.vboard import firmware
 

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from support.samples import NOW, PRODUCT, files_below, write_ring
 
 from slotbench.errors import BenchError
 from slotbench.formats import document
@@ -14,6 +13,7 @@ from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.publish import Rollout, publish
 from slotbench.release.rollout import Channel, withdrawn
+from support.samples import NOW, PRODUCT, files_below, write_ring
 
 DAY = 86400
 LATER = NOW + 3600

@@ -11,13 +11,13 @@ import threading
 from unittest.mock import Mock
 
 import pytest
-from support.samples import NOW, make_firmware
 
 from slotbench.errors import BenchError
 from slotbench.formats import blocks, document
 from slotbench.release import store
 from slotbench.release.publish import publish
 from slotbench.server import Background, app, background, create_app, require_published
+from support.samples import NOW, make_firmware
 
 HEAD = "/heads/sensor/stable.head"
 

@@ -9,12 +9,12 @@ import stat
 from unittest.mock import Mock
 
 import pytest
-from support.samples import files_below
 
 from slotbench.errors import BenchError
 from slotbench.release import store
 from slotbench.release.files import read_bytes, write_atomic, write_new
 from slotbench.release.store import Store
+from support.samples import files_below
 
 
 class TestFiles:

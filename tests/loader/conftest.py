@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.loader_qemu import Qemu, missing_packages
+from support.loader.qemu import Qemu, missing_packages
 from support.repeating import add_to
 
 

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from slotbench.vboard.cuts import Cut, CutMode
-from support.loader_cuts import BOARDS, SCENARIOS, operations, run_cuts, run_left, run_pairs, word_cuts
-from support.loader_states import spread
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from support.loader.cuts import BOARDS, SCENARIOS, operations, run_cuts, run_left, run_pairs, word_cuts
+from support.loader.states import spread
 
 SEEDS = range(2)
 PAIRS = 60

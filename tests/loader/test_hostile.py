@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.formats.segments import IRAM
-from support.loader_bench import ENTRY_OFFSET, IN_PLACE, WINDOW, chip_with, same_as_model
-from support.loader_hostile import NAMED, flash_with, image_with, ram_part, random_image
-from support.loader_qemu import Qemu, What
+from support.loader.bench import ENTRY_OFFSET, IN_PLACE, WINDOW, chip_with, same_as_model
+from support.loader.hostile import NAMED, flash_with, image_with, ram_part, random_image
+from support.loader.qemu import Qemu, What
 
 BOARDS = {board.name: board for board in (WINDOW, IN_PLACE)}
 ENTRY = IRAM.start + ENTRY_OFFSET
@@ -17,7 +17,7 @@ RANDOM, RANDOM_QEMU = 300, 40
 
 @pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
-def test_hostile_image_is_refused_and_the_honest_one_starts(board: Board, name: str) -> None:
+def test_hostile_image_is_refused_and_the_honest_one_starts(board: BoardProfile, name: str) -> None:
     booted = same_as_model(board, flash_with(board, image_with(board, ram_part(*NAMED[name]))))
     assert booted.choice is not None and booted.choice[0] == 0
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.formats import maptable
 from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.loader import BootResult, NothingBoots
+from slotbench.vboard.loader.model import BootResult, NothingBoots
 from slotbench.vboard.lx106.loader import loader_image, loader_sector
 from slotbench.vboard.lx106.machine import LoaderMachine
-from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation
-from support.loader_bench import IN_PLACE, TAIL, WINDOW, boot, chip_with, same_flash
-from support.loader_cuts import BOARDS, SCENARIOS
+from support.loader.bench import IN_PLACE, TAIL, WINDOW, boot, chip_with, same_flash
+from support.loader.cuts import BOARDS, SCENARIOS
 
 STACK_BYTES_MAX = 1536
 UNFED_US_MAX = 800_000
@@ -21,7 +21,7 @@ UNFED_US_MAX = 800_000
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
-def test_accelerated_or_not_it_does_the_same(board: Board, scenario: str) -> None:
+def test_accelerated_or_not_it_does_the_same(board: BoardProfile, scenario: str) -> None:
     flash = SCENARIOS[scenario](board)
     fast, slow = (
         boot(board, chip_with(flash.clone()), accelerate=accelerate) for accelerate in (True, False))
@@ -39,14 +39,14 @@ def test_accelerated_or_not_it_does_the_same(board: Board, scenario: str) -> Non
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
-def test_what_ram_held_before_does_not_matter(board: Board) -> None:
+def test_what_ram_held_before_does_not_matter(board: BoardProfile) -> None:
     results = {
         boot(board, chip_with(SCENARIOS["first_boot"](board), seed=1), seed=seed).result for seed in range(5)}
     assert len(results) == 1
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
-def test_the_sector_is_the_loader_with_the_boards_header_and_map(board: Board) -> None:
+def test_the_sector_is_the_loader_with_the_boards_header_and_map(board: BoardProfile) -> None:
     sector, image = loader_sector(board), loader_image()
     assert len(sector) == 4096
     assert sector[:2] + sector[4 : len(image)] == image[:2] + image[4:]

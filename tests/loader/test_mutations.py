@@ -11,14 +11,14 @@ import pytest
 
 from slotbench import data_path
 from slotbench.formats import FormatError
-from slotbench.vboard.flash import NorFlash
+from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.lx106.loader import loader_image, loader_sector
 from slotbench.vboard.signals import BenchViolation
-from support.decision_rows import rows
-from support.loader_bench import WINDOW, same_as_model
-from support.loader_cuts import falling_back, first_boot, next_attempt
-from support.loader_hostile import NAMED, flash_with, image_with, ram_part
-from support.loader_states import flash_of_row, rot
+from support.loader.bench import WINDOW, same_as_model
+from support.loader.cuts import falling_back, first_boot, next_attempt
+from support.loader.decision_rows import rows
+from support.loader.hostile import NAMED, flash_with, image_with, ram_part
+from support.loader.states import flash_of_row, rot
 
 
 def _rotten(flash: NorFlash) -> NorFlash:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slotbench.vboard.lx106 import translate
-from support.loader_programs import Programs
+from support.loader.programs import Programs
 
 PROGRAMS = 100
 

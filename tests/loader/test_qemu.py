@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.formats.segments import DRAM, IRAM
-from slotbench.vboard.loader import BootResult
-from support.decision_rows import Row
-from support.loader_bench import ENTRY_OFFSET, TAIL, WINDOW, boot, chip_with, same_flash
-from support.loader_cuts import BOARDS, SCENARIOS, settle
-from support.loader_qemu import Qemu, What
-from support.loader_states import flash_of_row, rows_of_both_maps
+from slotbench.vboard.loader.model import BootResult
+from support.loader.bench import ENTRY_OFFSET, TAIL, WINDOW, boot, chip_with, same_flash
+from support.loader.cuts import BOARDS, SCENARIOS, settle
+from support.loader.decision_rows import Row
+from support.loader.qemu import Qemu, What
+from support.loader.states import flash_of_row, rows_of_both_maps
 
 ENTRY = IRAM.start + ENTRY_OFFSET
 CUTS = 8
@@ -21,7 +21,7 @@ ROWS = rows_of_both_maps()
 
 
 @pytest.mark.parametrize(("board", "row"), ROWS)
-def test_row_of_the_decision_table(qemu: Qemu, board: Board, row: Row) -> None:
+def test_row_of_the_decision_table(qemu: Qemu, board: BoardProfile, row: Row) -> None:
     flash = flash_of_row(board, row)
     ours = boot(board, chip_with(flash.clone()))
     chip = chip_with(flash)

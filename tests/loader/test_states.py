@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.boards import Board
-from slotbench.vboard.loader import BootResult
-from support.decision_rows import Row
-from support.loader_bench import WINDOW, bare, same_as_model, small_image
-from support.loader_states import (
-    flash_of_row, reachable, rot, rows_of_both_maps, run_random, run_reachable, spread,
+from slotbench.boards import BoardProfile
+from slotbench.vboard.loader.model import BootResult
+from support.loader.bench import WINDOW, bare, same_as_model, small_image
+from support.loader.decision_rows import Row
+from support.loader.states import (
+    flash_of_row,
+    reachable,
+    rot,
+    rows_of_both_maps,
+    run_random,
+    run_reachable,
+    spread,
 )
 
 RANDOM = 2000
@@ -17,7 +23,7 @@ ROWS = rows_of_both_maps()
 
 
 @pytest.mark.parametrize(("board", "row"), ROWS)
-def test_row_of_the_decision_table(board: Board, row: Row) -> None:
+def test_row_of_the_decision_table(board: BoardProfile, row: Row) -> None:
     booted = same_as_model(board, flash_of_row(board, row))
     assert booted.choice == (None if row.boots is None else (row.boots, row.why))
     if isinstance(booted.result, BootResult):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from support.release_sim_cases import Document
-from support.release_sim_forgeries import NAMES, Forger
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, World
+from support.faulty_server.cases import Document
+from support.faulty_server.forgeries import NAMES, Forger
+from support.faulty_server.scene import Scene
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
 every_forgery = pytest.mark.parametrize(
     ("document", "name"), [(document, name) for document, names in NAMES.items() for name in names],
@@ -15,7 +15,7 @@ every_forgery = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def forger(world: World) -> Forger:
+def forger(world: TestBed) -> Forger:
     return Forger(world)
 
 

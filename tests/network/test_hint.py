@@ -15,13 +15,13 @@ from paho.mqtt import publish
 
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.frozen import stock
-from slotbench.vboard.loopback import LoopbackNetwork
-from slotbench.vboard.net import Network, Stream
+from slotbench.vboard.network.base import Network, Stream
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
 from support.invariants import Invariants
-from support.mqtt import Broker, Mosquitto, answer_pings, broker, exactly, message, packet, welcome
-from support.world import HOURS_MS, MINUTES_MS, World
+from support.mqtt.brokers import Broker, Mosquitto, answer_pings, broker, exactly, message, packet, welcome
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
 pytestmark = pytest.mark.usefixtures("mqtt")
 
@@ -66,7 +66,7 @@ class Listener:
     """A board that looks once a week, and hears a broker."""
 
     def __init__(
-        self, world: World, address: str, grace_s: float, *, seed: int = 0, **settings: object
+        self, world: TestBed, address: str, grace_s: float, *, seed: int = 0, **settings: object
     ) -> None:
         self.network = TwoNetworks(WsgiNetwork(world.app), grace_s)
         self.board: VirtualBoard = world.board(self.network, seed=seed)
@@ -96,15 +96,15 @@ class Listener:
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory) -> World:
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
     """Boards run the newest release: each look ends at the head, and says 28."""
-    world = World(tmp_path_factory.mktemp("quiet"), vm=functools.partial(CPythonVM, frozen=stock()))
+    world = TestBed(tmp_path_factory.mktemp("quiet"), vm=functools.partial(CPythonVM, frozen=stock()))
     world.workshop.publish(world.images[1], [world.map], version="1.0.0", counter=1, now=1_790_000_001)
     return world
 
 
 @contextmanager
-def listening(world: World, behave: Callable[[socket.socket], object]) -> Iterator[tuple[Listener, Broker]]:
+def listening(world: TestBed, behave: Callable[[socket.socket], object]) -> Iterator[tuple[Listener, Broker]]:
     with broker(behave) as made:
         listener = Listener(world, made.address, 0.1)
         try:
@@ -181,7 +181,7 @@ FAULTS: dict[str, Callable[[socket.socket], object]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS, ids=lambda name: name.replace(" ", "-"))
-def test_a_broker_that_does_wrong_costs_little(quiet: World, name: str) -> None:
+def test_a_broker_that_does_wrong_costs_little(quiet: TestBed, name: str) -> None:
     """In two hours: few connections, no turn longer than it may be, one entry in the log, no look."""
     print(f"seed {SEED}")
     with listening(quiet, FAULTS[name]) as (listener, made):
@@ -194,7 +194,7 @@ def test_a_broker_that_does_wrong_costs_little(quiet: World, name: str) -> None:
         assert listener.looks == 1, "the one after the start"
 
 
-def test_a_mute_broker_is_left_after_a_ping(quiet: World) -> None:
+def test_a_mute_broker_is_left_after_a_ping(quiet: TestBed) -> None:
     with listening(quiet, mute_after_the_welcome) as (listener, made):
         listener.run(7 * MINUTES_MS)
         assert (made.clients, listener.codes) == (1, set())
@@ -202,7 +202,7 @@ def test_a_mute_broker_is_left_after_a_ping(quiet: World) -> None:
         assert (made.clients, listener.codes) == (2, {14})
 
 
-def test_what_is_asked_for(quiet: World) -> None:
+def test_what_is_asked_for(quiet: TestBed) -> None:
     topics = []
 
     def behave(connection: socket.socket) -> None:
@@ -214,7 +214,7 @@ def test_what_is_asked_for(quiet: World) -> None:
     assert topics == [TOPIC]
 
 
-def test_a_hint_is_a_look_within_its_jitter(quiet: World) -> None:
+def test_a_hint_is_a_look_within_its_jitter(quiet: TestBed) -> None:
     """And it is spread: boards that hear it together do not ask together."""
     waits = []
     for seed in range(12):
@@ -245,7 +245,7 @@ def flood(connection: socket.socket) -> None:
         connection.sendall(message(TOPIC, b"%d" % number))
 
 
-def test_a_flood_of_numbers_is_a_few_looks(quiet: World) -> None:
+def test_a_flood_of_numbers_is_a_few_looks(quiet: TestBed) -> None:
     """Waits of 1, 2, 4, ... minutes up to an hour: 6 in the first hour, one an hour then."""
     with listening(quiet, flood) as (listener, made):
         listener.run(HOURS_MS)
@@ -257,7 +257,7 @@ def test_a_flood_of_numbers_is_a_few_looks(quiet: World) -> None:
         assert made.clients == 1 and listener.codes == set()
 
 
-def test_an_hour_of_silence_takes_the_brake_off(quiet: World) -> None:
+def test_an_hour_of_silence_takes_the_brake_off(quiet: TestBed) -> None:
     talk: list[bytes] = [b"2", b"3", b"4"]
 
     def behave(connection: socket.socket) -> None:
@@ -275,7 +275,7 @@ def test_an_hour_of_silence_takes_the_brake_off(quiet: World) -> None:
         assert listener.looks == 5
 
 
-def test_a_broker_that_goes_and_comes_back(quiet: World, mosquitto: Mosquitto) -> None:
+def test_a_broker_that_goes_and_comes_back(quiet: TestBed, mosquitto: Mosquitto) -> None:
     listener = Listener(quiet, mosquitto.address, 0.2)
     try:
         listener.run(5 * MINUTES_MS)
@@ -293,7 +293,7 @@ def test_a_broker_that_goes_and_comes_back(quiet: World, mosquitto: Mosquitto) -
         listener.board.power_off()
 
 
-def test_settings_that_are_no_broker(quiet: World) -> None:
+def test_settings_that_are_no_broker(quiet: TestBed) -> None:
     listener = Listener(quiet, "host:port", 0.1)
     listener.run(10 * MINUTES_MS)
     assert listener.looks == 1 and (70, 13) in {(code, at) for _, code, at in listener.board.call("twoslot._log")}
@@ -301,7 +301,7 @@ def test_settings_that_are_no_broker(quiet: World) -> None:
 
 
 def test_a_firmware_without_umqtt(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    world = TestBed(tmp_path)
     world.publish(2)
     listener = Listener(world, "127.0.0.1:1", 0.1)
     listener.run(10 * MINUTES_MS)

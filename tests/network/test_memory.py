@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from support.release_sim_cases import Document
-from support.release_sim_faults import NOTHING
-from support.release_sim_scene import IDLE_MODULES, Scene
-from support.world import HOURS_MS, MINUTES_MS
+from support.faulty_server.cases import Document
+from support.faulty_server.faults import NOTHING
+from support.faulty_server.scene import IDLE_MODULES, Scene
+from support.testbed import HOURS_MS, MINUTES_MS
 
 HEADERS = 4096
 RECEIVE_BUFFER = 128

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.release_sim_cases import CASES, HARMLESS, Case, Document
-from support.release_sim_scene import IDLE_MODULES, Scene
-from support.world import HOURS_MS, MINUTES_MS
+from support.faulty_server.cases import CASES, HARMLESS, Case, Document
+from support.faulty_server.scene import IDLE_MODULES, Scene
+from support.testbed import HOURS_MS, MINUTES_MS
 
 WAIT_MS = 10_000
 FLOOR_BYTES_PER_S = 512

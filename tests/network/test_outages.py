@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from slotbench.vboard.board import VirtualBoard
-from support.release_sim_cases import Document
-from support.release_sim_faults import PORTAL
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS
+from support.faulty_server.cases import Document
+from support.faulty_server.faults import PORTAL
+from support.faulty_server.scene import Scene
+from support.testbed import HOURS_MS, MINUTES_MS
 
 DAYS_MS = 24 * HOURS_MS
 IMAGE = Document.IMAGE.value

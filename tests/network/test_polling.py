@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from support.release_sim import Served
-from support.release_sim_cases import Document
-from support.release_sim_faults import NOTHING, PORTAL
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS
+from support.faulty_server.cases import Document
+from support.faulty_server.faults import NOTHING, PORTAL
+from support.faulty_server.scene import Scene
+from support.faulty_server.server import Served
+from support.testbed import HOURS_MS, MINUTES_MS
 
 DAY_MS = 24 * HOURS_MS
 SLEEP_MS = 60_000

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from slotbench.prove.network.proof import prove
-from slotbench.prove.network.proxy import Failing, FaultProxy
-from support.world import HOURS_MS, World, put_keys, runs_confirmed
+from slotbench.vboard.network.faults import Failing, FaultProxy
+from support.testbed import HOURS_MS, TestBed, put_keys, runs_confirmed
 
 
 def test_every_update_gets_there(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ class Chosen(random.Random):
 
 
 @pytest.mark.parametrize("how", Failing, ids=lambda how: how.name.lower())
-def test_each_way_is_a_failure(world: World, how: Failing) -> None:
+def test_each_way_is_a_failure(world: TestBed, how: Failing) -> None:
     """One connection fails that way: the board notices, and updates all the same."""
     proxy = FaultProxy(world.app, 0.9, Chosen(how))
     board = world.board(proxy)

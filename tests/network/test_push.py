@@ -18,24 +18,36 @@ from slotbench.release import store
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.firmware import Does
 from slotbench.vboard.vm import DeviceVM
-
-from support.device_board import signing_key
-from support.push import (
-    LISTENS, SECRET, Pusher, Visitor, authorization, desk, develop, greet, head, on_a_desk, on_a_wall, push, pusher,
-    street, visit,
+from support.device.board import signing_key
+from support.device.push import (
+    LISTENS,
+    SECRET,
+    Pusher,
+    Visitor,
+    authorization,
+    desk,
+    develop,
+    greet,
+    head,
+    on_a_desk,
+    on_a_wall,
+    push,
+    pusher,
+    street,
+    visit,
 )
-from support.world import HOURS_MS, MAIN, MINUTES_MS, NOW, PRODUCT, World, runs_confirmed
+from support.testbed import HOURS_MS, MAIN, MINUTES_MS, NOW, PRODUCT, TestBed, runs_confirmed
 
 TEN_MINUTES_MS = 10 * MINUTES_MS
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path, main=LISTENS, edit=on_a_desk)
+def world(tmp_path: Path) -> TestBed:
+    return TestBed(tmp_path, main=LISTENS, edit=on_a_desk)
 
 
 @pytest.fixture
-def board(world: World) -> VirtualBoard:
+def board(world: TestBed) -> VirtualBoard:
     return desk(world)
 
 
@@ -51,7 +63,7 @@ def untouched(board: VirtualBoard) -> bool:
 # What a push is.
 
 
-def test_a_development_release_runs_and_is_confirmed_by_who_pushed_it(world: World, board: VirtualBoard) -> None:
+def test_a_development_release_runs_and_is_confirmed_by_who_pushed_it(world: TestBed, board: VirtualBoard) -> None:
     done = push(board, develop(world, 7))
     assert (done.status, done.text) == (200, "7.0.0-dev\n")
     assert done.asked[0] == "blocks" and done.asked[-1] == "nothing"
@@ -64,7 +76,7 @@ def test_a_development_release_runs_and_is_confirmed_by_who_pushed_it(world: Wor
     assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL], "the deadline does not strike any more"
 
 
-def test_the_next_push_sends_only_what_differs(world: World, board: VirtualBoard) -> None:
+def test_the_next_push_sends_only_what_differs(world: TestBed, board: VirtualBoard) -> None:
     first = push(board, develop(world, 7))
     board.run(5000)
     greet(board, known=True)
@@ -77,7 +89,7 @@ def test_the_next_push_sends_only_what_differs(world: World, board: VirtualBoard
     assert sent[2] < sent[0] == len(first.image)
 
 
-def test_a_lost_connection_leaves_the_blocks_and_the_next_push_goes_on(world: World, board: VirtualBoard) -> None:
+def test_a_lost_connection_leaves_the_blocks_and_the_next_push_goes_on(world: TestBed, board: VirtualBoard) -> None:
     world.size = 48 * 4096
     release = develop(world, 7)
     lost = push(board, release, pieces=3)
@@ -87,19 +99,19 @@ def test_a_lost_connection_leaves_the_blocks_and_the_next_push_goes_on(world: Wo
     assert done.asked[0] == f"bytes={32 * 4096}-{48 * 4096 - 1}", "neither the table nor 32 blocks again"
 
 
-def test_a_release_of_a_pinned_key_may_be_pushed_by_its_own_counter(world: World, board: VirtualBoard) -> None:
+def test_a_release_of_a_pinned_key_may_be_pushed_by_its_own_counter(world: TestBed, board: VirtualBoard) -> None:
     assert push(board, develop(world, 2, key="offline")).status == 200
     board.run(MINUTES_MS)
     assert greet(board, known=True)["confirmed"] is False, "that is the proof of development releases only"
     assert push(board, develop(world, 3, key="offline")).code == (63, 1), "one trial after another"
 
 
-def test_a_pushed_release_of_a_pinned_key_must_be_newer(world: World, board: VirtualBoard) -> None:
+def test_a_pushed_release_of_a_pinned_key_must_be_newer(world: TestBed, board: VirtualBoard) -> None:
     refused = push(board, develop(world, 1, key="offline"))
     assert refused.code == (28, 1) and refused.status == 403 and untouched(board)
 
 
-def test_counters_of_development_releases_rise(world: World, board: VirtualBoard) -> None:
+def test_counters_of_development_releases_rise(world: TestBed, board: VirtualBoard) -> None:
     push(board, develop(world, 7))
     board.run(5000)
     assert greet(board, known=True)["development"] == 8
@@ -107,7 +119,7 @@ def test_counters_of_development_releases_rise(world: World, board: VirtualBoard
     assert refused.code == (28, DEVELOPMENT | 7)
 
 
-def test_a_development_release_moves_nothing_that_others_are_judged_by(world: World, board: VirtualBoard) -> None:
+def test_a_development_release_moves_nothing_that_others_are_judged_by(world: TestBed, board: VirtualBoard) -> None:
     before = board.cell
     push(board, develop(world, 7, Does.CRASH))
     board.run(MINUTES_MS)
@@ -120,7 +132,7 @@ def test_a_development_release_moves_nothing_that_others_are_judged_by(world: Wo
     assert push(board, develop(world, 8)).status == 200, "after the fallback the board listens again"
 
 
-def test_a_confirmed_development_release_says_nothing_of_an_unproven_one(world: World, board: VirtualBoard) -> None:
+def test_a_confirmed_development_release_says_nothing_of_an_unproven_one(world: TestBed, board: VirtualBoard) -> None:
     world.publish(2, Does.RESTART)
     board.run(HOURS_MS, until=lambda: board.cell is not None and board.cell.unproven_counter == 2)
     board.press_reset()
@@ -131,7 +143,7 @@ def test_a_confirmed_development_release_says_nothing_of_an_unproven_one(world: 
     assert board.cell is not None and (board.cell.unproven_counter, board.cell.rounds) == (2, 1)
 
 
-def test_without_proof_it_falls_back(world: World, board: VirtualBoard) -> None:
+def test_without_proof_it_falls_back(world: TestBed, board: VirtualBoard) -> None:
     push(board, develop(world, 7, Does.HANG))
     board.run(HOURS_MS)
     cell = board.cell
@@ -139,7 +151,7 @@ def test_without_proof_it_falls_back(world: World, board: VirtualBoard) -> None:
     assert (cell.report, cell.unproven_counter, cell.bad_counter, cell.rounds) == (Report.UNPROVEN, 0, 0, 0)
 
 
-def test_a_head_proves_a_development_release_too(world: World, board: VirtualBoard) -> None:
+def test_a_head_proves_a_development_release_too(world: TestBed, board: VirtualBoard) -> None:
     world.publish(2)
     push(board, develop(world, 7))
     board.run(HOURS_MS)
@@ -150,7 +162,7 @@ def test_a_head_proves_a_development_release_too(world: World, board: VirtualBoa
     assert runs_confirmed(board, 2), "until a person goes back to it"
 
 
-def test_back_from_development_not_to_what_is_bad_here(world: World, board: VirtualBoard) -> None:
+def test_back_from_development_not_to_what_is_bad_here(world: TestBed, board: VirtualBoard) -> None:
     world.publish(2, Does.CRASH)
     board.run(2 * HOURS_MS)
     assert board.cell is not None and board.cell.bad_counter == 2
@@ -163,7 +175,7 @@ def test_back_from_development_not_to_what_is_bad_here(world: World, board: Virt
 
 
 def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:
-    world = World(tmp_path, main=MAIN, edit=on_a_desk, vm=vm)
+    world = TestBed(tmp_path, main=MAIN, edit=on_a_desk, vm=vm)
     board = desk(world)
     challenge = Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n")
     street(board).visitors.append(challenge)
@@ -173,7 +185,7 @@ def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., Devic
 
 def test_a_person_may_listen_before_anything_else_ran(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:
     """Nothing ticked, no verb was typed since the start; and two come one after the other."""
-    board = desk(World(tmp_path, main="", edit=on_a_desk, vm=vm))
+    board = desk(TestBed(tmp_path, main="", edit=on_a_desk, vm=vm))
     visitors = [Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n") for _ in range(2)]
     street(board).visitors.extend(visitors)
     printed = board.repl("twoslot.listen(minutes=1)")
@@ -184,9 +196,9 @@ def test_a_person_may_listen_before_anything_else_ran(tmp_path: Path, vm: Callab
 # The door.
 
 
-def test_it_is_closed_by_default_and_closes_itself(world: World, tmp_path: Path) -> None:
+def test_it_is_closed_by_default_and_closes_itself(world: TestBed, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    plain = desk(World(tmp_path / "other", edit=on_a_desk))
+    plain = desk(TestBed(tmp_path / "other", edit=on_a_desk))
     assert street(plain).open == 0
     board = desk(world)
     assert street(board).open == 1
@@ -195,7 +207,7 @@ def test_it_is_closed_by_default_and_closes_itself(world: World, tmp_path: Path)
 
 
 def test_after_an_ordinary_restart_nobody_listens(tmp_path: Path) -> None:
-    world = World(tmp_path, edit=on_a_desk)
+    world = TestBed(tmp_path, edit=on_a_desk)
     board = desk(world)
     street(board).visitors.append(Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n"))
     board.repl("twoslot.listen(3, wait=False)")
@@ -209,7 +221,7 @@ def test_after_an_ordinary_restart_nobody_listens(tmp_path: Path) -> None:
 
 
 def test_without_a_secret_nobody_is_let_in(tmp_path: Path) -> None:
-    board = desk(World(tmp_path, main=LISTENS))
+    board = desk(TestBed(tmp_path, main=LISTENS))
     assert street(board).open == 0 and codes(board) == [74]
 
 
@@ -219,13 +231,13 @@ def test_a_secret_that_is_none_is_refused(content: bytes, tmp_path: Path) -> Non
         on_a_desk(files)
         files["/twoslot.id"] = content
 
-    assert codes(desk(World(tmp_path, main=LISTENS, edit=edit))) == [74]
+    assert codes(desk(TestBed(tmp_path, main=LISTENS, edit=edit))) == [74]
 
 
 # Attackers on the same network.
 
 
-def test_a_request_that_was_heard_is_good_for_nothing_a_second_time(world: World, board: VirtualBoard) -> None:
+def test_a_request_that_was_heard_is_good_for_nothing_a_second_time(world: TestBed, board: VirtualBoard) -> None:
     """Replay: the whole conversation of a push, sent again."""
     release = develop(world, 7)
     nonce = greet(board)["nonce"]
@@ -242,21 +254,21 @@ def test_a_challenge_is_good_for_one_request(board: VirtualBoard) -> None:
     assert visit(board, Visitor(ask)).code == (53, 0)
 
 
-def test_a_challenge_is_good_for_a_minute(world: World, board: VirtualBoard) -> None:
+def test_a_challenge_is_good_for_a_minute(world: TestBed, board: VirtualBoard) -> None:
     late = pusher(board, develop(world, 7))
     board.run(61_000)
     visit(board, late)
     assert late.code == (53, 0) and untouched(board)
 
 
-def test_an_older_challenge_is_not_the_one_that_is_out(world: World, board: VirtualBoard) -> None:
+def test_an_older_challenge_is_not_the_one_that_is_out(world: TestBed, board: VirtualBoard) -> None:
     early = pusher(board, develop(world, 7))
     greet(board)
     visit(board, early)
     assert early.code == (53, 0)
 
 
-def test_three_wrong_secrets_close_the_door(world: World, board: VirtualBoard) -> None:
+def test_three_wrong_secrets_close_the_door(world: TestBed, board: VirtualBoard) -> None:
     release = develop(world, 7)
     for count in (1, 2, 3):
         wrong = Pusher(head(release[0], greet(board)["nonce"], secret=bytes(32)), *release)
@@ -266,14 +278,14 @@ def test_three_wrong_secrets_close_the_door(world: World, board: VirtualBoard) -
     assert street(board).open == 0 and untouched(board)
 
 
-def test_the_mac_is_of_this_document(world: World, board: VirtualBoard) -> None:
+def test_the_mac_is_of_this_document(world: TestBed, board: VirtualBoard) -> None:
     mine, other = develop(world, 7), develop(world, 8)
     swapped = Pusher(head(mine[0], greet(board)["nonce"], length=len(other[0])), *other)
     visit(board, swapped)
     assert swapped.code == (54, 1) and untouched(board)
 
 
-def test_the_mac_of_a_look_is_none_of_a_release(world: World, board: VirtualBoard) -> None:
+def test_the_mac_of_a_look_is_none_of_a_release(world: TestBed, board: VirtualBoard) -> None:
     document, image = develop(world, 7)
     nonce = greet(board)["nonce"]
     field = authorization("GET", "/twoslot", nonce)
@@ -285,14 +297,14 @@ def test_the_mac_of_a_look_is_none_of_a_release(world: World, board: VirtualBoar
 
 
 def test_a_development_key_is_worth_nothing_on_a_board_that_is_not_marked(tmp_path: Path) -> None:
-    world = World(tmp_path, main=LISTENS, edit=on_a_wall)
+    world = TestBed(tmp_path, main=LISTENS, edit=on_a_wall)
     board = desk(world)
     assert greet(board)["development"] == 0
     refused = push(board, develop(world, 7))
     assert (refused.status, refused.code) == (403, (21, 0)) and untouched(board)
 
 
-def test_who_knows_the_secret_still_cannot_introduce_firmware(world: World, board: VirtualBoard) -> None:
+def test_who_knows_the_secret_still_cannot_introduce_firmware(world: TestBed, board: VirtualBoard) -> None:
     assert push(board, develop(world, 7, key="online")).code == (21, 0), "a key has one role"
     document, image = develop(world, 7)
     forged = split(document)
@@ -300,7 +312,7 @@ def test_who_knows_the_secret_still_cannot_introduce_firmware(world: World, boar
     assert push(board, (forged.pack(), image)).code == (22, 0) and untouched(board)
 
 
-def test_a_development_release_is_never_pulled(world: World, board: VirtualBoard) -> None:
+def test_a_development_release_is_never_pulled(world: TestBed, board: VirtualBoard) -> None:
     """Whoever holds the development key and the server cannot put it on the boards that ask."""
     document, image = develop(world, 7)
     payload = split(document).payload
@@ -318,7 +330,7 @@ def test_a_development_release_is_never_pulled(world: World, board: VirtualBoard
     assert codes(board)[-1] == 21 and runs_confirmed(board, 1)
 
 
-def test_an_image_that_is_not_the_signed_one_is_refused(world: World, board: VirtualBoard) -> None:
+def test_an_image_that_is_not_the_signed_one_is_refused(world: TestBed, board: VirtualBoard) -> None:
     document, image = develop(world, 7)
     changed = bytearray(image)
     changed[5000] ^= 1
@@ -342,7 +354,7 @@ def test_a_silent_client_is_left_after_ten_seconds(sends: bytes, board: VirtualB
     assert board.clock.ms - start < 12_000 and greet(board)["counter"] == 1
 
 
-def test_a_client_that_stops_in_a_block_is_left(world: World, board: VirtualBoard) -> None:
+def test_a_client_that_stops_in_a_block_is_left(world: TestBed, board: VirtualBoard) -> None:
     slow = pusher(board, develop(world, 7))
     slow.piece = lambda wants: Pusher.piece(slow, wants)[:-1]  # type: ignore[method-assign]
     start = board.clock.ms
@@ -376,7 +388,7 @@ def test_a_request_that_is_none_has_a_defined_answer(sends: bytes, code: int, bo
     assert untouched(board) and greet(board)["counter"] == 1
 
 
-def test_an_endless_body_is_read_no_further_than_was_asked(world: World, board: VirtualBoard) -> None:
+def test_an_endless_body_is_read_no_further_than_was_asked(world: TestBed, board: VirtualBoard) -> None:
     endless = pusher(board, develop(world, 7))
     pieces = Pusher.piece
     endless.piece = lambda wants: pieces(endless, wants) + bytes(200_000)  # type: ignore[method-assign]
@@ -385,7 +397,7 @@ def test_an_endless_body_is_read_no_further_than_was_asked(world: World, board: 
     assert len(endless.inbox) > 190_000
 
 
-def test_a_second_client_is_told_that_the_board_is_busy(world: World, board: VirtualBoard) -> None:
+def test_a_second_client_is_told_that_the_board_is_busy(world: TestBed, board: VirtualBoard) -> None:
     first = pusher(board, develop(world, 7))
     second = Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n")
     street(board).visitors.extend([first, second])
@@ -394,7 +406,7 @@ def test_a_second_client_is_told_that_the_board_is_busy(world: World, board: Vir
     assert first.status == 200
 
 
-def test_while_an_update_is_pulled_nobody_pushes(world: World, board: VirtualBoard) -> None:
+def test_while_an_update_is_pulled_nobody_pushes(world: TestBed, board: VirtualBoard) -> None:
     world.size = 48 * 4096
     world.publish(2)
     board.run(HOURS_MS, until=lambda: board.activity()[0] == "fetch")
@@ -404,7 +416,7 @@ def test_while_an_update_is_pulled_nobody_pushes(world: World, board: VirtualBoa
     assert runs_confirmed(board, 2), "and the update is none the worse for it"
 
 
-def test_the_secret_is_never_sent(world: World, board: VirtualBoard) -> None:
+def test_the_secret_is_never_sent(world: TestBed, board: VirtualBoard) -> None:
     done = push(board, develop(world, 7))
     for text in (bytes(done.heard), json.dumps(greet(board)).encode()):
         assert SECRET not in text and SECRET.hex().encode() not in text

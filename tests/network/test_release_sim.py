@@ -14,11 +14,11 @@ import pytest
 from slotbench.release import store
 from slotbench.server import Background
 from slotbench.vboard.signals import DeviceOSError
-from support.release_sim import ReleaseSimulator
-from support.release_sim_cases import CASES, Case
-from support.release_sim_faults import NOTHING, Fault
-from support.release_sim_socket import SocketServer
-from support.world import PRODUCT, World
+from support.faulty_server.cases import CASES, Case
+from support.faulty_server.faults import NOTHING, Fault
+from support.faulty_server.server import ReleaseSimulator
+from support.faulty_server.sockets import SocketServer
+from support.testbed import PRODUCT, TestBed
 
 HEAD = store.head_name(PRODUCT, "stable")
 RESET = b"<reset>"
@@ -27,7 +27,7 @@ _PATIENCE_S = 10
 
 
 @pytest.fixture
-def server(world: World) -> ReleaseSimulator:
+def server(world: TestBed) -> ReleaseSimulator:
     return ReleaseSimulator(world.app)
 
 
@@ -74,7 +74,7 @@ def exchange_over_sockets(url: str, expected: bytes) -> bytes:
             return got + RESET
 
 
-def test_without_a_fault_it_is_the_server(server: ReleaseSimulator, world: World) -> None:
+def test_without_a_fault_it_is_the_server(server: ReleaseSimulator, world: TestBed) -> None:
     head = world.workshop.site.read(HEAD)
     assert head is not None
     answer = exchange(server)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from support.release_sim_cases import Document
-from support.release_sim_faults import PORTAL
-from support.release_sim_scene import Scene
-from support.world import MINUTES_MS
+from support.faulty_server.cases import Document
+from support.faulty_server.faults import PORTAL
+from support.faulty_server.scene import Scene
+from support.testbed import MINUTES_MS
 
 
 def typed(scene: Scene, line: str) -> tuple[list[str], int]:

@@ -9,9 +9,9 @@ import pytest
 from slotbench.formats.rtc import Why
 from slotbench.release import store
 from slotbench.release.publish import Rollout, refresh
-from support.release_sim_cases import Document
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, NOW, PRODUCT, World
+from support.faulty_server.cases import Document
+from support.faulty_server.scene import Scene
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed
 
 HEAD = Document.HEAD.value
 HEAD_NAME = store.head_name(PRODUCT, "stable")
@@ -19,14 +19,14 @@ DAY_S = 86400
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> TestBed:
     """One that is published to while a test runs."""
-    made = World(tmp_path)
+    made = TestBed(tmp_path)
     made.publish(2)
     return made
 
 
-def head_now(world: World) -> bytes:
+def head_now(world: TestBed) -> bytes:
     head = world.workshop.site.read(HEAD_NAME)
     assert head is not None
     return head
@@ -37,7 +37,7 @@ def set_clock(scene: Scene, unix_s: int) -> None:
     scene.board.repl(f"import machine, time; machine.RTC().datetime((*time.gmtime({unix_s} - 946684800)[:3], 0, 0, 0, 0, 0))")
 
 
-def test_an_old_head_is_refused_once_a_newer_one_was_seen(scene: Scene, world: World) -> None:
+def test_an_old_head_is_refused_once_a_newer_one_was_seen(scene: Scene, world: TestBed) -> None:
     old = head_now(world)
     world.publish(3)
     scene.board.power_on()
@@ -55,7 +55,7 @@ def test_an_old_head_is_refused_once_a_newer_one_was_seen(scene: Scene, world: W
     assert scene.runs(4)
 
 
-def test_an_old_head_confirms_no_trial(scene: Scene, world: World) -> None:
+def test_an_old_head_confirms_no_trial(scene: Scene, world: TestBed) -> None:
     """It shows that somebody kept it, not that this board reaches its server."""
     old = head_now(world)
     world.publish(3)
@@ -69,7 +69,7 @@ def test_an_old_head_confirms_no_trial(scene: Scene, world: World) -> None:
     assert scene.runs(3)
 
 
-def test_an_old_head_is_refused_without_a_clock_and_after_a_cut(scene: Scene, world: World) -> None:
+def test_an_old_head_is_refused_without_a_clock_and_after_a_cut(scene: Scene, world: TestBed) -> None:
     """What was seen is on flash."""
     old = head_now(world)
     world.publish(3, rollout=Rollout(percent=0))
@@ -83,7 +83,7 @@ def test_an_old_head_is_refused_without_a_clock_and_after_a_cut(scene: Scene, wo
     assert scene.codes == {35} and scene.runs(1)
 
 
-def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scene, world: World) -> None:
+def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scene, world: TestBed) -> None:
     scene.board.power_on()
     set_clock(scene, NOW + 40 * DAY_S)
     scene.board.run(HOURS_MS)
@@ -95,7 +95,7 @@ def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scen
     assert scene.runs(2)
 
 
-def test_a_server_that_says_304_to_boards_it_never_answered(scene: Scene, world: World) -> None:
+def test_a_server_that_says_304_to_boards_it_never_answered(scene: Scene, world: TestBed) -> None:
     """A broken cache: refused until there is an answer, and no board calls itself up to date by it."""
     scene.server.misbehave(on=HEAD, status=304)
     scene.board.power_on()
@@ -103,7 +103,7 @@ def test_a_server_that_says_304_to_boards_it_never_answered(scene: Scene, world:
     assert scene.codes == {8} and {served.etag for served in scene.server.served} == {None}
 
 
-def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: Scene, world: World) -> None:
+def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: Scene, world: TestBed) -> None:
     """A cache that sticks to the old head: the board cannot know; it takes what comes when it comes."""
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
@@ -119,7 +119,7 @@ def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: 
 
 
 @pytest.mark.parametrize("etag", ['"nonsense"', 'W/"weak"', '""', "no-quotes", '"%s"' % ("x" * 300)])
-def test_whatever_the_etag_is_a_new_head_is_seen(scene: Scene, world: World, etag: str) -> None:
+def test_whatever_the_etag_is_a_new_head_is_seen(scene: Scene, world: TestBed, etag: str) -> None:
     """A right server answers 200 to an If-None-Match it does not know."""
     scene.server.misbehave(on=HEAD, etag=etag)
     scene.board.power_on()

@@ -6,12 +6,12 @@ import pytest
 
 from slotbench.server import Background
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.loopback import LoopbackNetwork
-from support.release_sim import ReleaseSimulator
-from support.release_sim_cases import CASES, HARMLESS, Case, Document
-from support.release_sim_faults import PORTAL
-from support.release_sim_socket import SocketServer
-from support.world import HOURS_MS, MINUTES_MS, World, runs_confirmed
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from support.faulty_server.cases import CASES, HARMLESS, Case, Document
+from support.faulty_server.faults import PORTAL
+from support.faulty_server.server import ReleaseSimulator
+from support.faulty_server.sockets import SocketServer
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed, runs_confirmed
 
 CHOSEN = (
     "closed before the answer", "closed in the body", "closed between requests", "reset in the headers",
@@ -21,7 +21,7 @@ CHOSEN = (
 )
 
 
-def board_at(world: World, url: str, *, grace_s: float = 2.0) -> VirtualBoard:
+def board_at(world: TestBed, url: str, *, grace_s: float = 2.0) -> VirtualBoard:
     """A board that waits so long in real time for a peer before it counts as silent."""
     return world.board(LoopbackNetwork(grace_s=grace_s), server=url)
 
@@ -31,14 +31,14 @@ def codes(board: VirtualBoard) -> set[int]:
 
 
 @pytest.fixture
-def simulator(world: World) -> ReleaseSimulator:
+def simulator(world: TestBed) -> ReleaseSimulator:
     return ReleaseSimulator(world.app)
 
 
 @pytest.mark.parametrize("document", [Document.HEAD, Document.IMAGE], ids=["head", "image"])
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.name in CHOSEN], ids=lambda case: case.name.replace(" ", "-"))
-def test_a_raw_server(world: World, simulator: ReleaseSimulator, case: Case, document: Document) -> None:
+def test_a_raw_server(world: TestBed, simulator: ReleaseSimulator, case: Case, document: Document) -> None:
     """Twice wrong, then right: refused with the code that the same bytes have in memory."""
     fault = simulator.misbehave(on=document.value, times=2, **case.fault)
     with SocketServer(simulator) as server:
@@ -56,7 +56,7 @@ def test_the_chosen_are_known() -> None:
     assert set(CHOSEN) <= {case.name for case in CASES}
 
 
-def test_the_mounted_simulator(world: World, simulator: ReleaseSimulator) -> None:
+def test_the_mounted_simulator(world: TestBed, simulator: ReleaseSimulator) -> None:
     """Behind the real server: a portal, a redirect and a busy answer come first, one for each document."""
     portal = simulator.misbehave(on=Document.HEAD.value, times=1, status=200, instead=PORTAL)
     moved = simulator.misbehave(on=Document.TABLE.value, times=1, status=302, location="http://10.0.0.1/")
@@ -72,7 +72,7 @@ def test_the_mounted_simulator(world: World, simulator: ReleaseSimulator) -> Non
     assert ("images", 503) in statuses and ("images", 200) in statuses
 
 
-def test_a_server_that_is_gone_and_back(world: World, simulator: ReleaseSimulator) -> None:
+def test_a_server_that_is_gone_and_back(world: TestBed, simulator: ReleaseSimulator) -> None:
     """It ends in the middle of the image, and every connection is reset for half an hour."""
     cut = simulator.misbehave(on=Document.IMAGE.value, times=1, stall_at=20_000)
     with SocketServer(simulator) as server:

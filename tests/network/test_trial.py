@@ -8,12 +8,11 @@ import pytest
 
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import Why
-
-from support.release_sim_cases import Document
-from support.release_sim_faults import PORTAL
-from support.release_sim_forgeries import Forger
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, World
+from support.faulty_server.cases import Document
+from support.faulty_server.faults import PORTAL
+from support.faulty_server.forgeries import Forger
+from support.faulty_server.scene import Scene
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
 HEAD = Document.HEAD.value
 
@@ -85,7 +84,7 @@ def test_what_is_no_proof(scene: Scene, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMPOSTORS, ids=lambda name: name.replace(" ", "-"))
-def test_who_is_no_witness(scene: Scene, world: World, name: str) -> None:
+def test_who_is_no_witness(scene: Scene, world: TestBed, name: str) -> None:
     start_trial(scene)
     scene.server.misbehave(on=HEAD, instead=Forger(world).make(Document.HEAD, name).content)
     require_fallback(scene)
@@ -101,7 +100,7 @@ def test_proof_may_come_late(scene: Scene, name: str) -> None:
     assert scene.runs(2) and len(scene.board.boots) == 2
 
 
-def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, world: World) -> None:
+def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, world: TestBed) -> None:
     """The canary of this file: the same way of serving something else, and it counts."""
     start_trial(scene)
     scene.server.misbehave(on=HEAD, instead=Forger(world).signed_head(seq=2, paused=True))

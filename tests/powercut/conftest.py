@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.prove.powercut.proof import Proof
-from support.world import put_keys
+from slotbench.prove.powercut.runner import Proof
+from support.testbed import put_keys
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from slotbench.prove.powercut.proof import Proof
-from slotbench.prove.world import Edit
+from slotbench.prove.powercut.runner import Proof
+from slotbench.prove.testbed import Edit
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.world import HOURS_MS, World, put_keys, runs_confirmed
+from support.testbed import HOURS_MS, TestBed, put_keys, runs_confirmed
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ CONFIRMED_ON_A_304 = (
 @pytest.mark.parametrize("defects", [(), CONFIRMED_ON_A_304], ids=["as-it-is", "confirmed-on-a-304"])
 def test_a_304_proves_nothing(tmp_path: Path, defects: tuple[Defect, ...]) -> None:
     """In a trial the server says that nothing is new: the defect takes it for a proof, the modules do not."""
-    world = World(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
+    world = TestBed(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
     world.publish(2)
     board = world.board()
 

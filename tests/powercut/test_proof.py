@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from slotbench.prove.powercut.proof import BOARDS, CutId, Proof, Run
+from slotbench.prove.powercut.runner import BOARDS, CutId, Proof, Run
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.powercut.sweep import Part, Plan, sweep
-from slotbench.vboard.cuts import Cut, CutMode
-from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import SECTOR
 
 MODEL = Plan()
 

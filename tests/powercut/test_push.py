@@ -8,17 +8,16 @@ import pytest
 
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.cuts import Cut, CutMode
-
-from support.push import LISTENS, desk, develop, greet, on_a_desk, push
-from support.world import MINUTES_MS, World, runs_confirmed
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from support.device.push import LISTENS, desk, develop, greet, on_a_desk, push
+from support.testbed import MINUTES_MS, TestBed, runs_confirmed
 
 MODES = (CutMode.BEFORE, CutMode.TORN, CutMode.AFTER)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("desk"), main=LISTENS, edit=on_a_desk)
+def world(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
+    return TestBed(tmp_path_factory.mktemp("desk"), main=LISTENS, edit=on_a_desk)
 
 
 def to_the_end(board: VirtualBoard, release: tuple[bytes, bytes]) -> bool:
@@ -30,7 +29,7 @@ def to_the_end(board: VirtualBoard, release: tuple[bytes, bytes]) -> bool:
     return board.state is State.RUNNING
 
 
-def test_every_cut_of_a_push(world: World) -> None:
+def test_every_cut_of_a_push(world: TestBed) -> None:
     release = develop(world, 7)
     whole = desk(world)
     first = whole.flash.operations

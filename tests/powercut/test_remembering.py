@@ -9,7 +9,7 @@ import pytest
 from slotbench.prove import vm as remembering
 from slotbench.prove.vm import RememberingVM
 from slotbench.vboard.vm import CPythonVM
-from support.device_board import DeviceBoard
+from support.device.board import DeviceBoard
 
 
 class Counted:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from slotbench import boards
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.live_folder import BoardFolder
 
-from support.live_bench import ID, make_folder
-from support.serial_bench import SerialBench, stand_in_loader
+from slotbench import boards
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.folder import BoardFolder
+from support.live.bench import ID, make_folder
+from support.serial.bench import SerialBench, stand_in_loader
 
 
 @pytest.fixture

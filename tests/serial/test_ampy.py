@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.live_bench import make_folder
-from support.serial_bench import SerialBench
-from support.serial_clients import ampy
+from support.live.bench import make_folder
+from support.serial.bench import SerialBench
+from support.serial.clients import ampy
 
 FIRST = b"print('first')\n"
 

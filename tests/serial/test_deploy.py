@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from slotbench.errors import BenchError
-from slotbench.flashing import deploy
-from slotbench.flashing.clients import reported
-from slotbench.formats.keys import pack_pinned
-from slotbench.vboard.factory import BOOT_LINE
 
-from support.littlefs import files_in
-from support.serial_bench import SerialBench, plain_folder
-from support.serial_clients import mpremote, slotbench
+from slotbench.errors import BenchError
+from slotbench.formats.keys import pack_pinned
+from slotbench.repl import deploy
+from slotbench.repl.transports import reported
+from slotbench.vboard.factory import BOOT_LINE
+from support.serial.bench import SerialBench, plain_folder
+from support.serial.clients import mpremote, slotbench
+from support.vboard.littlefs import files_in
 
 GIVEN = ("--product", "lamp", "--board", "generic_4m", "--server", "http://updates.lan")
 BOOT = b"# mine\nimport gc\n"
@@ -165,7 +165,7 @@ def test_what_cannot_be_done_is_a_sentence(bench: SerialBench, keys: Path) -> No
     assert "cannot be opened" in slotbench("check", "--port", "/dev/nowhere", fails=True)
 
 
-class Board:
+class BoardProfile:
     """A client that says of a board what it is told to."""
 
     def __init__(self, **facts: object) -> None:
@@ -221,8 +221,8 @@ def test_a_file_that_is_not_what_was_written_is_said() -> None:
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
-        deploy.look(Board(**facts), "port")
-    assert deploy.look(Board(), "port").mpy_abi == 6
+        deploy.look(BoardProfile(**facts), "port")
+    assert deploy.look(BoardProfile(), "port").mpy_abi == 6
 
 
 @pytest.mark.parametrize("boot", [None, b"x = 1\n", b"x = 1", b"\r\n# a\r\n", b"import twoslot_boot  # twoslot\nx\n"])

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from slotbench.vboard.board import State
 
-from support.live_bench import make_folder
-from support.serial_bench import LIMIT_S, SerialBench, esptool
+from slotbench.vboard.board import State
+from support.live.bench import make_folder
+from support.serial.bench import LIMIT_S, SerialBench, esptool
 
 START = 0x300000
 ARTICLE = random.Random("640 KB").randbytes(320 * 1024) + b"lamp" * (80 * 1024)

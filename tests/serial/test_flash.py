@@ -8,27 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from slotbench import boards, data_path
+from slotbench.boards.header import loader_sector, with_header
 from slotbench.cli import run
 from slotbench.errors import BenchError
-from slotbench.flashing.dump import board_of
 from slotbench.flashing.filesystem import resized
-from slotbench.boards.header import loader_sector, with_header
-from slotbench.flashing.inspection import ImageState, inspect
 from slotbench.formats import blocks, maptable
 from slotbench.formats.rtc import Why
+from slotbench.inspection.dump import board_of
+from slotbench.inspection.facts import ImageState, inspect
 from slotbench.vboard.board import State
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.firmware import build, for_board
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.loader import BootResult
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.loader.model import BootResult
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.serial.registers import Registers
-
-from support.littlefs import files_in, filesystem, time_of
-from support.serial_bench import SerialBench, stand_in_loader
-from support.vboard_flash import image
+from slotbench.vboard.soc import Soc
+from support.serial.bench import SerialBench, stand_in_loader
+from support.vboard.flash import image
+from support.vboard.littlefs import files_in, filesystem, time_of
 
 BOARD = boards.load("generic_4m")
 FILES = {"/main.py": b"print('lamp')\n", "/lib/big.py": random.Random(4).randbytes(40_000), "/lib/empty.py": b""}
@@ -122,7 +122,7 @@ def test_the_loader_that_comes_with_the_bench_starts_it(
     slotbench("flash", "--port", bench.port, "--image", firmware)
     bench.stop()
     flash = NorFlash(BOARD.chip_bytes, image=bench.flash())
-    result = LoaderMachine(Chip(flash), BOARD).boot(rounds=1)
+    result = LoaderMachine(Soc(flash), BOARD).boot(rounds=1)
     assert isinstance(result, BootResult)
     assert (result.slot, result.why, result.counter) == (0, Why.ORDINARY, 1)
 

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from slotbench import boards
 from slotbench.vboard.vms import VMS
-
-from support.littlefs import files_in
-from support.live_bench import make_folder
-from support.serial_bench import SerialBench, plain_folder
-from support.serial_clients import mpremote, slotbench
+from support.live.bench import make_folder
+from support.serial.bench import SerialBench, plain_folder
+from support.serial.clients import mpremote, slotbench
+from support.vboard.littlefs import files_in
 
 BOARD = boards.load("generic_4m")
 BIG = random.Random(6).randbytes(10_000)

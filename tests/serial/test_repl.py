@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from slotbench.vboard.serial.line import goes_on, indent_after
 from slotbench.vboard.vms import VMS
-
-from support.live_bench import make_folder
-from support.serial_bench import SerialBench
+from support.live.bench import make_folder
+from support.serial.bench import SerialBench
 
 LIMIT_S = 30
 RAW = b"raw REPL; CTRL-B to exit\r\n>"

@@ -10,12 +10,13 @@ from functools import reduce
 from operator import xor
 
 import pytest
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.cuts import Cut, CutMode
-from slotbench.vboard.flash import NorFlash
+
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.serial.rom import DownloadMode, Fault, Op
 from slotbench.vboard.serial.slip import SlipReader, pack
 from slotbench.vboard.signals import PowerCut
+from slotbench.vboard.soc import Soc
 
 SIZE = 0x100000
 SYNC = b"\x07\x07\x12\x20" + b"\x55" * 32
@@ -27,7 +28,7 @@ class Host:
     def __init__(self) -> None:
         self.flash = NorFlash(SIZE)
         self.said = b""
-        self.rom = DownloadMode(Chip(self.flash, sdk_save_every=0), self._hear)
+        self.rom = DownloadMode(Soc(self.flash, sdk_save_every=0), self._hear)
 
     def _hear(self, data: bytes) -> None:
         self.said += data

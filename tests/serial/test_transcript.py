@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slotbench import boards
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.firmware import build
-from slotbench.vboard.live_folder import BoardFolder
-from slotbench.vboard.loopback import LoopbackNetwork
 
-from support.live_bench import ID
-from support.serial_bench import SerialBench
-from support.serial_clients import LIMIT_S, client, slotbench
+from slotbench import boards
+from slotbench.vboard.firmware import build
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from support.live.bench import ID
+from support.serial.bench import SerialBench
+from support.serial.clients import LIMIT_S, client, slotbench
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PORT, SERVER = "/dev/ttyUSB0", "http://192.168.1.10:8266"

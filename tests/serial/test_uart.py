@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from slotbench.errors import BenchError
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.flash import NorFlash
+from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.serial.rom import SYNC_HEAD, DownloadMode
 from slotbench.vboard.serial.uart import Reset, Uart
+from slotbench.vboard.soc import Soc
 
 SYNC = SYNC_HEAD + b"\x55" * 32 + b"\xc0"
 LIMIT_S = 10
@@ -56,7 +57,7 @@ class Bench:
         self.now = 100.0
         self.app = App()
         self.uart = Uart(lambda: self.now, self.app)
-        self.rom = DownloadMode(Chip(NorFlash(0x100000)), self.uart.send)
+        self.rom = DownloadMode(Soc(NorFlash(0x100000)), self.uart.send)
 
     def say(self, line: Line, data: bytes) -> Reset | None:
         self.uart.arrived(line, data)

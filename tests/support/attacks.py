@@ -9,9 +9,9 @@ from slotbench.formats.document import Document as Signed
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
-from support.release_sim_cases import Document
-from support.release_sim_scene import Scene
-from support.world import HOURS_MS, MINUTES_MS, PRODUCT, World
+from support.faulty_server.cases import Document
+from support.faulty_server.scene import Scene
+from support.testbed import HOURS_MS, MINUTES_MS, PRODUCT, TestBed
 
 HEAD = Document.HEAD.value
 RELEASE = Document.RELEASE.value
@@ -45,19 +45,19 @@ def require_update(scene: Scene, counter: int, hours: int = 2) -> None:
     scene.require_calm()
 
 
-def served(world: World, name: str) -> bytes:
+def served(world: TestBed, name: str) -> bytes:
     """A file as it is published now: what an attacker can keep."""
     content = world.workshop.site.read(name)
     assert content is not None
     return content
 
 
-def head_now(world: World) -> Head:
+def head_now(world: TestBed) -> Head:
     """The head that is published now."""
     return Head.from_payload(served(world, HEAD_NAME).partition(b"\n")[0])
 
 
-def head_by_thief(world: World, key: SigningKey | None = None, **changes: Any) -> bytes:
+def head_by_thief(world: TestBed, key: SigningKey | None = None, **changes: Any) -> bytes:
     """The published head with changes, signed by the stolen online key, or by another one."""
     key = key or world.workshop.online
     return key.sign(replace(head_now(world), **changes).to_payload()).pack()

@@ -7,22 +7,22 @@ import random
 import pytest
 
 from slotbench.vboard.buffers import offset_in_object
-from slotbench.vboard.chip import CHIP_SIZE_WORD, RTC_BASE, Chip
-from slotbench.vboard.cuts import EVERY_MODE, Cut
-from slotbench.vboard.flash import SECTOR, NorFlash
+from slotbench.vboard.flash.cuts import EVERY_MODE, Cut
+from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import BenchViolation, ChipReset, DeviceOSError, PowerCut
-from support.vboard_flash import bare_flash
+from slotbench.vboard.soc import CHIP_SIZE_WORD, RTC_BASE, Soc
+from support.vboard.flash import bare_flash
 
 MB4, MB2 = 0x400000, 0x200000
 
 
-def chip(**options: int) -> Chip:
-    return Chip(bare_flash(), **({"sdk_save_every": 0} | options))
+def chip(**options: int) -> Soc:
+    return Soc(bare_flash(), **({"sdk_save_every": 0} | options))
 
 
 def test_identity() -> None:
     assert chip().flash_id == 0x1640EF
-    assert Chip(NorFlash(MB2)).flash_id == 0x1540EF
+    assert Soc(NorFlash(MB2)).flash_id == 0x1540EF
     assert len(chip().unique_id) == 4
 
 
@@ -139,7 +139,7 @@ def test_where_a_view_lies_in_its_object() -> None:
     assert offset_in_object(view[64:]) == 0
 
 
-def saves(c: Chip) -> list[tuple[str, int]]:
+def saves(c: Soc) -> list[tuple[str, int]]:
     return [(op.kind, op.addr) for op in c.flash.log or [] if op.actor == "sdk"]
 
 
@@ -157,7 +157,7 @@ def test_the_sdk_saves_parameters_at_the_end_of_what_chip_size_says() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_save_happens_in_every_nth_call_before_or_after_the_operation(seed: int) -> None:
-    c = Chip(bare_flash(), sdk_save_every=5, seed=seed)
+    c = Soc(bare_flash(), sdk_save_every=5, seed=seed)
     for _ in range(50):
         c.flash_erase(0x100)
     assert c.saves == 10
@@ -179,7 +179,7 @@ def test_a_save_happens_in_every_nth_call_before_or_after_the_operation(seed: in
 
 
 def test_a_save_can_be_cut_and_the_next_one_still_follows_the_rules() -> None:
-    def saving() -> Chip:
+    def saving() -> Soc:
         c = chip(sdk_save_every=1, seed=2)
         c.chip_size = MB2
         return c
@@ -207,7 +207,7 @@ def test_the_sdk_takes_chip_size_from_the_header_of_sector_0() -> None:
 
 
 def test_an_sdk_without_phy_data_restarts() -> None:
-    c = Chip(NorFlash(MB4, image=b"\xe9\x01\x02\x30"), sdk_save_every=0)
+    c = Soc(NorFlash(MB4, image=b"\xe9\x01\x02\x30"), sdk_save_every=0)
     with pytest.raises(ChipReset) as caught:
         c.start_sdk()
     assert caught.value.reason == 4
@@ -215,7 +215,7 @@ def test_an_sdk_without_phy_data_restarts() -> None:
 
 
 def test_a_loader_that_sets_chip_size_lets_the_firmware_write_its_phy_data_where_the_sdk_looks() -> None:
-    c = Chip(NorFlash(MB4, image=b"\xe9\x01\x02\x30"), sdk_save_every=0)
+    c = Soc(NorFlash(MB4, image=b"\xe9\x01\x02\x30"), sdk_save_every=0)
     c.chip_size = MB2
     c.start_sdk()
     assert c.flash.peek(0x1FC000, 1) == b"\x05" and c.flash.peek(0x3FC000, 1) == b"\xff"
@@ -223,7 +223,7 @@ def test_a_loader_that_sets_chip_size_lets_the_firmware_write_its_phy_data_where
 
 def test_operations_of_a_seed_are_the_same_every_time() -> None:
     def run(seed: int) -> list[object]:
-        c = Chip(bare_flash(), seed=seed)
+        c = Soc(bare_flash(), seed=seed)
         for n in range(100):
             c.flash_erase(0x100 + random.Random(n).randrange(8))
         return [*(c.flash.log or []), c.flash.peek(0x3FD000, 0x3000)]

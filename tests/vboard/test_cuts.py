@@ -7,8 +7,8 @@ import random
 import pytest
 
 from slotbench.errors import BenchError
-from slotbench.vboard.cuts import EVERY_MODE, Cut, CutMode, sweep
-from slotbench.vboard.flash import SECTOR, NorFlash, PowerCut
+from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode, sweep
+from slotbench.vboard.flash.nor import SECTOR, NorFlash, PowerCut
 
 SIZE = 4 * SECTOR
 OLD = random.Random(1).randbytes(SECTOR)

@@ -8,14 +8,14 @@ import pytest
 
 from slotbench.formats.journal import Cell, Ended, SlotState
 from slotbench.formats.rtc import Tail, Why
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.decision import decide, how_it_ended, last_spent
-from slotbench.vboard.loader import BootResult, LoaderModel, NothingBoots
-from support.decision_rows import Row, rows
-from support.vboard_flash import bare_flash, generic, image, put_cell, put_slot
+from slotbench.vboard.loader.decision import decide, how_it_ended, last_spent
+from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
+from slotbench.vboard.soc import Soc
+from support.loader.decision_rows import Row, rows
+from support.vboard.flash import bare_flash, generic, image, put_cell, put_slot
 
 
-def flash_of(row: Row) -> Chip:
+def flash_of(row: Row) -> Soc:
     """A chip whose flash is what the row describes."""
     flash = bare_flash()
     for slot, it in enumerate(row.slots):
@@ -33,7 +33,7 @@ def flash_of(row: Row) -> Chip:
             flash.poke(start + 0xA000, bytes([flash.peek(start + 0xA000, 1)[0] ^ 1]))
     if row.active is not None:
         put_cell(flash, cell_of(row))
-    return Chip(flash, sdk_save_every=0)
+    return Soc(flash, sdk_save_every=0)
 
 
 def cell_of(row: Row) -> Cell:

@@ -6,27 +6,26 @@ import hashlib
 
 import pytest
 
-from slotbench.vboard.chip import Chip
+from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
-
-from support.vboard_flash import bare_flash
-from support.vboard_start import start
-
-
-@pytest.fixture
-def chip() -> Chip:
-    return Chip(bare_flash(), sdk_save_every=0)
+from support.vboard.flash import bare_flash
+from support.vboard.start import start
 
 
 @pytest.fixture
-def vm(chip: Chip) -> CPythonVM:
+def chip() -> Soc:
+    return Soc(bare_flash(), sdk_save_every=0)
+
+
+@pytest.fixture
+def vm(chip: Soc) -> CPythonVM:
     return start(chip)
 
 
 # files
 
 
-def test_files_are_there_whole_or_not_at_all(chip: Chip) -> None:
+def test_files_are_there_whole_or_not_at_all(chip: Soc) -> None:
     files = {"/data.txt": b"old"}
     vm = start(chip, files=files)
     vm.exec("f = open('data.txt', 'w')\nf.write('new ü')")
@@ -37,7 +36,7 @@ def test_files_are_there_whole_or_not_at_all(chip: Chip) -> None:
     assert files["/data.txt"] == "new ü".encode(), "what nobody closed was never written"
 
 
-def test_reading_and_appending(chip: Chip) -> None:
+def test_reading_and_appending(chip: Soc) -> None:
     files = {"/a/lines": b"one\ntwo\n"}
     vm = start(chip, files=files)
     vm.exec("with open('/a/lines', 'a') as f:\n    f.write('three')")
@@ -51,7 +50,7 @@ def test_reading_and_appending(chip: Chip) -> None:
         vm.exec("open('/a/lines', 'r+')")
 
 
-def test_os(chip: Chip) -> None:
+def test_os(chip: Soc) -> None:
     files = {"/boot.py": b"", "/lib/x.py": b"12", "/lib/p/y.py": b""}
     vm = start(chip, files=files)
     assert vm.eval("os.listdir()") == ["boot.py", "lib"] == vm.eval("os.listdir('/')")
@@ -111,13 +110,13 @@ def test_sys(vm: CPythonVM) -> None:
         vm.exec("sys.exit()")
 
 
-def test_random_is_seeded_by_the_board(chip: Chip) -> None:
-    vms = [start(Chip(bare_flash(), seed=seed)) for seed in (1, 1, 2)]
+def test_random_is_seeded_by_the_board(chip: Soc) -> None:
+    vms = [start(Soc(bare_flash(), seed=seed)) for seed in (1, 1, 2)]
     draws = [vm.eval("random.getrandbits(32), os.urandom(4)") for vm in vms]
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_files_have_the_usual_calls(chip: Chip) -> None:
+def test_files_have_the_usual_calls(chip: Soc) -> None:
     files = {"/f": b"one\ntwo\n"}
     vm = start(chip, files=files)
     vm.exec("f = open('f')\nf.seek(4)\nrest = f.readlines()\nplace = f.tell()")

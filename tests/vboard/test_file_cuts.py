@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.cuts import Cut, CutMode
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import PowerCut
+from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
 
 SOURCE = """\
@@ -32,7 +32,7 @@ STEPS = [
 def run(*cuts: Cut) -> tuple[dict[str, bytes], NorFlash]:
     files, flash = dict(STEPS[0]), NorFlash(0x10000)
     flash.arm(*cuts)
-    vm = CPythonVM(Chip(flash), files, NoNetwork())
+    vm = CPythonVM(Soc(flash), files, NoNetwork())
     try:
         vm.exec(SOURCE)
     except PowerCut:

@@ -9,7 +9,7 @@ import pytest
 from slotbench.errors import BenchError
 from slotbench.formats.image import IROM_OFFSET, parse_e9
 from slotbench.vboard.firmware import DEFAULT_BYTES, SMALLEST_BYTES, Does, Marker, build, identify
-from support.vboard_flash import image
+from support.vboard.flash import image
 
 
 def ram(data: bytes) -> list[tuple[int, bytes]]:

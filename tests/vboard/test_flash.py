@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slotbench.errors import BenchError
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.flash import SECTOR, BenchViolation, NorFlash, Op, PowerCut
+from slotbench.vboard.flash.nor import SECTOR, BenchViolation, NorFlash, Op, PowerCut
 
 SIZE = 8 * SECTOR
 

@@ -6,15 +6,15 @@ import random
 from pathlib import Path
 
 import pytest
+
 from slotbench import boards
 from slotbench.errors import BenchError
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.flash_files import FlashFiles
-from slotbench.vboard.live_flash_file import FlashFile
+from slotbench.vboard.flash.littlefs import FlashFiles
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.signals import BenchViolation
-
-from support.littlefs import files_in, filesystem
+from support.vboard.littlefs import files_in, filesystem
 
 BOARD = boards.load("generic_4m")
 REGION = BOARD.filesystem

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import DeviceVM
 
 OPEN = """\
@@ -36,7 +36,7 @@ def net() -> LoopbackNetwork:
 
 @pytest.fixture
 def board(vm: Callable[..., DeviceVM], net: LoopbackNetwork) -> Iterator[DeviceVM]:
-    chip = Chip(NorFlash(0x400000))
+    chip = Soc(NorFlash(0x400000))
     running = vm(chip, {}, net)
     chip.clock.advance_ms(5000)
     running.exec(TRY)

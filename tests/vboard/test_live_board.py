@@ -11,12 +11,11 @@ from slotbench.formats.journal import SlotState
 from slotbench.vboard.board import State
 from slotbench.vboard.factory import MAIN
 from slotbench.vboard.firmware import Does
-from slotbench.vboard.wsgi import WsgiNetwork
-
-from support.live_bench import QUIET, LiveBench, make_folder, saved
-from support.vboard_flash import image, put_cell, put_slot
-from support.vboard_loader import TRIAL
-from support.world import World
+from slotbench.vboard.network.wsgi import WsgiNetwork
+from support.live.bench import QUIET, LiveBench, make_folder, saved
+from support.testbed import TestBed
+from support.vboard.flash import image, put_cell, put_slot
+from support.vboard.loader import TRIAL
 
 COUNTS = "import time\nn = 0\nwhile True:\n    n += 1\n    print('n =', n)\n    time.sleep(1)\n"
 
@@ -347,20 +346,20 @@ def test_what_nobody_understands(path: Path) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path)
+def world(tmp_path: Path) -> TestBed:
+    world = TestBed(tmp_path)
     world.publish(2)
     return world
 
 
-def update_bench(world: World, path: Path, main: str, **options: float | None) -> LiveBench:
+def update_bench(world: TestBed, path: Path, main: str, **options: float | None) -> LiveBench:
     """A board that knows the keys of `world`, and its server."""
     folder = make_folder(path, main)
     (folder.files_path / "twoslot.keys").write_bytes(world.workshop.keys_path.read_bytes())
     return LiveBench(folder, WsgiNetwork(world.app), **options)
 
 
-def test_a_whole_update_with_the_power_lost_inside(world: World, path: Path) -> None:
+def test_a_whole_update_with_the_power_lost_inside(world: TestBed, path: Path) -> None:
     bench = update_bench(world, path, QUIET)
     cut = bench.ask(10, do="cut", cut="next:torn:4")
     update = bench.ask(11, do="repl", line="twoslot.update()")
@@ -382,7 +381,7 @@ def test_a_whole_update_with_the_power_lost_inside(world: World, path: Path) -> 
     assert cell is not None and cell.states == (SlotState.CONFIRMED, SlotState.CONFIRMED)
 
 
-def test_status_tells_how_far_an_update_is(world: World, path: Path) -> None:
+def test_status_tells_how_far_an_update_is(world: TestBed, path: Path) -> None:
     bench = update_bench(world, path, MAIN)
     asked = [bench.ask(second, do="status") for second in range(10, 60)]
     bench.run(60)
@@ -396,7 +395,7 @@ def test_status_tells_how_far_an_update_is(world: World, path: Path) -> None:
     assert facts[-1]["received_bytes"] > 48 * 1024 and facts[-1]["version"] == "2.0.0"
 
 
-def test_a_cut_at_the_loader_s_own_writes(world: World, path: Path) -> None:
+def test_a_cut_at_the_loader_s_own_writes(world: TestBed, path: Path) -> None:
     """Power goes while there is no program yet: in the boot after the update."""
     bench = update_bench(world, path, QUIET)
     bench.ask(11, do="repl", line="twoslot.update()")

@@ -13,12 +13,11 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.live_clock import PacedClock
-from slotbench.vboard.live_control import Control, Request, ask
-from slotbench.vboard.live_folder import BoardFolder
-
-from support.live_bench import ID, make_folder
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.control_socket import Control, Request, ask
+from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.live.paced_clock import PacedClock
+from support.live.bench import ID, make_folder
 
 # the clock
 
@@ -196,7 +195,7 @@ def test_people_who_hang_up(control: Control) -> None:
 def test_a_person_who_does_not_read_holds_nobody_up(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slotbench.vboard.live_control._SEND_S", 0.01)
+    monkeypatch.setattr("slotbench.vboard.live.control_socket._SEND_S", 0.01)
     person = connect(control, b'{"do": "repl"}\n')
     request = next_request(control)
     assert request is not None

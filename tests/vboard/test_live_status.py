@@ -12,23 +12,22 @@ from typing import Any
 
 import pytest
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.rtc import Why
 from slotbench.vboard.board import State, VirtualBoard
 from slotbench.vboard.factory import board_files
-from slotbench.vboard.cuts import EVERY_MODE, Cut
 from slotbench.vboard.firmware import Does
-from slotbench.vboard.flash import PAGE, SECTOR, NorFlash
-from slotbench.vboard.live_status import status
-from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.flash.cuts import EVERY_MODE, Cut
+from slotbench.vboard.flash.nor import PAGE, SECTOR, NorFlash
+from slotbench.vboard.forecast.status import status
+from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import PowerCut
-
-from support.decision_rows import Row, rows
-from support.live_flash import flash_of_row, random_flash, spent_trial
-from support.vboard_flash import generic
-from support.world import MINUTES_MS, World
+from support.live.flash import flash_of_row, random_flash, spent_trial
+from support.loader.decision_rows import Row, rows
+from support.testbed import MINUTES_MS, TestBed
+from support.vboard.flash import generic
 
 SEEDS = range(9)
 BOARDS = ("generic_4m", "generic_4m", "native_512k")
@@ -48,7 +47,7 @@ def ask(board: VirtualBoard) -> Any:
         return None
 
 
-def ask_twin(board: Board, flash: NorFlash, files: dict[str, bytes]) -> Any:
+def ask_twin(board: BoardProfile, flash: NorFlash, files: dict[str, bytes]) -> Any:
     """What a board says that is powered on with this flash; None when it does not get to its REPL at once."""
     twin = VirtualBoard(board, flash.clone(), NoNetwork(), dict(files))
     twin.power_on()
@@ -57,7 +56,7 @@ def ask_twin(board: Board, flash: NorFlash, files: dict[str, bytes]) -> Any:
     return ask(twin) if twin.state is State.RUNNING and len(twin.boots) == 1 else None
 
 
-def require_agreement(board: Board, flash: NorFlash, files: dict[str, bytes]) -> str:
+def require_agreement(board: BoardProfile, flash: NorFlash, files: dict[str, bytes]) -> str:
     """Every field; the row that was taken, or why there was nothing to compare."""
     says = ask_twin(board, flash, files)
     if says is None:
@@ -108,7 +107,7 @@ class Life:
 
     def __init__(self, folder: Path, seed: int, board: str) -> None:
         self.rng = random.Random(seed)
-        self.world = World(folder, board=board)
+        self.world = TestBed(folder, board=board)
         self.board = self.world.board()
         self.board.on_boot = None  # flash is spoiled here, which no invariant allows for
         self.counter = 1

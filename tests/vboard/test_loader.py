@@ -11,13 +11,22 @@ from slotbench.formats import journal, rtc, windowlog
 from slotbench.formats.image import IROM_OFFSET
 from slotbench.formats.journal import Cell, Ended, SlotState
 from slotbench.formats.rtc import Why
-from slotbench.vboard.cuts import Cut, CutMode
-from slotbench.vboard.flash import SECTOR, NorFlash, PowerCut
-from slotbench.vboard.loader import LoaderModel, NothingBoots
-
-from support.vboard_flash import bare_flash, image, put_cell, put_slot, put_window, window
-from support.vboard_loader import (
-    BOARD, NEW, OLD, boot, cell, chip_of, held, operations, require_right, tail, updated,
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import SECTOR, NorFlash, PowerCut
+from slotbench.vboard.loader.model import LoaderModel, NothingBoots
+from support.vboard.flash import bare_flash, image, put_cell, put_slot, put_window, window
+from support.vboard.loader import (
+    BOARD,
+    NEW,
+    OLD,
+    boot,
+    cell,
+    chip_of,
+    held,
+    operations,
+    require_right,
+    tail,
+    updated,
 )
 
 # one boot

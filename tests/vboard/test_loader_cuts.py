@@ -9,16 +9,15 @@ import pytest
 from slotbench.formats import windowlog
 from slotbench.formats.journal import Cell, SlotState
 from slotbench.formats.rtc import Why
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.cuts import EVERY_MODE, Cut, CutMode
-from slotbench.vboard.flash import NorFlash, PowerCut
-from slotbench.vboard.loader import BootResult
+from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
+from slotbench.vboard.flash.nor import NorFlash, PowerCut
+from slotbench.vboard.loader.model import BootResult
+from slotbench.vboard.soc import Soc
+from support.vboard.flash import put_cell, put_window
+from support.vboard.loader import NEW, boot, cell, chip_of, require_right, tail, updated
 
-from support.vboard_flash import put_cell, put_window
-from support.vboard_loader import NEW, boot, cell, chip_of, require_right, tail, updated
 
-
-def settle(chip: Chip) -> BootResult:
+def settle(chip: Soc) -> BootResult:
     chip.power_on()
     result = boot(chip)
     require_right(chip, result)

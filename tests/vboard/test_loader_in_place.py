@@ -17,15 +17,15 @@ from slotbench.formats.descriptor import Descriptor, ImageForm
 from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import Cell, Ended, SlotState
 from slotbench.formats.rtc import Why
-from slotbench.vboard import firmware, loader_image
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.cuts import EVERY_MODE, Cut, CutMode
+from slotbench.vboard import firmware
 from slotbench.vboard.firmware import SMALLEST_BYTES, Does, Marker, build_user, identify
-from slotbench.vboard.flash import NorFlash, PowerCut
-from slotbench.vboard.loader import BootResult, LoaderModel, NothingBoots
-
-from support.vboard_flash import image as stock_image
-from support.vboard_loader import TRIAL, chip_of, tail
+from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
+from slotbench.vboard.flash.nor import NorFlash, PowerCut
+from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
+from slotbench.vboard.loader import image as loader_image
+from slotbench.vboard.soc import Soc
+from support.vboard.flash import image as stock_image
+from support.vboard.loader import TRIAL, chip_of, tail
 
 BOARD = boards.load("native_512k")
 JOURNAL = BOARD.journal.start
@@ -65,23 +65,23 @@ def armed(new: bytes = NEW, **fields: Any) -> NorFlash:
     return flash
 
 
-def boot(chip: Chip) -> BootResult:
+def boot(chip: Soc) -> BootResult:
     result = LoaderModel(chip, BOARD).boot(rounds=1)
     assert isinstance(result, BootResult), result
     return result
 
 
-def cell(chip: Chip) -> Cell:
+def cell(chip: Soc) -> Cell:
     newest = journal.newest(chip.flash.peek(JOURNAL, BOARD.journal.size))
     assert newest is not None
     return newest[1]
 
 
-def operations(chip: Chip) -> list[tuple[str, int]]:
+def operations(chip: Soc) -> list[tuple[str, int]]:
     return [(op.kind, op.addr) for op in chip.flash.log or []]
 
 
-def require_right(chip: Chip, result: BootResult, data: bytes) -> None:
+def require_right(chip: Soc, result: BootResult, data: bytes) -> None:
     """RAM is the image's, irom is the slot's own bytes where they were linked for."""
     parsed = parse_ea(data)
     assert result.segments == tuple((segment.address, segment.data) for segment in parsed.segments)

@@ -11,13 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.loopback import LoopbackNetwork
-from slotbench.vboard.net import Faults, Link, Network, Request
+from slotbench.vboard.network.base import Faults, Link, Network, Request
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.vboard_flash import bare_flash
+from support.vboard.flash import bare_flash
 
 BODY = bytes(range(256)) * 40
 
@@ -46,7 +46,7 @@ def app(environ, respond):  # type: ignore[no-untyped-def]
 
 
 def board(net: Network) -> CPythonVM:
-    vm = CPythonVM(Chip(bare_flash(), sdk_save_every=0), {}, net)
+    vm = CPythonVM(Soc(bare_flash(), sdk_save_every=0), {}, net)
     vm.exec(
         "import socket, time, select\n"
         "time.sleep(5)\n"

@@ -7,16 +7,16 @@ import sys
 import pytest
 
 from slotbench import data_path
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation, ChipReset, DeviceOSError, PowerCut
+from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
-from support.vboard_flash import bare_flash
+from support.vboard.flash import bare_flash
 
 
 def make(files: dict[str, str] | None = None, **options: object) -> CPythonVM:
     content = {path: text.encode() for path, text in (files or {}).items()}
-    chip = Chip(bare_flash(), sdk_save_every=0)
+    chip = Soc(bare_flash(), sdk_save_every=0)
     return CPythonVM(chip, content, NoNetwork(), **options)  # type: ignore[arg-type]
 
 

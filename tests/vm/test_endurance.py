@@ -8,8 +8,7 @@ import pytest
 
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vms import VMS
-
-from support.world import APPLICATION, HOURS_MS, MAIN, World, update_to
+from support.testbed import APPLICATION, HOURS_MS, MAIN, TestBed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -20,8 +19,8 @@ OUT_OF_MEMORY = 0
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path, vm=VMS["micropython"])
+def world(tmp_path: Path) -> TestBed:
+    return TestBed(tmp_path, vm=VMS["micropython"])
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -32,7 +31,7 @@ def heads_asked(board: VirtualBoard) -> int:
     return sum(request.path.startswith("/heads/") for request in board.network.requests)
 
 
-def test_two_hundred_polls_do_not_grow(world: World) -> None:
+def test_two_hundred_polls_do_not_grow(world: TestBed) -> None:
     world.publish(2)
     board = world.board()
     update_to(board, 2)
@@ -45,7 +44,7 @@ def test_two_hundred_polls_do_not_grow(world: World) -> None:
 
 
 def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> None:
-    world = World(tmp_path, vm=VMS["micropython"], main=APPLICATION + MAIN)
+    world = TestBed(tmp_path, vm=VMS["micropython"], main=APPLICATION + MAIN)
     board = world.board()
     for counter in range(2, 12):
         world.publish(counter)
@@ -58,7 +57,7 @@ def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> N
 def test_an_application_that_leaves_no_room_is_updated_all_the_same(tmp_path: Path, kilobytes: float) -> None:
     """Whatever the heap looks like: a restart, and the updater runs before main.py."""
     own = APPLICATION.replace("10240", str(int(kilobytes * 1024)))
-    world = World(tmp_path, vm=VMS["micropython"], main=own + MAIN)
+    world = TestBed(tmp_path, vm=VMS["micropython"], main=own + MAIN)
     board = world.board()
     said: list[str] = []
     board.on_print = said.append

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from slotbench.prove import memory
-from slotbench.prove.world import World, without_main
+from slotbench.prove.testbed import TestBed, without_main
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.micropython import MicroPythonVM
 
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.usefixtures("micropython")
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
     return memory.new_world(tmp_path_factory.mktemp("world"))
 
 
-def changed(world: World, **edits: tuple[str, str]) -> VirtualBoard:
+def changed(world: TestBed, **edits: tuple[str, str]) -> VirtualBoard:
     """A board of the world whose modules were edited: (old, new)."""
     def edit(files: dict[str, bytes]) -> None:
         without_main(files)
@@ -32,7 +32,7 @@ def changed(world: World, **edits: tuple[str, str]) -> VirtualBoard:
     return world.board(vm=partial(MicroPythonVM, heap=memory.LARGE), edit=edit)
 
 
-def test_an_f_string_in_the_block_loop(world: World) -> None:
+def test_an_f_string_in_the_block_loop(world: TestBed) -> None:
     put = "    n = size(w, block)\n    if _differs"
     plain, counted = memory.blocks(changed(world))
     worse, _ = memory.blocks(changed(world, writer=(put, f"    f'block {{block}} of many'\n{put}")))
@@ -40,14 +40,14 @@ def test_an_f_string_in_the_block_loop(world: World) -> None:
     assert worse > plain, "the gate compares this figure, to the byte"
 
 
-def test_a_leak(world: World) -> None:
+def test_a_leak(world: TestBed) -> None:
     """Something that is kept after each look at the server."""
     kept = ("    _agent = _threshold = None\n", "    _agent = _threshold = None\n    _log.append((0, 0, bytearray(512)))\n")
     idle = [memory.idle(changed(world, **edits)) for edits in ({}, {"__init__": kept})]
     assert idle[1] >= idle[0] + 512
 
 
-def test_a_missing_method_ends_the_update(world: World) -> None:
+def test_a_missing_method_ends_the_update(world: TestBed) -> None:
     board = world.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
     assert "AttributeError" in board.repl("'a=b'.partition('=')")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import micropython_vm
 import pytest
 
-import micropython_vm
 from slotbench.errors import BenchError
 from slotbench.vboard.micropython import find
 

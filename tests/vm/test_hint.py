@@ -11,11 +11,11 @@ import pytest
 from slotbench.server import Background
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.frozen import stock
-from slotbench.vboard.loopback import LoopbackNetwork
 from slotbench.vboard.micropython import MicroPythonVM
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from support.invariants import Invariants
-from support.mqtt import Mosquitto
-from support.world import APPLICATION, MAIN, MINUTES_MS, World, runs_confirmed, update_to
+from support.mqtt.brokers import Mosquitto
+from support.testbed import APPLICATION, MAIN, MINUTES_MS, TestBed, runs_confirmed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -27,17 +27,17 @@ APPLICATION_BYTES = 6144
 """What still fits, less than without a broker."""
 
 
-def world_in(folder: Path, main: str) -> World:
+def world_in(folder: Path, main: str) -> TestBed:
     (folder / "world").mkdir()
-    return World(folder / "world", vm=functools.partial(MicroPythonVM, frozen=stock()), main=main)
+    return TestBed(folder / "world", vm=functools.partial(MicroPythonVM, frozen=stock()), main=main)
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> TestBed:
     return world_in(tmp_path, MAIN)
 
 
-def started(world: World, **settings: object) -> VirtualBoard:
+def started(world: TestBed, **settings: object) -> VirtualBoard:
     """A board that looked, found nothing newer, and is connected to its broker if it has one."""
     board = world.board(LoopbackNetwork(grace_s=0.2), server="http://127.0.0.1:9")
     board.files["/twoslot.json"] = json.dumps(world.settings("http://127.0.0.1:9") | settings).encode()
@@ -52,14 +52,14 @@ def loaded(board: VirtualBoard) -> set[str]:
     return set(board.call("list(__import__('sys').modules)"))
 
 
-def test_without_a_broker_nothing_of_it_is_there(world: World, mosquitto: Mosquitto) -> None:
+def test_without_a_broker_nothing_of_it_is_there(world: TestBed, mosquitto: Mosquitto) -> None:
     board = started(world)
     assert not {"twoslot.hint", "twoslot.talk", "umqtt", "umqtt.simple"} & loaded(board)
     assert board.call(f"len({ALSO})") == 0
     board.power_off()
 
 
-def test_what_it_takes_and_that_an_idle_turn_takes_nothing(world: World, mosquitto: Mosquitto) -> None:
+def test_what_it_takes_and_that_an_idle_turn_takes_nothing(world: TestBed, mosquitto: Mosquitto) -> None:
     without, listening = started(world), started(world, mqtt=mosquitto.address)
     assert listening.call(f"len({ALSO})") == 1
     plain, used = without.call(USED), listening.call(USED)

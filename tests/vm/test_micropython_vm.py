@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.cuts import Cut, CutMode
+from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.micropython import MicroPythonVM
 from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.micropython.wire import DeviceError
-from slotbench.vboard.net import Network, NoNetwork
+from slotbench.vboard.network.base import Network, NoNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation, ChipReset, DeviceOSError, PowerCut
-from slotbench.vboard.wsgi import WsgiNetwork
-from support.vboard_flash import bare_flash
+from slotbench.vboard.soc import Soc
+from support.vboard.flash import bare_flash
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -25,7 +25,7 @@ class Bench:
     """Makes VMs on one chip, and ends them."""
 
     def __init__(self) -> None:
-        self.chip = Chip(bare_flash(), sdk_save_every=0)
+        self.chip = Soc(bare_flash(), sdk_save_every=0)
         self.files: dict[str, bytes] = {}
         self.made: list[MicroPythonVM] = []
 

@@ -13,23 +13,22 @@ from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.firmware import Does
+from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.vms import VMS
-
-from support.world import APPLICATION, HOURS_MS, MAIN, NOW, PRODUCT, World, runs_confirmed, update_to
+from support.testbed import APPLICATION, HOURS_MS, MAIN, NOW, PRODUCT, TestBed, runs_confirmed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
 STRANGER = Path(__file__).parents[1] / "vectors" / "keys" / "test-only-stranger.pem"
 
 
-def an_update(world: World, board: VirtualBoard) -> None:
+def an_update(world: TestBed, board: VirtualBoard) -> None:
     world.publish(2)
     update_to(board, 2)
 
 
-def resumed_after_a_torn_write(world: World, board: VirtualBoard) -> None:
+def resumed_after_a_torn_write(world: TestBed, board: VirtualBoard) -> None:
     world.publish(2)
     board.flash.arm(Cut(24, CutMode.TORN, 3))
     board.power_on()
@@ -40,7 +39,7 @@ def resumed_after_a_torn_write(world: World, board: VirtualBoard) -> None:
     assert runs_confirmed(board, 2)
 
 
-def back_from_a_bad_release(world: World, board: VirtualBoard) -> None:
+def back_from_a_bad_release(world: TestBed, board: VirtualBoard) -> None:
     world.publish(2, Does.CRASH)
     board.power_on()
     board.run(2 * HOURS_MS)
@@ -48,14 +47,14 @@ def back_from_a_bad_release(world: World, board: VirtualBoard) -> None:
     assert runs_confirmed(board, 1) and cell is not None and cell.bad_counter == 2
 
 
-def back_from_one_that_cannot_import(world: World, board: VirtualBoard) -> None:
+def back_from_one_that_cannot_import(world: TestBed, board: VirtualBoard) -> None:
     world.publish(2, Does.NOIMPORT)
     board.power_on()
     board.run(2 * HOURS_MS)
     assert runs_confirmed(board, 1) and len(board.boots) == 5
 
 
-def a_forged_release(world: World, board: VirtualBoard) -> None:
+def a_forged_release(world: TestBed, board: VirtualBoard) -> None:
     path, release = world.workshop.build(
         world.firmware("2.0.0"), [world.map], version="2.0.0", counter=2, now=NOW)
     path.unlink()
@@ -74,7 +73,7 @@ def a_forged_release(world: World, board: VirtualBoard) -> None:
     assert runs_confirmed(board, 1)
 
 
-def by_hand_and_back(world: World, board: VirtualBoard) -> None:
+def by_hand_and_back(world: TestBed, board: VirtualBoard) -> None:
     world.publish(2)
     board.power_on()
     board.clock.advance_ms(10_000)
@@ -94,12 +93,12 @@ def by_hand_and_back(world: World, board: VirtualBoard) -> None:
     ],
     ids=lambda story: story.__name__,
 )
-def test_both_vms_leave_the_same_flash_beside_ten_kilobytes_of_an_application(story: Callable[[World, VirtualBoard], None], tmp_path: Path) -> None:
+def test_both_vms_leave_the_same_flash_beside_ten_kilobytes_of_an_application(story: Callable[[TestBed, VirtualBoard], None], tmp_path: Path) -> None:
     left = {}
     for name, vm in VMS.items():
         folder = tmp_path / name
         folder.mkdir()
-        world = World(folder, vm=vm, main=APPLICATION + MAIN)
+        world = TestBed(folder, vm=vm, main=APPLICATION + MAIN)
         board = world.board()
         story(world, board)
         board.power_off()

@@ -11,8 +11,7 @@ from slotbench.formats.rtc import Why
 from slotbench.release.publish import Rollout
 from slotbench.vboard.board import Boot, State, VirtualBoard
 from slotbench.vboard.vms import VMS
-
-from support.world import HOURS_MS, MAIN, MINUTES_MS, World, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MAIN, MINUTES_MS, TestBed, runs_confirmed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -39,9 +38,9 @@ def vm(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make(tmp_path: Path, vm: str) -> World:
+def make(tmp_path: Path, vm: str) -> TestBed:
     """A world whose boards run this VM; its application is set by the test."""
-    return World(tmp_path, vm=VMS[vm])
+    return TestBed(tmp_path, vm=VMS[vm])
 
 
 def printed(board: VirtualBoard) -> list[str]:
@@ -54,14 +53,14 @@ def printed(board: VirtualBoard) -> list[str]:
 # By itself, by hand.
 
 
-def test_on_schedule(make: World) -> None:
+def test_on_schedule(make: TestBed) -> None:
     make.publish(2)
     board = make.board()
     update_to(board, 2)
     assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL]
 
 
-def test_by_hand(make: World) -> None:
+def test_by_hand(make: TestBed) -> None:
     make.publish(2)
     board = make.board()
     board.power_on()
@@ -75,7 +74,7 @@ def test_by_hand(make: World) -> None:
 
 
 @pytest.fixture
-def with_button(make: World) -> VirtualBoard:
+def with_button(make: TestBed) -> VirtualBoard:
     """A board whose next scheduled look is minutes away."""
     make.main = f"from twoslot import button\nbutton.watch({BUTTON})\n{TICKS}"
     make.publish(2)
@@ -85,7 +84,7 @@ def with_button(make: World) -> VirtualBoard:
     return board
 
 
-def test_a_button_that_is_pressed_brings_the_update_now(make: World, with_button: VirtualBoard) -> None:
+def test_a_button_that_is_pressed_brings_the_update_now(make: TestBed, with_button: VirtualBoard) -> None:
     make.publish(3)
     with_button.press(BUTTON, PRESSED_MS)
     with_button.run(MINUTES_MS, until=lambda: runs_confirmed(with_button, 3))
@@ -111,7 +110,7 @@ def test_a_button_that_is_not_held_long_enough_keeps_the_release(with_button: Vi
     assert runs_confirmed(with_button, 2)
 
 
-def test_a_button_that_bounces_asks_for_nothing(make: World, with_button: VirtualBoard) -> None:
+def test_a_button_that_bounces_asks_for_nothing(make: TestBed, with_button: VirtualBoard) -> None:
     make.publish(3)
     with_button.press(BUTTON, 10)
     with_button.run(MINUTES_MS)
@@ -126,7 +125,7 @@ def heads(board: VirtualBoard) -> int:
     return sum("/heads/" in request.path for request in board.network.requests)
 
 
-def test_a_board_that_sleeps_looks_at_every_second_wake(make: World) -> None:
+def test_a_board_that_sleeps_looks_at_every_second_wake(make: TestBed) -> None:
     make.main = SLEEPS
     make.publish(2, rollout=Rollout(percent=0))
     board = make.board()
@@ -141,7 +140,7 @@ def test_a_board_that_sleeps_looks_at_every_second_wake(make: World) -> None:
     assert [boot.why for boot in board.boots].count(Why.TRIAL) == 1, "no sleep in a trial"
 
 
-def test_a_board_that_sleeps_looks_less_often_while_there_is_no_network(make: World) -> None:
+def test_a_board_that_sleeps_looks_less_often_while_there_is_no_network(make: TestBed) -> None:
     make.main = SLEEPS
     make.publish(2)
     board = make.board()
@@ -157,7 +156,7 @@ def test_a_board_that_sleeps_looks_less_often_while_there_is_no_network(make: Wo
     assert runs_confirmed(board, 2)
 
 
-def test_no_sleep_in_a_trial_that_waits_for_its_application(make: World) -> None:
+def test_no_sleep_in_a_trial_that_waits_for_its_application(make: TestBed) -> None:
     make.edit = lambda files: files.update({"/twoslot.json": files["/twoslot.json"].replace(
         b"{", b'{"confirm": "manual", ', 1)})
     make.main = SLEEPS
@@ -172,7 +171,7 @@ def test_no_sleep_in_a_trial_that_waits_for_its_application(make: World) -> None
     assert len(after) >= 3 and set(after) == {4}, "the deadline ends every attempt, not sleep"
 
 
-def test_no_sleep_in_a_trial_of_a_board_that_cannot_be_updated(make: World) -> None:
+def test_no_sleep_in_a_trial_of_a_board_that_cannot_be_updated(make: TestBed) -> None:
     """Its settings cannot be read: it proves nothing, and falls back at the end of its deadlines."""
     def spoil(board: VirtualBoard, boot: Boot) -> None:
         if boot.why is Why.TRIAL:
@@ -193,7 +192,7 @@ def test_no_sleep_in_a_trial_of_a_board_that_cannot_be_updated(make: World) -> N
 # After confirmation.
 
 
-def test_five_crashes_in_a_row_leave_main_out_until_a_mended_release_arrives(make: World) -> None:
+def test_five_crashes_in_a_row_leave_main_out_until_a_mended_release_arrives(make: TestBed) -> None:
     make.main = CRASHES + MAIN
     board = make.board()
     said = printed(board)
@@ -207,7 +206,7 @@ def test_five_crashes_in_a_row_leave_main_out_until_a_mended_release_arrives(mak
     board.power_off()
 
 
-def test_the_mended_release_arrives_without_main(make: World) -> None:
+def test_the_mended_release_arrives_without_main(make: TestBed) -> None:
     make.main = CRASHES + MAIN
     make.publish(2)
     board = make.board()
@@ -219,7 +218,7 @@ def test_the_mended_release_arrives_without_main(make: World) -> None:
     assert board.state is State.RUNNING
 
 
-def test_crashes_after_a_loss_of_power_are_counted_from_one(make: World) -> None:
+def test_crashes_after_a_loss_of_power_are_counted_from_one(make: TestBed) -> None:
     make.main = CRASHES + MAIN
     board = make.board()
     board.power_on()

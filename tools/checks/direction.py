@@ -13,7 +13,7 @@ from checks.report import Report, host_files, name, parse
 
 _BASE = frozenset({"", "boards", "errors", "mpy"})  # "" is slotbench itself: version and data_path
 _MIDDLE = _BASE | {"formats"}
-_UPPER = _MIDDLE | {"flashing", "release", "vboard"}
+_UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
@@ -21,12 +21,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "mpy": frozenset({"", "errors"}),
     "boards": frozenset({"", "errors", "formats"}),
     "formats": frozenset({"errors"}),
-    "flashing": _MIDDLE,
+    "inspection": _MIDDLE,
+    "flashing": _MIDDLE | {"inspection"},
+    "repl": _MIDDLE,
+    "push": _MIDDLE,
     "release": _MIDDLE,
     "vboard": _MIDDLE,
     "server": _UPPER,
+    "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"prove", "server"},
+    "cli": _UPPER | {"demo", "prove", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""

@@ -8,8 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from checks import (
-    codes, device_types, direction, docstrings, install_lists, linters, memory, places, sizes,
-    subset, vectors,
+    codes,
+    device_types,
+    direction,
+    docstrings,
+    install_lists,
+    linters,
+    memory,
+    places,
+    sizes,
+    subset,
+    vectors,
 )
 from checks.report import Report
 

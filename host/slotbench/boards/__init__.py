@@ -13,14 +13,14 @@ from typing import Any
 
 from slotbench import data_path
 from slotbench.boards.checks import SDK_BYTES, SLOT_BYTES_MIN, check_map
-from slotbench.boards.model import BENCH_ONLY, NOWHERE, Board, Layout, Region, Serial, SlotMap
+from slotbench.boards.model import BENCH_ONLY, NOWHERE, BoardProfile, Layout, Region, Serial, SlotMap
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.fields import Fields, check_name
 
 __all__ = [
-    "BENCH_ONLY", "NOWHERE", "SDK_BYTES", "SLOT_BYTES_MIN", "Board", "Layout", "Region", "Serial", "SlotMap",
-    "load", "names",
+    "BENCH_ONLY", "NOWHERE", "SDK_BYTES", "SLOT_BYTES_MIN", "BoardProfile", "Layout", "Region", "Serial",
+    "SlotMap", "load", "names",
 ]
 
 # Size nibble of byte 3 of the header, esptool bin_image.py; the "-c1" sizes select another boot
@@ -39,7 +39,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in data_path("boards").glob("*.toml"))
 
 
-def load(name_or_path: str | Path) -> Board:
+def load(name_or_path: str | Path) -> BoardProfile:
     """The board of this name, or in this .toml file.
 
     Raises BenchError (usage) that names file and key: unknown board, unreadable file, unknown or
@@ -92,7 +92,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             f"not TOML ({error})", where=str(path), do="mend it", exit_code=USAGE) from None
 
 
-def _parse(name: str, tables: Mapping[str, Any]) -> Board:
+def _parse(name: str, tables: Mapping[str, Any]) -> BoardProfile:
     fields = Fields(tables)
     title = fields.text("title", 1, 80, ascii_only=False)
     layout = Layout(fields.choice("layout", tuple(Layout)))
@@ -113,7 +113,7 @@ def _parse(name: str, tables: Mapping[str, Any]) -> Board:
     def of_window(key: str) -> Region:
         return _region(regions, key) if layout is Layout.WINDOW else NOWHERE
 
-    board = Board(
+    board = BoardProfile(
         name=check_name(name, "file name"),
         title=title,
         layout=layout,

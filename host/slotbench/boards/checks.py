@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from slotbench.boards.model import BENCH_ONLY, Board, Region
+from slotbench.boards.model import BENCH_ONLY, BoardProfile, Region
 from slotbench.formats import SECTOR_BYTES, FormatError, blocks
 from slotbench.formats.image import IROM_OFFSET, WINDOW_END
 from slotbench.formats.seal import PAGE_BYTES
@@ -22,7 +22,7 @@ SLOT_BYTES_MIN = 0x79000
 _TABLE_IN_PLACE_BYTES = SECTOR_BYTES - PAGE_BYTES
 
 
-def check_map(board: Board) -> None:
+def check_map(board: BoardProfile) -> None:
     """Refuse a map that could not work. Raises FormatError naming the key."""
     regions = board.regions()
     for key, region in regions.items():
@@ -42,7 +42,7 @@ def check_map(board: Board) -> None:
         raise FormatError("slots differ in size", field="slot_b.image.size_bytes")
 
 
-def _check_placed(key: str, region: Region, board: Board) -> None:
+def _check_placed(key: str, region: Region, board: BoardProfile) -> None:
     shares_sector = board.in_place and key.endswith(("table", "descriptor"))
     for name, value in (("start_offset", region.start), ("size_bytes", region.size)):
         if value % SECTOR_BYTES and not shares_sector:
@@ -64,7 +64,7 @@ def _check_disjoint(regions: Iterable[tuple[str, Region]]) -> None:
                 f"{next_region} overlaps {key} {region}", field=next_key, do="move one of them")
 
 
-def _check_sizes(board: Board) -> None:
+def _check_sizes(board: BoardProfile) -> None:
     """The sizes that FORMATS.md fixes."""
     sector = SECTOR_BYTES
     fixed = {
@@ -82,7 +82,7 @@ def _check_sizes(board: Board) -> None:
         raise FormatError("the ROM starts what is at 0", field="regions.loader.start_offset")
 
 
-def _check_window(board: Board) -> None:
+def _check_window(board: BoardProfile) -> None:
     """The exec window, the SDK's sectors at the end of `chip_size`, the stock filesystem up to them."""
     window = "regions.exec_window"
     if board.window.start != IROM_OFFSET:
@@ -96,7 +96,7 @@ def _check_window(board: Board) -> None:
             field="regions.filesystem")
 
 
-def _check_window_slots(board: Board) -> None:
+def _check_window_slots(board: BoardProfile) -> None:
     last_sectors = Region(board.chip_bytes - SDK_BYTES, SDK_BYTES)
     largest = min(blocks.BLOCKS_MAX * blocks.BLOCK_BYTES, board.irom_offset + board.window.size)
     for key, slot in zip(("slot_a.image", "slot_b.image"), board.slots):
@@ -114,7 +114,7 @@ def _check_window_slots(board: Board) -> None:
                 field=f"{key}.size_bytes")
 
 
-def _check_in_place(board: Board) -> None:
+def _check_in_place(board: BoardProfile) -> None:
     """Slots the chip can execute from; table and descriptor in one sector, the descriptor last."""
     _check_sdk(board, SDK_IN_PLACE_BYTES)
     blocks_max = _TABLE_IN_PLACE_BYTES // blocks.ENTRY_BYTES
@@ -137,7 +137,7 @@ def _check_in_place(board: Board) -> None:
                 field=f"{key}.image.size_bytes")
 
 
-def _check_sdk(board: Board, size: int) -> None:
+def _check_sdk(board: BoardProfile, size: int) -> None:
     if board.sdk != Region(board.visible_bytes - size, size):
         raise FormatError(
             f"{board.sdk} is not the last {size // 1024} KB of visible_size_bytes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.formats import FormatError, maptable
 from slotbench.formats.image import E9_MAGIC
 
@@ -22,7 +22,7 @@ _MODE_BYTES: Final = {name: number for number, name in MODES.items()}
 _FREQ_NIBBLES: Final = {mhz: nibble for nibble, mhz in FREQS_MHZ.items()}
 
 
-def with_header(image: bytes, board: Board, flash_bytes: int) -> bytes:
+def with_header(image: bytes, board: BoardProfile, flash_bytes: int) -> bytes:
     """The E9 `image` with the flash mode and frequency of `board`, and this size for the SDK to see.
 
     These two bytes are in no checksum of the image: flashing tools set them.
@@ -31,7 +31,7 @@ def with_header(image: bytes, board: Board, flash_bytes: int) -> bytes:
     return image[:2] + bytes([_MODE_BYTES[board.flash_mode], size_freq]) + image[4:]
 
 
-def loader_sector(loader: bytes, board: Board) -> bytes:
+def loader_sector(loader: bytes, board: BoardProfile) -> bytes:
     """The loader's sector: `loader`, an E9 image, with the header and the map table (FORMATS 1.1) of `board`.
 
     Raises FormatError when it is no such image or longer than the place below the table.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slotbench.boards.model import Board
+from slotbench.boards.model import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.descriptor import ImageForm
 from slotbench.formats.image import Image, parse_e9
@@ -12,7 +12,7 @@ from slotbench.formats.image_ea import LINK_ADDRESSES, UserImage, irom_address, 
 from slotbench.formats.segments import form_of
 
 
-def stock_image(data: bytes, board: Board) -> Image:
+def stock_image(data: bytes, board: BoardProfile) -> Image:
     """The E9 image `data`, for either slot of a `board` with an exec window.
 
     Raises FormatError when it is not whole, BenchError when it is of the other form or too long.
@@ -26,7 +26,7 @@ def stock_image(data: bytes, board: Board) -> Image:
     return image
 
 
-def user_image(data: bytes, board: Board, slot: int) -> UserImage:
+def user_image(data: bytes, board: BoardProfile, slot: int) -> UserImage:
     """The user image `data`, for `slot` of a `board` that runs it in place.
 
     Raises FormatError when it is not whole, BenchError when it is of the other form, too long, or by its
@@ -48,7 +48,7 @@ def user_image(data: bytes, board: Board, slot: int) -> UserImage:
     return image
 
 
-def user_images(images: Sequence[bytes], board: Board) -> tuple[UserImage, ...]:
+def user_images(images: Sequence[bytes], board: BoardProfile) -> tuple[UserImage, ...]:
     """The user images for slot A and slot B of a `board` that runs them in place, in this order.
 
     Raises FormatError and BenchError as `user_image` does, and when there are not two or they are the same.
@@ -66,7 +66,7 @@ def user_images(images: Sequence[bytes], board: Board) -> tuple[UserImage, ...]:
     return tuple(user_image(data, board, slot) for slot, data in enumerate(images))
 
 
-def _check_length(length: int, name: str, board: Board) -> None:
+def _check_length(length: int, name: str, board: BoardProfile) -> None:
     if length > board.slot_bytes:
         raise BenchError(
             f"{name} has {length} bytes, a slot of {board.name} takes {board.slot_bytes}",

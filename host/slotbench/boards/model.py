@@ -70,7 +70,7 @@ class Serial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class BoardProfile:
     """A board. Offsets and sizes are bytes of flash; `name` is what releases and settings call it.
 
     `visible_bytes` is the `chip_size` that the loader's header makes the SDK see, `chip_bytes` what

@@ -9,8 +9,8 @@ import click
 from slotbench.cli.common import PATH
 from slotbench.cli.flash_common import port_options, read_all, read_backup, say_board, write_plan
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.link import connected
-from slotbench.flashing.setup import whole_flash
+from slotbench.flashing.apply import whole_flash
+from slotbench.flashing.esptool_link import connected
 from slotbench.release.files import write_atomic
 
 

@@ -11,8 +11,8 @@ import click
 from slotbench.cli.board_new import new
 from slotbench.cli.board_run import run
 from slotbench.cli.common import PATH
-from slotbench.vboard.live_control import ask
-from slotbench.vboard.live_folder import BoardFolder
+from slotbench.vboard.live.control_socket import ask
+from slotbench.vboard.live.folder import BoardFolder
 
 
 @click.group()

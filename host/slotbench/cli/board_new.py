@@ -10,21 +10,21 @@ from urllib.parse import urlsplit
 import click
 
 from slotbench import boards
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_image
 from slotbench.cli.common import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory
-from slotbench.flashing.push import SECRET_BYTES
 from slotbench.formats import FormatError
 from slotbench.formats.release import VERSION_CHARS_MAX
+from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, public_part, require_marked
 from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
-from slotbench.vboard.flash_files import FlashFiles
-from slotbench.vboard.live_folder import BoardFolder
+from slotbench.vboard.flash.littlefs import FlashFiles
+from slotbench.vboard.live.folder import BoardFolder
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _BENCH_VERSION = "1.0.0"
@@ -102,7 +102,7 @@ def new(
     click.echo(f"Run it: slotbench board run {folder}")
 
 
-def _firmware(path: Path | None, board: Board) -> tuple[bytes, str]:
+def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, str]:
     """The image for slot A and the version that its bytes tell."""
     if path is None:
         size = min(firmware.DEFAULT_BYTES, board.slot_bytes)

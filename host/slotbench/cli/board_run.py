@@ -18,17 +18,17 @@ from slotbench import boards
 from slotbench.cli.common import PATH
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
-from slotbench.flashing.dump import DUMP_BYTES_MAX, board_of
-from slotbench.flashing.push import PORT as PUSH_PORT
+from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
+from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
-from slotbench.vboard.live_control import Control
-from slotbench.vboard.live_flash_file import FlashFile
-from slotbench.vboard.live_folder import BoardFolder
-from slotbench.vboard.live_runner import Runner
-from slotbench.vboard.loopback import LoopbackNetwork
-from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.frozen import stock
+from slotbench.vboard.live.control_socket import Control
+from slotbench.vboard.live.flash_file import FlashFile
+from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.live.runner import Runner
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
 
 _NEW_CHIP = "generic_4m"

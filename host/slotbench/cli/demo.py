@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 
 from slotbench import boards
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_images
 from slotbench.cli.common import PATH, now
-from slotbench.cli.demo_attacks import Siege
-from slotbench.cli.demo_screen import Screen
-from slotbench.cli.demo_story import Story
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
+from slotbench.demo.attacks import AttackDemo
+from slotbench.demo.screen import Screen
+from slotbench.demo.update import UpdateDemo
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
@@ -63,12 +63,12 @@ def demo(
     size = _FAST_BYTES if fast else min(firmware.DEFAULT_BYTES, target.slot_bytes)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:
         folder = keep if keep is not None else Path(temporary)
-        story: Story | Siege
+        story: UpdateDemo | AttackDemo
         if attacks:
-            story = Siege(
+            story = AttackDemo(
                 screen, folder, now(), board=board, size=size, seed=seed, vm=VMS[vm], loader=LOADERS[loader])
         else:
-            story = Story(
+            story = UpdateDemo(
                 screen, folder, now(), board=board, size=size, images=images, version=version, seed=seed,
                 vm=VMS[vm], loader=LOADERS[loader])
         story.play()
@@ -76,7 +76,7 @@ def demo(
             story.flash.dump(keep / "flash.bin")
 
 
-def _new_release(paths: Sequence[Path], board: Board) -> tuple[list[bytes], str]:
+def _new_release(paths: Sequence[Path], board: BoardProfile) -> tuple[list[bytes], str]:
     """The images in these files, checked for the slots of `board`, and the version they tell."""
     images = [read_bytes(path, _IMAGE_BYTES_MAX) for path in paths]
     if not images:

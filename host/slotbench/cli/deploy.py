@@ -12,16 +12,23 @@ import click
 from slotbench import __version__, boards
 from slotbench.cli.common import PATH, mqtt_broker, name
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.clients import CLIENTS, Client
-from slotbench.flashing.deploy import (
-    Found, boot_with, boot_without, carry_out, look, package, settings_of, undo,
-)
-from slotbench.flashing.prompt import prompt_at
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, public_part, require_marked
 from slotbench.release.files import write_atomic
 from slotbench.release.identities import Identities, secret_in
+from slotbench.repl.deploy import (
+    Found,
+    boot_with,
+    boot_without,
+    carry_out,
+    look,
+    package,
+    settings_of,
+    undo,
+)
+from slotbench.repl.prompt import prompt_at
+from slotbench.repl.transports import CLIENTS, Client
 from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"

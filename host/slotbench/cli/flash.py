@@ -7,16 +7,22 @@ from pathlib import Path
 import click
 
 from slotbench import data_path
-from slotbench.boards import BENCH_ONLY, Board
+from slotbench.boards import BENCH_ONLY, BoardProfile
 from slotbench.boards.images import stock_image, user_image
 from slotbench.cli.common import PATH, integer, name
 from slotbench.cli.flash_common import (
-    backup_of, keep_backup, port_options, read_backup, say_board, say_plan, write_plan,
+    backup_of,
+    keep_backup,
+    port_options,
+    read_backup,
+    say_board,
+    say_plan,
+    write_plan,
 )
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing import move, setup
-from slotbench.flashing.link import Link, connected
-from slotbench.flashing.move import Moved
+from slotbench.flashing import apply, migrate
+from slotbench.flashing.esptool_link import Link, connected
+from slotbench.flashing.migrate import Moved
 from slotbench.flashing.plan import Firmware
 from slotbench.flashing.survey import Runs, Survey, board_for, require_filesystem_fits, survey
 from slotbench.formats import FormatError
@@ -81,12 +87,12 @@ def flash(
         moved: Moved | None = None
         if from_stock:
             dump = _dump(link, found, Runs.STOCK, backup_path, dry_run)
-            moved = move.from_stock(dump, board)
+            moved = migrate.from_stock(dump, board)
             given = given if given is not None else _own_firmware(dump, link)
         elif not erase_filesystem:
             require_filesystem_fits(found, board, where=port)
         assert given is not None
-        plan = setup.to_twoslot(
+        plan = apply.to_twoslot(
             board, _firmware(given, image, board, product, version, counter), loader_image,
             sdk=moved.sdk if moved is not None else found.sdk,
             sdk_start=moved.sdk_start if moved is not None else found.sdk_start,
@@ -124,15 +130,15 @@ def unflash(
         found = survey(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
         dump = _dump(link, found, Runs.TWOSLOT, backup_path, dry_run)
-        moved = move.from_twoslot(dump, board)
-        data = given if given is not None else move.running_image(dump, board)
-        plan = setup.to_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
+        moved = migrate.from_twoslot(dump, board)
+        data = given if given is not None else migrate.running_image(dump, board)
+        plan = apply.to_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
         _go(link, plan, moved, dry_run)
     if not dry_run:
         click.echo("written and compared; the board was reset and starts plain MicroPython")
 
 
-def _go(link: Link, plan: setup.Plan, moved: Moved | None, dry_run: bool) -> None:
+def _go(link: Link, plan: apply.Plan, moved: Moved | None, dry_run: bool) -> None:
     click.echo("plan:")
     say_plan(plan)
     if moved is not None:
@@ -161,7 +167,7 @@ def _dump(link: Link, found: Survey, expected: Runs, path: Path | None, dry_run:
 
 
 def _own_firmware(dump: bytes, link: Link) -> bytes:
-    image = move.stock_image_in(dump)
+    image = migrate.stock_image_in(dump)
     if image is None:
         raise BenchError(
             "the firmware on the board is no whole MicroPython image", where=link.port,
@@ -183,7 +189,7 @@ def _loader(path: Path | None) -> bytes:
 
 
 def _firmware(
-    data: bytes, path: Path | None, board: Board, product: str, version: str | None, counter: int,
+    data: bytes, path: Path | None, board: BoardProfile, product: str, version: str | None, counter: int,
 ) -> Firmware:
     where = str(path) if path is not None else "firmware on the board"
     told, fs_version, mpy_abi = None, 0, 0

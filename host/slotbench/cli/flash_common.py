@@ -11,9 +11,9 @@ import click
 
 from slotbench.boards import Region
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.link import DEFAULT_BAUD, Link
+from slotbench.flashing.apply import Plan, carry_out
+from slotbench.flashing.esptool_link import DEFAULT_BAUD, Link
 from slotbench.flashing.plan import Write
-from slotbench.flashing.setup import Plan, carry_out
 from slotbench.release.files import read_bytes, write_atomic
 
 _F = TypeVar("_F", bound=Callable[..., Any])

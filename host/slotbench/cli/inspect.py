@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.cli.common import PATH
-from slotbench.cli.facts import plain, to_json
 from slotbench.cli.flash_common import Bar
 from slotbench.cli.inspect_words import sections
+from slotbench.cli.json_output import plain, to_json
 from slotbench.errors import BenchError
-from slotbench.flashing.dump import DUMP_BYTES_MAX, board_of, same_map
-from slotbench.flashing.inspection import inspect as inspect_dump
-from slotbench.flashing.link import DEFAULT_BAUD, connected
+from slotbench.flashing.esptool_link import DEFAULT_BAUD, connected
+from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of, same_map
+from slotbench.inspection.facts import inspect as inspect_dump
 from slotbench.release.files import read_bytes
-from slotbench.vboard.live_forecast import Forecast, forecast
+from slotbench.vboard.forecast.next_boot import Forecast, forecast
 
 
 @click.command()
@@ -65,7 +65,7 @@ def _read_board(port: str, baud: int) -> bytes:
             link.reset()
 
 
-def _forecast(board: Board, data: bytes) -> Forecast | str:
+def _forecast(board: BoardProfile, data: bytes) -> Forecast | str:
     """The next boot, or why it cannot be told: what lies on the flash is explained all the same."""
     try:
         return forecast(board, data)

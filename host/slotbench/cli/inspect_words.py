@@ -6,16 +6,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-from slotbench.flashing.inspection import (
-    CellFacts, HeaderFacts, ImageState, Inspection, JournalFacts, PhyFacts, PhyState, RegionFacts, SlotFacts,
-    TableFacts, WindowFacts,
-)
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.journal import Cell, Ended
 from slotbench.formats.rtc import Why
 from slotbench.formats.seal import PageState
-from slotbench.vboard.live_forecast import Forecast
+from slotbench.inspection.facts import (
+    CellFacts,
+    HeaderFacts,
+    ImageState,
+    Inspection,
+    JournalFacts,
+    PhyFacts,
+    PhyState,
+    RegionFacts,
+    SlotFacts,
+    TableFacts,
+    WindowFacts,
+)
+from slotbench.vboard.forecast.next_boot import Forecast
 
 Section = tuple[str, list[str]]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from slotbench.errors import BenchError
-from slotbench.prove.powercut.proof import BOARDS, CutId, Failure, Proof, Run
+from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, Proof, Run
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.powercut.sweep import Part, Plan, journal_lines, sweep
 from slotbench.vboard.board import LOADERS, VirtualBoard

@@ -11,9 +11,9 @@ from slotbench import boards
 from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
 from slotbench.cli.flash_common import Bar
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.push import PORT, Greeting, Parts, Pusher, read_secret
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Release
+from slotbench.push.client import PORT, Greeting, Parts, Pusher, read_secret
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
 from slotbench.release.identities import Identities

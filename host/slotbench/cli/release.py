@@ -12,7 +12,16 @@ from click.core import ParameterSource
 from slotbench import boards
 from slotbench.cli import rollout as rollout_verbs
 from slotbench.cli.common import (
-    PATH, echo_head, integer, interval, load_key, name, notify_option, now, passphrase_option, tell_boards,
+    PATH,
+    echo_head,
+    integer,
+    interval,
+    load_key,
+    name,
+    notify_option,
+    now,
+    passphrase_option,
+    tell_boards,
 )
 from slotbench.release import documents
 from slotbench.release.build import build as build_release

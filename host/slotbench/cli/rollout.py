@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 import click
 
 from slotbench.cli.common import (
-    PATH, echo_head, load_key, mqtt_broker, name, notify_option, now, passphrase_option, tell_boards,
+    PATH,
+    echo_head,
+    load_key,
+    mqtt_broker,
+    name,
+    notify_option,
+    now,
+    passphrase_option,
+    tell_boards,
 )
 from slotbench.errors import BenchError
 from slotbench.release import documents

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.common import PATH
-from slotbench.server import Background, Boards, create_app, require_published
+from slotbench.server import Background, BoardAuthenticator, create_app, require_published
 
 
 @click.command()
@@ -33,7 +33,7 @@ def serve(
     if require_identity and identities_path is None:
         raise click.UsageError("--require-identity needs --identities FILE")
     require_published(folder)
-    boards = Boards(identities_path, require=require_identity) if identities_path else None
+    boards = BoardAuthenticator(identities_path, require=require_identity) if identities_path else None
     log = logging.getLogger("slotbench.server")
     log.setLevel(logging.INFO)
     click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))

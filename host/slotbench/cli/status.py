@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from slotbench.cli.common import PATH
-from slotbench.cli.facts import to_json
+from slotbench.cli.json_output import to_json
 from slotbench.cli.verbs import asked
-from slotbench.flashing.dump import DUMP_BYTES_MAX, board_of
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import Why
+from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.release.files import read_bytes
-from slotbench.vboard.live_status import BoardStatus
-from slotbench.vboard.live_status import status as status_of
+from slotbench.vboard.forecast.status import BoardStatus
+from slotbench.vboard.forecast.status import status as status_of
 
 
 @click.command()

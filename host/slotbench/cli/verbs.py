@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from slotbench.errors import BenchError
-from slotbench.flashing.prompt import prompt_at
 from slotbench.formats.codes import CODES
+from slotbench.repl.prompt import prompt_at
 
 _LOOK_S = 60.0
 _UPDATE_S = 180.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats import SECTOR_BYTES
 
@@ -32,7 +32,7 @@ def has_phy(sdk: bytes) -> bool:
     return is_phy(sdk[len(sdk) - _SECTORS_FROM_END * SECTOR_BYTES :])
 
 
-def sdk_sectors(board: Board, sdk: bytes, image: bytes, given: bytes | None = None) -> bytes:
+def sdk_sectors(board: BoardProfile, sdk: bytes, image: bytes, given: bytes | None = None) -> bytes:
     """The SDK's sectors that `board` is to have: `sdk`, which it has, when these are any good.
 
     Without PHY init data in them they begin anew: with those of `given`, else of the firmware `image`, else

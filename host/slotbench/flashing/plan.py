@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_image
 from slotbench.formats import journal, windowlog
 from slotbench.formats.descriptor import Descriptor, ImageForm
@@ -38,7 +38,7 @@ class Firmware:
     mpy_abi: int = 6
 
 
-def factory(board: Board, firmware: Firmware) -> list[Write]:
+def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
     """The writes that make an erased board start `firmware` from slot A, confirmed; nothing in slot B.
 
     The loader itself and the PHY block are not part of it. Raises FormatError, BenchError when the image does

@@ -7,14 +7,14 @@ from enum import StrEnum
 from typing import Final
 
 from slotbench import boards
-from slotbench.boards import Board, Region
-from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.dump import plainest
-from slotbench.flashing.filesystem import HEAD_BYTES, Superblock, superblock
+from slotbench.boards import BoardProfile, Region
 from slotbench.boards.header import flash_size, has_loader
-from slotbench.flashing.link import Link
+from slotbench.errors import USAGE, BenchError
+from slotbench.flashing.esptool_link import Link
+from slotbench.flashing.filesystem import HEAD_BYTES, Superblock, superblock
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.image import E9_MAGIC, LENGTH_WORD_OFFSET, WINDOW_END
+from slotbench.inspection.dump import plainest
 
 __all__ = ["STOCK_FILESYSTEMS", "Runs", "Survey", "board_for", "require_filesystem_fits", "survey"]
 
@@ -51,7 +51,7 @@ class Survey:
     sdk_start: int
 
 
-def board_for(link: Link, name: str | None) -> Board:
+def board_for(link: Link, name: str | None) -> BoardProfile:
     """The board named, or the plainest one whose flash is as large. Raises BenchError (exit code 2)."""
     if name is None:
         known = map(boards.load, boards.names())
@@ -72,7 +72,7 @@ def board_for(link: Link, name: str | None) -> Board:
     return board
 
 
-def survey(link: Link, board: Board) -> Survey:
+def survey(link: Link, board: BoardProfile) -> Survey:
     """Look at a board. Raises BenchError when it is lost."""
     sector = link.read(0, SECTOR_BYTES)
     starts = {*STOCK_FILESYSTEMS, board.fs_start} if board.filesystem else set()
@@ -93,7 +93,7 @@ def survey(link: Link, board: Board) -> Survey:
         sdk=link.read(sdk_start, board.sdk.size), sdk_start=sdk_start)
 
 
-def require_filesystem_fits(found: Survey, board: Board, *, where: str) -> None:
+def require_filesystem_fits(found: Survey, board: BoardProfile, *, where: str) -> None:
     """Refuse a board with files that the plan would break, or a filesystem its firmware could not mount.
 
     Raises BenchError that says what to do instead.

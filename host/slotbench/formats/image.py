@@ -15,8 +15,17 @@ from dataclasses import dataclass
 
 from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
 from slotbench.formats.segments import (
-    AGAIN, DRAM, E9_MAGIC, IRAM, SEGMENTS_MAX, WINDOW_END, ImageFacts, Segment, check_entry,
-    pack_ram_part, read_ram_part,
+    AGAIN,
+    DRAM,
+    E9_MAGIC,
+    IRAM,
+    SEGMENTS_MAX,
+    WINDOW_END,
+    ImageFacts,
+    Segment,
+    check_entry,
+    pack_ram_part,
+    read_ram_part,
 )
 
 __all__ = [

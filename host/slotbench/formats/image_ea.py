@@ -14,8 +14,17 @@ from dataclasses import dataclass
 
 from slotbench.formats import FormatError
 from slotbench.formats.segments import (
-    AGAIN, E9_MAGIC, EA_MAGIC, HEADER, IROM_MAP_START, SEGMENT, WINDOW_END, ImageFacts, check_entry,
-    pack_ram_part, read_ram_part,
+    AGAIN,
+    E9_MAGIC,
+    EA_MAGIC,
+    HEADER,
+    IROM_MAP_START,
+    SEGMENT,
+    WINDOW_END,
+    ImageFacts,
+    check_entry,
+    pack_ram_part,
+    read_ram_part,
 )
 
 VERSION_BYTE = 4

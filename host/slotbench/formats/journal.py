@@ -11,7 +11,14 @@ from typing import TypeVar
 
 from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
 from slotbench.formats.seal import (
-    PAGE_BYTES, PageState, classify, is_set, open_word, pack_page, require_zero, unpack_page,
+    PAGE_BYTES,
+    PageState,
+    classify,
+    is_set,
+    open_word,
+    pack_page,
+    require_zero,
+    unpack_page,
 )
 
 MAGIC = b"2SJ1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from slotbench.vboard.wsgi import WsgiApp
+from slotbench.vboard.network.wsgi import WsgiApp
 
 __all__ = ["Remembered"]
 

@@ -16,15 +16,15 @@ from typing import Final
 
 from slotbench.boards import load
 from slotbench.prove.invariants import Invariants
-from slotbench.prove.world import HOURS_MS, NOW, World, runs_confirmed
+from slotbench.prove.testbed import HOURS_MS, NOW, TestBed, runs_confirmed
 from slotbench.release.publish import Rollout
 from slotbench.server import Background, create_app
 from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.firmware import Does
-from slotbench.vboard.flash import SECTOR
-from slotbench.vboard.loopback import LoopbackNetwork
-from slotbench.vboard.net import Stream
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import SECTOR
+from slotbench.vboard.network.base import Stream
+from slotbench.vboard.network.loopback import LoopbackNetwork
 
 __all__ = ["Fleet", "Member", "prove"]
 
@@ -82,7 +82,7 @@ class Fleet:
 def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2) -> Fleet:
     """Run a fleet of so many boards against a server process on this machine's loopback."""
     begun = time.perf_counter()
-    main = World(folder, board=BOARDS[0], seed=seed, main=_MAIN)
+    main = TestBed(folder, board=BOARDS[0], seed=seed, main=_MAIN)
     maps = [load(name) for name in BOARDS]
 
     def publish(counter: int, does: Does, channels: Sequence[str], rollout: Rollout) -> None:
@@ -96,7 +96,7 @@ def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2)
     worlds = {BOARDS[0]: main}
     for name in BOARDS[1:]:
         (folder / name).mkdir()
-        worlds[name] = World(folder / name, board=name, seed=seed, main=_MAIN, keys=folder / "keys")
+        worlds[name] = TestBed(folder / name, board=name, seed=seed, main=_MAIN, keys=folder / "keys")
         worlds[name].images = main.images
     with _server(folder / "site") as url, _crews(worlds, url, boards, seed, processes) as crews:
         _together(crews)
@@ -128,7 +128,7 @@ def _serve(root: Path, parent: Connection) -> None:
 
 @contextmanager
 def _crews(
-    worlds: dict[str, World], url: str, boards: int, seed: int, processes: int
+    worlds: dict[str, TestBed], url: str, boards: int, seed: int, processes: int
 ) -> Iterator[list[Connection]]:
     """Processes that each run a share of the boards, one phase for each word from here."""
     context = get_context("fork")
@@ -154,7 +154,9 @@ def _together(crews: list[Connection]) -> list[list[Member]]:
     return [crew.recv() for crew in crews]
 
 
-def _crew(worlds: dict[str, World], url: str, numbers: Sequence[int], seed: int, parent: Connection) -> None:
+def _crew(
+    worlds: dict[str, TestBed], url: str, numbers: Sequence[int], seed: int, parent: Connection,
+) -> None:
     ships = [_Ship(worlds, url, number, seed) for number in numbers]
     parent.recv()
     for ship in ships:
@@ -182,7 +184,7 @@ class _Lossy(LoopbackNetwork):
 class _Ship:
     """One board of the fleet, and its luck."""
 
-    def __init__(self, worlds: dict[str, World], url: str, number: int, seed: int) -> None:
+    def __init__(self, worlds: dict[str, TestBed], url: str, number: int, seed: int) -> None:
         self._rng = random.Random(f"{seed} {number}")
         self.number = number
         self.name = BOARDS[number % len(BOARDS)]

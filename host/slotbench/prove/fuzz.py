@@ -155,7 +155,7 @@ def _support(target: str, arguments: Sequence[str]) -> subprocess.CompletedProce
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         # libFuzzer ends its process without tidying up.
         return subprocess.run(
-            [sys.executable, "-m", "support.fuzz_guided", target, *arguments], cwd=_ROOT, capture_output=True,
+            [sys.executable, "-m", "support.fuzz.guided", target, *arguments], cwd=_ROOT, capture_output=True,
             text=True, errors="replace", env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder})
 
 

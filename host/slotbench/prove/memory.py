@@ -11,15 +11,15 @@ from typing import Final
 
 from slotbench.mpy import compile_package, sources
 from slotbench.prove.push import Desk, fits
-from slotbench.prove.world import MAIN, World, runs_confirmed, without_main
+from slotbench.prove.testbed import MAIN, TestBed, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.flash import NorFlash
+from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.micropython import MicroPythonVM
 from slotbench.vboard.micropython.find import HEAP_BYTES
 from slotbench.vboard.micropython.process import VMDied
-from slotbench.vboard.net import NoNetwork
+from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.soc import Soc
 
 __all__ = ["LARGE", "Memory", "blocks", "idle", "measure", "module_sizes", "new_world", "updates"]
 
@@ -140,14 +140,14 @@ def measure(folder: Path, *, seed: int = 0) -> Memory:
         per_block_bytes=taken, blocks=counted)
 
 
-def new_world(folder: Path, seed: int = 0) -> World:
+def new_world(folder: Path, seed: int = 0) -> TestBed:
     """A world that offers release 2, of 24 whole blocks."""
-    world = World(folder, size=_IMAGE_BYTES, seed=seed)
+    world = TestBed(folder, size=_IMAGE_BYTES, seed=seed)
     world.publish(2)
     return world
 
 
-def updates(world: World, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
+def updates(world: TestBed, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
     """Whether a board updates at the first attempt, with `application` bytes allocated beside twoslot."""
     own = f"own = bytearray({application})\n" if application else ""
     main = {"/main.py": (own + MAIN).encode()}
@@ -196,14 +196,14 @@ def _smallest(enough: Callable[[int], bool]) -> int:
 
 def _bare(heap: int) -> tuple[int, int]:
     """Bytes in use in a VM without files that has this heap, and all that there are."""
-    vm = MicroPythonVM(Chip(NorFlash(_CHIP_BYTES)), {}, NoNetwork(), heap=heap)
+    vm = MicroPythonVM(Soc(NorFlash(_CHIP_BYTES)), {}, NoNetwork(), heap=heap)
     try:
         return int(vm.eval(_USED)), int(vm.eval(_ALL))
     finally:
         vm.close()
 
 
-def _resting(world: World) -> tuple[int, int]:
+def _resting(world: TestBed) -> tuple[int, int]:
     """Bytes in use after boot.py, and after the first tick()."""
     board = world.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
@@ -239,14 +239,14 @@ def blocks(board: VirtualBoard) -> tuple[int, int]:
         board.power_off()
 
 
-def _rsa_peak(world: World) -> int:
+def _rsa_peak(world: TestBed) -> int:
     """Bytes that one signature check needs beyond its arguments, in a heap full of small pieces."""
     key = world.workshop.offline
     arguments = {
         "/modulus": key.modulus, "/signature": key.sign(b"proof").signature,
         "/digest": hashlib.sha256(b"proof").digest(), "/least.py": _LEAST.encode()}
     files = world.board(vm=MicroPythonVM).files | arguments
-    vm = MicroPythonVM(Chip(NorFlash(_CHIP_BYTES)), files, NoNetwork())
+    vm = MicroPythonVM(Soc(NorFlash(_CHIP_BYTES)), files, NoNetwork())
     try:
         vm.exec("import least")
         return int(vm.eval("least.find()"))

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Final
 
 from slotbench.errors import BenchError
-from slotbench.flashing.push import PORT, Greeting, Parts, Pusher
 from slotbench.formats.document import Document
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.prove.invariants import image_for
-from slotbench.prove.world import MAIN, MINUTES_MS, NOW, PRODUCT, World, runs_confirmed
+from slotbench.prove.testbed import MAIN, MINUTES_MS, NOW, PRODUCT, TestBed, runs_confirmed
+from slotbench.push.client import PORT, Greeting, Parts, Pusher
 from slotbench.release.build import build
 from slotbench.release.development import ON_BOARD
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.flash import PAGE, Op
-from slotbench.vboard.loopback import LoopbackNetwork
+from slotbench.vboard.flash.nor import PAGE, Op
 from slotbench.vboard.micropython.process import VMDied
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
@@ -65,7 +65,7 @@ class Desk:
     ) -> None:
         self.key = key if key is not None else SigningKey.generate()
         self.secret = secrets.token_bytes(32)
-        self.world = World(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
+        self.world = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
 
     def _mark(self, files: dict[str, bytes]) -> None:
         modulus = base64.b64encode(self.key.modulus).decode()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_images
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import SECTOR_BYTES, blocks
@@ -31,7 +31,7 @@ class _Firmware:
 
 def build(
     *images: bytes,
-    product: str, boards: Sequence[Board], counter: int, created: int,
+    product: str, boards: Sequence[BoardProfile], counter: int, created: int,
     channels: Sequence[str] = ("stable",), version: str | None = None,
     fs_start: int | None = None, fs_version: int | None = None, fs_upgrade: bool = False,
     mpy_abi: int | None = None, floor: int = 0, notes: str = "",
@@ -74,7 +74,7 @@ def parse_image(data: bytes) -> Image | UserImage:
     return parse_ea(data) if form_of(data) is ImageForm.EA else parse_e9(data)
 
 
-def _stock(images: Sequence[bytes], boards: Sequence[Board], fs_start: int | None) -> _Firmware:
+def _stock(images: Sequence[bytes], boards: Sequence[BoardProfile], fs_start: int | None) -> _Firmware:
     """One of MicroPython's images, for both slots."""
     if len(images) != 1:
         raise BenchError(
@@ -90,7 +90,7 @@ def _stock(images: Sequence[bytes], boards: Sequence[Board], fs_start: int | Non
     return _Firmware(refs, start, image.micropython, implied(image.micropython or ""))
 
 
-def _native(images: Sequence[bytes], boards: Sequence[Board]) -> _Firmware:
+def _native(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _Firmware:
     """A user image for each slot."""
     for board in boards:
         user_images(images, board)
@@ -141,7 +141,7 @@ def _filesystem_start(data: bytes, image: Image, told: int | None) -> int:
     return told
 
 
-def _check_filesystem(fs_start: int, board: Board) -> None:
+def _check_filesystem(fs_start: int, board: BoardProfile) -> None:
     if fs_start != board.fs_start:
         raise BenchError(
             f"filesystem of the image starts at 0x{fs_start:x}, of {board.name} at 0x{board.fs_start:x}",

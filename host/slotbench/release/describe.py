@@ -22,7 +22,6 @@ from slotbench.formats.segments import E9_MAGIC, EA_MAGIC, WINDOW_END
 from slotbench.release import documents
 from slotbench.release.files import read_bytes
 
-
 PREFLIGHT_WORDS: Mapping[Preflight | None, str] = {
     None: "none: built before there was one",
     Preflight.PASSED: "passed on the emulated chip",

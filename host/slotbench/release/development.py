@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import MODULUS_BYTES, Document
 from slotbench.release.build import build
@@ -49,7 +49,7 @@ def public_part(path: Path) -> bytes:
     return _pack(modulus)
 
 
-def require_marked(board: Board) -> None:
+def require_marked(board: BoardProfile) -> None:
     """Raise BenchError unless the board file says that development keys may be pinned."""
     if not board.development:
         raise BenchError(
@@ -58,8 +58,8 @@ def require_marked(board: Board) -> None:
 
 
 def sign_for(
-    image: bytes, key: SigningKey, *, product: str, board: Board, channel: str, counter: int, created: int,
-    version: str | None = None,
+    image: bytes, key: SigningKey, *, product: str, board: BoardProfile, channel: str, counter: int,
+    created: int, version: str | None = None,
 ) -> Document:
     """A release of `image` for this board alone, checked and signed. Raises FormatError, BenchError."""
     release = build(

@@ -13,8 +13,8 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Release
 from slotbench.release import documents, store
-from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.epochs import Epochs, gather
+from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.keys import SigningKey
 from slotbench.release.publish import Rollout, last_head, new_head, require_known
 from slotbench.release.sign import check_role

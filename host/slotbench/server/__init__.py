@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from slotbench.server.app import create_app, require_published
 from slotbench.server.background import Background
-from slotbench.server.boards import Boards
+from slotbench.server.board_authenticator import BoardAuthenticator
 
-__all__ = ["Background", "Boards", "create_app", "require_published"]
+__all__ = ["Background", "BoardAuthenticator", "create_app", "require_published"]

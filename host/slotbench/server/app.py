@@ -17,7 +17,7 @@ from flask import Flask, Response, request
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.release.store import Store, digest_in, is_name
-from slotbench.server.boards import Boards
+from slotbench.server.board_authenticator import BoardAuthenticator
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 """For names that carry their digest: what they name can never change."""
@@ -79,7 +79,7 @@ class _Contents:
         return content
 
 
-def create_app(root: Path, boards: Boards | None = None) -> Flask:
+def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
     """The application that serves the release directory `root`, now and as it changes.
 
     With `boards` it checks who asks, and tells this computer what they said: GET /boards.
@@ -107,7 +107,7 @@ def create_app(root: Path, boards: Boards | None = None) -> Flask:
     return app
 
 
-def _know(app: Flask, boards: Boards) -> None:
+def _know(app: Flask, boards: BoardAuthenticator) -> None:
     app.before_request(boards.check)
 
     @app.get("/boards")

@@ -7,22 +7,22 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.formats import FormatError, journal
 from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.cuts import Cut
 from slotbench.vboard.firmware import Does, Marker, identify
-from slotbench.vboard.flash import NorFlash
-from slotbench.vboard.loader import BootResult, LoaderModel, NothingBoots
+from slotbench.vboard.flash.cuts import Cut
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.lx106.machine import LoaderMachine
-from slotbench.vboard.net import Network, NoNetwork
+from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.serial.repl import Repl
 from slotbench.vboard.serial.terminal import Terminal
 from slotbench.vboard.serial.uart import Reset
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+from slotbench.vboard.soc import Soc
 from slotbench.vboard.states import Boot, State
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
@@ -53,7 +53,7 @@ class VirtualBoard:
 
     def __init__(
         self,
-        board: Board,
+        board: BoardProfile,
         flash: NorFlash,
         network: Network,
         files: dict[str, bytes],
@@ -76,7 +76,7 @@ class VirtualBoard:
         self.network = network
         self.files = files
         identity = unique_id if unique_id is not None else random.Random(seed).randbytes(4)
-        self.chip = Chip(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
+        self.chip = Soc(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
         self.chip.power_off()
         self.clock = flash.clock
         self.loader = loader

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from slotbench import data_path
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.formats.keys import pack_pinned
-from slotbench.vboard.flash import SECTOR, NorFlash
+from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
 
 __all__ = ["BOOT_LINE", "MAIN", "board_files", "factory_flash"]
@@ -30,7 +30,7 @@ while True:
 
 
 def factory_flash(
-    board: Board, writes: Iterable[tuple[int, bytes]], *, seed: int = 0, log: bool = True
+    board: BoardProfile, writes: Iterable[tuple[int, bytes]], *, seed: int = 0, log: bool = True
 ) -> NorFlash:
     """The flash of a board just set up by `writes` (offset, bytes), with a user's files in its filesystem.
 

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from slotbench.boards import Board
+from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import image_ea
 from slotbench.formats.image import IROM_OFFSET, build_e9
 from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
-from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.flash.nor import SECTOR
 
 __all__ = [
     "DEFAULT_BYTES", "SMALLEST_BYTES", "Does", "Marker", "build", "build_user", "for_board", "identify",
@@ -126,7 +126,7 @@ def build_user(
 
 
 def for_board(
-    board: Board, version: str, does: Does = Does.HEALTHY, *, size: int, seed: int = 0
+    board: BoardProfile, version: str, does: Does = Does.HEALTHY, *, size: int, seed: int = 0
 ) -> tuple[bytes, ...]:
     """The images of a release for `board`: one for both slots, or one for slot A and one for slot B.
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Final, Protocol
 
-from slotbench.vboard.chip import RTC_BASE, Chip
 from slotbench.vboard.clock import Clock, TimerQueue
-from slotbench.vboard.net import Listener, Network, Stream
+from slotbench.vboard.network.base import Listener, Network, Stream
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+from slotbench.vboard.soc import RTC_BASE, Soc
 
 __all__ = ["CALL_US", "Console", "Runtime"]
 
@@ -63,7 +63,7 @@ class Runtime:
     """
 
     def __init__(
-        self, chip: Chip, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
+        self, chip: Soc, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
     ) -> None:
         self.chip = chip
         self.clock: Clock = chip.clock

@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slotbench.vboard.cuts import Cut
+    from slotbench.vboard.flash.cuts import Cut
 
 __all__ = ["BenchViolation", "ChipReset", "DeviceOSError", "PowerCut"]
 

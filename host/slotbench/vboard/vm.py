@@ -16,14 +16,14 @@ from typing import Any, Final, Protocol
 
 from slotbench import data_path
 from slotbench.mpy import compile_package, sources
-from slotbench.vboard.chip import Chip
 from slotbench.vboard.facades import build
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.facades.names import device_builtins
 from slotbench.vboard.frozen import FOLDER
-from slotbench.vboard.net import Network
+from slotbench.vboard.network.base import Network
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation, DeviceOSError
+from slotbench.vboard.soc import Soc
 
 __all__ = ["MPY_XTENSA", "Attachable", "CPythonVM", "DeviceVM"]
 
@@ -94,7 +94,7 @@ class CPythonVM:
 
     def __init__(
         self,
-        chip: Chip,
+        chip: Soc,
         files: dict[str, bytes],
         net: Network,
         *,

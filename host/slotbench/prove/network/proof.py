@@ -11,10 +11,10 @@ from typing import Final
 
 from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import Broken
-from slotbench.prove.network.proxy import FaultProxy
 from slotbench.prove.parallel import workers
-from slotbench.prove.world import HOURS_MS, Edit, World, runs_confirmed, without_main
+from slotbench.prove.testbed import HOURS_MS, Edit, TestBed, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.network.faults import FaultProxy
 
 __all__ = ["RATES", "Outcome", "Rate", "prove"]
 
@@ -124,7 +124,7 @@ def prove(
     processes: int = 2, on_rate: Callable[[Rate], object] = lambda rate: None,
 ) -> list[Rate]:
     """Run so many updates of boards with images of `size` bytes at each rate."""
-    world = World(folder, size=size, seed=seed)
+    world = TestBed(folder, size=size, seed=seed)
     world.publish(2)
     world.app = Remembered(world.app)
     found = []
@@ -146,7 +146,7 @@ def _call(what: tuple[float, int]) -> Outcome:
     return _shared[0](*what)
 
 
-def _one(world: World, seed: int, failing: float, number: int) -> Outcome:
+def _one(world: TestBed, seed: int, failing: float, number: int) -> Outcome:
     board, proxy = _board(world, failing, f"{seed} {failing} {number}", seed + number)
     needed = len(world.image(2, 1))
     text = ""
@@ -173,7 +173,7 @@ def _one(world: World, seed: int, failing: float, number: int) -> Outcome:
         seconds, first, attempts, fetched, text)
 
 
-def _start_over(world: World, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
+def _start_over(world: TestBed, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
     """Attempts until the image was installed, whether the first one did it, bytes of the image fetched."""
     luck = f"over {seed} {failing} {number}"
     board, proxy = _board(world, failing, luck, seed + number, without_main)
@@ -192,7 +192,7 @@ def _start_over(world: World, failing: float, seed: int, number: int) -> tuple[i
 
 
 def _board(
-    world: World, failing: float, luck: str, seed: int, edit: Edit | None = None
+    world: TestBed, failing: float, luck: str, seed: int, edit: Edit | None = None
 ) -> tuple[VirtualBoard, FaultProxy]:
     proxy = FaultProxy(world.app, failing, random.Random(luck))
     board = world.board(proxy, seed=seed, edit=edit)

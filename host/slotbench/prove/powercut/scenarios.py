@@ -8,24 +8,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from slotbench.boards import Board, Region
+from slotbench.boards import BoardProfile, Region
 from slotbench.formats import journal, windowlog
 from slotbench.formats.rtc import Why
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import require
+from slotbench.prove.testbed import HOURS_MS, NOW, Edit, TestBed, runs_confirmed, update_to
 from slotbench.prove.vm import RememberingVM
-from slotbench.prove.world import HOURS_MS, NOW, Edit, World, runs_confirmed, update_to
 from slotbench.release.keys import SigningKey
 from slotbench.release.publish import Rollout
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.cuts import Cut, CutMode
 from slotbench.vboard.firmware import Does
-from slotbench.vboard.flash import NorFlash, Op
-from slotbench.vboard.net import Network, NoNetwork
-from slotbench.vboard.wsgi import WsgiNetwork
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.flash.nor import NorFlash, Op
+from slotbench.vboard.network.base import Network, NoNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 
-__all__ = ["SCENARIOS", "Bench", "Course", "Offer", "Scenario"]
+__all__ = ["SCENARIOS", "Bench", "ScenarioRun", "Offer", "Scenario"]
 
 MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(10000)\n"
 """An application with other things to do: rest is told in fewer steps."""
@@ -34,7 +34,7 @@ _NEW, _USED = 1, 2
 _LATEST: Final = 3
 
 
-class Offer(World):
+class Offer(TestBed):
     """A world that offers release 3; `used` is the flash of a board that went from 1 to 2."""
 
     used: NorFlash
@@ -81,13 +81,13 @@ class Bench:
         return self._offered[name]
 
     @cached_property
-    def map(self) -> Board:
+    def map(self) -> BoardProfile:
         """The boards' flash map."""
         return self.world().map
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class ScenarioRun:
     """One run that is recorded: a board of `world` with the flash `start` does `act`, from power on.
 
     Operations for which `hit` is true are cut. Whatever is cut, the board comes to what `ends` says. `online`
@@ -115,13 +115,13 @@ class Scenario:
 
     name: str
     says: str
-    courses: Callable[[Bench], Sequence[Course]]
+    courses: Callable[[Bench], Sequence[ScenarioRun]]
     torn: int = 32
     weak: int = 12
     by_loader: bool = False
 
 
-def _slot(board: Board, flash: NorFlash) -> int:
+def _slot(board: BoardProfile, flash: NorFlash) -> int:
     """The spare slot of a board with this flash."""
     newest = journal.newest(flash.peek(board.journal.start, board.journal.size))
     return 1 - newest[1].active if newest is not None else 1
@@ -135,18 +135,20 @@ def _update(board: VirtualBoard) -> None:
     update_to(board, _LATEST)
 
 
-def _whole(bench: Bench, hit: Callable[[Board, int], Callable[[Op], bool]]) -> list[Course]:
+def _whole(bench: Bench, hit: Callable[[BoardProfile, int], Callable[[Op], bool]]) -> list[ScenarioRun]:
     """Whole updates of a new board and of one with a past; of the operations those that `hit` picks."""
     offered = bench.world()
     starts = (offered.factory, offered.used)
     return [
-        Course(offered, start, _update, hit(bench.map, _slot(bench.map, start)), _latest) for start in starts]
+        ScenarioRun(offered, start, _update, hit(bench.map, _slot(bench.map, start)), _latest)
+        for start in starts
+    ]
 
 
 # What belongs to which part. The journal's operations come in order: declare, arm, (loader), confirm.
 
 
-def _transfer(board: Board, slot: int) -> Callable[[Op], bool]:
+def _transfer(board: BoardProfile, slot: int) -> Callable[[Op], bool]:
     place = board.slots[slot]
 
     def hit(op: Op) -> bool:
@@ -164,12 +166,12 @@ def _loader_in(*regions: Region) -> Callable[[Op], bool]:
     return lambda op: op.actor == "loader" and any(op.addr in region for region in regions)
 
 
-def download(bench: Bench) -> list[Course]:
+def download(bench: Bench) -> list[ScenarioRun]:
     """Block table and blocks, and what the SDK saves meanwhile."""
     return _whole(bench, _transfer)
 
 
-def resume(bench: Bench) -> list[Course]:
+def resume(bench: Bench) -> list[ScenarioRun]:
     """The session after a download that lost power in a block."""
     courses = []
     for course in download(bench):
@@ -182,7 +184,7 @@ def resume(bench: Bench) -> list[Course]:
     return courses
 
 
-def _half_way(course: Course) -> int:
+def _half_way(course: ScenarioRun) -> int:
     """An operation in the middle of the download."""
     board = course.world.board(course.network(), flash=course.start.clone())
     _update(board)
@@ -190,7 +192,7 @@ def _half_way(course: Course) -> int:
     return ops[len(ops) // 2]
 
 
-def verify(bench: Bench) -> list[Course]:
+def verify(bench: Bench) -> list[ScenarioRun]:
     """A block decays after it was checked; the read-back of the whole finds it, and it is fetched again."""
     world = bench.world()
     slot = bench.map.slots[1]
@@ -214,24 +216,24 @@ def verify(bench: Bench) -> list[Course]:
     def hit(op: Op) -> bool:
         return bool(decayed) and op.index >= decayed[0] and in_slot(op)
 
-    return [Course(world, world.factory, act, hit, _latest)]
+    return [ScenarioRun(world, world.factory, act, hit, _latest)]
 
 
-def cells(bench: Bench) -> list[Course]:
+def cells(bench: Bench) -> list[ScenarioRun]:
     """Journal cells behind one another."""
     return _whole(bench, lambda board, slot: _python_in(board.journal))
 
 
-def compaction(bench: Bench) -> list[Course]:
+def compaction(bench: Bench) -> list[ScenarioRun]:
     """Each cell of an update, when it is the one for which the other sector has to be erased."""
     world = bench.world()
     hit = _python_in(bench.map.journal)
     return [
-        Course(world, _with_full_journal(bench.map, start, free), _update, hit, _latest)
+        ScenarioRun(world, _with_full_journal(bench.map, start, free), _update, hit, _latest)
         for start in (world.factory, world.used) for free in range(4)]
 
 
-def _with_full_journal(board: Board, flash: NorFlash, free: int) -> NorFlash:
+def _with_full_journal(board: BoardProfile, flash: NorFlash, free: int) -> NorFlash:
     """The same board after so many cells that `free` pages of the newest one's sector are left."""
     flash = flash.clone()
     region = board.journal
@@ -245,21 +247,21 @@ def _with_full_journal(board: Board, flash: NorFlash, free: int) -> NorFlash:
     return flash
 
 
-def swap(bench: Bench) -> list[Course]:
+def swap(bench: Bench) -> list[ScenarioRun]:
     """The descriptor of what was verified, and the cell that tells the loader to try it."""
-    def hit(board: Board, slot: int) -> Callable[[Op], bool]:
+    def hit(board: BoardProfile, slot: int) -> Callable[[Op], bool]:
         described = _python_in(board.slots[slot].descriptor)
         return lambda op: described(op) and (op.kind == "program" or not board.in_place)
 
     return _whole(bench, hit)
 
 
-def first_boot(bench: Bench) -> list[Course]:
+def first_boot(bench: Bench) -> list[ScenarioRun]:
     """What the loader spends and notes when it starts a trial."""
     return _whole(bench, lambda board, slot: _loader_in(board.journal))
 
 
-def copy(bench: Bench) -> list[Course]:
+def copy(bench: Bench) -> list[ScenarioRun]:
     """The exec window and its log, filled for a trial and again for the fallback from it."""
     if bench.map.in_place:
         return []
@@ -268,9 +270,9 @@ def copy(bench: Bench) -> list[Course]:
     return [*_whole(bench, lambda board, slot: hit), _crashing(crash, crash.used, hit)]
 
 
-def confirm(bench: Bench) -> list[Course]:
+def confirm(bench: Bench) -> list[ScenarioRun]:
     """The cell's word and the descriptor's word that end a trial."""
-    def hit(board: Board, slot: int) -> Callable[[Op], bool]:
+    def hit(board: BoardProfile, slot: int) -> Callable[[Op], bool]:
         of_active = _python_in(board.slots[slot].descriptor, board.journal)
         return lambda op: of_active(op) and op.length < PAGE_BYTES
 
@@ -278,7 +280,7 @@ def confirm(bench: Bench) -> list[Course]:
     return [*first, *(_last_attempt(course) for course in first)]
 
 
-def _last_attempt(course: Course) -> Course:
+def _last_attempt(course: ScenarioRun) -> ScenarioRun:
     """The same trial after two attempts of it that lost power: the word has to say it at once."""
     board = course.world.board(course.network(), flash=course.start.clone())
     board.power_on()
@@ -289,7 +291,7 @@ def _last_attempt(course: Course) -> Course:
     return replace(course, start=board.flash.clone())
 
 
-def rollback(bench: Bench) -> list[Course]:
+def rollback(bench: Bench) -> list[ScenarioRun]:
     """By hand, at the REPL of a board without a network."""
     world = bench.world()
 
@@ -299,12 +301,12 @@ def rollback(bench: Bench) -> list[Course]:
         board.run(HOURS_MS // 6)
         require(runs_confirmed(board, _NEW), 6, "it went back")
 
-    return [Course(
+    return [ScenarioRun(
         world, world.used, act, lambda op: True,
         lambda board: runs_confirmed(board, _NEW) or runs_confirmed(board, _USED), online=False)]
 
 
-def fallback(bench: Bench) -> list[Course]:
+def fallback(bench: Bench) -> list[ScenarioRun]:
     """A release that crashes three times, and the verdict on it."""
     world = bench.world("crash")
     hit = _python_in(bench.map.journal)
@@ -313,7 +315,7 @@ def fallback(bench: Bench) -> list[Course]:
         _crashing(world, start, lambda op: hit(op) or by_loader(op)) for start in (world.factory, world.used)]
 
 
-def _crashing(world: Offer, start: NorFlash, hit: Callable[[Op], bool]) -> Course:
+def _crashing(world: Offer, start: NorFlash, hit: Callable[[Op], bool]) -> ScenarioRun:
     def ends(board: VirtualBoard) -> bool:
         cell = board.cell
         banned = cell is not None and cell.bad_counter == _LATEST
@@ -323,10 +325,10 @@ def _crashing(world: Offer, start: NorFlash, hit: Callable[[Op], bool]) -> Cours
         board.power_on()
         board.run(HOURS_MS, until=lambda: ends(board))
 
-    return Course(world, start, act, hit, ends)
+    return ScenarioRun(world, start, act, hit, ends)
 
 
-def window_log(bench: Bench) -> list[Course]:
+def window_log(bench: Bench) -> list[ScenarioRun]:
     """The log of the exec window is half full: it is erased, and the loader writes into what is left."""
     if bench.map.in_place:
         return []
@@ -339,11 +341,11 @@ def window_log(bench: Bench) -> list[Course]:
         full = windowlog.DIRTY_ENTRY * (windowlog.ERASE_FROM_ENTRY + 4)
         full += windowlog.held_entry(held) if held is not None else b""
         flash.poke(log.start, full.ljust(log.size, b"\xff"))
-        courses.append(Course(world, flash, _update, lambda op: op.addr in log, _latest))
+        courses.append(ScenarioRun(world, flash, _update, lambda op: op.addr in log, _latest))
     return courses
 
 
-def poll(bench: Bench) -> list[Course]:
+def poll(bench: Bench) -> list[ScenarioRun]:
     """A scheduled look finds a newer head that is not for this board: it is remembered."""
     world = bench.world("withheld")
     hit = _python_in(bench.map.journal)
@@ -359,11 +361,11 @@ def poll(bench: Bench) -> list[Course]:
             board.run(HOURS_MS, until=lambda: ends(board))
 
         full = _with_full_journal(bench.map, start, 0)
-        courses += [Course(world, flash, act, hit, ends) for flash in (start, full)]
+        courses += [ScenarioRun(world, flash, act, hit, ends) for flash in (start, full)]
     return courses
 
 
-def keys(bench: Bench) -> list[Course]:
+def keys(bench: Bench) -> list[ScenarioRun]:
     """New keys: followed by boards that run a confirmed release, and in a trial, which they prove."""
     world, before = bench.world("keys"), bench.world()
     trial = before.board(WsgiNetwork(before.answers), flash=before.used.clone())
@@ -377,7 +379,7 @@ def keys(bench: Bench) -> list[Course]:
         return _latest(board) and cell is not None and cell.key_epoch == 2
 
     return [
-        Course(world, start.clone(), _update, lambda op: op.kind == "commit" or in_journal(op), ends)
+        ScenarioRun(world, start.clone(), _update, lambda op: op.kind == "commit" or in_journal(op), ends)
         for start in (world.factory, world.used, trial.flash)]
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from slotbench.errors import BenchError
 from slotbench.formats.journal import CELLS_PER_SECTOR, Cell, scan
 from slotbench.prove.parallel import workers
-from slotbench.prove.powercut.proof import BOARDS, CutId, Proof, Recorded, Run
+from slotbench.prove.powercut.runner import BOARDS, CutId, Proof, Recorded, Run
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.signals import BenchViolation

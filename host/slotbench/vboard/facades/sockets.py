@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from slotbench.vboard.net import EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, Listener, Stream
+from slotbench.vboard.network.base import EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, Listener, Stream
 from slotbench.vboard.runtime import CALL_US, Runtime
 from slotbench.vboard.signals import DeviceOSError
 

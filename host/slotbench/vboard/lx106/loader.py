@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from slotbench import data_path
-from slotbench.boards import Board, header
+from slotbench.boards import BoardProfile, header
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.lx106.rom import RomSymbol, read_table
 
@@ -23,7 +23,7 @@ def loader_image() -> bytes:
     return _read("slotboot.bin")
 
 
-def loader_sector(board: Board, image: bytes | None = None) -> bytes:
+def loader_sector(board: BoardProfile, image: bytes | None = None) -> bytes:
     """What lies from flash offset 0: the loader (`image`, or the package's) for `board`, and its map."""
     return header.loader_sector(image if image is not None else loader_image(), board)
 

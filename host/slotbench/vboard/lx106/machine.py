@@ -8,21 +8,21 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from slotbench.boards import Board, Region
+from slotbench.boards import BoardProfile, Region
 from slotbench.formats import FormatError, rtc
 from slotbench.formats.descriptor import Descriptor, ImageForm
 from slotbench.formats.image import LENGTH_WORD_OFFSET
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.vboard.chip import DPORT_CACHE, RTC_BASE, RTC_BYTES, Chip
-from slotbench.vboard.flash import SECTOR
-from slotbench.vboard.loader import BootResult, NothingBoots
-from slotbench.vboard.loader_image import load
+from slotbench.vboard.flash.nor import SECTOR
+from slotbench.vboard.loader.image import load
+from slotbench.vboard.loader.model import BootResult, NothingBoots
 from slotbench.vboard.lx106.cpu import Cpu, Handover
 from slotbench.vboard.lx106.loader import HEADER_BYTES, loader_image, loader_symbols, rom_table
 from slotbench.vboard.lx106.memory import BASE, DRAM, IRAM, ROM_DATA, Fault, Memory
 from slotbench.vboard.lx106.rom import Rom
 from slotbench.vboard.lx106.sha256 import DigestHooks
 from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.soc import DPORT_CACHE, RTC_BASE, RTC_BYTES, Soc
 
 __all__ = ["LoaderMachine", "Run"]
 
@@ -63,7 +63,7 @@ class LoaderMachine:
     that breaks a rule of the chip, or does not end, is a BenchViolation.
     """
 
-    def __init__(self, chip: Chip, board: Board, *, seed: int = 0, accelerate: bool = True) -> None:
+    def __init__(self, chip: Soc, board: BoardProfile, *, seed: int = 0, accelerate: bool = True) -> None:
         self._chip = chip
         self._board = board
         self._seed = seed

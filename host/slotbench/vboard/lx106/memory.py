@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from slotbench.vboard.chip import CHIP_SIZE_WORD
 from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.soc import CHIP_SIZE_WORD
 
 __all__ = ["BASE", "DRAM", "IRAM", "ROM_DATA", "Fault", "Memory", "Peripherals"]
 

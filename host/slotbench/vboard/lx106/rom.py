@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.vboard.chip import CHIP_SIZE_WORD, Chip
 from slotbench.vboard.lx106.cpu import Cpu
 from slotbench.vboard.lx106.memory import BASE, DRAM, Fault
 from slotbench.vboard.signals import DeviceOSError
+from slotbench.vboard.soc import CHIP_SIZE_WORD, Soc
 
 __all__ = ["FLASHCHIP", "Rom", "RomSymbol", "read_table"]
 
@@ -71,7 +71,7 @@ class Rom:
     what it printed.
     """
 
-    def __init__(self, chip: Chip, cpu: Cpu, table: list[RomSymbol], *, seed: int) -> None:
+    def __init__(self, chip: Soc, cpu: Cpu, table: list[RomSymbol], *, seed: int) -> None:
         self.chip = chip
         self.cpu = cpu
         self.waited_us = 0

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.lx106.cpu import Cpu
 from slotbench.vboard.lx106.memory import DRAM, IRAM
 

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from slotbench.vboard.cuts import CutMode, torn_erase
-from slotbench.vboard.flash import PAGE, SECTOR, FlashTiming, NorFlash
+from slotbench.vboard.flash.cuts import CutMode, torn_erase
+from slotbench.vboard.flash.nor import PAGE, SECTOR, FlashTiming, NorFlash
 
 __all__ = ["Step", "WordFlash"]
 

@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from slotbench.vboard.chip import Chip
+from slotbench.mpy import compile_mpy
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.frozen import FOLDER, compiled
 from slotbench.vboard.micropython.calls import Ask, Calls, far
 from slotbench.vboard.micropython.find import HEAP_BYTES, find
-from slotbench.mpy import compile_mpy
 from slotbench.vboard.micropython.process import Process
 from slotbench.vboard.micropython.tables import Tables
 from slotbench.vboard.micropython.tree import FileTree
 from slotbench.vboard.micropython.wire import REQUEST_BYTES, Tell, error_of, parse, tell
-from slotbench.vboard.net import Network
+from slotbench.vboard.network.base import Network
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation, DeviceOSError
+from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import MPY_XTENSA, Attachable
 
 __all__ = ["MicroPythonVM"]
@@ -85,7 +85,7 @@ class MicroPythonVM:
 
     def __init__(
         self,
-        chip: Chip,
+        chip: Soc,
         files: dict[str, bytes],
         net: Network,
         *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.vboard.flash import SECTOR, NorFlash
+from slotbench.vboard.flash.nor import SECTOR, NorFlash
 
 __all__ = ["FlashWrite", "Refused", "erase"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.vboard.chip import Chip
+from slotbench.vboard.soc import Soc
 
 __all__ = ["Registers"]
 
@@ -34,7 +34,7 @@ _BAUD: Final = 115200
 class Registers:
     """The words of one start of the chip. `attached`: whether the flash answers yet; `baud`: the UART's."""
 
-    def __init__(self, chip: Chip) -> None:
+    def __init__(self, chip: Soc) -> None:
         self._chip = chip
         self._words: dict[int, int] = {}
         self.attached = False

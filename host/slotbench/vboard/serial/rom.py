@@ -16,11 +16,11 @@ from functools import reduce
 from operator import xor
 from typing import Final
 
-from slotbench.vboard.chip import Chip
-from slotbench.vboard.flash import SECTOR
+from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.serial.flash_write import FlashWrite, Refused, erase
 from slotbench.vboard.serial.registers import Registers
 from slotbench.vboard.serial.slip import SlipReader, pack
+from slotbench.vboard.soc import Soc
 
 __all__ = ["DownloadMode", "SYNC_HEAD"]
 
@@ -98,7 +98,7 @@ class DownloadMode:
     `left` becomes true when the host asks for the application. `junk()` is what arrived outside of frames.
     """
 
-    def __init__(self, chip: Chip, send: Callable[[bytes], object]) -> None:
+    def __init__(self, chip: Soc, send: Callable[[bytes], object]) -> None:
         self.left = False
         self.stub = False
         self._chip = chip

@@ -1,10 +1,11 @@
 # The bench's end inside the VM: runs what the host sends, and asks the host for hardware, network and time.
 # All of it lies in the heap of the program under test: nothing is here that the host can do, or say twice.
-import __main__
 import sys  # noqa: F401, what the host runs here uses it
-
 from array import array
+
 from micropython import const
+
+import __main__
 
 # What the host is asked, in numbers alone: a call takes nothing from the heap (vboard/micropython/calls.py).
 # One a line: so the compiler puts the number in the name's place, and no name is on the heap.

@@ -1,0 +1,1 @@
+"""The stories that `slotbench demo` tells: an update, and an attacker's day."""

@@ -1,0 +1,1 @@
+"""What lies on a board's flash: facts read from a dump. Pure: bytes in, data out."""

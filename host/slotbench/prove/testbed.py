@@ -1,0 +1,158 @@
+"""A product with its keys, its served directory and boards set up with release 1: what proofs are made of."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from slotbench import boards
+from slotbench.flashing.plan import Firmware, factory
+from slotbench.formats.journal import SlotState
+from slotbench.prove.invariants import Image, Invariants, image_for
+from slotbench.release.publish import Rollout
+from slotbench.release.publisher import Publisher
+from slotbench.server import create_app
+from slotbench.vboard import firmware
+from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.factory import board_files, factory_flash
+from slotbench.vboard.firmware import Does
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.loader.model import LoaderModel
+from slotbench.vboard.lx106.machine import LoaderMachine
+from slotbench.vboard.network.base import Network
+from slotbench.vboard.network.wsgi import WsgiApp, WsgiNetwork
+from slotbench.vboard.vm import CPythonVM, DeviceVM
+
+__all__ = [
+    "HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "Edit", "TestBed", "runs_confirmed", "update_to",
+    "without_main",
+]
+
+PRODUCT: Final = "lamp"
+NOW: Final = 1_790_000_000
+MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n"
+"""An application that gives the updater its turn once a second."""
+
+HOURS_MS: Final = 3_600_000
+MINUTES_MS: Final = 60_000
+
+Edit = Callable[[dict[str, bytes]], object]
+"""Changes the files of a board before it is used."""
+
+
+def without_main(files: dict[str, bytes]) -> None:
+    """Have the board stay at its REPL."""
+    del files["/main.py"]
+
+
+class TestBed:
+    """Images by counter (for an in-place board those of slot A and B), the publisher that published them, and
+    boards that boot counter 1. `folder` gets keys, releases and the served directory; `keys` is a folder of
+    keys made before.
+
+    `size` is that of every image in bytes; small ones make runs short and leave every mechanism in them. `vm`
+    runs the Python of the boards. `main` is their application, `edit` changes the files of all of them.
+    """
+
+    __test__ = False  # pytest takes classes whose name begins with Test for tests
+
+    def __init__(
+        self, folder: Path, *, board: str = "generic_4m", size: int = firmware.SMALLEST_BYTES, seed: int = 0,
+        vm: Callable[..., DeviceVM] = CPythonVM, keys: Path | None = None, main: str = MAIN,
+        edit: Edit | None = None,
+    ) -> None:
+        self.size = size
+        self.seed = seed
+        self.vm = vm
+        self.main = main
+        self.edit = edit
+        self._installed: dict[str, dict[str, bytes]] = {}
+        self.map = boards.load(board)
+        if keys is not None:
+            shutil.copytree(keys, folder / "keys", dirs_exist_ok=True)
+        self.workshop = Publisher(folder, PRODUCT, NOW)
+        self.app: WsgiApp = create_app(self.workshop.site.root)
+        self.images: dict[int, Image] = {1: self.firmware("1.0.0")}
+        first = Firmware(data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1)
+        writes = [(write.offset, write.data) for write in factory(self.map, first)]
+        self.factory = factory_flash(self.map, writes, seed=seed)
+
+    def firmware(self, version: str, does: Does = Does.HEALTHY) -> Image:
+        """A bench image of this world's size; for an in-place board a pair of them."""
+        images = firmware.for_board(self.map, version, does, size=self.size, seed=self.seed)
+        return images if self.map.in_place else images[0]
+
+    def image(self, counter: int, slot: int) -> bytes:
+        """The image of a release that a slot takes."""
+        return image_for(self.images[counter], slot)
+
+    def publish(
+        self, counter: int, does: Does = Does.HEALTHY, *, floor: int = 0, rollout: Rollout = Rollout()
+    ) -> Image:
+        """Publish version COUNTER.0.0 and return its image, or pair of images."""
+        image = self.images[counter] = self.firmware(f"{counter}.0.0", does)
+        self.workshop.publish(
+            image, [self.map], version=f"{counter}.0.0", counter=counter, now=NOW + counter, floor=floor,
+            rollout=rollout)
+        return image
+
+    def settings(self, server: str = "http://updates.lan") -> dict[str, object]:
+        """What deploy would write to twoslot.json."""
+        return {
+            "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": server,
+            "interval_s": 600,
+        }
+
+    def _files(self, server: str) -> dict[str, bytes]:
+        """What is on a board: read from the disk once."""
+        if server not in self._installed:
+            files = board_files(self.settings(server), self.workshop.keys_path.read_bytes(), main=self.main)
+            if self.edit is not None:
+                self.edit(files)
+            self._installed[server] = files
+        return dict(self._installed[server])
+
+    def board(
+        self, network: Network | None = None, *, flash: NorFlash | None = None,
+        server: str = "http://updates.lan", sdk_save_every: int = 29, seed: int | None = None,
+        loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel, past: Invariants | None = None,
+        vm: Callable[..., DeviceVM] | None = None, edit: Edit | None = None,
+    ) -> VirtualBoard:
+        """A board, off, that checks the promises at every boot; with `past` it is one that those know.
+
+        `vm` runs its Python in place of the world's, and `edit` changes its files too.
+        """
+        invariants = Invariants(self.images)
+        files = self._files(server)
+        if edit is not None:
+            edit(files)
+        board = VirtualBoard(
+            self.map, flash if flash is not None else self.factory.clone(),
+            network if network is not None else WsgiNetwork(self.app), files,
+            seed=self.seed if seed is None else seed, vm=vm or self.vm, loader=loader, on_boot=invariants,
+            sdk_save_every=sdk_save_every)
+        if past is not None:
+            invariants.go_on_from(past)
+        else:
+            invariants.begin(board)
+        return board
+
+
+def runs_confirmed(board: VirtualBoard, counter: int) -> bool:
+    """Whether this release runs as the confirmed active one."""
+    result = board.result
+    if board.state is not State.RUNNING or result is None or result.counter != counter:
+        return False
+    cell = board.cell
+    return (
+        cell is not None and cell.active == result.slot and cell.states[cell.active] is SlotState.CONFIRMED)
+
+
+def update_to(board: VirtualBoard, counter: int, *, hours: int = 4) -> None:
+    """Run (powering on when it is off) until `counter` runs confirmed; fails when it does not get there."""
+    if board.state is State.OFF:
+        board.power_on()
+    board.run(hours * HOURS_MS, until=lambda: runs_confirmed(board, counter))
+    assert runs_confirmed(board, counter), f"counter {counter} is not confirmed after {hours} h: {board.cell}"

@@ -1,0 +1,129 @@
+"""One product's keys and its release directory side by side in a folder: for demos, tests and small teams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from slotbench.boards import BoardProfile
+from slotbench.formats.head import Head
+from slotbench.formats.keys import Keys
+from slotbench.formats.release import Release
+from slotbench.release import documents, epochs, keys
+from slotbench.release.build import build
+from slotbench.release.files import write_atomic
+from slotbench.release.keys import SigningKey
+from slotbench.release.publish import Rollout, publish, refresh
+from slotbench.release.sign import sign_file
+from slotbench.release.store import Store
+
+
+class Publisher:
+    """`folder` holds keys/ (offline.pem, online.pem, PRODUCT.keys), site/ (to be served) and the releases.
+
+    Keys are made, issued at `now` (Unix seconds), unless the folder has them. Keeping both private keys in
+    one place is for a bench; a product's offline key belongs elsewhere.
+    """
+
+    def __init__(self, folder: Path, product: str, now: int) -> None:
+        self.folder = folder
+        self.product = product
+        self.keys_path = folder / "keys" / f"{product}.keys"
+        self.site = Store(folder / "site")
+        if not self.keys_path.exists():
+            keys.create(self.keys_path.parent, product, now)
+        self.offline_keys: tuple[SigningKey, ...] = (
+            SigningKey.load(self.keys_path.with_name("offline.pem")),)
+        self.online = SigningKey.load(self.keys_path.with_name("online.pem"))
+
+    @property
+    def keys(self) -> Keys:
+        """The pinned keys."""
+        return documents.read_keys(self.keys_path)[1]
+
+    def rotate(
+        self, now: int, *, online: SigningKey | None = None, add: SigningKey | None = None,
+        drop: str | None = None,
+    ) -> None:
+        """Make the next key epoch, with a new online key, an offline key more or less; publish nothing yet.
+
+        From then on the new ones sign. Raises BenchError.
+        """
+        signer = next(key for key in self.offline_keys if key.key_id != drop)
+        epochs.rotate(
+            self.keys_path.parent, self.product, signer, now, online=online, add=add, drop=drop)
+        self.online = online or self.online
+        kept = [key for key in (add, *self.offline_keys) if key and key.key_id != drop]
+        self.offline_keys = tuple(kept)
+
+    @property
+    def offline(self) -> SigningKey:
+        """The offline key that signs."""
+        return self.offline_keys[0]
+
+    def refresh(self, now: int) -> list[Head]:
+        """Sign all heads again, and publish the keys. Raises BenchError."""
+        return refresh(self.site, self.keys_path, self.online, now)
+
+    def build(
+        self,
+        image: bytes | Sequence[bytes],
+        boards: Sequence[BoardProfile],
+        *,
+        version: str,
+        counter: int,
+        now: int,
+        floor: int = 0,
+        fs_start: int | None = None,
+        channels: Sequence[str] = ("stable",),
+    ) -> tuple[Path, Release]:
+        """Build a release of `image` (in-place boards: one for each slot) and sign it. Raises BenchError."""
+        native = boards[0].in_place
+        release = build(
+            *_several(image),
+            product=self.product,
+            boards=boards,
+            version=version,
+            counter=counter,
+            created=now,
+            fs_start=boards[0].fs_start if fs_start is None else fs_start,
+            fs_version=None if native else 0x00020001,
+            mpy_abi=None if native else 6,
+            floor=floor,
+            channels=channels,
+        )
+        path = self.folder / f"{self.product}-{counter}.release"
+        write_atomic(path, release.to_payload() + b"\n")
+        sign_file(path, self.offline, self.keys)
+        return path, release
+
+    def publish(
+        self,
+        image: bytes | Sequence[bytes],
+        boards: Sequence[BoardProfile],
+        *,
+        version: str,
+        counter: int,
+        now: int,
+        floor: int = 0,
+        rollout: Rollout = Rollout(),
+        channels: Sequence[str] = ("stable",),
+    ) -> Head:
+        """Build, sign and publish a release of `image`, the next head of these channels; return the last one.
+
+        Raises BenchError.
+        """
+        path, _ = self.build(
+            image, boards, version=version, counter=counter, now=now, floor=floor, channels=channels)
+        heads = [
+            publish(
+                self.site, path, self.keys_path, _several(image), self.online, now, channel=channel,
+                rollout=rollout,
+            )
+            for channel in channels
+        ]
+        return heads[-1]
+
+
+def _several(image: bytes | Sequence[bytes]) -> Sequence[bytes]:
+    return (image,) if isinstance(image, bytes) else image

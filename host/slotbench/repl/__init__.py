@@ -1,0 +1,1 @@
+"""The REPL of a connected board: deploy the device package, run commands, transfer files."""

@@ -1,0 +1,1 @@
+"""An emulated ESP8266 that runs real firmware."""

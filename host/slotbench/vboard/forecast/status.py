@@ -1,0 +1,157 @@
+"""What a board would answer to `twoslot.status()`, worked out from its flash by the host's codec.
+
+The board answers from the word the loader left in the RTC memory. A dump has no RTC memory, so this is the
+answer after the *next* start from that flash: the loader's model runs on a copy, then what Python writes
+first at every boot (DESIGN 4) is applied. Written apart from device/twoslot/decide.py; tests hold both
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from slotbench.boards import BoardProfile
+from slotbench.errors import BenchError
+from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.journal import Cell, Ended, Report, SlotState
+from slotbench.formats.release import is_development
+from slotbench.formats.rtc import Why
+from slotbench.vboard.forecast.next_boot import next_boot
+from slotbench.vboard.loader.decision import decide
+from slotbench.vboard.loader.model import NothingBoots
+
+__all__ = ["BoardStatus", "settle", "status"]
+
+_ROUNDS_MAX = 4
+"""Whole trials without proof before a release counts as bad (DESIGN 4)."""
+
+_BLAMED = frozenset(code for code in Ended if code.verdict is Report.BAD)
+
+
+@dataclass(frozen=True, slots=True)
+class BoardStatus:
+    """The keys of the board's dict, in its order; `why` and `report` are the numbers of FORMATS 4 and 2.1."""
+
+    slot: str
+    version: str
+    counter: int
+    why: int
+    confirmed: bool
+    spare: str | None
+    floor: int
+    bad: int
+    head: int
+    report: int
+    next: str | None
+
+
+def status(board: BoardProfile, data: bytes) -> BoardStatus:
+    """The answer after the next start from `data`, the whole flash of `board`.
+
+    Raises BenchError when nothing boots, and as `forecast` does.
+    """
+    _, flashed, _, result = next_boot(board, data)
+    if isinstance(result, NothingBoots):
+        raise BenchError(
+            "nothing boots from this flash, so no board would answer",
+            do="`slotbench inspect` says what is wrong with each slot")
+    slot, descriptors = result.slot, flashed.descriptors
+    cell = settle(flashed.cell, slot, result.why, descriptors)
+    running, spare = descriptors[slot], descriptors[1 - slot]
+    assert running is not None, "the loader starts no slot without a descriptor"
+    after = decide(cell, descriptors)
+    return BoardStatus(
+        slot="AB"[slot],
+        version=running.version,
+        counter=running.counter,
+        why=int(result.why),
+        confirmed=cell.active == slot and cell.states[slot] is SlotState.CONFIRMED and not cell.bad[slot],
+        spare=spare.version if spare is not None else None,
+        floor=cell.floor,
+        bad=cell.bad_counter,
+        head=cell.head_seq,
+        report=int(cell.report),
+        next="AB"[after.slot] if after is not None else None,
+    )
+
+
+def settle(cell: Cell | None, slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> Cell:
+    """The newest cell once the board has drawn its conclusions from having been started like this."""
+    running = descriptors[slot]
+    assert running is not None, "the loader starts no slot without a descriptor"
+    if cell is None:
+        return _rebuilt(slot, why, descriptors)
+    other = 1 - slot
+    if why is Why.FALLBACK and cell.active == other:
+        judged = _judged(cell, other, descriptors[other])
+        return _folded(_with_state(judged, other, SlotState.BAD), active=slot)
+    if why is Why.ORDINARY and cell.states[slot] is SlotState.READY:
+        confirmed = replace(
+            _with_state(cell, slot, SlotState.CONFIRMED), floor=max(cell.floor, running.floor),
+            report=Report.CONFIRMED, report_counter=running.counter)
+        if not is_development(running.counter):
+            confirmed = replace(confirmed, rounds=0, unproven_counter=0)
+        return _folded(confirmed, active=slot)
+    if why is Why.LAST_RESORT and cell.report is not Report.LAST_RESORT:
+        reported = replace(cell, report=Report.LAST_RESORT, report_counter=running.counter)
+        return _folded(reported, active=cell.active)
+    return cell
+
+
+def _judged(cell: Cell, slot: int, descriptor: Descriptor | None) -> Cell:
+    """The verdict on the release in `slot`, whose trial is over."""
+    counter = cell.counters[slot]
+    rounds, unproven = cell.rounds, cell.unproven_counter
+    report = Report.BAD
+    crashed = any(code is not None and code in _BLAMED for code in cell.ended)
+    refused = cell.bad[slot] or cell.states[slot] is not SlotState.READY
+    banned = crashed or refused or descriptor is None or descriptor.bad
+    if not banned:
+        report = Report.UNPROVEN
+    if is_development(counter):
+        return replace(cell, report=report, report_counter=counter)
+    if not banned:
+        rounds = rounds + 1 if unproven == counter else 1
+        unproven = counter
+        banned = rounds >= _ROUNDS_MAX
+    return replace(
+        cell, report=report, report_counter=counter, rounds=rounds, unproven_counter=unproven,
+        bad_counter=max(cell.bad_counter, counter) if banned else cell.bad_counter)
+
+
+def _rebuilt(slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> Cell:
+    """The first cell of a journal that was lost, from what the descriptors say."""
+    report = Report.LAST_RESORT if why is Why.LAST_RESORT else Report.JOURNAL_LOST
+    cell = Cell(sequence=1, active=slot, attempts=3, copies=8, report=report)
+    for index, found in enumerate(descriptors):
+        if found is None:
+            continue
+        if found.bad:
+            state = SlotState.BAD
+        elif found.confirmed:
+            state = SlotState.CONFIRMED
+            cell = replace(cell, floor=max(cell.floor, found.floor))
+        else:
+            state = SlotState.READY if index == slot else SlotState.BAD
+        cell = _with_state(cell, index, state)
+        cell = replace(cell, counter_b=found.counter) if index else replace(cell, counter_a=found.counter)
+    return replace(cell, report_counter=cell.counters[slot])
+
+
+def _with_state(cell: Cell, slot: int, state: SlotState) -> Cell:
+    if slot:
+        return replace(cell, state_b=state, bad_b=False)
+    return replace(cell, state_a=state, bad_a=False)
+
+
+def _folded(cell: Cell, *, active: int) -> Cell:
+    """As a new cell: what the open words said is in the sealed fields, and none of them is set."""
+    attempts = max(0, cell.attempts - sum(cell.spent))
+    copies = max(0, cell.copies - sum(cell.copied))
+    states = [SlotState.BAD if is_bad else state for state, is_bad in zip(cell.states, cell.bad)]
+    unset = Cell(sequence=cell.sequence)
+    return replace(
+        cell, sequence=cell.sequence + 1, active=active, attempts=attempts, copies=copies,
+        state_a=states[0], state_b=states[1], spent=unset.spent, ended=unset.ended, copied=unset.copied,
+        bad_a=False, bad_b=False, confirmed=False)

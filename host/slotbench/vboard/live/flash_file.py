@@ -1,0 +1,66 @@
+"""A virtual board that is a file and nothing more: the whole flash of a chip, as a dump of it would be."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from slotbench.boards import BoardProfile
+from slotbench.errors import USAGE, BenchError
+from slotbench.vboard.clock import Clock
+from slotbench.vboard.flash.nor import NorFlash
+
+__all__ = ["FlashFile"]
+
+
+@dataclass(frozen=True, slots=True)
+class FlashFile:
+    """The chip of `board` in the file `path`: for a runner what a BoardFolder is.
+
+    Its files are in its flash alone. No dump has the chip's unique id, so that is made of the path.
+    """
+
+    path: Path
+    board: BoardProfile
+
+    @property
+    def unique_id(self) -> bytes:
+        """4 bytes, the same for the same path."""
+        return hashlib.sha256(os.fsencode(self.path.resolve())).digest()[:4]
+
+    def make_erased(self) -> None:
+        """Make the file of a chip that nothing was written to. Raises BenchError (exit code 2)."""
+        NorFlash(self.board.chip_bytes).dump(self.path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the file: one board, one process. Raises BenchError (exit code 2) when another has it."""
+        # Not the file itself: saving replaces it.
+        held_path = self.path.with_name(f".{self.path.name}.lock")
+        with open(held_path, "wb") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BenchError(
+                    "this board runs already", where=str(self.path), do="end it with Ctrl-C where it runs",
+                    exit_code=USAGE) from None
+            try:
+                yield
+            finally:
+                held_path.unlink(missing_ok=True)
+
+    def load_flash(self, clock: Clock) -> NorFlash:
+        """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong size."""
+        return NorFlash(self.board.chip_bytes, self.path, clock=clock, log=False)
+
+    def load_files(self) -> dict[str, bytes]:
+        """None: they are in the flash."""
+        return {}
+
+    def save_files(self, before: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
+        """Nothing to do: they are in the flash."""

@@ -1,0 +1,181 @@
+"""A virtual board as a folder that people keep: board.json, flash.bin, and files/ for its filesystem."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from slotbench import boards
+from slotbench.boards import BoardProfile
+from slotbench.errors import USAGE, BenchError
+from slotbench.vboard.clock import Clock
+from slotbench.vboard.flash.nor import NorFlash
+
+__all__ = ["BoardFolder"]
+
+_FORMAT: Final = 1
+_FACTS: Final = "board.json"
+_ID_BYTES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFolder:
+    """The folder `path`: its board, named in board.json as `board_name` (a name, or the path of a file), and
+    the chip's `unique_id` (4 bytes).
+    """
+
+    path: Path
+    board_name: str
+    board: BoardProfile
+    unique_id: bytes
+
+    @property
+    def flash_path(self) -> Path:
+        """The flash, all bytes of the chip: what a dump of it would be."""
+        return self.path / "flash.bin"
+
+    @property
+    def files_path(self) -> Path:
+        """The board's filesystem as files of this machine."""
+        return self.path / "files"
+
+    @property
+    def socket_path(self) -> Path:
+        """The control socket, there while the board runs."""
+        return self.path / "control.sock"
+
+    @classmethod
+    def open(cls, path: Path) -> BoardFolder:
+        """The board in `path`. Raises BenchError (exit code 2) when it holds none."""
+        where = path / _FACTS
+        try:
+            facts = json.loads(where.read_bytes())
+            if facts["format"] != _FORMAT:
+                raise BenchError(
+                    f"format {facts['format']} of a board's folder is not known", where=str(where),
+                    do="use the slotbench that made it", exit_code=USAGE)
+            name, unique_id = str(facts["board"]), bytes.fromhex(facts["unique_id"])
+        except OSError as error:
+            raise BenchError(
+                f"no board here ({error.strerror})", where=str(where),
+                do=f"make one: slotbench board new {path}", exit_code=USAGE) from None
+        except (ValueError, KeyError, TypeError):
+            raise BenchError(
+                "board.json cannot be read", where=str(where), do="make the board anew",
+                exit_code=USAGE) from None
+        return cls(path, name, boards.load(name), unique_id)
+
+    @classmethod
+    def create(
+        cls, path: Path, board_name: str, flash: NorFlash, files: Mapping[str, bytes], *,
+        unique_id: bytes | None = None,
+    ) -> BoardFolder:
+        """Make the folder, whole or not at all; a new `unique_id` unless one is given.
+
+        Raises BenchError (exit code 2) when something is there already or it cannot be written.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise BenchError(
+                "something is there already", where=str(path), do="choose a new folder",
+                exit_code=USAGE)
+        identity = unique_id if unique_id is not None else secrets.token_bytes(_ID_BYTES)
+        made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        folder = cls(made, board_name, boards.load(board_name), identity)
+        facts = {"format": _FORMAT, "board": board_name, "unique_id": identity.hex()}
+        with _writing(path):
+            try:
+                made.mkdir(parents=True)
+                flash.dump(folder.flash_path)
+                folder.save_files({}, files)
+                (made / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+                os.replace(made, path)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+        return cls(path, board_name, folder.board, identity)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder: one board, one process. Raises BenchError (exit code 2) when another has it."""
+        with open(self.path / _FACTS, "rb") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BenchError(
+                    "this board runs already", where=str(self.path),
+                    do=f"end it with Ctrl-C where it runs; meanwhile: slotbench board status {self.path}",
+                    exit_code=USAGE) from None
+            yield
+
+    def load_flash(self, clock: Clock) -> NorFlash:
+        """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong size."""
+        if not self.flash_path.exists():
+            raise BenchError(
+                "the board's flash is gone", where=str(self.flash_path), do="make the board anew",
+                exit_code=USAGE)
+        return NorFlash(self.board.chip_bytes, self.flash_path, clock=clock, log=False)
+
+    def load_files(self) -> dict[str, bytes]:
+        """What the board finds in its filesystem, by absolute path.
+
+        Raises BenchError when it cannot be read, or is more than the filesystem takes.
+        """
+        try:
+            root = self.files_path
+            paths = sorted(path for path in root.rglob("*") if path.is_file())
+            files = {f"/{path.relative_to(root).as_posix()}": path.read_bytes() for path in paths}
+        except OSError as error:
+            raise BenchError(
+                f"cannot read ({error.strerror})", where=str(self.files_path), exit_code=USAGE) from None
+        total = sum(map(len, files.values()))
+        if self.board.filesystem and total > self.board.filesystem.size:
+            raise BenchError(
+                f"{total} bytes of files, the board's filesystem has {self.board.filesystem.size}",
+                where=str(self.files_path), do="take some away")
+        return files
+
+    def save_files(self, before: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
+        """Write what the board changed in its `files` since `before`; what people changed meanwhile stays.
+
+        Raises BenchError (exit code 2).
+        """
+        with _writing(self.files_path):
+            for name, content in files.items():
+                if before.get(name) != content:
+                    self._write(self._place(name), content)
+            for name in before.keys() - files.keys():
+                self._place(name).unlink(missing_ok=True)
+
+    def _place(self, name: str) -> Path:
+        if ".." in name.split("/"):
+            raise BenchError(
+                f"the board's program made a file called {name!r}", where=str(self.files_path),
+                do="mend the program: such a file cannot be kept")
+        return self.files_path / name.lstrip("/")
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            part.write_bytes(content)
+            os.replace(part, path)
+        finally:
+            with suppress(FileNotFoundError):
+                part.unlink()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BenchError(
+            f"cannot write ({error.strerror})", where=str(path), do="choose a folder that can be written",
+            exit_code=USAGE) from None

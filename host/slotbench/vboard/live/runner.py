@@ -1,0 +1,399 @@
+"""A virtual board that keeps running while people press its buttons: what `slotbench board run` does.
+
+One thread. The board's program runs until it waits; there the clock holds it back to real time and looks
+at the control socket. A button acts on the spot, through the exceptions that end a run on the virtual chip;
+what needs the REPL first stops the application with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Any, Final
+
+from slotbench.errors import USAGE, BenchError
+from slotbench.vboard.board import Boot, State, VirtualBoard
+from slotbench.vboard.flash.cuts import Cut
+from slotbench.vboard.flash.littlefs import FlashFiles
+from slotbench.vboard.live.control_socket import Request
+from slotbench.vboard.live.flash_file import FlashFile
+from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.live.paced_clock import PacedClock
+from slotbench.vboard.live.screen import Screen, facts
+from slotbench.vboard.live.serial import LiveSerial
+from slotbench.vboard.loader.model import LoaderModel
+from slotbench.vboard.lx106.machine import LoaderMachine
+from slotbench.vboard.network.base import Network
+from slotbench.vboard.serial.uart import Reset, Uart
+from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+from slotbench.vboard.vm import CPythonVM, DeviceVM
+
+__all__ = ["Runner"]
+
+_FAR_US: Final = 10**18
+"""Thirty thousand years: a board without an end set for it."""
+_AGAIN_US: Final = 1_000_000
+_CTRL_C_S: Final = 0.1
+_LOOK_US: Final = 3_600_000_000
+_SOFT_RESET_MS: Final = 500
+
+
+class _Doing(Enum):
+    """What of the board is on the stack, and so what may be raised into it."""
+
+    NOTHING = 0
+    LOADER = 1
+    PROGRAM = 2
+    LINE = 3
+    """A line somebody typed: others wait for it, only its own person ends it."""
+    ROM = 4
+    """Download mode: a host may speak to the ROM."""
+
+
+class _Wanted(Exception):
+    """Ends a wait while nothing of the board is on the stack."""
+
+
+class Runner:
+    """The board of a folder, or of a flash file, whose lock is held.
+
+    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()` gives
+    real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say` gets what people
+    see. `uart` is the board's serial port; `poll` comes back when it has something to do.
+    """
+
+    def __init__(
+        self,
+        folder: BoardFolder | FlashFile,
+        network: Network,
+        *,
+        speed: float | None,
+        now: Callable[[], float],
+        poll: Callable[[float | None], Request | None],
+        say: Callable[[str], object],
+        uart: Uart | None = None,
+        vm: Callable[..., DeviceVM] = CPythonVM,
+        loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
+    ) -> None:
+        self.folder = folder
+        self._serial = LiveSerial(uart) if uart is not None else None
+        self._poll = poll
+        self._endless = speed is None
+        self.clock = PacedClock(speed, now, self._serve)
+        self._screen = Screen(self.clock, say)
+        self._tell = self._screen.tell
+        flash = folder.load_flash(self.clock)
+        self._files = FlashFiles(flash, folder.board.filesystem)
+        self.board = VirtualBoard(
+            folder.board, flash, network, self._files.files, seed=int.from_bytes(folder.unique_id, "big"),
+            unique_id=folder.unique_id, vm=vm, loader=loader, on_boot=self._on_boot, on_print=self._on_print,
+            on_wait=self._on_wait, on_busy=self._on_busy, on_code=self._files.sync,
+            folders=self._files.folders, terminal=self._serial.terminal if self._serial is not None else None)
+        self._doing = _Doing.NOTHING
+        self._stop = self._resets_itself = False
+        self._todo: deque[Request] = deque()
+        self._line: Request | None = None
+        self._resets: list[Request] = []
+        self._offs: list[Request] = []
+        self._next_ctrl_c_us = 0
+        self._waits = False
+        self._kept: dict[str, bytes] = {}
+        self._on = False
+        self._end_us = _FAR_US
+
+    def stop(self) -> None:
+        """Pull the plug and come back from `run` when the board's program waits. Safe in a signal handler."""
+        self._stop = True
+
+    def run(self, for_s: float | None = None) -> None:
+        """Power on, and run until `stop`, or for so many seconds of the board's time.
+
+        The folder is written whenever power goes. Raises BenchError when that, or reading it, fails.
+        """
+        self._end_us = _FAR_US if for_s is None else self.clock.us + round(for_s * 1e6)
+        try:
+            self._power_on()
+            while not self._stop and self.clock.us < self._end_us:
+                if self._resets_itself:
+                    self._resets_itself = False
+                    self._inside(_Doing.PROGRAM, self.board.press_reset)
+                elif self._todo:
+                    self._carry_out(self._todo.popleft())
+                elif self.board.state is State.RUNNING:
+                    self._inside(_Doing.PROGRAM, self._let_run)
+                elif self.board.state is State.DOWNLOAD and (port := self._serial) is not None:
+                    self._files.sync()
+                    self._inside(_Doing.ROM, lambda: self.board.download(
+                        lambda: port.rom(self.board, self._let_rom_listen)))
+                else:
+                    self._wait()
+        finally:
+            self._power_off("power off")
+
+    # The board, and the exceptions that come out of it.
+
+    def _let_run(self) -> None:
+        def is_over() -> bool:
+            # The board asks between two runs of main.py, and at waits of it; there Ctrl-C is ours to press.
+            asked_inside, self._waits = self._waits, False
+            wanted = self._stop or bool(self._todo) or self.board.state is not State.RUNNING
+            return wanted and not asked_inside
+
+        self.board.run((self._end_us - self.clock.us) // 1000 + 1, until=is_over)
+
+    def _let_rom_listen(self) -> None:
+        while not self._todo and self.clock.us < self._end_us:
+            if self._endless:
+                self._serve(None)
+            else:
+                self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
+
+    def _inside(self, doing: _Doing, action: Callable[[], object]) -> None:
+        """Let something happen on the board, and tell what became of its power."""
+        self._doing = doing
+        try:
+            action()
+        except KeyboardInterrupt:
+            # Ctrl-C in boot.py, or in a line whose person is gone: the board is at its REPL.
+            pass
+        except SystemExit:
+            self._tell("the program ended itself: soft reset")
+            self.clock.advance_ms(_SOFT_RESET_MS)
+        except BenchViolation as violation:
+            self._tell(f"software on the board did what no chip survives: {violation}")
+            self.board.power_off()
+        finally:
+            self._doing = _Doing.NOTHING
+        if self.board.state is State.OFF:
+            cut = self.board.cut
+            self._after_power_off(f"POWER LOST at a flash operation (cut {cut})" if cut else "power off")
+        elif self.board.state is State.DEAD:
+            self._tell("slotboot: nothing boots; `slotbench inspect` says why, once the power is off")
+        elif self.board.state is State.DOWNLOAD and doing is not _Doing.ROM:
+            self._tell("download mode: the ROM listens on the serial port")
+        elif self.board.state is State.HUNG:
+            self._tell("the firmware hangs with its watchdogs fed: only a power cycle helps")
+        self._answer(self._resets)
+
+    def _power_on(self) -> None:
+        self._kept = self.folder.load_files()
+        self._files.start(self._kept)
+        self._tell("power on")
+        self._on = True
+        self._inside(_Doing.PROGRAM, self.board.power_on)
+
+    def _power_off(self, words: str) -> None:
+        if self.board.state is not State.OFF:
+            self.board.power_off()
+        self._after_power_off(words)
+
+    def _after_power_off(self, words: str) -> None:
+        if not self._on:
+            return
+        self._tell(f"{words}; what was in RAM and in RTC memory is gone")
+        with suppress(BenchViolation):
+            self._files.sync()
+        self.board.flash.save()
+        self.folder.save_files(self._kept, self.board.files)
+        self._kept, self._on = dict(self.board.files), False
+        self._answer(self._offs)
+
+    def _wait(self) -> None:
+        """Nothing runs: time passes, and somebody may want something."""
+        with suppress(_Wanted):
+            if self._endless and self._end_us == _FAR_US:
+                self._serve(None)
+            else:
+                self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
+
+    # What people want.
+
+    def _serve(self, seconds: float | None) -> None:
+        """One request, waiting for it. May raise into what is on the stack: no power, reset, or Ctrl-C."""
+        if seconds is not None and self._wants_ctrl_c():
+            seconds = min(seconds, _CTRL_C_S)
+        request = self._poll(seconds if self._serial is None else self._serial.uart.wait_s(seconds))
+        self.clock.come_to()
+        if self._doing in (_Doing.PROGRAM, _Doing.LINE):
+            self._answer(self._resets)
+        if request is not None:
+            self._take(request)
+        if self._stop:
+            self._pull_plug()
+        self._serve_port()
+        if self._doing is _Doing.NOTHING and (self._todo or self._stop or self._resets_itself):
+            raise _Wanted
+        self._press_ctrl_c()
+        self._hear()
+
+    def _hear(self) -> None:
+        """What was typed over the serial port, for the program that waits."""
+        if self._serial is not None and self._doing is _Doing.PROGRAM:
+            if self._serial.terminal.take_interrupt():
+                self._waits = False
+                raise KeyboardInterrupt
+            self._serial.terminal.wake()
+
+    def _serve_port(self) -> None:
+        """Bytes in and out, and the reset circuit."""
+        if self._serial is None or (wanted := self._serial.serve(self.board, self.clock)) is None:
+            return
+        if wanted is not Reset.HOLD:
+            self._tell("reset over the serial port")
+        self._resets_itself = self._doing is _Doing.NOTHING
+        if not self._resets_itself:
+            self._waits = False
+            raise ChipReset(6)
+
+    def _take(self, request: Request) -> None:
+        """Do at once what needs no REPL; put aside what does."""
+        verbs: dict[str, Callable[[Request], None]] = {
+            "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
+            "off": self._off, "on": self._todo.append, "repl": self._queue_line,
+        }
+        verb = verbs.get(str(request.fields.get("do")))
+        if verb is None:
+            request.refuse(BenchError(
+                "not something a board can do", where=repr(request.fields.get("do")),
+                do="use the slotbench that runs the board", exit_code=USAGE))
+            return
+        try:
+            verb(request)
+        except BenchError as error:
+            request.refuse(error)
+
+    def _cut(self, request: Request) -> None:
+        flash = self.board.flash
+        cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
+        flash.arm(cut)
+        self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
+        request.done({"cut": str(cut), "operations": flash.operations})
+
+    def _reset(self, request: Request) -> None:
+        self._require_power()
+        if self._doing is _Doing.NOTHING:
+            self._todo.append(request)
+            return
+        self._resets.append(request)
+        self._tell("reset button")
+        raise ChipReset(6)
+
+    def _off(self, request: Request) -> None:
+        self._offs.append(request)
+        if self.board.state is State.OFF:
+            self._answer(self._offs)
+        else:
+            self._pull_plug()
+
+    def _pull_plug(self) -> None:
+        if self._doing is not _Doing.NOTHING:
+            # First, so that no `finally` of the program reaches the flash.
+            self.board.chip.power_off()
+            raise PowerCut
+        self._power_off("power off")
+
+    def _queue_line(self, request: Request) -> None:
+        if not isinstance(request.fields.get("line"), str):
+            raise BenchError("nothing to type", exit_code=USAGE)
+        self._require_repl()
+        self._todo.append(request)
+
+    def _wants_ctrl_c(self) -> bool:
+        """Whether the application is to end for what waits, or a line whose person hung up."""
+        if self._doing is _Doing.LINE:
+            return self._line is not None and self._line.gone
+        return self._doing is _Doing.PROGRAM and bool(self._todo)
+
+    def _press_ctrl_c(self) -> None:
+        """Once, and again after a second of the board's time."""
+        if self._wants_ctrl_c() and self.clock.us >= self._next_ctrl_c_us:
+            self._next_ctrl_c_us = self.clock.us + _AGAIN_US
+            self._waits = False
+            raise KeyboardInterrupt
+
+    def _carry_out(self, request: Request) -> None:
+        """What had to wait until no program was running."""
+        self._next_ctrl_c_us = 0
+        if request.gone:
+            return
+        try:
+            match request.fields["do"]:
+                case "on":
+                    if self.board.state is State.OFF:
+                        self._power_on()
+                    request.done(self.facts())
+                case "reset":
+                    self._require_power()
+                    self._tell("reset button")
+                    self._inside(_Doing.PROGRAM, self.board.press_reset)
+                    request.done(self.facts())
+                case _:
+                    self._require_repl()
+                    self._type(request, request.fields["line"])
+        except BenchError as error:
+            request.refuse(error)
+
+    def _type(self, request: Request, line: str) -> None:
+        self._line = request
+        self._tell(f">>> {line}")
+        self._inside(_Doing.LINE, lambda: self.board.repl(line))
+        self._line = None
+        self._require_power("the board lost its power over it")
+        request.done()
+
+    def _require_power(self, what: str = "the board has no power") -> None:
+        if self.board.state is State.OFF:
+            raise BenchError(
+                what, where=str(self.folder.path),
+                do=f"slotbench board power {self.folder.path} on")
+
+    def _require_repl(self) -> None:
+        self._require_power()
+        if self.board.state is not State.RUNNING:
+            raise BenchError(
+                f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
+                do=f"slotbench board power {self.folder.path} off, then on")
+
+    def _answer(self, waiting: list[Request]) -> None:
+        while waiting:
+            waiting.pop().done(self.facts())
+
+    # What people see.
+
+    def facts(self) -> dict[str, Any]:
+        """What can be said without asking the board."""
+        return facts(self.board)
+
+    def _on_boot(self, board: VirtualBoard, boot: Boot) -> None:
+        before, self._doing = self._doing, _Doing.LOADER
+        self._files.mount()
+        try:
+            if self.clock.us >= self._end_us:
+                self._stop = True  # a deep sleep has led past the end
+            self.clock.catch_up()
+        finally:
+            self._doing = before
+        assert board.result is not None
+        started = f"boot: slot {'AB'[boot.slot]}, {boot.marker.version or 'unknown version'}"
+        for line in (*board.result.console, started):
+            self._tell(line)
+
+    def _on_wait(self, board: VirtualBoard) -> None:
+        self._waits = True
+
+    def _on_busy(self) -> None:
+        """The program computes: it does not see this, but the serial port may want to end it."""
+        self._serve_port()
+        self._hear()
+        if self._stop:
+            self._pull_plug()
+
+    def _on_print(self, text: str) -> None:
+        if self._serial is not None:
+            text = self._serial.terminal.show(text)
+        self.clock.catch_up()
+        self._screen.show(text)
+        if self._line is not None:
+            self._line.tell(text)

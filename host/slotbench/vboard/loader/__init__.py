@@ -1,0 +1,1 @@
+"""The loader as a Python model: images, the boot decision, the whole boot."""

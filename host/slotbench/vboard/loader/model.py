@@ -1,0 +1,368 @@
+"""The loader as a Python model: decides, verifies, fills the exec window, spends the attempt, hands over.
+
+Written from FORMATS.md and DESIGN.md, in the order of its flash operations. They all go through the chip with
+actor "loader", so that a cut can hit every one of them. The real loader's code is held against this. An
+in-place map has no window to fill, no log of it and no budget for it; all else is the same there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Final
+
+from slotbench.boards import BoardProfile, Region
+from slotbench.formats import FormatError, journal, rtc, windowlog
+from slotbench.formats.descriptor import BAD_OFFSET, Descriptor, ImageForm
+from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET
+from slotbench.formats.rtc import Why
+from slotbench.formats.seal import PAGE_BYTES
+from slotbench.formats.segments import IROM_MAP_START
+from slotbench.vboard.flash.nor import SECTOR
+from slotbench.vboard.loader.decision import Decision, decide, how_it_ended, last_spent
+from slotbench.vboard.loader.image import Loadable, load
+from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.soc import RTC_BASE, Soc
+
+__all__ = ["BootResult", "LoaderModel", "NothingBoots", "Outcome"]
+
+_ACTOR: Final = "loader"
+_TRIES: Final = 3
+_SET: Final = bytes(4)
+_MD5_BYTES: Final = 16
+_WAIT_MS: Final = 30_000
+_HASH_US_PER_KB: Final = 560
+"""SHA-256 in C on the lx106 at boot speed; with the reads it makes about a second for 640 KB. An estimate."""
+_TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_BYTES)
+
+
+class Outcome(IntEnum):
+    """What became of a slot, or of the board: the `error` of a line on the UART."""
+
+    STARTED = 0
+    IMAGE_NOT_VALID = 1
+    WINDOW_NOT_WRITTEN = 2
+    ATTEMPT_NOT_WRITTEN = 3
+    NOTHING_BOOTS = 4
+    NO_FLASH_MAP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BootResult:
+    """What the CPU starts: slot, row, the image's counter and length, entry, RAM (address, bytes).
+
+    `irom` is the range of flash that it executes: in the exec window, or in the slot itself.
+    """
+
+    slot: int
+    why: Why
+    counter: int
+    length: int
+    entry: int
+    segments: tuple[tuple[int, bytes], ...]
+    irom: Region
+    console: tuple[str, ...]
+
+    @property
+    def irom_address(self) -> int:
+        """Where the CPU sees the irom."""
+        return IROM_MAP_START + self.irom.start
+
+
+@dataclass(frozen=True, slots=True)
+class NothingBoots:
+    """No slot may be started or none verifies; the loader keeps trying every 30 s."""
+
+    console: tuple[str, ...]
+
+
+class LoaderModel:
+    """`slotboot` of one board."""
+
+    def __init__(self, chip: Soc, board: BoardProfile) -> None:
+        self._chip = chip
+        self._board = board
+        self._console: list[str] = []
+        self._cell: journal.Cell | None = None
+        self._cell_addr = 0
+        self._descriptors: list[Descriptor | None] = [None, None]
+        self._before: rtc.Tail | None = None
+
+    def boot(self, *, rounds: int = 3) -> BootResult | NothingBoots:
+        """Run from reset to the jump; give up, as no board does, after `rounds` waits of 30 s."""
+        self._console = []
+        for _ in range(rounds):
+            result = self._round()
+            if result is not None:
+                return result
+            self._say("-", 0, 0, Outcome.NOTHING_BOOTS)
+            self._chip.clock.advance_ms(_WAIT_MS)
+        return NothingBoots(tuple(self._console))
+
+    def _round(self) -> BootResult | None:
+        """From the journal to the jump, once."""
+        self._read_state()
+        self._write_end_of_attempt()
+        failed: set[int] = set()
+        while (choice := decide(self._cell, self._descriptors, frozenset(failed))) is not None:
+            descriptor = self._descriptors[choice.slot]
+            assert descriptor is not None
+            started = self._start(choice, descriptor)
+            if started is not None:
+                return started
+            failed.add(choice.slot)
+        return self._start_stock_image()
+
+    def _start_stock_image(self) -> BootResult | None:
+        """Row 7: nobody ever wrote a word about this board; a stock image says itself whether it is whole."""
+        if self._board.in_place or self._cell is not None or any(self._descriptors):
+            return None
+        for slot in (0, 1):
+            self._descriptors[slot] = descriptor = self._stock_image(slot)
+            if descriptor is None:
+                continue
+            started = self._start(Decision(slot, Why.NO_DESCRIPTOR), descriptor)
+            if started is not None:
+                return started
+        return None
+
+    def _stock_image(self, slot: int) -> Descriptor | None:
+        """What a descriptor would say of the image that the length word promises; its digest is as read."""
+        region = self._board.slots[slot].image
+        word = self._chip.rom_read(region.start + LENGTH_WORD_OFFSET, 4)
+        length = int.from_bytes(word, "little") + _MD5_BYTES & 0xFFFFFFFF
+        if not IROM_OFFSET <= length <= region.size:
+            return None
+        digest = hashlib.sha256(self._chip.rom_read(region.start, length + 3 & ~3)[:length]).digest()
+        return Descriptor(
+            slot=slot, counter=0, length=length, sha256=digest, fs_start=0, product="", version="")
+
+    def _start(self, choice: Decision, descriptor: Descriptor) -> BootResult | None:
+        """Everything between the decision and the jump; None when this slot cannot be started now."""
+        slot = choice.slot
+        stock = choice.why is Why.NO_DESCRIPTOR
+
+        def say(outcome: Outcome) -> None:
+            self._say("AB"[slot], descriptor.counter, choice.why, outcome)
+
+        holds = self._board.in_place or self._window_holds(descriptor)
+        trusted = holds and not stock and self._booted_last(slot, descriptor)
+        image = self._verified(slot, descriptor, trusted=trusted, by_md5=stock)
+        if image is None:
+            if not stock:
+                self._mark_bad(slot)
+            say(Outcome.IMAGE_NOT_VALID)
+            return None
+        trial = choice.why is Why.TRIAL
+        if not holds and not self._fill_window(slot, descriptor, trial=trial):
+            say(Outcome.WINDOW_NOT_WRITTEN)
+            return None
+        if trial and not self._spend("spent", journal.SPENT_OFFSET):
+            say(Outcome.ATTEMPT_NOT_WRITTEN)
+            return None
+        self._leave_tail(choice, descriptor)
+        self._chip.chip_size = self._board.visible_bytes
+        say(Outcome.STARTED)
+        return BootResult(
+            slot=slot,
+            why=choice.why,
+            counter=descriptor.counter,
+            length=descriptor.length,
+            entry=image.entry,
+            segments=image.segments,
+            irom=self._irom(slot, image),
+            console=tuple(self._console),
+        )
+
+    # 1. What is known.
+
+    def _read_state(self) -> None:
+        region = self._board.journal
+        try:
+            newest = journal.newest(self._chip.rom_read(region.start, region.size))
+        except FormatError as error:
+            raise BenchViolation(f"sealed journal cell that no writer may write: {error}") from error
+        self._cell = newest[1] if newest is not None else None
+        self._cell_addr = region.start + newest[0] * PAGE_BYTES if newest is not None else 0
+        self._descriptors = [self._read_descriptor(slot) for slot in (0, 1)]
+        try:
+            self._before = rtc.Tail.unpack(bytes(self._chip.rtc[_TAIL]))
+        except FormatError:
+            self._before = None
+
+    def _read_descriptor(self, slot: int) -> Descriptor | None:
+        place = self._board.slots[slot]
+        try:
+            descriptor = Descriptor.unpack(self._chip.rom_read(place.descriptor.start, PAGE_BYTES))
+        except FormatError:
+            return None
+        if descriptor.slot != slot or not 0 < descriptor.length <= place.image.size:
+            return None
+        return descriptor
+
+    # 2. How the attempt before this boot ended.
+
+    def _write_end_of_attempt(self) -> None:
+        cell = self._cell
+        if cell is None or cell.confirmed or cell.states[cell.active] is not journal.SlotState.READY:
+            return
+        attempt = last_spent(cell)
+        if attempt is None or cell.ended[attempt] is not None:
+            return
+        code = how_it_ended(self._before, self._chip.reset_reason)
+        word = int(code).to_bytes(4, "little")
+        self._chip.rom_write(self._cell_addr + journal.ENDED_OFFSET + 4 * attempt, word, _ACTOR)
+        ended = (*cell.ended[:attempt], int(code), *cell.ended[attempt + 1 :])
+        self._cell = replace(cell, ended=ended)
+
+    # 3. Is the slot what its descriptor says?
+
+    def _booted_last(self, slot: int, descriptor: Descriptor) -> bool:
+        before = self._before
+        return before is not None and (before.slot, before.counter) == (slot, descriptor.counter)
+
+    def _verified(
+        self, slot: int, descriptor: Descriptor, *, trusted: bool, by_md5: bool = False
+    ) -> Loadable | None:
+        """What a valid image has to load; three reads before one is believed wrong."""
+        if descriptor.form is not (ImageForm.EA if self._board.in_place else ImageForm.E9):
+            return None
+        start, length = self._board.slots[slot].image.start, descriptor.length
+
+        def read(offset: int, size: int) -> bytes:
+            return self._chip.rom_read(start + offset, size + 3 & ~3)[:size]
+
+        for _ in range(_TRIES):
+            if trusted:
+                image = load(descriptor.form, read, length)
+            else:
+                data = read(0, length)
+                self._chip.clock.advance_us(length * _HASH_US_PER_KB // 1024)
+                same = hashlib.sha256(data).digest() == descriptor.sha256
+                if not same or by_md5 and not _md5_is_right(data):
+                    continue
+                image = load(descriptor.form, lambda offset, size: data[offset : offset + size], length)
+            if image is not None:
+                return image
+        return None
+
+    def _irom(self, slot: int, image: Loadable) -> Region:
+        board = self._board
+        if board.in_place:
+            return Region(board.slots[slot].image.start + image.irom_offset, image.irom_bytes)
+        return Region(board.window.start, image.irom_bytes)
+
+    def _mark_bad(self, slot: int) -> None:
+        """So that no later boot tries it, as long as another slot is there."""
+        cell, descriptor = self._cell, self._descriptors[slot]
+        assert descriptor is not None
+        if cell is None:
+            if not descriptor.bad:
+                self._set(self._board.slots[slot].descriptor.start + BAD_OFFSET)
+            self._descriptors[slot] = replace(descriptor, bad=True)
+        else:
+            if not cell.bad[slot]:
+                offset = journal.BAD_B_OFFSET if slot else journal.BAD_A_OFFSET
+                self._set(self._cell_addr + offset)
+            self._cell = replace(cell, bad_b=True) if slot else replace(cell, bad_a=True)
+
+    # 4. The exec window.
+
+    def _window_holds(self, descriptor: Descriptor) -> bool:
+        return windowlog.held(self._read_log()) == descriptor.sha256[: windowlog.PREFIX_BYTES]
+
+    def _fill_window(self, slot: int, descriptor: Descriptor, *, trial: bool) -> bool:
+        """Make the window the irom of this image; False when it cannot be done (no verdict on the image)."""
+        cell = self._cell
+        if trial and cell is not None and not any(cell.spent):
+            if not self._spend("copied", journal.COPIED_OFFSET):
+                return False
+        if not self._forget_held():
+            return False
+        board = self._board
+        image = board.slots[slot].image.start
+        for offset in range(board.irom_offset, descriptor.length, SECTOR):
+            target = board.window.start + offset - board.irom_offset
+            if not self._copy_sector(image + offset, target, min(SECTOR, descriptor.length - offset)):
+                return False
+        entry = windowlog.next_free(self._read_log())
+        if entry is not None:
+            addr = board.window_log.start + entry * windowlog.ENTRY_BYTES
+            self._write_back(addr, windowlog.held_entry(descriptor.sha256))
+        return True
+
+    def _forget_held(self) -> bool:
+        """Program every held entry to zeros: from here on nothing may say what the window holds.
+
+        One that is not the last of the log counts for nothing today, but a torn erase of the log could blank
+        what follows it and bring it back.
+        """
+        for index, entry in enumerate(windowlog.entries(self._read_log())):
+            if windowlog.classify(entry) is windowlog.EntryState.HELD:
+                addr = self._board.window_log.start + index * windowlog.ENTRY_BYTES
+                if not self._write_back(addr, windowlog.DIRTY_ENTRY):
+                    return False
+        return True
+
+    def _copy_sector(self, source: int, target: int, length: int) -> bool:
+        chip = self._chip
+        wanted = chip.rom_read(source, length + 3 & ~3)[:length].ljust(SECTOR, b"\xff")
+        if chip.rom_read(target, SECTOR) == wanted:
+            return True
+        for _ in range(_TRIES):
+            chip.rom_erase(target // SECTOR, _ACTOR)
+            chip.rom_write(target, wanted, _ACTOR)
+            if chip.rom_read(target, SECTOR) == wanted:
+                return True
+        return False
+
+    def _read_log(self) -> bytes:
+        return self._chip.rom_read(self._board.window_log.start, self._board.window_log.size)
+
+    # 5. The attempt, and the word to Python.
+
+    def _spend(self, field: str, offset: int) -> bool:
+        """Set the next of eight open words (`spent` or `copied`); False when none can be set."""
+        cell = self._cell
+        assert cell is not None
+        words: tuple[bool, ...] = getattr(cell, field)
+        if all(words):
+            return False
+        index = words.index(False)
+        if not self._set(self._cell_addr + offset + 4 * index):
+            return False
+        words = (*words[:index], True, *words[index + 1 :])
+        self._cell = replace(cell, spent=words) if field == "spent" else replace(cell, copied=words)
+        return True
+
+    def _leave_tail(self, choice: Decision, descriptor: Descriptor) -> None:
+        trial = choice.why is Why.TRIAL
+        left = self._cell.attempts - sum(self._cell.spent) if trial and self._cell is not None else 0
+        tail = rtc.Tail(
+            slot=choice.slot,
+            trial=trial,
+            attempts_left=left,
+            why=choice.why,
+            counter=descriptor.counter,
+            reset_reason=self._chip.reset_reason,
+            schedule=self._before.schedule if self._before is not None else 0,
+        )
+        self._chip.rtc[_TAIL] = tail.pack()
+
+    def _set(self, addr: int) -> bool:
+        """Set an open word; True when it reads back."""
+        return self._write_back(addr, _SET)
+
+    def _write_back(self, addr: int, data: bytes) -> bool:
+        self._chip.rom_write(addr, data, _ACTOR)
+        return self._chip.rom_read(addr, len(data)) == data
+
+    def _say(self, slot: str, counter: int, why: int, outcome: Outcome) -> None:
+        self._console.append(f"slotboot: {slot} counter {counter} why {int(why)} error {int(outcome)}")
+
+
+def _md5_is_right(data: bytes) -> bool:
+    """Whether a stock image, of whole words, ends with the MD5 of what is before but for its first word."""
+    end = len(data) - _MD5_BYTES
+    return not end % 4 and hashlib.md5(data[4:end], usedforsecurity=False).digest() == data[end:]

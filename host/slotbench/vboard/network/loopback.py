@@ -1,0 +1,177 @@
+"""A network of real sockets on this machine's loopback: the board talks to a real server."""
+
+from __future__ import annotations
+
+import ipaddress
+import select
+import socket
+import time
+import weakref
+from collections.abc import Mapping
+
+from slotbench.vboard.network.base import (
+    ECONNRESET,
+    EHOSTUNREACH,
+    EINPROGRESS,
+    ETIMEDOUT,
+    NAME_UNKNOWN,
+    Link,
+    Listener,
+    Network,
+    Stream,
+)
+from slotbench.vboard.signals import DeviceOSError
+
+__all__ = ["LoopbackNetwork"]
+
+_GRACE_S = 2.0
+_SLICE_S = 0.02
+_HOME = "127.0.0.1"
+
+
+class LoopbackNetwork(Network):
+    """Loopback only: `localhost`, 127.0.0.0/8 and the names in `hosts` (name -> loopback address).
+
+    A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn into virtual
+    timeouts. A peer silent for that long counts as silent: reads return at once and virtual time moves on.
+    A port of the board that listens waits so for `knock_s`, in all, until somebody connects: where virtual
+    time runs by itself, its minutes would be over before anybody could.
+    """
+
+    def __init__(
+        self, link: Link | None = None, *, hosts: Mapping[str, str] | None = None, grace_s: float = _GRACE_S,
+        knock_s: float = 0.0,
+    ) -> None:
+        super().__init__(link)
+        self.hosts = {"localhost": "127.0.0.1", **(hosts or {})}
+        self.grace_s = grace_s
+        self.knock_s = knock_s
+        self._places: dict[int, int] = {}
+
+    def place(self, port: int) -> tuple[str, int]:
+        """Where a port of the board is on this machine, also while the board does not listen there."""
+        if port not in self._places:
+            # Bound and never listening: the number stays ours, and who connects is refused.
+            kept = _bound(0)
+            weakref.finalize(self, kept.close)
+            self._places[port] = kept.getsockname()[1]
+        return _HOME, self._places[port]
+
+    @property
+    def places(self) -> dict[int, str]:
+        """Ports that `place` was asked about, and where they are."""
+        return {port: f"{_HOME}:{there}" for port, there in self._places.items()}
+
+    def listen(self, port: int) -> Listener:
+        """Take connections at the place of this port."""
+        return _LoopbackListener(_bound(self.place(port)[1]), self)
+
+    def _resolve(self, host: str) -> str:
+        address = self.hosts.get(host, host)
+        if not _is_loopback(address):
+            raise DeviceOSError(NAME_UNKNOWN)
+        return address
+
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+        if not _is_loopback(host):
+            raise DeviceOSError(EHOSTUNREACH)
+        try:
+            return _LoopbackStream(socket.create_connection((host, port), self.grace_s), self.grace_s)
+        except TimeoutError:
+            raise DeviceOSError(EINPROGRESS) from None
+        except ConnectionError:
+            raise DeviceOSError(ECONNRESET) from None
+        except OSError:
+            raise DeviceOSError(EHOSTUNREACH) from None
+
+
+class _LoopbackListener:
+    def __init__(self, sock: socket.socket, network: LoopbackNetwork) -> None:
+        self._sock = sock
+        self._network = network
+        self._waited_s = 0.0
+        self._taken: _LoopbackStream | None = None
+        sock.listen(1)
+
+    def accept(self) -> Stream | None:
+        while not (ready := self._ready(_SLICE_S)) and self._is_patient():
+            self._waited_s += _SLICE_S
+        if not ready:
+            return None
+        self._waited_s = 0.0
+        sock = self._sock.accept()[0]
+        sock.settimeout(self._network.grace_s)
+        self._taken = _LoopbackStream(sock, self._network.grace_s)
+        return self._taken
+
+    def _ready(self, seconds: float) -> bool:
+        return bool(select.select([self._sock], [], [], seconds if self._is_patient() else 0)[0])
+
+    def _is_patient(self) -> bool:
+        """Whether real time may pass for somebody to come: not while the board has a client."""
+        busy = self._taken is not None and not self._taken.closed
+        return not busy and self._waited_s < self._network.knock_s
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class _LoopbackStream:
+    def __init__(self, sock: socket.socket, grace_s: float) -> None:
+        self._sock = sock
+        self._grace_s = self._patience_s = grace_s
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def write(self, data: bytes) -> int:
+        try:
+            self._sock.sendall(data)
+        except TimeoutError:
+            raise DeviceOSError(ETIMEDOUT) from None
+        except OSError:
+            raise DeviceOSError(ECONNRESET) from None
+        self._patience_s = self._grace_s
+        return len(data)
+
+    def readinto(self, view: memoryview, *, patient: bool = True) -> int | None:
+        if not self._wait(patient):
+            return None
+        try:
+            count = self._sock.recv_into(view)
+        except OSError:
+            raise DeviceOSError(ECONNRESET) from None
+        self._patience_s = self._grace_s
+        return count
+
+    def readable(self) -> bool:
+        return self._wait(patient=True)
+
+    @property
+    def closed(self) -> bool:
+        """Whether this end hung up."""
+        return self._sock.fileno() < 0
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _wait(self, patient: bool) -> bool:
+        if self._sock.fileno() < 0:
+            raise DeviceOSError(ECONNRESET)
+        start = time.monotonic()
+        ready = bool(select.select([self._sock], [], [], self._patience_s if patient else 0)[0])
+        self._patience_s = max(0.0, self._patience_s - (time.monotonic() - start))
+        return ready
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket of this machine's at `port`, 0: a free one. Another may have it too while neither listens."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((_HOME, port))
+    return sock
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        return False

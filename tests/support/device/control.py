@@ -1,0 +1,65 @@
+"""The swap of a board in a given state, what it is offered, and what it wrote where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slotbench.formats.journal import channel_tag
+from slotbench.formats.rtc import Why
+from slotbench.vboard.flash.nor import Op
+from slotbench.vboard.vm import CPythonVM
+from support.device.board import BOARD, CHANNEL, PRODUCT, DeviceBoard
+from support.device.decision import first
+from support.device.release import head_fields, payload, release_fields
+
+SPARE = BOARD.slots[1]
+TAG = channel_tag(PRODUCT, CHANNEL)
+
+
+def open_swap(vm: CPythonVM) -> Any:
+    """What Agent makes first."""
+    attempts = vm.import_("twoslot.settings").load()["attempts"]
+    return vm.import_("twoslot.swap").Swap(vm.import_("twoslot.port").Port(), attempts)
+
+
+def loaders_word(vm: CPythonVM) -> bytes | None:
+    """The 32 bytes that the loader left, as the device reads them; None when it refuses them."""
+    try:
+        return bytes(vm.import_("twoslot.swap")._tail())
+    except vm.import_("twoslot.errors").FlashError as error:
+        assert error.args == (64, 0)
+        return None
+
+
+def on_trial(board: DeviceBoard, **cell: Any) -> CPythonVM:
+    """Slot B runs release 6 in its first attempt."""
+    board.put_trial(spent=first(1), **cell)
+    return board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+
+
+def offered_head(vm: CPythonVM, **changes: Any) -> Any:
+    """The head that names release 6, as judge.py leaves it."""
+    return {**head_fields(payload(release_fields()), **changes), "tag": TAG}
+
+
+def arm(vm: CPythonVM, swap: Any) -> None:
+    """Arm release 6, as if it were in the spare slot."""
+    release = release_fields()
+    swap.arm(vm.import_("twoslot.judge").plan(release, release["images"]["any"]), PRODUCT)
+
+
+def place(op: Op) -> str:
+    """Which part of the flash an operation changed."""
+    parts = {
+        "journal": [BOARD.journal], "log": [BOARD.window_log], "descriptor": [SPARE.descriptor],
+        "image": [SPARE.image, SPARE.table],
+    }
+    for name, regions in parts.items():
+        if any(op.addr in region for region in regions):
+            return name
+    raise AssertionError(f"0x{op.addr:06X} must never be written by an update")
+
+
+def steps(board: DeviceBoard) -> list[tuple[str, str]]:
+    """What the device package did since flash.reset_counters(): kind and place of each operation."""
+    return [(op.kind, place(op)) for op in board.operations()]

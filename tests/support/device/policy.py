@@ -1,0 +1,56 @@
+"""A board as document.py and judge.py see it, and the three judgements in the order in which the agent makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slotbench.formats.journal import channel_tag
+from slotbench.formats.keys import Keys
+from slotbench.vboard.vm import CPythonVM
+from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, read_document, refusal, signing_key
+from support.device.release import Offer
+
+TAG = channel_tag(PRODUCT, CHANNEL)
+
+
+class Judge:
+    """Runs release 5 in slot A, spare slot B; every field and fact can be set before judging."""
+
+    def __init__(self, vm: CPythonVM) -> None:
+        self.vm = vm
+        self.judge = vm.import_("twoslot.judge")
+        self.offline = [signing_key("offline").modulus]
+        self.online = signing_key("online").modulus
+        self.settings: dict[str, Any] = {"product": PRODUCT, "board": BOARD.name, "channel": CHANNEL}
+        self.epoch, self.now, self.device_id, self.force = 1, NOW + 60, "4a7e1c00", False
+        self.facts: dict[str, Any] = {
+            "slot": 0, "confirmed": True, "counter": RUNNING, "fs_version": 0x00020001, "floor": 1, "bad": 0,
+            "unproven": 0, "rounds": 0, "seq": 11, "time": NOW - 60, "epoch": 1, "tag": TAG,
+            "size": BOARD.slots[1].image.size, "fs_start": BOARD.fs_start}
+
+    def read(self, text: bytes, kind: str) -> Any:
+        """(payload, digest, epoch) of a document, for a board with these keys pinned."""
+        pinned = Keys(product=PRODUCT, epoch=self.epoch, issued=NOW, offline=tuple(self.offline), online=self.online)
+        self.vm.runtime.files["/twoslot.keys"] = pinned.to_payload() + b"\n"
+        return read_document(self.vm, text, kind)
+
+    def head(self, text: bytes) -> Any:
+        j, _, epoch = self.read(text, "head")
+        return self.judge.head(j, epoch, self.settings, self.facts, self.now)
+
+    def want(self, head: Any) -> None:
+        self.judge.want(head, self.facts, self.settings, self.device_id, self.force)
+
+    def plan(self, text: bytes, head: Any) -> Any:
+        j, digest, _ = self.read(text, "release")
+        return self.judge.release(j, digest, head, self.settings, self.facts)
+
+    def all(self, offered: Offer) -> Any:
+        """The plan that this board makes of an offer; raises what it refuses it for."""
+        head = self.head(offered.head)
+        self.want(head)
+        return self.plan(offered.release, head)
+
+    def refuses(self, offered: Offer, code: int, where: int | None = None) -> None:
+        with refusal(self.vm, "ReleaseError", code, where):
+            self.all(offered)
