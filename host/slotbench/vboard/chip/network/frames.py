@@ -31,6 +31,7 @@ class Segment:
     sequence: int
     acknowledged: int
     flags: int
+    window: int
     payload: int
 
     @property
@@ -54,9 +55,10 @@ def segment_in(frame: bytes) -> Segment | None:
     tcp = ip[ip_bytes:total]
     if len(tcp) < _TCP_BYTES:
         return None
-    source_port, target_port, sequence, acknowledged, offset, flags = struct.unpack_from(">HHIIBB", tcp)
+    source_port, target_port, sequence, acknowledged, offset, flags, window = struct.unpack_from(
+        ">HHIIBBH", tcp)
     return Segment(
-        ip[12:16], ip[16:20], source_port, target_port, sequence, acknowledged, flags,
+        ip[12:16], ip[16:20], source_port, target_port, sequence, acknowledged, flags, window,
         len(tcp) - (offset >> 4) * 4)
 
 

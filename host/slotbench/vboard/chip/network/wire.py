@@ -25,6 +25,8 @@ BYTES_PER_S: Final = 50_000
 ROUND_TRIP_US: Final = 30_000
 _GRACE_S: Final = 2.0
 _SLICE_S: Final = 0.02
+_ROOM_BYTES: Final = 536
+"""A board whose window is smaller has not read what is there."""
 
 _Key = tuple[int, bytes, int]
 
@@ -49,18 +51,20 @@ class FrameFaults:
 class _Stream:
     """A TCP connection, by direction (True: to the board): the last frame that arrived, what its receiver
     expects next, the sequence number behind all that was sent, and that up to which it was acknowledged.
+    `window` is what the board takes.
     """
 
     frames: dict[bool, bytes] = field(default_factory=dict)
     expects: dict[bool, int] = field(default_factory=dict)
     sent: dict[bool, int] = field(default_factory=dict)
     acknowledged: dict[bool, int] = field(default_factory=dict)
+    window: int = 0
     ended: set[bool] = field(default_factory=set)
 
     @property
-    def is_settled(self) -> bool:
-        """Whether nothing is under way in either direction."""
-        return self.sent == self.acknowledged
+    def waits_for_host(self) -> bool:
+        """Whether nothing is under way in either direction, and the board would take more."""
+        return self.window >= _ROOM_BYTES and self.sent == self.acknowledged
 
 
 class Wire:
@@ -106,11 +110,16 @@ class Wire:
 
     def receive(self) -> bytes | None:
         """The next frame for the board that has arrived by now."""
-        if not self._coming or self._coming[0][0] > self._now_us():
+        if not self.has_arrived:
             return None
         frame = heapq.heappop(self._coming)[2]
         self._note(frame, from_board=False)
         return frame
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether `receive` has a frame now."""
+        return bool(self._coming) and self._coming[0][0] <= self._now_us()
 
     @property
     def next_us(self) -> int | None:
@@ -140,7 +149,7 @@ class Wire:
         """
         if not self._streams or self._coming or self._patience_s <= 0:
             return False
-        if not any(stream.is_settled for stream in self._streams.values()):
+        if not any(stream.waits_for_host for stream in self._streams.values()):
             return False  # what is lost is sent again when the board's time comes to it
         if not self.serve(_SLICE_S):
             self._patience_s -= _SLICE_S
@@ -220,6 +229,8 @@ class Wire:
         stream.expects[to_board] = found.next_sequence
         if found.flags & ACK:
             stream.acknowledged[from_board] = found.acknowledged
+        if from_board:
+            stream.window = found.window
         if found.flags & FIN:
             stream.ended.add(to_board)
         if len(stream.ended) == 2 and not found.flags & FIN:
