@@ -6,7 +6,7 @@ import pytest
 
 from slotbench.formats.journal import SlotState
 from slotbench.formats.rtc import Why
-from slotbench.prove.powercut.recording import Moment, RecordingFlash
+from slotbench.prove.powercut.recording import RecordedOperation, RecordingFlash
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from support.attacks import IMAGE
@@ -25,7 +25,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
 
 
 @pytest.fixture(scope="module")
-def moments(world: TestBed) -> list[Moment]:
+def moments(world: TestBed) -> list[RecordedOperation]:
     """Each flash operation of an update from release 1 to 2, in order."""
     flash = RecordingFlash.of(world.factory)
     board = world.board(flash=flash)
@@ -43,7 +43,7 @@ def moments(world: TestBed) -> list[Moment]:
 
 
 @pytest.fixture(scope="module")
-def copying(moments: list[Moment], world: TestBed) -> list[Moment]:
+def copying(moments: list[RecordedOperation], world: TestBed) -> list[RecordedOperation]:
     """Those of the loader that fill the exec window with release 2: its installation."""
     found = [m for m in moments if m.op.actor == "loader" and m.op.addr in world.map.window]
     assert len(found) > 10
@@ -51,12 +51,12 @@ def copying(moments: list[Moment], world: TestBed) -> list[Moment]:
 
 
 @pytest.fixture(scope="module")
-def downloading(moments: list[Moment], world: TestBed) -> list[Moment]:
+def downloading(moments: list[RecordedOperation], world: TestBed) -> list[RecordedOperation]:
     """Those that write the image into slot B."""
     return [m for m in moments if m.op.actor == "python" and m.op.addr in world.map.slots[1].image]
 
 
-def without_power(world: TestBed, moment: Moment, mode: CutMode, seed: int = 0) -> VirtualBoard:
+def without_power(world: TestBed, moment: RecordedOperation, mode: CutMode, seed: int = 0) -> VirtualBoard:
     """A board whose power went at this operation: it is off, RAM and RTC memory are gone."""
     flash = moment.after(Cut(moment.op.index, mode, seed))
     return world.board(flash=flash, past=moment.past)
@@ -71,20 +71,20 @@ def require_recovery(board: VirtualBoard) -> None:
 
 
 @incidents("mode", arduino_905=CutMode.BEFORE, arduino_8133=CutMode.TORN, espeasy_5602=CutMode.AFTER)
-def test_power_failure_while_installing(world: TestBed, copying: list[Moment], mode: CutMode) -> None:
+def test_power_failure_while_installing(world: TestBed, copying: list[RecordedOperation], mode: CutMode) -> None:
     """At any operation of the copy into the place where it executes; every third one here."""
     for moment in copying[::3]:
         require_recovery(without_power(world, moment, mode))
 
 
-def test_arduino_6538_the_order_to_install_outlives_the_power(world: TestBed, copying: list[Moment]) -> None:
+def test_arduino_6538_the_order_to_install_outlives_the_power(world: TestBed, copying: list[RecordedOperation]) -> None:
     """It is a cell of the journal: RTC memory is empty, and the release is installed nevertheless."""
     board = without_power(world, copying[0], CutMode.BEFORE)
     board.power_on()
     assert board.boots[0].why is Why.TRIAL and board.boots[0].marker.version == "2.0.0"
 
 
-def test_arduino_6823_the_order_stands_until_it_is_carried_out(world: TestBed, copying: list[Moment]) -> None:
+def test_arduino_6823_the_order_stands_until_it_is_carried_out(world: TestBed, copying: list[RecordedOperation]) -> None:
     """Nothing is spent or taken back before the last sector of the copy was read back."""
     for moment in copying[::4]:
         board = without_power(world, moment, CutMode.TORN)
@@ -95,7 +95,7 @@ def test_arduino_6823_the_order_stands_until_it_is_carried_out(world: TestBed, c
         assert board.boots[0].why is Why.TRIAL
 
 
-def test_rboot_25_half_a_rom_is_never_taken_for_one(world: TestBed, downloading: list[Moment]) -> None:
+def test_rboot_25_half_a_rom_is_never_taken_for_one(world: TestBed, downloading: list[RecordedOperation]) -> None:
     """Also not when the journal is gone: no descriptor exists before the whole image was read back."""
     for moment in downloading[:: len(downloading) // 6]:
         board = without_power(world, moment, CutMode.TORN)
@@ -106,14 +106,14 @@ def test_rboot_25_half_a_rom_is_never_taken_for_one(world: TestBed, downloading:
         assert board.boots[0].why is Why.NO_JOURNAL_CONFIRMED and board.boots[0].marker.version == "1.0.0"
 
 
-def test_wled_2293_no_board_of_twenty_two_is_bricked(world: TestBed, moments: list[Moment]) -> None:
+def test_wled_2293_no_board_of_twenty_two_is_bricked(world: TestBed, moments: list[RecordedOperation]) -> None:
     """Each loses power at another point of the same update."""
     points = [moments[i * len(moments) // 22] for i in range(22)]
     for number, moment in enumerate(points):
         require_recovery(without_power(world, moment, CutMode.TORN, seed=number))
 
 
-def test_oakcore_33_power_that_fails_again_and_again(world: TestBed, copying: list[Moment]) -> None:
+def test_oakcore_33_power_that_fails_again_and_again(world: TestBed, copying: list[RecordedOperation]) -> None:
     """It goes in the copy, and each time soon after it is back; then it stays."""
     board = without_power(world, copying[len(copying) // 2], CutMode.TORN)
     for number in range(5):
