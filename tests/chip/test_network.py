@@ -68,9 +68,7 @@ def test_a_port_nobody_listens_at_is_refused(wire: Wire, clock: Clock) -> None:
 
 def test_a_forwarded_port_reaches_the_board(wire: Wire, clock: Clock) -> None:
     guest = Guest(wire, clock)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    wire.forward(port, 8267)
+    port = wire.forward(8267)
     with socket.create_connection(("127.0.0.1", port), 5) as peer:
         peer.sendall(b"hello")
         assert guest.until(lambda: guest.heard == b"hello")

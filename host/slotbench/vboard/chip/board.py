@@ -8,8 +8,10 @@ from typing import Final
 
 from slotbench.boards import BoardProfile
 from slotbench.formats import FormatError
+from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.rtc import ADDRESS as TAIL_ADDRESS
 from slotbench.formats.rtc import TAIL_BYTES, Tail
+from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.chip.machine import Machine, Stop, StopReason
 from slotbench.vboard.chip.network import station
 from slotbench.vboard.chip.network.netif import Tap
@@ -172,6 +174,12 @@ class ChipBoard:
         self.on_start()
 
     # What can be known without asking it.
+
+    def descriptor(self, slot: int) -> Descriptor | None:
+        """The descriptor of a slot, None when there is no valid one."""
+        with suppress(FormatError):
+            return Descriptor.unpack(self.flash.peek(self.profile.slots[slot].descriptor.start, PAGE_BYTES))
+        return None
 
     @property
     def tail(self) -> Tail | None:

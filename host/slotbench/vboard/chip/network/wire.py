@@ -9,9 +9,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from slotbench.vboard.chip.network.frames import (
     ACK, ARP, FIN, IPV4, RST, SYN, Segment, kind_of, reset_for, segment_in,
@@ -91,6 +92,12 @@ class Wire:
         self._streams: dict[_Key, _Stream] = {}
         self._slirp = Slirp(self._from_host, now_us)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Take the wire away, with all sockets behind it."""
         self._slirp.close()
@@ -163,9 +170,13 @@ class Wire:
         """For `select`: readable when `serve` has work."""
         return self._slirp.fileno()
 
-    def forward(self, host_port: int, guest_port: int) -> None:
-        """Let 127.0.0.1:`host_port` reach a TCP port of the board. Raises BenchError (exit code 2)."""
-        self._slirp.forward(host_port, guest_port)
+    def forward(self, port: int) -> int:
+        """Let a port of 127.0.0.1 reach the TCP port `port` of the board; which one. Raises BenchError."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            host_port: int = free.getsockname()[1]
+        self._slirp.forward(host_port, port)
+        return host_port
 
     def cut_connections(self) -> int:
         """Reset every open connection, at both ends; how many there were."""
