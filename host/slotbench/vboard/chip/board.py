@@ -40,13 +40,15 @@ class ChipBoard:
 
     `wire` is its network. `on_text` gets what UART0 sends; `on_start` is called at every start of the chip, its
     power on and nothing run yet. With `patient` a peer on this machine gets real time to answer before the
-    board's time goes on: for a board that is not held to real time. `cut` is the planned cut that took its
+    board's time goes on: for a board that is not held to real time. With `connected` the bench puts its module
+    for `network` on the board, so that the station looks connected. `cut` is the planned cut that took its
     power. `starts` counts the starts.
     """
 
     def __init__(
         self, profile: BoardProfile, flash: NorFlash, *, wire: Wire | None = None, seed: int = 0,
         unique_id: bytes = b"\x01\x02\x03", rom: bytes | None = None, patient: bool = False,
+        connected: bool = True,
         on_text: Callable[[bytes], object] = lambda data: None,
         on_start: Callable[[], object] = lambda: None,
     ) -> None:
@@ -60,6 +62,7 @@ class ChipBoard:
         self.cut: Cut | None = None
         self.starts = 0
         self._patient = patient
+        self._connected = connected and wire is not None
         self.machine.on_uart = on_text
 
     # The switch and the button.
@@ -169,8 +172,9 @@ class ChipBoard:
         self.starts += 1
         if self.tap is not None:
             self.tap.reset()
-            if self.state is State.RUNNING and station.put_on(self.flash, self.profile.filesystem):
-                self.machine.bridge.show()
+        runs = self.state is State.RUNNING
+        if runs and self._connected and station.put_on(self.flash, self.profile.filesystem):
+            self.machine.bridge.show()
         self.on_start()
 
     # What can be known without asking it.

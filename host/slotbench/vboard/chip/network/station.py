@@ -14,7 +14,7 @@ from slotbench.mpy import compile_mpy
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 
-__all__ = ["LINE", "MODULE_PATH", "SOURCE", "is_ours", "put_on", "without"]
+__all__ = ["HEAP_BYTES", "LINE", "MODULE_PATH", "SOURCE", "is_ours", "put_on", "without"]
 
 SOURCE: Final = """\
 import network, sys
@@ -38,6 +38,8 @@ sys.modules["network"] = sys.modules[__name__]
 """
 """`network`, but that the station is connected and that nobody switches the access point off."""
 
+HEAP_BYTES: Final = 1_000
+"""What it takes of MicroPython's heap (measured on official 1.22.1, 1.24.0 and 1.26.0)."""
 MODULE_PATH: Final = "/slotbench_network.mpy"
 LINE: Final = '__import__("slotbench_network")  # slotbench: the emulated network'
 _BOOT: Final = "/boot.py"
