@@ -4,7 +4,7 @@
     .global memcpy
 memcpy:                                 /* (to, from, bytes): to */
     mov     a5, a2
-    bltui   a4, 8, tail
+    bltui   a4, 4, tail
 head:
     extui   a6, a5, 0, 2
     beqz    a6, aligned
@@ -60,7 +60,7 @@ done:
     .global memset
 memset:                                 /* (to, byte, bytes): to */
     mov     a5, a2
-    bltui   a4, 8, set_tail
+    bltui   a4, 4, set_tail
     extui   a3, a3, 0, 8
     slli    a6, a3, 8
     or      a3, a3, a6

@@ -141,13 +141,13 @@ def print_script(entries: list[Entry], objects: Sequence[str]) -> None:
     places.append((DATA[0], f"""\
 .data {DATA[0]:#x} : AT({STORE:#x}) {{ _data_start = .; *(.rodata .rodata.* .data .data.*) . = ALIGN(4); _data_end = .; }}
     ASSERT(_data_end <= {DATA[1]:#x}, "too much initialised data")
-    _store_next = LOADADDR(.data) + SIZEOF(.data);"""))
+    _store_0 = LOADADDR(.data) + SIZEOF(.data);"""))
     blocks = ["LONG(_data_start) LONG(_data_end) LONG(LOADADDR(.data))"]
-    for it in constants:
+    for index, it in enumerate(constants):
         section = f".const_{it.name[7:]}"
         places.append((int(it.name[7:], 16), f"""\
-{section} 0x{it.name[7:]} : AT(_store_next) {{ KEEP(*({it.name})) . = ALIGN(4); }}
-    _store_next = LOADADDR({section}) + SIZEOF({section});"""))
+{section} 0x{it.name[7:]} : AT(_store_{index}) {{ KEEP(*({it.name})) . = ALIGN(4); }}
+    _store_{index + 1} = LOADADDR({section}) + SIZEOF({section});"""))
         blocks.append(f"LONG(ADDR({section})) LONG(ADDR({section}) + SIZEOF({section})) LONG(LOADADDR({section}))")
     places.append((STORE_TABLE, f".store_table {STORE_TABLE:#x} : AT({STORE_TABLE:#x}) {{ _rom_store_table = .; {' '.join(blocks)} LONG(0) }}"))
     places.append((BSS[0], f"""\

@@ -1,17 +1,48 @@
 /* Strings and memory, under the names of C and of the ROM. */
 #include "rom.h"
 
+/* Whether a word has a byte of zero. */
+static u32 has_zero(u32 word)
+{
+    return (word - 0x01010101) & ~word & 0x80808080;
+}
+
+static u32 aligned(const void *a, const void *b)
+{
+    return (((u32)a | (u32)b) & 3) == 0;
+}
+
+/* The first of `bytes` bytes in which two words differ, or that is zero, decides; 0 when there is none. */
+static int compare_in_words(u32 a, u32 b, u32 bytes)
+{
+    for (; bytes > 0; a >>= 8, b >>= 8, bytes--)
+        if ((a & 0xFF) != (b & 0xFF) || (a & 0xFF) == 0)
+            return (int)(a & 0xFF) - (int)(b & 0xFF);
+    return 0;
+}
+
 size_t strlen(const char *text)
 {
     const char *end = text;
+    u32 word;
 
-    while (*end)
+    for (; (u32)end & 3; end++)
+        if (*end == 0)
+            return (size_t)(end - text);
+    while (!has_zero(word = *(const u32 *)end))
+        end += 4;
+    for (; word & 0xFF; word >>= 8)
         end++;
     return (size_t)(end - text);
 }
 
 int strcmp(const char *a, const char *b)
 {
+    if (aligned(a, b)) {
+        while (*(const u32 *)a == *(const u32 *)b && !has_zero(*(const u32 *)a))
+            a += 4, b += 4;
+        return compare_in_words(*(const u32 *)a, *(const u32 *)b, 4);
+    }
     while (*a && *a == *b)
         a++, b++;
     return (int)(u8)*a - (int)(u8)*b;
@@ -19,29 +50,46 @@ int strcmp(const char *a, const char *b)
 
 int strncmp(const char *a, const char *b, size_t bytes)
 {
+    if (aligned(a, b)) {
+        for (; bytes >= 4 && *(const u32 *)a == *(const u32 *)b && !has_zero(*(const u32 *)a); bytes -= 4)
+            a += 4, b += 4;
+        return bytes == 0 ? 0 : compare_in_words(*(const u32 *)a, *(const u32 *)b, bytes < 4 ? bytes : 4);
+    }
     for (; bytes > 0; a++, b++, bytes--)
         if (*a != *b || *a == 0)
             return (int)(u8)*a - (int)(u8)*b;
     return 0;
 }
 
+/* Copy bytes of a text, reading whole words of a source that is aligned. */
+static void copy_text(char *to, const char *from, size_t bytes)
+{
+    size_t whole = bytes & ~3u;
+    u32 word;
+
+    if (!aligned(from, from)) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    memcpy(to, from, whole);
+    for (word = bytes & 3 ? *(const u32 *)(from + whole) : 0; whole < bytes; word >>= 8)
+        to[whole++] = (char)word;
+}
+
 char *strcpy(char *to, const char *from)
 {
-    char *at = to;
-
-    while ((*at++ = *from++) != 0)
-        ;
+    copy_text(to, from, strlen(from) + 1);
     return to;
 }
 
 char *strncpy(char *to, const char *from, size_t bytes)
 {
-    size_t i = 0;
+    size_t length = strlen(from);
 
-    for (; i < bytes && from[i]; i++)
-        to[i] = from[i];
-    for (; i < bytes; i++)
-        to[i] = 0;
+    if (length > bytes)
+        length = bytes;
+    copy_text(to, from, length);
+    memset(to + length, 0, bytes - length);
     return to;
 }
 
@@ -59,9 +107,19 @@ int memcmp(const void *a, const void *b, size_t bytes)
 {
     const u8 *left = a, *right = b;
 
-    if ((((u32)left | (u32)right) & 3) == 0)
-        for (; bytes >= 4 && *(const u32 *)left == *(const u32 *)right; bytes -= 4)
-            left += 4, right += 4;
+    if (aligned(a, b)) {
+        u32 x = 0, y = 0;
+
+        for (; bytes > 0; left += 4, right += 4, bytes = bytes < 4 ? 0 : bytes - 4) {
+            x = *(const u32 *)left, y = *(const u32 *)right;
+            if (x != y)
+                break;
+        }
+        for (bytes = bytes < 4 ? bytes : 4; bytes > 0; x >>= 8, y >>= 8, bytes--)
+            if ((x & 0xFF) != (y & 0xFF))
+                return (int)(x & 0xFF) - (int)(y & 0xFF);
+        return 0;
+    }
     for (; bytes > 0; left++, right++, bytes--)
         if (*left != *right)
             return (int)*left - (int)*right;
