@@ -25,7 +25,7 @@ from slotbench.vboard.states import State
 __all__ = ["ChipBoard", "mac_of"]
 
 RESET_VECTOR: Final = 0x40000080
-"""Where every start begins: after power, the reset pin and a watchdog, and of a program that restarts itself."""
+"""Where a program that restarts itself jumps to; the chip is not reset then, and the machine does not tell."""
 
 _VENDOR: Final = bytes.fromhex("5ccf7f")
 """Espressif's first three bytes of a MAC."""
@@ -64,6 +64,7 @@ class ChipBoard:
         self._patient = patient
         self._connected = connected and wire is not None
         self.machine.on_uart = on_text
+        self.machine.on_reset = lambda reset: self._start()
 
     # The switch and the button.
 
