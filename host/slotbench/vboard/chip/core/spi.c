@@ -99,11 +99,13 @@ static void flash_program(struct chip *c, u32 offset, const u8 *data, u32 bytes)
 static void flash_erase(struct chip *c, u32 offset, u32 bytes)
 {
     u32 busy = 0;
+    int refused;
 
     if (!takes(c))
         return;
     offset = offset & (c->flash_bytes - 1) & ~(bytes - 1);
-    done(c, c->flash_calls.erase(c->flash_host, offset, bytes, &busy), offset, busy);
+    refused = c->flash_calls.erase(c->flash_host, offset, bytes, &busy);
+    done(c, refused, offset, busy);
 }
 
 static void identify(struct chip *c)

@@ -21,10 +21,13 @@ from slotbench.vboard.chip.network.slirp import HOST, Slirp
 
 __all__ = ["FrameFaults", "Wire"]
 
-BYTES_PER_S: Final = 50_000
-"""What a board of this kind gets with modem sleep on; a model value, as the round trip is."""
+BYTES_PER_S: Final = 500_000
+"""What frames get through the air; with the round trip and lwIP's small window that is about 50 KB/s of TCP. Both
+are model values, no measurements.
+"""
 ROUND_TRIP_US: Final = 30_000
 _GRACE_S: Final = 2.0
+_PAUSE_S: Final = 0.1
 _SLICE_S: Final = 0.02
 _ROOM_BYTES: Final = 536
 """A board whose window is smaller has not read what is there."""
@@ -112,7 +115,6 @@ class Wire:
         if self._loses():
             return
         self._note(frame, from_board=True)
-        self._patience_s = self._grace_s
         self._slirp.send(frame)
 
     def receive(self) -> bytes | None:
@@ -143,10 +145,7 @@ class Wire:
 
         True when a socket had something.
         """
-        had = self._slirp.serve(wait_s)
-        if had:
-            self._patience_s = self._grace_s
-        return had
+        return self._slirp.serve(wait_s)
 
     def await_host(self) -> bool:
         """Give a peer on this machine real time to answer. True: ask again before the board's time goes on.
@@ -217,6 +216,10 @@ class Wire:
         if found.flags & SYN and key not in self._streams:
             self.connections += from_board
             self._streams[key] = _Stream()
+            self._patience_s = self._grace_s
+        if found.payload:
+            # Who was asked has to answer; who is in the middle of an answer has the rest of it at hand.
+            self._patience_s = self._grace_s if from_board else min(self._grace_s, _PAUSE_S)
         if (stream := self._streams.get(key)) is not None:
             to_board = not from_board
             before = stream.sent.get(to_board, found.sequence)
