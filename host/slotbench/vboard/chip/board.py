@@ -12,7 +12,7 @@ from slotbench.formats.descriptor import Descriptor
 from slotbench.formats.rtc import ADDRESS as TAIL_ADDRESS
 from slotbench.formats.rtc import TAIL_BYTES, Tail
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.vboard.chip.machine import Machine, Stop, StopReason
+from slotbench.vboard.chip.machine import Cause, Machine, Stop, StopReason
 from slotbench.vboard.chip.network import station
 from slotbench.vboard.chip.network.netif import Tap
 from slotbench.vboard.chip.network.wire import Wire
@@ -64,7 +64,7 @@ class ChipBoard:
         self._patient = patient
         self._connected = connected and wire is not None
         self.machine.on_uart = on_text
-        self.machine.on_reset = lambda reset: self._start()
+        self.machine.on_reset = lambda reset: self._start(reset.cause in (Cause.POWER_ON, Cause.RESET_PIN))
 
     # The switch and the button.
 
@@ -92,8 +92,6 @@ class ChipBoard:
         self.state = State.DOWNLOAD if how is Reset.DOWNLOAD else State.RUNNING
         self.machine.straps = _STRAPS[how]
         self.machine.press_reset()
-        # The pin is sampled at this reset alone.
-        self.machine.straps = _STRAPS[Reset.RUN]
 
     def press(self, pin: int) -> None:
         """Pull a pin to ground, as a button does."""
@@ -165,12 +163,16 @@ class ChipBoard:
 
     def _at_breakpoint(self, stop: Stop) -> None:
         if stop.pc == RESET_VECTOR:
-            self._start()
+            self._start(False)
         elif self.tap is not None:
             self.tap.stopped(stop.pc)
 
-    def _start(self) -> None:
+    def _start(self, from_outside: bool) -> None:
         self.starts += 1
+        if not from_outside:
+            # Nobody pulls GPIO0 low when the chip restarts by itself.
+            self.machine.straps = _STRAPS[Reset.RUN]
+            self.state = State.RUNNING
         if self.tap is not None:
             self.tap.reset()
         runs = self.state is State.RUNNING

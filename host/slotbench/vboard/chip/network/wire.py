@@ -25,7 +25,7 @@ BYTES_PER_S: Final = 500_000
 """What frames get through the air; with the round trip and lwIP's small window that is about 50 KB/s of TCP. Both
 are model values, no measurements.
 """
-ROUND_TRIP_US: Final = 30_000
+ROUND_TRIP_US: Final = 10_000
 _GRACE_S: Final = 2.0
 _PAUSE_S: Final = 0.1
 _SLICE_S: Final = 0.02
