@@ -5,13 +5,13 @@ enum { STRAPS_DOWNLOAD = 1, STRAPS_FLASH = 3 };
 enum { LINE = 16, MAGIC = 0xE9, CHECKSUM_SEED = 0xEF, IMAGE_HEADER = 8, SEGMENT_HEADER = 8 };
 enum { CAUSE_LAST = 6, CAUSE_WATCHDOG = 4 };
 
-static void stop(void)
+static void stop_forever(void)
 {
     for (;;)
         ;
 }
 
-static u32 checksum_of(const u32 *words, u32 bytes, u32 checksum)
+static u32 add_checksum(const u32 *words, u32 bytes, u32 checksum)
 {
     u32 value = 0;
 
@@ -24,7 +24,7 @@ static u32 checksum_of(const u32 *words, u32 bytes, u32 checksum)
 }
 
 /* Load what the header at flash offset 0 lists; 0 with its entry, or 1. The messages are those of the chip. */
-u32 load_image(u32 *entry)
+static u32 load_image(u32 *entry)
 {
     u32 header[2], segment[2], line[LINE / 4], checksum = CHECKSUM_SEED, at = IMAGE_HEADER, room = LINE;
 
@@ -43,7 +43,7 @@ u32 load_image(u32 *entry)
         if (SPIRead(at, (u32 *)segment[0], segment[1]) != OK)
             return FAIL;
         at += segment[1];
-        checksum = checksum_of((const u32 *)segment[0], segment[1], checksum);
+        checksum = add_checksum((const u32 *)segment[0], segment[1], checksum);
         ets_printf("chksum 0x%02x\n", checksum);
         room = (LINE - (at & (LINE - 1))) & (LINE - 1);
         if (room != 0 && room < SEGMENT_HEADER && left > 1)
@@ -67,29 +67,57 @@ static void run_flash(void)
 
     if (load_image(&entry) != OK) {
         ets_printf("ets_main.c\n");
-        stop();
+        stop_forever();
     }
     ((void (*)(void))entry)();
     ets_printf("user code done\n");
 }
 
 /* Fatal exceptions before firmware has handlers of its own. */
-static void fatal(const u32 *frame, u32 cause)
+static void report_fatal_exception(const u32 *frame, u32 cause)
 {
     ets_printf("Fatal exception (%d): \n", cause);
     ets_printf("epc1=0x%08x, epc2=0x%08x, epc3=0x%08x, excvaddr=0x%08x, depc=0x%08x\n", frame[0], READ_SPECIAL(epc2),
                READ_SPECIAL(epc3), READ_SPECIAL(excvaddr), READ_SPECIAL(depc));
-    stop();
+    stop_forever();
 }
 
-static const u8 fatal_causes[] = {0, 2, 3, 9, 20, 28, 29};
+static const u8 causes[] = {0, 2, 3, 9, 20, 28, 29};
 
-static handler *user_start;
+static void (*user_start)(void);
 
-/* A program may have main() call it in place of what the straps ask for. */
-void ets_set_user_start(handler *function)
+/* What main() calls once the straps' mode is done: download mode sets it. A program that is started so may set another, or none. */
+void ets_set_user_start(void (*function)(void))
 {
     user_start = function;
+}
+
+/* Programs that download mode loaded. One that takes itself out and returns wants what is in flash: esptool's stub does. */
+static void run_loaded(void)
+{
+    while (user_start) {
+        void (*before)(void) = user_start;
+
+        before();
+        if (user_start == before) {
+            ets_printf("user code done\n");
+            _ets_run();
+        }
+    }
+}
+
+static void run_straps(u32 straps)
+{
+    switch (straps & 7) {
+    case STRAPS_FLASH:
+        break;
+    case STRAPS_DOWNLOAD:
+        download_mode();
+        break;
+    default:
+        ets_printf("waiting for host\n");
+        stop_forever();
+    }
 }
 
 int main(void)
@@ -104,28 +132,20 @@ int main(void)
     uartAttach();
     Uart_Init(0);
     ets_install_uart_printf();
-    for (u32 i = 0; i < sizeof fatal_causes; i++)
-        _xtos_set_exception_handler(fatal_causes[i], (void *)fatal);
+    for (u32 i = 0; i < sizeof causes; i++)
+        _xtos_set_exception_handler(causes[i], (void *)report_fatal_exception);
     ets_printf("\n ets Jan  8 2013,rst cause:%d, boot mode:(%d,%d)\n\n", cause, straps & 7, straps >> 13 & 7);
     if (cause == 0 || cause > CAUSE_LAST) {
         ets_printf("unknown reset\n");
-        stop();
+        stop_forever();
     }
     if (cause == CAUSE_WATCHDOG)
         ets_printf("wdt reset\n");
     ets_intr_unlock();
     spi_flash_attach();
-    if (user_start)
-        user_start(NULL);
-    else if ((straps & 7) == STRAPS_FLASH)
-        run_flash();
-    else if ((straps & 7) == STRAPS_DOWNLOAD) {
-        download_mode();
-        run_flash();
-    } else {
-        ets_printf("waiting for host\n");
-        stop();
-    }
+    run_straps(straps);
+    run_loaded();
+    run_flash();
     _ets_run();
     return 0;
 }

@@ -1,6 +1,6 @@
-/* Download mode: frames of SLIP on UART0, each a request of the host, each answered.
+/* Download mode: frames of SLIP on UART0, each a request of the host, each with a response.
  *
- * Request: 0, operation, size (16 bits), checksum (32 bits), data. Answer: 1, operation, size, value (32 bits), and two bytes:
+ * Request: 0, operation, size (16 bits), checksum (32 bits), data. Response: 1, operation, size, value (32 bits), and two bytes:
  * 0 and 0, or 1 and an error. The public description is esptool's.
  */
 #include "special.h"
@@ -11,7 +11,7 @@ enum {
 };
 enum { INVALID = 5, FAILED = 6, BAD_CHECKSUM = 7, FLASH_FAILED = 8 };
 enum { HEADER_BYTES = 8, ARGUMENT_BYTES = 36, BLOCK_HEADER_BYTES = 16, BUFFER_BYTES = 2048, CHECKSUM_SEED = 0xEF };
-enum { SYNC_ANSWERS = 8, SYNC_VALUE = 0x20120707 };
+enum { SYNC_RESPONSES = 8, SYNC_VALUE = 0x20120707 };
 
 /* A request as far as it has come: block data goes to its place at once. */
 static struct {
@@ -50,7 +50,7 @@ static void put_escaped(u32 value, u32 bytes)
     }
 }
 
-static void answer(u8 operation, u32 value, u8 error)
+static void send_response(u8 operation, u32 value, u8 error)
 {
     uart_tx_one_char(FRAME_END);
     put_escaped(1 | (u32)operation << 8 | 2 << 16, 4);
@@ -60,7 +60,7 @@ static void answer(u8 operation, u32 value, u8 error)
 }
 
 /* Where the bytes behind a block's header go, a word at a time: memory takes nothing smaller everywhere. */
-static void store(u32 offset, u32 word)
+static void store_word(u32 offset, u32 word)
 {
     if (request.header[1] == MEMORY_DATA)
         REG(memory_at + offset) = word;
@@ -89,7 +89,7 @@ static void take_byte(u8 character)
     request.word |= (u32)character << 8 * (at & 3);
     request.data_bytes = at + 1;
     if ((at & 3) == 3) {
-        store(at & ~3u, request.word);
+        store_word(at & ~3u, request.word);
         request.word = 0;
     }
 }
@@ -117,7 +117,7 @@ static void read_frame(void)
         }
     }
     if (request.data_bytes & 3)
-        store(request.data_bytes & ~3u, request.word);
+        store_word(request.data_bytes & ~3u, request.word);
 }
 
 static u8 block_error(void)
@@ -177,16 +177,16 @@ static void wait_until_sent(void)
     ets_delay_us(10000);
 }
 
-/* Serve one request; 1 when the host asks for the user code in flash. */
-static u32 serve(void)
+/* Serve one request; 1 when the host wants a program to run: the one it loaded, or else the one in flash. */
+static u32 serve_request(void)
 {
     u8 operation = request.header[1], error = 0;
     u32 value = 0;
 
     switch (operation) {
     case SYNC:
-        for (u32 i = 1; i < SYNC_ANSWERS; i++)
-            answer(operation, SYNC_VALUE, 0);
+        for (u32 i = 1; i < SYNC_RESPONSES; i++)
+            send_response(operation, SYNC_VALUE, 0);
         value = SYNC_VALUE;
         break;
     case READ_REGISTER:
@@ -203,14 +203,12 @@ static u32 serve(void)
         error = memory_data();
         break;
     case MEMORY_END:
-        answer(operation, 0, 0);
-        if (request.arguments[0] == 0 || request.arguments[1] != 0) {
-            wait_until_sent();
-            ets_isr_mask(1 << UART_INTERRUPT);
-            ((void (*)(void))request.arguments[1])();
-            ets_isr_unmask(1 << UART_INTERRUPT);
-        }
-        return 0;
+        send_response(operation, 0, 0);
+        if (request.arguments[0] != 0)
+            return 0;
+        wait_until_sent();
+        ets_set_user_start((void (*)(void))request.arguments[1]);
+        return 1;
     case FLASH_BEGIN:
         error = flash_begin();
         break;
@@ -218,7 +216,7 @@ static u32 serve(void)
         error = flash_data();
         break;
     case FLASH_END:
-        answer(operation, 0, 0);
+        send_response(operation, 0, 0);
         wait_until_sent();
         if (request.arguments[0] == 0)
             software_reset();
@@ -226,7 +224,7 @@ static u32 serve(void)
     default:
         error = INVALID;
     }
-    answer(operation, value, error);
+    send_response(operation, value, error);
     return 0;
 }
 
@@ -259,7 +257,7 @@ void download_mode(void)
     measure_speed();
     do
         read_frame();
-    while (!serve());
+    while (!serve_request());
     ets_isr_mask(1 << UART_INTERRUPT);
 }
 

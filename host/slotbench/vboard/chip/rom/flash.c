@@ -21,7 +21,7 @@ enum {
 enum { STATUS_BUSY = 1, STATUS_WRITE_ENABLED = 2, STATUS_QUAD = 0x200 };
 enum { READ_BYTES = 64, PROGRAM_BYTES = 32 };
 
-static void command(u32 bit)
+static void run_command(u32 bit)
 {
     SPI_COMMAND = bit;
     while (SPI_COMMAND != 0)
@@ -35,7 +35,7 @@ u32 SPI_read_status(struct flashchip *chip, u32 *status)
 
     do {
         SPI_STATUS = 0;
-        command(COMMAND_READ_STATUS);
+        run_command(COMMAND_READ_STATUS);
         now = SPI_STATUS & chip->status_mask;
     } while (now & STATUS_BUSY);
     *status = now;
@@ -46,7 +46,7 @@ u32 SPI_write_status(struct flashchip *chip, u32 status)
 {
     Wait_SPI_Idle(chip);
     SPI_STATUS = status;
-    command(COMMAND_WRITE_STATUS);
+    run_command(COMMAND_WRITE_STATUS);
     return OK;
 }
 
@@ -55,7 +55,7 @@ u32 SPI_write_enable(struct flashchip *chip)
     u32 status;
 
     Wait_SPI_Idle(chip);
-    command(COMMAND_WRITE_ENABLE);
+    run_command(COMMAND_WRITE_ENABLE);
     do
         SPI_read_status(chip, &status);
     while (!(status & STATUS_WRITE_ENABLED));
@@ -114,7 +114,7 @@ u32 SPIUnlock(void)
     return SPI_write_status(flashchip, 0);
 }
 
-static u32 outside(u32 at, u32 bytes)
+static u32 is_out_of_bounds(u32 at, u32 bytes)
 {
     return at + bytes > flashchip->chip_size || at + bytes < at;
 }
@@ -122,14 +122,14 @@ static u32 outside(u32 at, u32 bytes)
 /* Whole words are stored: up to 3 bytes behind the end of what was asked for. */
 u32 SPIRead(u32 at, u32 *to, u32 bytes)
 {
-    if (outside(at, bytes))
+    if (is_out_of_bounds(at, bytes))
         return FAIL;
     Wait_SPI_Idle(flashchip);
     while (bytes > 0) {
         u32 now = bytes < READ_BYTES ? bytes : READ_BYTES;
 
         SPI_ADDRESS = (at & 0xFFFFFF) | now << 24;
-        command(COMMAND_READ);
+        run_command(COMMAND_READ);
         for (u32 i = 0; i < (now + 3) / 4; i++)
             *to++ = SPI_WORD(i);
         at += now;
@@ -138,18 +138,18 @@ u32 SPIRead(u32 at, u32 *to, u32 bytes)
     return OK;
 }
 
-static void start_and_wait(u32 bit, u32 address)
+static void change_flash(u32 bit, u32 address)
 {
     SPI_write_enable(flashchip);
     SPI_ADDRESS = address;
-    command(bit);
+    run_command(bit);
     Wait_SPI_Idle(flashchip);
 }
 
-/* No program command crosses a page of the chip. */
+/* No program run_command crosses a page of the chip. */
 u32 SPIWrite(u32 at, const u32 *from, u32 bytes)
 {
-    if (outside(at, bytes))
+    if (is_out_of_bounds(at, bytes))
         return FAIL;
     while (bytes > 0) {
         u32 page = flashchip->page_size - (at & (flashchip->page_size - 1));
@@ -160,7 +160,7 @@ u32 SPIWrite(u32 at, const u32 *from, u32 bytes)
         Wait_SPI_Idle(flashchip);
         for (u32 i = 0; i < (now + 3) / 4; i++)
             SPI_WORD(i) = *from++;
-        start_and_wait(COMMAND_PROGRAM, (at & 0xFFFFFF) | now << 24);
+        change_flash(COMMAND_PROGRAM, (at & 0xFFFFFF) | now << 24);
         at += now;
         bytes -= now;
     }
@@ -171,7 +171,7 @@ u32 SPIEraseSector(u32 sector)
 {
     if (sector >= flashchip->chip_size / flashchip->sector_size)
         return FAIL;
-    start_and_wait(COMMAND_ERASE_SECTOR, sector * flashchip->sector_size & 0xFFFFFF);
+    change_flash(COMMAND_ERASE_SECTOR, sector * flashchip->sector_size & 0xFFFFFF);
     return OK;
 }
 
@@ -179,13 +179,13 @@ u32 SPIEraseBlock(u32 block)
 {
     if (block >= flashchip->chip_size / flashchip->block_size)
         return FAIL;
-    start_and_wait(COMMAND_ERASE_BLOCK, block * flashchip->block_size & 0xFFFFFF);
+    change_flash(COMMAND_ERASE_BLOCK, block * flashchip->block_size & 0xFFFFFF);
     return OK;
 }
 
 u32 SPIEraseChip(void)
 {
-    start_and_wait(COMMAND_ERASE_CHIP, 0);
+    change_flash(COMMAND_ERASE_CHIP, 0);
     return OK;
 }
 
@@ -197,7 +197,7 @@ u32 SPIEraseArea(u32 at, u32 bytes)
     u32 sector = at / flashchip->sector_size, count = (bytes + flashchip->sector_size - 1) / flashchip->sector_size;
     u32 head = per_block - sector % per_block;
 
-    if (outside(at, bytes))
+    if (is_out_of_bounds(at, bytes))
         return FAIL;
     if (head > count)
         head = count;

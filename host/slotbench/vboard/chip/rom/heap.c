@@ -8,7 +8,7 @@ struct block {
 
 static u8 *start, *end;
 
-static struct block *next(struct block *block)
+static struct block *next_block(struct block *block)
 {
     return (struct block *)((u8 *)(block + 1) + block->bytes);
 }
@@ -25,7 +25,7 @@ void mem_init(u8 *from, u8 *to)
 }
 
 /* What is behind a block's first bytes becomes a block of its own, when there is room for one. */
-static void split(struct block *block, u32 bytes)
+static void split_block(struct block *block, u32 bytes)
 {
     struct block *rest;
 
@@ -42,13 +42,13 @@ void *mem_malloc(size_t bytes)
     struct block *block = (struct block *)start;
 
     bytes = (bytes + 3) & ~3u;
-    for (; start != NULL && (u8 *)block < end; block = next(block)) {
+    for (; start != NULL && (u8 *)block < end; block = next_block(block)) {
         if (block->used)
             continue;
-        while ((u8 *)next(block) < end && !next(block)->used)
-            block->bytes += next(block)->bytes + sizeof *block;
+        while ((u8 *)next_block(block) < end && !next_block(block)->used)
+            block->bytes += next_block(block)->bytes + sizeof *block;
         if (block->bytes >= bytes) {
-            split(block, bytes);
+            split_block(block, bytes);
             block->used = 1;
             return block + 1;
         }
@@ -78,7 +78,7 @@ void *mem_calloc(size_t count, size_t bytes)
 void *mem_trim(void *memory, size_t bytes)
 {
     if (memory)
-        split((struct block *)memory - 1, (bytes + 3) & ~3u);
+        split_block((struct block *)memory - 1, (bytes + 3) & ~3u);
     return memory;
 }
 

@@ -3,7 +3,7 @@
 
 void no_quotient(void) __attribute__((noreturn));
 
-static u64 divide(u64 dividend, u64 divisor, u64 *remainder)
+static u64 divide_unsigned(u64 dividend, u64 divisor, u64 *remainder)
 {
     u64 quotient = 0;
     u32 shift;
@@ -36,14 +36,14 @@ u64 __udivdi3(u64 dividend, u64 divisor)
 {
     u64 remainder;
 
-    return divide(dividend, divisor, &remainder);
+    return divide_unsigned(dividend, divisor, &remainder);
 }
 
 u64 __umoddi3(u64 dividend, u64 divisor)
 {
     u64 remainder;
 
-    divide(dividend, divisor, &remainder);
+    divide_unsigned(dividend, divisor, &remainder);
     return remainder;
 }
 
@@ -52,7 +52,7 @@ u64 __divdi3(u64 dividend, u64 divisor)
     u64 remainder, quotient;
     u32 negative = high_word(dividend ^ divisor) >> 31;
 
-    quotient = divide(high_word(dividend) >> 31 ? -dividend : dividend, high_word(divisor) >> 31 ? -divisor : divisor,
+    quotient = divide_unsigned(high_word(dividend) >> 31 ? -dividend : dividend, high_word(divisor) >> 31 ? -divisor : divisor,
                       &remainder);
     return negative ? -quotient : quotient;
 }

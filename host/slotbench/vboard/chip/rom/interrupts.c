@@ -25,7 +25,7 @@ static struct {
 } handlers[INTERRUPTS];
 static u32 enabled, allowed;
 
-static void change(u32 off, u32 on)
+static void change_enabled(u32 off, u32 on)
 {
     u32 ps = set_interrupt_level_3();
 
@@ -36,22 +36,22 @@ static void change(u32 off, u32 on)
 
 void _xtos_ints_on(u32 mask)
 {
-    change(0, mask);
+    change_enabled(0, mask);
 }
 
 void _xtos_ints_off(u32 mask)
 {
-    change(mask, 0);
+    change_enabled(mask, 0);
 }
 
 void ets_isr_unmask(u32 mask)
 {
-    change(0, mask);
+    change_enabled(0, mask);
 }
 
 void ets_isr_mask(u32 mask)
 {
-    change(mask, 0);
+    change_enabled(mask, 0);
 }
 
 /* The mask of what may interrupt; the one before. */

@@ -1,7 +1,7 @@
 /* Formatted text: d i u o x X p c s %, with - + space # 0, width, precision, h and l. */
 #include "rom.h"
 
-/* The SDK's own printf takes these from the ROM's data: lower digits, upper digits, text for a null string. */
+/* The SDK's own printf takes these from the ROM's data: lower digits, upper digits, text for a null put_string. */
 extern const char lower_digits[], upper_digits[], null_text[];
 
 struct format {
@@ -10,20 +10,20 @@ struct format {
     u8 left, plus, space, alternate, zero;
 };
 
-static void out(struct format *f, char character)
+static void put_character(struct format *f, char character)
 {
     f->put(character);
     f->count++;
 }
 
-static void fill(struct format *f, char character, int count)
+static void put_repeated(struct format *f, char character, int count)
 {
     for (; count > 0; count--)
-        out(f, character);
+        put_character(f, character);
 }
 
-/* A field: sign or prefix, then zeros or blanks up to the width. */
-static void field(struct format *f, const char *prefix, const char *text, int length, int zeros)
+/* A put_field: sign or prefix, then zeros or blanks up to the width. */
+static void put_field(struct format *f, const char *prefix, const char *text, int length, int zeros)
 {
     int prefixed = (int)strlen(prefix), blanks = f->width - length - zeros - prefixed;
 
@@ -32,17 +32,17 @@ static void field(struct format *f, const char *prefix, const char *text, int le
         blanks = 0;
     }
     if (!f->left)
-        fill(f, ' ', blanks);
+        put_repeated(f, ' ', blanks);
     while (*prefix)
-        out(f, *prefix++);
-    fill(f, '0', zeros);
+        put_character(f, *prefix++);
+    put_repeated(f, '0', zeros);
     while (length-- > 0)
-        out(f, *text++);
+        put_character(f, *text++);
     if (f->left)
-        fill(f, ' ', blanks);
+        put_repeated(f, ' ', blanks);
 }
 
-static void number(struct format *f, u32 value, u32 base, const char *digits, const char *prefix)
+static void put_number(struct format *f, u32 value, u32 base, const char *digits, const char *prefix)
 {
     char text[12], *at = text + sizeof text;
     int length;
@@ -51,10 +51,10 @@ static void number(struct format *f, u32 value, u32 base, const char *digits, co
         *--at = digits[value % base];
     while ((value /= base) != 0);
     length = (int)(text + sizeof text - at);
-    field(f, prefix, at, length, f->precision > length ? f->precision - length : 0);
+    put_field(f, prefix, at, length, f->precision > length ? f->precision - length : 0);
 }
 
-static void string(struct format *f, const char *text)
+static void put_string(struct format *f, const char *text)
 {
     int length = 0;
 
@@ -64,10 +64,10 @@ static void string(struct format *f, const char *text)
         length++;
     f->precision = -1;
     f->zero = 0;
-    field(f, "", text, length, 0);
+    put_field(f, "", text, length, 0);
 }
 
-static const char *integer(const char *format, int *value, va_list *arguments)
+static const char *parse_integer(const char *format, int *value, va_list *arguments)
 {
     if (*format == '*') {
         *value = va_arg(*arguments, int);
@@ -78,7 +78,7 @@ static const char *integer(const char *format, int *value, va_list *arguments)
     return format;
 }
 
-static const char *flags(struct format *f, const char *format)
+static const char *parse_flags(struct format *f, const char *format)
 {
     f->left = f->plus = f->space = f->alternate = f->zero = 0;
     for (;; format++) {
@@ -103,60 +103,60 @@ int ets_vprintf(put_function *put, const char *format, va_list arguments)
     va_copy(rest, arguments);
     for (; *format; format++) {
         if (*format != '%') {
-            out(&f, *format);
+            put_character(&f, *format);
             continue;
         }
-        format = flags(&f, format + 1);
-        format = integer(format, &f.width, &rest);
+        format = parse_flags(&f, format + 1);
+        format = parse_integer(format, &f.width, &rest);
         if (f.width < 0) {
             f.left = 1;
             f.width = -f.width;
         }
         f.precision = -1;
         if (*format == '.')
-            format = integer(format + 1, &f.precision, &rest);
+            format = parse_integer(format + 1, &f.precision, &rest);
         while (*format == 'l' || *format == 'h')
             format++;
         switch (*format) {
         case 'd':
         case 'i':
             value = va_arg(rest, u32);
-            number(&f, (int)value < 0 ? -value : value, 10, lower_digits,
+            put_number(&f, (int)value < 0 ? -value : value, 10, lower_digits,
                    (int)value < 0 ? "-" : f.plus ? "+" : f.space ? " " : "");
             break;
         case 'u':
-            number(&f, va_arg(rest, u32), 10, lower_digits, "");
+            put_number(&f, va_arg(rest, u32), 10, lower_digits, "");
             break;
         case 'o':
-            number(&f, va_arg(rest, u32), 8, lower_digits, f.alternate ? "0" : "");
+            put_number(&f, va_arg(rest, u32), 8, lower_digits, f.alternate ? "0" : "");
             break;
         case 'x':
-            number(&f, va_arg(rest, u32), 16, lower_digits, f.alternate ? "0x" : "");
+            put_number(&f, va_arg(rest, u32), 16, lower_digits, f.alternate ? "0x" : "");
             break;
         case 'X':
-            number(&f, va_arg(rest, u32), 16, upper_digits, f.alternate ? "0X" : "");
+            put_number(&f, va_arg(rest, u32), 16, upper_digits, f.alternate ? "0X" : "");
             break;
         case 'p':
-            number(&f, va_arg(rest, u32), 16, lower_digits, "0x");
+            put_number(&f, va_arg(rest, u32), 16, lower_digits, "0x");
             break;
         case 'c':
             single = (char)va_arg(rest, int);
             f.precision = -1;
             f.zero = 0;
-            field(&f, "", &single, 1, 0);
+            put_field(&f, "", &single, 1, 0);
             break;
         case 's':
-            string(&f, va_arg(rest, const char *));
+            put_string(&f, va_arg(rest, const char *));
             break;
         case '%':
-            out(&f, '%');
+            put_character(&f, '%');
             break;
         case 0:
             va_end(rest);
             return f.count;
         default:
-            out(&f, '%');
-            out(&f, *format);
+            put_character(&f, '%');
+            put_character(&f, *format);
         }
     }
     va_end(rest);

@@ -150,8 +150,8 @@ void hmac_sha1(const u8 *key, u32 key_bytes, const u8 *data, u32 bytes, u8 *mac)
 void cipher_tables_reset(void);
 void radio_table_reset(void);
 
-/* Download mode: returns when the host asks for the user code in flash. */
+/* Download mode: returns when the host wants a program to run. */
 void download_mode(void);
-u32 load_image(u32 *entry);
+void ets_set_user_start(void (*function)(void));
 
 #endif

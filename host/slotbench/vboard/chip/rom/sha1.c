@@ -19,36 +19,37 @@ static void put_big_endian(u8 *bytes, u32 word)
     bytes[3] = (u8)word;
 }
 
-/* The schedule is a ring of 16 words: word i is made of those 3, 8, 14 and 16 before. */
-static u32 schedule(u32 *words, u32 i)
-{
-    u32 *word = words + (i & 15);
-
-    if (i >= 16)
-        *word = rotate(words[(i - 3) & 15] ^ words[(i - 8) & 15] ^ words[(i - 14) & 15] ^ *word, 1);
-    return *word;
-}
+/* One step without moving words: the five names change places from step to step. */
+#define STEP(function, constant, a, b, c, d, e) \
+    do { \
+        e += rotate(a, 5) + (function) + (constant) + *word++; \
+        b = rotate(b, 30); \
+    } while (0)
+#define CHOICE(b, c, d) (d ^ (b & (c ^ d)))
+#define PARITY(b, c, d) (b ^ c ^ d)
+#define MAJORITY(b, c, d) ((b & c) | (d & (b | c)))
+#define TWENTY_STEPS(function, constant) \
+    for (const u32 *end = word + 20; word < end;) { \
+        STEP(function(b, c, d), constant, a, b, c, d, e); \
+        STEP(function(a, b, c), constant, e, a, b, c, d); \
+        STEP(function(e, a, b), constant, d, e, a, b, c); \
+        STEP(function(d, e, a), constant, c, d, e, a, b); \
+        STEP(function(c, d, e), constant, b, c, d, e, a); \
+    }
 
 void SHA1Transform(u32 *state, const u8 *block)
 {
-    u32 words[16], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
+    u32 words[80], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
+    const u32 *word = words;
 
     for (u32 i = 0; i < 16; i++)
         words[i] = big_endian(block + 4 * i);
-    for (u32 i = 0; i < 80; i++) {
-        u32 mixed, sum;
-
-        if (i < 20)
-            mixed = (d ^ (b & (c ^ d))) + 0x5A827999;
-        else if (i < 40)
-            mixed = (b ^ c ^ d) + 0x6ED9EBA1;
-        else if (i < 60)
-            mixed = ((b & c) | (d & (b | c))) + 0x8F1BBCDC;
-        else
-            mixed = (b ^ c ^ d) + 0xCA62C1D6;
-        sum = rotate(a, 5) + mixed + e + schedule(words, i);
-        e = d, d = c, c = rotate(b, 30), b = a, a = sum;
-    }
+    for (u32 *next = words + 16; next < words + 80; next++)
+        *next = rotate(next[-3] ^ next[-8] ^ next[-14] ^ next[-16], 1);
+    TWENTY_STEPS(CHOICE, 0x5A827999);
+    TWENTY_STEPS(PARITY, 0x6ED9EBA1);
+    TWENTY_STEPS(MAJORITY, 0x8F1BBCDC);
+    TWENTY_STEPS(PARITY, 0xCA62C1D6);
     state[0] += a, state[1] += b, state[2] += c, state[3] += d, state[4] += e;
 }
 

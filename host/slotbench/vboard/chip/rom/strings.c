@@ -2,12 +2,12 @@
 #include "rom.h"
 
 /* Whether a word has a byte of zero. */
-static u32 has_zero(u32 word)
+static u32 has_zero_byte(u32 word)
 {
     return (word - 0x01010101) & ~word & 0x80808080;
 }
 
-static u32 aligned(const void *a, const void *b)
+static u32 are_aligned(const void *a, const void *b)
 {
     return (((u32)a | (u32)b) & 3) == 0;
 }
@@ -29,7 +29,7 @@ size_t strlen(const char *text)
     for (; (u32)end & 3; end++)
         if (*end == 0)
             return (size_t)(end - text);
-    while (!has_zero(word = *(const u32 *)end))
+    while (!has_zero_byte(word = *(const u32 *)end))
         end += 4;
     for (; word & 0xFF; word >>= 8)
         end++;
@@ -38,8 +38,8 @@ size_t strlen(const char *text)
 
 int strcmp(const char *a, const char *b)
 {
-    if (aligned(a, b)) {
-        while (*(const u32 *)a == *(const u32 *)b && !has_zero(*(const u32 *)a))
+    if (are_aligned(a, b)) {
+        while (*(const u32 *)a == *(const u32 *)b && !has_zero_byte(*(const u32 *)a))
             a += 4, b += 4;
         return compare_in_words(*(const u32 *)a, *(const u32 *)b, 4);
     }
@@ -50,8 +50,8 @@ int strcmp(const char *a, const char *b)
 
 int strncmp(const char *a, const char *b, size_t bytes)
 {
-    if (aligned(a, b)) {
-        for (; bytes >= 4 && *(const u32 *)a == *(const u32 *)b && !has_zero(*(const u32 *)a); bytes -= 4)
+    if (are_aligned(a, b)) {
+        for (; bytes >= 4 && *(const u32 *)a == *(const u32 *)b && !has_zero_byte(*(const u32 *)a); bytes -= 4)
             a += 4, b += 4;
         return bytes == 0 ? 0 : compare_in_words(*(const u32 *)a, *(const u32 *)b, bytes < 4 ? bytes : 4);
     }
@@ -61,13 +61,13 @@ int strncmp(const char *a, const char *b, size_t bytes)
     return 0;
 }
 
-/* Copy bytes of a text, reading whole words of a source that is aligned. */
+/* Copy bytes of a text, reading whole words of a source that is are_aligned. */
 static void copy_text(char *to, const char *from, size_t bytes)
 {
     size_t whole = bytes & ~3u;
     u32 word;
 
-    if (!aligned(from, from)) {
+    if (!are_aligned(from, from)) {
         memcpy(to, from, bytes);
         return;
     }
@@ -107,7 +107,7 @@ int memcmp(const void *a, const void *b, size_t bytes)
 {
     const u8 *left = a, *right = b;
 
-    if (aligned(a, b)) {
+    if (are_aligned(a, b)) {
         u32 x = 0, y = 0;
 
         for (; bytes > 0; left += 4, right += 4, bytes = bytes < 4 ? 0 : bytes - 4) {
@@ -149,7 +149,7 @@ void bzero(void *to, size_t bytes)
     memset(to, 0, bytes);
 }
 
-static int digit(char character)
+static int digit_value(char character)
 {
     if (character >= '0' && character <= '9')
         return character - '0';
@@ -157,17 +157,17 @@ static int digit(char character)
     return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
 }
 
-/* A hexadecimal digit's value, -1 without one. */
+/* A hexadecimal digit_value's value, -1 without one. */
 int ets_char2xdigit(char character)
 {
-    return digit(character);
+    return digit_value(character);
 }
 
 /* "aa:bb:cc:dd:ee:ff" to six bytes: 0, or 1 when it is not that. */
 u32 ets_str2macaddr(u8 *mac, const char *text)
 {
     for (u32 i = 0; i < 6; i++) {
-        int high = digit(text[0]), low = high < 0 ? -1 : digit(text[1]);
+        int high = digit_value(text[0]), low = high < 0 ? -1 : digit_value(text[1]);
 
         if (low < 0 || (i < 5 && text[2] != ':'))
             return FAIL;
@@ -195,8 +195,8 @@ u32 conv_str_hex(const char *text)
 
     if (text[0] == '0' && (text[1] | 0x20) == 'x')
         text += 2;
-    for (; digit(*text) >= 0; text++)
-        value = value << 4 | (u32)digit(*text);
+    for (; digit_value(*text) >= 0; text++)
+        value = value << 4 | (u32)digit_value(*text);
     return value;
 }
 

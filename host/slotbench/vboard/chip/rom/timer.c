@@ -25,7 +25,7 @@ u32 _ets_post(u32 priority, u32 signal, u32 parameter);
 extern u32 timer_events[2 * TIMER_EVENTS];
 static struct timer *first;
 
-static u32 ticks(u32 ms)
+static u32 ticks_of_ms(u32 ms)
 {
     return ms * (ets_get_cpu_frequency() * 1000 / 256);
 }
@@ -69,8 +69,8 @@ void ets_timer_arm(struct timer *timer, u32 ms, u32 repeat)
 
     ets_timer_disarm(timer);
     ps = set_interrupt_level_3();
-    timer->period = repeat ? ticks(ms) : 0;
-    timer_insert(FRC2_COUNT + ticks(ms), timer);
+    timer->period = repeat ? ticks_of_ms(ms) : 0;
+    timer_insert(FRC2_COUNT + ticks_of_ms(ms), timer);
     WRITE_SPECIAL(ps, ps);
 }
 
