@@ -27,7 +27,8 @@ __all__ = ["ChipBoard", "mac_of"]
 RESET_VECTOR: Final = 0x40000080
 """Where a program that restarts itself jumps to; the chip is not reset then, and the machine does not tell."""
 
-_VENDOR: Final = bytes.fromhex("5ccf7f")
+_SOFT_REBOOT: Final = b"MPY: soft reboot"
+_VENDOR: Final = bytes.fromhex("18fe34")
 """Espressif's first three bytes of a MAC."""
 _STRAPS: Final = {Reset.RUN: 3, Reset.DOWNLOAD: 1}
 _LOOK_US: Final = 20_000
@@ -63,7 +64,9 @@ class ChipBoard:
         self.starts = 0
         self._patient = patient
         self._connected = connected and wire is not None
-        self.machine.on_uart = on_text
+        self._on_text = on_text
+        self._last_words = b""
+        self.machine.on_uart = self._hear
         self.machine.on_reset = lambda reset: self._start(reset.cause in (Cause.POWER_ON, Cause.RESET_PIN))
 
     # The switch and the button.
@@ -175,10 +178,22 @@ class ChipBoard:
             self.state = State.RUNNING
         if self.tap is not None:
             self.tap.reset()
+        self._connect()
+        self.on_start()
+
+    def _hear(self, data: bytes) -> None:
+        """UART0 sends: at a soft reboot of MicroPython its filesystem is at rest, as it is at a start."""
+        seen = self._last_words + data
+        self._last_words = seen[1 - len(_SOFT_REBOOT) :]
+        if _SOFT_REBOOT in seen:
+            self._connect()
+        self._on_text(data)
+
+    def _connect(self) -> None:
+        """Have the station look connected, once there is a filesystem for the module that does it."""
         runs = self.state is State.RUNNING
         if runs and self._connected and station.put_on(self.flash, self.profile.filesystem):
             self.machine.bridge.show()
-        self.on_start()
 
     # What can be known without asking it.
 

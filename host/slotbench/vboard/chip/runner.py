@@ -166,7 +166,8 @@ class ChipRunner:
     def _on_text(self, data: bytes) -> None:
         self._slice_us = _SLICE_US[0]
         self._uart.send(data)
-        self._screen.show(data.decode("utf-8", "replace").replace("\r\n", "\n"))
+        if self.board.state is not State.DOWNLOAD:
+            self._screen.show(data.decode("utf-8", "replace").replace("\r\n", "\n"))
         if self._line is not None:
             self._line.hear(data)
 
