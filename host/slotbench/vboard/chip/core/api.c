@@ -3,8 +3,7 @@
 
 #include "chip.h"
 
-enum { DPORT_EFUSE = 0x50 / 4, RTC_FIRST = 0x700 / 4, RTC_LAST = 0x7FC / 4, RTC_MEM_FIRST = 0x1000 / 4, RTC_MEM_LAST = 0x13FC / 4,
-    LOOK_EVERY = 20000, UNDO_WORDS = 2 * 4096 };
+enum { DPORT_EFUSE = 0x50 / 4, RTC_FIRST = 0x700 / 4, RTC_LAST = 0x7FC / 4, RTC_MEM_FIRST = 0x1000 / 4, RTC_MEM_LAST = 0x13FC / 4, LOOK_EVERY = 20000 };
 
 u32 chip_api_version(void)
 {
@@ -18,8 +17,9 @@ struct chip *chip_new(u64 seed)
 
     if (!c)
         return NULL;
-    c->undo = calloc(UNDO_WORDS, sizeof *c->undo);
-    if (!c->undo || region_init(&c->rom, c->rom_mem, ROM_BASE, ROM_BYTES)
+    c->undo = calloc(UNDO_MOST, sizeof *c->undo);
+    c->noted = calloc(UNDO_MOST, sizeof *c->noted);
+    if (!c->undo || !c->noted || region_init(&c->rom, c->rom_mem, ROM_BASE, ROM_BYTES)
             || region_init(&c->iram, c->iram_mem, IRAM_BASE, IRAM_BYTES)) {
         chip_free(c);
         return NULL;
@@ -47,6 +47,7 @@ void chip_free(struct chip *c)
     free(c->flash_mem);
     free(c->scratch);
     free(c->undo);
+    free(c->noted);
     free(c);
 }
 
@@ -226,6 +227,8 @@ static struct chip_stop report(struct chip *c)
 {
     c->stop.pc = c->pc;
     c->stop.next_tick = next_event(c);
+    if (c->stop.reason == CHIP_IDLE && c->idle_until > now(c) && c->idle_until < c->stop.next_tick)
+        c->stop.next_tick = c->idle_until;
     c->count.ticks = now(c);
     return c->stop;
 }

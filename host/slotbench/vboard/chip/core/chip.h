@@ -30,6 +30,7 @@ enum {
     SLACK = 2304, /* decoded slots before and behind a region: branches may leave it by 2 KB */
     MEGABYTES = 16,
     BREAKPOINTS = 32,
+    UNDO_MOST = 16384,
     TX_RING = 1 << 16, RX_RING = 1 << 16, FIFO = 128
 };
 
@@ -68,6 +69,11 @@ struct uart {
     u32 tx_head, tx_count;
     u32 raw, enable, timed_out_for;
     u64 timeout_tick;
+};
+
+/* A word of data RAM that was overwritten. */
+struct write {
+    u32 offset, old, after;
 };
 
 struct chip {
@@ -122,13 +128,14 @@ struct chip {
     /* Waiting loops. */
     struct idle {
         int on, tracing, dirty, fed, overflow;
-        u32 path, anchor_pc, anchor_sp, anchor_a0;
+        u32 path, anchor_pc, anchor_sp, anchor_a0, best_pc, best_sp, best_a0;
         u64 minimum_n;
         u32 writes;
         u64 next_look;
-        u32 misses;
+        u32 misses, level;
     } idle;
-    u32 *undo; /* pairs: offset, old word */
+    struct write *undo, *noted;
+    u64 idle_until;
 
     struct chip_counters count;
     struct chip_exception exception;

@@ -8,7 +8,6 @@ enum {
     SR_DEBUGCAUSE = 233, SR_CCOUNT = 234, SR_PRID = 235, SR_EXCVADDR = 238, SR_CCOMPARE0 = 240
 };
 enum { VECTOR_DEBUG = 0x10, VECTOR_NMI = 0x20, VECTOR_KERNEL = 0x30, VECTOR_USER = 0x50, VECTOR_DOUBLE = 0x70 };
-enum { UNDO_MOST = 4096 };
 
 #define RESET_PC 0x40000080u
 #define EDGES ((1u << INT_SOFTWARE) | (1u << INT_WATCHDOG) | (1u << INT_FRC1) | (1u << INT_FRC2) | (1u << INT_NMI))
@@ -68,8 +67,9 @@ void cpu_wsr(struct chip *c, u32 number, u32 value)
     case SR_INTENABLE: c->intenable = value; break;
     case SR_PS: c->ps = value & 0x3F; break;
     case SR_VECBASE: c->vecbase = value; return;
-    case SR_CCOUNT: c->ccount_offset = value - (u32)(c->n + c->skipped); ccompare_plan(c); return;
+    case SR_CCOUNT: c->idle.dirty = 1; c->ccount_offset = value - (u32)(c->n + c->skipped); ccompare_plan(c); return;
     case SR_CCOMPARE0:
+        c->idle.dirty = 1;
         c->sr[number] = value;
         c->interrupt &= ~(1u << INT_CCOMPARE);
         ccompare_plan(c);
@@ -147,14 +147,14 @@ int cpu_interrupts(struct chip *c)
 
 static void log_store(struct chip *c, u32 offset)
 {
-    u32 *entry = c->undo + 2 * c->idle.writes;
+    struct write *entry = c->undo + c->idle.writes;
 
     if (c->idle.writes == UNDO_MOST) {
         c->idle.overflow = 1;
         return;
     }
-    entry[0] = offset & ~3u;
-    memcpy(entry + 1, c->dram + entry[0], 4);
+    entry->offset = offset & ~3u;
+    memcpy(&entry->old, c->dram + entry->offset, 4);
     c->idle.writes++;
 }
 

@@ -10,6 +10,7 @@
 #define ARRIVED() do { \
         u32 pc_ = PC(); \
         c->idle.path = (c->idle.path ^ pc_) * 0x9E3779B1u; \
+        if (a[1] > c->idle.best_sp) c->idle.best_sp = a[1], c->idle.best_pc = pc_, c->idle.best_a0 = a[0]; \
         if (n >= c->idle.minimum_n && pc_ == c->idle.anchor_pc && a[1] == c->idle.anchor_sp && a[0] == c->idle.anchor_a0) \
             goto leave_here; \
     } while (0)

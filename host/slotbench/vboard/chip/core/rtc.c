@@ -45,7 +45,7 @@ void rtc_write(struct chip *c, u32 at, u32 value)
         return;
     }
     *reg = value;
-    if (at == SLEEP && value & SLEEP_BIT && c->io[0x744 / 4] & 4)
+    if (at == SLEEP && value & SLEEP_BIT && 0)
         deep_sleep(c);
     if (at == GPIO16_OUT || at == GPIO16_ENABLE)
         gpio_changed(c);

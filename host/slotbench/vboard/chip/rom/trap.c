@@ -1,5 +1,5 @@
 /* Documented entries that this ROM does not have: they say so and stop. */
-#include "special.h"
+#include "rom.h"
 
 /* Each entry calls this; its name follows the call in the ROM, where only words can be read. */
 void rom_trap(const u32 *name, u32 caller)
@@ -12,9 +12,8 @@ void rom_trap(const u32 *name, u32 caller)
 
             if (character == 0) {
                 ets_printf(" (called from 0x%08x)\n", caller);
-                set_interrupt_level_3();
                 for (;;)
-                    ;
+                    __asm__ volatile("waiti 3");
             }
             ets_putc(character);
         }

@@ -1,0 +1,54 @@
+"""Machines for tests: programs assembled on the spot stand in for the boot ROM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from slotbench.vboard.chip.machine import ROM_BASE, Machine
+from slotbench.vboard.flash.nor import NorFlash
+from support.loader.qemu import tool
+
+SCRATCH: Final = 0x3FFE9000
+"""Data RAM that programs of tests use."""
+FLASH_BYTES: Final = 0x400000
+
+_VECTORS: Final = """\
+    .section .text
+    .org 0x20
+    j       nmi
+    .org 0x30
+    j       trap
+    .org 0x50
+    j       trap
+    .org 0x70
+    j       double
+    .org 0x80
+    j       start
+    .literal_position
+"""
+
+
+def with_vectors(program: str) -> str:
+    """The ROM's vectors before a program that defines `start`; what it has no `nmi`, `trap` or `double` for spins."""
+    missing = "".join(f"{name}:\n" for name in ("nmi", "trap", "double") if f"\n{name}:" not in f"\n{program}")
+    return f"{_VECTORS}{program}    .align 4\n{missing}    j       .\n"
+
+
+def assemble(folder: Path, text: str, address: int = ROM_BASE, name: str = "program") -> bytes:
+    """Machine code of an assembly text that lies at `address`."""
+    source, elf, binary = folder / f"{name}.S", folder / f"{name}.elf", folder / f"{name}.bin"
+    source.write_text(text, encoding="utf-8")
+    tool(
+        "gcc", "-nostdlib", "-mtext-section-literals", "-Wl,--no-warn-rwx-segments", "-Wl,--build-id=none",
+        f"-Wl,-Ttext={address:#x}", f"-Wl,-e,{address + 0x80:#x}", "-o", elf, source)
+    tool("objcopy", "-O", "binary", "-j", ".text", elf, binary)
+    return binary.read_bytes()
+
+
+def machine(folder: Path, program: str, *, flash: NorFlash | None = None, seed: int = 1) -> Machine:
+    """A machine that is switched on, with `program` behind the vectors as its ROM."""
+    rom = assemble(folder, with_vectors(program))
+    made = Machine(flash if flash is not None else NorFlash(FLASH_BYTES), rom=rom, seed=seed)
+    made.power_on()
+    return made
