@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,13 @@ from slotbench import cli
 from slotbench.boards import load as load_board
 from slotbench.release.build import build
 from slotbench.release.store import Store
+from support.commands import CommandResult, MakeRelease, RunCommand
 from support.samples import NOW, PRODUCT, VECTOR_KEYS, KeyRing, make_firmware, write_ring
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command line ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="session")
 def firmware() -> bytes:
-    """An image as long as MicroPython's default build."""
+    """An image of the length of MicroPython's default build."""
     return make_firmware(641_964)
 
 
@@ -40,7 +30,7 @@ def firmware_file(tmp_path: Path, firmware: bytes) -> Path:
 
 @pytest.fixture
 def ring(tmp_path: Path) -> KeyRing:
-    """The committed test keys as a product's, made now: generating new ones takes seconds."""
+    """The committed test keys as the keys of a product. Generating new ones would take seconds."""
     folder = tmp_path / "keys"
     folder.mkdir()
     paths = {}
@@ -52,37 +42,37 @@ def ring(tmp_path: Path) -> KeyRing:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Store:
-    """A release directory that is not there yet."""
+def site(tmp_path: Path) -> Store:
+    """A site whose folder does not exist yet."""
     return Store(tmp_path / "www")
 
 
 @pytest.fixture
-def make(tmp_path: Path, firmware: bytes, ring: KeyRing) -> Callable[..., Path]:
-    """Build a release for generic_4m and sign it, by default with the offline key; its path."""
+def make_release(tmp_path: Path, firmware: bytes, ring: KeyRing) -> MakeRelease:
+    """Build a release for generic_4m and sign it, by default with the offline key; return its path."""
 
-    def make(counter: int = 7, *, key: str = "offline", data: bytes = firmware, **fields: Any) -> Path:
+    def make_release(
+        counter: int = 7, *, key: str = "offline", data: bytes = firmware, **fields: Any,
+    ) -> Path:
         fields = {"product": PRODUCT, "channels": ("stable", "beta")} | fields
         release = build(data, boards=[load_board("generic_4m")], counter=counter, created=NOW, **fields)
         path = tmp_path / f"{counter}-{key}.release"
         path.write_bytes(ring.load(key).sign(release.to_payload()).pack())
         return path
 
-    return make
+    return make_release
 
 
 @pytest.fixture
-def slotbench(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., Ran]:
+def slotbench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     """Run the command line in this process, at the time NOW."""
     monkeypatch.setattr("time.time", lambda: float(NOW))
     monkeypatch.delenv("SLOTBENCH_PASSPHRASE", raising=False)
 
-    def run(*arguments: object) -> Ran:
+    def run(*arguments: object) -> CommandResult:
         capsys.readouterr()
         code = cli.run([str(argument) for argument in arguments])
         captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
+        return CommandResult(code, captured.out, captured.err)
 
     return run

@@ -1,4 +1,4 @@
-"""boards: the files that come with the bench, and every way a board file can be wrong."""
+"""Board files: the ones that come with the bench load, and every mistake in one is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from slotbench import boards
 from slotbench.boards import Layout, Region, SlotMap
-from support.board_files import board_text, refusal, writer
+from support.board_files import Write, board_text, refusal, writer
 
 README = Path(__file__).parents[2] / "boards" / "README.md"
 FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
@@ -17,16 +17,16 @@ GENERIC = board_text("generic_4m")
 
 
 @pytest.fixture
-def write(tmp_path):
-    """Write a board file: the generic one with replacements made, or a text of its own."""
+def write(tmp_path: Path) -> Write:
+    """Write a board file: the generic one with replacements, or a text of its own."""
     return writer(tmp_path, GENERIC)
 
 
-def test_names():
+def test_the_boards_that_come_with_the_bench() -> None:
     assert boards.names() == ["d1_mini", "d1_mini_dev", "generic_4m", "native_1m", "native_512k", "nodemcu"]
 
 
-def test_the_generic_board():
+def test_the_generic_board() -> None:
     board = boards.load("generic_4m")
 
     assert (board.name, board.layout) == ("generic_4m", Layout.WINDOW)
@@ -48,14 +48,14 @@ def test_the_generic_board():
     assert set(board.sources) == {"chip", "loader_header", "regions", "slot_a", "slot_b"}
 
 
-def test_the_device_map_is_in_the_order_of_formats_md():
+def test_the_device_map_is_in_the_order_of_formats_md() -> None:
     assert boards.load("generic_4m").device_map() == [
         0x1000, 0x3000, 0x4000, 0x5000, 0x6000, 0x7000, 0x200000, 0x300000, 0xFB000, 0x9000, 0xF7000,
         0x100000, 0x400000, 0x200000, 0x9000,
     ]
 
 
-def test_the_map_is_that_of_formats_md():
+def test_the_map_is_that_of_formats_md() -> None:
     section = FORMATS.read_text(encoding="utf-8").split("## 1.")[1].split("## 2.")[0]
     starts = {int(text, 16) for text in re.findall(r"0x([0-9A-F]{6})(?=[-, |])", section)}
 
@@ -65,7 +65,7 @@ def test_the_map_is_that_of_formats_md():
 
 
 @pytest.mark.parametrize("name", ["d1_mini", "nodemcu"])
-def test_boards_based_on_the_generic_one(name):
+def test_boards_based_on_the_generic_one(name: str) -> None:
     board, generic = boards.load(name), boards.load("generic_4m")
 
     assert board.name == name
@@ -78,14 +78,14 @@ def test_boards_based_on_the_generic_one(name):
     assert not board.verified_on_hardware
 
 
-def test_a_path_is_a_board_too(write):
+def test_a_path_is_a_board_too(write: Write) -> None:
     path = write()
 
     assert boards.load(path).name == boards.load(str(path)).name == "mine"
     assert boards.load(path).regions() == boards.load("generic_4m").regions()
 
 
-def test_region():
+def test_a_region_knows_its_bounds() -> None:
     region = Region(0x1000, 0x1000)
 
     assert 0xFFF not in region and 0x1000 in region and 0x1FFF in region and 0x2000 not in region
@@ -149,7 +149,7 @@ SDK = "sdk_parameters = { start_offset = 0x1FB000, size_bytes = 0x5000 }"
     ("[chip]", "[chip", "not TOML"),
     ("[slot_b]", "[slot_c]", "field is missing: {}, field slot_b"),
 ])
-def test_a_wrong_file_is_refused_with_file_and_key(write, old, new, what):
+def test_a_wrong_file_is_refused_with_file_and_key(write: Write, old: str, new: str, what: str) -> None:
     path = write((old, new))
 
     line = refusal(path)
@@ -158,7 +158,7 @@ def test_a_wrong_file_is_refused_with_file_and_key(write, old, new, what):
     assert str(path) in line
 
 
-def test_the_first_megabyte_is_all_there_is_to_run_from(write):
+def test_code_outside_the_first_megabyte_is_refused(write: Write) -> None:
     path = write(
         (WINDOW, WINDOW.replace("0xF7000", "0xF8000")),
         (FILESYSTEM, FILESYSTEM.replace("0x100000, size_bytes = 0xFB000", "0x101000, size_bytes = 0xFA000")))
@@ -166,7 +166,7 @@ def test_the_first_megabyte_is_all_there_is_to_run_from(write):
     assert "the chip maps the first megabyte only" in refusal(path)
 
 
-def test_the_loader_is_in_sector_0(write):
+def test_a_loader_outside_sector_0_is_refused(write: Write) -> None:
     path = write(
         ("loader = { start_offset = 0x000000", "loader = { start_offset = 0x008000"),
         ("identity = { start_offset = 0x008000", "identity = { start_offset = 0x000000"))
@@ -174,7 +174,7 @@ def test_the_loader_is_in_sector_0(write):
     assert "the ROM starts what is at 0" in refusal(path)
 
 
-def test_every_source_is_asked_for(write):
+def test_every_table_needs_a_source(write: Write) -> None:
     text = "\n".join(line for line in GENERIC.splitlines() if not line.startswith("source"))
 
     assert "field is missing" in refusal(write(text=text))
@@ -194,13 +194,13 @@ SERIAL = 'based_on = "generic_4m"\ntitle = "T"\ndevelopment = false\nverified_on
     (SERIAL + "[pins]\nD1 = 5", "field is missing: {}, field pins.source"),
     (SERIAL + '[chip]\nsize_bytes = 0x400000\nsource = "s"\nx = 1', "field is not known: {}, field chip.x"),
 ])
-def test_a_wrong_file_that_is_based_on_another(write, text, what):
+def test_a_wrong_file_based_on_another_is_refused(write: Write, text: str, what: str) -> None:
     path = write(text=text)
 
     assert what.format(path) in refusal(path)
 
 
-def test_a_file_may_replace_a_whole_table_of_its_base(write):
+def test_a_file_may_replace_a_whole_table_of_its_base(write: Write) -> None:
     header = (
         '[loader_header]\nvisible_size_bytes = 0x200000\nflash_mode = "qio"\nflash_freq_mhz = 80\n'
         'source = "s"')
@@ -211,13 +211,13 @@ def test_a_file_may_replace_a_whole_table_of_its_base(write):
     assert board.regions() == boards.load("generic_4m").regions()
 
 
-def test_unknown_name():
+def test_an_unknown_name_lists_the_known_ones() -> None:
     assert refusal("d1mini") == (
         "no such board: d1mini; use one of d1_mini, d1_mini_dev, generic_4m, native_1m, native_512k, nodemcu, "
         "or the path of a .toml file")
 
 
-def test_unreadable_files(tmp_path):
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     assert "cannot read board file (No such file or directory)" in refusal(tmp_path / "none.toml")
     assert "Is a directory" in refusal(tmp_path)
     (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
@@ -226,7 +226,7 @@ def test_unreadable_files(tmp_path):
     assert "'My Board' is not a name" in refusal(tmp_path / "My Board.toml")
 
 
-def test_the_readme_lists_every_key():
+def test_the_readme_lists_every_key() -> None:
     text = README.read_text(encoding="utf-8")
     board = boards.load("generic_4m")
 

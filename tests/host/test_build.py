@@ -1,9 +1,11 @@
-"""release.build, release.micropython and release.sign."""
+"""Building and signing a release (`release.build`, `release.micropython`, `release.sign`)."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,134 +16,145 @@ from slotbench.release import documents
 from slotbench.release.build import build
 from slotbench.release.micropython import implied
 from slotbench.release.sign import sign_file
-from support.samples import NOW, PRODUCT, make_firmware
+from support.samples import NOW, PRODUCT, KeyRing, make_firmware
 
 GENERIC = boards.load("generic_4m")
 
 
-class TestMicroPython:
-    @pytest.mark.parametrize(("version", "facts"), [
-        ("1.29.0-preview", (6, 0x20001)), ("1.22.0", (6, 0x20001)), ("1.21.0", (6, 0x20000)),
-        ("1.19", (6, 0x20000)), ("1.18.0", (5, 0x20000)), ("1.12", (5, 0x20000)),
-        ("1.11", None), ("2.0.0", (6, 0x20001)), ("", None), ("nightly", None),
-    ])
-    def test_implied(self, version, facts):
-        assert implied(version) == facts
+@pytest.mark.parametrize(("version", "facts"), [
+    ("1.29.0-preview", (6, 0x20001)), ("1.22.0", (6, 0x20001)), ("1.21.0", (6, 0x20000)),
+    ("1.19", (6, 0x20000)), ("1.18.0", (5, 0x20000)), ("1.12", (5, 0x20000)),
+    ("1.11", None), ("2.0.0", (6, 0x20001)), ("", None), ("nightly", None),
+])
+def test_facts_implied_by_the_micropython_version(version: str, facts: tuple[int, int] | None) -> None:
+    assert implied(version) == facts
 
 
-class TestBuild:
-    def test_from_a_stock_image(self, firmware):
-        release = build(
-            firmware, product=PRODUCT, boards=[GENERIC, boards.load("d1_mini")], counter=7, created=NOW)
+def test_a_release_from_a_stock_image(firmware: bytes) -> None:
+    release = build(
+        firmware, product=PRODUCT, boards=[GENERIC, boards.load("d1_mini")], counter=7, created=NOW)
 
-        sha256 = hashlib.sha256(firmware).hexdigest()
-        table = hashlib.sha256(blocks.table(firmware)).hexdigest()
-        image = release.images["any"]
-        assert (release.boards, release.channels) == (("generic_4m", "d1_mini"), ("stable",))
-        assert (release.version, release.counter, release.created) == ("1.25.0", 7, NOW)
-        assert (release.fs_start, release.fs_version, release.mpy_abi) == (0x100000, 0x20001, 6)
-        assert (release.floor, release.fs_upgrade, release.notes) == (0, False, "")
-        assert (image.length, image.sha256, image.blocks) == (641_964, sha256, table)
-        assert (image.url, image.blocks_url) == (f"images/{sha256}.bin", f"blocks/{table}.blocks")
-
-    def test_what_is_told_wins(self):
-        data = make_firmware(600_000, literals=(), banner="")
-
-        release = build(
-            data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, version="2024.1",
-            fs_start=0x100000, fs_version=0x20000, mpy_abi=5, fs_upgrade=True, floor=1, notes="n")
-
-        assert (release.version, release.fs_start, release.fs_version) == ("2024.1", 0x100000, 0x20000)
-        assert (release.mpy_abi, release.fs_upgrade, release.floor, release.notes) == (5, True, 1, "n")
-
-    @pytest.mark.parametrize(("options", "what", "code"), [
-        ({"literals": ()}, "does not tell where its filesystem starts; give --fs-start: 0x100000", 2),
-        ({"literals": (0x98000, 0x100000)}, "does not tell where its filesystem starts", 2),
-        ({"banner": ""}, "does not tell its version; give --version", 2),
-        ({"literals": (0x98000,)},
-         "filesystem of the image starts at 0x99000, of generic_4m at 0x100000; use the build", 1),
-    ])
-    def test_what_an_image_does_not_tell(self, options, what, code):
-        with pytest.raises(BenchError, match=what) as caught:
-            build(make_firmware(**options), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
-        assert caught.value.exit_code == code
-
-    @pytest.mark.parametrize(("banner", "what"), [
-        ("v1.11", "does not tell its fs_version; give --fs-version"), ("", "give --fs-version"),
-    ])
-    def test_an_old_or_foreign_micropython_has_to_be_told(self, banner, what):
-        with pytest.raises(BenchError, match=what):
-            build(make_firmware(banner=banner), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW,
-                  version="1")
-
-    @pytest.mark.parametrize(("fs_start", "what"), [
-        (0x99000, r"0x99000 is not the image's \(0x100000\); leave out --fs-start"),
-        (0x90000, "0x90000 is not a sector behind the image"),
-        (0x100001, "0x100001 is not a sector behind the image"),
-        (0x101000, "0x101000 is not the image's"),
-    ])
-    def test_a_filesystem_start_that_contradicts_the_image(self, fs_start, what):
-        with pytest.raises(BenchError, match=what):
-            build(make_firmware(), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW,
-                  fs_start=fs_start)
-
-    def test_a_custom_layout_may_be_told_when_the_image_has_its_literal(self):
-        data = make_firmware(literals=(0x100000, 0xD4000))
-
-        with pytest.raises(BenchError, match="starts at 0xd5000, of generic_4m at 0x100000"):
-            build(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, fs_start=0xD5000)
-
-    def test_an_image_longer_than_the_slot(self):
-        data = make_firmware(251 * 4096 + 4)
-
-        with pytest.raises(BenchError, match="1028100 bytes, a slot of generic_4m takes 1028096; use"):
-            build(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
-        fits = make_firmware(251 * 4096)
-        assert build(fits, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW).counter == 1
-
-    def test_a_field_that_the_format_does_not_allow(self, firmware):
-        with pytest.raises(FormatError, match="field floor"):
-            build(firmware, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, floor=2)
+    sha256 = hashlib.sha256(firmware).hexdigest()
+    table = hashlib.sha256(blocks.table(firmware)).hexdigest()
+    image = release.images["any"]
+    assert (release.boards, release.channels) == (("generic_4m", "d1_mini"), ("stable",))
+    assert (release.version, release.counter, release.created) == ("1.25.0", 7, NOW)
+    assert (release.fs_start, release.fs_version, release.mpy_abi) == (0x100000, 0x20001, 6)
+    assert (release.floor, release.fs_upgrade, release.notes) == (0, False, "")
+    assert (image.length, image.sha256, image.blocks) == (641_964, sha256, table)
+    assert (image.url, image.blocks_url) == (f"images/{sha256}.bin", f"blocks/{table}.blocks")
 
 
-class TestSign:
-    @pytest.fixture
-    def unsigned(self, tmp_path, firmware):
-        release = build(firmware, product=PRODUCT, boards=[GENERIC], counter=7, created=NOW)
-        path = tmp_path / "7.release"
-        path.write_bytes(release.to_payload() + b"\n")
-        return path
+def test_options_override_the_facts_of_the_image() -> None:
+    data = make_firmware(600_000, literals=(), banner="")
 
-    def test_line_1_stays_as_it_is(self, unsigned, ring):
-        before = unsigned.read_bytes()
+    release = build(
+        data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, version="2024.1",
+        fs_start=0x100000, fs_version=0x20000, mpy_abi=5, fs_upgrade=True, floor=1, notes="n")
 
-        signed = sign_file(unsigned, ring.load("offline"), ring.keys)
+    assert (release.version, release.fs_start, release.fs_version) == ("2024.1", 0x100000, 0x20000)
+    assert (release.mpy_abi, release.fs_upgrade, release.floor, release.notes) == (5, True, 1, "n")
 
-        assert unsigned.read_bytes().startswith(before)
-        assert documents.read_release(unsigned, ring.keys)[0] == signed
 
-    def test_again_with_another_key(self, unsigned, ring):
-        sign_file(unsigned, ring.load("stranger"))
-        sign_file(unsigned, ring.load("offline"))
+@pytest.mark.parametrize(("options", "what", "code"), [
+    ({"literals": ()}, "does not tell where its filesystem starts; give --fs-start: 0x100000", 2),
+    ({"literals": (0x98000, 0x100000)}, "does not tell where its filesystem starts", 2),
+    ({"banner": ""}, "does not tell its version; give --version", 2),
+    ({"literals": (0x98000,)},
+     "filesystem of the image starts at 0x99000, of generic_4m at 0x100000; use the build", 1),
+])
+def test_facts_that_the_image_lacks_are_asked_for(options: dict[str, Any], what: str, code: int) -> None:
+    with pytest.raises(BenchError, match=what) as caught:
+        build(make_firmware(**options), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
+    assert caught.value.exit_code == code
 
-        assert documents.read_release(unsigned, ring.keys)[1].counter == 7
 
-    @pytest.mark.parametrize(("name", "what"), [
-        ("online", "is an online key: .*online.pem; use an offline key"),
-        ("stranger", "is not one of sensor's keys: .*stranger.pem; use an offline key"),
-    ])
-    def test_another_role_is_refused_where_it_can_be_known(self, unsigned, ring, name, what):
-        before = unsigned.read_bytes()
+@pytest.mark.parametrize(("banner", "what"), [
+    ("v1.11", "does not tell its fs_version; give --fs-version"), ("", "give --fs-version"),
+])
+def test_an_unknown_micropython_needs_its_facts_as_options(banner: str, what: str) -> None:
+    with pytest.raises(BenchError, match=what):
+        build(make_firmware(banner=banner), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW,
+              version="1")
 
-        with pytest.raises(BenchError, match=what):
-            sign_file(unsigned, ring.load(name), ring.keys)
 
-        assert unsigned.read_bytes() == before
+@pytest.mark.parametrize(("fs_start", "what"), [
+    (0x99000, r"0x99000 is not the image's \(0x100000\); leave out --fs-start"),
+    (0x90000, "0x90000 is not a sector behind the image"),
+    (0x100001, "0x100001 is not a sector behind the image"),
+    (0x101000, "0x101000 is not the image's"),
+])
+def test_a_filesystem_start_that_contradicts_the_image_is_refused(fs_start: int, what: str) -> None:
+    with pytest.raises(BenchError, match=what):
+        build(make_firmware(), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW,
+              fs_start=fs_start)
 
-    def test_keys_of_another_product(self, unsigned, ring):
-        with pytest.raises(BenchError, match="release is for sensor, the keys are for pump: .*7.release"):
-            sign_file(unsigned, ring.load("offline"), replace(ring.keys, product="pump"))
 
-    def test_only_releases_are_signed(self, ring):
-        with pytest.raises(FormatError, match="document is a keys, not a release: .*sensor.keys, field kind"):
-            sign_file(ring.document, ring.load("offline"))
+def test_a_filesystem_start_found_in_the_image_must_be_the_boards() -> None:
+    data = make_firmware(literals=(0x100000, 0xD4000))
+
+    with pytest.raises(BenchError, match="starts at 0xd5000, of generic_4m at 0x100000"):
+        build(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, fs_start=0xD5000)
+
+
+def test_an_image_longer_than_the_slot_is_refused() -> None:
+    data = make_firmware(251 * 4096 + 4)
+
+    with pytest.raises(BenchError, match="1028100 bytes, a slot of generic_4m takes 1028096; use"):
+        build(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
+    fits = make_firmware(251 * 4096)
+    assert build(fits, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW).counter == 1
+
+
+def test_a_field_that_the_format_does_not_allow_is_refused(firmware: bytes) -> None:
+    with pytest.raises(FormatError, match="field floor"):
+        build(firmware, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, floor=2)
+
+
+@pytest.fixture
+def unsigned(tmp_path: Path, firmware: bytes) -> Path:
+    release = build(firmware, product=PRODUCT, boards=[GENERIC], counter=7, created=NOW)
+    path = tmp_path / "7.release"
+    path.write_bytes(release.to_payload() + b"\n")
+    return path
+
+
+def test_signing_keeps_line_1(unsigned: Path, ring: KeyRing) -> None:
+    before = unsigned.read_bytes()
+
+    signed = sign_file(unsigned, ring.load("offline"), ring.keys)
+
+    assert unsigned.read_bytes().startswith(before)
+    assert documents.read_release(unsigned, ring.keys)[0] == signed
+
+
+def test_signing_again_replaces_the_signature(unsigned: Path, ring: KeyRing) -> None:
+    sign_file(unsigned, ring.load("stranger"))
+    sign_file(unsigned, ring.load("offline"))
+
+    assert documents.read_release(unsigned, ring.keys)[1].counter == 7
+
+
+@pytest.mark.parametrize(("name", "what"), [
+    ("online", "is an online key: .*online.pem; use an offline key"),
+    ("stranger", "is not one of sensor's keys: .*stranger.pem; use an offline key"),
+])
+def test_signing_with_a_key_of_another_role_is_refused(
+    unsigned: Path, ring: KeyRing, name: str, what: str,
+) -> None:
+    before = unsigned.read_bytes()
+
+    with pytest.raises(BenchError, match=what):
+        sign_file(unsigned, ring.load(name), ring.keys)
+
+    assert unsigned.read_bytes() == before
+
+
+def test_signing_with_the_keys_of_another_product_is_refused(unsigned: Path, ring: KeyRing) -> None:
+    with pytest.raises(BenchError, match="release is for sensor, the keys are for pump: .*7.release"):
+        sign_file(unsigned, ring.load("offline"), replace(ring.keys, product="pump"))
+
+
+def test_only_releases_are_signed(ring: KeyRing) -> None:
+    with pytest.raises(FormatError, match="document is a keys, not a release: .*sensor.keys, field kind"):
+        sign_file(ring.document, ring.load("offline"))

@@ -1,4 +1,4 @@
-"""cli: the verbs end to end, and how errors become a line and an exit code."""
+"""The commands end to end. An error is one line and an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import stat
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias
 
 import click
 import pytest
@@ -22,279 +25,316 @@ from slotbench.cli import common
 from slotbench.errors import BenchError
 from slotbench.release import documents
 from slotbench.release.publish import publish
-from support.samples import NOW, files_below
+from slotbench.release.store import Store
+from support.commands import MakeRelease, RunCommand
+from support.samples import NOW, KeyRing, files_below
+
+AddVerb: TypeAlias = Callable[[Callable[[], object]], None]
+"""Makes `slotbench verb` run a function."""
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(slotbench_package.__file__).parents[1])}
 
 
-class TestExitCodes:
-    @pytest.fixture
-    def verb(self, monkeypatch):
-        """Make `slotbench verb` run a function."""
+@pytest.fixture
+def add_verb(monkeypatch: pytest.MonkeyPatch) -> AddVerb:
+    """Make `slotbench verb` run a function."""
 
-        def verb(function):
-            module = type(sys)("verb_for_a_test")
-            module.verb = click.command("verb")(function)
-            monkeypatch.setitem(sys.modules, module.__name__, module)
-            monkeypatch.setitem(cli._VERBS, "verb", f"{module.__name__}:verb")
+    def add_verb(function: Callable[[], object]) -> None:
+        module = ModuleType("verb_for_a_test")
+        vars(module)["verb"] = click.command("verb")(function)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setitem(cli._VERBS, "verb", f"{module.__name__}:verb")
 
-        return verb
-
-    @pytest.mark.parametrize("code", [1, 2, 3])
-    def test_an_error_for_the_user_is_one_line(self, slotbench, verb, code):
-        def fail():
-            raise BenchError("it is\nwrong", where="here", do="mend it", exit_code=code)
-
-        verb(fail)
-        ran = slotbench("verb")
-
-        assert (ran.code, ran.out, ran.err) == (code, "", "slotbench: it is wrong: here; mend it\n")
-
-    def test_a_defect(self, slotbench, verb):
-        verb(lambda: 1 / 0)
-
-        ran = slotbench("verb")
-        assert ran.code == 3
-        assert ran.err == (
-            "slotbench: defect in slotbench: ZeroDivisionError: division by zero; "
-            "run it again with -vv and report it\n")
-        assert "Traceback" not in slotbench("-v", "verb").err
-        ran = slotbench("-vv", "verb")
-        assert ran.code == 3
-        assert "Traceback" in ran.err and "division by zero" in ran.err
-
-    def test_ctrl_c(self, slotbench, verb):
-        def interrupt():
-            raise KeyboardInterrupt
-
-        verb(interrupt)
-        assert slotbench("verb").code == 130
-
-    def test_a_pipe_that_closed(self, slotbench, verb, monkeypatch):
-        def broken():
-            raise BrokenPipeError
-
-        verb(broken)
-        monkeypatch.setattr(sys, "stderr", open(os.devnull, "w", encoding="utf-8"))
-        assert cli.run(["verb"]) == 2
-
-    def test_nothing_is_left_on_the_logger(self, slotbench, verb):
-        before = list(logging.getLogger("slotbench").handlers)
-        slotbench("--version")
-        assert logging.getLogger("slotbench").handlers == before
-
-    @pytest.mark.parametrize(("arguments", "line"), [
-        (("nonsense",), "No such command 'nonsense'; see `slotbench --help`"),
-        (("serve",), "Missing argument 'DIR'; see `slotbench serve --help`"),
-        (("serve", ".", "--port", "70000"), "Invalid value for '--port'"),
-        (("keys", "new", "k"), "Missing option '--product'; see `slotbench keys new --help`"),
-        (("keys", "new", "k", "--product", "No Name"), "'No Name' is not a name; use 1-32 characters of"),
-        (("explain", "x"), "'x' is not an integer"),
-        (("release", "publish", "a", "--key", "k", "--keys", "k"), "give DIR with --refresh, FILE and DIR"),
-        (("release", "publish", "a", "b", "--key", "k", "--keys", "k"), "Missing option '--image'"),
-        (("release", "publish", "a", "--refresh", "--percent", "5", "--key", "k", "--keys", "k"),
-         "--percent does not go with --refresh"),
-        (("release", "publish", "a", "--refresh", "--image", "5", "--key", "k", "--keys", "k"),
-         "--image does not go with --refresh"),
-    ])
-    def test_usage_is_one_line_and_2(self, slotbench, arguments, line):
-        ran = slotbench(*arguments)
-
-        assert (ran.code, ran.out) == (2, "")
-        assert ran.err.startswith("slotbench: ") and ran.err.count("\n") == 1
-        assert line in ran.err
-
-    def test_without_a_verb_the_help_is_shown(self, slotbench):
-        ran = slotbench()
-
-        assert ran.code == 2
-        assert "Commands:" in ran.err
-
-    def test_help_and_version(self, slotbench):
-        ran = slotbench("--version")
-        assert (ran.code, ran.out) == (0, f"slotbench {__version__}\n")
-        ran = slotbench("-h")
-        assert ran.code == 0
-        for verb in cli._VERBS:
-            assert f"\n  {verb} " in ran.out
-            assert slotbench(verb, "--help").code == 0
-
-    def test_as_a_module_and_as_a_command(self):
-        for command in (["-m", "slotbench"], ["-c", "from slotbench.cli import main; main()"]):
-            ran = subprocess.run(
-                [sys.executable, *command, "explain", "999"],
-                env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
-            assert (ran.returncode, ran.stdout) == (2, "")
-            assert ran.stderr == "slotbench: no error has the code 999; `slotbench explain` lists them\n"
+    return add_verb
 
 
-class TestExplain:
-    def test_a_code(self, slotbench):
-        ran = slotbench("explain", "31")
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_a_bench_error_is_one_line_and_its_exit_code(
+    slotbench: RunCommand, add_verb: AddVerb, code: int,
+) -> None:
+    def fail() -> None:
+        raise BenchError("it is\nwrong", where="here", do="mend it", exit_code=code)
 
-        assert ran.code == 0
-        first, number, advice = ran.out.splitlines()
-        assert first == "31 (release): filesystem starts elsewhere"
-        assert number == "The number beside it: its start."
-        assert "FLASH_1M" in advice
+    add_verb(fail)
+    ran = slotbench("verb")
 
-    def test_a_code_without_a_number_beside_it(self, slotbench):
-        assert len(slotbench("explain", "0x16").out.splitlines()) == 2
-
-    def test_all(self, slotbench):
-        assert " 31  release  filesystem starts elsewhere\n" in slotbench("explain").out
+    assert (ran.code, ran.out, ran.err) == (code, "", "slotbench: it is wrong: here; mend it\n")
 
 
-class TestKeys:
-    def test_new(self, slotbench, tmp_path):
-        ran = slotbench("keys", "new", tmp_path / "k", "--product", "sensor", "--spare")
+def test_a_defect_is_exit_code_3_and_a_traceback_with_vv(slotbench: RunCommand, add_verb: AddVerb) -> None:
+    add_verb(lambda: 1 / 0)
 
-        assert ran.code == 0
-        assert files_below(tmp_path / "k") == {
-            "offline.pem", "offline-spare.pem", "online.pem", "sensor.keys"}
-        assert "signs releases; keep it off the server (without a passphrase)" in ran.out
-        assert documents.read_keys(tmp_path / "k" / "sensor.keys")[1].issued == NOW
+    ran = slotbench("verb")
+    assert ran.code == 3
+    assert ran.err == (
+        "slotbench: defect in slotbench: ZeroDivisionError: division by zero; "
+        "run it again with -vv and report it\n")
+    assert "Traceback" not in slotbench("-v", "verb").err
+    ran = slotbench("-vv", "verb")
+    assert ran.code == 3
+    assert "Traceback" in ran.err and "division by zero" in ran.err
 
-    @pytest.mark.parametrize("way", ["file", "environment"])
-    def test_passphrase(self, slotbench, tmp_path, monkeypatch, way):
-        secret = tmp_path / "secret"
-        secret.write_text("correct horse\nsecond line\n")
-        options = ("--passphrase-file", secret) if way == "file" else ()
-        if way == "environment":
-            monkeypatch.setenv("SLOTBENCH_PASSPHRASE", "correct horse")
 
-        ran = slotbench("keys", "new", tmp_path / "k", "--product", "sensor", *options)
+def test_ctrl_c_is_exit_code_130(slotbench: RunCommand, add_verb: AddVerb) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
 
-        assert ran.code == 0 and "(with the passphrase)" in ran.out
-        path = tmp_path / "k" / "online.pem"
-        assert b"ENCRYPTED" in path.read_bytes() and stat.S_IMODE(path.stat().st_mode) == 0o600
+    add_verb(interrupt)
+    assert slotbench("verb").code == 130
+
+
+def test_a_closed_pipe_is_exit_code_2(
+    slotbench: RunCommand, add_verb: AddVerb, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken() -> None:
+        raise BrokenPipeError
+
+    add_verb(broken)
+    monkeypatch.setattr(sys, "stderr", open(os.devnull, "w", encoding="utf-8"))
+    assert cli.run(["verb"]) == 2
+
+
+def test_no_handler_is_left_on_the_logger(slotbench: RunCommand, add_verb: AddVerb) -> None:
+    before = list(logging.getLogger("slotbench").handlers)
+    slotbench("--version")
+    assert logging.getLogger("slotbench").handlers == before
+
+
+@pytest.mark.parametrize(("arguments", "line"), [
+    (("nonsense",), "No such command 'nonsense'; see `slotbench --help`"),
+    (("serve",), "Missing argument 'DIR'; see `slotbench serve --help`"),
+    (("serve", ".", "--port", "70000"), "Invalid value for '--port'"),
+    (("keys", "new", "k"), "Missing option '--product'; see `slotbench keys new --help`"),
+    (("keys", "new", "k", "--product", "No Name"), "'No Name' is not a name; use 1-32 characters of"),
+    (("explain", "x"), "'x' is not an integer"),
+    (("release", "publish", "a", "--key", "k", "--keys", "k"), "give DIR with --refresh, FILE and DIR"),
+    (("release", "publish", "a", "b", "--key", "k", "--keys", "k"), "Missing option '--image'"),
+    (("release", "publish", "a", "--refresh", "--percent", "5", "--key", "k", "--keys", "k"),
+     "--percent does not go with --refresh"),
+    (("release", "publish", "a", "--refresh", "--image", "5", "--key", "k", "--keys", "k"),
+     "--image does not go with --refresh"),
+])
+def test_a_usage_error_is_one_line_and_exit_code_2(
+    slotbench: RunCommand, arguments: tuple[str, ...], line: str,
+) -> None:
+    ran = slotbench(*arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("slotbench: ") and ran.err.count("\n") == 1
+    assert line in ran.err
+
+
+def test_without_a_verb_the_help_is_shown(slotbench: RunCommand) -> None:
+    ran = slotbench()
+
+    assert ran.code == 2
+    assert "Commands:" in ran.err
+
+
+def test_help_and_version(slotbench: RunCommand) -> None:
+    ran = slotbench("--version")
+    assert (ran.code, ran.out) == (0, f"slotbench {__version__}\n")
+    ran = slotbench("-h")
+    assert ran.code == 0
+    for add_verb in cli._VERBS:
+        assert f"\n  {add_verb} " in ran.out
+        assert slotbench(add_verb, "--help").code == 0
+
+
+def test_running_as_a_module_and_as_a_command() -> None:
+    for command in (["-m", "slotbench"], ["-c", "from slotbench.cli import main; main()"]):
+        ran = subprocess.run(
+            [sys.executable, *command, "explain", "999"],
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert ran.stderr == "slotbench: no error has the code 999; `slotbench explain` lists them\n"
+
+
+def test_explain_one_code(slotbench: RunCommand) -> None:
+    ran = slotbench("explain", "31")
+
+    assert ran.code == 0
+    first, number, advice = ran.out.splitlines()
+    assert first == "31 (release): filesystem starts elsewhere"
+    assert number == "The number beside it: its start."
+    assert "FLASH_1M" in advice
+
+
+def test_explain_a_code_without_a_number_beside_it(slotbench: RunCommand) -> None:
+    assert len(slotbench("explain", "0x16").out.splitlines()) == 2
+
+
+def test_explain_lists_all_codes(slotbench: RunCommand) -> None:
+    assert " 31  release  filesystem starts elsewhere\n" in slotbench("explain").out
+
+
+def test_keys_new(slotbench: RunCommand, tmp_path: Path) -> None:
+    ran = slotbench("keys", "new", tmp_path / "k", "--product", "sensor", "--spare")
+
+    assert ran.code == 0
+    assert files_below(tmp_path / "k") == {
+        "offline.pem", "offline-spare.pem", "online.pem", "sensor.keys"}
+    assert "signs releases; keep it off the server (without a passphrase)" in ran.out
+    assert documents.read_keys(tmp_path / "k" / "sensor.keys")[1].issued == NOW
+
+
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_keys_new_with_a_passphrase(
+    slotbench: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\nsecond line\n")
+    options = ("--passphrase-file", secret) if way == "file" else ()
+    if way == "environment":
         monkeypatch.setenv("SLOTBENCH_PASSPHRASE", "correct horse")
-        assert common.load_key(path, None).modulus
 
-    def test_an_empty_passphrase_file(self, slotbench, tmp_path):
-        (tmp_path / "secret").write_text("\n")
+    ran = slotbench("keys", "new", tmp_path / "k", "--product", "sensor", *options)
 
-        ran = slotbench(
-            "keys", "new", tmp_path / "k", "--product", "sensor", "--passphrase-file", tmp_path / "secret")
-
-        assert ran.code == 2 and "first line is empty: " in ran.err
-        assert not (tmp_path / "k").exists()
-
-    def test_the_passphrase_is_asked_for_on_a_terminal(self, ring, monkeypatch):
-        key = ring.load("online")
-        ring.online.write_bytes(key.pem(b"secret"))
-        asked = []
-        monkeypatch.delenv("SLOTBENCH_PASSPHRASE", raising=False)
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-        monkeypatch.setattr(click, "prompt", lambda text, **_: asked.append(text) or "secret")
-
-        assert common.load_key(ring.online, None).modulus == key.modulus
-        assert asked == [f"Passphrase of {ring.online}"]
+    assert ran.code == 0 and "(with the passphrase)" in ran.out
+    path = tmp_path / "k" / "online.pem"
+    assert b"ENCRYPTED" in path.read_bytes() and stat.S_IMODE(path.stat().st_mode) == 0o600
+    monkeypatch.setenv("SLOTBENCH_PASSPHRASE", "correct horse")
+    assert common.load_key(path, None).modulus
 
 
-class TestRelease:
-    def test_from_firmware_to_server(self, slotbench, tmp_path, ring, firmware_file, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        release, www = tmp_path / "sensor-7.release", tmp_path / "www"
+def test_keys_new_with_an_empty_passphrase_file(slotbench: RunCommand, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
 
-        ran = slotbench(
-            "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini",
-            "--board", "nodemcu", "--counter", "7", "--channel", "beta", "--channel", "stable",
-            "--notes", "hello", "--floor", "0x5")
-        assert (ran.code, ran.err) == (0, "")
-        assert ran.out == "sensor-7.release: sensor 1.25.0, counter 7; sign it next\n"
-        ran = slotbench("release", "sign", release, "--key", ring.offline, "--keys", ring.document)
-        assert (ran.code, ran.err) == (0, "")
-        ran = slotbench(
-            "release", "publish", release, www, "--image", firmware_file, "--key", ring.online,
-            "--keys", ring.document, "--channel", "beta", "--percent", "10", "--cohort", "lab",
-            "--days", "3")
-        assert (ran.code, ran.err) == (0, "")
-        assert ran.out == f"{www}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 1\n"
-        ran = slotbench(
-            "release", "publish", "--refresh", www, "--key", ring.online, "--keys", ring.document)
-        assert (ran.code, ran.err) == (0, "")
-        assert ran.out == f"{www}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 2\n"
+    ran = slotbench(
+        "keys", "new", tmp_path / "k", "--product", "sensor", "--passphrase-file", tmp_path / "secret")
 
-        said = json.loads(slotbench(
-            "release", "show", www / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)
-        assert (said["seq"], said["percent"], said["cohorts"]) == (2, 10, ["lab"])
-        assert said["signature"] == "right"
-        said = json.loads(slotbench("release", "show", release, "--json").out)
-        assert (said["boards"], said["floor"], said["notes"]) == (["d1_mini", "nodemcu"], 5, "hello")
-
-    def test_show_in_words(self, slotbench, firmware_file):
-        ran = slotbench("release", "show", firmware_file)
-
-        assert ran.code == 0
-        assert ran.out.startswith(
-            f"{firmware_file}: ESP8266 firmware image\n  length            641964 bytes\n")
-
-    def test_output_and_told_fields(self, slotbench, tmp_path, firmware_file):
-        ran = slotbench(
-            "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini", "--counter", "7",
-            "--version", "2.0", "--fs-start", "0x100000", "--fs-version", "0x20000", "--mpy-abi", "5",
-            "--fs-upgrade", "-o", tmp_path / "out" / "r")
-
-        assert ran.code == 0
-        said = json.loads(slotbench("release", "show", tmp_path / "out" / "r", "--json").out)
-        assert (said["version"], said["fs_version"], said["mpy_abi"]) == ("2.0", 0x20000, 5)
-        assert said["fs_upgrade"] is True and said["created"] == NOW
-
-    def test_paused(self, slotbench, tmp_path, ring, firmware_file, make):
-        ran = slotbench(
-            "release", "publish", make(), tmp_path / "www", "--image", firmware_file, "--key", ring.online,
-            "--keys", ring.document, "--paused")
-
-        who = "nobody while paused (100 % of the boards when resumed)"
-        assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq 1\n"
+    assert ran.code == 2 and "first line is empty: " in ran.err
+    assert not (tmp_path / "k").exists()
 
 
-class TestServe:
-    @pytest.fixture
-    def www(self, target, make, ring, firmware):
-        publish(target, make(), ring.document, [firmware], ring.load("online"), NOW)
-        return target.root
+def test_the_passphrase_is_asked_for_on_a_terminal(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ring.load("online")
+    ring.online.write_bytes(key.pem(b"secret"))
+    requested_range = []
+    monkeypatch.delenv("SLOTBENCH_PASSPHRASE", raising=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "prompt", lambda text, **_: requested_range.append(text) or "secret")
 
-    def test_until_ctrl_c(self, www):
-        process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "slotbench", "serve", www, "--port", "0"],
-            env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            line = process.stdout.readline()
-            assert line.startswith(f"Serving {www} at http://127.0.0.1:")
-            url = line.split(" at ")[1].split()[0]
-            with urllib.request.urlopen(f"{url}/heads/sensor/stable.head", timeout=10) as answer:
-                assert answer.read() == (www / "heads/sensor/stable.head").read_bytes()
-            process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=30)
-        finally:
-            process.kill()
-            process.communicate()
+    assert common.load_key(ring.online, None).modulus == key.modulus
+    assert requested_range == [f"Passphrase of {ring.online}"]
 
-        assert process.returncode == 0
-        assert '"GET /heads/sensor/stable.head HTTP/1.1" 200' in errors
-        assert errors.endswith("Stopped\n") and "Traceback" not in errors
 
-    def test_a_port_in_use(self, slotbench, www):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-            ran = slotbench("serve", www, "--port", port)
+def test_release_from_firmware_to_site(
+    slotbench: RunCommand, tmp_path: Path, ring: KeyRing, firmware_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    release, site_folder = tmp_path / "sensor-7.release", tmp_path / "www"
 
-        assert ran.code == 2
-        assert ran.err == (
-            f"slotbench: cannot listen (Address already in use): 127.0.0.1:{port}; "
-            "choose another --port or --host\n")
+    ran = slotbench(
+        "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini",
+        "--board", "nodemcu", "--counter", "7", "--channel", "beta", "--channel", "stable",
+        "--notes", "hello", "--floor", "0x5")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "sensor-7.release: sensor 1.25.0, counter 7; sign it next\n"
+    ran = slotbench("release", "sign", release, "--key", ring.offline, "--keys", ring.document)
+    assert (ran.code, ran.err) == (0, "")
+    ran = slotbench(
+        "release", "publish", release, site_folder, "--image", firmware_file, "--key", ring.online,
+        "--keys", ring.document, "--channel", "beta", "--percent", "10", "--cohort", "lab",
+        "--days", "3")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 1\n"
+    ran = slotbench(
+        "release", "publish", "--refresh", site_folder, "--key", ring.online, "--keys", ring.document)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 2\n"
 
-    @pytest.mark.parametrize(("exists", "what"), [
-        (False, "no such folder"), (True, "nothing is published here"),
-    ])
-    def test_nothing_to_serve(self, slotbench, tmp_path, exists, what):
-        folder = tmp_path / "www"
-        if exists:
-            folder.mkdir()
+    said = json.loads(slotbench(
+        "release", "show", site_folder / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)
+    assert (said["seq"], said["percent"], said["cohorts"]) == (2, 10, ["lab"])
+    assert said["signature"] == "right"
+    said = json.loads(slotbench("release", "show", release, "--json").out)
+    assert (said["boards"], said["floor"], said["notes"]) == (["d1_mini", "nodemcu"], 5, "hello")
 
-        ran = slotbench("serve", folder)
 
-        do = "publish a release into it with `slotbench release publish`"
-        assert (ran.code, ran.out, ran.err) == (2, "", f"slotbench: {what}: {folder}; {do}\n")
+def test_release_show_prints_words(slotbench: RunCommand, firmware_file: Path) -> None:
+    ran = slotbench("release", "show", firmware_file)
+
+    assert ran.code == 0
+    assert ran.out.startswith(
+        f"{firmware_file}: ESP8266 firmware image\n  length            641964 bytes\n")
+
+
+def test_release_build_with_options_and_output(
+    slotbench: RunCommand, tmp_path: Path, firmware_file: Path,
+) -> None:
+    ran = slotbench(
+        "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini", "--counter", "7",
+        "--version", "2.0", "--fs-start", "0x100000", "--fs-version", "0x20000", "--mpy-abi", "5",
+        "--fs-upgrade", "-o", tmp_path / "out" / "r")
+
+    assert ran.code == 0
+    said = json.loads(slotbench("release", "show", tmp_path / "out" / "r", "--json").out)
+    assert (said["version"], said["fs_version"], said["mpy_abi"]) == ("2.0", 0x20000, 5)
+    assert said["fs_upgrade"] is True and said["created"] == NOW
+
+
+def test_release_publish_paused(
+    slotbench: RunCommand, tmp_path: Path, ring: KeyRing, firmware_file: Path, make_release: MakeRelease,
+) -> None:
+    ran = slotbench(
+        "release", "publish", make_release(), tmp_path / "www", "--image", firmware_file, "--key", ring.online,
+        "--keys", ring.document, "--paused")
+
+    who = "nobody while paused (100 % of the boards when resumed)"
+    assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq 1\n"
+
+
+@pytest.fixture
+def site_folder(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes) -> Path:
+    publish(site, make_release(), ring.document, [firmware], ring.load("online"), NOW)
+    return site.root
+
+
+def test_serve_until_ctrl_c(site_folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "slotbench", "serve", site_folder, "--port", "0"],
+        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith(f"Serving {site_folder} at http://127.0.0.1:")
+        url = line.split(" at ")[1].split()[0]
+        with urllib.request.urlopen(f"{url}/heads/sensor/stable.head", timeout=10) as response:
+            assert response.read() == (site_folder / "heads/sensor/stable.head").read_bytes()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert process.returncode == 0
+    assert '"GET /heads/sensor/stable.head HTTP/1.1" 200' in errors
+    assert errors.endswith("Stopped\n") and "Traceback" not in errors
+
+
+def test_serve_on_a_port_in_use(slotbench: RunCommand, site_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = slotbench("serve", site_folder, "--port", port)
+
+    assert ran.code == 2
+    assert ran.err == (
+        f"slotbench: cannot listen (Address already in use): 127.0.0.1:{port}; "
+        "choose another --port or --host\n")
+
+
+@pytest.mark.parametrize(("exists", "what"), [
+    (False, "no such folder"), (True, "nothing is published here"),
+])
+def test_serve_a_folder_without_releases(
+    slotbench: RunCommand, tmp_path: Path, exists: bool, what: str,
+) -> None:
+    folder = tmp_path / "www"
+    if exists:
+        folder.mkdir()
+
+    ran = slotbench("serve", folder)
+
+    do = "publish a release into it with `slotbench release publish`"
+    assert (ran.code, ran.out, ran.err) == (2, "", f"slotbench: {what}: {folder}; {do}\n")

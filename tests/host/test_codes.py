@@ -1,4 +1,4 @@
-"""formats.codes: every number of FORMATS 9 has words and an advice."""
+"""`formats.codes`: every error code of FORMATS 9 has words and an advice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slotbench.formats.codes import CODES, Kind, explain
 FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
 
 
-def test_the_table_is_that_of_formats_md():
+def test_the_table_is_that_of_formats_md() -> None:
     section = FORMATS.read_text(encoding="utf-8").split("Errors on the device\n")[1]
     rows = re.findall(r"^\| (\d+) \| (\w+) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
 
@@ -22,18 +22,18 @@ def test_the_table_is_that_of_formats_md():
     assert len(rows) > 40
 
 
-def test_every_code_has_one_entry_and_an_advice():
+def test_every_code_has_one_entry_and_an_advice() -> None:
     assert len({code.code for code in CODES}) == len(CODES)
     assert all(code.advice.endswith(".") and len(code.advice) > 20 for code in CODES)
 
 
-def test_explain():
+def test_explain() -> None:
     code = explain(31)
 
     assert (code.kind, code.meaning, code.where) == (Kind.RELEASE, "filesystem starts elsewhere", "its start")
 
 
-def test_explain_unknown():
+def test_explain_unknown() -> None:
     with pytest.raises(BenchError, match="no error has the code 99; `slotbench explain`") as caught:
         explain(99)
 

@@ -1,11 +1,16 @@
-"""formats.document, fields, release, head, keys: what is signed, and how strictly it is read."""
+"""Documents, field by field (`formats.document`, `fields`, `release`, `head`, `keys`).
+
+A mistake is refused when a document is written and when it is read.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -46,7 +51,7 @@ def online() -> SigningKey:
 
 
 @pytest.fixture(scope="module")
-def keys(offline, online) -> Keys:
+def keys(offline: SigningKey, online: SigningKey) -> Keys:
     return Keys(
         product="sensor", epoch=1, issued=NOW, offline=(offline.modulus,), online=online.modulus)
 
@@ -57,285 +62,306 @@ def edited(payload: bytes, **fields: object) -> bytes:
     return json.dumps({key: value for key, value in merged.items() if value is not None}).encode()
 
 
-class TestDocument:
-    def test_two_lines_and_back(self, offline):
-        signed = offline.sign(PAYLOAD)
+def test_a_document_is_two_lines(offline: SigningKey) -> None:
+    signed = offline.sign(PAYLOAD)
 
-        first, second, rest = signed.pack().split(b"\n")
-        assert (first, rest) == (PAYLOAD, b"")
-        assert second == signed.key_id.encode() + b" " + base64.b64encode(signed.signature)
-        assert document.split(signed.pack()) == signed
-        assert signed.digest == hashlib.sha256(PAYLOAD).hexdigest()
-        assert signed.key_id == hashlib.sha256(offline.modulus).hexdigest()[:16]
-
-    def test_signature_is_what_cryptography_verifies(self, offline, online):
-        signed = offline.sign(PAYLOAD)
-        verify = offline.private.public_key().verify
-
-        verify(signed.signature, PAYLOAD, padding.PKCS1v15(), hashes.SHA256())
-        assert document.verify(signed, offline.modulus)
-        with pytest.raises(InvalidSignature):
-            verify(signed.signature, PAYLOAD + b" ", padding.PKCS1v15(), hashes.SHA256())
-        assert not document.verify(replace(signed, payload=PAYLOAD + b" "), offline.modulus)
-        assert not document.verify(signed, online.modulus)
-        assert not document.verify(replace(signed, key_id=online.key_id), offline.modulus)
-        assert not document.verify(replace(signed, signature=signed.signature[1:]), offline.modulus)
-        assert not document.verify(replace(signed, signature=b"\xff" * 384), offline.modulus)
-
-    def test_unsigned(self, offline):
-        signed = offline.sign(PAYLOAD).pack()
-
-        assert document.split_unsigned(PAYLOAD + b"\n") == document.split_unsigned(signed) == PAYLOAD
-        assert document.is_signed(signed)
-        assert not document.is_signed(PAYLOAD + b"\n")
-
-    @pytest.mark.parametrize(("change", "what"), [
-        (lambda text: b"", "line 1 does not end"),
-        (lambda text: PAYLOAD, "line 1 does not end"),
-        (lambda text: b"[]\n", "not a JSON object"),
-        (lambda text: b"{\xc3\xa9}\n", "byte 0xc3 is not printable ASCII: offset 0x1"),
-        (lambda text: text.replace(b"\n", b"\r\n"), "byte 0x0d is not printable ASCII"),
-        (lambda text: PAYLOAD + b"\n", "not signed"),
-        (lambda text: PAYLOAD + b"\n\n", "line 2 is empty"),
-        (lambda text: text[:-1], "line 2 does not end"),
-        (lambda text: text + b"{}\n", "something follows the signature"),
-        (lambda text: PAYLOAD + b"\nabc\n", "no key id"),
-        (lambda text: PAYLOAD + b"\n" + b"A" * 16 + b" \n", "no key id"),
-        (lambda text: PAYLOAD + b"\n" + b"a" * 17 + b" \n", "no key id"),
-        (lambda text: PAYLOAD + b"\n" + b"a" * 16 + b" YQ==\n", "4 characters, not 512"),
-        (lambda text: PAYLOAD + b"\n" + b"a" * 16 + b" " + b"!" * 512 + b"\n", "not standard base64"),
-        (lambda text: PAYLOAD + b"\n" + b"a" * 16 + b" " + b"A" * 510 + b"==\n", "382 bytes, not 384"),
-        (lambda text: b"{" + b" " * 4096 + b"}\n", "4099 bytes, at most 4096"),
-    ])
-    def test_what_is_wrong(self, offline, change, what):
-        with pytest.raises(FormatError, match=what):
-            document.split(change(offline.sign(PAYLOAD).pack()))
-
-    def test_join_refuses_what_split_would(self):
-        with pytest.raises(FormatError, match="not printable"):
-            document.join(b"{\x01}", "a" * 16, bytes(384))
-        with pytest.raises(FormatError, match="no key id"):
-            document.join(PAYLOAD, "short", bytes(384))
-
-    def test_the_longest_payload_just_fits(self):
-        longest = b"{" + b" " * (document.PAYLOAD_BYTES_MAX - 2) + b"}"
-
-        assert len(document.join(longest, "a" * 16, bytes(384))) == 4096
-        with pytest.raises(FormatError, match="4097 bytes"):
-            document.join(longest + b" ", "a" * 16, bytes(384))
+    first, second, rest = signed.pack().split(b"\n")
+    assert (first, rest) == (PAYLOAD, b"")
+    assert second == signed.key_id.encode() + b" " + base64.b64encode(signed.signature)
+    assert document.split(signed.pack()) == signed
+    assert signed.digest == hashlib.sha256(PAYLOAD).hexdigest()
+    assert signed.key_id == hashlib.sha256(offline.modulus).hexdigest()[:16]
 
 
-class TestFields:
-    @pytest.mark.parametrize(("payload", "what"), [
-        (b"\xff", "not ASCII: offset 0x0"),
-        (b'{"kind":', "not JSON .*: offset 0x8"),
-        (b"[1]", "not a JSON object"),
-        (b'{"kind":"t","kind":"t"}', "there twice: field kind"),
-        (b'{"kind":1.5}', "1.5 is not an integer"),
-        (b'{"kind":NaN}', "NaN is not an integer"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b'{"kind":' + b"9" * 5000 + b"}", "too long a number"),
-        (b'{"kind":1}', "1 is not a string: field kind"),
-        (b'{"format":1}', "missing: field kind"),
-        (b'{"kind":"other","format":1}', "document is a other, not a test: field kind"),
-        (b'{"kind":"test","format":2}', "format 2 is not known, only 1: field format"),
-    ])
-    def test_parse(self, payload, what):
-        with pytest.raises(FormatError, match=what):
-            Fields.parse(payload, "test")
+def test_cryptography_verifies_the_signature(offline: SigningKey, online: SigningKey) -> None:
+    signed = offline.sign(PAYLOAD)
+    verify = offline.private.public_key().verify
 
-    @pytest.mark.parametrize(("read", "value", "what"), [
-        (lambda f: f.name("x"), "Big", "'Big' is not a name: field x; use 1-32 characters"),
-        (lambda f: f.name("x"), "a" * 33, "is not a name"),
-        (lambda f: f.name("x"), 7, "7 is not a name"),
-        (lambda f: f.names("x"), "abc", "'abc' is not a list"),
-        (lambda f: f.names("x"), [], "list is empty"),
-        (lambda f: f.names("x"), ["a", "a"], "listed twice"),
-        (lambda f: f.names("x"), ["a", "B"], "'B' is not a name"),
-        (lambda f: f.integer("x"), True, "True is not an integer"),
-        (lambda f: f.integer("x"), "1", "'1' is not an integer"),
-        (lambda f: f.integer("x"), -1, "-1 is not from 0 to 2147483647"),
-        (lambda f: f.integer("x"), 1 << 31, "2147483648 is not from 0"),
-        (lambda f: f.boolean("x"), 1, "1 is not true or false"),
-        (lambda f: f.text("x", 1, 3), "", "0 characters, not 1-3"),
-        (lambda f: f.text("x", 1, 3), "abcd", "4 characters, not 1-3"),
-        (lambda f: f.text("x", 1, 3), "\u00e9", "not printable ASCII"),
-        (lambda f: f.text("x", 1, 3, ascii_only=False), "\n", "is not printable: field x"),
-        (lambda f: f.text("x", 1, 3), None, "None is not a string"),
-        (lambda f: f.choice("x", ("dio", "qio")), "DIO", "'DIO' is none of dio, qio"),
-        (lambda f: f.choice("x", (1, 2)), True, "True is none of 1, 2"),
-        (lambda f: f.hex_digest("x"), "AB" * 32, "not 64 lower case hex digits"),
-        (lambda f: f.hex_digest("x"), 1, "not 64 lower case hex digits"),
-        (lambda f: f.object("x"), [], r"\[\] is not an object"),
-        (lambda f: f.take("y"), 1, "field is missing: field y"),
-        (lambda f: f.end(), 1, "field is not known: field x"),
-        (lambda f: f.object("x").integer("y"), {"y": -1}, "field x.y"),
-    ])
-    def test_one_field(self, read, value, what):
-        with pytest.raises(FormatError, match=what):
-            read(Fields({"x": value}))
-
-    def test_typing_slips_get_a_suggestion(self):
-        with pytest.raises(FormatError, match="missing: field channel; rename chanel"):
-            Fields({"chanel": "stable"}).take("channel")
-        fields = Fields({"channel": "stable", "chanel": "beta"})
-        fields.take("channel")
-        with pytest.raises(FormatError, match="not known: field chanel; did you mean channel"):
-            fields.end()
-
-    @pytest.mark.parametrize("value", ["QQ", "!!!!", "QUI=", 5, "\u00e9\u00e9\u00e9\u00e9"])
-    def test_base64_of_another_size(self, value):
-        with pytest.raises(FormatError, match="not base64 of 3 bytes: field x"):
-            Fields({}).base64_bytes(value, "x", 3)
-
-    def test_kind_of(self):
-        assert kind_of(PAYLOAD) == "release"
-        with pytest.raises(FormatError, match="missing: field kind"):
-            kind_of(b"{}")
+    verify(signed.signature, PAYLOAD, padding.PKCS1v15(), hashes.SHA256())
+    assert document.verify(signed, offline.modulus)
+    with pytest.raises(InvalidSignature):
+        verify(signed.signature, PAYLOAD + b" ", padding.PKCS1v15(), hashes.SHA256())
+    assert not document.verify(replace(signed, payload=PAYLOAD + b" "), offline.modulus)
+    assert not document.verify(signed, online.modulus)
+    assert not document.verify(replace(signed, key_id=online.key_id), offline.modulus)
+    assert not document.verify(replace(signed, signature=signed.signature[1:]), offline.modulus)
+    assert not document.verify(replace(signed, signature=b"\xff" * 384), offline.modulus)
 
 
-class TestRelease:
-    def test_round_trip_and_order_of_fields(self):
-        assert Release.from_payload(PAYLOAD) == RELEASE
-        assert list(json.loads(PAYLOAD)) == [
-            "kind", "format", "product", "boards", "channels", "version", "counter", "created", "images",
-            "fs_start", "fs_version", "fs_upgrade", "mpy_abi", "floor", "notes",
-        ]
-        assert b" " not in PAYLOAD
+def test_an_unsigned_document_is_one_line(offline: SigningKey) -> None:
+    signed = offline.sign(PAYLOAD).pack()
 
-    def test_an_image_for_each_slot(self):
-        both = replace(RELEASE, images={"a": IMAGE, "b": replace(IMAGE, sha256="cd" * 32)})
-
-        assert Release.from_payload(both.to_payload()) == both
-
-    @pytest.mark.parametrize(("change", "what"), [
-        ({"product": "Sensor"}, "field product"),
-        ({"boards": ()}, "list is empty: field boards"),
-        ({"channels": ("a", "a")}, "field channels"),
-        ({"version": ""}, "0 characters, not 1-16: field version"),
-        ({"version": "v" * 17}, "field version"),
-        ({"counter": 0}, "0 is not from 1 .*: field counter"),
-        ({"floor": 8}, "8 is above the counter 7: field floor"),
-        ({"mpy_abi": 256}, "field mpy_abi"),
-        ({"fs_start": -1}, "field fs_start"),
-        ({"notes": "n" * 201}, "field notes"),
-        ({"notes": "two\nlines"}, "field notes"),
-        ({"images": {}}, "field images"),
-        ({"images": {"a": IMAGE}}, r"keys are \['a'\]"),
-        ({"images": {"any": replace(IMAGE, length=0)}}, "field images.any.length"),
-        ({"images": {"any": replace(IMAGE, length=251 * 4096 + 1)}}, "field images.any.length"),
-        ({"images": {"any": replace(IMAGE, sha256="ab")}}, "field images.any.sha256"),
-        ({"images": {"any": replace(IMAGE, encodings=("deflate",))}}, '"raw" is missing'),
-        ({"images": {"any": replace(IMAGE, form=3)}}, "field images.any.form"),
-        ({"images": {"any": replace(IMAGE, url="https://x/y")}}, "neither http:// nor relative"),
-        ({"images": {"any": replace(IMAGE, url="/images/x")}}, "neither http:// nor relative"),
-        ({"images": {"any": replace(IMAGE, url="a b")}}, "neither http:// nor relative"),
-    ])
-    def test_what_the_format_does_not_allow_is_not_written(self, change, what):
-        with pytest.raises(FormatError, match=what):
-            replace(RELEASE, **change).to_payload()
-
-    @pytest.mark.parametrize("url", ["http://cdn.example/x.bin", "images/x.bin", "x"])
-    def test_urls(self, url):
-        made = replace(RELEASE, images={"any": replace(IMAGE, blocks_url=url)})
-
-        assert Release.from_payload(made.to_payload()).images["any"].blocks_url == url
-
-    @pytest.mark.parametrize(("fields", "what"), [
-        ({"extra": 1}, "not known: field extra"),
-        ({"notes": None}, "missing: field notes"),
-        ({"kind": "head"}, "document is a head, not a release"),
-        ({"images": {"any": {"url": "x"}}}, "missing: field images.any.length"),
-        ({"images": {"any": json.loads(PAYLOAD)["images"]["any"] | {"size": 1}}}, "field images.any.size"),
-    ])
-    def test_what_is_not_read(self, fields, what):
-        with pytest.raises(FormatError, match=what):
-            Release.from_payload(edited(PAYLOAD, **fields))
+    assert document.split_unsigned(PAYLOAD + b"\n") == document.split_unsigned(signed) == PAYLOAD
+    assert document.is_signed(signed)
+    assert not document.is_signed(PAYLOAD + b"\n")
 
 
-class TestHead:
-    def test_round_trip(self):
-        assert Head.from_payload(HEAD.to_payload()) == HEAD
-
-    @pytest.mark.parametrize(("change", "what"), [
-        ({"epoch": 0}, "field epoch"), ({"seq": 0}, "field seq"), ({"percent": 101}, "field percent"),
-        ({"release": "x"}, "field release"), ({"expires": NOW}, "is not after issued"),
-        ({"cohorts": ("x", "x")}, "field cohorts"),
-    ])
-    def test_what_the_format_does_not_allow_is_not_written(self, change, what):
-        with pytest.raises(FormatError, match=what):
-            replace(HEAD, **change).to_payload()
-
-    def test_unknown_field(self):
-        with pytest.raises(FormatError, match="not known: field percen; did you mean percent"):
-            Head.from_payload(edited(HEAD.to_payload(), percen=1))
-
-    def test_rollout_place(self):
-        digest = hashlib.sha256(bytes.fromhex(HEX) + b"esp-1").digest()
-
-        assert rollout_place(HEX, "esp-1") == (digest[0] * 256 + digest[1]) * 100 >> 16
-
-    def test_rollout_takes_about_that_many_and_never_fewer_later(self):
-        ids = [f"board-{i}" for i in range(1000)]
-        half = [i for i in ids if replace(HEAD, percent=50, cohorts=()).includes(i)]
-        most = [i for i in ids if replace(HEAD, percent=90, cohorts=()).includes(i)]
-
-        assert 450 < len(half) < 550
-        assert set(half) < set(most)
-        assert all(replace(HEAD, percent=100).includes(i) for i in ids)
-        assert not any(replace(HEAD, percent=0).includes(i) for i in ids)
-
-    def test_cohort(self):
-        nobody = replace(HEAD, percent=0)
-
-        assert nobody.includes("esp-1", "lab")
-        assert not nobody.includes("esp-1", "field")
-        assert not nobody.includes("esp-1", None)
+@pytest.mark.parametrize(("change", "what"), [
+    (lambda text: b"", "line 1 does not end"),
+    (lambda text: PAYLOAD, "line 1 does not end"),
+    (lambda text: b"[]\n", "not a JSON object"),
+    (lambda text: b"{\xc3\xa9}\n", "byte 0xc3 is not printable ASCII: offset 0x1"),
+    (lambda text: text.replace(b"\n", b"\r\n"), "byte 0x0d is not printable ASCII"),
+    (lambda text: PAYLOAD + b"\n", "not signed"),
+    (lambda text: PAYLOAD + b"\n\n", "line 2 is empty"),
+    (lambda text: text[:-1], "line 2 does not end"),
+    (lambda text: text + b"{}\n", "something follows the signature"),
+    (lambda text: PAYLOAD + b"\nabc\n", "no key id"),
+    (lambda text: PAYLOAD + b"\n" + b"A" * 16 + b" \n", "no key id"),
+    (lambda text: PAYLOAD + b"\n" + b"a" * 17 + b" \n", "no key id"),
+    (lambda text: PAYLOAD + b"\n" + b"a" * 16 + b" YQ==\n", "4 characters, not 512"),
+    (lambda text: PAYLOAD + b"\n" + b"a" * 16 + b" " + b"!" * 512 + b"\n", "not standard base64"),
+    (lambda text: PAYLOAD + b"\n" + b"a" * 16 + b" " + b"A" * 510 + b"==\n", "382 bytes, not 384"),
+    (lambda text: b"{" + b" " * 4096 + b"}\n", "4099 bytes, at most 4096"),
+])
+def test_split_names_the_mistake(offline: SigningKey, change: Callable[[bytes], bytes], what: str) -> None:
+    with pytest.raises(FormatError, match=what):
+        document.split(change(offline.sign(PAYLOAD).pack()))
 
 
-class TestKeys:
-    def test_round_trip(self, keys):
-        assert Keys.from_payload(keys.to_payload()) == keys
-
-    def test_roles(self, keys, offline, online):
-        assert keys.role(offline.modulus) is Role.OFFLINE
-        assert keys.role(online.modulus) is Role.ONLINE
-        assert keys.role(bytes(384)) is None
-        by_offline, by_online = offline.sign(PAYLOAD), online.sign(PAYLOAD)
-        assert keys.verifies(by_offline, Role.OFFLINE) and keys.verifies(by_online, Role.ONLINE)
-        assert not keys.verifies(by_offline, Role.ONLINE) and not keys.verifies(by_online, Role.OFFLINE)
-        assert keys.signer(by_online) is Role.ONLINE
-        assert keys.signer(replace(by_online, key_id="0" * 16)) is None
-
-    def test_two_offline_keys(self, keys, offline, online):
-        spare = SigningKey.load(VECTOR_KEYS / "test-only-stranger.pem")
-        two = replace(keys, offline=(offline.modulus, spare.modulus))
-
-        assert Keys.from_payload(two.to_payload()) == two
-        assert two.verifies(spare.sign(PAYLOAD), Role.OFFLINE)
-
-    @pytest.mark.parametrize(("change", "what"), [
-        (lambda n, m: {"offline": ()}, "0 keys, not 1-2"),
-        (lambda n, m: {"offline": (n, n)}, "a key is there twice"),
-        (lambda n, m: {"offline": (m,)}, "a key has one role"),
-        (lambda n, m: {"offline": (n, n, n)}, "3 keys, not 1-2"),
-        (lambda n, m: {"offline": (n[1:],)}, "not base64 of 384 bytes: field offline"),
-        (lambda n, m: {"online": b"\x00" + n[1:]}, "not one of RSA-3072: field online"),
-        (lambda n, m: {"online": n[:-1] + b"\x02"}, "not one of RSA-3072: field online"),
-        (lambda n, m: {"epoch": 0}, "field epoch"),
-    ])
-    def test_what_the_format_does_not_allow_is_not_written(self, keys, change, what):
-        with pytest.raises(FormatError, match=what):
-            replace(keys, **change(keys.offline[0], keys.online)).to_payload()
-
-    def test_a_document_with_the_most_keys_fits(self, keys, offline):
-        spare = SigningKey.load(VECTOR_KEYS / "test-only-stranger.pem")
-        two = replace(keys, product="p" * 32, offline=(offline.modulus, spare.modulus))
-
-        assert len(offline.sign(two.to_payload()).pack()) <= document.DOCUMENT_BYTES_MAX
+def test_join_refuses_what_split_would() -> None:
+    with pytest.raises(FormatError, match="not printable"):
+        document.join(b"{\x01}", "a" * 16, bytes(384))
+    with pytest.raises(FormatError, match="no key id"):
+        document.join(PAYLOAD, "short", bytes(384))
 
 
-def test_within_names_the_file_too():
+def test_the_longest_payload_just_fits() -> None:
+    longest = b"{" + b" " * (document.PAYLOAD_BYTES_MAX - 2) + b"}"
+
+    assert len(document.join(longest, "a" * 16, bytes(384))) == 4096
+    with pytest.raises(FormatError, match="4097 bytes"):
+        document.join(longest + b" ", "a" * 16, bytes(384))
+
+
+@pytest.mark.parametrize(("payload", "what"), [
+    (b"\xff", "not ASCII: offset 0x0"),
+    (b'{"kind":', "not JSON .*: offset 0x8"),
+    (b"[1]", "not a JSON object"),
+    (b'{"kind":"t","kind":"t"}', "there twice: field kind"),
+    (b'{"kind":1.5}', "1.5 is not an integer"),
+    (b'{"kind":NaN}', "NaN is not an integer"),
+    (b"[" * 100_000, "nested too deeply"),
+    (b'{"kind":' + b"9" * 5000 + b"}", "too long a number"),
+    (b'{"kind":1}', "1 is not a string: field kind"),
+    (b'{"format":1}', "missing: field kind"),
+    (b'{"kind":"other","format":1}', "document is a other, not a test: field kind"),
+    (b'{"kind":"test","format":2}', "format 2 is not known, only 1: field format"),
+])
+def test_fields_parse_names_the_mistake(payload: bytes, what: str) -> None:
+    with pytest.raises(FormatError, match=what):
+        Fields.parse(payload, "test")
+
+
+@pytest.mark.parametrize(("read", "value", "what"), [
+    (lambda f: f.name("x"), "Big", "'Big' is not a name: field x; use 1-32 characters"),
+    (lambda f: f.name("x"), "a" * 33, "is not a name"),
+    (lambda f: f.name("x"), 7, "7 is not a name"),
+    (lambda f: f.names("x"), "abc", "'abc' is not a list"),
+    (lambda f: f.names("x"), [], "list is empty"),
+    (lambda f: f.names("x"), ["a", "a"], "listed twice"),
+    (lambda f: f.names("x"), ["a", "B"], "'B' is not a name"),
+    (lambda f: f.integer("x"), True, "True is not an integer"),
+    (lambda f: f.integer("x"), "1", "'1' is not an integer"),
+    (lambda f: f.integer("x"), -1, "-1 is not from 0 to 2147483647"),
+    (lambda f: f.integer("x"), 1 << 31, "2147483648 is not from 0"),
+    (lambda f: f.boolean("x"), 1, "1 is not true or false"),
+    (lambda f: f.text("x", 1, 3), "", "0 characters, not 1-3"),
+    (lambda f: f.text("x", 1, 3), "abcd", "4 characters, not 1-3"),
+    (lambda f: f.text("x", 1, 3), "\u00e9", "not printable ASCII"),
+    (lambda f: f.text("x", 1, 3, ascii_only=False), "\n", "is not printable: field x"),
+    (lambda f: f.text("x", 1, 3), None, "None is not a string"),
+    (lambda f: f.choice("x", ("dio", "qio")), "DIO", "'DIO' is none of dio, qio"),
+    (lambda f: f.choice("x", (1, 2)), True, "True is none of 1, 2"),
+    (lambda f: f.hex_digest("x"), "AB" * 32, "not 64 lower case hex digits"),
+    (lambda f: f.hex_digest("x"), 1, "not 64 lower case hex digits"),
+    (lambda f: f.object("x"), [], r"\[\] is not an object"),
+    (lambda f: f.take("y"), 1, "field is missing: field y"),
+    (lambda f: f.end(), 1, "field is not known: field x"),
+    (lambda f: f.object("x").integer("y"), {"y": -1}, "field x.y"),
+])
+def test_reading_one_field_names_the_mistake(
+    read: Callable[[Fields], object], value: object, what: str,
+) -> None:
+    with pytest.raises(FormatError, match=what):
+        read(Fields({"x": value}))
+
+
+def test_a_misspelled_field_gets_a_suggestion() -> None:
+    with pytest.raises(FormatError, match="missing: field channel; rename chanel"):
+        Fields({"chanel": "stable"}).take("channel")
+    fields = Fields({"channel": "stable", "chanel": "beta"})
+    fields.take("channel")
+    with pytest.raises(FormatError, match="not known: field chanel; did you mean channel"):
+        fields.end()
+
+
+@pytest.mark.parametrize("value", ["QQ", "!!!!", "QUI=", 5, "\u00e9\u00e9\u00e9\u00e9"])
+def test_base64_of_another_size_is_refused(value: object) -> None:
+    with pytest.raises(FormatError, match="not base64 of 3 bytes: field x"):
+        Fields({}).base64_bytes(value, "x", 3)
+
+
+def test_the_kind_of_a_payload() -> None:
+    assert kind_of(PAYLOAD) == "release"
+    with pytest.raises(FormatError, match="missing: field kind"):
+        kind_of(b"{}")
+
+
+def test_release_round_trip_and_order_of_fields() -> None:
+    assert Release.from_payload(PAYLOAD) == RELEASE
+    assert list(json.loads(PAYLOAD)) == [
+        "kind", "format", "product", "boards", "channels", "version", "counter", "created", "images",
+        "fs_start", "fs_version", "fs_upgrade", "mpy_abi", "floor", "notes",
+    ]
+    assert b" " not in PAYLOAD
+
+
+def test_a_release_with_an_image_for_each_slot() -> None:
+    both = replace(RELEASE, images={"a": IMAGE, "b": replace(IMAGE, sha256="cd" * 32)})
+
+    assert Release.from_payload(both.to_payload()) == both
+
+
+@pytest.mark.parametrize(("change", "what"), [
+    ({"product": "Sensor"}, "field product"),
+    ({"boards": ()}, "list is empty: field boards"),
+    ({"channels": ("a", "a")}, "field channels"),
+    ({"version": ""}, "0 characters, not 1-16: field version"),
+    ({"version": "v" * 17}, "field version"),
+    ({"counter": 0}, "0 is not from 1 .*: field counter"),
+    ({"floor": 8}, "8 is above the counter 7: field floor"),
+    ({"mpy_abi": 256}, "field mpy_abi"),
+    ({"fs_start": -1}, "field fs_start"),
+    ({"notes": "n" * 201}, "field notes"),
+    ({"notes": "two\nlines"}, "field notes"),
+    ({"images": {}}, "field images"),
+    ({"images": {"a": IMAGE}}, r"keys are \['a'\]"),
+    ({"images": {"any": replace(IMAGE, length=0)}}, "field images.any.length"),
+    ({"images": {"any": replace(IMAGE, length=251 * 4096 + 1)}}, "field images.any.length"),
+    ({"images": {"any": replace(IMAGE, sha256="ab")}}, "field images.any.sha256"),
+    ({"images": {"any": replace(IMAGE, encodings=("deflate",))}}, '"raw" is missing'),
+    ({"images": {"any": replace(IMAGE, form=3)}}, "field images.any.form"),
+    ({"images": {"any": replace(IMAGE, url="https://x/y")}}, "neither http:// nor relative"),
+    ({"images": {"any": replace(IMAGE, url="/images/x")}}, "neither http:// nor relative"),
+    ({"images": {"any": replace(IMAGE, url="a b")}}, "neither http:// nor relative"),
+])
+def test_a_release_against_the_format_is_not_written(change: dict[str, Any], what: str) -> None:
+    with pytest.raises(FormatError, match=what):
+        replace(RELEASE, **change).to_payload()
+
+
+@pytest.mark.parametrize("url", ["http://cdn.example/x.bin", "images/x.bin", "x"])
+def test_release_urls_may_be_absolute_or_relative(url: str) -> None:
+    made = replace(RELEASE, images={"any": replace(IMAGE, blocks_url=url)})
+
+    assert Release.from_payload(made.to_payload()).images["any"].blocks_url == url
+
+
+@pytest.mark.parametrize(("fields", "what"), [
+    ({"extra": 1}, "not known: field extra"),
+    ({"notes": None}, "missing: field notes"),
+    ({"kind": "head"}, "document is a head, not a release"),
+    ({"images": {"any": {"url": "x"}}}, "missing: field images.any.length"),
+    ({"images": {"any": json.loads(PAYLOAD)["images"]["any"] | {"size": 1}}}, "field images.any.size"),
+])
+def test_a_release_against_the_format_is_not_read(fields: dict[str, Any], what: str) -> None:
+    with pytest.raises(FormatError, match=what):
+        Release.from_payload(edited(PAYLOAD, **fields))
+
+
+def test_head_round_trip() -> None:
+    assert Head.from_payload(HEAD.to_payload()) == HEAD
+
+
+@pytest.mark.parametrize(("change", "what"), [
+    ({"epoch": 0}, "field epoch"), ({"seq": 0}, "field seq"), ({"percent": 101}, "field percent"),
+    ({"release": "x"}, "field release"), ({"expires": NOW}, "is not after issued"),
+    ({"cohorts": ("x", "x")}, "field cohorts"),
+])
+def test_a_head_against_the_format_is_not_written(change: dict[str, Any], what: str) -> None:
+    with pytest.raises(FormatError, match=what):
+        replace(HEAD, **change).to_payload()
+
+
+def test_a_head_with_an_unknown_field_is_not_read() -> None:
+    with pytest.raises(FormatError, match="not known: field percen; did you mean percent"):
+        Head.from_payload(edited(HEAD.to_payload(), percen=1))
+
+
+def test_rollout_place() -> None:
+    digest = hashlib.sha256(bytes.fromhex(HEX) + b"esp-1").digest()
+
+    assert rollout_place(HEX, "esp-1") == (digest[0] * 256 + digest[1]) * 100 >> 16
+
+
+def test_raising_the_percentage_never_removes_a_board() -> None:
+    ids = [f"board-{i}" for i in range(1000)]
+    half = [i for i in ids if replace(HEAD, percent=50, cohorts=()).includes(i)]
+    most = [i for i in ids if replace(HEAD, percent=90, cohorts=()).includes(i)]
+
+    assert 450 < len(half) < 550
+    assert set(half) < set(most)
+    assert all(replace(HEAD, percent=100).includes(i) for i in ids)
+    assert not any(replace(HEAD, percent=0).includes(i) for i in ids)
+
+
+def test_a_cohort_is_included_at_any_percentage() -> None:
+    nobody = replace(HEAD, percent=0)
+
+    assert nobody.includes("esp-1", "lab")
+    assert not nobody.includes("esp-1", "field")
+    assert not nobody.includes("esp-1", None)
+
+
+def test_keys_round_trip(keys: Keys) -> None:
+    assert Keys.from_payload(keys.to_payload()) == keys
+
+
+def test_a_key_has_one_role(keys: Keys, offline: SigningKey, online: SigningKey) -> None:
+    assert keys.role(offline.modulus) is Role.OFFLINE
+    assert keys.role(online.modulus) is Role.ONLINE
+    assert keys.role(bytes(384)) is None
+    by_offline, by_online = offline.sign(PAYLOAD), online.sign(PAYLOAD)
+    assert keys.verifies(by_offline, Role.OFFLINE) and keys.verifies(by_online, Role.ONLINE)
+    assert not keys.verifies(by_offline, Role.ONLINE) and not keys.verifies(by_online, Role.OFFLINE)
+    assert keys.signer(by_online) is Role.ONLINE
+    assert keys.signer(replace(by_online, key_id="0" * 16)) is None
+
+
+def test_either_of_two_offline_keys_signs(keys: Keys, offline: SigningKey, online: SigningKey) -> None:
+    spare = SigningKey.load(VECTOR_KEYS / "test-only-stranger.pem")
+    two = replace(keys, offline=(offline.modulus, spare.modulus))
+
+    assert Keys.from_payload(two.to_payload()) == two
+    assert two.verifies(spare.sign(PAYLOAD), Role.OFFLINE)
+
+
+@pytest.mark.parametrize(("change", "what"), [
+    (lambda n, m: {"offline": ()}, "0 keys, not 1-2"),
+    (lambda n, m: {"offline": (n, n)}, "a key is there twice"),
+    (lambda n, m: {"offline": (m,)}, "a key has one role"),
+    (lambda n, m: {"offline": (n, n, n)}, "3 keys, not 1-2"),
+    (lambda n, m: {"offline": (n[1:],)}, "not base64 of 384 bytes: field offline"),
+    (lambda n, m: {"online": b"\x00" + n[1:]}, "not one of RSA-3072: field online"),
+    (lambda n, m: {"online": n[:-1] + b"\x02"}, "not one of RSA-3072: field online"),
+    (lambda n, m: {"epoch": 0}, "field epoch"),
+])
+def test_keys_against_the_format_are_not_written(
+    keys: Keys, change: Callable[[bytes, bytes], dict[str, Any]], what: str,
+) -> None:
+    with pytest.raises(FormatError, match=what):
+        replace(keys, **change(keys.offline[0], keys.online)).to_payload()
+
+
+def test_a_keys_document_with_the_most_keys_fits(keys: Keys, offline: SigningKey) -> None:
+    spare = SigningKey.load(VECTOR_KEYS / "test-only-stranger.pem")
+    two = replace(keys, product="p" * 32, offline=(offline.modulus, spare.modulus))
+
+    assert len(offline.sign(two.to_payload()).pack()) <= document.DOCUMENT_BYTES_MAX
+
+
+def test_within_adds_the_file_to_an_error() -> None:
     assert str(FormatError("x is wrong", 16).within("a.bin")) == "x is wrong: a.bin, offset 0x10"
     assert str(FormatError("x is wrong").within("a.bin")) == "x is wrong: a.bin"
     assert str(FormatError("x", 1, field="f", do="mend it")) == "x: field f, offset 0x1; mend it"

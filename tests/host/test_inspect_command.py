@@ -74,7 +74,7 @@ def test_status(path: Path, slotbench: Any) -> None:
 
 @pytest.mark.parametrize("verb", [("inspect",), ("status", "--dump")])
 def test_what_is_no_dump_is_refused_in_one_line(
-    verb: tuple[str, ...], path: Path, tmp_path: Path, slotbench: Any
+    verb: tuple[str, ...], path: Path, tmp_path: Path, slotbench: Any,
 ) -> None:
     whole = path.read_bytes()
     (tmp_path / "short.bin").write_bytes(whole[:-1])
@@ -120,7 +120,9 @@ def test_boards_of_one_map_count_as_one(flash: NorFlash, known: dict[str, boards
     assert dump.same_map(known["swapped"]) == ["swapped"]
 
 
-def test_the_board_is_asked_for_when_two_maps_fit(flash: NorFlash, known: dict[str, boards.BoardProfile]) -> None:
+def test_the_board_is_asked_for_when_two_maps_fit(
+    flash: NorFlash, known: dict[str, boards.BoardProfile],
+) -> None:
     known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
     with pytest.raises(BenchError, match="2 flash maps fit") as refused:
         dump.board_of(data(flash), "flash.bin")
@@ -137,7 +139,7 @@ def test_the_board_is_asked_for_when_two_maps_fit(flash: NorFlash, known: dict[s
             replace(A, descriptor=BOARD.identity), replace(B, descriptor=BOARD.sdk))),
     ], ids=["header", "sealed pages"])
 def test_the_one_that_the_dump_contradicts_least(
-    flash: NorFlash, known: dict[str, boards.BoardProfile], other: boards.BoardProfile
+    flash: NorFlash, known: dict[str, boards.BoardProfile], other: boards.BoardProfile,
 ) -> None:
     known[other.name] = other
     assert dump.board_of(data(flash), "flash.bin").name == "generic_4m"

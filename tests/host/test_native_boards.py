@@ -1,4 +1,4 @@
-"""boards: the maps this project's story began with, and every way an in-place map can be wrong."""
+"""Board files of native firmware: the two maps load, and every mistake in an in-place map is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from slotbench import boards
 from slotbench.boards import NOWHERE, Layout, Region, SlotMap
 from slotbench.formats.image_ea import LINK_ADDRESSES
-from support.board_files import board_text, refusal, writer
+from support.board_files import Write, board_text, refusal, writer
 
 FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
 README = Path(__file__).parents[2] / "boards" / "README.md"
@@ -19,12 +19,12 @@ NAMES = ("native_512k", "native_1m")
 
 
 @pytest.fixture
-def write(tmp_path):
-    """Write a board file: that of native_512k with replacements made, or a text of its own."""
+def write(tmp_path: Path) -> Write:
+    """Write a board file: native_512k with replacements, or a text of its own."""
     return writer(tmp_path, NATIVE)
 
 
-def test_the_articles_map():
+def test_the_articles_map() -> None:
     """512 KB: loader 4K, user1 236K at 0x1000, parameters 16K, 4K, user2 236K at 0x41000, SDK 16K."""
     board = boards.load("native_512k")
 
@@ -39,7 +39,7 @@ def test_the_articles_map():
     assert board.sdk == Region(0x7C000, 16 * 1024)
 
 
-def test_its_larger_one():
+def test_its_larger_one() -> None:
     board = boards.load("native_1m")
 
     assert (board.layout, board.size_nibble) == (Layout.IN_PLACE, 2)
@@ -53,7 +53,7 @@ def test_its_larger_one():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_both_have_in_common(name):
+def test_what_both_have_in_common(name: str) -> None:
     board = boards.load(name)
 
     assert board.in_place and board.bench_only and not board.verified_on_hardware
@@ -68,7 +68,7 @@ def test_what_both_have_in_common(name):
     assert set(board.sources) == {"chip", "loader_header", "regions", "slot_a", "slot_b"}
 
 
-def test_link_addresses_are_those_of_the_sdk():
+def test_link_addresses_are_those_of_the_sdk() -> None:
     addresses = [[boards.load(name).irom_address(slot) for slot in (0, 1)] for name in NAMES]
 
     assert addresses == [[0x40201010, 0x40241010], [0x40201010, 0x40281010]]
@@ -76,7 +76,7 @@ def test_link_addresses_are_those_of_the_sdk():
     assert [boards.load("generic_4m").irom_address(slot) for slot in (0, 1)] == [0x40209000] * 2
 
 
-def test_the_device_map_has_0_for_what_is_not_there():
+def test_the_device_map_has_0_for_what_is_not_there() -> None:
     assert boards.load("native_512k").device_map() == [
         0x3C000, 0, 0x3E000, 0x3EF00, 0x3F000, 0x3FF00, 0x1000, 0x41000, 0x3B000, 0, 0,
         0, 0x80000, 0x80000, 16,
@@ -84,7 +84,7 @@ def test_the_device_map_has_0_for_what_is_not_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_newer_sdks_keep_rf_calibration_inside_user2_and_the_file_says_so(name):
+def test_newer_sdks_keep_rf_calibration_inside_user2_and_the_file_says_so(name: str) -> None:
     board = boards.load(name)
     sector = board.visible_bytes - boards.SDK_BYTES
 
@@ -93,7 +93,7 @@ def test_newer_sdks_keep_rf_calibration_inside_user2_and_the_file_says_so(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_maps_are_those_of_formats_md(name):
+def test_the_maps_are_those_of_formats_md(name: str) -> None:
     section = FORMATS.read_text(encoding="utf-8").split("## 1.")[1].split("## 2.")[0]
     starts = {int(text, 16) for text in re.findall(r"0x([0-9A-F]{6})(?=[-, |])", section)}
 
@@ -102,7 +102,7 @@ def test_the_maps_are_those_of_formats_md(name):
     assert all(region.end - 1 in starts for region in regions)
 
 
-def test_windows_are_not_bench_only(tmp_path):
+def test_windows_are_not_bench_only(tmp_path: Path) -> None:
     generic = board_text("generic_4m")
     path = tmp_path / "mine.toml"
     path.write_text("bench_only = true\n" + generic, encoding="utf-8")
@@ -152,7 +152,7 @@ SDK = "sdk_parameters = { start_offset = 0x07C000, size_bytes = 0x4000 }"
      "ends behind visible_size_bytes (0x40000): {}, field regions.sdk_parameters"),
     ('layout = "in_place"', 'layout = "window"', "field is missing: {}, field regions.window_log"),
 ])
-def test_a_wrong_file_is_refused_with_file_and_key(write, old, new, what):
+def test_a_wrong_file_is_refused_with_file_and_key(write: Write, old: str, new: str, what: str) -> None:
     path = write((old, new))
 
     line = refusal(path)
@@ -167,13 +167,13 @@ LARGE = (
 """The same map on a chip of 2 MB."""
 
 
-def test_the_first_megabyte_is_all_there_is_to_run_from(write):
+def test_the_first_megabyte_is_all_there_is_to_run_from(write: Write) -> None:
     path = write(("image = { start_offset = 0x081000", "image = { start_offset = 0x101000"), text=LARGE)
 
     assert "0x101000-0x17bfff ends behind the first megabyte" in refusal(path)
 
 
-def test_a_slot_is_no_longer_than_its_block_table(write):
+def test_a_slot_is_no_longer_than_its_block_table(write: Write) -> None:
     moved = LARGE.replace("0x07C000", "0x140000").replace("0x07E", "0x142").replace("0x07F", "0x143")
     path = write(
         ("image = { start_offset = 0x001000, size_bytes = 0x7B000 }",
@@ -183,7 +183,7 @@ def test_a_slot_is_no_longer_than_its_block_table(write):
     assert "0xf1000 bytes are more than the block table takes (0xf0000)" in refusal(path)
 
 
-def test_the_map_may_lie_on_a_larger_chip(write):
+def test_the_map_may_lie_on_a_larger_chip(write: Write) -> None:
     path = write(("[chip]\nsize_bytes = 0x80000", "[chip]\nsize_bytes = 0x400000"))
 
     board = boards.load(path)
@@ -192,7 +192,7 @@ def test_the_map_may_lie_on_a_larger_chip(write):
     assert board.regions() == boards.load("native_512k").regions()
 
 
-def test_a_board_based_on_a_native_one_is_bench_only_too(write):
+def test_a_board_based_on_a_native_one_is_bench_only_too(write: Write) -> None:
     board = boards.load(write(
         text='based_on = "native_1m"\ntitle = "T"\ndevelopment = false\nverified_on_hardware = false\n'))
 
@@ -200,12 +200,12 @@ def test_a_board_based_on_a_native_one_is_bench_only_too(write):
     assert board.device_map() == boards.load("native_1m").device_map()
 
 
-def test_nowhere():
+def test_nowhere() -> None:
     assert not NOWHERE and Region(0, 1)
     assert 0 not in NOWHERE and not NOWHERE.overlaps(Region(0, 0x1000))
 
 
-def test_the_readme_lists_every_key():
+def test_the_readme_lists_every_key() -> None:
     text = README.read_text(encoding="utf-8")
 
     assert "`bench_only`" in text and '`"in_place"`' in text and boards.BENCH_ONLY in text

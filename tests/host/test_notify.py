@@ -1,8 +1,12 @@
-"""release.notify: what a broker keeps for the boards, and what is said when it cannot be told."""
+"""`release.notify`: the broker retains the seq of the head for the boards. A failure is one line with a cure."""
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from paho.mqtt import client as mqtt
@@ -11,20 +15,24 @@ from paho.mqtt.enums import CallbackAPIVersion
 from slotbench.formats import document
 from slotbench.formats.head import Head
 from slotbench.release import notify, store
+from slotbench.release.store import Store
+from support.commands import MakeRelease, RunCommand
 from support.mqtt.brokers import Mosquitto, broker, free_port, packet
-from support.samples import PRODUCT
+from support.samples import PRODUCT, KeyRing
 
 pytestmark = pytest.mark.usefixtures("mqtt")
 WITHIN_S = 20.0
 
+Commands: TypeAlias = dict[str, tuple[object, ...]]
 
-def kept(mosquitto: Mosquitto, topic: str) -> tuple[bytes, bool]:
-    """What the broker sends to somebody who comes later, and whether it says that it was kept."""
+
+def retained_message(mosquitto: Mosquitto, topic: str) -> tuple[bytes, bool]:
+    """What the broker sends to a later subscriber, and whether it marks the message as retained."""
     found: list[tuple[bytes, bool]] = []
     there = threading.Event()
 
     def on_message(client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
-        found.append((message.payload, message.retain))
+        found.append((bytes(message.payload), message.retain))
         there.set()
 
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -39,86 +47,99 @@ def kept(mosquitto: Mosquitto, topic: str) -> tuple[bytes, bool]:
 
 
 @pytest.fixture
-def site(slotbench, target, make, ring, firmware_file):
-    """Options that publish counter 7, and those of the verbs after it."""
+def commands(
+    slotbench: RunCommand, site: Store, make_release: MakeRelease, ring: KeyRing, firmware_file: Path,
+) -> Commands:
+    """The command lines that publish counter 7, promote it and notify boards."""
     keys = "--keys", ring.document
     signing = "--key", ring.online, *keys
     return {
-        "publish": ("release", "publish", make(), target.root, "--image", firmware_file, *signing),
-        "promote": ("release", "promote", target.root, "--percent", "100", *signing),
-        "notify": ("release", "notify", target.root, *keys),
+        "publish": ("release", "publish", make_release(), site.root, "--image", firmware_file, *signing),
+        "promote": ("release", "promote", site.root, "--percent", "100", *signing),
+        "notify": ("release", "notify", site.root, *keys),
     }
 
 
-def seq(target) -> int:
-    return Head.from_payload(document.split(target.read(store.head_name(PRODUCT, "stable"))).payload).seq
+def head_seq(site: Store) -> int:
+    return Head.from_payload(document.split(site.read(store.head_name(PRODUCT, "stable"))).payload).seq
 
 
-def test_the_seq_of_the_head_is_kept_for_boards(slotbench, target, site, mosquitto):
-    ran = slotbench(*site["publish"], "--percent", "10", "--notify", mosquitto.address)
+def test_the_broker_retains_the_seq_of_the_head(
+    slotbench: RunCommand, site: Store, commands: Commands, mosquitto: Mosquitto,
+) -> None:
+    ran = slotbench(*commands["publish"], "--percent", "10", "--notify", mosquitto.address)
     assert (ran.code, ran.err) == (0, "")
     assert f"{mosquitto.address}: boards of sensor/stable are told to look" in ran.out
-    assert kept(mosquitto, "twoslot/sensor/stable") == (b"1", True)
+    assert retained_message(mosquitto, "twoslot/sensor/stable") == (b"1", True)
 
-    assert slotbench(*site["promote"], "--notify", mosquitto.address).code == 0
-    assert kept(mosquitto, "twoslot/sensor/stable") == (b"2", True)
+    assert slotbench(*commands["promote"], "--notify", mosquitto.address).code == 0
+    assert retained_message(mosquitto, "twoslot/sensor/stable") == (b"2", True)
 
 
-def test_a_broker_that_is_down_keeps_nothing_from_being_published(slotbench, target, site, mosquitto):
-    slotbench(*site["publish"], "--percent", "10")
+def test_a_broker_that_is_down_does_not_stop_a_publication(
+    slotbench: RunCommand, site: Store, commands: Commands, mosquitto: Mosquitto,
+) -> None:
+    slotbench(*commands["publish"], "--percent", "10")
     mosquitto.stop()
 
-    ran = slotbench(*site["promote"], "--notify", mosquitto.address)
+    ran = slotbench(*commands["promote"], "--notify", mosquitto.address)
 
-    assert ran.code == 1 and seq(target) == 2
+    assert ran.code == 1 and head_seq(site) == 2
     assert "the head is published, but boards were not told: " in ran.err
     assert "to say it again: `slotbench release notify`" in ran.err
-    assert slotbench(*site["notify"], mosquitto.address).code == 1
+    assert slotbench(*commands["notify"], mosquitto.address).code == 1
     mosquitto.start()
-    assert slotbench(*site["notify"], mosquitto.address).code == 0
-    assert kept(mosquitto, "twoslot/sensor/stable") == (b"2", True)
+    assert slotbench(*commands["notify"], mosquitto.address).code == 0
+    assert retained_message(mosquitto, "twoslot/sensor/stable") == (b"2", True)
 
 
-def silent(connection):
+def stay_silent(connection: socket.socket) -> None:
     connection.recv(1000)
     connection.recv(1)
 
 
-def refuses(connection):
+def refuse_connection(connection: socket.socket) -> None:
     packet(connection)
     connection.sendall(b"\x20\x02\0\x05")
 
 
-def takes_no_message(connection):
+def accept_no_message(connection: socket.socket) -> None:
     packet(connection)
     connection.sendall(b"\x20\x02\0\0")
     connection.recv(1000)
     connection.recv(1)
 
 
-@pytest.mark.parametrize("behave", [silent, refuses, takes_no_message])
-def test_a_broker_that_does_not_confirm(slotbench, target, site, monkeypatch, behave):
+@pytest.mark.parametrize("behave", [stay_silent, refuse_connection, accept_no_message])
+def test_a_broker_that_does_not_acknowledge_is_an_error(
+    slotbench: RunCommand, site: Store, commands: Commands, monkeypatch: pytest.MonkeyPatch,
+    behave: Callable[[socket.socket], None],
+) -> None:
     monkeypatch.setattr(notify, "_PATIENCE_S", 0.5)
     with broker(behave) as made:
-        ran = slotbench(*site["publish"], "--notify", made.address)
-    assert ran.code == 1 and seq(target) == 1
+        ran = slotbench(*commands["publish"], "--notify", made.address)
+    assert ran.code == 1 and head_seq(site) == 1
     assert "it does not take the message" in ran.err
 
 
-def test_nobody_there(slotbench, site):
-    ran = slotbench(*site["publish"], "--notify", f"127.0.0.1:{free_port()}")
+def test_a_closed_port_is_an_error(slotbench: RunCommand, commands: Commands) -> None:
+    ran = slotbench(*commands["publish"], "--notify", f"127.0.0.1:{free_port()}")
     assert ran.code == 1 and "not told: " in ran.err
 
 
-def test_refresh_tells_nobody(slotbench, target, ring, site):
-    slotbench(*site["publish"])
+def test_refresh_and_notify_exclude_each_other(
+    slotbench: RunCommand, site: Store, ring: KeyRing, commands: Commands,
+) -> None:
+    slotbench(*commands["publish"])
     ran = slotbench(
-        "release", "publish", "--refresh", target.root, "--key", ring.online, "--keys", ring.document,
+        "release", "publish", "--refresh", site.root, "--key", ring.online, "--keys", ring.document,
         "--notify", "127.0.0.1")
     assert ran.code == 2 and "--notify does not go with --refresh" in ran.err
 
 
-def test_nothing_published(slotbench, target, ring):
-    target.root.mkdir()
-    ran = slotbench("release", "notify", target.root, "127.0.0.1", "--keys", ring.document)
+def test_notify_without_a_published_head_is_an_error(
+    slotbench: RunCommand, site: Store, ring: KeyRing,
+) -> None:
+    site.root.mkdir()
+    ran = slotbench("release", "notify", site.root, "127.0.0.1", "--keys", ring.document)
     assert ran.code == 1 and "nothing is published for sensor in the channel stable" in ran.err

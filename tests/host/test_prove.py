@@ -66,7 +66,9 @@ def test_no_such_operation() -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_failure_ends_with_1_and_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+def test_a_failure_ends_with_1_and_says_how_to_repeat_it(
+    monkeypatch: pytest.MonkeyPatch, as_json: bool,
+) -> None:
     def run(self: Proof, id: CutId, at_end: object = None) -> Run:
         return Run(1, 2, 0, [Failure(id, 2, "2: what runs was signed")])
 

@@ -47,7 +47,9 @@ def test_only_a_marked_board_gets_a_development_key() -> None:
         development.require_marked(boards.load("d1_mini"))
 
 
-def test_a_board_that_is_not_marked_is_not_made_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_board_that_is_not_marked_is_not_made_with_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
     _, public = development.create(tmp_path)
     made = tmp_path / "lamp1"
     assert cli.run(["board", "new", str(made), "--development-key", str(public)]) == 2
@@ -92,7 +94,9 @@ def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(("host", "words"), [("", "not HOST"), ("a:b", "not HOST"), ("a:0", "not HOST")])
-def test_an_address_that_is_none(host: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_that_is_none(
+    host: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
     for name in ("firmware.bin", "secret"):
         (tmp_path / name).write_text("00" * 32)
     assert cli.run([
@@ -102,7 +106,8 @@ def test_an_address_that_is_none(host: str, words: str, tmp_path: Path, capsys: 
 
 @pytest.mark.parametrize("given", [(), ("--secret", "secret", "--identities", "known.json")])
 def test_the_secret_comes_from_one_place(
-    given: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    given: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("firmware.bin", "secret", "known.json"):

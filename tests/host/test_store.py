@@ -1,4 +1,4 @@
-"""release.files and release.store: writing whole or not at all, and names that lead nowhere else."""
+"""Files of a site (`release.files`, `release.store`): written whole or not at all, under names that stay inside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import stat
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -17,113 +18,120 @@ from slotbench.release.store import Store
 from support.samples import files_below
 
 
-class TestFiles:
-    def test_replaces_whole_and_leaves_nothing_else(self, tmp_path):
-        path = tmp_path / "a" / "b" / "file"
-        write_atomic(path, b"one")
-        write_atomic(path, b"two", mode=0o600)
+def test_a_write_replaces_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    write_atomic(path, b"one")
+    write_atomic(path, b"two", mode=0o600)
 
-        assert path.read_bytes() == b"two"
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert files_below(tmp_path) == {"a/b/file"}
-
-    def test_a_failed_write_leaves_the_old_file(self, tmp_path, monkeypatch):
-        path = tmp_path / "file"
-        path.write_bytes(b"old")
-        monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space")))
-
-        with pytest.raises(BenchError, match=r"cannot write \(No space\): .*file; choose a folder") as caught:
-            write_atomic(path, b"new")
-
-        assert caught.value.exit_code == 2
-        assert path.read_bytes() == b"old"
-        assert files_below(tmp_path) == {"file"}
-
-    def test_a_file_where_a_folder_should_be(self, tmp_path):
-        (tmp_path / "file").write_bytes(b"")
-
-        with pytest.raises(BenchError, match="cannot write"):
-            write_atomic(tmp_path / "file" / "below", b"x")
-
-    def test_all_or_none(self, tmp_path):
-        (tmp_path / "block").write_bytes(b"")
-        files = {tmp_path / "one": (b"1", 0o600), tmp_path / "block" / "two": (b"2", 0o600)}
-
-        with pytest.raises(BenchError, match="cannot write"):
-            write_new(files)
-
-        assert files_below(tmp_path) == {"block"}
-
-    def test_reading(self, tmp_path):
-        (tmp_path / "file").write_bytes(b"1234")
-
-        assert read_bytes(tmp_path / "file") == read_bytes(tmp_path / "file", 4) == b"1234"
-        with pytest.raises(BenchError, match="longer than 3 bytes") as caught:
-            read_bytes(tmp_path / "file", 3)
-        assert caught.value.exit_code == 1
-        with pytest.raises(BenchError, match=r"cannot read \(No such file or directory\)") as caught:
-            read_bytes(tmp_path / "none")
-        assert caught.value.exit_code == 2
+    assert path.read_bytes() == b"two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert files_below(tmp_path) == {"a/b/file"}
 
 
-class TestStore:
-    @pytest.mark.parametrize(("name", "digest"), [
-        (store.head_name("sensor", "stable"), None),
-        (store.keys_name("sensor"), None),
-        (store.release_name("ab" * 32), "ab" * 32),
-        (store.image_name("cd" * 32), "cd" * 32),
-        (store.blocks_name("ef" * 32), "ef" * 32),
-    ])
-    def test_names(self, name, digest):
-        assert store.is_name(name)
-        assert store.digest_in(name) == digest
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space")))
 
-    @pytest.mark.parametrize("name", [
-        "", "/", "heads", "heads/sensor", "heads/sensor/stable", "heads/../stable.head", "heads/a/b/c.head",
-        "../keys/sensor.keys", "/keys/sensor.keys", "keys//sensor.keys", "keys/sensor.keys/", "keys/.keys",
-        "keys/Sensor.keys", "keys/sensor.keys\n", "keys/sensor.keys\0", "keys/sensor%2e.keys",
-        "keys/\u0131.keys", "keys/\u0661.keys",
-        f"images/{'ab' * 32}.blocks", f"images/{'AB' * 32}.bin", f"images/{'ab' * 31}.bin", "images/../x.bin",
-        f"heads/sensor/.stable.head.{'ab' * 4}.tmp", "heads/sensor/stable.headx",
-    ])
-    def test_nothing_else_is_a_name(self, name, tmp_path):
-        assert not store.is_name(name)
-        with pytest.raises(ValueError, match="not a name"):
-            Store(tmp_path).path(name)
+    with pytest.raises(BenchError, match=r"cannot write \(No space\): .*file; choose a folder") as caught:
+        write_atomic(path, b"new")
 
-    def test_content_must_be_what_its_name_promises(self, target):
-        name = store.image_name(hashlib.sha256(b"image").hexdigest())
+    assert caught.value.exit_code == 2
+    assert path.read_bytes() == b"old"
+    assert files_below(tmp_path) == {"file"}
 
-        with pytest.raises(ValueError, match="does not match"):
-            target.write(name, b"other")
-        assert target.write(name, b"image") and not target.write(name, b"image")
-        target.path(name).write_bytes(b"rotten")
-        with pytest.raises(BenchError, match="content does not match its name: .*; publish the rel"):
-            target.read(name)
-        assert target.write(name, b"image")
-        assert target.read(name) == b"image"
 
-    def test_nothing_there(self, target):
-        assert target.read("keys/sensor.keys") is None
-        assert target.channels("sensor") == []
+def test_a_file_in_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
 
-    def test_a_file_where_the_folder_should_be(self, target):
-        target.root.write_bytes(b"")
+    with pytest.raises(BenchError, match="cannot write"):
+        write_atomic(tmp_path / "file" / "below", b"x")
 
-        with pytest.raises(BenchError, match=r"not a folder .* \(File exists\): .*www") as caught:
-            with target.locked():
-                pass
-        assert caught.value.exit_code == 2
 
-    def test_writers_take_turns(self, target):
-        def take() -> None:
-            descriptor = os.open(target.root, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            finally:
-                os.close(descriptor)
+def test_new_files_are_written_all_or_none(tmp_path: Path) -> None:
+    (tmp_path / "block").write_bytes(b"")
+    files = {tmp_path / "one": (b"1", 0o600), tmp_path / "block" / "two": (b"2", 0o600)}
 
-        with target.locked():
-            with pytest.raises(BlockingIOError):
-                take()
-        take()
+    with pytest.raises(BenchError, match="cannot write"):
+        write_new(files)
+
+    assert files_below(tmp_path) == {"block"}
+
+
+def test_reading_has_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1234")
+
+    assert read_bytes(tmp_path / "file") == read_bytes(tmp_path / "file", 4) == b"1234"
+    with pytest.raises(BenchError, match="longer than 3 bytes") as caught:
+        read_bytes(tmp_path / "file", 3)
+    assert caught.value.exit_code == 1
+    with pytest.raises(BenchError, match=r"cannot read \(No such file or directory\)") as caught:
+        read_bytes(tmp_path / "none")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("name", "digest"), [
+    (store.head_name("sensor", "stable"), None),
+    (store.keys_name("sensor"), None),
+    (store.release_name("ab" * 32), "ab" * 32),
+    (store.image_name("cd" * 32), "cd" * 32),
+    (store.blocks_name("ef" * 32), "ef" * 32),
+])
+def test_the_names_of_files(name: str, digest: str | None) -> None:
+    assert store.is_name(name)
+    assert store.digest_in(name) == digest
+
+
+@pytest.mark.parametrize("name", [
+    "", "/", "heads", "heads/sensor", "heads/sensor/stable", "heads/../stable.head", "heads/a/b/c.head",
+    "../keys/sensor.keys", "/keys/sensor.keys", "keys//sensor.keys", "keys/sensor.keys/", "keys/.keys",
+    "keys/Sensor.keys", "keys/sensor.keys\n", "keys/sensor.keys\0", "keys/sensor%2e.keys",
+    "keys/\u0131.keys", "keys/\u0661.keys",
+    f"images/{'ab' * 32}.blocks", f"images/{'AB' * 32}.bin", f"images/{'ab' * 31}.bin", "images/../x.bin",
+    f"heads/sensor/.stable.head.{'ab' * 4}.tmp", "heads/sensor/stable.headx",
+])
+def test_any_other_path_is_not_a_name(name: str, tmp_path: Path) -> None:
+    assert not store.is_name(name)
+    with pytest.raises(ValueError, match="not a name"):
+        Store(tmp_path).path(name)
+
+
+def test_content_must_match_its_name(site: Store) -> None:
+    name = store.image_name(hashlib.sha256(b"image").hexdigest())
+
+    with pytest.raises(ValueError, match="does not match"):
+        site.write(name, b"other")
+    assert site.write(name, b"image") and not site.write(name, b"image")
+    site.path(name).write_bytes(b"rotten")
+    with pytest.raises(BenchError, match="content does not match its name: .*; publish the rel"):
+        site.read(name)
+    assert site.write(name, b"image")
+    assert site.read(name) == b"image"
+
+
+def test_an_empty_store(site: Store) -> None:
+    assert site.read("keys/sensor.keys") is None
+    assert site.channels("sensor") == []
+
+
+def test_a_file_in_place_of_the_store_is_an_error(site: Store) -> None:
+    site.root.write_bytes(b"")
+
+    with pytest.raises(BenchError, match=r"not a folder .* \(File exists\): .*www") as caught:
+        with site.locked():
+            pass
+    assert caught.value.exit_code == 2
+
+
+def test_a_second_writer_waits(site: Store) -> None:
+    def take() -> None:
+        descriptor = os.open(site.root, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+
+    with site.locked():
+        with pytest.raises(BlockingIOError):
+            take()
+    take()

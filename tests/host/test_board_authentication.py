@@ -1,0 +1,326 @@
+"""A board proves its identity by a secret (`server.board_authenticator`, `release.identities`).
+
+Nothing replays, nothing altered is accepted, and a server that does not require identities still serves every board.
+"""
+
+from __future__ import annotations
+
+import logging
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from slotbench.errors import BenchError
+from slotbench.formats import identity
+from slotbench.release.identities import Identities, secret_in
+from slotbench.server import BoardAuthenticator, create_app
+from slotbench.server.board_authenticator import LIFE_S
+from support.commands import RunCommand
+from support.samples import NOW
+
+SECRET = bytes(range(32))
+HEAD = "/heads/sensor/stable.head"
+
+Serving: TypeAlias = Callable[..., tuple[FlaskClient, BoardAuthenticator]]
+"""Starts a server with one head; `require` is its --require-identity."""
+
+
+class BoardClient:
+    """The board's side of the authentication, made by hand."""
+
+    def __init__(self, client: FlaskClient, device_id: str = "lamp-7", secret: bytes = SECRET) -> None:
+        self.client, self.device_id, self.secret = client, device_id, secret
+        self.nonce, self.nc = "", 0
+
+    def get(self, path: str = HEAD, **changes: Any) -> TestResponse:
+        """Send a request, with a proof once there is a challenge. A challenge in the response is kept."""
+        header = f'Twoslot id="{self.device_id}"'
+        if self.nonce:
+            self.nc += 1
+            header = self.proof(path, **changes)
+        return self.send(path, header)
+
+    def proof(
+        self, path: str = HEAD, *, nc: int | None = None, running: int = 5, report: str = "1/5",
+        told: int | None = None, method: str = "GET",
+    ) -> str:
+        """The Authorization header. `told` is the running counter it states, if not the one it proves."""
+        nc = nc or self.nc
+        code, about = report.split("/")
+        proof = identity.Proof(
+            nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
+        mac = identity.mac(self.secret, proof.message(method, path))
+        return (
+            f'Twoslot id="{self.device_id}", nonce="{self.nonce}", nc={nc}, report="{report}", '
+            f'running="{told or running}", mac="{mac}"')
+
+    def send(self, path: str, header: str) -> TestResponse:
+        response = self.client.get(path, headers={"Authorization": header})
+        if found := response.headers.get("WWW-Authenticate"):
+            self.nonce, self.nc = found.removeprefix('Twoslot nonce="').removesuffix('"'), 0
+        return response
+
+
+@pytest.fixture
+def identities_file(tmp_path: Path) -> Path:
+    file = tmp_path / "identities.json"
+    Identities({"lamp-7": SECRET}).save(file)
+    return file
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    return [float(NOW)]
+
+
+@pytest.fixture
+def serving(tmp_path: Path, identities_file: Path, clock: list[float]) -> Serving:
+    """Start a server that has one head."""
+    (tmp_path / "www/heads/sensor").mkdir(parents=True)
+    (tmp_path / "www/heads/sensor/stable.head").write_bytes(b"a head\n")
+
+    def serving(require: bool = True) -> tuple[FlaskClient, BoardAuthenticator]:
+        boards = BoardAuthenticator(identities_file, require=require, clock=lambda: clock[0])
+        return create_app(tmp_path / "www", boards).test_client(), boards
+
+    return serving
+
+
+def test_a_board_with_its_secret_is_served(serving: Serving) -> None:
+    client, boards = serving()
+    board = BoardClient(client)
+    first = board.get()
+    assert (first.status_code, first.data) == (401, b"") and board.nonce
+
+    assert board.get().status_code == 200
+    assert board.get(running=6).status_code == 200
+    assert boards.listed() == {
+        "lamp-7": {"running": 6, "report": "confirmed", "report_counter": 5, "seen": NOW}}
+
+
+def test_a_replayed_request_is_rejected(serving: Serving) -> None:
+    client, boards = serving()
+    board = BoardClient(client)
+    board.get()
+    board.get()
+    heard = board.proof()
+    assert board.send(HEAD, heard).status_code == 401, "the same again"
+    board.get()
+    board.get()
+    late = board.proof(nc=1)
+    assert board.send(HEAD, late).status_code == 401, "a lower count of the same challenge"
+
+
+def test_a_superseded_challenge_is_rejected(serving: Serving) -> None:
+    """A request that was held back and arrives after the board got a new challenge."""
+    client, _ = serving()
+    held, board = BoardClient(client), BoardClient(client)
+    held.get()
+    board.get()
+    assert board.get().status_code == 200
+    assert held.get().status_code == 401
+
+
+@pytest.mark.parametrize("wrong", [
+    {"told": 9}, {"method": "HEAD"}], ids=["another counter", "another method"])
+def test_an_altered_request_is_rejected(serving: Serving, wrong: dict[str, Any]) -> None:
+    client, boards = serving()
+    board = BoardClient(client)
+    board.get()
+    assert board.get(**wrong).status_code == 403
+    assert boards.listed() == {}
+
+
+def test_a_proof_is_valid_for_one_path(serving: Serving) -> None:
+    client, _ = serving()
+    board = BoardClient(client)
+    board.get()
+    board.nc = 1
+    assert board.send(HEAD, board.proof("/keys/sensor.keys")).status_code == 403
+
+
+@pytest.mark.parametrize(("device_id", "secret"), [("lamp-7", bytes(32)), ("lamp-8", SECRET)])
+def test_a_wrong_secret_or_device_id_is_refused(serving: Serving, device_id: str, secret: bytes) -> None:
+    client, boards = serving()
+    board = BoardClient(client, device_id, secret)
+    board.get()
+    assert board.get().status_code == 403
+    assert boards.listed() == {}
+
+
+def test_a_challenge_expires(serving: Serving, clock: list[float]) -> None:
+    client, _ = serving()
+    board = BoardClient(client)
+    board.get()
+    clock[0] += LIFE_S - 1
+    assert board.get().status_code == 200
+    clock[0] += 2
+    assert board.get().status_code == 401
+    assert board.get().status_code == 200
+
+
+def test_a_challenge_does_not_outlive_the_server(serving: Serving) -> None:
+    client, _ = serving()
+    board = BoardClient(client)
+    board.get()
+    board.client, _ = serving()
+    assert board.get().status_code == 401
+    assert board.get().status_code == 200
+
+
+@pytest.mark.parametrize("nonce", ["0" * 48, "f" * 48, "0", "f" * 64])
+def test_an_invented_challenge_is_rejected(serving: Serving, nonce: str) -> None:
+    client, _ = serving()
+    board = BoardClient(client)
+    board.nonce = nonce
+    assert board.get().status_code == 401
+
+
+@pytest.mark.parametrize("header", [
+    "", "Basic YTpi", "Twoslot", 'Twoslot id=""', 'Twoslot id="lamp-7", nonce="00"', 'twoslot id="lamp-7"',
+    'Twoslot id="lamp-7", nonce="00", nc=-1, report="1/5", running="5", mac="' + "0" * 64 + '"'])
+def test_another_header_gets_a_challenge_or_anonymous_service(serving: Serving, header: str) -> None:
+    client, _ = serving()
+    assert client.get(HEAD, headers={"Authorization": header}).status_code == 401
+    open_client, boards = serving(require=False)
+    assert open_client.get(HEAD, headers={"Authorization": header}).status_code == 200
+    assert boards.listed() == {}
+
+
+def test_an_open_server_still_authenticates_boards(serving: Serving) -> None:
+    client, boards = serving(require=False)
+    board = BoardClient(client)
+    assert board.get().status_code == 401
+    assert board.get().status_code == 200
+    assert list(boards.listed()) == ["lamp-7"]
+
+
+@pytest.mark.parametrize(("device_id", "secret"), [("lamp-7", bytes(32)), ("lamp-8", SECRET)])
+def test_an_open_server_serves_but_does_not_list_an_unproven_board(
+    serving: Serving, device_id: str, secret: bytes, caplog: pytest.LogCaptureFixture,
+) -> None:
+    client, boards = serving(require=False)
+    board = BoardClient(client, device_id, secret)
+    board.get()
+    assert board.get().status_code == 200
+    assert boards.listed() == {}
+    assert f"{device_id} " in caplog.text and "not believed" in caplog.text
+
+
+def test_boards_are_listed_for_this_computer_only(serving: Serving) -> None:
+    client, _ = serving()
+    board = BoardClient(client)
+    board.get()
+    board.get(report="3/9")
+
+    listed = client.get("/boards")
+
+    assert listed.json == {"lamp-7": {"running": 5, "report": "unproven", "report_counter": 9, "seen": NOW}}
+    assert client.get("/boards", environ_base={"REMOTE_ADDR": "10.0.0.3"}).status_code == 404
+
+
+def test_without_identities_there_is_no_list(tmp_path: Path) -> None:
+    assert create_app(tmp_path).test_client().get("/boards").status_code == 404
+
+
+def test_a_change_is_logged_once(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    client, _ = serving()
+    board = BoardClient(client)
+    with caplog.at_level(logging.INFO):
+        for running in (5, 5, 6):
+            board.get()
+            board.get(running=running)
+    assert [r.message for r in caplog.records if "runs" in r.message] == [
+        "lamp-7 runs 5, its report: confirmed 5", "lamp-7 runs 6, its report: confirmed 5"]
+
+
+def test_an_unknown_report_is_listed_as_unknown(serving: Serving) -> None:
+    client, boards = serving()
+    board = BoardClient(client)
+    board.get()
+    assert board.get(report="99/5").status_code == 200
+    assert boards.listed()["lamp-7"]["report"] == "unknown"
+
+
+def test_the_identities_file_is_reloaded_when_it_changes(serving: Serving, identities_file: Path) -> None:
+    client, _ = serving()
+    board = BoardClient(client, "lamp-8")
+    board.get()
+    assert board.get().status_code == 403
+    Identities({"lamp-7": SECRET, "lamp-8": SECRET}).save(identities_file)
+    assert board.get().status_code == 200
+
+
+def test_a_damaged_identities_file_keeps_the_loaded_secrets(
+    serving: Serving, identities_file: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    client, _ = serving()
+    board = BoardClient(client)
+    board.get()
+    identities_file.write_bytes(b"{")
+    assert board.get().status_code == 200
+    assert "identities as they were" in caplog.text
+
+
+@pytest.mark.parametrize("text", [
+    b"", b"[]", b'{"a": 5}', b'{"a": "00"}', b'{"\\"": "%s"}' % (b"0" * 64), b'{"": "%s"}' % (b"0" * 64)])
+def test_a_file_that_is_not_an_identities_file_is_refused(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "identities.json"
+    file.write_bytes(text)
+    with pytest.raises(BenchError, match="identities.json; give the file that") as caught:
+        Identities.load(file)
+    assert caught.value.exit_code == 2
+
+
+def test_only_the_owner_can_read_the_identities_file(
+    identities_file: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert stat.S_IMODE(identities_file.stat().st_mode) == 0o600
+    identities_file.chmod(0o644)
+    Identities.load(identities_file)
+    assert "can be read by others: chmod 600" in caplog.text
+
+
+def test_each_board_has_its_own_secret() -> None:
+    known = Identities({}).with_board("a", None).with_board("b", None)
+    assert len(set(known.secrets.values())) == 2
+    assert secret_in(known.file_for("a")) == known.secrets["a"]
+
+
+def test_a_known_secret_is_kept() -> None:
+    known = Identities({}).with_board("a", SECRET)
+    assert known.secrets["a"] == SECRET
+    assert known.with_board("a", bytes(32)).secrets["a"] == SECRET, "what is known here counts more"
+    assert known.with_board("a", SECRET, renew=True).secrets["a"] != SECRET
+
+
+def test_a_device_id_that_cannot_be_in_a_header_is_refused() -> None:
+    for name in ("", 'a"b', "é", "a\nb", "x" * 65):
+        with pytest.raises(BenchError, match="cannot be proven: device_id in twoslot.json"):
+            Identities({}).with_board(name, None)
+
+
+@pytest.mark.parametrize("file", [None, b"", b"{}", b"5", b'{"secret": 5}', b'{"secret": "00"}'])
+def test_a_damaged_secret_file_holds_no_secret(file: bytes | None) -> None:
+    assert secret_in(file) is None
+
+
+def test_require_identity_needs_a_file(slotbench: RunCommand, tmp_path: Path) -> None:
+    ran = slotbench("serve", tmp_path, "--require-identity")
+    assert ran.code == 2 and "--require-identity needs --identities FILE" in ran.err
+
+
+def test_the_message_of_formats_md_byte_for_byte() -> None:
+    """FORMATS 6.4, byte for byte."""
+    header = (
+        'Twoslot id="lamp-7", nonce="00ff", nc=3, report="1/5", running="5", '
+        'mac="c087ee23e17dc782cd3e34dc54fba8dea31fc0ba794c9f5cd323f8a2b3bcb5c5"')
+    name, proof = identity.parse(header)
+    assert name == "lamp-7"
+    assert proof.message("GET", HEAD) == b"GET\n/heads/sensor/stable.head\n00ff\n3\n1/5\n5"
+    assert proof.is_of(SECRET, "GET", HEAD) and not proof.is_of(SECRET, "HEAD", HEAD)
