@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from slotbench import boards
+from slotbench.cli import preflight
 from slotbench.cli import rollout as rollout_verbs
 from slotbench.cli.common import (
     PATH,
@@ -23,10 +25,12 @@ from slotbench.cli.common import (
     passphrase_option,
     tell_boards,
 )
+from slotbench.errors import BenchError
+from slotbench.formats.release import Preflight, Release
 from slotbench.release import documents
 from slotbench.release.build import build as build_release
 from slotbench.release.build import parse_image
-from slotbench.release.describe import describe
+from slotbench.release.describe import PREFLIGHT_WORDS, describe
 from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.publish import Rollout
 from slotbench.release.publish import publish as publish_release
@@ -69,13 +73,17 @@ for _verb in (
 @click.option(
     "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
 @click.option("--notes", default="", help="Up to 200 characters for people.")
+@click.option(
+    "--preflight/--no-preflight", "is_tried", default=True, show_default=True,
+    help="Start it on the emulated chip first.")
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="[default: PRODUCT-COUNTER.release]")
 def build(
-    firmware: tuple[Path, ...], board_names: tuple[str, ...], output: Path | None, **fields: Any,
+    firmware: tuple[Path, ...], board_names: tuple[str, ...], is_tried: bool, output: Path | None, **fields: Any,
 ) -> None:
     """Check a firmware .bin for every board named and write the release, not signed yet.
 
-    Boards with an in-place map take two files, linked for slot A and slot B.
+    Boards with an in-place map take two files, linked for slot A and slot B. A MicroPython firmware is started
+    on the emulated chip; how that went travels with the release, and its details lie beside it.
 
     \b
     Example: slotbench release build firmware.bin --product sensor --board d1_mini --counter 7
@@ -87,7 +95,14 @@ def build(
             parse_image(data)
     made = build_release(*images, boards=target_boards, created=now(), **fields)
     path = output or Path(f"{made.product}-{made.counter}.release")
+    result = preflight.run_for(
+        images, target_boards, wanted=is_tried, fs_version=made.fs_version, beside=path)
+    made = replace(made, preflight=result)
     write_atomic(path, made.to_payload() + b"\n")
+    if result is Preflight.FAILED:
+        raise BenchError(
+            "its preflight failed, so it cannot be signed", where=str(path),
+            do=f"mend the firmware; details are in {preflight.details_path(path)}")
     click.echo(f"{path}: {made.product} {made.version}, counter {made.counter}; sign it next")
     for board in target_boards:
         if board.bench_only:
@@ -106,6 +121,9 @@ def sign(file: Path, key_path: Path, keys_path: Path | None, passphrase_file: Pa
     """
     keys = documents.read_keys(keys_path)[1] if keys_path else None
     signed = sign_file(file, load_key(key_path, passphrase_file), keys)
+    result = Release.from_payload(signed.payload).preflight
+    if result is not Preflight.PASSED:
+        click.echo(f"{file}: preflight {PREFLIGHT_WORDS[result]}")
     click.echo(f"{file}: signed by key {signed.key_id}; publish it next")
 
 
