@@ -45,7 +45,7 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
     board = boards.load(board_name)
     if (reason := reason_for_none(board, image)) is not None:
         raise BenchError(
-            f"no preflight ({PREFLIGHT_WORDS[reason].removeprefix('none: ')})", where=str(firmware),
+            PREFLIGHT_WORDS[reason], where=str(firmware),
             do=_CURES.get(reason, "give a MicroPython .bin and a board that runs it"))
     report = preflight(
         image, board, seed=seed, say=lambda text: click.echo(text, nl=False, err=True) if console else None)
@@ -75,7 +75,7 @@ def run_for(
     images: Sequence[bytes], targets: Sequence[BoardProfile], *, wanted: bool, fs_version: int | None = None,
     beside: Path | None = None,
 ) -> Preflight:
-    """The preflight of a release: of its image on each map of its boards; said as it goes.
+    """The preflight of a release: of its image on each map of its boards, said as it goes; or why there is none.
 
     `beside` is the release's file, which gets the details beside it. Raises BenchError when the chip cannot be
     emulated though everything for it is here.
@@ -85,8 +85,6 @@ def run_for(
     else:
         result = reason_for_none(targets[0], images[0])
     if result is not None:
-        cure = f"; {_CURES[result]}" if result in _CURES else ""
-        click.echo(f"preflight: {PREFLIGHT_WORDS[result]}{cure}")
         return result
     result = Preflight.PASSED
     for number, board in enumerate(_different(targets)):
@@ -98,6 +96,11 @@ def run_for(
         if beside is not None:
             write_atomic(details_path(beside, number), report.to_json())
     return result
+
+
+def words_for(result: Preflight) -> str:
+    """What people are told of a result, with a cure where there is one."""
+    return f"{PREFLIGHT_WORDS[result]}; {_CURES[result]}" if result in _CURES else PREFLIGHT_WORDS[result]
 
 
 def details_path(release: Path, number: int = 0) -> Path:

@@ -11,7 +11,7 @@ from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
 from slotbench.cli.flash_common import Bar
-from slotbench.cli.preflight import run_for
+from slotbench.cli.preflight import run_for, words_for
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Preflight, Release
@@ -98,7 +98,10 @@ def push(
 
 
 def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:
-    if run_for([image], [board], wanted=True) is Preflight.FAILED:
+    result = run_for([image], [board], wanted=True)
+    if result is not Preflight.PASSED:
+        click.echo(words_for(result))
+    if result is Preflight.FAILED:
         raise BenchError("its preflight failed, so nothing was pushed", where=str(firmware), do="mend the firmware")
 
 

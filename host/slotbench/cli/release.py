@@ -107,6 +107,8 @@ def build(
     for board in target_boards:
         if board.bench_only:
             click.echo(f"{board.name}: {boards.BENCH_ONLY}")
+    if result is not Preflight.PASSED:
+        click.echo(preflight.words_for(result))
 
 
 @release.command()
@@ -123,7 +125,7 @@ def sign(file: Path, key_path: Path, keys_path: Path | None, passphrase_file: Pa
     signed = sign_file(file, load_key(key_path, passphrase_file), keys)
     result = Release.from_payload(signed.payload).preflight
     if result is not Preflight.PASSED:
-        click.echo(f"{file}: preflight {PREFLIGHT_WORDS[result]}")
+        click.echo(f"{file}: {PREFLIGHT_WORDS[result]}")
     click.echo(f"{file}: signed by key {signed.key_id}; publish it next")
 
 

@@ -23,14 +23,14 @@ from slotbench.release import documents
 from slotbench.release.files import read_bytes
 
 PREFLIGHT_WORDS: Mapping[Preflight | None, str] = {
-    None: "none: built before there was one",
+    None: "no preflight: built before there was one",
     Preflight.PASSED: "passed on the emulated chip",
     Preflight.FAILED: "FAILED on the emulated chip: not to be signed",
-    Preflight.NO_COMPILER: "none: no C compiler was there",
-    Preflight.NO_NETWORK: "none: no libslirp was there",
-    Preflight.SKIPPED: "none: built with --no-preflight",
-    Preflight.NATIVE: "none: not a map for MicroPython",
-    Preflight.BENCH: "none: a bench image, which no chip runs",
+    Preflight.NO_COMPILER: "no preflight: there is no C compiler",
+    Preflight.NO_NETWORK: "no preflight: there is no libslirp",
+    Preflight.SKIPPED: "no preflight: not wanted",
+    Preflight.NATIVE: "no preflight: not a map for MicroPython",
+    Preflight.BENCH: "no preflight: a bench image, which no chip runs",
 }
 """What people are told of a release's preflight."""
 
