@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from slotbench.cli.prove_chip import chip
 from slotbench.cli.prove_fleet import fleet
 from slotbench.cli.prove_fuzz import fuzz
 from slotbench.cli.prove_network import network
@@ -38,6 +39,7 @@ prove.add_command(network)
 prove.add_command(fleet)
 prove.add_command(fuzz)
 prove.add_command(push)
+prove.add_command(chip)
 
 
 @prove.command()

@@ -158,17 +158,22 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         """Publish a release of `image`."""
         self.publisher.publish(image, [self.profile], version=version, counter=counter, now=NOW + counter)
 
-    def flash(self, counter: int = 1) -> NorFlash:
-        """A board's flash as `slotbench flash` leaves it: loader, slot A confirmed, a blank filesystem."""
+    def flash(self, image: bytes | None = None) -> NorFlash:
+        """A board's flash as `slotbench flash` leaves it: loader, slot A confirmed, a blank filesystem.
+
+        Slot A has `image`, or the bed's own, with counter 1.
+        """
+        image = self.image if image is None else image
+        facts = image_facts(image)
         flash = NorFlash(self.profile.chip_bytes, clock=Clock(), seed=self.seed, log=False)
         firmware = Firmware(
-            data=self.image, product=PRODUCT, version=self.facts.version[:16], counter=counter,
-            fs_version=self.facts.fs_version, mpy_abi=self.facts.mpy_abi)
+            data=image, product=PRODUCT, version=facts.version[:16], counter=1,
+            fs_version=facts.fs_version, mpy_abi=facts.mpy_abi)
         flash.poke(self.profile.loader.start, loader_sector(self.profile))
         flash.poke(self.profile.visible_bytes - 4 * SECTOR, b"\x05" + bytes(127))
         for write in factory(self.profile, firmware):
             flash.poke(write.offset, write.data)
-        flash.poke(self.profile.slots[0].table.start, blocks.table(self.image))
+        flash.poke(self.profile.slots[0].table.start, blocks.table(image))
         return flash
 
     def files(self, main: str, boot: str = "") -> dict[str, bytes]:

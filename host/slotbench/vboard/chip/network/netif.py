@@ -113,6 +113,11 @@ class Tap:
         """Whether frames go both ways."""
         return self._safe is not None
 
+    @property
+    def safe_point(self) -> int | None:
+        """Where nothing of lwIP is under way: in the loop that runs the firmware's tasks."""
+        return self._safe
+
     def look(self) -> None:
         """Find the netif, and let frames that have arrived in."""
         if self.netif is None:
