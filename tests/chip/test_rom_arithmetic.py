@@ -6,6 +6,7 @@ import math
 import random
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,8 +25,11 @@ DOUBLE_EDGES = [
     0x7FF0000000000000, NAN_64, 0x7FF0000000000001, 0x41E0000000000000, 0x41EFFFFFFFE00000, 0x36A0000000000000]
 
 
+pytestmark = pytest.mark.usefixtures("core")
+
+
 @pytest.fixture(scope="module")
-def rom() -> RomCalls:
+def rom(core: Path) -> RomCalls:
     return RomCalls()
 
 

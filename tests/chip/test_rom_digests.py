@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import random
 import struct
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -18,8 +19,11 @@ CONTEXT, DIGEST, DATA, KEY, TABLE = FREE, FREE + 0x100, FREE + 0x1000, FREE + 0x
 ROUNDS = 30
 
 
+pytestmark = pytest.mark.usefixtures("core")
+
+
 @pytest.fixture(scope="module")
-def rom() -> RomCalls:
+def rom(core: Path) -> RomCalls:
     return RomCalls()
 
 

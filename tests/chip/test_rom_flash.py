@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,11 @@ WINDOW = 0x40200000
 CACHE, BANKS = 0x3FF0000C, 0x3FF00024
 
 
+pytestmark = pytest.mark.usefixtures("core")
+
+
 @pytest.fixture
-def rom() -> RomCalls:
+def rom(core: Path) -> RomCalls:
     return RomCalls()
 
 

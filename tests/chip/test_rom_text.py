@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +17,11 @@ FLASH_WINDOW = 0x40200000
 ROUNDS = 60
 
 
+pytestmark = pytest.mark.usefixtures("core")
+
+
 @pytest.fixture(scope="module")
-def rom() -> RomCalls:
+def rom(core: Path) -> RomCalls:
     return RomCalls()
 
 

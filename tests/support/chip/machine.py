@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from slotbench.vboard.chip.machine import ROM_BASE, Machine
+from slotbench.vboard.chip.machine import ROM_BASE, Machine, Stop
 from slotbench.vboard.flash.nor import NorFlash
 from support.loader.qemu import tool
 
 SCRATCH: Final = 0x3FFE9000
 """Data RAM that programs of tests use."""
 FLASH_BYTES: Final = 0x400000
+PS: Final = 230
+USER_MODE: Final = 0x20
 
 _VECTORS: Final = """\
     .section .text
@@ -52,3 +54,28 @@ def machine(folder: Path, program: str, *, flash: NorFlash | None = None, seed: 
     made = Machine(flash if flash is not None else NorFlash(FLASH_BYTES), rom=rom, seed=seed)
     made.power_on()
     return made
+
+
+class Program:
+    """A program of a test that runs on a machine, with its labels: `call` runs a routine to its return."""
+
+    def __init__(self, folder: Path, text: str, *, flash: NorFlash | None = None, seed: int = 1) -> None:
+        self.machine = machine(folder, text, flash=flash, seed=seed)
+        self.labels = {
+            line.split()[2]: int(line.split()[0], 16)
+            for line in tool("nm", folder / "program.elf").splitlines() if len(line.split()) == 3}
+
+    def call(self, label: str, *arguments: int, limit_us: int = 30_000_000) -> Stop:
+        """Call a routine with arguments in a2 on; the stop is a breakpoint at `start`, its return address."""
+        self.machine.set_register(0, self.labels["start"])
+        for number, value in enumerate(arguments, 2):
+            self.machine.set_register(number, value)
+        self.machine.set_register(16, self.labels[label])
+        self.machine.set_special(PS, USER_MODE)
+        self.machine.set_breakpoint(self.labels["start"])
+        return self.machine.run_us(limit_us)
+
+    @property
+    def result(self) -> int:
+        """a2."""
+        return self.machine.registers().a[2]

@@ -61,13 +61,13 @@ def compile_program(folder: Path, source: str) -> bytes:
     return image(segments, entry)
 
 
-class Board:
+class ProgramBoard:
     """A chip with an image at flash offset 0; `text` is what UART0 sent."""
 
-    def __init__(self, content: bytes, *, straps: int = 3) -> None:
+    def __init__(self, content: bytes, *, straps: int = 3, rom: bytes | None = None) -> None:
         self.flash = NorFlash(FLASH_BYTES)
         self.flash.poke(0, content)
-        self.machine = Machine(self.flash)
+        self.machine = Machine(self.flash, rom=rom)
         self.sent = bytearray()
         self.machine.on_uart = self.sent.extend
         self.machine.power_on(straps=straps)

@@ -184,6 +184,7 @@ class Machine:
         self._start_us = flash.clock.us
         self._buffer = ctypes.create_string_buffer(_CHUNK)
         self._straps = 3
+        self._stop_on_output = False
         self.on = False
         self.on_uart: Callable[[bytes], object] | None = None
         """Called with what UART0 sends."""
@@ -267,8 +268,8 @@ class Machine:
                 return stop
 
     def run_until(self, wanted: str | bytes | Callable[[], bool], limit_us: int, *, slice_us: int = _SLICE_US) -> bool:
-        """Run until UART0 has sent the text, or the predicate holds (asked every `slice_us`); False when
-        `limit_us` is over before.
+        """Run until UART0 has sent the text, or the predicate holds (asked every `slice_us`, and whenever UART0
+        sends); False when `limit_us` is over before, or the chip is off.
         """
         seen = bytearray()
         text = wanted.encode() if isinstance(wanted, str) else wanted if isinstance(wanted, bytes) else None
@@ -283,17 +284,21 @@ class Machine:
             return text in seen if text is not None else wanted()  # type: ignore[operator]
 
         self.on_uart = hear
+        self._stop_on_output = True
+        self._core.chip_stop_on(self._chip, int(StopReason.OUTPUT), 1)
         end = self.us + limit_us
         try:
             while not reached():
                 left = end - self.us
                 if left <= 0 or not self.on:
                     return False
-                stop = self.run_us(min(slice_us, left))
-                if stop.reason not in (StopReason.LIMIT, StopReason.IDLE):
+                stop = self.run_us(left if text is not None else min(slice_us, left))
+                if stop.reason not in (StopReason.LIMIT, StopReason.IDLE, StopReason.OUTPUT):
                     return reached()
             return True
         finally:
+            self._core.chip_stop_on(self._chip, int(StopReason.OUTPUT), 0)
+            self._stop_on_output = False
             self.on_uart = before
 
     def step(self) -> Stop:
@@ -309,7 +314,7 @@ class Machine:
         stop = self._stopped(self._core.chip_run(self._chip, (end - self._start_us) * TICKS_PER_US))
         match stop.reason:
             case StopReason.OUTPUT:
-                return None
+                return stop if self._stop_on_output else None
             case StopReason.RESTART:
                 self._reset(Cause.SOFTWARE)
                 return None
@@ -317,7 +322,7 @@ class Machine:
                 self._reset(Cause.WATCHDOG)
                 return None
             case StopReason.DEEP_SLEEP:
-                self.asleep_until_us = self.us + stop.value if stop.value else -1
+                self.asleep_until_us = -1 if stop.next_us is None else stop.next_us
                 return None
         return stop
 

@@ -29,6 +29,7 @@ struct chip *chip_new(u64 seed)
     c->ticks_per_cycle = 2;
     c->straps = 3;
     c->idle.on = 1;
+    c->idle.next_look = LOOK_EVERY;
     chip_stack_mark(c, DRAM_BASE);
     chip_uart_baud(c, 115200);
     timer_reset(c);
@@ -227,6 +228,8 @@ static struct chip_stop report(struct chip *c)
 {
     c->stop.pc = c->pc;
     c->stop.next_tick = next_event(c);
+    if (c->stop.reason == CHIP_DEEP_SLEEP)
+        c->stop.next_tick = c->wake_tick;
     if (c->stop.reason == CHIP_IDLE && c->idle_until > now(c) && c->idle_until < c->stop.next_tick)
         c->stop.next_tick = c->idle_until;
     c->count.ticks = now(c);
@@ -304,6 +307,8 @@ void chip_stop_on(struct chip *c, int reason, int on)
         c->stop_on_fault = on;
     else if (reason == CHIP_EXCEPTION)
         c->stop_on_exception = on;
+    else if (reason == CHIP_OUTPUT)
+        c->stop_on_output = on;
 }
 
 void chip_idle_skip(struct chip *c, int on)

@@ -5,7 +5,7 @@
  */
 #include "chip.h"
 
-enum { HYPERCALL = 0xFE00, RTC_MEMORY = 0x1000, RTC_MEMORY_END = 0x1400, WDT_FEED = 0x914 };
+enum { HYPERCALL = 0xFE00, WDT_FEED = 0x914 };
 
 u32 fetch_cause(u32 pc)
 {
@@ -33,7 +33,7 @@ void bus_map(struct chip *c)
     for (u32 at = 0; at < iram; at += 1 << PAGE_SHIFT)
         c->page[(IRAM_BASE - ROM_BASE + at) >> PAGE_SHIFT] = &c->iram;
     if (c->flash_mem && window & 0x100) {
-        megabyte = (2 * (window >> 16 & 7) + (window >> 24 & 3)) % (c->flash_room / MEGABYTE);
+        megabyte = (2 * (window >> 16 & 7) + (window >> 24 & 3 ? 1 : 0)) % (c->flash_room / MEGABYTE);
         g = &c->flash[megabyte];
         if (!g->slots && region_init(g, c->flash_mem + (size_t)megabyte * MEGABYTE, WINDOW_BASE, MEGABYTE))
             g = NULL;
@@ -111,7 +111,7 @@ int bus_load(struct chip *c, u32 address, u32 bytes, u32 *value)
         return BUS_DONE;
     }
     if (address - DPORT_BASE < DPORT_BYTES) {
-        if (c->idle.tracing && (address & ~3u) == 0x3FF20E44) {
+        if (c->idle.tracing && !dport_read_is_pure((address - DPORT_BASE) & ~3u)) {
             c->idle.dirty = 1;
             return BUS_REFUSED;
         }
@@ -141,7 +141,7 @@ static int store_io(struct chip *c, u32 address, u32 bytes, u32 value)
             c->idle.fed = 1;
             return BUS_DONE;
         }
-        if (value == c->io[at / 4] && at - RTC_MEMORY < RTC_MEMORY_END - RTC_MEMORY)
+        if (io_write_is_idle(c, at, value))
             return BUS_DONE;
         c->idle.dirty = 1;
         return BUS_REFUSED;
@@ -172,12 +172,14 @@ int bus_store(struct chip *c, u32 address, u32 bytes, u32 value)
         return BUS_DONE;
     }
     if (address - DPORT_BASE < DPORT_BYTES) {
+        if (bytes != 4)
+            value = merged(c->dport[(address - DPORT_BASE) / 4], address, bytes, value);
         if (c->idle.tracing) {
+            if (value == c->dport[(address - DPORT_BASE) / 4])
+                return BUS_DONE;
             c->idle.dirty = 1;
             return BUS_REFUSED;
         }
-        if (bytes != 4)
-            value = merged(c->dport[(address - DPORT_BASE) / 4], address, bytes, value);
         dport_write(c, (address - DPORT_BASE) & ~3u, value);
         return BUS_DONE;
     }

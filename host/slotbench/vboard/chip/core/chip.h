@@ -92,7 +92,7 @@ struct chip {
     u8 rom_mem[ROM_BYTES], iram_mem[IRAM_BYTES];
     u8 *scratch;
     struct chip_stop stop;
-    int stopped, waiting, powered, pause_idle, stop_on_fault, stop_on_exception;
+    int stopped, waiting, powered, pause_idle, stop_on_fault, stop_on_exception, stop_on_output;
     u32 breakpoint[BREAKPOINTS];
     int breakpoints;
     u32 stack_floor, stack_lowest;
@@ -121,18 +121,18 @@ struct chip {
     struct { u64 base_tick, due; u32 value, period, ctrl, alarm, fired; } frc2;
     u64 ccompare_due;
     struct { u64 due; u32 stage; } wdt;
+    u64 wake_tick;
     u64 rtc_base_tick, mac_base_tick;
     u32 gpio_out, gpio_enable, gpio_status, gpio_driven, gpio_level, gpio_seen, straps;
     u64 random, seed;
 
     /* Waiting loops. */
     struct idle {
-        int on, tracing, dirty, fed, overflow;
-        u32 path, anchor_pc, anchor_sp, anchor_a0, best_pc, best_sp, best_a0;
-        u64 minimum_n;
-        u32 writes;
-        u64 next_look;
-        u32 misses, level;
+        int on, tracing, dirty, fed, overflow, called; /* called: to look around */
+        u32 anchor_pc, anchor_a[16], same_registers, best_pc, best_sp, best_a0;
+        u32 writes, misses, level;
+        u64 minimum_n, next_look;
+        u8 clock_words[DRAM_BYTES / 32];
     } idle;
     struct write *undo, *noted;
     u64 idle_until;
@@ -183,6 +183,8 @@ void io_write(struct chip *, u32 at, u32 value);
 u32 dport_read(struct chip *, u32 at);
 void dport_write(struct chip *, u32 at, u32 value);
 int io_read_is_pure(u32 at);
+int dport_read_is_pure(u32 at);
+int io_write_is_idle(const struct chip *, u32 at, u32 value);
 
 u32 uart_read(struct chip *, int uart, u32 at);
 void uart_write(struct chip *, int uart, u32 at, u32 value);
@@ -221,5 +223,6 @@ u32 mac_read(struct chip *, u32 at);
 
 /* idle.c */
 void idle_look(struct chip *, u64 until_tick);
+int idle_at_anchor(const struct chip *);
 
 #endif

@@ -27,11 +27,11 @@ enum chip_reason {
     CHIP_HYPERCALL = 2,   /* value: what was written to 0x6000FE00 */
     CHIP_IDLE = 3,        /* it waits, and no event is planned; with chip_pause_idle: it waits, to next_tick */
     CHIP_RESTART = 4,     /* 0x60000700 bit 31 was set: call chip_reset(CHIP_SOFTWARE) */
-    CHIP_DEEP_SLEEP = 5,  /* value: low 32 bits of the microseconds to sleep; 0: until the reset pin */
+    CHIP_DEEP_SLEEP = 5,  /* next_tick: when the RTC wakes it; UINT64_MAX: only the reset pin does */
     CHIP_FAULT = 6,       /* an exception within an exception, when chip_stop_on asks for it */
     CHIP_WATCHDOG_BIT = 7,/* second stage: call chip_reset(CHIP_WATCHDOG) */
     CHIP_FLASH = 8,       /* a flash callback refused (power cut, violation): the chip is dead */
-    CHIP_OUTPUT = 9,      /* the ring of transmitted bytes is half full: read it */
+    CHIP_OUTPUT = 9,      /* a ring of transmitted bytes is half full, or chip_stop_on asks for each byte: read it */
     CHIP_EXCEPTION = 10,  /* pc: the instruction; value: EXCCAUSE, when chip_stop_on asks for it */
     CHIP_OFF = 11         /* no power */
 };
@@ -88,7 +88,7 @@ void chip_power_off(struct chip *);
 void chip_sleep(struct chip *, uint64_t ticks);      /* time passes while the CPU is off */
 struct chip_stop chip_run(struct chip *, uint64_t until_tick);
 struct chip_stop chip_step(struct chip *);           /* one instruction */
-void chip_stop_on(struct chip *, int reason, int on);/* CHIP_FAULT, CHIP_EXCEPTION */
+void chip_stop_on(struct chip *, int reason, int on);/* CHIP_FAULT, CHIP_EXCEPTION, CHIP_OUTPUT */
 void chip_idle_skip(struct chip *, int on);          /* skip waiting loops (on from the start) */
 void chip_pause_idle(struct chip *, int on);         /* stop with CHIP_IDLE where it would skip */
 void chip_stack_mark(struct chip *, uint32_t floor); /* from now on note the lowest stack pointer above `floor` */

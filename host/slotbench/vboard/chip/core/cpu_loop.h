@@ -1,5 +1,5 @@
 /* The interpreter, included twice by cpu.c: LOOP_NAME cpu_run, as fast as it goes, and cpu_trace (TRACED 1), which
- * counts each instruction, logs what it overwrites and follows the path. Computed gotos; op is the program counter.
+ * counts each instruction, logs what it overwrites and comes to a halt at an anchor. Computed gotos; op is the program counter.
  */
 #define PC() (g->pc + (u32)(i32)(op - g->ops))
 #define A(field) a[op->field]
@@ -9,9 +9,8 @@
 #define NEXT(bytes) do { op += (bytes); if (++n >= c->limit) goto leave_here; DISPATCH(); } while (0)
 #define ARRIVED() do { \
         u32 pc_ = PC(); \
-        c->idle.path = (c->idle.path ^ pc_) * 0x9E3779B1u; \
         if (a[1] > c->idle.best_sp) c->idle.best_sp = a[1], c->idle.best_pc = pc_, c->idle.best_a0 = a[0]; \
-        if (n >= c->idle.minimum_n && pc_ == c->idle.anchor_pc && a[1] == c->idle.anchor_sp && a[0] == c->idle.anchor_a0) \
+        if (n >= c->idle.minimum_n && pc_ == c->idle.anchor_pc && idle_at_anchor(c)) \
             goto leave_here; \
     } while (0)
 #define WILL_STORE(offset) do { if (c->idle.tracing) log_store(c, offset); } while (0)

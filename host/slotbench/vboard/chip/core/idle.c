@@ -1,26 +1,24 @@
 /* Waiting loops, found by what they do: skipped in virtual time, so that an idle board costs the host nothing.
  *
- * Now and then one iteration (from where the stack is shallowest back to the same place, stack and return
- * address) is run with a log of what
- * it overwrites. Then it is undone and run again a little later. A loop waits when its path stays the same and all
- * that it changed is different now: it comes from the clock, so nothing else moves on. A waiting loop is then run at
- * ever later times, as far as its path stays the same and no event is due; what would leave the loop is undone and
- * comes at its own time, to within GRAIN. An iteration that touches a device other than to read, or to feed the
- * watchdog, is none. At most STEP is skipped between two looks at what the loop does.
+ * Now and then one iteration (from where the stack is shallowest back to the same place, stack and return address) is
+ * run with a log of what it overwrites. Then it is undone and run again a little later. The loop waits when both runs
+ * changed the same things, and all of them came out differently: they come from the clock, and nothing else moves on. A waiting loop is then run at
+ * ever later times, as long as it changes nothing but what comes from the clock, and no event is due; a run that does
+ * more is undone, and comes at its own time, to within GRAIN. An iteration that touches a device other than to read,
+ * or to feed the watchdog, is none. At most STEP is skipped between two looks at what the loop does.
  */
-#include <stdlib.h>
-
 #include "chip.h"
 
 enum {
-    LEVELS = 4,
+    LENGTHS = 4, LEVELS = 2 * LENGTHS,
     GRAIN = 16 * CHIP_TICKS_PER_US, /* a multiple of every clock that a program can read: 1, 3.2 and 16 us */
     STEP = 512 * GRAIN,
-    SOON = 500, LATER = 10000, LATEST = 160000, MISSES = 5
+    DEAD_STACK = 8192, SHORTEST = 64, SOON = 500, LATER = 10000, MISSES = 5
 };
 
-/* An iteration is given up when it is longer than so many instructions. */
-static const u32 at_most[LEVELS] = {64, 600, 5000, 30000};
+/* Half of the levels want the registers alike at both ends of an iteration: for loops that pass their anchor oftener than
+ * once. An iteration is given up when it is longer than so many instructions. */
+static const u32 at_most[LENGTHS] = {SHORTEST, 600, 5000, 30000};
 
 struct snapshot {
     u32 a[16], pc, ps, sar, intenable, interrupt, sr[256];
@@ -49,12 +47,12 @@ static void restore(struct chip *c, const struct snapshot *s)
 }
 
 /* Run from the anchor back to it; 1 when it came back without touching anything. */
-static int iterate(struct chip *c, u64 end, u32 most)
+static int iterate(struct chip *c, u64 end, u64 most)
 {
     struct idle *idle = &c->idle;
     u64 first = c->n, cycles = (end - now(c)) / c->ticks_per_cycle;
 
-    idle->writes = idle->path = 0;
+    idle->writes = 0;
     idle->dirty = idle->fed = idle->overflow = 0;
     idle->minimum_n = first + 1;
     c->limit = first + (cycles < most ? cycles : most);
@@ -63,8 +61,9 @@ static int iterate(struct chip *c, u64 end, u32 most)
         cpu_trace(c);
     idle->tracing = 0;
     idle->minimum_n = NEVER;
-    return !idle->dirty && !idle->overflow && !c->stopped && !c->waiting && c->n > first && c->pc == idle->anchor_pc
-        && c->a[1] == idle->anchor_sp && c->a[0] == idle->anchor_a0;
+    idle->called = c->limit == 0;
+    return !idle->called && !idle->dirty && !idle->overflow && !c->stopped && !c->waiting && c->n > first && c->pc == idle->anchor_pc
+        && idle_at_anchor(c);
 }
 
 static void fed(struct chip *c)
@@ -73,10 +72,10 @@ static void fed(struct chip *c)
         wdt_feed(c);
 }
 
-/* What the iteration before left: its writes with what they left, its registers, length and path. */
+/* The first, real iteration: where it began, what it left, and how long it was. */
 struct trace {
     struct snapshot start, finish;
-    u32 writes, path;
+    u32 writes;
     u64 length;
 };
 
@@ -84,7 +83,6 @@ static void note(struct chip *c, struct trace *t)
 {
     take(c, &t->finish);
     t->writes = c->idle.writes;
-    t->path = c->idle.path;
     t->length = c->n - t->start.n;
     for (u32 i = 0; i < t->writes; i++) {
         c->noted[i] = c->undo[i];
@@ -92,37 +90,94 @@ static void note(struct chip *c, struct trace *t)
     }
 }
 
-static int same_path(const struct chip *c, const struct trace *t)
+/* Mark a word in a set; 1 when it was there. */
+static int mark(u8 *set, u32 offset)
 {
-    if (c->idle.path != t->path || c->n - t->start.n != t->length || c->idle.writes != t->writes)
-        return 0;
-    for (u32 i = 0; i < t->writes; i++)
-        if (c->undo[i].offset != c->noted[i].offset)
-            return 0;
-    return 1;
+    u32 word = offset / 4, was = set[word / 8] >> (word & 7) & 1;
+
+    set[word / 8] |= (u8)(1 << (word & 7));
+    return (int)was;
 }
 
-/* Whether all that the first run changed came out differently in the second, which began later. */
-static int only_clock_moves(const struct chip *c, const struct trace *t)
+static int has(const u8 *set, u32 offset)
 {
-    u8 seen[DRAM_BYTES / 32];
-    u32 word, value;
+    return set[offset / 32] >> (offset / 4 & 7) & 1;
+}
 
-    for (int i = 0; i < 16; i++)
-        if (t->start.a[i] != t->finish.a[i] && t->finish.a[i] == c->a[i])
+/* The stack below the anchor's frame: whatever lies there, nobody reads it again. */
+static int is_dead(const struct chip *c, u32 offset)
+{
+    return c->idle.anchor_a[1] - (DRAM_BASE + offset) - 1 < DEAD_STACK;
+}
+
+/* Whether both runs changed the same, and all of it came out differently in the second, which began later: that is
+ * noted as the clock's. What neither of them changed has to stay. */
+static int only_clock_moves(struct chip *c, const struct trace *t)
+{
+    struct idle *idle = &c->idle;
+    u8 seen[DRAM_BYTES / 32];
+    u32 value;
+
+    idle->same_registers = 0;
+    for (int i = 0; i < 16; i++) {
+        u32 before = t->start.a[i], first = t->finish.a[i], second = c->a[i];
+        if (before == first && before == second)
+            idle->same_registers |= 1u << i;
+        else if (before == first || before == second || first == second)
             return 0;
+    }
     if (t->start.ps != t->finish.ps || t->finish.ps != c->ps || t->start.intenable != c->intenable)
         return 0;
     memset(seen, 0, sizeof seen);
+    memset(idle->clock_words, 0, sizeof idle->clock_words);
     for (u32 i = 0; i < t->writes; i++) {
-        word = c->noted[i].offset / 4;
-        if (seen[word / 8] >> (word & 7) & 1)
+        const struct write *w = &c->noted[i];
+        if (mark(seen, w->offset) || is_dead(c, w->offset))
             continue;
-        seen[word / 8] |= (u8)(1 << (word & 7));
-        memcpy(&value, c->dram + c->noted[i].offset, 4);
-        if (c->noted[i].old != c->noted[i].after && c->noted[i].after == value)
+        memcpy(&value, c->dram + w->offset, 4);
+        if (w->old == w->after && w->old == value)
+            continue;
+        if (w->old == w->after || w->old == value || w->after == value)
+            return 0;
+        mark(idle->clock_words, w->offset);
+    }
+    for (u32 i = 0; i < idle->writes; i++) {
+        const struct write *w = &c->undo[i];
+        if (mark(seen, w->offset) || is_dead(c, w->offset))
+            continue;
+        memcpy(&value, c->dram + w->offset, 4);
+        if (w->old != value)
             return 0;
     }
+    return 1;
+}
+
+/* Whether the run that just ended changed nothing but what is the clock's. */
+static int still_waits(const struct chip *c, const struct snapshot *start)
+{
+    u8 seen[DRAM_BYTES / 32];
+    u32 value;
+
+    if (c->ps != start->ps || c->intenable != start->intenable)
+        return 0;
+    memset(seen, 0, sizeof seen);
+    for (u32 i = 0; i < c->idle.writes; i++) {
+        const struct write *w = &c->undo[i];
+        if (mark(seen, w->offset) || has(c->idle.clock_words, w->offset) || is_dead(c, w->offset))
+            continue;
+        memcpy(&value, c->dram + w->offset, 4);
+        if (w->old != value)
+            return 0;
+    }
+    return 1;
+}
+
+/* Back at the anchor: place, stack, return address, and the registers that must be alike. */
+int idle_at_anchor(const struct chip *c)
+{
+    for (int i = 0; i < 16; i++)
+        if (c->idle.same_registers >> i & 1 && c->a[i] != c->idle.anchor_a[i])
+            return 0;
     return 1;
 }
 
@@ -135,21 +190,21 @@ static void redo(struct chip *c, const struct trace *t)
         memcpy(c->dram + c->noted[i].offset, &c->noted[i].after, 4);
 }
 
-/* From here on the loop waits: go on as far as its path stays. */
-static void skip(struct chip *c, struct trace *t, u64 until, u32 most)
+/* From here on the loop waits: go on as long as it does. */
+static void skip(struct chip *c, struct trace *t, u64 until)
 {
     u64 step = STEP, end;
 
     while (step >= GRAIN) {
         end = next_event(c);
         end = until < end ? until : end;
-        if (end < now(c) + step + t->length * c->ticks_per_cycle + GRAIN) {
+        if (end < now(c) + step + 2 * t->length * c->ticks_per_cycle + GRAIN) {
             step = step / 2 / GRAIN * GRAIN;
             continue;
         }
         take(c, &t->start);
         c->skipped += step / c->ticks_per_cycle;
-        if (!iterate(c, end, most) || !same_path(c, t)) {
+        if (!iterate(c, end, 2 * t->length + SHORTEST) || !still_waits(c, &t->start)) {
             restore(c, &t->start);
             step = step / 2 / GRAIN * GRAIN;
             continue;
@@ -159,7 +214,7 @@ static void skip(struct chip *c, struct trace *t, u64 until, u32 most)
 }
 
 /* Watch for a while: where the stack is shallowest, there an iteration begins. 0 when a device was touched. */
-static int find_anchor(struct chip *c, u64 end, u32 most)
+static int find_anchor(struct chip *c, u64 end, u64 most)
 {
     struct idle *idle = &c->idle;
 
@@ -167,14 +222,15 @@ static int find_anchor(struct chip *c, u64 end, u32 most)
     idle->anchor_pc = 1;
     iterate(c, end, most);
     fed(c);
-    if (idle->dirty || !idle->best_sp || c->stopped || c->waiting)
+    if (idle->called || idle->dirty || !idle->best_sp || c->stopped || c->waiting)
         return 0;
     idle->anchor_pc = idle->best_pc;
-    idle->anchor_sp = idle->best_sp;
-    idle->anchor_a0 = idle->best_a0;
+    idle->anchor_a[0] = idle->best_a0;
+    idle->anchor_a[1] = idle->best_sp;
+    idle->same_registers = 3;
     iterate(c, end, most);
     fed(c);
-    return c->pc == idle->anchor_pc && c->a[1] == idle->anchor_sp && !c->stopped && !c->waiting;
+    return !idle->called && c->pc == idle->anchor_pc && idle_at_anchor(c) && !c->stopped && !c->waiting;
 }
 
 static void look_later(struct chip *c, int found)
@@ -195,9 +251,9 @@ static void look_later(struct chip *c, int found)
 void idle_look(struct chip *c, u64 end)
 {
     struct idle *idle = &c->idle;
-    u32 most = at_most[idle->level];
+    u32 most = at_most[idle->level % LENGTHS];
     struct trace t;
-    int same;
+    int waits;
 
     if (end - now(c) < 4 * GRAIN) {
         idle->next_look = c->n + SOON;
@@ -208,6 +264,8 @@ void idle_look(struct chip *c, u64 end)
         return;
     }
     take(c, &t.start);
+    memcpy(idle->anchor_a, c->a, sizeof c->a);
+    idle->same_registers = idle->level >= LENGTHS ? 0xFFFF : 3;
     if (!iterate(c, end, most)) {
         fed(c);
         look_later(c, 0);
@@ -215,14 +273,14 @@ void idle_look(struct chip *c, u64 end)
     }
     fed(c);
     note(c, &t);
-    if (end < now(c) + t.length * c->ticks_per_cycle + 2 * GRAIN) {
+    if (end < now(c) + 2 * t.length * c->ticks_per_cycle + 2 * GRAIN) {
         look_later(c, 0);
         return;
     }
     restore(c, &t.start);
     c->skipped += GRAIN / c->ticks_per_cycle;
-    same = iterate(c, end, most) && same_path(c, &t);
-    if (!same || !only_clock_moves(c, &t)) {
+    waits = iterate(c, end, 2 * t.length + SHORTEST) && only_clock_moves(c, &t);
+    if (!waits) {
         redo(c, &t);
         look_later(c, 0);
         return;
@@ -235,6 +293,6 @@ void idle_look(struct chip *c, u64 end)
         c->idle_until = now(c) + STEP;
         return;
     }
-    skip(c, &t, c->until, most);
+    skip(c, &t, c->until);
     idle->next_look = c->n + SOON;
 }

@@ -47,6 +47,17 @@ int chip_load(struct chip *c, u32 address, const void *data, u32 bytes)
     return chip_write(c, address, data, bytes);
 }
 
+/* A register as a program would read it, if reading it changes nothing. */
+static u32 seen(struct chip *c, u32 address, u32 stored)
+{
+    u32 at = (address - IO_BASE) & ~3u;
+
+    if (at < IO_BYTES && io_read_is_pure(at))
+        return io_read(c, at);
+    at = (address - DPORT_BASE) & ~3u;
+    return at < DPORT_BYTES && dport_read_is_pure(at) ? dport_read(c, at) : stored;
+}
+
 static int registers(struct chip *c, u32 address, u32 **word)
 {
     if (address - IO_BASE < IO_BYTES)
@@ -70,7 +81,7 @@ int chip_read(struct chip *c, u32 address, void *to, u32 bytes)
             room = room < bytes ? room : bytes;
             memcpy(out, mem, room);
         } else if (registers(c, address, &word)) {
-            *out = (u8)(*word >> (address & 3) * 8);
+            *out = (u8)(seen(c, address, *word) >> (address & 3) * 8);
             room = 1;
         } else {
             return -1;

@@ -38,6 +38,21 @@ int io_read_is_pure(u32 at)
     return at != 0 && at != 0x210 && at != 0xF00;
 }
 
+int dport_read_is_pure(u32 at)
+{
+    return at != MAC_RANDOM;
+}
+
+/* Whether writing this changes nothing: what is there already, to a register that only remembers; pins as they are. */
+int io_write_is_idle(const struct chip *c, u32 at, u32 value)
+{
+    switch (at >> 8) {
+    case 0x0: case 0x2: case 0x6: case 0x7: case 0x9: case 0xF: case 0xFE: return 0;
+    case 0x3: return (at == 0x304 && !(value & ~c->gpio_out)) || (at == 0x308 && !(value & c->gpio_out));
+    default: return value == c->io[at / 4];
+    }
+}
+
 void io_write(struct chip *c, u32 at, u32 value)
 {
     switch (at >> 8) {

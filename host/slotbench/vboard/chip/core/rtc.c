@@ -4,7 +4,8 @@
 enum {
     CONTROL = 0x0, WAKE_AT = 0x4, SLEEP = 0x8, CAUSE = 0x14, COUNTER = 0x1C, READY = 0x28, GPIO16_OUT = 0x68,
     GPIO16_ENABLE = 0x74, GPIO16_IN = 0x8C,
-    SLEEP_BIT = 1 << 20,
+    WAKE_BY = 0x18, BY_TIMER = 8, SLEEP_BIT = 1 << 20, KEEPS_POWER = 0x00800070,
+    LIGHT_MOST = 150 * 60000, /* a light sleep of more than a minute is a mistake in the counter's value: go on at once */
     COUNTS_PER_MS = 150
 };
 
@@ -25,12 +26,21 @@ u32 rtc_read(struct chip *c, u32 at)
     }
 }
 
-/* How long it sleeps: to WAKE_AT of the counter; 0 when that is now, for ever. */
-static void deep_sleep(struct chip *c)
+/* Asked to sleep. With the digital part powered down (none of the bits that keep it up) the CPU ends here: deep sleep,
+ * to WAKE_AT of the counter when the timer may wake it, else to the reset pin. If not, it goes on at WAKE_AT. */
+static void sleep(struct chip *c)
 {
     u32 counts = c->io[(0x700 + WAKE_AT) / 4] - counter(c);
+    u64 wake = now(c) + (u64)counts * 1000 * CHIP_TICKS_PER_US / COUNTS_PER_MS;
 
-    stop(c, CHIP_DEEP_SLEEP, (u32)((u64)counts * 1000 / COUNTS_PER_MS));
+    if (c->io[(0x700 + CONTROL) / 4] & KEEPS_POWER) {
+        if (counts <= LIGHT_MOST)
+            skip_to(c, wake);
+        look_around(c);
+        return;
+    }
+    c->wake_tick = c->io[(0x700 + WAKE_BY) / 4] & BY_TIMER ? wake : NEVER;
+    stop(c, CHIP_DEEP_SLEEP, 0);
 }
 
 void rtc_write(struct chip *c, u32 at, u32 value)
@@ -45,8 +55,8 @@ void rtc_write(struct chip *c, u32 at, u32 value)
         return;
     }
     *reg = value;
-    if (at == SLEEP && value & SLEEP_BIT && 0)
-        deep_sleep(c);
+    if (at == SLEEP && value & SLEEP_BIT)
+        sleep(c);
     if (at == GPIO16_OUT || at == GPIO16_ENABLE)
         gpio_changed(c);
 }

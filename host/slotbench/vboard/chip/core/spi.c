@@ -101,6 +101,8 @@ static void flash_erase(struct chip *c, u32 offset, u32 bytes)
     u32 busy = 0;
     int refused;
 
+    int refused;
+
     if (!takes(c))
         return;
     offset = offset & (c->flash_bytes - 1) & ~(bytes - 1);

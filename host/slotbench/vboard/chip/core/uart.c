@@ -119,7 +119,7 @@ static void transmit(struct chip *c, int uart, u8 byte)
 
     if (u->tx_count < TX_RING)
         u->tx_ring[(u->tx_head + u->tx_count++) % TX_RING] = byte;
-    if (u->tx_count >= TX_RING / 2)
+    if (u->tx_count >= TX_RING / 2 || (c->stop_on_output && uart == 0))
         stop(c, CHIP_OUTPUT, (u32)uart);
 }
 

@@ -228,7 +228,8 @@ static u32 serve_request(void)
     return 0;
 }
 
-/* The host's speed from its first pulses. Without pulses to count, or near the speed that is set, everything stays. */
+/* The host's speed from its first pulses; without pulses to count, or near the speed that is set, that one stays. What came at a
+ * wrong speed is noise before the first good frame. */
 static void measure_speed(void)
 {
     u32 divisor, now = UART(0, UART_CLKDIV) & 0xFFFFF;
@@ -246,10 +247,8 @@ static void measure_speed(void)
         ets_delay_us(100);
         divisor = uart_baudrate_detect(0, 0);
     }
-    if (divisor != 0 && (divisor > now + now / 32 || divisor < now - now / 32)) {
-        uart_div_modify(0, divisor);
-        UartDev.receive.read = UartDev.receive.write;
-    }
+    if (divisor != 0 && (divisor > now + now / 32 || divisor < now - now / 32))
+        UART(0, UART_CLKDIV) = divisor;
 }
 
 void download_mode(void)
