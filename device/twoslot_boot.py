@@ -22,7 +22,7 @@ try:
     twoslot.deadline = timer if trial else None
     # A watchdog or an exception ended what ran before, or it found no room for an update.
     if fresh and not trial and (0 < word[0x600013EC] < 4 or word[0x600013FC] >> 31):
-        __import__("twoslot.guard").guard.before_main(row)
+        __import__("twoslot.recovery.safe_mode").recovery.safe_mode.before_main(row)
 except Exception as e:
     if trial:
         _restart(6)

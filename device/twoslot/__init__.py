@@ -39,9 +39,9 @@ def rollback():
 
 def listen(minutes=10, wait=True):
     """Take releases pushed from a developer's machine, for so long; wait=False: from within tick()."""
-    from twoslot import porch
+    from twoslot.push import opening
 
-    return porch.listen(minutes, wait)
+    return opening.listen(minutes, wait)
 
 
 def log():
@@ -83,16 +83,16 @@ def tick():
     except (TwoslotError, MemoryError) as e:
         error = e
     try:
-        from twoslot import verdict
+        from twoslot import outcome
 
-        more = verdict.reached(agent, due, error)
+        more = outcome.reached(agent, due, error)
     except (TwoslotError, MemoryError) as e:
         keep(e)
         due.failed()
         error, more = e, False
     if not more:
         starved, state = isinstance(error, MemoryError), agent.state if agent else 0
-        agent = error = verdict = None
+        agent = error = outcome = None
         unload()
         if starved:
             _starved(due, state)
@@ -111,15 +111,19 @@ async def task():
 
 
 def drop(*names):
-    """Unload modules of this package and give their memory back."""
-    here = globals()
+    """Unload modules of this package ("agent", "http.request") or folders of it ("http"), and free their memory."""
+    modules = sys.modules
     for name in names:
-        module = sys.modules.pop("twoslot." + name, None)
-        here.pop(name, None)
-        if module:
-            # The collector takes stale words on the C stack for references: what they hold must hold nothing.
-            module.__dict__.clear()
-    module = None
+        name = "twoslot." + name
+        dot = name.rfind(".")
+        parent = modules.get(name[:dot])
+        if parent:
+            parent.__dict__.pop(name[dot + 1 :], None)
+        for loaded in list(modules):
+            if loaded == name or loaded.startswith(name + "."):
+                # The collector takes stale words on the C stack for references: what they hold must hold nothing.
+                modules.pop(loaded).__dict__.clear()
+    parent = None
     gc.collect()
 
 
@@ -144,18 +148,17 @@ def unload():
     if _threshold:
         gc.threshold(_threshold)
     _agent = _threshold = None
-    drop("begin", "verdict", "agent", "swap", "journal", "slots", "decide")
-    drop("settings", "hand", "port", "errors", "porch")
+    drop("startup", "outcome", "agent", "boot", "settings", "commands", "errors", "push.opening")
 
 
 def timer():
     """Return the countdown to the next look, or False when this board cannot be updated (log() says why)."""
     global _timer
     if _timer is None:
-        from twoslot import begin
+        from twoslot import startup
 
-        _timer = begin.countdown()
-        begin = None
+        _timer = startup.countdown()
+        startup = None
         unload()
     return _timer
 
@@ -171,13 +174,13 @@ def keep(e):
 def _starved(due, state):
     # An attempt found no room: perhaps it is to be made before main.py.
     try:
-        from twoslot import alone
+        from twoslot.recovery import update_first
 
-        alone.ask(due, state)
+        update_first.ask(due, state)
     except MemoryError as e:
         keep(e)
-    alone = None
-    drop("alone")
+    update_first = None
+    drop("recovery.update_first")
 
 
 def _hand(verb, *args):
@@ -186,9 +189,9 @@ def _hand(verb, *args):
         # A person may have mended what stopped it before.
         _timer = _timer or None
         timer()
-        from twoslot import hand
+        from twoslot import commands
 
-        return hand.do(verb, *args)
+        return commands.do(verb, *args)
     finally:
-        hand = None
+        commands = None
         unload()

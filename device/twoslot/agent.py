@@ -17,7 +17,7 @@ _TRIES = const(8)  # lost connections in a row, without a block gained, before t
 
 
 class Agent:
-    """What the steps of an update share; they are in ask.py, survey.py, transfer.py and turn.py."""
+    """What the steps of an update share; they are in http, trust, image and boot/actions.py."""
 
     def __init__(self):
         from twoslot import settings
@@ -47,17 +47,17 @@ class Agent:
                 if self.facts is None:
                     self.turn("facts")
                 try:
-                    from twoslot import ask
+                    from twoslot.http import documents
 
-                    text = ask.step(self)
-                    ask = None
-                    drop("ask")
-                    from twoslot import believe
+                    text = documents.step(self)
+                    documents = None
+                    drop("http.documents")
+                    from twoslot.trust import verify
 
-                    self.state = believe.step(self, text)
+                    self.state = verify.step(self, text)
                 finally:
-                    ask = believe = text = None
-                    drop("ask", "believe", "document", "seal", "judge", "keys", "settings")
+                    documents = verify = text = None
+                    drop("http.documents", "trust", "settings")
                     if self.news or self.keys:
                         self.turn("remember")
             elif self.state < _ARM:
@@ -71,21 +71,21 @@ class Agent:
                 # One of the two is in memory: each request lets go of both, and so does each change of state.
                 was = self.state
                 if was == _FETCH or was == _TABLE and self.answer:
-                    from twoslot import transfer
+                    from twoslot.image import download
 
-                    self.state = transfer.step(self)
+                    self.state = download.step(self)
                 else:
-                    from twoslot import survey
+                    from twoslot.image import scan
 
-                    self.state = survey.step(self)
-                transfer = survey = None
+                    self.state = scan.step(self)
+                download = scan = None
                 if self.state != was:
                     self.spare["pieces"] = None
-                    drop("survey", "transfer", "writer")
+                    drop("image")
             else:
                 self.hang_up()
                 self.spare = self.sha = None
-                drop("survey", "port", "answer")
+                drop("image", "boot", "http")
                 self.turn("arm")
                 self.state = _DONE
         except LinkError as e:
@@ -106,13 +106,10 @@ class Agent:
         self.hang_up()
         self.state = _IDLE
         self.keys = None  # a later epoch of them, believed: (document, what the journal is to know)
-        self.who = None  # what identity.py makes of a secret; False without one
+        self.who = None  # what http/identity.py makes of a secret; False without one
         self.facts = self.head = self.news = self.plan = self.spare = self.sha = self.url = self.span = None
         self.tries = self.next = self.until = self.fetched = self.bytes = self.again = self.followed = 0
-        drop(
-            "fetch", "answer", "ask", "believe", "survey", "transfer", "writer", "port",
-            "judge", "document", "seal", "keys",
-        )  # fmt: skip
+        drop("http", "image", "trust", "boot")
 
     @property
     def progress(self):
@@ -121,26 +118,26 @@ class Agent:
         return (w["blocks"] - w["left"], w["blocks"]) if w and self.state >= _FETCH else (0, 0)
 
     def turn(self, act):
-        """Do what touches the journal (turn.py), with everything else about it out of memory."""
-        from twoslot import turn
+        """Do what touches the journal (boot/actions.py), with everything else about it out of memory."""
+        from twoslot.boot import actions
 
         try:
-            return turn.do(self, act)
+            return actions.do(self, act)
         finally:
-            turn = None
-            drop("turn", "swap", "journal", "slots", "decide", "port", "keys")
+            actions = None
+            drop("boot", "trust")
 
     def get(self, url, etag=None, span=(0, 0)):
         """Ask the server; return the answer, whose connection is kept until hang_up()."""
-        from twoslot import fetch
+        from twoslot.http import request
 
         kept, self.answer = self.answer, None
         try:
-            self.answer = fetch.get(self.server, url, kept, etag, span[0], span[1], self.who)
+            self.answer = request.get(self.server, url, kept, etag, span[0], span[1], self.who)
             return self.answer
         finally:
-            fetch = None
-            drop("fetch", "identity", "mac")
+            request = None
+            drop("http.request", "http.identity", "secret")
 
     def hang_up(self):
         """Close the connection and forget the answer."""
@@ -153,7 +150,7 @@ class Agent:
         # With nothing of the transfer in memory, not even its buffer.
         url, self.url = self.url, None
         self.spare["pieces"] = None
-        drop("survey", "transfer", "writer", "port")
+        drop("image", "boot")
         if self.get(url, None, self.span).status == 200 and self.span[1]:
             # A server without ranges sends everything: then blocks that are in place are read past.
             self.next, self.until = 0, self.spare["blocks"]

@@ -16,7 +16,7 @@ class Schedule:
     """One countdown: due() is asked often, the others set it."""
 
     def __init__(self, interval_s, trial, fell_back, quiet=None):
-        self.own_s = interval_s  # interval_ms may be the server's word (verdict.py)
+        self.own_s = interval_s  # interval_ms may be the server's word (outcome.py)
         self.interval_ms = interval_s * 1000
         self.trial = trial
         self.quiet = quiet
@@ -35,10 +35,10 @@ class Schedule:
         if self.left > 0:
             return False
         if self.quiet and not self.begun and not self.trial:
-            from twoslot import quiet
+            from twoslot import quiet_hours
 
-            put_off = quiet.put_off(self)
-            drop("quiet")
+            put_off = quiet_hours.put_off(self)
+            drop("quiet_hours")
             return not put_off
         return True
 

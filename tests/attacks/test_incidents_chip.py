@@ -76,7 +76,7 @@ def seal() -> Iterator[Any]:
     board = DeviceBoard()
     vm = board.start()
     assert isinstance(vm, CPythonVM)
-    yield vm.import_("twoslot.seal")
+    yield vm.import_("twoslot.trust.rsa")
     board.close()
 
 

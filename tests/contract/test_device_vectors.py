@@ -46,18 +46,18 @@ def vm(board: DeviceBoard) -> CPythonVM:
 
 @pytest.fixture
 def port(vm: CPythonVM) -> Any:
-    return vm.import_("twoslot.port").Port()
+    return vm.import_("twoslot.boot.flash").Port()
 
 
 @pytest.fixture
 def slots(vm: CPythonVM, port: Any) -> Any:
-    return vm.import_("twoslot.slots").Slots(port)
+    return vm.import_("twoslot.boot.slots").Slots(port)
 
 
 @pytest.mark.parametrize("path", vectors("cells"))
 def test_cells(vm: CPythonVM, path: Path) -> None:
     page, expected = bytearray(path.read_bytes()), says(path)["cell"]
-    module = vm.import_("twoslot.journal")
+    module = vm.import_("twoslot.boot.journal")
     cell = module.Cell(page)
 
     assert module.valid(page, b"2SJ1")
@@ -80,7 +80,7 @@ def test_cells(vm: CPythonVM, path: Path) -> None:
 def test_regions(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> None:
     region, expected = path.read_bytes(), says(path)
     board.flash.poke(BOARD.journal.start, region)
-    module = vm.import_("twoslot.journal")
+    module = vm.import_("twoslot.boot.journal")
     for index, state in enumerate(expected["pages"]):
         page = bytearray(region[index * PAGE : (index + 1) * PAGE])
         read = "valid" if module.valid(page, b"2SJ1") else "blank" if module.is_blank(page) else "garbage"
@@ -131,7 +131,7 @@ def test_window_logs(board: DeviceBoard, slots: Any, path: Path) -> None:
 @pytest.mark.parametrize("path", vectors("maps"))
 def test_map_tables(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> None:
     board.flash.poke(maptable.OFFSET, path.read_bytes())
-    numbers, slots = says(path), vm.import_("twoslot.slots").Slots
+    numbers, slots = says(path), vm.import_("twoslot.boot.slots").Slots
     if numbers is None:
         with refusal(vm, "FlashError", 73, maptable.OFFSET):
             slots(port)
@@ -160,7 +160,7 @@ def test_rtc_tails(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
 def test_the_image_and_its_block_table(board: DeviceBoard, vm: CPythonVM) -> None:
     path = VECTORS / "images" / "firmware.bin"
     image, table, expected = path.read_bytes(), path.with_suffix(".blocks").read_bytes(), says(path)
-    writer, survey, slot = vm.import_("twoslot.writer"), vm.import_("twoslot.survey"), BOARD.slots[1]
+    writer, survey, slot = vm.import_("twoslot.image.writer"), vm.import_("twoslot.image.scan"), BOARD.slots[1]
     w = survey.begin((slot.image.start, slot.table.start), {"length": len(image)})
     writer.ready(w)
 
@@ -190,7 +190,7 @@ def test_the_documents_that_belong_together(board: DeviceBoard, vm: CPythonVM) -
     texts = {kind: (folder / f"{kind}.{kind}").read_bytes() for kind in ("release", "head", "keys")}
     board.files["/twoslot.keys"] = texts["keys"]
     for role in ("offline", "online"):
-        assert vm.import_("twoslot.pinned").keys(role) == (1, [signing_key(role).modulus])
+        assert vm.import_("twoslot.trust.keyring").keys(role) == (1, [signing_key(role).modulus])
 
     for kind in ("release", "head", "keys"):
         expected = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
@@ -241,6 +241,6 @@ def test_places_in_a_rollout(vm: CPythonVM) -> None:
 
 def test_channel_tags(vm: CPythonVM) -> None:
     expected = json.loads((VECTORS / "rollout.json").read_text(encoding="utf-8"))["channel_tags"]
-    tag = vm.import_("twoslot.judge").channel_tag
+    tag = vm.import_("twoslot.trust.policy").channel_tag
 
     assert expected == {name: tag(*name.split("/")) for name in expected}

@@ -1,4 +1,4 @@
-"""twoslot.identity: which board asks is proven with a secret that never travels; a board without one pays nothing."""
+"""twoslot.http.identity: which board asks is proven with a secret that never travels; a board without one pays nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RFC_4231 = [
 
 @pytest.mark.parametrize(("key", "data", "mac"), RFC_4231, ids=["1", "2", "3", "4"])
 def test_hmac_is_that_of_rfc_4231(shared_vm: CPythonVM, key: bytes, data: bytes, mac: str) -> None:
-    assert shared_vm.import_("twoslot.mac").hmac(key, data).hex() == mac == host.mac(key, data)
+    assert shared_vm.import_("twoslot.secret").hmac(key, data).hex() == mac == host.mac(key, data)
 
 
 def guarded(site: Site, asked: Asked, answer: Callable[[str | None], str | None]) -> WsgiNetwork:
@@ -64,7 +64,7 @@ def asked() -> Asked:
 def start(make_board: Make, net: WsgiNetwork, secret: bytes | None = SECRET, **settings: Any) -> Updater:
     board = make_board(net, **settings)
     if secret is not None:
-        board.files["/twoslot.id"] = json.dumps({"secret": secret.hex()}).encode()
+        board.files["/twoslot.secret"] = json.dumps({"secret": secret.hex()}).encode()
     return Updater(board, board.start())
 
 
@@ -107,7 +107,7 @@ def test_a_board_without_a_secret_says_nothing_and_loads_nothing(make_board: Mak
     it.vm._load = lambda name, *rest: loaded.append(name) or original(name, *rest)  # type: ignore[method-assign, func-returns-value]
     assert it.run() == DONE
     assert {header for _, header in asked} == {None}
-    assert "twoslot.fetch" in loaded and "twoslot.identity" not in loaded
+    assert "twoslot.http.request" in loaded and "twoslot.http.identity" not in loaded
 
 
 def test_a_server_that_asks_nobody_costs_nothing(make_board: Make, site: Site, asked: Asked) -> None:
@@ -152,7 +152,7 @@ def test_a_secret_that_cannot_be_read_is_told_and_stops_nothing(
 ) -> None:
     """The server may serve it all the same: nobody wants to take a lamp out of the wall for this."""
     it = start(make_board, guarded(site, asked, lambda header: None), None)
-    it.board.files["/twoslot.id"] = text
+    it.board.files["/twoslot.secret"] = text
     assert it.run() == DONE
     assert [code for _, code, _ in it.vm.import_("twoslot")._log] == [74]
     assert {header for _, header in asked} == {None}

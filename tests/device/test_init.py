@@ -323,8 +323,8 @@ def test_a_board_that_breaks_at_the_end_of_a_look_says_so(
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("module", [
-    "begin", "settings", "schedule", "errors", "agent", "turn", "port", "swap", "journal", "slots", "fetch",
-    "answer", "document", "seal", "judge", "survey", "transfer", "writer"])
+    "startup", "settings", "schedule", "errors", "agent", "boot/actions", "boot/flash", "boot/control", "boot/journal", "boot/slots", "http/request",
+    "http/response", "trust/document", "trust/rsa", "trust/policy", "image/scan", "image/download", "image/writer"])
 def test_no_room_for_a_module_is_logged_and_tried_again(board: DeviceBoard, module: str, times: int) -> None:
     """Every part is loaded when it is needed, beside an application that fills the heap as it likes."""
     board.files = FullAt(board.files, module, times)
@@ -354,7 +354,7 @@ def test_the_restart_into_the_trial_needs_no_room(board: DeviceBoard) -> None:
     ticks(board, vm, 100)
     while not vm.eval("twoslot._agent and twoslot._agent.state == 5"):
         ticks(board, vm, 100)
-    vm.runtime.files = FullAt(vm.runtime.files, "verdict", 1000)
+    vm.runtime.files = FullAt(vm.runtime.files, "outcome", 1000)
     with pytest.raises(ChipReset):
         ticks(board, vm, 300_000)
 
@@ -367,7 +367,7 @@ def test_no_room_to_draw_the_conclusions_is_tried_again(
     site = Site(tmp_path / "old")
     site.publish(firmware(1), counter=RUNNING, version="1.0.0")
     board = make_board(WsgiNetwork(site.app()))
-    board.files = FullAt(board.files, "verdict", 2)
+    board.files = FullAt(board.files, "outcome", 2)
     vm = start(board)
     ticks(board, vm, HOUR_MS, every_ms=1000)
 

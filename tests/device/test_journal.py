@@ -1,4 +1,4 @@
-"""twoslot.journal: some valid cell always counts, the newest is never at risk, the bytes are the bench's."""
+"""twoslot.boot.journal: some valid cell always counts, the newest is never at risk, the bytes are the bench's."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ CELLS = st.builds(
 @pytest.fixture(scope="module")
 def codec(shared_vm: CPythonVM) -> Any:
     """The module, for what it does without a flash."""
-    return shared_vm.import_("twoslot.journal")
+    return shared_vm.import_("twoslot.boot.journal")
 
 
 @pytest.fixture
 def load(board: DeviceBoard, vm: CPythonVM) -> Callable[[], Any]:
     """Read the journal afresh, as the next boot would."""
-    port = vm.import_("twoslot.port").Port()
-    return lambda: vm.import_("twoslot.journal").Journal(port, BOARD.journal.start)
+    port = vm.import_("twoslot.boot.flash").Port()
+    return lambda: vm.import_("twoslot.boot.journal").Journal(port, BOARD.journal.start)
 
 
 def newest_index(board: DeviceBoard) -> int:
@@ -265,7 +265,7 @@ def test_both_sectors_lost(board: DeviceBoard, vm: CPythonVM, load: Callable[[],
     assert journal.cell is None
     board.flash.reset_counters()
 
-    journal.append(vm.import_("twoslot.journal").Cell())
+    journal.append(vm.import_("twoslot.boot.journal").Cell())
 
     assert sorted(board.erased()) == list(SECTORS), "what is left there could outrank the new cell later"
     assert (journal.at, board.newest().sequence) == (0, 1)
@@ -314,7 +314,7 @@ def test_a_lost_journal_starts_over_in_the_sector_that_works(
     board.clear_journal()
     board.flash.set_stuck(SECTORS[stuck] // SECTOR)
 
-    load().append(vm.import_("twoslot.journal").Cell())
+    load().append(vm.import_("twoslot.boot.journal").Cell())
 
     assert newest_index(board) == (0 if stuck else 16)
     assert load().cell is not None
@@ -347,7 +347,7 @@ def test_a_lost_journal_that_no_sector_takes(
         board.flash.set_stuck(sector // SECTOR)
 
     with refusal(vm, "FlashError", 61):
-        load().append(vm.import_("twoslot.journal").Cell())
+        load().append(vm.import_("twoslot.boot.journal").Cell())
 
 
 # Open words.

@@ -32,18 +32,18 @@ from support.device.site import (
 
 RESIDENT = {"schedule"}
 AGENT = {"agent", "errors"}
-TURN = AGENT | {"turn", "port", "swap", "journal", "slots"}
-OPEN = AGENT | {"fetch", "answer"}
-ASK = OPEN | {"ask"}
-READ = AGENT | {"believe", "document", "seal", "pinned"}
-JUDGE = AGENT | {"believe", "judge", "settings"}
-LOOKS = AGENT | {"survey", "port", "answer"}
-TRANSFER = AGENT | {"transfer", "writer", "port", "answer"}
+TURN = AGENT | {"boot.actions", "boot.flash", "boot.control", "boot.journal", "boot.slots"}
+OPEN = AGENT | {"http.request", "http.response"}
+ASK = OPEN | {"http.documents"}
+READ = AGENT | {"trust.verify", "trust.document", "trust.rsa", "trust.keyring"}
+JUDGE = AGENT | {"trust.verify", "trust.policy", "settings"}
+LOOKS = AGENT | {"image.scan", "boot.flash", "http.response"}
+TRANSFER = AGENT | {"image.download", "image.writer", "boot.flash", "http.response"}
 PHASES = [TURN, ASK, READ, JUDGE, TRANSFER, LOOKS]
 """What is loaded together at most, in the order of an update; OPEN, which asks for table and image, is less."""
 STAYS = {
-    RELEASE: AGENT, TABLE: AGENT | {"survey", "port"}, SURVEY: LOOKS, FETCH: TRANSFER, VERIFY: LOOKS,
-    ARM: AGENT | {"port", "answer"}, DONE: AGENT,
+    RELEASE: AGENT, TABLE: AGENT | {"image.scan", "boot.flash"}, SURVEY: LOOKS, FETCH: TRANSFER, VERIFY: LOOKS,
+    ARM: AGENT | {"boot.flash", "http.response"}, DONE: AGENT,
 }
 
 
@@ -64,8 +64,15 @@ class Watched(dict[str, bytes]):
 
 
 def loaded(vm: CPythonVM) -> set[str]:
-    """Modules of the package in the board's sys.modules."""
-    return {name.removeprefix("twoslot.") for name in vm.modules if name.startswith("twoslot.")}
+    """Modules of the package in the board's sys.modules, without its folders."""
+    return {
+        name.removeprefix("twoslot.") for name, module in vm.modules.items()
+        if name.startswith("twoslot.") and "__path__" not in vars(module)}
+
+
+def folders(vm: CPythonVM) -> set[str]:
+    """Folders of the package in the board's sys.modules."""
+    return {name for name, module in vm.modules.items() if name.startswith("twoslot.") and "__path__" in vars(module)}
 
 
 def alive(vm: CPythonVM) -> set[str]:
@@ -139,9 +146,9 @@ def test_the_first_thing_after_a_boot_leaves_only_the_countdown(board: DeviceBoa
     vm, files = watch(board, 0, Why.FALLBACK)
     run(vm, "twoslot.tick()")
 
-    begin = {"begin", "settings", "errors", "port", "schedule", "swap", "journal", "slots"}
-    assert most(files.together) == [begin | {"decide"}]
-    assert loaded(vm) == RESIDENT and alive(vm) <= RESIDENT
+    begin = {"startup", "settings", "errors", "boot.flash", "schedule", "boot.control", "boot.journal", "boot.slots"}
+    assert most(files.together) == [begin | {"boot.decision"}]
+    assert loaded(vm) == RESIDENT and alive(vm) <= RESIDENT and not folders(vm)
     assert not any(files.held)
 
 

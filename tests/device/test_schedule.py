@@ -275,7 +275,7 @@ def test_the_server_may_say_how_often_within_limits(
     vm: CPythonVM, make: Make, word_s: int, interval_s: int,
 ) -> None:
     schedule = make()
-    reached = vm.import_("twoslot.verdict").reached
+    reached = vm.import_("twoslot.outcome").reached
     for interval in (300, word_s, None):  # a 304 says nothing new
         reached(SimpleNamespace(interval=interval, etag=None, turn=lambda act: None), schedule, None)
 
@@ -297,7 +297,7 @@ def test_quiet_hours_end_when_they_say(
     vm: CPythonVM, quiet: list[int], hour: int, hours_left: int,
 ) -> None:
     set_clock(vm, hour)
-    left_ms = vm.import_("twoslot.quiet").left_ms(quiet)
+    left_ms = vm.import_("twoslot.quiet_hours").left_ms(quiet)
 
     assert hours_left * 3_600_000 - 1000 <= left_ms <= hours_left * 3_600_000
 

@@ -1,4 +1,4 @@
-"""twoslot.slots: the map table believed or refused, the bench's descriptor, the window log tidied in time."""
+"""twoslot.boot.slots: the map table believed or refused, the bench's descriptor, the window log tidied in time."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Access:
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM) -> None:
         self.board, self.vm = board, vm
-        self.plan = vm.import_("twoslot.judge").plan
+        self.plan = vm.import_("twoslot.trust.policy").plan
         self.open()
 
     def open(self, numbers: list[int] | None = None) -> Any:
         """Read the map table; with `numbers` write it before."""
         if numbers is not None:
             self.board.flash.poke(maptable.OFFSET, maptable.pack(numbers))
-        self.slots = self.vm.import_("twoslot.slots").Slots(self.vm.import_("twoslot.port").Port())
+        self.slots = self.vm.import_("twoslot.boot.slots").Slots(self.vm.import_("twoslot.boot.flash").Port())
         return self.slots
 
     def describe(self, slot: int, **changes: Any) -> None:
@@ -140,7 +140,7 @@ def test_a_map_moves_everything(access: Access) -> None:
 def test_a_descriptor_of_the_bench_reads_as_the_bench_wrote_it(
     shared_vm: CPythonVM, descriptor: Descriptor,
 ) -> None:
-    read = shared_vm.import_("twoslot.slots").Descriptor(bytearray(descriptor.pack()))
+    read = shared_vm.import_("twoslot.boot.slots").Descriptor(bytearray(descriptor.pack()))
 
     for name in Descriptor.__dataclass_fields__:
         assert getattr(read, name) == getattr(descriptor, name), name

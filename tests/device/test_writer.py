@@ -1,4 +1,4 @@
-"""twoslot.survey and twoslot.writer: the spare slot becomes the image byte for byte, and only what is wrong there is written."""
+"""twoslot.image.scan and twoslot.image.writer: the spare slot becomes the image byte for byte, and only what is wrong there is written."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Bench:
     def __init__(self, board: DeviceBoard, vm: CPythonVM, image: bytes = IMAGE) -> None:
         self.board, self.vm, self.image = board, vm, image
         fields = release_fields(image)
-        plan = vm.import_("twoslot.judge").plan(fields, fields["images"]["any"])
-        self.writer = vm.import_("twoslot.writer")
-        self.looks = vm.import_("twoslot.survey")
+        plan = vm.import_("twoslot.trust.policy").plan(fields, fields["images"]["any"])
+        self.writer = vm.import_("twoslot.image.writer")
+        self.looks = vm.import_("twoslot.image.scan")
         self.slot = self.looks.begin((SLOT.image.start, SLOT.table.start), plan)
         self.writer.ready(self.slot)
         self.agent = SimpleNamespace(spare=self.slot, plan=plan, next=0, again=0, sha=None)

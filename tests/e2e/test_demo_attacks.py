@@ -53,8 +53,8 @@ def test_a_board_that_looks_at_every_hint_fails_it(
 ) -> None:
     if not stock():
         pytest.skip("umqtt.simple is not here: of the extra test")
-    break_module(monkeypatch, "talk", b"_GAP_MS = const(60000)", b"_GAP_MS = const(1)")
-    break_module(monkeypatch, "talk", b"max(2 * hint.gap + hint.rest, _GAP_MS)", b"_GAP_MS")
+    break_module(monkeypatch, "mqtt/client", b"_GAP_MS = const(60000)", b"_GAP_MS = const(1)")
+    break_module(monkeypatch, "mqtt/client", b"max(2 * hint.gap + hint.rest, _GAP_MS)", b"_GAP_MS")
     assert cli.run(["demo", "--attacks", "--fast"]) == 1
     assert "a flood of hints" in capsys.readouterr().err
 
@@ -62,7 +62,7 @@ def test_a_board_that_looks_at_every_hint_fails_it(
 def test_a_board_that_believes_every_signature_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    break_module(monkeypatch, "seal", b"    return x == block\n", b"    return True\n")
+    break_module(monkeypatch, "trust/rsa", b"    return x == block\n", b"    return True\n")
     assert cli.run(["demo", "--attacks", "--fast"]) == 1
     assert "forged release" in capsys.readouterr().err
 

@@ -40,7 +40,7 @@ class House:
         def edit(files: dict[str, bytes]) -> None:
             files["/twoslot.json"] = files["/twoslot.json"].replace(b"{", b'{"device_id": "%s", ' % name.encode(), 1)
             if secret is not None:
-                files["/twoslot.id"] = Identities({name: secret}).file_for(name)
+                files["/twoslot.secret"] = Identities({name: secret}).file_for(name)
 
         self.world.edit = edit
         self.world._installed.clear()

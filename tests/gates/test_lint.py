@@ -70,7 +70,7 @@ from hashlib import sha256
 from micropython import const
 
 from twoslot import journal
-from twoslot.journal import Cell
+from twoslot.boot.journal import Cell
 from . import journal as j
 
 _N: int = const(3)
@@ -99,7 +99,7 @@ def run(pow, items, format, **more):
         z = sha256(b"").digest()[:8], x.to_bytes(4, "big"), items.copy(), items[1:2]
         return more, format, y, z, min(items, default=0), 2 ** 3, divmod(n, 2)
     except (OSError, MemoryError) as e:
-        sys.modules.pop("twoslot.journal", None)
+        sys.modules.pop("twoslot.boot.journal", None)
         gc.collect()
         return e.args
 '''
@@ -107,8 +107,8 @@ def run(pow, items, format, **more):
 
 def test_what_the_board_can_do_passes(tree):
     tree.write("device/twoslot/__init__.py", "print(1)\n")
-    tree.write("device/twoslot/journal.py", "class Cell:\n    pass\n")
-    tree.write("device/twoslot/port.py", "import esp\nimport machine\nimport time\nx = time.ticks_ms()\n")
+    tree.write("device/twoslot/boot/journal.py", "class Cell:\n    pass\n")
+    tree.write("device/twoslot/boot/flash.py", "import esp\nimport machine\nimport time\nx = time.ticks_ms()\n")
     tree.write("device/twoslot_boot.py", "import machine\nprint(machine.reset_cause())\nimport twoslot\n")
     tree.write("device/manifest.py", 'package("twoslot")\n')
     tree.write(AGENT, CLEAN)
@@ -129,6 +129,6 @@ def test_boot_hook_needs_the_chip_only(tree):
 
 
 def test_port_may_not_use_what_the_chip_has_not(tree):
-    tree.write("device/twoslot/port.py", "import time\nx = time.monotonic()\n")
+    tree.write("device/twoslot/boot/flash.py", "import time\nx = time.monotonic()\n")
 
     assert "time.monotonic is not on the board" in tree.run(subset.run)[0]

@@ -93,8 +93,8 @@ def test_only_the_schedule_stays_after_a_failure(scene: Scene, document: Documen
         assert loaded <= IDLE_MODULES
         assert scene.board.call("twoslot._agent") is None
     else:
-        judging = {"twoslot.ask", "twoslot.judge", "twoslot.document", "twoslot.seal", "twoslot.settings"}
-        assert not loaded & (judging | {"twoslot.swap", "twoslot.journal", "twoslot.slots", "twoslot.turn"})
+        judging = {"twoslot.http.documents", "twoslot.trust.policy", "twoslot.trust.document", "twoslot.trust.rsa", "twoslot.settings"}
+        assert not loaded & (judging | {"twoslot.boot.control", "twoslot.boot.journal", "twoslot.boot.slots", "twoslot.boot.actions"})
 
 
 def test_the_log_does_not_grow(scene: Scene) -> None:

@@ -229,7 +229,7 @@ def test_without_a_secret_nobody_is_let_in(tmp_path: Path) -> None:
 def test_a_secret_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
     def edit(files: dict[str, bytes]) -> None:
         on_a_desk(files)
-        files["/twoslot.id"] = content
+        files["/twoslot.secret"] = content
 
     assert codes(desk(TestBed(tmp_path, main=LISTENS, edit=edit))) == [74]
 

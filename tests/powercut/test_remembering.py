@@ -13,14 +13,14 @@ from support.device.board import DeviceBoard
 
 
 class Counted:
-    """`twoslot.seal` of a board, and how often its arithmetic was done."""
+    """`twoslot.trust.rsa` of a board, and how often its arithmetic was done."""
 
     def __init__(self, vm: type[CPythonVM], tail: bytes = b"") -> None:
         board = DeviceBoard()
-        board.files["/twoslot/seal.py"] += tail
+        board.files["/twoslot/trust/rsa.py"] += tail
         made = board.start()
         self.vm = vm(made.runtime.chip, board.files, made.runtime.net)
-        self.verify = self.vm.import_("twoslot.seal").verify
+        self.verify = self.vm.import_("twoslot.trust.rsa").verify
 
 
 def test_the_same_answer_for_any_signature(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: P
     files = bench.board.files
     assert {path: files.get(path) for path in wanted()} == wanted()
     assert files["/twoslot.keys"] == files["/twoslot.keys2"] == pack_pinned(keys.read_bytes())
-    assert files["/main.py"] == before["/main.py"] and "/twoslot.id" not in files
+    assert files["/main.py"] == before["/main.py"] and "/twoslot.secret" not in files
     assert json.loads(files["/twoslot.json"]) == {
         "product": "lamp", "board": "generic_4m", "channel": "stable", "server": "http://updates.lan", "mpy_abi": 6}
     assert files_in(bench.flash(0x100000, 0xFB000)) == files
@@ -89,7 +89,7 @@ def test_a_board_keeps_its_secret_until_it_is_given_another(bench: SerialBench, 
 
     def secret() -> str:
         here = json.loads(known.read_text())[device_id]
-        assert json.loads(bench.board.files["/twoslot.id"]) == {"secret": here}
+        assert json.loads(bench.board.files["/twoslot.secret"]) == {"secret": here}
         return str(here)
 
     first = secret()
@@ -109,17 +109,17 @@ def test_a_developers_board_gets_the_public_part_of_a_key_and_its_mark(bench: Se
     public = tmp_path / "keys" / "development.pub"
     given = ("--product", "lamp", "--server", "http://updates.lan", "--development-key", public)
     slotbench("deploy", "--port", bench.port, "--board", "d1_mini_dev", *given)
-    assert bench.board.files["/twoslot.dev"] == public.read_bytes()
+    assert bench.board.files["/twoslot.devkey"] == public.read_bytes()
     assert json.loads(bench.board.files["/twoslot.json"])["development"] is True
     slotbench("deploy", "--port", bench.port, "--undo")
-    assert "/twoslot.dev" not in bench.board.files
+    assert "/twoslot.devkey" not in bench.board.files
 
 
 def test_ampy_does_the_same(micropython: None, tmp_path: Path, keys: Path) -> None:
     folder = plain_folder(tmp_path / "board")
-    there = {path: data for path, data in wanted().items() if "seal" not in path}
-    (folder.files_path / "twoslot").mkdir()
+    there = {path: data for path, data in wanted().items() if "rsa" not in path}
     for path, data in there.items():
+        (folder.files_path / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
         (folder.files_path / path.lstrip("/")).write_bytes(data)
     with SerialBench(folder, vm="micropython") as bench:
         bench.wait_for("boot: slot A")
@@ -150,9 +150,13 @@ def test_a_pulled_cable_is_made_good_by_the_same_command(bench: SerialBench, key
 def test_modules_of_another_package_of_ours_go(bench: SerialBench, tmp_path: Path) -> None:
     old = tmp_path / "old.mpy"
     old.write_bytes(b"M")
-    mpremote(bench.port, "fs", "mkdir", ":twoslot", "+", "fs", "cp", old, ":twoslot/")
+    mpremote(
+        bench.port, "fs", "mkdir", ":twoslot", "+", "fs", "mkdir", ":twoslot/old", "+", "fs", "mkdir", ":twoslot/boot",
+        "+", "fs", "cp", old, ":twoslot/", "+", "fs", "cp", old, ":twoslot/old/", "+", "fs", "cp", old, ":twoslot/boot/")
     assert "no keys are pinned" in slotbench("deploy", "--port", bench.port, *GIVEN)
-    assert "/twoslot/old.mpy" not in bench.board.files
+    assert not [path for path in bench.board.files if path.endswith("/old.mpy")]
+    assert "old" not in mpremote(bench.port, "fs", "ls", ":twoslot")
+    assert "boot/" in mpremote(bench.port, "fs", "ls", ":twoslot")
 
 
 def test_what_cannot_be_done_is_a_sentence(bench: SerialBench, keys: Path) -> None:
@@ -195,15 +199,17 @@ class Recording:
 
 
 def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
-    files = {"boot.py": b"b", "twoslot_boot.py": b"h", "twoslot/a.mpy": b"a"}
+    files = {"boot.py": b"b", "twoslot_boot.py": b"h", "twoslot/a.mpy": b"a", "twoslot/boot/a.mpy": b"a"}
     client = Recording(files)
-    found = deploy.Found((1, 28, 0), 6, {"twoslot_boot.py": "", "twoslot/old.mpy": ""}, {}, None, {})
-    assert deploy.carry_out(client, found, files, "port") == 3
+    found = deploy.Found((1, 28, 0), 6, {"twoslot_boot.py": "", "twoslot/old/b.mpy": ""}, {}, None, {})
+    assert deploy.carry_out(client, found, files, "port") == 4
     _, put, install = client.scripts
-    assert put == "put ['a.mpy', 'boot.py', 'twoslot_boot.py']"
+    assert put == "put ['boot.py', 'twoslot-a.mpy', 'twoslot-boot-a.mpy', 'twoslot_boot.py']"
     names = re.findall(r"\('(\S+)', '\S+', '[0-9a-f]{64}'\)", install)
-    assert sorted(names[:-1]) == ["a.mpy", "twoslot_boot.py"] and names[-1] == "boot.py"
-    assert "['twoslot/old.mpy']" in install
+    assert sorted(names[:-1]) == ["twoslot-a.mpy", "twoslot-boot-a.mpy", "twoslot_boot.py"]
+    assert names[-1] == "boot.py"
+    assert "['twoslot', 'twoslot/boot']" in install, "the folders there must be, outer ones first"
+    assert "['twoslot/old/b.mpy']" in install and "['twoslot/old']" in install
 
 
 def test_a_file_that_is_not_what_was_written_is_said() -> None:

@@ -19,7 +19,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
     return memory.new_world(tmp_path_factory.mktemp("world"))
 
 
-def changed(world: TestBed, **edits: tuple[str, str]) -> VirtualBoard:
+def changed(world: TestBed, edits: dict[str, tuple[str, str]]) -> VirtualBoard:
     """A board of the world whose modules were edited: (old, new)."""
     def edit(files: dict[str, bytes]) -> None:
         without_main(files)
@@ -34,8 +34,8 @@ def changed(world: TestBed, **edits: tuple[str, str]) -> VirtualBoard:
 
 def test_an_f_string_in_the_block_loop(world: TestBed) -> None:
     put = "    n = size(w, block)\n    if _differs"
-    plain, counted = memory.blocks(changed(world))
-    worse, _ = memory.blocks(changed(world, writer=(put, f"    f'block {{block}} of many'\n{put}")))
+    plain, counted = memory.blocks(changed(world, {}))
+    worse, _ = memory.blocks(changed(world, {"image/writer": (put, f"    f'block {{block}} of many'\n{put}")}))
     assert counted > 10
     assert worse > plain, "the gate compares this figure, to the byte"
 
@@ -43,7 +43,7 @@ def test_an_f_string_in_the_block_loop(world: TestBed) -> None:
 def test_a_leak(world: TestBed) -> None:
     """Something that is kept after each look at the server."""
     kept = ("    _agent = _threshold = None\n", "    _agent = _threshold = None\n    _log.append((0, 0, bytearray(512)))\n")
-    idle = [memory.idle(changed(world, **edits)) for edits in ({}, {"__init__": kept})]
+    idle = [memory.idle(changed(world, edits)) for edits in ({}, {"__init__": kept})]
     assert idle[1] >= idle[0] + 512
 
 

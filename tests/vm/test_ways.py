@@ -202,7 +202,7 @@ def test_five_crashes_in_a_row_leave_main_out_until_a_mended_release_arrives(mak
 
     assert crashed == [0, 3, 3, 3, 3, 3], "five starts after a software watchdog, then rest"
     assert "5 crashes in a row: main.py is left out" in "".join(said)
-    assert board.cell is not None and board.cell.report is Report.LEFT_OUT
+    assert board.cell is not None and board.cell.report is Report.SAFE_MODE
     board.power_off()
 
 
@@ -228,4 +228,4 @@ def test_crashes_after_a_loss_of_power_are_counted_from_one(make: TestBed) -> No
     board.power_on()
     board.run(13_000)
 
-    assert board.cell is not None and board.cell.report is not Report.LEFT_OUT
+    assert board.cell is not None and board.cell.report is not Report.SAFE_MODE

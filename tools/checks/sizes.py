@@ -34,7 +34,10 @@ def measure(root: Path, report: Report) -> dict[str, int]:
 
     Reports what does not compile.
     """
-    package = {path.name: path.read_bytes() for path in device_files(root) if path.parent.name == "twoslot"}
+    folder = root / "device" / "twoslot"
+    package = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in device_files(root)
+        if path.is_relative_to(folder)}
     sizes = {}
     try:
         for path in device_files(root):

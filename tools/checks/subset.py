@@ -14,19 +14,21 @@ from checks import port_facts as port
 from checks.report import Report, device_files, name, parse
 
 _PRINTING = (
-    "device/twoslot/__init__.py", "device/twoslot/alone.py", "device/twoslot/guard.py",
-    "device/twoslot/hand.py", "device/twoslot/leave.py", "device/twoslot/porch.py", "device/twoslot/sleep.py",
-    "device/twoslot_boot.py")
+    "device/twoslot/__init__.py", "device/twoslot/commands.py", "device/twoslot/push/finish.py",
+    "device/twoslot/push/opening.py", "device/twoslot/recovery/safe_mode.py",
+    "device/twoslot/recovery/update_first.py", "device/twoslot/sleep.py", "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "sys", "twoslot"})
 _TOUCH = {
-    "esp": ("port.py",), "network": ("fetch.py", "sleep.py", "talk.py"),
-    "socket": ("fetch.py", "porch.py", "talk.py"),
+    "esp": ("boot/flash.py",),
+    "network": ("http/request.py", "mqtt/client.py", "sleep.py"),
+    "socket": ("http/request.py", "mqtt/client.py", "push/opening.py"),
     "machine": (
-        "__init__.py", "alone.py", "button.py", "greet.py", "guard.py", "hand.py", "identity.py", "judge.py",
-        "leave.py", "porch.py", "port.py", "quiet.py", "sleep.py", "swap.py", "talk.py", "verdict.py"),
+        "__init__.py", "boot/control.py", "boot/flash.py", "button.py", "commands.py", "http/identity.py",
+        "mqtt/client.py", "outcome.py", "push/finish.py", "push/opening.py", "push/status.py",
+        "quiet_hours.py", "recovery/safe_mode.py", "recovery/update_first.py", "sleep.py", "trust/policy.py"),
 }
-"""Which device modules may touch the chip and the network: module -> files."""
+"""Which device modules may touch the chip and the network: module -> files of device/twoslot."""
 _HASH_NAMES = ("sha", "hash", "digest")
 
 
@@ -80,7 +82,7 @@ class _Lint(ast.NodeVisitor):
     def _import(self, node: ast.AST, module: str) -> None:
         top = module.split(".")[0]
         if top == "twoslot":
-            if module not in self.modules:
+            if module not in self.modules and not any(one.startswith(f"{module}.") for one in self.modules):
                 self.say(node, f"there is no {module}", "name a file of device/twoslot")
         elif module not in port.MODULES:
             self.say(node, f"the board cannot import {module}",
@@ -89,7 +91,7 @@ class _Lint(ast.NodeVisitor):
             if top not in _HOOK_MODULES:
                 self.say(node, f"the boot hook imports {module}",
                          "it must run under any firmware: esp, machine and sys are all it may need")
-        elif top in _TOUCH and self.path.rpartition("/")[2] not in _TOUCH[top]:
+        elif top in _TOUCH and self.path.removeprefix("device/twoslot/") not in _TOUCH[top]:
             self.say(node, f"imports {module}", f"leave that to {', '.join(_TOUCH[top])}")
 
     def visit_Attribute(self, node: ast.Attribute) -> None:

@@ -81,7 +81,7 @@ def new(
         require_marked(board)
         public, settings["development"] = public_part(development_path), True
     files = board_files(settings, pinned)
-    files["/twoslot.id"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
+    files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
     if public is not None:
         files[f"/{ON_BOARD}"] = public
     if not pinned:

@@ -115,7 +115,7 @@ def deploy(
     if keys is not None:
         files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
     if identities_path is not None:
-        files["twoslot.id"] = _identity(found, identities_path, new_identity, dry_run)
+        files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
     if keys is None and "twoslot.keys" not in found.hashes:
         click.echo("no keys are pinned, so it takes no update: give --keys")
     _say_diff(found.boot, files["boot.py"])

@@ -31,7 +31,7 @@ _BACK_S = 120.0
 @click.option(
     "--identities", "identities_path", type=PATH, metavar="FILE",
     help="Secrets of boards, as `slotbench deploy --identities` wrote them.")
-@click.option("--secret", "secret_path", type=PATH, metavar="FILE", help="Instead: the board's twoslot.id.")
+@click.option("--secret", "secret_path", type=PATH, metavar="FILE", help="Instead: the board's twoslot.secret.")
 @click.option(
     "--key", "key_path", type=PATH, metavar="FILE", help="The development key (.pem), to sign with.")
 @click.option(

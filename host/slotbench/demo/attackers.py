@@ -153,7 +153,7 @@ def _freeze(field: Field) -> None:
 
 def _pretend(field: Field) -> None:
     """Another board, with the name of this one and a secret of its own."""
-    field.put_file("/twoslot.id", b'{"secret": "%s"}' % (b"5a" * 32))
+    field.put_file("/twoslot.secret", b'{"secret": "%s"}' % (b"5a" * 32))
 
 
 def _say_again(field: Field) -> Sequence[int]:
@@ -174,7 +174,7 @@ def _developed(field: Field) -> bytes:
 def _push_developed(field: Field) -> None:
     """To a board that has the development key, but not the mark that it may be used."""
     modulus = base64.b64encode(field.stranger.modulus).decode()
-    field.put_file("/twoslot.dev", json.dumps({"modulus": modulus}).encode())
+    field.put_file("/twoslot.devkey", json.dumps({"modulus": modulus}).encode())
     field.at_the_door(lambda at: field.neighbour.push(at, _developed(field), field.secret))
 
 

@@ -186,7 +186,7 @@ class AttackDemo:
     def _set_up(self, url: str, identities: Identities) -> None:
         vm, loader = self._make
         files = board_files(self._settings(url), self.workshop.keys_path.read_bytes(), main="")
-        files["/twoslot.id"] = identities.file_for(_NAME)
+        files["/twoslot.secret"] = identities.file_for(_NAME)
         self.board = VirtualBoard(
             self.map, self.flash, self.road, files, seed=self._seed, vm=vm, loader=loader)
         self.road.clock = self.board.clock

@@ -153,7 +153,7 @@ CODES = (
     Code(53, _L, "the challenge is not one that is out, or older than a minute", "0",
          "Push again; when it repeats, somebody else asks this board too."),
     Code(54, _L, "the secret is another one", "wrong ones so far",
-         "Give the secret that lies on this board as twoslot.id; after three wrong ones "
+         "Give the secret that lies on this board as twoslot.secret; after three wrong ones "
          "listen() again."),
     Code(55, _L, "an update is under way", "0",
          "Wait until it has ended, then push again."),

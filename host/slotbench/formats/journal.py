@@ -58,9 +58,9 @@ class Report(IntEnum):
     UNPROVEN = 3
     LAST_RESORT = 4
     JOURNAL_LOST = 5
-    LEFT_OUT = 6
+    SAFE_MODE = 6
     """The release crashed again and again, and main.py is left out."""
-    NO_ROOM = 7
+    LOW_MEMORY = 7
     """main.py leaves no room for an update, which is made before it, after a restart."""
 
 

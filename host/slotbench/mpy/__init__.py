@@ -26,12 +26,13 @@ PACKAGE = "twoslot"
 
 
 def sources() -> dict[str, bytes]:
-    """Name -> source of the modules of the device package ("agent.py")."""
-    return {path.name: path.read_bytes() for path in sorted(data_path("device", PACKAGE).glob("*.py"))}
+    """Path in the package -> source of its modules ("agent.py", "boot/journal.py")."""
+    root = data_path("device", PACKAGE)
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.py"))}
 
 
 def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Name ("agent.py") -> .mpy of a whole package, with the names that only it knows made short.
+    """Path ("boot/journal.py") -> .mpy of a whole package, with the names that only it knows made short.
 
     Without line numbers: on this chip code is the largest consumer of heap. Raises BenchError as
     `compile_mpy` does.

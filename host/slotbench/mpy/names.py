@@ -9,7 +9,7 @@ __all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE"]
 ASKED_FOR: Final = frozenset(
     """
     status check update confirm rollback log tick task listen watch deep before_main deadline __version__
-    _agent _log _also state progress load begin next until verify
+    _agent _log _also state progress load begin next until verify answer
     """.split()
 )
 """What programs, people and the bench ask the device package for."""
@@ -38,9 +38,9 @@ IN_EVERY_FIRMWARE: Final = tuple(
     SOCK_STREAM SOCK_DGRAM hexlify unhexlify a2b_base64 b2a_base64 heappush heappop heapify
     namedtuple deque OrderedDict popleft appendleft pack pack_into unpack unpack_from calcsize sqrt
     exp cos sin tan acos asin atan atan2 ceil floor fabs fmod frexp ldexp modf isfinite isinf isnan
-    trunc radians degrees Pin ADC PWM UART SPI I2C Timer Signal duty deepsleep lightsleep sizeof
+    trunc radians degrees Timer Signal sizeof
     addressof bytes_at bytearray_at struct ARRAY PTR UINT8 UINT16 UINT32 INT8 INT16 INT32 FLOAT32
-    FLOAT64 BIG_ENDIAN LITTLE_ENDIAN NATIVE decompress DeflateIO AUTO RAW ZLIB GZIP match search sub
+    FLOAT64 BIG_ENDIAN LITTLE_ENDIAN NATIVE DeflateIO AUTO RAW ZLIB GZIP match search sub
     group compile register unregister modify poll ipoll POLLIN POLLOUT POLLERR POLLHUP StringIO
     BytesIO flush seek tell getvalue readlines errorcode EACCES EADDRINUSE EAGAIN EALREADY EBADF
     ECONNABORTED ECONNREFUSED ECONNRESET EEXIST EHOSTUNREACH EINPROGRESS EINVAL EIO EISDIR ENOBUFS
@@ -56,9 +56,16 @@ IN_EVERY_FIRMWARE: Final = tuple(
     vline ellipse poly blit scroll MONO_VLSB MONO_HLSB MONO_HMSB RGB565 GS2_HMSB GS4_HMSB GS8 coro
     data ph_key cur_task TaskQueue Task peek pi copysign schedule stdin stdout stderr dump dumps
     loads idle mem8 mem16 time_pulse_us ticks_us ticks_cpu time_ns invert off sendall start_server
-    open_connection StreamReader StreamWriter
+    open_connection StreamReader StreamWriter create_task current_task run wait_for wait_for_ms gather
+    Event Lock Stream Loop ThreadSafeFlag CancelledError TimeoutError get_event_loop new_event_loop
+    done cancel wait acquire release locked is_set drain readexactly wait_closed get_extra_info
+    run_forever run_until_complete call_exception_handler set_exception_handler
+    default_exception_handler INT UINT SHORT USHORT LONG ULONG LONGLONG INT64 UINT64 VOID BFUINT8
+    BF_POS BF_LEN RingIO native viper sync stat getaddrinfo settimeout SO_BROADCAST
+    Pin ADC PWM UART SPI I2C duty deepsleep lightsleep decompress
     """.split()
 )
-"""In flash in every build for the ESP8266: the names that the .mpy format numbers (py/makeqstrdata.py,
-static_qstr_list), and those of modules, types and constants that MicroPython documents for this port.
+"""In flash in every build for the ESP8266 with 2 MB and more: the names that the .mpy format numbers
+(py/makeqstrdata.py, static_qstr_list), and those of modules, types and constants that MicroPython documents
+for this port, the frozen asyncio among them. Those that a build for a PC lacks come last: it measures.
 """

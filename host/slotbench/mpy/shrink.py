@@ -32,14 +32,14 @@ _FOREIGN_TYPES = (
 
 
 def shrink(modules: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The sources of a package (file name -> text) with short names, and which name became which.
+    """The sources of a package (path in it -> text) with short names, and which name became which.
 
     Kept: what others ask for by name (`names.ASKED_FOR`), names that some type or module of MicroPython has
     too, names that every firmware has anyway, names that appear as strings, modules, and dunders.
     """
     own, fixed, used = set[str](), _foreign(), set[str]()
     for name, text in modules.items():
-        fixed.add(name.removesuffix(".py"))
+        fixed.update(name.removesuffix(".py").split("/"))
         found = _Names()
         found.visit(ast.parse(text, name))
         own |= found.own

@@ -22,7 +22,7 @@ __all__ = ["ATTEMPTS", "OF_TWOSLOT", "Broken", "Image", "Images", "Invariants", 
 
 ATTEMPTS: Final = 3
 _COPIES: Final = ("/twoslot.keys", "/twoslot.keys2")
-OF_TWOSLOT: Final = (*_COPIES, "/twoslot.keys3")
+OF_TWOSLOT: Final = (*_COPIES, "/twoslot.keys.part")
 """Files that an update may change: copies of the pinned keys, the last one while it is written."""
 
 Image: TypeAlias = bytes | tuple[bytes, ...]

@@ -41,7 +41,7 @@ agent.begin()
 taken, counted = 1 << 20, 0
 more = True
 while more and agent.state < 6:
-    whole = agent.state == 5 and agent.answer and "twoslot.writer" in sys.modules
+    whole = agent.state == 5 and agent.answer and "twoslot.image.writer" in sys.modules
     whole = whole and agent.next + 1 < agent.until
     gc.collect()
     gc.disable()
@@ -56,7 +56,7 @@ while more and agent.state < 6:
 
 _LEAST: Final = """\
 import gc
-from twoslot import seal
+from twoslot.trust import rsa
 
 def read(name):
     with open(name, "rb") as f:
@@ -73,7 +73,7 @@ def fits(n):
             pieces[i] = bytearray(64)
         gc.collect()
         free = gc.mem_free()
-        assert seal.verify(modulus, signature, digest)
+        assert rsa.verify(modulus, signature, digest)
         return free
     except MemoryError:
         return 0

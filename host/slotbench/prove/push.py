@@ -69,7 +69,7 @@ class Desk:
 
     def _mark(self, files: dict[str, bytes]) -> None:
         modulus = base64.b64encode(self.key.modulus).decode()
-        files["/twoslot.id"] = json.dumps({"secret": self.secret.hex()}).encode()
+        files["/twoslot.secret"] = json.dumps({"secret": self.secret.hex()}).encode()
         files[f"/{ON_BOARD}"] = json.dumps({"modulus": modulus}).encode()
         settings = {**json.loads(files["/twoslot.json"]), "development": True}
         files["/twoslot.json"] = json.dumps(settings).encode()

@@ -18,14 +18,14 @@ _known: dict[tuple[int, int, bytes], bool] = {}
 class RememberingVM(CPythonVM):
     """Verifies the same signature once.
 
-    `twoslot.seal.verify` is a function of modulus, signature and digest and of nothing else: it reads
+    `twoslot.trust.rsa.verify` is a function of modulus, signature and digest and of nothing else: it reads
     nothing, writes nothing, and no time is modelled for it. What the package's own seal.py said of these
     three it would say again. Another seal.py on the board is asked each time.
     """
 
     def _load_file(self, name: str, parent: ModuleType | None) -> ModuleType:
         module = super()._load_file(name, parent)
-        if name == "twoslot.seal":
+        if name == "twoslot.trust.rsa":
             names: dict[str, Any] = vars(module)
             if names["verify"].__code__.co_filename == _OWN:
                 names["verify"] = partial(_verify, names["verify"])

@@ -79,7 +79,7 @@ class Parts:
 
 
 def read_secret(data: bytes, where: str) -> bytes:
-    """The secret in a board's `twoslot.id`, or in a file with its 64 hex digits alone. Raises BenchError."""
+    """The secret in a board's `twoslot.secret`, or in a file with its 64 hex digits alone. Raises BenchError."""
     text = data.decode("ascii", "replace").strip()
     try:
         found = json.loads(text)
@@ -88,7 +88,7 @@ def read_secret(data: bytes, where: str) -> bytes:
     text = str(found.get("secret")) if isinstance(found, dict) else text
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise BenchError(
-            "not the secret of a board", where=where, do="give its twoslot.id, or 64 hex digits",
+            "not the secret of a board", where=where, do="give its twoslot.secret, or 64 hex digits",
             exit_code=USAGE)
     return bytes.fromhex(text)
 

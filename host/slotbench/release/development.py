@@ -17,7 +17,7 @@ from slotbench.release.keys import SigningKey
 
 __all__ = ["ON_BOARD", "create", "public_part", "require_marked", "seconds_since_2020", "sign_for"]
 
-ON_BOARD: Final = "twoslot.dev"
+ON_BOARD: Final = "twoslot.devkey"
 """The board's file with the public part."""
 
 _PUBLIC_BYTES_MAX: Final = 4096

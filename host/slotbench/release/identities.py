@@ -70,12 +70,12 @@ class Identities:
         return Identities({**self.secrets, device_id: known or secrets.token_bytes(SECRET_BYTES)})
 
     def file_for(self, device_id: str) -> bytes:
-        """What `twoslot.id` holds on that board."""
+        """What `twoslot.secret` holds on that board."""
         return json.dumps({"secret": self.secrets[device_id].hex()}).encode()
 
 
 def secret_in(file: bytes | None) -> bytes | None:
-    """The secret in a board's `twoslot.id`; None when that is not one."""
+    """The secret in a board's `twoslot.secret`; None when that is not one."""
     try:
         text = json.loads(file or b"")["secret"]
         return bytes.fromhex(text) if _SECRET.fullmatch(text) else None

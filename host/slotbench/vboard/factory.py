@@ -10,6 +10,7 @@ from typing import Any, Final
 from slotbench import data_path
 from slotbench.boards import BoardProfile
 from slotbench.formats.keys import pack_pinned
+from slotbench.mpy import sources
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
 
@@ -50,10 +51,8 @@ def factory_flash(
 
 def board_files(settings: Mapping[str, Any], keys: bytes, *, main: str = MAIN) -> dict[str, bytes]:
     """The files of a board with twoslot as source: package, hook, settings, pinned keys, main.py."""
-    device = data_path("device")
-    package = sorted((device / "twoslot").glob("*.py"))
-    files = {f"/twoslot/{path.name}": path.read_bytes() for path in package}
-    files["/twoslot_boot.py"] = (device / "twoslot_boot.py").read_bytes()
+    files = {f"/twoslot/{name}": source for name, source in sources().items()}
+    files["/twoslot_boot.py"] = data_path("device", "twoslot_boot.py").read_bytes()
     files["/boot.py"] = BOOT_LINE.encode() + b"\n"
     files["/main.py"] = main.encode()
     files["/twoslot.json"] = json.dumps(settings).encode()

@@ -280,6 +280,8 @@ class CPythonVM:
         module = self._new_module(name)
         if folder is not None:
             vars(module)["__path__"] = folder
+        if path is None:
+            return module
         try:
             files = self._frozen if path in self._frozen else self.runtime.files
             self._run(self._compile_file(path, files[path]), module)
@@ -289,8 +291,8 @@ class CPythonVM:
             raise
         return module
 
-    def _find(self, name: str, parent: ModuleType | None) -> tuple[str, str | None] | None:
-        """The file of a module, and its folder when it is a package."""
+    def _find(self, name: str, parent: ModuleType | None) -> tuple[str | None, str | None] | None:
+        """The file of a module, if it has one, and its folder when it is a package."""
         if parent is None:
             roots = self.runtime.path
         else:
@@ -304,6 +306,9 @@ class CPythonVM:
             for suffix in (".py", ".mpy"):
                 if f"{base}/__init__{suffix}" in files:
                     return f"{base}/__init__{suffix}", base
+            if any(path.startswith(f"{base}/") for path in files):
+                return None, base
+            for suffix in (".py", ".mpy"):
                 if base + suffix in files:
                     return base + suffix, None
         return None

@@ -60,7 +60,7 @@ def keys_document(epoch: int = 1) -> bytes:
 @functools.cache
 def _installed() -> dict[str, bytes]:
     folder = data_path("device")
-    sources = [*sorted((folder / "twoslot").glob("*.py")), folder / "twoslot_boot.py"]
+    sources = [*sorted((folder / "twoslot").rglob("*.py")), folder / "twoslot_boot.py"]
     return {"/" + path.relative_to(folder).as_posix(): path.read_bytes() for path in sources}
 
 
@@ -78,8 +78,8 @@ def _factory_flash() -> NorFlash:
 
 def read_document(vm: CPythonVM, text: bytes, kind: str) -> Any:
     """(payload, digest, epoch) of a document, as a board reads it with the keys in its files."""
-    trusted = vm.import_("twoslot.pinned").keys("online" if kind == "head" else "offline")
-    return vm.import_("twoslot.document").read(memoryview(bytearray(text)), kind, trusted)
+    trusted = vm.import_("twoslot.trust.keyring").keys("online" if kind == "head" else "offline")
+    return vm.import_("twoslot.trust.document").read(memoryview(bytearray(text)), kind, trusted)
 
 
 class DeviceBoard:

@@ -19,13 +19,13 @@ TAG = channel_tag(PRODUCT, CHANNEL)
 def open_swap(vm: CPythonVM) -> Any:
     """What Agent makes first."""
     attempts = vm.import_("twoslot.settings").load()["attempts"]
-    return vm.import_("twoslot.swap").Swap(vm.import_("twoslot.port").Port(), attempts)
+    return vm.import_("twoslot.boot.control").Swap(vm.import_("twoslot.boot.flash").Port(), attempts)
 
 
 def loaders_word(vm: CPythonVM) -> bytes | None:
     """The 32 bytes that the loader left, as the device reads them; None when it refuses them."""
     try:
-        return bytes(vm.import_("twoslot.swap")._tail())
+        return bytes(vm.import_("twoslot.boot.control")._tail())
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == (64, 0)
         return None
@@ -45,7 +45,7 @@ def offered_head(vm: CPythonVM, **changes: Any) -> Any:
 def arm(vm: CPythonVM, swap: Any) -> None:
     """Arm release 6, as if it were in the spare slot."""
     release = release_fields()
-    swap.arm(vm.import_("twoslot.judge").plan(release, release["images"]["any"]), PRODUCT)
+    swap.arm(vm.import_("twoslot.trust.policy").plan(release, release["images"]["any"]), PRODUCT)
 
 
 def place(op: Op) -> str:

@@ -1,4 +1,4 @@
-"""Inputs of twoslot.decide made of real pages, and what the loader does around a decision."""
+"""Inputs of twoslot.boot.decision made of real pages, and what the loader does around a decision."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Decider:
     """decide, journal and slots of one VM."""
 
     def __init__(self, vm: CPythonVM) -> None:
-        self.decide = vm.import_("twoslot.decide")
-        self.journal = vm.import_("twoslot.journal")
-        self.slots = vm.import_("twoslot.slots")
+        self.decide = vm.import_("twoslot.boot.decision")
+        self.journal = vm.import_("twoslot.boot.journal")
+        self.slots = vm.import_("twoslot.boot.slots")
 
     def cell(self, cell: Cell | None = None) -> Any:
         """The device's cell with the content of the bench's; without one, that of a lost journal."""

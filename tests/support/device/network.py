@@ -149,7 +149,7 @@ class Client:
         self.board = DeviceBoard(self.net)
         self.net.clock = self.board.chip.clock
         self.vm = self.board.start()
-        self.fetch = self.vm.import_("twoslot.fetch")
+        self.fetch = self.vm.import_("twoslot.http.request")
         self.base = base
         self.answer: Any = None
 

@@ -18,7 +18,7 @@ class Judge:
 
     def __init__(self, vm: CPythonVM) -> None:
         self.vm = vm
-        self.judge = vm.import_("twoslot.judge")
+        self.judge = vm.import_("twoslot.trust.policy")
         self.offline = [signing_key("offline").modulus]
         self.online = signing_key("online").modulus
         self.settings: dict[str, Any] = {"product": PRODUCT, "board": BOARD.name, "channel": CHANNEL}

@@ -34,9 +34,9 @@ except NameError:
 
 def on_a_desk(files: dict[str, bytes]) -> None:
     """A developer's board: its secret, the development key, and the mark that it is one."""
-    files["/twoslot.id"] = json.dumps({"secret": SECRET.hex()}).encode()
+    files["/twoslot.secret"] = json.dumps({"secret": SECRET.hex()}).encode()
     modulus = base64.b64encode(signing_key("stranger").modulus).decode()
-    files["/twoslot.dev"] = json.dumps({"modulus": modulus}).encode()
+    files["/twoslot.devkey"] = json.dumps({"modulus": modulus}).encode()
     files["/twoslot.json"] = json.dumps({**json.loads(files["/twoslot.json"]), "development": True}).encode()
 
 

@@ -72,7 +72,7 @@ def newest_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     A seal that is right over a field that no writer writes is a defect for the bench; the device reads on.
     """
     device.flash.poke(BOARD.journal.start, region)
-    found = vm.import_("twoslot.journal").Journal(vm.import_("twoslot.port").Port(), BOARD.journal.start)
+    found = vm.import_("twoslot.boot.journal").Journal(vm.import_("twoslot.boot.flash").Port(), BOARD.journal.start)
     placed = journal.newest(region)
     if placed is None:
         assert found.cell is None
@@ -84,8 +84,8 @@ def newest_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
 def next_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     """Where the bench says it belongs; and afterwards it is the newest for both."""
     device.flash.poke(BOARD.journal.start, region)
-    module = vm.import_("twoslot.journal")
-    found = module.Journal(vm.import_("twoslot.port").Port(), BOARD.journal.start)
+    module = vm.import_("twoslot.boot.journal")
+    found = module.Journal(vm.import_("twoslot.boot.flash").Port(), BOARD.journal.start)
     place = journal.next_place(region)
     if place is not None and place.sequence > 0xFFFFFFFF:
         return  # four thousand million cells later
@@ -102,7 +102,7 @@ def descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> No
     A seal that is right over a field that no writer writes is a defect for the bench; the device reads on.
     """
     device.flash.poke(BOARD.slots[slot].descriptor.start, page)
-    found = vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port()).read(slot)
+    found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port()).read(slot)
     try:
         expected: Descriptor | None = Descriptor.unpack(page)
     except FormatError:
@@ -125,7 +125,7 @@ def map_table(device: DeviceBoard, vm: CPythonVM, table: bytes) -> None:
     except FormatError:
         expected = None
     try:
-        found = vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port())
+        found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port())
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == ((73, maptable.OFFSET) if expected is None else (66, BOARD.chip_bytes))
         assert expected is None or expected[12] > BOARD.chip_bytes
@@ -162,7 +162,7 @@ def window_log(device: DeviceBoard, vm: CPythonVM, sector: bytes) -> None:
     """Erased when the bench says so; and what the window holds is either still known or unknown, never another."""
     device.flash.poke(BOARD.window_log.start, sector)
     device.flash.reset_counters()
-    vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port()).tidy_log()
+    vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port()).tidy_log()
     erased = device.erased()
     assert erased == ([BOARD.window_log.start] if windowlog.needs_erase(sector) else [])
     after = device.flash.peek(BOARD.window_log.start, 4096)
@@ -240,7 +240,7 @@ def is_counter(value: object) -> bool:
 def describe(device: DeviceBoard, vm: CPythonVM, plan: Any) -> Descriptor:
     """What the device writes for the slot, read by the device and by the bench."""
     device.flash.poke(SLOT.descriptor.start, b"\xff" * 4096)
-    slots = vm.import_("twoslot.slots").Slots(vm.import_("twoslot.port").Port())
+    slots = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port())
     slots.describe(1, PRODUCT, plan)
     assert slots.read(1) is not None
     described = device.descriptor(1)
@@ -255,7 +255,7 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
         keys: Keys | None = Keys.from_payload(document.split(text).payload)
     except FormatError:
         keys = None
-    pinned = vm.import_("twoslot.pinned").keys
+    pinned = vm.import_("twoslot.trust.keyring").keys
     found = {}
     try:
         for role in ("offline", "online"):
@@ -290,9 +290,9 @@ class Writing:
         self.image = random.Random(length).randbytes(length)
         self.table = blocks.table(self.image)
         fields = release_fields(self.image)
-        self.plan = vm.import_("twoslot.judge").plan(fields, fields["images"]["any"])
-        self.writer: Any = vm.import_("twoslot.writer")
-        self.survey: Any = vm.import_("twoslot.survey")
+        self.plan = vm.import_("twoslot.trust.policy").plan(fields, fields["images"]["any"])
+        self.writer: Any = vm.import_("twoslot.image.writer")
+        self.survey: Any = vm.import_("twoslot.image.scan")
         self.slot = self.survey.begin((SLOT.image.start, SLOT.table.start), self.plan)
         self.writer.ready(self.slot)
         self.lost = vm.import_("twoslot.errors").LinkError

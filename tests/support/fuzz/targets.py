@@ -49,7 +49,7 @@ class Fuzzed:
 
     def believe(self) -> CPythonVM:
         """Take every signature for a right one from now on."""
-        self.vm.import_("twoslot.seal").verify = lambda n, s, digest: True
+        self.vm.import_("twoslot.trust.rsa").verify = lambda n, s, digest: True
         return self.vm
 
     @cached_property

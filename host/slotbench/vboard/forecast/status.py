@@ -2,7 +2,7 @@
 
 The board answers from the word the loader left in the RTC memory. A dump has no RTC memory, so this is the
 answer after the *next* start from that flash: the loader's model runs on a copy, then what Python writes
-first at every boot (DESIGN 4) is applied. Written apart from device/twoslot/decide.py; tests hold both
+first at every boot (DESIGN 4) is applied. Written apart from device/twoslot/boot/decision.py; tests hold both
 together.
 """
 

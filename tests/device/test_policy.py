@@ -1,0 +1,264 @@
+"""twoslot.trust.policy: an offer that is right but for one thing is refused with that thing's code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slotbench.formats.head import Head
+from slotbench.formats.journal import channel_tag
+from slotbench.vboard.vm import CPythonVM
+from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, firmware
+from support.device.policy import TAG, Judge
+from support.device.release import COUNTER, head_fields, image_changes, offer, payload, release_fields
+
+DAY = 86400
+
+
+@pytest.fixture
+def judge(shared_vm: CPythonVM) -> Judge:
+    return Judge(shared_vm)
+
+
+def test_a_right_offer_is_taken_with_all_that_the_descriptor_will_say(judge: Judge) -> None:
+    plan = judge.all(offer())
+
+    fields = release_fields()
+    image = fields["images"]["any"]
+    assert plan == {
+        "counter": COUNTER, "version": "2.0.0", "floor": 3, "fs_start": BOARD.fs_start, "fs_version": 0x00020001,
+        "mpy_abi": 6, "url": image["url"], "length": len(firmware(2)), "form": 1,
+        "blocks_url": image["blocks_url"], "sha256": bytes.fromhex(image["sha256"]),
+        "blocks": bytes.fromhex(image["blocks"])}
+
+
+NEVER_LIFTED = [
+    (25, 0, {}, {"product": "other"}), (25, 0, {"product": "other"}, {}),
+    (26, 0, {"boards": ["d1_mini"]}, {}), (26, 0, {"boards": []}, {}),
+    (27, 0, {}, {"channel": "beta"}), (27, 0, {"channels": ["beta"]}, {}),
+    (28, RUNNING, {"counter": RUNNING, "floor": 0}, {"counter": RUNNING}),
+    (28, 1, {"counter": 1, "floor": 0}, {"counter": 1}),
+    (31, 0x90000, {"fs_start": 0x90000}, {}),
+    (33, 0x00020002, {"fs_version": 0x00020002}, {}),
+    (34, NOW + 59, {}, {"expires": NOW + 59}),
+    (35, 10, {}, {"seq": 10}),
+    (36, BOARD.slot_bytes + 1, {"images": image_changes(length=BOARD.slot_bytes + 1)}, {}),
+    (36, 0, {"images": image_changes(length=0)}, {}),
+    (37, 0, {}, {"release": "00" * 32}), (20, 0, {}, {"release": "00" * 31}),
+    (37, 7, {"counter": 7}, {"counter": 6}),
+    (38, 1, {"images": {"a": release_fields()["images"]["any"]}}, {}),
+    (42, 2, {}, {"epoch": 2}), (42, 0, {}, {"epoch": 0}),
+]
+
+
+@pytest.mark.parametrize(("code", "where", "release", "head"), NEVER_LIFTED)
+@pytest.mark.parametrize("force", [False, True])
+def test_one_wrong_thing_is_refused_and_force_does_not_lift_it(
+    judge: Judge, code: int, where: int, release: dict[str, Any], head: dict[str, Any], force: bool,
+) -> None:
+    judge.force = force
+    judge.refuses(offer(release, head), code, where)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_counter_below_the_floor_is_refused(judge: Judge, force: bool) -> None:
+    judge.force, judge.facts["floor"] = force, COUNTER + 1
+    judge.refuses(offer(), 29, COUNTER)
+
+    judge.facts["floor"] = COUNTER
+    assert judge.all(offer())
+
+
+def test_what_force_lifts(judge: Judge) -> None:
+    """Bad mark, trials used up, pause and percent, each alone and all together."""
+    lifted: list[tuple[int, int, dict[str, int], dict[str, Any]]] = [
+        (30, COUNTER, {"bad": COUNTER}, {}), (30, COUNTER, {"bad": COUNTER + 1}, {}),
+        (41, 4, {"bad": COUNTER, "unproven": COUNTER, "rounds": 4}, {}),
+        (40, 0, {}, {"paused": True}), (39, 0, {}, {"percent": 0}),
+        (30, COUNTER, {"bad": COUNTER}, {"paused": True, "percent": 0}),
+    ]
+    for code, where, facts, head in lifted:
+        judge.facts.update({"bad": 0, "unproven": 0, "rounds": 0, **facts})
+        judge.force = False
+        judge.refuses(offer(head=head), code, where)
+        judge.force = True
+        assert judge.all(offer(head=head)), f"force must lift {code}"
+
+
+def test_an_unproven_release_is_tried_again(judge: Judge) -> None:
+    judge.facts.update({"unproven": COUNTER, "rounds": 3, "bad": COUNTER - 1})
+
+    assert judge.all(offer())
+
+
+def test_the_other_slots_image_is_taken_when_there_is_one_for_each(judge: Judge) -> None:
+    any_image = release_fields()["images"]["any"]
+    images = {"a": {**any_image, "form": 2}, "b": {**any_image, "url": "images/b.bin"}}
+
+    judge.facts["slot"] = 1
+    assert judge.all(offer({"images": images}))["form"] == 2
+    judge.facts["slot"] = 0
+    assert judge.all(offer({"images": images}))["url"] == "images/b.bin"
+
+
+# What the installed twoslot and the fallback's filesystem can do.
+
+
+@pytest.mark.parametrize(("installed", "code"), [(6, None), (5, 32), (0, None), (None, None)])
+def test_the_mpy_version_must_fit_a_compiled_twoslot(
+    judge: Judge, installed: int | None, code: int | None,
+) -> None:
+    if installed is not None:
+        judge.settings["mpy_abi"] = installed
+    if code is None:
+        assert judge.all(offer())
+    else:
+        judge.refuses(offer(), code, 6)
+
+
+@pytest.mark.parametrize(
+    ("release", "taken"),
+    [
+        ({"fs_version": 0x00020000}, True), ({"fs_version": 0x00020001}, True),
+        ({"fs_version": 0x00020002}, False), ({"fs_version": 0x00020002, "fs_upgrade": True}, True),
+    ])
+def test_a_newer_filesystem_must_be_meant(judge: Judge, release: dict[str, Any], taken: bool) -> None:
+    if taken:
+        assert judge.all(offer(release))
+    else:
+        judge.refuses(offer(release), 33, 0x00020002)
+
+
+# Heads and time.
+
+
+def test_the_same_head_may_be_seen_again(judge: Judge) -> None:
+    judge.facts["seq"] = 12
+    assert judge.head(offer().head)["seq"] == 12
+
+
+@pytest.mark.parametrize("field", ["tag", "epoch"])
+def test_another_channel_or_epoch_counts_its_heads_afresh(judge: Judge, field: str) -> None:
+    """seq and the clock's lower bound belong to one channel of one key epoch."""
+    judge.facts[field] = 99
+    judge.facts["time"], judge.now = NOW + 90 * DAY, 0
+
+    assert judge.head(offer(head={"seq": 1}).head)["seq"] == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "seen", "expires", "believed"),
+    [
+        (NOW, NOW - DAY, NOW, True), (NOW, NOW - DAY, NOW - 1, False),
+        (0, NOW, NOW, True), (0, NOW, NOW - 1, False), (0, 0, 1, True),
+        (NOW - DAY, NOW, NOW - 1, False),
+    ],
+    ids=[
+        "clock: last second", "clock: over", "no clock: as late as the last head", "no clock: before it",
+        "no clock, no head yet", "a clock that is behind the last head",
+    ],
+)
+def test_an_expired_head_is_refused_as_far_as_the_board_can_tell(
+    judge: Judge, now: int, seen: int, expires: int, believed: bool,
+) -> None:
+    judge.now, judge.facts["time"] = now, seen
+    offered = offer(head={"expires": expires})
+    if believed:
+        assert judge.head(offered.head)["expires"] == expires
+    else:
+        judge.refuses(offered, 34, expires)
+
+
+def test_a_head_is_all_that_later_parts_ask_for(judge: Judge) -> None:
+    """A dict of values: an object of a class would keep the whole module on the heap."""
+    fields = release_head()
+    names = ("counter", "seq", "epoch", "issued", "percent", "expires", "paused", "cohorts")
+
+    assert judge.head(offer().head) == {
+        **{name: fields[name] for name in names}, "tag": TAG, "release": bytes.fromhex(fields["release"]),
+        "interval_s": 0}
+
+
+def test_a_head_may_say_how_often_to_look(judge: Judge) -> None:
+    assert judge.head(offer(head={"interval_s": 900}).head)["interval_s"] == 900
+    for wrong in ("900", -1, 1 << 31, None, 1.5):
+        judge.refuses(offer(head={"interval_s": wrong}), 20, 0)
+
+
+def test_the_channel_tag_is_the_benchs(judge: Judge) -> None:
+    for product, channel in ((PRODUCT, CHANNEL), ("a", "b"), ("caf\u00e9", "beta")):
+        assert judge.judge.channel_tag(product, channel) == channel_tag(product, channel)
+
+
+# Rollout.
+
+
+def host_head(**changes: Any) -> Head:
+    fields = {**release_head(), **changes}
+    return Head(**{name: fields[name] for name in Head.__dataclass_fields__ if name in fields})
+
+
+def release_head() -> dict[str, Any]:
+    return head_fields(payload(release_fields()))
+
+
+@given(device_id=st.text(min_size=1, max_size=64), percent=st.integers(0, 100))
+@settings(max_examples=60)
+def test_who_is_in_the_rollout_is_what_the_bench_says(
+    shared_vm: CPythonVM, device_id: str, percent: int,
+) -> None:
+    judge = Judge(shared_vm)
+    judge.device_id = device_id
+    head = judge.head(offer().head)
+    head["percent"] = percent
+
+    if host_head(percent=percent).includes(device_id):
+        judge.want(head)
+    else:
+        with pytest.raises(judge.vm.import_("twoslot.errors").ReleaseError) as caught:
+            judge.want(head)
+        assert caught.value.args == (39, percent)
+
+
+def test_a_rollout_spreads_over_the_boards_and_only_grows(judge: Judge) -> None:
+    head = judge.head(offer().head)
+    refused = judge.vm.import_("twoslot.errors").ReleaseError
+
+    def takers(percent: int) -> set[int]:
+        head["percent"] = percent
+        found = set()
+        for number in range(1000):
+            judge.device_id = f"{number:08x}"
+            try:
+                judge.want(head)
+            except refused:
+                continue
+            found.add(number)
+        return found
+
+    shares = [takers(percent) for percent in (0, 10, 50, 100)]
+    assert not shares[0] and len(shares[3]) == 1000
+    assert shares[1] < shares[2], "a board that was in dropped out when the rollout grew"
+    assert 70 < len(shares[1]) < 130 and 450 < len(shares[2]) < 550, [len(share) for share in shares]
+
+
+@pytest.mark.parametrize(
+    ("own", "listed", "taken"),
+    [
+        ("early", ["early", "lab"], True), ("early", ["lab"], False), (None, ["early"], False),
+        ("earl", ["early"], False), ("early", [], False),
+    ])
+def test_a_listed_cohort_is_in_whatever_percent_says(
+    judge: Judge, own: str | None, listed: list[str], taken: bool,
+) -> None:
+    if own is not None:
+        judge.settings["cohort"] = own
+    offered = offer(head={"percent": 0, "cohorts": listed})
+    if taken:
+        assert judge.all(offered)
+        judge.refuses(offer(head={"percent": 0, "cohorts": listed, "paused": True}), 40, 0)
+    else:
+        judge.refuses(offered, 39, 0)

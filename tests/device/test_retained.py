@@ -1,0 +1,71 @@
+"""twoslot.boot.control: what the loader left in the RTC memory is believed when sealed, and is not disturbed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from slotbench.formats.rtc import Tail, Why
+from slotbench.vboard.vm import CPythonVM
+from support.device.board import DeviceBoard, refusal
+from support.device.control import loaders_word, on_trial, open_swap
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+@pytest.mark.parametrize("why", Why)
+def test_it_is_what_the_loader_left(board: DeviceBoard, slot: int, why: Why) -> None:
+    vm = board.start(slot, why, trial=why == Why.TRIAL, left=2, counter=0x80000001, reason=6, note=5)
+    word = loaders_word(vm)
+
+    assert word is not None and word[:8] == b"2SR1" + bytes([slot, why == Why.TRIAL, 2, why])
+    assert (word[12], word[24]) == (6, 5)
+
+
+def test_with_any_bit_wrong_there_is_none(board: DeviceBoard, vm: CPythonVM) -> None:
+    raw = Tail(slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=6, reset_reason=4).pack()
+    for byte in range(24):
+        broken = bytearray(raw)
+        broken[byte] ^= 0x20
+        board.leave_tail(bytes(broken))
+        assert loaders_word(vm) is None, f"byte {byte} does not matter"
+    for noise in (bytes(32), b"\xff" * 32, b"2SR1" + bytes(28)):
+        board.leave_tail(noise)
+        assert loaders_word(vm) is None
+
+
+def test_a_slot_that_is_none_is_refused_however_well_it_is_sealed(board: DeviceBoard, vm: CPythonVM) -> None:
+    word = Tail(slot=1, trial=False, attempts_left=0, why=Why.ORDINARY, counter=6, reset_reason=0)
+    raw = bytearray(word.pack())
+    raw[4] = 2
+    raw[16:24] = hashlib.sha256(raw[:16]).digest()[:8]
+    board.leave_tail(bytes(raw))
+
+    assert loaders_word(vm) is None
+
+
+def test_without_it_nothing_is_settled(board: DeviceBoard, vm: CPythonVM) -> None:
+    """Under the plain firmware of a board that has no loader."""
+    board.leave_tail(bytes(32))
+    board.flash.reset_counters()
+
+    with refusal(vm, "FlashError", 64, 0):
+        open_swap(vm)
+    assert board.operations() == []
+
+
+def test_the_note_is_not_sealed(board: DeviceBoard) -> None:
+    """It is written after the seal: by the hook, and by confirm."""
+    vm = on_trial(board)
+    open_swap(vm).confirm()
+
+    word = loaders_word(vm)
+    assert board.tail().note == 10
+    assert word is not None and word[24] == 10
+
+
+def test_user_memory_up_to_its_limit_leaves_it_alone(vm: CPythonVM) -> None:
+    vm.exec("import machine\nmachine.RTC().memory(bytes(460))")
+    assert loaders_word(vm) is not None
+    vm.exec("machine.RTC().memory(bytes(461))")
+    assert loaders_word(vm) is None, "the limit of FORMATS 4 is not the real one"

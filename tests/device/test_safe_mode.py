@@ -1,0 +1,114 @@
+"""twoslot.recovery.safe_mode: a confirmed release that crashes again and again leaves main.py out; nothing else does."""
+
+from __future__ import annotations
+
+import pytest
+
+from slotbench.formats.journal import Report, newest
+from slotbench.formats.rtc import Why
+from slotbench.vboard.vm import CPythonVM
+from support.device.board import BOARD, DeviceBoard
+
+HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG = 1, 2, 3
+KEPT = 0x600013FC
+LEFT_OUT = "main.py is left out"
+
+
+@pytest.fixture(autouse=True)
+def ran(board: DeviceBoard) -> None:
+    """The board had power before it crashed."""
+    board.start()
+
+
+def crash(board: DeviceBoard, reason: int = EXCEPTION, why: Why = Why.ORDINARY, for_ms: int = 1000) -> CPythonVM:
+    """What ran before crashed: the loader starts it again, and boot.py runs until somebody presses Ctrl-C."""
+    kept = board.chip.read_word(KEPT)
+    vm = board.start(0, why, reason=reason)
+    if reason:
+        board.chip.write_word(KEPT, kept)
+    vm.interrupt_at(board.chip.clock.ms + for_ms)
+    vm.run_file("boot.py")
+    vm.interrupt_at(None)
+    return vm
+
+
+def crashes(board: DeviceBoard) -> int:
+    return board.chip.read_word(KEPT) >> 8 & 0xFF
+
+
+@pytest.mark.parametrize("reason", [HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG])
+def test_the_fifth_crash_in_a_row_leaves_main_out(board: DeviceBoard, reason: int) -> None:
+    for number in range(1, 5):
+        assert LEFT_OUT not in crash(board, reason).output
+        assert crashes(board) == number
+    said = crash(board, reason).output
+
+    assert LEFT_OUT in said and "main.py follows" in said, "Ctrl-C ends it"
+
+
+def test_it_is_reported_once(board: DeviceBoard) -> None:
+    region = BOARD.journal
+    for _ in range(7):
+        crash(board)
+    found = newest(board.flash.peek(region.start, region.size))
+
+    assert found is not None and found[1].report is Report.SAFE_MODE
+    assert found[1].report_counter == 5
+    assert found[1].sequence == 2, "one cell was appended"
+
+
+@pytest.mark.parametrize("reason", [0, 4, 5, 6], ids=["power", "restart", "deep sleep", "reset pin"])
+def test_other_starts_are_no_crashes(board: DeviceBoard, reason: int) -> None:
+    for _ in range(10):
+        assert LEFT_OUT not in crash(board, reason).output
+    assert crashes(board) == 0
+
+
+def test_a_soft_reset_does_not_count_a_crash_again(board: DeviceBoard) -> None:
+    vm = crash(board)
+    for _ in range(8):
+        vm.exec("__import__('sys').modules.pop('twoslot', None)")
+        vm.run_file("boot.py")
+
+    assert crashes(board) == 1 and LEFT_OUT not in vm.output
+
+
+def test_an_updater_that_had_its_turn_begins_the_count_anew(board: DeviceBoard) -> None:
+    for _ in range(4):
+        crash(board)
+    vm = crash(board, reason=6)
+    vm.exec("import twoslot\nwhile not twoslot._log:\n    twoslot.tick()\n    __import__('time').sleep_ms(1000)")
+
+    assert crashes(board) == 0, "a look that found no network is a turn too"
+
+
+def test_a_tick_before_the_first_look_does_not(board: DeviceBoard) -> None:
+    """A main.py that crashes right behind its first tick() would never let an update arrive."""
+    for _ in range(5):
+        vm = crash(board)
+        vm.exec("import twoslot\ntwoslot.tick()")
+
+    assert LEFT_OUT in vm.output
+
+
+def test_a_fallback_begins_the_count_anew(board: DeviceBoard) -> None:
+    for _ in range(4):
+        crash(board)
+    crash(board, why=Why.FALLBACK)
+
+    assert crashes(board) == 0
+
+
+def test_the_wakes_beside_it_are_kept(board: DeviceBoard) -> None:
+    board.chip.write_word(KEPT, 0x02030004)
+    crash(board)
+
+    assert board.chip.read_word(KEPT) == 0x02030104
+
+
+def test_without_a_journal_that_can_be_written_the_updater_runs_all_the_same(board: DeviceBoard) -> None:
+    board.files["/twoslot.json"] = b"{"
+    for _ in range(5):
+        vm = crash(board)
+
+    assert LEFT_OUT in vm.output and "main.py follows" in vm.output

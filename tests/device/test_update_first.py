@@ -1,0 +1,341 @@
+"""twoslot.recovery.update_first: a board whose application leaves no room for an update restarts, and updates before main.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from slotbench.formats.journal import Cell, Report, SlotState
+from slotbench.formats.rtc import Why
+from slotbench.vboard.network.wsgi import WsgiNetwork
+from slotbench.vboard.signals import ChipReset
+from slotbench.vboard.vm import CPythonVM
+from support.device.board import DeviceBoard
+from support.device.decision import first
+from support.device.site import Site
+
+KEPT = 0x600013FC
+MINUTES_MS = 60_000
+RESTART = 4
+ALONE = 1 << 31
+IN_A_LOOK, IN_AN_UPDATE = "trust/verify", "image/download"
+
+
+class Full(dict[str, bytes]):
+    """The board's files; while `full`, the heap has no room for one of the package's modules."""
+
+    def __init__(self, files: dict[str, bytes], module: str) -> None:
+        super().__init__(files)
+        self.path, self.full = f"/twoslot/{module}.py", True
+
+    def __getitem__(self, path: str) -> bytes:
+        if path == self.path and self.full:
+            raise MemoryError("memory allocation failed")
+        return super().__getitem__(path)
+
+
+@pytest.fixture
+def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
+    """A release is offered, and the board looks once a minute."""
+    return make_board(WsgiNetwork(site.app()), interval_s=60)
+
+
+def word(board: DeviceBoard) -> int:
+    return board.chip.read_word(KEPT) & 0xFFFFFFFF
+
+
+def times(board: DeviceBoard) -> int:
+    """Restarts for want of room since the last one that was good for something."""
+    return word(board) >> 28 & 7
+
+
+def main(board: DeviceBoard, vm: CPythonVM, ms: float) -> float | None:
+    """An application with a tick() a second; milliseconds until it was restarted, None if it was not."""
+    begun = board.chip.clock.ms
+    vm.exec("import twoslot")
+    while board.chip.clock.ms < begun + ms:
+        try:
+            vm.modules["twoslot"].tick()
+        except ChipReset as reset:
+            assert reset.reason == RESTART
+            return board.chip.clock.ms - begun
+        board.chip.clock.advance_ms(1000)
+    return None
+
+
+def start_again(board: DeviceBoard, reason: int = RESTART) -> CPythonVM:
+    """What the loader starts after a restart, in whose RTC memory the word is kept."""
+    kept = word(board)
+    vm = board.start(reason=reason, counter=board.newest().counter_a)
+    board.chip.write_word(KEPT, kept)
+    return vm
+
+
+def before_main(board: DeviceBoard, vm: CPythonVM) -> int | None:
+    """Run boot.py; the milliseconds after which it restarted the board, None when main.py follows."""
+    begun = board.chip.clock.ms
+    try:
+        vm.run_file("boot.py")
+    except ChipReset as reset:
+        assert reset.reason == RESTART
+        return int(board.chip.clock.ms - begun)
+    return None
+
+
+def starved(board: DeviceBoard, module: str = IN_AN_UPDATE) -> Full:
+    board.files = files = Full(board.files, module)
+    return files
+
+
+# Beside main.py: when to restart.
+
+
+@pytest.mark.parametrize(("module", "least", "most"), [(IN_AN_UPDATE, 1, 3), (IN_A_LOOK, 15, 18)])
+def test_what_finds_no_room_for_long_restarts_the_board(
+    board: DeviceBoard, module: str, least: int, most: int,
+) -> None:
+    """A release that is wanted would restart the board anyway; a look alone is worth it more seldom."""
+    starved(board, module)
+    vm = board.start()
+    after = main(board, vm, 60 * MINUTES_MS)
+
+    assert after is not None and least * MINUTES_MS - 5000 <= after <= most * MINUTES_MS
+    assert word(board) & ALONE and times(board) == 1
+    assert "no room for an update beside main.py" in vm.output
+
+
+def test_no_room_to_begin_is_no_room(board: DeviceBoard) -> None:
+    """The countdown is made at the first tick(): beside a large application that fails already."""
+    starved(board, "startup")
+    after = main(board, board.start(), 60 * MINUTES_MS)
+
+    assert after is not None and 15 * MINUTES_MS - 6000 <= after <= 16 * MINUTES_MS
+
+
+def test_room_that_comes_back_in_time_is_no_reason(board: DeviceBoard) -> None:
+    files = starved(board)
+    vm = board.start()
+    assert main(board, vm, 40_000) is None
+    files.full = False
+    main(board, vm, 5 * MINUTES_MS)
+
+    assert board.newest().active == 1, "taken beside the application"
+    assert word(board) == 0
+
+
+def test_other_failures_restart_nothing(board: DeviceBoard) -> None:
+    board.net.online = False  # type: ignore[attr-defined]
+
+    assert main(board, board.start(), 60 * MINUTES_MS) is None
+
+
+def test_each_restart_comes_after_twice_the_time(board: DeviceBoard) -> None:
+    files = starved(board, IN_A_LOOK)
+    took = []
+    vm = board.start()
+    for number in range(1, 5):
+        after = main(board, vm, 600 * MINUTES_MS)
+        assert after is not None and times(board) == number
+        took.append(after / MINUTES_MS)
+        board.net.online = False  # type: ignore[attr-defined]
+        files.full = False
+        assert before_main(board, start_again(board)) is not None
+        board.net.online = True  # type: ignore[attr-defined]
+        files.full = True
+        assert times(board) == number, "an attempt in vain begins nothing anew"
+        vm = start_again(board)
+
+    assert all(1.8 < b / a < 2.2 for a, b in zip(took, took[1:])), took
+
+
+def test_the_times_are_counted_to_seven(board: DeviceBoard) -> None:
+    board.start()
+    board.chip.write_word(KEPT, 7 << 28)
+    starved(board)
+    after = main(board, start_again(board), 600 * MINUTES_MS)
+
+    assert after is not None and 120 * MINUTES_MS < after < 140 * MINUTES_MS
+    assert word(board) == ALONE | 7 << 28
+
+
+def test_a_look_that_goes_well_beside_main_begins_the_count_anew(board: DeviceBoard) -> None:
+    board.net.online = False  # type: ignore[attr-defined]
+    board.start()
+    board.chip.write_word(KEPT, 3 << 28 | 0x00050201)
+    vm = start_again(board)
+    main(board, vm, 5 * MINUTES_MS)
+    assert times(board) == 3
+    board.net.online = True  # type: ignore[attr-defined]
+    board.save_settings(channel="beta")
+    main(board, start_again(board), 5 * MINUTES_MS)
+    assert times(board) == 3, "no such channel"
+    board.save_settings(channel="stable")
+    site_says_nothing_new(board)
+    main(board, start_again(board), 5 * MINUTES_MS)
+
+    assert times(board) == 0
+
+
+def site_says_nothing_new(board: DeviceBoard) -> None:
+    """What is offered runs already."""
+    board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
+    board.put_cell(1, Cell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
+
+
+def test_a_trial_is_not_restarted(board: DeviceBoard) -> None:
+    """It would cost an attempt; a release that leaves no room to prove itself is not to stay."""
+    board.put_trial(spent=first(1))
+    starved(board, IN_A_LOOK)
+    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6, reason=RESTART)
+    vm.run_file("boot.py")
+    begun = board.chip.clock.ms
+    vm.exec("import twoslot, time")
+    with pytest.raises(ChipReset):
+        vm.exec("while True:\n    twoslot.tick()\n    time.sleep_ms(1000)")
+
+    assert board.chip.clock.ms - begun >= 9 * MINUTES_MS, "the deadline's reset, not one of ours"
+    assert word(board) == 0
+
+
+@pytest.mark.parametrize("vain", [0, 1, 2])
+def test_boards_that_sleep_deeply_count_looks_in_vain(board: DeviceBoard, vain: int) -> None:
+    starved(board)
+    board.start()
+    board.chip.write_word(KEPT, vain << 24 | 3)
+    vm = start_again(board, reason=5)
+    vm.exec("import twoslot\nfrom twoslot import sleep")
+    with pytest.raises(ChipReset) as reset:
+        vm.exec("while True:\n    sleep.deep(60000)")
+
+    if vain < 2:
+        assert word(board) == (vain + 1) << 24
+    else:
+        assert reset.value.reason == RESTART and word(board) & 0xFF000000 == ALONE | 1 << 28
+
+
+def test_a_look_in_vain_of_a_board_that_sleeps_leaves_the_times(board: DeviceBoard) -> None:
+    board.net.online = False  # type: ignore[attr-defined]
+    board.start()
+    board.chip.write_word(KEPT, 2 << 28)
+    vm = start_again(board, reason=5)
+    vm.exec("import twoslot\nfrom twoslot import sleep")
+    with pytest.raises(ChipReset):
+        vm.exec("sleep.deep(60000)")
+
+    assert times(board) == 2 and word(board) >> 24 & 15 == 1
+
+
+# Before main.py.
+
+
+def asked(board: DeviceBoard, times: int = 1) -> CPythonVM:
+    """The start that follows such a restart."""
+    board.start()
+    board.chip.write_word(KEPT, ALONE | times << 28)
+    return start_again(board)
+
+
+def test_the_release_is_taken_before_main(board: DeviceBoard) -> None:
+    vm = asked(board)
+    after = before_main(board, vm)
+
+    assert after is not None and after < 2 * MINUTES_MS
+    assert board.newest().active == 1
+    assert word(board) == 0, "it was good for something: the count begins anew"
+    assert "before main.py" in vm.output
+
+
+def test_with_nothing_to_take_main_follows_after_another_restart(board: DeviceBoard) -> None:
+    """So its heap is whole."""
+    site_says_nothing_new(board)
+    vm = asked(board)
+    after = before_main(board, vm)
+    assert after is not None and after < MINUTES_MS
+    assert word(board) == 1 << 28
+
+    assert before_main(board, start_again(board)) is None
+
+
+def test_without_a_network_main_follows_soon(board: DeviceBoard) -> None:
+    board.net.online = False  # type: ignore[attr-defined]
+    after = before_main(board, asked(board, 3))
+
+    assert after is not None and after < 4 * MINUTES_MS
+    assert word(board) == 3 << 28
+
+
+def test_it_ends_after_ten_minutes_whatever_happens(board: DeviceBoard) -> None:
+    """A server that answers busy, with the shortest wait, for ever."""
+    def busy(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        start_response("503 Busy", [("Retry-After", "1"), ("Content-Length", "0")])
+        return [b""]
+
+    board.net = WsgiNetwork(busy)
+    board.save_settings(interval_s=60)
+    after = before_main(board, asked(board))
+
+    assert after is not None and after <= 10 * MINUTES_MS + 30_000
+
+
+@pytest.mark.parametrize("module", [IN_A_LOOK, IN_AN_UPDATE])
+def test_without_room_even_so_main_follows(board: DeviceBoard, module: str) -> None:
+    """No restart into the same again: main.py would never run."""
+    vm = asked(board, 2)
+    vm.runtime.files = board.files = Full(board.files, module)
+    after = before_main(board, vm)
+
+    assert after is not None and after <= 10 * MINUTES_MS + 30_000
+    assert word(board) == 2 << 28
+    assert "cannot be imported" not in vm.output
+
+
+def test_in_quiet_hours_main_follows_at_once(board: DeviceBoard) -> None:
+    board.save_settings(quiet=[0, 23])
+    vm = asked(board)
+    vm.exec("import machine\nmachine.RTC().datetime((2026, 11, 27, 4, 3, 0, 0, 0))")
+    after = before_main(board, vm)
+
+    assert after is not None and after < 10_000
+    assert board.newest().active == 0
+
+
+def test_ctrl_c_ends_it(board: DeviceBoard) -> None:
+    vm = asked(board)
+    vm.interrupt_at(board.chip.clock.ms + 1000)
+    assert before_main(board, vm) is None
+    vm.interrupt_at(None)
+
+    assert vm.output.endswith("main.py follows\n"), "and nothing else is wrong"
+    assert word(board) == 0
+    assert not {"twoslot.recovery.update_first", "twoslot.recovery.safe_mode"} & set(vm.modules)
+
+
+def test_it_is_reported_once(board: DeviceBoard) -> None:
+    site_says_nothing_new(board)
+    sequence = board.newest().sequence
+    for _ in range(3):
+        before_main(board, asked(board))
+
+    assert board.newest().report is Report.LOW_MEMORY
+    assert board.newest().report_counter == 6
+    assert board.newest().sequence <= sequence + 2, "one cell for the report, at most one for the head"
+
+
+def test_a_soft_reset_does_not_do_it_again(board: DeviceBoard) -> None:
+    vm = asked(board)
+    vm.interrupt_at(board.chip.clock.ms + 1000)
+    before_main(board, vm)
+    vm.interrupt_at(None)
+    vm.exec("__import__('sys').modules.pop('twoslot', None)")
+
+    assert before_main(board, vm) is None
+    assert vm.output.count("before main.py") == 1
+
+
+def test_a_loss_of_power_forgets_it(board: DeviceBoard) -> None:
+    asked(board)
+    board.chip.write_word(KEPT, ALONE | 1 << 28)
+
+    assert before_main(board, board.start()) is None, "the loader clears the word then"

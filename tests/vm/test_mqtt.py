@@ -1,0 +1,90 @@
+"""What listening to a broker takes from the heap of the real VM."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+
+from slotbench.server import Background
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.frozen import stock
+from slotbench.vboard.micropython import MicroPythonVM
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from support.invariants import Invariants
+from support.mqtt.brokers import Mosquitto
+from support.testbed import APPLICATION, MAIN, MINUTES_MS, TestBed, runs_confirmed, update_to
+
+pytestmark = pytest.mark.usefixtures("micropython")
+
+USED = "[__import__('gc').collect(), __import__('gc').mem_alloc()][1]"
+ALSO = "twoslot._also"
+HINT_BYTES = 1700
+"""With the names in umqtt.simple, which a firmware has in flash; the rest of that is let go of."""
+APPLICATION_BYTES = 6144
+"""What still fits, less than without a broker."""
+
+
+def world_in(folder: Path, main: str) -> TestBed:
+    (folder / "world").mkdir()
+    return TestBed(folder / "world", vm=functools.partial(MicroPythonVM, frozen=stock()), main=main)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> TestBed:
+    return world_in(tmp_path, MAIN)
+
+
+def started(world: TestBed, **settings: object) -> VirtualBoard:
+    """A board that looked, found nothing newer, and is connected to its broker if it has one."""
+    board = world.board(LoopbackNetwork(grace_s=0.2), server="http://127.0.0.1:9")
+    board.files["/twoslot.json"] = json.dumps(world.settings("http://127.0.0.1:9") | settings).encode()
+    assert isinstance(board.on_boot, Invariants)
+    board.on_boot.begin(board)
+    board.power_on()
+    board.run(MINUTES_MS)
+    return board
+
+
+def loaded(board: VirtualBoard) -> set[str]:
+    return set(board.call("list(__import__('sys').modules)"))
+
+
+def test_without_a_broker_nothing_of_it_is_there(world: TestBed, mosquitto: Mosquitto) -> None:
+    board = started(world)
+    assert not {"twoslot.mqtt.subscription", "twoslot.mqtt.client", "umqtt", "umqtt.simple"} & loaded(board)
+    assert board.call(f"len({ALSO})") == 0
+    board.power_off()
+
+
+def test_what_it_takes_and_that_an_idle_turn_takes_nothing(world: TestBed, mosquitto: Mosquitto) -> None:
+    without, listening = started(world), started(world, mqtt=mosquitto.address)
+    assert listening.call(f"len({ALSO})") == 1
+    plain, used = without.call(USED), listening.call(USED)
+    without.power_off()
+
+    print(f"{plain} bytes without a broker, {used} with one")
+    assert used - plain <= HINT_BYTES
+    assert not {"twoslot.mqtt.client", "umqtt", "umqtt.simple"} & loaded(listening)
+
+    lock = "__import__('micropython').heap_lock()"
+    unlock = "__import__('micropython').heap_unlock()"
+    assert listening.call(f"[{lock}, {ALSO}[0](), {unlock}][1]") is None
+    listening.power_off()
+
+
+def test_an_update_fits_beside_it_and_an_application(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    main = APPLICATION.replace("10240", str(APPLICATION_BYTES)) + MAIN
+    world = world_in(tmp_path, main)
+    world.publish(2)
+    with Background(world.app) as server:
+        board = world.board(LoopbackNetwork(grace_s=0.2), server=server.url)
+        settings = world.settings(server.url) | {"mqtt": mosquitto.address}
+        board.files["/twoslot.json"] = json.dumps(settings).encode()
+        assert isinstance(board.on_boot, Invariants)
+        board.on_boot.begin(board)
+        update_to(board, 2)
+        assert runs_confirmed(board, 2)
+        board.power_off()
