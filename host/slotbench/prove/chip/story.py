@@ -39,8 +39,10 @@ _CONFIRM_S: Final = 120.0
 _FALLBACK_S: Final = 400.0
 _CUTS_S: Final = 1500.0
 _DEPLOY_S: Final = 300.0
-_APART: Final = 1500
-_MOST: Final = {"window": 5, "descriptor": 2, "window log": 2, "journal": 6}
+_OPERATIONS: Final = 33_000
+"""Of an update, about: those of the download and those of the exec window."""
+_WINDOW_CUTS_MAX: Final = 5
+"""A trial has eight copies of the exec window."""
 
 _MAIN: Final = """\
 import gc, time, twoslot
@@ -275,7 +277,11 @@ def _cuts(
     """One update that loses its power again and again."""
     flash = SampledFlash(base.size, seed=seed, log=False)
     flash.take(base)
-    cuts = flash.cuts = SampledCuts(bed.profile, count, _APART, random.Random(seed), dict(_MOST))
+    some, few = max(1, count // 4), max(1, count // 12)
+    most = {"window": min(_WINDOW_CUTS_MAX, some), "journal": some, "table": few, "descriptor": few,
+            "window log": few}
+    apart = max(1, 2 * _OPERATIONS // max(1, count))
+    cuts = flash.cuts = SampledCuts(bed.profile, count, apart, random.Random(seed), most)
     with bed.running(flash) as running:
         board = running.board
         end_us = board.us + round(_CUTS_S * 1e6)

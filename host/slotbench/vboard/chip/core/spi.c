@@ -99,7 +99,6 @@ static void flash_program(struct chip *c, u32 offset, const u8 *data, u32 bytes)
 static void flash_erase(struct chip *c, u32 offset, u32 bytes)
 {
     u32 busy = 0;
-    int refused;
 
     int refused;
 

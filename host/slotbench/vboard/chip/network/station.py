@@ -38,7 +38,7 @@ sys.modules["network"] = sys.modules[__name__]
 """
 """`network`, but that the station is connected and that nobody switches the access point off."""
 
-HEAP_BYTES: Final = 1_000
+HEAP_BYTES: Final = 1_264
 """What it takes of MicroPython's heap (measured on official 1.22.1, 1.24.0 and 1.26.0)."""
 MODULE_PATH: Final = "/slotbench_network.mpy"
 LINE: Final = '__import__("slotbench_network")  # slotbench: the emulated network'
