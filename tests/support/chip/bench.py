@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 import time
@@ -57,7 +58,8 @@ def recent_micropython(count: int = 1) -> list[bytes]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in version.split(".")[:2])
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else (0, 0)
 
 
 def plain_folder(path: Path, image: bytes) -> BoardFolder:

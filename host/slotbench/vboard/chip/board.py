@@ -32,7 +32,8 @@ _VENDOR: Final = bytes.fromhex("18fe34")
 """Espressif's first three bytes of a MAC."""
 _STRAPS: Final = {Reset.RUN: 3, Reset.DOWNLOAD: 1}
 _LOOK_US: Final = 20_000
-_BUSY_US: Final = 1_000
+_BUSY_US: Final = 2_000
+_WAITING_US: Final = 10_000
 _QUIET_US: Final = 100_000
 
 
@@ -63,6 +64,7 @@ class ChipBoard:
         self.cut: Cut | None = None
         self.starts = 0
         self._patient = patient
+        self._started_us = -1
         self._connected = connected and wire is not None
         self._on_text = on_text
         self._last_words = b""
@@ -131,7 +133,7 @@ class ChipBoard:
             while self.is_running and self.us < until_us:
                 self._serve_network(waited)
                 skipped = self.machine.counters().skipped_cycles
-                stop = self.machine.run_us(max(1, min(until_us, self._next_us()) - self.us))
+                stop = self.machine.run_us(max(1, min(until_us, self._next_us(waited)) - self.us))
                 waited = self.machine.counters().skipped_cycles > skipped
                 if stop.reason is StopReason.BREAKPOINT:
                     self._at_breakpoint(stop)
@@ -146,13 +148,14 @@ class ChipBoard:
         after = self.machine.counters()
         return 2 * (after.skipped_cycles - before.skipped_cycles) >= after.cycles - before.cycles
 
-    def _next_us(self) -> int:
+    def _next_us(self, waited: bool) -> int:
         """When somebody outside of the chip has to look at it again."""
         if self.wire is None or self.tap is None:
             return self.us + _QUIET_US
         if self.tap.netif is None or not self.tap.is_ready:
             return self.us + _LOOK_US
-        next_us = self.us + (_BUSY_US if self.wire.is_busy else _QUIET_US)
+        busy_us = _WAITING_US if waited else _BUSY_US
+        next_us = self.us + (busy_us if self.wire.is_busy else _QUIET_US)
         return next_us if self.wire.next_us is None else max(self.us, min(next_us, self.wire.next_us))
 
     def _serve_network(self, waited: bool) -> None:
@@ -166,12 +169,14 @@ class ChipBoard:
 
     def _at_breakpoint(self, stop: Stop) -> None:
         if stop.pc == RESET_VECTOR:
-            self._start(False)
+            if self.us != self._started_us:
+                self._start(False)
         elif self.tap is not None:
             self.tap.stopped(stop.pc)
 
     def _start(self, from_outside: bool) -> None:
         self.starts += 1
+        self._started_us = self.us
         if not from_outside:
             # Nobody pulls GPIO0 low when the chip restarts by itself.
             self.machine.straps = _STRAPS[Reset.RUN]
