@@ -10,10 +10,12 @@ import pytest
 from hypothesis import settings
 
 from slotbench.errors import BenchError
-from slotbench.vboard.micropython.find import find
+from slotbench.vboard.micropython.installation import find_installation
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
 from support.mqtt.brokers import Mosquitto, missing
+
+pytest_plugins = ["support.sampling"]
 
 # Derandomized: the same examples in every run, so that a red test is red again.
 settings.register_profile("twoslot", derandomize=True, deadline=None, database=None, print_blob=True)
@@ -30,7 +32,7 @@ _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 def micropython() -> None:
     """The real VM is here, or the test is skipped."""
     try:
-        find()
+        find_installation()
     except BenchError as error:
         if os.environ.get(_REQUIRED):
             pytest.fail(f"{_REQUIRED} is set, and {error}")

@@ -111,7 +111,7 @@ async def task():
 
 
 def drop(*names):
-    """Unload modules of this package ("agent", "http.request") or folders of it ("http"), and free their memory."""
+    """Unload modules ("agent", "http.request") or folders ("http") of this package; free their memory."""
     modules = sys.modules
     for name in names:
         name = "twoslot." + name
@@ -121,7 +121,8 @@ def drop(*names):
             parent.__dict__.pop(name[dot + 1 :], None)
         for loaded in list(modules):
             if loaded == name or loaded.startswith(name + "."):
-                # The collector takes stale words on the C stack for references: what they hold must hold nothing.
+                # The collector takes stale words on the C stack for references: what they hold
+                # must hold nothing.
                 modules.pop(loaded).__dict__.clear()
     parent = None
     gc.collect()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slotbench.formats.journal import SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
@@ -131,7 +131,7 @@ def test_no_two_phases_share_the_heap(board: DeviceBoard) -> None:
 
 def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1))
-    vm, files = watch(board, 1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm, files = watch(board, 1, BootReason.TRIAL, trial=True, left=2, counter=6)
     updater = Updater(board, vm)
     del files.together[:], files.held[:]
     updater.run()
@@ -143,7 +143,7 @@ def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
 
 def test_the_first_thing_after_a_boot_leaves_only_the_countdown(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3))
-    vm, files = watch(board, 0, Why.FALLBACK)
+    vm, files = watch(board, 0, BootReason.FALLBACK)
     run(vm, "twoslot.tick()")
 
     begin = {"startup", "settings", "errors", "boot.flash", "schedule", "boot.control", "boot.journal", "boot.slots"}
@@ -222,7 +222,7 @@ def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fa
             board.flash.set_stuck(sector)
     else:
         vm.exec("def full(): raise MemoryError\ntwoslot.load = full")
-    board.chip.clock.advance_ms(60_000)
+    board.soc.clock.advance_ms(60_000)
     run(vm, "twoslot.tick()")
 
     assert vm.eval("len(twoslot._log)") == 1, "nothing was refused"
@@ -232,7 +232,7 @@ def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fa
 
 def test_ctrl_c_in_a_verb_lets_go_of_everything(board: DeviceBoard) -> None:
     vm = board.start()
-    vm.interrupt_at(board.chip.clock.ms + 900)
+    vm.interrupt_at(board.soc.clock.ms + 900)
     with pytest.raises(KeyboardInterrupt):
         vm.exec("import twoslot\ntwoslot.update()")
     vm.interrupt_at(None)

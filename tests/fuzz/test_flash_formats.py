@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from slotbench.formats import FormatError, journal, maptable, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
-from slotbench.formats.journal import CELLS, Cell, Ended, Report, SlotState
-from slotbench.formats.rtc import Tail, Why
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
+from slotbench.formats.journal import CELLS, Ended, JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason, Tail
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard
@@ -24,10 +24,10 @@ BLANK_PAGE = b"\xff" * PAGE_BYTES
 
 
 @st.composite
-def cells(draw: DrawFn) -> Cell:
+def cells(draw: DrawFn) -> JournalCell:
     """Any cell that a writer may write; sequences are often close together, or the same."""
     ended = st.tuples(*[st.none() | st.sampled_from([int(code) for code in Ended]) | st.integers(0, 0xFFFFFFFE)] * 8)
-    return Cell(
+    return JournalCell(
         sequence=draw(st.integers(1, 6) | u32), active=draw(st.integers(0, 1)),
         state_a=draw(st.sampled_from(SlotState)), state_b=draw(st.sampled_from(SlotState)),
         attempts=draw(st.integers(0, 8)), copies=draw(st.integers(0, 8)), report=draw(st.sampled_from(Report)),
@@ -62,9 +62,9 @@ def test_the_place_of_the_next_cell(device: DeviceBoard, vm: CPythonVM, region: 
 
 
 @st.composite
-def descriptors(draw: DrawFn) -> Descriptor:
+def descriptors(draw: DrawFn) -> SlotDescriptor:
     text = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), min_size=1, max_size=8)
-    return Descriptor(
+    return SlotDescriptor(
         slot=draw(st.integers(0, 1)), counter=draw(counters),
         length=draw(st.integers(1, BOARD.slot_bytes) | st.sampled_from([0, BOARD.slot_bytes + 1, 0xFFFFFFFF])),
         sha256=draw(st.binary(min_size=32, max_size=32)), fs_start=draw(u32), product=draw(text), version=draw(text),
@@ -91,7 +91,7 @@ def test_any_map_table(device: DeviceBoard, vm: CPythonVM, numbers: list[int], d
 def tails(draw: DrawFn) -> Tail:
     return Tail(
         slot=draw(st.integers(0, 1)), trial=draw(st.booleans()), attempts_left=draw(st.integers(0, 255)),
-        why=draw(st.sampled_from(Why)), counter=draw(u32), reset_reason=draw(st.integers(0, 255)),
+        why=draw(st.sampled_from(BootReason)), counter=draw(u32), reset_reason=draw(st.integers(0, 255)),
         note=draw(st.integers(0, 255)), schedule=draw(u32))
 
 
@@ -120,6 +120,6 @@ def test_when_the_window_log_is_erased(device: DeviceBoard, vm: CPythonVM, secto
 
 @pytest.mark.parametrize("size", [0, 16, 255, 257, 4095, 4097, 8191, 8193])
 def test_regions_of_another_size_are_refused(size: int) -> None:
-    for read in (journal.newest, windowlog.held, Descriptor.unpack, Tail.unpack):
+    for read in (journal.newest, windowlog.held, SlotDescriptor.unpack, Tail.unpack):
         with pytest.raises(FormatError):
             read(bytes(size))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from support.device.network import CLOSE, Client, Fail, Item, Wait, chunked, head
-from support.faulty_server.faults import PORTAL
+from slotbench.vboard.network.http_faults import PORTAL
+from support.device.network import CLOSE, DeviceHttpClient, Fail, Item, Wait, chunked, head
 from support.fuzz import checks as fuzz_checks
 from support.fuzz.checks import BUFFER, client_of
 from support.fuzz.strategies import bent, edited
@@ -130,6 +130,6 @@ def test_two_answers_on_one_connection(data: st.DataObject) -> None:
         coded, sized = chunked(body) if body else b"0\r\n\r\n", f"Content-Length: {len(body)}"
         answer = head(sized) + body if data.draw(st.booleans()) else head("Transfer-Encoding: chunked") + coded
         script.append(data.draw(in_pieces(answer, st.just([]), 500), f"answer {number}"))
-    client = Client(script)
+    client = DeviceHttpClient(script)
     assert tuple(client.text() for _ in bodies) == bodies
-    assert len(client.net.peers) == 1
+    assert len(client.net.called) == 1

@@ -14,8 +14,8 @@ from slotbench.cli.inspect_words import sections
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import SECTOR_BYTES, blocks, windowlog
-from slotbench.formats.journal import Cell, Report, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import BODY_BYTES, PageState, digest8
 from slotbench.inspection.facts import ImageState, PhyState, inspect
 from slotbench.vboard.factory import factory_flash
@@ -88,7 +88,7 @@ def test_a_board_in_a_trial(flash: NorFlash) -> None:
 
 
 def test_every_field_of_the_newest_cell_is_told(flash: NorFlash) -> None:
-    cell = Cell(
+    cell = JournalCell(
         sequence=901, active=0, state_a=SlotState.READY, state_b=SlotState.BAD, counter_a=902, counter_b=903,
         attempts=4, copies=5, floor=904, bad_counter=905, unproven_counter=906, rounds=2, head_seq=907,
         head_time=1, key_epoch=908, channel_tag=0xABCD, report=Report.BAD, report_counter=909,
@@ -149,7 +149,7 @@ def test_an_image_that_decayed_while_there_is_no_journal(flash: NorFlash) -> Non
     flash.poke(BOARD.journal.start, b"\xff" * BOARD.journal.size)
     flash.poke(A.image.start + 9 * SECTOR_BYTES, b"\0" * 4)
     told = forecast(BOARD, data(flash))
-    assert (told.slot, told.why) == (1, Why.NO_JOURNAL_UNCONFIRMED)
+    assert (told.slot, told.why) == (1, BootReason.NO_JOURNAL_UNCONFIRMED)
     assert told.hindrances == (Hindrance.INVALID, None) and told.words == ("bad in the descriptor of A",)
 
 
@@ -231,7 +231,7 @@ def test_sectors_the_loader_would_copy(flash: NorFlash) -> None:
     put_cell(flash, replace(TRIAL, sequence=8, state_b=SlotState.BAD), 18)
     told = forecast(BOARD, data(flash))
     differing = inspect(BOARD, data(flash)).window.matches[0].differing
-    assert (told.slot, told.why, told.copied_sectors) == (0, Why.FALLBACK, len(differing))
+    assert (told.slot, told.why, told.copied_sectors) == (0, BootReason.FALLBACK, len(differing))
     assert told.hindrances == (None, Hindrance.BAD)
 
 
@@ -288,7 +288,7 @@ def test_images_that_run_in_place() -> None:
     programmed = {region.key: region.programmed for region in facts.regions}
     assert (programmed["slot_a.table"], programmed["slot_a.descriptor"]) == (0, 1), "two parts of one sector"
     told = forecast(board, data(flash))
-    assert (told.slot, told.why, told.copied_sectors, told.writes_window_log) == (0, Why.ORDINARY, 0, False)
+    assert (told.slot, told.why, told.copied_sectors, told.writes_window_log) == (0, BootReason.ORDINARY, 0, False)
     titles = [title for title, _ in sections(facts, told)]
     assert "Slot B" in titles and "Exec window" not in titles
 

@@ -378,7 +378,7 @@ def test_a_defect_is_a_500_and_a_log_line(
 def test_a_defect_before_the_application_is_a_log_line(
     server: Background, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(background._Handler, "make_environ", Mock(side_effect=RuntimeError("oh")))
+    monkeypatch.setattr(background._KeepAliveHandler, "make_environ", Mock(side_effect=RuntimeError("oh")))
 
     assert exchange(server, b"GET / HTTP/1.0\r\n\r\n") == b""
     assert "defect while serving 127.0.0.1" in caplog.text and "RuntimeError: oh" in caplog.text

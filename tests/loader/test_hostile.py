@@ -24,8 +24,8 @@ def test_hostile_image_is_refused_and_the_honest_one_starts(board: BoardProfile,
 
 @pytest.mark.parametrize("name", NAMED)
 def test_under_qemu_too(qemu: Qemu, name: str) -> None:
-    chip = chip_with(flash_with(WINDOW, image_with(WINDOW, ram_part(*NAMED[name]))))
-    run = qemu.boot(chip, ENTRY)
+    soc = chip_with(flash_with(WINDOW, image_with(WINDOW, ram_part(*NAMED[name]))))
+    run = qemu.boot(soc, ENTRY)
     assert (run.what, run.pc, run.tail.slot) == (What.JUMPED, ENTRY, 0)
 
 
@@ -53,7 +53,7 @@ def test_random_ones_under_qemu(qemu: Qemu) -> None:
     for seed in range(RANDOM_QEMU):
         image = random_image(WINDOW, seed)
         ours = same_as_model(WINDOW, flash_with(WINDOW, image), log_lies=True).result
-        chip = chip_with(flash_with(WINDOW, image))
-        run = qemu.boot(chip, ours.entry)  # type: ignore[union-attr]
+        soc = chip_with(flash_with(WINDOW, image))
+        run = qemu.boot(soc, ours.entry)  # type: ignore[union-attr]
         assert run.what is What.JUMPED, f"seed {seed}: {run.what}"
         assert run.tail.slot == ours.slot, f"seed {seed}"  # type: ignore[union-attr]

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checks.report import Report
+from checks.report import GateReport
 
 _FOLDERS = ("device", "host", "tests", "tools")
 _LINE = re.compile(r"(?P<path>[^:]+):(?P<line>\d+):(?:\d+:)? (?P<what>.+)")
 
 
-def flake8(root: Path, report: Report) -> None:
+def flake8(root: Path, report: GateReport) -> None:
     """Run flake8 over all Python there is; the tools that people type have no suffix."""
     tools = ("check", "demo", "get-micropython", "test")
     typed = [f"tools/{tool}" for tool in tools if (root / "tools" / tool).is_file()]
@@ -21,12 +21,12 @@ def flake8(root: Path, report: Report) -> None:
     _run(root, ["flake8", *folders, *typed], report)
 
 
-def mypy(root: Path, report: Report) -> None:
+def mypy(root: Path, report: GateReport) -> None:
     """Run mypy, strict, over the files that setup.cfg names."""
     _run(root, ["mypy", "--no-error-summary"], report)
 
 
-def _run(root: Path, command: list[str], report: Report) -> None:
+def _run(root: Path, command: list[str], report: GateReport) -> None:
     run = subprocess.run(
         [sys.executable, "-m", *command], cwd=root, capture_output=True, text=True, check=False)
     for line in run.stdout.splitlines():

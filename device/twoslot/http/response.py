@@ -15,7 +15,7 @@ _BODY = const(0x1000000)  # longest body
 
 
 class Answer:
-    """What http/request.py found in its head, and the body. idle: all of it was read and the connection is kept."""
+    """What http/request.py found in its head, and the body. idle: all was read, the connection is kept."""
 
     def __init__(self, sock, host):
         self.sock, self.host = sock, host

@@ -1,5 +1,5 @@
 # Hears from an MQTT broker when to look: a retained number that carries no trust. Here only when configured,
-# and as little as can be: this waits for a time or a byte, all else is mqtt/client.py's, which is loaded for it.
+# and as little as can be: this waits for a time or a byte, mqtt/client.py is loaded for all else.
 import time
 
 import twoslot

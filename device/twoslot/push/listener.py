@@ -1,6 +1,6 @@
 # A door for releases that are pushed: closed by default, and closes again by itself. Only this waits for who
 # comes. What follows is a step each, in memory alone: opening (opens), request (who asks, and may they),
-# status (says who this is), offer (judges), upload (fills the spare slot), finish (restarts), reply (refuses).
+# status (who this is), offer (judges), upload (fills the spare slot), finish (restarts), reply (refuses).
 import sys
 import time
 

@@ -1,4 +1,4 @@
-# One request at the door of push/listener.py: read, its right to be here checked (FORMATS.md 10), then answered.
+# One request at the door of push/listener.py: read, authenticated (FORMATS.md 10), then answered.
 import json
 import time
 

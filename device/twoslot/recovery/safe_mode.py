@@ -1,5 +1,6 @@
 # A release that was confirmed and then crashes again and again before the updater gets its turn: main.py is
-# left out, so that a mended one can arrive. Loaded after a crash, or for want of room (recovery/update_first.py), only.
+# left out, so that a mended one can arrive. Loaded after a crash, or when memory is low
+# (recovery/update_first.py), only.
 import machine
 import time
 

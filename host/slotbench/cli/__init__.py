@@ -23,24 +23,28 @@ from slotbench.errors import DEFECT, USAGE, BenchError
 _VERBS = {
     "backup": "slotbench.cli.backup:backup",
     "board": "slotbench.cli.board:board",
-    "check": "slotbench.cli.verbs:check",
+    "check": "slotbench.cli.check:check",
     "demo": "slotbench.cli.demo:demo",
     "deploy": "slotbench.cli.deploy:deploy",
     "explain": "slotbench.cli.explain:explain",
     "flash": "slotbench.cli.flash:flash",
     "inspect": "slotbench.cli.inspect:inspect",
     "keys": "slotbench.cli.keys:keys",
+<<<<<<< HEAD
     "log": "slotbench.cli.verbs:log",
     "preflight": "slotbench.cli.preflight:command",
+=======
+    "log": "slotbench.cli.log:log",
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
     "prove": "slotbench.cli.prove:prove",
     "push": "slotbench.cli.push:push",
     "release": "slotbench.cli.release:release",
-    "restore": "slotbench.cli.backup:restore",
-    "rollback": "slotbench.cli.verbs:rollback",
+    "restore": "slotbench.cli.restore:restore",
+    "rollback": "slotbench.cli.rollback:rollback",
     "serve": "slotbench.cli.serve:serve",
     "status": "slotbench.cli.status:status",
-    "unflash": "slotbench.cli.flash:unflash",
-    "update": "slotbench.cli.verbs:update",
+    "unflash": "slotbench.cli.unflash:unflash",
+    "update": "slotbench.cli.update:update",
 }
 _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""

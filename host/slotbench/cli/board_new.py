@@ -12,7 +12,8 @@ import click
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_image
-from slotbench.cli.common import PATH, integer, name
+from slotbench.cli.image_file import read_image
+from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import FormatError
@@ -20,13 +21,11 @@ from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, public_part, require_marked
-from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.live.folder import BoardFolder
 
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _BENCH_VERSION = "1.0.0"
 
 
@@ -107,7 +106,7 @@ def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, str]:
     if path is None:
         size = min(firmware.DEFAULT_BYTES, board.slot_bytes)
         return firmware.for_board(board, _BENCH_VERSION, size=size)[0], _BENCH_VERSION
-    data = read_bytes(path, _IMAGE_BYTES_MAX)
+    data = read_image(path)
     try:
         if board.in_place:
             user_image(data, board, 0)

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from slotbench import boards
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import CHIP, board_vm_option
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
@@ -28,10 +28,10 @@ from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.runner import ChipRunner, require_runnable
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.frozen import stock
-from slotbench.vboard.live.control_socket import Control
+from slotbench.vboard.live.control_socket import ControlSocket
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
-from slotbench.vboard.live.runner import Runner
+from slotbench.vboard.live.runner import LiveRunner
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
@@ -98,20 +98,29 @@ def run(
         raise click.UsageError("give DIR or --flash FILE, one of them")
     if flash_path is None and board_name is not None:
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
+<<<<<<< HEAD
     opened = BoardFolder.open(folder) if folder is not None else _chip(flash_path, board_name)
     if vm == CHIP:
         require_runnable(opened)
     rom = read_bytes(rom_path, ROM_BYTES_MAX) if rom_path is not None else None
+=======
+    opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
     wake, woken = socket.socketpair()
     clock = Clock()
     with (
         wake, woken, opened.lock(), _serial_port(pty, tcp, rfc2217) as uart,
         tempfile.TemporaryDirectory(prefix="slotbench-") as nowhere,
+<<<<<<< HEAD
         Wire(lambda: clock.us) if vm == CHIP else nullcontext() as wire,
         Control(
+=======
+        ControlSocket(
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
             woken.fileno(), uart.fileno(), *([wire.fileno()] if wire is not None else [])) as control,
     ):
+<<<<<<< HEAD
         runner: Runner | ChipRunner
         if wire is not None:
             places = {port: f"127.0.0.1:{wire.forward(port)}" for port in forwarded}
@@ -125,6 +134,14 @@ def run(
                 opened, network, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
                 vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
         click.echo(f"{opened.board.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
+=======
+        network = LoopbackNetwork()
+        runner = LiveRunner(
+            opened, network, speed=speed, now=time.monotonic, poll=control.poll,
+            say=lambda text: click.echo(text, nl=False), uart=uart,
+            vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
+        click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
         if wire is not None:
@@ -142,19 +159,23 @@ def run(
             runner.run(for_s)
 
 
+<<<<<<< HEAD
 def _say(text: str) -> None:
     click.echo(text, nl=False)
 
 
 def _chip(path: Path | None, board_name: str | None) -> FlashFile:
+=======
+def _flash_file(path: Path | None, board_name: str | None) -> FlashFile:
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
     """The flash in a file, made when it is not there."""
     assert path is not None
     if path.exists():
         return FlashFile(path, board_of(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
-    chip = FlashFile(path, boards.load(board_name or _NEW_CHIP))
-    chip.make_erased()
-    click.echo(f"{path}: an erased chip of {chip.board.chip_bytes // 1024} KB")
-    return chip
+    opened = FlashFile(path, boards.load(board_name or _NEW_CHIP))
+    opened.make_erased()
+    click.echo(f"{path}: an erased chip of {opened.profile.chip_bytes // 1024} KB")
+    return opened
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from slotbench import __version__, boards
-from slotbench.cli.common import PATH, mqtt_broker, name
+from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
@@ -28,7 +28,7 @@ from slotbench.repl.deploy import (
     undo,
 )
 from slotbench.repl.prompt import prompt_at
-from slotbench.repl.transports import CLIENTS, Client
+from slotbench.repl.transports import CLIENTS, ReplTransport
 from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
@@ -125,7 +125,7 @@ def deploy(
     _put(client, found, files, port)
 
 
-def _put(client: Client, found: Found, files: Mapping[str, bytes], port: str) -> None:
+def _put(client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str) -> None:
     count = carry_out(client, found, files, port, lambda words: click.echo(f"  {words}"))
     if not count and not found.interrupted:
         click.echo("everything was right already; nothing was written")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from slotbench.boards import BoardProfile
-from slotbench.cli.common import PATH
-from slotbench.cli.flash_common import Bar
+from slotbench.cli.parameter_types import PATH
+from slotbench.cli.flash_session import ProgressBar
 from slotbench.cli.inspect_words import sections
 from slotbench.cli.json_output import plain, to_json
 from slotbench.errors import BenchError
@@ -56,7 +56,7 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
 
 def _read_board(port: str, baud: int) -> bytes:
     """The whole flash of a connected board, which is reset afterwards; what is erased is not sent over."""
-    bar = Bar("reading")
+    bar = ProgressBar("reading")
     with connected(port, baud) as link:
         try:
             return link.read(0, link.flash_bytes, bar)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH, given_passphrase, load_key, name, now, passphrase_option
+from slotbench.cli.key_options import given_passphrase, load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, name
+from slotbench.cli.published_head import now
 from slotbench.release import development as development_keys
 from slotbench.release import epochs
 from slotbench.release import keys as release_keys

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from dataclasses import asdict
-from pathlib import Path
-
 import click
 
 from slotbench.cli.prove_chip import chip
 from slotbench.cli.prove_fleet import fleet
 from slotbench.cli.prove_fuzz import fuzz
+from slotbench.cli.prove_memory import memory
 from slotbench.cli.prove_network import network
 from slotbench.cli.prove_powercut import powercut
 from slotbench.cli.prove_push import push
-from slotbench.prove import memory as memory_proof
-
-_WORDS = (
-    ("heap_bytes", "heap of an ESP8266"),
-    ("bare_bytes", "in use without twoslot"),
-    ("boot_bytes", "twoslot, when boot.py has ended"),
-    ("idle_bytes", "twoslot, between two checks"),
-    ("update_peak_bytes", "twoslot, peak of an update"),
-    ("push_peak_bytes", "twoslot, peak of a push"),
-    ("rsa_peak_bytes", "  of which one signature check"),
-    ("per_block_bytes", "allocated for each block"),
-)
 
 
 @click.group()
@@ -34,6 +18,7 @@ def prove() -> None:
     """Show on virtual boards that what the documents claim is so."""
 
 
+<<<<<<< HEAD
 prove.add_command(powercut)
 prove.add_command(network)
 prove.add_command(fleet)
@@ -63,3 +48,7 @@ def memory(as_json: bool, seed: int) -> None:
     for module, size in modules.items():
         click.echo(f"  {module:<34}{size:>8,}")
     click.echo(f"  {'total':<34}{sum(modules.values()):>8,}")
+=======
+for _proof in (powercut, network, fleet, fuzz, push, memory):
+    prove.add_command(_proof)
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a

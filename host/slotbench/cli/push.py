@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from slotbench import boards
+<<<<<<< HEAD
 from slotbench.boards import BoardProfile
 from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
 from slotbench.cli.flash_common import Bar
@@ -16,11 +17,21 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Preflight, Release
 from slotbench.push.client import PORT, Greeting, Parts, Pusher, read_secret
+=======
+from slotbench.cli.key_options import load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.published_head import now
+from slotbench.cli.flash_session import ProgressBar
+from slotbench.cli.image_file import read_image
+from slotbench.errors import USAGE, BenchError
+from slotbench.formats.document import DOCUMENT_BYTES_MAX
+from slotbench.formats.release import DEVELOPMENT, Release
+from slotbench.push.client import PORT, Greeting, PushClient, PushTimes, read_secret
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
 from slotbench.release.identities import Identities
 
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _SECRET_BYTES_MAX = 4096
 _BACK_S = 120.0
 
@@ -31,7 +42,8 @@ _BACK_S = 120.0
 @click.option(
     "--identities", "identities_path", type=PATH, metavar="FILE",
     help="Secrets of boards, as `slotbench deploy --identities` wrote them.")
-@click.option("--secret", "secret_path", type=PATH, metavar="FILE", help="Instead: the board's twoslot.secret.")
+@click.option(
+    "--secret", "secret_path", type=PATH, metavar="FILE", help="Instead: the board's twoslot.secret.")
 @click.option(
     "--key", "key_path", type=PATH, metavar="FILE", help="The development key (.pem), to sign with.")
 @click.option(
@@ -68,8 +80,8 @@ def push(
     """
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
-    image = read_bytes(firmware, _IMAGE_BYTES_MAX)
-    pusher = Pusher(*_address(host), _secrets(identities_path, secret_path))
+    image = read_image(firmware)
+    pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
     there = pusher.greet()
     click.echo(f"{pusher.where}: {_board(there)}")
     if release_path is not None:
@@ -87,9 +99,13 @@ def push(
                 board=boards.load(board_name or there.board), channel=there.channel, counter=number,
                 created=now(), version=version).pack()
         expected = DEVELOPMENT | number
+<<<<<<< HEAD
     if is_tried:
         _require_fit(image, boards.load(board_name or there.board), firmware)
     bar = Bar("pushing")
+=======
+    bar = ProgressBar("pushing")
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
     try:
         parts = pusher.push(document, image, bar)
     finally:
@@ -143,7 +159,9 @@ def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
     return document, release.counter
 
 
-def _say_back(back: Greeting, seconds: float, parts: Parts, expected: int, length: int, where: str) -> None:
+def _say_back(
+    back: Greeting, seconds: float, parts: PushTimes, expected: int, length: int, where: str
+) -> None:
     click.echo(f"  {parts.judged:6.1f} s  signature checked")
     click.echo(f"  {parts.sent:6.1f} s  sent and written, {parts.bytes} bytes for {length}")
     click.echo(f"  {parts.verified:6.1f} s  read back and verified")

@@ -1,15 +1,18 @@
-"""`slotbench release`: from a firmware image to a signed release on a server."""
+"""`slotbench release`: from a firmware image to a signed release on a server, and its rollout."""
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+=======
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
 import click
-from click.core import ParameterSource
 
+<<<<<<< HEAD
 from slotbench import boards
 from slotbench.cli import preflight
 from slotbench.cli import rollout as rollout_verbs
@@ -39,6 +42,18 @@ from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
+=======
+from slotbench.cli.release_build import build
+from slotbench.cli.release_list import list_
+from slotbench.cli.release_notify import notify
+from slotbench.cli.release_pause import pause
+from slotbench.cli.release_promote import promote
+from slotbench.cli.release_publish import publish
+from slotbench.cli.release_resume import resume
+from slotbench.cli.release_show import show
+from slotbench.cli.release_sign import sign
+from slotbench.cli.release_withdraw import withdraw
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
 
 
 @click.group()
@@ -46,11 +61,9 @@ def release() -> None:
     """Build, sign, publish, roll out and look at releases."""
 
 
-for _verb in (
-    rollout_verbs.promote, rollout_verbs.pause, rollout_verbs.resume, rollout_verbs.withdraw,
-    rollout_verbs.notify, rollout_verbs.list_,
-):
+for _verb in (build, sign, publish, show, promote, pause, resume, withdraw, notify, list_):
     release.add_command(_verb)
+<<<<<<< HEAD
 
 
 @release.command()
@@ -214,3 +227,5 @@ def _refuse_beside_refresh(ctx: click.Context) -> None:
         given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
         if given and param.name not in allowed:
             raise click.UsageError(f"{param.opts[0]} does not go with --refresh", ctx)
+=======
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.server import Background, BoardAuthenticator, create_app, require_published
 
 

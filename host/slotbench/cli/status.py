@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.cli.json_output import to_json
-from slotbench.cli.verbs import asked
+from slotbench.cli.board_prompt import query_status
 from slotbench.formats.journal import Report
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.release.files import read_bytes
 from slotbench.vboard.forecast.status import BoardStatus
@@ -37,7 +37,7 @@ def status(dump: Path | None, port: str | None, board: str | None, as_json: bool
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:
-        _say(BoardStatus(**asked(port)), as_json, f"{port}: the board says")
+        _say(BoardStatus(**query_status(port)), as_json, f"{port}: the board says")
         return
     assert dump is not None
     data = read_bytes(dump, DUMP_BYTES_MAX)
@@ -56,13 +56,13 @@ def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
 
 
 def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
-    def words(member: Why | Report) -> str:
+    def words(member: BootReason | Report) -> str:
         return f"{int(member)} ({member.name.lower().replace('_', ' ')})"
 
     return [
         ("slot", facts.slot),
         ("version", f"{facts.version}, counter {facts.counter}"),
-        ("why", words(Why(facts.why))),
+        ("why", words(BootReason(facts.why))),
         ("confirmed", "yes" if facts.confirmed else "no"),
         ("spare", facts.spare or "nothing"),
         ("floor", str(facts.floor)),

@@ -9,64 +9,63 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from slotbench.demo.lan_attacker import Neighbour
-from slotbench.demo.mitm import Ambush
+from slotbench.demo.lan_attacker import LanAttacker
 from slotbench.formats import blocks
 from slotbench.formats.document import Document, split
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.release.publisher import Publisher
+from slotbench.vboard.network.http_faults import PORTAL
 
-__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "Field"]
+__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "AttackSurface"]
 
-_PORTAL = b"<!DOCTYPE html><title>Welcome</title><form method=post>Accept our terms to go online.</form>\r\n"
 _SEQ_MAX = 2**31 - 1
 _DAY_S = 86400
 
 
-class Field(Protocol):
-    """What attackers find: `workshop` and what it served; release 3 is offered, 2 runs, 1 is older.
+class AttackSurface(Protocol):
+    """What attackers find: `publisher` and what it served; release 3 is offered, 2 runs, 1 is older.
 
     `images` are those of a release, for the slot that is spare while it is offered; `stolen` is the online
     key of the first epoch, `stranger` one that nobody pinned. `secret` is the board's, shared with its server
     and with who may push to it.
     """
 
-    workshop: Publisher
+    publisher: Publisher
     now: int
     images: dict[int, bytes]
     stolen: SigningKey
     stranger: SigningKey
-    neighbour: Neighbour
+    lan_attacker: LanAttacker
     secret: bytes
 
     @property
-    def heard(self) -> bytes:
-        """The last request that went by with a proof of who asks."""
+    def overheard(self) -> bytes:
+        """The last request of the board that carried a MAC, as it was sent."""
 
-    def ambush(self, ambush: Ambush) -> None:
-        """Wait on the road."""
+    def intercept(self, **fault: Any) -> None:
+        """Tamper with responses on their way to the board: the fields of a NetworkFault."""
 
-    def serve(self, name: str, content: bytes) -> None:
+    def replace_file(self, name: str, content: bytes) -> None:
         """Put a file on the server."""
 
     def set_clock(self, unix_s: int) -> None:
         """The board learns the time."""
 
-    def served(self, name: str) -> bytes:
+    def published_file(self, name: str) -> bytes:
         """A file as its owner published it."""
 
     def release(self, counter: int) -> bytes:
         """The document of a release."""
 
-    def put_file(self, name: str, content: bytes) -> None:
+    def put_board_file(self, name: str, content: bytes) -> None:
         """Put a file on the board, for as long as the attack lasts."""
 
-    def at_the_door(self, visit: Callable[[tuple[str, int]], None]) -> None:
+    def visit_push_port(self, visit: Callable[[tuple[str, int]], None]) -> None:
         """Let somebody visit the board's port, at this address, while it listens for a minute."""
 
-    def say_to_server(self, request: bytes) -> int:
+    def send_to_server(self, request: bytes) -> int:
         """Send these bytes to the server; the status of its answer."""
 
 
@@ -79,138 +78,148 @@ class Attack:
     name: str
     who: str
     code: int
-    begin: Callable[[Field], object]
+    begin: Callable[[AttackSurface], object]
     line: str = "twoslot.update()"
-    tell: Callable[[Field], Sequence[int]] | None = None
+    tell: Callable[[AttackSurface], Sequence[int]] | None = None
 
 
 # What they can make.
 
 
-def _answer(body: bytes, head: bytes = b"") -> bytes:
+def _response(body: bytes, head: bytes = b"") -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), head, body)
 
 
-def _head_name(field: Field) -> str:
-    return store.head_name(field.workshop.product, "stable")
+def _intercept(**fault: Any) -> Callable[[AttackSurface], object]:
+    """An attack that is this fault and nothing else."""
+    return lambda field: field.intercept(**fault)
 
 
-def _head(field: Field, **changes: Any) -> bytes:
+def _head_name(field: AttackSurface) -> str:
+    return store.head_name(field.publisher.product, "stable")
+
+
+def _head(field: AttackSurface, **changes: Any) -> bytes:
     """The head of now with changes, by the thief of the online key."""
-    head = Head.from_payload(field.served(_head_name(field)).partition(b"\n")[0])
+    head = Head.from_payload(field.published_file(_head_name(field)).partition(b"\n")[0])
     return field.stolen.sign(replace(head, **changes).to_payload()).pack()
 
 
-def _serve_head(field: Field, **changes: Any) -> None:
-    field.serve(_head_name(field), _head(field, **changes))
+def _serve_head(field: AttackSurface, **changes: Any) -> None:
+    field.replace_file(_head_name(field), _head(field, **changes))
 
 
-def _serve_release(field: Field, signed: Document) -> None:
+def _serve_release(field: AttackSurface, signed: Document) -> None:
     """By the thief of the online key, who can also write to the server."""
-    field.serve(store.release_name(signed.digest), signed.pack())
+    field.replace_file(store.release_name(signed.digest), signed.pack())
     _serve_head(field, release=signed.digest)
 
 
-def _changed(field: Field, **changes: Any) -> bytes:
+def _changed(field: AttackSurface, **changes: Any) -> bytes:
     """The payload of release 3 with changes."""
     payload = json.loads(field.release(3).partition(b"\n")[0])
     return json.dumps(payload | changes, separators=(",", ":")).encode()
 
 
-def _forge(field: Field) -> None:
+def _forge(field: AttackSurface) -> None:
     """Signed by nobody who may, under the name of the key that may."""
     payload = _changed(field, version="6.6.6")
     signature = field.stranger.sign(payload).signature
-    _serve_release(field, Document(payload, field.workshop.offline.key_id, signature))
+    _serve_release(field, Document(payload, field.publisher.offline.key_id, signature))
 
 
-def _forge_by_online(field: Field) -> None:
+def _forge_by_online(field: AttackSurface) -> None:
     _serve_release(field, field.stolen.sign(_changed(field, version="6.6.6")))
 
 
-def _other_board(field: Field) -> None:
-    _serve_release(field, field.workshop.offline.sign(_changed(field, boards=["toaster"])))
+def _other_board(field: AttackSurface) -> None:
+    _serve_release(field, field.publisher.offline.sign(_changed(field, boards=["toaster"])))
 
 
-def _other_products_release(field: Field) -> None:
-    _serve_release(field, field.workshop.offline.sign(_changed(field, product="kettle")))
+def _other_products_release(field: AttackSurface) -> None:
+    _serve_release(field, field.publisher.offline.sign(_changed(field, product="kettle")))
 
 
-def _mix(field: Field) -> None:
+def _mix(field: AttackSurface) -> None:
     _serve_head(field, release=split(field.release(1)).digest)
 
 
-def _replay(field: Field) -> None:
+def _replay(field: AttackSurface) -> None:
     """A head that was right when release 2 was new."""
     _serve_head(field, seq=1, counter=2, release=split(field.release(2)).digest)
 
 
-def _freeze(field: Field) -> None:
+def _freeze(field: AttackSurface) -> None:
     """The head of now, for ever, to a board that learns the time."""
-    field.ambush(Ambush("/heads", _answer(field.served(_head_name(field)))))
+    field.intercept(on="heads/*", raw=_response(field.published_file(_head_name(field))))
     field.set_clock(field.now + 40 * _DAY_S)
 
 
-def _pretend(field: Field) -> None:
+def _sign_by_stranger(field: AttackSurface) -> None:
+    """The payload of the head of now, signed by a key that nobody pinned."""
+    payload = field.published_file(_head_name(field)).partition(b"\n")[0]
+    field.intercept(on="heads/*", raw=_response(field.stranger.sign(payload).pack()))
+
+
+def _pretend(field: AttackSurface) -> None:
     """Another board, with the name of this one and a secret of its own."""
-    field.put_file("/twoslot.secret", b'{"secret": "%s"}' % (b"5a" * 32))
+    field.put_board_file("/twoslot.secret", b'{"secret": "%s"}' % (b"5a" * 32))
 
 
-def _say_again(field: Field) -> Sequence[int]:
+def _say_again(field: AttackSurface) -> Sequence[int]:
     """What was heard on the road is sent once more: 401 is what code 46 speaks of."""
-    return (46,) if field.say_to_server(field.heard) == HTTPStatus.UNAUTHORIZED else ()
+    return (46,) if field.send_to_server(field.overheard) == HTTPStatus.UNAUTHORIZED else ()
 
 
-def _fast_forward(field: Field) -> None:
+def _fast_forward(field: AttackSurface) -> None:
     """To the last seq there is: every head of its owner is older then."""
     _serve_head(field, seq=_SEQ_MAX)
 
 
-def _developed(field: Field) -> bytes:
+def _developed(field: AttackSurface) -> bytes:
     """A release of a development key."""
     return field.stranger.sign(_changed(field, version="6.6.6-dev")).pack()
 
 
-def _push_developed(field: Field) -> None:
+def _push_developed(field: AttackSurface) -> None:
     """To a board that has the development key, but not the mark that it may be used."""
     modulus = base64.b64encode(field.stranger.modulus).decode()
-    field.put_file("/twoslot.devkey", json.dumps({"modulus": modulus}).encode())
-    field.at_the_door(lambda at: field.neighbour.push(at, _developed(field), field.secret))
+    field.put_board_file("/twoslot.devkey", json.dumps({"modulus": modulus}).encode())
+    field.visit_push_port(lambda at: field.lan_attacker.push(at, _developed(field), field.secret))
 
 
-def _push_again(field: Field) -> None:
-    field.at_the_door(field.neighbour.push_again)
+def _push_again(field: AttackSurface) -> None:
+    field.visit_push_port(field.lan_attacker.push_again)
 
 
-def _push_without_secret(field: Field) -> None:
+def _push_without_secret(field: AttackSurface) -> None:
     """A right release even: but who pushes does not know the board's secret."""
-    field.at_the_door(lambda at: field.neighbour.push(at, field.release(3), bytes(32)))
+    field.visit_push_port(lambda at: field.lan_attacker.push(at, field.release(3), bytes(32)))
 
 
-def _roll_back(field: Field) -> None:
+def _roll_back(field: AttackSurface) -> None:
     _serve_head(field, counter=1, release=split(field.release(1)).digest)
 
 
 BEFORE: Sequence[Attack] = (
-    Attack("captive portal", "hostile Wi-Fi", 20, lambda f: f.ambush(Ambush("/", _answer(_PORTAL)))),
-    Attack("redirect", "hostile Wi-Fi", 8, lambda f: f.ambush(Ambush(
-        "/", b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n"))),
-    Attack("endless data: the head", "on the road", 9, lambda f: f.ambush(Ambush(
-        "/heads", b"HTTP/1.1 200 OK\r\n\r\n", endless=b"x" * 97))),
-    Attack("endless data: HTTP headers", "on the road", 9, lambda f: f.ambush(Ambush(
-        "/heads", b"HTTP/1.1 200 OK\r\n", endless=b"X-More: and more\r\n"))),
-    Attack("mix-and-match: an older block table", "on the road", 13, lambda f: f.ambush(Ambush(
-        "/blocks", _answer(blocks.table(f.images[1]))))),
-    Attack("slow retrieval: 10 bytes a second", "on the road", 11, lambda f: f.ambush(Ambush(
-        "/images", _answer(bytes(1 << 20)), rate=10))),
-    Attack("altered image", "on the road", 12, lambda f: f.ambush(Ambush("/images", flip_at=2000))),
-    Attack("truncated image", "on the road", 5, lambda f: f.ambush(Ambush("/images", cut_at=3000))),
-    Attack("mix-and-match: an older image", "on the road", 12, lambda f: f.ambush(Ambush(
-        "/images", _answer(f.images[1])))),
+    Attack("captive portal", "hostile Wi-Fi", 20, _intercept(raw=_response(PORTAL))),
+    Attack("redirect", "hostile Wi-Fi", 8, _intercept(
+        raw=b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n")),
+    Attack("endless data: the head", "on the road", 9, _intercept(
+        on="heads/*", raw=b"HTTP/1.1 200 OK\r\n\r\n", endless=b"x" * 97)),
+    Attack("endless data: HTTP headers", "on the road", 9, _intercept(
+        on="heads/*", raw=b"HTTP/1.1 200 OK\r\n", endless=b"X-More: and more\r\n")),
+    Attack("mix-and-match: an older block table", "on the road", 13, lambda field: field.intercept(
+        on="blocks/*", raw=_response(blocks.table(field.images[1])))),
+    Attack("slow retrieval: 10 bytes a second", "on the road", 11, _intercept(
+        on="images/*", raw=_response(bytes(1 << 20)), drip=(10, 1000))),
+    Attack("altered image", "on the road", 12, _intercept(on="images/*", corrupt_byte=2000)),
+    Attack("truncated image", "on the road", 5, _intercept(on="images/*", truncate_at=3000)),
+    Attack("mix-and-match: an older image", "on the road", 12, lambda field: field.intercept(
+        on="images/*", raw=_response(field.images[1]))),
     Attack("forged release", "server, stolen online key", 22, _forge),
     Attack("release signed by the online key", "server, stolen online key", 21, _forge_by_online),
-    Attack("head signed by a stranger", "on the road", 21, lambda f: f.ambush(Ambush(
-        "/heads", _answer(f.stranger.sign(f.served(_head_name(f)).partition(b"\n")[0]).pack())))),
+    Attack("head signed by a stranger", "on the road", 21, _sign_by_stranger),
     Attack("mix-and-match: head and release", "server, stolen online key", 37, _mix),
     Attack("another product's head", "server, mixed up", 25, lambda f: _serve_head(f, product="kettle")),
     Attack("another product's release", "server, mixed up", 25, _other_products_release),

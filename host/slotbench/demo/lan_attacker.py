@@ -8,7 +8,7 @@ import json
 import socket
 import time
 
-__all__ = ["Neighbour"]
+__all__ = ["LanAttacker"]
 
 _PATIENCE_S = 10.0
 _AGAIN_S = 0.02
@@ -16,11 +16,11 @@ _AGAIN_S = 0.02
 _Address = tuple[str, int]
 
 
-class Neighbour:
-    """Somebody on the same network; `heard` is the last push that went over the air."""
+class LanAttacker:
+    """Somebody on the same network; `last_push` is the last push that went over the air."""
 
     def __init__(self) -> None:
-        self.heard = b""
+        self.last_push = b""
 
     def push(self, address: _Address, document: bytes, secret: bytes) -> None:
         """Push a release as one who has this secret: its document, for what is refused gets no further."""
@@ -32,12 +32,12 @@ class Neighbour:
             "POST /twoslot/release HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
             f"Twoslot-Document: {len(document)}\r\n"
             f'Authorization: Twoslot nonce="{nonce}", mac="{mac}"\r\n\r\n')
-        self.heard = head.encode() + b"%x\r\n" % len(document) + document
-        _knock(address, self.heard)
+        self.last_push = head.encode() + b"%x\r\n" % len(document) + document
+        _knock(address, self.last_push)
 
     def push_again(self, address: _Address) -> None:
         """Send what was heard once more, byte for byte."""
-        _knock(address, self.heard)
+        _knock(address, self.last_push)
 
 
 def _knock(address: _Address, request: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import TextIO
 _BAR = 32
 
 
-class Screen:
+class DemoScreen:
     """Prints to `out`. On a terminal the bar is redrawn in place, and `pause(seconds)` lets people follow.
 
     Elsewhere the bar becomes a line for every tenth, and nothing pauses.

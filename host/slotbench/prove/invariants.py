@@ -12,11 +12,11 @@ from slotbench.boards import Region
 from slotbench.formats import FormatError
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
-from slotbench.formats.journal import Cell, Report, SlotState
+from slotbench.formats.journal import JournalCell, Report, SlotState
 from slotbench.formats.keys import unpack_pinned
 from slotbench.formats.release import is_development
-from slotbench.formats.rtc import Why
-from slotbench.vboard.board import Boot, State, VirtualBoard
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.board import BoardState, Boot, VirtualBoard
 
 __all__ = ["ATTEMPTS", "OF_TWOSLOT", "Broken", "Image", "Images", "Invariants", "image_for", "require"]
 
@@ -76,7 +76,7 @@ class Invariants:
         """Remember what must not change."""
         self.files = _of_the_user(board.files)
         self.pinned = any(_epoch(board.files[name]) for name in _COPIES if name in board.files)
-        regions = {"filesystem": board.board.filesystem, "loader": board.board.loader}
+        regions = {"filesystem": board.profile.filesystem, "loader": board.profile.loader}
         self.untouched = {
             name: (region, board.flash.sectors(region.start, region.size))
             for name, region in regions.items()}
@@ -88,7 +88,7 @@ class Invariants:
 
     def __call__(self, board: VirtualBoard, boot: Boot) -> None:
         self.boots += 1
-        require(board.state is not State.DEAD, 1, "some slot boots")
+        require(board.state is not BoardState.DEAD, 1, "some slot boots")
         self.runs_what_was_signed(board, boot)
         cell = board.cell
         if cell is not None:
@@ -108,31 +108,31 @@ class Invariants:
         if signed is None:
             raise Broken(2, "what runs was signed")
         image = image_for(signed, boot.slot)
-        digest, ram, irom, linked = _expected(image, board.board.in_place)
+        digest, ram, irom, linked = _expected(image, board.profile.in_place)
         descriptor = board.descriptor(boot.slot)
         require(descriptor is not None and descriptor.sha256 == digest, 2, "what runs is what is described")
         require(result.segments == ram, 2, "RAM holds the signed image")
         require(board.irom() == irom, 2, "what executes from flash is the signed image's irom")
-        require(result.irom_address == board.board.irom_address(boot.slot), 2, "the CPU sees it there")
-        if board.board.in_place:
+        require(result.irom_address == board.profile.irom_address(boot.slot), 2, "the CPU sees it there")
+        if board.profile.in_place:
             require(result.irom_address == linked, 2, "it was linked for where it is")
-            inside = result.irom.start in board.board.slots[boot.slot].image
+            inside = result.irom.start in board.profile.slots[boot.slot].image
             require(inside, 2, "the slot's own bytes execute")
 
-    def trials_are_bounded(self, board: VirtualBoard, boot: Boot, cell: Cell, counter: int) -> None:
+    def trials_are_bounded(self, board: VirtualBoard, boot: Boot, cell: JournalCell, counter: int) -> None:
         """Promise 4: an unconfirmed release runs at most three times a round, unless nothing else boots."""
         state = cell.states[boot.slot]
         confirmed = state is SlotState.CONFIRMED or (
             state is SlotState.READY and cell.active == boot.slot and cell.confirmed
         )
-        if boot.why is Why.TRIAL:
+        if boot.why is BootReason.TRIAL:
             rounds = cell.rounds if cell.unproven_counter == counter else 0
             self.trials[counter, rounds] += 1
             require(self.trials[counter, rounds] <= ATTEMPTS, 4, "unconfirmed, and started a fourth time")
-        elif boot.why in (Why.ORDINARY, Why.FALLBACK):
+        elif boot.why in (BootReason.ORDINARY, BootReason.FALLBACK):
             require(confirmed or _unsure(board), 4, f"unconfirmed, and started as {boot.why.name}")
 
-    def reports_what_is_so(self, cell: Cell) -> None:
+    def reports_what_is_so(self, cell: JournalCell) -> None:
         """Promise 7: the pending report is true."""
         about = cell.report_counter
         if cell.report is Report.CONFIRMED:
@@ -147,7 +147,7 @@ class Invariants:
             unproven = cell.unproven_counter == about or is_development(about)
             require(unproven, 7, f"{about} is reported as unproven and is not")
 
-    def keeps_its_keys(self, board: VirtualBoard, boot: Boot, cell: Cell) -> None:
+    def keeps_its_keys(self, board: VirtualBoard, boot: Boot, cell: JournalCell) -> None:
         """Promise 11: one copy of the pinned keys is right, and not of an epoch before the journal's; in a
         trial not of a later one either.
         """
@@ -157,17 +157,17 @@ class Invariants:
         wanted = max(1, cell.key_epoch)
         require(newest >= wanted, 11, f"keys of epoch {wanted} are pinned, and not of {newest}")
         # The trial may have ended, and the cell that says so read otherwise now.
-        unsure = any(word in board.board.journal for word in board.flash.weak)
-        if boot.why is Why.TRIAL and not unsure:
+        unsure = any(word in board.profile.journal for word in board.flash.weak)
+        if boot.why is BootReason.TRIAL and not unsure:
             require(newest == wanted, 11, f"keys of epoch {newest} were not pinned in a trial")
 
-    def keeps_what_was_proven(self, board: VirtualBoard, boot: Boot, cell: Cell) -> None:
+    def keeps_what_was_proven(self, board: VirtualBoard, boot: Boot, cell: JournalCell) -> None:
         """Promise 11: a release whose descriptor says confirmed is left for a verdict only.
 
         Or for a window that cannot be written any more: on a worn flash nobody can say.
         """
         left = cell.active
-        if boot.why is not Why.FALLBACK or left == boot.slot or board.flash.stuck or _unsure(board):
+        if boot.why is not BootReason.FALLBACK or left == boot.slot or board.flash.stuck or _unsure(board):
             return
         descriptor = board.descriptor(left)
         judged = cell.bad[left] or cell.states[left] is SlotState.BAD
@@ -204,7 +204,7 @@ def _epoch(copy: bytes) -> int:
 
 def _unsure(board: VirtualBoard) -> bool:
     """Whether the loader may have read a word as set that reads otherwise now: nobody can say what it is."""
-    return any(word in board.board.journal for word in board.flash.weak)
+    return any(word in board.profile.journal for word in board.flash.weak)
 
 
 @lru_cache(maxsize=64)

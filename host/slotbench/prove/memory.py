@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Final
 
 from slotbench.mpy import compile_package, sources
-from slotbench.prove.push import Desk, fits
+from slotbench.prove.push import PushTestBed, fits
 from slotbench.prove.testbed import MAIN, TestBed, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.micropython import MicroPythonVM
-from slotbench.vboard.micropython.find import HEAP_BYTES
+from slotbench.vboard.micropython.installation import HEAP_BYTES
 from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import Soc
 
-__all__ = ["LARGE", "Memory", "blocks", "idle", "measure", "module_sizes", "new_world", "updates"]
+__all__ = ["LARGE", "HeapFigures", "blocks", "idle", "measure", "module_sizes", "new_testbed", "updates"]
 
 _STEP: Final = 128
 LARGE: Final = 4 * HEAP_BYTES
@@ -96,7 +96,7 @@ def find():
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class HeapFigures:
     """Bytes of heap, unless said. A peak is what the smallest heap that still does it has beyond
     `bare_bytes`: it includes what fragmentation costs.
     """
@@ -126,32 +126,32 @@ class Memory:
         return self.heap_bytes - self.bare_bytes - self.update_peak_bytes
 
 
-def measure(folder: Path, *, seed: int = 0) -> Memory:
+def measure(folder: Path, *, seed: int = 0) -> HeapFigures:
     """Measure on boards of a world in `folder`. Raises BenchError when there is no VM."""
-    world = new_world(folder, seed)
+    testbed = new_testbed(folder, seed)
     bare, total = _bare(HEAP_BYTES)
-    boot, idle = _resting(world)
-    taken, counted = blocks(world.board(vm=partial(MicroPythonVM, heap=LARGE), edit=without_main))
-    enough = _smallest(lambda heap: updates(world, heap=heap))
-    return Memory(
+    boot, idle = _resting(testbed)
+    taken, counted = blocks(testbed.board(vm=partial(MicroPythonVM, heap=LARGE), edit=without_main))
+    enough = _smallest(lambda heap: updates(testbed, heap=heap))
+    return HeapFigures(
         heap_bytes=total, bare_bytes=bare, boot_bytes=boot - bare, idle_bytes=idle - bare,
         update_peak_bytes=_bare(enough)[1] - bare, push_peak_bytes=_push_peak(folder / "push", seed) - bare,
-        rsa_peak_bytes=_rsa_peak(world),
+        rsa_peak_bytes=_rsa_peak(testbed),
         per_block_bytes=taken, blocks=counted)
 
 
-def new_world(folder: Path, seed: int = 0) -> TestBed:
+def new_testbed(folder: Path, seed: int = 0) -> TestBed:
     """A world that offers release 2, of 24 whole blocks."""
-    world = TestBed(folder, size=_IMAGE_BYTES, seed=seed)
-    world.publish(2)
-    return world
+    testbed = TestBed(folder, size=_IMAGE_BYTES, seed=seed)
+    testbed.publish(2)
+    return testbed
 
 
-def updates(world: TestBed, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
+def updates(testbed: TestBed, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
     """Whether a board updates at the first attempt, with `application` bytes allocated beside twoslot."""
     own = f"own = bytearray({application})\n" if application else ""
     main = {"/main.py": (own + MAIN).encode()}
-    board = world.board(vm=partial(MicroPythonVM, heap=heap), edit=lambda files: files.update(main))
+    board = testbed.board(vm=partial(MicroPythonVM, heap=heap), edit=lambda files: files.update(main))
     try:
         board.power_on()
         board.run(_UPDATE_MS, until=lambda: runs_confirmed(board, 2))
@@ -166,10 +166,10 @@ def updates(world: TestBed, *, heap: int = HEAP_BYTES, application: int = 0) -> 
 
 def _push_peak(folder: Path, seed: int) -> int:
     """All bytes of the smallest heap in which a push comes to its end."""
-    desk = Desk(folder, size=24 * 4096, seed=seed)
+    desk = PushTestBed(folder, size=24 * 4096, seed=seed)
 
     def enough(heap: int) -> bool:
-        desk.world.vm = partial(MicroPythonVM, heap=heap)
+        desk.testbed.vm = partial(MicroPythonVM, heap=heap)
         return fits(desk)
 
     return _bare(_smallest(enough))[1]
@@ -203,15 +203,15 @@ def _bare(heap: int) -> tuple[int, int]:
         vm.close()
 
 
-def _resting(world: TestBed) -> tuple[int, int]:
+def _resting(testbed: TestBed) -> tuple[int, int]:
     """Bytes in use after boot.py, and after the first tick()."""
-    board = world.board(vm=MicroPythonVM, edit=without_main)
+    board = testbed.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
     try:
         booted = int(board.call(_USED))
     finally:
         board.power_off()
-    return booted, idle(world.board(vm=MicroPythonVM, edit=without_main))
+    return booted, idle(testbed.board(vm=MicroPythonVM, edit=without_main))
 
 
 def idle(board: VirtualBoard) -> int:
@@ -239,13 +239,13 @@ def blocks(board: VirtualBoard) -> tuple[int, int]:
         board.power_off()
 
 
-def _rsa_peak(world: TestBed) -> int:
+def _rsa_peak(testbed: TestBed) -> int:
     """Bytes that one signature check needs beyond its arguments, in a heap full of small pieces."""
-    key = world.workshop.offline
+    key = testbed.publisher.offline
     arguments = {
         "/modulus": key.modulus, "/signature": key.sign(b"proof").signature,
         "/digest": hashlib.sha256(b"proof").digest(), "/least.py": _LEAST.encode()}
-    files = world.board(vm=MicroPythonVM).files | arguments
+    files = testbed.board(vm=MicroPythonVM).files | arguments
     vm = MicroPythonVM(Soc(NorFlash(_CHIP_BYTES)), files, NoNetwork())
     try:
         vm.exec("import least")

@@ -17,18 +17,18 @@ from slotbench.formats.document import Document
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.prove.invariants import image_for
 from slotbench.prove.testbed import MAIN, MINUTES_MS, NOW, PRODUCT, TestBed, runs_confirmed
-from slotbench.push.client import PORT, Greeting, Parts, Pusher
+from slotbench.push.client import PORT, Greeting, PushClient, PushTimes
 from slotbench.release.build import build
 from slotbench.release.development import ON_BOARD
 from slotbench.release.keys import SigningKey
-from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.flash.nor import PAGE, Op
+from slotbench.vboard.board import BoardState, VirtualBoard
+from slotbench.vboard.flash.nor import PAGE, FlashOperation
 from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
-__all__ = ["Client", "Desk", "Measured", "fits", "measure", "run"]
+__all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure", "run"]
 
 _LISTENS: Final = "import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN
 _KNOCK_S: Final = 30.0
@@ -56,7 +56,7 @@ class Measured:
     total: float
 
 
-class Desk:
+class PushTestBed:
     """A world whose boards take releases of `key` by push; `main` is their application."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Desk:
     ) -> None:
         self.key = key if key is not None else SigningKey.generate()
         self.secret = secrets.token_bytes(32)
-        self.world = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
+        self.testbed = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
 
     def _mark(self, files: dict[str, bytes]) -> None:
         modulus = base64.b64encode(self.key.modulus).decode()
@@ -76,32 +76,32 @@ class Desk:
 
     def board(self) -> VirtualBoard:
         """One that is off, with a network of real sockets."""
-        return self.world.board(LoopbackNetwork(knock_s=_KNOCK_S), server="http://127.0.0.1:1")
+        return self.testbed.board(LoopbackNetwork(knock_s=_KNOCK_S), server="http://127.0.0.1:1")
 
     def release(self, number: int) -> tuple[Document, bytes]:
         """A development release, signed, and its image."""
         version = f"{number}.0.0-dev"
-        image = self.world.images[DEVELOPMENT | number] = self.world.firmware(version)
+        image = self.testbed.images[DEVELOPMENT | number] = self.testbed.firmware(version)
         data = image_for(image, 1)
         made = build(
-            data, product=PRODUCT, boards=[self.world.map], version=version, counter=number, created=NOW,
-            fs_start=self.world.map.fs_start, fs_version=0x00020001, mpy_abi=6)
+            data, product=PRODUCT, boards=[self.testbed.profile], version=version, counter=number,
+            created=NOW, fs_start=self.testbed.profile.fs_start, fs_version=0x00020001, mpy_abi=6)
         return self.key.sign(made.to_payload()), data
 
 
-class Client(threading.Thread):
+class PushThread(threading.Thread):
     """Pushes to a board and waits for it, in a thread; seconds are the board's."""
 
-    def __init__(self, desk: Desk, board: VirtualBoard, document: bytes, image: bytes) -> None:
+    def __init__(self, desk: PushTestBed, board: VirtualBoard, document: bytes, image: bytes) -> None:
         super().__init__(name="push", daemon=True)
         assert isinstance(board.network, LoopbackNetwork)
         self._network = board.network
-        self._pusher = Pusher(
+        self._pusher = PushClient(
             *board.network.place(PORT), lambda device_id: desk.secret, now=lambda: board.clock.us / 1e6,
             sleep=self._sleep)
         self._stopped = False
         self._document, self._image = document, image
-        self.parts: Parts | None = None
+        self.parts: PushTimes | None = None
         self.back: tuple[Greeting, float] | None = None
         self.error: BenchError | None = None
 
@@ -126,10 +126,10 @@ class Client(threading.Thread):
             raise BenchError("the board is gone")
 
 
-def run(desk: Desk, board: VirtualBoard, number: int) -> Client:
+def run(desk: PushTestBed, board: VirtualBoard, number: int) -> PushThread:
     """Push development release `number` to a board that is off, and run it until that is over; the client."""
     document, image = desk.release(number)
-    client = Client(desk, board, document.pack(), image)
+    client = PushThread(desk, board, document.pack(), image)
     client.start()
     try:
         board.power_on()
@@ -142,7 +142,7 @@ def run(desk: Desk, board: VirtualBoard, number: int) -> Client:
     return client
 
 
-def fits(desk: Desk) -> bool:
+def fits(desk: PushTestBed) -> bool:
     """Whether a push comes to its good end on a board of this desk."""
     board = desk.board()
     try:
@@ -151,7 +151,7 @@ def fits(desk: Desk) -> bool:
     except (MemoryError, VMDied):
         return False
     finally:
-        if board.state is not State.OFF:
+        if board.state is not BoardState.OFF:
             board.power_off()
 
 
@@ -159,7 +159,7 @@ def measure(
     folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
 ) -> Measured:
     """Push an image of `size` bytes to a board that has nothing like it. Raises BenchError when it fails."""
-    desk = Desk(folder, size=size, seed=seed, vm=vm)
+    desk = PushTestBed(folder, size=size, seed=seed, vm=vm)
     board = desk.board()
     board.flash.reset_counters()
     client = run(desk, board, 1)
@@ -169,9 +169,9 @@ def measure(
         raise BenchViolation("what was pushed does not run confirmed")
     parts, restart = client.parts, client.back[1]
     ops = board.flash.log or []
-    region = desk.world.map.slots[1]
+    region = desk.testbed.profile.slots[1]
     of_slot = [op for op in ops if op.addr in region.image or op.addr in region.table]
-    of_window = [op for op in ops if op.addr in desk.world.map.window]
+    of_window = [op for op in ops if op.addr in desk.testbed.profile.window]
     window = _seconds(board, of_window)
     link = board.network.link
     board.power_off()
@@ -182,7 +182,7 @@ def measure(
         total=parts.judged + parts.sent + parts.verified + restart)
 
 
-def _seconds(board: VirtualBoard, ops: list[Op]) -> float:
+def _seconds(board: VirtualBoard, ops: list[FlashOperation]) -> float:
     """What these operations take by the flash's time model."""
     timing = board.flash.timing
     pages = sum(-(-op.length // PAGE) for op in ops if op.kind == "program")

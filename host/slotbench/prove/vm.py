@@ -11,7 +11,7 @@ from slotbench.vboard.vm import CPythonVM
 
 __all__ = ["RememberingVM"]
 
-_OWN: Final = str(data_path("device") / "twoslot" / "seal.py")
+_OWN: Final = str(data_path("device") / "twoslot" / "trust" / "rsa.py")
 _known: dict[tuple[int, int, bytes], bool] = {}
 
 
@@ -19,8 +19,8 @@ class RememberingVM(CPythonVM):
     """Verifies the same signature once.
 
     `twoslot.trust.rsa.verify` is a function of modulus, signature and digest and of nothing else: it reads
-    nothing, writes nothing, and no time is modelled for it. What the package's own seal.py said of these
-    three it would say again. Another seal.py on the board is asked each time.
+    nothing, writes nothing, and no time is modelled for it. What the package's own rsa.py said of these
+    three it would say again. Another rsa.py on the board is asked each time.
     """
 
     def _load_file(self, name: str, parent: ModuleType | None) -> ModuleType:

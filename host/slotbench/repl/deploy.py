@@ -16,7 +16,7 @@ from typing import Any, Final
 from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, compile_package, sources
-from slotbench.repl.transports import Client, reported
+from slotbench.repl.transports import ReplTransport, reported
 
 __all__ = ["Found", "boot_with", "boot_without", "carry_out", "look", "package", "settings_of", "undo"]
 
@@ -145,7 +145,7 @@ class Found:
         return bool(self.staged)
 
 
-def look(client: Client, port: str) -> Found:
+def look(client: ReplTransport, port: str) -> Found:
     """Look at a board, change nothing. Raises BenchError: not a board for twoslot, or lost."""
     script = _LOOK % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
     facts = reported(client.run(script))
@@ -214,7 +214,7 @@ def boot_without(boot: bytes | None) -> bytes | None:
 
 
 def carry_out(
-    client: Client, found: Found, files: Mapping[str, bytes], port: str,
+    client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str,
     on_step: Callable[[str], object] = lambda words: None,
 ) -> int:
     """Make `files` (path -> content, with boot.py) those of the board; how many were written.
@@ -245,7 +245,7 @@ def carry_out(
     return len(new)
 
 
-def undo(client: Client, found: Found, port: str) -> None:
+def undo(client: ReplTransport, found: Found, port: str) -> None:
     """Take away all that `carry_out` put there, and our line from boot.py. Raises BenchError."""
     rest = boot_without(found.boot)
     boot = _digest(rest) if rest is not None else None

@@ -9,10 +9,10 @@ from typing import Any
 
 from slotbench.boards import BoardProfile
 from slotbench.formats import FormatError, journal
-from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.vboard.firmware import Does, Marker, identify
+from slotbench.vboard.firmware import Behaviour, Marker, identify
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
@@ -23,10 +23,10 @@ from slotbench.vboard.serial.terminal import Terminal
 from slotbench.vboard.serial.uart import Reset
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.soc import Soc
-from slotbench.vboard.states import Boot, State
+from slotbench.vboard.states import BoardState, Boot
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
-__all__ = ["LOADERS", "Boot", "State", "VirtualBoard"]
+__all__ = ["LOADERS", "BoardState", "Boot", "VirtualBoard"]
 
 LOADERS = {"model": LoaderModel, "machine": LoaderMachine}
 """What can boot a virtual board, by the names of `--loader`."""
@@ -53,7 +53,7 @@ class VirtualBoard:
 
     def __init__(
         self,
-        board: BoardProfile,
+        profile: BoardProfile,
         flash: NorFlash,
         network: Network,
         files: dict[str, bytes],
@@ -71,20 +71,20 @@ class VirtualBoard:
         folders: set[str] | None = None,
         terminal: Terminal | None = None,
     ) -> None:
-        self.board = board
+        self.profile = profile
         self.flash = flash
         self.network = network
         self.files = files
         identity = unique_id if unique_id is not None else random.Random(seed).randbytes(4)
-        self.chip = Soc(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
-        self.chip.power_off()
+        self.soc = Soc(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
+        self.soc.power_off()
         self.clock = flash.clock
         self.loader = loader
         self.on_boot = on_boot
         self.on_print = on_print
         self.on_wait = on_wait
         self.on_busy = on_busy
-        self.state = State.OFF
+        self.state = BoardState.OFF
         self.straps = Reset.RUN
         self.boots: list[Boot] = []
         self.cut: Cut | None = None
@@ -95,7 +95,7 @@ class VirtualBoard:
         self._at_repl = False
         self._new_vm = vm
         self._vm: DeviceVM | None = None
-        self._program = Does.HEALTHY
+        self._program = Behaviour.HEALTHY
         self._printed: list[str] = []
         self._until: Callable[[], bool] | None = None
         self._next_look_ms = 0
@@ -103,9 +103,9 @@ class VirtualBoard:
 
     # The switch and the button.
 
-    def power_on(self) -> State:
+    def power_on(self) -> BoardState:
         """Supply power: the loader starts, then boot.py. Returns the state it comes to."""
-        if self.state is not State.OFF:
+        if self.state is not BoardState.OFF:
             raise ValueError("the board has power already")
         self.cut = None
         self._guard(self._power_on)
@@ -113,11 +113,11 @@ class VirtualBoard:
 
     def power_off(self) -> None:
         """Pull the plug: RAM and RTC memory are gone."""
-        self.chip.power_off()
+        self.soc.power_off()
         self._close()
-        self.state = State.OFF
+        self.state = BoardState.OFF
 
-    def press_reset(self) -> State:
+    def press_reset(self) -> BoardState:
         """Press the reset button."""
         self._require_power()
         self._guard(lambda: self._start(6))
@@ -136,21 +136,21 @@ class VirtualBoard:
 
         A reset or a loss of power that it raises is carried out.
         """
-        if self.state is not State.DOWNLOAD:
+        if self.state is not BoardState.DOWNLOAD:
             raise ValueError(f"the board is {self.state.value}")
         self._guard(session)
 
     # Time and people.
 
-    def run(self, ms: int, until: Callable[[], bool] | None = None) -> State:
+    def run(self, ms: int, until: Callable[[], bool] | None = None) -> BoardState:
         """Let the application run for `ms` of virtual time, through whatever resets it makes.
 
         With `until` it is stopped, by Ctrl-C, once that is true; asked about once a virtual second.
         """
         end_ms = self.clock.ms + ms
         self._until, self._next_look_ms, self._end_ms = until, 0, end_ms
-        while self.clock.ms < end_ms and self.state is not State.OFF and not (until and until()):
-            if self.state is not State.RUNNING:
+        while self.clock.ms < end_ms and self.state is not BoardState.OFF and not (until and until()):
+            if self.state is not BoardState.RUNNING:
                 self.clock.advance_ms(end_ms - self.clock.ms)
                 break
             try:
@@ -199,15 +199,16 @@ class VirtualBoard:
     # What the flash says, read past the chip.
 
     @property
-    def cell(self) -> journal.Cell | None:
+    def cell(self) -> journal.JournalCell | None:
         """The newest journal cell."""
-        region = self.board.journal
+        region = self.profile.journal
         return _newest(self.flash.peek(region.start, region.size))
 
-    def descriptor(self, slot: int) -> Descriptor | None:
+    def descriptor(self, slot: int) -> SlotDescriptor | None:
         """The descriptor of a slot, None when there is no valid one."""
         try:
-            return Descriptor.unpack(self.flash.peek(self.board.slots[slot].descriptor.start, PAGE_BYTES))
+            place = self.profile.slots[slot].descriptor.start
+            return SlotDescriptor.unpack(self.flash.peek(place, PAGE_BYTES))
         except FormatError:
             return None
 
@@ -219,7 +220,7 @@ class VirtualBoard:
     # The chain from reset to application.
 
     def _power_on(self) -> None:
-        self.chip.power_on()
+        self.soc.power_on()
         self._start(0)
 
     def _start(self, reason: int) -> None:
@@ -230,11 +231,11 @@ class VirtualBoard:
             if self._repl is not None:
                 self._repl.forget()
             if reason:
-                self.chip.start(reason)
+                self.soc.start(reason)
             straps, self.straps = self.straps, Reset.RUN
             if straps is not Reset.RUN:
                 self.result = None
-                self.state = State.HELD if straps is Reset.HOLD else State.DOWNLOAD
+                self.state = BoardState.HELD if straps is Reset.HOLD else BoardState.DOWNLOAD
                 return
             try:
                 self._load(reason)
@@ -244,24 +245,24 @@ class VirtualBoard:
         raise BenchViolation(f"{_BOOTS_MAX} boots in a row and no rest")
 
     def _load(self, reason: int) -> None:
-        result = self.loader(self.chip, self.board).boot() if self._has_loader() else None
+        result = self.loader(self.soc, self.profile).boot() if self._has_loader() else None
         if result is None or isinstance(result, NothingBoots):
-            self.result, self.state = None, State.DEAD
+            self.result, self.state = None, BoardState.DEAD
             return
         self.result = result
         marker = identify(result.segments, self.irom(), result.irom_address)
         boot = Boot(len(self.boots), self.clock.ms, reason, result.slot, result.why, marker)
         self.boots.append(boot)
-        self.state = State.RUNNING
+        self.state = BoardState.RUNNING
         if self.on_boot is not None:
             self.on_boot(self, boot)
         self.clock.advance_ms(_FIRMWARE_START_MS)
-        if marker.does is Does.CRASH:
+        if marker.does is Behaviour.CRASH:
             self.clock.advance_ms(_CRASH_MS)
             raise ChipReset(2)
-        self.chip.start_sdk()
-        if marker.does is Does.FREEZE:
-            self.state = State.HUNG
+        self.soc.start_sdk()
+        if marker.does is Behaviour.FREEZE:
+            self.state = BoardState.HUNG
             return
         self._vm = self._make_vm(marker)
         self._program = marker.does
@@ -269,12 +270,12 @@ class VirtualBoard:
 
     def _has_loader(self) -> bool:
         """Whether the ROM starts what is in the first sector; else it waits for ever."""
-        return self.flash.peek(self.board.loader.start, 1)[0] == E9_MAGIC
+        return self.flash.peek(self.profile.loader.start, 1)[0] == E9_MAGIC
 
     def _make_vm(self, marker: Marker) -> DeviceVM:
-        network = NoNetwork() if marker.does is Does.OFFLINE else self.network
-        refuse = {"twoslot": "incompatible .mpy file"} if marker.does is Does.NOIMPORT else {}
-        vm = self._new_vm(self.chip, self.files, network, console=self._print, refuse=refuse)
+        network = NoNetwork() if marker.does is Behaviour.OFFLINE else self.network
+        refuse = {"twoslot": "incompatible .mpy file"} if marker.does is Behaviour.NOIMPORT else {}
+        vm = self._new_vm(self.soc, self.files, network, console=self._print, refuse=refuse)
         vm.runtime.on_wait = self._waiting
         vm.runtime.on_busy = self.on_busy
         vm.runtime.folders = self.folders
@@ -295,11 +296,11 @@ class VirtualBoard:
         assert vm is not None
         vm.interrupt_at(end_ms)
         try:
-            if self._program is Does.RESTART:
+            if self._program is Behaviour.RESTART:
                 vm.exec("import machine\nmachine.reset()")
-            elif self._program is not Does.HANG and "/main.py" in self.files and not self._at_repl:
+            elif self._program is not Behaviour.HANG and "/main.py" in self.files and not self._at_repl:
                 self._run_file("/main.py")
-            if self._repl is None or self._program is Does.HANG:
+            if self._repl is None or self._program is Behaviour.HANG:
                 vm.runtime.wait_us(None)
             else:
                 self._at_repl = True
@@ -371,12 +372,12 @@ class VirtualBoard:
         return self._vm
 
     def _require_power(self) -> None:
-        if self.state is State.OFF:
+        if self.state is BoardState.OFF:
             raise ValueError("the board has no power")
 
 
 @lru_cache(maxsize=256)
-def _newest(region: bytes) -> journal.Cell | None:
+def _newest(region: bytes) -> journal.JournalCell | None:
     """It is asked for once a virtual second, and changes seldom."""
     newest = journal.newest(region)
     return newest[1] if newest is not None else None

@@ -8,6 +8,7 @@ user image it also says the address it was linked for; whoever runs it from anot
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import json
 import random
@@ -25,8 +26,12 @@ from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
 from slotbench.vboard.flash.nor import SECTOR
 
 __all__ = [
+<<<<<<< HEAD
     "DEFAULT_BYTES", "SMALLEST_BYTES", "Does", "Marker", "build", "build_user", "for_board", "identify",
     "is_bench_image",
+=======
+    "DEFAULT_BYTES", "SMALLEST_BYTES", "Behaviour", "Marker", "build", "build_user", "for_board", "identify",
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
 ]
 
 DEFAULT_BYTES: Final = 600 * 1024
@@ -52,7 +57,7 @@ _WORDS: Final = (
 ).split()
 
 
-class Does(enum.Enum):
+class Behaviour(enum.Enum):
     """What the firmware does after boot."""
 
     HEALTHY = "healthy"
@@ -76,13 +81,14 @@ class Marker:
 
     build: str | None
     version: str | None
-    does: Does
+    does: Behaviour
     irom_address: int | None = None
 
 
+@functools.lru_cache(maxsize=32)
 def build(
     version: str,
-    does: Does = Does.HEALTHY,
+    does: Behaviour = Behaviour.HEALTHY,
     *,
     size: int = DEFAULT_BYTES,
     seed: int = 0,
@@ -105,8 +111,9 @@ def build(
     return build_e9(_ram(own, marker, _ANYWHERE), IRAM.start + _ENTRY_OFFSET, bytes(irom))
 
 
+@functools.lru_cache(maxsize=32)
 def build_user(
-    version: str, does: Does = Does.HEALTHY, *, irom_address: int, size: int, seed: int = 0
+    version: str, does: Behaviour = Behaviour.HEALTHY, *, irom_address: int, size: int, seed: int = 0
 ) -> bytes:
     """An EA image of at most `size` bytes (at least 48 KB) whose irom is linked for `irom_address`.
 
@@ -127,7 +134,7 @@ def build_user(
 
 
 def for_board(
-    board: BoardProfile, version: str, does: Does = Does.HEALTHY, *, size: int, seed: int = 0
+    board: BoardProfile, version: str, does: Behaviour = Behaviour.HEALTHY, *, size: int, seed: int = 0
 ) -> tuple[bytes, ...]:
     """The images of a release for `board`: one for both slots, or one for slot A and one for slot B.
 
@@ -158,10 +165,10 @@ def identify(
     in_irom = _found(irom)
     if in_ram is None and in_irom is None:
         banner = _BANNER.search(irom)
-        does = Does.CRASH if _linked_elsewhere(irom, irom_address) else Does.HEALTHY
+        does = Behaviour.CRASH if _linked_elsewhere(irom, irom_address) else Behaviour.HEALTHY
         return Marker(None, banner.group(1).decode() if banner else None, does)
     if in_ram != in_irom or in_ram is None or in_ram.irom_address not in (None, irom_address):
-        return Marker(None, None, Does.CRASH)
+        return Marker(None, None, Behaviour.CRASH)
     return in_ram
 
 
@@ -179,7 +186,7 @@ def _require_size(size: int) -> None:
 
 
 def _beginnings(
-    version: str, does: Does, size: int, seed: int, irom_address: int | None = None
+    version: str, does: Behaviour, size: int, seed: int, irom_address: int | None = None
 ) -> tuple[bytes, random.Random, random.Random]:
     """The marker, and where the content of this build and that of all builds of this seed come from."""
     identity = f"{seed}/{size}/{version}/{does.value}"
@@ -204,7 +211,7 @@ def _ram(own: random.Random, marker: bytes, flash: range) -> list[tuple[int, byt
     return [(IRAM.start, text), (DRAM.start, data)]
 
 
-def _marker(build_id: str, version: str, does: Does, irom_address: int | None) -> bytes:
+def _marker(build_id: str, version: str, does: Behaviour, irom_address: int | None) -> bytes:
     fields: dict[str, str | int] = {"build": build_id, "version": version, "does": does.value}
     if irom_address is not None:
         fields["irom_address"] = irom_address
@@ -221,7 +228,7 @@ def _found(data: bytes) -> Marker | None:
     try:
         fields = json.loads(match.group(1))
         linked = fields.get("irom_address")
-        return Marker(fields["build"], fields["version"], Does(fields["does"]), linked)
+        return Marker(fields["build"], fields["version"], Behaviour(fields["does"]), linked)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Final, Protocol
 
 from slotbench.vboard.clock import Clock, TimerQueue
-from slotbench.vboard.network.base import Listener, Network, Stream
+from slotbench.vboard.network.base import Network, TcpListener, TcpStream
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.soc import RTC_BASE, Soc
 
@@ -63,12 +63,13 @@ class Runtime:
     """
 
     def __init__(
-        self, chip: Soc, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
+        self, soc: Soc, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
     ) -> None:
-        self.chip = chip
-        self.clock: Clock = chip.clock
+        self.soc = soc
+        self.clock: Clock = soc.clock
         self.files = files
         self.net = net
+        net.use_clock(soc.clock)
         self.console = console
         self.mpy = mpy
         self.modules: dict[str, ModuleType] = {}
@@ -84,13 +85,13 @@ class Runtime:
         self.heap_locks = 0
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
-        self.streams: list[Stream | Listener] = []
+        self.streams: list[TcpStream | TcpListener] = []
         self.station_active = True
-        self.station_up_us = chip.boot_us
+        self.station_up_us = soc.boot_us
         self._queue: deque[tuple[Callable[[object], object], object]] = deque()
         self._in_callback = False
-        if chip.rtc[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
-            chip.rtc[_DELTA : _DATA_AT] = bytes(12) + _MAGIC + bytes(4)
+        if soc.rtc[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
+            soc.rtc[_DELTA : _DATA_AT] = bytes(12) + _MAGIC + bytes(4)
 
     # Waiting.
 
@@ -101,7 +102,7 @@ class Runtime:
 
     def poll(self) -> None:
         """What happens between two bytecodes: due timers and scheduled callbacks run, the watchdog looks."""
-        if not self.chip.flash.powered:
+        if not self.soc.flash.powered:
             raise PowerCut
         if self.watchdog_us is not None and self.clock.us >= self.watchdog_us:
             raise ChipReset(3)
@@ -175,30 +176,30 @@ class Runtime:
 
     def rtc_us(self) -> int:
         """Microseconds since 2000: counted since the last start, plus the delta that survives resets."""
-        delta = int.from_bytes(self.chip.rtc[_DELTA : _DELTA + 8], "little", signed=True)
-        return self.clock.us - self.chip.boot_us + delta
+        delta = int.from_bytes(self.soc.rtc[_DELTA : _DELTA + 8], "little", signed=True)
+        return self.clock.us - self.soc.boot_us + delta
 
     def set_rtc_us(self, us: int) -> None:
         """Set the clock: microseconds since 2000."""
-        delta = us - (self.clock.us - self.chip.boot_us)
-        self.chip.rtc[_DELTA : _DELTA + 8] = delta.to_bytes(8, "little", signed=True)
+        delta = us - (self.clock.us - self.soc.boot_us)
+        self.soc.rtc[_DELTA : _DELTA + 8] = delta.to_bytes(8, "little", signed=True)
 
     def rtc_memory(self) -> bytes:
         """The user bytes of RTC().memory(), at most 492."""
-        length = int.from_bytes(self.chip.rtc[_LENGTH_AT:_DATA_AT], "little")
-        return bytes(self.chip.rtc[_DATA_AT : _DATA_AT + length])
+        length = int.from_bytes(self.soc.rtc[_LENGTH_AT:_DATA_AT], "little")
+        return bytes(self.soc.rtc[_DATA_AT : _DATA_AT + length])
 
     def set_rtc_memory(self, data: bytes) -> None:
         """RTC().memory(data): up to 492 bytes, which reach into the loader's tail from 461 on."""
-        if len(data) > len(self.chip.rtc) - _DATA_AT:
+        if len(data) > len(self.soc.rtc) - _DATA_AT:
             raise ValueError("buffer too long")
-        self.chip.rtc[_LENGTH_AT:_DATA_AT] = len(data).to_bytes(4, "little")
+        self.soc.rtc[_LENGTH_AT:_DATA_AT] = len(data).to_bytes(4, "little")
         padded = data + bytes(-len(data) % 4)
-        self.chip.rtc[_DATA_AT : _DATA_AT + len(padded)] = padded
+        self.soc.rtc[_DATA_AT : _DATA_AT + len(padded)] = padded
 
     def deepsleep(self, us: int) -> None:
         """Sleep through a reset; 0 us is until the reset pin. Time goes on (rtc_prepare_deepsleep)."""
-        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.chip.boot_us)
+        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.soc.boot_us)
         raise ChipReset(5, us or None)
 
     # Console.

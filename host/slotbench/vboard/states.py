@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.firmware import Marker
 
-__all__ = ["Boot", "State"]
+__all__ = ["BoardState", "Boot"]
 
 
-class State(Enum):
+class BoardState(Enum):
     """What the board is doing."""
 
     OFF = "off"
@@ -34,5 +34,5 @@ class Boot:
     at_ms: int
     reason: int
     slot: int
-    why: Why
+    why: BootReason
     marker: Marker

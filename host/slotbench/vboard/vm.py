@@ -81,7 +81,7 @@ _CODE: dict[tuple[str, bytes, str], CodeType] = {}
 
 
 class CPythonVM:
-    """One boot of MicroPython on `chip`: made when the firmware starts, closed at the next reset.
+    """One boot of MicroPython on `soc`: made when the firmware starts, closed at the next reset.
 
     `files` maps absolute paths ("/boot.py") to content and outlives the VM. `console` gets what is printed;
     without one it is collected in `output`. `mpy` is the firmware's `sys.implementation._mpy`. `refuse`
@@ -94,7 +94,7 @@ class CPythonVM:
 
     def __init__(
         self,
-        chip: Soc,
+        soc: Soc,
         files: dict[str, bytes],
         net: Network,
         *,
@@ -107,7 +107,7 @@ class CPythonVM:
             if path != absolute(path):
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
-        self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
+        self.runtime = Runtime(soc, files, net, console or self._written.append, mpy)
         self.refuse = dict(refuse or {})
         self._frozen = {f"/{FOLDER}/{name}": source for name, source in (frozen or {}).items()}
         self._builtin_modules: dict[str, ModuleType] = {}

@@ -1,4 +1,6 @@
-"""Whole updates at stated rates of failing connections; beside them a client that starts over each time."""
+"""Whole updates at stated rates of failing connections; beside them a client that starts over each
+time.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,15 @@ from typing import Final
 
 from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import Broken
+from slotbench.prove.network.downloads import Downloads
 from slotbench.prove.parallel import workers
 from slotbench.prove.testbed import HOURS_MS, Edit, TestBed, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.network.faults import FaultProxy
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.seeded_faults import SeededFaults
+from slotbench.vboard.network.wsgi import WsgiNetwork
 
-__all__ = ["RATES", "Outcome", "Rate", "prove"]
+__all__ = ["RATES", "Rate", "UpdateOutcome", "prove"]
 
 RATES: Final = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3)
 
@@ -41,7 +46,7 @@ twoslot.unload()
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class UpdateOutcome:
     """One update. Bytes are those of the image; `seconds` are the board's."""
 
     succeeded: bool
@@ -63,7 +68,7 @@ class Rate:
     """All updates at one rate."""
 
     failing: float
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[UpdateOutcome, ...]
 
     @property
     def updates(self) -> int:
@@ -77,7 +82,9 @@ class Rate:
 
     @property
     def restart_client_succeeded(self) -> int:
-        """How many the other client installed at its first attempt, without a person starting it again."""
+        """How many the other client installed at its first attempt, without a person starting it
+        again.
+        """
         return sum(outcome.restart_succeeded for outcome in self.outcomes)
 
     @property
@@ -124,11 +131,11 @@ def prove(
     processes: int = 2, on_rate: Callable[[Rate], object] = lambda rate: None,
 ) -> list[Rate]:
     """Run so many updates of boards with images of `size` bytes at each rate."""
-    world = TestBed(folder, size=size, seed=seed)
-    world.publish(2)
-    world.app = Remembered(world.app)
+    testbed = TestBed(folder, size=size, seed=seed)
+    testbed.publish(2)
+    testbed.app = Remembered(testbed.app)
     found = []
-    run = partial(_one, world, seed)
+    run = partial(_one, testbed, seed)
     with workers(processes) as pool:
         _shared[:] = [run]
         for failing in rates:
@@ -139,16 +146,16 @@ def prove(
     return found
 
 
-_shared: list[Callable[[float, int], Outcome]] = []
+_shared: list[Callable[[float, int], UpdateOutcome]] = []
 
 
-def _call(what: tuple[float, int]) -> Outcome:
+def _call(what: tuple[float, int]) -> UpdateOutcome:
     return _shared[0](*what)
 
 
-def _one(world: TestBed, seed: int, failing: float, number: int) -> Outcome:
-    board, proxy = _board(world, failing, f"{seed} {failing} {number}", seed + number)
-    needed = len(world.image(2, 1))
+def _one(testbed: TestBed, seed: int, failing: float, number: int) -> UpdateOutcome:
+    board, network, faults = _board(testbed, failing, f"{seed} {failing} {number}", seed + number)
+    needed = len(testbed.image(2, 1))
     text = ""
     try:
         board.power_on()
@@ -156,30 +163,33 @@ def _one(world: TestBed, seed: int, failing: float, number: int) -> Outcome:
     except Broken as broken:
         text = str(broken)
     succeeded = not text and runs_confirmed(board, 2)
-    again = proxy.image_bytes - needed
+    downloads = Downloads.from_log(network.requests)
+    again = downloads.image_bytes - needed
     if not succeeded:
         text = text or f"not confirmed: {board.cell}"
-    elif again > _BLOCK * proxy.interrupted:
-        text = f"{again} bytes fetched again after {proxy.interrupted} interruptions"
-    elif proxy.most_again > _BLOCK:
-        text = f"{proxy.most_again} bytes fetched again after one interruption"
+    elif again > _BLOCK * downloads.interrupted:
+        text = f"{again} bytes fetched again after {downloads.interrupted} interruptions"
+    elif downloads.most_again > _BLOCK:
+        text = f"{downloads.most_again} bytes fetched again after one interruption"
     if text:
         text = f"rate {failing} update {number}: {text}"
     seconds = board.clock.ms / 1000
     board.power_off()
-    attempts, first, fetched = _start_over(world, failing, seed, number)
-    return Outcome(
-        succeeded, needed, proxy.image_bytes, proxy.interruptions, proxy.interrupted, proxy.most_again,
-        seconds, first, attempts, fetched, text)
+    attempts, first, fetched = _start_over(testbed, failing, seed, number)
+    return UpdateOutcome(
+        succeeded, needed, downloads.image_bytes, sum(faults.struck.values()), downloads.interrupted,
+        downloads.most_again, seconds, first, attempts, fetched, text)
 
 
-def _start_over(world: TestBed, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
-    """Attempts until the image was installed, whether the first one did it, bytes of the image fetched."""
+def _start_over(testbed: TestBed, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
+    """Attempts until the image was installed, whether the first one did it, bytes of the image
+    fetched.
+    """
     luck = f"over {seed} {failing} {number}"
-    board, proxy = _board(world, failing, luck, seed + number, without_main)
+    board, network, _ = _board(testbed, failing, luck, seed + number, without_main)
     board.on_boot = None
     board.power_on()
-    slot = world.map.slots[1]
+    slot = testbed.profile.slots[1]
     for attempt in range(1, _ATTEMPTS + 1):
         board.clock.advance_ms(10_000)
         board.repl(_START_OVER)
@@ -188,13 +198,12 @@ def _start_over(world: TestBed, failing: float, seed: int, number: int) -> tuple
         for start in (slot.table.start, *range(slot.image.start, slot.image.end, _BLOCK)):
             board.flash.poke(start, b"\xff" * _BLOCK)
     board.power_off()
-    return attempt, attempt == 1, proxy.image_bytes
+    return attempt, attempt == 1, Downloads.from_log(network.requests).image_bytes
 
 
 def _board(
-    world: TestBed, failing: float, luck: str, seed: int, edit: Edit | None = None
-) -> tuple[VirtualBoard, FaultProxy]:
-    proxy = FaultProxy(world.app, failing, random.Random(luck))
-    board = world.board(proxy, seed=seed, edit=edit)
-    proxy.clock = board.clock
-    return board, proxy
+    testbed: TestBed, failing: float, luck: str, seed: int, edit: Edit | None = None
+) -> tuple[VirtualBoard, FaultyNetwork, SeededFaults]:
+    faults = SeededFaults(random.Random(luck), failing)
+    network = FaultyNetwork(WsgiNetwork(testbed.app), faults)
+    return testbed.board(network, seed=seed, edit=edit), network, faults

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from slotbench.prove.invariants import Invariants
 from slotbench.vboard.flash.cuts import Cut, commit_happens
-from slotbench.vboard.flash.nor import SECTOR, NorFlash, Op
+from slotbench.vboard.flash.nor import SECTOR, FlashOperation, NorFlash
 from slotbench.vboard.signals import PowerCut
 
 __all__ = ["RecordedOperation", "RecordingFlash"]
@@ -23,7 +23,7 @@ class RecordedOperation:
     what its promises know, and bytes of images it received; its files before, and after the operation.
     """
 
-    op: Op
+    op: FlashOperation
     flash: NorFlash
     data: bytes
     past: Invariants
@@ -73,7 +73,7 @@ class RecordingFlash(NorFlash):
         index = self.operations
         super().write(addr, data, actor)
         if before is not None:
-            op = Op(index, "program", addr, len(data), actor)
+            op = FlashOperation(index, "program", addr, len(data), actor)
             files = self.files()
             self.moments.append(RecordedOperation(op, before, bytes(data), *self.past(), files, files))
 
@@ -82,7 +82,7 @@ class RecordingFlash(NorFlash):
         before = self.clone()
         index = self.operations
         super().erase(sector, actor)
-        op = Op(index, "erase", sector * SECTOR, SECTOR, actor)
+        op = FlashOperation(index, "erase", sector * SECTOR, SECTOR, actor)
         files = self.files()
         self.moments.append(RecordedOperation(op, before, b"", *self.past(), files, files))
 
@@ -91,5 +91,5 @@ class RecordingFlash(NorFlash):
         files = self.files()
         index = self.operations
         super().commit(change, length)
-        op = Op(index, "commit", -1, length, "python")
+        op = FlashOperation(index, "commit", -1, length, "python")
         self.moments.append(RecordedOperation(op, self.clone(), b"", *self.past(), files, self.files()))

@@ -45,7 +45,7 @@ def device_builtins(runtime: Runtime) -> dict[str, Any]:
         **_TEMPLATE,
         "__name__": "builtins",
         "OSError": DeviceOSError,
-        "open": FileTable(runtime.files, runtime.chip.flash.commit).open,
+        "open": FileTable(runtime.files, runtime.soc.flash.commit).open,
         "pow": _pow,
         "print": say,
     }

@@ -20,7 +20,7 @@ from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.cuts import Cut, CutMode, commit_happens, torn_erase, torn_program
 from slotbench.vboard.signals import BenchViolation, PowerCut
 
-__all__ = ["BenchViolation", "FlashTiming", "NorFlash", "Op", "PAGE", "PowerCut", "SECTOR"]
+__all__ = ["PAGE", "SECTOR", "BenchViolation", "FlashOperation", "FlashTiming", "NorFlash", "PowerCut"]
 
 SECTOR: Final = 4096
 PAGE: Final = 256
@@ -42,7 +42,7 @@ class FlashTiming:
 
 
 @dataclass(frozen=True, slots=True)
-class Op:
+class FlashOperation:
     """One erase or program as it was started: `kind`, byte address, length in bytes, who did it.
 
     A `commit` is a change of the filesystem, whose files are not in this flash: its address is -1.
@@ -89,7 +89,7 @@ class NorFlash:
         self.weak: dict[int, int] = {}
         self.stuck: dict[int, float] = {}
         self.wear = [0] * (size // SECTOR)
-        self.log: list[Op] | None = [] if log else None
+        self.log: list[FlashOperation] | None = [] if log else None
         self.reset_counters()
         self._sectors: list[bytes | bytearray] = [_BLANK] * (size // SECTOR)
         self._open: set[int] = set()  # those that are bytearrays
@@ -315,7 +315,7 @@ class NorFlash:
         if cut is not None and cut.mode is CutMode.BEFORE:
             self._die(cut)
         if self.log is not None:
-            self.log.append(Op(index, kind, addr, length, actor))
+            self.log.append(FlashOperation(index, kind, addr, length, actor))
         return cut
 
     def _die(self, cut: Cut) -> None:

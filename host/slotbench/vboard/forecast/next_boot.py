@@ -12,9 +12,9 @@ from enum import StrEnum
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, journal
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
@@ -42,8 +42,8 @@ class Hindrance(StrEnum):
 class Flashed:
     """Journal and descriptors (of A and B) as the loader reads them."""
 
-    cell: Cell | None
-    descriptors: tuple[Descriptor | None, Descriptor | None]
+    cell: JournalCell | None
+    descriptors: tuple[SlotDescriptor | None, SlotDescriptor | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Forecast:
     """
 
     slot: int | None
-    why: Why | None
+    why: BootReason | None
     counter: int | None
     version: str | None
     hindrances: tuple[Hindrance | None, Hindrance | None]
@@ -80,7 +80,7 @@ def forecast(board: BoardProfile, data: bytes) -> Forecast:
     descriptor = before.descriptors[started.slot] if started is not None else None
     ops = flash.log or []
     copied = {op.addr for op in ops if op.kind == "erase" and op.addr in board.window}
-    trial = started is not None and started.why is Why.TRIAL and after.cell is not None
+    trial = started is not None and started.why is BootReason.TRIAL and after.cell is not None
     return Forecast(
         slot=started.slot if started is not None else None,
         why=started.why if started is not None else None,
@@ -121,10 +121,10 @@ def _read(board: BoardProfile, flash: NorFlash) -> Flashed:
     return Flashed(newest[1] if newest is not None else None, (a, b))
 
 
-def _descriptor(board: BoardProfile, flash: NorFlash, slot: int) -> Descriptor | None:
+def _descriptor(board: BoardProfile, flash: NorFlash, slot: int) -> SlotDescriptor | None:
     place = board.slots[slot]
     try:
-        found = Descriptor.unpack(flash.peek(place.descriptor.start, PAGE_BYTES))
+        found = SlotDescriptor.unpack(flash.peek(place.descriptor.start, PAGE_BYTES))
     except FormatError:
         return None
     return found if found.slot == slot and 0 < found.length <= place.image.size else None
@@ -147,7 +147,7 @@ def _hindrance(before: Flashed, after: Flashed, slot: int) -> Hindrance | None:
     return _by_cell(cell, slot, descriptor)
 
 
-def _by_cell(cell: Cell, slot: int, descriptor: Descriptor) -> Hindrance | None:
+def _by_cell(cell: JournalCell, slot: int, descriptor: SlotDescriptor) -> Hindrance | None:
     """The rows of DESIGN 3 that ask the journal, read for one slot."""
     state = cell.states[slot]
     if state is SlotState.EMPTY:
@@ -166,7 +166,7 @@ def _by_cell(cell: Cell, slot: int, descriptor: Descriptor) -> Hindrance | None:
     return None
 
 
-def _floor(descriptors: Sequence[Descriptor | None]) -> int:
+def _floor(descriptors: Sequence[SlotDescriptor | None]) -> int:
     found = [descriptor for descriptor in descriptors if descriptor is not None]
     return max((each.floor for each in found if each.confirmed and not each.bad), default=0)
 

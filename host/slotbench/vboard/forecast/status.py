@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.formats.release import is_development
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.forecast.next_boot import next_boot
 from slotbench.vboard.loader.decision import decide
 from slotbench.vboard.loader.model import NothingBoots
@@ -76,30 +76,32 @@ def status(board: BoardProfile, data: bytes) -> BoardStatus:
     )
 
 
-def settle(cell: Cell | None, slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> Cell:
+def settle(
+    cell: JournalCell | None, slot: int, why: BootReason, descriptors: Sequence[SlotDescriptor | None]
+) -> JournalCell:
     """The newest cell once the board has drawn its conclusions from having been started like this."""
     running = descriptors[slot]
     assert running is not None, "the loader starts no slot without a descriptor"
     if cell is None:
         return _rebuilt(slot, why, descriptors)
     other = 1 - slot
-    if why is Why.FALLBACK and cell.active == other:
+    if why is BootReason.FALLBACK and cell.active == other:
         judged = _judged(cell, other, descriptors[other])
         return _folded(_with_state(judged, other, SlotState.BAD), active=slot)
-    if why is Why.ORDINARY and cell.states[slot] is SlotState.READY:
+    if why is BootReason.ORDINARY and cell.states[slot] is SlotState.READY:
         confirmed = replace(
             _with_state(cell, slot, SlotState.CONFIRMED), floor=max(cell.floor, running.floor),
             report=Report.CONFIRMED, report_counter=running.counter)
         if not is_development(running.counter):
             confirmed = replace(confirmed, rounds=0, unproven_counter=0)
         return _folded(confirmed, active=slot)
-    if why is Why.LAST_RESORT and cell.report is not Report.LAST_RESORT:
+    if why is BootReason.LAST_RESORT and cell.report is not Report.LAST_RESORT:
         reported = replace(cell, report=Report.LAST_RESORT, report_counter=running.counter)
         return _folded(reported, active=cell.active)
     return cell
 
 
-def _judged(cell: Cell, slot: int, descriptor: Descriptor | None) -> Cell:
+def _judged(cell: JournalCell, slot: int, descriptor: SlotDescriptor | None) -> JournalCell:
     """The verdict on the release in `slot`, whose trial is over."""
     counter = cell.counters[slot]
     rounds, unproven = cell.rounds, cell.unproven_counter
@@ -120,10 +122,10 @@ def _judged(cell: Cell, slot: int, descriptor: Descriptor | None) -> Cell:
         bad_counter=max(cell.bad_counter, counter) if banned else cell.bad_counter)
 
 
-def _rebuilt(slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> Cell:
+def _rebuilt(slot: int, why: BootReason, descriptors: Sequence[SlotDescriptor | None]) -> JournalCell:
     """The first cell of a journal that was lost, from what the descriptors say."""
-    report = Report.LAST_RESORT if why is Why.LAST_RESORT else Report.JOURNAL_LOST
-    cell = Cell(sequence=1, active=slot, attempts=3, copies=8, report=report)
+    report = Report.LAST_RESORT if why is BootReason.LAST_RESORT else Report.JOURNAL_LOST
+    cell = JournalCell(sequence=1, active=slot, attempts=3, copies=8, report=report)
     for index, found in enumerate(descriptors):
         if found is None:
             continue
@@ -139,18 +141,18 @@ def _rebuilt(slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> C
     return replace(cell, report_counter=cell.counters[slot])
 
 
-def _with_state(cell: Cell, slot: int, state: SlotState) -> Cell:
+def _with_state(cell: JournalCell, slot: int, state: SlotState) -> JournalCell:
     if slot:
         return replace(cell, state_b=state, bad_b=False)
     return replace(cell, state_a=state, bad_a=False)
 
 
-def _folded(cell: Cell, *, active: int) -> Cell:
+def _folded(cell: JournalCell, *, active: int) -> JournalCell:
     """As a new cell: what the open words said is in the sealed fields, and none of them is set."""
     attempts = max(0, cell.attempts - sum(cell.spent))
     copies = max(0, cell.copies - sum(cell.copied))
     states = [SlotState.BAD if is_bad else state for state, is_bad in zip(cell.states, cell.bad)]
-    unset = Cell(sequence=cell.sequence)
+    unset = JournalCell(sequence=cell.sequence)
     return replace(
         cell, sequence=cell.sequence + 1, active=active, attempts=attempts, copies=copies,
         state_a=states[0], state_b=states[1], spent=unset.spent, ended=unset.ended, copied=unset.copied,

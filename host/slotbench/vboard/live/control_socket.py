@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["Control", "Request", "ask"]
+__all__ = ["ControlRequest", "ControlSocket", "ask"]
 
 _REQUEST_BYTES_MAX: Final = 64 * 1024
 _PATH_BYTES_MAX: Final = 100
@@ -26,7 +26,7 @@ _PATH_BYTES_MAX: Final = 100
 _SEND_S: Final = 1.0
 
 
-class Request:
+class ControlRequest:
     """What somebody wants, and the way to answer. `gone` when they hung up."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -58,7 +58,7 @@ class Request:
             self.gone = True
 
 
-class Control:
+class ControlSocket:
     """The listening end, at `path`; whoever holds the board's lock may make one. Serves from `poll` alone.
 
     Each of `wake` is a file descriptor that ends a poll early when it becomes readable.
@@ -68,8 +68,8 @@ class Control:
         self.path = path
         self._wake = wake
         self._unread: dict[socket.socket, bytes] = {}
-        self._open: dict[socket.socket, Request] = {}
-        self._ready: list[Request] = []
+        self._open: dict[socket.socket, ControlRequest] = {}
+        self._ready: list[ControlRequest] = []
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -93,7 +93,7 @@ class Control:
             connection.close()
         self.path.unlink(missing_ok=True)
 
-    def poll(self, seconds: float | None) -> Request | None:
+    def poll(self, seconds: float | None) -> ControlRequest | None:
         """The next request, waiting for it up to so many real seconds (None: for ever); else None."""
         if not self._ready:
             self._forget_closed()
@@ -129,7 +129,7 @@ class Control:
             self._understand(connection, text)
 
     def _understand(self, connection: socket.socket, text: bytes) -> None:
-        request = Request(connection)
+        request = ControlRequest(connection)
         try:
             fields = json.loads(text)
         except ValueError:

@@ -20,13 +20,13 @@ __all__ = ["FlashFile"]
 
 @dataclass(frozen=True, slots=True)
 class FlashFile:
-    """The chip of `board` in the file `path`: for a runner what a BoardFolder is.
+    """The flash of a board of this `profile` in the file `path`: for a runner what a BoardFolder is.
 
     Its files are in its flash alone. No dump has the chip's unique id, so that is made of the path.
     """
 
     path: Path
-    board: BoardProfile
+    profile: BoardProfile
 
     @property
     def unique_id(self) -> bytes:
@@ -35,7 +35,7 @@ class FlashFile:
 
     def make_erased(self) -> None:
         """Make the file of a chip that nothing was written to. Raises BenchError (exit code 2)."""
-        NorFlash(self.board.chip_bytes).dump(self.path)
+        NorFlash(self.profile.chip_bytes).dump(self.path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -56,7 +56,7 @@ class FlashFile:
 
     def load_flash(self, clock: Clock) -> NorFlash:
         """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong size."""
-        return NorFlash(self.board.chip_bytes, self.path, clock=clock, log=False)
+        return NorFlash(self.profile.chip_bytes, self.path, clock=clock, log=False)
 
     def load_files(self) -> dict[str, bytes]:
         """None: they are in the flash."""

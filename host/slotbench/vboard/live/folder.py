@@ -28,13 +28,13 @@ _ID_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class BoardFolder:
-    """The folder `path`: its board, named in board.json as `board_name` (a name, or the path of a file), and
-    the chip's `unique_id` (4 bytes).
+    """The folder `path`: its board's `profile`, named in board.json as `board_name` (a name, or the path of a
+    file), and the chip's `unique_id` (4 bytes).
     """
 
     path: Path
     board_name: str
-    board: BoardProfile
+    profile: BoardProfile
     unique_id: bytes
 
     @property
@@ -99,7 +99,7 @@ class BoardFolder:
                 os.replace(made, path)
             finally:
                 shutil.rmtree(made, ignore_errors=True)
-        return cls(path, board_name, folder.board, identity)
+        return cls(path, board_name, folder.profile, identity)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -120,7 +120,7 @@ class BoardFolder:
             raise BenchError(
                 "the board's flash is gone", where=str(self.flash_path), do="make the board anew",
                 exit_code=USAGE)
-        return NorFlash(self.board.chip_bytes, self.flash_path, clock=clock, log=False)
+        return NorFlash(self.profile.chip_bytes, self.flash_path, clock=clock, log=False)
 
     def load_files(self) -> dict[str, bytes]:
         """What the board finds in its filesystem, by absolute path.
@@ -135,9 +135,9 @@ class BoardFolder:
             raise BenchError(
                 f"cannot read ({error.strerror})", where=str(self.files_path), exit_code=USAGE) from None
         total = sum(map(len, files.values()))
-        if self.board.filesystem and total > self.board.filesystem.size:
+        if self.profile.filesystem and total > self.profile.filesystem.size:
             raise BenchError(
-                f"{total} bytes of files, the board's filesystem has {self.board.filesystem.size}",
+                f"{total} bytes of files, the board's filesystem has {self.profile.filesystem.size}",
                 where=str(self.files_path), do="take some away")
         return files
 

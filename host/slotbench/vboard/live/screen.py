@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.clock import Clock
 
-__all__ = ["Screen", "facts"]
+__all__ = ["LiveScreen", "facts"]
 
 
-class Screen:
+class LiveScreen:
     """Where output goes: `say` gets pieces of text, as they are to be shown."""
 
     def __init__(self, clock: Clock, say: Callable[[str], object]) -> None:
@@ -35,7 +35,7 @@ class Screen:
 def facts(board: VirtualBoard) -> dict[str, Any]:
     """What can be said of a board without asking it."""
     result = board.result
-    runs = board.state in (State.RUNNING, State.HUNG) and result is not None
+    runs = board.state in (BoardState.RUNNING, BoardState.HUNG) and result is not None
     doing, done, total = board.activity()
     return {
         "state": board.state.value,

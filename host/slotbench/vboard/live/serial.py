@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.live.paced_clock import PacedClock
 from slotbench.vboard.serial.rom import DownloadMode
 from slotbench.vboard.serial.terminal import Terminal
@@ -28,7 +28,7 @@ class LiveSerial:
             if self.uart.rom is not None:
                 # What a host does to the flash takes the time that it takes there.
                 clock.drop_lead()
-        if board.state is State.OFF:
+        if board.state is BoardState.OFF:
             self.uart.forget()
         wanted = self.uart.take_reset()
         if wanted is not None:
@@ -38,7 +38,7 @@ class LiveSerial:
     def rom(self, board: VirtualBoard, listen: Callable[[], object]) -> None:
         """Let the ROM have the port while `listen` runs: over when it raises a reset or a loss of power."""
         if self.uart.rom is None:
-            self.uart.rom = DownloadMode(board.chip, self.uart.send)
+            self.uart.rom = DownloadMode(board.soc, self.uart.send)
         try:
             listen()
         except BaseException:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from slotbench.vboard.lx106.isa import Instruction, decode
-from slotbench.vboard.lx106.memory import BASE, IRAM, Fault, Memory
-from slotbench.vboard.lx106.translate import BLOCK_INSTRUCTIONS_MAX, ENDS, Block, compile_block
+from slotbench.vboard.lx106.memory import BASE, IRAM, CpuFault, CpuMemory
+from slotbench.vboard.lx106.translation import BLOCK_INSTRUCTIONS_MAX, ENDS, Block, CoreState, compile_block
 
 __all__ = ["Cpu", "Handover"]
 
@@ -55,7 +55,7 @@ class Cpu:
     the stretches (start, end) of addresses that executed, `lowest_sp` the lowest stack pointer.
     """
 
-    def __init__(self, memory: Memory, code: range = IRAM) -> None:
+    def __init__(self, memory: CpuMemory, code: range = IRAM) -> None:
         self.memory = memory
         self.code = code
         self.registers = [0] * 17
@@ -81,7 +81,7 @@ class Cpu:
                 block = blocks[pc] = self._block(pc)
             pc = block(self)
             if self.count >= self.limit:
-                raise Fault("no end in sight", pc, pc, _ILLEGAL)
+                raise CpuFault("no end in sight", pc, pc, _ILLEGAL)
 
     def call(self, address: int) -> None:
         """From a hook: run a function of the program until it returns."""
@@ -95,7 +95,7 @@ class Cpu:
 
     def refuse(self, what: str, pc: int) -> None:
         """An instruction that this bench cannot run."""
-        raise Fault(what, pc, pc, _ILLEGAL)
+        raise CpuFault(what, pc, pc, _ILLEGAL)
 
     def _block(self, pc: int) -> Block:
         """The block at `pc`: a hook, one that was compiled before from the same words, or a new one."""
@@ -118,7 +118,7 @@ class Cpu:
             it = decode(pc, self.memory.fetch(pc))
             if it is None:
                 if not instructions:
-                    raise Fault("illegal instruction", pc, pc, _ILLEGAL)
+                    raise CpuFault("illegal instruction", pc, pc, _ILLEGAL)
                 break
             instructions.append(it)
             pc = it.next
@@ -130,15 +130,15 @@ class Cpu:
     def _literal(self, it: Instruction) -> int:
         address = it.operands[1]
         if address not in self.code:
-            raise Fault("literal outside the code", it.pc, address, _ILLEGAL)
+            raise CpuFault("literal outside the code", it.pc, address, _ILLEGAL)
         return self.memory.load32(address, it.pc)
 
     def _program(self) -> bytes:
         return bytes(self.memory.data[self.code.start - BASE : self.code.stop - BASE])
 
     def _hooked(self, hook: Callable[[Cpu], None]) -> Block:
-        def block(cpu: Cpu) -> int:
-            hook(cpu)
-            return cpu.registers[0]
+        def block(core: CoreState) -> int:
+            hook(self)
+            return self.registers[0]
 
         return block

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.lx106.cpu import Cpu
-from slotbench.vboard.lx106.memory import BASE, DRAM, Fault
+from slotbench.vboard.lx106.memory import BASE, DRAM, CpuFault
 from slotbench.vboard.signals import DeviceOSError
 from slotbench.vboard.soc import CHIP_SIZE_WORD, Soc
 
@@ -71,8 +71,8 @@ class Rom:
     what it printed.
     """
 
-    def __init__(self, chip: Soc, cpu: Cpu, table: list[RomSymbol], *, seed: int) -> None:
-        self.chip = chip
+    def __init__(self, soc: Soc, cpu: Cpu, table: list[RomSymbol], *, seed: int) -> None:
+        self.soc = soc
         self.cpu = cpu
         self.waited_us = 0
         self.on_wait: Callable[[], None] = lambda: None
@@ -94,7 +94,7 @@ class Rom:
 
     def start(self) -> None:
         """What the ROM leaves in its data: the flash chip, as it takes it to be."""
-        words = (FLASHCHIP + 4, self.chip.flash_id, self.chip.chip_size, 0x10000, 0x1000, 0x100, 0xFFFF)
+        words = (FLASHCHIP + 4, self.soc.flash_id, self.soc.chip_size, 0x10000, 0x1000, 0x100, 0xFFFF)
         for number, word in enumerate(words):
             self.cpu.memory.words[(FLASHCHIP - BASE >> 2) + number] = word
 
@@ -102,11 +102,11 @@ class Rom:
         """Let the time of the instructions since the last tick pass on the chip's clock."""
         us = (self.cpu.count - self._counted) // _CPU_MHZ
         self._counted += us * _CPU_MHZ
-        self.chip.clock.advance_us(us)
+        self.soc.clock.advance_us(us)
 
     def take_chip_size(self) -> None:
         """The bound of the ROM's flash calls is the word in its data."""
-        self.chip.chip_size = self.cpu.memory.words[CHIP_SIZE_WORD - BASE >> 2]
+        self.soc.chip_size = self.cpu.memory.words[CHIP_SIZE_WORD - BASE >> 2]
 
     def put(self, character: int) -> None:
         """A character for the UART."""
@@ -116,7 +116,7 @@ class Rom:
         if function is None:
             def missing(cpu: Cpu) -> None:
                 pc = cpu.registers[0]
-                raise Fault(f"call of {name}, which this ROM does not have", pc, pc, _NO_FUNCTION)
+                raise CpuFault(f"call of {name}, which this ROM does not have", pc, pc, _NO_FUNCTION)
             return missing
         arguments = function.__code__.co_argcount - 1 if hasattr(function, "__code__") else 0
 
@@ -146,7 +146,7 @@ class Rom:
         self._require_aligned(target)
         self.take_chip_size()
         try:
-            data = self.chip.rom_read(offset, length + 3 & ~3)
+            data = self.soc.rom_read(offset, length + 3 & ~3)
         except DeviceOSError:
             return 1
         self.cpu.memory.write(target, data, self.cpu.registers[0])
@@ -156,7 +156,7 @@ class Rom:
         self._require_aligned(source)
         self.take_chip_size()
         try:
-            self.chip.rom_write(offset, self.cpu.memory.read(source, length, self.cpu.registers[0]), _ACTOR)
+            self.soc.rom_write(offset, self.cpu.memory.read(source, length, self.cpu.registers[0]), _ACTOR)
         except DeviceOSError:
             return 1
         return 0
@@ -164,12 +164,12 @@ class Rom:
     def _spi_erase_sector(self, sector: int) -> int:
         self.take_chip_size()
         try:
-            self.chip.rom_erase(sector, _ACTOR)
+            self.soc.rom_erase(sector, _ACTOR)
         except DeviceOSError:
             return 1
         return 0
 
-    def _wait_spi_idle(self, chip: int) -> int:
+    def _wait_spi_idle(self, soc: int) -> int:
         return 0
 
     # Words for people.
@@ -209,13 +209,13 @@ class Rom:
     # Time and cause.
 
     def _ets_delay_us(self, us: int) -> int:
-        self.chip.clock.advance_us(us)
+        self.soc.clock.advance_us(us)
         self.waited_us += us
         self.on_wait()
         return 0
 
     def _rtc_get_reset_reason(self) -> int:
-        return _REASONS.get(self.chip.reset_reason, 2)
+        return _REASONS.get(self.soc.reset_reason, 2)
 
     # Memory. Instruction RAM answers to words only, and the ROM copies words only when all is aligned.
 
@@ -261,8 +261,8 @@ class Rom:
 
     def _require_aligned(self, address: int) -> None:
         if address % 4:
-            raise Fault("pointer of a ROM flash call", self.cpu.registers[0], address, _ALIGNMENT)
+            raise CpuFault("pointer of a ROM flash call", self.cpu.registers[0], address, _ALIGNMENT)
 
     def _require_words(self, address: int, length: int) -> None:
         if address not in DRAM and (address | length) % 4:
-            raise Fault("the ROM would copy bytes there", self.cpu.registers[0], address, 3)
+            raise CpuFault("the ROM would copy bytes there", self.cpu.registers[0], address, 3)

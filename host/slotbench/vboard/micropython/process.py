@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from slotbench.vboard.micropython.find import Installation
+from slotbench.vboard.micropython.installation import Installation
 
 __all__ = ["Process", "VMDied"]
 

@@ -15,12 +15,12 @@ from typing import Any, Final
 from slotbench.mpy import compile_mpy
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.frozen import FOLDER, compiled
-from slotbench.vboard.micropython.calls import Ask, Calls, far
-from slotbench.vboard.micropython.find import HEAP_BYTES, find
+from slotbench.vboard.micropython.calls import HostCalls, VmRequest, far
+from slotbench.vboard.micropython.installation import HEAP_BYTES, find_installation
 from slotbench.vboard.micropython.process import Process
 from slotbench.vboard.micropython.tables import Tables
 from slotbench.vboard.micropython.tree import FileTree
-from slotbench.vboard.micropython.wire import REQUEST_BYTES, Tell, error_of, parse, tell
+from slotbench.vboard.micropython.wire import REQUEST_BYTES, HostReply, error_of, parse, tell
 from slotbench.vboard.network.base import Network
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation, DeviceOSError
@@ -61,7 +61,7 @@ del i, os, ilistdir, Stdin
 """
 """The UART as sys.stdin, and the sizes of files that LittleFS lists and VfsPosix does not."""
 
-_INTERRUPT: Final = tell(Tell.INTERRUPT)
+_INTERRUPT: Final = tell(HostReply.INTERRUPT)
 
 _ACTIVITY: Final = """\
 def activity():
@@ -72,7 +72,7 @@ def activity():
 
 
 class MicroPythonVM:
-    """One boot of MicroPython on `chip`, as CPythonVM is, in a process of its own.
+    """One boot of MicroPython on `soc`, as CPythonVM is, in a process of its own.
 
     `heap` is the VM's `-X heapsize` in bytes. Flash, memory words, time, radio and sockets are those of the
     virtual board, asked for over a stream: virtual time stands still while the VM works, so a run is the same
@@ -85,7 +85,7 @@ class MicroPythonVM:
 
     def __init__(
         self,
-        chip: Soc,
+        soc: Soc,
         files: dict[str, bytes],
         net: Network,
         *,
@@ -99,8 +99,8 @@ class MicroPythonVM:
             if path != absolute(path):
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
-        self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
-        self._calls = Calls(self.runtime, self._fire, self._inside)
+        self.runtime = Runtime(soc, files, net, console or self._written.append, mpy)
+        self._calls = HostCalls(self.runtime, self._fire, self._inside)
         self._depth = 0
         self._inside_text = False
         self._knows_activity = False
@@ -110,7 +110,7 @@ class MicroPythonVM:
         self._frozen = compiled(frozen) if frozen else None
         self._streamed = self._tree.root.with_name(f"{self._tree.root.name}.stdin")
         with _shims() as shims:
-            self._process = Process(find(), shims, heap=heap, console=self.runtime.console)
+            self._process = Process(find_installation(), shims, heap=heap, console=self.runtime.console)
             try:
                 self._serve()
                 self._become_esp8266(mpy)
@@ -129,7 +129,7 @@ class MicroPythonVM:
 
     def exec(self, source: str) -> None:
         """Run statements in __main__, as the raw REPL does."""
-        self._job(Tell.EXEC, source)
+        self._job(HostReply.EXEC, source)
 
     def exec_streamed(self, source: str) -> None:
         """As `exec`, but the source is never in the heap, as in raw-paste mode."""
@@ -206,7 +206,7 @@ class MicroPythonVM:
         return self._calls.result
 
     def _inside(self, source: str) -> None:
-        self._job(Tell.INSIDE, source)
+        self._job(HostReply.INSIDE, source)
 
     def _become_esp8266(self, mpy: int) -> None:
         self._inside(_modules(self._tree.root, self._frozen))
@@ -222,16 +222,16 @@ class MicroPythonVM:
 
     def _fire(self, number: int) -> None:
         try:
-            self._send(tell(Tell.TIMER, number))
+            self._send(tell(HostReply.TIMER, number))
         except Exception as error:
             self.print_exception(error)
 
-    def _job(self, kind: Tell, source: str) -> None:
+    def _job(self, kind: HostReply, source: str) -> None:
         if not self._depth:
             self._tree.write()
             for folder in self.runtime.folders:
                 self._place(folder).mkdir(parents=True, exist_ok=True)
-        self._inside_text = kind is Tell.INSIDE
+        self._inside_text = kind is HostReply.INSIDE
         text = source.encode()
         self._send(tell(kind, len(text), text))
 
@@ -278,12 +278,12 @@ class MicroPythonVM:
                     process.send(_INTERRUPT if process.take_interrupt() else self._calls.text(line))
                     continue
                 what, a, b = struct.unpack("<iii", process.take(REQUEST_BYTES))
-                if what == Ask.DONE:
+                if what == VmRequest.DONE:
                     process.drain()
                     return
-                self._idle = self._idle and what in (Ask.TICKS, Ask.SLEEP)
+                self._idle = self._idle and what in (VmRequest.TICKS, VmRequest.SLEEP)
                 if process.take_interrupt():
-                    process.take(b if what in (Ask.FLASH_WRITE, Ask.SOCKET_WRITE) else 0)
+                    process.take(b if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else 0)
                     process.send(_INTERRUPT)
                 else:
                     process.send(self._calls.numbers(what, a, b, process.take))

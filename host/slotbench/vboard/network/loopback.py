@@ -15,10 +15,10 @@ from slotbench.vboard.network.base import (
     EINPROGRESS,
     ETIMEDOUT,
     NAME_UNKNOWN,
-    Link,
-    Listener,
     Network,
-    Stream,
+    RadioLink,
+    TcpListener,
+    TcpStream,
 )
 from slotbench.vboard.signals import DeviceOSError
 
@@ -32,15 +32,16 @@ _HOME = "127.0.0.1"
 class LoopbackNetwork(Network):
     """Loopback only: `localhost`, 127.0.0.0/8 and the names in `hosts` (name -> loopback address).
 
-    A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn into virtual
-    timeouts. A peer silent for that long counts as silent: reads return at once and virtual time moves on.
-    A port of the board that listens waits so for `knock_s`, in all, until somebody connects: where virtual
-    time runs by itself, its minutes would be over before anybody could.
+    A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn
+    into virtual timeouts. A peer silent for that long counts as silent: reads return at once and
+    virtual time moves on. A port of the board that listens waits so for `knock_s`, in all, until
+    somebody connects: where virtual time runs by itself, its minutes would be over before anybody
+    could.
     """
 
     def __init__(
-        self, link: Link | None = None, *, hosts: Mapping[str, str] | None = None, grace_s: float = _GRACE_S,
-        knock_s: float = 0.0,
+        self, link: RadioLink | None = None, *, hosts: Mapping[str, str] | None = None,
+        grace_s: float = _GRACE_S, knock_s: float = 0.0,
     ) -> None:
         super().__init__(link)
         self.hosts = {"localhost": "127.0.0.1", **(hosts or {})}
@@ -49,7 +50,8 @@ class LoopbackNetwork(Network):
         self._places: dict[int, int] = {}
 
     def place(self, port: int) -> tuple[str, int]:
-        """Where a port of the board is on this machine, also while the board does not listen there."""
+        """Where a port of the board is on this machine, also while the board does not listen there.
+        """
         if port not in self._places:
             # Bound and never listening: the number stays ours, and who connects is refused.
             kept = _bound(0)
@@ -62,7 +64,7 @@ class LoopbackNetwork(Network):
         """Ports that `place` was asked about, and where they are."""
         return {port: f"{_HOME}:{there}" for port, there in self._places.items()}
 
-    def listen(self, port: int) -> Listener:
+    def listen(self, port: int) -> TcpListener:
         """Take connections at the place of this port."""
         return _LoopbackListener(_bound(self.place(port)[1]), self)
 
@@ -72,7 +74,7 @@ class LoopbackNetwork(Network):
             raise DeviceOSError(NAME_UNKNOWN)
         return address
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         if not _is_loopback(host):
             raise DeviceOSError(EHOSTUNREACH)
         try:
@@ -93,7 +95,7 @@ class _LoopbackListener:
         self._taken: _LoopbackStream | None = None
         sock.listen(1)
 
-    def accept(self) -> Stream | None:
+    def accept(self) -> TcpStream | None:
         while not (ready := self._ready(_SLICE_S)) and self._is_patient():
             self._waited_s += _SLICE_S
         if not ready:
@@ -163,7 +165,9 @@ class _LoopbackStream:
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket of this machine's at `port`, 0: a free one. Another may have it too while neither listens."""
+    """A socket of this machine's at `port`, 0: a free one. Another may have it too while neither
+    listens.
+    """
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((_HOME, port))

@@ -6,7 +6,7 @@ from typing import Final
 
 from slotbench.vboard.soc import Soc
 
-__all__ = ["Registers"]
+__all__ = ["ChipRegisters"]
 
 _CHIP_MAGIC: Final = 0x40001000
 _MAGIC_ESP8266: Final = 0xFFF0C101
@@ -31,11 +31,11 @@ _SFDP_SIGNATURE: Final = b"SFDP\x06\x01\x00\xff"
 _BAUD: Final = 115200
 
 
-class Registers:
+class ChipRegisters:
     """The words of one start of the chip. `attached`: whether the flash answers yet; `baud`: the UART's."""
 
-    def __init__(self, chip: Soc) -> None:
-        self._chip = chip
+    def __init__(self, soc: Soc) -> None:
+        self._soc = soc
         self._words: dict[int, int] = {}
         self.attached = False
         self.baud = _BAUD
@@ -63,7 +63,7 @@ class Registers:
         if not self.attached:
             return 0xFFFFFF
         if command == _READ_ID:
-            return self._chip.flash_id
+            return self._soc.flash_id
         if command == _READ_SFDP:
             start = self._words.get(_SPI_ADDR, 0) >> 8
             return int.from_bytes(_SFDP_SIGNATURE[start : start + 4].ljust(4, b"\xff"), "little")
@@ -71,5 +71,5 @@ class Registers:
 
     def _efuse(self) -> tuple[int, int, int, int]:
         """The four words that hold the MAC; `machine.unique_id()` is its last three bytes and one above."""
-        identity = int.from_bytes(self._chip.unique_id[:4], "little")
+        identity = int.from_bytes(self._soc.unique_id[:4], "little")
         return (identity & 0xFF) << 24, identity >> 8, 0, _OUI

@@ -40,8 +40,12 @@ class Rfc2217(Tcp):
         was_free = self._stream is None
         super()._accept(events)
         if was_free:
+<<<<<<< HEAD
             self._port = _Port(self._receiver)
             self._manager = PortManager(self._port, _Connection(self))
+=======
+            self._manager = PortManager(_ForwardedPort(self._receiver), _Connection(self))
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
 
     def _arrived(self, data: bytes) -> None:
         assert self._manager is not None
@@ -65,7 +69,7 @@ class _Connection:
         self.write = transport.write
 
 
-class _Port:
+class _ForwardedPort:
     """The serial port as the Telnet side sees it: settings it may choose, and two lines that matter."""
 
     cts = dsr = cd = True

@@ -7,13 +7,13 @@ from typing import Final
 
 from slotbench.vboard.runtime import Runtime
 
-__all__ = ["CTRL_C", "Heard", "Terminal"]
+__all__ = ["CTRL_C", "InputArrived", "Terminal"]
 
 CTRL_C: Final = 3
 _NONE: Final = -1
 
 
-class Heard(BaseException):
+class InputArrived(BaseException):
     """Ends a wait for input: there is some. Never leaves this module."""
 
 
@@ -71,7 +71,7 @@ class Terminal:
         """End the wait for input when there is some: by an exception, caught where it waits."""
         if self._waits and self._inbox and self._runtime is not None and not self._runtime.in_callback:
             self._waits = False
-            raise Heard
+            raise InputArrived
 
     # The program's side.
 
@@ -102,7 +102,7 @@ class Terminal:
         self._waits = True
         try:
             self._runtime.wait_us(us)
-        except Heard:
+        except InputArrived:
             pass
         finally:
             self._waits = False

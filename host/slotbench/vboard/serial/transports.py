@@ -1,7 +1,7 @@
 """Ways to the board's UART from outside: a pty with a symbolic link to it, raw TCP, RFC 2217.
 
-Nothing here blocks: a `Stream` reads what there is and keeps what cannot be written yet; `selectors` says
-when there is more to do.
+Nothing here blocks: a `DescriptorStream` reads what there is and keeps what cannot be written yet;
+`selectors` says when there is more to do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from typing import Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 
+<<<<<<< HEAD
 __all__ = ["DEFAULT_BAUD", "Pty", "Receiver", "Stream", "Tcp", "Transport", "listen_on"]
+=======
+__all__ = ["DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
+>>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
 
 DEFAULT_BAUD: Final = 115200
 _READ_BYTES: Final = 64 * 1024
@@ -65,7 +69,7 @@ class Receiver(Protocol):
         """The client set its lines; true is asserted, electrically low."""
 
 
-class Stream:
+class DescriptorStream:
     """The open file descriptor `fd` in both directions, closed with it.
 
     `on_data` gets what was read; `on_end` is called when the other end is gone.
@@ -146,7 +150,7 @@ class Pty:
         self._device = os.ttyname(self._held)
         self._link = link
         self._receiver = receiver
-        self._stream = Stream(selector, master, self._arrived, self._hung_up)
+        self._stream = DescriptorStream(selector, master, self._arrived, self._hung_up)
         try:
             _point(link, self._device)
         except BaseException:
@@ -198,7 +202,7 @@ class Tcp:
         self._listener = listen_on(port)
         self._selector = selector
         self._receiver = receiver
-        self._stream: Stream | None = None
+        self._stream: DescriptorStream | None = None
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     @property
@@ -223,7 +227,7 @@ class Tcp:
             connection.close()
             return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = Stream(self._selector, connection.detach(), self._arrived, self._hung_up)
+        self._stream = DescriptorStream(self._selector, connection.detach(), self._arrived, self._hung_up)
 
     def _arrived(self, data: bytes) -> None:
         self._receiver.arrived(self, data)
