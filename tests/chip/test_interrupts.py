@@ -115,7 +115,7 @@ class Counting(Program):
 
 @pytest.fixture
 def program(folder: Path) -> Counting:
-    made = Counting(folder, TEXT)
+    made = Counting(TEXT)
     made.machine.write(SCRATCH, bytes(512))
     return made
 
@@ -321,14 +321,14 @@ def test_software_reset_keeps_the_cause(program: Counting) -> None:
     assert machine.read_word(0x60001100) == 0x12345678 and machine.read_word(SCRATCH) == 77
 
 
-def test_power_leaves_noise_of_the_seed(program: Counting, folder: Path) -> None:
+def test_power_leaves_noise_of_the_seed(program: Counting) -> None:
     machine = program.machine
     program.put(0x60001100, 0x12345678)
     machine.power_off()
     assert machine.run_us(100).reason is StopReason.OFF
     machine.power_on()
     assert machine.read_word(0x60001100) != 0x12345678 and machine.read_word(0x60000714) == 1
-    first = [Counting(folder, TEXT, seed=seed).machine.read(0x3FFE8000, 4096) for seed in (5, 5, 6)]
+    first = [Counting(TEXT, seed=seed).machine.read(0x3FFE8000, 4096) for seed in (5, 5, 6)]
     assert first[0] == first[1] != first[2]
 
 

@@ -38,7 +38,7 @@ jump: jx a2
 @pytest.fixture
 def program(folder: Path) -> Program:
     image = b"".join(bytes([index]) * 0x100000 for index in range(4))
-    made = Program(folder, TEXT, flash=NorFlash(FLASH_BYTES, image=image))
+    made = Program(TEXT, flash=NorFlash(FLASH_BYTES, image=image))
     made.machine.stop_on(StopReason.EXCEPTION)
     return made
 

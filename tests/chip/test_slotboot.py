@@ -41,7 +41,7 @@ def test_row_of_the_decision_table(core: Path, board: BoardProfile, row: Row) ->
     stop = machine.run_us(LIMIT_US)
 
     console = tuple(said.decode("ascii").replace("\r", "").split("\n")[:-1])
-    assert same_flash(flash, ours.chip.flash)
+    assert same_flash(flash, ours.soc.flash)
     assert machine.last_exception() is None
     if row.boots is None:
         assert stop.reason is StopReason.LIMIT
@@ -49,7 +49,7 @@ def test_row_of_the_decision_table(core: Path, board: BoardProfile, row: Row) ->
         return
     assert (stop.reason, stop.pc) == (StopReason.BREAKPOINT, ENTRY)
     assert console == ours.result.console
-    assert machine.read(RTC_BASE, RTC_BYTES)[TAIL] == bytes(ours.chip.rtc[TAIL])
+    assert machine.read(RTC_BASE, RTC_BYTES)[TAIL] == bytes(ours.soc.rtc[TAIL])
     assert machine.read_word(CHIP_SIZE_WORD) == board.visible_bytes
     assert isinstance(ours.result, BootResult)
     for address, content in ours.result.segments:

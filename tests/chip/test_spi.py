@@ -67,7 +67,7 @@ class Spi(Program):
 def spi(folder: Path) -> Spi:
     flash = NorFlash(FLASH_BYTES)
     flash.poke(0x1000, CONTENT)
-    return Spi(folder, TEXT, flash=flash)
+    return Spi(TEXT, flash=flash)
 
 
 def test_read(spi: Spi) -> None:
@@ -211,7 +211,7 @@ def test_power_cuts_leave_what_the_planner_leaves(spi: Spi, mode: CutMode, index
 def test_flash_sizes(folder: Path, size: int) -> None:
     flash = NorFlash(size, log=False)
     flash.poke(size - 16, b"0123456789abcdef")
-    spi = Spi(folder, TEXT, flash=flash)
+    spi = Spi(TEXT, flash=flash)
     assert spi.read(size - 16, 16) == b"0123456789abcdef"
     spi.command(RDID)
     assert spi.get(W0) >> 16 == size.bit_length() - 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -48,22 +50,23 @@ def assemble(folder: Path, text: str, address: int = ROM_BASE, name: str = "prog
     return binary.read_bytes()
 
 
-def machine(folder: Path, program: str, *, flash: NorFlash | None = None, seed: int = 1) -> Machine:
-    """A machine that is switched on, with `program` behind the vectors as its ROM."""
-    rom = assemble(folder, with_vectors(program))
-    made = Machine(flash if flash is not None else NorFlash(FLASH_BYTES), rom=rom, seed=seed)
-    made.power_on()
-    return made
+@functools.cache
+def _built(text: str) -> tuple[bytes, dict[str, int]]:
+    """Machine code and labels of a program: many tests share one."""
+    with tempfile.TemporaryDirectory() as name:
+        code = assemble(Path(name), text)
+        symbols = tool("nm", Path(name) / "program.elf")
+    lines = [line.split() for line in symbols.splitlines()]
+    return code, {line[2]: int(line[0], 16) for line in lines if len(line) == 3}
 
 
 class Program:
-    """A program of a test that runs on a machine, with its labels: `call` runs a routine to its return."""
+    """A program of a test, as the ROM of a machine that is on: `call` runs one of its routines to its return."""
 
-    def __init__(self, folder: Path, text: str, *, flash: NorFlash | None = None, seed: int = 1) -> None:
-        self.machine = machine(folder, text, flash=flash, seed=seed)
-        self.labels = {
-            line.split()[2]: int(line.split()[0], 16)
-            for line in tool("nm", folder / "program.elf").splitlines() if len(line.split()) == 3}
+    def __init__(self, text: str, *, flash: NorFlash | None = None, seed: int = 1) -> None:
+        rom, self.labels = _built(with_vectors(text))
+        self.machine = Machine(flash if flash is not None else NorFlash(FLASH_BYTES), rom=rom, seed=seed)
+        self.machine.power_on()
 
     def call(self, label: str, *arguments: int, limit_us: int = 30_000_000) -> Stop:
         """Call a routine with arguments in a2 on; the stop is a breakpoint at `start`, its return address."""

@@ -6,11 +6,19 @@ The core is C (core/), compiled when first needed; without a compiler everything
 from __future__ import annotations
 
 from slotbench.vboard.chip.build import compiler, core_library
-from slotbench.vboard.chip.machine import (
-    Cause, ChipError, Counters, ExceptionRecord, Machine, Registers, Reset, Stop, StopReason,
+from slotbench.vboard.chip.machine import Machine
+from slotbench.vboard.chip.records import (
+    Cause,
+    ChipError,
+    Counters,
+    ExceptionRecord,
+    Registers,
+    Reset,
+    Stop,
+    StopReason,
 )
 
 __all__ = [
-    "Cause", "ChipError", "Counters", "ExceptionRecord", "Machine", "Registers", "Reset", "Stop", "StopReason", "compiler",
-    "core_library",
+    "Cause", "ChipError", "Counters", "ExceptionRecord", "Machine", "Registers", "Reset", "Stop",
+    "StopReason", "compiler", "core_library",
 ]

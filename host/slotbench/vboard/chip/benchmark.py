@@ -11,8 +11,8 @@ from slotbench.vboard.flash.nor import NorFlash
 
 __all__ = ["instructions_per_second"]
 
-# From 0x40000080: a1 = 0x3FFFF000; for ever: a thousand times load, add, store, xor, shift, extract, load a byte,
-# call a routine that counts and branches. No wait in it, so nothing is skipped.
+# From 0x40000080: a1 = 0x3FFFF000; for ever: a thousand times load, add, store, xor, shift, extract, load a
+# byte, call a routine that counts and branches. No wait in it, so nothing is skipped.
 _PROGRAM: Final = bytes.fromhex(
     "0601000000f0ff3f11ffff0c0562a3e878216a777921705530d08711809474a20105aa558500000b665636fe46f7ff00"
     "1b442654020df0000df0")

@@ -10,40 +10,55 @@ from typing import Any, Final
 from slotbench.errors import DEFECT, BenchError
 from slotbench.vboard.chip.build import core_library
 
-__all__ = ["ERASE", "PROGRAM", "READ", "CChipStop", "CCounters", "CException", "CFlashCalls", "CRegisters", "library"]
+__all__ = [
+    "ERASE", "PROGRAM", "READ", "CChipStop", "CCounters", "CException", "CFlashCalls", "CRegisters",
+    "library",
+]
 
 API_VERSION: Final = 1
 
-PROGRAM: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint32, POINTER(c_uint8), c_uint32, POINTER(c_uint32))
+PROGRAM: Final = ctypes.CFUNCTYPE(
+    c_int, c_void_p, c_uint32, POINTER(c_uint8), c_uint32, POINTER(c_uint32))
 ERASE: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint32, c_uint32, POINTER(c_uint32))
 READ: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint32, POINTER(c_uint8), c_uint32)
 
 
 class CChipStop(Structure):
+    """struct chip_stop: how a run ended."""
+
     _fields_ = [("reason", c_uint32), ("pc", c_uint32), ("value", c_uint32), ("address", c_uint32),
                 ("next_tick", c_uint64)]
 
 
 class CFlashCalls(Structure):
+    """struct chip_flash_calls: what answers the chip's flash commands."""
+
     _fields_ = [("program", PROGRAM), ("erase", ERASE), ("read", READ)]
 
 
 class CRegisters(Structure):
-    _fields_ = [("a", c_uint32 * 16)] + [(name, c_uint32) for name in (
-        "pc", "ps", "sar", "epc1", "epc3", "depc", "exccause", "excvaddr", "interrupt", "intenable", "vecbase",
-        "ccount")]
+    """struct chip_registers."""
+
+    _fields_ = [("a", c_uint32 * 16), *((name, c_uint32) for name in (
+        "pc", "ps", "sar", "epc1", "epc3", "depc", "exccause", "excvaddr", "interrupt", "intenable",
+        "vecbase", "ccount"))]
 
 
 class CException(Structure):
-    _fields_ = [(name, c_uint32) for name in ("count", "cause", "pc", "address", "ps")] + [
-        ("a", c_uint32 * 16), ("tick", c_uint64)]
+    """struct chip_exception: the last one that was no interrupt."""
+
+    _fields_ = [
+        *((name, c_uint32) for name in ("count", "cause", "pc", "address", "ps")), ("a", c_uint32 * 16),
+        ("tick", c_uint64)]
 
 
 class CCounters(Structure):
+    """struct chip_counters."""
+
     _fields_ = [(name, c_uint64) for name in ("ticks", "cycles", "instructions", "skipped_cycles")] + [
         (name, c_uint32) for name in (
-            "exceptions", "double_exceptions", "interrupts", "nmis", "resets", "flash_busy", "flash_unlatched",
-            "cache_off", "uart_overflows", "watchdog_stages", "idle_skips", "unused")]
+            "exceptions", "double_exceptions", "interrupts", "nmis", "resets", "flash_busy",
+            "flash_unlatched", "cache_off", "uart_overflows", "watchdog_stages", "idle_skips", "unused")]
 
 
 _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
@@ -96,7 +111,8 @@ def library() -> ctypes.CDLL:
         core = ctypes.CDLL(str(path))
     except OSError as error:
         raise BenchError(
-            "the compiled chip cannot be loaded", where=f"{path}: {error}", do="delete it and run again") from error
+            "the compiled chip cannot be loaded", where=f"{path}: {error}",
+            do="delete it and run again") from error
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(core, name)
         function.restype, function.argtypes = result, arguments

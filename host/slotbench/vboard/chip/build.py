@@ -1,4 +1,4 @@
-"""The core as a shared library: compiled with the compiler at hand, kept by the digest of what it is made of."""
+"""The core as a shared library: compiled with the compiler at hand, kept by the digest of its sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FLAGS", "VARIABLE", "cache_folder", "compiler", "core_library", "sou
 
 VARIABLE: Final = "SLOTBENCH_CC"
 """Names the compiler to use, with its arguments."""
-FLAGS: Final = ("-std=c11", "-O2", "-fPIC", "-shared", "-fwrapv", "-fno-strict-aliasing", "-fvisibility=default")
+FLAGS: Final = ("-std=c11", "-O2", "-fPIC", "-shared", "-fwrapv", "-fno-strict-aliasing")
 _CORE: Final = Path(__file__).parent / "core"
 _NAMES: Final = ("cc", "gcc", "clang")
 _TIMEOUT_S: Final = 300
@@ -96,13 +96,15 @@ def _digest(command: list[str]) -> str:
 def _compile(command: list[str]) -> None:
     try:
         run = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_S,
+            check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(
-            "the C compiler cannot be run", where=f"{command[0]}: {error}", do=f"name another one in {VARIABLE}",
-            exit_code=USAGE) from error
+            "the C compiler cannot be run", where=f"{command[0]}: {error}",
+            do=f"name another one in {VARIABLE}", exit_code=USAGE) from error
     if run.returncode:
         lines = [line for line in run.stderr.splitlines() if line.strip()]
         raise BenchError(
-            "the emulated chip does not compile", where=f"{command[0]}: {lines[0] if lines else run.returncode}",
+            "the emulated chip does not compile",
+            where=f"{command[0]}: {lines[0] if lines else run.returncode}",
             do=f"name another compiler in {VARIABLE}", exit_code=USAGE)

@@ -21,8 +21,8 @@ class FlashBridge:
     """Answers the core's program, erase and read callbacks.
 
     A page program of less than a page costs its share of a page's time. What the flash raises (PowerCut,
-    BenchViolation) is kept in `error` and stops the chip; Machine raises it again. `actor` is what the flash's
-    log names as who did it.
+    BenchViolation) is kept in `error` and stops the chip; Machine raises it again. `actor` is who did it in
+    the flash's log.
     """
 
     def __init__(self, core: Any, chip: Any, flash: NorFlash, actor: str = "chip") -> None:

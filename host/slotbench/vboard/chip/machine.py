@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from slotbench.errors import BenchError
 from slotbench.vboard.chip.binding import CCounters, CException, CRegisters, library
 from slotbench.vboard.chip.flash_bridge import FlashBridge
+from slotbench.vboard.chip.records import (
+    Cause,
+    ChipError,
+    Counters,
+    ExceptionRecord,
+    Registers,
+    Reset,
+    Stop,
+    StopReason,
+)
 from slotbench.vboard.flash.nor import NorFlash
 
 __all__ = [
-    "DEFAULT_MAC", "ROM_BASE", "TICKS_PER_US", "Cause", "ChipError", "Counters", "ExceptionRecord", "Machine", "Registers",
-    "Reset", "Stop", "StopReason", "default_rom",
+    "DEFAULT_MAC", "ROM_BASE", "ROM_BYTES", "TICKS_PER_US", "Cause", "ChipError", "Counters",
+    "ExceptionRecord", "Machine", "Registers", "Reset", "Stop", "StopReason", "default_rom",
 ]
 
 TICKS_PER_US: Final = 160
@@ -28,116 +35,6 @@ DRAM: Final = range(0x3FFE8000, 0x40000000)
 _SLICE_US: Final = 1_000
 _CHUNK: Final = 4096
 _NEVER: Final = (1 << 64) - 1
-
-
-class ChipError(BenchError):
-    """Something about the emulated chip that the user can do something about."""
-
-
-class Cause(enum.IntEnum):
-    """Why the chip starts; all but SOFTWARE are what register 0x60000714 then holds."""
-
-    POWER_ON = 1
-    RESET_PIN = 2
-    SOFTWARE = 3
-    WATCHDOG = 4
-    WAKE = 5
-
-
-class StopReason(enum.IntEnum):
-    """Why a run ended (core.h)."""
-
-    LIMIT = 0
-    BREAKPOINT = 1
-    HYPERCALL = 2
-    IDLE = 3
-    RESTART = 4
-    DEEP_SLEEP = 5
-    FAULT = 6
-    WATCHDOG = 7
-    FLASH = 8
-    OUTPUT = 9
-    EXCEPTION = 10
-    OFF = 11
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """How a run ended: reason, program counter, value (of a hypercall, EXCCAUSE), address (EXCVADDR).
-
-    `next_us` is the virtual time of the next event that the chip has planned; None: only an input can go on.
-    """
-
-    reason: StopReason
-    pc: int
-    value: int = 0
-    address: int = 0
-    next_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """A start of the chip: when, in microseconds of virtual time, and why."""
-
-    us: int
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class Registers:
-    """The CPU's registers; `a` are a0 to a15."""
-
-    a: tuple[int, ...]
-    pc: int
-    ps: int
-    sar: int
-    epc1: int
-    epc3: int
-    depc: int
-    exccause: int
-    excvaddr: int
-    interrupt: int
-    intenable: int
-    vecbase: int
-    ccount: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExceptionRecord:
-    """The last exception that was no interrupt: how many there were, EXCCAUSE, pc, EXCVADDR, registers, when."""
-
-    count: int
-    cause: int
-    pc: int
-    address: int
-    ps: int
-    a: tuple[int, ...]
-    us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What the chip counted since it was made.
-
-    `flash_busy`: commands sent to a busy flash; `flash_unlatched`: programs and erases without write enable;
-    `cache_off`: loads from the flash window while the cache was off; `skipped_cycles`: waited through.
-    """
-
-    ticks: int
-    cycles: int
-    instructions: int
-    skipped_cycles: int
-    exceptions: int
-    double_exceptions: int
-    interrupts: int
-    nmis: int
-    resets: int
-    flash_busy: int
-    flash_unlatched: int
-    cache_off: int
-    uart_overflows: int
-    watchdog_stages: int
-    idle_skips: int
 
 
 def default_rom() -> bytes:
@@ -267,9 +164,11 @@ class Machine:
             if stop is not None:
                 return stop
 
-    def run_until(self, wanted: str | bytes | Callable[[], bool], limit_us: int, *, slice_us: int = _SLICE_US) -> bool:
-        """Run until UART0 has sent the text, or the predicate holds (asked every `slice_us`, and whenever UART0
-        sends); False when `limit_us` is over before, or the chip is off.
+    def run_until(
+        self, wanted: str | bytes | Callable[[], bool], limit_us: int, *, slice_us: int = _SLICE_US,
+    ) -> bool:
+        """Run until UART0 has sent the text, or the predicate holds (asked every `slice_us`, and whenever
+        UART0 sends); False when `limit_us` is over before, or the chip is off.
         """
         seen = bytearray()
         text = wanted.encode() if isinstance(wanted, str) else wanted if isinstance(wanted, bytes) else None
@@ -427,8 +326,8 @@ class Machine:
         """The CPU's registers as they are now."""
         raw = CRegisters()
         self._core.chip_get_registers(self._chip, ctypes.byref(raw))
-        names = Registers.__dataclass_fields__
-        return Registers(**{name: tuple(raw.a) if name == "a" else getattr(raw, name) for name in names})
+        others = {name: getattr(raw, name) for name in Registers.__dataclass_fields__ if name != "a"}
+        return Registers(a=tuple(raw.a), **others)
 
     def set_register(self, number: int, value: int) -> None:
         """Set a0 to a15, or with 16 the program counter."""

@@ -238,8 +238,7 @@ static struct chip_stop report(struct chip *c)
 
 struct chip_stop chip_run(struct chip *c, u64 until)
 {
-    /* Only one that was stopped at: a run may as well have ended by its limit right before it. */
-    int at_breakpoint = c->stop.reason == CHIP_BREAKPOINT && c->stop.pc == c->pc && is_breakpoint(c, c->pc);
+    int from_breakpoint = c->stop.reason == CHIP_BREAKPOINT && c->stop.pc == c->pc;
     u64 tick, end;
 
     c->stopped = 0;
@@ -248,7 +247,7 @@ struct chip_stop chip_run(struct chip *c, u64 until)
     c->idle.minimum_n = NEVER;
     if (!c->powered)
         stop(c, CHIP_OFF, 0);
-    else if (at_breakpoint && !c->waiting)
+    else if (from_breakpoint && is_breakpoint(c, c->pc) && !c->waiting)
         step_over_breakpoint(c);
     while (!c->stopped) {
         events(c);
