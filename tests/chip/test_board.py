@@ -73,7 +73,7 @@ def test_esptool_finds_the_rom_and_the_application_runs_again(bench: ChipBench) 
     shown = len(bench.shown)
     with connected(bench.port, 115200) as link:
         assert (link.flash_bytes, link.mac[-6:]) == (0x400000, "2c1b0a")
-        place = bench.folder.board.slots[0].image.start
+        place = bench.folder.profile.slots[0].image.start
         assert link.read(place, 0x1000) == bench.folder.flash_path.read_bytes()[place : place + 0x1000]
     bench.until_shown("download mode", shown)
     bench.until_shown(PROMPT, shown)

@@ -30,12 +30,8 @@ _VERBS = {
     "flash": "slotbench.cli.flash:flash",
     "inspect": "slotbench.cli.inspect:inspect",
     "keys": "slotbench.cli.keys:keys",
-<<<<<<< HEAD
-    "log": "slotbench.cli.verbs:log",
-    "preflight": "slotbench.cli.preflight:command",
-=======
     "log": "slotbench.cli.log:log",
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
+    "preflight": "slotbench.cli.preflight:command",
     "prove": "slotbench.cli.prove:prove",
     "push": "slotbench.cli.push:push",
     "release": "slotbench.cli.release:release",

@@ -22,7 +22,7 @@ from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
-from slotbench.vboard.chip.machine import ROM_BYTES as ROM_BYTES_MAX
+from slotbench.vboard.chip.machine import ROM_BYTES
 from slotbench.vboard.chip.network.slirp import HOST
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.runner import ChipRunner, require_runnable
@@ -73,8 +73,8 @@ def _speed(value: str | float) -> float | None:
 @board_vm_option
 @loader_option
 @click.option(
-    "--forward", "forwarded", type=_PORT, multiple=True, default=(PUSH_PORT,), show_default=True, metavar="PORT",
-    help="With --vm chip: a TCP port of the board that this machine reaches; repeatable.")
+    "--forward", "forwarded", type=_PORT, multiple=True, default=(PUSH_PORT,), show_default=True,
+    metavar="PORT", help="With --vm chip: a TCP port of the board that this machine reaches; repeatable.")
 @click.option(
     "--rom", "rom_path", type=PATH, metavar="FILE",
     help="With --vm chip: the dump of a chip's ROM, instead of the one that comes with this.")
@@ -98,30 +98,21 @@ def run(
         raise click.UsageError("give DIR or --flash FILE, one of them")
     if flash_path is None and board_name is not None:
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
-<<<<<<< HEAD
-    opened = BoardFolder.open(folder) if folder is not None else _chip(flash_path, board_name)
+    opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
     if vm == CHIP:
         require_runnable(opened)
-    rom = read_bytes(rom_path, ROM_BYTES_MAX) if rom_path is not None else None
-=======
-    opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
+    rom = read_bytes(rom_path, ROM_BYTES) if rom_path is not None else None
     wake, woken = socket.socketpair()
     clock = Clock()
     with (
         wake, woken, opened.lock(), _serial_port(pty, tcp, rfc2217) as uart,
         tempfile.TemporaryDirectory(prefix="slotbench-") as nowhere,
-<<<<<<< HEAD
         Wire(lambda: clock.us) if vm == CHIP else nullcontext() as wire,
-        Control(
-=======
         ControlSocket(
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
             woken.fileno(), uart.fileno(), *([wire.fileno()] if wire is not None else [])) as control,
     ):
-<<<<<<< HEAD
-        runner: Runner | ChipRunner
+        runner: LiveRunner | ChipRunner
         if wire is not None:
             places = {port: f"127.0.0.1:{wire.forward(port)}" for port in forwarded}
             runner = ChipRunner(
@@ -130,18 +121,10 @@ def run(
         else:
             network = LoopbackNetwork()
             places = {PUSH_PORT: ":".join(map(str, network.place(PUSH_PORT)))}
-            runner = Runner(
+            runner = LiveRunner(
                 opened, network, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
                 vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
-        click.echo(f"{opened.board.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
-=======
-        network = LoopbackNetwork()
-        runner = LiveRunner(
-            opened, network, speed=speed, now=time.monotonic, poll=control.poll,
-            say=lambda text: click.echo(text, nl=False), uart=uart,
-            vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
         click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
         if wire is not None:
@@ -159,15 +142,11 @@ def run(
             runner.run(for_s)
 
 
-<<<<<<< HEAD
 def _say(text: str) -> None:
     click.echo(text, nl=False)
 
 
-def _chip(path: Path | None, board_name: str | None) -> FlashFile:
-=======
 def _flash_file(path: Path | None, board_name: str | None) -> FlashFile:
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
     """The flash in a file, made when it is not there."""
     assert path is not None
     if path.exists():

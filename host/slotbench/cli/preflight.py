@@ -9,7 +9,7 @@ import click
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
 from slotbench.prove.chip.preflight import Report, preflight, reason_for_none
@@ -33,9 +33,9 @@ _SUFFIX = ".release"
 def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: bool) -> None:
     """Start a firmware .bin on an emulated chip, through slotboot, in a trial.
 
-    It has to reach boot.py in time, make its filesystem where the board has it, import twoslot and check, leave
-    heap and stack for an application, and feed its watchdogs for two minutes of its time or 1.5 G instructions.
-    What this cannot show: radio, brown-out, real flash parts, cache timing.
+    It has to reach boot.py in time, make its filesystem where the board has it, import twoslot and check,
+    leave heap and stack for an application, and feed its watchdogs for two minutes of its time or 1.5 G
+    instructions. What this cannot show: radio, brown-out, real flash parts, cache timing.
 
     Example: slotbench preflight firmware.bin --board d1_mini
     """
@@ -54,7 +54,8 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
     else:
         say_report(report)
     if report.result is not Preflight.PASSED:
-        raise BenchError("this firmware is not fit to be released", where=str(firmware), do="see what failed above")
+        raise BenchError(
+            "this firmware is not fit to be released", where=str(firmware), do="see what failed above")
 
 
 _CURES = {
@@ -75,10 +76,11 @@ def run_for(
     images: Sequence[bytes], targets: Sequence[BoardProfile], *, wanted: bool, fs_version: int | None = None,
     beside: Path | None = None,
 ) -> Preflight:
-    """The preflight of a release: of its image on each map of its boards, said as it goes; or why there is none.
+    """The preflight of a release: of its image on each map of its boards, said as it goes; or why there is
+    none.
 
-    `beside` is the release's file, which gets the details beside it. Raises BenchError when the chip cannot be
-    emulated though everything for it is here.
+    `beside` is the release's file, which gets the details beside it. Raises BenchError when the chip cannot
+    be emulated though everything for it is here.
     """
     if not wanted:
         result: Preflight | None = Preflight.SKIPPED

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from slotbench import boards
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.image import parse_e9
@@ -51,12 +51,13 @@ _ROWS = (
 @click.option("--with-vm", is_flag=True, help="Measure the MicroPython VM's heap too, for comparison; slow.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
 def chip(
-    images: tuple[Path, ...], board_name: str, cuts: int, seed: int, deploys: bool, with_vm: bool, as_json: bool,
+    images: tuple[Path, ...], board_name: str, cuts: int, seed: int, deploys: bool, with_vm: bool,
+    as_json: bool,
 ) -> None:
     """Tell the whole story on real firmware: deploy, update to another release, fallback, power cuts.
 
-    Each FIRMWARE is updated to the next one, the last one to the first. Without any: every MicroPython 1.22 or
-    later in the folder that TWOSLOT_IMAGES names, else in ~/.cache/twoslot/images.
+    Each FIRMWARE is updated to the next one, the last one to the first. Without any: every MicroPython 1.22
+    or later in the folder that TWOSLOT_IMAGES names, else in ~/.cache/twoslot/images.
 
     \b
     Example: slotbench prove chip 1.24.0.bin 1.26.0.bin --cuts 40

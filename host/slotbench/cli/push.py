@@ -8,26 +8,17 @@ from pathlib import Path
 import click
 
 from slotbench import boards
-<<<<<<< HEAD
 from slotbench.boards import BoardProfile
-from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
-from slotbench.cli.flash_common import Bar
-from slotbench.cli.preflight import run_for, words_for
-from slotbench.errors import USAGE, BenchError
-from slotbench.formats.document import DOCUMENT_BYTES_MAX
-from slotbench.formats.release import DEVELOPMENT, Preflight, Release
-from slotbench.push.client import PORT, Greeting, Parts, Pusher, read_secret
-=======
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.published_head import now
 from slotbench.cli.flash_session import ProgressBar
 from slotbench.cli.image_file import read_image
+from slotbench.cli.preflight import run_for, words_for
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
-from slotbench.formats.release import DEVELOPMENT, Release
+from slotbench.formats.release import DEVELOPMENT, Preflight, Release
 from slotbench.push.client import PORT, Greeting, PushClient, PushTimes, read_secret
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
 from slotbench.release.identities import Identities
@@ -66,8 +57,8 @@ _BACK_S = 120.0
 def push(
     host: str, firmware: Path, identities_path: Path | None, secret_path: Path | None,
     key_path: Path | None, release_path: Path | None,
-    product: str | None, board_name: str | None, version: str | None, counter: int | None, wait_s: float, is_tried: bool,
-    passphrase_file: Path | None,
+    product: str | None, board_name: str | None, version: str | None, counter: int | None, wait_s: float,
+    is_tried: bool, passphrase_file: Path | None,
 ) -> None:
     """Push a firmware .bin to a board that listens, and wait until the board answers with it.
 
@@ -99,13 +90,9 @@ def push(
                 board=boards.load(board_name or there.board), channel=there.channel, counter=number,
                 created=now(), version=version).pack()
         expected = DEVELOPMENT | number
-<<<<<<< HEAD
     if is_tried:
         _require_fit(image, boards.load(board_name or there.board), firmware)
-    bar = Bar("pushing")
-=======
     bar = ProgressBar("pushing")
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
     try:
         parts = pusher.push(document, image, bar)
     finally:
@@ -114,11 +101,13 @@ def push(
 
 
 def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:
+    """Raise BenchError when the preflight fails; say so when there is none."""
     result = run_for([image], [board], wanted=True)
     if result is not Preflight.PASSED:
         click.echo(words_for(result))
     if result is Preflight.FAILED:
-        raise BenchError("its preflight failed, so nothing was pushed", where=str(firmware), do="mend the firmware")
+        raise BenchError(
+            "its preflight failed, so nothing was pushed", where=str(firmware), do="mend the firmware")
 
 
 def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable[[str], bytes]:

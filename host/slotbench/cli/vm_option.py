@@ -18,6 +18,6 @@ vm_option = click.option(
 
 board_vm_option = click.option(
     "--vm", type=click.Choice([*VMS, CHIP]), default="cpython", show_default=True,
-    help="What runs the board: its Python in this process, or on the real MicroPython VM with an ESP8266's heap; "
-    "or its firmware, byte for byte, on an emulated chip.")
+    help="What runs the board: its Python in this process, or on the real MicroPython VM with an ESP8266's "
+    "heap; or its firmware, byte for byte, on an emulated chip.")
 """Gives the command a parameter `vm`, a key of VMS or CHIP."""

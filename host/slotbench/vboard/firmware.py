@@ -26,12 +26,8 @@ from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
 from slotbench.vboard.flash.nor import SECTOR
 
 __all__ = [
-<<<<<<< HEAD
-    "DEFAULT_BYTES", "SMALLEST_BYTES", "Does", "Marker", "build", "build_user", "for_board", "identify",
-    "is_bench_image",
-=======
     "DEFAULT_BYTES", "SMALLEST_BYTES", "Behaviour", "Marker", "build", "build_user", "for_board", "identify",
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
+    "is_bench_image",
 ]
 
 DEFAULT_BYTES: Final = 600 * 1024

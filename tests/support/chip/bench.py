@@ -21,7 +21,7 @@ from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.runner import ChipRunner
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.factory import factory_flash
-from slotbench.vboard.live.control_socket import Control, ask
+from slotbench.vboard.live.control_socket import ControlSocket, ask
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.serial.uart import Uart
 from support.chip.firmware_images import found
@@ -86,7 +86,7 @@ class ChipBench:
         self.uart.open_pty(self.tty)
         self.uart.open_tcp(0)
         self.port = self.uart.transports[1].name
-        self._control = Control(folder.socket_path, woken.fileno(), self.uart.fileno(), self.wire.fileno())
+        self._control = ControlSocket(folder.socket_path, woken.fileno(), self.uart.fileno(), self.wire.fileno())
         self.runner = ChipRunner(
             folder, folder.load_flash(clock), self.wire, speed=None, now=time.monotonic, poll=self._control.poll,
             say=self._say, uart=self.uart, places={})

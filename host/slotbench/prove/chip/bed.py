@@ -1,4 +1,4 @@
-"""Boards with an emulated chip that run real firmware, and the server they talk to: what proofs there need."""
+"""What proofs on the emulated chip need: boards that run real firmware, and the server they talk to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final, Self
 from slotbench.boards import BoardProfile
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import blocks, journal
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import SlotDescriptor, ImageForm
 from slotbench.formats.image import parse_e9
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.release.micropython import implied
@@ -30,7 +30,7 @@ from slotbench.vboard.factory import board_files
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
-from slotbench.vboard.states import State
+from slotbench.vboard.states import BoardState
 
 __all__ = ["NOW", "PRODUCT", "ChipBed", "Console", "Running", "image_facts"]
 
@@ -98,7 +98,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         """Pull the plug and take the wire away."""
-        if self.board.state is not State.OFF:
+        if self.board.state is not BoardState.OFF:
             self.board.power_off()
         self.wire.close()
 
@@ -106,7 +106,7 @@ class Running:
         """Let time go on until `done()`; False when the limit is over before, or the power is lost."""
         end_us = self.board.us + round(limit_s * 1e6)
         while not done():
-            if self.board.us >= end_us or self.board.state is State.OFF:
+            if self.board.us >= end_us or self.board.state is BoardState.OFF:
                 return False
             if instructions is not None and self.board.machine.instructions >= instructions:
                 return False
@@ -189,7 +189,9 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         return for_chip(files)
 
     def put_files(self, flash: NorFlash, files: dict[str, bytes]) -> None:
-        """Make these the files of the filesystem that the firmware made, or of a new one. For a board at rest."""
+        """Make these the files of the filesystem that the firmware made, or of a new one. For a board at
+        rest.
+        """
         filesystem = FlashFiles(flash, self.profile.filesystem)
         filesystem.start(files)
         filesystem.mount()
@@ -213,7 +215,8 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         wire = Wire(lambda: flash.clock.us, faults=faults)
         console = Console(echo)
         board = ChipBoard(
-            self.profile, flash, wire=wire, seed=self.seed, patient=True, on_text=console.hear, connected=connected)
+            self.profile, flash, wire=wire, seed=self.seed, patient=True, on_text=console.hear,
+            connected=connected)
         return Running(board, console, wire)
 
 
@@ -223,15 +226,14 @@ def _slot_b_ready(
     """The writes that put a verified image into slot B, with a journal that orders its trial."""
     facts = image_facts(image)
     slot = profile.slots[1]
-    descriptor = Descriptor(
+    descriptor = SlotDescriptor(
         slot=1, form=ImageForm.E9, counter=counter, length=len(image), sha256=hashlib.sha256(image).digest(),
         fs_start=profile.fs_start, product=PRODUCT, version=version[:16], floor=0,
         fs_version=facts.fs_version, mpy_abi=facts.mpy_abi)
-    cell = journal.Cell(
+    cell = journal.JournalCell(
         sequence=2, active=1, state_a=journal.SlotState.CONFIRMED, counter_a=1,
         state_b=journal.SlotState.READY, counter_b=counter, attempts=3, copies=8)
     return [
         (slot.image.start, image), (slot.table.start, blocks.table(image)),
         (slot.descriptor.start, descriptor.pack()), (profile.journal.start + PAGE_BYTES, cell.pack()),
     ]
-

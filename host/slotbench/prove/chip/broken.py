@@ -1,7 +1,7 @@
 """Firmware that starts and then crashes, or hangs: a real image with one instruction changed.
 
-The instruction is the one in the loop that runs the SDK's tasks, which every MicroPython firmware comes through
-again and again once it has started.
+The instruction is the one in the loop that runs the SDK's tasks, which every MicroPython firmware comes
+through again and again once it has started.
 """
 
 from __future__ import annotations

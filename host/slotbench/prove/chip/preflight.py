@@ -1,4 +1,5 @@
-"""Preflight: a firmware image starts on an emulated chip, through slotboot, in a trial, and has to prove itself.
+"""Preflight: a firmware image starts on an emulated chip, through slotboot, in a trial, and has to prove
+itself.
 
 The first start is an ordinary one with a blank filesystem: what the firmware makes of that tells where it has
 its filesystem and which littlefs it writes. Then twoslot is put there, and the image is started as a trial.
@@ -107,7 +108,7 @@ class Report:
 
 
 def reason_for_none(board: BoardProfile, image: bytes) -> Preflight | None:
-    """Why this image gets no preflight here; None: it gets one."""
+    """BootReason this image gets no preflight here; None: it gets one."""
     if board.in_place:
         return Preflight.NATIVE
     if is_bench_image(image):
@@ -216,7 +217,8 @@ def _run_trial(report: Report, running: Running) -> None:
     used = gauge.used()
     report.figures["stack_bytes"] = used
     report.add(
-        f"stays within {STACK_BYTES_MAX} bytes of stack", used <= STACK_BYTES_MAX + STACK_MARGIN, f"{used} bytes")
+        f"stays within {STACK_BYTES_MAX} bytes of stack", used <= STACK_BYTES_MAX + STACK_MARGIN,
+        f"{used} bytes")
 
 
 def _went_well(report: Report, running: Running, name: str, reached: bool, what: str) -> bool:

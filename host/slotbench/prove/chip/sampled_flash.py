@@ -1,4 +1,6 @@
-"""A flash that loses its power at operations drawn by a seed: seldom in images, often where decisions are kept."""
+"""A flash that loses its power at operations drawn by a seed: seldom in images, often where decisions are
+kept.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ _KEPT: Final = 0.2
 
 @dataclass(slots=True)
 class SampledCuts:
-    """Which operations are cut. `wanted` of them in all, about one in `apart` of those on images; `most` says how
-    many at most fall on a kind of region, so that no trial runs out of its attempts. `done` lists what was cut:
-    the cut and where it fell.
+    """Which operations are cut. `wanted` of them in all, about one in `apart` of those on images; `most` says
+    how many at most fall on a kind of region, so that no trial runs out of its attempts. `done` lists what
+    was cut: the cut and where it fell.
     """
 
     profile: BoardProfile
@@ -46,8 +48,9 @@ class SampledCuts:
     def region_of(self, address: int) -> str:
         """What lies at an address of the flash."""
         profile = self.profile
-        regions = [("window", profile.window), ("journal", profile.journal), ("window log", profile.window_log),
-                   ("filesystem", profile.filesystem), ("SDK", profile.sdk)]
+        regions = [
+            ("window", profile.window), ("journal", profile.journal), ("window log", profile.window_log),
+            ("filesystem", profile.filesystem), ("SDK", profile.sdk)]
         for slot in profile.slots:
             regions += [("slot", slot.image), ("table", slot.table), ("descriptor", slot.descriptor)]
         return next((name for name, region in regions if region and address in region), "elsewhere")

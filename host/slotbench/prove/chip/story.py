@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +17,17 @@ from typing import Final
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats import blocks, journal
-from slotbench.formats.journal import Cell, Report, SlotState
-from slotbench.formats.rtc import Why
-from slotbench.prove.chip.bed import NOW, PRODUCT, PROMPT, ChipBed, Running, image_facts
+from slotbench.formats.journal import JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason
+from slotbench.prove.chip.bed import PRODUCT, PROMPT, ChipBed, image_facts
 from slotbench.prove.chip.broken import Fault, broken
 from slotbench.prove.chip.sampled_flash import SampledCuts, SampledFlash
 from slotbench.vboard.chip.network.slirp import HOST
 from slotbench.vboard.chip.network.station import HEAP_BYTES as STATION_HEAP_BYTES
 from slotbench.vboard.chip.stack import StackGauge
 from slotbench.vboard.flash.littlefs import FlashFiles
-from slotbench.vboard.flash.nor import SECTOR, NorFlash
-from slotbench.vboard.states import State
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.states import BoardState
 
 __all__ = ["Figures", "Story", "tell"]
 
@@ -61,8 +61,9 @@ while True:
 
 @dataclass(slots=True)
 class Figures:
-    """What one update on real firmware took: bytes, seconds of the chip's time, instructions. Heap is without what
-    the bench's own module takes.
+    """What one update on real firmware took: bytes, seconds of the chip's time, instructions.
+
+    Heap is without what the bench's own module takes.
     """
 
     heap_at_main: int = 0
@@ -79,7 +80,7 @@ class Figures:
 
 @dataclass(slots=True)
 class Story:
-    """What was told of one image and the one it was updated to: lines for people, and whether all went well."""
+    """What was told of one image and the one it was updated to: lines for people, and those that failed."""
 
     before: str
     after: str
@@ -133,7 +134,9 @@ def _set_up(bed: ChipBed) -> NorFlash:
 
 
 def _deployed(bed: ChipBed, folder: Path, note: _Note) -> NorFlash:
-    """A board whose first start made its filesystem, and twoslot put on it by `slotbench deploy` over its UART."""
+    """A board whose first start made its filesystem, and twoslot put on it by `slotbench deploy` over its
+    UART.
+    """
     chip, tty = folder / "chip.bin", folder / "chip.tty"
     bed.flash().dump(chip)
     begun = time.monotonic()
@@ -164,7 +167,8 @@ def _live(chip: Path, tty: Path, board: str, log: Path) -> Iterator[None]:
         end_s = time.monotonic() + _START_S
         while PROMPT not in log.read_bytes():
             if process.poll() is not None or time.monotonic() > end_s:
-                raise BenchError("the board does not get to its prompt", where=log.read_text("utf-8", "replace")[-500:])
+                raise BenchError(
+                    "the board does not get to its prompt", where=log.read_text("utf-8", "replace")[-500:])
             time.sleep(0.1)
         yield
     finally:
@@ -242,7 +246,7 @@ def _fallback(bed: ChipBed, image: bytes, fault: Fault, note: _Note) -> None:
         def is_back() -> bool:
             tail = board.tail
             cell = newest(bed, flash)
-            fell_back = tail is not None and tail.why is Why.FALLBACK
+            fell_back = tail is not None and tail.why is BootReason.FALLBACK
             return fell_back and cell is not None and cell.report in (Report.BAD, Report.UNPROVEN)
 
         back = running.until(is_back, _FALLBACK_S)
@@ -253,8 +257,8 @@ def _fallback(bed: ChipBed, image: bytes, fault: Fault, note: _Note) -> None:
         cell = newest(bed, flash)
         verdict = cell.report.name.lower() if cell is not None else "unknown"
         note(
-            f"a release that {what}{seen}: after {board.starts} starts and {board.us / 1e6:.0f} s slot A runs "
-            f"again; verdict: {verdict}", working)
+            f"a release that {what}{seen}: after {board.starts} starts and {board.us / 1e6:.0f} s slot A "
+            f"runs again; verdict: {verdict}", working)
 
 
 def _safe_point(bed: ChipBed, image: bytes) -> int:
@@ -289,7 +293,7 @@ def _cuts(
         board.power_on()
         while not _confirmed(bed, flash, 2) and board.us < end_us:
             running.until(lambda: _confirmed(bed, flash, 2), 10.0)
-            if board.state is not State.OFF:
+            if board.state is not BoardState.OFF:
                 continue
             lost += 1
             if not _may_boot(bed, flash, good, image):
@@ -303,11 +307,13 @@ def _cuts(
             places[where] = places.get(where, 0) + 1
         shown = ", ".join(f"{where} {number}" for where, number in sorted(places.items()))
         done = _confirmed(bed, flash, 2)
-        note(f"power lost {lost} times in one update (seed {seed}: {shown}): the board came back each time", done)
+        note(
+            f"power lost {lost} times in one update (seed {seed}: {shown}): the board came back each time",
+            done)
         note("slot B and the exec window hold the release, byte for byte", _holds(bed, flash, 1, image))
 
 
-def newest(bed: ChipBed, flash: NorFlash) -> Cell | None:
+def newest(bed: ChipBed, flash: NorFlash) -> JournalCell | None:
     """The newest cell of the boot journal."""
     found = journal.newest(flash.peek(bed.profile.journal.start, bed.profile.journal.size))
     return found[1] if found is not None else None

@@ -8,7 +8,7 @@ from typing import Final
 
 from slotbench.boards import BoardProfile
 from slotbench.formats import FormatError
-from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.rtc import ADDRESS as TAIL_ADDRESS
 from slotbench.formats.rtc import TAIL_BYTES, Tail
 from slotbench.formats.seal import PAGE_BYTES
@@ -20,12 +20,12 @@ from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.serial.uart import Reset
 from slotbench.vboard.signals import PowerCut
-from slotbench.vboard.states import State
+from slotbench.vboard.states import BoardState
 
 __all__ = ["ChipBoard", "mac_of"]
 
 RESET_VECTOR: Final = 0x40000080
-"""Where a program that restarts itself jumps to; the chip is not reset then, and the machine does not tell."""
+"""Where a program that restarts itself jumps to. The chip is not reset then, so the machine does not tell."""
 
 _SOFT_REBOOT: Final = b"MPY: soft reboot"
 _VENDOR: Final = bytes.fromhex("18fe34")
@@ -40,11 +40,11 @@ _QUIET_US: Final = 100_000
 class ChipBoard:
     """A board of `profile` with the chip over `flash`; off until `power_on`.
 
-    `wire` is its network. `on_text` gets what UART0 sends; `on_start` is called at every start of the chip, its
-    power on and nothing run yet. With `patient` a peer on this machine gets real time to answer before the
-    board's time goes on: for a board that is not held to real time. With `connected` the bench puts its module
-    for `network` on the board, so that the station looks connected. `cut` is the planned cut that took its
-    power. `starts` counts the starts.
+    `wire` is its network. `on_text` gets what UART0 sends; `on_start` is called at every start of the chip,
+    its power on and nothing run yet. With `patient` a peer on this machine gets real time to answer before
+    the board's time goes on: for a board that is not held to real time. With `connected` the bench puts its
+    module for `network` on the board, so that the station looks connected. `cut` is the planned cut that took
+    its power. `starts` counts the starts.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ChipBoard:
         self.wire = wire
         self.tap = Tap(self.machine, wire) if wire is not None else None
         self.on_start = on_start
-        self.state = State.OFF
+        self.state = BoardState.OFF
         self.cut: Cut | None = None
         self.starts = 0
         self._patient = patient
@@ -75,26 +75,26 @@ class ChipBoard:
 
     def power_on(self) -> None:
         """Supply power: the ROM starts."""
-        if self.state is not State.OFF:
+        if self.state is not BoardState.OFF:
             raise ValueError("the board has power already")
         self.cut = None
-        self.state = State.RUNNING
+        self.state = BoardState.RUNNING
         self.machine.set_breakpoint(RESET_VECTOR)
         self.machine.power_on(straps=_STRAPS[Reset.RUN])
 
     def power_off(self) -> None:
         """Pull the plug: RAM and RTC memory are gone."""
         self.machine.power_off()
-        self.state = State.OFF
+        self.state = BoardState.OFF
 
     def reset(self, how: Reset = Reset.RUN) -> None:
         """What the reset pin and GPIO0 do to the chip."""
-        if self.state is State.OFF:
+        if self.state is BoardState.OFF:
             return
         if how is Reset.HOLD:
-            self.state = State.HELD
+            self.state = BoardState.HELD
             return
-        self.state = State.DOWNLOAD if how is Reset.DOWNLOAD else State.RUNNING
+        self.state = BoardState.DOWNLOAD if how is Reset.DOWNLOAD else BoardState.RUNNING
         self.machine.straps = _STRAPS[how]
         self.machine.press_reset()
 
@@ -120,7 +120,7 @@ class ChipBoard:
     @property
     def is_running(self) -> bool:
         """Whether time means anything to the chip: it has power and is not held in reset."""
-        return self.state in (State.RUNNING, State.DOWNLOAD)
+        return self.state in (BoardState.RUNNING, BoardState.DOWNLOAD)
 
     def run(self, until_us: int) -> bool:
         """Let time go on to `until_us`, or until the power is lost; True when the chip mostly waited.
@@ -159,7 +159,7 @@ class ChipBoard:
         return next_us if self.wire.next_us is None else max(self.us, min(next_us, self.wire.next_us))
 
     def _serve_network(self, waited: bool) -> None:
-        if self.wire is None or self.tap is None or self.state is not State.RUNNING:
+        if self.wire is None or self.tap is None or self.state is not BoardState.RUNNING:
             return
         self.wire.serve()
         self.tap.look()
@@ -180,7 +180,7 @@ class ChipBoard:
         if not from_outside:
             # Nobody pulls GPIO0 low when the chip restarts by itself.
             self.machine.straps = _STRAPS[Reset.RUN]
-            self.state = State.RUNNING
+            self.state = BoardState.RUNNING
         if self.tap is not None:
             self.tap.reset()
         self._connect()
@@ -196,22 +196,23 @@ class ChipBoard:
 
     def _connect(self) -> None:
         """Have the station look connected, once there is a filesystem for the module that does it."""
-        runs = self.state is State.RUNNING
+        runs = self.state is BoardState.RUNNING
         if runs and self._connected and station.put_on(self.flash, self.profile.filesystem):
             self.machine.bridge.show()
 
     # What can be known without asking it.
 
-    def descriptor(self, slot: int) -> Descriptor | None:
+    def descriptor(self, slot: int) -> SlotDescriptor | None:
         """The descriptor of a slot, None when there is no valid one."""
         with suppress(FormatError):
-            return Descriptor.unpack(self.flash.peek(self.profile.slots[slot].descriptor.start, PAGE_BYTES))
+            place = self.profile.slots[slot].descriptor
+            return SlotDescriptor.unpack(self.flash.peek(place.start, PAGE_BYTES))
         return None
 
     @property
     def tail(self) -> Tail | None:
         """What the loader left in RTC memory for the firmware; None when it has not run since power came."""
-        if self.state is not State.RUNNING:
+        if self.state is not BoardState.RUNNING:
             return None
         with suppress(FormatError):
             return Tail.unpack(self.machine.read(TAIL_ADDRESS, TAIL_BYTES))

@@ -1,7 +1,8 @@
 """The files of a board's folder as an emulated chip has them in its flash, and back.
 
 The folder holds the device package as source and an address of this machine as the server. A chip compiles no
-package in its heap, and reaches this machine at another address; the bench's own module for `network` is there.
+package in its heap, and reaches this machine at another address; the bench's own module for `network` is
+there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _PREFIX: Final = f"/{PACKAGE}/"
 
 
 class ChipFiles:
-    """The files in the filesystem `region` of `flash`. Use it while the board has no power, or is in reset."""
+    """The files in the filesystem `region` of `flash`, to be used while the board has no power."""
 
     def __init__(self, flash: NorFlash, region: Region) -> None:
         self._flash = flash

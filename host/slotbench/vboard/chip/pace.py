@@ -19,8 +19,8 @@ _WAIT_S_MAX: Final = 3600.0
 
 
 class Pace:
-    """Whether `clock` is ahead of real time. `speed` is virtual seconds in a real one, None as fast as it goes;
-    `now` gives real seconds.
+    """Whether `clock` is ahead of real time. `speed` is virtual seconds in a real one, None as fast as it
+    goes; `now` gives real seconds.
     """
 
     def __init__(self, speed: float | None, now: Callable[[], float], clock: Clock) -> None:
@@ -49,7 +49,7 @@ class Pace:
         return self.lead_s < _LEAD_S_MAX
 
     def until_s(self, end_us: int | None) -> float | None:
-        """Real seconds until the board's time is `end_us`, while it has no chip to move it; None: for ever."""
+        """Real seconds until the board's time is `end_us`, while no chip moves it; None: for ever."""
         if end_us is None:
             return None
         if self._speed is None:

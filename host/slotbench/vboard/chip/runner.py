@@ -1,7 +1,8 @@
 """An emulated board that keeps running while people press its buttons: `slotbench board run --vm chip`.
 
-One thread. The chip runs in slices of its time. Between two of them the control socket, the serial port and the
-network are served; where the chip is ahead of real time, this process sleeps until one of them has something.
+One thread. The chip runs in slices of its time. Between two of them the control socket, the serial port and
+the network are served; where the chip is ahead of real time, this process sleeps until one of them has
+something.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from slotbench.vboard.firmware import is_bench_image
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.forecast.next_boot import next_boot
-from slotbench.vboard.live.control_socket import Request
+from slotbench.vboard.live.control_socket import ControlRequest
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
-from slotbench.vboard.live.screen import Screen
+from slotbench.vboard.live.screen import LiveScreen
 from slotbench.vboard.loader.model import NothingBoots
 from slotbench.vboard.serial.uart import Reset, Uart
 from slotbench.vboard.signals import BenchViolation
-from slotbench.vboard.states import State
+from slotbench.vboard.states import BoardState
 
 __all__ = ["ChipRunner", "require_runnable"]
 
@@ -41,12 +42,12 @@ def require_runnable(folder: BoardFolder | FlashFile) -> None:
     """Raise BenchError (exit code 2) when the board would start one of the bench's own images."""
     flash = folder.load_flash(Clock())
     try:
-        result = next_boot(folder.board, flash.peek(0, flash.size))[3]
+        result = next_boot(folder.profile, flash.peek(0, flash.size))[3]
     except BenchError:
         return
     if isinstance(result, NothingBoots):
         return
-    image = folder.board.slots[result.slot].image
+    image = folder.profile.slots[result.slot].image
     if is_bench_image(flash.peek(image.start, image.size)):
         raise BenchError(
             "the board has one of the bench's own images, which no chip runs", where=str(folder.path),
@@ -56,35 +57,36 @@ def require_runnable(folder: BoardFolder | FlashFile) -> None:
 class ChipRunner:
     """The board of a folder, or of a flash file, whose lock is held, with an emulated chip over `flash`.
 
-    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, and comes back when
-    `uart` or `wire` has something to do; `now()` gives real seconds, `speed` is virtual seconds in a real one
-    (None: as fast as it goes). `say` gets what people see. `places` says where
-    on this machine ports of the board are.
+    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, and comes back
+    when `uart` or `wire` has something to do; `now()` gives real seconds, `speed` is virtual seconds in a
+    real one (None: as fast as it goes). `say` gets what people see. `places` says where on this machine ports
+    of the board are.
     """
 
     def __init__(
         self, folder: BoardFolder | FlashFile, flash: NorFlash, wire: Wire, *, speed: float | None,
-        now: Callable[[], float], poll: Callable[[float | None], Request | None], say: Callable[[str], object],
+        now: Callable[[], float], poll: Callable[[float | None], ControlRequest | None],
+        say: Callable[[str], object],
         uart: Uart, places: dict[int, str], rom: bytes | None = None,
     ) -> None:
         self.folder = folder
         self.clock = flash.clock
         self.board = ChipBoard(
-            folder.board, flash, wire=wire, seed=int.from_bytes(folder.unique_id, "big"),
+            folder.profile, flash, wire=wire, seed=int.from_bytes(folder.unique_id, "big"),
             unique_id=folder.unique_id, rom=rom, patient=speed is None, on_text=self._on_text,
             on_start=self._on_start)
         self._wire = wire
         self._pace = Pace(speed, now, self.clock)
         self._poll = poll
-        self._screen = Screen(self.clock, say)
+        self._screen = LiveScreen(self.clock, say)
         self._tell = self._screen.tell
         self._uart = uart
         self._places = places
         self._rom = _Rom(self.board)
-        self._files = ChipFiles(flash, folder.board.filesystem)
+        self._files = ChipFiles(flash, folder.profile.filesystem)
         self._kept: dict[str, bytes] = {}
         self._line: TypedLine | None = None
-        self._line_request: Request | None = None
+        self._line_request: ControlRequest | None = None
         self._is_on = self._stop = False
         self._slice_us = _SLICE_US[0]
         uart.application = _Application(self.board)
@@ -121,7 +123,7 @@ class ChipRunner:
             self._tell(f"software on the board did what no chip survives: {violation}")
             waited = False
         self._slice_us = min(2 * self._slice_us, _SLICE_US[1]) if waited else _SLICE_US[0]
-        if self.board.state is State.OFF:
+        if self.board.state is BoardState.OFF:
             cut = self.board.cut
             self._after_power_off(f"POWER LOST at a flash operation (cut {cut})" if cut else "power off")
 
@@ -140,7 +142,7 @@ class ChipRunner:
         self.board.power_on()
 
     def _power_off(self, words: str) -> None:
-        if self.board.state is not State.OFF:
+        if self.board.state is not BoardState.OFF:
             self.board.power_off()
         self._after_power_off(words)
 
@@ -166,7 +168,7 @@ class ChipRunner:
     def _on_text(self, data: bytes) -> None:
         self._slice_us = _SLICE_US[0]
         self._uart.send(data)
-        if self.board.state is not State.DOWNLOAD:
+        if self.board.state is not BoardState.DOWNLOAD:
             self._screen.show(data.decode("utf-8", "replace").replace("\r\n", "\n"))
         if self._line is not None:
             self._line.hear(data)
@@ -180,10 +182,10 @@ class ChipRunner:
         request = self._poll(self._uart.wait_s(seconds))
         if request is not None:
             self._take(request)
-        self._uart.rom = self._rom if self.board.state is State.DOWNLOAD else None
+        self._uart.rom = self._rom if self.board.state is BoardState.DOWNLOAD else None
         self._uart.serve()
         self.board.machine.set_baud(self._uart.baud)
-        if self.board.state is State.OFF:
+        if self.board.state is BoardState.OFF:
             self._uart.forget()
         if (wanted := self._uart.take_reset()) is not None:
             self._reset_over_port(wanted)
@@ -196,7 +198,7 @@ class ChipRunner:
         elif wanted is Reset.DOWNLOAD:
             self._tell("download mode: the ROM listens on the serial port")
         self.board.reset(wanted)
-        self._uart.rom = self._rom if self.board.state is State.DOWNLOAD else None
+        self._uart.rom = self._rom if self.board.state is BoardState.DOWNLOAD else None
         self._uart.deliver()
 
     def _go_on_typing(self, line: TypedLine) -> None:
@@ -218,8 +220,8 @@ class ChipRunner:
         else:
             request.done()
 
-    def _take(self, request: Request) -> None:
-        verbs: dict[str, Callable[[Request], None]] = {
+    def _take(self, request: ControlRequest) -> None:
+        verbs: dict[str, Callable[[ControlRequest], None]] = {
             "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
             "off": self._off, "on": self._switch_on, "repl": self._type,
         }
@@ -233,46 +235,47 @@ class ChipRunner:
         except BenchError as error:
             request.refuse(error)
 
-    def _cut(self, request: Request) -> None:
+    def _cut(self, request: ControlRequest) -> None:
         flash = self.board.flash
         cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
         flash.arm(cut)
         self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
         request.done({"cut": str(cut), "operations": flash.operations})
 
-    def _reset(self, request: Request) -> None:
+    def _reset(self, request: ControlRequest) -> None:
         self._require_power()
         self._tell("reset button")
         self.board.reset()
         request.done(self.facts())
 
-    def _off(self, request: Request) -> None:
+    def _off(self, request: ControlRequest) -> None:
         self._power_off("power off")
         request.done(self.facts())
 
-    def _switch_on(self, request: Request) -> None:
-        if self.board.state is State.OFF:
+    def _switch_on(self, request: ControlRequest) -> None:
+        if self.board.state is BoardState.OFF:
             self._power_on()
         request.done(self.facts())
 
-    def _type(self, request: Request) -> None:
+    def _type(self, request: ControlRequest) -> None:
         line = request.fields.get("line")
         if not isinstance(line, str):
             raise BenchError("nothing to type", exit_code=USAGE)
         self._require_power()
-        if self.board.state is not State.RUNNING:
+        if self.board.state is not BoardState.RUNNING:
             raise BenchError(
                 f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
                 do=f"slotbench board power {self.folder.path} off, then on")
         if self._line is not None:
             raise BenchError(
-                "somebody else types there", where=str(self.folder.path), do="try again when they are through")
+                "somebody else types there", where=str(self.folder.path),
+                do="try again when they are through")
         self._tell(f">>> {line}")
         self._line_request = request
         self._line = TypedLine(line, self.board.type, request.tell, self.clock.us)
 
     def _require_power(self) -> None:
-        if self.board.state is State.OFF:
+        if self.board.state is BoardState.OFF:
             raise BenchError(
                 "the board has no power", where=str(self.folder.path),
                 do=f"slotbench board power {self.folder.path} on")

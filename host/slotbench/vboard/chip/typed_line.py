@@ -29,7 +29,8 @@ class _Step(Enum):
 
 
 class TypedLine:
-    """`line`, typed at a board that runs something: stop that, type, hand on what it prints, start main.py again.
+    """`line`, typed at a board that runs something: stop that, type, hand on what it prints, start main.py
+    again.
 
     `send` gets bytes for the board, `tell` text for the person. Times are the board's, in microseconds.
     """

@@ -20,7 +20,7 @@ class Rfc2217(Tcp):
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, port: int) -> None:
         super().__init__(selector, receiver, port)
         self._manager: PortManager | None = None
-        self._port = _Port(receiver)
+        self._port = _ForwardedPort(receiver)
 
     @property
     def baud(self) -> int:  # type: ignore[override]
@@ -40,12 +40,8 @@ class Rfc2217(Tcp):
         was_free = self._stream is None
         super()._accept(events)
         if was_free:
-<<<<<<< HEAD
-            self._port = _Port(self._receiver)
+            self._port = _ForwardedPort(self._receiver)
             self._manager = PortManager(self._port, _Connection(self))
-=======
-            self._manager = PortManager(_ForwardedPort(self._receiver), _Connection(self))
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
 
     def _arrived(self, data: bytes) -> None:
         assert self._manager is not None

@@ -19,11 +19,7 @@ from typing import Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 
-<<<<<<< HEAD
-__all__ = ["DEFAULT_BAUD", "Pty", "Receiver", "Stream", "Tcp", "Transport", "listen_on"]
-=======
-__all__ = ["DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
+__all__ = ["DEFAULT_BAUD", "DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
 
 DEFAULT_BAUD: Final = 115200
 _READ_BYTES: Final = 64 * 1024

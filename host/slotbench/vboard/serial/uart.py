@@ -17,11 +17,7 @@ from slotbench.vboard.serial.rfc2217 import Rfc2217
 from slotbench.vboard.serial.rom import SYNC_HEAD
 from slotbench.vboard.serial.transports import DEFAULT_BAUD, Pty, Tcp, Transport
 
-<<<<<<< HEAD
-__all__ = ["Application", "Nobody", "Reset", "Rom", "Uart"]
-=======
-__all__ = ["Application", "NoApplication", "Reset", "Uart"]
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
+__all__ = ["Application", "NoApplication", "Reset", "Rom", "Uart"]
 
 _SAMPLE_S: Final = 0.25
 """How long after the end of a reset GPIO0 may still go low: clients set DTR and RTS one by one, and an RFC
@@ -81,13 +77,8 @@ class Uart:
     """
 
     def __init__(self, now: Callable[[], float], application: Application | None = None) -> None:
-<<<<<<< HEAD
-        self.application: Application = application if application is not None else Nobody()
-        self.rom: Rom | None = None
-=======
         self.application: Application = application if application is not None else NoApplication()
-        self.rom: DownloadMode | None = None
->>>>>>> 503cefcbe22b6de4b118eda00ef3e87ea604720a
+        self.rom: Rom | None = None
         self.transports: list[Transport] = []
         self._now = now
         self._selector = selectors.DefaultSelector()

@@ -1,7 +1,7 @@
 """The netif of the firmware that runs on an emulated chip: found in its memory, and tapped for frames.
 
-Frames out: a breakpoint at the netif's `linkoutput` copies the pbuf and returns to the caller. Frames in: at a
-point where nothing of lwIP is under way, `input` is called with a pbuf in memory that the real chip lacks.
+Frames out: a breakpoint at the netif's `linkoutput` copies the pbuf and returns to the caller. Frames in: at
+a point where nothing of lwIP is under way, `input` is called with a pbuf in memory that the real chip lacks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _IRAM: Final = range(0x40100000, 0x40110000)
 _FLASH: Final = range(0x40200000, 0x40300000)
 _ROM: Final = range(0x40000000, 0x40010000)
 _INTR_LOCK: Final = 0x40000F74
-"""`ets_intr_lock` of the ROM. A firmware that waits calls it from the loop that runs its tasks, again and again."""
+"""`ets_intr_lock` of the ROM. A firmware that waits calls it from the loop that runs its tasks, again and
+again.
+"""
 _RETURN: Final = 0x4000FFF4
 """Where a function called by the bench returns to: nothing of the ROM lies there."""
 _CALL_BYTES: Final = 3
@@ -47,7 +49,7 @@ _PAYLOAD_AT: Final = 66
 _FRAME_BYTES_MAX: Final = _PBUF_BYTES - _PAYLOAD_AT
 _REF_AT: Final = 14
 _HELD: Final = 2
-"""References of a pbuf that the firmware may still use: one is the bench's, so that it is never freed there."""
+"""References of a pbuf in use: one is the firmware's, one the bench's, so that the firmware never frees it."""
 _FREE: Final = 1
 _CHAIN_MAX: Final = 64
 
@@ -80,8 +82,8 @@ def find_netif(dram: bytes, start: int = DRAM_START) -> Netif | None:
 class Tap:
     """The frames between a machine's firmware and a wire.
 
-    `look` is to be called now and then, and `reset` at every start of the chip. `stopped` gets every stop at a
-    breakpoint and says whether it was one of the tap's. `netif` is None until one is found; `sent` and
+    `look` is to be called now and then, and `reset` at every start of the chip. `stopped` gets every stop at
+    a breakpoint and says whether it was one of the tap's. `netif` is None until one is found; `sent` and
     `received` count frames.
     """
 

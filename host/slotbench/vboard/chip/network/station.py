@@ -83,4 +83,5 @@ def without(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _boot_without(boot: bytes) -> bytes:
-    return b"".join(line for line in boot.splitlines(keepends=True) if not is_ours(line.decode("utf-8", "replace")))
+    lines = boot.splitlines(keepends=True)
+    return b"".join(line for line in lines if not is_ours(line.decode("utf-8", "replace")))

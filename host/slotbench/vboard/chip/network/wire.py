@@ -22,8 +22,8 @@ from slotbench.vboard.chip.network.slirp import HOST, Slirp
 __all__ = ["FrameFaults", "Wire"]
 
 BYTES_PER_S: Final = 500_000
-"""What frames get through the air; with the round trip and lwIP's small window that is about 50 KB/s of TCP. Both
-are model values, no measurements.
+"""What frames get through the air; with the round trip and lwIP's small window that is about 50 KB/s of TCP.
+Both are model values, no measurements.
 """
 ROUND_TRIP_US: Final = 10_000
 _GRACE_S: Final = 2.0
