@@ -15,7 +15,16 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from slotbench.vboard.chip.network.frames import (
-    ACK, ARP, FIN, IPV4, RST, SYN, Segment, kind_of, reset_for, segment_in,
+    ACK,
+    ARP,
+    FIN,
+    IPV4,
+    RST,
+    SYN,
+    Segment,
+    kind_of,
+    reset_for,
+    segment_in,
 )
 from slotbench.vboard.chip.network.slirp import HOST, Slirp
 
