@@ -21,7 +21,7 @@ from slotbench.vboard.chip.network.frames import (
     IPV4,
     RST,
     SYN,
-    Segment,
+    TcpSegment,
     kind_of,
     reset_for,
     segment_in,
@@ -270,7 +270,7 @@ class Wire:
                 self.cut_connections()
 
 
-def _key(found: Segment, from_board: bool) -> _Key:
+def _key(found: TcpSegment, from_board: bool) -> _Key:
     if from_board:
         return found.source_port, found.target, found.target_port
     return found.target_port, found.source, found.source_port
