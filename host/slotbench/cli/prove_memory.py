@@ -29,7 +29,7 @@ _WORDS = (
 def memory(as_json: bool, seed: int) -> None:
     """Measure what twoslot takes from a board's heap, on the real MicroPython VM.
 
-    Peaks are found by running the same in smaller and smaller heaps.
+    Peaks are found by repeating the same run in smaller and smaller heaps.
     """
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         found = measure(Path(folder), seed=seed)
