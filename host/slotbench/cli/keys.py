@@ -83,8 +83,9 @@ def rotate(
 @click.argument("folder", type=PATH, metavar="DIR")
 @passphrase_option
 def development(folder: Path, passphrase_file: Path | None) -> None:
-    """Make development.pem and development.pub in DIR: a developer's key for `slotbench push`. Only
-    boards marked `development = true` accept releases signed by it, and only by push.
+    """Make development.pem and development.pub in DIR: a developer's key for `slotbench push`.
+
+    Only boards marked `development = true` accept releases signed by it, and only by push.
 
     Example: slotbench keys development keys
     """

@@ -18,8 +18,9 @@ _PATIENCE_S = 20.0
 
 
 class FloodingBroker:
-    """An MQTT broker for one client, on a free loopback port, while in the context. `sent` counts
-    the messages.
+    """An MQTT broker for one client, on a free loopback port, while in the context.
+
+    `sent` counts the messages.
     """
 
     def __init__(self, topic: str) -> None:

@@ -9,8 +9,10 @@ _BAR = 32
 
 
 class DemoScreen:
-    """Prints to `out`. On a terminal the bar is redrawn in place, and `pause(seconds)` gives people
-    time to read. Elsewhere a line is printed for every tenth, without pauses.
+    """Prints to `out`.
+
+    On a terminal the bar is redrawn in place, and `pause(seconds)` gives people time to read.
+    Elsewhere a line is printed for every tenth, without pauses.
     """
 
     def __init__(self, out: TextIO, *, live: bool, pause: Callable[[float], object]) -> None:

@@ -57,10 +57,12 @@ class Step:
 
 
 class UpdateDemo:
-    """Plays the scenes on `screen`. `folder` gets the keys, the releases and the served directory.
-    `now` is Unix seconds. `size` is that of the bench's own images in bytes. `images` with
-    `version` are the new release instead: one image, or one for each slot of an in-place board.
-    `play` raises BenchError (exit code 1) if a scene does not end as announced.
+    """Plays the scenes on `screen`.
+
+    `folder` gets the keys, the releases and the served directory. `now` is Unix seconds. `size` is
+    that of the bench's own images in bytes. `images` with `version` are the new release instead:
+    one image, or one for each slot of an in-place board. `play` raises BenchError (exit code 1) if
+    a scene does not end as announced.
     """
 
     def __init__(

@@ -62,9 +62,11 @@ def prove(
     minutes: float, *, seed: int = 0, processes: int = 2, only: str | None = None,
     targets: Sequence[str] | None = None, on_round: Callable[[Round], object] = lambda round: None,
 ) -> list[Round]:
-    """Run rounds until the time is up or one fails. Rounds of the tests and of a guided target
-    alternate. `only` is pytest's -k and leaves the guided fuzzer out. `targets` names the guided
-    targets and leaves the tests out. Raises BenchError outside a checkout.
+    """Run rounds until the time is up or one fails.
+
+    Rounds of the tests and of a guided target alternate. `only` is pytest's -k and leaves the
+    guided fuzzer out. `targets` names the guided targets and leaves the tests out. Raises
+    BenchError outside a checkout.
     """
     _require_checkout()
     end = time.monotonic() + 60 * minutes
@@ -100,9 +102,10 @@ def has_guide() -> bool:
 def run_guided(
     target: str, seed: int, options: Sequence[str], kept: Path | None = None, found: Path = FOUND
 ) -> Round:
-    """Run one target under the guided fuzzer, bounded by options of libFuzzer. Inputs that reach
-    new code are saved in `kept`, where the next round begins. Inputs that break a promise, take
-    longer than 20 s or more than 1 GB are saved in `found`.
+    """Run one target under the guided fuzzer, bounded by options of libFuzzer.
+
+    Inputs that reach new code are saved in `kept`, where the next round begins. Inputs that break a
+    promise, take longer than 20 s or more than 1 GB are saved in `found`.
     """
     begun = time.monotonic()
     for folder in (found, kept):
@@ -125,7 +128,9 @@ def run_guided(
 
 def repeat(file: Path) -> str:
     """Run the target that a file is named after with this file, without the fuzzer; returns the
-    output. Raises BenchError if the promise is still broken or the name holds no target.
+    output.
+
+    Raises BenchError if the promise is still broken or the name holds no target.
     """
     _require_checkout()
     target = file.name.partition("-")[0]

@@ -233,8 +233,9 @@ def idle(board: VirtualBoard) -> int:
 
 
 def blocks(board: VirtualBoard) -> tuple[int, int]:
-    """Let a board update that is off and has no main.py. Returns the least bytes allocated for one
-    block, and how many blocks were counted.
+    """Let a board update that is off and has no main.py.
+
+    Returns the least bytes allocated for one block, and how many blocks were counted.
     """
     board.power_on()
     board.clock.advance_ms(_NETWORK_MS)

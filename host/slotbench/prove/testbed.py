@@ -122,9 +122,10 @@ class TestBed:
         loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel, past: Invariants | None = None,
         vm: Callable[..., DeviceVM] | None = None, edit: Edit | None = None,
     ) -> VirtualBoard:
-        """A board that is off and checks the promises at every boot. With `past` it continues the
-        past of another board. `vm` replaces that of the test bed, and `edit` changes the files
-        further.
+        """A board that is off and checks the promises at every boot.
+
+        With `past` it continues the past of another board. `vm` replaces that of the test bed, and
+        `edit` changes the files further.
         """
         invariants = Invariants(self.images)
         files = self._files(server)

@@ -16,9 +16,11 @@ _known: dict[tuple[int, int, bytes], bool] = {}
 
 
 class RememberingVM(CPythonVM):
-    """Verifies each signature once. `twoslot.trust.rsa.verify` depends on modulus, signature and
-    digest alone, has no side effects, and takes no virtual time. Results of the package's own
-    rsa.py are therefore remembered. Another rsa.py on the board is called each time.
+    """Verifies each signature once.
+
+    `twoslot.trust.rsa.verify` depends on modulus, signature and digest alone, has no side effects,
+    and takes no virtual time. Results of the package's own rsa.py are therefore remembered. Another
+    rsa.py on the board is called each time.
     """
 
     def _load_file(self, name: str, parent: ModuleType | None) -> ModuleType:

@@ -17,8 +17,9 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Downloads:
-    """`spans` has one span for each response with bytes of an image. `interrupted` counts the
-    responses that a fault spoiled.
+    """`spans` has one span for each response with bytes of an image.
+
+    `interrupted` counts the responses that a fault spoiled.
     """
 
     spans: tuple[Span, ...]
