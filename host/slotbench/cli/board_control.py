@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from slotbench.vboard.live.control_socket import ask
+from slotbench.vboard.live.control_socket import request_facts
 from slotbench.vboard.live.folder import BoardFolder
 
 
@@ -29,4 +29,4 @@ def send_request(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     BenchError.
     """
     path = BoardFolder.open(folder).socket_path
-    return ask(path, request, lambda text: click.echo(text, nl=False))
+    return request_facts(path, request, lambda text: click.echo(text, nl=False))

@@ -16,7 +16,7 @@ from slotbench.flashing.esptool_link import DEFAULT_BAUD, connected
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of, same_map
 from slotbench.inspection.facts import inspect as inspect_dump
 from slotbench.release.files import read_bytes
-from slotbench.vboard.forecast.next_boot import Forecast, forecast
+from slotbench.vboard.forecast.next_boot import Forecast, forecast_boot
 
 
 @click.command()
@@ -71,6 +71,6 @@ def _read_board(port: str, baud: int) -> bytes:
 def _forecast(board: BoardProfile, data: bytes) -> Forecast | str:
     """The next boot, or the reason why it cannot be predicted."""
     try:
-        return forecast(board, data)
+        return forecast_boot(board, data)
     except BenchError as error:
         return str(error)

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from slotbench.errors import BenchError
-from slotbench.prove.fleet import prove
+from slotbench.prove.fleet import prove_fleet
 
 
 @click.command()
@@ -29,7 +29,7 @@ def fleet(boards: int, processes: int | None, seed: int, as_json: bool) -> None:
     Connections are lost, power is cut, and some boards have worn flash.
     """
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = prove(Path(folder), boards, seed=seed, processes=processes or os.cpu_count() or 1)
+        found = prove_fleet(Path(folder), boards, seed=seed, processes=processes or os.cpu_count() or 1)
     minutes = sorted(member.minutes for member in found.members if member.minutes)
     if as_json:
         click.echo(json.dumps({

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove, repeat
+from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove_fuzz, repeat
 
 
 @click.command()
@@ -54,7 +54,7 @@ def fuzz(
             click.echo(
                 f"seed {round.seed}: {what}, {round.examples:,} examples, {round.seconds:.0f} s{failed}")
 
-    rounds = prove(
+    rounds = prove_fuzz(
         minutes, seed=seed, processes=processes or os.cpu_count() or 1, only=only, targets=targets or None,
         on_round=say)
     examples, guided = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.prove.memory import measure, module_sizes
+from slotbench.prove.memory import measure_heap, module_sizes
 
 _WORDS = (
     ("heap_bytes", "heap of an ESP8266"),
@@ -32,7 +32,7 @@ def memory(as_json: bool, seed: int) -> None:
     Peaks are found by repeating the same run in smaller and smaller heaps.
     """
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = measure(Path(folder), seed=seed)
+        found = measure_heap(Path(folder), seed=seed)
     modules = module_sizes()
     if as_json:
         click.echo(json.dumps({**asdict(found), "room_bytes": found.room_bytes, "mpy_bytes": modules}))

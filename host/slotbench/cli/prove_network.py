@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from slotbench.errors import BenchError
-from slotbench.prove.network.proof import RATES, Rate, prove
+from slotbench.prove.network.proof import RATES, Rate, prove_updates
 
 _COLUMNS = "failing  updates  succeeded  again/lost   most  bytes  minutes   starts over: by itself   bytes"
 
@@ -40,7 +40,7 @@ def network(
     if not as_json:
         click.echo(f"seed {seed}, images of {kib} KiB\n{_COLUMNS}")
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = prove(
+        found = prove_updates(
             Path(folder), rates or RATES, updates, size=kib * 1024, seed=seed,
             processes=processes or os.cpu_count() or 1,
             on_rate=lambda rate: None if as_json else click.echo(_row(rate)))

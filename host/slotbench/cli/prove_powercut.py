@@ -13,7 +13,7 @@ import click
 from slotbench.errors import BenchError
 from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
-from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, journal_lines, sweep
+from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, journal_lines, sweep_cuts
 from slotbench.vboard.board import LOADERS, VirtualBoard
 
 _FAILURES_SHOWN = 10
@@ -74,7 +74,7 @@ def powercut(
             _say(as_json, f"{wanted}: {total.boots} boots")
         else:
             _say(as_json, f"seed {seed}, {plan.processes} processes")
-            parts = sweep(proof, plan, lambda part: _say(as_json, _row(part)))
+            parts = sweep_cuts(proof, plan, lambda part: _say(as_json, _row(part)))
             total = RunResult()
             for part in parts:
                 total.add(part.run)

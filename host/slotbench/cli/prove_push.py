@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.vm_option import vm_option
-from slotbench.prove.push import measure
+from slotbench.prove.push import measure_push
 from slotbench.vboard.vms import VMS
 
 _WORDS = (
@@ -39,7 +39,7 @@ def push(size: int, seed: int, as_json: bool, vm: str) -> None:
     virtual time, not even checking a signature.
     """
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = measure(Path(folder), size=size * 1024, seed=seed, vm=VMS[vm])
+        found = measure_push(Path(folder), size=size * 1024, seed=seed, vm=VMS[vm])
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

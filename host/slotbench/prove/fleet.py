@@ -27,7 +27,7 @@ from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.seeded_faults import FaultKind, SeededFaults
 
-__all__ = ["Fleet", "Member", "prove"]
+__all__ = ["Fleet", "Member", "prove_fleet"]
 
 BOARDS: Final = ("generic_4m", "d1_mini", "nodemcu")
 _CHANNELS: Final = ("stable", "stable", "stable", "beta")
@@ -82,7 +82,7 @@ class Fleet:
             f"board {it.number} ({it.board}, {it.channel}): {it.fault}" for it in self.members if it.fault]
 
 
-def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2) -> Fleet:
+def prove_fleet(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2) -> Fleet:
     """Run a fleet of `boards` boards against a server process on this machine's loopback."""
     begun = time.perf_counter()
     main = TestBed(folder, board=BOARDS[0], seed=seed, main=_MAIN)

@@ -19,7 +19,7 @@ from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["FOUND", "TARGETS", "Round", "has_guide", "prove", "repeat", "run_guided"]
+__all__ = ["FOUND", "TARGETS", "Round", "has_guide", "prove_fuzz", "repeat", "run_guided"]
 
 TARGETS: Final = (
     "journal", "descriptor", "map", "tail", "windowlog", "document", "head", "release", "keys", "blocks",
@@ -58,7 +58,7 @@ class Round:
     repeat: str = ""
 
 
-def prove(
+def prove_fuzz(
     minutes: float, *, seed: int = 0, processes: int = 2, only: str | None = None,
     targets: Sequence[str] | None = None, on_round: Callable[[Round], object] = lambda round: None,
 ) -> list[Round]:

@@ -21,7 +21,7 @@ from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import Soc
 
-__all__ = ["LARGE", "HeapFigures", "blocks", "idle", "measure", "module_sizes", "new_testbed", "updates"]
+__all__ = ["LARGE", "HeapFigures", "blocks", "idle", "measure_heap", "module_sizes", "new_testbed", "updates"]
 
 _STEP: Final = 128
 LARGE: Final = 4 * HEAP_BYTES
@@ -132,7 +132,7 @@ class HeapFigures:
         return self.heap_bytes - self.bare_bytes - self.update_peak_bytes
 
 
-def measure(folder: Path, *, seed: int = 0) -> HeapFigures:
+def measure_heap(folder: Path, *, seed: int = 0) -> HeapFigures:
     """Measure on boards of a test bed in `folder`. Raises BenchError without a MicroPython VM."""
     testbed = new_testbed(folder, seed)
     bare, total = _bare(HEAP_BYTES)

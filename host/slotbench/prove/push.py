@@ -30,7 +30,7 @@ from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
-__all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure", "run"]
+__all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure_push", "run"]
 
 _LISTENS: Final = "import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN
 _KNOCK_S: Final = 30.0
@@ -162,7 +162,7 @@ def fits(desk: PushTestBed) -> bool:
             board.power_off()
 
 
-def measure(
+def measure_push(
     folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
 ) -> Measured:
     """Push an image of `size` bytes to a board that has no block of it. Raises BenchError if the

@@ -21,7 +21,7 @@ from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.seeded_faults import SeededFaults
 from slotbench.vboard.network.wsgi import WsgiNetwork
 
-__all__ = ["RATES", "Rate", "UpdateOutcome", "prove"]
+__all__ = ["RATES", "Rate", "UpdateOutcome", "prove_updates"]
 
 RATES: Final = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3)
 
@@ -125,7 +125,7 @@ class Rate:
         return [outcome.text for outcome in self.outcomes if outcome.text]
 
 
-def prove(
+def prove_updates(
     folder: Path, rates: Sequence[float] = RATES, updates: int = 50, *, size: int = 96 * 1024, seed: int = 0,
     processes: int = 2, on_rate: Callable[[Rate], object] = lambda rate: None,
 ) -> list[Rate]:

@@ -19,7 +19,7 @@ from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["SweepPart", "SweepPlan", "journal_lines", "sweep"]
+__all__ = ["SweepPart", "SweepPlan", "journal_lines", "sweep_cuts"]
 
 _BATCH: Final = 24
 _BATCH_OF_FIRSTS: Final = 4
@@ -75,7 +75,7 @@ _proof: PowerCutProof | None = None
 """Of the process that forks: what it recorded is there in all of them."""
 
 
-def sweep(
+def sweep_cuts(
     proof: PowerCutProof, plan: SweepPlan, on_part: Callable[[SweepPart], object] = lambda part: None
 ) -> list[SweepPart]:
     """Run the plan; `on_part` is called with each row when it is done.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["EVERY_MODE", "Cut", "CutMode", "commit_happens", "sweep", "torn_erase", "torn_program"]
+__all__ = ["EVERY_MODE", "Cut", "CutMode", "all_cuts", "commit_happens", "torn_erase", "torn_program"]
 
 _PAGE = 256
 _EDGES = (0, 1, 1, 2, 5)
@@ -79,7 +79,7 @@ class Cut:
         return cut
 
 
-def sweep(operations: int, modes: Iterable[CutMode] = EVERY_MODE, *, seed: int = 0) -> Iterator[Cut]:
+def all_cuts(operations: int, modes: Iterable[CutMode] = EVERY_MODE, *, seed: int = 0) -> Iterator[Cut]:
     """Every operation of a run times every mode: the linear strategy."""
     chosen = tuple(modes)
     for index in range(operations):

@@ -20,7 +20,7 @@ from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.soc import Soc
 
-__all__ = ["Flashed", "Forecast", "Hindrance", "forecast", "next_boot"]
+__all__ = ["Flashed", "Forecast", "Hindrance", "forecast_boot", "next_boot"]
 
 
 class Hindrance(StrEnum):
@@ -72,7 +72,7 @@ class Forecast:
     console: tuple[str, ...]
 
 
-def forecast(board: BoardProfile, data: bytes) -> Forecast:
+def forecast_boot(board: BoardProfile, data: bytes) -> Forecast:
     """Boot from `data`, the whole flash of `board`, without changing it.
 
     Raises BenchError when the journal holds a sealed cell that no writer may write: loaders may
@@ -106,7 +106,7 @@ def next_boot(
     """Journal and slots before and after the loader ran on a flash holding `data`; that flash; its
     result.
 
-    Raises BenchError as `forecast` does.
+    Raises BenchError as `forecast_boot` does.
     """
     flash = NorFlash(board.chip_bytes, image=data)
     before = _read(board, flash)

@@ -18,10 +18,10 @@ from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.formats.release import is_development
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.forecast.next_boot import next_boot
-from slotbench.vboard.loader.decision import decide
+from slotbench.vboard.loader.decision import choose_slot
 from slotbench.vboard.loader.model import NothingBoots
 
-__all__ = ["BoardStatus", "settle", "status"]
+__all__ = ["BoardStatus", "conclude_boot", "status"]
 
 _ROUNDS_MAX = 4
 """Whole unproven trials before a release counts as bad (device/docs/update-flow.md)."""
@@ -59,10 +59,10 @@ def status(board: BoardProfile, data: bytes) -> BoardStatus:
             "nothing boots from this flash, so no board would answer",
             do="`slotbench inspect` says what is wrong with each slot")
     slot, descriptors = result.slot, flashed.descriptors
-    cell = settle(flashed.cell, slot, result.why, descriptors)
+    cell = conclude_boot(flashed.cell, slot, result.why, descriptors)
     running, spare = descriptors[slot], descriptors[1 - slot]
     assert running is not None, "the loader starts no slot without a descriptor"
-    after = decide(cell, descriptors)
+    after = choose_slot(cell, descriptors)
     return BoardStatus(
         slot="AB"[slot],
         version=running.version,
@@ -78,7 +78,7 @@ def status(board: BoardProfile, data: bytes) -> BoardStatus:
     )
 
 
-def settle(
+def conclude_boot(
     cell: JournalCell | None, slot: int, why: BootReason, descriptors: Sequence[SlotDescriptor | None]
 ) -> JournalCell:
     """The newest cell once the board has drawn its conclusions from having been started like this.

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["ControlRequest", "ControlSocket", "ask"]
+__all__ = ["ControlRequest", "ControlSocket", "request_facts"]
 
 _REQUEST_BYTES_MAX: Final = 64 * 1024
 _PATH_BYTES_MAX: Final = 100
@@ -149,7 +149,7 @@ class ControlSocket:
         self._open = still
 
 
-def ask(
+def request_facts(
     path: Path, fields: Mapping[str, Any], on_text: Callable[[str], object] = lambda text: None
 ) -> dict[str, Any]:
     """Ask the board whose control socket is at `path`; its facts. `on_text` gets output as it

@@ -11,7 +11,7 @@ from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import Ended, JournalCell, SlotState
 from slotbench.formats.rtc import BootReason, ResetReason, Tail
 
-__all__ = ["Decision", "decide", "how_it_ended", "last_spent"]
+__all__ = ["Decision", "choose_slot", "how_it_ended", "last_spent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Decision:
     why: BootReason
 
 
-def decide(
+def choose_slot(
     cell: JournalCell | None, descriptors: Sequence[SlotDescriptor | None],
     failed: frozenset[int] = frozenset(),
 ) -> Decision | None:

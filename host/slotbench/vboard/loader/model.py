@@ -22,7 +22,7 @@ from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.formats.segments import IROM_MAP_START
 from slotbench.vboard.flash.nor import SECTOR
-from slotbench.vboard.loader.decision import Decision, decide, how_it_ended, last_spent
+from slotbench.vboard.loader.decision import Decision, choose_slot, how_it_ended, last_spent
 from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import RTC_BASE, Soc
@@ -111,7 +111,7 @@ class LoaderModel:
         self._read_state()
         self._write_end_of_attempt()
         failed: set[int] = set()
-        while (choice := decide(self._cell, self._descriptors, frozenset(failed))) is not None:
+        while (choice := choose_slot(self._cell, self._descriptors, frozenset(failed))) is not None:
             descriptor = self._descriptors[choice.slot]
             assert descriptor is not None
             started = self._start(choice, descriptor)
