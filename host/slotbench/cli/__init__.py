@@ -32,6 +32,7 @@ _VERBS = {
     "inspect": "slotbench.cli.inspect:inspect",
     "keys": "slotbench.cli.keys:keys",
     "log": "slotbench.cli.log:log",
+    "preflight": "slotbench.cli.preflight:command",
     "prove": "slotbench.cli.prove:prove",
     "push": "slotbench.cli.push:push",
     "release": "slotbench.cli.release:release",

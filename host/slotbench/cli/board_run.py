@@ -8,20 +8,25 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
 import click
 
 from slotbench import boards
-from slotbench.cli.parameter_types import PATH
 from slotbench.cli.loader_option import loader_option
-from slotbench.cli.vm_option import vm_option
+from slotbench.cli.parameter_types import PATH
+from slotbench.cli.vm_option import CHIP, board_vm_option
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
+from slotbench.vboard.chip.machine import ROM_BYTES
+from slotbench.vboard.chip.network.slirp import HOST
+from slotbench.vboard.chip.network.wire import Wire
+from slotbench.vboard.chip.runner import ChipRunner, require_runnable
+from slotbench.vboard.clock import Clock
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.live.control_socket import ControlSocket
 from slotbench.vboard.live.flash_file import FlashFile
@@ -67,12 +72,18 @@ def _speed(value: str | float) -> float | None:
 @click.option(
     "--rfc2217", type=_PORT, metavar="PORT",
     help="Its serial port with DTR and RTS (rfc2217://); 0: any port.")
-@vm_option
+@board_vm_option
 @loader_option
+@click.option(
+    "--forward", "forwarded", type=_PORT, multiple=True, default=(PUSH_PORT,), show_default=True,
+    metavar="PORT", help="With --vm chip: a TCP port of the board that this machine reaches; repeatable.")
+@click.option(
+    "--rom", "rom_path", type=PATH, metavar="FILE",
+    help="With --vm chip: the dump of a chip's ROM, instead of the one that comes with this.")
 def run(
     folder: Path | None, flash_path: Path | None, board_name: str | None, speed: float | None,
     for_s: float | None, pty: Path | None, tcp: int | None,
-    rfc2217: int | None, vm: str, loader: str,
+    rfc2217: int | None, vm: str, loader: str, forwarded: tuple[int, ...], rom_path: Path | None,
 ) -> None:
     """Switch the board in DIR on and run it here.
 
@@ -82,29 +93,45 @@ def run(
     Example: slotbench board run lamp1 --speed 10
              slotbench board run lamp1 --pty lamp1.tty; esptool --port lamp1.tty flash-id
              slotbench board run --flash chip.bin --pty chip.tty --vm micropython
+             slotbench board run lamp1 --vm chip
     """
     if (folder is None) == (flash_path is None):
         raise click.UsageError("give DIR or --flash FILE, one of them")
     if flash_path is None and board_name is not None:
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
     opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
+    if vm == CHIP:
+        require_runnable(opened)
+    rom = read_bytes(rom_path, ROM_BYTES) if rom_path is not None else None
     wake, woken = socket.socketpair()
+    clock = Clock()
     with (
         wake, woken, opened.lock(), _serial_port(pty, tcp, rfc2217) as uart,
         tempfile.TemporaryDirectory(prefix="slotbench-") as nowhere,
+        Wire(lambda: clock.us) if vm == CHIP else nullcontext() as wire,
         ControlSocket(
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
-            woken.fileno(), uart.fileno()) as control,
+            woken.fileno(), uart.fileno(), *([wire.fileno()] if wire is not None else [])) as control,
     ):
-        network = LoopbackNetwork()
-        runner = LiveRunner(
-            opened, network, speed=speed, now=time.monotonic, poll=control.poll,
-            say=lambda text: click.echo(text, nl=False), uart=uart,
-            vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
+        runner: LiveRunner | ChipRunner
+        if wire is not None:
+            places = {port: f"127.0.0.1:{wire.forward(port)}" for port in forwarded}
+            runner = ChipRunner(
+                opened, opened.load_flash(clock), wire, speed=speed, now=time.monotonic, poll=control.poll,
+                say=_say, uart=uart, places=places, rom=rom)
+        else:
+            network = LoopbackNetwork()
+            places = {PUSH_PORT: ":".join(map(str, network.place(PUSH_PORT)))}
+            runner = LiveRunner(
+                opened, network, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
+                vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
         click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
-        click.echo(f"Its port {PUSH_PORT}, while it listens: {':'.join(map(str, network.place(PUSH_PORT)))}")
+        if wire is not None:
+            click.echo(f"This machine, for the board: {HOST}")
+        for port, place in places.items():
+            click.echo(f"Its port {port}, while it listens: {place}")
         for transport in uart.transports:
             click.echo(f"Serial port: {transport.name}")
 
@@ -114,6 +141,10 @@ def run(
 
         with _signals(stop):
             runner.run(for_s)
+
+
+def _say(text: str) -> None:
+    click.echo(text, nl=False)
 
 
 def _flash_file(path: Path | None, board_name: str | None) -> FlashFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from slotbench.cli.prove_chip import chip
 from slotbench.cli.prove_fleet import fleet
 from slotbench.cli.prove_fuzz import fuzz
 from slotbench.cli.prove_memory import memory
@@ -17,5 +18,5 @@ def prove() -> None:
     """Check the claims of the documents on virtual boards."""
 
 
-for _proof in (powercut, network, fleet, fuzz, push, memory):
+for _proof in (powercut, network, fleet, fuzz, push, memory, chip):
     prove.add_command(_proof)

@@ -8,14 +8,16 @@ from pathlib import Path
 import click
 
 from slotbench import boards
-from slotbench.cli.key_options import load_key, passphrase_option
-from slotbench.cli.parameter_types import PATH, integer, name
-from slotbench.cli.published_head import now
+from slotbench.boards import BoardProfile
 from slotbench.cli.flash_session import ProgressBar
 from slotbench.cli.image_file import read_image
+from slotbench.cli.key_options import load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.preflight import run_for, words_for
+from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
-from slotbench.formats.release import DEVELOPMENT, Release
+from slotbench.formats.release import DEVELOPMENT, Preflight, Release
 from slotbench.push.client import PORT, Greeting, PushClient, PushTimes, read_secret
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
@@ -48,12 +50,15 @@ _BACK_S = 120.0
 @click.option(
     "--wait", "wait_s", type=click.FloatRange(0), default=_BACK_S, show_default=True, metavar="SECONDS",
     help="How long the board may take to come back.")
+@click.option(
+    "--preflight", "is_tried", is_flag=True,
+    help="Start it on the emulated chip first, and push it only if that goes well.")
 @passphrase_option
 def push(
     host: str, firmware: Path, identities_path: Path | None, secret_path: Path | None,
     key_path: Path | None, release_path: Path | None,
     product: str | None, board_name: str | None, version: str | None, counter: int | None, wait_s: float,
-    passphrase_file: Path | None,
+    is_tried: bool, passphrase_file: Path | None,
 ) -> None:
     """Push a firmware .bin to a board that listens, and wait until the board answers with it.
 
@@ -85,12 +90,24 @@ def push(
                 board=boards.load(board_name or there.board), channel=there.channel, counter=number,
                 created=now(), version=version).pack()
         expected = DEVELOPMENT | number
+    if is_tried:
+        _require_fit(image, boards.load(board_name or there.board), firmware)
     bar = ProgressBar("pushing")
     try:
         parts = pusher.push(document, image, bar)
     finally:
         bar.end()
     _say_back(*pusher.wait(wait_s), parts, expected, len(image), pusher.where)
+
+
+def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:
+    """Raise BenchError when the preflight fails; say so when there is none."""
+    result = run_for([image], [board], wanted=True)
+    if result is not Preflight.PASSED:
+        click.echo(words_for(result))
+    if result is Preflight.FAILED:
+        raise BenchError(
+            "its preflight failed, so nothing was pushed", where=str(firmware), do="mend the firmware")
 
 
 def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable[[str], bytes]:

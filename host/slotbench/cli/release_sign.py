@@ -8,7 +8,9 @@ import click
 
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH
+from slotbench.formats.release import Preflight, Release
 from slotbench.release import documents
+from slotbench.release.describe import PREFLIGHT_WORDS
 from slotbench.release.sign import sign_file
 
 
@@ -25,4 +27,7 @@ def sign(file: Path, key_path: Path, keys_path: Path | None, passphrase_file: Pa
     """
     keys = documents.read_keys(keys_path)[1] if keys_path else None
     signed = sign_file(file, load_key(key_path, passphrase_file), keys)
+    result = Release.from_payload(signed.payload).preflight
+    if result is not Preflight.PASSED:
+        click.echo(f"{file}: {PREFLIGHT_WORDS[result]}")
     click.echo(f"{file}: signed by key {signed.key_id}; publish it next")

@@ -27,7 +27,8 @@ _HOOK: Final = "twoslot_boot.py"
 _OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
 _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _MARK: Final = "# twoslot"
-_VERSION_MIN: Final = (1, 23)
+_VERSION_MIN: Final = (1, 22)
+"""The oldest MicroPython that loads this .mpy format and was seen to run twoslot (1.22.1, emulated)."""
 
 _SCRIPT: Final = """\
 import os
@@ -157,11 +158,13 @@ def look(client: ReplTransport, port: str) -> Found:
     if name != "micropython" or platform != "esp8266":
         raise BenchError(
             f"{name} on {platform}, not MicroPython on an ESP8266", where=port, do="is it the right --port?")
+    shown, oldest = (".".join(map(str, numbers)) for numbers in (version, _VERSION_MIN))
     if mpy & 0xFF != ABI or version[:2] < _VERSION_MIN:
-        shown = ".".join(map(str, version))
+        why = f"loads .mpy format {mpy & 0xFF}, twoslot is of format {ABI}" if mpy & 0xFF != ABI else (
+            f"is too old, twoslot needs {oldest} or later")
         raise BenchError(
-            f"its MicroPython {shown} loads .mpy format {mpy & 0xFF}, twoslot is of format {ABI}", where=port,
-            do=f"flash MicroPython {'.'.join(map(str, _VERSION_MIN))} or later: slotbench flash")
+            f"its MicroPython {shown} {why}", where=port,
+            do=f"flash MicroPython {oldest} or later: slotbench flash")
     hashes = _facts(facts, "file")
     texts = _facts(facts, "text")
     try:

@@ -28,6 +28,7 @@ from slotbench.vboard.flash.nor import SECTOR
 
 __all__ = [
     "DEFAULT_BYTES", "SMALLEST_BYTES", "Behaviour", "Marker", "build", "build_user", "for_board", "identify",
+    "is_bench_image",
 ]
 
 DEFAULT_BYTES: Final = 600 * 1024
@@ -143,6 +144,11 @@ def for_board(
         return tuple(
             build_user(version, does, irom_address=at, size=size, seed=seed) for at in addresses)
     return (build(version, does, size=size, seed=seed, fs_start=board.fs_start),)
+
+
+def is_bench_image(data: bytes) -> bool:
+    """Whether an image is one of the bench's own, or of its tests: real in form, but nothing a chip runs."""
+    return _MAGIC in data
 
 
 def identify(

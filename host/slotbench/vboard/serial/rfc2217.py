@@ -22,6 +22,12 @@ class Rfc2217(Tcp):
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, port: int) -> None:
         super().__init__(selector, receiver, port)
         self._manager: PortManager | None = None
+        self._port = _ForwardedPort(receiver)
+
+    @property
+    def baud(self) -> int:  # type: ignore[override]
+        """What the client has set."""
+        return self._port.baudrate
 
     @property
     def name(self) -> str:
@@ -36,7 +42,8 @@ class Rfc2217(Tcp):
         was_free = self._stream is None
         super()._accept(events)
         if was_free:
-            self._manager = PortManager(_ForwardedPort(self._receiver), _Connection(self))
+            self._port = _ForwardedPort(self._receiver)
+            self._manager = PortManager(self._port, _Connection(self))
 
     def _arrived(self, data: bytes) -> None:
         assert self._manager is not None

@@ -19,8 +19,9 @@ from typing import Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
+__all__ = ["DEFAULT_BAUD", "DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
 
+DEFAULT_BAUD: Final = 115200
 _READ_BYTES: Final = 64 * 1024
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -39,6 +40,10 @@ class Transport(Protocol):
     @property
     def has_lines(self) -> bool:
         """Whether the client's DTR and RTS arrive."""
+
+    @property
+    def baud(self) -> int:
+        """The speed that the client has set, in bits a second, as far as it is known here."""
 
     def send(self, data: bytes) -> None:
         """Say something to the client; nobody is there: it is lost."""
@@ -135,6 +140,7 @@ class Pty:
     """
 
     has_lines: Final = False
+    baud = DEFAULT_BAUD
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, link: Path) -> None:
         master, self._held = os.openpty()
@@ -188,6 +194,7 @@ class Tcp:
     """A TCP port on this machine, one client at a time: `socket://` of pyserial."""
 
     has_lines: Final = False
+    baud = DEFAULT_BAUD
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, port: int) -> None:
         self._listener = listen_on(port)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from slotbench.vboard.serial.rfc2217 import Rfc2217
-from slotbench.vboard.serial.rom import SYNC_HEAD, DownloadMode
-from slotbench.vboard.serial.transports import Pty, Tcp, Transport
+from slotbench.vboard.serial.rom import SYNC_HEAD
+from slotbench.vboard.serial.transports import DEFAULT_BAUD, Pty, Tcp, Transport
 
-__all__ = ["Application", "NoApplication", "Reset", "Uart"]
+__all__ = ["Application", "NoApplication", "Reset", "Rom", "Uart"]
 
 _SAMPLE_S: Final = 0.25
 """How long after the end of a reset GPIO0 may still go low: clients set DTR and RTS one by one, and
@@ -56,6 +56,20 @@ class NoApplication:
         """Ignore it."""
 
 
+class Rom(Protocol):
+    """The ROM behind the UART while the board is in download mode."""
+
+    @property
+    def left(self) -> bool:
+        """Whether a host told it to start the application."""
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host, in any pieces."""
+
+    def junk(self) -> bytes:
+        """What was heard and is no frame; it is given out once."""
+
+
 class Uart:
     """UART0 and the transports to it. `now` gives real seconds, for the reset circuit is of the
     real world.
@@ -66,7 +80,7 @@ class Uart:
 
     def __init__(self, now: Callable[[], float], application: Application | None = None) -> None:
         self.application: Application = application if application is not None else NoApplication()
-        self.rom: DownloadMode | None = None
+        self.rom: Rom | None = None
         self.transports: list[Transport] = []
         self._now = now
         self._selector = selectors.DefaultSelector()
@@ -98,6 +112,11 @@ class Uart:
     def fileno(self) -> int:
         """For `select`: readable when a transport has something."""
         return self._selector.fileno()
+
+    @property
+    def baud(self) -> int:
+        """The speed that the client who spoke last has set, in bits a second."""
+        return self._speaker.baud if self._speaker is not None else DEFAULT_BAUD
 
     def wait_s(self, seconds: float | None) -> float | None:
         """How long to wait for I/O at most when `seconds` (None: for ever) is what others would
@@ -182,9 +201,9 @@ class Uart:
         self._sample_at_s = None
         self._reset = reset
 
-    def _to_rom(self, rom: DownloadMode, data: bytes) -> None:
-        # A host repeats its first frame until it is answered; what came while the chip started is
-        # lost.
+    def _to_rom(self, rom: Rom, data: bytes) -> None:
+        # A host repeats its first frame until the ROM responds. What came while the chip started
+        # is lost.
         rom.receive(data[max(0, data.rfind(SYNC_HEAD)) :])
         junk = rom.junk()
         if rom.left:
