@@ -136,11 +136,12 @@ def _kind(mark: pytest.Mark) -> Callable[[pytest.Item], Hashable]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was sampled."""
-    lines = sorted({
-        str(line) for reports in terminalreporter.stats.values() for report in reports
-        for name, line in getattr(report, "user_properties", ()) if name == _PROPERTY})
+    reports = [
+        report for kind in terminalreporter.stats.values() for report in kind if isinstance(report, pytest.TestReport)]
+    lines = sorted({str(line) for report in reports for name, line in report.user_properties if name == _PROPERTY})
     profile = settings.default
-    if profile is not None and profile.max_examples < _ALL_EXAMPLES:
+    assert profile is not None
+    if any("hypothesis" in report.keywords for report in reports) and profile.max_examples < _ALL_EXAMPLES:
         lines.append(
             f"examples of each property: {profile.max_examples} of {_ALL_EXAMPLES}, the same ones in every run")
     if lines:
