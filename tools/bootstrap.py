@@ -225,8 +225,8 @@ def _test(parts: _Parts, args: Sequence[str]) -> int:
         checked = _check(parts, ())
         if checked == _INTERRUPTED:
             return checked
-        # All of them: on every core, each file on one of them.
-        args = ["-n", "auto", "--dist", "loadfile", *args]
+        # All of them, on every core; no test needs what another left.
+        args = ["-n", "auto", "--dist", "worksteal", *args]
     tested = parts.run("tests", [PYTHON, "-m", "pytest", *args], cwd=ROOT)
     return tested or checked
 

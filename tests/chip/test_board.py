@@ -14,7 +14,7 @@ from slotbench.flashing.esptool_link import connected
 from slotbench.mpy import sources
 from slotbench.vboard.chip.files import ChipFiles
 from slotbench.vboard.chip.network import station
-from slotbench.vboard.chip.pace import Pace
+from slotbench.vboard.chip.pace import ChipPace
 from slotbench.vboard.chip.runner import require_runnable
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.factory import BOOT_LINE
@@ -128,7 +128,7 @@ def test_the_network_of_the_bench_comes_first_in_boot_and_only_once() -> None:
 def test_pace_holds_the_board_to_real_time() -> None:
     real_s = 0.0
     clock = Clock()
-    pace = Pace(2.0, lambda: real_s, clock)
+    pace = ChipPace(2.0, lambda: real_s, clock)
     clock.us += 1_000_000
     assert pace.lead_s == pytest.approx(0.5) and not pace.may_run
     real_s = 0.4
@@ -139,7 +139,7 @@ def test_pace_holds_the_board_to_real_time() -> None:
     assert pace.lead_s == 0, "so late a board does not make up for it"
     clock.us += 1_000_000
     assert pace.lead_s == pytest.approx(0.5)
-    assert Pace(None, lambda: real_s, clock).lead_s == 0
+    assert ChipPace(None, lambda: real_s, clock).lead_s == 0
 
 
 def read(flash: NorFlash) -> dict[str, bytes]:

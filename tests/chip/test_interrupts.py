@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.vboard.chip import Cause, StopReason
-from support.chip.machine import SCRATCH, Program
+from support.chip.machine import SCRATCH, RomProgram
 
 # `trap` counts at SCRATCH + 4 * interrupt number (and at SCRATCH + 256 + 4 * EXCCAUSE for what is none), `nmi` at
 # SCRATCH + 252. `wait` enables the interrupts in a2 and waits for them for ever; `spin` does so without waiti.
@@ -101,7 +101,7 @@ UART, GPIO = 0x60000000, 0x60000300
 NMI_COUNT = 63
 
 
-class Counting(Program):
+class Counting(RomProgram):
     def put(self, address: int, value: int) -> None:
         assert self.call("put", address, value).reason is StopReason.BREAKPOINT
 

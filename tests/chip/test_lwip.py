@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import boards
-from slotbench.prove.chip.bed import PROMPT, Console, Running
+from slotbench.prove.chip.bed import PROMPT, BedConsole, RunningChip
 from slotbench.vboard.chip.board import ChipBoard
 from slotbench.vboard.chip.network.netif import find_netif
 from slotbench.vboard.chip.network.wire import FrameFaults, Wire
@@ -21,15 +21,15 @@ SEED = 4
 
 
 @pytest.fixture
-def running(core: Path) -> Iterator[Running]:
+def running(core: Path) -> Iterator[RunningChip]:
     """A stock board at its prompt, its firmware written to offset 0."""
     need_slirp()
     image = any_micropython()
     flash = NorFlash(0x400000, image=image[:3] + b"\x40" + image[4:], log=False)
-    wire, console = Wire(lambda: flash.clock.us, faults=FrameFaults(seed=SEED)), Console()
+    wire, console = Wire(lambda: flash.clock.us, faults=FrameFaults(seed=SEED)), BedConsole()
     board = ChipBoard(
         boards.load("generic_4m"), flash, wire=wire, patient=True, on_text=console.hear, connected=False)
-    with Running(board, console, wire) as made:
+    with RunningChip(board, console, wire) as made:
         board.power_on()
         assert made.says(PROMPT, 20), console.text
         assert made.type("import socket; s = socket.socket()") is not None
@@ -61,7 +61,7 @@ def answering(server: socket.socket, answer: bytes) -> threading.Thread:
     return thread
 
 
-def test_a_download_is_whole_though_frames_get_lost(running: Running, server: socket.socket) -> None:
+def test_a_download_is_whole_though_frames_get_lost(running: RunningChip, server: socket.socket) -> None:
     running.wire.faults.loss = 0.08
     body = bytes(index * 7 & 0xFF for index in range(8_000))
     thread = answering(server, body)
@@ -75,7 +75,7 @@ def test_a_download_is_whole_though_frames_get_lost(running: Running, server: so
     assert running.until(lambda: not thread.is_alive(), 60)
 
 
-def test_a_cut_connection_is_an_error_on_the_board(running: Running, server: socket.socket) -> None:
+def test_a_cut_connection_is_an_error_on_the_board(running: RunningChip, server: socket.socket) -> None:
     running.wire.faults.cut_after = 3000
     thread = answering(server, bytes(10_000))
     running.type(f"s.connect(('192.168.4.2', {server.getsockname()[1]})); s.send(b'go')", 60)
@@ -84,7 +84,7 @@ def test_a_cut_connection_is_an_error_on_the_board(running: Running, server: soc
     assert running.until(lambda: not thread.is_alive(), 60)
 
 
-def test_this_machine_reaches_a_port_of_the_board(running: Running) -> None:
+def test_this_machine_reaches_a_port_of_the_board(running: RunningChip) -> None:
     port = running.wire.forward(8267)
     running.type("s.bind(socket.getaddrinfo('0.0.0.0', 8267)[0][-1]); s.listen(1)")
     heard: list[bytes] = []

@@ -10,8 +10,22 @@ import pytest
 
 from slotbench.vboard.chip.machine import Cause
 from support.chip.rom_host import (
-    FLASH_BEGIN, FLASH_DATA, FLASH_END, MEMORY_BEGIN, MEMORY_DATA, MEMORY_END, READ_REGISTER, SYNC, SYNC_DATA, WRITE_REGISTER, DownloadHost,
-    block, escape, request, run_esptool)
+    FLASH_BEGIN,
+    FLASH_DATA,
+    FLASH_END,
+    MEMORY_BEGIN,
+    MEMORY_DATA,
+    MEMORY_END,
+    READ_REGISTER,
+    SYNC,
+    SYNC_DATA,
+    WRITE_REGISTER,
+    DownloadHost,
+    block,
+    escape,
+    request,
+    run_esptool,
+)
 from support.chip.rom_programs import DATA, TEXT, compile_program
 
 pytestmark = pytest.mark.usefixtures("core")

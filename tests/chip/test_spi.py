@@ -10,7 +10,7 @@ from slotbench.vboard.chip import StopReason
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.signals import BenchViolation, PowerCut
-from support.chip.machine import FLASH_BYTES, Program
+from support.chip.machine import FLASH_BYTES, RomProgram
 
 TEXT = """\
 start: j start
@@ -27,7 +27,7 @@ BUSY, LATCH = 1, 2
 CONTENT = bytes(range(256)) * 16
 
 
-class Spi(Program):
+class Spi(RomProgram):
     @property
     def flash(self) -> NorFlash:
         return self.machine.flash

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.parameter_types import PATH
 from slotbench.cli.flash_session import port_options, read_all, say_board
+from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.esptool_link import connected
 from slotbench.release.files import write_atomic

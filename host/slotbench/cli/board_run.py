@@ -15,8 +15,8 @@ from types import FrameType
 import click
 
 from slotbench import boards
-from slotbench.cli.parameter_types import PATH
 from slotbench.cli.loader_option import loader_option
+from slotbench.cli.parameter_types import PATH
 from slotbench.cli.vm_option import CHIP, board_vm_option
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.push.client import PORT as PUSH_PORT

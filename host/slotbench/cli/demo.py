@@ -14,9 +14,9 @@ from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_images
 from slotbench.cli.image_file import read_image
+from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.published_head import now
-from slotbench.cli.loader_option import loader_option
 from slotbench.cli.vm_option import vm_option
 from slotbench.demo.attacks import AttackDemo
 from slotbench.demo.screen import DemoScreen

@@ -9,9 +9,9 @@ import click
 from slotbench import data_path
 from slotbench.boards import BENCH_ONLY, BoardProfile
 from slotbench.boards.images import stock_image, user_image
-from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.flash_session import carry_out_plan, flash_before, port_options, say_board
 from slotbench.cli.image_file import read_image
+from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing import apply, migrate
 from slotbench.flashing.esptool_link import EsptoolLink, connected

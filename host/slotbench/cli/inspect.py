@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from slotbench.boards import BoardProfile
-from slotbench.cli.parameter_types import PATH
 from slotbench.cli.flash_session import ProgressBar
 from slotbench.cli.inspect_words import sections
 from slotbench.cli.json_output import plain, to_json
+from slotbench.cli.parameter_types import PATH
 from slotbench.errors import BenchError
 from slotbench.flashing.esptool_link import DEFAULT_BAUD, connected
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of, same_map

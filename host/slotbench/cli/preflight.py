@@ -12,7 +12,7 @@ from slotbench.boards import BoardProfile
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
-from slotbench.prove.chip.preflight import Report, preflight, reason_for_none
+from slotbench.prove.chip.preflight import PreflightReport, preflight, reason_for_none
 from slotbench.release import documents
 from slotbench.release.build import parse_image
 from slotbench.release.describe import PREFLIGHT_WORDS
@@ -64,7 +64,7 @@ _CURES = {
 }
 
 
-def say_report(report: Report) -> None:
+def say_report(report: PreflightReport) -> None:
     """What an image had to show, and whether it did."""
     for check in report.checks:
         click.echo(f"  {'ok    ' if check.passed else 'FAILED'}  {check.name}: {check.seen}")

@@ -9,12 +9,12 @@ import click
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
-from slotbench.cli.key_options import load_key, passphrase_option
-from slotbench.cli.parameter_types import PATH, integer, name
-from slotbench.cli.published_head import now
 from slotbench.cli.flash_session import ProgressBar
 from slotbench.cli.image_file import read_image
+from slotbench.cli.key_options import load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.preflight import run_for, words_for
+from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Preflight, Release

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.parameter_types import PATH
-from slotbench.cli.json_output import to_json
 from slotbench.cli.board_prompt import query_status
+from slotbench.cli.json_output import to_json
+from slotbench.cli.parameter_types import PATH
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of

@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 import pytest
 
 from slotbench import boards
-from slotbench.formats.image import parse_e9
 from slotbench.flashing.plan import Firmware, factory
+from slotbench.formats.image import parse_e9
 from slotbench.vboard.chip.network import slirp
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.runner import ChipRunner

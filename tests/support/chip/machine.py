@@ -60,7 +60,7 @@ def _built(text: str) -> tuple[bytes, dict[str, int]]:
     return code, {line[2]: int(line[0], 16) for line in lines if len(line) == 3}
 
 
-class Program:
+class RomProgram:
     """A program of a test, as the ROM of a machine that is on: `call` runs one of its routines to its return."""
 
     def __init__(self, text: str, *, flash: NorFlash | None = None, seed: int = 1) -> None:

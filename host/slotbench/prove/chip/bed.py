@@ -14,7 +14,7 @@ from typing import Final, Self
 from slotbench.boards import BoardProfile
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import blocks, journal
-from slotbench.formats.descriptor import SlotDescriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.image import parse_e9
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.release.micropython import implied
@@ -32,7 +32,7 @@ from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
 from slotbench.vboard.states import BoardState
 
-__all__ = ["NOW", "PRODUCT", "ChipBed", "Console", "Running", "image_facts"]
+__all__ = ["NOW", "PRODUCT", "ChipBed", "BedConsole", "RunningChip", "image_facts"]
 
 PRODUCT: Final = "lamp"
 NOW: Final = 1_790_000_000
@@ -59,7 +59,7 @@ def image_facts(image: bytes) -> Facts:
     return Facts(version, facts.fs_version, facts.mpy_abi)
 
 
-class Console:
+class BedConsole:
     """What a board printed. `marks` are the numbers of lines `@slotbench NAME NUMBER`, by name, in order."""
 
     def __init__(self, echo: Callable[[str], object] = lambda text: None) -> None:
@@ -86,11 +86,11 @@ class Console:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningChip:
     """A board with its console and its wire."""
 
     board: ChipBoard
-    console: Console
+    console: BedConsole
     wire: Wire
 
     def __enter__(self) -> Self:
@@ -210,14 +210,14 @@ class ChipBed(AbstractContextManager["ChipBed"]):
     def running(
         self, flash: NorFlash, *, faults: FrameFaults | None = None, connected: bool = True,
         echo: Callable[[str], object] = lambda text: None,
-    ) -> Running:
+    ) -> RunningChip:
         """A board over this flash, off. Its time is not real time."""
         wire = Wire(lambda: flash.clock.us, faults=faults)
-        console = Console(echo)
+        console = BedConsole(echo)
         board = ChipBoard(
             self.profile, flash, wire=wire, seed=self.seed, patient=True, on_text=console.hear,
             connected=connected)
-        return Running(board, console, wire)
+        return RunningChip(board, console, wire)
 
 
 def _slot_b_ready(

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from slotbench.boards import BoardProfile
+from slotbench.errors import BenchError
 from slotbench.formats import journal
 from slotbench.formats.journal import SlotState
 from slotbench.formats.littlefs import HEAD_BYTES, superblock
 from slotbench.formats.release import Preflight
-from slotbench.prove.chip.bed import PROMPT, ChipBed, Running, image_facts
+from slotbench.prove.chip.bed import PROMPT, ChipBed, RunningChip, image_facts
 from slotbench.vboard.chip.build import compiler
 from slotbench.vboard.chip.machine import ExceptionRecord
 from slotbench.vboard.chip.network import slirp
@@ -28,9 +29,8 @@ from slotbench.vboard.chip.network.station import HEAP_BYTES as STATION_HEAP_BYT
 from slotbench.vboard.chip.stack import StackGauge
 from slotbench.vboard.firmware import is_bench_image
 from slotbench.vboard.signals import BenchViolation
-from slotbench.errors import BenchError
 
-__all__ = ["Check", "Report", "preflight", "reason_for_none"]
+__all__ = ["Check", "PreflightReport", "preflight", "reason_for_none"]
 
 FIRST_START_S: Final = 40.0
 """A blank board: verify the slot, start, make a filesystem (255 sectors), reach the prompt."""
@@ -81,7 +81,7 @@ class Check:
 
 
 @dataclass(slots=True)
-class Report:
+class PreflightReport:
     """What a preflight found. `figures` are bytes, milliseconds of the chip's time and counts; `crash` is for
     people, empty without one.
     """
@@ -123,12 +123,12 @@ def reason_for_none(board: BoardProfile, image: bytes) -> Preflight | None:
 def preflight(
     image: bytes, board: BoardProfile, *, fs_version: int | None = None, seed: int = 0,
     say: Callable[[str], object] = lambda text: None,
-) -> Report:
+) -> PreflightReport:
     """Start `image` on a board of this kind; `fs_version` is the littlefs it must write (None: as its version
     of MicroPython implies). `say` gets what the board prints. Raises BenchError when it cannot be tried.
     """
     facts = image_facts(image)
-    report = Report(hashlib.sha256(image).hexdigest(), board.name, facts.version)
+    report = PreflightReport(hashlib.sha256(image).hexdigest(), board.name, facts.version)
     wanted = facts.fs_version if fs_version is None else fs_version
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         with ChipBed(Path(folder), board, image, seed=seed) as bed:
@@ -142,7 +142,7 @@ def preflight(
     return report
 
 
-def _first_start(report: Report, running: Running, bed: ChipBed, fs_version: int) -> bool:
+def _first_start(report: PreflightReport, running: RunningChip, bed: ChipBed, fs_version: int) -> bool:
     board, console = running.board, running.console
     with running:
         board.power_on()
@@ -169,7 +169,7 @@ def _first_start(report: Report, running: Running, bed: ChipBed, fs_version: int
     return report.add(f"littlefs {wanted}", (found.version, found.size) == (fs_version, region.size), seen)
 
 
-def _trial(report: Report, running: Running, bed: ChipBed) -> None:
+def _trial(report: PreflightReport, running: RunningChip, bed: ChipBed) -> None:
     board, console = running.board, running.console
     with running:
         try:
@@ -191,7 +191,7 @@ def _trial(report: Report, running: Running, bed: ChipBed) -> None:
         f"{free} bytes free beside twoslot" if idle else "main.py was not heard of")
 
 
-def _run_trial(report: Report, running: Running) -> None:
+def _run_trial(report: PreflightReport, running: RunningChip) -> None:
     board, console = running.board, running.console
     board.power_on()
     gauge = StackGauge(board.machine)
@@ -221,7 +221,7 @@ def _run_trial(report: Report, running: Running) -> None:
         f"{used} bytes")
 
 
-def _went_well(report: Report, running: Running, name: str, reached: bool, what: str) -> bool:
+def _went_well(report: PreflightReport, running: RunningChip, name: str, reached: bool, what: str) -> bool:
     """Note whether something was reached, and what a crash before it looks like."""
     if reached:
         return report.add(name, True, what)

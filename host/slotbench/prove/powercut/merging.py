@@ -2,11 +2,11 @@
 
 What a board without power does next depends on its flash and on chance. So the state at the end of a cut is
 the flash and the seed; at a boot it is the flash, what the loader left in RTC memory, and why the board
-started. Both count only with what the promises know of the past. What followed is not run again but added: so
-a bound on all of a run, of boots or of bytes, holds for the whole of it.
+started. Both count only with what the promises know of the past. What followed is not run again but added:
+so a bound on all of a run, of boots or of bytes, holds for the whole of it.
 
-Where only contents count, the seed is left out. Each flash content is then started once, with the luck of the
-first cut that left it, unless words in it read differently each time.
+Where only contents count, the seed is left out. Each flash content is then started once, with the luck of
+the first cut that left it, unless words in it read differently each time.
 """
 
 from __future__ import annotations

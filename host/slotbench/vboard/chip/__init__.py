@@ -10,15 +10,15 @@ from slotbench.vboard.chip.machine import Machine
 from slotbench.vboard.chip.records import (
     Cause,
     ChipError,
+    ChipStart,
     Counters,
     ExceptionRecord,
     Registers,
-    Reset,
     Stop,
     StopReason,
 )
 
 __all__ = [
-    "Cause", "ChipError", "Counters", "ExceptionRecord", "Machine", "Registers", "Reset", "Stop",
+    "Cause", "ChipError", "Counters", "ExceptionRecord", "Machine", "Registers", "ChipStart", "Stop",
     "StopReason", "compiler", "core_library",
 ]

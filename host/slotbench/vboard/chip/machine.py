@@ -13,10 +13,10 @@ from slotbench.vboard.chip.flash_bridge import FlashBridge
 from slotbench.vboard.chip.records import (
     Cause,
     ChipError,
+    ChipStart,
     Counters,
     ExceptionRecord,
     Registers,
-    Reset,
     Stop,
     StopReason,
 )
@@ -24,7 +24,7 @@ from slotbench.vboard.flash.nor import NorFlash
 
 __all__ = [
     "DEFAULT_MAC", "ROM_BASE", "ROM_BYTES", "TICKS_PER_US", "Cause", "ChipError", "Counters",
-    "ExceptionRecord", "Machine", "Registers", "Reset", "Stop", "StopReason", "default_rom",
+    "ExceptionRecord", "Machine", "Registers", "ChipStart", "Stop", "StopReason", "default_rom",
 ]
 
 TICKS_PER_US: Final = 160
@@ -86,8 +86,8 @@ class Machine:
         self.on_uart: Callable[[bytes], object] | None = None
         """Called with what UART0 sends."""
         self.on_uart1: Callable[[bytes], object] | None = None
-        self.on_reset: Callable[[Reset], object] | None = None
-        self.resets: list[Reset] = []
+        self.on_reset: Callable[[ChipStart], object] | None = None
+        self.resets: list[ChipStart] = []
         self.asleep_until_us: int | None = None
         """In deep sleep: when it wakes (virtual time; -1: only by the reset pin)."""
 
@@ -130,7 +130,7 @@ class Machine:
         self.asleep_until_us = None
         self._core.chip_reset(self._chip, int(cause))
         self.bridge.show()
-        reset = Reset(self.us, cause)
+        reset = ChipStart(self.us, cause)
         self.resets.append(reset)
         if self.on_reset is not None:
             self.on_reset(reset)

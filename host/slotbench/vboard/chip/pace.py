@@ -7,7 +7,7 @@ from typing import Final
 
 from slotbench.vboard.clock import Clock
 
-__all__ = ["Pace"]
+__all__ = ["ChipPace"]
 
 _GRAIN_S: Final = 0.002
 """Less than this is not waited for."""
@@ -18,7 +18,7 @@ _LATE_S_MAX: Final = 1.0
 _WAIT_S_MAX: Final = 3600.0
 
 
-class Pace:
+class ChipPace:
     """Whether `clock` is ahead of real time. `speed` is virtual seconds in a real one, None as fast as it
     goes; `now` gives real seconds.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from slotbench.errors import BenchError
 
-__all__ = ["Cause", "ChipError", "Counters", "ExceptionRecord", "Registers", "Reset", "Stop", "StopReason"]
+__all__ = ["Cause", "ChipError", "Counters", "ExceptionRecord", "Registers", "ChipStart", "Stop", "StopReason"]
 
 
 class ChipError(BenchError):
@@ -56,7 +56,7 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
+class ChipStart:
     """A start of the chip: when, in microseconds of virtual time, and why."""
 
     us: int

@@ -14,7 +14,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.chip.board import ChipBoard
 from slotbench.vboard.chip.files import ChipFiles
 from slotbench.vboard.chip.network.wire import Wire
-from slotbench.vboard.chip.pace import Pace
+from slotbench.vboard.chip.pace import ChipPace
 from slotbench.vboard.chip.typed_line import TypedLine
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.firmware import is_bench_image
@@ -76,20 +76,20 @@ class ChipRunner:
             unique_id=folder.unique_id, rom=rom, patient=speed is None, on_text=self._on_text,
             on_start=self._on_start)
         self._wire = wire
-        self._pace = Pace(speed, now, self.clock)
+        self._pace = ChipPace(speed, now, self.clock)
         self._poll = poll
         self._screen = LiveScreen(self.clock, say)
         self._tell = self._screen.tell
         self._uart = uart
         self._places = places
-        self._rom = _Rom(self.board)
+        self._rom = _ChipDownload(self.board)
         self._files = ChipFiles(flash, folder.profile.filesystem)
         self._kept: dict[str, bytes] = {}
         self._line: TypedLine | None = None
         self._line_request: ControlRequest | None = None
         self._is_on = self._stop = False
         self._slice_us = _SLICE_US[0]
-        uart.application = _Application(self.board)
+        uart.application = _ChipApplication(self.board)
 
     def stop(self) -> None:
         """Pull the plug and come back from `run`. Safe in a signal handler."""
@@ -301,7 +301,7 @@ class ChipRunner:
         }
 
 
-class _Application:
+class _ChipApplication:
     """What listens to the serial port while the chip is not in download mode."""
 
     def __init__(self, board: ChipBoard) -> None:
@@ -314,7 +314,7 @@ class _Application:
         """A program does not see it."""
 
 
-class _Rom:
+class _ChipDownload:
     """The chip in download mode, as the serial port wants a ROM."""
 
     left = False

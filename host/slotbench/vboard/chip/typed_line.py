@@ -19,7 +19,7 @@ _SOFT_RESET: Final = b"\x04"
 _AGAIN_US: Final = 5_000_000
 
 
-class _Step(Enum):
+class _LineStep(Enum):
     """What the prompt that is awaited will mean."""
 
     ENTER = 0
@@ -41,7 +41,7 @@ class TypedLine:
         self._line = line.encode() + b"\r"
         self._send = send
         self._tell = tell
-        self._step = _Step.ENTER
+        self._step = _LineStep.ENTER
         self._heard = b""
         self._echo = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -50,11 +50,11 @@ class TypedLine:
     @property
     def is_done(self) -> bool:
         """Whether the prompt is back, or the line made the board start anew."""
-        return self._step is _Step.DONE
+        return self._step is _LineStep.DONE
 
     def pass_time(self, now_us: int) -> None:
         """Ask for the prompt, and again every 5 s until it is there."""
-        if self._step is _Step.ENTER and now_us >= self._next_us:
+        if self._step is _LineStep.ENTER and now_us >= self._next_us:
             self._next_us = now_us + _AGAIN_US
             self._send(_ENTER)
 
@@ -64,30 +64,30 @@ class TypedLine:
 
     def started(self) -> None:
         """The chip starts over: what was typed is done, or nothing was typed yet."""
-        if self._step is _Step.LINE:
+        if self._step is _LineStep.LINE:
             self._finish()
-        elif self._step is _Step.IMPORT:
-            self._step = _Step.ENTER
+        elif self._step is _LineStep.IMPORT:
+            self._step = _LineStep.ENTER
 
     def hear(self, data: bytes) -> None:
         """The board said something."""
-        if self._step is _Step.DONE:
+        if self._step is _LineStep.DONE:
             return
         self._heard += data
-        if self._step is _Step.LINE:
+        if self._step is _LineStep.LINE:
             self._hand_on()
         if not self._heard.endswith(_PROMPT):
             return
         heard, self._heard = self._heard, b""
-        if self._step is _Step.ENTER:
+        if self._step is _LineStep.ENTER:
             if _BANNER in heard:
-                self._step = _Step.IMPORT
+                self._step = _LineStep.IMPORT
                 self._send(_IMPORT)
             else:
                 self._heard = heard[-len(_BANNER) :]
-        elif self._step is _Step.IMPORT:
+        elif self._step is _LineStep.IMPORT:
             if _IMPORT[:-1] in heard:
-                self._step, self._echo = _Step.LINE, self._line[:-1] + b"\r\n"
+                self._step, self._echo = _LineStep.LINE, self._line[:-1] + b"\r\n"
                 self._send(self._line)
         elif not self._echo:
             self._finish()
@@ -105,4 +105,4 @@ class TypedLine:
             self._tell(self._decoder.decode(out).replace("\r\n", "\n"))
 
     def _finish(self) -> None:
-        self._step = _Step.DONE
+        self._step = _LineStep.DONE

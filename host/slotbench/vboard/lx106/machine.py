@@ -19,7 +19,7 @@ from slotbench.vboard.loader.model import BootResult, NothingBoots
 from slotbench.vboard.lx106.cpu import Cpu, Handover
 from slotbench.vboard.lx106.loader import HEADER_BYTES, loader_image, loader_symbols, rom_table
 from slotbench.vboard.lx106.memory import BASE, DRAM, IRAM, ROM_DATA, CpuFault, CpuMemory
-from slotbench.vboard.lx106.rom import Rom
+from slotbench.vboard.lx106.rom import RomHooks
 from slotbench.vboard.lx106.sha256 import DigestHooks
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import DPORT_CACHE, RTC_BASE, RTC_BYTES, Soc
@@ -82,7 +82,7 @@ class LoaderMachine:
             memory.data[ram.start - BASE : ram.stop - BASE] = noise.randbytes(len(ram))
         entry = self._load_sector_0()
         cpu = self._cpu = Cpu(memory, self._code)
-        rom = self._rom = Rom(soc, cpu, rom_table(), seed=self._seed)
+        rom = self._rom = RomHooks(soc, cpu, rom_table(), seed=self._seed)
         rom.start()
         cpu.hooks[_ROM_MAIN] = self._returned
         self._hook_digest(cpu)

@@ -20,7 +20,7 @@ from slotbench.vboard.lx106.memory import BASE, DRAM, CpuFault
 from slotbench.vboard.signals import DeviceOSError
 from slotbench.vboard.soc import CHIP_SIZE_WORD, Soc
 
-__all__ = ["FLASHCHIP", "Rom", "RomSymbol", "read_table"]
+__all__ = ["FLASHCHIP", "RomHooks", "RomSymbol", "read_table"]
 
 FLASHCHIP: Final = 0x3FFFC714
 """Pointer to the struct {id, chip_size, block, sector, page, status mask} behind it."""
@@ -64,7 +64,7 @@ def read_table(path: Path) -> list[RomSymbol]:
     return found
 
 
-class Rom:
+class RomHooks:
     """Hooks of a CPU for the functions of rom.txt.
 
     `waited_us` is what the loader spent in ets_delay_us; `on_wait` is called after each of them. `console` is

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 __all__ = [
-    "ACK", "ARP", "ETHERNET_BYTES", "FIN", "IPV4", "RST", "SYN", "Segment", "kind_of", "reset_for",
+    "ACK", "ARP", "ETHERNET_BYTES", "FIN", "IPV4", "RST", "SYN", "TcpSegment", "kind_of", "reset_for",
     "segment_in",
 ]
 
@@ -21,7 +21,7 @@ _TCP_BYTES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class TcpSegment:
     """A TCP segment in a frame. Addresses are 4 bytes; `payload` counts bytes."""
 
     source: bytes
@@ -46,7 +46,7 @@ def kind_of(frame: bytes) -> int:
     return int.from_bytes(frame[12:14], "big") if len(frame) >= ETHERNET_BYTES else 0
 
 
-def segment_in(frame: bytes) -> Segment | None:
+def segment_in(frame: bytes) -> TcpSegment | None:
     """The TCP segment in a frame, None when there is none, or not all of its head."""
     ip = frame[ETHERNET_BYTES:]
     if kind_of(frame) != IPV4 or len(ip) < _IP_BYTES or ip[9] != _TCP:
@@ -57,7 +57,7 @@ def segment_in(frame: bytes) -> Segment | None:
         return None
     source_port, target_port, sequence, acknowledged, offset, flags, window = struct.unpack_from(
         ">HHIIBBH", tcp)
-    return Segment(
+    return TcpSegment(
         ip[12:16], ip[16:20], source_port, target_port, sequence, acknowledged, flags, window,
         len(tcp) - (offset >> 4) * 4)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.formats.littlefs import HEAD_BYTES, superblock
 from slotbench.boards import Region
+from slotbench.formats.littlefs import HEAD_BYTES, superblock
 from slotbench.mpy import compile_mpy
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash

@@ -15,7 +15,16 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from slotbench.vboard.chip.network.frames import (
-    ACK, ARP, FIN, IPV4, RST, SYN, Segment, kind_of, reset_for, segment_in,
+    ACK,
+    ARP,
+    FIN,
+    IPV4,
+    RST,
+    SYN,
+    TcpSegment,
+    kind_of,
+    reset_for,
+    segment_in,
 )
 from slotbench.vboard.chip.network.slirp import HOST, Slirp
 
@@ -261,7 +270,7 @@ class Wire:
                 self.cut_connections()
 
 
-def _key(found: Segment, from_board: bool) -> _Key:
+def _key(found: TcpSegment, from_board: bool) -> _Key:
     if from_board:
         return found.source_port, found.target, found.target_port
     return found.target_port, found.source, found.source_port

@@ -27,7 +27,7 @@ DISCARDED = ".xt.* .xtensa.info .comment .note.* .eh_frame"
 
 
 @dataclass(frozen=True)
-class Entry:
+class RomEntry:
     """A line of rom.txt."""
 
     name: str
@@ -50,11 +50,11 @@ class Section:
         return f"KEEP(*{self.source}({self.name}))"
 
 
-def read_entries(path: Path) -> list[Entry]:
+def read_entries(path: Path) -> list[RomEntry]:
     """The lines of rom.txt, in order of their addresses."""
     lines = path.read_text(encoding="ascii").splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
-    found = [Entry(name, int(address, 16), kind, rest[0] if rest else name)
+    found = [RomEntry(name, int(address, 16), kind, rest[0] if rest else name)
              for name, address, kind, *rest in rows]
     return sorted(found, key=lambda it: it.address)
 
@@ -82,7 +82,7 @@ def read_symbols(objects: Sequence[str]) -> set[str]:
     return {row[2] for row in rows if len(row) == 3}
 
 
-def print_entries(entries: list[Entry], objects: Sequence[str]) -> None:
+def print_entries(entries: list[RomEntry], objects: Sequence[str]) -> None:
     """Print jumps for what is not placed by its own section."""
     placed = {it.name for it in read_sections(objects)}
     defined = read_symbols(objects)
@@ -102,7 +102,7 @@ def print_entries(entries: list[Entry], objects: Sequence[str]) -> None:
                   f'    call0   trap_call\n    .align  4\n    .asciz  "{entry.name}"')
 
 
-def fixed_places(entries: list[Entry], found: list[Section]) -> list[tuple[int, Section]]:
+def fixed_places(entries: list[RomEntry], found: list[Section]) -> list[tuple[int, Section]]:
     """What has an address of the ROM, in order. Ends the program when two reach into each other."""
     addresses = {f".at.{it.name}": it.address for it in entries}
     places = [(addresses[it.name] if it.name in addresses else int(it.name[4:], 16), it)
@@ -174,7 +174,7 @@ def variable_places(found: list[Section]) -> list[tuple[int, str]]:
     return places
 
 
-def print_script(entries: list[Entry], objects: Sequence[str]) -> None:
+def print_script(entries: list[RomEntry], objects: Sequence[str]) -> None:
     """Print the linker script, in order of addresses."""
     found = read_sections(objects)
     fixed = fixed_places(entries, found)
