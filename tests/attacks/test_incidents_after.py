@@ -206,7 +206,7 @@ def test_no_special_firmware_is_needed(tmp_path: Path, vm_of: str) -> None:
 
 
 def test_yaota8266_26_a_tutorial_whose_commands_exist() -> None:
-    """From a bare board to a confirmed update; tests/serial/test_transcript.py types it at a board's port."""
+    """From a bare board to a confirmed update; tests/guides types it at a board's port."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     start = readme.index("## On a real board\n")
     section = readme[start : readme.index("\n## ", start)]

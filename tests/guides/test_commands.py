@@ -26,6 +26,7 @@ NOT_RUN = {
 PARSED = {
     "tools/demo --attacks --fast": "tests/e2e/test_demo_attacks.py",
     "slotbench prove powercut": "tests/powercut",
+    "slotbench prove powercut --sampled": "tests/powercut",
     "slotbench prove powercut --all": "a shorter sweep of pairs is in tests/powercut",
     "slotbench prove powercut --loader machine": "tests/powercut",
     "slotbench prove network": "tests/network",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def test_the_glossary_has_each_word_once() -> None:
     words = re.findall(r"^\* \*\*(.+?)\*\*: ", text("device/docs/glossary.md"), re.M)
     assert len(words) == len(set(words))
     assert set(words) >= set(TERMS)
+
+
+def test_the_figures_of_memory_are_the_budgets() -> None:
+    budget = json.loads((ROOT / "tools/memory_budget.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| .+? \| ([\d,]+)(?:-([\d,]+))? \| .+ \|$", text("device/docs/memory.md"), re.M)
+    ranges = [[int(figure.replace(",", "")) for figure in row if figure] for row in rows]
+    names = ("boot", "idle", "update_peak", "rsa_peak", "push_peak", "per_block")
+    for name, found in zip(names, ranges, strict=True):
+        assert found[0] <= budget[f"{name}_bytes"] <= found[-1], f"{name}: {budget[f'{name}_bytes']} is not in the table"
+    loaded = sum(json.loads((ROOT / "tools/mpy_budget.json").read_text(encoding="utf-8")).values())
+    assert f"all of twoslot is {round(loaded / 1000)} KB" in text("device/docs/memory.md")
 
 
 def test_the_picture_is_the_demos_screen() -> None:

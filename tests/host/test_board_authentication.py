@@ -209,7 +209,7 @@ def test_an_open_server_serves_but_does_not_list_an_unproven_board(
     board.get()
     assert board.get().status_code == 200
     assert boards.list_boards() == {}
-    assert f"{device_id} " in caplog.text and "not believed" in caplog.text
+    assert f"{device_id} " in caplog.text and "not authenticated" in caplog.text
 
 
 def test_boards_are_listed_for_this_computer_only(serving: Serving) -> None:
@@ -264,7 +264,7 @@ def test_a_damaged_identities_file_keeps_the_loaded_secrets(
     board.get()
     identities_file.write_bytes(b"{")
     assert board.get().status_code == 200
-    assert "identities as they were" in caplog.text
+    assert "the loaded secrets stay in use" in caplog.text
 
 
 @pytest.mark.parametrize("text", [

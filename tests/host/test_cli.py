@@ -231,7 +231,9 @@ def test_release_from_firmware_to_site(
         "--board", "nodemcu", "--counter", "7", "--channel", "beta", "--channel", "stable",
         "--notes", "hello", "--floor", "0x5")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == "sensor-7.release: sensor 1.25.0, counter 7; sign it next\n"
+    assert ran.out == (
+        "sensor-7.release: sensor 1.25.0, counter 7; sign it next\n"
+        "no preflight: a bench image, which no chip runs\n")
     ran = slotbench("release", "sign", release, "--key", ring.offline, "--keys", ring.document)
     assert (ran.code, ran.err) == (0, "")
     ran = slotbench(

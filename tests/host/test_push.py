@@ -43,7 +43,7 @@ def test_what_is_no_public_part_is_refused(content: bytes, tmp_path: Path) -> No
 
 def test_only_a_marked_board_gets_a_development_key() -> None:
     development.require_marked(boards.load("d1_mini_dev"))
-    with pytest.raises(BenchError, match="does not say `development = true`: d1_mini;"):
+    with pytest.raises(BenchError, match="does not have `development = true`: d1_mini;"):
         development.require_marked(boards.load("d1_mini"))
 
 
@@ -90,7 +90,7 @@ def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         code = cli.run([
             "push", f"127.0.0.1:{bound.getsockname()[1]}", str(tmp_path / "firmware.bin"),
             "--key", "none.pem", "--secret", str(tmp_path / "secret")])
-    assert code == 2 and "nobody listens there" in capsys.readouterr().err
+    assert code == 2 and "no board listens there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("host", "words"), [("", "not HOST"), ("a:b", "not HOST"), ("a:0", "not HOST")])

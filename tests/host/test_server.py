@@ -212,7 +212,7 @@ def test_content_that_does_not_match_its_name_is_500(
         response = client.get(image_url)
 
     assert (response.status_code, response.data) == (500, b"Internal Server Error\n")
-    assert "not served: content does not match its name" in caplog.text
+    assert "file not served: content does not match its name" in caplog.text
     assert image_url[1:] in caplog.text
 
 

@@ -124,7 +124,7 @@ def test_ampy_does_the_same(micropython: None, tmp_path: Path, keys: Path) -> No
     with SerialBench(folder, vm="micropython") as bench:
         bench.wait_for("boot: slot A")
         said = slotbench("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--via", "ampy")
-        assert f"4 of {len(wanted()) + 3} files to put" in said, "one module, settings, both copies of the keys"
+        assert f"copying 4 of {len(wanted()) + 3} files" in said, "one module, settings, both copies of the keys"
         assert {path: bench.board.files.get(path) for path in wanted()} == wanted()
         slotbench("deploy", "--port", bench.port, "--undo", "--via", "ampy")
         assert sorted(bench.board.files) == ["/boot.py", "/main.py"]
@@ -176,10 +176,10 @@ class ScriptedTransport:
         self._vm = ("vm", *({"name": "micropython", "version": (1, 28, 0), "mpy": 0x2706, "platform": "esp8266"}
                             | facts).values())
 
-    def run(self, script: str) -> str:
+    def run_script(self, script: str) -> str:
         return f"noise\n@twoslot {self._vm!r}\n"
 
-    def put(self, folder: str, files: object) -> None:
+    def put_files(self, folder: str, files: object) -> None:
         raise AssertionError("nothing is to be put")
 
 
@@ -190,11 +190,11 @@ class Recording:
         self._said = [f"@twoslot {('file', path, hashlib.sha256(data).hexdigest())}" for path, data in files.items()]
         self.scripts: list[str] = []
 
-    def run(self, script: str) -> str:
+    def run_script(self, script: str) -> str:
         self.scripts.append(script)
         return "\n".join(self._said)
 
-    def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+    def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
         self.scripts.append(f"put {sorted(files)}")
 
 
@@ -215,15 +215,15 @@ def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
 def test_a_file_that_is_not_what_was_written_is_said() -> None:
     client = Recording({"boot.py": b"other"})
     found = deploy.BoardContent((1, 28, 0), 6, {}, {}, None, {})
-    with pytest.raises(BenchError, match="1 files are not what was written, boot.py first"):
+    with pytest.raises(BenchError, match="1 files do not hold what was written, the first is boot.py"):
         deploy.install_files(client, found, {"boot.py": b"b"}, "port")
 
 
 @pytest.mark.parametrize(("facts", "words"), [
     ({"platform": "esp32"}, "not MicroPython on an ESP8266"),
     ({"name": "circuitpython"}, "not MicroPython"),
-    ({"mpy": 5}, "loads .mpy format 5, twoslot is of format 6"),
-    ({"version": (1, 22, 2)}, "1.22.2 loads .mpy format"),
+    ({"mpy": 5}, "loads .mpy format 5, twoslot has format 6"),
+    ({"version": (1, 21, 0)}, "1.21.0 on the board is too old, twoslot needs 1.22 or later"),
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):

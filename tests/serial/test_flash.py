@@ -103,7 +103,7 @@ def test_a_worn_sector_is_found_by_reading_back(boards_with: Start, slotbench: S
 def test_an_erased_board_is_set_up_and_runs(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
     bench = boards_with()
     said = slotbench("flash", "--port", bench.port, "--image", firmware, "--product", "lamp")
-    assert "it starts nothing: its first sector is blank" in said
+    assert "it starts nothing: the first sector is blank" in said
     assert "0x100000-0x1fafff filesystem: kept" in said
     require_set_up(bench, firmware.read_bytes())
     assert bench.flash(0x1FC000, 1) == b"\x05", "the firmware writes PHY data where there are none"
@@ -173,7 +173,7 @@ def test_a_filesystem_that_would_be_lost_is_refused(
     foreign = bytearray(b"\xff" * BOARD.chip_bytes)
     foreign[0x100000:0x100100] = b"\xebFAT" * 64
     assert bench.flash() == before
-    assert "no LittleFS" in slotbench("flash", "--port", boards_with(bytes(foreign)).port, "--image", firmware, code=1)
+    assert "is not a LittleFS" in slotbench("flash", "--port", boards_with(bytes(foreign)).port, "--image", firmware, code=1)
 
 
 def test_files_can_be_given_up(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
@@ -221,7 +221,7 @@ def test_another_chip(
     monkeypatch.setattr(
         ChipRegisters, "read", lambda self, at: magic_esp32 if at == 0x40001000 else read(self, at))
     said = slotbench("flash", "--port", boards_with().port, "--image", firmware, code=2)
-    assert "this is an ESP32, twoslot runs on the ESP8266 only" in said
+    assert "the chip is an ESP32; twoslot runs only on the ESP8266" in said
 
 
 POINTS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9)
@@ -244,7 +244,7 @@ def test_a_pulled_cable_is_made_good_by_the_same_command(
         pulls, boots = bench.uart.pulls, len(bench.board.boots)
         said = slotbench(*command, code=1)
         assert bench.uart.pulls == pulls + 1
-        assert "lost the board" in said and "run the same command again: until it is through" in said, said
+        assert "lost the board" in said and "run the same command again; until it succeeds" in said, said
         assert bench.flash(0, 4096) != before[:4096] and len(bench.board.boots) == boots, "it starts nothing"
         bench.wait_for("nothing boots", bench.uart.pulls)
         slotbench(*command)
@@ -372,4 +372,4 @@ def test_the_model_flash_of_an_in_place_board(boards_with: Start, slotbench: Slo
     assert "bench only" in said
     bench.wait_for("boot: slot A, 1.2.3")
     bench.board.flash.poke(board.sdk.start, bytes(128))
-    assert "no PHY init data" in slotbench("flash", "--port", bench.port, "--image", tmp_path / "user1.bin", code=1)
+    assert "has PHY init data" in slotbench("flash", "--port", bench.port, "--image", tmp_path / "user1.bin", code=1)

@@ -31,7 +31,7 @@ GATES: dict[str, tuple[Gate, str]] = {
     "types": (device_types.run, "device code against the stubs of the ESP8266 port"),
     "memory": (memory.run, "heap that twoslot takes on the real VM, against the budget"),
     "imports": (direction.run, "import direction on the host"),
-    "names": (naming.run, "each class name once, no module named by a verb"),
+    "names": (naming.run, "each class name once, no module named by a verb, a short README"),
     "codes": (codes.run, "error codes: device, FORMATS.md and host agree"),
     "lists": (install_lists.run, "package.json, manifest.py and versions match the tree"),
     "docstrings": (docstrings.run, "public host code is documented"),

@@ -26,9 +26,10 @@ _COMMANDS = "host/slotbench/cli"
 
 
 def run(root: Path, report: GateReport) -> None:
-    """Check the names of classes and modules."""
+    """Check the names of classes and modules, and the length of README."""
     check_classes(root, report)
     check_modules(root, report)
+    check_readme(root, report)
 
 
 def check_classes(root: Path, report: GateReport) -> None:

@@ -1,9 +1,10 @@
-"""`slotbench prove`: what the documents claim, shown on virtual boards."""
+"""`slotbench prove`: the claims of the documents, checked on virtual boards."""
 
 from __future__ import annotations
 
 import click
 
+from slotbench.cli.prove_chip import chip
 from slotbench.cli.prove_fleet import fleet
 from slotbench.cli.prove_fuzz import fuzz
 from slotbench.cli.prove_memory import memory
@@ -14,8 +15,8 @@ from slotbench.cli.prove_push import push
 
 @click.group()
 def prove() -> None:
-    """Show on virtual boards that what the documents claim is so."""
+    """Check the claims of the documents on virtual boards."""
 
 
-for _proof in (powercut, network, fleet, fuzz, push, memory):
+for _proof in (powercut, network, fleet, fuzz, push, memory, chip):
     prove.add_command(_proof)

@@ -13,18 +13,21 @@ from slotbench.formats.littlefs import CACHE_BYTES, HEAD_BYTES, PROGRAM_BYTES, S
 __all__ = ["HEAD_BYTES", "Superblock", "read_superblock", "resize_filesystem"]
 
 _MTIME: Final = "\x01"
-"""MicroPython keeps the time of a file's last change in this attribute."""
+"""The attribute in which MicroPython keeps the time of a file's last change."""
 
 
 def resize_filesystem(data: bytes, size: int) -> tuple[bytes, int]:
-    """A filesystem of `size` bytes with all that is in `data`, of the same version; and how many files.
+    """Copy the filesystem in `data` to one of `size` bytes and the same version.
 
-    Raises BenchError: damaged, or too much for the new size.
+    Returns the new filesystem and its number of files.
+
+    Raises BenchError if the filesystem is damaged or its files do not fit.
     """
     found = read_superblock(data)
     if found is None or len(data) < found.size:
         raise BenchError(
-            "no LittleFS, or not all of it", do="only a LittleFS can be moved; back its files up first")
+            "there is no LittleFS, or only a part of one",
+            do="copy its files off with mpremote, then use --erase-filesystem")
     try:
         old = _mount(found.version, data[: found.size])
     except LittleFSError as error:
@@ -38,7 +41,7 @@ def resize_filesystem(data: bytes, size: int) -> tuple[bytes, int]:
         if error.code == LittleFSError.Error.LFS_ERR_NOSPC:
             raise BenchError(
                 f"its files need more than the {size} bytes of the new filesystem",
-                do="delete some on the board, and run this again") from None
+                do="delete some files on the board and run the command again") from None
         raise _damaged_filesystem(error) from None
     return image, files
 
@@ -64,7 +67,7 @@ def _mount(version: int, data: bytes | None, size: int = 0) -> LittleFS:
 
 
 def _copy_tree(old: LittleFS, new: LittleFS) -> int:
-    """Every folder and file, with the times of their last change; how many files."""
+    """Copy every folder and file with the time of its last change; return the number of files."""
     count = 0
     for folder, folders, files in old.walk("/"):
         for name in folders:
@@ -81,11 +84,12 @@ def _copy_tree(old: LittleFS, new: LittleFS) -> int:
 
 def _require_same_content(old: LittleFS, new: LittleFS) -> None:
     if _read_content(old) != _read_content(new):
-        raise BenchError("the moved filesystem differs from the old one", do="report this", exit_code=3)
+        raise BenchError(
+            "the copied filesystem differs from the old one", do="report this defect", exit_code=3)
 
 
 def _read_content(filesystem: LittleFS) -> dict[str, bytes | None]:
-    """Every path: the bytes of a file, None for a folder."""
+    """All paths with their content: the bytes of a file, None for a folder."""
     found: dict[str, bytes | None] = {}
     for folder, folders, files in filesystem.walk("/"):
         found |= dict.fromkeys(_join_path(folder, name) for name in folders)

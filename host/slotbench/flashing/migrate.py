@@ -1,4 +1,4 @@
-"""What a dump of a board gives to the plan that changes it: image, files, the SDK's sectors."""
+"""Data from a dump of a board that moves into its new layout: image, files and the SDK's sectors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MD5_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class MigratedData:
-    """A filesystem of the new size (None: there was none), the count of its files, the SDK's sectors."""
+    """A filesystem of the new size (None if there was none), its number of files, and the SDK's sectors."""
 
     filesystem: bytes | None
     files: int
@@ -33,7 +33,10 @@ class MigratedData:
 
 
 def migrate_from_stock(dump: bytes, board: BoardProfile) -> MigratedData:
-    """What a stock board's `dump` has, in the sizes of `board`. Raises BenchError: it cannot be moved."""
+    """The data of a stock board's `dump`, in the sizes of `board`.
+
+    Raises BenchError if it cannot be moved.
+    """
     starts = [start for start in STOCK_FILESYSTEMS if read_superblock(dump[start : start + HEAD_BYTES])]
     filesystem, files = None, 0
     if starts:
@@ -44,7 +47,10 @@ def migrate_from_stock(dump: bytes, board: BoardProfile) -> MigratedData:
 
 
 def migrate_from_twoslot(dump: bytes, board: BoardProfile) -> MigratedData:
-    """What the `dump` of a board of twoslot's has, for a stock one. Raises BenchError: it cannot be moved."""
+    """The data of the `dump` of a twoslot board, for a stock board.
+
+    Raises BenchError if it cannot be moved.
+    """
     own = dump[board.filesystem.start : board.filesystem.end]
     filesystem, files = None, 0
     if read_superblock(own) is not None:
@@ -53,7 +59,7 @@ def migrate_from_twoslot(dump: bytes, board: BoardProfile) -> MigratedData:
 
 
 def find_stock_image(dump: bytes) -> bytes | None:
-    """The MicroPython image that a stock board's `dump` begins with; None when it is not whole."""
+    """The MicroPython image at the start of a stock board's `dump`; None if it is not whole."""
     length = int.from_bytes(dump[LENGTH_WORD_OFFSET : LENGTH_WORD_OFFSET + 4], "little")
     if length == BLANK or length + _MD5_BYTES > WINDOW_END:
         return None
@@ -65,9 +71,9 @@ def find_stock_image(dump: bytes) -> bytes | None:
 
 
 def find_running_image(dump: bytes, board: BoardProfile) -> bytes:
-    """The image in the slot that a board of twoslot's runs; else any that is whole.
+    """The image in the active slot of a twoslot board, or else the whole image in the other slot.
 
-    Raises BenchError when no slot has one.
+    Raises BenchError if no slot has a whole image.
     """
     facts = inspect_flash(board, dump)
     active = facts.journal.cell.active if facts.journal.cell is not None else 0

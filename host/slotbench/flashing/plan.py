@@ -1,4 +1,4 @@
-"""The flash of a board that was just set up: which bytes go where, as a plan that can be shown first."""
+"""The flash content of a board that was just set up, as a list of writes that can be shown first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ATTEMPTS = 3
 
 
 class FlashWrite(NamedTuple):
-    """`data` goes to flash offset `offset`; `what` it is, for people."""
+    """Writes `data` to flash offset `offset`. `what` describes it for people."""
 
     offset: int
     data: bytes
@@ -25,8 +25,9 @@ class FlashWrite(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firmware:
-    """A firmware image (the bytes of an E9 .bin, of user1.bin for a board that runs it in place) and what its
-    descriptor says of it.
+    """A firmware image, and the fields of its descriptor.
+
+    `data` is an E9 .bin, or user1.bin for a board that runs images in place.
     """
 
     data: bytes
@@ -39,10 +40,10 @@ class Firmware:
 
 
 def factory_writes(board: BoardProfile, firmware: Firmware) -> list[FlashWrite]:
-    """The writes that make an erased board start `firmware` from slot A, confirmed; nothing in slot B.
+    """The writes that make an erased board start `firmware` from slot A as confirmed. Slot B stays empty.
 
-    The loader itself and the PHY block are not part of it. Raises FormatError, BenchError when the image does
-    not fit.
+    The loader and the PHY init data are not included. Raises FormatError or BenchError if the image does not
+    fit.
     """
     slot, data = board.slots[0], firmware.data
     digest = hashlib.sha256(data).digest()

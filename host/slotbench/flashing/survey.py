@@ -1,4 +1,4 @@
-"""What a connected board has on its flash before anything is written: read, not changed."""
+"""The survey of a connected board's flash before anything is written. It only reads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 STOCK_FILESYSTEMS: Final = (0x100000, 0x99000)
-"""Where MicroPython has its filesystem: default builds, and those for 1 MB (modules/flashbdev.py)."""
+"""The flash offsets of MicroPython's filesystem: default builds, and FLASH_1M (modules/flashbdev.py)."""
 
 _UNHASHED_BYTES: Final = 4
 _MD5_BYTES: Final = 16
@@ -30,20 +30,20 @@ _ERASED: Final = b"\xff" * SECTOR_BYTES
 
 
 class RunningFirmware(StrEnum):
-    """What the first sector starts."""
+    """The firmware that the first sector starts."""
 
     TWOSLOT = "twoslot"
     STOCK = "stock MicroPython"
     FIRMWARE = "other firmware, or a part of one"
-    NOTHING = "nothing: its first sector is blank"
-    UNKNOWN = "nothing: its first sector is damaged"
+    NOTHING = "nothing: the first sector is blank"
+    UNKNOWN = "nothing: the first sector is damaged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardSurvey:
-    """The first sector, LittleFS superblocks by flash offset, the SDK's sectors and where they are now.
+    """The first sector, the LittleFS superblocks by flash offset, and the SDK's sectors at `sdk_start`.
 
-    `filesystem_blank` is whether the place of the board's filesystem looks erased.
+    `filesystem_blank` is whether the place of the board's filesystem is erased.
     """
 
     runs: RunningFirmware
@@ -55,7 +55,7 @@ class BoardSurvey:
 
 
 def choose_board(link: EsptoolLink, name: str | None) -> BoardProfile:
-    """The board named, or the plainest one whose flash is as large. Raises BenchError (exit code 2)."""
+    """The board with this name, or the plainest board with a flash of this size. Raises BenchError."""
     if name is None:
         known = map(boards.load, boards.names())
         fitting = plainest_boards(board for board in known if board.chip_bytes == link.flash_bytes)
@@ -64,7 +64,7 @@ def choose_board(link: EsptoolLink, name: str | None) -> BoardProfile:
             raise BenchError(
                 f"{len(fitting)} flash maps fit ({names})" if fitting else
                 f"no board has a flash of {link.flash_bytes} bytes", where=link.port,
-                do="say which with --board" if fitting else "give a board file of your own with --board",
+                do="name the board with --board" if fitting else "give a board file of your own with --board",
                 exit_code=USAGE)
         return fitting[0]
     board = boards.load(name)
@@ -76,13 +76,13 @@ def choose_board(link: EsptoolLink, name: str | None) -> BoardProfile:
 
 
 def survey_board(link: EsptoolLink, board: BoardProfile) -> BoardSurvey:
-    """Look at a board. Raises BenchError when it is lost."""
+    """Survey a board. Raises BenchError if it is lost."""
     sector = link.read(0, SECTOR_BYTES)
     starts = {*STOCK_FILESYSTEMS, board.fs_start} if board.filesystem else set()
     heads = {start: link.read(start, HEAD_BYTES) for start in sorted(starts) if start < link.flash_bytes}
     runs = _running_firmware(link, sector)
     if runs is RunningFirmware.TWOSLOT:
-        # Below the filesystem of its map lies the exec window, which may hold anything.
+        # The other places lie in the exec window, whose content may look like a superblock.
         heads = {start: head for start, head in heads.items() if start == board.fs_start}
     found = {start: block for start, head in heads.items() if (block := read_superblock(head)) is not None}
     blank = board.fs_start not in heads or heads[board.fs_start][:SECTOR_BYTES] == _ERASED
@@ -97,13 +97,13 @@ def survey_board(link: EsptoolLink, board: BoardProfile) -> BoardSurvey:
 
 
 def require_filesystem_fits(found: BoardSurvey, board: BoardProfile, *, where: str) -> None:
-    """Refuse a board with files that the plan would break, or a filesystem its firmware could not mount.
+    """Raise BenchError if the plan would destroy files, or if the firmware could not mount the filesystem.
 
-    Raises BenchError that says what to do instead.
+    The error gives a cure.
     """
     if not board.filesystem:
         return
-    do = "move its files with --from-stock, or give them up with --erase-filesystem"
+    do = "move its files with --from-stock, or delete them with --erase-filesystem"
     for start, block in found.filesystems.items():
         region = Region(start, block.size)
         if region != board.filesystem:
@@ -112,8 +112,8 @@ def require_filesystem_fits(found: BoardSurvey, board: BoardProfile, *, where: s
                 "its files would be lost", where=where, do=do)
     if board.fs_start not in found.filesystems and not found.filesystem_blank:
         raise BenchError(
-            f"what lies at 0x{board.fs_start:06x} is no LittleFS, and MicroPython would not start over it",
-            where=where, do="save it (slotbench backup), then give it up with --erase-filesystem")
+            f"the data at 0x{board.fs_start:06x} is not a LittleFS, and MicroPython would not start with it",
+            where=where, do="save the flash with `slotbench backup`, then use --erase-filesystem")
 
 
 def _running_firmware(link: EsptoolLink, sector: bytes) -> RunningFirmware:
@@ -125,7 +125,7 @@ def _running_firmware(link: EsptoolLink, sector: bytes) -> RunningFirmware:
 
 
 def _is_whole_image(link: EsptoolLink) -> bool:
-    """Whether the flash begins with a MicroPython image that its MD5 confirms (`slotbench.formats.image`)."""
+    """Whether the flash begins with a whole MicroPython image, by its MD5 (`slotbench.formats.image`)."""
     length = int.from_bytes(link.read(LENGTH_WORD_OFFSET, 4), "little")
     if not LENGTH_WORD_OFFSET < length <= WINDOW_END:
         return False

@@ -1,4 +1,4 @@
-"""Pushing a release to a board that listens (FORMATS 10): the challenge, and the pieces it asks for."""
+"""Pushing a release to a listening board (FORMATS 10): authentication, and the pieces that it requests."""
 
 from __future__ import annotations
 
@@ -23,18 +23,20 @@ PORT: Final = 8266
 SECRET_BYTES: Final = 32
 
 _RESPONSE_S: Final = 60.0
-"""The board checks a signature, or reads back what it has, for seconds at a time."""
+"""Seconds to wait for a response. The board needs seconds to check a signature or to read back its flash."""
 _CONNECT_S: Final = 5.0
 _POLL_S: Final = 0.5
 _LINE_BYTES: Final = 4096
 _BODY_BYTES: Final = 4096
-_AGAIN: Final = "push again: it goes on where it was"
+_AGAIN: Final = "push again; it continues where it stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerStatus:
-    """What a board says of itself. `counter` is that of the running release, `development` the lowest one it
-    takes of a development release, 0 when it takes none.
+    """The status of a listening board.
+
+    `counter` is that of the running release. `development` is the lowest counter of a development release
+    that the board accepts, or 0 if it accepts none. `nonce` is its challenge.
     """
 
     device: str
@@ -66,10 +68,10 @@ class ListenerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushTimes:
-    """Seconds of a push by its parts, and the bytes of image and block table that the board asked for.
+    """The duration of each part of a push in seconds, and the bytes of image and block table that were sent.
 
-    `judged`: until the board asked for the first piece; `sent`: until it had the last one in its flash;
-    `verified`: until it said that all of it is right.
+    `judged` is the time until the board requested the first piece, `sent` until it had written the last one,
+    and `verified` until it had verified the whole image.
     """
 
     judged: float
@@ -91,14 +93,16 @@ def read_secret(data: bytes, where: str) -> bytes:
     text = str(found.get("secret")) if isinstance(found, dict) else text
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise BenchError(
-            "not the secret of a board", where=where, do="give its twoslot.secret, or 64 hex digits",
-            exit_code=USAGE)
+            "not the secret of a board", where=where,
+            do="give its twoslot.secret, or a file with 64 hex digits", exit_code=USAGE)
     return bytes.fromhex(text)
 
 
 class PushClient:
-    """Speaks to the board at `host`. `secret` finds that of a board by its device id, or raises BenchError;
-    `now` gives seconds, `sleep` waits some.
+    """The client for the board at `host` and `port`.
+
+    `secret` returns the secret of a board by its device id, or raises BenchError. `now` gives seconds;
+    `sleep` waits for a number of seconds.
     """
 
     def __init__(
@@ -112,8 +116,9 @@ class PushClient:
         self._sleep = sleep
 
     def read_status(self) -> ListenerStatus:
-        """Who is there, asked by one who knows the secret: in the trial of a development release this is its
-        proof of health. Raises BenchError.
+        """Read the status of the board with an authenticated request. Raises BenchError.
+
+        The trial of a development release is confirmed once it answers such a request.
         """
         first = self._request_status({})
         return self._request_status(self._authorize(first, "GET", "/twoslot"))
@@ -122,9 +127,9 @@ class PushClient:
         self, document: bytes, image: bytes,
         progress: Callable[[int, int], object] = lambda done, total: None,
     ) -> PushTimes:
-        """Have the board take a release: its document (both lines) and its image. Raises BenchError.
+        """Push a release to the board: its document (both lines) and its image. Raises BenchError.
 
-        `progress` gets the bytes of the image that are there, and its length.
+        `progress` receives the number of image bytes that the board has, and the length of the image.
         """
         table = blocks.block_table(image)
         greeting = self.read_status()
@@ -152,7 +157,10 @@ class PushClient:
         return PushTimes(judged=asked - start, sent=sent - asked, verified=self._now() - sent, bytes=count)
 
     def wait_for_board(self, seconds: float) -> tuple[ListenerStatus, float]:
-        """The board once it is back, and the seconds that took. Raises BenchError when it does not come."""
+        """Wait until the board is back; return its status and the seconds.
+
+        Raises BenchError after `seconds`.
+        """
         start = self._now()
         while True:
             try:
@@ -162,7 +170,7 @@ class PushClient:
                     raise BenchError(
                         f"the board did not come back within {seconds:.0f} s ({error.what})",
                         where=self.where,
-                        do="a firmware that cannot be reached falls back by itself; see its serial port",
+                        do="wait; a board that cannot be reached falls back by itself (see its serial port)",
                     ) from None
             self._sleep(_POLL_S)
 
@@ -175,7 +183,7 @@ class PushClient:
             return ListenerStatus.parse(text)
         except FormatError as error:
             raise BenchError(
-                f"what answers there is no board that listens ({error})", where=self.where,
+                f"no listening board answers there ({error})", where=self.where,
                 do="check host and port") from None
 
     def _authorize(self, there: ListenerStatus, method: str, path: str, digest: str = "") -> dict[str, str]:
@@ -184,16 +192,19 @@ class PushClient:
         return {"Authorization": f'Twoslot nonce="{there.nonce}", mac="{mac}"'}
 
     def _require_success(self, response: tuple[int, Mapping[str, str], bytes]) -> bytes:
-        """The text of a 200. Raises BenchError with the board's reason for anything else."""
+        """The text of a response with status 200.
+
+        For another status, raises BenchError with the board's reason.
+        """
         status, _, text = response
         if status == 200:
             return text
         said = re.match(rb"(\d+) at (\d+)\n", text)
         if said is None:
-            raise BenchError(f"it answers with status {status}", where=self.where, do="check host and port")
+            raise BenchError(f"the response has status {status}", where=self.where, do="check host and port")
         code, place = int(said[1]), int(said[2])
         if not code:
-            what = "twoslot on the board has a defect" if place else "the board has no memory left for it"
+            what = "twoslot on the board has a defect" if place else "the board is out of memory"
             raise BenchError(what, where=self.where, do=_AGAIN)
         entry = explain(code)
         raise BenchError(
@@ -202,7 +213,7 @@ class PushClient:
 
 
 class _PushConnection:
-    """One request over a connection of its own."""
+    """A connection to the board for one request."""
 
     def __init__(self, address: tuple[str, int], where: str, seconds: float) -> None:
         self._where = where
@@ -210,11 +221,11 @@ class _PushConnection:
             self._sock = socket.create_connection(address, _CONNECT_S)
         except socket.gaierror:
             raise BenchError(
-                "no such host", where=where, do="give the board's address", exit_code=USAGE) from None
+                "no such host", where=where, do="give the address of the board", exit_code=USAGE) from None
         except OSError as error:
             raise BenchError(
-                f"nobody listens there ({error.strerror or error})", where=where,
-                do="on the board: twoslot.listen()", exit_code=USAGE) from None
+                f"no board listens there ({error.strerror or error})", where=where,
+                do="call twoslot.listen() on the board", exit_code=USAGE) from None
         self._sock.settimeout(seconds)
         self._lines = self._sock.makefile("rb")
         self._in_chunk = False
@@ -232,7 +243,10 @@ class _PushConnection:
         self.send_bytes("\r\n".join([*lines, "", ""]).encode())
 
     def send_chunk(self, data: bytes) -> None:
-        """Send a piece of the body, its end with the next one: a board that refuses has read all there is."""
+        """Send a chunk of the body.
+
+        Its final line end is sent with the next chunk, so a refusing board has read all.
+        """
         self.send_bytes((b"\r\n" if self._in_chunk else b"") + b"%x\r\n" % len(data) + data)
         self._in_chunk = True
 
@@ -241,12 +255,15 @@ class _PushConnection:
         try:
             self._sock.sendall(data)
         except TimeoutError:
-            raise self._lost_board("the board takes no more") from None
+            raise self._lost_board("the board stopped reading") from None
         except OSError:
-            pass  # why, the response says, or its absence
+            pass  # the response tells why, or that there is none
 
     def read_response(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, fields (names in lower case) and text of the next response. Raises BenchError."""
+        """The status, header fields (names in lower case) and text of the next response.
+
+        Raises BenchError.
+        """
         try:
             first = self._lines.readline(_LINE_BYTES)
             fields: dict[str, str] = {}
@@ -254,7 +271,7 @@ class _PushConnection:
                 name, _, value = line.decode("latin-1").partition(":")
                 fields[name.strip().lower()] = value.strip()
                 if len(fields) > 32:
-                    raise self._lost_board("what answers there is no board")
+                    raise self._lost_board("no listening board answers there")
             found = re.match(rb"HTTP/1\.[01] (\d{3})", first)
             size = fields.get("content-length", "0")
             text = self._lines.read(min(int(size), _BODY_BYTES)) if size.isdecimal() else b""
@@ -265,7 +282,7 @@ class _PushConnection:
         if not first:
             raise self._lost_board("the connection was lost")
         if found is None:
-            raise self._lost_board("what answers there is no board")
+            raise self._lost_board("no listening board answers there")
         return int(found[1]), fields, text
 
     def _lost_board(self, what: str) -> BenchError:
@@ -273,8 +290,9 @@ class _PushConnection:
 
 
 def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:
-    """What an interim response asks for: first byte and end of a piece of the image; (0, 0): the block table;
-    None: nothing, for the board has all of it.
+    """The piece that an interim response requests: its first byte and its end in the image.
+
+    (0, 0) is the block table. None means that the board has everything.
     """
     wants = fields.get("twoslot-wants", "")
     if wants == "nothing":
@@ -283,5 +301,6 @@ def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] |
         return 0, 0
     found = re.fullmatch(r"bytes=(\d+)-(\d+)", wants)
     if found is None or not int(found[1]) <= int(found[2]) < length:
-        raise BenchError(f"the board asks for {wants!r}", do="use the slotbench that its twoslot is from")
+        raise BenchError(
+            f"the board requests {wants!r}", do="use the slotbench version of the board's twoslot")
     return int(found[1]), int(found[2]) + 1

@@ -1,4 +1,4 @@
-"""A connected board's REPL, typed at as a person does: for verbs that print as they go and may restart it."""
+"""The interactive REPL of a connected board, for commands that print as they run and may restart it."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
 
 
 class ReplPrompt:
-    """The friendly REPL behind an open `line`."""
+    """The friendly REPL on an open serial `line`."""
 
     def __init__(self, line: Any, port: str) -> None:
         self._line = line
         self._port = port
         self.restarted = False
-        """What was typed last made the board restart."""
+        """Whether the last line made the board restart."""
 
     def interrupt(self) -> None:
-        """Stop what runs and get a prompt. Raises BenchError."""
+        """Interrupt the running program and wait for a prompt. Raises BenchError."""
         self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
         self._read_to_prompt(_ENTER_S, lambda data: None)
-        # A blank line, for what follows a prompt of before.
+        # A blank line: it clears what an earlier line has left behind the prompt.
         self._write(b"\r")
         self._read_to_prompt(_ENTER_S, lambda data: None)
 
     def type_line(
         self, line: str, quiet_s: float, on_text: Callable[[str], object] = lambda text: None,
     ) -> str:
-        """Type a line; what it prints until the prompt is back, or the board restarts.
+        """Type a line; return what it prints until the next prompt, or until the board restarts.
 
-        `on_text` gets it as it comes. Raises BenchError when nothing is said for `quiet_s` seconds.
+        `on_text` receives the text as it arrives. Raises BenchError after `quiet_s` seconds without output.
         """
         self.restarted = False
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -68,14 +68,14 @@ class ReplPrompt:
         return said
 
     def soft_reset(self) -> None:
-        """Let the application run again: a soft reset, unless the board restarts anyway."""
+        """Soft-reset the board, which starts its application, unless it restarts anyway."""
         if not self.restarted:
             self._write(_CTRL_D)
             with suppress(BenchError):
                 self._wait_for(b"soft reboot", _ENTER_S)
 
     def _read_to_prompt(self, quiet_s: float, on_data: Callable[[bytes], object]) -> None:
-        """Read until a prompt stands at the end and nothing follows; the prompt is not handed on."""
+        """Read until the output ends with a prompt. `on_data` receives the output without the prompt."""
         kept = b""
         last_s = time.monotonic()
         while True:
@@ -85,7 +85,7 @@ class ReplPrompt:
                     return
                 if time.monotonic() - last_s > quiet_s:
                     raise BenchError(
-                        f"the board's REPL says nothing for {quiet_s:.0f} s", where=self._port,
+                        f"the board's REPL is silent for {quiet_s:.0f} s", where=self._port,
                         do="press its reset button, then run the same command again", exit_code=USAGE)
                 continue
             last_s = time.monotonic()
@@ -115,12 +115,13 @@ class ReplPrompt:
 
 @contextmanager
 def open_prompt(port: str) -> Iterator[ReplPrompt]:
-    """The prompt of the board at `port`; its application runs again afterwards. Raises BenchError."""
+    """Open the prompt of the board at `port`. Afterwards its application runs again. Raises BenchError."""
     try:
         line = serial.serial_for_url(port, _BAUD, timeout=_READ_S)
     except (OSError, ValueError) as error:
         raise BenchError(
-            f"the port cannot be opened ({error})", where=port, do="see to the cable and to who else has it",
+            f"the port cannot be opened ({error})", where=port,
+            do="check the cable, and close other programs that use the port",
             exit_code=USAGE) from None
     with line:
         prompt = ReplPrompt(line, port)
@@ -135,5 +136,5 @@ def _lost_board(port: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise BenchError(
-            f"the board is gone ({error})", where=port,
-            do="see to the cable, then run the same command again", exit_code=USAGE) from None
+            f"lost the board ({error})", where=port,
+            do="check the cable, then run the same command again", exit_code=USAGE) from None

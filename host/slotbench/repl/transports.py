@@ -1,4 +1,4 @@
-"""mpremote and ampy, unmodified: programs that put files on a board and run code there, under a timeout."""
+"""mpremote and ampy, unmodified: programs that copy files to a board and run code there, with a timeout."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["TRANSPORTS", "Ampy", "Mpremote", "ReplTransport", "parse_reports"]
 
 _RUN_S: Final = 60.0
 _BYTES_PER_S: Final = 500
-"""Slower than the slowest of them (ampy: 32 bytes and a pause); with the start a limit, not a measure."""
+"""For the timeout of a copy: a rate below that of the slowest program (ampy: 32 bytes, then a pause)."""
 _MARK: Final = "@twoslot "
 
 
 class ReplTransport(Protocol):
-    """One of the programs, for one port."""
+    """One of these programs, for one port."""
 
     def run_script(self, script: str) -> str:
-        """Run MicroPython source on the board; what it printed. Raises BenchError."""
+        """Run MicroPython source on the board; return what it printed. Raises BenchError."""
 
     def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Put files into a folder that is there, by name. Raises BenchError."""
+        """Copy files, by name, into an existing folder. Raises BenchError."""
 
 
 class _TransportProgram:
@@ -45,50 +45,52 @@ class _TransportProgram:
         except subprocess.TimeoutExpired:
             raise BenchError(
                 f"the board does not answer {what} within {limit_s:.0f} s", where=self._port,
-                do="press its reset button, then run the same command again: it goes on where it was",
+                do="press its reset button, then run the same command again; it continues where it stopped",
                 exit_code=USAGE) from None
         if ended.returncode:
             lines = (ended.stderr.strip() or ended.stdout.strip() or "no reason given").splitlines()
             if "No module named" in lines[-1] and what in lines[-1]:
-                raise BenchError(f"{what} is not installed", do=f"pip install {_PIP[what]}", exit_code=USAGE)
+                raise BenchError(
+                    f"{what} is not installed", do=f"install it with `pip install {_PIP[what]}`",
+                    exit_code=USAGE)
             raise BenchError(
-                f"{what} says: {lines[-1].removeprefix(f'{what}: ')}", where=self._port,
-                do="see to the cable and to who else has the port, then run the same command again: "
-                "it goes on where it was", exit_code=USAGE)
+                f"{what} failed: {lines[-1].removeprefix(f'{what}: ')}", where=self._port,
+                do="check the cable, close other programs that use the port, and run the same command again; "
+                "it continues where it stopped", exit_code=USAGE)
         return ended.stdout
 
 
 class Mpremote(_TransportProgram):
-    """mpremote: raw-paste mode, with the board's own pace."""
+    """mpremote: raw-paste mode, with flow control by the board."""
 
     def run_script(self, script: str) -> str:
-        """Run MicroPython source on the board; what it printed. Raises BenchError."""
+        """Run MicroPython source on the board; return what it printed. Raises BenchError."""
         with _scratch_folder({"script.py": script.encode()}) as folder:
             command = ["mpremote", "connect", self._port, "run", f"{folder}/script.py"]
             return self._run_program(command, _RUN_S)
 
     def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Put files into a folder that is there, by name. Raises BenchError."""
+        """Copy files, by name, into an existing folder. Raises BenchError."""
         if not files:
             return
         limit_s = _RUN_S + sum(map(len, files.values())) / _BYTES_PER_S
         with _scratch_folder(files) as here:
             names = [f"{here}/{name}" for name in files]
-            # -f: what is there already was compared, and not asked to be put.
+            # -f skips mpremote's own comparison: files that are there already were left out.
             command = ["mpremote", "connect", self._port, "fs", "cp", "-f", *names, f":{folder}/"]
             self._run_program(command, limit_s)
 
 
 class Ampy(_TransportProgram):
-    """ampy: plain raw mode, slow and patient."""
+    """ampy: raw mode without flow control, slow."""
 
     def run_script(self, script: str) -> str:
-        """Run MicroPython source on the board; what it printed. Raises BenchError."""
+        """Run MicroPython source on the board; return what it printed. Raises BenchError."""
         with _scratch_folder({"script.py": script.encode()}) as folder:
             return self._run_program(["ampy.cli", "--port", self._port, "run", f"{folder}/script.py"], _RUN_S)
 
     def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Put files into a folder that is there, by name. Raises BenchError."""
+        """Copy files, by name, into an existing folder. Raises BenchError."""
         if not files:
             return
         limit_s = _RUN_S + sum(map(len, files.values())) / _BYTES_PER_S
@@ -97,13 +99,13 @@ class Ampy(_TransportProgram):
 
 
 TRANSPORTS: Final[Mapping[str, type[Mpremote] | type[Ampy]]] = {"mpremote": Mpremote, "ampy": Ampy}
-"""By the names that people type."""
+"""The transports by their names on the command line."""
 
 _PIP: Final = {"mpremote": "'mpremote == 1.29.*'", "ampy": "adafruit-ampy"}
 
 
 def parse_reports(output: str) -> list[tuple[Any, ...]]:
-    """The tuples that a script printed in lines of their own, each behind a mark, among other output."""
+    """The tuples in the output of a script. Each is on its own line, behind a mark."""
     lines = (line.partition(_MARK) for line in output.splitlines())
     return [ast.literal_eval(rest) for _, mark, rest in lines if mark]
 

@@ -1,4 +1,4 @@
-"""The Flask application: files of FORMATS 7 with validators, ranges and the right caching."""
+"""The Flask application: files of FORMATS 7 with validators, ranges and cache headers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from slotbench.release.store import Store, digest_in, is_name
 from slotbench.server.board_authenticator import BoardAuthenticator
 
 IMMUTABLE = "public, max-age=31536000, immutable"
-"""For names that carry their digest: what they name can never change."""
+"""Cache header of files whose name holds their digest: their content never changes."""
 REVALIDATE = "no-cache"
-"""For heads and keys: kept, but asked about every time."""
+"""Cache header of heads and keys: a cache asks before each use."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,12})-([0-9]{0,12})")
 _CACHE_BYTES_MAX = 64 * 1024 * 1024
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _CachedFile:
-    """A file as it is served. `stamp` tells whether the one on disk is still the same."""
+    """A file in memory. While `stamp` is the same, the file on disk has not changed."""
 
     data: bytes
     etag: str
@@ -40,7 +40,10 @@ class _CachedFile:
 
 
 class _FileCache:
-    """Files of a store held in memory, read again when they change; the least used go first."""
+    """Files of a site in memory.
+
+    Changed files are read again; the least recently used ones are dropped first.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -49,9 +52,9 @@ class _FileCache:
         self._lock = Lock()
 
     def get(self, name: str) -> _CachedFile | None:
-        """The content under a name of FORMATS 7, None when there is none.
+        """The file with this name of FORMATS 7; None if it does not exist.
 
-        Raises BenchError when it is damaged.
+        Raises BenchError if it is damaged.
         """
         with self._lock:
             try:
@@ -80,9 +83,9 @@ class _FileCache:
 
 
 def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
-    """The application that serves the release directory `root`, now and as it changes.
+    """The application that serves the site `root`. Later changes to the site are served too.
 
-    With `boards` it checks who asks, and tells this computer what they said: GET /boards.
+    With `boards` it authenticates boards, and lists their reports to this computer at GET /boards.
     """
     app = Flask(__name__, static_folder=None)
     if boards is not None:
@@ -92,13 +95,13 @@ def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
     @app.get("/", defaults={"name": ""})
     @app.get("/<path:name>")
     def file(name: str) -> Response:
-        """Any file of the directory; GET and HEAD."""
+        """Serve a file of the site to GET and HEAD."""
         if not is_name(name):
             return _text_response(HTTPStatus.NOT_FOUND)
         try:
             content = contents.get(name)
         except BenchError as error:
-            _log.error("not served: %s", error)
+            _log.error("file not served: %s", error)
             return _text_response(HTTPStatus.INTERNAL_SERVER_ERROR)
         if content is None:
             return _text_response(HTTPStatus.NOT_FOUND)
@@ -112,14 +115,17 @@ def _authenticate_boards(app: Flask, boards: BoardAuthenticator) -> None:
 
     @app.get("/boards")
     def list_boards() -> Response:
-        """What boards proved to have said last; not for the network that they are in."""
+        """The last authenticated report of each board.
+
+        Only this computer may read it, not the boards' network.
+        """
         if not ip_address(request.remote_addr or "0.0.0.0").is_loopback:
             return _text_response(HTTPStatus.NOT_FOUND)
         return Response(json.dumps(boards.list_boards(), indent=2) + "\n", mimetype="application/json")
 
 
 def require_published(root: Path) -> None:
-    """Raise BenchError (usage) unless `root` is a release directory with at least one head."""
+    """Raise BenchError (usage) unless `root` is a site with at least one head."""
     do = "publish a release into it with `slotbench release publish`"
     if not root.is_dir():
         raise BenchError("no such folder", where=str(root), do=do, exit_code=USAGE)
@@ -128,7 +134,7 @@ def require_published(root: Path) -> None:
 
 
 def _file_response(name: str, content: _CachedFile) -> Response:
-    """200, 206, 304 or 416, as RFC 9110 (13.2, 14.2) has them for a GET with these headers."""
+    """The response 200, 206, 304 or 416 to this request, as RFC 9110 (13.2, 14.2) requires."""
     size = len(content.data)
     headers = {
         "ETag": f'"{content.etag}"',
@@ -150,11 +156,11 @@ def _file_response(name: str, content: _CachedFile) -> Response:
 
 
 def _requested_range(content: _CachedFile) -> tuple[int, int] | None:
-    """First byte and the one behind the last that Range asks for; None for the whole.
+    """The first byte of the requested range and the byte behind its last; None for the whole file.
 
-    Equal when there is no such part. The whole is right for no Range, one that cannot be read,
-    several at once, and an If-Range that names another version (only a strong validator counts, and
-    dates are not given out here).
+    They are equal if the file has no such range. The whole file is sent if there is no Range, if it cannot be
+    parsed or has several parts, or if If-Range names another version. Only a strong validator counts there;
+    this server sends no dates.
     """
     if request.method != "GET":
         return None

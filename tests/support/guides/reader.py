@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +30,6 @@ from support.mqtt.brokers import free_port
 
 LIMIT_S = 120
 """No program of a guide takes this long; one that does is hung."""
-LOOKS = 400
-"""So often a reader looks whether the board is where the guide says, before it is held for wrong."""
 READS_MS = 8_000
 """Between two lines at a REPL, of the board's time: enough for Wi-Fi to be there after a start."""
 POLLS = 20_000
@@ -96,17 +96,24 @@ class Reader:
 
     def _type_block(self, block: Block, told: str) -> None:
         commands = [command for command in block.commands() if command not in self._skipped]
-        may_fail = "slotbench: " in told
-        for _ in range(LOOKS):
-            said = ""
-            for command in commands:
-                code, printed = self.type(command)
-                said += printed
-                assert code == 0 or may_fail, f"{block.place}: {command}\n{printed}"
+        looks = list(itertools.takewhile(_only_looks, reversed(commands)))[::-1]
+        done = self._type_all(block, commands[:len(commands) - len(looks)], told)
+        patience = time.monotonic() + LIMIT_S
+        while True:
+            said = done + self._type_all(block, looks, told)
             missing = _missing(told, said)
-            if missing is None or not commands or not all(_only_looks(command) for command in commands):
+            if missing is None or not looks or time.monotonic() > patience:
                 break
         assert missing is None, f"{block.place}: no line {missing!r} in what was printed:\n{said}"
+
+    def _type_all(self, block: Block, commands: Sequence[str], told: str) -> str:
+        """What they print. One may fail where the guide shows the refusal."""
+        said = ""
+        for command in commands:
+            code, printed = self.type(command)
+            said += printed
+            assert code == 0 or "slotbench: " in told, f"{block.place}: {command}\n{printed}"
+        return said
 
     def type(self, command: str) -> tuple[int, str]:
         """Run one command; its exit code and all that it printed (until it is ready, when it goes on)."""

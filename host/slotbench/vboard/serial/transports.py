@@ -19,8 +19,9 @@ from typing import Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
+__all__ = ["DEFAULT_BAUD", "DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
 
+DEFAULT_BAUD: Final = 115200
 _READ_BYTES: Final = 64 * 1024
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -28,8 +29,8 @@ _LOOPBACK: Final = "127.0.0.1"
 class Transport(Protocol):
     """One way to the UART.
 
-    `has_lines` says whether DTR and RTS come with the bytes; where they do not, opening a conversation and
-    closing the port stand in for them.
+    `has_lines` says whether DTR and RTS come with the bytes; where they do not, opening a
+    conversation and closing the port stand in for them.
     """
 
     @property
@@ -39,6 +40,10 @@ class Transport(Protocol):
     @property
     def has_lines(self) -> bool:
         """Whether the client's DTR and RTS arrive."""
+
+    @property
+    def baud(self) -> int:
+        """The speed that the client has set, in bits a second, as far as it is known here."""
 
     def send(self, data: bytes) -> None:
         """Say something to the client; nobody is there: it is lost."""
@@ -102,7 +107,8 @@ class DescriptorStream:
             except BlockingIOError:
                 return
             except OSError:
-                # EIO: the last client closed the pty; ECONNRESET: it closed the socket without reading all.
+                # EIO: the last client closed the pty; ECONNRESET: it closed the socket without
+                # reading all.
                 data = b""
             if data:
                 self._on_data(data)
@@ -129,10 +135,12 @@ class DescriptorStream:
 class Pty:
     """A pseudo-terminal, raw, that clients open by the symbolic link `link`.
 
-    Between two clients its other end is held open here: else the kernel would report a hangup without end.
+    Between two clients its other end is held open here: else the kernel would report a hangup
+    without end.
     """
 
     has_lines: Final = False
+    baud = DEFAULT_BAUD
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, link: Path) -> None:
         master, self._held = os.openpty()
@@ -186,6 +194,7 @@ class Tcp:
     """A TCP port on this machine, one client at a time: `socket://` of pyserial."""
 
     has_lines: Final = False
+    baud = DEFAULT_BAUD
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, port: int) -> None:
         self._listener = listen_on(port)
@@ -232,7 +241,9 @@ class Tcp:
 
 
 def listen_on(port: int) -> socket.socket:
-    """A socket that listens on TCP `port` of this machine, 0 for any. Raises BenchError (exit code 2)."""
+    """A socket that listens on TCP `port` of this machine, 0 for any. Raises BenchError (exit code
+    2).
+    """
     try:
         return socket.create_server((_LOOPBACK, port))
     except OSError as error:
