@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from slotbench.errors import BenchError
 from slotbench.vboard.micropython.installation import find_installation
@@ -16,13 +15,6 @@ from slotbench.vboard.vms import VMS
 from support.mqtt.brokers import Mosquitto, missing
 
 pytest_plugins = ["support.sampling"]
-
-# Derandomized: the same examples in every run, so that a red test is red again.
-settings.register_profile("twoslot", derandomize=True, deadline=None, database=None, print_blob=True)
-# For `slotbench prove fuzz`, which gives the seed.
-settings.register_profile("long", derandomize=False, deadline=None, database=None, print_blob=True)
-settings.load_profile("twoslot")
-
 
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 """Set where a missing tool, or the MicroPython VM, is a failure and not a reason to skip."""

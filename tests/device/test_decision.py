@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
@@ -14,6 +14,7 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import trial_cell
 from support.device.decision import Decider, first
 from support.loader.decision_rows import Row, rows
+from support.sampling import examples
 
 SMALL = st.integers(0, 5)
 DESCRIPTORS = st.none() | st.fixed_dictionaries(
@@ -62,7 +63,7 @@ def test_choose_never_takes_what_cannot_run_and_takes_something_whenever_it_can(
 
 
 @given(cell=CELLS, a=RELEASED, b=RELEASED, rots=st.sets(st.integers(0, 1)))
-@settings(max_examples=500)
+@examples(500)
 def test_what_a_boot_settles_lets_the_next_boot_start_the_same_slot(
     decider: Decider, cell: JournalCell | None, a: Any, b: Any, rots: set[int],
 ) -> None:

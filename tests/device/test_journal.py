@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotbench.formats import journal as host
@@ -18,6 +18,7 @@ from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard, refusal, trial_cell
 from support.device.decision import first
+from support.sampling import examples
 
 SECTORS = (BOARD.journal.start, BOARD.journal.start + SECTOR)
 GARBAGE = b"2SJ1" + b"\xff" * (PAGE - 4)
@@ -69,7 +70,7 @@ def next_state(journal: Any, report_counter: int = 0) -> Any:
 
 
 @given(cell=CELLS)
-@settings(max_examples=40)
+@examples(40)
 def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: JournalCell) -> None:
     read = codec.Cell(bytearray(cell.pack()))
 
@@ -89,7 +90,7 @@ def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: Journ
 
 
 @given(cell=CELLS)
-@settings(max_examples=40)
+@examples(40)
 def test_a_cell_packs_to_the_bytes_of_the_bench(codec: Any, cell: JournalCell) -> None:
     packed = bytes(codec.Cell(bytearray(cell.pack())).pack())
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotbench.vboard.frozen import stock
 from support.device.board import CHANNEL, PRODUCT, DeviceBoard
 from support.device.network import CLOSE, Fail, Item, ScriptedNetwork, Wait, drip
 from support.mqtt.brokers import message
+from support.sampling import examples
 
 pytestmark = pytest.mark.usefixtures("mqtt")
 
@@ -65,7 +66,7 @@ PACKET = st.builds(
 @given(
     script=st.lists(PACKET | st.binary(min_size=1, max_size=300) | st.builds(Wait, st.integers(1, 2000)), max_size=6),
     welcomed=st.booleans())
-@settings(max_examples=150)
+@examples(150)
 def test_any_bytes_at_any_pace(script: list[Item], welcomed: bool) -> None:
     ear = Ear(*([WELCOME] if welcomed else []), *script)
     ear.hear(120)

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotbench import boards
@@ -16,6 +16,7 @@ from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, PRODUCT, DeviceBoard, firmware, refusal
 from support.device.release import release_fields
+from support.sampling import examples
 
 U32 = st.integers(0, 0xFFFFFFFF)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-", min_size=1, max_size=32)
@@ -136,7 +137,7 @@ def test_a_map_moves_everything(access: Access) -> None:
 
 
 @given(descriptor=DESCRIPTORS)
-@settings(max_examples=40)
+@examples(40)
 def test_a_descriptor_of_the_bench_reads_as_the_bench_wrote_it(
     shared_vm: CPythonVM, descriptor: SlotDescriptor,
 ) -> None:

@@ -14,6 +14,7 @@ from support.device.release import signed
 from support.faulty_server.cases import CASES, Resource
 from support.faulty_server.scene import Scene
 from support.fuzz.strategies import bent, edited
+from support.sampling import examples
 from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed, make_testbed
 
 IMAGE = Resource.IMAGE.value
@@ -43,7 +44,7 @@ bad_days = st.lists(
     min_size=1, max_size=6)
 
 
-@settings(whole_boards, max_examples=40)
+@examples(40, whole_boards)
 @given(faults=bad_days)
 def test_any_sequence_of_faults(testbed: TestBed, faults: list[tuple[dict[str, Any], str, int]]) -> None:
     """The update ends confirmed, and each fault of the image costs one block at the most."""
@@ -58,7 +59,7 @@ def test_any_sequence_of_faults(testbed: TestBed, faults: list[tuple[dict[str, A
     assert right <= len(testbed.images[2])
 
 
-@settings(whole_boards, max_examples=25)
+@examples(25, whole_boards)
 @given(faults=bad_days)
 def test_any_sequence_of_faults_in_a_trial(testbed: TestBed, faults: list[tuple[dict[str, Any], str, int]]) -> None:
     """Whatever it is, no attempt is lost without the deadline, and no release is banned for it."""
@@ -90,7 +91,7 @@ def head(testbed: TestBed) -> dict[str, Any]:
     return fields
 
 
-@settings(whole_boards, max_examples=60)
+@examples(60, whole_boards)
 @given(data=st.data())
 def test_any_head_by_the_online_key(testbed: TestBed, head: dict[str, Any], data: st.DataObject) -> None:
     """It may hold the product back or confirm a trial: never stop the application, never change a slot."""
@@ -109,7 +110,7 @@ def test_any_head_by_the_online_key(testbed: TestBed, head: dict[str, Any], data
 # What a person puts on the board.
 
 
-@settings(whole_boards, max_examples=60)
+@examples(60, whole_boards)
 @given(data=st.data())
 def test_any_settings(testbed: TestBed, data: st.DataObject) -> None:
     """A file that is wrong stops the updater, not the application; log() says so."""

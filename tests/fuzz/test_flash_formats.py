@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
@@ -16,6 +16,7 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard
 from support.fuzz import checks as fuzz_checks
 from support.fuzz.strategies import bent, flipped, overwritten
+from support.sampling import examples
 
 u32 = st.integers(0, 0xFFFFFFFF)
 counters = st.integers(0, 0x7FFFFFFF)
@@ -49,13 +50,13 @@ def regions(draw: DrawFn) -> bytes:
     return draw(st.one_of(st.just(region), st.just(region), flipped(region), overwritten(region, 128)))
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(region=regions())
 def test_the_newest_cell_of_any_journal(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     fuzz_checks.newest_cell(device, vm, region)
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(region=regions())
 def test_the_place_of_the_next_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     fuzz_checks.next_cell(device, vm, region)
@@ -72,14 +73,14 @@ def descriptors(draw: DrawFn) -> SlotDescriptor:
         mpy_abi=draw(st.integers(0, 255)), confirmed=draw(st.booleans()), bad=draw(st.booleans()))
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(page=descriptors().flatmap(lambda made: bent(made.pack())) | st.binary(min_size=256, max_size=256),
        slot=st.integers(0, 1))
 def test_any_descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> None:
     fuzz_checks.descriptor(device, vm, page, slot)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(numbers=st.lists(u32, min_size=maptable.NUMBERS, max_size=maptable.NUMBERS), data=st.data())
 def test_any_map_table(device: DeviceBoard, vm: CPythonVM, numbers: list[int], data: st.DataObject) -> None:
     right = maptable.pack(numbers)
@@ -95,7 +96,7 @@ def tails(draw: DrawFn) -> Tail:
         note=draw(st.integers(0, 255)), schedule=draw(u32))
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(tail=tails().flatmap(lambda made: bent(made.pack())) | st.binary(min_size=32, max_size=32))
 def test_any_tail(device: DeviceBoard, vm: CPythonVM, tail: bytes) -> None:
     fuzz_checks.rtc_tail(device, vm, tail)
@@ -112,7 +113,7 @@ def window_logs(draw: DrawFn) -> bytes:
     return draw(st.one_of(st.just(sector), st.just(sector), flipped(sector, 3), overwritten(sector, 16)))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(sector=window_logs())
 def test_when_the_window_log_is_erased(device: DeviceBoard, vm: CPythonVM, sector: bytes) -> None:
     fuzz_checks.window_log(device, vm, sector)

@@ -11,8 +11,18 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 T = TypeVar("T")
+
+# Derandomized: the same examples in every run, so that a red test is red again.
+_FIXED = settings(derandomize=True, deadline=None, database=None, print_blob=True)
+_ALL_EXAMPLES = 100
+settings.register_profile("twoslot", _FIXED, max_examples=25)
+settings.register_profile("whole", _FIXED, max_examples=_ALL_EXAMPLES)
+# For `slotbench prove fuzz`, which gives the seed.
+settings.register_profile("long", _FIXED, derandomize=False, max_examples=_ALL_EXAMPLES)
+settings.load_profile("twoslot")
 
 _PROPERTY = "sampled"
 _SEED = "--sample-seed"
@@ -58,6 +68,13 @@ def draw(seed: str, items: Sequence[T], count: int, kind: Callable[[T], Hashable
     return [items[index] for index in sorted(chosen)]
 
 
+def examples(count: int, parent: settings | None = None) -> settings:
+    """Hypothesis's settings for a test of `count` examples; the profile says how many in a hundred are run."""
+    profile = settings.default
+    assert profile is not None
+    return settings(parent, max_examples=max(1, count * profile.max_examples // _ALL_EXAMPLES))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The flags of `tools/test`."""
     parser.addoption("--whole", action="store_true", help="Run heavy proofs whole, and not a sample of each.")
@@ -79,6 +96,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "sampled(count, kind): run about so many of this test's parameters, at least one of every "
         "kind (a function of the parameters by name); all with --whole, or when the test is named")
+    if config.getoption("--whole"):
+        settings.load_profile("whole")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -117,9 +136,14 @@ def _kind(mark: pytest.Mark) -> Callable[[pytest.Item], Hashable]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was sampled."""
-    lines = sorted({
-        str(line) for reports in terminalreporter.stats.values() for report in reports
-        for name, line in getattr(report, "user_properties", ()) if name == _PROPERTY})
+    reports = [
+        report for kind in terminalreporter.stats.values() for report in kind if isinstance(report, pytest.TestReport)]
+    lines = sorted({str(line) for report in reports for name, line in report.user_properties if name == _PROPERTY})
+    profile = settings.default
+    assert profile is not None
+    if any("hypothesis" in report.keywords for report in reports) and profile.max_examples < _ALL_EXAMPLES:
+        lines.append(
+            f"examples of each property: {profile.max_examples} of {_ALL_EXAMPLES}, the same ones in every run")
     if lines:
         terminalreporter.section("heavy proofs" if config.getoption("--whole") else "sampled; --whole runs all")
         for line in lines:
