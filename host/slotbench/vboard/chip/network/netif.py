@@ -52,9 +52,7 @@ _PAYLOAD_AT: Final = 66
 _FRAME_BYTES_MAX: Final = _PBUF_BYTES - _PAYLOAD_AT
 _REF_AT: Final = 14
 _HELD: Final = 2
-"""References of a pbuf in use: one is the firmware's, one the bench's, so that the firmware never
-frees it.
-"""
+"""References of a pbuf in use: the firmware's, and the bench's, so that the firmware never frees it."""
 _FREE: Final = 1
 _CHAIN_MAX: Final = 64
 
