@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from slotbench.formats import blocks, document
@@ -29,7 +29,7 @@ def release_fields(image: bytes = b"", **changes: Any) -> dict[str, Any]:
         product=PRODUCT, boards=(BOARD.name, "d1_mini"), channels=("beta", CHANNEL), version="2.0.0",
         counter=COUNTER, created=NOW, images={"any": ref}, fs_start=BOARD.fs_start, fs_version=0x00020001,
         fs_upgrade=False, mpy_abi=6, floor=3, notes="")
-    return _as_read({"kind": "release", "format": 1, **asdict(release), **changes})
+    return _as_read({**json.loads(release.to_payload()), **changes})
 
 
 def image_changes(**changes: Any) -> dict[str, Any]:
