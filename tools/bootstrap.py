@@ -221,6 +221,7 @@ def _test(parts: _Parts, args: Sequence[str]) -> int:
     checked = 0
     # Without it the tests that need it are skipped, and say so.
     parts.run("micropython", [PYTHON, ROOT / "tools" / "get-micropython", "--quiet"])
+    parts.run("images", [PYTHON, ROOT / "tools" / "get-images", "--quiet"])
     if not _selects(args):
         checked = _check(parts, ())
         if checked == _INTERRUPTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from slotbench.vboard.chip import Cause, Machine
 from slotbench.vboard.flash.nor import NorFlash
-from support.chip.firmware_images import WANTED, flashed, found, missing
+from support.chip.firmware_images import FROM_PYPI, WANTED, arduino, flashed, folder, found, missing
 from support.chip.machine import FLASH_BYTES
 
 FOUND = found()
@@ -41,6 +42,25 @@ class RunningFirmware:
         self.machine.uart_write(line.encode() + b"\r")
         assert self.machine.run_until("\n" + PROMPT, limit_us), self.text
         return self.text.removeprefix(line + "\n").removesuffix(PROMPT).rstrip()
+
+
+@pytest.mark.parametrize("name", FROM_PYPI)
+def test_image_of_pypi_is_here(name: str) -> None:
+    if not (folder() / name).is_file():
+        if os.environ.get("TWOSLOT_REQUIRE_TOOLS"):
+            pytest.fail(f"{missing(name)}; run tools/get-images")
+        pytest.skip(f"{missing(name)}; tools/get-images fetches it")
+
+
+def test_arduino_program_starts_its_application(core: Path) -> None:
+    if not arduino().is_file():
+        pytest.skip(missing(arduino().name))
+    machine = Machine(NorFlash(FLASH_BYTES, image=flashed(arduino())), seed=1)
+    heard = bytearray()
+    machine.on_uart = heard.extend
+    machine.power_on()
+    assert machine.run_until("ESP-Linker ready", START_US), heard.decode("latin-1")
+    assert machine.last_exception() is None
 
 
 @pytest.mark.parametrize("name", ALL)

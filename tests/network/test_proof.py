@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.prove.network.proof import prove
+from slotbench.prove.network.proof import prove_updates
 from slotbench.prove.network.downloads import Downloads
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.seeded_faults import FaultKind, SeededFaults
@@ -17,7 +17,7 @@ from support.testbed import HOURS_MS, TestBed, put_keys, runs_confirmed
 
 def test_every_update_gets_there(tmp_path: Path) -> None:
     put_keys(tmp_path / "keys")
-    none, tenth, third = prove(tmp_path, (0.0, 0.1, 0.3), 16, size=64 * 1024)
+    none, tenth, third = prove_updates(tmp_path, (0.0, 0.1, 0.3), 16, size=64 * 1024)
     for rate in (none, tenth, third):
         print(f"\n{rate.failing:.0%}: {rate.succeeded} of {rate.updates}; starting over {rate.restart_client_succeeded}")
         assert rate.succeeded == rate.updates == 16, rate.failures

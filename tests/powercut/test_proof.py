@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.prove.powercut.runner import BOARDS, CutId, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
-from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, sweep
+from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, sweep_cuts
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR
 from support.sampling import Sampler
@@ -31,7 +31,7 @@ def require_whole(parts: list[SweepPart]) -> None:
 
 def test_every_operation_in_every_mode(proof: PowerCutProof, sampler: Sampler) -> None:
     plan = dataclasses.replace(MODEL, sampled=not sampler.whole)
-    parts = sweep(proof, plan, lambda part: print(part.name, part.operations, part.run.cuts, part.run.boots))
+    parts = sweep_cuts(proof, plan, lambda part: print(part.name, part.operations, part.run.cuts, part.run.boots))
     require_whole(parts)
     assert {part.scenario for part in parts} == set(SCENARIOS)
     cuts, whole = (sum(counts) for counts in zip(*((part.run.cuts, part.whole) for part in parts)))
@@ -48,13 +48,13 @@ def test_every_operation_in_every_mode(proof: PowerCutProof, sampler: Sampler) -
 
 
 def test_the_loaders_machine_code(proof: PowerCutProof) -> None:
-    parts = sweep(proof, SweepPlan(loaders=("machine",), scenarios=("first-boot", "copy"), torn=0))
+    parts = sweep_cuts(proof, SweepPlan(loaders=("machine",), scenarios=("first-boot", "copy"), torn=0))
     require_whole(parts)
     assert {part.board for part in parts} == set(BOARDS)
 
 
 def test_pairs(proof: PowerCutProof) -> None:
-    parts = sweep(proof, dataclasses.replace(MODEL, torn=0, singles=False, pairs=1))
+    parts = sweep_cuts(proof, dataclasses.replace(MODEL, torn=0, singles=False, pairs=1))
     require_whole(parts)
     assert {part.scenario for part in parts} == set(SCENARIOS) and all(part.pairs for part in parts)
 

@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.formats.journal import Ended, JournalCell, SlotState
 from slotbench.formats.rtc import BootReason, Tail
-from slotbench.vboard.loader.decision import decide, how_it_ended, last_spent
+from slotbench.vboard.loader.decision import choose_slot, how_it_ended, last_spent
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.soc import Soc
 from support.loader.decision_rows import Row, rows
@@ -66,8 +66,8 @@ def test_every_row_number_occurs() -> None:
 
 def test_nothing_is_decided_without_descriptors() -> None:
     for failed in (frozenset(), frozenset({0}), frozenset({0, 1})):
-        assert decide(None, (None, None), failed) is None
-        assert decide(JournalCell(sequence=1), (None, None), failed) is None
+        assert choose_slot(None, (None, None), failed) is None
+        assert choose_slot(JournalCell(sequence=1), (None, None), failed) is None
 
 
 def test_the_last_attempt_is_the_highest_that_was_spent() -> None:

@@ -14,7 +14,7 @@ import pytest
 from slotbench.errors import BenchError
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
-from slotbench.vboard.live.control_socket import ControlRequest, ControlSocket, ask
+from slotbench.vboard.live.control_socket import ControlRequest, ControlSocket, request_facts
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.paced_clock import PacedClock
 from support.live.bench import ID, make_folder
@@ -213,7 +213,7 @@ def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
     with pytest.raises(BenchError, match="no board runs there"):
-        ask(path, {"do": "status"})
+        request_facts(path, {"do": "status"})
     with ControlSocket(path) as control:
         connect(control).close()
     assert not path.exists()
@@ -236,7 +236,7 @@ def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
         assert next_request(control) is None
     assert not path.exists()
     with pytest.raises(BenchError, match="no board runs there"):
-        ask(path, {"do": "status"})
+        request_facts(path, {"do": "status"})
 
 
 def test_nowhere_to_listen(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_board_whose_process_dies(tmp_path: Path, answer: bytes) -> None:
         thread = threading.Thread(target=die)
         thread.start()
         with pytest.raises(BenchError, match="ended before it answered"):
-            ask(path, {"do": "status"}, heard.append)
+            request_facts(path, {"do": "status"}, heard.append)
         thread.join()
     assert heard == (["..."] if answer else [])
 

@@ -15,7 +15,7 @@ _LINE = re.compile(r"(?P<path>[^:]+):(?P<line>\d+):(?:\d+:)? (?P<what>.+)")
 
 def flake8(root: Path, report: GateReport) -> None:
     """Run flake8 over all Python there is; the tools that people type have no suffix."""
-    tools = ("check", "demo", "get-micropython", "test")
+    tools = ("check", "demo", "get-images", "get-micropython", "test")
     typed = [f"tools/{tool}" for tool in tools if (root / "tools" / tool).is_file()]
     folders = [folder for folder in _FOLDERS if (root / folder).is_dir()]
     _run(root, ["flake8", *folders, *typed], report)

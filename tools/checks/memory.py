@@ -10,7 +10,7 @@ from pathlib import Path
 
 from checks.report import GateReport
 from slotbench.errors import BenchError
-from slotbench.prove.memory import HeapFigures, measure
+from slotbench.prove.memory import HeapFigures, measure_heap
 
 _BUDGET = "tools/memory_budget.json"
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
@@ -79,7 +79,7 @@ def update(root: Path) -> GateReport:
 def _measured(report: GateReport) -> HeapFigures | None:
     try:
         with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-            return measure(Path(folder))
+            return measure_heap(Path(folder))
     except BenchError as error:
         if os.environ.get(_REQUIRED):
             report.add("tools/get-micropython", 0, str(error))

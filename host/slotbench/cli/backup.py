@@ -19,7 +19,7 @@ from slotbench.release.files import write_atomic
 def backup(port: str, baud: int, file: Path) -> None:
     """Copy the whole flash of a connected board to FILE.
 
-    FILE is there whole or not at all. `slotbench inspect FILE` explains it.
+    FILE is written whole or not at all. `slotbench inspect FILE` explains it.
 
     Example: slotbench backup --port /dev/ttyUSB0 lamp1.bin
     """

@@ -1,4 +1,4 @@
-"""`slotbench board`: a virtual board that stays. It runs in one terminal, its buttons are in another."""
+"""`slotbench board`: a virtual board in a folder, run in one terminal and operated from another."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from slotbench.vboard.live.control_socket import ask
+from slotbench.vboard.live.control_socket import request_facts
 from slotbench.vboard.live.folder import BoardFolder
 
 
 def state_line(facts: dict[str, Any]) -> str:
-    """What a board is doing, from the facts it gives."""
+    """One line that says what a board is doing, from its status."""
     seconds = facts["time_ms"] // 1000
     line = f"{facts['state']} at {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} of its time"
     if facts["slot"] is not None:
@@ -25,6 +25,8 @@ def state_line(facts: dict[str, Any]) -> str:
 
 
 def send_request(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Send a request to the board that runs in `folder`; what it prints is printed. Raises BenchError."""
+    """Send a request to the board that runs in `folder`; what it prints is printed. Raises
+    BenchError.
+    """
     path = BoardFolder.open(folder).socket_path
-    return ask(path, request, lambda text: click.echo(text, nl=False))
+    return request_facts(path, request, lambda text: click.echo(text, nl=False))

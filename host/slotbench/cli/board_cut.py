@@ -16,8 +16,8 @@ from slotbench.cli.parameter_types import PATH
 def cut(folder: Path, cut: str) -> None:
     """Make the board that runs in DIR lose power in mid-write.
 
-    ID is OPERATION:MODE[:SEED] with MODE before, torn, after or weak. The operation is a number, counted from
-    the start of `board run`, or `next`; the default is next:torn.
+    ID is OPERATION:MODE[:SEED]. MODE is before, torn, after or weak. OPERATION is `next`, or a
+    number counted from the start of `board run`. The default is next:torn.
 
     Example: slotbench board cut lamp1 next:after; slotbench board power lamp1 on
     """

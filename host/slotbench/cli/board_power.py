@@ -14,8 +14,8 @@ from slotbench.cli.parameter_types import PATH
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.argument("to", type=click.Choice(["on", "off"]))
 def power(folder: Path, to: str) -> None:
-    """Pull the plug of the board in DIR, or put it back.
+    """Switch the power of the board in DIR on or off.
 
-    Its flash stays; RAM and RTC memory do not.
+    The board keeps its flash and loses its RAM and RTC memory.
     """
     click.echo(state_line(send_request(folder, {"do": to})))

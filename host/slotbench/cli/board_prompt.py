@@ -1,4 +1,4 @@
-"""The REPL of a connected board, for verbs that type a line of twoslot's there."""
+"""The REPL of a connected board, for verbs that call a function of twoslot there."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ def query_status(port: str) -> dict[str, Any]:
         facts = None
     if not isinstance(facts, dict):
         raise BenchError(
-            "the board does not say how it is", where=port, do="see what it prints: mpremote repl")
+            "the board's status cannot be read", where=port, do="see what it prints: mpremote repl")
     return facts
 
 
 def type_call(port: str, call: str, quiet_s: float) -> None:
-    """Type a call at the board's REPL and print what it prints, until it is silent for `quiet_s` seconds.
+    """Type a call at the board's REPL and print what it prints, until it is silent for `quiet_s`
+    seconds.
 
-    A board that was just restarted is asked again until it has joined its network. Raises BenchError.
+    A board that was just restarted is asked again until it has joined its network. Raises
+    BenchError.
     """
     with prompt_at(port) as prompt:
         for again in range(_TRIES, -1, -1):
@@ -66,7 +68,7 @@ def require_success(said: str, port: str) -> None:
 
 
 def explain_code(code: int, where: str) -> str:
-    """A code of the board and its place, and what they mean."""
+    """An error code of the board, and its meaning in words."""
     if not code:
         return "no memory was left for it"
     entry = next((entry for entry in CODES if entry.code == code), None)

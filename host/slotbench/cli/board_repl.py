@@ -16,8 +16,8 @@ from slotbench.cli.parameter_types import PATH
 def repl(folder: Path, line: str) -> None:
     """Type LINE at the REPL of the board that runs in DIR.
 
-    What it prints is printed here until it ends; Ctrl-C here ends it. The application is stopped for it with
-    Ctrl-C, and main.py is started again afterwards.
+    The output appears here until the line ends; Ctrl-C ends it. The application is stopped before
+    and started again afterwards.
 
     Example: slotbench board repl lamp1 "twoslot.status()"
     """

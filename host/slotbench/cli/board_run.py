@@ -42,7 +42,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _speed(value: str | float) -> float | None:
-    """Parameter type: virtual seconds in a real one, None for as fast as it goes."""
+    """Parameter type: virtual seconds for each real second; None: as fast as possible."""
     if value == "max":
         return None
     with suppress(ValueError):
@@ -61,12 +61,14 @@ def _speed(value: str | float) -> float | None:
     help="With --flash: board file, by name or path.  [default: the one whose map fits]")
 @click.option(
     "--speed", type=_speed, default="1", show_default=True, metavar="N|max",
-    help="Seconds of the board in one of yours; max: as fast as it goes.")
+    help="Virtual seconds for each real one; max: as fast as possible.")
 @click.option(
     "--for", "for_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
     help="End after that much of the board's time.  [default: at Ctrl-C]")
-@click.option("--pty", type=PATH, metavar="LINK", help="Its serial port as a pty, and a symbolic link to it.")
-@click.option("--tcp", type=_PORT, metavar="PORT", help="Its serial port as raw TCP (socket://); 0: any.")
+@click.option(
+    "--pty", type=PATH, metavar="LINK", help="Its serial port as a pty, and a symbolic link to it.")
+@click.option(
+    "--tcp", type=_PORT, metavar="PORT", help="Its serial port as raw TCP (socket://); 0: any.")
 @click.option(
     "--rfc2217", type=_PORT, metavar="PORT",
     help="Its serial port with DTR and RTS (rfc2217://); 0: any port.")
@@ -85,8 +87,7 @@ def run(
 ) -> None:
     """Switch the board in DIR on and run it here.
 
-    Ctrl-C pulls its plug. Its flash is saved whenever its power goes; RTC memory is not, for the end of this
-    command is a loss of power.
+    Ctrl-C switches the board off. The flash is saved whenever the power goes. RTC memory is lost.
 
     \b
     Example: slotbench board run lamp1 --speed 10
@@ -147,7 +148,7 @@ def _say(text: str) -> None:
 
 
 def _flash_file(path: Path | None, board_name: str | None) -> FlashFile:
-    """The flash in a file, made when it is not there."""
+    """The flash in a file. A missing file is created, erased."""
     assert path is not None
     if path.exists():
         return FlashFile(path, board_of(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
@@ -176,8 +177,8 @@ def _serial_port(pty: Path | None, tcp: int | None, rfc2217: int | None) -> Iter
 def _signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` at the first Ctrl-C (or SIGTERM, or when the terminal closes).
 
-    It must not be raised into the board's program, which would take it for its own. A second one is: it ends
-    a program that never waits.
+    The first one is not raised as an exception, because the program on the board would take it for
+    its own Ctrl-C. The second one is, which ends a program that never waits.
     """
 
     def first(number: int, frame: FrameType | None) -> None:

@@ -17,7 +17,8 @@ from slotbench.cli.parameter_types import PATH
 def status(folder: Path, as_json: bool) -> None:
     """Say what the board that runs in DIR is doing.
 
-    That does not disturb it. When it does not run: slotbench status --dump DIR/flash.bin
+    This does not disturb the board. For a board that does not run, use slotbench status --dump
+    DIR/flash.bin.
     """
     facts = send_request(folder, {"do": "status"})
     if as_json:

@@ -10,8 +10,8 @@ from slotbench.cli.board_prompt import CHECK_S, port_option, type_call
 @click.command()
 @port_option
 def check(port: str) -> None:
-    """Have a connected board look for a release now, and say what is offered; nothing changes.
+    """Have a connected board check for a release now, and say what is offered.
 
-    Its application is stopped for it, and started again afterwards.
+    Nothing changes on the board. Its application is stopped before and started again afterwards.
     """
     type_call(port, "twoslot.check()", CHECK_S)

@@ -1,4 +1,4 @@
-"""`slotbench demo`: a board updates, loses power, resumes, proves healthy; or an attacker's day."""
+"""`slotbench demo`: an update on a virtual board with power cuts, or a series of attacks on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _VERSION = "2.0.0"
 
 @click.command()
 @click.option("--fast", is_flag=True, help="Small images, no pauses.")
-@click.option("--attacks", is_flag=True, help="Another story: an attacker's day.")
+@click.option("--attacks", is_flag=True, help="Play a series of attacks instead of the update.")
 @click.option(
     "--image", "image_paths", type=PATH, multiple=True, metavar="FILE",
     help="A MicroPython .bin of yours as the new release; for an in-place board user1.bin, then user2.bin.",
@@ -44,15 +44,16 @@ _VERSION = "2.0.0"
 @click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
 @vm_option
 @loader_option
-@click.option("--keep", type=PATH, metavar="DIR", help="Keep keys, releases and the flash image there.")
+@click.option(
+    "--keep", type=PATH, metavar="DIR", help="Keep keys, releases and the flash image there.")
 def demo(
     fast: bool, attacks: bool, image_paths: tuple[Path, ...], board: str, seed: int, vm: str, loader: str,
     keep: Path | None,
 ) -> None:
-    """Watch a virtual board update itself over a real connection, and come back from whatever goes wrong.
+    """Watch a virtual board update itself over a real connection and recover from failures.
 
-    Exit code 0 only when every scene did what it says; with --attacks, when each was refused for the right
-    reason and the board took the true release in the end.
+    The exit code is 0 if every scene ended as announced. With --attacks it is 0 if each attack was
+    refused for the right reason and the board installed the genuine release in the end.
     """
     if attacks and image_paths:
         raise BenchError("--attacks plays with images of its own", do="leave --image out", exit_code=USAGE)
@@ -77,7 +78,7 @@ def demo(
 
 
 def _new_release(paths: Sequence[Path], board: BoardProfile) -> tuple[list[bytes], str]:
-    """The images in these files, checked for the slots of `board`, and the version they tell."""
+    """The images in these files, checked for the slots of `board`, and the version they contain."""
     images = [read_image(path) for path in paths]
     if not images:
         return images, _VERSION

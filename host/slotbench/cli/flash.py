@@ -1,4 +1,4 @@
-"""`slotbench flash`: a connected board set up for twoslot; `unflash`: a stock board again."""
+"""`slotbench flash`: the loader, its journal and a firmware go onto a connected board."""
 
 from __future__ import annotations
 
@@ -32,20 +32,25 @@ _UNKNOWN = "unknown"
 @click.option(
     "--board", "board_name", metavar="NAME",
     help="Board file, by name or path.  [default: the one whose map fits the flash]")
-@click.option("--image", type=PATH, metavar="FILE", help="The firmware for slot A: a MicroPython .bin.")
-@click.option("--product", type=name, default="lamp", show_default=True, help="What the board is one of.")
+@click.option(
+    "--image", type=PATH, metavar="FILE", help="The firmware for slot A: a MicroPython .bin.")
+@click.option(
+    "--product", type=name, default="lamp", show_default=True, help="Product of the board.")
 @click.option("--version", help="Of the firmware, for people.  [default: MicroPython's]")
-@click.option("--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
-@click.option("--dry-run", is_flag=True, help="Look at the board and show the plan; write nothing.")
+@click.option(
+    "--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
+@click.option("--dry-run", is_flag=True, help="Show the plan; write nothing.")
 @click.option(
     "--from-stock", is_flag=True,
-    help="The board runs plain MicroPython: back it up, move its files; without --image keep its firmware.")
+    help="The board runs plain MicroPython: back it up and move its files. Without --image, keep its "
+         "firmware.")
 @click.option(
     "--backup", "backup_path", type=PATH, metavar="FILE",
     help="Where --from-stock puts the backup.  [default: backup-MAC-stock.bin]")
-@click.option("--erase-filesystem", is_flag=True, help="Give up the files on the board.")
-@click.option("--phy", type=PATH, metavar="FILE", help="PHY init data for it: esp_init_data_default.bin.")
-@click.option("--loader", type=PATH, metavar="FILE", help="Another loader than the one that comes with this.")
+@click.option("--erase-filesystem", is_flag=True, help="Discard the files on the board.")
+@click.option(
+    "--phy", type=PATH, metavar="FILE", help="PHY init data for it: esp_init_data_default.bin.")
+@click.option("--loader", type=PATH, metavar="FILE", help="Another loader than that of slotbench.")
 def flash(
     port: str, baud: int, board_name: str | None, image: Path | None, product: str, version: str | None,
     counter: int, dry_run: bool, from_stock: bool, backup_path: Path | None, erase_filesystem: bool,
@@ -53,8 +58,9 @@ def flash(
 ) -> None:
     """Set a connected board up: the loader, its journal, and a firmware in slot A.
 
-    Its files stay, when its filesystem is where twoslot has it. The board's first sector is erased first and
-    written last, so it starts nothing in between; broken off, the same command again makes it whole.
+    The board keeps its files if its filesystem is where twoslot expects it. The first sector is
+    erased first and written last, so that an interrupted board starts nothing. After an
+    interruption, run the same command again: it completes the board.
 
     \b
     Example: slotbench flash --port /dev/ttyUSB0 --image firmware.bin

@@ -35,7 +35,7 @@ def port_options(command: _F) -> _F:
 
 
 class ProgressBar:
-    """A line that says how far something is, on a terminal; without one, nothing until it is done."""
+    """A progress bar on a terminal; nothing where there is no terminal."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -117,7 +117,9 @@ def save_backup(link: EsptoolLink, path: Path) -> bytes:
 
 
 def backup_path(link: EsptoolLink, what: str) -> Path:
-    """Where a backup of this board goes: a name of its own, so that no other board's files get onto it."""
+    """Where a backup of this board goes. The name holds the MAC address, so that boards are not
+    mixed up.
+    """
     return Path(f"backup-{link.mac}-{what}.bin")
 
 
@@ -136,7 +138,7 @@ def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: Moved | None, dry_
 
 
 def flash_before(link: EsptoolLink, found: Survey, expected: Runs, path: Path | None, dry_run: bool) -> bytes:
-    """The flash as it was before: from the board, or from the backup of a run that was broken off."""
+    """The flash as it was before: from the board, or from the backup of an interrupted run."""
     path = path if path is not None else backup_path(link, "stock" if expected is Runs.STOCK else "twoslot")
     whole = found.runs in (Runs.TWOSLOT, Runs.STOCK)
     if not whole and path.exists():

@@ -1,4 +1,4 @@
-"""The words of `slotbench inspect`: sections of lines from facts. No bytes are looked at here."""
+"""The words of `slotbench inspect`: facts become sections of lines. No flash is read here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WHY = {
     BootReason.NO_JOURNAL_UNCONFIRMED: "there is no journal, and no slot proved itself",
     BootReason.LAST_RESORT: "no slot may be started in the regular way: the best one that verifies",
 }
-"""The rows of DESIGN 3, in words."""
+"""The rows of the boot table (device/docs/boot-table.md), in words."""
 
 _NAMES = {
     "regions.loader": "loader", "regions.journal": "boot journal", "regions.window_log": "window log",
@@ -50,7 +50,9 @@ _LISTED_MAX = 8
 
 
 def sections(facts: Inspection, forecast: Forecast | str) -> Iterator[Section]:
-    """Title and lines of each section, in the order they are read; `forecast` may be why there is none."""
+    """Title and lines of each section, in reading order. `forecast` may be the reason why there is
+    none.
+    """
     yield "Map", [_region(region) for region in facts.regions]
     yield "Loader's header and PHY data", [*_header(facts.header), _phy(facts.phy)]
     yield "Boot journal", _journal(facts.journal)

@@ -1,4 +1,4 @@
-"""Private keys on the command line: the option for the passphrase, and the key that it opens."""
+"""Private keys on the command line: the option for the passphrase, and loading the key."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def given_passphrase(file: Path | None) -> bytes | None:
 
 
 def load_key(path: Path, passphrase_file: Path | None) -> SigningKey:
-    """The private key in `path`; a passphrase given nowhere is asked for on a terminal."""
+    """The private key in `path`. A missing passphrase is asked for on a terminal."""
 
     def passphrase() -> bytes | None:
         given = given_passphrase(passphrase_file)

@@ -15,9 +15,9 @@ _ENTRY = re.compile(r"^ *(\d+)  (\d+) at (-?\d+)\s*$", re.M)
 @click.command()
 @port_option
 def log(port: str) -> None:
-    """Say what a connected board refused or failed at since its last start, in words; eight entries at most.
+    """Say what a connected board refused or failed at since its last start: eight entries at most.
 
-    Its application is stopped for it and started again, which begins a new log.
+    The application is stopped and started again, which begins a new log.
     """
     with prompt_at(port) as prompt:
         said = prompt.type("import twoslot; twoslot.log()", CHECK_S)

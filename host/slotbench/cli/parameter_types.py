@@ -32,7 +32,7 @@ def integer(value: str | int) -> int:
 
 
 def interval(value: str | int) -> int:
-    """Parameter type: seconds between two looks of a board, or 0 for its own setting."""
+    """Parameter type: seconds between two checks of a board, or 0 for its own setting."""
     seconds = integer(value)
     low, high = INTERVAL_S
     if seconds and not low <= seconds <= high:

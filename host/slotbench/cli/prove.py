@@ -1,4 +1,4 @@
-"""`slotbench prove`: what the documents claim, shown on virtual boards."""
+"""`slotbench prove`: the claims of the documents, checked on virtual boards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slotbench.cli.prove_push import push
 
 @click.group()
 def prove() -> None:
-    """Show on virtual boards that what the documents claim is so."""
+    """Check the claims of the documents on virtual boards."""
 
 
 for _proof in (powercut, network, fleet, fuzz, push, memory, chip):

@@ -124,7 +124,7 @@ def _say_figures(stories: Sequence[Story]) -> None:
 
 def _say_vm() -> None:
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = memory_proof.measure(Path(folder))
+        found = memory_proof.measure_heap(Path(folder))
     click.echo(f"\n{'the MicroPython VM: heap free between two checks':72}"
                f"{found.heap_bytes - found.bare_bytes - found.idle_bytes:>20,}")
     click.echo(f"{'  left for an application that updates':72}{found.room_bytes:>20,}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.prove.memory import measure, module_sizes
+from slotbench.prove.memory import measure_heap, module_sizes
 
 _WORDS = (
     ("heap_bytes", "heap of an ESP8266"),
@@ -29,10 +29,10 @@ _WORDS = (
 def memory(as_json: bool, seed: int) -> None:
     """Measure what twoslot takes from a board's heap, on the real MicroPython VM.
 
-    Peaks are found by running the same in smaller and smaller heaps.
+    Peaks are found by repeating the same run in smaller and smaller heaps.
     """
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = measure(Path(folder), seed=seed)
+        found = measure_heap(Path(folder), seed=seed)
     modules = module_sizes()
     if as_json:
         click.echo(json.dumps({**asdict(found), "room_bytes": found.room_bytes, "mpy_bytes": modules}))

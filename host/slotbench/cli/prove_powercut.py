@@ -1,4 +1,4 @@
-"""`slotbench prove powercut`: power is cut at every flash operation; what became of the boards."""
+"""`slotbench prove powercut`: power is cut at every flash operation of an update."""
 
 from __future__ import annotations
 
@@ -13,30 +13,39 @@ import click
 from slotbench.errors import BenchError
 from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
-from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, journal_lines, sweep
+from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, journal_lines, sweep_cuts
 from slotbench.vboard.board import LOADERS, VirtualBoard
 
 _FAILURES_SHOWN = 10
 
 
 @click.command()
-@click.option("--board", "boards", multiple=True, type=click.Choice(BOARDS), help="Only this flash map.")
+@click.option(
+    "--board", "boards", multiple=True, type=click.Choice(BOARDS), help="Only this flash map.")
 @click.option(
     "--scenario", "scenarios", multiple=True, type=click.Choice(list(SCENARIOS)), help="Only this part.")
 @click.option(
     "--loader", "loaders", multiple=True, type=click.Choice(list(LOADERS)),
     help="What boots the boards; its machine code is slow.  [default: model]")
 @click.option(
-    "--torn", default=1.0, show_default=True, help="Scales with how many seeds an operation is torn; 0: one.")
+    "--torn", default=1.0, show_default=True,
+    help="Scales with how many seeds an operation is torn; 0: one.")
 @click.option(
     "--sampled", is_flag=True, help="Every operation in every mode, torn with one seed that is drawn: what "
     "tools/test runs.")
-@click.option("--pairs", default=0, show_default=True, help="First cuts of each part that get a second one.")
-@click.option("--all", "every", is_flag=True, help="Every cut gets every second one: minutes.")
-@click.option("--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
-@click.option("--seed", default=0, show_default=True, help="Of images, torn bits, jitter and pairs.")
-@click.option("--no-merge", is_flag=True, help="Run on to rest from states that are known to lead there.")
-@click.option("--replay", metavar="ID", help="Only this run, as a failure prints it.")
+@click.option(
+    "--pairs", default=0, show_default=True,
+    help="How many first cuts of each scenario get a second cut.")
+@click.option(
+    "--all", "every", is_flag=True, help="Combine every cut with every second cut; takes minutes.")
+@click.option(
+    "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of images, torn bits, jitter and pairs.")
+@click.option(
+    "--no-merge", is_flag=True,
+    help="Run every case to its end, even from states that were seen before.")
+@click.option("--replay", metavar="ID", help="Only this run, by the id that a failure prints.")
 @click.option(
     "--dump", type=click.Path(file_okay=False, path_type=Path),
     help="Keep flash and journal of the replayed run, or of runs that failed, in this folder.")
@@ -48,8 +57,8 @@ def powercut(
 ) -> None:
     """Cut power before, in and after every flash operation of an update, on virtual boards.
 
-    After each cut the board is started again until it is at rest. At every start it must run what was signed
-    and verified; in the end it must have the release it was to have, or the one it had.
+    After each cut the board is started again until it is at rest. At every start it must run a
+    signed and verified image. In the end it must run the offered release, or the one before.
     """
     plain = SweepPlan()
     plan = SweepPlan(
@@ -65,7 +74,7 @@ def powercut(
             _say(as_json, f"{wanted}: {total.boots} boots")
         else:
             _say(as_json, f"seed {seed}, {plan.processes} processes")
-            parts = sweep(proof, plan, lambda part: _say(as_json, _row(part)))
+            parts = sweep_cuts(proof, plan, lambda part: _say(as_json, _row(part)))
             total = RunResult()
             for part in parts:
                 total.add(part.run)
@@ -89,7 +98,7 @@ def _row(part: SweepPart) -> str:
 
 
 def _keep(folder: Path | None, id: CutId, board: VirtualBoard) -> None:
-    """The flash of a board at the end of a run, and its journal in words."""
+    """Save the flash of a board at the end of a run, and its journal in words."""
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What verbs that sign a head share: their options, and what they say and tell once it is published."""
+"""What verbs that sign a head share: their options, and what they print once it is published."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ def notify_option(command: _F) -> _F:
     """Add --notify, for `tell_boards`."""
     return click.option(
         "--notify", "broker", type=mqtt_broker, metavar="BROKER[:PORT]",
-        help="MQTT broker that tells boards to look now.",
+        help="MQTT broker that tells boards to check now.",
     )(command)
 
 
 def tell_boards(broker: str | None, head: Head) -> None:
-    """Leave the head's seq at the broker, if one is named. Raises BenchError; the head stays published."""
+    """Publish the head's seq at the broker, if one is named. Raises BenchError; the head stays
+    published.
+    """
     if broker is None:
         return
     notify(broker, head)
-    click.echo(f"{broker}: boards of {head.product}/{head.channel} are told to look")
+    click.echo(f"{broker}: boards of {head.product}/{head.channel} are told to check")
 
 
 def echo_head(head: Head, store: Store) -> None:
@@ -42,7 +44,8 @@ def echo_head(head: Head, store: Store) -> None:
 
 
 def now() -> int:
-    """Unix seconds. The only clock of the release verbs; everything below takes it as an argument.
+    """Unix seconds. The release verbs read the clock here only, and pass the time on as an
+    argument.
     """
     return int(time.time())
 

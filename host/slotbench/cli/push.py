@@ -1,4 +1,4 @@
-"""`slotbench push`: a firmware onto a board that listens, and the wait until it answers with it."""
+"""`slotbench push`: a firmware goes to a listening board, which then runs it."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def push(
 ) -> None:
     """Push a firmware .bin to a board that listens, and wait until the board answers with it.
 
-    On the board, at its REPL: twoslot.listen(). A connection that is lost costs little: the same command
-    again sends what is still missing.
+    Type twoslot.listen() at the REPL of the board first. After a lost connection, run the same
+    command again: it sends what is missing.
 
     \b
     Example: slotbench push 192.168.1.20 firmware.bin --key keys/development.pem \\
@@ -111,7 +111,7 @@ def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:
 
 
 def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable[[str], bytes]:
-    """What finds the secret of a board by its device id."""
+    """A function that finds the secret of a board by its device id."""
     if secret_path is not None and identities_path is None:
         secret = read_secret(read_bytes(secret_path, _SECRET_BYTES_MAX), str(secret_path))
         return lambda device_id: secret
@@ -137,7 +137,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
-    """A signed release, and the counter that the board has when it runs it."""
+    """The signed release, and the counter that the board reports once it runs it."""
     document = read_bytes(path, DOCUMENT_BYTES_MAX)
     release = Release.from_payload(documents.read_release_payload(path))
     wanted = [ref.length for ref in release.images.values()]

@@ -1,4 +1,4 @@
-"""`slotbench release build`: a firmware image becomes a release, not signed yet."""
+"""`slotbench release build`: an unsigned release is made from a firmware image."""
 
 from __future__ import annotations
 
@@ -36,23 +36,26 @@ from slotbench.release.files import write_atomic
     "--fs-start", type=integer, help="Flash offset of its filesystem.  [default: from the image]")
 @click.option(
     "--fs-version", type=integer, help="littlefs disk version it writes.  [default: by MicroPython's]")
-@click.option("--fs-upgrade", is_flag=True, help="A newer littlefs than the fallback's is meant.")
-@click.option("--mpy-abi", type=integer, help=".mpy version it imports.  [default: by MicroPython's]")
+@click.option(
+    "--fs-upgrade", is_flag=True, help="Accept a newer littlefs than the fallback release has.")
+@click.option(
+    "--mpy-abi", type=integer, help=".mpy version it imports.  [default: by MicroPython's]")
 @click.option(
     "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
 @click.option("--notes", default="", help="Up to 200 characters for people.")
 @click.option(
     "--preflight/--no-preflight", "is_tried", default=True, show_default=True,
     help="Start it on the emulated chip first.")
-@click.option("-o", "--output", type=PATH, metavar="FILE", help="[default: PRODUCT-COUNTER.release]")
+@click.option(
+    "-o", "--output", type=PATH, metavar="FILE", help="[default: PRODUCT-COUNTER.release]")
 def build(
     firmware: tuple[Path, ...], board_names: tuple[str, ...], is_tried: bool, output: Path | None,
     **fields: Any,
 ) -> None:
-    """Check a firmware .bin for every board named and write the release, not signed yet.
+    """Check a firmware .bin for each board and write an unsigned release.
 
-    Boards with an in-place map take two files, linked for slot A and slot B. A MicroPython firmware is
-    started on the emulated chip. How that went travels with the release; the details lie beside it.
+    Boards with an in-place map need two files, linked for slot A and slot B. A MicroPython firmware
+    is started on the emulated chip. The result travels with the release; the details lie beside it.
 
     \b
     Example: slotbench release build firmware.bin --product sensor --board d1_mini --counter 7

@@ -1,4 +1,4 @@
-"""`slotbench release list`: the releases of a product, and who is offered each."""
+"""`slotbench release list`: the releases of a product, and which boards are offered each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slotbench.release.store import Store
 @click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
 def list_(site: Path, keys_path: Path, as_json: bool) -> None:
-    """Say which releases of the product are in SITE, the newest first, and who is offered each.
+    """List the releases of the product in SITE, newest first, and which boards are offered each.
 
     Example: slotbench release list www --keys keys/lamp.keys
     """

@@ -20,7 +20,7 @@ from slotbench.release.store import Store
 @click.option("--channel", type=name, default="stable", show_default=True)
 @click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file.")
 def notify(site: Path, broker: str, channel: str, keys_path: Path) -> None:
-    """Have a broker tell boards to look at the channel's head in SITE now.
+    """Have an MQTT broker tell boards to check the channel's head in SITE now.
 
     Example: slotbench release notify www 192.168.1.10 --keys keys/lamp.keys
     """

@@ -15,7 +15,9 @@ def pause(
     site: Path, channel: str, key_path: Path, keys_path: Path, days: int, broker: str | None,
     passphrase_file: Path | None,
 ) -> None:
-    """Have no more boards begin the channel's update, until `resume`. One under way goes on."""
+    """Stop offering the channel's update to further boards, until `resume`. Updates under way
+    continue.
+    """
     opened = opened_channel(site, keys_path, key_path, passphrase_file, channel)
     head = opened.pause(now(), days=days)
     echo_head(head, opened.target)

@@ -12,17 +12,22 @@ from slotbench.cli.published_head import echo_head, head_options, now, opened_ch
 
 @click.command()
 @head_options
-@click.option("--percent", type=click.IntRange(0, 100), help="Of the boards.  [default: as many as now]")
 @click.option(
-    "--cohort", "cohorts", type=name, multiple=True, help="Gets it whatever --percent says; repeatable.")
-@click.option("--shrink", is_flag=True, help="The percent may go down; who has updated stays.")
+    "--percent", type=click.IntRange(0, 100),
+    help="Percentage of the boards.  [default: unchanged]")
+@click.option(
+    "--cohort", "cohorts", type=name, multiple=True,
+    help="Cohort that gets it regardless of --percent; repeatable.")
+@click.option(
+    "--shrink", is_flag=True, help="Allow a lower percentage; boards that have updated stay.")
 def promote(
     site: Path, channel: str, key_path: Path, keys_path: Path, days: int, broker: str | None,
     passphrase_file: Path | None, percent: int | None, cohorts: tuple[str, ...], shrink: bool,
 ) -> None:
     """Offer the channel's release in SITE to more boards.
 
-    Each board computes whether it is in: more percent never takes one out that was in.
+    Each board decides for itself whether it is included. Raising the percentage never removes a
+    board.
 
     \b
     Example: slotbench release promote www --percent 10 --key keys/online.pem --keys keys/lamp.keys

@@ -25,17 +25,18 @@ from slotbench.release.store import Store
     "--image", "image_paths", type=PATH, multiple=True, help="The firmware that was built; repeatable.")
 @click.option("--channel", type=name, default="stable", show_default=True)
 @click.option(
-    "--percent", type=click.IntRange(0, 100), default=100, show_default=True, help="Of the boards.")
+    "--percent", type=click.IntRange(0, 100), default=100, show_default=True,
+    help="Percentage of the boards.")
 @click.option(
     "--cohort", "cohorts", type=name, multiple=True,
-    help="Gets it whatever --percent says; repeatable.")
-@click.option("--paused", is_flag=True, help="Nobody begins this update.")
+    help="Cohort that gets it regardless of --percent; repeatable.")
+@click.option("--paused", is_flag=True, help="Publish it paused: no board begins the update.")
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=30, show_default=True,
     help="Until the head expires.")
 @click.option(
     "--interval", "interval_s", type=interval, metavar="SECONDS",
-    help="Between two looks of a board, 60-604800; 0: as each is set.  [default: as the last head says]")
+    help="Seconds between two checks of a board, 60-604800; 0: its own setting.  [default: as the last head]")
 @click.option(
     "--allow-older", is_flag=True, help="The counter may be below that of the channel's head.")
 @click.option("--refresh", is_flag=True, help="Sign all heads of the product in DIR again.")
@@ -48,7 +49,7 @@ def publish(
     paused: bool, days: int, interval_s: int | None, allow_older: bool, refresh: bool, broker: str | None,
     passphrase_file: Path | None,
 ) -> None:
-    """Put the signed release FILE into the directory DIR and point the channel's head at it.
+    """Publish the signed release FILE in the directory DIR and point the channel's head at it.
 
     \b
     Example: slotbench release publish sensor-7.release www --image firmware.bin \\

@@ -14,7 +14,8 @@ from slotbench.release.describe import describe
 
 @click.command()
 @click.argument("file", type=PATH)
-@click.option("--keys", "keys_path", type=PATH, help="The product's keys file, to check the signature.")
+@click.option(
+    "--keys", "keys_path", type=PATH, help="The product's keys file, to check the signature.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
 def show(file: Path, keys_path: Path | None, as_json: bool) -> None:
     """Say what FILE is: a release, head or keys document, or a firmware .bin.

@@ -1,4 +1,4 @@
-"""`slotbench release sign`: a release gets the signature of an offline key."""
+"""`slotbench release sign`: a release is signed with an offline key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from slotbench.release.sign import sign_file
 @click.command()
 @click.argument("file", type=PATH)
 @click.option("--key", "key_path", type=PATH, required=True, help="An offline key (.pem).")
-@click.option("--keys", "keys_path", type=PATH, help="The product's keys file, to check the key against.")
+@click.option(
+    "--keys", "keys_path", type=PATH, help="The product's keys file, to check the key against.")
 @passphrase_option
 def sign(file: Path, key_path: Path, keys_path: Path | None, passphrase_file: Path | None) -> None:
     """Sign a release in place with an offline key.

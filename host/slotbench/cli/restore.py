@@ -1,4 +1,4 @@
-"""`slotbench restore`: a backup, written over the whole flash of a connected board."""
+"""`slotbench restore`: a backup is written over the whole flash of a connected board."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from slotbench.flashing.esptool_link import connected
 def restore(port: str, baud: int, file: Path) -> None:
     """Write FILE, a backup, over the whole flash of a connected board.
 
-    What is right already is not written. Broken off, the same command again goes on.
+    Sectors that are right already are not written. After an interruption, run the same command
+    again: it continues.
 
     Example: slotbench restore --port /dev/ttyUSB0 lamp1.bin
     """

@@ -10,5 +10,5 @@ from slotbench.cli.board_prompt import CHECK_S, port_option, type_call
 @click.command()
 @port_option
 def rollback(port: str) -> None:
-    """Have a connected board go back to the release in its other slot, without a download."""
+    """Have a connected board return to the release in its other slot, without a download."""
     type_call(port, "twoslot.rollback()", CHECK_S)

@@ -24,13 +24,13 @@ from slotbench.flashing.survey import Runs, board_for, survey
 @click.option(
     "--backup", "backup_path", type=PATH, metavar="FILE",
     help="Where the backup goes.  [default: backup-MAC-twoslot.bin]")
-@click.option("--dry-run", is_flag=True, help="Look at the board and show the plan; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the plan; write nothing.")
 def unflash(
     port: str, baud: int, board_name: str | None, image: Path | None, backup_path: Path | None, dry_run: bool,
 ) -> None:
-    """Make a board of twoslot's a plain MicroPython board again.
+    """Turn a twoslot board into a plain MicroPython board again.
 
-    The whole flash is backed up first, and the files are moved to where stock MicroPython has them.
+    The whole flash is backed up first. The files are moved to where stock MicroPython keeps them.
 
     Example: slotbench unflash --port /dev/ttyUSB0
     """

@@ -1,4 +1,5 @@
-"""The attackers of `slotbench demo --attacks`: what each of them has, what he does, what he must be told."""
+"""The attacks of `slotbench demo --attacks`: who attacks, what they do, and the expected refusal.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +26,11 @@ _DAY_S = 86400
 
 
 class AttackSurface(Protocol):
-    """What attackers find: `publisher` and what it served; release 3 is offered, 2 runs, 1 is older.
+    """What an attack can use: `publisher` and its files. Release 3 is offered, 2 runs, 1 is older.
 
-    `images` are those of a release, for the slot that is spare while it is offered; `stolen` is the online
-    key of the first epoch, `stranger` one that nobody pinned. `secret` is the board's, shared with its server
-    and with who may push to it.
+    `images` has the image of each release for the spare slot. `stolen` is the online key of the
+    first epoch, `stranger` a key that no board pinned. `secret` is the board's, which its server
+    and its developers know.
     """
 
     publisher: Publisher
@@ -48,31 +49,34 @@ class AttackSurface(Protocol):
         """Tamper with responses on their way to the board: the fields of a NetworkFault."""
 
     def replace_file(self, name: str, content: bytes) -> None:
-        """Put a file on the server."""
+        """Replace a file on the server, as long as the attack lasts."""
 
     def set_clock(self, unix_s: int) -> None:
-        """The board learns the time."""
+        """Set the board's clock."""
 
     def published_file(self, name: str) -> bytes:
-        """A file as its owner published it."""
+        """A file as the publisher published it."""
 
     def release(self, counter: int) -> bytes:
         """The document of a release."""
 
     def put_board_file(self, name: str, content: bytes) -> None:
-        """Put a file on the board, for as long as the attack lasts."""
+        """Put a file on the board, as long as the attack lasts."""
 
     def visit_push_port(self, visit: Callable[[tuple[str, int]], None]) -> None:
-        """Let somebody visit the board's port, at this address, while it listens for a minute."""
+        """Have the board listen for a minute, and call `visit` with the address of its port
+        meanwhile.
+        """
 
     def send_to_server(self, request: bytes) -> int:
-        """Send these bytes to the server; the status of its answer."""
+        """Send these bytes to the server; returns the status of its response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One of them: `who` he is, what he does (`begin`), the line that a person then types, and the code of
-    FORMATS 9 that it must be refused with. With `tell` it is not the board that says so but what he hears.
+    """One attack: `who` attacks, what they do (`begin`), the `line` that a person types at the
+    board then, and the error code (FORMATS.md) that the board must refuse it with. With `tell` the
+    attacker is refused, and `tell` returns the codes.
     """
 
     name: str
@@ -83,7 +87,7 @@ class Attack:
     tell: Callable[[AttackSurface], Sequence[int]] | None = None
 
 
-# What they can make.
+# What attackers can make.
 
 
 def _response(body: bytes, head: bytes = b"") -> bytes:
@@ -100,7 +104,7 @@ def _head_name(field: AttackSurface) -> str:
 
 
 def _head(field: AttackSurface, **changes: Any) -> bytes:
-    """The head of now with changes, by the thief of the online key."""
+    """The current head with changes, signed with the stolen online key."""
     head = Head.from_payload(field.published_file(_head_name(field)).partition(b"\n")[0])
     return field.stolen.sign(replace(head, **changes).to_payload()).pack()
 
@@ -110,7 +114,7 @@ def _serve_head(field: AttackSurface, **changes: Any) -> None:
 
 
 def _serve_release(field: AttackSurface, signed: Document) -> None:
-    """By the thief of the online key, who can also write to the server."""
+    """Serve a release and a head for it, signed with the stolen online key."""
     field.replace_file(store.release_name(signed.digest), signed.pack())
     _serve_head(field, release=signed.digest)
 
@@ -122,7 +126,7 @@ def _changed(field: AttackSurface, **changes: Any) -> bytes:
 
 
 def _forge(field: AttackSurface) -> None:
-    """Signed by nobody who may, under the name of the key that may."""
+    """A release signed by a stranger, with the id of the offline key."""
     payload = _changed(field, version="6.6.6")
     signature = field.stranger.sign(payload).signature
     _serve_release(field, Document(payload, field.publisher.offline.key_id, signature))
@@ -145,44 +149,44 @@ def _mix(field: AttackSurface) -> None:
 
 
 def _replay(field: AttackSurface) -> None:
-    """A head that was right when release 2 was new."""
+    """Serve a head from the time when release 2 was new."""
     _serve_head(field, seq=1, counter=2, release=split(field.release(2)).digest)
 
 
 def _freeze(field: AttackSurface) -> None:
-    """The head of now, for ever, to a board that learns the time."""
+    """Keep sending the current head to a board whose clock is set."""
     field.intercept(on="heads/*", raw=_response(field.published_file(_head_name(field))))
     field.set_clock(field.now + 40 * _DAY_S)
 
 
 def _sign_by_stranger(field: AttackSurface) -> None:
-    """The payload of the head of now, signed by a key that nobody pinned."""
+    """Send the current head, signed by a key that no board pinned."""
     payload = field.published_file(_head_name(field)).partition(b"\n")[0]
     field.intercept(on="heads/*", raw=_response(field.stranger.sign(payload).pack()))
 
 
 def _pretend(field: AttackSurface) -> None:
-    """Another board, with the name of this one and a secret of its own."""
+    """Use the id of this board with another secret."""
     field.put_board_file("/twoslot.secret", b'{"secret": "%s"}' % (b"5a" * 32))
 
 
 def _say_again(field: AttackSurface) -> Sequence[int]:
-    """What was heard on the road is sent once more: 401 is what code 46 speaks of."""
+    """Send the overheard request again: the server must respond with 401, which is code 46."""
     return (46,) if field.send_to_server(field.overheard) == HTTPStatus.UNAUTHORIZED else ()
 
 
 def _fast_forward(field: AttackSurface) -> None:
-    """To the last seq there is: every head of its owner is older then."""
+    """Serve a head with the highest seq: all heads of the publisher are older then."""
     _serve_head(field, seq=_SEQ_MAX)
 
 
 def _developed(field: AttackSurface) -> bytes:
-    """A release of a development key."""
+    """A release signed by a development key."""
     return field.stranger.sign(_changed(field, version="6.6.6-dev")).pack()
 
 
 def _push_developed(field: AttackSurface) -> None:
-    """To a board that has the development key, but not the mark that it may be used."""
+    """Push to a board that has the development key, but is not marked as a development board."""
     modulus = base64.b64encode(field.stranger.modulus).decode()
     field.put_board_file("/twoslot.devkey", json.dumps({"modulus": modulus}).encode())
     field.visit_push_port(lambda at: field.lan_attacker.push(at, _developed(field), field.secret))
@@ -193,7 +197,7 @@ def _push_again(field: AttackSurface) -> None:
 
 
 def _push_without_secret(field: AttackSurface) -> None:
-    """A right release even: but who pushes does not know the board's secret."""
+    """Push a genuine release without knowing the board's secret."""
     field.visit_push_port(lambda at: field.lan_attacker.push(at, field.release(3), bytes(32)))
 
 
@@ -234,10 +238,10 @@ BEFORE: Sequence[Attack] = (
     Attack("push without the secret", "neighbour on the LAN", 54, _push_without_secret, "twoslot.status()"),
     Attack("freeze: the head of today for ever", "on the road", 34, _freeze),
 )
-"""While release 3 is offered."""
+"""While release 3 is offered and release 2 runs."""
 
 FAST_FORWARD = Attack("fast-forward: the last seq there is", "server, stolen online key", 28, _fast_forward)
-"""What he offers is what runs (28), but that the head counts is not lost on the board."""
+"""The offered release runs already (28), but the board remembers the seq of the head."""
 
 AFTER: Sequence[Attack] = (
     Attack("rollback below the floor, by hand", "at the REPL", 65, lambda f: None, "twoslot.rollback()"),
@@ -245,7 +249,7 @@ AFTER: Sequence[Attack] = (
 """When it runs."""
 
 FLOOD = Attack("a flood of hints to look", "MQTT broker", 28, lambda f: None)
-"""Each look that comes of it ends with what the head says: nothing is newer (28). There must be few."""
+"""Each check that a hint causes ends at the head: nothing is newer (28). There must be few."""
 
 CURED: Sequence[Attack] = (
     Attack(
@@ -255,4 +259,4 @@ CURED: Sequence[Attack] = (
         "the stolen key, as of the old epoch", "server, stolen online key", 21,
         lambda f: _serve_head(f, epoch=1)),
 )
-"""When the owner has made a new key epoch, and release 4 runs."""
+"""After the publisher has made a new key epoch, while release 4 runs."""

@@ -1,4 +1,4 @@
-"""`slotbench demo --attacks`: an attacker's day. Each attack must be refused, and for the right reason."""
+"""`slotbench demo --attacks`: each attack must be refused, and for the right reason."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ _FLOOD_MS = 10 * 60_000
 _LOOKS_MAX = 6
 _WEEK_S = 604_800
 _KNOCK_S = 0.5
-"""Real time for a visitor to find the door that is open for a minute of the board's."""
+"""Real time for a visitor to connect while the board listens for a virtual minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttackOutcome:
-    """A row of the table. `codes` are all that the board logged."""
+    """One row of the table. `codes` are all codes that the board logged."""
 
     attack: Attack
     did: str
@@ -64,21 +64,23 @@ class AttackOutcome:
 
     @property
     def ok(self) -> bool:
-        """Refused for this reason alone, and nothing of the board changed that runs."""
+        """Whether the attack was refused for the expected reason alone, and left the board
+        unharmed.
+        """
         return self.unharmed and set(self.codes) == {self.attack.code}
 
     @property
     def row(self) -> tuple[str, ...]:
-        """Its columns."""
+        """The columns of the row."""
         told = "; ".join(f"{code} {explain(code).meaning}" for code in dict.fromkeys(self.codes)) or "nothing"
         return self.attack.name, self.attack.who, self.did, told, "ok" if self.ok else "NO"
 
 
 class AttackDemo:
-    """One board, one real server, and everybody who wants to get in between.
+    """One board, one real server, and attackers between them.
 
-    Arguments are those of demo_story.Story. `play` raises BenchError (exit code 1) unless each attack was
-    refused for the right reason, and the board took the true release in the end.
+    The arguments are those of UpdateDemo. `play` raises BenchError (exit code 1) unless each attack
+    was refused for the right reason and the board installed the genuine release in the end.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class AttackDemo:
         self.board: VirtualBoard
 
     def play(self) -> list[AttackOutcome]:
-        """Let all of them try, then the board update; print the table."""
+        """Play all attacks, update the board, and print the table."""
         identities = Identities({}).with_board(_NAME, None)
         self.secret = identities.secrets[_NAME]
         identities.save(self.publisher.folder / "boards.json")
@@ -132,25 +134,25 @@ class AttackDemo:
         self._table()
         return self.outcomes
 
-    # What attackers find (slotbench.demo.attackers.AttackSurface).
+    # What an attack can use (slotbench.demo.attackers.AttackSurface).
 
     def intercept(self, **fault: Any) -> None:
         """Tamper with responses on their way to the board: the fields of a NetworkFault."""
         self.network.inject(**fault)
 
     def replace_file(self, name: str, content: bytes) -> None:
-        """Put a file on the server."""
+        """Replace a file on the server, as long as the attack lasts."""
         self._true.setdefault(name, self.publisher.site.read(name))
         self.publisher.site.write(name, content)
 
     def set_clock(self, unix_s: int) -> None:
-        """The board learns the time, as from NTP."""
+        """Set the board's clock, as from NTP."""
         at = datetime.fromtimestamp(unix_s, UTC)
         moment = at.year, at.month, at.day, at.weekday(), at.hour, at.minute, at.second, 0
         self.board.repl(f"import machine; machine.RTC().datetime({moment})")
 
     def published_file(self, name: str) -> bytes:
-        """A file as its owner published it."""
+        """A file as the publisher published it."""
         content = self._true[name] if name in self._true else self.publisher.site.read(name)
         assert content is not None
         return content
@@ -166,18 +168,20 @@ class AttackDemo:
         return heads[-1] + b"\r\n\r\n"
 
     def put_board_file(self, name: str, content: bytes) -> None:
-        """Put a file on the board, for as long as the attack lasts."""
+        """Put a file on the board, as long as the attack lasts."""
         self._files.setdefault(name, self.board.files.get(name))
         self.board.files[name] = content
 
     def send_to_server(self, request: bytes) -> int:
-        """Send these bytes to the server; the status of its answer."""
+        """Send these bytes to the server; returns the status of its response."""
         with socket.create_connection(self._address, 5) as connection:
             connection.sendall(request)
             return int(connection.recv(4096).split(b" ", 2)[1])
 
     def visit_push_port(self, visit: Callable[[tuple[str, int]], None]) -> None:
-        """Let somebody visit the board's port while it listens for a minute."""
+        """Have the board listen for a minute, and call `visit` with the address of its port
+        meanwhile.
+        """
         visitor = Thread(target=visit, args=(self.loopback.place(PORT),), name="visitor")
         self.loopback.knock_s = _KNOCK_S
         visitor.start()
@@ -185,7 +189,7 @@ class AttackDemo:
         visitor.join()
         self.loopback.knock_s = 0.0
 
-    # How it goes.
+    # The course of events.
 
     def _set_up(self, url: str, identities: Identities) -> None:
         vm, loader = self._make
@@ -201,7 +205,7 @@ class AttackDemo:
         self.screen.line()
 
     def _try(self, attack: Attack) -> None:
-        """One attack, while a person at the board asks for the update."""
+        """Play one attack while a person at the board types a line."""
         before, boots = self._kept(), len(self.board.boots)
         asked, operations = len(self.network.requests), self.flash.operations
         self.board.repl("twoslot._log.clear()")
@@ -240,7 +244,7 @@ class AttackDemo:
         self.set_clock(self.now)
 
     def _update_to(self, counter: int) -> None:
-        """With nobody in the way the true release is taken, and proves itself."""
+        """Without an attack the genuine release is installed and confirmed."""
         self.board.repl("twoslot.update()")
         self.board.run(_ASSOCIATES_MS)
         self.board.repl("twoslot.check()")
@@ -249,7 +253,8 @@ class AttackDemo:
         self.screen.at(self.board.clock.ms, f"nobody in the way: release {counter} is taken, and confirmed")
 
     def _fast_forward_and_cure(self) -> None:
-        """The one attack that holds, until the owner makes new keys with the key that was not stolen."""
+        """Play the one attack that lasts, until the publisher makes new keys with the offline key.
+        """
         self._try(FAST_FORWARD)
         self._publish(_CURE, self._build(_CURE, self._size))
         said = self.board.repl("twoslot.update()")
@@ -258,13 +263,15 @@ class AttackDemo:
             self.board.clock.ms, "it holds: the owner's own heads are refused (35); what runs, runs on")
         self.publisher.rotate(self.now, online=SigningKey.generate())
         self._publish(_CURE, self._build(_CURE, self._size))
-        # What was typed all day lies on the board's heap.
+        # The lines typed so far occupy the board's heap.
         self.board.press_reset()
         self.board.run(_ASSOCIATES_MS)
         self._update_to(_CURE)
 
     def _flood(self, url: str) -> None:
-        """A twin of the board, with a broker in its settings, and an application: ten minutes of numbers."""
+        """Flood a copy of the board, with an MQTT broker in its settings, with hints for ten
+        minutes.
+        """
         if not stock():
             self.screen.line(f"   not played: {FLOOD.name} (this Python has no umqtt.simple)")
             return
@@ -297,7 +304,7 @@ class AttackDemo:
             f"{len(self.outcomes)} attacks, each refused for the right reason; "
             "the board runs the true release.")
 
-    # Props, and what is so.
+    # Helpers.
 
     def _build(self, counter: int, size: int) -> Sequence[bytes]:
         return firmware.for_board(self.profile, f"{counter}.0.0", size=size, seed=self._seed)
@@ -317,7 +324,7 @@ class AttackDemo:
             "interval_s": _INTERVAL_S, "device_id": _NAME}
 
     def _kept(self) -> str:
-        """A digest of all that runs and all that is the user's."""
+        """A digest of the running image and of the user's files."""
         slot = self.profile.slots[self._slot()]
         regions = [slot.image, slot.descriptor, self.profile.filesystem, self.profile.loader]
         if not self.profile.in_place:

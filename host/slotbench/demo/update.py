@@ -1,4 +1,4 @@
-"""The demo's story: one board, one server, five scenes; each scene checks that what it tells is so."""
+"""`slotbench demo`: one board, one server, five scenes. Each scene checks its own claims."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _DOING = {
     "verify": "every block in place; the whole image is read back",
     "arm": "its SHA-256 is the release's: descriptor, then journal (ready, 3 attempts), then restart",
 }
-"""What the board does next, when that is worth a line."""
+"""Phases of an update that get a line of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of the table: what happened, and what it cost."""
+    """One row of the table: what happened, and what it cost."""
 
     number: int
     outcome: str
@@ -57,11 +57,12 @@ class Step:
 
 
 class UpdateDemo:
-    """Plays the scenes on `screen`. `folder` takes keys, releases and what is served; `now` is Unix seconds.
+    """Plays the scenes on `screen`.
 
-    `size` is that of the bench's own images in bytes; `images` of `version` play the new release instead of
-    them: one, or one for each slot where the board runs them in place. `play` raises BenchError (exit code 1)
-    when a scene does not do what it says.
+    `folder` gets the keys, the releases and the served directory. `now` is Unix seconds. `size` is
+    that of the bench's own images in bytes. `images` with `version` are the new release instead:
+    one image, or one for each slot of an in-place board. `play` raises BenchError (exit code 1) if
+    a scene does not end as announced.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class UpdateDemo:
         self.second = tuple(images) or self._firmware(version)
         self.second_version = version
         self.staged = self.second[-1]
-        """What of the new release goes to slot B."""
+        """The image of the new release for slot B."""
         self.steps: list[Step] = []
         self.network = LoopbackNetwork()
         first = Firmware(data=self._firmware("1.0.0")[0], product=PRODUCT, version="1.0.0", counter=1)
@@ -124,7 +125,7 @@ class UpdateDemo:
         self._table()
         return self.steps
 
-    # The scenes. Each returns what happened, for the table.
+    # The scenes. Each returns a line for the table.
 
     def _interrupted(self) -> str:
         self._publish(self.second, self.second_version, 2)
@@ -198,7 +199,7 @@ class UpdateDemo:
         self._type("twoslot.status()")
         return "held back on schedule, forced by a person, confirmed"
 
-    # Their props.
+    # What the scenes need.
 
     def _set_up(self, url: str) -> None:
         settings = {
@@ -284,7 +285,9 @@ class UpdateDemo:
         self.screen.line(f"   published: {version}, counter {counter}, {size} bytes, for {rollout.percent} %")
 
     def _publish_forged(self, images: Sequence[bytes], counter: int) -> None:
-        """What somebody can do who has the online key and the server, but not the offline key."""
+        """Publish a forged release, as somebody can who has the online key and the server, but not
+        the offline key.
+        """
         path, release = self.publisher.build(
             images, [self.profile], version="4.0.0", counter=counter, now=self.now
         )
@@ -318,7 +321,7 @@ class UpdateDemo:
 
     def _type(self, line: str) -> None:
         self.screen.line(f"   >>> {line}")
-        # The board itself says how it goes.
+        # The board prints its own progress.
         self.board.on_print, self.board.on_wait = self._on_print, None
         self.board.repl(line)
         self.board.on_print, self.board.on_wait = None, self._on_wait
@@ -342,10 +345,11 @@ class UpdateDemo:
         self.screen.progress(done, total, f"{self.network.received // 1024} KB received so far")
         if self._cut_armed and done * 100 >= total * _CUT_AT_PERCENT:
             self._cut_armed = False
-            # The next operation erases the block's sector, the one after it programs it: that one is torn.
+            # The next operation erases the block's sector, the one after it programs it. That one
+            # is torn.
             self.flash.arm(Cut(self.flash.operations + 1, CutMode.TORN, self.seed))
 
-    # What is so.
+    # Checks.
 
     def _expect(self, so: bool, what: str) -> None:
         if not so:
@@ -371,7 +375,9 @@ class UpdateDemo:
         return self.flash.peek(self.profile.slots[slot].image.start, len(image)) == image
 
     def _image_bytes(self) -> int:
-        """Bytes received of images so far, without the heads of the answers (at most 512 bytes each)."""
+        """Bytes of images received so far, without the heads of the responses (at most 512 bytes
+        each).
+        """
         asked = [request for request in self.network.requests if request.path.startswith("/images/")]
         return sum(max(0, request.received - 512) for request in asked)
 

@@ -1,4 +1,4 @@
-"""Many boards and one real server: a good release for all, then a bad one for some; who ended where."""
+"""Many boards and one real server: a good release for all, then a bad one for some."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.seeded_faults import FaultKind, SeededFaults
 
-__all__ = ["Fleet", "Member", "prove"]
+__all__ = ["Fleet", "Member", "prove_fleet"]
 
 BOARDS: Final = ("generic_4m", "d1_mini", "nodemcu")
 _CHANNELS: Final = ("stable", "stable", "stable", "beta")
@@ -37,7 +37,7 @@ _CUTS: Final = 0.3
 _BAD_PERCENT: Final = 10
 _GOOD, _BAD = 2, 3
 _BAD_DOES = Behaviour.CRASH
-"""What the bad release does; `_BAD` is one that no board may end on."""
+"""What the bad release does. No board may end on `_BAD`."""
 
 _MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(5000)\n"
 _UPDATE_MS: Final = 12 * HOURS_MS
@@ -46,7 +46,9 @@ _TRY_MS: Final = 3 * HOURS_MS
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One board at the end. Minutes are modelled: until it ran the good release, 0 when it never did."""
+    """One board at the end. `minutes` of virtual time passed until it ran the good release; 0: it
+    never did.
+    """
 
     number: int
     board: str
@@ -54,7 +56,7 @@ class Member:
     bad_flash: bool
     runs: int
     refused: int
-    """The highest counter it holds for bad."""
+    """The highest counter that the board marked as bad."""
     cuts: int
     boots: int
     minutes: float
@@ -63,25 +65,25 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What became of all."""
+    """The result of all boards."""
 
     members: tuple[Member, ...]
     seconds: float
 
     @property
     def ended(self) -> dict[str, int]:
-        """Boards by where they ended."""
+        """Numbers of boards by the state they ended in."""
         return dict(sorted(Counter(_ending(member) for member in self.members).items()))
 
     @property
     def failures(self) -> list[str]:
-        """Boards that ended where they must not."""
+        """Boards that ended in a wrong state, in words."""
         return [
             f"board {it.number} ({it.board}, {it.channel}): {it.fault}" for it in self.members if it.fault]
 
 
-def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2) -> Fleet:
-    """Run a fleet of so many boards against a server process on this machine's loopback."""
+def prove_fleet(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2) -> Fleet:
+    """Run a fleet of `boards` boards against a server process on this machine's loopback."""
     begun = time.perf_counter()
     main = TestBed(folder, board=BOARDS[0], seed=seed, main=_MAIN)
     maps = [load(name) for name in BOARDS]
@@ -109,7 +111,7 @@ def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2)
 
 @contextmanager
 def _server(root: Path) -> Iterator[str]:
-    """A server process of the release directory; its URL."""
+    """Run a server process of the release directory; yields its URL."""
     context = get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(root, there), daemon=True)
@@ -131,7 +133,8 @@ def _serve(root: Path, parent: Connection) -> None:
 def _crews(
     testbeds: dict[str, TestBed], url: str, boards: int, seed: int, processes: int
 ) -> Iterator[list[Connection]]:
-    """Processes that each run a share of the boards, one phase for each word from here."""
+    """Start processes that each run a share of the boards. Each message to them starts one phase.
+    """
     context = get_context("fork")
     ends, running = [], []
     for share in range(processes):
@@ -170,7 +173,7 @@ def _crew(
 
 
 class _FleetBoard:
-    """One board of the fleet, and its luck."""
+    """One board of the fleet, with its own random numbers."""
 
     def __init__(self, testbeds: dict[str, TestBed], url: str, number: int, seed: int) -> None:
         self._rng = random.Random(f"{seed} {number}")
@@ -198,7 +201,7 @@ class _FleetBoard:
         return board
 
     def sail(self, ms: int, counter: int | None) -> None:
-        """Run, through cuts of power, for so long or until this release runs."""
+        """Run through power cuts for `ms`, or until the release `counter` runs."""
         board = self.board
         end_ms = board.clock.ms + ms
         try:
@@ -216,7 +219,7 @@ class _FleetBoard:
             self.minutes = board.clock.ms / 60_000
 
     def member(self) -> Member:
-        """Where it is."""
+        """The state of this board."""
         board = self.board
         runs = board.result.counter if board.result is not None and board.state is BoardState.RUNNING else 0
         cell = board.cell

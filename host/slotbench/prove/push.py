@@ -1,4 +1,6 @@
-"""A push measured as a whole: real sockets on loopback, network and flash as modelled, part by part."""
+"""The parts of a push, measured over real sockets on loopback, with modelled network and flash
+times.
+"""
 
 from __future__ import annotations
 
@@ -28,21 +30,23 @@ from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
-__all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure", "run"]
+__all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure_push", "run"]
 
 _LISTENS: Final = "import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN
 _KNOCK_S: Final = 30.0
-"""Real seconds in which the client's thread has to come; virtual time stands still meanwhile."""
+"""Real seconds within which the client's thread must connect. Virtual time stands still meanwhile.
+"""
 _LOOK_S: Final = 0.01
 _WAIT_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds of the board's time by the models of network and flash; what it computes takes none there.
+    """Seconds of virtual time by the models of network and flash. Computing takes no virtual time.
 
-    `sent` is `network`, `flash`, and asking, reading what is there, and the SDK's own saves; `restart` is
-    `verify` (the loader reads the image), `window` (it fills the exec window), and joining the network.
+    `sent` is `network`, `flash`, and asking, reading what is there, and the SDK's own saves;
+    `restart` is `verify` (the loader reads the image), `window` (it fills the exec window), and
+    joining the network.
     """
 
     bytes: int
@@ -57,7 +61,8 @@ class Measured:
 
 
 class PushTestBed:
-    """A world whose boards take releases of `key` by push; `main` is their application."""
+    """A test bed whose boards accept pushed releases signed by `key`; `main` is their application.
+    """
 
     def __init__(
         self, folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
@@ -75,11 +80,11 @@ class PushTestBed:
         files["/twoslot.json"] = json.dumps(settings).encode()
 
     def board(self) -> VirtualBoard:
-        """One that is off, with a network of real sockets."""
+        """A board that is off, with a network of real sockets."""
         return self.testbed.board(LoopbackNetwork(knock_s=_KNOCK_S), server="http://127.0.0.1:1")
 
     def release(self, number: int) -> tuple[Document, bytes]:
-        """A development release, signed, and its image."""
+        """A signed development release, and its image."""
         version = f"{number}.0.0-dev"
         image = self.testbed.images[DEVELOPMENT | number] = self.testbed.firmware(version)
         data = image_for(image, 1)
@@ -90,7 +95,7 @@ class PushTestBed:
 
 
 class PushThread(threading.Thread):
-    """Pushes to a board and waits for it, in a thread; seconds are the board's."""
+    """A thread that pushes to a board and waits until it is back; seconds are virtual."""
 
     def __init__(self, desk: PushTestBed, board: VirtualBoard, document: bytes, image: bytes) -> None:
         super().__init__(name="push", daemon=True)
@@ -106,7 +111,7 @@ class PushThread(threading.Thread):
         self.error: BenchError | None = None
 
     def run(self) -> None:
-        """Until the board is back, or something is refused."""
+        """Push, and wait until the board is back or refuses."""
         try:
             self._pusher.wait(_WAIT_S)
             self.parts = self._pusher.push(self._document, self._image)
@@ -114,10 +119,10 @@ class PushThread(threading.Thread):
         except BenchError as error:
             self.error = error
         finally:
-            self._network.knock_s = 0.0  # nobody else comes
+            self._network.knock_s = 0.0  # no other client follows
 
     def stop(self) -> None:
-        """Give up: the board is gone."""
+        """Stop waiting: the board is gone."""
         self._stopped = True
 
     def _sleep(self, seconds: float) -> None:
@@ -127,7 +132,9 @@ class PushThread(threading.Thread):
 
 
 def run(desk: PushTestBed, board: VirtualBoard, number: int) -> PushThread:
-    """Push development release `number` to a board that is off, and run it until that is over; the client."""
+    """Push development release `number` to a board that is off, and run the board meanwhile;
+    returns the thread.
+    """
     document, image = desk.release(number)
     client = PushThread(desk, board, document.pack(), image)
     client.start()
@@ -143,7 +150,7 @@ def run(desk: PushTestBed, board: VirtualBoard, number: int) -> PushThread:
 
 
 def fits(desk: PushTestBed) -> bool:
-    """Whether a push comes to its good end on a board of this desk."""
+    """Whether a push to a board of this test bed succeeds."""
     board = desk.board()
     try:
         client = run(desk, board, 1)
@@ -155,10 +162,12 @@ def fits(desk: PushTestBed) -> bool:
             board.power_off()
 
 
-def measure(
+def measure_push(
     folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
 ) -> Measured:
-    """Push an image of `size` bytes to a board that has nothing like it. Raises BenchError when it fails."""
+    """Push an image of `size` bytes to a board that has no block of it. Raises BenchError if the
+    push fails.
+    """
     desk = PushTestBed(folder, size=size, seed=seed, vm=vm)
     board = desk.board()
     board.flash.reset_counters()
@@ -183,7 +192,7 @@ def measure(
 
 
 def _seconds(board: VirtualBoard, ops: list[FlashOperation]) -> float:
-    """What these operations take by the flash's time model."""
+    """Seconds that these operations take by the flash's time model."""
     timing = board.flash.timing
     pages = sum(-(-op.length // PAGE) for op in ops if op.kind == "program")
     erases = sum(op.kind == "erase" for op in ops)

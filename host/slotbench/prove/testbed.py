@@ -1,4 +1,4 @@
-"""A product with its keys, its served directory and boards set up with release 1: what proofs are made of."""
+"""A product with its keys, its served directory, and boards set up with release 1."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 PRODUCT: Final = "lamp"
 NOW: Final = 1_790_000_000
 MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n"
-"""An application that gives the updater its turn once a second."""
+"""An application that calls the updater once a second."""
 
 HOURS_MS: Final = 3_600_000
 MINUTES_MS: Final = 60_000
@@ -43,17 +43,18 @@ Edit = Callable[[dict[str, bytes]], object]
 
 
 def without_main(files: dict[str, bytes]) -> None:
-    """Have the board stay at its REPL."""
+    """Remove main.py, so that the board stays at its REPL."""
     del files["/main.py"]
 
 
 class TestBed:
-    """Images by counter (for an in-place board those of slot A and B), the publisher that published them, and
-    boards that boot counter 1. `folder` gets keys, releases and the served directory; `keys` is a folder of
-    keys made before.
+    """Images by counter (a pair for an in-place board), the publisher that published them, and
+    boards that boot counter 1. `folder` gets the keys, the releases and the served directory.
+    `keys` is a folder of existing keys.
 
-    `size` is that of every image in bytes; small ones make runs short and leave every mechanism in them. `vm`
-    runs the Python of the boards. `main` is their application, `edit` changes the files of all of them.
+    `size` is that of every image in bytes: small images make runs short and still use every
+    mechanism. `vm` runs the Python of the boards. `main` is their application, `edit` changes the
+    files of all of them.
     """
 
     __test__ = False  # pytest takes classes whose name begins with Test for tests
@@ -80,7 +81,7 @@ class TestBed:
         self.factory = factory_flash(self.profile, writes, seed=seed)
 
     def firmware(self, version: str, does: Behaviour = Behaviour.HEALTHY) -> Image:
-        """A bench image of this world's size; for an in-place board a pair of them."""
+        """A bench image of this size; a pair of them for an in-place board."""
         images = firmware.for_board(self.profile, version, does, size=self.size, seed=self.seed)
         return images if self.profile.in_place else images[0]
 
@@ -100,14 +101,14 @@ class TestBed:
         return image
 
     def settings(self, server: str = "http://updates.lan") -> dict[str, object]:
-        """What deploy would write to twoslot.json."""
+        """The settings that `slotbench deploy` would write to twoslot.json."""
         return {
             "product": PRODUCT, "board": self.profile.name, "channel": "stable", "server": server,
             "interval_s": 600,
         }
 
     def _files(self, server: str) -> dict[str, bytes]:
-        """What is on a board: read from the disk once."""
+        """The files of a board, read from the disk once."""
         if server not in self._installed:
             files = board_files(self.settings(server), self.publisher.keys_path.read_bytes(), main=self.main)
             if self.edit is not None:
@@ -121,9 +122,10 @@ class TestBed:
         loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel, past: Invariants | None = None,
         vm: Callable[..., DeviceVM] | None = None, edit: Edit | None = None,
     ) -> VirtualBoard:
-        """A board, off, that checks the promises at every boot; with `past` it is one that those know.
+        """A board that is off and checks the promises at every boot.
 
-        `vm` runs its Python in place of the world's, and `edit` changes its files too.
+        With `past` it continues the past of another board. `vm` replaces that of the test bed, and
+        `edit` changes the files further.
         """
         invariants = Invariants(self.images)
         files = self._files(server)
@@ -152,7 +154,9 @@ def runs_confirmed(board: VirtualBoard, counter: int) -> bool:
 
 
 def update_to(board: VirtualBoard, counter: int, *, hours: int = 4) -> None:
-    """Run (powering on when it is off) until `counter` runs confirmed; fails when it does not get there."""
+    """Run the board until `counter` runs confirmed, powered on first if it is off. Fails if it does
+    not get there.
+    """
     if board.state is BoardState.OFF:
         board.power_on()
     board.run(hours * HOURS_MS, until=lambda: runs_confirmed(board, counter))

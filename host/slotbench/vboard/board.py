@@ -1,4 +1,5 @@
-"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL."""
+"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +44,13 @@ _LOOK_EVERY_MS = 1000
 class VirtualBoard:
     """A board with flash, network and files that outlive its resets; off until `power_on()`.
 
-    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0.
-    `vm` makes what runs its Python at each boot. `on_boot` is called at each hand-over, before any Python
-    runs; `on_print` gets what the board prints; `on_wait` is called whenever the program on the board waits.
-    With a `terminal` main.py is followed by the REPL, which calls `on_code` after each piece of code it ran.
-    `folders` has the empty ones too; `on_busy` as in Runtime. `boots` lists all hand-overs.
-    `straps` is what EN and GPIO0 do at the next reset, and at that one only.
+    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its
+    sector 0. `vm` makes what runs its Python at each boot. `on_boot` is called whenever the loader
+    starts a firmware, before any Python runs. `on_print` gets what the board prints. `on_wait` is
+    called whenever the program on the board waits. With a `terminal` main.py is followed by the
+    REPL, which calls `on_code` after each piece of code it ran. `folders` are those of the
+    filesystem, empty ones included. `on_busy` is that of Runtime. `boots` lists all boots. `straps`
+    is what EN and GPIO0 do at the next reset only.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class VirtualBoard:
         return self.state
 
     def power_off(self) -> None:
-        """Pull the plug: RAM and RTC memory are gone."""
+        """Switch the power off: RAM and RTC memory are lost."""
         self.soc.power_off()
         self._close()
         self.state = BoardState.OFF
@@ -124,7 +126,8 @@ class VirtualBoard:
         return self.state
 
     def press(self, pin: int, ms: int) -> None:
-        """Press a button that pulls this pin to ground, for so long from now on; it does not bounce."""
+        """Press a button that pulls this pin to ground, for `ms` from now on. It does not bounce.
+        """
         self._require_power()
         assert self._vm is not None
         runtime = self._vm.runtime
@@ -132,7 +135,7 @@ class VirtualBoard:
         runtime.timers.call_at(self.clock.us + ms * 1000, lambda: runtime.drive(pin, 1))
 
     def download(self, session: Callable[[], object]) -> None:
-        """Let a host speak to the ROM in download mode: `session` ends when there is no more to do.
+        """Let a host talk to the ROM in download mode, until `session` ends.
 
         A reset or a loss of power that it raises is carried out.
         """
@@ -143,9 +146,10 @@ class VirtualBoard:
     # Time and people.
 
     def run(self, ms: int, until: Callable[[], bool] | None = None) -> BoardState:
-        """Let the application run for `ms` of virtual time, through whatever resets it makes.
+        """Run the application for `ms` of virtual time, resets included.
 
-        With `until` it is stopped, by Ctrl-C, once that is true; asked about once a virtual second.
+        With `until` it is stopped by Ctrl-C once that is true, which is checked about once a
+        virtual second.
         """
         end_ms = self.clock.ms + ms
         self._until, self._next_look_ms, self._end_ms = until, 0, end_ms
@@ -161,7 +165,8 @@ class VirtualBoard:
         return self.state
 
     def repl(self, line: str) -> str:
-        """Type `line` at the REPL (Ctrl-C stops the application first); return what is printed until it ends.
+        """Type `line` at the REPL (Ctrl-C stops the application first); return what is printed
+        until it ends.
 
         A reset that the line causes is carried out; the board is then through boot.py again.
         """
@@ -185,10 +190,10 @@ class VirtualBoard:
         return vm.eval(expression)
 
     def activity(self) -> tuple[str, int, int]:
-        """What the update under way does next, blocks in place, and blocks of the image.
+        """The next step of the update under way, the blocks in place, and the blocks of the image.
 
-        "head", "release", "table", "survey", "fetch", "verify", "arm", "done", or "" when there is none; the
-        numbers are 0 while they are not known.
+        "head", "release", "table", "survey", "fetch", "verify", "arm", "done", or "" when there is
+        none; the numbers are 0 while they are not known.
         """
         agent = self._vm.agent() if self._vm is not None else None
         if agent is None:
@@ -196,7 +201,7 @@ class VirtualBoard:
         state, done, total = agent
         return _STEPS[state], done, total
 
-    # What the flash says, read past the chip.
+    # What the flash holds, read without the chip.
 
     @property
     def cell(self) -> journal.JournalCell | None:
@@ -224,7 +229,7 @@ class VirtualBoard:
         self._start(0)
 
     def _start(self, reason: int) -> None:
-        """Reset, loader, firmware, boot.py; again as long as that ends in a reset."""
+        """Reset, loader, firmware, boot.py; repeated as long as that ends in a reset."""
         for _ in range(_BOOTS_MAX):
             self._close()
             self._at_repl = False
@@ -269,7 +274,7 @@ class VirtualBoard:
         self._run_boot()
 
     def _has_loader(self) -> bool:
-        """Whether the ROM starts what is in the first sector; else it waits for ever."""
+        """Whether the first sector holds what the ROM starts; otherwise the ROM waits for ever."""
         return self.flash.peek(self.profile.loader.start, 1)[0] == E9_MAGIC
 
     def _make_vm(self, marker: Marker) -> DeviceVM:
@@ -314,7 +319,7 @@ class VirtualBoard:
             self._soft_reset(self._repl)
 
     def _soft_reset(self, repl: Repl) -> None:
-        """Python starts over, the chip does not."""
+        """Restart Python, but not the chip."""
         self._close()
         self._vm = self._make_vm(self.boots[-1].marker)
         self._at_repl = repl.raw
@@ -339,7 +344,7 @@ class VirtualBoard:
             self._vm.print_exception(error)
 
     def _guard(self, action: Callable[[], object]) -> None:
-        """Do something on the board; carry out the reset or the loss of power it ends in."""
+        """Do something on the board. Carry out the reset or the loss of power that it ends in."""
         try:
             try:
                 action()
@@ -378,13 +383,14 @@ class VirtualBoard:
 
 @lru_cache(maxsize=256)
 def _newest(region: bytes) -> journal.JournalCell | None:
-    """It is asked for once a virtual second, and changes seldom."""
+    """Cached: it is read once a virtual second, and changes seldom."""
     newest = journal.newest(region)
     return newest[1] if newest is not None else None
 
 
 def _planned(lost: PowerCut) -> Cut | None:
-    """The cut that was planned: a `finally` on the dead board raises another PowerCut on top of it."""
+    """The planned cut. A `finally` on the dead board may have raised another PowerCut on top of it.
+    """
     error: BaseException | None = lost
     while error is not None:
         if isinstance(error, PowerCut) and error.cut is not None:

@@ -1,4 +1,4 @@
-"""Virtual time: a microsecond clock that moves only when somebody spends time, and timers due on it."""
+"""Virtual time: a microsecond clock that moves only when time is spent, and its timers."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class TimerQueue:
         return self._heap[0][0] if self._heap else None
 
     def run_due(self) -> int:
-        """Fire everything due by now; return how many. What a callback sets for a later time waits."""
+        """Fire all timers that are due; return how many. A timer set by a callback fires when it is
+        due.
+        """
         fired = 0
         while (due := self.next_due_us()) is not None and due <= self._clock.us:
             timer = heapq.heappop(self._heap)[2]

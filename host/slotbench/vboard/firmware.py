@@ -1,8 +1,9 @@
-"""The bench's own firmware: real ESP8266 images of firmware-like content, and what a CPU does with them.
+"""The bench's own firmware: real ESP8266 images with firmware-like content, and what a CPU does
+with them.
 
-What an image does after boot is told by a marker inside it, never by a side channel. The marker lies in the
-RAM data and in the irom with one build id; whoever runs RAM of one build with irom of another crashes. In a
-user image it also says the address it was linked for; whoever runs it from another one crashes.
+A marker inside the image says how it behaves after boot. The marker lies in the RAM data and in the
+irom, with one build id: RAM of one build with irom of another crashes. In a user image it also
+holds the address that the image was linked for: run from another address, the image crashes.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Behaviour(enum.Enum):
     CRASH = "crash"
     """An exception before any Python runs."""
     HANG = "hang"
-    """Python starts, the application never gives the updater a turn."""
+    """Python starts, but the application never calls the updater."""
     FREEZE = "freeze"
     """Hangs before boot.py with the watchdog fed: only a power cycle helps."""
     OFFLINE = "offline"
@@ -73,7 +74,7 @@ class Behaviour(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Which build runs, and where its irom was linked for. What the bytes do not say is None."""
+    """The build that runs, and the address its irom was linked for; None: unknown."""
 
     build: str | None
     version: str | None
@@ -92,9 +93,9 @@ def build(
 ) -> bytes:
     """An E9 image of about `size` bytes (at least 48 KB), the same for the same arguments.
 
-    Versions of one `seed` and size have about a third of their 4 KB blocks in common, at equal offsets.
-    `fs_start` is the literal that tells where its filesystem begins. Raises BenchError when the size is too
-    small or the version does not fit.
+    Versions of one `seed` and size have about a third of their 4 KB blocks in common, at equal
+    offsets. `fs_start` is the literal that tells where its filesystem begins. Raises BenchError
+    when the size is too small or the version does not fit.
     """
     _require_size(size)
     marker, own, shared = _beginnings(version, does, size, seed)
@@ -113,8 +114,9 @@ def build_user(
 ) -> bytes:
     """An EA image of at most `size` bytes (at least 48 KB) whose irom is linked for `irom_address`.
 
-    The same version for another address is the same firmware linked again: it differs in addresses only.
-    Versions have blocks in common as those of `build` have. Raises BenchError as `build` does.
+    The same version for another address is the same firmware linked again: it differs in addresses
+    only. Versions have blocks in common as those of `build` have. Raises BenchError as `build`
+    does.
     """
     _require_size(size)
     marker, own, shared = _beginnings(version, does, size, seed, irom_address)
@@ -132,7 +134,8 @@ def build_user(
 def for_board(
     board: BoardProfile, version: str, does: Behaviour = Behaviour.HEALTHY, *, size: int, seed: int = 0
 ) -> tuple[bytes, ...]:
-    """The images of a release for `board`: one for both slots, or one for slot A and one for slot B.
+    """The images of a release for `board`: one for both slots, or one for slot A and one for slot
+    B.
 
     `size` in bytes; arguments and errors as of `build`.
     """
@@ -151,11 +154,11 @@ def is_bench_image(data: bytes) -> bool:
 def identify(
     segments: Sequence[tuple[int, bytes]], irom: bytes, irom_address: int | None = None
 ) -> Marker:
-    """What a CPU with these RAM segments (address, bytes) does that sees this irom at `irom_address`.
+    """What a CPU does with these RAM segments (address, bytes) and this irom at `irom_address`.
 
-    No marker at all is somebody's real image: healthy, with the version that a MicroPython banner gives. RAM
-    of one build with irom of another, a marker in only one of them, or an irom that was linked for another
-    address, crashes.
+    An image without a marker is a real one: healthy, with the version of its MicroPython banner.
+    RAM of one build with irom of another, a marker in only one of them, or an irom that was linked
+    for another address, crashes.
     """
     in_ram = _found(b"".join(content for _, content in segments))
     in_irom = _found(irom)
@@ -184,7 +187,9 @@ def _require_size(size: int) -> None:
 def _beginnings(
     version: str, does: Behaviour, size: int, seed: int, irom_address: int | None = None
 ) -> tuple[bytes, random.Random, random.Random]:
-    """The marker, and where the content of this build and that of all builds of this seed come from."""
+    """The marker, and where the content of this build and that of all builds of this seed come
+    from.
+    """
     identity = f"{seed}/{size}/{version}/{does.value}"
     build_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
     marker = _marker(build_id, version, does, irom_address)
@@ -230,7 +235,8 @@ def _found(data: bytes) -> Marker | None:
 
 
 def _content(rng: random.Random, length: int, flash: range) -> bytes:
-    """Bytes as a linker leaves them: mostly code that repeats its idioms, strings, tables, constants.
+    """Bytes as a linker leaves them: mostly code that repeats its idioms, strings, tables,
+    constants.
 
     The tables hold addresses in `flash`.
     """

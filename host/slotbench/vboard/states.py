@@ -1,4 +1,4 @@
-"""What a virtual board can be doing, and what is kept of each of its starts."""
+"""The states of a virtual board, and the record of each boot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BoardState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """One hand-over from loader to firmware: when (virtual ms), after which reset reason, what and why."""
+    """One boot: when (virtual ms), after which reset reason, which slot and build, and why."""
 
     number: int
     at_ms: int

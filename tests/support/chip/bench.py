@@ -21,7 +21,7 @@ from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.runner import ChipRunner
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.factory import factory_flash
-from slotbench.vboard.live.control_socket import ControlSocket, ask
+from slotbench.vboard.live.control_socket import ControlSocket, request_facts
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.serial.uart import Uart
 from support.chip.firmware_images import found
@@ -111,10 +111,10 @@ class ChipBench:
         if self._error is not None and error is None:
             raise self._error
 
-    def ask(self, **fields: Any) -> tuple[str, dict[str, Any]]:
+    def request_facts(self, **fields: Any) -> tuple[str, dict[str, Any]]:
         """What was printed over it, and the facts of the answer. Raises BenchError as the board does."""
         told: list[str] = []
-        facts = ask(self.folder.socket_path, fields, told.append)
+        facts = request_facts(self.folder.socket_path, fields, told.append)
         return "".join(told), facts
 
     def until_shown(self, words: str, start: int = 0) -> None:

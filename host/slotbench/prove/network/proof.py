@@ -1,4 +1,4 @@
-"""Whole updates at stated rates of failing connections; beside them a client that starts over each
+"""Whole updates at given rates of failing connections, compared with a client that starts over each
 time.
 """
 
@@ -21,13 +21,13 @@ from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.seeded_faults import SeededFaults
 from slotbench.vboard.network.wsgi import WsgiNetwork
 
-__all__ = ["RATES", "Rate", "UpdateOutcome", "prove"]
+__all__ = ["RATES", "Rate", "UpdateOutcome", "prove_updates"]
 
 RATES: Final = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3)
 
 _BLOCK: Final = 4096
 _ATTEMPTS: Final = 30
-"""How often a person would start the client over."""
+"""How often a person would restart that client."""
 
 _START_OVER: Final = """\
 import twoslot
@@ -42,12 +42,12 @@ except Exception as e:
     outcome = repr(e)
 twoslot.unload()
 """
-"""The board's own agent, without its patience: the first failure ends the attempt."""
+"""The board's own agent without retries: the first failure ends the attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateOutcome:
-    """One update. Bytes are those of the image; `seconds` are the board's."""
+    """One update. Bytes are those of the image; `seconds` are virtual."""
 
     succeeded: bool
     needed: int
@@ -55,7 +55,7 @@ class UpdateOutcome:
     interruptions: int
     image_interruptions: int
     most_again: int
-    """The most bytes that one connection's end made the board fetch once more."""
+    """The most bytes that one lost connection made the board fetch again."""
     seconds: float
     restart_succeeded: bool
     restart_attempts: int
@@ -72,65 +72,64 @@ class Rate:
 
     @property
     def updates(self) -> int:
-        """How many."""
+        """How many updates ran."""
         return len(self.outcomes)
 
     @property
     def succeeded(self) -> int:
-        """How many ended confirmed, by themselves."""
+        """How many updates ended confirmed, without help."""
         return sum(outcome.succeeded for outcome in self.outcomes)
 
     @property
     def restart_client_succeeded(self) -> int:
-        """How many the other client installed at its first attempt, without a person starting it
-        again.
+        """How many updates the other client installed at its first attempt.
         """
         return sum(outcome.restart_succeeded for outcome in self.outcomes)
 
     @property
     def interruptions(self) -> int:
-        """Connections that failed."""
+        """How many connections failed."""
         return sum(outcome.interruptions for outcome in self.outcomes)
 
     @property
     def refetched_blocks_per_interruption(self) -> float:
-        """Blocks of images fetched again for each connection for an image that failed."""
+        """Blocks fetched again for each failed connection for an image."""
         again = sum(max(0, outcome.fetched - outcome.needed) for outcome in self.outcomes)
         lost = sum(outcome.image_interruptions for outcome in self.outcomes)
         return again / _BLOCK / lost if lost else 0.0
 
     @property
     def most_refetched_blocks(self) -> float:
-        """The most blocks that any one of them made a board fetch again."""
+        """The most blocks that one failed connection made a board fetch again."""
         return max((outcome.most_again for outcome in self.outcomes), default=0) / _BLOCK
 
     @property
     def fetched_over_needed(self) -> float:
-        """Bytes of images fetched over those needed."""
+        """Ratio of fetched to needed image bytes."""
         return sum(it.fetched for it in self.outcomes) / max(1, sum(it.needed for it in self.outcomes))
 
     @property
     def restart_fetched_over_needed(self) -> float:
-        """The same of the client that starts over, until it gets there."""
+        """The same ratio for the client that starts over, until it succeeds."""
         fetched = sum(it.restart_fetched for it in self.outcomes)
         return fetched / max(1, sum(it.needed for it in self.outcomes))
 
     @property
     def seconds(self) -> float:
-        """Mean modelled time from power on to confirmed."""
+        """Mean virtual seconds from power on to confirmed."""
         return sum(outcome.seconds for outcome in self.outcomes) / max(1, self.updates)
 
     @property
     def failures(self) -> list[str]:
-        """What did not hold."""
+        """The failures, in words."""
         return [outcome.text for outcome in self.outcomes if outcome.text]
 
 
-def prove(
+def prove_updates(
     folder: Path, rates: Sequence[float] = RATES, updates: int = 50, *, size: int = 96 * 1024, seed: int = 0,
     processes: int = 2, on_rate: Callable[[Rate], object] = lambda rate: None,
 ) -> list[Rate]:
-    """Run so many updates of boards with images of `size` bytes at each rate."""
+    """Run `updates` updates with images of `size` bytes at each rate."""
     testbed = TestBed(folder, size=size, seed=seed)
     testbed.publish(2)
     testbed.app = Remembered(testbed.app)
@@ -182,8 +181,7 @@ def _one(testbed: TestBed, seed: int, failing: float, number: int) -> UpdateOutc
 
 
 def _start_over(testbed: TestBed, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
-    """Attempts until the image was installed, whether the first one did it, bytes of the image
-    fetched.
+    """How many attempts it took, whether the first one succeeded, and bytes of the image fetched.
     """
     luck = f"over {seed} {failing} {number}"
     board, network, _ = _board(testbed, failing, luck, seed + number, without_main)

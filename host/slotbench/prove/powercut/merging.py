@@ -1,12 +1,12 @@
 """States from which a board came to rest: a run that gets into one of them again ends there.
 
-What a board without power does next depends on its flash and on chance. So the state at the end of a cut is
-the flash and the seed; at a boot it is the flash, what the loader left in RTC memory, and why the board
-started. Both count only with what the promises know of the past. What followed is not run again but added:
-so a bound on all of a run, of boots or of bytes, holds for the whole of it.
+What a board without power does next depends on its flash and on chance. So the state at the end of
+a cut is the flash and the seed; at a boot it is the flash, what the loader left in RTC memory, and
+why the board started. Both count only with what the promises know of the past. What followed is not
+run again but added: so a bound on all of a run, of boots or of bytes, holds for the whole of it.
 
-Where only contents count, the seed is left out. Each flash content is then started once, with the luck of
-the first cut that left it, unless words in it read differently each time.
+Where only contents count, the seed is left out. Each flash content is then started once, with the
+luck of the first cut that left it, unless words in it read differently each time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ __all__ = ["KnownStateReached", "RemainingCost", "Settled", "StateMerger", "imag
 
 
 class RemainingCost(NamedTuple):
-    """What lies between a state and rest: boots, and bytes received in answers to requests for images."""
+    """What lies between a state and rest: boots, and bytes received in answers to requests for
+    images.
+    """
 
     boots: int
     received: int
@@ -51,8 +53,9 @@ def image_bytes(board: VirtualBoard) -> int:
 class StateMerger:
     """At every boot: are the promises kept, and is this a state that is known already?
 
-    The flash of a state is all that a board uses, the files that an update may change, and words that read
-    differently each time; not the parameters that the SDK saves, which nothing reads back.
+    The flash of a state is all that a board uses, the files that an update may change, and words
+    that read differently each time; not the parameters that the SDK saves, which nothing reads
+    back.
     """
 
     content = 0
@@ -83,7 +86,8 @@ class StateMerger:
         self._pass(tail, boot.slot, boot.why, boot.reason)
 
     def came_to_rest(self, whole: RemainingCost) -> None:
-        """All states that this run was in lead to rest; `whole` is what it took from its beginning."""
+        """All states that this run was in lead to rest; `whole` is what it took from its beginning.
+        """
         if self._settled is not None:
             for state, so_far in self._seen:
                 left = RemainingCost(whole.boots - so_far.boots, whole.received - so_far.received)

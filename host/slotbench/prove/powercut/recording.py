@@ -1,4 +1,5 @@
-"""A run remembered operation by operation, so that power can be cut at any of them without running it again.
+"""A run remembered operation by operation, so that power can be cut at any of them without running
+it again.
 
 A board without power keeps its flash and nothing else. So what a cut leaves is the flash before the
 operation, with this one operation not begun, torn, or done: made from the record in microseconds.
@@ -19,8 +20,9 @@ __all__ = ["RecordedOperation", "RecordingFlash"]
 
 @dataclass(frozen=True, slots=True)
 class RecordedOperation:
-    """One operation, the flash right before it, what it programs (nothing of an erase), and the board's past:
-    what its promises know, and bytes of images it received; its files before, and after the operation.
+    """One operation, the flash right before it, what it programs (nothing of an erase), and the
+    board's past: what its promises know, and bytes of images it received; its files before, and
+    after the operation.
     """
 
     op: FlashOperation

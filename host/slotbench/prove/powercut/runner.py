@@ -1,4 +1,6 @@
-"""Scenarios recorded, power cut at each of their operations, the boards run to rest, promises checked."""
+"""Scenarios recorded, power cut at each of their operations, the boards run to rest, promises
+checked.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ BOARDS: Final = ("generic_4m", "native_512k")
 """One map with an exec window, one that runs in place."""
 
 _ONE_BLOCK: Final = 4096 + 2 * 512
-"""What a cut may make a board fetch again: a block, the head of one more answer, what was under way."""
+"""What a cut may make a board fetch again: a block, the head of one more answer, what was under
+way.
+"""
 
 _MAX_BOOTS: Final = 12
 """Three attempts of a trial in each of two rounds, fallbacks, and the boots that the cuts cost."""
@@ -48,7 +52,9 @@ _REST_MS: Final = 11 * MINUTES_MS
 
 @dataclass(frozen=True, slots=True)
 class CutId:
-    """One run: flash map, what boots it, scenario, and the cuts in a row. `str()` is its printable form."""
+    """One run: flash map, what boots it, scenario, and the cuts in a row. `str()` is its printable
+    form.
+    """
 
     board: str
     loader: str
@@ -81,8 +87,8 @@ class Failure:
 class RunResult:
     """One run, or many: how often power was cut, the board booted, and what went wrong.
 
-    A run is counted as one cut, its last one: the cuts before it are those of runs of their own. `contents`:
-    hashes of the flash contents that the cuts left.
+    A run is counted as one cut, its last one: the cuts before it are those of runs of their own.
+    `contents`: hashes of the flash contents that the cuts left.
     """
 
     cuts: int = 0
@@ -137,7 +143,9 @@ class Recorded:
             for mode, seeds in modes for seed in range(seeds)]
 
     def sampled_cuts(self, torn: int, weak: int, seed: str) -> list[Cut]:
-        """Every operation in every mode: torn once in each of the two ways, with a seed drawn of those."""
+        """Every operation in every mode: torn once in each of the two ways, with a seed drawn of
+        those.
+        """
         rng = random.Random(seed)
         return [
             cut for index in range(len(self.moments))
@@ -147,8 +155,8 @@ class Recorded:
 
 
 def remember(flash: RecordingFlash, board: VirtualBoard, received: int) -> None:
-    """Have `flash` keep with each operation what the board's promises know, its files, and its bytes of
-    images, to which `received` were received before it was made.
+    """Have `flash` keep with each operation what the board's promises know, its files, and its
+    bytes of images, to which `received` were received before it was made.
     """
     known = board.on_boot
     assert isinstance(known, Invariants)
@@ -163,7 +171,9 @@ def remember(flash: RecordingFlash, board: VirtualBoard, received: int) -> None:
 
 
 def _require_declared(board: BoardProfile, moment: RecordedOperation) -> None:
-    """No byte of a slot changes unless a cell says that it is empty, and that the other one is confirmed."""
+    """No byte of a slot changes unless a cell says that it is empty, and that the other one is
+    confirmed.
+    """
     op = moment.op
     for number, slot in enumerate(board.slots):
         whole = slot.image, slot.table, slot.descriptor
@@ -180,11 +190,12 @@ def _require_declared(board: BoardProfile, moment: RecordedOperation) -> None:
 
 
 class PowerCutProof:
-    """Scenarios of one or more flash maps; worlds are made in `folder`. `edit` changes the boards' files.
+    """Scenarios of one or more flash maps; worlds are made in `folder`. `edit` changes the boards'
+    files.
 
-    With `merge` a run also ends in a state, byte for byte, from which a run before came to rest: what remains
-    is the same, and is counted as it was there (slotbench.prove.powercut.merging). With `by_content` the same
-    flash content is started once, whatever luck the board would have.
+    With `merge` a run also ends in a state, byte for byte, from which a run before came to rest:
+    what remains is the same, and is counted as it was there (slotbench.prove.powercut.merging).
+    With `by_content` the same flash content is started once, whatever luck the board would have.
     """
 
     def __init__(
@@ -223,7 +234,8 @@ class PowerCutProof:
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
     def sampled(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
-        """Of those single cuts, every operation in every mode once; torn with seeds that are drawn."""
+        """Of those single cuts, every operation in every mode once; torn with seeds that are drawn.
+        """
         seed = f"{board} {scenario} {self.seed}"
         cuts = self.recorded(board, scenario).sampled_cuts(torn, weak, seed)
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
@@ -253,8 +265,8 @@ class PowerCutProof:
         return result
 
     def seconds(self, id: CutId, count: int | None) -> list[CutId]:
-        """The run of `id` with a second cut while it recovers: every operation and mode, or `count` of them
-        drawn by a seed.
+        """The run of `id` with a second cut while it recovers: every operation and mode, or `count`
+        of them drawn by a seed.
         """
         try:
             operations = len(self._recover(id))
@@ -271,7 +283,9 @@ class PowerCutProof:
         return moment.after(replace(id.cuts[-1], index=moment.op.index))
 
     def _moment(self, id: CutId) -> tuple[ScenarioRun, RecordedOperation]:
-        """What the last cut hits: an operation of the scenario, or of the recovery from the cuts before."""
+        """What the last cut hits: an operation of the scenario, or of the recovery from the cuts
+        before.
+        """
         moments = self.recorded(id.board, id.scenario).moments
         if id.cuts[0].index >= len(moments):
             raise BenchError(
@@ -288,7 +302,9 @@ class PowerCutProof:
         return course, recovery[id.cuts[-1].index]
 
     def _recover(self, id: CutId) -> list[RecordedOperation]:
-        """The operations from the last cut to rest. The newest recovery is kept: it is asked for again."""
+        """The operations from the last cut to rest. The newest recovery is kept: it is asked for
+        again.
+        """
         if self._recovery is None or self._recovery[0] != id:
             course, moment = self._moment(id)
             flash = RecordingFlash.of(self.flash_after(id))
@@ -316,7 +332,9 @@ class PowerCutProof:
     def _to_rest(
         self, id: CutId, board: VirtualBoard, course: ScenarioRun, watch: StateMerger
     ) -> tuple[RemainingCost, bool]:
-        """Power on, until nothing happens any more: what that took, and whether some of it was known."""
+        """Power on, until nothing happens any more: what that took, and whether some of it was
+        known.
+        """
         printed: list[str] = []
         board.on_print = printed.append
         try:

@@ -1,4 +1,6 @@
-"""The parts of an update that power is cut in: where each begins, and which operations belong to it."""
+"""The parts of an update that power is cut in: where each begins, and which operations belong to
+it.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ class OfferTestBed(TestBed):
 
 
 class PowerCutBench:
-    """Worlds for one flash map, made when they are needed; boards that are new, boards with a past."""
+    """Worlds for one flash map, made when they are needed; boards that are new, boards with a past.
+    """
 
     def __init__(
         self, folder: Path, board: str, keys: Path, *, seed: int = 0, edit: Edit | None = None
@@ -59,8 +62,8 @@ class PowerCutBench:
         self._offered: dict[str, OfferTestBed] = {}
 
     def testbed(self, name: str = "healthy") -> OfferTestBed:
-        """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all, or offered
-        with keys of the next epoch.
+        """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all,
+        or offered with keys of the next epoch.
         """
         if name not in self._offered:
             folder = self._folder / f"{self.name}-{name}"
@@ -89,10 +92,11 @@ class PowerCutBench:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioRun:
-    """One run that is recorded: a board of `testbed` with the flash `start` does `act`, from power on.
+    """One run that is recorded: a board of `testbed` with the flash `start` does `act`, from power
+    on.
 
-    Operations for which `hit` is true are cut. Whatever is cut, the board comes to what `ends` says. `online`
-    False: no network.
+    Operations for which `hit` is true are cut. Whatever is cut, the board comes to what `ends`
+    says. `online` False: no network.
     """
 
     testbed: OfferTestBed
@@ -139,7 +143,9 @@ def _update(board: VirtualBoard) -> None:
 def _whole(
     bench: PowerCutBench, hit: Callable[[BoardProfile, int], Callable[[FlashOperation], bool]]
 ) -> list[ScenarioRun]:
-    """Whole updates of a new board and of one with a past; of the operations those that `hit` picks."""
+    """Whole updates of a new board and of one with a past; of the operations those that `hit`
+    picks.
+    """
     offered = bench.testbed()
     starts = (offered.factory, offered.used)
     return [
@@ -148,7 +154,8 @@ def _whole(
     ]
 
 
-# What belongs to which part. The journal's operations come in order: declare, arm, (loader), confirm.
+# What belongs to which part. The journal's operations come in order: declare, arm, (loader),
+# confirm.
 
 
 def _transfer(board: BoardProfile, slot: int) -> Callable[[FlashOperation], bool]:
@@ -196,7 +203,9 @@ def _half_way(course: ScenarioRun) -> int:
 
 
 def verify(bench: PowerCutBench) -> list[ScenarioRun]:
-    """A block decays after it was checked; the read-back of the whole finds it, and it is fetched again."""
+    """A block decays after it was checked; the read-back of the whole finds it, and it is fetched
+    again.
+    """
     testbed = bench.testbed()
     slot = bench.profile.slots[1]
     decayed: list[int] = []
@@ -333,7 +342,9 @@ def _crashing(testbed: OfferTestBed, start: NorFlash, hit: Callable[[FlashOperat
 
 
 def window_log(bench: PowerCutBench) -> list[ScenarioRun]:
-    """The log of the exec window is half full: it is erased, and the loader writes into what is left."""
+    """The log of the exec window is half full: it is erased, and the loader writes into what is
+    left.
+    """
     if bench.profile.in_place:
         return []
     testbed = bench.testbed()
@@ -370,7 +381,8 @@ def poll(bench: PowerCutBench) -> list[ScenarioRun]:
 
 
 def keys(bench: PowerCutBench) -> list[ScenarioRun]:
-    """New keys: followed by boards that run a confirmed release, and in a trial, which they prove."""
+    """New keys: followed by boards that run a confirmed release, and in a trial, which they prove.
+    """
     testbed, before = bench.testbed("keys"), bench.testbed()
     trial = before.board(WsgiNetwork(before.answers), flash=before.used.clone())
     trial.power_on()

@@ -1,4 +1,6 @@
-"""Many runs on all cores: single cuts of all scenarios, then pairs; counted, timed, and failures kept."""
+"""Many runs on all cores: single cuts of all scenarios, then pairs; counted, timed, and failures
+kept.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["SweepPart", "SweepPlan", "journal_lines", "sweep"]
+__all__ = ["SweepPart", "SweepPlan", "journal_lines", "sweep_cuts"]
 
 _BATCH: Final = 24
 _BATCH_OF_FIRSTS: Final = 4
@@ -32,9 +34,9 @@ _MACHINE_SEEDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """What is run. `torn` scales the seeds of torn operations (0: one each); `pairs` is how many first cuts
-    of a scenario get a second one, None all of them with all seconds; `singles` False leaves it at these.
-    `sampled`: every operation is torn with one of its seeds, which is drawn.
+    """What is run. `torn` scales the seeds of torn operations (0: one each); `pairs` is how many
+    first cuts of a scenario get a second one, None all of them with all seconds; `singles` False
+    leaves it at these. `sampled`: every operation is torn with one of its seeds, which is drawn.
     """
 
     boards: tuple[str, ...] = BOARDS
@@ -49,8 +51,8 @@ class SweepPlan:
 
 @dataclass(slots=True)
 class SweepPart:
-    """One row: a scenario on a flash map with a loader, single cuts or pairs; `whole` counts the single cuts
-    that it would have without sampling.
+    """One row: a scenario on a flash map with a loader, single cuts or pairs; `whole` counts the
+    single cuts that it would have without sampling.
     """
 
     board: str
@@ -73,7 +75,7 @@ _proof: PowerCutProof | None = None
 """Of the process that forks: what it recorded is there in all of them."""
 
 
-def sweep(
+def sweep_cuts(
     proof: PowerCutProof, plan: SweepPlan, on_part: Callable[[SweepPart], object] = lambda part: None
 ) -> list[SweepPart]:
     """Run the plan; `on_part` is called with each row when it is done.

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from slotbench.errors import BenchError
 
-__all__ = ["Cause", "ChipError", "Counters", "ExceptionRecord", "Registers", "ChipStart", "Stop", "StopReason"]
+__all__ = [
+    "Cause", "ChipError", "ChipStart", "Counters", "ExceptionRecord", "Registers", "Stop", "StopReason",
+]
 
 
 class ChipError(BenchError):

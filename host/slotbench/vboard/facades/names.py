@@ -11,8 +11,8 @@ from slotbench.vboard.signals import DeviceOSError
 
 __all__ = ["device_builtins"]
 
-# Absent on the port: compile, complex, NotImplemented, ascii, breakpoint, format, vars, warnings, and the
-# subclasses of OSError and UnicodeError.
+# Absent on the port: compile, complex, NotImplemented, ascii, breakpoint, format, vars, warnings,
+# and the subclasses of OSError and UnicodeError.
 _NAMES: Final = """
     abs all any bin bool bytearray bytes callable chr classmethod delattr dict dir divmod enumerate eval exec
     filter float frozenset getattr globals hasattr hash hex id int isinstance issubclass iter len list locals

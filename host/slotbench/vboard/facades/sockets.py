@@ -55,7 +55,9 @@ def _network(rt: Runtime) -> Mapping[str, Any]:
 
 
 class _Wlan:
-    """network.WLAN: the SDK associates by itself with the network it knows; the access point side is off."""
+    """network.WLAN: the SDK associates by itself with the network it knows; the access point side
+    is off.
+    """
 
     PM_NONE, PM_POWERSAVE, PM_PERFORMANCE = 0, 1, 2
 
@@ -234,7 +236,9 @@ class _BoardSocket:
         return bytes(buffer[: self._receive(memoryview(buffer))])
 
     def readinto(self, buffer: bytearray | memoryview, length: int | None = None) -> int | None:
-        """Fill the buffer: less at the end or, without blocking, when no more is there; None for nothing."""
+        """Fill the buffer: less at the end or, without blocking, when no more is there; None for
+        nothing.
+        """
         view = memoryview(buffer)[:length]
         done = 0
         while done < len(view):

@@ -62,7 +62,8 @@ class _ConsoleStream:
 
 
 class _StandardInput:
-    """sys.stdin and its `buffer`: the UART. Reads wait for all that was asked for, as on the port."""
+    """sys.stdin and its `buffer`: the UART. Reads wait for all that was asked for, as on the port.
+    """
 
     def __init__(self, rt: Runtime, *, text: bool) -> None:
         self._rt = rt

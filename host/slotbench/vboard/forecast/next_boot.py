@@ -1,6 +1,6 @@
-"""What the loader would do next with a flash, and why: its model, run on a copy.
+"""What the loader would do next with a flash, and why: the model of the loader runs on a copy.
 
-As after a return of power: what the loader left in the RTC memory at the last boot is not on flash.
+The prediction is that of a start after a power loss, because RTC memory is not on flash.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.soc import Soc
 
-__all__ = ["Flashed", "Forecast", "Hindrance", "forecast", "next_boot"]
+__all__ = ["Flashed", "Forecast", "Hindrance", "forecast_boot", "next_boot"]
 
 
 class Hindrance(StrEnum):
-    """Why a slot is not started, or only as the last resort; the first that applies, in this order."""
+    """Why a slot is not started, or only as the last resort; the first that applies, in this order.
+    """
 
     NO_DESCRIPTOR = "no descriptor"
     BELOW_FLOOR = "below the floor"
@@ -50,10 +51,11 @@ class Flashed:
 class Forecast:
     """The next boot. `slot` and what follows are None when nothing boots.
 
-    `hindrances` are those of A and B, None for a slot that could be started in the regular way. `attempt` of
-    `attempts` is the trial boot it would be. Then what it would write before it jumps: the open words it sets
-    (of the newest cell, or of a descriptor), sectors of the exec window it copies, whether it programs the
-    window log; and how long that would take, as modelled. `console` is what it would print.
+    `hindrances` are those of A and B, None for a slot that could be started in the regular way.
+    `attempt` of `attempts` is the trial boot it would be. Then what it would write before it jumps:
+    the open words it sets (of the newest cell, or of a descriptor), sectors of the exec window it
+    copies, whether it programs the window log; and how long that would take, as modelled. `console`
+    is what it would print.
     """
 
     slot: int | None
@@ -70,10 +72,11 @@ class Forecast:
     console: tuple[str, ...]
 
 
-def forecast(board: BoardProfile, data: bytes) -> Forecast:
+def forecast_boot(board: BoardProfile, data: bytes) -> Forecast:
     """Boot from `data`, the whole flash of `board`, without changing it.
 
-    Raises BenchError when the journal holds a sealed cell that no writer may write: loaders may differ then.
+    Raises BenchError when the journal holds a sealed cell that no writer may write: loaders may
+    differ then.
     """
     before, after, flash, result = next_boot(board, data)
     started = result if isinstance(result, BootResult) else None
@@ -100,9 +103,10 @@ def forecast(board: BoardProfile, data: bytes) -> Forecast:
 def next_boot(
     board: BoardProfile, data: bytes,
 ) -> tuple[Flashed, Flashed, NorFlash, BootResult | NothingBoots]:
-    """Journal and slots before and after the loader ran on a flash holding `data`; that flash; its result.
+    """Journal and slots before and after the loader ran on a flash holding `data`; that flash; its
+    result.
 
-    Raises BenchError as `forecast` does.
+    Raises BenchError as `forecast_boot` does.
     """
     flash = NorFlash(board.chip_bytes, image=data)
     before = _read(board, flash)
@@ -148,7 +152,7 @@ def _hindrance(before: Flashed, after: Flashed, slot: int) -> Hindrance | None:
 
 
 def _by_cell(cell: JournalCell, slot: int, descriptor: SlotDescriptor) -> Hindrance | None:
-    """The rows of DESIGN 3 that ask the journal, read for one slot."""
+    """The rows of the boot table that depend on the journal, for one slot."""
     state = cell.states[slot]
     if state is SlotState.EMPTY:
         return Hindrance.EMPTY

@@ -1,4 +1,4 @@
-"""A virtual board as a folder that people keep: board.json, flash.bin, and files/ for its filesystem."""
+"""A virtual board as a folder: board.json, flash.bin, and files/ for its filesystem."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _ID_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class BoardFolder:
-    """The folder `path`: its board's `profile`, named in board.json as `board_name` (a name, or the path of a
-    file), and the chip's `unique_id` (4 bytes).
+    """The folder `path`: its board's `profile`, named in board.json as `board_name` (a name, or the
+    path of a file), and the chip's `unique_id` (4 bytes).
     """
 
     path: Path
@@ -103,7 +103,9 @@ class BoardFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder: one board, one process. Raises BenchError (exit code 2) when another has it."""
+        """Lock the folder: one process for each board. Raises BenchError (exit code 2) if another
+        process holds it.
+        """
         with open(self.path / _FACTS, "rb") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,7 +117,9 @@ class BoardFolder:
             yield
 
     def load_flash(self, clock: Clock) -> NorFlash:
-        """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong size."""
+        """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong
+        size.
+        """
         if not self.flash_path.exists():
             raise BenchError(
                 "the board's flash is gone", where=str(self.flash_path), do="make the board anew",
@@ -142,7 +146,8 @@ class BoardFolder:
         return files
 
     def save_files(self, before: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
-        """Write what the board changed in its `files` since `before`; what people changed meanwhile stays.
+        """Write what the board changed in its `files` since `before`; what people changed meanwhile
+        stays.
 
         Raises BenchError (exit code 2).
         """

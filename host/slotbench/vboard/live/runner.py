@@ -1,8 +1,8 @@
-"""A virtual board that keeps running while people press its buttons: what `slotbench board run` does.
+"""A virtual board that runs while people operate it: the work of `slotbench board run`.
 
-One thread. The board's program runs until it waits; there the clock holds it back to real time and looks
-at the control socket. A button acts on the spot, through the exceptions that end a run on the virtual chip;
-what needs the REPL first stops the application with Ctrl-C.
+There is one thread. The board's program runs until it waits. Then the clock holds it back to real
+time and serves the control socket. Buttons act at once, through the exceptions that end a run on
+the virtual chip. A line for the REPL first stops the application with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from slotbench.vboard.vm import CPythonVM, DeviceVM
 __all__ = ["LiveRunner"]
 
 _FAR_US: Final = 10**18
-"""Thirty thousand years: a board without an end set for it."""
+"""Thirty thousand years: the end of a board without a time limit."""
 _AGAIN_US: Final = 1_000_000
 _CTRL_C_S: Final = 0.1
 _LOOK_US: Final = 3_600_000_000
@@ -41,13 +41,13 @@ _SOFT_RESET_MS: Final = 500
 
 
 class _Doing(Enum):
-    """What of the board is on the stack, and so what may be raised into it."""
+    """What of the board is on the stack, which decides what may be raised into it."""
 
     NOTHING = 0
     LOADER = 1
     PROGRAM = 2
     LINE = 3
-    """A line somebody typed: others wait for it, only its own person ends it."""
+    """A typed line: other requests wait, and only its own client ends it."""
     ROM = 4
     """Download mode: a host may speak to the ROM."""
 
@@ -59,9 +59,10 @@ class _ControlRequested(Exception):
 class LiveRunner:
     """The board of a folder, or of a flash file, whose lock is held.
 
-    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()` gives
-    real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say` gets what people
-    see. `uart` is the board's serial port; `poll` comes back when it has something to do.
+    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()`
+    gives real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say`
+    gets what people see. `uart` is the board's serial port; `poll` comes back when it has something
+    to do.
     """
 
     def __init__(
@@ -104,13 +105,16 @@ class LiveRunner:
         self._end_us = _FAR_US
 
     def stop(self) -> None:
-        """Pull the plug and come back from `run` when the board's program waits. Safe in a signal handler."""
+        """Switch the power off and return from `run` when the board's program waits. Safe in a
+        signal handler.
+        """
         self._stop = True
 
     def run(self, for_s: float | None = None) -> None:
-        """Power on, and run until `stop`, or for so many seconds of the board's time.
+        """Power on, and run until `stop`, or for so many virtual seconds.
 
-        The folder is written whenever power goes. Raises BenchError when that, or reading it, fails.
+        The folder is written whenever the power goes. Raises BenchError if reading or writing it
+        fails.
         """
         self._end_us = _FAR_US if for_s is None else self.clock.us + round(for_s * 1e6)
         try:
@@ -136,7 +140,7 @@ class LiveRunner:
 
     def _let_run(self) -> None:
         def is_over() -> bool:
-            # The board asks between two runs of main.py, and at waits of it; there Ctrl-C is ours to press.
+            # Called between two runs of main.py and while it waits, when Ctrl-C may be pressed.
             asked_inside, self._waits = self._waits, False
             wanted = self._stop or bool(self._todo) or self.board.state is not BoardState.RUNNING
             return wanted and not asked_inside
@@ -151,12 +155,12 @@ class LiveRunner:
                 self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
 
     def _inside(self, doing: _Doing, action: Callable[[], object]) -> None:
-        """Let something happen on the board, and tell what became of its power."""
+        """Do something on the board; print what became of its power."""
         self._doing = doing
         try:
             action()
         except KeyboardInterrupt:
-            # Ctrl-C in boot.py, or in a line whose person is gone: the board is at its REPL.
+            # Ctrl-C in boot.py, or in a line whose client is gone: the board is at its REPL.
             pass
         except SystemExit:
             self._tell("the program ended itself: soft reset")
@@ -201,17 +205,19 @@ class LiveRunner:
         self._answer(self._offs)
 
     def _wait(self) -> None:
-        """Nothing runs: time passes, and somebody may want something."""
+        """Nothing runs: let time pass and serve requests."""
         with suppress(_ControlRequested):
             if self._endless and self._end_us == _FAR_US:
                 self._serve(None)
             else:
                 self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
 
-    # What people want.
+    # Requests.
 
     def _serve(self, seconds: float | None) -> None:
-        """One request, waiting for it. May raise into what is on the stack: no power, reset, or Ctrl-C."""
+        """Wait for one request and serve it. May raise into what is on the stack: power off, reset,
+        or Ctrl-C.
+        """
         if seconds is not None and self._wants_ctrl_c():
             seconds = min(seconds, _CTRL_C_S)
         request = self._poll(seconds if self._serial is None else self._serial.uart.wait_s(seconds))
@@ -229,7 +235,7 @@ class LiveRunner:
         self._hear()
 
     def _hear(self) -> None:
-        """What was typed over the serial port, for the program that waits."""
+        """Pass on what was typed over the serial port, for the program that waits."""
         if self._serial is not None and self._doing is _Doing.PROGRAM:
             if self._serial.terminal.take_interrupt():
                 self._waits = False
@@ -248,7 +254,7 @@ class LiveRunner:
             raise ChipReset(6)
 
     def _take(self, request: ControlRequest) -> None:
-        """Do at once what needs no REPL; put aside what does."""
+        """Carry out at once what needs no REPL; keep the rest for later."""
         verbs: dict[str, Callable[[ControlRequest], None]] = {
             "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
             "off": self._off, "on": self._todo.append, "repl": self._queue_line,
@@ -301,20 +307,20 @@ class LiveRunner:
         self._todo.append(request)
 
     def _wants_ctrl_c(self) -> bool:
-        """Whether the application is to end for what waits, or a line whose person hung up."""
+        """Whether to stop the application for a waiting request, or a line whose client hung up."""
         if self._doing is _Doing.LINE:
             return self._line is not None and self._line.gone
         return self._doing is _Doing.PROGRAM and bool(self._todo)
 
     def _press_ctrl_c(self) -> None:
-        """Once, and again after a second of the board's time."""
+        """True once, and again after a virtual second."""
         if self._wants_ctrl_c() and self.clock.us >= self._next_ctrl_c_us:
             self._next_ctrl_c_us = self.clock.us + _AGAIN_US
             self._waits = False
             raise KeyboardInterrupt
 
     def _carry_out(self, request: ControlRequest) -> None:
-        """What had to wait until no program was running."""
+        """Carry out the requests that had to wait until no program ran."""
         self._next_ctrl_c_us = 0
         if request.gone:
             return
@@ -360,10 +366,10 @@ class LiveRunner:
         while waiting:
             waiting.pop().done(self.facts())
 
-    # What people see.
+    # Output.
 
     def facts(self) -> dict[str, Any]:
-        """What can be said without asking the board."""
+        """The status of the board, known without asking it."""
         return facts(self.board)
 
     def _on_boot(self, board: VirtualBoard, boot: Boot) -> None:
@@ -384,7 +390,7 @@ class LiveRunner:
         self._waits = True
 
     def _on_busy(self) -> None:
-        """The program computes: it does not see this, but the serial port may want to end it."""
+        """The program computes. It notices nothing, but the serial port may end it."""
         self._serve_port()
         self._hear()
         if self._stop:

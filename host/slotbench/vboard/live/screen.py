@@ -1,4 +1,4 @@
-"""What people see of a board that runs: its console, the bench's own lines between, and facts."""
+"""What people see of a running board: its console, the bench's own lines, and its status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["LiveScreen", "facts"]
 
 
 class LiveScreen:
-    """Where output goes: `say` gets pieces of text, as they are to be shown."""
+    """The output of a running board: `say` gets pieces of text to show."""
 
     def __init__(self, clock: Clock, say: Callable[[str], object]) -> None:
         self._clock = clock
@@ -33,7 +33,7 @@ class LiveScreen:
 
 
 def facts(board: VirtualBoard) -> dict[str, Any]:
-    """What can be said of a board without asking it."""
+    """The status of a board, known without asking it."""
     result = board.result
     runs = board.state in (BoardState.RUNNING, BoardState.HUNG) and result is not None
     doing, done, total = board.activity()

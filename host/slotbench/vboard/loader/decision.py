@@ -1,4 +1,6 @@
-"""What the loader boots: the rows of DESIGN 3, first match first. Pure, written apart from the device's."""
+"""The boot decision: the rows of device/docs/boot-table.md, first match first. Pure, and written
+independently of the device's.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import Ended, JournalCell, SlotState
 from slotbench.formats.rtc import BootReason, ResetReason, Tail
 
-__all__ = ["Decision", "decide", "how_it_ended", "last_spent"]
+__all__ = ["Decision", "choose_slot", "how_it_ended", "last_spent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,13 @@ class Decision:
     why: BootReason
 
 
-def decide(
+def choose_slot(
     cell: JournalCell | None, descriptors: Sequence[SlotDescriptor | None],
     failed: frozenset[int] = frozenset(),
 ) -> Decision | None:
-    """Choose among the slots that did not fail in this boot; None when none may be started.
+    """Choose among the slots that did not fail in this boot; None: none may be started.
 
-    Slots without a descriptor are no matter of choice: A goes first (row 7).
+    Without descriptors slot A goes first (row 7).
     """
     found = {slot: descriptor for slot, descriptor in enumerate(descriptors) if descriptor is not None}
     floor = cell.floor if cell is not None else _floor_of(found.values())
@@ -52,7 +54,9 @@ def last_spent(cell: JournalCell) -> int | None:
 
 
 def how_it_ended(tail: Tail | None, reason: int) -> Ended:
-    """The code of FORMATS 4.1, from the tail of the boot before and the reset reason of this one."""
+    """How the last attempt ended (FORMATS.md, End of an attempt), from the tail of the boot before
+    and the reset reason of this one.
+    """
     if tail is None:
         return Ended.POWER_LOST
     if reason == ResetReason.RESTART:

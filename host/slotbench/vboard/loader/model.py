@@ -1,8 +1,10 @@
-"""The loader as a Python model: decides, verifies, fills the exec window, spends the attempt, hands over.
+"""The loader as a Python model: decides, verifies, fills the exec window, spends the attempt, hands
+over.
 
-Written from FORMATS.md and DESIGN.md, in the order of its flash operations. They all go through the chip with
-actor "loader", so that a cut can hit every one of them. The real loader's code is held against this. An
-in-place map has no window to fill, no log of it and no budget for it; all else is the same there.
+Written from FORMATS.md and device/docs, in the order of its flash operations. All of them go
+through the chip with actor "loader", so that a cut can hit each. Tests compare the real loader's
+code with this model. An in-place map has no window to fill, no log of it and no budget for it; all
+else is the same there.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.formats.segments import IROM_MAP_START
 from slotbench.vboard.flash.nor import SECTOR
-from slotbench.vboard.loader.decision import Decision, decide, how_it_ended, last_spent
+from slotbench.vboard.loader.decision import Decision, choose_slot, how_it_ended, last_spent
 from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import RTC_BASE, Soc
@@ -33,7 +35,9 @@ _SET: Final = bytes(4)
 _MD5_BYTES: Final = 16
 _WAIT_MS: Final = 30_000
 _HASH_US_PER_KB: Final = 560
-"""SHA-256 in C on the lx106 at boot speed; with the reads it makes about a second for 640 KB. An estimate."""
+"""SHA-256 in C on the lx106 at boot speed; with the reads it makes about a second for 640 KB. An
+estimate.
+"""
 _TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_BYTES)
 
 
@@ -90,7 +94,9 @@ class LoaderModel:
         self._before: rtc.Tail | None = None
 
     def boot(self, *, rounds: int = 3) -> BootResult | NothingBoots:
-        """Run from reset to the jump; give up, as no board does, after `rounds` waits of 30 s."""
+        """Run from reset to the jump. Gives up after `rounds` waits of 30 s, which a real board
+        does not.
+        """
         self._console = []
         for _ in range(rounds):
             result = self._round()
@@ -105,7 +111,7 @@ class LoaderModel:
         self._read_state()
         self._write_end_of_attempt()
         failed: set[int] = set()
-        while (choice := decide(self._cell, self._descriptors, frozenset(failed))) is not None:
+        while (choice := choose_slot(self._cell, self._descriptors, frozenset(failed))) is not None:
             descriptor = self._descriptors[choice.slot]
             assert descriptor is not None
             started = self._start(choice, descriptor)
@@ -115,7 +121,8 @@ class LoaderModel:
         return self._start_stock_image()
 
     def _start_stock_image(self) -> BootResult | None:
-        """Row 7: nobody ever wrote a word about this board; a stock image says itself whether it is whole."""
+        """Row 7: there is neither journal nor descriptor. A stock image contains its own checksum.
+        """
         if self._profile.in_place or self._cell is not None or any(self._descriptors):
             return None
         for slot in (0, 1):
@@ -128,7 +135,8 @@ class LoaderModel:
         return None
 
     def _stock_image(self, slot: int) -> SlotDescriptor | None:
-        """What a descriptor would say of the image that the length word promises; its digest is as read."""
+        """The descriptor that a stock image would have, by its length word and its digest as read.
+        """
         region = self._profile.slots[slot].image
         word = self._soc.rom_read(region.start + LENGTH_WORD_OFFSET, 4)
         length = int.from_bytes(word, "little") + _MD5_BYTES & 0xFFFFFFFF
@@ -139,7 +147,8 @@ class LoaderModel:
             slot=slot, counter=0, length=length, sha256=digest, fs_start=0, product="", version="")
 
     def _start(self, choice: Decision, descriptor: SlotDescriptor) -> BootResult | None:
-        """Everything between the decision and the jump; None when this slot cannot be started now."""
+        """Everything between the decision and the jump; None when this slot cannot be started now.
+        """
         slot = choice.slot
         stock = choice.why is BootReason.NO_DESCRIPTOR
 
@@ -254,7 +263,7 @@ class LoaderModel:
         return Region(profile.window.start, image.irom_bytes)
 
     def _mark_bad(self, slot: int) -> None:
-        """So that no later boot tries it, as long as another slot is there."""
+        """Mark the slot bad, so that no later boot tries it while there is another one."""
         cell, descriptor = self._cell, self._descriptors[slot]
         assert descriptor is not None
         if cell is None:
@@ -273,7 +282,9 @@ class LoaderModel:
         return windowlog.held(self._read_log()) == descriptor.sha256[: windowlog.PREFIX_BYTES]
 
     def _fill_window(self, slot: int, descriptor: SlotDescriptor, *, trial: bool) -> bool:
-        """Make the window the irom of this image; False when it cannot be done (no verdict on the image)."""
+        """Make the window the irom of this image; False when it cannot be done (no verdict on the
+        image).
+        """
         cell = self._cell
         if trial and cell is not None and not any(cell.spent):
             if not self._spend("copied", journal.COPIED_OFFSET):
@@ -293,10 +304,10 @@ class LoaderModel:
         return True
 
     def _forget_held(self) -> bool:
-        """Program every held entry to zeros: from here on nothing may say what the window holds.
+        """Program every held entry to zeros: from now on no entry may describe the window.
 
-        One that is not the last of the log counts for nothing today, but a torn erase of the log could blank
-        what follows it and bring it back.
+        An entry that is not the last one does not count, but a torn erase of the log could erase
+        those behind it and revive it.
         """
         for index, entry in enumerate(windowlog.entries(self._read_log())):
             if windowlog.classify(entry) is windowlog.EntryState.HELD:
@@ -363,6 +374,8 @@ class LoaderModel:
 
 
 def _md5_is_right(data: bytes) -> bool:
-    """Whether a stock image, of whole words, ends with the MD5 of what is before but for its first word."""
+    """Whether a stock image, of whole words, ends with the MD5 of what is before but for its first
+    word.
+    """
     end = len(data) - _MD5_BYTES
     return not end % 4 and hashlib.md5(data[4:end], usedforsecurity=False).digest() == data[end:]

@@ -35,7 +35,8 @@ class _Known:
 
 
 _KNOWN: Final[dict[tuple[int, bytes], dict[int, _Known]]] = {}
-"""Start and bytes of a program -> its blocks by address: compiled once, whichever core runs them."""
+"""Start and bytes of a program -> its blocks by address: compiled once, whichever core runs them.
+"""
 
 
 class _Returned(Exception):
@@ -49,10 +50,11 @@ def _returned(cpu: Cpu) -> None:
 class Cpu:
     """One core. `registers` are a0-a15 and SAR.
 
-    `hooks` maps addresses to functions that take the place of code there, and return to a0. `code` is the
-    range that may execute; who jumps elsewhere into instruction RAM ends the run with Handover, everywhere
-    else with Fault. `count` counts instructions; at `limit` the run ends with Fault. the keys of `ran` are
-    the stretches (start, end) of addresses that executed, `lowest_sp` the lowest stack pointer.
+    `hooks` maps addresses to functions that take the place of code there, and return to a0. `code`
+    is the range that may execute; who jumps elsewhere into instruction RAM ends the run with
+    Handover, everywhere else with Fault. `count` counts instructions; at `limit` the run ends with
+    Fault. the keys of `ran` are the stretches (start, end) of addresses that executed, `lowest_sp`
+    the lowest stack pointer.
     """
 
     def __init__(self, memory: CpuMemory, code: range = IRAM) -> None:
@@ -98,7 +100,9 @@ class Cpu:
         raise CpuFault(what, pc, pc, _ILLEGAL)
 
     def _block(self, pc: int) -> Block:
-        """The block at `pc`: a hook, one that was compiled before from the same words, or a new one."""
+        """The block at `pc`: a hook, one that was compiled before from the same words, or a new
+        one.
+        """
         if pc in self.hooks:
             return self._hooked(self.hooks[pc])
         if pc not in self.code:

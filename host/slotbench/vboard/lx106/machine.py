@@ -1,4 +1,6 @@
-"""The machine that runs the loader of sector 0: from the boot ROM to what the loader left at its jump."""
+"""The machine that runs the loader of sector 0: from the boot ROM to what the loader left at its
+jump.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ _ROM_MAIN: Final = 0x40001000
 """Where the ROM called the loader from; nobody may come back."""
 _WAIT_US: Final = 30_000_000
 _WATCHDOG_US: Final = 1_600_000
-"""The shortest time-out that the hardware watchdog is known to run with after a restart by the SDK."""
+"""The shortest time-out that the hardware watchdog is known to run with after a restart by the SDK.
+"""
 _CPU_MHZ: Final = 52
 _FEED: Final = 0x60000914
 _FEED_VALUE: Final = 0x73
@@ -45,8 +48,8 @@ _TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_B
 class BootCost:
     """What a boot cost.
 
-    Instructions; bytes of stack below the ROM's; the longest time between two feeds of the watchdog (us);
-    stretches (start, end) of addresses that executed, in the order of the first time.
+    Instructions; bytes of stack below the ROM's; the longest time between two feeds of the watchdog
+    (us); stretches (start, end) of addresses that executed, in the order of the first time.
     """
 
     instructions: int
@@ -58,9 +61,9 @@ class BootCost:
 class LoaderMachine:
     """`slotboot` of one board, as machine code: the loader in sector 0 of its flash.
 
-    `accelerate` computes SHA-256 in Python when sector 0 holds the loader that travels with the package. RAM
-    is noise of `seed` at every boot. `run` tells about the last boot, `memory` is the RAM it left. A loader
-    that breaks a rule of the chip, or does not end, is a BenchViolation.
+    `accelerate` computes SHA-256 in Python when sector 0 holds the loader that travels with the
+    package. RAM is noise of `seed` at every boot. `run` tells about the last boot, `memory` is the
+    RAM it left. A loader that breaks a rule of the chip, or does not end, is a BenchViolation.
     """
 
     def __init__(self, soc: Soc, profile: BoardProfile, *, seed: int = 0, accelerate: bool = True) -> None:
@@ -74,7 +77,9 @@ class LoaderMachine:
         self.run: BootCost | None = None
 
     def boot(self, *, rounds: int = 3) -> BootResult | NothingBoots:
-        """Run from reset to the jump; give up, as no board does, after `rounds` waits of 30 s."""
+        """Run from reset to the jump. Gives up after `rounds` waits of 30 s, which a real board
+        does not.
+        """
         memory, soc = self.memory, self._soc
         memory.code_changed = True
         noise = random.Random(f"power on {self._seed}")
@@ -107,7 +112,9 @@ class LoaderMachine:
     # What the ROM does with sector 0.
 
     def _load_sector_0(self) -> int:
-        """Load the E9 image at flash offset 0; return its entry. A wrong one makes the ROM print and spin."""
+        """Load the E9 image at flash offset 0; return its entry. A wrong one makes the ROM print
+        and spin.
+        """
         sector = self._soc.rom_read(0, SECTOR)
         magic, count, _, _, entry = struct.unpack_from("<BBBBI", sector)
         if magic != 0xE9 or not 1 <= count <= 16:
@@ -132,7 +139,9 @@ class LoaderMachine:
         raise CpuFault("the loader returned to the ROM", _ROM_MAIN, _ROM_MAIN, 0)
 
     def _hook_digest(self, cpu: Cpu) -> None:
-        """Take over the digest's functions where they are: in the very loader that the symbols are of."""
+        """Take over the digest's functions where they are: in the very loader that the symbols are
+        of.
+        """
         known = loader_image()[HEADER_BYTES:]
         if self._accelerate and self._soc.flash.peek(HEADER_BYTES, len(known)) == known:
             cpu.hooks.update(DigestHooks(loader_symbols()).hooks)
@@ -198,7 +207,9 @@ class LoaderMachine:
         )
 
     def _length(self, slot: int) -> int:
-        """Of the image in a slot: from its descriptor, or from its own length word when there is none."""
+        """Of the image in a slot: from its descriptor, or from its own length word when there is
+        none.
+        """
         place = self._profile.slots[slot]
         try:
             return SlotDescriptor.unpack(self._soc.flash.peek(place.descriptor.start, PAGE_BYTES)).length

@@ -1,8 +1,9 @@
 """What lies where in an ESP8266, and which accesses it survives.
 
-Instruction RAM answers to whole words only, data RAM to bytes too; nothing answers to an address that is not
-a multiple of the access. The flash window does not exist while the cache is off, as it is in a loader. The
-boot ROM keeps its own data at the top of data RAM: the one word of it that a loader may change is chip_size.
+Instruction RAM answers to whole words only, data RAM to bytes too; nothing answers to an address
+that is not a multiple of the access. The flash window does not exist while the cache is off, as it
+is in a loader. The boot ROM keeps its own data at the top of data RAM: the one word of it that a
+loader may change is chip_size.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ ROM_DATA: Final = range(0x3FFFC000, 0x3FFFEB30)
 IRAM: Final = range(0x40100000, 0x40110000)
 """The upper half becomes the cache once it is switched on."""
 BASE: Final = DRAM.start
-"""Address of the first byte of `CpuMemory.data`; between DRAM and IRAM it has bytes that nothing reaches."""
+"""Address of the first byte of `CpuMemory.data`; between DRAM and IRAM it has bytes that nothing
+reaches.
+"""
 
 _WORD: Final = 0xFFFFFFFF
 _ALIGNMENT: Final = 9

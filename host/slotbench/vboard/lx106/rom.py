@@ -1,8 +1,8 @@
 """The boot ROM of the machine: functions by the addresses of rom.txt, as Python.
 
-Flash goes through the chip as actor "loader", bounded by `chip_size` in the ROM's data, like the model's. A
-function leaves noise in every register that its caller may not rely on. A call of a name that is not known
-here, or of an address that rom.txt does not list, is a Fault.
+Flash goes through the chip as actor "loader", bounded by `chip_size` in the ROM's data, like the
+model's. A function leaves noise in every register that its caller may not rely on. A call of a name
+that is not known here, or of an address that rom.txt does not list, is a Fault.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _CPU_MHZ: Final = 52
 _ALIGNMENT: Final = 9
 _NO_FUNCTION: Final = 0
 _REASONS: Final = {0: 1, 1: 4, 5: 5}
-"""The SDK's reset reason -> what the ROM reports; all else is 2, with the reason in the RTC memory."""
+"""The SDK's reset reason -> what the ROM reports; all else is 2, with the reason in the RTC memory.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class RomSymbol:
 
 
 def read_table(path: Path) -> list[RomSymbol]:
-    """The lines `name 0xADDRESS call|data` of rom.txt. Raises BenchError with the line that is none."""
+    """The lines `name 0xADDRESS call|data` of rom.txt. Raises BenchError with the line that is
+    none.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -67,8 +70,8 @@ def read_table(path: Path) -> list[RomSymbol]:
 class RomHooks:
     """Hooks of a CPU for the functions of rom.txt.
 
-    `waited_us` is what the loader spent in ets_delay_us; `on_wait` is called after each of them. `console` is
-    what it printed.
+    `waited_us` is what the loader spent in ets_delay_us; `on_wait` is called after each of them.
+    `console` is what it printed.
     """
 
     def __init__(self, soc: Soc, cpu: Cpu, table: list[RomSymbol], *, seed: int) -> None:
@@ -217,7 +220,8 @@ class RomHooks:
     def _rtc_get_reset_reason(self) -> int:
         return _REASONS.get(self.soc.reset_reason, 2)
 
-    # Memory. Instruction RAM answers to words only, and the ROM copies words only when all is aligned.
+    # Memory. Instruction RAM answers to words only, and the ROM copies words only when all is
+    # aligned.
 
     def _memcpy(self, target: int, source: int, length: int) -> int:
         self._require_words(target, length)

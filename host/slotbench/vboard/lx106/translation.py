@@ -1,8 +1,8 @@
 """Straight runs of instructions as Python functions: fast enough for thousands of boots.
 
-A block ends at the first jump, call or return. A branch inside leaves it, or, back to the block's start,
-makes a loop of the function. Registers are Python locals meanwhile: `a0` to `a15` and `sar`, unsigned. A
-store into words that the running block was made of counts from the next block on.
+A block ends at the first jump, call or return. A branch inside leaves it, or, back to the block's
+start, makes a loop of the function. Registers are Python locals meanwhile: `a0` to `a15` and `sar`,
+unsigned. A store into words that the running block was made of counts from the next block on.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ class Pin(Far):
         self.watch(handler is not None, trigger)
 sys.modules["machine"].Pin = Pin
 """
-"""machine.Pin inside the VM. It takes its bytes from the heap only of a program that asks for it."""
+"""machine.Pin inside the VM. It takes its bytes from the heap only of a program that asks for it.
+"""
 
 _FIRST_FAR: Final = -5
 
@@ -55,8 +56,8 @@ def far(path: str) -> int:
 
 
 class HostCalls:
-    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number; `inside` runs
-    text in the bench's module there.
+    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number;
+    `inside` runs text in the bench's module there.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""The board's program on the real MicroPython VM: 32 bits, an ESP8266's heap, a process for each boot."""
+"""The board's program on the real MicroPython VM: 32 bits, an ESP8266's heap, a process for each
+boot.
+"""
 
 from __future__ import annotations
 
@@ -74,13 +76,15 @@ def activity():
 class MicroPythonVM:
     """One boot of MicroPython on `soc`, as CPythonVM is, in a process of its own.
 
-    `heap` is the VM's `-X heapsize` in bytes. Flash, memory words, time, radio and sockets are those of the
-    virtual board, asked for over a stream: virtual time stands still while the VM works, so a run is the same
-    every time, and the same as under CPython. A power cut or a reset kills the process where it is.
+    `heap` is the VM's `-X heapsize` in bytes. Flash, memory words, time, radio and sockets are
+    those of the virtual board, asked for over a stream: virtual time stands still while the VM
+    works, so a run is the same every time, and the same as under CPython. A power cut or a reset
+    kills the process where it is.
 
-    What leaves `exec`, `eval` and `run_file`: as with CPythonVM; exceptions of classes that the program made
-    arrive as DeviceError. `refuse` names packages that are there in a format which the VM does not load. With
-    `frozen` modules sys.path has an entry more, and they take from the heap what in a firmware lies in flash.
+    What leaves `exec`, `eval` and `run_file`: as with CPythonVM; exceptions of classes that the
+    program made arrive as DeviceError. `refuse` names packages that are there in a format which the
+    VM does not load. With `frozen` modules sys.path has an entry more, and they take from the heap
+    what in a firmware lies in flash.
     """
 
     def __init__(
@@ -141,7 +145,8 @@ class MicroPythonVM:
         self._inside(f"exec(kept[1]({source!r}, '<string>', 'single'), main)")
 
     def attach(self, terminal: Attachable) -> None:
-        """Make `terminal` the program's standard input, and look at it while the program computes."""
+        """Make `terminal` the program's standard input, and look at it while the program computes.
+        """
         terminal.attach(self.runtime)
         self._inside(_TERMINAL)
         tables = Tables(self._value, self._inside)
@@ -165,14 +170,18 @@ class MicroPythonVM:
         self._inside(f"(lambda v: v is None or print(repr(v)))(eval({line.strip()!r}, main))")
 
     def run_file(self, path: str) -> None:
-        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
+        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not
+        there.
+        """
         name = absolute(path)
         if name not in self.runtime.files:
             raise DeviceOSError(2)
         self._inside(f"kept[0]({name.removeprefix('/')!r}, main)")
 
     def print_exception(self, error: BaseException) -> None:
-        """Put the traceback of the exception that ended the last job on the console, as the port does."""
+        """Put the traceback of the exception that ended the last job on the console, as the port
+        does.
+        """
         printed: list[str] = []
         console, self._process.console = self._process.console, printed.append
         inside = self._inside_text
@@ -183,7 +192,9 @@ class MicroPythonVM:
         console("".join(_frames_of_the_program("".join(printed), inside)))
 
     def agent(self) -> tuple[int, int, int] | None:
-        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
+        """State of the device's agent, blocks in place and blocks of the image; None when there is
+        none.
+        """
         if self._idle:
             return None
         if not self._knows_activity:
@@ -313,7 +324,8 @@ def _shims() -> Iterator[Path]:
 
 
 def _frames_of_the_program(printed: str, inside: bool) -> Iterator[str]:
-    """The lines of a traceback without the bench's own; what somebody typed is called <stdin>, as on a board.
+    """The lines of a traceback without the bench's own; what somebody typed is called <stdin>, as
+    on a board.
 
     `inside`: the program was started by text of the bench, which is the first without a file.
     """
@@ -334,7 +346,8 @@ def _ended(line: str) -> BaseException:
 
 
 def _modules(root: Path, frozen: Path | None) -> str:
-    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`."""
+    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`.
+    """
     more = () if frozen is None else (f"/{os.path.relpath(frozen, root)}",)
     path = ("", FOLDER, *more, "/lib")
     lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]

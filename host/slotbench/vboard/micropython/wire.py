@@ -39,7 +39,9 @@ class Inside(str):
 
 
 class DeviceError(Exception):
-    """An exception of a class that only the program on the board has. `args[0]` is the name of the class."""
+    """An exception of a class that only the program on the board has. `args[0]` is the name of the
+    class.
+    """
 
 
 VM_ERRORS: Final = (
@@ -100,7 +102,9 @@ def error_of(name: str, args: tuple[Any, ...]) -> BaseException:
 
 
 def parse(text: str, objects: Callable[[int], object]) -> Any:
-    """The value that the VM printed; `objects` finds what has a number. Raises ValueError, SyntaxError."""
+    """The value that the VM printed; `objects` finds what has a number. Raises ValueError,
+    SyntaxError.
+    """
 
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.Tuple):

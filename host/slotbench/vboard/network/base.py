@@ -29,7 +29,7 @@ _HEAD_MAX: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class RadioLink:
-    """The modelled radio: no packets, only what they cost in virtual time.
+    """The modelled radio: the virtual time that packets cost, without the packets.
 
     50 KB/s is what 1460-byte segments in a small window give with modem sleep on; round trip and
     time to associate (with DHCP) are usual values. All are model values, not measurements.
@@ -110,7 +110,7 @@ class TcpStream(Protocol):
         """Receive into `view`; return the number of bytes, 0 at the end, None when nothing is
         there.
 
-        A patient call may wait a little real time for a real peer; virtual time does not move.
+        A patient call may wait some real time for a real peer. Virtual time stands still meanwhile.
         """
 
     def readable(self) -> bool:
@@ -128,7 +128,7 @@ class TcpListener(Protocol):
         """
 
     def close(self) -> None:
-        """Take no more."""
+        """Stop taking connections."""
 
 
 class Network(ABC):

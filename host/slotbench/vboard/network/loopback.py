@@ -34,9 +34,8 @@ class LoopbackNetwork(Network):
 
     A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn
     into virtual timeouts. A peer silent for that long counts as silent: reads return at once and
-    virtual time moves on. A port of the board that listens waits so for `knock_s`, in all, until
-    somebody connects: where virtual time runs by itself, its minutes would be over before anybody
-    could.
+    virtual time moves on. A listening port of the board waits up to `knock_s` of real time in all
+    until a client connects: otherwise the virtual minutes would pass before any client could.
     """
 
     def __init__(
@@ -50,10 +49,10 @@ class LoopbackNetwork(Network):
         self._places: dict[int, int] = {}
 
     def place(self, port: int) -> tuple[str, int]:
-        """Where a port of the board is on this machine, also while the board does not listen there.
+        """The address on this machine of a port of the board, also while the board does not listen.
         """
         if port not in self._places:
-            # Bound and never listening: the number stays ours, and who connects is refused.
+            # Bound, but not listening: the port stays reserved, and connections are refused.
             kept = _bound(0)
             weakref.finalize(self, kept.close)
             self._places[port] = kept.getsockname()[1]
@@ -61,11 +60,11 @@ class LoopbackNetwork(Network):
 
     @property
     def places(self) -> dict[int, str]:
-        """Ports that `place` was asked about, and where they are."""
+        """The ports that `place` was called for, and their addresses."""
         return {port: f"{_HOME}:{there}" for port, there in self._places.items()}
 
     def listen(self, port: int) -> TcpListener:
-        """Take connections at the place of this port."""
+        """Take connections at the address of this port."""
         return _LoopbackListener(_bound(self.place(port)[1]), self)
 
     def _resolve(self, host: str) -> str:
@@ -110,7 +109,7 @@ class _LoopbackListener:
         return bool(select.select([self._sock], [], [], seconds if self._is_patient() else 0)[0])
 
     def _is_patient(self) -> bool:
-        """Whether real time may pass for somebody to come: not while the board has a client."""
+        """Whether to wait for a client in real time: not while the board has one."""
         busy = self._taken is not None and not self._taken.closed
         return not busy and self._waited_s < self._network.knock_s
 
@@ -165,7 +164,7 @@ class _LoopbackStream:
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket of this machine's at `port`, 0: a free one. Another may have it too while neither
+    """A socket bound to `port` of this machine; 0: a free one. It may be bound twice while neither
     listens.
     """
     sock = socket.socket()

@@ -1,4 +1,6 @@
-"""Words of the chip that a flashing tool reads and writes over the serial port: ROM, eFuse, UART, SPI."""
+"""Words of the chip that a flashing tool reads and writes over the serial port: ROM, eFuse, UART,
+SPI.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ _BAUD: Final = 115200
 
 
 class ChipRegisters:
-    """The words of one start of the chip. `attached`: whether the flash answers yet; `baud`: the UART's."""
+    """The words of one start of the chip. `attached`: whether the flash answers yet; `baud`: the
+    UART's.
+    """
 
     def __init__(self, soc: Soc) -> None:
         self._soc = soc
@@ -51,7 +55,9 @@ class ChipRegisters:
         return self._words.get(address, 0)
 
     def write(self, address: int, value: int, mask: int = 0xFFFFFFFF) -> None:
-        """Set the bits of `mask` in the word at `address`; writing to SPI_CMD runs the command set up."""
+        """Set the bits of `mask` in the word at `address`; writing to SPI_CMD runs the command set
+        up.
+        """
         value = self._words.get(address, 0) & ~mask | value & mask
         if address == _SPI_CMD and value & _SPI_USR:
             self._words[_SPI_W0] = self._spi(self._words.get(_SPI_USER2, 0) & 0xFF)
@@ -70,6 +76,8 @@ class ChipRegisters:
         return 0 if command in _STATUS else 0xFFFFFF
 
     def _efuse(self) -> tuple[int, int, int, int]:
-        """The four words that hold the MAC; `machine.unique_id()` is its last three bytes and one above."""
+        """The four words that hold the MAC; `machine.unique_id()` is its last three bytes and one
+        above.
+        """
         identity = int.from_bytes(self._soc.unique_id[:4], "little")
         return (identity & 0xFF) << 24, identity >> 8, 0, _OUI

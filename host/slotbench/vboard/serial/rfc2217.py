@@ -13,7 +13,9 @@ __all__ = ["Rfc2217"]
 
 
 class Rfc2217(Tcp):
-    """A TCP port that speaks RFC 2217: `rfc2217://` of pyserial. Lines are off while no client is there."""
+    """A TCP port that speaks RFC 2217: `rfc2217://` of pyserial. Lines are off while no client is
+    there.
+    """
 
     has_lines: Final = True  # type: ignore[misc]
 
@@ -66,7 +68,9 @@ class _Connection:
 
 
 class _ForwardedPort:
-    """The serial port as the Telnet side sees it: settings it may choose, and two lines that matter."""
+    """The serial port as the Telnet side sees it: settings it may choose, and two lines that
+    matter.
+    """
 
     cts = dsr = cd = True
     ri = False

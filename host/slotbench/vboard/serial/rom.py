@@ -1,8 +1,10 @@
-"""Download mode: the serial protocol of the ESP8266's ROM loader, and of the stub that esptool puts there.
+"""Download mode: the serial protocol of the ESP8266's ROM loader, and of the stub that esptool puts
+there.
 
-Protocol: Espressif's esptool documentation, "Serial Protocol"; error codes as its `FatalError.WithResult`
-names them. The stub is not executed: a program that was loaded to RAM and is started says `OHAI`, and from
-then on the stub's commands are answered here. Flash is the board's own, with its rules, time and cuts.
+Protocol: Espressif's esptool documentation, "Serial Protocol"; error codes as its
+`FatalError.WithResult` names them. The stub is not executed: a program that was loaded to RAM and
+is started says `OHAI`, and from then on the stub's commands are answered here. Flash is the board's
+own, with its rules, time and cuts.
 """
 
 from __future__ import annotations
@@ -95,7 +97,8 @@ class _Reading:
 class DownloadMode:
     """The ROM of `soc` since its reset with GPIO0 low. `send` takes what it says.
 
-    `left` becomes true when the host asks for the application. `junk()` is what arrived outside of frames.
+    `left` becomes true when the host asks for the application. `junk()` is what arrived outside of
+    frames.
     """
 
     def __init__(self, soc: Soc, send: Callable[[bytes], object]) -> None:
@@ -133,7 +136,9 @@ class DownloadMode:
                 self._command(frame)
 
     def junk(self) -> bytes:
-        """What arrived outside of frames since this was asked last: nobody who speaks to a ROM sends any."""
+        """What arrived outside of frames since this was asked last: nobody who speaks to a ROM
+        sends any.
+        """
         return self._slip.take_junk()
 
     def _command(self, frame: bytes) -> None:
@@ -242,7 +247,8 @@ class DownloadMode:
         elif write is not None and write.left:
             raise Refused(RomFault.NOT_ENOUGH_DATA)
         elif not stay:
-            # GPIO0 was low at the reset and nothing sampled it since: the stub falls back to the ROM.
+            # GPIO0 was low at the reset and nothing sampled it since: the stub falls back to the
+            # ROM.
             self.stub = False
         return 0
 
@@ -303,7 +309,9 @@ class DownloadMode:
         return 0
 
     def _pump(self, reading: _Reading) -> None:
-        """Send as many blocks as the host takes unacknowledged; behind the last one, the MD5 of all."""
+        """Send as many blocks as the host takes unacknowledged; behind the last one, the MD5 of
+        all.
+        """
         flash = self._soc.flash
         while reading.sent < reading.length and reading.sent - reading.acknowledged < reading.window:
             size = min(reading.block, reading.length - reading.sent)

@@ -1,4 +1,5 @@
-"""What the firmware has of its UART: bytes typed and not read yet, Ctrl-C, and how text goes out."""
+"""What the firmware has of its UART: bytes typed and not read yet, Ctrl-C, and how text goes out.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +58,9 @@ class Terminal:
         """Nothing: a board does not see its cable."""
 
     def take_interrupt(self) -> bool:
-        """Whether Ctrl-C came since this was asked last: raise KeyboardInterrupt where the program waits."""
+        """Whether Ctrl-C came since this was asked last: raise KeyboardInterrupt where the program
+        waits.
+        """
         wanted, self._wants_interrupt = self._wants_interrupt, False
         self._interrupted |= wanted
         return wanted
@@ -81,7 +84,9 @@ class Terminal:
         return bool(self._inbox)
 
     def listen(self, *, interruptible: bool) -> None:
-        """A program begins to run, or has ended: whether Ctrl-C is meant for it or is a key like others."""
+        """A program begins to run, or has ended: whether Ctrl-C is meant for it or is a key like
+        others.
+        """
         self._interrupt_character = CTRL_C if interruptible else _NONE
         self._binary = self._wants_interrupt = False
 
@@ -95,7 +100,8 @@ class Terminal:
         self._binary = character == _NONE
 
     def wait(self, us: int | None) -> None:
-        """Let virtual time pass until there is input, at most `us` microseconds (None: for ever)."""
+        """Let virtual time pass until there is input, at most `us` microseconds (None: for ever).
+        """
         assert self._runtime is not None
         if self._inbox:
             return

@@ -29,8 +29,8 @@ _LOOPBACK: Final = "127.0.0.1"
 class Transport(Protocol):
     """One way to the UART.
 
-    `has_lines` says whether DTR and RTS come with the bytes; where they do not, opening a conversation and
-    closing the port stand in for them.
+    `has_lines` says whether DTR and RTS come with the bytes; where they do not, opening a
+    conversation and closing the port stand in for them.
     """
 
     @property
@@ -107,7 +107,8 @@ class DescriptorStream:
             except BlockingIOError:
                 return
             except OSError:
-                # EIO: the last client closed the pty; ECONNRESET: it closed the socket without reading all.
+                # EIO: the last client closed the pty; ECONNRESET: it closed the socket without
+                # reading all.
                 data = b""
             if data:
                 self._on_data(data)
@@ -134,7 +135,8 @@ class DescriptorStream:
 class Pty:
     """A pseudo-terminal, raw, that clients open by the symbolic link `link`.
 
-    Between two clients its other end is held open here: else the kernel would report a hangup without end.
+    Between two clients its other end is held open here: else the kernel would report a hangup
+    without end.
     """
 
     has_lines: Final = False
@@ -239,7 +241,9 @@ class Tcp:
 
 
 def listen_on(port: int) -> socket.socket:
-    """A socket that listens on TCP `port` of this machine, 0 for any. Raises BenchError (exit code 2)."""
+    """A socket that listens on TCP `port` of this machine, 0 for any. Raises BenchError (exit code
+    2).
+    """
     try:
         return socket.create_server((_LOOPBACK, port))
     except OSError as error:

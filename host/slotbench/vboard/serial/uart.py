@@ -1,8 +1,8 @@
 """The UART of a virtual board: bytes from and to its transports, and the reset circuit beside them.
 
 What is behind it changes with the board's state. In download mode it is the ROM (`rom`), else the
-`application`: whoever gives the board a REPL. Nothing here touches the board: what the circuit wants of it
-is asked for with `take_reset()`.
+`application`: whoever gives the board a REPL. Nothing here touches the board: what the circuit
+wants of it is asked for with `take_reset()`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from slotbench.vboard.serial.transports import DEFAULT_BAUD, Pty, Tcp, Transport
 __all__ = ["Application", "NoApplication", "Reset", "Rom", "Uart"]
 
 _SAMPLE_S: Final = 0.25
-"""How long after the end of a reset GPIO0 may still go low: clients set DTR and RTS one by one, and an RFC
-2217 client waits for an answer in between. On a board the capacitor at EN gives that time.
+"""How long after the end of a reset GPIO0 may still go low: clients set DTR and RTS one by one, and
+an RFC 2217 client waits for an answer in between. On a board the capacitor at EN gives that time.
 """
 
 
@@ -71,9 +71,11 @@ class Rom(Protocol):
 
 
 class Uart:
-    """UART0 and the transports to it. `now` gives real seconds, for the reset circuit is of the real world.
+    """UART0 and the transports to it. `now` gives real seconds, for the reset circuit is of the
+    real world.
 
-    Output goes to the transport that spoke last. Has a `fileno()` that is readable when `serve()` has work.
+    Output goes to the transport that spoke last. Has a `fileno()` that is readable when `serve()`
+    has work.
     """
 
     def __init__(self, now: Callable[[], float], application: Application | None = None) -> None:
@@ -117,7 +119,9 @@ class Uart:
         return self._speaker.baud if self._speaker is not None else DEFAULT_BAUD
 
     def wait_s(self, seconds: float | None) -> float | None:
-        """How long to wait for I/O at most when `seconds` (None: for ever) is what others would wait."""
+        """How long to wait for I/O at most when `seconds` (None: for ever) is what others would
+        wait.
+        """
         if self._sample_at_s is None:
             return seconds
         until_s = max(0.0, self._sample_at_s - self._now())
@@ -167,7 +171,8 @@ class Uart:
         self._inbox += data
 
     def hung_up(self, transport: Transport) -> None:
-        """A client is gone. One without lines cannot reset the board, so that leaves download mode."""
+        """A client is gone. One without lines cannot reset the board, so that leaves download mode.
+        """
         if transport is not self._speaker:
             return
         self._speaker = None
@@ -178,7 +183,9 @@ class Uart:
             self._reset = Reset.RUN
 
     def lines(self, *, dtr: bool, rts: bool) -> None:
-        """The two transistors: EN is low when RTS is asserted and DTR is not, GPIO0 the other way round."""
+        """The two transistors: EN is low when RTS is asserted and DTR is not, GPIO0 the other way
+        round.
+        """
         held, self._gpio0_low = rts and not dtr, dtr and not rts
         if held and not self._held:
             self._sample_at_s = None
@@ -195,7 +202,8 @@ class Uart:
         self._reset = reset
 
     def _to_rom(self, rom: Rom, data: bytes) -> None:
-        # A host repeats its first frame until it is answered; what came while the chip started is lost.
+        # A host repeats its first frame until the ROM responds. What came while the chip started
+        # is lost.
         rom.receive(data[max(0, data.rfind(SYNC_HEAD)) :])
         junk = rom.junk()
         if rom.left:

@@ -1,7 +1,9 @@
-"""The netif of the firmware that runs on an emulated chip: found in its memory, and tapped for frames.
+"""The netif of the firmware that runs on an emulated chip: found in its memory, and tapped for
+frames.
 
-Frames out: a breakpoint at the netif's `linkoutput` copies the pbuf and returns to the caller. Frames in: at
-a point where nothing of lwIP is under way, `input` is called with a pbuf in memory that the real chip lacks.
+Frames out: a breakpoint at the netif's `linkoutput` copies the pbuf and returns to the caller.
+Frames in: at a point where nothing of lwIP is under way, `input` is called with a pbuf in memory
+that the real chip lacks.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ _IRAM: Final = range(0x40100000, 0x40110000)
 _FLASH: Final = range(0x40200000, 0x40300000)
 _ROM: Final = range(0x40000000, 0x40010000)
 _INTR_LOCK: Final = 0x40000F74
-"""`ets_intr_lock` of the ROM. A firmware that waits calls it from the loop that runs its tasks, again and
-again.
+"""`ets_intr_lock` of the ROM. A firmware that waits calls it from the loop that runs its tasks,
+again and again.
 """
 _RETURN: Final = 0x4000FFF4
 """Where a function called by the bench returns to: nothing of the ROM lies there."""
@@ -43,13 +45,14 @@ _PBUFS: Final = 0x3FFA0000
 _PBUF_BYTES: Final = 2048
 _PBUF_COUNT: Final = 64
 _PBUF_HEAD: Final = struct.Struct("<IIHHBBHI")
-"""lwIP's `struct pbuf`: next, payload, tot_len, len, type, flags, ref, and the SDK's own pointer."""
+"""lwIP's `struct pbuf`: next, payload, tot_len, len, type, flags, ref, and the SDK's own pointer.
+"""
 _PAYLOAD_AT: Final = 66
 """From the pbuf to the frame: room for headers, and the IP header behind 14 bytes is aligned."""
 _FRAME_BYTES_MAX: Final = _PBUF_BYTES - _PAYLOAD_AT
 _REF_AT: Final = 14
 _HELD: Final = 2
-"""References of a pbuf in use: one is the firmware's, one the bench's, so that the firmware never frees it."""
+"""References of a pbuf in use: the firmware's, and the bench's, so that the firmware never frees it."""
 _FREE: Final = 1
 _CHAIN_MAX: Final = 64
 
@@ -64,7 +67,8 @@ class Netif:
 
 
 def find_netif(dram: bytes, start: int = DRAM_START) -> Netif | None:
-    """The netif for 192.168.4.1 in the chip's data memory, which begins at address `start`; else None.
+    """The netif for 192.168.4.1 in the chip's data memory, which begins at address `start`; else
+    None.
 
     A netif is `next`, ip, mask, gateway, and the functions `input`, `output`, `linkoutput`.
     """
@@ -82,9 +86,9 @@ def find_netif(dram: bytes, start: int = DRAM_START) -> Netif | None:
 class Tap:
     """The frames between a machine's firmware and a wire.
 
-    `look` is to be called now and then, and `reset` at every start of the chip. `stopped` gets every stop at
-    a breakpoint and says whether it was one of the tap's. `netif` is None until one is found; `sent` and
-    `received` count frames.
+    `look` is to be called now and then, and `reset` at every start of the chip. `stopped` gets
+    every stop at a breakpoint and says whether it was one of the tap's. `netif` is None until one
+    is found; `sent` and `received` count frames.
     """
 
     def __init__(self, machine: Machine, wire: Wire) -> None:
@@ -152,7 +156,8 @@ class Tap:
         return [self.netif.linkoutput, *([_INTR_LOCK] if self._safe is None else [self._safe, _RETURN])]
 
     def _sample(self) -> None:
-        """Who waits: the caller that locks interrupts far more often than others is the loop that runs tasks.
+        """Who waits: the caller that locks interrupts far more often than others is the loop that
+        runs tasks.
 
         There no task is under way, and so nothing of lwIP.
         """
