@@ -17,6 +17,7 @@ from slotbench.repl.transports import parse_reports
 from slotbench.vboard.factory import BOOT_LINE
 from support.serial.bench import SerialBench, plain_folder
 from support.serial.clients import mpremote, slotbench
+from support.testbed import put_keys
 from support.vboard.littlefs import files_in
 
 GIVEN = ("--product", "lamp", "--board", "generic_4m", "--server", "http://updates.lan")
@@ -37,8 +38,7 @@ def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
-    slotbench("keys", "new", tmp_path / "keys", "--product", "lamp")
-    return tmp_path / "keys" / "lamp.keys"
+    return put_keys(tmp_path / "keys") / "lamp.keys"
 
 
 def wanted(boot: bytes = BOOT) -> dict[str, bytes]:
