@@ -91,8 +91,8 @@ def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
 
 CONFIRMED_ON_A_304 = (
     Defect("asked-or-not", "http/request", "status == 304 and etag", "status == 304", ""),
-    Defect("any-look-will-do", "boot/actions", "    if swap.confirmed:\n        if twoslot._timer:",
-           "    swap.confirm()\n    if swap.confirmed:\n        if twoslot._timer:", ""),
+    Defect("any-look-will-do", "boot/actions", "    if swap.confirmed:\n        if twoslot._schedule:",
+           "    swap.confirm()\n    if swap.confirmed:\n        if twoslot._schedule:", ""),
 )
 
 

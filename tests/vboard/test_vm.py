@@ -245,7 +245,7 @@ def test_the_device_reaches_the_slots_through_its_port() -> None:
     chip = vm.runtime.chip
     chip.start_sdk()
     vm.exec(
-        "from twoslot.boot.flash import Port\n"
+        "from twoslot.flash import Flash\n"
         "port = Port()\n"
         "port.erase(0x200000)\n"
         "port.write(0x200000, b'slot')\n"

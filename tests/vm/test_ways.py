@@ -201,7 +201,7 @@ def test_five_crashes_in_a_row_leave_main_out_until_a_mended_release_arrives(mak
     crashed = [boot.reason for boot in board.boots]
 
     assert crashed == [0, 3, 3, 3, 3, 3], "five starts after a software watchdog, then rest"
-    assert "5 crashes in a row: main.py is left out" in "".join(said)
+    assert "5 crashes in a row: safe mode, without main.py" in "".join(said)
     assert board.cell is not None and board.cell.report is Report.SAFE_MODE
     board.power_off()
 

@@ -1,8 +1,9 @@
 """Device code under CPython, isolated: its own module table, builtins and import.
 
-Device files come from the board's files. Code objects are compiled once per content and shared by all VMs; a
-file whose bytes equal one of the installed device package, or its .mpy, is compiled under its path, so
-that coverage and debuggers see it.
+Device files come from the board's files. A source of the device package runs with its constants by value, as it
+is built for a board (slotbench.mpy.inlined). Code objects are compiled once per content and shared by all VMs; a file whose bytes
+equal one of the installed device package, or its .mpy, is compiled under its path, so that coverage and
+debuggers see it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final, Protocol
 
 from slotbench import data_path
-from slotbench.mpy import compile_package, sources
+from slotbench.mpy import built, compile_package, inlined, sources
 from slotbench.vboard.facades import build
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.facades.names import device_builtins
@@ -184,7 +185,7 @@ class CPythonVM:
     def agent(self) -> tuple[int, int, int] | None:
         """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
         agent = getattr(self.modules.get("twoslot"), "_agent", None)
-        return (agent.state, *agent.progress) if agent is not None else None
+        return (agent.state, *agent.blocks_in_place) if agent is not None else None
 
     def close(self) -> None:
         """End this boot: hang up what is connected, and break the reference cycles of its modules."""
@@ -318,8 +319,22 @@ class CPythonVM:
     def _compile_file(self, path: str, content: bytes) -> CodeType:
         if path.endswith(".mpy"):
             content = _source_of(path, content)
+        elif _PACKAGE in path:
+            content = self._inlined(path, content)
         real = _installed().get(content)
         return self._compile(content, real or path, path.removeprefix("/"))
+
+    def _inlined(self, path: str, content: bytes) -> bytes:
+        """A source of the device package as `slotbench.mpy.inlined` makes it of what is on this board."""
+        root = path[:path.index(_PACKAGE) + len(_PACKAGE)]
+        files = self.runtime.files
+        if content in (ready := _ready()):
+            if all(files.get(root + name) == source for name, source in _defining().items()):
+                return ready[content]
+        package = {
+            name.removeprefix(root): source for name, source in files.items()
+            if name.startswith(root) and name.endswith(".py")}
+        return inlined(package).get(path.removeprefix(root), content)
 
     def _compile(self, content: bytes, filename: str, shown: str) -> CodeType:
         self.runtime.source_names[filename] = shown
@@ -330,11 +345,27 @@ class CPythonVM:
         return code
 
 
+_PACKAGE: Final = "/twoslot/"
+
+
 @functools.cache
 def _package() -> Mapping[bytes, bytes]:
-    """.mpy -> source of every module of the installed device package."""
+    """.mpy -> source as it is built, of every module of the installed device package."""
+    modules = built(sources())
+    return {compiled: modules[name] for name, compiled in compile_package(sources()).items()}
+
+
+@functools.cache
+def _ready() -> Mapping[bytes, bytes]:
+    """Source -> the same with its constants by value, of the installed device package."""
     modules = sources()
-    return {compiled: modules[name] for name, compiled in compile_package(modules).items()}
+    return {modules[name]: text for name, text in inlined(modules).items()}
+
+
+@functools.cache
+def _defining() -> Mapping[str, bytes]:
+    """Path in the package -> source, of the modules that define constants."""
+    return {name: source for name, source in sources().items() if b" = const(" in source}
 
 
 def _source_of(path: str, compiled: bytes) -> bytes:
@@ -368,8 +399,9 @@ _INSTALLED: dict[bytes, str] = {}
 
 
 def _installed() -> Mapping[bytes, str]:
-    """Content -> path of every file of the installed device package."""
+    """Content -> path of every file of the installed device package, as it is and with constants by value."""
     if not _INSTALLED:
         for path in sorted(Path(data_path("device")).rglob("*.py")):
-            _INSTALLED[path.read_bytes()] = str(path)
+            content = path.read_bytes()
+            _INSTALLED[content] = _INSTALLED[_ready().get(content, content)] = str(path)
     return _INSTALLED

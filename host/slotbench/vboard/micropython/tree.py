@@ -19,7 +19,7 @@ _PACKAGE = "/twoslot/"
 class FileTree:
     """A temporary folder with what is in `files` (absolute path -> content).
 
-    The source of the device package is there as .mpy, as on a board. The packages in `refuse` are there
+    The source of the device package is there as .mpy, as a board gets it. The packages in `refuse` are there
     in a format that the VM does not load.
     """
 
@@ -43,6 +43,8 @@ class FileTree:
             if path.startswith(_PACKAGE) and path.endswith(".py")})
         wanted = {}
         for path, content in self._files.items():
+            if path.startswith(_PACKAGE) and path.endswith(".py") and path.removeprefix(_PACKAGE) not in package:
+                continue  # constants, which are in the modules that use them
             seen, data = self._as_installed(path, content, package)
             self._source[seen] = path
             wanted[seen] = data
