@@ -22,12 +22,12 @@ _TRIES = const(8)  # lost connections in a row, without a block gained, before t
 class Agent:
     """What the steps of an update share. The steps are in http, trust, image and boot/actions.py.
 
-    Documents and image come from `source`, which has get(), close() and the response that is being
-    read: an HttpSource (http/response.py) unless a PushSource (push/upload.py) was set.
+    Documents and image come from `source`: its get() sets the response that is to be read, its
+    close() ends it. It is http/response.py unless a PushSource (push/upload.py) was set.
     """
 
     def __init__(self):
-        self.product = self.source = self.etag = None
+        self.product = self.source = self.response = self.etag = None
         self.running = 0  # counter of the running release, once a head was checked
         self.retry_after = 0
         self.interval_s = None
@@ -92,12 +92,14 @@ class Agent:
                     from twoslot.http import documents
 
                     text = documents.get_next(self)
+                    documents = None
                     drop("http")
                     from twoslot.trust import verify
 
                     self.state = verify.check_document(self, text)
                 finally:
-                    text = None
+                    # A module that is dropped must not be held either: it holds its constants.
+                    documents = verify = text = None
                     drop("http", "trust", "settings")
                     if self.news or self.keys:
                         self.boot_action(ACTION_REMEMBER)
@@ -112,14 +114,14 @@ class Agent:
                 if self.source is None:
                     from twoslot.http import response
 
-                    self.source = response.HttpSource(self)
+                    self.source = response
                 if self.url:
                     self._request()
                     gc.collect()
                 # Only scan or download is in memory: each request drops both, and so does each
                 # change of state.
                 state = self.state
-                if state == STATE_DOWNLOAD or state == STATE_TABLE and self.source.response:
+                if state == STATE_DOWNLOAD or state == STATE_TABLE and self.response:
                     from twoslot.image import writer, download
 
                     self.state = download.step(self)
@@ -131,14 +133,14 @@ class Agent:
                     self.progress["pieces"] = None
                     drop("image")
             else:
-                self.source.close()
+                self.source.close(self)
                 self.progress = self.sha = self.source = None
                 drop("image", "flash", "http")
                 self.boot_action(ACTION_ACTIVATE_SPARE)
                 self.state = STATE_DONE
         except LinkError as e:
             if self.source:
-                self.source.close()
+                self.source.close(self)
             self.retry_after = e.args[2] if len(e.args) > 2 else 0
             self.tries += 1
             # Before anything was written, and after enough tries, the schedule makes the next
@@ -154,7 +156,7 @@ class Agent:
     def end(self):
         """Forget this attempt. What the spare slot holds by now serves the next one."""
         if self.source:
-            self.source.close()
+            self.source.close(self)
         self.state = STATE_IDLE
         self.identity = None  # what proves to the server which board asks; False without a secret
         self.keys = None  # keys of a later epoch, verified: (document, what the journal must know)
@@ -188,7 +190,7 @@ class Agent:
         self.progress["pieces"] = None
         drop("image", "flash")
         try:
-            if self.source.get(url, None, self.span).status == 200 and self.span[1]:
+            if self.source.get(self, url, None, self.span).status == 200 and self.span[1]:
                 # A server without ranges sends everything: the blocks that are in place are read
                 # and skipped.
                 self.next, self.until = 0, self.progress["blocks"]

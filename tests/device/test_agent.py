@@ -351,7 +351,7 @@ def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
     with pytest.raises(KeyboardInterrupt):
         updater.go_on()
     updater.vm.interrupt_at(None)
-    assert updater.agent.source.response is None, "a stream that stopped inside a block is of no use"
+    assert updater.agent.response is None, "a stream that stopped inside a block is of no use"
 
     if same_agent:
         assert updater.go_on() == DONE
@@ -365,7 +365,7 @@ def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
 
 def test_the_end_of_an_attempt_hangs_up(updater: Updater) -> None:
     updater.run(until=SCAN)
-    assert updater.agent.source.response.idle and updater.vm.runtime.streams, "the connection is kept for the image"
+    assert updater.agent.response.idle and updater.vm.runtime.streams, "the connection is kept for the image"
 
     updater.agent.end()
     assert updater.agent.source is None and updater.vm.runtime.streams == []

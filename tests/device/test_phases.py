@@ -159,7 +159,7 @@ def test_nothing_of_the_transfer_is_left_when_the_slot_is_armed(board: DeviceBoa
     vm, files = watch(board)
     updater = Updater(board, vm)
     assert updater.run(until=ACTIVATE) == ACTIVATE
-    assert updater.agent.source.response is not None, "no connection is kept: nothing to be forgotten"
+    assert updater.agent.response is not None, "no connection is kept: nothing to be forgotten"
     del files.together[:], files.held[:]
     assert updater.go_on() == DONE
 

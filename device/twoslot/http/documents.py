@@ -40,9 +40,9 @@ def get(agent, url, etag=None):
     """Return a list that its reader empties: the document in a memoryview, or nothing (304)."""
     from twoslot.http import response
 
-    agent.source = response.HttpSource(agent)
+    agent.source = response
     try:
-        r = agent.source.get(url, etag)
+        r = response.get(agent, url, etag)
         if r.status == 304:
             return []
         if agent.state == STATE_HEAD:
@@ -51,6 +51,6 @@ def get(agent, url, etag=None):
         return [r.text()]
     finally:
         r = None
-        agent.source.close()
-        agent.source = None
+        response.close(agent)
+        agent.source = response = None
         drop("http.response")

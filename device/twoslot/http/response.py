@@ -1,5 +1,5 @@
-# What an update reads over HTTP: the source of a pulled one, and its responses (RFC 9112), on a
-# socket that never blocks, with a limit on every length and on every wait.
+# The source of an update over HTTP, and its responses (RFC 9112): on a socket that never blocks, with
+# a limit on every length and on every wait.
 import gc
 import time
 
@@ -16,30 +16,28 @@ _FLOOR = const(512)  # bytes a second: slower is refused
 _POLL_MS = const(5)
 
 
-class HttpSource:
-    """Gets what the agent asks for from its server, on one connection as long as it lasts."""
+def get(agent, url, etag=None, span=(0, 0)):
+    """Request url from the agent's server, or the bytes of it in span. Returns the Response.
 
-    def __init__(self, agent):
-        self.agent = agent
-        self.response = None  # that of the last request, as long as it may be read
+    The connection is kept from one request to the next. This module is the agent's source.
+    """
+    from twoslot.http import request
 
-    def get(self, url, etag=None, span=(0, 0)):
-        """Request url, or the bytes of it in span. Returns the Response."""
-        from twoslot.http import request
+    kept, agent.response = agent.response, None
+    try:
+        who = agent.identity
+        agent.response = request.get(agent.server, url, kept, etag, span[0], span[1], who)
+        return agent.response
+    finally:
+        drop("http.request", "http.identity", "secret", "hmac")
 
-        agent, kept, self.response = self.agent, self.response, None
-        try:
-            self.response = request.get(agent.server, url, kept, etag, span[0], span[1], agent.identity)
-            return self.response
-        finally:
-            drop("http.request", "http.identity", "secret", "hmac")
 
-    def close(self):
-        """Close the connection and forget the response."""
-        if self.response:
-            self.response.close()
-            self.response = None
-            gc.collect()
+def close(agent):
+    """Close the connection and forget the response."""
+    if agent.response:
+        agent.response.close()
+        agent.response = None
+        gc.collect()
 
 
 class Response:

@@ -16,7 +16,7 @@ def step(agent):
 
 def _download_table(agent, progress):
     n = progress["blocks"] * TABLE_ENTRY
-    if agent.source.response.readinto(writer.views(progress, n)) != n:
+    if agent.response.readinto(writer.views(progress, n)) != n:
         raise LinkError(codes.TABLE_MISMATCH, 0)
     writer.write_table(progress, agent.plan["blocks"])
     agent.next = 0
@@ -24,7 +24,7 @@ def _download_table(agent, progress):
 
 
 def _download_block(agent, progress):
-    response, block = agent.source.response, agent.next
+    response, block = agent.response, agent.next
     if response is None or block >= agent.until:
         first, agent.until = writer.next_missing_run(progress)
         agent.next = first
@@ -47,9 +47,9 @@ def _download_block(agent, progress):
     finally:
         # Also after Ctrl-C: a response that stopped inside a block is of no use.
         if not whole:
-            agent.source.close()
+            agent.source.close(agent)
     if progress["left"]:
         return STATE_DOWNLOAD
-    agent.source.close()
+    agent.source.close(agent)
     agent.next = 0
     return STATE_VERIFY

@@ -62,6 +62,7 @@ class PushListener:
         from twoslot.trust import keyring
 
         epoch, moduli = keyring.trusted_keys("offline")
+        keyring = None
         twoslot.drop("trust")
         moduli.extend(self.development_keys)
         from twoslot.trust import rsa, document

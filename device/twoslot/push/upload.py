@@ -16,7 +16,7 @@ _BLOCKS = const(16)  # in a piece
 def handle(listener, sock):
     """Carry out the agent's plan, piece by piece."""
     agent = twoslot.load_agent()
-    source = PushSource(sock, agent)
+    source = PushSource(sock)
     agent.state, agent.source = STATE_TABLE, source
     gc.collect()
     try:
@@ -24,7 +24,7 @@ def handle(listener, sock):
             if agent.state == STATE_VERIFY and not agent.next:
                 source.request("nothing")
             elif agent.state > STATE_VERIFY:
-                source.body = source.response = None  # an object keeps its class
+                source.body = agent.response = None  # an object keeps its class
             _refuse_others(listener)
     finally:
         if agent.state and agent.state <= STATE_VERIFY:
@@ -42,16 +42,15 @@ def _refuse_others(listener):
 class PushSource:
     """The source of a pushed update: an interim response asks for a piece, the request has it."""
 
-    def __init__(self, sock, agent):
-        self.sock, self.agent = sock, agent
-        self.body = self.response = None
+    def __init__(self, sock):
+        self.sock = sock
+        self.body = None  # the Response that all pieces are read from
 
-    def get(self, url, etag, span):
+    def get(self, agent, url, etag, span):
         """Ask for these bytes of the image, or with (0, 0) for the block table.
 
         Returns the Response that has them.
         """
-        agent = self.agent
         if self.body is None:
             from twoslot.http import response
 
@@ -59,18 +58,18 @@ class PushSource:
             r = self.body = response.Response(self.sock, None)
             r.chunked, r.first, r.keep, r.status = True, False, False, 206
             r.head_complete()
-        self.response = self.body
+        agent.response = self.body
         if span[1]:
             # In portions: they show the client how far the board is.
             agent.until = min(agent.until, agent.next + _BLOCKS)
             self.request("bytes=%d-%d" % (span[0], min(agent.until * BLOCK, span[1]) - 1))
         else:
             self.request("blocks")
-        return self.response
+        return agent.response
 
-    def close(self):
+    def close(self, agent):
         """Forget the response. The connection stays the listener's, which answers over it."""
-        self.response = None
+        agent.response = None
         gc.collect()
 
     def request(self, what):

@@ -22,6 +22,7 @@ def follow(agent, refusal):
     from twoslot.trust import keyring
 
     epoch = keyring.trusted_keys("offline", agent.keys and agent.keys[0])[0] + 1
+    keyring = None
     drop("trust.keyring")
     if agent.epochs >= _EPOCHS or refusal.args[0] == codes.HEAD_EPOCH and refusal.args[1] < epoch:
         raise refusal
@@ -34,6 +35,7 @@ def follow(agent, refusal):
         if e.args[:2] != (codes.HTTP_STATUS, 404):
             raise
         text = None
+    documents = None
     drop("http.documents")
     if not text:
         raise refusal

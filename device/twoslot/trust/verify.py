@@ -20,7 +20,7 @@ def check_document(agent, text):
             raise
         refusal = e
     # The head may be signed with keys that this board does not have yet.
-    document = None
+    document = policy = settings = None
     drop("trust.document", "trust.rsa", "trust.policy", "settings")
     from twoslot.trust import rotation
 
@@ -38,6 +38,7 @@ def read_document(agent, text, kind, floor=0):
         role = "online" if kind == "head" else "offline"
         trusted = keyring.trusted_keys(role, agent.keys and agent.keys[0])
     finally:
+        keyring = None
         drop("trust.keyring")
     if trusted[0] < floor:
         raise ReleaseError(codes.HEAD_EPOCH, floor)

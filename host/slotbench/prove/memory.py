@@ -41,7 +41,7 @@ agent.begin()
 taken, counted = 1 << 20, 0
 more = True
 while more and agent.state < 6:
-    whole = agent.state == 5 and agent.source.response and "twoslot.image.download" in sys.modules
+    whole = agent.state == 5 and agent.response and "twoslot.image.download" in sys.modules
     whole = whole and agent.next + 1 < agent.until
     gc.collect()
     gc.disable()
