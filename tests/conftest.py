@@ -7,20 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from slotbench.errors import BenchError
-from slotbench.vboard.micropython.find import find
+from slotbench.vboard.micropython.installation import find_installation
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
 from support.mqtt.brokers import Mosquitto, missing
 
-# Derandomized: the same examples in every run, so that a red test is red again.
-settings.register_profile("twoslot", derandomize=True, deadline=None, database=None, print_blob=True)
-# For `slotbench prove fuzz`, which gives the seed.
-settings.register_profile("long", derandomize=False, deadline=None, database=None, print_blob=True)
-settings.load_profile("twoslot")
-
+pytest_plugins = ["support.sampling"]
 
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 """Set where a missing tool, or the MicroPython VM, is a failure and not a reason to skip."""
@@ -30,7 +24,7 @@ _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 def micropython() -> None:
     """The real VM is here, or the test is skipped."""
     try:
-        find()
+        find_installation()
     except BenchError as error:
         if os.environ.get(_REQUIRED):
             pytest.fail(f"{_REQUIRED} is set, and {error}")

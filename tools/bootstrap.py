@@ -221,12 +221,13 @@ def _test(parts: _Parts, args: Sequence[str]) -> int:
     checked = 0
     # Without it the tests that need it are skipped, and say so.
     parts.run("micropython", [PYTHON, ROOT / "tools" / "get-micropython", "--quiet"])
+    parts.run("images", [PYTHON, ROOT / "tools" / "get-images", "--quiet"])
     if not _selects(args):
         checked = _check(parts, ())
         if checked == _INTERRUPTED:
             return checked
-        # All of them: on every core, each file on one of them.
-        args = ["-n", "auto", "--dist", "loadfile", *args]
+        # All of them, on every core; no test needs what another left.
+        args = ["-n", "auto", "--dist", "worksteal", *args]
     tested = parts.run("tests", [PYTHON, "-m", "pytest", *args], cwd=ROOT)
     return tested or checked
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from support.faulty_server.fixtures import make_scene, pytest_runtest_makereport, scene, world
+from support.faulty_server.fixtures import make_scene, pytest_runtest_makereport, scene, testbed
 from support.faulty_server.scene import Scene
-from support.testbed import TestBed
+from support.testbed import make_testbed
 
-__all__ = ["make_scene", "own", "pytest_runtest_makereport", "scene", "world"]
+__all__ = ["make_scene", "own", "pytest_runtest_makereport", "scene", "testbed"]
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Scene:
     """A board and its server in a world of this test's own, where nothing is published yet."""
-    return Scene(TestBed(tmp_path))
+    return Scene(make_testbed(tmp_path))

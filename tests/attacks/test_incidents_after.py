@@ -11,42 +11,43 @@ import pytest
 from slotbench import cli
 from slotbench.formats.image import parse_e9
 from slotbench.formats.journal import Report
-from slotbench.formats.rtc import Why
-from slotbench.vboard.firmware import Does
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.network.base import EINPROGRESS
 from support.attacks import IMAGE, require_refusal, require_update
 from support.faulty_server.scene import Scene
 from support.incidents import incidents
-from support.testbed import HOURS_MS, MINUTES_MS, TestBed
+from support.testbed import HOURS_MS, MINUTES_MS, make_testbed
 
 ROOT = Path(__file__).parents[2]
-TRIED = [Why.ORDINARY, Why.TRIAL, Why.TRIAL, Why.TRIAL, Why.FALLBACK]
+TRIED = [BootReason.ORDINARY, BootReason.TRIAL, BootReason.TRIAL, BootReason.TRIAL, BootReason.FALLBACK]
 
 
-def run_bad_release(scene: Scene, does: Does, hours: int = 2) -> None:
+def run_bad_release(scene: Scene, does: Behaviour, hours: int = 2) -> None:
     """Release 2 does this, and the board gave it up within hours."""
-    scene.world.publish(2, does)
+    scene.testbed.publish(2, does)
     scene.board.power_on()
-    scene.board.run(hours * HOURS_MS, until=lambda: scene.board.boots[-1].why is Why.FALLBACK)
+    scene.board.run(hours * HOURS_MS, until=lambda: scene.board.boots[-1].why is BootReason.FALLBACK)
     scene.board.run(2 * MINUTES_MS)
 
 
 def count_downloads(scene: Scene) -> int:
-    return sum(served.body for served in scene.server.asked_for(IMAGE)) // len(scene.world.images[2])
+    return sum(request.body_bytes for request in scene.server.requests_for(IMAGE)) // len(scene.testbed.images[2])
 
 
 # Nothing is reported that is not so.
 
 
-@incidents("does", arduino_1026=Does.HANG, homie_261=Does.CRASH)
-def test_no_success_is_told_while_the_old_firmware_runs(own: Scene, does: Does) -> None:
+@incidents("does", arduino_1026=Behaviour.HANG, homie_261=Behaviour.CRASH)
+def test_no_success_is_told_while_the_old_firmware_runs(own: Scene, does: Behaviour) -> None:
     """All of it was received and started, and it did not stay: that is what is reported, and status says what runs."""
     run_bad_release(own, does)
     cell = own.board.cell
     assert cell is not None and own.runs(1)
-    assert (cell.report, cell.report_counter) == (Report.BAD if does is Does.CRASH else Report.UNPROVEN, 2)
+    assert (cell.report, cell.report_counter) == (Report.BAD if does is Behaviour.CRASH else Report.UNPROVEN, 2)
     status = own.board.call("twoslot.status()")
     assert (status["version"], status["counter"], status["confirmed"]) == ("1.0.0", 1, True)
-    own.world.publish(3)
+    own.testbed.publish(3)
     require_update(own, 3)
     cell = own.board.cell
     assert cell is not None and (cell.report, cell.report_counter) == (Report.CONFIRMED, 3)
@@ -55,48 +56,48 @@ def test_no_success_is_told_while_the_old_firmware_runs(own: Scene, does: Does) 
 
 def test_esp_link_267_what_stops_an_update_is_told(scene: Scene) -> None:
     """In bounded time, at the prompt and in the log: no page that loads for ever."""
-    scene.server.silent = True
+    scene.server.inject(errno=EINPROGRESS)
     scene.board.power_on()
     scene.board.run(10_000)
     before = scene.board.clock.ms
     assert "no, 3 at" in scene.board.repl("twoslot.update()")
     assert scene.board.clock.ms - before <= 11_000
     assert re.search(r"\d+  3 at \d+", scene.board.repl("twoslot.log()"))
-    scene.server.silent = False
+    scene.server.clear_faults()
     require_update(scene, 2)
 
 
 # Loops, bricks and ways back.
 
 
-@incidents("does", esp_link_443=Does.CRASH, esp_link_409=Does.NOIMPORT, esp_link_247=Does.RESTART)
-def test_a_boot_loop_ends_and_the_loader_is_what_it_was(own: Scene, does: Does) -> None:
+@incidents("does", esp_link_443=Behaviour.CRASH, esp_link_409=Behaviour.NOIMPORT, esp_link_247=Behaviour.RESTART)
+def test_a_boot_loop_ends_and_the_loader_is_what_it_was(own: Scene, does: Behaviour) -> None:
     """Three attempts, then the firmware before; sector 0 is not in any update's reach."""
-    loader = own.board.board.loader
+    loader = own.board.profile.loader
     sector = own.board.flash.peek(loader.start, loader.size)
     run_bad_release(own, does, hours=1)
     assert [boot.why for boot in own.board.boots][:5] == TRIED
     assert own.board.flash.peek(loader.start, loader.size) == sector
     assert not [op for op in own.board.flash.log or () if op.addr in loader]
     assert own.board.call("twoslot.status()")["version"] == "1.0.0"
-    own.world.publish(3)
+    own.testbed.publish(3)
     require_update(own, 3)
 
 
 @incidents(
-    "does", tasmota_15502=Does.CRASH, esphome_12460=Does.NOIMPORT, thingsboard_7=Does.HANG,
-    arduino_esp32_7422=Does.OFFLINE, arduino_esp32_8101=Does.RESTART, tasmota_3790=Does.HANG,
-    tasmota_3417=Does.CRASH)
-def test_this_chip_goes_back_by_itself(own: Scene, does: Does) -> None:
+    "does", tasmota_15502=Behaviour.CRASH, esphome_12460=Behaviour.NOIMPORT, thingsboard_7=Behaviour.HANG,
+    arduino_esp32_7422=Behaviour.OFFLINE, arduino_esp32_8101=Behaviour.RESTART, tasmota_3790=Behaviour.HANG,
+    tasmota_3417=Behaviour.CRASH)
+def test_this_chip_goes_back_by_itself(own: Scene, does: Behaviour) -> None:
     """Whatever the new firmware does instead of proving itself, and without a network if need be."""
-    own.world.publish(2, does)
+    own.testbed.publish(2, does)
     own.board.power_on()
     own.board.run(HOURS_MS, until=lambda: len(own.board.boots) == 2)
     own.server.online = False
     own.board.run(45 * MINUTES_MS)
     assert [boot.why for boot in own.board.boots] == TRIED and own.runs(1)
     own.server.online = True
-    own.world.publish(3)
+    own.testbed.publish(3)
     require_update(own, 3)
 
 
@@ -104,26 +105,26 @@ def test_this_chip_goes_back_by_itself(own: Scene, does: Does) -> None:
 def test_there_is_always_a_firmware_to_go_back_to(own: Scene, counter: int) -> None:
     """After the first update and after each that follows; back needs one word, no download, no network."""
     for next_one in range(2, counter + 1):
-        own.world.publish(next_one)
+        own.testbed.publish(next_one)
         require_update(own, next_one)
     own.server.online = False
     own.board.repl("twoslot.rollback()")
     own.board.run(MINUTES_MS)
     assert own.runs(counter - 1)
     own.server.online = True
-    own.world.publish(counter + 1)
+    own.testbed.publish(counter + 1)
     require_update(own, counter + 1)
 
 
 def test_energyme_237_a_bad_firmware_need_not_download_the_good_one(own: Scene) -> None:
     """It works well enough to be confirmed, and then has no memory left: the way back takes none."""
-    own.world.publish(2)
+    own.testbed.publish(2)
     require_update(own, 2)
-    fetched = len(own.server.served)
+    fetched = len(own.server.requests)
     own.server.online = False
     own.board.repl("twoslot.rollback()")
-    assert own.board.boots[-1].why is Why.FALLBACK and own.board.boots[-1].marker.version == "1.0.0"
-    assert len(own.server.served) == fetched
+    assert own.board.boots[-1].why is BootReason.FALLBACK and own.board.boots[-1].marker.version == "1.0.0"
+    assert len(own.server.requests) == fetched
     own.server.online = True
     own.board.run(6 * HOURS_MS)
     assert own.runs(1), "and it is not taken again"
@@ -131,7 +132,7 @@ def test_energyme_237_a_bad_firmware_need_not_download_the_good_one(own: Scene) 
 
 def test_tasmota_9451_there_is_no_step_to_be_stuck_in(own: Scene) -> None:
     """One application or the other runs, whole, at every boot, wherever the network goes away."""
-    own.world.publish(2)
+    own.testbed.publish(2)
     own.board.power_on()
     own.board.run(HOURS_MS, until=lambda: own.board.activity()[1] >= 4)
     own.server.online = False
@@ -148,10 +149,10 @@ def test_tasmota_542_nothing_of_the_user_is_lost(own: Scene) -> None:
     """Settings are files, and no slot reaches into the filesystem."""
     own.put_file("/config.json", b'{"relay": 12}')
     files = dict(own.board.files)
-    place = own.board.board.filesystem
+    place = own.board.profile.filesystem
     content = own.board.flash.peek(place.start, place.size)
     for counter in (2, 3):
-        own.world.publish(counter)
+        own.testbed.publish(counter)
         require_update(own, counter)
     assert own.board.files == files and own.board.flash.peek(place.start, place.size) == content
 
@@ -159,19 +160,19 @@ def test_tasmota_542_nothing_of_the_user_is_lost(own: Scene) -> None:
 @incidents("cuts", jkbms_874=2, ropener_32=0)
 def test_a_good_release_is_not_reverted_by_a_power_cut(own: Scene, cuts: int) -> None:
     """Neither by one or two in its trial, nor by any after it: what was confirmed stays."""
-    own.world.publish(2)
+    own.testbed.publish(2)
     own.board.power_on()
     own.board.run(HOURS_MS, until=lambda: len(own.board.boots) == 2)
     for _ in range(cuts):
         own.board.power_off()
         own.board.power_on()
-        assert own.board.boots[-1].why is Why.TRIAL
+        assert own.board.boots[-1].why is BootReason.TRIAL
     own.board.run(5 * MINUTES_MS)
     assert own.runs(2)
     for _ in range(5):
         own.board.power_off()
         own.board.power_on()
-        assert own.board.boots[-1].why is Why.ORDINARY and own.board.boots[-1].marker.version == "2.0.0"
+        assert own.board.boots[-1].why is BootReason.ORDINARY and own.board.boots[-1].marker.version == "2.0.0"
     own.board.run(MINUTES_MS)
     assert own.runs(2)
 
@@ -179,11 +180,11 @@ def test_a_good_release_is_not_reverted_by_a_power_cut(own: Scene, cuts: int) ->
 def test_trmnl_373_a_release_that_failed_is_not_tried_for_ever(own: Scene) -> None:
     """Downloaded once, three boots, and then never again: not once a day."""
     own.put_file("/main.py", own.board.files["/main.py"].replace(b"sleep_ms(1000)", b"sleep_ms(20000)"))
-    run_bad_release(own, Does.CRASH)
+    run_bad_release(own, Behaviour.CRASH)
     own.board.run(72 * HOURS_MS)
     assert len(own.board.boots) == len(TRIED) and count_downloads(own) == 1
     require_refusal(own)
-    own.world.publish(3)
+    own.testbed.publish(3)
     require_update(own, 3)
 
 
@@ -193,10 +194,10 @@ def test_trmnl_373_a_release_that_failed_is_not_tried_for_ever(own: Scene) -> No
 @incidents("vm_of", micropython_18540="generic_4m", yaota8266_25="d1_mini")
 def test_no_special_firmware_is_needed(tmp_path: Path, vm_of: str) -> None:
     """A plain image, as it is published, is what lies in the slot and what executes: no build of ours, no patch."""
-    own = Scene(TestBed(tmp_path, board=vm_of))
-    image = own.world.publish(2)
+    own = Scene(make_testbed(tmp_path, board=vm_of))
+    image = own.testbed.publish(2)
     require_update(own, 2)
-    assert own.board.flash.peek(own.board.board.slots[1].image.start, len(image)) == image
+    assert own.board.flash.peek(own.board.profile.slots[1].image.start, len(image)) == image
     plain = parse_e9(image)
     assert own.board.irom() == image[plain.irom_offset : plain.irom_offset + plain.irom_bytes]
     result = own.board.result
@@ -205,7 +206,7 @@ def test_no_special_firmware_is_needed(tmp_path: Path, vm_of: str) -> None:
 
 
 def test_yaota8266_26_a_tutorial_whose_commands_exist() -> None:
-    """From a bare board to a confirmed update; tests/serial/test_transcript.py types it at a board's port."""
+    """From a bare board to a confirmed update; tests/guides types it at a board's port."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     start = readme.index("## On a real board\n")
     section = readme[start : readme.index("\n## ", start)]
@@ -215,8 +216,8 @@ def test_yaota8266_26_a_tutorial_whose_commands_exist() -> None:
         assert cli.run([verb, "--help"]) == 0, verb
 
 
-@pytest.mark.parametrize("does", [Does.CRASH, Does.HANG])
-def test_the_bad_releases_of_these_tests_are_bad(own: Scene, does: Does) -> None:
+@pytest.mark.parametrize("does", [Behaviour.CRASH, Behaviour.HANG])
+def test_the_bad_releases_of_these_tests_are_bad(own: Scene, does: Behaviour) -> None:
     """Else a board would go back for nothing here."""
     run_bad_release(own, does, hours=1)
     assert own.board.boots[1].marker.does is does

@@ -10,11 +10,12 @@ import pytest
 
 from slotbench.formats import blocks
 from slotbench.server import Background
-from slotbench.vboard.network.base import ECONNRESET, Stream
+from slotbench.vboard.network.base import NAME_UNKNOWN
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.http_faults import BEFORE_ALL
 from slotbench.vboard.network.loopback import LoopbackNetwork
-from slotbench.vboard.signals import DeviceOSError
+from slotbench.vboard.network.seeded_faults import FaultKind, SeededFaults
 from support.attacks import HEAD, IMAGE, RELEASE, TABLE, require_refusal, require_update
-from support.faulty_server.faults import NOTHING
 from support.faulty_server.scene import Scene
 from support.incidents import incidents
 from support.testbed import HOURS_MS, MINUTES_MS, TestBed, runs_confirmed, update_to
@@ -26,60 +27,44 @@ PATIENT_MS = 10_000 + BLOCK * 1000 // 512 + 500
 
 def fetched_again(scene: Scene) -> int:
     """Bytes of the image that came more than once."""
-    return sum(served.body for served in scene.server.asked_for(IMAGE)) - len(scene.world.images[2])
+    return sum(request.body_bytes for request in scene.server.requests_for(IMAGE)) - len(scene.testbed.images[2])
 
 
 def test_arduino_517_four_of_five_connections_are_refused(make_scene: Callable[..., Scene]) -> None:
     """By chance, for days; what was fetched is never fetched again."""
-    scene = make_scene(sleep_ms=20_000)
-    luck = random.Random(517)
-    connect = scene.server.connect
-
-    def refuse_most(*args: Any) -> Stream:
-        if luck.random() < 0.8:
-            raise DeviceOSError(ECONNRESET)
-        return connect(*args)
-
-    scene.server.connect = refuse_most  # type: ignore[method-assign]
-    scene.server.misbehave(on=IMAGE, reset_after=2 * BLOCK)
+    print("seed 517")
+    refused = SeededFaults(random.Random(517), 0.8, (FaultKind.REFUSED,))
+    scene = make_scene(sleep_ms=20_000, plan=refused)
+    scene.server.inject(on=IMAGE, reset_after=2 * BLOCK)
     scene.board.power_on()
     scene.board.run(5 * 24 * HOURS_MS, until=lambda: runs_confirmed(scene.board, 2))
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
-    assert fetched_again(scene) == 0
+    assert fetched_again(scene) == 0 and refused.struck[FaultKind.REFUSED] >= 8
 
 
 def test_arduino_5955_every_other_try_fails(scene: Scene) -> None:
     """Of the looks at the head, and of the requests for the image."""
-    deliver, asked = scene.server.deliver, dict.fromkeys((HEAD, IMAGE), 0)
-
-    def fail_in_turn(path: str, fields: Any) -> Any:
-        for kind in asked:
-            if path.startswith(kind[:-1]):
-                asked[kind] += 1
-                if asked[kind] % 2:
-                    scene.server.misbehave(on=kind, times=1, reset_after=NOTHING)
-        return deliver(path, fields)
-
-    scene.server.deliver = fail_in_turn  # type: ignore[method-assign]
+    faults = [scene.server.inject(on=kind, every=2, reset_after=BEFORE_ALL) for kind in (HEAD, IMAGE)]
     scene.board.power_on()
     scene.board.run(HOURS_MS)
-    assert min(asked.values()) >= 2 and scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
+    assert min(fault.used for fault in faults) >= 1 and scene.runs(2), f"not confirmed: {scene.refusals}"
+    assert min(len(scene.server.requests_for(kind)) for kind in (HEAD, IMAGE)) >= 2
 
 
 def test_arduino_6012_far_from_the_access_point(scene: Scene) -> None:
     """Slow, and each connection is lost after one and a half blocks: one block is gained each time."""
-    scene.server.misbehave(on=IMAGE, drip=(700, 1000), reset_after=BLOCK + BLOCK // 2)
+    scene.server.inject(on=IMAGE, drip=(700, 1000), reset_after=BLOCK + BLOCK // 2)
     scene.board.power_on()
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
-    assert fetched_again(scene) <= len(scene.server.asked_for(IMAGE)) * BLOCK
+    assert fetched_again(scene) <= len(scene.server.requests_for(IMAGE)) * BLOCK
 
 
 @incidents(
-    "stall_at", arduino_5023=NOTHING, arduino_1676=0, async_elegant_ota_50=int(48 * 1024 * 0.56), esphome_15953=100)
+    "stall_at", arduino_5023=BEFORE_ALL, arduino_1676=0, async_elegant_ota_50=int(48 * 1024 * 0.56), esphome_15953=100)
 def test_the_stream_stops_and_nobody_says_so(scene: Scene, stall_at: int) -> None:
     """The board gives up after a bounded time, works on meanwhile, and goes on where it was."""
-    stopped = scene.server.misbehave(on=IMAGE, stall_at=stall_at, times=3)
+    stopped = scene.server.inject(on=IMAGE, stall_at=stall_at, times=3)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert stopped.used >= 2 and scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
@@ -93,8 +78,8 @@ def test_the_stream_stops_and_nobody_says_so(scene: Scene, stall_at: int) -> Non
     "micropython_ota_17": 40_000})
 def test_the_connection_is_reset_in_mid_transfer(scene: Scene, reset_after: int) -> None:
     """What runs is not touched, and one block is fetched again."""
-    scene.server.misbehave(on=IMAGE, reset_after=reset_after, times=1)
-    scene.server.misbehave(on=IMAGE, status=503)
+    scene.server.inject(on=IMAGE, reset_after=reset_after, times=1)
+    scene.server.inject(on=IMAGE, status=503)
     require_refusal(scene, 3, 7, minutes=1)
     require_update(scene, 2)
     assert fetched_again(scene) <= BLOCK
@@ -102,7 +87,7 @@ def test_the_connection_is_reset_in_mid_transfer(scene: Scene, reset_after: int)
 
 def test_tasmota_1064_it_takes_two_or_three_tries(scene: Scene) -> None:
     """And nobody has to start them."""
-    lost = scene.server.misbehave(on=IMAGE, reset_after=12_000, times=3)
+    lost = scene.server.inject(on=IMAGE, reset_after=12_000, times=3)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert lost.used == 3 and scene.runs(2)
@@ -110,22 +95,22 @@ def test_tasmota_1064_it_takes_two_or_three_tries(scene: Scene) -> None:
 
 def test_tasmota_1556_transfers_of_more_than_thirty_seconds_are_aborted(scene: Scene) -> None:
     """A kilobyte a second, and the end after thirty: the image comes in two parts."""
-    scene.server.misbehave(on=IMAGE, drip=(1024, 1000), reset_after=30 * 1024)
+    scene.server.inject(on=IMAGE, drip=(1024, 1000), reset_after=30 * 1024)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
-    assert scene.runs(2) and len(scene.server.asked_for(IMAGE)) == 2
+    assert scene.runs(2) and len(scene.server.requests_for(IMAGE)) == 2
 
 
 def test_tasmota_950_thirty_boards_at_once(make_scene: Callable[..., Scene]) -> None:
     """Power comes back in the whole street: they do not all ask in the same moment, and a busy server is left alone."""
     scenes = [make_scene(seed=number) for number in range(30)]
     for scene in scenes:
-        scene.server.misbehave(status=503, retry_after=600)
+        scene.server.inject(status=503, retry_after=600)
         scene.board.power_on()
         scene.board.run(MINUTES_MS)
-    first = [scene.server.served[0].at_ms // 1000 for scene in scenes]
+    first = [scene.server.requests[0].at_ms // 1000 for scene in scenes]
     assert len(set(first)) >= 12 and max(first) - min(first) >= 20, f"seconds of the first look: {sorted(first)}"
-    assert {len(scene.server.served) for scene in scenes} == {1}, "asked to wait ten minutes, they do"
+    assert {len(scene.server.requests) for scene in scenes} == {1}, "asked to wait ten minutes, they do"
     require_update(scenes[0], 2)
 
 
@@ -143,34 +128,36 @@ def test_esphome_issues_114_all_is_sent_and_no_answer_comes(scene: Scene) -> Non
 
 def test_arduino_7660_what_comes_is_not_what_was_sent(scene: Scene) -> None:
     """A byte in each answer is another one: none of it is kept, none of it ever boots."""
-    scene.server.misbehave(on=IMAGE, corrupt_byte=3000)
+    scene.server.inject(on=IMAGE, corrupt_byte=3000)
     require_refusal(scene, 12)
     require_update(scene, 2)
 
 
 def test_micropython_2535_pieces_of_548_bytes(scene: Scene) -> None:
     """Nothing larger gets through at once: a stream does not mind."""
-    scene.server.misbehave(drip=(548, 100))
+    scene.server.inject(drip=(548, 100))
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.runs(2)
 
 
-@pytest.mark.parametrize("drop", ["names_fail", "online"])
-def test_ota_updater_15_no_name_server_or_no_wifi(scene: Scene, drop: str) -> None:
-    setattr(scene.server, drop, drop == "names_fail")
+@pytest.mark.parametrize("code", [1, 2], ids=["no wifi", "no name server"])
+def test_ota_updater_15_no_name_server_or_no_wifi(scene: Scene, code: int) -> None:
+    scene.server.online = code != 1
+    if code == 2:
+        scene.server.inject(errno=NAME_UNKNOWN)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
-    assert {refusal.code for refusal in scene.refusals} == {2 if drop == "names_fail" else 1}
+    assert {refusal.code for refusal in scene.refusals} == {code}
     scene.require_calm()
-    setattr(scene.server, drop, drop == "online")
+    scene.server.online = True
     require_update(scene, 2)
 
 
 @pytest.mark.parametrize("status", [403, 404, 429])
 def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Scene, status: int) -> None:
     """Its number is the place that the code speaks of; no body of it is taken for a document."""
-    scene.server.misbehave(on=HEAD, status=status, instead=b'{"message": "rate limit exceeded"}')
+    scene.server.inject(on=HEAD, status=status, instead=b'{"message": "rate limit exceeded"}')
     require_refusal(scene, 7)
     assert {refusal.where for refusal in scene.refusals if refusal.code == 7} == {status}
     assert f"7 at {status}" in scene.board.repl("twoslot.check()")
@@ -179,27 +166,28 @@ def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Sce
 
 def test_esp32_ota_12_a_small_flask_service_will_do(own: Scene) -> None:
     """Ours is one: over real sockets, with ranges."""
-    own.world.publish(2)
-    with Background(own.world.app) as server:
-        board = own.world.board(LoopbackNetwork(), server=server.url)
-        board.network.faults.drop_after = 20_000
+    own.testbed.publish(2)
+    with Background(own.testbed.app) as server:
+        network = FaultyNetwork(LoopbackNetwork())
+        network.inject(drop_after=20_000)
+        board = own.testbed.board(network, server=server.url)
         update_to(board, 2)
     assert {each.status for each in board.network.requests if each.path.startswith("/images/")} == {206}
 
 
 def test_sonoff_webswitch_33_both_ends_speak_the_same_protocol(own: Scene) -> None:
     """The board asks, the server of the same commit answers; nothing else has to fit."""
-    own.world.publish(2)
+    own.testbed.publish(2)
     require_update(own, 2)
-    kinds = [served.path.split("/")[0] for served in own.server.served]
+    kinds = [request.file.split("/")[0] for request in own.server.requests]
     assert kinds[:3] == ["heads", "releases", "blocks"] and set(kinds[3:]) == {"images", "heads"}
-    assert {served.status for served in own.server.served} <= {200, 206, 304}
+    assert {request.status for request in own.server.requests} <= {200, 206, 304}
 
 
 FAULTS: tuple[dict[str, Any], ...] = (
     {"on": IMAGE, "reset_after": 9000}, {"on": IMAGE, "truncate_at": 15_000}, {"on": IMAGE, "stall_at": 2000},
     {"on": IMAGE, "corrupt_byte": 700}, {"on": IMAGE, "ignore_range": True}, {"on": HEAD, "status": 500},
-    {"on": RELEASE, "truncate_at": NOTHING}, {"on": TABLE, "corrupt_byte": 1}, {"on": HEAD, "reset_after": NOTHING},
+    {"on": RELEASE, "truncate_at": BEFORE_ALL}, {"on": TABLE, "corrupt_byte": 1}, {"on": HEAD, "reset_after": BEFORE_ALL},
 )
 
 
@@ -212,7 +200,7 @@ def test_whatever_made_an_update_fail(make_scene: Callable[..., Scene], seed: in
     luck = random.Random(seed)
     chosen = luck.sample(FAULTS, 5)
     print(f"seed {seed}: {chosen}")
-    faults = [scene.server.misbehave(times=luck.randint(1, 2), **fault) for fault in chosen]
+    faults = [scene.server.inject(times=luck.randint(1, 2), **fault) for fault in chosen]
     scene.board.power_on()
     done = luck.randrange(1, 10)
     scene.board.run(2 * HOURS_MS, until=lambda: scene.board.activity()[1] >= done)
@@ -226,12 +214,12 @@ def test_whatever_made_an_update_fail(make_scene: Callable[..., Scene], seed: in
 def test_tasmota_3750_a_board_whose_updates_failed_for_days_is_not_lost(scene: Scene) -> None:
     """Nobody has to climb up to it: the first day that the network works it updates."""
     scene.put_file("/main.py", scene.board.files["/main.py"].replace(b"sleep_ms(1000)", b"sleep_ms(20000)"))
-    scene.server.misbehave(on=IMAGE, reset_after=100)
+    scene.server.inject(on=IMAGE, reset_after=100)
     require_refusal(scene, 3, minutes=48 * 60)
     assert runs_confirmed(scene.board, 1)
     require_update(scene, 2)
 
 
-def test_the_worlds_of_these_tests_offer_release_2(world: TestBed) -> None:
+def test_the_worlds_of_these_tests_offer_release_2(testbed: TestBed) -> None:
     """Else all that is refused here would be refused for nothing."""
-    update_to(world.board(), 2)
+    update_to(testbed.board(), 2)

@@ -30,21 +30,20 @@ from support.attacks import (
 )
 from support.device.board import signing_key
 from support.faulty_server.scene import Scene
-from support.faulty_server.server import ReleaseSimulator
 from support.incidents import incidents
 from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
 
-def release_now(world: TestBed) -> bytes:
+def release_now(testbed: TestBed) -> bytes:
     """The release that the published head names."""
-    return served(world, store.release_name(head_now(world).release))
+    return served(testbed, store.release_name(head_now(testbed).release))
 
 
 def offer(scene: Scene, release: bytes) -> None:
     """Serve this document as the next release, under a head that names it."""
     digest = hashlib.sha256(release.partition(b"\n")[0]).hexdigest()
-    scene.server.misbehave(on=RELEASE, status=200, instead=release)
-    scene.server.misbehave(on=HEAD, instead=head_by_thief(scene.world, release=digest))
+    scene.server.inject(on=RELEASE, status=200, instead=release)
+    scene.server.inject(on=HEAD, instead=head_by_thief(scene.testbed, release=digest))
 
 
 # TLS.
@@ -64,7 +63,7 @@ def test_tls_is_not_tried_at_all(scene: Scene, server: str) -> None:
 
 @incidents("location", micropython_6841="https://updates.lan/", micropython_lib_400="https://cdn.example/")
 def test_a_redirect_to_tls_is_refused(scene: Scene, location: str) -> None:
-    scene.server.misbehave(status=301, location=location)
+    scene.server.inject(status=301, location=location)
     require_refusal(scene, 8)
     require_update(scene, 2)
 
@@ -73,15 +72,15 @@ def test_a_redirect_to_tls_is_refused(scene: Scene, location: str) -> None:
 
 
 def _no_signature(scene: Scene) -> bytes:
-    return release_now(scene.world).partition(b"\n")[0] + b"\n"
+    return release_now(scene.testbed).partition(b"\n")[0] + b"\n"
 
 
 def _strangers(scene: Scene) -> bytes:
-    return resigned(release_now(scene.world), signing_key("stranger"))
+    return resigned(release_now(scene.testbed), signing_key("stranger"))
 
 
 def _impostors(scene: Scene) -> bytes:
-    return resigned(release_now(scene.world), signing_key("stranger"), under=scene.world.workshop.offline.key_id)
+    return resigned(release_now(scene.testbed), signing_key("stranger"), under=scene.testbed.publisher.offline.key_id)
 
 
 @incidents(
@@ -92,7 +91,7 @@ def test_firmware_that_nobody_signed(scene: Scene, forged: tuple[Callable[[Scene
     make, code = forged
     offer(scene, make(scene))
     require_refusal(scene, code)
-    assert not scene.server.asked_for(TABLE) and not scene.server.asked_for(IMAGE)
+    assert not scene.server.requests_for(TABLE) and not scene.server.requests_for(IMAGE)
     require_update(scene, 2)
 
 
@@ -104,18 +103,18 @@ def test_firmware_that_nobody_signed(scene: Scene, forged: tuple[Callable[[Scene
 def test_arduino_7145_a_tampered_signature_crashes_nothing(
     scene: Scene, tamper: Callable[[bytes], bytes], code: int,
 ) -> None:
-    line, second = release_now(scene.world).splitlines()
+    line, second = release_now(scene.testbed).splitlines()
     key_id, _, signature = second.partition(b" ")
     changed = base64.b64encode(tamper(base64.b64decode(signature)))
-    scene.server.misbehave(on=RELEASE, instead=line + b"\n" + key_id + b" " + changed + b"\n")
+    scene.server.inject(on=RELEASE, instead=line + b"\n" + key_id + b" " + changed + b"\n")
     require_refusal(scene, code)
     require_update(scene, 2)
 
 
 def test_arduino_8707_a_document_of_a_later_format_is_refused_as_that(scene: Scene) -> None:
     """Not as a wrong signature; and the board goes on with the formats that it knows."""
-    payload = release_now(scene.world).partition(b"\n")[0].replace(b'"format":1', b'"format":2')
-    offer(scene, scene.world.workshop.offline.sign(payload).pack())
+    payload = release_now(scene.testbed).partition(b"\n")[0].replace(b'"format":1', b'"format":2')
+    offer(scene, scene.testbed.publisher.offline.sign(payload).pack())
     require_refusal(scene, 24)
     assert "newer" in explain(24).advice
     require_update(scene, 2)
@@ -126,7 +125,7 @@ def test_arduino_8707_a_document_of_a_later_format_is_refused_as_that(scene: Sce
     homie_297={"corrupt_byte": 2000}, homie_307={"instead": base64.b64encode(bytes(9000))})
 def test_a_garbled_image_is_never_installed(scene: Scene, garbled: dict[str, Any]) -> None:
     """However often it comes: it is not armed, no success is told, and nothing restarts."""
-    fault = scene.server.misbehave(on=IMAGE, **garbled)
+    fault = scene.server.inject(on=IMAGE, **garbled)
     require_refusal(scene, *((12,) if "corrupt_byte" in garbled or len(garbled["instead"]) > 4096 else (5,)))
     cell = scene.board.cell
     assert fault.used > 3 and cell is not None
@@ -142,9 +141,9 @@ def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
     own: Scene, tmp_path: Path, has: bytes | None, code: int | None,
 ) -> None:
     """Each request is proven by an HMAC over a challenge; the secret never travels, and nothing can be sent again."""
-    own.world.publish(2)
+    own.testbed.publish(2)
     Identities({"lamp-7": SECRET}).save(tmp_path / "boards.json")
-    knows = create_app(own.world.workshop.site.root, BoardAuthenticator(tmp_path / "boards.json", require=True))
+    knows = create_app(own.testbed.publisher.site.root, BoardAuthenticator(tmp_path / "boards.json", require=True))
     own.settle(device_id="lamp-7")
     if has is not None:
         own.put_file("/twoslot.secret", Identities({"lamp-7": has}).file_for("lamp-7"))
@@ -154,7 +153,7 @@ def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
         heard.append(environ.get("HTTP_AUTHORIZATION", ""))
         return knows(environ, start_response)
 
-    own.server.answer = ReleaseSimulator(answer).answer  # type: ignore[method-assign]
+    own.origin.app = answer
     if code is None:
         require_update(own, 2)
         proofs = [said for said in heard if "mac=" in said]
@@ -169,61 +168,61 @@ def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
 @incidents("version", arduino_5523="1.0.0", self_update_1="0.0.1")
 def test_a_release_is_installed_once_whatever_its_version_says(own: Scene, version: str) -> None:
     """The text is for people, and this one was never changed: the counter says what is newer."""
-    image = own.world.images[2] = own.world.firmware(version)
-    own.world.workshop.publish(image, [own.world.map], version=version, counter=2, now=own.world.workshop.keys.issued)
+    image = own.testbed.images[2] = own.testbed.firmware(version)
+    own.testbed.publisher.publish(image, [own.testbed.profile], version=version, counter=2, now=own.testbed.publisher.keys.issued)
     require_update(own, 2)
-    fetched, boots = len(own.server.asked_for(IMAGE)), len(own.board.boots)
+    fetched, boots = len(own.server.requests_for(IMAGE)), len(own.board.boots)
     own.board.run(24 * HOURS_MS)
-    assert (len(own.server.asked_for(IMAGE)), len(own.board.boots)) == (fetched, boots), "it went round and round"
+    assert (len(own.server.requests_for(IMAGE)), len(own.board.boots)) == (fetched, boots), "it went round and round"
 
 
 def test_homie_220_another_image_of_the_same_version_is_another_release(own: Scene) -> None:
     """It is named by its digest and ordered by its counter: the version may well be the same."""
-    own.world.publish(2)
+    own.testbed.publish(2)
     require_update(own, 2)
-    image = own.world.images[3] = own.world.firmware("2.0.0-again")
-    own.world.workshop.publish(
-        image, [own.world.map], version="2.0.0", counter=3, now=own.world.workshop.keys.issued + 9)
+    image = own.testbed.images[3] = own.testbed.firmware("2.0.0-again")
+    own.testbed.publisher.publish(
+        image, [own.testbed.profile], version="2.0.0", counter=3, now=own.testbed.publisher.keys.issued + 9)
     require_update(own, 3)
     descriptor = own.board.descriptor(0)
     assert descriptor is not None and descriptor.version == "2.0.0"
 
 
 def test_sonoff_mqtt_213_asked_for_by_hand_what_runs_is_not_installed_again(own: Scene) -> None:
-    own.world.publish(2)
+    own.testbed.publish(2)
     require_update(own, 2)
-    fetched = len(own.server.asked_for(IMAGE))
+    fetched = len(own.server.requests_for(IMAGE))
     for line in ("twoslot.update()", "twoslot.update(force=True)"):
         assert "up to date, 2 is offered" in own.board.repl(line)
-    assert len(own.server.asked_for(IMAGE)) == fetched and own.runs(2)
+    assert len(own.server.requests_for(IMAGE)) == fetched and own.runs(2)
 
 
 def test_esphome_requests_801_a_timer_looks_and_costs_next_to_nothing(own: Scene) -> None:
     """Every ten minutes here; what is known already is answered in a few bytes, and what is new is taken."""
-    own.world.publish(2)
+    own.testbed.publish(2)
     require_update(own, 2)
     own.board.run(HOURS_MS)
-    asked = len(own.server.served)
+    asked = len(own.server.requests)
     own.board.run(5 * HOURS_MS)
-    looks = own.server.served[asked:]
+    looks = own.server.requests[asked:]
     assert 24 <= len(looks) <= 36 and {look.status for look in looks} == {304}
-    assert max(look.taken for look in looks) <= 512
-    own.world.publish(3)
+    assert max(look.received for look in looks) <= 512
+    own.testbed.publish(3)
     require_update(own, 3, hours=1)
 
 
 def test_madavi_api_11_a_server_cannot_downgrade_a_newer_board(own: Scene) -> None:
     """Nor touch its configuration: what is in its filesystem is not the updater's."""
-    own.world.publish(2)
-    old = head_now(own.world)
-    own.world.publish(3)
+    own.testbed.publish(2)
+    old = head_now(own.testbed)
+    own.testbed.publish(3)
     own.put_file("/config.json", b'{"sensor": 7}')
     require_update(own, 3)
     files = dict(own.board.files)
-    own.server.misbehave(on=HEAD, instead=head_by_thief(own.world, release=old.release, counter=2))
+    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, release=old.release, counter=2))
     require_refusal(own, 28)
     assert own.board.files == files
-    own.world.publish(4)
+    own.testbed.publish(4)
     require_update(own, 4)
 
 
@@ -232,14 +231,14 @@ def test_madavi_api_11_a_server_cannot_downgrade_a_newer_board(own: Scene) -> No
 def test_firmware_for_another_flash(scene: Scene, wrong: tuple[dict[str, int], int]) -> None:
     """Larger than the slot, or built for another layout: judged before a byte of it is fetched, with its reason."""
     change, code = wrong
-    release = json.loads(release_now(scene.world).partition(b"\n")[0])
+    release = json.loads(release_now(scene.testbed).partition(b"\n")[0])
     target = release["images"]["any"] if "length" in change else release
     target |= change
     # The bench refuses to write such a release: it is signed here by hand.
     payload = json.dumps(release, separators=(",", ":")).encode()
-    offer(scene, scene.world.workshop.offline.sign(payload).pack())
+    offer(scene, scene.testbed.publisher.offline.sign(payload).pack())
     require_refusal(scene, code)
-    assert not scene.server.asked_for(TABLE)
+    assert not scene.server.requests_for(TABLE)
     require_update(scene, 2)
 
 
@@ -250,22 +249,22 @@ def test_tasmota_5239_each_reason_has_its_own_words(scene: Scene) -> None:
         ({"on": HEAD, "status": 503}, 7), ({"on": HEAD, "truncate_at": 5}, 5), ({"on": HEAD, "corrupt_byte": 9}, 22),
         ({"on": HEAD, "instead": b"{}"}, 20), ({"on": HEAD, "raw": b"SSH-2.0\r\n"}, 6),
     ):
-        scene.server.misbehave(**fault)
+        scene.server.inject(**fault)
         if not scene.board.boots:
             scene.board.power_on()
             scene.board.run(10_000)
         printed = scene.board.repl("twoslot.check()")
         assert f"no, {code} at" in printed and f"slotbench explain {code}" in printed
         told.append(explain(code).meaning)
-        scene.server.behave()
+        scene.server.clear_faults()
     assert len(set(told)) == len(told)
     require_update(scene, 2)
 
 
 def test_what_is_right_is_taken_when_it_is_offered_like_that(own: Scene) -> None:
     """The canary of `offer`."""
-    own.world.publish(2)
-    offer(own, release_now(own.world))
+    own.testbed.publish(2)
+    offer(own, release_now(own.testbed))
     own.board.power_on()
     own.board.run(30 * MINUTES_MS)
     assert own.runs(2)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from slotbench.formats import FormatError, blocks, document, journal, maptable, windowlog
-from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.head import Head, rollout_place
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
-from slotbench.formats.journal import Cell
+from slotbench.formats.journal import JournalCell
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Release
 from slotbench.formats.rtc import Tail
@@ -45,7 +45,7 @@ def plain(value: object) -> Any:
 def test_cell(name):
     page, twin = load("cells", name)
 
-    cell = Cell.unpack(page)
+    cell = JournalCell.unpack(page)
 
     assert plain(asdict(cell)) == twin["cell"]
     assert (cell.pack() == page) is twin["repacks"]
@@ -68,7 +68,7 @@ def test_journal_region(name):
 def test_descriptor(name):
     page, twin = load("descriptors", name)
 
-    descriptor = Descriptor.unpack(page)
+    descriptor = SlotDescriptor.unpack(page)
 
     assert plain(asdict(descriptor)) == twin
     assert descriptor.pack() == page

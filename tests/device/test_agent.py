@@ -11,6 +11,8 @@ from slotbench.formats import blocks, document
 from slotbench.formats.journal import SlotState
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR
+from slotbench.vboard.network.base import ECONNRESET
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import PowerCut
 from support.device.board import BOARD, DeviceBoard, refusal, trial_cell
@@ -42,7 +44,7 @@ BLOCK_OPERATIONS = 1 + 8
 @pytest.fixture
 def updater(make_board: Callable[..., DeviceBoard], site: Site) -> Updater:
     """A board that is offered release 6."""
-    board = make_board(WsgiNetwork(site.app()))
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
     vm = board.start()
     board.flash.reset_counters()
     return Updater(board, vm)
@@ -114,11 +116,11 @@ def test_a_lost_connection_costs_at_most_one_block(
     app = site.app()
     rng = random.Random(kind)
     for lost_after in sorted(rng.sample(range(1, len(IMAGE) + 200), 15)):
-        board = make_board(WsgiNetwork(app if kind == "ranges" else without_ranges(app)))
+        board = make_board(FaultyNetwork(WsgiNetwork(app if kind == "ranges" else without_ranges(app))))
         updater = Updater(board, board.start())
         assert updater.run(until=DOWNLOAD) == DOWNLOAD
         board.flash.reset_counters()
-        board.net.faults.drop_errno, board.net.faults.drop_after = errno, lost_after
+        board.net.inject(drop_after=lost_after, drop_errno=errno)
 
         assert updater.go_on() == DONE, f"lost after {lost_after} bytes"
 
@@ -136,9 +138,10 @@ def test_one_block_a_connection_is_enough(updater: Updater) -> None:
     assert updater.run(until=DOWNLOAD) == DOWNLOAD
     lost = updater.vm.import_("twoslot.errors").LinkError
     losses = 0
+    loss = updater.net.inject(drop_after=SECTOR + HEADERS)
     while updater.agent.state != DONE:
-        if updater.net.faults.drop_after is None:
-            updater.net.faults.drop_after = SECTOR + HEADERS
+        if loss.used:
+            loss = updater.net.inject(drop_after=SECTOR + HEADERS)
         try:
             updater.agent.step()
         except lost:
@@ -154,13 +157,14 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
     updater.run(until=DOWNLOAD)
     while updater.agent.written < 5:
         updater.agent.step()
-    updater.net.faults.refuse, updater.net.faults.drop_after = 100, 0
+    updater.net.inject(errno=ECONNRESET)
+    updater.net.inject(drop_after=0)
     for number in range(1, 10):
         with refusal(updater.vm, "LinkError", 3, 104):
             for _ in range(2):  # what to ask for, then asking
                 updater.agent.step()
         assert updater.agent.state == (DOWNLOAD if number < 9 else IDLE), f"after {number} losses"
-    updater.net.faults.refuse = 0
+    updater.net.clear_faults()
     updater.board.flash.reset_counters()
 
     assert updater.run() == DONE
@@ -169,7 +173,7 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
 
 @pytest.mark.parametrize("lost_after", [0, 10, 500, 985 + 10, 985 + 1200])
 def test_a_loss_before_anything_was_written_ends_the_attempt(updater: Updater, lost_after: int) -> None:
-    updater.net.faults.drop_after = lost_after
+    updater.net.inject(drop_after=lost_after)
     with pytest.raises(updater.vm.import_("twoslot.errors").LinkError):
         updater.run()
 
@@ -180,7 +184,7 @@ def test_a_loss_before_anything_was_written_ends_the_attempt(updater: Updater, l
 def test_a_lost_table_is_fetched_again(updater: Updater) -> None:
     updater.run(until=TABLE)
     updater.board.flash.reset_counters()
-    updater.net.faults.drop_after = 100
+    updater.net.inject(drop_after=100)
 
     assert updater.go_on() == DONE
     assert updater.losses == 1
@@ -194,7 +198,7 @@ def test_what_a_power_cut_left_is_found_and_kept(updater: Updater) -> None:
     updater.board.flash.arm(Cut(2 * BLOCK_OPERATIONS + 1, CutMode.TORN, 3))
     with pytest.raises(PowerCut):
         updater.go_on()
-    updater.board.chip.power_on()
+    updater.board.soc.power_on()
     updater.board.flash.reset_counters()
 
     again = Updater(updater.board, updater.board.start())
@@ -207,7 +211,7 @@ def test_what_a_power_cut_left_is_found_and_kept(updater: Updater) -> None:
 
 
 def test_a_server_without_ranges_is_good_enough(updater: Updater, site: Site) -> None:
-    updater.net.app = without_ranges(site.app())  # type: ignore[attr-defined]
+    updater.net.inner.app = without_ranges(site.app())  # type: ignore[attr-defined]
     updater.board.flash.poke(SLOT.image.start, IMAGE)
     for number in (1, 2, 12):
         updater.board.flash.poke(SLOT.image.start + number * SECTOR, bytes(4))
@@ -223,7 +227,7 @@ def hostile(updater: Updater, image: bytes, table: bytes, **changes: object) -> 
     fields = release_fields(images=image_changes(**changes))
     offered = offer({"images": fields["images"]})
     files = offer_files(offered, fields, document.digest(payload(fields)), image, table)
-    updater.net.app = files_app(files)  # type: ignore[attr-defined]
+    updater.net.inner.app = files_app(files)  # type: ignore[attr-defined]
 
 
 def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Updater) -> None:
@@ -289,7 +293,7 @@ def test_of_two_images_the_one_for_the_spare_slot_is_taken(updater: Updater, run
     digest = document.digest(payload(fields))
     files = offer_files(offered, release_fields(), digest, IMAGE, blocks.table(IMAGE))
     files |= {"/images/a.bin": IMAGE, "/images/b.bin": IMAGE}
-    updater.net.app = files_app(files)  # type: ignore[attr-defined]
+    updater.net.inner.app = files_app(files)  # type: ignore[attr-defined]
     if running:
         updater.board.put_slot(1, bytes(4096), counter=5, confirmed=True, fs_version=0x00020001)
         updater.board.put_cell(1, trial_cell(state_b=SlotState.CONFIRMED, counter_b=5))
@@ -347,7 +351,7 @@ def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
     updater: Updater, ms: int, same_agent: bool,
 ) -> None:
     updater.run(until=DOWNLOAD)
-    updater.vm.interrupt_at(updater.board.chip.clock.ms + ms)
+    updater.vm.interrupt_at(updater.board.soc.clock.ms + ms)
     with pytest.raises(KeyboardInterrupt):
         updater.go_on()
     updater.vm.interrupt_at(None)
@@ -368,7 +372,7 @@ def test_the_end_of_an_attempt_hangs_up(updater: Updater) -> None:
     assert updater.agent.response.idle and updater.vm.runtime.streams, "the connection is kept for the image"
 
     updater.agent.end()
-    assert updater.agent.source is None and updater.vm.runtime.streams == []
+    assert updater.agent.response is None and updater.vm.runtime.streams == []
 
 
 def test_arming_comes_after_the_image_was_read_back(updater: Updater) -> None:

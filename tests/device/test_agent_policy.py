@@ -9,9 +9,11 @@ import pytest
 
 from slotbench.formats import document
 from slotbench.formats.head import rollout_place
-from slotbench.formats.journal import Cell, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.release.publish import Rollout
+from slotbench.vboard.network.base import ECONNRESET
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, refusal
 from support.device.control import TAG
@@ -24,7 +26,7 @@ Make = Callable[..., DeviceBoard]
 
 
 def updater_on(make_board: Make, site: Site, **settings: Any) -> Updater:
-    board = make_board(WsgiNetwork(site.app()), **settings)
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), **settings)
     vm = board.start()
     board.flash.reset_counters()
     return Updater(board, vm)
@@ -35,32 +37,32 @@ def updater(make_board: Make, site: Site) -> Updater:
     return updater_on(make_board, site)
 
 
-def trial(make_board: Make, site: Site, why: Why = Why.TRIAL, **settings: Any) -> Updater:
+def trial(make_board: Make, site: Site, why: BootReason = BootReason.TRIAL, **settings: Any) -> Updater:
     """A board in the first attempt of release 6."""
-    board = make_board(WsgiNetwork(site.app()), **settings)
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), **settings)
     board.put_trial(spent=first(1))
     vm = board.start(1, why, trial=True, left=2, counter=6)
     board.flash.reset_counters()
     return Updater(board, vm)
 
 
-def running_cell(**fields: Any) -> Cell:
+def running_cell(**fields: Any) -> JournalCell:
     """The second cell of a board that runs release 5, confirmed."""
-    return Cell(
+    return JournalCell(
         sequence=2, state_a=SlotState.CONFIRMED, counter_a=RUNNING, attempts=3, copies=8, floor=2, **fields)
 
 
 def asked_etag(updater: Updater) -> list[str | None]:
     """If-None-Match of each request for the head, as the server saw it."""
     seen: list[str | None] = []
-    app = updater.net.app  # type: ignore[attr-defined]
+    app = updater.net.inner.app  # type: ignore[attr-defined]
 
     def watch(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] == HEAD_PATH:
             seen.append(environ.get("HTTP_IF_NONE_MATCH"))
         return app(environ, start_response)
 
-    updater.net.app = watch  # type: ignore[attr-defined]
+    updater.net.inner.app = watch  # type: ignore[attr-defined]
     return seen
 
 
@@ -142,7 +144,7 @@ def test_a_refused_release_is_not_judged_again_while_the_head_stays(updater: Upd
 @pytest.mark.parametrize("key", ["offline", "stranger"])
 def test_a_head_that_nobody_may_believe_leaves_no_trace(updater: Updater, key: str) -> None:
     forged = signed(head_fields(payload(release_fields())), key)
-    updater.net.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
+    updater.net.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "ReleaseError", 21, 0):
         updater.run(etag='"old"')
@@ -170,12 +172,12 @@ def test_the_device_id_of_the_settings_places_the_board(make_board: Make, tmp_pa
     half.publish(rollout=Rollout(percent=50))
     path = next((half.root / "releases").iterdir())
     digest = document.split(path.read_bytes()).digest
-    chip = rollout_place(digest, "4a7e1c00")
+    soc = rollout_place(digest, "4a7e1c00")
     ids = [f"lamp-{number}" for number in range(20)]
     in_ = next(name for name in ids if rollout_place(digest, name) < 50)
     out = next(name for name in ids if rollout_place(digest, name) >= 50)
 
-    for device_id, taken in ((in_, True), (out, False), (None, chip < 50)):
+    for device_id, taken in ((in_, True), (out, False), (None, soc < 50)):
         updater = updater_on(make_board, half, device_id=device_id)
         if taken:
             assert updater.run(download=False) == IDLE
@@ -196,19 +198,19 @@ def test_what_runs_already_is_up_to_date(make_board: Make, tmp_path: Any) -> Non
 
 def test_a_server_that_is_busy_says_when_to_come_back(updater: Updater) -> None:
     busy = ("503 Service Unavailable", [("Retry-After", "90")])
-    updater.net.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
+    updater.net.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
     with refusal(updater.vm, "LinkError", 7, 503):
         updater.run()
     assert updater.agent.retry_after == 90
 
-    updater.net.faults.refuse = 1
+    updater.net.inject(errno=ECONNRESET, times=1)
     with refusal(updater.vm, "LinkError", 3, 104):
         updater.run()
     assert updater.agent.retry_after == 0, "the word of an earlier answer is kept"
 
 
 def test_a_release_that_is_gone_is_a_link_error(updater: Updater) -> None:
-    updater.net.app = files_app({HEAD_PATH: offer().head})  # type: ignore[attr-defined]
+    updater.net.inner.app = files_app({HEAD_PATH: offer().head})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "LinkError", 7, 404):
         updater.run()
@@ -245,7 +247,7 @@ def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) ->
         ("online", {"epoch": 2}, 42),
     ):
         head = signed(head_fields(payload(release_fields()), **change), key)
-        updater.net.app = files_app({HEAD_PATH: head})  # type: ignore[attr-defined]
+        updater.net.inner.app = files_app({HEAD_PATH: head})  # type: ignore[attr-defined]
         with refusal(updater.vm, "ReleaseError", code):
             updater.run()
     assert updater.board.operations() == []
@@ -254,7 +256,7 @@ def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) ->
 @pytest.mark.parametrize("status", ["302 Found", "404 Not Found", "500 Oops", "304 Not Modified"])
 def test_no_other_answer_confirms_a_trial(make_board: Make, site: Site, status: str) -> None:
     updater = trial(make_board, site)
-    updater.net.app = files_app({HEAD_PATH: (status, [("Location", "/")])})  # type: ignore[attr-defined]
+    updater.net.inner.app = files_app({HEAD_PATH: (status, [("Location", "/")])})  # type: ignore[attr-defined]
 
     with pytest.raises(updater.vm.import_("twoslot.errors").LinkError):
         updater.run()
@@ -273,9 +275,9 @@ def test_the_head_that_confirms_may_be_paused_or_old_news(make_board: Make, tmp_
 
 def test_in_last_resort_a_head_confirms_what_runs(make_board: Make, site: Site) -> None:
     """So that a board which runs a doubtful release can be helped over the air."""
-    board = make_board(WsgiNetwork(site.app()))
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
     board.put_trial(spent=first(3), bad_a=True)
-    updater = Updater(board, board.start(1, Why.LAST_RESORT, counter=6))
+    updater = Updater(board, board.start(1, BootReason.LAST_RESORT, counter=6))
 
     assert updater.run() == IDLE
     assert (board.newest().active, board.newest().state_b) == (1, SlotState.CONFIRMED)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from slotbench import data_path
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
@@ -22,7 +22,7 @@ INCOMPATIBLE = {"twoslot": "incompatible .mpy file"}
 
 def trial(board: DeviceBoard, *, note: int = 0, refuse: dict[str, str] | None = None) -> CPythonVM:
     board.put_trial(spent=first(1))
-    return board.start(1, Why.TRIAL, trial=True, left=2, counter=6, note=note, refuse=refuse)
+    return board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6, note=note, refuse=refuse)
 
 
 def idle(vm: CPythonVM, ms: int) -> None:
@@ -39,8 +39,8 @@ def test_the_hook_is_short_and_needs_the_chip_only() -> None:
     assert statements == ["import machine", "import sys", "import twoslot"]
 
 
-@pytest.mark.parametrize("why", [Why.ORDINARY, Why.FALLBACK, Why.LAST_RESORT, Why.NO_JOURNAL_CONFIRMED])
-def test_outside_a_trial_nothing_is_armed(board: DeviceBoard, why: Why) -> None:
+@pytest.mark.parametrize("why", [BootReason.ORDINARY, BootReason.FALLBACK, BootReason.LAST_RESORT, BootReason.NO_JOURNAL_CONFIRMED])
+def test_outside_a_trial_nothing_is_armed(board: DeviceBoard, why: BootReason) -> None:
     vm = board.start(0, why)
     vm.run_file("boot.py")
     idle(vm, 2 * DEADLINE_MS)
@@ -51,7 +51,7 @@ def test_outside_a_trial_nothing_is_armed(board: DeviceBoard, why: Why) -> None:
 
 def test_a_trial_that_is_not_confirmed_ends_at_its_deadline(board: DeviceBoard) -> None:
     vm = trial(board)
-    start = board.chip.clock.ms
+    start = board.soc.clock.ms
     vm.run_file("boot.py")
     idle(vm, DEADLINE_MS - 1000)
 
@@ -59,7 +59,7 @@ def test_a_trial_that_is_not_confirmed_ends_at_its_deadline(board: DeviceBoard) 
         idle(vm, 2000)
     assert reset.value.reason == 4
     assert board.tail().note == LATE
-    assert DEADLINE_MS <= board.chip.clock.ms - start <= DEADLINE_MS + 100
+    assert DEADLINE_MS <= board.soc.clock.ms - start <= DEADLINE_MS + 100
 
 
 @pytest.mark.parametrize("fault", ["incompatible", "not there", "syntax", "crashes"])
@@ -108,11 +108,11 @@ def test_without_a_loader_the_hook_does_no_harm(board: DeviceBoard) -> None:
 @pytest.mark.parametrize("left", [0, 7])
 def test_the_trial_byte_is_told_from_its_neighbours(board: DeviceBoard, slot_byte: int, left: int) -> None:
     """Slot and attempts share a word with it."""
-    vm = board.start(slot_byte, Why.ORDINARY, trial=False, left=left)
+    vm = board.start(slot_byte, BootReason.ORDINARY, trial=False, left=left)
     vm.run_file("boot.py")
     idle(vm, DEADLINE_MS + 1000)
 
-    vm = board.start(slot_byte, Why.TRIAL, trial=True, left=left)
+    vm = board.start(slot_byte, BootReason.TRIAL, trial=True, left=left)
     vm.run_file("boot.py")
     with pytest.raises(ChipReset):
         idle(vm, DEADLINE_MS + 1000)
@@ -139,7 +139,7 @@ def test_after_confirm_a_soft_reset_arms_nothing(
     vm.exec("import twoslot\ntwoslot.confirm()")
     assert board.tail().note == CONFIRMED and board.tail().trial
 
-    again = CPythonVM(board.chip, board.files, board.net)
+    again = CPythonVM(board.soc, board.files, board.net)
     again.run_file("boot.py")
     assert again.eval("__import__('twoslot').deadline") is None
     idle(again, 2 * DEADLINE_MS)
@@ -149,7 +149,7 @@ def test_after_confirm_a_soft_reset_arms_nothing(
 def test_a_soft_reset_before_confirm_keeps_the_deadline(board: DeviceBoard) -> None:
     trial(board).run_file("boot.py")
 
-    again = CPythonVM(board.chip, board.files, board.net)
+    again = CPythonVM(board.soc, board.files, board.net)
     again.run_file("boot.py")
     with pytest.raises(ChipReset):
         idle(again, DEADLINE_MS + 1000)

@@ -33,7 +33,7 @@ def set_clock(updater: Updater, seconds: int) -> None:
 
 
 def expires(site: Site) -> int:
-    text = site.workshop.site.read(store.head_name(PRODUCT, "stable"))
+    text = site.publisher.site.read(store.head_name(PRODUCT, "stable"))
     assert text is not None
     fields: dict[str, Any] = json.loads(text.partition(b"\n")[0])
     return int(fields["expires"])

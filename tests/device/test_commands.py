@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
@@ -21,7 +22,7 @@ VERBS = ("status", "check", "update", "confirm", "rollback")
 
 @pytest.fixture
 def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
-    return make_board(WsgiNetwork(site.app()))
+    return make_board(FaultyNetwork(WsgiNetwork(site.app())))
 
 
 def call(vm: CPythonVM, verb: str, *arguments: object) -> Any:
@@ -50,31 +51,31 @@ def test_status_of_a_new_board(board: DeviceBoard) -> None:
     vm = board.start()
 
     assert call(vm, "status") == {
-        "slot": "A", "version": "1.0.0", "counter": RUNNING, "why": Why.ORDINARY, "confirmed": True,
+        "slot": "A", "version": "1.0.0", "counter": RUNNING, "why": BootReason.ORDINARY, "confirmed": True,
         "spare": None, "floor": 2, "bad": 0, "head": 0, "report": Report.NOTHING, "next": "A"}
     assert said(vm) == [] and board.net.requests == []
 
 
 def test_status_in_a_trial(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1), head_seq=44)
-    status = call(board.start(1, Why.TRIAL, trial=True, left=2, counter=6), "status")
+    status = call(board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6), "status")
 
     assert (status["slot"], status["version"], status["spare"]) == ("B", "2.0.0", "1.0.0")
-    assert (status["confirmed"], status["why"], status["next"], status["head"]) == (False, Why.TRIAL, "B", 44)
+    assert (status["confirmed"], status["why"], status["next"], status["head"]) == (False, BootReason.TRIAL, "B", 44)
 
 
 def test_status_after_a_fallback(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3), ended=(Ended.EXCEPTION, *[None] * 7))
-    status = call(board.start(0, Why.FALLBACK), "status")
+    status = call(board.start(0, BootReason.FALLBACK), "status")
 
-    assert (status["slot"], status["why"], status["confirmed"]) == ("A", Why.FALLBACK, True)
+    assert (status["slot"], status["why"], status["confirmed"]) == ("A", BootReason.FALLBACK, True)
     assert (status["bad"], status["report"], status["next"]) == (6, Report.BAD, "A")
 
 
 def test_status_tells_that_nothing_would_boot(board: DeviceBoard) -> None:
     vm = board.start()
     vm.exec("import twoslot\ntwoslot.get_schedule()")
-    board.put_cell(1, Cell(sequence=2, floor=99, state_a=SlotState.CONFIRMED, counter_a=RUNNING))
+    board.put_cell(1, JournalCell(sequence=2, floor=99, state_a=SlotState.CONFIRMED, counter_a=RUNNING))
 
     assert call(vm, "status")["next"] is None
 
@@ -95,7 +96,7 @@ def test_check_tells_that_the_board_is_up_to_date(
 ) -> None:
     old = Site(tmp_path / "old")
     old.publish(firmware(1), counter=RUNNING, version="1.0.0")
-    vm = make_board(WsgiNetwork(old.app())).start()
+    vm = make_board(FaultyNetwork(WsgiNetwork(old.app()))).start()
 
     assert call(vm, "check") is False
     assert said(vm) == ["refused: 28 up-to-date (offered 5, running 5)"]
@@ -106,7 +107,7 @@ def test_check_tells_why_not(board: DeviceBoard) -> None:
     vm = board.start()
     assert call(vm, "check") is False
     board.net.online = True
-    board.net.app = files_app({})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({})  # type: ignore[attr-defined]
     assert call(vm, "check") is False
 
     assert said(vm) == ["refused: 1 not-connected; slotbench explain 1", "refused: 7 http-status (404); slotbench explain 7"]
@@ -117,9 +118,9 @@ def test_check_tells_why_not(board: DeviceBoard) -> None:
 def test_check_in_a_trial(
     make_board: Callable[..., DeviceBoard], site: Site, confirm: str, line: str, confirmed: bool,
 ) -> None:
-    board = make_board(WsgiNetwork(site.app()), confirm=confirm)
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), confirm=confirm)
     board.put_trial(spent=first(1))
-    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
     vm.run_file("boot.py")
 
     assert call(vm, "check") is False
@@ -153,21 +154,21 @@ def test_update_goes_on_after_lost_connections(board: DeviceBoard) -> None:
         nonlocal losses
         if "refused: 3 connection-failed (104)" in text:
             losses += 1
-            board.net.faults.drop_after = 6000
+            board.net.inject(drop_after=6000)
 
     vm.runtime.console = lose
-    board.net.faults.drop_after = 12_000
-    start = board.chip.clock.ms
+    board.net.inject(drop_after=12_000)
+    start = board.soc.clock.ms
     assert isinstance(call(vm, "update"), ChipReset)
 
     assert losses > 8, "the connection was not lost often enough for this test"
-    waited = board.chip.clock.ms - start
+    waited = board.soc.clock.ms - start
     assert waited < losses * 4000 + 20_000, (
         f"{waited / 1000:.0f} s for {losses} losses, a block gained before each")
 
 
 def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
-    app = board.net.app  # type: ignore[attr-defined]
+    app = board.net.inner.app  # type: ignore[attr-defined]
     busy = ["503"]
 
     def sometimes(environ: dict[str, Any], start_response: Any) -> Any:
@@ -177,30 +178,30 @@ def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
             return []
         return app(environ, start_response)
 
-    board.net.app = sometimes  # type: ignore[attr-defined]
+    board.net.inner.app = sometimes  # type: ignore[attr-defined]
     vm = board.start()
-    start = board.chip.clock.ms
+    start = board.soc.clock.ms
     assert isinstance(call(vm, "update"), ChipReset)
 
     assert said(vm)[0] == "refused: 7 http-status (503); slotbench explain 7"
-    assert 120_000 <= board.chip.clock.ms - start < 140_000
+    assert 120_000 <= board.soc.clock.ms - start < 140_000
 
 
 def test_update_waits_seconds_not_days_when_nobody_asked_for_a_week(board: DeviceBoard) -> None:
     """An application without tick(): the countdown was last looked at when the board was new."""
     vm = board.start()
     call(vm, "status")
-    board.chip.clock.advance_ms(8 * 86_400_000)
-    start = board.chip.clock.ms
-    board.net.faults.drop_after = 12_000
+    board.soc.clock.advance_ms(8 * 86_400_000)
+    start = board.soc.clock.ms
+    board.net.inject(drop_after=12_000)
 
     assert isinstance(call(vm, "update"), ChipReset)
     assert "refused: 3 connection-failed (104); slotbench explain 3" in said(vm)
-    assert 1000 <= board.chip.clock.ms - start < 20_000
+    assert 1000 <= board.soc.clock.ms - start < 20_000
 
 
 def test_update_gives_up_what_never_comes_about(board: DeviceBoard) -> None:
-    board.net.app = files_app({})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({})  # type: ignore[attr-defined]
     vm = board.start()
 
     assert call(vm, "update") is False
@@ -208,8 +209,8 @@ def test_update_gives_up_what_never_comes_about(board: DeviceBoard) -> None:
 
 
 def test_update_by_force(make_board: Callable[..., DeviceBoard], site: Site) -> None:
-    board = make_board(WsgiNetwork(site.app()))
-    board.put_cell(1, Cell(
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
+    board.put_cell(1, JournalCell(
         sequence=2, state_a=SlotState.CONFIRMED, counter_a=RUNNING, attempts=3, copies=8, bad_counter=6))
     vm = board.start()
 
@@ -220,9 +221,9 @@ def test_update_by_force(make_board: Callable[..., DeviceBoard], site: Site) -> 
 
 
 def test_update_in_a_trial_waits_for_confirm(make_board: Callable[..., DeviceBoard], site: Site) -> None:
-    board = make_board(WsgiNetwork(site.app()), confirm="manual")
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), confirm="manual")
     board.put_trial(spent=first(1))
-    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
 
     assert call(vm, "update") is False
     assert said(vm) == ["on trial, waiting for confirm()"]
@@ -234,7 +235,7 @@ def test_update_in_a_trial_waits_for_confirm(make_board: Callable[..., DeviceBoa
 
 def test_confirm_once_and_again(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1))
-    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
     vm.run_file("boot.py")
     call(vm, "confirm")
     call(vm, "confirm")
@@ -291,9 +292,9 @@ def test_log_prints_time_code_and_place(board: DeviceBoard) -> None:
     board.net.online = False
     vm = board.start()
     call(vm, "check")
-    board.chip.clock.advance_ms(3_600_000)
+    board.soc.clock.advance_ms(3_600_000)
     board.net.online = True
-    board.net.app = files_app({f"/heads/{PRODUCT}/{CHANNEL}.head": b"nonsense"})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({f"/heads/{PRODUCT}/{CHANNEL}.head": b"nonsense"})  # type: ignore[attr-defined]
     call(vm, "check")
     before = len(vm.output)
     call(vm, "log")

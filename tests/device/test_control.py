@@ -10,7 +10,7 @@ from slotbench.formats import journal as host
 from slotbench.formats import windowlog
 from slotbench.formats.descriptor import CONFIRMED_OFFSET
 from slotbench.formats.journal import Ended, Report, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, RUNNING, DeviceBoard, firmware, refusal, trial_cell
@@ -27,7 +27,7 @@ def test_an_ordinary_boot_writes_nothing(board: DeviceBoard, vm: CPythonVM) -> N
     board.flash.reset_counters()
     control = open_control(vm)
 
-    assert (control.slot, control.reason, control.confirmed, control.running.version) == (0, Why.ORDINARY, True, "1.0.0")
+    assert (control.slot, control.reason, control.confirmed, control.running.version) == (0, BootReason.ORDINARY, True, "1.0.0")
     assert control.descriptors[1] is None
     assert board.operations() == []
 
@@ -52,7 +52,7 @@ def test_a_running_slot_without_descriptor_is_refused(board: DeviceBoard, slot: 
 
 def test_a_lost_journal_is_written_anew(board: DeviceBoard) -> None:
     board.clear_journal()
-    control = open_control(board.start(0, Why.NO_JOURNAL_CONFIRMED))
+    control = open_control(board.start(0, BootReason.NO_JOURNAL_CONFIRMED))
 
     cell = board.newest()
     assert (cell.report, cell.active, cell.state_a) == (Report.JOURNAL_LOST, 0, SlotState.CONFIRMED)
@@ -62,7 +62,7 @@ def test_a_lost_journal_is_written_anew(board: DeviceBoard) -> None:
 
 def test_a_fallback_writes_its_verdict(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3), ended=(Ended.EXCEPTION,) * 3 + (None,) * 5)
-    control = open_control(board.start(0, Why.FALLBACK))
+    control = open_control(board.start(0, BootReason.FALLBACK))
 
     cell = board.newest()
     assert (cell.report, cell.bad_counter, cell.state_b, cell.active) == (Report.BAD, 6, SlotState.BAD, 0)
@@ -120,13 +120,13 @@ def test_the_window_log_is_tidied_before_a_swap_that_needs_it(board: DeviceBoard
 @pytest.mark.parametrize(
     ("cell", "start"),
     [
-        ({}, (1, Why.TRIAL)), ({"state_b": SlotState.CONFIRMED}, (0, Why.ORDINARY)),
-        ({"state_b": SlotState.BAD, "report": Report.LAST_RESORT}, (1, Why.LAST_RESORT)),
+        ({}, (1, BootReason.TRIAL)), ({"state_b": SlotState.CONFIRMED}, (0, BootReason.ORDINARY)),
+        ({"state_b": SlotState.BAD, "report": Report.LAST_RESORT}, (1, BootReason.LAST_RESORT)),
     ],
     ids=["on trial", "not the active one", "last resort"],
 )
 def test_the_spare_slot_stays_unless_the_running_one_is_confirmed(
-    board: DeviceBoard, cell: dict[str, Any], start: tuple[int, Why],
+    board: DeviceBoard, cell: dict[str, Any], start: tuple[int, BootReason],
 ) -> None:
     board.put_trial(**cell)
     vm = board.start(*start)
@@ -238,7 +238,7 @@ def test_confirm_tidies_the_window_log(board: DeviceBoard) -> None:
 def test_confirm_in_last_resort_leaves_the_other_slots_word_alone(board: DeviceBoard) -> None:
     """The cell's confirmed word speaks of the active slot, which is not the one that runs."""
     board.put_trial(bad_b=True, report=Report.LAST_RESORT)
-    control = open_control(board.start(0, Why.LAST_RESORT))
+    control = open_control(board.start(0, BootReason.LAST_RESORT))
 
     assert control.confirm() is True
 
@@ -281,7 +281,7 @@ def test_rollback_marks_the_running_release_bad(board: DeviceBoard, trial: bool)
 
     word = BOARD.journal.start + host.BAD_B_OFFSET
     assert [(op.kind, op.addr, op.length) for op in board.operations()] == [("program", word, 4)]
-    open_control(board.start(0, Why.FALLBACK))
+    open_control(board.start(0, BootReason.FALLBACK))
     cell = board.newest()
     assert (cell.bad_counter, cell.active, cell.state_b, cell.report) == (6, 0, SlotState.BAD, Report.BAD)
 

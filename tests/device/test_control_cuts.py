@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from slotbench.formats.journal import SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
 from slotbench.vboard.signals import PowerCut
 from support.device.board import BOARD, DeviceBoard, firmware, trial_cell
@@ -86,13 +86,13 @@ def test_a_cut_while_confirming_loses_nothing(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1))
 
     def prepare() -> Act:
-        control = open_control(board.start(1, Why.TRIAL, trial=True, left=2, counter=6))
+        control = open_control(board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
         return lambda: control.confirm()
 
     def check(cut: Cut) -> None:
         cell = board.newest()
         proven = cell.confirmed or cell.state_b == SlotState.CONFIRMED
-        control = open_control(board.start(1, Why.ORDINARY if proven else Why.TRIAL, counter=6))
+        control = open_control(board.start(1, BootReason.ORDINARY if proven else BootReason.TRIAL, counter=6))
         control.confirm()
         cell, descriptor = board.newest(), board.descriptor(1)
         assert (cell.active, cell.state_b, cell.floor) == (1, SlotState.CONFIRMED, 3), f"after cut {cut}"

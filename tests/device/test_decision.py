@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import trial_cell
 from support.device.decision import Decider, first
 from support.loader.decision_rows import Row, rows
+from support.sampling import examples
 
 SMALL = st.integers(0, 5)
 DESCRIPTORS = st.none() | st.fixed_dictionaries(
@@ -21,7 +22,7 @@ DESCRIPTORS = st.none() | st.fixed_dictionaries(
 RELEASED = DESCRIPTORS.map(lambda d: d and {**d, "floor": min(d["floor"], d["counter"])})
 """As a release can be: its floor is at most its counter (FORMATS 6.1)."""
 CELLS = st.none() | st.builds(
-    Cell, sequence=st.just(1), active=st.integers(0, 1), state_a=st.sampled_from(SlotState),
+    JournalCell, sequence=st.just(1), active=st.integers(0, 1), state_a=st.sampled_from(SlotState),
     state_b=st.sampled_from(SlotState), counter_a=SMALL, counter_b=SMALL, attempts=st.integers(0, 3),
     copies=st.integers(0, 3), floor=SMALL, spent=st.integers(0, 4).map(first),
     copied=st.integers(0, 4).map(first), bad_a=st.booleans(), bad_b=st.booleans(), confirmed=st.booleans(),
@@ -44,7 +45,7 @@ def test_row_of_the_table(decider: Decider, row: Row) -> None:
 
 @given(cell=CELLS, a=DESCRIPTORS, b=DESCRIPTORS, failed=st.sets(st.integers(0, 1)))
 def test_choose_never_takes_what_cannot_run_and_takes_something_whenever_it_can(
-    decider: Decider, cell: Cell | None, a: Any, b: Any, failed: set[int],
+    decider: Decider, cell: JournalCell | None, a: Any, b: Any, failed: set[int],
 ) -> None:
     descriptors = [d and decider.descriptor(slot, **d) for slot, d in enumerate((a, b))]
     proven = [d for d in descriptors if d and d.confirmed and not d.bad]
@@ -58,13 +59,13 @@ def test_choose_never_takes_what_cannot_run_and_takes_something_whenever_it_can(
         assert not possible, "nothing boots although a slot could"
     else:
         assert choice[0] in possible, "a slot without descriptor, below the floor or failed was chosen"
-        assert choice[1] in tuple(Why)
+        assert choice[1] in tuple(BootReason)
 
 
 @given(cell=CELLS, a=RELEASED, b=RELEASED, rots=st.sets(st.integers(0, 1)))
-@settings(max_examples=500)
+@examples(500)
 def test_what_a_boot_settles_lets_the_next_boot_start_the_same_slot(
-    decider: Decider, cell: Cell | None, a: Any, b: Any, rots: set[int],
+    decider: Decider, cell: JournalCell | None, a: Any, b: Any, rots: set[int],
 ) -> None:
     """A board comes to rest: only a trial, and a hand at the REPL, may change what boots."""
     for fields, state in zip((a, b), cell.states if cell else ()):
@@ -72,7 +73,7 @@ def test_what_a_boot_settles_lets_the_next_boot_start_the_same_slot(
     descriptors = [d and decider.descriptor(slot, **d) for slot, d in enumerate((a, b))]
     journal = cell and decider.cell(cell)
     choice = decider.boot(journal, descriptors, rots)
-    assume(choice is not None and choice[1] != Why.TRIAL)
+    assume(choice is not None and choice[1] != BootReason.TRIAL)
     assert choice is not None
 
     settled = decider.settle(journal, choice, descriptors)
@@ -80,18 +81,18 @@ def test_what_a_boot_settles_lets_the_next_boot_start_the_same_slot(
 
     assert again is not None, "a board that ran does not boot any more"
     assert again[0] == choice[0], "the next boot starts another slot"
-    assert again[1] != Why.TRIAL or choice[1] == Why.NO_JOURNAL_UNCONFIRMED, "spent attempts came back"
+    assert again[1] != BootReason.TRIAL or choice[1] == BootReason.NO_JOURNAL_UNCONFIRMED, "spent attempts came back"
 
 
 # What the end of a trial proves.
 
 
-def fallback(decider: Decider, cell: Cell, descriptor: Any = True, slot: int = 0) -> Any:
+def fallback(decider: Decider, cell: JournalCell, descriptor: Any = True, slot: int = 0) -> Any:
     """Settle the boot that fell back to `slot`."""
     other = decider.descriptor(1, 6) if descriptor is True else descriptor
     descriptors = [decider.descriptor(0, 5, confirmed=True), other]
     device_cell = decider.cell(cell)
-    written = decider.decision.conclude_last_boot(device_cell, slot, Why.FALLBACK, descriptors, 3)
+    written = decider.decision.conclude_last_boot(device_cell, slot, BootReason.FALLBACK, descriptors, 3)
     assert written, "the verdict must be written"
     return device_cell
 
@@ -167,7 +168,7 @@ def test_a_confirmed_release_whose_image_rotted_is_bad(decider: Decider) -> None
         active=0, state_b=SlotState.CONFIRMED, counter_a=6, counter_b=5, bad_a=True))
     descriptors = [decider.descriptor(0, 6, confirmed=True), decider.descriptor(1, 5, confirmed=True)]
 
-    assert decider.decision.conclude_last_boot(cell, 1, Why.FALLBACK, descriptors, 3)
+    assert decider.decision.conclude_last_boot(cell, 1, BootReason.FALLBACK, descriptors, 3)
     assert (cell.active, cell.states[0], cell.bad_counter) == (1, SlotState.BAD, 6)
 
 
@@ -189,15 +190,15 @@ def test_a_cut_between_the_confirmed_word_and_the_cell_loses_nothing(decider: De
     cell = decider.cell(trial_cell(confirmed=True, spent=first(1)))
     descriptors = [decider.descriptor(0, 5, confirmed=True), decider.descriptor(1, 6, floor=4)]
 
-    assert decider.decision.conclude_last_boot(cell, 1, Why.ORDINARY, descriptors, 3)
+    assert decider.decision.conclude_last_boot(cell, 1, BootReason.ORDINARY, descriptors, 3)
     assert (cell.active, cell.states[1], cell.floor) == (1, SlotState.CONFIRMED, 4)
     assert (cell.report, cell.report_counter) == (Report.CONFIRMED, 6)
-    assert not decider.decision.conclude_last_boot(cell, 1, Why.ORDINARY, descriptors, 3), "nothing is left to write"
+    assert not decider.decision.conclude_last_boot(cell, 1, BootReason.ORDINARY, descriptors, 3), "nothing is left to write"
 
 
-@pytest.mark.parametrize("why", [Why.ORDINARY, Why.TRIAL])
-def test_an_ordinary_boot_and_a_trial_write_nothing(decider: Decider, why: Why) -> None:
-    state = SlotState.CONFIRMED if why == Why.ORDINARY else SlotState.READY
+@pytest.mark.parametrize("why", [BootReason.ORDINARY, BootReason.TRIAL])
+def test_an_ordinary_boot_and_a_trial_write_nothing(decider: Decider, why: BootReason) -> None:
+    state = SlotState.CONFIRMED if why == BootReason.ORDINARY else SlotState.READY
     cell = decider.cell(trial_cell(state_b=state))
     descriptors = [decider.descriptor(0, 5, confirmed=True), decider.descriptor(1, 6)]
 
@@ -208,14 +209,14 @@ def test_an_ordinary_boot_and_a_trial_write_nothing(decider: Decider, why: Why) 
 def test_last_resort_is_reported_once_and_gives_no_new_attempts(decider: Decider, budget: str) -> None:
     cell = decider.cell(trial_cell(**{budget: first(8)}, bad_a=True))
     descriptors = [decider.descriptor(0, 5, confirmed=True), decider.descriptor(1, 6)]
-    assert decider.boot(cell, descriptors) == (1, Why.LAST_RESORT)
+    assert decider.boot(cell, descriptors) == (1, BootReason.LAST_RESORT)
 
-    settled = decider.settle(cell, (1, Why.LAST_RESORT), descriptors)
+    settled = decider.settle(cell, (1, BootReason.LAST_RESORT), descriptors)
     assert settled.sequence == 10, "last resort must be reported"
     assert (settled.report, settled.report_counter) == (Report.LAST_RESORT, 6)
-    assert not decider.decision.conclude_last_boot(settled, 1, Why.LAST_RESORT, descriptors, 3), "reported twice"
+    assert not decider.decision.conclude_last_boot(settled, 1, BootReason.LAST_RESORT, descriptors, 3), "reported twice"
     again = decider.boot(settled, descriptors)
-    assert again == (1, Why.LAST_RESORT), "spent attempts or a bad word came back"
+    assert again == (1, BootReason.LAST_RESORT), "spent attempts or a bad word came back"
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_a_lost_journal_is_rebuilt_from_the_descriptors(
 ) -> None:
     running = decider.descriptor(1, 6, floor=3, confirmed=proven)
     spare = decider.descriptor(0, 5, floor=2, **other) if other is not None else None
-    why = Why.NO_JOURNAL_CONFIRMED if proven else Why.NO_JOURNAL_UNCONFIRMED
+    why = BootReason.NO_JOURNAL_CONFIRMED if proven else BootReason.NO_JOURNAL_UNCONFIRMED
     cell = decider.cell()
 
     assert decider.decision.conclude_last_boot(cell, 1, why, [spare, running], 4)
@@ -251,11 +252,11 @@ def test_a_lost_journal_that_leaves_a_last_resort_is_said_once(decider: Decider)
     descriptors = [None, decider.descriptor(1, 6, confirmed=True, bad=True)]
     cell = decider.cell()
 
-    assert decider.decision.conclude_last_boot(cell, 1, Why.LAST_RESORT, descriptors, 3)
+    assert decider.decision.conclude_last_boot(cell, 1, BootReason.LAST_RESORT, descriptors, 3)
 
     cell.sequence = 1
     assert (cell.report, cell.report_counter) == (Report.LAST_RESORT, 6)
-    assert not decider.decision.conclude_last_boot(cell, 1, Why.LAST_RESORT, descriptors, 3), "said twice"
+    assert not decider.decision.conclude_last_boot(cell, 1, BootReason.LAST_RESORT, descriptors, 3), "said twice"
 
 
 def test_a_marked_descriptor_does_not_lift_the_floor_above_what_runs(decider: Decider) -> None:
@@ -263,8 +264,8 @@ def test_a_marked_descriptor_does_not_lift_the_floor_above_what_runs(decider: De
     descriptors = [
         decider.descriptor(0, 3, confirmed=True), decider.descriptor(1, 9, floor=9, confirmed=True)]
     choice = decider.boot(None, descriptors, rots=[1])
-    assert choice == (0, Why.NO_JOURNAL_CONFIRMED)
+    assert choice == (0, BootReason.NO_JOURNAL_CONFIRMED)
 
-    settled = decider.settle(None, (0, Why.NO_JOURNAL_CONFIRMED), descriptors)
+    settled = decider.settle(None, (0, BootReason.NO_JOURNAL_CONFIRMED), descriptors)
 
-    assert decider.boot(settled, descriptors, rots=[1]) == (0, Why.ORDINARY), "the board is dead"
+    assert decider.boot(settled, descriptors, rots=[1]) == (0, BootReason.ORDINARY), "the board is dead"

@@ -10,7 +10,7 @@ import pytest
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import refusal, signing_key
 from support.device.policy import Judge
-from support.device.release import Offer, head_fields, join, offer, payload, release_fields, signed
+from support.device.release import SignedOffer, head_fields, join, offer, payload, release_fields, signed
 
 HEAD_FIELDS = (
     "product", "channel", "epoch", "seq", "release", "counter", "issued", "expires", "percent", "cohorts",
@@ -35,15 +35,15 @@ def without(fields: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key != name}
 
 
-def offered_head(fields: Any) -> Offer:
+def offered_head(fields: Any) -> SignedOffer:
     """A right release, and this as the head, signed by the right key."""
-    return Offer(offer().release, signed(fields, "online"))
+    return SignedOffer(offer().release, signed(fields, "online"))
 
 
-def offered_release(fields: Any) -> Offer:
+def offered_release(fields: Any) -> SignedOffer:
     """This as the release, and a right head that names it, both signed by the right keys."""
     line = fields if isinstance(fields, bytes) else payload(fields)
-    return Offer(signed(line, "offline"), signed(head_fields(line), "online"))
+    return SignedOffer(signed(line, "offline"), signed(head_fields(line), "online"))
 
 
 # Two lines.
@@ -126,7 +126,7 @@ def test_a_key_has_one_role(judge: Judge, kind: str, key: str) -> None:
         "head": signed(head_fields(line), key if kind == "head" else "online"),
         "release": signed(line, key if kind == "release" else "offline"),
     }
-    judge.refuses(Offer(documents["release"], documents["head"]), 21, 0)
+    judge.refuses(SignedOffer(documents["release"], documents["head"]), 21, 0)
 
 
 def test_either_of_two_offline_keys_may_sign(judge: Judge) -> None:
@@ -134,7 +134,7 @@ def test_either_of_two_offline_keys_may_sign(judge: Judge) -> None:
     judge.offline = [signing_key("stranger").modulus, signing_key("offline").modulus]
     head = signed(head_fields(line), "online")
     for key in ("stranger", "offline"):
-        assert judge.all(Offer(signed(line, key), head))
+        assert judge.all(SignedOffer(signed(line, key), head))
 
 
 def test_another_keys_id_in_front_of_a_signature_is_refused(judge: Judge) -> None:
@@ -159,8 +159,8 @@ def test_any_changed_character_of_the_payload_is_refused(judge: Judge) -> None:
 def test_a_document_of_another_kind_is_refused_though_its_key_is_right(judge: Judge) -> None:
     line = payload(release_fields())
     head = head_fields(line)
-    judge.refuses(Offer(b"", signed(line, "online")), 23, 0)
-    judge.refuses(Offer(signed(head, "offline"), signed(head, "online")), 23, 0)
+    judge.refuses(SignedOffer(b"", signed(line, "online")), 23, 0)
+    judge.refuses(SignedOffer(signed(head, "offline"), signed(head, "online")), 23, 0)
     judge.refuses(offered_head({**head, "kind": "keys"}), 23, 0)
 
 

@@ -25,16 +25,16 @@ def port(vm: CPythonVM) -> Any:
 class Watch:
     """Notes chip_size at each flash call and after it."""
 
-    def __init__(self, chip: Soc, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, soc: Soc, monkeypatch: pytest.MonkeyPatch) -> None:
         self.during: list[int] = []
         for name in ("flash_read", "flash_write", "flash_erase"):
-            call = getattr(chip, name)
+            call = getattr(soc, name)
 
             def noted(*arguments: Any, call: Any = call) -> Any:
-                self.during.append(chip.chip_size)
+                self.during.append(soc.chip_size)
                 return call(*arguments)
 
-            monkeypatch.setattr(chip, name, noted)
+            monkeypatch.setattr(soc, name, noted)
 
 
 CALLS = {
@@ -55,11 +55,11 @@ CALLS = {
 def test_chip_size_is_raised_only_where_it_must_be_and_put_back(
     board: DeviceBoard, port: Any, monkeypatch: pytest.MonkeyPatch, call: str, addr: int, size: int,
 ) -> None:
-    watch = Watch(board.chip, monkeypatch)
+    watch = Watch(board.soc, monkeypatch)
     CALLS[call](port, addr)
 
     assert watch.during == [size]
-    assert board.chip.chip_size == USUAL
+    assert board.soc.chip_size == USUAL
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -69,13 +69,13 @@ def test_a_call_that_fails_puts_chip_size_back_too(
 ) -> None:
     with refusal(vm, "FlashError", 62, 5):
         CALLS[call](port, BOARD.chip_bytes + above)
-    assert board.chip.chip_size == USUAL
+    assert board.soc.chip_size == USUAL
 
 
 def test_a_program_error_puts_chip_size_back_too(board: DeviceBoard, port: Any) -> None:
     with pytest.raises(ValueError):
         port.write(SLOT, bytearray(3))
-    assert board.chip.chip_size == USUAL
+    assert board.soc.chip_size == USUAL
 
 
 @pytest.mark.parametrize("call", ["write", "erase"])
@@ -89,7 +89,7 @@ def test_nothing_reaches_the_flash_after_a_cut(board: DeviceBoard, port: Any, ca
 
 def test_the_sdks_own_saves_hit_no_slot_nor_the_journal(board: DeviceBoard, port: Any) -> None:
     """It computes their place from chip_size, which is raised while it saves: in every call here."""
-    board.chip.sdk_save_every = 1
+    board.soc.sdk_save_every = 1
     board.put_slot(1, firmware(2), counter=6)
     keep = [BOARD.journal, BOARD.window_log, BOARD.window, BOARD.filesystem, BOARD.loader, BOARD.identity]
     keep += [region for slot in BOARD.slots for region in (slot.table, slot.descriptor)]
@@ -100,7 +100,7 @@ def test_the_sdks_own_saves_hit_no_slot_nor_the_journal(board: DeviceBoard, port
         port.write(addr, bytearray(64))
     board.flash.poke(SLOT, spare)
 
-    assert board.chip.saves > 4
+    assert board.soc.saves > 4
     assert [board.flash.peek(region.start, region.size) for region in keep] == before
     sdk = {op.addr for op in board.flash.log or [] if op.actor == "sdk"}
     assert sdk and not any(addr in slot.image for addr in sdk for slot in BOARD.slots)
@@ -109,6 +109,6 @@ def test_the_sdks_own_saves_hit_no_slot_nor_the_journal(board: DeviceBoard, port
 @pytest.mark.parametrize("log2", [19, 20, 21, 22, 23, 24])
 def test_the_size_is_the_chips_own(board: DeviceBoard, vm: CPythonVM, log2: int) -> None:
     """Not what an image's header or the ROM says, which a clone of a module has wrong."""
-    board.chip.flash_id = log2 << 16 | 0x40EF
+    board.soc.flash_id = log2 << 16 | 0x40EF
 
     assert vm.import_("twoslot.flash").Flash().size == 1 << log2

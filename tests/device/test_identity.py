@@ -88,7 +88,7 @@ def test_every_request_of_an_update_is_proven(make_board: Make, site: Site, aske
 def test_without_a_name_of_its_own_a_board_is_its_chip(make_board: Make, site: Site, asked: Asked) -> None:
     it = start(make_board, guarded(site, asked, challenging))
     it.run(download=False)
-    assert asked[0][1] == f'Twoslot id="{it.board.chip.unique_id.hex()}"'
+    assert asked[0][1] == f'Twoslot id="{it.board.soc.unique_id.hex()}"'
 
 
 def test_the_report_of_the_journal_is_told(make_board: Make, site: Site, asked: Asked) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 import slotbench
 from slotbench.formats import maptable
-from slotbench.formats.journal import Cell, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.network.base import ECONNRESET
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
@@ -27,7 +29,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture
 def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
-    return make_board(WsgiNetwork(site.app()))
+    return make_board(FaultyNetwork(WsgiNetwork(site.app())))
 
 
 def start(board: DeviceBoard, *boot: Any, **options: Any) -> CPythonVM:
@@ -39,12 +41,12 @@ def start(board: DeviceBoard, *boot: Any, **options: Any) -> CPythonVM:
 def ticks(board: DeviceBoard, vm: CPythonVM, ms: int, every_ms: int = 100) -> int:
     """Call tick() as a main loop does, for so long; returns the longest call in virtual milliseconds."""
     tick = vm.modules["twoslot"].tick
-    end, longest = board.chip.clock.ms + ms, 0
-    while board.chip.clock.ms < end:
-        before = board.chip.clock.ms
+    end, longest = board.soc.clock.ms + ms, 0
+    while board.soc.clock.ms < end:
+        before = board.soc.clock.ms
         tick()
-        longest = max(longest, board.chip.clock.ms - before)
-        board.chip.clock.advance_ms(every_ms)
+        longest = max(longest, board.soc.clock.ms - before)
+        board.soc.clock.advance_ms(every_ms)
     return longest
 
 
@@ -82,7 +84,7 @@ def test_nothing_happens_before_it_is_due(board: DeviceBoard) -> None:
 
 
 def test_the_first_look_comes_within_forty_seconds(board: DeviceBoard) -> None:
-    board.net.app = files_app({})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({})  # type: ignore[attr-defined]
     ticks(board, start(board), 41_000)
 
     assert heads(board) >= 1
@@ -118,19 +120,19 @@ def test_task_does_the_same_in_asyncio(board: DeviceBoard) -> None:
         "async def main():\n"
         "    asyncio.create_task(twoslot.task())\n"
         "    await blink()\n")
-    begun = board.chip.clock.ms
+    begun = board.soc.clock.ms
     vm.interrupt_at(begun + 600_000)
     with pytest.raises(ChipReset):
         vm.exec("asyncio.run(main())")
 
     assert board.newest().active == 1
-    seconds = (board.chip.clock.ms - begun) / 1000
+    seconds = (board.soc.clock.ms - begun) / 1000
     assert vm.eval("beats") > seconds, "the other task was held up"
 
 
 def test_a_trial_is_confirmed_and_its_deadline_called_off(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1))
-    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
     vm.run_file("boot.py")
     vm.exec("import twoslot")
     ticks(board, vm, 5000)
@@ -145,9 +147,9 @@ def test_a_trial_is_confirmed_and_its_deadline_called_off(board: DeviceBoard) ->
 def test_a_trial_that_is_confirmed_by_hand_keeps_its_deadline_until_then(
     make_board: Callable[..., DeviceBoard], site: Site,
 ) -> None:
-    board = make_board(WsgiNetwork(site.app()), confirm="manual")
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), confirm="manual")
     board.put_trial(spent=first(1))
-    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
     vm.run_file("boot.py")
     vm.exec("import twoslot, time")
     ticks(board, vm, 60_000)
@@ -159,7 +161,7 @@ def test_a_trial_that_is_confirmed_by_hand_keeps_its_deadline_until_then(
 
 def test_after_a_fallback_the_same_release_is_not_fetched_at_once(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3))
-    vm = start(board, 0, Why.FALLBACK)
+    vm = start(board, 0, BootReason.FALLBACK)
     ticks(board, vm, 5 * HOUR_MS, every_ms=1000)
 
     assert board.net.requests == [] and board.newest().unproven_counter == 6
@@ -183,7 +185,7 @@ def test_without_a_network_the_application_goes_on(board: DeviceBoard) -> None:
 def test_a_lost_connection_is_taken_up_where_it_was(board: DeviceBoard) -> None:
     """The agent is kept: neither head nor release is asked for again."""
     vm = start(board)
-    board.net.faults.drop_after = 30_000
+    board.net.inject(drop_after=30_000)
     with pytest.raises(ChipReset):
         ticks(board, vm, 120_000)
 
@@ -194,12 +196,12 @@ def test_a_lost_connection_is_taken_up_where_it_was(board: DeviceBoard) -> None:
 
 def test_a_server_that_dies_in_the_middle_is_asked_anew_from_the_head(board: DeviceBoard) -> None:
     vm = start(board)
-    board.net.faults.drop_after = 30_000
+    board.net.inject(drop_after=30_000)
     for _ in range(600):
         if not logged(vm):
             ticks(board, vm, 100)
     assert logged(vm) == [(3, 104)]
-    board.net.faults.refuse = 10
+    board.net.inject(errno=ECONNRESET, times=10)
     with pytest.raises(ChipReset):
         ticks(board, vm, 4 * HOUR_MS, every_ms=1000)
 
@@ -210,9 +212,9 @@ def test_a_server_that_dies_in_the_middle_is_asked_anew_from_the_head(board: Dev
 def test_up_to_date_waits_for_the_interval_and_then_costs_a_304(
     make_board: Callable[..., DeviceBoard], site: Site,
 ) -> None:
-    board = make_board(WsgiNetwork(site.app()), interval_s=3600)
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), interval_s=3600)
     board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
-    board.put_cell(1, Cell(
+    board.put_cell(1, JournalCell(
         sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
     vm = start(board, counter=6)
     ticks(board, vm, 600_000, every_ms=1000)
@@ -227,21 +229,21 @@ def test_up_to_date_waits_for_the_interval_and_then_costs_a_304(
 
 def test_a_head_that_cannot_be_believed_is_asked_for_again_soon(board: DeviceBoard) -> None:
     """A captive portal answers for a minute; then the real server does."""
-    app = board.net.app  # type: ignore[attr-defined]
-    board.net.app = files_app({HEAD_PATH: b"<html>Please log in</html>"})  # type: ignore[attr-defined]
+    app = board.net.inner.app  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({HEAD_PATH: b"<html>Please log in</html>"})  # type: ignore[attr-defined]
     vm = start(board)
     ticks(board, vm, 60_000)
     assert logged(vm) and {code for code, _ in logged(vm)} == {20}
     assert heads(board) <= 6, "the portal is asked without a pause"
 
-    board.net.app = app  # type: ignore[attr-defined]
+    board.net.inner.app = app  # type: ignore[attr-defined]
     with pytest.raises(ChipReset):
         ticks(board, vm, 200_000)
 
 
 def test_a_busy_server_is_left_alone_as_long_as_it_says(board: DeviceBoard) -> None:
     busy = ("503 Service Unavailable", [("Retry-After", "900")])
-    board.net.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
     ticks(board, start(board), 45_000)
     asked = heads(board)
     assert asked == 1
@@ -313,9 +315,9 @@ def test_a_board_that_breaks_at_the_end_of_a_look_says_so(
             board.leave_tail(bytes(32))
         return app(environ, start_response)
 
-    board = make_board(WsgiNetwork(serve), interval_s=3600)
+    board = make_board(FaultyNetwork(WsgiNetwork(serve)), interval_s=3600)
     board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
-    board.put_cell(1, Cell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
+    board.put_cell(1, JournalCell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
     vm = start(board, counter=6)
     ticks(board, vm, 2 * HOUR_MS, every_ms=1000)
     assert set(logged(vm)) <= {(28, 6), (64, 0)} and (64, 0) in logged(vm)
@@ -366,7 +368,7 @@ def test_no_room_to_draw_the_conclusions_is_tried_again(
 ) -> None:
     site = Site(tmp_path / "old")
     site.publish(firmware(1), counter=RUNNING, version="1.0.0")
-    board = make_board(WsgiNetwork(site.app()))
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
     board.files = FullAt(board.files, "outcome", 2)
     vm = start(board)
     ticks(board, vm, HOUR_MS, every_ms=1000)
@@ -380,7 +382,7 @@ def test_no_room_to_draw_the_conclusions_is_tried_again(
 def test_whatever_the_online_key_signs_the_application_goes_on(
     board: DeviceBoard, name: str, value: object,
 ) -> None:
-    board.net.app = files_app({HEAD_PATH: offer(head={name: value}).head})  # type: ignore[attr-defined]
+    board.net.inner.app = files_app({HEAD_PATH: offer(head={name: value}).head})  # type: ignore[attr-defined]
     vm = start(board)
     ticks(board, vm, 45_000)
 
@@ -406,7 +408,7 @@ def test_a_board_that_cannot_be_updated_logs_it_once_and_runs_its_application(
     elif fault == "no map":
         board.flash.poke(maptable.OFFSET, bytes(4))
     elif fault == "small chip":
-        board.chip.flash_id = 21 << 16 | 0x40EF
+        board.soc.flash_id = 21 << 16 | 0x40EF
     elif fault == "no descriptor":
         board.flash.poke(BOARD.slots[0].descriptor.start, bytes(256))
     elif fault == "worn journal":
@@ -437,8 +439,8 @@ def test_the_log_keeps_the_last_eight(board: DeviceBoard) -> None:
 def test_ctrl_c_in_a_tick_reaches_the_person(board: DeviceBoard) -> None:
     vm = start(board)
     ticks(board, vm, 100)
-    board.chip.clock.advance_ms(60_000)
-    vm.interrupt_at(board.chip.clock.ms + 500)
+    board.soc.clock.advance_ms(60_000)
+    vm.interrupt_at(board.soc.clock.ms + 500)
     with pytest.raises(KeyboardInterrupt):
         ticks(board, vm, 5000)
     vm.interrupt_at(None)

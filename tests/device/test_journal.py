@@ -7,17 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotbench.formats import journal as host
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard, refusal, trial_cell
 from support.device.decision import first
+from support.sampling import examples
 
 SECTORS = (BOARD.journal.start, BOARD.journal.start + SECTOR)
 GARBAGE = b"2SJ1" + b"\xff" * (PAGE - 4)
@@ -25,7 +26,7 @@ U32 = st.integers(0, 0xFFFFFFFF)
 FLAGS = st.tuples(*[st.booleans()] * 8)
 WORDS = st.tuples(*[st.none() | st.sampled_from(Ended).map(int) | st.integers(0, 0xFFFFFFFE)] * 8)
 CELLS = st.builds(
-    Cell, sequence=U32, active=st.integers(0, 1), state_a=st.sampled_from(SlotState),
+    JournalCell, sequence=U32, active=st.integers(0, 1), state_a=st.sampled_from(SlotState),
     state_b=st.sampled_from(SlotState), attempts=st.integers(0, 8), copies=st.integers(0, 8),
     report=st.sampled_from(Report), rounds=st.integers(0, 255), counter_a=U32, counter_b=U32, floor=U32,
     bad_counter=U32, unproven_counter=U32, head_seq=U32, head_time=U32, key_epoch=U32, channel_tag=U32,
@@ -69,8 +70,8 @@ def next_state(journal: Any, report_counter: int = 0) -> Any:
 
 
 @given(cell=CELLS)
-@settings(max_examples=40)
-def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: Cell) -> None:
+@examples(40)
+def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: JournalCell) -> None:
     read = codec.Cell(bytearray(cell.pack()))
 
     assert read.sequence == cell.sequence
@@ -89,8 +90,8 @@ def test_a_cell_of_the_bench_reads_as_the_bench_wrote_it(codec: Any, cell: Cell)
 
 
 @given(cell=CELLS)
-@settings(max_examples=40)
-def test_a_cell_packs_to_the_bytes_of_the_bench(codec: Any, cell: Cell) -> None:
+@examples(40)
+def test_a_cell_packs_to_the_bytes_of_the_bench(codec: Any, cell: JournalCell) -> None:
     packed = bytes(codec.Cell(bytearray(cell.pack())).pack())
 
     assert packed == cell.pack()[:128], "the sealed half differs between device and bench"

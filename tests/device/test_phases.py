@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slotbench.formats.journal import SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
@@ -40,7 +40,7 @@ READ = AGENT | {"trust.verify", "trust.document", "trust.rsa"}
 JUDGE = AGENT | {"trust.verify", "trust.policy", "settings"}
 SCANS = AGENT | {"image.scan", "flash", "http.response"}
 DOWNLOADS = AGENT | {"image.download", "image.writer", "flash", "http.response"}
-PHASES = [ASK, KEYRING, READ, JUDGE, DOWNLOADS, SCANS, BOOT | {"retained"}]
+PHASES = [ASK, KEYRING, READ, JUDGE, SCANS, DOWNLOADS, BOOT | {"retained"}]
 """What is loaded together at most, in the order of an update; OPEN, which asks for table and image, is less."""
 STAYS = {
     RELEASE: AGENT, TABLE: SCANS, SCAN: SCANS, DOWNLOAD: DOWNLOADS, VERIFY: SCANS,
@@ -132,7 +132,7 @@ def test_no_two_phases_share_the_heap(board: DeviceBoard) -> None:
 
 def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1))
-    vm, files = watch(board, 1, Why.TRIAL, trial=True, left=2, counter=6)
+    vm, files = watch(board, 1, BootReason.TRIAL, trial=True, left=2, counter=6)
     updater = Updater(board, vm)
     del files.together[:], files.held[:]
     updater.run()
@@ -144,7 +144,7 @@ def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
 
 def test_the_first_thing_after_a_boot_leaves_only_the_countdown(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3))
-    vm, files = watch(board, 0, Why.FALLBACK)
+    vm, files = watch(board, 0, BootReason.FALLBACK)
     run(vm, "twoslot.tick()")
 
     begin = BOOT - {"agent", "boot.actions"} | {"startup", "settings", "schedule"}
@@ -223,7 +223,7 @@ def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fa
             board.flash.set_stuck(sector)
     else:
         vm.exec("def full(): raise MemoryError\ntwoslot.load_agent = full")
-    board.chip.clock.advance_ms(60_000)
+    board.soc.clock.advance_ms(60_000)
     run(vm, "twoslot.tick()")
 
     assert vm.eval("len(twoslot._log)") == 1, "nothing was refused"
@@ -233,7 +233,7 @@ def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fa
 
 def test_ctrl_c_in_a_verb_lets_go_of_everything(board: DeviceBoard) -> None:
     vm = board.start()
-    vm.interrupt_at(board.chip.clock.ms + 900)
+    vm.interrupt_at(board.soc.clock.ms + 900)
     with pytest.raises(KeyboardInterrupt):
         vm.exec("import twoslot\ntwoslot.update()")
     vm.interrupt_at(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotbench.formats.head import Head
@@ -14,6 +14,7 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, firmware
 from support.device.policy import TAG, Judge
 from support.device.release import COUNTER, head_fields, image_changes, offer, payload, release_fields
+from support.sampling import examples
 
 DAY = 86400
 
@@ -206,7 +207,7 @@ def release_head() -> dict[str, Any]:
 
 
 @given(device_id=st.text(min_size=1, max_size=64), percent=st.integers(0, 100))
-@settings(max_examples=60)
+@examples(60)
 def test_who_is_in_the_rollout_is_what_the_bench_says(
     shared_vm: CPythonVM, device_id: str, percent: int,
 ) -> None:

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
+from slotbench.vboard.network.base import NAME_UNKNOWN
 from slotbench.vboard.signals import DeviceOSError
 from support.device.board import refusal
-from support.device.network import CLOSE, Answer, Client, Fail, Wait, answer, chunked, head, ok
+from support.device.network import CLOSE, Answer, DeviceHttpClient, Fail, Wait, answer, chunked, head, ok
 
 EBADF, ENOMEM, EINPROGRESS = 9, 12, 115
 
 
-def asked(client: Client, connection: int = -1) -> list[str]:
-    """The lines of the request sent last on a connection."""
-    return client.net.streams[connection].sent.decode().split("\r\n")
+def asked(client: DeviceHttpClient, number: int = -1) -> list[str]:
+    """The lines of a request; the last one by default."""
+    return [*client.net.requests[number].sent.decode().split("\r\n"), "", ""]
 
 
 # The request.
@@ -52,10 +53,10 @@ def test_the_etag_and_the_range_are_asked_for() -> None:
     ],
 )
 def test_where_an_url_leads(base: str, url: str, host: str, port: int, path: str) -> None:
-    client = Client([[ok(b"x")]], base=base)
+    client = DeviceHttpClient([[ok(b"x")]], base=base)
     client.text(url)
 
-    assert client.net.peers == [(host, port)]
+    assert client.net.called == [(host, port)]
     assert asked(client)[0] == f"GET {path} HTTP/1.1"
     assert asked(client)[1] == "Host: " + (host if port == 80 else f"{host}:{port}")
 
@@ -63,7 +64,7 @@ def test_where_an_url_leads(base: str, url: str, host: str, port: int, path: str
 @pytest.mark.parametrize(
     "base", ["https://a.test", "a.test", "ftp://a.test", "", "http://a.test:http", "http://a.test:"])
 def test_an_address_that_cannot_be_used_is_refused(base: str) -> None:
-    client = Client(base=base)
+    client = DeviceHttpClient(base=base)
 
     with refusal(client.vm, "LinkError", 2, 0):
         client.text()
@@ -78,7 +79,7 @@ def test_redirects_are_refused(status: int) -> None:
 
     with refusal(client.vm, "LinkError", 8, status):
         client.text()
-    assert client.net.peers == [("updates.test", 8080)], "it went where it was sent"
+    assert client.net.called == [("updates.test", 8080)], "it went where it was sent"
 
 
 @pytest.mark.parametrize("status", [100, 204, 400, 401, 403, 404, 410, 416, 429, 500, 502, 503])
@@ -103,7 +104,7 @@ def test_retry_after_is_kept_for_the_schedule(value: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("extra", [(), ("Content-Length: 900",), ("Transfer-Encoding: chunked",)])
 def test_still_the_same_has_no_body_whatever_its_headers_say(extra: tuple[str, ...]) -> None:
-    client = Client([[head(*extra, status="304 Not Modified")], [ok(b"new")]])
+    client = DeviceHttpClient([[head(*extra, status="304 Not Modified")], [ok(b"new")]])
 
     with client.within(1000):
         assert client.get("x", '"abc"') == 304
@@ -159,7 +160,7 @@ NOT_KEPT: dict[str, Answer] = {
 
 @pytest.mark.parametrize("kind", KEPT)
 def test_a_connection_is_used_again(kind: str) -> None:
-    client = Client([[KEPT[kind]], [KEPT[kind]], [ok(b"three")]])
+    client = DeviceHttpClient([[KEPT[kind]], [KEPT[kind]], [ok(b"three")]])
 
     assert [client.text(), client.text(), client.text()] == [b"one", b"one", b"three"]
     assert client.net.connections == 1
@@ -167,27 +168,27 @@ def test_a_connection_is_used_again(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", NOT_KEPT)
 def test_a_connection_that_ends_with_its_answer_is_not(kind: str) -> None:
-    client = Client([NOT_KEPT[kind]], [[ok(b"two")]])
+    client = DeviceHttpClient([NOT_KEPT[kind]], [[ok(b"two")]])
 
     assert [client.text(), client.text()] == [b"one", b"two"]
-    assert client.net.streams[0].closed
+    assert (client.net.connections, client.net.open_connections) == (2, 1)
 
 
 def test_a_connection_with_an_unread_body_is_given_up() -> None:
-    client = Client([[ok(bytes(1000))]], [[ok(b"two")]])
+    client = DeviceHttpClient([[ok(bytes(1000))]], [[ok(b"two")]])
     client.get("x")
     client.read(999)
 
     assert client.text() == b"two"
-    assert client.net.streams[0].closed
+    assert (client.net.connections, client.net.open_connections) == (2, 1)
 
 
 def test_another_host_gets_a_connection_of_its_own() -> None:
-    client = Client([[ok(b"one")]], [[ok(b"two")]])
+    client = DeviceHttpClient([[ok(b"one")]], [[ok(b"two")]])
 
     assert [client.text(), client.text("http://b.test/x")] == [b"one", b"two"]
-    assert client.net.peers == [("updates.test", 8080), ("b.test", 80)]
-    assert client.net.streams[0].closed
+    assert client.net.called == [("updates.test", 8080), ("b.test", 80)]
+    assert (client.net.connections, client.net.open_connections) == (2, 1)
 
 
 @pytest.mark.parametrize("end", [CLOSE, Fail(104)], ids=["closed", "reset"])
@@ -196,33 +197,32 @@ def test_a_kept_connection_that_the_server_ended_is_made_anew_once(
     end: bytes | Fail, later_ms: int,
 ) -> None:
     """Whether it shows when the request is sent or only when the answer is awaited."""
-    client = Client([[ok(b"one"), Wait(500), end]], [[ok(b"two")]])
+    client = DeviceHttpClient([[ok(b"one"), Wait(500), end]], [[ok(b"two")]])
     first = client.text()
-    client.board.chip.clock.advance_ms(later_ms)
+    client.board.soc.clock.advance_ms(later_ms)
 
     assert [first, client.text()] == [b"one", b"two"]
-    assert client.net.connections == 2
-    assert client.net.streams[0].closed
+    assert client.net.connections == 2 and client.net.open_connections == 1
 
 
 def test_a_new_connection_that_fails_is_not_tried_again() -> None:
-    client = Client([[ok(b"one"), CLOSE]], [[CLOSE]])
+    client = DeviceHttpClient([[ok(b"one"), CLOSE]], [[CLOSE]])
     client.text()
     with refusal(client.vm, "LinkError", 5, 0):
         client.text()
 
-    fresh = Client([[CLOSE]])
+    fresh = DeviceHttpClient([[CLOSE]])
     with refusal(fresh.vm, "LinkError", 5, 0):
         fresh.text()
 
 
 def test_a_kept_connection_that_stalls_or_lies_is_not_tried_again() -> None:
-    silent = Client([[ok(b"one")], [Wait(3_600_000)]])
+    silent = DeviceHttpClient([[ok(b"one")], [Wait(3_600_000)]])
     silent.text()
     with refusal(silent.vm, "LinkError", 4, 0):
         silent.text()
 
-    wrong = Client([[ok(b"one")], [b"nonsense\r\n"]])
+    wrong = DeviceHttpClient([[ok(b"one")], [b"nonsense\r\n"]])
     wrong.text()
     with refusal(wrong.vm, "LinkError", 6, 1):
         wrong.text()
@@ -241,14 +241,14 @@ def test_without_a_network_nothing_is_asked() -> None:
 
 def test_a_name_that_cannot_be_resolved() -> None:
     client = answer(ok(b"x"))
-    client.net.unknown.add("updates.test")
+    client.net.inject(errno=NAME_UNKNOWN)
 
     with refusal(client.vm, "LinkError", 2, -2):
         client.text()
 
 
 def test_a_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client(104)
+    client = DeviceHttpClient(104)
     make, made = client.fetch.socket.socket, []
 
     def kept() -> Any:
@@ -264,7 +264,7 @@ def test_a_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_board_without_a_free_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """An application that holds them all: the update waits, and the application goes on."""
-    client = Client()
+    client = DeviceHttpClient()
 
     def none_left() -> None:
         raise DeviceOSError(ENOMEM)
@@ -275,14 +275,14 @@ def test_a_board_without_a_free_socket(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_never_answers_the_call_is_given_ten_seconds() -> None:
-    client = Client(EINPROGRESS)
+    client = DeviceHttpClient(EINPROGRESS)
 
     with client.within(10_500), refusal(client.vm, "LinkError", 3, EINPROGRESS):
         client.text()
 
 
 def test_a_request_that_cannot_be_sent() -> None:
-    client = Client([[Fail(104)]])
+    client = DeviceHttpClient([[Fail(104)]])
 
     with refusal(client.vm, "LinkError", 3, 104):
         client.text()
@@ -294,13 +294,13 @@ def test_close_hangs_up_and_may_come_twice() -> None:
     client.answer.close()
     client.answer.close()
 
-    assert client.net.streams[0].closed
+    assert client.net.open_connections == 0
     assert not client.answer.idle
 
 
 def test_an_answer_that_was_closed_is_not_kept() -> None:
     """All of it was read, and the connection could have been used again."""
-    client = Client([[ok(b"one")]], [[ok(b"two")]])
+    client = DeviceHttpClient([[ok(b"one")]], [[ok(b"two")]])
     client.text()
     client.answer.close()
 
@@ -314,4 +314,4 @@ def test_a_refused_answer_is_hung_up(status: str) -> None:
 
     with refusal(client.vm, "LinkError", {"404": 7, "302": 8, "206": 10}[status[:3]]):
         client.text()
-    assert client.net.streams[0].closed
+    assert client.net.open_connections == 0

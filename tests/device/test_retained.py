@@ -6,24 +6,24 @@ import hashlib
 
 import pytest
 
-from slotbench.formats.rtc import Tail, Why
+from slotbench.formats.rtc import BootReason, Tail
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard, refusal
 from support.device.control import loaders_word, on_trial, open_control
 
 
 @pytest.mark.parametrize("slot", [0, 1])
-@pytest.mark.parametrize("why", Why)
-def test_it_is_what_the_loader_left(board: DeviceBoard, slot: int, why: Why) -> None:
-    vm = board.start(slot, why, trial=why == Why.TRIAL, left=2, counter=0x80000001, reason=6, note=5)
+@pytest.mark.parametrize("why", BootReason)
+def test_it_is_what_the_loader_left(board: DeviceBoard, slot: int, why: BootReason) -> None:
+    vm = board.start(slot, why, trial=why == BootReason.TRIAL, left=2, counter=0x80000001, reason=6, note=5)
     word = loaders_word(vm)
 
-    assert word is not None and word[:8] == b"2SR1" + bytes([slot, why == Why.TRIAL, 2, why])
+    assert word is not None and word[:8] == b"2SR1" + bytes([slot, why == BootReason.TRIAL, 2, why])
     assert (word[12], word[24]) == (6, 5)
 
 
 def test_with_any_bit_wrong_there_is_none(board: DeviceBoard, vm: CPythonVM) -> None:
-    raw = Tail(slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=6, reset_reason=4).pack()
+    raw = Tail(slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=6, reset_reason=4).pack()
     for byte in range(24):
         broken = bytearray(raw)
         broken[byte] ^= 0x20
@@ -35,7 +35,7 @@ def test_with_any_bit_wrong_there_is_none(board: DeviceBoard, vm: CPythonVM) -> 
 
 
 def test_a_slot_that_is_none_is_refused_however_well_it_is_sealed(board: DeviceBoard, vm: CPythonVM) -> None:
-    word = Tail(slot=1, trial=False, attempts_left=0, why=Why.ORDINARY, counter=6, reset_reason=0)
+    word = Tail(slot=1, trial=False, attempts_left=0, why=BootReason.ORDINARY, counter=6, reset_reason=0)
     raw = bytearray(word.pack())
     raw[4] = 2
     raw[16:24] = hashlib.sha256(raw[:16]).digest()[:8]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slotbench.formats.journal import Report, newest
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard
 
@@ -20,20 +20,20 @@ def ran(board: DeviceBoard) -> None:
     board.start()
 
 
-def crash(board: DeviceBoard, reason: int = EXCEPTION, why: Why = Why.ORDINARY, for_ms: int = 1000) -> CPythonVM:
+def crash(board: DeviceBoard, reason: int = EXCEPTION, why: BootReason = BootReason.ORDINARY, for_ms: int = 1000) -> CPythonVM:
     """What ran before crashed: the loader starts it again, and boot.py runs until somebody presses Ctrl-C."""
-    kept = board.chip.read_word(KEPT)
+    kept = board.soc.read_word(KEPT)
     vm = board.start(0, why, reason=reason)
     if reason:
-        board.chip.write_word(KEPT, kept)
-    vm.interrupt_at(board.chip.clock.ms + for_ms)
+        board.soc.write_word(KEPT, kept)
+    vm.interrupt_at(board.soc.clock.ms + for_ms)
     vm.run_file("boot.py")
     vm.interrupt_at(None)
     return vm
 
 
 def crashes(board: DeviceBoard) -> int:
-    return board.chip.read_word(KEPT) >> 8 & 0xFF
+    return board.soc.read_word(KEPT) >> 8 & 0xFF
 
 
 @pytest.mark.parametrize("reason", [HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG])
@@ -94,16 +94,16 @@ def test_a_tick_before_the_first_look_does_not(board: DeviceBoard) -> None:
 def test_a_fallback_begins_the_count_anew(board: DeviceBoard) -> None:
     for _ in range(4):
         crash(board)
-    crash(board, why=Why.FALLBACK)
+    crash(board, why=BootReason.FALLBACK)
 
     assert crashes(board) == 0
 
 
 def test_the_wakes_beside_it_are_kept(board: DeviceBoard) -> None:
-    board.chip.write_word(KEPT, 0x02030004)
+    board.soc.write_word(KEPT, 0x02030004)
     crash(board)
 
-    assert board.chip.read_word(KEPT) == 0x02030104
+    assert board.soc.read_word(KEPT) == 0x02030104
 
 
 def test_without_a_journal_that_can_be_written_the_updater_runs_all_the_same(board: DeviceBoard) -> None:

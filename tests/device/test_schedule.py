@@ -34,11 +34,11 @@ def make(board: DeviceBoard, vm: CPythonVM) -> Make:
 
 def wait_until_due(board: DeviceBoard, schedule: Any, step_ms: int = 1000, most_ms: int = 10**10) -> int:
     """Ask every `step_ms`; return the milliseconds until it was due."""
-    start = board.chip.clock.ms
+    start = board.soc.clock.ms
     while not schedule.due():
-        board.chip.clock.advance_ms(step_ms)
-        assert board.chip.clock.ms - start <= most_ms, "never due"
-    return board.chip.clock.ms - start
+        board.soc.clock.advance_ms(step_ms)
+        assert board.soc.clock.ms - start <= most_ms, "never due"
+    return board.soc.clock.ms - start
 
 
 def test_the_first_look_is_spread_over_half_a_minute(make: Make) -> None:
@@ -186,7 +186,7 @@ def test_it_is_due_when_the_time_is_over(board: DeviceBoard, make: Make, step_ms
 def test_a_wait_begins_when_it_is_set(board: DeviceBoard, make: Make, call: str, silent_ms: int) -> None:
     """However long nobody asked: a step of the agent takes seconds, a person comes back after a week."""
     schedule = make(10)
-    board.chip.clock.advance_ms(silent_ms)
+    board.soc.clock.advance_ms(silent_ms)
     getattr(schedule, call)()
     expected = schedule.left
 
@@ -196,15 +196,15 @@ def test_a_wait_begins_when_it_is_set(board: DeviceBoard, make: Make, call: str,
 def test_asked_once_in_five_days_is_enough(board: DeviceBoard, make: Make) -> None:
     schedule = make(7 * DAY_S)
     schedule.left = 7 * DAY_S * 1000
-    board.chip.clock.advance_ms(5 * DAY_S * 1000)
+    board.soc.clock.advance_ms(5 * DAY_S * 1000)
     assert not schedule.due()
-    board.chip.clock.advance_ms(2 * DAY_S * 1000)
+    board.soc.clock.advance_ms(2 * DAY_S * 1000)
     assert schedule.due()
 
 
 @pytest.mark.parametrize("before_ms", [1, 500, 5000, 1_800_000])
 def test_a_wrap_of_the_ticks_does_not_disturb(board: DeviceBoard, make: Make, before_ms: int) -> None:
-    board.chip.clock.us = board.chip.boot_us + (WRAP_MS - before_ms) * 1000
+    board.soc.clock.us = board.soc.boot_us + (WRAP_MS - before_ms) * 1000
     schedule = make(HOUR_S)
     schedule.succeeded()
     expected = schedule.left
@@ -219,7 +219,7 @@ def test_a_clock_that_is_set_does_not_disturb(
     schedule = make(HOUR_S)
     schedule.succeeded()
     expected = schedule.left
-    board.chip.clock.advance_ms(10_000)
+    board.soc.clock.advance_ms(10_000)
     vm.exec(f"import machine\nmachine.RTC().datetime(({year}, 5, 4, 0, 3, 2, 1, 0))")
 
     assert expected - 10_000 <= wait_until_due(board, schedule) <= expected - 10_000 + 1100
@@ -228,10 +228,10 @@ def test_a_clock_that_is_set_does_not_disturb(
 def test_a_month(board: DeviceBoard, make: Make) -> None:
     """Every sixth hour, give or take a tenth, through two wraps of the ticks and a day without a server."""
     schedule = make()
-    start = board.chip.clock.ms
+    start = board.soc.clock.ms
     looks, failures = [], 0
-    while (now := board.chip.clock.ms - start) < 30 * DAY_S * 1000:
-        board.chip.clock.advance_ms(30_000)
+    while (now := board.soc.clock.ms - start) < 30 * DAY_S * 1000:
+        board.soc.clock.advance_ms(30_000)
         if not schedule.due():
             continue
         if 10 * DAY_S * 1000 < now < 11 * DAY_S * 1000:
@@ -306,13 +306,13 @@ def test_a_look_in_quiet_hours_is_put_off_to_their_end_and_spread(
     board: DeviceBoard, vm: CPythonVM, make: Make,
 ) -> None:
     set_clock(vm, 23, 30)
-    ends = board.chip.clock.ms + 6 * 3_600_000 + 1_800_000
+    ends = board.soc.clock.ms + 6 * 3_600_000 + 1_800_000
     waits = []
     for _ in range(200):
         schedule = make(quiet=[22, 6])
         schedule.left = 0
         assert not schedule.due()
-        waits.append(board.chip.clock.ms + schedule.left - ends)
+        waits.append(board.soc.clock.ms + schedule.left - ends)
 
     assert min(waits) >= -1000 and max(waits) < 2_160_000
     assert max(waits) - min(waits) > 1_500_000, "a whole street would look at once"
@@ -358,7 +358,7 @@ def test_a_clock_that_jumps_by_years_moves_quiet_hours_alone(
     schedule = make(HOUR_S, quiet=[22, 6])
     schedule.succeeded()
     expected = schedule.left
-    board.chip.clock.advance_ms(10_000)
+    board.soc.clock.advance_ms(10_000)
     set_clock(vm, 12, year=year)
 
     assert expected - 10_000 <= wait_until_due(board, schedule) <= expected - 10_000 + 1100
@@ -371,7 +371,7 @@ def test_a_year_of_two_hundred_boards(board: DeviceBoard, vm: CPythonVM, make: M
     """A street that got its power back at one moment; quiet from 22 to 6 UTC; a week without a server."""
     boards, year_ms, day_ms = 200, 365 * DAY_S * 1000, DAY_S * 1000
     set_clock(vm, 12)
-    clock = board.chip.clock
+    clock = board.soc.clock
     start = clock.ms
     schedules = [make(quiet=[22, 6]) for _ in range(boards)]
     coming = [(clock.ms + schedule.left, number) for number, schedule in enumerate(schedules)]

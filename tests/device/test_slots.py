@@ -6,22 +6,23 @@ import hashlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotbench import boards
 from slotbench.formats import maptable, windowlog
-from slotbench.formats.descriptor import BAD_OFFSET, CONFIRMED_OFFSET, Descriptor, ImageForm
+from slotbench.formats.descriptor import BAD_OFFSET, CONFIRMED_OFFSET, ImageForm, SlotDescriptor
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, PRODUCT, DeviceBoard, firmware, refusal
 from support.device.release import release_fields
+from support.sampling import examples
 
 U32 = st.integers(0, 0xFFFFFFFF)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-", min_size=1, max_size=32)
 VERSIONS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=16)
 DESCRIPTORS = st.builds(
-    Descriptor, slot=st.integers(0, 1), counter=U32, length=st.integers(1, BOARD.slot_bytes),
+    SlotDescriptor, slot=st.integers(0, 1), counter=U32, length=st.integers(1, BOARD.slot_bytes),
     sha256=st.binary(min_size=32, max_size=32), fs_start=U32, product=NAMES, version=VERSIONS,
     form=st.sampled_from(ImageForm), floor=U32, fs_version=U32, mpy_abi=U32, confirmed=st.booleans(),
     bad=st.booleans(),
@@ -63,7 +64,7 @@ def access(board: DeviceBoard, vm: CPythonVM) -> Access:
 def test_every_board_file_is_read_as_it_is(access: Access, name: str) -> None:
     """A map table of the bench, on a chip that is large enough for all of them."""
     board = boards.load(name)
-    access.board.chip.flash_id = 24 << 16 | 0x40EF
+    access.board.soc.flash_id = 24 << 16 | 0x40EF
     slots = access.open(board.device_map())
 
     a, b = board.slots
@@ -95,7 +96,7 @@ def test_a_board_that_was_never_set_up_is_refused(access: Access, content: bytes
 
 @pytest.mark.parametrize(("log2", "fits"), [(20, False), (21, False), (22, True), (23, True)])
 def test_a_chip_smaller_than_its_map_is_refused(access: Access, log2: int, fits: bool) -> None:
-    access.board.chip.flash_id = log2 << 16 | 0x40EF
+    access.board.soc.flash_id = log2 << 16 | 0x40EF
     if fits:
         assert access.open().size == BOARD.slot_bytes, "a larger chip will do"
     else:
@@ -136,13 +137,13 @@ def test_a_map_moves_everything(access: Access) -> None:
 
 
 @given(descriptor=DESCRIPTORS)
-@settings(max_examples=40)
+@examples(40)
 def test_a_descriptor_of_the_bench_reads_as_the_bench_wrote_it(
-    shared_vm: CPythonVM, descriptor: Descriptor,
+    shared_vm: CPythonVM, descriptor: SlotDescriptor,
 ) -> None:
     read = shared_vm.import_("twoslot.boot.slots").Descriptor(bytearray(descriptor.pack()))
 
-    for name in Descriptor.__dataclass_fields__:
+    for name in SlotDescriptor.__dataclass_fields__:
         assert getattr(read, name) == getattr(descriptor, name), name
 
 
@@ -153,7 +154,7 @@ def test_describe_writes_what_the_bench_reads(access: Access, slot: int, version
     access.describe(slot, version=version)
 
     data = firmware(2)
-    assert access.board.descriptor(slot) == Descriptor(
+    assert access.board.descriptor(slot) == SlotDescriptor(
         slot=slot, counter=6, length=len(data), sha256=hashlib.sha256(data).digest(), fs_start=BOARD.fs_start,
         product=PRODUCT, version=version, floor=3, fs_version=0x00020001, mpy_abi=6)
     assert access.slots.read(slot).version == version

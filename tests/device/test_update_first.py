@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from slotbench.formats.journal import Cell, Report, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
@@ -43,7 +43,7 @@ def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
 
 
 def word(board: DeviceBoard) -> int:
-    return board.chip.read_word(KEPT) & 0xFFFFFFFF
+    return board.soc.read_word(KEPT) & 0xFFFFFFFF
 
 
 def times(board: DeviceBoard) -> int:
@@ -53,15 +53,15 @@ def times(board: DeviceBoard) -> int:
 
 def main(board: DeviceBoard, vm: CPythonVM, ms: float) -> float | None:
     """An application with a tick() a second; milliseconds until it was restarted, None if it was not."""
-    begun = board.chip.clock.ms
+    begun = board.soc.clock.ms
     vm.exec("import twoslot")
-    while board.chip.clock.ms < begun + ms:
+    while board.soc.clock.ms < begun + ms:
         try:
             vm.modules["twoslot"].tick()
         except ChipReset as reset:
             assert reset.reason == RESTART
-            return board.chip.clock.ms - begun
-        board.chip.clock.advance_ms(1000)
+            return board.soc.clock.ms - begun
+        board.soc.clock.advance_ms(1000)
     return None
 
 
@@ -69,18 +69,18 @@ def start_again(board: DeviceBoard, reason: int = RESTART) -> CPythonVM:
     """What the loader starts after a restart, in whose RTC memory the word is kept."""
     kept = word(board)
     vm = board.start(reason=reason, counter=board.newest().counter_a)
-    board.chip.write_word(KEPT, kept)
+    board.soc.write_word(KEPT, kept)
     return vm
 
 
 def before_main(board: DeviceBoard, vm: CPythonVM) -> int | None:
     """Run boot.py; the milliseconds after which it restarted the board, None when main.py follows."""
-    begun = board.chip.clock.ms
+    begun = board.soc.clock.ms
     try:
         vm.run_file("boot.py")
     except ChipReset as reset:
         assert reset.reason == RESTART
-        return int(board.chip.clock.ms - begun)
+        return int(board.soc.clock.ms - begun)
     return None
 
 
@@ -152,7 +152,7 @@ def test_each_restart_comes_after_twice_the_time(board: DeviceBoard) -> None:
 
 def test_the_times_are_counted_to_seven(board: DeviceBoard) -> None:
     board.start()
-    board.chip.write_word(KEPT, 7 << 28)
+    board.soc.write_word(KEPT, 7 << 28)
     starved(board)
     after = main(board, start_again(board), 600 * MINUTES_MS)
 
@@ -163,7 +163,7 @@ def test_the_times_are_counted_to_seven(board: DeviceBoard) -> None:
 def test_a_look_that_goes_well_beside_main_begins_the_count_anew(board: DeviceBoard) -> None:
     board.net.online = False  # type: ignore[attr-defined]
     board.start()
-    board.chip.write_word(KEPT, 3 << 28 | 0x00050201)
+    board.soc.write_word(KEPT, 3 << 28 | 0x00050201)
     vm = start_again(board)
     main(board, vm, 5 * MINUTES_MS)
     assert times(board) == 3
@@ -181,21 +181,21 @@ def test_a_look_that_goes_well_beside_main_begins_the_count_anew(board: DeviceBo
 def site_says_nothing_new(board: DeviceBoard) -> None:
     """What is offered runs already."""
     board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
-    board.put_cell(1, Cell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
+    board.put_cell(1, JournalCell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
 
 
 def test_a_trial_is_not_restarted(board: DeviceBoard) -> None:
     """It would cost an attempt; a release that leaves no room to prove itself is not to stay."""
     board.put_trial(spent=first(1))
     starved(board, IN_A_LOOK)
-    vm = board.start(1, Why.TRIAL, trial=True, left=2, counter=6, reason=RESTART)
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6, reason=RESTART)
     vm.run_file("boot.py")
-    begun = board.chip.clock.ms
+    begun = board.soc.clock.ms
     vm.exec("import twoslot, time")
     with pytest.raises(ChipReset):
         vm.exec("while True:\n    twoslot.tick()\n    time.sleep_ms(1000)")
 
-    assert board.chip.clock.ms - begun >= 9 * MINUTES_MS, "the deadline's reset, not one of ours"
+    assert board.soc.clock.ms - begun >= 9 * MINUTES_MS, "the deadline's reset, not one of ours"
     assert word(board) == 0
 
 
@@ -203,7 +203,7 @@ def test_a_trial_is_not_restarted(board: DeviceBoard) -> None:
 def test_boards_that_sleep_deeply_count_looks_in_vain(board: DeviceBoard, vain: int) -> None:
     starved(board)
     board.start()
-    board.chip.write_word(KEPT, vain << 24 | 3)
+    board.soc.write_word(KEPT, vain << 24 | 3)
     vm = start_again(board, reason=5)
     vm.exec("import twoslot\nfrom twoslot import sleep")
     with pytest.raises(ChipReset) as reset:
@@ -218,7 +218,7 @@ def test_boards_that_sleep_deeply_count_looks_in_vain(board: DeviceBoard, vain: 
 def test_a_look_in_vain_of_a_board_that_sleeps_leaves_the_times(board: DeviceBoard) -> None:
     board.net.online = False  # type: ignore[attr-defined]
     board.start()
-    board.chip.write_word(KEPT, 2 << 28)
+    board.soc.write_word(KEPT, 2 << 28)
     vm = start_again(board, reason=5)
     vm.exec("import twoslot\nfrom twoslot import sleep")
     with pytest.raises(ChipReset):
@@ -233,7 +233,7 @@ def test_a_look_in_vain_of_a_board_that_sleeps_leaves_the_times(board: DeviceBoa
 def asked(board: DeviceBoard, times: int = 1) -> CPythonVM:
     """The start that follows such a restart."""
     board.start()
-    board.chip.write_word(KEPT, ALONE | times << 28)
+    board.soc.write_word(KEPT, ALONE | times << 28)
     return start_again(board)
 
 
@@ -303,7 +303,7 @@ def test_in_quiet_hours_main_follows_at_once(board: DeviceBoard) -> None:
 
 def test_ctrl_c_ends_it(board: DeviceBoard) -> None:
     vm = asked(board)
-    vm.interrupt_at(board.chip.clock.ms + 1000)
+    vm.interrupt_at(board.soc.clock.ms + 1000)
     assert before_main(board, vm) is None
     vm.interrupt_at(None)
 
@@ -325,7 +325,7 @@ def test_it_is_reported_once(board: DeviceBoard) -> None:
 
 def test_a_soft_reset_does_not_do_it_again(board: DeviceBoard) -> None:
     vm = asked(board)
-    vm.interrupt_at(board.chip.clock.ms + 1000)
+    vm.interrupt_at(board.soc.clock.ms + 1000)
     before_main(board, vm)
     vm.interrupt_at(None)
     vm.exec("__import__('sys').modules.pop('twoslot', None)")
@@ -336,6 +336,6 @@ def test_a_soft_reset_does_not_do_it_again(board: DeviceBoard) -> None:
 
 def test_a_loss_of_power_forgets_it(board: DeviceBoard) -> None:
     asked(board)
-    board.chip.write_word(KEPT, ALONE | 1 << 28)
+    board.soc.write_word(KEPT, ALONE | 1 << 28)
 
     assert before_main(board, board.start()) is None, "the loader clears the word then"

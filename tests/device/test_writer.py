@@ -20,7 +20,7 @@ PIECE = 512
 IMAGE = random.Random(3).randbytes(7 * SECTOR + 1237)
 
 
-class Bench:
+class WriterBench:
     """What fills slot B with `image`: scan and writer."""
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM, image: bytes = IMAGE) -> None:
@@ -87,8 +87,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(board: DeviceBoard, vm: CPythonVM) -> Bench:
-    return Bench(board, vm)
+def bench(board: DeviceBoard, vm: CPythonVM) -> WriterBench:
+    return WriterBench(board, vm)
 
 
 def erased_image_sectors(board: DeviceBoard) -> list[int]:
@@ -103,7 +103,7 @@ def erased_image_sectors(board: DeviceBoard) -> list[int]:
     "length", [*range(1, 9), *range(1020, 1030), SECTOR, *range(2 * SECTOR, 2 * SECTOR + 9), 3 * SECTOR - 1])
 def test_an_image_of_any_length_is_written_whole(board: DeviceBoard, vm: CPythonVM, length: int) -> None:
     """What no word ends is padded with 0xFF, and no buffer is read or written past its end."""
-    bench = Bench(board, vm, random.Random(length).randbytes(length))
+    bench = WriterBench(board, vm, random.Random(length).randbytes(length))
     bench.fill()
 
     assert board.flash.peek(SLOT.image.start, length) == bench.image
@@ -113,7 +113,7 @@ def test_an_image_of_any_length_is_written_whole(board: DeviceBoard, vm: CPython
 
 
 def test_the_longest_image_fills_the_slot(board: DeviceBoard, vm: CPythonVM) -> None:
-    bench = Bench(board, vm, random.Random(1).randbytes(BOARD.slot_bytes))
+    bench = WriterBench(board, vm, random.Random(1).randbytes(BOARD.slot_bytes))
     bench.fill()
 
     assert bench.slot["blocks"] == blocks.BLOCKS_MAX == 251
@@ -126,7 +126,7 @@ def test_the_longest_image_fills_the_slot(board: DeviceBoard, vm: CPythonVM) -> 
 # The block table.
 
 
-def test_the_table_is_stored_and_known_again(bench: Bench) -> None:
+def test_the_table_is_stored_and_known_again(bench: WriterBench) -> None:
     assert not bench.table_right()
     bench.put_table()
 
@@ -138,7 +138,7 @@ def test_the_table_is_stored_and_known_again(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 15, 16, 8 * 16 - 1])
-def test_a_table_that_lost_a_bit_is_not_right(bench: Bench, place: int) -> None:
+def test_a_table_that_lost_a_bit_is_not_right(bench: WriterBench, place: int) -> None:
     bench.put_table()
     sector = bytearray(bench.board.flash.peek(SLOT.table.start, SECTOR))
     sector[place] ^= 4
@@ -148,7 +148,7 @@ def test_a_table_that_lost_a_bit_is_not_right(bench: Bench, place: int) -> None:
 
 
 @pytest.mark.parametrize("flip", [0, 15, 16, 8 * 16 - 1, None])
-def test_a_table_of_another_image_is_refused(bench: Bench, flip: int | None) -> None:
+def test_a_table_of_another_image_is_refused(bench: WriterBench, flip: int | None) -> None:
     table = bytearray(blocks.table(bytes(len(IMAGE)) if flip is None else IMAGE))
     if flip is not None:
         table[flip] ^= 1
@@ -160,7 +160,7 @@ def test_a_table_of_another_image_is_refused(bench: Bench, flip: int | None) -> 
 
 
 @pytest.mark.parametrize("behind", [0xFF, 0x00])
-def test_what_lies_behind_a_table_in_the_buffer_stays_there(bench: Bench, behind: int) -> None:
+def test_what_lies_behind_a_table_in_the_buffer_stays_there(bench: WriterBench, behind: int) -> None:
     """The buffer still holds what came before."""
     bench.load(bytes([behind]) * SECTOR)
     bench.put_table()
@@ -172,7 +172,7 @@ def test_what_lies_behind_a_table_in_the_buffer_stays_there(bench: Bench, behind
 
 
 @pytest.mark.parametrize("wrong", [set(), {0}, {7}, {1, 2, 5}, set(range(8))])
-def test_the_survey_finds_what_differs_and_writes_nothing(bench: Bench, wrong: set[int]) -> None:
+def test_the_survey_finds_what_differs_and_writes_nothing(bench: WriterBench, wrong: set[int]) -> None:
     bench.put_table()
     bench.board.flash.poke(SLOT.image.start, IMAGE)
     for number in wrong:
@@ -185,7 +185,7 @@ def test_the_survey_finds_what_differs_and_writes_nothing(bench: Bench, wrong: s
     assert bench.board.operations() == []
 
 
-def test_garbage_behind_the_image_is_of_no_interest(bench: Bench) -> None:
+def test_garbage_behind_the_image_is_of_no_interest(bench: WriterBench) -> None:
     bench.put_table()
     bench.board.flash.poke(SLOT.image.start, IMAGE + bytes(400))
 
@@ -195,7 +195,7 @@ def test_garbage_behind_the_image_is_of_no_interest(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("missing", "run"),
     [({0}, (0, 1)), ({7}, (7, 8)), ({2, 3, 4, 6}, (2, 5)), (set(range(8)), (0, 8)), ({6, 7}, (6, 8))])
-def test_the_first_run_of_missing_blocks(bench: Bench, missing: set[int], run: tuple[int, int]) -> None:
+def test_the_first_run_of_missing_blocks(bench: WriterBench, missing: set[int], run: tuple[int, int]) -> None:
     bench.put_table()
     bench.board.flash.poke(SLOT.image.start, IMAGE)
     for number in missing:
@@ -205,7 +205,7 @@ def test_the_first_run_of_missing_blocks(bench: Bench, missing: set[int], run: t
     assert bench.writer.next_missing_run(bench.slot) == run
 
 
-def test_only_missing_sectors_are_erased(bench: Bench) -> None:
+def test_only_missing_sectors_are_erased(bench: WriterBench) -> None:
     bench.put_table()
     bench.board.flash.poke(SLOT.image.start, IMAGE)
     for number in (1, 4, 7):
@@ -221,7 +221,7 @@ def test_only_missing_sectors_are_erased(bench: Bench) -> None:
 # One block.
 
 
-def test_a_block_is_erased_and_programmed_once(bench: Bench) -> None:
+def test_a_block_is_erased_and_programmed_once(bench: WriterBench) -> None:
     bench.put_table()
     bench.scanned()
     bench.board.flash.reset_counters()
@@ -239,7 +239,7 @@ def test_a_block_is_erased_and_programmed_once(bench: Bench) -> None:
 @pytest.mark.parametrize("number", [0, 3, 7])
 @pytest.mark.parametrize("place", [0, 500, 1236])
 def test_a_block_that_differs_from_the_table_never_reaches_the_flash(
-    bench: Bench, number: int, place: int,
+    bench: WriterBench, number: int, place: int,
 ) -> None:
     bench.put_table()
     bench.scanned()
@@ -253,12 +253,12 @@ def test_a_block_that_differs_from_the_table_never_reaches_the_flash(
     assert bench.is_missing(number) and bench.left == 8
 
 
-def test_the_size_of_a_block(bench: Bench) -> None:
+def test_the_size_of_a_block(bench: WriterBench) -> None:
     assert [bench.writer.block_size(bench.slot, number) for number in range(8)] == [SECTOR] * 7 + [1237]
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 511, 512, 513, 1237, 3584, 3585, 4095, 4096])
-def test_the_buffer_is_given_out_in_pieces(bench: Bench, size: int) -> None:
+def test_the_buffer_is_given_out_in_pieces(bench: WriterBench, size: int) -> None:
     """No 4 KB in one: beside an application the heap seldom has them."""
     sizes = [len(piece) for piece in bench.part(size)]
 
@@ -269,7 +269,7 @@ def test_the_buffer_is_given_out_in_pieces(bench: Bench, size: int) -> None:
     assert b"".join(bench.part(size)) == held
 
 
-def test_the_buffer_is_made_when_it_is_needed_and_kept(bench: Bench) -> None:
+def test_the_buffer_is_made_when_it_is_needed_and_kept(bench: WriterBench) -> None:
     """The agent takes it out of memory while it asks the server; what is known of the slot stays."""
     bench.put_table()
     bench.scanned()
@@ -289,7 +289,7 @@ def test_the_buffer_is_made_when_it_is_needed_and_kept(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("works", [0.0, 0.5, 0.999])
-def test_a_worn_sector_is_given_up_after_three_tries(bench: Bench, works: float) -> None:
+def test_a_worn_sector_is_given_up_after_three_tries(bench: WriterBench, works: float) -> None:
     bench.put_table()
     bench.scanned()
     place = SLOT.image.start + 2 * SECTOR
@@ -302,14 +302,14 @@ def test_a_worn_sector_is_given_up_after_three_tries(bench: Bench, works: float)
     assert bench.is_missing(2), "a block that did not take counts as there"
 
 
-def test_a_worn_table_sector_is_named(bench: Bench) -> None:
+def test_a_worn_table_sector_is_named(bench: WriterBench) -> None:
     bench.board.flash.set_stuck(SLOT.table.start // SECTOR)
 
     with refusal(bench.vm, "FlashError", 60, SLOT.table.start):
         bench.put_table()
 
 
-def test_a_sector_that_takes_at_the_second_try_is_used(bench: Bench) -> None:
+def test_a_sector_that_takes_at_the_second_try_is_used(bench: WriterBench) -> None:
     bench.put_table()
     bench.scanned()
     tries = []
@@ -327,7 +327,7 @@ def test_a_sector_that_takes_at_the_second_try_is_used(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 5 * SECTOR, len(IMAGE) - 1])
-def test_one_bit_that_fell_after_writing_is_noticed(bench: Bench, place: int) -> None:
+def test_one_bit_that_fell_after_writing_is_noticed(bench: WriterBench, place: int) -> None:
     bench.fill()
     assert bench.whole()
     byte = bench.board.flash.peek(SLOT.image.start + place, 1)[0]
@@ -340,14 +340,14 @@ def test_one_bit_that_fell_after_writing_is_noticed(bench: Bench, place: int) ->
 
 
 def test_another_images_digest_is_not_whole(board: DeviceBoard, vm: CPythonVM) -> None:
-    bench = Bench(board, vm)
+    bench = WriterBench(board, vm)
     bench.fill()
     bench.agent.plan["sha256"] = bytes(32)
 
     assert not bench.whole()
 
 
-def test_the_image_can_be_verified_again_and_again(bench: Bench) -> None:
+def test_the_image_can_be_verified_again_and_again(bench: WriterBench) -> None:
     """A digest can be asked once on this port: every verification begins its own."""
     bench.fill()
     results: list[Any] = [bench.whole() for _ in range(3)]

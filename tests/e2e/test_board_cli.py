@@ -18,12 +18,12 @@ from slotbench import cli
 from slotbench.server import Background
 from slotbench.vboard import firmware
 from support.live.bench import QUIET
-from support.testbed import TestBed
+from support.testbed import make_testbed
 
 ONLINE = "import network, time\nwhile not network.WLAN(0).isconnected(): time.sleep_ms(100)"
 
 
-class Terminal:
+class CommandLine:
     """The command line in this process: exit code, output and errors of the last command."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,8 +44,8 @@ class Terminal:
 
 
 @pytest.fixture
-def type_(capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(capsys)
+def type_(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
 
 
 class Running:
@@ -91,7 +91,7 @@ def run() -> Iterator[Any]:
 
 
 @pytest.fixture
-def lamp(tmp_path: Path, type_: Terminal) -> Path:
+def lamp(tmp_path: Path, type_: CommandLine) -> Path:
     """A board whose program does nothing."""
     small = tmp_path / "small.bin"
     small.write_bytes(firmware.build("1.0.0", size=firmware.SMALLEST_BYTES))
@@ -100,16 +100,16 @@ def lamp(tmp_path: Path, type_: Terminal) -> Path:
     return tmp_path / "lamp1"
 
 
-def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Terminal, run: Any) -> None:
-    world = TestBed(tmp_path)
-    world.publish(2)
+def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: CommandLine, run: Any) -> None:
+    testbed = make_testbed(tmp_path)
+    testbed.publish(2)
     lamp = tmp_path / "lamp1"
     first = tmp_path / "first.bin"
-    first.write_bytes(world.image(1, 0))
-    with Background(world.app) as server:
+    first.write_bytes(testbed.image(1, 0))
+    with Background(testbed.app) as server:
         made = type_.ok(
             "board", "new", lamp, "--board", "generic_4m", "--image", first, "--version", "1.0.0", "--keys",
-            world.workshop.keys_path, "--server", server.url)
+            testbed.publisher.keys_path, "--server", server.url)
         assert "lamp 1.0.0 in slot A" in made and "No keys" not in made
         (lamp / "files" / "main.py").write_text(QUIET)
         board = run(lamp, "--speed", "100")
@@ -140,7 +140,7 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Ter
     assert "It would start slot B: 2.0.0, counter 2 (ordinary)." in type_.ok("inspect", lamp / "flash.bin")
 
 
-def test_for_a_while_as_fast_as_it_goes(lamp: Path, type_: Terminal) -> None:
+def test_for_a_while_as_fast_as_it_goes(lamp: Path, type_: CommandLine) -> None:
     counts = "import time\nfor n in range(90):\n    print(n)\n    time.sleep(1)\n"
     (lamp / "files" / "main.py").write_text(counts)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
@@ -151,7 +151,7 @@ def test_for_a_while_as_fast_as_it_goes(lamp: Path, type_: Terminal) -> None:
     assert not (lamp / "control.sock").exists()
 
 
-def test_a_board_runs_once(lamp: Path, type_: Terminal, run: Any) -> None:
+def test_a_board_runs_once(lamp: Path, type_: CommandLine, run: Any) -> None:
     board = run(lamp, "--speed", "max")
     type_("board", "run", lamp)
     assert type_.code == 2 and "this board runs already" in type_.err
@@ -159,7 +159,7 @@ def test_a_board_runs_once(lamp: Path, type_: Terminal, run: Any) -> None:
     type_.ok("board", "run", lamp, "--speed", "max", "--for", "1")
 
 
-def test_a_process_that_was_killed(lamp: Path, type_: Terminal, run: Any) -> None:
+def test_a_process_that_was_killed(lamp: Path, type_: CommandLine, run: Any) -> None:
     """As if the session had never been: the flash of the power-off before, and the next one can start."""
     before = (lamp / "flash.bin").read_bytes()
     board = run(lamp)
@@ -187,7 +187,7 @@ def test_a_program_that_never_waits_ends_with_a_second_ctrl_c(lamp: Path, run: A
 
 @pytest.mark.parametrize(
     "verb", [["power", "on"], ["power", "off"], ["reset"], ["cut"], ["repl", "1"], ["status"]], ids=" ".join)
-def test_buttons_of_a_board_that_does_not_run(lamp: Path, type_: Terminal, verb: list[str]) -> None:
+def test_buttons_of_a_board_that_does_not_run(lamp: Path, type_: CommandLine, verb: list[str]) -> None:
     name, *rest = verb
     assert type_("board", name, lamp, *rest) == ""
     assert type_.code == 2
@@ -195,7 +195,7 @@ def test_buttons_of_a_board_that_does_not_run(lamp: Path, type_: Terminal, verb:
         f"slotbench: no board runs there: {lamp}; start it in another terminal: slotbench board run {lamp}\n")
 
 
-def test_buttons_that_cannot_be_pressed(lamp: Path, type_: Terminal, run: Any) -> None:
+def test_buttons_that_cannot_be_pressed(lamp: Path, type_: CommandLine, run: Any) -> None:
     board = run(lamp, "--speed", "100")
     type_.ok("board", "power", lamp, "off")
     for verb in (["reset"], ["repl", "1"]):
@@ -211,7 +211,7 @@ def test_buttons_that_cannot_be_pressed(lamp: Path, type_: Terminal, run: Any) -
 # board new
 
 
-def test_a_new_board_is_ready_to_be_edited(tmp_path: Path, type_: Terminal) -> None:
+def test_a_new_board_is_ready_to_be_edited(tmp_path: Path, type_: CommandLine) -> None:
     told = type_.ok("board", "new", tmp_path / "lamp1", "--product", "lamp")
     assert "No keys are pinned, so it takes no update" in told
     settings = json.loads((tmp_path / "lamp1" / "files" / "twoslot.json").read_text())
@@ -222,7 +222,7 @@ def test_a_new_board_is_ready_to_be_edited(tmp_path: Path, type_: Terminal) -> N
     assert "It would start slot A: 1.0.0, counter 1" in type_.ok("inspect", tmp_path / "lamp1" / "flash.bin")
 
 
-def test_a_new_board_from_a_board_file_of_ones_own(tmp_path: Path, type_: Terminal) -> None:
+def test_a_new_board_from_a_board_file_of_ones_own(tmp_path: Path, type_: CommandLine) -> None:
     (tmp_path / "mine.toml").write_text(
         'title = "Mine"\nbased_on = "generic_4m"\ndevelopment = false\nverified_on_hardware = false\n')
     type_.ok("board", "new", tmp_path / "lamp1", "--board", tmp_path / "mine.toml", "--counter", "7")
@@ -230,7 +230,7 @@ def test_a_new_board_from_a_board_file_of_ones_own(tmp_path: Path, type_: Termin
     assert told.startswith("Mine, id ") and "slotboot: A counter 7 why 1 error 0" in told
 
 
-def test_a_board_that_is_bench_only_says_so(tmp_path: Path, type_: Terminal) -> None:
+def test_a_board_that_is_bench_only_says_so(tmp_path: Path, type_: CommandLine) -> None:
     told = type_.ok("board", "new", tmp_path / "old", "--board", "native_512k")
     assert "bench only" in told
     assert "boot: slot A, 1.0.0" in type_.ok("board", "run", tmp_path / "old", "--speed", "max", "--for", "5")
@@ -238,9 +238,9 @@ def test_a_board_that_is_bench_only_says_so(tmp_path: Path, type_: Terminal) -> 
     assert "1.0.0, counter 1" in type_.ok("status", "--dump", tmp_path / "old" / "flash.bin")
 
 
-def test_boards_that_cannot_be_made(tmp_path: Path, type_: Terminal, lamp: Path) -> None:
+def test_boards_that_cannot_be_made(tmp_path: Path, type_: CommandLine, lamp: Path) -> None:
     (tmp_path / "world").mkdir()
-    keys = TestBed(tmp_path / "world").workshop.keys_path
+    keys = make_testbed(tmp_path / "world").publisher.keys_path
     low = tmp_path / "low.bin"
     low.write_bytes(firmware.build("1.0.0", size=firmware.SMALLEST_BYTES, fs_start=0x98000))
     user = tmp_path / "user1.bin"

@@ -10,7 +10,7 @@ import pytest
 from slotbench import cli
 from slotbench.demo import update as demo_story
 from slotbench.vboard import firmware
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vms import VMS
 
 
@@ -57,7 +57,7 @@ def test_exit_code_tells_when_a_scene_does_not_happen(
     monkeypatch.setattr(demo_story, "_PATIENCE_MS", 3_600_000)
     monkeypatch.setattr(
         demo_story.firmware, "build",
-        lambda version, does=Does.HEALTHY, **facts: build(version, Does.HEALTHY, **facts))
+        lambda version, does=Behaviour.HEALTHY, **facts: build(version, Behaviour.HEALTHY, **facts))
     assert cli.run(["demo", "--fast"]) == 1
     assert "3.0.0 marked bad" in capsys.readouterr().err
 

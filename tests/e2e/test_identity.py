@@ -14,7 +14,7 @@ from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import DeviceVM
-from support.testbed import HOURS_MS, TestBed, runs_confirmed, update_to
+from support.testbed import HOURS_MS, make_testbed, runs_confirmed, update_to
 
 SECRETS = {"lamp-7": bytes(range(32)), "lamp-8": bytes(range(1, 33))}
 Make = Callable[..., "House"]
@@ -24,11 +24,11 @@ class House:
     """A world whose server knows two boards, and asks everybody who they are; what it heard is in `heard`."""
 
     def __init__(self, folder: Path, vm: Callable[..., DeviceVM], *, require: bool) -> None:
-        self.world = TestBed(folder, vm=vm)
-        self.world.publish(2)
+        self.testbed = make_testbed(folder, vm=vm)
+        self.testbed.publish(2)
         Identities(SECRETS).save(folder / "identities.json")
         self.boards = BoardAuthenticator(folder / "identities.json", require=require)
-        self.app = create_app(self.world.workshop.site.root, self.boards)
+        self.app = create_app(self.testbed.publisher.site.root, self.boards)
         self.heard: list[tuple[str, str]] = []
 
     def listen(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -42,9 +42,9 @@ class House:
             if secret is not None:
                 files["/twoslot.secret"] = Identities({name: secret}).file_for(name)
 
-        self.world.edit = edit
-        self.world._installed.clear()
-        return self.world.board(network or WsgiNetwork(self.listen), **options)
+        self.testbed.edit = edit
+        self.testbed._installed.clear()
+        return self.testbed.board(network or WsgiNetwork(self.listen), **options)
 
     def replays(self, path: str, header: str) -> int:
         """The status of the answer to who says again what was heard."""

@@ -12,22 +12,31 @@ import pytest
 from slotbench.formats import document
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vm import DeviceVM
 from support.device.board import signing_key
-from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed, runs_confirmed, update_to
+from support.testbed import (
+    HOURS_MS,
+    MINUTES_MS,
+    NOW,
+    PRODUCT,
+    TestBed,
+    make_testbed,
+    runs_confirmed,
+    update_to,
+)
 
 COPIES = ("/twoslot.keys", "/twoslot.keys2")
 HEAD = store.head_name(PRODUCT, "stable")
 
 
 @pytest.fixture
-def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    return TestBed(tmp_path, vm=vm)
+def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+    return make_testbed(tmp_path, vm=vm)
 
 
 @functools.cache
@@ -50,21 +59,21 @@ def epoch_in_journal(board: VirtualBoard) -> int:
     return board.cell.key_epoch
 
 
-def put_head(world: TestBed, key: SigningKey, **changes: object) -> None:
+def put_head(testbed: TestBed, key: SigningKey, **changes: object) -> None:
     """Put a head on the server as who holds this key would: that of now, but for these changes."""
-    site = world.workshop.site
+    site = testbed.publisher.site
     text = site.read(HEAD)
     assert text is not None
     head = replace(Head.from_payload(document.split(text).payload), **changes)
     site.write(HEAD, key.sign(head.to_payload()).pack())
 
 
-def test_a_new_online_key_reaches_the_boards(world: TestBed) -> None:
-    world.publish(2)
-    board = world.board()
+def test_a_new_online_key_reaches_the_boards(testbed: TestBed) -> None:
+    testbed.publish(2)
+    board = testbed.board()
     update_to(board, 2)
-    world.workshop.rotate(NOW + 2, online=new_key(0))
-    world.publish(3)
+    testbed.publisher.rotate(NOW + 2, online=new_key(0))
+    testbed.publish(3)
     update_to(board, 3)
     assert pinned(board) == [2, 2] and epoch_in_journal(board) == 2
     assert not {21, 42, 45} & set(codes(board))
@@ -72,113 +81,113 @@ def test_a_new_online_key_reaches_the_boards(world: TestBed) -> None:
     assert asked == [f"/keys/{PRODUCT}.2.keys"], "asked for once, and only when it was needed"
 
 
-def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(world: TestBed) -> None:
+def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(testbed: TestBed) -> None:
     """Two changes while it was in a drawer: the key that it knows vouches for the next, that one for the last."""
-    old = world.workshop.offline
-    world.workshop.rotate(NOW + 1, add=new_key(0))
-    world.workshop.rotate(NOW + 2, drop=old.key_id)
-    assert old.modulus not in world.workshop.keys.offline
-    world.publish(2)
-    board = world.board()
+    old = testbed.publisher.offline
+    testbed.publisher.rotate(NOW + 1, add=new_key(0))
+    testbed.publisher.rotate(NOW + 2, drop=old.key_id)
+    assert old.modulus not in testbed.publisher.keys.offline
+    testbed.publish(2)
+    board = testbed.board()
     update_to(board, 2)
     assert pinned(board) == [3, 3] and epoch_in_journal(board) == 3
-    world.workshop.offline_keys = (old,)
-    site = world.workshop.site
-    path = world.workshop.folder / f"{PRODUCT}-2.release"
+    testbed.publisher.offline_keys = (old,)
+    site = testbed.publisher.site
+    path = testbed.publisher.folder / f"{PRODUCT}-2.release"
     forged = old.sign(path.read_bytes().split(b"\n")[0].replace(b'"counter":2', b'"counter":9'))
     site.write(store.release_name(forged.digest), forged.pack())
-    put_head(world, world.workshop.online, seq=7, counter=9, release=forged.digest)
+    put_head(testbed, testbed.publisher.online, seq=7, counter=9, release=forged.digest)
     assert "21 at 0" in board.repl("twoslot.update()"), "a release of the key that was dropped"
 
 
-def test_a_key_that_was_revoked_stays_so_after_a_rollback(world: TestBed) -> None:
+def test_a_key_that_was_revoked_stays_so_after_a_rollback(testbed: TestBed) -> None:
     """The fallback runs with the new keys: they are outside both slots."""
-    stolen = world.workshop.online
-    world.publish(2)
-    board = world.board()
+    stolen = testbed.publisher.online
+    testbed.publish(2)
+    board = testbed.board()
     update_to(board, 2)
-    world.workshop.rotate(NOW + 2, online=new_key(0))
-    world.workshop.refresh(NOW + 2)
+    testbed.publisher.rotate(NOW + 2, online=new_key(0))
+    testbed.publisher.refresh(NOW + 2)
     assert "up to date" in board.repl("twoslot.check()")
     assert pinned(board) == [2, 2] and epoch_in_journal(board) == 2
     board.repl("twoslot.rollback()")
     board.run(MINUTES_MS)
     assert runs_confirmed(board, 1)
-    refuses_what_is_signed_with(stolen, board, world)
+    refuses_what_is_signed_with(stolen, board, testbed)
 
 
-def test_a_key_that_was_revoked_stays_so_after_a_fallback(world: TestBed) -> None:
-    stolen = world.workshop.online
-    world.workshop.rotate(NOW + 1, online=new_key(0))
-    world.publish(2, Does.CRASH)
-    board = world.board()
+def test_a_key_that_was_revoked_stays_so_after_a_fallback(testbed: TestBed) -> None:
+    stolen = testbed.publisher.online
+    testbed.publisher.rotate(NOW + 1, online=new_key(0))
+    testbed.publish(2, Behaviour.CRASH)
+    board = testbed.board()
     board.power_on()
     board.run(HOURS_MS)
-    assert board.boots[-1].why is Why.FALLBACK and runs_confirmed(board, 1)
+    assert board.boots[-1].why is BootReason.FALLBACK and runs_confirmed(board, 1)
     assert pinned(board) == [2, 2] and epoch_in_journal(board) == 2
-    refuses_what_is_signed_with(stolen, board, world)
+    refuses_what_is_signed_with(stolen, board, testbed)
 
 
-def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, world: TestBed) -> None:
+def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, testbed: TestBed) -> None:
     """Heads of both epochs: nothing of them is believed or remembered."""
     for epoch in (1, 2):
-        put_head(world, stolen, epoch=epoch, seq=100)
+        put_head(testbed, stolen, epoch=epoch, seq=100)
         assert "21 at 0" in board.repl("twoslot.check()")
     assert board.cell is not None and board.cell.head_seq < 100
     assert pinned(board) == [2, 2] and runs_confirmed(board, 1)
 
 
-def test_keys_that_were_put_back_are_not_believed(world: TestBed) -> None:
+def test_keys_that_were_put_back_are_not_believed(testbed: TestBed) -> None:
     """The journal knows the epoch: an old keys file is good for the way to the newest, and for nothing else."""
-    stolen = world.workshop.online
-    world.publish(2)
-    board = world.board()
+    stolen = testbed.publisher.online
+    testbed.publish(2)
+    board = testbed.board()
     old = {name: board.files[name] for name in COPIES if name in board.files}
-    world.workshop.rotate(NOW + 2, online=new_key(0))
-    world.publish(3)
+    testbed.publisher.rotate(NOW + 2, online=new_key(0))
+    testbed.publish(3)
     update_to(board, 3)
     board.power_off()
     board.on_boot = None  # promise 11 is what is broken here
     for name in COPIES:
         board.files.pop(name)
     board.files.update(old)
-    put_head(world, stolen, epoch=1, seq=100)
+    put_head(testbed, stolen, epoch=1, seq=100)
     board.power_on()
     board.run(MINUTES_MS)
     assert pinned(board) == [2, 2], "and the way was found again"
     assert 21 in codes(board)
-    world.publish(4)
+    testbed.publish(4)
     update_to(board, 4)
 
 
-def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(world: TestBed) -> None:
+def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(testbed: TestBed) -> None:
     """The highest seq there is, and a date that no clock reaches: the next epoch counts from the start."""
-    world.publish(2)
-    board = world.board()
+    testbed.publish(2)
+    board = testbed.board()
     update_to(board, 2)
     latest = 2**31 - 1
-    put_head(world, world.workshop.online, seq=latest, issued=latest - 1, expires=latest)
+    put_head(testbed, testbed.publisher.online, seq=latest, issued=latest - 1, expires=latest)
     assert "up to date" in board.repl("twoslot.check()")
     cell = board.cell
     assert cell is not None and (cell.head_seq, cell.head_time) == (latest, latest - 1)
-    put_head(world, world.workshop.online, seq=5, issued=NOW + 3)
+    put_head(testbed, testbed.publisher.online, seq=5, issued=NOW + 3)
     assert "35 at 5" in board.repl("twoslot.check()"), "now it is frozen"
-    world.workshop.rotate(NOW + 2, online=new_key(0))
-    world.workshop.refresh(NOW + 2)
-    world.publish(3)
+    testbed.publisher.rotate(NOW + 2, online=new_key(0))
+    testbed.publisher.refresh(NOW + 2)
+    testbed.publish(3)
     update_to(board, 3)
     cell = board.cell
     assert cell is not None and (cell.key_epoch, cell.head_seq) == (2, 2) and cell.head_time < NOW + 10
 
 
-def test_a_trial_proves_itself_with_new_keys_and_pins_them_when_it_has(world: TestBed) -> None:
+def test_a_trial_proves_itself_with_new_keys_and_pins_them_when_it_has(testbed: TestBed) -> None:
     """The keys change while the board restarts into its trial."""
-    world.publish(2)
-    board = world.board()
+    testbed.publish(2)
+    board = testbed.board()
     board.power_on()
     board.run(HOURS_MS, until=lambda: len(board.boots) == 2)
-    world.workshop.rotate(NOW + 5, online=new_key(0))
-    world.workshop.refresh(NOW + 6)
+    testbed.publisher.rotate(NOW + 5, online=new_key(0))
+    testbed.publisher.refresh(NOW + 6)
     assert pinned_before_confirm(board) == set()
     assert runs_confirmed(board, 2) and pinned(board) == [2, 2] and epoch_in_journal(board) == 2
 
@@ -199,16 +208,16 @@ def pinned_before_confirm(board: VirtualBoard) -> set[str]:
     return changed
 
 
-def test_a_trial_that_waits_for_its_application_pins_nothing(world: TestBed) -> None:
-    world.edit = lambda files: files.update({
+def test_a_trial_that_waits_for_its_application_pins_nothing(testbed: TestBed) -> None:
+    testbed.edit = lambda files: files.update({
         "/twoslot.json": files["/twoslot.json"].replace(b"{", b'{"confirm": "manual", ', 1)})
-    world.publish(2)
-    board = world.board()
+    testbed.publish(2)
+    board = testbed.board()
     board.power_on()
     board.run(HOURS_MS, until=lambda: len(board.boots) == 2)
     files = dict(board.files)
-    world.workshop.rotate(NOW + 5, online=new_key(0))
-    world.workshop.refresh(NOW + 6)
+    testbed.publisher.rotate(NOW + 5, online=new_key(0))
+    testbed.publisher.refresh(NOW + 6)
     board.run(5 * MINUTES_MS)
     assert board.files == files and not runs_confirmed(board, 2)
     board.repl("twoslot.confirm()")

@@ -18,7 +18,7 @@ from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
 from support.mqtt.brokers import Mosquitto
-from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, runs_confirmed
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, make_testbed, runs_confirmed
 
 HOUR = 3600
 INTERVAL_S = 6 * HOUR
@@ -30,20 +30,20 @@ GRACE_S = 0.2
 
 
 @pytest.fixture
-def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
     (tmp_path / "world").mkdir()
-    return TestBed(tmp_path / "world", vm=functools.partial(vm, frozen=stock()))
+    return make_testbed(tmp_path / "world", vm=functools.partial(vm, frozen=stock()))
 
 
 @pytest.fixture
-def make_board(world: TestBed, mosquitto: Mosquitto) -> Iterator[Callable[..., VirtualBoard]]:
+def make_board(testbed: TestBed, mosquitto: Mosquitto) -> Iterator[Callable[..., VirtualBoard]]:
     """Boards that look every six hours, listen to the broker, and looked for the first time."""
     made: list[VirtualBoard] = []
-    with Background(world.app) as server:
+    with Background(testbed.app) as server:
         def make(**settings: object) -> VirtualBoard:
             changed = {"interval_s": INTERVAL_S, "mqtt": mosquitto.address, **settings}
-            board = world.board(LoopbackNetwork(grace_s=GRACE_S), server=server.url)
-            board.files["/twoslot.json"] = json.dumps(world.settings(server.url) | changed).encode()
+            board = testbed.board(LoopbackNetwork(grace_s=GRACE_S), server=server.url)
+            board.files["/twoslot.json"] = json.dumps(testbed.settings(server.url) | changed).encode()
             assert isinstance(board.on_boot, Invariants)
             board.on_boot.begin(board)
             made.append(board)
@@ -60,27 +60,27 @@ def heads(board: VirtualBoard) -> int:
     return sum(request.path.startswith("/heads/") for request in board.network.requests)
 
 
-def release(world: TestBed, monkeypatch: pytest.MonkeyPatch, verb: str, *options: str) -> int:
+def release(testbed: TestBed, monkeypatch: pytest.MonkeyPatch, verb: str, *options: str) -> int:
     """A command of the publisher, an hour later."""
     monkeypatch.setattr("time.time", lambda: float(NOW + HOUR))
-    keys = "--keys", str(world.workshop.keys_path)
-    signing = () if verb == "notify" else ("--key", str(world.workshop.keys_path.with_name("online.pem")))
-    code = cli.run(["release", verb, str(world.workshop.site.root), *options, *keys, *signing])
+    keys = "--keys", str(testbed.publisher.keys_path)
+    signing = () if verb == "notify" else ("--key", str(testbed.publisher.keys_path.with_name("online.pem")))
+    code = cli.run(["release", verb, str(testbed.publisher.site.root), *options, *keys, *signing])
     monkeypatch.undo()
     return code
 
 
 def test_promoted_and_told_a_board_updates_in_minutes(
-    world: TestBed, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
+    testbed: TestBed, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world.publish(2, rollout=Rollout(percent=0))
+    testbed.publish(2, rollout=Rollout(percent=0))
     board, deaf = make_board(), make_board(mqtt=mosquitto.address.replace("127.0.0.1", "127.0.0.2"))
     assert (heads(board), heads(deaf)) == (1, 1)
     for each in (board, deaf):
         each.run(30 * MINUTES_MS)
     assert (heads(board), heads(deaf)) == (1, 1), "nothing is said, nobody looks"
 
-    assert release(world, monkeypatch, "promote", "--percent", "100", "--notify", mosquitto.address) == 0
+    assert release(testbed, monkeypatch, "promote", "--percent", "100", "--notify", mosquitto.address) == 0
 
     begin_ms = board.clock.ms
     board.run(HOURS_MS, until=lambda: heads(board) == 2)
@@ -93,13 +93,13 @@ def test_promoted_and_told_a_board_updates_in_minutes(
 
 
 def test_the_same_message_again_is_no_reason_to_look(
-    world: TestBed, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
+    testbed: TestBed, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world.publish(2, rollout=Rollout(percent=0))
+    testbed.publish(2, rollout=Rollout(percent=0))
     board = make_board()
-    assert release(world, monkeypatch, "notify", mosquitto.address) == 0
+    assert release(testbed, monkeypatch, "notify", mosquitto.address) == 0
     board.run(10 * MINUTES_MS)
     assert heads(board) == 2, "it did not know that this is the head it saw"
-    assert release(world, monkeypatch, "notify", mosquitto.address) == 0
+    assert release(testbed, monkeypatch, "notify", mosquitto.address) == 0
     board.run(10 * MINUTES_MS)
     assert heads(board) == 2

@@ -15,28 +15,30 @@ from slotbench.formats.head import Head
 from slotbench.formats.image_ea import build_ea, parse_ea
 from slotbench.formats.journal import Report, SlotState
 from slotbench.formats.release import Release
-from slotbench.formats.rtc import ADDRESS, Why
+from slotbench.formats.rtc import ADDRESS, BootReason
 from slotbench.formats.seal import digest8
 from slotbench.release import store
 from slotbench.server import Background
 from slotbench.vboard import firmware
-from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.board import BoardState, VirtualBoard
+from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.soc import RTC_BASE
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.testbed import HOURS_MS, MINUTES_MS, PRODUCT, TestBed, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MINUTES_MS, PRODUCT, TestBed, make_testbed, runs_confirmed, update_to
 
 
 @pytest.fixture(params=["native_512k", "native_1m"])
-def world(tmp_path: Path, request: pytest.FixtureRequest, vm: Callable[..., DeviceVM]) -> TestBed:
-    return TestBed(tmp_path, board=request.param, vm=vm)
+def testbed(tmp_path: Path, request: pytest.FixtureRequest, vm: Callable[..., DeviceVM]) -> TestBed:
+    return make_testbed(tmp_path, board=request.param, vm=vm)
 
 
 @pytest.fixture
 def small_world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    return TestBed(tmp_path, board="native_512k", vm=vm)
+    return make_testbed(tmp_path, board="native_512k", vm=vm)
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -51,30 +53,30 @@ def url(image: bytes) -> str:
     return f"/{store.image_name(hashlib.sha256(image).hexdigest())}"
 
 
-def test_the_board_takes_the_image_for_its_spare_slot_and_never_the_other(world: TestBed) -> None:
-    board = world.board()
+def test_the_board_takes_the_image_for_its_spare_slot_and_never_the_other(testbed: TestBed) -> None:
+    board = testbed.board()
     board.power_on()
     for counter in range(2, 6):
         slot = (counter - 1) % 2
-        world.publish(counter)
+        testbed.publish(counter)
         board.network.requests.clear()
         update_to(board, counter)
         assert board.result is not None and board.result.slot == slot
-        assert images_asked(board) == {url(world.image(counter, slot))}
-        assert board.result.irom_address == world.map.irom_address(slot)
-    assert [boot.why for boot in board.boots] == [Why.ORDINARY, *[Why.TRIAL] * 4]
+        assert images_asked(board) == {url(testbed.image(counter, slot))}
+        assert board.result.irom_address == testbed.profile.irom_address(slot)
+    assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, *[BootReason.TRIAL] * 4]
     cell = board.cell
     assert cell is not None and cell.states == (SlotState.CONFIRMED, SlotState.CONFIRMED)
 
 
 def test_whole_slots_over_real_sockets(tmp_path: Path) -> None:
     """Images of 236 KB, the article's limit."""
-    world = TestBed(tmp_path, board="native_512k", size=236 * 1024)
-    world.publish(2)
-    with Background(world.app) as server:
-        board = world.board(LoopbackNetwork(), server=server.url)
+    testbed = make_testbed(tmp_path, board="native_512k", size=236 * 1024)
+    testbed.publish(2)
+    with Background(testbed.app) as server:
+        board = testbed.board(LoopbackNetwork(), server=server.url)
         update_to(board, 2)
-    assert len(world.image(2, 1)) > 236 * 1024 - 16
+    assert len(testbed.image(2, 1)) > 236 * 1024 - 16
     assert board.boots[-1].marker.version == "2.0.0"
 
 
@@ -85,20 +87,20 @@ def test_an_update_writes_what_it_has_to_and_nothing_else(small_world: TestBed) 
     board.power_on()
     board.flash.reset_counters()
     update_to(board, 2)
-    spare, sdk = small_world.map.slots[1], small_world.map.sdk
-    allowed = (small_world.map.journal, spare.table, spare.descriptor, spare.image, sdk)
+    spare, sdk = small_world.profile.slots[1], small_world.profile.sdk
+    allowed = (small_world.profile.journal, spare.table, spare.descriptor, spare.image, sdk)
     log = board.flash.log or []
     assert [op for op in log if not any(op.addr in region for region in allowed)] == []
     assert {op.actor for op in log if op.addr in sdk} == {"sdk"}
 
 
-@pytest.mark.parametrize("does", [Does.CRASH, Does.NOIMPORT])
-def test_a_release_that_crashes_falls_back(small_world: TestBed, does: Does) -> None:
+@pytest.mark.parametrize("does", [Behaviour.CRASH, Behaviour.NOIMPORT])
+def test_a_release_that_crashes_falls_back(small_world: TestBed, does: Behaviour) -> None:
     small_world.publish(2, does)
     board = small_world.board()
     board.power_on()
     board.run(2 * HOURS_MS)
-    assert [boot.why for boot in board.boots] == [Why.ORDINARY, *[Why.TRIAL] * 3, Why.FALLBACK]
+    assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, *[BootReason.TRIAL] * 3, BootReason.FALLBACK]
     assert runs_confirmed(board, 1)
     cell = board.cell
     assert cell is not None and (cell.bad_counter, cell.report) == (2, Report.BAD)
@@ -107,28 +109,28 @@ def test_a_release_that_crashes_falls_back(small_world: TestBed, does: Does) -> 
 
 
 def test_a_release_that_proves_nothing_comes_to_nothing(small_world: TestBed) -> None:
-    small_world.publish(2, Does.OFFLINE)
+    small_world.publish(2, Behaviour.OFFLINE)
     board = small_world.board()
     board.power_on()
     board.run(8 * HOURS_MS)
-    assert sum(boot.why is Why.TRIAL for boot in board.boots) == 12
+    assert sum(boot.why is BootReason.TRIAL for boot in board.boots) == 12
     assert runs_confirmed(board, 1) and codes(board)[-1] == 41
 
 
 def test_the_same_release_again_begins_with_a_new_descriptor(small_world: TestBed) -> None:
     """The table is right already, so nothing but the descriptor asks for its sector to be erased."""
-    small_world.publish(2, Does.CRASH)
+    small_world.publish(2, Behaviour.CRASH)
     board = small_world.board()
     board.power_on()
     board.run(2 * HOURS_MS)
-    board.flash.poke(small_world.map.slots[1].descriptor.start + BAD_OFFSET, bytes(4))
+    board.flash.poke(small_world.profile.slots[1].descriptor.start + BAD_OFFSET, bytes(4))
     assert isinstance(board.on_boot, Invariants)
     board.on_boot.trials.clear()  # a person starts over
     before = len(board.boots)
     board.repl("twoslot.update(force=True)")
     board.run(MINUTES_MS)
     whys = [boot.why for boot in board.boots[before:]]
-    assert whys == [*[Why.TRIAL] * 3, Why.FALLBACK]
+    assert whys == [*[BootReason.TRIAL] * 3, BootReason.FALLBACK]
 
 
 def test_rollback_by_hand(small_world: TestBed) -> None:
@@ -144,8 +146,9 @@ def test_rollback_by_hand(small_world: TestBed) -> None:
 
 def test_a_download_that_was_cut_short_is_resumed(small_world: TestBed) -> None:
     small_world.publish(2)
-    board = small_world.board()
-    board.network.faults.drop_after = 30_000
+    network = FaultyNetwork(WsgiNetwork(small_world.app))
+    network.inject(drop_after=30_000)
+    board = small_world.board(network)
     update_to(board, 2)
     received = [r.received for r in board.network.requests if r.path.startswith("/images/")]
     assert len(received) == 2
@@ -155,20 +158,20 @@ def test_a_download_that_was_cut_short_is_resumed(small_world: TestBed) -> None:
 # What `slotbench release build` would not make, signed all the same.
 
 
-def published(world: TestBed) -> tuple[Head, bytes]:
+def published(testbed: TestBed) -> tuple[Head, bytes]:
     """The head of the channel, and line 1 of the release it points at."""
-    site = world.workshop.site
+    site = testbed.publisher.site
     head = Head.from_payload((site.read(store.head_name(PRODUCT, "stable")) or b"").split(b"\n")[0])
     return head, (site.read(store.release_name(head.release)) or b"").split(b"\n")[0]
 
 
-def point_at(world: TestBed, payload: bytes) -> None:
+def point_at(testbed: TestBed, payload: bytes) -> None:
     """Sign a release and a head that points at it."""
-    site, head = world.workshop.site, published(world)[0]
-    signed = world.workshop.offline.sign(payload)
+    site, head = testbed.publisher.site, published(testbed)[0]
+    signed = testbed.publisher.offline.sign(payload)
     site.write(store.release_name(signed.digest), signed.pack())
     changed = replace(head, seq=head.seq + 1, release=signed.digest)
-    site.write(store.head_name(PRODUCT, "stable"), world.workshop.online.sign(changed.to_payload()).pack())
+    site.write(store.head_name(PRODUCT, "stable"), testbed.publisher.online.sign(changed.to_payload()).pack())
 
 
 def test_a_release_without_the_spare_slots_image_is_refused(small_world: TestBed) -> None:
@@ -203,9 +206,9 @@ def test_an_image_linked_for_the_other_slot_crashes_and_the_board_comes_back(sma
     point_at(small_world, replace(release, images=swapped).to_payload())
     board.on_boot = None  # invariant 2 would stop it: what runs is not linked for where it runs
     board.run(2 * HOURS_MS)
-    trials = [boot for boot in board.boots if boot.why is Why.TRIAL]
-    assert [(boot.slot, boot.marker.does) for boot in trials] == [(1, Does.CRASH)] * 3
-    assert board.boots[-1].why is Why.FALLBACK and runs_confirmed(board, 1)
+    trials = [boot for boot in board.boots if boot.why is BootReason.TRIAL]
+    assert [(boot.slot, boot.marker.does) for boot in trials] == [(1, Behaviour.CRASH)] * 3
+    assert board.boots[-1].why is BootReason.FALLBACK and runs_confirmed(board, 1)
     cell = board.cell
     assert cell is not None and cell.bad_counter == 2
 
@@ -217,16 +220,16 @@ def test_a_slot_number_that_is_neither_is_refused(small_world: TestBed, number: 
     board = small_world.board()
     board.power_on()
     at = ADDRESS - RTC_BASE
-    tail = bytearray(board.chip.rtc[at : at + 32])
+    tail = bytearray(board.soc.rtc[at : at + 32])
     tail[4] = number
     tail[16:24] = digest8(bytes(tail[:16]))
-    board.chip.rtc[at : at + 32] = tail
+    board.soc.rtc[at : at + 32] = tail
 
     assert "64 at 0" in board.repl("twoslot.update()")
     board.run(HOURS_MS)
 
     assert images_asked(board) == set()
-    assert len(board.boots) == 1 and board.state is State.RUNNING
+    assert len(board.boots) == 1 and board.state is BoardState.RUNNING
 
 
 # The demo.

@@ -10,9 +10,9 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.formats.release import DEVELOPMENT
-from slotbench.formats.rtc import Why
-from slotbench.prove.push import Client, Desk, run
-from slotbench.push.client import PORT, Pusher
+from slotbench.formats.rtc import BootReason
+from slotbench.prove.push import PushTestBed, PushThread, run
+from slotbench.push.client import PORT, PushClient
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
@@ -28,26 +28,26 @@ def key() -> SigningKey:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, vm: Callable[..., DeviceVM]) -> Desk:
-    return Desk(tmp_path, size=SIZE, vm=vm, key=key())
+def desk(tmp_path: Path, vm: Callable[..., DeviceVM]) -> PushTestBed:
+    return PushTestBed(tmp_path, size=SIZE, vm=vm, key=key())
 
 
-def test_what_was_pushed_answers(desk: Desk) -> None:
+def test_what_was_pushed_answers(desk: PushTestBed) -> None:
     board = desk.board()
     client = run(desk, board, 5)
     assert client.error is None and client.parts is not None and client.back is not None
     back, seconds = client.back
     assert (back.version, back.counter, back.confirmed, back.slot) == ("5.0.0-dev", DEVELOPMENT | 5, True, "B")
-    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL]
+    assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, BootReason.TRIAL]
     assert client.parts.sent > SIZE / 50_000, "the modelled network has its time"
     assert runs_confirmed(board, DEVELOPMENT | 5) and seconds > 0
     board.power_off()
 
 
-def test_a_push_that_lost_power_goes_on(desk: Desk) -> None:
+def test_a_push_that_lost_power_goes_on(desk: PushTestBed) -> None:
     board = desk.board()
     document, image = desk.release(5)
-    first = Client(desk, board, document.pack(), image)
+    first = PushThread(desk, board, document.pack(), image)
     first.start()
     board.power_on()
     board.run(10 * MINUTES_MS, until=lambda: board.activity()[1] > 8)
@@ -65,7 +65,7 @@ def test_a_push_that_lost_power_goes_on(desk: Desk) -> None:
 def test_both_vms_leave_the_same_flash(micropython: None, tmp_path: Path) -> None:
     left = {}
     for name, vm in VMS.items():
-        desk = Desk(tmp_path / name, size=SIZE, vm=vm, key=key())
+        desk = PushTestBed(tmp_path / name, size=SIZE, vm=vm, key=key())
         board = desk.board()
         assert run(desk, board, 5).error is None
         board.power_off()
@@ -73,11 +73,11 @@ def test_both_vms_leave_the_same_flash(micropython: None, tmp_path: Path) -> Non
     assert left["cpython"] == left["micropython"]
 
 
-def test_who_does_not_know_the_secret_is_told_so(desk: Desk) -> None:
+def test_who_does_not_know_the_secret_is_told_so(desk: PushTestBed) -> None:
     board = desk.board()
     desk.secret = bytes(32)
     assert isinstance(board.network, LoopbackNetwork)
-    stranger = Pusher(*board.network.place(PORT), lambda device_id: desk.secret)
+    stranger = PushClient(*board.network.place(PORT), lambda device_id: desk.secret)
     with pytest.raises(BenchError, match="nobody listens there"):
         stranger.greet()
     refusals = []

@@ -14,34 +14,34 @@ from slotbench.release.rollout import Channel
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, make_testbed, runs_confirmed, update_to
 
 LATER = NOW + 3600
 
 
 @pytest.fixture
-def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    return TestBed(tmp_path, vm=vm)
+def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+    return make_testbed(tmp_path, vm=vm)
 
 
 @pytest.fixture
-def channel(world: TestBed) -> Channel:
-    return Channel(world.workshop.site, world.workshop.keys_path, world.workshop.online)
+def channel(testbed: TestBed) -> Channel:
+    return Channel(testbed.publisher.site, testbed.publisher.keys_path, testbed.publisher.online)
 
 
-def offer(world: TestBed, counter: int, rollout: Rollout, now: int = NOW) -> Head:
+def offer(testbed: TestBed, counter: int, rollout: Rollout, now: int = NOW) -> Head:
     """Publish a release; the head that offers it."""
-    world.images[counter] = image = world.firmware(f"{counter}.0.0")
-    return world.workshop.publish(
-        image, [world.map], version=f"{counter}.0.0", counter=counter, now=now, rollout=rollout)
+    testbed.images[counter] = image = testbed.firmware(f"{counter}.0.0")
+    return testbed.publisher.publish(
+        image, [testbed.profile], version=f"{counter}.0.0", counter=counter, now=now, rollout=rollout)
 
 
-def board_at(world: TestBed, head: Head, places: range, **settings: object) -> VirtualBoard:
+def board_at(testbed: TestBed, head: Head, places: range, **settings: object) -> VirtualBoard:
     """A board whose name gives it one of these places in the rollout of the release."""
     names = (f"lamp-{number}" for number in range(10_000))
     device_id = next(name for name in names if rollout_place(head.release, name) in places)
-    board = world.board()
-    board.files["/twoslot.json"] = json.dumps({**world.settings(), "device_id": device_id, **settings}).encode()
+    board = testbed.board()
+    board.files["/twoslot.json"] = json.dumps({**testbed.settings(), "device_id": device_id, **settings}).encode()
     assert isinstance(board.on_boot, Invariants)
     board.on_boot.begin(board)
     return board
@@ -56,9 +56,9 @@ def look(board: VirtualBoard) -> None:
     board.run(HOURS_MS // 2)
 
 
-def test_a_tenth_of_the_boards_and_then_all(world: TestBed, channel: Channel) -> None:
-    head = offer(world, 2, Rollout(percent=10))
-    inside, outside = board_at(world, head, range(10)), board_at(world, head, range(10, 100))
+def test_a_tenth_of_the_boards_and_then_all(testbed: TestBed, channel: Channel) -> None:
+    head = offer(testbed, 2, Rollout(percent=10))
+    inside, outside = board_at(testbed, head, range(10)), board_at(testbed, head, range(10, 100))
     for board in (inside, outside):
         board.power_on()
         look(board)
@@ -73,9 +73,9 @@ def test_a_tenth_of_the_boards_and_then_all(world: TestBed, channel: Channel) ->
     assert len(inside.boots) == 2, "it was in and stays as it is"
 
 
-def test_a_cohort_is_in_whatever_the_percent(world: TestBed, channel: Channel) -> None:
-    head = offer(world, 2, Rollout(percent=0))
-    roof, other = (board_at(world, head, range(100), cohort=name) for name in ("roof", "cellar"))
+def test_a_cohort_is_in_whatever_the_percent(testbed: TestBed, channel: Channel) -> None:
+    head = offer(testbed, 2, Rollout(percent=0))
+    roof, other = (board_at(testbed, head, range(100), cohort=name) for name in ("roof", "cellar"))
     channel.promote(LATER, cohorts=["roof"])
     for board in (roof, other):
         board.power_on()
@@ -84,10 +84,10 @@ def test_a_cohort_is_in_whatever_the_percent(world: TestBed, channel: Channel) -
     assert runs_confirmed(other, 1) and set(codes(other)) == {39}
 
 
-def test_paused_nobody_begins_and_resumed_they_do(world: TestBed, channel: Channel) -> None:
-    head = offer(world, 2, Rollout(percent=50))
+def test_paused_nobody_begins_and_resumed_they_do(testbed: TestBed, channel: Channel) -> None:
+    head = offer(testbed, 2, Rollout(percent=50))
     channel.pause(LATER)
-    board = board_at(world, head, range(50))
+    board = board_at(testbed, head, range(50))
     board.power_on()
     look(board)
     assert runs_confirmed(board, 1) and set(codes(board)) == {40}
@@ -98,9 +98,9 @@ def test_paused_nobody_begins_and_resumed_they_do(world: TestBed, channel: Chann
     assert runs_confirmed(board, 2)
 
 
-def test_a_percent_that_shrinks_takes_no_update_back(world: TestBed, channel: Channel) -> None:
-    head = offer(world, 2, Rollout(percent=50))
-    updated, late = (board_at(world, head, range(10, 50)) for _ in range(2))
+def test_a_percent_that_shrinks_takes_no_update_back(testbed: TestBed, channel: Channel) -> None:
+    head = offer(testbed, 2, Rollout(percent=50))
+    updated, late = (board_at(testbed, head, range(10, 50)) for _ in range(2))
     update_to(updated, 2)
 
     channel.promote(LATER, percent=10, shrink=True)
@@ -116,11 +116,11 @@ def downloading(board: VirtualBoard) -> bool:
     return 2 < done < blocks
 
 
-def test_withdrawn_while_boards_download_it(world: TestBed, channel: Channel) -> None:
+def test_withdrawn_while_boards_download_it(testbed: TestBed, channel: Channel) -> None:
     """An attempt under way may end: what it fetches is signed. Whoever looks again is offered the one before."""
-    offer(world, 2, Rollout(percent=0))
-    head = offer(world, 3, Rollout())
-    goes_on, loses_power, comes_late = (board_at(world, head, range(100)) for _ in range(3))
+    offer(testbed, 2, Rollout(percent=0))
+    head = offer(testbed, 3, Rollout())
+    goes_on, loses_power, comes_late = (board_at(testbed, head, range(100)) for _ in range(3))
     for board in (goes_on, loses_power):
         board.power_on()
         board.run(10 * MINUTES_MS, until=lambda: downloading(board))
@@ -135,6 +135,6 @@ def test_withdrawn_while_boards_download_it(world: TestBed, channel: Channel) ->
     look(goes_on)
     assert runs_confirmed(goes_on, 3) and codes(goes_on)[-1] == 28, "it keeps what it runs"
 
-    offer(world, 4, Rollout(), now=LATER + 1)
+    offer(testbed, 4, Rollout(), now=LATER + 1)
     for board in (goes_on, loses_power):
         update_to(board, 4)

@@ -12,20 +12,21 @@ from typing import Any
 import pytest
 
 from slotbench.formats.journal import Report, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.release.publish import Rollout
 from slotbench.server import Background
-from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.board import BoardState, VirtualBoard
+from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.testbed import HOURS_MS, MINUTES_MS, TestBed, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed, make_testbed, runs_confirmed, update_to
 
 
 @pytest.fixture
-def world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    return TestBed(tmp_path, vm=vm)
+def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+    return make_testbed(tmp_path, vm=vm)
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -37,10 +38,10 @@ def invariants_of(board: VirtualBoard) -> Invariants:
     return board.on_boot
 
 
-def test_over_real_sockets(world: TestBed) -> None:
-    world.publish(2)
-    with Background(world.app) as server:
-        board = world.board(LoopbackNetwork(), server=server.url)
+def test_over_real_sockets(testbed: TestBed) -> None:
+    testbed.publish(2)
+    with Background(testbed.app) as server:
+        board = testbed.board(LoopbackNetwork(), server=server.url)
         update_to(board, 2)
     assert board.boots[-1].marker.version == "2.0.0"
     assert board.network.connections <= 5, "the transfer keeps its connection"
@@ -54,9 +55,9 @@ class _Plain(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def plain_server(world: TestBed) -> Iterator[str]:
-    world.workshop.site.root.mkdir()
-    handler = partial(_Plain, directory=str(world.workshop.site.root))
+def plain_server(testbed: TestBed) -> Iterator[str]:
+    testbed.publisher.site.root.mkdir()
+    handler = partial(_Plain, directory=str(testbed.publisher.site.root))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
@@ -65,22 +66,23 @@ def plain_server(world: TestBed) -> Iterator[str]:
         thread.join()
 
 
-def test_from_a_plain_static_server(world: TestBed, plain_server: str) -> None:
+def test_from_a_plain_static_server(testbed: TestBed, plain_server: str) -> None:
     """A server that knows no ranges still updates a board, also one that has half of the image."""
-    world.publish(2)
-    board = world.board(LoopbackNetwork(), server=plain_server)
-    board.network.faults.drop_after = 30_000
+    testbed.publish(2)
+    network = FaultyNetwork(LoopbackNetwork())
+    network.inject(drop_after=30_000)
+    board = testbed.board(network, server=plain_server)
     update_to(board, 2)
     assert [r.status for r in board.network.requests if r.path.startswith("/images/")] == [200, 200]
 
 
-@pytest.mark.parametrize("does", [Does.CRASH, Does.NOIMPORT])
-def test_a_release_that_crashes_is_bad_after_three_attempts(world: TestBed, does: Does) -> None:
-    world.publish(2, does)
-    board = world.board()
+@pytest.mark.parametrize("does", [Behaviour.CRASH, Behaviour.NOIMPORT])
+def test_a_release_that_crashes_is_bad_after_three_attempts(testbed: TestBed, does: Behaviour) -> None:
+    testbed.publish(2, does)
+    board = testbed.board()
     board.power_on()
     board.run(2 * HOURS_MS)
-    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL, Why.TRIAL, Why.TRIAL, Why.FALLBACK]
+    assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, BootReason.TRIAL, BootReason.TRIAL, BootReason.TRIAL, BootReason.FALLBACK]
     cell = board.cell
     assert cell is not None and (cell.bad_counter, cell.report) == (2, Report.BAD)
     assert runs_confirmed(board, 1)
@@ -89,13 +91,13 @@ def test_a_release_that_crashes_is_bad_after_three_attempts(world: TestBed, does
     assert fetched == 1, "a bad release is not downloaded again"
 
 
-@pytest.mark.parametrize("does", [Does.HANG, Does.OFFLINE, Does.RESTART])
-def test_a_release_that_proves_nothing_has_four_rounds(world: TestBed, does: Does) -> None:
-    world.publish(2, does)
-    board = world.board()
+@pytest.mark.parametrize("does", [Behaviour.HANG, Behaviour.OFFLINE, Behaviour.RESTART])
+def test_a_release_that_proves_nothing_has_four_rounds(testbed: TestBed, does: Behaviour) -> None:
+    testbed.publish(2, does)
+    board = testbed.board()
     board.power_on()
     board.run(8 * HOURS_MS)
-    trials = [boot for boot in board.boots if boot.why is Why.TRIAL]
+    trials = [boot for boot in board.boots if boot.why is BootReason.TRIAL]
     assert len(trials) == 12, "the first round and three more, three attempts each"
     cell = board.cell
     assert cell is not None and (cell.report, cell.rounds, cell.bad_counter) == (Report.UNPROVEN, 4, 2)
@@ -105,39 +107,39 @@ def test_a_release_that_proves_nothing_has_four_rounds(world: TestBed, does: Doe
     assert len(requests) == 1, "what is in the spare slot already is not fetched again"
 
 
-def test_a_firmware_that_freezes_needs_one_power_cycle_an_attempt(world: TestBed) -> None:
-    world.publish(2, Does.FREEZE)
-    board = world.board()
+def test_a_firmware_that_freezes_needs_one_power_cycle_an_attempt(testbed: TestBed) -> None:
+    testbed.publish(2, Behaviour.FREEZE)
+    board = testbed.board()
     board.power_on()
     for _ in range(3):
-        assert board.run(HOURS_MS) is State.HUNG
+        assert board.run(HOURS_MS) is BoardState.HUNG
         board.power_off()
         board.power_on()
     board.run(5 * MINUTES_MS)
     assert runs_confirmed(board, 1), "and it is left alone for an interval"
 
 
-def test_the_next_release_follows_a_bad_one(world: TestBed) -> None:
-    world.publish(2, Does.CRASH)
-    board = world.board()
+def test_the_next_release_follows_a_bad_one(testbed: TestBed) -> None:
+    testbed.publish(2, Behaviour.CRASH)
+    board = testbed.board()
     board.power_on()
     board.run(2 * HOURS_MS)
-    world.publish(3)
+    testbed.publish(3)
     update_to(board, 3)
 
 
-def test_many_releases_alternate_between_the_slots(world: TestBed) -> None:
-    board = world.board()
+def test_many_releases_alternate_between_the_slots(testbed: TestBed) -> None:
+    board = testbed.board()
     board.power_on()
     for counter in range(2, 8):
-        world.publish(counter)
+        testbed.publish(counter)
         update_to(board, counter)
         assert board.result is not None and board.result.slot == (counter - 1) % 2
 
 
-def test_force_lifts_a_bad_mark(world: TestBed) -> None:
-    world.publish(2, Does.CRASH)
-    board = world.board()
+def test_force_lifts_a_bad_mark(testbed: TestBed) -> None:
+    testbed.publish(2, Behaviour.CRASH)
+    board = testbed.board()
     board.power_on()
     board.run(2 * HOURS_MS)
     assert "30 at 2" in board.repl("twoslot.update()")
@@ -148,9 +150,9 @@ def test_force_lifts_a_bad_mark(world: TestBed) -> None:
     assert len(board.boots) == trials + 4 and runs_confirmed(board, 1)
 
 
-def test_rollback_by_hand_needs_no_network(world: TestBed) -> None:
-    world.publish(2)
-    board = world.board()
+def test_rollback_by_hand_needs_no_network(testbed: TestBed) -> None:
+    testbed.publish(2)
+    board = testbed.board()
     update_to(board, 2)
     board.network.online = False
     board.repl("twoslot.rollback()")
@@ -162,9 +164,9 @@ def test_rollback_by_hand_needs_no_network(world: TestBed) -> None:
     assert codes(board)[-1] == 30
 
 
-def test_rollback_below_the_floor_is_refused(world: TestBed) -> None:
-    world.publish(2, floor=2)
-    board = world.board()
+def test_rollback_below_the_floor_is_refused(testbed: TestBed) -> None:
+    testbed.publish(2, floor=2)
+    board = testbed.board()
     update_to(board, 2)
     assert "65" in board.repl("twoslot.rollback()")
     board.press_reset()
@@ -172,9 +174,9 @@ def test_rollback_below_the_floor_is_refused(world: TestBed) -> None:
     assert runs_confirmed(board, 2)
 
 
-def test_rollback_in_a_trial(world: TestBed) -> None:
-    world.publish(2)
-    board = world.board()
+def test_rollback_in_a_trial(testbed: TestBed) -> None:
+    testbed.publish(2)
+    board = testbed.board()
     board.files["/twoslot.json"] = board.files["/twoslot.json"].replace(b"{", b'{"confirm": "manual", ', 1)
     invariants_of(board).begin(board)
     board.power_on()
@@ -185,9 +187,9 @@ def test_rollback_in_a_trial(world: TestBed) -> None:
     assert runs_confirmed(board, 1) and cell is not None and cell.bad_counter == 2
 
 
-def test_manual_confirm_waits_for_the_application(world: TestBed) -> None:
-    world.publish(2)
-    board = world.board()
+def test_manual_confirm_waits_for_the_application(testbed: TestBed) -> None:
+    testbed.publish(2)
+    board = testbed.board()
     board.files["/twoslot.json"] = board.files["/twoslot.json"].replace(b"{", b'{"confirm": "manual", ', 1)
     invariants_of(board).begin(board)
     board.power_on()
@@ -199,18 +201,18 @@ def test_manual_confirm_waits_for_the_application(world: TestBed) -> None:
     assert runs_confirmed(board, 2) and len(board.boots) == 2, "and the deadline does not strike any more"
 
 
-def test_a_confirmed_board_keeps_its_deadline_off_after_a_reset_button(world: TestBed) -> None:
-    world.publish(2)
-    board = world.board()
+def test_a_confirmed_board_keeps_its_deadline_off_after_a_reset_button(testbed: TestBed) -> None:
+    testbed.publish(2)
+    board = testbed.board()
     update_to(board, 2)
     board.press_reset()
     board.run(HOURS_MS)
-    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL, Why.ORDINARY]
+    assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, BootReason.TRIAL, BootReason.ORDINARY]
 
 
-def test_held_back_boards_wait(world: TestBed) -> None:
-    world.publish(2, rollout=Rollout(percent=0))
-    board = world.board()
+def test_held_back_boards_wait(testbed: TestBed) -> None:
+    testbed.publish(2, rollout=Rollout(percent=0))
+    board = testbed.board()
     board.power_on()
     board.run(2 * HOURS_MS)
     assert codes(board) == [39], "asked about once; after that the head is answered with 304"
@@ -219,17 +221,17 @@ def test_held_back_boards_wait(world: TestBed) -> None:
     assert cell is not None and cell.state_b is SlotState.EMPTY
 
 
-def test_sectors_that_are_right_already_are_not_erased(world: TestBed) -> None:
-    world.publish(2)
-    world.publish(3)
-    board = world.board()
+def test_sectors_that_are_right_already_are_not_erased(testbed: TestBed) -> None:
+    testbed.publish(2)
+    testbed.publish(3)
+    board = testbed.board()
     update_to(board, 3)
-    world.publish(4)
-    flash, start = board.flash, world.map.slots[0].image.start
+    testbed.publish(4)
+    flash, start = board.flash, testbed.profile.slots[0].image.start
     flash.reset_counters()
     update_to(board, 4)
-    image, old = world.images[4], world.images[1]
+    image, old = testbed.images[4], testbed.images[1]
     differ = {at for at in range(0, len(image), 4096) if image[at : at + 4096] != old[at : at + 4096]}
-    region = world.map.slots[0].image
+    region = testbed.profile.slots[0].image
     erased = {op.addr - start for op in flash.log or () if op.kind == "erase" and op.addr in region}
     assert erased == differ and len(differ) < len(image) / 4096

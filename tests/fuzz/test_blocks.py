@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slotbench.formats import FormatError, blocks
@@ -11,11 +11,12 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard
 from support.fuzz.checks import Writing
 from support.fuzz.strategies import bent, edited
+from support.sampling import examples
 
 LENGTHS = (1, 4095, 4096, 4097, 5 * 4096 + 2, 5 * 4096 + 4095)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(data=st.data(), length=st.sampled_from(LENGTHS))
 def test_any_block_table(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, length: int) -> None:
     writing = Writing(device, vm, length)
@@ -23,7 +24,7 @@ def test_any_block_table(device: DeviceBoard, vm: CPythonVM, data: st.DataObject
     writing.any_table(table)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(data=st.data(), length=st.sampled_from(LENGTHS))
 def test_any_block(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, length: int) -> None:
     writing = Writing(device, vm, length)
@@ -34,7 +35,7 @@ def test_any_block(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, leng
     writing.any_block(number, data.draw(bent(right) | st.just(right), "content"))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(data=st.data(), length=st.sampled_from(LENGTHS))
 def test_any_spare_slot(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, length: int) -> None:
     writing = Writing(device, vm, length)

@@ -16,6 +16,7 @@ from slotbench import boards, data_path
 from slotbench.boards import BoardProfile
 from support.fuzz import checks as fuzz_checks
 from support.fuzz.strategies import bent, edited
+from support.sampling import examples
 
 TEXTS = {name: data_path("boards", f"{name}.toml").read_bytes() for name in boards.names()}
 SHARED_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -85,7 +86,7 @@ def changed(draw: DrawFn) -> tuple[tuple[str, ...], bytes]:
     return path, "\n".join(f"{dumped(key)} = {dumped(value)}" for key, value in tables.items()).encode()
 
 
-@settings(SHARED_FILE, max_examples=300)
+@examples(300, SHARED_FILE)
 @given(change=changed())
 def test_any_key(board_file: Path, change: tuple[tuple[str, ...], bytes]) -> None:
     """The line names a key: the one that is wrong or, when two do not agree, one of both."""

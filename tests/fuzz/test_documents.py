@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -15,6 +15,7 @@ from support.device.release import head_fields, payload, release_fields, signed
 from support.fuzz import checks as fuzz_checks
 from support.fuzz.checks import RIGHT
 from support.fuzz.strategies import bent, edited
+from support.sampling import examples
 
 numbers = st.one_of(
     st.integers(-2, 300), st.sampled_from([NOW, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**64, -(2**31)]), st.booleans())
@@ -38,7 +39,7 @@ def documents_like(text: bytes) -> SearchStrategy[bytes]:
         edited(text, inserts), bent(text), st.binary(max_size=700))
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(data=st.data(), kind=st.sampled_from(["head", "release"]))
 def test_any_bytes(vm: CPythonVM, data: st.DataObject, kind: str) -> None:
     text = data.draw(documents_like(RIGHT[kind]), "text")[:4096]
@@ -69,13 +70,13 @@ def nearly(fields: dict[str, Any]) -> SearchStrategy[Any]:
     return st.one_of(changed(fields), changed(fields), changed(fields), values)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(fields=nearly(head_fields(payload(release_fields()))))
 def test_any_head_of_the_online_key(vm: CPythonVM, fields: Any) -> None:
     fuzz_checks.head_of_the_online_key(vm, signed(fields, "online"))
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(fields=nearly(release_fields()))
 @example(fields=release_fields(version="\u00e9" * 9))
 @example(fields=release_fields(version="a" + "\u00e9" * 8))
@@ -91,7 +92,7 @@ def test_any_release_of_the_offline_key(device: DeviceBoard, vm: CPythonVM, fiel
 # Keys, as they lie on the board.
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(data=st.data())
 def test_any_keys_file(device: DeviceBoard, vm: CPythonVM, data: st.DataObject) -> None:
     line = keys_document().partition(b"\n")[0]

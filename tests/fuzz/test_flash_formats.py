@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from slotbench.formats import FormatError, journal, maptable, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
-from slotbench.formats.journal import CELLS, Cell, Ended, Report, SlotState
-from slotbench.formats.rtc import Tail, Why
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
+from slotbench.formats.journal import CELLS, Ended, JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason, Tail
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard
 from support.fuzz import checks as fuzz_checks
 from support.fuzz.strategies import bent, flipped, overwritten
+from support.sampling import examples
 
 u32 = st.integers(0, 0xFFFFFFFF)
 counters = st.integers(0, 0x7FFFFFFF)
@@ -24,10 +25,10 @@ BLANK_PAGE = b"\xff" * PAGE_BYTES
 
 
 @st.composite
-def cells(draw: DrawFn) -> Cell:
+def cells(draw: DrawFn) -> JournalCell:
     """Any cell that a writer may write; sequences are often close together, or the same."""
     ended = st.tuples(*[st.none() | st.sampled_from([int(code) for code in Ended]) | st.integers(0, 0xFFFFFFFE)] * 8)
-    return Cell(
+    return JournalCell(
         sequence=draw(st.integers(1, 6) | u32), active=draw(st.integers(0, 1)),
         state_a=draw(st.sampled_from(SlotState)), state_b=draw(st.sampled_from(SlotState)),
         attempts=draw(st.integers(0, 8)), copies=draw(st.integers(0, 8)), report=draw(st.sampled_from(Report)),
@@ -49,22 +50,22 @@ def regions(draw: DrawFn) -> bytes:
     return draw(st.one_of(st.just(region), st.just(region), flipped(region), overwritten(region, 128)))
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(region=regions())
 def test_the_newest_cell_of_any_journal(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     fuzz_checks.newest_cell(device, vm, region)
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(region=regions())
 def test_the_place_of_the_next_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     fuzz_checks.next_cell(device, vm, region)
 
 
 @st.composite
-def descriptors(draw: DrawFn) -> Descriptor:
+def descriptors(draw: DrawFn) -> SlotDescriptor:
     text = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), min_size=1, max_size=8)
-    return Descriptor(
+    return SlotDescriptor(
         slot=draw(st.integers(0, 1)), counter=draw(counters),
         length=draw(st.integers(1, BOARD.slot_bytes) | st.sampled_from([0, BOARD.slot_bytes + 1, 0xFFFFFFFF])),
         sha256=draw(st.binary(min_size=32, max_size=32)), fs_start=draw(u32), product=draw(text), version=draw(text),
@@ -72,14 +73,14 @@ def descriptors(draw: DrawFn) -> Descriptor:
         mpy_abi=draw(st.integers(0, 255)), confirmed=draw(st.booleans()), bad=draw(st.booleans()))
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(page=descriptors().flatmap(lambda made: bent(made.pack())) | st.binary(min_size=256, max_size=256),
        slot=st.integers(0, 1))
 def test_any_descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> None:
     fuzz_checks.descriptor(device, vm, page, slot)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(numbers=st.lists(u32, min_size=maptable.NUMBERS, max_size=maptable.NUMBERS), data=st.data())
 def test_any_map_table(device: DeviceBoard, vm: CPythonVM, numbers: list[int], data: st.DataObject) -> None:
     right = maptable.pack(numbers)
@@ -91,11 +92,11 @@ def test_any_map_table(device: DeviceBoard, vm: CPythonVM, numbers: list[int], d
 def tails(draw: DrawFn) -> Tail:
     return Tail(
         slot=draw(st.integers(0, 1)), trial=draw(st.booleans()), attempts_left=draw(st.integers(0, 255)),
-        why=draw(st.sampled_from(Why)), counter=draw(u32), reset_reason=draw(st.integers(0, 255)),
+        why=draw(st.sampled_from(BootReason)), counter=draw(u32), reset_reason=draw(st.integers(0, 255)),
         note=draw(st.integers(0, 255)), schedule=draw(u32))
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(tail=tails().flatmap(lambda made: bent(made.pack())) | st.binary(min_size=32, max_size=32))
 def test_any_tail(device: DeviceBoard, vm: CPythonVM, tail: bytes) -> None:
     fuzz_checks.rtc_tail(device, vm, tail)
@@ -112,7 +113,7 @@ def window_logs(draw: DrawFn) -> bytes:
     return draw(st.one_of(st.just(sector), st.just(sector), flipped(sector, 3), overwritten(sector, 16)))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(sector=window_logs())
 def test_when_the_window_log_is_erased(device: DeviceBoard, vm: CPythonVM, sector: bytes) -> None:
     fuzz_checks.window_log(device, vm, sector)
@@ -120,6 +121,6 @@ def test_when_the_window_log_is_erased(device: DeviceBoard, vm: CPythonVM, secto
 
 @pytest.mark.parametrize("size", [0, 16, 255, 257, 4095, 4097, 8191, 8193])
 def test_regions_of_another_size_are_refused(size: int) -> None:
-    for read in (journal.newest, windowlog.held, Descriptor.unpack, Tail.unpack):
+    for read in (journal.newest, windowlog.held, SlotDescriptor.unpack, Tail.unpack):
         with pytest.raises(FormatError):
             read(bytes(size))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from support.device.network import CLOSE, Client, Fail, Item, Wait, chunked, head
-from support.faulty_server.faults import PORTAL
+from slotbench.vboard.network.http_faults import PORTAL
+from support.device.network import CLOSE, DeviceHttpClient, Fail, Item, Wait, chunked, head
 from support.fuzz import checks as fuzz_checks
 from support.fuzz.checks import BUFFER, client_of
 from support.fuzz.strategies import bent, edited
+from support.sampling import examples
 
 line_ends = st.sampled_from(["\r\n", "\r\n", "\n"])
 header_names = st.sampled_from([
@@ -62,7 +63,7 @@ def in_pieces(draw: DrawFn, data: bytes, ends: SearchStrategy[list[Item]], most_
 any_end: SearchStrategy[list[Item]] = st.sampled_from([[CLOSE], [Fail()], []])
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(data=st.data())
 def test_any_bytes_as_a_document(data: st.DataObject) -> None:
     answer = data.draw(anything, "answer")
@@ -70,7 +71,7 @@ def test_any_bytes_as_a_document(data: st.DataObject) -> None:
     fuzz_checks.answer_as_document(items, data.draw(st.sampled_from([None, '"tag"']), "etag"))
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(data=st.data())
 def test_any_bytes_as_blocks(data: st.DataObject) -> None:
     answer = data.draw(anything, "answer")
@@ -105,7 +106,7 @@ def right_answers(draw: DrawFn, body: bytes) -> tuple[bytes, list[Item]]:
     return body, [top + body, CLOSE]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(data=st.data())
 def test_a_right_answer_is_read_right_whatever_its_pieces(data: st.DataObject) -> None:
     content = data.draw(st.binary(max_size=600) | st.sampled_from([b"{}\nkey sig\n" * 300, b"x" * BUFFER]), "body")
@@ -120,7 +121,7 @@ def test_a_right_answer_is_read_right_whatever_its_pieces(data: st.DataObject) -
     assert got == body
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(data=st.data())
 def test_two_answers_on_one_connection(data: st.DataObject) -> None:
     """What belongs to the first never leaks into the second."""
@@ -130,6 +131,6 @@ def test_two_answers_on_one_connection(data: st.DataObject) -> None:
         coded, sized = chunked(body) if body else b"0\r\n\r\n", f"Content-Length: {len(body)}"
         answer = head(sized) + body if data.draw(st.booleans()) else head("Transfer-Encoding: chunked") + coded
         script.append(data.draw(in_pieces(answer, st.just([]), 500), f"answer {number}"))
-    client = Client(script)
+    client = DeviceHttpClient(script)
     assert tuple(client.text() for _ in bodies) == bodies
-    assert len(client.net.peers) == 1
+    assert len(client.net.called) == 1

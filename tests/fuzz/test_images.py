@@ -6,7 +6,7 @@ import struct
 from functools import cache, reduce
 from operator import xor
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -18,6 +18,7 @@ from slotbench.formats.segments import DRAM, IRAM
 from support.fuzz import checks as fuzz_checks
 from support.fuzz.checks import taken_by_the_bench, taken_by_the_loader
 from support.fuzz.strategies import bent, edited
+from support.sampling import examples
 from support.vboard.flash import image
 
 RAM = [(IRAM.start, bytes(range(256)) * 4), (DRAM.start, b"data" * 20)]
@@ -33,7 +34,7 @@ like_an_image: SearchStrategy[bytes] = st.sampled_from([STAMPED, UNSTAMPED, USER
     lambda data: st.one_of(bent(data), edited(data), bent(data[:64]).map(lambda head: head + data[64:])))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(data=like_an_image | st.binary(max_size=200), form=forms)
 @example(data=b"", form=ImageForm.E9)
 @example(data=b"\xe9", form=ImageForm.E9)
@@ -115,14 +116,14 @@ def ea_images(draw: DrawFn) -> bytes:
     return data + struct.pack("<I", trailer(data))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(data=e9_images())
 @example(data=UNSTAMPED)
 def test_the_loader_takes_no_other_e9_image(data: bytes) -> None:
     assert taken_by_the_loader(ImageForm.E9, data) == taken_by_the_bench(ImageForm.E9, data)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(data=ea_images())
 @example(data=USER)
 def test_the_loader_takes_no_other_ea_image(data: bytes) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from checks.report import Report
+from checks.report import GateReport
 
-Gate = Callable[[Path, Report], None]
+Gate = Callable[[Path, GateReport], None]
 
 
 class Tree:
@@ -22,8 +22,8 @@ class Tree:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
 
-    def report(self, gate: Gate) -> Report:
-        report = Report()
+    def report(self, gate: Gate) -> GateReport:
+        report = GateReport()
         gate(self.root, report)
         return report
 

@@ -47,3 +47,24 @@ def test_right_way(tree):
         tree.write(f"host/slotbench/{path}", source)
 
     assert tree.run(direction.run) == []
+
+
+def test_a_circle(tree):
+    tree.write("setup.cfg", SETUP)
+    tree.write("host/slotbench/vboard/a.py", "from slotbench.vboard import b\n")
+    tree.write("host/slotbench/vboard/b.py", "def f():\n    from slotbench.vboard.c import x\n")
+    tree.write("host/slotbench/vboard/c.py", "import slotbench.vboard.a\n")
+    tree.write("host/slotbench/vboard/d.py", "from slotbench.vboard import a\n")
+
+    (found,) = tree.run(direction.run)
+
+    assert "circle: slotbench.vboard.a > slotbench.vboard.b > slotbench.vboard.c > slotbench.vboard.a" in found
+
+
+def test_a_package_may_import_its_modules(tree):
+    tree.write("setup.cfg", SETUP)
+    tree.write("host/slotbench/boards/__init__.py", "from slotbench.boards.model import Map\n")
+    tree.write("host/slotbench/boards/model.py", "class Map: ...\n")
+    tree.write("host/slotbench/boards/checks.py", "from slotbench.boards.model import Map\n")
+
+    assert tree.run(direction.run) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks import memory
-from checks.report import Report
+from checks.report import GateReport
 
 BUDGET = {
     "boot_bytes": 2000, "idle_bytes": 5000, "update_peak_bytes": 20000, "push_peak_bytes": 24000,
@@ -12,7 +12,7 @@ BUDGET = {
 
 
 def findings(**found: int) -> list[str]:
-    report = Report()
+    report = GateReport()
     memory.compare({**BUDGET, **found}, BUDGET, report)
     return [finding.what for finding in report.findings]
 
@@ -28,7 +28,7 @@ def test_a_leak_and_an_allocation_for_each_block() -> None:
 
 
 def test_a_figure_without_a_budget() -> None:
-    report = Report()
+    report = GateReport()
     memory.compare(BUDGET, {}, report)
     assert len(report.findings) == len(BUDGET)
 

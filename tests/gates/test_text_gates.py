@@ -61,6 +61,14 @@ def test_places_that_are_none(tree):
     assert tree.run(places.run) == []
 
 
+def test_guides_name_the_folders_of_a_server(tree):
+    text = "".join(f"/{name}\n" for name in ("srv/lamp/site", "etc/systemd/system/x.timer", "home/me"))
+    tree.write("guide.md", text)
+    tree.write("code.py", text)
+
+    assert [line.partition(": names")[0] for line in tree.run(places.run)] == ["code.py:1", "code.py:3", "guide.md:3"]
+
+
 def test_places_without_git(tree, monkeypatch):
     tree.write("page.md", MACHINE[0])
     tree.write(".ci/run", MACHINE[0])

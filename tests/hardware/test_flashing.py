@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import data_path
-from slotbench.flashing.apply import Plan, carry_out, to_twoslot, whole_flash
+from slotbench.flashing.apply import SetupPlan, carry_out, to_twoslot, whole_flash
 from slotbench.flashing.esptool_link import connected
 from slotbench.flashing.plan import Firmware
 from slotbench.flashing.survey import board_for, survey
@@ -38,7 +38,7 @@ def backup(port: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[byte
     write(port, whole_flash(data))
 
 
-def write(port: str, plan: Plan) -> list[bool]:
+def write(port: str, plan: SetupPlan) -> list[bool]:
     written: list[bool] = []
     with connected(port) as link:
         carry_out(link, plan, on_step=lambda step: None, on_done=lambda step, was: written.append(was))

@@ -52,7 +52,7 @@ class BoardClient:
         """The Authorization header. `told` is the running counter it states, if not the one it proves."""
         nc = nc or self.nc
         code, about = report.split("/")
-        proof = identity.Proof(
+        proof = identity.IdentityProof(
             nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
         mac = identity.mac(self.secret, proof.message(method, path))
         return (

@@ -10,6 +10,7 @@ import pytest
 from slotbench import boards
 from slotbench.boards import Layout, Region, SlotMap
 from support.board_files import Write, board_text, refusal, writer
+from support.guides.page import section
 
 README = Path(__file__).parents[2] / "boards" / "README.md"
 FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
@@ -56,8 +57,8 @@ def test_the_device_map_is_in_the_order_of_formats_md() -> None:
 
 
 def test_the_map_is_that_of_formats_md() -> None:
-    section = FORMATS.read_text(encoding="utf-8").split("## 1.")[1].split("## 2.")[0]
-    starts = {int(text, 16) for text in re.findall(r"0x([0-9A-F]{6})(?=[-, |])", section)}
+    text = section(FORMATS, "Flash map")
+    starts = {int(text, 16) for text in re.findall(r"0x([0-9A-F]{6})(?=[-, |])", text)}
 
     regions = boards.load("generic_4m").regions().values()
     assert {region.start for region in regions} <= starts

@@ -21,7 +21,7 @@ import pytest
 
 import slotbench as slotbench_package
 from slotbench import __version__, cli
-from slotbench.cli import common
+from slotbench.cli.key_options import load_key
 from slotbench.errors import BenchError
 from slotbench.release import documents
 from slotbench.release.publish import publish
@@ -194,7 +194,7 @@ def test_keys_new_with_a_passphrase(
     path = tmp_path / "k" / "online.pem"
     assert b"ENCRYPTED" in path.read_bytes() and stat.S_IMODE(path.stat().st_mode) == 0o600
     monkeypatch.setenv("SLOTBENCH_PASSPHRASE", "correct horse")
-    assert common.load_key(path, None).modulus
+    assert load_key(path, None).modulus
 
 
 def test_keys_new_with_an_empty_passphrase_file(slotbench: RunCommand, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_the_passphrase_is_asked_for_on_a_terminal(ring: KeyRing, monkeypatch: p
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(click, "prompt", lambda text, **_: requested_range.append(text) or "secret")
 
-    assert common.load_key(ring.online, None).modulus == key.modulus
+    assert load_key(ring.online, None).modulus == key.modulus
     assert requested_range == [f"Passphrase of {ring.online}"]
 
 
@@ -231,7 +231,9 @@ def test_release_from_firmware_to_site(
         "--board", "nodemcu", "--counter", "7", "--channel", "beta", "--channel", "stable",
         "--notes", "hello", "--floor", "0x5")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == "sensor-7.release: sensor 1.25.0, counter 7; sign it next\n"
+    assert ran.out == (
+        "sensor-7.release: sensor 1.25.0, counter 7; sign it next\n"
+        "no preflight: a bench image, which no chip runs\n")
     ran = slotbench("release", "sign", release, "--key", ring.offline, "--keys", ring.document)
     assert (ran.code, ran.err) == (0, "")
     ran = slotbench(

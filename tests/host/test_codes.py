@@ -1,4 +1,4 @@
-"""`formats.codes`: every error code of FORMATS 9 has words and an advice."""
+"""`formats.codes`: every error code of FORMATS has words and an advice."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.formats.codes import CODES, Kind, explain
+from support.guides.page import section
 
 FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
 
 
 def test_the_table_is_that_of_formats_md() -> None:
-    section = FORMATS.read_text(encoding="utf-8").split("Errors on the device\n")[1]
-    rows = re.findall(r"^\| (\d+) \| (\w+) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+    text = section(FORMATS, "Error codes")
+    rows = re.findall(r"^\| (\d+) \| (\w+) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
 
-    ours = [(str(c.code), c.kind.value, c.meaning, c.where.replace("FORMATS.md ", "")) for c in CODES]
+    ours = [(str(c.code), c.kind.value, c.meaning, c.where) for c in CODES]
     assert ours == rows
     assert len(rows) > 40
 

@@ -14,14 +14,14 @@ from slotbench.cli.inspect_words import sections
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import SECTOR_BYTES, blocks, windowlog
-from slotbench.formats.journal import Cell, Report, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import BODY_BYTES, PageState, digest8
 from slotbench.inspection.facts import ImageState, PhyState, inspect
 from slotbench.vboard.factory import factory_flash
 from slotbench.vboard.firmware import SMALLEST_BYTES, for_board
 from slotbench.vboard.flash.nor import NorFlash
-from slotbench.vboard.forecast.next_boot import Hindrance, forecast
+from slotbench.vboard.forecast.next_boot import Hindrance, forecast_boot
 from support.live.flash import TRIAL, trial_under_way
 from support.vboard.flash import bare_flash, generic, image, put_cell, put_slot, put_window
 
@@ -41,7 +41,7 @@ def data(flash: NorFlash) -> bytes:
 
 def words(flash: NorFlash) -> str:
     """All that a person reads, spaces between words made one."""
-    told = sections(inspect(BOARD, data(flash)), forecast(BOARD, data(flash)))
+    told = sections(inspect(BOARD, data(flash)), forecast_boot(BOARD, data(flash)))
     found = [f"{title}: {line}" for title, lines in told for line in lines]
     return "\n".join(" ".join(line.split()) for line in found)
 
@@ -88,7 +88,7 @@ def test_a_board_in_a_trial(flash: NorFlash) -> None:
 
 
 def test_every_field_of_the_newest_cell_is_told(flash: NorFlash) -> None:
-    cell = Cell(
+    cell = JournalCell(
         sequence=901, active=0, state_a=SlotState.READY, state_b=SlotState.BAD, counter_a=902, counter_b=903,
         attempts=4, copies=5, floor=904, bad_counter=905, unproven_counter=906, rounds=2, head_seq=907,
         head_time=1, key_epoch=908, channel_tag=0xABCD, report=Report.BAD, report_counter=909,
@@ -121,7 +121,7 @@ def test_a_sealed_cell_that_is_impossible(flash: NorFlash, tmp_path: Path, slotb
     facts = inspect(BOARD, data(flash)).journal
     assert facts.newest is None and "active slot is 9" in facts.pages[18].problem
     with pytest.raises(BenchError, match="right seal over wrong fields"):
-        forecast(BOARD, data(flash))
+        forecast_boot(BOARD, data(flash))
     flash.dump(tmp_path / "flash.bin")
     ran = slotbench("inspect", tmp_path / "flash.bin")
     assert ran.code == 0
@@ -141,15 +141,15 @@ def test_an_image_that_decayed(flash: NorFlash) -> None:
     said = words(flash)
     assert "Slot B: blocks 12 of 14 as the block table says; it says that blocks 3, 9 differ" in said
     assert "DIFFERS from the descriptor's SHA-256" in said
-    assert forecast(BOARD, data(flash)).hindrances == (None, Hindrance.INVALID)
+    assert forecast_boot(BOARD, data(flash)).hindrances == (None, Hindrance.INVALID)
     assert "Slot B: image does not verify." in said and "set ended[0], bad_b" in said
 
 
 def test_an_image_that_decayed_while_there_is_no_journal(flash: NorFlash) -> None:
     flash.poke(BOARD.journal.start, b"\xff" * BOARD.journal.size)
     flash.poke(A.image.start + 9 * SECTOR_BYTES, b"\0" * 4)
-    told = forecast(BOARD, data(flash))
-    assert (told.slot, told.why) == (1, Why.NO_JOURNAL_UNCONFIRMED)
+    told = forecast_boot(BOARD, data(flash))
+    assert (told.slot, told.why) == (1, BootReason.NO_JOURNAL_UNCONFIRMED)
     assert told.hindrances == (Hindrance.INVALID, None) and told.words == ("bad in the descriptor of A",)
 
 
@@ -189,7 +189,7 @@ def test_descriptors_of_no_use(flash: NorFlash) -> None:
     for slot, problem in zip(inspect(BOARD, data(flash)).slots, problems):
         assert (slot.page.state, slot.page.problem, slot.descriptor) == (PageState.VALID, problem, None)
         assert f"descriptor valid, of no use: {problem}" in words(flash)
-    assert forecast(BOARD, data(flash)).hindrances == (Hindrance.NO_DESCRIPTOR,) * 2
+    assert forecast_boot(BOARD, data(flash)).hindrances == (Hindrance.NO_DESCRIPTOR,) * 2
 
 
 def test_a_torn_descriptor(flash: NorFlash) -> None:
@@ -229,9 +229,9 @@ def test_a_window_log_that_knows_nothing(flash: NorFlash) -> None:
 
 def test_sectors_the_loader_would_copy(flash: NorFlash) -> None:
     put_cell(flash, replace(TRIAL, sequence=8, state_b=SlotState.BAD), 18)
-    told = forecast(BOARD, data(flash))
+    told = forecast_boot(BOARD, data(flash))
     differing = inspect(BOARD, data(flash)).window.matches[0].differing
-    assert (told.slot, told.why, told.copied_sectors) == (0, Why.FALLBACK, len(differing))
+    assert (told.slot, told.why, told.copied_sectors) == (0, BootReason.FALLBACK, len(differing))
     assert told.hindrances == (None, Hindrance.BAD)
 
 
@@ -248,7 +248,7 @@ def test_sectors_the_loader_would_copy(flash: NorFlash) -> None:
     ])
 def test_why_a_slot_is_passed_over(flash: NorFlash, cell: dict[str, object], hindrance: Hindrance) -> None:
     put_cell(flash, replace(TRIAL, sequence=8, **cell), 18)
-    told = forecast(BOARD, data(flash))
+    told = forecast_boot(BOARD, data(flash))
     assert told.hindrances[1] is hindrance
     assert told.slot in (0, None)
     assert f"Slot B: {hindrance.value}." in words(flash)
@@ -256,16 +256,16 @@ def test_why_a_slot_is_passed_over(flash: NorFlash, cell: dict[str, object], hin
 
 def test_copies_are_not_asked_for_once_an_attempt_was_spent(flash: NorFlash) -> None:
     put_cell(flash, replace(TRIAL, sequence=8, copied=(True,) * 8), 18)
-    assert forecast(BOARD, data(flash)).hindrances == (None, None)
+    assert forecast_boot(BOARD, data(flash)).hindrances == (None, None)
 
 
 def test_a_marked_descriptor(flash: NorFlash) -> None:
     put_slot(flash, 1, NEW, 2, bad=True)
-    assert forecast(BOARD, data(flash)).hindrances[1] is Hindrance.MARKED
+    assert forecast_boot(BOARD, data(flash)).hindrances[1] is Hindrance.MARKED
 
 
 def test_nothing_boots() -> None:
-    told = forecast(BOARD, data(bare_flash()))
+    told = forecast_boot(BOARD, data(bare_flash()))
     assert (told.slot, told.why) == (None, None)
     assert "Nothing boots: it would say so on the UART" in words(bare_flash())
 
@@ -287,8 +287,8 @@ def test_images_that_run_in_place() -> None:
     assert b.table is not None and b.table.differing == tuple(range(1, b.table.entries - 1))
     programmed = {region.key: region.programmed for region in facts.regions}
     assert (programmed["slot_a.table"], programmed["slot_a.descriptor"]) == (0, 1), "two parts of one sector"
-    told = forecast(board, data(flash))
-    assert (told.slot, told.why, told.copied_sectors, told.writes_window_log) == (0, Why.ORDINARY, 0, False)
+    told = forecast_boot(board, data(flash))
+    assert (told.slot, told.why, told.copied_sectors, told.writes_window_log) == (0, BootReason.ORDINARY, 0, False)
     titles = [title for title, _ in sections(facts, told)]
     assert "Slot B" in titles and "Exec window" not in titles
 

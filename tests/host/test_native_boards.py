@@ -11,6 +11,7 @@ from slotbench import boards
 from slotbench.boards import NOWHERE, Layout, Region, SlotMap
 from slotbench.formats.image_ea import LINK_ADDRESSES
 from support.board_files import Write, board_text, refusal, writer
+from support.guides.page import section
 
 FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
 README = Path(__file__).parents[2] / "boards" / "README.md"
@@ -94,8 +95,8 @@ def test_newer_sdks_keep_rf_calibration_inside_user2_and_the_file_says_so(name: 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_maps_are_those_of_formats_md(name: str) -> None:
-    section = FORMATS.read_text(encoding="utf-8").split("## 1.")[1].split("## 2.")[0]
-    starts = {int(text, 16) for text in re.findall(r"0x([0-9A-F]{6})(?=[-, |])", section)}
+    text = section(FORMATS, "Flash map")
+    starts = {int(text, 16) for text in re.findall(r"0x([0-9A-F]{6})(?=[-, |])", text)}
 
     regions = boards.load(name).regions().values()
     assert {region.start for region in regions} <= starts

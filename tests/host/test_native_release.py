@@ -15,7 +15,7 @@ from slotbench.boards.images import stock_image, user_image
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import FormatError, blocks
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.image_ea import build_ea
 from slotbench.formats.release import Release
 from slotbench.release.build import build
@@ -159,7 +159,7 @@ def test_the_factory_plan_writes_user1_to_slot_a() -> None:
 
     assert [write.what for write in writes] == ["slot A: 2.0.0", "descriptor of slot A", "boot journal"]
     assert [write.offset for write in writes] == [0x1000, 0x3EF00, 0x3C000]
-    descriptor = Descriptor.unpack(writes[1].data)
+    descriptor = SlotDescriptor.unpack(writes[1].data)
     assert (descriptor.form, descriptor.length, descriptor.confirmed) == (ImageForm.EA, len(data), True)
     assert (descriptor.fs_start, descriptor.fs_version, descriptor.mpy_abi) == (0, 0, 0)
 

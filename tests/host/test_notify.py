@@ -69,7 +69,7 @@ def test_the_broker_retains_the_seq_of_the_head(
 ) -> None:
     ran = slotbench(*commands["publish"], "--percent", "10", "--notify", mosquitto.address)
     assert (ran.code, ran.err) == (0, "")
-    assert f"{mosquitto.address}: boards of sensor/stable are told to look" in ran.out
+    assert f"{mosquitto.address}: boards of sensor/stable are told to check" in ran.out
     assert retained_message(mosquitto, "twoslot/sensor/stable") == (b"1", True)
 
     assert slotbench(*commands["promote"], "--notify", mosquitto.address).code == 0

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from hypothesis import given
 
 from slotbench.formats import BLANK, FormatError, blocks, journal, seal, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
-from slotbench.formats.rtc import ResetReason, Tail, Why
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason, ResetReason, Tail
 
-CELL = Cell(
+CELL = JournalCell(
     sequence=0x01020304, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, attempts=3, copies=8,
     report=Report.UNPROVEN, rounds=2, counter_a=11, counter_b=12, floor=13, bad_counter=14,
     unproven_counter=15, head_seq=16, head_time=17, key_epoch=18, channel_tag=19, report_counter=20,
 )
-DESCRIPTOR = Descriptor(
+DESCRIPTOR = SlotDescriptor(
     slot=1, counter=21, length=22, sha256=bytes(range(32)), floor=23, fs_start=0x100000,
     fs_version=0x20001, mpy_abi=6, product="sensor", version="1.25.0",
 )
 TAIL = Tail(
-    slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=33, reset_reason=ResetReason.RESTART,
+    slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=33, reset_reason=ResetReason.RESTART,
     note=5, schedule=44,
 )
 BLANK_PAGE = b"\xff" * 256
@@ -49,7 +49,7 @@ def region(*sectors: list[bytes]) -> bytes:
 
 
 def cells(first: int, last: int) -> list[bytes]:
-    return [Cell(sequence=i).pack() for i in range(first, last + 1)]
+    return [JournalCell(sequence=i).pack() for i in range(first, last + 1)]
 
 
 def test_digest8_is_the_start_of_sha256() -> None:
@@ -126,7 +126,7 @@ def test_cell_open_words(change: dict[str, Any], offset: int, value: int) -> Non
     changed = [at for at in range(128, 256, 4) if word(page, at) != BLANK]
     assert changed == [offset]
     assert word(page, offset) == value
-    assert Cell.unpack(page) == replace(CELL, **change)
+    assert JournalCell.unpack(page) == replace(CELL, **change)
     assert page[:128] == CELL.pack()[:128]
 
 
@@ -135,7 +135,7 @@ def test_any_value_but_erased_counts_as_set() -> None:
     struct.pack_into("<I", page, 228, 0x7FFFFFFF)
     struct.pack_into("<I", page, 160, 0xFFFFFF02)
 
-    cell = Cell.unpack(bytes(page))
+    cell = JournalCell.unpack(bytes(page))
 
     assert cell.bad == (False, True)
     assert cell.ended[0] == 0xFFFFFF02
@@ -171,7 +171,7 @@ def test_impossible_cell_fields_are_not_packed(change: dict[str, Any], what: str
 ])
 def test_a_sealed_impossible_cell_field_is_named(offset: int, value: int, what: str) -> None:
     with pytest.raises(FormatError, match=what) as caught:
-        Cell.unpack(resealed(CELL.pack(), offset, value))
+        JournalCell.unpack(resealed(CELL.pack(), offset, value))
 
     assert caught.value.offset == offset
 
@@ -180,7 +180,7 @@ def test_a_sealed_impossible_cell_field_is_named(offset: int, value: int, what: 
 def test_cell_round_trip(data: st.DataObject) -> None:
     u32 = st.integers(0, 0xFFFFFFFF)
     flags = st.tuples(*[st.booleans()] * 8)
-    cell = Cell(
+    cell = JournalCell(
         sequence=data.draw(u32), active=data.draw(st.integers(0, 1)),
         state_a=data.draw(st.sampled_from(SlotState)), state_b=data.draw(st.sampled_from(SlotState)),
         attempts=data.draw(st.integers(0, 8)), copies=data.draw(st.integers(0, 8)),
@@ -191,7 +191,7 @@ def test_cell_round_trip(data: st.DataObject) -> None:
         bad_a=data.draw(st.booleans()), confirmed=data.draw(st.booleans()),
     )
 
-    assert Cell.unpack(cell.pack()) == cell
+    assert JournalCell.unpack(cell.pack()) == cell
 
 
 def test_the_report_that_follows_from_each_ending() -> None:
@@ -263,7 +263,7 @@ def test_descriptor_layout() -> None:
     assert page[96:112] == b"1.25.0".ljust(16, b"\0")
     assert page[112:120] == bytes(8)
     assert page[128:] == b"\xff" * 128
-    assert Descriptor.unpack(page) == DESCRIPTOR
+    assert SlotDescriptor.unpack(page) == DESCRIPTOR
 
 
 @pytest.mark.parametrize(("change", "offset"), [({"confirmed": True}, 128), ({"bad": True}, 132)])
@@ -271,13 +271,13 @@ def test_descriptor_open_words(change: dict[str, Any], offset: int) -> None:
     page = replace(DESCRIPTOR, **change).pack()
 
     assert [at for at in range(128, 256, 4) if word(page, at) != BLANK] == [offset]
-    assert Descriptor.unpack(page) == replace(DESCRIPTOR, **change)
+    assert SlotDescriptor.unpack(page) == replace(DESCRIPTOR, **change)
 
 
 def test_a_long_version_is_cut_between_characters() -> None:
     page = replace(DESCRIPTOR, version="1.25.0-preview.\u00e9x").pack()
 
-    assert Descriptor.unpack(page).version == "1.25.0-preview."
+    assert SlotDescriptor.unpack(page).version == "1.25.0-preview."
 
 
 @pytest.mark.parametrize(("change", "what"), [
@@ -302,7 +302,7 @@ def test_impossible_descriptor_fields_are_not_packed(change: dict[str, Any], wha
 ])
 def test_a_sealed_impossible_descriptor_field_is_named(offset: int, value: int, what: str) -> None:
     with pytest.raises(FormatError, match=what) as caught:
-        Descriptor.unpack(resealed(DESCRIPTOR.pack(), offset, value))
+        SlotDescriptor.unpack(resealed(DESCRIPTOR.pack(), offset, value))
 
     assert caught.value.offset == offset
 

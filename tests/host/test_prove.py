@@ -14,8 +14,8 @@ from slotbench.cli.prove import prove
 from slotbench.errors import BenchError
 from slotbench.prove import fleet
 from slotbench.prove.fuzz import Round
-from slotbench.prove.powercut.runner import CutId, Failure, Proof, Run
-from slotbench.vboard.firmware import Does
+from slotbench.prove.powercut.runner import CutId, Failure, PowerCutProof, RunResult
+from slotbench.vboard.firmware import Behaviour
 
 RUN = "generic_4m/model/rollback/3:torn:1"
 
@@ -69,10 +69,10 @@ def test_no_such_operation() -> None:
 def test_a_failure_ends_with_1_and_says_how_to_repeat_it(
     monkeypatch: pytest.MonkeyPatch, as_json: bool,
 ) -> None:
-    def run(self: Proof, id: CutId, at_end: object = None) -> Run:
-        return Run(1, 2, 0, [Failure(id, 2, "2: what runs was signed")])
+    def run(self: PowerCutProof, id: CutId, at_end: object = None) -> RunResult:
+        return RunResult(1, 2, 0, [Failure(id, 2, "2: what runs was signed")])
 
-    monkeypatch.setattr(prove_powercut.Proof, "run", run)
+    monkeypatch.setattr(prove_powercut.PowerCutProof, "run", run)
     result = CliRunner().invoke(prove, ["powercut", "--replay", RUN, *(["--json"] if as_json else [])])
     assert isinstance(result.exception, BenchError) and result.exception.exit_code == 1
     if as_json:
@@ -109,7 +109,7 @@ def test_fleet() -> None:
 
 def test_a_fleet_that_ends_on_what_it_must_not_run_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bad release gives itself for a good one: the boards keep it, and the proof says which they are."""
-    monkeypatch.setattr(fleet, "_BAD_DOES", Does.HEALTHY)
+    monkeypatch.setattr(fleet, "_BAD_DOES", Behaviour.HEALTHY)
     result = CliRunner().invoke(prove, ["fleet", "--boards", "24", "--seed", "1", "--json"])
     assert isinstance(result.exception, BenchError) and result.exception.exit_code == 1
     found = json.loads(result.stdout)

@@ -13,7 +13,7 @@ from slotbench import boards, cli
 from slotbench.cli.push import _secrets
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
-from slotbench.push.client import Greeting, Pusher, read_secret
+from slotbench.push.client import Greeting, PushClient, read_secret
 from slotbench.release import development
 from slotbench.release.identities import Identities
 from slotbench.release.keys import SigningKey
@@ -129,7 +129,7 @@ def test_the_board_does_not_come_back() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         seconds = iter(range(1000))
-        pusher = Pusher(
+        pusher = PushClient(
             "127.0.0.1", bound.getsockname()[1], lambda device_id: bytes(32), now=lambda: float(next(seconds)),
             sleep=lambda seconds: None)
         with pytest.raises(BenchError, match="did not come back within 20 s"):

@@ -122,7 +122,7 @@ def test_if_none_match_precedes_range(client: FlaskClient, image_url: str) -> No
     assert response.status_code == 304
 
 
-@pytest.mark.parametrize(("asked", "start", "end"), [
+@pytest.mark.parametrize(("requested_range", "start", "end"), [
     ("bytes=0-0", 0, 1),
     ("bytes=4096-8191", 4096, 8192),
     ("bytes=641900-", 641900, 641964),
@@ -143,7 +143,7 @@ def test_a_range_is_206(
     assert "immutable" in response.headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("asked", ["bytes=641964-", "bytes=700000-700001", "bytes=-0"])
+@pytest.mark.parametrize("requested_range", ["bytes=641964-", "bytes=700000-700001", "bytes=-0"])
 def test_a_range_behind_the_end_is_416(client: FlaskClient, image_url: str, requested_range: str) -> None:
     response = client.get(image_url, headers={"Range": requested_range})
 
@@ -151,7 +151,7 @@ def test_a_range_behind_the_end_is_416(client: FlaskClient, image_url: str, requ
     assert response.headers["Content-Range"] == "bytes */641964"
 
 
-@pytest.mark.parametrize("asked", [
+@pytest.mark.parametrize("requested_range", [
     "bytes=0-1,5-6", "lines=0-1", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-4",
     "bytes=0x0-0x4", "bytes=-1-5", "bytes=\u0661-", "nonsense", "bytes=0-" + "9" * 5000,
 ])
@@ -378,7 +378,7 @@ def test_a_defect_is_a_500_and_a_log_line(
 def test_a_defect_before_the_application_is_a_log_line(
     server: Background, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(background._Handler, "make_environ", Mock(side_effect=RuntimeError("oh")))
+    monkeypatch.setattr(background._KeepAliveHandler, "make_environ", Mock(side_effect=RuntimeError("oh")))
 
     assert exchange(server, b"GET / HTTP/1.0\r\n\r\n") == b""
     assert "defect while serving 127.0.0.1" in caplog.text and "RuntimeError: oh" in caplog.text

@@ -9,14 +9,14 @@ import pytest
 
 from slotbench.vboard.lx106.cpu import Cpu, Handover
 from slotbench.vboard.lx106.isa import decode
-from slotbench.vboard.lx106.memory import Fault, Memory
+from slotbench.vboard.lx106.memory import CpuFault, CpuMemory
 
 CODE = 0x4010E000
 RAM, HEAP, ROM_DATA, CHIP_SIZE = 0x40100000, 0x3FFE8000, 0x3FFFC800, 0x3FFFC71C
 RET = 0x000080
 
 
-class Registers:
+class OneRegister:
     """One word at 0x60001100."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Registers:
 
 def cpu_with(*instructions: int) -> Cpu:
     """A CPU with these 24-bit instructions at CODE, which ends when they jump away."""
-    memory = Memory(Registers())
+    memory = CpuMemory(OneRegister())
     memory.write(CODE, b"".join(word.to_bytes(3, "little") for word in (*instructions, RET)))
     cpu = Cpu(memory, range(CODE, CODE + 0x1000))
     cpu.registers[0], cpu.registers[1] = RAM, 0x3FFFF000
@@ -65,14 +65,14 @@ def test_data_ram_answers_to_everything(word: int) -> None:
 @pytest.mark.parametrize("address", [RAM, CODE + 0x800, 0x4010FFF0])
 def test_instruction_ram_answers_to_words_only(word: int, address: int) -> None:
     run(cpu_with(*BY_WORD), a2=address)
-    with pytest.raises(Fault, match="less than a word in IRAM") as caught:
+    with pytest.raises(CpuFault, match="less than a word in IRAM") as caught:
         run(cpu_with(word), a2=address)
     assert (caught.value.cause, caught.value.pc, caught.value.address) == (3, CODE, address)
 
 
 @pytest.mark.parametrize(("word", "off"), [(w, o) for w in BY_WORD for o in (1, 2, 3)] + [(w, 1) for w in BY_HALF])
 def test_no_access_crosses_its_alignment(word: int, off: int) -> None:
-    with pytest.raises(Fault, match="unaligned") as caught:
+    with pytest.raises(CpuFault, match="unaligned") as caught:
         run(cpu_with(word), a2=HEAP + off)
     assert caught.value.cause == 9
 
@@ -80,14 +80,14 @@ def test_no_access_crosses_its_alignment(word: int, off: int) -> None:
 @pytest.mark.parametrize("word", [*BY_WORD, *BY_HALF, *BY_BYTE])
 @pytest.mark.parametrize("address", [0, 0x10000000, HEAP - 4, 0x40000000, 0x40110000, 0x40200000, 0xFFFFFFFC])
 def test_nothing_answers_where_there_is_nothing(word: int, address: int) -> None:
-    with pytest.raises(Fault):
+    with pytest.raises(CpuFault):
         run(cpu_with(word), a2=address)
 
 
 @pytest.mark.parametrize("word", [S32I, S16I, S8I])
 def test_the_data_of_the_rom_is_not_to_be_written(word: int) -> None:
     for address in (ROM_DATA, 0x3FFFC000, 0x3FFFEB2C):
-        with pytest.raises(Fault, match="ROM's data"):
+        with pytest.raises(CpuFault, match="ROM's data"):
             run(cpu_with(word), a2=address)
         run(cpu_with(L32I), a2=address)
 
@@ -102,13 +102,13 @@ def test_peripherals_are_reached_by_words() -> None:
     cpu = run(cpu_with(S32I), a2=0x60001100, a3=9)
     assert cpu.memory.load32(0x60001100, 0) == 9
     for word in (*BY_HALF, *BY_BYTE):
-        with pytest.raises(Fault):
+        with pytest.raises(CpuFault):
             run(cpu_with(word), a2=0x60001100)
 
 
 @pytest.mark.parametrize("target", [HEAP, 0x40200000, 0x40001234, 0])
 def test_code_runs_from_instruction_ram_only(target: int) -> None:
-    with pytest.raises(Fault):
+    with pytest.raises(CpuFault):
         run(cpu_with(), a0=target)
 
 
@@ -122,7 +122,7 @@ def test_a_jump_out_of_the_loader_is_a_hand_over() -> None:
 
 def test_what_is_no_instruction_faults_when_it_is_reached_and_not_before() -> None:
     ill, over_it = 0, 0x06 | (6 - 4 & 0x3FFFF) << 6
-    with pytest.raises(Fault, match="illegal"):
+    with pytest.raises(CpuFault, match="illegal"):
         run(cpu_with(ill))
     run(cpu_with(over_it, ill))
 
@@ -139,7 +139,7 @@ def test_code_that_changes_is_translated_anew() -> None:
 def test_an_endless_loop_comes_to_its_limit() -> None:
     cpu = cpu_with(0x06 | (0 - 4 & 0x3FFFF) << 6)
     cpu.limit = 1000
-    with pytest.raises(Fault, match="no end"):
+    with pytest.raises(CpuFault, match="no end"):
         cpu.run(CODE)
     assert 1000 <= cpu.count < 1100
 

@@ -9,10 +9,13 @@ import pytest
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from support.loader.cuts import BOARDS, SCENARIOS, operations, run_cuts, run_left, run_pairs, word_cuts
 from support.loader.states import spread
+from support.sampling import Sampler
 
 SEEDS = range(2)
-PAIRS = 60
+PAIRS, PAIRS_DRAWN = 60, 12
 TORN_EVERY = 8
+WORDS_DRAWN = 120
+"""Of up to some thousand cuts at words and pieces of erases, without --whole."""
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -29,15 +32,18 @@ def test_every_operation(name: str, scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("name", BOARDS)
-def test_every_word(name: str, scenario: str) -> None:
-    left = word_cuts(BOARDS[name], scenario, TORN_EVERY)
-    boots = spread(run_left, [(name, flash, number) for number, flash in enumerate(left)])
+def test_every_word(name: str, scenario: str, sampler: Sampler) -> None:
+    every = word_cuts(BOARDS[name], scenario, TORN_EVERY)
+    left = sampler.draw(f"cuts at words, {name} {scenario}", list(enumerate(every)), WORDS_DRAWN)
+    boots = spread(run_left, [(name, flash, number) for number, flash in left])
     print(f"\n{name}, {scenario}: {len(left)} cuts at words and pieces of erases, {boots} boots, 0 bricks")
     assert boots == len(left)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("name", BOARDS)
-def test_pairs(name: str, scenario: str) -> None:
-    boots = spread(run_pairs, [(name, scenario, seed) for seed in range(PAIRS)], 10)
-    print(f"\n{name}, {scenario}: {PAIRS} pairs of cuts of seeds 0-{PAIRS - 1}, {boots} boots, 0 bricks")
+def test_pairs(name: str, scenario: str, sampler: Sampler) -> None:
+    seeds = sampler.draw(f"pairs of cuts in the loader, {name} {scenario}", range(PAIRS), PAIRS_DRAWN)
+    boots = spread(run_pairs, [(name, scenario, seed) for seed in seeds], 10)
+    assert boots >= len(seeds)
+    print(f"\n{name}, {scenario}: pairs of cuts of seeds {seeds}, {boots} boots, 0 bricks")

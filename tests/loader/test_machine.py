@@ -6,7 +6,7 @@ import pytest
 
 from slotbench.boards import BoardProfile
 from slotbench.formats import maptable
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.loader.model import BootResult, NothingBoots
 from slotbench.vboard.lx106.loader import loader_image, loader_sector
 from slotbench.vboard.lx106.machine import LoaderMachine
@@ -26,9 +26,9 @@ def test_accelerated_or_not_it_does_the_same(board: BoardProfile, scenario: str)
     fast, slow = (
         boot(board, chip_with(flash.clone()), accelerate=accelerate) for accelerate in (True, False))
     assert fast.result == slow.result
-    assert same_flash(fast.chip.flash, slow.chip.flash)
-    assert fast.chip.flash.log == slow.chip.flash.log
-    assert bytes(fast.chip.rtc) == bytes(slow.chip.rtc)
+    assert same_flash(fast.soc.flash, slow.soc.flash)
+    assert fast.soc.flash.log == slow.soc.flash.log
+    assert bytes(fast.soc.rtc) == bytes(slow.soc.rtc)
     quick, whole = fast.machine.run, slow.machine.run
     assert quick is not None and whole is not None
     assert quick.instructions * 10 < whole.instructions
@@ -57,12 +57,12 @@ def test_the_sector_is_the_loader_with_the_boards_header_and_map(board: BoardPro
 def test_without_a_map_it_waits_and_says_so() -> None:
     flash = SCENARIOS["first_boot"](WINDOW)
     flash.poke(0xFB8, b"\xff" * 72)
-    chip = chip_with(flash)
-    start_us = chip.clock.us
-    machine = LoaderMachine(chip, WINDOW)
+    soc = chip_with(flash)
+    start_us = soc.clock.us
+    machine = LoaderMachine(soc, WINDOW)
     result = machine.boot(rounds=2)
     assert isinstance(result, NothingBoots) and len(result.console) == 2
-    assert chip.clock.us - start_us >= 60_000_000
+    assert soc.clock.us - start_us >= 60_000_000
     assert machine.run is not None and machine.run.unfed_us < UNFED_US_MAX
     assert flash.operations == 0
 
@@ -77,14 +77,14 @@ def test_a_broken_sector_0_makes_the_rom_spin(offset: int, what: str) -> None:
 
 @pytest.mark.parametrize("reason", range(7))
 def test_every_reset_reason_reaches_the_tail(reason: int) -> None:
-    chip = chip_with(SCENARIOS["next_attempt"](IN_PLACE), reason=reason)
-    booted = boot(IN_PLACE, chip)
+    soc = chip_with(SCENARIOS["next_attempt"](IN_PLACE), reason=reason)
+    booted = boot(IN_PLACE, soc)
     assert isinstance(booted.result, BootResult)
-    assert int.from_bytes(chip.rtc[TAIL][12:16], "little") == reason
+    assert int.from_bytes(soc.rtc[TAIL][12:16], "little") == reason
 
 
 def test_a_virtual_board_boots_through_it() -> None:
     board = VirtualBoard(
         WINDOW, SCENARIOS["first_boot"](WINDOW), NoNetwork(), {}, loader=LoaderMachine, sdk_save_every=0)
-    assert board.power_on() is State.RUNNING
+    assert board.power_on() is BoardState.RUNNING
     assert board.result is not None and board.result.slot == 1

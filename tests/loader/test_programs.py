@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.vboard.lx106 import translate
+from slotbench.vboard.lx106 import translation
 from support.loader.programs import Programs
 
 PROGRAMS = 100
@@ -30,7 +30,7 @@ def test_every_instruction_that_is_translated_occurs_in_them(scratch: Path) -> N
     occurred = set()
     for seed in range(4):
         occurred |= Programs(scratch, seed, PROGRAMS).instructions()
-    assert translate.NAMES <= occurred, translate.NAMES - occurred
+    assert translation.NAMES <= occurred, translation.NAMES - occurred
 
 
 @pytest.mark.parametrize(("name", "wrong"), [
@@ -41,7 +41,7 @@ def test_a_wrong_instruction_is_noticed(
     scratch: Path, monkeypatch: pytest.MonkeyPatch, name: str, wrong: str,
 ) -> None:
     programs = Programs(scratch, 0, PROGRAMS)
-    monkeypatch.setitem(translate.PLAIN, name, wrong)
+    monkeypatch.setitem(translation.PLAIN, name, wrong)
     monkeypatch.setattr("slotbench.vboard.lx106.cpu._KNOWN", {})
 
     assert programs.by_our_cpu() != programs.by_qemu()

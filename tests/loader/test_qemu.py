@@ -24,17 +24,17 @@ ROWS = rows_of_both_maps()
 def test_row_of_the_decision_table(qemu: Qemu, board: BoardProfile, row: Row) -> None:
     flash = flash_of_row(board, row)
     ours = boot(board, chip_with(flash.clone()))
-    chip = chip_with(flash)
+    soc = chip_with(flash)
 
-    run = qemu.boot(chip, ENTRY)
+    run = qemu.boot(soc, ENTRY)
 
-    assert same_flash(chip.flash, ours.chip.flash)
+    assert same_flash(soc.flash, ours.soc.flash)
     if row.boots is None:
         assert run.what is What.NOTHING_BOOTS
         return
     assert (run.what, run.pc) == (What.JUMPED, ENTRY)
     assert (run.tail.slot, run.tail.why) == (row.boots, row.why)
-    assert bytes(chip.rtc[TAIL]) == bytes(ours.chip.rtc[TAIL])
+    assert bytes(soc.rtc[TAIL]) == bytes(ours.soc.rtc[TAIL])
     assert run.chip_size == board.visible_bytes
     assert run.console == ours.result.console
     assert isinstance(ours.result, BootResult)
@@ -51,13 +51,13 @@ def test_cuts_at_words(qemu: Qemu, name: str, scenario: str) -> None:
     cuts = sorted({rng.randrange(steps) for _ in range(CUTS)} | {0, steps - 1})
     for cut in cuts:
         for mode in ("before", "torn", "after"):
-            chip = chip_with(SCENARIOS[scenario](board))
-            assert qemu.boot(chip, ENTRY, cut=cut, mode=mode, seed=cut + 1).what is What.CUT
-            again = chip_with(chip.flash.clone(), seed=cut)
+            soc = chip_with(SCENARIOS[scenario](board))
+            assert qemu.boot(soc, ENTRY, cut=cut, mode=mode, seed=cut + 1).what is What.CUT
+            again = chip_with(soc.flash.clone(), seed=cut)
             run = qemu.boot(again, ENTRY)
             assert (run.what, run.pc) == (What.JUMPED, ENTRY), f"cut {cut} {mode}"
-            settle(board, chip.flash, cut, boots=1)
-            assert same_flash(again.flash, chip.flash), f"cut {cut} {mode}: the benches differ"
+            settle(board, soc.flash, cut, boots=1)
+            assert same_flash(again.flash, soc.flash), f"cut {cut} {mode}: the benches differ"
     print(f"\n{name}, {scenario}: {3 * len(cuts)} of {3 * steps} cuts under QEMU, 0 bricks")
 
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from support.faulty_server.cases import Document
+from support.faulty_server.cases import Resource
 from support.faulty_server.forgeries import NAMES, Forger
 from support.faulty_server.scene import Scene
 from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
 every_forgery = pytest.mark.parametrize(
     ("document", "name"), [(document, name) for document, names in NAMES.items() for name in names],
-    ids=lambda value: value.name.lower() if isinstance(value, Document) else value.replace(" ", "-"))
+    ids=lambda value: value.name.lower() if isinstance(value, Resource) else value.replace(" ", "-"))
 
 
 @pytest.fixture(scope="module")
-def forger(world: TestBed) -> Forger:
-    return Forger(world)
+def forger(testbed: TestBed) -> Forger:
+    return Forger(testbed)
 
 
 @every_forgery
-def test_once(scene: Scene, forger: Forger, document: Document, name: str) -> None:
+def test_once(scene: Scene, forger: Forger, document: Resource, name: str) -> None:
     forgery = forger.make(document, name)
-    fault = scene.server.misbehave(on=document.value, times=1, instead=forgery.content)
+    fault = scene.server.inject(on=document.value, times=1, instead=forgery.content)
     scene.board.power_on()
     scene.board.run(20 * MINUTES_MS)
     assert fault.used == 1
@@ -30,37 +30,37 @@ def test_once(scene: Scene, forger: Forger, document: Document, name: str) -> No
 
 
 @every_forgery
-def test_for_ever(scene: Scene, forger: Forger, document: Document, name: str) -> None:
+def test_for_ever(scene: Scene, forger: Forger, document: Resource, name: str) -> None:
     forgery = forger.make(document, name)
-    scene.server.misbehave(on=document.value, instead=forgery.content)
+    scene.server.inject(on=document.value, instead=forgery.content)
     scene.board.power_on()
     before = scene.kept()
     scene.board.run(HOURS_MS)
     assert {refusal.code for refusal in scene.refusals} == {forgery.code}
     assert scene.runs(1) and scene.kept() == before
     for later in document.behind:
-        assert not scene.server.asked_for(later.value)
+        assert not scene.server.requests_for(later.value)
     scene.require_calm()
-    scene.server.behave()
+    scene.server.clear_faults()
     scene.board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
 
 
 def test_a_head_that_names_another_counter_than_its_release(scene: Scene, forger: Forger) -> None:
     """Both signed, but not together: a stolen online key must not get a release past `counter`."""
-    scene.server.misbehave(on=Document.HEAD.value, instead=forger.signed_head(counter=3))
+    scene.server.inject(on=Resource.HEAD.value, instead=forger.signed_head(counter=3))
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert {refusal.code for refusal in scene.refusals} == {37} and scene.runs(1)
-    assert not scene.server.asked_for(Document.TABLE.value)
+    assert not scene.server.requests_for(Resource.TABLE.value)
 
 
 def test_a_head_that_names_a_release_that_is_not_there_yet(scene: Scene, forger: Forger) -> None:
     """Published in the wrong order, or a mirror that lags: asked for again, with patience."""
-    missing = scene.server.misbehave(on=Document.RELEASE.value, times=4, status=404)
+    missing = scene.server.inject(on=Resource.RELEASE.value, times=4, status=404)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert missing.used == 4 and scene.runs(2)
-    asked = [served.at_ms for served in scene.server.asked_for(Document.RELEASE.value)]
+    asked = [request.at_ms for request in scene.server.requests_for(Resource.RELEASE.value)]
     gaps = [later - earlier for earlier, later in zip(asked, asked[1:])]
     assert len(gaps) == 4 and gaps[-1] > 2 * gaps[0] and gaps[0] >= 1000, f"it asked again after {gaps} ms"

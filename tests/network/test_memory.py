@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.faulty_server.cases import Document
-from support.faulty_server.faults import NOTHING
+from slotbench.vboard.network.http_faults import BEFORE_ALL
+
+from support.faulty_server.cases import Resource
 from support.faulty_server.scene import IDLE_MODULES, Scene
 from support.testbed import HOURS_MS, MINUTES_MS
 
@@ -15,27 +16,27 @@ BUFFER = 4096
 OK = b"HTTP/1.1 200 OK\r\n"
 
 small = pytest.mark.parametrize(
-    "document", [Document.HEAD, Document.RELEASE, Document.TABLE], ids=lambda document: document.name.lower())
+    "document", [Resource.HEAD, Resource.RELEASE, Resource.TABLE], ids=lambda document: document.name.lower())
 
-document_only = pytest.mark.parametrize("document", [Document.HEAD, Document.RELEASE], ids=["head", "release"])
+document_only = pytest.mark.parametrize("document", [Resource.HEAD, Resource.RELEASE], ids=["head", "release"])
 
 
-def most_taken(scene: Scene, document: Document) -> int:
-    return max(served.taken for served in scene.server.asked_for(document.value))
+def most_taken(scene: Scene, document: Resource) -> int:
+    return max(request.received for request in scene.server.requests_for(document.value))
 
 
 @small
-def test_headers_without_end(scene: Scene, document: Document) -> None:
-    scene.server.misbehave(on=document.value, raw=OK, endless=b"X-Filler: more and more\r\n")
+def test_headers_without_end(scene: Scene, document: Resource) -> None:
+    scene.server.inject(on=document.value, raw=OK, endless=b"X-Filler: more and more\r\n")
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
     assert HEADERS <= most_taken(scene, document) <= HEADERS + RECEIVE_BUFFER
 
 
 @document_only
-def test_a_body_without_end(scene: Scene, document: Document) -> None:
+def test_a_body_without_end(scene: Scene, document: Resource) -> None:
     """One byte more than the buffer holds tells that it is too long."""
-    scene.server.misbehave(on=document.value, raw=OK + b"\r\n", endless=b"x" * 97)
+    scene.server.inject(on=document.value, raw=OK + b"\r\n", endless=b"x" * 97)
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
     assert most_taken(scene, document) == len(OK) + 2 + BUFFER + 1
@@ -43,29 +44,29 @@ def test_a_body_without_end(scene: Scene, document: Document) -> None:
 
 def test_of_a_table_no_more_is_taken_than_the_release_says(scene: Scene) -> None:
     """However long the server says that it is, or sends on."""
-    scene.server.misbehave(on=Document.TABLE.value, raw=OK + b"\r\n", endless=b"x" * 97)
+    scene.server.inject(on=Resource.TABLE.value, raw=OK + b"\r\n", endless=b"x" * 97)
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
-    table = 16 * -(-len(scene.world.images[2]) // 4096)
-    assert len(OK) + 2 + table <= most_taken(scene, Document.TABLE) <= len(OK) + 2 + table + RECEIVE_BUFFER
+    table = 16 * -(-len(scene.testbed.images[2]) // 4096)
+    assert len(OK) + 2 + table <= most_taken(scene, Resource.TABLE) <= len(OK) + 2 + table + RECEIVE_BUFFER
     assert scene.codes == {13}
 
 
 @document_only
-def test_a_body_that_says_it_is_too_long_is_not_read(scene: Scene, document: Document) -> None:
-    scene.server.misbehave(on=document.value, status=200, instead=b"x" * (BUFFER + 1))
+def test_a_body_that_says_it_is_too_long_is_not_read(scene: Scene, document: Resource) -> None:
+    scene.server.inject(on=document.value, status=200, instead=b"x" * (BUFFER + 1))
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
-    head = scene.server.asked_for(document.value)[0].head
+    head = scene.server.requests_for(document.value)[0].head_bytes
     assert most_taken(scene, document) <= -(-head // RECEIVE_BUFFER) * RECEIVE_BUFFER
 
 
 @small
-def test_chunks_of_one_byte_with_long_extensions(scene: Scene, document: Document) -> None:
+def test_chunks_of_one_byte_with_long_extensions(scene: Scene, document: Resource) -> None:
     """Time bounds what the coding may cost: 28 seconds of it at the link's rate."""
     size_line = b"1;" + b"x" * 4000 + b"\r\n"
     chunked = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-    scene.server.misbehave(on=document.value, raw=chunked, endless=size_line + b"x\r\n")
+    scene.server.inject(on=document.value, raw=chunked, endless=size_line + b"x\r\n")
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
     assert most_taken(scene, document) <= 29 * scene.server.link.bytes_per_s
@@ -73,23 +74,23 @@ def test_chunks_of_one_byte_with_long_extensions(scene: Scene, document: Documen
 
 
 def test_an_image_that_does_not_end_is_hung_up_on(scene: Scene) -> None:
-    scene.server.misbehave(on=Document.IMAGE.value, unsized=True, endless=b"x" * 97)
+    scene.server.inject(on=Resource.IMAGE.value, unsized=True, endless=b"x" * 97)
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
     assert scene.runs(2)
-    taken = scene.server.asked_for(Document.IMAGE.value)[0].body
-    assert taken <= len(scene.world.images[2]) + RECEIVE_BUFFER
+    taken = scene.server.requests_for(Resource.IMAGE.value)[0].body_bytes
+    assert taken <= len(scene.testbed.images[2]) + RECEIVE_BUFFER
 
 
-@pytest.mark.parametrize("document", Document, ids=lambda document: document.name.lower())
-def test_only_the_schedule_stays_after_a_failure(scene: Scene, document: Document) -> None:
+@pytest.mark.parametrize("document", Resource, ids=lambda document: document.name.lower())
+def test_only_the_schedule_stays_after_a_failure(scene: Scene, document: Resource) -> None:
     """What judged or fetched is gone from the heap; the agent stays once there is something in the spare slot."""
-    scene.server.misbehave(on=document.value, truncate_at=100)
+    scene.server.inject(on=document.value, truncate_at=100)
     scene.board.power_on()
     scene.board.run(20 * MINUTES_MS)
     assert scene.codes == {5}
     loaded = scene.loaded
-    if document in (Document.HEAD, Document.RELEASE):
+    if document in (Resource.HEAD, Resource.RELEASE):
         assert loaded <= IDLE_MODULES
         assert scene.board.call("twoslot._agent") is None
     else:
@@ -99,7 +100,7 @@ def test_only_the_schedule_stays_after_a_failure(scene: Scene, document: Documen
 
 def test_the_log_does_not_grow(scene: Scene) -> None:
     scene.settle(interval_s=10)
-    scene.server.misbehave(reset_after=NOTHING)
+    scene.server.inject(reset_after=BEFORE_ALL)
     scene.board.power_on()
     scene.board.run(2 * HOURS_MS)
-    assert len(scene.server.served) > 100 and len(scene.refusals) == 8
+    assert len(scene.server.requests) > 100 and len(scene.refusals) == 8

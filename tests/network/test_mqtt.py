@@ -15,13 +15,13 @@ from paho.mqtt import publish
 
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.frozen import stock
-from slotbench.vboard.network.base import Network, Stream
+from slotbench.vboard.network.base import Network, TcpStream
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
 from support.invariants import Invariants
 from support.mqtt.brokers import Broker, Mosquitto, answer_pings, broker, exactly, message, packet, welcome
-from support.testbed import HOURS_MS, MINUTES_MS, TestBed
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed, make_testbed
 
 pytestmark = pytest.mark.usefixtures("mqtt")
 
@@ -57,22 +57,22 @@ class TwoNetworks(Network):
     def _resolve(self, host: str) -> str:
         return host if host.startswith("127.") else self.server._resolve(host)
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         way = self.real if host.startswith("127.") else self.server
         return way._connect(host, port, timeout_ms)
 
 
-class Listener:
+class HintListener:
     """A board that looks once a week, and hears a broker."""
 
     def __init__(
-        self, world: TestBed, address: str, grace_s: float, *, seed: int = 0, **settings: object
+        self, testbed: TestBed, address: str, grace_s: float, *, seed: int = 0, **settings: object
     ) -> None:
-        self.network = TwoNetworks(WsgiNetwork(world.app), grace_s)
-        self.board: VirtualBoard = world.board(self.network, seed=seed)
+        self.network = TwoNetworks(WsgiNetwork(testbed.app), grace_s)
+        self.board: VirtualBoard = testbed.board(self.network, seed=seed)
         self.board.files["/main.py"] = MAIN.encode()
         changed = {"interval_s": 604800, "mqtt": address, **settings}
-        self.board.files["/twoslot.json"] = json.dumps(world.settings() | changed).encode()
+        self.board.files["/twoslot.json"] = json.dumps(testbed.settings() | changed).encode()
         assert isinstance(self.board.on_boot, Invariants)
         self.board.on_boot.begin(self.board)
         self.board.power_on()
@@ -98,15 +98,15 @@ class Listener:
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
     """Boards run the newest release: each look ends at the head, and says 28."""
-    world = TestBed(tmp_path_factory.mktemp("quiet"), vm=functools.partial(CPythonVM, frozen=stock()))
-    world.workshop.publish(world.images[1], [world.map], version="1.0.0", counter=1, now=1_790_000_001)
-    return world
+    testbed = make_testbed(tmp_path_factory.mktemp("quiet"), vm=functools.partial(CPythonVM, frozen=stock()))
+    testbed.publisher.publish(testbed.images[1], [testbed.profile], version="1.0.0", counter=1, now=1_790_000_001)
+    return testbed
 
 
 @contextmanager
-def listening(world: TestBed, behave: Callable[[socket.socket], object]) -> Iterator[tuple[Listener, Broker]]:
+def listening(testbed: TestBed, behave: Callable[[socket.socket], object]) -> Iterator[tuple[HintListener, Broker]]:
     with broker(behave) as made:
-        listener = Listener(world, made.address, 0.1)
+        listener = HintListener(testbed, made.address, 0.1)
         try:
             yield listener, made
         finally:
@@ -228,7 +228,7 @@ def test_a_hint_is_a_look_within_its_jitter(quiet: TestBed) -> None:
             answer_pings(connection)
 
         with broker(behave) as made:
-            listener = Listener(quiet, made.address, 0.1, seed=seed)
+            listener = HintListener(quiet, made.address, 0.1, seed=seed)
             listener.board.run(HOURS_MS, until=lambda: listener.looks == 2)
             waits.append(listener.board.clock.ms - heard_ms[0])
             listener.board.power_off()
@@ -276,7 +276,7 @@ def test_an_hour_of_silence_takes_the_brake_off(quiet: TestBed) -> None:
 
 
 def test_a_broker_that_goes_and_comes_back(quiet: TestBed, mosquitto: Mosquitto) -> None:
-    listener = Listener(quiet, mosquitto.address, 0.2)
+    listener = HintListener(quiet, mosquitto.address, 0.2)
     try:
         listener.run(5 * MINUTES_MS)
         assert listener.codes == set()
@@ -294,16 +294,16 @@ def test_a_broker_that_goes_and_comes_back(quiet: TestBed, mosquitto: Mosquitto)
 
 
 def test_settings_that_are_no_broker(quiet: TestBed) -> None:
-    listener = Listener(quiet, "host:port", 0.1)
+    listener = HintListener(quiet, "host:port", 0.1)
     listener.run(10 * MINUTES_MS)
     assert listener.looks == 1 and (70, 13) in {(code, at) for _, code, at in listener.board.call("twoslot._log")}
     listener.board.power_off()
 
 
 def test_a_firmware_without_umqtt(tmp_path: Path) -> None:
-    world = TestBed(tmp_path)
-    world.publish(2)
-    listener = Listener(world, "127.0.0.1:1", 0.1)
+    testbed = make_testbed(tmp_path)
+    testbed.publish(2)
+    listener = HintListener(testbed, "127.0.0.1:1", 0.1)
     listener.run(10 * MINUTES_MS)
     assert listener.board.cell.counters[listener.board.cell.active] == 2, "it updates all the same"
     assert (14, 0) in {(code, at) for _, code, at in listener.board.call("twoslot._log")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.faulty_server.cases import CASES, HARMLESS, Case, Document
+from support.faulty_server.cases import CASES, HARMLESS, Case, Resource
 from support.faulty_server.scene import IDLE_MODULES, Scene
 from support.testbed import HOURS_MS, MINUTES_MS
 
@@ -30,14 +30,14 @@ PATIENCE = 9
 """Tries of an attempt that has begun to write (agent._TRIES, and the first)."""
 
 matrix = pytest.mark.parametrize(
-    ("case", "document"), [(case, document) for case in CASES for document in Document],
+    ("case", "document"), [(case, document) for case in CASES for document in Resource],
     ids=lambda value: value.name.replace(" ", "-").lower())
 
 
 @matrix
-def test_once(scene: Scene, case: Case, document: Document) -> None:
+def test_once(scene: Scene, case: Case, document: Resource) -> None:
     """The update ends confirmed, and at most one block is fetched again."""
-    fault = scene.server.misbehave(on=document.value, times=1, **case.fault)
+    fault = scene.server.inject(on=document.value, times=1, **case.fault)
     scene.board.power_on()
     scene.board.run(20 * MINUTES_MS)
     assert fault.used == 1, "the fault was met"
@@ -45,17 +45,17 @@ def test_once(scene: Scene, case: Case, document: Document) -> None:
     assert len(scene.board.boots) == 2, "one trial, and no attempt of it lost"
     scene.require_calm()
     if not case.amplifies:
-        fetched = sum(served.body for served in scene.server.asked_for(Document.IMAGE.value))
+        fetched = sum(request.body_bytes for request in scene.server.requests_for(Resource.IMAGE.value))
         coding = 1024 if case.fault.get("chunked") else 0
-        again = fetched - len(scene.world.images[2])
+        again = fetched - len(scene.testbed.images[2])
         assert again <= 4096 + coding, f"{again} bytes of the image were fetched again"
 
 
 @matrix
-def test_for_ever(scene: Scene, case: Case, document: Document) -> None:
+def test_for_ever(scene: Scene, case: Case, document: Resource) -> None:
     """A defined refusal in bounded time, and nothing is harmed; without the fault the board updates."""
     server, board = scene.server, scene.board
-    server.misbehave(on=document.value, **case.fault)
+    server.inject(on=document.value, **case.fault)
     board.power_on()
     before = scene.kept()
     board.run(HOURS_MS)
@@ -68,33 +68,33 @@ def test_for_ever(scene: Scene, case: Case, document: Document) -> None:
     scene.require_calm()
     require_unharmed(scene, before, document)
     require_bounded(scene, document)
-    server.behave()
+    server.clear_faults()
     board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed an hour after the fault was gone; the board's log: {scene.refusals}"
 
 
-def require_unharmed(scene: Scene, before: dict[str, bytes], document: Document) -> None:
+def require_unharmed(scene: Scene, before: dict[str, bytes], document: Resource) -> None:
     after = scene.kept()
     assert [name for name in before if before[name] != after[name]] == []
     for later in document.behind:
-        assert not scene.server.asked_for(later.value), f"{later.name} was fetched though {document.name} is wrong"
-    if document in (Document.HEAD, Document.RELEASE):
-        journal = scene.board.board.journal
+        assert not scene.server.requests_for(later.value), f"{later.name} was fetched though {document.name} is wrong"
+    if document in (Resource.HEAD, Resource.RELEASE):
+        journal = scene.board.profile.journal
         elsewhere = [op for op in scene.board.flash.log or () if op.actor == "python" and op.addr not in journal]
         assert elsewhere == [], "before a release was judged only the journal is written"
 
 
-def require_bounded(scene: Scene, document: Document) -> None:
+def require_bounded(scene: Scene, document: Resource) -> None:
     assert scene.longest_tick_ms <= STEP_MS
     tries = {"": FAILURES_AN_HOUR}
     # One more request each where a kept connection was found closed, and the same is asked again.
-    tries["faulty"] = 2 * FAILURES_AN_HOUR if document is Document.IMAGE else FAILURES_AN_HOUR
-    for each in Document:
-        asked = scene.server.asked_for(each.value)
+    tries["faulty"] = 2 * FAILURES_AN_HOUR if document is Resource.IMAGE else FAILURES_AN_HOUR
+    for each in Resource:
+        asked = scene.server.requests_for(each.value)
         assert len(asked) <= tries["faulty" if each is document else ""], f"{len(asked)} x {each.name} in an hour"
-        for served in asked:
-            limit = TAKEN_BYTES if each is not Document.IMAGE else HEAD_BYTES + len(scene.world.images[2])
-            if served.fault is None or not served.fault.endless.startswith(b"1\r\n"):
-                assert served.taken <= limit, f"{served.taken} bytes were taken: {served}"
-    if document in (Document.HEAD, Document.RELEASE):
+        for request in asked:
+            limit = TAKEN_BYTES if each is not Resource.IMAGE else HEAD_BYTES + len(scene.testbed.images[2])
+            if request.fault is None or not request.fault.endless.startswith(b"1\r\n"):
+                assert request.received <= limit, f"{request.received} bytes were taken: {request}"
+    if document in (Resource.HEAD, Resource.RELEASE):
         assert scene.loaded <= IDLE_MODULES, "nothing of a failed attempt stays on the heap"

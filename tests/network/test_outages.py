@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from slotbench.vboard.board import VirtualBoard
-from support.faulty_server.cases import Document
-from support.faulty_server.faults import PORTAL
+from slotbench.vboard.network.base import ECONNRESET, EINPROGRESS, NAME_UNKNOWN
+from slotbench.vboard.network.http_faults import PORTAL
+from support.faulty_server.cases import Resource
 from support.faulty_server.scene import Scene
 from support.testbed import HOURS_MS, MINUTES_MS
 
 DAYS_MS = 24 * HOURS_MS
-IMAGE = Document.IMAGE.value
+IMAGE = Resource.IMAGE.value
 HALF_WAY = 6
 """Blocks of the twelve of an image."""
 
@@ -36,11 +37,11 @@ def when(scene: Scene, phase: str, happens: Callable[[], object], blocks: int = 
 
 def fetched(scene: Scene) -> int:
     """Bytes of the image that reached the board."""
-    return sum(served.body for served in scene.server.asked_for(IMAGE))
+    return sum(request.body_bytes for request in scene.server.requests_for(IMAGE))
 
 
 def require_one_block_again(scene: Scene, interruptions: int = 1) -> None:
-    again = fetched(scene) - len(scene.world.images[2])
+    again = fetched(scene) - len(scene.testbed.images[2])
     assert 0 <= again <= interruptions * 4096, f"{again} bytes fetched again after {interruptions} interruptions"
 
 
@@ -62,7 +63,7 @@ def test_wifi_goes_in_any_phase_and_comes_back(scene: Scene, phase: str) -> None
 @pytest.mark.parametrize("phase", PHASES)
 def test_the_server_restarts_in_any_phase(scene: Scene, phase: str) -> None:
     at = when(
-        scene, phase, lambda: scene.server.restart(down_ms=5 * MINUTES_MS), HALF_WAY if phase == "fetch" else 0)
+        scene, phase, lambda: scene.server.restart_server(down_ms=5 * MINUTES_MS), HALF_WAY if phase == "fetch" else 0)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert at and scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
@@ -79,7 +80,7 @@ def test_a_server_that_restarts_every_second(scene: Scene) -> None:
         if board.clock.ms - last_ms >= 1000:
             last_ms = board.clock.ms
             restarts += board.activity()[0] == "fetch"
-            scene.server.restart()
+            scene.server.restart_server()
 
     scene.board.on_wait = look
     scene.board.power_on()
@@ -89,44 +90,43 @@ def test_a_server_that_restarts_every_second(scene: Scene) -> None:
 
 
 def test_every_connection_dies_after_one_and_a_half_blocks(scene: Scene) -> None:
-    scene.server.misbehave(on=IMAGE, reset_after=6144)
+    scene.server.inject(on=IMAGE, reset_after=6144)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
-    asked = scene.server.asked_for(IMAGE)
+    asked = scene.server.requests_for(IMAGE)
     assert len(asked) == 12, "one block gained with each connection"
     require_one_block_again(scene, len(asked))
 
 
 def test_a_connection_that_dies_inside_every_block_gains_nothing_and_asks_little(scene: Scene) -> None:
-    scene.server.misbehave(on=IMAGE, reset_after=4095)
+    scene.server.inject(on=IMAGE, reset_after=4095)
     scene.board.power_on()
     scene.board.run(6 * HOURS_MS)
     assert scene.runs(1) and scene.codes == {3}
-    assert len(scene.server.asked_for(IMAGE)) <= 9 + 6 * 12
+    assert len(scene.server.requests_for(IMAGE)) <= 9 + 6 * 12
 
 
-@pytest.mark.parametrize("outage", ["online", "names_fail", "silent", "refuse"])
+OUTAGES = {"wifi": None, "names": NAME_UNKNOWN, "silent": EINPROGRESS, "refused": ECONNRESET}
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
 def test_days_without(make_scene: Callable[..., Scene], outage: str) -> None:
     """No access point, no name server, a silent or a closed port: the board works on, and updates afterwards."""
     scene = make_scene(sleep_ms=20_000)
-    code = {"online": 1, "names_fail": 2, "silent": 3, "refuse": 3}[outage]
-
-    def break_down(broken: bool) -> None:
-        if outage == "refuse":
-            scene.server.faults.refuse = 1 << 30 if broken else 0
-        else:
-            setattr(scene.server, outage, broken == (outage != "online"))
-
-    break_down(True)
+    code = {"wifi": 1, "names": 2, "silent": 3, "refused": 3}[outage]
+    scene.server.online = outage != "wifi"
+    if scene.server.online:
+        scene.server.inject(errno=OUTAGES[outage])
     scene.board.power_on()
     before = scene.kept()
     scene.board.run(3 * DAYS_MS)
     assert {refusal.code for refusal in scene.refusals} == {code}
     assert scene.longest_tick_ms <= 10_500, "a port that is silent is given ten seconds"
-    assert scene.server.served == [] and scene.runs(1) and scene.kept() == before
+    assert scene.server.requests == [] and scene.runs(1) and scene.kept() == before
     scene.require_calm()
-    break_down(False)
+    scene.server.online = True
+    scene.server.clear_faults()
     scene.board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
 
@@ -134,7 +134,7 @@ def test_days_without(make_scene: Callable[..., Scene], outage: str) -> None:
 def test_a_captive_portal_for_days(make_scene: Callable[..., Scene]) -> None:
     """A page with a 200 for everything that is asked: not one byte of flash changes, and the portal is not stormed."""
     scene = make_scene(sleep_ms=20_000)
-    scene.server.misbehave(status=200, instead=PORTAL, content_type="text/html")
+    scene.server.inject(status=200, instead=PORTAL, content_type="text/html")
     scene.board.power_on()
     before = scene.kept()
     operations = scene.board.flash.operations
@@ -143,10 +143,10 @@ def test_a_captive_portal_for_days(make_scene: Callable[..., Scene]) -> None:
     assert scene.runs(1) and scene.kept() == before
     by_python = [op for op in (scene.board.flash.log or [])[operations:] if op.actor == "python"]
     assert by_python == []
-    assert {served.path.split("/")[0] for served in scene.server.served} == {"heads"}
-    assert len(scene.server.served) <= 10 + 3 * 288, "every 300 s at the most"
+    assert {request.file.split("/")[0] for request in scene.server.requests} == {"heads"}
+    assert len(scene.server.requests) <= 10 + 3 * 288, "every 300 s at the most"
     scene.require_calm()
-    scene.server.behave()
+    scene.server.clear_faults()
     scene.board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
 
@@ -156,8 +156,8 @@ def test_a_portal_in_the_middle_of_a_transfer(scene: Scene) -> None:
     server = scene.server
 
     def appear() -> None:
-        server.restart()
-        server.misbehave(status=200, instead=PORTAL, content_type="text/html")
+        server.restart_server()
+        server.inject(status=200, instead=PORTAL, content_type="text/html")
 
     at = when(scene, "fetch", appear, HALF_WAY)
     scene.board.power_on()
@@ -165,24 +165,24 @@ def test_a_portal_in_the_middle_of_a_transfer(scene: Scene) -> None:
     assert at and scene.runs(1)
     cell = scene.board.cell
     assert cell is not None and cell.states == (2, 0), "the spare slot is declared empty"
-    server.behave()
+    server.clear_faults()
     scene.board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
-    right = sum(served.body for served in server.asked_for(IMAGE) if served.fault is None)
-    assert right - len(scene.world.images[2]) <= 4096
+    right = sum(request.body_bytes for request in server.requests_for(IMAGE) if request.fault is None)
+    assert right - len(scene.testbed.images[2]) <= 4096
 
 
 def test_power_goes_and_the_network_is_worse_than_before(scene: Scene) -> None:
     """A board that lost power half way finds a server without ranges: what it has is read past, not written again."""
     scene.board.power_on()
-    at = when(scene, "fetch", scene.board.chip.power_off, HALF_WAY)
+    at = when(scene, "fetch", scene.board.soc.power_off, HALF_WAY)
     scene.board.run(HOURS_MS)
     assert at
-    scene.server.misbehave(on=IMAGE, ignore_range=True)
+    scene.server.inject(on=IMAGE, ignore_range=True)
     scene.board.flash.reset_counters()
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.runs(2)
-    spare = scene.world.map.slots[1].image
+    spare = scene.testbed.profile.slots[1].image
     erased = {op.addr for op in scene.board.flash.log or () if op.kind == "erase" and op.addr in spare}
     assert len(erased) <= 12 - HALF_WAY + 1

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from support.faulty_server.cases import Document
-from support.faulty_server.faults import NOTHING, PORTAL
+from slotbench.vboard.network.base import HttpRequest
+from slotbench.vboard.network.http_faults import BEFORE_ALL, PORTAL
+from support.faulty_server.cases import Resource
 from support.faulty_server.scene import Scene
-from support.faulty_server.server import Served
 from support.testbed import HOURS_MS, MINUTES_MS
 
 DAY_MS = 24 * HOURS_MS
@@ -25,33 +25,33 @@ A_DAY = 2 * DAY_MS // (INTERVAL_S * 1000)
 """Looks a day at the shortest wait, half an interval."""
 
 
-def asked(scene: Scene, begin_ms: int, document: Document) -> list[Served]:
-    return [served for served in scene.server.asked_for(document.value) if served.at_ms >= begin_ms]
+def asked(scene: Scene, begin_ms: int, document: Resource) -> list[HttpRequest]:
+    return [request for request in scene.server.requests_for(document.value) if request.at_ms >= begin_ms]
 
 
 BROKEN: dict[str, dict[str, Any]] = {
-    "reset": {"reset_after": NOTHING}, "404": {"status": 404}, "500": {"status": 500},
+    "reset": {"reset_after": BEFORE_ALL}, "404": {"status": 404}, "500": {"status": 500},
     "portal": {"status": 200, "instead": PORTAL}, "redirect": {"status": 302, "location": "https://updates.lan/"},
     "cut": {"truncate_at": 100}, "altered": {"corrupt_byte": 100}, "Retry-After: 0": {"status": 503, "retry_after": 0},
 }
 
 
-@pytest.mark.parametrize("document", Document, ids=lambda document: document.name.lower())
+@pytest.mark.parametrize("document", Resource, ids=lambda document: document.name.lower())
 @pytest.mark.parametrize("name", BROKEN, ids=lambda name: name.replace(" ", "-"))
-def test_a_server_that_is_broken_for_days(make_scene: Callable[..., Scene], name: str, document: Document) -> None:
+def test_a_server_that_is_broken_for_days(make_scene: Callable[..., Scene], name: str, document: Resource) -> None:
     """At most so many requests for each document: in the first day, with the quick ones, and in the third."""
     scene = make_scene(sleep_ms=SLEEP_MS)
     scene.settle(interval_s=INTERVAL_S)
-    scene.server.misbehave(on=document.value, **BROKEN[name])
+    scene.server.inject(on=document.value, **BROKEN[name])
     scene.board.power_on()
     scene.board.run(2 * DAY_MS)
     third_day_ms = scene.board.clock.ms
     scene.board.run(DAY_MS)
     assert scene.runs(1)
     assert len(asked(scene, 0, document)) >= 4, "it does not give up either"
-    for each in Document:
+    for each in Resource:
         assert len(asked(scene, third_day_ms, each)) <= A_DAY + 1
-        first_days = [served for served in asked(scene, 0, each) if served.at_ms < third_day_ms]
+        first_days = [request for request in asked(scene, 0, each) if request.at_ms < third_day_ms]
         # A kept connection that is found closed is asked once more.
         assert len(first_days) <= 2 * (RAMP + 2 * A_DAY)
 
@@ -64,31 +64,31 @@ def test_an_up_to_date_board_asks_once_an_interval(make_scene: Callable[..., Sce
     assert scene.runs(2)
     begin_ms = scene.board.clock.ms
     scene.board.run(10 * DAY_MS)
-    later = asked(scene, begin_ms, Document.HEAD)
+    later = asked(scene, begin_ms, Resource.HEAD)
     assert 36 <= len(later) <= 45, "40 in ten days, give or take a tenth"
-    assert {served.status for served in later[1:]} == {304} and {served.etag for served in later[1:]} != {None}
-    assert len(scene.server.served) == len(scene.server.asked_for(Document.HEAD.value)) + 3
+    assert {request.status for request in later[1:]} == {304} and {request.etag for request in later[1:]} != {None}
+    assert len(scene.server.requests) == len(scene.server.requests_for(Resource.HEAD.value)) + 3
 
 
-@pytest.mark.parametrize("document", Document, ids=lambda document: document.name.lower())
+@pytest.mark.parametrize("document", Resource, ids=lambda document: document.name.lower())
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_honoured(scene: Scene, status: int, document: Document) -> None:
-    scene.server.misbehave(on=document.value, times=3, status=status, retry_after=1800)
+def test_retry_after_is_honoured(scene: Scene, status: int, document: Resource) -> None:
+    scene.server.inject(on=document.value, times=3, status=status, retry_after=1800)
     scene.board.power_on()
     scene.board.run(4 * HOURS_MS)
-    times = [served.at_ms for served in scene.server.asked_for(document.value)][:4]
+    times = [request.at_ms for request in scene.server.requests_for(document.value)][:4]
     assert all(1_800_000 <= later - earlier <= 1_900_000 for earlier, later in pairwise(times)), times
-    quiet = [served for served in scene.server.served if times[0] < served.at_ms < times[0] + 1_800_000]
+    quiet = [request for request in scene.server.requests if times[0] < request.at_ms < times[0] + 1_800_000]
     assert quiet == [], "and nothing else is asked for meanwhile"
     assert scene.runs(2)
 
 
 def test_retry_after_of_a_year_is_a_day(make_scene: Callable[..., Scene]) -> None:
     scene = make_scene(sleep_ms=SLEEP_MS)
-    scene.server.misbehave(times=1, status=503, retry_after=365 * 86400)
+    scene.server.inject(times=1, status=503, retry_after=365 * 86400)
     scene.board.power_on()
     scene.board.run(DAY_MS + 2 * MINUTES_MS)
-    first, second, *_ = scene.server.served
+    first, second, *_ = scene.server.requests
     assert second.at_ms - first.at_ms >= DAY_MS
     scene.board.run(HOURS_MS)
     assert scene.runs(2)
@@ -96,11 +96,11 @@ def test_retry_after_of_a_year_is_a_day(make_scene: Callable[..., Scene]) -> Non
 
 def test_retry_after_counts_for_one_wait_only(scene: Scene) -> None:
     """A connection that fails later has no answer, so nothing tells how long to wait."""
-    scene.server.misbehave(times=1, status=503, retry_after=600)
-    scene.server.misbehave(times=2, reset_after=NOTHING)
+    scene.server.inject(times=1, status=503, retry_after=600)
+    scene.server.inject(times=2, reset_after=BEFORE_ALL)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
-    times = [served.at_ms for served in scene.server.served][:4]
+    times = [request.at_ms for request in scene.server.requests][:4]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps[0] >= 600_000 and max(gaps[1:]) <= 15_000, gaps
     assert scene.runs(2)
@@ -110,11 +110,11 @@ def test_a_street_that_gets_its_power_back(make_scene: Callable[..., Scene]) -> 
     """Boards that start in the same second neither ask in the same second nor meet again later."""
     boards = [make_scene(seed=seed) for seed in range(12)]
     for scene in boards:
-        scene.server.misbehave(status=503)
+        scene.server.inject(status=503)
         scene.board.power_on()
         scene.board.run(30 * MINUTES_MS)
-    firsts = sorted(scene.server.served[0].at_ms for scene in boards)
+    firsts = sorted(scene.server.requests[0].at_ms for scene in boards)
     assert firsts[0] >= 10_000 and firsts[-1] <= 45_000 and firsts[-1] - firsts[0] >= 15_000
-    seconds = [served.at_ms // 1000 for scene in boards for served in scene.server.served if served.at_ms > 60_000]
+    seconds = [request.at_ms // 1000 for scene in boards for request in scene.server.requests if request.at_ms > 60_000]
     crowd = max(seconds.count(second) for second in seconds)
     assert crowd <= 4, f"{crowd} of 12 boards in one second"

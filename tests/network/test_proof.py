@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.prove.network.proof import prove
-from slotbench.vboard.network.faults import Failing, FaultProxy
+from slotbench.prove.network.proof import prove_updates
+from slotbench.prove.network.downloads import Downloads
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.seeded_faults import FaultKind, SeededFaults
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.testbed import HOURS_MS, TestBed, put_keys, runs_confirmed
 
 
 def test_every_update_gets_there(tmp_path: Path) -> None:
     put_keys(tmp_path / "keys")
-    none, tenth, third = prove(tmp_path, (0.0, 0.1, 0.3), 16, size=64 * 1024)
+    none, tenth, third = prove_updates(tmp_path, (0.0, 0.1, 0.3), 16, size=64 * 1024)
     for rate in (none, tenth, third):
         print(f"\n{rate.failing:.0%}: {rate.succeeded} of {rate.updates}; starting over {rate.restart_client_succeeded}")
         assert rate.succeeded == rate.updates == 16, rate.failures
@@ -29,18 +32,17 @@ def test_every_update_gets_there(tmp_path: Path) -> None:
 
 def test_what_one_answer_made_a_board_fetch_again() -> None:
     """Each answer is held against all later ones, whose bytes count once."""
-    proxy = FaultProxy(lambda environ, start_response: [], 0, random.Random(0))
-    assert proxy.most_again == 0
-    proxy.spans = [[0, 9000], [8192, 20000], [8192, 12288], [19000, 30000]]
-    assert proxy.most_again == 4096 + 1000
-    proxy.spans = [[0, 4096], [4096, 9000], [8192, 12288], [8192, 12288]]
-    assert proxy.most_again == 4096, "the third is fetched whole by the fourth"
+    assert Downloads(()).most_again == 0
+    assert Downloads(((0, 9000), (8192, 20000), (8192, 12288), (19000, 30000))).most_again == 4096 + 1000
+    again = Downloads(((0, 4096), (4096, 9000), (8192, 12288), (8192, 12288)))
+    assert again.most_again == 4096, "the third is fetched whole by the fourth"
+    assert again.image_bytes == 4096 + 4904 + 4096 + 4096
 
 
 class Chosen(random.Random):
     """The first connection fails in one way, half way through its answer; no other one does."""
 
-    def __init__(self, how: Failing) -> None:
+    def __init__(self, how: FaultKind) -> None:
         super().__init__(0)
         self.how = how
         self.values = [0.0, 0.5, 0.5]
@@ -48,17 +50,16 @@ class Chosen(random.Random):
     def random(self) -> float:
         return self.values.pop(0) if self.values else 0.95
 
-    def choice(self, _: object) -> Failing:
+    def choice(self, _: object) -> FaultKind:
         return self.how
 
 
-@pytest.mark.parametrize("how", Failing, ids=lambda how: how.name.lower())
-def test_each_way_is_a_failure(world: TestBed, how: Failing) -> None:
+@pytest.mark.parametrize("how", FaultKind, ids=lambda how: how.name.lower())
+def test_each_way_is_a_failure(testbed: TestBed, how: FaultKind) -> None:
     """One connection fails that way: the board notices, and updates all the same."""
-    proxy = FaultProxy(world.app, 0.9, Chosen(how))
-    board = world.board(proxy)
-    proxy.clock = board.clock
+    faults = SeededFaults(Chosen(how), 0.9)
+    board = testbed.board(FaultyNetwork(WsgiNetwork(testbed.app), faults))
     board.power_on()
     board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
     assert runs_confirmed(board, 2)
-    assert proxy.failed[how] == 1 and proxy.interruptions == 1
+    assert faults.struck == {**dict.fromkeys(FaultKind, 0), how: 1}

@@ -13,16 +13,16 @@ from slotbench.formats.document import Document, split
 from slotbench.formats.head import Head
 from slotbench.formats.journal import Report, SlotState
 from slotbench.formats.release import DEVELOPMENT
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.release import store
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vm import DeviceVM
 from support.device.board import signing_key
 from support.device.push import (
     LISTENS,
     SECRET,
-    Pusher,
+    PushingVisitor,
     Visitor,
     authorization,
     desk,
@@ -36,19 +36,19 @@ from support.device.push import (
     street,
     visit,
 )
-from support.testbed import HOURS_MS, MAIN, MINUTES_MS, NOW, PRODUCT, TestBed, runs_confirmed
+from support.testbed import HOURS_MS, MAIN, MINUTES_MS, NOW, PRODUCT, TestBed, make_testbed, runs_confirmed
 
 TEN_MINUTES_MS = 10 * MINUTES_MS
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> TestBed:
-    return TestBed(tmp_path, main=LISTENS, edit=on_a_desk)
+def testbed(tmp_path: Path) -> TestBed:
+    return make_testbed(tmp_path, main=LISTENS, edit=on_a_desk)
 
 
 @pytest.fixture
-def board(world: TestBed) -> VirtualBoard:
-    return desk(world)
+def board(testbed: TestBed) -> VirtualBoard:
+    return desk(testbed)
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -63,8 +63,8 @@ def untouched(board: VirtualBoard) -> bool:
 # What a push is.
 
 
-def test_a_development_release_runs_and_is_confirmed_by_who_pushed_it(world: TestBed, board: VirtualBoard) -> None:
-    done = push(board, develop(world, 7))
+def test_a_development_release_runs_and_is_confirmed_by_who_pushed_it(testbed: TestBed, board: VirtualBoard) -> None:
+    done = push(board, develop(testbed, 7))
     assert (done.status, done.text) == (200, "7.0.0-dev\n")
     assert done.asked[0] == "blocks" and done.asked[-1] == "nothing"
     board.run(5000)
@@ -73,25 +73,25 @@ def test_a_development_release_runs_and_is_confirmed_by_who_pushed_it(world: Tes
     assert (back["version"], back["counter"], back["confirmed"]) == ("7.0.0-dev", DEVELOPMENT | 7, True)
     assert runs_confirmed(board, DEVELOPMENT | 7)
     board.run(HOURS_MS)
-    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL], "the deadline does not strike any more"
+    assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, BootReason.TRIAL], "the deadline does not strike any more"
 
 
-def test_the_next_push_sends_only_what_differs(world: TestBed, board: VirtualBoard) -> None:
-    first = push(board, develop(world, 7))
+def test_the_next_push_sends_only_what_differs(testbed: TestBed, board: VirtualBoard) -> None:
+    first = push(board, develop(testbed, 7))
     board.run(5000)
     greet(board, known=True)
-    second = push(board, develop(world, 8))
+    second = push(board, develop(testbed, 8))
     board.run(5000)
     greet(board, known=True)
-    third = push(board, develop(world, 9, version="7.0.1-dev"))
+    third = push(board, develop(testbed, 9, version="7.0.1-dev"))
     assert [each.status for each in (first, second, third)] == [200] * 3
     sent = [sum(len(each.piece(wants)) for wants in each.asked[1:-1]) for each in (first, second, third)]
     assert sent[2] < sent[0] == len(first.image)
 
 
-def test_a_lost_connection_leaves_the_blocks_and_the_next_push_goes_on(world: TestBed, board: VirtualBoard) -> None:
-    world.size = 48 * 4096
-    release = develop(world, 7)
+def test_a_lost_connection_leaves_the_blocks_and_the_next_push_goes_on(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.size = 48 * 4096
+    release = develop(testbed, 7)
     lost = push(board, release, pieces=3)
     assert lost.status in (0, 400) and runs_confirmed(board, 1)
     done = push(board, release)
@@ -99,29 +99,29 @@ def test_a_lost_connection_leaves_the_blocks_and_the_next_push_goes_on(world: Te
     assert done.asked[0] == f"bytes={32 * 4096}-{48 * 4096 - 1}", "neither the table nor 32 blocks again"
 
 
-def test_a_release_of_a_pinned_key_may_be_pushed_by_its_own_counter(world: TestBed, board: VirtualBoard) -> None:
-    assert push(board, develop(world, 2, key="offline")).status == 200
+def test_a_release_of_a_pinned_key_may_be_pushed_by_its_own_counter(testbed: TestBed, board: VirtualBoard) -> None:
+    assert push(board, develop(testbed, 2, key="offline")).status == 200
     board.run(MINUTES_MS)
     assert greet(board, known=True)["confirmed"] is False, "that is the proof of development releases only"
-    assert push(board, develop(world, 3, key="offline")).code == (63, 1), "one trial after another"
+    assert push(board, develop(testbed, 3, key="offline")).code == (63, 1), "one trial after another"
 
 
-def test_a_pushed_release_of_a_pinned_key_must_be_newer(world: TestBed, board: VirtualBoard) -> None:
-    refused = push(board, develop(world, 1, key="offline"))
+def test_a_pushed_release_of_a_pinned_key_must_be_newer(testbed: TestBed, board: VirtualBoard) -> None:
+    refused = push(board, develop(testbed, 1, key="offline"))
     assert refused.code == (28, 1) and refused.status == 403 and untouched(board)
 
 
-def test_counters_of_development_releases_rise(world: TestBed, board: VirtualBoard) -> None:
-    push(board, develop(world, 7))
+def test_counters_of_development_releases_rise(testbed: TestBed, board: VirtualBoard) -> None:
+    push(board, develop(testbed, 7))
     board.run(5000)
     assert greet(board, known=True)["development"] == 8
-    refused = push(board, develop(world, 7))
+    refused = push(board, develop(testbed, 7))
     assert refused.code == (28, DEVELOPMENT | 7)
 
 
-def test_a_development_release_moves_nothing_that_others_are_judged_by(world: TestBed, board: VirtualBoard) -> None:
+def test_a_development_release_moves_nothing_that_others_are_judged_by(testbed: TestBed, board: VirtualBoard) -> None:
     before = board.cell
-    push(board, develop(world, 7, Does.CRASH))
+    push(board, develop(testbed, 7, Behaviour.CRASH))
     board.run(MINUTES_MS)
     cell = board.cell
     assert before is not None and cell is not None
@@ -129,31 +129,31 @@ def test_a_development_release_moves_nothing_that_others_are_judged_by(world: Te
     judged = ("floor", "bad_counter", "unproven_counter", "rounds")
     assert [getattr(cell, name) for name in judged] == [getattr(before, name) for name in judged]
     assert runs_confirmed(board, 1)
-    assert push(board, develop(world, 8)).status == 200, "after the fallback the board listens again"
+    assert push(board, develop(testbed, 8)).status == 200, "after the fallback the board listens again"
 
 
-def test_a_confirmed_development_release_says_nothing_of_an_unproven_one(world: TestBed, board: VirtualBoard) -> None:
-    world.publish(2, Does.RESTART)
+def test_a_confirmed_development_release_says_nothing_of_an_unproven_one(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.publish(2, Behaviour.RESTART)
     board.run(HOURS_MS, until=lambda: board.cell is not None and board.cell.unproven_counter == 2)
     board.press_reset()
     board.run(5000)
-    assert push(board, develop(world, 7)).status == 200
+    assert push(board, develop(testbed, 7)).status == 200
     board.run(5000)
     assert greet(board, known=True)["confirmed"]
     assert board.cell is not None and (board.cell.unproven_counter, board.cell.rounds) == (2, 1)
 
 
-def test_without_proof_it_falls_back(world: TestBed, board: VirtualBoard) -> None:
-    push(board, develop(world, 7, Does.HANG))
+def test_without_proof_it_falls_back(testbed: TestBed, board: VirtualBoard) -> None:
+    push(board, develop(testbed, 7, Behaviour.HANG))
     board.run(HOURS_MS)
     cell = board.cell
     assert runs_confirmed(board, 1) and cell is not None
     assert (cell.report, cell.unproven_counter, cell.bad_counter, cell.rounds) == (Report.UNPROVEN, 0, 0, 0)
 
 
-def test_a_head_proves_a_development_release_too(world: TestBed, board: VirtualBoard) -> None:
-    world.publish(2)
-    push(board, develop(world, 7))
+def test_a_head_proves_a_development_release_too(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.publish(2)
+    push(board, develop(testbed, 7))
     board.run(HOURS_MS)
     assert runs_confirmed(board, DEVELOPMENT | 7), "and the channel's release 2 waits"
     assert 28 in codes(board)
@@ -162,21 +162,21 @@ def test_a_head_proves_a_development_release_too(world: TestBed, board: VirtualB
     assert runs_confirmed(board, 2), "until a person goes back to it"
 
 
-def test_back_from_development_not_to_what_is_bad_here(world: TestBed, board: VirtualBoard) -> None:
-    world.publish(2, Does.CRASH)
+def test_back_from_development_not_to_what_is_bad_here(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.publish(2, Behaviour.CRASH)
     board.run(2 * HOURS_MS)
     assert board.cell is not None and board.cell.bad_counter == 2
     board.press_reset()
     board.run(5000)
-    assert push(board, develop(world, 7)).status == 200
+    assert push(board, develop(testbed, 7)).status == 200
     board.run(5000)
     greet(board, known=True)
     assert "30 at 2" in board.repl("twoslot.update(force=True)")
 
 
 def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:
-    world = TestBed(tmp_path, main=MAIN, edit=on_a_desk, vm=vm)
-    board = desk(world)
+    testbed = make_testbed(tmp_path, main=MAIN, edit=on_a_desk, vm=vm)
+    board = desk(testbed)
     challenge = Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n")
     street(board).visitors.append(challenge)
     assert "listening on port 8266 for 1 min" in board.repl("twoslot.listen(minutes=1)")
@@ -185,7 +185,7 @@ def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., Devic
 
 def test_a_person_may_listen_before_anything_else_ran(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:
     """Nothing ticked, no verb was typed since the start; and two come one after the other."""
-    board = desk(TestBed(tmp_path, main="", edit=on_a_desk, vm=vm))
+    board = desk(make_testbed(tmp_path, main="", edit=on_a_desk, vm=vm))
     visitors = [Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n") for _ in range(2)]
     street(board).visitors.extend(visitors)
     printed = board.repl("twoslot.listen(minutes=1)")
@@ -196,23 +196,23 @@ def test_a_person_may_listen_before_anything_else_ran(tmp_path: Path, vm: Callab
 # The door.
 
 
-def test_it_is_closed_by_default_and_closes_itself(world: TestBed, tmp_path: Path) -> None:
+def test_it_is_closed_by_default_and_closes_itself(testbed: TestBed, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    plain = desk(TestBed(tmp_path / "other", edit=on_a_desk))
+    plain = desk(make_testbed(tmp_path / "other", edit=on_a_desk))
     assert street(plain).open == 0
-    board = desk(world)
+    board = desk(testbed)
     assert street(board).open == 1
     board.run(TEN_MINUTES_MS)
     assert street(board).open == 0 and board.call("twoslot._pollers") == []
 
 
 def test_after_an_ordinary_restart_nobody_listens(tmp_path: Path) -> None:
-    world = TestBed(tmp_path, edit=on_a_desk)
-    board = desk(world)
+    testbed = make_testbed(tmp_path, edit=on_a_desk)
+    board = desk(testbed)
     street(board).visitors.append(Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n"))
     board.repl("twoslot.listen(3, wait=False)")
     board.run(3000)
-    assert push(board, develop(world, 7)).status == 200
+    assert push(board, develop(testbed, 7)).status == 200
     board.run(5000)
     greet(board, known=True)
     board.press_reset()
@@ -221,7 +221,7 @@ def test_after_an_ordinary_restart_nobody_listens(tmp_path: Path) -> None:
 
 
 def test_without_a_secret_nobody_is_let_in(tmp_path: Path) -> None:
-    board = desk(TestBed(tmp_path, main=LISTENS))
+    board = desk(make_testbed(tmp_path, main=LISTENS))
     assert street(board).open == 0 and codes(board) == [74]
 
 
@@ -231,18 +231,18 @@ def test_a_secret_that_is_none_is_refused(content: bytes, tmp_path: Path) -> Non
         on_a_desk(files)
         files["/twoslot.secret"] = content
 
-    assert codes(desk(TestBed(tmp_path, main=LISTENS, edit=edit))) == [74]
+    assert codes(desk(make_testbed(tmp_path, main=LISTENS, edit=edit))) == [74]
 
 
 # Attackers on the same network.
 
 
-def test_a_request_that_was_heard_is_good_for_nothing_a_second_time(world: TestBed, board: VirtualBoard) -> None:
+def test_a_request_that_was_heard_is_good_for_nothing_a_second_time(testbed: TestBed, board: VirtualBoard) -> None:
     """Replay: the whole conversation of a push, sent again."""
-    release = develop(world, 7)
+    release = develop(testbed, 7)
     nonce = greet(board)["nonce"]
-    visit(board, Pusher(head(release[0], nonce), *release, pieces=1))
-    again = Pusher(head(release[0], nonce), *release)
+    visit(board, PushingVisitor(head(release[0], nonce), *release, pieces=1))
+    again = PushingVisitor(head(release[0], nonce), *release)
     visit(board, again)
     assert (again.status, again.code) == (401, (53, 0)) and again.asked == []
 
@@ -254,74 +254,74 @@ def test_a_challenge_is_good_for_one_request(board: VirtualBoard) -> None:
     assert visit(board, Visitor(ask)).code == (53, 0)
 
 
-def test_a_challenge_is_good_for_a_minute(world: TestBed, board: VirtualBoard) -> None:
-    late = pusher(board, develop(world, 7))
+def test_a_challenge_is_good_for_a_minute(testbed: TestBed, board: VirtualBoard) -> None:
+    late = pusher(board, develop(testbed, 7))
     board.run(61_000)
     visit(board, late)
     assert late.code == (53, 0) and untouched(board)
 
 
-def test_an_older_challenge_is_not_the_one_that_is_out(world: TestBed, board: VirtualBoard) -> None:
-    early = pusher(board, develop(world, 7))
+def test_an_older_challenge_is_not_the_one_that_is_out(testbed: TestBed, board: VirtualBoard) -> None:
+    early = pusher(board, develop(testbed, 7))
     greet(board)
     visit(board, early)
     assert early.code == (53, 0)
 
 
-def test_three_wrong_secrets_close_the_door(world: TestBed, board: VirtualBoard) -> None:
-    release = develop(world, 7)
+def test_three_wrong_secrets_close_the_door(testbed: TestBed, board: VirtualBoard) -> None:
+    release = develop(testbed, 7)
     for count in (1, 2, 3):
-        wrong = Pusher(head(release[0], greet(board)["nonce"], secret=bytes(32)), *release)
+        wrong = PushingVisitor(head(release[0], greet(board)["nonce"], secret=bytes(32)), *release)
         visit(board, wrong)
         assert (wrong.status, wrong.code) == (401, (54, count))
     board.run(2000)
     assert street(board).open == 0 and untouched(board)
 
 
-def test_the_mac_is_of_this_document(world: TestBed, board: VirtualBoard) -> None:
-    mine, other = develop(world, 7), develop(world, 8)
-    swapped = Pusher(head(mine[0], greet(board)["nonce"], length=len(other[0])), *other)
+def test_the_mac_is_of_this_document(testbed: TestBed, board: VirtualBoard) -> None:
+    mine, other = develop(testbed, 7), develop(testbed, 8)
+    swapped = PushingVisitor(head(mine[0], greet(board)["nonce"], length=len(other[0])), *other)
     visit(board, swapped)
     assert swapped.code == (54, 1) and untouched(board)
 
 
-def test_the_mac_of_a_look_is_none_of_a_release(world: TestBed, board: VirtualBoard) -> None:
-    document, image = develop(world, 7)
+def test_the_mac_of_a_look_is_none_of_a_release(testbed: TestBed, board: VirtualBoard) -> None:
+    document, image = develop(testbed, 7)
     nonce = greet(board)["nonce"]
     field = authorization("GET", "/twoslot", nonce)
     asked = f"POST /twoslot/release HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{field}" \
             f"Twoslot-Document: {len(document)}\r\n\r\n"
-    crossed = Pusher(asked.encode(), document, image)
+    crossed = PushingVisitor(asked.encode(), document, image)
     visit(board, crossed)
     assert crossed.code == (54, 1)
 
 
 def test_a_development_key_is_worth_nothing_on_a_board_that_is_not_marked(tmp_path: Path) -> None:
-    world = TestBed(tmp_path, main=LISTENS, edit=on_a_wall)
-    board = desk(world)
+    testbed = make_testbed(tmp_path, main=LISTENS, edit=on_a_wall)
+    board = desk(testbed)
     assert greet(board)["development"] == 0
-    refused = push(board, develop(world, 7))
+    refused = push(board, develop(testbed, 7))
     assert (refused.status, refused.code) == (403, (21, 0)) and untouched(board)
 
 
-def test_who_knows_the_secret_still_cannot_introduce_firmware(world: TestBed, board: VirtualBoard) -> None:
-    assert push(board, develop(world, 7, key="online")).code == (21, 0), "a key has one role"
-    document, image = develop(world, 7)
+def test_who_knows_the_secret_still_cannot_introduce_firmware(testbed: TestBed, board: VirtualBoard) -> None:
+    assert push(board, develop(testbed, 7, key="online")).code == (21, 0), "a key has one role"
+    document, image = develop(testbed, 7)
     forged = split(document)
     forged = Document(forged.payload.replace(b"7.0.0", b"7.0.1"), forged.key_id, forged.signature)
     assert push(board, (forged.pack(), image)).code == (22, 0) and untouched(board)
 
 
-def test_a_development_release_is_never_pulled(world: TestBed, board: VirtualBoard) -> None:
+def test_a_development_release_is_never_pulled(testbed: TestBed, board: VirtualBoard) -> None:
     """Whoever holds the development key and the server cannot put it on the boards that ask."""
-    document, image = develop(world, 7)
+    document, image = develop(testbed, 7)
     payload = split(document).payload
-    site = world.workshop.site
+    site = testbed.publisher.site
     release = Head(
         product=PRODUCT, channel="stable", epoch=1, seq=1, counter=7, issued=NOW, expires=NOW + 10**7,
         release=hashlib.sha256(payload).hexdigest())
     site.write(store.release_name(release.release), document)
-    site.write(store.head_name(PRODUCT, "stable"), world.workshop.online.sign(release.to_payload()).pack())
+    site.write(store.head_name(PRODUCT, "stable"), testbed.publisher.online.sign(release.to_payload()).pack())
     board.run(HOURS_MS)
     assert 21 in codes(board) and runs_confirmed(board, 1)
     forged = signing_key("stranger").sign(release.to_payload()).pack()
@@ -330,14 +330,14 @@ def test_a_development_release_is_never_pulled(world: TestBed, board: VirtualBoa
     assert codes(board)[-1] == 21 and runs_confirmed(board, 1)
 
 
-def test_an_image_that_is_not_the_signed_one_is_refused(world: TestBed, board: VirtualBoard) -> None:
-    document, image = develop(world, 7)
+def test_an_image_that_is_not_the_signed_one_is_refused(testbed: TestBed, board: VirtualBoard) -> None:
+    document, image = develop(testbed, 7)
     changed = bytearray(image)
     changed[5000] ^= 1
     assert push(board, (document, bytes(changed))).code == (13, 0)
-    honest_table = Pusher(head(document, greet(board)["nonce"]), document, bytes(changed))
+    honest_table = PushingVisitor(head(document, greet(board)["nonce"]), document, bytes(changed))
     honest_table.piece = lambda wants: (  # type: ignore[method-assign]
-        Pusher.piece(Pusher(b"", document, image if wants == "blocks" else bytes(changed)), wants))
+        PushingVisitor.piece(PushingVisitor(b"", document, image if wants == "blocks" else bytes(changed)), wants))
     visit(board, honest_table)
     assert honest_table.code == (12, 1) and runs_confirmed(board, 1)
 
@@ -354,9 +354,9 @@ def test_a_silent_client_is_left_after_ten_seconds(sends: bytes, board: VirtualB
     assert board.clock.ms - start < 12_000 and greet(board)["counter"] == 1
 
 
-def test_a_client_that_stops_in_a_block_is_left(world: TestBed, board: VirtualBoard) -> None:
-    slow = pusher(board, develop(world, 7))
-    slow.piece = lambda wants: Pusher.piece(slow, wants)[:-1]  # type: ignore[method-assign]
+def test_a_client_that_stops_in_a_block_is_left(testbed: TestBed, board: VirtualBoard) -> None:
+    slow = pusher(board, develop(testbed, 7))
+    slow.piece = lambda wants: PushingVisitor.piece(slow, wants)[:-1]  # type: ignore[method-assign]
     start = board.clock.ms
     visit(board, slow)
     assert slow.code[0] in (5, 6, 11, 13) and board.clock.ms - start < 40_000 and runs_confirmed(board, 1)
@@ -388,17 +388,17 @@ def test_a_request_that_is_none_has_a_defined_answer(sends: bytes, code: int, bo
     assert untouched(board) and greet(board)["counter"] == 1
 
 
-def test_an_endless_body_is_read_no_further_than_was_asked(world: TestBed, board: VirtualBoard) -> None:
-    endless = pusher(board, develop(world, 7))
-    pieces = Pusher.piece
+def test_an_endless_body_is_read_no_further_than_was_asked(testbed: TestBed, board: VirtualBoard) -> None:
+    endless = pusher(board, develop(testbed, 7))
+    pieces = PushingVisitor.piece
     endless.piece = lambda wants: pieces(endless, wants) + bytes(200_000)  # type: ignore[method-assign]
     visit(board, endless)
     assert endless.code[0] in (6, 9, 12, 13) or endless.status == 200
     assert len(endless.inbox) > 190_000
 
 
-def test_a_second_client_is_told_that_the_board_is_busy(world: TestBed, board: VirtualBoard) -> None:
-    first = pusher(board, develop(world, 7))
+def test_a_second_client_is_told_that_the_board_is_busy(testbed: TestBed, board: VirtualBoard) -> None:
+    first = pusher(board, develop(testbed, 7))
     second = Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n")
     street(board).visitors.extend([first, second])
     board.run(MINUTES_MS, until=lambda: first.closed)
@@ -406,9 +406,9 @@ def test_a_second_client_is_told_that_the_board_is_busy(world: TestBed, board: V
     assert first.status == 200
 
 
-def test_while_an_update_is_pulled_nobody_pushes(world: TestBed, board: VirtualBoard) -> None:
-    world.size = 48 * 4096
-    world.publish(2)
+def test_while_an_update_is_pulled_nobody_pushes(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.size = 48 * 4096
+    testbed.publish(2)
     board.run(HOURS_MS, until=lambda: board.activity()[0] == "fetch")
     refused = visit(board, Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n"), seconds=1)
     board.run(HOURS_MS)
@@ -416,7 +416,7 @@ def test_while_an_update_is_pulled_nobody_pushes(world: TestBed, board: VirtualB
     assert runs_confirmed(board, 2), "and the update is none the worse for it"
 
 
-def test_the_secret_is_never_sent(world: TestBed, board: VirtualBoard) -> None:
-    done = push(board, develop(world, 7))
+def test_the_secret_is_never_sent(testbed: TestBed, board: VirtualBoard) -> None:
+    done = push(board, develop(testbed, 7))
     for text in (bytes(done.heard), json.dumps(greet(board)).encode()):
         assert SECRET not in text and SECRET.hex().encode() not in text

@@ -6,28 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.release import store
 from slotbench.release.publish import Rollout, refresh
-from support.faulty_server.cases import Document
+from support.faulty_server.cases import Resource
 from support.faulty_server.scene import Scene
-from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed
+from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed, make_testbed
 
-HEAD = Document.HEAD.value
+HEAD = Resource.HEAD.value
 HEAD_NAME = store.head_name(PRODUCT, "stable")
 DAY_S = 86400
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> TestBed:
+def testbed(tmp_path: Path) -> TestBed:
     """One that is published to while a test runs."""
-    made = TestBed(tmp_path)
+    made = make_testbed(tmp_path)
     made.publish(2)
     return made
 
 
-def head_now(world: TestBed) -> bytes:
-    head = world.workshop.site.read(HEAD_NAME)
+def head_now(testbed: TestBed) -> bytes:
+    head = testbed.publisher.site.read(HEAD_NAME)
     assert head is not None
     return head
 
@@ -37,94 +37,94 @@ def set_clock(scene: Scene, unix_s: int) -> None:
     scene.board.repl(f"import machine, time; machine.RTC().datetime((*time.gmtime({unix_s} - 946684800)[:3], 0, 0, 0, 0, 0))")
 
 
-def test_an_old_head_is_refused_once_a_newer_one_was_seen(scene: Scene, world: TestBed) -> None:
-    old = head_now(world)
-    world.publish(3)
+def test_an_old_head_is_refused_once_a_newer_one_was_seen(scene: Scene, testbed: TestBed) -> None:
+    old = head_now(testbed)
+    testbed.publish(3)
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
     assert scene.runs(3)
-    replayed = scene.server.misbehave(on=HEAD, instead=old)
-    asked = len(scene.server.served)
+    replayed = scene.server.inject(on=HEAD, instead=old)
+    asked = len(scene.server.requests)
     scene.board.run(6 * HOURS_MS)
     assert replayed.used >= 4 and scene.runs(3)
     assert {refusal.code for refusal in scene.refusals} == {35}
-    assert {served.path for served in scene.server.served[asked:]} == {HEAD_NAME}
-    scene.server.behave()
-    world.publish(4)
+    assert {request.file for request in scene.server.requests[asked:]} == {HEAD_NAME}
+    scene.server.clear_faults()
+    testbed.publish(4)
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(4)
 
 
-def test_an_old_head_confirms_no_trial(scene: Scene, world: TestBed) -> None:
+def test_an_old_head_confirms_no_trial(scene: Scene, testbed: TestBed) -> None:
     """It shows that somebody kept it, not that this board reaches its server."""
-    old = head_now(world)
-    world.publish(3)
+    old = head_now(testbed)
+    testbed.publish(3)
     scene.board.power_on()
     scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
-    scene.server.misbehave(on=HEAD, instead=old)
+    scene.server.inject(on=HEAD, instead=old)
     scene.board.run(40 * MINUTES_MS)
-    assert scene.board.boots[-1].why is Why.FALLBACK and scene.runs(1)
-    scene.server.behave()
+    assert scene.board.boots[-1].why is BootReason.FALLBACK and scene.runs(1)
+    scene.server.clear_faults()
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(3)
 
 
-def test_an_old_head_is_refused_without_a_clock_and_after_a_cut(scene: Scene, world: TestBed) -> None:
+def test_an_old_head_is_refused_without_a_clock_and_after_a_cut(scene: Scene, testbed: TestBed) -> None:
     """What was seen is on flash."""
-    old = head_now(world)
-    world.publish(3, rollout=Rollout(percent=0))
+    old = head_now(testbed)
+    testbed.publish(3, rollout=Rollout(percent=0))
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
     assert scene.codes == {39}
     scene.board.power_off()
-    scene.server.misbehave(on=HEAD, instead=old)
+    scene.server.inject(on=HEAD, instead=old)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.codes == {35} and scene.runs(1)
 
 
-def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scene, world: TestBed) -> None:
+def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scene, testbed: TestBed) -> None:
     scene.board.power_on()
     set_clock(scene, NOW + 40 * DAY_S)
     scene.board.run(HOURS_MS)
     assert scene.codes == {34} and scene.runs(1)
-    assert not scene.server.asked_for(Document.RELEASE.value)
-    keys = world.workshop.keys_path
-    refresh(world.workshop.site, keys, world.workshop.online, NOW + 40 * DAY_S)
+    assert not scene.server.requests_for(Resource.RELEASE.value)
+    keys = testbed.publisher.keys_path
+    refresh(testbed.publisher.site, keys, testbed.publisher.online, NOW + 40 * DAY_S)
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(2)
 
 
-def test_a_server_that_says_304_to_boards_it_never_answered(scene: Scene, world: TestBed) -> None:
+def test_a_server_that_says_304_to_boards_it_never_answered(scene: Scene, testbed: TestBed) -> None:
     """A broken cache: refused until there is an answer, and no board calls itself up to date by it."""
-    scene.server.misbehave(on=HEAD, status=304)
+    scene.server.inject(on=HEAD, status=304)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
-    assert scene.codes == {8} and {served.etag for served in scene.server.served} == {None}
+    assert scene.codes == {8} and {request.etag for request in scene.server.requests} == {None}
 
 
-def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: Scene, world: TestBed) -> None:
+def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: Scene, testbed: TestBed) -> None:
     """A cache that sticks to the old head: the board cannot know; it takes what comes when it comes."""
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
     assert scene.runs(2)
-    scene.server.misbehave(on=HEAD, status=304)
-    world.publish(3)
-    asked = len(scene.server.served)
+    scene.server.inject(on=HEAD, status=304)
+    testbed.publish(3)
+    asked = len(scene.server.requests)
     scene.board.run(6 * HOURS_MS)
-    assert scene.runs(2) and len(scene.server.served) - asked <= 6 * 7
-    scene.server.behave()
+    assert scene.runs(2) and len(scene.server.requests) - asked <= 6 * 7
+    scene.server.clear_faults()
     scene.board.run(HOURS_MS)
     assert scene.runs(3)
 
 
 @pytest.mark.parametrize("etag", ['"nonsense"', 'W/"weak"', '""', "no-quotes", '"%s"' % ("x" * 300)])
-def test_whatever_the_etag_is_a_new_head_is_seen(scene: Scene, world: TestBed, etag: str) -> None:
+def test_whatever_the_etag_is_a_new_head_is_seen(scene: Scene, testbed: TestBed, etag: str) -> None:
     """A right server answers 200 to an If-None-Match it does not know."""
-    scene.server.misbehave(on=HEAD, etag=etag)
+    scene.server.inject(on=HEAD, etag=etag)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.runs(2)
-    world.publish(3)
+    testbed.publish(3)
     scene.board.run(HOURS_MS)
     assert scene.runs(3)

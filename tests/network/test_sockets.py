@@ -6,11 +6,12 @@ import pytest
 
 from slotbench.server import Background
 from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.http_faults import PORTAL
 from slotbench.vboard.network.loopback import LoopbackNetwork
-from support.faulty_server.cases import CASES, HARMLESS, Case, Document
-from support.faulty_server.faults import PORTAL
-from support.faulty_server.server import ReleaseSimulator
-from support.faulty_server.sockets import SocketServer
+from slotbench.vboard.network.wsgi import WsgiNetwork
+from support.faulty_server.cases import CASES, HARMLESS, Case, Resource
+from support.faulty_server.network_server import NetworkServer
 from support.testbed import HOURS_MS, MINUTES_MS, TestBed, runs_confirmed
 
 CHOSEN = (
@@ -21,9 +22,9 @@ CHOSEN = (
 )
 
 
-def board_at(world: TestBed, url: str, *, grace_s: float = 2.0) -> VirtualBoard:
+def board_at(testbed: TestBed, url: str, *, grace_s: float = 2.0) -> VirtualBoard:
     """A board that waits so long in real time for a peer before it counts as silent."""
-    return world.board(LoopbackNetwork(grace_s=grace_s), server=url)
+    return testbed.board(LoopbackNetwork(grace_s=grace_s), server=url)
 
 
 def codes(board: VirtualBoard) -> set[int]:
@@ -31,19 +32,19 @@ def codes(board: VirtualBoard) -> set[int]:
 
 
 @pytest.fixture
-def simulator(world: TestBed) -> ReleaseSimulator:
-    return ReleaseSimulator(world.app)
+def faulty(testbed: TestBed) -> FaultyNetwork:
+    return FaultyNetwork(WsgiNetwork(testbed.app))
 
 
-@pytest.mark.parametrize("document", [Document.HEAD, Document.IMAGE], ids=["head", "image"])
+@pytest.mark.parametrize("document", [Resource.HEAD, Resource.IMAGE], ids=["head", "image"])
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.name in CHOSEN], ids=lambda case: case.name.replace(" ", "-"))
-def test_a_raw_server(world: TestBed, simulator: ReleaseSimulator, case: Case, document: Document) -> None:
+def test_a_raw_server(testbed: TestBed, faulty: FaultyNetwork, case: Case, document: Resource) -> None:
     """Twice wrong, then right: refused with the code that the same bytes have in memory."""
-    fault = simulator.misbehave(on=document.value, times=2, **case.fault)
-    with SocketServer(simulator) as server:
+    fault = faulty.inject(on=document.value, times=2, **case.fault)
+    with NetworkServer(faulty) as server:
         quiet = case.name.startswith(("silent", "length too long"))
-        board = board_at(world, server.url, grace_s=0.05 if quiet else 2.0)
+        board = board_at(testbed, server.url, grace_s=0.05 if quiet else 2.0)
         board.power_on()
         board.run(20 * MINUTES_MS, until=lambda: fault.used == 2 and not board.activity()[0])
         if case.codes[document] != HARMLESS and len(board.boots) == 1:
@@ -56,14 +57,15 @@ def test_the_chosen_are_known() -> None:
     assert set(CHOSEN) <= {case.name for case in CASES}
 
 
-def test_the_mounted_simulator(world: TestBed, simulator: ReleaseSimulator) -> None:
-    """Behind the real server: a portal, a redirect and a busy answer come first, one for each document."""
-    portal = simulator.misbehave(on=Document.HEAD.value, times=1, status=200, instead=PORTAL)
-    moved = simulator.misbehave(on=Document.TABLE.value, times=1, status=302, location="http://10.0.0.1/")
-    busy = simulator.misbehave(on=Document.IMAGE.value, times=1, status=503, retry_after=60)
-    whole = simulator.misbehave(on=Document.IMAGE.value, ignore_range=True)
-    with Background(simulator.mounted()) as server:
-        board = board_at(world, server.url)
+def test_faults_in_front_of_a_real_server(testbed: TestBed) -> None:
+    """A portal, a redirect and a busy answer come first, one for each document."""
+    faulty = FaultyNetwork(LoopbackNetwork())
+    portal = faulty.inject(on=Resource.HEAD.value, times=1, status=200, instead=PORTAL)
+    moved = faulty.inject(on=Resource.TABLE.value, times=1, status=302, location="http://10.0.0.1/")
+    busy = faulty.inject(on=Resource.IMAGE.value, times=1, status=503, retry_after=60)
+    whole = faulty.inject(on=Resource.IMAGE.value, ignore_range=True)
+    with Background(testbed.app) as server:
+        board = testbed.board(faulty, server=server.url)
         board.power_on()
         board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
     assert runs_confirmed(board, 2)
@@ -72,11 +74,11 @@ def test_the_mounted_simulator(world: TestBed, simulator: ReleaseSimulator) -> N
     assert ("images", 503) in statuses and ("images", 200) in statuses
 
 
-def test_a_server_that_is_gone_and_back(world: TestBed, simulator: ReleaseSimulator) -> None:
+def test_a_server_that_is_gone_and_back(testbed: TestBed, faulty: FaultyNetwork) -> None:
     """It ends in the middle of the image, and every connection is reset for half an hour."""
-    cut = simulator.misbehave(on=Document.IMAGE.value, times=1, stall_at=20_000)
-    with SocketServer(simulator) as server:
-        board = board_at(world, server.url)
+    cut = faulty.inject(on=Resource.IMAGE.value, times=1, stall_at=20_000)
+    with NetworkServer(faulty) as server:
+        board = board_at(testbed, server.url)
         board.power_on()
         board.run(HOURS_MS, until=lambda: cut.used == 1)
         server.down = True
@@ -87,4 +89,4 @@ def test_a_server_that_is_gone_and_back(world: TestBed, simulator: ReleaseSimula
         board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
     assert runs_confirmed(board, 2)
     ranges = [request.range for request in board.network.requests if request.path.startswith("/images/")]
-    assert ranges[0] == f"bytes=0-{len(world.images[2]) - 1}" and ranges[-1] != ranges[0]
+    assert ranges[0] == f"bytes=0-{len(testbed.images[2]) - 1}" and ranges[-1] != ranges[0]

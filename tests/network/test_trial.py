@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from slotbench.formats.journal import Report
-from slotbench.formats.rtc import Why
-from support.faulty_server.cases import Document
-from support.faulty_server.faults import PORTAL
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.network.base import NAME_UNKNOWN
+from slotbench.vboard.network.http_faults import PORTAL
+from support.faulty_server.cases import Resource
 from support.faulty_server.forgeries import Forger
 from support.faulty_server.scene import Scene
 from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
-HEAD = Document.HEAD.value
+HEAD = Resource.HEAD.value
 
 PROOFLESS: dict[str, dict[str, Any]] = {
     "304": {"status": 304},
@@ -41,23 +42,23 @@ def start_trial(scene: Scene) -> None:
     """Up to the first boot of release 2."""
     scene.board.power_on()
     scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
-    assert scene.board.boots[-1].why is Why.TRIAL
+    assert scene.board.boots[-1].why is BootReason.TRIAL
     cell = scene.board.cell
     assert cell is not None and not cell.confirmed
 
 
 def require_fallback(scene: Scene) -> None:
     """Three attempts, then the old release; the new one may be tried again."""
-    asked = len(scene.server.served)
-    scene.board.run(35 * MINUTES_MS, until=lambda: scene.board.boots[-1].why is Why.FALLBACK)
-    expected = [Why.ORDINARY, Why.TRIAL, Why.TRIAL, Why.TRIAL, Why.FALLBACK]
+    asked = len(scene.server.requests)
+    scene.board.run(35 * MINUTES_MS, until=lambda: scene.board.boots[-1].why is BootReason.FALLBACK)
+    expected = [BootReason.ORDINARY, BootReason.TRIAL, BootReason.TRIAL, BootReason.TRIAL, BootReason.FALLBACK]
     assert [boot.why for boot in scene.board.boots] == expected
     scene.board.run(MINUTES_MS)
     assert scene.runs(1), scene.board.cell
     cell = scene.board.cell
     assert cell is not None
     assert (cell.report, cell.unproven_counter, cell.bad_counter) == (Report.UNPROVEN, 2, 0)
-    kinds = [served.path.split("/")[0] for served in scene.server.served[asked:]]
+    kinds = [request.file.split("/")[0] for request in scene.server.requests[asked:]]
     assert kinds.count("heads") <= 3 * POLLS_A_TRIAL
     assert kinds.count("keys") <= kinds.count("heads"), "the next keys may be asked for too, once for a head"
     assert set(kinds) <= {"heads", "keys"}
@@ -66,27 +67,27 @@ def require_fallback(scene: Scene) -> None:
 
 def require_another_round(scene: Scene) -> None:
     """With the right server back, the release is tried again, without a download, and stays."""
-    image = Document.IMAGE.value
-    fetched = sum(served.body for served in scene.server.asked_for(image))
-    scene.server.behave()
+    image = Resource.IMAGE.value
+    fetched = sum(request.body_bytes for request in scene.server.requests_for(image))
+    scene.server.clear_faults()
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
-    assert sum(served.body for served in scene.server.asked_for(image)) == fetched
+    assert sum(request.body_bytes for request in scene.server.requests_for(image)) == fetched
 
 
 @pytest.mark.parametrize("name", PROOFLESS, ids=lambda name: name.replace(" ", "-"))
 def test_what_is_no_proof(scene: Scene, name: str) -> None:
     start_trial(scene)
-    fault = scene.server.misbehave(on=HEAD, **PROOFLESS[name])
+    fault = scene.server.inject(on=HEAD, **PROOFLESS[name])
     require_fallback(scene)
     assert fault.used >= 3
     require_another_round(scene)
 
 
 @pytest.mark.parametrize("name", IMPOSTORS, ids=lambda name: name.replace(" ", "-"))
-def test_who_is_no_witness(scene: Scene, world: TestBed, name: str) -> None:
+def test_who_is_no_witness(scene: Scene, testbed: TestBed, name: str) -> None:
     start_trial(scene)
-    scene.server.misbehave(on=HEAD, instead=Forger(world).make(Document.HEAD, name).content)
+    scene.server.inject(on=HEAD, instead=Forger(testbed).make(Resource.HEAD, name).content)
     require_fallback(scene)
     require_another_round(scene)
 
@@ -95,15 +96,15 @@ def test_who_is_no_witness(scene: Scene, world: TestBed, name: str) -> None:
 def test_proof_may_come_late(scene: Scene, name: str) -> None:
     """A few bad answers within the deadline cost no attempt."""
     start_trial(scene)
-    scene.server.misbehave(on=HEAD, times=4, **PROOFLESS[name])
+    scene.server.inject(on=HEAD, times=4, **PROOFLESS[name])
     scene.board.run(10 * MINUTES_MS)
     assert scene.runs(2) and len(scene.board.boots) == 2
 
 
-def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, world: TestBed) -> None:
+def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, testbed: TestBed) -> None:
     """The canary of this file: the same way of serving something else, and it counts."""
     start_trial(scene)
-    scene.server.misbehave(on=HEAD, instead=Forger(world).signed_head(seq=2, paused=True))
+    scene.server.inject(on=HEAD, instead=Forger(testbed).signed_head(seq=2, paused=True))
     scene.board.run(MINUTES_MS)
     assert scene.runs(2) and len(scene.board.boots) == 2
 
@@ -118,19 +119,19 @@ def test_a_network_that_is_gone_is_no_proof(scene: Scene) -> None:
 
 def test_names_that_do_not_resolve_are_no_proof(scene: Scene) -> None:
     start_trial(scene)
-    scene.server.names_fail = True
+    scene.server.inject(errno=NAME_UNKNOWN)
     require_fallback(scene)
-    scene.server.names_fail = False
+    scene.server.clear_faults()
     require_another_round(scene)
 
 
 def test_a_busy_server_is_left_alone_and_the_attempt_is_not_lost(scene: Scene) -> None:
     """For thirty seconds: in a trial the deadline is near."""
     start_trial(scene)
-    asked = len(scene.server.served)
-    scene.server.misbehave(on=HEAD, times=1, status=503, retry_after=300)
+    asked = len(scene.server.requests)
+    scene.server.inject(on=HEAD, times=1, status=503, retry_after=300)
     scene.board.run(9 * MINUTES_MS)
-    busy, next_one, *_ = scene.server.served[asked:]
+    busy, next_one, *_ = scene.server.requests[asked:]
     assert 30_000 <= next_one.at_ms - busy.at_ms <= 35_000
     assert scene.runs(2) and len(scene.board.boots) == 2
 
@@ -138,7 +139,7 @@ def test_a_busy_server_is_left_alone_and_the_attempt_is_not_lost(scene: Scene) -
 def test_maintenance_for_hours_bans_no_release(scene: Scene) -> None:
     """Longer than any deadline: the board falls back, waits without spending a round, and then gets there."""
     start_trial(scene)
-    scene.server.misbehave(status=503, retry_after=3600)
+    scene.server.inject(status=503, retry_after=3600)
     scene.board.run(8 * HOURS_MS)
     cell = scene.board.cell
     assert scene.runs(1) and cell is not None and (cell.rounds, cell.bad_counter) == (1, 0)

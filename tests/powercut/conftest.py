@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.prove.powercut.runner import Proof
+from slotbench.prove.powercut.runner import PowerCutProof
 from support.testbed import put_keys
 
 
 @pytest.fixture(scope="session")
-def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+def proof(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> PowerCutProof:
     folder = tmp_path_factory.mktemp("powercut")
     put_keys(folder / "keys")
-    return Proof(folder)
+    return PowerCutProof(folder, by_content=not pytestconfig.getoption("--whole"))

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from slotbench.prove.powercut.runner import Proof
+from slotbench.prove.powercut.runner import PowerCutProof
+from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.testbed import Edit
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
-from support.testbed import HOURS_MS, TestBed, put_keys, runs_confirmed
+from support.testbed import HOURS_MS, make_testbed, put_keys, runs_confirmed
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,12 @@ DEFECTS = [
 
 
 def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
-    """What the proof says first, "" when it finds nothing."""
+    """What the proof says first, "" when it finds nothing. It cuts what tools/test cuts: the sample."""
     put_keys(folder / "keys")
-    proof = Proof(folder, edit=edit)
+    proof = PowerCutProof(folder, edit=edit, by_content=True)
+    part = SCENARIOS[scenario]
     try:
-        ids = proof.singles(board, "model", scenario, 3, 3)
+        ids = proof.sampled(board, "model", scenario, part.torn, part.weak)
     except (AssertionError, BenchViolation) as error:
         return f"without a cut: {error}"
     for id in ids:
@@ -99,13 +101,13 @@ CONFIRMED_ON_A_304 = (
 @pytest.mark.parametrize("defects", [(), CONFIRMED_ON_A_304], ids=["as-it-is", "confirmed-on-a-304"])
 def test_a_304_proves_nothing(tmp_path: Path, defects: tuple[Defect, ...]) -> None:
     """In a trial the server says that nothing is new: the defect takes it for a proof, the modules do not."""
-    world = TestBed(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
-    world.publish(2)
-    board = world.board()
+    testbed = make_testbed(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
+    testbed.publish(2)
+    board = testbed.board()
 
     def unchanged(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if len(board.boots) < 2 or not environ["PATH_INFO"].startswith("/heads/"):
-            return world.app(environ, start_response)
+            return testbed.app(environ, start_response)
         start_response("304 NOT MODIFIED", [])
         return []
 

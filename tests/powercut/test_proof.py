@@ -6,18 +6,19 @@ import dataclasses
 
 import pytest
 
-from slotbench.prove.powercut.runner import BOARDS, CutId, Proof, Run
+from slotbench.prove.powercut.runner import BOARDS, CutId, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
-from slotbench.prove.powercut.sweep import Part, Plan, sweep
+from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, sweep_cuts
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR
+from support.sampling import Sampler
 
-MODEL = Plan()
+MODEL = SweepPlan()
 
 
-def require_whole(parts: list[Part]) -> None:
+def require_whole(parts: list[SweepPart]) -> None:
     """Nothing failed; else the ids of what did, to be repeated."""
-    total = Run()
+    total = RunResult()
     for part in parts:
         total.add(part.run)
     seconds = sum(part.seconds for part in parts)
@@ -28,34 +29,43 @@ def require_whole(parts: list[Part]) -> None:
     assert not total.failures, f"{len(total.failures)} failed:\n" + "\n".join(told)
 
 
-def test_every_operation_in_every_mode(proof: Proof) -> None:
-    parts = sweep(proof, MODEL, lambda part: print(part.name, part.operations, part.run.cuts, part.run.boots))
+def test_every_operation_in_every_mode(proof: PowerCutProof, sampler: Sampler) -> None:
+    plan = dataclasses.replace(MODEL, sampled=not sampler.whole)
+    parts = sweep_cuts(proof, plan, lambda part: print(part.name, part.operations, part.run.cuts, part.run.boots))
     require_whole(parts)
     assert {part.scenario for part in parts} == set(SCENARIOS)
-    assert sum(part.run.cuts for part in parts) > 20_000
+    cuts, whole = (sum(counts) for counts in zip(*((part.run.cuts, part.whole) for part in parts)))
+    contents = set[int]().union(*(part.run.contents for part in parts))
+    sampler.say(
+        "power cuts, by the loader's model", cuts, whole,
+        "every operation in every mode, torn with one seed that is drawn")
+    sampler.say("  distinct flash contents they left", len(contents), len(contents), "")
+    assert cuts > (20_000 if sampler.whole else 4_000)
+    assert len(contents) > cuts // 2, "most cuts leave a content of their own"
+    assert all(part.run.cuts >= 4 * part.operations for part in parts), "each operation is cut in every mode"
     started = [part.run.boots + part.run.merged >= part.run.cuts for part in parts]
     assert all(started), "after each cut the board was started, or as one that was"
 
 
-def test_the_loaders_machine_code(proof: Proof) -> None:
-    parts = sweep(proof, Plan(loaders=("machine",), scenarios=("first-boot", "copy"), torn=0))
+def test_the_loaders_machine_code(proof: PowerCutProof) -> None:
+    parts = sweep_cuts(proof, SweepPlan(loaders=("machine",), scenarios=("first-boot", "copy"), torn=0))
     require_whole(parts)
     assert {part.board for part in parts} == set(BOARDS)
 
 
-def test_pairs(proof: Proof) -> None:
-    parts = [part for part in sweep(proof, dataclasses.replace(MODEL, torn=0, pairs=1)) if part.pairs]
+def test_pairs(proof: PowerCutProof) -> None:
+    parts = sweep_cuts(proof, dataclasses.replace(MODEL, torn=0, singles=False, pairs=1))
     require_whole(parts)
-    assert {part.scenario for part in parts} == set(SCENARIOS)
+    assert {part.scenario for part in parts} == set(SCENARIOS) and all(part.pairs for part in parts)
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_all_writers_are_among_what_is_cut(proof: Proof, board: str) -> None:
+def test_all_writers_are_among_what_is_cut(proof: PowerCutProof, board: str) -> None:
     """The canary: device modules, loader and SDK; journal, slots, window and its log; erases, programs, files."""
     ops = [moment.op for name in SCENARIOS for _, moment in proof.recorded(board, name).moments]
     assert {op.actor for op in ops} == {"python", "loader", "sdk"}
     assert {op.kind for op in ops} == {"erase", "program", "commit"}
-    place = proof.recorded(board, "download").moments[0][0].world.map
+    place = proof.recorded(board, "download").moments[0][0].testbed.profile
     regions = [place.journal, *(part for slot in place.slots for part in (slot.table, slot.descriptor, slot.image))]
     regions += [] if place.in_place else [place.window, place.window_log]
     for region in regions:
@@ -63,12 +73,12 @@ def test_all_writers_are_among_what_is_cut(proof: Proof, board: str) -> None:
 
 
 @pytest.mark.parametrize("mode", CutMode)
-def test_what_is_made_from_the_record_is_what_a_cut_leaves(proof: Proof, mode: CutMode) -> None:
+def test_what_is_made_from_the_record_is_what_a_cut_leaves(proof: PowerCutProof, mode: CutMode) -> None:
     """The same cut of a board that runs leaves the same flash, byte for byte."""
     moments = proof.recorded("generic_4m", "download").moments
     for course, moment in moments[5::40]:
         cut = Cut(moment.op.index, mode, 7)
-        live = course.world.board(course.network(), flash=course.start.clone())
+        live = course.testbed.board(course.network(), flash=course.start.clone())
         live.flash.arm(cut)
         live.power_on()
         live.run(3_600_000)
@@ -79,13 +89,13 @@ def test_what_is_made_from_the_record_is_what_a_cut_leaves(proof: Proof, mode: C
 
 
 @pytest.mark.parametrize("mode", CutMode)
-def test_a_second_cut_is_made_from_the_record_of_the_recovery(proof: Proof, mode: CutMode) -> None:
+def test_a_second_cut_is_made_from_the_record_of_the_recovery(proof: PowerCutProof, mode: CutMode) -> None:
     """The same two cuts of a board that runs leave the same flash, byte for byte."""
     first = CutId("generic_4m", "model", "download", (Cut(20, CutMode.TORN, 1),))
     course, moment = proof.recorded("generic_4m", "download").moments[20]
     for index in (0, 3, 17, 70):
         cut = Cut(index, mode, 5)
-        live = course.world.board(
+        live = course.testbed.board(
             course.network(), flash=moment.after(Cut(moment.op.index, CutMode.TORN, 1)), past=moment.past, seed=1)
         live.flash.arm(cut)
         live.power_on()
@@ -97,10 +107,10 @@ def test_a_second_cut_is_made_from_the_record_of_the_recovery(proof: Proof, mode
         assert made.weak == live.flash.weak
 
 
-def test_a_known_state_is_one_that_came_to_rest(proof: Proof, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_state_is_one_that_came_to_rest(proof: PowerCutProof, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without merging the same cuts end the same way, with more boots."""
     ids = [id for board in BOARDS for id in proof.singles(board, "model", "resume", 1, 1)][::12]
-    settled, plain = Run(), Run()
+    settled, plain = RunResult(), RunResult()
     for id in ids:
         settled.add(proof.run(id))
     monkeypatch.setattr(proof, "settled", None)
@@ -110,7 +120,7 @@ def test_a_known_state_is_one_that_came_to_rest(proof: Proof, monkeypatch: pytes
     assert settled.merged > 0 and plain.merged == 0 and plain.boots >= settled.boots
 
 
-def test_what_follows_a_known_state_counts(proof: Proof, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_follows_a_known_state_counts(proof: PowerCutProof, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends in a known state is charged with the boots and the bytes that come after it."""
     monkeypatch.setattr(proof, "settled", {})
     same = [CutId("generic_4m", "model", "download", (cut,)) for cut in
@@ -130,7 +140,7 @@ def test_an_id_is_read_as_it_is_printed() -> None:
     assert CutId.parse(str(id)) == id
 
 
-def test_a_replay_is_the_same_run(proof: Proof, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_is_the_same_run(proof: PowerCutProof, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "settled", None)
     id = CutId.parse("generic_4m/model/download/40:torn:2+9:weak:1")
     ends: list[bytes] = []
@@ -140,7 +150,7 @@ def test_a_replay_is_the_same_run(proof: Proof, monkeypatch: pytest.MonkeyPatch)
     assert ends[0] == ends[1]
 
 
-def test_replay(proof: Proof, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay(proof: PowerCutProof, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `--replay ID` names, and nothing else."""
     text = pytestconfig.getoption("--replay")
     if text is None:

@@ -7,31 +7,31 @@ from __future__ import annotations
 import pytest
 
 from slotbench.formats.release import DEVELOPMENT
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from support.device.push import LISTENS, desk, develop, greet, on_a_desk, push
-from support.testbed import MINUTES_MS, TestBed, runs_confirmed
+from support.testbed import MINUTES_MS, TestBed, make_testbed, runs_confirmed
 
 MODES = (CutMode.BEFORE, CutMode.TORN, CutMode.AFTER)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
-    return TestBed(tmp_path_factory.mktemp("desk"), main=LISTENS, edit=on_a_desk)
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
+    return make_testbed(tmp_path_factory.mktemp("desk"), main=LISTENS, edit=on_a_desk)
 
 
 def to_the_end(board: VirtualBoard, release: tuple[bytes, bytes]) -> bool:
     """Push, restart, ask who is there: what a developer does. False when the power went."""
     push(board, release)
     board.run(5000)
-    if board.state is State.RUNNING:
+    if board.state is BoardState.RUNNING:
         greet(board, known=True)
-    return board.state is State.RUNNING
+    return board.state is BoardState.RUNNING
 
 
-def test_every_cut_of_a_push(world: TestBed) -> None:
-    release = develop(world, 7)
-    whole = desk(world)
+def test_every_cut_of_a_push(testbed: TestBed) -> None:
+    release = develop(testbed, 7)
+    whole = desk(testbed)
     first = whole.flash.operations
     assert to_the_end(whole, release) and runs_confirmed(whole, DEVELOPMENT | 7)
     operations = range(first, whole.flash.operations)
@@ -39,13 +39,13 @@ def test_every_cut_of_a_push(world: TestBed) -> None:
     cuts = 0
     for index in operations:
         mode = MODES[index % 3]
-        board = desk(world)
+        board = desk(testbed)
         board.flash.arm(Cut(index, mode, index))
         try:
             to_the_end(board, release)
         except AssertionError:
-            assert board.state is State.OFF, f"{index}:{mode.value}"
-        if board.state is not State.OFF:
+            assert board.state is BoardState.OFF, f"{index}:{mode.value}"
+        if board.state is not BoardState.OFF:
             board.run(MINUTES_MS)
         assert board.cut is not None, f"the cut {index}:{mode.value} came"
         cuts += 1

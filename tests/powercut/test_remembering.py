@@ -19,7 +19,7 @@ class Counted:
         board = DeviceBoard()
         board.files["/twoslot/trust/rsa.py"] += tail
         made = board.start()
-        self.vm = vm(made.runtime.chip, board.files, made.runtime.net)
+        self.vm = vm(made.runtime.soc, board.files, made.runtime.net)
         self.verify = self.vm.import_("twoslot.trust.rsa").verify
 
 
@@ -36,7 +36,7 @@ def test_the_same_answer_for_any_signature(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(remembering._known) == 20
 
 
-def test_another_seal_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_rsa_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembering, "_known", {(5, 3, b"x"): True})
     assert Counted(RememberingVM).verify(5, 3, b"x"), "what is known is said"
     assert not Counted(RememberingVM, b"\n# edited\n").verify(5, 3, b"x")

@@ -84,7 +84,7 @@ def test_a_board_keeps_its_secret_until_it_is_given_another(bench: SerialBench, 
     give = ("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--identities", known)
     slotbench(*give, "--dry-run")
     assert not known.exists()
-    device_id = bench.board.chip.unique_id.hex()
+    device_id = bench.board.soc.unique_id.hex()
     assert f"{device_id}: its secret is in {known}" in slotbench(*give)
 
     def secret() -> str:
@@ -169,7 +169,7 @@ def test_what_cannot_be_done_is_a_sentence(bench: SerialBench, keys: Path) -> No
     assert "cannot be opened" in slotbench("check", "--port", "/dev/nowhere", fails=True)
 
 
-class BoardProfile:
+class ScriptedTransport:
     """A client that says of a board what it is told to."""
 
     def __init__(self, **facts: object) -> None:
@@ -223,12 +223,12 @@ def test_a_file_that_is_not_what_was_written_is_said() -> None:
     ({"platform": "esp32"}, "not MicroPython on an ESP8266"),
     ({"name": "circuitpython"}, "not MicroPython"),
     ({"mpy": 5}, "loads .mpy format 5, twoslot is of format 6"),
-    ({"version": (1, 22, 2)}, "1.22.2 loads .mpy format"),
+    ({"version": (1, 21, 0)}, "1.21.0 is too old, twoslot needs 1.22 or later"),
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
-        deploy.look(BoardProfile(**facts), "port")
-    assert deploy.look(BoardProfile(), "port").mpy_abi == 6
+        deploy.look(ScriptedTransport(**facts), "port")
+    assert deploy.look(ScriptedTransport(), "port").mpy_abi == 6
 
 
 @pytest.mark.parametrize("boot", [None, b"x = 1\n", b"x = 1", b"\r\n# a\r\n", b"import twoslot_boot  # twoslot\nx\n"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.vboard.board import State
+from slotbench.vboard.board import BoardState
 from support.live.bench import make_folder
 from support.serial.bench import LIMIT_S, SerialBench, esptool
 
@@ -86,7 +86,7 @@ def test_the_board_starts_again_when_esptool_is_through(set_up: SerialBench) -> 
         esptool(set_up.port, "chip-id")
         assert set_up.said("download mode") == times
     set_up.wait_for("boot: slot A", 3)
-    assert set_up.board.state is State.RUNNING
+    assert set_up.board.state is BoardState.RUNNING
 
 
 def test_tcp(tmp_path: Path) -> None:

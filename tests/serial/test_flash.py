@@ -15,16 +15,16 @@ from slotbench.cli import run
 from slotbench.errors import BenchError
 from slotbench.flashing.filesystem import resized
 from slotbench.formats import blocks, maptable
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.inspection.dump import board_of
 from slotbench.inspection.facts import ImageState, inspect
-from slotbench.vboard.board import State
+from slotbench.vboard.board import BoardState
 from slotbench.vboard.firmware import build, for_board
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult
 from slotbench.vboard.lx106.machine import LoaderMachine
-from slotbench.vboard.serial.registers import Registers
+from slotbench.vboard.serial.registers import ChipRegisters
 from slotbench.vboard.soc import Soc
 from support.serial.bench import SerialBench, stand_in_loader
 from support.vboard.flash import image
@@ -88,7 +88,7 @@ def require_set_up(bench: SerialBench, data: bytes, boots: int = 1) -> None:
     assert maptable.unpack(flash[maptable.OFFSET : 4096]) == BOARD.device_map()
     assert flash[0x200000 : 0x200000 + len(data)] == data
     bench.wait_for("boot: slot A, 1.2.3", boots)
-    assert bench.board.state is State.RUNNING
+    assert bench.board.state is BoardState.RUNNING
 
 
 def test_a_worn_sector_is_found_by_reading_back(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
@@ -124,7 +124,7 @@ def test_the_loader_that_comes_with_the_bench_starts_it(
     flash = NorFlash(BOARD.chip_bytes, image=bench.flash())
     result = LoaderMachine(Soc(flash), BOARD).boot(rounds=1)
     assert isinstance(result, BootResult)
-    assert (result.slot, result.why, result.counter) == (0, Why.ORDINARY, 1)
+    assert (result.slot, result.why, result.counter) == (0, BootReason.ORDINARY, 1)
 
 
 def test_a_dry_run_touches_nothing(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
@@ -216,10 +216,10 @@ def test_a_flash_that_is_too_small(boards_with: Start, slotbench: Slotbench, fir
 def test_another_chip(
     boards_with: Start, slotbench: Slotbench, firmware: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    read = Registers.read
+    read = ChipRegisters.read
     magic_esp32 = 0x00F01D83
     monkeypatch.setattr(
-        Registers, "read", lambda self, at: magic_esp32 if at == 0x40001000 else read(self, at))
+        ChipRegisters, "read", lambda self, at: magic_esp32 if at == 0x40001000 else read(self, at))
     said = slotbench("flash", "--port", boards_with().port, "--image", firmware, code=2)
     assert "this is an ESP32, twoslot runs on the ESP8266 only" in said
 

@@ -19,7 +19,7 @@ LIMIT_S = 30
 RAW = b"raw REPL; CTRL-B to exit\r\n>"
 
 
-class Person:
+class SerialUser:
     """Somebody at the port."""
 
     def __init__(self, port: str) -> None:
@@ -50,7 +50,7 @@ class Person:
         os.close(self._fd)
 
 
-Start = Callable[..., Person]
+Start = Callable[..., SerialUser]
 
 
 @pytest.fixture(params=list(VMS))
@@ -58,13 +58,13 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     """`start(main)`: somebody at the port of a board with this main.py, its first prompt asked for."""
     if request.param == "micropython":
         request.getfixturevalue("micropython")
-    opened: list[SerialBench | Person] = []
+    opened: list[SerialBench | SerialUser] = []
 
-    def make(main: str = "", prompt: bool = True) -> Person:
+    def make(main: str = "", prompt: bool = True) -> SerialUser:
         bench = SerialBench(make_folder(tmp_path / "board", main), vm=request.param)
         bench.__enter__()
         bench.wait_for("boot: slot A")
-        person = Person(bench.port)
+        person = SerialUser(bench.port)
         opened.extend([person, bench])
         if prompt:
             person.type("\r\x03\x02")
@@ -73,7 +73,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
 
     yield make
     for each in opened:
-        if isinstance(each, Person):
+        if isinstance(each, SerialUser):
             each.close()
         else:
             each.stop()
@@ -168,7 +168,7 @@ def test_ctrl_c_ends_a_program_that_computes(
 ) -> None:
     with SerialBench(make_folder(tmp_path / "board", ""), vm="micropython") as bench:
         bench.wait_for("boot: slot A")
-        person = Person(bench.port)
+        person = SerialUser(bench.port)
         person.type("\r\x03\x02")
         person.until('information.\r\n>>> ')
         for _ in range(3):

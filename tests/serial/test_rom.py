@@ -13,7 +13,7 @@ import pytest
 
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash
-from slotbench.vboard.serial.rom import DownloadMode, Fault, Op
+from slotbench.vboard.serial.rom import DownloadMode, RomCommand, RomFault
 from slotbench.vboard.serial.slip import SlipReader, pack
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.soc import Soc
@@ -50,7 +50,7 @@ class Host:
         return self.ask(op, body, reduce(xor, data, 0xEF) if checksum is None else checksum)[1]
 
     def run_stub(self) -> None:
-        self.rom.receive(pack(struct.pack("<BBHIII", 0, Op.MEM_END, 8, 0, 0, 0x4010E004)))
+        self.rom.receive(pack(struct.pack("<BBHIII", 0, RomCommand.MEM_END, 8, 0, 0, 0x4010E004)))
         answer, hello = self.frames()
         assert (answer[8:], hello) == (b"\0\0", b"OHAI")
 
@@ -70,7 +70,7 @@ def stub(host: Host) -> Host:
 
 
 def test_sync_is_answered_eight_times_and_says_who_answers(host: Host) -> None:
-    frame = pack(struct.pack("<BBHI", 0, Op.SYNC, len(SYNC), 0) + SYNC)
+    frame = pack(struct.pack("<BBHI", 0, RomCommand.SYNC, len(SYNC), 0) + SYNC)
     host.rom.receive(frame)
     values = {struct.unpack_from("<I", answer, 4)[0] for answer in host.frames()}
     assert 0 not in values
@@ -104,80 +104,80 @@ def test_bytes_between_frames_are_junk_and_long_frames_are_dropped() -> None:
 
 
 def test_the_rom_knows_no_command_of_the_stub(host: Host) -> None:
-    for op in (0x14, Op.SPI_FLASH_MD5, Op.ERASE_FLASH, Op.READ_FLASH):
-        assert host.ask(op)[1] == bytes([1, Fault.ROM_INVALID])
+    for op in (0x14, RomCommand.SPI_FLASH_MD5, RomCommand.ERASE_FLASH, RomCommand.READ_FLASH):
+        assert host.ask(op)[1] == bytes([1, RomFault.ROM_INVALID])
     host.run_stub()
-    assert host.ask(0x14)[1] == bytes([1, Fault.NOT_IMPLEMENTED])
+    assert host.ask(0x14)[1] == bytes([1, RomFault.NOT_IMPLEMENTED])
 
 
 def test_the_flash_answers_once_it_is_attached(host: Host) -> None:
     def flash_id() -> int:
         for register, value in ((0x60000224, 7 << 28 | 0x9F), (0x60000200, 1 << 18)):
-            host.ask(Op.WRITE_REG, struct.pack("<IIII", register, value, 0xFFFFFFFF, 0))
-        assert host.ask(Op.READ_REG, struct.pack("<I", 0x60000200))[0] == 0
-        return host.ask(Op.READ_REG, struct.pack("<I", 0x60000240))[0]
+            host.ask(RomCommand.WRITE_REG, struct.pack("<IIII", register, value, 0xFFFFFFFF, 0))
+        assert host.ask(RomCommand.READ_REG, struct.pack("<I", 0x60000200))[0] == 0
+        return host.ask(RomCommand.READ_REG, struct.pack("<I", 0x60000240))[0]
 
     assert flash_id() == 0xFFFFFF
-    host.begin(Op.FLASH_BEGIN, 0, 0)
+    host.begin(RomCommand.FLASH_BEGIN, 0, 0)
     assert flash_id() == 0x1440EF
 
 
 def test_a_block_with_a_wrong_checksum_is_refused_and_not_written(host: Host) -> None:
-    host.begin(Op.FLASH_BEGIN, 0x1000, 0x1000)
-    assert host.data(Op.FLASH_DATA, b"abcd", checksum=1) == bytes([1, Fault.ROM_CHECKSUM])
+    host.begin(RomCommand.FLASH_BEGIN, 0x1000, 0x1000)
+    assert host.data(RomCommand.FLASH_DATA, b"abcd", checksum=1) == bytes([1, RomFault.ROM_CHECKSUM])
     assert host.flash.peek(0x1000, 4) == b"\xff" * 4
     # Only the low byte counts, as in the ROM.
     checksum = 0xABCDEF00 | reduce(xor, b"abcd", 0xEF)
-    assert host.data(Op.FLASH_DATA, b"abcd", checksum=checksum) == b"\0\0"
+    assert host.data(RomCommand.FLASH_DATA, b"abcd", checksum=checksum) == b"\0\0"
     assert host.flash.peek(0x1000, 4) == b"abcd"
 
 
 def test_data_before_a_begin_is_refused(host: Host) -> None:
-    assert host.data(Op.FLASH_DATA, b"abcd") == bytes([1, Fault.ROM_FAILED])
+    assert host.data(RomCommand.FLASH_DATA, b"abcd") == bytes([1, RomFault.ROM_FAILED])
     host.run_stub()
-    assert host.data(Op.FLASH_DEFL_DATA, zlib.compress(b"abcd")) == bytes([1, Fault.NOT_IN_FLASH_MODE])
+    assert host.data(RomCommand.FLASH_DEFL_DATA, zlib.compress(b"abcd")) == bytes([1, RomFault.NOT_IN_FLASH_MODE])
 
 
 @pytest.mark.parametrize(("start", "size", "erased"), [
     (0, 16, 32), (0, 20, 36), (4, 12, 24), (12, 20, 24), (12, 3, 6), (15, 1, 2),
 ])
 def test_the_rom_erases_more_than_it_is_told(host: Host, start: int, size: int, erased: int) -> None:
-    host.begin(Op.FLASH_BEGIN, start * 4096, size * 4096)
+    host.begin(RomCommand.FLASH_BEGIN, start * 4096, size * 4096)
     assert [index for index, wear in enumerate(host.flash.wear) if wear] == list(range(start, start + erased))
 
 
 def test_the_stub_erases_what_is_announced_as_it_arrives(stub: Host) -> None:
     stub.flash.poke(0, bytes(SIZE))
-    stub.begin(Op.FLASH_BEGIN, 0x1800, 0x1000)
+    stub.begin(RomCommand.FLASH_BEGIN, 0x1800, 0x1000)
     assert not any(stub.flash.wear)
-    assert stub.data(Op.FLASH_DATA, b"a" * 0x100) == b"\0\0"
+    assert stub.data(RomCommand.FLASH_DATA, b"a" * 0x100) == b"\0\0"
     assert [index for index, wear in enumerate(stub.flash.wear) if wear] == [1]
-    assert stub.data(Op.FLASH_DATA, b"b" * 0x1000) == b"\0\0"
+    assert stub.data(RomCommand.FLASH_DATA, b"b" * 0x1000) == b"\0\0"
     assert stub.flash.peek(0x1800, 0x1000) == b"a" * 0x100 + b"b" * 0xF00
     assert [index for index, wear in enumerate(stub.flash.wear) if wear] == [1, 2]
 
 
 def test_bits_only_fall_where_nothing_was_erased(host: Host) -> None:
     host.flash.poke(0x2000, b"\x0f" * 8)
-    host.begin(Op.FLASH_BEGIN, 0x2000, 0)
-    assert host.data(Op.FLASH_DATA, b"\xf1\xff\x00\x3c") == b"\0\0"
+    host.begin(RomCommand.FLASH_BEGIN, 0x2000, 0)
+    assert host.data(RomCommand.FLASH_DATA, b"\xf1\xff\x00\x3c") == b"\0\0"
     assert host.flash.peek(0x2000, 8) == b"\x01\x0f\x00\x0c" + b"\x0f" * 4
 
 
 def test_deflated_data_that_is_damaged_too_long_or_too_short(stub: Host) -> None:
-    stub.begin(Op.FLASH_DEFL_BEGIN, 0, 100)
-    assert stub.data(Op.FLASH_DEFL_DATA, b"no zlib stream") == bytes([1, Fault.INFLATE])
-    stub.begin(Op.FLASH_DEFL_BEGIN, 0, 100)
-    assert stub.data(Op.FLASH_DEFL_DATA, zlib.compress(bytes(104))) == bytes([1, Fault.TOO_MUCH_DATA])
-    stub.begin(Op.FLASH_DEFL_BEGIN, 0, 100)
-    assert stub.data(Op.FLASH_DEFL_DATA, zlib.compress(bytes(96))) == b"\0\0"
-    assert stub.ask(Op.FLASH_DEFL_END, struct.pack("<I", 1))[1] == bytes([1, Fault.NOT_ENOUGH_DATA])
+    stub.begin(RomCommand.FLASH_DEFL_BEGIN, 0, 100)
+    assert stub.data(RomCommand.FLASH_DEFL_DATA, b"no zlib stream") == bytes([1, RomFault.INFLATE])
+    stub.begin(RomCommand.FLASH_DEFL_BEGIN, 0, 100)
+    assert stub.data(RomCommand.FLASH_DEFL_DATA, zlib.compress(bytes(104))) == bytes([1, RomFault.TOO_MUCH_DATA])
+    stub.begin(RomCommand.FLASH_DEFL_BEGIN, 0, 100)
+    assert stub.data(RomCommand.FLASH_DEFL_DATA, zlib.compress(bytes(96))) == b"\0\0"
+    assert stub.ask(RomCommand.FLASH_DEFL_END, struct.pack("<I", 1))[1] == bytes([1, RomFault.NOT_ENOUGH_DATA])
 
 
 def test_reading_waits_for_acknowledgements(stub: Host) -> None:
     stub.flash.poke(0, random.Random(1).randbytes(0x9100))
     body = struct.pack("<IIII", 0x100, 0x9000, 0x1000, 4)
-    stub.rom.receive(pack(struct.pack("<BBHI", 0, Op.READ_FLASH, len(body), 0) + body))
+    stub.rom.receive(pack(struct.pack("<BBHI", 0, RomCommand.READ_FLASH, len(body), 0) + body))
     answer, *blocks = stub.frames()
     assert (answer[8:], len(blocks)) == (b"\0\0", 4)
     for got in range(0x1000, 0x9001, 0x1000):
@@ -189,36 +189,36 @@ def test_reading_waits_for_acknowledgements(stub: Host) -> None:
 
 
 def test_regions_outside_of_the_chip_are_refused(stub: Host) -> None:
-    outside = bytes([1, Fault.FAILED_SPI])
-    assert stub.ask(Op.SPI_FLASH_MD5, struct.pack("<IIII", SIZE - 4, 8, 0, 0))[1] == outside
-    assert stub.ask(Op.ERASE_REGION, struct.pack("<II", SIZE, 0x1000))[1] == outside
-    assert stub.ask(Op.ERASE_REGION, struct.pack("<II", 0x800, 0x1000))[1] == bytes([1, Fault.BAD_LENGTH])
-    assert stub.ask(Op.FLASH_BEGIN, struct.pack("<IIII", 0x2000, 1, 0x4000, SIZE - 0x1000))[1] == outside
+    outside = bytes([1, RomFault.FAILED_SPI])
+    assert stub.ask(RomCommand.SPI_FLASH_MD5, struct.pack("<IIII", SIZE - 4, 8, 0, 0))[1] == outside
+    assert stub.ask(RomCommand.ERASE_REGION, struct.pack("<II", SIZE, 0x1000))[1] == outside
+    assert stub.ask(RomCommand.ERASE_REGION, struct.pack("<II", 0x800, 0x1000))[1] == bytes([1, RomFault.BAD_LENGTH])
+    assert stub.ask(RomCommand.FLASH_BEGIN, struct.pack("<IIII", 0x2000, 1, 0x4000, SIZE - 0x1000))[1] == outside
     assert stub.flash.operations == 0
 
 
 def test_a_command_that_is_too_short_is_refused(stub: Host) -> None:
-    for op in (Op.READ_REG, Op.ERASE_REGION, Op.FLASH_DEFL_BEGIN, Op.FLASH_DATA):
+    for op in (RomCommand.READ_REG, RomCommand.ERASE_REGION, RomCommand.FLASH_DEFL_BEGIN, RomCommand.FLASH_DATA):
         assert stub.ask(op, b"\1")[1][0] == 1
 
 
 def test_time_passes_by_the_flash_and_power_goes_in_the_middle(stub: Host) -> None:
     before = stub.flash.clock.us
-    stub.begin(Op.FLASH_BEGIN, 0, 0x2000)
+    stub.begin(RomCommand.FLASH_BEGIN, 0, 0x2000)
     stub.flash.arm(Cut(2, CutMode.TORN, 1))
-    stub.data(Op.FLASH_DATA, bytes(0x1000))
+    stub.data(RomCommand.FLASH_DATA, bytes(0x1000))
     assert stub.flash.clock.us - before == 45_000 + 16 * 700
     with pytest.raises(PowerCut):
-        stub.data(Op.FLASH_DATA, bytes(0x1000))
+        stub.data(RomCommand.FLASH_DATA, bytes(0x1000))
 
 
 def test_leaving(host: Host) -> None:
-    assert host.ask(Op.FLASH_END, struct.pack("<I", 1))[1] == b"\0\0"
+    assert host.ask(RomCommand.FLASH_END, struct.pack("<I", 1))[1] == b"\0\0"
     assert host.rom.left
     other = Host()
     other.run_stub()
-    other.ask(Op.FLASH_END, struct.pack("<I", 0))
+    other.ask(RomCommand.FLASH_END, struct.pack("<I", 0))
     assert not other.rom.stub and not other.rom.left, "the stub falls back to the ROM"
     other.run_stub()
-    other.rom.receive(pack(struct.pack("<BBHI", 0, Op.RUN_USER_CODE, 0, 0)))
+    other.rom.receive(pack(struct.pack("<BBHI", 0, RomCommand.RUN_USER_CODE, 0, 0)))
     assert other.rom.left

@@ -50,7 +50,7 @@ class Line:
         pass
 
 
-class Bench:
+class UartBench:
     """A UART whose real seconds are `now`."""
 
     def __init__(self) -> None:
@@ -71,14 +71,14 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
+def bench() -> Iterator[UartBench]:
+    made = UartBench()
     yield made
     made.uart.close()
 
 
 @pytest.mark.parametrize("cut", range(1, len(SYNC_HEAD)))
-def test_a_flashing_tool_gets_the_rom_however_its_bytes_arrive(bench: Bench, cut: int) -> None:
+def test_a_flashing_tool_gets_the_rom_however_its_bytes_arrive(bench: UartBench, cut: int) -> None:
     pty = Line(has_lines=False)
     assert bench.say(pty, b"x" + SYNC[:cut]) is None
     assert bench.say(pty, SYNC[cut:]) is Reset.DOWNLOAD
@@ -88,7 +88,7 @@ def test_a_flashing_tool_gets_the_rom_however_its_bytes_arrive(bench: Bench, cut
     assert pty.sent.count(b"\x01\x08") == 8, "the sync that began it is answered by the ROM"
 
 
-def test_what_came_while_the_chip_started_is_lost_but_for_the_last_frame(bench: Bench) -> None:
+def test_what_came_while_the_chip_started_is_lost_but_for_the_last_frame(bench: UartBench) -> None:
     pty = Line(has_lines=False)
     assert bench.say(pty, SYNC) is Reset.DOWNLOAD
     for _ in range(30):
@@ -98,7 +98,7 @@ def test_what_came_while_the_chip_started_is_lost_but_for_the_last_frame(bench: 
     assert pty.sent.count(b"\x01\x08") == 8, "esptool gives up behind a hundred stale answers"
 
 
-def test_a_board_without_power_hears_nothing(bench: Bench) -> None:
+def test_a_board_without_power_hears_nothing(bench: UartBench) -> None:
     assert bench.say(Line(has_lines=False), SYNC) is Reset.DOWNLOAD
     bench.uart.forget()
     bench.uart.rom = bench.rom
@@ -106,18 +106,18 @@ def test_a_board_without_power_hears_nothing(bench: Bench) -> None:
     assert bench.uart.take_reset() is None and not bench.rom.stub and bench.app.heard == b""
 
 
-def test_where_there_are_lines_a_sync_resets_nothing(bench: Bench) -> None:
+def test_where_there_are_lines_a_sync_resets_nothing(bench: UartBench) -> None:
     assert bench.say(Line(has_lines=True), SYNC) is None
     assert bench.app.heard == SYNC
 
 
-def test_other_bytes_are_the_applications(bench: Bench) -> None:
+def test_other_bytes_are_the_applications(bench: UartBench) -> None:
     data = b"\r\x03\x01" + SYNC_HEAD[:-1] + b"\x21"
     assert bench.say(Line(has_lines=False), data) is None
     assert bench.app.heard == data
 
 
-def test_output_goes_to_whoever_spoke_last(bench: Bench) -> None:
+def test_output_goes_to_whoever_spoke_last(bench: UartBench) -> None:
     first, second = Line(has_lines=False), Line(has_lines=True)
     bench.uart.send(b"nobody")
     bench.say(first, b"a")
@@ -132,7 +132,7 @@ def test_output_goes_to_whoever_spoke_last(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("has_lines", "wanted"), [(False, Reset.RUN), (True, None)])
-def test_closing_the_port_leaves_download_mode(bench: Bench, has_lines: bool, wanted: Reset | None) -> None:
+def test_closing_the_port_leaves_download_mode(bench: UartBench, has_lines: bool, wanted: Reset | None) -> None:
     bench.uart.rom = bench.rom
     line = Line(has_lines=has_lines)
     assert bench.say(line, SYNC) is None
@@ -141,7 +141,7 @@ def test_closing_the_port_leaves_download_mode(bench: Bench, has_lines: bool, wa
     assert bench.app.hangups == 0
 
 
-def test_typing_leaves_download_mode_and_is_not_lost(bench: Bench) -> None:
+def test_typing_leaves_download_mode_and_is_not_lost(bench: UartBench) -> None:
     bench.uart.rom = bench.rom
     assert bench.say(Line(has_lines=True), b"noise") is None
     assert bench.say(Line(has_lines=False), b"\r\x03") is Reset.RUN
@@ -150,7 +150,7 @@ def test_typing_leaves_download_mode_and_is_not_lost(bench: Bench) -> None:
     assert bench.app.heard == b"\r\x03"
 
 
-def test_asserting_both_lines_does_nothing(bench: Bench) -> None:
+def test_asserting_both_lines_does_nothing(bench: UartBench) -> None:
     bench.uart.lines(dtr=True, rts=True)
     bench.uart.lines(dtr=False, rts=False)
     bench.uart.serve()
@@ -158,7 +158,7 @@ def test_asserting_both_lines_does_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.05, 0.24])
-def test_the_sequence_of_esptool_ends_in_download_mode(bench: Bench, late_s: float) -> None:
+def test_the_sequence_of_esptool_ends_in_download_mode(bench: UartBench, late_s: float) -> None:
     bench.uart.lines(dtr=False, rts=True)
     assert bench.uart.take_reset() is Reset.HOLD
     bench.uart.lines(dtr=True, rts=True)
@@ -172,7 +172,7 @@ def test_the_sequence_of_esptool_ends_in_download_mode(bench: Bench, late_s: flo
     assert (bench.uart.take_reset(), bench.uart.wait_s(7.0)) == (None, 7.0)
 
 
-def test_a_reset_alone_ends_in_the_application(bench: Bench) -> None:
+def test_a_reset_alone_ends_in_the_application(bench: UartBench) -> None:
     bench.uart.lines(dtr=False, rts=True)
     bench.uart.lines(dtr=False, rts=False)
     assert bench.uart.take_reset() is Reset.HOLD
@@ -185,7 +185,7 @@ def test_a_reset_alone_ends_in_the_application(bench: Bench) -> None:
     assert bench.uart.take_reset() is None, "GPIO0 low later on is no reset"
 
 
-def test_a_pty_outlives_its_clients(bench: Bench, tmp_path: Path) -> None:
+def test_a_pty_outlives_its_clients(bench: UartBench, tmp_path: Path) -> None:
     link = tmp_path / "tty"
     bench.uart.open_pty(link)
     for round_ in range(3):
@@ -211,7 +211,7 @@ def test_a_pty_outlives_its_clients(bench: Bench, tmp_path: Path) -> None:
     bench.uart = Uart(lambda: 0.0)
 
 
-def test_a_megabyte_for_a_slow_client_is_kept_back(bench: Bench, tmp_path: Path) -> None:
+def test_a_megabyte_for_a_slow_client_is_kept_back(bench: UartBench, tmp_path: Path) -> None:
     bench.uart.open_pty(tmp_path / "tty")
     client = os.open(tmp_path / "tty", os.O_RDWR | os.O_NOCTTY)
     os.write(client, b"x")
@@ -230,7 +230,7 @@ def test_a_megabyte_for_a_slow_client_is_kept_back(bench: Bench, tmp_path: Path)
     os.close(client)
 
 
-def test_a_stale_link_is_replaced_and_a_file_is_not(bench: Bench, tmp_path: Path) -> None:
+def test_a_stale_link_is_replaced_and_a_file_is_not(bench: UartBench, tmp_path: Path) -> None:
     link = tmp_path / "tty"
     link.symlink_to("/dev/pts/nowhere")
     bench.uart.open_pty(link)
@@ -242,7 +242,7 @@ def test_a_stale_link_is_replaced_and_a_file_is_not(bench: Bench, tmp_path: Path
     assert other.read_text() == "mine"
 
 
-def test_tcp_takes_one_client_at_a_time(bench: Bench) -> None:
+def test_tcp_takes_one_client_at_a_time(bench: UartBench) -> None:
     bench.uart.open_tcp(0)
     port = int(bench.uart.transports[0].name.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), LIMIT_S) as first:

@@ -9,14 +9,14 @@ from slotbench.formats.document import Document as Signed
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
-from support.faulty_server.cases import Document
+from support.faulty_server.cases import Resource
 from support.faulty_server.scene import Scene
 from support.testbed import HOURS_MS, MINUTES_MS, PRODUCT, TestBed
 
-HEAD = Document.HEAD.value
-RELEASE = Document.RELEASE.value
-TABLE = Document.TABLE.value
-IMAGE = Document.IMAGE.value
+HEAD = Resource.HEAD.value
+RELEASE = Resource.RELEASE.value
+TABLE = Resource.TABLE.value
+IMAGE = Resource.IMAGE.value
 HEAD_NAME = store.head_name(PRODUCT, "stable")
 DAY_S = 86400
 
@@ -37,7 +37,7 @@ def require_refusal(scene: Scene, *codes: int, minutes: int = 30) -> None:
 
 def require_update(scene: Scene, counter: int, hours: int = 2) -> None:
     """With the attack over the board takes the true release, and confirms it."""
-    scene.server.behave()
+    scene.server.clear_faults()
     if not scene.board.boots:
         scene.board.power_on()
     scene.board.run(hours * HOURS_MS, until=lambda: scene.runs(counter))
@@ -45,22 +45,22 @@ def require_update(scene: Scene, counter: int, hours: int = 2) -> None:
     scene.require_calm()
 
 
-def served(world: TestBed, name: str) -> bytes:
+def served(testbed: TestBed, name: str) -> bytes:
     """A file as it is published now: what an attacker can keep."""
-    content = world.workshop.site.read(name)
+    content = testbed.publisher.site.read(name)
     assert content is not None
     return content
 
 
-def head_now(world: TestBed) -> Head:
+def head_now(testbed: TestBed) -> Head:
     """The head that is published now."""
-    return Head.from_payload(served(world, HEAD_NAME).partition(b"\n")[0])
+    return Head.from_payload(served(testbed, HEAD_NAME).partition(b"\n")[0])
 
 
-def head_by_thief(world: TestBed, key: SigningKey | None = None, **changes: Any) -> bytes:
+def head_by_thief(testbed: TestBed, key: SigningKey | None = None, **changes: Any) -> bytes:
     """The published head with changes, signed by the stolen online key, or by another one."""
-    key = key or world.workshop.online
-    return key.sign(replace(head_now(world), **changes).to_payload()).pack()
+    key = key or testbed.publisher.online
+    return key.sign(replace(head_now(testbed), **changes).to_payload()).pack()
 
 
 def resigned(signed: bytes, key: SigningKey, *, under: str | None = None) -> bytes:

@@ -46,6 +46,7 @@ def make_firmware(
         struct.pack_into("<I", irom, 64 + 4 * index, literal)
     text = f"{banner} on 2025-04-15".encode() if banner else b""
     irom[256:320] = text.ljust(64, b"\0")
+    irom[320:340] = b"slotbench firmware \0"  # so that nobody takes it for one that starts
     segments = [(0x40100000, rng.randbytes(0x7000)), (0x3FFE8000, rng.randbytes(1001))]
     return build_e9(segments, 0x40100420, bytes(irom))
 

@@ -1,4 +1,4 @@
-"""The proofs' world with keys that are the same in every run."""
+"""The proofs' test bed with keys that are the same in every run."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from slotbench.prove.testbed import (
     MINUTES_MS,
     NOW,
     PRODUCT,
+    TestBed,
     runs_confirmed,
     update_to,
-)
-from slotbench.prove.testbed import (
-    TestBed as _World,
 )
 from slotbench.release.keys import SigningKey
 
 __all__ = [
-    "APPLICATION", "HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "TestBed", "runs_confirmed", "put_keys", "update_to",
+    "APPLICATION", "HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "TestBed", "make_testbed", "put_keys",
+    "runs_confirmed", "update_to",
 ]
 
 APPLICATION = """\
@@ -36,12 +35,10 @@ except NameError:
 _TEST_KEYS = Path(__file__).parents[1] / "vectors" / "keys"
 
 
-class TestBed(_World):
-    """Keys, releases and boards in `folder`; everything else is as the proofs have it."""
-
-    def __init__(self, folder: Path, **options: Any) -> None:
-        put_keys(folder / "keys")
-        super().__init__(folder, **options)
+def make_testbed(folder: Path, **options: Any) -> TestBed:
+    """A test bed in `folder` with the committed test keys; `options` as TestBed has them."""
+    put_keys(folder / "keys")
+    return TestBed(folder, **options)
 
 
 def put_keys(folder: Path) -> Path:

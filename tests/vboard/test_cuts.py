@@ -7,7 +7,7 @@ import random
 import pytest
 
 from slotbench.errors import BenchError
-from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode, sweep
+from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode, all_cuts
 from slotbench.vboard.flash.nor import SECTOR, NorFlash, PowerCut
 
 SIZE = 4 * SECTOR
@@ -51,7 +51,7 @@ def test_what_is_not_an_id_is_refused(text: str) -> None:
 
 
 def test_sweep_is_every_operation_in_every_mode() -> None:
-    cuts = list(sweep(5, seed=7))
+    cuts = list(all_cuts(5, seed=7))
     assert len(cuts) == 15 == len(set(cuts))
     assert {cut.mode for cut in cuts} == set(EVERY_MODE) and {cut.index for cut in cuts} == set(range(5))
 

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from slotbench.formats.journal import Cell, Ended, SlotState
-from slotbench.formats.rtc import Tail, Why
-from slotbench.vboard.loader.decision import decide, how_it_ended, last_spent
+from slotbench.formats.journal import Ended, JournalCell, SlotState
+from slotbench.formats.rtc import BootReason, Tail
+from slotbench.vboard.loader.decision import choose_slot, how_it_ended, last_spent
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.soc import Soc
 from support.loader.decision_rows import Row, rows
@@ -36,10 +36,10 @@ def flash_of(row: Row) -> Soc:
     return Soc(flash, sdk_save_every=0)
 
 
-def cell_of(row: Row) -> Cell:
+def cell_of(row: Row) -> JournalCell:
     a, b = row.slots
     words = row.words
-    return Cell(
+    return JournalCell(
         sequence=5, active=row.active or 0, state_a=SlotState(a.state), state_b=SlotState(b.state),
         counter_a=a.counter, counter_b=b.counter, attempts=words["attempts"], copies=words["copies"],
         floor=words["floor"], spent=tuple(i < words["spent"] for i in range(8)),
@@ -61,24 +61,24 @@ def test_row_of_the_decision_table(row: Row) -> None:
 
 
 def test_every_row_number_occurs() -> None:
-    assert {row.why for row in rows(stock=True)} == {None, *map(int, Why)}
+    assert {row.why for row in rows(stock=True)} == {None, *map(int, BootReason)}
 
 
 def test_nothing_is_decided_without_descriptors() -> None:
     for failed in (frozenset(), frozenset({0}), frozenset({0, 1})):
-        assert decide(None, (None, None), failed) is None
-        assert decide(Cell(sequence=1), (None, None), failed) is None
+        assert choose_slot(None, (None, None), failed) is None
+        assert choose_slot(JournalCell(sequence=1), (None, None), failed) is None
 
 
 def test_the_last_attempt_is_the_highest_that_was_spent() -> None:
-    assert last_spent(Cell(sequence=1)) is None
+    assert last_spent(JournalCell(sequence=1)) is None
     for spent in itertools.product((False, True), repeat=3):
-        cell = Cell(sequence=1, spent=(*spent, *[False] * 5))
+        cell = JournalCell(sequence=1, spent=(*spent, *[False] * 5))
         assert last_spent(cell) == (None if True not in spent else 2 - spent[::-1].index(True))
 
 
 def tail(note: int = 0) -> Tail:
-    return Tail(slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=2, reset_reason=4, note=note)
+    return Tail(slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=2, reset_reason=4, note=note)
 
 
 @pytest.mark.parametrize(

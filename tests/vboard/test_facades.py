@@ -9,35 +9,35 @@ from slotbench.vboard.signals import BenchViolation, ChipReset
 from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
 from support.vboard.flash import bare_flash
-from support.vboard.start import start
+from support.vboard.first_boot import start
 
 
 @pytest.fixture
-def chip() -> Soc:
+def soc() -> Soc:
     return Soc(bare_flash(), sdk_save_every=0)
 
 
 @pytest.fixture
-def vm(chip: Soc) -> CPythonVM:
-    return start(chip)
+def vm(soc: Soc) -> CPythonVM:
+    return start(soc)
 
 
 # time
 
 
-def test_sleeping_takes_virtual_time_only(vm: CPythonVM, chip: Soc) -> None:
-    start_us = chip.clock.us
+def test_sleeping_takes_virtual_time_only(vm: CPythonVM, soc: Soc) -> None:
+    start_us = soc.clock.us
     vm.exec("time.sleep(3600)\ntime.sleep_ms(5)\ntime.sleep_us(7)\ntime.sleep_ms(-5)")
-    assert chip.clock.us - start_us == 3_600_005_007
+    assert soc.clock.us - start_us == 3_600_005_007
 
 
 def test_a_loop_that_only_looks_at_the_clock_comes_to_an_end(vm: CPythonVM) -> None:
     vm.exec("t = time.ticks_ms()\nwhile time.ticks_diff(time.ticks_ms(), t) < 50:\n    pass")
 
 
-def test_ticks_wrap_at_2_to_the_30(vm: CPythonVM, chip: Soc) -> None:
+def test_ticks_wrap_at_2_to_the_30(vm: CPythonVM, soc: Soc) -> None:
     vm.exec("before = time.ticks_ms()")
-    chip.clock.advance_ms((1 << 30) - 100)
+    soc.clock.advance_ms((1 << 30) - 100)
     vm.exec("late = time.ticks_ms()\ntime.sleep_ms(500)\nafter = time.ticks_ms()")
     assert vm.eval("late") > 1 << 29 and vm.eval("after") < 1000
     assert vm.eval("time.ticks_diff(after, late)") == 500
@@ -53,25 +53,25 @@ def test_an_unset_clock_counts_seconds_since_boot(vm: CPythonVM) -> None:
     assert vm.eval("time.mktime((2026, 1, 1, 0, 0, 0, 0, 0))") == 820540800
 
 
-def test_a_set_clock_survives_a_restart_and_not_a_loss_of_power(vm: CPythonVM, chip: Soc) -> None:
+def test_a_set_clock_survives_a_restart_and_not_a_loss_of_power(vm: CPythonVM, soc: Soc) -> None:
     vm.exec("machine.RTC().datetime((2026, 5, 4, 0, 12, 0, 0, 0))")
     assert vm.eval("time.localtime()[:4]") == (2026, 5, 4, 12)
     assert vm.eval("machine.RTC().datetime()[:5]") == (2026, 5, 4, 0, 12)
-    chip.start(4)
-    assert start(chip).eval("time.localtime()[:3]") == (2026, 5, 4)
-    chip.power_off()
-    chip.power_on()
-    assert start(chip).eval("time.time()") < 10
+    soc.start(4)
+    assert start(soc).eval("time.localtime()[:3]") == (2026, 5, 4)
+    soc.power_off()
+    soc.power_on()
+    assert start(soc).eval("time.time()") < 10
 
 
-def test_time_goes_on_through_deep_sleep(vm: CPythonVM, chip: Soc) -> None:
+def test_time_goes_on_through_deep_sleep(vm: CPythonVM, soc: Soc) -> None:
     vm.exec("machine.RTC().datetime((2026, 5, 4, 0, 12, 0, 0, 0))\ntime.sleep(60)")
     with pytest.raises(ChipReset) as caught:
         vm.exec("machine.deepsleep(30000)")
     assert (caught.value.reason, caught.value.sleep_us) == (5, 30_000_000)
-    chip.clock.advance_us(30_000_000)
-    chip.start(5)
-    woken = start(chip)
+    soc.clock.advance_us(30_000_000)
+    soc.start(5)
+    woken = start(soc)
     assert woken.eval("time.localtime()[3:6]") == (12, 1, 30)
     assert woken.eval("machine.reset_cause() == machine.DEEPSLEEP_RESET")
 
@@ -145,23 +145,23 @@ def test_micropython_schedule(vm: CPythonVM) -> None:
         vm.exec("for i in range(5):\n    micropython.schedule(seen.append, i)")
 
 
-def test_an_unfed_watchdog_resets(vm: CPythonVM, chip: Soc) -> None:
+def test_an_unfed_watchdog_resets(vm: CPythonVM, soc: Soc) -> None:
     vm.exec("dog = machine.WDT()\nfor _ in range(10):\n    time.sleep_ms(3000)\n    dog.feed()")
-    fed_ms = chip.clock.ms
+    fed_ms = soc.clock.ms
     with pytest.raises(ChipReset) as caught:
         vm.exec("time.sleep_ms(60000)")
-    assert caught.value.reason == 3 and chip.clock.ms - fed_ms == 3200
+    assert caught.value.reason == 3 and soc.clock.ms - fed_ms == 3200
 
 
-def test_ctrl_c_comes_at_its_virtual_time(vm: CPythonVM, chip: Soc) -> None:
-    due = chip.clock.ms + 5000
+def test_ctrl_c_comes_at_its_virtual_time(vm: CPythonVM, soc: Soc) -> None:
+    due = soc.clock.ms + 5000
     vm.interrupt_at(due)
     with pytest.raises(KeyboardInterrupt):
         vm.exec("while True:\n    time.sleep(60)")
-    assert chip.clock.ms == due
+    assert soc.clock.ms == due
     with pytest.raises(KeyboardInterrupt):
         vm.exec("try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(60)")
-    assert chip.clock.ms == due + 2000, "a person who is not heard presses again every second"
+    assert soc.clock.ms == due + 2000, "a person who is not heard presses again every second"
 
 
 def test_waiting_for_ever_is_noticed(vm: CPythonVM) -> None:
@@ -189,18 +189,18 @@ def test_rtc_memory_of_the_user_lies_before_the_tail_unless_it_is_too_long(vm: C
         vm.exec("machine.RTC().memory(bytes(493))")
 
 
-def test_pins_are_at_reset_state_after_a_start(vm: CPythonVM, chip: Soc) -> None:
+def test_pins_are_at_reset_state_after_a_start(vm: CPythonVM, soc: Soc) -> None:
     vm.exec("led = machine.Pin(2, machine.Pin.OUT)\nled.off()")
     assert vm.eval("(led(), led.value())") == (0, 0)
-    chip.start(4)
-    assert start(chip).eval("machine.Pin(2).value()") == 1
+    soc.start(4)
+    assert start(soc).eval("machine.Pin(2).value()") == 1
 
 
 # network state
 
 
-def test_the_station_associates_by_itself_after_a_while(chip: Soc) -> None:
-    vm = start(chip, WsgiNetwork(lambda environ, respond: []))
+def test_the_station_associates_by_itself_after_a_while(soc: Soc) -> None:
+    vm = start(soc, WsgiNetwork(lambda environ, respond: []))
     vm.exec("wlan = network.WLAN(network.STA_IF)")
     assert vm.eval("wlan.active(), wlan.isconnected(), wlan.status()") == (True, False, 1)
     vm.exec("time.sleep(4)")
@@ -223,8 +223,8 @@ def test_out_of_reach_of_the_access_point(vm: CPythonVM) -> None:
     assert caught.value.errno == -2
 
 
-def test_asyncio_runs_tasks_in_virtual_time(vm: CPythonVM, chip: Soc) -> None:
-    start_ms = chip.clock.ms
+def test_asyncio_runs_tasks_in_virtual_time(vm: CPythonVM, soc: Soc) -> None:
+    start_ms = soc.clock.ms
     vm.exec(
         "import asyncio\nseen = []\n"
         "async def beat(name, ms):\n"
@@ -240,10 +240,10 @@ def test_asyncio_runs_tasks_in_virtual_time(vm: CPythonVM, chip: Soc) -> None:
         "result = asyncio.run(main())\n"
     )
     assert vm.eval("result, ''.join(seen)") == ("done", "ababab")
-    assert 1900 <= chip.clock.ms - start_ms <= 1910
+    assert 1900 <= soc.clock.ms - start_ms <= 1910
 
 
-def test_a_task_that_fails_is_printed_and_the_others_go_on(vm: CPythonVM, chip: Soc) -> None:
+def test_a_task_that_fails_is_printed_and_the_others_go_on(vm: CPythonVM, soc: Soc) -> None:
     vm.exec(
         "import asyncio\n"
         "async def fails():\n    1 / 0\n"
@@ -257,7 +257,7 @@ def test_a_task_that_fails_is_printed_and_the_others_go_on(vm: CPythonVM, chip: 
     assert vm.eval("result") and vm.output.startswith("Task exception wasn't retrieved\nTraceback")
     with pytest.raises(ZeroDivisionError):
         vm.exec("asyncio.run(fails())")
-    vm.interrupt_at(chip.clock.ms + 1000)
+    vm.interrupt_at(soc.clock.ms + 1000)
     with pytest.raises(KeyboardInterrupt):
         vm.exec("loop.run_forever()")
 
@@ -265,9 +265,9 @@ def test_a_task_that_fails_is_printed_and_the_others_go_on(vm: CPythonVM, chip: 
 # what is left of the smaller modules
 
 
-def test_machine_and_esp_odds(vm: CPythonVM, chip: Soc) -> None:
+def test_machine_and_esp_odds(vm: CPythonVM, soc: Soc) -> None:
     vm.exec("machine.freq(160000000)\nmachine.enable_irq(machine.disable_irq())\nmachine.idle()")
-    assert vm.eval("machine.freq(), machine.unique_id()") == (160_000_000, chip.unique_id)
+    assert vm.eval("machine.freq(), machine.unique_id()") == (160_000_000, soc.unique_id)
     with pytest.raises(ValueError):
         vm.exec("machine.freq(1)")
     for bad in ("machine.Pin(17)", "machine.WDT(timeout=1000)", "network.WLAN(2)"):
@@ -279,11 +279,11 @@ def test_machine_and_esp_odds(vm: CPythonVM, chip: Soc) -> None:
     assert (caught.value.reason, caught.value.sleep_us) == (5, None)
 
 
-def test_esp_flash_calls_are_the_chips(vm: CPythonVM, chip: Soc) -> None:
+def test_esp_flash_calls_are_the_chips(vm: CPythonVM, soc: Soc) -> None:
     vm.exec("esp.flash_erase(0x100)\nesp.flash_write(0x100000, b'abcd')\nb = bytearray(4)")
     vm.exec("esp.flash_read(0x100000, b)")
     assert vm.eval("bytes(b), esp.flash_read(0x100000, 4)") == (b"abcd", b"abcd")
-    assert [op.actor for op in chip.flash.log or []] == ["python", "python"]
+    assert [op.actor for op in soc.flash.log or []] == ["python", "python"]
 
 
 def test_network_odds(vm: CPythonVM) -> None:

@@ -9,25 +9,25 @@ import pytest
 from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
 from support.vboard.flash import bare_flash
-from support.vboard.start import start
+from support.vboard.first_boot import start
 
 
 @pytest.fixture
-def chip() -> Soc:
+def soc() -> Soc:
     return Soc(bare_flash(), sdk_save_every=0)
 
 
 @pytest.fixture
-def vm(chip: Soc) -> CPythonVM:
-    return start(chip)
+def vm(soc: Soc) -> CPythonVM:
+    return start(soc)
 
 
 # files
 
 
-def test_files_are_there_whole_or_not_at_all(chip: Soc) -> None:
+def test_files_are_there_whole_or_not_at_all(soc: Soc) -> None:
     files = {"/data.txt": b"old"}
-    vm = start(chip, files=files)
+    vm = start(soc, files=files)
     vm.exec("f = open('data.txt', 'w')\nf.write('new ü')")
     assert files["/data.txt"] == b"old"
     vm.exec("f.close()")
@@ -36,9 +36,9 @@ def test_files_are_there_whole_or_not_at_all(chip: Soc) -> None:
     assert files["/data.txt"] == "new ü".encode(), "what nobody closed was never written"
 
 
-def test_reading_and_appending(chip: Soc) -> None:
+def test_reading_and_appending(soc: Soc) -> None:
     files = {"/a/lines": b"one\ntwo\n"}
-    vm = start(chip, files=files)
+    vm = start(soc, files=files)
     vm.exec("with open('/a/lines', 'a') as f:\n    f.write('three')")
     assert files["/a/lines"] == b"one\ntwo\nthree"
     assert vm.eval("[line for line in open('/a/lines')]") == ["one\n", "two\n", "three"]
@@ -50,9 +50,9 @@ def test_reading_and_appending(chip: Soc) -> None:
         vm.exec("open('/a/lines', 'r+')")
 
 
-def test_os(chip: Soc) -> None:
+def test_os(soc: Soc) -> None:
     files = {"/boot.py": b"", "/lib/x.py": b"12", "/lib/p/y.py": b""}
-    vm = start(chip, files=files)
+    vm = start(soc, files=files)
     assert vm.eval("os.listdir()") == ["boot.py", "lib"] == vm.eval("os.listdir('/')")
     assert vm.eval("os.listdir('lib')") == ["p", "x.py"]
     assert vm.eval("os.stat('/lib/x.py')[6], os.stat('/lib')[0]") == (2, 0x4000)
@@ -110,15 +110,15 @@ def test_sys(vm: CPythonVM) -> None:
         vm.exec("sys.exit()")
 
 
-def test_random_is_seeded_by_the_board(chip: Soc) -> None:
+def test_random_is_seeded_by_the_board(soc: Soc) -> None:
     vms = [start(Soc(bare_flash(), seed=seed)) for seed in (1, 1, 2)]
     draws = [vm.eval("random.getrandbits(32), os.urandom(4)") for vm in vms]
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_files_have_the_usual_calls(chip: Soc) -> None:
+def test_files_have_the_usual_calls(soc: Soc) -> None:
     files = {"/f": b"one\ntwo\n"}
-    vm = start(chip, files=files)
+    vm = start(soc, files=files)
     vm.exec("f = open('f')\nf.seek(4)\nrest = f.readlines()\nplace = f.tell()")
     assert vm.eval("rest, place") == (["two\n"], 8)
     with pytest.raises(OSError) as caught:

@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.formats.image import IROM_OFFSET, parse_e9
-from slotbench.vboard.firmware import DEFAULT_BYTES, SMALLEST_BYTES, Does, Marker, build, identify
+from slotbench.vboard.firmware import DEFAULT_BYTES, SMALLEST_BYTES, Behaviour, Marker, build, identify
 from support.vboard.flash import image
 
 
@@ -16,8 +16,8 @@ def ram(data: bytes) -> list[tuple[int, bytes]]:
     return [(segment.address, segment.data) for segment in parse_e9(data).segments]
 
 
-@pytest.mark.parametrize("does", list(Does))
-def test_an_image_says_itself_what_it_does(does: Does) -> None:
+@pytest.mark.parametrize("does", list(Behaviour))
+def test_an_image_says_itself_what_it_does(does: Behaviour) -> None:
     data = image("2.0.0", does)
     marker = identify(ram(data), data[IROM_OFFSET:])
     assert (marker.version, marker.does) == ("2.0.0", does)
@@ -52,17 +52,17 @@ def test_images_are_reproducible() -> None:
 
 def test_ram_of_one_build_with_irom_of_another_crashes() -> None:
     one, two = image("1.0.0"), image("2.0.0")
-    assert identify(ram(one), two[IROM_OFFSET:]).does is Does.CRASH
-    assert identify(ram(one), b"\xff" * 4096).does is Does.CRASH
+    assert identify(ram(one), two[IROM_OFFSET:]).does is Behaviour.CRASH
+    assert identify(ram(one), b"\xff" * 4096).does is Behaviour.CRASH
     torn = bytearray(two[IROM_OFFSET:])
     torn[:256] = one[IROM_OFFSET : IROM_OFFSET + 256]
-    assert identify(ram(two), bytes(torn)).does is Does.CRASH
+    assert identify(ram(two), bytes(torn)).does is Behaviour.CRASH
 
 
 def test_a_real_micropython_image_is_healthy() -> None:
     irom = b"\x12\x34" * 99 + b"MicroPython v1.22.1 on 2024-01-05; ESP module with ESP8266\0"
-    assert identify([(0x40100000, b"code")], irom) == Marker(None, "1.22.1", Does.HEALTHY)
-    assert identify([(0x40100000, b"code")], b"") == Marker(None, None, Does.HEALTHY)
+    assert identify([(0x40100000, b"code")], irom) == Marker(None, "1.22.1", Behaviour.HEALTHY)
+    assert identify([(0x40100000, b"code")], b"") == Marker(None, None, Behaviour.HEALTHY)
 
 
 def test_a_size_too_small_and_a_version_too_long_are_refused() -> None:

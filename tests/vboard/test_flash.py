@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slotbench.errors import BenchError
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.flash.nor import SECTOR, BenchViolation, NorFlash, Op, PowerCut
+from slotbench.vboard.flash.nor import SECTOR, BenchViolation, FlashOperation, NorFlash, PowerCut
 
 SIZE = 8 * SECTOR
 
@@ -67,7 +67,7 @@ def test_log_counters_and_wear() -> None:
     flash.erase(2, "python")
     flash.write(2 * SECTOR, bytes(8), "sdk")
     flash.write(0, b"")
-    assert flash.log == [Op(0, "erase", 2 * SECTOR, SECTOR, "python"), Op(1, "program", 2 * SECTOR, 8, "sdk")]
+    assert flash.log == [FlashOperation(0, "erase", 2 * SECTOR, SECTOR, "python"), FlashOperation(1, "program", 2 * SECTOR, 8, "sdk")]
     assert (flash.operations, flash.erases, flash.programs, flash.programmed_bytes) == (2, 1, 1, 8)
     assert flash.wear[2] == 1 and sum(flash.wear) == 1
     assert NorFlash(SIZE, log=False).log is None

@@ -36,9 +36,9 @@ def net() -> LoopbackNetwork:
 
 @pytest.fixture
 def board(vm: Callable[..., DeviceVM], net: LoopbackNetwork) -> Iterator[DeviceVM]:
-    chip = Soc(NorFlash(0x400000))
-    running = vm(chip, {}, net)
-    chip.clock.advance_ms(5000)
+    soc = Soc(NorFlash(0x400000))
+    running = vm(soc, {}, net)
+    soc.clock.advance_ms(5000)
     running.exec(TRY)
     yield running
     running.close()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.cli.board import sentence
+from slotbench.cli.board_control import state_line
 from slotbench.formats.journal import SlotState
-from slotbench.vboard.board import State
+from slotbench.vboard.board import BoardState
 from slotbench.vboard.factory import MAIN
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.live.bench import QUIET, LiveBench, make_folder, saved
-from support.testbed import TestBed
+from support.testbed import TestBed, make_testbed
 from support.vboard.flash import image, put_cell, put_slot
 from support.vboard.loader import TRIAL
 
@@ -109,7 +109,7 @@ def test_a_stop_pulls_the_plug(path: Path) -> None:
     bench = LiveBench(make_folder(path, main))
     bench.at(5.5, bench.runner.stop)
     text = bench.run()
-    assert bench.real == 5.5 and bench.board.state is State.OFF
+    assert bench.real == 5.5 and bench.board.state is BoardState.OFF
     assert text.endswith("power off; what was in RAM and in RTC memory is gone\n")
 
 
@@ -294,7 +294,7 @@ def test_a_board_without_power_has_no_buttons(path: Path, do: str) -> None:
 
 
 def test_firmware_that_hangs_has_no_repl(path: Path) -> None:
-    bench = LiveBench(make_folder(path, does=Does.FREEZE))
+    bench = LiveBench(make_folder(path, does=Behaviour.FREEZE))
     line, reset = bench.ask(1, do="repl", line="1"), bench.ask(2, do="reset")
     status, off = bench.ask(1000, do="status"), bench.ask(1001, do="off")
     text = bench.run(1010)
@@ -310,7 +310,7 @@ def test_a_reset_into_a_release_that_hangs(path: Path) -> None:
     bench = LiveBench(make_folder(path))
 
     def arm_trial() -> None:
-        put_slot(bench.board.flash, 1, image("2.0.0", Does.FREEZE), 2)
+        put_slot(bench.board.flash, 1, image("2.0.0", Behaviour.FREEZE), 2)
         put_cell(bench.board.flash, TRIAL, 1)
 
     bench.at(5, arm_trial)
@@ -346,21 +346,21 @@ def test_what_nobody_understands(path: Path) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> TestBed:
-    world = TestBed(tmp_path)
-    world.publish(2)
-    return world
+def testbed(tmp_path: Path) -> TestBed:
+    testbed = make_testbed(tmp_path)
+    testbed.publish(2)
+    return testbed
 
 
-def update_bench(world: TestBed, path: Path, main: str, **options: float | None) -> LiveBench:
-    """A board that knows the keys of `world`, and its server."""
+def update_bench(testbed: TestBed, path: Path, main: str, **options: float | None) -> LiveBench:
+    """A board that knows the keys of `testbed`, and its server."""
     folder = make_folder(path, main)
-    (folder.files_path / "twoslot.keys").write_bytes(world.workshop.keys_path.read_bytes())
-    return LiveBench(folder, WsgiNetwork(world.app), **options)
+    (folder.files_path / "twoslot.keys").write_bytes(testbed.publisher.keys_path.read_bytes())
+    return LiveBench(folder, WsgiNetwork(testbed.app), **options)
 
 
-def test_a_whole_update_with_the_power_lost_inside(world: TestBed, path: Path) -> None:
-    bench = update_bench(world, path, QUIET)
+def test_a_whole_update_with_the_power_lost_inside(testbed: TestBed, path: Path) -> None:
+    bench = update_bench(testbed, path, QUIET)
     cut = bench.ask(10, do="cut", cut="next:torn:4")
     update = bench.ask(11, do="repl", line="twoslot.update()")
     on = bench.ask(60, do="on")
@@ -381,29 +381,29 @@ def test_a_whole_update_with_the_power_lost_inside(world: TestBed, path: Path) -
     assert cell is not None and cell.states == (SlotState.CONFIRMED, SlotState.CONFIRMED)
 
 
-def test_status_tells_how_far_an_update_is(world: TestBed, path: Path) -> None:
-    bench = update_bench(world, path, MAIN)
+def test_status_tells_how_far_an_update_is(testbed: TestBed, path: Path) -> None:
+    bench = update_bench(testbed, path, MAIN)
     asked = [bench.ask(second, do="status") for second in range(10, 60)]
     bench.run(60)
     facts = [next(each).facts() for each in asked]
     doing = {fact["update"] for fact in facts}
     assert doing & {"fetch", "survey", "verify"}
     assert any(0 < fact["blocks"][0] <= fact["blocks"][1] == 12 for fact in facts)
-    told = [sentence(fact) for fact in facts]
+    told = [state_line(fact) for fact in facts]
     assert any(line.endswith(" of 12 blocks in place") and "; update: fetch, " in line for line in told)
     assert told[-1] == "running at 0:00:59 of its time: slot B, 2.0.0, counter 2 (trial)"
     assert facts[-1]["received_bytes"] > 48 * 1024 and facts[-1]["version"] == "2.0.0"
 
 
-def test_a_cut_at_the_loader_s_own_writes(world: TestBed, path: Path) -> None:
+def test_a_cut_at_the_loader_s_own_writes(testbed: TestBed, path: Path) -> None:
     """Power goes while there is no program yet: in the boot after the update."""
-    bench = update_bench(world, path, QUIET)
+    bench = update_bench(testbed, path, QUIET)
     bench.ask(11, do="repl", line="twoslot.update()")
     count: list[int] = []
     bench.at(60, lambda: count.append(bench.board.flash.operations))
     bench.run(61)
     # The same again, with the cut at the last operation of the loader: spending the attempt.
-    again = update_bench(world, path.with_name("lamp2"), QUIET)
+    again = update_bench(testbed, path.with_name("lamp2"), QUIET)
     cut = again.ask(10, do="cut", cut=f"{count[0] - 1}:before")
     again.ask(11, do="repl", line="twoslot.update()")
     status = again.ask(60, do="status")

@@ -14,7 +14,7 @@ import pytest
 from slotbench.errors import BenchError
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
-from slotbench.vboard.live.control_socket import Control, Request, ask
+from slotbench.vboard.live.control_socket import ControlRequest, ControlSocket, request_facts
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.paced_clock import PacedClock
 from support.live.bench import ID, make_folder
@@ -113,12 +113,12 @@ def test_a_clock_without_pace_goes_all_the_way() -> None:
 
 
 @pytest.fixture
-def control(tmp_path: Path) -> Iterator[Control]:
-    with Control(tmp_path / "control.sock") as control:
+def control(tmp_path: Path) -> Iterator[ControlSocket]:
+    with ControlSocket(tmp_path / "control.sock") as control:
         yield control
 
 
-def connect(control: Control, *pieces: bytes) -> socket.socket:
+def connect(control: ControlSocket, *pieces: bytes) -> socket.socket:
     person = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     person.connect(str(control.path))
     for piece in pieces:
@@ -126,7 +126,7 @@ def connect(control: Control, *pieces: bytes) -> socket.socket:
     return person
 
 
-def next_request(control: Control) -> Request | None:
+def next_request(control: ControlSocket) -> ControlRequest | None:
     for _ in range(4):
         if (request := control.poll(0)) is not None:
             return request
@@ -138,7 +138,7 @@ def lines_of(person: socket.socket) -> list[dict[str, object]]:
         return [json.loads(line) for line in lines]
 
 
-def test_a_request_and_its_answer(control: Control) -> None:
+def test_a_request_and_its_answer(control: ControlSocket) -> None:
     person = connect(control, b'{"do": ', b'"repl", "line": "1"}\n')
     request = next_request(control)
     assert request is not None and request.fields == {"do": "repl", "line": "1"}
@@ -148,7 +148,7 @@ def test_a_request_and_its_answer(control: Control) -> None:
     assert control.poll(0) is None
 
 
-def test_requests_wait_for_each_other(control: Control) -> None:
+def test_requests_wait_for_each_other(control: ControlSocket) -> None:
     people = [connect(control, b'{"do": "%d"}\n' % number) for number in range(3)]
     requests = [next_request(control) for _ in people]
     assert sorted(str(request.fields["do"]) for request in requests if request) == ["0", "1", "2"]
@@ -159,7 +159,7 @@ def test_requests_wait_for_each_other(control: Control) -> None:
     assert [lines_of(person) for person in people] == [[error]] * 3
 
 
-def test_half_a_request_is_waited_for(control: Control) -> None:
+def test_half_a_request_is_waited_for(control: ControlSocket) -> None:
     person = connect(control, b'{"do": "sta')
     assert next_request(control) is None
     person.sendall(b'tus"}\n')
@@ -170,14 +170,14 @@ def test_half_a_request_is_waited_for(control: Control) -> None:
 
 
 @pytest.mark.parametrize("text", [b"GET / HTTP/1.1\n", b"[1]\n", b"{\n", b"\xff\n", b"x" * 70_000])
-def test_what_is_no_request_is_refused(control: Control, text: bytes) -> None:
+def test_what_is_no_request_is_refused(control: ControlSocket, text: bytes) -> None:
     person = connect(control, text)
     assert next_request(control) is None
     (answer,) = lines_of(person)
     assert "not a request" in str(answer)
 
 
-def test_people_who_hang_up(control: Control) -> None:
+def test_people_who_hang_up(control: ControlSocket) -> None:
     connect(control).close()
     connect(control, b'{"do"').close()
     assert next_request(control) is None
@@ -193,7 +193,7 @@ def test_people_who_hang_up(control: Control) -> None:
 
 
 def test_a_person_who_does_not_read_holds_nobody_up(
-    control: Control, monkeypatch: pytest.MonkeyPatch
+    control: ControlSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slotbench.vboard.live.control_socket._SEND_S", 0.01)
     person = connect(control, b'{"do": "repl"}\n')
@@ -204,7 +204,7 @@ def test_a_person_who_does_not_read_holds_nobody_up(
     person.close()
 
 
-def test_only_the_user_may_connect(control: Control) -> None:
+def test_only_the_user_may_connect(control: ControlSocket) -> None:
     assert control.path.stat().st_mode & 0o777 == 0o600
 
 
@@ -213,15 +213,15 @@ def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
     with pytest.raises(BenchError, match="no board runs there"):
-        ask(path, {"do": "status"})
-    with Control(path) as control:
+        request_facts(path, {"do": "status"})
+    with ControlSocket(path) as control:
         connect(control).close()
     assert not path.exists()
 
 
 def test_a_wake_up_ends_a_wait(tmp_path: Path) -> None:
     wake, woken = socket.socketpair()
-    with wake, woken, Control(tmp_path / "control.sock", woken.fileno()) as control:
+    with wake, woken, ControlSocket(tmp_path / "control.sock", woken.fileno()) as control:
         wake.send(b"\0")
         assert control.poll(None) is None
 
@@ -231,17 +231,17 @@ def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     path = folder / "control.sock"
     assert len(os.fsencode(path)) > 108
-    with Control(path) as control:
+    with ControlSocket(path) as control:
         assert path.is_socket()
         assert next_request(control) is None
     assert not path.exists()
     with pytest.raises(BenchError, match="no board runs there"):
-        ask(path, {"do": "status"})
+        request_facts(path, {"do": "status"})
 
 
 def test_nowhere_to_listen(tmp_path: Path) -> None:
     with pytest.raises(BenchError) as refused:
-        Control(tmp_path / "missing" / "control.sock")
+        ControlSocket(tmp_path / "missing" / "control.sock")
     assert refused.value.exit_code == 2
 
 
@@ -261,7 +261,7 @@ def test_a_board_whose_process_dies(tmp_path: Path, answer: bytes) -> None:
         thread = threading.Thread(target=die)
         thread.start()
         with pytest.raises(BenchError, match="ended before it answered"):
-            ask(path, {"do": "status"}, heard.append)
+            request_facts(path, {"do": "status"}, heard.append)
         thread.join()
     assert heard == (["..."] if answer else [])
 
@@ -276,7 +276,7 @@ def folder(tmp_path: Path) -> BoardFolder:
 
 def test_a_folder_is_found_again(folder: BoardFolder) -> None:
     again = BoardFolder.open(folder.path)
-    assert again == folder and again.unique_id == ID and again.board.name == "generic_4m"
+    assert again == folder and again.unique_id == ID and again.profile.name == "generic_4m"
     assert folder.load_flash(Clock()).size == 4 << 20
     files = folder.load_files()
     assert "/twoslot/agent.py" in files and files["/boot.py"] == b"__import__(\"twoslot_boot\")  # twoslot\n"
@@ -370,6 +370,6 @@ def test_files_that_cannot_be_read(folder: BoardFolder) -> None:
 
 
 def test_more_files_than_the_filesystem_takes(folder: BoardFolder) -> None:
-    (folder.files_path / "big").write_bytes(bytes(folder.board.filesystem.size))
+    (folder.files_path / "big").write_bytes(bytes(folder.profile.filesystem.size))
     with pytest.raises(BenchError, match="bytes of files, the board's filesystem has"):
         folder.load_files()

@@ -14,11 +14,11 @@ import pytest
 
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.rtc import Why
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.factory import board_files
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut
 from slotbench.vboard.flash.nor import PAGE, SECTOR, NorFlash
 from slotbench.vboard.forecast.status import status
@@ -26,7 +26,7 @@ from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import PowerCut
 from support.live.flash import flash_of_row, random_flash, spent_trial
 from support.loader.decision_rows import Row, rows
-from support.testbed import MINUTES_MS, TestBed
+from support.testbed import MINUTES_MS, make_testbed
 from support.vboard.flash import generic
 
 SEEDS = range(9)
@@ -51,9 +51,9 @@ def ask_twin(board: BoardProfile, flash: NorFlash, files: dict[str, bytes]) -> A
     """What a board says that is powered on with this flash; None when it does not get to its REPL at once."""
     twin = VirtualBoard(board, flash.clone(), NoNetwork(), dict(files))
     twin.power_on()
-    if twin.state is State.DEAD:
-        return State.DEAD
-    return ask(twin) if twin.state is State.RUNNING and len(twin.boots) == 1 else None
+    if twin.state is BoardState.DEAD:
+        return BoardState.DEAD
+    return ask(twin) if twin.state is BoardState.RUNNING and len(twin.boots) == 1 else None
 
 
 def require_agreement(board: BoardProfile, flash: NorFlash, files: dict[str, bytes]) -> str:
@@ -61,18 +61,18 @@ def require_agreement(board: BoardProfile, flash: NorFlash, files: dict[str, byt
     says = ask_twin(board, flash, files)
     if says is None:
         return "no answer"
-    if says is State.DEAD:
+    if says is BoardState.DEAD:
         with pytest.raises(BenchError, match="nothing boots"):
             status(board, dump(flash))
         return "nothing boots"
     assert asdict(status(board, dump(flash))) == says
-    return Why(says["why"]).name
+    return BootReason(says["why"]).name
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.text)
 def test_every_row_of_the_decision_table(row: Row) -> None:
     agreed = require_agreement(generic(), flash_of_row(row), board_files(NEEDS, b""))
-    assert agreed == ("nothing boots" if row.why is None else Why(row.why).name)
+    assert agreed == ("nothing boots" if row.why is None else BootReason(row.why).name)
 
 
 def agreements(make: Callable[[random.Random], NorFlash], count: int) -> Counter[str]:
@@ -88,15 +88,15 @@ def agreements(make: Callable[[random.Random], NorFlash], count: int) -> Counter
 
 
 def test_flashes_that_no_board_left() -> None:
-    assert agreements(random_flash, 600).keys() >= {why.name for why in Why} - {"NO_DESCRIPTOR"} | {"nothing boots"}
+    assert agreements(random_flash, 600).keys() >= {why.name for why in BootReason} - {"NO_DESCRIPTOR"} | {"nothing boots"}
 
 
 def test_verdicts_on_trials_that_are_over() -> None:
-    assert agreements(spent_trial, 150) == {Why.FALLBACK.name: 150}
+    assert agreements(spent_trial, 150) == {BootReason.FALLBACK.name: 150}
 
 
 def test_the_dump_is_not_changed() -> None:
-    flash = flash_of_row(next(row for row in rows() if row.why == Why.TRIAL))
+    flash = flash_of_row(next(row for row in rows() if row.why == BootReason.TRIAL))
     before = dump(flash)
     status(generic(), before)
     assert dump(flash) == before
@@ -107,8 +107,8 @@ class Life:
 
     def __init__(self, folder: Path, seed: int, board: str) -> None:
         self.rng = random.Random(seed)
-        self.world = TestBed(folder, board=board)
-        self.board = self.world.board()
+        self.testbed = make_testbed(folder, board=board)
+        self.board = self.testbed.board()
         self.board.on_boot = None  # flash is spoiled here, which no invariant allows for
         self.counter = 1
         self.seen: Counter[str] = Counter()
@@ -124,14 +124,14 @@ class Life:
         action = self.rng.choices([a for a, _ in actions], [weight for _, weight in actions])[0]
         action()
         self.board.flash.disarm()
-        if self.board.state in (State.OFF, State.HUNG):
+        if self.board.state in (BoardState.OFF, BoardState.HUNG):
             self.power_cycle()
 
     def publish(self) -> None:
         """A release, sometimes one that is no good."""
         self.counter += 1
-        does = self.rng.choice([Does.HEALTHY] * 5 + list(Does))
-        self.world.publish(self.counter, does, floor=self.counter - 1 if self.rng.random() < 0.2 else 0)
+        does = self.rng.choice([Behaviour.HEALTHY] * 5 + list(Behaviour))
+        self.testbed.publish(self.counter, does, floor=self.counter - 1 if self.rng.random() < 0.2 else 0)
         self.wait()
 
     def wait(self) -> None:
@@ -142,12 +142,12 @@ class Life:
         flash = self.board.flash
         flash.arm(Cut(flash.operations + self.rng.randrange(80), self.rng.choice(EVERY_MODE), self.counter))
         self.counter += 1
-        self.world.publish(self.counter)
+        self.testbed.publish(self.counter)
         self.board.run(20 * MINUTES_MS)
-        self.seen["cuts"] += self.board.state is State.OFF
+        self.seen["cuts"] += self.board.state is BoardState.OFF
 
     def rollback(self) -> None:
-        if self.board.state is State.RUNNING:
+        if self.board.state is BoardState.RUNNING:
             self.seen["rollbacks"] += "back to slot" in self.board.repl("twoslot.rollback()")
 
     def power_cycle(self) -> None:
@@ -156,7 +156,7 @@ class Life:
 
     def spoil(self) -> None:
         """Something is lost that no update loses: the journal, a descriptor, a byte of an image."""
-        flash, board = self.board.flash, self.world.map
+        flash, board = self.board.flash, self.testbed.profile
         slot = board.slots[self.rng.randrange(2)]
         self.board.power_off()
         match self.rng.randrange(3):
@@ -171,19 +171,19 @@ class Life:
     def compare(self) -> None:
         """The dump says what a board says that starts from it, and what this one says now."""
         board = self.board
-        self.seen[require_agreement(board.board, board.flash, board.files)] += 1
-        if board.state is State.DEAD:
+        self.seen[require_agreement(board.profile, board.flash, board.files)] += 1
+        if board.state is BoardState.DEAD:
             board.power_off()
-            board.flash.poke(0, dump(self.world.factory))
+            board.flash.poke(0, dump(self.testbed.factory))
             board.power_on()
-        elif board.state is State.RUNNING and (says := ask(board)) is not None:
-            told = asdict(status(board.board, dump(board.flash)))
+        elif board.state is BoardState.RUNNING and (says := ask(board)) is not None:
+            told = asdict(status(board.profile, dump(board.flash)))
             self.seen[self.compare_now(says, told)] += 1
 
     def rotten(self, letter: str) -> bool:
         """True when the slot's image is not what its descriptor says: the loader sees it, Python never looks."""
-        slot, flash = self.world.map.slots["AB".index(letter)], self.board.flash
-        held = Descriptor.unpack(flash.peek(slot.descriptor.start, PAGE))
+        slot, flash = self.testbed.profile.slots["AB".index(letter)], self.board.flash
+        held = SlotDescriptor.unpack(flash.peek(slot.descriptor.start, PAGE))
         return hashlib.sha256(flash.peek(slot.image.start, held.length)).digest() != held.sha256
 
     def compare_now(self, says: dict[str, Any], told: dict[str, Any]) -> str:
@@ -192,15 +192,15 @@ class Life:
         differing = {key for key in says if says[key] != told[key]}
         assert not differing & {"floor", "head"}, "what no start changes"
         if says["next"] != told["slot"]:
-            assert told["why"] == Why.LAST_RESORT and self.rotten(says["next"]), "they agree on what is next"
+            assert told["why"] == BootReason.LAST_RESORT and self.rotten(says["next"]), "they agree on what is next"
         if (says["slot"], says["why"]) == (told["slot"], told["why"]):
             # Unless it is the last attempt: then another slot is next after it.
-            assert not differing or differing == {"next"} and told["why"] == Why.TRIAL, (says, told)
+            assert not differing or differing == {"next"} and told["why"] == BootReason.TRIAL, (says, told)
             return "the same start"
         if says["slot"] == told["slot"]:
             assert differing == {"why"}, (says, told)
             return "the same slot"
-        assert told["why"] in (Why.FALLBACK, Why.LAST_RESORT), (says, told)
+        assert told["why"] in (BootReason.FALLBACK, BootReason.LAST_RESORT), (says, told)
         return "the other slot"
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from slotbench.formats import journal, rtc, windowlog
 from slotbench.formats.image import IROM_OFFSET
-from slotbench.formats.journal import Cell, Ended, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import Ended, JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR, NorFlash, PowerCut
 from slotbench.vboard.loader.model import LoaderModel, NothingBoots
@@ -33,19 +33,19 @@ from support.vboard.loader import (
 
 
 def test_a_trial_boot_in_the_order_of_its_operations() -> None:
-    chip = chip_of(updated())
-    result = boot(chip)
-    assert (result.slot, result.why, result.counter) == (1, Why.TRIAL, 2)
-    require_right(chip, result)
+    soc = chip_of(updated())
+    result = boot(soc)
+    assert (result.slot, result.why, result.counter) == (1, BootReason.TRIAL, 2)
+    require_right(soc, result)
     sectors = range(IROM_OFFSET, len(NEW), SECTOR)
-    log = operations(chip)
+    log = operations(soc)
     assert log[0] == ("program", 0x1000 + journal.COPIED_OFFSET), "the copy is counted before it begins"
     assert log[1] == ("program", 0x3000), "what the window holds is forgotten before it changes"
     assert log[2:-2] == [(kind, at) for at in sectors for kind in ("erase", "program")]
     assert log[-2] == ("program", 0x3010), "and written down after the last sector was read back"
     assert log[-1] == ("program", 0x1000 + journal.SPENT_OFFSET), "the attempt is spent right before the jump"
-    assert {op.actor for op in chip.flash.log or []} == {"loader"}
-    assert held(chip) == hashlib.sha256(NEW).digest()[:7]
+    assert {op.actor for op in soc.flash.log or []} == {"loader"}
+    assert held(soc) == hashlib.sha256(NEW).digest()[:7]
 
 
 def test_the_last_sector_is_padded_as_erased_flash() -> None:
@@ -53,19 +53,19 @@ def test_the_last_sector_is_padded_as_erased_flash() -> None:
     flash = updated()
     put_slot(flash, 1, data, 2)
     flash.poke(0xE000, bytes(SECTOR))
-    chip = chip_of(flash)
-    assert boot(chip).slot == 1
-    assert window(chip.flash, data) == data[IROM_OFFSET:]
-    assert chip.flash.peek(len(data), 1000) == b"\xff" * 1000
+    soc = chip_of(flash)
+    assert boot(soc).slot == 1
+    assert window(soc.flash, data) == data[IROM_OFFSET:]
+    assert soc.flash.peek(len(data), 1000) == b"\xff" * 1000
 
 
 def test_the_words_to_python_and_to_the_sdk() -> None:
-    chip = chip_of(updated())
-    boot(chip)
-    assert tail(chip) == rtc.Tail(
-        slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=2, reset_reason=0
+    soc = chip_of(updated())
+    boot(soc)
+    assert tail(soc) == rtc.Tail(
+        slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=2, reset_reason=0
     )
-    assert chip.chip_size == BOARD.visible_bytes
+    assert soc.chip_size == BOARD.visible_bytes
     assert boot(chip_of(updated())).console == ("slotboot: B counter 2 why 2 error 0",)
 
 
@@ -73,18 +73,18 @@ def test_an_ordinary_restart_writes_nothing_and_does_not_verify() -> None:
     flash = bare_flash()
     put_slot(flash, 0, OLD, 1, confirmed=True)
     put_window(flash, OLD)
-    put_cell(flash, Cell(sequence=1, state_a=SlotState.CONFIRMED, counter_a=1))
-    chip = chip_of(flash)
-    start_us = chip.clock.us
-    require_right(chip, boot(chip))
-    with_verify = chip.clock.us - start_us
-    chip.start(5)
-    start_us = chip.clock.us
-    result = boot(chip)
-    require_right(chip, result)
-    assert operations(chip) == [] and result.why is Why.ORDINARY
-    assert chip.clock.us - start_us < with_verify - len(OLD) * 500 // 1024
-    assert not tail(chip).trial
+    put_cell(flash, JournalCell(sequence=1, state_a=SlotState.CONFIRMED, counter_a=1))
+    soc = chip_of(flash)
+    start_us = soc.clock.us
+    require_right(soc, boot(soc))
+    with_verify = soc.clock.us - start_us
+    soc.start(5)
+    start_us = soc.clock.us
+    result = boot(soc)
+    require_right(soc, result)
+    assert operations(soc) == [] and result.why is BootReason.ORDINARY
+    assert soc.clock.us - start_us < with_verify - len(OLD) * 500 // 1024
+    assert not tail(soc).trial
 
 
 def test_verifying_640_kb_takes_about_a_second() -> None:
@@ -92,102 +92,102 @@ def test_verifying_640_kb_takes_about_a_second() -> None:
     flash = bare_flash()
     put_slot(flash, 0, big, 1, confirmed=True)
     put_window(flash, big)
-    chip = chip_of(flash)
-    boot(chip)
-    assert 900 < chip.clock.ms < 1100
+    soc = chip_of(flash)
+    boot(soc)
+    assert 900 < soc.clock.ms < 1100
 
 
 def test_an_image_that_rots_is_noticed_after_a_return_of_power_only() -> None:
     flash = bare_flash()
     put_slot(flash, 0, OLD, 1, confirmed=True)
     put_window(flash, OLD)
-    chip = chip_of(flash)
-    boot(chip)
+    soc = chip_of(flash)
+    boot(soc)
     flash.poke(BOARD.slots[0].image.start + 0xB000, b"\0\0\0\0")
-    chip.start(4)
-    boot(chip)
-    chip.power_off()
-    chip.power_on()
-    assert isinstance(LoaderModel(chip, BOARD).boot(rounds=2), NothingBoots)
+    soc.start(4)
+    boot(soc)
+    soc.power_off()
+    soc.power_on()
+    assert isinstance(LoaderModel(soc, BOARD).boot(rounds=2), NothingBoots)
 
 
 def test_sectors_that_are_right_are_neither_erased_nor_written() -> None:
     flash = updated()
     flash.poke(BOARD.window.start, NEW[IROM_OFFSET : IROM_OFFSET + 2 * SECTOR])
-    chip = chip_of(flash)
-    require_right(chip, boot(chip))
-    erased = [addr for kind, addr in operations(chip) if kind == "erase"]
+    soc = chip_of(flash)
+    require_right(soc, boot(soc))
+    erased = [addr for kind, addr in operations(soc) if kind == "erase"]
     assert erased == list(range(IROM_OFFSET + 2 * SECTOR, len(NEW), SECTOR))
 
 
 def test_the_next_attempt_copies_nothing_and_counts_down() -> None:
-    chip = chip_of(updated())
-    boot(chip)
+    soc = chip_of(updated())
+    boot(soc)
     for left in (1, 0):
-        chip.flash.reset_counters()
-        chip.start(4)
-        assert boot(chip).why is Why.TRIAL
-        assert tail(chip).attempts_left == left
-        assert [addr for _, addr in operations(chip)] == [
+        soc.flash.reset_counters()
+        soc.start(4)
+        assert boot(soc).why is BootReason.TRIAL
+        assert tail(soc).attempts_left == left
+        assert [addr for _, addr in operations(soc)] == [
             0x1000 + journal.ENDED_OFFSET + 4 * (1 - left), 0x1000 + journal.SPENT_OFFSET + 4 * (2 - left),
         ]  # fmt: skip
-    chip.start(2)
-    result = boot(chip)
-    assert (result.slot, result.why) == (0, Why.FALLBACK)
-    require_right(chip, result)
-    assert cell(chip).spent[:4] == (True, True, True, False)
-    assert cell(chip).ended[:4] == (Ended.RESTART, Ended.RESTART, Ended.EXCEPTION, None)
-    assert not tail(chip).trial and tail(chip).attempts_left == 0
+    soc.start(2)
+    result = boot(soc)
+    assert (result.slot, result.why) == (0, BootReason.FALLBACK)
+    require_right(soc, result)
+    assert cell(soc).spent[:4] == (True, True, True, False)
+    assert cell(soc).ended[:4] == (Ended.RESTART, Ended.RESTART, Ended.EXCEPTION, None)
+    assert not tail(soc).trial and tail(soc).attempts_left == 0
 
 
 def test_how_the_attempt_ended_is_written_once() -> None:
-    chip = chip_of(updated())
-    boot(chip)
-    chip.write_word(0x600013F8, 6)
-    chip.start(4)
-    boot(chip)
-    assert cell(chip).ended[0] == Ended.IMPORT_FAILED
-    assert tail(chip).note == 0
-    chip.power_off()
-    chip.power_on()
-    boot(chip)
-    assert cell(chip).ended[:2] == (Ended.IMPORT_FAILED, Ended.POWER_LOST)
+    soc = chip_of(updated())
+    boot(soc)
+    soc.write_word(0x600013F8, 6)
+    soc.start(4)
+    boot(soc)
+    assert cell(soc).ended[0] == Ended.IMPORT_FAILED
+    assert tail(soc).note == 0
+    soc.power_off()
+    soc.power_on()
+    boot(soc)
+    assert cell(soc).ended[:2] == (Ended.IMPORT_FAILED, Ended.POWER_LOST)
 
 
 def test_a_confirmed_trial_is_ordinary_and_nothing_is_written() -> None:
-    chip = chip_of(updated())
-    boot(chip)
-    chip.flash.write(0x1000 + journal.CONFIRMED_OFFSET, bytes(4))
-    chip.flash.reset_counters()
-    chip.start(2)
-    assert boot(chip).why is Why.ORDINARY
-    assert operations(chip) == []
+    soc = chip_of(updated())
+    boot(soc)
+    soc.flash.write(0x1000 + journal.CONFIRMED_OFFSET, bytes(4))
+    soc.flash.reset_counters()
+    soc.start(2)
+    assert boot(soc).why is BootReason.ORDINARY
+    assert operations(soc) == []
 
 
 def test_eight_copies_that_were_cut_end_the_trial() -> None:
-    chip = chip_of(updated())
+    soc = chip_of(updated())
     for _ in range(8):
-        chip.flash.arm(Cut(chip.flash.operations + 1, CutMode.TORN, 1))
+        soc.flash.arm(Cut(soc.flash.operations + 1, CutMode.TORN, 1))
         with pytest.raises(PowerCut):
-            boot(chip)
-        chip.power_on()
-    assert sum(cell(chip).copied) == 8 and not any(cell(chip).spent)
-    result = boot(chip)
-    assert result.why is Why.FALLBACK
-    require_right(chip, result)
+            boot(soc)
+        soc.power_on()
+    assert sum(cell(soc).copied) == 8 and not any(cell(soc).spent)
+    result = boot(soc)
+    assert result.why is BootReason.FALLBACK
+    require_right(soc, result)
 
 
 def test_the_word_for_schedules_is_kept_over_resets_and_dropped_with_power() -> None:
-    chip = chip_of(updated())
-    boot(chip)
-    chip.write_word(0x600013FC, 77)
-    chip.start(5)
-    boot(chip)
-    assert tail(chip).schedule == 77
-    chip.power_off()
-    chip.power_on()
-    boot(chip)
-    assert tail(chip).schedule == 0
+    soc = chip_of(updated())
+    boot(soc)
+    soc.write_word(0x600013FC, 77)
+    soc.start(5)
+    boot(soc)
+    assert tail(soc).schedule == 77
+    soc.power_off()
+    soc.power_on()
+    boot(soc)
+    assert tail(soc).schedule == 0
 
 
 # images and slots that are not right
@@ -215,10 +215,10 @@ def test_an_image_the_cpu_could_not_start_is_refused_though_its_digest_fits(offs
     wrong[offset : offset + len(data)] = data
     flash = updated()
     put_slot(flash, 1, bytes(wrong), 2)
-    chip = chip_of(flash)
-    result = boot(chip)
-    assert (result.slot, result.why) == (0, Why.FALLBACK)
-    assert cell(chip).bad == (False, True)
+    soc = chip_of(flash)
+    result = boot(soc)
+    assert (result.slot, result.why) == (0, BootReason.FALLBACK)
+    assert cell(soc).bad == (False, True)
     assert result.console[0] == "slotboot: B counter 2 why 2 error 1"
 
 
@@ -233,9 +233,9 @@ def test_without_a_cell_the_bad_mark_goes_to_the_descriptor() -> None:
     for sector in (1, 2):
         flash.erase(sector)
     flash.poke(BOARD.slots[0].image.start + 0xB000, b"\0\0\0\0")
-    chip = chip_of(flash)
-    assert boot(chip).why is Why.NO_JOURNAL_UNCONFIRMED
-    word = chip.flash.peek(BOARD.slots[0].descriptor.start + 132, 4)
+    soc = chip_of(flash)
+    assert boot(soc).why is BootReason.NO_JOURNAL_UNCONFIRMED
+    word = soc.flash.peek(BOARD.slots[0].descriptor.start + 132, 4)
     assert word == bytes(4)
 
 
@@ -244,7 +244,7 @@ def test_descriptors_that_do_not_describe_their_slot(fields: dict[str, int]) -> 
     flash = updated()
     descriptor = dataclasses.replace(put_slot(flash, 1, NEW, 2), **fields)
     flash.poke(BOARD.slots[1].descriptor.start, descriptor.pack())
-    assert boot(chip_of(flash)).why is Why.FALLBACK
+    assert boot(chip_of(flash)).why is BootReason.FALLBACK
 
 
 def test_three_reads_before_an_image_is_believed_wrong() -> None:
@@ -270,27 +270,27 @@ def stock(*slots: int) -> NorFlash:
 
 @pytest.mark.parametrize(("slots", "started"), [((0,), 0), ((1,), 1), ((0, 1), 0)])
 def test_a_stock_image_that_nobody_described_is_started(slots: tuple[int, ...], started: int) -> None:
-    chip = chip_of(stock(*slots))
-    result = boot(chip)
-    assert (result.slot, result.why, result.counter) == (started, Why.NO_DESCRIPTOR, 0)
-    require_right(chip, result)
-    assert held(chip) == hashlib.sha256((OLD, NEW)[started]).digest()[:7]
-    chip.flash.reset_counters()
-    chip.start(4)
-    took_us = chip.clock.us
-    require_right(chip, boot(chip))
-    assert operations(chip) == []
-    assert chip.clock.us - took_us > len(OLD) * 500 // 1024, "it is never trusted"
+    soc = chip_of(stock(*slots))
+    result = boot(soc)
+    assert (result.slot, result.why, result.counter) == (started, BootReason.NO_DESCRIPTOR, 0)
+    require_right(soc, result)
+    assert held(soc) == hashlib.sha256((OLD, NEW)[started]).digest()[:7]
+    soc.flash.reset_counters()
+    soc.start(4)
+    took_us = soc.clock.us
+    require_right(soc, boot(soc))
+    assert operations(soc) == []
+    assert soc.clock.us - took_us > len(OLD) * 500 // 1024, "it is never trusted"
 
 
 def test_a_stock_image_whose_md5_is_wrong_is_passed_over_and_nothing_is_written_about_it() -> None:
     flash = stock(0, 1)
     flash.poke(BOARD.slots[0].image.start + 0xA000, bytes(4))
-    chip = chip_of(flash)
-    result = boot(chip)
-    assert (result.slot, result.why) == (1, Why.NO_DESCRIPTOR)
+    soc = chip_of(flash)
+    result = boot(soc)
+    assert (result.slot, result.why) == (1, BootReason.NO_DESCRIPTOR)
     assert result.console[0] == "slotboot: A counter 0 why 7 error 1"
-    assert not [addr for _, addr in operations(chip) if 0x4000 <= addr < IROM_OFFSET]
+    assert not [addr for _, addr in operations(soc) if 0x4000 <= addr < IROM_OFFSET]
 
 
 @pytest.mark.parametrize("length", [0, 0x9000, 0x9002, 0xFB000 - 16, 0xFB000, 0xFFFFFFF0, 0xFFFFFFFF])
@@ -306,12 +306,12 @@ def test_a_length_word_that_cannot_be(length: int) -> None:
 def test_a_window_sector_that_cannot_be_written_passes_the_slot_over_without_a_verdict() -> None:
     flash = updated()
     flash.set_stuck(IROM_OFFSET // SECTOR + 1)
-    chip = chip_of(flash)
-    result = boot(chip)
-    assert (result.slot, result.why) == (0, Why.FALLBACK)
-    require_right(chip, result)
-    assert cell(chip).bad == (False, False) and not any(cell(chip).spent)
-    erases = [addr for kind, addr in operations(chip) if addr == IROM_OFFSET + SECTOR and kind == "erase"]
+    soc = chip_of(flash)
+    result = boot(soc)
+    assert (result.slot, result.why) == (0, BootReason.FALLBACK)
+    require_right(soc, result)
+    assert cell(soc).bad == (False, False) and not any(cell(soc).spent)
+    erases = [addr for kind, addr in operations(soc) if addr == IROM_OFFSET + SECTOR and kind == "erase"]
     assert len(erases) == 3
 
 
@@ -321,26 +321,26 @@ def test_an_attempt_that_cannot_be_spent_is_not_made() -> None:
     flash.erase(3)
     flash.poke(0x3000, windowlog.held_entry(hashlib.sha256(NEW).digest()))
     flash.set_stuck(1)
-    assert boot(chip_of(flash)).why is Why.FALLBACK
+    assert boot(chip_of(flash)).why is BootReason.FALLBACK
 
 
 def test_a_held_entry_that_cannot_be_zeroed_keeps_its_window() -> None:
     flash = updated()
     flash.set_stuck(3)
-    chip = chip_of(flash)
-    result = boot(chip)
+    soc = chip_of(flash)
+    result = boot(soc)
     assert result.slot == 0
-    require_right(chip, result)
-    assert held(chip) == hashlib.sha256(OLD).digest()[:7]
+    require_right(soc, result)
+    assert held(soc) == hashlib.sha256(OLD).digest()[:7]
 
 
 def test_every_held_entry_is_zeroed_before_the_window_changes() -> None:
     """Garbage behind a true entry hides it; a torn erase of the log may take that and leave the entry."""
     flash = updated()
     flash.poke(0x3010, b"garbage of a cut")
-    chip = chip_of(flash)
-    require_right(chip, boot(chip))
-    log = chip.flash.peek(0x3000, SECTOR)
+    soc = chip_of(flash)
+    require_right(soc, boot(soc))
+    log = soc.flash.peek(0x3000, SECTOR)
     assert windowlog.classify(log[:16]) is windowlog.EntryState.DIRTY
     states = [windowlog.classify(entry) for entry in windowlog.entries(log)]
     assert states.count(windowlog.EntryState.HELD) == 1
@@ -349,18 +349,18 @@ def test_every_held_entry_is_zeroed_before_the_window_changes() -> None:
 def test_a_full_log_says_nothing_and_is_left_alone() -> None:
     flash = updated()
     flash.poke(0x3000, bytes(SECTOR))
-    chip = chip_of(flash)
-    require_right(chip, boot(chip))
-    assert not [addr for _, addr in operations(chip) if 0x3000 <= addr < 0x4000]
-    assert held(chip) is None
+    soc = chip_of(flash)
+    require_right(soc, boot(soc))
+    assert not [addr for _, addr in operations(soc) if 0x3000 <= addr < 0x4000]
+    assert held(soc) is None
 
 
 # nothing boots
 
 
 def test_nothing_boots_says_so_and_waits_with_the_watchdog_fed() -> None:
-    chip = chip_of(bare_flash())
-    result = LoaderModel(chip, BOARD).boot(rounds=3)
+    soc = chip_of(bare_flash())
+    result = LoaderModel(soc, BOARD).boot(rounds=3)
     assert isinstance(result, NothingBoots)
     assert result.console == ("slotboot: - counter 0 why 0 error 4",) * 3
-    assert chip.clock.ms >= 90_000
+    assert soc.clock.ms >= 90_000

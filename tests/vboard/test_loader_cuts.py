@@ -7,8 +7,8 @@ import hashlib
 import pytest
 
 from slotbench.formats import windowlog
-from slotbench.formats.journal import Cell, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash, PowerCut
 from slotbench.vboard.loader.model import BootResult
@@ -17,10 +17,10 @@ from support.vboard.flash import put_cell, put_window
 from support.vboard.loader import NEW, boot, cell, chip_of, require_right, tail, updated
 
 
-def settle(chip: Soc) -> BootResult:
-    chip.power_on()
-    result = boot(chip)
-    require_right(chip, result)
+def settle(soc: Soc) -> BootResult:
+    soc.power_on()
+    result = boot(soc)
+    require_right(soc, result)
     return result
 
 
@@ -35,16 +35,16 @@ def sweep_of(flash: NorFlash, modes: tuple[CutMode, ...], seeds: range) -> int:
         for mode in modes:
             for seed in seeds:
                 cut = Cut(index, mode, seed)
-                chip = chip_of(flash.clone(), seed)
-                chip.flash.arm(cut)
+                soc = chip_of(flash.clone(), seed)
+                soc.flash.arm(cut)
                 with pytest.raises(PowerCut):
-                    boot(chip)
+                    boot(soc)
                 try:
                     for _ in range(2):
-                        result = settle(chip)
-                        assert (result.why is Why.TRIAL) == tail(chip).trial
-                        assert not tail(chip).trial or 1 <= sum(cell(chip).spent) <= 3
-                        chip.power_off()
+                        result = settle(soc)
+                        assert (result.why is BootReason.TRIAL) == tail(soc).trial
+                        assert not tail(soc).trial or 1 <= sum(cell(soc).spent) <= 3
+                        soc.power_off()
                 except AssertionError as error:
                     raise AssertionError(f"cut {cut}") from error
                 tried += 1
@@ -62,7 +62,7 @@ def test_no_cut_of_a_fallback_pairs_ram_with_another_irom() -> None:
     put_window(flash, NEW)
     flash.poke(0x3000, windowlog.DIRTY_ENTRY + windowlog.held_entry(hashlib.sha256(NEW).digest()))
     flash.erase(1)
-    put_cell(flash, Cell(
+    put_cell(flash, JournalCell(
         sequence=3, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
         attempts=3, copies=8, floor=1, spent=(True,) * 3 + (False,) * 5,
     ))  # fmt: skip

@@ -13,12 +13,12 @@ import pytest
 from slotbench import boards
 from slotbench.boards import Region
 from slotbench.formats import image_ea, journal
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.image_ea import parse_ea
-from slotbench.formats.journal import Cell, Ended, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import Ended, JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard import firmware
-from slotbench.vboard.firmware import SMALLEST_BYTES, Does, Marker, build_user, identify
+from slotbench.vboard.firmware import SMALLEST_BYTES, Behaviour, Marker, build_user, identify
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash, PowerCut
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
@@ -32,7 +32,7 @@ JOURNAL = BOARD.journal.start
 
 
 @functools.cache
-def user(slot: int, version: str, does: Does = Does.HEALTHY) -> bytes:
+def user(slot: int, version: str, does: Behaviour = Behaviour.HEALTHY) -> bytes:
     return firmware.for_board(BOARD, version, does, size=SMALLEST_BYTES)[slot]
 
 
@@ -46,9 +46,9 @@ def bare() -> NorFlash:
     return flash
 
 
-def put(flash: NorFlash, slot: int, data: bytes, counter: int, **fields: Any) -> Descriptor:
+def put(flash: NorFlash, slot: int, data: bytes, counter: int, **fields: Any) -> SlotDescriptor:
     place = BOARD.slots[slot]
-    descriptor = Descriptor(
+    descriptor = SlotDescriptor(
         slot=slot, counter=counter, length=len(data), sha256=hashlib.sha256(data).digest(), fs_start=0,
         product="test", version=str(counter), **({"form": ImageForm.EA} | fields))
     flash.poke(place.image.start, data)
@@ -65,56 +65,56 @@ def armed(new: bytes = NEW, **fields: Any) -> NorFlash:
     return flash
 
 
-def boot(chip: Soc) -> BootResult:
-    result = LoaderModel(chip, BOARD).boot(rounds=1)
+def boot(soc: Soc) -> BootResult:
+    result = LoaderModel(soc, BOARD).boot(rounds=1)
     assert isinstance(result, BootResult), result
     return result
 
 
-def cell(chip: Soc) -> Cell:
-    newest = journal.newest(chip.flash.peek(JOURNAL, BOARD.journal.size))
+def cell(soc: Soc) -> JournalCell:
+    newest = journal.newest(soc.flash.peek(JOURNAL, BOARD.journal.size))
     assert newest is not None
     return newest[1]
 
 
-def operations(chip: Soc) -> list[tuple[str, int]]:
-    return [(op.kind, op.addr) for op in chip.flash.log or []]
+def operations(soc: Soc) -> list[tuple[str, int]]:
+    return [(op.kind, op.addr) for op in soc.flash.log or []]
 
 
-def require_right(chip: Soc, result: BootResult, data: bytes) -> None:
+def require_right(soc: Soc, result: BootResult, data: bytes) -> None:
     """RAM is the image's, irom is the slot's own bytes where they were linked for."""
     parsed = parse_ea(data)
     assert result.segments == tuple((segment.address, segment.data) for segment in parsed.segments)
     assert (result.entry, result.length) == (parsed.entry, len(data))
     assert result.irom == Region(BOARD.slots[result.slot].image.start + 16, parsed.irom_bytes)
     assert result.irom_address == parsed.irom_address == BOARD.irom_address(result.slot)
-    irom = chip.flash.peek(result.irom.start, result.irom.size)
-    assert identify(result.segments, irom, result.irom_address).does is Does.HEALTHY
+    irom = soc.flash.peek(result.irom.start, result.irom.size)
+    assert identify(result.segments, irom, result.irom_address).does is Behaviour.HEALTHY
 
 
 def test_a_trial_boot_spends_the_attempt_and_writes_nothing_else() -> None:
-    chip = chip_of(armed())
-    result = boot(chip)
-    assert (result.slot, result.why, result.counter) == (1, Why.TRIAL, 2)
-    require_right(chip, result, NEW)
-    assert operations(chip) == [("program", JOURNAL + journal.SPENT_OFFSET)]
-    assert cell(chip).copied == (False,) * 8, "there is no copy to count"
-    assert (tail(chip).slot, tail(chip).trial, tail(chip).attempts_left) == (1, True, 2)
-    assert chip.chip_size == 0x80000
+    soc = chip_of(armed())
+    result = boot(soc)
+    assert (result.slot, result.why, result.counter) == (1, BootReason.TRIAL, 2)
+    require_right(soc, result, NEW)
+    assert operations(soc) == [("program", JOURNAL + journal.SPENT_OFFSET)]
+    assert cell(soc).copied == (False,) * 8, "there is no copy to count"
+    assert (tail(soc).slot, tail(soc).trial, tail(soc).attempts_left) == (1, True, 2)
+    assert soc.chip_size == 0x80000
 
 
 def test_attempts_count_down_and_the_old_slot_follows() -> None:
-    chip = chip_of(armed())
-    boot(chip)
+    soc = chip_of(armed())
+    boot(soc)
     for left in (1, 0):
-        chip.start(2)
-        assert boot(chip).why is Why.TRIAL
-        assert tail(chip).attempts_left == left
-    chip.start(2)
-    result = boot(chip)
-    assert (result.slot, result.why) == (0, Why.FALLBACK)
-    require_right(chip, result, OLD)
-    assert cell(chip).ended[:3] == (Ended.EXCEPTION,) * 3
+        soc.start(2)
+        assert boot(soc).why is BootReason.TRIAL
+        assert tail(soc).attempts_left == left
+    soc.start(2)
+    result = boot(soc)
+    assert (result.slot, result.why) == (0, BootReason.FALLBACK)
+    require_right(soc, result, OLD)
+    assert cell(soc).ended[:3] == (Ended.EXCEPTION,) * 3
 
 
 def test_a_budget_of_copies_that_is_used_up_in_the_cell_holds_here_too() -> None:
@@ -122,37 +122,37 @@ def test_a_budget_of_copies_that_is_used_up_in_the_cell_holds_here_too() -> None
     flash = armed()
     flash.erase(JOURNAL // 4096)
     flash.poke(JOURNAL, replace(TRIAL, copied=(True,) * 8).pack())
-    assert boot(chip_of(flash)).why is Why.FALLBACK
+    assert boot(chip_of(flash)).why is BootReason.FALLBACK
 
 
 def test_an_ordinary_restart_reads_the_ram_part_only_and_a_return_of_power_all() -> None:
     flash = bare()
     put(flash, 0, OLD, 1, confirmed=True)
-    flash.poke(JOURNAL, Cell(sequence=1, state_a=SlotState.CONFIRMED, counter_a=1).pack())
-    chip = chip_of(flash)
+    flash.poke(JOURNAL, JournalCell(sequence=1, state_a=SlotState.CONFIRMED, counter_a=1).pack())
+    soc = chip_of(flash)
 
     def took_us(reason: int) -> int:
-        start = chip.clock.us
-        chip.start(reason)
-        require_right(chip, boot(chip), OLD)
-        return chip.clock.us - start
+        start = soc.clock.us
+        soc.start(reason)
+        require_right(soc, boot(soc), OLD)
+        return soc.clock.us - start
 
     first, again = took_us(0), took_us(5)
     not_read = parse_ea(OLD).irom_bytes + 4
     assert first - again == len(OLD) * 560 // 1024 + not_read, "no digest; irom and CRC are not read"
-    assert operations(chip) == []
+    assert operations(soc) == []
 
 
 def test_an_image_that_rots_is_noticed_after_a_return_of_power() -> None:
     flash = armed()
-    chip = chip_of(flash)
-    boot(chip)
+    soc = chip_of(flash)
+    boot(soc)
     flash.poke(BOARD.slots[1].image.start + 0x400, bytes(4))
-    chip.power_off()
-    chip.power_on()
-    result = boot(chip)
-    assert (result.slot, result.why) == (0, Why.FALLBACK)
-    assert cell(chip).bad_b
+    soc.power_off()
+    soc.power_on()
+    result = boot(soc)
+    assert (result.slot, result.why) == (0, BootReason.FALLBACK)
+    assert cell(soc).bad_b
     assert result.console[0] == "slotboot: B counter 2 why 2 error 1"
 
 
@@ -160,14 +160,14 @@ def test_without_a_journal_the_descriptors_decide() -> None:
     flash = armed()
     flash.erase(JOURNAL // 4096)
     result = boot(chip_of(flash))
-    assert (result.slot, result.why) == (0, Why.NO_JOURNAL_CONFIRMED)
+    assert (result.slot, result.why) == (0, BootReason.NO_JOURNAL_CONFIRMED)
 
 
 @pytest.mark.parametrize("form", list(ImageForm))
 def test_a_stock_image_cannot_run_in_place(form: ImageForm) -> None:
-    chip = chip_of(armed(stock_image("2.0.0"), form=form))
-    assert boot(chip).why is Why.FALLBACK
-    assert cell(chip).bad_b
+    soc = chip_of(armed(stock_image("2.0.0"), form=form))
+    assert boot(soc).why is BootReason.FALLBACK
+    assert cell(soc).bad_b
 
 
 def test_a_user_image_cannot_run_from_the_window() -> None:
@@ -176,7 +176,7 @@ def test_a_user_image_cannot_run_from_the_window() -> None:
     for form, slot in ((ImageForm.EA, 0), (ImageForm.E9, 1)):
         place = generic.slots[slot]
         flash.poke(place.image.start, OLD)
-        descriptor = Descriptor(
+        descriptor = SlotDescriptor(
             slot=slot, counter=1, length=len(OLD), sha256=hashlib.sha256(OLD).digest(), fs_start=0x100000,
             product="test", version="1", form=form)
         flash.poke(place.descriptor.start, descriptor.pack())
@@ -185,11 +185,11 @@ def test_a_user_image_cannot_run_from_the_window() -> None:
 
 def test_an_image_of_the_other_slot_starts_and_crashes() -> None:
     """The loader does not know where it was linked for: the digest is right. The CPU finds out."""
-    chip = chip_of(armed(user(0, "2.0.0")))
-    result = boot(chip)
-    irom = chip.flash.peek(result.irom.start, result.irom.size)
+    soc = chip_of(armed(user(0, "2.0.0")))
+    result = boot(soc)
+    irom = soc.flash.peek(result.irom.start, result.irom.size)
     assert result.irom_address == 0x40241010
-    assert identify(result.segments, irom, result.irom_address) == Marker(None, None, Does.CRASH)
+    assert identify(result.segments, irom, result.irom_address) == Marker(None, None, Behaviour.CRASH)
     assert identify(result.segments, irom, 0x40201010).version == "2.0.0"
 
 
@@ -197,9 +197,9 @@ def test_a_foreign_image_of_the_other_slot_crashes_too() -> None:
     """Told by its pointers: it has no marker."""
     data = user(0, "2.0.0").replace(b"slotbench firmware ", b"somebody firmware! ")
     parsed = data[16 : 16 + parse_ea(user(0, "2.0.0")).irom_bytes]
-    assert identify([(0x40100000, b"code")], parsed, 0x40201010).does is Does.HEALTHY
-    assert identify([(0x40100000, b"code")], parsed, 0x40241010).does is Does.CRASH
-    assert identify([(0x40100000, b"code")], b"\x33" * 4096, 0x40241010).does is Does.HEALTHY
+    assert identify([(0x40100000, b"code")], parsed, 0x40201010).does is Behaviour.HEALTHY
+    assert identify([(0x40100000, b"code")], parsed, 0x40241010).does is Behaviour.CRASH
+    assert identify([(0x40100000, b"code")], b"\x33" * 4096, 0x40241010).does is Behaviour.HEALTHY
 
 
 def test_no_cut_of_a_trial_boot_runs_anything_but_what_is_in_the_slot() -> None:
@@ -208,16 +208,16 @@ def test_no_cut_of_a_trial_boot_runs_anything_but_what_is_in_the_slot() -> None:
     assert dry.flash.operations == 1
     for mode in (*EVERY_MODE, CutMode.WEAK):
         for seed in range(6):
-            chip = chip_of(armed(), seed)
-            chip.flash.arm(Cut(0, mode, seed))
+            soc = chip_of(armed(), seed)
+            soc.flash.arm(Cut(0, mode, seed))
             with pytest.raises(PowerCut):
-                boot(chip)
+                boot(soc)
             for _ in range(2):
-                chip.power_on()
-                result = boot(chip)
-                require_right(chip, result, (OLD, NEW)[result.slot])
-                assert 1 <= sum(cell(chip).spent) <= 3
-                chip.power_off()
+                soc.power_on()
+                result = boot(soc)
+                require_right(soc, result, (OLD, NEW)[result.slot])
+                assert 1 <= sum(cell(soc).spent) <= 3
+                soc.power_off()
 
 
 # What is loaded of a user image.

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from slotbench.vboard.network.base import Faults, Link, Network, Request
+from slotbench.vboard.network.base import Network, RadioLink
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
@@ -85,7 +86,8 @@ def test_one_connection_carries_many_requests(vm: CPythonVM) -> None:
         assert vm.eval("body") == BODY
     net = vm.runtime.net
     assert net.connections == 1
-    assert net.requests == [Request("GET", "/sized", None, 200, len(BODY) + 42)] * 2
+    logged = [(it.method, it.path, it.file, it.status, it.received, it.body_bytes) for it in net.requests]
+    assert logged == [("GET", "/sized", "sized", 200, len(BODY) + 42, len(BODY))] * 2
     assert net.received == 2 * (len(BODY) + 42)
 
 
@@ -126,7 +128,7 @@ def test_an_application_that_fails_is_a_fault_of_the_bench(vm: CPythonVM) -> Non
 
 
 def test_transfer_takes_modelled_time() -> None:
-    vm = board(WsgiNetwork(app, Link(bytes_per_s=10_000, round_trip_ms=100)))
+    vm = board(WsgiNetwork(app, RadioLink(bytes_per_s=10_000, round_trip_ms=100)))
     vm.exec("s = connect()\nask(s, '/sized')\nhead(s)")
     assert 1020 <= vm.eval("elapsed(lambda: s.read(10240))") <= 1030
     assert 100 <= vm.eval("elapsed(lambda: ask(s, '/none'))") <= 110
@@ -173,22 +175,23 @@ def test_before_the_station_has_an_address(vm: CPythonVM) -> None:
         assert caught.value.errno == number
 
 
-def test_faults_refuse_and_drop(vm: CPythonVM) -> None:
-    faults = vm.runtime.net.faults
-    faults.refuse = 1
+def test_faults_refuse_and_drop() -> None:
+    net = FaultyNetwork(WsgiNetwork(app))
+    vm = board(net)
+    net.inject(errno=104, times=1)
     with pytest.raises(OSError) as caught:
         vm.exec("connect()")
     assert caught.value.errno == 104
     vm.exec("s = connect()\nask(s, '/sized')\nhead(s)\nb = bytearray(5000)")
-    faults.drop_after = 3000
+    net.inject(drop_after=3000)
     with pytest.raises(OSError) as caught:
         vm.exec("s.readinto(b)")
     assert caught.value.errno == 104 and vm.eval("bytes(b[:3000])") == BODY[:3000] and vm.eval("b[3000]") == 0
-    assert faults == Faults()
+    assert [fault.used for fault in net.faults] == [1, 1]
     with pytest.raises(OSError):
         vm.exec("s.readinto(b)")
     vm.exec("s = connect()\nask(s, '/sized')\nhead(s)")
-    faults.drop_after, faults.drop_errno = 100, None
+    net.inject(drop_after=100, drop_errno=None)
     assert vm.eval("s.readinto(b), s.readinto(b)") == (100, 0), "a silent close reads as the end"
 
 
@@ -225,7 +228,7 @@ def test_a_read_that_has_something_waits_for_no_more() -> None:
     assert net.patience[3:] == [True, True]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _BodyHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -242,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def server() -> Iterator[int]:
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _BodyHandler)
     thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
     thread.start()
     try:

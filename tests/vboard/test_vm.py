@@ -16,8 +16,8 @@ from support.vboard.flash import bare_flash
 
 def make(files: dict[str, str] | None = None, **options: object) -> CPythonVM:
     content = {path: text.encode() for path, text in (files or {}).items()}
-    chip = Soc(bare_flash(), sdk_save_every=0)
-    return CPythonVM(chip, content, NoNetwork(), **options)  # type: ignore[arg-type]
+    soc = Soc(bare_flash(), sdk_save_every=0)
+    return CPythonVM(soc, content, NoNetwork(), **options)  # type: ignore[arg-type]
 
 
 PACKAGE = {
@@ -201,7 +201,7 @@ def test_a_reset_leaves_through_every_handler_for_exceptions() -> None:
 def test_finally_on_a_dead_chip_reaches_nothing() -> None:
     vm = make()
     vm.exec("import esp, machine\ntouched = []")
-    vm.runtime.chip.power_off()
+    vm.runtime.soc.power_off()
     with pytest.raises(PowerCut):
         vm.exec(
             "try:\n    esp.flash_read(0, 4)\n"
@@ -242,8 +242,8 @@ def test_every_device_module_imports() -> None:
 def test_the_device_reaches_the_slots_through_its_port() -> None:
     """port.py unmodified: it raises chip_size around one call and leaves it as it was."""
     vm = make(device_files())
-    chip = vm.runtime.chip
-    chip.start_sdk()
+    soc = vm.runtime.soc
+    soc.start_sdk()
     vm.exec(
         "from twoslot.flash import Flash\n"
         "port = Port()\n"
@@ -252,7 +252,7 @@ def test_the_device_reaches_the_slots_through_its_port() -> None:
         "back = bytearray(4)\n"
         "port.read(0x200000, back)\n"
     )
-    assert vm.eval("back") == b"slot" and chip.chip_size == 0x200000
+    assert vm.eval("back") == b"slot" and soc.chip_size == 0x200000
 
 
 @pytest.mark.parametrize("line", ["import once", "__import__('once')", "from once import runs"])

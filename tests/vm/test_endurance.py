@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vms import VMS
-from support.testbed import APPLICATION, HOURS_MS, MAIN, TestBed, update_to
+from support.testbed import APPLICATION, HOURS_MS, MAIN, TestBed, make_testbed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -19,8 +19,8 @@ OUT_OF_MEMORY = 0
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> TestBed:
-    return TestBed(tmp_path, vm=VMS["micropython"])
+def testbed(tmp_path: Path) -> TestBed:
+    return make_testbed(tmp_path, vm=VMS["micropython"])
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -31,9 +31,9 @@ def heads_asked(board: VirtualBoard) -> int:
     return sum(request.path.startswith("/heads/") for request in board.network.requests)
 
 
-def test_two_hundred_polls_do_not_grow(world: TestBed) -> None:
-    world.publish(2)
-    board = world.board()
+def test_two_hundred_polls_do_not_grow(testbed: TestBed) -> None:
+    testbed.publish(2)
+    board = testbed.board()
     update_to(board, 2)
     board.run(1 * HOURS_MS)
     asked, used = heads_asked(board), board.call(USED)
@@ -44,10 +44,10 @@ def test_two_hundred_polls_do_not_grow(world: TestBed) -> None:
 
 
 def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> None:
-    world = TestBed(tmp_path, vm=VMS["micropython"], main=APPLICATION + MAIN)
-    board = world.board()
+    testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=APPLICATION + MAIN)
+    board = testbed.board()
     for counter in range(2, 12):
-        world.publish(counter)
+        testbed.publish(counter)
         update_to(board, counter)
         assert OUT_OF_MEMORY not in codes(board)
         assert board.call("len(own)") == 10240
@@ -57,12 +57,12 @@ def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> N
 def test_an_application_that_leaves_no_room_is_updated_all_the_same(tmp_path: Path, kilobytes: float) -> None:
     """Whatever the heap looks like: a restart, and the updater runs before main.py."""
     own = APPLICATION.replace("10240", str(int(kilobytes * 1024)))
-    world = TestBed(tmp_path, vm=VMS["micropython"], main=own + MAIN)
-    board = world.board()
+    testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=own + MAIN)
+    board = testbed.board()
     said: list[str] = []
     board.on_print = said.append
     for counter in range(2, 6):
-        world.publish(counter)
+        testbed.publish(counter)
         update_to(board, counter, hours=24)
         board.power_off()  # a second run of main.py in the same heap would be the bench's doing
 

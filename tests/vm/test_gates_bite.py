@@ -15,11 +15,11 @@ pytestmark = pytest.mark.usefixtures("micropython")
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
-    return memory.new_world(tmp_path_factory.mktemp("world"))
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
+    return memory.new_testbed(tmp_path_factory.mktemp("world"))
 
 
-def changed(world: TestBed, edits: dict[str, tuple[str, str]]) -> VirtualBoard:
+def changed(testbed: TestBed, edits: dict[str, tuple[str, str]]) -> VirtualBoard:
     """A board of the world whose modules were edited: (old, new)."""
     def edit(files: dict[str, bytes]) -> None:
         without_main(files)
@@ -29,26 +29,26 @@ def changed(world: TestBed, edits: dict[str, tuple[str, str]]) -> VirtualBoard:
             assert source.count(old) == 1
             files[path] = source.replace(old, new).encode()
 
-    return world.board(vm=partial(MicroPythonVM, heap=memory.LARGE), edit=edit)
+    return testbed.board(vm=partial(MicroPythonVM, heap=memory.LARGE), edit=edit)
 
 
-def test_an_f_string_in_the_block_loop(world: TestBed) -> None:
+def test_an_f_string_in_the_block_loop(testbed: TestBed) -> None:
     put = "    n = size(w, block)\n    if _differs"
-    plain, counted = memory.blocks(changed(world, {}))
-    worse, _ = memory.blocks(changed(world, {"image/writer": (put, f"    f'block {{block}} of many'\n{put}")}))
+    plain, counted = memory.blocks(changed(testbed, {}))
+    worse, _ = memory.blocks(changed(testbed, {"image/writer": (put, f"    f'block {{block}} of many'\n{put}")}))
     assert counted > 10
     assert worse > plain, "the gate compares this figure, to the byte"
 
 
-def test_a_leak(world: TestBed) -> None:
+def test_a_leak(testbed: TestBed) -> None:
     """Something that is kept after each look at the server."""
     kept = ("    _agent = _threshold = None\n", "    _agent = _threshold = None\n    _log.append((0, 0, bytearray(512)))\n")
-    idle = [memory.idle(changed(world, edits)) for edits in ({}, {"__init__": kept})]
+    idle = [memory.idle(changed(testbed, edits)) for edits in ({}, {"__init__": kept})]
     assert idle[1] >= idle[0] + 512
 
 
-def test_a_missing_method_ends_the_update(world: TestBed) -> None:
-    board = world.board(vm=MicroPythonVM, edit=without_main)
+def test_a_missing_method_ends_the_update(testbed: TestBed) -> None:
+    board = testbed.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
     assert "AttributeError" in board.repl("'a=b'.partition('=')")
     board.power_off()

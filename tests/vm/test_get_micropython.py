@@ -8,7 +8,7 @@ import micropython_vm
 import pytest
 
 from slotbench.errors import BenchError
-from slotbench.vboard.micropython import find
+from slotbench.vboard.micropython import installation
 
 
 @pytest.mark.usefixtures("micropython")
@@ -16,7 +16,7 @@ def test_what_is_there_and_runs_is_not_fetched_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "micropython").mkdir()
-    (tmp_path / "micropython" / "root").symlink_to(find.find().root)
+    (tmp_path / "micropython" / "root").symlink_to(installation.find_installation().root)
     (tmp_path / "micropython" / "sha256").write_text(f"{micropython_vm._SHA256}  micropython.deb\n")
     monkeypatch.setattr(micropython_vm, "CACHE", tmp_path / "micropython")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -43,6 +43,6 @@ def test_another_package_than_the_pinned_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_holds_no_vm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(find.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(installation.VARIABLE, str(tmp_path))
     with pytest.raises(BenchError, match="no MicroPython VM here.*get-micropython"):
-        find.find()
+        installation.find_installation()

@@ -21,30 +21,30 @@ pytestmark = pytest.mark.usefixtures("micropython")
 SLOT = 0x180000
 
 
-class Bench:
+class VmBench:
     """Makes VMs on one chip, and ends them."""
 
     def __init__(self) -> None:
-        self.chip = Soc(bare_flash(), sdk_save_every=0)
+        self.soc = Soc(bare_flash(), sdk_save_every=0)
         self.files: dict[str, bytes] = {}
         self.made: list[MicroPythonVM] = []
 
     def start(self, net: Network | None = None, **options: object) -> MicroPythonVM:
-        vm = MicroPythonVM(self.chip, self.files, net or NoNetwork(), **options)  # type: ignore[arg-type]
+        vm = MicroPythonVM(self.soc, self.files, net or NoNetwork(), **options)  # type: ignore[arg-type]
         self.made.append(vm)
         return vm
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
+def bench() -> Iterator[VmBench]:
+    bench = VmBench()
     yield bench
     for vm in bench.made:
         vm.close()
 
 
 @pytest.fixture
-def vm(bench: Bench) -> MicroPythonVM:
+def vm(bench: VmBench) -> MicroPythonVM:
     return bench.start()
 
 
@@ -99,7 +99,7 @@ def test_time_is_the_boards_and_counts_from_2000(vm: MicroPythonVM) -> None:
     assert vm.runtime.clock.ms - before == 2000
 
 
-def test_files_persist_and_are_taken_over_when_closed(bench: Bench) -> None:
+def test_files_persist_and_are_taken_over_when_closed(bench: VmBench) -> None:
     bench.files["/old.txt"] = b"old"
     vm = bench.start()
     vm.exec("import os\nos.mkdir('d')\nwith open('d/new.txt', 'w') as f:\n    f.write('new')\nos.remove('old.txt')")
@@ -112,7 +112,7 @@ def test_files_persist_and_are_taken_over_when_closed(bench: Bench) -> None:
     assert sorted(bench.files) == ["/d/new.txt", "/host.txt"]
 
 
-def test_modules_are_imported_from_the_boards_files(bench: Bench) -> None:
+def test_modules_are_imported_from_the_boards_files(bench: VmBench) -> None:
     bench.files["/lib/mine.py"] = b"VALUE = 7\n"
     bench.files["/main.py"] = b"import mine\nprint(mine.VALUE, __name__)\n"
     vm = bench.start()
@@ -122,7 +122,7 @@ def test_modules_are_imported_from_the_boards_files(bench: Bench) -> None:
         vm.run_file("/none.py")
 
 
-def test_a_refused_package_is_an_incompatible_mpy(bench: Bench) -> None:
+def test_a_refused_package_is_an_incompatible_mpy(bench: VmBench) -> None:
     bench.files["/pack/__init__.py"] = b""
     with pytest.raises(ValueError, match="incompatible .mpy file"):
         bench.start(refuse={"pack": ""}).exec("import pack")
@@ -132,7 +132,7 @@ def test_flash_is_the_boards(vm: MicroPythonVM) -> None:
     vm.exec(
         f"import esp\nesp.flash_erase({SLOT >> 12})\nesp.flash_write({SLOT}, b'12345678')\n"
         f"back = bytearray(8)\nesp.flash_read({SLOT}, back)\n")
-    assert vm.eval("back") == b"12345678" == vm.runtime.chip.flash.peek(SLOT, 8)
+    assert vm.eval("back") == b"12345678" == vm.runtime.soc.flash.peek(SLOT, 8)
     assert vm.eval(f"esp.flash_read({SLOT}, 4)") == b"1234"
     with pytest.raises(OSError) as caught:
         vm.exec("esp.flash_erase(0x400)")
@@ -142,12 +142,12 @@ def test_flash_is_the_boards(vm: MicroPythonVM) -> None:
 def test_memory_words(vm: MicroPythonVM) -> None:
     vm.exec("import machine\nmachine.mem32[0x600013F8] = 0xFFFFFFFE")
     assert vm.eval("machine.mem32[0x600013F8]") == -2
-    assert vm.eval("machine.mem32[0x3FFFC71C]") == vm.runtime.chip.chip_size
+    assert vm.eval("machine.mem32[0x3FFFC71C]") == vm.runtime.soc.chip_size
     with pytest.raises(BenchViolation):
         vm.exec("machine.mem32[0x3FFFC720] = 1")
 
 
-def test_what_is_asked_in_the_block_loop_takes_nothing_from_the_heap(bench: Bench) -> None:
+def test_what_is_asked_in_the_block_loop_takes_nothing_from_the_heap(bench: VmBench) -> None:
     vm = bench.start(WsgiNetwork(lambda environ, start: (start("200 OK", []), [b"x" * 64])[1]))
     vm.runtime.clock.advance_ms(10_000)
     vm.exec(
@@ -170,14 +170,14 @@ def test_a_reset_ends_the_boot_where_it_is(vm: MicroPythonVM) -> None:
         vm.exec("pass")
 
 
-def test_a_power_cut_ends_it_at_the_flash_operation(bench: Bench) -> None:
-    bench.chip.flash.arm(Cut(1, CutMode.BEFORE))
+def test_a_power_cut_ends_it_at_the_flash_operation(bench: VmBench) -> None:
+    bench.soc.flash.arm(Cut(1, CutMode.BEFORE))
     vm = bench.start()
     with pytest.raises(PowerCut):
         vm.exec(
             "import esp\ntry:\n    for i in range(9):\n        esp.flash_erase(0x180 + i)\n"
             "finally:\n    open('late.txt', 'w').close()\n")
-    assert bench.chip.flash.operations == 2 and not bench.files
+    assert bench.soc.flash.operations == 2 and not bench.files
 
 
 def test_ctrl_c_reaches_the_program_when_it_waits(vm: MicroPythonVM) -> None:
@@ -217,7 +217,7 @@ def test_exceptions_keep_their_class_and_number(vm: MicroPythonVM) -> None:
         assert args is None or caught.value.args == args
 
 
-def test_tracebacks_name_the_programs_lines_only(bench: Bench) -> None:
+def test_tracebacks_name_the_programs_lines_only(bench: VmBench) -> None:
     bench.files["/app.py"] = b"def f():\n    open('/nothing')\n"
     vm = bench.start()
     with pytest.raises(OSError) as caught:
@@ -242,10 +242,10 @@ def test_a_lot_of_output_arrives_in_order(vm: MicroPythonVM) -> None:
     assert vm.output.splitlines() == [f"line {i}" for i in range(20000)]
 
 
-def test_randomness_is_the_chips(bench: Bench) -> None:
+def test_randomness_is_the_chips(bench: VmBench) -> None:
     drawn = []
     for _ in range(2):
-        bench.chip.random.seed(5)
+        bench.soc.random.seed(5)
         drawn.append(bench.start().eval("__import__('os').urandom(4), __import__('random').getrandbits(16)"))
     assert drawn[0] == drawn[1]
 

@@ -33,14 +33,14 @@ def world_in(folder: Path, main: str) -> TestBed:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> TestBed:
+def testbed(tmp_path: Path) -> TestBed:
     return world_in(tmp_path, MAIN)
 
 
-def started(world: TestBed, **settings: object) -> VirtualBoard:
+def started(testbed: TestBed, **settings: object) -> VirtualBoard:
     """A board that looked, found nothing newer, and is connected to its broker if it has one."""
-    board = world.board(LoopbackNetwork(grace_s=0.2), server="http://127.0.0.1:9")
-    board.files["/twoslot.json"] = json.dumps(world.settings("http://127.0.0.1:9") | settings).encode()
+    board = testbed.board(LoopbackNetwork(grace_s=0.2), server="http://127.0.0.1:9")
+    board.files["/twoslot.json"] = json.dumps(testbed.settings("http://127.0.0.1:9") | settings).encode()
     assert isinstance(board.on_boot, Invariants)
     board.on_boot.begin(board)
     board.power_on()
@@ -52,15 +52,15 @@ def loaded(board: VirtualBoard) -> set[str]:
     return set(board.call("list(__import__('sys').modules)"))
 
 
-def test_without_a_broker_nothing_of_it_is_there(world: TestBed, mosquitto: Mosquitto) -> None:
-    board = started(world)
+def test_without_a_broker_nothing_of_it_is_there(testbed: TestBed, mosquitto: Mosquitto) -> None:
+    board = started(testbed)
     assert not {"twoslot.mqtt.subscription", "twoslot.mqtt.client", "umqtt", "umqtt.simple"} & loaded(board)
     assert board.call(f"len({ALSO})") == 0
     board.power_off()
 
 
-def test_what_it_takes_and_that_an_idle_turn_takes_nothing(world: TestBed, mosquitto: Mosquitto) -> None:
-    without, listening = started(world), started(world, mqtt=mosquitto.address)
+def test_what_it_takes_and_that_an_idle_turn_takes_nothing(testbed: TestBed, mosquitto: Mosquitto) -> None:
+    without, listening = started(testbed), started(testbed, mqtt=mosquitto.address)
     assert listening.call(f"len({ALSO})") == 1
     plain, used = without.call(USED), listening.call(USED)
     without.power_off()
@@ -77,11 +77,11 @@ def test_what_it_takes_and_that_an_idle_turn_takes_nothing(world: TestBed, mosqu
 
 def test_an_update_fits_beside_it_and_an_application(tmp_path: Path, mosquitto: Mosquitto) -> None:
     main = APPLICATION.replace("10240", str(APPLICATION_BYTES)) + MAIN
-    world = world_in(tmp_path, main)
-    world.publish(2)
-    with Background(world.app) as server:
-        board = world.board(LoopbackNetwork(grace_s=0.2), server=server.url)
-        settings = world.settings(server.url) | {"mqtt": mosquitto.address}
+    testbed = world_in(tmp_path, main)
+    testbed.publish(2)
+    with Background(testbed.app) as server:
+        board = testbed.board(LoopbackNetwork(grace_s=0.2), server=server.url)
+        settings = testbed.settings(server.url) | {"mqtt": mosquitto.address}
         board.files["/twoslot.json"] = json.dumps(settings).encode()
         assert isinstance(board.on_boot, Invariants)
         board.on_boot.begin(board)

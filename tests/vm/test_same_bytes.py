@@ -12,69 +12,79 @@ from slotbench.formats.document import Document
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
-from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.board import BoardState, VirtualBoard
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.vms import VMS
-from support.testbed import APPLICATION, HOURS_MS, MAIN, NOW, PRODUCT, TestBed, runs_confirmed, update_to
+from support.testbed import (
+    APPLICATION,
+    HOURS_MS,
+    MAIN,
+    NOW,
+    PRODUCT,
+    TestBed,
+    make_testbed,
+    runs_confirmed,
+    update_to,
+)
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
 STRANGER = Path(__file__).parents[1] / "vectors" / "keys" / "test-only-stranger.pem"
 
 
-def an_update(world: TestBed, board: VirtualBoard) -> None:
-    world.publish(2)
+def an_update(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.publish(2)
     update_to(board, 2)
 
 
-def resumed_after_a_torn_write(world: TestBed, board: VirtualBoard) -> None:
-    world.publish(2)
+def resumed_after_a_torn_write(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.publish(2)
     board.flash.arm(Cut(24, CutMode.TORN, 3))
     board.power_on()
     board.run(2 * HOURS_MS)
-    assert board.state is State.OFF, "the cut came"
+    assert board.state is BoardState.OFF, "the cut came"
     board.power_on()
     board.run(2 * HOURS_MS, until=lambda: runs_confirmed(board, 2))
     assert runs_confirmed(board, 2)
 
 
-def back_from_a_bad_release(world: TestBed, board: VirtualBoard) -> None:
-    world.publish(2, Does.CRASH)
+def back_from_a_bad_release(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.publish(2, Behaviour.CRASH)
     board.power_on()
     board.run(2 * HOURS_MS)
     cell = board.cell
     assert runs_confirmed(board, 1) and cell is not None and cell.bad_counter == 2
 
 
-def back_from_one_that_cannot_import(world: TestBed, board: VirtualBoard) -> None:
-    world.publish(2, Does.NOIMPORT)
+def back_from_one_that_cannot_import(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.publish(2, Behaviour.NOIMPORT)
     board.power_on()
     board.run(2 * HOURS_MS)
     assert runs_confirmed(board, 1) and len(board.boots) == 5
 
 
-def a_forged_release(world: TestBed, board: VirtualBoard) -> None:
-    path, release = world.workshop.build(
-        world.firmware("2.0.0"), [world.map], version="2.0.0", counter=2, now=NOW)
+def a_forged_release(testbed: TestBed, board: VirtualBoard) -> None:
+    path, release = testbed.publisher.build(
+        testbed.firmware("2.0.0"), [testbed.profile], version="2.0.0", counter=2, now=NOW)
     path.unlink()
     payload = release.to_payload()
     stranger = SigningKey.load(STRANGER)
-    forged = Document(payload, world.workshop.offline.key_id, stranger.sign(payload).signature)
+    forged = Document(payload, testbed.publisher.offline.key_id, stranger.sign(payload).signature)
     head = Head(
         product=PRODUCT, channel="stable", epoch=1, seq=1, counter=2, issued=NOW, expires=NOW + 10**7,
         release=hashlib.sha256(payload).hexdigest())
-    site = world.workshop.site
+    site = testbed.publisher.site
     site.write(store.release_name(head.release), forged.pack())
-    site.write(store.head_name(PRODUCT, "stable"), world.workshop.online.sign(head.to_payload()).pack())
+    site.write(store.head_name(PRODUCT, "stable"), testbed.publisher.online.sign(head.to_payload()).pack())
     board.power_on()
     board.run(HOURS_MS)
     assert [code for _, code, _ in board.call("twoslot._log")][0] == 22
     assert runs_confirmed(board, 1)
 
 
-def by_hand_and_back(world: TestBed, board: VirtualBoard) -> None:
-    world.publish(2)
+def by_hand_and_back(testbed: TestBed, board: VirtualBoard) -> None:
+    testbed.publish(2)
     board.power_on()
     board.clock.advance_ms(10_000)
     board.repl("twoslot.check()")
@@ -98,9 +108,9 @@ def test_both_vms_leave_the_same_flash_beside_ten_kilobytes_of_an_application(st
     for name, vm in VMS.items():
         folder = tmp_path / name
         folder.mkdir()
-        world = TestBed(folder, vm=vm, main=APPLICATION + MAIN)
-        board = world.board()
-        story(world, board)
+        testbed = make_testbed(folder, vm=vm, main=APPLICATION + MAIN)
+        board = testbed.board()
+        story(testbed, board)
         board.power_off()
         flash = board.flash.peek(0, board.flash.size)
         left[name] = (

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from slotbench.formats.journal import Report
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.release.publish import Rollout
-from slotbench.vboard.board import Boot, State, VirtualBoard
+from slotbench.vboard.board import BoardState, Boot, VirtualBoard
 from slotbench.vboard.vms import VMS
-from support.testbed import HOURS_MS, MAIN, MINUTES_MS, TestBed, runs_confirmed, update_to
+from support.testbed import HOURS_MS, MAIN, MINUTES_MS, TestBed, make_testbed, runs_confirmed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -40,7 +40,7 @@ def vm(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def make(tmp_path: Path, vm: str) -> TestBed:
     """A world whose boards run this VM; its application is set by the test."""
-    return TestBed(tmp_path, vm=VMS[vm])
+    return make_testbed(tmp_path, vm=VMS[vm])
 
 
 def printed(board: VirtualBoard) -> list[str]:
@@ -57,7 +57,7 @@ def test_on_schedule(make: TestBed) -> None:
     make.publish(2)
     board = make.board()
     update_to(board, 2)
-    assert [boot.why for boot in board.boots] == [Why.ORDINARY, Why.TRIAL]
+    assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, BootReason.TRIAL]
 
 
 def test_by_hand(make: TestBed) -> None:
@@ -100,7 +100,7 @@ def test_a_button_that_is_held_brings_the_release_before_back(
     with_button.run(MINUTES_MS)
 
     assert runs_confirmed(with_button, 1)
-    assert with_button.boots[-1].why is Why.FALLBACK
+    assert with_button.boots[-1].why is BootReason.FALLBACK
 
 
 def test_a_button_that_is_not_held_long_enough_keeps_the_release(with_button: VirtualBoard) -> None:
@@ -137,7 +137,7 @@ def test_a_board_that_sleeps_looks_at_every_second_wake(make: TestBed) -> None:
     make.publish(3)
     board.run(HOURS_MS)
     assert runs_confirmed(board, 3)
-    assert [boot.why for boot in board.boots].count(Why.TRIAL) == 1, "no sleep in a trial"
+    assert [boot.why for boot in board.boots].count(BootReason.TRIAL) == 1, "no sleep in a trial"
 
 
 def test_a_board_that_sleeps_looks_less_often_while_there_is_no_network(make: TestBed) -> None:
@@ -167,14 +167,14 @@ def test_no_sleep_in_a_trial_that_waits_for_its_application(make: TestBed) -> No
     board.run(2 * HOURS_MS)
 
     assert "no sleep before confirm(): 67 at 0" in "".join(said)
-    after = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is Why.TRIAL]
+    after = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is BootReason.TRIAL]
     assert len(after) >= 3 and set(after) == {4}, "the deadline ends every attempt, not sleep"
 
 
 def test_no_sleep_in_a_trial_of_a_board_that_cannot_be_updated(make: TestBed) -> None:
     """Its settings cannot be read: it proves nothing, and falls back at the end of its deadlines."""
     def spoil(board: VirtualBoard, boot: Boot) -> None:
-        if boot.why is Why.TRIAL:
+        if boot.why is BootReason.TRIAL:
             board.files["/twoslot.json"] = b"{"
 
     make.main = SLEEPS
@@ -184,9 +184,9 @@ def test_no_sleep_in_a_trial_of_a_board_that_cannot_be_updated(make: TestBed) ->
     board.power_on()
     board.run(2 * HOURS_MS)
 
-    trials = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is Why.TRIAL]
+    trials = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is BootReason.TRIAL]
     assert trials == [4, 4, 4], "the deadline ends each attempt, not sleep"
-    assert Why.FALLBACK in [boot.why for boot in board.boots]
+    assert BootReason.FALLBACK in [boot.why for boot in board.boots]
 
 
 # After confirmation.
@@ -214,8 +214,8 @@ def test_the_mended_release_arrives_without_main(make: TestBed) -> None:
     board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
 
     assert runs_confirmed(board, 2)
-    assert [boot.why for boot in board.boots] == [*[Why.ORDINARY] * 6, Why.TRIAL]
-    assert board.state is State.RUNNING
+    assert [boot.why for boot in board.boots] == [*[BootReason.ORDINARY] * 6, BootReason.TRIAL]
+    assert board.state is BoardState.RUNNING
 
 
 def test_crashes_after_a_loss_of_power_are_counted_from_one(make: TestBed) -> None:

@@ -1,4 +1,4 @@
-"""Gate `codes`: what the device raises, FORMATS.md 9 and slotbench.formats.codes are one table."""
+"""Gate `codes`: the device, FORMATS and slotbench.formats.codes have one table of error codes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checks.report import Report, device_files, name, parse
+from checks.report import GateReport, device_files, name, parse
 
 _FORMATS = "device/FORMATS.md"
 _CODES = "host/slotbench/formats/codes.py"
 _KINDS = {"LinkError": "link", "ReleaseError": "release", "FlashError": "flash"}
-_HEADING = re.compile(r"## \d+\. Errors on the device")
+_HEADING = "## Error codes"
 _ROW = re.compile(r"\| *(\d+) *\| *(\w+) *\| *(.+?) *\| *(.+?) *\|$")
 _DUMP = """
 import json, sys
@@ -26,7 +26,7 @@ json.dump([[c.code, str(c.kind), c.meaning, c.where] for c in CODES], sys.stdout
 Table = dict[int, tuple[str, str, str]]
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Compare the three."""
     table = _documented(root, report)
     _compare(table, _host(root, report), report)
@@ -40,12 +40,12 @@ def run(root: Path, report: Report) -> None:
         report.lines.append(f"code {code} ({table[code][1]}) is raised nowhere on the device")
 
 
-def _documented(root: Path, report: Report) -> Table:
+def _documented(root: Path, report: GateReport) -> Table:
     table: Table = {}
     inside = False
     for number, line in enumerate((root / _FORMATS).read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("## "):
-            inside = bool(_HEADING.match(line))
+            inside = line == _HEADING
         if not inside or not (match := _ROW.match(line)):
             continue
         code, kind, meaning, where = int(match[1]), match[2], match[3], match[4]
@@ -57,23 +57,20 @@ def _documented(root: Path, report: Report) -> Table:
             report.add(_FORMATS, number, f"{kind} is no kind", f"use one of {', '.join(_KINDS.values())}")
         table[code] = kind, meaning, where
     if not table:
-        report.add(_FORMATS, 0, "no table of error codes", "keep the section 'Errors on the device'")
+        report.add(_FORMATS, 0, "no table of error codes", "keep the section 'Error codes'")
     return table
 
 
-def _host(root: Path, report: Report) -> Table:
+def _host(root: Path, report: GateReport) -> Table:
     env = {**os.environ, "PYTHONPATH": str(root / "host"), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run([sys.executable, "-c", _DUMP], env=env, capture_output=True, text=True, check=False)
     if run.returncode:
         report.add(_CODES, 0, f"cannot be read: {run.stderr.strip().splitlines()[-1]}", "mend it")
         return {}
-    # A person who asks for a code has no FORMATS.md around the sentence; there it would name itself.
-    return {
-        code: (kind, meaning, where.replace("FORMATS.md ", ""))
-        for code, kind, meaning, where in json.loads(run.stdout)}
+    return {code: (kind, meaning, where) for code, kind, meaning, where in json.loads(run.stdout)}
 
 
-def _compare(documented: Table, host: Table, report: Report) -> None:
+def _compare(documented: Table, host: Table, report: GateReport) -> None:
     for code in sorted(documented.keys() | host.keys()):
         here, there = documented.get(code), host.get(code)
         if here is None:
@@ -99,7 +96,7 @@ def _constants(tree: ast.Module) -> dict[str, int]:
 
 
 def _device(
-    place: str, tree: ast.Module, constants: dict[str, int], table: Table, report: Report,
+    place: str, tree: ast.Module, constants: dict[str, int], table: Table, report: GateReport,
 ) -> set[int]:
     raised: set[int] = set()
     for node in ast.walk(tree):

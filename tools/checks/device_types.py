@@ -13,7 +13,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from checks.report import Report, device_files, name
+from checks.report import GateReport, device_files, name
 
 _STUBS = ("micropython-esp8266-stubs", "micropython-stdlib-stubs")
 _NOT_ASKED = (
@@ -23,7 +23,7 @@ imported is the lint's: the stubs lack umqtt."""
 _LINE = re.compile(r"(?P<path>.+?):(?P<line>\d+): error: (?P<what>.+)")
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Check every file that runs on a board."""
     files = device_files(root)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Gate `imports`: who may import whom on the host, and that setup.cfg names what is imported from outside."""
+"""Gate `imports`: who may import whom on the host, no circles, and nothing that setup.cfg does not name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from checks.report import Report, host_files, name, parse
+from checks.report import GateReport, host_files, name, parse
 
 _BASE = frozenset({"", "boards", "errors", "mpy"})  # "" is slotbench itself: version and data_path
 _MIDDLE = _BASE | {"formats"}
@@ -39,9 +39,10 @@ _DISTRIBUTIONS = {
     "ampy": "adafruit-ampy", "littlefs": "littlefs-python", "paho": "paho-mqtt", "serial": "pyserial"}
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Check every import of every host module."""
     required = _required(root)
+    imports: dict[str, set[str]] = {}
     for path in host_files(root):
         inside = path.relative_to(root / "host" / "slotbench").with_suffix("").parts
         part = "" if inside == ("__init__",) else inside[0]
@@ -56,9 +57,14 @@ def run(root: Path, report: Report) -> None:
         package = ("slotbench", *inside[:-1])
         for line, module in _imports(tree, package):
             _check(place, line, part, module, required, report)
+        own = ".".join(("slotbench", *inside)).removesuffix(".__init__")
+        imports[own] = set(_named(tree, package))
+    for circle in _circles(imports):
+        report.add("host/slotbench", 0, f"modules import each other in a circle: {' > '.join(circle)}",
+                   "move what both need into a module of its own")
 
 
-def _check(place: str, line: int, part: str, module: str, required: set[str], report: Report) -> None:
+def _check(place: str, line: int, part: str, module: str, required: set[str], report: GateReport) -> None:
     top, _, rest = module.partition(".")
     if top == "slotbench":
         other = rest.split(".")[0]
@@ -87,6 +93,43 @@ def _imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[int, 
             if len(parts) < len(node.names):
                 yield node.lineno, module
             yield from ((node.lineno, f"slotbench.{part}") for part in parts)
+
+
+def _named(tree: ast.Module, package: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is imported from slotbench; in `from slotbench.a import b` both a and a.b may be modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *filter(None, (node.module,))))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+            yield module
+
+
+def _circles(imports: dict[str, set[str]]) -> Iterator[list[str]]:
+    """Yield each circle once: from its first module in the alphabet, the shortest way back to it.
+
+    A package that imports its own modules does not count: it is what they are in.
+    """
+    graph = {
+        module: sorted(
+            name for name in names
+            if name in imports and name != module and not module.startswith(f"{name}."))
+        for module, names in imports.items()}
+    for first in sorted(graph):
+        ways = [[first]]
+        seen: set[str] = set()
+        while ways:
+            way = ways.pop(0)
+            for other in graph[way[-1]]:
+                if other == first:
+                    yield [*way, first]
+                    ways.clear()
+                    break
+                if other > first and other not in seen:
+                    seen.add(other)
+                    ways.append([*way, other])
 
 
 def _required(root: Path) -> set[str]:

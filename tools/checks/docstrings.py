@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from checks.report import Report, host_files, name, parse
+from checks.report import GateReport, host_files, name, parse
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Check every host module."""
     for path in host_files(root):
         tree = parse(root, path, report)

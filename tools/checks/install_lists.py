@@ -6,7 +6,7 @@ import ast
 import json
 from pathlib import Path
 
-from checks.report import Report, device_files, parse
+from checks.report import GateReport, device_files, parse
 
 _PACKAGE = "device/package.json"
 _MANIFEST = "device/manifest.py"
@@ -15,7 +15,7 @@ _DEVICE_INIT = "device/twoslot/__init__.py"
 _ONE_PROJECT = "give all of it one version"
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Compare both lists with the tree, and every version with the bench's."""
     wanted = {path.relative_to(root / "device").as_posix() for path in device_files(root)}
     version = _version(root, _INIT, report)
@@ -27,7 +27,7 @@ def run(root: Path, report: Report) -> None:
         report.add(_DEVICE_INIT, 0, f"version is {device_version}, the bench's {version}", _ONE_PROJECT)
 
 
-def _package(root: Path, wanted: set[str], version: str, report: Report) -> None:
+def _package(root: Path, wanted: set[str], version: str, report: GateReport) -> None:
     try:
         package = json.loads((root / _PACKAGE).read_text(encoding="utf-8"))
         urls = {target: url for target, url in package["urls"]}
@@ -43,7 +43,7 @@ def _package(root: Path, wanted: set[str], version: str, report: Report) -> None
         report.add(_PACKAGE, 0, f"version is {listed_version}, the bench's {version}", _ONE_PROJECT)
 
 
-def _manifest(root: Path, wanted: set[str], version: str, report: Report) -> None:
+def _manifest(root: Path, wanted: set[str], version: str, report: GateReport) -> None:
     path = root / _MANIFEST
     tree = parse(root, path, report) if path.is_file() else None
     if tree is None:
@@ -69,14 +69,14 @@ def _manifest(root: Path, wanted: set[str], version: str, report: Report) -> Non
     _compare(_MANIFEST, listed, wanted, report)
 
 
-def _compare(place: str, listed: set[str], wanted: set[str], report: Report) -> None:
+def _compare(place: str, listed: set[str], wanted: set[str], report: GateReport) -> None:
     for item in sorted(wanted - listed):
         report.add(place, 0, f"{item} is missing", "add it")
     for item in sorted(listed - wanted):
         report.add(place, 0, f"names {item}, which there is not", "take it out")
 
 
-def _version(root: Path, place: str, report: Report) -> str:
+def _version(root: Path, place: str, report: GateReport) -> str:
     path = root / place
     tree = parse(root, path, report) if path.is_file() else None
     for node in tree.body if tree else ():

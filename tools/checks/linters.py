@@ -7,26 +7,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checks.report import Report
+from checks.report import GateReport
 
 _FOLDERS = ("device", "host", "tests", "tools")
 _LINE = re.compile(r"(?P<path>[^:]+):(?P<line>\d+):(?:\d+:)? (?P<what>.+)")
 
 
-def flake8(root: Path, report: Report) -> None:
+def flake8(root: Path, report: GateReport) -> None:
     """Run flake8 over all Python there is; the tools that people type have no suffix."""
-    tools = ("check", "demo", "get-micropython", "test")
+    tools = ("check", "demo", "get-images", "get-micropython", "test")
     typed = [f"tools/{tool}" for tool in tools if (root / "tools" / tool).is_file()]
     folders = [folder for folder in _FOLDERS if (root / folder).is_dir()]
     _run(root, ["flake8", *folders, *typed], report)
 
 
-def mypy(root: Path, report: Report) -> None:
+def mypy(root: Path, report: GateReport) -> None:
     """Run mypy, strict, over the files that setup.cfg names."""
     _run(root, ["mypy", "--no-error-summary"], report)
 
 
-def _run(root: Path, command: list[str], report: Report) -> None:
+def _run(root: Path, command: list[str], report: GateReport) -> None:
     run = subprocess.run(
         [sys.executable, "-m", *command], cwd=root, capture_output=True, text=True, check=False)
     for line in run.stdout.splitlines():

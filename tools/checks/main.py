@@ -15,14 +15,15 @@ from checks import (
     install_lists,
     linters,
     memory,
+    naming,
     places,
     sizes,
     subset,
     vectors,
 )
-from checks.report import Report
+from checks.report import GateReport
 
-Gate = Callable[[Path, Report], None]
+Gate = Callable[[Path, GateReport], None]
 
 GATES: dict[str, tuple[Gate, str]] = {
     "lint": (subset.run, "device code uses what the ESP8266 port has"),
@@ -30,6 +31,7 @@ GATES: dict[str, tuple[Gate, str]] = {
     "types": (device_types.run, "device code against the stubs of the ESP8266 port"),
     "memory": (memory.run, "heap that twoslot takes on the real VM, against the budget"),
     "imports": (direction.run, "import direction on the host"),
+    "names": (naming.run, "each class name once, no module named by a verb, a short README"),
     "codes": (codes.run, "error codes: device, FORMATS.md and host agree"),
     "lists": (install_lists.run, "package.json, manifest.py and versions match the tree"),
     "docstrings": (docstrings.run, "public host code is documented"),
@@ -63,7 +65,7 @@ def main(args: Sequence[str], root: Path = Path(__file__).resolve().parents[2]) 
 
 
 def _run(gate: str, root: Path) -> bool:
-    report = Report()
+    report = GateReport()
     begun = time.monotonic()
     GATES[gate][0](root, report)
     verdict = f"{len(report.findings)} found" if report.findings else "ok"
@@ -72,7 +74,7 @@ def _run(gate: str, root: Path) -> bool:
     return bool(report.findings)
 
 
-def _show(report: Report) -> int:
+def _show(report: GateReport) -> int:
     for text in (*report.lines, *report.findings):
         print(f"  {text}", flush=True)
     return 1 if report.findings else 0

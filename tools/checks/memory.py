@@ -8,9 +8,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from checks.report import Report
+from checks.report import GateReport
 from slotbench.errors import BenchError
-from slotbench.prove.memory import Memory, measure
+from slotbench.prove.memory import HeapFigures, measure_heap
 
 _BUDGET = "tools/memory_budget.json"
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
@@ -26,7 +26,7 @@ _AGAIN = 2
 """So what is above its budget is measured again: the least counts."""
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Measure, and compare with the budget."""
     found = _measured(report)
     if found is None:
@@ -49,7 +49,7 @@ def _above(found: dict[str, int], budget: dict[str, int]) -> list[str]:
         if name in budget and found[name] > budget[name] + _SLACK.get(name, 0)]
 
 
-def compare(found: dict[str, int], budget: dict[str, int], report: Report) -> None:
+def compare(found: dict[str, int], budget: dict[str, int], report: GateReport) -> None:
     """Report each figure that is above its budget or has none."""
     for name in _CHECKED:
         allowed = budget.get(name)
@@ -61,9 +61,9 @@ def compare(found: dict[str, int], budget: dict[str, int], report: Report) -> No
                        "find what took it: slotbench prove memory; or raise the budget on purpose")
 
 
-def update(root: Path) -> Report:
+def update(root: Path) -> GateReport:
     """Make today's figures the budget."""
-    report = Report()
+    report = GateReport()
     found = _measured(report)
     if found is not None:
         figures = asdict(found)
@@ -76,10 +76,10 @@ def update(root: Path) -> Report:
     return report
 
 
-def _measured(report: Report) -> Memory | None:
+def _measured(report: GateReport) -> HeapFigures | None:
     try:
         with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-            return measure(Path(folder))
+            return measure_heap(Path(folder))
     except BenchError as error:
         if os.environ.get(_REQUIRED):
             report.add("tools/get-micropython", 0, str(error))

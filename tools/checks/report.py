@@ -27,7 +27,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Report:
+class GateReport:
     """What one gate found, and the lines it prints in any case."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -43,7 +43,7 @@ def name(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def parse(root: Path, path: Path, report: Report) -> ast.Module | None:
+def parse(root: Path, path: Path, report: GateReport) -> ast.Module | None:
     """Return the syntax tree of a Python file, or None when it has none, which is then reported."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"), name(root, path))

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from checks.report import Report, device_files, host_files, name, parse
+from checks.report import GateReport, device_files, host_files, name, parse
 from slotbench.errors import BenchError
 from slotbench.mpy import compile_mpy, compile_package
 
@@ -18,7 +18,7 @@ _HOST_LINES = 400
 _HOST_FUNCTION_LINES = 70
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Check lines, compile every device file and compare what comes out with the budget."""
     for path in device_files(root):
         hook = path.parent.name == "device"
@@ -29,7 +29,7 @@ def run(root: Path, report: Report) -> None:
     _budget(root, measure(root, report), report)
 
 
-def measure(root: Path, report: Report) -> dict[str, int]:
+def measure(root: Path, report: GateReport) -> dict[str, int]:
     """Return the bytes of each device file as a board gets it, by its name in device/.
 
     Reports what does not compile.
@@ -51,9 +51,9 @@ def measure(root: Path, report: Report) -> dict[str, int]:
     return sizes
 
 
-def update(root: Path) -> Report:
+def update(root: Path) -> GateReport:
     """Make today's sizes the budget, unless something does not compile."""
-    report = Report()
+    report = GateReport()
     sizes = measure(root, report)
     if not report.findings:
         target = root / _BUDGET
@@ -64,14 +64,14 @@ def update(root: Path) -> Report:
     return report
 
 
-def _lines(root: Path, path: Path, most: int, report: Report) -> None:
+def _lines(root: Path, path: Path, most: int, report: GateReport) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     if lines > most:
         report.add(name(root, path), most + 1, f"{lines} lines, {most} are allowed",
                    "cut it by who needs what when")
 
 
-def _functions(root: Path, path: Path, report: Report) -> None:
+def _functions(root: Path, path: Path, report: GateReport) -> None:
     tree = parse(root, path, report)
     for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -81,7 +81,7 @@ def _functions(root: Path, path: Path, report: Report) -> None:
                 report.add(name(root, path), node.lineno, what, "give a part of it a name")
 
 
-def _budget(root: Path, sizes: dict[str, int], report: Report) -> None:
+def _budget(root: Path, sizes: dict[str, int], report: GateReport) -> None:
     target = root / _BUDGET
     budget: dict[str, int] = json.loads(target.read_text(encoding="utf-8")) if target.is_file() else {}
     raise_it = "make it smaller, or raise the budget on purpose: tools/check --update-budget"

@@ -11,7 +11,7 @@ import builtins
 from pathlib import Path
 
 from checks import port_facts as port
-from checks.report import Report, device_files, name, parse
+from checks.report import GateReport, device_files, name, parse
 
 _PRINTING = (
     "device/twoslot/__init__.py", "device/twoslot/commands.py", "device/twoslot/push/finish.py",
@@ -32,7 +32,7 @@ _TOUCH = {
 _HASH_NAMES = ("sha", "hash", "digest")
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Lint every device file."""
     trees = [(path, tree) for path in device_files(root) if (tree := parse(root, path, report))]
     own = {node.name for _, tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -49,7 +49,9 @@ def _module(root: Path, path: Path) -> str:
 class _Lint(ast.NodeVisitor):
     """One file: `own` are the functions the device package defines itself, `modules` its modules."""
 
-    def __init__(self, path: str, tree: ast.Module, own: set[str], modules: set[str], report: Report) -> None:
+    def __init__(
+        self, path: str, tree: ast.Module, own: set[str], modules: set[str], report: GateReport
+    ) -> None:
         self.path = path
         self.own = own
         self.modules = modules

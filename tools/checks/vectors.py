@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checks.report import Report
+from checks.report import GateReport
 
 _GENERATOR = "tools/gen_vectors.py"
 
 
-def run(root: Path, report: Report) -> None:
+def run(root: Path, report: GateReport) -> None:
     """Ask the generator."""
     if not (root / _GENERATOR).is_file():
         report.add(_GENERATOR, 0, "is missing", "the golden files need their generator")

@@ -7,19 +7,19 @@ from dataclasses import asdict
 
 from golden.common import PRODUCT, Files, stream, text_of
 from slotbench.formats import journal, maptable, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.fields import INT_MAX
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
-from slotbench.formats.rtc import ResetReason, Tail, Why
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
+from slotbench.formats.rtc import BootReason, ResetReason, Tail
 
 BLANK_PAGE = b"\xff" * 256
 GARBAGE_PAGE = b"2SJ1" + b"\xff" * 252
 """A cell whose write was cut after its first word."""
 
 
-def cells() -> dict[str, Cell]:
+def cells() -> dict[str, JournalCell]:
     """Cells that tell every field from every other one."""
-    distinct = Cell(
+    distinct = JournalCell(
         sequence=0x01020304, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY,
         attempts=3, copies=8, report=Report.UNPROVEN, rounds=2,
         counter_a=0x11121314, counter_b=0x21222324, floor=0x31323334, bad_counter=0x41424344,
@@ -37,11 +37,11 @@ def cells() -> dict[str, Cell]:
         "copied": (True,) + (False,) * 7, "bad_b": True,
     }
     return {
-        "first": Cell(sequence=1, state_a=SlotState.CONFIRMED, counter_a=1, attempts=3, copies=8),
+        "first": JournalCell(sequence=1, state_a=SlotState.CONFIRMED, counter_a=1, attempts=3, copies=8),
         "distinct": distinct,
-        "open_all": Cell(**opened),
-        "open_some": Cell(**trial),
-        "limits": Cell(
+        "open_all": JournalCell(**opened),
+        "open_some": JournalCell(**trial),
+        "limits": JournalCell(
             sequence=0xFFFFFFFF, active=1, state_a=SlotState.BAD, state_b=SlotState.BAD,
             attempts=8, copies=8, report=Report.JOURNAL_LOST, rounds=255,
             counter_a=INT_MAX, counter_b=INT_MAX, floor=INT_MAX, bad_counter=INT_MAX,
@@ -63,7 +63,7 @@ def cell_files() -> Files:
         struct.pack_into("<I", page, offset, word)
     files["cells/open_torn.bin"] = bytes(page)
     files["cells/open_torn.json"] = text_of(
-        {"cell": asdict(Cell.unpack(bytes(page))), "repacks": False})
+        {"cell": asdict(JournalCell.unpack(bytes(page))), "repacks": False})
     return files
 
 
@@ -71,7 +71,7 @@ def region_files() -> Files:
     """regions/: journals in every state that decides where the next cell goes."""
 
     def page(sequence: int) -> bytes:
-        return Cell(sequence=sequence, attempts=3, copies=8, counter_a=sequence).pack()
+        return JournalCell(sequence=sequence, attempts=3, copies=8, counter_a=sequence).pack()
 
     broken = bytearray(page(99))
     broken[120] ^= 1
@@ -102,18 +102,18 @@ def region_files() -> Files:
 
 def descriptor_files() -> Files:
     """descriptors/: every field distinct, both slots, open words set, texts at their limits."""
-    distinct = Descriptor(
+    distinct = SlotDescriptor(
         slot=1, form=ImageForm.E9, counter=0x01020304, length=0x000A1B2C,
         sha256=stream("descriptor", 32), floor=0x11121314, fs_start=0x00100000,
         fs_version=0x00020001, mpy_abi=6, product=PRODUCT, version="1.25.0",
     )
-    limits = Descriptor(
+    limits = SlotDescriptor(
         slot=0, form=ImageForm.EA, counter=INT_MAX, length=0xFB000, sha256=b"\xff" * 32,
         floor=INT_MAX, fs_start=0xFFFFF000, fs_version=0xFFFFFFFF, mpy_abi=0xFFFFFFFF,
         product="p" * 32, version="v" * 16, confirmed=True, bad=True,
     )
-    confirmed = Descriptor(**(asdict(distinct) | {"slot": 0, "confirmed": True}))
-    bad = Descriptor(**(asdict(distinct) | {"bad": True}))
+    confirmed = SlotDescriptor(**(asdict(distinct) | {"slot": 0, "confirmed": True}))
+    bad = SlotDescriptor(**(asdict(distinct) | {"bad": True}))
     named = {"distinct": distinct, "limits": limits, "confirmed": confirmed, "bad": bad}
     files: Files = {}
     for name, descriptor in named.items():
@@ -174,13 +174,13 @@ def rtc_files() -> Files:
     """rtc/: valid tails, and what memory holds after power on."""
     tails = {
         "ordinary": Tail(
-            slot=0, trial=False, attempts_left=0, why=Why.ORDINARY, counter=0x01020304,
+            slot=0, trial=False, attempts_left=0, why=BootReason.ORDINARY, counter=0x01020304,
             reset_reason=ResetReason.POWER),
         "trial": Tail(
-            slot=1, trial=True, attempts_left=2, why=Why.TRIAL, counter=0x7F020304,
+            slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=0x7F020304,
             reset_reason=ResetReason.RESTART, note=Ended.DEADLINE, schedule=0xDEADBEEF),
         "last_resort": Tail(
-            slot=0, trial=False, attempts_left=8, why=Why.LAST_RESORT, counter=0,
+            slot=0, trial=False, attempts_left=8, why=BootReason.LAST_RESORT, counter=0,
             reset_reason=ResetReason.RESET_PIN, note=0xFFFFFFFF),
     }
     files: Files = {}

@@ -1,8 +1,9 @@
 """The command `slotbench`: its verbs, and the one place that turns errors into exit codes.
 
-A verb is a click command in a module of its own, named in `_VERBS` and imported when it is called.
-Verbs parse and print; the work is done by functions elsewhere that know nothing of click. Exit
-codes: 0, 1 a check failed, 2 usage or environment, 3 a defect of ours.
+Each verb is a click command in a module of its own. `_VERBS` names it, and it is imported when it
+is called. A verb parses its arguments and prints; functions outside this package do the work and
+know nothing of click. Exit codes: 0 success, 1 a check failed, 2 wrong usage or environment, 3 a
+defect of slotbench.
 """
 
 from __future__ import annotations
@@ -23,31 +24,32 @@ from slotbench.errors import DEFECT, USAGE, BenchError
 _VERBS = {
     "backup": "slotbench.cli.backup:backup",
     "board": "slotbench.cli.board:board",
-    "check": "slotbench.cli.verbs:check",
+    "check": "slotbench.cli.check:check",
     "demo": "slotbench.cli.demo:demo",
     "deploy": "slotbench.cli.deploy:deploy",
     "explain": "slotbench.cli.explain:explain",
     "flash": "slotbench.cli.flash:flash",
     "inspect": "slotbench.cli.inspect:inspect",
     "keys": "slotbench.cli.keys:keys",
-    "log": "slotbench.cli.verbs:log",
+    "log": "slotbench.cli.log:log",
+    "preflight": "slotbench.cli.preflight:command",
     "prove": "slotbench.cli.prove:prove",
     "push": "slotbench.cli.push:push",
     "release": "slotbench.cli.release:release",
-    "restore": "slotbench.cli.backup:restore",
-    "rollback": "slotbench.cli.verbs:rollback",
+    "restore": "slotbench.cli.restore:restore",
+    "rollback": "slotbench.cli.rollback:rollback",
     "serve": "slotbench.cli.serve:serve",
     "status": "slotbench.cli.status:status",
-    "unflash": "slotbench.cli.flash:unflash",
-    "update": "slotbench.cli.verbs:update",
+    "unflash": "slotbench.cli.unflash:unflash",
+    "update": "slotbench.cli.update:update",
 }
 _INTERRUPTED = 130
-"""What shells expect of a command that Ctrl-C ended."""
+"""The exit code that shells expect of a command that Ctrl-C ended."""
 
 
 @dataclass(slots=True)
 class _Invocation:
-    """What the error handling has to know of the command line."""
+    """What the error handling needs to know of the command line."""
 
     verbosity: int = 0
 
@@ -75,7 +77,7 @@ class _EchoHandler(logging.Handler):
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="slotbench", message="%(prog)s %(version)s")
-@click.option("-v", "--verbose", count=True, help="Say more; twice: with tracebacks.")
+@click.option("-v", "--verbose", count=True, help="Print more; twice: with tracebacks.")
 @click.pass_obj
 def _group(invocation: _Invocation, verbose: int) -> None:
     """Build, sign and serve releases for ESP8266 boards, and run a virtual one."""

@@ -1,4 +1,4 @@
-"""`slotbench backup` and `restore`: the whole flash of a connected board as a file, and back."""
+"""`slotbench backup`: the whole flash of a connected board, as a file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH
-from slotbench.cli.flash_common import port_options, read_all, read_backup, say_board, write_plan
+from slotbench.cli.flash_session import port_options, read_all, say_board
+from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.apply import whole_flash
 from slotbench.flashing.esptool_link import connected
 from slotbench.release.files import write_atomic
 
@@ -20,7 +19,7 @@ from slotbench.release.files import write_atomic
 def backup(port: str, baud: int, file: Path) -> None:
     """Copy the whole flash of a connected board to FILE.
 
-    FILE is there whole or not at all. `slotbench inspect FILE` explains it.
+    FILE is written whole or not at all. `slotbench inspect FILE` explains it.
 
     Example: slotbench backup --port /dev/ttyUSB0 lamp1.bin
     """
@@ -33,20 +32,3 @@ def backup(port: str, baud: int, file: Path) -> None:
         link.reset()
     write_atomic(file, data)
     click.echo(f"{file}: {len(data)} bytes")
-
-
-@click.command()
-@port_options
-@click.argument("file", type=PATH)
-def restore(port: str, baud: int, file: Path) -> None:
-    """Write FILE, a backup, over the whole flash of a connected board.
-
-    What is right already is not written. Broken off, the same command again goes on.
-
-    Example: slotbench restore --port /dev/ttyUSB0 lamp1.bin
-    """
-    with connected(port, baud) as link:
-        say_board(link)
-        write_plan(link, whole_flash(read_backup(file, link.flash_bytes)))
-        link.reset()
-    click.echo("restored and compared; the board was reset")

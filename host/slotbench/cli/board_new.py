@@ -1,4 +1,4 @@
-"""`slotbench board new`: the folder of a virtual board, as a board just set up over USB would be."""
+"""`slotbench board new`: the folder of a new virtual board."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import click
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_image
-from slotbench.cli.common import PATH, integer, name
+from slotbench.cli.image_file import read_image
+from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import FormatError
@@ -20,13 +21,11 @@ from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, public_part, require_marked
-from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.live.folder import BoardFolder
 
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _BENCH_VERSION = "1.0.0"
 
 
@@ -35,24 +34,28 @@ _BENCH_VERSION = "1.0.0"
 @click.option(
     "--board", "board_name", default="d1_mini", show_default=True, metavar="NAME",
     help="Board file, by name or path.")
-@click.option("--image", type=PATH, metavar="FILE", help="A MicroPython .bin; else the bench's own firmware.")
+@click.option(
+    "--image", type=PATH, metavar="FILE", help="A MicroPython .bin; else the bench's own firmware.")
 @click.option("--version", help="Of the firmware, for people.  [default: MicroPython's]")
-@click.option("--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
-@click.option("--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
+@click.option(
+    "--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
+@click.option(
+    "--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
 @click.option(
     "--development-key", "development_path", type=PATH, metavar="FILE",
     help="A development.pub, whose releases may be pushed; for a board marked `development`.")
 @click.option("--product", type=name, help="[default: the keys file's, else lamp]")
 @click.option(
     "--server", default="http://127.0.0.1:8266", show_default=True, metavar="URL",
-    help="Where it looks for releases: `slotbench serve` on this machine.")
+    help="Server of its releases: `slotbench serve` on this machine.")
 def new(
     folder: Path, board_name: str, image: Path | None, version: str | None, counter: int,
     keys_path: Path | None, development_path: Path | None, product: str | None, server: str,
 ) -> None:
     """Make a virtual board in the folder DIR.
 
-    It is as a board is that was just set up over USB. Its filesystem is in DIR/files, yours to edit.
+    The board is in the state that `slotbench flash` and `slotbench deploy` leave a real board in.
+    You can edit its files in DIR/files.
 
     Example: slotbench board new lamp1 --keys keys/lamp.keys --server http://127.0.0.1:8266
     """
@@ -103,11 +106,11 @@ def new(
 
 
 def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, str]:
-    """The image for slot A and the version that its bytes tell."""
+    """The image for slot A, and the version that it contains."""
     if path is None:
         size = min(firmware.DEFAULT_BYTES, board.slot_bytes)
         return firmware.for_board(board, _BENCH_VERSION, size=size)[0], _BENCH_VERSION
-    data = read_bytes(path, _IMAGE_BYTES_MAX)
+    data = read_image(path)
     try:
         if board.in_place:
             user_image(data, board, 0)

@@ -8,25 +8,30 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
 import click
 
 from slotbench import boards
-from slotbench.cli.common import PATH
 from slotbench.cli.loader_option import loader_option
-from slotbench.cli.vm_option import vm_option
+from slotbench.cli.parameter_types import PATH
+from slotbench.cli.vm_option import CHIP, board_vm_option
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
+from slotbench.vboard.chip.machine import ROM_BYTES
+from slotbench.vboard.chip.network.slirp import HOST
+from slotbench.vboard.chip.network.wire import Wire
+from slotbench.vboard.chip.runner import ChipRunner, require_runnable
+from slotbench.vboard.clock import Clock
 from slotbench.vboard.frozen import stock
-from slotbench.vboard.live.control_socket import Control
+from slotbench.vboard.live.control_socket import ControlSocket
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
-from slotbench.vboard.live.runner import Runner
+from slotbench.vboard.live.runner import LiveRunner
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
@@ -37,7 +42,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _speed(value: str | float) -> float | None:
-    """Parameter type: virtual seconds in a real one, None for as fast as it goes."""
+    """Parameter type: virtual seconds for each real second; None: as fast as possible."""
     if value == "max":
         return None
     with suppress(ValueError):
@@ -56,54 +61,77 @@ def _speed(value: str | float) -> float | None:
     help="With --flash: board file, by name or path.  [default: the one whose map fits]")
 @click.option(
     "--speed", type=_speed, default="1", show_default=True, metavar="N|max",
-    help="Seconds of the board in one of yours; max: as fast as it goes.")
+    help="Virtual seconds for each real one; max: as fast as possible.")
 @click.option(
     "--for", "for_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
     help="End after that much of the board's time.  [default: at Ctrl-C]")
-@click.option("--pty", type=PATH, metavar="LINK", help="Its serial port as a pty, and a symbolic link to it.")
-@click.option("--tcp", type=_PORT, metavar="PORT", help="Its serial port as raw TCP (socket://); 0: any.")
+@click.option(
+    "--pty", type=PATH, metavar="LINK", help="Its serial port as a pty, and a symbolic link to it.")
+@click.option(
+    "--tcp", type=_PORT, metavar="PORT", help="Its serial port as raw TCP (socket://); 0: any.")
 @click.option(
     "--rfc2217", type=_PORT, metavar="PORT",
     help="Its serial port with DTR and RTS (rfc2217://); 0: any port.")
-@vm_option
+@board_vm_option
 @loader_option
+@click.option(
+    "--forward", "forwarded", type=_PORT, multiple=True, default=(PUSH_PORT,), show_default=True,
+    metavar="PORT", help="With --vm chip: a TCP port of the board that this machine reaches; repeatable.")
+@click.option(
+    "--rom", "rom_path", type=PATH, metavar="FILE",
+    help="With --vm chip: the dump of a chip's ROM, instead of the one that comes with this.")
 def run(
     folder: Path | None, flash_path: Path | None, board_name: str | None, speed: float | None,
     for_s: float | None, pty: Path | None, tcp: int | None,
-    rfc2217: int | None, vm: str, loader: str,
+    rfc2217: int | None, vm: str, loader: str, forwarded: tuple[int, ...], rom_path: Path | None,
 ) -> None:
     """Switch the board in DIR on and run it here.
 
-    Ctrl-C pulls its plug. Its flash is saved whenever its power goes; RTC memory is not, for the end of this
-    command is a loss of power.
+    Ctrl-C switches the board off. The flash is saved whenever the power goes. RTC memory is lost.
 
     \b
     Example: slotbench board run lamp1 --speed 10
              slotbench board run lamp1 --pty lamp1.tty; esptool --port lamp1.tty flash-id
              slotbench board run --flash chip.bin --pty chip.tty --vm micropython
+             slotbench board run lamp1 --vm chip
     """
     if (folder is None) == (flash_path is None):
         raise click.UsageError("give DIR or --flash FILE, one of them")
     if flash_path is None and board_name is not None:
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
-    opened = BoardFolder.open(folder) if folder is not None else _chip(flash_path, board_name)
+    opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
+    if vm == CHIP:
+        require_runnable(opened)
+    rom = read_bytes(rom_path, ROM_BYTES) if rom_path is not None else None
     wake, woken = socket.socketpair()
+    clock = Clock()
     with (
         wake, woken, opened.lock(), _serial_port(pty, tcp, rfc2217) as uart,
         tempfile.TemporaryDirectory(prefix="slotbench-") as nowhere,
-        Control(
+        Wire(lambda: clock.us) if vm == CHIP else nullcontext() as wire,
+        ControlSocket(
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
-            woken.fileno(), uart.fileno()) as control,
+            woken.fileno(), uart.fileno(), *([wire.fileno()] if wire is not None else [])) as control,
     ):
-        network = LoopbackNetwork()
-        runner = Runner(
-            opened, network, speed=speed, now=time.monotonic, poll=control.poll,
-            say=lambda text: click.echo(text, nl=False), uart=uart,
-            vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
-        click.echo(f"{opened.board.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
+        runner: LiveRunner | ChipRunner
+        if wire is not None:
+            places = {port: f"127.0.0.1:{wire.forward(port)}" for port in forwarded}
+            runner = ChipRunner(
+                opened, opened.load_flash(clock), wire, speed=speed, now=time.monotonic, poll=control.poll,
+                say=_say, uart=uart, places=places, rom=rom)
+        else:
+            network = LoopbackNetwork()
+            places = {PUSH_PORT: ":".join(map(str, network.place(PUSH_PORT)))}
+            runner = LiveRunner(
+                opened, network, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
+                vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
+        click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
-        click.echo(f"Its port {PUSH_PORT}, while it listens: {':'.join(map(str, network.place(PUSH_PORT)))}")
+        if wire is not None:
+            click.echo(f"This machine, for the board: {HOST}")
+        for port, place in places.items():
+            click.echo(f"Its port {port}, while it listens: {place}")
         for transport in uart.transports:
             click.echo(f"Serial port: {transport.name}")
 
@@ -115,15 +143,19 @@ def run(
             runner.run(for_s)
 
 
-def _chip(path: Path | None, board_name: str | None) -> FlashFile:
-    """The flash in a file, made when it is not there."""
+def _say(text: str) -> None:
+    click.echo(text, nl=False)
+
+
+def _flash_file(path: Path | None, board_name: str | None) -> FlashFile:
+    """The flash in a file. A missing file is created, erased."""
     assert path is not None
     if path.exists():
         return FlashFile(path, board_of(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
-    chip = FlashFile(path, boards.load(board_name or _NEW_CHIP))
-    chip.make_erased()
-    click.echo(f"{path}: an erased chip of {chip.board.chip_bytes // 1024} KB")
-    return chip
+    opened = FlashFile(path, boards.load(board_name or _NEW_CHIP))
+    opened.make_erased()
+    click.echo(f"{path}: an erased chip of {opened.profile.chip_bytes // 1024} KB")
+    return opened
 
 
 @contextmanager
@@ -145,8 +177,8 @@ def _serial_port(pty: Path | None, tcp: int | None, rfc2217: int | None) -> Iter
 def _signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` at the first Ctrl-C (or SIGTERM, or when the terminal closes).
 
-    It must not be raised into the board's program, which would take it for its own. A second one is: it ends
-    a program that never waits.
+    The first one is not raised as an exception, because the program on the board would take it for
+    its own Ctrl-C. The second one is, which ends a program that never waits.
     """
 
     def first(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`slotbench demo`: a board updates, loses power, resumes, proves healthy; or an attacker's day."""
+"""`slotbench demo`: an update on a virtual board with power cuts, or a series of attacks on it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import click
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_images
-from slotbench.cli.common import PATH, now
+from slotbench.cli.image_file import read_image
 from slotbench.cli.loader_option import loader_option
+from slotbench.cli.parameter_types import PATH
+from slotbench.cli.published_head import now
 from slotbench.cli.vm_option import vm_option
 from slotbench.demo.attacks import AttackDemo
-from slotbench.demo.screen import Screen
+from slotbench.demo.screen import DemoScreen
 from slotbench.demo.update import UpdateDemo
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import VERSION_CHARS_MAX
-from slotbench.release.files import read_bytes
 from slotbench.vboard import firmware
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.vms import VMS
 
 _FAST_BYTES = 96 * 1024
 _VERSION = "2.0.0"
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 
 
 @click.command()
 @click.option("--fast", is_flag=True, help="Small images, no pauses.")
-@click.option("--attacks", is_flag=True, help="Another story: an attacker's day.")
+@click.option("--attacks", is_flag=True, help="Play a series of attacks instead of the update.")
 @click.option(
     "--image", "image_paths", type=PATH, multiple=True, metavar="FILE",
     help="A MicroPython .bin of yours as the new release; for an in-place board user1.bin, then user2.bin.",
@@ -44,22 +44,23 @@ _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 @click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
 @vm_option
 @loader_option
-@click.option("--keep", type=PATH, metavar="DIR", help="Keep keys, releases and the flash image there.")
+@click.option(
+    "--keep", type=PATH, metavar="DIR", help="Keep keys, releases and the flash image there.")
 def demo(
     fast: bool, attacks: bool, image_paths: tuple[Path, ...], board: str, seed: int, vm: str, loader: str,
     keep: Path | None,
 ) -> None:
-    """Watch a virtual board update itself over a real connection, and come back from whatever goes wrong.
+    """Watch a virtual board update itself over a real connection and recover from failures.
 
-    Exit code 0 only when every scene did what it says; with --attacks, when each was refused for the right
-    reason and the board took the true release in the end.
+    The exit code is 0 if every scene ended as announced. With --attacks it is 0 if each attack was
+    refused for the right reason and the board installed the genuine release in the end.
     """
     if attacks and image_paths:
         raise BenchError("--attacks plays with images of its own", do="leave --image out", exit_code=USAGE)
     target = boards.load(board)
     images, version = _new_release(image_paths, target)
     live = sys.stdout.isatty() and not fast
-    screen = Screen(sys.stdout, live=live, pause=time.sleep)
+    screen = DemoScreen(sys.stdout, live=live, pause=time.sleep)
     size = _FAST_BYTES if fast else min(firmware.DEFAULT_BYTES, target.slot_bytes)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:
         folder = keep if keep is not None else Path(temporary)
@@ -77,8 +78,8 @@ def demo(
 
 
 def _new_release(paths: Sequence[Path], board: BoardProfile) -> tuple[list[bytes], str]:
-    """The images in these files, checked for the slots of `board`, and the version they tell."""
-    images = [read_bytes(path, _IMAGE_BYTES_MAX) for path in paths]
+    """The images in these files, checked for the slots of `board`, and the version they contain."""
+    images = [read_image(path) for path in paths]
     if not images:
         return images, _VERSION
     if board.in_place:

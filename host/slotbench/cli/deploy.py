@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from slotbench import __version__, boards
-from slotbench.cli.common import PATH, mqtt_broker, name
+from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
@@ -28,7 +28,7 @@ from slotbench.repl.deploy import (
     undo,
 )
 from slotbench.repl.prompt import prompt_at
-from slotbench.repl.transports import CLIENTS, Client
+from slotbench.repl.transports import CLIENTS, ReplTransport
 from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
@@ -36,27 +36,31 @@ _LIST = "package.json"
 
 @click.command()
 @click.option("--port", metavar="PORT", help="Serial port of the board.")
-@click.option("--product", type=name, help="What the board is one of.  [default: the keys file's]")
+@click.option("--product", type=name, help="Product of the board.  [default: the keys file's]")
 @click.option(
     "--board", "board_name", metavar="NAME", help="What releases call this board: a board file's name.")
-@click.option("--channel", type=name, help="Where its releases come from.  [default: stable]")
-@click.option("--server", metavar="URL", help="Where it looks for releases.")
-@click.option("--cohort", type=name, help="Group of boards that may get a release before others.")
+@click.option("--channel", type=name, help="Channel of its releases.  [default: stable]")
+@click.option("--server", metavar="URL", help="Server of its releases.")
 @click.option(
-    "--mqtt", type=mqtt_broker, metavar="BROKER[:PORT]", help="MQTT broker that tells it to look now.")
-@click.option("--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
+    "--cohort", type=name, help="Cohort: a group of boards that may get a release before others.")
+@click.option(
+    "--mqtt", type=mqtt_broker, metavar="BROKER[:PORT]",
+    help="MQTT broker that tells the board to check now.")
+@click.option(
+    "--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
 @click.option(
     "--identities", "identities_path", type=PATH, metavar="FILE",
-    help="Give the board a secret by which the server knows it, and keep it in FILE.")
-@click.option("--new-identity", is_flag=True, help="Another secret than the one it has.")
+    help="Give the board a secret that authenticates it at the server; save it in FILE.")
+@click.option("--new-identity", is_flag=True, help="Replace the secret that the board has.")
 @click.option(
     "--development-key", "development_path", type=PATH, metavar="FILE",
     help="A development.pub, whose releases may be pushed; for a board marked `development`.")
 @click.option(
     "--via", type=click.Choice(list(CLIENTS)), default="mpremote", show_default=True,
-    help="Who puts the files: ampy for boards where raw-paste mode fails.")
+    help="Program that copies the files; ampy for boards where raw-paste mode fails.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@click.option("--undo", "is_undo", is_flag=True, help="Take away all that this command put there.")
+@click.option(
+    "--undo", "is_undo", is_flag=True, help="Remove everything that this command installed.")
 @click.option(
     "--to-folder", type=PATH, metavar="DIR", help="Instead: a folder that mip installs twoslot from.")
 def deploy(
@@ -65,10 +69,11 @@ def deploy(
     new_identity: bool, development_path: Path | None, via: str, dry_run: bool, is_undo: bool,
     to_folder: Path | None,
 ) -> None:
-    """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in boot.py.
+    """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in
+    boot.py.
 
-    boot.py and main.py stay yours. What is not given stays as it is on the board. Broken off, the same
-    command again goes on where it was.
+    boot.py and main.py are otherwise left alone. Settings that are not given keep their value on
+    the board. After an interruption, run the same command again: it continues.
 
     \b
     Example: slotbench deploy --port /dev/ttyUSB0 --board d1_mini --keys keys/lamp.keys \\
@@ -125,7 +130,7 @@ def deploy(
     _put(client, found, files, port)
 
 
-def _put(client: Client, found: Found, files: Mapping[str, bytes], port: str) -> None:
+def _put(client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str) -> None:
     count = carry_out(client, found, files, port, lambda words: click.echo(f"  {words}"))
     if not count and not found.interrupted:
         click.echo("everything was right already; nothing was written")
@@ -152,7 +157,9 @@ def _keys(path: Path | None, product: str | None) -> tuple[bytes, str] | None:
 
 
 def _identity(found: Found, path: Path, renew: bool, dry_run: bool) -> bytes:
-    """The board's secret as a file for it; `path` has it first, so that a pulled cable loses nothing."""
+    """The board's secret as a file for the board. It is saved in `path` first, so that a pulled
+    cable loses nothing.
+    """
     known = Identities.load_or_none(path)
     known = known.with_board(found.device_id, secret_in(found.identity), renew=renew)
     if not dry_run:
@@ -174,7 +181,7 @@ def _write_folder(folder: Path) -> None:
     for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / path, data)
-    # Last: whoever finds the list finds what it lists.
+    # Written last: when the list is there, the files in it are complete.
     listed = {"version": __version__, "urls": urls}
     write_atomic(folder / _LIST, json.dumps(listed, indent=2).encode() + b"\n")
     click.echo(f"{folder}: {len(files)} files and {_LIST}; serve it over HTTP, then")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slotbench.cli.common import integer
+from slotbench.cli.parameter_types import integer
 from slotbench.formats.codes import CODES
 from slotbench.formats.codes import explain as explain_code
 

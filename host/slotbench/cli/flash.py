@@ -1,4 +1,4 @@
-"""`slotbench flash`: a connected board set up for twoslot; `unflash`: a stock board again."""
+"""`slotbench flash`: the loader, its journal and a firmware go onto a connected board."""
 
 from __future__ import annotations
 
@@ -9,28 +9,20 @@ import click
 from slotbench import data_path
 from slotbench.boards import BENCH_ONLY, BoardProfile
 from slotbench.boards.images import stock_image, user_image
-from slotbench.cli.common import PATH, integer, name
-from slotbench.cli.flash_common import (
-    backup_of,
-    keep_backup,
-    port_options,
-    read_backup,
-    say_board,
-    say_plan,
-    write_plan,
-)
+from slotbench.cli.flash_session import carry_out_plan, flash_before, port_options, say_board
+from slotbench.cli.image_file import read_image
+from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing import apply, migrate
-from slotbench.flashing.esptool_link import Link, connected
+from slotbench.flashing.esptool_link import EsptoolLink, connected
 from slotbench.flashing.migrate import Moved
 from slotbench.flashing.plan import Firmware
-from slotbench.flashing.survey import Runs, Survey, board_for, require_filesystem_fits, survey
+from slotbench.flashing.survey import Runs, board_for, require_filesystem_fits, survey
 from slotbench.formats import FormatError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
 from slotbench.release.micropython import implied
 
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _LOADER_BYTES_MAX = 64 * 1024
 _UNKNOWN = "unknown"
 
@@ -40,20 +32,25 @@ _UNKNOWN = "unknown"
 @click.option(
     "--board", "board_name", metavar="NAME",
     help="Board file, by name or path.  [default: the one whose map fits the flash]")
-@click.option("--image", type=PATH, metavar="FILE", help="The firmware for slot A: a MicroPython .bin.")
-@click.option("--product", type=name, default="lamp", show_default=True, help="What the board is one of.")
+@click.option(
+    "--image", type=PATH, metavar="FILE", help="The firmware for slot A: a MicroPython .bin.")
+@click.option(
+    "--product", type=name, default="lamp", show_default=True, help="Product of the board.")
 @click.option("--version", help="Of the firmware, for people.  [default: MicroPython's]")
-@click.option("--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
-@click.option("--dry-run", is_flag=True, help="Look at the board and show the plan; write nothing.")
+@click.option(
+    "--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
+@click.option("--dry-run", is_flag=True, help="Show the plan; write nothing.")
 @click.option(
     "--from-stock", is_flag=True,
-    help="The board runs plain MicroPython: back it up, move its files; without --image keep its firmware.")
+    help="The board runs plain MicroPython: back it up and move its files. Without --image, keep its "
+         "firmware.")
 @click.option(
     "--backup", "backup_path", type=PATH, metavar="FILE",
     help="Where --from-stock puts the backup.  [default: backup-MAC-stock.bin]")
-@click.option("--erase-filesystem", is_flag=True, help="Give up the files on the board.")
-@click.option("--phy", type=PATH, metavar="FILE", help="PHY init data for it: esp_init_data_default.bin.")
-@click.option("--loader", type=PATH, metavar="FILE", help="Another loader than the one that comes with this.")
+@click.option("--erase-filesystem", is_flag=True, help="Discard the files on the board.")
+@click.option(
+    "--phy", type=PATH, metavar="FILE", help="PHY init data for it: esp_init_data_default.bin.")
+@click.option("--loader", type=PATH, metavar="FILE", help="Another loader than that of slotbench.")
 def flash(
     port: str, baud: int, board_name: str | None, image: Path | None, product: str, version: str | None,
     counter: int, dry_run: bool, from_stock: bool, backup_path: Path | None, erase_filesystem: bool,
@@ -61,8 +58,9 @@ def flash(
 ) -> None:
     """Set a connected board up: the loader, its journal, and a firmware in slot A.
 
-    Its files stay, when its filesystem is where twoslot has it. The board's first sector is erased first and
-    written last, so it starts nothing in between; broken off, the same command again makes it whole.
+    The board keeps its files if its filesystem is where twoslot expects it. The first sector is
+    erased first and written last, so that an interrupted board starts nothing. After an
+    interruption, run the same command again: it completes the board.
 
     \b
     Example: slotbench flash --port /dev/ttyUSB0 --image firmware.bin
@@ -71,7 +69,7 @@ def flash(
     if from_stock and erase_filesystem:
         raise click.UsageError("--from-stock moves the files, --erase-filesystem gives them up")
     loader_image = _loader(loader)
-    given = _image_file(image) if image is not None else None
+    given = read_image(image) if image is not None else None
     phy_data = read_bytes(phy, 4096) if phy is not None else None
     if given is None and not from_stock:
         raise BenchError(
@@ -86,7 +84,7 @@ def flash(
             click.echo(f"{board.name} is {BENCH_ONLY}")
         moved: Moved | None = None
         if from_stock:
-            dump = _dump(link, found, Runs.STOCK, backup_path, dry_run)
+            dump = flash_before(link, found, Runs.STOCK, backup_path, dry_run)
             moved = migrate.from_stock(dump, board)
             given = given if given is not None else _own_firmware(dump, link)
         elif not erase_filesystem:
@@ -98,85 +96,18 @@ def flash(
             sdk_start=moved.sdk_start if moved is not None else found.sdk_start,
             phy=phy_data, filesystem=moved.filesystem if moved is not None else None,
             erase_filesystem=erase_filesystem)
-        _go(link, plan, moved, dry_run)
+        carry_out_plan(link, plan, moved, dry_run)
     if not dry_run:
         click.echo("written and compared; the board was reset and starts slot A")
 
 
-@click.command()
-@port_options
-@click.option(
-    "--board", "board_name", metavar="NAME",
-    help="Board file, by name or path.  [default: the one whose map fits the flash]")
-@click.option(
-    "--image", type=PATH, metavar="FILE", help="A MicroPython .bin.  [default: what the board runs now]")
-@click.option(
-    "--backup", "backup_path", type=PATH, metavar="FILE",
-    help="Where the backup goes.  [default: backup-MAC-twoslot.bin]")
-@click.option("--dry-run", is_flag=True, help="Look at the board and show the plan; write nothing.")
-def unflash(
-    port: str, baud: int, board_name: str | None, image: Path | None, backup_path: Path | None, dry_run: bool,
-) -> None:
-    """Make a board of twoslot's a plain MicroPython board again.
-
-    The whole flash is backed up first, and the files are moved to where stock MicroPython has them.
-
-    Example: slotbench unflash --port /dev/ttyUSB0
-    """
-    given = _image_file(image) if image is not None else None
-    with connected(port, baud) as link:
-        say_board(link)
-        board = board_for(link, board_name)
-        found = survey(link, board)
-        click.echo(f"board {board.name}; it starts {found.runs.value}")
-        dump = _dump(link, found, Runs.TWOSLOT, backup_path, dry_run)
-        moved = migrate.from_twoslot(dump, board)
-        data = given if given is not None else migrate.running_image(dump, board)
-        plan = apply.to_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
-        _go(link, plan, moved, dry_run)
-    if not dry_run:
-        click.echo("written and compared; the board was reset and starts plain MicroPython")
-
-
-def _go(link: Link, plan: apply.Plan, moved: Moved | None, dry_run: bool) -> None:
-    click.echo("plan:")
-    say_plan(plan)
-    if moved is not None:
-        click.echo(f"  {moved.files} files are moved")
-    if dry_run:
-        click.echo("dry run: nothing was written")
-    else:
-        click.echo("writing:")
-        write_plan(link, plan)
-    link.reset()
-
-
-def _dump(link: Link, found: Survey, expected: Runs, path: Path | None, dry_run: bool) -> bytes:
-    """The flash as it was before: from the board, or from the backup of a run that was broken off."""
-    path = path if path is not None else backup_of(link, "stock" if expected is Runs.STOCK else "twoslot")
-    whole = found.runs in (Runs.TWOSLOT, Runs.STOCK)
-    if not whole and path.exists():
-        click.echo(f"an earlier run was broken off: going on with its backup, {path}")
-        return read_backup(path, link.flash_bytes)
-    if found.runs is expected or (expected is Runs.STOCK and found.runs is Runs.FIRMWARE):
-        return link.read(0, link.flash_bytes) if dry_run else keep_backup(link, path)
-    do = "flash it without --from-stock" if expected is Runs.STOCK else "restore a backup of it"
-    if not whole:
-        do = f"give the backup of the run that was broken off with --backup, or {do}"
-    raise BenchError(f"it starts {found.runs.value}", where=link.port, do=do, exit_code=USAGE)
-
-
-def _own_firmware(dump: bytes, link: Link) -> bytes:
+def _own_firmware(dump: bytes, link: EsptoolLink) -> bytes:
     image = migrate.stock_image_in(dump)
     if image is None:
         raise BenchError(
             "the firmware on the board is no whole MicroPython image", where=link.port,
             do="give one with --image", exit_code=USAGE)
     return image
-
-
-def _image_file(path: Path) -> bytes:
-    return read_bytes(path, _IMAGE_BYTES_MAX)
 
 
 def _loader(path: Path | None) -> bytes:

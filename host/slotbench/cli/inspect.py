@@ -7,21 +7,22 @@ from pathlib import Path
 import click
 
 from slotbench.boards import BoardProfile
-from slotbench.cli.common import PATH
-from slotbench.cli.flash_common import Bar
+from slotbench.cli.flash_session import ProgressBar
 from slotbench.cli.inspect_words import sections
 from slotbench.cli.json_output import plain, to_json
+from slotbench.cli.parameter_types import PATH
 from slotbench.errors import BenchError
 from slotbench.flashing.esptool_link import DEFAULT_BAUD, connected
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of, same_map
 from slotbench.inspection.facts import inspect as inspect_dump
 from slotbench.release.files import read_bytes
-from slotbench.vboard.forecast.next_boot import Forecast, forecast
+from slotbench.vboard.forecast.next_boot import Forecast, forecast_boot
 
 
 @click.command()
 @click.argument("dump", type=PATH, required=False)
-@click.option("--port", metavar="PORT", help="Read the flash of the board on this serial port instead.")
+@click.option(
+    "--port", metavar="PORT", help="Read the flash of the board on this serial port instead.")
 @click.option(
     "--baud", type=click.IntRange(9600, 4_000_000), default=DEFAULT_BAUD, show_default=True,
     help="Speed of the transfer from --port.")
@@ -55,8 +56,10 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
 
 
 def _read_board(port: str, baud: int) -> bytes:
-    """The whole flash of a connected board, which is reset afterwards; what is erased is not sent over."""
-    bar = Bar("reading")
+    """The whole flash of a connected board, which is reset afterwards. Erased sectors are not
+    transferred.
+    """
+    bar = ProgressBar("reading")
     with connected(port, baud) as link:
         try:
             return link.read(0, link.flash_bytes, bar)
@@ -66,8 +69,8 @@ def _read_board(port: str, baud: int) -> bytes:
 
 
 def _forecast(board: BoardProfile, data: bytes) -> Forecast | str:
-    """The next boot, or why it cannot be told: what lies on the flash is explained all the same."""
+    """The next boot, or the reason why it cannot be predicted."""
     try:
-        return forecast(board, data)
+        return forecast_boot(board, data)
     except BenchError as error:
         return str(error)

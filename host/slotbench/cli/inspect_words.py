@@ -1,4 +1,4 @@
-"""The words of `slotbench inspect`: sections of lines from facts. No bytes are looked at here."""
+"""The words of `slotbench inspect`: facts become sections of lines. No flash is read here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from slotbench.formats import SECTOR_BYTES
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell, Ended
-from slotbench.formats.rtc import Why
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import Ended, JournalCell
+from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PageState
 from slotbench.inspection.facts import (
     CellFacts,
@@ -29,14 +29,14 @@ from slotbench.vboard.forecast.next_boot import Forecast
 Section = tuple[str, list[str]]
 
 WHY = {
-    Why.ORDINARY: "the active slot is confirmed",
-    Why.TRIAL: "the active slot is ready and has yet to prove itself",
-    Why.FALLBACK: "the active slot cannot be started; the other one is confirmed",
-    Why.NO_JOURNAL_CONFIRMED: "there is no journal; this is the newest slot that proved itself",
-    Why.NO_JOURNAL_UNCONFIRMED: "there is no journal, and no slot proved itself",
-    Why.LAST_RESORT: "no slot may be started in the regular way: the best one that verifies",
+    BootReason.ORDINARY: "the active slot is confirmed",
+    BootReason.TRIAL: "the active slot is ready and has yet to prove itself",
+    BootReason.FALLBACK: "the active slot cannot be started; the other one is confirmed",
+    BootReason.NO_JOURNAL_CONFIRMED: "there is no journal; this is the newest slot that proved itself",
+    BootReason.NO_JOURNAL_UNCONFIRMED: "there is no journal, and no slot proved itself",
+    BootReason.LAST_RESORT: "no slot may be started in the regular way: the best one that verifies",
 }
-"""The rows of DESIGN 3, in words."""
+"""The rows of the boot table (device/docs/boot-table.md), in words."""
 
 _NAMES = {
     "regions.loader": "loader", "regions.journal": "boot journal", "regions.window_log": "window log",
@@ -50,7 +50,9 @@ _LISTED_MAX = 8
 
 
 def sections(facts: Inspection, forecast: Forecast | str) -> Iterator[Section]:
-    """Title and lines of each section, in the order they are read; `forecast` may be why there is none."""
+    """Title and lines of each section, in reading order. `forecast` may be the reason why there is
+    none.
+    """
     yield "Map", [_region(region) for region in facts.regions]
     yield "Loader's header and PHY data", [*_header(facts.header), _phy(facts.phy)]
     yield "Boot journal", _journal(facts.journal)
@@ -124,13 +126,13 @@ def _unused(run: Sequence[CellFacts], state: PageState) -> str:
     return f"{where} {state.value}"
 
 
-def _state(cell: Cell, slot: int) -> str:
+def _state(cell: JournalCell, slot: int) -> str:
     state, counter = cell.states[slot].name.lower(), cell.counters[slot]
     bad = " (bad word set)" if cell.bad[slot] else ""
     return f"{'AB'[slot]} {state}{f' {counter}' if counter else ''}{bad}"
 
 
-def _cell_fields(cell: Cell) -> Iterator[tuple[str, str]]:
+def _cell_fields(cell: JournalCell) -> Iterator[tuple[str, str]]:
     yield "sequence", str(cell.sequence)
     yield "active slot", "AB"[cell.active]
     yield "slots", f"{_state(cell, 0)}; {_state(cell, 1)}"
@@ -147,14 +149,14 @@ def _cell_fields(cell: Cell) -> Iterator[tuple[str, str]]:
     yield "head", _head(cell)
 
 
-def _head(cell: Cell) -> str:
+def _head(cell: JournalCell) -> str:
     if not cell.head_seq:
         return "none seen yet"
     issued = f"{datetime.fromtimestamp(cell.head_time, UTC):%Y-%m-%d %H:%M:%S} UTC"
     return f"seq {cell.head_seq} of epoch {cell.key_epoch}, issued {issued}, channel 0x{cell.channel_tag:08x}"
 
 
-def _ended(cell: Cell) -> str:
+def _ended(cell: JournalCell) -> str:
     known = {int(code): code.name.lower().replace("_", " ") for code in Ended}
     ends = [
         f"attempt {index + 1}: {known.get(code, f'0x{code:08x}, torn')}"
@@ -182,7 +184,7 @@ def _page(facts: SlotFacts) -> str:
     return "valid"
 
 
-def _descriptor_fields(found: Descriptor) -> Iterator[tuple[str, str]]:
+def _descriptor_fields(found: SlotDescriptor) -> Iterator[tuple[str, str]]:
     yield "product", found.product
     yield "version", f"{found.version}, counter {found.counter}"
     yield "length", f"{found.length} bytes, SHA-256 {found.sha256.hex()}"

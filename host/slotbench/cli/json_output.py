@@ -10,7 +10,9 @@ from typing import Any
 
 
 def to_json(facts: object) -> str:
-    """One JSON object: bytes as hex, enumerations by name in lower case, keys as the fields are called."""
+    """One JSON object: bytes as hex, enumerations by name in lower case, keys as the fields are
+    called.
+    """
     return json.dumps(plain(facts), indent=2)
 
 

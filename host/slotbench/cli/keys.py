@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH, given_passphrase, load_key, name, now, passphrase_option
+from slotbench.cli.key_options import given_passphrase, load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, name
+from slotbench.cli.published_head import now
 from slotbench.release import development as development_keys
 from slotbench.release import epochs
 from slotbench.release import keys as release_keys
@@ -21,7 +23,8 @@ def keys() -> None:
 @keys.command()
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option("--product", type=name, required=True, help="Product the keys are for.")
-@click.option("--spare", is_flag=True, help="Pin a second offline key, so that the first can be replaced.")
+@click.option(
+    "--spare", is_flag=True, help="Pin a second offline key, so that the first can be replaced.")
 @passphrase_option
 def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -> None:
     """Make offline.pem, online.pem and PRODUCT.keys in DIR.
@@ -45,12 +48,13 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
 @click.option("--product", type=name, required=True, help="Product the keys are for.")
 @click.option(
     "--key", "key_path", type=PATH, required=True, metavar="FILE",
-    help="An offline key of now, which signs the change.")
-@click.option("--online", is_flag=True, help="A new online key; heads of the old one count no more.")
-@click.option("--add-offline", is_flag=True, help="One more offline key; two can be pinned.")
+    help="A current offline key, which signs the change.")
+@click.option(
+    "--online", is_flag=True, help="Make a new online key; heads of the old one are refused.")
+@click.option("--add-offline", is_flag=True, help="Add an offline key; at most two can be pinned.")
 @click.option(
     "--drop-offline", metavar="FILE|ID",
-    help="This offline key counts no more: its file, or its id when that is lost.")
+    help="Remove this offline key: its file, or its id if the file is lost.")
 @passphrase_option
 def rotate(
     folder: Path, product: str, key_path: Path, online: bool, add_offline: bool, drop_offline: str | None,
@@ -58,8 +62,8 @@ def rotate(
 ) -> None:
     """Change the keys that boards trust: make the next epoch of PRODUCT.keys in DIR.
 
-    Boards take it over the air, from where `release publish` puts it. New keys are in files named after the
-    epoch; nothing is deleted.
+    Boards fetch it over the air, after `release publish` published it. New keys get files named
+    after the epoch; nothing is deleted.
 
     \b
     Example: slotbench keys rotate keys --product sensor --key keys/offline.pem --online
@@ -79,9 +83,9 @@ def rotate(
 @click.argument("folder", type=PATH, metavar="DIR")
 @passphrase_option
 def development(folder: Path, passphrase_file: Path | None) -> None:
-    """Make development.pem and development.pub in DIR: a key of a developer, for `slotbench push`.
+    """Make development.pem and development.pub in DIR: a developer's key for `slotbench push`.
 
-    Only boards whose board file says `development = true` take what it signs, and only by push.
+    Only boards marked `development = true` accept releases signed by it, and only by push.
 
     Example: slotbench keys development keys
     """

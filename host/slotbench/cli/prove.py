@@ -1,63 +1,22 @@
-"""`slotbench prove`: what the documents claim, shown on virtual boards."""
+"""`slotbench prove`: the claims of the documents, checked on virtual boards."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from dataclasses import asdict
-from pathlib import Path
-
 import click
 
+from slotbench.cli.prove_chip import chip
 from slotbench.cli.prove_fleet import fleet
 from slotbench.cli.prove_fuzz import fuzz
+from slotbench.cli.prove_memory import memory
 from slotbench.cli.prove_network import network
 from slotbench.cli.prove_powercut import powercut
 from slotbench.cli.prove_push import push
-from slotbench.prove import memory as memory_proof
-
-_WORDS = (
-    ("heap_bytes", "heap of an ESP8266"),
-    ("bare_bytes", "in use without twoslot"),
-    ("boot_bytes", "twoslot, when boot.py has ended"),
-    ("idle_bytes", "twoslot, between two checks"),
-    ("update_peak_bytes", "twoslot, peak of an update"),
-    ("push_peak_bytes", "twoslot, peak of a push"),
-    ("rsa_peak_bytes", "  of which one signature check"),
-    ("per_block_bytes", "allocated for each block"),
-)
 
 
 @click.group()
 def prove() -> None:
-    """Show on virtual boards that what the documents claim is so."""
+    """Check the claims of the documents on virtual boards."""
 
 
-prove.add_command(powercut)
-prove.add_command(network)
-prove.add_command(fleet)
-prove.add_command(fuzz)
-prove.add_command(push)
-
-
-@prove.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
-@click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
-def memory(as_json: bool, seed: int) -> None:
-    """Measure what twoslot takes from a board's heap, on the real MicroPython VM.
-
-    Peaks are found by running the same in smaller and smaller heaps.
-    """
-    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = memory_proof.measure(Path(folder), seed=seed)
-    modules = memory_proof.module_sizes()
-    if as_json:
-        click.echo(json.dumps({**asdict(found), "room_bytes": found.room_bytes, "mpy_bytes": modules}))
-        return
-    for name, words in _WORDS:
-        click.echo(f"{words:<36}{getattr(found, name):>8,}")
-    click.echo(f"{'left for an application that updates':<36}{found.room_bytes:>8,}")
-    click.echo("\nbytes of .mpy:")
-    for module, size in modules.items():
-        click.echo(f"  {module:<34}{size:>8,}")
-    click.echo(f"  {'total':<34}{sum(modules.values()):>8,}")
+for _proof in (powercut, network, fleet, fuzz, push, memory, chip):
+    prove.add_command(_proof)

@@ -11,21 +11,25 @@ from pathlib import Path
 import click
 
 from slotbench.errors import BenchError
-from slotbench.prove.fleet import prove
+from slotbench.prove.fleet import prove_fleet
 
 
 @click.command()
-@click.option("--boards", default=200, show_default=True, type=click.IntRange(1), help="Size of the fleet.")
-@click.option("--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
-@click.option("--seed", default=0, show_default=True, help="Of boards, losses, cuts and jitter.")
+@click.option(
+    "--boards", default=200, show_default=True, type=click.IntRange(1), help="Size of the fleet.")
+@click.option(
+    "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of boards, losses, cuts and jitter.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 def fleet(boards: int, processes: int | None, seed: int, as_json: bool) -> None:
-    """Run a fleet of virtual boards against a real server: a good release, then a bad one at 10 percent.
+    """Run a fleet of virtual boards against a real server: a good release, then a bad one for 10 %.
+    There are three kinds of boards on two channels.
 
-    Boards of three kinds on two channels; connections are lost, power is cut, some have worn flash.
+    Connections are lost, power is cut, and some boards have worn flash.
     """
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = prove(Path(folder), boards, seed=seed, processes=processes or os.cpu_count() or 1)
+        found = prove_fleet(Path(folder), boards, seed=seed, processes=processes or os.cpu_count() or 1)
     minutes = sorted(member.minutes for member in found.members if member.minutes)
     if as_json:
         click.echo(json.dumps({

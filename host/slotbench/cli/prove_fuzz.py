@@ -1,4 +1,5 @@
-"""`slotbench prove fuzz`: whatever bytes there are, a defined refusal, and an unharmed active slot."""
+"""`slotbench prove fuzz`: wrong bytes lead to a defined refusal and leave the active slot unharmed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove, repeat
+from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove_fuzz, repeat
 
 
 @click.command()
@@ -20,20 +21,23 @@ from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove, repeat
 @click.option(
     "--target", "targets", multiple=True, type=click.Choice(TARGETS),
     help="Only the guided fuzzer, on this; may be given again.")
-@click.option("--processes", type=click.IntRange(1), help="Rounds at a time.  [default: one for each core]")
-@click.option("--seed", default=0, show_default=True, help="Of the first round; each has the next one.")
+@click.option(
+    "--processes", type=click.IntRange(1), help="Rounds at a time.  [default: one for each core]")
+@click.option(
+    "--seed", default=0, show_default=True,
+    help="Seed of the first round; each further round takes the next one.")
 @click.option(
     "--repeat", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Only this input, as a failure names it.")
+    help="Only this input, by the name that a failure prints.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
 def fuzz(
     minutes: float, only: str | None, targets: tuple[str, ...], processes: int | None, seed: int,
     file: Path | None, as_json: bool,
 ) -> None:
-    """Feed boards journals, descriptors, documents, tables, answers, images and files that are wrong.
+    """Feed boards wrong journals, descriptors, documents, tables, responses, images and files.
 
-    The tests of tests/fuzz with other seeds, and between them a fuzzer that follows the coverage (atheris),
-    on one target at a time, until the time is up; it takes a checkout.
+    Runs tests/fuzz with new seeds and, between them, a coverage-guided fuzzer (atheris) on one
+    target at a time, until the time is up. Needs a checkout of the repository.
     """
     if file is not None:
         click.echo(repeat(file), nl=False)
@@ -50,7 +54,7 @@ def fuzz(
             click.echo(
                 f"seed {round.seed}: {what}, {round.examples:,} examples, {round.seconds:.0f} s{failed}")
 
-    rounds = prove(
+    rounds = prove_fuzz(
         minutes, seed=seed, processes=processes or os.cpu_count() or 1, only=only, targets=targets or None,
         on_round=say)
     examples, guided = (

@@ -1,4 +1,4 @@
-"""`slotbench prove network`: whole updates through connections that fail, and what they cost."""
+"""`slotbench prove network`: whole updates over failing connections, and what the failures cost."""
 
 from __future__ import annotations
 
@@ -10,32 +10,37 @@ from pathlib import Path
 import click
 
 from slotbench.errors import BenchError
-from slotbench.prove.network.proof import RATES, Rate, prove
+from slotbench.prove.network.proof import RATES, Rate, prove_updates
 
 _COLUMNS = "failing  updates  succeeded  again/lost   most  bytes  minutes   starts over: by itself   bytes"
 
 
 @click.command()
-@click.option("--updates", default=50, show_default=True, type=click.IntRange(1), help="At each rate.")
+@click.option(
+    "--updates", default=50, show_default=True, type=click.IntRange(1),
+    help="Updates at each rate.")
 @click.option(
     "--rate", "rates", multiple=True, type=click.FloatRange(0, 0.9),
     help="Share of the connections that fail, 0 to 0.9; may be given again.  [default: 0 to 0.3]")
-@click.option("--kib", default=96, show_default=True, type=click.IntRange(48, 1000), help="Image size.")
-@click.option("--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
-@click.option("--seed", default=0, show_default=True, help="Of failures, images and jitter.")
+@click.option(
+    "--kib", default=96, show_default=True, type=click.IntRange(48, 1000), help="Image size.")
+@click.option(
+    "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
+@click.option("--seed", default=0, show_default=True, help="Seed of failures, images and jitter.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 def network(
     updates: int, rates: tuple[float, ...], kib: int, processes: int | None, seed: int, as_json: bool
 ) -> None:
     """Update virtual boards through a network in which a share of the connections fails.
 
-    They stall, are reset or closed at any byte, drip, carry other bytes or wrong lengths, end at a captive
-    portal, are refused, do not resolve, or the server restarts. Beside it: a client that starts over.
+    Connections stall, are reset or closed at any byte, are too slow, carry other bytes or wrong
+    lengths, end at a captive portal, are refused or do not resolve, or the server restarts. For
+    comparison, a client that starts over after each failure does the same updates.
     """
     if not as_json:
         click.echo(f"seed {seed}, images of {kib} KiB\n{_COLUMNS}")
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = prove(
+        found = prove_updates(
             Path(folder), rates or RATES, updates, size=kib * 1024, seed=seed,
             processes=processes or os.cpu_count() or 1,
             on_rate=lambda rate: None if as_json else click.echo(_row(rate)))

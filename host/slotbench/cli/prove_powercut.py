@@ -1,4 +1,4 @@
-"""`slotbench prove powercut`: power is cut at every flash operation; what became of the boards."""
+"""`slotbench prove powercut`: power is cut at every flash operation of an update."""
 
 from __future__ import annotations
 
@@ -11,58 +11,71 @@ from pathlib import Path
 import click
 
 from slotbench.errors import BenchError
-from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, Proof, Run
+from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
-from slotbench.prove.powercut.sweep import Part, Plan, journal_lines, sweep
+from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, journal_lines, sweep_cuts
 from slotbench.vboard.board import LOADERS, VirtualBoard
 
 _FAILURES_SHOWN = 10
 
 
 @click.command()
-@click.option("--board", "boards", multiple=True, type=click.Choice(BOARDS), help="Only this flash map.")
+@click.option(
+    "--board", "boards", multiple=True, type=click.Choice(BOARDS), help="Only this flash map.")
 @click.option(
     "--scenario", "scenarios", multiple=True, type=click.Choice(list(SCENARIOS)), help="Only this part.")
 @click.option(
     "--loader", "loaders", multiple=True, type=click.Choice(list(LOADERS)),
     help="What boots the boards; its machine code is slow.  [default: model]")
 @click.option(
-    "--torn", default=1.0, show_default=True, help="Scales with how many seeds an operation is torn; 0: one.")
-@click.option("--pairs", default=0, show_default=True, help="First cuts of each part that get a second one.")
-@click.option("--all", "every", is_flag=True, help="Every cut gets every second one: minutes.")
-@click.option("--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
-@click.option("--seed", default=0, show_default=True, help="Of images, torn bits, jitter and pairs.")
-@click.option("--no-merge", is_flag=True, help="Run on to rest from states that are known to lead there.")
-@click.option("--replay", metavar="ID", help="Only this run, as a failure prints it.")
+    "--torn", default=1.0, show_default=True,
+    help="Scales with how many seeds an operation is torn; 0: one.")
+@click.option(
+    "--sampled", is_flag=True, help="Every operation in every mode, torn with one seed that is drawn: what "
+    "tools/test runs.")
+@click.option(
+    "--pairs", default=0, show_default=True,
+    help="How many first cuts of each scenario get a second cut.")
+@click.option(
+    "--all", "every", is_flag=True, help="Combine every cut with every second cut; takes minutes.")
+@click.option(
+    "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of images, torn bits, jitter and pairs.")
+@click.option(
+    "--no-merge", is_flag=True,
+    help="Run every case to its end, even from states that were seen before.")
+@click.option("--replay", metavar="ID", help="Only this run, by the id that a failure prints.")
 @click.option(
     "--dump", type=click.Path(file_okay=False, path_type=Path),
     help="Keep flash and journal of the replayed run, or of runs that failed, in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 def powercut(
-    boards: tuple[str, ...], scenarios: tuple[str, ...], loaders: tuple[str, ...], torn: float, pairs: int,
-    every: bool, processes: int | None, seed: int, no_merge: bool, replay: str | None, dump: Path | None,
-    as_json: bool,
+    boards: tuple[str, ...], scenarios: tuple[str, ...], loaders: tuple[str, ...], torn: float,
+    sampled: bool, pairs: int, every: bool, processes: int | None, seed: int, no_merge: bool,
+    replay: str | None, dump: Path | None, as_json: bool,
 ) -> None:
     """Cut power before, in and after every flash operation of an update, on virtual boards.
 
-    After each cut the board is started again until it is at rest. At every start it must run what was signed
-    and verified; in the end it must have the release it was to have, or the one it had.
+    After each cut the board is started again until it is at rest. At every start it must run a
+    signed and verified image. In the end it must run the offered release, or the one before.
     """
-    plain = Plan()
-    plan = Plan(
+    plain = SweepPlan()
+    plan = SweepPlan(
         boards or plain.boards, scenarios or plain.scenarios, loaders or plain.loaders, torn,
-        None if every else pairs, processes or plain.processes)
+        None if every else pairs, True, sampled, processes or plain.processes)
     wanted = CutId.parse(replay) if replay else None
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        proof = Proof(Path(folder), seed=seed, merge=not no_merge and wanted is None)
+        proof = PowerCutProof(
+            Path(folder), seed=seed, merge=not no_merge and wanted is None, by_content=sampled)
         begun = time.perf_counter()
         if wanted is not None:
             total, parts = proof.run(wanted, partial(_keep, dump, wanted)), []
             _say(as_json, f"{wanted}: {total.boots} boots")
         else:
             _say(as_json, f"seed {seed}, {plan.processes} processes")
-            parts = sweep(proof, plan, lambda part: _say(as_json, _row(part)))
-            total = Run()
+            parts = sweep_cuts(proof, plan, lambda part: _say(as_json, _row(part)))
+            total = RunResult()
             for part in parts:
                 total.add(part.run)
         seconds = time.perf_counter() - begun
@@ -77,7 +90,7 @@ def _say(as_json: bool, line: str) -> None:
         click.echo(line)
 
 
-def _row(part: Part) -> str:
+def _row(part: SweepPart) -> str:
     run = part.run
     return (
         f"{part.name:<58}{part.operations:>5} operations {run.cuts:>7,} cuts {run.boots:>7,} boots"
@@ -85,7 +98,7 @@ def _row(part: Part) -> str:
 
 
 def _keep(folder: Path | None, id: CutId, board: VirtualBoard) -> None:
-    """The flash of a board at the end of a run, and its journal in words."""
+    """Save the flash of a board at the end of a run, and its journal in words."""
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,13 +111,14 @@ def _keep(folder: Path | None, id: CutId, board: VirtualBoard) -> None:
     (folder / f"{name}.txt").write_text(text)
 
 
-def _conclude(total: Run, parts: list[Part], seconds: float, seed: int, as_json: bool) -> None:
+def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: int, as_json: bool) -> None:
     rate = round(total.cuts / seconds, 1) if seconds else 0.0
     if as_json:
         click.echo(json.dumps({
             "cuts": total.cuts, "boots": total.boots, "bricks": total.bricks,
             "unverified_boots": total.unverified_boots, "cuts_per_second": rate, "seconds": round(seconds, 1),
-            "merged": total.merged, "seed": seed,
+            "merged": total.merged, "contents": len(total.contents), "seed": seed,
+            "whole": sum(part.whole for part in parts if not part.pairs),
             "scenarios": [
                 {"board": part.board, "loader": part.loader, "scenario": part.scenario, "pairs": part.pairs,
                  "operations": part.operations, "cuts": part.run.cuts, "boots": part.run.boots}
@@ -112,7 +126,8 @@ def _conclude(total: Run, parts: list[Part], seconds: float, seed: int, as_json:
             "failures": [_told(failure) for failure in total.failures]}))
     else:
         click.echo(
-            f"\n{total.cuts:,} cuts, {total.boots:,} boots, {total.bricks} bricks, {total.unverified_boots}"
+            f"\n{total.cuts:,} cuts that left {len(total.contents):,} flash contents,"
+            f" {total.boots:,} boots, {total.bricks} bricks, {total.unverified_boots}"
             f" unverified boots, {len(total.failures)} failures; {seconds:.0f} s, {rate} cuts/s")
         for failure in total.failures[:_FAILURES_SHOWN]:
             click.echo(f"{failure.id}\n    {failure.text}")

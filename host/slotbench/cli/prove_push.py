@@ -1,4 +1,4 @@
-"""`slotbench prove push`: what a push takes, by its parts."""
+"""`slotbench prove push`: how long the parts of a push take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.vm_option import vm_option
-from slotbench.prove.push import measure
+from slotbench.prove.push import measure_push
 from slotbench.vboard.vms import VMS
 
 _WORDS = (
@@ -29,17 +29,17 @@ _WORDS = (
 @click.option(
     "--size", default=600, show_default=True, metavar="KB", type=click.IntRange(40, 1000),
     help="Of the image.")
-@click.option("--seed", default=0, show_default=True, help="Of the board and its firmware.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the board and its firmware.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 @vm_option
 def push(size: int, seed: int, as_json: bool, vm: str) -> None:
     """Push a whole firmware to a virtual board over real sockets, and say where the seconds go.
 
-    They are the board's, by the models of its network and its flash. What the chip computes, a signature
-    above all, takes no time there.
+    The seconds are virtual ones, by the models of the network and the flash. Computing takes no
+    virtual time, not even checking a signature.
     """
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = measure(Path(folder), size=size * 1024, seed=seed, vm=VMS[vm])
+        found = measure_push(Path(folder), size=size * 1024, seed=seed, vm=VMS[vm])
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

@@ -1,4 +1,4 @@
-"""`slotbench push`: a firmware onto a board that listens, and the wait until it answers with it."""
+"""`slotbench push`: a firmware goes to a listening board, which then runs it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from pathlib import Path
 import click
 
 from slotbench import boards
-from slotbench.cli.common import PATH, integer, load_key, name, now, passphrase_option
-from slotbench.cli.flash_common import Bar
+from slotbench.boards import BoardProfile
+from slotbench.cli.flash_session import ProgressBar
+from slotbench.cli.image_file import read_image
+from slotbench.cli.key_options import load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.preflight import run_for, words_for
+from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
-from slotbench.formats.release import DEVELOPMENT, Release
-from slotbench.push.client import PORT, Greeting, Parts, Pusher, read_secret
+from slotbench.formats.release import DEVELOPMENT, Preflight, Release
+from slotbench.push.client import PORT, Greeting, PushClient, PushTimes, read_secret
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
 from slotbench.release.identities import Identities
 
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _SECRET_BYTES_MAX = 4096
 _BACK_S = 120.0
 
@@ -29,7 +33,8 @@ _BACK_S = 120.0
 @click.option(
     "--identities", "identities_path", type=PATH, metavar="FILE",
     help="Secrets of boards, as `slotbench deploy --identities` wrote them.")
-@click.option("--secret", "secret_path", type=PATH, metavar="FILE", help="Instead: the board's twoslot.secret.")
+@click.option(
+    "--secret", "secret_path", type=PATH, metavar="FILE", help="Instead: the board's twoslot.secret.")
 @click.option(
     "--key", "key_path", type=PATH, metavar="FILE", help="The development key (.pem), to sign with.")
 @click.option(
@@ -45,17 +50,20 @@ _BACK_S = 120.0
 @click.option(
     "--wait", "wait_s", type=click.FloatRange(0), default=_BACK_S, show_default=True, metavar="SECONDS",
     help="How long the board may take to come back.")
+@click.option(
+    "--preflight", "is_tried", is_flag=True,
+    help="Start it on the emulated chip first, and push it only if that goes well.")
 @passphrase_option
 def push(
     host: str, firmware: Path, identities_path: Path | None, secret_path: Path | None,
     key_path: Path | None, release_path: Path | None,
     product: str | None, board_name: str | None, version: str | None, counter: int | None, wait_s: float,
-    passphrase_file: Path | None,
+    is_tried: bool, passphrase_file: Path | None,
 ) -> None:
     """Push a firmware .bin to a board that listens, and wait until the board answers with it.
 
-    On the board, at its REPL: twoslot.listen(). A connection that is lost costs little: the same command
-    again sends what is still missing.
+    Type twoslot.listen() at the REPL of the board first. After a lost connection, run the same
+    command again: it sends what is missing.
 
     \b
     Example: slotbench push 192.168.1.20 firmware.bin --key keys/development.pem \\
@@ -63,8 +71,8 @@ def push(
     """
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
-    image = read_bytes(firmware, _IMAGE_BYTES_MAX)
-    pusher = Pusher(*_address(host), _secrets(identities_path, secret_path))
+    image = read_image(firmware)
+    pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
     there = pusher.greet()
     click.echo(f"{pusher.where}: {_board(there)}")
     if release_path is not None:
@@ -82,7 +90,9 @@ def push(
                 board=boards.load(board_name or there.board), channel=there.channel, counter=number,
                 created=now(), version=version).pack()
         expected = DEVELOPMENT | number
-    bar = Bar("pushing")
+    if is_tried:
+        _require_fit(image, boards.load(board_name or there.board), firmware)
+    bar = ProgressBar("pushing")
     try:
         parts = pusher.push(document, image, bar)
     finally:
@@ -90,8 +100,18 @@ def push(
     _say_back(*pusher.wait(wait_s), parts, expected, len(image), pusher.where)
 
 
+def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:
+    """Raise BenchError when the preflight fails; say so when there is none."""
+    result = run_for([image], [board], wanted=True)
+    if result is not Preflight.PASSED:
+        click.echo(words_for(result))
+    if result is Preflight.FAILED:
+        raise BenchError(
+            "its preflight failed, so nothing was pushed", where=str(firmware), do="mend the firmware")
+
+
 def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable[[str], bytes]:
-    """What finds the secret of a board by its device id."""
+    """A function that finds the secret of a board by its device id."""
     if secret_path is not None and identities_path is None:
         secret = read_secret(read_bytes(secret_path, _SECRET_BYTES_MAX), str(secret_path))
         return lambda device_id: secret
@@ -117,7 +137,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
-    """A signed release, and the counter that the board has when it runs it."""
+    """The signed release, and the counter that the board reports once it runs it."""
     document = read_bytes(path, DOCUMENT_BYTES_MAX)
     release = Release.from_payload(documents.read_release_payload(path))
     wanted = [ref.length for ref in release.images.values()]
@@ -128,7 +148,9 @@ def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
     return document, release.counter
 
 
-def _say_back(back: Greeting, seconds: float, parts: Parts, expected: int, length: int, where: str) -> None:
+def _say_back(
+    back: Greeting, seconds: float, parts: PushTimes, expected: int, length: int, where: str
+) -> None:
     click.echo(f"  {parts.judged:6.1f} s  signature checked")
     click.echo(f"  {parts.sent:6.1f} s  sent and written, {parts.bytes} bytes for {length}")
     click.echo(f"  {parts.verified:6.1f} s  read back and verified")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH
+from slotbench.cli.parameter_types import PATH
 from slotbench.server import Background, BoardAuthenticator, create_app, require_published
 
 
@@ -21,14 +21,14 @@ from slotbench.server import Background, BoardAuthenticator, create_app, require
     help="Port; 0 takes a free one.")
 @click.option(
     "--identities", "identities_path", type=PATH, metavar="FILE",
-    help="The boards' secrets, as deploy wrote them: check who asks, and list them at /boards.")
-@click.option("--require-identity", is_flag=True, help="Serve nobody else.")
+    help="Secrets of the boards, from `slotbench deploy`: authenticate them, and list them at /boards.")
+@click.option("--require-identity", is_flag=True, help="Serve authenticated boards only.")
 def serve(
     folder: Path, host: str, port: int, identities_path: Path | None, require_identity: bool,
 ) -> None:
     """Serve the releases in DIR until Ctrl-C.
 
-    Boards reach it when it listens on an address of theirs: slotbench serve www --host 0.0.0.0
+    Boards reach the server if it listens on their network: slotbench serve www --host 0.0.0.0
     """
     if require_identity and identities_path is None:
         raise click.UsageError("--require-identity needs --identities FILE")

@@ -1,4 +1,4 @@
-"""`slotbench status`: what a board would say of itself, from a dump of its flash."""
+"""`slotbench status`: the status of a board, from the board itself or from a dump of its flash."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.common import PATH
+from slotbench.cli.board_prompt import query_status
 from slotbench.cli.json_output import to_json
-from slotbench.cli.verbs import asked
+from slotbench.cli.parameter_types import PATH
 from slotbench.formats.journal import Report
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
 from slotbench.release.files import read_bytes
 from slotbench.vboard.forecast.status import BoardStatus
@@ -19,16 +19,17 @@ from slotbench.vboard.forecast.status import status as status_of
 
 @click.command()
 @click.option("--dump", type=PATH, metavar="FILE", help="The whole flash of a board.")
-@click.option("--port", metavar="PORT", help="Serial port of a board: it is asked itself.")
+@click.option("--port", metavar="PORT", help="Serial port of a connected board.")
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
-@click.option("--json", "as_json", is_flag=True, help="The dict that twoslot.status() returns, as JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="The dict that twoslot.status() returns, as JSON.")
 def status(dump: Path | None, port: str | None, board: str | None, as_json: bool) -> None:
-    """Say what runs on a board: what its twoslot.status() returns.
+    """Say what runs on a board: the result of its twoslot.status().
 
-    A connected board (--port) is asked; its application is stopped for it and started again. From a dump
-    of the flash it is what the board would return after its next start: what the loader did at the last one
-    is in RTC memory, not in a dump, so slot and why are what it would do next.
+    A connected board (--port) is asked. Its application is stopped before and started again
+    afterwards. For a dump (--dump) it is the result after the next start. The dump does not contain
+    RTC memory, so slot and why are what the loader would do next.
 
     \b
     Example: slotbench status --port /dev/ttyUSB0
@@ -37,7 +38,7 @@ def status(dump: Path | None, port: str | None, board: str | None, as_json: bool
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:
-        _say(BoardStatus(**asked(port)), as_json, f"{port}: the board says")
+        _say(BoardStatus(**query_status(port)), as_json, f"{port}: the board says")
         return
     assert dump is not None
     data = read_bytes(dump, DUMP_BYTES_MAX)
@@ -56,13 +57,13 @@ def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
 
 
 def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
-    def words(member: Why | Report) -> str:
+    def words(member: BootReason | Report) -> str:
         return f"{int(member)} ({member.name.lower().replace('_', ' ')})"
 
     return [
         ("slot", facts.slot),
         ("version", f"{facts.version}, counter {facts.counter}"),
-        ("why", words(Why(facts.why))),
+        ("why", words(BootReason(facts.why))),
         ("confirmed", "yes" if facts.confirmed else "no"),
         ("spare", facts.spare or "nothing"),
         ("floor", str(facts.floor)),

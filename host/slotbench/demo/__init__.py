@@ -1,1 +1,1 @@
-"""The stories that `slotbench demo` tells: an update, and an attacker's day."""
+"""What `slotbench demo` shows: an update with failures, and a series of attacks."""

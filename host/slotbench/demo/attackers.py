@@ -1,4 +1,5 @@
-"""The attackers of `slotbench demo --attacks`: what each of them has, what he does, what he must be told."""
+"""The attacks of `slotbench demo --attacks`: who attacks, what they do, and the expected refusal.
+"""
 
 from __future__ import annotations
 
@@ -9,208 +10,220 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from slotbench.demo.lan_attacker import Neighbour
-from slotbench.demo.mitm import Ambush
+from slotbench.demo.lan_attacker import LanAttacker
 from slotbench.formats import blocks
 from slotbench.formats.document import Document, split
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.release.publisher import Publisher
+from slotbench.vboard.network.http_faults import PORTAL
 
-__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "Field"]
+__all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "AttackSurface"]
 
-_PORTAL = b"<!DOCTYPE html><title>Welcome</title><form method=post>Accept our terms to go online.</form>\r\n"
 _SEQ_MAX = 2**31 - 1
 _DAY_S = 86400
 
 
-class Field(Protocol):
-    """What attackers find: `workshop` and what it served; release 3 is offered, 2 runs, 1 is older.
+class AttackSurface(Protocol):
+    """What an attack can use: `publisher` and its files. Release 3 is offered, 2 runs, 1 is older.
 
-    `images` are those of a release, for the slot that is spare while it is offered; `stolen` is the online
-    key of the first epoch, `stranger` one that nobody pinned. `secret` is the board's, shared with its server
-    and with who may push to it.
+    `images` has the image of each release for the spare slot. `stolen` is the online key of the
+    first epoch, `stranger` a key that no board pinned. `secret` is the board's, which its server
+    and its developers know.
     """
 
-    workshop: Publisher
+    publisher: Publisher
     now: int
     images: dict[int, bytes]
     stolen: SigningKey
     stranger: SigningKey
-    neighbour: Neighbour
+    lan_attacker: LanAttacker
     secret: bytes
 
     @property
-    def heard(self) -> bytes:
-        """The last request that went by with a proof of who asks."""
+    def overheard(self) -> bytes:
+        """The last request of the board that carried a MAC, as it was sent."""
 
-    def ambush(self, ambush: Ambush) -> None:
-        """Wait on the road."""
+    def intercept(self, **fault: Any) -> None:
+        """Tamper with responses on their way to the board: the fields of a NetworkFault."""
 
-    def serve(self, name: str, content: bytes) -> None:
-        """Put a file on the server."""
+    def replace_file(self, name: str, content: bytes) -> None:
+        """Replace a file on the server, as long as the attack lasts."""
 
     def set_clock(self, unix_s: int) -> None:
-        """The board learns the time."""
+        """Set the board's clock."""
 
-    def served(self, name: str) -> bytes:
-        """A file as its owner published it."""
+    def published_file(self, name: str) -> bytes:
+        """A file as the publisher published it."""
 
     def release(self, counter: int) -> bytes:
         """The document of a release."""
 
-    def put_file(self, name: str, content: bytes) -> None:
-        """Put a file on the board, for as long as the attack lasts."""
+    def put_board_file(self, name: str, content: bytes) -> None:
+        """Put a file on the board, as long as the attack lasts."""
 
-    def at_the_door(self, visit: Callable[[tuple[str, int]], None]) -> None:
-        """Let somebody visit the board's port, at this address, while it listens for a minute."""
+    def visit_push_port(self, visit: Callable[[tuple[str, int]], None]) -> None:
+        """Have the board listen for a minute, and call `visit` with the address of its port
+        meanwhile.
+        """
 
-    def say_to_server(self, request: bytes) -> int:
-        """Send these bytes to the server; the status of its answer."""
+    def send_to_server(self, request: bytes) -> int:
+        """Send these bytes to the server; returns the status of its response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One of them: `who` he is, what he does (`begin`), the line that a person then types, and the code of
-    FORMATS 9 that it must be refused with. With `tell` it is not the board that says so but what he hears.
+    """One attack: `who` attacks, what they do (`begin`), the `line` that a person types at the
+    board then, and the error code (FORMATS.md) that the board must refuse it with. With `tell` the
+    attacker is refused, and `tell` returns the codes.
     """
 
     name: str
     who: str
     code: int
-    begin: Callable[[Field], object]
+    begin: Callable[[AttackSurface], object]
     line: str = "twoslot.update()"
-    tell: Callable[[Field], Sequence[int]] | None = None
+    tell: Callable[[AttackSurface], Sequence[int]] | None = None
 
 
-# What they can make.
+# What attackers can make.
 
 
-def _answer(body: bytes, head: bytes = b"") -> bytes:
+def _response(body: bytes, head: bytes = b"") -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), head, body)
 
 
-def _head_name(field: Field) -> str:
-    return store.head_name(field.workshop.product, "stable")
+def _intercept(**fault: Any) -> Callable[[AttackSurface], object]:
+    """An attack that is this fault and nothing else."""
+    return lambda field: field.intercept(**fault)
 
 
-def _head(field: Field, **changes: Any) -> bytes:
-    """The head of now with changes, by the thief of the online key."""
-    head = Head.from_payload(field.served(_head_name(field)).partition(b"\n")[0])
+def _head_name(field: AttackSurface) -> str:
+    return store.head_name(field.publisher.product, "stable")
+
+
+def _head(field: AttackSurface, **changes: Any) -> bytes:
+    """The current head with changes, signed with the stolen online key."""
+    head = Head.from_payload(field.published_file(_head_name(field)).partition(b"\n")[0])
     return field.stolen.sign(replace(head, **changes).to_payload()).pack()
 
 
-def _serve_head(field: Field, **changes: Any) -> None:
-    field.serve(_head_name(field), _head(field, **changes))
+def _serve_head(field: AttackSurface, **changes: Any) -> None:
+    field.replace_file(_head_name(field), _head(field, **changes))
 
 
-def _serve_release(field: Field, signed: Document) -> None:
-    """By the thief of the online key, who can also write to the server."""
-    field.serve(store.release_name(signed.digest), signed.pack())
+def _serve_release(field: AttackSurface, signed: Document) -> None:
+    """Serve a release and a head for it, signed with the stolen online key."""
+    field.replace_file(store.release_name(signed.digest), signed.pack())
     _serve_head(field, release=signed.digest)
 
 
-def _changed(field: Field, **changes: Any) -> bytes:
+def _changed(field: AttackSurface, **changes: Any) -> bytes:
     """The payload of release 3 with changes."""
     payload = json.loads(field.release(3).partition(b"\n")[0])
     return json.dumps(payload | changes, separators=(",", ":")).encode()
 
 
-def _forge(field: Field) -> None:
-    """Signed by nobody who may, under the name of the key that may."""
+def _forge(field: AttackSurface) -> None:
+    """A release signed by a stranger, with the id of the offline key."""
     payload = _changed(field, version="6.6.6")
     signature = field.stranger.sign(payload).signature
-    _serve_release(field, Document(payload, field.workshop.offline.key_id, signature))
+    _serve_release(field, Document(payload, field.publisher.offline.key_id, signature))
 
 
-def _forge_by_online(field: Field) -> None:
+def _forge_by_online(field: AttackSurface) -> None:
     _serve_release(field, field.stolen.sign(_changed(field, version="6.6.6")))
 
 
-def _other_board(field: Field) -> None:
-    _serve_release(field, field.workshop.offline.sign(_changed(field, boards=["toaster"])))
+def _other_board(field: AttackSurface) -> None:
+    _serve_release(field, field.publisher.offline.sign(_changed(field, boards=["toaster"])))
 
 
-def _other_products_release(field: Field) -> None:
-    _serve_release(field, field.workshop.offline.sign(_changed(field, product="kettle")))
+def _other_products_release(field: AttackSurface) -> None:
+    _serve_release(field, field.publisher.offline.sign(_changed(field, product="kettle")))
 
 
-def _mix(field: Field) -> None:
+def _mix(field: AttackSurface) -> None:
     _serve_head(field, release=split(field.release(1)).digest)
 
 
-def _replay(field: Field) -> None:
-    """A head that was right when release 2 was new."""
+def _replay(field: AttackSurface) -> None:
+    """Serve a head from the time when release 2 was new."""
     _serve_head(field, seq=1, counter=2, release=split(field.release(2)).digest)
 
 
-def _freeze(field: Field) -> None:
-    """The head of now, for ever, to a board that learns the time."""
-    field.ambush(Ambush("/heads", _answer(field.served(_head_name(field)))))
+def _freeze(field: AttackSurface) -> None:
+    """Keep sending the current head to a board whose clock is set."""
+    field.intercept(on="heads/*", raw=_response(field.published_file(_head_name(field))))
     field.set_clock(field.now + 40 * _DAY_S)
 
 
-def _pretend(field: Field) -> None:
-    """Another board, with the name of this one and a secret of its own."""
-    field.put_file("/twoslot.secret", b'{"secret": "%s"}' % (b"5a" * 32))
+def _sign_by_stranger(field: AttackSurface) -> None:
+    """Send the current head, signed by a key that no board pinned."""
+    payload = field.published_file(_head_name(field)).partition(b"\n")[0]
+    field.intercept(on="heads/*", raw=_response(field.stranger.sign(payload).pack()))
 
 
-def _say_again(field: Field) -> Sequence[int]:
-    """What was heard on the road is sent once more: 401 is what code 46 speaks of."""
-    return (46,) if field.say_to_server(field.heard) == HTTPStatus.UNAUTHORIZED else ()
+def _pretend(field: AttackSurface) -> None:
+    """Use the id of this board with another secret."""
+    field.put_board_file("/twoslot.secret", b'{"secret": "%s"}' % (b"5a" * 32))
 
 
-def _fast_forward(field: Field) -> None:
-    """To the last seq there is: every head of its owner is older then."""
+def _say_again(field: AttackSurface) -> Sequence[int]:
+    """Send the overheard request again: the server must respond with 401, which is code 46."""
+    return (46,) if field.send_to_server(field.overheard) == HTTPStatus.UNAUTHORIZED else ()
+
+
+def _fast_forward(field: AttackSurface) -> None:
+    """Serve a head with the highest seq: all heads of the publisher are older then."""
     _serve_head(field, seq=_SEQ_MAX)
 
 
-def _developed(field: Field) -> bytes:
-    """A release of a development key."""
+def _developed(field: AttackSurface) -> bytes:
+    """A release signed by a development key."""
     return field.stranger.sign(_changed(field, version="6.6.6-dev")).pack()
 
 
-def _push_developed(field: Field) -> None:
-    """To a board that has the development key, but not the mark that it may be used."""
+def _push_developed(field: AttackSurface) -> None:
+    """Push to a board that has the development key, but is not marked as a development board."""
     modulus = base64.b64encode(field.stranger.modulus).decode()
-    field.put_file("/twoslot.devkey", json.dumps({"modulus": modulus}).encode())
-    field.at_the_door(lambda at: field.neighbour.push(at, _developed(field), field.secret))
+    field.put_board_file("/twoslot.devkey", json.dumps({"modulus": modulus}).encode())
+    field.visit_push_port(lambda at: field.lan_attacker.push(at, _developed(field), field.secret))
 
 
-def _push_again(field: Field) -> None:
-    field.at_the_door(field.neighbour.push_again)
+def _push_again(field: AttackSurface) -> None:
+    field.visit_push_port(field.lan_attacker.push_again)
 
 
-def _push_without_secret(field: Field) -> None:
-    """A right release even: but who pushes does not know the board's secret."""
-    field.at_the_door(lambda at: field.neighbour.push(at, field.release(3), bytes(32)))
+def _push_without_secret(field: AttackSurface) -> None:
+    """Push a genuine release without knowing the board's secret."""
+    field.visit_push_port(lambda at: field.lan_attacker.push(at, field.release(3), bytes(32)))
 
 
-def _roll_back(field: Field) -> None:
+def _roll_back(field: AttackSurface) -> None:
     _serve_head(field, counter=1, release=split(field.release(1)).digest)
 
 
 BEFORE: Sequence[Attack] = (
-    Attack("captive portal", "hostile Wi-Fi", 20, lambda f: f.ambush(Ambush("/", _answer(_PORTAL)))),
-    Attack("redirect", "hostile Wi-Fi", 8, lambda f: f.ambush(Ambush(
-        "/", b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n"))),
-    Attack("endless data: the head", "on the road", 9, lambda f: f.ambush(Ambush(
-        "/heads", b"HTTP/1.1 200 OK\r\n\r\n", endless=b"x" * 97))),
-    Attack("endless data: HTTP headers", "on the road", 9, lambda f: f.ambush(Ambush(
-        "/heads", b"HTTP/1.1 200 OK\r\n", endless=b"X-More: and more\r\n"))),
-    Attack("mix-and-match: an older block table", "on the road", 13, lambda f: f.ambush(Ambush(
-        "/blocks", _answer(blocks.table(f.images[1]))))),
-    Attack("slow retrieval: 10 bytes a second", "on the road", 11, lambda f: f.ambush(Ambush(
-        "/images", _answer(bytes(1 << 20)), rate=10))),
-    Attack("altered image", "on the road", 12, lambda f: f.ambush(Ambush("/images", flip_at=2000))),
-    Attack("truncated image", "on the road", 5, lambda f: f.ambush(Ambush("/images", cut_at=3000))),
-    Attack("mix-and-match: an older image", "on the road", 12, lambda f: f.ambush(Ambush(
-        "/images", _answer(f.images[1])))),
+    Attack("captive portal", "hostile Wi-Fi", 20, _intercept(raw=_response(PORTAL))),
+    Attack("redirect", "hostile Wi-Fi", 8, _intercept(
+        raw=b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n")),
+    Attack("endless data: the head", "on the road", 9, _intercept(
+        on="heads/*", raw=b"HTTP/1.1 200 OK\r\n\r\n", endless=b"x" * 97)),
+    Attack("endless data: HTTP headers", "on the road", 9, _intercept(
+        on="heads/*", raw=b"HTTP/1.1 200 OK\r\n", endless=b"X-More: and more\r\n")),
+    Attack("mix-and-match: an older block table", "on the road", 13, lambda field: field.intercept(
+        on="blocks/*", raw=_response(blocks.table(field.images[1])))),
+    Attack("slow retrieval: 10 bytes a second", "on the road", 11, _intercept(
+        on="images/*", raw=_response(bytes(1 << 20)), drip=(10, 1000))),
+    Attack("altered image", "on the road", 12, _intercept(on="images/*", corrupt_byte=2000)),
+    Attack("truncated image", "on the road", 5, _intercept(on="images/*", truncate_at=3000)),
+    Attack("mix-and-match: an older image", "on the road", 12, lambda field: field.intercept(
+        on="images/*", raw=_response(field.images[1]))),
     Attack("forged release", "server, stolen online key", 22, _forge),
     Attack("release signed by the online key", "server, stolen online key", 21, _forge_by_online),
-    Attack("head signed by a stranger", "on the road", 21, lambda f: f.ambush(Ambush(
-        "/heads", _answer(f.stranger.sign(f.served(_head_name(f)).partition(b"\n")[0]).pack())))),
+    Attack("head signed by a stranger", "on the road", 21, _sign_by_stranger),
     Attack("mix-and-match: head and release", "server, stolen online key", 37, _mix),
     Attack("another product's head", "server, mixed up", 25, lambda f: _serve_head(f, product="kettle")),
     Attack("another product's release", "server, mixed up", 25, _other_products_release),
@@ -225,10 +238,10 @@ BEFORE: Sequence[Attack] = (
     Attack("push without the secret", "neighbour on the LAN", 54, _push_without_secret, "twoslot.status()"),
     Attack("freeze: the head of today for ever", "on the road", 34, _freeze),
 )
-"""While release 3 is offered."""
+"""While release 3 is offered and release 2 runs."""
 
 FAST_FORWARD = Attack("fast-forward: the last seq there is", "server, stolen online key", 28, _fast_forward)
-"""What he offers is what runs (28), but that the head counts is not lost on the board."""
+"""The offered release runs already (28), but the board remembers the seq of the head."""
 
 AFTER: Sequence[Attack] = (
     Attack("rollback below the floor, by hand", "at the REPL", 65, lambda f: None, "twoslot.rollback()"),
@@ -236,7 +249,7 @@ AFTER: Sequence[Attack] = (
 """When it runs."""
 
 FLOOD = Attack("a flood of hints to look", "MQTT broker", 28, lambda f: None)
-"""Each look that comes of it ends with what the head says: nothing is newer (28). There must be few."""
+"""Each check that a hint causes ends at the head: nothing is newer (28). There must be few."""
 
 CURED: Sequence[Attack] = (
     Attack(
@@ -246,4 +259,4 @@ CURED: Sequence[Attack] = (
         "the stolen key, as of the old epoch", "server, stolen online key", 21,
         lambda f: _serve_head(f, epoch=1)),
 )
-"""When the owner has made a new key epoch, and release 4 runs."""
+"""After the publisher has made a new key epoch, while release 4 runs."""

@@ -1,4 +1,4 @@
-"""`slotbench demo --attacks`: an attacker's day. Each attack must be refused, and for the right reason."""
+"""`slotbench demo --attacks`: each attack must be refused, and for the right reason."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from slotbench import boards
 from slotbench.demo.attackers import AFTER, BEFORE, CURED, FAST_FORWARD, FLOOD, Attack
 from slotbench.demo.broker import FloodingBroker
-from slotbench.demo.lan_attacker import Neighbour
-from slotbench.demo.mitm import Ambush, MitmNetwork
-from slotbench.demo.screen import Screen
+from slotbench.demo.lan_attacker import LanAttacker
+from slotbench.demo.screen import DemoScreen
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats.codes import explain
@@ -30,11 +30,13 @@ from slotbench.release.keys import SigningKey
 from slotbench.release.publisher import Publisher
 from slotbench.server import Background, BoardAuthenticator, create_app
 from slotbench.vboard import firmware
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.factory import MAIN, board_files, factory_flash
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.loader.model import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
 __all__ = ["AttackDemo"]
@@ -48,12 +50,12 @@ _FLOOD_MS = 10 * 60_000
 _LOOKS_MAX = 6
 _WEEK_S = 604_800
 _KNOCK_S = 0.5
-"""Real time for a visitor to find the door that is open for a minute of the board's."""
+"""Real time for a visitor to connect while the board listens for a virtual minute."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A row of the table. `codes` are all that the board logged."""
+class AttackOutcome:
+    """One row of the table. `codes` are all codes that the board logged."""
 
     attack: Attack
     did: str
@@ -62,39 +64,42 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Refused for this reason alone, and nothing of the board changed that runs."""
+        """Whether the attack was refused for the expected reason alone, and left the board
+        unharmed.
+        """
         return self.unharmed and set(self.codes) == {self.attack.code}
 
     @property
     def row(self) -> tuple[str, ...]:
-        """Its columns."""
+        """The columns of the row."""
         told = "; ".join(f"{code} {explain(code).meaning}" for code in dict.fromkeys(self.codes)) or "nothing"
         return self.attack.name, self.attack.who, self.did, told, "ok" if self.ok else "NO"
 
 
 class AttackDemo:
-    """One board, one real server, and everybody who wants to get in between.
+    """One board, one real server, and attackers between them.
 
-    Arguments are those of demo_story.Story. `play` raises BenchError (exit code 1) unless each attack was
-    refused for the right reason, and the board took the true release in the end.
+    The arguments are those of UpdateDemo. `play` raises BenchError (exit code 1) unless each attack
+    was refused for the right reason and the board installed the genuine release in the end.
     """
 
     def __init__(
-        self, screen: Screen, folder: Path, now: int, *, board: str = "d1_mini", size: int, seed: int = 0,
+        self, screen: DemoScreen, folder: Path, now: int, *, board: str = "d1_mini", size: int, seed: int = 0,
         vm: Callable[..., DeviceVM] = CPythonVM,
         loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
     ) -> None:
         self.screen = screen
         self.now = now
-        self.map = boards.load(board)
-        self.workshop = Publisher(folder, PRODUCT, now)
-        self.stolen = self.workshop.online
+        self.profile = boards.load(board)
+        self.publisher = Publisher(folder, PRODUCT, now)
+        self.stolen = self.publisher.online
         self.stranger = SigningKey.generate()
-        self.neighbour = Neighbour()
+        self.lan_attacker = LanAttacker()
         self.secret = b""
         self.images: dict[int, bytes] = {}
-        self.road = MitmNetwork()
-        self.outcomes: list[Outcome] = []
+        self.loopback = LoopbackNetwork()
+        self.network = FaultyNetwork(self.loopback)
+        self.outcomes: list[AttackOutcome] = []
         self._releases: dict[int, bytes] = {}
         self._files: dict[str, bytes | None] = {}
         self._size = size
@@ -103,18 +108,18 @@ class AttackDemo:
         first = self._build(_RUNNING, size)
         plan = Firmware(data=first[0], product=PRODUCT, version=f"{_RUNNING}.0.0", counter=_RUNNING)
         self.flash = factory_flash(
-            self.map, [(write.offset, write.data) for write in factory(self.map, plan)], seed=seed)
+            self.profile, [(write.offset, write.data) for write in factory(self.profile, plan)], seed=seed)
         for counter in (1, _RUNNING, _OFFERED):
             self._publish(counter, self._build(counter, size))
         self.board: VirtualBoard
 
-    def play(self) -> list[Outcome]:
-        """Let all of them try, then the board update; print the table."""
+    def play(self) -> list[AttackOutcome]:
+        """Play all attacks, update the board, and print the table."""
         identities = Identities({}).with_board(_NAME, None)
         self.secret = identities.secrets[_NAME]
-        identities.save(self.workshop.folder / "boards.json")
-        boards = BoardAuthenticator(self.workshop.folder / "boards.json", require=True)
-        with Background(create_app(self.workshop.site.root, boards)) as server:
+        identities.save(self.publisher.folder / "boards.json")
+        boards = BoardAuthenticator(self.publisher.folder / "boards.json", require=True)
+        with Background(create_app(self.publisher.site.root, boards)) as server:
             self._address = server.host, server.port
             self._set_up(server.url, identities)
             for attack in BEFORE:
@@ -129,26 +134,26 @@ class AttackDemo:
         self._table()
         return self.outcomes
 
-    # What attackers find (demo_attackers.Field).
+    # What an attack can use (slotbench.demo.attackers.AttackSurface).
 
-    def ambush(self, ambush: Ambush) -> None:
-        """Wait on the road."""
-        self.road.ambush = ambush
+    def intercept(self, **fault: Any) -> None:
+        """Tamper with responses on their way to the board: the fields of a NetworkFault."""
+        self.network.inject(**fault)
 
-    def serve(self, name: str, content: bytes) -> None:
-        """Put a file on the server."""
-        self._true.setdefault(name, self.workshop.site.read(name))
-        self.workshop.site.write(name, content)
+    def replace_file(self, name: str, content: bytes) -> None:
+        """Replace a file on the server, as long as the attack lasts."""
+        self._true.setdefault(name, self.publisher.site.read(name))
+        self.publisher.site.write(name, content)
 
     def set_clock(self, unix_s: int) -> None:
-        """The board learns the time, as from NTP."""
+        """Set the board's clock, as from NTP."""
         at = datetime.fromtimestamp(unix_s, UTC)
         moment = at.year, at.month, at.day, at.weekday(), at.hour, at.minute, at.second, 0
         self.board.repl(f"import machine; machine.RTC().datetime({moment})")
 
-    def served(self, name: str) -> bytes:
-        """A file as its owner published it."""
-        content = self._true[name] if name in self._true else self.workshop.site.read(name)
+    def published_file(self, name: str) -> bytes:
+        """A file as the publisher published it."""
+        content = self._true[name] if name in self._true else self.publisher.site.read(name)
         assert content is not None
         return content
 
@@ -157,77 +162,79 @@ class AttackDemo:
         return self._releases[counter]
 
     @property
-    def heard(self) -> bytes:
-        """The last request that went by with a proof of who asks."""
-        return self.road.heard
+    def overheard(self) -> bytes:
+        """The last request of the board that carried a MAC, as it was sent."""
+        heads = [request.sent for request in self.network.requests if b"mac=" in request.sent]
+        return heads[-1] + b"\r\n\r\n"
 
-    def put_file(self, name: str, content: bytes) -> None:
-        """Put a file on the board, for as long as the attack lasts."""
+    def put_board_file(self, name: str, content: bytes) -> None:
+        """Put a file on the board, as long as the attack lasts."""
         self._files.setdefault(name, self.board.files.get(name))
         self.board.files[name] = content
 
-    def say_to_server(self, request: bytes) -> int:
-        """Send these bytes to the server; the status of its answer."""
+    def send_to_server(self, request: bytes) -> int:
+        """Send these bytes to the server; returns the status of its response."""
         with socket.create_connection(self._address, 5) as connection:
             connection.sendall(request)
             return int(connection.recv(4096).split(b" ", 2)[1])
 
-    def at_the_door(self, visit: Callable[[tuple[str, int]], None]) -> None:
-        """Let somebody visit the board's port while it listens for a minute."""
-        visitor = Thread(target=visit, args=(self.road.place(PORT),), name="visitor")
-        self.road.knock_s = _KNOCK_S
+    def visit_push_port(self, visit: Callable[[tuple[str, int]], None]) -> None:
+        """Have the board listen for a minute, and call `visit` with the address of its port
+        meanwhile.
+        """
+        visitor = Thread(target=visit, args=(self.loopback.place(PORT),), name="visitor")
+        self.loopback.knock_s = _KNOCK_S
         visitor.start()
         self.board.repl("twoslot.listen(1)")
         visitor.join()
-        self.road.knock_s = 0.0
+        self.loopback.knock_s = 0.0
 
-    # How it goes.
+    # The course of events.
 
     def _set_up(self, url: str, identities: Identities) -> None:
         vm, loader = self._make
-        files = board_files(self._settings(url), self.workshop.keys_path.read_bytes(), main="")
+        files = board_files(self._settings(url), self.publisher.keys_path.read_bytes(), main="")
         files["/twoslot.secret"] = identities.file_for(_NAME)
         self.board = VirtualBoard(
-            self.map, self.flash, self.road, files, seed=self._seed, vm=vm, loader=loader)
-        self.road.clock = self.board.clock
+            self.profile, self.flash, self.network, files, seed=self._seed, vm=vm, loader=loader)
         self.board.power_on()
         self.board.run(_ASSOCIATES_MS)
-        self.screen.line(f"A virtual ESP8266 ({self.map.title}) and a real HTTP server at {url}.")
+        self.screen.line(f"A virtual ESP8266 ({self.profile.title}) and a real HTTP server at {url}.")
         self.screen.line("No hardware is involved: flash, radio and CPU times are modelled, and named so.")
         self.screen.line(f"The board runs release {_RUNNING}; {_OFFERED} is offered to it, all day long.")
         self.screen.line()
 
     def _try(self, attack: Attack) -> None:
-        """One attack, while a person at the board asks for the update."""
+        """Play one attack while a person at the board types a line."""
         before, boots = self._kept(), len(self.board.boots)
-        asked, operations = len(self.road.requests), self.flash.operations
+        asked, operations = len(self.network.requests), self.flash.operations
         self.board.repl("twoslot._log.clear()")
         attack.begin(self)
         self.board.repl(attack.line)
         codes = tuple(code for _, code, _ in self.board.call("twoslot._log"))
-        took = sum(request.received for request in self.road.requests[asked:])
+        took = sum(request.received for request in self.network.requests[asked:])
         if attack.tell is not None:
             codes = tuple(attack.tell(self))
         self._end_attack()
         unharmed = self._kept() == before and len(self.board.boots) == boots
         did = self._did(took, operations) if attack.tell is None else "was not asked: the server was"
-        self.outcomes.append(Outcome(attack, did, codes, unharmed))
+        self.outcomes.append(AttackOutcome(attack, did, codes, unharmed))
         self.screen.at(self.board.clock.ms, f"{attack.name}: {self.outcomes[-1].row[3]}")
 
     def _did(self, took: int, operations: int) -> str:
         """What the board did, from the log of its flash."""
-        spare = self.map.slots[1 - self._slot()].image
+        spare = self.profile.slots[1 - self._slot()].image
         erased = (op for op in self.flash.log or () if op.index >= operations and op.kind == "erase")
         blocks = sum(op.addr in spare for op in erased)
         return f"took {took:,} bytes, " + (f"wrote {blocks} blocks aside" if blocks else "wrote no block")
 
     def _end_attack(self) -> None:
-        self.road.ambush = None
+        self.network.clear_faults()
         for name, content in self._true.items():
             if content is not None:
-                self.workshop.site.write(name, content)
+                self.publisher.site.write(name, content)
             else:
-                self.workshop.site.path(name).unlink()
+                self.publisher.site.path(name).unlink()
         for name, content in self._files.items():
             self.board.files.pop(name)
             if content is not None:
@@ -237,7 +244,7 @@ class AttackDemo:
         self.set_clock(self.now)
 
     def _update_to(self, counter: int) -> None:
-        """With nobody in the way the true release is taken, and proves itself."""
+        """Without an attack the genuine release is installed and confirmed."""
         self.board.repl("twoslot.update()")
         self.board.run(_ASSOCIATES_MS)
         self.board.repl("twoslot.check()")
@@ -246,42 +253,44 @@ class AttackDemo:
         self.screen.at(self.board.clock.ms, f"nobody in the way: release {counter} is taken, and confirmed")
 
     def _fast_forward_and_cure(self) -> None:
-        """The one attack that holds, until the owner makes new keys with the key that was not stolen."""
+        """Play the one attack that lasts, until the publisher makes new keys with the offline key.
+        """
         self._try(FAST_FORWARD)
         self._publish(_CURE, self._build(_CURE, self._size))
         said = self.board.repl("twoslot.update()")
         self._expect("no, 35 at" in said, "the owner's heads are too old after the thief's")
         self.screen.at(
             self.board.clock.ms, "it holds: the owner's own heads are refused (35); what runs, runs on")
-        self.workshop.rotate(self.now, online=SigningKey.generate())
+        self.publisher.rotate(self.now, online=SigningKey.generate())
         self._publish(_CURE, self._build(_CURE, self._size))
-        # What was typed all day lies on the board's heap.
+        # The lines typed so far occupy the board's heap.
         self.board.press_reset()
         self.board.run(_ASSOCIATES_MS)
         self._update_to(_CURE)
 
     def _flood(self, url: str) -> None:
-        """A twin of the board, with a broker in its settings, and an application: ten minutes of numbers."""
+        """Flood a copy of the board, with an MQTT broker in its settings, with hints for ten
+        minutes.
+        """
         if not stock():
             self.screen.line(f"   not played: {FLOOD.name} (this Python has no umqtt.simple)")
             return
         with FloodingBroker(f"twoslot/{PRODUCT}/stable") as broker:
             settings = self._settings(url) | {"mqtt": broker.address, "interval_s": _WEEK_S}
             changed = {"/twoslot.json": json.dumps(settings).encode(), "/main.py": MAIN.encode()}
-            road, (vm, loader) = MitmNetwork(), self._make
+            network, (vm, loader) = LoopbackNetwork(), self._make
             twin = VirtualBoard(
-                self.map, self.flash.clone(), road, self.board.files | changed, seed=self._seed,
+                self.profile, self.flash.clone(), network, self.board.files | changed, seed=self._seed,
                 vm=functools.partial(vm, frozen=stock()), loader=loader)
-            road.clock = twin.clock
             twin.power_on()
             twin.run(_FLOOD_MS)
-            heads = [request for request in road.requests if request.path.startswith("/heads/")]
+            heads = [request for request in network.requests if request.path.startswith("/heads/")]
             looks = sum(request.status != HTTPStatus.UNAUTHORIZED for request in heads)
             codes = tuple(code for _, code, _ in twin.call("twoslot._log"))
             unharmed = len(twin.boots) == 1 and looks <= _LOOKS_MAX
             twin.power_off()
         did = f"was sent {broker.sent:,} numbers, looked {looks} times"
-        self.outcomes.append(Outcome(FLOOD, did, codes, unharmed))
+        self.outcomes.append(AttackOutcome(FLOOD, did, codes, unharmed))
         self.screen.at(self.board.clock.ms, f"{FLOOD.name}: {did}")
 
     def _table(self) -> None:
@@ -295,31 +304,31 @@ class AttackDemo:
             f"{len(self.outcomes)} attacks, each refused for the right reason; "
             "the board runs the true release.")
 
-    # Props, and what is so.
+    # Helpers.
 
     def _build(self, counter: int, size: int) -> Sequence[bytes]:
-        return firmware.for_board(self.map, f"{counter}.0.0", size=size, seed=self._seed)
+        return firmware.for_board(self.profile, f"{counter}.0.0", size=size, seed=self._seed)
 
     def _publish(self, counter: int, images: Sequence[bytes]) -> None:
-        head = self.workshop.publish(
-            images, [self.map], version=f"{counter}.0.0", counter=counter, now=self.now,
+        head = self.publisher.publish(
+            images, [self.profile], version=f"{counter}.0.0", counter=counter, now=self.now,
             floor=counter if counter == _OFFERED else 0)
-        release = self.workshop.site.read(store.release_name(head.release))
+        release = self.publisher.site.read(store.release_name(head.release))
         assert release is not None and split(release).digest == head.release
         self._releases[counter] = release
         self.images[counter] = images[-1]
 
     def _settings(self, url: str) -> dict[str, object]:
         return {
-            "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": url,
+            "product": PRODUCT, "board": self.profile.name, "channel": "stable", "server": url,
             "interval_s": _INTERVAL_S, "device_id": _NAME}
 
     def _kept(self) -> str:
-        """A digest of all that runs and all that is the user's."""
-        slot = self.map.slots[self._slot()]
-        regions = [slot.image, slot.descriptor, self.map.filesystem, self.map.loader]
-        if not self.map.in_place:
-            regions.append(self.map.window)
+        """A digest of the running image and of the user's files."""
+        slot = self.profile.slots[self._slot()]
+        regions = [slot.image, slot.descriptor, self.profile.filesystem, self.profile.loader]
+        if not self.profile.in_place:
+            regions.append(self.profile.window)
         kept = hashlib.sha256(repr(sorted(self.board.files.items())).encode())
         for region in regions:
             kept.update(self.flash.peek(region.start, region.size))
@@ -331,7 +340,7 @@ class AttackDemo:
 
     def _runs(self, counter: int) -> bool:
         result = self.board.result
-        return self.board.state is State.RUNNING and result is not None and result.counter == counter
+        return self.board.state is BoardState.RUNNING and result is not None and result.counter == counter
 
     def _expect(self, so: object, what: str) -> None:
         if not so:

@@ -1,4 +1,6 @@
-"""The broker of `slotbench demo --attacks`: it floods boards with hints, another number in each."""
+"""The MQTT broker of `slotbench demo --attacks`: it floods a board with hints, each with a new
+number.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ _PATIENCE_S = 20.0
 
 
 class FloodingBroker:
-    """An MQTT broker for one client, on a free loopback port, from entering the context to leaving it.
+    """An MQTT broker for one client, on a free loopback port, while in the context.
 
-    `sent` counts the messages that left it.
+    `sent` counts the messages.
     """
 
     def __init__(self, topic: str) -> None:
@@ -30,7 +32,7 @@ class FloodingBroker:
 
     @property
     def address(self) -> str:
-        """host:port, what a board's `mqtt` setting wants."""
+        """`host:port`, the value of a board's `mqtt` setting."""
         return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -48,7 +50,7 @@ class FloodingBroker:
             connection.close()
 
     def _serve(self) -> None:
-        # The board hangs up whenever it likes.
+        # The board may hang up at any time.
         with suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
@@ -61,7 +63,7 @@ class FloodingBroker:
         with connection.makefile("rb") as heard:
             _packet(heard)  # CONNECT
             connection.sendall(_CONNACK)
-            wish = _packet(heard)  # SUBSCRIBE, whose number the answer repeats
+            wish = _packet(heard)  # SUBSCRIBE; the response repeats its number
         connection.sendall(b"\x90\x03" + wish[:2] + b"\x00")
         while True:
             body = self._topic + b"%d" % (self.sent + 1)
@@ -70,6 +72,8 @@ class FloodingBroker:
 
 
 def _packet(heard: BinaryIO) -> bytes:
-    """What is in the next packet of a client, shorter than 128 bytes; less when it hangs up."""
+    """The content of the client's next packet, which is shorter than 128 bytes; less if the client
+    hangs up.
+    """
     length = heard.read(2)[-1:]
     return heard.read(length[0]) if length else b""

@@ -1,4 +1,5 @@
-"""The neighbour of `slotbench demo --attacks`, at the port where a board takes pushes (FORMATS 10)."""
+"""The attacker on the LAN of `slotbench demo --attacks`, at the push port of a board (FORMATS.md).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import json
 import socket
 import time
 
-__all__ = ["Neighbour"]
+__all__ = ["LanAttacker"]
 
 _PATIENCE_S = 10.0
 _AGAIN_S = 0.02
@@ -16,14 +17,16 @@ _AGAIN_S = 0.02
 _Address = tuple[str, int]
 
 
-class Neighbour:
-    """Somebody on the same network; `heard` is the last push that went over the air."""
+class LanAttacker:
+    """An attacker on the same network; `last_push` is the last push that was sent there."""
 
     def __init__(self) -> None:
-        self.heard = b""
+        self.last_push = b""
 
     def push(self, address: _Address, document: bytes, secret: bytes) -> None:
-        """Push a release as one who has this secret: its document, for what is refused gets no further."""
+        """Push a release with this secret. Only its document is sent: what is refused gets no
+        further.
+        """
         greeting = _knock(address, b"GET /twoslot HTTP/1.1\r\n\r\n").rpartition(b"\r\n\r\n")[2]
         nonce = json.loads(greeting)["nonce"]
         signed = ["POST", "/twoslot/release", nonce, hashlib.sha256(document).hexdigest()]
@@ -32,16 +35,16 @@ class Neighbour:
             "POST /twoslot/release HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
             f"Twoslot-Document: {len(document)}\r\n"
             f'Authorization: Twoslot nonce="{nonce}", mac="{mac}"\r\n\r\n')
-        self.heard = head.encode() + b"%x\r\n" % len(document) + document
-        _knock(address, self.heard)
+        self.last_push = head.encode() + b"%x\r\n" % len(document) + document
+        _knock(address, self.last_push)
 
     def push_again(self, address: _Address) -> None:
-        """Send what was heard once more, byte for byte."""
-        _knock(address, self.heard)
+        """Send the last push again, byte for byte."""
+        _knock(address, self.last_push)
 
 
 def _knock(address: _Address, request: bytes) -> bytes:
-    """The board's whole answer to a request; nothing when the door stays closed."""
+    """The board's whole response to a request; empty if the board does not listen in time."""
     end = time.monotonic() + _PATIENCE_S
     while time.monotonic() < end:
         try:

@@ -1,4 +1,4 @@
-"""What the demo prints: scenes, lines with the board's time, a progress bar, the table at the end."""
+"""What the demo prints: scenes, lines with virtual time, a progress bar, and a table."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TextIO
 _BAR = 32
 
 
-class Screen:
-    """Prints to `out`. On a terminal the bar is redrawn in place, and `pause(seconds)` lets people follow.
+class DemoScreen:
+    """Prints to `out`.
 
-    Elsewhere the bar becomes a line for every tenth, and nothing pauses.
+    On a terminal the bar is redrawn in place, and `pause(seconds)` gives people time to read.
+    Elsewhere a line is printed for every tenth, without pauses.
     """
 
     def __init__(self, out: TextIO, *, live: bool, pause: Callable[[float], object]) -> None:
@@ -22,7 +23,7 @@ class Screen:
         self._open = False
 
     def line(self, text: str = "") -> None:
-        """A line of its own."""
+        """Print a line."""
         if self._open:
             self._open = False
             self._out.write("\n")
@@ -30,20 +31,20 @@ class Screen:
         self._out.flush()
 
     def scene(self, number: int, title: str) -> None:
-        """A headline."""
+        """Print the headline of a scene."""
         self._shown = -1
         self.line()
         self.line(f"{number}. {title}")
 
     def at(self, ms: int, text: str) -> None:
-        """A line with the virtual time on the board."""
+        """Print a line with the virtual time on the board."""
         minutes, seconds = divmod(ms // 1000, 60)
         self.line(f"   {minutes // 60}:{minutes % 60:02}:{seconds:02}  {text}")
         if self._live:
             self._pause(0.5)
 
     def progress(self, done: int, total: int, note: str) -> None:
-        """Draw `done` of `total` blocks; only what changed."""
+        """Show that `done` of `total` blocks are in place."""
         step = done if self._live else done * 10 // total
         if step == self._shown:
             return
@@ -60,7 +61,8 @@ class Screen:
             self.line(bar)
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> None:
-        """Columns as wide as they need to be; the first `left` to the left, numbers to the right."""
+        """Print a table. The first `left` columns are aligned to the left, the others to the right.
+        """
         widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
         for row in (head, ["-" * width for width in widths], *rows):
             cells = [

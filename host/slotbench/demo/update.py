@@ -1,4 +1,4 @@
-"""The demo's story: one board, one server, five scenes; each scene checks that what it tells is so."""
+"""`slotbench demo`: one board, one server, five scenes. Each scene checks its own claims."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slotbench import boards
-from slotbench.demo.screen import Screen
+from slotbench.demo.screen import DemoScreen
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats.document import Document
@@ -19,9 +19,9 @@ from slotbench.release.publish import Rollout
 from slotbench.release.publisher import Publisher
 from slotbench.server import Background, create_app
 from slotbench.vboard import firmware
-from slotbench.vboard.board import Boot, State, VirtualBoard
+from slotbench.vboard.board import BoardState, Boot, VirtualBoard
 from slotbench.vboard.factory import board_files, factory_flash
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import PAGE
 from slotbench.vboard.loader.model import LoaderModel
@@ -41,12 +41,12 @@ _DOING = {
     "verify": "every block in place; the whole image is read back",
     "arm": "its SHA-256 is the release's: descriptor, then journal (ready, 3 attempts), then restart",
 }
-"""What the board does next, when that is worth a line."""
+"""Phases of an update that get a line of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of the table: what happened, and what it cost."""
+    """One row of the table: what happened, and what it cost."""
 
     number: int
     outcome: str
@@ -57,16 +57,17 @@ class Step:
 
 
 class UpdateDemo:
-    """Plays the scenes on `screen`. `folder` takes keys, releases and what is served; `now` is Unix seconds.
+    """Plays the scenes on `screen`.
 
-    `size` is that of the bench's own images in bytes; `images` of `version` play the new release instead of
-    them: one, or one for each slot where the board runs them in place. `play` raises BenchError (exit code 1)
-    when a scene does not do what it says.
+    `folder` gets the keys, the releases and the served directory. `now` is Unix seconds. `size` is
+    that of the bench's own images in bytes. `images` with `version` are the new release instead:
+    one image, or one for each slot of an in-place board. `play` raises BenchError (exit code 1) if
+    a scene does not end as announced.
     """
 
     def __init__(
         self,
-        screen: Screen,
+        screen: DemoScreen,
         folder: Path,
         now: int,
         *,
@@ -84,24 +85,24 @@ class UpdateDemo:
         self.vm = vm
         self.loader = loader
         self.size = size
-        self.map = boards.load(board)
-        self.workshop = Publisher(folder, PRODUCT, now)
+        self.profile = boards.load(board)
+        self.publisher = Publisher(folder, PRODUCT, now)
         self.second = tuple(images) or self._firmware(version)
         self.second_version = version
         self.staged = self.second[-1]
-        """What of the new release goes to slot B."""
+        """The image of the new release for slot B."""
         self.steps: list[Step] = []
         self.network = LoopbackNetwork()
         first = Firmware(data=self._firmware("1.0.0")[0], product=PRODUCT, version="1.0.0", counter=1)
-        writes = [(write.offset, write.data) for write in factory(self.map, first)]
-        self.flash = factory_flash(self.map, writes, seed=seed)
+        writes = [(write.offset, write.data) for write in factory(self.profile, first)]
+        self.flash = factory_flash(self.profile, writes, seed=seed)
         self.board: VirtualBoard
         self._cut_armed = False
         self._doing = ""
 
     def play(self) -> list[Step]:
         """Play all scenes and print the table."""
-        with Background(create_app(self.workshop.site.root)) as server:
+        with Background(create_app(self.publisher.site.root)) as server:
             self._set_up(server.url)
             scenes: tuple[tuple[str, Callable[[], str]], ...] = (
                 ("A scheduled check finds 2.0.0, and the power goes away in mid-write", self._interrupted),
@@ -124,13 +125,13 @@ class UpdateDemo:
         self._table()
         return self.steps
 
-    # The scenes. Each returns what happened, for the table.
+    # The scenes. Each returns a line for the table.
 
     def _interrupted(self) -> str:
         self._publish(self.second, self.second_version, 2)
         self._cut_armed = True
         self.board.power_on()
-        self._run_until(lambda: self.board.state is State.OFF, "the power cut")
+        self._run_until(lambda: self.board.state is BoardState.OFF, "the power cut")
         done = self._blocks_in_place(1)
         cut = self.board.cut
         self._expect(cut is not None and cut.mode is CutMode.TORN, "the cut tears a write")
@@ -153,11 +154,11 @@ class UpdateDemo:
         )
         self._expect(self._slot_holds(1, self.staged), "slot B holds the release byte for byte")
         irom = self.board.irom()
-        self._expect(irom in self.staged[self.map.irom_offset :], "what executes from flash is its irom")
+        self._expect(irom in self.staged[self.profile.irom_offset :], "what executes from flash is its irom")
         taken = {request.path for request in self.network.requests if request.path.startswith("/images/")}
         right = {f"/{store.image_name(hashlib.sha256(self.staged).hexdigest())}"}
         self._expect(taken == right, "the image for slot B was fetched, and no other")
-        if self.map.in_place:
+        if self.profile.in_place:
             address = self._irom_address()
             self.screen.line(f"   user2.bin was fetched, for slot B; its irom runs at 0x{address:08x}")
         self.screen.at(self.board.clock.ms, "healthy: a signed head was fetched; confirmed")
@@ -165,7 +166,7 @@ class UpdateDemo:
 
     def _crashing(self) -> str:
         mark = len(self.board.boots)
-        self._publish(self._firmware("3.0.0", Does.CRASH), "3.0.0", 3)
+        self._publish(self._firmware("3.0.0", Behaviour.CRASH), "3.0.0", 3)
         self._run_until(lambda: self._bad_counter() == 3, "3.0.0 marked bad")
         trials = [boot for boot in self.board.boots[mark:] if boot.marker.version == "3.0.0"]
         self._expect(len(trials) == 3, f"3.0.0 had three attempts, not {len(trials)}")
@@ -198,32 +199,32 @@ class UpdateDemo:
         self._type("twoslot.status()")
         return "held back on schedule, forced by a person, confirmed"
 
-    # Their props.
+    # What the scenes need.
 
     def _set_up(self, url: str) -> None:
         settings = {
             "product": PRODUCT,
-            "board": self.map.name,
+            "board": self.profile.name,
             "channel": "stable",
             "server": url,
             "interval_s": _INTERVAL_S,
         }
         self.board = VirtualBoard(
-            self.map,
+            self.profile,
             self.flash,
             self.network,
-            board_files(settings, self.workshop.keys_path.read_bytes()),
+            board_files(settings, self.publisher.keys_path.read_bytes()),
             seed=self.seed,
             vm=self.vm,
             loader=self.loader,
             on_boot=self._on_boot,
             on_wait=self._on_wait,
         )
-        self.screen.line(f"A virtual ESP8266 ({self.map.title}) and a real HTTP server at {url}.")
+        self.screen.line(f"A virtual ESP8266 ({self.profile.title}) and a real HTTP server at {url}.")
         self.screen.line("No hardware is involved: flash, radio and CPU times are modelled, and named so.")
-        if self.map.bench_only:
-            size = self.map.slot_bytes // 1024
-            self.screen.line(f"{self.map.name} is {boards.BENCH_ONLY}.")
+        if self.profile.bench_only:
+            size = self.profile.slot_bytes // 1024
+            self.screen.line(f"{self.profile.name} is {boards.BENCH_ONLY}.")
             self.screen.line(f"Its slots of {size} KB run in place: user1.bin in A, user2.bin in B.")
             self.screen.line("MicroPython does not fit: twoslot's modules stand for a native updater here.")
 
@@ -271,28 +272,30 @@ class UpdateDemo:
             ("", "what happened", "bytes fetched", "sectors erased", "flash, modelled", "boots"), rows
         )
 
-    def _firmware(self, version: str, does: Does = Does.HEALTHY) -> tuple[bytes, ...]:
-        return firmware.for_board(self.map, version, does, size=self.size, seed=self.seed)
+    def _firmware(self, version: str, does: Behaviour = Behaviour.HEALTHY) -> tuple[bytes, ...]:
+        return firmware.for_board(self.profile, version, does, size=self.size, seed=self.seed)
 
     def _publish(
         self, images: Sequence[bytes], version: str, counter: int, rollout: Rollout = Rollout()
     ) -> None:
-        self.workshop.publish(
-            images, [self.map], version=version, counter=counter, now=self.now + counter, rollout=rollout
+        self.publisher.publish(
+            images, [self.profile], version=version, counter=counter, now=self.now + counter, rollout=rollout
         )
         size = " + ".join(f"{len(image):,}" for image in images)
         self.screen.line(f"   published: {version}, counter {counter}, {size} bytes, for {rollout.percent} %")
 
     def _publish_forged(self, images: Sequence[bytes], counter: int) -> None:
-        """What somebody can do who has the online key and the server, but not the offline key."""
-        path, release = self.workshop.build(
-            images, [self.map], version="4.0.0", counter=counter, now=self.now
+        """Publish a forged release, as somebody can who has the online key and the server, but not
+        the offline key.
+        """
+        path, release = self.publisher.build(
+            images, [self.profile], version="4.0.0", counter=counter, now=self.now
         )
         path.unlink()
         payload = release.to_payload()
         other = SigningKey.generate()
-        forged = Document(payload, self.workshop.offline.key_id, other.sign(payload).signature)
-        site = self.workshop.site
+        forged = Document(payload, self.publisher.offline.key_id, other.sign(payload).signature)
+        site = self.publisher.site
         last = Head.from_payload((site.read(store.head_name(PRODUCT, "stable")) or b"").split(b"\n")[0])
         head = Head(
             product=PRODUCT,
@@ -307,7 +310,7 @@ class UpdateDemo:
         for image in images:
             site.write(store.image_name(hashlib.sha256(image).hexdigest()), image)
         site.write(store.release_name(forged.digest), forged.pack())
-        site.write(store.head_name(PRODUCT, "stable"), self.workshop.online.sign(head.to_payload()).pack())
+        site.write(store.head_name(PRODUCT, "stable"), self.publisher.online.sign(head.to_payload()).pack())
         self.screen.line(
             f"   published: 4.0.0, counter {counter}, with a signature that is not the offline key's"
         )
@@ -318,7 +321,7 @@ class UpdateDemo:
 
     def _type(self, line: str) -> None:
         self.screen.line(f"   >>> {line}")
-        # The board itself says how it goes.
+        # The board prints its own progress.
         self.board.on_print, self.board.on_wait = self._on_print, None
         self.board.repl(line)
         self.board.on_print, self.board.on_wait = None, self._on_wait
@@ -342,10 +345,11 @@ class UpdateDemo:
         self.screen.progress(done, total, f"{self.network.received // 1024} KB received so far")
         if self._cut_armed and done * 100 >= total * _CUT_AT_PERCENT:
             self._cut_armed = False
-            # The next operation erases the block's sector, the one after it programs it: that one is torn.
+            # The next operation erases the block's sector, the one after it programs it. That one
+            # is torn.
             self.flash.arm(Cut(self.flash.operations + 1, CutMode.TORN, self.seed))
 
-    # What is so.
+    # Checks.
 
     def _expect(self, so: bool, what: str) -> None:
         if not so:
@@ -357,7 +361,7 @@ class UpdateDemo:
         return -(-len(image) // _BLOCK)
 
     def _blocks_in_place(self, slot: int) -> int:
-        start = self.map.slots[slot].image.start
+        start = self.profile.slots[slot].image.start
         image = self.staged
         return sum(
             self.flash.peek(start + at, len(image[at : at + _BLOCK])) == image[at : at + _BLOCK]
@@ -368,10 +372,12 @@ class UpdateDemo:
         return self.board.result.irom_address if self.board.result is not None else 0
 
     def _slot_holds(self, slot: int, image: bytes) -> bool:
-        return self.flash.peek(self.map.slots[slot].image.start, len(image)) == image
+        return self.flash.peek(self.profile.slots[slot].image.start, len(image)) == image
 
     def _image_bytes(self) -> int:
-        """Bytes received of images so far, without the heads of the answers (at most 512 bytes each)."""
+        """Bytes of images received so far, without the heads of the responses (at most 512 bytes
+        each).
+        """
         asked = [request for request in self.network.requests if request.path.startswith("/images/")]
         return sum(max(0, request.received - 512) for request in asked)
 
@@ -386,7 +392,7 @@ class UpdateDemo:
 
     def _runs(self, counter: int) -> bool:
         result = self.board.result
-        return self.board.state is State.RUNNING and result is not None and result.counter == counter
+        return self.board.state is BoardState.RUNNING and result is not None and result.counter == counter
 
     def _bad_counter(self) -> int:
         cell = self.board.cell

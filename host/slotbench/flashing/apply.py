@@ -14,20 +14,20 @@ from slotbench.boards import SDK_BYTES, BoardProfile, Region
 from slotbench.boards.header import loader_sector, with_header
 from slotbench.boards.images import stock_image
 from slotbench.errors import BenchError
-from slotbench.flashing.esptool_link import Link, Progress
+from slotbench.flashing.esptool_link import EsptoolLink, Progress
 from slotbench.flashing.filesystem import HEAD_BYTES
 from slotbench.flashing.phy import has_phy, sdk_sectors
 from slotbench.flashing.plan import Firmware, Write, factory
 from slotbench.formats import SECTOR_BYTES, blocks
 
-__all__ = ["Plan", "carry_out", "stock_filesystem", "to_stock", "to_twoslot", "whole_flash"]
+__all__ = ["SetupPlan", "carry_out", "stock_filesystem", "to_stock", "to_twoslot", "whole_flash"]
 
 _LOST: Final = (
     "check the cable, and run the same command again: until it is through, the board starts nothing")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SetupPlan:
     """What is written, in this order: whole sectors, the board's first one last; what is `kept`."""
 
     writes: tuple[Write, ...]
@@ -42,7 +42,7 @@ class Plan:
 def to_twoslot(
     board: BoardProfile, firmware: Firmware, loader: bytes, *, sdk: bytes, sdk_start: int,
     phy: bytes | None = None, filesystem: bytes | None = None, erase_filesystem: bool = False,
-) -> Plan:
+) -> SetupPlan:
     """The plan that makes a board run `firmware` from slot A, under the loader.
 
     `sdk` are the SDK's sectors as the board has them now, at flash offset `sdk_start`; `phy` other PHY init
@@ -71,12 +71,12 @@ def to_twoslot(
     else:
         writes.append(Write(board.sdk.start, wanted, "PHY init data, the SDK's parameters"))
     writes += _management(board, [*parts.values(), table])
-    return Plan((*writes, Write(0, loader_sector(loader, board), "loader, flash map")), tuple(kept))
+    return SetupPlan((*writes, Write(0, loader_sector(loader, board), "loader, flash map")), tuple(kept))
 
 
 def to_stock(
     board: BoardProfile, image: bytes, flash_bytes: int, *, sdk: bytes, filesystem: bytes | None,
-) -> Plan:
+) -> SetupPlan:
     """The plan that makes a board of twoslot's a plain MicroPython board again, running `image`.
 
     `sdk` are its SDK's sectors. `filesystem` is one of the size that `stock_filesystem` says; None leaves a
@@ -92,13 +92,14 @@ def to_stock(
         Write(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
         Write(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
     )
-    return Plan(writes, ())
+    return SetupPlan(writes, ())
 
 
-def whole_flash(data: bytes) -> Plan:
+def whole_flash(data: bytes) -> SetupPlan:
     """The plan that makes the whole flash what `data` is."""
     first, rest = data[:SECTOR_BYTES], data[SECTOR_BYTES:]
-    return Plan((Write(SECTOR_BYTES, rest, "all but the first sector"), Write(0, first, "first sector")), ())
+    writes = Write(SECTOR_BYTES, rest, "all but the first sector"), Write(0, first, "first sector")
+    return SetupPlan(writes, ())
 
 
 def stock_filesystem(board: BoardProfile, flash_bytes: int) -> Region:
@@ -110,8 +111,8 @@ def stock_filesystem(board: BoardProfile, flash_bytes: int) -> Region:
 
 
 def carry_out(
-    link: Link, plan: Plan, *, on_step: Callable[[Write], object], on_done: Callable[[Write, bool], object],
-    progress: Progress | None = None,
+    link: EsptoolLink, plan: SetupPlan, *, on_step: Callable[[Write], object],
+    on_done: Callable[[Write, bool], object], progress: Progress | None = None,
 ) -> None:
     """Write it, sector 0 erased first and written last, each step compared by MD5, and all of it once more.
 
@@ -135,7 +136,7 @@ def carry_out(
         raise BenchError(error.what, where=error.where, do=_LOST, exit_code=error.exit_code) from None
 
 
-def _require(link: Link, write: Write) -> None:
+def _require(link: EsptoolLink, write: Write) -> None:
     if not link.holds(write.offset, write.data):
         region = Region(write.offset, len(write.data))
         raise BenchError(f"{region} does not hold what was written ({write.what})", where=link.port)

@@ -17,7 +17,7 @@ from serial import SerialException
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["DEFAULT_BAUD", "Link", "Progress", "connected"]
+__all__ = ["DEFAULT_BAUD", "EsptoolLink", "Progress", "connected"]
 
 Progress = Callable[[int, int], object]
 """Called with how much is done, and of how much."""
@@ -35,7 +35,7 @@ _PSEUDO_TERMINALS: Final = "/dev/pts/"
 _logger = logging.getLogger(__name__)
 
 
-class Link:
+class EsptoolLink:
     """The flash of the board on `port`: `flash_bytes`, JEDEC id `flash_id`, and the chip's `mac` in hex.
 
     Every method raises BenchError when the board is lost; so does `with connected(...)` around it.
@@ -106,7 +106,7 @@ class Link:
 
 
 @contextmanager
-def connected(port: str, baud: int = DEFAULT_BAUD) -> Iterator[Link]:
+def connected(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink]:
     """The board on `port` (a device, or a URL of pyserial) in download mode, with esptool's stub.
 
     Raises BenchError: nothing there or nothing that answers (exit code 2), not an ESP8266.
@@ -122,7 +122,7 @@ def connected(port: str, baud: int = DEFAULT_BAUD) -> Iterator[Link]:
             cmds.attach_flash(esp)
             if baud != _ROM_BAUD and _has_lines(port):
                 esp.change_baud(baud)
-            link = Link(port, esp)
+            link = EsptoolLink(port, esp)
         yield link
 
 

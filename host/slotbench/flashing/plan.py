@@ -9,7 +9,7 @@ from typing import NamedTuple
 from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_image
 from slotbench.formats import journal, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 
 COPIES = 8
 ATTEMPTS = 3
@@ -56,7 +56,7 @@ def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
             Write(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
             Write(board.window_log.start, windowlog.held_entry(digest), "window log"),
         ]
-    descriptor = Descriptor(
+    descriptor = SlotDescriptor(
         slot=0,
         form=form,
         counter=firmware.counter,
@@ -70,7 +70,7 @@ def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
         mpy_abi=0 if board.in_place else firmware.mpy_abi,
         confirmed=True,
     )
-    cell = journal.Cell(
+    cell = journal.JournalCell(
         sequence=1,
         active=0,
         state_a=journal.SlotState.CONFIRMED,

@@ -10,7 +10,7 @@ from slotbench import boards
 from slotbench.boards import BoardProfile, Region
 from slotbench.boards.header import flash_size, has_loader
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.esptool_link import Link
+from slotbench.flashing.esptool_link import EsptoolLink
 from slotbench.flashing.filesystem import HEAD_BYTES, Superblock, superblock
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.image import E9_MAGIC, LENGTH_WORD_OFFSET, WINDOW_END
@@ -51,7 +51,7 @@ class Survey:
     sdk_start: int
 
 
-def board_for(link: Link, name: str | None) -> BoardProfile:
+def board_for(link: EsptoolLink, name: str | None) -> BoardProfile:
     """The board named, or the plainest one whose flash is as large. Raises BenchError (exit code 2)."""
     if name is None:
         known = map(boards.load, boards.names())
@@ -72,7 +72,7 @@ def board_for(link: Link, name: str | None) -> BoardProfile:
     return board
 
 
-def survey(link: Link, board: BoardProfile) -> Survey:
+def survey(link: EsptoolLink, board: BoardProfile) -> Survey:
     """Look at a board. Raises BenchError when it is lost."""
     sector = link.read(0, SECTOR_BYTES)
     starts = {*STOCK_FILESYSTEMS, board.fs_start} if board.filesystem else set()
@@ -113,7 +113,7 @@ def require_filesystem_fits(found: Survey, board: BoardProfile, *, where: str) -
             where=where, do="save it (slotbench backup), then give it up with --erase-filesystem")
 
 
-def _runs(link: Link, sector: bytes) -> Runs:
+def _runs(link: EsptoolLink, sector: bytes) -> Runs:
     if has_loader(sector):
         return Runs.TWOSLOT
     if sector[0] == E9_MAGIC:
@@ -121,7 +121,7 @@ def _runs(link: Link, sector: bytes) -> Runs:
     return Runs.NOTHING if sector == _ERASED else Runs.UNKNOWN
 
 
-def _is_whole(link: Link) -> bool:
+def _is_whole(link: EsptoolLink) -> bool:
     """Whether the flash begins with a MicroPython image that its MD5 confirms (`slotbench.formats.image`)."""
     length = int.from_bytes(link.read(LENGTH_WORD_OFFSET, 4), "little")
     if not LENGTH_WORD_OFFSET < length <= WINDOW_END:

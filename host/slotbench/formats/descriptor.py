@@ -29,7 +29,7 @@ class ImageForm(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Descriptor:
+class SlotDescriptor:
     """One slot descriptor.
 
     `length` in bytes, `sha256` 32 raw bytes over them, `fs_start` a flash offset.
@@ -73,7 +73,7 @@ class Descriptor:
         return pack_page(body, {offset: 0 for flag, offset in flags if flag})
 
     @classmethod
-    def unpack(cls, page: bytes) -> Descriptor:
+    def unpack(cls, page: bytes) -> SlotDescriptor:
         """The descriptor in a 256-byte page.
 
         Raises FormatError when it is not valid or says something impossible.

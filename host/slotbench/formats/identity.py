@@ -17,7 +17,7 @@ _SAYS = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class IdentityProof:
     """A claim: the challenge it answers for the `nc`-th time, the journal's report (its code, and the counter
     it speaks of), the counter of the release that runs; and the MAC over all that, 64 hex digits.
     """
@@ -44,7 +44,7 @@ def mac(secret: bytes, message: bytes) -> str:
     return hmac.digest(secret, message, "sha256").hex()
 
 
-def parse(header: str) -> tuple[str, Proof | None] | None:
+def parse(header: str) -> tuple[str, IdentityProof | None] | None:
     """The device id and the proof, None while it has no challenge; None for anything else."""
     match = _SAYS.fullmatch(header)
     if not match:
@@ -52,5 +52,5 @@ def parse(header: str) -> tuple[str, Proof | None] | None:
     device_id, nonce, nc, report, about, running, code = match.groups()
     if nonce is None:
         return device_id, None
-    return device_id, Proof(
+    return device_id, IdentityProof(
         nonce=nonce, nc=int(nc), report=int(report), about=int(about), running=int(running), mac=code)

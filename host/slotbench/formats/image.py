@@ -61,7 +61,7 @@ class Image(ImageFacts):
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class _LinkLayout:
     """A link layout of MicroPython's port: `_firmware_size`, and where flashbdev.py mounts."""
 
     firmware_size: int
@@ -70,7 +70,7 @@ class _Layout:
 
 # boards/esp8266_1MiB.ld and esp8266_2MiB.ld; below 1 MB flashbdev.py leaves one sector to native
 # code.
-_LAYOUTS = (_Layout(0x98000, 0x99000), _Layout(0x100000, 0x100000))
+_LAYOUTS = (_LinkLayout(0x98000, 0x99000), _LinkLayout(0x100000, 0x100000))
 
 
 def parse_e9(data: bytes) -> Image:

@@ -90,7 +90,7 @@ _BLAMES_THE_RELEASE = frozenset((
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class JournalCell:
     """One journal cell: the sealed fields, then the open words.
 
     `spent` and `copied` say of each attempt and fill whether its word is set. `ended` holds the
@@ -168,7 +168,7 @@ class Cell:
         return pack_page(body, words)
 
     @classmethod
-    def unpack(cls, page: bytes) -> Cell:
+    def unpack(cls, page: bytes) -> JournalCell:
         """The cell in a 256-byte page.
 
         Raises FormatError when it is not valid or says something impossible.
@@ -217,7 +217,7 @@ class Place:
     erase: int | None
 
 
-def scan(region: bytes) -> list[tuple[int, PageState, Cell | None]]:
+def scan(region: bytes) -> list[tuple[int, PageState, JournalCell | None]]:
     """All 32 pages of the two sectors (8192 bytes): index, what it reads as, the cell when valid.
 
     Raises FormatError for a region of another size and for a sealed cell with an impossible field:
@@ -233,13 +233,13 @@ def scan(region: bytes) -> list[tuple[int, PageState, Cell | None]]:
 
 
 @lru_cache(maxsize=4096)
-def _read(page: bytes) -> tuple[PageState, Cell | None]:
+def _read(page: bytes) -> tuple[PageState, JournalCell | None]:
     """Kept, for a bench reads the same few pages thousands of times and a cell never changes."""
     state = classify(page, MAGIC)
-    return state, Cell.unpack(page) if state is PageState.VALID else None
+    return state, JournalCell.unpack(page) if state is PageState.VALID else None
 
 
-def newest(region: bytes) -> tuple[int, Cell] | None:
+def newest(region: bytes) -> tuple[int, JournalCell] | None:
     """Index 0-31 and content of the cell that counts, or None when the journal is lost."""
     cells = [(index, cell) for index, _, cell in scan(region) if cell]
     return max(cells, key=lambda placed: placed[1].sequence, default=None)
@@ -287,7 +287,7 @@ def _words(page: bytes, start: int) -> tuple[int | None, ...]:
     return tuple(None if word == BLANK else word for word in words)
 
 
-def _check_ranges(cell: Cell) -> None:
+def _check_ranges(cell: JournalCell) -> None:
     if cell.active not in (0, 1):
         raise FormatError(f"active slot is {cell.active}, not 0 or 1", 8)
     for name, count, offset in (("attempts", cell.attempts, 11), ("copies", cell.copies, 12)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from slotbench.formats import FormatError, blocks
 from slotbench.formats.descriptor import ImageForm
@@ -20,6 +21,23 @@ DEVELOPMENT = 1 << 31
 LENGTH_MAX = blocks.BLOCKS_MAX * blocks.BLOCK_BYTES
 
 _URL = re.compile(r"http://[!-~]+|(?!/)(?![a-z]+:)[!-~]+")
+
+
+class Preflight(StrEnum):
+    """What is known of a release from a start on the emulated chip; the values are those of FORMATS 6.1."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NO_COMPILER = "no-compiler"
+    """Nothing there compiles the emulated chip."""
+    NO_NETWORK = "no-network"
+    """Nothing there connects the emulated chip to a server: no libslirp."""
+    SKIPPED = "skipped"
+    """The person who built the release wanted none."""
+    NATIVE = "native"
+    """The map is not for MicroPython."""
+    BENCH = "bench"
+    """The image is one of the bench's own, which no chip runs."""
 
 
 def is_development(counter: int) -> bool:
@@ -45,7 +63,7 @@ class Release:
     """A release.
 
     `images` has the key "any", or "a" and "b"; `created` is Unix seconds, `fs_start` a flash
-    offset.
+    offset; `preflight` is None in a release that was built before there was one.
     """
 
     product: str
@@ -61,13 +79,17 @@ class Release:
     mpy_abi: int
     floor: int
     notes: str
+    preflight: Preflight | None = None
 
     def to_payload(self) -> bytes:
         """Line 1 of the document.
 
         Raises FormatError naming the field that the format does not allow.
         """
-        payload = dump({"kind": KIND, "format": FORMAT, **asdict(self)})
+        fields = {"kind": KIND, "format": FORMAT, **asdict(self)}
+        if self.preflight is None:
+            del fields["preflight"]
+        payload = dump(fields)
         self.from_payload(payload)
         return payload
 
@@ -92,6 +114,7 @@ class Release:
             mpy_abi=fields.integer("mpy_abi", high=255),
             floor=fields.integer("floor"),
             notes=fields.text("notes", 0, NOTES_CHARS_MAX, ascii_only=False),
+            preflight=fields.choice("preflight", tuple(Preflight)) if fields.has("preflight") else None,
         )
         fields.end()
         if release.floor > release.counter:

@@ -17,7 +17,7 @@ _SEALED = struct.Struct("<4sBBBBII")
 _SEAL_END = 24
 
 
-class Why(IntEnum):
+class BootReason(IntEnum):
     """The row of the decision that was taken."""
 
     ORDINARY = 1
@@ -51,7 +51,7 @@ class Tail:
     slot: int
     trial: bool
     attempts_left: int
-    why: Why
+    why: BootReason
     counter: int
     reset_reason: int
     note: int = 0
@@ -81,12 +81,12 @@ class Tail:
         if digest8(data[:_SEALED.size]) != data[_SEALED.size:_SEAL_END]:
             raise FormatError("seal does not match", _SEALED.size)
         for name, value, allowed, offset in (
-            ("slot", slot, (0, 1), 4), ("trial", trial, (0, 1), 5), ("why", why, tuple(Why), 7),
+            ("slot", slot, (0, 1), 4), ("trial", trial, (0, 1), 5), ("why", why, tuple(BootReason), 7),
         ):
             if value not in allowed:
                 raise FormatError(f"{name} is {value}", offset)
         note, schedule = struct.unpack_from("<II", data, _SEAL_END)
         return cls(
-            slot=slot, trial=bool(trial), attempts_left=attempts_left, why=Why(why), counter=counter,
+            slot=slot, trial=bool(trial), attempts_left=attempts_left, why=BootReason(why), counter=counter,
             reset_reason=reset_reason, note=note, schedule=schedule,
         )

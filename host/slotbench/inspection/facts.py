@@ -12,9 +12,9 @@ from enum import StrEnum
 from slotbench.boards import BoardProfile, Region, SlotMap
 from slotbench.boards.header import FREQS_MHZ, MODES
 from slotbench.formats import SECTOR_BYTES, FormatError, blocks, descriptor, journal, windowlog
-from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.image import E9_MAGIC
-from slotbench.formats.journal import Cell, Place
+from slotbench.formats.journal import JournalCell, Place
 from slotbench.formats.seal import PAGE_BYTES, PageState, classify
 from slotbench.formats.windowlog import EntryState
 
@@ -79,7 +79,7 @@ class CellFacts(PageFacts):
     """A page of the journal: its index 0-31, and the cell when there is one."""
 
     index: int
-    cell: Cell | None = None
+    cell: JournalCell | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class JournalFacts:
     next: Place | None
 
     @property
-    def cell(self) -> Cell | None:
+    def cell(self) -> JournalCell | None:
         """The newest cell."""
         return self.pages[self.newest].cell if self.newest is not None else None
 
@@ -123,7 +123,7 @@ class SlotFacts:
 
     slot: int
     page: PageFacts
-    descriptor: Descriptor | None
+    descriptor: SlotDescriptor | None
     image: ImageState
     table: TableFacts | None
     sectors: int
@@ -263,7 +263,7 @@ def _cell(index: int, start: int, region: bytes) -> CellFacts:
     page = region[index * PAGE_BYTES:(index + 1) * PAGE_BYTES]
     state, offset = classify(page, journal.MAGIC), start + index * PAGE_BYTES
     try:
-        return CellFacts(index=index, start=offset, state=state, cell=Cell.unpack(page))
+        return CellFacts(index=index, start=offset, state=state, cell=JournalCell.unpack(page))
     except FormatError as error:
         problem = "" if state is PageState.BLANK else str(error)
         return CellFacts(index=index, start=offset, state=state, problem=problem)
@@ -274,7 +274,7 @@ def _slot(slot: int, place: SlotMap, data: bytes) -> SlotFacts:
     page = data[start:start + PAGE_BYTES]
     state, problem, found = classify(page, descriptor.MAGIC), "", None
     try:
-        found = Descriptor.unpack(page)
+        found = SlotDescriptor.unpack(page)
         problem = _misfit(found, slot, place)
     except FormatError as error:
         problem = "" if state is PageState.BLANK else str(error)
@@ -291,7 +291,7 @@ def _slot(slot: int, place: SlotMap, data: bytes) -> SlotFacts:
     )
 
 
-def _misfit(found: Descriptor, slot: int, place: SlotMap) -> str:
+def _misfit(found: SlotDescriptor, slot: int, place: SlotMap) -> str:
     """Why loader and board ignore a descriptor whose seal is right."""
     if found.slot != slot:
         return f"it was written for slot {'AB'[found.slot]}"
@@ -300,7 +300,7 @@ def _misfit(found: Descriptor, slot: int, place: SlotMap) -> str:
     return ""
 
 
-def _image_state(image: bytes, found: Descriptor | None) -> ImageState:
+def _image_state(image: bytes, found: SlotDescriptor | None) -> ImageState:
     if found is None:
         return ImageState.UNKNOWN
     right = hashlib.sha256(image[:found.length]).digest() == found.sha256

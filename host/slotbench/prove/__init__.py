@@ -1,1 +1,1 @@
-"""Proofs of what the documents claim, run on virtual boards; `slotbench prove` prints them."""
+"""Proofs of the documents' claims, run on virtual boards; `slotbench prove` prints them."""

@@ -1,4 +1,4 @@
-"""Answers of a release directory that does not change, kept: a proof asks for them thousands of times."""
+"""A cache of the responses of a release directory that does not change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Answer = tuple[str, list[tuple[str, str]], bytes]
 
 
 class Remembered:
-    """A WSGI application that asks `app` once for what a GET can depend on."""
+    """A WSGI application that asks `app` once for each GET, and repeats its response after that."""
 
     def __init__(self, app: WsgiApp) -> None:
         self._app = app
@@ -35,7 +35,7 @@ class Remembered:
         started: list[tuple[str, list[tuple[str, str]]]] = []
         answer = self._app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))
         try:
-            # Joined first: an application may start its answer with its first piece.
+            # Joined first: an application may start its response with its first piece.
             body = b"".join(answer)
         finally:
             close = getattr(answer, "close", None)

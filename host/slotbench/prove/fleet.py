@@ -1,4 +1,4 @@
-"""Many boards and one real server: a good release for all, then a bad one for some; who ended where."""
+"""Many boards and one real server: a good release for all, then a bad one for some."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from slotbench.prove.invariants import Invariants
 from slotbench.prove.testbed import HOURS_MS, NOW, TestBed, runs_confirmed
 from slotbench.release.publish import Rollout
 from slotbench.server import Background, create_app
-from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.board import BoardState, VirtualBoard
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR
-from slotbench.vboard.network.base import Stream
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.seeded_faults import FaultKind, SeededFaults
 
-__all__ = ["Fleet", "Member", "prove"]
+__all__ = ["Fleet", "Member", "prove_fleet"]
 
 BOARDS: Final = ("generic_4m", "d1_mini", "nodemcu")
 _CHANNELS: Final = ("stable", "stable", "stable", "beta")
@@ -35,8 +36,8 @@ _BAD_FLASH: Final = 0.05
 _CUTS: Final = 0.3
 _BAD_PERCENT: Final = 10
 _GOOD, _BAD = 2, 3
-_BAD_DOES = Does.CRASH
-"""What the bad release does; `_BAD` is one that no board may end on."""
+_BAD_DOES = Behaviour.CRASH
+"""What the bad release does. No board may end on `_BAD`."""
 
 _MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(5000)\n"
 _UPDATE_MS: Final = 12 * HOURS_MS
@@ -45,7 +46,9 @@ _TRY_MS: Final = 3 * HOURS_MS
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One board at the end. Minutes are modelled: until it ran the good release, 0 when it never did."""
+    """One board at the end. `minutes` of virtual time passed until it ran the good release; 0: it
+    never did.
+    """
 
     number: int
     board: str
@@ -53,7 +56,7 @@ class Member:
     bad_flash: bool
     runs: int
     refused: int
-    """The highest counter it holds for bad."""
+    """The highest counter that the board marked as bad."""
     cuts: int
     boots: int
     minutes: float
@@ -62,43 +65,43 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What became of all."""
+    """The result of all boards."""
 
     members: tuple[Member, ...]
     seconds: float
 
     @property
     def ended(self) -> dict[str, int]:
-        """Boards by where they ended."""
+        """Numbers of boards by the state they ended in."""
         return dict(sorted(Counter(_ending(member) for member in self.members).items()))
 
     @property
     def failures(self) -> list[str]:
-        """Boards that ended where they must not."""
+        """Boards that ended in a wrong state, in words."""
         return [
             f"board {it.number} ({it.board}, {it.channel}): {it.fault}" for it in self.members if it.fault]
 
 
-def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2) -> Fleet:
-    """Run a fleet of so many boards against a server process on this machine's loopback."""
+def prove_fleet(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2) -> Fleet:
+    """Run a fleet of `boards` boards against a server process on this machine's loopback."""
     begun = time.perf_counter()
     main = TestBed(folder, board=BOARDS[0], seed=seed, main=_MAIN)
     maps = [load(name) for name in BOARDS]
 
-    def publish(counter: int, does: Does, channels: Sequence[str], rollout: Rollout) -> None:
+    def publish(counter: int, does: Behaviour, channels: Sequence[str], rollout: Rollout) -> None:
         image = main.images[counter] = main.firmware(f"{counter}.0.0", does)
-        main.workshop.publish(
+        main.publisher.publish(
             image, maps, version=f"{counter}.0.0", counter=counter, now=NOW + counter, rollout=rollout,
             channels=channels)
 
-    publish(_GOOD, Does.HEALTHY, ("stable", "beta"), Rollout())
+    publish(_GOOD, Behaviour.HEALTHY, ("stable", "beta"), Rollout())
     main.images[_BAD] = main.firmware(f"{_BAD}.0.0", _BAD_DOES)
-    worlds = {BOARDS[0]: main}
+    testbeds = {BOARDS[0]: main}
     for name in BOARDS[1:]:
         (folder / name).mkdir()
-        worlds[name] = TestBed(folder / name, board=name, seed=seed, main=_MAIN, keys=folder / "keys")
-        worlds[name].images = main.images
-    with _server(folder / "site") as url, _crews(worlds, url, boards, seed, processes) as crews:
+        testbeds[name] = TestBed(folder / name, board=name, seed=seed, main=_MAIN, keys=folder / "keys")
+        testbeds[name].images = main.images
+    with _server(folder / "site") as url, _crews(testbeds, url, boards, seed, processes) as crews:
         _together(crews)
         publish(_BAD, _BAD_DOES, ("stable",), Rollout(percent=_BAD_PERCENT))
         members = [member for part in _together(crews) for member in part]
@@ -108,7 +111,7 @@ def prove(folder: Path, boards: int = 200, *, seed: int = 0, processes: int = 2)
 
 @contextmanager
 def _server(root: Path) -> Iterator[str]:
-    """A server process of the release directory; its URL."""
+    """Run a server process of the release directory; yields its URL."""
     context = get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(root, there), daemon=True)
@@ -128,15 +131,16 @@ def _serve(root: Path, parent: Connection) -> None:
 
 @contextmanager
 def _crews(
-    worlds: dict[str, TestBed], url: str, boards: int, seed: int, processes: int
+    testbeds: dict[str, TestBed], url: str, boards: int, seed: int, processes: int
 ) -> Iterator[list[Connection]]:
-    """Processes that each run a share of the boards, one phase for each word from here."""
+    """Start processes that each run a share of the boards. Each message to them starts one phase.
+    """
     context = get_context("fork")
     ends, running = [], []
     for share in range(processes):
         here, there = context.Pipe()
         numbers = range(share, boards, processes)
-        process = context.Process(target=_crew, args=(worlds, url, numbers, seed, there), daemon=True)
+        process = context.Process(target=_crew, args=(testbeds, url, numbers, seed, there), daemon=True)
         process.start()
         ends.append(here)
         running.append(process)
@@ -155,9 +159,9 @@ def _together(crews: list[Connection]) -> list[list[Member]]:
 
 
 def _crew(
-    worlds: dict[str, TestBed], url: str, numbers: Sequence[int], seed: int, parent: Connection,
+    testbeds: dict[str, TestBed], url: str, numbers: Sequence[int], seed: int, parent: Connection,
 ) -> None:
-    ships = [_Ship(worlds, url, number, seed) for number in numbers]
+    ships = [_FleetBoard(testbeds, url, number, seed) for number in numbers]
     parent.recv()
     for ship in ships:
         ship.sail(_UPDATE_MS, _GOOD)
@@ -168,23 +172,10 @@ def _crew(
     parent.send([ship.member() for ship in ships])
 
 
-class _Lossy(LoopbackNetwork):
-    """Some connections are refused, or reset at some byte."""
+class _FleetBoard:
+    """One board of the fleet, with its own random numbers."""
 
-    def __init__(self, rng: random.Random) -> None:
-        super().__init__()
-        self._rng = rng
-
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
-        if self._rng.random() < _LOSS:
-            self.faults.drop_after = self._rng.randrange(40_000)
-        return super()._connect(host, port, timeout_ms)
-
-
-class _Ship:
-    """One board of the fleet, and its luck."""
-
-    def __init__(self, worlds: dict[str, TestBed], url: str, number: int, seed: int) -> None:
+    def __init__(self, testbeds: dict[str, TestBed], url: str, number: int, seed: int) -> None:
         self._rng = random.Random(f"{seed} {number}")
         self.number = number
         self.name = BOARDS[number % len(BOARDS)]
@@ -193,33 +184,34 @@ class _Ship:
         self.cuts = 0
         self.minutes = 0.0
         self.fault = ""
-        self.world = worlds[self.name]
+        self.testbed = testbeds[self.name]
         self.board = self._board(url, seed)
         if self.bad_flash:
-            slot = self.board.board.slots[1]
+            slot = self.board.profile.slots[1]
             self.board.flash.set_stuck(slot.image.start // SECTOR + self._rng.randrange(8), 0.5)
 
     def _board(self, url: str, seed: int) -> VirtualBoard:
-        board = self.world.board(
-            _Lossy(self._rng), server=url, seed=seed * 100_003 + self.number)
+        faults = SeededFaults(self._rng, _LOSS, (FaultKind.RESET,))
+        board = self.testbed.board(
+            FaultyNetwork(LoopbackNetwork(), faults), server=url, seed=seed * 100_003 + self.number)
         board.files["/twoslot.json"] = json.dumps(
-            {**self.world.settings(url), "channel": self.channel}).encode()
+            {**self.testbed.settings(url), "channel": self.channel}).encode()
         assert isinstance(board.on_boot, Invariants)
         board.on_boot.begin(board)
         return board
 
     def sail(self, ms: int, counter: int | None) -> None:
-        """Run, through cuts of power, for so long or until this release runs."""
+        """Run through power cuts for `ms`, or until the release `counter` runs."""
         board = self.board
         end_ms = board.clock.ms + ms
         try:
             while board.clock.ms < end_ms and not self._there(counter):
-                if board.state is State.OFF:
+                if board.state is BoardState.OFF:
                     self._plan_cut()
                     board.power_on()
                 board.run(end_ms - board.clock.ms, until=lambda: self._there(counter))
             board.flash.disarm()
-            if board.state is State.OFF:
+            if board.state is BoardState.OFF:
                 board.power_on()
         except AssertionError as broken:
             self.fault = str(broken)
@@ -227,9 +219,9 @@ class _Ship:
             self.minutes = board.clock.ms / 60_000
 
     def member(self) -> Member:
-        """Where it is."""
+        """The state of this board."""
         board = self.board
-        runs = board.result.counter if board.result is not None and board.state is State.RUNNING else 0
+        runs = board.result.counter if board.result is not None and board.state is BoardState.RUNNING else 0
         cell = board.cell
         expected = 1 if self.bad_flash else _GOOD
         fault = self.fault

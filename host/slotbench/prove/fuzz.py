@@ -1,5 +1,5 @@
-"""The tests of tests/fuzz, again and again with other seeds, and the same promises under a fuzzer that
-follows the coverage (atheris: libFuzzer), until the time is up.
+"""The tests of tests/fuzz with ever new seeds, and the same promises under a coverage-guided fuzzer
+(atheris: libFuzzer), until the time is up.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["FOUND", "TARGETS", "Round", "has_guide", "prove", "repeat", "run_guided"]
+__all__ = ["FOUND", "TARGETS", "Round", "has_guide", "prove_fuzz", "repeat", "run_guided"]
 
 TARGETS: Final = (
     "journal", "descriptor", "map", "tail", "windowlog", "document", "head", "release", "keys", "blocks",
     "answer", "image", "board",
 )
-"""What the guided fuzzer feeds (tests/support/fuzz_targets.py)."""
+"""The targets of the guided fuzzer (tests/support/fuzz/targets.py)."""
 
 _ROOT: Final = Path(__file__).parents[3]
 _KEPT: Final = _ROOT / ".cache" / "fuzz"
 FOUND: Final = _KEPT / "found"
-"""Where inputs are written that break a promise; their names begin with that of the target."""
+"""The folder for inputs that break a promise. Their names begin with that of the target."""
 
 _SLICE_S: Final = 60
 _ONE_INPUT_S: Final = 20
@@ -45,8 +45,8 @@ _TEXT_MAX: Final = 4000
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """All tests with a seed, or one `target` under the guided fuzzer: tests that passed, examples; `text` is
-    of what failed, and `repeat` the command that does so again.
+    """All tests with one seed, or one `target` under the guided fuzzer: how many tests passed, and
+    how many examples. `text` says what failed, `repeat` is the command that repeats it.
     """
 
     seed: int
@@ -58,15 +58,15 @@ class Round:
     repeat: str = ""
 
 
-def prove(
+def prove_fuzz(
     minutes: float, *, seed: int = 0, processes: int = 2, only: str | None = None,
     targets: Sequence[str] | None = None, on_round: Callable[[Round], object] = lambda round: None,
 ) -> list[Round]:
-    """Begin rounds until the time is up, and end with the first that fails.
+    """Run rounds until the time is up or one fails.
 
-    One round of the tests and one of a guided target take turns. `only` is pytest's -k and leaves the guided
-    ones out; `targets` are the guided ones, and leaves the tests out. Raises BenchError where there is no
-    checkout.
+    Rounds of the tests and of a guided target alternate. `only` is pytest's -k and leaves the
+    guided fuzzer out. `targets` names the guided targets and leaves the tests out. Raises
+    BenchError outside a checkout.
     """
     _require_checkout()
     end = time.monotonic() + 60 * minutes
@@ -102,10 +102,10 @@ def has_guide() -> bool:
 def run_guided(
     target: str, seed: int, options: Sequence[str], kept: Path | None = None, found: Path = FOUND
 ) -> Round:
-    """One target under the guided fuzzer, with options of libFuzzer that bound it.
+    """Run one target under the guided fuzzer, bounded by options of libFuzzer.
 
-    Inputs that reached something new are kept in `kept`, and are where the next one begins; what breaks a
-    promise, takes longer than 20 s or more than 1 GB goes to `found`.
+    Inputs that reach new code are saved in `kept`, where the next round begins. Inputs that break a
+    promise, take longer than 20 s or more than 1 GB are saved in `found`.
     """
     begun = time.monotonic()
     for folder in (found, kept):
@@ -127,9 +127,10 @@ def run_guided(
 
 
 def repeat(file: Path) -> str:
-    """Run the target that a file is named after on it, without a fuzzer; returns what it printed.
+    """Run the target that a file is named after with this file, without the fuzzer; returns the
+    output.
 
-    Raises BenchError when the promise is broken still, or the name says no target.
+    Raises BenchError if the promise is still broken or the name holds no target.
     """
     _require_checkout()
     target = file.name.partition("-")[0]

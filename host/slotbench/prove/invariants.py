@@ -1,4 +1,4 @@
-"""What must always hold, checked at every hand-over from loader to firmware: the promises of DESIGN.md."""
+"""The promises that must always hold, checked whenever the loader starts a firmware."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from slotbench.boards import Region
 from slotbench.formats import FormatError
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
-from slotbench.formats.journal import Cell, Report, SlotState
+from slotbench.formats.journal import JournalCell, Report, SlotState
 from slotbench.formats.keys import unpack_pinned
 from slotbench.formats.release import is_development
-from slotbench.formats.rtc import Why
-from slotbench.vboard.board import Boot, State, VirtualBoard
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.board import BoardState, Boot, VirtualBoard
 
 __all__ = ["ATTEMPTS", "OF_TWOSLOT", "Broken", "Image", "Images", "Invariants", "image_for", "require"]
 
 ATTEMPTS: Final = 3
 _COPIES: Final = ("/twoslot.keys", "/twoslot.keys2")
 OF_TWOSLOT: Final = (*_COPIES, "/twoslot.keys.part")
-"""Files that an update may change: copies of the pinned keys, the last one while it is written."""
+"""Files that an update may change: the copies of the pinned keys, and one that is being written."""
 
 Image: TypeAlias = bytes | tuple[bytes, ...]
 """The image of a release: one for both slots, or that of slot A and that of slot B."""
@@ -33,7 +33,7 @@ Images: TypeAlias = Mapping[int, Image]
 
 
 class Broken(AssertionError):
-    """A promise that does not hold; `number` is that of the list in the class below."""
+    """A promise does not hold; `number` is its number in class Invariants."""
 
     def __init__(self, number: int, text: str) -> None:
         super().__init__(number, text)
@@ -44,7 +44,7 @@ class Broken(AssertionError):
 
 
 def require(holds: object, number: int, text: str) -> None:
-    """Raise Broken unless it holds."""
+    """Raise Broken unless `holds` is true."""
     if not holds:
         raise Broken(number, text)
 
@@ -55,13 +55,13 @@ def image_for(images: Image, slot: int) -> bytes:
 
 
 class Invariants:
-    """Called as a board's `on_boot`; a failure names the promise by its number:
+    """Called as a board's `on_boot`. A failure names the promise by its number:
 
-    1 some slot boots, 2 what runs was signed and verified, 3 the counter never goes below the floor, 4 an
-    unconfirmed release runs at most three times, 5 files and settings of the user are untouched, 6 the board
-    comes to rest, 7 nothing is reported that is not so, 11 what proved itself is not given up, 12 one copy of
-    the pinned keys is right and not of an epoch before the journal's. (6 is for whoever runs the board, 8 to
-    10 for the cuts of power.)
+    1 some slot boots, 2 what runs was signed and verified, 3 the counter never goes below the
+    floor, 4 an unconfirmed release runs at most three times, 5 files and settings of the user are
+    untouched, 6 the board comes to rest, 7 reports are true, 11 a proven release is not given up,
+    12 one copy of the pinned keys is right and not older than the journal's epoch. (Whoever runs
+    the board checks 6; the power-cut proof checks 8 to 10.)
     """
 
     def __init__(self, images: Images) -> None:
@@ -76,19 +76,19 @@ class Invariants:
         """Remember what must not change."""
         self.files = _of_the_user(board.files)
         self.pinned = any(_epoch(board.files[name]) for name in _COPIES if name in board.files)
-        regions = {"filesystem": board.board.filesystem, "loader": board.board.loader}
+        regions = {"filesystem": board.profile.filesystem, "loader": board.profile.loader}
         self.untouched = {
             name: (region, board.flash.sectors(region.start, region.size))
             for name, region in regions.items()}
 
     def go_on_from(self, other: Invariants) -> None:
-        """Remember what `other` knows: this board has the same past."""
+        """Take over what `other` remembers: this board has the same past."""
         self.trials = other.trials.copy()
         self.files, self.untouched, self.pinned = other.files, other.untouched, other.pinned
 
     def __call__(self, board: VirtualBoard, boot: Boot) -> None:
         self.boots += 1
-        require(board.state is not State.DEAD, 1, "some slot boots")
+        require(board.state is not BoardState.DEAD, 1, "some slot boots")
         self.runs_what_was_signed(board, boot)
         cell = board.cell
         if cell is not None:
@@ -101,38 +101,40 @@ class Invariants:
         self.leaves_the_user_alone(board)
 
     def runs_what_was_signed(self, board: VirtualBoard, boot: Boot) -> None:
-        """Promise 2: RAM and irom are what a plain flash of the signed image gives."""
+        """Promise 2: RAM and irom are the same as if the signed image had been flashed plainly."""
         result = board.result
         assert result is not None
         signed = self.images.get(self._counter(board, boot))
         if signed is None:
             raise Broken(2, "what runs was signed")
         image = image_for(signed, boot.slot)
-        digest, ram, irom, linked = _expected(image, board.board.in_place)
+        digest, ram, irom, linked = _expected(image, board.profile.in_place)
         descriptor = board.descriptor(boot.slot)
         require(descriptor is not None and descriptor.sha256 == digest, 2, "what runs is what is described")
         require(result.segments == ram, 2, "RAM holds the signed image")
         require(board.irom() == irom, 2, "what executes from flash is the signed image's irom")
-        require(result.irom_address == board.board.irom_address(boot.slot), 2, "the CPU sees it there")
-        if board.board.in_place:
+        require(result.irom_address == board.profile.irom_address(boot.slot), 2, "the CPU sees it there")
+        if board.profile.in_place:
             require(result.irom_address == linked, 2, "it was linked for where it is")
-            inside = result.irom.start in board.board.slots[boot.slot].image
+            inside = result.irom.start in board.profile.slots[boot.slot].image
             require(inside, 2, "the slot's own bytes execute")
 
-    def trials_are_bounded(self, board: VirtualBoard, boot: Boot, cell: Cell, counter: int) -> None:
-        """Promise 4: an unconfirmed release runs at most three times a round, unless nothing else boots."""
+    def trials_are_bounded(self, board: VirtualBoard, boot: Boot, cell: JournalCell, counter: int) -> None:
+        """Promise 4: an unconfirmed release runs at most three times a round, unless nothing else
+        boots.
+        """
         state = cell.states[boot.slot]
         confirmed = state is SlotState.CONFIRMED or (
             state is SlotState.READY and cell.active == boot.slot and cell.confirmed
         )
-        if boot.why is Why.TRIAL:
+        if boot.why is BootReason.TRIAL:
             rounds = cell.rounds if cell.unproven_counter == counter else 0
             self.trials[counter, rounds] += 1
             require(self.trials[counter, rounds] <= ATTEMPTS, 4, "unconfirmed, and started a fourth time")
-        elif boot.why in (Why.ORDINARY, Why.FALLBACK):
+        elif boot.why in (BootReason.ORDINARY, BootReason.FALLBACK):
             require(confirmed or _unsure(board), 4, f"unconfirmed, and started as {boot.why.name}")
 
-    def reports_what_is_so(self, cell: Cell) -> None:
+    def reports_what_is_so(self, cell: JournalCell) -> None:
         """Promise 7: the pending report is true."""
         about = cell.report_counter
         if cell.report is Report.CONFIRMED:
@@ -147,27 +149,26 @@ class Invariants:
             unproven = cell.unproven_counter == about or is_development(about)
             require(unproven, 7, f"{about} is reported as unproven and is not")
 
-    def keeps_its_keys(self, board: VirtualBoard, boot: Boot, cell: Cell) -> None:
-        """Promise 11: one copy of the pinned keys is right, and not of an epoch before the journal's; in a
-        trial not of a later one either.
+    def keeps_its_keys(self, board: VirtualBoard, boot: Boot, cell: JournalCell) -> None:
+        """Promise 12: one copy of the pinned keys is right and not older than the journal's epoch;
+        in a trial it is not newer either.
         """
         if not self.pinned:
             return
         newest = max((_epoch(board.files[name]) for name in _COPIES if name in board.files), default=0)
         wanted = max(1, cell.key_epoch)
         require(newest >= wanted, 11, f"keys of epoch {wanted} are pinned, and not of {newest}")
-        # The trial may have ended, and the cell that says so read otherwise now.
-        unsure = any(word in board.board.journal for word in board.flash.weak)
-        if boot.why is Why.TRIAL and not unsure:
+        # The trial may have ended although the cell that says so reads differently now.
+        unsure = any(word in board.profile.journal for word in board.flash.weak)
+        if boot.why is BootReason.TRIAL and not unsure:
             require(newest == wanted, 11, f"keys of epoch {newest} were not pinned in a trial")
 
-    def keeps_what_was_proven(self, board: VirtualBoard, boot: Boot, cell: Cell) -> None:
-        """Promise 11: a release whose descriptor says confirmed is left for a verdict only.
-
-        Or for a window that cannot be written any more: on a worn flash nobody can say.
+    def keeps_what_was_proven(self, board: VirtualBoard, boot: Boot, cell: JournalCell) -> None:
+        """Promise 11: a confirmed release is left only after a verdict, or if the window can no
+        longer be written, which happens on worn flash.
         """
         left = cell.active
-        if boot.why is not Why.FALLBACK or left == boot.slot or board.flash.stuck or _unsure(board):
+        if boot.why is not BootReason.FALLBACK or left == boot.slot or board.flash.stuck or _unsure(board):
             return
         descriptor = board.descriptor(left)
         judged = cell.bad[left] or cell.states[left] is SlotState.BAD
@@ -189,13 +190,13 @@ class Invariants:
 
 
 def _of_the_user(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All files but those in which twoslot keeps the pinned keys."""
+    """All files except those in which twoslot keeps the pinned keys."""
     return {name: content for name, content in files.items() if name not in OF_TWOSLOT}
 
 
 @lru_cache(maxsize=64)
 def _epoch(copy: bytes) -> int:
-    """The epoch of a copy of the pinned keys, 0 when it is not right."""
+    """The epoch of a copy of the pinned keys; 0 if the copy is damaged."""
     try:
         return unpack_pinned(copy).epoch
     except FormatError:
@@ -203,8 +204,8 @@ def _epoch(copy: bytes) -> int:
 
 
 def _unsure(board: VirtualBoard) -> bool:
-    """Whether the loader may have read a word as set that reads otherwise now: nobody can say what it is."""
-    return any(word in board.board.journal for word in board.flash.weak)
+    """Whether the loader may have read a weak word differently than it reads now."""
+    return any(word in board.profile.journal for word in board.flash.weak)
 
 
 @lru_cache(maxsize=64)

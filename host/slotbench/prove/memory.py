@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from slotbench.mpy import compile_package, sources
-from slotbench.prove.push import Desk, fits
+from slotbench.prove.push import PushTestBed, fits
 from slotbench.prove.testbed import MAIN, TestBed, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.micropython import MicroPythonVM
-from slotbench.vboard.micropython.find import HEAP_BYTES
+from slotbench.vboard.micropython.installation import HEAP_BYTES
 from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import Soc
 
-__all__ = ["LARGE", "Memory", "blocks", "idle", "measure", "module_sizes", "new_world", "updates"]
+__all__ = ["LARGE", "HeapFigures", "blocks", "idle", "measure_heap", "module_sizes", "new_testbed", "updates"]
 
 _STEP: Final = 128
 LARGE: Final = 4 * HEAP_BYTES
-"""For what is counted and does not depend on the heap."""
+"""A heap for counts that do not depend on its size."""
 
 _IMAGE_BYTES: Final = 96 * 1024
 _UPDATE_MS: Final = 120_000
@@ -52,7 +52,7 @@ while more and agent.state < 6:
         counted += 1
     gc.enable()
 """
-"""Counts what is allocated for each block but the first and the last of a run."""
+"""Counts the bytes allocated for each block, except the first and the last of a run."""
 
 _LEAST: Final = """\
 import gc
@@ -92,84 +92,92 @@ def find():
             many = n - 1
     return least
 """
-"""Finds the least free memory with which a check of a signature comes to its end."""
+"""Finds the least free memory in which a signature check succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes of heap, unless said. A peak is what the smallest heap that still does it has beyond
-    `bare_bytes`: it includes what fragmentation costs.
+class HeapFigures:
+    """Bytes of heap, unless stated otherwise. A peak is the smallest heap that suffices, less
+    `bare_bytes`: it includes the cost of fragmentation.
     """
 
     heap_bytes: int
     """All of an ESP8266's heap."""
     bare_bytes: int
-    """In use on a board without twoslot: the VM's own, and the bench's stand-ins for a board's ROM."""
+    """In use on a board without twoslot: by the VM, and by the bench's replacement of a board's
+    ROM.
+    """
     idle_bytes: int
     """Held by twoslot between two checks."""
     boot_bytes: int
-    """Held when boot.py has ended."""
+    """Held at the end of boot.py."""
     update_peak_bytes: int
     """Needed at most from the boot before an update to the confirmation after it."""
     push_peak_bytes: int
-    """Needed at most while a release is pushed, from the boot before it to the confirmation after it."""
+    """Needed at most while a release is pushed, from the boot before it to the confirmation after
+    it.
+    """
     rsa_peak_bytes: int
     """Needed at most inside one signature check."""
     per_block_bytes: int
-    """Allocated, garbage at once, for a block that is fetched and written: the least of a run of blocks."""
+    """Allocated as short-lived garbage for each block that is fetched and written; the least of a
+    run.
+    """
     blocks: int
-    """How many blocks that was counted for."""
+    """How many blocks were counted."""
 
     @property
     def room_bytes(self) -> int:
-        """What is left for an application on a board that updates."""
+        """Bytes left for an application on a board that updates."""
         return self.heap_bytes - self.bare_bytes - self.update_peak_bytes
 
 
-def measure(folder: Path, *, seed: int = 0) -> Memory:
-    """Measure on boards of a world in `folder`. Raises BenchError when there is no VM."""
-    world = new_world(folder, seed)
+def measure_heap(folder: Path, *, seed: int = 0) -> HeapFigures:
+    """Measure on boards of a test bed in `folder`. Raises BenchError without a MicroPython VM."""
+    testbed = new_testbed(folder, seed)
     bare, total = _bare(HEAP_BYTES)
-    boot, idle = _resting(world)
-    taken, counted = blocks(world.board(vm=partial(MicroPythonVM, heap=LARGE), edit=without_main))
-    enough = _smallest(lambda heap: updates(world, heap=heap))
-    return Memory(
+    boot, idle = _resting(testbed)
+    taken, counted = blocks(testbed.board(vm=partial(MicroPythonVM, heap=LARGE), edit=without_main))
+    enough = _smallest(lambda heap: updates(testbed, heap=heap))
+    return HeapFigures(
         heap_bytes=total, bare_bytes=bare, boot_bytes=boot - bare, idle_bytes=idle - bare,
         update_peak_bytes=_bare(enough)[1] - bare, push_peak_bytes=_push_peak(folder / "push", seed) - bare,
-        rsa_peak_bytes=_rsa_peak(world),
+        rsa_peak_bytes=_rsa_peak(testbed),
         per_block_bytes=taken, blocks=counted)
 
 
-def new_world(folder: Path, seed: int = 0) -> TestBed:
-    """A world that offers release 2, of 24 whole blocks."""
-    world = TestBed(folder, size=_IMAGE_BYTES, seed=seed)
-    world.publish(2)
-    return world
+def new_testbed(folder: Path, seed: int = 0) -> TestBed:
+    """A test bed that offers release 2, of 24 whole blocks."""
+    testbed = TestBed(folder, size=_IMAGE_BYTES, seed=seed)
+    testbed.publish(2)
+    return testbed
 
 
-def updates(world: TestBed, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
-    """Whether a board updates at the first attempt, with `application` bytes allocated beside twoslot."""
+def updates(testbed: TestBed, *, heap: int = HEAP_BYTES, application: int = 0) -> bool:
+    """Whether a board updates at the first attempt, with `application` bytes allocated beside
+    twoslot.
+    """
     own = f"own = bytearray({application})\n" if application else ""
     main = {"/main.py": (own + MAIN).encode()}
-    board = world.board(vm=partial(MicroPythonVM, heap=heap), edit=lambda files: files.update(main))
+    board = testbed.board(vm=partial(MicroPythonVM, heap=heap), edit=lambda files: files.update(main))
     try:
         board.power_on()
         board.run(_UPDATE_MS, until=lambda: runs_confirmed(board, 2))
         asked = sum(request.path.startswith("/heads/") for request in board.network.requests)
         return runs_confirmed(board, 2) and asked == 2
     except (MemoryError, VMDied):
-        # Not even the bench's own part fits.
+        # Not even the bench's own code fits.
         return False
     finally:
         board.power_off()
 
 
 def _push_peak(folder: Path, seed: int) -> int:
-    """All bytes of the smallest heap in which a push comes to its end."""
-    desk = Desk(folder, size=24 * 4096, seed=seed)
+    """The size of the smallest heap in which a push succeeds."""
+    desk = PushTestBed(folder, size=24 * 4096, seed=seed)
 
     def enough(heap: int) -> bool:
-        desk.world.vm = partial(MicroPythonVM, heap=heap)
+        desk.testbed.vm = partial(MicroPythonVM, heap=heap)
         return fits(desk)
 
     return _bare(_smallest(enough))[1]
@@ -181,7 +189,7 @@ def module_sizes() -> dict[str, int]:
 
 
 def _smallest(enough: Callable[[int], bool]) -> int:
-    """The smallest heap, to 128 bytes, that is enough."""
+    """The smallest sufficient heap, to 128 bytes."""
     low, high = 0, LARGE
     if not enough(high):
         raise BenchViolation(f"a heap of {high} bytes is not enough")
@@ -195,7 +203,7 @@ def _smallest(enough: Callable[[int], bool]) -> int:
 
 
 def _bare(heap: int) -> tuple[int, int]:
-    """Bytes in use in a VM without files that has this heap, and all that there are."""
+    """Bytes in use in a VM with this heap and without files, and all bytes of the heap."""
     vm = MicroPythonVM(Soc(NorFlash(_CHIP_BYTES)), {}, NoNetwork(), heap=heap)
     try:
         return int(vm.eval(_USED)), int(vm.eval(_ALL))
@@ -203,19 +211,19 @@ def _bare(heap: int) -> tuple[int, int]:
         vm.close()
 
 
-def _resting(world: TestBed) -> tuple[int, int]:
+def _resting(testbed: TestBed) -> tuple[int, int]:
     """Bytes in use after boot.py, and after the first tick()."""
-    board = world.board(vm=MicroPythonVM, edit=without_main)
+    board = testbed.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
     try:
         booted = int(board.call(_USED))
     finally:
         board.power_off()
-    return booted, idle(world.board(vm=MicroPythonVM, edit=without_main))
+    return booted, idle(testbed.board(vm=MicroPythonVM, edit=without_main))
 
 
 def idle(board: VirtualBoard) -> int:
-    """Bytes in use between two checks, of a board without main.py that is off."""
+    """Bytes in use between two checks. `board` is off and has no main.py."""
     board.power_on()
     try:
         board.repl("twoslot.tick()")
@@ -225,9 +233,9 @@ def idle(board: VirtualBoard) -> int:
 
 
 def blocks(board: VirtualBoard) -> tuple[int, int]:
-    """Let a board without main.py, which is off, update.
+    """Let a board update that is off and has no main.py.
 
-    Returns the least bytes allocated for one block, and for how many blocks that was counted.
+    Returns the least bytes allocated for one block, and how many blocks were counted.
     """
     board.power_on()
     board.clock.advance_ms(_NETWORK_MS)
@@ -239,13 +247,13 @@ def blocks(board: VirtualBoard) -> tuple[int, int]:
         board.power_off()
 
 
-def _rsa_peak(world: TestBed) -> int:
+def _rsa_peak(testbed: TestBed) -> int:
     """Bytes that one signature check needs beyond its arguments, in a heap full of small pieces."""
-    key = world.workshop.offline
+    key = testbed.publisher.offline
     arguments = {
         "/modulus": key.modulus, "/signature": key.sign(b"proof").signature,
         "/digest": hashlib.sha256(b"proof").digest(), "/least.py": _LEAST.encode()}
-    files = world.board(vm=MicroPythonVM).files | arguments
+    files = testbed.board(vm=MicroPythonVM).files | arguments
     vm = MicroPythonVM(Soc(NorFlash(_CHIP_BYTES)), files, NoNetwork())
     try:
         vm.exec("import least")

@@ -1,4 +1,4 @@
-"""Processes for runs that share what was prepared before they began."""
+"""Processes for runs that share what was prepared before the fork."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ __all__ = ["workers"]
 
 
 def workers(processes: int) -> ProcessPoolExecutor:
-    """Forked when the first work comes: what this process has in memory by then is there in all of them."""
+    """A pool that forks at the first job: all processes have what this process has in memory then.
+    """
     return ProcessPoolExecutor(processes, get_context("fork"), _tuned)
 
 
 def _tuned() -> None:
-    # What was made before the fork is never garbage, and boards are full of cycles: look for them seldom.
+    # Objects from before the fork are never garbage, and boards have many cycles: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)

@@ -1,4 +1,6 @@
-"""A push measured as a whole: real sockets on loopback, network and flash as modelled, part by part."""
+"""The parts of a push, measured over real sockets on loopback, with modelled network and flash
+times.
+"""
 
 from __future__ import annotations
 
@@ -17,32 +19,34 @@ from slotbench.formats.document import Document
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.prove.invariants import image_for
 from slotbench.prove.testbed import MAIN, MINUTES_MS, NOW, PRODUCT, TestBed, runs_confirmed
-from slotbench.push.client import PORT, Greeting, Parts, Pusher
+from slotbench.push.client import PORT, Greeting, PushClient, PushTimes
 from slotbench.release.build import build
 from slotbench.release.development import ON_BOARD
 from slotbench.release.keys import SigningKey
-from slotbench.vboard.board import State, VirtualBoard
-from slotbench.vboard.flash.nor import PAGE, Op
+from slotbench.vboard.board import BoardState, VirtualBoard
+from slotbench.vboard.flash.nor import PAGE, FlashOperation
 from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
-__all__ = ["Client", "Desk", "Measured", "fits", "measure", "run"]
+__all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure_push", "run"]
 
 _LISTENS: Final = "import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN
 _KNOCK_S: Final = 30.0
-"""Real seconds in which the client's thread has to come; virtual time stands still meanwhile."""
+"""Real seconds within which the client's thread must connect. Virtual time stands still meanwhile.
+"""
 _LOOK_S: Final = 0.01
 _WAIT_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds of the board's time by the models of network and flash; what it computes takes none there.
+    """Seconds of virtual time by the models of network and flash. Computing takes no virtual time.
 
-    `sent` is `network`, `flash`, and asking, reading what is there, and the SDK's own saves; `restart` is
-    `verify` (the loader reads the image), `window` (it fills the exec window), and joining the network.
+    `sent` is `network`, `flash`, and asking, reading what is there, and the SDK's own saves;
+    `restart` is `verify` (the loader reads the image), `window` (it fills the exec window), and
+    joining the network.
     """
 
     bytes: int
@@ -56,8 +60,9 @@ class Measured:
     total: float
 
 
-class Desk:
-    """A world whose boards take releases of `key` by push; `main` is their application."""
+class PushTestBed:
+    """A test bed whose boards accept pushed releases signed by `key`; `main` is their application.
+    """
 
     def __init__(
         self, folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
@@ -65,7 +70,7 @@ class Desk:
     ) -> None:
         self.key = key if key is not None else SigningKey.generate()
         self.secret = secrets.token_bytes(32)
-        self.world = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
+        self.testbed = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
 
     def _mark(self, files: dict[str, bytes]) -> None:
         modulus = base64.b64encode(self.key.modulus).decode()
@@ -75,38 +80,38 @@ class Desk:
         files["/twoslot.json"] = json.dumps(settings).encode()
 
     def board(self) -> VirtualBoard:
-        """One that is off, with a network of real sockets."""
-        return self.world.board(LoopbackNetwork(knock_s=_KNOCK_S), server="http://127.0.0.1:1")
+        """A board that is off, with a network of real sockets."""
+        return self.testbed.board(LoopbackNetwork(knock_s=_KNOCK_S), server="http://127.0.0.1:1")
 
     def release(self, number: int) -> tuple[Document, bytes]:
-        """A development release, signed, and its image."""
+        """A signed development release, and its image."""
         version = f"{number}.0.0-dev"
-        image = self.world.images[DEVELOPMENT | number] = self.world.firmware(version)
+        image = self.testbed.images[DEVELOPMENT | number] = self.testbed.firmware(version)
         data = image_for(image, 1)
         made = build(
-            data, product=PRODUCT, boards=[self.world.map], version=version, counter=number, created=NOW,
-            fs_start=self.world.map.fs_start, fs_version=0x00020001, mpy_abi=6)
+            data, product=PRODUCT, boards=[self.testbed.profile], version=version, counter=number,
+            created=NOW, fs_start=self.testbed.profile.fs_start, fs_version=0x00020001, mpy_abi=6)
         return self.key.sign(made.to_payload()), data
 
 
-class Client(threading.Thread):
-    """Pushes to a board and waits for it, in a thread; seconds are the board's."""
+class PushThread(threading.Thread):
+    """A thread that pushes to a board and waits until it is back; seconds are virtual."""
 
-    def __init__(self, desk: Desk, board: VirtualBoard, document: bytes, image: bytes) -> None:
+    def __init__(self, desk: PushTestBed, board: VirtualBoard, document: bytes, image: bytes) -> None:
         super().__init__(name="push", daemon=True)
         assert isinstance(board.network, LoopbackNetwork)
         self._network = board.network
-        self._pusher = Pusher(
+        self._pusher = PushClient(
             *board.network.place(PORT), lambda device_id: desk.secret, now=lambda: board.clock.us / 1e6,
             sleep=self._sleep)
         self._stopped = False
         self._document, self._image = document, image
-        self.parts: Parts | None = None
+        self.parts: PushTimes | None = None
         self.back: tuple[Greeting, float] | None = None
         self.error: BenchError | None = None
 
     def run(self) -> None:
-        """Until the board is back, or something is refused."""
+        """Push, and wait until the board is back or refuses."""
         try:
             self._pusher.wait(_WAIT_S)
             self.parts = self._pusher.push(self._document, self._image)
@@ -114,10 +119,10 @@ class Client(threading.Thread):
         except BenchError as error:
             self.error = error
         finally:
-            self._network.knock_s = 0.0  # nobody else comes
+            self._network.knock_s = 0.0  # no other client follows
 
     def stop(self) -> None:
-        """Give up: the board is gone."""
+        """Stop waiting: the board is gone."""
         self._stopped = True
 
     def _sleep(self, seconds: float) -> None:
@@ -126,10 +131,12 @@ class Client(threading.Thread):
             raise BenchError("the board is gone")
 
 
-def run(desk: Desk, board: VirtualBoard, number: int) -> Client:
-    """Push development release `number` to a board that is off, and run it until that is over; the client."""
+def run(desk: PushTestBed, board: VirtualBoard, number: int) -> PushThread:
+    """Push development release `number` to a board that is off, and run the board meanwhile;
+    returns the thread.
+    """
     document, image = desk.release(number)
-    client = Client(desk, board, document.pack(), image)
+    client = PushThread(desk, board, document.pack(), image)
     client.start()
     try:
         board.power_on()
@@ -142,8 +149,8 @@ def run(desk: Desk, board: VirtualBoard, number: int) -> Client:
     return client
 
 
-def fits(desk: Desk) -> bool:
-    """Whether a push comes to its good end on a board of this desk."""
+def fits(desk: PushTestBed) -> bool:
+    """Whether a push to a board of this test bed succeeds."""
     board = desk.board()
     try:
         client = run(desk, board, 1)
@@ -151,15 +158,17 @@ def fits(desk: Desk) -> bool:
     except (MemoryError, VMDied):
         return False
     finally:
-        if board.state is not State.OFF:
+        if board.state is not BoardState.OFF:
             board.power_off()
 
 
-def measure(
+def measure_push(
     folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
 ) -> Measured:
-    """Push an image of `size` bytes to a board that has nothing like it. Raises BenchError when it fails."""
-    desk = Desk(folder, size=size, seed=seed, vm=vm)
+    """Push an image of `size` bytes to a board that has no block of it. Raises BenchError if the
+    push fails.
+    """
+    desk = PushTestBed(folder, size=size, seed=seed, vm=vm)
     board = desk.board()
     board.flash.reset_counters()
     client = run(desk, board, 1)
@@ -169,9 +178,9 @@ def measure(
         raise BenchViolation("what was pushed does not run confirmed")
     parts, restart = client.parts, client.back[1]
     ops = board.flash.log or []
-    region = desk.world.map.slots[1]
+    region = desk.testbed.profile.slots[1]
     of_slot = [op for op in ops if op.addr in region.image or op.addr in region.table]
-    of_window = [op for op in ops if op.addr in desk.world.map.window]
+    of_window = [op for op in ops if op.addr in desk.testbed.profile.window]
     window = _seconds(board, of_window)
     link = board.network.link
     board.power_off()
@@ -182,8 +191,8 @@ def measure(
         total=parts.judged + parts.sent + parts.verified + restart)
 
 
-def _seconds(board: VirtualBoard, ops: list[Op]) -> float:
-    """What these operations take by the flash's time model."""
+def _seconds(board: VirtualBoard, ops: list[FlashOperation]) -> float:
+    """Seconds that these operations take by the flash's time model."""
     timing = board.flash.timing
     pages = sum(-(-op.length // PAGE) for op in ops if op.kind == "program")
     erases = sum(op.kind == "erase" for op in ops)

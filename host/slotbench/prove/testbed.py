@@ -1,4 +1,4 @@
-"""A product with its keys, its served directory and boards set up with release 1: what proofs are made of."""
+"""A product with its keys, its served directory, and boards set up with release 1."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from slotbench.release.publish import Rollout
 from slotbench.release.publisher import Publisher
 from slotbench.server import create_app
 from slotbench.vboard import firmware
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.factory import board_files, factory_flash
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
@@ -33,7 +33,7 @@ __all__ = [
 PRODUCT: Final = "lamp"
 NOW: Final = 1_790_000_000
 MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n"
-"""An application that gives the updater its turn once a second."""
+"""An application that calls the updater once a second."""
 
 HOURS_MS: Final = 3_600_000
 MINUTES_MS: Final = 60_000
@@ -43,17 +43,18 @@ Edit = Callable[[dict[str, bytes]], object]
 
 
 def without_main(files: dict[str, bytes]) -> None:
-    """Have the board stay at its REPL."""
+    """Remove main.py, so that the board stays at its REPL."""
     del files["/main.py"]
 
 
 class TestBed:
-    """Images by counter (for an in-place board those of slot A and B), the publisher that published them, and
-    boards that boot counter 1. `folder` gets keys, releases and the served directory; `keys` is a folder of
-    keys made before.
+    """Images by counter (a pair for an in-place board), the publisher that published them, and
+    boards that boot counter 1. `folder` gets the keys, the releases and the served directory.
+    `keys` is a folder of existing keys.
 
-    `size` is that of every image in bytes; small ones make runs short and leave every mechanism in them. `vm`
-    runs the Python of the boards. `main` is their application, `edit` changes the files of all of them.
+    `size` is that of every image in bytes: small images make runs short and still use every
+    mechanism. `vm` runs the Python of the boards. `main` is their application, `edit` changes the
+    files of all of them.
     """
 
     __test__ = False  # pytest takes classes whose name begins with Test for tests
@@ -69,46 +70,47 @@ class TestBed:
         self.main = main
         self.edit = edit
         self._installed: dict[str, dict[str, bytes]] = {}
-        self.map = boards.load(board)
+        self.profile = boards.load(board)
         if keys is not None:
             shutil.copytree(keys, folder / "keys", dirs_exist_ok=True)
-        self.workshop = Publisher(folder, PRODUCT, NOW)
-        self.app: WsgiApp = create_app(self.workshop.site.root)
+        self.publisher = Publisher(folder, PRODUCT, NOW)
+        self.app: WsgiApp = create_app(self.publisher.site.root)
         self.images: dict[int, Image] = {1: self.firmware("1.0.0")}
         first = Firmware(data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1)
-        writes = [(write.offset, write.data) for write in factory(self.map, first)]
-        self.factory = factory_flash(self.map, writes, seed=seed)
+        writes = [(write.offset, write.data) for write in factory(self.profile, first)]
+        self.factory = factory_flash(self.profile, writes, seed=seed)
 
-    def firmware(self, version: str, does: Does = Does.HEALTHY) -> Image:
-        """A bench image of this world's size; for an in-place board a pair of them."""
-        images = firmware.for_board(self.map, version, does, size=self.size, seed=self.seed)
-        return images if self.map.in_place else images[0]
+    def firmware(self, version: str, does: Behaviour = Behaviour.HEALTHY) -> Image:
+        """A bench image of this size; a pair of them for an in-place board."""
+        images = firmware.for_board(self.profile, version, does, size=self.size, seed=self.seed)
+        return images if self.profile.in_place else images[0]
 
     def image(self, counter: int, slot: int) -> bytes:
         """The image of a release that a slot takes."""
         return image_for(self.images[counter], slot)
 
     def publish(
-        self, counter: int, does: Does = Does.HEALTHY, *, floor: int = 0, rollout: Rollout = Rollout()
+        self, counter: int, does: Behaviour = Behaviour.HEALTHY, *, floor: int = 0,
+        rollout: Rollout = Rollout(),
     ) -> Image:
         """Publish version COUNTER.0.0 and return its image, or pair of images."""
         image = self.images[counter] = self.firmware(f"{counter}.0.0", does)
-        self.workshop.publish(
-            image, [self.map], version=f"{counter}.0.0", counter=counter, now=NOW + counter, floor=floor,
+        self.publisher.publish(
+            image, [self.profile], version=f"{counter}.0.0", counter=counter, now=NOW + counter, floor=floor,
             rollout=rollout)
         return image
 
     def settings(self, server: str = "http://updates.lan") -> dict[str, object]:
-        """What deploy would write to twoslot.json."""
+        """The settings that `slotbench deploy` would write to twoslot.json."""
         return {
-            "product": PRODUCT, "board": self.map.name, "channel": "stable", "server": server,
+            "product": PRODUCT, "board": self.profile.name, "channel": "stable", "server": server,
             "interval_s": 600,
         }
 
     def _files(self, server: str) -> dict[str, bytes]:
-        """What is on a board: read from the disk once."""
+        """The files of a board, read from the disk once."""
         if server not in self._installed:
-            files = board_files(self.settings(server), self.workshop.keys_path.read_bytes(), main=self.main)
+            files = board_files(self.settings(server), self.publisher.keys_path.read_bytes(), main=self.main)
             if self.edit is not None:
                 self.edit(files)
             self._installed[server] = files
@@ -120,16 +122,17 @@ class TestBed:
         loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel, past: Invariants | None = None,
         vm: Callable[..., DeviceVM] | None = None, edit: Edit | None = None,
     ) -> VirtualBoard:
-        """A board, off, that checks the promises at every boot; with `past` it is one that those know.
+        """A board that is off and checks the promises at every boot.
 
-        `vm` runs its Python in place of the world's, and `edit` changes its files too.
+        With `past` it continues the past of another board. `vm` replaces that of the test bed, and
+        `edit` changes the files further.
         """
         invariants = Invariants(self.images)
         files = self._files(server)
         if edit is not None:
             edit(files)
         board = VirtualBoard(
-            self.map, flash if flash is not None else self.factory.clone(),
+            self.profile, flash if flash is not None else self.factory.clone(),
             network if network is not None else WsgiNetwork(self.app), files,
             seed=self.seed if seed is None else seed, vm=vm or self.vm, loader=loader, on_boot=invariants,
             sdk_save_every=sdk_save_every)
@@ -143,7 +146,7 @@ class TestBed:
 def runs_confirmed(board: VirtualBoard, counter: int) -> bool:
     """Whether this release runs as the confirmed active one."""
     result = board.result
-    if board.state is not State.RUNNING or result is None or result.counter != counter:
+    if board.state is not BoardState.RUNNING or result is None or result.counter != counter:
         return False
     cell = board.cell
     return (
@@ -151,8 +154,10 @@ def runs_confirmed(board: VirtualBoard, counter: int) -> bool:
 
 
 def update_to(board: VirtualBoard, counter: int, *, hours: int = 4) -> None:
-    """Run (powering on when it is off) until `counter` runs confirmed; fails when it does not get there."""
-    if board.state is State.OFF:
+    """Run the board until `counter` runs confirmed, powered on first if it is off. Fails if it does
+    not get there.
+    """
+    if board.state is BoardState.OFF:
         board.power_on()
     board.run(hours * HOURS_MS, until=lambda: runs_confirmed(board, counter))
     assert runs_confirmed(board, counter), f"counter {counter} is not confirmed after {hours} h: {board.cell}"

@@ -1,4 +1,4 @@
-"""The CPython VM of proofs that start thousands of boards with the same documents."""
+"""A CPython VM for proofs that start thousands of boards with the same documents."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from slotbench.vboard.vm import CPythonVM
 
 __all__ = ["RememberingVM"]
 
-_OWN: Final = str(data_path("device") / "twoslot" / "seal.py")
+_OWN: Final = str(data_path("device") / "twoslot" / "trust" / "rsa.py")
 _known: dict[tuple[int, int, bytes], bool] = {}
 
 
 class RememberingVM(CPythonVM):
-    """Verifies the same signature once.
+    """Verifies each signature once.
 
-    `twoslot.trust.rsa.verify` is a function of modulus, signature and digest and of nothing else: it reads
-    nothing, writes nothing, and no time is modelled for it. What the package's own seal.py said of these
-    three it would say again. Another seal.py on the board is asked each time.
+    `twoslot.trust.rsa.verify` depends on modulus, signature and digest alone, has no side effects,
+    and takes no virtual time. Results of the package's own rsa.py are therefore remembered. Another
+    rsa.py on the board is called each time.
     """
 
     def _load_file(self, name: str, parent: ModuleType | None) -> ModuleType:

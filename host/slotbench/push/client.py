@@ -17,7 +17,7 @@ from slotbench.formats import FormatError, blocks
 from slotbench.formats.codes import explain
 from slotbench.formats.fields import Fields
 
-__all__ = ["PORT", "SECRET_BYTES", "Greeting", "Parts", "Pusher", "read_secret"]
+__all__ = ["PORT", "SECRET_BYTES", "Greeting", "PushClient", "PushTimes", "read_secret"]
 
 PORT: Final = 8266
 SECRET_BYTES: Final = 32
@@ -65,7 +65,7 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class PushTimes:
     """Seconds of a push by its parts, and the bytes of image and block table that the board asked for.
 
     `judged`: until the board asked for the first piece; `sent`: until it had the last one in its flash;
@@ -79,7 +79,10 @@ class Parts:
 
 
 def read_secret(data: bytes, where: str) -> bytes:
-    """The secret in a board's `twoslot.secret`, or in a file with its 64 hex digits alone. Raises BenchError."""
+    """The secret in a board's `twoslot.secret`, or in a file with its 64 hex digits alone.
+
+    Raises BenchError.
+    """
     text = data.decode("ascii", "replace").strip()
     try:
         found = json.loads(text)
@@ -93,7 +96,7 @@ def read_secret(data: bytes, where: str) -> bytes:
     return bytes.fromhex(text)
 
 
-class Pusher:
+class PushClient:
     """Speaks to the board at `host`. `secret` finds that of a board by its device id, or raises BenchError;
     `now` gives seconds, `sleep` waits some.
     """
@@ -118,7 +121,7 @@ class Pusher:
     def push(
         self, document: bytes, image: bytes,
         progress: Callable[[int, int], object] = lambda done, total: None,
-    ) -> Parts:
+    ) -> PushTimes:
         """Have the board take a release: its document (both lines) and its image. Raises BenchError.
 
         `progress` gets the bytes of the image that are there, and its length.
@@ -146,7 +149,7 @@ class Pusher:
                     count += len(piece)
         self._require(answer)
         progress(len(image), len(image))
-        return Parts(judged=asked - start, sent=sent - asked, verified=self._now() - sent, bytes=count)
+        return PushTimes(judged=asked - start, sent=sent - asked, verified=self._now() - sent, bytes=count)
 
     def wait(self, seconds: float) -> tuple[Greeting, float]:
         """The board once it is back, and the seconds that took. Raises BenchError when it does not come."""

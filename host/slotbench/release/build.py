@@ -20,7 +20,7 @@ from slotbench.release.micropython import Implied, implied
 
 
 @dataclass(frozen=True, slots=True)
-class _Firmware:
+class _ImageSummary:
     """What the images say: their entries in the document, the filesystem start, and what else they tell."""
 
     images: dict[str, ImageRef]
@@ -74,7 +74,7 @@ def parse_image(data: bytes) -> Image | UserImage:
     return parse_ea(data) if form_of(data) is ImageForm.EA else parse_e9(data)
 
 
-def _stock(images: Sequence[bytes], boards: Sequence[BoardProfile], fs_start: int | None) -> _Firmware:
+def _stock(images: Sequence[bytes], boards: Sequence[BoardProfile], fs_start: int | None) -> _ImageSummary:
     """One of MicroPython's images, for both slots."""
     if len(images) != 1:
         raise BenchError(
@@ -87,10 +87,10 @@ def _stock(images: Sequence[bytes], boards: Sequence[BoardProfile], fs_start: in
         stock_image(data, board)
         _check_filesystem(start, board)
     refs = {"any": _ref(data, ImageForm.E9)}
-    return _Firmware(refs, start, image.micropython, implied(image.micropython or ""))
+    return _ImageSummary(refs, start, image.micropython, implied(image.micropython or ""))
 
 
-def _native(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _Firmware:
+def _native(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _ImageSummary:
     """A user image for each slot."""
     for board in boards:
         user_images(images, board)
@@ -101,7 +101,7 @@ def _native(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _Firmwar
                     f"of {boards[0].name} at 0x{boards[0].irom_address(slot):08x}",
                     do="build a release for each", exit_code=USAGE)
     refs = {key: _ref(data, ImageForm.EA) for key, data in zip("ab", images)}
-    return _Firmware(refs, 0, None, Implied(mpy_abi=0, fs_version=0))
+    return _ImageSummary(refs, 0, None, Implied(mpy_abi=0, fs_version=0))
 
 
 def _ref(data: bytes, form: ImageForm) -> ImageRef:

@@ -17,10 +17,22 @@ from slotbench.formats.head import Head
 from slotbench.formats.image import Image, parse_e9
 from slotbench.formats.image_ea import LINK_ADDRESSES, UserImage, parse_ea
 from slotbench.formats.keys import Keys, Role
-from slotbench.formats.release import Release
+from slotbench.formats.release import Preflight, Release
 from slotbench.formats.segments import E9_MAGIC, EA_MAGIC, WINDOW_END
 from slotbench.release import documents
 from slotbench.release.files import read_bytes
+
+PREFLIGHT_WORDS: Mapping[Preflight | None, str] = {
+    None: "no preflight: built before there was one",
+    Preflight.PASSED: "passed on the emulated chip",
+    Preflight.FAILED: "FAILED on the emulated chip: not to be signed",
+    Preflight.NO_COMPILER: "no preflight: there is no C compiler",
+    Preflight.NO_NETWORK: "no preflight: there is no libslirp",
+    Preflight.SKIPPED: "no preflight: not wanted",
+    Preflight.NATIVE: "no preflight: not a map for MicroPython",
+    Preflight.BENCH: "no preflight: a bench image, which no chip runs",
+}
+"""What people are told of a release's preflight."""
 
 _Lines = tuple[tuple[str, str], ...]
 
@@ -133,6 +145,7 @@ def _release(payload: bytes) -> _Lines:
         (".mpy version", str(release.mpy_abi) if release.mpy_abi else "none"),
         ("floor", f"{release.floor} once confirmed" if release.floor else "none"),
         ("notes", release.notes or "none"),
+        ("preflight", PREFLIGHT_WORDS[release.preflight]),
     )
 
 

@@ -5,6 +5,7 @@ PKCS#8 (RFC 5958), signatures RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017), both by
 
 from __future__ import annotations
 
+import functools
 import logging
 import stat
 from collections.abc import Callable
@@ -50,7 +51,7 @@ class SigningKey:
         """
         pem = read_bytes(path, _PEM_BYTES_MAX)
         try:
-            private: object = serialization.load_pem_private_key(pem, None)
+            private: object = _read_plain(pem)
         except TypeError:
             private = _decrypt(pem, passphrase(), path)
         except (ValueError, UnsupportedAlgorithm):
@@ -91,6 +92,12 @@ class SigningKey:
             encryption = serialization.BestAvailableEncryption(passphrase)
         return self.private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+@functools.lru_cache(maxsize=32)
+def _read_plain(pem: bytes) -> object:
+    """The private key of an unencrypted PEM. It is checked, which takes a quarter of a second, once."""
+    return serialization.load_pem_private_key(pem, None)
 
 
 def _decrypt(pem: bytes, passphrase: bytes | None, path: Path) -> object:

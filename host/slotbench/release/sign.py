@@ -7,7 +7,7 @@ from pathlib import Path
 from slotbench.errors import BenchError
 from slotbench.formats.document import Document
 from slotbench.formats.keys import Keys, Role
-from slotbench.formats.release import Release
+from slotbench.formats.release import Preflight, Release
 from slotbench.release.documents import check_product, read_release_payload
 from slotbench.release.files import write_atomic
 from slotbench.release.keys import SigningKey
@@ -17,9 +17,14 @@ def sign_file(path: Path, key: SigningKey, keys: Keys | None = None) -> Document
     """Sign the release in `path` in place; a signature that is there is replaced.
 
     The key's role is known only from `keys`: with it, a key that is not one of that product's
-    offline keys is refused. Raises BenchError, FormatError; the file is then as it was.
+    offline keys is refused. A release whose preflight failed is refused too. Raises BenchError, FormatError;
+    the file is then as it was.
     """
     payload = read_release_payload(path)
+    if Release.from_payload(payload).preflight is Preflight.FAILED:
+        raise BenchError(
+            "its preflight failed", where=str(path),
+            do="read the .preflight.json beside it, mend the firmware, and build the release anew")
     if keys:
         check_role(key, keys, Role.OFFLINE)
         check_product(Release.from_payload(payload), keys, str(path))

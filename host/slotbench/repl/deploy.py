@@ -16,7 +16,7 @@ from typing import Any, Final
 from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, compile_package, sources
-from slotbench.repl.transports import Client, reported
+from slotbench.repl.transports import ReplTransport, reported
 
 __all__ = ["Found", "boot_with", "boot_without", "carry_out", "look", "package", "settings_of", "undo"]
 
@@ -27,7 +27,8 @@ _HOOK: Final = "twoslot_boot.py"
 _OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
 _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _MARK: Final = "# twoslot"
-_VERSION_MIN: Final = (1, 23)
+_VERSION_MIN: Final = (1, 22)
+"""The oldest MicroPython that loads this .mpy format and was seen to run twoslot (1.22.1, emulated)."""
 
 _SCRIPT: Final = """\
 import os
@@ -144,7 +145,7 @@ class Found:
         return bool(self.staged)
 
 
-def look(client: Client, port: str) -> Found:
+def look(client: ReplTransport, port: str) -> Found:
     """Look at a board, change nothing. Raises BenchError: not a board for twoslot, or lost."""
     script = _LOOK % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
     facts = reported(client.run(script))
@@ -157,11 +158,13 @@ def look(client: Client, port: str) -> Found:
     if name != "micropython" or platform != "esp8266":
         raise BenchError(
             f"{name} on {platform}, not MicroPython on an ESP8266", where=port, do="is it the right --port?")
+    shown, oldest = (".".join(map(str, numbers)) for numbers in (version, _VERSION_MIN))
     if mpy & 0xFF != ABI or version[:2] < _VERSION_MIN:
-        shown = ".".join(map(str, version))
+        why = f"loads .mpy format {mpy & 0xFF}, twoslot is of format {ABI}" if mpy & 0xFF != ABI else (
+            f"is too old, twoslot needs {oldest} or later")
         raise BenchError(
-            f"its MicroPython {shown} loads .mpy format {mpy & 0xFF}, twoslot is of format {ABI}", where=port,
-            do=f"flash MicroPython {'.'.join(map(str, _VERSION_MIN))} or later: slotbench flash")
+            f"its MicroPython {shown} {why}", where=port,
+            do=f"flash MicroPython {oldest} or later: slotbench flash")
     hashes = _facts(facts, "file")
     texts = _facts(facts, "text")
     try:
@@ -211,7 +214,7 @@ def boot_without(boot: bytes | None) -> bytes | None:
 
 
 def carry_out(
-    client: Client, found: Found, files: Mapping[str, bytes], port: str,
+    client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str,
     on_step: Callable[[str], object] = lambda words: None,
 ) -> int:
     """Make `files` (path -> content, with boot.py) those of the board; how many were written.
@@ -242,7 +245,7 @@ def carry_out(
     return len(new)
 
 
-def undo(client: Client, found: Found, port: str) -> None:
+def undo(client: ReplTransport, found: Found, port: str) -> None:
     """Take away all that `carry_out` put there, and our line from boot.py. Raises BenchError."""
     rest = boot_without(found.boot)
     boot = _digest(rest) if rest is not None else None

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["CLIENTS", "Ampy", "Client", "Mpremote", "reported"]
+__all__ = ["CLIENTS", "Ampy", "Mpremote", "ReplTransport", "reported"]
 
 _RUN_S: Final = 60.0
 _BYTES_PER_S: Final = 500
@@ -21,7 +21,7 @@ _BYTES_PER_S: Final = 500
 _MARK: Final = "@twoslot "
 
 
-class Client(Protocol):
+class ReplTransport(Protocol):
     """One of the programs, for one port."""
 
     def run(self, script: str) -> str:

@@ -28,7 +28,7 @@ _POLL_S = 0.05
 _log = logging.getLogger(__name__)
 
 
-class _Handler(WSGIRequestHandler):
+class _KeepAliveHandler(WSGIRequestHandler):
     """One connection, kept open between requests.
 
     Werkzeug's own `run_wsgi` closes after each answer, because it reads on to drain a request's
@@ -83,7 +83,7 @@ class _Server(ThreadedWSGIServer):
 
     def __init__(self, app: Flask, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
-        super().__init__(host, port, app, _Handler, fd=listener.fileno())
+        super().__init__(host, port, app, _KeepAliveHandler, fd=listener.fileno())
         self._open: set[Any] = set()
         self._open_lock = Lock()
 

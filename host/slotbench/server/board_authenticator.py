@@ -16,7 +16,7 @@ from flask import Response, request
 
 from slotbench.errors import BenchError
 from slotbench.formats import identity
-from slotbench.formats.identity import Proof
+from slotbench.formats.identity import IdentityProof
 from slotbench.formats.journal import Report
 from slotbench.release.identities import Identities
 
@@ -100,7 +100,7 @@ class BoardAuthenticator:
         self._remember(device_id, proof)
         return None
 
-    def _remember(self, device_id: str, proof: Proof) -> None:
+    def _remember(self, device_id: str, proof: IdentityProof) -> None:
         named = {int(report): report.name.lower() for report in Report}
         report = named.get(proof.report, _NOT_A_REPORT)
         board = BoardRecord(proof.running, report, proof.about, int(self._clock()))

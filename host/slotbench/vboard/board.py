@@ -1,4 +1,5 @@
-"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL."""
+"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from typing import Any
 
 from slotbench.boards import BoardProfile
 from slotbench.formats import FormatError, journal
-from slotbench.formats.descriptor import Descriptor
+from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.vboard.firmware import Does, Marker, identify
+from slotbench.vboard.firmware import Behaviour, Marker, identify
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
@@ -23,10 +24,10 @@ from slotbench.vboard.serial.terminal import Terminal
 from slotbench.vboard.serial.uart import Reset
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.soc import Soc
-from slotbench.vboard.states import Boot, State
+from slotbench.vboard.states import BoardState, Boot
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
-__all__ = ["LOADERS", "Boot", "State", "VirtualBoard"]
+__all__ = ["LOADERS", "BoardState", "Boot", "VirtualBoard"]
 
 LOADERS = {"model": LoaderModel, "machine": LoaderMachine}
 """What can boot a virtual board, by the names of `--loader`."""
@@ -43,17 +44,18 @@ _LOOK_EVERY_MS = 1000
 class VirtualBoard:
     """A board with flash, network and files that outlive its resets; off until `power_on()`.
 
-    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0.
-    `vm` makes what runs its Python at each boot. `on_boot` is called at each hand-over, before any Python
-    runs; `on_print` gets what the board prints; `on_wait` is called whenever the program on the board waits.
-    With a `terminal` main.py is followed by the REPL, which calls `on_code` after each piece of code it ran.
-    `folders` has the empty ones too; `on_busy` as in Runtime. `boots` lists all hand-overs.
-    `straps` is what EN and GPIO0 do at the next reset, and at that one only.
+    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its
+    sector 0. `vm` makes what runs its Python at each boot. `on_boot` is called whenever the loader
+    starts a firmware, before any Python runs. `on_print` gets what the board prints. `on_wait` is
+    called whenever the program on the board waits. With a `terminal` main.py is followed by the
+    REPL, which calls `on_code` after each piece of code it ran. `folders` are those of the
+    filesystem, empty ones included. `on_busy` is that of Runtime. `boots` lists all boots. `straps`
+    is what EN and GPIO0 do at the next reset only.
     """
 
     def __init__(
         self,
-        board: BoardProfile,
+        profile: BoardProfile,
         flash: NorFlash,
         network: Network,
         files: dict[str, bytes],
@@ -71,20 +73,20 @@ class VirtualBoard:
         folders: set[str] | None = None,
         terminal: Terminal | None = None,
     ) -> None:
-        self.board = board
+        self.profile = profile
         self.flash = flash
         self.network = network
         self.files = files
         identity = unique_id if unique_id is not None else random.Random(seed).randbytes(4)
-        self.chip = Soc(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
-        self.chip.power_off()
+        self.soc = Soc(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
+        self.soc.power_off()
         self.clock = flash.clock
         self.loader = loader
         self.on_boot = on_boot
         self.on_print = on_print
         self.on_wait = on_wait
         self.on_busy = on_busy
-        self.state = State.OFF
+        self.state = BoardState.OFF
         self.straps = Reset.RUN
         self.boots: list[Boot] = []
         self.cut: Cut | None = None
@@ -95,7 +97,7 @@ class VirtualBoard:
         self._at_repl = False
         self._new_vm = vm
         self._vm: DeviceVM | None = None
-        self._program = Does.HEALTHY
+        self._program = Behaviour.HEALTHY
         self._printed: list[str] = []
         self._until: Callable[[], bool] | None = None
         self._next_look_ms = 0
@@ -103,28 +105,29 @@ class VirtualBoard:
 
     # The switch and the button.
 
-    def power_on(self) -> State:
+    def power_on(self) -> BoardState:
         """Supply power: the loader starts, then boot.py. Returns the state it comes to."""
-        if self.state is not State.OFF:
+        if self.state is not BoardState.OFF:
             raise ValueError("the board has power already")
         self.cut = None
         self._guard(self._power_on)
         return self.state
 
     def power_off(self) -> None:
-        """Pull the plug: RAM and RTC memory are gone."""
-        self.chip.power_off()
+        """Switch the power off: RAM and RTC memory are lost."""
+        self.soc.power_off()
         self._close()
-        self.state = State.OFF
+        self.state = BoardState.OFF
 
-    def press_reset(self) -> State:
+    def press_reset(self) -> BoardState:
         """Press the reset button."""
         self._require_power()
         self._guard(lambda: self._start(6))
         return self.state
 
     def press(self, pin: int, ms: int) -> None:
-        """Press a button that pulls this pin to ground, for so long from now on; it does not bounce."""
+        """Press a button that pulls this pin to ground, for `ms` from now on. It does not bounce.
+        """
         self._require_power()
         assert self._vm is not None
         runtime = self._vm.runtime
@@ -132,25 +135,26 @@ class VirtualBoard:
         runtime.timers.call_at(self.clock.us + ms * 1000, lambda: runtime.drive(pin, 1))
 
     def download(self, session: Callable[[], object]) -> None:
-        """Let a host speak to the ROM in download mode: `session` ends when there is no more to do.
+        """Let a host talk to the ROM in download mode, until `session` ends.
 
         A reset or a loss of power that it raises is carried out.
         """
-        if self.state is not State.DOWNLOAD:
+        if self.state is not BoardState.DOWNLOAD:
             raise ValueError(f"the board is {self.state.value}")
         self._guard(session)
 
     # Time and people.
 
-    def run(self, ms: int, until: Callable[[], bool] | None = None) -> State:
-        """Let the application run for `ms` of virtual time, through whatever resets it makes.
+    def run(self, ms: int, until: Callable[[], bool] | None = None) -> BoardState:
+        """Run the application for `ms` of virtual time, resets included.
 
-        With `until` it is stopped, by Ctrl-C, once that is true; asked about once a virtual second.
+        With `until` it is stopped by Ctrl-C once that is true, which is checked about once a
+        virtual second.
         """
         end_ms = self.clock.ms + ms
         self._until, self._next_look_ms, self._end_ms = until, 0, end_ms
-        while self.clock.ms < end_ms and self.state is not State.OFF and not (until and until()):
-            if self.state is not State.RUNNING:
+        while self.clock.ms < end_ms and self.state is not BoardState.OFF and not (until and until()):
+            if self.state is not BoardState.RUNNING:
                 self.clock.advance_ms(end_ms - self.clock.ms)
                 break
             try:
@@ -161,7 +165,8 @@ class VirtualBoard:
         return self.state
 
     def repl(self, line: str) -> str:
-        """Type `line` at the REPL (Ctrl-C stops the application first); return what is printed until it ends.
+        """Type `line` at the REPL (Ctrl-C stops the application first); return what is printed
+        until it ends.
 
         A reset that the line causes is carried out; the board is then through boot.py again.
         """
@@ -185,10 +190,10 @@ class VirtualBoard:
         return vm.eval(expression)
 
     def activity(self) -> tuple[str, int, int]:
-        """What the update under way does next, blocks in place, and blocks of the image.
+        """The next step of the update under way, the blocks in place, and the blocks of the image.
 
-        "head", "release", "table", "survey", "fetch", "verify", "arm", "done", or "" when there is none; the
-        numbers are 0 while they are not known.
+        "head", "release", "table", "survey", "fetch", "verify", "arm", "done", or "" when there is
+        none; the numbers are 0 while they are not known.
         """
         agent = self._vm.agent() if self._vm is not None else None
         if agent is None:
@@ -196,18 +201,19 @@ class VirtualBoard:
         state, done, total = agent
         return _STEPS[state], done, total
 
-    # What the flash says, read past the chip.
+    # What the flash holds, read without the chip.
 
     @property
-    def cell(self) -> journal.Cell | None:
+    def cell(self) -> journal.JournalCell | None:
         """The newest journal cell."""
-        region = self.board.journal
+        region = self.profile.journal
         return _newest(self.flash.peek(region.start, region.size))
 
-    def descriptor(self, slot: int) -> Descriptor | None:
+    def descriptor(self, slot: int) -> SlotDescriptor | None:
         """The descriptor of a slot, None when there is no valid one."""
         try:
-            return Descriptor.unpack(self.flash.peek(self.board.slots[slot].descriptor.start, PAGE_BYTES))
+            place = self.profile.slots[slot].descriptor.start
+            return SlotDescriptor.unpack(self.flash.peek(place, PAGE_BYTES))
         except FormatError:
             return None
 
@@ -219,22 +225,22 @@ class VirtualBoard:
     # The chain from reset to application.
 
     def _power_on(self) -> None:
-        self.chip.power_on()
+        self.soc.power_on()
         self._start(0)
 
     def _start(self, reason: int) -> None:
-        """Reset, loader, firmware, boot.py; again as long as that ends in a reset."""
+        """Reset, loader, firmware, boot.py; repeated as long as that ends in a reset."""
         for _ in range(_BOOTS_MAX):
             self._close()
             self._at_repl = False
             if self._repl is not None:
                 self._repl.forget()
             if reason:
-                self.chip.start(reason)
+                self.soc.start(reason)
             straps, self.straps = self.straps, Reset.RUN
             if straps is not Reset.RUN:
                 self.result = None
-                self.state = State.HELD if straps is Reset.HOLD else State.DOWNLOAD
+                self.state = BoardState.HELD if straps is Reset.HOLD else BoardState.DOWNLOAD
                 return
             try:
                 self._load(reason)
@@ -244,37 +250,37 @@ class VirtualBoard:
         raise BenchViolation(f"{_BOOTS_MAX} boots in a row and no rest")
 
     def _load(self, reason: int) -> None:
-        result = self.loader(self.chip, self.board).boot() if self._has_loader() else None
+        result = self.loader(self.soc, self.profile).boot() if self._has_loader() else None
         if result is None or isinstance(result, NothingBoots):
-            self.result, self.state = None, State.DEAD
+            self.result, self.state = None, BoardState.DEAD
             return
         self.result = result
         marker = identify(result.segments, self.irom(), result.irom_address)
         boot = Boot(len(self.boots), self.clock.ms, reason, result.slot, result.why, marker)
         self.boots.append(boot)
-        self.state = State.RUNNING
+        self.state = BoardState.RUNNING
         if self.on_boot is not None:
             self.on_boot(self, boot)
         self.clock.advance_ms(_FIRMWARE_START_MS)
-        if marker.does is Does.CRASH:
+        if marker.does is Behaviour.CRASH:
             self.clock.advance_ms(_CRASH_MS)
             raise ChipReset(2)
-        self.chip.start_sdk()
-        if marker.does is Does.FREEZE:
-            self.state = State.HUNG
+        self.soc.start_sdk()
+        if marker.does is Behaviour.FREEZE:
+            self.state = BoardState.HUNG
             return
         self._vm = self._make_vm(marker)
         self._program = marker.does
         self._run_boot()
 
     def _has_loader(self) -> bool:
-        """Whether the ROM starts what is in the first sector; else it waits for ever."""
-        return self.flash.peek(self.board.loader.start, 1)[0] == E9_MAGIC
+        """Whether the first sector holds what the ROM starts; otherwise the ROM waits for ever."""
+        return self.flash.peek(self.profile.loader.start, 1)[0] == E9_MAGIC
 
     def _make_vm(self, marker: Marker) -> DeviceVM:
-        network = NoNetwork() if marker.does is Does.OFFLINE else self.network
-        refuse = {"twoslot": "incompatible .mpy file"} if marker.does is Does.NOIMPORT else {}
-        vm = self._new_vm(self.chip, self.files, network, console=self._print, refuse=refuse)
+        network = NoNetwork() if marker.does is Behaviour.OFFLINE else self.network
+        refuse = {"twoslot": "incompatible .mpy file"} if marker.does is Behaviour.NOIMPORT else {}
+        vm = self._new_vm(self.soc, self.files, network, console=self._print, refuse=refuse)
         vm.runtime.on_wait = self._waiting
         vm.runtime.on_busy = self.on_busy
         vm.runtime.folders = self.folders
@@ -295,11 +301,11 @@ class VirtualBoard:
         assert vm is not None
         vm.interrupt_at(end_ms)
         try:
-            if self._program is Does.RESTART:
+            if self._program is Behaviour.RESTART:
                 vm.exec("import machine\nmachine.reset()")
-            elif self._program is not Does.HANG and "/main.py" in self.files and not self._at_repl:
+            elif self._program is not Behaviour.HANG and "/main.py" in self.files and not self._at_repl:
                 self._run_file("/main.py")
-            if self._repl is None or self._program is Does.HANG:
+            if self._repl is None or self._program is Behaviour.HANG:
                 vm.runtime.wait_us(None)
             else:
                 self._at_repl = True
@@ -313,7 +319,7 @@ class VirtualBoard:
             self._soft_reset(self._repl)
 
     def _soft_reset(self, repl: Repl) -> None:
-        """Python starts over, the chip does not."""
+        """Restart Python, but not the chip."""
         self._close()
         self._vm = self._make_vm(self.boots[-1].marker)
         self._at_repl = repl.raw
@@ -338,7 +344,7 @@ class VirtualBoard:
             self._vm.print_exception(error)
 
     def _guard(self, action: Callable[[], object]) -> None:
-        """Do something on the board; carry out the reset or the loss of power it ends in."""
+        """Do something on the board. Carry out the reset or the loss of power that it ends in."""
         try:
             try:
                 action()
@@ -371,19 +377,20 @@ class VirtualBoard:
         return self._vm
 
     def _require_power(self) -> None:
-        if self.state is State.OFF:
+        if self.state is BoardState.OFF:
             raise ValueError("the board has no power")
 
 
 @lru_cache(maxsize=256)
-def _newest(region: bytes) -> journal.Cell | None:
-    """It is asked for once a virtual second, and changes seldom."""
+def _newest(region: bytes) -> journal.JournalCell | None:
+    """Cached: it is read once a virtual second, and changes seldom."""
     newest = journal.newest(region)
     return newest[1] if newest is not None else None
 
 
 def _planned(lost: PowerCut) -> Cut | None:
-    """The cut that was planned: a `finally` on the dead board raises another PowerCut on top of it."""
+    """The planned cut. A `finally` on the dead board may have raised another PowerCut on top of it.
+    """
     error: BaseException | None = lost
     while error is not None:
         if isinstance(error, PowerCut) and error.cut is not None:

@@ -1,4 +1,4 @@
-"""Where a memoryview lies inside the object it looks into: CPython does not tell in Python."""
+"""The position of a memoryview inside its object, which Python code cannot ask CPython for."""
 
 from __future__ import annotations
 

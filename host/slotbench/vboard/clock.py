@@ -1,4 +1,4 @@
-"""Virtual time: a microsecond clock that moves only when somebody spends time, and timers due on it."""
+"""Virtual time: a microsecond clock that moves only when time is spent, and its timers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 
-__all__ = ["Clock", "Timer", "TimerQueue"]
+__all__ = ["Clock", "QueuedTimer", "TimerQueue"]
 
 
 class Clock:
@@ -37,7 +37,7 @@ class Clock:
         self.us = max(self.us, us)
 
 
-class Timer:
+class QueuedTimer:
     """One entry of a TimerQueue; `cancel` it or let it fire."""
 
     __slots__ = ("due_us", "callback", "active")
@@ -60,12 +60,12 @@ class TimerQueue:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: list[tuple[int, int, Timer]] = []
+        self._heap: list[tuple[int, int, QueuedTimer]] = []
         self._order = itertools.count()
 
-    def call_at(self, due_us: int, callback: Callable[[], object]) -> Timer:
+    def call_at(self, due_us: int, callback: Callable[[], object]) -> QueuedTimer:
         """Call `callback` once the clock has reached `due_us` microseconds."""
-        timer = Timer(due_us, callback)
+        timer = QueuedTimer(due_us, callback)
         heapq.heappush(self._heap, (due_us, next(self._order), timer))
         return timer
 
@@ -79,7 +79,9 @@ class TimerQueue:
         return self._heap[0][0] if self._heap else None
 
     def run_due(self) -> int:
-        """Fire everything due by now; return how many. What a callback sets for a later time waits."""
+        """Fire all timers that are due; return how many. A timer set by a callback fires when it is
+        due.
+        """
         fired = 0
         while (due := self.next_due_us()) is not None and due <= self._clock.us:
             timer = heapq.heappop(self._heap)[2]

@@ -17,7 +17,8 @@ from slotbench.vboard.lx106.loader import loader_sector
 __all__ = ["BOOT_LINE", "MAIN", "board_files", "factory_flash"]
 
 BOOT_LINE: Final = '__import__("twoslot_boot")  # twoslot'
-"""What twoslot adds to boot.py. It leaves no name behind: that would keep the hook on the heap."""
+"""The line that twoslot adds to boot.py. It binds no name, which would keep the hook on the heap.
+"""
 
 MAIN = """\
 import time
@@ -27,13 +28,14 @@ while True:
     twoslot.tick()
     time.sleep_ms(100)
 """
-"""The application of a virtual board unless it is given another: a lamp with nothing else to do."""
+"""The default application of a virtual board: a lamp with nothing else to do."""
 
 
 def factory_flash(
     board: BoardProfile, writes: Iterable[tuple[int, bytes]], *, seed: int = 0, log: bool = True
 ) -> NorFlash:
-    """The flash of a board just set up by `writes` (offset, bytes), with a user's files in its filesystem.
+    """The flash of a board just set up by `writes` (offset, bytes), with a user's files in its
+    filesystem.
 
     Sector 0 has the loader and the board's map, the PHY block its first byte.
     """
@@ -50,7 +52,8 @@ def factory_flash(
 
 
 def board_files(settings: Mapping[str, Any], keys: bytes, *, main: str = MAIN) -> dict[str, bytes]:
-    """The files of a board with twoslot as source: package, hook, settings, pinned keys, main.py."""
+    """The files of a board with twoslot as source: package, hook, settings, pinned keys, main.py.
+    """
     files = {f"/twoslot/{name}": source for name, source in sources().items()}
     files["/twoslot_boot.py"] = data_path("device", "twoslot_boot.py").read_bytes()
     files["/boot.py"] = BOOT_LINE.encode() + b"\n"

@@ -1,13 +1,15 @@
-"""The bench's own firmware: real ESP8266 images of firmware-like content, and what a CPU does with them.
+"""The bench's own firmware: real ESP8266 images with firmware-like content, and what a CPU does
+with them.
 
-What an image does after boot is told by a marker inside it, never by a side channel. The marker lies in the
-RAM data and in the irom with one build id; whoever runs RAM of one build with irom of another crashes. In a
-user image it also says the address it was linked for; whoever runs it from another one crashes.
+A marker inside the image says how it behaves after boot. The marker lies in the RAM data and in the
+irom, with one build id: RAM of one build with irom of another crashes. In a user image it also
+holds the address that the image was linked for: run from another address, the image crashes.
 """
 
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import json
 import random
@@ -25,7 +27,8 @@ from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
 from slotbench.vboard.flash.nor import SECTOR
 
 __all__ = [
-    "DEFAULT_BYTES", "SMALLEST_BYTES", "Does", "Marker", "build", "build_user", "for_board", "identify",
+    "DEFAULT_BYTES", "SMALLEST_BYTES", "Behaviour", "Marker", "build", "build_user", "for_board", "identify",
+    "is_bench_image",
 ]
 
 DEFAULT_BYTES: Final = 600 * 1024
@@ -51,14 +54,14 @@ _WORDS: Final = (
 ).split()
 
 
-class Does(enum.Enum):
+class Behaviour(enum.Enum):
     """What the firmware does after boot."""
 
     HEALTHY = "healthy"
     CRASH = "crash"
     """An exception before any Python runs."""
     HANG = "hang"
-    """Python starts, the application never gives the updater a turn."""
+    """Python starts, but the application never calls the updater."""
     FREEZE = "freeze"
     """Hangs before boot.py with the watchdog fed: only a power cycle helps."""
     OFFLINE = "offline"
@@ -71,17 +74,18 @@ class Does(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Which build runs, and where its irom was linked for. What the bytes do not say is None."""
+    """The build that runs, and the address its irom was linked for; None: unknown."""
 
     build: str | None
     version: str | None
-    does: Does
+    does: Behaviour
     irom_address: int | None = None
 
 
+@functools.lru_cache(maxsize=32)
 def build(
     version: str,
-    does: Does = Does.HEALTHY,
+    does: Behaviour = Behaviour.HEALTHY,
     *,
     size: int = DEFAULT_BYTES,
     seed: int = 0,
@@ -89,9 +93,9 @@ def build(
 ) -> bytes:
     """An E9 image of about `size` bytes (at least 48 KB), the same for the same arguments.
 
-    Versions of one `seed` and size have about a third of their 4 KB blocks in common, at equal offsets.
-    `fs_start` is the literal that tells where its filesystem begins. Raises BenchError when the size is too
-    small or the version does not fit.
+    Versions of one `seed` and size have about a third of their 4 KB blocks in common, at equal
+    offsets. `fs_start` is the literal that tells where its filesystem begins. Raises BenchError
+    when the size is too small or the version does not fit.
     """
     _require_size(size)
     marker, own, shared = _beginnings(version, does, size, seed)
@@ -104,13 +108,15 @@ def build(
     return build_e9(_ram(own, marker, _ANYWHERE), IRAM.start + _ENTRY_OFFSET, bytes(irom))
 
 
+@functools.lru_cache(maxsize=32)
 def build_user(
-    version: str, does: Does = Does.HEALTHY, *, irom_address: int, size: int, seed: int = 0
+    version: str, does: Behaviour = Behaviour.HEALTHY, *, irom_address: int, size: int, seed: int = 0
 ) -> bytes:
     """An EA image of at most `size` bytes (at least 48 KB) whose irom is linked for `irom_address`.
 
-    The same version for another address is the same firmware linked again: it differs in addresses only.
-    Versions have blocks in common as those of `build` have. Raises BenchError as `build` does.
+    The same version for another address is the same firmware linked again: it differs in addresses
+    only. Versions have blocks in common as those of `build` have. Raises BenchError as `build`
+    does.
     """
     _require_size(size)
     marker, own, shared = _beginnings(version, does, size, seed, irom_address)
@@ -126,9 +132,10 @@ def build_user(
 
 
 def for_board(
-    board: BoardProfile, version: str, does: Does = Does.HEALTHY, *, size: int, seed: int = 0
+    board: BoardProfile, version: str, does: Behaviour = Behaviour.HEALTHY, *, size: int, seed: int = 0
 ) -> tuple[bytes, ...]:
-    """The images of a release for `board`: one for both slots, or one for slot A and one for slot B.
+    """The images of a release for `board`: one for both slots, or one for slot A and one for slot
+    B.
 
     `size` in bytes; arguments and errors as of `build`.
     """
@@ -139,23 +146,28 @@ def for_board(
     return (build(version, does, size=size, seed=seed, fs_start=board.fs_start),)
 
 
+def is_bench_image(data: bytes) -> bool:
+    """Whether an image is one of the bench's own, or of its tests: real in form, but nothing a chip runs."""
+    return _MAGIC in data
+
+
 def identify(
     segments: Sequence[tuple[int, bytes]], irom: bytes, irom_address: int | None = None
 ) -> Marker:
-    """What a CPU with these RAM segments (address, bytes) does that sees this irom at `irom_address`.
+    """What a CPU does with these RAM segments (address, bytes) and this irom at `irom_address`.
 
-    No marker at all is somebody's real image: healthy, with the version that a MicroPython banner gives. RAM
-    of one build with irom of another, a marker in only one of them, or an irom that was linked for another
-    address, crashes.
+    An image without a marker is a real one: healthy, with the version of its MicroPython banner.
+    RAM of one build with irom of another, a marker in only one of them, or an irom that was linked
+    for another address, crashes.
     """
     in_ram = _found(b"".join(content for _, content in segments))
     in_irom = _found(irom)
     if in_ram is None and in_irom is None:
         banner = _BANNER.search(irom)
-        does = Does.CRASH if _linked_elsewhere(irom, irom_address) else Does.HEALTHY
+        does = Behaviour.CRASH if _linked_elsewhere(irom, irom_address) else Behaviour.HEALTHY
         return Marker(None, banner.group(1).decode() if banner else None, does)
     if in_ram != in_irom or in_ram is None or in_ram.irom_address not in (None, irom_address):
-        return Marker(None, None, Does.CRASH)
+        return Marker(None, None, Behaviour.CRASH)
     return in_ram
 
 
@@ -173,9 +185,11 @@ def _require_size(size: int) -> None:
 
 
 def _beginnings(
-    version: str, does: Does, size: int, seed: int, irom_address: int | None = None
+    version: str, does: Behaviour, size: int, seed: int, irom_address: int | None = None
 ) -> tuple[bytes, random.Random, random.Random]:
-    """The marker, and where the content of this build and that of all builds of this seed come from."""
+    """The marker, and where the content of this build and that of all builds of this seed come
+    from.
+    """
     identity = f"{seed}/{size}/{version}/{does.value}"
     build_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
     marker = _marker(build_id, version, does, irom_address)
@@ -198,7 +212,7 @@ def _ram(own: random.Random, marker: bytes, flash: range) -> list[tuple[int, byt
     return [(IRAM.start, text), (DRAM.start, data)]
 
 
-def _marker(build_id: str, version: str, does: Does, irom_address: int | None) -> bytes:
+def _marker(build_id: str, version: str, does: Behaviour, irom_address: int | None) -> bytes:
     fields: dict[str, str | int] = {"build": build_id, "version": version, "does": does.value}
     if irom_address is not None:
         fields["irom_address"] = irom_address
@@ -215,13 +229,14 @@ def _found(data: bytes) -> Marker | None:
     try:
         fields = json.loads(match.group(1))
         linked = fields.get("irom_address")
-        return Marker(fields["build"], fields["version"], Does(fields["does"]), linked)
+        return Marker(fields["build"], fields["version"], Behaviour(fields["does"]), linked)
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def _content(rng: random.Random, length: int, flash: range) -> bytes:
-    """Bytes as a linker leaves them: mostly code that repeats its idioms, strings, tables, constants.
+    """Bytes as a linker leaves them: mostly code that repeats its idioms, strings, tables,
+    constants.
 
     The tables hold addresses in `flash`.
     """

@@ -1,4 +1,4 @@
-"""Modules that lie in the firmware itself, beside what the board's files hold."""
+"""Modules that are frozen into the firmware."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ FOLDER: Final = ".frozen"
 """The entry of sys.path that stands for them."""
 
 _STOCK: Final = ("umqtt/simple.py",)
-"""Of what the ESP8266 port freezes: what this bench's Python may have too, as a package of the same name."""
+"""Modules that the ESP8266 port freezes and that may be installed here as packages of the same
+name.
+"""
 
 
 @functools.cache
 def stock() -> Mapping[str, bytes]:
-    """Path below `.frozen` -> source, of the stock modules that are installed here. Empty without any."""
+    """Path below `.frozen` -> source, of the stock modules that are installed here. Empty without
+    any.
+    """
     found: dict[str, bytes] = {}
     for name in _STOCK:
         package, _, file = name.partition("/")

@@ -1,4 +1,6 @@
-"""One boot of the firmware under the facades: waiting, scheduled callbacks, the RTC's clock, console."""
+"""One boot of the firmware under the facades: waiting, scheduled callbacks, the RTC's clock,
+console.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,14 @@ from types import ModuleType
 from typing import Final, Protocol
 
 from slotbench.vboard.clock import Clock, TimerQueue
-from slotbench.vboard.network.base import Listener, Network, Stream
+from slotbench.vboard.network.base import Network, TcpListener, TcpStream
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.soc import RTC_BASE, Soc
 
 __all__ = ["CALL_US", "Console", "Runtime"]
 
 CALL_US: Final = 20
-"""Modelled cost of a statement that only looks at the clock: a loop around it must come to an end."""
+"""Modelled cost of a statement that only reads the clock: a loop around it must end."""
 
 _SOFT_WDT_US: Final = 3_200_000
 _SECOND_CTRL_C_US: Final = 1_000_000
@@ -55,20 +57,22 @@ class Console(Protocol):
 class Runtime:
     """What the facades of one boot share.
 
-    `deadline_us` is the virtual time at which a person presses Ctrl-C: the next call that waits raises
-    KeyboardInterrupt, and again every further second. `station_up_us` is when the station last began to
-    associate; `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is called whenever the program
-    begins to wait, `on_busy` now and then while it computes in a process of its own. `terminal` is the serial
-    console; `folders` are those of the filesystem, empty ones too (absolute paths).
+    `deadline_us` is the virtual time at which a person presses Ctrl-C: the next call that waits
+    raises KeyboardInterrupt, and again every further second. `station_up_us` is when the station
+    last began to associate; `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is
+    called whenever the program begins to wait, `on_busy` now and then while it computes in a
+    process of its own. `terminal` is the serial console; `folders` are those of the filesystem,
+    empty ones too (absolute paths).
     """
 
     def __init__(
-        self, chip: Soc, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
+        self, soc: Soc, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
     ) -> None:
-        self.chip = chip
-        self.clock: Clock = chip.clock
+        self.soc = soc
+        self.clock: Clock = soc.clock
         self.files = files
         self.net = net
+        net.use_clock(soc.clock)
         self.console = console
         self.mpy = mpy
         self.modules: dict[str, ModuleType] = {}
@@ -84,13 +88,13 @@ class Runtime:
         self.heap_locks = 0
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
-        self.streams: list[Stream | Listener] = []
+        self.streams: list[TcpStream | TcpListener] = []
         self.station_active = True
-        self.station_up_us = chip.boot_us
+        self.station_up_us = soc.boot_us
         self._queue: deque[tuple[Callable[[object], object], object]] = deque()
         self._in_callback = False
-        if chip.rtc[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
-            chip.rtc[_DELTA : _DATA_AT] = bytes(12) + _MAGIC + bytes(4)
+        if soc.rtc[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
+            soc.rtc[_DELTA : _DATA_AT] = bytes(12) + _MAGIC + bytes(4)
 
     # Waiting.
 
@@ -100,8 +104,8 @@ class Runtime:
         return self._in_callback
 
     def poll(self) -> None:
-        """What happens between two bytecodes: due timers and scheduled callbacks run, the watchdog looks."""
-        if not self.chip.flash.powered:
+        """Run what runs between two bytecodes: due timers, scheduled callbacks, the watchdog."""
+        if not self.soc.flash.powered:
             raise PowerCut
         if self.watchdog_us is not None and self.clock.us >= self.watchdog_us:
             raise ChipReset(3)
@@ -120,13 +124,15 @@ class Runtime:
                 self._in_callback = False
 
     def wait_us(self, us: int | None) -> None:
-        """Let virtual time pass, None for ever, firing what becomes due; Ctrl-C and watchdog end it early."""
+        """Let virtual time pass (None: for ever) and fire timers; Ctrl-C and the watchdog end it
+        early.
+        """
         if self.on_wait is not None:
             self.on_wait()
         end = self.clock.us + us if us is not None else None
         stop = self.deadline_us
         if end is not None and (stop is None or end < stop) and self.watchdog_us is None and not self.timers:
-            # Nothing else comes first: most waits are this short way.
+            # Nothing is due before: most waits take this short path.
             self.clock.sleep_until(end)
             self.poll()
             if self.clock.us >= end:
@@ -154,7 +160,7 @@ class Runtime:
         return True
 
     def drive(self, pin: int, level: int) -> None:
-        """Something outside pulls a pin: 0 to ground, 1 lets go. Its handler is scheduled."""
+        """Pull a pin from outside (0: to ground, 1: released) and schedule its handler."""
         before, self.pins[pin] = self.pins.get(pin, 1), level
         trigger, handler, argument = self.watched.get(pin, (0, print, None))
         if before != level and trigger & (_RISING if level else _FALLING):
@@ -174,31 +180,34 @@ class Runtime:
     # Clock and user memory in the RTC.
 
     def rtc_us(self) -> int:
-        """Microseconds since 2000: counted since the last start, plus the delta that survives resets."""
-        delta = int.from_bytes(self.chip.rtc[_DELTA : _DELTA + 8], "little", signed=True)
-        return self.clock.us - self.chip.boot_us + delta
+        """Microseconds since 2000: counted since the last start, plus the delta that survives
+        resets.
+        """
+        delta = int.from_bytes(self.soc.rtc[_DELTA : _DELTA + 8], "little", signed=True)
+        return self.clock.us - self.soc.boot_us + delta
 
     def set_rtc_us(self, us: int) -> None:
         """Set the clock: microseconds since 2000."""
-        delta = us - (self.clock.us - self.chip.boot_us)
-        self.chip.rtc[_DELTA : _DELTA + 8] = delta.to_bytes(8, "little", signed=True)
+        delta = us - (self.clock.us - self.soc.boot_us)
+        self.soc.rtc[_DELTA : _DELTA + 8] = delta.to_bytes(8, "little", signed=True)
 
     def rtc_memory(self) -> bytes:
         """The user bytes of RTC().memory(), at most 492."""
-        length = int.from_bytes(self.chip.rtc[_LENGTH_AT:_DATA_AT], "little")
-        return bytes(self.chip.rtc[_DATA_AT : _DATA_AT + length])
+        length = int.from_bytes(self.soc.rtc[_LENGTH_AT:_DATA_AT], "little")
+        return bytes(self.soc.rtc[_DATA_AT : _DATA_AT + length])
 
     def set_rtc_memory(self, data: bytes) -> None:
         """RTC().memory(data): up to 492 bytes, which reach into the loader's tail from 461 on."""
-        if len(data) > len(self.chip.rtc) - _DATA_AT:
+        if len(data) > len(self.soc.rtc) - _DATA_AT:
             raise ValueError("buffer too long")
-        self.chip.rtc[_LENGTH_AT:_DATA_AT] = len(data).to_bytes(4, "little")
+        self.soc.rtc[_LENGTH_AT:_DATA_AT] = len(data).to_bytes(4, "little")
         padded = data + bytes(-len(data) % 4)
-        self.chip.rtc[_DATA_AT : _DATA_AT + len(padded)] = padded
+        self.soc.rtc[_DATA_AT : _DATA_AT + len(padded)] = padded
 
     def deepsleep(self, us: int) -> None:
-        """Sleep through a reset; 0 us is until the reset pin. Time goes on (rtc_prepare_deepsleep)."""
-        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.chip.boot_us)
+        """Sleep through a reset; 0 us is until the reset pin. Time goes on (rtc_prepare_deepsleep).
+        """
+        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.soc.boot_us)
         raise ChipReset(5, us or None)
 
     # Console.

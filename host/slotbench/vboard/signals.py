@@ -1,4 +1,6 @@
-"""How a run on the virtual chip ends: power cut, reset, a rule broken; and MicroPython's OSError."""
+"""Exceptions that end a run on the virtual chip: power cut, reset, broken rule; and MicroPython's
+OSError.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,16 @@ __all__ = ["BenchViolation", "ChipReset", "DeviceOSError", "PowerCut"]
 
 
 class BenchViolation(BaseException):
-    """Software on the chip did what the real part would not survive or not do.
+    """Software on the chip did something that a real chip would not survive or not do.
 
     Not an Exception: device code that catches Exception must not survive it.
     """
 
 
 class PowerCut(BaseException):
-    """The supply went away; nothing that runs afterwards reaches the flash.
+    """The power failed; nothing that runs afterwards reaches the flash.
 
-    `cut` is None when nobody planned it.
+    `cut` is None if it was not planned.
     """
 
     def __init__(self, cut: Cut | None = None) -> None:
@@ -32,8 +34,8 @@ class PowerCut(BaseException):
 class ChipReset(BaseException):
     """The chip starts over through the loader.
 
-    `reason` counts as the SDK does: 1 hardware watchdog, 2 exception, 3 software watchdog, 4 restart,
-    5 deep sleep (after `sleep_us`; None sleeps until the reset pin), 6 reset pin.
+    `reason` counts as the SDK does: 1 hardware watchdog, 2 exception, 3 software watchdog, 4
+    restart, 5 deep sleep (after `sleep_us`; None sleeps until the reset pin), 6 reset pin.
     """
 
     def __init__(self, reason: int, sleep_us: int | None = None) -> None:
@@ -45,8 +47,8 @@ class ChipReset(BaseException):
 class DeviceOSError(OSError):
     """`OSError(number)` as MicroPython has it: one argument, and `errno` is that argument.
 
-    CPython leaves `errno` None for one argument and makes subclasses of some numbers; so the virtual board's
-    device code gets this class under the name OSError.
+    CPython leaves `errno` None for one argument and makes subclasses of some numbers; so the
+    virtual board's device code gets this class under the name OSError.
     """
 
     errno: int | None

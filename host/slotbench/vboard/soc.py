@@ -1,4 +1,5 @@
-"""The ESP8266 as software sees it: flash through the ROM, memory words, RTC memory, resets, the SDK.
+"""The ESP8266 as software sees it: flash through the ROM, memory words, RTC memory, resets, the
+SDK.
 
 Numbers are from the boot ROM and Espressif's SDK 2.2.0-dev(9422289) as MicroPython links it.
 """
@@ -43,11 +44,12 @@ _PHY_MAGIC: Final = 0x05
 class Soc:
     """One ESP8266 with its flash and its clock.
 
-    `reset_reason` is the SDK's number for why it started last. In every `sdk_save_every`-th `esp.flash_write`
-    or `flash_erase` the SDK's Wi-Fi tasks save parameters where `chip_size` says at that moment (0: never);
-    `saves` counts them. Power loss leaves noise of `seed` in the RTC memory. Without power every access
-    raises PowerCut, so that no `finally` reaches the flash. `user_start` is what the running firmware has for
-    `esp.flash_user_start()`, a constant of its link.
+    `reset_reason` is the SDK's number for why it started last. In every `sdk_save_every`-th
+    `esp.flash_write` or `flash_erase` the SDK's Wi-Fi tasks save parameters where `chip_size` says
+    at that moment (0: never); `saves` counts them. Power loss leaves noise of `seed` in the RTC
+    memory. Without power every access raises PowerCut, so that no `finally` reaches the flash.
+    `user_start` is what the running firmware has for `esp.flash_user_start()`, a constant of its
+    link.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Soc:
         self.power_on()
 
     def power_on(self) -> None:
-        """Supply back after a cut, or for the first time: RAM and RTC memory are noise."""
+        """Switch the power on: RAM and RTC memory hold noise."""
         self.flash.power_on()
         self.rtc[:] = self.random.randbytes(RTC_BYTES)
         self.start(0)
@@ -101,7 +103,9 @@ class Soc:
     # Memory words, as machine.mem32 reaches them.
 
     def read_word(self, addr: int) -> int:
-        """Return the 32-bit word at `addr`, signed as MicroPython's mem32 does; unknown addresses read 0."""
+        """Return the 32-bit word at `addr`, signed as MicroPython's mem32 does; unknown addresses
+        read 0.
+        """
         if not self.flash.powered:
             raise PowerCut
         if addr == CHIP_SIZE_WORD:
@@ -189,11 +193,12 @@ class Soc:
     # What the firmware does before any Python runs.
 
     def start_sdk(self) -> None:
-        """`firmware_start` and the SDK's start: PHY data, and chip_size from the header at flash offset 0.
+        """`firmware_start` and the SDK's start: PHY data, and chip_size from the header at flash
+        offset 0.
 
-        `firmware_start` writes default PHY data at `chip_size - 0x4000` when it finds nothing there; that is
-        the ROM's 4 MB unless the loader has set `chip_size`. Raises ChipReset when the SDK then does not find
-        PHY data where it looks.
+        `firmware_start` writes default PHY data at `chip_size - 0x4000` when it finds nothing
+        there; that is the ROM's 4 MB unless the loader has set `chip_size`. Raises ChipReset when
+        the SDK then does not find PHY data where it looks.
         """
         phy = (self.chip_size - 4 * SECTOR) % self.flash.size
         if self.flash.peek(phy, _PHY_BYTES) == b"\xff" * _PHY_BYTES:
@@ -204,7 +209,9 @@ class Soc:
             raise ChipReset(4)
 
     def _wifi_tasks(self) -> bool:
-        """`ets_loop_iter` runs before and after a flash call; True when a save is due in the one after."""
+        """`ets_loop_iter` runs before and after a flash call; True when a save is due in the one
+        after.
+        """
         self.require_power()
         if not self.sdk_save_every:
             return False
@@ -217,7 +224,9 @@ class Soc:
         return self._late
 
     def _save_parameters(self) -> None:
-        """Write the copy the selector does not name, then the selector: byte 0 zero means the copy at -3."""
+        """Write the copy the selector does not name, then the selector: byte 0 zero means the copy
+        at -3.
+        """
         self.saves += 1
         end = self.chip_size // SECTOR
         first_is_current = self.flash.peek((end - 1) * SECTOR, 1) == b"\0"

@@ -1,17 +1,17 @@
-"""What a virtual board can be doing, and what is kept of each of its starts."""
+"""The states of a virtual board, and the record of each boot."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.firmware import Marker
 
-__all__ = ["Boot", "State"]
+__all__ = ["BoardState", "Boot"]
 
 
-class State(Enum):
+class BoardState(Enum):
     """What the board is doing."""
 
     OFF = "off"
@@ -28,11 +28,11 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """One hand-over from loader to firmware: when (virtual ms), after which reset reason, what and why."""
+    """One boot: when (virtual ms), after which reset reason, which slot and build, and why."""
 
     number: int
     at_ms: int
     reason: int
     slot: int
-    why: Why
+    why: BootReason
     marker: Marker

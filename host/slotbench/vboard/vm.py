@@ -1,9 +1,9 @@
 """Device code under CPython, isolated: its own module table, builtins and import.
 
-Device files come from the board's files. A source of the device package runs with its constants by value, as it
-is built for a board (slotbench.mpy.inlined). Code objects are compiled once per content and shared by all VMs; a file whose bytes
-equal one of the installed device package, or its .mpy, is compiled under its path, so that coverage and
-debuggers see it.
+Device files come from the board's files. A source of the device package runs with its constants by
+value, as it is built for a board (slotbench.mpy.inlined). Code objects are compiled once per content
+and shared by all VMs; a file whose bytes equal one of the installed device package, or its .mpy, is
+compiled under its path, so that coverage and debuggers see it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Attachable(Protocol):
 
 
 class DeviceVM(Protocol):
-    """What runs Python for one boot of a board; made from chip, files, network, `console` and `refuse`."""
+    """What runs Python for one boot of a board; made from chip, files, network, `console` and
+    `refuse`.
+    """
 
     runtime: Runtime
 
@@ -69,7 +71,9 @@ class DeviceVM(Protocol):
         """Put the traceback of an exception that came out of one of these on the console."""
 
     def agent(self) -> tuple[int, int, int] | None:
-        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
+        """State of the device's agent, blocks in place and blocks of the image; None when there is
+        none.
+        """
 
     def attach(self, terminal: Attachable) -> None:
         """Make `terminal` the program's standard input."""
@@ -82,12 +86,13 @@ _CODE: dict[tuple[str, bytes, str], CodeType] = {}
 
 
 class CPythonVM:
-    """One boot of MicroPython on `chip`: made when the firmware starts, closed at the next reset.
+    """One boot of MicroPython on `soc`: made when the firmware starts, closed at the next reset.
 
-    `files` maps absolute paths ("/boot.py") to content and outlives the VM. `console` gets what is printed;
-    without one it is collected in `output`. `mpy` is the firmware's `sys.implementation._mpy`. `refuse`
-    names modules whose import raises ValueError with that text, as an incompatible .mpy file does. `frozen`
-    maps paths below `.frozen` to sources of modules in the firmware (slotbench.vboard.frozen).
+    `files` maps absolute paths ("/boot.py") to content and outlives the VM. `console` gets what is
+    printed; without one it is collected in `output`. `mpy` is the firmware's
+    `sys.implementation._mpy`. `refuse` names modules whose import raises ValueError with that text,
+    as an incompatible .mpy file does. `frozen` maps paths below `.frozen` to sources of modules in
+    the firmware (slotbench.vboard.frozen).
 
     What leaves `exec`, `eval`, `import_` and `run_file`: ChipReset, PowerCut, BenchViolation,
     KeyboardInterrupt at the deadline, SystemExit, and any exception the program did not catch.
@@ -95,7 +100,7 @@ class CPythonVM:
 
     def __init__(
         self,
-        chip: Soc,
+        soc: Soc,
         files: dict[str, bytes],
         net: Network,
         *,
@@ -108,7 +113,7 @@ class CPythonVM:
             if path != absolute(path):
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
-        self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
+        self.runtime = Runtime(soc, files, net, console or self._written.append, mpy)
         self.refuse = dict(refuse or {})
         self._frozen = {f"/{FOLDER}/{name}": source for name, source in (frozen or {}).items()}
         self._builtin_modules: dict[str, ModuleType] = {}
@@ -171,7 +176,9 @@ class CPythonVM:
         return self._load(name)
 
     def run_file(self, path: str) -> None:
-        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
+        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not
+        there.
+        """
         name = absolute(path)
         content = self.runtime.files.get(name)
         if content is None:
@@ -183,12 +190,15 @@ class CPythonVM:
         self.runtime.console(self.runtime.format_exception(error))
 
     def agent(self) -> tuple[int, int, int] | None:
-        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
+        """State of the device's agent, blocks in place and blocks of the image; None when there is
+        none.
+        """
         agent = getattr(self.modules.get("twoslot"), "_agent", None)
         return (agent.state, *agent.blocks_in_place) if agent is not None else None
 
     def close(self) -> None:
-        """End this boot: hang up what is connected, and break the reference cycles of its modules."""
+        """End this boot: hang up what is connected, and break the reference cycles of its modules.
+        """
         for stream in self.runtime.streams:
             stream.close()
         for module in (*self.modules.values(), *self._builtin_modules.values()):
@@ -223,7 +233,7 @@ class CPythonVM:
         full = self._resolve(name, globals or {}, level) if level else name
         module = self._load(full)
         if not fromlist:
-            # Not looked up again: a module may have taken itself out of sys.modules.
+            # Not looked up again: a module may have removed itself from sys.modules.
             return self._load(full.partition(".")[0]) if "." in full and not level else module
         for item in fromlist:
             if item != "*" and not hasattr(module, item):
@@ -287,7 +297,8 @@ class CPythonVM:
             files = self._frozen if path in self._frozen else self.runtime.files
             self._run(self._compile_file(path, files[path]), module)
         except BaseException:
-            # A module that failed half-way must not be found by the next import (MicroPython 1.21 on).
+            # A module that failed half-way must not be found by the next import (MicroPython 1.21
+            # on).
             self.modules.pop(name, None)
             raise
         return module

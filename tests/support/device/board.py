@@ -16,12 +16,12 @@ import pytest
 from slotbench import boards, data_path
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats import FormatError, image, journal, maptable, rtc
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell, SlotState
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.keys import Keys
-from slotbench.formats.rtc import Tail, Why
+from slotbench.formats.rtc import BootReason, Tail
 from slotbench.release.keys import SigningKey
-from slotbench.vboard.flash.nor import PAGE, SECTOR, NorFlash, Op
+from slotbench.vboard.flash.nor import PAGE, SECTOR, FlashOperation, NorFlash
 from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
@@ -90,7 +90,7 @@ class DeviceBoard:
 
     def __init__(self, net: Network | None = None, *, chip_seed: int = 0, **settings: object) -> None:
         self.flash = _factory_flash().clone()
-        self.chip = Soc(self.flash, seed=chip_seed)
+        self.soc = Soc(self.flash, seed=chip_seed)
         self.net = net if net is not None else NoNetwork()
         self.files = dict(_installed())
         self.files["/boot.py"] = b"__import__(\"twoslot_boot\")\n"
@@ -107,28 +107,28 @@ class DeviceBoard:
         self.files["/twoslot.json"] = json.dumps(present).encode()
 
     def start(
-        self, slot: int = 0, why: Why = Why.ORDINARY, *, trial: bool = False, left: int = 0,
+        self, slot: int = 0, why: BootReason = BootReason.ORDINARY, *, trial: bool = False, left: int = 0,
         counter: int = RUNNING, reason: int = 0, note: int = 0, up_ms: int = 5000, **vm: Any,
     ) -> CPythonVM:
         """Reset, leave the loader's word, start the firmware; after `up_ms` the network is up."""
-        self.chip.start(reason)
+        self.soc.start(reason)
         self.leave_tail(Tail(
             slot=slot, trial=trial, attempts_left=left, why=why, counter=counter, reset_reason=reason,
             note=note).pack())
-        self.chip.start_sdk()
-        started = CPythonVM(self.chip, self.files, self.net, **vm)
+        self.soc.start_sdk()
+        started = CPythonVM(self.soc, self.files, self.net, **vm)
         self._vms.append(started)
-        self.chip.clock.advance_ms(up_ms)
+        self.soc.clock.advance_ms(up_ms)
         return started
 
     def leave_tail(self, tail: bytes) -> None:
         """Put 32 bytes where the loader leaves its word."""
         for at in range(0, len(tail), 4):
-            self.chip.write_word(rtc.ADDRESS + at, int.from_bytes(tail[at : at + 4], "little"))
+            self.soc.write_word(rtc.ADDRESS + at, int.from_bytes(tail[at : at + 4], "little"))
 
     def tail(self) -> Tail:
         """The loader's word and the note in it, as they are now."""
-        words = [self.chip.read_word(rtc.ADDRESS + at) & 0xFFFFFFFF for at in range(0, 32, 4)]
+        words = [self.soc.read_word(rtc.ADDRESS + at) & 0xFFFFFFFF for at in range(0, 32, 4)]
         return Tail.unpack(b"".join(word.to_bytes(4, "little") for word in words))
 
     def close(self) -> None:
@@ -141,24 +141,24 @@ class DeviceBoard:
         """Both sectors of the boot journal."""
         return self.flash.peek(BOARD.journal.start, BOARD.journal.size)
 
-    def newest(self) -> Cell:
+    def newest(self) -> JournalCell:
         """The journal's newest cell, read by the bench's codec."""
         placed = journal.newest(self.region())
         assert placed is not None, "the journal has no valid cell"
         return placed[1]
 
-    def put_cell(self, index: int, page: Cell | bytes) -> None:
+    def put_cell(self, index: int, page: JournalCell | bytes) -> None:
         """Put a page at place 0-31 of the journal."""
-        data = page.pack() if isinstance(page, Cell) else page
+        data = page.pack() if isinstance(page, JournalCell) else page
         self.flash.poke(BOARD.journal.start + index * PAGE, data)
 
     def clear_journal(self) -> None:
         self.flash.poke(BOARD.journal.start, b"\xff" * BOARD.journal.size)
 
-    def descriptor(self, slot: int) -> Descriptor | None:
+    def descriptor(self, slot: int) -> SlotDescriptor | None:
         """The slot's descriptor, read by the bench's codec; None when it is not valid."""
         try:
-            return Descriptor.unpack(self.flash.peek(BOARD.slots[slot].descriptor.start, PAGE))
+            return SlotDescriptor.unpack(self.flash.peek(BOARD.slots[slot].descriptor.start, PAGE))
         except FormatError:
             return None
 
@@ -170,7 +170,7 @@ class DeviceBoard:
             "version": "x", **fields,
         }
         self.flash.poke(BOARD.slots[slot].image.start, data)
-        self.flash.poke(BOARD.slots[slot].descriptor.start, Descriptor(**values).pack())
+        self.flash.poke(BOARD.slots[slot].descriptor.start, SlotDescriptor(**values).pack())
 
     def put_trial(self, **cell: Any) -> None:
         """Slot B holds release 6, ready and active, as `arm` leaves it."""
@@ -178,7 +178,7 @@ class DeviceBoard:
         self.clear_journal()
         self.put_cell(0, trial_cell(**cell))
 
-    def operations(self) -> list[Op]:
+    def operations(self) -> list[FlashOperation]:
         """Erases and programs that the device package did since flash.reset_counters()."""
         assert self.flash.log is not None
         return [op for op in self.flash.log if op.actor == "python"]
@@ -188,13 +188,13 @@ class DeviceBoard:
         return [op.addr for op in self.operations() if op.kind == "erase"]
 
 
-def trial_cell(**fields: Any) -> Cell:
+def trial_cell(**fields: Any) -> JournalCell:
     """The cell of a board whose slot B is on trial with release 6."""
     values: dict[str, Any] = {
         "sequence": 9, "active": 1, "state_a": SlotState.CONFIRMED, "state_b": SlotState.READY,
         "counter_a": RUNNING, "counter_b": 6, "attempts": 3, "copies": 8, "floor": 2, **fields,
     }
-    return Cell(**values)
+    return JournalCell(**values)
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from slotbench.formats.journal import channel_tag
-from slotbench.formats.rtc import Why
-from slotbench.vboard.flash.nor import Op
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.flash.nor import FlashOperation
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, CHANNEL, PRODUCT, DeviceBoard
 from support.device.decision import first
@@ -35,7 +35,7 @@ def loaders_word(vm: CPythonVM) -> bytes | None:
 def on_trial(board: DeviceBoard, **cell: Any) -> CPythonVM:
     """Slot B runs release 6 in its first attempt."""
     board.put_trial(spent=first(1), **cell)
-    return board.start(1, Why.TRIAL, trial=True, left=2, counter=6)
+    return board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
 
 
 def offered_head(vm: CPythonVM, **changes: Any) -> Any:
@@ -49,7 +49,7 @@ def activate(vm: CPythonVM, control: Any) -> None:
     control.activate_spare(vm.import_("twoslot.trust.policy").parse_plan(release, release["images"]["any"]), PRODUCT)
 
 
-def place(op: Op) -> str:
+def place(op: FlashOperation) -> str:
     """Which part of the flash an operation changed."""
     parts = {
         "journal": [BOARD.journal], "log": [BOARD.window_log], "descriptor": [SPARE.descriptor],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell, SlotState
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.vboard.vm import CPythonVM
 from support.loader.decision_rows import Row, Slot
 
@@ -19,7 +19,7 @@ class Decider:
         self.journal = vm.import_("twoslot.boot.journal")
         self.slots = vm.import_("twoslot.boot.slots")
 
-    def cell(self, cell: Cell | None = None) -> Any:
+    def cell(self, cell: JournalCell | None = None) -> Any:
         """The device's cell with the content of the bench's; without one, that of a lost journal."""
         return self.journal.Cell(bytearray(cell.pack()) if cell else None)
 
@@ -28,7 +28,7 @@ class Decider:
         values: dict[str, Any] = {
             "length": 4096, "sha256": bytes(32), "fs_start": 0x100000, "product": "lamp", "version": "x",
             "floor": 1, **fields}
-        return self.slots.Descriptor(bytearray(Descriptor(slot=slot, counter=counter, **values).pack()))
+        return self.slots.Descriptor(bytearray(SlotDescriptor(slot=slot, counter=counter, **values).pack()))
 
     def inputs(self, row: Row) -> tuple[Any, list[Any]]:
         """Cell and descriptors of a row of DESIGN.md."""
@@ -66,10 +66,10 @@ class Decider:
         return self.journal.Cell(kept.pack() + b"\xff" * 128)
 
 
-def cell_of(active: int, slots: tuple[Slot, Slot], words: dict[str, int]) -> Cell:
+def cell_of(active: int, slots: tuple[Slot, Slot], words: dict[str, int]) -> JournalCell:
     """The bench's cell of a row."""
     a, b = slots
-    return Cell(
+    return JournalCell(
         sequence=1, active=active, state_a=SlotState(a.state), state_b=SlotState(b.state),
         counter_a=a.counter, counter_b=b.counter, attempts=words["attempts"], copies=words["copies"],
         floor=words["floor"], spent=first(words["spent"]), copied=first(words["copied"]),

@@ -1,15 +1,18 @@
-"""A server that plays scripted answers in virtual time, and the device's HTTP client in front of it."""
+"""A server that plays scripted answers in virtual time, and the device's HTTP client in front of
+it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from slotbench.vboard.clock import Clock
-from slotbench.vboard.network.base import ECONNRESET, Network, Stream
-from slotbench.vboard.signals import DeviceOSError
+from slotbench.vboard.network.base import ECONNRESET, HttpRequest, Network, TcpStream
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.http_faults import NetworkFault
+from slotbench.vboard.network.http_response import Delivery, End
 from support.device.board import DeviceBoard
 
 BASE: Final = "http://updates.test:8080"
@@ -35,6 +38,10 @@ CLOSE: Final = b""
 Item = bytes | Wait | Fail
 Answer = Sequence[Item]
 """What comes after one request; behind its last item the connection stays open and silent."""
+Script = Sequence[Answer] | int
+"""One connection: its answers in turn, or the errno that refuses it. The first answer waits for no
+request.
+"""
 
 
 def ok(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
@@ -53,101 +60,85 @@ def chunked(*pieces: bytes, extension: str = "", trailer: str = "") -> bytes:
     return b"".join(parts) + b"0" + extension.encode() + b"\r\n" + trailer.encode() + b"\r\n"
 
 
-@dataclass
-class ScriptedStream:
-    """One connection: `answers` are played in turn, each once its request was sent."""
+def delivery(item: Item) -> Delivery:
+    """One item of an answer, as the network sends it."""
+    if isinstance(item, Wait):
+        return Delivery(b"", delay_ms=item.ms)
+    if isinstance(item, Fail):
+        return Delivery(b"", end=End.RESET, errno=item.errno)
+    return Delivery(item, end=End.CLOSE if item == CLOSE else End.KEEP)
 
-    clock: Clock
-    answers: list[list[Item]]
-    sent: bytes = b""
-    closed: bool = False
-    asked: int = 0
-    _due_us: int | None = field(default=None)
+
+class ScriptedPlan:
+    """Plays the script of one connection."""
+
+    def __init__(self, script: Script) -> None:
+        answers = [] if isinstance(script, int) else [[delivery(item) for item in answer] for answer in script]
+        first = answers.pop(0) if answers else []
+        self.connect = NetworkFault(errno=script if isinstance(script, int) else None, script=first)
+        self._answers = [[], *answers]
+
+    def next_fault(self, request: HttpRequest) -> NetworkFault:
+        return NetworkFault(script=self._answers.pop(0) if self._answers else ())
+
+
+class Peers(Network):
+    """Whoever the board connects to: every name resolves, and nobody says anything. At most `most`
+    connections.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.called: list[tuple[str, int]] = []
+
+    def _resolve(self, host: str) -> str:
+        return host
+
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
+        assert len(self.called) < self.most, "a connection more than the script has"
+        self.called.append((host, port))
+        return SilentStream()
+
+
+class SilentStream:
+    """A peer that takes all and says nothing."""
 
     def write(self, data: bytes) -> int:
-        if self.answers and isinstance(self._next(), Fail):
-            raise DeviceOSError(ECONNRESET)
-        self.sent += data
-        self.asked = self.sent.count(b"\r\n\r\n")
         return len(data)
 
     def readinto(self, view: memoryview, *, patient: bool = True) -> int | None:
-        item = self._next()
-        if item is None:
-            return None
-        if isinstance(item, Fail):
-            raise DeviceOSError(item.errno)
-        assert isinstance(item, bytes)
-        count = min(len(view), len(item))
-        view[:count] = item[:count]
-        if count == len(item) and item != CLOSE:
-            self.answers[0].pop(0)
-            self._next()  # a wait behind it begins now
-        else:
-            self.answers[0][0] = item[count:]
-        return count
-
-    def readable(self) -> bool:
-        return self._next() is not None
-
-    def close(self) -> None:
-        self.closed = True
-
-    def _next(self) -> Item | None:
-        """What arrives next; None while nothing is there."""
-        while self.answers:
-            if not self.answers[0]:
-                if self.asked < 2:
-                    return None
-                self.answers.pop(0)
-                self.asked -= 1
-                self.sent = self.sent.partition(b"\r\n\r\n")[2]
-                continue
-            item = self.answers[0][0]
-            if not isinstance(item, Wait):
-                return item
-            if self._due_us is None:
-                self._due_us = self.clock.us + item.ms * 1000
-            if self.clock.us < self._due_us:
-                return None
-            self._due_us = None
-            self.answers[0].pop(0)
         return None
 
+    def readable(self) -> bool:
+        return False
 
-class ScriptedNetwork(Network):
-    """Each connection plays the next script: answers in turn, or an errno that refuses the connection."""
+    def close(self) -> None:
+        pass
 
-    def __init__(self, *scripts: Sequence[Answer] | int) -> None:
-        super().__init__()
-        self.clock = Clock()
+
+class ScriptedNetwork(FaultyNetwork):
+    """Each connection plays the next of the scripts; `called` are the peers (host, port), in order.
+    """
+
+    def __init__(self, *scripts: Script) -> None:
         self.scripts = list(scripts)
-        self.unknown: set[str] = set()
-        self.streams: list[ScriptedStream] = []
-        self.peers: list[tuple[str, int]] = []
+        self._peers = Peers(sum(not isinstance(script, int) for script in scripts))
+        super().__init__(self._peers, lambda: ScriptedPlan(self.scripts.pop(0) if self.scripts else []))
 
-    def _resolve(self, host: str) -> str:
-        if host in self.unknown:
-            raise DeviceOSError(-2)
-        return host
-
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
-        assert self.scripts, "a connection more than the script has"
-        script = self.scripts.pop(0)
-        if isinstance(script, int):
-            raise DeviceOSError(script)
-        self.peers.append((host, port))
-        self.streams.append(ScriptedStream(self.clock, [list(answer) for answer in script]))
-        return self.streams[-1]
+    @property
+    def called(self) -> list[tuple[str, int]]:
+        return self._peers.called
 
 
-class Client:
-    """The device's HTTP client on a board whose network plays these scripts, one for each connection."""
+class DeviceHttpClient:
+    """The device's HTTP client on a board whose network plays these scripts, one for each
+    connection.
+    """
 
-    def __init__(self, *scripts: Sequence[Answer] | int, base: str = BASE) -> None:
+    def __init__(self, *scripts: Script, base: str = BASE) -> None:
         self.net = ScriptedNetwork(*scripts)
         self.board = DeviceBoard(self.net)
-        self.net.clock = self.board.chip.clock
         self.vm = self.board.start()
         self.fetch = self.vm.import_("twoslot.http.request")
         self.base = base
@@ -175,15 +166,15 @@ class Client:
     @contextmanager
     def within(self, ms: float) -> Iterator[None]:
         """Hold what happens to this much virtual time."""
-        start = self.board.chip.clock.us
+        start = self.board.soc.clock.us
         yield
-        spent = (self.board.chip.clock.us - start) / 1000
+        spent = (self.board.soc.clock.us - start) / 1000
         assert spent <= ms, f"{spent:.0f} ms of virtual time, at most {ms:.0f} are allowed"
 
 
-def answer(*items: Item) -> Client:
+def answer(*items: Item) -> DeviceHttpClient:
     """A client whose only request is answered by this."""
-    return Client([list(items)])
+    return DeviceHttpClient([list(items)])
 
 
 def drip(data: bytes, ms: int, size: int = 1) -> list[Item]:

@@ -8,7 +8,7 @@ from slotbench.formats.journal import channel_tag
 from slotbench.formats.keys import Keys
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, read_document, refusal, signing_key
-from support.device.release import Offer
+from support.device.release import SignedOffer
 
 TAG = channel_tag(PRODUCT, CHANNEL)
 
@@ -45,12 +45,12 @@ class Judge:
         j, digest, _ = self.read(text, "release")
         return self.policy.check_release(j, digest, head, self.settings, self.facts)
 
-    def all(self, offered: Offer) -> Any:
+    def all(self, offered: SignedOffer) -> Any:
         """The plan that this board makes of an offer; raises what it refuses it for."""
         head = self.head(offered.head)
         self.want(head)
         return self.plan(offered.release, head)
 
-    def refuses(self, offered: Offer, code: int, where: int | None = None) -> None:
+    def refuses(self, offered: SignedOffer, code: int, where: int | None = None) -> None:
         with refusal(self.vm, "ReleaseError", code, where):
             self.all(offered)

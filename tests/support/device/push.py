@@ -15,8 +15,8 @@ from slotbench.formats.release import DEVELOPMENT
 from slotbench.prove.testbed import MAIN, NOW, PRODUCT
 from slotbench.release.build import build
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.firmware import Does
-from slotbench.vboard.network.base import Listener, Stream
+from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.network.base import TcpListener, TcpStream
 from slotbench.vboard.network.wsgi import WsgiApp, WsgiNetwork
 from support.device.board import signing_key
 from support.testbed import TestBed
@@ -47,16 +47,16 @@ def on_a_wall(files: dict[str, bytes]) -> None:
 
 
 def develop(
-    world: TestBed, number: int, does: Does = Does.HEALTHY, *, key: str = "stranger", version: str = "",
+    testbed: TestBed, number: int, does: Behaviour = Behaviour.HEALTHY, *, key: str = "stranger", version: str = "",
 ) -> tuple[bytes, bytes]:
     """Document and image of a development release, which the world's invariants know then."""
     version = version or f"{number}.0.0-dev"
-    image = world.firmware(version, does)
+    image = testbed.firmware(version, does)
     assert isinstance(image, bytes)
-    world.images[DEVELOPMENT | number if key == "stranger" else number] = image
+    testbed.images[DEVELOPMENT | number if key == "stranger" else number] = image
     release = build(
-        image, product=PRODUCT, boards=[world.map], version=version, counter=number, created=NOW,
-        fs_start=world.map.fs_start, fs_version=0x00020001, mpy_abi=6)
+        image, product=PRODUCT, boards=[testbed.profile], version=version, counter=number, created=NOW,
+        fs_start=testbed.profile.fs_start, fs_version=0x00020001, mpy_abi=6)
     return signing_key(key).sign(release.to_payload()).pack(), image
 
 
@@ -109,7 +109,7 @@ class Visitor:
         return int(code), int(where)
 
 
-class Pusher(Visitor):
+class PushingVisitor(Visitor):
     """One who sends what the board asks for, but for the bytes in `damage` (offset -> byte), and leaves after
     so many pieces.
     """
@@ -142,7 +142,7 @@ class Pusher(Visitor):
         return self.image[int(first) : int(last) + 1]
 
 
-class Street(WsgiNetwork):
+class PushNetwork(WsgiNetwork):
     """A network with a server in it, and `visitors` who come to the board's port one after another."""
 
     def __init__(self, app: WsgiApp) -> None:
@@ -150,33 +150,33 @@ class Street(WsgiNetwork):
         self.visitors: deque[Any] = deque()
         self.open = 0
 
-    def listen(self, port: int) -> Listener:
+    def listen(self, port: int) -> TcpListener:
         assert port == 8266
         return _Porch(self)
 
 
 class _Porch:
-    def __init__(self, street: Street) -> None:
+    def __init__(self, street: PushNetwork) -> None:
         self.street = street
         street.open += 1
 
-    def accept(self) -> Stream | None:
+    def accept(self) -> TcpStream | None:
         return self.street.visitors.popleft() if self.street.visitors else None
 
     def close(self) -> None:
         self.street.open -= 1
 
 
-def desk(world: TestBed, **options: Any) -> VirtualBoard:
+def desk(testbed: TestBed, **options: Any) -> VirtualBoard:
     """A board of the world in a street, that is on and listens."""
-    board = world.board(Street(world.app), **options)
+    board = testbed.board(PushNetwork(testbed.app), **options)
     board.power_on()
     board.run(5000)
     return board
 
 
-def street(board: VirtualBoard) -> Street:
-    assert isinstance(board.network, Street)
+def street(board: VirtualBoard) -> PushNetwork:
+    assert isinstance(board.network, PushNetwork)
     return board.network
 
 
@@ -223,12 +223,12 @@ def head(document: bytes, nonce: str, *, length: int | None = None, secret: byte
     ).encode()
 
 
-def pusher(board: VirtualBoard, release: tuple[bytes, bytes], **options: Any) -> Pusher:
+def pusher(board: VirtualBoard, release: tuple[bytes, bytes], **options: Any) -> PushingVisitor:
     """One who pushes a release, with a challenge just asked for."""
-    return Pusher(head(release[0], greet(board)["nonce"]), *release, **options)
+    return PushingVisitor(head(release[0], greet(board)["nonce"]), *release, **options)
 
 
-def push(board: VirtualBoard, release: tuple[bytes, bytes], **options: Any) -> Pusher:
+def push(board: VirtualBoard, release: tuple[bytes, bytes], **options: Any) -> PushingVisitor:
     """Push a release and come back when it was answered, and the board had time to restart."""
     visitor = pusher(board, release, **options)
     visit(board, visitor, more_ms=LEAVE_MS)

@@ -69,14 +69,14 @@ def signed(fields: Any, key: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Offer:
+class SignedOffer:
     """A release and the head that names it, as a server has them."""
 
     release: bytes
     head: bytes
 
 
-def offer(release: dict[str, Any] | None = None, head: dict[str, Any] | None = None) -> Offer:
+def offer(release: dict[str, Any] | None = None, head: dict[str, Any] | None = None) -> SignedOffer:
     """Both documents, each with these changes, each signed by the right key."""
     line = payload(release_fields(**(release or {})))
-    return Offer(signed(line, "offline"), signed(head_fields(line, **(head or {})), "online"))
+    return SignedOffer(signed(line, "offline"), signed(head_fields(line, **(head or {})), "online"))

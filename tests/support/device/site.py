@@ -11,11 +11,11 @@ from slotbench.mpy.inline import constants
 from slotbench.release.publish import Rollout
 from slotbench.release.publisher import Publisher
 from slotbench.server import create_app
-from slotbench.vboard.network.base import Request
+from slotbench.vboard.network.base import HttpRequest
 from slotbench.vboard.network.wsgi import WsgiApp
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, NOW, PRODUCT, VECTORS, DeviceBoard, firmware, keys_document
-from support.device.release import COUNTER, Offer
+from support.device.release import COUNTER, SignedOffer
 
 IMAGE = firmware(2)
 BLOCKS = -(-len(IMAGE) // 4096)
@@ -36,8 +36,8 @@ class Site:
             path.write_bytes((VECTORS / "keys" / f"test-only-{role}.pem").read_bytes())
             path.chmod(0o600)
         (keys / f"{PRODUCT}.keys").write_bytes(keys_document())
-        self.workshop = Publisher(folder, PRODUCT, NOW)
-        self.root = self.workshop.site.root
+        self.publisher = Publisher(folder, PRODUCT, NOW)
+        self.root = self.publisher.site.root
         self.issued = NOW
 
     def publish(
@@ -45,7 +45,7 @@ class Site:
         channel: str = "stable", rollout: Rollout = Rollout(),
     ) -> None:
         self.issued += 60
-        self.workshop.publish(
+        self.publisher.publish(
             image, [BOARD], version=version, counter=counter, now=self.issued, floor=floor, channels=(channel,),
             rollout=rollout)
 
@@ -81,7 +81,7 @@ class Updater:
         state: int = self.agent.state
         return state
 
-    def images(self) -> list[Request]:
+    def images(self) -> list[HttpRequest]:
         """The requests for the image."""
         return [request for request in self.net.requests if request.path.startswith("/images/")]
 
@@ -122,7 +122,7 @@ def files_app(files: Mapping[str, bytes | tuple[str, list[tuple[str, str]]]]) ->
 
 
 def offer_files(
-    offered: Offer, release: Mapping[str, Any], digest: str, image: bytes, table: bytes,
+    offered: SignedOffer, release: Mapping[str, Any], digest: str, image: bytes, table: bytes,
 ) -> dict[str, bytes]:
     """The files of an offer, where its documents say they are."""
     ref = release["images"]["any"]

@@ -1,4 +1,6 @@
-"""Every way a server, or whoever stands in between, misbehaves with one answer; and what a board makes of each."""
+"""Every way a server, or whoever stands in between, misbehaves with one answer; and what a board
+makes of each.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from support.faulty_server.faults import NOTHING, PORTAL
+from slotbench.vboard.network.http_faults import BEFORE_ALL, PORTAL
 
 
-class Document(Enum):
+class Resource(Enum):
     """What a board fetches, in this order. The value is the pattern of its path."""
 
     HEAD = "heads/*"
@@ -18,9 +20,9 @@ class Document(Enum):
     IMAGE = "images/*"
 
     @property
-    def behind(self) -> list[Document]:
+    def behind(self) -> list[Resource]:
         """What is fetched after this one was right."""
-        every = list(Document)
+        every = list(Resource)
         return every[every.index(self) + 1 :]
 
 
@@ -30,11 +32,13 @@ HARMLESS: Final = 0
 
 @dataclass(frozen=True)
 class Case:
-    """A fault (fields of `Fault`) and the code of FORMATS 9 a board refuses it with, by document."""
+    """A fault (fields of `NetworkFault`) and the code of FORMATS 9 a board refuses it with, by
+    document.
+    """
 
     name: str
     fault: dict[str, Any]
-    codes: dict[Document, int]
+    codes: dict[Resource, int]
 
     @property
     def amplifies(self) -> bool:
@@ -45,32 +49,34 @@ class Case:
 def _case(name: str, codes: int | tuple[int, int, int, int], **fault: Any) -> Case:
     """`codes`: of head, release, block table and image; or one for all."""
     four = codes if isinstance(codes, tuple) else (codes,) * 4
-    return Case(name, fault, dict(zip(Document, four, strict=True)))
+    return Case(name, fault, dict(zip(Resource, four, strict=True)))
 
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 CASES: Final = [
-    # The connection ends, or nothing comes. Code 5: closed; 3: reset; 4: nothing at all; 11: too little.
-    _case("closed before the answer", 5, truncate_at=NOTHING),
+    # The connection ends, or nothing comes. Code 5: closed; 3: reset; 4: nothing at all; 11: too
+    # little.
+    _case("closed before the answer", 5, truncate_at=BEFORE_ALL),
     _case("closed in the status line", 5, raw=b"HTTP/1", truncate_at=0),
     _case("closed in the headers", 5, truncate_at=-20),
     _case("closed behind the headers", 5, truncate_at=0),
     _case("closed in the body", 5, truncate_at=150),
     _case("closed in a chunk", 5, chunked=True, truncate_at=150),
     _case("closed between requests", HARMLESS, hang_up=True),
-    _case("reset before the answer", 3, reset_after=NOTHING),
+    _case("reset before the answer", 3, reset_after=BEFORE_ALL),
     _case("reset in the headers", 3, reset_after=-20),
     _case("reset in the body", 3, reset_after=150),
-    _case("silent before the answer", 4, stall_at=NOTHING),
+    _case("silent before the answer", 4, stall_at=BEFORE_ALL),
     _case("silent in the headers", 11, stall_at=-20),
     _case("silent behind the headers", 11, stall_at=0),
     _case("silent in the body", 11, stall_at=150),
     _case("slower than the floor", 11, drip=(10, 1000)),
     _case("slow, above the floor", HARMLESS, drip=(600, 1000)),
-    # Lengths. A body that is too short is noticed by what is in it; one too long ends with the connection. Of table
-    # and image the board knows the length: it takes that many bytes, and no more.
+    # Lengths. A body that is too short is noticed by what is in it; one too long ends with the
+    # connection. Of table and image the board knows the length: it takes that many bytes, and no
+    # more.
     _case("length too short", (20, 20, 13, 5), lie_length=-10),
     _case("length too long", (11, 11, HARMLESS, HARMLESS), lie_length=10),
     _case("length too long, then closed", (5, 5, HARMLESS, HARMLESS), lie_length=10, hang_up=True),

@@ -1,4 +1,6 @@
-"""Fixtures of a board and its hostile server, for the tests against networks and those against attackers."""
+"""Fixtures of a board and its hostile server, for the tests against networks and those against
+attackers.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +11,33 @@ import pytest
 
 from support.faulty_server.scene import Scene
 from support.repeating import add_to
-from support.testbed import TestBed
+from support.testbed import TestBed, make_testbed
 
-__all__ = ["make_scene", "pytest_runtest_makereport", "scene", "world"]
+__all__ = ["make_scene", "pytest_runtest_makereport", "scene", "testbed"]
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
-    """One that offers release 2 to boards that run release 1; nobody publishes here but this fixture."""
-    made = TestBed(tmp_path_factory.mktemp("scenes"))
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
+    """One that offers release 2 to boards that run release 1; nobody publishes here but this
+    fixture.
+    """
+    made = make_testbed(tmp_path_factory.mktemp("scenes"))
     made.publish(2)
     return made
 
 
 @pytest.fixture
-def scene(world: TestBed) -> Scene:
+def scene(testbed: TestBed) -> Scene:
     """A new board and its server."""
-    return Scene(world)
+    return Scene(testbed)
 
 
 @pytest.fixture
-def make_scene(world: TestBed) -> Callable[..., Scene]:
+def make_scene(testbed: TestBed) -> Callable[..., Scene]:
     """Boards with another application loop or other luck."""
 
     def make(**options: Any) -> Scene:
-        return Scene(world, **options)
+        return Scene(testbed, **options)
 
     return make
 

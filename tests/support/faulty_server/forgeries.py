@@ -1,4 +1,6 @@
-"""Documents that are well made and in the wrong place: signed by somebody, fetched where another belongs."""
+"""Documents that are well made and in the wrong place: signed by somebody, fetched where another
+belongs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from slotbench.formats.head import Head
 from slotbench.formats.release import Release
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
-from support.faulty_server.cases import Document
+from support.faulty_server.cases import Resource
 from support.testbed import PRODUCT, TestBed
 
 _STRANGER = Path(__file__).parents[2] / "vectors" / "keys" / "test-only-stranger.pem"
@@ -22,21 +24,21 @@ class Forgery:
     """What is served instead of a document, and the code of FORMATS 9 a board refuses it with."""
 
     name: str
-    document: Document
+    document: Resource
     content: bytes
     code: int
 
 
 NAMES = {
-    Document.HEAD: (
+    Resource.HEAD: (
         "channel", "product", "epoch", "older counter", "by the offline key", "by a stranger",
         "by a stranger under the online key's name", "a release", "the keys", "another payload",
     ),
-    Document.RELEASE: (
+    Resource.RELEASE: (
         "another release", "a head", "by the online key", "by a stranger", "another payload", "the keys",
     ),
-    Document.TABLE: ("of another image", "one entry less", "the image"),
-    Document.IMAGE: ("another image", "the running image", "blocks in another order"),
+    Resource.TABLE: ("of another image", "one entry less", "the image"),
+    Resource.IMAGE: ("another image", "the running image", "blocks in another order"),
 }
 """Of each document, so that tests have names before there is a world."""
 
@@ -44,11 +46,11 @@ NAMES = {
 class Forger:
     """Makes forgeries in a world that offers release 2."""
 
-    def __init__(self, world: TestBed) -> None:
-        self.world = world
-        self.offline, self.online = world.workshop.offline, world.workshop.online
+    def __init__(self, testbed: TestBed) -> None:
+        self.testbed = testbed
+        self.offline, self.online = testbed.publisher.offline, testbed.publisher.online
         self.stranger = SigningKey.load(_STRANGER)
-        site = world.workshop.site
+        site = testbed.publisher.site
         head = site.read(store.head_name(PRODUCT, "stable"))
         assert head is not None
         self.head = Head.from_payload(head.partition(b"\n")[0])
@@ -57,11 +59,11 @@ class Forger:
         self.release = Release.from_payload(release.partition(b"\n")[0])
         self._head, self._release = head, release
 
-    def make(self, document: Document, name: str) -> Forgery:
+    def make(self, document: Resource, name: str) -> Forgery:
         """The forgery of that name."""
         content, code = {
-            Document.HEAD: self._a_head, Document.RELEASE: self._a_release,
-            Document.TABLE: self._a_table, Document.IMAGE: self._an_image,
+            Resource.HEAD: self._a_head, Resource.RELEASE: self._a_release,
+            Resource.TABLE: self._a_table, Resource.IMAGE: self._an_image,
         }[document](name)
         return Forgery(name, document, content, code)
 
@@ -83,7 +85,7 @@ class Forger:
             "by a stranger under the online key's name": (
                 Signed(payload, self.online.key_id, by_stranger.signature).pack(), 22),
             "a release": (self._release, 21),
-            "the keys": (self.world.workshop.keys_path.read_bytes(), 21),
+            "the keys": (self.testbed.publisher.keys_path.read_bytes(), 21),
             "another payload": (Signed(payload, beta.key_id, beta.signature).pack(), 22),
         }[name]
 
@@ -96,22 +98,22 @@ class Forger:
             "by the online key": (self.online.sign(payload).pack(), 21),
             "by a stranger": (self.stranger.sign(payload).pack(), 21),
             "another payload": (Signed(payload, other.key_id, other.signature).pack(), 22),
-            "the keys": (self.world.workshop.keys_path.read_bytes(), 23),
+            "the keys": (self.testbed.publisher.keys_path.read_bytes(), 23),
         }[name]
 
     def _a_table(self, name: str) -> tuple[bytes, int]:
-        image = self.world.images[2]
+        image = self.testbed.images[2]
         return {
-            "of another image": (blocks.table(self.world.firmware("9.9.9")), 13),
+            "of another image": (blocks.table(self.testbed.firmware("9.9.9")), 13),
             "one entry less": (blocks.table(image)[: -blocks.ENTRY_BYTES], 13),
             "the image": (image[:4096], 13),
         }[name]
 
     def _an_image(self, name: str) -> tuple[bytes, int]:
-        image = self.world.images[2]
+        image = self.testbed.images[2]
         swapped = image[4096:8192] + image[:4096] + image[8192:]
         return {
-            "another image": (self.world.firmware("9.9.9"), 12),
-            "the running image": (self.world.images[1], 12),
+            "another image": (self.testbed.firmware("9.9.9"), 12),
+            "the running image": (self.testbed.images[1], 12),
             "blocks in another order": (swapped, 12),
         }[name]

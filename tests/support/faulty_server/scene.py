@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from slotbench.vboard.board import VirtualBoard
-from support.faulty_server.server import ReleaseSimulator
+from slotbench.vboard.network.faults import ConnectionPlan, FaultyNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.invariants import Invariants
 from support.testbed import TestBed, runs_confirmed
 
@@ -36,14 +38,20 @@ class Refusal:
 
 
 class Scene:
-    """A new board of `world` that runs release 1, and its server. Nothing has power yet."""
+    """A new board of `testbed` that runs release 1, and its server. Nothing has power yet.
 
-    def __init__(self, world: TestBed, *, sleep_ms: int = 1000, seed: int = 0) -> None:
-        self.world = world
-        self.server = ReleaseSimulator(world.app)
-        self.board: VirtualBoard = world.board(self.server)
-        self.board.chip.random.seed(seed)
-        self.server.clock = self.board.clock
+    `origin` is what the server would answer if it were right; `plan` as FaultyNetwork has it.
+    """
+
+    def __init__(
+        self, testbed: TestBed, *, sleep_ms: int = 1000, seed: int = 0,
+        plan: Callable[[], ConnectionPlan] | None = None,
+    ) -> None:
+        self.testbed = testbed
+        self.origin = WsgiNetwork(testbed.app)
+        self.server = FaultyNetwork(self.origin, *([plan] if plan else []))
+        self.board: VirtualBoard = testbed.board(self.server)
+        self.board.soc.random.seed(seed)
         self.printed: list[str] = []
         self.board.on_print = self.printed.append
         self.put_file("/main.py", MAIN.format(sleep_ms=sleep_ms).encode())
@@ -56,7 +64,7 @@ class Scene:
 
     def settle(self, **changes: object) -> None:
         """Change settings in twoslot.json."""
-        settings = {**self.world.settings(), **changes}
+        settings = {**self.testbed.settings(), **changes}
         self.put_file("/twoslot.json", repr(settings).replace("'", '"').encode())
 
     # What the board says.
@@ -89,8 +97,10 @@ class Scene:
     # What must not change.
 
     def kept(self) -> dict[str, bytes]:
-        """All that no failed attempt may touch: the running slot, the window, the user's files and the loader."""
-        board, flash = self.board.board, self.board.flash
+        """All that no failed attempt may touch: the running slot, the window, the user's files and
+        the loader.
+        """
+        board, flash = self.board.profile, self.board.flash
         result = self.board.result
         assert result is not None
         slot = board.slots[result.slot]

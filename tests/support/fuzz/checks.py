@@ -15,11 +15,11 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, blocks, document, journal, maptable, rtc, windowlog
 from slotbench.formats.descriptor import MAGIC as DESCRIPTOR_MAGIC
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.head import Head
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
-from slotbench.formats.journal import Cell
+from slotbench.formats.journal import JournalCell
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.formats.rtc import Tail
@@ -28,7 +28,7 @@ from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, PRODUCT, DeviceBoard, keys_document, read_document, signing_key
 from support.device.control import loaders_word
-from support.device.network import Client, Item
+from support.device.network import DeviceHttpClient, Item
 from support.device.policy import Judge
 from support.device.release import offer, release_fields
 
@@ -56,9 +56,9 @@ def fields_of(cell: Any) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in names} | lists
 
 
-def expected_fields(cell: Cell) -> dict[str, Any]:
+def expected_fields(cell: JournalCell) -> dict[str, Any]:
     """The same of the bench's cell. The device counts spent words, and takes a torn word for a lost attempt."""
-    fields = {name: getattr(cell, name) for name in Cell.__slots__}
+    fields = {name: getattr(cell, name) for name in JournalCell.__slots__}
     for name in ("state_a", "state_b", "counter_a", "counter_b", "bad_a", "bad_b"):
         del fields[name]
     fields |= {"states": list(cell.states), "counters": list(cell.counters), "bad": list(cell.bad)}
@@ -104,7 +104,7 @@ def descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> No
     device.flash.poke(BOARD.slots[slot].descriptor.start, page)
     found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash()).read(slot)
     try:
-        expected: Descriptor | None = Descriptor.unpack(page)
+        expected: SlotDescriptor | None = SlotDescriptor.unpack(page)
     except FormatError:
         if classify(page, DESCRIPTOR_MAGIC) is PageState.VALID:
             return
@@ -113,7 +113,7 @@ def descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> No
         expected = None
     assert (found is None) == (expected is None)
     if expected is not None:
-        assert vars(found) == {name: getattr(expected, name) for name in Descriptor.__slots__}
+        assert vars(found) == {name: getattr(expected, name) for name in SlotDescriptor.__slots__}
 
 
 def map_table(device: DeviceBoard, vm: CPythonVM, table: bytes) -> None:
@@ -207,7 +207,7 @@ def head_of_the_online_key(vm: CPythonVM, text: bytes, *, signed: bool = False) 
     except refusal as error:
         assert take_apart(text, "head", signed=signed) is None or error.args[0] not in UNREADABLE, error.args
         return
-    Cell(
+    JournalCell(
         sequence=1, head_seq=head["seq"], head_time=head["issued"], key_epoch=head["epoch"],
         channel_tag=head["tag"]).pack()
     try:
@@ -230,14 +230,14 @@ def release_of_the_offline_key(
     assert len(plan["sha256"]) == len(plan["blocks"]) == 32
     said = {name: plan[name] for name in (
         "counter", "length", "sha256", "fs_start", "version", "floor", "fs_version", "mpy_abi")}
-    assert describe(device, vm, plan) == Descriptor(slot=1, product=PRODUCT, form=ImageForm(plan["form"]), **said)
+    assert describe(device, vm, plan) == SlotDescriptor(slot=1, product=PRODUCT, form=ImageForm(plan["form"]), **said)
 
 
 def is_counter(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
 
 
-def describe(device: DeviceBoard, vm: CPythonVM, plan: Any) -> Descriptor:
+def describe(device: DeviceBoard, vm: CPythonVM, plan: Any) -> SlotDescriptor:
     """What the device writes for the slot, read by the device and by the bench."""
     device.flash.poke(SLOT.descriptor.start, b"\xff" * 4096)
     slots = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash())
@@ -293,7 +293,7 @@ class Writing:
         self.plan = vm.import_("twoslot.trust.policy").parse_plan(fields, fields["images"]["any"])
         self.writer: Any = vm.import_("twoslot.image.writer")
         self.scan: Any = vm.import_("twoslot.image.scan")
-        self.slot = self.scan.begin((SLOT.image.start, SLOT.table.start), self.plan)
+        self.slot = self.scan.start((SLOT.image.start, SLOT.table.start), self.plan)
         self.writer.allocate(self.slot)
         self.lost = vm.import_("twoslot.errors").LinkError
         device.flash.poke(SLOT.table.start, b"\xff" * 4096)
@@ -368,9 +368,9 @@ class Writing:
 # Answers of a server.
 
 
-def client_of(items: list[Item]) -> Client:
+def client_of(items: list[Item]) -> DeviceHttpClient:
     """Its server plays the same answer on any connection."""
-    return Client([items], [items])
+    return DeviceHttpClient([items], [items])
 
 
 def answer_as_document(items: list[Item], etag: str | None) -> None:
@@ -386,7 +386,7 @@ def answer_as_document(items: list[Item], etag: str | None) -> None:
             assert size <= BUFFER and (status == 200 or status == 304 and etag)
     if client.answer:
         client.answer.close()
-    assert all(stream.closed for stream in client.net.streams) and len(client.net.streams) == 1
+    assert client.net.open_connections == 0 and client.net.connections == 1
 
 
 def answer_as_blocks(items: list[Item], answer: bytes) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from slotbench import boards, data_path
 from slotbench.formats import FormatError, maptable, rtc, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
-from slotbench.formats.journal import CELLS, Cell, SlotState
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
+from slotbench.formats.journal import CELLS, JournalCell, SlotState
 from slotbench.formats.seal import BODY_BYTES, OPEN_OFFSET, PAGE_BYTES, digest8
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard, firmware, keys_document, signing_key
@@ -183,12 +183,12 @@ def _board(on: Fuzzed, data: bytes) -> None:
 
 
 _IMAGE = firmware(1)
-_CELL = Cell(
+_CELL = JournalCell(
     sequence=3, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, attempts=3, copies=8,
     counter_a=5, counter_b=6, floor=2).pack()
-_DESCRIBED = Descriptor(
+_DESCRIBED = SlotDescriptor(
     slot=1, counter=6, length=70_000, sha256=bytes(32), fs_start=BOARD.fs_start, product="lamp", version="2.0.0").pack()
-_TAIL = rtc.Tail(slot=1, trial=True, attempts_left=2, why=rtc.Why.TRIAL, counter=6, reset_reason=4).pack()
+_TAIL = rtc.Tail(slot=1, trial=True, attempts_left=2, why=rtc.BootReason.TRIAL, counter=6, reset_reason=4).pack()
 
 TARGETS = {target.name: target for target in (
     Target("journal", _journal, [b"\x80" + _CELL, b"\x8f" + _CELL + b"\x10" + _CELL], 6 * _RECORD),

@@ -10,10 +10,10 @@ from typing import Any
 
 from slotbench.flashing.plan import Firmware, factory
 from slotbench.vboard.factory import board_files, factory_flash
-from slotbench.vboard.firmware import Does
-from slotbench.vboard.live.control_socket import Control, Request
+from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.live.control_socket import ControlRequest, ControlSocket
 from slotbench.vboard.live.folder import BoardFolder
-from slotbench.vboard.live.runner import Runner
+from slotbench.vboard.live.runner import LiveRunner
 from slotbench.vboard.network.base import Network, NoNetwork
 from support.vboard.flash import generic, image
 
@@ -22,7 +22,7 @@ QUIET = "import time\nwhile True:\n    time.sleep(1)\n"
 SETTINGS = {"product": "lamp", "board": "generic_4m", "channel": "stable", "server": "http://updates.lan"}
 
 
-def make_folder(path: Path, main: str = QUIET, does: Does = Does.HEALTHY, **files: str) -> BoardFolder:
+def make_folder(path: Path, main: str = QUIET, does: Behaviour = Behaviour.HEALTHY, **files: str) -> BoardFolder:
     """A board of 48 KB firmware 1.0.0 with this main.py; `files` are further ones, by name without .py."""
     first = Firmware(data=image("1.0.0", does), product="lamp", version="1.0.0", counter=1)
     flash = factory_flash(generic(), [(write.offset, write.data) for write in factory(generic(), first)])
@@ -31,7 +31,7 @@ def make_folder(path: Path, main: str = QUIET, does: Does = Does.HEALTHY, **file
     return BoardFolder.create(path, "generic_4m", flash, content, unique_id=ID)
 
 
-class Person:
+class ControlClient:
     """Somebody who asked for something over the control socket."""
 
     def __init__(self, path: Path, text: bytes) -> None:
@@ -81,25 +81,25 @@ class LiveBench:
         self.folder = folder
         self.real = 0.0
         self.shown: list[tuple[float, str]] = []
-        self.control = Control(folder.socket_path)
-        self.runner = Runner(
+        self.control = ControlSocket(folder.socket_path)
+        self.runner = LiveRunner(
             folder, network if network is not None else NoNetwork(), speed=speed, now=lambda: self.real,
             poll=self._poll, say=lambda text: self.shown.append((self.real, text)))
         self.board = self.runner.board
         self._acts: list[tuple[float, Callable[[], object]]] = []
-        self._people: list[Person] = []
+        self._people: list[ControlClient] = []
 
     def at(self, second: float, act: Callable[[], object]) -> None:
         self._acts.append((second, act))
         self._acts.sort(key=lambda timed: timed[0])
 
-    def ask(self, second: float, **fields: Any) -> Iterator[Person]:
+    def ask(self, second: float, **fields: Any) -> Iterator[ControlClient]:
         """Ask for something at that second; `next()` of what is returned is the person, once it is over."""
-        asked: list[Person] = []
+        asked: list[ControlClient] = []
         request = json.dumps(fields).encode() + b"\n"
 
         def act() -> None:
-            asked.append(Person(self.folder.socket_path, request))
+            asked.append(ControlClient(self.folder.socket_path, request))
             self._people += asked
 
         self.at(second, act)
@@ -123,7 +123,7 @@ class LiveBench:
         """The real second at which this was shown first."""
         return next(second for second, text in self.shown if words in text)
 
-    def _poll(self, seconds: float | None) -> Request | None:
+    def _poll(self, seconds: float | None) -> ControlRequest | None:
         if self._acts and (seconds is None or self._acts[0][0] <= self.real + seconds):
             second, act = self._acts.pop(0)
             self.real = max(self.real, second)

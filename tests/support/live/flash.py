@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from slotbench.formats import blocks
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.vboard.flash.nor import NorFlash
 from support.loader.decision_rows import Row
@@ -17,7 +17,7 @@ _WEIGHTS = (1, 4, 4, 1)
 _TORN = (0xFFFFFF03, 0x0000FF01, 0xFFFFFFFE)
 
 
-TRIAL = Cell(
+TRIAL = JournalCell(
     sequence=7, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
     attempts=3, copies=8, floor=1, head_seq=4, head_time=1_790_000_000, key_epoch=1,
     spent=(True, *[False] * 7), copied=(True, *[False] * 7),
@@ -83,7 +83,7 @@ def spent_trial(rng: random.Random) -> NorFlash:
     put_slot(flash, 0, image("1.0.0"), 1, confirmed=True)
     put_slot(flash, 1, image("2.0.0"), 2)
     ends = rng.choice(((Ended.POWER_LOST, Ended.DEADLINE, Ended.RESET_PIN), (*Ended, *_TORN)))
-    put_cell(flash, Cell(
+    put_cell(flash, JournalCell(
         sequence=4, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
         attempts=3, copies=8, spent=_first(3), copied=_first(1), bad_counter=rng.randrange(2),
         rounds=rng.randrange(4), unproven_counter=rng.choice((0, 2)),
@@ -91,10 +91,10 @@ def spent_trial(rng: random.Random) -> NorFlash:
     return flash
 
 
-def _cell_of_row(row: Row, active: int) -> Cell:
+def _cell_of_row(row: Row, active: int) -> JournalCell:
     a, b = row.slots
     words = row.words
-    return Cell(
+    return JournalCell(
         sequence=5, active=active, state_a=SlotState(a.state), state_b=SlotState(b.state),
         counter_a=a.counter, counter_b=b.counter, attempts=words["attempts"], copies=words["copies"],
         floor=words["floor"], spent=_first(words["spent"]), copied=_first(words["copied"]),
@@ -103,10 +103,10 @@ def _cell_of_row(row: Row, active: int) -> Cell:
     )
 
 
-def _random_cell(rng: random.Random, counters: list[int]) -> Cell:
+def _random_cell(rng: random.Random, counters: list[int]) -> JournalCell:
     spent = rng.choice((0, 0, 1, 2, 3))
     ends = [None, *Ended, rng.choice(_TORN)]
-    return Cell(
+    return JournalCell(
         sequence=rng.randrange(1, 99), active=rng.randrange(2),
         state_a=rng.choices(_STATES, _WEIGHTS)[0], state_b=rng.choices(_STATES, _WEIGHTS)[0],
         counter_a=counters[0], counter_b=counters[1], attempts=rng.choice((1, 3, 3)), copies=8,

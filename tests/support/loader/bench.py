@@ -11,10 +11,10 @@ from typing import Any
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.formats import image_ea, journal, rtc, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.image import IROM_OFFSET, build_e9, parse_e9
 from slotbench.formats.image_ea import parse_ea
-from slotbench.formats.journal import Cell
+from slotbench.formats.journal import JournalCell
 from slotbench.formats.segments import DRAM, IRAM
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
@@ -62,7 +62,7 @@ def bare(board: BoardProfile, **options: Any) -> NorFlash:
     return flash
 
 
-def put(board: BoardProfile, flash: NorFlash, slot: int, data: bytes, counter: int, **fields: Any) -> Descriptor:
+def put(board: BoardProfile, flash: NorFlash, slot: int, data: bytes, counter: int, **fields: Any) -> SlotDescriptor:
     """An image and its descriptor."""
     place = board.slots[slot]
     values: dict[str, Any] = {
@@ -70,13 +70,13 @@ def put(board: BoardProfile, flash: NorFlash, slot: int, data: bytes, counter: i
         "fs_start": board.fs_start, "product": "test", "version": str(counter),
         "form": ImageForm.EA if board.in_place else ImageForm.E9,
     }
-    descriptor = Descriptor(**(values | fields))
+    descriptor = SlotDescriptor(**(values | fields))
     flash.poke(place.image.start, data)
     flash.poke(place.descriptor.start, descriptor.pack())
     return descriptor
 
 
-def put_cell(board: BoardProfile, flash: NorFlash, cell: Cell, index: int = 0) -> None:
+def put_cell(board: BoardProfile, flash: NorFlash, cell: JournalCell, index: int = 0) -> None:
     flash.poke(board.journal.start + 256 * index, cell.pack())
 
 
@@ -89,18 +89,18 @@ def put_window(board: BoardProfile, flash: NorFlash, data: bytes) -> None:
 
 def chip_with(flash: NorFlash, *, reason: int = 0, tail: rtc.Tail | None = None, seed: int = 0) -> Soc:
     """A chip on this flash that has just started for this reason, with this tail of the boot before."""
-    chip = Soc(flash, seed=seed, sdk_save_every=0)
+    soc = Soc(flash, seed=seed, sdk_save_every=0)
     if tail is not None:
-        chip.rtc[TAIL] = tail.pack()
-    chip.start(reason)
-    return chip
+        soc.rtc[TAIL] = tail.pack()
+    soc.start(reason)
+    return soc
 
 
-def tail_of(chip: Soc) -> rtc.Tail:
-    return rtc.Tail.unpack(bytes(chip.rtc[TAIL]))
+def tail_of(soc: Soc) -> rtc.Tail:
+    return rtc.Tail.unpack(bytes(soc.rtc[TAIL]))
 
 
-def newest(board: BoardProfile, flash: NorFlash) -> Cell | None:
+def newest(board: BoardProfile, flash: NorFlash) -> JournalCell | None:
     found = journal.newest(flash.peek(board.journal.start, board.journal.size))
     return found[1] if found is not None else None
 
@@ -110,7 +110,7 @@ class Booted:
     """A boot on the machine: what it started, and the chip and machine behind it."""
 
     result: BootResult | NothingBoots
-    chip: Soc
+    soc: Soc
     machine: LoaderMachine
 
     @property
@@ -119,10 +119,10 @@ class Booted:
         return (self.result.slot, int(self.result.why)) if isinstance(self.result, BootResult) else None
 
 
-def boot(board: BoardProfile, chip: Soc, *, seed: int = 0, accelerate: bool = True, log_lies: bool = False) -> Booted:
+def boot(board: BoardProfile, soc: Soc, *, seed: int = 0, accelerate: bool = True, log_lies: bool = False) -> Booted:
     """One boot of the machine; what it starts must be right, unless slot, window and log were made to disagree."""
-    machine = LoaderMachine(chip, board, seed=seed, accelerate=accelerate)
-    booted = Booted(machine.boot(rounds=1), chip, machine)
+    machine = LoaderMachine(soc, board, seed=seed, accelerate=accelerate)
+    booted = Booted(machine.boot(rounds=1), soc, machine)
     if isinstance(booted.result, BootResult) and not log_lies:
         require_plain_flash(board, booted)
     return booted
@@ -130,13 +130,13 @@ def boot(board: BoardProfile, chip: Soc, *, seed: int = 0, accelerate: bool = Tr
 
 def require_plain_flash(board: BoardProfile, booted: Booted) -> None:
     """RAM, entry and irom are what a plain flash of the image in the slot gives; the log says nothing else."""
-    result, flash = booted.result, booted.chip.flash
+    result, flash = booted.result, booted.soc.flash
     assert isinstance(result, BootResult)
     data = flash.peek(board.slots[result.slot].image.start, result.length)
     parsed = parse_ea(data) if board.in_place else parse_e9(data)
     assert result.entry == parsed.entry
     assert result.segments == tuple((segment.address, segment.data) for segment in parsed.segments)
-    assert booted.chip.chip_size == board.visible_bytes
+    assert booted.soc.chip_size == board.visible_bytes
     if not board.in_place:
         irom = data[IROM_OFFSET:]
         assert flash.peek(board.window.start, len(irom)) == irom
@@ -148,13 +148,13 @@ def same_as_model(
     board: BoardProfile, flash: NorFlash, *, seed: int = 0, log_lies: bool = False, **start: Any
 ) -> Booted:
     """One boot on the machine and one of the model: result, operations, flash and tail must be equal."""
-    chip, twin = (chip_with(flash.clone(), seed=seed, **start) for _ in range(2))
-    booted = boot(board, chip, seed=seed, log_lies=log_lies)
+    soc, twin = (chip_with(flash.clone(), seed=seed, **start) for _ in range(2))
+    booted = boot(board, soc, seed=seed, log_lies=log_lies)
     expected = LoaderModel(twin, board).boot(rounds=1)
     assert booted.result == expected
-    assert chip.flash.log == twin.flash.log
-    assert same_flash(chip.flash, twin.flash)
-    assert bytes(chip.rtc) == bytes(twin.rtc)
+    assert soc.flash.log == twin.flash.log
+    assert same_flash(soc.flash, twin.flash)
+    assert bytes(soc.rtc) == bytes(twin.rtc)
     return booted
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from slotbench.boards import BoardProfile
 from slotbench.formats import windowlog
-from slotbench.formats.journal import Cell, Ended, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.journal import Ended, JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.loader.model import BootResult
@@ -62,13 +62,13 @@ def _image(board: BoardProfile, version: str, slot: int) -> bytes:
     return small_image(version, slot if board.in_place else None, SECTOR - 16)
 
 
-def _cell(**words: tuple[object, ...]) -> Cell:
-    return Cell(
+def _cell(**words: tuple[object, ...]) -> JournalCell:
+    return JournalCell(
         sequence=3, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
         attempts=_ATTEMPTS, copies=8, floor=1, **words)  # type: ignore[arg-type]
 
 
-def _board_with(board: BoardProfile, in_window: str, cell: Cell) -> NorFlash:
+def _board_with(board: BoardProfile, in_window: str, cell: JournalCell) -> NorFlash:
     flash = bare(board)
     put(board, flash, 0, _image(board, OLD, 0), 1, confirmed=True)
     put(board, flash, 1, _image(board, NEW, 1), 2)
@@ -85,12 +85,12 @@ def settle(board: BoardProfile, flash: NorFlash, seed: int, boots: int = 2) -> i
     """Power comes back `boots` times; each time the board starts a right image, and pays for a trial."""
     before = flash.peek(board.slots[0].image.start, board.slots[0].image.size)
     for _ in range(boots):
-        chip = _powered(flash, seed)
-        booted = boot(board, chip, seed=seed)
+        soc = _powered(flash, seed)
+        booted = boot(board, soc, seed=seed)
         assert isinstance(booted.result, BootResult), booted.result
-        tail, cell = tail_of(chip), newest(board, flash)
+        tail, cell = tail_of(soc), newest(board, flash)
         assert cell is not None
-        assert tail.trial == (booted.result.why is Why.TRIAL)
+        assert tail.trial == (booted.result.why is BootReason.TRIAL)
         assert (tail.slot, tail.counter) == (booted.result.slot, booted.result.counter)
         if tail.trial and not flash.weak:
             # A word that reads differently each time has no number to hold the tail against.

@@ -1,4 +1,4 @@
-"""The decision table of device/DESIGN.md, section 3, as data: deciders are held against what people read."""
+"""The table of device/docs/boot-table.md as data: deciders are held against what people read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slotbench.formats.release import DEVELOPMENT
+from support.guides.page import section
 
-DESIGN = Path(__file__).parents[3] / "device" / "DESIGN.md"
+BOOT_TABLE = Path(__file__).parents[3] / "device" / "docs" / "boot-table.md"
 STATES = {"empty": 0, "ready": 1, "confirmed": 2, "bad": 3}
 WHY = {
     "ordinary": 1, "trial": 2, "fallback": 3, "no journal, confirmed": 4, "no journal, unconfirmed": 5,
@@ -50,9 +51,9 @@ def rows(*, stock: bool = False) -> list[Row]:
 
     Those that start what has no descriptor only when `stock` is given: the device decides by descriptors.
     """
-    section = DESIGN.read_text(encoding="utf-8").split("## 3. ")[1].split("## 4. ")[0]
-    found = [_row(line) for line in section.splitlines() if re.match(r"\| [AB-] \|", line)]
-    assert len(found) > 40, "the decision table of DESIGN.md cannot be read"
+    text = section(BOOT_TABLE, "Decisions")
+    found = [_row(line) for line in text.splitlines() if re.match(r"\| [AB-] \|", line)]
+    assert len(found) > 40, "the table of boot-table.md cannot be read"
     return [row for row in found if stock or row.why != WHY["no descriptor"]]
 
 

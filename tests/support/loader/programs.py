@@ -11,7 +11,7 @@ from typing import Final
 
 from slotbench.vboard.lx106.cpu import Cpu, Handover
 from slotbench.vboard.lx106.isa import decode
-from slotbench.vboard.lx106.memory import IRAM, Memory
+from slotbench.vboard.lx106.memory import IRAM, CpuMemory
 from support.loader.qemu import CFLAGS, run_qemu, tool
 
 _DATA: Final = 0x3FFE8000
@@ -35,7 +35,7 @@ _WORDS: Final = (0, 1, 2, 31, 32, 0x7F, 0x80, 0xFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CpuState:
     """After one program: a0-a15, SAR."""
 
     registers: tuple[int, ...]
@@ -65,15 +65,15 @@ class Programs:
             pc += it.length if it is not None else 1
         return found
 
-    def by_qemu(self) -> tuple[list[State], bytes]:
+    def by_qemu(self) -> tuple[list[CpuState], bytes]:
         """State after each program, and the data."""
         out = run_qemu(self._elf, [])
         assert len(out) == _DATA_BYTES + self.count * _RESULT.size
         return _states(out[_DATA_BYTES:]), out[:_DATA_BYTES]
 
-    def by_our_cpu(self) -> tuple[list[State], bytes]:
+    def by_our_cpu(self) -> tuple[list[CpuState], bytes]:
         """The same of the CPU under test."""
-        memory = Memory(_NoPeripherals())
+        memory = CpuMemory(_NoPeripherals())
         memory.write(IRAM.start, self._code)
         memory.write(_DATA, bytes(_DATA_BYTES))
         cpu = Cpu(memory, range(IRAM.start, self._at["done"]))
@@ -92,8 +92,8 @@ class _NoPeripherals:
         return False
 
 
-def _states(data: bytes) -> list[State]:
-    return [State(words) for words in _RESULT.iter_unpack(data)]
+def _states(data: bytes) -> list[CpuState]:
+    return [CpuState(words) for words in _RESULT.iter_unpack(data)]
 
 
 def _frame(programs: list[str], rng: random.Random, count: int) -> str:

@@ -87,7 +87,7 @@ class Qemu:
         build_rom(self.elf)
 
     def boot(
-        self, chip: Soc, entry: int, *, cut: int | None = None, mode: str = "before", seed: int = 1,
+        self, soc: Soc, entry: int, *, cut: int | None = None, mode: str = "before", seed: int = 1,
         rounds: int = 1,
     ) -> QemuRun:
         """Boot the loader of the chip's flash to a jump to `entry`; the chip's flash and RTC memory follow.
@@ -95,20 +95,20 @@ class Qemu:
         `cut` numbers a programmed word or a 256-byte piece of an erase; `mode` is before, torn or after.
         """
         flash_path, job_path = self.folder / "flash.bin", self.folder / "job.bin"
-        image = chip.flash.peek(0, chip.flash.size)
+        image = soc.flash.peek(0, soc.flash.size)
         flash_path.write_bytes(image)
         noise = random.Random(f"qemu {seed}")
         registers = [noise.getrandbits(32) for _ in range(16)]
         registers[1] = _STACK
         job_path.write_bytes(_JOB.pack(
-            entry, chip.reset_reason, 0xFFFFFFFF if cut is None else cut,
+            entry, soc.reset_reason, 0xFFFFFFFF if cut is None else cut,
             ("before", "torn", "after").index(mode), noise.randrange(1, 1 << 32), rounds * 30_000_000,
-            *registers, chip.rtc))
+            *registers, soc.rtc))
         run_qemu(self.elf, [str(flash_path), str(job_path)])
         run = _result(job_path.read_bytes()[_JOB.size :])
-        _take_over(chip.flash, image, flash_path.read_bytes())
-        chip.rtc[:] = run.rtc
-        chip.chip_size = run.chip_size
+        _take_over(soc.flash, image, flash_path.read_bytes())
+        soc.rtc[:] = run.rtc
+        soc.chip_size = run.chip_size
         return run
 
 

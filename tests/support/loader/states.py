@@ -21,10 +21,10 @@ import pytest
 
 from slotbench.boards import BoardProfile
 from slotbench.formats import FormatError, journal, windowlog
-from slotbench.formats.descriptor import Descriptor, ImageForm
-from slotbench.formats.journal import Cell, Ended, SlotState
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
+from slotbench.formats.journal import Ended, JournalCell, SlotState
 from slotbench.formats.release import DEVELOPMENT
-from slotbench.formats.rtc import Tail, Why
+from slotbench.formats.rtc import BootReason, Tail
 from slotbench.vboard.flash.cuts import torn_erase, torn_program
 from slotbench.vboard.flash.nor import PAGE, SECTOR, NorFlash
 from slotbench.vboard.loader.image import load
@@ -52,7 +52,7 @@ _NO_DESCRIPTOR = 7
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StartState:
     """Flash, and how the chip came to start."""
 
     board: BoardProfile
@@ -78,7 +78,7 @@ def spread(function: Callable[[list[Any]], int], work: Iterable[Any], batch: int
 # What the device says.
 
 
-def device_choice(decider: Decider, state: State) -> tuple[int, int] | None:
+def device_choice(decider: Decider, state: StartState) -> tuple[int, int] | None:
     """What decide.py chooses of the pages on flash; slots with an image that does not verify are asked about."""
     board, flash = state.board, state.flash
     newest = journal.newest(flash.peek(board.journal.start, board.journal.size))
@@ -87,7 +87,7 @@ def device_choice(decider: Decider, state: State) -> tuple[int, int] | None:
     for slot, place in enumerate(board.slots):
         page = flash.peek(place.descriptor.start, PAGE)
         try:
-            it = Descriptor.unpack(page)
+            it = SlotDescriptor.unpack(page)
         except FormatError:
             it = None
         if it is not None and (it.slot != slot or not 0 < it.length <= place.image.size):
@@ -101,7 +101,7 @@ def device_choice(decider: Decider, state: State) -> tuple[int, int] | None:
 _VERSIONS = ("1.0.0", "2.0.0")
 
 
-def _is_startable(state: State, slot: int, it: Descriptor) -> bool:
+def _is_startable(state: StartState, slot: int, it: SlotDescriptor) -> bool:
     """It verifies; or it is trusted for the boot before, and then its RAM part is whole."""
     board, flash, tail = state.board, state.flash, state.tail
     data = flash.peek(board.slots[slot].image.start, it.length)
@@ -120,7 +120,7 @@ def _decider() -> Decider:
     return Decider(DeviceBoard().start())
 
 
-def run_states(states: Iterable[State]) -> int:
+def run_states(states: Iterable[StartState]) -> int:
     """All three on every state; returns how many there were."""
     decider = _decider()
     count = 0
@@ -159,7 +159,7 @@ def reachable() -> Iterator[Reachable]:
                     yield active, state, other, spent, copied, confirmed, bad, one, two
 
 
-def reachable_state(board: BoardProfile, it: Reachable) -> State:
+def reachable_state(board: BoardProfile, it: Reachable) -> StartState:
     """Its flash: counters 1 in A and 2 in B; the window, if there is one, holds A."""
     active, state, other, spent, copied, confirmed, bad, *descriptors = it
     flash = bare(board)
@@ -168,14 +168,14 @@ def reachable_state(board: BoardProfile, it: Reachable) -> State:
             put(board, flash, slot, image_for(board, _VERSIONS[slot], slot), slot + 1 + (kind == "other"),
                 confirmed=kind == "confirmed", bad=kind == "marked")
     states = (state, other) if active == 0 else (other, state)
-    put_cell(board, flash, Cell(
+    put_cell(board, flash, JournalCell(
         sequence=9, active=active, state_a=states[0], state_b=states[1], counter_a=1, counter_b=2, floor=1,
         attempts=3, copies=8, spent=_first(spent), copied=_first(copied), confirmed=confirmed,
         ended=tuple(int(Ended.RESTART) if number < spent - 1 else None for number in range(8)),
         bad_a=bad[0], bad_b=bad[1]))
     if not board.in_place:
         put_window(board, flash, small_image(_VERSIONS[0]))
-    return State(board, flash, reason=4)
+    return StartState(board, flash, reason=4)
 
 
 def run_reachable(batch: list[tuple[str, Reachable]]) -> int:
@@ -209,7 +209,7 @@ def flash_of_row(board: BoardProfile, row: Row) -> NorFlash:
 # Random ones.
 
 
-def random_state(seed: int) -> State:
+def random_state(seed: int) -> StartState:
     """Images, pages, window log and tail in any combination; some pages torn, some sectors garbage."""
     rng = random.Random(f"state {seed}")
     board = IN_PLACE if rng.random() < 0.3 else WINDOW
@@ -224,7 +224,7 @@ def random_state(seed: int) -> State:
     for _ in range(rng.choice((0, 0, 1, 2))):
         _tear(rng, board, flash)
     tail = _random_tail(rng, counters) if rng.random() < 0.7 else None
-    return State(board, flash, rng.choice(_RESTARTS), tail, log_lies=True)
+    return StartState(board, flash, rng.choice(_RESTARTS), tail, log_lies=True)
 
 
 def run_random(seeds: list[int]) -> int:
@@ -249,7 +249,7 @@ def _random_slot(rng: random.Random, board: BoardProfile, flash: NorFlash, slot:
     elif kind < 0.2:
         rot(board, flash, slot, rng.choice((4, 0x30, len(data) // 2, len(data) - 1)))
     elif kind < 0.24:
-        flash.poke(place.descriptor.start, Descriptor(
+        flash.poke(place.descriptor.start, SlotDescriptor(
             slot=slot, counter=counter, length=rng.choice((1, 0x9000, len(data) - 4, place.image.size)),
             sha256=rng.randbytes(32), fs_start=0, product="p", version="v").pack())
 
@@ -260,10 +260,10 @@ def rot(board: BoardProfile, flash: NorFlash, slot: int, offset: int) -> None:
     flash.poke(at, bytes([flash.peek(at, 1)[0] ^ 1]))
 
 
-def _random_cell(rng: random.Random, counters: list[int]) -> Cell:
+def _random_cell(rng: random.Random, counters: list[int]) -> JournalCell:
     spent = rng.choice((0, 0, 1, 2, 3))
     any_words = tuple(rng.random() < 0.3 for _ in range(8))
-    return Cell(
+    return JournalCell(
         sequence=rng.randrange(1, 9), active=rng.randrange(2),
         state_a=rng.choice(list(SlotState)), state_b=rng.choice(list(SlotState)),
         counter_a=counters[0], counter_b=counters[1], attempts=rng.choice((0, 1, 3, 3, 8)),
@@ -292,7 +292,7 @@ def _random_window(rng: random.Random, board: BoardProfile, flash: NorFlash) -> 
 def _random_tail(rng: random.Random, counters: list[int]) -> Tail:
     slot = rng.randrange(2)
     return Tail(
-        slot=slot, trial=rng.random() < 0.5, attempts_left=rng.randrange(4), why=rng.choice(list(Why)),
+        slot=slot, trial=rng.random() < 0.5, attempts_left=rng.randrange(4), why=rng.choice(list(BootReason)),
         counter=counters[slot], reset_reason=rng.randrange(7), note=rng.choice((0, 0, 5, 6, 9)),
         schedule=rng.getrandbits(32))
 

@@ -17,9 +17,9 @@ from slotbench.flashing.plan import Firmware, factory
 from slotbench.formats.segments import pack_ram_part
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.factory import factory_flash
-from slotbench.vboard.live.control_socket import Control, ask
+from slotbench.vboard.live.control_socket import ControlSocket, request_facts
 from slotbench.vboard.live.folder import BoardFolder
-from slotbench.vboard.live.runner import Runner
+from slotbench.vboard.live.runner import LiveRunner
 from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.signals import PowerCut
@@ -96,8 +96,8 @@ class SerialBench:
         self._news = threading.Condition()
         self._wake, woken = socket.socketpair()
         self._woken = woken
-        self._control = Control(folder.socket_path, woken.fileno(), self.uart.fileno())
-        self.runner = Runner(
+        self._control = ControlSocket(folder.socket_path, woken.fileno(), self.uart.fileno())
+        self.runner = LiveRunner(
             folder, network if network is not None else NoNetwork(), speed=speed, now=time.monotonic,
             poll=self._control.poll, say=self._hear, uart=self.uart, vm=VMS[vm])
         self._thread = threading.Thread(target=self.runner.run)
@@ -146,7 +146,7 @@ class SerialBench:
 
     def power_on(self) -> None:
         """Put the plug back."""
-        ask(self._control.path, {"do": "on"})
+        request_facts(self._control.path, {"do": "on"})
 
     def flash(self, start: int = 0, size: int | None = None) -> bytes:
         """What the cells have."""

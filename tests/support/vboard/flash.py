@@ -9,9 +9,9 @@ from typing import Any
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.formats import maptable, windowlog
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell
-from slotbench.vboard.firmware import SMALLEST_BYTES, Does, build
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import JournalCell
+from slotbench.vboard.firmware import SMALLEST_BYTES, Behaviour, build
 from slotbench.vboard.flash.nor import NorFlash
 
 
@@ -21,7 +21,7 @@ def generic() -> BoardProfile:
 
 
 @functools.cache
-def image(version: str, does: Does = Does.HEALTHY, *, size: int = SMALLEST_BYTES) -> bytes:
+def image(version: str, does: Behaviour = Behaviour.HEALTHY, *, size: int = SMALLEST_BYTES) -> bytes:
     return build(version, does, size=size)
 
 
@@ -35,20 +35,20 @@ def bare_flash(**options: Any) -> NorFlash:
     return flash
 
 
-def put_slot(flash: NorFlash, slot: int, data: bytes, counter: int, **fields: Any) -> Descriptor:
+def put_slot(flash: NorFlash, slot: int, data: bytes, counter: int, **fields: Any) -> SlotDescriptor:
     """Put an image and its descriptor into slot 0 or 1."""
     place = generic().slots[slot]
     values: dict[str, Any] = {
         "slot": slot, "counter": counter, "length": len(data), "sha256": hashlib.sha256(data).digest(),
         "fs_start": 0x100000, "product": "test", "version": str(counter),
     }
-    descriptor = Descriptor(**(values | fields))
+    descriptor = SlotDescriptor(**(values | fields))
     flash.poke(place.image.start, data)
     flash.poke(place.descriptor.start, descriptor.pack())
     return descriptor
 
 
-def put_cell(flash: NorFlash, cell: Cell, index: int = 0) -> None:
+def put_cell(flash: NorFlash, cell: JournalCell, index: int = 0) -> None:
     flash.poke(generic().journal.start + 256 * index, cell.pack())
 
 

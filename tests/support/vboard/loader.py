@@ -6,8 +6,8 @@ import hashlib
 
 from slotbench.formats import journal, rtc, windowlog
 from slotbench.formats.image import IROM_OFFSET, parse_e9
-from slotbench.formats.journal import Cell, SlotState
-from slotbench.vboard.firmware import Does, identify
+from slotbench.formats.journal import JournalCell, SlotState
+from slotbench.vboard.firmware import Behaviour, identify
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel
 from slotbench.vboard.soc import RTC_BASE, Soc
@@ -15,7 +15,7 @@ from support.vboard.flash import bare_flash, generic, image, put_cell, put_slot,
 
 BOARD = generic()
 OLD, NEW = image("1.0.0"), image("2.0.0", size=56 * 1024)
-TRIAL = Cell(
+TRIAL = JournalCell(
     sequence=3, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
     attempts=3, copies=8, floor=1,
 )  # fmt: skip
@@ -35,37 +35,37 @@ def chip_of(flash: NorFlash, seed: int = 0) -> Soc:
     return Soc(flash, seed=seed, sdk_save_every=0)
 
 
-def boot(chip: Soc) -> BootResult:
-    result = LoaderModel(chip, BOARD).boot(rounds=1)
+def boot(soc: Soc) -> BootResult:
+    result = LoaderModel(soc, BOARD).boot(rounds=1)
     assert isinstance(result, BootResult), result
     return result
 
 
-def cell(chip: Soc) -> Cell:
-    newest = journal.newest(chip.flash.peek(BOARD.journal.start, BOARD.journal.size))
+def cell(soc: Soc) -> JournalCell:
+    newest = journal.newest(soc.flash.peek(BOARD.journal.start, BOARD.journal.size))
     assert newest is not None
     return newest[1]
 
 
-def tail(chip: Soc) -> rtc.Tail:
-    return rtc.Tail.unpack(bytes(chip.rtc[rtc.ADDRESS - RTC_BASE :][:32]))
+def tail(soc: Soc) -> rtc.Tail:
+    return rtc.Tail.unpack(bytes(soc.rtc[rtc.ADDRESS - RTC_BASE :][:32]))
 
 
-def held(chip: Soc) -> bytes | None:
-    return windowlog.held(chip.flash.peek(BOARD.window_log.start, BOARD.window_log.size))
+def held(soc: Soc) -> bytes | None:
+    return windowlog.held(soc.flash.peek(BOARD.window_log.start, BOARD.window_log.size))
 
 
-def operations(chip: Soc) -> list[tuple[str, int]]:
-    return [(op.kind, op.addr) for op in chip.flash.log or []]
+def operations(soc: Soc) -> list[tuple[str, int]]:
+    return [(op.kind, op.addr) for op in soc.flash.log or []]
 
 
-def require_right(chip: Soc, result: BootResult) -> None:
+def require_right(soc: Soc, result: BootResult) -> None:
     """RAM and exec window are what a plain flash of the image in the slot would give."""
     data = (OLD, NEW)[result.slot]
     parsed = parse_e9(data)
     assert result.segments == tuple((segment.address, segment.data) for segment in parsed.segments)
     assert (result.entry, result.length) == (parsed.entry, len(data))
-    assert window(chip.flash, data) == data[IROM_OFFSET:]
-    assert identify(result.segments, window(chip.flash, data)).does is Does.HEALTHY
-    in_log = held(chip)
+    assert window(soc.flash, data) == data[IROM_OFFSET:]
+    assert identify(result.segments, window(soc.flash, data)).does is Behaviour.HEALTHY
+    in_log = held(soc)
     assert in_log is None or in_log == hashlib.sha256(data).digest()[:7]

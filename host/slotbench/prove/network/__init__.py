@@ -1,1 +1,1 @@
-"""Whole updates through a network that fails: every one of them gets there."""
+"""Whole updates over a failing network: each of them must succeed."""

@@ -1,4 +1,6 @@
-"""Whole updates at stated rates of failing connections; beside them a client that starts over each time."""
+"""Whole updates at given rates of failing connections, compared with a client that starts over each
+time.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +13,21 @@ from typing import Final
 
 from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import Broken
+from slotbench.prove.network.downloads import Downloads
 from slotbench.prove.parallel import workers
 from slotbench.prove.testbed import HOURS_MS, Edit, TestBed, runs_confirmed, without_main
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.network.faults import FaultProxy
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.seeded_faults import SeededFaults
+from slotbench.vboard.network.wsgi import WsgiNetwork
 
-__all__ = ["RATES", "Outcome", "Rate", "prove"]
+__all__ = ["RATES", "Rate", "UpdateOutcome", "prove_updates"]
 
 RATES: Final = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3)
 
 _BLOCK: Final = 4096
 _ATTEMPTS: Final = 30
-"""How often a person would start the client over."""
+"""How often a person would restart that client."""
 
 _START_OVER: Final = """\
 import twoslot
@@ -37,12 +42,12 @@ except Exception as e:
     outcome = repr(e)
 twoslot.unload()
 """
-"""The board's own agent, without its patience: the first failure ends the attempt."""
+"""The board's own agent without retries: the first failure ends the attempt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """One update. Bytes are those of the image; `seconds` are the board's."""
+class UpdateOutcome:
+    """One update. Bytes are those of the image; `seconds` are virtual."""
 
     succeeded: bool
     needed: int
@@ -50,7 +55,7 @@ class Outcome:
     interruptions: int
     image_interruptions: int
     most_again: int
-    """The most bytes that one connection's end made the board fetch once more."""
+    """The most bytes that one lost connection made the board fetch again."""
     seconds: float
     restart_succeeded: bool
     restart_attempts: int
@@ -63,72 +68,73 @@ class Rate:
     """All updates at one rate."""
 
     failing: float
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[UpdateOutcome, ...]
 
     @property
     def updates(self) -> int:
-        """How many."""
+        """How many updates ran."""
         return len(self.outcomes)
 
     @property
     def succeeded(self) -> int:
-        """How many ended confirmed, by themselves."""
+        """How many updates ended confirmed, without help."""
         return sum(outcome.succeeded for outcome in self.outcomes)
 
     @property
     def restart_client_succeeded(self) -> int:
-        """How many the other client installed at its first attempt, without a person starting it again."""
+        """How many updates the other client installed at its first attempt.
+        """
         return sum(outcome.restart_succeeded for outcome in self.outcomes)
 
     @property
     def interruptions(self) -> int:
-        """Connections that failed."""
+        """How many connections failed."""
         return sum(outcome.interruptions for outcome in self.outcomes)
 
     @property
     def refetched_blocks_per_interruption(self) -> float:
-        """Blocks of images fetched again for each connection for an image that failed."""
+        """Blocks fetched again for each failed connection for an image."""
         again = sum(max(0, outcome.fetched - outcome.needed) for outcome in self.outcomes)
         lost = sum(outcome.image_interruptions for outcome in self.outcomes)
         return again / _BLOCK / lost if lost else 0.0
 
     @property
     def most_refetched_blocks(self) -> float:
-        """The most blocks that any one of them made a board fetch again."""
+        """The most blocks that one failed connection made a board fetch again."""
         return max((outcome.most_again for outcome in self.outcomes), default=0) / _BLOCK
 
     @property
     def fetched_over_needed(self) -> float:
-        """Bytes of images fetched over those needed."""
+        """Ratio of fetched to needed image bytes."""
         return sum(it.fetched for it in self.outcomes) / max(1, sum(it.needed for it in self.outcomes))
 
     @property
     def restart_fetched_over_needed(self) -> float:
-        """The same of the client that starts over, until it gets there."""
+        """The same ratio for the client that starts over, until it succeeds."""
         fetched = sum(it.restart_fetched for it in self.outcomes)
         return fetched / max(1, sum(it.needed for it in self.outcomes))
 
     @property
     def seconds(self) -> float:
-        """Mean modelled time from power on to confirmed."""
+        """Mean virtual seconds from power on to confirmed."""
         return sum(outcome.seconds for outcome in self.outcomes) / max(1, self.updates)
 
     @property
     def failures(self) -> list[str]:
-        """What did not hold."""
+        """The failures, in words."""
         return [outcome.text for outcome in self.outcomes if outcome.text]
 
 
-def prove(
+def prove_updates(
     folder: Path, rates: Sequence[float] = RATES, updates: int = 50, *, size: int = 96 * 1024, seed: int = 0,
     processes: int = 2, on_rate: Callable[[Rate], object] = lambda rate: None,
 ) -> list[Rate]:
-    """Run so many updates of boards with images of `size` bytes at each rate."""
-    world = TestBed(folder, size=size, seed=seed)
-    world.publish(2)
-    world.app = Remembered(world.app)
+    """Run `updates` updates with images of `size` bytes at each rate."""
+    testbed = TestBed(folder, size=size, seed=seed)
+    testbed.publish(2)
+    testbed.app = Remembered(testbed.app)
     found = []
-    run = partial(_one, world, seed)
+    run = partial(_one, testbed, seed)
     with workers(processes) as pool:
         _shared[:] = [run]
         for failing in rates:
@@ -139,16 +145,16 @@ def prove(
     return found
 
 
-_shared: list[Callable[[float, int], Outcome]] = []
+_shared: list[Callable[[float, int], UpdateOutcome]] = []
 
 
-def _call(what: tuple[float, int]) -> Outcome:
+def _call(what: tuple[float, int]) -> UpdateOutcome:
     return _shared[0](*what)
 
 
-def _one(world: TestBed, seed: int, failing: float, number: int) -> Outcome:
-    board, proxy = _board(world, failing, f"{seed} {failing} {number}", seed + number)
-    needed = len(world.image(2, 1))
+def _one(testbed: TestBed, seed: int, failing: float, number: int) -> UpdateOutcome:
+    board, network, faults = _board(testbed, failing, f"{seed} {failing} {number}", seed + number)
+    needed = len(testbed.image(2, 1))
     text = ""
     try:
         board.power_on()
@@ -156,30 +162,32 @@ def _one(world: TestBed, seed: int, failing: float, number: int) -> Outcome:
     except Broken as broken:
         text = str(broken)
     succeeded = not text and runs_confirmed(board, 2)
-    again = proxy.image_bytes - needed
+    downloads = Downloads.from_log(network.requests)
+    again = downloads.image_bytes - needed
     if not succeeded:
         text = text or f"not confirmed: {board.cell}"
-    elif again > _BLOCK * proxy.interrupted:
-        text = f"{again} bytes fetched again after {proxy.interrupted} interruptions"
-    elif proxy.most_again > _BLOCK:
-        text = f"{proxy.most_again} bytes fetched again after one interruption"
+    elif again > _BLOCK * downloads.interrupted:
+        text = f"{again} bytes fetched again after {downloads.interrupted} interruptions"
+    elif downloads.most_again > _BLOCK:
+        text = f"{downloads.most_again} bytes fetched again after one interruption"
     if text:
         text = f"rate {failing} update {number}: {text}"
     seconds = board.clock.ms / 1000
     board.power_off()
-    attempts, first, fetched = _start_over(world, failing, seed, number)
-    return Outcome(
-        succeeded, needed, proxy.image_bytes, proxy.interruptions, proxy.interrupted, proxy.most_again,
-        seconds, first, attempts, fetched, text)
+    attempts, first, fetched = _start_over(testbed, failing, seed, number)
+    return UpdateOutcome(
+        succeeded, needed, downloads.image_bytes, sum(faults.struck.values()), downloads.interrupted,
+        downloads.most_again, seconds, first, attempts, fetched, text)
 
 
-def _start_over(world: TestBed, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
-    """Attempts until the image was installed, whether the first one did it, bytes of the image fetched."""
+def _start_over(testbed: TestBed, failing: float, seed: int, number: int) -> tuple[int, bool, int]:
+    """How many attempts it took, whether the first one succeeded, and bytes of the image fetched.
+    """
     luck = f"over {seed} {failing} {number}"
-    board, proxy = _board(world, failing, luck, seed + number, without_main)
+    board, network, _ = _board(testbed, failing, luck, seed + number, without_main)
     board.on_boot = None
     board.power_on()
-    slot = world.map.slots[1]
+    slot = testbed.profile.slots[1]
     for attempt in range(1, _ATTEMPTS + 1):
         board.clock.advance_ms(10_000)
         board.repl(_START_OVER)
@@ -188,13 +196,12 @@ def _start_over(world: TestBed, failing: float, seed: int, number: int) -> tuple
         for start in (slot.table.start, *range(slot.image.start, slot.image.end, _BLOCK)):
             board.flash.poke(start, b"\xff" * _BLOCK)
     board.power_off()
-    return attempt, attempt == 1, proxy.image_bytes
+    return attempt, attempt == 1, Downloads.from_log(network.requests).image_bytes
 
 
 def _board(
-    world: TestBed, failing: float, luck: str, seed: int, edit: Edit | None = None
-) -> tuple[VirtualBoard, FaultProxy]:
-    proxy = FaultProxy(world.app, failing, random.Random(luck))
-    board = world.board(proxy, seed=seed, edit=edit)
-    proxy.clock = board.clock
-    return board, proxy
+    testbed: TestBed, failing: float, luck: str, seed: int, edit: Edit | None = None
+) -> tuple[VirtualBoard, FaultyNetwork, SeededFaults]:
+    faults = SeededFaults(random.Random(luck), failing)
+    network = FaultyNetwork(WsgiNetwork(testbed.app), faults)
+    return testbed.board(network, seed=seed, edit=edit), network, faults

@@ -1,1 +1,3 @@
-"""Power is cut at every flash operation of every part of an update: no brick, nothing unverified runs."""
+"""Power is cut at every flash operation of an update: no board is bricked, and nothing unverified
+runs.
+"""

@@ -1,4 +1,5 @@
-"""A run remembered operation by operation, so that power can be cut at any of them without running it again.
+"""A run remembered operation by operation, so that power can be cut at any of them without running
+it again.
 
 A board without power keeps its flash and nothing else. So what a cut leaves is the flash before the
 operation, with this one operation not begun, torn, or done: made from the record in microseconds.
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from slotbench.prove.invariants import Invariants
 from slotbench.vboard.flash.cuts import Cut, commit_happens
-from slotbench.vboard.flash.nor import SECTOR, NorFlash, Op
+from slotbench.vboard.flash.nor import SECTOR, FlashOperation, NorFlash
 from slotbench.vboard.signals import PowerCut
 
 __all__ = ["RecordedOperation", "RecordingFlash"]
@@ -19,11 +20,12 @@ __all__ = ["RecordedOperation", "RecordingFlash"]
 
 @dataclass(frozen=True, slots=True)
 class RecordedOperation:
-    """One operation, the flash right before it, what it programs (nothing of an erase), and the board's past:
-    what its promises know, and bytes of images it received; its files before, and after the operation.
+    """One operation, the flash right before it, what it programs (nothing of an erase), and the
+    board's past: what its promises know, and bytes of images it received; its files before, and
+    after the operation.
     """
 
-    op: Op
+    op: FlashOperation
     flash: NorFlash
     data: bytes
     past: Invariants
@@ -73,7 +75,7 @@ class RecordingFlash(NorFlash):
         index = self.operations
         super().write(addr, data, actor)
         if before is not None:
-            op = Op(index, "program", addr, len(data), actor)
+            op = FlashOperation(index, "program", addr, len(data), actor)
             files = self.files()
             self.moments.append(RecordedOperation(op, before, bytes(data), *self.past(), files, files))
 
@@ -82,7 +84,7 @@ class RecordingFlash(NorFlash):
         before = self.clone()
         index = self.operations
         super().erase(sector, actor)
-        op = Op(index, "erase", sector * SECTOR, SECTOR, actor)
+        op = FlashOperation(index, "erase", sector * SECTOR, SECTOR, actor)
         files = self.files()
         self.moments.append(RecordedOperation(op, before, b"", *self.past(), files, files))
 
@@ -91,5 +93,5 @@ class RecordingFlash(NorFlash):
         files = self.files()
         index = self.operations
         super().commit(change, length)
-        op = Op(index, "commit", -1, length, "python")
+        op = FlashOperation(index, "commit", -1, length, "python")
         self.moments.append(RecordedOperation(op, self.clone(), b"", *self.past(), files, self.files()))

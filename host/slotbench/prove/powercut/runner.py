@@ -1,4 +1,6 @@
-"""Scenarios recorded, power cut at each of their operations, the boards run to rest, promises checked."""
+"""Scenarios recorded, power cut at each of their operations, the boards run to rest, promises
+checked.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +24,23 @@ from slotbench.prove.powercut.merging import (
     image_bytes,
 )
 from slotbench.prove.powercut.recording import RecordedOperation, RecordingFlash
-from slotbench.prove.powercut.scenarios import SCENARIOS, Bench, Scenario, ScenarioRun
+from slotbench.prove.powercut.scenarios import SCENARIOS, PowerCutBench, Scenario, ScenarioRun
 from slotbench.prove.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, Edit
 from slotbench.release import keys
-from slotbench.vboard.board import LOADERS, State, VirtualBoard
+from slotbench.vboard.board import LOADERS, BoardState, VirtualBoard
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["BOARDS", "CutId", "Failure", "Proof", "Recorded", "Run"]
+__all__ = ["BOARDS", "CutId", "Failure", "PowerCutProof", "Recorded", "RunResult"]
 
 BOARDS: Final = ("generic_4m", "native_512k")
 """One map with an exec window, one that runs in place."""
 
 _ONE_BLOCK: Final = 4096 + 2 * 512
-"""What a cut may make a board fetch again: a block, the head of one more answer, what was under way."""
+"""What a cut may make a board fetch again: a block, the head of one more answer, what was under
+way.
+"""
 
 _MAX_BOOTS: Final = 12
 """Three attempts of a trial in each of two rounds, fallbacks, and the boots that the cuts cost."""
@@ -48,7 +52,9 @@ _REST_MS: Final = 11 * MINUTES_MS
 
 @dataclass(frozen=True, slots=True)
 class CutId:
-    """One run: flash map, what boots it, scenario, and the cuts in a row. `str()` is its printable form."""
+    """One run: flash map, what boots it, scenario, and the cuts in a row. `str()` is its printable
+    form.
+    """
 
     board: str
     loader: str
@@ -78,23 +84,26 @@ class Failure:
 
 
 @dataclass(slots=True)
-class Run:
+class RunResult:
     """One run, or many: how often power was cut, the board booted, and what went wrong.
 
     A run is counted as one cut, its last one: the cuts before it are those of runs of their own.
+    `contents`: hashes of the flash contents that the cuts left.
     """
 
     cuts: int = 0
     boots: int = 0
     merged: int = 0
     failures: list[Failure] = field(default_factory=list)
+    contents: set[int] = field(default_factory=set)
 
-    def add(self, other: Run) -> None:
+    def add(self, other: RunResult) -> None:
         """Count another one."""
         self.cuts += other.cuts
         self.boots += other.boots
         self.merged += other.merged
         self.failures += other.failures
+        self.contents |= other.contents
 
     @property
     def bricks(self) -> int:
@@ -116,14 +125,14 @@ class Recorded:
         self.received: dict[int, int] = {}
         for course in courses:
             flash = RecordingFlash.of(course.start)
-            board = course.world.board(course.network(), flash=flash)
+            board = course.testbed.board(course.network(), flash=flash)
             remember(flash, board, 0)
             course.act(board)
             require(course.ends(board), 6, f"{scenario.name} does not even end without a cut: {board.cell}")
             board.power_off()
             self.received[id(course)] = image_bytes(board)
             for moment in flash.moments:
-                _require_declared(board.board, moment)
+                _require_declared(board.profile, moment)
             self.moments += ((course, moment) for moment in flash.moments if course.hit(moment.op))
 
     def cuts(self, torn: int, weak: int) -> list[Cut]:
@@ -133,10 +142,21 @@ class Recorded:
             Cut(index, mode, seed) for index in range(len(self.moments))
             for mode, seeds in modes for seed in range(seeds)]
 
+    def sampled_cuts(self, torn: int, weak: int, seed: str) -> list[Cut]:
+        """Every operation in every mode: torn once in each of the two ways, with a seed drawn of
+        those.
+        """
+        rng = random.Random(seed)
+        return [
+            cut for index in range(len(self.moments))
+            for cut in (
+                Cut(index, CutMode.BEFORE), Cut(index, CutMode.AFTER),
+                Cut(index, CutMode.TORN, rng.randrange(torn)), Cut(index, CutMode.WEAK, rng.randrange(weak)))]
+
 
 def remember(flash: RecordingFlash, board: VirtualBoard, received: int) -> None:
-    """Have `flash` keep with each operation what the board's promises know, its files, and its bytes of
-    images, to which `received` were received before it was made.
+    """Have `flash` keep with each operation what the board's promises know, its files, and its
+    bytes of images, to which `received` were received before it was made.
     """
     known = board.on_boot
     assert isinstance(known, Invariants)
@@ -151,7 +171,9 @@ def remember(flash: RecordingFlash, board: VirtualBoard, received: int) -> None:
 
 
 def _require_declared(board: BoardProfile, moment: RecordedOperation) -> None:
-    """No byte of a slot changes unless a cell says that it is empty, and that the other one is confirmed."""
+    """No byte of a slot changes unless a cell says that it is empty, and that the other one is
+    confirmed.
+    """
     op = moment.op
     for number, slot in enumerate(board.slots):
         whole = slot.image, slot.table, slot.descriptor
@@ -167,21 +189,25 @@ def _require_declared(board: BoardProfile, moment: RecordedOperation) -> None:
         require(empty and held, 9, f"{changes}, and the journal says {cell}")
 
 
-class Proof:
-    """Scenarios of one or more flash maps; worlds are made in `folder`. `edit` changes the boards' files.
+class PowerCutProof:
+    """Scenarios of one or more flash maps; worlds are made in `folder`. `edit` changes the boards'
+    files.
 
-    With `merge` a run also ends in a state, byte for byte, from which a run before came to rest: what remains
-    is the same, and is counted as it was there (slotbench.prove.powercut.merging).
+    With `merge` a run also ends in a state, byte for byte, from which a run before came to rest:
+    what remains is the same, and is counted as it was there (slotbench.prove.powercut.merging).
+    With `by_content` the same flash content is started once, whatever luck the board would have.
     """
 
     def __init__(
-        self, folder: Path, *, seed: int = 0, merge: bool = True, edit: Edit | None = None
+        self, folder: Path, *, seed: int = 0, merge: bool = True, edit: Edit | None = None,
+        by_content: bool = False,
     ) -> None:
         self.seed = seed
+        self.by_content = by_content
         self.settled: Settled | None = {} if merge else None
         self._folder = folder
         self._edit = edit
-        self._benches: dict[str, Bench] = {}
+        self._benches: dict[str, PowerCutBench] = {}
         self._recorded: dict[tuple[str, str], Recorded] = {}
         self._recovery: tuple[CutId, list[RecordedOperation]] | None = None
 
@@ -196,7 +222,7 @@ class Proof:
         """A scenario on a flash map; it is run when it is asked for first."""
         if (board, scenario) not in self._recorded:
             if board not in self._benches:
-                self._benches[board] = Bench(
+                self._benches[board] = PowerCutBench(
                     self._folder, board, self._keys, seed=self.seed, edit=self._edit)
             it = SCENARIOS[scenario]
             self._recorded[board, scenario] = Recorded(it, it.courses(self._benches[board]))
@@ -207,13 +233,22 @@ class Proof:
         cuts = self.recorded(board, scenario).cuts(torn, weak)
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
-    def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> Run:
+    def sampled(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
+        """Of those single cuts, every operation in every mode once; torn with seeds that are drawn.
+        """
+        seed = f"{board} {scenario} {self.seed}"
+        cuts = self.recorded(board, scenario).sampled_cuts(torn, weak, seed)
+        return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
+
+    def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> RunResult:
         """One run with its cuts, to rest. `at_end` is called with the board as it is then."""
-        board, result = None, Run(cuts=1)
+        board, result = None, RunResult(cuts=1)
         try:
             course, moment = self._moment(id)
             board = self._board(id, course, moment, self.flash_after(id))
-            left, result.merged = self._to_rest(id, board, course, self.settled)
+            watch = StateMerger(board, course, self.settled, self.by_content)
+            left, result.merged = self._to_rest(id, board, course, watch)
+            result.contents.add(watch.content)
             needed = self.recorded(id.board, id.scenario).received[_number(course)]
             again = moment.received + left.received - needed
             require(again <= len(id.cuts) * _ONE_BLOCK, 8, f"{again} bytes of the image fetched again")
@@ -225,13 +260,13 @@ class Proof:
             result.boots = len(board.boots)
             if at_end is not None:
                 at_end(board)
-            if board.state is not State.OFF:
+            if board.state is not BoardState.OFF:
                 board.power_off()
         return result
 
     def seconds(self, id: CutId, count: int | None) -> list[CutId]:
-        """The run of `id` with a second cut while it recovers: every operation and mode, or `count` of them
-        drawn by a seed.
+        """The run of `id` with a second cut while it recovers: every operation and mode, or `count`
+        of them drawn by a seed.
         """
         try:
             operations = len(self._recover(id))
@@ -248,7 +283,9 @@ class Proof:
         return moment.after(replace(id.cuts[-1], index=moment.op.index))
 
     def _moment(self, id: CutId) -> tuple[ScenarioRun, RecordedOperation]:
-        """What the last cut hits: an operation of the scenario, or of the recovery from the cuts before."""
+        """What the last cut hits: an operation of the scenario, or of the recovery from the cuts
+        before.
+        """
         moments = self.recorded(id.board, id.scenario).moments
         if id.cuts[0].index >= len(moments):
             raise BenchError(
@@ -265,16 +302,18 @@ class Proof:
         return course, recovery[id.cuts[-1].index]
 
     def _recover(self, id: CutId) -> list[RecordedOperation]:
-        """The operations from the last cut to rest. The newest recovery is kept: it is asked for again."""
+        """The operations from the last cut to rest. The newest recovery is kept: it is asked for
+        again.
+        """
         if self._recovery is None or self._recovery[0] != id:
             course, moment = self._moment(id)
             flash = RecordingFlash.of(self.flash_after(id))
             board = self._board(id, course, moment, flash)
             remember(flash, board, moment.received)
             try:
-                self._to_rest(id, board, course, None)
+                self._to_rest(id, board, course, StateMerger(board, course, None))
             finally:
-                if board.state is not State.OFF:
+                if board.state is not BoardState.OFF:
                     board.power_off()
             self._recovery = id, flash.moments
         return self._recovery[1]
@@ -283,7 +322,7 @@ class Proof:
         self, id: CutId, course: ScenarioRun, moment: RecordedOperation, flash: NorFlash,
     ) -> VirtualBoard:
         """The board without power, right after the last cut."""
-        board = course.world.board(
+        board = course.testbed.board(
             course.network(), flash=flash, loader=LOADERS[id.loader], past=moment.past,
             seed=self.seed + id.cuts[-1].seed)
         board.files.clear()
@@ -291,18 +330,19 @@ class Proof:
         return board
 
     def _to_rest(
-        self, id: CutId, board: VirtualBoard, course: ScenarioRun, settled: Settled | None
+        self, id: CutId, board: VirtualBoard, course: ScenarioRun, watch: StateMerger
     ) -> tuple[RemainingCost, bool]:
-        """Power on, until nothing happens any more: what that took, and whether some of it was known."""
+        """Power on, until nothing happens any more: what that took, and whether some of it was
+        known.
+        """
         printed: list[str] = []
         board.on_print = printed.append
-        watch = StateMerger(board, course, settled)
         try:
             watch.without_power(self.seed + id.cuts[-1].seed)
             board.on_boot = watch
             board.power_on()
             board.run(_TO_REST_MS, until=lambda: course.ends(board))
-            require(board.state is not State.DEAD, 1, "no slot boots")
+            require(board.state is not BoardState.DEAD, 1, "no slot boots")
             require(course.ends(board), 6, f"at rest as {board.state.value} with {board.cell}")
             boots = len(board.boots)
             board.run(_REST_MS)

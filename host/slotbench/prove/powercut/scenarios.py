@@ -1,4 +1,6 @@
-"""The parts of an update that power is cut in: where each begins, and which operations belong to it."""
+"""The parts of an update that power is cut in: where each begins, and which operations belong to
+it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Final
 
 from slotbench.boards import BoardProfile, Region
 from slotbench.formats import journal, windowlog
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import require
@@ -19,13 +21,13 @@ from slotbench.prove.vm import RememberingVM
 from slotbench.release.keys import SigningKey
 from slotbench.release.publish import Rollout
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.firmware import Does
+from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.cuts import Cut, CutMode
-from slotbench.vboard.flash.nor import NorFlash, Op
+from slotbench.vboard.flash.nor import FlashOperation, NorFlash
 from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 
-__all__ = ["SCENARIOS", "Bench", "ScenarioRun", "Offer", "Scenario"]
+__all__ = ["SCENARIOS", "OfferTestBed", "PowerCutBench", "Scenario", "ScenarioRun"]
 
 MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(10000)\n"
 """An application with other things to do: rest is told in fewer steps."""
@@ -34,7 +36,7 @@ _NEW, _USED = 1, 2
 _LATEST: Final = 3
 
 
-class Offer(TestBed):
+class OfferTestBed(TestBed):
     """A world that offers release 3; `used` is the flash of a board that went from 1 to 2."""
 
     used: NorFlash
@@ -45,8 +47,9 @@ class Offer(TestBed):
         return Remembered(self.app)
 
 
-class Bench:
-    """Worlds for one flash map, made when they are needed; boards that are new, boards with a past."""
+class PowerCutBench:
+    """Worlds for one flash map, made when they are needed; boards that are new, boards with a past.
+    """
 
     def __init__(
         self, folder: Path, board: str, keys: Path, *, seed: int = 0, edit: Edit | None = None
@@ -56,54 +59,56 @@ class Bench:
         self._edit = edit
         self.seed = seed
         self.name = board
-        self._offered: dict[str, Offer] = {}
+        self._offered: dict[str, OfferTestBed] = {}
 
-    def world(self, name: str = "healthy") -> Offer:
-        """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all, or offered
-        with keys of the next epoch.
+    def testbed(self, name: str = "healthy") -> OfferTestBed:
+        """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all,
+        or offered with keys of the next epoch.
         """
         if name not in self._offered:
             folder = self._folder / f"{self.name}-{name}"
             folder.mkdir()
-            world = Offer(
+            testbed = OfferTestBed(
                 folder, board=self.name, seed=self.seed, keys=self._keys, main=MAIN, edit=self._edit,
                 vm=RememberingVM)
-            world.publish(_USED)
-            used = world.board()
+            testbed.publish(_USED)
+            used = testbed.board()
             update_to(used, _USED)
             used.power_off()
-            world.used = used.flash.clone()
+            testbed.used = used.flash.clone()
             if name == "keys":
-                world.workshop.rotate(NOW + _USED, online=SigningKey.generate())
+                testbed.publisher.rotate(NOW + _USED, online=SigningKey.generate())
             withheld = Rollout(percent=0) if name == "withheld" else Rollout()
-            world.publish(_LATEST, Does.CRASH if name == "crash" else Does.HEALTHY, rollout=withheld)
-            self._offered[name] = world
+            does = Behaviour.CRASH if name == "crash" else Behaviour.HEALTHY
+            testbed.publish(_LATEST, does, rollout=withheld)
+            self._offered[name] = testbed
         return self._offered[name]
 
     @cached_property
-    def map(self) -> BoardProfile:
+    def profile(self) -> BoardProfile:
         """The boards' flash map."""
-        return self.world().map
+        return self.testbed().profile
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioRun:
-    """One run that is recorded: a board of `world` with the flash `start` does `act`, from power on.
+    """One run that is recorded: a board of `testbed` with the flash `start` does `act`, from power
+    on.
 
-    Operations for which `hit` is true are cut. Whatever is cut, the board comes to what `ends` says. `online`
-    False: no network.
+    Operations for which `hit` is true are cut. Whatever is cut, the board comes to what `ends`
+    says. `online` False: no network.
     """
 
-    world: Offer
+    testbed: OfferTestBed
     start: NorFlash
     act: Callable[[VirtualBoard], object]
-    hit: Callable[[Op], bool]
+    hit: Callable[[FlashOperation], bool]
     ends: Callable[[VirtualBoard], bool]
     online: bool = True
 
     def network(self) -> Network:
         """What a board of this course is connected to."""
-        return WsgiNetwork(self.world.answers) if self.online else NoNetwork()
+        return WsgiNetwork(self.testbed.answers) if self.online else NoNetwork()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Scenario:
 
     name: str
     says: str
-    courses: Callable[[Bench], Sequence[ScenarioRun]]
+    courses: Callable[[PowerCutBench], Sequence[ScenarioRun]]
     torn: int = 32
     weak: int = 12
     by_loader: bool = False
@@ -135,67 +140,74 @@ def _update(board: VirtualBoard) -> None:
     update_to(board, _LATEST)
 
 
-def _whole(bench: Bench, hit: Callable[[BoardProfile, int], Callable[[Op], bool]]) -> list[ScenarioRun]:
-    """Whole updates of a new board and of one with a past; of the operations those that `hit` picks."""
-    offered = bench.world()
+def _whole(
+    bench: PowerCutBench, hit: Callable[[BoardProfile, int], Callable[[FlashOperation], bool]]
+) -> list[ScenarioRun]:
+    """Whole updates of a new board and of one with a past; of the operations those that `hit`
+    picks.
+    """
+    offered = bench.testbed()
     starts = (offered.factory, offered.used)
     return [
-        ScenarioRun(offered, start, _update, hit(bench.map, _slot(bench.map, start)), _latest)
+        ScenarioRun(offered, start, _update, hit(bench.profile, _slot(bench.profile, start)), _latest)
         for start in starts
     ]
 
 
-# What belongs to which part. The journal's operations come in order: declare, arm, (loader), confirm.
+# What belongs to which part. The journal's operations come in order: declare, arm, (loader),
+# confirm.
 
 
-def _transfer(board: BoardProfile, slot: int) -> Callable[[Op], bool]:
+def _transfer(board: BoardProfile, slot: int) -> Callable[[FlashOperation], bool]:
     place = board.slots[slot]
 
-    def hit(op: Op) -> bool:
+    def hit(op: FlashOperation) -> bool:
         written = op.addr in place.image or op.addr in place.table and op.addr != place.descriptor.start
         return op.actor != "loader" and (written or op.actor == "sdk" or op.addr in board.sdk)
 
     return hit
 
 
-def _python_in(*regions: Region) -> Callable[[Op], bool]:
+def _python_in(*regions: Region) -> Callable[[FlashOperation], bool]:
     return lambda op: op.actor == "python" and any(op.addr in region for region in regions)
 
 
-def _loader_in(*regions: Region) -> Callable[[Op], bool]:
+def _loader_in(*regions: Region) -> Callable[[FlashOperation], bool]:
     return lambda op: op.actor == "loader" and any(op.addr in region for region in regions)
 
 
-def download(bench: Bench) -> list[ScenarioRun]:
+def download(bench: PowerCutBench) -> list[ScenarioRun]:
     """Block table and blocks, and what the SDK saves meanwhile."""
     return _whole(bench, _transfer)
 
 
-def resume(bench: Bench) -> list[ScenarioRun]:
+def resume(bench: PowerCutBench) -> list[ScenarioRun]:
     """The session after a download that lost power in a block."""
     courses = []
     for course in download(bench):
-        cut = course.world.board(course.network(), flash=course.start.clone())
+        cut = course.testbed.board(course.network(), flash=course.start.clone())
         cut.flash.arm(Cut(_half_way(course), CutMode.TORN, bench.seed))
         cut.power_on()
         cut.run(HOURS_MS)
-        hit = _python_in(*(region for slot in bench.map.slots for region in (slot.image, slot.table)))
+        hit = _python_in(*(region for slot in bench.profile.slots for region in (slot.image, slot.table)))
         courses.append(replace(course, start=cut.flash.clone(), hit=hit))
     return courses
 
 
 def _half_way(course: ScenarioRun) -> int:
     """An operation in the middle of the download."""
-    board = course.world.board(course.network(), flash=course.start.clone())
+    board = course.testbed.board(course.network(), flash=course.start.clone())
     _update(board)
     ops = [op.index for op in board.flash.log or () if course.hit(op) and op.actor == "python"]
     return ops[len(ops) // 2]
 
 
-def verify(bench: Bench) -> list[ScenarioRun]:
-    """A block decays after it was checked; the read-back of the whole finds it, and it is fetched again."""
-    world = bench.world()
-    slot = bench.map.slots[1]
+def verify(bench: PowerCutBench) -> list[ScenarioRun]:
+    """A block decays after it was checked; the read-back of the whole finds it, and it is fetched
+    again.
+    """
+    testbed = bench.testbed()
+    slot = bench.profile.slots[1]
     decayed: list[int] = []
 
     def act(board: VirtualBoard) -> None:
@@ -213,24 +225,24 @@ def verify(bench: Bench) -> list[ScenarioRun]:
 
     in_slot = _python_in(slot.image, slot.table)
 
-    def hit(op: Op) -> bool:
+    def hit(op: FlashOperation) -> bool:
         return bool(decayed) and op.index >= decayed[0] and in_slot(op)
 
-    return [ScenarioRun(world, world.factory, act, hit, _latest)]
+    return [ScenarioRun(testbed, testbed.factory, act, hit, _latest)]
 
 
-def cells(bench: Bench) -> list[ScenarioRun]:
+def cells(bench: PowerCutBench) -> list[ScenarioRun]:
     """Journal cells behind one another."""
     return _whole(bench, lambda board, slot: _python_in(board.journal))
 
 
-def compaction(bench: Bench) -> list[ScenarioRun]:
+def compaction(bench: PowerCutBench) -> list[ScenarioRun]:
     """Each cell of an update, when it is the one for which the other sector has to be erased."""
-    world = bench.world()
-    hit = _python_in(bench.map.journal)
+    testbed = bench.testbed()
+    hit = _python_in(bench.profile.journal)
     return [
-        ScenarioRun(world, _with_full_journal(bench.map, start, free), _update, hit, _latest)
-        for start in (world.factory, world.used) for free in range(4)]
+        ScenarioRun(testbed, _with_full_journal(bench.profile, start, free), _update, hit, _latest)
+        for start in (testbed.factory, testbed.used) for free in range(4)]
 
 
 def _with_full_journal(board: BoardProfile, flash: NorFlash, free: int) -> NorFlash:
@@ -247,32 +259,32 @@ def _with_full_journal(board: BoardProfile, flash: NorFlash, free: int) -> NorFl
     return flash
 
 
-def swap(bench: Bench) -> list[ScenarioRun]:
+def swap(bench: PowerCutBench) -> list[ScenarioRun]:
     """The descriptor of what was verified, and the cell that tells the loader to try it."""
-    def hit(board: BoardProfile, slot: int) -> Callable[[Op], bool]:
+    def hit(board: BoardProfile, slot: int) -> Callable[[FlashOperation], bool]:
         described = _python_in(board.slots[slot].descriptor)
         return lambda op: described(op) and (op.kind == "program" or not board.in_place)
 
     return _whole(bench, hit)
 
 
-def first_boot(bench: Bench) -> list[ScenarioRun]:
+def first_boot(bench: PowerCutBench) -> list[ScenarioRun]:
     """What the loader spends and notes when it starts a trial."""
     return _whole(bench, lambda board, slot: _loader_in(board.journal))
 
 
-def copy(bench: Bench) -> list[ScenarioRun]:
+def copy(bench: PowerCutBench) -> list[ScenarioRun]:
     """The exec window and its log, filled for a trial and again for the fallback from it."""
-    if bench.map.in_place:
+    if bench.profile.in_place:
         return []
-    hit = _loader_in(bench.map.window, bench.map.window_log)
-    crash = bench.world("crash")
+    hit = _loader_in(bench.profile.window, bench.profile.window_log)
+    crash = bench.testbed("crash")
     return [*_whole(bench, lambda board, slot: hit), _crashing(crash, crash.used, hit)]
 
 
-def confirm(bench: Bench) -> list[ScenarioRun]:
+def confirm(bench: PowerCutBench) -> list[ScenarioRun]:
     """The cell's word and the descriptor's word that end a trial."""
-    def hit(board: BoardProfile, slot: int) -> Callable[[Op], bool]:
+    def hit(board: BoardProfile, slot: int) -> Callable[[FlashOperation], bool]:
         of_active = _python_in(board.slots[slot].descriptor, board.journal)
         return lambda op: of_active(op) and op.length < PAGE_BYTES
 
@@ -282,18 +294,18 @@ def confirm(bench: Bench) -> list[ScenarioRun]:
 
 def _last_attempt(course: ScenarioRun) -> ScenarioRun:
     """The same trial after two attempts of it that lost power: the word has to say it at once."""
-    board = course.world.board(course.network(), flash=course.start.clone())
+    board = course.testbed.board(course.network(), flash=course.start.clone())
     board.power_on()
-    board.run(HOURS_MS, until=lambda: board.boots[-1].why is Why.TRIAL)
+    board.run(HOURS_MS, until=lambda: board.boots[-1].why is BootReason.TRIAL)
     board.power_off()
     board.power_on()
     board.power_off()
     return replace(course, start=board.flash.clone())
 
 
-def rollback(bench: Bench) -> list[ScenarioRun]:
+def rollback(bench: PowerCutBench) -> list[ScenarioRun]:
     """By hand, at the REPL of a board without a network."""
-    world = bench.world()
+    testbed = bench.testbed()
 
     def act(board: VirtualBoard) -> None:
         board.power_on()
@@ -302,20 +314,21 @@ def rollback(bench: Bench) -> list[ScenarioRun]:
         require(runs_confirmed(board, _NEW), 6, "it went back")
 
     return [ScenarioRun(
-        world, world.used, act, lambda op: True,
+        testbed, testbed.used, act, lambda op: True,
         lambda board: runs_confirmed(board, _NEW) or runs_confirmed(board, _USED), online=False)]
 
 
-def fallback(bench: Bench) -> list[ScenarioRun]:
+def fallback(bench: PowerCutBench) -> list[ScenarioRun]:
     """A release that crashes three times, and the verdict on it."""
-    world = bench.world("crash")
-    hit = _python_in(bench.map.journal)
-    by_loader = _loader_in(bench.map.journal)
+    testbed = bench.testbed("crash")
+    hit = _python_in(bench.profile.journal)
+    by_loader = _loader_in(bench.profile.journal)
     return [
-        _crashing(world, start, lambda op: hit(op) or by_loader(op)) for start in (world.factory, world.used)]
+        _crashing(testbed, start, lambda op: hit(op) or by_loader(op))
+        for start in (testbed.factory, testbed.used)]
 
 
-def _crashing(world: Offer, start: NorFlash, hit: Callable[[Op], bool]) -> ScenarioRun:
+def _crashing(testbed: OfferTestBed, start: NorFlash, hit: Callable[[FlashOperation], bool]) -> ScenarioRun:
     def ends(board: VirtualBoard) -> bool:
         cell = board.cell
         banned = cell is not None and cell.bad_counter == _LATEST
@@ -325,32 +338,34 @@ def _crashing(world: Offer, start: NorFlash, hit: Callable[[Op], bool]) -> Scena
         board.power_on()
         board.run(HOURS_MS, until=lambda: ends(board))
 
-    return ScenarioRun(world, start, act, hit, ends)
+    return ScenarioRun(testbed, start, act, hit, ends)
 
 
-def window_log(bench: Bench) -> list[ScenarioRun]:
-    """The log of the exec window is half full: it is erased, and the loader writes into what is left."""
-    if bench.map.in_place:
+def window_log(bench: PowerCutBench) -> list[ScenarioRun]:
+    """The log of the exec window is half full: it is erased, and the loader writes into what is
+    left.
+    """
+    if bench.profile.in_place:
         return []
-    world = bench.world()
-    log = bench.map.window_log
+    testbed = bench.testbed()
+    log = bench.profile.window_log
     courses = []
-    for start in (world.factory, world.used):
+    for start in (testbed.factory, testbed.used):
         flash = start.clone()
         held = windowlog.held(flash.peek(log.start, log.size))
         full = windowlog.DIRTY_ENTRY * (windowlog.ERASE_FROM_ENTRY + 4)
         full += windowlog.held_entry(held) if held is not None else b""
         flash.poke(log.start, full.ljust(log.size, b"\xff"))
-        courses.append(ScenarioRun(world, flash, _update, lambda op: op.addr in log, _latest))
+        courses.append(ScenarioRun(testbed, flash, _update, lambda op: op.addr in log, _latest))
     return courses
 
 
-def poll(bench: Bench) -> list[ScenarioRun]:
+def poll(bench: PowerCutBench) -> list[ScenarioRun]:
     """A scheduled look finds a newer head that is not for this board: it is remembered."""
-    world = bench.world("withheld")
-    hit = _python_in(bench.map.journal)
+    testbed = bench.testbed("withheld")
+    hit = _python_in(bench.profile.journal)
     courses = []
-    for start, counter in ((world.factory, _NEW), (world.used, _USED)):
+    for start, counter in ((testbed.factory, _NEW), (testbed.used, _USED)):
 
         def ends(board: VirtualBoard, counter: int = counter) -> bool:
             cell = board.cell
@@ -360,27 +375,28 @@ def poll(bench: Bench) -> list[ScenarioRun]:
             board.power_on()
             board.run(HOURS_MS, until=lambda: ends(board))
 
-        full = _with_full_journal(bench.map, start, 0)
-        courses += [ScenarioRun(world, flash, act, hit, ends) for flash in (start, full)]
+        full = _with_full_journal(bench.profile, start, 0)
+        courses += [ScenarioRun(testbed, flash, act, hit, ends) for flash in (start, full)]
     return courses
 
 
-def keys(bench: Bench) -> list[ScenarioRun]:
-    """New keys: followed by boards that run a confirmed release, and in a trial, which they prove."""
-    world, before = bench.world("keys"), bench.world()
+def keys(bench: PowerCutBench) -> list[ScenarioRun]:
+    """New keys: followed by boards that run a confirmed release, and in a trial, which they prove.
+    """
+    testbed, before = bench.testbed("keys"), bench.testbed()
     trial = before.board(WsgiNetwork(before.answers), flash=before.used.clone())
     trial.power_on()
     trial.run(HOURS_MS, until=lambda: len(trial.boots) == 2)
     trial.power_off()
-    in_journal = _python_in(bench.map.journal)
+    in_journal = _python_in(bench.profile.journal)
 
     def ends(board: VirtualBoard) -> bool:
         cell = board.cell
         return _latest(board) and cell is not None and cell.key_epoch == 2
 
     return [
-        ScenarioRun(world, start.clone(), _update, lambda op: op.kind == "commit" or in_journal(op), ends)
-        for start in (world.factory, world.used, trial.flash)]
+        ScenarioRun(testbed, start.clone(), _update, lambda op: op.kind == "commit" or in_journal(op), ends)
+        for start in (testbed.factory, testbed.used, trial.flash)]
 
 
 SCENARIOS: Final = {scenario.name: scenario for scenario in (

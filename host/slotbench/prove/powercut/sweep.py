@@ -1,4 +1,6 @@
-"""Many runs on all cores: single cuts of all scenarios, then pairs; counted, timed, and failures kept."""
+"""Many runs on all cores: single cuts of all scenarios, then pairs; counted, timed, and failures
+kept.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from slotbench.errors import BenchError
-from slotbench.formats.journal import CELLS_PER_SECTOR, Cell, scan
+from slotbench.formats.journal import CELLS_PER_SECTOR, JournalCell, scan
 from slotbench.prove.parallel import workers
-from slotbench.prove.powercut.runner import BOARDS, CutId, Proof, Recorded, Run
+from slotbench.prove.powercut.runner import BOARDS, CutId, PowerCutProof, Recorded, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["Part", "Plan", "journal_lines", "sweep"]
+__all__ = ["SweepPart", "SweepPlan", "journal_lines", "sweep_cuts"]
 
 _BATCH: Final = 24
 _BATCH_OF_FIRSTS: Final = 4
@@ -31,9 +33,10 @@ _MACHINE_SEEDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is run. `torn` scales the seeds of torn operations (0: one each); `pairs` is how many first cuts
-    of a scenario get a second one, None all of them with all seconds.
+class SweepPlan:
+    """What is run. `torn` scales the seeds of torn operations (0: one each); `pairs` is how many
+    first cuts of a scenario get a second one, None all of them with all seconds; `singles` False
+    leaves it at these. `sampled`: every operation is torn with one of its seeds, which is drawn.
     """
 
     boards: tuple[str, ...] = BOARDS
@@ -41,20 +44,25 @@ class Plan:
     loaders: tuple[str, ...] = ("model",)
     torn: float = 1.0
     pairs: int | None = 0
+    singles: bool = True
+    sampled: bool = False
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
 @dataclass(slots=True)
-class Part:
-    """One row: a scenario on a flash map with a loader, single cuts or pairs."""
+class SweepPart:
+    """One row: a scenario on a flash map with a loader, single cuts or pairs; `whole` counts the
+    single cuts that it would have without sampling.
+    """
 
     board: str
     loader: str
     scenario: str
     pairs: bool
     operations: int
-    run: Run
+    run: RunResult
     seconds: float
+    whole: int
 
     @property
     def name(self) -> str:
@@ -63,11 +71,13 @@ class Part:
         return f"{self.board} {self.scenario}{by_machine}{' twice' if self.pairs else ''}"
 
 
-_proof: Proof | None = None
+_proof: PowerCutProof | None = None
 """Of the process that forks: what it recorded is there in all of them."""
 
 
-def sweep(proof: Proof, plan: Plan, on_part: Callable[[Part], object] = lambda part: None) -> list[Part]:
+def sweep_cuts(
+    proof: PowerCutProof, plan: SweepPlan, on_part: Callable[[SweepPart], object] = lambda part: None
+) -> list[SweepPart]:
     """Run the plan; `on_part` is called with each row when it is done.
 
     Raises BenchError (exit code 1) when a scenario breaks a promise before any power is cut.
@@ -84,11 +94,14 @@ def sweep(proof: Proof, plan: Plan, on_part: Callable[[Part], object] = lambda p
                 size = _BATCH_OF_FIRSTS if pairs else _BATCH
                 batches = [ids[at : at + size] for at in range(0, len(ids), size)]
                 work = _run_all_pairs if plan.pairs is None else _run_pairs
-                run = Run()
+                run = RunResult()
                 for each in pool.map(work if pairs else _run_singles, batches):
                     run.add(each)
                 operations = len(proof.recorded(board, scenario).moments)
-                part = Part(board, loader, scenario, pairs, operations, run, time.perf_counter() - begun)
+                torn, weak = _seeds(plan, loader, scenario)
+                part = SweepPart(
+                    board, loader, scenario, pairs, operations, run, time.perf_counter() - begun,
+                    operations * (2 + torn + weak))
                 parts.append(part)
                 on_part(part)
     finally:
@@ -96,8 +109,8 @@ def sweep(proof: Proof, plan: Plan, on_part: Callable[[Part], object] = lambda p
     return parts
 
 
-def _rows(proof: Proof, plan: Plan) -> Iterator[tuple[str, str, str, bool]]:
-    for pairs in (False, True) if plan.pairs != 0 else (False,):
+def _rows(proof: PowerCutProof, plan: SweepPlan) -> Iterator[tuple[str, str, str, bool]]:
+    for pairs in [False] * plan.singles + [True] * (plan.pairs != 0):
         for board in plan.boards:
             for loader in plan.loaders:
                 for scenario in plan.scenarios:
@@ -108,7 +121,7 @@ def _rows(proof: Proof, plan: Plan) -> Iterator[tuple[str, str, str, bool]]:
                         yield board, loader, scenario, pairs
 
 
-def _recorded(proof: Proof, board: str, scenario: str) -> Recorded:
+def _recorded(proof: PowerCutProof, board: str, scenario: str) -> Recorded:
     try:
         return proof.recorded(board, scenario)
     except (AssertionError, BenchViolation) as error:
@@ -117,14 +130,11 @@ def _recorded(proof: Proof, board: str, scenario: str) -> Recorded:
 
 
 def _firsts(
-    proof: Proof, plan: Plan, board: str, loader: str, scenario: str, pairs: bool
+    proof: PowerCutProof, plan: SweepPlan, board: str, loader: str, scenario: str, pairs: bool
 ) -> list[CutId]:
-    it = SCENARIOS[scenario]
-    torn, weak = (max(1, round(seeds * plan.torn)) for seeds in (it.torn, it.weak))
-    if loader == "machine":
-        torn, weak = min(torn, _MACHINE_SEEDS), min(weak, _MACHINE_SEEDS)
     if not pairs:
-        return proof.singles(board, loader, scenario, torn, weak)
+        kind = proof.sampled if plan.sampled else proof.singles
+        return kind(board, loader, scenario, *_seeds(plan, loader, scenario))
     firsts = proof.singles(board, loader, scenario, 1, 1)
     if plan.pairs is None:
         return firsts
@@ -132,30 +142,37 @@ def _firsts(
     return rng.sample(firsts, min(plan.pairs, len(firsts)))
 
 
-def _run_singles(ids: Sequence[CutId]) -> Run:
+def _seeds(plan: SweepPlan, loader: str, scenario: str) -> tuple[int, int]:
+    """With how many seeds each operation is torn, in each of the two ways."""
+    it = SCENARIOS[scenario]
+    torn, weak = (max(1, round(seeds * plan.torn)) for seeds in (it.torn, it.weak))
+    return (min(torn, _MACHINE_SEEDS), min(weak, _MACHINE_SEEDS)) if loader == "machine" else (torn, weak)
+
+
+def _run_singles(ids: Sequence[CutId]) -> RunResult:
     assert _proof is not None
-    result = Run()
+    result = RunResult()
     for id in ids:
         result.add(_proof.run(id))
     return result
 
 
-def _run_pairs(ids: Sequence[CutId], count: int | None = _SECONDS_EACH) -> Run:
+def _run_pairs(ids: Sequence[CutId], count: int | None = _SECONDS_EACH) -> RunResult:
     assert _proof is not None
-    result = Run()
+    result = RunResult()
     for id in ids:
         for pair in _proof.seconds(id, count):
             result.add(_proof.run(pair))
     return result
 
 
-def _run_all_pairs(ids: Sequence[CutId]) -> Run:
+def _run_all_pairs(ids: Sequence[CutId]) -> RunResult:
     return _run_pairs(ids, None)
 
 
 def journal_lines(board: VirtualBoard) -> list[str]:
     """The journal of a board in words, a line for each page that is not blank."""
-    region = board.board.journal
+    region = board.profile.journal
     lines = []
     for index, state, cell in scan(board.flash.peek(region.start, region.size)):
         where = f"sector {index // CELLS_PER_SECTOR} page {index % CELLS_PER_SECTOR:2}"
@@ -166,7 +183,7 @@ def journal_lines(board: VirtualBoard) -> list[str]:
     return lines
 
 
-def _words(cell: Cell) -> str:
+def _words(cell: JournalCell) -> str:
     slots = ", ".join(
         f"{name} {state.name.lower()} {counter}{' bad' if bad else ''}"
         for name, state, counter, bad in zip("AB", cell.states, cell.counters, cell.bad))

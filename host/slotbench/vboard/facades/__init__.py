@@ -1,8 +1,9 @@
 """The modules of MicroPython's ESP8266 port as device code on the virtual board sees them.
 
-What the port lacks is absent here too, as far as CPython allows: methods of built-in types (str.partition,
-bytes.hex's separator, ...) cannot be taken away, nor CPython's more generous syntax; the subset gate and the
-real MicroPython VM cover those. `json` accepts no more than CPython does, while MicroPython's is lenient.
+What the port lacks is absent here too, as far as CPython allows: methods of built-in types
+(str.partition, bytes.hex's separator, ...) cannot be taken away, nor CPython's more generous
+syntax; the subset gate and the real MicroPython VM cover those. `json` accepts no more than CPython
+does, while MicroPython's is lenient.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The board's files: open() and os on a dict of absolute path -> content, as littlefs behaves.
 
-Directories exist while they hold a file, or are in `folders`. What is written counts from close() or flush()
-on and all at once, as in littlefs; a file that nobody closes leaves what was there before. Each such change
-is an operation of the flash, at which power can be cut: it is there then, or it is not.
+Directories exist while they hold a file, or are in `folders`. What is written counts from close()
+or flush() on and all at once, as in littlefs; a file that nobody closes leaves what was there
+before. Each such change is an operation of the flash, at which power can be cut: it is there then,
+or it is not.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def absolute(path: str) -> str:
 
 
 class FileTable:
-    """The functions of `os` over the files; `folders` are those that were made, whatever is in them.
+    """The functions of `os` over the files; `folders` are those that were made, whatever is in
+    them.
 
     `commit` carries out a change of so many bytes (NorFlash.commit).
     """
@@ -112,7 +114,8 @@ class FileTable:
 
 
 class DeviceFile:
-    """An open file. Not an io.IOBase: CPython would close that behind the board's back after a cut."""
+    """An open file. Not an io.IOBase: CPython would close that behind the board's back after a cut.
+    """
 
     def __init__(self, files: dict[str, bytes], name: str, mode: str, commit: Commit) -> None:
         kind = mode.replace("b", "").replace("t", "")

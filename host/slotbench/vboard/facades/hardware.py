@@ -18,24 +18,24 @@ _DEEPSLEEP_ALARM = 4
 
 
 def _esp(rt: Runtime) -> Mapping[str, Any]:
-    chip = rt.chip
+    soc = rt.soc
 
     def flash_read(offset: int, into: Any) -> bytes | None:
         rt.poll()
-        return chip.flash_read(offset, into)
+        return soc.flash_read(offset, into)
 
     def flash_write(offset: int, data: Any) -> None:
         rt.poll()
-        chip.flash_write(offset, data)
+        soc.flash_write(offset, data)
 
     def flash_erase(sector: int) -> None:
         rt.poll()
-        chip.flash_erase(sector)
+        soc.flash_erase(sector)
 
     return {
-        "flash_id": lambda: chip.flash_id,
-        "flash_size": lambda: chip.chip_size,
-        "flash_user_start": lambda: chip.user_start,
+        "flash_id": lambda: soc.flash_id,
+        "flash_size": lambda: soc.chip_size,
+        "flash_user_start": lambda: soc.user_start,
         "flash_read": flash_read,
         "flash_write": flash_write,
         "flash_erase": flash_erase,
@@ -57,7 +57,7 @@ def _machine(rt: Runtime) -> Mapping[str, Any]:
         return None
 
     def reset() -> None:
-        rt.chip.require_power()
+        rt.soc.require_power()
         raise ChipReset(4)
 
     def soft_reset() -> None:
@@ -67,11 +67,11 @@ def _machine(rt: Runtime) -> Mapping[str, Any]:
         rt.wait_us(ms * 1000 if ms is not None else None)
 
     return {
-        "mem32": _Words(rt),
+        "mem32": _WordAccess(rt),
         "reset": reset,
         "soft_reset": soft_reset,
-        "reset_cause": lambda: rt.chip.reset_reason,
-        "unique_id": lambda: rt.chip.unique_id,
+        "reset_cause": lambda: rt.soc.reset_reason,
+        "unique_id": lambda: rt.soc.unique_id,
         "freq": freq,
         "idle": rt.poll,
         "lightsleep": lightsleep,
@@ -79,9 +79,9 @@ def _machine(rt: Runtime) -> Mapping[str, Any]:
         "disable_irq": lambda: 0,
         "enable_irq": lambda state: None,
         "RTC": lambda: _Rtc(rt),
-        "Timer": _bound(_Timer, rt),
+        "Timer": _bound(_MachineTimer, rt),
         "WDT": lambda id=0, timeout=5000: _Watchdog(rt, id, timeout),
-        "Pin": _bound(_Pin, rt),
+        "Pin": _bound(_MachinePin, rt),
         "DEEPSLEEP": _DEEPSLEEP_ALARM,
         "PWRON_RESET": 0,
         "WDT_RESET": 1,
@@ -93,26 +93,26 @@ def _machine(rt: Runtime) -> Mapping[str, Any]:
 
 def _bound(kind: type[Any], rt: Runtime) -> type[Any]:
     """A class of this boot, so that device code reaches its constants and its constructor alike."""
-    return type(kind.__name__.strip("_"), (kind,), {"_rt": rt})
+    return type(kind.__name__.removeprefix("_Machine"), (kind,), {"_rt": rt})
 
 
-class _Words:
+class _WordAccess:
     """machine.mem32: words only; RTC memory and DPORT take no other access."""
 
-    __slots__ = ("_chip",)
+    __slots__ = ("_soc",)
 
     def __init__(self, rt: Runtime) -> None:
-        self._chip = rt.chip
+        self._soc = rt.soc
 
     def __getitem__(self, addr: int) -> int:
         if addr & 3:
             self._misaligned(addr)
-        return self._chip.read_word(addr)
+        return self._soc.read_word(addr)
 
     def __setitem__(self, addr: int, value: int) -> None:
         if addr & 3:
             self._misaligned(addr)
-        self._chip.write_word(addr, value)
+        self._soc.write_word(addr, value)
 
     @staticmethod
     def _misaligned(addr: int) -> None:
@@ -147,7 +147,7 @@ class _Rtc:
         return None
 
 
-class _Timer:
+class _MachineTimer:
     """machine.Timer: the callback is scheduled, and runs between two bytecodes of the program."""
 
     ONE_SHOT = 0
@@ -155,7 +155,7 @@ class _Timer:
     _rt: Runtime
 
     def __init__(self, id: int) -> None:
-        self._timer: clock.Timer | None = None
+        self._timer: clock.QueuedTimer | None = None
 
     def init(
         self,
@@ -199,7 +199,7 @@ class _Watchdog:
         self._rt.feed_watchdog()
 
 
-class _Pin:
+class _MachinePin:
     """machine.Pin, as far as a level and its edges go; pins are at reset state after a start.
 
     A handler is a soft one, as usual on the port: it is scheduled, and runs between two bytecodes.

@@ -11,8 +11,8 @@ from slotbench.vboard.signals import DeviceOSError
 
 __all__ = ["device_builtins"]
 
-# Absent on the port: compile, complex, NotImplemented, ascii, breakpoint, format, vars, warnings, and the
-# subclasses of OSError and UnicodeError.
+# Absent on the port: compile, complex, NotImplemented, ascii, breakpoint, format, vars, warnings,
+# and the subclasses of OSError and UnicodeError.
 _NAMES: Final = """
     abs all any bin bool bytearray bytes callable chr classmethod delattr dict dir divmod enumerate eval exec
     filter float frozenset getattr globals hasattr hash hex id int isinstance issubclass iter len list locals
@@ -45,7 +45,7 @@ def device_builtins(runtime: Runtime) -> dict[str, Any]:
         **_TEMPLATE,
         "__name__": "builtins",
         "OSError": DeviceOSError,
-        "open": FileTable(runtime.files, runtime.chip.flash.commit).open,
+        "open": FileTable(runtime.files, runtime.soc.flash.commit).open,
         "pow": _pow,
         "print": say,
     }

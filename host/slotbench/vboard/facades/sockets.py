@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from slotbench.vboard.network.base import EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, Listener, Stream
+from slotbench.vboard.network.base import EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, TcpListener, TcpStream
 from slotbench.vboard.runtime import CALL_US, Runtime
 from slotbench.vboard.signals import DeviceOSError
 
@@ -55,7 +55,9 @@ def _network(rt: Runtime) -> Mapping[str, Any]:
 
 
 class _Wlan:
-    """network.WLAN: the SDK associates by itself with the network it knows; the access point side is off."""
+    """network.WLAN: the SDK associates by itself with the network it knows; the access point side
+    is off.
+    """
 
     PM_NONE, PM_POWERSAVE, PM_PERFORMANCE = 0, 1, 2
 
@@ -105,7 +107,7 @@ class _Wlan:
 
     def config(self, what: str | None = None, **settings: Any) -> Any:
         if what == "mac":
-            return b"\x5c\xcf\x7f" + self._rt.chip.unique_id[:3]
+            return b"\x5c\xcf\x7f" + self._rt.soc.unique_id[:3]
         if what is not None:
             raise ValueError("unknown config param")
         return None
@@ -119,7 +121,7 @@ def _socket(rt: Runtime) -> Mapping[str, Any]:
         return [(2, 1, 0, "", (rt.net.resolve(host), port))]
 
     return {
-        "socket": lambda af=2, type=1, proto=0: _Socket(rt, type),
+        "socket": lambda af=2, type=1, proto=0: _BoardSocket(rt, type),
         "getaddrinfo": getaddrinfo,
         "AF_INET": 2,
         "AF_INET6": 10,
@@ -132,16 +134,16 @@ def _socket(rt: Runtime) -> Mapping[str, Any]:
     }
 
 
-class _Socket:
+class _BoardSocket:
     """A TCP socket. Its read calls are MicroPython's streams (py/stream.c mp_stream_rw)."""
 
     def __init__(self, rt: Runtime, kind: int) -> None:
         if kind != 1:
             raise DeviceOSError(_EINVAL)
         self._rt = rt
-        self._stream: Stream | None = None
+        self._stream: TcpStream | None = None
         self._port: int | None = None
-        self._listener: Listener | None = None
+        self._listener: TcpListener | None = None
         self._closed = False
         self._timeout_us: int | None = None
 
@@ -154,7 +156,7 @@ class _Socket:
     def setsockopt(self, *option: Any) -> None:
         pass
 
-    def makefile(self, mode: str = "rwb", buffering: int = 0) -> _Socket:
+    def makefile(self, mode: str = "rwb", buffering: int = 0) -> _BoardSocket:
         return self
 
     def connect(self, address: tuple[str, int]) -> None:
@@ -187,10 +189,10 @@ class _Socket:
         self._listener = self._rt.net.listen(self._port)
         self._rt.streams.append(self._listener)
 
-    def accept(self) -> tuple[_Socket, tuple[str, int]]:
+    def accept(self) -> tuple[_BoardSocket, tuple[str, int]]:
         """lwip_socket_accept: without blocking, or with a time limit, nobody is an error."""
         rt = self._rt
-        rt.chip.require_power()
+        rt.soc.require_power()
         if self._listener is None:
             raise DeviceOSError(_EBADF if self._closed else _EINVAL)
         end_us = None if self._timeout_us is None else rt.clock.us + self._timeout_us
@@ -199,7 +201,7 @@ class _Socket:
             rt.wait_us(CALL_US if self._timeout_us == 0 else _ACCEPT_LOOK_US)
             if end_us is not None and rt.clock.us >= end_us:
                 raise DeviceOSError(_EAGAIN if self._timeout_us == 0 else ETIMEDOUT)
-        taken = _Socket(rt, 1)
+        taken = _BoardSocket(rt, 1)
         taken._stream = stream
         rt.streams.append(stream)
         rt.wait_us(self._round_trip_us())
@@ -234,7 +236,9 @@ class _Socket:
         return bytes(buffer[: self._receive(memoryview(buffer))])
 
     def readinto(self, buffer: bytearray | memoryview, length: int | None = None) -> int | None:
-        """Fill the buffer: less at the end or, without blocking, when no more is there; None for nothing."""
+        """Fill the buffer: less at the end or, without blocking, when no more is there; None for
+        nothing.
+        """
         view = memoryview(buffer)[:length]
         done = 0
         while done < len(view):
@@ -295,8 +299,8 @@ class _Socket:
         self._rt.wait_us(self._rt.net.link.transfer_us(count))
         return count
 
-    def _connected(self) -> Stream:
-        self._rt.chip.require_power()
+    def _connected(self) -> TcpStream:
+        self._rt.soc.require_power()
         if self._stream is None:
             raise DeviceOSError(_EBADF if self._closed else _ENOTCONN)
         return self._stream
@@ -307,30 +311,30 @@ class _Socket:
 
 def _select(rt: Runtime) -> Mapping[str, Any]:
     return {
-        "poll": lambda: _Poll(rt),
+        "poll": lambda: _SocketPoll(rt),
         "POLLIN": _POLLIN, "POLLOUT": _POLLOUT, "POLLERR": _POLLERR, "POLLHUP": _POLLHUP,
     }
 
 
-class _Poll:
+class _SocketPoll:
     """select.poll over sockets."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
-        self._wanted: dict[int, tuple[_Socket, int]] = {}
+        self._wanted: dict[int, tuple[_BoardSocket, int]] = {}
 
-    def register(self, sock: _Socket, events: int = _POLLIN | _POLLOUT) -> None:
+    def register(self, sock: _BoardSocket, events: int = _POLLIN | _POLLOUT) -> None:
         self._wanted[id(sock)] = (sock, events)
 
-    def modify(self, sock: _Socket, events: int) -> None:
+    def modify(self, sock: _BoardSocket, events: int) -> None:
         if id(sock) not in self._wanted:
             raise DeviceOSError(2)
         self.register(sock, events)
 
-    def unregister(self, sock: _Socket) -> None:
+    def unregister(self, sock: _BoardSocket) -> None:
         self._wanted.pop(id(sock), None)
 
-    def poll(self, timeout: int = -1) -> list[tuple[_Socket, int]]:
+    def poll(self, timeout: int = -1) -> list[tuple[_BoardSocket, int]]:
         ready = self._ready()
         if not ready and timeout:
             self._wait(None if timeout < 0 else timeout * 1000)
@@ -345,7 +349,7 @@ class _Poll:
         stdin = next((each for each, wanted in self._wanted.values() if hasattr(each, "wait")), None)
         (stdin.wait if stdin is not None else self._rt.wait_us)(us)
 
-    def _ready(self) -> list[tuple[_Socket, int]]:
+    def _ready(self) -> list[tuple[_BoardSocket, int]]:
         always = _POLLERR | _POLLHUP
         states = [(sock, sock.poll() & (wanted | always)) for sock, wanted in self._wanted.values()]
         return [(sock, state) for sock, state in states if state]

@@ -42,15 +42,15 @@ def _sys(rt: Runtime) -> Mapping[str, Any]:
         ),
         "byteorder": "little",
         "maxsize": 0x7FFFFFFF,
-        "stdin": _Stdin(rt, text=True),
-        "stdout": _Console(rt),
-        "stderr": _Console(rt),
+        "stdin": _StandardInput(rt, text=True),
+        "stdout": _ConsoleStream(rt),
+        "stderr": _ConsoleStream(rt),
         "print_exception": print_exception,
         "exit": leave,
     }
 
 
-class _Console:
+class _ConsoleStream:
     """sys.stdout: the UART."""
 
     def __init__(self, rt: Runtime) -> None:
@@ -61,16 +61,17 @@ class _Console:
         return len(text)
 
 
-class _Stdin:
-    """sys.stdin and its `buffer`: the UART. Reads wait for all that was asked for, as on the port."""
+class _StandardInput:
+    """sys.stdin and its `buffer`: the UART. Reads wait for all that was asked for, as on the port.
+    """
 
     def __init__(self, rt: Runtime, *, text: bool) -> None:
         self._rt = rt
         self._text = text
 
     @property
-    def buffer(self) -> _Stdin:
-        return _Stdin(self._rt, text=False)
+    def buffer(self) -> _StandardInput:
+        return _StandardInput(self._rt, text=False)
 
     def read(self, size: int = -1) -> str | bytes:
         data = self._bytes(1 if size < 0 else size)
@@ -154,9 +155,9 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
 
 
 def _os(rt: Runtime) -> Mapping[str, Any]:
-    table = FileTable(rt.files, rt.chip.flash.commit, rt.folders)
+    table = FileTable(rt.files, rt.soc.flash.commit, rt.folders)
     return {
-        "urandom": rt.chip.random.randbytes,
+        "urandom": rt.soc.random.randbytes,
         "listdir": table.listdir,
         "ilistdir": table.ilistdir,
         "stat": table.stat,
@@ -171,7 +172,7 @@ def _os(rt: Runtime) -> Mapping[str, Any]:
 
 def _random(rt: Runtime) -> Mapping[str, Any]:
     """Without randint and its like: the port leaves them out (MICROPY_PY_RANDOM_EXTRA_FUNCS 0)."""
-    generator = Random(rt.chip.random.getrandbits(32))
+    generator = Random(rt.soc.random.getrandbits(32))
 
     def getrandbits(count: int) -> int:
         if count > 32:

@@ -39,11 +39,11 @@ def _ticks_add(ticks: int, delta: int) -> int:
 
 
 def _time(rt: Runtime) -> Mapping[str, Any]:
-    clock, chip = rt.clock, rt.chip
+    clock, soc = rt.clock, rt.soc
 
     def ticks(us_per_tick: int) -> int:
         rt.wait_us(CALL_US)
-        return (clock.us - chip.boot_us) // us_per_tick % _PERIOD
+        return (clock.us - soc.boot_us) // us_per_tick % _PERIOD
 
     def now() -> int:
         rt.wait_us(CALL_US)

@@ -1,4 +1,6 @@
-"""Power cuts: which flash operation is hit and how, its printable id, and what a torn one leaves behind."""
+"""Power cuts: which flash operation is hit and how, its printable id, and what a torn one leaves
+behind.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["EVERY_MODE", "Cut", "CutMode", "commit_happens", "sweep", "torn_erase", "torn_program"]
+__all__ = ["EVERY_MODE", "Cut", "CutMode", "all_cuts", "commit_happens", "torn_erase", "torn_program"]
 
 _PAGE = 256
 _EDGES = (0, 1, 1, 2, 5)
@@ -32,7 +34,9 @@ EVERY_MODE = (CutMode.BEFORE, CutMode.TORN, CutMode.AFTER)
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Power is lost at flash operation `index` (erases and programs, counted from 0); `str()` is its id."""
+    """Power is lost at flash operation `index` (erases and programs, counted from 0); `str()` is
+    its id.
+    """
 
     index: int
     mode: CutMode
@@ -43,7 +47,9 @@ class Cut:
 
     @classmethod
     def parse(cls, text: str) -> Cut:
-        """Read an id such as `17:torn:3`; the seed may be left out. Raises BenchError (exit code 2)."""
+        """Read an id such as `17:torn:3`; the seed may be left out. Raises BenchError (exit code
+        2).
+        """
         try:
             index, mode, *seed = text.strip().split(":")
             if len(seed) > 1 or not index.isdecimal():
@@ -59,7 +65,8 @@ class Cut:
 
     @classmethod
     def parse_from(cls, text: str, operations: int) -> Cut:
-        """As `parse`, for a flash that has done so many operations: `next` is the one that comes next.
+        """As `parse`, for a flash that has done so many operations: `next` is the one that comes
+        next.
 
         Raises BenchError (exit code 2), also when it is over already.
         """
@@ -72,7 +79,7 @@ class Cut:
         return cut
 
 
-def sweep(operations: int, modes: Iterable[CutMode] = EVERY_MODE, *, seed: int = 0) -> Iterator[Cut]:
+def all_cuts(operations: int, modes: Iterable[CutMode] = EVERY_MODE, *, seed: int = 0) -> Iterator[Cut]:
     """Every operation of a run times every mode: the linear strategy."""
     chosen = tuple(modes)
     for index in range(operations):
@@ -81,11 +88,12 @@ def sweep(operations: int, modes: Iterable[CutMode] = EVERY_MODE, *, seed: int =
 
 
 def torn_program(addr: int, old: bytes, new: bytes, rng: random.Random) -> tuple[bytes, slice]:
-    """What `old` at `addr` holds after programming `new` (same length) was torn, and which part was hit.
+    """What `old` at `addr` holds after programming `new` (same length) was torn, and which part was
+    hit.
 
-    Pages are programmed in order: those before the torn one are done, those after it untouched. In the
-    torn page either a prefix of the bytes is there or an arbitrary subset of the bits to be cleared:
-    nearly none, half, nearly all.
+    Pages are programmed in order: those before the torn one are done, those after it untouched. In
+    the torn page either a prefix of the bytes is there or an arbitrary subset of the bits to be
+    cleared: nearly none, half, nearly all.
     """
     done = int.from_bytes(old, "little") & int.from_bytes(new, "little")
     whole = done.to_bytes(len(old), "little")
@@ -100,7 +108,9 @@ def torn_program(addr: int, old: bytes, new: bytes, rng: random.Random) -> tuple
 
 
 def commit_happens(cut: Cut) -> bool:
-    """Whether a change of the filesystem that was cut is there: littlefs knows no half of one."""
+    """Whether an interrupted change of the filesystem took place: littlefs makes it whole or not at
+    all.
+    """
     return cut.mode is CutMode.AFTER or cut.mode is not CutMode.BEFORE and cut.seed % 2 == 1
 
 
@@ -117,8 +127,8 @@ def _some_bits(old: bytes, whole: bytes, rng: random.Random) -> bytes:
 def torn_erase(old: bytes, rng: random.Random) -> bytes:
     """What a sector holds after its erase was torn: stretches old, erased, zero, rising or noise.
 
-    The part pre-programs to 0 and then raises the bits to 1, in no promised order over the array; so every
-    stretch (from a word to the whole sector) may be in any of these states.
+    The part first programs all bits to 0 and then raises them to 1, in no promised order. Every
+    stretch, from a word to the whole sector, may therefore be in any of these states.
     """
     size = len(old)
     edges = sorted({0, size, *(rng.randrange(0, size, 4) for _ in range(rng.choice(_EDGES)))})

@@ -1,7 +1,7 @@
-"""The board's files as a LittleFS2 in its flash, where MicroPython has it: what a dump of the board shows.
+"""The board's files as a LittleFS2 in its flash, as a dump of a real board shows them.
 
-The program on the board works on a dict of files; this keeps flash and dict in step at the points where
-somebody could look: after each piece of code, before the chip starts, before download mode.
+The program on the board works on a dict of files. Flash and dict are synchronised whenever they can
+be observed: after each piece of code, before the chip starts, and before download mode.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _FRESH_BOOT: Final = b"# This file is executed on every boot.\nimport gc\ngc.col
 
 
 class _Blocks:
-    """The block device: the cells themselves, so that no power cut of the bench's hits these operations."""
+    """The block device: the cells themselves, so that no power cut of the bench's hits these
+    operations.
+    """
 
     def __init__(self, flash: NorFlash, region: Region) -> None:
         self._flash = flash
@@ -47,10 +49,11 @@ class _Blocks:
 
 
 class FlashFiles:
-    """Keeps `files` (absolute path -> content) and `folders` in step with the filesystem in `region`.
+    """Synchronises `files` (absolute path -> content) and `folders` with the filesystem in
+    `region`.
 
-    Where there is no region, and where something lies that is neither blank nor a LittleFS that can be
-    mounted, the files are in the dict only.
+    Where there is no region, and where something lies that is neither blank nor a LittleFS that can
+    be mounted, the files are in the dict only.
     """
 
     def __init__(self, flash: NorFlash, region: Region) -> None:
@@ -65,8 +68,8 @@ class FlashFiles:
         self._given: dict[str, bytes] = {}
 
     def start(self, given: Mapping[str, bytes]) -> None:
-        """Power on: once the firmware starts, `given` replaces the filesystem's files; none are given: it has
-        its own.
+        """Power on. Once the firmware starts, `given` replaces the files of the filesystem; None:
+        it keeps its own.
         """
         self._image = b""
         self._mounted = None
@@ -74,7 +77,7 @@ class FlashFiles:
         self._given = dict(given)
 
     def mount(self) -> None:
-        """The firmware starts: take over what a host wrote into the flash, or write what is new."""
+        """The firmware starts: read what a host wrote into the flash, or write the new files."""
         if not self._region:
             return
         if self._region_now() == self._image:

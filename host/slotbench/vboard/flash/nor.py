@@ -1,8 +1,9 @@
-"""The NOR flash of a virtual board: bits fall, sectors rise; operations are counted, timed and cut.
+"""The NOR flash of a virtual board. Programming clears bits, erasing sets sectors; operations are
+counted, timed and cut.
 
-Stricter than the part: a program that would have to raise a bit is a BenchViolation (`lenient=True` gives
-the real AND), and so is a misaligned or out-of-range access. Sectors are kept as shared immutable bytes until
-they are written, so that `clone()` costs microseconds.
+Stricter than the part: a program that would have to raise a bit is a BenchViolation (`lenient=True`
+gives the real AND), and so is a misaligned or out-of-range access. Sectors are kept as shared
+immutable bytes until they are written, so that `clone()` costs microseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.cuts import Cut, CutMode, commit_happens, torn_erase, torn_program
 from slotbench.vboard.signals import BenchViolation, PowerCut
 
-__all__ = ["BenchViolation", "FlashTiming", "NorFlash", "Op", "PAGE", "PowerCut", "SECTOR"]
+__all__ = ["PAGE", "SECTOR", "BenchViolation", "FlashOperation", "FlashTiming", "NorFlash", "PowerCut"]
 
 SECTOR: Final = 4096
 PAGE: Final = 256
@@ -32,8 +33,8 @@ _BLANK: Final = b"\xff" * SECTOR
 class FlashTiming:
     """What operations cost in microseconds: typical datasheet figures, not worst cases.
 
-    Erase and program: Winbond W25Q32FV datasheet, typical (45 ms a 4 KB sector, 0.7 ms a 256-byte page).
-    Reading: 1 MB/s, an estimate for ROM SPIRead at 40 MHz dual with its call overhead.
+    Erase and program: Winbond W25Q32FV datasheet, typical (45 ms a 4 KB sector, 0.7 ms a 256-byte
+    page). Reading: 1 MB/s, an estimate for ROM SPIRead at 40 MHz dual with its call overhead.
     """
 
     sector_erase_us: int = 45_000
@@ -42,7 +43,7 @@ class FlashTiming:
 
 
 @dataclass(frozen=True, slots=True)
-class Op:
+class FlashOperation:
     """One erase or program as it was started: `kind`, byte address, length in bytes, who did it.
 
     A `commit` is a change of the filesystem, whose files are not in this flash: its address is -1.
@@ -58,11 +59,11 @@ class Op:
 class NorFlash:
     """A NOR flash of `size` bytes.
 
-    `image` is its first content (shorter is padded with 0xFF); with `path` the content comes from that file
-    when it exists, and `save()` writes it back. `operations` counts erases and programs, as do `erases`,
-    `programs`, `programmed_bytes` and `wear` (erases of each sector); `log` lists them, or is None when it is
-    switched off. Faults: `weak` (word address -> mask of bits that read differently each time) and `stuck`
-    (sector -> share of an operation that still works).
+    `image` is its first content (shorter is padded with 0xFF); with `path` the content comes from
+    that file when it exists, and `save()` writes it back. `operations` counts erases and programs,
+    as do `erases`, `programs`, `programmed_bytes` and `wear` (erases of each sector); `log` lists
+    them, or is None when it is switched off. Faults: `weak` (word address -> mask of bits that read
+    differently each time) and `stuck` (sector -> share of an operation that still works).
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class NorFlash:
         self.weak: dict[int, int] = {}
         self.stuck: dict[int, float] = {}
         self.wear = [0] * (size // SECTOR)
-        self.log: list[Op] | None = [] if log else None
+        self.log: list[FlashOperation] | None = [] if log else None
         self.reset_counters()
         self._sectors: list[bytes | bytearray] = [_BLANK] * (size // SECTOR)
         self._open: set[int] = set()  # those that are bytearrays
@@ -106,7 +107,9 @@ class NorFlash:
         self._noise = random.Random(self.seed)
 
     def arm(self, *cuts: Cut) -> None:
-        """Lose power at these operations: `Cut.index` is what `operations` is when the operation starts."""
+        """Lose power at these operations: `Cut.index` is what `operations` is when the operation
+        starts.
+        """
         for cut in cuts:
             if cut.index < self.operations:
                 raise ValueError(f"operation {cut.index} is over: the next one is {self.operations}")
@@ -117,11 +120,11 @@ class NorFlash:
         self._cuts.clear()
 
     def power_on(self) -> None:
-        """Supply is back; what a cut left is what it left."""
+        """Switch the power on; the content is what the cut left."""
         self.powered = True
 
     def power_off(self) -> None:
-        """Take the supply away: every access until `power_on()` raises PowerCut."""
+        """Switch the power off: every access until `power_on()` raises PowerCut."""
         self.powered = False
 
     # What software on the chip can do.
@@ -195,7 +198,7 @@ class NorFlash:
         if cut is not None:
             self._die(cut)
 
-    # What a programmer's clip can do: no time, no log, no rules, no power needed.
+    # What a programmer with a clip can do: without time, log, rules or power.
 
     def peek(self, addr: int, length: int) -> bytes:
         """Return the cells' content at any address and length within the chip."""
@@ -237,12 +240,15 @@ class NorFlash:
             done += len(part)
 
     def set_weak(self, addr: int, length: int, mask: int = 0xFFFFFFFF) -> None:
-        """Let the bits of `mask` in these words read differently each time, until the sector is erased."""
+        """Let the bits of `mask` in these words read differently each time, until the sector is
+        erased.
+        """
         for word in range(addr & ~3, addr + length, 4):
             self.weak[word] = mask
 
     def set_stuck(self, sector: int, works: float = 0.0) -> None:
-        """Wear `sector` out: an erase or program moves only the share `works` (0 to 1) of its bits."""
+        """Wear `sector` out: an erase or program moves only the share `works` (0 to 1) of its bits.
+        """
         self.stuck[sector] = works
 
     def clone(self, clock: Clock | None = None) -> NorFlash:
@@ -253,7 +259,7 @@ class NorFlash:
         return twin
 
     def take(self, other: NorFlash) -> None:
-        """Become as `other`, of the same size, is: content, wear and faults."""
+        """Take over content, wear and faults of `other`, which has the same size."""
         other._close()
         self._sectors = other._sectors.copy()
         self._open = set()
@@ -315,7 +321,7 @@ class NorFlash:
         if cut is not None and cut.mode is CutMode.BEFORE:
             self._die(cut)
         if self.log is not None:
-            self.log.append(Op(index, kind, addr, length, actor))
+            self.log.append(FlashOperation(index, kind, addr, length, actor))
         return cut
 
     def _die(self, cut: Cut) -> None:
@@ -375,5 +381,7 @@ class NorFlash:
 
 
 def _luck(cut: Cut, addr: int) -> random.Random:
-    """Of a torn operation; not of its number: the same operation is torn the same way in every run."""
+    """Random numbers of a torn operation, independent of its index: the same operation is torn the
+    same way in every run.
+    """
     return random.Random(f"{cut.mode.value}:{cut.seed}:{addr}")

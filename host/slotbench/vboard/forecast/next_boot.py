@@ -1,6 +1,6 @@
-"""What the loader would do next with a flash, and why: its model, run on a copy.
+"""What the loader would do next with a flash, and why: the model of the loader runs on a copy.
 
-As after a return of power: what the loader left in the RTC memory at the last boot is not on flash.
+The prediction is that of a start after a power loss, because RTC memory is not on flash.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from enum import StrEnum
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, journal
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell, SlotState
-from slotbench.formats.rtc import Why
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import JournalCell, SlotState
+from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.soc import Soc
 
-__all__ = ["Flashed", "Forecast", "Hindrance", "forecast", "next_boot"]
+__all__ = ["Flashed", "Forecast", "Hindrance", "forecast_boot", "next_boot"]
 
 
 class Hindrance(StrEnum):
-    """Why a slot is not started, or only as the last resort; the first that applies, in this order."""
+    """Why a slot is not started, or only as the last resort; the first that applies, in this order.
+    """
 
     NO_DESCRIPTOR = "no descriptor"
     BELOW_FLOOR = "below the floor"
@@ -42,22 +43,23 @@ class Hindrance(StrEnum):
 class Flashed:
     """Journal and descriptors (of A and B) as the loader reads them."""
 
-    cell: Cell | None
-    descriptors: tuple[Descriptor | None, Descriptor | None]
+    cell: JournalCell | None
+    descriptors: tuple[SlotDescriptor | None, SlotDescriptor | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """The next boot. `slot` and what follows are None when nothing boots.
 
-    `hindrances` are those of A and B, None for a slot that could be started in the regular way. `attempt` of
-    `attempts` is the trial boot it would be. Then what it would write before it jumps: the open words it sets
-    (of the newest cell, or of a descriptor), sectors of the exec window it copies, whether it programs the
-    window log; and how long that would take, as modelled. `console` is what it would print.
+    `hindrances` are those of A and B, None for a slot that could be started in the regular way.
+    `attempt` of `attempts` is the trial boot it would be. Then what it would write before it jumps:
+    the open words it sets (of the newest cell, or of a descriptor), sectors of the exec window it
+    copies, whether it programs the window log; and how long that would take, as modelled. `console`
+    is what it would print.
     """
 
     slot: int | None
-    why: Why | None
+    why: BootReason | None
     counter: int | None
     version: str | None
     hindrances: tuple[Hindrance | None, Hindrance | None]
@@ -70,17 +72,18 @@ class Forecast:
     console: tuple[str, ...]
 
 
-def forecast(board: BoardProfile, data: bytes) -> Forecast:
+def forecast_boot(board: BoardProfile, data: bytes) -> Forecast:
     """Boot from `data`, the whole flash of `board`, without changing it.
 
-    Raises BenchError when the journal holds a sealed cell that no writer may write: loaders may differ then.
+    Raises BenchError when the journal holds a sealed cell that no writer may write: loaders may
+    differ then.
     """
     before, after, flash, result = next_boot(board, data)
     started = result if isinstance(result, BootResult) else None
     descriptor = before.descriptors[started.slot] if started is not None else None
     ops = flash.log or []
     copied = {op.addr for op in ops if op.kind == "erase" and op.addr in board.window}
-    trial = started is not None and started.why is Why.TRIAL and after.cell is not None
+    trial = started is not None and started.why is BootReason.TRIAL and after.cell is not None
     return Forecast(
         slot=started.slot if started is not None else None,
         why=started.why if started is not None else None,
@@ -100,9 +103,10 @@ def forecast(board: BoardProfile, data: bytes) -> Forecast:
 def next_boot(
     board: BoardProfile, data: bytes,
 ) -> tuple[Flashed, Flashed, NorFlash, BootResult | NothingBoots]:
-    """Journal and slots before and after the loader ran on a flash holding `data`; that flash; its result.
+    """Journal and slots before and after the loader ran on a flash holding `data`; that flash; its
+    result.
 
-    Raises BenchError as `forecast` does.
+    Raises BenchError as `forecast_boot` does.
     """
     flash = NorFlash(board.chip_bytes, image=data)
     before = _read(board, flash)
@@ -121,10 +125,10 @@ def _read(board: BoardProfile, flash: NorFlash) -> Flashed:
     return Flashed(newest[1] if newest is not None else None, (a, b))
 
 
-def _descriptor(board: BoardProfile, flash: NorFlash, slot: int) -> Descriptor | None:
+def _descriptor(board: BoardProfile, flash: NorFlash, slot: int) -> SlotDescriptor | None:
     place = board.slots[slot]
     try:
-        found = Descriptor.unpack(flash.peek(place.descriptor.start, PAGE_BYTES))
+        found = SlotDescriptor.unpack(flash.peek(place.descriptor.start, PAGE_BYTES))
     except FormatError:
         return None
     return found if found.slot == slot and 0 < found.length <= place.image.size else None
@@ -147,8 +151,8 @@ def _hindrance(before: Flashed, after: Flashed, slot: int) -> Hindrance | None:
     return _by_cell(cell, slot, descriptor)
 
 
-def _by_cell(cell: Cell, slot: int, descriptor: Descriptor) -> Hindrance | None:
-    """The rows of DESIGN 3 that ask the journal, read for one slot."""
+def _by_cell(cell: JournalCell, slot: int, descriptor: SlotDescriptor) -> Hindrance | None:
+    """The rows of the boot table that depend on the journal, for one slot."""
     state = cell.states[slot]
     if state is SlotState.EMPTY:
         return Hindrance.EMPTY
@@ -166,7 +170,7 @@ def _by_cell(cell: Cell, slot: int, descriptor: Descriptor) -> Hindrance | None:
     return None
 
 
-def _floor(descriptors: Sequence[Descriptor | None]) -> int:
+def _floor(descriptors: Sequence[SlotDescriptor | None]) -> int:
     found = [descriptor for descriptor in descriptors if descriptor is not None]
     return max((each.floor for each in found if each.confirmed and not each.bad), default=0)
 

@@ -1,9 +1,9 @@
-"""What a board would answer to `twoslot.status()`, worked out from its flash by the host's codec.
+"""The result of `twoslot.status()`, worked out from a dump by the host's codec.
 
-The board answers from the word the loader left in the RTC memory. A dump has no RTC memory, so this is the
-answer after the *next* start from that flash: the loader's model runs on a copy, then what Python writes
-first at every boot (DESIGN 4) is applied. Written apart from device/twoslot/boot/decision.py; tests hold both
-together.
+A board uses the tail that the loader left in RTC memory. A dump has no RTC memory, so this is the
+result after the *next* start: the loader's model runs on a copy, then the conclusion that Python
+writes first at every boot (device/docs/update-flow.md) is applied. Written independently of
+device/twoslot/boot/decision.py; tests compare both.
 """
 
 from __future__ import annotations
@@ -13,25 +13,27 @@ from dataclasses import dataclass, replace
 
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell, Ended, Report, SlotState
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.formats.release import is_development
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.vboard.forecast.next_boot import next_boot
-from slotbench.vboard.loader.decision import decide
+from slotbench.vboard.loader.decision import choose_slot
 from slotbench.vboard.loader.model import NothingBoots
 
-__all__ = ["BoardStatus", "settle", "status"]
+__all__ = ["BoardStatus", "conclude_boot", "status"]
 
 _ROUNDS_MAX = 4
-"""Whole trials without proof before a release counts as bad (DESIGN 4)."""
+"""Whole unproven trials before a release counts as bad (device/docs/update-flow.md)."""
 
 _BLAMED = frozenset(code for code in Ended if code.verdict is Report.BAD)
 
 
 @dataclass(frozen=True, slots=True)
 class BoardStatus:
-    """The keys of the board's dict, in its order; `why` and `report` are the numbers of FORMATS 4 and 2.1."""
+    """The keys of the board's dict, in its order. `why` and `report` are numbers of FORMATS.md (RTC
+    tail, boot journal).
+    """
 
     slot: str
     version: str
@@ -47,9 +49,9 @@ class BoardStatus:
 
 
 def status(board: BoardProfile, data: bytes) -> BoardStatus:
-    """The answer after the next start from `data`, the whole flash of `board`.
+    """The result after the next start from `data`, the whole flash of `board`.
 
-    Raises BenchError when nothing boots, and as `forecast` does.
+    Raises BenchError if nothing boots, and as `forecast` does.
     """
     _, flashed, _, result = next_boot(board, data)
     if isinstance(result, NothingBoots):
@@ -57,10 +59,10 @@ def status(board: BoardProfile, data: bytes) -> BoardStatus:
             "nothing boots from this flash, so no board would answer",
             do="`slotbench inspect` says what is wrong with each slot")
     slot, descriptors = result.slot, flashed.descriptors
-    cell = settle(flashed.cell, slot, result.why, descriptors)
+    cell = conclude_boot(flashed.cell, slot, result.why, descriptors)
     running, spare = descriptors[slot], descriptors[1 - slot]
     assert running is not None, "the loader starts no slot without a descriptor"
-    after = decide(cell, descriptors)
+    after = choose_slot(cell, descriptors)
     return BoardStatus(
         slot="AB"[slot],
         version=running.version,
@@ -76,31 +78,34 @@ def status(board: BoardProfile, data: bytes) -> BoardStatus:
     )
 
 
-def settle(cell: Cell | None, slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> Cell:
-    """The newest cell once the board has drawn its conclusions from having been started like this."""
+def conclude_boot(
+    cell: JournalCell | None, slot: int, why: BootReason, descriptors: Sequence[SlotDescriptor | None]
+) -> JournalCell:
+    """The newest cell once the board has drawn its conclusions from having been started like this.
+    """
     running = descriptors[slot]
     assert running is not None, "the loader starts no slot without a descriptor"
     if cell is None:
         return _rebuilt(slot, why, descriptors)
     other = 1 - slot
-    if why is Why.FALLBACK and cell.active == other:
+    if why is BootReason.FALLBACK and cell.active == other:
         judged = _judged(cell, other, descriptors[other])
         return _folded(_with_state(judged, other, SlotState.BAD), active=slot)
-    if why is Why.ORDINARY and cell.states[slot] is SlotState.READY:
+    if why is BootReason.ORDINARY and cell.states[slot] is SlotState.READY:
         confirmed = replace(
             _with_state(cell, slot, SlotState.CONFIRMED), floor=max(cell.floor, running.floor),
             report=Report.CONFIRMED, report_counter=running.counter)
         if not is_development(running.counter):
             confirmed = replace(confirmed, rounds=0, unproven_counter=0)
         return _folded(confirmed, active=slot)
-    if why is Why.LAST_RESORT and cell.report is not Report.LAST_RESORT:
+    if why is BootReason.LAST_RESORT and cell.report is not Report.LAST_RESORT:
         reported = replace(cell, report=Report.LAST_RESORT, report_counter=running.counter)
         return _folded(reported, active=cell.active)
     return cell
 
 
-def _judged(cell: Cell, slot: int, descriptor: Descriptor | None) -> Cell:
-    """The verdict on the release in `slot`, whose trial is over."""
+def _judged(cell: JournalCell, slot: int, descriptor: SlotDescriptor | None) -> JournalCell:
+    """The outcome of the trial of the release in `slot`."""
     counter = cell.counters[slot]
     rounds, unproven = cell.rounds, cell.unproven_counter
     report = Report.BAD
@@ -120,10 +125,10 @@ def _judged(cell: Cell, slot: int, descriptor: Descriptor | None) -> Cell:
         bad_counter=max(cell.bad_counter, counter) if banned else cell.bad_counter)
 
 
-def _rebuilt(slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> Cell:
-    """The first cell of a journal that was lost, from what the descriptors say."""
-    report = Report.LAST_RESORT if why is Why.LAST_RESORT else Report.JOURNAL_LOST
-    cell = Cell(sequence=1, active=slot, attempts=3, copies=8, report=report)
+def _rebuilt(slot: int, why: BootReason, descriptors: Sequence[SlotDescriptor | None]) -> JournalCell:
+    """The first cell of a lost journal, rebuilt from the descriptors."""
+    report = Report.LAST_RESORT if why is BootReason.LAST_RESORT else Report.JOURNAL_LOST
+    cell = JournalCell(sequence=1, active=slot, attempts=3, copies=8, report=report)
     for index, found in enumerate(descriptors):
         if found is None:
             continue
@@ -139,18 +144,18 @@ def _rebuilt(slot: int, why: Why, descriptors: Sequence[Descriptor | None]) -> C
     return replace(cell, report_counter=cell.counters[slot])
 
 
-def _with_state(cell: Cell, slot: int, state: SlotState) -> Cell:
+def _with_state(cell: JournalCell, slot: int, state: SlotState) -> JournalCell:
     if slot:
         return replace(cell, state_b=state, bad_b=False)
     return replace(cell, state_a=state, bad_a=False)
 
 
-def _folded(cell: Cell, *, active: int) -> Cell:
-    """As a new cell: what the open words said is in the sealed fields, and none of them is set."""
+def _folded(cell: JournalCell, *, active: int) -> JournalCell:
+    """A new cell: the sealed fields take over what the open words said, and no open word is set."""
     attempts = max(0, cell.attempts - sum(cell.spent))
     copies = max(0, cell.copies - sum(cell.copied))
     states = [SlotState.BAD if is_bad else state for state, is_bad in zip(cell.states, cell.bad)]
-    unset = Cell(sequence=cell.sequence)
+    unset = JournalCell(sequence=cell.sequence)
     return replace(
         cell, sequence=cell.sequence + 1, active=active, attempts=attempts, copies=copies,
         state_a=states[0], state_b=states[1], spent=unset.spent, ended=unset.ended, copied=unset.copied,

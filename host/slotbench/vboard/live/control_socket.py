@@ -1,8 +1,9 @@
-"""The control socket of a board that runs: one request and its answer, lines of JSON over a Unix socket.
+"""The control socket of a running board: one request and its response, as lines of JSON over a Unix
+socket.
 
-A request is one object with the key `do`; the answer is any number of `{"text": ...}`, then one object: the
-`facts` asked for, or an `error` (what, where, do, exit_code). Only the user who runs the board may connect:
-the socket has mode 0600.
+A request is one object with the key `do`. The response is any number of `{"text": ...}`, then one
+object: the `facts` asked for, or an `error` (what, where, do, exit_code). Only the user who runs
+the board may connect: the socket has mode 0600.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final, Self
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["Control", "Request", "ask"]
+__all__ = ["ControlRequest", "ControlSocket", "request_facts"]
 
 _REQUEST_BYTES_MAX: Final = 64 * 1024
 _PATH_BYTES_MAX: Final = 100
@@ -26,8 +27,8 @@ _PATH_BYTES_MAX: Final = 100
 _SEND_S: Final = 1.0
 
 
-class Request:
-    """What somebody wants, and the way to answer. `gone` when they hung up."""
+class ControlRequest:
+    """A request of a client, and the way to respond. `gone`: the client hung up."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.fields: Mapping[str, Any] = {}
@@ -35,16 +36,16 @@ class Request:
         self._connection = connection
 
     def tell(self, text: str) -> None:
-        """Send them a piece of output."""
+        """Send a piece of output."""
         self._send({"text": text})
 
     def done(self, facts: Mapping[str, Any] | None = None) -> None:
-        """Everything went well."""
+        """End the response: the request was carried out."""
         self._send({"facts": dict(facts or {})})
         self._connection.close()
 
     def refuse(self, error: BenchError) -> None:
-        """It could not be done, and why."""
+        """End the response: the request failed, and why."""
         fields = {"what": error.what, "where": error.where, "do": error.do, "exit_code": error.exit_code}
         self._send({"error": fields})
         self._connection.close()
@@ -58,8 +59,9 @@ class Request:
             self.gone = True
 
 
-class Control:
-    """The listening end, at `path`; whoever holds the board's lock may make one. Serves from `poll` alone.
+class ControlSocket:
+    """The listening end, at `path`, for the process that holds the board's lock. Serves only inside
+    `poll`.
 
     Each of `wake` is a file descriptor that ends a poll early when it becomes readable.
     """
@@ -68,8 +70,8 @@ class Control:
         self.path = path
         self._wake = wake
         self._unread: dict[socket.socket, bytes] = {}
-        self._open: dict[socket.socket, Request] = {}
-        self._ready: list[Request] = []
+        self._open: dict[socket.socket, ControlRequest] = {}
+        self._ready: list[ControlRequest] = []
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -88,13 +90,14 @@ class Control:
         self.close()
 
     def close(self) -> None:
-        """Hang up on everybody and remove the socket."""
+        """Close all connections and remove the socket."""
         for connection in (self._listener, *self._unread, *self._open):
             connection.close()
         self.path.unlink(missing_ok=True)
 
-    def poll(self, seconds: float | None) -> Request | None:
-        """The next request, waiting for it up to so many real seconds (None: for ever); else None."""
+    def poll(self, seconds: float | None) -> ControlRequest | None:
+        """The next request, waiting for it up to so many real seconds (None: for ever); else None.
+        """
         if not self._ready:
             self._forget_closed()
             watched: list[Any] = [self._listener, *self._unread, *self._open, *self._wake]
@@ -116,7 +119,7 @@ class Control:
         except OSError:
             data = b""
         if connection in self._open:
-            # Nothing is asked twice over a connection: whatever this is, its end above all, they are through.
+            # One request a connection: whatever else arrives, mostly its end, the client is done.
             self._open.pop(connection).gone = True
             connection.close()
             return
@@ -129,7 +132,7 @@ class Control:
             self._understand(connection, text)
 
     def _understand(self, connection: socket.socket, text: bytes) -> None:
-        request = Request(connection)
+        request = ControlRequest(connection)
         try:
             fields = json.loads(text)
         except ValueError:
@@ -146,10 +149,11 @@ class Control:
         self._open = still
 
 
-def ask(
+def request_facts(
     path: Path, fields: Mapping[str, Any], on_text: Callable[[str], object] = lambda text: None
 ) -> dict[str, Any]:
-    """Ask the board whose control socket is at `path`; its facts. `on_text` gets output as it comes.
+    """Ask the board whose control socket is at `path`; its facts. `on_text` gets output as it
+    comes.
 
     Raises BenchError: nothing runs there (exit code 2), or what the board's side says.
     """
@@ -183,7 +187,9 @@ def ask(
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """The path in a form that fits a socket address: through a descriptor of its folder when it is long."""
+    """The path in a form that fits a socket address: through a descriptor of its folder when it is
+    long.
+    """
     if len(os.fsencode(path)) <= _PATH_BYTES_MAX:
         yield str(path)
         return

@@ -1,4 +1,4 @@
-"""A virtual board that is a file and nothing more: the whole flash of a chip, as a dump of it would be."""
+"""A virtual board that is one file: the whole flash of a chip, as in a dump."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ __all__ = ["FlashFile"]
 
 @dataclass(frozen=True, slots=True)
 class FlashFile:
-    """The chip of `board` in the file `path`: for a runner what a BoardFolder is.
+    """The flash of a board of this `profile` in the file `path`: for a runner what a BoardFolder
+    is.
 
     Its files are in its flash alone. No dump has the chip's unique id, so that is made of the path.
     """
 
     path: Path
-    board: BoardProfile
+    profile: BoardProfile
 
     @property
     def unique_id(self) -> bytes:
@@ -34,12 +35,14 @@ class FlashFile:
         return hashlib.sha256(os.fsencode(self.path.resolve())).digest()[:4]
 
     def make_erased(self) -> None:
-        """Make the file of a chip that nothing was written to. Raises BenchError (exit code 2)."""
-        NorFlash(self.board.chip_bytes).dump(self.path)
+        """Make the file of an erased chip. Raises BenchError (exit code 2)."""
+        NorFlash(self.profile.chip_bytes).dump(self.path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the file: one board, one process. Raises BenchError (exit code 2) when another has it."""
+        """Lock the file: one process for each board. Raises BenchError (exit code 2) if another
+        process holds it.
+        """
         # Not the file itself: saving replaces it.
         held_path = self.path.with_name(f".{self.path.name}.lock")
         with open(held_path, "wb") as held:
@@ -55,8 +58,10 @@ class FlashFile:
                 held_path.unlink(missing_ok=True)
 
     def load_flash(self, clock: Clock) -> NorFlash:
-        """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong size."""
-        return NorFlash(self.board.chip_bytes, self.path, clock=clock, log=False)
+        """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong
+        size.
+        """
+        return NorFlash(self.profile.chip_bytes, self.path, clock=clock, log=False)
 
     def load_files(self) -> dict[str, bytes]:
         """None: they are in the flash."""

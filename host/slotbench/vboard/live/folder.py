@@ -1,4 +1,4 @@
-"""A virtual board as a folder that people keep: board.json, flash.bin, and files/ for its filesystem."""
+"""A virtual board as a folder: board.json, flash.bin, and files/ for its filesystem."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _ID_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class BoardFolder:
-    """The folder `path`: its board, named in board.json as `board_name` (a name, or the path of a file), and
-    the chip's `unique_id` (4 bytes).
+    """The folder `path`: its board's `profile`, named in board.json as `board_name` (a name, or the
+    path of a file), and the chip's `unique_id` (4 bytes).
     """
 
     path: Path
     board_name: str
-    board: BoardProfile
+    profile: BoardProfile
     unique_id: bytes
 
     @property
@@ -99,11 +99,13 @@ class BoardFolder:
                 os.replace(made, path)
             finally:
                 shutil.rmtree(made, ignore_errors=True)
-        return cls(path, board_name, folder.board, identity)
+        return cls(path, board_name, folder.profile, identity)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder: one board, one process. Raises BenchError (exit code 2) when another has it."""
+        """Lock the folder: one process for each board. Raises BenchError (exit code 2) if another
+        process holds it.
+        """
         with open(self.path / _FACTS, "rb") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,12 +117,14 @@ class BoardFolder:
             yield
 
     def load_flash(self, clock: Clock) -> NorFlash:
-        """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong size."""
+        """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong
+        size.
+        """
         if not self.flash_path.exists():
             raise BenchError(
                 "the board's flash is gone", where=str(self.flash_path), do="make the board anew",
                 exit_code=USAGE)
-        return NorFlash(self.board.chip_bytes, self.flash_path, clock=clock, log=False)
+        return NorFlash(self.profile.chip_bytes, self.flash_path, clock=clock, log=False)
 
     def load_files(self) -> dict[str, bytes]:
         """What the board finds in its filesystem, by absolute path.
@@ -135,14 +139,15 @@ class BoardFolder:
             raise BenchError(
                 f"cannot read ({error.strerror})", where=str(self.files_path), exit_code=USAGE) from None
         total = sum(map(len, files.values()))
-        if self.board.filesystem and total > self.board.filesystem.size:
+        if self.profile.filesystem and total > self.profile.filesystem.size:
             raise BenchError(
-                f"{total} bytes of files, the board's filesystem has {self.board.filesystem.size}",
+                f"{total} bytes of files, the board's filesystem has {self.profile.filesystem.size}",
                 where=str(self.files_path), do="take some away")
         return files
 
     def save_files(self, before: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
-        """Write what the board changed in its `files` since `before`; what people changed meanwhile stays.
+        """Write what the board changed in its `files` since `before`; what people changed meanwhile
+        stays.
 
         Raises BenchError (exit code 2).
         """

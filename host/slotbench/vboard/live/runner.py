@@ -1,8 +1,8 @@
-"""A virtual board that keeps running while people press its buttons: what `slotbench board run` does.
+"""A virtual board that runs while people operate it: the work of `slotbench board run`.
 
-One thread. The board's program runs until it waits; there the clock holds it back to real time and looks
-at the control socket. A button acts on the spot, through the exceptions that end a run on the virtual chip;
-what needs the REPL first stops the application with Ctrl-C.
+There is one thread. The board's program runs until it waits. Then the clock holds it back to real
+time and serves the control socket. Buttons act at once, through the exceptions that end a run on
+the virtual chip. A line for the REPL first stops the application with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from enum import Enum
 from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.vboard.board import Boot, State, VirtualBoard
+from slotbench.vboard.board import BoardState, Boot, VirtualBoard
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.littlefs import FlashFiles
-from slotbench.vboard.live.control_socket import Request
+from slotbench.vboard.live.control_socket import ControlRequest
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.paced_clock import PacedClock
-from slotbench.vboard.live.screen import Screen, facts
+from slotbench.vboard.live.screen import LiveScreen, facts
 from slotbench.vboard.live.serial import LiveSerial
 from slotbench.vboard.loader.model import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
@@ -30,10 +30,10 @@ from slotbench.vboard.serial.uart import Reset, Uart
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
-__all__ = ["Runner"]
+__all__ = ["LiveRunner"]
 
 _FAR_US: Final = 10**18
-"""Thirty thousand years: a board without an end set for it."""
+"""Thirty thousand years: the end of a board without a time limit."""
 _AGAIN_US: Final = 1_000_000
 _CTRL_C_S: Final = 0.1
 _LOOK_US: Final = 3_600_000_000
@@ -41,27 +41,28 @@ _SOFT_RESET_MS: Final = 500
 
 
 class _Doing(Enum):
-    """What of the board is on the stack, and so what may be raised into it."""
+    """What of the board is on the stack, which decides what may be raised into it."""
 
     NOTHING = 0
     LOADER = 1
     PROGRAM = 2
     LINE = 3
-    """A line somebody typed: others wait for it, only its own person ends it."""
+    """A typed line: other requests wait, and only its own client ends it."""
     ROM = 4
     """Download mode: a host may speak to the ROM."""
 
 
-class _Wanted(Exception):
+class _ControlRequested(Exception):
     """Ends a wait while nothing of the board is on the stack."""
 
 
-class Runner:
+class LiveRunner:
     """The board of a folder, or of a flash file, whose lock is held.
 
-    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()` gives
-    real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say` gets what people
-    see. `uart` is the board's serial port; `poll` comes back when it has something to do.
+    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()`
+    gives real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say`
+    gets what people see. `uart` is the board's serial port; `poll` comes back when it has something
+    to do.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Runner:
         *,
         speed: float | None,
         now: Callable[[], float],
-        poll: Callable[[float | None], Request | None],
+        poll: Callable[[float | None], ControlRequest | None],
         say: Callable[[str], object],
         uart: Uart | None = None,
         vm: Callable[..., DeviceVM] = CPythonVM,
@@ -82,21 +83,21 @@ class Runner:
         self._poll = poll
         self._endless = speed is None
         self.clock = PacedClock(speed, now, self._serve)
-        self._screen = Screen(self.clock, say)
+        self._screen = LiveScreen(self.clock, say)
         self._tell = self._screen.tell
         flash = folder.load_flash(self.clock)
-        self._files = FlashFiles(flash, folder.board.filesystem)
+        self._files = FlashFiles(flash, folder.profile.filesystem)
         self.board = VirtualBoard(
-            folder.board, flash, network, self._files.files, seed=int.from_bytes(folder.unique_id, "big"),
+            folder.profile, flash, network, self._files.files, seed=int.from_bytes(folder.unique_id, "big"),
             unique_id=folder.unique_id, vm=vm, loader=loader, on_boot=self._on_boot, on_print=self._on_print,
             on_wait=self._on_wait, on_busy=self._on_busy, on_code=self._files.sync,
             folders=self._files.folders, terminal=self._serial.terminal if self._serial is not None else None)
         self._doing = _Doing.NOTHING
         self._stop = self._resets_itself = False
-        self._todo: deque[Request] = deque()
-        self._line: Request | None = None
-        self._resets: list[Request] = []
-        self._offs: list[Request] = []
+        self._todo: deque[ControlRequest] = deque()
+        self._line: ControlRequest | None = None
+        self._resets: list[ControlRequest] = []
+        self._offs: list[ControlRequest] = []
         self._next_ctrl_c_us = 0
         self._waits = False
         self._kept: dict[str, bytes] = {}
@@ -104,13 +105,16 @@ class Runner:
         self._end_us = _FAR_US
 
     def stop(self) -> None:
-        """Pull the plug and come back from `run` when the board's program waits. Safe in a signal handler."""
+        """Switch the power off and return from `run` when the board's program waits. Safe in a
+        signal handler.
+        """
         self._stop = True
 
     def run(self, for_s: float | None = None) -> None:
-        """Power on, and run until `stop`, or for so many seconds of the board's time.
+        """Power on, and run until `stop`, or for so many virtual seconds.
 
-        The folder is written whenever power goes. Raises BenchError when that, or reading it, fails.
+        The folder is written whenever the power goes. Raises BenchError if reading or writing it
+        fails.
         """
         self._end_us = _FAR_US if for_s is None else self.clock.us + round(for_s * 1e6)
         try:
@@ -121,9 +125,9 @@ class Runner:
                     self._inside(_Doing.PROGRAM, self.board.press_reset)
                 elif self._todo:
                     self._carry_out(self._todo.popleft())
-                elif self.board.state is State.RUNNING:
+                elif self.board.state is BoardState.RUNNING:
                     self._inside(_Doing.PROGRAM, self._let_run)
-                elif self.board.state is State.DOWNLOAD and (port := self._serial) is not None:
+                elif self.board.state is BoardState.DOWNLOAD and (port := self._serial) is not None:
                     self._files.sync()
                     self._inside(_Doing.ROM, lambda: self.board.download(
                         lambda: port.rom(self.board, self._let_rom_listen)))
@@ -136,9 +140,9 @@ class Runner:
 
     def _let_run(self) -> None:
         def is_over() -> bool:
-            # The board asks between two runs of main.py, and at waits of it; there Ctrl-C is ours to press.
+            # Called between two runs of main.py and while it waits, when Ctrl-C may be pressed.
             asked_inside, self._waits = self._waits, False
-            wanted = self._stop or bool(self._todo) or self.board.state is not State.RUNNING
+            wanted = self._stop or bool(self._todo) or self.board.state is not BoardState.RUNNING
             return wanted and not asked_inside
 
         self.board.run((self._end_us - self.clock.us) // 1000 + 1, until=is_over)
@@ -151,12 +155,12 @@ class Runner:
                 self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
 
     def _inside(self, doing: _Doing, action: Callable[[], object]) -> None:
-        """Let something happen on the board, and tell what became of its power."""
+        """Do something on the board; print what became of its power."""
         self._doing = doing
         try:
             action()
         except KeyboardInterrupt:
-            # Ctrl-C in boot.py, or in a line whose person is gone: the board is at its REPL.
+            # Ctrl-C in boot.py, or in a line whose client is gone: the board is at its REPL.
             pass
         except SystemExit:
             self._tell("the program ended itself: soft reset")
@@ -166,14 +170,14 @@ class Runner:
             self.board.power_off()
         finally:
             self._doing = _Doing.NOTHING
-        if self.board.state is State.OFF:
+        if self.board.state is BoardState.OFF:
             cut = self.board.cut
             self._after_power_off(f"POWER LOST at a flash operation (cut {cut})" if cut else "power off")
-        elif self.board.state is State.DEAD:
+        elif self.board.state is BoardState.DEAD:
             self._tell("slotboot: nothing boots; `slotbench inspect` says why, once the power is off")
-        elif self.board.state is State.DOWNLOAD and doing is not _Doing.ROM:
+        elif self.board.state is BoardState.DOWNLOAD and doing is not _Doing.ROM:
             self._tell("download mode: the ROM listens on the serial port")
-        elif self.board.state is State.HUNG:
+        elif self.board.state is BoardState.HUNG:
             self._tell("the firmware hangs with its watchdogs fed: only a power cycle helps")
         self._answer(self._resets)
 
@@ -185,7 +189,7 @@ class Runner:
         self._inside(_Doing.PROGRAM, self.board.power_on)
 
     def _power_off(self, words: str) -> None:
-        if self.board.state is not State.OFF:
+        if self.board.state is not BoardState.OFF:
             self.board.power_off()
         self._after_power_off(words)
 
@@ -201,17 +205,19 @@ class Runner:
         self._answer(self._offs)
 
     def _wait(self) -> None:
-        """Nothing runs: time passes, and somebody may want something."""
-        with suppress(_Wanted):
+        """Nothing runs: let time pass and serve requests."""
+        with suppress(_ControlRequested):
             if self._endless and self._end_us == _FAR_US:
                 self._serve(None)
             else:
                 self.clock.sleep_until(min(self._end_us, self.clock.us + _LOOK_US))
 
-    # What people want.
+    # Requests.
 
     def _serve(self, seconds: float | None) -> None:
-        """One request, waiting for it. May raise into what is on the stack: no power, reset, or Ctrl-C."""
+        """Wait for one request and serve it. May raise into what is on the stack: power off, reset,
+        or Ctrl-C.
+        """
         if seconds is not None and self._wants_ctrl_c():
             seconds = min(seconds, _CTRL_C_S)
         request = self._poll(seconds if self._serial is None else self._serial.uart.wait_s(seconds))
@@ -224,12 +230,12 @@ class Runner:
             self._pull_plug()
         self._serve_port()
         if self._doing is _Doing.NOTHING and (self._todo or self._stop or self._resets_itself):
-            raise _Wanted
+            raise _ControlRequested
         self._press_ctrl_c()
         self._hear()
 
     def _hear(self) -> None:
-        """What was typed over the serial port, for the program that waits."""
+        """Pass on what was typed over the serial port, for the program that waits."""
         if self._serial is not None and self._doing is _Doing.PROGRAM:
             if self._serial.terminal.take_interrupt():
                 self._waits = False
@@ -247,9 +253,9 @@ class Runner:
             self._waits = False
             raise ChipReset(6)
 
-    def _take(self, request: Request) -> None:
-        """Do at once what needs no REPL; put aside what does."""
-        verbs: dict[str, Callable[[Request], None]] = {
+    def _take(self, request: ControlRequest) -> None:
+        """Carry out at once what needs no REPL; keep the rest for later."""
+        verbs: dict[str, Callable[[ControlRequest], None]] = {
             "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
             "off": self._off, "on": self._todo.append, "repl": self._queue_line,
         }
@@ -264,14 +270,14 @@ class Runner:
         except BenchError as error:
             request.refuse(error)
 
-    def _cut(self, request: Request) -> None:
+    def _cut(self, request: ControlRequest) -> None:
         flash = self.board.flash
         cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
         flash.arm(cut)
         self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
         request.done({"cut": str(cut), "operations": flash.operations})
 
-    def _reset(self, request: Request) -> None:
+    def _reset(self, request: ControlRequest) -> None:
         self._require_power()
         if self._doing is _Doing.NOTHING:
             self._todo.append(request)
@@ -280,9 +286,9 @@ class Runner:
         self._tell("reset button")
         raise ChipReset(6)
 
-    def _off(self, request: Request) -> None:
+    def _off(self, request: ControlRequest) -> None:
         self._offs.append(request)
-        if self.board.state is State.OFF:
+        if self.board.state is BoardState.OFF:
             self._answer(self._offs)
         else:
             self._pull_plug()
@@ -290,38 +296,38 @@ class Runner:
     def _pull_plug(self) -> None:
         if self._doing is not _Doing.NOTHING:
             # First, so that no `finally` of the program reaches the flash.
-            self.board.chip.power_off()
+            self.board.soc.power_off()
             raise PowerCut
         self._power_off("power off")
 
-    def _queue_line(self, request: Request) -> None:
+    def _queue_line(self, request: ControlRequest) -> None:
         if not isinstance(request.fields.get("line"), str):
             raise BenchError("nothing to type", exit_code=USAGE)
         self._require_repl()
         self._todo.append(request)
 
     def _wants_ctrl_c(self) -> bool:
-        """Whether the application is to end for what waits, or a line whose person hung up."""
+        """Whether to stop the application for a waiting request, or a line whose client hung up."""
         if self._doing is _Doing.LINE:
             return self._line is not None and self._line.gone
         return self._doing is _Doing.PROGRAM and bool(self._todo)
 
     def _press_ctrl_c(self) -> None:
-        """Once, and again after a second of the board's time."""
+        """True once, and again after a virtual second."""
         if self._wants_ctrl_c() and self.clock.us >= self._next_ctrl_c_us:
             self._next_ctrl_c_us = self.clock.us + _AGAIN_US
             self._waits = False
             raise KeyboardInterrupt
 
-    def _carry_out(self, request: Request) -> None:
-        """What had to wait until no program was running."""
+    def _carry_out(self, request: ControlRequest) -> None:
+        """Carry out the requests that had to wait until no program ran."""
         self._next_ctrl_c_us = 0
         if request.gone:
             return
         try:
             match request.fields["do"]:
                 case "on":
-                    if self.board.state is State.OFF:
+                    if self.board.state is BoardState.OFF:
                         self._power_on()
                     request.done(self.facts())
                 case "reset":
@@ -335,7 +341,7 @@ class Runner:
         except BenchError as error:
             request.refuse(error)
 
-    def _type(self, request: Request, line: str) -> None:
+    def _type(self, request: ControlRequest, line: str) -> None:
         self._line = request
         self._tell(f">>> {line}")
         self._inside(_Doing.LINE, lambda: self.board.repl(line))
@@ -344,26 +350,26 @@ class Runner:
         request.done()
 
     def _require_power(self, what: str = "the board has no power") -> None:
-        if self.board.state is State.OFF:
+        if self.board.state is BoardState.OFF:
             raise BenchError(
                 what, where=str(self.folder.path),
                 do=f"slotbench board power {self.folder.path} on")
 
     def _require_repl(self) -> None:
         self._require_power()
-        if self.board.state is not State.RUNNING:
+        if self.board.state is not BoardState.RUNNING:
             raise BenchError(
                 f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
                 do=f"slotbench board power {self.folder.path} off, then on")
 
-    def _answer(self, waiting: list[Request]) -> None:
+    def _answer(self, waiting: list[ControlRequest]) -> None:
         while waiting:
             waiting.pop().done(self.facts())
 
-    # What people see.
+    # Output.
 
     def facts(self) -> dict[str, Any]:
-        """What can be said without asking the board."""
+        """The status of the board, known without asking it."""
         return facts(self.board)
 
     def _on_boot(self, board: VirtualBoard, boot: Boot) -> None:
@@ -384,7 +390,7 @@ class Runner:
         self._waits = True
 
     def _on_busy(self) -> None:
-        """The program computes: it does not see this, but the serial port may want to end it."""
+        """The program computes. It notices nothing, but the serial port may end it."""
         self._serve_port()
         self._hear()
         if self._stop:

@@ -1,18 +1,18 @@
-"""What people see of a board that runs: its console, the bench's own lines between, and facts."""
+"""What people see of a running board: its console, the bench's own lines, and its status."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.clock import Clock
 
-__all__ = ["Screen", "facts"]
+__all__ = ["LiveScreen", "facts"]
 
 
-class Screen:
-    """Where output goes: `say` gets pieces of text, as they are to be shown."""
+class LiveScreen:
+    """The output of a running board: `say` gets pieces of text to show."""
 
     def __init__(self, clock: Clock, say: Callable[[str], object]) -> None:
         self._clock = clock
@@ -33,9 +33,9 @@ class Screen:
 
 
 def facts(board: VirtualBoard) -> dict[str, Any]:
-    """What can be said of a board without asking it."""
+    """The status of a board, known without asking it."""
     result = board.result
-    runs = board.state in (State.RUNNING, State.HUNG) and result is not None
+    runs = board.state in (BoardState.RUNNING, BoardState.HUNG) and result is not None
     doing, done, total = board.activity()
     return {
         "state": board.state.value,

@@ -1,10 +1,10 @@
-"""The serial port of a board that runs live: who is behind it, and what comes of what a host sends."""
+"""The serial port of a running board: who answers there, and the effects of what a host sends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from slotbench.vboard.board import State, VirtualBoard
+from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.live.paced_clock import PacedClock
 from slotbench.vboard.serial.rom import DownloadMode
 from slotbench.vboard.serial.terminal import Terminal
@@ -14,21 +14,24 @@ __all__ = ["LiveSerial"]
 
 
 class LiveSerial:
-    """`uart` with the REPL's terminal behind it, and the ROM while the board is in download mode."""
+    """`uart` with the REPL's terminal behind it, and the ROM while the board is in download mode.
+    """
 
     def __init__(self, uart: Uart) -> None:
         self.uart = uart
         self.terminal = uart.application = Terminal(uart.send)
 
     def serve(self, board: VirtualBoard, clock: PacedClock) -> Reset | None:
-        """Bytes in and out; what the reset circuit wants of the board. Raises PowerCut: a cut operation."""
+        """Transfer bytes; returns what the reset circuit does to the board. Raises PowerCut at a
+        cut operation.
+        """
         try:
             self.uart.serve()
         finally:
             if self.uart.rom is not None:
                 # What a host does to the flash takes the time that it takes there.
                 clock.drop_lead()
-        if board.state is State.OFF:
+        if board.state is BoardState.OFF:
             self.uart.forget()
         wanted = self.uart.take_reset()
         if wanted is not None:
@@ -36,9 +39,10 @@ class LiveSerial:
         return wanted
 
     def rom(self, board: VirtualBoard, listen: Callable[[], object]) -> None:
-        """Let the ROM have the port while `listen` runs: over when it raises a reset or a loss of power."""
+        """Give the port to the ROM while `listen` runs, until it raises a reset or a loss of power.
+        """
         if self.uart.rom is None:
-            self.uart.rom = DownloadMode(board.chip, self.uart.send)
+            self.uart.rom = DownloadMode(board.soc, self.uart.send)
         try:
             listen()
         except BaseException:

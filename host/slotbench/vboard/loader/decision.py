@@ -1,15 +1,17 @@
-"""What the loader boots: the rows of DESIGN 3, first match first. Pure, written apart from the device's."""
+"""The boot decision: the rows of device/docs/boot-table.md, first match first. Pure, and written
+independently of the device's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from slotbench.formats.descriptor import Descriptor
-from slotbench.formats.journal import Cell, Ended, SlotState
-from slotbench.formats.rtc import ResetReason, Tail, Why
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.journal import Ended, JournalCell, SlotState
+from slotbench.formats.rtc import BootReason, ResetReason, Tail
 
-__all__ = ["Decision", "decide", "how_it_ended", "last_spent"]
+__all__ = ["Decision", "choose_slot", "how_it_ended", "last_spent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +19,16 @@ class Decision:
     """Slot 0 or 1, and the row that chose it."""
 
     slot: int
-    why: Why
+    why: BootReason
 
 
-def decide(
-    cell: Cell | None, descriptors: Sequence[Descriptor | None], failed: frozenset[int] = frozenset()
+def choose_slot(
+    cell: JournalCell | None, descriptors: Sequence[SlotDescriptor | None],
+    failed: frozenset[int] = frozenset(),
 ) -> Decision | None:
-    """Choose among the slots that did not fail in this boot; None when none may be started.
+    """Choose among the slots that did not fail in this boot; None: none may be started.
 
-    Slots without a descriptor are no matter of choice: A goes first (row 7).
+    Without descriptors slot A goes first (row 7).
     """
     found = {slot: descriptor for slot, descriptor in enumerate(descriptors) if descriptor is not None}
     floor = cell.floor if cell is not None else _floor_of(found.values())
@@ -42,16 +45,18 @@ def decide(
         confirmed = by_journal or present[slot].confirmed
         return slot in good, confirmed, present[slot].counter, slot == 0
 
-    return Decision(max(present, key=rank), Why.LAST_RESORT)
+    return Decision(max(present, key=rank), BootReason.LAST_RESORT)
 
 
-def last_spent(cell: Cell) -> int | None:
+def last_spent(cell: JournalCell) -> int | None:
     """Index of the last attempt spent, None before the first."""
     return max((i for i, spent in enumerate(cell.spent) if spent), default=None)
 
 
 def how_it_ended(tail: Tail | None, reason: int) -> Ended:
-    """The code of FORMATS 4.1, from the tail of the boot before and the reset reason of this one."""
+    """How the last attempt ended (FORMATS.md, End of an attempt), from the tail of the boot before
+    and the reset reason of this one.
+    """
     if tail is None:
         return Ended.POWER_LOST
     if reason == ResetReason.RESTART:
@@ -66,38 +71,38 @@ def how_it_ended(tail: Tail | None, reason: int) -> Ended:
     }.get(reason, Ended.POWER_LOST)
 
 
-def _floor_of(descriptors: Iterable[Descriptor]) -> int:
+def _floor_of(descriptors: Iterable[SlotDescriptor]) -> int:
     return max((d.floor for d in descriptors if d.confirmed and not d.bad), default=0)
 
 
-def _is_bad(cell: Cell | None, slot: int, descriptor: Descriptor) -> bool:
+def _is_bad(cell: JournalCell | None, slot: int, descriptor: SlotDescriptor) -> bool:
     if descriptor.bad or cell is None:
         return descriptor.bad
     return cell.bad[slot] or cell.states[slot] is SlotState.BAD
 
 
-def _by_journal(cell: Cell, good: dict[int, Descriptor]) -> Decision | None:
+def _by_journal(cell: JournalCell, good: dict[int, SlotDescriptor]) -> Decision | None:
     known = [slot for slot, descriptor in good.items() if descriptor.counter == cell.counters[slot]]
     active, other = cell.active, 1 - cell.active
     if active in known:
         state = cell.states[active]
         if state is SlotState.CONFIRMED or state is SlotState.READY and cell.confirmed:
-            return Decision(active, Why.ORDINARY)
+            return Decision(active, BootReason.ORDINARY)
         spent, copied = sum(cell.spent), sum(cell.copied)
         if state is SlotState.READY and spent < cell.attempts and (spent > 0 or copied < cell.copies):
-            return Decision(active, Why.TRIAL)
+            return Decision(active, BootReason.TRIAL)
     if other in known and cell.states[other] is SlotState.CONFIRMED:
-        return Decision(other, Why.FALLBACK)
+        return Decision(other, BootReason.FALLBACK)
     return None
 
 
-def _by_descriptors(good: dict[int, Descriptor]) -> Decision | None:
+def _by_descriptors(good: dict[int, SlotDescriptor]) -> Decision | None:
     def rank(slot: int) -> tuple[int, bool]:
         return good[slot].counter, slot == 0
 
     confirmed = [slot for slot, descriptor in good.items() if descriptor.confirmed]
     if confirmed:
-        return Decision(max(confirmed, key=rank), Why.NO_JOURNAL_CONFIRMED)
+        return Decision(max(confirmed, key=rank), BootReason.NO_JOURNAL_CONFIRMED)
     if good:
-        return Decision(max(good, key=rank), Why.NO_JOURNAL_UNCONFIRMED)
+        return Decision(max(good, key=rank), BootReason.NO_JOURNAL_UNCONFIRMED)
     return None

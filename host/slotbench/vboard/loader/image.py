@@ -1,6 +1,8 @@
-"""What the loader takes out of a slot: entry, RAM segments, irom, by the ROM's rules and the memory there is.
+"""What the loader reads from a slot: entry, RAM segments and irom, by the rules of the ROM and the
+memory map.
 
-Written apart from `slotbench.formats`: it believes less and says nothing. The digest was checked before.
+Written independently of `slotbench.formats`: stricter, and without reasons. The digest was checked
+before.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _EA_TRAILER_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Loadable:
-    """Entry address, RAM segments (address, bytes); where in the image the irom begins, and its length."""
+    """Entry address, RAM segments (address, bytes); where in the image the irom begins, and its
+    length.
+    """
 
     entry: int
     segments: tuple[tuple[int, bytes], ...]

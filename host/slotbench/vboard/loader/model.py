@@ -1,8 +1,10 @@
-"""The loader as a Python model: decides, verifies, fills the exec window, spends the attempt, hands over.
+"""The loader as a Python model: decides, verifies, fills the exec window, spends the attempt, hands
+over.
 
-Written from FORMATS.md and DESIGN.md, in the order of its flash operations. They all go through the chip with
-actor "loader", so that a cut can hit every one of them. The real loader's code is held against this. An
-in-place map has no window to fill, no log of it and no budget for it; all else is the same there.
+Written from FORMATS.md and device/docs, in the order of its flash operations. All of them go
+through the chip with actor "loader", so that a cut can hit each. Tests compare the real loader's
+code with this model. An in-place map has no window to fill, no log of it and no budget for it; all
+else is the same there.
 """
 
 from __future__ import annotations
@@ -14,18 +16,18 @@ from typing import Final
 
 from slotbench.boards import BoardProfile, Region
 from slotbench.formats import FormatError, journal, rtc, windowlog
-from slotbench.formats.descriptor import BAD_OFFSET, Descriptor, ImageForm
+from slotbench.formats.descriptor import BAD_OFFSET, ImageForm, SlotDescriptor
 from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET
-from slotbench.formats.rtc import Why
+from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.formats.segments import IROM_MAP_START
 from slotbench.vboard.flash.nor import SECTOR
-from slotbench.vboard.loader.decision import Decision, decide, how_it_ended, last_spent
+from slotbench.vboard.loader.decision import Decision, choose_slot, how_it_ended, last_spent
 from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import RTC_BASE, Soc
 
-__all__ = ["BootResult", "LoaderModel", "NothingBoots", "Outcome"]
+__all__ = ["BootOutcome", "BootResult", "LoaderModel", "NothingBoots"]
 
 _ACTOR: Final = "loader"
 _TRIES: Final = 3
@@ -33,11 +35,13 @@ _SET: Final = bytes(4)
 _MD5_BYTES: Final = 16
 _WAIT_MS: Final = 30_000
 _HASH_US_PER_KB: Final = 560
-"""SHA-256 in C on the lx106 at boot speed; with the reads it makes about a second for 640 KB. An estimate."""
+"""SHA-256 in C on the lx106 at boot speed; with the reads it makes about a second for 640 KB. An
+estimate.
+"""
 _TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_BYTES)
 
 
-class Outcome(IntEnum):
+class BootOutcome(IntEnum):
     """What became of a slot, or of the board: the `error` of a line on the UART."""
 
     STARTED = 0
@@ -56,7 +60,7 @@ class BootResult:
     """
 
     slot: int
-    why: Why
+    why: BootReason
     counter: int
     length: int
     entry: int
@@ -80,24 +84,26 @@ class NothingBoots:
 class LoaderModel:
     """`slotboot` of one board."""
 
-    def __init__(self, chip: Soc, board: BoardProfile) -> None:
-        self._chip = chip
-        self._board = board
+    def __init__(self, soc: Soc, profile: BoardProfile) -> None:
+        self._soc = soc
+        self._profile = profile
         self._console: list[str] = []
-        self._cell: journal.Cell | None = None
+        self._cell: journal.JournalCell | None = None
         self._cell_addr = 0
-        self._descriptors: list[Descriptor | None] = [None, None]
+        self._descriptors: list[SlotDescriptor | None] = [None, None]
         self._before: rtc.Tail | None = None
 
     def boot(self, *, rounds: int = 3) -> BootResult | NothingBoots:
-        """Run from reset to the jump; give up, as no board does, after `rounds` waits of 30 s."""
+        """Run from reset to the jump. Gives up after `rounds` waits of 30 s, which a real board
+        does not.
+        """
         self._console = []
         for _ in range(rounds):
             result = self._round()
             if result is not None:
                 return result
-            self._say("-", 0, 0, Outcome.NOTHING_BOOTS)
-            self._chip.clock.advance_ms(_WAIT_MS)
+            self._say("-", 0, 0, BootOutcome.NOTHING_BOOTS)
+            self._soc.clock.advance_ms(_WAIT_MS)
         return NothingBoots(tuple(self._console))
 
     def _round(self) -> BootResult | None:
@@ -105,7 +111,7 @@ class LoaderModel:
         self._read_state()
         self._write_end_of_attempt()
         failed: set[int] = set()
-        while (choice := decide(self._cell, self._descriptors, frozenset(failed))) is not None:
+        while (choice := choose_slot(self._cell, self._descriptors, frozenset(failed))) is not None:
             descriptor = self._descriptors[choice.slot]
             assert descriptor is not None
             started = self._start(choice, descriptor)
@@ -115,55 +121,58 @@ class LoaderModel:
         return self._start_stock_image()
 
     def _start_stock_image(self) -> BootResult | None:
-        """Row 7: nobody ever wrote a word about this board; a stock image says itself whether it is whole."""
-        if self._board.in_place or self._cell is not None or any(self._descriptors):
+        """Row 7: there is neither journal nor descriptor. A stock image contains its own checksum.
+        """
+        if self._profile.in_place or self._cell is not None or any(self._descriptors):
             return None
         for slot in (0, 1):
             self._descriptors[slot] = descriptor = self._stock_image(slot)
             if descriptor is None:
                 continue
-            started = self._start(Decision(slot, Why.NO_DESCRIPTOR), descriptor)
+            started = self._start(Decision(slot, BootReason.NO_DESCRIPTOR), descriptor)
             if started is not None:
                 return started
         return None
 
-    def _stock_image(self, slot: int) -> Descriptor | None:
-        """What a descriptor would say of the image that the length word promises; its digest is as read."""
-        region = self._board.slots[slot].image
-        word = self._chip.rom_read(region.start + LENGTH_WORD_OFFSET, 4)
+    def _stock_image(self, slot: int) -> SlotDescriptor | None:
+        """The descriptor that a stock image would have, by its length word and its digest as read.
+        """
+        region = self._profile.slots[slot].image
+        word = self._soc.rom_read(region.start + LENGTH_WORD_OFFSET, 4)
         length = int.from_bytes(word, "little") + _MD5_BYTES & 0xFFFFFFFF
         if not IROM_OFFSET <= length <= region.size:
             return None
-        digest = hashlib.sha256(self._chip.rom_read(region.start, length + 3 & ~3)[:length]).digest()
-        return Descriptor(
+        digest = hashlib.sha256(self._soc.rom_read(region.start, length + 3 & ~3)[:length]).digest()
+        return SlotDescriptor(
             slot=slot, counter=0, length=length, sha256=digest, fs_start=0, product="", version="")
 
-    def _start(self, choice: Decision, descriptor: Descriptor) -> BootResult | None:
-        """Everything between the decision and the jump; None when this slot cannot be started now."""
+    def _start(self, choice: Decision, descriptor: SlotDescriptor) -> BootResult | None:
+        """Everything between the decision and the jump; None when this slot cannot be started now.
+        """
         slot = choice.slot
-        stock = choice.why is Why.NO_DESCRIPTOR
+        stock = choice.why is BootReason.NO_DESCRIPTOR
 
-        def say(outcome: Outcome) -> None:
+        def say(outcome: BootOutcome) -> None:
             self._say("AB"[slot], descriptor.counter, choice.why, outcome)
 
-        holds = self._board.in_place or self._window_holds(descriptor)
+        holds = self._profile.in_place or self._window_holds(descriptor)
         trusted = holds and not stock and self._booted_last(slot, descriptor)
         image = self._verified(slot, descriptor, trusted=trusted, by_md5=stock)
         if image is None:
             if not stock:
                 self._mark_bad(slot)
-            say(Outcome.IMAGE_NOT_VALID)
+            say(BootOutcome.IMAGE_NOT_VALID)
             return None
-        trial = choice.why is Why.TRIAL
+        trial = choice.why is BootReason.TRIAL
         if not holds and not self._fill_window(slot, descriptor, trial=trial):
-            say(Outcome.WINDOW_NOT_WRITTEN)
+            say(BootOutcome.WINDOW_NOT_WRITTEN)
             return None
         if trial and not self._spend("spent", journal.SPENT_OFFSET):
-            say(Outcome.ATTEMPT_NOT_WRITTEN)
+            say(BootOutcome.ATTEMPT_NOT_WRITTEN)
             return None
         self._leave_tail(choice, descriptor)
-        self._chip.chip_size = self._board.visible_bytes
-        say(Outcome.STARTED)
+        self._soc.chip_size = self._profile.visible_bytes
+        say(BootOutcome.STARTED)
         return BootResult(
             slot=slot,
             why=choice.why,
@@ -178,23 +187,23 @@ class LoaderModel:
     # 1. What is known.
 
     def _read_state(self) -> None:
-        region = self._board.journal
+        region = self._profile.journal
         try:
-            newest = journal.newest(self._chip.rom_read(region.start, region.size))
+            newest = journal.newest(self._soc.rom_read(region.start, region.size))
         except FormatError as error:
             raise BenchViolation(f"sealed journal cell that no writer may write: {error}") from error
         self._cell = newest[1] if newest is not None else None
         self._cell_addr = region.start + newest[0] * PAGE_BYTES if newest is not None else 0
         self._descriptors = [self._read_descriptor(slot) for slot in (0, 1)]
         try:
-            self._before = rtc.Tail.unpack(bytes(self._chip.rtc[_TAIL]))
+            self._before = rtc.Tail.unpack(bytes(self._soc.rtc[_TAIL]))
         except FormatError:
             self._before = None
 
-    def _read_descriptor(self, slot: int) -> Descriptor | None:
-        place = self._board.slots[slot]
+    def _read_descriptor(self, slot: int) -> SlotDescriptor | None:
+        place = self._profile.slots[slot]
         try:
-            descriptor = Descriptor.unpack(self._chip.rom_read(place.descriptor.start, PAGE_BYTES))
+            descriptor = SlotDescriptor.unpack(self._soc.rom_read(place.descriptor.start, PAGE_BYTES))
         except FormatError:
             return None
         if descriptor.slot != slot or not 0 < descriptor.length <= place.image.size:
@@ -210,35 +219,35 @@ class LoaderModel:
         attempt = last_spent(cell)
         if attempt is None or cell.ended[attempt] is not None:
             return
-        code = how_it_ended(self._before, self._chip.reset_reason)
+        code = how_it_ended(self._before, self._soc.reset_reason)
         word = int(code).to_bytes(4, "little")
-        self._chip.rom_write(self._cell_addr + journal.ENDED_OFFSET + 4 * attempt, word, _ACTOR)
+        self._soc.rom_write(self._cell_addr + journal.ENDED_OFFSET + 4 * attempt, word, _ACTOR)
         ended = (*cell.ended[:attempt], int(code), *cell.ended[attempt + 1 :])
         self._cell = replace(cell, ended=ended)
 
     # 3. Is the slot what its descriptor says?
 
-    def _booted_last(self, slot: int, descriptor: Descriptor) -> bool:
+    def _booted_last(self, slot: int, descriptor: SlotDescriptor) -> bool:
         before = self._before
         return before is not None and (before.slot, before.counter) == (slot, descriptor.counter)
 
     def _verified(
-        self, slot: int, descriptor: Descriptor, *, trusted: bool, by_md5: bool = False
+        self, slot: int, descriptor: SlotDescriptor, *, trusted: bool, by_md5: bool = False
     ) -> Loadable | None:
         """What a valid image has to load; three reads before one is believed wrong."""
-        if descriptor.form is not (ImageForm.EA if self._board.in_place else ImageForm.E9):
+        if descriptor.form is not (ImageForm.EA if self._profile.in_place else ImageForm.E9):
             return None
-        start, length = self._board.slots[slot].image.start, descriptor.length
+        start, length = self._profile.slots[slot].image.start, descriptor.length
 
         def read(offset: int, size: int) -> bytes:
-            return self._chip.rom_read(start + offset, size + 3 & ~3)[:size]
+            return self._soc.rom_read(start + offset, size + 3 & ~3)[:size]
 
         for _ in range(_TRIES):
             if trusted:
                 image = load(descriptor.form, read, length)
             else:
                 data = read(0, length)
-                self._chip.clock.advance_us(length * _HASH_US_PER_KB // 1024)
+                self._soc.clock.advance_us(length * _HASH_US_PER_KB // 1024)
                 same = hashlib.sha256(data).digest() == descriptor.sha256
                 if not same or by_md5 and not _md5_is_right(data):
                     continue
@@ -248,18 +257,18 @@ class LoaderModel:
         return None
 
     def _irom(self, slot: int, image: Loadable) -> Region:
-        board = self._board
-        if board.in_place:
-            return Region(board.slots[slot].image.start + image.irom_offset, image.irom_bytes)
-        return Region(board.window.start, image.irom_bytes)
+        profile = self._profile
+        if profile.in_place:
+            return Region(profile.slots[slot].image.start + image.irom_offset, image.irom_bytes)
+        return Region(profile.window.start, image.irom_bytes)
 
     def _mark_bad(self, slot: int) -> None:
-        """So that no later boot tries it, as long as another slot is there."""
+        """Mark the slot bad, so that no later boot tries it while there is another one."""
         cell, descriptor = self._cell, self._descriptors[slot]
         assert descriptor is not None
         if cell is None:
             if not descriptor.bad:
-                self._set(self._board.slots[slot].descriptor.start + BAD_OFFSET)
+                self._set(self._profile.slots[slot].descriptor.start + BAD_OFFSET)
             self._descriptors[slot] = replace(descriptor, bad=True)
         else:
             if not cell.bad[slot]:
@@ -269,56 +278,58 @@ class LoaderModel:
 
     # 4. The exec window.
 
-    def _window_holds(self, descriptor: Descriptor) -> bool:
+    def _window_holds(self, descriptor: SlotDescriptor) -> bool:
         return windowlog.held(self._read_log()) == descriptor.sha256[: windowlog.PREFIX_BYTES]
 
-    def _fill_window(self, slot: int, descriptor: Descriptor, *, trial: bool) -> bool:
-        """Make the window the irom of this image; False when it cannot be done (no verdict on the image)."""
+    def _fill_window(self, slot: int, descriptor: SlotDescriptor, *, trial: bool) -> bool:
+        """Make the window the irom of this image; False when it cannot be done (no verdict on the
+        image).
+        """
         cell = self._cell
         if trial and cell is not None and not any(cell.spent):
             if not self._spend("copied", journal.COPIED_OFFSET):
                 return False
         if not self._forget_held():
             return False
-        board = self._board
-        image = board.slots[slot].image.start
-        for offset in range(board.irom_offset, descriptor.length, SECTOR):
-            target = board.window.start + offset - board.irom_offset
+        profile = self._profile
+        image = profile.slots[slot].image.start
+        for offset in range(profile.irom_offset, descriptor.length, SECTOR):
+            target = profile.window.start + offset - profile.irom_offset
             if not self._copy_sector(image + offset, target, min(SECTOR, descriptor.length - offset)):
                 return False
         entry = windowlog.next_free(self._read_log())
         if entry is not None:
-            addr = board.window_log.start + entry * windowlog.ENTRY_BYTES
+            addr = profile.window_log.start + entry * windowlog.ENTRY_BYTES
             self._write_back(addr, windowlog.held_entry(descriptor.sha256))
         return True
 
     def _forget_held(self) -> bool:
-        """Program every held entry to zeros: from here on nothing may say what the window holds.
+        """Program every held entry to zeros: from now on no entry may describe the window.
 
-        One that is not the last of the log counts for nothing today, but a torn erase of the log could blank
-        what follows it and bring it back.
+        An entry that is not the last one does not count, but a torn erase of the log could erase
+        those behind it and revive it.
         """
         for index, entry in enumerate(windowlog.entries(self._read_log())):
             if windowlog.classify(entry) is windowlog.EntryState.HELD:
-                addr = self._board.window_log.start + index * windowlog.ENTRY_BYTES
+                addr = self._profile.window_log.start + index * windowlog.ENTRY_BYTES
                 if not self._write_back(addr, windowlog.DIRTY_ENTRY):
                     return False
         return True
 
     def _copy_sector(self, source: int, target: int, length: int) -> bool:
-        chip = self._chip
-        wanted = chip.rom_read(source, length + 3 & ~3)[:length].ljust(SECTOR, b"\xff")
-        if chip.rom_read(target, SECTOR) == wanted:
+        soc = self._soc
+        wanted = soc.rom_read(source, length + 3 & ~3)[:length].ljust(SECTOR, b"\xff")
+        if soc.rom_read(target, SECTOR) == wanted:
             return True
         for _ in range(_TRIES):
-            chip.rom_erase(target // SECTOR, _ACTOR)
-            chip.rom_write(target, wanted, _ACTOR)
-            if chip.rom_read(target, SECTOR) == wanted:
+            soc.rom_erase(target // SECTOR, _ACTOR)
+            soc.rom_write(target, wanted, _ACTOR)
+            if soc.rom_read(target, SECTOR) == wanted:
                 return True
         return False
 
     def _read_log(self) -> bytes:
-        return self._chip.rom_read(self._board.window_log.start, self._board.window_log.size)
+        return self._soc.rom_read(self._profile.window_log.start, self._profile.window_log.size)
 
     # 5. The attempt, and the word to Python.
 
@@ -336,8 +347,8 @@ class LoaderModel:
         self._cell = replace(cell, spent=words) if field == "spent" else replace(cell, copied=words)
         return True
 
-    def _leave_tail(self, choice: Decision, descriptor: Descriptor) -> None:
-        trial = choice.why is Why.TRIAL
+    def _leave_tail(self, choice: Decision, descriptor: SlotDescriptor) -> None:
+        trial = choice.why is BootReason.TRIAL
         left = self._cell.attempts - sum(self._cell.spent) if trial and self._cell is not None else 0
         tail = rtc.Tail(
             slot=choice.slot,
@@ -345,24 +356,26 @@ class LoaderModel:
             attempts_left=left,
             why=choice.why,
             counter=descriptor.counter,
-            reset_reason=self._chip.reset_reason,
+            reset_reason=self._soc.reset_reason,
             schedule=self._before.schedule if self._before is not None else 0,
         )
-        self._chip.rtc[_TAIL] = tail.pack()
+        self._soc.rtc[_TAIL] = tail.pack()
 
     def _set(self, addr: int) -> bool:
         """Set an open word; True when it reads back."""
         return self._write_back(addr, _SET)
 
     def _write_back(self, addr: int, data: bytes) -> bool:
-        self._chip.rom_write(addr, data, _ACTOR)
-        return self._chip.rom_read(addr, len(data)) == data
+        self._soc.rom_write(addr, data, _ACTOR)
+        return self._soc.rom_read(addr, len(data)) == data
 
-    def _say(self, slot: str, counter: int, why: int, outcome: Outcome) -> None:
+    def _say(self, slot: str, counter: int, why: int, outcome: BootOutcome) -> None:
         self._console.append(f"slotboot: {slot} counter {counter} why {int(why)} error {int(outcome)}")
 
 
 def _md5_is_right(data: bytes) -> bool:
-    """Whether a stock image, of whole words, ends with the MD5 of what is before but for its first word."""
+    """Whether a stock image, of whole words, ends with the MD5 of what is before but for its first
+    word.
+    """
     end = len(data) - _MD5_BYTES
     return not end % 4 and hashlib.md5(data[4:end], usedforsecurity=False).digest() == data[end:]

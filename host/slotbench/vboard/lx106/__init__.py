@@ -1,1 +1,2 @@
-"""The ESP8266's CPU and the memory around it: runs the loader's machine code on the virtual board."""
+"""The ESP8266's CPU and the memory around it: runs the loader's machine code on the virtual board.
+"""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from slotbench.vboard.lx106.isa import Instruction, decode
-from slotbench.vboard.lx106.memory import BASE, IRAM, Fault, Memory
-from slotbench.vboard.lx106.translate import BLOCK_INSTRUCTIONS_MAX, ENDS, Block, compile_block
+from slotbench.vboard.lx106.memory import BASE, IRAM, CpuFault, CpuMemory
+from slotbench.vboard.lx106.translation import BLOCK_INSTRUCTIONS_MAX, ENDS, Block, CoreState, compile_block
 
 __all__ = ["Cpu", "Handover"]
 
@@ -35,7 +35,8 @@ class _Known:
 
 
 _KNOWN: Final[dict[tuple[int, bytes], dict[int, _Known]]] = {}
-"""Start and bytes of a program -> its blocks by address: compiled once, whichever core runs them."""
+"""Start and bytes of a program -> its blocks by address: compiled once, whichever core runs them.
+"""
 
 
 class _Returned(Exception):
@@ -49,13 +50,14 @@ def _returned(cpu: Cpu) -> None:
 class Cpu:
     """One core. `registers` are a0-a15 and SAR.
 
-    `hooks` maps addresses to functions that take the place of code there, and return to a0. `code` is the
-    range that may execute; who jumps elsewhere into instruction RAM ends the run with Handover, everywhere
-    else with Fault. `count` counts instructions; at `limit` the run ends with Fault. the keys of `ran` are
-    the stretches (start, end) of addresses that executed, `lowest_sp` the lowest stack pointer.
+    `hooks` maps addresses to functions that take the place of code there, and return to a0. `code`
+    is the range that may execute; who jumps elsewhere into instruction RAM ends the run with
+    Handover, everywhere else with Fault. `count` counts instructions; at `limit` the run ends with
+    Fault. the keys of `ran` are the stretches (start, end) of addresses that executed, `lowest_sp`
+    the lowest stack pointer.
     """
 
-    def __init__(self, memory: Memory, code: range = IRAM) -> None:
+    def __init__(self, memory: CpuMemory, code: range = IRAM) -> None:
         self.memory = memory
         self.code = code
         self.registers = [0] * 17
@@ -81,7 +83,7 @@ class Cpu:
                 block = blocks[pc] = self._block(pc)
             pc = block(self)
             if self.count >= self.limit:
-                raise Fault("no end in sight", pc, pc, _ILLEGAL)
+                raise CpuFault("no end in sight", pc, pc, _ILLEGAL)
 
     def call(self, address: int) -> None:
         """From a hook: run a function of the program until it returns."""
@@ -95,10 +97,12 @@ class Cpu:
 
     def refuse(self, what: str, pc: int) -> None:
         """An instruction that this bench cannot run."""
-        raise Fault(what, pc, pc, _ILLEGAL)
+        raise CpuFault(what, pc, pc, _ILLEGAL)
 
     def _block(self, pc: int) -> Block:
-        """The block at `pc`: a hook, one that was compiled before from the same words, or a new one."""
+        """The block at `pc`: a hook, one that was compiled before from the same words, or a new
+        one.
+        """
         if pc in self.hooks:
             return self._hooked(self.hooks[pc])
         if pc not in self.code:
@@ -118,7 +122,7 @@ class Cpu:
             it = decode(pc, self.memory.fetch(pc))
             if it is None:
                 if not instructions:
-                    raise Fault("illegal instruction", pc, pc, _ILLEGAL)
+                    raise CpuFault("illegal instruction", pc, pc, _ILLEGAL)
                 break
             instructions.append(it)
             pc = it.next
@@ -130,15 +134,15 @@ class Cpu:
     def _literal(self, it: Instruction) -> int:
         address = it.operands[1]
         if address not in self.code:
-            raise Fault("literal outside the code", it.pc, address, _ILLEGAL)
+            raise CpuFault("literal outside the code", it.pc, address, _ILLEGAL)
         return self.memory.load32(address, it.pc)
 
     def _program(self) -> bytes:
         return bytes(self.memory.data[self.code.start - BASE : self.code.stop - BASE])
 
     def _hooked(self, hook: Callable[[Cpu], None]) -> Block:
-        def block(cpu: Cpu) -> int:
-            hook(cpu)
-            return cpu.registers[0]
+        def block(core: CoreState) -> int:
+            hook(self)
+            return self.registers[0]
 
         return block

@@ -1,7 +1,7 @@
 """What an instruction word means: the part of Xtensa that an LX106 has and a compiler emits.
 
-Source: Xtensa Instruction Set Architecture Reference Manual, opcode maps (chapter 7): core, code density,
-16- and 32-bit multiply, miscellaneous (NSA). No windowed registers: the ABI is call0.
+Source: Xtensa Instruction Set Architecture Reference Manual, opcode maps (chapter 7): core, code
+density, 16- and 32-bit multiply, miscellaneous (NSA). No windowed registers: the ABI is call0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _BRANCH: Final = {
 class Instruction:
     """One instruction: address, length in bytes, mnemonic, operands in the order of the assembler.
 
-    Operands are numbers of registers, immediate values, absolute addresses of branch targets and literals.
+    Operands are numbers of registers, immediate values, absolute addresses of branch targets and
+    literals.
     """
 
     pc: int
@@ -51,7 +52,9 @@ class Instruction:
 
 
 def decode(pc: int, word: int) -> Instruction | None:
-    """The instruction in the low 24 bits of `word`, at address `pc`; None for what an LX106 does not have."""
+    """The instruction in the low 24 bits of `word`, at address `pc`; None for what an LX106 does
+    not have.
+    """
     op0, t, s, r = word & 15, word >> 4 & 15, word >> 8 & 15, word >> 12 & 15
     if op0 >= 8:
         found = _narrow(pc, op0, t, s, r)

@@ -14,7 +14,9 @@ from slotbench.vboard.lx106.rom import RomSymbol, read_table
 __all__ = ["HEADER_BYTES", "loader_image", "loader_sector", "loader_symbols", "rom_table"]
 
 HEADER_BYTES: Final = 8
-"""Of the image; two of them are the board's: flash mode, size and frequency. No checksum covers them."""
+"""Of the image; two of them are the board's: flash mode, size and frequency. No checksum covers
+them.
+"""
 
 
 @functools.cache
@@ -24,7 +26,9 @@ def loader_image() -> bytes:
 
 
 def loader_sector(board: BoardProfile, image: bytes | None = None) -> bytes:
-    """What lies from flash offset 0: the loader (`image`, or the package's) for `board`, and its map."""
+    """What lies from flash offset 0: the loader (`image`, or the package's) for `board`, and its
+    map.
+    """
     return header.loader_sector(image if image is not None else loader_image(), board)
 
 

@@ -1,4 +1,6 @@
-"""The machine that runs the loader of sector 0: from the boot ROM to what the loader left at its jump."""
+"""The machine that runs the loader of sector 0: from the boot ROM to what the loader left at its
+jump.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Final
 
 from slotbench.boards import BoardProfile, Region
 from slotbench.formats import FormatError, rtc
-from slotbench.formats.descriptor import Descriptor, ImageForm
+from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.image import LENGTH_WORD_OFFSET
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.flash.nor import SECTOR
@@ -18,13 +20,13 @@ from slotbench.vboard.loader.image import load
 from slotbench.vboard.loader.model import BootResult, NothingBoots
 from slotbench.vboard.lx106.cpu import Cpu, Handover
 from slotbench.vboard.lx106.loader import HEADER_BYTES, loader_image, loader_symbols, rom_table
-from slotbench.vboard.lx106.memory import BASE, DRAM, IRAM, ROM_DATA, Fault, Memory
-from slotbench.vboard.lx106.rom import Rom
+from slotbench.vboard.lx106.memory import BASE, DRAM, IRAM, ROM_DATA, CpuFault, CpuMemory
+from slotbench.vboard.lx106.rom import RomHooks
 from slotbench.vboard.lx106.sha256 import DigestHooks
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import DPORT_CACHE, RTC_BASE, RTC_BYTES, Soc
 
-__all__ = ["LoaderMachine", "Run"]
+__all__ = ["BootCost", "LoaderMachine"]
 
 _STACK_AT_ENTRY: Final = 0x3FFFFF90
 """Below it lie the ROM's own frames."""
@@ -32,7 +34,8 @@ _ROM_MAIN: Final = 0x40001000
 """Where the ROM called the loader from; nobody may come back."""
 _WAIT_US: Final = 30_000_000
 _WATCHDOG_US: Final = 1_600_000
-"""The shortest time-out that the hardware watchdog is known to run with after a restart by the SDK."""
+"""The shortest time-out that the hardware watchdog is known to run with after a restart by the SDK.
+"""
 _CPU_MHZ: Final = 52
 _FEED: Final = 0x60000914
 _FEED_VALUE: Final = 0x73
@@ -42,11 +45,11 @@ _TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_B
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BootCost:
     """What a boot cost.
 
-    Instructions; bytes of stack below the ROM's; the longest time between two feeds of the watchdog (us);
-    stretches (start, end) of addresses that executed, in the order of the first time.
+    Instructions; bytes of stack below the ROM's; the longest time between two feeds of the watchdog
+    (us); stretches (start, end) of addresses that executed, in the order of the first time.
     """
 
     instructions: int
@@ -58,38 +61,40 @@ class Run:
 class LoaderMachine:
     """`slotboot` of one board, as machine code: the loader in sector 0 of its flash.
 
-    `accelerate` computes SHA-256 in Python when sector 0 holds the loader that travels with the package. RAM
-    is noise of `seed` at every boot. `run` tells about the last boot, `memory` is the RAM it left. A loader
-    that breaks a rule of the chip, or does not end, is a BenchViolation.
+    `accelerate` computes SHA-256 in Python when sector 0 holds the loader that travels with the
+    package. RAM is noise of `seed` at every boot. `run` tells about the last boot, `memory` is the
+    RAM it left. A loader that breaks a rule of the chip, or does not end, is a BenchViolation.
     """
 
-    def __init__(self, chip: Soc, board: BoardProfile, *, seed: int = 0, accelerate: bool = True) -> None:
-        self._chip = chip
-        self._board = board
+    def __init__(self, soc: Soc, profile: BoardProfile, *, seed: int = 0, accelerate: bool = True) -> None:
+        self._soc = soc
+        self._profile = profile
         self._seed = seed
         self._accelerate = accelerate
         self._fed_us = self._unfed_us = 0
         self._code = range(0)
-        self.memory = Memory(self)
-        self.run: Run | None = None
+        self.memory = CpuMemory(self)
+        self.run: BootCost | None = None
 
     def boot(self, *, rounds: int = 3) -> BootResult | NothingBoots:
-        """Run from reset to the jump; give up, as no board does, after `rounds` waits of 30 s."""
-        memory, chip = self.memory, self._chip
+        """Run from reset to the jump. Gives up after `rounds` waits of 30 s, which a real board
+        does not.
+        """
+        memory, soc = self.memory, self._soc
         memory.code_changed = True
         noise = random.Random(f"power on {self._seed}")
         for ram in (DRAM, IRAM):
             memory.data[ram.start - BASE : ram.stop - BASE] = noise.randbytes(len(ram))
         entry = self._load_sector_0()
         cpu = self._cpu = Cpu(memory, self._code)
-        rom = self._rom = Rom(chip, cpu, rom_table(), seed=self._seed)
+        rom = self._rom = RomHooks(soc, cpu, rom_table(), seed=self._seed)
         rom.start()
         cpu.hooks[_ROM_MAIN] = self._returned
         self._hook_digest(cpu)
         cpu.registers[:] = [noise.getrandbits(32) for _ in range(16)] + [noise.randrange(32)]
         cpu.registers[0], cpu.registers[1] = _ROM_MAIN, _STACK_AT_ENTRY
         cpu.limit = _WATCHDOG_US * _CPU_MHZ
-        self._fed_us, self._unfed_us = chip.clock.us, 0
+        self._fed_us, self._unfed_us = soc.clock.us, 0
         rom.on_wait = functools.partial(self._give_up_after, rounds)
         try:
             cpu.run(entry)
@@ -101,14 +106,16 @@ class LoaderMachine:
             rom.tick()
             self._note_feed()
             stack = _STACK_AT_ENTRY - min(cpu.lowest_sp, _STACK_AT_ENTRY)
-            self.run = Run(cpu.count, stack, self._unfed_us, tuple(cpu.ran))
+            self.run = BootCost(cpu.count, stack, self._unfed_us, tuple(cpu.ran))
         raise AssertionError("a CPU does not just stop")
 
     # What the ROM does with sector 0.
 
     def _load_sector_0(self) -> int:
-        """Load the E9 image at flash offset 0; return its entry. A wrong one makes the ROM print and spin."""
-        sector = self._chip.rom_read(0, SECTOR)
+        """Load the E9 image at flash offset 0; return its entry. A wrong one makes the ROM print
+        and spin.
+        """
+        sector = self._soc.rom_read(0, SECTOR)
         magic, count, _, _, entry = struct.unpack_from("<BBBBI", sector)
         if magic != 0xE9 or not 1 <= count <= 16:
             raise BenchViolation("sector 0 holds no loader: the ROM spins")
@@ -129,12 +136,14 @@ class LoaderMachine:
         return int(entry)
 
     def _returned(self, cpu: Cpu) -> None:
-        raise Fault("the loader returned to the ROM", _ROM_MAIN, _ROM_MAIN, 0)
+        raise CpuFault("the loader returned to the ROM", _ROM_MAIN, _ROM_MAIN, 0)
 
     def _hook_digest(self, cpu: Cpu) -> None:
-        """Take over the digest's functions where they are: in the very loader that the symbols are of."""
+        """Take over the digest's functions where they are: in the very loader that the symbols are
+        of.
+        """
         known = loader_image()[HEADER_BYTES:]
-        if self._accelerate and self._chip.flash.peek(HEADER_BYTES, len(known)) == known:
+        if self._accelerate and self._soc.flash.peek(HEADER_BYTES, len(known)) == known:
             cpu.hooks.update(DigestHooks(loader_symbols()).hooks)
 
     # Registers and RTC memory.
@@ -142,8 +151,8 @@ class LoaderMachine:
     def read(self, address: int) -> int | None:
         """The word at an address outside RAM."""
         if RTC_BASE <= address < RTC_BASE + RTC_BYTES:
-            return self._chip.read_word(address) & 0xFFFFFFFF
-        return {_UART_STATUS: 0, DPORT_CACHE: self._chip.dport_cache}.get(address)
+            return self._soc.read_word(address) & 0xFFFFFFFF
+        return {_UART_STATUS: 0, DPORT_CACHE: self._soc.dport_cache}.get(address)
 
     def write(self, address: int, value: int) -> bool:
         """Set the word at an address outside RAM."""
@@ -153,14 +162,14 @@ class LoaderMachine:
         elif address == _UART_FIFO:
             self._rom.put(value)
         elif RTC_BASE <= address < RTC_BASE + RTC_BYTES:
-            self._chip.write_word(address, value)
+            self._soc.write_word(address, value)
         else:
             return False
         return True
 
     def _note_feed(self) -> None:
         self._rom.tick()
-        now_us = self._chip.clock.us
+        now_us = self._soc.clock.us
         self._unfed_us = max(self._unfed_us, now_us - self._fed_us)
         self._fed_us = now_us
 
@@ -175,16 +184,17 @@ class LoaderMachine:
         self._rom.take_chip_size()
         stack = self._cpu.registers[1]
         if not ROM_DATA.stop < stack <= DRAM.stop or stack % 16:
-            raise Fault("the image gets no stack", entry, stack, 0)
-        tail = rtc.Tail.unpack(bytes(self._chip.rtc[_TAIL]))
+            raise CpuFault("the image gets no stack", entry, stack, 0)
+        tail = rtc.Tail.unpack(bytes(self._soc.rtc[_TAIL]))
         length = self._length(tail.slot)
-        start = self._board.slots[tail.slot].image.start
-        form = ImageForm.EA if self._board.in_place else ImageForm.E9
-        image = load(form, lambda offset, size: self._chip.flash.peek(start + offset, size), length)
+        start = self._profile.slots[tail.slot].image.start
+        form = ImageForm.EA if self._profile.in_place else ImageForm.E9
+        image = load(form, lambda offset, size: self._soc.flash.peek(start + offset, size), length)
         if image is None:
             raise BenchViolation(f"slot {'AB'[tail.slot]} was started: it holds no image")
-        in_place = Region(start + image.irom_offset, image.irom_bytes)
-        window = Region(self._board.window.start, image.irom_bytes) if not self._board.in_place else in_place
+        profile = self._profile
+        irom_start = start + image.irom_offset if profile.in_place else profile.window.start
+        window = Region(irom_start, image.irom_bytes)
         return BootResult(
             slot=tail.slot,
             why=tail.why,
@@ -197,12 +207,14 @@ class LoaderMachine:
         )
 
     def _length(self, slot: int) -> int:
-        """Of the image in a slot: from its descriptor, or from its own length word when there is none."""
-        place = self._board.slots[slot]
+        """Of the image in a slot: from its descriptor, or from its own length word when there is
+        none.
+        """
+        place = self._profile.slots[slot]
         try:
-            return Descriptor.unpack(self._chip.flash.peek(place.descriptor.start, PAGE_BYTES)).length
+            return SlotDescriptor.unpack(self._soc.flash.peek(place.descriptor.start, PAGE_BYTES)).length
         except FormatError:
-            word = self._chip.flash.peek(place.image.start + LENGTH_WORD_OFFSET, 4)
+            word = self._soc.flash.peek(place.image.start + LENGTH_WORD_OFFSET, 4)
             return int.from_bytes(word, "little") + 16
 
 

@@ -1,8 +1,9 @@
 """What lies where in an ESP8266, and which accesses it survives.
 
-Instruction RAM answers to whole words only, data RAM to bytes too; nothing answers to an address that is not
-a multiple of the access. The flash window does not exist while the cache is off, as it is in a loader. The
-boot ROM keeps its own data at the top of data RAM: the one word of it that a loader may change is chip_size.
+Instruction RAM answers to whole words only, data RAM to bytes too; nothing answers to an address
+that is not a multiple of the access. The flash window does not exist while the cache is off, as it
+is in a loader. The boot ROM keeps its own data at the top of data RAM: the one word of it that a
+loader may change is chip_size.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final, Protocol
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import CHIP_SIZE_WORD
 
-__all__ = ["BASE", "DRAM", "IRAM", "ROM_DATA", "Fault", "Memory", "Peripherals"]
+__all__ = ["BASE", "DRAM", "IRAM", "ROM_DATA", "CpuFault", "CpuMemory", "Peripherals"]
 
 DRAM: Final = range(0x3FFE8000, 0x40000000)
 ROM_DATA: Final = range(0x3FFFC000, 0x3FFFEB30)
@@ -21,7 +22,9 @@ ROM_DATA: Final = range(0x3FFFC000, 0x3FFFEB30)
 IRAM: Final = range(0x40100000, 0x40110000)
 """The upper half becomes the cache once it is switched on."""
 BASE: Final = DRAM.start
-"""Address of the first byte of `Memory.data`; between DRAM and IRAM it has bytes that nothing reaches."""
+"""Address of the first byte of `CpuMemory.data`; between DRAM and IRAM it has bytes that nothing
+reaches.
+"""
 
 _WORD: Final = 0xFFFFFFFF
 _ALIGNMENT: Final = 9
@@ -31,7 +34,7 @@ _NO_LOAD: Final = 28
 _NO_STORE: Final = 29
 
 
-class Fault(BenchViolation):
+class CpuFault(BenchViolation):
     """An access that ends in the ROM's exception handler. `cause` is the LX106's EXCCAUSE."""
 
     def __init__(self, what: str, pc: int, address: int, cause: int) -> None:
@@ -51,7 +54,7 @@ class Peripherals(Protocol):
         """Set the word; False when there is nothing."""
 
 
-class Memory:
+class CpuMemory:
     """RAM of the chip. `data` are its bytes from `BASE`, `words` the same as 32-bit words.
 
     Translated code does by itself what cannot fail, and changes no code; all else comes here.
@@ -87,7 +90,7 @@ class Memory:
             return self.words[(address - BASE) >> 2]
         value = self.peripherals.read(address)
         if value is None:
-            raise Fault("load where there is nothing", pc, address, _NO_LOAD)
+            raise CpuFault("load where there is nothing", pc, address, _NO_LOAD)
         return value
 
     def load16(self, address: int, pc: int) -> int:
@@ -111,9 +114,9 @@ class Memory:
             self.words[(address - BASE) >> 2] = value
             self.code_changed |= address in self.code
         elif address in DRAM:
-            raise Fault("store into the ROM's data", pc, address, _NO_STORE)
+            raise CpuFault("store into the ROM's data", pc, address, _NO_STORE)
         elif not self.peripherals.write(address, value):
-            raise Fault("store where there is nothing", pc, address, _NO_STORE)
+            raise CpuFault("store where there is nothing", pc, address, _NO_STORE)
 
     def store16(self, address: int, value: int, pc: int) -> None:
         """s16i."""
@@ -139,14 +142,14 @@ class Memory:
         """Set bytes of RAM."""
         self._require_ram(address, len(data), "store", pc, _NO_STORE)
         if address < ROM_DATA.stop and address + len(data) > ROM_DATA.start:
-            raise Fault("store into the ROM's data", pc, address, _NO_STORE)
+            raise CpuFault("store into the ROM's data", pc, address, _NO_STORE)
         self.data[address - BASE : address - BASE + len(data)] = data
         if address in IRAM:
             self.code_changed |= not self.code.isdisjoint(range(address & ~3, address + len(data), 4))
 
     def _require_ram(self, address: int, length: int, what: str, pc: int, cause: int) -> None:
         if not any(ram.start <= address <= address + length <= ram.stop for ram in (DRAM, IRAM)):
-            raise Fault(f"{what} of {length} bytes outside RAM", pc, address, cause)
+            raise CpuFault(f"{what} of {length} bytes outside RAM", pc, address, cause)
 
     def _require_bytes(self, address: int, size: int, what: str, pc: int) -> None:
         self._require(address % size == 0, f"unaligned {what}", pc, address, _ALIGNMENT)
@@ -154,15 +157,15 @@ class Memory:
         nothing = _NO_LOAD if what == "load" else _NO_STORE
         self._require(address in DRAM, f"{what} of less than a word outside data RAM", pc, address, nothing)
         if what == "store" and address in ROM_DATA:
-            raise Fault("store into the ROM's data", pc, address, _NO_STORE)
+            raise CpuFault("store into the ROM's data", pc, address, _NO_STORE)
 
     def fetch(self, pc: int) -> int:
         """The 24 bits at `pc`, from instruction RAM."""
         if not IRAM.start <= pc <= IRAM.stop - 3:
-            raise Fault("code fetch", pc, pc, _NO_FETCH)
+            raise CpuFault("code fetch", pc, pc, _NO_FETCH)
         offset = pc - BASE
         return int.from_bytes(self.data[offset : offset + 3], "little")
 
     def _require(self, holds: bool, what: str, pc: int, address: int, cause: int) -> None:
         if not holds:
-            raise Fault(what, pc, address, cause)
+            raise CpuFault(what, pc, address, cause)

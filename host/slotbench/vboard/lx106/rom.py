@@ -1,8 +1,8 @@
 """The boot ROM of the machine: functions by the addresses of rom.txt, as Python.
 
-Flash goes through the chip as actor "loader", bounded by `chip_size` in the ROM's data, like the model's. A
-function leaves noise in every register that its caller may not rely on. A call of a name that is not known
-here, or of an address that rom.txt does not list, is a Fault.
+Flash goes through the chip as actor "loader", bounded by `chip_size` in the ROM's data, like the
+model's. A function leaves noise in every register that its caller may not rely on. A call of a name
+that is not known here, or of an address that rom.txt does not list, is a Fault.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.lx106.cpu import Cpu
-from slotbench.vboard.lx106.memory import BASE, DRAM, Fault
+from slotbench.vboard.lx106.memory import BASE, DRAM, CpuFault
 from slotbench.vboard.signals import DeviceOSError
 from slotbench.vboard.soc import CHIP_SIZE_WORD, Soc
 
-__all__ = ["FLASHCHIP", "Rom", "RomSymbol", "read_table"]
+__all__ = ["FLASHCHIP", "RomHooks", "RomSymbol", "read_table"]
 
 FLASHCHIP: Final = 0x3FFFC714
 """Pointer to the struct {id, chip_size, block, sector, page, status mask} behind it."""
@@ -32,7 +32,8 @@ _CPU_MHZ: Final = 52
 _ALIGNMENT: Final = 9
 _NO_FUNCTION: Final = 0
 _REASONS: Final = {0: 1, 1: 4, 5: 5}
-"""The SDK's reset reason -> what the ROM reports; all else is 2, with the reason in the RTC memory."""
+"""The SDK's reset reason -> what the ROM reports; all else is 2, with the reason in the RTC memory.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class RomSymbol:
 
 
 def read_table(path: Path) -> list[RomSymbol]:
-    """The lines `name 0xADDRESS call|data` of rom.txt. Raises BenchError with the line that is none."""
+    """The lines `name 0xADDRESS call|data` of rom.txt. Raises BenchError with the line that is
+    none.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -64,15 +67,15 @@ def read_table(path: Path) -> list[RomSymbol]:
     return found
 
 
-class Rom:
+class RomHooks:
     """Hooks of a CPU for the functions of rom.txt.
 
-    `waited_us` is what the loader spent in ets_delay_us; `on_wait` is called after each of them. `console` is
-    what it printed.
+    `waited_us` is what the loader spent in ets_delay_us; `on_wait` is called after each of them.
+    `console` is what it printed.
     """
 
-    def __init__(self, chip: Soc, cpu: Cpu, table: list[RomSymbol], *, seed: int) -> None:
-        self.chip = chip
+    def __init__(self, soc: Soc, cpu: Cpu, table: list[RomSymbol], *, seed: int) -> None:
+        self.soc = soc
         self.cpu = cpu
         self.waited_us = 0
         self.on_wait: Callable[[], None] = lambda: None
@@ -94,7 +97,7 @@ class Rom:
 
     def start(self) -> None:
         """What the ROM leaves in its data: the flash chip, as it takes it to be."""
-        words = (FLASHCHIP + 4, self.chip.flash_id, self.chip.chip_size, 0x10000, 0x1000, 0x100, 0xFFFF)
+        words = (FLASHCHIP + 4, self.soc.flash_id, self.soc.chip_size, 0x10000, 0x1000, 0x100, 0xFFFF)
         for number, word in enumerate(words):
             self.cpu.memory.words[(FLASHCHIP - BASE >> 2) + number] = word
 
@@ -102,11 +105,11 @@ class Rom:
         """Let the time of the instructions since the last tick pass on the chip's clock."""
         us = (self.cpu.count - self._counted) // _CPU_MHZ
         self._counted += us * _CPU_MHZ
-        self.chip.clock.advance_us(us)
+        self.soc.clock.advance_us(us)
 
     def take_chip_size(self) -> None:
         """The bound of the ROM's flash calls is the word in its data."""
-        self.chip.chip_size = self.cpu.memory.words[CHIP_SIZE_WORD - BASE >> 2]
+        self.soc.chip_size = self.cpu.memory.words[CHIP_SIZE_WORD - BASE >> 2]
 
     def put(self, character: int) -> None:
         """A character for the UART."""
@@ -116,7 +119,7 @@ class Rom:
         if function is None:
             def missing(cpu: Cpu) -> None:
                 pc = cpu.registers[0]
-                raise Fault(f"call of {name}, which this ROM does not have", pc, pc, _NO_FUNCTION)
+                raise CpuFault(f"call of {name}, which this ROM does not have", pc, pc, _NO_FUNCTION)
             return missing
         arguments = function.__code__.co_argcount - 1 if hasattr(function, "__code__") else 0
 
@@ -146,7 +149,7 @@ class Rom:
         self._require_aligned(target)
         self.take_chip_size()
         try:
-            data = self.chip.rom_read(offset, length + 3 & ~3)
+            data = self.soc.rom_read(offset, length + 3 & ~3)
         except DeviceOSError:
             return 1
         self.cpu.memory.write(target, data, self.cpu.registers[0])
@@ -156,7 +159,7 @@ class Rom:
         self._require_aligned(source)
         self.take_chip_size()
         try:
-            self.chip.rom_write(offset, self.cpu.memory.read(source, length, self.cpu.registers[0]), _ACTOR)
+            self.soc.rom_write(offset, self.cpu.memory.read(source, length, self.cpu.registers[0]), _ACTOR)
         except DeviceOSError:
             return 1
         return 0
@@ -164,12 +167,12 @@ class Rom:
     def _spi_erase_sector(self, sector: int) -> int:
         self.take_chip_size()
         try:
-            self.chip.rom_erase(sector, _ACTOR)
+            self.soc.rom_erase(sector, _ACTOR)
         except DeviceOSError:
             return 1
         return 0
 
-    def _wait_spi_idle(self, chip: int) -> int:
+    def _wait_spi_idle(self, soc: int) -> int:
         return 0
 
     # Words for people.
@@ -209,15 +212,16 @@ class Rom:
     # Time and cause.
 
     def _ets_delay_us(self, us: int) -> int:
-        self.chip.clock.advance_us(us)
+        self.soc.clock.advance_us(us)
         self.waited_us += us
         self.on_wait()
         return 0
 
     def _rtc_get_reset_reason(self) -> int:
-        return _REASONS.get(self.chip.reset_reason, 2)
+        return _REASONS.get(self.soc.reset_reason, 2)
 
-    # Memory. Instruction RAM answers to words only, and the ROM copies words only when all is aligned.
+    # Memory. Instruction RAM answers to words only, and the ROM copies words only when all is
+    # aligned.
 
     def _memcpy(self, target: int, source: int, length: int) -> int:
         self._require_words(target, length)
@@ -261,8 +265,8 @@ class Rom:
 
     def _require_aligned(self, address: int) -> None:
         if address % 4:
-            raise Fault("pointer of a ROM flash call", self.cpu.registers[0], address, _ALIGNMENT)
+            raise CpuFault("pointer of a ROM flash call", self.cpu.registers[0], address, _ALIGNMENT)
 
     def _require_words(self, address: int, length: int) -> None:
         if address not in DRAM and (address | length) % 4:
-            raise Fault("the ROM would copy bytes there", self.cpu.registers[0], address, 3)
+            raise CpuFault("the ROM would copy bytes there", self.cpu.registers[0], address, 3)

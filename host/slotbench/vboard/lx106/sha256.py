@@ -1,4 +1,5 @@
-"""SHA-256 in Python for the loader's own functions: a loader hashes the same few images thousands of times.
+"""SHA-256 in Python for the loader's own functions: a loader hashes the same few images thousands
+of times.
 
 FIPS 180-4, 6.2.2, with everything remembered. The hooks do to the loader's memory what functions of
 device/slotboot/sha256.c do; a test boots with and without them.
@@ -91,7 +92,9 @@ class DigestHooks:
         self._write_state(cpu, advance(self._state(cpu), self._block(cpu)))
 
     def _add(self, cpu: Cpu) -> None:
-        """`void sha256_add(const word *data, u32 bytes)`: only the last piece may end within a word."""
+        """`void sha256_add(const word *data, u32 bytes)`: only the last piece may end within a
+        word.
+        """
         source, length = cpu.registers[2:4]
         memory, pc = cpu.memory, cpu.registers[0]
         hashed = memory.load32(self._hashed, pc)
@@ -108,7 +111,9 @@ class DigestHooks:
             memory.write(self._rest, data[-4:], pc)
 
     def _skip(self, cpu: Cpu) -> None:
-        """`void skip(u32 to)`: `next()` of each sector on the way, and of each word where MD5 needs them."""
+        """`void skip(u32 to)`: `next()` of each sector on the way, and of each word where MD5 needs
+        them.
+        """
         to, memory, pc = cpu.registers[2], cpu.memory, cpu.registers[0]
         if not memory.load32(self._hashes, pc):
             memory.store32(self._reader_at, to, pc)

@@ -1,4 +1,6 @@
-"""A NOR flash that loses power at finer grain: at each programmed word, at each 256 bytes of an erase."""
+"""A NOR flash that loses power at finer grain: at each programmed word, at each 256 bytes of an
+erase.
+"""
 
 from __future__ import annotations
 

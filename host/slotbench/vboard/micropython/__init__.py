@@ -1,4 +1,6 @@
-"""The real MicroPython VM as the board's: a process that asks the virtual board for all that is hardware."""
+"""The real MicroPython VM as the board's: a process that asks the virtual board for all that is
+hardware.
+"""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from slotbench.vboard.micropython.wire import VM_ERRORS, Inside, failed, parse, 
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["Ask", "Calls", "far"]
+__all__ = ["HostCalls", "VmRequest", "far"]
 
 _FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom",
                "micropython.kbd_intr", "sys.stdin", "sys.stdin.buffer")
 
 
-class Ask(IntEnum):
+class VmRequest(IntEnum):
     """The first word of a request in numbers (inside/bench.py)."""
 
     DONE = 1
@@ -44,7 +44,8 @@ class Pin(Far):
         self.watch(handler is not None, trigger)
 sys.modules["machine"].Pin = Pin
 """
-"""machine.Pin inside the VM. It takes its bytes from the heap only of a program that asks for it."""
+"""machine.Pin inside the VM. It takes its bytes from the heap only of a program that asks for it.
+"""
 
 _FIRST_FAR: Final = -5
 
@@ -54,9 +55,9 @@ def far(path: str) -> int:
     return _FIRST_FAR - _FAR.index(path)
 
 
-class Calls:
-    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number; `inside` runs
-    text in the bench's module there.
+class HostCalls:
+    """Answers requests. `fire` calls the callback of the VM's timer or pin with this number;
+    `inside` runs text in the bench's module there.
     """
 
     def __init__(
@@ -83,29 +84,29 @@ class Calls:
 
     def numbers(self, what: int, a: int, b: int, take: Callable[[int], bytes]) -> bytes:
         """Answer a request in numbers; `take` reads the bytes that belong to it."""
-        if what == Ask.FLASH_READ:
+        if what == VmRequest.FLASH_READ:
             return self._filled(b, lambda buffer: self._module("esp").flash_read(a, buffer) or b)
-        if what == Ask.SOCKET_READ:
+        if what == VmRequest.SOCKET_READ:
             return self._filled(b, lambda buffer: self._find(a).readinto(buffer))
-        data = take(b) if what in (Ask.FLASH_WRITE, Ask.SOCKET_WRITE) else b""
+        data = take(b) if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else b""
         return self._answer(lambda: self._number(what, a, b, data))
 
     def _number(self, what: int, a: int, b: int, data: bytes) -> Any:
         match what:
-            case Ask.WORD_GET:
+            case VmRequest.WORD_GET:
                 return self._module("machine").mem32[a & 0xFFFFFFFF]
-            case Ask.WORD_SET:
+            case VmRequest.WORD_SET:
                 self._module("machine").mem32[a & 0xFFFFFFFF] = b
                 return None
-            case Ask.FLASH_WRITE:
+            case VmRequest.FLASH_WRITE:
                 return self._module("esp").flash_write(a, data)
-            case Ask.FLASH_ERASE:
+            case VmRequest.FLASH_ERASE:
                 return self._module("esp").flash_erase(a)
-            case Ask.SOCKET_WRITE:
+            case VmRequest.SOCKET_WRITE:
                 return self._objects[a].write(data)
-            case Ask.TICKS:
+            case VmRequest.TICKS:
                 return self._module("time").ticks_ms()
-            case Ask.SLEEP:
+            case VmRequest.SLEEP:
                 return self._module("time").sleep_ms(a)
         raise BenchViolation(f"the VM asks for {what}, which is nothing")
 
@@ -143,12 +144,12 @@ class Calls:
             case -1:
                 return self._handle(self._module("socket").socket(*args))
             case -2:
-                return self._handle(_Timer(self._module("machine").Timer(*args), self._handle, self._fire))
+                return self._handle(_VmTimer(self._module("machine").Timer(*args), self._handle, self._fire))
             case -3:
                 return self._module("esp").flash_read(*args)
             case -4:
                 pin = self._module("machine").Pin(*args, **named)
-                return self._handle(_Pin(pin, self._handle, self._fire))
+                return self._handle(_VmPin(pin, self._handle, self._fire))
         return self._find(number)(*args, **named)
 
     def _find(self, number: int) -> Any:
@@ -177,7 +178,7 @@ class Calls:
             return failed(error)
 
 
-class _Timer:
+class _VmTimer:
     """machine.Timer of the facade, whose callback lies in the VM."""
 
     def __init__(
@@ -194,7 +195,7 @@ class _Timer:
         self._timer.deinit()
 
 
-class _Pin:
+class _VmPin:
     """machine.Pin of the facade, whose handler lies in the VM."""
 
     def __init__(self, pin: Any, handle: Callable[[object], int], fire: Callable[[int], object]) -> None:

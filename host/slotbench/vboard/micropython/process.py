@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from slotbench.vboard.micropython.find import Installation
+from slotbench.vboard.micropython.installation import Installation
 
 __all__ = ["Process", "VMDied"]
 
@@ -31,9 +31,10 @@ class VMDied(Exception):
 class Process:
     """The VM in a process of its own, started with `import bench` from `shims`.
 
-    `console` gets what it prints, in order with what it asks for; bytes that are no UTF-8 as surrogates.
-    `busy` is called now and then while it computes. A KeyboardInterrupt that comes out of one of these is for
-    the program: `interrupted` is set, and where the program asks for nothing the VM gets a SIGINT.
+    `console` gets what it prints, in order with what it asks for; bytes that are no UTF-8 as
+    surrogates. `busy` is called now and then while it computes. A KeyboardInterrupt that comes out
+    of one of these is for the program: `interrupted` is set, and where the program asks for nothing
+    the VM gets a SIGINT.
     """
 
     def __init__(
@@ -144,8 +145,8 @@ class Process:
                 self._let(self.busy)
             quiet = quiet + 1 if self.interrupted else 0
             if quiet > _QUIET_LOOKS:
-                # It computes or prints: only a signal reaches it. Had it asked for something, the exception
-                # would go off while the answer is under way.
+                # It computes or prints: only a signal reaches it. Had it asked for something, the
+                # exception would go off while the answer is under way.
                 self.interrupted, quiet = False, 0
                 os.kill(self.pid, signal.SIGINT)
         data = self._link.recv(_CHUNK)

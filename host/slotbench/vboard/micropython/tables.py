@@ -1,7 +1,8 @@
 """Makes the unix port's VM the ESP8266's: changes its tables of built-in names in place.
 
-They lie in the VM's read-only data, so what is gone is really gone and nothing is taken from the heap. The
-layouts are those of a 32-bit MicroPython 1.25 (py/obj.h: mp_obj_module_t, mp_obj_type_t, mp_obj_dict_t).
+They lie in the VM's read-only data, so what is gone is really gone and nothing is taken from the
+heap. The layouts are those of a 32-bit MicroPython 1.25 (py/obj.h: mp_obj_module_t, mp_obj_type_t,
+mp_obj_dict_t).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Tables:
         gone = {place[name] for name in names}
         stays = min(set(range(len(pairs))) - gone)
         for index in gone:
-            # Types share parts of one table, so nothing moves: the entry becomes a double of one that stays.
+            # Types share parts of one table, so nothing moves: the entry becomes a double of one
+            # that stays.
             self._write(table + 8 * index, struct.pack("<II", *pairs[stays]))
 
     def put(self, owner: str, name: str, expression: str) -> None:
@@ -75,7 +77,8 @@ class Tables:
         return {name: keys[key] for name, key in names if key in keys}
 
     def _address(self, expression: str) -> int:
-        # id() of an address below 1 << 31 is a small int, whose sign is that of bit 30 (py/obj.c: mp_obj_id).
+        # id() of an address below 1 << 31 is a small int, whose sign is that of bit 30 (py/obj.c:
+        # mp_obj_id).
         number = int(self._evaluate(f"id({expression})"))
         return number + (1 << 31) if number < 0 else number
 

@@ -19,8 +19,8 @@ _PACKAGE = "/twoslot/"
 class FileTree:
     """A temporary folder with what is in `files` (absolute path -> content).
 
-    The source of the device package is there as .mpy, as a board gets it. The packages in `refuse` are there
-    in a format that the VM does not load.
+    The source of the device package is there as .mpy, as a board gets it. The packages in `refuse`
+    are there in a format that the VM does not load.
     """
 
     def __init__(self, files: dict[str, bytes], refuse: Collection[str] = ()) -> None:
@@ -73,7 +73,8 @@ class FileTree:
                 self._seen[path] = there[path]
                 source = self._source.get(path, path)
                 if source != path:
-                    # What was compiled here has been replaced: its source is no longer what the board has.
+                    # What was compiled here has been replaced: its source is no longer what the
+                    # board has.
                     self._files.pop(source, None)
                 self._source[path] = path
                 self._written[path] = self._files[path] = place.read_bytes()

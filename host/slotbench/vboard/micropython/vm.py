@@ -1,4 +1,6 @@
-"""The board's program on the real MicroPython VM: 32 bits, an ESP8266's heap, a process for each boot."""
+"""The board's program on the real MicroPython VM: 32 bits, an ESP8266's heap, a process for each
+boot.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,12 @@ from typing import Any, Final
 from slotbench.mpy import compile_mpy
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.frozen import FOLDER, compiled
-from slotbench.vboard.micropython.calls import Ask, Calls, far
-from slotbench.vboard.micropython.find import HEAP_BYTES, find
+from slotbench.vboard.micropython.calls import HostCalls, VmRequest, far
+from slotbench.vboard.micropython.installation import HEAP_BYTES, find_installation
 from slotbench.vboard.micropython.process import Process
 from slotbench.vboard.micropython.tables import Tables
 from slotbench.vboard.micropython.tree import FileTree
-from slotbench.vboard.micropython.wire import REQUEST_BYTES, Tell, error_of, parse, tell
+from slotbench.vboard.micropython.wire import REQUEST_BYTES, HostReply, error_of, parse, tell
 from slotbench.vboard.network.base import Network
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation, DeviceOSError
@@ -61,7 +63,7 @@ del i, os, ilistdir, Stdin
 """
 """The UART as sys.stdin, and the sizes of files that LittleFS lists and VfsPosix does not."""
 
-_INTERRUPT: Final = tell(Tell.INTERRUPT)
+_INTERRUPT: Final = tell(HostReply.INTERRUPT)
 
 _ACTIVITY: Final = """\
 def activity():
@@ -72,20 +74,22 @@ def activity():
 
 
 class MicroPythonVM:
-    """One boot of MicroPython on `chip`, as CPythonVM is, in a process of its own.
+    """One boot of MicroPython on `soc`, as CPythonVM is, in a process of its own.
 
-    `heap` is the VM's `-X heapsize` in bytes. Flash, memory words, time, radio and sockets are those of the
-    virtual board, asked for over a stream: virtual time stands still while the VM works, so a run is the same
-    every time, and the same as under CPython. A power cut or a reset kills the process where it is.
+    `heap` is the VM's `-X heapsize` in bytes. Flash, memory words, time, radio and sockets are
+    those of the virtual board, asked for over a stream: virtual time stands still while the VM
+    works, so a run is the same every time, and the same as under CPython. A power cut or a reset
+    kills the process where it is.
 
-    What leaves `exec`, `eval` and `run_file`: as with CPythonVM; exceptions of classes that the program made
-    arrive as DeviceError. `refuse` names packages that are there in a format which the VM does not load. With
-    `frozen` modules sys.path has an entry more, and they take from the heap what in a firmware lies in flash.
+    What leaves `exec`, `eval` and `run_file`: as with CPythonVM; exceptions of classes that the
+    program made arrive as DeviceError. `refuse` names packages that are there in a format which the
+    VM does not load. With `frozen` modules sys.path has an entry more, and they take from the heap
+    what in a firmware lies in flash.
     """
 
     def __init__(
         self,
-        chip: Soc,
+        soc: Soc,
         files: dict[str, bytes],
         net: Network,
         *,
@@ -99,8 +103,8 @@ class MicroPythonVM:
             if path != absolute(path):
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
-        self.runtime = Runtime(chip, files, net, console or self._written.append, mpy)
-        self._calls = Calls(self.runtime, self._fire, self._inside)
+        self.runtime = Runtime(soc, files, net, console or self._written.append, mpy)
+        self._calls = HostCalls(self.runtime, self._fire, self._inside)
         self._depth = 0
         self._inside_text = False
         self._knows_activity = False
@@ -110,7 +114,7 @@ class MicroPythonVM:
         self._frozen = compiled(frozen) if frozen else None
         self._streamed = self._tree.root.with_name(f"{self._tree.root.name}.stdin")
         with _shims() as shims:
-            self._process = Process(find(), shims, heap=heap, console=self.runtime.console)
+            self._process = Process(find_installation(), shims, heap=heap, console=self.runtime.console)
             try:
                 self._serve()
                 self._become_esp8266(mpy)
@@ -129,7 +133,7 @@ class MicroPythonVM:
 
     def exec(self, source: str) -> None:
         """Run statements in __main__, as the raw REPL does."""
-        self._job(Tell.EXEC, source)
+        self._job(HostReply.EXEC, source)
 
     def exec_streamed(self, source: str) -> None:
         """As `exec`, but the source is never in the heap, as in raw-paste mode."""
@@ -141,7 +145,8 @@ class MicroPythonVM:
         self._inside(f"exec(kept[1]({source!r}, '<string>', 'single'), main)")
 
     def attach(self, terminal: Attachable) -> None:
-        """Make `terminal` the program's standard input, and look at it while the program computes."""
+        """Make `terminal` the program's standard input, and look at it while the program computes.
+        """
         terminal.attach(self.runtime)
         self._inside(_TERMINAL)
         tables = Tables(self._value, self._inside)
@@ -165,14 +170,18 @@ class MicroPythonVM:
         self._inside(f"(lambda v: v is None or print(repr(v)))(eval({line.strip()!r}, main))")
 
     def run_file(self, path: str) -> None:
-        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
+        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not
+        there.
+        """
         name = absolute(path)
         if name not in self.runtime.files:
             raise DeviceOSError(2)
         self._inside(f"kept[0]({name.removeprefix('/')!r}, main)")
 
     def print_exception(self, error: BaseException) -> None:
-        """Put the traceback of the exception that ended the last job on the console, as the port does."""
+        """Put the traceback of the exception that ended the last job on the console, as the port
+        does.
+        """
         printed: list[str] = []
         console, self._process.console = self._process.console, printed.append
         inside = self._inside_text
@@ -183,7 +192,9 @@ class MicroPythonVM:
         console("".join(_frames_of_the_program("".join(printed), inside)))
 
     def agent(self) -> tuple[int, int, int] | None:
-        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
+        """State of the device's agent, blocks in place and blocks of the image; None when there is
+        none.
+        """
         if self._idle:
             return None
         if not self._knows_activity:
@@ -206,7 +217,7 @@ class MicroPythonVM:
         return self._calls.result
 
     def _inside(self, source: str) -> None:
-        self._job(Tell.INSIDE, source)
+        self._job(HostReply.INSIDE, source)
 
     def _become_esp8266(self, mpy: int) -> None:
         self._inside(_modules(self._tree.root, self._frozen))
@@ -222,16 +233,16 @@ class MicroPythonVM:
 
     def _fire(self, number: int) -> None:
         try:
-            self._send(tell(Tell.TIMER, number))
+            self._send(tell(HostReply.TIMER, number))
         except Exception as error:
             self.print_exception(error)
 
-    def _job(self, kind: Tell, source: str) -> None:
+    def _job(self, kind: HostReply, source: str) -> None:
         if not self._depth:
             self._tree.write()
             for folder in self.runtime.folders:
                 self._place(folder).mkdir(parents=True, exist_ok=True)
-        self._inside_text = kind is Tell.INSIDE
+        self._inside_text = kind is HostReply.INSIDE
         text = source.encode()
         self._send(tell(kind, len(text), text))
 
@@ -278,12 +289,12 @@ class MicroPythonVM:
                     process.send(_INTERRUPT if process.take_interrupt() else self._calls.text(line))
                     continue
                 what, a, b = struct.unpack("<iii", process.take(REQUEST_BYTES))
-                if what == Ask.DONE:
+                if what == VmRequest.DONE:
                     process.drain()
                     return
-                self._idle = self._idle and what in (Ask.TICKS, Ask.SLEEP)
+                self._idle = self._idle and what in (VmRequest.TICKS, VmRequest.SLEEP)
                 if process.take_interrupt():
-                    process.take(b if what in (Ask.FLASH_WRITE, Ask.SOCKET_WRITE) else 0)
+                    process.take(b if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else 0)
                     process.send(_INTERRUPT)
                 else:
                     process.send(self._calls.numbers(what, a, b, process.take))
@@ -313,7 +324,8 @@ def _shims() -> Iterator[Path]:
 
 
 def _frames_of_the_program(printed: str, inside: bool) -> Iterator[str]:
-    """The lines of a traceback without the bench's own; what somebody typed is called <stdin>, as on a board.
+    """The lines of a traceback without the bench's own; what somebody typed is called <stdin>, as
+    on a board.
 
     `inside`: the program was started by text of the bench, which is the first without a file.
     """
@@ -334,7 +346,8 @@ def _ended(line: str) -> BaseException:
 
 
 def _modules(root: Path, frozen: Path | None) -> str:
-    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`."""
+    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`.
+    """
     more = () if frozen is None else (f"/{os.path.relpath(frozen, root)}",)
     path = ("", FOLDER, *more, "/lib")
     lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
-    "REQUEST_BYTES", "VM_ERRORS", "DeviceError", "Inside", "Tell", "error_of", "failed", "parse", "tell",
+    "REQUEST_BYTES", "VM_ERRORS", "DeviceError", "HostReply", "Inside", "error_of", "failed", "parse", "tell",
     "told",
 ]
 
@@ -22,7 +22,7 @@ _INT32: Final = range(-(1 << 31), 1 << 31)
 _PLAIN: Final = (str, int, float, tuple, list, dict)
 
 
-class Tell(IntEnum):
+class HostReply(IntEnum):
     """The first word of what the host sends (inside/bench.py: answer)."""
 
     INT, NONE, BOOL, BYTES, OBJECT, VALUE, OSERROR, INTERRUPT, ERROR = range(9)
@@ -39,7 +39,9 @@ class Inside(str):
 
 
 class DeviceError(Exception):
-    """An exception of a class that only the program on the board has. `args[0]` is the name of the class."""
+    """An exception of a class that only the program on the board has. `args[0]` is the name of the
+    class.
+    """
 
 
 VM_ERRORS: Final = (
@@ -58,7 +60,7 @@ _RAISED: Final[dict[str, type[BaseException]]] = {
 }
 
 
-def tell(kind: Tell, number: int = 0, data: bytes = b"") -> bytes:
+def tell(kind: HostReply, number: int = 0, data: bytes = b"") -> bytes:
     """The bytes of one message to the VM."""
     return struct.pack("<ii", kind, number) + data
 
@@ -66,31 +68,31 @@ def tell(kind: Tell, number: int = 0, data: bytes = b"") -> bytes:
 def told(value: object, handle: Callable[[object], int]) -> bytes:
     """The message that is `value` in the VM; `handle` numbers what stays on the host."""
     if value is None:
-        return tell(Tell.NONE)
+        return tell(HostReply.NONE)
     if isinstance(value, Inside):
-        return tell(Tell.VALUE, len(value), value.encode())
+        return tell(HostReply.VALUE, len(value), value.encode())
     if isinstance(value, bool):
-        return tell(Tell.BOOL, value)
+        return tell(HostReply.BOOL, value)
     if isinstance(value, int) and value in _INT32:
-        return tell(Tell.INT, value)
+        return tell(HostReply.INT, value)
     if isinstance(value, bytes | bytearray | memoryview):
-        return tell(Tell.BYTES, len(value), bytes(value))
+        return tell(HostReply.BYTES, len(value), bytes(value))
     if not isinstance(value, _PLAIN):
-        return tell(Tell.OBJECT, handle(value))
+        return tell(HostReply.OBJECT, handle(value))
     text = _text(value, handle).encode()
-    return tell(Tell.VALUE, len(text), text)
+    return tell(HostReply.VALUE, len(text), text)
 
 
 def failed(error: BaseException) -> bytes:
     """The message that raises `error` in the VM."""
     if isinstance(error, KeyboardInterrupt):
-        return tell(Tell.INTERRUPT)
+        return tell(HostReply.INTERRUPT)
     number = error.args[0] if len(error.args) == 1 else None
     if isinstance(error, OSError) and isinstance(number, int):
-        return tell(Tell.OSERROR, number)
+        return tell(HostReply.OSERROR, number)
     kind = next(kind for kind in type(error).__mro__ if kind.__name__ in _RAISED)
     text = f"{kind.__name__}({', '.join(repr(str(each)) for each in error.args)})".encode()
-    return tell(Tell.ERROR, len(text), text)
+    return tell(HostReply.ERROR, len(text), text)
 
 
 def error_of(name: str, args: tuple[Any, ...]) -> BaseException:
@@ -100,7 +102,9 @@ def error_of(name: str, args: tuple[Any, ...]) -> BaseException:
 
 
 def parse(text: str, objects: Callable[[int], object]) -> Any:
-    """The value that the VM printed; `objects` finds what has a number. Raises ValueError, SyntaxError."""
+    """The value that the VM printed; `objects` finds what has a number. Raises ValueError,
+    SyntaxError.
+    """
 
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.Tuple):

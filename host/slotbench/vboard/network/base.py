@@ -1,6 +1,7 @@
-"""What a board is connected to: the interface, a link model, a log of requests, and the fault hooks.
+"""What a board is connected to: the interface of networks, a model of the radio, a log of requests.
 
-Numbers of errors are those of MicroPython's extmod/modlwip.c: a refused connection is ECONNRESET there.
+Numbers of errors are those of MicroPython's extmod/modlwip.c: a refused connection is ECONNRESET
+there.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from slotbench.vboard.clock import Clock
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
-    "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "Faults", "Link", "Listener",
-    "Network", "NoNetwork", "Request", "Stream", "parse_head",
+    "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "HttpRequest", "Network",
+    "NoNetwork", "RadioLink", "TcpListener", "TcpStream", "parse_head",
 ]
 
 NAME_UNKNOWN: Final = -2
@@ -22,13 +24,15 @@ ETIMEDOUT: Final = 110
 EHOSTUNREACH: Final = 113
 EINPROGRESS: Final = 115
 
+_HEAD_MAX: Final = 16_384
+
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """The modelled radio: no packets, only what they cost in virtual time.
+class RadioLink:
+    """The modelled radio: the virtual time that packets cost, without the packets.
 
-    50 KB/s is what 1460-byte segments in a small window give with modem sleep on; round trip and time to
-    associate (with DHCP) are usual values. All are model values, not measurements.
+    50 KB/s is what 1460-byte segments in a small window give with modem sleep on; round trip and
+    time to associate (with DHCP) are usual values. All are model values, not measurements.
     """
 
     bytes_per_s: int = 50_000
@@ -41,37 +45,72 @@ class Link:
 
 
 @dataclass(slots=True)
-class Request:
-    """One HTTP request as it went over the wire. `received` counts the answer's bytes, its head included."""
+class HttpRequest:
+    """One HTTP request of the board, and how much of its response came back.
+
+    `at_ms` is the virtual time of the request; `sent` its head as it was sent. `received` counts
+    the bytes of the response, `head_bytes` those of its head once that is whole. `fault` is what a
+    FaultyNetwork did to it.
+    """
 
     method: str
     path: str
     range: str | None = None
+    etag: str | None = None
+    at_ms: int = 0
+    sent: bytes = b""
     status: int | None = None
     received: int = 0
+    head_bytes: int | None = None
+    fault: object = None
+    _head: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def from_head(cls, head: bytes, at_ms: int) -> HttpRequest:
+        """The request with this head (without its empty line)."""
+        first, fields = parse_head(head)
+        method, path, _ = (first + "  ").split(" ", 2)
+        return cls(method, path, fields.get("range"), fields.get("if-none-match"), at_ms, head)
+
+    @property
+    def file(self) -> str:
+        """The path without its first slash: the name of a file below the server's directory."""
+        return self.path.removeprefix("/")
+
+    @property
+    def body_bytes(self) -> int:
+        """How many bytes of the response's body were received."""
+        return 0 if self.head_bytes is None else max(0, self.received - self.head_bytes)
+
+    def receive(self, data: bytes) -> None:
+        """Count the next bytes of the response."""
+        self.received += len(data)
+        if self.head_bytes is not None or len(self._head) > _HEAD_MAX:
+            return
+        self._head += data
+        words = self._head.split(b" ", 2)
+        if self.status is None and len(words) == 3 and words[1].isdigit():
+            self.status = int(words[1])
+        end = self._head.find(b"\r\n\r\n")
+        if end >= 0:
+            self.head_bytes = end + 4
+
+    def __str__(self) -> str:
+        return f"{self.at_ms / 1000:10.3f} s  {self.status} {self.file[:40]} {self.range or ''}".rstrip() + (
+            f": {self.received} bytes")
 
 
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong next: `refuse` so many connections; lose the connection after `drop_after` more bytes,
-    once, by a reset or (`drop_errno` None) by a silent close.
-    """
-
-    refuse: int = 0
-    drop_after: int | None = None
-    drop_errno: int | None = ECONNRESET
-
-
-class Stream(Protocol):
+class TcpStream(Protocol):
     """A connected TCP stream. Errors are DeviceOSError."""
 
     def write(self, data: bytes) -> int:
         """Send; return how many bytes were taken."""
 
     def readinto(self, view: memoryview, *, patient: bool = True) -> int | None:
-        """Receive into `view`; return the number of bytes, 0 at the end, None when nothing is there.
+        """Receive into `view`; return the number of bytes, 0 at the end, None when nothing is
+        there.
 
-        A patient call may wait a little real time for a real peer; virtual time does not move.
+        A patient call may wait some real time for a real peer. Virtual time stands still meanwhile.
         """
 
     def readable(self) -> bool:
@@ -81,30 +120,35 @@ class Stream(Protocol):
         """Hang up."""
 
 
-class Listener(Protocol):
+class TcpListener(Protocol):
     """A port of the board that takes connections."""
 
-    def accept(self) -> Stream | None:
-        """The next connection, None when nobody connects; may wait a little real time for somebody."""
+    def accept(self) -> TcpStream | None:
+        """The next connection, None when nobody connects; may wait a little real time for somebody.
+        """
 
     def close(self) -> None:
-        """Take no more."""
+        """Stop taking connections."""
 
 
 class Network(ABC):
     """An access point and what lies behind it. `online` False: the board never gets an address."""
 
-    def __init__(self, link: Link | None = None) -> None:
-        self.link = link if link is not None else Link()
+    def __init__(self, link: RadioLink | None = None) -> None:
+        self.link = link if link is not None else RadioLink()
         self.online = True
-        self.faults = Faults()
-        self.requests: list[Request] = []
+        self.clock = Clock()
+        self.requests: list[HttpRequest] = []
         self.connections = 0
 
     @property
     def received(self) -> int:
-        """Bytes received by the board over all requests, heads of the answers included."""
+        """Bytes received by the board over all requests, heads of the responses included."""
         return sum(request.received for request in self.requests)
+
+    def use_clock(self, clock: Clock) -> None:
+        """Take the time from `clock`: that of the board which uses this network."""
+        self.clock = clock
 
     def resolve(self, host: str) -> str:
         """Return the IPv4 address of `host`. Raises DeviceOSError(-2)."""
@@ -112,37 +156,40 @@ class Network(ABC):
             raise DeviceOSError(NAME_UNKNOWN)
         return self._resolve(host)
 
-    def connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         """Return a connected stream to an address that `resolve` gave. Raises DeviceOSError."""
         if not self.online:
             raise DeviceOSError(EHOSTUNREACH)
-        if self.faults.refuse:
-            self.faults.refuse -= 1
-            raise DeviceOSError(ECONNRESET)
         stream = self._connect(host, port, timeout_ms)
         self.connections += 1
-        return _Watched(stream, self)
+        return self._log_requests(stream)
 
     @property
     def places(self) -> dict[int, str]:
-        """Ports of the board that may be connected to, and where they are on this machine: `host:port`."""
+        """Ports of the board that may be connected to, and where they are on this machine:
+        `host:port`.
+        """
         return {}
 
-    def listen(self, port: int) -> Listener:
+    def listen(self, port: int) -> TcpListener:
         """Take connections to a port of the board. Raises DeviceOSError."""
         return _Unreached()
+
+    def _log_requests(self, stream: TcpStream) -> TcpStream:
+        """The stream, with the requests on it noted in `requests`."""
+        return _LoggedStream(stream, self)
 
     @abstractmethod
     def _resolve(self, host: str) -> str: ...
 
     @abstractmethod
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream: ...
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream: ...
 
 
 class _Unreached:
     """A port that nobody connects to."""
 
-    def accept(self) -> Stream | None:
+    def accept(self) -> TcpStream | None:
         return None
 
     def close(self) -> None:
@@ -159,7 +206,7 @@ class NoNetwork(Network):
     def _resolve(self, host: str) -> str:
         raise DeviceOSError(NAME_UNKNOWN)
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         raise DeviceOSError(EHOSTUNREACH)
 
 
@@ -171,76 +218,43 @@ def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
 
 
 @dataclass(slots=True)
-class _Watched:
-    """A stream that logs the requests on it and has the network's faults."""
+class _LoggedStream:
+    """A stream whose requests are noted in the network's log."""
 
-    stream: Stream
+    stream: TcpStream
     network: Network
-    sent: bytes = b""
+    unsent: bytes = b""
+    """What was written of a request that is not whole yet."""
     body_left: int = 0
-    head: bytes = b""
-    current: Request | None = None
-    lost: int | None = field(default=None)
+    current: HttpRequest | None = None
 
     def write(self, data: bytes) -> int:
         taken = self.stream.write(data)
-        self._note_request(data[:taken])
+        self._note_requests(data[:taken])
         return taken
 
     def readinto(self, view: memoryview, *, patient: bool = True) -> int | None:
-        faults = self.network.faults
-        if self.lost is not None:
-            return self._lose()
-        if faults.drop_after is not None:
-            view = view[: faults.drop_after]
-            if not view:
-                faults.drop_after = None
-                self.lost = faults.drop_errno or 0
-                return self._lose()
         count = self.stream.readinto(view, patient=patient)
-        if count:
-            if faults.drop_after is not None:
-                faults.drop_after -= count
-            self._note_answer(bytes(view[:count]))
+        if count and self.current is not None:
+            self.current.receive(bytes(view[:count]))
         return count
 
     def readable(self) -> bool:
-        return self.lost is not None or self.stream.readable()
+        return self.stream.readable()
 
     def close(self) -> None:
         self.stream.close()
 
-    def _lose(self) -> int:
-        self.stream.close()
-        if self.lost:
-            raise DeviceOSError(self.lost)
-        return 0
-
-    def _note_request(self, data: bytes) -> None:
-        if self.body_left:
-            skipped = min(self.body_left, len(data))
-            self.body_left -= skipped
-            data = data[skipped:]
-        self.sent += data
-        head, end, rest = self.sent.partition(b"\r\n\r\n")
+    def _note_requests(self, data: bytes) -> None:
+        skipped = min(self.body_left, len(data))
+        self.body_left -= skipped
+        self.unsent += data[skipped:]
+        head, end, rest = self.unsent.partition(b"\r\n\r\n")
         if not end:
             return
-        first, fields = parse_head(head)
-        method, path, _ = (first + "  ").split(" ", 2)
-        length = fields.get("content-length", "0")
+        length = parse_head(head)[1].get("content-length", "0")
         body = int(length) if length.isdecimal() else 0
         self.body_left = max(0, body - len(rest))
-        self.sent = rest[body:]
-        self.current = Request(method, path, fields.get("range"))
-        self.head = b""
+        self.unsent = rest[body:]
+        self.current = HttpRequest.from_head(head, self.network.clock.ms)
         self.network.requests.append(self.current)
-
-    def _note_answer(self, data: bytes) -> None:
-        if self.current is None:
-            return
-        self.current.received += len(data)
-        if self.current.status is None:
-            self.head += data[:64]
-            words = self.head.split(b" ", 2)
-            if len(words) == 3 and words[1].isdigit():
-                self.current.status = int(words[1])

@@ -1,223 +1,425 @@
-"""Between board and server: a share of the connections fails, in ways and at places drawn by a seed."""
+"""The network with faults that proof, demo and tests share: what another network carries, spoiled
+on the way.
+
+Faults are data (slotbench.vboard.network.http_faults). They strike the requests and connections of
+a board whatever is behind: a WSGI application in this process, or a real server on loopback.
+"""
 
 from __future__ import annotations
 
-import random
-import re
-from dataclasses import dataclass
-from enum import Enum
-from typing import Final
+import fnmatch
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.network.base import ECONNRESET, NAME_UNKNOWN, Network, Stream
-from slotbench.vboard.network.wsgi import WsgiApp, WsgiNetwork
+from slotbench.vboard.network.base import (
+    ECONNRESET,
+    NAME_UNKNOWN,
+    HttpRequest,
+    Network,
+    TcpListener,
+    TcpStream,
+    parse_head,
+)
+from slotbench.vboard.network.http_faults import NetworkFault
+from slotbench.vboard.network.http_response import Delivery, End, HttpResponse
 from slotbench.vboard.signals import DeviceOSError
 
-__all__ = ["Failing", "FaultProxy"]
+__all__ = ["ConnectionPlan", "FaultyNetwork"]
 
-PORTAL: Final = b"<!DOCTYPE html><title>Welcome</title><form method=post>Accept our terms.</form>\r\n"
-_DRIP_BYTES_PER_S: Final = 16
-_DOWN_MS: Final = (1_000, 60_000)
-_RANGE: Final = re.compile(rb"(?i)range: *bytes=(\d+)-")
-_LENGTH: Final = re.compile(rb"(?i)(content-length: *)(\d+)")
+_BUFFER_BYTES: Final = 1 << 16
 
 
-class Failing(Enum):
-    """How a connection fails."""
+class ConnectionPlan(Protocol):
+    """The faults of one connection, decided before it is made."""
 
-    NAME = "the name does not resolve"
-    REFUSED = "refused"
-    STALL = "silent from some byte on"
-    RESET = "reset at some byte"
-    TRUNCATED = "closed at some byte"
-    GARBAGE = "other bytes from some byte on"
-    DRIP = "slower than any download from some byte on"
-    LENGTH = "a length that is not so"
-    PORTAL = "a captive portal's page instead"
-    RESTART = "the server restarts at some byte"
+    @property
+    def connect(self) -> NetworkFault | None:
+        """What becomes of the connection itself; one with a `script` is a peer that speaks first.
+        """
+
+    def next_fault(self, request: HttpRequest) -> NetworkFault | None:
+        """The fault of the next request on it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    how: Failing
-    where: float
-    """Share of the answer that comes through."""
-    second: bool
-    """It is not the block table that is spoiled but what follows on the same connection: the image."""
+class _NoPlan:
+    """A connection that only listed faults strike."""
+
+    connect = None
+
+    def next_fault(self, request: HttpRequest) -> NetworkFault | None:
+        return None
 
 
-class FaultProxy(Network):
-    """Answers what `app` answers, but for the share `failing` of the connections.
+class FaultyNetwork(Network):
+    """What `inner` carries, but for the faults.
 
-    `clock` is the board's. `interrupted` counts connections for images that failed, `image_bytes` what of
-    images was handed to the board, `failed` all failures by kind. `spans` has for each answer with an image
-    where in it the bytes begin and end that were handed over.
+    `faults` are listed ones: of those that fit a request or a connection the first strikes. Where
+    none does, the plan of the connection strikes, which `plan` makes. While `online` is False open
+    connections are silent too. The log of requests is what the board sent and received; that of
+    `inner` is what its server did.
     """
 
-    def __init__(self, app: WsgiApp, failing: float, rng: random.Random) -> None:
-        super().__init__()
-        self.clock = Clock()
-        self.failing = failing
-        self.failed: dict[Failing, int] = dict.fromkeys(Failing, 0)
-        self.interrupted = self.image_bytes = 0
-        self.spans: list[list[int]] = []
-        self._inner = WsgiNetwork(app)
-        self._rng = rng
-        self._plan: _Plan | None = None
-        self._down_until_ms = 0
+    def __init__(self, inner: Network, plan: Callable[[], ConnectionPlan] = _NoPlan) -> None:
+        super().__init__(inner.link)
+        self.inner = inner
+        self.faults: list[NetworkFault] = []
+        self._make_plan = plan
+        self._plan: ConnectionPlan | None = None
+        self._streams: list[_FaultyStream] = []
+        self.drops: list[_Drop] = []
+        self._down_until_ms = 0.0
+        self.passed = 0
+
+    # What goes wrong.
+
+    def inject(self, **fields: Any) -> NetworkFault:
+        """Add a NetworkFault of these fields behind the others."""
+        fault = NetworkFault(**fields)
+        self.faults.append(fault)
+        if fault.drop_after is not None:
+            self.drops.append(_Drop(fault))
+        return fault
+
+    def clear_faults(self) -> None:
+        """Take all listed faults away."""
+        self.faults.clear()
+        self.drops.clear()
+
+    def restart_server(self, down_ms: float = 0) -> None:
+        """Reset all connections, and refuse new ones for `down_ms`."""
+        for stream in self._streams:
+            stream.lost_errno = ECONNRESET
+        self.refuse_for(down_ms)
+
+    def refuse_for(self, ms: float) -> None:
+        """Refuse new connections for so long."""
+        self._down_until_ms = self.clock.ms + ms
+
+    # What the board did.
 
     @property
-    def interruptions(self) -> int:
-        """All failures."""
-        return sum(self.failed.values())
+    def received(self) -> int:
+        """Bytes received by the board over all connections."""
+        return self.passed
 
     @property
-    def most_again(self) -> int:
-        """The most bytes of one answer that later ones handed over once more."""
-        return max((_overlap(span, self.spans[at + 1 :]) for at, span in enumerate(self.spans)), default=0)
+    def open_connections(self) -> int:
+        """How many connections the board has not closed."""
+        return sum(not stream.closed for stream in self._streams)
 
-    def count(self, how: Failing, image: bool) -> None:
-        """One more failed."""
-        self.failed[how] += 1
-        self.interrupted += image
+    def requests_for(self, pattern: str = "*") -> list[HttpRequest]:
+        """The requests whose path (without its first slash) fits the pattern, in order."""
+        return [request for request in self.requests if fnmatch.fnmatchcase(request.file, pattern)]
 
-    def go_down(self) -> None:
-        """The server is not there for a while."""
-        self._down_until_ms = self.clock.ms + self._rng.randrange(*_DOWN_MS)
+    def story(self, last: int = 20) -> str:
+        """The last requests, for people."""
+        lines = [
+            f"{request} ({request.fault})" if request.fault else str(request)
+            for request in self.requests[-last:]]
+        return "\n".join(lines) or "nothing was requested"
 
-    def garbage(self, length: int) -> bytes:
-        """Bytes of nobody."""
-        return self._rng.randbytes(length)
+    # The network.
+
+    def use_clock(self, clock: Clock) -> None:
+        """Take the time from `clock`, and have `inner` do the same."""
+        super().use_clock(clock)
+        self.inner.use_clock(clock)
+
+    @property
+    def places(self) -> dict[int, str]:
+        """Those of `inner`."""
+        return self.inner.places
+
+    def listen(self, port: int) -> TcpListener:
+        """Take connections where `inner` does, without faults."""
+        return self.inner.listen(port)
 
     def _resolve(self, host: str) -> str:
-        fails = self._rng.random() < self.failing
-        self._plan = None
-        if fails:
-            how, where = self._rng.choice(list(Failing)), self._rng.random()
-            self._plan = _Plan(how, where, self._rng.random() < 0.5)
-        if self._plan is not None and self._plan.how is Failing.NAME:
-            self.count(Failing.NAME, image=False)
-            raise DeviceOSError(NAME_UNKNOWN)
-        return self._inner.resolve(host)
+        self._plan = self._make_plan()
+        self._strike_connection(self._plan, resolving=True)
+        return self.inner.resolve(host)
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
-        plan, self._plan = self._plan, None
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
+        plan, self._plan = self._plan or self._make_plan(), None
         if self.clock.ms < self._down_until_ms:
             raise DeviceOSError(ECONNRESET)
-        if plan is not None and plan.how is Failing.REFUSED:
-            self.count(Failing.REFUSED, image=False)
-            raise DeviceOSError(ECONNRESET)
-        return _Proxied(self, self._inner.connect(host, port, timeout_ms), plan)
+        self._strike_connection(plan, resolving=False)
+        stream = _FaultyStream(self, self.inner.connect(host, port, timeout_ms), plan)
+        self._streams = [*(other for other in self._streams if not other.closed), stream]
+        return stream
+
+    def _log_requests(self, stream: TcpStream) -> TcpStream:
+        return stream  # it does so itself
+
+    def _strike_connection(self, plan: ConnectionPlan, *, resolving: bool) -> None:
+        """Raise the error of the first fault that says so: names fail when they are resolved."""
+        for fault in (*self.faults, plan.connect):
+            if fault is None or fault.errno is None or not fault.is_left:
+                continue
+            if (fault.errno == NAME_UNKNOWN) == resolving:
+                fault.used += 1
+                raise DeviceOSError(fault.errno)
+
+    def strike_request(self, request: HttpRequest, plan: ConnectionPlan) -> NetworkFault | None:
+        """The fault of a request."""
+        fault = next((fault for fault in self.faults if fault.strikes(request.file)), None)
+        fault = fault or plan.next_fault(request)
+        if fault is not None:
+            fault.used += 1
+        request.fault = fault
+        return fault
 
 
-def _overlap(span: list[int], later: list[list[int]]) -> int:
-    """Bytes of a span that are in any of the later ones."""
-    again, at = 0, span[0]
-    for start, end in sorted(later):
-        start, end = max(start, at), min(end, span[1])
-        if start < end:
-            again, at = again + end - start, end
-    return again
+class _Drop:
+    """A fault with `drop_after`, and how many bytes are left until it strikes."""
+
+    def __init__(self, fault: NetworkFault) -> None:
+        assert fault.drop_after is not None
+        self.fault = fault
+        self.left = fault.drop_after
 
 
-class _Proxied:
-    """A connection. A plan spoils one of its answers, and ends it."""
+class _FaultyStream:
+    """A connection. Responses that a fault spoils are collected first, everything else passes as it
+    comes.
+    """
 
-    def __init__(self, proxy: FaultProxy, inner: Stream, plan: _Plan | None) -> None:
-        self._proxy = proxy
+    def __init__(self, network: FaultyNetwork, inner: TcpStream, plan: ConnectionPlan) -> None:
+        self.lost_errno: int | None = None
+        """What reads and writes of a lost connection end in; 0: reads find its end."""
+        self.closed = False
+        self._network = network
         self._inner = inner
         self._plan = plan
-        self._answer = b""
-        self._sent = 0
-        self._head = 0
-        self._until: int | None = None
-        self._since_ms = 0
-        self._image = False
-        self._span = [0, 0]
-        self._lost = False
+        self._unsent = b""
+        self._coming: deque[_Coming] = deque()
+        self._latest: HttpRequest | None = None
+        self._drops: list[_Drop] = []
+        fault = plan.connect
+        if fault is not None and fault.script is not None:
+            self._play(fault.script, None)
+        if fault is not None and fault.drop_after is not None:
+            self._drops.append(_Drop(fault))
 
     def write(self, data: bytes) -> int:
-        if self._lost or self._until is not None:
-            raise DeviceOSError(ECONNRESET)
-        taken = self._inner.write(data)
-        self._image = data.startswith(b"GET /images/")
-        self._answer, self._sent = self._drained(), 0
-        self._head = self._answer.find(b"\r\n\r\n") + 4
-        if self._image:
-            asked = _RANGE.search(data)
-            self._span = [int(asked[1]) if asked else 0] * 2
-            self._proxy.spans.append(self._span)
-        table = data.startswith(b"GET /blocks/")
-        if self._plan is not None and self._until is None and not (table and self._plan.second):
-            self._spoil(self._plan)
-        return taken
+        if self.lost_errno is not None or self._coming and self._coming[0].is_reset:
+            raise DeviceOSError(self.lost_errno or ECONNRESET)
+        self._unsent += data
+        self._send()
+        return len(data)
 
     def readinto(self, view: memoryview, *, patient: bool = True) -> int | None:
-        ready = self._ready()
-        piece = self._answer[self._sent : self._sent + min(len(view), ready)]
-        if not piece:
-            return self._end() if len(view) else 0
-        view[: len(piece)] = piece
-        self._sent += len(piece)
-        if self._image:
-            body = max(0, self._sent - max(self._head, self._sent - len(piece)))
-            self._proxy.image_bytes += body
-            self._span[1] += body
-        return len(piece)
+        if self.lost_errno is not None:
+            return self._end(self.lost_errno)
+        if not self._network.online:
+            return None
+        self._send()
+        drops = [*self._network.drops, *self._drops]
+        view = view[: min((drop.left for drop in drops), default=len(view))]
+        if drops and not view:
+            return self._drop(next(drop for drop in drops if not drop.left))
+        count = self._receive(view, patient)
+        for drop in drops:
+            drop.left -= count or 0
+        return count
 
     def readable(self) -> bool:
-        ends = self._plan is not None and self._plan.how not in (Failing.STALL, Failing.DRIP)
-        return self._ready() > 0 or self._lost or ends and self._sent == self._until
+        if self.lost_errno is not None or not self._network.online:
+            return self.lost_errno is not None
+        self._advance()
+        return self._coming[0].readable if self._coming else self._inner.readable()
 
     def close(self) -> None:
+        self.closed = True
+        self._coming.clear()
         self._inner.close()
 
-    def _drained(self) -> bytes:
-        pieces = []
-        buffer = memoryview(bytearray(1 << 16))
-        while count := self._inner.readinto(buffer):
-            pieces.append(bytes(buffer[:count]))
-        return b"".join(pieces)
+    # What the board sends.
 
-    def _spoil(self, plan: _Plan) -> None:
-        self._proxy.count(plan.how, self._image)
-        self._until = int(plan.where * len(self._answer))
-        if plan.how is Failing.PORTAL:
-            self._answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PORTAL), PORTAL)
-        elif plan.how is Failing.GARBAGE:
-            self._answer = self._answer[: self._until] + self._proxy.garbage(len(self._answer) - self._until)
-        elif plan.how is Failing.LENGTH:
-            def lie(match: re.Match[bytes]) -> bytes:
-                length = int(match[2])
-                told = int(2 * length * plan.where)
-                return match[1] + b"%d" % (told if told != length else length + 1)
+    def _send(self) -> None:
+        """Send what was written: HTTP in whole requests, all else as it is.
 
-            head, rest = self._answer[: self._head], self._answer[self._head :]
-            self._answer = _LENGTH.sub(lie, head) + rest
-        if plan.how in (Failing.PORTAL, Failing.GARBAGE, Failing.LENGTH):
-            self._head = 0 if plan.how is Failing.PORTAL else self._head
-            self._image = self._image and plan.how is not Failing.PORTAL
-            self._until = len(self._answer)
-        self._since_ms = self._proxy.clock.ms
+        What was written without an access point in reach goes out when it is back.
+        """
+        while self._unsent and self._network.online:
+            if not self._unsent[:1].isalpha():
+                self._inner.write(self._unsent)
+                self._unsent = b""
+                return
+            head, found, rest = self._unsent.partition(b"\r\n\r\n")
+            length = int(parse_head(head)[1].get("content-length", "0")) if found else 0
+            if not found or len(rest) < length:
+                return
+            self._unsent = rest[length:]
+            self._request(head, rest[:length])
 
+    def _request(self, head: bytes, body: bytes) -> None:
+        """Send one request, or have it struck by a fault."""
+        request = HttpRequest.from_head(head, self._network.clock.ms)
+        self._network.requests.append(request)
+        fault = self._network.strike_request(request, self._plan)
+        if fault is not None:
+            self._collect_passing()
+        self._latest = request
+        if fault is None:
+            self._inner.write(head + b"\r\n\r\n" + body)
+            return
+        if not fault.asks_server:
+            self._play(fault.deliveries(HttpResponse(200)), request)
+            return
+        right, ended = self._ask(_without_range(head) if fault.ignore_range else head, body)
+        if right is None:
+            return
+        (delivery,) = fault.deliveries(right)
+        if ended and delivery.end is End.KEEP:
+            delivery = replace(delivery, end=End.CLOSE)
+        request.head_bytes, request.status = delivery.head, fault.respond(right).status
+        self._play([delivery], request)
+
+    def _ask(self, head: bytes, body: bytes) -> tuple[HttpResponse | None, bool]:
+        """The whole response of the server, None when it does not come, and whether the server hung
+        up.
+        """
+        self._inner.write(head + b"\r\n\r\n" + body)
+        data, buffer = b"", memoryview(bytearray(_BUFFER_BYTES))
+        while (response := HttpResponse.parse(data, ended=False)) is None:
+            count = self._inner.readinto(buffer)
+            if not count:
+                return (HttpResponse.parse(data, ended=True), True) if count == 0 else (None, False)
+            data += buffer[:count]
+        return response, False
+
+    def _collect_passing(self) -> None:
+        """Before another response follows: collect what is left of the one that passes."""
+        data, buffer = b"", memoryview(bytearray(_BUFFER_BYTES))
+        while count := self._inner.readinto(buffer, patient=False):
+            data += buffer[:count]
+        if data:
+            self._play([Delivery(data)], self._latest)
+
+    # What the board receives.
+
+    def _play(self, deliveries: Iterable[Delivery], request: HttpRequest | None) -> None:
+        """Have these come, as the response to `request`; None: to the latest at that time."""
+        self._coming += [_Coming(delivery, request, self._network.clock) for delivery in deliveries]
+        self._advance()
+
+    def _advance(self) -> None:
+        """Have the next delivery begin once all of the one before was taken."""
+        while self._coming:
+            self._coming[0].begin()
+            if not self._coming[0].is_over or self._coming[0].delivery.end is not End.KEEP:
+                return
+            self._coming.popleft()
+
+    def _receive(self, view: memoryview, patient: bool) -> int | None:
+        self._advance()
+        if not self._coming:
+            count = self._inner.readinto(view, patient=patient)
+            self._count(view[: count or 0], self._latest)
+            return count
+        coming = self._coming[0]
+        count = coming.take(view)
+        if count or not len(view):
+            self._count(view[:count], coming.request or self._latest)
+            self._advance()
+            return count
+        end = coming.delivery.end if coming.is_over else End.SILENCE
+        if end is End.RESET and coming.delivery.down_ms:
+            self._network.refuse_for(coming.delivery.down_ms)
+        if end is End.RESET:
+            self.lost_errno = coming.delivery.errno
+            return self._end(self.lost_errno)
+        return 0 if end is End.CLOSE else None
+
+    def _count(self, received: memoryview, request: HttpRequest | None) -> None:
+        self._network.passed += len(received)
+        if request is not None and len(received):
+            request.receive(bytes(received))
+
+    def _drop(self, drop: _Drop) -> int:
+        """Lose the connection: the bytes of this fault are used up."""
+        for drops in (self._network.drops, self._drops):
+            if drop in drops:
+                drops.remove(drop)
+        drop.fault.used += 1
+        self.lost_errno = drop.fault.drop_errno or 0
+        self._inner.close()
+        return self._end(self.lost_errno)
+
+    @staticmethod
+    def _end(errno: int) -> int:
+        if errno:
+            raise DeviceOSError(errno)
+        return 0
+
+
+class _Coming:
+    """A delivery on its way, part of the response to `request`."""
+
+    def __init__(self, delivery: Delivery, request: HttpRequest | None, clock: Clock) -> None:
+        self.delivery = delivery
+        self.request = request
+        self._clock = clock
+        self._begun_us: int | None = None
+        self._sent = 0
+
+    def begin(self) -> None:
+        """Nothing is in front of it any more."""
+        if self._begun_us is None:
+            self._begun_us = self._clock.us
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it was taken."""
+        delivery = self.delivery
+        return not delivery.endless and self._sent == len(delivery.data) and self._elapsed_us >= 0
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether the connection was reset behind it."""
+        return self.delivery.end is End.RESET and self.is_over
+
+    @property
+    def readable(self) -> bool:
+        """Whether a read would find bytes or an end."""
+        return self._ready > 0 or self.is_over and self.delivery.end in (End.CLOSE, End.RESET)
+
+    def take(self, view: memoryview) -> int:
+        """Move what is ready into `view`; return the number of bytes."""
+        data, endless = self.delivery.data, self.delivery.endless
+        piece = data[self._sent : self._sent + len(view)]
+        if endless and len(piece) < len(view):
+            at = max(0, self._sent - len(data)) % len(endless)
+            more = len(view) - len(piece)
+            piece += (endless * (more // len(endless) + 2))[at : at + more]
+        piece = piece[: self._ready]
+        view[: len(piece)] = piece
+        self._sent += len(piece)
+        return len(piece)
+
+    @property
+    def _elapsed_us(self) -> int:
+        """Since its first byte could be sent; negative before that."""
+        begun_us = self._clock.us if self._begun_us is None else self._begun_us
+        return self._clock.us - begun_us - self.delivery.delay_ms * 1000
+
+    @property
     def _ready(self) -> int:
-        """Bytes that may be taken now."""
-        until = len(self._answer) if self._until is None else self._until
-        ready = until - self._sent
-        if self._plan is not None and self._plan.how is Failing.DRIP and ready <= 0:
-            passed_ms = self._proxy.clock.ms - self._since_ms
-            ready = min(len(self._answer), until + passed_ms * _DRIP_BYTES_PER_S // 1000) - self._sent
+        """How many bytes may be taken now."""
+        delivery, elapsed_us = self.delivery, self._elapsed_us
+        if elapsed_us < 0:
+            return 0
+        ready = len(delivery.data) - self._sent if not delivery.endless else 1 << 30
+        if delivery.drip is not None:
+            count, ms = delivery.drip
+            ready = min(ready, delivery.drip_from + elapsed_us // (ms * 1000) * count - self._sent)
         return max(0, ready)
 
-    def _end(self) -> int | None:
-        """What comes behind the last byte."""
-        if self._lost:
-            raise DeviceOSError(ECONNRESET)
-        if self._plan is None or self._until is None or self._plan.how in (Failing.STALL, Failing.DRIP):
-            return None
-        if self._plan.how in (Failing.RESET, Failing.RESTART):
-            self._lost = True
-            if self._plan.how is Failing.RESTART:
-                self._proxy.go_down()
-            raise DeviceOSError(ECONNRESET)
-        return 0
+
+def _without_range(head: bytes) -> bytes:
+    lines = head.split(b"\r\n")
+    return b"\r\n".join(line for line in lines if not line.lower().startswith(b"range:"))

@@ -15,10 +15,10 @@ from slotbench.vboard.network.base import (
     EINPROGRESS,
     ETIMEDOUT,
     NAME_UNKNOWN,
-    Link,
-    Listener,
     Network,
-    Stream,
+    RadioLink,
+    TcpListener,
+    TcpStream,
 )
 from slotbench.vboard.signals import DeviceOSError
 
@@ -32,15 +32,15 @@ _HOME = "127.0.0.1"
 class LoopbackNetwork(Network):
     """Loopback only: `localhost`, 127.0.0.0/8 and the names in `hosts` (name -> loopback address).
 
-    A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn into virtual
-    timeouts. A peer silent for that long counts as silent: reads return at once and virtual time moves on.
-    A port of the board that listens waits so for `knock_s`, in all, until somebody connects: where virtual
-    time runs by itself, its minutes would be over before anybody could.
+    A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn
+    into virtual timeouts. A peer silent for that long counts as silent: reads return at once and
+    virtual time moves on. A listening port of the board waits up to `knock_s` of real time in all
+    until a client connects: otherwise the virtual minutes would pass before any client could.
     """
 
     def __init__(
-        self, link: Link | None = None, *, hosts: Mapping[str, str] | None = None, grace_s: float = _GRACE_S,
-        knock_s: float = 0.0,
+        self, link: RadioLink | None = None, *, hosts: Mapping[str, str] | None = None,
+        grace_s: float = _GRACE_S, knock_s: float = 0.0,
     ) -> None:
         super().__init__(link)
         self.hosts = {"localhost": "127.0.0.1", **(hosts or {})}
@@ -49,9 +49,10 @@ class LoopbackNetwork(Network):
         self._places: dict[int, int] = {}
 
     def place(self, port: int) -> tuple[str, int]:
-        """Where a port of the board is on this machine, also while the board does not listen there."""
+        """The address on this machine of a port of the board, also while the board does not listen.
+        """
         if port not in self._places:
-            # Bound and never listening: the number stays ours, and who connects is refused.
+            # Bound, but not listening: the port stays reserved, and connections are refused.
             kept = _bound(0)
             weakref.finalize(self, kept.close)
             self._places[port] = kept.getsockname()[1]
@@ -59,11 +60,11 @@ class LoopbackNetwork(Network):
 
     @property
     def places(self) -> dict[int, str]:
-        """Ports that `place` was asked about, and where they are."""
+        """The ports that `place` was called for, and their addresses."""
         return {port: f"{_HOME}:{there}" for port, there in self._places.items()}
 
-    def listen(self, port: int) -> Listener:
-        """Take connections at the place of this port."""
+    def listen(self, port: int) -> TcpListener:
+        """Take connections at the address of this port."""
         return _LoopbackListener(_bound(self.place(port)[1]), self)
 
     def _resolve(self, host: str) -> str:
@@ -72,7 +73,7 @@ class LoopbackNetwork(Network):
             raise DeviceOSError(NAME_UNKNOWN)
         return address
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         if not _is_loopback(host):
             raise DeviceOSError(EHOSTUNREACH)
         try:
@@ -93,7 +94,7 @@ class _LoopbackListener:
         self._taken: _LoopbackStream | None = None
         sock.listen(1)
 
-    def accept(self) -> Stream | None:
+    def accept(self) -> TcpStream | None:
         while not (ready := self._ready(_SLICE_S)) and self._is_patient():
             self._waited_s += _SLICE_S
         if not ready:
@@ -108,7 +109,7 @@ class _LoopbackListener:
         return bool(select.select([self._sock], [], [], seconds if self._is_patient() else 0)[0])
 
     def _is_patient(self) -> bool:
-        """Whether real time may pass for somebody to come: not while the board has a client."""
+        """Whether to wait for a client in real time: not while the board has one."""
         busy = self._taken is not None and not self._taken.closed
         return not busy and self._waited_s < self._network.knock_s
 
@@ -163,7 +164,9 @@ class _LoopbackStream:
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket of this machine's at `port`, 0: a free one. Another may have it too while neither listens."""
+    """A socket bound to `port` of this machine; 0: a free one. It may be bound twice while neither
+    listens.
+    """
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((_HOME, port))

@@ -1,4 +1,6 @@
-"""A network that answers HTTP/1.1 by calling a WSGI application: no sockets, no threads, no real time."""
+"""A network that answers HTTP/1.1 by calling a WSGI application: no sockets, no threads, no real
+time.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from slotbench.vboard.network.base import ECONNRESET, Link, Network, Stream, parse_head
+from slotbench.vboard.network.base import ECONNRESET, Network, RadioLink, TcpStream, parse_head
 from slotbench.vboard.signals import BenchViolation, DeviceOSError
 
 __all__ = ["WsgiApp", "WsgiNetwork"]
@@ -24,14 +26,14 @@ _BODYLESS = (204, 304)
 class WsgiNetwork(Network):
     """Every name resolves, every port answers, and `app` answers every request."""
 
-    def __init__(self, app: WsgiApp, link: Link | None = None) -> None:
+    def __init__(self, app: WsgiApp, link: RadioLink | None = None) -> None:
         super().__init__(link)
         self.app = app
 
     def _resolve(self, host: str) -> str:
         return _ADDRESS
 
-    def _connect(self, host: str, port: int, timeout_ms: int | None) -> Stream:
+    def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         return _WsgiStream(self, port)
 
 

@@ -1,4 +1,6 @@
-"""A write to the board's flash as the download mode does it: sectors erased on the way, bits only cleared."""
+"""A write to the board's flash as the download mode does it: sectors erased on the way, bits only
+cleared.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,11 @@ def erase(flash: NorFlash, sector: int) -> None:
 
 
 class FlashWrite:
-    """`size` bytes to flash offset `start`, arriving in pieces; `left` is how many are still missing.
+    """`size` bytes to flash offset `start`, arriving in pieces; `left` is how many are still
+    missing.
 
-    With `erases` each sector is erased when the first byte for it arrives, as the stub does it. What was
-    never erased keeps the bits that are 0 already, as the part does.
+    With `erases` each sector is erased when the first byte for it arrives, as the stub does it.
+    What was never erased keeps the bits that are 0 already, as the part does.
     """
 
     def __init__(self, flash: NorFlash, start: int, size: int, *, erases: bool) -> None:
@@ -43,7 +46,9 @@ class FlashWrite:
         self.left = size
 
     def add(self, data: bytes) -> None:
-        """Program whole words; the rest waits for the next piece, and the last is filled up with 0xFF."""
+        """Program whole words; the rest waits for the next piece, and the last is filled up with
+        0xFF.
+        """
         if len(data) > self.left:
             raise Refused(_TOO_MUCH_DATA)
         self.left -= len(data)

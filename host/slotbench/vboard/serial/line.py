@@ -28,7 +28,8 @@ class Lines:
         self._history: list[str] = []
 
     def read(self, prompt: str, start: str = "", *, commands: str = "") -> str:
-        """A line without its end, `start` being there already; or one of the control keys in `commands`.
+        """A line without its end, `start` being there already; or one of the control keys in
+        `commands`.
 
         Ctrl-C counts everywhere, the others on an empty line alone.
         """
@@ -111,8 +112,8 @@ def _edited(text: str, at: int, key: str) -> tuple[str, int]:
 def goes_on(text: str) -> bool:
     """Whether the REPL asks for another line of the statement in `text`.
 
-    It does for an open bracket, an open triple quote, a backslash at the end, and for a compound statement
-    until a blank line ends it.
+    It does for an open bracket, an open triple quote, a backslash at the end, and for a compound
+    statement until a blank line ends it.
     """
     if text.endswith("\\") or _is_open(text):
         return True

@@ -1,4 +1,6 @@
-"""Words of the chip that a flashing tool reads and writes over the serial port: ROM, eFuse, UART, SPI."""
+"""Words of the chip that a flashing tool reads and writes over the serial port: ROM, eFuse, UART,
+SPI.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from typing import Final
 
 from slotbench.vboard.soc import Soc
 
-__all__ = ["Registers"]
+__all__ = ["ChipRegisters"]
 
 _CHIP_MAGIC: Final = 0x40001000
 _MAGIC_ESP8266: Final = 0xFFF0C101
@@ -31,11 +33,13 @@ _SFDP_SIGNATURE: Final = b"SFDP\x06\x01\x00\xff"
 _BAUD: Final = 115200
 
 
-class Registers:
-    """The words of one start of the chip. `attached`: whether the flash answers yet; `baud`: the UART's."""
+class ChipRegisters:
+    """The words of one start of the chip. `attached`: whether the flash answers yet; `baud`: the
+    UART's.
+    """
 
-    def __init__(self, chip: Soc) -> None:
-        self._chip = chip
+    def __init__(self, soc: Soc) -> None:
+        self._soc = soc
         self._words: dict[int, int] = {}
         self.attached = False
         self.baud = _BAUD
@@ -51,7 +55,9 @@ class Registers:
         return self._words.get(address, 0)
 
     def write(self, address: int, value: int, mask: int = 0xFFFFFFFF) -> None:
-        """Set the bits of `mask` in the word at `address`; writing to SPI_CMD runs the command set up."""
+        """Set the bits of `mask` in the word at `address`; writing to SPI_CMD runs the command set
+        up.
+        """
         value = self._words.get(address, 0) & ~mask | value & mask
         if address == _SPI_CMD and value & _SPI_USR:
             self._words[_SPI_W0] = self._spi(self._words.get(_SPI_USER2, 0) & 0xFF)
@@ -63,13 +69,15 @@ class Registers:
         if not self.attached:
             return 0xFFFFFF
         if command == _READ_ID:
-            return self._chip.flash_id
+            return self._soc.flash_id
         if command == _READ_SFDP:
             start = self._words.get(_SPI_ADDR, 0) >> 8
             return int.from_bytes(_SFDP_SIGNATURE[start : start + 4].ljust(4, b"\xff"), "little")
         return 0 if command in _STATUS else 0xFFFFFF
 
     def _efuse(self) -> tuple[int, int, int, int]:
-        """The four words that hold the MAC; `machine.unique_id()` is its last three bytes and one above."""
-        identity = int.from_bytes(self._chip.unique_id[:4], "little")
+        """The four words that hold the MAC; `machine.unique_id()` is its last three bytes and one
+        above.
+        """
+        identity = int.from_bytes(self._soc.unique_id[:4], "little")
         return (identity & 0xFF) << 24, identity >> 8, 0, _OUI

@@ -1,7 +1,7 @@
 """The REPL of MicroPython's firmware over a terminal: friendly, paste, raw and raw-paste mode.
 
-shared/runtime/pyexec.c and docs/reference/repl.rst of MicroPython say what it answers; the VM compiles and
-runs what was typed.
+shared/runtime/pyexec.c and docs/reference/repl.rst of MicroPython say what it answers; the VM
+compiles and runs what was typed.
 """
 
 from __future__ import annotations

@@ -13,13 +13,21 @@ __all__ = ["Rfc2217"]
 
 
 class Rfc2217(Tcp):
-    """A TCP port that speaks RFC 2217: `rfc2217://` of pyserial. Lines are off while no client is there."""
+    """A TCP port that speaks RFC 2217: `rfc2217://` of pyserial. Lines are off while no client is
+    there.
+    """
 
     has_lines: Final = True  # type: ignore[misc]
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, port: int) -> None:
         super().__init__(selector, receiver, port)
         self._manager: PortManager | None = None
+        self._port = _ForwardedPort(receiver)
+
+    @property
+    def baud(self) -> int:  # type: ignore[override]
+        """What the client has set."""
+        return self._port.baudrate
 
     @property
     def name(self) -> str:
@@ -34,7 +42,8 @@ class Rfc2217(Tcp):
         was_free = self._stream is None
         super()._accept(events)
         if was_free:
-            self._manager = PortManager(_Port(self._receiver), _Connection(self))
+            self._port = _ForwardedPort(self._receiver)
+            self._manager = PortManager(self._port, _Connection(self))
 
     def _arrived(self, data: bytes) -> None:
         assert self._manager is not None
@@ -58,8 +67,10 @@ class _Connection:
         self.write = transport.write
 
 
-class _Port:
-    """The serial port as the Telnet side sees it: settings it may choose, and two lines that matter."""
+class _ForwardedPort:
+    """The serial port as the Telnet side sees it: settings it may choose, and two lines that
+    matter.
+    """
 
     cts = dsr = cd = True
     ri = False

@@ -1,8 +1,10 @@
-"""Download mode: the serial protocol of the ESP8266's ROM loader, and of the stub that esptool puts there.
+"""Download mode: the serial protocol of the ESP8266's ROM loader, and of the stub that esptool puts
+there.
 
-Protocol: Espressif's esptool documentation, "Serial Protocol"; error codes as its `FatalError.WithResult`
-names them. The stub is not executed: a program that was loaded to RAM and is started says `OHAI`, and from
-then on the stub's commands are answered here. Flash is the board's own, with its rules, time and cuts.
+Protocol: Espressif's esptool documentation, "Serial Protocol"; error codes as its
+`FatalError.WithResult` names them. The stub is not executed: a program that was loaded to RAM and
+is started says `OHAI`, and from then on the stub's commands are answered here. Flash is the board's
+own, with its rules, time and cuts.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from typing import Final
 
 from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.serial.flash_write import FlashWrite, Refused, erase
-from slotbench.vboard.serial.registers import Registers
+from slotbench.vboard.serial.registers import ChipRegisters
 from slotbench.vboard.serial.slip import SlipReader, pack
 from slotbench.vboard.soc import Soc
 
-__all__ = ["DownloadMode", "SYNC_HEAD"]
+__all__ = ["SYNC_HEAD", "DownloadMode"]
 
 SYNC_HEAD: Final = b"\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20"
 """How every conversation with the ROM begins."""
@@ -40,7 +42,7 @@ _SECTORS_PER_BLOCK: Final = 16
 _ROM_MAXIMUM_BLOCK: Final = 0x1800
 
 
-class Op(IntEnum):
+class RomCommand(IntEnum):
     """Commands; from SPI_SET_PARAMS on the stub alone knows them."""
 
     FLASH_BEGIN = 0x02
@@ -65,7 +67,7 @@ class Op(IntEnum):
     RUN_USER_CODE = 0xD3
 
 
-class Fault(IntEnum):
+class RomFault(IntEnum):
     """Second status byte of a command that failed."""
 
     ROM_INVALID = 0x05
@@ -93,33 +95,36 @@ class _Reading:
 
 
 class DownloadMode:
-    """The ROM of `chip` since its reset with GPIO0 low. `send` takes what it says.
+    """The ROM of `soc` since its reset with GPIO0 low. `send` takes what it says.
 
-    `left` becomes true when the host asks for the application. `junk()` is what arrived outside of frames.
+    `left` becomes true when the host asks for the application. `junk()` is what arrived outside of
+    frames.
     """
 
-    def __init__(self, chip: Soc, send: Callable[[bytes], object]) -> None:
+    def __init__(self, soc: Soc, send: Callable[[bytes], object]) -> None:
         self.left = False
         self.stub = False
-        self._chip = chip
+        self._soc = soc
         self._send = send
         self._slip = SlipReader(_FRAME_BYTES_MAX)
-        self._registers = Registers(chip)
+        self._registers = ChipRegisters(soc)
         self._write: FlashWrite | None = None
         self._inflate = zlib.decompressobj()
         self._reading: _Reading | None = None
         # Commands that answer with their value, or with bytes in front of the status.
         self._rom: dict[int, Callable[[bytes], int | bytes]] = {
-            Op.FLASH_BEGIN: self._flash_begin, Op.FLASH_DATA: self._flash_data, Op.FLASH_END: self._flash_end,
-            Op.MEM_BEGIN: self._mem_begin, Op.MEM_DATA: self._mem_data, Op.MEM_END: self._mem_end,
-            Op.SYNC: self._sync, Op.WRITE_REG: self._write_reg, Op.READ_REG: self._read_reg,
+            RomCommand.FLASH_BEGIN: self._flash_begin, RomCommand.FLASH_DATA: self._flash_data,
+            RomCommand.FLASH_END: self._flash_end, RomCommand.MEM_BEGIN: self._mem_begin,
+            RomCommand.MEM_DATA: self._mem_data, RomCommand.MEM_END: self._mem_end,
+            RomCommand.SYNC: self._sync, RomCommand.WRITE_REG: self._write_reg,
+            RomCommand.READ_REG: self._read_reg,
         }
         self._stub: dict[int, Callable[[bytes], int | bytes]] = {
-            **self._rom, Op.SPI_SET_PARAMS: self._accept, Op.SPI_ATTACH: self._attach,
-            Op.CHANGE_BAUDRATE: self._change_baud, Op.FLASH_DEFL_BEGIN: self._deflate_begin,
-            Op.FLASH_DEFL_DATA: self._deflate_data, Op.FLASH_DEFL_END: self._flash_end,
-            Op.SPI_FLASH_MD5: self._md5, Op.ERASE_FLASH: self._erase_flash,
-            Op.ERASE_REGION: self._erase_region, Op.READ_FLASH: self._read_flash,
+            **self._rom, RomCommand.SPI_SET_PARAMS: self._accept, RomCommand.SPI_ATTACH: self._attach,
+            RomCommand.CHANGE_BAUDRATE: self._change_baud, RomCommand.FLASH_DEFL_BEGIN: self._deflate_begin,
+            RomCommand.FLASH_DEFL_DATA: self._deflate_data, RomCommand.FLASH_DEFL_END: self._flash_end,
+            RomCommand.SPI_FLASH_MD5: self._md5, RomCommand.ERASE_FLASH: self._erase_flash,
+            RomCommand.ERASE_REGION: self._erase_region, RomCommand.READ_FLASH: self._read_flash,
         }
 
     def receive(self, data: bytes) -> None:
@@ -131,42 +136,44 @@ class DownloadMode:
                 self._command(frame)
 
     def junk(self) -> bytes:
-        """What arrived outside of frames since this was asked last: nobody who speaks to a ROM sends any."""
+        """What arrived outside of frames since this was asked last: nobody who speaks to a ROM
+        sends any.
+        """
         return self._slip.take_junk()
 
     def _command(self, frame: bytes) -> None:
         _, op, length, checksum = _HEADER.unpack_from(frame)
         body = frame[_HEADER.size :]
-        if self.stub and op == Op.RUN_USER_CODE:
+        if self.stub and op == RomCommand.RUN_USER_CODE:
             self.left = True
             return
         verb = (self._stub if self.stub else self._rom).get(op)
         try:
             if verb is None:
-                raise Refused(Fault.NOT_IMPLEMENTED if self.stub else Fault.ROM_INVALID)
+                raise Refused(RomFault.NOT_IMPLEMENTED if self.stub else RomFault.ROM_INVALID)
             if len(body) != length:
-                raise Refused(Fault.BAD_LENGTH if self.stub else Fault.ROM_INVALID)
-            if op in (Op.FLASH_DATA, Op.MEM_DATA, Op.FLASH_DEFL_DATA):
+                raise Refused(RomFault.BAD_LENGTH if self.stub else RomFault.ROM_INVALID)
+            if op in (RomCommand.FLASH_DATA, RomCommand.MEM_DATA, RomCommand.FLASH_DEFL_DATA):
                 self._require_checksum(body, checksum)
             value = verb(body)
         except Refused as refused:
             self._answer(op, status=bytes([1, refused.code]))
             return
         except struct.error:
-            self._answer(op, status=bytes([1, Fault.BAD_LENGTH if self.stub else Fault.ROM_INVALID]))
+            self._answer(op, status=bytes([1, RomFault.BAD_LENGTH if self.stub else RomFault.ROM_INVALID]))
             return
         if isinstance(value, bytes):
             self._answer(op, data=value)
         else:
-            for _ in range(_SYNC_ANSWERS if op == Op.SYNC else 1):
+            for _ in range(_SYNC_ANSWERS if op == RomCommand.SYNC else 1):
                 self._answer(op, value)
         self._after(op)
 
     def _after(self, op: int) -> None:
         """What the chip goes on with once its answer is out."""
-        if op == Op.MEM_END and self.stub:
+        if op == RomCommand.MEM_END and self.stub:
             self._send(pack(b"OHAI"))
-        elif op == Op.READ_FLASH and self._reading is not None:
+        elif op == RomCommand.READ_FLASH and self._reading is not None:
             self._pump(self._reading)
 
     def _answer(self, op: int, value: int = 0, data: bytes = b"", status: bytes = b"\0\0") -> None:
@@ -175,9 +182,9 @@ class DownloadMode:
     def _require_checksum(self, body: bytes, checksum: int) -> None:
         data = body[_DATA_HEADER.size :]
         if _DATA_HEADER.unpack_from(body)[0] != len(data):
-            raise Refused(Fault.BAD_LENGTH if self.stub else Fault.ROM_INVALID)
+            raise Refused(RomFault.BAD_LENGTH if self.stub else RomFault.ROM_INVALID)
         if reduce(xor, data, _CHECKSUM_SEED) != checksum & 0xFF:
-            raise Refused(Fault.BAD_CHECKSUM if self.stub else Fault.ROM_CHECKSUM)
+            raise Refused(RomFault.BAD_CHECKSUM if self.stub else RomFault.ROM_CHECKSUM)
 
     # The ROM.
 
@@ -186,7 +193,7 @@ class DownloadMode:
 
     def _sync(self, body: bytes) -> int:
         if body != _SYNC_PAYLOAD:
-            raise Refused(Fault.ROM_INVALID)
+            raise Refused(RomFault.ROM_INVALID)
         return 0 if self.stub else _SYNC_VALUE_ROM
 
     def _read_reg(self, body: bytes) -> int:
@@ -199,7 +206,7 @@ class DownloadMode:
 
     def _mem_begin(self, body: bytes) -> int:
         if struct.unpack("<IIII", body)[2] > _ROM_MAXIMUM_BLOCK:
-            raise Refused(Fault.ROM_INVALID)
+            raise Refused(RomFault.ROM_INVALID)
         return 0
 
     def _mem_data(self, body: bytes) -> int:
@@ -214,15 +221,15 @@ class DownloadMode:
         size, _, _, start = struct.unpack_from("<IIII", body)
         self._registers.attached = True
         if self.stub:
-            self._write = FlashWrite(self._chip.flash, start, size, erases=True)
+            self._write = FlashWrite(self._soc.flash, start, size, erases=True)
             return 0
         count, first = -(-size // SECTOR), start // SECTOR
         # The ROM's SPIEraseArea erases the sectors up to the next 64 KB block a second time over.
         count += min(count, _SECTORS_PER_BLOCK - first % _SECTORS_PER_BLOCK)
-        last = min(first + count, self._chip.flash.size // SECTOR)
+        last = min(first + count, self._soc.flash.size // SECTOR)
         for sector in range(first, last):
-            erase(self._chip.flash, sector)
-        self._write = FlashWrite(self._chip.flash, start, self._chip.flash.size - start, erases=False)
+            erase(self._soc.flash, sector)
+        self._write = FlashWrite(self._soc.flash, start, self._soc.flash.size - start, erases=False)
         return 0
 
     def _flash_data(self, body: bytes) -> int:
@@ -238,9 +245,10 @@ class DownloadMode:
         if not self.stub:
             self.left = True
         elif write is not None and write.left:
-            raise Refused(Fault.NOT_ENOUGH_DATA)
+            raise Refused(RomFault.NOT_ENOUGH_DATA)
         elif not stay:
-            # GPIO0 was low at the reset and nothing sampled it since: the stub falls back to the ROM.
+            # GPIO0 was low at the reset and nothing sampled it since: the stub falls back to the
+            # ROM.
             self.stub = False
         return 0
 
@@ -256,7 +264,7 @@ class DownloadMode:
 
     def _deflate_begin(self, body: bytes) -> int:
         size, _, _, start = struct.unpack_from("<IIII", body)
-        self._write = FlashWrite(self._chip.flash, start, size, erases=True)
+        self._write = FlashWrite(self._soc.flash, start, size, erases=True)
         self._inflate = zlib.decompressobj()
         return 0
 
@@ -265,48 +273,50 @@ class DownloadMode:
         try:
             data = self._inflate.decompress(body[_DATA_HEADER.size :], write.left + 1)
         except zlib.error:
-            raise Refused(Fault.INFLATE) from None
+            raise Refused(RomFault.INFLATE) from None
         if len(data) > write.left:
-            raise Refused(Fault.TOO_MUCH_DATA)
+            raise Refused(RomFault.TOO_MUCH_DATA)
         write.add(data)
         return 0
 
     def _md5(self, body: bytes) -> bytes:
         start, length, _, _ = struct.unpack("<IIII", body)
         self._require_inside(start, length)
-        data = self._chip.flash.peek(start, length)
-        self._chip.clock.us += length // self._chip.flash.timing.read_bytes_per_us
+        data = self._soc.flash.peek(start, length)
+        self._soc.clock.us += length // self._soc.flash.timing.read_bytes_per_us
         return hashlib.md5(data, usedforsecurity=False).digest()
 
     def _erase_flash(self, body: bytes) -> int:
-        for sector in range(self._chip.flash.size // SECTOR):
-            erase(self._chip.flash, sector)
+        for sector in range(self._soc.flash.size // SECTOR):
+            erase(self._soc.flash, sector)
         return 0
 
     def _erase_region(self, body: bytes) -> int:
         start, length = struct.unpack("<II", body)
         if start % SECTOR or length % SECTOR:
-            raise Refused(Fault.BAD_LENGTH)
+            raise Refused(RomFault.BAD_LENGTH)
         self._require_inside(start, length)
         for sector in range(start // SECTOR, (start + length) // SECTOR):
-            erase(self._chip.flash, sector)
+            erase(self._soc.flash, sector)
         return 0
 
     def _read_flash(self, body: bytes) -> int:
         start, length, block, unacknowledged_max = struct.unpack("<IIII", body)
         self._require_inside(start, length)
         if not 0 < block <= SECTOR or not unacknowledged_max:
-            raise Refused(Fault.BAD_LENGTH)
+            raise Refused(RomFault.BAD_LENGTH)
         self._reading = _Reading(start, length, block, unacknowledged_max)
         return 0
 
     def _pump(self, reading: _Reading) -> None:
-        """Send as many blocks as the host takes unacknowledged; behind the last one, the MD5 of all."""
-        flash = self._chip.flash
+        """Send as many blocks as the host takes unacknowledged; behind the last one, the MD5 of
+        all.
+        """
+        flash = self._soc.flash
         while reading.sent < reading.length and reading.sent - reading.acknowledged < reading.window:
             size = min(reading.block, reading.length - reading.sent)
             data = flash.peek(reading.start + reading.sent, size)
-            self._chip.clock.us += size // flash.timing.read_bytes_per_us
+            self._soc.clock.us += size // flash.timing.read_bytes_per_us
             reading.digest.update(data)
             reading.sent += size
             self._send(pack(data))
@@ -326,9 +336,9 @@ class DownloadMode:
 
     def _writing(self) -> FlashWrite:
         if self._write is None:
-            raise Refused(Fault.NOT_IN_FLASH_MODE if self.stub else Fault.ROM_FAILED)
+            raise Refused(RomFault.NOT_IN_FLASH_MODE if self.stub else RomFault.ROM_FAILED)
         return self._write
 
     def _require_inside(self, start: int, length: int) -> None:
-        if start + length > self._chip.flash.size:
-            raise Refused(Fault.FAILED_SPI)
+        if start + length > self._soc.flash.size:
+            raise Refused(RomFault.FAILED_SPI)

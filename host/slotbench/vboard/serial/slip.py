@@ -20,8 +20,8 @@ def pack(payload: bytes) -> bytes:
 class SlipReader:
     """Takes frames out of a stream of bytes that arrives in any pieces.
 
-    What lies between two frames is kept in `junk` until `take_junk()`. A frame longer than `size_max` bytes
-    (escaped) is dropped.
+    What lies between two frames is kept in `junk` until `take_junk()`. A frame longer than
+    `size_max` bytes (escaped) is dropped.
     """
 
     def __init__(self, size_max: int) -> None:
@@ -41,7 +41,8 @@ class SlipReader:
                 self._junk += part
                 self._inside = True
             elif part:
-                # An END right behind an END opens a frame again: both ends of a line that was noisy.
+                # An END right behind an END opens a frame again: both ends of a line that was
+                # noisy.
                 frames.append(part.replace(_ESCAPED_END, _END).replace(_ESCAPED_ESCAPE, _ESCAPE))
                 self._inside = False
         if not self._inside:

@@ -1,4 +1,5 @@
-"""What the firmware has of its UART: bytes typed and not read yet, Ctrl-C, and how text goes out."""
+"""What the firmware has of its UART: bytes typed and not read yet, Ctrl-C, and how text goes out.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +8,13 @@ from typing import Final
 
 from slotbench.vboard.runtime import Runtime
 
-__all__ = ["CTRL_C", "Heard", "Terminal"]
+__all__ = ["CTRL_C", "InputArrived", "Terminal"]
 
 CTRL_C: Final = 3
 _NONE: Final = -1
 
 
-class Heard(BaseException):
+class InputArrived(BaseException):
     """Ends a wait for input: there is some. Never leaves this module."""
 
 
@@ -57,7 +58,9 @@ class Terminal:
         """Nothing: a board does not see its cable."""
 
     def take_interrupt(self) -> bool:
-        """Whether Ctrl-C came since this was asked last: raise KeyboardInterrupt where the program waits."""
+        """Whether Ctrl-C came since this was asked last: raise KeyboardInterrupt where the program
+        waits.
+        """
         wanted, self._wants_interrupt = self._wants_interrupt, False
         self._interrupted |= wanted
         return wanted
@@ -71,7 +74,7 @@ class Terminal:
         """End the wait for input when there is some: by an exception, caught where it waits."""
         if self._waits and self._inbox and self._runtime is not None and not self._runtime.in_callback:
             self._waits = False
-            raise Heard
+            raise InputArrived
 
     # The program's side.
 
@@ -81,7 +84,9 @@ class Terminal:
         return bool(self._inbox)
 
     def listen(self, *, interruptible: bool) -> None:
-        """A program begins to run, or has ended: whether Ctrl-C is meant for it or is a key like others."""
+        """A program begins to run, or has ended: whether Ctrl-C is meant for it or is a key like
+        others.
+        """
         self._interrupt_character = CTRL_C if interruptible else _NONE
         self._binary = self._wants_interrupt = False
 
@@ -95,14 +100,15 @@ class Terminal:
         self._binary = character == _NONE
 
     def wait(self, us: int | None) -> None:
-        """Let virtual time pass until there is input, at most `us` microseconds (None: for ever)."""
+        """Let virtual time pass until there is input, at most `us` microseconds (None: for ever).
+        """
         assert self._runtime is not None
         if self._inbox:
             return
         self._waits = True
         try:
             self._runtime.wait_us(us)
-        except Heard:
+        except InputArrived:
             pass
         finally:
             self._waits = False

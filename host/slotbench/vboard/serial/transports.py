@@ -1,7 +1,7 @@
 """Ways to the board's UART from outside: a pty with a symbolic link to it, raw TCP, RFC 2217.
 
-Nothing here blocks: a `Stream` reads what there is and keeps what cannot be written yet; `selectors` says
-when there is more to do.
+Nothing here blocks: a `DescriptorStream` reads what there is and keeps what cannot be written yet;
+`selectors` says when there is more to do.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["Pty", "Receiver", "Stream", "Tcp", "Transport", "listen_on"]
+__all__ = ["DEFAULT_BAUD", "DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
 
+DEFAULT_BAUD: Final = 115200
 _READ_BYTES: Final = 64 * 1024
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -28,8 +29,8 @@ _LOOPBACK: Final = "127.0.0.1"
 class Transport(Protocol):
     """One way to the UART.
 
-    `has_lines` says whether DTR and RTS come with the bytes; where they do not, opening a conversation and
-    closing the port stand in for them.
+    `has_lines` says whether DTR and RTS come with the bytes; where they do not, opening a
+    conversation and closing the port stand in for them.
     """
 
     @property
@@ -39,6 +40,10 @@ class Transport(Protocol):
     @property
     def has_lines(self) -> bool:
         """Whether the client's DTR and RTS arrive."""
+
+    @property
+    def baud(self) -> int:
+        """The speed that the client has set, in bits a second, as far as it is known here."""
 
     def send(self, data: bytes) -> None:
         """Say something to the client; nobody is there: it is lost."""
@@ -60,7 +65,7 @@ class Receiver(Protocol):
         """The client set its lines; true is asserted, electrically low."""
 
 
-class Stream:
+class DescriptorStream:
     """The open file descriptor `fd` in both directions, closed with it.
 
     `on_data` gets what was read; `on_end` is called when the other end is gone.
@@ -102,7 +107,8 @@ class Stream:
             except BlockingIOError:
                 return
             except OSError:
-                # EIO: the last client closed the pty; ECONNRESET: it closed the socket without reading all.
+                # EIO: the last client closed the pty; ECONNRESET: it closed the socket without
+                # reading all.
                 data = b""
             if data:
                 self._on_data(data)
@@ -129,10 +135,12 @@ class Stream:
 class Pty:
     """A pseudo-terminal, raw, that clients open by the symbolic link `link`.
 
-    Between two clients its other end is held open here: else the kernel would report a hangup without end.
+    Between two clients its other end is held open here: else the kernel would report a hangup
+    without end.
     """
 
     has_lines: Final = False
+    baud = DEFAULT_BAUD
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, link: Path) -> None:
         master, self._held = os.openpty()
@@ -140,7 +148,7 @@ class Pty:
         self._device = os.ttyname(self._held)
         self._link = link
         self._receiver = receiver
-        self._stream = Stream(selector, master, self._arrived, self._hung_up)
+        self._stream = DescriptorStream(selector, master, self._arrived, self._hung_up)
         try:
             _point(link, self._device)
         except BaseException:
@@ -186,12 +194,13 @@ class Tcp:
     """A TCP port on this machine, one client at a time: `socket://` of pyserial."""
 
     has_lines: Final = False
+    baud = DEFAULT_BAUD
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, port: int) -> None:
         self._listener = listen_on(port)
         self._selector = selector
         self._receiver = receiver
-        self._stream: Stream | None = None
+        self._stream: DescriptorStream | None = None
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     @property
@@ -216,7 +225,7 @@ class Tcp:
             connection.close()
             return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = Stream(self._selector, connection.detach(), self._arrived, self._hung_up)
+        self._stream = DescriptorStream(self._selector, connection.detach(), self._arrived, self._hung_up)
 
     def _arrived(self, data: bytes) -> None:
         self._receiver.arrived(self, data)
@@ -232,7 +241,9 @@ class Tcp:
 
 
 def listen_on(port: int) -> socket.socket:
-    """A socket that listens on TCP `port` of this machine, 0 for any. Raises BenchError (exit code 2)."""
+    """A socket that listens on TCP `port` of this machine, 0 for any. Raises BenchError (exit code
+    2).
+    """
     try:
         return socket.create_server((_LOOPBACK, port))
     except OSError as error:

@@ -1,8 +1,8 @@
 """The UART of a virtual board: bytes from and to its transports, and the reset circuit beside them.
 
 What is behind it changes with the board's state. In download mode it is the ROM (`rom`), else the
-`application`: whoever gives the board a REPL. Nothing here touches the board: what the circuit wants of it
-is asked for with `take_reset()`.
+`application`: whoever gives the board a REPL. Nothing here touches the board: what the circuit
+wants of it is asked for with `take_reset()`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from slotbench.vboard.serial.rfc2217 import Rfc2217
-from slotbench.vboard.serial.rom import SYNC_HEAD, DownloadMode
-from slotbench.vboard.serial.transports import Pty, Tcp, Transport
+from slotbench.vboard.serial.rom import SYNC_HEAD
+from slotbench.vboard.serial.transports import DEFAULT_BAUD, Pty, Tcp, Transport
 
-__all__ = ["Application", "Nobody", "Reset", "Uart"]
+__all__ = ["Application", "NoApplication", "Reset", "Rom", "Uart"]
 
 _SAMPLE_S: Final = 0.25
-"""How long after the end of a reset GPIO0 may still go low: clients set DTR and RTS one by one, and an RFC
-2217 client waits for an answer in between. On a board the capacitor at EN gives that time.
+"""How long after the end of a reset GPIO0 may still go low: clients set DTR and RTS one by one, and
+an RFC 2217 client waits for an answer in between. On a board the capacitor at EN gives that time.
 """
 
 
@@ -46,7 +46,7 @@ class Application(Protocol):
         """The host closed the port."""
 
 
-class Nobody:
+class NoApplication:
     """An application that does not listen."""
 
     def receive(self, data: bytes) -> None:
@@ -56,15 +56,31 @@ class Nobody:
         """Ignore it."""
 
 
-class Uart:
-    """UART0 and the transports to it. `now` gives real seconds, for the reset circuit is of the real world.
+class Rom(Protocol):
+    """The ROM behind the UART while the board is in download mode."""
 
-    Output goes to the transport that spoke last. Has a `fileno()` that is readable when `serve()` has work.
+    @property
+    def left(self) -> bool:
+        """Whether a host told it to start the application."""
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host, in any pieces."""
+
+    def junk(self) -> bytes:
+        """What was heard and is no frame; it is given out once."""
+
+
+class Uart:
+    """UART0 and the transports to it. `now` gives real seconds, for the reset circuit is of the
+    real world.
+
+    Output goes to the transport that spoke last. Has a `fileno()` that is readable when `serve()`
+    has work.
     """
 
     def __init__(self, now: Callable[[], float], application: Application | None = None) -> None:
-        self.application: Application = application if application is not None else Nobody()
-        self.rom: DownloadMode | None = None
+        self.application: Application = application if application is not None else NoApplication()
+        self.rom: Rom | None = None
         self.transports: list[Transport] = []
         self._now = now
         self._selector = selectors.DefaultSelector()
@@ -97,8 +113,15 @@ class Uart:
         """For `select`: readable when a transport has something."""
         return self._selector.fileno()
 
+    @property
+    def baud(self) -> int:
+        """The speed that the client who spoke last has set, in bits a second."""
+        return self._speaker.baud if self._speaker is not None else DEFAULT_BAUD
+
     def wait_s(self, seconds: float | None) -> float | None:
-        """How long to wait for I/O at most when `seconds` (None: for ever) is what others would wait."""
+        """How long to wait for I/O at most when `seconds` (None: for ever) is what others would
+        wait.
+        """
         if self._sample_at_s is None:
             return seconds
         until_s = max(0.0, self._sample_at_s - self._now())
@@ -148,7 +171,8 @@ class Uart:
         self._inbox += data
 
     def hung_up(self, transport: Transport) -> None:
-        """A client is gone. One without lines cannot reset the board, so that leaves download mode."""
+        """A client is gone. One without lines cannot reset the board, so that leaves download mode.
+        """
         if transport is not self._speaker:
             return
         self._speaker = None
@@ -159,7 +183,9 @@ class Uart:
             self._reset = Reset.RUN
 
     def lines(self, *, dtr: bool, rts: bool) -> None:
-        """The two transistors: EN is low when RTS is asserted and DTR is not, GPIO0 the other way round."""
+        """The two transistors: EN is low when RTS is asserted and DTR is not, GPIO0 the other way
+        round.
+        """
         held, self._gpio0_low = rts and not dtr, dtr and not rts
         if held and not self._held:
             self._sample_at_s = None
@@ -175,8 +201,9 @@ class Uart:
         self._sample_at_s = None
         self._reset = reset
 
-    def _to_rom(self, rom: DownloadMode, data: bytes) -> None:
-        # A host repeats its first frame until it is answered; what came while the chip started is lost.
+    def _to_rom(self, rom: Rom, data: bytes) -> None:
+        # A host repeats its first frame until the ROM responds. What came while the chip started
+        # is lost.
         rom.receive(data[max(0, data.rfind(SYNC_HEAD)) :])
         junk = rom.junk()
         if rom.left:

@@ -1,0 +1,78 @@
+"""The REPL of a connected board, for verbs that call a function of twoslot there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import time
+from typing import Any
+
+import click
+
+from slotbench.errors import BenchError
+from slotbench.formats.codes import CODES
+from slotbench.repl.prompt import prompt_at
+
+CHECK_S = 60.0
+"""The longest that a board is silent while it checks for a release."""
+
+_REFUSAL = re.compile(r"twoslot: no, (\d+) at (-?\d+)")
+_OFFLINE = "twoslot: no, 1 at "
+_TRIES = 4
+_JOIN_S = 3.0
+
+port_option = click.option("--port", required=True, metavar="PORT", help="Serial port of the board.")
+
+
+def query_status(port: str) -> dict[str, Any]:
+    """The dict of twoslot.status() of the board at `port`. Raises BenchError."""
+    with prompt_at(port) as prompt:
+        said = prompt.type("import twoslot; twoslot.status()", CHECK_S)
+    require_success(said, port)
+    try:
+        facts = ast.literal_eval(said.strip().splitlines()[-1])
+    except (ValueError, SyntaxError, IndexError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise BenchError(
+            "the board's status cannot be read", where=port, do="see what it prints: mpremote repl")
+    return facts
+
+
+def type_call(port: str, call: str, quiet_s: float) -> None:
+    """Type a call at the board's REPL and print what it prints, until it is silent for `quiet_s`
+    seconds.
+
+    A board that was just restarted is asked again until it has joined its network. Raises
+    BenchError.
+    """
+    with prompt_at(port) as prompt:
+        for again in range(_TRIES, -1, -1):
+            said = prompt.type(f"import twoslot; {call}", quiet_s, lambda text: click.echo(text, nl=False))
+            if _OFFLINE not in said or not again:
+                break
+            time.sleep(_JOIN_S)
+    require_success(said, port)
+
+
+def require_success(said: str, port: str) -> None:
+    """Raise BenchError when the board refused or failed, with the reason that it printed."""
+    if "ImportError" in said:
+        raise BenchError("twoslot is not on the board", where=port, do=f"slotbench deploy --port {port}")
+    refusals = [line for line in said.splitlines() if line.startswith("twoslot: no, ")]
+    if refusals or "Traceback" in said:
+        match = _REFUSAL.match(refusals[-1]) if refusals else None
+        words = explain_code(int(match[1]), match[2]) if match else said.strip().splitlines()[-1]
+        todo = "" if refusals else f"see what is on it: slotbench status --port {port}"
+        raise BenchError(f"the board says: {words}", where=port, do=todo)
+
+
+def explain_code(code: int, where: str) -> str:
+    """An error code of the board, and its meaning in words."""
+    if not code:
+        return "no memory was left for it"
+    entry = next((entry for entry in CODES if entry.code == code), None)
+    if entry is None:
+        return f"{code} at {where}: a code of a newer twoslot than this slotbench"
+    place = "" if entry.where == "0" else f", {entry.where.partition(',')[0]} {where}"
+    return f"{code} at {where} ({entry.kind}): {entry.meaning}{place}. {entry.advice}"

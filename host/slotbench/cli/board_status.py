@@ -1,0 +1,31 @@
+"""`slotbench board status`: what a virtual board is doing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from slotbench.cli.board_control import send_request, state_line
+from slotbench.cli.parameter_types import PATH
+
+
+@click.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+def status(folder: Path, as_json: bool) -> None:
+    """Say what the board that runs in DIR is doing.
+
+    This does not disturb the board. For a board that does not run, use slotbench status --dump
+    DIR/flash.bin.
+    """
+    facts = send_request(folder, {"do": "status"})
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        click.echo(state_line(facts))
+        received, operations = facts["received_bytes"], facts["operations"]
+        click.echo(f"{facts['boots']} boots, {operations} flash operations, {received} bytes received")
+        for port, place in facts["ports"].items():
+            click.echo(f"its port {port}, while it listens: {place}")

@@ -1,0 +1,152 @@
+"""A connected board under esptool: the options, progress on the terminal, the backup, the plan."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from slotbench.boards import Region
+from slotbench.errors import USAGE, BenchError
+from slotbench.flashing.apply import SetupPlan, carry_out
+from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
+from slotbench.flashing.migrate import Moved
+from slotbench.flashing.plan import Write
+from slotbench.flashing.survey import Runs, Survey
+from slotbench.release.files import read_bytes, write_atomic
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+FLASH_BYTES_MAX = 16 * 1024 * 1024
+_BAR_CHARS = 30
+
+
+def port_options(command: _F) -> _F:
+    """Add --port and --baud."""
+    command = click.option(
+        "--baud", type=click.IntRange(9600, 4_000_000), default=DEFAULT_BAUD, show_default=True,
+        help="Speed of the transfer.")(command)
+    return click.option(
+        "--port", required=True, metavar="PORT",
+        help="Serial port of the board: a device, or socket://, rfc2217://.")(command)
+
+
+class ProgressBar:
+    """A progress bar on a terminal; nothing where there is no terminal."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        if self._shown:
+            filled = _BAR_CHARS * done // max(total, 1)
+            bar = "#" * filled + "." * (_BAR_CHARS - filled)
+            click.echo(f"\r  {self._what} [{bar}] {100 * done // max(total, 1):3}%", nl=False, err=True)
+
+    def end(self) -> None:
+        """Remove the line."""
+        if self._shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def say_board(link: EsptoolLink) -> None:
+    """Print the board in a line."""
+    mac = ":".join(link.mac[at : at + 2] for at in range(0, 12, 2))
+    flash = f"flash {link.flash_bytes // 1024} KB (JEDEC id 0x{link.flash_id:06x})"
+    click.echo(f"{link.port}: ESP8266 {mac}, {flash}")
+
+
+def say_plan(plan: SetupPlan) -> None:
+    """Print what is written where, and what is kept."""
+    for write in plan.writes:
+        click.echo(f"  {Region(write.offset, len(write.data))} {write.what}")
+    for kept in plan.kept:
+        click.echo(f"  {kept}: kept")
+
+
+def write_plan(link: EsptoolLink, plan: SetupPlan) -> None:
+    """Carry out the plan and print each step."""
+    bar = ProgressBar("")
+
+    def on_step(write: Write) -> None:
+        nonlocal bar
+        bar = ProgressBar(f"{write.offset:#08x}")
+
+    def on_done(write: Write, written: bool) -> None:
+        bar.end()
+        done = "written" if written else "was right already"
+        click.echo(f"  {Region(write.offset, len(write.data))} {done}")
+
+    carry_out(link, plan, on_step=on_step, on_done=on_done, progress=lambda done, total: bar(done, total))
+
+
+def read_all(link: EsptoolLink) -> bytes:
+    """The whole flash."""
+    bar = ProgressBar("reading")
+    try:
+        return link.read(0, link.flash_bytes, bar)
+    finally:
+        bar.end()
+
+
+def read_backup(path: Path, size: int) -> bytes:
+    """The whole flash of a board, from a file. Raises BenchError when it is not of that size."""
+    data = read_bytes(path, FLASH_BYTES_MAX)
+    if len(data) != size:
+        raise BenchError(
+            f"{len(data)} bytes, the board's flash has {size}", where=str(path),
+            do="give a backup of this board", exit_code=USAGE)
+    return data
+
+
+def save_backup(link: EsptoolLink, path: Path) -> bytes:
+    """The whole flash, kept in the file `path`. Raises BenchError when another is there already."""
+    data = read_all(link)
+    if path.exists() and read_bytes(path, FLASH_BYTES_MAX) != data:
+        raise BenchError(
+            "an older backup is there", where=str(path),
+            do="move it away, or give another name with --backup", exit_code=USAGE)
+    write_atomic(path, data)
+    click.echo(f"backup of the whole flash: {path}")
+    return data
+
+
+def backup_path(link: EsptoolLink, what: str) -> Path:
+    """Where a backup of this board goes. The name holds the MAC address, so that boards are not
+    mixed up.
+    """
+    return Path(f"backup-{link.mac}-{what}.bin")
+
+
+def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: Moved | None, dry_run: bool) -> None:
+    """Show the plan, write it unless this is a dry run, and reset the board."""
+    click.echo("plan:")
+    say_plan(plan)
+    if moved is not None:
+        click.echo(f"  {moved.files} files are moved")
+    if dry_run:
+        click.echo("dry run: nothing was written")
+    else:
+        click.echo("writing:")
+        write_plan(link, plan)
+    link.reset()
+
+
+def flash_before(link: EsptoolLink, found: Survey, expected: Runs, path: Path | None, dry_run: bool) -> bytes:
+    """The flash as it was before: from the board, or from the backup of an interrupted run."""
+    path = path if path is not None else backup_path(link, "stock" if expected is Runs.STOCK else "twoslot")
+    whole = found.runs in (Runs.TWOSLOT, Runs.STOCK)
+    if not whole and path.exists():
+        click.echo(f"an earlier run was broken off: going on with its backup, {path}")
+        return read_backup(path, link.flash_bytes)
+    if found.runs is expected or (expected is Runs.STOCK and found.runs is Runs.FIRMWARE):
+        return link.read(0, link.flash_bytes) if dry_run else save_backup(link, path)
+    do = "flash it without --from-stock" if expected is Runs.STOCK else "restore a backup of it"
+    if not whole:
+        do = f"give the backup of the run that was broken off with --backup, or {do}"
+    raise BenchError(f"it starts {found.runs.value}", where=link.port, do=do, exit_code=USAGE)

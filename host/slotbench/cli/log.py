@@ -1,0 +1,29 @@
+"""`slotbench log`: what a connected board refused or failed at, in words."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from slotbench.cli.board_prompt import CHECK_S, explain_code, port_option, require_success
+from slotbench.repl.prompt import prompt_at
+
+_ENTRY = re.compile(r"^ *(\d+)  (\d+) at (-?\d+)\s*$", re.M)
+
+
+@click.command()
+@port_option
+def log(port: str) -> None:
+    """Say what a connected board refused or failed at since its last start: eight entries at most.
+
+    The application is stopped and started again, which begins a new log.
+    """
+    with prompt_at(port) as prompt:
+        said = prompt.type("import twoslot; twoslot.log()", CHECK_S)
+    require_success(said, port)
+    entries = [match.groups() for match in _ENTRY.finditer(said)]
+    for ms, code, where in entries:
+        click.echo(f"{int(ms) / 1000:10.1f} s  {explain_code(int(code), where)}")
+    if not entries:
+        click.echo("nothing since the last start")

@@ -1,0 +1,49 @@
+"""Parameter types that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slotbench.errors import BenchError
+from slotbench.formats import FormatError
+from slotbench.formats.fields import check_name
+from slotbench.formats.head import INTERVAL_S
+from slotbench.release.notify import address
+
+PATH = click.Path(path_type=Path)
+
+
+def name(value: str) -> str:
+    """Parameter type: a product, channel or cohort name."""
+    try:
+        return check_name(value, "name")
+    except FormatError as error:
+        raise click.BadParameter(f"{error.what}; {error.do}") from None
+
+
+def integer(value: str | int) -> int:
+    """Parameter type: an integer, also as 0x..."""
+    try:
+        return value if isinstance(value, int) else int(value, 0)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not an integer") from None
+
+
+def interval(value: str | int) -> int:
+    """Parameter type: seconds between two checks of a board, or 0 for its own setting."""
+    seconds = integer(value)
+    low, high = INTERVAL_S
+    if seconds and not low <= seconds <= high:
+        raise click.BadParameter(f"{seconds} is neither 0 nor from {low} to {high} (a week)")
+    return seconds
+
+
+def mqtt_broker(value: str) -> str:
+    """Parameter type: `host[:port]`."""
+    try:
+        address(value)
+    except BenchError as error:
+        raise click.BadParameter(f"{error.what}; {error.do}") from None
+    return value

@@ -1,0 +1,119 @@
+"""`slotbench preflight`: a firmware starts on an emulated chip before it gets near a board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from slotbench import boards
+from slotbench.boards import BoardProfile
+from slotbench.cli.parameter_types import PATH
+from slotbench.errors import BenchError
+from slotbench.formats.release import Preflight
+from slotbench.prove.chip.preflight import PreflightReport, preflight, reason_for_none
+from slotbench.release import documents
+from slotbench.release.build import parse_image
+from slotbench.release.describe import PREFLIGHT_WORDS
+from slotbench.release.files import read_bytes, write_atomic
+
+_IMAGE_BYTES_MAX = 16 * 1024 * 1024
+_SUFFIX = ".release"
+
+
+@click.command("preflight")
+@click.argument("firmware", type=PATH, metavar="FIRMWARE")
+@click.option(
+    "--board", "board_name", default="d1_mini", show_default=True, metavar="NAME",
+    help="Board file, by name or path.")
+@click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
+@click.option("--console", is_flag=True, help="Show what the board prints.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: bool) -> None:
+    """Start a firmware .bin on an emulated chip, through slotboot, in a trial.
+
+    It has to reach boot.py in time, make its filesystem where the board has it, import twoslot and check,
+    leave heap and stack for an application, and feed its watchdogs for two minutes of its time or 1.5 G
+    instructions. What this cannot show: radio, brown-out, real flash parts, cache timing.
+
+    Example: slotbench preflight firmware.bin --board d1_mini
+    """
+    image = read_bytes(firmware, _IMAGE_BYTES_MAX)
+    with documents.naming(firmware):
+        parse_image(image)
+    board = boards.load(board_name)
+    if (reason := reason_for_none(board, image)) is not None:
+        raise BenchError(
+            PREFLIGHT_WORDS[reason], where=str(firmware),
+            do=_CURES.get(reason, "give a MicroPython .bin and a board that runs it"))
+    report = preflight(
+        image, board, seed=seed, say=lambda text: click.echo(text, nl=False, err=True) if console else None)
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        say_report(report)
+    if report.result is not Preflight.PASSED:
+        raise BenchError(
+            "this firmware is not fit to be released", where=str(firmware), do="see what failed above")
+
+
+_CURES = {
+    Preflight.NO_COMPILER: "install a C compiler (apt install gcc), or: pip install 'twoslot[chip]'",
+    Preflight.NO_NETWORK: "install libslirp (apt install libslirp0)",
+}
+
+
+def say_report(report: PreflightReport) -> None:
+    """What an image had to show, and whether it did."""
+    for check in report.checks:
+        click.echo(f"  {'ok    ' if check.passed else 'FAILED'}  {check.name}: {check.seen}")
+    for line in report.crash:
+        click.echo(f"          {line}")
+
+
+def run_for(
+    images: Sequence[bytes], targets: Sequence[BoardProfile], *, wanted: bool, fs_version: int | None = None,
+    beside: Path | None = None,
+) -> Preflight:
+    """The preflight of a release: of its image on each map of its boards, said as it goes; or why there is
+    none.
+
+    `beside` is the release's file, which gets the details beside it. Raises BenchError when the chip cannot
+    be emulated though everything for it is here.
+    """
+    if not wanted:
+        result: Preflight | None = Preflight.SKIPPED
+    else:
+        result = reason_for_none(targets[0], images[0])
+    if result is not None:
+        return result
+    result = Preflight.PASSED
+    for number, board in enumerate(_different(targets)):
+        click.echo(f"preflight on the emulated chip, as {board.name}:")
+        report = preflight(images[0], board, fs_version=fs_version)
+        say_report(report)
+        if report.result is Preflight.FAILED:
+            result = Preflight.FAILED
+        if beside is not None:
+            write_atomic(details_path(beside, number), report.to_json())
+    return result
+
+
+def words_for(result: Preflight) -> str:
+    """What people are told of a result, with a cure where there is one."""
+    return f"{PREFLIGHT_WORDS[result]}; {_CURES[result]}" if result in _CURES else PREFLIGHT_WORDS[result]
+
+
+def details_path(release: Path, number: int = 0) -> Path:
+    """Where the details of a release's preflight lie: beside it."""
+    again = f"-{number + 1}" if number else ""
+    return release.with_name(f"{release.name.removesuffix(_SUFFIX)}{again}.preflight.json")
+
+
+def _different(targets: Sequence[BoardProfile]) -> list[BoardProfile]:
+    """One board of each flash map."""
+    found: dict[object, BoardProfile] = {}
+    for board in targets:
+        found.setdefault((board.slots, board.filesystem, board.window, board.sdk), board)
+    return list(found.values())

@@ -1,0 +1,46 @@
+"""`slotbench prove memory`: what twoslot takes from the heap of a board."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from slotbench.prove.memory import measure_heap, module_sizes
+
+_WORDS = (
+    ("heap_bytes", "heap of an ESP8266"),
+    ("bare_bytes", "in use without twoslot"),
+    ("boot_bytes", "twoslot, when boot.py has ended"),
+    ("idle_bytes", "twoslot, between two checks"),
+    ("update_peak_bytes", "twoslot, peak of an update"),
+    ("push_peak_bytes", "twoslot, peak of a push"),
+    ("rsa_peak_bytes", "  of which one signature check"),
+    ("per_block_bytes", "allocated for each block"),
+)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
+def memory(as_json: bool, seed: int) -> None:
+    """Measure what twoslot takes from a board's heap, on the real MicroPython VM.
+
+    Peaks are found by repeating the same run in smaller and smaller heaps.
+    """
+    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
+        found = measure_heap(Path(folder), seed=seed)
+    modules = module_sizes()
+    if as_json:
+        click.echo(json.dumps({**asdict(found), "room_bytes": found.room_bytes, "mpy_bytes": modules}))
+        return
+    for name, words in _WORDS:
+        click.echo(f"{words:<36}{getattr(found, name):>8,}")
+    click.echo(f"{'left for an application that updates':<36}{found.room_bytes:>8,}")
+    click.echo("\nbytes of .mpy:")
+    for module, size in modules.items():
+        click.echo(f"  {module:<34}{size:>8,}")
+    click.echo(f"  {'total':<34}{sum(modules.values()):>8,}")

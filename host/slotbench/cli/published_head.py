@@ -1,0 +1,75 @@
+"""What verbs that sign a head share: their options, and what they print once it is published."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from slotbench.cli.key_options import load_key, passphrase_option
+from slotbench.cli.parameter_types import PATH, mqtt_broker, name
+from slotbench.formats.head import Head
+from slotbench.release.notify import notify
+from slotbench.release.rollout import Channel
+from slotbench.release.store import Store
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def notify_option(command: _F) -> _F:
+    """Add --notify, for `tell_boards`."""
+    return click.option(
+        "--notify", "broker", type=mqtt_broker, metavar="BROKER[:PORT]",
+        help="MQTT broker that tells boards to check now.",
+    )(command)
+
+
+def tell_boards(broker: str | None, head: Head) -> None:
+    """Publish the head's seq at the broker, if one is named. Raises BenchError; the head stays
+    published.
+    """
+    if broker is None:
+        return
+    notify(broker, head)
+    click.echo(f"{broker}: boards of {head.product}/{head.channel} are told to check")
+
+
+def echo_head(head: Head, store: Store) -> None:
+    """Say what a channel offers now."""
+    what = f"{head.product}/{head.channel} is counter {head.counter} for {head.audience()}"
+    click.echo(f"{store.root}: {what}, head seq {head.seq}")
+
+
+def now() -> int:
+    """Unix seconds. The release verbs read the clock here only, and pass the time on as an
+    argument.
+    """
+    return int(time.time())
+
+
+def head_options(command: _F) -> _F:
+    """Add what every verb that changes a rollout takes."""
+    options = (
+        click.argument("site", type=PATH),
+        click.option("--channel", type=name, default="stable", show_default=True),
+        click.option("--key", "key_path", type=PATH, required=True, help="The online key (.pem)."),
+        click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file."),
+        click.option(
+            "--days", type=click.IntRange(1, 3650), default=30, show_default=True,
+            help="Until the head expires."),
+        notify_option,
+        passphrase_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def opened_channel(
+    site: Path, keys_path: Path, key_path: Path, passphrase_file: Path | None, channel: str,
+) -> Channel:
+    """The channel of these options. Raises BenchError."""
+    return Channel(Store(site), keys_path, load_key(key_path, passphrase_file), channel)

@@ -1,0 +1,83 @@
+"""`slotbench release build`: an unsigned release is made from a firmware image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from slotbench import boards
+from slotbench.cli import preflight
+from slotbench.cli.image_file import read_image
+from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.published_head import now
+from slotbench.errors import BenchError
+from slotbench.formats.release import Preflight
+from slotbench.release import documents
+from slotbench.release.build import build as build_release
+from slotbench.release.build import parse_image
+from slotbench.release.files import write_atomic
+
+
+@click.command()
+@click.argument("firmware", type=PATH, nargs=-1, required=True, metavar="FIRMWARE | USER1 USER2")
+@click.option("--product", type=name, required=True, help="Product the firmware is for.")
+@click.option(
+    "--board", "board_names", multiple=True, required=True, metavar="BOARD",
+    help="Board it may run on: a name or a .toml file; repeatable.")
+@click.option(
+    "--channel", "channels", type=name, multiple=True, default=("stable",), show_default=True,
+    help="Channel it may appear in; repeatable.")
+@click.option("--counter", type=integer, required=True, help="Order of releases: higher is newer.")
+@click.option("--version", help="For people, up to 16 characters.  [default: MicroPython's]")
+@click.option(
+    "--fs-start", type=integer, help="Flash offset of its filesystem.  [default: from the image]")
+@click.option(
+    "--fs-version", type=integer, help="littlefs disk version it writes.  [default: by MicroPython's]")
+@click.option(
+    "--fs-upgrade", is_flag=True, help="Accept a newer littlefs than the fallback release has.")
+@click.option(
+    "--mpy-abi", type=integer, help=".mpy version it imports.  [default: by MicroPython's]")
+@click.option(
+    "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
+@click.option("--notes", default="", help="Up to 200 characters for people.")
+@click.option(
+    "--preflight/--no-preflight", "is_tried", default=True, show_default=True,
+    help="Start it on the emulated chip first.")
+@click.option(
+    "-o", "--output", type=PATH, metavar="FILE", help="[default: PRODUCT-COUNTER.release]")
+def build(
+    firmware: tuple[Path, ...], board_names: tuple[str, ...], is_tried: bool, output: Path | None,
+    **fields: Any,
+) -> None:
+    """Check a firmware .bin for each board and write an unsigned release.
+
+    Boards with an in-place map need two files, linked for slot A and slot B. A MicroPython firmware
+    is started on the emulated chip. The result travels with the release; the details lie beside it.
+
+    \b
+    Example: slotbench release build firmware.bin --product sensor --board d1_mini --counter 7
+    """
+    images = [read_image(path) for path in firmware]
+    target_boards = [boards.load(name) for name in board_names]
+    for path, data in zip(firmware, images):
+        with documents.naming(path):
+            parse_image(data)
+    made = build_release(*images, boards=target_boards, created=now(), **fields)
+    path = output or Path(f"{made.product}-{made.counter}.release")
+    result = preflight.run_for(
+        images, target_boards, wanted=is_tried, fs_version=made.fs_version, beside=path)
+    made = replace(made, preflight=result)
+    write_atomic(path, made.to_payload() + b"\n")
+    if result is Preflight.FAILED:
+        raise BenchError(
+            "its preflight failed, so it cannot be signed", where=str(path),
+            do=f"mend the firmware; details are in {preflight.details_path(path)}")
+    click.echo(f"{path}: {made.product} {made.version}, counter {made.counter}; sign it next")
+    for board in target_boards:
+        if board.bench_only:
+            click.echo(f"{board.name}: {boards.BENCH_ONLY}")
+    if result is not Preflight.PASSED:
+        click.echo(preflight.words_for(result))

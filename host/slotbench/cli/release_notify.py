@@ -1,0 +1,33 @@
+"""`slotbench release notify`: a broker tells boards to check now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slotbench.cli.parameter_types import PATH, mqtt_broker, name
+from slotbench.cli.published_head import tell_boards
+from slotbench.errors import BenchError
+from slotbench.release import documents
+from slotbench.release.publish import last_head
+from slotbench.release.store import Store
+
+
+@click.command()
+@click.argument("site", type=PATH)
+@click.argument("broker", type=mqtt_broker, metavar="BROKER[:PORT]")
+@click.option("--channel", type=name, default="stable", show_default=True)
+@click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file.")
+def notify(site: Path, broker: str, channel: str, keys_path: Path) -> None:
+    """Have an MQTT broker tell boards to check the channel's head in SITE now.
+
+    Example: slotbench release notify www 192.168.1.10 --keys keys/lamp.keys
+    """
+    keys = documents.read_keys(keys_path)[1]
+    head = last_head(Store(site), keys, channel)
+    if head is None:
+        raise BenchError(
+            f"nothing is published for {keys.product} in the channel {channel}", where=str(site),
+            do="publish a release first")
+    tell_boards(broker, head)

@@ -1,0 +1,33 @@
+"""`slotbench release show`: what a document or a firmware image is, in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from slotbench.cli.parameter_types import PATH
+from slotbench.release import documents
+from slotbench.release.describe import describe
+
+
+@click.command()
+@click.argument("file", type=PATH)
+@click.option(
+    "--keys", "keys_path", type=PATH, help="The product's keys file, to check the signature.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+def show(file: Path, keys_path: Path | None, as_json: bool) -> None:
+    """Say what FILE is: a release, head or keys document, or a firmware .bin.
+
+    Example: slotbench release show www/heads/sensor/stable.head --keys keys/sensor.keys
+    """
+    keys = documents.read_keys(keys_path)[1] if keys_path else None
+    described = describe(file, keys)
+    if as_json:
+        click.echo(json.dumps(described.fields, indent=2))
+        return
+    click.echo(f"{file}: {described.title}")
+    width = max(len(label) for label, _ in described.lines)
+    for label, words in described.lines:
+        click.echo(f"  {label:{width}}  {words}")

@@ -1,0 +1,30 @@
+"""`slotbench restore`: a backup is written over the whole flash of a connected board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slotbench.cli.flash_session import port_options, read_backup, say_board, write_plan
+from slotbench.cli.parameter_types import PATH
+from slotbench.flashing.apply import whole_flash
+from slotbench.flashing.esptool_link import connected
+
+
+@click.command()
+@port_options
+@click.argument("file", type=PATH)
+def restore(port: str, baud: int, file: Path) -> None:
+    """Write FILE, a backup, over the whole flash of a connected board.
+
+    Sectors that are right already are not written. After an interruption, run the same command
+    again: it continues.
+
+    Example: slotbench restore --port /dev/ttyUSB0 lamp1.bin
+    """
+    with connected(port, baud) as link:
+        say_board(link)
+        write_plan(link, whole_flash(read_backup(file, link.flash_bytes)))
+        link.reset()
+    click.echo("restored and compared; the board was reset")

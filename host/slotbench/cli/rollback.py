@@ -1,0 +1,14 @@
+"""`slotbench rollback`: a connected board goes back to the release in its other slot."""
+
+from __future__ import annotations
+
+import click
+
+from slotbench.cli.board_prompt import CHECK_S, port_option, type_call
+
+
+@click.command()
+@port_option
+def rollback(port: str) -> None:
+    """Have a connected board return to the release in its other slot, without a download."""
+    type_call(port, "twoslot.rollback()", CHECK_S)

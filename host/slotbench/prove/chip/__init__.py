@@ -1,0 +1,1 @@
+"""Proofs on the emulated chip: real firmware, byte for byte, on a board of the bench."""

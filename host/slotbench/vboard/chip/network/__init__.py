@@ -1,0 +1,1 @@
+"""The network of an emulated board: its firmware's own lwIP, and this machine's loopback behind it."""

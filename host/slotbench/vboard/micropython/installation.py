@@ -1,0 +1,62 @@
+"""Where the real MicroPython VM lies, and how it is started."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from slotbench import data_path
+from slotbench.errors import USAGE, BenchError
+
+__all__ = ["HEAP_BYTES", "VARIABLE", "Installation", "find_installation"]
+
+HEAP_BYTES: Final = 38848
+"""`-X heapsize` that gives the program 37952 bytes, what an ESP8266 has (ports/esp8266/main.c)."""
+
+VARIABLE: Final = "SLOTBENCH_MICROPYTHON"
+_LIBRARIES: Final = "usr/lib/i386-linux-gnu"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The unpacked packages under `root`: the VM, its libraries and their own dynamic loader."""
+
+    root: Path
+
+    def command(self, *, heap: int, statement: str) -> list[str]:
+        """The command line that runs one statement in a heap of so many bytes."""
+        libraries = str(self.root / _LIBRARIES)
+        return [
+            str(self._loader), "--library-path", libraries, str(self._program), "-X", f"heapsize={heap}",
+            "-c", statement]
+
+    @property
+    def complete(self) -> bool:
+        """Whether what `command` names is there."""
+        return self._loader.is_file() and self._program.is_file()
+
+    @property
+    def _loader(self) -> Path:
+        return self.root / _LIBRARIES / "ld-linux.so.2"
+
+    @property
+    def _program(self) -> Path:
+        return self.root / "usr/bin/micropython"
+
+
+def find_installation() -> Installation:
+    """The VM named by SLOTBENCH_MICROPYTHON, or the one in this checkout's cache.
+
+    Raises BenchError (exit code 2) when there is none.
+    """
+    named = os.environ.get(VARIABLE)
+    root = Path(named) if named else data_path("device").parent / ".cache" / "micropython" / "root"
+    installation = Installation(root)
+    if not installation.complete:
+        raise BenchError(
+            "there is no MicroPython VM here", where=str(root),
+            do=f"run tools/get-micropython in a checkout, or name the unpacked folder in {VARIABLE}",
+            exit_code=USAGE)
+    return installation

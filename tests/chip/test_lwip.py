@@ -1,0 +1,115 @@
+"""The firmware's own lwIP on the emulated chip: its sockets and this machine's."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slotbench import boards
+from slotbench.prove.chip.bed import PROMPT, BedConsole, RunningChip
+from slotbench.vboard.chip.board import ChipBoard
+from slotbench.vboard.chip.network.netif import find_netif
+from slotbench.vboard.chip.network.wire import FrameFaults, Wire
+from slotbench.vboard.flash.nor import NorFlash
+from support.chip.bench import any_micropython, need_slirp
+
+SEED = 4
+
+
+@pytest.fixture
+def running(core: Path) -> Iterator[RunningChip]:
+    """A stock board at its prompt, its firmware written to offset 0."""
+    need_slirp()
+    image = any_micropython()
+    flash = NorFlash(0x400000, image=image[:3] + b"\x40" + image[4:], log=False)
+    wire, console = Wire(lambda: flash.clock.us, faults=FrameFaults(seed=SEED)), BedConsole()
+    board = ChipBoard(
+        boards.load("generic_4m"), flash, wire=wire, patient=True, on_text=console.hear, connected=False)
+    with RunningChip(board, console, wire) as made:
+        board.power_on()
+        assert made.says(PROMPT, 20), console.text
+        assert made.type("import socket; s = socket.socket()") is not None
+        yield made
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(30)
+        yield listening
+
+
+def answering(server: socket.socket, answer: bytes) -> threading.Thread:
+    """A thread that takes one connection, waits for a word, and answers."""
+
+    def serve() -> None:
+        with server.accept()[0] as peer:
+            peer.settimeout(30)
+            try:
+                peer.recv(100)
+                peer.sendall(answer)
+                peer.recv(100)
+            except ConnectionError:
+                pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+def test_a_download_is_whole_though_frames_get_lost(running: RunningChip, server: socket.socket) -> None:
+    running.wire.faults.loss = 0.08
+    body = bytes(index * 7 & 0xFF for index in range(8_000))
+    thread = answering(server, body)
+    running.type(f"s.connect(('192.168.4.2', {server.getsockname()[1]}))", 60)
+    running.type("n = t = 0; s.send(b'go')")
+    said = running.type(r"exec('while n < 8000:\n b = s.recv(512)\n t += sum(b)\n n += len(b)')", 120)
+    assert said is not None
+    assert running.type("print(n, t)") == f"8000 {sum(body)}\n", f"seed {SEED}"
+    assert running.wire.lost > 0
+    running.type("s.close()")
+    assert running.until(lambda: not thread.is_alive(), 60)
+
+
+def test_a_cut_connection_is_an_error_on_the_board(running: RunningChip, server: socket.socket) -> None:
+    running.wire.faults.cut_after = 3000
+    thread = answering(server, bytes(10_000))
+    running.type(f"s.connect(('192.168.4.2', {server.getsockname()[1]})); s.send(b'go')", 60)
+    said = running.type("exec('while s.read(1000): pass')", 60)
+    assert said is not None and "OSError: " in said and ("ECONNRESET" in said or "104" in said)
+    assert running.until(lambda: not thread.is_alive(), 60)
+
+
+def test_this_machine_reaches_a_port_of_the_board(running: RunningChip) -> None:
+    port = running.wire.forward(8267)
+    running.type("s.bind(socket.getaddrinfo('0.0.0.0', 8267)[0][-1]); s.listen(1)")
+    heard: list[bytes] = []
+
+    def call() -> None:
+        with socket.create_connection(("127.0.0.1", port), 30) as peer:
+            peer.settimeout(30)
+            peer.sendall(b"hello")
+            heard.append(peer.recv(100))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    said = running.type("c = s.accept()[0]; print(c.recv(10)); c.send(b'back'); c.close()", 60)
+    assert said is not None and "b'hello'" in said
+    running.until(lambda: not thread.is_alive(), 30)
+    thread.join(30)
+    assert heard == [b"back"]
+
+
+def test_a_netif_is_known_by_its_addresses_and_functions() -> None:
+    address = bytes([192, 168, 4, 1])
+    functions = b"".join(value.to_bytes(4, "little") for value in (0x40240000, 0x40101000, 0x40250000))
+    netif = bytes(4) + address + bytes([255, 255, 255, 0]) + address + functions
+    decoy = address + bytes([255, 255, 255, 0]) + address + bytes(12)
+    found = find_netif(bytes(64) + decoy + netif + bytes(64), 0x3FFE8000)
+    assert found is not None
+    assert (found.address, found.input, found.linkoutput) == (0x3FFE8000 + 64 + 24, 0x40240000, 0x40250000)
+    assert find_netif(bytes(64) + decoy + bytes(64)) is None

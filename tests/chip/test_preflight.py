@@ -1,0 +1,143 @@
+"""Preflight: what is told of firmware that starts, that crashes, and that no chip is asked about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slotbench import boards, cli
+from slotbench.cli import preflight as preflight_command
+from slotbench.errors import BenchError
+from slotbench.formats import FormatError
+from slotbench.formats.release import Preflight, Release
+from slotbench.prove.chip import preflight as module
+from slotbench.prove.chip.bed import PROMPT, ChipBed
+from slotbench.prove.chip.broken import Fault, broken
+from slotbench.prove.chip.preflight import preflight, reason_for_none
+from slotbench.release.build import build
+from slotbench.release.keys import SigningKey
+from slotbench.release.sign import sign_file
+from slotbench.vboard.chip.build import VARIABLE
+from support.chip.bench import any_micropython, need_slirp, recent_micropython
+from support.commands import CommandResult, RunCommand
+from support.samples import VECTOR_KEYS, make_firmware
+
+BOARD = "d1_mini"
+
+
+@pytest.fixture
+def slotbench(capsys: pytest.CaptureFixture[str]) -> RunCommand:
+    """Run the command line in this process."""
+
+    def run(*arguments: object) -> CommandResult:
+        capsys.readouterr()
+        code = cli.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return CommandResult(code, captured.out, captured.err)
+
+    return run
+
+
+def made(result: Preflight | None) -> Release:
+    release = build(
+        make_firmware(), product="lamp", boards=[boards.load(BOARD)], counter=2, created=1_750_000_000)
+    return replace(release, preflight=result)
+
+
+@pytest.mark.parametrize("result", [None, *Preflight])
+def test_the_field_comes_back_and_may_be_missing(result: Preflight | None) -> None:
+    payload = made(result).to_payload()
+    assert Release.from_payload(payload).preflight is result
+    assert ("preflight" in json.loads(payload)) is (result is not None)
+
+
+def test_another_word_in_the_field_is_refused() -> None:
+    payload = made(Preflight.PASSED).to_payload().replace(b'"passed"', b'"hoped"')
+    with pytest.raises(FormatError, match="hoped.* is none of passed, failed"):
+        Release.from_payload(payload)
+
+
+@pytest.mark.parametrize("result", [None, *Preflight])
+def test_only_a_release_whose_preflight_failed_is_not_signed(result: Preflight | None, tmp_path: Path) -> None:
+    path = tmp_path / "lamp-2.release"
+    path.write_bytes(made(result).to_payload() + b"\n")
+    key = SigningKey.load(VECTOR_KEYS / "test-only-offline.pem")
+    if result is Preflight.FAILED:
+        before = path.read_bytes()
+        with pytest.raises(BenchError, match="its preflight failed: .*lamp-2.release; read the .preflight.json"):
+            sign_file(path, key)
+        assert path.read_bytes() == before
+    else:
+        sign_file(path, key)
+
+
+def test_why_there_is_none(monkeypatch: pytest.MonkeyPatch, core: Path) -> None:
+    board = boards.load(BOARD)
+    real = b"no bench image"
+    assert reason_for_none(boards.load("native_512k"), real) is Preflight.NATIVE
+    assert reason_for_none(board, make_firmware()) is Preflight.BENCH
+    monkeypatch.setattr(module.slirp, "missing", lambda: "gone")
+    assert reason_for_none(board, real) is Preflight.NO_NETWORK
+    monkeypatch.setattr(module.slirp, "missing", lambda: "")
+    assert reason_for_none(board, real) is None
+    monkeypatch.setenv(VARIABLE, "/nowhere/cc")
+    assert reason_for_none(board, real) is Preflight.NO_COMPILER
+    assert "install a C compiler" in preflight_command.words_for(Preflight.NO_COMPILER)
+
+
+def test_no_preflight_and_a_bench_image_are_said(slotbench: RunCommand, tmp_path: Path) -> None:
+    firmware, out = tmp_path / "firmware.bin", tmp_path / "lamp-2.release"
+    firmware.write_bytes(make_firmware())
+    ran = slotbench("preflight", firmware)
+    assert ran.code == 1 and "no preflight: a bench image, which no chip runs" in ran.err
+    ran = slotbench(
+        "release", "build", firmware, "--product", "lamp", "--board", BOARD, "--counter", "2", "--no-preflight",
+        "-o", out)
+    assert ran.code == 0 and ran.out.endswith("no preflight: not wanted\n")
+    assert json.loads(out.read_bytes())["preflight"] == "skipped"
+    ran = slotbench("release", "sign", out, "--key", VECTOR_KEYS / "test-only-offline.pem")
+    assert ran.code == 0 and ran.out.startswith(f"{out}: no preflight: not wanted\n")
+
+
+def test_firmware_that_twoslot_runs_on_passes(core: Path) -> None:
+    image = recent_micropython()[0]
+    need_slirp()
+    report = preflight(image, boards.load(BOARD))
+    assert report.result is Preflight.PASSED, report
+    assert [check.name for check in report.checks if not check.passed] == []
+    assert len(report.checks) == 9 and not report.crash
+    assert json.loads(report.to_json())["figures"]["ended_by"] == "two minutes of its time"
+
+
+def test_a_filesystem_that_the_board_does_not_have_fails(core: Path) -> None:
+    """A board file with another map than the firmware's: the boot code would not find the files."""
+    image = any_micropython()
+    need_slirp()
+    report = preflight(image, boards.load(BOARD), fs_version=0x00020009)
+    assert report.result is Preflight.FAILED
+    assert [check.passed for check in report.checks][0], "it starts"
+    assert not report.checks[-1].passed
+    assert "ilesystem" in report.checks[-1].name or "littlefs 2.9" in report.checks[-1].name
+
+
+def test_a_crash_shows_exception_registers_and_the_last_words(core: Path, tmp_path: Path) -> None:
+    image = any_micropython()
+    need_slirp()
+    board = boards.load(BOARD)
+    bed = ChipBed(tmp_path, board, image)
+    with bed, bed.running(bed.flash(), connected=False) as running:
+        running.board.power_on()
+        assert running.says(PROMPT, 20)
+        tap = running.board.tap
+        assert tap is not None and running.until(lambda: tap.safe_point is not None, 5)
+        address = tap.safe_point
+    assert address is not None
+    report = preflight(broken(image, address, Fault.CRASH), board)
+    assert report.result is Preflight.FAILED
+    assert [(check.name, check.passed) for check in report.checks] == [("starts on a blank board", False)]
+    shown = "\n".join(report.crash)
+    assert f"exception 0 at pc {address:08x}" in shown
+    assert "a0 " in shown and "a15 " in shown and "bcn 100" in shown

@@ -1,0 +1,77 @@
+"""What the proof on real firmware is made of: firmware that is broken on purpose, cuts that are drawn, the story."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from slotbench import boards, cli
+from slotbench.errors import BenchError
+from slotbench.formats.image import build_e9, parse_e9
+from slotbench.prove.chip import story
+from slotbench.prove.chip.bed import ChipBed
+from slotbench.prove.chip.broken import Fault, broken
+from slotbench.prove.chip.sampled_flash import SampledCuts, SampledFlash
+from slotbench.vboard.signals import PowerCut
+from support.chip.bench import need_slirp, recent_micropython
+from support.samples import make_firmware
+
+BOARD = "d1_mini"
+PROFILE = boards.load(BOARD)
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("address", [0x40100F14, 0x40209100])
+def test_one_instruction_is_changed_and_the_image_is_whole(fault: Fault, address: int) -> None:
+    image = make_firmware()
+    made = broken(image, address, fault)
+    assert parse_e9(made).md5_ok
+    changed = [at for at, (old, new) in enumerate(zip(image, made)) if old != new]
+    assert len(made) == len(image) and 0 < len(changed) <= 3 + 1 + 16
+    parts = parse_e9(made)
+    segment = parts.segments[0]
+    at = address - segment.address
+    code = segment.data[at : at + 3] if address < 0x40200000 else made[address - 0x40200000 :][:3]
+    assert code == fault.value
+
+
+def test_an_address_without_code_is_refused() -> None:
+    with pytest.raises(BenchError, match="no code at the loop .*: 0x40109000"):
+        broken(build_e9([(0x40100000, bytes(0x100))], 0x40100000, bytes(64)), 0x40109000, Fault.CRASH)
+
+
+def test_cuts_are_drawn_by_the_seed_and_end_when_there_are_enough() -> None:
+    def run(seed: int) -> list[str]:
+        flash = SampledFlash(PROFILE.chip_bytes)
+        cuts = flash.cuts = SampledCuts(PROFILE, 5, 40, random.Random(seed), {"journal": 2})
+        for index in range(2000):
+            try:
+                flash.erase(PROFILE.journal.start // 4096 if index % 4 == 0 else PROFILE.slots[1].image.start // 4096)
+            except PowerCut as lost:
+                assert lost.cut == cuts.done[-1][0]
+                flash.power_on()
+        return [f"{cut} {where}" for cut, where in cuts.done]
+
+    drawn = run(3)
+    assert len(drawn) == 5 and drawn == run(3) != run(4)
+    assert sum("journal" in line for line in drawn) == 2, "no more than was said for the region"
+
+
+def test_proving_needs_two_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TWOSLOT_IMAGES", str(tmp_path))
+    (tmp_path / "old.bin").write_bytes(make_firmware(banner="v1.10"))
+    assert cli.run(["prove", "chip"]) == 2
+    assert "0 images of MicroPython 1.22 or later, two are needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_firmware_that_fails_after_its_start_is_left_again(fault: Fault, core: Path, tmp_path: Path) -> None:
+    image = recent_micropython()[0]
+    need_slirp()
+    told: list[tuple[str, bool]] = []
+    with ChipBed(tmp_path, PROFILE, image) as bed:
+        story._fallback(bed, image, fault, lambda words, went_well: told.append((words, went_well)))
+    assert [went_well for _, went_well in told] == [True]
+    assert "slot A runs again" in told[0][0]

@@ -1,0 +1,126 @@
+"""README and guides: every command runs as printed, in the order of the page, and prints what the page says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from slotbench import boards, cli
+from slotbench.vboard import firmware
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.network.loopback import LoopbackNetwork
+from support.guides.page import ROOT, Block, blocks, pages, prerequisites
+from support.guides.reader import Reader
+from support.mqtt.brokers import Mosquitto
+from support.serial.bench import SerialBench
+
+NOT_RUN = {
+    ". .venv/bin/activate": "the tests run inside it",
+}
+"""Commands that no test types, and why."""
+PARSED = {
+    "tools/demo --attacks --fast": "tests/e2e/test_demo_attacks.py",
+    "slotbench prove powercut": "tests/powercut",
+    "slotbench prove powercut --sampled": "tests/powercut",
+    "slotbench prove powercut --all": "a shorter sweep of pairs is in tests/powercut",
+    "slotbench prove powercut --loader machine": "tests/powercut",
+    "slotbench prove network": "tests/network",
+    "slotbench prove fleet --boards 200": "a smaller fleet is on the same page",
+    "slotbench prove memory": "the gate memory",
+    "slotbench prove fuzz --minutes 10": "tests/fuzz",
+}
+"""Commands that take minutes: their arguments are read, and what runs them is named here."""
+PAGES = [page for page in pages() if any(block.language == "sh" for block in blocks(page))]
+SET_UP_PAGE = "host/docs/real-board.md"
+"""It sets a board up, from an erased chip. Where other pages begin with that, the board on USB is set up."""
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Sequence[Block]], None]:
+    """Give a folder what these blocks leave behind: they are typed once, their files are copied."""
+    made: dict[tuple[Block, ...], Path] = {}
+
+    def begin(folder: Path, typed: Sequence[Block]) -> None:
+        key = tuple(typed)
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("begun")
+            fill(made[key])
+            with Reader(made[key], usb=lambda: "", broker=lambda: "") as reader:
+                reader.read(typed)
+        shutil.copytree(made[key], folder, symlinks=True, dirs_exist_ok=True)
+
+    return begin
+
+
+def fill(folder: Path) -> None:
+    """Make it what a reader has: a checkout, with a firmware.bin in it."""
+    (folder / "boards").symlink_to(ROOT / "boards")
+    (folder / "firmware.bin").write_bytes(firmware.build("2.0.0", size=96 * 1024))
+
+
+def set_up_board(folder: Path) -> BoardFolder:
+    """As the commands of the page leave it: a firmware in slot A, twoslot and its settings on it."""
+    assert cli.run(["board", "new", str(folder)]) == 0
+    return BoardFolder.open(folder)
+
+
+@pytest.fixture
+def make_reader(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest,
+) -> Iterator[Callable[..., Reader]]:
+    """He has a board on USB and a broker in his network: they are there as soon as a command needs them."""
+    with ExitStack() as stack:
+
+        def make(*, erased: bool = False) -> Reader:
+            benches: list[SerialBench] = []
+
+            def usb() -> str:
+                request.getfixturevalue("micropython")
+                if not benches:
+                    folder = tmp_path_factory.mktemp("usb") / "board"
+                    chip = NorFlash(boards.load("d1_mini").chip_bytes)
+                    board = BoardFolder.create(folder, "d1_mini", chip, {}) if erased else set_up_board(folder)
+                    bench = SerialBench(board, vm="micropython", network=LoopbackNetwork(), speed=20)
+                    benches.append(stack.enter_context(bench))
+                return benches[0].port
+
+            def broker() -> str:
+                mosquitto: Mosquitto = request.getfixturevalue("mosquitto")
+                return mosquitto.address
+
+            return stack.enter_context(Reader(tmp_path, usb=usb, broker=broker, skipped=NOT_RUN, parsed=PARSED))
+
+        yield make
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_do_what_it_says(
+    page: str, make_reader: Callable[..., Reader], begun: Callable[[Path, Sequence[Block]], None],
+) -> None:
+    reader = make_reader(erased=page == SET_UP_PAGE)
+    if first := [block for block in prerequisites(page) if block.page != SET_UP_PAGE]:
+        begun(reader.folder, first)
+    else:
+        fill(reader.folder)
+    reader.read(blocks(page))
+
+
+def test_what_is_not_run_is_on_a_page() -> None:
+    printed = {command for page in PAGES for block in blocks(page) if block.language == "sh"
+               for command in block.commands()}
+    assert printed >= NOT_RUN.keys() | PARSED.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("slotbench fly", ""), ("slotbench release show --loud x", ""), ("tools/no-such-tool", ""),
+     ("slotbench explain 30", "30 (release): something else")])
+def test_the_reader_notices_what_is_not_so(command: str, told: str, make_reader: Callable[..., Reader]) -> None:
+    page = [Block("p.md", "s", 1, "sh", command + "\n"), Block("p.md", "s", 4, "text", told + "\n")]
+    with pytest.raises(AssertionError):
+        make_reader().read(page)
