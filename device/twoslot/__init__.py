@@ -130,7 +130,8 @@ def unload():
     if _threshold:
         gc.threshold(_threshold)
     _agent = _threshold = None
-    drop("startup", "outcome", "agent", "boot", "flash", "settings", "commands", "errors", "retained", "push.opening")
+    drop("startup", "outcome", "agent", "boot", "flash", "settings")
+    drop("commands", "errors", "retained", "push.opening")
 
 
 def get_schedule():

@@ -56,6 +56,9 @@ ACTION_CONFIRM = const(5)
 ACTION_ROLLBACK = const(6)
 ACTION_STATUS = const(7)
 
+COPIES = const(8)  # fills of the exec window that a trial may begin: DESIGN.md
+SPREAD_MS = const(30000)  # over which the boards of a whole street spread their first check
+
 # Documents and HTTP (FORMATS.md 6, 10).
 KEY_BYTES = const(384)  # of a modulus and of a signature
 DOCUMENT_MOST = const(4096)  # bytes of the longest document

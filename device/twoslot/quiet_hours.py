@@ -2,13 +2,9 @@
 # they are set.
 import time
 
-from micropython import const
-
 from twoslot import retained
-from twoslot.constants import CLOCK_SET
+from twoslot.constants import CLOCK_SET, SPREAD_MS
 from twoslot.schedule import random_below
-
-_SPREAD_MS = const(30000)
 
 
 def remaining_ms(hours):
@@ -26,7 +22,7 @@ def postpone(schedule):
     left = remaining_ms(schedule.quiet)
     if left:
         # Spread: the quiet hours of a whole street end at once.
-        schedule.wait(left + max(schedule.interval_ms // 10, _SPREAD_MS) * random_below(1000) // 1000)
+        schedule.wait(left + max(schedule.interval_ms // 10, SPREAD_MS) * random_below(1000) // 1000)
         # The updater had its turn: this is no crash loop (recovery/safe_mode.py).
         retained.put(retained.CRASHES, 0)
     return left > 0

@@ -6,9 +6,9 @@ import time
 from micropython import const
 
 from twoslot import drop
+from twoslot.constants import SPREAD_MS
 
 _FIRST_MS = const(10000)  # after a boot the network needs a moment; a whole street may boot at once
-_SPREAD_MS = const(30000)
 _RETRY_MS = const(2000)
 _TRIAL_MS = const(30000)  # in a trial the deadline is near: the longest wait between two attempts
 
@@ -24,7 +24,7 @@ class Schedule:
         self.etag = None  # of the head that was accepted last: the same head need not be sent again
         self.failures = 0
         self.started = False  # an attempt is under way, or a person asked: quiet hours do not hold it up
-        self.wait(_RETRY_MS if trial else _FIRST_MS + random_below(_SPREAD_MS))
+        self.wait(_RETRY_MS if trial else _FIRST_MS + random_below(SPREAD_MS))
         if fell_back:
             # The release that just failed may be offered again at once: its owner needs the board
             # meanwhile.

@@ -22,7 +22,7 @@ def make_schedule():
         state = control.BootControl(flash.Flash(), s["attempts"]).open()
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
         schedule = Schedule(s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet"))
-        state = flash = page = journal = slots = control = None
+        state = None
         if minutes:
             from twoslot import retained
             from twoslot.push import opening

@@ -166,7 +166,7 @@ def test_no_sleep_in_a_trial_that_waits_for_its_application(make: TestBed) -> No
     board.power_on()
     board.run(2 * HOURS_MS)
 
-    assert "no sleep before confirm(): 67 at 0" in "".join(said)
+    assert "refused: 67 no-sleep-in-trial" in "".join(said)
     after = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is BootReason.TRIAL]
     assert len(after) >= 3 and set(after) == {4}, "the deadline ends every attempt, not sleep"
 

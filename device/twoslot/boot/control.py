@@ -9,11 +9,10 @@ from micropython import const
 from twoslot import codes, drop
 from twoslot.boot.journal import BAD_WORD, CONFIRMED_WORD, Cell, Journal
 from twoslot.boot.slots import Slots
-from twoslot.constants import BOOT_ORDINARY, BOOT_TRIAL, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY
+from twoslot.constants import BOOT_ORDINARY, BOOT_TRIAL, COPIES, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY
 from twoslot.errors import FlashError
 from twoslot.retained import NOTE_ACTIVATED, NOTE_CONFIRMED
 
-_COPIES = const(8)  # fills of the exec window that a trial may begin: DESIGN.md 7
 _TAIL = const(0x600013E0)  # the last 32 bytes of RTC memory: what the loader did (FORMATS.md 4)
 
 
@@ -99,7 +98,7 @@ class BootControl:
         cell.active = spare
         cell.states[spare] = SLOT_READY
         cell.counters[spare] = plan["counter"]
-        cell.attempts, cell.copies = self.attempts, _COPIES
+        cell.attempts, cell.copies = self.attempts, COPIES
         cell.spent = cell.copied = 0
         self.journal.append(cell)
         _put_note(NOTE_ACTIVATED)

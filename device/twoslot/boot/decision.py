@@ -4,13 +4,12 @@ from micropython import const
 
 from twoslot.constants import (
     BOOT_FALLBACK, BOOT_LAST_RESORT, BOOT_NO_JOURNAL, BOOT_NO_JOURNAL_UNCONFIRMED, BOOT_ORDINARY, BOOT_TRIAL,
-    DEVELOPMENT_BIT, REPORT_BAD, REPORT_JOURNAL_LOST, REPORT_LAST_RESORT, REPORT_UNPROVEN,
+    COPIES, DEVELOPMENT_BIT, REPORT_BAD, REPORT_JOURNAL_LOST, REPORT_LAST_RESORT, REPORT_UNPROVEN,
     SLOT_BAD, SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 
 _CRASHES = (2, 3, 4, 6)  # both watchdogs, exception, no twoslot (FORMATS.md 4.1)
 _ROUNDS = const(4)  # trials without proof: the first, and three more
-_COPIES = const(8)
 
 
 def next_boot(cell, descriptors, failed=()):
@@ -98,7 +97,7 @@ def _rebuild(cell, slot, reason, descriptors, attempts):
             if d.confirmed and not d.bad:
                 cell.floor = max(cell.floor, d.floor)
     cell.active = slot
-    cell.attempts, cell.copies = attempts, _COPIES
+    cell.attempts, cell.copies = attempts, COPIES
     cell.report = REPORT_LAST_RESORT if reason == BOOT_LAST_RESORT else REPORT_JOURNAL_LOST
     cell.report_counter = cell.counters[slot]
     return True

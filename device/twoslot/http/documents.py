@@ -2,7 +2,7 @@
 # with this one out of memory, whether to believe them.
 import os
 
-from twoslot import codes, drop, log_error
+from twoslot import drop, log_error
 from twoslot.constants import SECRET_FILE, STATE_HEAD
 from twoslot.errors import FlashError
 

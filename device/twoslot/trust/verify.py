@@ -20,7 +20,7 @@ def check_document(agent, text):
             raise
         refusal = e
     # The head may be signed with keys that this board does not have yet.
-    document = policy = settings = None
+    document = policy = None
     drop("trust.document", "trust.rsa", "trust.policy", "settings")
     from twoslot.trust import rotation
 

@@ -1,5 +1,5 @@
-"""The device package as a board gets it: bytecode with short names and without names of constants, by mpy-cross,
-once for each content.
+"""The device package as a board gets it: bytecode with short names and without names of constants, by
+mpy-cross, once for each content.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from slotbench import data_path
@@ -36,8 +36,8 @@ def sources() -> dict[str, bytes]:
 
 
 def built(modules: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Path -> source of the modules that a board gets: constants and error codes by value (`inline`), and what
-    is always loaded together as one (`bundle`).
+    """Path -> source of the modules that a board gets: constants and error codes by value (`inline`),
+    and modules that are always loaded together as one (`bundle`).
 
     Modules of nothing but constants are not among them. Raises BenchError as `inline` and `bundle` do.
     """
@@ -45,7 +45,7 @@ def built(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @functools.cache
-def _built(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+def _built(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
     return _encoded(bundle(inline({name: content.decode() for name, content in modules})))
 
 
@@ -55,7 +55,7 @@ def inlined(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @functools.cache
-def _inlined(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+def _inlined(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
     return _encoded(inline({name: content.decode() for name, content in modules}))
 
 
@@ -74,7 +74,7 @@ def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @functools.cache
-def _compiled(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+def _compiled(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
     small, _ = shrink({name: content.decode() for name, content in _built(modules)})
     # One file name for all of them: each would stay on the heap for ever.
     return tuple((name, compile_mpy(PACKAGE, text.encode(), 3)) for name, text in small.items())

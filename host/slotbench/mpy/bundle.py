@@ -1,7 +1,7 @@
 """Modules that are always loaded together travel as one: each module costs names, a dict and an import.
 
-A bundle is called by its last module. Members keep their names among themselves, so no two of them may define
-the same one.
+A bundle has the name of its last module. Its modules share their names, so no two of them may define the
+same one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ _PACKAGE: Final = "twoslot"
 def bundle(modules: Mapping[str, str], bundles: Sequence[Sequence[str]] = BUNDLES) -> dict[str, str]:
     """The sources of a package (path in it -> text) with each bundle in the place of its modules.
 
-    A bundle of which a module is missing stays as it is. Raises BenchError: two of its modules define the same
-    name.
+    A bundle of which a module is missing stays as it is. Raises BenchError: two of its modules define
+    the same name.
     """
     whole = [members for members in bundles if all(path in modules for path in members)]
     become = {_dotted(path): _dotted(members[-1]) for members in whole for path in members}
     inside = {path for members in whole for path in members}
-    result = {path: _redirected(path, text, become) for path, text in modules.items() if path not in inside}
+    others = {path: text for path, text in modules.items() if path not in inside}
+    result = {path: _redirected(path, text, become) for path, text in others.items()}
     for members in whole:
         result[members[-1]] = _joined({path: modules[path] for path in members}, become)
     return result
@@ -53,7 +54,8 @@ def _joined(members: Mapping[str, str], become: Mapping[str, str]) -> str:
         for node in tree.body:
             for name in _defines(node):
                 if name in defined:
-                    raise BenchError(f"{name} is defined in {defined[name]} too", where=f"{path}:{node.lineno}")
+                    raise BenchError(
+                        f"{name} is defined in {defined[name]} too", where=f"{path}:{node.lineno}")
                 defined[name] = path
             if isinstance(node, ast.Import | ast.ImportFrom):
                 _import_once(node, own, imported, edits)
@@ -103,14 +105,15 @@ def _redirect(
     node: ast.ImportFrom, become: Mapping[str, str], own: set[str], edits: Edits
 ) -> dict[str, str]:
     """Change one import; which local name becomes which. "" stands for a name of the bundle itself."""
-    if node.module in become and node.module not in own:
-        if become[node.module] != node.module:
+    module = node.module or ""
+    if module in become and module not in own:
+        if become[module] != module:
             names = ", ".join(alias.name for alias in node.names)
-            edits.replace(node, f"from {become[node.module]} import {names}")
+            edits.replace(node, f"from {become[module]} import {names}")
         return {}
     renamed, kept = dict[str, str](), list[str]()
     for alias in node.names:
-        target = become.get(f"{node.module}.{alias.name}")
+        target = become.get(f"{module}.{alias.name}")
         if target in {become.get(name) for name in own} and target is not None:
             renamed[alias.name] = ""
             continue
@@ -120,7 +123,7 @@ def _redirect(
         if new not in kept:
             kept.append(new)
     if kept != [alias.name for alias in node.names]:
-        edits.replace(node, f"from {node.module} import {', '.join(kept)}" if kept else "pass")
+        edits.replace(node, f"from {module} import {', '.join(kept)}" if kept else "pass")
     return renamed
 
 

@@ -74,7 +74,7 @@ IN_EVERY_FIRMWARE: Final = tuple(
     """.split()
 )
 """In flash in every build for the ESP8266 with 2 MB and more: the names that the .mpy format numbers
-(py/makeqstrdata.py, static_qstr_list), and those of modules, types and constants that MicroPython documents
-for this port, the frozen asyncio among them. Those that a build for a PC lacks come last: the heap is measured
-with one.
+(py/makeqstrdata.py, static_qstr_list), and those of modules, types and constants that MicroPython
+documents for this port, the frozen asyncio among them. Those that a build for a PC lacks come last: the
+heap is measured with one.
 """

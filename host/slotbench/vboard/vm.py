@@ -9,21 +9,18 @@ compiled under its path, so that coverage and debuggers see it.
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final, Protocol
 
-from slotbench import data_path
-from slotbench.mpy import built, compile_package, inlined, sources
 from slotbench.vboard.facades import build
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.facades.names import device_builtins
 from slotbench.vboard.frozen import FOLDER
 from slotbench.vboard.network.base import Network
+from slotbench.vboard.package import PACKAGE, as_built, installed, source_of
 from slotbench.vboard.runtime import Runtime
-from slotbench.vboard.signals import BenchViolation, DeviceOSError
+from slotbench.vboard.signals import DeviceOSError
 from slotbench.vboard.soc import Soc
 
 __all__ = ["MPY_XTENSA", "Attachable", "CPythonVM", "DeviceVM"]
@@ -329,23 +326,11 @@ class CPythonVM:
 
     def _compile_file(self, path: str, content: bytes) -> CodeType:
         if path.endswith(".mpy"):
-            content = _source_of(path, content)
-        elif _PACKAGE in path:
-            content = self._inlined(path, content)
-        real = _installed().get(content)
+            content = source_of(path, content)
+        elif PACKAGE in path:
+            content = as_built(path, content, self.runtime.files)
+        real = installed().get(content)
         return self._compile(content, real or path, path.removeprefix("/"))
-
-    def _inlined(self, path: str, content: bytes) -> bytes:
-        """A source of the device package as `slotbench.mpy.inlined` makes it of what is on this board."""
-        root = path[:path.index(_PACKAGE) + len(_PACKAGE)]
-        files = self.runtime.files
-        if content in (ready := _ready()):
-            if all(files.get(root + name) == source for name, source in _defining().items()):
-                return ready[content]
-        package = {
-            name.removeprefix(root): source for name, source in files.items()
-            if name.startswith(root) and name.endswith(".py")}
-        return inlined(package).get(path.removeprefix(root), content)
 
     def _compile(self, content: bytes, filename: str, shown: str) -> CodeType:
         self.runtime.source_names[filename] = shown
@@ -354,36 +339,6 @@ class CPythonVM:
         if code is None:
             code = _CODE[key] = compile(content, filename, "exec", dont_inherit=True)
         return code
-
-
-_PACKAGE: Final = "/twoslot/"
-
-
-@functools.cache
-def _package() -> Mapping[bytes, bytes]:
-    """.mpy -> source as it is built, of every module of the installed device package."""
-    modules = built(sources())
-    return {compiled: modules[name] for name, compiled in compile_package(sources()).items()}
-
-
-@functools.cache
-def _ready() -> Mapping[bytes, bytes]:
-    """Source -> the same with its constants by value, of the installed device package."""
-    modules = sources()
-    return {modules[name]: text for name, text in inlined(modules).items()}
-
-
-@functools.cache
-def _defining() -> Mapping[str, bytes]:
-    """Path in the package -> source, of the modules that define constants."""
-    return {name: source for name, source in sources().items() if b" = const(" in source}
-
-
-def _source_of(path: str, compiled: bytes) -> bytes:
-    source = _package().get(compiled)
-    if source is None:
-        raise BenchViolation(f"{path} is no .mpy of this bench's package: the CPython VM runs source only")
-    return source
 
 
 _SHOW = "__repl_print__"
@@ -404,15 +359,3 @@ class _Echo(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
         return node
-
-
-_INSTALLED: dict[bytes, str] = {}
-
-
-def _installed() -> Mapping[bytes, str]:
-    """Content -> path of every file of the installed device package, as it is and with constants by value."""
-    if not _INSTALLED:
-        for path in sorted(Path(data_path("device")).rglob("*.py")):
-            content = path.read_bytes()
-            _INSTALLED[content] = _INSTALLED[_ready().get(content, content)] = str(path)
-    return _INSTALLED

@@ -43,8 +43,9 @@ class FileTree:
             if path.startswith(_PACKAGE) and path.endswith(".py")})
         wanted = {}
         for path, content in self._files.items():
-            if path.startswith(_PACKAGE) and path.endswith(".py") and path.removeprefix(_PACKAGE) not in package:
-                continue  # constants, which are in the modules that use them
+            is_module = path.startswith(_PACKAGE) and path.endswith(".py")
+            if is_module and path.removeprefix(_PACKAGE) not in package:
+                continue  # it travels inside of others: constants, and modules of a bundle
             seen, data = self._as_installed(path, content, package)
             self._source[seen] = path
             wanted[seen] = data
