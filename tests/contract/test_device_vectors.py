@@ -60,7 +60,7 @@ def test_cells(vm: CPythonVM, path: Path) -> None:
     module = vm.import_("twoslot.boot.journal")
     cell = module.Cell(page)
 
-    assert module.valid(page, b"2SJ1")
+    assert vm.import_("twoslot.boot.page").is_valid(page, b"2SJ1")
     for name in (
         "sequence", "active", "attempts", "copies", "report", "rounds", "floor", "bad_counter",
         "unproven_counter", "head_seq", "head_time", "key_epoch", "channel_tag", "report_counter",
@@ -80,10 +80,10 @@ def test_cells(vm: CPythonVM, path: Path) -> None:
 def test_regions(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> None:
     region, expected = path.read_bytes(), says(path)
     board.flash.poke(BOARD.journal.start, region)
-    module = vm.import_("twoslot.boot.journal")
+    module, pages = vm.import_("twoslot.boot.journal"), vm.import_("twoslot.boot.page")
     for index, state in enumerate(expected["pages"]):
         page = bytearray(region[index * PAGE : (index + 1) * PAGE])
-        read = "valid" if module.valid(page, b"2SJ1") else "blank" if module.is_blank(page) else "garbage"
+        read = "valid" if pages.is_valid(page, b"2SJ1") else "blank" if pages.is_blank(page) else "garbage"
         assert read == state, f"page {index}"
 
     journal = module.Journal(port, BOARD.journal.start)
