@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from slotbench.errors import BenchError
+from slotbench.mpy import CACHE
 from slotbench.vboard.micropython.installation import find_installation
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
 from support.mqtt.brokers import Mosquitto, missing
 
 pytest_plugins = ["support.sampling"]
+
+# Every command is a process of its own, and would compile the same package again.
+os.environ.setdefault(CACHE, str(Path(__file__).parents[1] / ".cache"))
 
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 """Set where a missing tool, or the MicroPython VM, is a failure and not a reason to skip."""

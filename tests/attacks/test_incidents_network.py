@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slotbench.formats import blocks
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.network.base import NAME_UNKNOWN
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.http_faults import BEFORE_ALL
@@ -167,7 +167,7 @@ def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Sce
 def test_esp32_ota_12_a_small_flask_service_will_do(own: Scene) -> None:
     """Ours is one: over real sockets, with ranges."""
     own.testbed.publish(2)
-    with Background(own.testbed.app) as server:
+    with BackgroundServer(own.testbed.app) as server:
         network = FaultyNetwork(LoopbackNetwork())
         network.inject(drop_after=20_000)
         board = own.testbed.board(network, server=server.url)

@@ -146,7 +146,7 @@ def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
     knows = create_app(own.testbed.publisher.site.root, BoardAuthenticator(tmp_path / "boards.json", require=True))
     own.settle(device_id="lamp-7")
     if has is not None:
-        own.put_file("/twoslot.secret", Identities({"lamp-7": has}).file_for("lamp-7"))
+        own.put_file("/twoslot.secret", Identities({"lamp-7": has}).secret_file("lamp-7"))
     heard: list[str] = []
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:

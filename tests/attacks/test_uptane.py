@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from slotbench.formats.document import split
+from slotbench.formats.document import split_document
 from slotbench.formats.journal import SlotState
 from slotbench.formats.rtc import BootReason
 from slotbench.release import store
@@ -347,7 +347,7 @@ def test_key_compromise_attack_with_the_online_key(own: Scene, stranger: Signing
     forged = resigned(release.replace(b"2.0.0", b"6.6.6", 1), own.testbed.publisher.online)
     own.server.inject(on=RELEASE, status=200, instead=forged)
     own.server.inject(
-        on=HEAD, instead=head_by_thief(own.testbed, percent=100, seq=2, release=split(forged).digest))
+        on=HEAD, instead=head_by_thief(own.testbed, percent=100, seq=2, release=split_document(forged).digest))
     require_refusal(own, 21)
     own.server.clear_faults()
     own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, percent=100, seq=3))
@@ -383,10 +383,10 @@ def test_key_compromise_attack_ends_with_the_key(own: Scene, stranger: SigningKe
     require_update(own, 2)
     forged = resigned(served(own.testbed, store.release_name(head_now(own.testbed).release)), offline)
     own.server.inject(on=RELEASE, status=200, instead=forged)
-    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, thief, counter=9, release=split(forged).digest))
+    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, thief, counter=9, release=split_document(forged).digest))
     require_refusal(own, 21)
     own.server.clear_faults()
-    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, counter=9, release=split(forged).digest))
+    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, counter=9, release=split_document(forged).digest))
     own.server.inject(on=RELEASE, status=200, instead=forged)
     require_refusal(own, 21)
     own.testbed.publish(3)

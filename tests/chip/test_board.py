@@ -10,7 +10,7 @@ import serial
 
 from slotbench import boards
 from slotbench.errors import BenchError
-from slotbench.flashing.esptool_link import connected
+from slotbench.flashing.esptool_link import connected_board
 from slotbench.mpy import sources
 from slotbench.vboard.chip.files import ChipFiles
 from slotbench.vboard.chip.network import station
@@ -71,7 +71,7 @@ def test_its_serial_port_is_a_pty(bench: ChipBench) -> None:
 def test_esptool_finds_the_rom_and_the_application_runs_again(bench: ChipBench) -> None:
     bench.until_shown(PROMPT)
     shown = len(bench.shown)
-    with connected(bench.port, 115200) as link:
+    with connected_board(bench.port, 115200) as link:
         assert (link.flash_bytes, link.mac[-6:]) == (0x400000, "2c1b0a")
         place = bench.folder.profile.slots[0].image.start
         assert link.read(place, 0x1000) == bench.folder.flash_path.read_bytes()[place : place + 0x1000]

@@ -9,7 +9,7 @@ import pytest
 from slotbench.vboard.chip.machine import ROM_BASE, Machine, StopReason
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.machine import FLASH_BYTES, assemble, with_vectors
-from support.chip.random_programs import RESULT_WORDS, RESULTS, Generator
+from support.chip.random_programs import RESULTS, RESULT_WORDS, Generator
 from support.loader.qemu import run_qemu, tool
 
 _PROGRAMS = 150

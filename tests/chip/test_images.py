@@ -19,7 +19,7 @@ PROMPT = ">>> "
 START_US = 10_000_000
 
 
-class RunningFirmware:
+class StartedFirmware:
     """An image on a machine, started to its prompt."""
 
     def __init__(self, name: str, *, seed: int = 1, skip_idle: bool = True) -> None:
@@ -65,7 +65,7 @@ def test_arduino_program_starts_its_application(core: Path) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_from_reset_to_the_prompt(core: Path, name: str) -> None:
-    firmware = RunningFirmware(name)
+    firmware = StartedFirmware(name)
     machine = firmware.machine
     counters = machine.counters()
     print(f"{name}: {machine.us / 1e6:.2f} s of chip time, {counters.instructions / 1e6:.0f} million instructions")
@@ -79,7 +79,7 @@ def test_from_reset_to_the_prompt(core: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_prompt_that_waits_costs_nearly_nothing(core: Path, name: str) -> None:
-    machine = RunningFirmware(name).machine
+    machine = StartedFirmware(name).machine
     before = machine.counters()
     machine.run_us(10_000_000)
     after = machine.counters()
@@ -92,7 +92,7 @@ def test_prompt_that_waits_costs_nearly_nothing(core: Path, name: str) -> None:
 def test_waits_that_are_skipped_change_nothing(core: Path, name: str) -> None:
     outcomes = []
     for skip_idle in (True, False):
-        firmware = RunningFirmware(name, skip_idle=skip_idle)
+        firmware = StartedFirmware(name, skip_idle=skip_idle)
         machine = firmware.machine
         start, interrupts = machine.us, machine.counters().interrupts
         slept = [int(firmware.ask(
@@ -109,14 +109,14 @@ def test_same_seed_same_run(core: Path) -> None:
     name = "MicroPython 1.26.0"
     runs = []
     for seed in (3, 3, 4):
-        firmware = RunningFirmware(name, seed=seed)
+        firmware = StartedFirmware(name, seed=seed)
         value = firmware.ask("import os; print(os.urandom(8))")
         runs.append((value, firmware.machine.counters(), firmware.machine.registers()))
     assert runs[0] == runs[1] and runs[0][0] != runs[2][0]
 
 
 def test_restarts_as_the_firmware_sees_them(core: Path) -> None:
-    firmware = RunningFirmware("MicroPython 1.26.0")
+    firmware = StartedFirmware("MicroPython 1.26.0")
     machine = firmware.machine
 
     def restart(line: str, limit_us: int = 20_000_000) -> int:

@@ -17,7 +17,7 @@ from slotbench.prove.chip import preflight as module
 from slotbench.prove.chip.bed import PROMPT, ChipBed
 from slotbench.prove.chip.broken import Fault, broken
 from slotbench.prove.chip.preflight import preflight, reason_for_none
-from slotbench.release.build import build
+from slotbench.release.build import build_release
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import sign_file
 from slotbench.vboard.chip.build import VARIABLE
@@ -42,7 +42,7 @@ def slotbench(capsys: pytest.CaptureFixture[str]) -> RunCommand:
 
 
 def made(result: Preflight | None) -> Release:
-    release = build(
+    release = build_release(
         make_firmware(), product="lamp", boards=[boards.load(BOARD)], counter=2, created=1_750_000_000)
     return replace(release, preflight=result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,14 @@ from slotbench.formats.image import build_e9, parse_e9
 from slotbench.prove.chip import story
 from slotbench.prove.chip.bed import ChipBed
 from slotbench.prove.chip.broken import Fault, broken
+from slotbench.prove.chip.comparison import DESIGN, table
 from slotbench.prove.chip.sampled_flash import SampledCuts, SampledFlash
+from slotbench.prove.memory import HeapShares
 from slotbench.vboard.signals import PowerCut
 from support.chip.bench import need_slirp, recent_micropython
 from support.samples import make_firmware
 
+ROOT = Path(__file__).parents[2]
 BOARD = "d1_mini"
 PROFILE = boards.load(BOARD)
 
@@ -64,6 +68,35 @@ def test_proving_needs_two_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "old.bin").write_bytes(make_firmware(banner="v1.10"))
     assert cli.run(["prove", "chip"]) == 2
     assert "0 images of MicroPython 1.22 or later, two are needed" in capsys.readouterr().err
+
+
+def test_the_table_has_the_vm_and_the_design_pages_beside_the_chip() -> None:
+    figures = story.Figures(heap_bare=36_000, heap_at_main=33_000, heap_idle=30_000, stack=7_056, cycles=123_456_789)
+    measured: Future[HeapShares] = Future()
+    measured.set_result(HeapShares(boot=2_700, idle=5_700, room=10_600))
+    rows = [line.rsplit(maxsplit=3) for line in table([story.Story("1.22.1", "1.24.0", figures)], measured)[2:]]
+    shown = {words.strip(): columns for words, *columns in rows}
+    assert shown["heap that twoslot takes when main.py begins, bytes"] == ["3,000", "2,700", "2,768"]
+    assert shown["heap that twoslot takes between two checks, bytes"] == ["6,000", "5,700", "5,760"]
+    assert shown["application held during an update (VM: the largest that fits)"] == ["9,216", "10,600", "10,000"]
+    assert shown["C stack at most (design: MicroPython's limit), bytes"] == ["7,056", "-", "8,192"]
+    assert shown["cycles from the check to the confirmation, without waits, millions"] == ["123", "-", "-"]
+
+
+def test_without_the_vm_the_table_says_why() -> None:
+    measured: Future[HeapShares] = Future()
+    measured.set_exception(BenchError("the MicroPython VM is not there", do="run tools/get-micropython"))
+    lines = table([story.Story("1.22.1", "1.24.0")], measured)
+    assert "the MicroPython VM was not measured: the MicroPython VM is not there" in lines[-1]
+    assert lines[2].split()[-2:] == ["-", "2,768"]
+
+
+def test_the_design_figures_are_those_of_the_page() -> None:
+    page = (ROOT / "device/docs/memory.md").read_text(encoding="utf-8")
+    for words, figure in (
+            ("when `boot.py` has ended", DESIGN.boot), ("between two checks", DESIGN.idle)):
+        assert f"| {words} | {figure:,} |" in page
+    assert f"An application of {DESIGN.room // 1000} KB fits beside an update" in page
 
 
 @pytest.mark.parametrize("fault", Fault)

@@ -56,10 +56,10 @@ def test_cell(name):
 def test_journal_region(name):
     region, twin = load("regions", name)
 
-    newest = journal.newest(region)
+    newest = journal.newest_cell(region)
     place = journal.next_place(region)
 
-    assert [str(state) for _, state, _ in journal.scan(region)] == twin["pages"]
+    assert [str(state) for _, state, _ in journal.scan_pages(region)] == twin["pages"]
     assert (newest and {"index": newest[0], "sequence": newest[1].sequence}) == twin["newest"]
     assert (place and asdict(place)) == twin["next"]
 
@@ -78,10 +78,10 @@ def test_descriptor(name):
 def test_window_log(name):
     sector, twin = load("windowlogs", name)
 
-    held = windowlog.held(sector)
+    held = windowlog.held_digest(sector)
 
     assert (held and held.hex()) == twin["held"]
-    assert windowlog.next_free(sector) == twin["next_free"]
+    assert windowlog.next_free_entry(sector) == twin["next_free"]
     assert windowlog.needs_erase(sector) == twin["needs_erase"]
 
 
@@ -91,10 +91,10 @@ def test_map_table(name):
 
     if numbers is None:
         with pytest.raises(FormatError):
-            maptable.unpack(table)
+            maptable.unpack_table(table)
     else:
-        assert maptable.unpack(table) == numbers
-        assert maptable.pack(numbers) == table
+        assert maptable.unpack_table(table) == numbers
+        assert maptable.pack_table(numbers) == table
 
 
 @pytest.mark.parametrize("name", names("rtc"))
@@ -121,9 +121,9 @@ def test_image_and_block_table():
     shared = {key: value for key, value in asdict(parsed).items() if key != "segments"}
     assert shared == {key: twin[key] for key in shared}
     assert hashlib.sha256(image).hexdigest() == twin["sha256"]
-    assert blocks.table(image) == table == bytes.fromhex("".join(twin["blocks"]))
-    assert blocks.digest(table).hex() == twin["blocks_sha256"]
-    blocks.check(table, len(image))
+    assert blocks.block_table(image) == table == bytes.fromhex("".join(twin["blocks"]))
+    assert blocks.table_digest(table).hex() == twin["blocks_sha256"]
+    blocks.check_table(table, len(image))
 
 
 @pytest.mark.parametrize("name", ["user1", "user2"])
@@ -137,15 +137,15 @@ def test_user_image_and_block_table(name):
     shared = {key: value for key, value in asdict(parsed).items() if key != "segments"}
     assert shared == {key: twin[key] for key in shared}
     assert hashlib.sha256(image).hexdigest() == twin["sha256"]
-    assert blocks.table(image) == table
-    assert blocks.digest(table).hex() == twin["blocks_sha256"]
+    assert blocks.block_table(image) == table
+    assert blocks.table_digest(table).hex() == twin["blocks_sha256"]
 
 
 def test_release_with_an_image_for_each_slot():
     data, twin = load("native", "release", "release")
     images = {key: load("native", name)[1] for key, name in (("a", "user1"), ("b", "user2"))}
 
-    signed = document.split(data)
+    signed = document.split_document(data)
     release = Release.from_payload(signed.payload)
 
     assert pinned().verifies(signed, Role.OFFLINE)
@@ -159,7 +159,7 @@ def test_release_with_an_image_for_each_slot():
 def test_signed_document(kind):
     data, twin = load("documents", kind, kind)
 
-    signed = document.split(data)
+    signed = document.split_document(data)
 
     assert signed.pack() == data
     assert signed.digest == twin["digest"]
@@ -191,17 +191,17 @@ def test_rollout_and_channel_tags():
 
 
 def pinned() -> Keys:
-    return Keys.from_payload(document.split((VECTORS / "documents" / "keys.keys").read_bytes()).payload)
+    return Keys.from_payload(document.split_document((VECTORS / "documents" / "keys.keys").read_bytes()).payload)
 
 
 def refusal(data: bytes, kind: str) -> int | None:
     """The error code (FORMATS 9) that fits what the bench finds wrong, None when it finds nothing."""
     try:
-        signed = document.split(data)
+        signed = document.split_document(data)
     except FormatError:
         return 20
     if not pinned().verifies(signed, ROLES[kind]):
-        return 22 if pinned().signer(signed) is ROLES[kind] else 21
+        return 22 if pinned().role_of_signer(signed) is ROLES[kind] else 21
     try:
         KINDS[kind].from_payload(signed.payload)
     except FormatError as error:

@@ -226,13 +226,13 @@ def hostile(updater: Updater, image: bytes, table: bytes, **changes: object) -> 
     """Serve these bytes under a right head and a release with these changes of its image."""
     fields = release_fields(images=image_changes(**changes))
     offered = offer({"images": fields["images"]})
-    files = offer_files(offered, fields, document.digest(payload(fields)), image, table)
+    files = offer_files(offered, fields, document.payload_digest(payload(fields)), image, table)
     updater.net.inner.app = files_app(files)  # type: ignore[attr-defined]
 
 
 def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Updater) -> None:
     """Every block is right, the digest is another: the publisher's error, and no reason to fetch for ever."""
-    hostile(updater, IMAGE, blocks.table(IMAGE), sha256="00" * 32)
+    hostile(updater, IMAGE, blocks.block_table(IMAGE), sha256="00" * 32)
 
     rounds = 0
     updater.run(until=VERIFY)
@@ -248,7 +248,7 @@ def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Upda
 
 
 def test_a_table_that_is_not_the_releases_never_reaches_the_flash(updater: Updater) -> None:
-    hostile(updater, IMAGE, blocks.table(bytes(len(IMAGE))))
+    hostile(updater, IMAGE, blocks.block_table(bytes(len(IMAGE))))
 
     with refusal(updater.vm, "LinkError", 13, 0):
         updater.run()
@@ -258,7 +258,7 @@ def test_a_table_that_is_not_the_releases_never_reaches_the_flash(updater: Updat
 
 
 def test_a_table_that_ends_early_never_reaches_the_flash(updater: Updater) -> None:
-    hostile(updater, IMAGE, blocks.table(IMAGE)[:-1])
+    hostile(updater, IMAGE, blocks.block_table(IMAGE)[:-1])
 
     with refusal(updater.vm, "LinkError", 13, 0):
         updater.run()
@@ -267,7 +267,7 @@ def test_a_table_that_ends_early_never_reaches_the_flash(updater: Updater) -> No
 
 def test_a_block_that_is_always_wrong_ends_the_attempt(updater: Updater) -> None:
     bad = IMAGE[: 3 * SECTOR] + bytes(SECTOR) + IMAGE[4 * SECTOR :]
-    hostile(updater, bad, blocks.table(IMAGE))
+    hostile(updater, bad, blocks.block_table(IMAGE))
 
     with refusal(updater.vm, "LinkError", 12, 3):
         updater.run()
@@ -277,7 +277,7 @@ def test_a_block_that_is_always_wrong_ends_the_attempt(updater: Updater) -> None
 
 @pytest.mark.parametrize("size", [0, 100, len(IMAGE) - 1])
 def test_an_image_that_ends_early_ends_the_attempt(updater: Updater, size: int) -> None:
-    hostile(updater, IMAGE[:size], blocks.table(IMAGE))
+    hostile(updater, IMAGE[:size], blocks.block_table(IMAGE))
 
     with refusal(updater.vm, "LinkError", 5):
         updater.run()
@@ -290,8 +290,8 @@ def test_of_two_images_the_one_for_the_spare_slot_is_taken(updater: Updater, run
     images = {letter: {**image, "url": f"images/{letter}.bin"} for letter in "ab"}
     fields = release_fields(images=images)
     offered = offer({"images": images})
-    digest = document.digest(payload(fields))
-    files = offer_files(offered, release_fields(), digest, IMAGE, blocks.table(IMAGE))
+    digest = document.payload_digest(payload(fields))
+    files = offer_files(offered, release_fields(), digest, IMAGE, blocks.block_table(IMAGE))
     files |= {"/images/a.bin": IMAGE, "/images/b.bin": IMAGE}
     updater.net.inner.app = files_app(files)  # type: ignore[attr-defined]
     if running:

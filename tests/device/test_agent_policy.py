@@ -171,7 +171,7 @@ def test_the_device_id_of_the_settings_places_the_board(make_board: Make, tmp_pa
     half = Site(tmp_path / "half")
     half.publish(rollout=Rollout(percent=50))
     path = next((half.root / "releases").iterdir())
-    digest = document.split(path.read_bytes()).digest
+    digest = document.split_document(path.read_bytes()).digest
     soc = rollout_place(digest, "4a7e1c00")
     ids = [f"lamp-{number}" for number in range(20)]
     in_ = next(name for name in ids if rollout_place(digest, name) < 50)

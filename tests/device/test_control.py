@@ -242,7 +242,7 @@ def test_confirm_in_last_resort_leaves_the_other_slots_word_alone(board: DeviceB
 
     assert swap.confirm() is True
 
-    assert not host.scan(board.region())[0][2].confirmed  # type: ignore[union-attr]
+    assert not host.scan_pages(board.region())[0][2].confirmed  # type: ignore[union-attr]
     assert (board.newest().active, board.newest().state_a) == (0, SlotState.CONFIRMED)
 
 

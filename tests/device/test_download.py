@@ -13,7 +13,7 @@ from support.device.board import BOARD, DeviceBoard, refusal
 from support.device.release import offer, payload, release_fields
 from support.device.site import BLOCKS, DONE, IMAGE, Updater, files_app, offer_files
 
-TABLE = blocks.table(IMAGE)
+TABLE = blocks.block_table(IMAGE)
 PLACE = BOARD.slots[1].table.start
 
 
@@ -22,7 +22,7 @@ def updater_of(make_board: Callable[..., DeviceBoard]) -> Callable[[bytes], Upda
     """A board whose server has the right documents and image, and this table."""
 
     def made(table: bytes) -> Updater:
-        digest = document.digest(payload(release_fields()))
+        digest = document.payload_digest(payload(release_fields()))
         files = offer_files(offer(), release_fields(), digest, IMAGE, table)
         board = make_board(WsgiNetwork(files_app(files)))
         return Updater(board, board.start())
@@ -46,5 +46,5 @@ def test_what_comes_behind_a_table_is_not_read(updater_of: Callable[[bytes], Upd
     updater = updater_of(TABLE + b"x" * more)
 
     assert updater.run() == DONE
-    assert updater.board.flash.peek(PLACE, SECTOR) == blocks.sector(TABLE)
+    assert updater.board.flash.peek(PLACE, SECTOR) == blocks.table_sector(TABLE)
     assert updater.slot() == IMAGE and updater.agent.fetched == BLOCKS and updater.losses == 0

@@ -32,7 +32,7 @@ RFC_4231 = [
 
 @pytest.mark.parametrize(("key", "data", "mac"), RFC_4231, ids=["1", "2", "3", "4"])
 def test_hmac_is_that_of_rfc_4231(shared_vm: CPythonVM, key: bytes, data: bytes, mac: str) -> None:
-    assert shared_vm.import_("twoslot.secret").hmac(key, data).hex() == mac == host.mac(key, data)
+    assert shared_vm.import_("twoslot.secret").hmac(key, data).hex() == mac == host.compute_mac(key, data)
 
 
 def guarded(site: Site, asked: Asked, answer: Callable[[str | None], str | None]) -> WsgiNetwork:
@@ -76,11 +76,11 @@ def test_every_request_of_an_update_is_proven(make_board: Make, site: Site, aske
     assert it.net.connections <= 3
     for number, (path, header) in enumerate(asked[1:], 1):
         assert header is not None
-        name, proof = host.parse(header) or ("", None)
+        name, proof = host.parse_authorization(header) or ("", None)
         assert name == "lamp-7" and proof is not None
         assert (proof.nonce, proof.nc, proof.running, proof.report) == (NONCE, number, 5, 0)
-        assert proof.is_of(SECRET, "GET", path)
-        assert not proof.is_of(SECRET, "GET", path + "x") and not proof.is_of(bytes(32), "GET", path)
+        assert proof.matches(SECRET, "GET", path)
+        assert not proof.matches(SECRET, "GET", path + "x") and not proof.matches(bytes(32), "GET", path)
     text = repr(asked)
     assert SECRET.hex() not in text and hashlib.sha256(SECRET).hexdigest() not in text
 

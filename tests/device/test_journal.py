@@ -49,7 +49,7 @@ def load(board: DeviceBoard, vm: CPythonVM) -> Callable[[], Any]:
 
 
 def newest_index(board: DeviceBoard) -> int:
-    placed = host.newest(board.region())
+    placed = host.newest_cell(board.region())
     assert placed is not None
     return placed[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.formats.journal import Report, newest
+from slotbench.formats.journal import Report, newest_cell
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard
@@ -50,7 +50,7 @@ def test_it_is_reported_once(board: DeviceBoard) -> None:
     region = BOARD.journal
     for _ in range(7):
         crash(board)
-    found = newest(board.flash.peek(region.start, region.size))
+    found = newest_cell(board.flash.peek(region.start, region.size))
 
     assert found is not None and found[1].report is Report.SAFE_MODE
     assert found[1].report_counter == 5

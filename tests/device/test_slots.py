@@ -43,7 +43,7 @@ class Access:
     def open(self, numbers: list[int] | None = None) -> Any:
         """Read the map table; with `numbers` write it before."""
         if numbers is not None:
-            self.board.flash.poke(maptable.OFFSET, maptable.pack(numbers))
+            self.board.flash.poke(maptable.OFFSET, maptable.pack_table(numbers))
         self.slots = self.vm.import_("twoslot.boot.slots").Slots(self.vm.import_("twoslot.boot.flash").Port())
         return self.slots
 

@@ -58,7 +58,7 @@ class WriterBench:
         return bool(self.looks.table_right(self.slot, self.agent.plan["blocks"]))
 
     def put_table(self, table: bytes | None = None) -> None:
-        self.load(blocks.table(self.image) if table is None else table)
+        self.load(blocks.block_table(self.image) if table is None else table)
         self.writer.put_table(self.slot, self.agent.plan["blocks"])
 
     def survey(self) -> set[int]:
@@ -130,7 +130,7 @@ def test_the_table_is_stored_and_known_again(bench: WriterBench) -> None:
     assert not bench.table_right()
     bench.put_table()
 
-    assert bench.board.flash.peek(SLOT.table.start, SECTOR) == blocks.sector(blocks.table(IMAGE))
+    assert bench.board.flash.peek(SLOT.table.start, SECTOR) == blocks.table_sector(blocks.block_table(IMAGE))
     assert bench.table_right()
     bench.board.flash.reset_counters()
     assert bench.table_right()
@@ -149,7 +149,7 @@ def test_a_table_that_lost_a_bit_is_not_right(bench: WriterBench, place: int) ->
 
 @pytest.mark.parametrize("flip", [0, 15, 16, 8 * 16 - 1, None])
 def test_a_table_of_another_image_is_refused(bench: WriterBench, flip: int | None) -> None:
-    table = bytearray(blocks.table(bytes(len(IMAGE)) if flip is None else IMAGE))
+    table = bytearray(blocks.block_table(bytes(len(IMAGE)) if flip is None else IMAGE))
     if flip is not None:
         table[flip] ^= 1
     bench.board.flash.reset_counters()
@@ -165,7 +165,7 @@ def test_what_lies_behind_a_table_in_the_buffer_stays_there(bench: WriterBench, 
     bench.load(bytes([behind]) * SECTOR)
     bench.put_table()
 
-    assert bench.board.flash.peek(SLOT.table.start, SECTOR) == blocks.sector(blocks.table(IMAGE))
+    assert bench.board.flash.peek(SLOT.table.start, SECTOR) == blocks.table_sector(blocks.block_table(IMAGE))
 
 
 # Which blocks are missing.

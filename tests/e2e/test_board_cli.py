@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from slotbench import cli
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard import firmware
 from support.live.bench import QUIET
 from support.testbed import make_testbed
@@ -106,7 +106,7 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Com
     lamp = tmp_path / "lamp1"
     first = tmp_path / "first.bin"
     first.write_bytes(testbed.image(1, 0))
-    with Background(testbed.app) as server:
+    with BackgroundServer(testbed.app) as server:
         made = type_.ok(
             "board", "new", lamp, "--board", "generic_4m", "--image", first, "--version", "1.0.0", "--keys",
             testbed.publisher.keys_path, "--server", server.url)

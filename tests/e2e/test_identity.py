@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slotbench.release.identities import Identities
-from slotbench.server import Background, BoardAuthenticator, create_app
+from slotbench.server import BackgroundServer, BoardAuthenticator, create_app
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
@@ -40,7 +40,7 @@ class House:
         def edit(files: dict[str, bytes]) -> None:
             files["/twoslot.json"] = files["/twoslot.json"].replace(b"{", b'{"device_id": "%s", ' % name.encode(), 1)
             if secret is not None:
-                files["/twoslot.secret"] = Identities({name: secret}).file_for(name)
+                files["/twoslot.secret"] = Identities({name: secret}).secret_file(name)
 
         self.testbed.edit = edit
         self.testbed._installed.clear()
@@ -58,11 +58,11 @@ def make(tmp_path: Path, vm: Callable[..., DeviceVM]) -> Make:
 
 def test_a_board_that_shows_who_it_is_updates(make: Make) -> None:
     house = make()
-    with Background(house.app) as server:
+    with BackgroundServer(house.app) as server:
         board = house.board("lamp-7", SECRETS["lamp-7"], LoopbackNetwork(), server=server.url)
         update_to(board, 2)
         board.repl("twoslot.check()")
-    listed = house.boards.listed()
+    listed = house.boards.list_boards()
     assert list(listed) == ["lamp-7"]
     assert (listed["lamp-7"]["running"], listed["lamp-7"]["report"], listed["lamp-7"]["report_counter"]) == (
         2, "confirmed", 2)
@@ -75,9 +75,9 @@ def test_what_was_heard_is_of_no_use_to_who_heard_it(make: Make) -> None:
     board.power_off()
     proofs = [(path, header) for path, header in house.heard if "mac=" in header]
     assert len(proofs) > 4
-    before = house.boards.listed()
+    before = house.boards.list_boards()
     assert {house.replays(path, header) for path, header in proofs} == {401}
-    assert house.boards.listed() == before
+    assert house.boards.list_boards() == before
     assert SECRETS["lamp-7"].hex() not in repr(house.heard)
 
 
@@ -91,7 +91,7 @@ def test_who_cannot_show_it_gets_nothing(make: Make, name: str, secret: bytes | 
     board.run(HOURS_MS // 4)
     assert {code for _, code, _ in board.call("twoslot._log")} <= {1, 46}
     assert "46 at 40" in board.repl("twoslot.update()")
-    assert runs_confirmed(board, 1) and house.boards.listed() == {}
+    assert runs_confirmed(board, 1) and house.boards.list_boards() == {}
 
 
 @pytest.mark.parametrize(("name", "secret"), [("lamp-7", SECRETS["lamp-8"]), ("lamp-7", None)])
@@ -99,4 +99,4 @@ def test_an_open_server_serves_it_and_believes_nothing(make: Make, name: str, se
     house = make(require=False)
     board = house.board(name, secret)
     update_to(board, 2)
-    assert house.boards.listed() == {}
+    assert house.boards.list_boards() == {}

@@ -64,7 +64,7 @@ def put_head(testbed: TestBed, key: SigningKey, **changes: object) -> None:
     site = testbed.publisher.site
     text = site.read(HEAD)
     assert text is not None
-    head = replace(Head.from_payload(document.split(text).payload), **changes)
+    head = replace(Head.from_payload(document.split_document(text).payload), **changes)
     site.write(HEAD, key.sign(head.to_payload()).pack())
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from slotbench import cli
 from slotbench.release.publish import Rollout
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.network.loopback import LoopbackNetwork
@@ -39,7 +39,7 @@ def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
 def make_board(testbed: TestBed, mosquitto: Mosquitto) -> Iterator[Callable[..., VirtualBoard]]:
     """Boards that look every six hours, listen to the broker, and looked for the first time."""
     made: list[VirtualBoard] = []
-    with Background(testbed.app) as server:
+    with BackgroundServer(testbed.app) as server:
         def make(**settings: object) -> VirtualBoard:
             changed = {"interval_s": INTERVAL_S, "mqtt": mosquitto.address, **settings}
             board = testbed.board(LoopbackNetwork(grace_s=GRACE_S), server=server.url)

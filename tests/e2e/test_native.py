@@ -18,7 +18,7 @@ from slotbench.formats.release import Release
 from slotbench.formats.rtc import ADDRESS, BootReason
 from slotbench.formats.seal import digest8
 from slotbench.release import store
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard import firmware
 from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.firmware import Behaviour
@@ -73,7 +73,7 @@ def test_whole_slots_over_real_sockets(tmp_path: Path) -> None:
     """Images of 236 KB, the article's limit."""
     testbed = make_testbed(tmp_path, board="native_512k", size=236 * 1024)
     testbed.publish(2)
-    with Background(testbed.app) as server:
+    with BackgroundServer(testbed.app) as server:
         board = testbed.board(LoopbackNetwork(), server=server.url)
         update_to(board, 2)
     assert len(testbed.image(2, 1)) > 236 * 1024 - 16
@@ -272,7 +272,7 @@ def test_the_demo_takes_two_images(pair: list[str], capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(("chosen", "board", "what", "code"), [
     ([0], "native_512k", "one image given; native_512k runs images in place and needs one linked for", 2),
     ([1, 0], "native_512k", "user1 image is linked for 0x40241010", 1),
-    ([0], "d1_mini", "an EA user image; d1_mini runs E9 images", 1),
+    ([0], "d1_mini", "an EA user image; d1_mini runs MicroPython's E9 images", 1),
     ([0, 1], "d1_mini", "d1_mini runs the same image from both slots", 2),
 ])
 def test_the_demo_says_which_images_it_needs(

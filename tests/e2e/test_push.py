@@ -78,14 +78,14 @@ def test_who_does_not_know_the_secret_is_told_so(desk: PushTestBed) -> None:
     desk.secret = bytes(32)
     assert isinstance(board.network, LoopbackNetwork)
     stranger = PushClient(*board.network.place(PORT), lambda device_id: desk.secret)
-    with pytest.raises(BenchError, match="nobody listens there"):
-        stranger.greet()
+    with pytest.raises(BenchError, match="no board listens there"):
+        stranger.read_status()
     refusals = []
 
     def ask() -> None:
         while not refusals or "nobody listens" in refusals[-1]:
             with pytest.raises(BenchError) as caught:
-                stranger.greet()
+                stranger.read_status()
             refusals.append(str(caught.value))
 
     asked = threading.Thread(target=ask)

@@ -14,7 +14,7 @@ import pytest
 from slotbench.formats.journal import Report, SlotState
 from slotbench.formats.rtc import BootReason
 from slotbench.release.publish import Rollout
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.network.faults import FaultyNetwork
@@ -40,7 +40,7 @@ def invariants_of(board: VirtualBoard) -> Invariants:
 
 def test_over_real_sockets(testbed: TestBed) -> None:
     testbed.publish(2)
-    with Background(testbed.app) as server:
+    with BackgroundServer(testbed.app) as server:
         board = testbed.board(LoopbackNetwork(), server=server.url)
         update_to(board, 2)
     assert board.boots[-1].marker.version == "2.0.0"

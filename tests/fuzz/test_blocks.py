@@ -30,7 +30,7 @@ def test_any_block(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, leng
     writing = Writing(device, vm, length)
     writing.put_table(writing.table)
     writing.survey.look(writing.slot, 0)
-    number = data.draw(st.integers(0, blocks.count(length) - 1), "number")
+    number = data.draw(st.integers(0, blocks.block_count(length) - 1), "number")
     right = writing.image[number * 4096 : (number + 1) * 4096]
     writing.any_block(number, data.draw(bent(right) | st.just(right), "content"))
 
@@ -47,7 +47,7 @@ def test_any_spare_slot(device: DeviceBoard, vm: CPythonVM, data: st.DataObject,
 def test_tables_of_another_size_are_refused_by_the_bench(table: bytes, length: int) -> None:
     fits = len(table) == 16 * -(-length // 4096) and len(table) <= 16 * 251
     if fits:
-        blocks.check(table, length)
+        blocks.check_table(table, length)
     else:
         with pytest.raises(FormatError):
-            blocks.check(table, length)
+            blocks.check_table(table, length)

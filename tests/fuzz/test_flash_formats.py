@@ -83,7 +83,7 @@ def test_any_descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: i
 @examples(200)
 @given(numbers=st.lists(u32, min_size=maptable.NUMBERS, max_size=maptable.NUMBERS), data=st.data())
 def test_any_map_table(device: DeviceBoard, vm: CPythonVM, numbers: list[int], data: st.DataObject) -> None:
-    right = maptable.pack(numbers)
+    right = maptable.pack_table(numbers)
     table = data.draw(st.one_of(st.just(right), bent(right), st.binary(min_size=72, max_size=72)), "table")
     fuzz_checks.map_table(device, vm, table)
 
@@ -121,6 +121,6 @@ def test_when_the_window_log_is_erased(device: DeviceBoard, vm: CPythonVM, secto
 
 @pytest.mark.parametrize("size", [0, 16, 255, 257, 4095, 4097, 8191, 8193])
 def test_regions_of_another_size_are_refused(size: int) -> None:
-    for read in (journal.newest, windowlog.held, SlotDescriptor.unpack, Tail.unpack):
+    for read in (journal.newest_cell, windowlog.held_digest, SlotDescriptor.unpack, Tail.unpack):
         with pytest.raises(FormatError):
             read(bytes(size))

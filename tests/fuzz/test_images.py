@@ -13,7 +13,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from slotbench.formats import FormatError
 from slotbench.formats.descriptor import ImageForm
 from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET, build_e9
-from slotbench.formats.image_ea import build_ea, trailer
+from slotbench.formats.image_ea import build_ea, crc_word
 from slotbench.formats.segments import DRAM, IRAM
 from support.fuzz import checks as fuzz_checks
 from support.fuzz.checks import taken_by_the_bench, taken_by_the_loader
@@ -113,7 +113,7 @@ def ea_images(draw: DrawFn) -> bytes:
             irom, size = irom + b"x", len(irom) + 1
     first = struct.pack("<BBH", magic, version, 0) + ram[4:8] + struct.pack("<II", address, size)
     data = first + irom + ram
-    return data + struct.pack("<I", trailer(data))
+    return data + struct.pack("<I", crc_word(data))
 
 
 @examples(300)

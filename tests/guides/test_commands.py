@@ -20,11 +20,16 @@ from support.mqtt.brokers import Mosquitto
 from support.serial.bench import SerialBench
 
 NOT_RUN = {
+    "esptool --port /dev/ttyUSB0 dump-mem 0x40000000 65536 rom.bin": "the ROM of a real chip",
     ". .venv/bin/activate": "the tests run inside it",
 }
 """Commands that no test types, and why."""
 PARSED = {
     "tools/demo --attacks --fast": "tests/e2e/test_demo_attacks.py",
+    "slotbench preflight firmware.bin --board d1_mini": "tests/chip: it takes a real firmware",
+    "slotbench board run lamp1 --vm chip": "tests/chip",
+    "slotbench board run lamp1 --vm chip --rom rom.bin": "tests/chip",
+    "slotbench prove chip 1.24.0.bin 1.26.0.bin --cuts 24": "tests/chip",
     "slotbench prove powercut": "tests/powercut",
     "slotbench prove powercut --sampled": "tests/powercut",
     "slotbench prove powercut --all": "a shorter sweep of pairs is in tests/powercut",

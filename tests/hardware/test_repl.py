@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from slotbench.repl import deploy
-from slotbench.repl.deploy import Found
-from slotbench.repl.prompt import prompt_at
-from slotbench.repl.transports import CLIENTS, Mpremote
+from slotbench.repl.deploy import BoardContent
+from slotbench.repl.prompt import open_prompt
+from slotbench.repl.transports import TRANSPORTS, Mpremote
 from support.serial.clients import mpremote, slotbench
 
 pytestmark = pytest.mark.hardware
@@ -26,32 +26,32 @@ def port(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def plain(port: str) -> Iterator[Found]:
+def plain(port: str) -> Iterator[BoardContent]:
     """What is on the board, without twoslot; the tests are for one that has none, and leave none."""
-    found = deploy.look(Mpremote(port), port)
+    found = deploy.read_board(Mpremote(port), port)
     if "twoslot_boot.py" in found.hashes:
         pytest.skip("twoslot is on this board: slotbench deploy --undo first")
     yield found
     slotbench("deploy", "--port", port, "--undo")
-    assert deploy.look(Mpremote(port), port).boot == found.boot
+    assert deploy.read_board(Mpremote(port), port).boot == found.boot
 
 
-@pytest.mark.parametrize("via", list(CLIENTS))
-def test_deploy_and_back(port: str, plain: Found, via: str) -> None:
+@pytest.mark.parametrize("via", list(TRANSPORTS))
+def test_deploy_and_back(port: str, plain: BoardContent, via: str) -> None:
     assert "compared by hash" in slotbench("deploy", "--port", port, *GIVEN, "--via", via)
     assert "nothing was written" in slotbench("deploy", "--port", port)
     assert mpremote(port, "exec", "import twoslot; print(callable(twoslot.update))").endswith("True\n")
     slotbench("deploy", "--port", port, "--undo", "--via", via)
-    assert deploy.look(Mpremote(port), port).hashes == plain.hashes
+    assert deploy.read_board(Mpremote(port), port).hashes == plain.hashes
 
 
-def test_the_prompt(port: str, plain: Found) -> None:
-    with prompt_at(port) as prompt:
-        assert prompt.type("1 + 1", 10).strip() == "2"
-        assert prompt.type("print('a', end='')", 10) == "a"
+def test_the_prompt(port: str, plain: BoardContent) -> None:
+    with open_prompt(port) as prompt:
+        assert prompt.type_line("1 + 1", 10).strip() == "2"
+        assert prompt.type_line("print('a', end='')", 10) == "a"
 
 
-def test_files(port: str, plain: Found, tmp_path: Path) -> None:
+def test_files(port: str, plain: BoardContent, tmp_path: Path) -> None:
     data = bytes(range(256)) * 20
     (tmp_path / "there.bin").write_bytes(data)
     mpremote(port, "fs", "cp", "there.bin", ":there.bin", folder=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from slotbench import cli
 from slotbench.boards import load as load_board
-from slotbench.release.build import build
+from slotbench.release.build import build_release
 from slotbench.release.store import Store
 from support.commands import CommandResult, MakeRelease, RunCommand
 from support.samples import NOW, PRODUCT, VECTOR_KEYS, KeyRing, make_firmware, write_ring
@@ -55,7 +55,7 @@ def make_release(tmp_path: Path, firmware: bytes, ring: KeyRing) -> MakeRelease:
         counter: int = 7, *, key: str = "offline", data: bytes = firmware, **fields: Any,
     ) -> Path:
         fields = {"product": PRODUCT, "channels": ("stable", "beta")} | fields
-        release = build(data, boards=[load_board("generic_4m")], counter=counter, created=NOW, **fields)
+        release = build_release(data, boards=[load_board("generic_4m")], counter=counter, created=NOW, **fields)
         path = tmp_path / f"{counter}-{key}.release"
         path.write_bytes(ring.load(key).sign(release.to_payload()).pack())
         return path

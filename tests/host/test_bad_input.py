@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import data_path
-from slotbench.release.publish import publish
+from slotbench.release.publish import publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease, RunCommand
 from support.samples import NOW, KeyRing, make_firmware, write_ring
@@ -72,7 +72,7 @@ def test_build_from_a_folder(refused: Callable[..., str], tmp_path: Path) -> Non
      "truncated: image has 300000 bytes, its length word says 641948", 0x8FFC),
     (lambda data: data[:20_000], "truncated inside segment 0", 20_000),
     (lambda data: data + b"\n",
-     "altered, or something is appended: image has 641965 bytes, its length word says 641948", 0x8FFC),
+     "altered, or bytes were appended: image has 641965 bytes, its length word says 641948", 0x8FFC),
     (lambda data: data[:500_000] + b"\0" + data[500_001:],
      "altered: MD5 at the end does not match", 641_948),
     (lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:],
@@ -109,22 +109,22 @@ def test_build_from_an_image_with_another_filesystem_start(refused_build: Callab
     data = make_firmware(603_232, literals=(0x98000,))
 
     assert refused_build(1, data) == (
-        "filesystem of the image starts at 0x99000, of generic_4m at 0x100000; "
-        "use the build for that flash layout: its boot code would not find the files")
+        "filesystem of the image starts at 0x99000, that of generic_4m at 0x100000; "
+        "use the firmware build for that flash layout; this one would not find the files")
     assert refused_build(1, data, "--fs-start", "0x100000") == (
-        "filesystem start 0x100000 is not the image's (0x99000); leave out --fs-start")
+        "filesystem start 0x100000 is not that of the image (0x99000); leave out --fs-start")
 
 
 def test_build_with_a_filesystem_start_that_is_not_the_boards(refused_build: Callable[..., str]) -> None:
     assert refused_build(1, make_firmware(literals=(0xD4000,)), "--fs-start", "0xD5000").startswith(
-        "filesystem of the image starts at 0xd5000, of generic_4m at 0x100000; ")
+        "filesystem of the image starts at 0xd5000, that of generic_4m at 0x100000; ")
 
 
 def test_build_without_a_fact_that_the_image_lacks(refused_build: Callable[..., str]) -> None:
     assert refused_build(2, make_firmware(literals=())) == (
-        "the image does not tell where its filesystem starts; give --fs-start: "
+        "the image does not show where its filesystem starts; give --fs-start: "
         "0x100000 for MicroPython's default build, 0x99000 for FLASH_1M")
-    assert refused_build(2, make_firmware(banner="")) == "the image does not tell its version; give --version"
+    assert refused_build(2, make_firmware(banner="")) == "the image does not show its version; give --version"
 
 
 def test_build_with_fields_out_of_range(refused_build: Callable[..., str], firmware: bytes) -> None:
@@ -200,7 +200,7 @@ def test_sign_with_the_wrong_key(
     assert line == (
         f"key {ring.load('online').key_id} is an online key: {ring.online}; use an offline key")
     line = refused_sign(1, path, "--key", ring.stranger, "--keys", ring.document)
-    assert line.startswith(f"key {ring.load('stranger').key_id} is not one of sensor's keys: ")
+    assert line.startswith(f"key {ring.load('stranger').key_id} is not a key of sensor: ")
 
 
 def test_sign_with_a_file_that_is_not_a_key(
@@ -218,11 +218,11 @@ def test_sign_with_a_wrong_or_missing_passphrase(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = make_release()
-    ring.offline.write_bytes(ring.load("offline").pem(b"right"))
+    ring.offline.write_bytes(ring.load("offline").to_pem(b"right"))
     (tmp_path / "secret").write_text("wrong\n")
 
     assert refused_sign(2, path, "--key", ring.offline, "--passphrase-file", tmp_path / "secret") == (
-        f"wrong passphrase: {ring.offline}; try another")
+        f"wrong passphrase: {ring.offline}; give the right one")
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert refused_sign(2, path, "--key", ring.offline) == (
         f"key has a passphrase: {ring.offline}; give --passphrase-file or set SLOTBENCH_PASSPHRASE")
@@ -230,9 +230,9 @@ def test_sign_with_a_wrong_or_missing_passphrase(
 
 def test_sign_a_file_that_is_not_a_release(refused_sign: Callable[..., str], ring: KeyRing) -> None:
     assert refused_sign(1, ring.document, "--key", ring.offline) == (
-        f"document is a keys, not a release: {ring.document}, field kind; get or make the file again")
+        f"document kind is keys, not release: {ring.document}, field kind; get the file again, or make it again")
     assert refused_sign(1, ring.offline, "--key", ring.offline) == (
-        f"line 1 is not a JSON object: {ring.offline}, offset 0x0; get or make the file again")
+        f"line 1 is not a JSON object: {ring.offline}, offset 0x0; get the file again, or make it again")
 
 
 def test_sign_with_the_keys_of_another_product(
@@ -277,7 +277,7 @@ def test_publish_an_unsigned_release(refused_publish: Callable[..., str], make_r
     path.write_bytes(payload + b"\n")
 
     assert refused_publish(1, path) == (
-        f"document is not signed: it has no second line: {path}, offset 0x{len(payload) + 1:x}; "
+        f"document is not signed: line 2 is missing: {path}, offset 0x{len(payload) + 1:x}; "
         "sign it first")
 
 
@@ -294,8 +294,8 @@ def test_publish_to_a_channel_that_the_release_excludes(
 ) -> None:
     path = make_release()
     assert refused_publish(1, path, "--channel", "nightly") == (
-        f"release may not appear in nightly, only in stable, beta: {path}; "
-        "build it with --channel for that, or publish to another")
+        f"release is not for the channel nightly, only for stable, beta: {path}; "
+        "build it with --channel nightly, or publish it to another channel")
 
 
 def test_publish_a_lower_counter(
@@ -303,11 +303,11 @@ def test_publish_a_lower_counter(
     firmware: bytes,
 ) -> None:
     newer, older = make_release(8), make_release(7)
-    publish(site, newer, ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, newer, ring.document, [firmware], ring.load("online"), NOW)
 
     assert refused_publish(1, older) == (
         "counter 7 is below 8, which the channel stable has; build it with a higher counter; "
-        "--allow-older only shows it to boards that have less")
+        "with --allow-older only boards with a lower counter take it")
 
 
 def test_publish_with_another_image(
@@ -315,7 +315,7 @@ def test_publish_with_another_image(
 ) -> None:
     path, other = make_release(), tmp_path / "other.bin"
     other.write_bytes(firmware[:-1])
-    assert refused_publish(1, path, image=other).startswith("no image given is the one in the release: SHA-256 ")
+    assert refused_publish(1, path, image=other).startswith("the image of the release is not given: SHA-256 ")
     assert refused_publish(2, path, image=tmp_path / "none").startswith("cannot read (No such file")
 
 
@@ -325,7 +325,7 @@ def test_publish_with_another_image(
     (lambda text: text.replace(b'"counter":7', b'"counter":8'),
      "signature is wrong: the document was altered"),
     (lambda text: text.replace(b"\n", b"\r\n"), "byte 0x0d is not printable ASCII"),
-    (lambda text: text + b"more", "something follows the signature"),
+    (lambda text: text + b"more", "there are bytes after the signature"),
     (lambda text: b"", "line 1 does not end"),
 ])
 def test_publish_a_damaged_release(
@@ -346,7 +346,7 @@ def test_publish_into_an_unwritable_folder(
     site.root.write_bytes(b"a file")
 
     assert refused_publish(2, make_release()) == (
-        f"not a folder that can be written (File exists): {site.root}; choose another folder")
+        f"folder cannot be written (File exists): {site.root}; choose another folder")
 
 
 def test_publish_over_an_unwritable_subfolder(
@@ -365,7 +365,7 @@ def test_publish_with_a_file_that_is_not_a_keys_document(
 ) -> None:
     path = make_release()
     assert refused_publish(1, path, keys=path) == (
-        f"document is a release, not a keys: {path}, field kind; get or make the file again")
+        f"document kind is release, not keys: {path}, field kind; get the file again, or make it again")
     assert refused_publish(2, path, keys=tmp_path / "none").startswith("cannot read (No such file")
     assert refused_publish(1, path, keys=ring.online).startswith("line 1 is not a JSON object: ")
 

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from slotbench.errors import BenchError
 from slotbench.formats import identity
-from slotbench.release.identities import Identities, secret_in
+from slotbench.release.identities import Identities, parse_secret
 from slotbench.server import BoardAuthenticator, create_app
 from slotbench.server.board_authenticator import LIFE_S
 from support.commands import RunCommand
@@ -54,7 +54,7 @@ class BoardClient:
         code, about = report.split("/")
         proof = identity.IdentityProof(
             nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
-        mac = identity.mac(self.secret, proof.message(method, path))
+        mac = identity.compute_mac(self.secret, proof.message(method, path))
         return (
             f'Twoslot id="{self.device_id}", nonce="{self.nonce}", nc={nc}, report="{report}", '
             f'running="{told or running}", mac="{mac}"')
@@ -99,7 +99,7 @@ def test_a_board_with_its_secret_is_served(serving: Serving) -> None:
 
     assert board.get().status_code == 200
     assert board.get(running=6).status_code == 200
-    assert boards.listed() == {
+    assert boards.list_boards() == {
         "lamp-7": {"running": 6, "report": "confirmed", "report_counter": 5, "seen": NOW}}
 
 
@@ -133,7 +133,7 @@ def test_an_altered_request_is_rejected(serving: Serving, wrong: dict[str, Any])
     board = BoardClient(client)
     board.get()
     assert board.get(**wrong).status_code == 403
-    assert boards.listed() == {}
+    assert boards.list_boards() == {}
 
 
 def test_a_proof_is_valid_for_one_path(serving: Serving) -> None:
@@ -150,7 +150,7 @@ def test_a_wrong_secret_or_device_id_is_refused(serving: Serving, device_id: str
     board = BoardClient(client, device_id, secret)
     board.get()
     assert board.get().status_code == 403
-    assert boards.listed() == {}
+    assert boards.list_boards() == {}
 
 
 def test_a_challenge_expires(serving: Serving, clock: list[float]) -> None:
@@ -189,7 +189,7 @@ def test_another_header_gets_a_challenge_or_anonymous_service(serving: Serving, 
     assert client.get(HEAD, headers={"Authorization": header}).status_code == 401
     open_client, boards = serving(require=False)
     assert open_client.get(HEAD, headers={"Authorization": header}).status_code == 200
-    assert boards.listed() == {}
+    assert boards.list_boards() == {}
 
 
 def test_an_open_server_still_authenticates_boards(serving: Serving) -> None:
@@ -197,7 +197,7 @@ def test_an_open_server_still_authenticates_boards(serving: Serving) -> None:
     board = BoardClient(client)
     assert board.get().status_code == 401
     assert board.get().status_code == 200
-    assert list(boards.listed()) == ["lamp-7"]
+    assert list(boards.list_boards()) == ["lamp-7"]
 
 
 @pytest.mark.parametrize(("device_id", "secret"), [("lamp-7", bytes(32)), ("lamp-8", SECRET)])
@@ -208,8 +208,8 @@ def test_an_open_server_serves_but_does_not_list_an_unproven_board(
     board = BoardClient(client, device_id, secret)
     board.get()
     assert board.get().status_code == 200
-    assert boards.listed() == {}
-    assert f"{device_id} " in caplog.text and "not believed" in caplog.text
+    assert boards.list_boards() == {}
+    assert f"{device_id} " in caplog.text and "not authenticated" in caplog.text
 
 
 def test_boards_are_listed_for_this_computer_only(serving: Serving) -> None:
@@ -244,7 +244,7 @@ def test_an_unknown_report_is_listed_as_unknown(serving: Serving) -> None:
     board = BoardClient(client)
     board.get()
     assert board.get(report="99/5").status_code == 200
-    assert boards.listed()["lamp-7"]["report"] == "unknown"
+    assert boards.list_boards()["lamp-7"]["report"] == "unknown"
 
 
 def test_the_identities_file_is_reloaded_when_it_changes(serving: Serving, identities_file: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_damaged_identities_file_keeps_the_loaded_secrets(
     board.get()
     identities_file.write_bytes(b"{")
     assert board.get().status_code == 200
-    assert "identities as they were" in caplog.text
+    assert "the loaded secrets stay in use" in caplog.text
 
 
 @pytest.mark.parametrize("text", [
@@ -283,13 +283,13 @@ def test_only_the_owner_can_read_the_identities_file(
     assert stat.S_IMODE(identities_file.stat().st_mode) == 0o600
     identities_file.chmod(0o644)
     Identities.load(identities_file)
-    assert "can be read by others: chmod 600" in caplog.text
+    assert "can be read by others; run chmod 600 on it" in caplog.text
 
 
 def test_each_board_has_its_own_secret() -> None:
     known = Identities({}).with_board("a", None).with_board("b", None)
     assert len(set(known.secrets.values())) == 2
-    assert secret_in(known.file_for("a")) == known.secrets["a"]
+    assert parse_secret(known.secret_file("a")) == known.secrets["a"]
 
 
 def test_a_known_secret_is_kept() -> None:
@@ -301,13 +301,13 @@ def test_a_known_secret_is_kept() -> None:
 
 def test_a_device_id_that_cannot_be_in_a_header_is_refused() -> None:
     for name in ("", 'a"b', "é", "a\nb", "x" * 65):
-        with pytest.raises(BenchError, match="cannot be proven: device_id in twoslot.json"):
+        with pytest.raises(BenchError, match="cannot be used as a device id: device_id in twoslot.json"):
             Identities({}).with_board(name, None)
 
 
 @pytest.mark.parametrize("file", [None, b"", b"{}", b"5", b'{"secret": 5}', b'{"secret": "00"}'])
 def test_a_damaged_secret_file_holds_no_secret(file: bytes | None) -> None:
-    assert secret_in(file) is None
+    assert parse_secret(file) is None
 
 
 def test_require_identity_needs_a_file(slotbench: RunCommand, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_the_message_of_formats_md_byte_for_byte() -> None:
     header = (
         'Twoslot id="lamp-7", nonce="00ff", nc=3, report="1/5", running="5", '
         'mac="c087ee23e17dc782cd3e34dc54fba8dea31fc0ba794c9f5cd323f8a2b3bcb5c5"')
-    name, proof = identity.parse(header)
+    name, proof = identity.parse_authorization(header)
     assert name == "lamp-7"
     assert proof.message("GET", HEAD) == b"GET\n/heads/sensor/stable.head\n00ff\n3\n1/5\n5"
-    assert proof.is_of(SECRET, "GET", HEAD) and not proof.is_of(SECRET, "HEAD", HEAD)
+    assert proof.matches(SECRET, "GET", HEAD) and not proof.matches(SECRET, "HEAD", HEAD)

@@ -133,17 +133,17 @@ SDK = "sdk_parameters = { start_offset = 0x1FB000, size_bytes = 0x5000 }"
      "is not the last 20 KB of visible_size_bytes"),
     (FILESYSTEM, FILESYSTEM.replace("0xFB000", "0xFA000"), "does not end at the SDK's sectors (0x1fb000)"),
     ("start_offset = 0x001000", "start_ofset = 0x001000",
-     "field is missing: {}, field regions.journal.start_offset; rename start_ofset?"),
-    ("journal =", "jurnal =", "field is missing: {}, field regions.journal; rename jurnal?"),
+     "field is missing: {}, field regions.journal.start_offset; rename start_ofset to start_offset"),
+    ("journal =", "jurnal =", "field is missing: {}, field regions.journal; rename jurnal to journal"),
     ("development = false", "development = false\ndevelopmnt = true",
-     "field is not known: {}, field developmnt; did you mean development?"),
+     "field is not known: {}, field developmnt; rename it to development"),
     ("development = false", "development = 0", "0 is not true or false: {}, field development"),
     ("verified_on_hardware = false\n", "", "field is missing: {}, field verified_on_hardware"),
     (JOURNAL, "journal = 0x1000", "4096 is not an object: {}, field regions.journal"),
     ("size_bytes = 0x2000 }", 'size_bytes = "0x2000" }', "'0x2000' is not an integer"),
-    ('layout = "window"', 'layout = "windows"', "'windows' is none of window, in_place: {}, field layout"),
-    ('flash_mode = "dio"', 'flash_mode = "DIO"', "'DIO' is none of qio, qout, dio, dout"),
-    ("flash_freq_mhz = 40", "flash_freq_mhz = 41", "41 is none of 20, 26, 40, 80"),
+    ('layout = "window"', 'layout = "windows"', "'windows' is not one of window, in_place: {}, field layout"),
+    ('flash_mode = "dio"', 'flash_mode = "DIO"', "'DIO' is not one of qio, qout, dio, dout"),
+    ("flash_freq_mhz = 40", "flash_freq_mhz = 41", "41 is not one of 20, 26, 40, 80"),
     ("[chip]\nsize_bytes = 0x400000", "[chip]\nsize_bytes = 0x300000", "field chip.size_bytes"),
     ("[chip]\nsize_bytes = 0x400000", "[chip]\nsize_bytes = 0x100000", "ends behind the chip"),
     ("visible_size_bytes = 0x200000", "visible_size_bytes = 0x400000", "is not the last 20 KB"),
@@ -164,7 +164,7 @@ def test_code_outside_the_first_megabyte_is_refused(write: Write) -> None:
         (WINDOW, WINDOW.replace("0xF7000", "0xF8000")),
         (FILESYSTEM, FILESYSTEM.replace("0x100000, size_bytes = 0xFB000", "0x101000, size_bytes = 0xFA000")))
 
-    assert "the chip maps the first megabyte only" in refusal(path)
+    assert "the chip maps only the first megabyte" in refusal(path)
 
 
 def test_a_loader_outside_sector_0_is_refused(write: Write) -> None:
@@ -172,7 +172,7 @@ def test_a_loader_outside_sector_0_is_refused(write: Write) -> None:
         ("loader = { start_offset = 0x000000", "loader = { start_offset = 0x008000"),
         ("identity = { start_offset = 0x008000", "identity = { start_offset = 0x000000"))
 
-    assert "the ROM starts what is at 0" in refusal(path)
+    assert "the ROM starts the code at offset 0" in refusal(path)
 
 
 def test_every_table_needs_a_source(write: Write) -> None:

@@ -13,8 +13,8 @@ from slotbench import boards
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, blocks
 from slotbench.release import documents
-from slotbench.release.build import build
-from slotbench.release.micropython import implied
+from slotbench.release.build import build_release
+from slotbench.release.micropython import implied_facts
 from slotbench.release.sign import sign_file
 from support.samples import NOW, PRODUCT, KeyRing, make_firmware
 
@@ -27,15 +27,15 @@ GENERIC = boards.load("generic_4m")
     ("1.11", None), ("2.0.0", (6, 0x20001)), ("", None), ("nightly", None),
 ])
 def test_facts_implied_by_the_micropython_version(version: str, facts: tuple[int, int] | None) -> None:
-    assert implied(version) == facts
+    assert implied_facts(version) == facts
 
 
 def test_a_release_from_a_stock_image(firmware: bytes) -> None:
-    release = build(
+    release = build_release(
         firmware, product=PRODUCT, boards=[GENERIC, boards.load("d1_mini")], counter=7, created=NOW)
 
     sha256 = hashlib.sha256(firmware).hexdigest()
-    table = hashlib.sha256(blocks.table(firmware)).hexdigest()
+    table = hashlib.sha256(blocks.block_table(firmware)).hexdigest()
     image = release.images["any"]
     assert (release.boards, release.channels) == (("generic_4m", "d1_mini"), ("stable",))
     assert (release.version, release.counter, release.created) == ("1.25.0", 7, NOW)
@@ -48,7 +48,7 @@ def test_a_release_from_a_stock_image(firmware: bytes) -> None:
 def test_options_override_the_facts_of_the_image() -> None:
     data = make_firmware(600_000, literals=(), banner="")
 
-    release = build(
+    release = build_release(
         data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, version="2024.1",
         fs_start=0x100000, fs_version=0x20000, mpy_abi=5, fs_upgrade=True, floor=1, notes="n")
 
@@ -57,63 +57,63 @@ def test_options_override_the_facts_of_the_image() -> None:
 
 
 @pytest.mark.parametrize(("options", "what", "code"), [
-    ({"literals": ()}, "does not tell where its filesystem starts; give --fs-start: 0x100000", 2),
-    ({"literals": (0x98000, 0x100000)}, "does not tell where its filesystem starts", 2),
-    ({"banner": ""}, "does not tell its version; give --version", 2),
+    ({"literals": ()}, "does not show where its filesystem starts; give --fs-start: 0x100000", 2),
+    ({"literals": (0x98000, 0x100000)}, "does not show where its filesystem starts", 2),
+    ({"banner": ""}, "does not show its version; give --version", 2),
     ({"literals": (0x98000,)},
-     "filesystem of the image starts at 0x99000, of generic_4m at 0x100000; use the build", 1),
+     "filesystem of the image starts at 0x99000, that of generic_4m at 0x100000; use the firmware build", 1),
 ])
 def test_facts_that_the_image_lacks_are_asked_for(options: dict[str, Any], what: str, code: int) -> None:
     with pytest.raises(BenchError, match=what) as caught:
-        build(make_firmware(**options), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
+        build_release(make_firmware(**options), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
     assert caught.value.exit_code == code
 
 
 @pytest.mark.parametrize(("banner", "what"), [
-    ("v1.11", "does not tell its fs_version; give --fs-version"), ("", "give --fs-version"),
+    ("v1.11", "does not show its fs_version; give --fs-version"), ("", "give --fs-version"),
 ])
 def test_an_unknown_micropython_needs_its_facts_as_options(banner: str, what: str) -> None:
     with pytest.raises(BenchError, match=what):
-        build(make_firmware(banner=banner), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW,
-              version="1")
+        build_release(
+            make_firmware(banner=banner), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, version="1")
 
 
 @pytest.mark.parametrize(("fs_start", "what"), [
-    (0x99000, r"0x99000 is not the image's \(0x100000\); leave out --fs-start"),
+    (0x99000, r"0x99000 is not that of the image \(0x100000\); leave out --fs-start"),
     (0x90000, "0x90000 is not a sector behind the image"),
     (0x100001, "0x100001 is not a sector behind the image"),
-    (0x101000, "0x101000 is not the image's"),
+    (0x101000, "0x101000 is not that of the image"),
 ])
 def test_a_filesystem_start_that_contradicts_the_image_is_refused(fs_start: int, what: str) -> None:
     with pytest.raises(BenchError, match=what):
-        build(make_firmware(), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW,
-              fs_start=fs_start)
+        build_release(
+            make_firmware(), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, fs_start=fs_start)
 
 
 def test_a_filesystem_start_found_in_the_image_must_be_the_boards() -> None:
     data = make_firmware(literals=(0x100000, 0xD4000))
 
-    with pytest.raises(BenchError, match="starts at 0xd5000, of generic_4m at 0x100000"):
-        build(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, fs_start=0xD5000)
+    with pytest.raises(BenchError, match="starts at 0xd5000, that of generic_4m at 0x100000"):
+        build_release(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, fs_start=0xD5000)
 
 
 def test_an_image_longer_than_the_slot_is_refused() -> None:
     data = make_firmware(251 * 4096 + 4)
 
     with pytest.raises(BenchError, match="1028100 bytes, a slot of generic_4m takes 1028096; use"):
-        build(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
+        build_release(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
     fits = make_firmware(251 * 4096)
-    assert build(fits, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW).counter == 1
+    assert build_release(fits, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW).counter == 1
 
 
 def test_a_field_that_the_format_does_not_allow_is_refused(firmware: bytes) -> None:
     with pytest.raises(FormatError, match="field floor"):
-        build(firmware, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, floor=2)
+        build_release(firmware, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, floor=2)
 
 
 @pytest.fixture
 def unsigned(tmp_path: Path, firmware: bytes) -> Path:
-    release = build(firmware, product=PRODUCT, boards=[GENERIC], counter=7, created=NOW)
+    release = build_release(firmware, product=PRODUCT, boards=[GENERIC], counter=7, created=NOW)
     path = tmp_path / "7.release"
     path.write_bytes(release.to_payload() + b"\n")
     return path
@@ -137,7 +137,7 @@ def test_signing_again_replaces_the_signature(unsigned: Path, ring: KeyRing) -> 
 
 @pytest.mark.parametrize(("name", "what"), [
     ("online", "is an online key: .*online.pem; use an offline key"),
-    ("stranger", "is not one of sensor's keys: .*stranger.pem; use an offline key"),
+    ("stranger", "is not a key of sensor: .*stranger.pem; use an offline key"),
 ])
 def test_signing_with_a_key_of_another_role_is_refused(
     unsigned: Path, ring: KeyRing, name: str, what: str,
@@ -156,5 +156,5 @@ def test_signing_with_the_keys_of_another_product_is_refused(unsigned: Path, rin
 
 
 def test_only_releases_are_signed(ring: KeyRing) -> None:
-    with pytest.raises(FormatError, match="document is a keys, not a release: .*sensor.keys, field kind"):
+    with pytest.raises(FormatError, match="document kind is keys, not release: .*sensor.keys, field kind"):
         sign_file(ring.document, ring.load("offline"))

@@ -24,7 +24,7 @@ from slotbench import __version__, cli
 from slotbench.cli.key_options import load_key
 from slotbench.errors import BenchError
 from slotbench.release import documents
-from slotbench.release.publish import publish
+from slotbench.release.publish import publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease, RunCommand
 from support.samples import NOW, KeyRing, files_below
@@ -209,7 +209,7 @@ def test_keys_new_with_an_empty_passphrase_file(slotbench: RunCommand, tmp_path:
 
 def test_the_passphrase_is_asked_for_on_a_terminal(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     key = ring.load("online")
-    ring.online.write_bytes(key.pem(b"secret"))
+    ring.online.write_bytes(key.to_pem(b"secret"))
     requested_range = []
     monkeypatch.delenv("SLOTBENCH_PASSPHRASE", raising=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
@@ -250,7 +250,7 @@ def test_release_from_firmware_to_site(
     said = json.loads(slotbench(
         "release", "show", site_folder / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)
     assert (said["seq"], said["percent"], said["cohorts"]) == (2, 10, ["lab"])
-    assert said["signature"] == "right"
+    assert said["signature"] == "valid"
     said = json.loads(slotbench("release", "show", release, "--json").out)
     assert (said["boards"], said["floor"], said["notes"]) == (["d1_mini", "nodemcu"], 5, "hello")
 
@@ -284,13 +284,13 @@ def test_release_publish_paused(
         "release", "publish", make_release(), tmp_path / "www", "--image", firmware_file, "--key", ring.online,
         "--keys", ring.document, "--paused")
 
-    who = "nobody while paused (100 % of the boards when resumed)"
+    who = "no board while paused (100 % of the boards when resumed)"
     assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq 1\n"
 
 
 @pytest.fixture
 def site_folder(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes) -> Path:
-    publish(site, make_release(), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, make_release(), ring.document, [firmware], ring.load("online"), NOW)
     return site.root
 
 

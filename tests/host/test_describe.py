@@ -10,29 +10,29 @@ import pytest
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.keys import Keys
-from slotbench.release.describe import describe
-from slotbench.release.publish import Rollout, publish
+from slotbench.release.describe import describe_file
+from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease
 from support.samples import NOW, KeyRing, make_firmware
 
 
 def lines_of(path: Path, keys: Keys | None = None) -> dict[str, str]:
-    return dict(describe(path, keys).lines)
+    return dict(describe_file(path, keys).lines)
 
 
-def publish_release(site: Store, path: Path, ring: KeyRing, firmware: bytes, rollout: Rollout) -> None:
-    publish(site, path, ring.document, [firmware], ring.load("online"), NOW, rollout=rollout)
+def publish_with(site: Store, path: Path, ring: KeyRing, firmware: bytes, rollout: Rollout) -> None:
+    publish_release(site, path, ring.document, [firmware], ring.load("online"), NOW, rollout=rollout)
 
 
 def test_describe_an_image(tmp_path: Path, firmware_file: Path) -> None:
-    said = describe(firmware_file)
+    said = describe_file(firmware_file)
 
     lines = dict(said.lines)
     assert said.title == "ESP8266 firmware image"
     assert lines["length"] == "641964 bytes"
     assert lines["RAM segments"].startswith("0x40100000 (28672 bytes), 0x3ffe8000 (1004 bytes)")
-    assert (lines["length word"], lines["MD5 trailer"]) == ("641948", "right")
+    assert (lines["length word"], lines["MD5 trailer"]) == ("641948", "valid")
     assert lines["filesystem start"].startswith("0x100000 (inferred")
     assert said.fields["segments"][0] == {"address": 0x40100000, "bytes": 0x7000}
     json.dumps(said.fields)
@@ -54,42 +54,42 @@ def test_describe_an_image_without_facts(tmp_path: Path) -> None:
 def test_describe_a_release(make_release: MakeRelease, ring: KeyRing) -> None:
     path = make_release(notes="hello", floor=3, fs_upgrade=True)
 
-    said = describe(path, ring.keys)
+    said = describe_file(path, ring.keys)
 
     lines = dict(said.lines)
     assert said.title == "release document"
     assert lines["version"] == "1.25.0, counter 7"
     assert lines["created"] == "2025-06-15 15:06:40 UTC"
-    assert lines["filesystem"] == "from 0x100000, littlefs 2.1, upgrade meant"
+    assert lines["filesystem"] == "from 0x100000, littlefs 2.1, upgrade intended"
     assert (lines["floor"], lines["notes"]) == ("3 once confirmed", "hello")
-    assert lines["signature"].startswith("right, by the offline key (")
-    assert said.fields["signature"] == "right" and said.fields["counter"] == 7
+    assert lines["signature"].startswith("valid, by the offline key (")
+    assert said.fields["signature"] == "valid" and said.fields["counter"] == 7
 
 
 def test_describe_an_unchecked_or_missing_signature(make_release: MakeRelease, tmp_path: Path) -> None:
     path = make_release()
-    assert lines_of(path)["signature"].startswith("there, not checked: give --keys")
-    assert describe(path).fields["signature"] == "not checked"
+    assert lines_of(path)["signature"].startswith("not checked; give --keys")
+    assert describe_file(path).fields["signature"] == "not checked"
 
     path.write_bytes(path.read_bytes().partition(b"\n")[0] + b"\n")
     assert lines_of(path)["signature"] == "none yet"
-    assert describe(path).fields["signature"] is None
+    assert describe_file(path).fields["signature"] is None
     assert (lines_of(path)["floor"], lines_of(path)["notes"]) == ("none", "none")
 
 
 def test_describe_a_head(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes) -> None:
-    publish_release(site, make_release(), ring, firmware, rollout=Rollout(percent=5, cohorts=("lab",)))
+    publish_with(site, make_release(), ring, firmware, rollout=Rollout(percent=5, cohorts=("lab",)))
     path = site.path("heads/sensor/stable.head")
 
     assert lines_of(path)["rollout"] == "5 % of the boards and cohorts lab"
-    publish_release(site, make_release(), ring, firmware, rollout=Rollout(paused=True))
-    assert lines_of(path)["rollout"] == "nobody while paused (100 % of the boards when resumed)"
-    assert lines_of(path, ring.keys)["signature"].startswith("right, by the online key")
+    publish_with(site, make_release(), ring, firmware, rollout=Rollout(paused=True))
+    assert lines_of(path)["rollout"] == "no board while paused (100 % of the boards when resumed)"
+    assert lines_of(path, ring.keys)["signature"].startswith("valid, by the online key")
     assert lines_of(path)["seq"] == "2 of key epoch 1"
 
 
 def test_describe_a_keys_document(ring: KeyRing) -> None:
-    said = describe(ring.document)
+    said = describe_file(ring.document)
 
     assert ("online key", ring.load("online").key_id) in said.lines
     assert ("offline key", ring.load("offline").key_id) in said.lines
@@ -97,14 +97,14 @@ def test_describe_a_keys_document(ring: KeyRing) -> None:
 
 def test_a_wrong_signature_is_refused(make_release: MakeRelease, ring: KeyRing) -> None:
     with pytest.raises(BenchError, match="signed by the online key"):
-        describe(make_release(key="online"), ring.keys)
+        describe_file(make_release(key="online"), ring.keys)
 
 
 @pytest.mark.parametrize(("data", "what"), [
     (b"", "neither an ESP8266 image nor a document"),
     (b"PK", "neither an ESP8266 image nor a document of twoslot: .*x, offset 0x0"),
     (b"\xe9\x01", "2 bytes are too few"),
-    (b'{"kind":"song","format":1}\n', "a song is no document of twoslot: .*x, field kind"),
+    (b'{"kind":"song","format":1}\n', "song is not a kind of twoslot document: .*x, field kind"),
     (b'{"kind":"head","format":1}\n', "missing: .*x, field product"),
     (b"{}", "line 1 does not end"),
 ])
@@ -113,4 +113,4 @@ def test_any_other_file_is_refused(tmp_path: Path, data: bytes, what: str) -> No
     path.write_bytes(data)
 
     with pytest.raises(FormatError, match=what):
-        describe(path)
+        describe_file(path)

@@ -68,7 +68,7 @@ def test_a_document_is_two_lines(offline: SigningKey) -> None:
     first, second, rest = signed.pack().split(b"\n")
     assert (first, rest) == (PAYLOAD, b"")
     assert second == signed.key_id.encode() + b" " + base64.b64encode(signed.signature)
-    assert document.split(signed.pack()) == signed
+    assert document.split_document(signed.pack()) == signed
     assert signed.digest == hashlib.sha256(PAYLOAD).hexdigest()
     assert signed.key_id == hashlib.sha256(offline.modulus).hexdigest()[:16]
 
@@ -78,20 +78,20 @@ def test_cryptography_verifies_the_signature(offline: SigningKey, online: Signin
     verify = offline.private.public_key().verify
 
     verify(signed.signature, PAYLOAD, padding.PKCS1v15(), hashes.SHA256())
-    assert document.verify(signed, offline.modulus)
+    assert document.verify_signature(signed, offline.modulus)
     with pytest.raises(InvalidSignature):
         verify(signed.signature, PAYLOAD + b" ", padding.PKCS1v15(), hashes.SHA256())
-    assert not document.verify(replace(signed, payload=PAYLOAD + b" "), offline.modulus)
-    assert not document.verify(signed, online.modulus)
-    assert not document.verify(replace(signed, key_id=online.key_id), offline.modulus)
-    assert not document.verify(replace(signed, signature=signed.signature[1:]), offline.modulus)
-    assert not document.verify(replace(signed, signature=b"\xff" * 384), offline.modulus)
+    assert not document.verify_signature(replace(signed, payload=PAYLOAD + b" "), offline.modulus)
+    assert not document.verify_signature(signed, online.modulus)
+    assert not document.verify_signature(replace(signed, key_id=online.key_id), offline.modulus)
+    assert not document.verify_signature(replace(signed, signature=signed.signature[1:]), offline.modulus)
+    assert not document.verify_signature(replace(signed, signature=b"\xff" * 384), offline.modulus)
 
 
 def test_an_unsigned_document_is_one_line(offline: SigningKey) -> None:
     signed = offline.sign(PAYLOAD).pack()
 
-    assert document.split_unsigned(PAYLOAD + b"\n") == document.split_unsigned(signed) == PAYLOAD
+    assert document.read_payload(PAYLOAD + b"\n") == document.read_payload(signed) == PAYLOAD
     assert document.is_signed(signed)
     assert not document.is_signed(PAYLOAD + b"\n")
 
@@ -105,7 +105,7 @@ def test_an_unsigned_document_is_one_line(offline: SigningKey) -> None:
     (lambda text: PAYLOAD + b"\n", "not signed"),
     (lambda text: PAYLOAD + b"\n\n", "line 2 is empty"),
     (lambda text: text[:-1], "line 2 does not end"),
-    (lambda text: text + b"{}\n", "something follows the signature"),
+    (lambda text: text + b"{}\n", "there are bytes after the signature"),
     (lambda text: PAYLOAD + b"\nabc\n", "no key id"),
     (lambda text: PAYLOAD + b"\n" + b"A" * 16 + b" \n", "no key id"),
     (lambda text: PAYLOAD + b"\n" + b"a" * 17 + b" \n", "no key id"),
@@ -116,36 +116,36 @@ def test_an_unsigned_document_is_one_line(offline: SigningKey) -> None:
 ])
 def test_split_names_the_mistake(offline: SigningKey, change: Callable[[bytes], bytes], what: str) -> None:
     with pytest.raises(FormatError, match=what):
-        document.split(change(offline.sign(PAYLOAD).pack()))
+        document.split_document(change(offline.sign(PAYLOAD).pack()))
 
 
 def test_join_refuses_what_split_would() -> None:
     with pytest.raises(FormatError, match="not printable"):
-        document.join(b"{\x01}", "a" * 16, bytes(384))
+        document.join_document(b"{\x01}", "a" * 16, bytes(384))
     with pytest.raises(FormatError, match="no key id"):
-        document.join(PAYLOAD, "short", bytes(384))
+        document.join_document(PAYLOAD, "short", bytes(384))
 
 
 def test_the_longest_payload_just_fits() -> None:
     longest = b"{" + b" " * (document.PAYLOAD_BYTES_MAX - 2) + b"}"
 
-    assert len(document.join(longest, "a" * 16, bytes(384))) == 4096
+    assert len(document.join_document(longest, "a" * 16, bytes(384))) == 4096
     with pytest.raises(FormatError, match="4097 bytes"):
-        document.join(longest + b" ", "a" * 16, bytes(384))
+        document.join_document(longest + b" ", "a" * 16, bytes(384))
 
 
 @pytest.mark.parametrize(("payload", "what"), [
     (b"\xff", "not ASCII: offset 0x0"),
     (b'{"kind":', "not JSON .*: offset 0x8"),
     (b"[1]", "not a JSON object"),
-    (b'{"kind":"t","kind":"t"}', "there twice: field kind"),
+    (b'{"kind":"t","kind":"t"}', "given twice: field kind"),
     (b'{"kind":1.5}', "1.5 is not an integer"),
     (b'{"kind":NaN}', "NaN is not an integer"),
     (b"[" * 100_000, "nested too deeply"),
-    (b'{"kind":' + b"9" * 5000 + b"}", "too long a number"),
+    (b'{"kind":' + b"9" * 5000 + b"}", "a number is too long"),
     (b'{"kind":1}', "1 is not a string: field kind"),
     (b'{"format":1}', "missing: field kind"),
-    (b'{"kind":"other","format":1}', "document is a other, not a test: field kind"),
+    (b'{"kind":"other","format":1}', "document kind is other, not test: field kind"),
     (b'{"kind":"test","format":2}', "format 2 is not known, only 1: field format"),
 ])
 def test_fields_parse_names_the_mistake(payload: bytes, what: str) -> None:
@@ -171,13 +171,13 @@ def test_fields_parse_names_the_mistake(payload: bytes, what: str) -> None:
     (lambda f: f.text("x", 1, 3), "\u00e9", "not printable ASCII"),
     (lambda f: f.text("x", 1, 3, ascii_only=False), "\n", "is not printable: field x"),
     (lambda f: f.text("x", 1, 3), None, "None is not a string"),
-    (lambda f: f.choice("x", ("dio", "qio")), "DIO", "'DIO' is none of dio, qio"),
-    (lambda f: f.choice("x", (1, 2)), True, "True is none of 1, 2"),
+    (lambda f: f.choice("x", ("dio", "qio")), "DIO", "'DIO' is not one of dio, qio"),
+    (lambda f: f.choice("x", (1, 2)), True, "True is not one of 1, 2"),
     (lambda f: f.hex_digest("x"), "AB" * 32, "not 64 lower case hex digits"),
     (lambda f: f.hex_digest("x"), 1, "not 64 lower case hex digits"),
     (lambda f: f.object("x"), [], r"\[\] is not an object"),
-    (lambda f: f.take("y"), 1, "field is missing: field y"),
-    (lambda f: f.end(), 1, "field is not known: field x"),
+    (lambda f: f.pop_field("y"), 1, "field is missing: field y"),
+    (lambda f: f.require_empty(), 1, "field is not known: field x"),
     (lambda f: f.object("x").integer("y"), {"y": -1}, "field x.y"),
 ])
 def test_reading_one_field_names_the_mistake(
@@ -188,12 +188,12 @@ def test_reading_one_field_names_the_mistake(
 
 
 def test_a_misspelled_field_gets_a_suggestion() -> None:
-    with pytest.raises(FormatError, match="missing: field channel; rename chanel"):
-        Fields({"chanel": "stable"}).take("channel")
+    with pytest.raises(FormatError, match="missing: field channel; rename chanel to channel"):
+        Fields({"chanel": "stable"}).pop_field("channel")
     fields = Fields({"channel": "stable", "chanel": "beta"})
-    fields.take("channel")
-    with pytest.raises(FormatError, match="not known: field chanel; did you mean channel"):
-        fields.end()
+    fields.pop_field("channel")
+    with pytest.raises(FormatError, match="not known: field chanel; rename it to channel"):
+        fields.require_empty()
 
 
 @pytest.mark.parametrize("value", ["QQ", "!!!!", "QUI=", 5, "\u00e9\u00e9\u00e9\u00e9"])
@@ -261,7 +261,7 @@ def test_release_urls_may_be_absolute_or_relative(url: str) -> None:
 @pytest.mark.parametrize(("fields", "what"), [
     ({"extra": 1}, "not known: field extra"),
     ({"notes": None}, "missing: field notes"),
-    ({"kind": "head"}, "document is a head, not a release"),
+    ({"kind": "head"}, "document kind is head, not release"),
     ({"images": {"any": {"url": "x"}}}, "missing: field images.any.length"),
     ({"images": {"any": json.loads(PAYLOAD)["images"]["any"] | {"size": 1}}}, "field images.any.size"),
 ])
@@ -285,7 +285,7 @@ def test_a_head_against_the_format_is_not_written(change: dict[str, Any], what: 
 
 
 def test_a_head_with_an_unknown_field_is_not_read() -> None:
-    with pytest.raises(FormatError, match="not known: field percen; did you mean percent"):
+    with pytest.raises(FormatError, match="not known: field percen; rename it to percent"):
         Head.from_payload(edited(HEAD.to_payload(), percen=1))
 
 
@@ -325,8 +325,8 @@ def test_a_key_has_one_role(keys: Keys, offline: SigningKey, online: SigningKey)
     by_offline, by_online = offline.sign(PAYLOAD), online.sign(PAYLOAD)
     assert keys.verifies(by_offline, Role.OFFLINE) and keys.verifies(by_online, Role.ONLINE)
     assert not keys.verifies(by_offline, Role.ONLINE) and not keys.verifies(by_online, Role.OFFLINE)
-    assert keys.signer(by_online) is Role.ONLINE
-    assert keys.signer(replace(by_online, key_id="0" * 16)) is None
+    assert keys.role_of_signer(by_online) is Role.ONLINE
+    assert keys.role_of_signer(replace(by_online, key_id="0" * 16)) is None
 
 
 def test_either_of_two_offline_keys_signs(keys: Keys, offline: SigningKey, online: SigningKey) -> None:
@@ -339,12 +339,12 @@ def test_either_of_two_offline_keys_signs(keys: Keys, offline: SigningKey, onlin
 
 @pytest.mark.parametrize(("change", "what"), [
     (lambda n, m: {"offline": ()}, "0 keys, not 1-2"),
-    (lambda n, m: {"offline": (n, n)}, "a key is there twice"),
-    (lambda n, m: {"offline": (m,)}, "a key has one role"),
+    (lambda n, m: {"offline": (n, n)}, "a key is given twice"),
+    (lambda n, m: {"offline": (m,)}, "each key has one role"),
     (lambda n, m: {"offline": (n, n, n)}, "3 keys, not 1-2"),
     (lambda n, m: {"offline": (n[1:],)}, "not base64 of 384 bytes: field offline"),
-    (lambda n, m: {"online": b"\x00" + n[1:]}, "not one of RSA-3072: field online"),
-    (lambda n, m: {"online": n[:-1] + b"\x02"}, "not one of RSA-3072: field online"),
+    (lambda n, m: {"online": b"\x00" + n[1:]}, "not that of an RSA-3072 key: field online"),
+    (lambda n, m: {"online": n[:-1] + b"\x02"}, "not that of an RSA-3072 key: field online"),
     (lambda n, m: {"epoch": 0}, "field epoch"),
 ])
 def test_keys_against_the_format_are_not_written(

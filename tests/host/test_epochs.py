@@ -18,7 +18,7 @@ from slotbench.formats.document import key_id
 from slotbench.formats.keys import Role
 from slotbench.release import documents, epochs
 from slotbench.release.keys import NewKeys, SigningKey
-from slotbench.release.publish import publish, refresh
+from slotbench.release.publish import publish_release, refresh_heads
 from slotbench.release.store import Store
 from support.commands import MakeRelease, RunCommand
 from support.samples import NOW, PRODUCT, KeyRing, files_below
@@ -37,7 +37,7 @@ def stranger(ring: KeyRing) -> SigningKey:
 def rotate_keys(
     folder: Path, ring: KeyRing, now: int = NOW + 1, key: str = "offline", **changes: Any,
 ) -> NewKeys:
-    return epochs.rotate(folder, PRODUCT, ring.load(key), now, **changes)
+    return epochs.rotate_keys(folder, PRODUCT, ring.load(key), now, **changes)
 
 
 def test_rotating_the_online_key(folder: Path, ring: KeyRing, stranger: SigningKey) -> None:
@@ -61,7 +61,7 @@ def test_the_offline_key_is_replaced_in_two_steps(folder: Path, ring: KeyRing, s
     added = rotate_keys(folder, ring, add=stranger)
     assert added.keys.offline == (old.modulus, stranger.modulus)
 
-    dropped = epochs.rotate(folder, PRODUCT, stranger, NOW + 2, drop=old.key_id)
+    dropped = epochs.rotate_keys(folder, PRODUCT, stranger, NOW + 2, drop=old.key_id)
 
     assert (dropped.keys.epoch, dropped.keys.offline) == (3, (stranger.modulus,))
     assert {"sensor.1.keys", "sensor.2.keys", "sensor.3.keys"} <= files_below(folder)
@@ -85,7 +85,7 @@ def unchanged_folder(folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("unchanged_folder")
-@pytest.mark.parametrize(("key", "what"), [("online", "is an online key"), ("stranger", "is not one of")])
+@pytest.mark.parametrize(("key", "what"), [("online", "is an online key"), ("stranger", "is not a key of")])
 def test_only_an_offline_key_of_the_previous_epoch_signs(
     folder: Path, ring: KeyRing, stranger: SigningKey, key: str, what: str,
 ) -> None:
@@ -108,21 +108,21 @@ def test_a_key_does_not_sign_its_own_removal(folder: Path, ring: KeyRing, strang
 
 @pytest.mark.usefixtures("unchanged_folder")
 def test_a_key_that_is_not_pinned_is_not_dropped(folder: Path, ring: KeyRing, stranger: SigningKey) -> None:
-    with pytest.raises(BenchError, match="is no offline key of sensor; .*release show"):
+    with pytest.raises(BenchError, match="is not an offline key of sensor; .*release show"):
         rotate_keys(folder, ring, drop=stranger.key_id)
-    with pytest.raises(BenchError, match="is no offline key"):
+    with pytest.raises(BenchError, match="is not an offline key"):
         rotate_keys(folder, ring, drop=key_id(ring.keys.online))
 
 
 @pytest.mark.usefixtures("unchanged_folder")
 def test_a_key_does_not_get_a_second_role(folder: Path, ring: KeyRing) -> None:
-    with pytest.raises(BenchError, match="a key has one role"):
+    with pytest.raises(BenchError, match="each key has one role"):
         rotate_keys(folder, ring, online=ring.load("offline"))
 
 
 @pytest.mark.usefixtures("unchanged_folder")
 def test_a_rotation_must_change_something(folder: Path, ring: KeyRing) -> None:
-    with pytest.raises(BenchError, match="nothing is to change") as caught:
+    with pytest.raises(BenchError, match="no change is given") as caught:
         rotate_keys(folder, ring)
     assert caught.value.exit_code == 2
 
@@ -137,7 +137,7 @@ def test_a_clock_behind_the_previous_epoch_is_refused(
 
 def test_a_third_offline_key_is_refused(folder: Path, ring: KeyRing, stranger: SigningKey) -> None:
     rotate_keys(folder, ring, add=stranger)
-    with pytest.raises(BenchError, match="2 offline keys are pinned already: .*; drop one"):
+    with pytest.raises(BenchError, match="2 offline keys are already pinned: .*; remove one"):
         rotate_keys(folder, ring, add=SigningKey.generate())
 
 
@@ -145,7 +145,7 @@ def test_one_of_two_keys_does_not_sign_its_own_removal(
     folder: Path, ring: KeyRing, stranger: SigningKey,
 ) -> None:
     rotate_keys(folder, ring, add=stranger)
-    with pytest.raises(BenchError, match="cannot sign itself away: .*; sign with the other offline key"):
+    with pytest.raises(BenchError, match="cannot sign its own removal: .*; sign with the other offline key"):
         rotate_keys(folder, ring, drop=ring.load("offline").key_id)
 
 
@@ -154,7 +154,7 @@ def test_an_epoch_is_made_once(folder: Path, ring: KeyRing, stranger: SigningKey
     before = ring.document.read_bytes()
     rotate_keys(folder, ring, online=stranger)
     ring.document.write_bytes(before)
-    with pytest.raises(BenchError, match=r"epoch 2 was made already: .*sensor\.2\.keys"):
+    with pytest.raises(BenchError, match=r"epoch 2 already exists: .*sensor\.2\.keys"):
         rotate_keys(folder, ring, add=stranger)
 
 
@@ -166,12 +166,12 @@ def test_all_epochs_are_published(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, folder: Path,
     stranger: SigningKey,
 ) -> None:
-    publish(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
     assert published_keys(site) == {"sensor.keys"}
     rotate_keys(folder, ring, online=stranger)
     rotate_keys(folder, ring, add=SigningKey.generate())
 
-    heads = refresh(site, ring.document, stranger, NOW)
+    heads = refresh_heads(site, ring.document, stranger, NOW)
 
     assert published_keys(site) == {"sensor.keys", "sensor.1.keys", "sensor.2.keys", "sensor.3.keys"}
     assert [(head.epoch, head.seq) for head in heads] == [(3, 1)]
@@ -182,13 +182,13 @@ def test_publishing_from_another_computer_uses_the_published_epochs(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, folder: Path,
     stranger: SigningKey, tmp_path: Path,
 ) -> None:
-    publish(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
     rotate_keys(folder, ring, online=stranger)
-    refresh(site, ring.document, stranger, NOW)
+    refresh_heads(site, ring.document, stranger, NOW)
     moved = tmp_path / "elsewhere.keys"
     moved.write_bytes(ring.document.read_bytes())
 
-    refresh(site, moved, stranger, NOW + 1)
+    refresh_heads(site, moved, stranger, NOW + 1)
 
     assert "sensor.1.keys" in published_keys(site)
 
@@ -202,7 +202,7 @@ def test_a_missing_epoch_is_refused(
     (folder / "sensor.2.keys").unlink()
 
     with pytest.raises(BenchError, match=r"keys of epoch 2 are missing.*sensor\.2\.keys; keep all"):
-        publish(site, make_release(7), ring.document, [firmware], stranger, NOW)
+        publish_release(site, make_release(7), ring.document, [firmware], stranger, NOW)
     assert not (site.root / "heads").exists()
 
 
@@ -210,13 +210,13 @@ def test_an_epoch_that_the_previous_one_did_not_sign_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
     """It is signed by its own key alone. No board would follow."""
-    publish(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
     other = SigningKey.generate()
     forged = replace(ring.keys, epoch=2, offline=(other.modulus,))
     ring.document.write_bytes(other.sign(forged.to_payload()).pack())
 
-    with pytest.raises(BenchError, match="is not one of sensor's: sensor, keys of epoch 2"):
-        refresh(site, ring.document, ring.load("online"), NOW)
+    with pytest.raises(BenchError, match="is not a key of sensor: sensor, keys of epoch 2"):
+        refresh_heads(site, ring.document, ring.load("online"), NOW)
 
 
 def test_keys_rotate_online(slotbench: RunCommand, ring: KeyRing, folder: Path) -> None:

@@ -128,7 +128,7 @@ def test_without_a_length_word_the_end_is_not_checked() -> None:
     (small()[:0x9000], "truncated before its irom", 0x9000),
     (small()[:0x9000 + 4999], "truncated: image has 41863 bytes, its length word says 41864", 0x8FFC),
     (small()[:-1], "41879 bytes, its length word says 41864", 0x8FFC),
-    (small() + b"\0", "something is appended", 0x8FFC),
+    (small() + b"\0", "bytes were appended", 0x8FFC),
     (patched(small(), 0x9100, b"\x34"), "MD5 at the end does not match", 41864),
     (patched(small(), 3000, b"\x00"), "MD5 at the end does not match", 41864),
     (small()[:-1] + b"\0", "MD5 at the end does not match", 41864),

@@ -15,7 +15,7 @@ from hypothesis import given
 from slotbench.formats import FormatError
 from slotbench.formats.descriptor import ImageForm
 from slotbench.formats.image import parse_e9
-from slotbench.formats.image_ea import LINK_ADDRESSES, build_ea, irom_address, parse_ea, trailer
+from slotbench.formats.image_ea import LINK_ADDRESSES, build_ea, crc_word, irom_address, parse_ea
 from slotbench.formats.segments import form_of
 from support.samples import make_firmware
 
@@ -36,7 +36,7 @@ def small(irom: bytes = b"3" * 5000, **options: int) -> bytes:
 def patched(data: bytes, offset: int, change: bytes, *, crc: bool = True) -> bytes:
     """The image with bytes changed. With `crc` the trailer is corrected; another check must then find the change."""
     changed = data[:offset] + change + data[offset + len(change):]
-    return changed[:-4] + u32(trailer(changed[:-4])) if crc else changed
+    return changed[:-4] + u32(crc_word(changed[:-4])) if crc else changed
 
 
 def u32(value: int) -> bytes:
@@ -126,8 +126,8 @@ def test_the_trailer_is_esptools_crc32() -> None:
     samples = [rng.randbytes(40) for _ in range(64)]
 
     assert {zlib.crc32(data) >> 31 for data in samples} == {0, 1}, "both branches"
-    assert [trailer(data) for data in samples] == [esp8266_crc32(data) for data in samples]
-    assert all(trailer(data) <= 0x80000000 for data in samples)
+    assert [crc_word(data) for data in samples] == [esp8266_crc32(data) for data in samples]
+    assert all(crc_word(data) <= 0x80000000 for data in samples)
 
 
 def test_parsing_a_whole_image() -> None:
@@ -165,7 +165,7 @@ def test_parsing_a_whole_image() -> None:
     (small()[:SEGMENT_1 + 9], "truncated inside segment 1", SEGMENT_1 + 9),
     (small()[:SEGMENTS_END], "truncated before its checksum", SEGMENTS_END),
     (small()[:-1], f"truncated: image has {LENGTH - 1} bytes, not {LENGTH}", LENGTH - 4),
-    (small() + b"\0", f"something is appended: image has {LENGTH + 1} bytes", LENGTH - 4),
+    (small() + b"\0", f"bytes were appended: image has {LENGTH + 1} bytes", LENGTH - 4),
     (patched(small(), 100, b"\x34", crc=False), "altered: CRC32 word is 0x", LENGTH - 4),
     (small()[:-4] + bytes(4), "altered: CRC32 word is 0x00000000", LENGTH - 4),
 ])

@@ -12,12 +12,12 @@ import pytest
 from slotbench import boards
 from slotbench.cli.inspect_words import sections
 from slotbench.errors import BenchError
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import SECTOR_BYTES, blocks, windowlog
 from slotbench.formats.journal import JournalCell, Report, SlotState
 from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import BODY_BYTES, PageState, digest8
-from slotbench.inspection.facts import ImageState, PhyState, inspect
+from slotbench.inspection.facts import ImageState, PhyState, inspect_flash
 from slotbench.vboard.factory import factory_flash
 from slotbench.vboard.firmware import SMALLEST_BYTES, for_board
 from slotbench.vboard.flash.nor import NorFlash
@@ -41,7 +41,7 @@ def data(flash: NorFlash) -> bytes:
 
 def words(flash: NorFlash) -> str:
     """All that a person reads, spaces between words made one."""
-    told = sections(inspect(BOARD, data(flash)), forecast_boot(BOARD, data(flash)))
+    told = sections(inspect_flash(BOARD, data(flash)), forecast_boot(BOARD, data(flash)))
     found = [f"{title}: {line}" for title, lines in told for line in lines]
     return "\n".join(" ".join(line.split()) for line in found)
 
@@ -50,7 +50,7 @@ def words(flash: NorFlash) -> str:
 
 
 def test_the_map_covers_the_chip(flash: NorFlash) -> None:
-    regions = inspect(BOARD, data(flash)).regions
+    regions = inspect_flash(BOARD, data(flash)).regions
     assert [region.start for region in regions] == [0, *(r.start + r.size for r in regions)][:-1]
     assert regions[-1].start + regions[-1].size == BOARD.chip_bytes
     found = {region.key: region.programmed for region in regions}
@@ -61,7 +61,7 @@ def test_the_map_covers_the_chip(flash: NorFlash) -> None:
 
 
 def test_a_board_in_a_trial(flash: NorFlash) -> None:
-    facts = inspect(BOARD, data(flash))
+    facts = inspect_flash(BOARD, data(flash))
     assert facts.journal.newest == 17 and facts.journal.cell == TRIAL
     assert [slot.image for slot in facts.slots] == [ImageState.MATCHES, ImageState.MATCHES]
     assert facts.slots[0].table is None
@@ -104,7 +104,7 @@ def test_every_field_of_the_newest_cell_is_told(flash: NorFlash) -> None:
 
 def test_garbage_and_a_lost_journal(flash: NorFlash) -> None:
     flash.poke(BOARD.journal.start + 17 * 256 + 20, b"\0")
-    facts = inspect(BOARD, data(flash))
+    facts = inspect_flash(BOARD, data(flash))
     assert facts.journal.pages[17].state is PageState.GARBAGE and facts.journal.newest == 16
     assert facts.journal.next is not None and facts.journal.next.erase == 0, "never behind a garbage page"
     assert "after erasing sector 0 of the journal" in words(flash)
@@ -118,7 +118,7 @@ def test_a_sealed_cell_that_is_impossible(flash: NorFlash, tmp_path: Path, slotb
     body = bytearray(TRIAL.pack()[:BODY_BYTES])
     body[8] = 9
     flash.poke(BOARD.journal.start + 18 * 256, bytes(body) + digest8(bytes(body)))
-    facts = inspect(BOARD, data(flash)).journal
+    facts = inspect_flash(BOARD, data(flash)).journal
     assert facts.newest is None and "active slot is 9" in facts.pages[18].problem
     with pytest.raises(BenchError, match="right seal over wrong fields"):
         forecast_boot(BOARD, data(flash))
@@ -135,7 +135,7 @@ def test_a_sealed_cell_that_is_impossible(flash: NorFlash, tmp_path: Path, slotb
 def test_an_image_that_decayed(flash: NorFlash) -> None:
     flash.poke(B.image.start + 3 * SECTOR_BYTES + 9, b"\x12\x34")
     flash.poke(B.image.start + 9 * SECTOR_BYTES + 9, b"\x12\x34")
-    slot = inspect(BOARD, data(flash)).slots[1]
+    slot = inspect_flash(BOARD, data(flash)).slots[1]
     assert slot.image is ImageState.DIFFERS
     assert slot.table is not None and slot.table.differing == (3, 9)
     said = words(flash)
@@ -156,7 +156,7 @@ def test_an_image_that_decayed_while_there_is_no_journal(flash: NorFlash) -> Non
 def test_half_a_download(flash: NorFlash) -> None:
     flash.poke(B.descriptor.start, b"\xff" * SECTOR_BYTES)
     flash.poke(B.image.start + 6 * SECTOR_BYTES, b"\xff" * 8 * SECTOR_BYTES)
-    slot = inspect(BOARD, data(flash)).slots[1]
+    slot = inspect_flash(BOARD, data(flash)).slots[1]
     assert slot.image is ImageState.UNKNOWN and slot.descriptor is None and not slot.page.problem
     assert slot.table is not None
     assert (slot.table.entries, slot.table.differing, slot.table.unknown) == (14, tuple(range(6, 13)), (13,))
@@ -169,24 +169,24 @@ def test_half_a_download(flash: NorFlash) -> None:
 def test_the_last_block_is_as_long_as_the_image(flash: NorFlash) -> None:
     short = NEW[:-1000]
     put_slot(flash, 1, short, 2)
-    flash.poke(B.table.start, blocks.table(short))
-    slot = inspect(BOARD, data(flash)).slots[1]
+    flash.poke(B.table.start, blocks.block_table(short))
+    slot = inspect_flash(BOARD, data(flash)).slots[1]
     assert slot.image is ImageState.MATCHES
     assert slot.table is not None and slot.table.differing == ()
 
 
 def test_a_table_of_another_image(flash: NorFlash) -> None:
     flash.poke(B.table.start, b"\xff" * SECTOR_BYTES)
-    flash.poke(B.table.start, blocks.table(NEW)[:-16])
-    assert inspect(BOARD, data(flash)).slots[1].table is None
+    flash.poke(B.table.start, blocks.block_table(NEW)[:-16])
+    assert inspect_flash(BOARD, data(flash)).slots[1].table is None
 
 
 def test_descriptors_of_no_use(flash: NorFlash) -> None:
     too_long = put_slot(flash, 0, OLD, 1, length=A.image.size + 1)
     flash.poke(B.descriptor.start, too_long.pack())
     problems = (
-        f"it speaks of {A.image.size + 1} bytes, the slot has {A.image.size}", "it was written for slot A")
-    for slot, problem in zip(inspect(BOARD, data(flash)).slots, problems):
+        f"its image has {A.image.size + 1} bytes, the slot has {A.image.size}", "it was written for slot A")
+    for slot, problem in zip(inspect_flash(BOARD, data(flash)).slots, problems):
         assert (slot.page.state, slot.page.problem, slot.descriptor) == (PageState.VALID, problem, None)
         assert f"descriptor valid, of no use: {problem}" in words(flash)
     assert forecast_boot(BOARD, data(flash)).hindrances == (Hindrance.NO_DESCRIPTOR,) * 2
@@ -203,22 +203,22 @@ def test_the_window_ends_with_erased_flash(flash: NorFlash) -> None:
     flash.poke(BOARD.window.start, b"\xff" * BOARD.window.size)
     put_slot(flash, 1, short, 2)
     put_window(flash, short)
-    assert inspect(BOARD, data(flash)).window.matches[1].differing == ()
+    assert inspect_flash(BOARD, data(flash)).window.matches[1].differing == ()
     last = BOARD.window.start + 4 * SECTOR_BYTES
     flash.poke(last, NEW[-SECTOR_BYTES:])
-    assert inspect(BOARD, data(flash)).window.matches[1].differing == (last,)
+    assert inspect_flash(BOARD, data(flash)).window.matches[1].differing == (last,)
 
 
 def test_a_window_log_that_lies(flash: NorFlash) -> None:
     flash.poke(BOARD.window.start + 2 * SECTOR_BYTES, b"\0" * 4)
-    facts = inspect(BOARD, data(flash)).window
+    facts = inspect_flash(BOARD, data(flash)).window
     assert facts.names == 1 and facts.matches[1].differing == (BOARD.window.start + 2 * SECTOR_BYTES,)
     assert "THE LOG IS WRONG" in words(flash)
 
 
 def test_a_window_log_that_knows_nothing(flash: NorFlash) -> None:
     flash.poke(BOARD.window_log.start, windowlog.DIRTY_ENTRY)
-    facts = inspect(BOARD, data(flash)).window
+    facts = inspect_flash(BOARD, data(flash)).window
     assert (facts.digest, facts.dirty, facts.last) == (None, 1, 0)
     assert "it says unknown: the loader compares and copies" in words(flash)
     assert "Before the jump it would write the window log, set ended[0], spent[1]" in words(flash)
@@ -230,7 +230,7 @@ def test_a_window_log_that_knows_nothing(flash: NorFlash) -> None:
 def test_sectors_the_loader_would_copy(flash: NorFlash) -> None:
     put_cell(flash, replace(TRIAL, sequence=8, state_b=SlotState.BAD), 18)
     told = forecast_boot(BOARD, data(flash))
-    differing = inspect(BOARD, data(flash)).window.matches[0].differing
+    differing = inspect_flash(BOARD, data(flash)).window.matches[0].differing
     assert (told.slot, told.why, told.copied_sectors) == (0, BootReason.FALLBACK, len(differing))
     assert told.hindrances == (None, Hindrance.BAD)
 
@@ -277,10 +277,10 @@ def test_images_that_run_in_place() -> None:
     board = boards.load("native_512k")
     user1, user2 = for_board(board, "1.0.0", size=SMALLEST_BYTES)
     first = Firmware(data=user1, product="lamp", version="1.0.0", counter=1)
-    flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
-    flash.poke(board.slots[1].table.start, blocks.table(user2))
+    flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
+    flash.poke(board.slots[1].table.start, blocks.block_table(user2))
     flash.poke(board.slots[1].image.start, user2[:SECTOR_BYTES])
-    facts = inspect(board, data(flash))
+    facts = inspect_flash(board, data(flash))
     assert facts.window is None
     a, b = facts.slots
     assert (a.image, b.image) == (ImageState.MATCHES, ImageState.UNKNOWN)
@@ -299,7 +299,7 @@ def test_images_that_run_in_place() -> None:
 def test_a_header_that_a_flashing_tool_rewrote(flash: NorFlash) -> None:
     flash.poke(2, b"\x00\x4f")
     said = words(flash)
-    assert "header: size nibble is 4, not 3: the SDK looks for its parameters elsewhere" in said
+    assert "header: size nibble is 4, not 3: the SDK reads its parameters from another place" in said
     assert "flash mode is qio, not dio" in said and "flash frequency is 80 MHz, not 40 MHz" in said
     flash.poke(0, b"\x00")
     assert "byte 0 is 0x00, not 0xe9: the ROM starts nothing" in words(flash)
@@ -309,5 +309,5 @@ def test_a_header_that_a_flashing_tool_rewrote(flash: NorFlash) -> None:
     ("first", "state"), [(0x05, PhyState.RIGHT), (0xFF, PhyState.BLANK), (0x06, PhyState.WRONG)])
 def test_phy_data(flash: NorFlash, first: int, state: PhyState) -> None:
     flash.poke(0x1FC000, bytes([first]) + b"\xff" * 127)
-    assert inspect(BOARD, data(flash)).phy.state is state
+    assert inspect_flash(BOARD, data(flash)).phy.state is state
     assert ("restart for ever" in words(flash)) is (state is PhyState.WRONG)

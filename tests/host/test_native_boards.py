@@ -122,7 +122,7 @@ SDK = "sdk_parameters = { start_offset = 0x07C000, size_bytes = 0x4000 }"
 
 @pytest.mark.parametrize(("old", "new", "what"), [
     ("bench_only = true\n", "",
-     "false with layout in_place: an in-place map, and no other, is bench only: no on-device updater exists "
+     "bench_only is false with layout in_place; only in-place maps are bench only: no on-device updater exists "
      "for this map: {}, field bench_only"),
     ("bench_only = true", "bench_only = false", "false with layout in_place"),
     ("bench_only = true", "bench_only = 1", "1 is not true or false: {}, field bench_only"),
@@ -148,7 +148,7 @@ SDK = "sdk_parameters = { start_offset = 0x07C000, size_bytes = 0x4000 }"
     (JOURNAL, JOURNAL + "\nfilesystem = { start_offset = 0x040000, size_bytes = 0x1000 }",
      "field is not known: {}, field regions.filesystem"),
     ("loader = { start_offset = 0x000000", "loader = { start_offset = 0x040000",
-     "the ROM starts what is at 0"),
+     "the ROM starts the code at offset 0"),
     ("visible_size_bytes = 0x80000", "visible_size_bytes = 0x40000",
      "ends behind visible_size_bytes (0x40000): {}, field regions.sdk_parameters"),
     ('layout = "in_place"', 'layout = "window"', "field is missing: {}, field regions.window_log"),

@@ -13,12 +13,12 @@ import pytest
 from slotbench import boards
 from slotbench.boards.images import stock_image, user_image
 from slotbench.errors import BenchError
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import FormatError, blocks
 from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.image_ea import build_ea
 from slotbench.formats.release import Release
-from slotbench.release.build import build
+from slotbench.release.build import build_release
 from slotbench.release.store import Store
 from slotbench.vboard import firmware
 from support.commands import CommandResult, RunCommand
@@ -39,22 +39,22 @@ def unlinked_image(seed: int = 0) -> bytes:
     return build_ea([(0x40100000, bytes([seed]) * 64)], 0x40100000, b"\x33" * 4096)
 
 
-def build_release(*images: bytes, board: boards.BoardProfile = NATIVE, **options: object) -> Release:
+def build_native(*images: bytes, board: boards.BoardProfile = NATIVE, **options: object) -> Release:
     fields: dict[str, Any] = {"product": PRODUCT, "boards": [board], "counter": 7, "created": NOW, "version": "2.0.0"}
-    return build(*images, **(fields | options))
+    return build_release(*images, **(fields | options))
 
 
 def test_a_release_with_an_image_for_each_slot() -> None:
     user1, user2 = image_pair()
 
-    made = build_release(user1, user2)
+    made = build_native(user1, user2)
 
     assert list(made.images) == ["a", "b"]
     for key, data in zip("ab", (user1, user2)):
         ref = made.images[key]
         sha256 = hashlib.sha256(data).hexdigest()
         assert (ref.url, ref.length, ref.sha256) == (f"images/{sha256}.bin", len(data), sha256)
-        assert ref.blocks == hashlib.sha256(blocks.table(data)).hexdigest()
+        assert ref.blocks == hashlib.sha256(blocks.block_table(data)).hexdigest()
         assert ref.form is ImageForm.EA
     assert (made.fs_start, made.fs_version, made.mpy_abi) == (0, 0, 0)
     assert Release.from_payload(made.to_payload()) == made
@@ -65,18 +65,18 @@ def test_images_as_long_as_the_slot(board: boards.BoardProfile) -> None:
     images = image_pair(board.name, size=board.slot_bytes)
 
     assert board.slot_bytes - 16 < len(images[0]) <= board.slot_bytes
-    assert build_release(*images, board=board).images["b"].length == len(images[1])
+    assert build_native(*images, board=board).images["b"].length == len(images[1])
 
 
 def test_an_image_longer_than_the_slot_is_refused() -> None:
     images = image_pair(size=NATIVE.slot_bytes + 16)
 
     with pytest.raises(BenchError, match="user1 image has 241668 bytes, a slot of .* takes 241664"):
-        build_release(*images)
+        build_native(*images)
 
 
 def test_images_without_a_link_address_are_accepted() -> None:
-    assert list(build_release(unlinked_image(1), unlinked_image(2)).images) == ["a", "b"]
+    assert list(build_native(unlinked_image(1), unlinked_image(2)).images) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("images", "what", "code"), [
@@ -86,12 +86,12 @@ def test_images_without_a_link_address_are_accepted() -> None:
     (image_pair()[::-1], "user1 image is linked for 0x40241010, slot A .* at 0x40201010; give user1.bin", 1),
     ((unlinked_image(), image_pair()[0]), "user2 image is linked for 0x40201010, slot B .* at 0x40241010", 1),
     (image_pair("native_1m"), "user2 image is linked for 0x40281010, slot B .* at 0x40241010; link it", 1),
-    ((make_firmware(50_000), image_pair()[1]), "user1 image is an E9 image, as MicroPython's are; nat", 1),
+    ((make_firmware(50_000), image_pair()[1]), "user1 image is an E9 image, like MicroPython's; nat", 1),
     ((image_pair()[0], make_firmware(50_000)), "user2 image is an E9 image", 1),
 ])
 def test_images_that_could_not_run_are_refused(images: tuple[bytes, ...], what: str, code: int) -> None:
     with pytest.raises(BenchError, match=what) as caught:
-        build_release(*images)
+        build_native(*images)
     assert caught.value.exit_code == code
 
 
@@ -100,7 +100,7 @@ def test_images_that_could_not_run_are_refused(images: tuple[bytes, ...], what: 
 ])
 def test_a_damaged_image_is_refused(data: bytes, what: str) -> None:
     with pytest.raises(FormatError, match=what):
-        build_release(image_pair()[0], data)
+        build_native(image_pair()[0], data)
 
 
 @pytest.mark.parametrize(("fields", "flag"), [
@@ -109,31 +109,31 @@ def test_a_damaged_image_is_refused(data: bytes, what: str) -> None:
 ])
 def test_filesystem_options_are_refused_for_native_firmware(fields: dict[str, Any], flag: str) -> None:
     with pytest.raises(BenchError, match=f"neither filesystem nor .mpy.* leave out {flag}") as caught:
-        build_release(*image_pair(), **fields)
+        build_native(*image_pair(), **fields)
     assert caught.value.exit_code == 2
-    assert build_release(*image_pair(), **dict.fromkeys(fields, 0)).fs_start == 0
+    assert build_native(*image_pair(), **dict.fromkeys(fields, 0)).fs_start == 0
 
 
 def test_the_version_is_required() -> None:
-    with pytest.raises(BenchError, match="does not tell its version; give --version"):
-        build_release(*image_pair(), version=None)
+    with pytest.raises(BenchError, match="does not show its version; give --version"):
+        build_native(*image_pair(), version=None)
 
 
 def test_boards_with_different_layouts_are_refused() -> None:
     with pytest.raises(BenchError, match="native_512k, generic_4m run their slots in different ways"):
-        build_release(*image_pair(), boards=[NATIVE, GENERIC])
+        build_native(*image_pair(), boards=[NATIVE, GENERIC])
 
 
 def test_boards_with_different_slots_are_refused() -> None:
     with pytest.raises(BenchError, match="slot B of native_1m runs at 0x40281010, of native_512k at"):
-        build_release(unlinked_image(1), unlinked_image(2), boards=[NATIVE, LARGE])
+        build_native(unlinked_image(1), unlinked_image(2), boards=[NATIVE, LARGE])
 
 
 def test_a_board_with_a_window_refuses_user_images() -> None:
-    with pytest.raises(BenchError, match="an EA user image; generic_4m runs E9 images"):
-        build_release(image_pair()[0], board=GENERIC)
+    with pytest.raises(BenchError, match="an EA user image; generic_4m runs MicroPython's E9 images"):
+        build_native(image_pair()[0], board=GENERIC)
     with pytest.raises(BenchError, match="2 images given; generic_4m runs the same image") as caught:
-        build_release(*image_pair(), board=GENERIC)
+        build_native(*image_pair(), board=GENERIC)
     assert caught.value.exit_code == 2
 
 
@@ -155,7 +155,7 @@ def test_the_link_address_is_checked_against_the_boards_own_slots() -> None:
 def test_the_factory_plan_writes_user1_to_slot_a() -> None:
     data = image_pair()[0]
 
-    writes = factory(NATIVE, Firmware(data=data, product=PRODUCT, version="2.0.0", counter=7))
+    writes = factory_writes(NATIVE, Firmware(data=data, product=PRODUCT, version="2.0.0", counter=7))
 
     assert [write.what for write in writes] == ["slot A: 2.0.0", "descriptor of slot A", "boot journal"]
     assert [write.offset for write in writes] == [0x1000, 0x3EF00, 0x3C000]
@@ -174,7 +174,7 @@ def test_the_factory_plan_refuses_what_slot_a_could_not_run(
     data: bytes, board: boards.BoardProfile, what: str,
 ) -> None:
     with pytest.raises(BenchError, match=what):
-        factory(board, Firmware(data=data, product=PRODUCT, version="2.0.0", counter=7))
+        factory_writes(board, Firmware(data=data, product=PRODUCT, version="2.0.0", counter=7))
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_publish_needs_both_images(
         "--key", ring.online, "--keys", ring.document)
 
     assert ran.code == 1
-    assert "no image given is the one in the release" in ran.err
+    assert "the image of the release is not given" in ran.err
     assert not site.root.exists()
 
 
@@ -253,7 +253,7 @@ def test_show_an_image_without_a_link_address(slotbench: RunCommand, tmp_path: P
     path = tmp_path / "user.bin"
     path.write_bytes(unlinked_image())
 
-    assert "not told by the image" in slotbench("release", "show", path).out
+    assert "not shown by the image" in slotbench("release", "show", path).out
     assert '"irom_address": null' in slotbench("release", "show", path, "--json").out
 
 

@@ -61,7 +61,7 @@ def commands(
 
 
 def head_seq(site: Store) -> int:
-    return Head.from_payload(document.split(site.read(store.head_name(PRODUCT, "stable"))).payload).seq
+    return Head.from_payload(document.split_document(site.read(store.head_name(PRODUCT, "stable"))).payload).seq
 
 
 def test_the_broker_retains_the_seq_of_the_head(
@@ -85,8 +85,8 @@ def test_a_broker_that_is_down_does_not_stop_a_publication(
     ran = slotbench(*commands["promote"], "--notify", mosquitto.address)
 
     assert ran.code == 1 and head_seq(site) == 2
-    assert "the head is published, but boards were not told: " in ran.err
-    assert "to say it again: `slotbench release notify`" in ran.err
+    assert "the head is published, but boards were not notified: " in ran.err
+    assert "run `slotbench release notify` to try again" in ran.err
     assert slotbench(*commands["notify"], mosquitto.address).code == 1
     mosquitto.start()
     assert slotbench(*commands["notify"], mosquitto.address).code == 0
@@ -119,12 +119,12 @@ def test_a_broker_that_does_not_acknowledge_is_an_error(
     with broker(behave) as made:
         ran = slotbench(*commands["publish"], "--notify", made.address)
     assert ran.code == 1 and head_seq(site) == 1
-    assert "it does not take the message" in ran.err
+    assert "the broker does not acknowledge the message" in ran.err
 
 
 def test_a_closed_port_is_an_error(slotbench: RunCommand, commands: Commands) -> None:
     ran = slotbench(*commands["publish"], "--notify", f"127.0.0.1:{free_port()}")
-    assert ran.code == 1 and "not told: " in ran.err
+    assert ran.code == 1 and "not notified: " in ran.err
 
 
 def test_refresh_and_notify_exclude_each_other(

@@ -66,7 +66,7 @@ def test_digest8_is_the_start_of_sha256() -> None:
     (b"\xff" * 255, "garbage"),
 ])
 def test_the_state_of_a_page(page: bytes, state: str) -> None:
-    assert seal.classify(page, b"2SJ1") == state
+    assert seal.classify_page(page, b"2SJ1") == state
 
 
 @pytest.mark.parametrize("offset", [0, 4, 119, 120, 127])
@@ -74,7 +74,7 @@ def test_any_flipped_bit_of_the_sealed_part_is_garbage(offset: int) -> None:
     page = bytearray(CELL.pack())
     page[offset] ^= 0x80
 
-    assert seal.classify(bytes(page), b"2SJ1") == "garbage"
+    assert seal.classify_page(bytes(page), b"2SJ1") == "garbage"
 
 
 @pytest.mark.parametrize(("page", "what", "offset"), [
@@ -204,7 +204,7 @@ def test_the_report_that_follows_from_each_ending() -> None:
 def test_the_highest_sequence_is_the_newest_cell() -> None:
     data = region(cells(7, 9), cells(3, 4) + cells(30, 30) + cells(5, 5))
 
-    index, cell = journal.newest(data)
+    index, cell = journal.newest_cell(data)
 
     assert (index, cell.sequence) == (18, 30)
 
@@ -212,7 +212,7 @@ def test_the_highest_sequence_is_the_newest_cell() -> None:
 def test_a_lost_journal_has_no_newest_cell_and_no_next_place() -> None:
     data = region([bytes(256)], [])
 
-    assert journal.newest(data) is None
+    assert journal.newest_cell(data) is None
     assert journal.next_place(data) is None
 
 
@@ -237,12 +237,12 @@ def test_the_place_of_the_next_cell(
 
 def test_a_journal_region_has_two_sectors() -> None:
     with pytest.raises(FormatError, match="8192 bytes, not 4096"):
-        journal.scan(bytes(4096))
+        journal.scan_pages(bytes(4096))
 
 
 def test_a_sealed_impossible_cell_stops_reading() -> None:
     with pytest.raises(FormatError, match="Report has no value 9"):
-        journal.newest(region([resealed(CELL.pack(), 13, 9)], cells(1, 1)))
+        journal.newest_cell(region([resealed(CELL.pack(), 13, 9)], cells(1, 1)))
 
 
 def test_channel_tag() -> None:
@@ -331,8 +331,8 @@ def test_window_log_entry_layout() -> None:
 def test_the_last_entry_that_is_not_blank_is_held() -> None:
     two = hashlib.sha256(b"two").digest()[:7]
 
-    assert windowlog.held(log_sector(ONE, DIRTY, TWO)) == two
-    assert windowlog.held(log_sector(ONE, b"\xff" * 16, TWO)) == two
+    assert windowlog.held_digest(log_sector(ONE, DIRTY, TWO)) == two
+    assert windowlog.held_digest(log_sector(ONE, b"\xff" * 16, TWO)) == two
 
 
 @pytest.mark.parametrize("entries", [
@@ -340,12 +340,12 @@ def test_the_last_entry_that_is_not_blank_is_held() -> None:
     (DIRTY,) * 255 + (ONE,),
 ])
 def test_any_other_window_log_is_unknown(entries: tuple[bytes, ...]) -> None:
-    assert windowlog.held(log_sector(*entries)) is None
+    assert windowlog.held_digest(log_sector(*entries)) is None
 
 
 @pytest.mark.parametrize(("used", "free"), [(0, 0), (1, 1), (255, 255), (256, None)])
 def test_the_next_free_entry_of_the_window_log(used: int, free: int | None) -> None:
-    assert windowlog.next_free(log_sector(*[DIRTY] * used)) == free
+    assert windowlog.next_free_entry(log_sector(*[DIRTY] * used)) == free
 
 
 @pytest.mark.parametrize(("entries", "erase"), [
@@ -358,7 +358,7 @@ def test_when_the_window_log_needs_an_erase(entries: tuple[bytes, ...], erase: b
 
 def test_a_window_log_is_one_sector() -> None:
     with pytest.raises(FormatError, match="4096 bytes, not 16"):
-        windowlog.held(ONE)
+        windowlog.held_digest(ONE)
 
 
 def test_rtc_tail_layout() -> None:
@@ -410,27 +410,27 @@ def test_noise_is_not_an_rtc_tail(data: bytes, what: str) -> None:
 def test_the_last_block_is_hashed_without_padding() -> None:
     image = bytes(4096) + b"tail"
 
-    assert blocks.table(image) == (
+    assert blocks.block_table(image) == (
         hashlib.sha256(bytes(4096)).digest()[:16] + hashlib.sha256(b"tail").digest()[:16])
-    assert blocks.digest(blocks.table(image)) == hashlib.sha256(blocks.table(image)).digest()
+    assert blocks.table_digest(blocks.block_table(image)) == hashlib.sha256(blocks.block_table(image)).digest()
 
 
 @pytest.mark.parametrize(("length", "count"), [(0, 0), (1, 1), (4096, 1), (4097, 2), (251 * 4096, 251)])
 def test_the_number_of_blocks(length: int, count: int) -> None:
-    assert blocks.count(length) == count
-    assert len(blocks.table(bytes(length))) == 16 * count
+    assert blocks.block_count(length) == count
+    assert len(blocks.block_table(bytes(length))) == 16 * count
 
 
 def test_a_block_table_fits_its_image() -> None:
-    blocks.check(bytes(32), 4097)
+    blocks.check_table(bytes(32), 4097)
     with pytest.raises(FormatError, match="16 bytes, not 32"):
-        blocks.check(bytes(16), 4097)
+        blocks.check_table(bytes(16), 4097)
     with pytest.raises(FormatError, match="252 blocks, at most 251"):
-        blocks.check(bytes(252 * 16), 251 * 4096 + 1)
+        blocks.check_table(bytes(252 * 16), 251 * 4096 + 1)
 
 
 def test_the_sector_of_a_block_table() -> None:
-    assert blocks.sector(b"e" * 16) == b"e" * 16 + b"\xff" * 4080
+    assert blocks.table_sector(b"e" * 16) == b"e" * 16 + b"\xff" * 4080
     for size in (15, 252 * 16):
         with pytest.raises(FormatError, match="not a block table"):
-            blocks.sector(bytes(size))
+            blocks.table_sector(bytes(size))

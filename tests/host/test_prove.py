@@ -127,7 +127,7 @@ def test_fuzz_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def rounds(*_: object, **__: object) -> list[Round]:
         return [Round(5, 3, 100, 1.0, "Falsifying example: ...", repeat="slotbench prove fuzz --seed 5")]
 
-    monkeypatch.setattr(prove_fuzz, "prove", rounds)
+    monkeypatch.setattr(prove_fuzz, "prove_fuzz", rounds)
     result = CliRunner().invoke(prove, ["fuzz"])
     assert isinstance(result.exception, BenchError) and result.exception.exit_code == 1
     assert "Falsifying example" in result.stdout and "--seed 5" in result.stdout

@@ -15,8 +15,8 @@ from slotbench.formats import FormatError, blocks, document
 from slotbench.formats.head import Head
 from slotbench.formats.release import Release
 from slotbench.release import store
-from slotbench.release.build import build
-from slotbench.release.publish import Rollout, publish, refresh
+from slotbench.release.build import build_release
+from slotbench.release.publish import Rollout, publish_release, refresh_heads
 from slotbench.release.store import Store
 from support.commands import MakeRelease
 from support.samples import NOW, PRODUCT, KeyRing, files_below, make_firmware, write_ring
@@ -25,44 +25,44 @@ DAY = 86400
 GENERIC = boards.load("generic_4m")
 
 
-def publish_release(site: Store, path: Path, ring: KeyRing, firmware: bytes, **options: Any) -> Head:
+def publish_file(site: Store, path: Path, ring: KeyRing, firmware: bytes, **options: Any) -> Head:
     now = options.pop("now", NOW)
-    return publish(site, path, ring.document, [firmware], ring.load("online"), now, **options)
+    return publish_release(site, path, ring.document, [firmware], ring.load("online"), now, **options)
 
 
 def head_of(site: Store, channel: str = "stable") -> Head:
-    return Head.from_payload(document.split(site.read(store.head_name(PRODUCT, channel))).payload)
+    return Head.from_payload(document.split_document(site.read(store.head_name(PRODUCT, channel))).payload)
 
 
 def test_a_first_release(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes) -> None:
     path = make_release()
 
-    head = publish_release(site, path, ring, firmware)
+    head = publish_file(site, path, ring, firmware)
 
     sha256 = hashlib.sha256(firmware).hexdigest()
-    table = blocks.table(firmware)
-    signed = document.split(path.read_bytes())
+    table = blocks.block_table(firmware)
+    signed = document.split_document(path.read_bytes())
     assert files_below(site.root) == {
         "heads/sensor/stable.head", "keys/sensor.keys", f"images/{sha256}.bin",
-        f"blocks/{blocks.digest(table).hex()}.blocks", f"releases/{signed.digest}.release",
+        f"blocks/{blocks.table_digest(table).hex()}.blocks", f"releases/{signed.digest}.release",
     }
     assert site.read(store.image_name(sha256)) == firmware
-    assert site.read(store.blocks_name(blocks.digest(table).hex())) == table
+    assert site.read(store.blocks_name(blocks.table_digest(table).hex())) == table
     assert site.read(store.release_name(signed.digest)) == path.read_bytes()
     assert site.read("keys/sensor.keys") == ring.document.read_bytes()
     assert head == head_of(site) == Head(
         product=PRODUCT, channel="stable", epoch=1, seq=1, release=signed.digest, counter=7, issued=NOW,
         expires=NOW + 30 * DAY)
-    signed_head = document.split(site.read("heads/sensor/stable.head"))
-    assert document.verify(signed_head, ring.keys.online)
+    signed_head = document.split_document(site.read("heads/sensor/stable.head"))
+    assert document.verify_signature(signed_head, ring.keys.online)
 
 
 def test_seq_counts_for_each_channel(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(7), ring, firmware)
-    publish_release(site, make_release(7), ring, firmware, now=NOW + 5)
-    publish_release(site, make_release(8), ring, firmware, channel="beta")
+    publish_file(site, make_release(7), ring, firmware)
+    publish_file(site, make_release(7), ring, firmware, now=NOW + 5)
+    publish_file(site, make_release(8), ring, firmware, channel="beta")
 
     assert (head_of(site).seq, head_of(site, "beta").seq) == (2, 1)
     assert (head_of(site).counter, head_of(site, "beta").counter) == (7, 8)
@@ -74,7 +74,7 @@ def test_a_head_holds_the_rollout(
 ) -> None:
     rollout = Rollout(percent=5, cohorts=("lab", "roof"), paused=True, days=3)
 
-    head = publish_release(site, make_release(), ring, firmware, rollout=rollout)
+    head = publish_file(site, make_release(), ring, firmware, rollout=rollout)
 
     assert (head.percent, head.cohorts, head.paused) == (5, ("lab", "roof"), True)
     assert head.expires == NOW + 3 * DAY
@@ -83,37 +83,37 @@ def test_a_head_holds_the_rollout(
 def test_a_lower_counter_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(8), ring, firmware)
+    publish_file(site, make_release(8), ring, firmware)
     before = site.read("heads/sensor/stable.head")
     older = make_release(7)
 
     with pytest.raises(BenchError, match="counter 7 is below 8, which the channel stable has"):
-        publish_release(site, older, ring, firmware)
+        publish_file(site, older, ring, firmware)
     assert site.read("heads/sensor/stable.head") == before
     assert len(files_below(site.root / "releases")) == 1
 
-    head = publish_release(site, older, ring, firmware, allow_older=True)
+    head = publish_file(site, older, ring, firmware, allow_older=True)
     assert (head.counter, head.seq) == (7, 2)
 
 
 def test_two_releases_with_one_counter_are_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(7), ring, firmware)
+    publish_file(site, make_release(7), ring, firmware)
 
-    with pytest.raises(BenchError, match="counter 7 is that of another release in the channel stable"):
-        publish_release(site, make_release(7, notes="changed"), ring, firmware)
+    with pytest.raises(BenchError, match="counter 7 belongs to another release in the channel stable"):
+        publish_file(site, make_release(7, notes="changed"), ring, firmware)
 
 
 @pytest.mark.parametrize(("key", "what"), [
     ("online", "signed by the online key: .*; sign it with an offline key"),
-    ("stranger", "is not one of sensor's: .*; sign it with an offline key of that product"),
+    ("stranger", "is not a key of sensor: .*; sign it with an offline key of that product"),
 ])
 def test_a_release_signed_by_another_role_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, key: str, what: str,
 ) -> None:
     with pytest.raises(BenchError, match=what):
-        publish_release(site, make_release(key=key), ring, firmware)
+        publish_file(site, make_release(key=key), ring, firmware)
     assert not site.root.exists()
 
 
@@ -124,7 +124,7 @@ def test_an_unreadable_release_is_refused(
     path.write_bytes(ring.load("offline").sign(b'{"kind":"release","format":1}').pack())
 
     with pytest.raises(FormatError, match="missing: .*7-offline.release, field product"):
-        publish_release(site, path, ring, firmware)
+        publish_file(site, path, ring, firmware)
 
 
 def test_an_altered_release_is_refused(
@@ -134,7 +134,7 @@ def test_an_altered_release_is_refused(
     path.write_bytes(path.read_bytes().replace(b'"counter":7', b'"counter":9'))
 
     with pytest.raises(BenchError, match="signature is wrong: .* altered: .*7-offline.release"):
-        publish_release(site, path, ring, firmware)
+        publish_file(site, path, ring, firmware)
     assert not site.root.exists()
 
 
@@ -143,7 +143,7 @@ def test_a_head_needs_the_online_key(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, name: str,
 ) -> None:
     with pytest.raises(BenchError, match="use an online key"):
-        publish(site, make_release(), ring.document, [firmware], ring.load(name), NOW)
+        publish_release(site, make_release(), ring.document, [firmware], ring.load(name), NOW)
     assert not site.root.exists()
 
 
@@ -151,24 +151,24 @@ def test_a_release_of_another_product_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
     with pytest.raises(BenchError, match="release is for pump, the keys are for sensor"):
-        publish_release(site, make_release(product="pump"), ring, firmware)
+        publish_file(site, make_release(product="pump"), ring, firmware)
 
 
 def test_a_channel_that_the_release_excludes_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    with pytest.raises(BenchError, match="may not appear in nightly, only in stable, beta: .*; b"):
-        publish_release(site, make_release(), ring, firmware, channel="nightly")
+    with pytest.raises(BenchError, match="is not for the channel nightly, only for stable, beta: .*; b"):
+        publish_file(site, make_release(), ring, firmware, channel="nightly")
 
 
 def test_another_image_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
     other = make_firmware(seed=2)
-    with pytest.raises(BenchError, match="no image given is the one in the release: SHA-256 "):
-        publish_release(site, make_release(), ring, other)
-    with pytest.raises(BenchError, match="an image given is not in the release"):
-        publish(site, make_release(), ring.document, [firmware, other], ring.load("online"), NOW)
+    with pytest.raises(BenchError, match="the image of the release is not given: SHA-256 "):
+        publish_file(site, make_release(), ring, other)
+    with pytest.raises(BenchError, match="a given image is not in the release"):
+        publish_release(site, make_release(), ring.document, [firmware, other], ring.load("online"), NOW)
     assert not site.root.exists()
 
 
@@ -179,26 +179,26 @@ def test_a_release_that_contradicts_its_image_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, change: dict[str, Any],
 ) -> None:
     path = make_release()
-    release = Release.from_payload(document.split(path.read_bytes()).payload)
+    release = Release.from_payload(document.split_document(path.read_bytes()).payload)
     wrong = replace(release, images={"any": replace(release.images["any"], **change)})
     path.write_bytes(ring.load("offline").sign(wrong.to_payload()).pack())
 
     with pytest.raises(BenchError, match="release contradicts its image"):
-        publish_release(site, path, ring, firmware)
+        publish_file(site, path, ring, firmware)
 
 
 def test_publishing_an_image_for_each_slot(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
     other = make_firmware(seed=2)
-    ref_a = build(firmware, product=PRODUCT, boards=[GENERIC], counter=7, created=NOW).images["any"]
-    ref_b = build(other, product=PRODUCT, boards=[GENERIC], counter=7, created=NOW).images["any"]
+    ref_a = build_release(firmware, product=PRODUCT, boards=[GENERIC], counter=7, created=NOW).images["any"]
+    ref_b = build_release(other, product=PRODUCT, boards=[GENERIC], counter=7, created=NOW).images["any"]
     path = make_release()
-    release = Release.from_payload(document.split(path.read_bytes()).payload)
+    release = Release.from_payload(document.split_document(path.read_bytes()).payload)
     both = replace(release, images={"a": ref_a, "b": ref_b})
     path.write_bytes(ring.load("offline").sign(both.to_payload()).pack())
 
-    publish(site, path, ring.document, [other, firmware], ring.load("online"), NOW)
+    publish_release(site, path, ring.document, [other, firmware], ring.load("online"), NOW)
 
     assert site.read(ref_a.url) == firmware and site.read(ref_b.url) == other
 
@@ -206,34 +206,34 @@ def test_publishing_an_image_for_each_slot(
 def test_a_clock_behind_the_published_head_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(), ring, firmware)
+    publish_file(site, make_release(), ring, firmware)
 
-    with pytest.raises(BenchError, match=f"was issued at {NOW}, later than now .*; set this c"):
-        publish_release(site, make_release(), ring, firmware, now=NOW - 1)
+    with pytest.raises(BenchError, match=f"was issued at {NOW}, later than now .*; set the clock"):
+        publish_file(site, make_release(), ring, firmware, now=NOW - 1)
 
 
 def test_a_tampered_head_is_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(), ring, firmware)
+    publish_file(site, make_release(), ring, firmware)
     path = site.path("heads/sensor/stable.head")
     path.write_bytes(path.read_bytes().replace(b'"seq":1', b'"seq":9'))
 
     with pytest.raises(BenchError, match="signature is wrong"):
-        publish_release(site, make_release(), ring, firmware)
+        publish_file(site, make_release(), ring, firmware)
 
 
 def test_a_damaged_head_is_named(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(), ring, firmware)
+    publish_file(site, make_release(), ring, firmware)
     path = site.path("heads/sensor/stable.head")
     path.write_bytes(b"{}\nxx\n")
     with pytest.raises(FormatError, match="no key id .*stable.head"):
-        publish_release(site, make_release(), ring, firmware)
+        publish_file(site, make_release(), ring, firmware)
     path.write_bytes(ring.load("online").sign(b'{"kind":"head","format":1}').pack())
     with pytest.raises(FormatError, match="missing: .*stable.head, field product"):
-        publish_release(site, make_release(), ring, firmware)
+        publish_file(site, make_release(), ring, firmware)
 
 
 @pytest.mark.parametrize("fail_at", [1, 2, 3, 4])
@@ -241,7 +241,7 @@ def test_boards_see_the_old_head_until_every_file_is_written(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, monkeypatch: pytest.MonkeyPatch,
     fail_at: int,
 ) -> None:
-    publish_release(site, make_release(7), ring, firmware)
+    publish_file(site, make_release(7), ring, firmware)
     before = site.read("heads/sensor/stable.head")
     newer_keys = make_firmware(seed=2)
     path = make_release(8, data=newer_keys)
@@ -255,7 +255,7 @@ def test_boards_see_the_old_head_until_every_file_is_written(
 
     monkeypatch.setattr(store, "write_atomic", failing)
     with pytest.raises(BenchError, match="cannot write"):
-        publish_release(site, path, ring, newer_keys)
+        publish_file(site, path, ring, newer_keys)
 
     assert writes == ["images", "blocks", "releases", "sensor"][:fail_at]
     assert site.read("heads/sensor/stable.head") == before
@@ -271,10 +271,10 @@ def newer_keys(ring: KeyRing) -> KeyRing:
 def test_a_new_epoch_starts_at_seq_1(
     site: Store, make_release: MakeRelease, ring: KeyRing, newer_keys: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(7), ring, firmware)
-    publish_release(site, make_release(7), ring, firmware)
+    publish_file(site, make_release(7), ring, firmware)
+    publish_file(site, make_release(7), ring, firmware)
 
-    head = publish_release(site, make_release(8), newer_keys, firmware)
+    head = publish_file(site, make_release(8), newer_keys, firmware)
 
     assert (head.epoch, head.seq, head.counter) == (2, 1, 8)
     assert site.read("keys/sensor.keys") == newer_keys.document.read_bytes()
@@ -283,69 +283,69 @@ def test_a_new_epoch_starts_at_seq_1(
 def test_keys_never_go_back(
     site: Store, make_release: MakeRelease, ring: KeyRing, newer_keys: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(7), newer_keys, firmware)
+    publish_file(site, make_release(7), newer_keys, firmware)
 
-    with pytest.raises(BenchError, match="epoch 2 is published, the keys file has 1: .*; use the"):
-        publish_release(site, make_release(8), ring, firmware)
+    with pytest.raises(BenchError, match="epoch 2 is published, the keys file has epoch 1: .*; use the"):
+        publish_file(site, make_release(8), ring, firmware)
     site.path("keys/sensor.keys").unlink()
-    with pytest.raises(BenchError, match="head has key epoch 2, the keys file 1"):
-        publish_release(site, make_release(8), ring, firmware)
+    with pytest.raises(BenchError, match="head has key epoch 2, the keys file has 1"):
+        publish_file(site, make_release(8), ring, firmware)
 
 
 def test_an_epoch_is_one_set_of_keys(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(7), ring, firmware)
+    publish_file(site, make_release(7), ring, firmware)
     paths = {"offline": ring.offline, "online": ring.stranger, "stranger": ring.online}
     other = write_ring(paths, ring.document.with_name("other.keys"))
 
     with pytest.raises(BenchError, match="other keys of epoch 1 are published: .*; use that file"):
-        publish_release(site, make_release(8), other, firmware)
+        publish_file(site, make_release(8), other, firmware)
 
 
 def test_refresh_signs_heads_of_the_previous_epoch_with_the_new_key(
     site: Store, make_release: MakeRelease, ring: KeyRing, newer_keys: KeyRing, firmware: bytes,
 ) -> None:
     rollout = Rollout(percent=5, cohorts=("lab",))
-    publish_release(site, make_release(7), ring, firmware, rollout=rollout, now=NOW + 9 * DAY)
+    publish_file(site, make_release(7), ring, firmware, rollout=rollout, now=NOW + 9 * DAY)
 
-    refresh(site, newer_keys.document, newer_keys.load("online"), NOW)
+    refresh_heads(site, newer_keys.document, newer_keys.load("online"), NOW)
 
     head = head_of(site)
     assert (head.epoch, head.seq, head.counter, head.percent, head.issued) == (2, 1, 7, 5, NOW)
-    assert document.verify(document.split(site.read("heads/sensor/stable.head")), newer_keys.keys.online)
+    assert document.verify_signature(document.split_document(site.read("heads/sensor/stable.head")), newer_keys.keys.online)
 
 
 def test_refresh_refuses_a_head_of_an_unknown_epoch(
     site: Store, make_release: MakeRelease, ring: KeyRing, newer_keys: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(7), ring, firmware)
+    publish_file(site, make_release(7), ring, firmware)
     site.path("keys/sensor.keys").unlink()
 
     with pytest.raises(BenchError, match="head of stable has key epoch 1, whose keys are not known; p"):
-        refresh(site, newer_keys.document, newer_keys.load("online"), NOW)
+        refresh_heads(site, newer_keys.document, newer_keys.load("online"), NOW)
 
 
 def test_refresh_refuses_a_head_that_its_epoch_did_not_sign(
     site: Store, make_release: MakeRelease, ring: KeyRing, newer_keys: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(7), ring, firmware)
+    publish_file(site, make_release(7), ring, firmware)
     head = site.path("heads/sensor/stable.head")
     head.write_bytes(newer_keys.load("online").sign(head.read_bytes().split(b"\n")[0]).pack())
 
-    with pytest.raises(BenchError, match="key .* is not one of sensor's: .*stable.head"):
-        refresh(site, newer_keys.document, newer_keys.load("online"), NOW)
+    with pytest.raises(BenchError, match="key .* is not a key of sensor: .*stable.head"):
+        refresh_heads(site, newer_keys.document, newer_keys.load("online"), NOW)
 
 
 def test_refresh_signs_every_head_and_changes_nothing_else(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
     rollout = Rollout(percent=5, cohorts=("lab",), paused=True)
-    publish_release(site, make_release(7), ring, firmware, rollout=rollout)
-    publish_release(site, make_release(8), ring, firmware, channel="beta")
+    publish_file(site, make_release(7), ring, firmware, rollout=rollout)
+    publish_file(site, make_release(8), ring, firmware, channel="beta")
     before, files = head_of(site), files_below(site.root)
 
-    heads = refresh(site, ring.document, ring.load("online"), NOW + DAY, days=2)
+    heads = refresh_heads(site, ring.document, ring.load("online"), NOW + DAY, days=2)
 
     assert [head.channel for head in heads] == ["beta", "stable"]
     assert head_of(site) == replace(before, seq=2, issued=NOW + DAY, expires=NOW + 3 * DAY)
@@ -354,22 +354,22 @@ def test_refresh_signs_every_head_and_changes_nothing_else(
 
 def test_refresh_without_published_heads_is_an_error(site: Store, ring: KeyRing) -> None:
     with pytest.raises(BenchError, match="nothing is published for sensor: .*www; publish a rel"):
-        refresh(site, ring.document, ring.load("online"), NOW)
+        refresh_heads(site, ring.document, ring.load("online"), NOW)
 
 
 def test_refresh_refuses_a_tampered_head(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    publish_release(site, make_release(), ring, firmware)
+    publish_file(site, make_release(), ring, firmware)
     path = site.path("heads/sensor/stable.head")
     path.write_bytes(path.read_bytes().replace(b'"percent":100', b'"percent":  0'))
     before = path.read_bytes()
 
     with pytest.raises(BenchError, match="signature is wrong"):
-        refresh(site, ring.document, ring.load("online"), NOW + 1)
+        refresh_heads(site, ring.document, ring.load("online"), NOW + 1)
     assert path.read_bytes() == before
 
 
 def test_refresh_needs_the_online_key(site: Store, ring: KeyRing) -> None:
     with pytest.raises(BenchError, match="is an offline key: .*; use an online key"):
-        refresh(site, ring.document, ring.load("offline"), NOW)
+        refresh_heads(site, ring.document, ring.load("offline"), NOW)

@@ -13,7 +13,7 @@ from slotbench import boards, cli
 from slotbench.cli.push import _secrets
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
-from slotbench.push.client import Greeting, PushClient, read_secret
+from slotbench.push.client import ListenerStatus, PushClient, read_secret
 from slotbench.release import development
 from slotbench.release.identities import Identities
 from slotbench.release.keys import SigningKey
@@ -25,12 +25,12 @@ GREETING = {
 
 
 def test_a_new_development_key_and_its_public_part(tmp_path: Path) -> None:
-    private, public = development.create(tmp_path)
+    private, public = development.create_development_key(tmp_path)
     assert private.stat().st_mode & 0o777 == 0o600
-    modulus = base64.b64decode(json.loads(development.public_part(public))["modulus"])
+    modulus = base64.b64decode(json.loads(development.read_public_part(public))["modulus"])
     assert modulus == SigningKey.load(private).modulus
     with pytest.raises(BenchError, match="there already|exists"):
-        development.create(tmp_path)
+        development.create_development_key(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"modulus": "AAAA"}', b'{"modulus": 5}', b"\xff"])
@@ -38,19 +38,19 @@ def test_what_is_no_public_part_is_refused(content: bytes, tmp_path: Path) -> No
     path = tmp_path / "development.pub"
     path.write_bytes(content)
     with pytest.raises(BenchError, match="not the public part of a development key"):
-        development.public_part(path)
+        development.read_public_part(path)
 
 
 def test_only_a_marked_board_gets_a_development_key() -> None:
     development.require_marked(boards.load("d1_mini_dev"))
-    with pytest.raises(BenchError, match="does not say `development = true`: d1_mini;"):
+    with pytest.raises(BenchError, match="does not have `development = true`: d1_mini;"):
         development.require_marked(boards.load("d1_mini"))
 
 
 def test_a_board_that_is_not_marked_is_not_made_with_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _, public = development.create(tmp_path)
+    _, public = development.create_development_key(tmp_path)
     made = tmp_path / "lamp1"
     assert cli.run(["board", "new", str(made), "--development-key", str(public)]) == 2
     assert "development = true" in capsys.readouterr().err and not made.exists()
@@ -71,15 +71,15 @@ def test_what_is_no_secret_is_refused(text: str) -> None:
     ({"nonce": "0"}, "nonce"), ({"slot": "C"}, "slot"), ({"counter": -1}, "counter"), ({"trial": 1}, "trial"),
     ({"product": "L"}, "product")])
 def test_a_greeting_that_is_none_is_refused(change: dict[str, object], field: str) -> None:
-    assert Greeting.parse(json.dumps(GREETING).encode()).board == "d1_mini_dev"
+    assert ListenerStatus.parse(json.dumps(GREETING).encode()).board == "d1_mini_dev"
     with pytest.raises(FormatError, match=field):
-        Greeting.parse(json.dumps({**GREETING, **change}).encode())
+        ListenerStatus.parse(json.dumps({**GREETING, **change}).encode())
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"<html>", b"5"])
 def test_what_is_no_object_is_no_greeting(text: bytes) -> None:
     with pytest.raises(FormatError):
-        Greeting.parse(text)
+        ListenerStatus.parse(text)
 
 
 def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +90,7 @@ def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         code = cli.run([
             "push", f"127.0.0.1:{bound.getsockname()[1]}", str(tmp_path / "firmware.bin"),
             "--key", "none.pem", "--secret", str(tmp_path / "secret")])
-    assert code == 2 and "nobody listens there" in capsys.readouterr().err
+    assert code == 2 and "no board listens there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("host", "words"), [("", "not HOST"), ("a:b", "not HOST"), ("a:0", "not HOST")])
@@ -133,4 +133,4 @@ def test_the_board_does_not_come_back() -> None:
             "127.0.0.1", bound.getsockname()[1], lambda device_id: bytes(32), now=lambda: float(next(seconds)),
             sleep=lambda seconds: None)
         with pytest.raises(BenchError, match="did not come back within 20 s"):
-            pusher.wait(20)
+            pusher.wait_for_board(20)

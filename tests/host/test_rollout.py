@@ -13,8 +13,8 @@ from slotbench.errors import BenchError
 from slotbench.formats import document
 from slotbench.formats.head import Head
 from slotbench.release import store
-from slotbench.release.publish import Rollout, publish
-from slotbench.release.rollout import Channel, withdrawn
+from slotbench.release.publish import Rollout, publish_release
+from slotbench.release.rollout import Channel, withdrawn_digests
 from slotbench.release.store import Store
 from support.commands import CommandResult, MakeRelease, RunCommand
 from support.samples import NOW, PRODUCT, KeyRing, files_below, write_ring
@@ -22,33 +22,33 @@ from support.samples import NOW, PRODUCT, KeyRing, files_below, write_ring
 DAY = 86400
 LATER = NOW + 3600
 
-PublishRelease: TypeAlias = Callable[..., Head]
+PublishCounter: TypeAlias = Callable[..., Head]
 """Publishes a release by its counter."""
 
 Step: TypeAlias = Callable[[Channel, int], Head]
 
 
 def head_of(site: Store, channel: str = "stable") -> Head:
-    return Head.from_payload(document.split(site.read(store.head_name(PRODUCT, channel))).payload)
+    return Head.from_payload(document.split_document(site.read(store.head_name(PRODUCT, channel))).payload)
 
 
 @pytest.fixture
-def publish_release(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes) -> PublishRelease:
+def publish_counter(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes) -> PublishCounter:
     """Publish a release by its counter."""
 
-    def publish_release(counter: int, channel: str = "stable", **options: Any) -> Head:
-        return publish(
+    def publish_counter(counter: int, channel: str = "stable", **options: Any) -> Head:
+        return publish_release(
             site, make_release(counter), ring.document, [firmware], ring.load("online"), NOW + counter,
             channel=channel, rollout=Rollout(**options))
 
-    return publish_release
+    return publish_counter
 
 
 @pytest.fixture
-def stable_channel(site: Store, ring: KeyRing, publish_release: PublishRelease) -> Channel:
+def stable_channel(site: Store, ring: KeyRing, publish_counter: PublishCounter) -> Channel:
     """The channel stable offers counter 7 to 10 % of the boards. Counter 6 was published before it."""
-    publish_release(6)
-    publish_release(7, percent=10, cohorts=("lab",))
+    publish_counter(6)
+    publish_counter(7, percent=10, cohorts=("lab",))
     return Channel(site, ring.document, ring.load("online"))
 
 
@@ -63,7 +63,7 @@ def test_promote_writes_a_head_for_more_boards_and_nothing_else(
         before, seq=before.seq + 1, percent=50, cohorts=("lab", "roof"), issued=LATER,
         expires=LATER + 3 * DAY)
     assert files_below(site.root) == files
-    assert document.verify(document.split(site.read("heads/sensor/stable.head")), ring.keys.online)
+    assert document.verify_signature(document.split_document(site.read("heads/sensor/stable.head")), ring.keys.online)
 
 
 def test_promote_a_cohort_alone(stable_channel: Channel) -> None:
@@ -75,7 +75,7 @@ def test_promote_a_cohort_alone(stable_channel: Channel) -> None:
 def test_the_percentage_shrinks_only_with_shrink(site: Store, stable_channel: Channel) -> None:
     before = site.read("heads/sensor/stable.head")
 
-    with pytest.raises(BenchError, match="at 10 %, 9 % would take boards out; --shrink does it"):
+    with pytest.raises(BenchError, match="at 10 %, 9 % would exclude boards; give --shrink"):
         stable_channel.promote(LATER, percent=9)
     assert site.read("heads/sensor/stable.head") == before
 
@@ -126,12 +126,12 @@ def test_withdraw_offers_the_previous_release_to_every_board(
 
     head = stable_channel.withdraw(LATER)
 
-    digest = document.split(make_release(6).read_bytes()).digest
+    digest = document.split_document(make_release(6).read_bytes()).digest
     assert head == head_of(site) == replace(
         before, seq=before.seq + 1, release=digest, counter=6, percent=100, cohorts=(), issued=LATER,
         expires=LATER + 30 * DAY)
     assert files_below(site.root) - files == {"heads/sensor/stable.withdrawn"}
-    assert withdrawn(site, PRODUCT, "stable") == [before.release]
+    assert withdrawn_digests(site, PRODUCT, "stable") == [before.release]
 
 
 def test_withdraw_twice_finds_no_older_release(stable_channel: Channel) -> None:
@@ -145,23 +145,24 @@ def test_withdraw_skips_a_withdrawn_release(
     site: Store, ring: KeyRing, make_release: MakeRelease, firmware: bytes, stable_channel: Channel,
 ) -> None:
     stable_channel.withdraw(LATER)
-    publish(site, make_release(8), ring.document, [firmware], ring.load("online"), LATER)
+    publish_release(site, make_release(8), ring.document, [firmware], ring.load("online"), LATER)
 
     assert stable_channel.withdraw(LATER).counter == 6
-    publish(site, make_release(9), ring.document, [firmware], ring.load("online"), LATER)
+    publish_release(site, make_release(9), ring.document, [firmware], ring.load("online"), LATER)
     assert stable_channel.withdraw(LATER, to=7).counter == 7, "a person may say so"
 
 
 def test_withdraw_skips_a_release_that_excludes_the_channel(
-    site: Store, ring: KeyRing, make_release: MakeRelease, firmware: bytes, publish_release: PublishRelease,
+    site: Store, ring: KeyRing, make_release: MakeRelease, firmware: bytes, publish_counter: PublishCounter,
 ) -> None:
-    publish_release(5)
-    publish(site, make_release(6, channels=("beta",)), ring.document, [firmware], ring.load("online"), NOW + 6,
-            channel="beta")
-    publish_release(7)
+    publish_counter(5)
+    publish_release(
+        site, make_release(6, channels=("beta",)), ring.document, [firmware], ring.load("online"), NOW + 6,
+        channel="beta")
+    publish_counter(7)
     stable_channel = Channel(site, ring.document, ring.load("online"))
 
-    with pytest.raises(BenchError, match="no release with counter 6, below 7 and for the channel stable"):
+    with pytest.raises(BenchError, match="no release with counter 6, below 7, is for the channel stable"):
         stable_channel.withdraw(LATER, to=6)
     assert stable_channel.withdraw(LATER).counter == 5
 
@@ -172,12 +173,12 @@ def test_withdraw_to_the_same_counter_is_refused(stable_channel: Channel) -> Non
 
 
 def test_withdraw_without_an_older_release_is_refused(
-    site: Store, ring: KeyRing, publish_release: PublishRelease,
+    site: Store, ring: KeyRing, publish_counter: PublishCounter,
 ) -> None:
-    publish_release(7)
+    publish_counter(7)
     before = files_below(site.root)
 
-    with pytest.raises(BenchError, match="no older release .*`slotbench release pause` keeps boards from"):
+    with pytest.raises(BenchError, match="no older release .*stop boards from beginning this one with `slotbench release pause`"):
         Channel(site, ring.document, ring.load("online")).withdraw(LATER)
     assert files_below(site.root) == before
 
@@ -186,19 +187,19 @@ def test_withdraw_to_a_release_without_its_image_is_refused(site: Store, stable_
     for image in (site.root / "images").iterdir():
         image.unlink()
 
-    with pytest.raises(BenchError, match="counter 6 cannot be downloaded any more, images/.* is gone"):
+    with pytest.raises(BenchError, match="counter 6 cannot be downloaded, images/.* is missing"):
         stable_channel.withdraw(LATER)
-    assert head_of(site).counter == 7 and withdrawn(site, PRODUCT, "stable") == []
+    assert head_of(site).counter == 7 and withdrawn_digests(site, PRODUCT, "stable") == []
 
 
 def test_withdraw_skips_a_release_that_no_pinned_key_signed(
-    site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, publish_release: PublishRelease,
+    site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, publish_counter: PublishCounter,
 ) -> None:
-    publish_release(5)
+    publish_counter(5)
     stranger = make_release(6, key="stranger")
-    signed = document.split(stranger.read_bytes())
+    signed = document.split_document(stranger.read_bytes())
     site.path(store.release_name(signed.digest)).write_bytes(stranger.read_bytes())
-    publish_release(7)
+    publish_counter(7)
 
     assert Channel(site, ring.document, ring.load("online")).withdraw(LATER).counter == 5
 
@@ -226,7 +227,7 @@ def test_every_step_needs_a_clock_that_does_not_go_back(
     site: Store, stable_channel: Channel, step: Step,
 ) -> None:
     files = files_below(site.root)
-    with pytest.raises(BenchError, match="later than now .*; set this computer's clock"):
+    with pytest.raises(BenchError, match="later than now .*; set the clock of this computer"):
         step(stable_channel, NOW)
     assert files_below(site.root) == files and head_of(site).seq == 2
 
@@ -288,20 +289,20 @@ def test_the_commands_of_a_whole_rollout(run_release: RunCommand, site: Store) -
     share = "30 % of the boards and cohorts lab, roof"
     assert [ran.out.strip() for ran in said] == [
         f"{channel} 7 for {share}, head seq 3",
-        f"{channel} 7 for nobody while paused ({share} when resumed), head seq 4",
+        f"{channel} 7 for no board while paused ({share} when resumed), head seq 4",
         f"{channel} 7 for {share}, head seq 5",
         f"{channel} 6 for 100 % of the boards, head seq 6",
     ]
 
 
 def test_list_shows_releases_and_channels(
-    run_release: RunCommand, publish_release: PublishRelease, firmware: bytes,
+    run_release: RunCommand, publish_counter: PublishCounter, firmware: bytes,
 ) -> None:
-    publish_release(9, channel="beta")
+    publish_counter(9, channel="beta")
     assert run_release("list").out.splitlines() == [
         "counter 9  1.25.0  beta: 100 % of the boards, head seq 1",
         "counter 7  1.25.0  stable: 10 % of the boards and cohorts lab, head seq 2",
-        "counter 6  1.25.0  for stable, beta, offered to nobody",
+        "counter 6  1.25.0  for stable, beta, not offered",
     ]
     run_release("withdraw")
     assert "counter 7  1.25.0  withdrawn from stable" in run_release("list").out
@@ -318,7 +319,7 @@ def test_list_marks_expired_heads(run_release: RunCommand, monkeypatch: pytest.M
 def test_list_of_a_damaged_site_is_an_error(run_release: RunCommand, site: Store) -> None:
     site.path(store.release_name(head_of(site).release)).unlink()
     ran = run_release("list")
-    assert ran.code == 1 and "the channel stable offers a release that boards cannot get" in ran.err
+    assert ran.code == 1 and "the channel stable offers a release that is missing or not signed" in ran.err
 
 
 def test_promote_needs_a_percentage_or_a_cohort(run_release: RunCommand) -> None:

@@ -18,9 +18,9 @@ from flask.testing import FlaskClient
 from slotbench.errors import BenchError
 from slotbench.formats import blocks, document
 from slotbench.release import store
-from slotbench.release.publish import publish
+from slotbench.release.publish import publish_release
 from slotbench.release.store import Store
-from slotbench.server import Background, app, background, create_app, require_published
+from slotbench.server import BackgroundServer, app, background, create_app, require_published
 from support.commands import MakeRelease
 from support.samples import NOW, KeyRing, make_firmware
 
@@ -29,7 +29,7 @@ HEAD = "/heads/sensor/stable.head"
 
 @pytest.fixture
 def published(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes) -> Store:
-    publish(site, make_release(), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(site, make_release(), ring.document, [firmware], ring.load("online"), NOW)
     return site
 
 
@@ -58,8 +58,8 @@ def test_a_whole_image(client: FlaskClient, image_url: str, firmware: bytes) -> 
 def test_a_release_and_a_block_table(
     client: FlaskClient, published: Store, make_release: MakeRelease, firmware: bytes,
 ) -> None:
-    signed = document.split(make_release().read_bytes())
-    table = blocks.table(firmware)
+    signed = document.split_document(make_release().read_bytes())
+    table = blocks.block_table(firmware)
 
     response = client.get(f"/{store.release_name(signed.digest)}")
     assert response.data == signed.pack()
@@ -105,7 +105,7 @@ def test_a_changed_head_is_200(
     client: FlaskClient, published: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
     etag = client.get(HEAD).headers["ETag"]
-    publish(published, make_release(), ring.document, [firmware], ring.load("online"), NOW)
+    publish_release(published, make_release(), ring.document, [firmware], ring.load("online"), NOW)
 
     response = client.get(HEAD, headers={"If-None-Match": etag})
 
@@ -212,7 +212,7 @@ def test_content_that_does_not_match_its_name_is_500(
         response = client.get(image_url)
 
     assert (response.status_code, response.data) == (500, b"Internal Server Error\n")
-    assert "not served: content does not match its name" in caplog.text
+    assert "file not served: content does not match its name" in caplog.text
     assert image_url[1:] in caplog.text
 
 
@@ -281,8 +281,8 @@ def test_a_folder_with_releases_is_accepted(published: Store) -> None:
 
 
 @pytest.fixture
-def server(published: Store) -> Iterator[Background]:
-    with Background(create_app(published.root)) as server:
+def server(published: Store) -> Iterator[BackgroundServer]:
+    with BackgroundServer(create_app(published.root)) as server:
         yield server
 
 
@@ -292,14 +292,14 @@ def get(connection: http.client.HTTPConnection, path: str, **headers: str) -> tu
     return response.status, response.read()
 
 
-def exchange(server: Background, request: bytes) -> bytes:
+def exchange(server: BackgroundServer, request: bytes) -> bytes:
     """Send bytes and read until the server closes the connection."""
     with socket.create_connection((server.host, server.port), timeout=10) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_blocks_over_one_connection(server: Background, image_url: str, firmware: bytes) -> None:
+def test_blocks_over_one_connection(server: BackgroundServer, image_url: str, firmware: bytes) -> None:
     connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
     connection.connect()
     own = connection.sock.getsockname()
@@ -314,7 +314,7 @@ def test_blocks_over_one_connection(server: Background, image_url: str, firmware
     connection.close()
 
 
-def test_pipelined_requests_are_answered_in_order(server: Background) -> None:
+def test_pipelined_requests_are_answered_in_order(server: BackgroundServer) -> None:
     request = f"GET {HEAD} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     last = b"HEAD /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -325,7 +325,7 @@ def test_pipelined_requests_are_answered_in_order(server: Background) -> None:
     assert response.endswith(b"Connection: close\r\n\r\n")
 
 
-def test_a_request_with_a_body_is_answered_and_closed(server: Background) -> None:
+def test_a_request_with_a_body_is_answered_and_closed(server: BackgroundServer) -> None:
     request = f"GET {HEAD} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello".encode()
 
     assert b"Connection: close" in exchange(server, request)
@@ -333,7 +333,7 @@ def test_a_request_with_a_body_is_answered_and_closed(server: Background) -> Non
     assert exchange(server, chunked).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_http_1_0_closes_the_connection(server: Background) -> None:
+def test_http_1_0_closes_the_connection(server: BackgroundServer) -> None:
     response = exchange(server, f"GET {HEAD} HTTP/1.0\r\n\r\n".encode())
 
     assert response.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -344,18 +344,18 @@ def test_http_1_0_closes_the_connection(server: Background) -> None:
     "/../../../../etc/passwd", "/heads/../../etc/passwd", "//etc/passwd", "/%2e%2e/%2e%2e/etc/passwd",
     "/heads/sensor/..%2f..%2fkeys/sensor.keys", "http://x/../etc/passwd",
 ])
-def test_no_path_leaves_the_folder(server: Background, path: str) -> None:
+def test_no_path_leaves_the_folder(server: BackgroundServer, path: str) -> None:
     response = exchange(server, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
 
     assert response.startswith(b"HTTP/1.1 404 ")
 
 
-def test_a_malformed_request_is_400(server: Background) -> None:
+def test_a_malformed_request_is_400(server: BackgroundServer) -> None:
     assert b"400" in exchange(server, b"\x16\x03\x01\r\n\r\n")
 
 
 def test_requests_are_logged_without_control_characters(
-    server: Background, caplog: pytest.LogCaptureFixture,
+    server: BackgroundServer, caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.INFO, "slotbench.server"):
         exchange(server, b"GET /x\x1b[31m HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -368,7 +368,7 @@ def test_a_defect_is_a_500_and_a_log_line(
 ) -> None:
     flask_app = create_app(published.root)
     flask_app.wsgi_app = lambda environ, start_response: 1 / 0
-    with Background(flask_app) as server:
+    with BackgroundServer(flask_app) as server:
         response = exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
     assert response.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
@@ -376,7 +376,7 @@ def test_a_defect_is_a_500_and_a_log_line(
 
 
 def test_a_defect_before_the_application_is_a_log_line(
-    server: Background, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    server: BackgroundServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(background._KeepAliveHandler, "make_environ", Mock(side_effect=RuntimeError("oh")))
 
@@ -384,7 +384,7 @@ def test_a_defect_before_the_application_is_a_log_line(
     assert "defect while serving 127.0.0.1" in caplog.text and "RuntimeError: oh" in caplog.text
 
 
-def test_many_boards_at_once(server: Background, image_url: str, firmware: bytes) -> None:
+def test_many_boards_at_once(server: BackgroundServer, image_url: str, firmware: bytes) -> None:
     got: list[bytes] = []
 
     def board() -> None:
@@ -402,7 +402,7 @@ def test_many_boards_at_once(server: Background, image_url: str, firmware: bytes
 
 
 def test_a_client_that_hangs_up_does_not_disturb_others(
-    server: Background, image_url: str, firmware: bytes,
+    server: BackgroundServer, image_url: str, firmware: bytes,
 ) -> None:
     with socket.create_connection((server.host, server.port), timeout=10) as connection:
         connection.sendall(f"GET {image_url} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -415,7 +415,7 @@ def test_a_client_that_hangs_up_does_not_disturb_others(
 
 def test_stopping_does_not_wait_for_idle_clients(published: Store, image_url: str) -> None:
     before = threading.active_count()
-    server = Background(create_app(published.root)).__enter__()
+    server = BackgroundServer(create_app(published.root)).__enter__()
     idle = socket.create_connection((server.host, server.port), timeout=10)
     slow = socket.create_connection((server.host, server.port), timeout=10)
     slow.sendall(f"GET {image_url} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -437,24 +437,24 @@ def test_stopping_does_not_wait_for_idle_clients(published: Store, image_url: st
 
 
 def test_the_port_can_be_used_again(published: Store) -> None:
-    with Background(create_app(published.root)) as first:
+    with BackgroundServer(create_app(published.root)) as first:
         assert first.url == f"http://127.0.0.1:{first.port}"
-    with Background(create_app(published.root), port=first.port) as second:
+    with BackgroundServer(create_app(published.root), port=first.port) as second:
         assert exchange(second, f"GET {HEAD} HTTP/1.0\r\n\r\n".encode()).startswith(b"HTTP/1.1 200")
 
 
-def test_a_port_in_use_is_an_error(server: Background, published: Store) -> None:
+def test_a_port_in_use_is_an_error(server: BackgroundServer, published: Store) -> None:
     with pytest.raises(BenchError, match="cannot listen .*in use.*: 127.0.0.1:.*; choose") as caught:
-        Background(create_app(published.root), port=server.port)
+        BackgroundServer(create_app(published.root), port=server.port)
     assert caught.value.exit_code == 2
 
 
 def test_an_unknown_host_is_an_error(published: Store) -> None:
     with pytest.raises(BenchError, match="cannot listen"):
-        Background(create_app(published.root), host="256.0.0.1")
+        BackgroundServer(create_app(published.root), host="256.0.0.1")
 
 
 def test_ipv6(published: Store) -> None:
-    with Background(create_app(published.root), host="::1") as server:
+    with BackgroundServer(create_app(published.root), host="::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
         assert exchange(server, f"GET {HEAD} HTTP/1.0\r\n\r\n".encode()).startswith(b"HTTP/1.1 200")

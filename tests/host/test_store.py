@@ -13,7 +13,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.release import store
-from slotbench.release.files import read_bytes, write_atomic, write_new
+from slotbench.release.files import read_bytes, write_atomic, write_new_files
 from slotbench.release.store import Store
 from support.samples import files_below
 
@@ -53,7 +53,7 @@ def test_new_files_are_written_all_or_none(tmp_path: Path) -> None:
     files = {tmp_path / "one": (b"1", 0o600), tmp_path / "block" / "two": (b"2", 0o600)}
 
     with pytest.raises(BenchError, match="cannot write"):
-        write_new(files)
+        write_new_files(files)
 
     assert files_below(tmp_path) == {"block"}
 
@@ -117,7 +117,7 @@ def test_an_empty_store(site: Store) -> None:
 def test_a_file_in_place_of_the_store_is_an_error(site: Store) -> None:
     site.root.write_bytes(b"")
 
-    with pytest.raises(BenchError, match=r"not a folder .* \(File exists\): .*www") as caught:
+    with pytest.raises(BenchError, match=r"folder cannot be written \(File exists\): .*www") as caught:
         with site.locked():
             pass
     assert caught.value.exit_code == 2

@@ -51,7 +51,7 @@ def test_the_sector_is_the_loader_with_the_boards_header_and_map(board: BoardPro
     assert len(sector) == 4096
     assert sector[:2] + sector[4 : len(image)] == image[:2] + image[4:]
     assert sector[2:4] == bytes([2, board.size_nibble << 4]), "DIO, 40 MHz, and the size that the SDK is to see"
-    assert maptable.unpack(sector[maptable.OFFSET :]) == board.device_map()
+    assert maptable.unpack_table(sector[maptable.OFFSET :]) == board.device_map()
 
 
 def test_without_a_map_it_waits_and_says_so() -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from slotbench.release import store
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.network.base import TcpStream
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.http_faults import BEFORE_ALL
@@ -218,7 +218,7 @@ def test_the_same_faults_whatever_is_behind(server: FaultyNetwork, testbed: Test
     """A real server over real sockets, or the application in this process: but for headers of the server's own."""
     server.inject(**case.fault)
     expected = exchange(server, most=20_000)
-    with Background(testbed.app) as real:
+    with BackgroundServer(testbed.app) as real:
         over_loopback = FaultyNetwork(LoopbackNetwork(grace_s=0.2))
         over_loopback.inject(**case.fault)
         got = exchange(over_loopback, most=20_000, host=real.host, port=real.port)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.formats.document import Document, split
+from slotbench.formats.document import Document, split_document
 from slotbench.formats.head import Head
 from slotbench.formats.journal import Report, SlotState
 from slotbench.formats.release import DEVELOPMENT
@@ -307,7 +307,7 @@ def test_a_development_key_is_worth_nothing_on_a_board_that_is_not_marked(tmp_pa
 def test_who_knows_the_secret_still_cannot_introduce_firmware(testbed: TestBed, board: VirtualBoard) -> None:
     assert push(board, develop(testbed, 7, key="online")).code == (21, 0), "a key has one role"
     document, image = develop(testbed, 7)
-    forged = split(document)
+    forged = split_document(document)
     forged = Document(forged.payload.replace(b"7.0.0", b"7.0.1"), forged.key_id, forged.signature)
     assert push(board, (forged.pack(), image)).code == (22, 0) and untouched(board)
 
@@ -315,7 +315,7 @@ def test_who_knows_the_secret_still_cannot_introduce_firmware(testbed: TestBed, 
 def test_a_development_release_is_never_pulled(testbed: TestBed, board: VirtualBoard) -> None:
     """Whoever holds the development key and the server cannot put it on the boards that ask."""
     document, image = develop(testbed, 7)
-    payload = split(document).payload
+    payload = split_document(document).payload
     site = testbed.publisher.site
     release = Head(
         product=PRODUCT, channel="stable", epoch=1, seq=1, counter=7, issued=NOW, expires=NOW + 10**7,

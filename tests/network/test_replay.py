@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.formats.rtc import BootReason
 from slotbench.release import store
-from slotbench.release.publish import Rollout, refresh
+from slotbench.release.publish import Rollout, refresh_heads
 from support.faulty_server.cases import Resource
 from support.faulty_server.scene import Scene
 from support.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, TestBed, make_testbed
@@ -90,7 +90,7 @@ def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scen
     assert scene.codes == {34} and scene.runs(1)
     assert not scene.server.requests_for(Resource.RELEASE.value)
     keys = testbed.publisher.keys_path
-    refresh(testbed.publisher.site, keys, testbed.publisher.online, NOW + 40 * DAY_S)
+    refresh_heads(testbed.publisher.site, keys, testbed.publisher.online, NOW + 40 * DAY_S)
     scene.board.run(2 * HOURS_MS)
     assert scene.runs(2)
 

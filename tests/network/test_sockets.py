@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.http_faults import PORTAL
@@ -64,7 +64,7 @@ def test_faults_in_front_of_a_real_server(testbed: TestBed) -> None:
     moved = faulty.inject(on=Resource.TABLE.value, times=1, status=302, location="http://10.0.0.1/")
     busy = faulty.inject(on=Resource.IMAGE.value, times=1, status=503, retry_after=60)
     whole = faulty.inject(on=Resource.IMAGE.value, ignore_range=True)
-    with Background(testbed.app) as server:
+    with BackgroundServer(testbed.app) as server:
         board = testbed.board(faulty, server=server.url)
         board.power_on()
         board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))

@@ -13,10 +13,11 @@ import pytest
 from slotbench.errors import BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.repl import deploy
-from slotbench.repl.transports import reported
+from slotbench.repl.transports import parse_reports
 from slotbench.vboard.factory import BOOT_LINE
 from support.serial.bench import SerialBench, plain_folder
 from support.serial.clients import mpremote, slotbench
+from support.testbed import put_keys
 from support.vboard.littlefs import files_in
 
 GIVEN = ("--product", "lamp", "--board", "generic_4m", "--server", "http://updates.lan")
@@ -27,7 +28,7 @@ BOOT = b"# mine\nimport gc\n"
 def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
     """A board with a boot.py and a main.py of its user's."""
     # Compiled before the board's thread runs: CPython 3.11 does not parse in two threads at once.
-    deploy.package()
+    deploy.package_files()
     folder = plain_folder(tmp_path / "board")
     (folder.files_path / "boot.py").write_bytes(BOOT)
     with SerialBench(folder, vm="micropython") as running:
@@ -37,14 +38,13 @@ def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
-    slotbench("keys", "new", tmp_path / "keys", "--product", "lamp")
-    return tmp_path / "keys" / "lamp.keys"
+    return put_keys(tmp_path / "keys") / "lamp.keys"
 
 
 def wanted(boot: bytes = BOOT) -> dict[str, bytes]:
     """What is on the board then, but for settings and keys."""
     return {
-        **{f"/{path}": data for path, data in deploy.package().items()},
+        **{f"/{path}": data for path, data in deploy.package_files().items()},
         "/boot.py": BOOT_LINE.encode() + b"\n" + boot,
     }
 
@@ -124,7 +124,7 @@ def test_ampy_does_the_same(micropython: None, tmp_path: Path, keys: Path) -> No
     with SerialBench(folder, vm="micropython") as bench:
         bench.wait_for("boot: slot A")
         said = slotbench("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--via", "ampy")
-        assert f"4 of {len(wanted()) + 3} files to put" in said, "one module, settings, both copies of the keys"
+        assert f"copying 4 of {len(wanted()) + 3} files" in said, "one module, settings, both copies of the keys"
         assert {path: bench.board.files.get(path) for path in wanted()} == wanted()
         slotbench("deploy", "--port", bench.port, "--undo", "--via", "ampy")
         assert sorted(bench.board.files) == ["/boot.py", "/main.py"]
@@ -176,10 +176,10 @@ class ScriptedTransport:
         self._vm = ("vm", *({"name": "micropython", "version": (1, 28, 0), "mpy": 0x2706, "platform": "esp8266"}
                             | facts).values())
 
-    def run(self, script: str) -> str:
+    def run_script(self, script: str) -> str:
         return f"noise\n@twoslot {self._vm!r}\n"
 
-    def put(self, folder: str, files: object) -> None:
+    def put_files(self, folder: str, files: object) -> None:
         raise AssertionError("nothing is to be put")
 
 
@@ -190,19 +190,19 @@ class Recording:
         self._said = [f"@twoslot {('file', path, hashlib.sha256(data).hexdigest())}" for path, data in files.items()]
         self.scripts: list[str] = []
 
-    def run(self, script: str) -> str:
+    def run_script(self, script: str) -> str:
         self.scripts.append(script)
         return "\n".join(self._said)
 
-    def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+    def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
         self.scripts.append(f"put {sorted(files)}")
 
 
 def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
     files = {"boot.py": b"b", "twoslot_boot.py": b"h", "twoslot/a.mpy": b"a", "twoslot/boot/a.mpy": b"a"}
     client = Recording(files)
-    found = deploy.Found((1, 28, 0), 6, {"twoslot_boot.py": "", "twoslot/old/b.mpy": ""}, {}, None, {})
-    assert deploy.carry_out(client, found, files, "port") == 4
+    found = deploy.BoardContent((1, 28, 0), 6, {"twoslot_boot.py": "", "twoslot/old/b.mpy": ""}, {}, None, {})
+    assert deploy.install_files(client, found, files, "port") == 4
     _, put, install = client.scripts
     assert put == "put ['boot.py', 'twoslot-a.mpy', 'twoslot-boot-a.mpy', 'twoslot_boot.py']"
     names = re.findall(r"\('(\S+)', '\S+', '[0-9a-f]{64}'\)", install)
@@ -214,39 +214,39 @@ def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
 
 def test_a_file_that_is_not_what_was_written_is_said() -> None:
     client = Recording({"boot.py": b"other"})
-    found = deploy.Found((1, 28, 0), 6, {}, {}, None, {})
-    with pytest.raises(BenchError, match="1 files are not what was written, boot.py first"):
-        deploy.carry_out(client, found, {"boot.py": b"b"}, "port")
+    found = deploy.BoardContent((1, 28, 0), 6, {}, {}, None, {})
+    with pytest.raises(BenchError, match="1 files do not hold what was written, the first is boot.py"):
+        deploy.install_files(client, found, {"boot.py": b"b"}, "port")
 
 
 @pytest.mark.parametrize(("facts", "words"), [
     ({"platform": "esp32"}, "not MicroPython on an ESP8266"),
     ({"name": "circuitpython"}, "not MicroPython"),
-    ({"mpy": 5}, "loads .mpy format 5, twoslot is of format 6"),
-    ({"version": (1, 21, 0)}, "1.21.0 is too old, twoslot needs 1.22 or later"),
+    ({"mpy": 5}, "loads .mpy format 5, twoslot has format 6"),
+    ({"version": (1, 21, 0)}, "1.21.0 on the board is too old, twoslot needs 1.22 or later"),
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
-        deploy.look(ScriptedTransport(**facts), "port")
-    assert deploy.look(ScriptedTransport(), "port").mpy_abi == 6
+        deploy.read_board(ScriptedTransport(**facts), "port")
+    assert deploy.read_board(ScriptedTransport(), "port").mpy_abi == 6
 
 
 @pytest.mark.parametrize("boot", [None, b"x = 1\n", b"x = 1", b"\r\n# a\r\n", b"import twoslot_boot  # twoslot\nx\n"])
 def test_the_line_in_boot_comes_and_goes(boot: bytes | None) -> None:
-    with_line = deploy.boot_with(boot, BOOT_LINE)
+    with_line = deploy.add_boot_line(boot, BOOT_LINE)
     assert with_line.splitlines()[0] == BOOT_LINE.encode()
-    assert deploy.boot_with(with_line, BOOT_LINE) == with_line
+    assert deploy.add_boot_line(with_line, BOOT_LINE) == with_line
     kept = boot if boot is None or b"# twoslot" not in boot else b"x\n"
-    assert deploy.boot_without(with_line) == kept
+    assert deploy.remove_boot_line(with_line) == kept
     compile(with_line, "boot.py", "exec")
 
 
 def test_reports_are_found_among_other_output() -> None:
-    assert reported("x\r\n@twoslot ('a', b'\\x00')\r\n>@twoslot (1,)") == [("a", b"\x00"), (1,)]
+    assert parse_reports("x\r\n@twoslot ('a', b'\\x00')\r\n>@twoslot (1,)") == [("a", b"\x00"), (1,)]
 
 
 def test_a_board_on_cpython_runs_what_was_deployed(tmp_path: Path) -> None:
-    deploy.package()
+    deploy.package_files()
     folder = plain_folder(tmp_path / "board")
     with SerialBench(folder) as bench:
         bench.wait_for("boot: slot A")

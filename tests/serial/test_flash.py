@@ -13,11 +13,11 @@ from slotbench import boards, data_path
 from slotbench.boards.header import loader_sector, with_header
 from slotbench.cli import run
 from slotbench.errors import BenchError
-from slotbench.flashing.filesystem import resized
+from slotbench.flashing.filesystem import resize_filesystem
 from slotbench.formats import blocks, maptable
 from slotbench.formats.rtc import BootReason
-from slotbench.inspection.dump import board_of
-from slotbench.inspection.facts import ImageState, inspect
+from slotbench.inspection.dump import identify_board
+from slotbench.inspection.facts import ImageState, inspect_flash
 from slotbench.vboard.board import BoardState
 from slotbench.vboard.firmware import build, for_board
 from slotbench.vboard.flash.cuts import Cut, CutMode
@@ -77,15 +77,15 @@ def stock(version: int = 0x00020001) -> bytes:
 def require_set_up(bench: SerialBench, data: bytes, boots: int = 1) -> None:
     """Every byte that the plan speaks of, and a board that runs it."""
     flash = bench.flash()
-    facts = inspect(board_of(flash, "flash"), flash)
+    facts = inspect_flash(identify_board(flash, "flash"), flash)
     a, b = facts.slots
     assert a.image is ImageState.MATCHES and a.descriptor is not None and a.descriptor.confirmed
-    assert a.table is not None and (a.table.entries, a.table.differing) == (blocks.count(len(data)), ())
+    assert a.table is not None and (a.table.entries, a.table.differing) == (blocks.block_count(len(data)), ())
     assert b.descriptor is None and flash[BOARD.slots[1].table.start :][:4096] == b"\xff" * 4096
     assert facts.header.problems == ()
     assert facts.window is not None and facts.window.matches[0].differing == () and facts.window.names == 0
     assert flash[:4096] == loader_sector(stand_in_loader(), BOARD)
-    assert maptable.unpack(flash[maptable.OFFSET : 4096]) == BOARD.device_map()
+    assert maptable.unpack_table(flash[maptable.OFFSET : 4096]) == BOARD.device_map()
     assert flash[0x200000 : 0x200000 + len(data)] == data
     bench.wait_for("boot: slot A, 1.2.3", boots)
     assert bench.board.state is BoardState.RUNNING
@@ -103,7 +103,7 @@ def test_a_worn_sector_is_found_by_reading_back(boards_with: Start, slotbench: S
 def test_an_erased_board_is_set_up_and_runs(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
     bench = boards_with()
     said = slotbench("flash", "--port", bench.port, "--image", firmware, "--product", "lamp")
-    assert "it starts nothing: its first sector is blank" in said
+    assert "it starts nothing: the first sector is blank" in said
     assert "0x100000-0x1fafff filesystem: kept" in said
     require_set_up(bench, firmware.read_bytes())
     assert bench.flash(0x1FC000, 1) == b"\x05", "the firmware writes PHY data where there are none"
@@ -173,7 +173,7 @@ def test_a_filesystem_that_would_be_lost_is_refused(
     foreign = bytearray(b"\xff" * BOARD.chip_bytes)
     foreign[0x100000:0x100100] = b"\xebFAT" * 64
     assert bench.flash() == before
-    assert "no LittleFS" in slotbench("flash", "--port", boards_with(bytes(foreign)).port, "--image", firmware, code=1)
+    assert "is not a LittleFS" in slotbench("flash", "--port", boards_with(bytes(foreign)).port, "--image", firmware, code=1)
 
 
 def test_files_can_be_given_up(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
@@ -221,7 +221,7 @@ def test_another_chip(
     monkeypatch.setattr(
         ChipRegisters, "read", lambda self, at: magic_esp32 if at == 0x40001000 else read(self, at))
     said = slotbench("flash", "--port", boards_with().port, "--image", firmware, code=2)
-    assert "this is an ESP32, twoslot runs on the ESP8266 only" in said
+    assert "the chip is an ESP32; twoslot runs only on the ESP8266" in said
 
 
 POINTS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9)
@@ -244,7 +244,7 @@ def test_a_pulled_cable_is_made_good_by_the_same_command(
         pulls, boots = bench.uart.pulls, len(bench.board.boots)
         said = slotbench(*command, code=1)
         assert bench.uart.pulls == pulls + 1
-        assert "lost the board" in said and "run the same command again: until it is through" in said, said
+        assert "lost the board" in said and "run the same command again; until it succeeds" in said, said
         assert bench.flash(0, 4096) != before[:4096] and len(bench.board.boots) == boots, "it starts nothing"
         bench.wait_for("nothing boots", bench.uart.pulls)
         slotbench(*command)
@@ -346,7 +346,7 @@ def test_backup_restore_and_inspect(boards_with: Start, slotbench: Slotbench) ->
 @pytest.mark.parametrize("version", [0x00020000, 0x00020001])
 def test_a_filesystem_keeps_version_files_and_times(version: int) -> None:
     old = filesystem(FILES, 0x40000, version, times={"/main.py": b"\x01\x02\x03\x04\x05\x06\x07\x08"})
-    new, count = resized(old, 0x20000)
+    new, count = resize_filesystem(old, 0x20000)
     assert (count, len(new)) == (3, 0x20000)
     assert files_in(new) == FILES
     assert new[20:24] == version.to_bytes(4, "little")
@@ -358,7 +358,7 @@ def test_a_damaged_filesystem_is_said_to_be_so() -> None:
     for block in range(2, 0x40):
         damaged[block * 4096 : block * 4096 + 64] = bytes(64)
     with pytest.raises(BenchError, match="damaged"):
-        resized(bytes(damaged), 0x20000)
+        resize_filesystem(bytes(damaged), 0x20000)
 
 
 def test_the_model_flash_of_an_in_place_board(boards_with: Start, slotbench: Slotbench, tmp_path: Path) -> None:
@@ -372,4 +372,4 @@ def test_the_model_flash_of_an_in_place_board(boards_with: Start, slotbench: Slo
     assert "bench only" in said
     bench.wait_for("boot: slot A, 1.2.3")
     bench.board.flash.poke(board.sdk.start, bytes(128))
-    assert "no PHY init data" in slotbench("flash", "--port", bench.port, "--image", tmp_path / "user1.bin", code=1)
+    assert "has PHY init data" in slotbench("flash", "--port", bench.port, "--image", tmp_path / "user1.bin", code=1)

@@ -341,8 +341,8 @@ def test_every_held_entry_is_zeroed_before_the_window_changes() -> None:
     soc = chip_of(flash)
     require_right(soc, boot(soc))
     log = soc.flash.peek(0x3000, SECTOR)
-    assert windowlog.classify(log[:16]) is windowlog.EntryState.DIRTY
-    states = [windowlog.classify(entry) for entry in windowlog.entries(log)]
+    assert windowlog.classify_entry(log[:16]) is windowlog.EntryState.DIRTY
+    states = [windowlog.classify_entry(entry) for entry in windowlog.split_entries(log)]
     assert states.count(windowlog.EntryState.HELD) == 1
 
 

@@ -72,7 +72,7 @@ def boot(soc: Soc) -> BootResult:
 
 
 def cell(soc: Soc) -> JournalCell:
-    newest = journal.newest(soc.flash.peek(JOURNAL, BOARD.journal.size))
+    newest = journal.newest_cell(soc.flash.peek(JOURNAL, BOARD.journal.size))
     assert newest is not None
     return newest[1]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.server import Background
+from slotbench.server import BackgroundServer
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.micropython import MicroPythonVM
@@ -79,7 +79,7 @@ def test_an_update_fits_beside_it_and_an_application(tmp_path: Path, mosquitto: 
     main = APPLICATION.replace("10240", str(APPLICATION_BYTES)) + MAIN
     testbed = world_in(tmp_path, main)
     testbed.publish(2)
-    with Background(testbed.app) as server:
+    with BackgroundServer(testbed.app) as server:
         board = testbed.board(LoopbackNetwork(grace_s=0.2), server=server.url)
         settings = testbed.settings(server.url) | {"mqtt": mosquitto.address}
         board.files["/twoslot.json"] = json.dumps(settings).encode()

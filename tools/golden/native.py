@@ -33,8 +33,8 @@ def native_files() -> Files:
     refs = {}
     for key, name in zip("ab", LINKED):
         image = user_image(name)
-        table = blocks.table(image)
-        sha256, table_sha256 = hashlib.sha256(image).hexdigest(), blocks.digest(table).hex()
+        table = blocks.block_table(image)
+        sha256, table_sha256 = hashlib.sha256(image).hexdigest(), blocks.table_digest(table).hex()
         says = asdict(parse_ea(image))
         says["segments"] = [
             {"address": segment["address"], "bytes": len(segment["data"])} for segment in says["segments"]]

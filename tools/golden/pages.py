@@ -90,10 +90,10 @@ def region_files() -> Files:
     for name, (first, second) in sectors.items():
         padded = (pages + [blank] * (16 - len(pages)) for pages in (first, second))
         region = b"".join(b"".join(pages) for pages in padded)
-        newest, place = journal.newest(region), journal.next_place(region)
+        newest, place = journal.newest_cell(region), journal.next_place(region)
         files[f"regions/{name}.bin"] = region
         files[f"regions/{name}.json"] = text_of({
-            "pages": [str(state) for _, state, _ in journal.scan(region)],
+            "pages": [str(state) for _, state, _ in journal.scan_pages(region)],
             "newest": newest and {"index": newest[0], "sequence": newest[1].sequence},
             "next": place and asdict(place),
         })
@@ -145,11 +145,11 @@ def windowlog_files() -> Files:
     files: Files = {}
     for name, entries in logs.items():
         sector = b"".join(entries).ljust(4096, b"\xff")
-        held = windowlog.held(sector)
+        held = windowlog.held_digest(sector)
         files[f"windowlogs/{name}.bin"] = sector
         files[f"windowlogs/{name}.json"] = text_of({
             "held": held and held.hex(),
-            "next_free": windowlog.next_free(sector),
+            "next_free": windowlog.next_free_entry(sector),
             "needs_erase": windowlog.needs_erase(sector),
         })
     return files
@@ -158,7 +158,7 @@ def windowlog_files() -> Files:
 def map_files() -> Files:
     """maps/: a table with every number told from the others, and ones that are none."""
     numbers = [0x01000000 * (i + 1) + 0x20304 for i in range(maptable.NUMBERS)]
-    whole = maptable.pack(numbers)
+    whole = maptable.pack_table(numbers)
     tables: dict[str, tuple[bytes, list[int] | None]] = {
         "distinct": (whole, numbers), "erased": (b"\xff" * maptable.TABLE_BYTES, None),
         "torn": (whole[:40] + b"\xff" * 32, None), "another_magic": (b"2SM2" + whole[4:], None),

@@ -29,14 +29,14 @@ def firmware() -> bytes:
 def image_files() -> Files:
     """images/: an image, its block table, and what they say."""
     image = firmware()
-    table = blocks.table(image)
+    table = blocks.block_table(image)
     parsed = asdict(parse_e9(image))
     parsed["segments"] = [
         {"address": segment["address"], "bytes": len(segment["data"])} for segment in parsed["segments"]]
     says = {
         **parsed, "sha256": hashlib.sha256(image).hexdigest(),
         "blocks": [table[i:i + 16].hex() for i in range(0, len(table), 16)],
-        "blocks_sha256": blocks.digest(table).hex(),
+        "blocks_sha256": blocks.table_digest(table).hex(),
     }
     return {
         "images/firmware.bin": image, "images/firmware.blocks": table,
@@ -52,7 +52,7 @@ def test_key(name: str) -> SigningKey:
 def payloads() -> dict[str, bytes]:
     """A release, a head and a keys document that belong together."""
     image = firmware()
-    sha256, table = hashlib.sha256(image).hexdigest(), blocks.digest(blocks.table(image)).hex()
+    sha256, table = hashlib.sha256(image).hexdigest(), blocks.table_digest(blocks.block_table(image)).hex()
     ref = ImageRef(
         url=store.image_name(sha256), length=len(image), sha256=sha256,
         blocks=table, blocks_url=store.blocks_name(table),
@@ -63,7 +63,8 @@ def payloads() -> dict[str, bytes]:
         fs_upgrade=False, mpy_abi=6, floor=3, notes="Second line of the greenhouse; caf\u00e9 \u2713",
     ).to_payload()
     head = Head(
-        product=PRODUCT, channel=CHANNEL, epoch=1, seq=12, release=document.digest(release), counter=7,
+        product=PRODUCT, channel=CHANNEL, epoch=1, seq=12, release=document.payload_digest(release),
+        counter=7,
         issued=1_750_000_100, expires=1_752_592_100, percent=40, cohorts=("early", "lab"),
     ).to_payload()
     keys = Keys(
@@ -120,7 +121,7 @@ def signature_plus_modulus(key: SigningKey, release: bytes) -> bytes:
         signed = key.sign(release.replace(b'"floor":3', b'"floor":%d' % floor))
         value = int.from_bytes(signed.signature, "big") + n
         if value < 1 << 3072:
-            return document.join(signed.payload, signed.key_id, value.to_bytes(384, "big"))
+            return document.join_document(signed.payload, signed.key_id, value.to_bytes(384, "big"))
     raise AssertionError("no signature is small enough")
 
 
@@ -138,15 +139,17 @@ def tampered() -> dict[str, tuple[str, bytes, tuple[int, ...]]]:
     line_2 = whole.index(b"\n") + 1
     cases: dict[str, tuple[str, bytes, tuple[int, ...]]] = {
         "payload_flipped": ("release", bytes(flipped), (22,)),
-        "signature_flipped": ("release", document.join(release, good.key_id, bytes(signature)), (22,)),
-        "signature_zero": ("release", document.join(release, good.key_id, bytes(384)), (22,)),
-        "signature_modulus": ("release", document.join(release, good.key_id, offline.modulus), (22,)),
+        "signature_flipped": (
+            "release", document.join_document(release, good.key_id, bytes(signature)), (22,)),
+        "signature_zero": ("release", document.join_document(release, good.key_id, bytes(384)), (22,)),
+        "signature_modulus": (
+            "release", document.join_document(release, good.key_id, offline.modulus), (22,)),
         "signature_of_head": (
-            "release", document.join(release, good.key_id, offline.sign(head).signature), (22,)),
+            "release", document.join_document(release, good.key_id, offline.sign(head).signature), (22,)),
         "release_by_online": ("release", online.sign(release).pack(), (21,)),
         "release_by_stranger": ("release", stranger.sign(release).pack(), (21,)),
         "release_by_stranger_renamed": (
-            "release", document.join(release, good.key_id, stranger.sign(release).signature), (22,)),
+            "release", document.join_document(release, good.key_id, stranger.sign(release).signature), (22,)),
         "head_by_offline": ("head", offline.sign(head).pack(), (21,)),
         "keys_by_online": ("keys", online.sign(made["keys"]).pack(), (21,)),
         "release_as_head": ("head", online.sign(release).pack(), (23,)),
@@ -166,7 +169,7 @@ def tampered() -> dict[str, tuple[str, bytes, tuple[int, ...]]]:
         "signature_plus_modulus": ("release", signature_plus_modulus(offline, release), (22,)),
     }
     for name, block in forged_blocks(release).items():
-        forged = document.join(release, good.key_id, raw_signature(offline, block))
+        forged = document.join_document(release, good.key_id, raw_signature(offline, block))
         cases[name] = ("release", forged, (22,))
     return cases
 
@@ -182,7 +185,7 @@ def tampered_files() -> Files:
 
 def rollout_files() -> Files:
     """rollout.json: who comes when, and the tag that ties head_seq to a channel."""
-    digest = document.digest(payloads()["release"])
+    digest = document.payload_digest(payloads()["release"])
     ids = [f"{number:06x}" for number in (0, 1, 0xBADA55, 0xFFFFFF)] + ["greenhouse-north", "caf\u00e9"]
     return {"rollout.json": text_of({
         "release": digest,

@@ -1,7 +1,7 @@
 """Board files (boards/*.toml): the flash map of a board as data, loaded and checked.
 
-Every way a map can be wrong is refused here, so that nothing behind it has to ask again. The fields
-are listed in boards/README.md.
+Every mistake in a map is refused here, so the rest of the bench can rely on it. boards/README.md lists the
+fields.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 
 from slotbench import data_path
 from slotbench.boards.checks import SDK_BYTES, SLOT_BYTES_MIN, check_map
-from slotbench.boards.model import BENCH_ONLY, NOWHERE, BoardProfile, Layout, Region, Serial, SlotMap
+from slotbench.boards.model import BENCH_ONLY, NOWHERE, BoardProfile, Layout, Region, SerialProfile, SlotMap
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.fields import Fields, check_name
 
 __all__ = [
-    "BENCH_ONLY", "NOWHERE", "SDK_BYTES", "SLOT_BYTES_MIN", "BoardProfile", "Layout", "Region", "Serial",
-    "SlotMap", "load", "names",
+    "BENCH_ONLY", "NOWHERE", "SDK_BYTES", "SLOT_BYTES_MIN", "BoardProfile", "Layout", "Region",
+    "SerialProfile", "SlotMap", "load", "names",
 ]
 
-# Size nibble of byte 3 of the header, esptool bin_image.py; the "-c1" sizes select another boot
-# path and are left out.
+# Size nibble in byte 3 of the header (esptool, bin_image.py). The "-c1" sizes select another boot path and
+# are not supported.
 _SIZE_NIBBLES = {
     0x40000: 1, 0x80000: 0, 0x100000: 2, 0x200000: 3, 0x400000: 4, 0x800000: 8, 0x1000000: 9,
 }
@@ -35,25 +35,25 @@ _INHERITED = ("layout", "bench_only")
 
 
 def names() -> list[str]:
-    """The boards that come with the bench."""
+    """The names of the boards that come with the bench."""
     return sorted(path.stem for path in data_path("boards").glob("*.toml"))
 
 
 def load(name_or_path: str | Path) -> BoardProfile:
-    """The board of this name, or in this .toml file.
+    """The board with this name, or the board in this .toml file.
 
-    Raises BenchError (usage) that names file and key: unknown board, unreadable file, unknown or
-    missing key, wrong type, and every map that could not work.
+    Raises BenchError (usage) with the file and the key: unknown board, unreadable file, unknown or missing
+    key, wrong type, or a map that could not work.
     """
-    path = _path_of(name_or_path)
+    path = _board_path(name_or_path)
     try:
-        return _parse(path.stem, _read(path))
+        return _parse_board(path.stem, _read_tables(path))
     except FormatError as error:
         fault = error.within(str(path))
         raise BenchError(fault.what, where=fault.where, do=fault.do, exit_code=USAGE) from None
 
 
-def _path_of(name_or_path: str | Path) -> Path:
+def _board_path(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text:
         return Path(name_or_path)
@@ -63,8 +63,8 @@ def _path_of(name_or_path: str | Path) -> Path:
     return data_path("boards", f"{text}.toml")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The tables of a file; those it leaves to `based_on` are taken from there."""
+def _read_tables(path: Path) -> dict[str, Any]:
+    """The tables of a file. Tables that the file lacks come from the board in `based_on`."""
     own = _read_toml(path)
     if "based_on" not in own:
         return own
@@ -74,7 +74,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise FormatError("no such board", field="based_on", do=do)
     base = _read_toml(data_path("boards", f"{based_on}.toml"))
     if "based_on" in base:
-        raise FormatError(f"{based_on} is itself based on another", field="based_on")
+        raise FormatError(f"{based_on} is itself based on another board", field="based_on")
     inherited = {key: base[key] for key in base if isinstance(base[key], dict) or key in _INHERITED}
     return inherited | own
 
@@ -89,10 +89,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise BenchError(
-            f"not TOML ({error})", where=str(path), do="mend it", exit_code=USAGE) from None
+            f"not TOML ({error})", where=str(path), do="correct the file", exit_code=USAGE) from None
 
 
-def _parse(name: str, tables: Mapping[str, Any]) -> BoardProfile:
+def _parse_board(name: str, tables: Mapping[str, Any]) -> BoardProfile:
     fields = Fields(tables)
     title = fields.text("title", 1, 80, ascii_only=False)
     layout = Layout(fields.choice("layout", tuple(Layout)))
@@ -108,10 +108,10 @@ def _parse(name: str, tables: Mapping[str, Any]) -> BoardProfile:
 
     chip, header, regions = group("chip"), group("loader_header"), group("regions")
     visible_bytes = header.choice("visible_size_bytes", tuple(_SIZE_NIBBLES))
-    slots = tuple(_slot(group(key)) for key in ("slot_a", "slot_b"))
+    slots = tuple(_parse_slot(group(key)) for key in ("slot_a", "slot_b"))
 
     def of_window(key: str) -> Region:
-        return _region(regions, key) if layout is Layout.WINDOW else NOWHERE
+        return _parse_region(regions, key) if layout is Layout.WINDOW else NOWHERE
 
     board = BoardProfile(
         name=check_name(name, "file name"),
@@ -125,45 +125,45 @@ def _parse(name: str, tables: Mapping[str, Any]) -> BoardProfile:
         size_nibble=_SIZE_NIBBLES[visible_bytes],
         flash_mode=header.choice("flash_mode", _FLASH_MODES),
         flash_freq_mhz=header.choice("flash_freq_mhz", _FLASH_FREQS_MHZ),
-        loader=_region(regions, "loader"),
-        journal=_region(regions, "journal"),
+        loader=_parse_region(regions, "loader"),
+        journal=_parse_region(regions, "journal"),
         window_log=of_window("window_log"),
         identity=of_window("identity"),
         window=of_window("exec_window"),
         filesystem=of_window("filesystem"),
-        sdk=_region(regions, "sdk_parameters"),
+        sdk=_parse_region(regions, "sdk_parameters"),
         slots=(slots[0], slots[1]),
-        serial=_serial(group("serial")) if "serial" in tables else None,
-        pins=_pins(group("pins")) if "pins" in tables else {},
+        serial=_parse_serial(group("serial")) if "serial" in tables else None,
+        pins=_parse_pins(group("pins")) if "pins" in tables else {},
         sources=sources,
     )
     for table in (chip, header, regions, fields):
-        table.end()
+        table.require_empty()
     check_map(board)
     return board
 
 
-def _slot(fields: Fields) -> SlotMap:
-    slot = SlotMap(*(_region(fields, key) for key in ("table", "descriptor", "image")))
-    fields.end()
+def _parse_slot(fields: Fields) -> SlotMap:
+    slot = SlotMap(*(_parse_region(fields, key) for key in ("table", "descriptor", "image")))
+    fields.require_empty()
     return slot
 
 
-def _region(fields: Fields, key: str) -> Region:
+def _parse_region(fields: Fields, key: str) -> Region:
     table = fields.object(key)
     region = Region(table.integer("start_offset"), table.integer("size_bytes", low=1))
-    table.end()
+    table.require_empty()
     return region
 
 
-def _serial(fields: Fields) -> Serial:
+def _parse_serial(fields: Fields) -> SerialProfile:
     bridges = fields.sequence("usb_bridges")
     if not bridges or not all(isinstance(bridge, str) for bridge in bridges):
         raise FormatError("not a list of strings", field=fields.path("usb_bridges"))
-    serial = Serial(tuple(bridges), fields.boolean("auto_reset"))
-    fields.end()
+    serial = SerialProfile(tuple(bridges), fields.boolean("auto_reset"))
+    fields.require_empty()
     return serial
 
 
-def _pins(fields: Fields) -> dict[str, int]:
+def _parse_pins(fields: Fields) -> dict[str, int]:
     return {key: fields.integer(key, high=_GPIO_MAX) for key in sorted(fields.keys())}

@@ -1,4 +1,4 @@
-"""Every way a flash map can be wrong, refused with the key of the board file."""
+"""Checks of a flash map. A mistake is refused with the key in the board file."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from slotbench.formats.image import IROM_OFFSET, WINDOW_END
 from slotbench.formats.seal import PAGE_BYTES
 
 SDK_BYTES = 5 * SECTOR_BYTES
-"""RF calibration, PHY init data and parameters: the last five sectors of whatever `chip_size` says.
-"""
+"""RF calibration, PHY init data and parameters: the last five sectors below `chip_size`."""
 
 SDK_IN_PLACE_BYTES = 4 * SECTOR_BYTES
-"""The same of the SDKs that the in-place maps are of: they keep no RF calibration sector."""
+"""The same for the SDKs of in-place maps, which keep no RF calibration sector."""
 
 SLOT_BYTES_MIN = 0x79000
-"""The smallest MicroPython build with a filesystem known (1.29 without TLS) needs this much."""
+"""The slot size in bytes for the smallest known MicroPython build with a filesystem (1.29 without TLS)."""
 
 _TABLE_IN_PLACE_BYTES = SECTOR_BYTES - PAGE_BYTES
 
 
 def check_map(board: BoardProfile) -> None:
-    """Refuse a map that could not work. Raises FormatError naming the key."""
+    """Raise FormatError with the key if the map could not work."""
     regions = board.regions()
     for key, region in regions.items():
-        _check_placed(key, region, board)
+        _check_placement(key, region, board)
     _check_disjoint(regions.items())
     _check_sizes(board)
     if board.bench_only != board.in_place:
         raise FormatError(
-            f"{str(board.bench_only).lower()} with layout {board.layout}: an in-place map, and no other, is "
-            + BENCH_ONLY, field="bench_only")
+            f"bench_only is {str(board.bench_only).lower()} with layout {board.layout}; "
+            f"only in-place maps are {BENCH_ONLY}", field="bench_only")
     if board.in_place:
         _check_in_place(board)
     else:
@@ -42,7 +41,7 @@ def check_map(board: BoardProfile) -> None:
         raise FormatError("slots differ in size", field="slot_b.image.size_bytes")
 
 
-def _check_placed(key: str, region: Region, board: BoardProfile) -> None:
+def _check_placement(key: str, region: Region, board: BoardProfile) -> None:
     shares_sector = board.in_place and key.endswith(("table", "descriptor"))
     for name, value in (("start_offset", region.start), ("size_bytes", region.size)):
         if value % SECTOR_BYTES and not shares_sector:
@@ -65,7 +64,7 @@ def _check_disjoint(regions: Iterable[tuple[str, Region]]) -> None:
 
 
 def _check_sizes(board: BoardProfile) -> None:
-    """The sizes that FORMATS.md fixes."""
+    """Check the sizes that FORMATS.md fixes."""
     sector = SECTOR_BYTES
     fixed = {
         "regions.loader": sector, "regions.journal": 2 * sector,
@@ -79,16 +78,16 @@ def _check_sizes(board: BoardProfile) -> None:
         if region.size != want:
             raise FormatError(f"0x{region.size:x} bytes, not 0x{want:x}", field=f"{key}.size_bytes")
     if board.loader.start:
-        raise FormatError("the ROM starts what is at 0", field="regions.loader.start_offset")
+        raise FormatError("the ROM starts the code at offset 0", field="regions.loader.start_offset")
 
 
 def _check_window(board: BoardProfile) -> None:
-    """The exec window, the SDK's sectors at the end of `chip_size`, the stock filesystem up to them."""
+    """Check the exec window, the SDK's sectors at the end of `chip_size`, and the filesystem before them."""
     window = "regions.exec_window"
     if board.window.start != IROM_OFFSET:
         raise FormatError(f"stock images run from 0x{IROM_OFFSET:x}", field=f"{window}.start_offset")
     if board.window.end > WINDOW_END:
-        raise FormatError("the chip maps the first megabyte only", field=f"{window}.size_bytes")
+        raise FormatError("the chip maps only the first megabyte", field=f"{window}.size_bytes")
     _check_sdk(board, SDK_BYTES)
     if board.filesystem.end != board.sdk.start:
         raise FormatError(
@@ -115,7 +114,7 @@ def _check_window_slots(board: BoardProfile) -> None:
 
 
 def _check_in_place(board: BoardProfile) -> None:
-    """Slots the chip can execute from; table and descriptor in one sector, the descriptor last."""
+    """Check that the chip can execute the slots, and that table and descriptor share a sector."""
     _check_sdk(board, SDK_IN_PLACE_BYTES)
     blocks_max = _TABLE_IN_PLACE_BYTES // blocks.ENTRY_BYTES
     for letter, slot in zip("ab", board.slots):
@@ -128,7 +127,7 @@ def _check_in_place(board: BoardProfile) -> None:
                 f"{slot.descriptor} is not the last page of the table's sector",
                 field=f"{key}.descriptor.start_offset", do=f"use 0x{slot.table.end:06x}")
         if slot.image.end > WINDOW_END:
-            what = f"{slot.image} ends behind the first megabyte, the only one the chip maps"
+            what = f"{slot.image} ends behind the first megabyte; the chip maps no more"
             raise FormatError(what, field=f"{key}.image")
         if slot.image.size > blocks_max * blocks.BLOCK_BYTES:
             largest = f"0x{blocks_max * blocks.BLOCK_BYTES:x}"

@@ -1,4 +1,4 @@
-"""Bytes 2 and 3 of the header at flash offset 0: flash mode, size and frequency, as ROM and SDK read them."""
+"""Bytes 2 and 3 of the header at flash offset 0: flash mode, size and frequency for the ROM and the SDK."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from slotbench.formats import FormatError, maptable
 from slotbench.formats.image import E9_MAGIC
 
 MODES: Final = {0: "qio", 1: "qout", 2: "dio", 3: "dout"}
-"""Byte 2 (esptool, bin_image.py)."""
+"""The flash modes by byte 2 (esptool, bin_image.py)."""
 FREQS_MHZ: Final = {0: 40, 1: 26, 2: 20, 15: 80}
-"""Low nibble of byte 3."""
+"""The flash frequencies by the low nibble of byte 3."""
 
 _SIZES: Final = {
     0: 0x80000, 1: 0x40000, 2: 0x100000, 3: 0x200000, 4: 0x400000, 8: 0x800000, 9: 0x1000000,
 }
-"""High nibble of byte 3."""
+"""The flash sizes in bytes by the high nibble of byte 3."""
 _SIZE_NIBBLES: Final = {size: nibble for nibble, size in _SIZES.items()}
 _MODE_BYTES: Final = {name: number for number, name in MODES.items()}
 _FREQ_NIBBLES: Final = {mhz: nibble for nibble, mhz in FREQS_MHZ.items()}
 
 
 def with_header(image: bytes, board: BoardProfile, flash_bytes: int) -> bytes:
-    """The E9 `image` with the flash mode and frequency of `board`, and this size for the SDK to see.
+    """The E9 `image` with the flash mode and frequency of `board`, and with `flash_bytes` as its flash size.
 
-    These two bytes are in no checksum of the image: flashing tools set them.
+    No checksum of the image covers these two bytes, because flashing tools set them.
     """
     size_freq = _SIZE_NIBBLES[flash_bytes] << 4 | _FREQ_NIBBLES[board.flash_freq_mhz]
     return image[:2] + bytes([_MODE_BYTES[board.flash_mode], size_freq]) + image[4:]
 
 
 def loader_sector(loader: bytes, board: BoardProfile) -> bytes:
-    """The loader's sector: `loader`, an E9 image, with the header and the map table (FORMATS 1.1) of `board`.
+    """The loader's sector: the E9 image `loader` with the header and the map table (FORMATS 1.1) of `board`.
 
-    Raises FormatError when it is no such image or longer than the place below the table.
+    Raises FormatError if `loader` is not an E9 image or does not fit below the table.
     """
     if loader[:1] != bytes([E9_MAGIC]):
-        raise FormatError("the loader is no E9 image", 0)
+        raise FormatError("the loader is not an E9 image", 0)
     if len(loader) > maptable.OFFSET:
-        raise FormatError(f"the loader has {len(loader)} bytes, more than {maptable.OFFSET}", maptable.OFFSET)
+        raise FormatError(f"the loader has {len(loader)} bytes, {maptable.OFFSET} fit", maptable.OFFSET)
     image = with_header(loader, board, board.visible_bytes)
-    return image.ljust(maptable.OFFSET, b"\xff") + maptable.pack(board.device_map())
+    return image.ljust(maptable.OFFSET, b"\xff") + maptable.pack_table(board.device_map())
 
 
 def flash_size(sector: bytes) -> int | None:
-    """The size that the header of a first sector makes the SDK see; None when its nibble means nothing."""
+    """The flash size in bytes in the header of a first sector; None if its nibble is unknown."""
     return _SIZES.get(sector[3] >> 4)
 
 
 def has_loader(sector: bytes) -> bool:
-    """Whether the first sector of a flash is slotboot's: an E9 header, and a map table."""
+    """Whether the first sector of a flash holds slotboot: an E9 header and a map table."""
     try:
-        maptable.unpack(sector[maptable.OFFSET : maptable.OFFSET + maptable.TABLE_BYTES])
+        maptable.unpack_table(sector[maptable.OFFSET : maptable.OFFSET + maptable.TABLE_BYTES])
     except FormatError:
         return False
     return sector[:1] == bytes([E9_MAGIC])

@@ -1,4 +1,4 @@
-"""Whether an image can run from a slot of a board: its form, its length, the address it was linked for."""
+"""Checks that an image can run from a slot of a board: its form, its length and its link address."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from slotbench.formats.segments import form_of
 
 
 def stock_image(data: bytes, board: BoardProfile) -> Image:
-    """The E9 image `data`, for either slot of a `board` with an exec window.
+    """Parse the E9 image `data` for both slots of a `board` with an exec window.
 
-    Raises FormatError when it is not whole, BenchError when it is of the other form or too long.
+    Raises FormatError if it is not whole, BenchError if it has the other form or is too long.
     """
     if form_of(data) is not ImageForm.E9:
         raise BenchError(
-            f"an EA user image; {board.name} runs E9 images, MicroPython's, from an exec window",
+            f"the image is an EA user image; {board.name} runs MicroPython's E9 images from an exec window",
             do="use a MicroPython .bin, or a board with an in-place map")
     image = parse_e9(data)
     _check_length(image.length, "image", board)
@@ -27,15 +27,15 @@ def stock_image(data: bytes, board: BoardProfile) -> Image:
 
 
 def user_image(data: bytes, board: BoardProfile, slot: int) -> UserImage:
-    """The user image `data`, for `slot` of a `board` that runs it in place.
+    """Parse the user image `data` for `slot` of a `board` that runs images in place.
 
-    Raises FormatError when it is not whole, BenchError when it is of the other form, too long, or by its
-    own bytes linked for another address. An image whose bytes do not tell is taken at its word.
+    Raises FormatError if it is not whole, BenchError if it has the other form, is too long, or was linked for
+    another address. An image that does not show its link address is accepted.
     """
     name = f"user{slot + 1} image"
     if form_of(data) is not ImageForm.EA:
         raise BenchError(
-            f"{name} is an E9 image, as MicroPython's are; {board.name} runs EA user images in place",
+            f"{name} is an E9 image, like MicroPython's; {board.name} runs EA user images in place",
             do="give the user1.bin and user2.bin of native firmware")
     image = parse_ea(data)
     _check_length(image.length, name, board)
@@ -49,9 +49,9 @@ def user_image(data: bytes, board: BoardProfile, slot: int) -> UserImage:
 
 
 def user_images(images: Sequence[bytes], board: BoardProfile) -> tuple[UserImage, ...]:
-    """The user images for slot A and slot B of a `board` that runs them in place, in this order.
+    """Parse the user images for slot A and slot B of a `board` that runs images in place.
 
-    Raises FormatError and BenchError as `user_image` does, and when there are not two or they are the same.
+    Raises FormatError and BenchError as `user_image` does, and BenchError unless they are two different ones.
     """
     if len(images) != 2:
         count = "one image" if len(images) == 1 else f"{len(images)} images"

@@ -1,4 +1,4 @@
-"""What a board is: its flash map and how it hangs on USB, as values."""
+"""The profile of a board: its flash map and its USB connection, as values."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from slotbench.formats.image_ea import IROM_OFFSET as USER_IROM_OFFSET
 from slotbench.formats.segments import IROM_MAP_START
 
 BENCH_ONLY = "bench only: no on-device updater exists for this map"
-"""What is said wherever a board with `bench_only` is used."""
+"""Commands print this when they use a board with `bench_only`."""
 
 
 class Layout(StrEnum):
-    """How the slots are run."""
+    """How a board runs its slots."""
 
     WINDOW = "window"
-    """Slots hold stock images; the loader copies the irom into the exec window."""
+    """Slots hold stock images. The loader copies the irom into the exec window."""
     IN_PLACE = "in_place"
-    """Slots lie in the first megabyte; each runs where it is, from images linked for it."""
+    """Slots lie in the first megabyte. Each runs in place, from an image that was linked for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A range of flash in bytes; `end` is the first byte behind it. An empty one is false."""
+    """A range of flash: `start` and `size` in bytes. An empty region is false."""
 
     start: int
     size: int
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind the region."""
+        """The offset of the first byte behind the region."""
         return self.start + self.size
 
     def __bool__(self) -> bool:
@@ -49,12 +49,12 @@ class Region:
 
 
 NOWHERE = Region(0, 0)
-"""A region that a map does not have."""
+"""Stands for a region that a map does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotMap:
-    """Where a slot keeps its block table, its descriptor and its image."""
+    """The regions of a slot: its block table, its descriptor and its image."""
 
     table: Region
     descriptor: Region
@@ -62,8 +62,8 @@ class SlotMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Serial:
-    """How the board hangs on USB."""
+class SerialProfile:
+    """The USB connection of a board."""
 
     usb_bridges: tuple[str, ...]
     auto_reset: bool
@@ -71,11 +71,11 @@ class Serial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardProfile:
-    """A board. Offsets and sizes are bytes of flash; `name` is what releases and settings call it.
+    """A board. Offsets and sizes are in bytes of flash. Releases and settings use `name`.
 
-    `visible_bytes` is the `chip_size` that the loader's header makes the SDK see, `chip_bytes` what
-    the chip has. Maps of layout `in_place` have no window, window log, filesystem and identity: these
-    are NOWHERE. `sources` says for each group of facts where they are from.
+    `visible_bytes` is the flash size in the loader's header, which becomes the SDK's `chip_size`;
+    `chip_bytes` is the size of the chip. In maps of layout `in_place` the regions window, window_log,
+    filesystem and identity are NOWHERE. `sources` gives the source of each group of facts.
     """
 
     name: str
@@ -97,37 +97,37 @@ class BoardProfile:
     filesystem: Region
     sdk: Region
     slots: tuple[SlotMap, SlotMap]
-    serial: Serial | None
+    serial: SerialProfile | None
     pins: Mapping[str, int]
     sources: Mapping[str, str]
 
     @property
     def in_place(self) -> bool:
-        """Whether an image runs from its slot, and a release has one for each."""
+        """Whether images run from their slots. Then a release has an image for each slot."""
         return self.layout is Layout.IN_PLACE
 
     @property
     def fs_start(self) -> int:
-        """Flash offset of the filesystem, 0 when there is none."""
+        """The flash offset of the filesystem in bytes; 0 if there is none."""
         return self.filesystem.start
 
     @property
     def irom_offset(self) -> int:
-        """Offset of the irom inside an image."""
+        """The offset of the irom in an image, in bytes."""
         return USER_IROM_OFFSET if self.in_place else self.window.start
 
     @property
     def slot_bytes(self) -> int:
-        """The longest image a slot takes; both are of the same size."""
+        """The length in bytes of the longest image that fits a slot. Both slots have the same size."""
         return self.slots[0].image.size
 
     def irom_address(self, slot: int) -> int:
-        """Where the CPU sees the irom of the image in `slot`: what that image has to be linked for."""
+        """The CPU address of the irom of the image in `slot`. The image must be linked for it."""
         start = self.slots[slot].image.start + self.irom_offset if self.in_place else self.window.start
         return IROM_MAP_START + start
 
     def regions(self) -> dict[str, Region]:
-        """Every region there is, under the key that the board file has for it."""
+        """All regions of the map, by their keys in the board file."""
         named = {
             "regions.loader": self.loader, "regions.journal": self.journal,
             "regions.window_log": self.window_log, "regions.identity": self.identity,
@@ -141,7 +141,7 @@ class BoardProfile:
         return {key: region for key, region in named.items() if region}
 
     def device_map(self) -> list[int]:
-        """The 15 numbers of the map table (FORMATS 1.1); 0 for what the map does not have."""
+        """The 15 numbers of the map table (FORMATS 1.1). Regions that the map does not have are 0."""
         a, b = self.slots
         return [
             self.journal.start, self.window_log.start,

@@ -9,7 +9,7 @@ import click
 from slotbench.cli.flash_session import port_options, read_all, say_board
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.esptool_link import connected
+from slotbench.flashing.esptool_link import connected_board
 from slotbench.release.files import write_atomic
 
 
@@ -26,7 +26,7 @@ def backup(port: str, baud: int, file: Path) -> None:
     if file.exists():
         raise BenchError(
             "something is there already", where=str(file), do="choose another name", exit_code=USAGE)
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         say_board(link)
         data = read_all(link)
         link.reset()

@@ -15,12 +15,12 @@ from slotbench.boards.images import stock_image, user_image
 from slotbench.cli.image_file import read_image
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import FormatError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
-from slotbench.release.development import ON_BOARD, public_part, require_marked
+from slotbench.release.development import ON_BOARD, read_public_part, require_marked
 from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.flash.littlefs import FlashFiles
@@ -74,7 +74,7 @@ def new(
     data, own_version = _firmware(image, board)
     version = (version or own_version)[:VERSION_CHARS_MAX]
     first = Firmware(data=data, product=product, version=version, counter=counter)
-    flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
+    flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     if board.filesystem:
         flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
     settings: dict[str, object] = {
@@ -82,7 +82,7 @@ def new(
     public = None
     if development_path is not None:
         require_marked(board)
-        public, settings["development"] = public_part(development_path), True
+        public, settings["development"] = read_public_part(development_path), True
     files = board_files(settings, pinned)
     files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
     if public is not None:

@@ -11,7 +11,7 @@ import click
 
 from slotbench.errors import BenchError
 from slotbench.formats.codes import CODES
-from slotbench.repl.prompt import prompt_at
+from slotbench.repl.prompt import open_prompt
 
 CHECK_S = 60.0
 """The longest that a board is silent while it checks for a release."""
@@ -26,8 +26,8 @@ port_option = click.option("--port", required=True, metavar="PORT", help="Serial
 
 def query_status(port: str) -> dict[str, Any]:
     """The dict of twoslot.status() of the board at `port`. Raises BenchError."""
-    with prompt_at(port) as prompt:
-        said = prompt.type("import twoslot; twoslot.status()", CHECK_S)
+    with open_prompt(port) as prompt:
+        said = prompt.type_line("import twoslot; twoslot.status()", CHECK_S)
     require_success(said, port)
     try:
         facts = ast.literal_eval(said.strip().splitlines()[-1])
@@ -46,9 +46,10 @@ def type_call(port: str, call: str, quiet_s: float) -> None:
     A board that was just restarted is asked again until it has joined its network. Raises
     BenchError.
     """
-    with prompt_at(port) as prompt:
+    with open_prompt(port) as prompt:
         for again in range(_TRIES, -1, -1):
-            said = prompt.type(f"import twoslot; {call}", quiet_s, lambda text: click.echo(text, nl=False))
+            said = prompt.type_line(
+                f"import twoslot; {call}", quiet_s, lambda text: click.echo(text, nl=False))
             if _OFFLINE not in said or not again:
                 break
             time.sleep(_JOIN_S)

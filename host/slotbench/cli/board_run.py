@@ -18,11 +18,12 @@ from slotbench import boards
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.vm_option import CHIP, board_vm_option
-from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
+from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.chip.machine import ROM_BYTES
+from slotbench.vboard.chip.network.hypercall import loopback
 from slotbench.vboard.chip.network.slirp import HOST
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.runner import ChipRunner, require_runnable
@@ -78,12 +79,17 @@ def _speed(value: str | float) -> float | None:
     "--forward", "forwarded", type=_PORT, multiple=True, default=(PUSH_PORT,), show_default=True,
     metavar="PORT", help="With --vm chip: a TCP port of the board that this machine reaches; repeatable.")
 @click.option(
+    "--network", type=click.Choice(["auto", "lwip", "hypercall", "none"]), default="auto", show_default=True,
+    help="With --vm chip: the firmware's own lwIP, sockets that this bench serves, or none; auto takes the "
+    "first that works.")
+@click.option(
     "--rom", "rom_path", type=PATH, metavar="FILE",
     help="With --vm chip: the dump of a chip's ROM, instead of the one that comes with this.")
 def run(
     folder: Path | None, flash_path: Path | None, board_name: str | None, speed: float | None,
     for_s: float | None, pty: Path | None, tcp: int | None,
-    rfc2217: int | None, vm: str, loader: str, forwarded: tuple[int, ...], rom_path: Path | None,
+    rfc2217: int | None, vm: str, loader: str, forwarded: tuple[int, ...], network: str,
+    rom_path: Path | None,
 ) -> None:
     """Switch the board in DIR on and run it here.
 
@@ -108,27 +114,28 @@ def run(
     with (
         wake, woken, opened.lock(), _serial_port(pty, tcp, rfc2217) as uart,
         tempfile.TemporaryDirectory(prefix="slotbench-") as nowhere,
-        Wire(lambda: clock.us) if vm == CHIP else nullcontext() as wire,
+        Wire(lambda: clock.us) if vm == CHIP and network in ("auto", "lwip") else nullcontext() as wire,
         ControlSocket(
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
             woken.fileno(), uart.fileno(), *([wire.fileno()] if wire is not None else [])) as control,
     ):
         runner: LiveRunner | ChipRunner
-        if wire is not None:
-            places = {port: f"127.0.0.1:{wire.forward(port)}" for port in forwarded}
+        if vm == CHIP:
+            calls = loopback() if network in ("auto", "hypercall") else None
+            places = _places(forwarded, wire, calls)
             runner = ChipRunner(
                 opened, opened.load_flash(clock), wire, speed=speed, now=time.monotonic, poll=control.poll,
-                say=_say, uart=uart, places=places, rom=rom)
+                say=_say, uart=uart, places=places, rom=rom, calls=calls)
         else:
-            network = LoopbackNetwork()
-            places = {PUSH_PORT: ":".join(map(str, network.place(PUSH_PORT)))}
+            loop = LoopbackNetwork()
+            places = {PUSH_PORT: ":".join(map(str, loop.place(PUSH_PORT)))}
             runner = LiveRunner(
-                opened, network, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
+                opened, loop, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
                 vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
         click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
-        if wire is not None:
+        if vm == CHIP and network != "none":
             click.echo(f"This machine, for the board: {HOST}")
         for port, place in places.items():
             click.echo(f"Its port {port}, while it listens: {place}")
@@ -143,6 +150,18 @@ def run(
             runner.run(for_s)
 
 
+def _places(
+    forwarded: tuple[int, ...], wire: Wire | None, calls: LoopbackNetwork | None,
+) -> dict[int, str]:
+    """Where on this machine the board's ports are. Without lwIP: where they are for hypercalls."""
+    if calls is not None:
+        for port in forwarded:
+            calls.place(port)
+    if wire is not None:
+        return {port: f"127.0.0.1:{wire.forward(port)}" for port in forwarded}
+    return calls.places if calls is not None else {}
+
+
 def _say(text: str) -> None:
     click.echo(text, nl=False)
 
@@ -151,7 +170,7 @@ def _flash_file(path: Path | None, board_name: str | None) -> FlashFile:
     """The flash in a file. A missing file is created, erased."""
     assert path is not None
     if path.exists():
-        return FlashFile(path, board_of(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
+        return FlashFile(path, identify_board(read_bytes(path, DUMP_BYTES_MAX), str(path), board_name))
     opened = FlashFile(path, boards.load(board_name or _NEW_CHIP))
     opened.make_erased()
     click.echo(f"{path}: an erased chip of {opened.profile.chip_bytes // 1024} KB")

@@ -14,21 +14,21 @@ from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
-from slotbench.release.development import ON_BOARD, public_part, require_marked
+from slotbench.release.development import ON_BOARD, read_public_part, require_marked
 from slotbench.release.files import write_atomic
-from slotbench.release.identities import Identities, secret_in
+from slotbench.release.identities import Identities, parse_secret
 from slotbench.repl.deploy import (
-    Found,
-    boot_with,
-    boot_without,
-    carry_out,
-    look,
-    package,
-    settings_of,
-    undo,
+    BoardContent,
+    add_boot_line,
+    install_files,
+    merge_settings,
+    package_files,
+    read_board,
+    remove_boot_line,
+    remove_files,
 )
-from slotbench.repl.prompt import prompt_at
-from slotbench.repl.transports import CLIENTS, ReplTransport
+from slotbench.repl.prompt import open_prompt
+from slotbench.repl.transports import TRANSPORTS, ReplTransport
 from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
@@ -56,7 +56,7 @@ _LIST = "package.json"
     "--development-key", "development_path", type=PATH, metavar="FILE",
     help="A development.pub, whose releases may be pushed; for a board marked `development`.")
 @click.option(
-    "--via", type=click.Choice(list(CLIENTS)), default="mpremote", show_default=True,
+    "--via", type=click.Choice(list(TRANSPORTS)), default="mpremote", show_default=True,
     help="Program that copies the files; ampy for boards where raw-paste mode fails.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option(
@@ -93,16 +93,16 @@ def deploy(
         product = keys[1]
     if board_name is not None:
         board_name = boards.load(board_name).name
-    client = CLIENTS[via](port)
-    found = look(client, port)
+    client = TRANSPORTS[via](port)
+    found = read_board(client, port)
     click.echo(f"{port}: MicroPython {'.'.join(map(str, found.version))}, .mpy format {found.mpy_abi}")
     if found.interrupted:
         click.echo(f"going on: a run before was broken off, {len(found.staged)} of its files are there")
     if is_undo:
-        rest = boot_without(found.boot)
+        rest = remove_boot_line(found.boot)
         _say_diff(found.boot, rest)
         if not dry_run:
-            undo(client, found, port)
+            remove_files(client, found, port)
             _restart(port)
             click.echo("twoslot is off the board; it was restarted")
         return
@@ -111,12 +111,12 @@ def deploy(
         "mqtt": mqtt}
     marks = {} if development_path is None else {"development": True}
     files = {
-        **package(), "twoslot.json": settings_of(found.settings, {**given, **marks}, port),
-        "boot.py": boot_with(found.boot, BOOT_LINE),
+        **package_files(), "twoslot.json": merge_settings(found.settings, {**given, **marks}, port),
+        "boot.py": add_boot_line(found.boot, BOOT_LINE),
     }
     if development_path is not None:
         require_marked(boards.load(board_name or found.settings["board"]))
-        files[ON_BOARD] = public_part(development_path)
+        files[ON_BOARD] = read_public_part(development_path)
     if keys is not None:
         files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
     if identities_path is not None:
@@ -130,8 +130,8 @@ def deploy(
     _put(client, found, files, port)
 
 
-def _put(client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str) -> None:
-    count = carry_out(client, found, files, port, lambda words: click.echo(f"  {words}"))
+def _put(client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str) -> None:
+    count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"))
     if not count and not found.interrupted:
         click.echo("everything was right already; nothing was written")
         return
@@ -140,7 +140,7 @@ def _put(client: ReplTransport, found: Found, files: Mapping[str, bytes], port: 
 
 
 def _restart(port: str) -> None:
-    with prompt_at(port):
+    with open_prompt(port):
         pass
 
 
@@ -156,16 +156,16 @@ def _keys(path: Path | None, product: str | None) -> tuple[bytes, str] | None:
     return document.pack(), keys.product
 
 
-def _identity(found: Found, path: Path, renew: bool, dry_run: bool) -> bytes:
+def _identity(found: BoardContent, path: Path, renew: bool, dry_run: bool) -> bytes:
     """The board's secret as a file for the board. It is saved in `path` first, so that a pulled
     cable loses nothing.
     """
     known = Identities.load_or_none(path)
-    known = known.with_board(found.device_id, secret_in(found.identity), renew=renew)
+    known = known.with_board(found.device_id, parse_secret(found.identity), renew=renew)
     if not dry_run:
         known.save(path)
     click.echo(f"{found.device_id}: its secret is in {path}")
-    return known.file_for(found.device_id)
+    return known.secret_file(found.device_id)
 
 
 def _say_diff(before: bytes | None, after: bytes | None) -> None:
@@ -176,7 +176,7 @@ def _say_diff(before: bytes | None, after: bytes | None) -> None:
 
 
 def _write_folder(folder: Path) -> None:
-    files = package()
+    files = package_files()
     urls = [[path, path] for path in files]
     for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

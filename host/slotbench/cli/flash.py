@@ -14,14 +14,14 @@ from slotbench.cli.image_file import read_image
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing import apply, migrate
-from slotbench.flashing.esptool_link import EsptoolLink, connected
-from slotbench.flashing.migrate import Moved
+from slotbench.flashing.esptool_link import EsptoolLink, connected_board
+from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import Firmware
-from slotbench.flashing.survey import Runs, board_for, require_filesystem_fits, survey
+from slotbench.flashing.survey import RunningFirmware, choose_board, require_filesystem_fits, survey_board
 from slotbench.formats import FormatError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
-from slotbench.release.micropython import implied
+from slotbench.release.micropython import implied_facts
 
 _LOADER_BYTES_MAX = 64 * 1024
 _UNKNOWN = "unknown"
@@ -75,22 +75,22 @@ def flash(
         raise BenchError(
             "no firmware given", where=port,
             do="give a MicroPython .bin for boards with 1 MB of flash or more with --image", exit_code=USAGE)
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         say_board(link)
-        board = board_for(link, board_name)
-        found = survey(link, board)
+        board = choose_board(link, board_name)
+        found = survey_board(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
         if board.bench_only:
             click.echo(f"{board.name} is {BENCH_ONLY}")
-        moved: Moved | None = None
+        moved: MigratedData | None = None
         if from_stock:
-            dump = flash_before(link, found, Runs.STOCK, backup_path, dry_run)
-            moved = migrate.from_stock(dump, board)
+            dump = flash_before(link, found, RunningFirmware.STOCK, backup_path, dry_run)
+            moved = migrate.migrate_from_stock(dump, board)
             given = given if given is not None else _own_firmware(dump, link)
         elif not erase_filesystem:
             require_filesystem_fits(found, board, where=port)
         assert given is not None
-        plan = apply.to_twoslot(
+        plan = apply.plan_twoslot(
             board, _firmware(given, image, board, product, version, counter), loader_image,
             sdk=moved.sdk if moved is not None else found.sdk,
             sdk_start=moved.sdk_start if moved is not None else found.sdk_start,
@@ -102,7 +102,7 @@ def flash(
 
 
 def _own_firmware(dump: bytes, link: EsptoolLink) -> bytes:
-    image = migrate.stock_image_in(dump)
+    image = migrate.find_stock_image(dump)
     if image is None:
         raise BenchError(
             "the firmware on the board is no whole MicroPython image", where=link.port,
@@ -134,7 +134,7 @@ def _firmware(
                     f"its filesystem starts at 0x{image.fs_start:x}, the board's at 0x{board.fs_start:x}",
                     where=where, do="use MicroPython's default 2 MiB build")
             told = image.micropython
-            facts = implied(told) if told is not None else None
+            facts = implied_facts(told) if told is not None else None
             if facts is not None:
                 fs_version, mpy_abi = facts.fs_version, facts.mpy_abi
     except FormatError as error:

@@ -11,11 +11,11 @@ import click
 
 from slotbench.boards import Region
 from slotbench.errors import USAGE, BenchError
-from slotbench.flashing.apply import SetupPlan, carry_out
+from slotbench.flashing.apply import SetupPlan, apply_plan
 from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
-from slotbench.flashing.migrate import Moved
-from slotbench.flashing.plan import Write
-from slotbench.flashing.survey import Runs, Survey
+from slotbench.flashing.migrate import MigratedData
+from slotbench.flashing.plan import FlashWrite
+from slotbench.flashing.survey import BoardSurvey, RunningFirmware
 from slotbench.release.files import read_bytes, write_atomic
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -73,16 +73,16 @@ def write_plan(link: EsptoolLink, plan: SetupPlan) -> None:
     """Carry out the plan and print each step."""
     bar = ProgressBar("")
 
-    def on_step(write: Write) -> None:
+    def on_step(write: FlashWrite) -> None:
         nonlocal bar
         bar = ProgressBar(f"{write.offset:#08x}")
 
-    def on_done(write: Write, written: bool) -> None:
+    def on_done(write: FlashWrite, written: bool) -> None:
         bar.end()
         done = "written" if written else "was right already"
         click.echo(f"  {Region(write.offset, len(write.data))} {done}")
 
-    carry_out(link, plan, on_step=on_step, on_done=on_done, progress=lambda done, total: bar(done, total))
+    apply_plan(link, plan, on_step=on_step, on_done=on_done, progress=lambda done, total: bar(done, total))
 
 
 def read_all(link: EsptoolLink) -> bytes:
@@ -123,7 +123,7 @@ def backup_path(link: EsptoolLink, what: str) -> Path:
     return Path(f"backup-{link.mac}-{what}.bin")
 
 
-def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: Moved | None, dry_run: bool) -> None:
+def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: MigratedData | None, dry_run: bool) -> None:
     """Show the plan, write it unless this is a dry run, and reset the board."""
     click.echo("plan:")
     say_plan(plan)
@@ -137,16 +137,20 @@ def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: Moved | None, dry_
     link.reset()
 
 
-def flash_before(link: EsptoolLink, found: Survey, expected: Runs, path: Path | None, dry_run: bool) -> bytes:
+def flash_before(
+    link: EsptoolLink, found: BoardSurvey, expected: RunningFirmware, path: Path | None, dry_run: bool,
+) -> bytes:
     """The flash as it was before: from the board, or from the backup of an interrupted run."""
-    path = path if path is not None else backup_path(link, "stock" if expected is Runs.STOCK else "twoslot")
-    whole = found.runs in (Runs.TWOSLOT, Runs.STOCK)
+    was = "stock" if expected is RunningFirmware.STOCK else "twoslot"
+    path = path if path is not None else backup_path(link, was)
+    whole = found.runs in (RunningFirmware.TWOSLOT, RunningFirmware.STOCK)
     if not whole and path.exists():
         click.echo(f"an earlier run was broken off: going on with its backup, {path}")
         return read_backup(path, link.flash_bytes)
-    if found.runs is expected or (expected is Runs.STOCK and found.runs is Runs.FIRMWARE):
+    is_other = expected is RunningFirmware.STOCK and found.runs is RunningFirmware.FIRMWARE
+    if found.runs is expected or is_other:
         return link.read(0, link.flash_bytes) if dry_run else save_backup(link, path)
-    do = "flash it without --from-stock" if expected is Runs.STOCK else "restore a backup of it"
+    do = "flash it without --from-stock" if expected is RunningFirmware.STOCK else "restore a backup of it"
     if not whole:
         do = f"give the backup of the run that was broken off with --backup, or {do}"
     raise BenchError(f"it starts {found.runs.value}", where=link.port, do=do, exit_code=USAGE)

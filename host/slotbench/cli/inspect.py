@@ -12,9 +12,9 @@ from slotbench.cli.inspect_words import sections
 from slotbench.cli.json_output import plain, to_json
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import BenchError
-from slotbench.flashing.esptool_link import DEFAULT_BAUD, connected
-from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of, same_map
-from slotbench.inspection.facts import inspect as inspect_dump
+from slotbench.flashing.esptool_link import DEFAULT_BAUD, connected_board
+from slotbench.inspection.dump import DUMP_BYTES_MAX, boards_with_same_map, identify_board
+from slotbench.inspection.facts import inspect_flash as inspect_dump
 from slotbench.release.files import read_bytes
 from slotbench.vboard.forecast.next_boot import Forecast, forecast_boot
 
@@ -40,13 +40,13 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
         raise click.UsageError("give either DUMP or --port")
     data = read_bytes(dump, DUMP_BYTES_MAX) if dump is not None else _read_board(str(port), baud)
     where = str(dump) if dump is not None else str(port)
-    chosen = board_of(data, where, board)
+    chosen = identify_board(data, where, board)
     facts = inspect_dump(chosen, data)
     next_boot = _forecast(chosen, data)
     if as_json:
         click.echo(to_json({**plain(facts), "forecast": next_boot}))
         return
-    others = [name for name in same_map(chosen) if name != chosen.name]
+    others = [name for name in boards_with_same_map(chosen) if name != chosen.name]
     also = f" (the map of {', '.join(others)} too)" if others else ""
     click.echo(f"{where}: flash of {chosen.name}{also}, {len(data)} bytes")
     for title, lines in sections(facts, next_boot):
@@ -60,7 +60,7 @@ def _read_board(port: str, baud: int) -> bytes:
     transferred.
     """
     bar = ProgressBar("reading")
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         try:
             return link.read(0, link.flash_bytes, bar)
         finally:

@@ -32,7 +32,7 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
     Example: slotbench keys new keys --product sensor --spare
     """
     passphrase = given_passphrase(passphrase_file)
-    made = release_keys.create(folder, product, now(), passphrase=passphrase, spare=spare)
+    made = release_keys.create_keys(folder, product, now(), passphrase=passphrase, spare=spare)
     uses = {
         "offline": "signs releases; keep it off the server",
         "offline-spare": "signs releases when offline.pem is lost; keep it elsewhere",
@@ -69,7 +69,7 @@ def rotate(
     Example: slotbench keys rotate keys --product sensor --key keys/offline.pem --online
     """
     passphrase = given_passphrase(passphrase_file)
-    made = epochs.rotate(
+    made = epochs.rotate_keys(
         folder, product, load_key(key_path, passphrase_file), now(),
         online=SigningKey.generate() if online else None,
         add=SigningKey.generate() if add_offline else None,
@@ -89,7 +89,8 @@ def development(folder: Path, passphrase_file: Path | None) -> None:
 
     Example: slotbench keys development keys
     """
-    private, public = development_keys.create(folder, passphrase=given_passphrase(passphrase_file))
+    passphrase = given_passphrase(passphrase_file)
+    private, public = development_keys.create_development_key(folder, passphrase=passphrase)
     click.echo(f"{private}: signs what you push; it is nobody else's")
     click.echo(f"{public}: goes onto boards: slotbench deploy --development-key {public}")
 

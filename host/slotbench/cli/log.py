@@ -7,7 +7,7 @@ import re
 import click
 
 from slotbench.cli.board_prompt import CHECK_S, explain_code, port_option, require_success
-from slotbench.repl.prompt import prompt_at
+from slotbench.repl.prompt import open_prompt
 
 _ENTRY = re.compile(r"^ *(\d+)  (\d+) at (-?\d+)\s*$", re.M)
 
@@ -19,8 +19,8 @@ def log(port: str) -> None:
 
     The application is stopped and started again, which begins a new log.
     """
-    with prompt_at(port) as prompt:
-        said = prompt.type("import twoslot; twoslot.log()", CHECK_S)
+    with open_prompt(port) as prompt:
+        said = prompt.type_line("import twoslot; twoslot.log()", CHECK_S)
     require_success(said, port)
     entries = [match.groups() for match in _ENTRY.finditer(said)]
     for ms, code, where in entries:

@@ -10,7 +10,7 @@ from slotbench.errors import BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.fields import check_name
 from slotbench.formats.head import INTERVAL_S
-from slotbench.release.notify import address
+from slotbench.release.notify import parse_broker
 
 PATH = click.Path(path_type=Path)
 
@@ -43,7 +43,7 @@ def interval(value: str | int) -> int:
 def mqtt_broker(value: str) -> str:
     """Parameter type: `host[:port]`."""
     try:
-        address(value)
+        parse_broker(value)
     except BenchError as error:
         raise click.BadParameter(f"{error.what}; {error.do}") from None
     return value

@@ -40,7 +40,7 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
     Example: slotbench preflight firmware.bin --board d1_mini
     """
     image = read_bytes(firmware, _IMAGE_BYTES_MAX)
-    with documents.naming(firmware):
+    with documents.naming_file(firmware):
         parse_image(image)
     board = boards.load(board_name)
     if (reason := reason_for_none(board, image)) is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,32 +11,20 @@ from pathlib import Path
 import click
 
 from slotbench import boards
+from slotbench.boards import BoardProfile
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.image import parse_e9
-from slotbench.prove import memory as memory_proof
+from slotbench.prove.chip.comparison import table, vm_shares
 from slotbench.prove.chip.story import Story, tell
 from slotbench.release.files import read_bytes
-from slotbench.release.micropython import implied
+from slotbench.release.micropython import implied_facts
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _VARIABLE = "TWOSLOT_IMAGES"
 _FOLDER = Path("~/.cache/twoslot/images")
 _OLDEST = (1, 22)
-
-_ROWS = (
-    ("heap_at_main", "heap free when main.py begins, bytes"),
-    ("heap_idle", "heap free with twoslot between two checks, bytes"),
-    ("stack", "C stack at most (limit 8,192 and some hundred below its check), bytes"),
-    ("download_s", "download by tick(), s of the chip's time"),
-    ("restart_s", "restart into the trial, until main.py, s"),
-    ("confirm_s", "until the trial is confirmed, s"),
-    ("instructions", "instructions for all that, millions"),
-    ("operations", "flash operations of the download"),
-    ("received", "bytes received"),
-    ("watchdog_stages", "times the watchdog barked"),
-)
 
 
 @click.command()
@@ -48,7 +35,9 @@ _ROWS = (
 @click.option("--cuts", default=24, show_default=True, help="Power cuts in one update.")
 @click.option("--seed", default=0, show_default=True, help="Of the cuts.")
 @click.option("--deploy/--no-deploy", "deploys", default=True, help="Put twoslot on the board over its UART.")
-@click.option("--with-vm", is_flag=True, help="Measure the MicroPython VM's heap too, for comparison; slow.")
+@click.option(
+    "--vm/--no-vm", "with_vm", default=True,
+    help="Measure the MicroPython VM's heap meanwhile, to compare.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
 def chip(
     images: tuple[Path, ...], board_name: str, cuts: int, seed: int, deploys: bool, with_vm: bool,
@@ -64,24 +53,31 @@ def chip(
     """
     found = _images(images)
     profile = boards.load(board_name)
-    stories = []
-    for number, (path, image) in enumerate(found):
-        following = found[(number + 1) % len(found)]
-        if not as_json:
-            click.echo(f"{path.name}, updated to {following[0].name}:")
-        story = tell(
-            image, following[1], profile, cuts=cuts, seed=seed, deploys=deploys,
-            say=lambda line: None if as_json else click.echo(f"  {line}"))
-        stories.append(story)
-    if as_json:
-        click.echo(json.dumps([asdict(story) for story in stories], indent=2))
-    else:
-        _say_figures(stories)
-        if with_vm:
-            _say_vm()
+    with vm_shares(with_vm and not as_json) as shares:
+        stories = _tell_all(found, profile, cuts, seed, deploys, quiet=as_json)
+        if as_json:
+            click.echo(json.dumps([asdict(story) for story in stories], indent=2))
+        else:
+            for line in table(stories, shares):
+                click.echo(line)
     failed = [words for story in stories for words in story.failed]
     if failed:
         raise BenchError(f"{len(failed)} claims do not hold on the emulated chip", where=failed[0])
+
+
+def _tell_all(
+    found: Sequence[tuple[Path, bytes]], profile: BoardProfile, cuts: int, seed: int, deploys: bool, *,
+    quiet: bool,
+) -> list[Story]:
+    stories = []
+    for number, (path, image) in enumerate(found):
+        following = found[(number + 1) % len(found)]
+        if not quiet:
+            click.echo(f"{path.name}, updated to {following[0].name}:")
+        stories.append(tell(
+            image, following[1], profile, cuts=cuts, seed=seed, deploys=deploys,
+            say=lambda line: None if quiet else click.echo(f"  {line}")))
+    return stories
 
 
 def _images(given: Sequence[Path]) -> list[tuple[Path, bytes]]:
@@ -104,27 +100,4 @@ def _is_recent(image: bytes) -> bool:
     except FormatError:
         return False
     numbers = tuple(int(part) for part in (version or "0").split(".")[:2] if part.isdigit())
-    return numbers >= _OLDEST and implied(version or "") is not None
-
-
-def _say_figures(stories: Sequence[Story]) -> None:
-    names = [f"{story.before} to {story.after}" for story in stories]
-    click.echo(f"\n{'':72}" + "".join(f"{name:>20}" for name in names))
-    for field, words in _ROWS:
-        values = []
-        for story in stories:
-            value = getattr(story.figures, field)
-            if field == "instructions":
-                value = round(value / 1e6)
-            values.append(f"{value:>20,.1f}" if isinstance(value, float) else f"{value:>20,}")
-        click.echo(f"{words:72}" + "".join(values))
-    click.echo(f"{'power cuts survived':72}" + "".join(f"{story.cuts:>20,}" for story in stories))
-    click.echo(f"{'seconds of this machine':72}" + "".join(f"{story.host_s:>20,.0f}" for story in stories))
-
-
-def _say_vm() -> None:
-    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-        found = memory_proof.measure_heap(Path(folder))
-    click.echo(f"\n{'the MicroPython VM: heap free between two checks':72}"
-               f"{found.heap_bytes - found.bare_bytes - found.idle_bytes:>20,}")
-    click.echo(f"{'  left for an application that updates':72}{found.room_bytes:>20,}")
+    return numbers >= _OLDEST and implied_facts(version or "") is not None

@@ -12,7 +12,7 @@ import click
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.formats.head import Head
-from slotbench.release.notify import notify
+from slotbench.release.notify import notify_boards
 from slotbench.release.rollout import Channel
 from slotbench.release.store import Store
 
@@ -33,7 +33,7 @@ def tell_boards(broker: str | None, head: Head) -> None:
     """
     if broker is None:
         return
-    notify(broker, head)
+    notify_boards(broker, head)
     click.echo(f"{broker}: boards of {head.product}/{head.channel} are told to check")
 
 

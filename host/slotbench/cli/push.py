@@ -18,7 +18,7 @@ from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import DEVELOPMENT, Preflight, Release
-from slotbench.push.client import PORT, Greeting, PushClient, PushTimes, read_secret
+from slotbench.push.client import PORT, ListenerStatus, PushClient, PushTimes, read_secret
 from slotbench.release import development, documents
 from slotbench.release.files import read_bytes
 from slotbench.release.identities import Identities
@@ -73,7 +73,7 @@ def push(
         raise click.UsageError("give --key FILE or --release FILE, one of them")
     image = read_image(firmware)
     pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
-    there = pusher.greet()
+    there = pusher.read_status()
     click.echo(f"{pusher.where}: {_board(there)}")
     if release_path is not None:
         document, expected = _signed(release_path, image)
@@ -84,8 +84,8 @@ def push(
                 f"{there.board} takes no development releases", where=pusher.where,
                 do="push one signed by a pinned key with --release, or deploy with --development-key")
         number = max(development.seconds_since_2020(now()) if counter is None else counter, 1)
-        with documents.naming(firmware):
-            document = development.sign_for(
+        with documents.naming_file(firmware):
+            document = development.sign_development_release(
                 image, load_key(key_path, passphrase_file), product=product or there.product,
                 board=boards.load(board_name or there.board), channel=there.channel, counter=number,
                 created=now(), version=version).pack()
@@ -94,10 +94,10 @@ def push(
         _require_fit(image, boards.load(board_name or there.board), firmware)
     bar = ProgressBar("pushing")
     try:
-        parts = pusher.push(document, image, bar)
+        parts = pusher.push_release(document, image, bar)
     finally:
         bar.end()
-    _say_back(*pusher.wait(wait_s), parts, expected, len(image), pusher.where)
+    _say_back(*pusher.wait_for_board(wait_s), parts, expected, len(image), pusher.where)
 
 
 def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:
@@ -149,7 +149,7 @@ def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
 
 
 def _say_back(
-    back: Greeting, seconds: float, parts: PushTimes, expected: int, length: int, where: str
+    back: ListenerStatus, seconds: float, parts: PushTimes, expected: int, length: int, where: str
 ) -> None:
     click.echo(f"  {parts.judged:6.1f} s  signature checked")
     click.echo(f"  {parts.sent:6.1f} s  sent and written, {parts.bytes} bytes for {length}")
@@ -163,6 +163,6 @@ def _say_back(
     click.echo(f"  {total:6.1f} s  in all: {_board(back)}")
 
 
-def _board(there: Greeting) -> str:
+def _board(there: ListenerStatus) -> str:
     state = "confirmed" if there.confirmed else "on trial"
     return f"{there.device}, {there.product} {there.version} in slot {there.slot}, {state}"

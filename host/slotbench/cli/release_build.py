@@ -16,7 +16,7 @@ from slotbench.cli.published_head import now
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
 from slotbench.release import documents
-from slotbench.release.build import build as build_release
+from slotbench.release.build import build_release
 from slotbench.release.build import parse_image
 from slotbench.release.files import write_atomic
 
@@ -63,7 +63,7 @@ def build(
     images = [read_image(path) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
     for path, data in zip(firmware, images):
-        with documents.naming(path):
+        with documents.naming_file(path):
             parse_image(data)
     made = build_release(*images, boards=target_boards, created=now(), **fields)
     path = output or Path(f"{made.product}-{made.counter}.release")

@@ -10,7 +10,7 @@ import click
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.published_head import now
 from slotbench.release import documents
-from slotbench.release.overview import overview
+from slotbench.release.overview import list_releases
 from slotbench.release.store import Store
 
 
@@ -23,7 +23,7 @@ def list_(site: Path, keys_path: Path, as_json: bool) -> None:
 
     Example: slotbench release list www --keys keys/lamp.keys
     """
-    entries = overview(Store(site), documents.read_keys(keys_path)[1])
+    entries = list_releases(Store(site), documents.read_keys(keys_path)[1])
     if as_json:
         click.echo(json.dumps([entry.fields() for entry in entries], indent=2))
         return

@@ -20,5 +20,5 @@ def pause(
     """
     opened = opened_channel(site, keys_path, key_path, passphrase_file, channel)
     head = opened.pause(now(), days=days)
-    echo_head(head, opened.target)
+    echo_head(head, opened.site)
     tell_boards(broker, head)

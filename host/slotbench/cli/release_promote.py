@@ -36,5 +36,5 @@ def promote(
         raise click.UsageError("give --percent, --cohort or both")
     opened = opened_channel(site, keys_path, key_path, passphrase_file, channel)
     head = opened.promote(now(), percent=percent, cohorts=cohorts, shrink=shrink, days=days)
-    echo_head(head, opened.target)
+    echo_head(head, opened.site)
     tell_boards(broker, head)

@@ -12,8 +12,8 @@ from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, interval, name
 from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
 from slotbench.release.publish import Rollout
-from slotbench.release.publish import publish as publish_release
-from slotbench.release.publish import refresh as refresh_heads
+from slotbench.release.publish import publish_release
+from slotbench.release.publish import refresh_heads
 from slotbench.release.store import Store
 
 

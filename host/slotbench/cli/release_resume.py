@@ -18,5 +18,5 @@ def resume(
     """Offer the channel's release again, to as many boards as before `pause`."""
     opened = opened_channel(site, keys_path, key_path, passphrase_file, channel)
     head = opened.resume(now(), days=days)
-    echo_head(head, opened.target)
+    echo_head(head, opened.site)
     tell_boards(broker, head)

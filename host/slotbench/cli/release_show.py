@@ -9,7 +9,7 @@ import click
 
 from slotbench.cli.parameter_types import PATH
 from slotbench.release import documents
-from slotbench.release.describe import describe
+from slotbench.release.describe import describe_file
 
 
 @click.command()
@@ -23,7 +23,7 @@ def show(file: Path, keys_path: Path | None, as_json: bool) -> None:
     Example: slotbench release show www/heads/sensor/stable.head --keys keys/sensor.keys
     """
     keys = documents.read_keys(keys_path)[1] if keys_path else None
-    described = describe(file, keys)
+    described = describe_file(file, keys)
     if as_json:
         click.echo(json.dumps(described.fields, indent=2))
         return

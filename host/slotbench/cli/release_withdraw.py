@@ -26,5 +26,5 @@ def withdraw(
     """
     opened = opened_channel(site, keys_path, key_path, passphrase_file, channel)
     head = opened.withdraw(now(), to=to, days=days)
-    echo_head(head, opened.target)
+    echo_head(head, opened.site)
     tell_boards(broker, head)

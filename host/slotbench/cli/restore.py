@@ -8,8 +8,8 @@ import click
 
 from slotbench.cli.flash_session import port_options, read_backup, say_board, write_plan
 from slotbench.cli.parameter_types import PATH
-from slotbench.flashing.apply import whole_flash
-from slotbench.flashing.esptool_link import connected
+from slotbench.flashing.apply import plan_whole_flash
+from slotbench.flashing.esptool_link import connected_board
 
 
 @click.command()
@@ -23,8 +23,8 @@ def restore(port: str, baud: int, file: Path) -> None:
 
     Example: slotbench restore --port /dev/ttyUSB0 lamp1.bin
     """
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         say_board(link)
-        write_plan(link, whole_flash(read_backup(file, link.flash_bytes)))
+        write_plan(link, plan_whole_flash(read_backup(file, link.flash_bytes)))
         link.reset()
     click.echo("restored and compared; the board was reset")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.parameter_types import PATH
-from slotbench.server import Background, BoardAuthenticator, create_app, require_published
+from slotbench.server import BackgroundServer, BoardAuthenticator, create_app, require_published
 
 
 @click.command()
@@ -37,7 +37,7 @@ def serve(
     log = logging.getLogger("slotbench.server")
     log.setLevel(logging.INFO)
     click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))
-    with Background(create_app(folder, boards), host, port) as server:
+    with BackgroundServer(create_app(folder, boards), host, port) as server:
         click.echo(f"Serving {folder} at {server.url} (Ctrl-C ends it)")
         try:
             server.wait()

@@ -11,7 +11,7 @@ from slotbench.cli.json_output import to_json
 from slotbench.cli.parameter_types import PATH
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
-from slotbench.inspection.dump import DUMP_BYTES_MAX, board_of
+from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
 from slotbench.release.files import read_bytes
 from slotbench.vboard.forecast.status import BoardStatus
 from slotbench.vboard.forecast.status import status as status_of
@@ -42,7 +42,7 @@ def status(dump: Path | None, port: str | None, board: str | None, as_json: bool
         return
     assert dump is not None
     data = read_bytes(dump, DUMP_BYTES_MAX)
-    chosen = board_of(data, str(dump), board)
+    chosen = identify_board(data, str(dump), board)
     head = f"{dump}: {chosen.name} after its next start (slot and why are what the loader would do next)"
     _say(status_of(chosen, data), as_json, head)
 

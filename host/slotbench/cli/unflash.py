@@ -10,8 +10,8 @@ from slotbench.cli.flash_session import carry_out_plan, flash_before, port_optio
 from slotbench.cli.image_file import read_image
 from slotbench.cli.parameter_types import PATH
 from slotbench.flashing import apply, migrate
-from slotbench.flashing.esptool_link import connected
-from slotbench.flashing.survey import Runs, board_for, survey
+from slotbench.flashing.esptool_link import connected_board
+from slotbench.flashing.survey import RunningFirmware, choose_board, survey_board
 
 
 @click.command()
@@ -35,15 +35,15 @@ def unflash(
     Example: slotbench unflash --port /dev/ttyUSB0
     """
     given = read_image(image) if image is not None else None
-    with connected(port, baud) as link:
+    with connected_board(port, baud) as link:
         say_board(link)
-        board = board_for(link, board_name)
-        found = survey(link, board)
+        board = choose_board(link, board_name)
+        found = survey_board(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
-        dump = flash_before(link, found, Runs.TWOSLOT, backup_path, dry_run)
-        moved = migrate.from_twoslot(dump, board)
-        data = given if given is not None else migrate.running_image(dump, board)
-        plan = apply.to_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
+        dump = flash_before(link, found, RunningFirmware.TWOSLOT, backup_path, dry_run)
+        moved = migrate.migrate_from_twoslot(dump, board)
+        data = given if given is not None else migrate.find_running_image(dump, board)
+        plan = apply.plan_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
         carry_out_plan(link, plan, moved, dry_run)
     if not dry_run:
         click.echo("written and compared; the board was reset and starts plain MicroPython")

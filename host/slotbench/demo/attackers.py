@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from slotbench.demo.lan_attacker import LanAttacker
 from slotbench.formats import blocks
-from slotbench.formats.document import Document, split
+from slotbench.formats.document import Document, split_document
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
@@ -145,12 +145,12 @@ def _other_products_release(field: AttackSurface) -> None:
 
 
 def _mix(field: AttackSurface) -> None:
-    _serve_head(field, release=split(field.release(1)).digest)
+    _serve_head(field, release=split_document(field.release(1)).digest)
 
 
 def _replay(field: AttackSurface) -> None:
     """Serve a head from the time when release 2 was new."""
-    _serve_head(field, seq=1, counter=2, release=split(field.release(2)).digest)
+    _serve_head(field, seq=1, counter=2, release=split_document(field.release(2)).digest)
 
 
 def _freeze(field: AttackSurface) -> None:
@@ -202,7 +202,7 @@ def _push_without_secret(field: AttackSurface) -> None:
 
 
 def _roll_back(field: AttackSurface) -> None:
-    _serve_head(field, counter=1, release=split(field.release(1)).digest)
+    _serve_head(field, counter=1, release=split_document(field.release(1)).digest)
 
 
 BEFORE: Sequence[Attack] = (
@@ -214,7 +214,7 @@ BEFORE: Sequence[Attack] = (
     Attack("endless data: HTTP headers", "on the road", 9, _intercept(
         on="heads/*", raw=b"HTTP/1.1 200 OK\r\n", endless=b"X-More: and more\r\n")),
     Attack("mix-and-match: an older block table", "on the road", 13, lambda field: field.intercept(
-        on="blocks/*", raw=_response(blocks.table(field.images[1])))),
+        on="blocks/*", raw=_response(blocks.block_table(field.images[1])))),
     Attack("slow retrieval: 10 bytes a second", "on the road", 11, _intercept(
         on="images/*", raw=_response(bytes(1 << 20)), drip=(10, 1000))),
     Attack("altered image", "on the road", 12, _intercept(on="images/*", corrupt_byte=2000)),

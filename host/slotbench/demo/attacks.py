@@ -20,15 +20,15 @@ from slotbench.demo.broker import FloodingBroker
 from slotbench.demo.lan_attacker import LanAttacker
 from slotbench.demo.screen import DemoScreen
 from slotbench.errors import BenchError
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.codes import explain
-from slotbench.formats.document import split
+from slotbench.formats.document import split_document
 from slotbench.push.client import PORT
 from slotbench.release import store
 from slotbench.release.identities import Identities
 from slotbench.release.keys import SigningKey
 from slotbench.release.publisher import Publisher
-from slotbench.server import Background, BoardAuthenticator, create_app
+from slotbench.server import BackgroundServer, BoardAuthenticator, create_app
 from slotbench.vboard import firmware
 from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.factory import MAIN, board_files, factory_flash
@@ -108,7 +108,8 @@ class AttackDemo:
         first = self._build(_RUNNING, size)
         plan = Firmware(data=first[0], product=PRODUCT, version=f"{_RUNNING}.0.0", counter=_RUNNING)
         self.flash = factory_flash(
-            self.profile, [(write.offset, write.data) for write in factory(self.profile, plan)], seed=seed)
+            self.profile, [(write.offset, write.data) for write in factory_writes(self.profile, plan)],
+            seed=seed)
         for counter in (1, _RUNNING, _OFFERED):
             self._publish(counter, self._build(counter, size))
         self.board: VirtualBoard
@@ -119,7 +120,7 @@ class AttackDemo:
         self.secret = identities.secrets[_NAME]
         identities.save(self.publisher.folder / "boards.json")
         boards = BoardAuthenticator(self.publisher.folder / "boards.json", require=True)
-        with Background(create_app(self.publisher.site.root, boards)) as server:
+        with BackgroundServer(create_app(self.publisher.site.root, boards)) as server:
             self._address = server.host, server.port
             self._set_up(server.url, identities)
             for attack in BEFORE:
@@ -194,7 +195,7 @@ class AttackDemo:
     def _set_up(self, url: str, identities: Identities) -> None:
         vm, loader = self._make
         files = board_files(self._settings(url), self.publisher.keys_path.read_bytes(), main="")
-        files["/twoslot.secret"] = identities.file_for(_NAME)
+        files["/twoslot.secret"] = identities.secret_file(_NAME)
         self.board = VirtualBoard(
             self.profile, self.flash, self.network, files, seed=self._seed, vm=vm, loader=loader)
         self.board.power_on()
@@ -314,7 +315,7 @@ class AttackDemo:
             images, [self.profile], version=f"{counter}.0.0", counter=counter, now=self.now,
             floor=counter if counter == _OFFERED else 0)
         release = self.publisher.site.read(store.release_name(head.release))
-        assert release is not None and split(release).digest == head.release
+        assert release is not None and split_document(release).digest == head.release
         self._releases[counter] = release
         self.images[counter] = images[-1]
 

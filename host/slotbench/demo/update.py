@@ -10,14 +10,14 @@ from pathlib import Path
 from slotbench import boards
 from slotbench.demo.screen import DemoScreen
 from slotbench.errors import BenchError
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.document import Document
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.release.publish import Rollout
 from slotbench.release.publisher import Publisher
-from slotbench.server import Background, create_app
+from slotbench.server import BackgroundServer, create_app
 from slotbench.vboard import firmware
 from slotbench.vboard.board import BoardState, Boot, VirtualBoard
 from slotbench.vboard.factory import board_files, factory_flash
@@ -94,7 +94,7 @@ class UpdateDemo:
         self.steps: list[Step] = []
         self.network = LoopbackNetwork()
         first = Firmware(data=self._firmware("1.0.0")[0], product=PRODUCT, version="1.0.0", counter=1)
-        writes = [(write.offset, write.data) for write in factory(self.profile, first)]
+        writes = [(write.offset, write.data) for write in factory_writes(self.profile, first)]
         self.flash = factory_flash(self.profile, writes, seed=seed)
         self.board: VirtualBoard
         self._cut_armed = False
@@ -102,7 +102,7 @@ class UpdateDemo:
 
     def play(self) -> list[Step]:
         """Play all scenes and print the table."""
-        with Background(create_app(self.publisher.site.root)) as server:
+        with BackgroundServer(create_app(self.publisher.site.root)) as server:
             self._set_up(server.url)
             scenes: tuple[tuple[str, Callable[[], str]], ...] = (
                 ("A scheduled check finds 2.0.0, and the power goes away in mid-write", self._interrupted),

@@ -1,4 +1,4 @@
-"""What has to lie where on a board's flash.
+"""Writing a board's flash over USB: the plan of what goes where, and its steps.
 
-May import `slotbench.formats`, `slotbench.boards` and `slotbench.errors`.
+May import `slotbench.inspection`, `slotbench.formats`, `slotbench.boards` and `slotbench.errors`.
 """

@@ -1,7 +1,7 @@
-"""Making a board one of twoslot's, and back: the whole plan first, then every step of it.
+"""Setting a board up with twoslot, and back to stock MicroPython: the whole plan first, then its steps.
 
-A plan erases the board's first sector before anything else and writes it last: a board that is lost in
-between starts nothing, and the same command makes it whole.
+A plan erases the first sector before anything else and writes it last. If the board is lost in between, it
+starts nothing, and the same command repairs it.
 """
 
 from __future__ import annotations
@@ -17,106 +17,111 @@ from slotbench.errors import BenchError
 from slotbench.flashing.esptool_link import EsptoolLink, Progress
 from slotbench.flashing.filesystem import HEAD_BYTES
 from slotbench.flashing.phy import has_phy, sdk_sectors
-from slotbench.flashing.plan import Firmware, Write, factory
+from slotbench.flashing.plan import Firmware, FlashWrite, factory_writes
 from slotbench.formats import SECTOR_BYTES, blocks
 
-__all__ = ["SetupPlan", "carry_out", "stock_filesystem", "to_stock", "to_twoslot", "whole_flash"]
+__all__ = ["SetupPlan", "apply_plan", "plan_stock", "plan_twoslot", "plan_whole_flash", "stock_filesystem"]
 
+_NEW_FILESYSTEM: Final = "filesystem, blank: MicroPython makes a new one"
+_SDK_SECTORS: Final = "PHY init data, the SDK's parameters"
 _LOST: Final = (
-    "check the cable, and run the same command again: until it is through, the board starts nothing")
+    "check the cable and run the same command again; until it succeeds, the board starts nothing")
 
 
 @dataclass(frozen=True, slots=True)
 class SetupPlan:
-    """What is written, in this order: whole sectors, the board's first one last; what is `kept`."""
+    """The writes in their order (whole sectors, the first sector last), and the regions that are `kept`."""
 
-    writes: tuple[Write, ...]
+    writes: tuple[FlashWrite, ...]
     kept: tuple[str, ...]
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """The number of bytes in all writes."""
         return sum(len(write.data) for write in self.writes)
 
 
-def to_twoslot(
+def plan_twoslot(
     board: BoardProfile, firmware: Firmware, loader: bytes, *, sdk: bytes, sdk_start: int,
     phy: bytes | None = None, filesystem: bytes | None = None, erase_filesystem: bool = False,
 ) -> SetupPlan:
     """The plan that makes a board run `firmware` from slot A, under the loader.
 
-    `sdk` are the SDK's sectors as the board has them now, at flash offset `sdk_start`; `phy` other PHY init
-    data for it. `filesystem` is a whole one for the place of the board's own, which is kept without it.
-    Raises FormatError, BenchError when something does not fit.
+    `sdk` holds the SDK's sectors that the board has now at flash offset `sdk_start`, and `phy` other PHY init
+    data. `filesystem` is a whole filesystem for the board; without it, the board's own is kept. Raises
+    FormatError or BenchError if something does not fit.
     """
     place = board.slots[0]
-    parts = {write.offset: write for write in factory(board, firmware)}
+    parts = {write.offset: write for write in factory_writes(board, firmware)}
     image = parts.pop(place.image.start)
     window = parts.pop(board.window.start) if board.window else None
-    table = Write(place.table.start, blocks.table(firmware.data), "block table")
+    table = FlashWrite(place.table.start, blocks.block_table(firmware.data), "block table")
     kept = []
     writes = []
     if filesystem is not None:
-        writes.append(Write(board.filesystem.start, filesystem, "filesystem, moved"))
+        writes.append(FlashWrite(board.filesystem.start, filesystem, "filesystem, moved"))
     elif erase_filesystem and board.filesystem:
         blank = b"\xff" * HEAD_BYTES
-        writes.append(Write(board.filesystem.start, blank, "filesystem, blank: MicroPython makes a new one"))
+        writes.append(FlashWrite(board.filesystem.start, blank, _NEW_FILESYSTEM))
     elif board.filesystem:
         kept.append(f"{board.filesystem} filesystem")
-    writes += [_whole(image), *([_whole(window)] if window is not None else [])]
+    writes += [_whole_sectors(image), *([_whole_sectors(window)] if window is not None else [])]
     wanted = sdk_sectors(board, sdk, firmware.data, phy)
     if (sdk_start, sdk) == (board.sdk.start, wanted):
-        own = "PHY init data, the SDK's parameters" if has_phy(sdk) else "blank: the firmware writes PHY data"
+        own = _SDK_SECTORS if has_phy(sdk) else "blank; the firmware writes PHY init data"
         kept.append(f"{board.sdk} {own}")
     else:
-        writes.append(Write(board.sdk.start, wanted, "PHY init data, the SDK's parameters"))
-    writes += _management(board, [*parts.values(), table])
-    return SetupPlan((*writes, Write(0, loader_sector(loader, board), "loader, flash map")), tuple(kept))
+        writes.append(FlashWrite(board.sdk.start, wanted, _SDK_SECTORS))
+    writes += _management_writes(board, [*parts.values(), table])
+    loader_write = FlashWrite(0, loader_sector(loader, board), "loader, flash map")
+    return SetupPlan((*writes, loader_write), tuple(kept))
 
 
-def to_stock(
+def plan_stock(
     board: BoardProfile, image: bytes, flash_bytes: int, *, sdk: bytes, filesystem: bytes | None,
 ) -> SetupPlan:
-    """The plan that makes a board of twoslot's a plain MicroPython board again, running `image`.
+    """The plan that makes a board with twoslot a stock MicroPython board again, running `image`.
 
-    `sdk` are its SDK's sectors. `filesystem` is one of the size that `stock_filesystem` says; None leaves a
-    blank place, which MicroPython formats. Raises FormatError, BenchError for a board without a filesystem.
+    `sdk` holds the board's SDK sectors. `filesystem` has the size that `stock_filesystem` gives; with None
+    the place is erased, and MicroPython formats it. Raises FormatError, or BenchError for a board without a
+    filesystem.
     """
     stock_image(image, board)
     region = stock_filesystem(board, flash_bytes)
-    plain = _whole(Write(0, with_header(image, board, flash_bytes), "firmware")).data
+    plain = _whole_sectors(FlashWrite(0, with_header(image, board, flash_bytes), "firmware")).data
     writes = (
-        Write(region.start, filesystem, "filesystem, moved") if filesystem is not None else
-        Write(region.start, b"\xff" * HEAD_BYTES, "filesystem, blank: MicroPython makes a new one"),
-        Write(flash_bytes - len(sdk), sdk_sectors(board, sdk, image), "PHY init data, the SDK's parameters"),
-        Write(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
-        Write(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
+        FlashWrite(region.start, filesystem, "filesystem, moved") if filesystem is not None else
+        FlashWrite(region.start, b"\xff" * HEAD_BYTES, _NEW_FILESYSTEM),
+        FlashWrite(flash_bytes - len(sdk), sdk_sectors(board, sdk, image), _SDK_SECTORS),
+        FlashWrite(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
+        FlashWrite(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
     )
     return SetupPlan(writes, ())
 
 
-def whole_flash(data: bytes) -> SetupPlan:
-    """The plan that makes the whole flash what `data` is."""
+def plan_whole_flash(data: bytes) -> SetupPlan:
+    """The plan that writes `data` to the whole flash."""
     first, rest = data[:SECTOR_BYTES], data[SECTOR_BYTES:]
-    writes = Write(SECTOR_BYTES, rest, "all but the first sector"), Write(0, first, "first sector")
+    writes = FlashWrite(SECTOR_BYTES, rest, "all but the first sector"), FlashWrite(0, first, "first sector")
     return SetupPlan(writes, ())
 
 
 def stock_filesystem(board: BoardProfile, flash_bytes: int) -> Region:
-    """Where MicroPython has its filesystem on a plain board with this much flash (modules/flashbdev.py)."""
+    """The region of MicroPython's filesystem on a stock board with this flash size (modules/flashbdev.py)."""
     if not board.filesystem:
         raise BenchError(
-            f"{board.name} is not a board for MicroPython", do="name another with --board: generic_4m")
+            f"{board.name} is not a board for MicroPython", do="name another one, such as --board generic_4m")
     return Region(board.fs_start, flash_bytes - SDK_BYTES - board.fs_start)
 
 
-def carry_out(
-    link: EsptoolLink, plan: SetupPlan, *, on_step: Callable[[Write], object],
-    on_done: Callable[[Write, bool], object], progress: Progress | None = None,
+def apply_plan(
+    link: EsptoolLink, plan: SetupPlan, *, on_step: Callable[[FlashWrite], object],
+    on_done: Callable[[FlashWrite, bool], object], progress: Progress | None = None,
 ) -> None:
-    """Write it, sector 0 erased first and written last, each step compared by MD5, and all of it once more.
+    """Write a plan. Sector 0 is erased first and written last. Every write is checked by MD5, twice.
 
-    `on_done` is told whether a step had to be written. Raises BenchError; the same plan may follow then.
+    `on_step` is called before each write, `on_done` after it with whether the flash had to be written. Raises
+    BenchError; then the same plan can be applied again.
     """
     *rest, first_sector = plan.writes
     starts = not link.holds(first_sector.offset, b"\xff" * len(first_sector.data))
@@ -127,25 +132,25 @@ def carry_out(
             on_step(write)
             on_done(write, link.write(write.offset, write.data, progress))
         for write in rest:
-            _require(link, write)
+            _require_written(link, write)
         on_step(first_sector)
         link.write(first_sector.offset, first_sector.data, progress)
-        _require(link, first_sector)
+        _require_written(link, first_sector)
         on_done(first_sector, True)
     except BenchError as error:
         raise BenchError(error.what, where=error.where, do=_LOST, exit_code=error.exit_code) from None
 
 
-def _require(link: EsptoolLink, write: Write) -> None:
+def _require_written(link: EsptoolLink, write: FlashWrite) -> None:
     if not link.holds(write.offset, write.data):
         region = Region(write.offset, len(write.data))
         raise BenchError(f"{region} does not hold what was written ({write.what})", where=link.port)
 
 
-def _management(board: BoardProfile, writes: Iterable[Write]) -> list[Write]:
-    """Journal, window log, tables, descriptors and identity as whole sectors; blank where nothing is written.
+def _management_writes(board: BoardProfile, writes: Iterable[FlashWrite]) -> list[FlashWrite]:
+    """The journal, window log, tables, descriptors and identity as whole sectors, blank except for `writes`.
 
-    Neighbours become one write.
+    Adjacent sectors become one write.
     """
     regions = [board.journal, board.window_log, board.identity]
     regions += [region for slot in board.slots for region in (slot.table, slot.descriptor)]
@@ -156,16 +161,16 @@ def _management(board: BoardProfile, writes: Iterable[Write]) -> list[Write]:
     for write in writes:
         sector, offset = write.offset & -SECTOR_BYTES, write.offset % SECTOR_BYTES
         sectors[sector][offset : offset + len(write.data)] = write.data
-    runs: list[Write] = []
+    runs: list[FlashWrite] = []
     for start in sorted(sectors):
         if runs and runs[-1].offset + len(runs[-1].data) == start:
             runs[-1] = runs[-1]._replace(data=runs[-1].data + bytes(sectors[start]))
         else:
-            runs.append(Write(start, bytes(sectors[start]), "boot journal, slot tables and descriptors"))
+            runs.append(FlashWrite(start, bytes(sectors[start]), "boot journal, slot tables and descriptors"))
     return runs
 
 
-def _whole(write: Write) -> Write:
-    """The same in whole sectors."""
+def _whole_sectors(write: FlashWrite) -> FlashWrite:
+    """The write, padded with 0xFF to whole sectors."""
     size = -(-len(write.data) // SECTOR_BYTES) * SECTOR_BYTES
     return write._replace(data=write.data.ljust(size, b"\xff"))

@@ -1,4 +1,4 @@
-"""A board in download mode, through esptool's API: read, write, erase, digest, reset; errors in our words."""
+"""A board in download mode, through esptool's API. Its errors become BenchError."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from serial import SerialException
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["DEFAULT_BAUD", "EsptoolLink", "Progress", "connected"]
+__all__ = ["DEFAULT_BAUD", "EsptoolLink", "Progress", "connected_board"]
 
 Progress = Callable[[int, int], object]
-"""Called with how much is done, and of how much."""
+"""Called with the number of bytes that are done, and their total."""
 
 DEFAULT_BAUD: Final = 460800
-"""Four times what the ROM begins with; USB bridges of these boards take it."""
+"""Four times the ROM's rate. The USB bridges of these boards support it."""
 
 _ROM_BAUD: Final = 115200
 _CHIP: Final = "ESP8266"
 _PIECE_BYTES: Final = 64 * 1024
-"""What is compared, read and written at once: a run that was broken off goes on behind the last whole one."""
+"""The unit of comparing, reading and writing. A repeated command continues behind the last whole piece."""
 _ERASED_PIECE: Final = b"\xff" * _PIECE_BYTES
 _PSEUDO_TERMINALS: Final = "/dev/pts/"
 
@@ -36,9 +36,10 @@ _logger = logging.getLogger(__name__)
 
 
 class EsptoolLink:
-    """The flash of the board on `port`: `flash_bytes`, JEDEC id `flash_id`, and the chip's `mac` in hex.
+    """The flash of the board on `port`: its size `flash_bytes`, its JEDEC id `flash_id`, and the chip's `mac`
+    in hex.
 
-    Every method raises BenchError when the board is lost; so does `with connected(...)` around it.
+    Every method raises BenchError if the board is lost.
     """
 
     def __init__(self, port: str, esp: Any) -> None:
@@ -49,34 +50,43 @@ class EsptoolLink:
         size = cmds.detect_flash_size(esp)
         if size is None:
             raise BenchError(
-                f"size of the flash is not known (JEDEC id 0x{self.flash_id:06x})", where=port,
-                do="check the board's power; a chip that answers ffffff is not connected")
+                f"the size of the flash is unknown (JEDEC id 0x{self.flash_id:06x})", where=port,
+                do="check the power of the board; the id ffffff means that no flash chip is connected")
         self.flash_bytes: int = esptool.util.flash_size_bytes(size)
 
     def read(self, start: int, size: int, progress: Progress | None = None) -> bytes:
-        """`size` bytes from flash offset `start`. What is erased is told by its digest, and not sent over."""
+        """Read `size` bytes from flash offset `start`.
+
+        Erased pieces are recognised by their digest and not sent.
+        """
         data = bytearray()
-        for at, length in _pieces(start, size):
+        for at, length in _split_pieces(start, size):
             if length == _PIECE_BYTES and self.holds(at, _ERASED_PIECE):
                 data += _ERASED_PIECE
             else:
-                with _lost(self.port, f"while reading 0x{at:06x}"), _shown(progress, len(data), length, size):
+                with (
+                    _lost_board(self.port, f"while reading 0x{at:06x}"),
+                    _shown_progress(progress, len(data), length, size),
+                ):
                     data += cmds.read_flash(self._esp, at, length)
         if progress is not None:
             progress(size, size)
         return bytes(data)
 
     def write(self, start: int, data: bytes, progress: Progress | None = None) -> bool:
-        """Write whole sectors, each piece compared by MD5. False: all of it was there already."""
+        """Write whole sectors and check each piece by MD5.
+
+        Return False if the flash held all of `data` already.
+        """
         written = False
-        for at, length in _pieces(start, len(data)):
+        for at, length in _split_pieces(start, len(data)):
             piece = data[at - start : at - start + length]
             if self.holds(at, piece):
                 continue
             written = True
             with (
-                _lost(self.port, f"while writing 0x{at:06x}-0x{at + length - 1:06x}"),
-                _shown(progress, at - start, length, len(data)),
+                _lost_board(self.port, f"while writing 0x{at:06x}-0x{at + length - 1:06x}"),
+                _shown_progress(progress, at - start, length, len(data)),
             ):
                 cmds.write_flash(self._esp, [(at, piece)], flash_size="keep")
         if progress is not None:
@@ -85,39 +95,42 @@ class EsptoolLink:
 
     def erase(self, start: int, size: int) -> None:
         """Erase whole sectors."""
-        with _lost(self.port, f"while erasing 0x{start:06x}"):
+        with _lost_board(self.port, f"while erasing 0x{start:06x}"):
             cmds.erase_region(self._esp, start, size)
 
     def holds(self, start: int, data: bytes) -> bool:
-        """Whether the flash has `data` at `start`."""
-        return self.digest(start, len(data)) == _md5(data)
+        """Whether the flash holds `data` at offset `start`."""
+        return self.digest(start, len(data)) == _md5_hex(data)
 
     def digest(self, start: int, size: int) -> str:
-        """MD5 in hex, computed on the chip."""
-        with _lost(self.port, f"while checking 0x{start:06x}"):
+        """The MD5 of `size` bytes at offset `start` in hex, computed on the chip."""
+        with _lost_board(self.port, f"while checking 0x{start:06x}"):
             digest: str = self._esp.flash_md5sum(start, size)
             return digest
 
     def reset(self) -> None:
-        """Start what is in the flash; on a port without lines, closing it does."""
+        """Reset the board, which starts its flash.
+
+        On a port without control lines, closing it resets the board.
+        """
         if _has_lines(self.port):
-            with _lost(self.port, "at the reset"):
+            with _lost_board(self.port, "at the reset"):
                 cmds.reset_chip(self._esp, "hard-reset")
 
 
 @contextmanager
-def connected(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink]:
-    """The board on `port` (a device, or a URL of pyserial) in download mode, with esptool's stub.
+def connected_board(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink]:
+    """The board on `port` (a device or a pyserial URL) in download mode, with esptool's stub.
 
-    Raises BenchError: nothing there or nothing that answers (exit code 2), not an ESP8266.
+    Raises BenchError if there is no port or no board answers (exit code 2), or if it is not an ESP8266.
     """
     EsptoolLogger().set_logger(_LOG)
-    with _chip(port) as rom:
+    with _detect_chip(port) as rom:
         if rom.CHIP_NAME != _CHIP:
             raise BenchError(
-                f"this is an {rom.CHIP_NAME}, twoslot runs on the {_CHIP} only", where=port,
+                f"the chip is an {rom.CHIP_NAME}; twoslot runs only on the {_CHIP}", where=port,
                 do="connect another board", exit_code=USAGE)
-        with _lost(port, "while starting esptool's stub"):
+        with _lost_board(port, "while starting esptool's stub"):
             esp = cmds.run_stub(rom)
             cmds.attach_flash(esp)
             if baud != _ROM_BAUD and _has_lines(port):
@@ -126,47 +139,49 @@ def connected(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink]:
         yield link
 
 
-def _chip(port: str) -> Any:
-    """The chip, whatever it is, in download mode."""
+def _detect_chip(port: str) -> Any:
+    """Connect to the chip in download mode and detect its type."""
     mode = "default-reset" if _has_lines(port) else "no-reset"
     try:
         return cmds.detect_chip(port, _ROM_BAUD, mode)
     except (esptool.FatalError, SerialException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        there = "://" in port or os.path.exists(port)
+        if not ("://" in port or os.path.exists(port)):
+            raise BenchError(
+                "no such serial port", where=port, do="check the cable; `ls /dev/tty*` lists the ports",
+                exit_code=USAGE) from None
         raise BenchError(
-            f"no board answers ({reason})" if there else "no such serial port", where=port,
-            do="check cable and port, close other programs on it; boards without reset circuit: hold FLASH "
-               "(GPIO0) while pressing RST" if there else "check the cable; `ls /dev/tty*` lists the ports",
-            exit_code=USAGE) from None
+            f"no board answers ({reason})", where=port,
+            do="check the cable and the port, and close other programs that use it; on a board without a "
+               "reset circuit hold FLASH (GPIO0) while you press RST", exit_code=USAGE) from None
 
 
 def _has_lines(port: str) -> bool:
-    """Whether DTR and RTS get to the board: not over raw TCP, not through a virtual board's pty."""
+    """Whether DTR and RTS reach the board. They do not over raw TCP or a virtual board's pty."""
     return not port.startswith("socket:") and not str(Path(port).resolve()).startswith(_PSEUDO_TERMINALS)
 
 
 @contextmanager
-def _lost(port: str, when: str) -> Iterator[None]:
-    """What esptool and the serial port say about a board that is gone, or does not do as it is told."""
+def _lost_board(port: str, when: str) -> Iterator[None]:
+    """Turn the errors of esptool and the serial port into a BenchError."""
     try:
         yield
     except esptool.FatalError as error:
         reason = str(error).splitlines()[0].rstrip(".")
     except (SerialException, OSError) as error:
-        reason = f"the port is gone: {error}"
+        reason = f"serial port error: {error}"
     else:
         return
     raise BenchError(
-        f"lost the board {when} ({reason})", where=port, do="check the cable, and run the same command again")
+        f"lost the board {when} ({reason})", where=port, do="check the cable and run the same command again")
 
 
-def _md5(data: bytes) -> str:
+def _md5_hex(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-class _Log(TemplateLogger):  # type: ignore[misc]
-    """What esptool says, for -vv; and its progress, for whoever wants it."""
+class _EsptoolLog(TemplateLogger):  # type: ignore[misc]
+    """Passes esptool's messages to the log, and its progress to `progress`."""
 
     progress: Progress | None = None
 
@@ -183,7 +198,7 @@ class _Log(TemplateLogger):  # type: ignore[misc]
         _logger.info("esptool: %s", message)
 
     def stage(self, finish: bool = False) -> None:
-        """Nothing collapses here."""
+        """Does nothing: slotbench has no collapsible output."""
 
     def progress_bar(
         self, cur_iter: int, total_iters: int, prefix: str = "", suffix: str = "", bar_length: int = 30,
@@ -192,15 +207,15 @@ class _Log(TemplateLogger):  # type: ignore[misc]
             self.progress(cur_iter, total_iters)
 
     def set_verbosity(self, verbosity: str) -> None:
-        """It is the verbosity of slotbench."""
+        """Does nothing: slotbench sets the verbosity."""
 
 
-_LOG: Final = _Log()
+_LOG: Final = _EsptoolLog()
 
 
 @contextmanager
-def _shown(progress: Progress | None, done: int, length: int, size: int) -> Iterator[None]:
-    """Tell of a piece of `length` bytes under way, `done` of `size` before it, while esptool works."""
+def _shown_progress(progress: Progress | None, done: int, length: int, size: int) -> Iterator[None]:
+    """Report esptool's progress on a piece of `length` bytes; `done` of `size` bytes came before it."""
     if progress is not None:
         _LOG.progress = lambda part, whole: progress(done + length * part // max(whole, 1), size)
     try:
@@ -209,8 +224,8 @@ def _shown(progress: Progress | None, done: int, length: int, size: int) -> Iter
         _LOG.progress = None
 
 
-def _pieces(start: int, size: int) -> Iterator[tuple[int, int]]:
-    """A region in pieces (start, size) that end at multiples of the piece's size."""
+def _split_pieces(start: int, size: int) -> Iterator[tuple[int, int]]:
+    """Split a region into pieces (start, size in bytes) that end at multiples of the piece size."""
     end = start + size
     while start < end:
         length = min(end, (start // _PIECE_BYTES + 1) * _PIECE_BYTES) - start

@@ -1,7 +1,7 @@
-"""The SDK's sectors at the end of the flash it sees: RF calibration, PHY init data, parameters.
+"""The SDK's sectors at the end of the flash that it uses: RF calibration, PHY init data, parameters.
 
-PHY init data are 128 bytes the radio is set up with, without which the SDK restarts for ever. A board keeps
-what it has. One that has none gets the defaults that its own firmware carries.
+PHY init data are 128 bytes of radio settings. Without them the SDK restarts endlessly. A board keeps its own.
+A board without them gets the defaults in its firmware.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ PHY_BYTES: Final = 128
 _VERSION: Final = 0x05
 _SECTORS_FROM_END: Final = 4
 _DEFAULTS_BEGIN: Final = bytes.fromhex("05000402050505020500040505040505")
-"""How the SDK's esp_init_data_default begins: version, then the gains and spurs that no board changes."""
+"""The first bytes of the SDK's esp_init_data_default: the version, then values that no board changes."""
 
 
 def is_phy(block: bytes) -> bool:
-    """Whether the SDK takes `block` for PHY init data: it looks at the first byte only."""
+    """Whether the SDK accepts `block` as PHY init data. It checks only the first byte."""
     return len(block) >= PHY_BYTES and block[0] == _VERSION
 
 
 def has_phy(sdk: bytes) -> bool:
-    """Whether the SDK's sectors `sdk`, all of them up to the end, have PHY init data."""
+    """Whether the SDK's sectors `sdk` (up to the end of the flash) contain PHY init data."""
     return is_phy(sdk[len(sdk) - _SECTORS_FROM_END * SECTOR_BYTES :])
 
 
 def sdk_sectors(board: BoardProfile, sdk: bytes, image: bytes, given: bytes | None = None) -> bytes:
-    """The SDK's sectors that `board` is to have: `sdk`, which it has, when these are any good.
+    """The SDK's sectors for `board`: its own `sdk` if they contain PHY init data.
 
-    Without PHY init data in them they begin anew: with those of `given`, else of the firmware `image`, else
-    blank where MicroPython's `firmware_start` writes them itself. Raises BenchError when nobody has any.
+    Otherwise they are new, with the PHY init data of `given`, or else of the firmware `image`. If neither has
+    any, they stay blank, and MicroPython's `firmware_start` writes them. Native firmware does not, so there
+    this raises BenchError. `given` replaces the PHY init data in any case.
     """
-    phy = given if given is not None else None if has_phy(sdk) else _of_firmware(image)
+    phy = given if given is not None else None if has_phy(sdk) else _firmware_defaults(image)
     if phy is None and has_phy(sdk):
         return sdk
     if phy is None and board.in_place:
         raise BenchError(
-            "the board has no PHY init data, and the firmware brings none",
+            "neither the board nor the firmware has PHY init data",
             do="give the esp_init_data_default.bin of its SDK with --phy")
     content = bytearray(sdk if has_phy(sdk) else b"\xff" * board.sdk.size)
     at = len(content) - _SECTORS_FROM_END * SECTOR_BYTES
@@ -51,8 +52,8 @@ def sdk_sectors(board: BoardProfile, sdk: bytes, image: bytes, given: bytes | No
     return bytes(content)
 
 
-def _of_firmware(image: bytes) -> bytes | None:
-    """The defaults that a firmware has for boards without any."""
+def _firmware_defaults(image: bytes) -> bytes | None:
+    """The default PHY init data in a firmware image; None if it has none."""
     at = image.find(_DEFAULTS_BEGIN)
     while at >= 0:
         if at % 4 == 0 and at + PHY_BYTES <= len(image):

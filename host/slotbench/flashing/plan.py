@@ -1,4 +1,4 @@
-"""The flash of a board that was just set up: which bytes go where, as a plan that can be shown first."""
+"""The flash content of a board that was just set up, as a list of writes that can be shown first."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ COPIES = 8
 ATTEMPTS = 3
 
 
-class Write(NamedTuple):
-    """`data` goes to flash offset `offset`; `what` it is, for people."""
+class FlashWrite(NamedTuple):
+    """Writes `data` to flash offset `offset`. `what` describes it for people."""
 
     offset: int
     data: bytes
@@ -25,8 +25,9 @@ class Write(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firmware:
-    """A firmware image (the bytes of an E9 .bin, of user1.bin for a board that runs it in place) and what its
-    descriptor says of it.
+    """A firmware image, and the fields of its descriptor.
+
+    `data` is an E9 .bin, or user1.bin for a board that runs images in place.
     """
 
     data: bytes
@@ -38,11 +39,11 @@ class Firmware:
     mpy_abi: int = 6
 
 
-def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
-    """The writes that make an erased board start `firmware` from slot A, confirmed; nothing in slot B.
+def factory_writes(board: BoardProfile, firmware: Firmware) -> list[FlashWrite]:
+    """The writes that make an erased board start `firmware` from slot A as confirmed. Slot B stays empty.
 
-    The loader itself and the PHY block are not part of it. Raises FormatError, BenchError when the image does
-    not fit.
+    The loader and the PHY init data are not included. Raises FormatError or BenchError if the image does not
+    fit.
     """
     slot, data = board.slots[0], firmware.data
     digest = hashlib.sha256(data).digest()
@@ -53,8 +54,8 @@ def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
     else:
         form = ImageForm.E9
         window = [
-            Write(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
-            Write(board.window_log.start, windowlog.held_entry(digest), "window log"),
+            FlashWrite(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
+            FlashWrite(board.window_log.start, windowlog.held_entry(digest), "window log"),
         ]
     descriptor = SlotDescriptor(
         slot=0,
@@ -80,8 +81,8 @@ def factory(board: BoardProfile, firmware: Firmware) -> list[Write]:
         floor=firmware.floor,
     )
     return [
-        Write(slot.image.start, data, f"slot A: {firmware.version}"),
-        Write(slot.descriptor.start, descriptor.pack(), "descriptor of slot A"),
+        FlashWrite(slot.image.start, data, f"slot A: {firmware.version}"),
+        FlashWrite(slot.descriptor.start, descriptor.pack(), "descriptor of slot A"),
         *window,
-        Write(board.journal.start, cell.pack(), "boot journal"),
+        FlashWrite(board.journal.start, cell.pack(), "boot journal"),
     ]

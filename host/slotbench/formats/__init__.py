@@ -1,8 +1,8 @@
 """The host's codec of every byte named in device/FORMATS.md.
 
-Pure functions from bytes to values and back: no files, no clock, no network. Imports the standard
-library and `slotbench.errors`, nothing else. Written independently of device/twoslot; both meet at
-tests/vectors.
+Pure functions between bytes and values: no files, no clock, no network. Imports only the standard
+library and `slotbench.errors`. Written independently of device/twoslot. Both are tested against the
+same files in tests/vectors.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from __future__ import annotations
 from slotbench.errors import BenchError
 
 SECTOR_BYTES = 4096
-"""Smallest unit the flash erases; a block of an image fills exactly one."""
+"""The smallest unit the flash erases, in bytes. A block of an image fills exactly one sector."""
 
 BLANK = 0xFFFFFFFF
-"""What an erased 32-bit word reads."""
+"""The value of an erased 32-bit word."""
 
 
 class FormatError(BenchError):
-    """Bytes that are not what FORMATS.md says.
+    """The bytes do not follow FORMATS.md.
 
-    `offset` is the first byte that is wrong, `field` the name of the document field; either may be
-    missing.
+    `offset` is the first wrong byte; `field` is the name of the document field. Either may be missing.
     """
 
     def __init__(
@@ -36,6 +35,6 @@ class FormatError(BenchError):
         self.field = field
 
     def within(self, where: str) -> FormatError:
-        """The same fault, its place named inside `where` (a file, a document)."""
+        """Add the file or document `where` to the place of this error; return the error."""
         self.where = f"{where}, {self.where}" if self.where else where
         return self

@@ -11,35 +11,35 @@ ENTRY_BYTES = 16
 BLOCKS_MAX = 251
 
 
-def count(length: int) -> int:
-    """How many blocks an image of `length` bytes has."""
+def block_count(length: int) -> int:
+    """The number of blocks in an image of `length` bytes."""
     return -(-length // BLOCK_BYTES)
 
 
-def table(image: bytes) -> bytes:
-    """The entries of `image`, 16 bytes a block; a shorter last block is hashed without padding."""
+def block_table(image: bytes) -> bytes:
+    """The block table of `image`: 16 bytes for each block. A shorter last block is hashed without padding."""
     return b"".join(
         hashlib.sha256(image[start:start + BLOCK_BYTES]).digest()[:ENTRY_BYTES]
         for start in range(0, len(image), BLOCK_BYTES)
     )
 
 
-def digest(entries: bytes) -> bytes:
-    """SHA-256 of a table: what a release calls `blocks`."""
+def table_digest(entries: bytes) -> bytes:
+    """SHA-256 of a block table (32 bytes). A release names it `blocks`."""
     return hashlib.sha256(entries).digest()
 
 
-def check(entries: bytes, length: int) -> None:
-    """Raise FormatError unless `entries` are as many as an image of `length` bytes has blocks."""
-    if count(length) > BLOCKS_MAX:
-        raise FormatError(f"{count(length)} blocks, at most {BLOCKS_MAX} fit a slot")
-    if len(entries) != ENTRY_BYTES * count(length):
-        want = ENTRY_BYTES * count(length)
+def check_table(entries: bytes, length: int) -> None:
+    """Raise FormatError unless `entries` has one entry for each block of an image of `length` bytes."""
+    if block_count(length) > BLOCKS_MAX:
+        raise FormatError(f"{block_count(length)} blocks, at most {BLOCKS_MAX} fit a slot")
+    if len(entries) != ENTRY_BYTES * block_count(length):
+        want = ENTRY_BYTES * block_count(length)
         raise FormatError(f"block table has {len(entries)} bytes, not {want}")
 
 
-def sector(entries: bytes) -> bytes:
-    """The 4096 bytes of the table sector: the entries, then erased flash."""
+def table_sector(entries: bytes) -> bytes:
+    """The 4096 bytes of the table sector: the entries, then 0xFF. Raises FormatError for a wrong size."""
     if len(entries) % ENTRY_BYTES or len(entries) > ENTRY_BYTES * BLOCKS_MAX:
         raise FormatError(f"{len(entries)} bytes are not a block table")
     return entries.ljust(SECTOR_BYTES, b"\xff")

@@ -1,4 +1,4 @@
-"""Slot descriptor (FORMATS 2.2): what a slot holds, written after the slot was read back whole."""
+"""Slot descriptor (FORMATS 2.2): what a slot holds. The board writes it after it has read the slot back."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _BODY = struct.Struct("<4sBBHII32sIIII32s16s8x")
 
 
 class ImageForm(IntEnum):
-    """How an image is laid out."""
+    """The layout of an image."""
 
     E9 = 1
-    """MicroPython's: RAM segments at 0, irom at 0x9000."""
+    """MicroPython's image: RAM segments at 0, irom at 0x9000."""
     EA = 2
-    """Espressif user image of the native maps."""
+    """Espressif's user image, for native firmware."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotDescriptor:
     """One slot descriptor.
 
-    `length` in bytes, `sha256` 32 raw bytes over them, `fs_start` a flash offset.
+    `length` is the image length in bytes, `sha256` its 32-byte digest, `fs_start` a flash offset in bytes.
     """
 
     slot: int
@@ -50,9 +50,9 @@ class SlotDescriptor:
     bad: bool = False
 
     def pack(self) -> bytes:
-        """The 256 bytes of the page.
+        """The 256 bytes of the page. A version longer than 16 bytes is cut.
 
-        A version longer than 16 bytes is cut; raises FormatError for any other misfit.
+        Raises FormatError when another field does not fit.
         """
         product = self.product.encode()
         if not product or len(product) > PRODUCT_BYTES:
@@ -65,7 +65,7 @@ class SlotDescriptor:
             body = _BODY.pack(
                 MAGIC, self.slot, self.form, 0, self.counter, self.length, self.sha256,
                 self.floor, self.fs_start, self.fs_version, self.mpy_abi,
-                product, _cut(self.version, VERSION_BYTES),
+                product, _truncate_text(self.version, VERSION_BYTES),
             )
         except struct.error as error:
             raise FormatError(f"descriptor field out of range ({error})") from None
@@ -76,7 +76,7 @@ class SlotDescriptor:
     def unpack(cls, page: bytes) -> SlotDescriptor:
         """The descriptor in a 256-byte page.
 
-        Raises FormatError when it is not valid or says something impossible.
+        Raises FormatError when the page is not valid or a field has an impossible value.
         """
         body = unpack_page(page, MAGIC)
         require_zero(body, 6, 8)
@@ -92,17 +92,17 @@ class SlotDescriptor:
         return cls(
             slot=slot, form=ImageForm(form), counter=counter, length=length, sha256=sha256,
             floor=floor, fs_start=fs_start, fs_version=fs_version, mpy_abi=mpy_abi,
-            product=_text(product, 64), version=_text(version, 96),
+            product=_decode_text(product, 64), version=_decode_text(version, 96),
             confirmed=is_set(page, CONFIRMED_OFFSET), bad=is_set(page, BAD_OFFSET),
         )
 
 
-def _cut(text: str, size: int) -> bytes:
-    """UTF-8 of `text`, at most `size` bytes, never ending inside a character."""
+def _truncate_text(text: str, size: int) -> bytes:
+    """`text` in UTF-8, cut to at most `size` bytes between two characters."""
     return text.encode()[:size].decode(errors="ignore").encode()
 
 
-def _text(field: bytes, offset: int) -> str:
+def _decode_text(field: bytes, offset: int) -> str:
     data = field.rstrip(b"\0")
     try:
         return data.decode()

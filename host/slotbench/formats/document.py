@@ -1,4 +1,4 @@
-"""Signed documents (FORMATS 6): two lines, the payload and its signature; RSA-3072 verification."""
+"""Signed documents (FORMATS 6): line 1 is the payload, line 2 its signature. RSA-3072 verification."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ KEY_ID_CHARS = 16
 SIGNATURE_CHARS = 512
 PAYLOAD_BYTES_MAX = DOCUMENT_BYTES_MAX - (KEY_ID_CHARS + 1 + SIGNATURE_CHARS) - 2
 
-# RFC 8017, 9.2 note 1: DER of DigestInfo for SHA-256, the hash left out.
+# RFC 8017, 9.2 note 1: the DER encoding of DigestInfo for SHA-256, without the hash.
 _DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document taken apart: the bytes signed, the id of the key, the 384-byte signature."""
+    """The parts of a document: the signed bytes, the id of the key, the signature (384 bytes)."""
 
     payload: bytes
     key_id: str
@@ -30,33 +30,32 @@ class Document:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the payload in hex: the document's name."""
-        return digest(self.payload)
+        """SHA-256 of the payload in hex. It names the document."""
+        return payload_digest(self.payload)
 
     def pack(self) -> bytes:
-        """The document as a file holds it."""
-        return join(self.payload, self.key_id, self.signature)
+        """The two lines of the document."""
+        return join_document(self.payload, self.key_id, self.signature)
 
 
-def digest(payload: bytes) -> str:
-    """Hex SHA-256 of line 1 without its newline."""
+def payload_digest(payload: bytes) -> str:
+    """SHA-256 of line 1 without its newline, in hex."""
     return hashlib.sha256(payload).hexdigest()
 
 
-def join(payload: bytes, key_id: str, signature: bytes) -> bytes:
-    """The two lines. Raises FormatError when `split` would not give back the same three."""
+def join_document(payload: bytes, key_id: str, signature: bytes) -> bytes:
+    """The two lines of a document. Raises FormatError when `split_document` would refuse them."""
     line = f"{key_id} {base64.b64encode(signature).decode()}\n"
     text = payload + b"\n" + line.encode()
-    split(text)
+    split_document(text)
     return text
 
 
-def split(text: bytes) -> Document:
-    """Take a signed document apart, strictly. Raises FormatError with the byte where it goes wrong.
-    """
-    payload, line, start = _lines(text)
+def split_document(text: bytes) -> Document:
+    """The parts of a signed document. Raises FormatError with the offset of the first mistake."""
+    payload, line, start = _split_lines(text)
     if not line:
-        raise FormatError("document is not signed: it has no second line", start, do="sign it first")
+        raise FormatError("document is not signed: line 2 is missing", start, do="sign it first")
     key_id, space, encoded = line.partition(b" ")
     if len(key_id) != KEY_ID_CHARS or key_id.strip(b"0123456789abcdef") or not space:
         raise FormatError(f"line 2 has no key id of {KEY_ID_CHARS} lower case hex digits", start)
@@ -72,15 +71,14 @@ def split(text: bytes) -> Document:
     return Document(payload, key_id.decode(), signature)
 
 
-def split_unsigned(text: bytes) -> bytes:
-    """The payload of a document that may or may not have its second line yet. Raises FormatError.
-    """
-    return split(text).payload if is_signed(text) else _lines(text)[0]
+def read_payload(text: bytes) -> bytes:
+    """The payload of a document, signed or not. Raises FormatError."""
+    return split_document(text).payload if is_signed(text) else _split_lines(text)[0]
 
 
 def is_signed(text: bytes) -> bool:
-    """Whether the document has its second line. Raises FormatError when it is not one at all."""
-    return bool(_lines(text)[1])
+    """Whether the document has a signature. Raises FormatError when it is not a document."""
+    return bool(_split_lines(text)[1])
 
 
 def key_id(modulus: bytes) -> str:
@@ -89,14 +87,13 @@ def key_id(modulus: bytes) -> str:
 
 
 def padded_block(payload: bytes) -> bytes:
-    """The 384 bytes that a right signature decrypts to (EMSA-PKCS1-v1_5, RFC 8017, 9.2)."""
+    """The 384 bytes that a valid signature decrypts to (EMSA-PKCS1-v1_5, RFC 8017, 9.2)."""
     tail = _DIGEST_INFO + hashlib.sha256(payload).digest()
     return b"\x00\x01" + b"\xff" * (MODULUS_BYTES - len(tail) - 3) + b"\x00" + tail
 
 
-def verify(document: Document, modulus: bytes) -> bool:
-    """Whether the key with this modulus signed the document (RSASSA-PKCS1-v1_5, RFC 8017, 8.2.2).
-    """
+def verify_signature(document: Document, modulus: bytes) -> bool:
+    """Whether the key with this modulus signed the document (RSASSA-PKCS1-v1_5, RFC 8017, 8.2.2)."""
     n = int.from_bytes(modulus, "big")
     s = int.from_bytes(document.signature, "big")
     if len(document.signature) != MODULUS_BYTES or s >= n or document.key_id != key_id(modulus):
@@ -104,8 +101,8 @@ def verify(document: Document, modulus: bytes) -> bool:
     return pow(s, EXPONENT, n).to_bytes(MODULUS_BYTES, "big") == padded_block(document.payload)
 
 
-def _lines(text: bytes) -> tuple[bytes, bytes, int]:
-    """Payload, line 2 without its newline (empty when there is none), offset of line 2."""
+def _split_lines(text: bytes) -> tuple[bytes, bytes, int]:
+    """The payload, line 2 without its newline (empty when missing), and the offset of line 2."""
     if len(text) > DOCUMENT_BYTES_MAX:
         raise FormatError(f"document has {len(text)} bytes, at most {DOCUMENT_BYTES_MAX} are allowed")
     payload, newline, rest = text.partition(b"\n")
@@ -121,6 +118,6 @@ def _lines(text: bytes) -> tuple[bytes, bytes, int]:
     if line and not newline:
         raise FormatError("line 2 does not end", len(text))
     if rest or (newline and not line):
-        what = "something follows the signature" if line else "line 2 is empty"
+        what = "there are bytes after the signature" if line else "line 2 is empty"
         raise FormatError(what, start + len(line))
     return payload, line, start

@@ -1,4 +1,4 @@
-"""Head document (FORMATS 6.2): the channel's short-lived pointer, and who is in its rollout."""
+"""Head document (FORMATS 6.2): a channel's short-lived pointer to a release, and its rollout."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import hashlib
 from dataclasses import asdict, dataclass
 
 from slotbench.formats import FormatError
-from slotbench.formats.fields import Fields, dump
+from slotbench.formats.fields import Fields, dump_json
 
 KIND = "head"
 FORMAT = 1
 INTERVAL_S = (60, 604_800)
-"""What boards take for an interval: from a minute to a week."""
+"""The shortest and the longest poll interval that boards accept, in seconds: a minute and a week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """A head.
+    """A channel head.
 
-    `release` is the hex digest of a release document; `issued` and `expires` are Unix seconds.
-    `interval_s` is how often boards are to look from now on; 0: as each is set.
+    `release` is the digest of a release document in hex; `issued` and `expires` are Unix seconds.
+    `interval_s` is the poll interval for boards in seconds; with 0 each board uses its own setting.
     """
 
     product: str
@@ -38,19 +38,18 @@ class Head:
     def to_payload(self) -> bytes:
         """Line 1 of the document.
 
-        Raises FormatError naming the field that the format does not allow.
+        Raises FormatError with the name of a field that the format does not allow.
         """
         fields = asdict(self)
         if not self.interval_s:
             del fields["interval_s"]
-        payload = dump({"kind": KIND, "format": FORMAT, **fields})
+        payload = dump_json({"kind": KIND, "format": FORMAT, **fields})
         self.from_payload(payload)
         return payload
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Head:
-        """The head in line 1. Raises FormatError for a field that is missing, wrong or not known.
-        """
+        """The head in line 1. Raises FormatError for a missing, wrong or unknown field."""
         fields = Fields.parse(payload, KIND, FORMAT)
         head = cls(
             product=fields.name("product"),
@@ -66,23 +65,23 @@ class Head:
             paused=fields.boolean("paused"),
             interval_s=fields.integer("interval_s", *INTERVAL_S) if fields.has("interval_s") else 0,
         )
-        fields.end()
+        fields.require_empty()
         if head.expires <= head.issued:
             raise FormatError(f"{head.expires} is not after issued {head.issued}", field="expires")
         return head
 
     def includes(self, device_id: str, cohort: str | None = None) -> bool:
-        """Whether the board with this id, of this cohort, is in the rollout (`paused` aside)."""
+        """Whether the rollout includes the board with this id and cohort. `paused` is not considered."""
         return cohort in self.cohorts or rollout_place(self.release, device_id) < self.percent
 
     def audience(self) -> str:
-        """Who is offered the release, in words."""
+        """The boards that are offered the release, in words."""
         cohorts = f" and cohorts {', '.join(self.cohorts)}" if self.cohorts else ""
         share = f"{self.percent} % of the boards{cohorts}"
-        return f"nobody while paused ({share} when resumed)" if self.paused else share
+        return f"no board while paused ({share} when resumed)" if self.paused else share
 
 
 def rollout_place(release: str, device_id: str) -> int:
-    """The board's place 0-99 in the rollout of a release (hex digest): in when below `percent`."""
+    """The board's place 0-99 in the rollout of a release (hex digest). Places below `percent` take part."""
     digest = hashlib.sha256(bytes.fromhex(release) + device_id.encode()).digest()
     return int.from_bytes(digest[:2], "big") * 100 >> 16

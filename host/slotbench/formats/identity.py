@@ -1,4 +1,4 @@
-"""Who asks (FORMATS 6.4): what a board says of itself in `Authorization`, and the MAC that proves it."""
+"""Board identity (FORMATS 6.4): the `Authorization` header that a board sends, and the MAC that proves it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 SECRET_BYTES: Final = 32
 SCHEME: Final = "Twoslot"
 
-_SAYS = re.compile(
+_AUTHORIZATION = re.compile(
     r'Twoslot id="([ !#-~]{1,64})"'
     r'(?:, nonce="([0-9a-f]{1,64})", nc=([0-9]{1,9}), report="([0-9]{1,3})/([0-9]{1,10})",'
     r' running="([0-9]{1,10})", mac="([0-9a-f]{64})")?')
@@ -18,8 +18,10 @@ _SAYS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityProof:
-    """A claim: the challenge it answers for the `nc`-th time, the journal's report (its code, and the counter
-    it speaks of), the counter of the release that runs; and the MAC over all that, 64 hex digits.
+    """A board's statement about itself, with its MAC (64 hex digits).
+
+    `nonce` is the server's challenge and `nc` counts its uses. `report` is the code in the boot journal and
+    `about` the counter it belongs to. `running` is the counter of the running release.
     """
 
     nonce: str
@@ -30,23 +32,26 @@ class IdentityProof:
     mac: str
 
     def message(self, method: str, path: str) -> bytes:
-        """The bytes that the MAC is of."""
+        """The bytes that the MAC covers."""
         lines = method, path, self.nonce, str(self.nc), f"{self.report}/{self.about}", str(self.running)
         return "\n".join(lines).encode()
 
-    def is_of(self, secret: bytes, method: str, path: str) -> bool:
-        """Whether who made it for this request has the secret."""
-        return hmac.compare_digest(mac(secret, self.message(method, path)), self.mac)
+    def matches(self, secret: bytes, method: str, path: str) -> bool:
+        """Whether a board with this `secret` made the proof for this request."""
+        return hmac.compare_digest(compute_mac(secret, self.message(method, path)), self.mac)
 
 
-def mac(secret: bytes, message: bytes) -> str:
+def compute_mac(secret: bytes, message: bytes) -> str:
     """HMAC-SHA-256 (RFC 2104) in hex."""
     return hmac.digest(secret, message, "sha256").hex()
 
 
-def parse(header: str) -> tuple[str, IdentityProof | None] | None:
-    """The device id and the proof, None while it has no challenge; None for anything else."""
-    match = _SAYS.fullmatch(header)
+def parse_authorization(header: str) -> tuple[str, IdentityProof | None] | None:
+    """The device id and the proof in an `Authorization` header; None for another header.
+
+    The proof is None when the board has no challenge yet.
+    """
+    match = _AUTHORIZATION.fullmatch(header)
     if not match:
         return None
     device_id, nonce, nc, report, about, running, code = match.groups()

@@ -1,8 +1,8 @@
-"""E9 images as MicroPython's ESP8266 port publishes them: parsing with every check, building.
+"""E9 images, as MicroPython's ESP8266 port publishes them: parsing with every check, and building.
 
 Layout (ports/esp8266/makeimg.py; Espressif's E9 header): header and RAM segments from 0, checksum,
 0xFF up to 0x9000 with the total length as u32 at 0x8FFC, irom from 0x9000, then 16 bytes of MD5
-over [4, total). The first 4 bytes are left out because flashing tools rewrite them.
+over [4, total). The MD5 leaves out the first 4 bytes because flashing tools rewrite them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
 from slotbench.formats.segments import (
-    AGAIN,
     DRAM,
     E9_MAGIC,
+    GET_IT_AGAIN,
     IRAM,
     SEGMENTS_MAX,
     WINDOW_END,
@@ -37,7 +37,7 @@ IROM_OFFSET = 0x9000
 LENGTH_WORD_OFFSET = 0x8FFC
 
 _RAM_PART_END = LENGTH_WORD_OFFSET & ~15
-"""The checksum ends a 16-byte line, and the length word is in the last one."""
+"""The RAM part ends at a 16-byte line. The last line before the irom holds the length word."""
 
 _WORD = struct.Struct("<I")
 _MD5_BYTES = 16
@@ -46,12 +46,12 @@ _BANNER = re.compile(rb"v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image(ImageFacts):
-    """What the bytes of an E9 image say.
+    """The facts in the bytes of an E9 image.
 
-    `length_word` and `md5_ok` are None when the image has none (builds that did not go through
-    makeimg); a trailer that is there and wrong is a FormatError, never False. `irom_bytes` counts
-    all that follows 0x9000, the trailer included: what the exec window holds. `micropython` is the
-    version in the banner. `fs_start` is derived by `filesystem_start`.
+    `length_word` and `md5_ok` are None when the image has none, as in builds without makeimg. A wrong
+    MD5 trailer is a FormatError, so `md5_ok` is never False. `irom_bytes` counts every byte from 0x9000
+    on, including the trailer, as the exec window holds them. `micropython` is the version in the banner.
+    `fs_start` comes from `filesystem_start`.
     """
 
     length_word: int | None
@@ -62,25 +62,21 @@ class Image(ImageFacts):
 
 @dataclass(frozen=True, slots=True)
 class _LinkLayout:
-    """A link layout of MicroPython's port: `_firmware_size`, and where flashbdev.py mounts."""
+    """A link layout of MicroPython's port: its `_firmware_size`, and the flash offset of its filesystem."""
 
     firmware_size: int
     fs_start: int
 
 
-# boards/esp8266_1MiB.ld and esp8266_2MiB.ld; below 1 MB flashbdev.py leaves one sector to native
-# code.
+# boards/esp8266_1MiB.ld and esp8266_2MiB.ld. Below 1 MB flashbdev.py reserves one sector for native code.
 _LAYOUTS = (_LinkLayout(0x98000, 0x99000), _LinkLayout(0x100000, 0x100000))
 
 
 def parse_e9(data: bytes) -> Image:
-    """Parse and check an image with irom at 0x9000.
-
-    Raises FormatError with the offset of what is wrong.
-    """
+    """Parse and check an image with irom at 0x9000. Raises FormatError with the offset of the mistake."""
     ram = read_ram_part(data, 0, _RAM_PART_END)
     if len(data) <= IROM_OFFSET:
-        raise FormatError("truncated before its irom at 0x9000", len(data), do=AGAIN)
+        raise FormatError("truncated before its irom at 0x9000", len(data), do=GET_IT_AGAIN)
     if len(data) > WINDOW_END:
         raise FormatError(f"image has {len(data)} bytes, more than the 1 MiB the chip maps", WINDOW_END)
     length_word = _length_word(data)
@@ -97,17 +93,15 @@ def parse_e9(data: bytes) -> Image:
 
 
 def filesystem_start(data: bytes) -> int | None:
-    """Flash offset where this firmware has its filesystem, when the bytes tell; else None.
+    """The flash offset of this firmware's filesystem in bytes; None if the image does not show it.
 
-    `esp.flash_user_start()` returns the link-time symbol `_firmware_size`; nothing in the file is
-    reserved for it. Evidence: an image that returns the address of a symbol must hold that value as
-    an aligned 32-bit literal (the lx106 has no other way to load a relocated constant), and the
-    linker refuses an image longer than the size. Inference: that the image is one of MicroPython's
-    own two layouts (FLASH_1M: 0x98000, the default 2 MiB build and ROMFS: 0x100000) and not a
-    custom link whose constant happens to be absent here. So a layout is a candidate when its
-    literal is present and the image fits it; the answer is given only when exactly one is left. A
-    FLASH_1M image that also holds 0x100000 for another reason stays undecided: then the caller has
-    to be told.
+    `esp.flash_user_start()` returns the link-time symbol `_firmware_size`. No field of the file holds it.
+    Evidence: code that returns the address of a symbol holds it as an aligned 32-bit literal (the lx106
+    has no other way to load a relocated constant), and the linker refuses an image longer than the size.
+    Assumption: the image has one of MicroPython's two layouts (FLASH_1M: 0x98000; the default 2 MiB build
+    and ROMFS: 0x100000), not a custom one. A layout is a candidate when its literal is present and the
+    image fits it. The result is the only candidate. It is None when both literals are present, for
+    example in a FLASH_1M image that uses 0x100000 for another purpose; then the user must give the value.
     """
     candidates = [
         layout for layout in _LAYOUTS
@@ -117,7 +111,7 @@ def filesystem_start(data: bytes) -> int | None:
 
 
 def may_start_at(data: bytes, fs_start: int) -> bool:
-    """Whether the image holds the literal that firmware with its filesystem at `fs_start` needs."""
+    """Whether the image holds the literal of a firmware whose filesystem starts at offset `fs_start`."""
     firmware_size = fs_start if fs_start >= WINDOW_END else fs_start - SECTOR_BYTES
     return _has_literal(data, firmware_size)
 
@@ -128,9 +122,9 @@ def build_e9(
 ) -> bytes:
     """The image that makeimg.py would write for these RAM segments (address, bytes) and this irom.
 
-    Segments are padded with 0 to a multiple of 4, as esptool does. Header defaults are those of
-    MicroPython's published files (QIO, 1 MB, 40 MHz: never read in a slot). Raises FormatError when
-    `parse_e9` would not take the result.
+    Segments are padded with 0 to a multiple of 4, as esptool does. The header defaults are those of
+    MicroPython's published files (QIO, 1 MB, 40 MHz); a slot never uses them. Raises FormatError when
+    `parse_e9` would refuse the result.
     """
     out = bytearray(
         pack_ram_part(segments, entry, flash_mode=flash_mode, size_freq=size_nibble << 4 | freq_nibble))
@@ -150,10 +144,10 @@ def _length_word(data: bytes) -> int | None:
     if length == BLANK:
         return None
     if len(data) not in (length, length + _MD5_BYTES):
-        what = "truncated" if len(data) < length else "altered, or something is appended"
+        what = "truncated" if len(data) < length else "altered, or bytes were appended"
         raise FormatError(
             f"{what}: image has {len(data)} bytes, its length word says {length}",
-            LENGTH_WORD_OFFSET, do=AGAIN)
+            LENGTH_WORD_OFFSET, do=GET_IT_AGAIN)
     return length
 
 
@@ -161,12 +155,12 @@ def _md5_ok(data: bytes, length_word: int | None) -> bool | None:
     if length_word is None or len(data) == length_word:
         return None
     if hashlib.md5(data[4:length_word], usedforsecurity=False).digest() != data[length_word:]:
-        raise FormatError("altered: MD5 at the end does not match", length_word, do=AGAIN)
+        raise FormatError("altered: MD5 at the end does not match", length_word, do=GET_IT_AGAIN)
     return True
 
 
 def _has_literal(data: bytes, value: int) -> bool:
-    """Whether the image holds the aligned 32-bit word `value`; the length word does not count."""
+    """Whether the image holds the aligned 32-bit word `value` anywhere but in the length word."""
     word = _WORD.pack(value)
     at = data.find(word)
     while at >= 0:

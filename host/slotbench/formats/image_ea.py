@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from slotbench.formats import FormatError
 from slotbench.formats.segments import (
-    AGAIN,
     E9_MAGIC,
     EA_MAGIC,
+    GET_IT_AGAIN,
     HEADER,
     IROM_MAP_START,
     SEGMENT,
@@ -28,11 +28,11 @@ from slotbench.formats.segments import (
 )
 
 VERSION_BYTE = 4
-"""Where an E9 image has its number of segments."""
+"""Byte 1 of the header. An E9 image has its number of segments there."""
 
 IROM_OFFSET = HEADER.size + SEGMENT.size
 LINK_ADDRESSES = (0x40201010, 0x40241010, 0x40281010)
-"""Irom of user1; of user2 in the map of 512 KB (256+256); of user2 in that of 1 MB (512+512)."""
+"""The irom addresses of user1, of user2 in 512 KB (256+256), and of user2 in 1 MB (512+512)."""
 
 _IROM_LINE_BYTES = 16
 _CRC = struct.Struct("<I")
@@ -42,17 +42,17 @@ _POINTERS_SHARE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserImage(ImageFacts):
-    """What the bytes of an EA image say.
+    """The facts in the bytes of an EA image.
 
-    `irom_address` is where the CPU has to see the irom, derived by `irom_address`; None when the bytes
-    do not tell.
+    `irom_address` is the CPU address that the irom was linked for, from the function `irom_address`;
+    None if the image does not show it.
     """
 
     irom_address: int | None
 
 
 def parse_ea(data: bytes) -> UserImage:
-    """Parse and check a user image. Raises FormatError with the offset of what is wrong."""
+    """Parse and check a user image. Raises FormatError with the offset of the mistake."""
     irom_bytes = _irom_bytes(data)
     if len(data) > WINDOW_END:
         raise FormatError(f"image has {len(data)} bytes, more than the 1 MiB the chip maps", WINDOW_END)
@@ -63,13 +63,13 @@ def parse_ea(data: bytes) -> UserImage:
     if first_entry != ram.entry:
         raise FormatError(f"its headers disagree on the entry: 0x{first_entry:08x}, 0x{ram.entry:08x}", 4)
     if len(data) != ram.end + _CRC.size:
-        what = "truncated" if len(data) < ram.end + _CRC.size else "something is appended"
+        what = "truncated" if len(data) < ram.end + _CRC.size else "bytes were appended"
         raise FormatError(
-            f"{what}: image has {len(data)} bytes, not {ram.end + _CRC.size}", ram.end, do=AGAIN)
-    found, want = _CRC.unpack_from(data, ram.end)[0], trailer(data[:ram.end])
+            f"{what}: image has {len(data)} bytes, not {ram.end + _CRC.size}", ram.end, do=GET_IT_AGAIN)
+    found, want = _CRC.unpack_from(data, ram.end)[0], crc_word(data[:ram.end])
     if found != want:
         raise FormatError(
-            f"altered: CRC32 word is 0x{found:08x}, the bytes give 0x{want:08x}", ram.end, do=AGAIN)
+            f"altered: CRC32 word is 0x{found:08x}, the bytes give 0x{want:08x}", ram.end, do=GET_IT_AGAIN)
     return UserImage(
         length=len(data), entry=ram.entry, segments=ram.segments, flash_mode=ram.flash_mode,
         size_nibble=ram.size_nibble, freq_nibble=ram.freq_nibble, irom_offset=IROM_OFFSET,
@@ -77,16 +77,15 @@ def parse_ea(data: bytes) -> UserImage:
 
 
 def irom_address(data: bytes, irom_bytes: int, candidates: Iterable[int] = LINK_ADDRESSES) -> int | None:
-    """The one of `candidates` that the irom was linked for, when the bytes tell; else None.
+    """The one of `candidates` that the irom was linked for; None if the image does not show it.
 
-    Nothing in the file is reserved for it: the irom segment has address 0. Evidence: code and tables
-    hold absolute addresses of the image's own irom as aligned 32-bit words (function pointers, and
-    literals of calls from instruction RAM, which no relative call reaches), and these lie in
-    [link address, link address + irom). Inference: that words which look like addresses in flash are
-    addresses. Code bytes look so by chance too, spread over the whole megabyte; so a candidate
-    counts when at least 8 such words lie in its range, three times as many as outside, and the
-    answer is given only when exactly one counts. An image with hardly any pointers stays undecided:
-    then which slot it is for is only known to who linked it.
+    No field of the file holds it: the irom segment has address 0. Evidence: code and tables hold absolute
+    addresses of the image's own irom as aligned 32-bit words (function pointers, and literals of calls from
+    instruction RAM, which a relative call cannot reach). They lie in [link address, link address + irom).
+    Assumption: a word that looks like a flash address is one. Code bytes look like addresses by chance too,
+    spread over the whole megabyte. A candidate therefore counts when its range holds at least 8 such words,
+    and three times as many as lie outside. The result is the only candidate that counts. An image with few
+    pointers gives None; then only its author knows the slot.
     """
     whole = len(data) & ~3
     words = struct.unpack_from(f"<{whole // 4}I", data)
@@ -104,29 +103,29 @@ def build_ea(
     segments: Sequence[tuple[int, bytes]], entry: int, irom: bytes, *,
     flash_mode: int = 0, size_nibble: int = 0, freq_nibble: int = 0,
 ) -> bytes:
-    """The image that esptool's `elf2image --version 2` would write for these RAM segments (address, bytes)
-    and this irom, which is padded with 0 to a multiple of 16.
+    """The image that esptool's `elf2image --version 2` would write for these RAM segments and this irom.
 
-    Raises FormatError when `parse_ea` would not take the result.
+    `segments` are (address, bytes). The irom is padded with 0 to a multiple of 16. Raises FormatError when
+    `parse_ea` would refuse the result.
     """
     size_freq = size_nibble << 4 | freq_nibble
     padded = irom + bytes(-len(irom) % _IROM_LINE_BYTES)
     out = HEADER.pack(EA_MAGIC, VERSION_BYTE, flash_mode, size_freq, entry)
     out += SEGMENT.pack(0, len(padded)) + padded
     out += pack_ram_part(segments, entry, flash_mode=flash_mode, size_freq=size_freq)
-    image = out + _CRC.pack(trailer(out))
+    image = out + _CRC.pack(crc_word(out))
     parse_ea(image)
     return image
 
 
-def trailer(data: bytes) -> int:
-    """The word that ends an image: CRC32 of all before it, inverted when bit 31 is set, else plus one."""
+def crc_word(data: bytes) -> int:
+    """The last word of an image: the CRC32 of all bytes before, inverted if bit 31 is set, else plus one."""
     crc = zlib.crc32(data)
     return crc ^ 0xFFFFFFFF if crc >> 31 else crc + 1
 
 
 def _irom_bytes(data: bytes) -> int:
-    """Size of the irom, from the first header."""
+    """The size of the irom in bytes, from the first header."""
     if len(data) < IROM_OFFSET:
         raise FormatError(f"{len(data)} bytes are too few for an ESP8266 image", len(data))
     if data[0] != EA_MAGIC:
@@ -140,5 +139,5 @@ def _irom_bytes(data: bytes) -> int:
     if not size or size % _IROM_LINE_BYTES:
         raise FormatError(f"irom has {size} bytes, not a multiple of 16 above 0", HEADER.size + 4)
     if IROM_OFFSET + size > len(data):
-        raise FormatError("truncated inside its irom", len(data), do=AGAIN)
+        raise FormatError("truncated inside its irom", len(data), do=GET_IT_AGAIN)
     return int(size)

@@ -1,4 +1,4 @@
-"""Boot journal (FORMATS 2.1): the cell, and which cell of the two sectors counts."""
+"""Boot journal (FORMATS 2.1): the cell, the newest cell of the two sectors, and the place of the next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
 from slotbench.formats.seal import (
     PAGE_BYTES,
     PageState,
-    classify,
+    classify_page,
     is_set,
     open_word,
     pack_page,
@@ -41,7 +41,7 @@ _RESERVED = ((15, 16), (56, 120))
 
 
 class SlotState(IntEnum):
-    """What the journal says of a slot."""
+    """The state of a slot in the journal."""
 
     EMPTY = 0
     READY = 1
@@ -50,7 +50,7 @@ class SlotState(IntEnum):
 
 
 class Report(IntEnum):
-    """What happened last, kept for the server."""
+    """The last event, kept for the server."""
 
     NOTHING = 0
     CONFIRMED = 1
@@ -65,7 +65,7 @@ class Report(IntEnum):
 
 
 class Ended(IntEnum):
-    """How a trial attempt ended (FORMATS 4.1)."""
+    """How an attempt of a trial ended (FORMATS 4.1)."""
 
     POWER_LOST = 1
     HARDWARE_WATCHDOG = 2
@@ -79,8 +79,7 @@ class Ended(IntEnum):
 
     @property
     def verdict(self) -> Report:
-        """`Report.BAD` when the release is to blame, `Report.UNPROVEN` when it may be tried again.
-        """
+        """`Report.BAD` if the release caused the end, `Report.UNPROVEN` if it may be tried again."""
         return Report.BAD if self in _BLAMES_THE_RELEASE else Report.UNPROVEN
 
 
@@ -93,9 +92,10 @@ _BLAMES_THE_RELEASE = frozenset((
 class JournalCell:
     """One journal cell: the sealed fields, then the open words.
 
-    `spent` and `copied` say of each attempt and fill whether its word is set. `ended` holds the
-    words themselves, None where not set: an `Ended` code, or what a torn write left. `pack` writes
-    set words as 0 (`ended`: as they are), so a torn flag does not come back byte for byte.
+    `spent` has a flag for each attempt of a trial and `copied` one for each copy into the exec window.
+    `ended` holds a word for each attempt: an `Ended` code, the rest of a torn write, or None if not set.
+    `pack` writes a set flag as 0 and an `ended` word as it is. A torn flag therefore does not come back
+    byte for byte.
     """
 
     sequence: int
@@ -125,17 +125,17 @@ class JournalCell:
 
     @property
     def states(self) -> tuple[SlotState, SlotState]:
-        """The states of A and B."""
+        """The states of slots A and B."""
         return self.state_a, self.state_b
 
     @property
     def counters(self) -> tuple[int, int]:
-        """The counters of A and B."""
+        """The counters of slots A and B."""
         return self.counter_a, self.counter_b
 
     @property
     def bad(self) -> tuple[bool, bool]:
-        """Whether the open words bad_a and bad_b are set."""
+        """Whether the open words `bad_a` and `bad_b` are set."""
         return self.bad_a, self.bad_b
 
     def pack(self) -> bytes:
@@ -171,7 +171,7 @@ class JournalCell:
     def unpack(cls, page: bytes) -> JournalCell:
         """The cell in a 256-byte page.
 
-        Raises FormatError when it is not valid or says something impossible.
+        Raises FormatError when the page is not valid or a field has an impossible value.
         """
         body = unpack_page(page, MAGIC)
         for start, end in _RESERVED:
@@ -181,11 +181,11 @@ class JournalCell:
         cell = cls(
             sequence=sequence,
             active=active,
-            state_a=_enum(SlotState, state_a, 9),
-            state_b=_enum(SlotState, state_b, 10),
+            state_a=_enum_value(SlotState, state_a, 9),
+            state_b=_enum_value(SlotState, state_b, 10),
             attempts=attempts,
             copies=copies,
-            report=_enum(Report, report, 13),
+            report=_enum_value(Report, report, 13),
             rounds=rounds,
             counter_a=fields[9],
             counter_b=fields[10],
@@ -197,9 +197,9 @@ class JournalCell:
             key_epoch=fields[16],
             channel_tag=fields[17],
             report_counter=fields[18],
-            spent=_flags(page, SPENT_OFFSET),
-            ended=_words(page, ENDED_OFFSET),
-            copied=_flags(page, COPIED_OFFSET),
+            spent=_read_flags(page, SPENT_OFFSET),
+            ended=_read_words(page, ENDED_OFFSET),
+            copied=_read_flags(page, COPIED_OFFSET),
             bad_a=is_set(page, BAD_A_OFFSET),
             bad_b=is_set(page, BAD_B_OFFSET),
             confirmed=is_set(page, CONFIRMED_OFFSET),
@@ -210,54 +210,53 @@ class JournalCell:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the next cell goes: index 0-31, its sequence, the sector to erase before, or None."""
+    """The place of the next cell: its index 0-31, its sequence, and the sector to erase first (or None)."""
 
     index: int
     sequence: int
     erase: int | None
 
 
-def scan(region: bytes) -> list[tuple[int, PageState, JournalCell | None]]:
-    """All 32 pages of the two sectors (8192 bytes): index, what it reads as, the cell when valid.
+def scan_pages(region: bytes) -> list[tuple[int, PageState, JournalCell | None]]:
+    """All 32 pages of the two sectors (8192 bytes): index, state, and the cell of a valid page.
 
-    Raises FormatError for a region of another size and for a sealed cell with an impossible field:
-    a seal that is right over wrong fields is a defect of the writer, not wear, and must not be read
-    past.
+    Raises FormatError for a region of another size, and for a sealed cell with an impossible field. Such
+    a cell is a defect of its writer, not wear, so it is not skipped.
     """
     if len(region) != REGION_BYTES:
         raise FormatError(f"a journal region has {REGION_BYTES} bytes, not {len(region)}")
     pages = []
     for index in range(CELLS):
-        pages.append((index, *_read(region[index * PAGE_BYTES:(index + 1) * PAGE_BYTES])))
+        pages.append((index, *_read_page(region[index * PAGE_BYTES:(index + 1) * PAGE_BYTES])))
     return pages
 
 
 @lru_cache(maxsize=4096)
-def _read(page: bytes) -> tuple[PageState, JournalCell | None]:
-    """Kept, for a bench reads the same few pages thousands of times and a cell never changes."""
-    state = classify(page, MAGIC)
+def _read_page(page: bytes) -> tuple[PageState, JournalCell | None]:
+    """Cached: the bench reads the same few pages thousands of times, and a cell never changes."""
+    state = classify_page(page, MAGIC)
     return state, JournalCell.unpack(page) if state is PageState.VALID else None
 
 
-def newest(region: bytes) -> tuple[int, JournalCell] | None:
-    """Index 0-31 and content of the cell that counts, or None when the journal is lost."""
-    cells = [(index, cell) for index, _, cell in scan(region) if cell]
+def newest_cell(region: bytes) -> tuple[int, JournalCell] | None:
+    """The index 0-31 and the content of the newest cell; None if the journal is lost."""
+    cells = [(index, cell) for index, _, cell in scan_pages(region) if cell]
     return max(cells, key=lambda placed: placed[1].sequence, default=None)
 
 
 def next_place(region: bytes) -> Place | None:
-    """Where Python writes the next cell; None when there is no valid cell to follow.
+    """The place where Python writes the next cell; None if there is no valid cell.
 
-    Behind the newest one while that page is blank, else at the start of the other sector after
-    erasing it. The sequence leaves room for every page behind the newest one that is not blank: it
-    may read as valid later.
+    The place is the page behind the newest cell if it is blank, else the start of the other sector, which
+    is erased first. The sequence skips one number for each page behind the newest cell that is not blank,
+    because such a page may read as valid later.
     """
-    last = newest(region)
+    last = newest_cell(region)
     if last is None:
         return None
     index, cell = last
     sector = index // CELLS_PER_SECTOR
-    states = [state for _, state, _ in scan(region)]
+    states = [state for _, state, _ in scan_pages(region)]
     behind = states[index + 1:(sector + 1) * CELLS_PER_SECTOR]
     sequence = cell.sequence + 1 + sum(state is not PageState.BLANK for state in behind)
     if behind and behind[0] is PageState.BLANK:
@@ -267,22 +266,22 @@ def next_place(region: bytes) -> Place | None:
 
 
 def channel_tag(product: str, channel: str) -> int:
-    """The u32 that says which channel `head_seq` counts for."""
+    """The u32 that names the channel that `head_seq` belongs to."""
     return int.from_bytes(hashlib.sha256(f"{product}/{channel}".encode()).digest()[:4], "little")
 
 
-def _enum(kind: type[_E], value: int, offset: int) -> _E:
+def _enum_value(kind: type[_E], value: int, offset: int) -> _E:
     try:
         return kind(value)
     except ValueError:
         raise FormatError(f"{kind.__name__} has no value {value}", offset) from None
 
 
-def _flags(page: bytes, start: int) -> tuple[bool, ...]:
+def _read_flags(page: bytes, start: int) -> tuple[bool, ...]:
     return tuple(is_set(page, start + 4 * i) for i in range(ATTEMPTS_MAX))
 
 
-def _words(page: bytes, start: int) -> tuple[int | None, ...]:
+def _read_words(page: bytes, start: int) -> tuple[int | None, ...]:
     words = (open_word(page, start + 4 * i) for i in range(ATTEMPTS_MAX))
     return tuple(None if word == BLANK else word for word in words)
 

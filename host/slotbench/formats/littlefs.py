@@ -1,4 +1,4 @@
-"""The superblock of a LittleFS2 as MicroPython makes it: where one is, which version, how large."""
+"""The superblock of a LittleFS2 as MicroPython makes it: its version and its size."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 
 from slotbench.formats import SECTOR_BYTES
 
-__all__ = ["CACHE_BYTES", "HEAD_BYTES", "PROGRAM_BYTES", "Superblock", "superblock"]
+__all__ = ["CACHE_BYTES", "HEAD_BYTES", "PROGRAM_BYTES", "Superblock", "read_superblock"]
 
 HEAD_BYTES: Final = 2 * SECTOR_BYTES
-"""How much of a filesystem `superblock` looks at: the pair of blocks it begins with."""
+"""The bytes that `read_superblock` needs: the first two blocks of a filesystem."""
 
 PROGRAM_BYTES: Final = 32
 CACHE_BYTES: Final = 128
-"""MicroPython's defaults (extmod/vfs_lfsx.c): it reads no file that was put inline with a larger cache."""
+"""MicroPython's defaults (extmod/vfs_lfsx.c). It cannot read inline files that a larger cache has made."""
 
 _MAGIC: Final = b"littlefs"
 _MAGIC_AT: Final = 8
@@ -26,19 +26,19 @@ _FIELDS_AT: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Superblock:
-    """A filesystem's own word: its disk version (0x00020001 is 2.1), and its blocks, each a sector."""
+    """The disk version of a filesystem (0x00020001 is 2.1) and its number of blocks, one sector each."""
 
     version: int
     blocks: int
 
     @property
     def size(self) -> int:
-        """Bytes from its first block to its end."""
+        """The size of the filesystem in bytes."""
         return self.blocks * SECTOR_BYTES
 
 
-def superblock(head: bytes) -> Superblock | None:
-    """What the first two blocks say (littlefs SPEC.md, superblock); None: no LittleFS of sectors."""
+def read_superblock(head: bytes) -> Superblock | None:
+    """The newest superblock in the first two blocks (littlefs SPEC.md); None if there is no such LittleFS."""
     found: list[tuple[int, Superblock]] = []
     for start in (0, SECTOR_BYTES):
         block = head[start : start + SECTOR_BYTES]

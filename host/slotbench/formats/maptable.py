@@ -1,4 +1,4 @@
-"""Map table (FORMATS 1.1): the flash map, sealed, at the end of the loader's own sector."""
+"""Map table (FORMATS 1.1): the sealed flash map at the end of the loader's sector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slotbench.formats import FormatError
 from slotbench.formats.seal import SEAL_BYTES, digest8
 
 OFFSET = 0xFB8
-"""Where it lies in the loader's sector; a loader's image ends below."""
+"""The offset of the table in the loader's sector. The loader's image ends below it."""
 
 MAGIC = b"2SM1"
 NUMBERS = 15
@@ -18,16 +18,16 @@ _SEALED = struct.Struct(f"<4s{NUMBERS}I")
 TABLE_BYTES = _SEALED.size + SEAL_BYTES
 
 
-def pack(numbers: Sequence[int]) -> bytes:
-    """The 72 bytes of a table. `numbers`: offsets and sizes in bytes, in the order of FORMATS 1.1."""
+def pack_table(numbers: Sequence[int]) -> bytes:
+    """The 72 bytes of a table. `numbers` are offsets and sizes in bytes, in the order of FORMATS 1.1."""
     if len(numbers) != NUMBERS or not all(0 <= number < 1 << 32 for number in numbers):
         raise ValueError(f"a map is {NUMBERS} numbers of 32 bits")
     body = _SEALED.pack(MAGIC, *numbers)
     return body + digest8(body)
 
 
-def unpack(table: bytes) -> list[int]:
-    """The numbers of a table. Raises FormatError with the offset of what is wrong."""
+def unpack_table(table: bytes) -> list[int]:
+    """The numbers in a table. Raises FormatError with the offset of the mistake."""
     if len(table) != TABLE_BYTES:
         raise FormatError(f"a map table has {TABLE_BYTES} bytes, not {len(table)}", len(table))
     magic, *numbers = _SEALED.unpack_from(table)

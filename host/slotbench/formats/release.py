@@ -1,4 +1,4 @@
-"""Release document (FORMATS 6.1): what one signed version of a product's firmware is."""
+"""Release document (FORMATS 6.1): one signed version of a product's firmware."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from slotbench.formats import FormatError, blocks
 from slotbench.formats.descriptor import ImageForm
-from slotbench.formats.fields import Fields, dump
+from slotbench.formats.fields import Fields, dump_json
 
 KIND = "release"
 FORMAT = 1
@@ -17,7 +17,7 @@ VERSION_CHARS_MAX = 16
 NOTES_CHARS_MAX = 200
 URL_CHARS_MAX = 256
 DEVELOPMENT = 1 << 31
-"""Bit of the counter that a board gives to a release of the development key."""
+"""The bit that a board sets in the counter of a development release."""
 LENGTH_MAX = blocks.BLOCKS_MAX * blocks.BLOCK_BYTES
 
 _URL = re.compile(r"http://[!-~]+|(?!/)(?![a-z]+:)[!-~]+")
@@ -41,13 +41,13 @@ class Preflight(StrEnum):
 
 
 def is_development(counter: int) -> bool:
-    """Whether a counter on a board is that of a development release."""
+    """Whether a counter on a board belongs to a development release."""
     return counter >= DEVELOPMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRef:
-    """One image of a release: where it is, its length in bytes, its digests in hex."""
+    """One image of a release: its URL, its length in bytes, and its digests in hex."""
 
     url: str
     length: int
@@ -84,21 +84,18 @@ class Release:
     def to_payload(self) -> bytes:
         """Line 1 of the document.
 
-        Raises FormatError naming the field that the format does not allow.
+        Raises FormatError with the name of a field that the format does not allow.
         """
         fields = {"kind": KIND, "format": FORMAT, **asdict(self)}
         if self.preflight is None:
             del fields["preflight"]
-        payload = dump(fields)
+        payload = dump_json(fields)
         self.from_payload(payload)
         return payload
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Release:
-        """The release in line 1.
-
-        Raises FormatError for a field that is missing, wrong or not known.
-        """
+        """The release in line 1. Raises FormatError for a missing, wrong or unknown field."""
         fields = Fields.parse(payload, KIND, FORMAT)
         release = cls(
             product=fields.name("product"),
@@ -107,7 +104,7 @@ class Release:
             version=fields.text("version", 1, VERSION_CHARS_MAX),
             counter=fields.integer("counter", low=1),
             created=fields.integer("created"),
-            images=_images(fields.object("images")),
+            images=_read_images(fields.object("images")),
             fs_start=fields.integer("fs_start"),
             fs_version=fields.integer("fs_version"),
             fs_upgrade=fields.boolean("fs_upgrade"),
@@ -116,38 +113,38 @@ class Release:
             notes=fields.text("notes", 0, NOTES_CHARS_MAX, ascii_only=False),
             preflight=fields.choice("preflight", tuple(Preflight)) if fields.has("preflight") else None,
         )
-        fields.end()
+        fields.require_empty()
         if release.floor > release.counter:
             raise FormatError(f"{release.floor} is above the counter {release.counter}", field="floor")
         return release
 
 
-def _images(fields: Fields) -> dict[str, ImageRef]:
+def _read_images(fields: Fields) -> dict[str, ImageRef]:
     keys = fields.keys()
     if keys not in ({"any"}, {"a", "b"}):
-        raise FormatError(f'keys are {sorted(keys)}, not "any", or "a" and "b"', field="images")
-    images = {key: _image(fields.object(key)) for key in sorted(keys)}
-    fields.end()
+        raise FormatError(f'keys are {sorted(keys)}, not ["any"] or ["a", "b"]', field="images")
+    images = {key: _read_image(fields.object(key)) for key in sorted(keys)}
+    fields.require_empty()
     return images
 
 
-def _image(fields: Fields) -> ImageRef:
+def _read_image(fields: Fields) -> ImageRef:
     image = ImageRef(
-        url=_url(fields, "url"),
+        url=_read_url(fields, "url"),
         length=fields.integer("length", 1, LENGTH_MAX),
         sha256=fields.hex_digest("sha256"),
         blocks=fields.hex_digest("blocks"),
-        blocks_url=_url(fields, "blocks_url"),
+        blocks_url=_read_url(fields, "blocks_url"),
         encodings=fields.names("encodings"),
         form=ImageForm(fields.integer("form", min(ImageForm), max(ImageForm))),
     )
     if "raw" not in image.encodings:
         raise FormatError('"raw" is missing', field=fields.path("encodings"))
-    fields.end()
+    fields.require_empty()
     return image
 
 
-def _url(fields: Fields, key: str) -> str:
+def _read_url(fields: Fields, key: str) -> str:
     url = fields.text(key, 1, URL_CHARS_MAX)
     if not _URL.fullmatch(url):
         raise FormatError(

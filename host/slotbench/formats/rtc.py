@@ -1,4 +1,4 @@
-"""RTC tail (FORMATS 4): what the loader did, in the last 32 bytes of RTC memory (0x600013E0)."""
+"""RTC tail (FORMATS 4): the loader's decision, in the last 32 bytes of RTC memory (0x600013E0)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEAL_END = 24
 
 
 class BootReason(IntEnum):
-    """The row of the decision that was taken."""
+    """The row of the decision table that the loader took."""
 
     ORDINARY = 1
     TRIAL = 2
@@ -43,9 +43,10 @@ class ResetReason(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """The tail.
+    """The RTC tail.
 
-    `reset_reason` is what the loader saw, usually a ResetReason; `note` a code of FORMATS 4.1 or 0.
+    `reset_reason` is the number that the loader saw, usually a ResetReason. `note` is a code of FORMATS
+    4.1, or 0.
     """
 
     slot: int
@@ -72,7 +73,7 @@ class Tail:
 
     @classmethod
     def unpack(cls, data: bytes) -> Tail:
-        """The tail in 32 bytes. Raises FormatError: after power on, RTC memory holds noise."""
+        """The tail in 32 bytes. Raises FormatError for noise, which RTC memory holds after power on."""
         if len(data) != TAIL_BYTES:
             raise FormatError(f"the RTC tail has {TAIL_BYTES} bytes, not {len(data)}")
         magic, slot, trial, attempts_left, why, counter, reset_reason = _SEALED.unpack_from(data)

@@ -1,4 +1,4 @@
-"""Sealed pages (FORMATS 2): one 256-byte flash page of body, seal and open words."""
+"""Sealed pages (FORMATS 2): a flash page of 256 bytes with body, seal and open words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLANK_PAGE = b"\xff" * PAGE_BYTES
 
 
 class PageState(StrEnum):
-    """What a page reads as."""
+    """The state of a page."""
 
     VALID = "valid"
     BLANK = "blank"
@@ -26,12 +26,12 @@ class PageState(StrEnum):
 
 
 def digest8(data: bytes) -> bytes:
-    """The first 8 bytes of SHA-256 over `data`: the seal of pages, log entries and the RTC tail."""
+    """The first 8 bytes of the SHA-256 of `data`. They seal pages, log entries and the RTC tail."""
     return hashlib.sha256(data).digest()[:SEAL_BYTES]
 
 
-def classify(page: bytes, magic: bytes) -> PageState:
-    """Whether the 256 bytes of `page` are a page of kind `magic`, erased flash, or neither."""
+def classify_page(page: bytes, magic: bytes) -> PageState:
+    """Whether the 256 bytes of `page` are a valid page with this `magic`, erased flash, or garbage."""
     if page == _BLANK_PAGE:
         return PageState.BLANK
     is_sealed = digest8(page[:BODY_BYTES]) == page[BODY_BYTES:OPEN_OFFSET]
@@ -41,9 +41,9 @@ def classify(page: bytes, magic: bytes) -> PageState:
 
 
 def pack_page(body: bytes, open_words: Mapping[int, int]) -> bytes:
-    """256 bytes: `body` (120, magic first), its seal, and the open words named by page offset.
+    """The 256 bytes of a page: `body` (120 bytes, magic first), its seal, the open words by page offset.
 
-    What a writer programs are the first 128 bytes; words that are not named read as erased.
+    A writer programs only the first 128 bytes. Open words that are not given read as erased.
     """
     if len(body) != BODY_BYTES:
         raise ValueError(f"a sealed body has {BODY_BYTES} bytes, not {len(body)}")
@@ -56,13 +56,10 @@ def pack_page(body: bytes, open_words: Mapping[int, int]) -> bytes:
 
 
 def unpack_page(page: bytes, magic: bytes) -> bytes:
-    """The 120-byte body of a valid page of kind `magic`.
-
-    Raises FormatError that says why it is not one.
-    """
+    """The 120-byte body of a valid page with this `magic`. Raises FormatError with the reason if invalid."""
     if len(page) != PAGE_BYTES:
         raise FormatError(f"a page has {PAGE_BYTES} bytes, not {len(page)}", min(len(page), PAGE_BYTES))
-    match classify(page, magic):
+    match classify_page(page, magic):
         case PageState.VALID:
             return page[:BODY_BYTES]
         case PageState.BLANK:
@@ -80,10 +77,7 @@ def open_word(page: bytes, offset: int) -> int:
 
 
 def is_set(page: bytes, offset: int) -> bool:
-    """Whether the open word at `offset` was set.
-
-    Anything but 0xFFFFFFFF counts, a torn write included.
-    """
+    """Whether the open word at `offset` is set. Every value except 0xFFFFFFFF counts, also a torn one."""
     return open_word(page, offset) != BLANK
 
 

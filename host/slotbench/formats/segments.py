@@ -1,4 +1,4 @@
-"""The part of an ESP8266 image that goes to RAM: header, segments, checksum. E9 and EA images share it.
+"""The RAM part of an ESP8266 image: header, segments and checksum. E9 and EA images share its layout.
 
 Header (Espressif's "version 1"): magic 0xE9, number of segments, flash mode, size and frequency
 nibbles, entry as u32. A segment is address and size as u32, then its bytes. Behind the last one
@@ -25,9 +25,9 @@ WINDOW_END = 0x100000
 IRAM = range(0x40100000, 0x40100000 + 32 * 1024)
 DRAM = range(0x3FFE8000, 0x3FFE8000 + 80 * 1024)
 IROM_MAP_START = 0x40200000
-"""Where the CPU sees the first byte of the mapped megabyte."""
+"""The CPU address of the first byte of the mapped megabyte."""
 
-AGAIN = "get the file again"
+GET_IT_AGAIN = "get the file again"
 
 HEADER = struct.Struct("<BBBBI")
 SEGMENT = struct.Struct("<II")
@@ -38,7 +38,7 @@ _LINE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A RAM segment: where the ROM puts it, and its bytes."""
+    """A RAM segment: the address that the ROM loads it to, and its bytes."""
 
     address: int
     data: bytes
@@ -51,7 +51,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RamPart:
-    """Header and segments; `end` is the offset behind the checksum."""
+    """The header and the segments. `end` is the offset behind the checksum."""
 
     entry: int
     segments: tuple[Segment, ...]
@@ -63,7 +63,7 @@ class RamPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """What the bytes of an image of either form say. All sizes in bytes."""
+    """The facts that both forms of image have. Sizes and offsets are in bytes."""
 
     length: int
     entry: int
@@ -76,7 +76,7 @@ class ImageFacts:
 
 
 def form_of(data: bytes) -> ImageForm:
-    """The form of an image by its first byte. Raises FormatError when it is no ESP8266 image."""
+    """The form of an image, from its first byte. Raises FormatError if it is not an ESP8266 image."""
     forms = {E9_MAGIC: ImageForm.E9, EA_MAGIC: ImageForm.EA}
     if not data:
         raise FormatError("0 bytes are too few for an ESP8266 image", 0)
@@ -87,20 +87,20 @@ def form_of(data: bytes) -> ImageForm:
 
 
 def read_ram_part(data: bytes, start: int, limit: int) -> RamPart:
-    """The RAM part that begins at offset `start`; its segments end before offset `limit`.
+    """The RAM part that begins at offset `start`. Its segments end before offset `limit`.
 
-    Its checksum may lie behind the limit but not behind `data`. Raises FormatError with the offset of
-    what is wrong.
+    The checksum may lie behind `limit` but not behind `data`. Raises FormatError with the offset of the
+    mistake.
     """
     segments, end = _segments(data, start, limit)
     offset = start + ((end - start) | _LINE_BYTES - 1)
     if offset >= len(data):
-        raise FormatError("truncated before its checksum", len(data), do=AGAIN)
+        raise FormatError("truncated before its checksum", len(data), do=GET_IT_AGAIN)
     want = checksum(segments)
     if data[offset] != want:
         raise FormatError(
             f"altered: checksum is 0x{data[offset]:02x}, the segments give 0x{want:02x}",
-            offset, do=AGAIN)
+            offset, do=GET_IT_AGAIN)
     _, _, mode, size_freq, entry = HEADER.unpack_from(data, start)
     return RamPart(
         entry=entry, segments=segments, flash_mode=mode, size_nibble=size_freq >> 4,
@@ -108,7 +108,7 @@ def read_ram_part(data: bytes, start: int, limit: int) -> RamPart:
 
 
 def check_entry(ram: RamPart, offset: int) -> None:
-    """Raise FormatError, with the offset of the entry, unless it is in an instruction RAM segment."""
+    """Raise FormatError with `offset` unless the entry lies in an instruction RAM segment."""
     if not any(ram.entry in range(code.address, code.end) for code in ram.segments if code.address in IRAM):
         raise FormatError(f"entry 0x{ram.entry:08x} is not in an instruction RAM segment", offset)
 
@@ -116,7 +116,10 @@ def check_entry(ram: RamPart, offset: int) -> None:
 def pack_ram_part(
     segments: Sequence[tuple[int, bytes]], entry: int, *, flash_mode: int, size_freq: int,
 ) -> bytes:
-    """Header, segments (address, bytes) padded with 0 to a multiple of 4 as esptool does, checksum."""
+    """The header, the segments (address, bytes) and the checksum.
+
+    Segments are padded with 0 to a multiple of 4, as esptool does.
+    """
     out = bytearray(HEADER.pack(E9_MAGIC, len(segments), flash_mode, size_freq, entry))
     padded = [Segment(address, content + bytes(-len(content) % 4)) for address, content in segments]
     for segment in padded:
@@ -127,12 +130,12 @@ def pack_ram_part(
 
 
 def checksum(segments: Iterable[Segment]) -> int:
-    """The byte behind the segments."""
+    """The checksum byte of these segments."""
     return reduce(xor, b"".join(segment.data for segment in segments), _CHECKSUM_SEED)
 
 
 def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...], int]:
-    """The RAM segments and the offset behind the last one."""
+    """The RAM segments, and the offset behind the last one."""
     if len(data) < start + HEADER.size:
         raise FormatError(f"{len(data)} bytes are too few for an ESP8266 image", len(data))
     magic, count = data[start], data[start + 1]
@@ -147,7 +150,7 @@ def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...],
         if offset + SEGMENT.size > limit:
             raise FormatError(f"segment {number} begins behind the RAM part of the image", offset)
         if offset + SEGMENT.size > len(data):
-            raise FormatError(f"truncated before segment {number}", len(data), do=AGAIN)
+            raise FormatError(f"truncated before segment {number}", len(data), do=GET_IT_AGAIN)
         address, size = SEGMENT.unpack_from(data, offset)
         if not any(ram.start <= address <= address + size <= ram.stop for ram in (IRAM, DRAM)):
             raise FormatError(
@@ -160,7 +163,7 @@ def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...],
         if offset + size >= limit:
             raise FormatError(f"segment {number} reaches behind the RAM part of the image", offset)
         if offset + size > len(data):
-            raise FormatError(f"truncated inside segment {number}", len(data), do=AGAIN)
+            raise FormatError(f"truncated inside segment {number}", len(data), do=GET_IT_AGAIN)
         segments.append(Segment(address, data[offset:offset + size]))
         offset += size
     return tuple(segments), offset

@@ -1,4 +1,4 @@
-"""Window log (FORMATS 3): the one sector that says what the exec window holds."""
+"""Window log (FORMATS 3): the sector that records which image the exec window holds."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ERASE_FROM_ENTRY = 128
 _KIND_HELD = b"H"
 _BLANK = b"\xff" * ENTRY_BYTES
 DIRTY_ENTRY = bytes(ENTRY_BYTES)
-"""What a held entry is programmed to before the window changes."""
+"""A held entry is overwritten with this value before the window changes."""
 
 
 class EntryState(StrEnum):
-    """What an entry reads as."""
+    """The state of an entry."""
 
     HELD = "held"
     DIRTY = "dirty"
@@ -28,14 +28,14 @@ class EntryState(StrEnum):
 
 
 def held_entry(digest: bytes) -> bytes:
-    """The 16-byte entry for an image with this SHA-256 (32 bytes, or its first 7)."""
+    """The 16-byte entry for an image with this SHA-256. Its first 7 bytes are enough."""
     if len(digest) < PREFIX_BYTES:
         raise ValueError(f"{len(digest)} bytes are too few of a digest")
     head = _KIND_HELD + digest[:PREFIX_BYTES]
     return head + digest8(head)
 
 
-def entries(sector: bytes) -> list[bytes]:
+def split_entries(sector: bytes) -> list[bytes]:
     """The 256 entries of the sector (4096 bytes)."""
     _require_sector(sector)
     return [sector[i:i + ENTRY_BYTES] for i in range(0, SECTOR_BYTES, ENTRY_BYTES)]
@@ -46,8 +46,8 @@ def _require_sector(sector: bytes) -> None:
         raise FormatError(f"a window log has {SECTOR_BYTES} bytes, not {len(sector)}")
 
 
-def classify(entry: bytes) -> EntryState:
-    """What one 16-byte entry reads as."""
+def classify_entry(entry: bytes) -> EntryState:
+    """The state of a 16-byte entry."""
     if entry == _BLANK:
         return EntryState.BLANK
     if entry == DIRTY_ENTRY:
@@ -57,34 +57,33 @@ def classify(entry: bytes) -> EntryState:
     return EntryState.GARBAGE
 
 
-def last_used(sector: bytes) -> int | None:
-    """Index of the last entry that is not blank, None for an erased sector."""
+def last_used_entry(sector: bytes) -> int | None:
+    """The index of the last entry that is not blank; None for an erased sector."""
     _require_sector(sector)
     used = len(sector.rstrip(b"\xff"))
     return (used - 1) // ENTRY_BYTES if used else None
 
 
-def held(sector: bytes) -> bytes | None:
-    """The first 7 bytes of the SHA-256 of the image in the exec window; None when that is unknown.
-    """
-    last = last_used(sector)
+def held_digest(sector: bytes) -> bytes | None:
+    """The first 7 bytes of the SHA-256 of the image in the exec window; None if the log does not name one."""
+    last = last_used_entry(sector)
     if last is None or last == ENTRIES - 1:
         return None
-    entry = entries(sector)[last]
-    return entry[1:8] if classify(entry) is EntryState.HELD else None
+    entry = split_entries(sector)[last]
+    return entry[1:8] if classify_entry(entry) is EntryState.HELD else None
 
 
-def next_free(sector: bytes) -> int | None:
-    """Index of the entry the loader writes next; None when the log is full."""
-    last = last_used(sector)
+def next_free_entry(sector: bytes) -> int | None:
+    """The index of the entry that the loader writes next; None if the log is full."""
+    last = last_used_entry(sector)
     index = 0 if last is None else last + 1
     return index if index < ENTRIES else None
 
 
 def needs_erase(sector: bytes) -> bool:
-    """Whether Python has to erase: half full, or an entry that no writer leaves on purpose."""
-    last = last_used(sector)
+    """Whether Python must erase the log: it is half full, or it has an entry that no writer makes."""
+    last = last_used_entry(sector)
     if last is None:
         return False
-    states = map(classify, entries(sector))
+    states = map(classify_entry, split_entries(sector))
     return last >= ERASE_FROM_ENTRY or EntryState.GARBAGE in states

@@ -1,4 +1,4 @@
-"""Which board a dump of a whole flash is from, and that it is one."""
+"""Identification of the board that a dump of a whole flash is from."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import descriptor, journal
 from slotbench.formats.image import E9_MAGIC
-from slotbench.formats.seal import PAGE_BYTES, PageState, classify
+from slotbench.formats.seal import PAGE_BYTES, PageState, classify_page
 
 DUMP_BYTES_MAX = 16 * 1024 * 1024
-"""The largest flash an ESP8266 can have."""
+"""The size of the largest flash that an ESP8266 can have, in bytes."""
 
 _ERASED = 0xFF
 
 
-def board_of(data: bytes, where: str, name: str | None = None) -> BoardProfile:
-    """The board named, or the one whose map `data` fits; `where` is the file, for the errors.
+def identify_board(data: bytes, where: str, name: str | None = None) -> BoardProfile:
+    """The board with this `name`, or else the board whose flash map fits `data`. `where` names the file.
 
-    Boards that differ in nothing but serial port and pins count as one; the plainest of them is
-    returned. Raises BenchError: no board of this size, several maps fit (then exit code 2), or the
-    bytes are no dump of a board with twoslot.
+    Boards that differ only in serial port and pins count as one; the plainest of them is returned. Raises
+    BenchError if no board has a flash of this size, if several maps fit (exit code 2), or if the bytes are
+    not a dump of a board with twoslot.
     """
-    board = boards.load(name) if name is not None else _guessed(data, where)
+    board = boards.load(name) if name is not None else _guess_board(data, where)
     if len(data) != board.chip_bytes:
         raise BenchError(
-            f"{len(data)} bytes, the flash of {board.name} has {board.chip_bytes}", where=where,
+            f"the dump has {len(data)} bytes, the flash of {board.name} has {board.chip_bytes}", where=where,
             do="read the whole chip again")
     if data[board.loader.start] not in (E9_MAGIC, _ERASED) and not _has_sealed_page(data, board):
         raise BenchError(
-            f"not a dump of {board.name}: no loader's header, no journal cell, no descriptor",
+            f"not a dump of {board.name}: it has no loader header, no journal cell and no descriptor",
             where=where, do="read the whole chip, from offset 0")
     return board
 
 
-def same_map(board: BoardProfile) -> list[str]:
-    """The names of all boards that come with the bench and have the flash map of `board`."""
-    return [name for name in boards.names() if _map(boards.load(name)) == _map(board)]
+def boards_with_same_map(board: BoardProfile) -> list[str]:
+    """The names of all boards of the bench with the same flash map as `board`."""
+    return [name for name in boards.names() if _map_key(boards.load(name)) == _map_key(board)]
 
 
-def _guessed(data: bytes, where: str) -> BoardProfile:
+def _guess_board(data: bytes, where: str) -> BoardProfile:
     known = [boards.load(name) for name in boards.names()]
-    fitting = plainest(board for board in known if board.chip_bytes == len(data))
+    fitting = plainest_boards(board for board in known if board.chip_bytes == len(data))
     if not fitting:
         sizes = ", ".join(str(size) for size in sorted({board.chip_bytes for board in known}))
         raise BenchError(
-            f"{len(data)} bytes, no board has a flash of that size", where=where,
+            f"the dump has {len(data)} bytes, no board has a flash of that size", where=where,
             do=f"read the whole chip ({sizes} bytes), or give a board file of your own with --board")
-    # A dump that contradicts every map is still explained when there is one map of its size.
+    # If only one map has the size of the dump, the dump is read by it even if it contradicts the map.
     for narrower in (
         [board for board in fitting if data[0] == E9_MAGIC and data[3] >> 4 == board.size_nibble],
         [board for board in fitting if _has_sealed_page(data, board)],
@@ -59,21 +59,23 @@ def _guessed(data: bytes, where: str) -> BoardProfile:
     if len(fitting) > 1:
         names = ", ".join(board.name for board in fitting)
         raise BenchError(
-            f"{len(fitting)} flash maps fit ({names})", where=where, do="say which with --board",
+            f"{len(fitting)} flash maps fit ({names})", where=where, do="name the board with --board",
             exit_code=USAGE)
     return fitting[0]
 
 
-def plainest(known: Iterable[BoardProfile]) -> list[BoardProfile]:
-    """One board of each flash map among `known`: the one that says least of serial port and pins,
-    and is for no developer."""
+def plainest_boards(known: Iterable[BoardProfile]) -> list[BoardProfile]:
+    """One board for each flash map in `known`: preferably not a development board, and without a serial port.
+
+    Each has the lowest name among its equals.
+    """
     chosen: dict[object, BoardProfile] = {}
     for board in sorted(known, key=lambda board: (board.development, board.serial is not None, board.name)):
-        chosen.setdefault(_map(board), board)
+        chosen.setdefault(_map_key(board), board)
     return list(chosen.values())
 
 
-def _map(board: BoardProfile) -> object:
+def _map_key(board: BoardProfile) -> object:
     regions = tuple(board.regions().items())
     return board.layout, board.chip_bytes, board.visible_bytes, board.size_nibble, regions
 
@@ -84,4 +86,4 @@ def _has_sealed_page(data: bytes, board: BoardProfile) -> bool:
         *((slot.descriptor.start, descriptor.MAGIC) for slot in board.slots),
     ]
     return any(
-        classify(data[start:start + PAGE_BYTES], magic) is PageState.VALID for start, magic in starts)
+        classify_page(data[start:start + PAGE_BYTES], magic) is PageState.VALID for start, magic in starts)

@@ -1,6 +1,6 @@
-"""What lies on a board's flash: facts read from a dump, every one of them checked. Pure: bytes in, data out.
+"""Facts about a board's flash, read from a dump and checked. Pure functions: bytes in, data out.
 
-What follows from them, the next boot, is the loader's to say: `slotbench.vboard.forecast.next_boot`.
+`slotbench.vboard.forecast.next_boot` derives the loader's next decision from them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from slotbench.formats import SECTOR_BYTES, FormatError, blocks, descriptor, jou
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.journal import JournalCell, Place
-from slotbench.formats.seal import PAGE_BYTES, PageState, classify
+from slotbench.formats.seal import PAGE_BYTES, PageState, classify_page
 from slotbench.formats.windowlog import EntryState
 
 _BLANK_ENTRY = b"\xff" * blocks.ENTRY_BYTES
@@ -25,7 +25,10 @@ _PHY_MAGIC = 0x05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionFacts:
-    """A region of the map, `key` as in the board file or "unused": how many of its sectors are not blank."""
+    """A region of the map and its number of programmed sectors.
+
+    `key` is that of the board file, or "unused".
+    """
 
     key: str
     start: int
@@ -36,9 +39,9 @@ class RegionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderFacts:
-    """The loader's header, as the ROM and the SDK read it; None where a number means nothing.
+    """The loader's header, as the ROM and the SDK read it; None for an unknown number.
 
-    `problems` say what differs from the board file and what follows.
+    `problems` are the differences from the board file, with their consequences.
     """
 
     magic: int
@@ -49,7 +52,7 @@ class HeaderFacts:
 
 
 class PhyState(StrEnum):
-    """What the SDK finds where it looks for PHY init data."""
+    """The state of the PHY init data for the SDK."""
 
     RIGHT = "right"
     BLANK = "blank"
@@ -67,7 +70,10 @@ class PhyFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageFacts:
-    """A sealed page at flash offset `start`. `problem` is why a valid one, or garbage, is of no use."""
+    """A sealed page at flash offset `start`.
+
+    `problem` is the reason why a page that is not blank is unusable.
+    """
 
     start: int
     state: PageState
@@ -76,7 +82,7 @@ class PageFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellFacts(PageFacts):
-    """A page of the journal: its index 0-31, and the cell when there is one."""
+    """A page of the journal: its index 0-31, and its cell if it is usable."""
 
     index: int
     cell: JournalCell | None = None
@@ -84,7 +90,7 @@ class CellFacts(PageFacts):
 
 @dataclass(frozen=True, slots=True)
 class JournalFacts:
-    """All 32 pages; the index of the newest cell, the one that counts; where Python writes the next one."""
+    """All 32 pages, the index of the newest cell, and the place where Python writes the next cell."""
 
     pages: tuple[CellFacts, ...]
     newest: int | None
@@ -92,24 +98,25 @@ class JournalFacts:
 
     @property
     def cell(self) -> JournalCell | None:
-        """The newest cell."""
+        """The newest cell; None if the journal is lost."""
         return self.pages[self.newest].cell if self.newest is not None else None
 
 
 class ImageState(StrEnum):
-    """Whether a slot holds the image its descriptor speaks of."""
+    """Whether a slot holds the image in its descriptor."""
 
     MATCHES = "matches"
     DIFFERS = "differs"
     UNKNOWN = "unknown"
-    """There is no descriptor to compare with."""
+    """There is no usable descriptor to compare with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableFacts:
-    """The block table beside a slot, against the slot: blocks named, and those that differ.
+    """The block table of a slot, compared with its image: the number of entries, and the blocks that differ.
 
-    Without a descriptor nobody knows how long the last block is; it is in `unknown` unless it is a whole one.
+    Without a descriptor the length of the last block is not known. If that block does not match as a whole
+    block, it is in `unknown`.
     """
 
     entries: int
@@ -119,7 +126,7 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotFacts:
-    """One slot: its descriptor page and what it says, the image, the block table (None: blank or damaged)."""
+    """One slot: its descriptor page, descriptor, image and block table (None if blank or damaged)."""
 
     slot: int
     page: PageFacts
@@ -132,7 +139,7 @@ class SlotFacts:
 
 @dataclass(frozen=True, slots=True)
 class WindowMatch:
-    """The exec window against the irom of a slot's image: sectors compared, and flash offsets that differ."""
+    """The exec window, compared with the irom of a slot's image: sectors, and flash offsets that differ."""
 
     sectors: int
     differing: tuple[int, ...]
@@ -140,10 +147,11 @@ class WindowMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowFacts:
-    """The window log's entries by what they read as, the 7 bytes of SHA-256 it names, and what is so.
+    """The window log and the exec window.
 
-    `names` is the slot whose descriptor has that digest; `matches` has an entry for each slot with a
-    descriptor.
+    `held`, `dirty`, `garbage` and `blank` count the entries of the log by state. `last` is the index of the
+    last used entry. `digest` is the start of a SHA-256 (7 bytes) that the log names, and `names` the slot
+    whose descriptor has it. `matches` compares the window with each slot that has a descriptor.
     """
 
     held: int
@@ -158,7 +166,7 @@ class WindowFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """All of it; offsets and sizes are bytes of flash. `window` is None for a board that has none."""
+    """All facts about a flash. Offsets and sizes are in bytes. `window` is None for a board without one."""
 
     board: str
     size: int
@@ -170,56 +178,56 @@ class Inspection:
     window: WindowFacts | None
 
 
-def inspect(board: BoardProfile, data: bytes) -> Inspection:
-    """The facts in `data`, all bytes of the flash of `board`."""
-    a, b = (_slot(slot, place, data) for slot, place in enumerate(board.slots))
+def inspect_flash(board: BoardProfile, data: bytes) -> Inspection:
+    """The facts in `data`, which are all bytes of the flash of `board`."""
+    a, b = (_inspect_slot(slot, place, data) for slot, place in enumerate(board.slots))
     return Inspection(
         board=board.name,
         size=len(data),
-        regions=_regions(board, data),
-        header=_header(board, data),
-        phy=_phy(board, data),
-        journal=_journal(board, data),
+        regions=_inspect_regions(board, data),
+        header=_inspect_header(board, data),
+        phy=_inspect_phy(board, data),
+        journal=_inspect_journal(board, data),
         slots=(a, b),
-        window=_window(board, data, (a, b)) if board.window else None,
+        window=_inspect_window(board, data, (a, b)) if board.window else None,
     )
 
 
-def _cut(data: bytes, region: Region) -> bytes:
+def _region_bytes(data: bytes, region: Region) -> bytes:
     return data[region.start:region.end]
 
 
-def _sectors(region: Region) -> range:
-    """Where the sectors of a region begin; a region may be a part of one."""
+def _sector_starts(region: Region) -> range:
+    """The offsets of the sectors of a region. A region may be a part of a sector."""
     return range(region.start, region.end, SECTOR_BYTES)
 
 
-def _programmed(data: bytes, region: Region) -> int:
-    parts = (data[start:min(start + SECTOR_BYTES, region.end)] for start in _sectors(region))
+def _count_programmed(data: bytes, region: Region) -> int:
+    parts = (data[start:min(start + SECTOR_BYTES, region.end)] for start in _sector_starts(region))
     return sum(part.count(0xFF) < len(part) for part in parts)
 
 
-def _regions(board: BoardProfile, data: bytes) -> tuple[RegionFacts, ...]:
-    """The map in the order of its offsets, with what lies between its regions."""
+def _inspect_regions(board: BoardProfile, data: bytes) -> tuple[RegionFacts, ...]:
+    """The regions of the map in the order of their offsets, and the unused space between them."""
     named = sorted(board.regions().items(), key=lambda item: item[1].start)
     found: list[RegionFacts] = []
     at = 0
     for key, region in (*named, ("", Region(board.chip_bytes, 0))):
         if region.start > at:
-            found.append(_region("unused", Region(at, region.start - at), data))
+            found.append(_inspect_region("unused", Region(at, region.start - at), data))
         if region.size:
-            found.append(_region(key, region, data))
+            found.append(_inspect_region(key, region, data))
         at = region.end
     return tuple(found)
 
 
-def _region(key: str, region: Region, data: bytes) -> RegionFacts:
+def _inspect_region(key: str, region: Region, data: bytes) -> RegionFacts:
     return RegionFacts(
-        key=key, start=region.start, size=region.size, sectors=len(_sectors(region)),
-        programmed=_programmed(data, region))
+        key=key, start=region.start, size=region.size, sectors=len(_sector_starts(region)),
+        programmed=_count_programmed(data, region))
 
 
-def _header(board: BoardProfile, data: bytes) -> HeaderFacts:
+def _inspect_header(board: BoardProfile, data: bytes) -> HeaderFacts:
     magic, _, mode, size_freq = data[board.loader.start:board.loader.start + 4]
     nibble, freq = size_freq >> 4, size_freq & 15
     problems = []
@@ -227,7 +235,7 @@ def _header(board: BoardProfile, data: bytes) -> HeaderFacts:
         problems.append(f"byte 0 is 0x{magic:02x}, not 0x{E9_MAGIC:02x}: the ROM starts nothing")
     else:
         if nibble != board.size_nibble:
-            elsewhere = "the SDK looks for its parameters elsewhere"
+            elsewhere = "the SDK reads its parameters from another place"
             problems.append(f"size nibble is {nibble}, not {board.size_nibble}: {elsewhere}")
         if MODES.get(mode) != board.flash_mode:
             problems.append(f"flash mode is {MODES.get(mode, mode)}, not {board.flash_mode}")
@@ -239,7 +247,7 @@ def _header(board: BoardProfile, data: bytes) -> HeaderFacts:
         problems=tuple(problems))
 
 
-def _phy(board: BoardProfile, data: bytes) -> PhyFacts:
+def _inspect_phy(board: BoardProfile, data: bytes) -> PhyFacts:
     start = board.visible_bytes - 4 * SECTOR_BYTES
     block = data[start:start + _PHY_BYTES]
     if block[0] == _PHY_MAGIC:
@@ -249,19 +257,19 @@ def _phy(board: BoardProfile, data: bytes) -> PhyFacts:
     return PhyFacts(start, block[0], state)
 
 
-def _journal(board: BoardProfile, data: bytes) -> JournalFacts:
-    region = _cut(data, board.journal)
-    pages = tuple(_cell(index, board.journal.start, region) for index in range(journal.CELLS))
+def _inspect_journal(board: BoardProfile, data: bytes) -> JournalFacts:
+    region = _region_bytes(data, board.journal)
+    pages = tuple(_inspect_cell(index, board.journal.start, region) for index in range(journal.CELLS))
     if any(page.state is PageState.VALID and page.cell is None for page in pages):
-        # What counts cannot be said: no writer leaves such a cell, and no reader is bound to skip it.
+        # The newest cell is not known: no writer makes such a cell, and readers need not skip it.
         return JournalFacts(pages, None, None)
-    newest = journal.newest(region)
+    newest = journal.newest_cell(region)
     return JournalFacts(pages, newest[0] if newest is not None else None, journal.next_place(region))
 
 
-def _cell(index: int, start: int, region: bytes) -> CellFacts:
+def _inspect_cell(index: int, start: int, region: bytes) -> CellFacts:
     page = region[index * PAGE_BYTES:(index + 1) * PAGE_BYTES]
-    state, offset = classify(page, journal.MAGIC), start + index * PAGE_BYTES
+    state, offset = classify_page(page, journal.MAGIC), start + index * PAGE_BYTES
     try:
         return CellFacts(index=index, start=offset, state=state, cell=JournalCell.unpack(page))
     except FormatError as error:
@@ -269,53 +277,55 @@ def _cell(index: int, start: int, region: bytes) -> CellFacts:
         return CellFacts(index=index, start=offset, state=state, problem=problem)
 
 
-def _slot(slot: int, place: SlotMap, data: bytes) -> SlotFacts:
+def _inspect_slot(slot: int, place: SlotMap, data: bytes) -> SlotFacts:
     start = place.descriptor.start
     page = data[start:start + PAGE_BYTES]
-    state, problem, found = classify(page, descriptor.MAGIC), "", None
+    state, problem, found = classify_page(page, descriptor.MAGIC), "", None
     try:
         found = SlotDescriptor.unpack(page)
-        problem = _misfit(found, slot, place)
+        problem = _descriptor_misfit(found, slot, place)
     except FormatError as error:
         problem = "" if state is PageState.BLANK else str(error)
     usable = found if not problem else None
-    image = _cut(data, place.image)
+    image = _region_bytes(data, place.image)
+    length = usable.length if usable is not None else None
+    length = usable.length if usable is not None else None
     return SlotFacts(
         slot=slot,
         page=PageFacts(start=start, state=state, problem=problem),
         descriptor=usable,
-        image=_image_state(image, usable),
-        table=_table(_cut(data, place.table), image, usable.length if usable is not None else None),
-        sectors=len(_sectors(place.image)),
-        programmed=_programmed(data, place.image),
+        image=_inspect_image(image, usable),
+        table=_inspect_table(_region_bytes(data, place.table), image, length),
+        sectors=len(_sector_starts(place.image)),
+        programmed=_count_programmed(data, place.image),
     )
 
 
-def _misfit(found: SlotDescriptor, slot: int, place: SlotMap) -> str:
-    """Why loader and board ignore a descriptor whose seal is right."""
+def _descriptor_misfit(found: SlotDescriptor, slot: int, place: SlotMap) -> str:
+    """The reason why the loader and the board ignore a descriptor with a valid seal; empty if they use it."""
     if found.slot != slot:
         return f"it was written for slot {'AB'[found.slot]}"
     if not 0 < found.length <= place.image.size:
-        return f"it speaks of {found.length} bytes, the slot has {place.image.size}"
+        return f"its image has {found.length} bytes, the slot has {place.image.size}"
     return ""
 
 
-def _image_state(image: bytes, found: SlotDescriptor | None) -> ImageState:
+def _inspect_image(image: bytes, found: SlotDescriptor | None) -> ImageState:
     if found is None:
         return ImageState.UNKNOWN
     right = hashlib.sha256(image[:found.length]).digest() == found.sha256
     return ImageState.MATCHES if right else ImageState.DIFFERS
 
 
-def _table(sector: bytes, image: bytes, length: int | None) -> TableFacts | None:
-    """Blocks of `image` against the table; None when the sector does not hold entries and nothing else."""
+def _inspect_table(sector: bytes, image: bytes, length: int | None) -> TableFacts | None:
+    """Compare the blocks of `image` with the table in `sector`; None if the sector is not a block table."""
     entries = [sector[at:at + blocks.ENTRY_BYTES] for at in range(0, len(sector), blocks.ENTRY_BYTES)]
     count = next((index for index, entry in enumerate(entries) if entry == _BLANK_ENTRY), len(entries))
     if not count or any(entry != _BLANK_ENTRY for entry in entries[count:]):
         return None
-    if length is not None and count != blocks.count(length) or count > blocks.BLOCKS_MAX:
+    if length is not None and count != blocks.block_count(length) or count > blocks.BLOCKS_MAX:
         return None
-    now = blocks.table(image[:length if length is not None else count * blocks.BLOCK_BYTES])
+    now = blocks.block_table(image[:length if length is not None else count * blocks.BLOCK_BYTES])
     differing = [
         index for index, entry in enumerate(entries[:count])
         if now[index * blocks.ENTRY_BYTES:(index + 1) * blocks.ENTRY_BYTES] != entry
@@ -326,10 +336,10 @@ def _table(sector: bytes, image: bytes, length: int | None) -> TableFacts | None
         unknown=tuple(unknown))
 
 
-def _window(board: BoardProfile, data: bytes, slots: tuple[SlotFacts, SlotFacts]) -> WindowFacts:
-    log = _cut(data, board.window_log)
-    states = [windowlog.classify(entry) for entry in windowlog.entries(log)]
-    digest = windowlog.held(log)
+def _inspect_window(board: BoardProfile, data: bytes, slots: tuple[SlotFacts, SlotFacts]) -> WindowFacts:
+    log = _region_bytes(data, board.window_log)
+    states = [windowlog.classify_entry(entry) for entry in windowlog.split_entries(log)]
+    digest = windowlog.held_digest(log)
     described = {facts.slot: facts.descriptor for facts in slots if facts.descriptor is not None}
     named = [
         slot for slot, found in described.items()
@@ -338,12 +348,12 @@ def _window(board: BoardProfile, data: bytes, slots: tuple[SlotFacts, SlotFacts]
     return WindowFacts(
         held=states.count(EntryState.HELD), dirty=states.count(EntryState.DIRTY),
         garbage=states.count(EntryState.GARBAGE), blank=states.count(EntryState.BLANK),
-        last=windowlog.last_used(log), digest=digest, names=named[0] if named else None,
-        matches={slot: _match(board, data, slot, found.length) for slot, found in described.items()})
+        last=windowlog.last_used_entry(log), digest=digest, names=named[0] if named else None,
+        matches={slot: _match_window(board, data, slot, found.length) for slot, found in described.items()})
 
 
-def _match(board: BoardProfile, data: bytes, slot: int, length: int) -> WindowMatch:
-    """The window is right when it is what the loader leaves: the irom, padded with 0xFF to whole sectors."""
+def _match_window(board: BoardProfile, data: bytes, slot: int, length: int) -> WindowMatch:
+    """Compare the window with what the loader copies: the irom, padded with 0xFF to whole sectors."""
     image = board.slots[slot].image.start
     offsets = range(board.irom_offset, length, SECTOR_BYTES)
     differing = []

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
+import json
+import os
 import re
 import subprocess
 import tempfile
@@ -24,6 +27,9 @@ INCOMPATIBLE = b"M\x05\x00\x1f"
 
 PACKAGE = "twoslot"
 
+CACHE = "SLOTBENCH_CACHE"
+"""Name in the environment: a folder in which compiled packages are kept from one run to the next."""
+
 
 def sources() -> dict[str, bytes]:
     """Path in the package -> source of its modules ("agent.py", "boot/journal.py")."""
@@ -42,6 +48,21 @@ def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 
 @functools.cache
 def _compiled(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+    if not os.environ.get(CACHE):
+        return _compile(modules)
+    own = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    digest = hashlib.sha256(repr((own, modules, Path(_compiler()).read_bytes())).encode()).hexdigest()
+    kept = Path(os.environ[CACHE]) / "mpy" / digest
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps([(name, data.hex()) for name, data in _compile(modules)])
+        with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file:
+            file.write(text)
+        os.replace(file.name, kept)
+    return tuple((name, bytes.fromhex(data)) for name, data in json.loads(kept.read_text()))
+
+
+def _compile(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
     small, _ = shrink({name: content.decode() for name, content in modules})
     # One file name for all of them: each would stay on the heap for ever.
     return tuple((name, compile_mpy(PACKAGE, text.encode(), 3)) for name, text in small.items())

@@ -18,7 +18,7 @@ from slotbench.boards import load
 from slotbench.prove.invariants import Invariants
 from slotbench.prove.testbed import HOURS_MS, NOW, TestBed, runs_confirmed
 from slotbench.release.publish import Rollout
-from slotbench.server import Background, create_app
+from slotbench.server import BackgroundServer, create_app
 from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.cuts import Cut, CutMode
@@ -124,7 +124,7 @@ def _server(root: Path) -> Iterator[str]:
 
 
 def _serve(root: Path, parent: Connection) -> None:
-    with Background(create_app(root), "127.0.0.1", 0) as server:
+    with BackgroundServer(create_app(root), "127.0.0.1", 0) as server:
         parent.send(server.url)
         parent.recv()
 

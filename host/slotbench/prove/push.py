@@ -19,8 +19,8 @@ from slotbench.formats.document import Document
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.prove.invariants import image_for
 from slotbench.prove.testbed import MAIN, MINUTES_MS, NOW, PRODUCT, TestBed, runs_confirmed
-from slotbench.push.client import PORT, Greeting, PushClient, PushTimes
-from slotbench.release.build import build
+from slotbench.push.client import PORT, ListenerStatus, PushClient, PushTimes
+from slotbench.release.build import build_release
 from slotbench.release.development import ON_BOARD
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.board import BoardState, VirtualBoard
@@ -88,7 +88,7 @@ class PushTestBed:
         version = f"{number}.0.0-dev"
         image = self.testbed.images[DEVELOPMENT | number] = self.testbed.firmware(version)
         data = image_for(image, 1)
-        made = build(
+        made = build_release(
             data, product=PRODUCT, boards=[self.testbed.profile], version=version, counter=number,
             created=NOW, fs_start=self.testbed.profile.fs_start, fs_version=0x00020001, mpy_abi=6)
         return self.key.sign(made.to_payload()), data
@@ -107,15 +107,15 @@ class PushThread(threading.Thread):
         self._stopped = False
         self._document, self._image = document, image
         self.parts: PushTimes | None = None
-        self.back: tuple[Greeting, float] | None = None
+        self.back: tuple[ListenerStatus, float] | None = None
         self.error: BenchError | None = None
 
     def run(self) -> None:
         """Push, and wait until the board is back or refuses."""
         try:
-            self._pusher.wait(_WAIT_S)
-            self.parts = self._pusher.push(self._document, self._image)
-            self.back = self._pusher.wait(_WAIT_S)
+            self._pusher.wait_for_board(_WAIT_S)
+            self.parts = self._pusher.push_release(self._document, self._image)
+            self.back = self._pusher.wait_for_board(_WAIT_S)
         except BenchError as error:
             self.error = error
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from slotbench import boards
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.journal import SlotState
 from slotbench.prove.invariants import Image, Invariants, image_for
 from slotbench.release.publish import Rollout
@@ -77,7 +77,7 @@ class TestBed:
         self.app: WsgiApp = create_app(self.publisher.site.root)
         self.images: dict[int, Image] = {1: self.firmware("1.0.0")}
         first = Firmware(data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1)
-        writes = [(write.offset, write.data) for write in factory(self.profile, first)]
+        writes = [(write.offset, write.data) for write in factory_writes(self.profile, first)]
         self.factory = factory_flash(self.profile, writes, seed=seed)
 
     def firmware(self, version: str, does: Behaviour = Behaviour.HEALTHY) -> Image:

@@ -1,4 +1,4 @@
-"""Pushing a release to a board that listens (FORMATS 10): the challenge, and the pieces it asks for."""
+"""Pushing a release to a listening board (FORMATS 10): authentication, and the pieces that it requests."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ from slotbench.formats import FormatError, blocks
 from slotbench.formats.codes import explain
 from slotbench.formats.fields import Fields
 
-__all__ = ["PORT", "SECRET_BYTES", "Greeting", "PushClient", "PushTimes", "read_secret"]
+__all__ = ["PORT", "SECRET_BYTES", "ListenerStatus", "PushClient", "PushTimes", "read_secret"]
 
 PORT: Final = 8266
 SECRET_BYTES: Final = 32
 
-_ANSWER_S: Final = 60.0
-"""The board checks a signature, or reads back what it has, for seconds at a time."""
+_RESPONSE_S: Final = 60.0
+"""Seconds to wait for a response. The board needs seconds to check a signature or to read back its flash."""
 _CONNECT_S: Final = 5.0
-_LOOK_S: Final = 0.5
+_POLL_S: Final = 0.5
 _LINE_BYTES: Final = 4096
 _BODY_BYTES: Final = 4096
-_AGAIN: Final = "push again: it goes on where it was"
+_AGAIN: Final = "push again; it continues where it stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Greeting:
-    """What a board says of itself. `counter` is that of the running release, `development` the lowest one it
-    takes of a development release, 0 when it takes none.
+class ListenerStatus:
+    """The status of a listening board.
+
+    `counter` is that of the running release. `development` is the lowest counter of a development release
+    that the board accepts, or 0 if it accepts none. `nonce` is its challenge.
     """
 
     device: str
@@ -50,12 +52,12 @@ class Greeting:
     nonce: str
 
     @classmethod
-    def parse(cls, text: bytes) -> Greeting:
-        """The board's answer to GET /twoslot. Raises FormatError; what it does not know it passes over."""
+    def parse(cls, text: bytes) -> ListenerStatus:
+        """The board's response to GET /twoslot. Raises FormatError; what it does not know it passes over."""
         try:
             fields = Fields(dict(json.loads(text)))
         except (ValueError, TypeError):
-            raise FormatError("answer is not a JSON object") from None
+            raise FormatError("response is not a JSON object") from None
         return cls(
             device=fields.text("device", 1, 64), product=fields.name("product"), board=fields.name("board"),
             channel=fields.name("channel"), version=fields.text("version", 0, 16),
@@ -66,10 +68,10 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushTimes:
-    """Seconds of a push by its parts, and the bytes of image and block table that the board asked for.
+    """The duration of each part of a push in seconds, and the bytes of image and block table that were sent.
 
-    `judged`: until the board asked for the first piece; `sent`: until it had the last one in its flash;
-    `verified`: until it said that all of it is right.
+    `judged` is the time until the board requested the first piece, `sent` until it had written the last one,
+    and `verified` until it had verified the whole image.
     """
 
     judged: float
@@ -91,14 +93,16 @@ def read_secret(data: bytes, where: str) -> bytes:
     text = str(found.get("secret")) if isinstance(found, dict) else text
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise BenchError(
-            "not the secret of a board", where=where, do="give its twoslot.secret, or 64 hex digits",
-            exit_code=USAGE)
+            "not the secret of a board", where=where,
+            do="give its twoslot.secret, or a file with 64 hex digits", exit_code=USAGE)
     return bytes.fromhex(text)
 
 
 class PushClient:
-    """Speaks to the board at `host`. `secret` finds that of a board by its device id, or raises BenchError;
-    `now` gives seconds, `sleep` waits some.
+    """The client for the board at `host` and `port`.
+
+    `secret` returns the secret of a board by its device id, or raises BenchError. `now` gives seconds;
+    `sleep` waits for a number of seconds.
     """
 
     def __init__(
@@ -111,89 +115,96 @@ class PushClient:
         self._now = now
         self._sleep = sleep
 
-    def greet(self) -> Greeting:
-        """Who is there, asked by one who knows the secret: in the trial of a development release this is its
-        proof of health. Raises BenchError.
-        """
-        first = self._greeting({})
-        return self._greeting(self._sign(first, "GET", "/twoslot"))
+    def read_status(self) -> ListenerStatus:
+        """Read the status of the board with an authenticated request. Raises BenchError.
 
-    def push(
+        The trial of a development release is confirmed once it answers such a request.
+        """
+        first = self._request_status({})
+        return self._request_status(self._authorize(first, "GET", "/twoslot"))
+
+    def push_release(
         self, document: bytes, image: bytes,
         progress: Callable[[int, int], object] = lambda done, total: None,
     ) -> PushTimes:
-        """Have the board take a release: its document (both lines) and its image. Raises BenchError.
+        """Push a release to the board: its document (both lines) and its image. Raises BenchError.
 
-        `progress` gets the bytes of the image that are there, and its length.
+        `progress` receives the number of image bytes that the board has, and the length of the image.
         """
-        table = blocks.table(image)
-        greeting = self.greet()
+        table = blocks.block_table(image)
+        greeting = self.read_status()
         digest = hashlib.sha256(document).hexdigest()
         start = self._now()
         asked = sent = 0.0
         count = 0
-        with _Exchange(self._address, self.where, _ANSWER_S) as exchange:
-            exchange.ask("POST /twoslot/release", {
+        with _PushConnection(self._address, self.where, _RESPONSE_S) as connection:
+            connection.send_head("POST /twoslot/release", {
                 "Transfer-Encoding": "chunked", "Expect": "100-continue",
                 "Twoslot-Document": str(len(document)),
-                **self._sign(greeting, "POST", "/twoslot/release", digest)})
-            exchange.chunk(document)
-            while (answer := exchange.answer())[0] == 100:
+                **self._authorize(greeting, "POST", "/twoslot/release", digest)})
+            connection.send_chunk(document)
+            while (response := connection.read_response())[0] == 100:
                 sent = self._now()
                 asked = asked or sent
-                span = _span(answer[1], len(image))
+                span = _requested_span(response[1], len(image))
                 if span is not None:
                     piece = image[span[0] : span[1]] if span[1] else table
                     progress(span[0], len(image))
-                    exchange.chunk(piece)
+                    connection.send_chunk(piece)
                     count += len(piece)
-        self._require(answer)
+        self._require_success(response)
         progress(len(image), len(image))
         return PushTimes(judged=asked - start, sent=sent - asked, verified=self._now() - sent, bytes=count)
 
-    def wait(self, seconds: float) -> tuple[Greeting, float]:
-        """The board once it is back, and the seconds that took. Raises BenchError when it does not come."""
+    def wait_for_board(self, seconds: float) -> tuple[ListenerStatus, float]:
+        """Wait until the board is back; return its status and the seconds.
+
+        Raises BenchError after `seconds`.
+        """
         start = self._now()
         while True:
             try:
-                return self.greet(), self._now() - start
+                return self.read_status(), self._now() - start
             except BenchError as error:
                 if self._now() - start > seconds:
                     raise BenchError(
                         f"the board did not come back within {seconds:.0f} s ({error.what})",
                         where=self.where,
-                        do="a firmware that cannot be reached falls back by itself; see its serial port",
+                        do="wait; a board that cannot be reached falls back by itself (see its serial port)",
                     ) from None
-            self._sleep(_LOOK_S)
+            self._sleep(_POLL_S)
 
-    def _greeting(self, fields: Mapping[str, str]) -> Greeting:
-        with _Exchange(self._address, self.where, _CONNECT_S) as exchange:
-            exchange.ask("GET /twoslot", fields)
-            answer = exchange.answer()
-        text = self._require(answer)
+    def _request_status(self, fields: Mapping[str, str]) -> ListenerStatus:
+        with _PushConnection(self._address, self.where, _CONNECT_S) as connection:
+            connection.send_head("GET /twoslot", fields)
+            response = connection.read_response()
+        text = self._require_success(response)
         try:
-            return Greeting.parse(text)
+            return ListenerStatus.parse(text)
         except FormatError as error:
             raise BenchError(
-                f"what answers there is no board that listens ({error})", where=self.where,
+                f"no listening board answers there ({error})", where=self.where,
                 do="check host and port") from None
 
-    def _sign(self, there: Greeting, method: str, path: str, digest: str = "") -> dict[str, str]:
+    def _authorize(self, there: ListenerStatus, method: str, path: str, digest: str = "") -> dict[str, str]:
         message = "\n".join([method, path, there.nonce, *([digest] if digest else [])])
         mac = hmac.digest(self._secret(there.device), message.encode(), "sha256").hex()
         return {"Authorization": f'Twoslot nonce="{there.nonce}", mac="{mac}"'}
 
-    def _require(self, answer: tuple[int, Mapping[str, str], bytes]) -> bytes:
-        """The text of a 200. Raises BenchError with the board's reason for anything else."""
-        status, _, text = answer
+    def _require_success(self, response: tuple[int, Mapping[str, str], bytes]) -> bytes:
+        """The text of a response with status 200.
+
+        For another status, raises BenchError with the board's reason.
+        """
+        status, _, text = response
         if status == 200:
             return text
         said = re.match(rb"(\d+) at (\d+)\n", text)
         if said is None:
-            raise BenchError(f"it answers with status {status}", where=self.where, do="check host and port")
+            raise BenchError(f"the response has status {status}", where=self.where, do="check host and port")
         code, place = int(said[1]), int(said[2])
         if not code:
-            what = "twoslot on the board has a defect" if place else "the board has no memory left for it"
+            what = "twoslot on the board has a defect" if place else "the board is out of memory"
             raise BenchError(what, where=self.where, do=_AGAIN)
         entry = explain(code)
         raise BenchError(
@@ -201,8 +212,8 @@ class PushClient:
             do=entry.advice.rstrip("."))
 
 
-class _Exchange:
-    """One request over a connection of its own."""
+class _PushConnection:
+    """A connection to the board for one request."""
 
     def __init__(self, address: tuple[str, int], where: str, seconds: float) -> None:
         self._where = where
@@ -210,11 +221,11 @@ class _Exchange:
             self._sock = socket.create_connection(address, _CONNECT_S)
         except socket.gaierror:
             raise BenchError(
-                "no such host", where=where, do="give the board's address", exit_code=USAGE) from None
+                "no such host", where=where, do="give the address of the board", exit_code=USAGE) from None
         except OSError as error:
             raise BenchError(
-                f"nobody listens there ({error.strerror or error})", where=where,
-                do="on the board: twoslot.listen()", exit_code=USAGE) from None
+                f"no board listens there ({error.strerror or error})", where=where,
+                do="call twoslot.listen() on the board", exit_code=USAGE) from None
         self._sock.settimeout(seconds)
         self._lines = self._sock.makefile("rb")
         self._in_chunk = False
@@ -226,27 +237,33 @@ class _Exchange:
         self._lines.close()
         self._sock.close()
 
-    def ask(self, what: str, fields: Mapping[str, str]) -> None:
+    def send_head(self, what: str, fields: Mapping[str, str]) -> None:
         """Send the head of a request."""
         lines = [f"{what} HTTP/1.1", f"Host: {self._where}", *(f"{k}: {v}" for k, v in fields.items())]
-        self.send("\r\n".join([*lines, "", ""]).encode())
+        self.send_bytes("\r\n".join([*lines, "", ""]).encode())
 
-    def chunk(self, data: bytes) -> None:
-        """Send a piece of the body, its end with the next one: a board that refuses has read all there is."""
-        self.send((b"\r\n" if self._in_chunk else b"") + b"%x\r\n" % len(data) + data)
+    def send_chunk(self, data: bytes) -> None:
+        """Send a chunk of the body.
+
+        Its final line end is sent with the next chunk, so a refusing board has read all.
+        """
+        self.send_bytes((b"\r\n" if self._in_chunk else b"") + b"%x\r\n" % len(data) + data)
         self._in_chunk = True
 
-    def send(self, data: bytes) -> None:
-        """Send. Raises BenchError; an answer that came instead is left to `answer`."""
+    def send_bytes(self, data: bytes) -> None:
+        """Send. Raises BenchError; an response that came instead is left to `response`."""
         try:
             self._sock.sendall(data)
         except TimeoutError:
-            raise self._lost("the board takes no more") from None
+            raise self._lost_board("the board stopped reading") from None
         except OSError:
-            pass  # why, the answer says, or its absence
+            pass  # the response tells why, or that there is none
 
-    def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, fields (names in lower case) and text of the next answer. Raises BenchError."""
+    def read_response(self) -> tuple[int, dict[str, str], bytes]:
+        """The status, header fields (names in lower case) and text of the next response.
+
+        Raises BenchError.
+        """
         try:
             first = self._lines.readline(_LINE_BYTES)
             fields: dict[str, str] = {}
@@ -254,27 +271,28 @@ class _Exchange:
                 name, _, value = line.decode("latin-1").partition(":")
                 fields[name.strip().lower()] = value.strip()
                 if len(fields) > 32:
-                    raise self._lost("what answers there is no board")
+                    raise self._lost_board("no listening board answers there")
             found = re.match(rb"HTTP/1\.[01] (\d{3})", first)
             size = fields.get("content-length", "0")
             text = self._lines.read(min(int(size), _BODY_BYTES)) if size.isdecimal() else b""
         except TimeoutError:
-            raise self._lost("the board does not answer") from None
+            raise self._lost_board("the board does not response") from None
         except OSError:
-            raise self._lost("the connection was lost") from None
+            raise self._lost_board("the connection was lost") from None
         if not first:
-            raise self._lost("the connection was lost")
+            raise self._lost_board("the connection was lost")
         if found is None:
-            raise self._lost("what answers there is no board")
+            raise self._lost_board("no listening board answers there")
         return int(found[1]), fields, text
 
-    def _lost(self, what: str) -> BenchError:
+    def _lost_board(self, what: str) -> BenchError:
         return BenchError(what, where=self._where, do=_AGAIN)
 
 
-def _span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:
-    """What an interim answer asks for: first byte and end of a piece of the image; (0, 0): the block table;
-    None: nothing, for the board has all of it.
+def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:
+    """The piece that an interim response requests: its first byte and its end in the image.
+
+    (0, 0) is the block table. None means that the board has everything.
     """
     wants = fields.get("twoslot-wants", "")
     if wants == "nothing":
@@ -283,5 +301,6 @@ def _span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:
         return 0, 0
     found = re.fullmatch(r"bytes=(\d+)-(\d+)", wants)
     if found is None or not int(found[1]) <= int(found[2]) < length:
-        raise BenchError(f"the board asks for {wants!r}", do="use the slotbench that its twoslot is from")
+        raise BenchError(
+            f"the board requests {wants!r}", do="use the slotbench version of the board's twoslot")
     return int(found[1]), int(found[2]) + 1

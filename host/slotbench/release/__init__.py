@@ -1,5 +1,4 @@
-"""Making releases: keys, documents and the static directory that serves them.
+"""Making releases: keys, signed documents, and the site of static files that offers them.
 
-Imports `slotbench.formats`, `slotbench.boards` and `slotbench.errors`; knows nothing of Flask or
-click.
+Imports `slotbench.formats`, `slotbench.boards` and `slotbench.errors`, but neither Flask nor click.
 """

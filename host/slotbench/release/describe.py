@@ -1,4 +1,4 @@
-"""What a file is, in words: a firmware image, or a release, head or keys document."""
+"""Descriptions of files in words: firmware images, and release, head and keys documents."""
 
 from __future__ import annotations
 
@@ -39,105 +39,105 @@ _Lines = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A file described: `title`, (label, words) `lines` for people, `fields` for machines."""
+    """The description of a file: a title, (label, words) lines for people, and fields for machines."""
 
     title: str
     lines: _Lines
     fields: Mapping[str, object]
 
 
-def describe(path: Path, keys: Keys | None = None) -> Description:
-    """What the file at `path` is. With `keys` its signature is checked as well.
+def describe_file(path: Path, keys: Keys | None = None) -> Description:
+    """Describe the file at `path`. With `keys` its signature is checked too.
 
-    Raises FormatError when it is none of these or damaged, BenchError when the signature is wrong.
+    Raises FormatError if the file is damaged or of another kind, BenchError if the signature is wrong.
     """
     data = read_bytes(path, 2 * WINDOW_END)
-    with documents.naming(path):
+    with documents.naming_file(path):
         if data[:1] == bytes([E9_MAGIC]):
-            return _image(parse_e9(data))
+            return _describe_stock_image(parse_e9(data))
         if data[:1] == bytes([EA_MAGIC]):
-            return _user_image(parse_ea(data))
+            return _describe_user_image(parse_ea(data))
         if data[:1] == b"{":
-            return _document(data, keys, str(path))
+            return _describe_document(data, keys, str(path))
         raise FormatError("neither an ESP8266 image nor a document of twoslot", 0)
 
 
-def _image(image: Image) -> Description:
+def _describe_stock_image(image: Image) -> Description:
     if image.fs_start is None:
-        start = "not told by the image; give --fs-start when you build a release"
+        start = "not shown by the image; give --fs-start when you build a release"
     else:
         start = f"0x{image.fs_start:x} (inferred from the layouts of MicroPython's builds)"
     lines = (
-        *_common(image),
+        *_common_lines(image),
         ("length word", "none" if image.length_word is None else str(image.length_word)),
-        ("MD5 trailer", "right" if image.md5_ok else "none"),
+        ("MD5 trailer", "valid" if image.md5_ok else "none"),
         ("MicroPython", image.micropython or "no version found"),
         ("filesystem start", start),
     )
-    return Description("ESP8266 firmware image", lines, _fields(image))
+    return Description("ESP8266 firmware image", lines, _image_fields(image))
 
 
-def _user_image(image: UserImage) -> Description:
+def _describe_user_image(image: UserImage) -> Description:
     if image.irom_address is None:
-        linked = "not told by the image; you have to know which slot it is for"
+        linked = "not shown by the image; only its author knows the slot"
     else:
         number = 1 if image.irom_address == LINK_ADDRESSES[0] else 2
         linked = f"0x{image.irom_address:08x}, user{number}.bin (inferred from pointers into it)"
-    lines = (*_common(image), ("irom linked for", linked), ("CRC32 trailer", "right"))
-    return Description("ESP8266 user image (EA), linked for one slot", lines, _fields(image))
+    lines = (*_common_lines(image), ("irom linked for", linked), ("CRC32 trailer", "valid"))
+    return Description("ESP8266 user image (EA), linked for one slot", lines, _image_fields(image))
 
 
-def _common(image: Image | UserImage) -> _Lines:
+def _common_lines(image: Image | UserImage) -> _Lines:
     segments = ", ".join(f"0x{s.address:08x} ({len(s.data)} bytes)" for s in image.segments)
     return (
         ("length", f"{image.length} bytes"),
         ("entry", f"0x{image.entry:08x}"),
-        ("RAM segments", f"{segments}; checksum right"),
+        ("RAM segments", f"{segments}; checksum valid"),
         ("irom", f"{image.irom_bytes} bytes from 0x{image.irom_offset:x}"),
     )
 
 
-def _fields(image: Image | UserImage) -> dict[str, object]:
-    """What `--json` prints of an image."""
+def _image_fields(image: Image | UserImage) -> dict[str, object]:
+    """The fields of an image for `--json`."""
     fields = {key: value for key, value in asdict(image).items() if key != "segments"}
     segments = [{"address": s.address, "bytes": len(s.data)} for s in image.segments]
     return {"kind": "image", **fields, "segments": segments}
 
 
-def _document(data: bytes, keys: Keys | None, where: str) -> Description:
-    payload = document.split_unsigned(data)
+def _describe_document(data: bytes, keys: Keys | None, where: str) -> Description:
+    payload = document.read_payload(data)
     kind = kind_of(payload)
     if kind not in _KINDS:
-        raise FormatError(f"a {kind} is no document of twoslot", field="kind")
+        raise FormatError(f"{kind} is not a kind of twoslot document", field="kind")
     role, words = _KINDS[kind]
     lines = words(payload)
-    signed = document.split(data) if document.is_signed(data) else None
+    signed = document.split_document(data) if document.is_signed(data) else None
     key_id = signed.key_id if signed else None
     state, signature = None, "none yet"
     if signed and keys:
         documents.check_signature(signed, keys, role, where)
-        state, signature = "right", f"right, by the {role} key ({key_id})"
+        state, signature = "valid", f"valid, by the {role} key ({key_id})"
     elif signed:
-        state, signature = "not checked", f"there, not checked: give --keys ({key_id})"
-    digest = document.digest(payload)
+        state, signature = "not checked", f"not checked; give --keys to check it ({key_id})"
+    digest = document.payload_digest(payload)
     lines += (("digest", digest), ("signature", signature))
     fields = json.loads(payload) | {"digest": digest, "key_id": key_id, "signature": state}
     return Description(f"{kind} document", lines, fields)
 
 
-def _release(payload: bytes) -> _Lines:
+def _release_lines(payload: bytes) -> _Lines:
     release = Release.from_payload(payload)
     images = tuple(
         (f"image {key}", f"{image.length} bytes, SHA-256 {image.sha256}, at {image.url}")
         for key, image in release.images.items()
     )
     major, minor = release.fs_version >> 16, release.fs_version & 0xFFFF
-    upgrade = ", upgrade meant" if release.fs_upgrade else ""
+    upgrade = ", upgrade intended" if release.fs_upgrade else ""
     littlefs = f"from 0x{release.fs_start:x}, littlefs {major}.{minor}{upgrade}"
     return (
         ("product", release.product),
         ("version", f"{release.version}, counter {release.counter}"),
-        ("created", _time(release.created)),
+        ("created", _format_time(release.created)),
         ("boards", ", ".join(release.boards)),
         ("channels", ", ".join(release.channels)),
         *images,
@@ -149,36 +149,36 @@ def _release(payload: bytes) -> _Lines:
     )
 
 
-def _head(payload: bytes) -> _Lines:
+def _head_lines(payload: bytes) -> _Lines:
     head = Head.from_payload(payload)
     return (
         ("product", head.product),
         ("channel", head.channel),
         ("release", f"counter {head.counter}, digest {head.release}"),
         ("seq", f"{head.seq} of key epoch {head.epoch}"),
-        ("issued", _time(head.issued)),
-        ("expires", _time(head.expires)),
+        ("issued", _format_time(head.issued)),
+        ("expires", _format_time(head.expires)),
         ("rollout", head.audience()),
-        *([("interval", f"{head.interval_s} s between two looks")] if head.interval_s else []),
+        *([("interval", f"boards poll every {head.interval_s} s")] if head.interval_s else []),
     )
 
 
-def _keys(payload: bytes) -> _Lines:
+def _keys_lines(payload: bytes) -> _Lines:
     keys = Keys.from_payload(payload)
     return (
         ("product", keys.product),
-        ("epoch", f"{keys.epoch}, issued {_time(keys.issued)}"),
+        ("epoch", f"{keys.epoch}, issued {_format_time(keys.issued)}"),
         *(("offline key", document.key_id(modulus)) for modulus in keys.offline),
         ("online key", document.key_id(keys.online)),
     )
 
 
 _KINDS: dict[str, tuple[Role, Callable[[bytes], _Lines]]] = {
-    release_format.KIND: (Role.OFFLINE, _release),
-    head_format.KIND: (Role.ONLINE, _head),
-    keys_format.KIND: (Role.OFFLINE, _keys),
+    release_format.KIND: (Role.OFFLINE, _release_lines),
+    head_format.KIND: (Role.ONLINE, _head_lines),
+    keys_format.KIND: (Role.OFFLINE, _keys_lines),
 }
 
 
-def _time(seconds: int) -> str:
+def _format_time(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

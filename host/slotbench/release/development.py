@@ -1,4 +1,4 @@
-"""Development keys: what a board gets of one, and releases that are built and signed for one push."""
+"""Development keys: the public part for a board, and releases that are built and signed for one push."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ from typing import Final
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import MODULUS_BYTES, Document
-from slotbench.release.build import build
-from slotbench.release.files import read_bytes, write_new
+from slotbench.release.build import build_release
+from slotbench.release.files import read_bytes, write_new_files
 from slotbench.release.keys import SigningKey
 
-__all__ = ["ON_BOARD", "create", "public_part", "require_marked", "seconds_since_2020", "sign_for"]
+__all__ = [
+    "ON_BOARD", "create_development_key", "read_public_part", "require_marked", "seconds_since_2020",
+    "sign_development_release",
+]
 
 ON_BOARD: Final = "twoslot.devkey"
-"""The board's file with the public part."""
+"""The board's file with the public part of the key."""
 
 _PUBLIC_BYTES_MAX: Final = 4096
 _START_OF_2020: Final = 1_577_836_800
 
 
-def create(folder: Path, *, passphrase: bytes | None = None) -> tuple[Path, Path]:
-    """Make development.pem and its public part development.pub in `folder`; overwrites nothing.
+def create_development_key(folder: Path, *, passphrase: bytes | None = None) -> tuple[Path, Path]:
+    """Make development.pem and its public part development.pub in `folder`; return both paths.
 
-    Raises BenchError.
+    Overwrites nothing. Raises BenchError.
     """
     key = SigningKey.generate()
     private, public = folder / "development.pem", folder / "development.pub"
-    write_new({private: (key.pem(passphrase), 0o600), public: (_pack(key.modulus), 0o644)})
+    write_new_files({
+        private: (key.to_pem(passphrase), 0o600), public: (_pack_public_part(key.modulus), 0o644)})
     return private, public
 
 
-def public_part(path: Path) -> bytes:
-    """The content of ON_BOARD, from a .pub file. Raises BenchError."""
+def read_public_part(path: Path) -> bytes:
+    """The content of the board's file ON_BOARD, from a .pub file. Raises BenchError."""
     data = read_bytes(path, _PUBLIC_BYTES_MAX)
     try:
         modulus = base64.b64decode(json.loads(data)["modulus"], validate=True)
@@ -45,33 +49,33 @@ def public_part(path: Path) -> bytes:
     if len(modulus) != MODULUS_BYTES:
         raise BenchError(
             "not the public part of a development key", where=str(path),
-            do="make one: slotbench keys development DIR", exit_code=USAGE)
-    return _pack(modulus)
+            do="make one with `slotbench keys development DIR`", exit_code=USAGE)
+    return _pack_public_part(modulus)
 
 
 def require_marked(board: BoardProfile) -> None:
-    """Raise BenchError unless the board file says that development keys may be pinned."""
+    """Raise BenchError unless the board file allows development keys."""
     if not board.development:
         raise BenchError(
-            "its board file does not say `development = true`", where=board.name,
-            do="use d1_mini_dev, or a board file of your own that says so", exit_code=USAGE)
+            "the board file does not have `development = true`", where=board.name,
+            do="use d1_mini_dev, or a board file of your own that has it", exit_code=USAGE)
 
 
-def sign_for(
+def sign_development_release(
     image: bytes, key: SigningKey, *, product: str, board: BoardProfile, channel: str, counter: int,
     created: int, version: str | None = None,
 ) -> Document:
-    """A release of `image` for this board alone, checked and signed. Raises FormatError, BenchError."""
-    release = build(
+    """Build, check and sign a release of `image` for this board only. Raises FormatError, BenchError."""
+    release = build_release(
         image, product=product, boards=[board], channels=[channel], version=version, counter=counter,
         created=created, fs_start=board.fs_start)
     return key.sign(release.to_payload())
 
 
 def seconds_since_2020(unix_s: int) -> int:
-    """A counter that rises by itself."""
+    """Seconds since 2020: a counter that rises without anyone choosing it."""
     return unix_s - _START_OF_2020
 
 
-def _pack(modulus: bytes) -> bytes:
+def _pack_public_part(modulus: bytes) -> bytes:
     return json.dumps({"modulus": base64.b64encode(modulus).decode()}).encode() + b"\n"

@@ -1,5 +1,4 @@
-"""Documents in files: read with their signatures checked, faults named with the file they are in.
-"""
+"""Reading signed documents from files. Signatures are checked, and errors name the file."""
 
 from __future__ import annotations
 
@@ -18,12 +17,12 @@ from slotbench.release.files import read_bytes
 
 _T = TypeVar("_T")
 
-_AGAIN = "get or make the file again"
+_GET_IT_AGAIN = "get the file again, or make it again"
 
 
 @contextmanager
-def naming(path: Path, do: str = "") -> Iterator[None]:
-    """Name the file in a FormatError raised inside, and what to `do` when it does not say."""
+def naming_file(path: Path, do: str = "") -> Iterator[None]:
+    """Add the file to a FormatError that is raised inside, and the cure `do` if it has none."""
     try:
         yield
     except FormatError as error:
@@ -32,42 +31,42 @@ def naming(path: Path, do: str = "") -> Iterator[None]:
 
 
 def read_release_payload(path: Path) -> bytes:
-    """Line 1 of a release, signed or not. Raises BenchError, FormatError."""
+    """Read line 1 of a release, signed or not. Raises BenchError, FormatError."""
     text = read_bytes(path, DOCUMENT_BYTES_MAX)
-    with naming(path, _AGAIN):
-        payload = document.split_unsigned(text)
+    with naming_file(path, _GET_IT_AGAIN):
+        payload = document.read_payload(text)
         Release.from_payload(payload)
         return payload
 
 
 def read_keys(path: Path) -> tuple[Document, Keys]:
-    """A keys document that one of its own offline keys signed. Raises BenchError, FormatError."""
-    signed, keys = _read(path, Keys.from_payload)
+    """Read a keys document that one of its own offline keys signed. Raises BenchError, FormatError."""
+    signed, keys = _read_document(path, Keys.from_payload)
     check_signature(signed, keys, Role.OFFLINE, str(path))
     return signed, keys
 
 
 def read_release(path: Path, keys: Keys) -> tuple[Document, Release]:
-    """A release of the keys' product that one of its offline keys signed.
+    """Read a release of the keys' product that one of its offline keys signed.
 
     Raises BenchError, FormatError.
     """
-    signed, release = _read(path, Release.from_payload)
+    signed, release = _read_document(path, Release.from_payload)
     check_signature(signed, keys, Role.OFFLINE, str(path))
     check_product(release, keys, str(path))
     return signed, release
 
 
 def read_head(path: Path) -> tuple[Document, Head]:
-    """A head, its signature not yet checked: that needs the keys of its epoch.
+    """Read a head without checking its signature, which needs the keys of its epoch.
 
     Raises BenchError, FormatError.
     """
-    return _read(path, Head.from_payload)
+    return _read_document(path, Head.from_payload)
 
 
 def check_product(release: Release, keys: Keys, where: str) -> None:
-    """Raise BenchError unless release and keys are of one product."""
+    """Raise BenchError unless the release and the keys are of the same product."""
     if release.product != keys.product:
         raise BenchError(
             f"release is for {release.product}, the keys are for {keys.product}", where=where,
@@ -75,22 +74,22 @@ def check_product(release: Release, keys: Keys, where: str) -> None:
 
 
 def check_signature(signed: Document, keys: Keys, role: Role, where: str) -> None:
-    """Raise BenchError unless a key of this role of `keys` signed the document."""
+    """Raise BenchError unless a key of `keys` with this role signed the document."""
     if keys.verifies(signed, role):
         return
-    signer = keys.signer(signed)
+    signer = keys.role_of_signer(signed)
     if signer is role:
         what, do = "signature is wrong: the document was altered", "build and sign it again"
     elif signer:
         what, do = f"signed by the {signer} key", f"sign it with an {role} key"
     else:
-        what = f"key {signed.key_id} is not one of {keys.product}'s"
+        what = f"key {signed.key_id} is not a key of {keys.product}"
         do = f"sign it with an {role} key of that product"
     raise BenchError(what, where=where, do=do)
 
 
-def _read(path: Path, parse: Callable[[bytes], _T]) -> tuple[Document, _T]:
+def _read_document(path: Path, parse: Callable[[bytes], _T]) -> tuple[Document, _T]:
     text = read_bytes(path, DOCUMENT_BYTES_MAX)
-    with naming(path, _AGAIN):
-        signed = document.split(text)
+    with naming_file(path, _GET_IT_AGAIN):
+        signed = document.split_document(text)
         return signed, parse(signed.payload)

@@ -1,6 +1,6 @@
-"""Key epochs: one keys document follows another, signed by an offline key of the one before.
+"""Key rotation: each keys document is signed by an offline key of the previous epoch.
 
-Boards that missed some follow the chain from theirs, so each epoch stays beside the newest (FORMATS 6.3, 7).
+A board that missed some epochs follows the chain from its own, so all epochs stay published (FORMATS 6.3, 7).
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import Document
 from slotbench.formats.keys import OFFLINE_MAX, Keys, Role
 from slotbench.release import documents, store
-from slotbench.release.files import write_atomic, write_new
+from slotbench.release.files import write_atomic, write_new_files
 from slotbench.release.keys import PRIVATE, PUBLIC, NewKeys, SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Epochs:
-    """All epochs of a product: `files` for its directory by name, and the keys of each that is known."""
+class KeyEpochs:
+    """All epochs of a product: the `files` for its site by name, and the `known` keys by epoch."""
 
     files: Mapping[str, bytes]
     known: Mapping[int, Keys]
 
 
-def gather(target: Store, keys_path: Path) -> Epochs:
-    """The newest keys and those of all epochs before, from beside `keys_path` or from the directory.
+def gather_epochs(site: Store, keys_path: Path) -> KeyEpochs:
+    """The newest keys and those of all earlier epochs, from the folder of `keys_path` or from the site.
 
-    Raises BenchError: the directory has later keys or others of this epoch, one is missing, or one was not
-    signed by an offline key of the epoch before.
+    Raises BenchError if the site has later keys or other keys of this epoch, if an epoch is missing, or if
+    one was not signed by an offline key of the previous epoch.
     """
     newest, keys = documents.read_keys(keys_path)
-    check_epoch(target, newest, keys)
+    check_epoch(site, newest, keys)
     found = {keys.epoch: (newest, keys)}
     for epoch in range(keys.epoch - 1, 0, -1):
-        earlier = _earlier(target, keys_path, keys.product, epoch)
+        earlier = _find_epoch(site, keys_path, keys.product, epoch)
         if earlier is not None:
             found[epoch] = earlier
         elif epoch > 1:
             raise BenchError(
-                f"keys of epoch {epoch} are missing: boards of the epoch before could not follow",
+                f"keys of epoch {epoch} are missing; boards with the previous epoch could not follow",
                 where=str(keys_path.with_name(f"{keys.product}.{epoch}.keys")),
                 do="keep all keys files in one folder")
     for epoch, (signed, _) in found.items():
@@ -52,50 +52,51 @@ def gather(target: Store, keys_path: Path) -> Epochs:
     files = {store.keys_name(keys.product): newest.pack()}
     if keys.epoch > 1:
         files |= {store.keys_name(keys.product, epoch): signed.pack() for epoch, (signed, _) in found.items()}
-    return Epochs(files, {epoch: each for epoch, (_, each) in found.items()})
+    return KeyEpochs(files, {epoch: each for epoch, (_, each) in found.items()})
 
 
-def check_epoch(target: Store, keys_document: Document, keys: Keys) -> None:
-    """A directory's keys never go back, and an epoch never means two sets of keys. Raises BenchError."""
-    path = target.path(store.keys_name(keys.product))
+def check_epoch(site: Store, keys_document: Document, keys: Keys) -> None:
+    """Raise BenchError if the site has a later epoch, or other keys of this epoch."""
+    path = site.path(store.keys_name(keys.product))
     if not path.is_file():
         return
     there_document, there = documents.read_keys(path)
     if there.epoch > keys.epoch:
         raise BenchError(
-            f"epoch {there.epoch} is published, the keys file has {keys.epoch}", where=str(path),
+            f"epoch {there.epoch} is published, the keys file has epoch {keys.epoch}", where=str(path),
             do="use the newest keys file")
     if there.epoch == keys.epoch and there_document.digest != keys_document.digest:
         raise BenchError(
             f"other keys of epoch {keys.epoch} are published", where=str(path), do="use that file")
 
 
-def rotate(
+def rotate_keys(
     folder: Path, product: str, key: SigningKey, now: int, *,
     online: SigningKey | None = None, add: SigningKey | None = None, drop: str | None = None,
     passphrase: bytes | None = None,
 ) -> NewKeys:
     """Make the next epoch of `folder`/PRODUCT.keys, issued `now` (Unix seconds), signed by the offline `key`.
 
-    `online` replaces the online key, `add` is one more offline key, `drop` the id of one that counts no more.
-    New keys go into files named after the epoch; PRODUCT.EPOCH.keys of both epochs stay. Raises BenchError.
+    `online` replaces the online key, `add` adds an offline key, and `drop` removes the offline key with this
+    id. New keys are written to files named after the epoch. PRODUCT.EPOCH.keys of both epochs stay. Raises
+    BenchError.
     """
     newest_path = folder / f"{product}.keys"
     before_document, before = documents.read_keys(newest_path)
     check_role(key, before, Role.OFFLINE)
     if not (online or add or drop):
         raise BenchError(
-            "nothing is to change", where=str(newest_path),
+            "no change is given", where=str(newest_path),
             do="give --online, --add-offline or --drop-offline", exit_code=USAGE)
     if now < before.issued:
         raise BenchError(
             f"epoch {before.epoch} was issued at {before.issued}, later than now ({now})",
-            where=str(newest_path), do="set this computer's clock")
-    offline = _without(before, drop, key) + ((add.modulus,) if add else ())
+            where=str(newest_path), do="set the clock of this computer")
+    offline = _remaining_offline_keys(before, drop, key) + ((add.modulus,) if add else ())
     if len(offline) > OFFLINE_MAX:
         raise BenchError(
-            f"{OFFLINE_MAX} offline keys are pinned already", where=str(newest_path),
-            do="drop one: --drop-offline ID")
+            f"{OFFLINE_MAX} offline keys are already pinned", where=str(newest_path),
+            do="remove one with --drop-offline ID")
     keys = replace(
         before, epoch=before.epoch + 1, issued=now, offline=offline,
         online=online.modulus if online else before.online)
@@ -103,42 +104,42 @@ def rotate(
     own_path = folder / f"{product}.{keys.epoch}.keys"
     if own_path.exists():
         raise BenchError(
-            f"epoch {keys.epoch} was made already", where=str(own_path),
-            do=f"copy it over {newest_path.name} if that was lost, and begin there")
+            f"epoch {keys.epoch} already exists", where=str(own_path),
+            do=f"if {newest_path.name} is an old copy, replace it with this file and rotate from there")
     private = {
         role: (folder / f"{role}-{keys.epoch}.pem", new)
         for role, new in (("online", online), ("offline", add)) if new}
-    files = {path: (new.pem(passphrase), PRIVATE) for path, new in private.values()}
+    files = {path: (new.to_pem(passphrase), PRIVATE) for path, new in private.values()}
     earlier_path = folder / f"{product}.{before.epoch}.keys"
     if not earlier_path.exists():
         files[earlier_path] = before_document.pack(), PUBLIC
-    write_new({**files, own_path: (signed.pack(), PUBLIC)})
+    write_new_files({**files, own_path: (signed.pack(), PUBLIC)})
     write_atomic(newest_path, signed.pack())
     return NewKeys({role: path for role, (path, _) in private.items()}, newest_path, keys)
 
 
-def _without(keys: Keys, drop: str | None, signer: SigningKey) -> tuple[bytes, ...]:
-    """The offline keys without the one that is to go."""
+def _remaining_offline_keys(keys: Keys, drop: str | None, signer: SigningKey) -> tuple[bytes, ...]:
+    """The offline keys without the one with id `drop`. Raises BenchError."""
     if drop is None:
         return keys.offline
-    kept = keys.without(drop)
+    kept = keys.offline_except(drop)
     if kept == keys.offline:
         raise BenchError(
-            f"{drop} is no offline key of {keys.product}", do="`slotbench release show` tells their ids")
+            f"{drop} is not an offline key of {keys.product}", do="`slotbench release show` lists their ids")
     if not kept:
         raise BenchError(
-            f"{drop} is the only offline key", do="add another first (--add-offline), and sign with that")
+            f"{drop} is the only offline key", do="add another first with --add-offline, and sign with it")
     if drop == signer.key_id:
         raise BenchError(
-            "a key cannot sign itself away", where=signer.where, do="sign with the other offline key")
+            "a key cannot sign its own removal", where=signer.where, do="sign with the other offline key")
     return kept
 
 
-def _earlier(target: Store, keys_path: Path, product: str, epoch: int) -> tuple[Document, Keys] | None:
-    """The keys of an epoch that is over."""
+def _find_epoch(site: Store, keys_path: Path, product: str, epoch: int) -> tuple[Document, Keys] | None:
+    """Find the keys of an earlier epoch."""
     places = (
-        keys_path.with_name(f"{product}.{epoch}.keys"), target.path(store.keys_name(product, epoch)),
-        target.path(store.keys_name(product)))
+        keys_path.with_name(f"{product}.{epoch}.keys"), site.path(store.keys_name(product, epoch)),
+        site.path(store.keys_name(product)))
     for path in places:
         if path.is_file():
             signed, keys = documents.read_keys(path)

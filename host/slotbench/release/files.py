@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing half-written ever looks whole."""
+"""Reading and writing files. A file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from slotbench.errors import USAGE, BenchError
 
 
 def read_bytes(path: Path, size_max: int | None = None) -> bytes:
-    """The bytes of a file.
-
-    Raises BenchError (usage) when it cannot be read or is longer than `size_max`.
+    """The bytes of a file. Raises BenchError if it cannot be read (usage) or is longer than `size_max` bytes.
     """
     try:
         with path.open("rb") as file:
@@ -29,10 +27,9 @@ def read_bytes(path: Path, size_max: int | None = None) -> bytes:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Make `path` hold `data`, whole or not at all: a temporary file beside it, then renamed.
+    """Write `data` to `path`, whole or not at all: to a temporary file beside it, which is then renamed.
 
-    Missing folders are made. Raises BenchError (usage) when that fails; nothing new is left then
-    but folders.
+    Missing folders are made. Raises BenchError (usage) on failure; then only new folders are left.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -54,10 +51,10 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         ) from None
 
 
-def write_new(files: dict[Path, tuple[bytes, int]]) -> None:
-    """Write several files with their modes, all of them or none.
+def write_new_files(files: dict[Path, tuple[bytes, int]]) -> None:
+    """Write several new files with their modes, all of them or none.
 
-    Raises BenchError (usage) when one is there already.
+    Raises BenchError (usage) if a file exists already.
     """
     for path in files:
         if path.exists():

@@ -1,4 +1,4 @@
-"""The secrets of boards by their device ids: one JSON file of mode 0600, shared by deploy and the server."""
+"""The secrets of boards by their device ids: a JSON file of mode 0600 that deploy and the server share."""
 
 from __future__ import annotations
 
@@ -26,55 +26,57 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Device id -> secret (32 bytes), as a file has them."""
+    """The `secrets` (32 bytes each) by device id."""
 
     secrets: Mapping[str, bytes]
 
     @classmethod
     def load(cls, path: Path) -> Identities:
-        """Those in a file. Raises BenchError: unreadable, or not such a file."""
+        """Read an identities file. Raises BenchError if it cannot be read or is not one."""
         try:
             found = json.loads(read_bytes(path, _BYTES_MAX))
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise _wrong(path, "not a JSON object")
+            raise _wrong_file(path, "not a JSON object")
         for device_id, secret in found.items():
             if not _ID.fullmatch(device_id):
-                raise _wrong(path, f"{device_id!r} is not a device id")
+                raise _wrong_file(path, f"{device_id!r} is not a device id")
             if not isinstance(secret, str) or not _SECRET.fullmatch(secret):
-                raise _wrong(path, f"the secret of {device_id} is not {2 * SECRET_BYTES} hex digits")
+                raise _wrong_file(path, f"the secret of {device_id} is not {2 * SECRET_BYTES} hex digits")
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            _log.warning("%s can be read by others: chmod 600", path)
+            _log.warning("%s can be read by others; run chmod 600 on it", path)
         return cls({device_id: bytes.fromhex(secret) for device_id, secret in found.items()})
 
     @classmethod
     def load_or_none(cls, path: Path) -> Identities:
-        """As `load`; none are known when there is no file yet."""
+        """Read an identities file. If it does not exist, there are no identities. Raises BenchError."""
         return cls.load(path) if path.exists() else cls({})
 
     def save(self, path: Path) -> None:
-        """Write them, whole or not at all. Raises BenchError."""
+        """Write the file, whole or not at all. Raises BenchError."""
         text = json.dumps({device_id: secret.hex() for device_id, secret in self.secrets.items()}, indent=2)
         write_atomic(path, text.encode() + b"\n", mode=_MODE)
 
     def with_board(self, device_id: str, on_board: bytes | None, *, renew: bool = False) -> Identities:
-        """These, and that of one board more: the one known here, else the one it has, else a new one; with
-        `renew` a new one anyway. Raises BenchError for an id that cannot be one.
+        """The identities with one more board.
+
+        Its secret is the known one, else the one `on_board`, else a new one; with `renew` always a new one.
+        Raises BenchError for a device id that a header cannot carry.
         """
         if not _ID.fullmatch(device_id):
             raise BenchError(
-                f"{device_id!r} cannot be proven", where="device_id in twoslot.json",
+                f"{device_id!r} cannot be used as a device id", where="device_id in twoslot.json",
                 do="use 1-64 printable ASCII characters without quotes")
         known = None if renew else self.secrets.get(device_id) or on_board
         return Identities({**self.secrets, device_id: known or secrets.token_bytes(SECRET_BYTES)})
 
-    def file_for(self, device_id: str) -> bytes:
+    def secret_file(self, device_id: str) -> bytes:
         """What `twoslot.secret` holds on that board."""
         return json.dumps({"secret": self.secrets[device_id].hex()}).encode()
 
 
-def secret_in(file: bytes | None) -> bytes | None:
+def parse_secret(file: bytes | None) -> bytes | None:
     """The secret in a board's `twoslot.secret`; None when that is not one."""
     try:
         text = json.loads(file or b"")["secret"]
@@ -83,6 +85,6 @@ def secret_in(file: bytes | None) -> bytes | None:
         return None
 
 
-def _wrong(path: Path, what: str) -> BenchError:
+def _wrong_file(path: Path, what: str) -> BenchError:
     return BenchError(
         what, where=str(path), do="give the file that `slotbench deploy --identities` wrote", exit_code=USAGE)

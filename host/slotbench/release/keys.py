@@ -20,12 +20,12 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
 from slotbench.formats.document import EXPONENT, MODULUS_BYTES, Document
 from slotbench.formats.keys import Keys
-from slotbench.release.files import read_bytes, write_new
+from slotbench.release.files import read_bytes, write_new_files
 
 _BITS = 8 * MODULUS_BYTES
 _PEM_BYTES_MAX = 65536
 PRIVATE = 0o600
-"""Mode of a file with a private key."""
+"""The mode of a file with a private key."""
 PUBLIC = 0o644
 
 _log = logging.getLogger(__name__)
@@ -33,27 +33,28 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key and where it came from."""
+    """A private key, and the file it came from (`where`)."""
 
     private: rsa.RSAPrivateKey
     where: str
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """A new key from the system's randomness; takes about a second."""
+        """Make a new key. Takes about a second."""
         return cls(rsa.generate_private_key(public_exponent=EXPONENT, key_size=_BITS), "new key")
 
     @classmethod
     def load(cls, path: Path, passphrase: Callable[[], bytes | None] = lambda: None) -> SigningKey:
-        """The key in a PEM file; `passphrase` is asked only when the file is encrypted.
+        """Read the key in a PEM file. `passphrase` is called only if the file is encrypted.
 
-        Raises BenchError: unreadable, not a private key, wrong or missing passphrase, not RSA-3072.
+        Raises BenchError if the file cannot be read, if it is not an RSA-3072 private key, or if the
+        passphrase is wrong or missing.
         """
         pem = read_bytes(path, _PEM_BYTES_MAX)
         try:
             private: object = _read_plain(pem)
         except TypeError:
-            private = _decrypt(pem, passphrase(), path)
+            private = _decrypt_key(pem, passphrase(), path)
         except (ValueError, UnsupportedAlgorithm):
             raise BenchError(
                 "not a private key", where=str(path),
@@ -67,26 +68,26 @@ class SigningKey:
                 "not an RSA-3072 key", where=str(path), do="make one with `slotbench keys new`",
                 exit_code=USAGE)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            _log.warning("%s can be read by others: chmod 600", path)
+            _log.warning("%s can be read by others; run chmod 600 on it", path)
         return cls(private, str(path))
 
     @property
     def modulus(self) -> bytes:
-        """384 bytes, big-endian."""
+        """The modulus: 384 bytes, big-endian."""
         return self.private.public_key().public_numbers().n.to_bytes(MODULUS_BYTES, "big")
 
     @property
     def key_id(self) -> str:
-        """The id that documents carry."""
+        """The id of the key in documents."""
         return document.key_id(self.modulus)
 
     def sign(self, payload: bytes) -> Document:
-        """The payload as a document signed by this key."""
+        """Sign a payload with this key; return the document."""
         signature = self.private.sign(payload, padding.PKCS1v15(), hashes.SHA256())
         return Document(payload, self.key_id, signature)
 
-    def pem(self, passphrase: bytes | None) -> bytes:
-        """PKCS#8 PEM, encrypted when there is a passphrase."""
+    def to_pem(self, passphrase: bytes | None) -> bytes:
+        """The key in PKCS#8 PEM, encrypted if there is a passphrase."""
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if passphrase:
             encryption = serialization.BestAvailableEncryption(passphrase)
@@ -100,7 +101,7 @@ def _read_plain(pem: bytes) -> object:
     return serialization.load_pem_private_key(pem, None)
 
 
-def _decrypt(pem: bytes, passphrase: bytes | None, path: Path) -> object:
+def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
     if passphrase is None:
         raise BenchError(
             "key has a passphrase", where=str(path),
@@ -109,25 +110,25 @@ def _decrypt(pem: bytes, passphrase: bytes | None, path: Path) -> object:
         return serialization.load_pem_private_key(pem, passphrase)
     except ValueError:
         raise BenchError(
-            "wrong passphrase", where=str(path), do="try another", exit_code=USAGE) from None
+            "wrong passphrase", where=str(path), do="give the right one", exit_code=USAGE) from None
 
 
 @dataclass(frozen=True, slots=True)
 class NewKeys:
-    """What was written: the PEM files by role, the newest keys document and its path."""
+    """The files that were written: PEM files by role, and the newest keys document with its path."""
 
     private: dict[str, Path]
     document_path: Path
     keys: Keys
 
 
-def create(
+def create_keys(
     folder: Path, product: str, now: int, *, passphrase: bytes | None = None, spare: bool = False,
 ) -> NewKeys:
-    """Make offline.pem, online.pem and PRODUCT.keys (epoch 1, issued `now`) in `folder`.
+    """Make offline.pem, online.pem and PRODUCT.keys (epoch 1, issued `now` in Unix seconds) in `folder`.
 
-    `spare` adds offline-spare.pem, pinned too, to be kept elsewhere: with it the offline key can be
-    replaced without touching a board. Overwrites nothing; leaves all files or none.
+    `spare` adds offline-spare.pem, which is pinned too. Keep it in another place: with it a lost offline key
+    is replaced without touching a board. Overwrites nothing and writes all files or none. Raises BenchError.
     """
     roles = ["offline", *(["offline-spare"] if spare else []), "online"]
     private = {role: folder / f"{role}.pem" for role in roles}
@@ -138,7 +139,7 @@ def create(
     )
     signed = signing["offline"].sign(keys.to_payload())
     document_path = folder / f"{product}.keys"
-    files = {path: (signing[role].pem(passphrase), PRIVATE) for role, path in private.items()}
+    files = {path: (signing[role].to_pem(passphrase), PRIVATE) for role, path in private.items()}
     files[document_path] = (signed.pack(), PUBLIC)
-    write_new(files)
+    write_new_files(files)
     return NewKeys(private, document_path, keys)

@@ -1,4 +1,4 @@
-"""What a MicroPython version implies: the .mpy version it imports and the littlefs it writes."""
+"""The facts that follow from a MicroPython version: its .mpy version and its littlefs version."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from typing import NamedTuple
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
-class Implied(NamedTuple):
-    """`mpy_abi` as in `sys.implementation._mpy & 0xff`; `fs_version` as littlefs' LFS_DISK_VERSION.
-    """
+class ImpliedFacts(NamedTuple):
+    """`mpy_abi` is `sys.implementation._mpy & 0xff`; `fs_version` is littlefs' LFS_DISK_VERSION."""
 
     mpy_abi: int
     fs_version: int
 
 
-# First version, newest first. .mpy: docs/reference/mpyfiles.rst. littlefs 2.8 (disk version 2.1)
-# came with micropython#12731 in v1.22; LFS2 itself with v1.12.
+# The first version with each set of facts, newest first. .mpy: docs/reference/mpyfiles.rst. littlefs 2.8
+# (disk version 2.1) came with micropython#12731 in v1.22, LFS2 with v1.12.
 _SINCE = (
-    ((1, 22), Implied(6, 0x00020001)),
-    ((1, 19), Implied(6, 0x00020000)),
-    ((1, 12), Implied(5, 0x00020000)),
+    ((1, 22), ImpliedFacts(6, 0x00020001)),
+    ((1, 19), ImpliedFacts(6, 0x00020000)),
+    ((1, 12), ImpliedFacts(5, 0x00020000)),
 )
 
 
-def implied(version: str) -> Implied | None:
-    """What firmware with this banner version has; None when it is too old or no version at all."""
+def implied_facts(version: str) -> ImpliedFacts | None:
+    """The facts of firmware with this banner version; None if it is too old or not a version."""
     match = _VERSION.match(version)
     if not match:
         return None

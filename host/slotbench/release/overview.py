@@ -1,4 +1,4 @@
-"""What a release directory offers, release by release."""
+"""The list of the releases in a site."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.release import store
 from slotbench.release.publish import last_head
-from slotbench.release.rollout import releases, withdrawn
+from slotbench.release.rollout import trusted_releases, withdrawn_digests
 from slotbench.release.store import Store
 
-__all__ = ["Entry", "overview"]
+__all__ = ["ListedRelease", "list_releases"]
 
 
 @dataclass(slots=True)
-class Entry:
-    """A release of the directory, the heads that offer it, and the channels it was withdrawn from."""
+class ListedRelease:
+    """A release in the site, the heads that offer it, and the channels from which it was withdrawn."""
 
     digest: str
     release: Release
@@ -26,16 +26,16 @@ class Entry:
     withdrawn: list[str] = field(default_factory=list)
 
     def line(self, now: int) -> str:
-        """One line for people."""
+        """The release as one line for people. `now` is Unix seconds."""
         said = [
             f"{head.channel}: {head.audience()}, head seq {head.seq}{', EXPIRED' * (head.expires < now)}"
             for head in self.heads]
         said += [f"withdrawn from {channel}" for channel in self.withdrawn]
-        words = "; ".join(said) or f"for {', '.join(self.release.channels)}, offered to nobody"
+        words = "; ".join(said) or f"for {', '.join(self.release.channels)}, not offered"
         return f"counter {self.release.counter}  {self.release.version}  {words}"
 
     def fields(self) -> dict[str, object]:
-        """The same for machines."""
+        """The release as fields for machines."""
         return {
             "digest": self.digest, "counter": self.release.counter, "version": self.release.version,
             "channels": list(self.release.channels), "heads": [asdict(head) for head in self.heads],
@@ -43,22 +43,24 @@ class Entry:
         }
 
 
-def overview(target: Store, keys: Keys) -> list[Entry]:
+def list_releases(site: Store, keys: Keys) -> list[ListedRelease]:
     """The releases of the keys' product, the highest counter first. Raises BenchError, FormatError.
 
-    A release that is offered but is not there, or that no pinned key signed, raises too.
+    Raises BenchError too if a head offers a release that is missing or that no pinned key signed.
     """
-    entries = {digest: Entry(digest, release) for digest, release in releases(target, keys).items()}
-    for channel in target.channels(keys.product):
-        head = last_head(target, keys, channel)
+    entries = {
+        digest: ListedRelease(digest, release)
+        for digest, release in trusted_releases(site, keys).items()}
+    for channel in site.channels(keys.product):
+        head = last_head(site, keys, channel)
         assert head is not None
         if head.release not in entries:
-            path = target.path(store.release_name(head.release))
+            path = site.path(store.release_name(head.release))
             raise BenchError(
-                f"the channel {channel} offers a release that boards cannot get or believe", where=str(path),
-                do="publish it again")
+                f"the channel {channel} offers a release that is missing or not signed by a pinned key",
+                where=str(path), do="publish it again")
         entries[head.release].heads.append(head)
-        for digest in withdrawn(target, keys.product, channel):
+        for digest in withdrawn_digests(site, keys.product, channel):
             if digest in entries and digest != head.release:
                 entries[digest].withdrawn.append(channel)
     return sorted(entries.values(), key=lambda entry: (-entry.release.counter, entry.digest))

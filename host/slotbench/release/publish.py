@@ -1,4 +1,4 @@
-"""Publishing: a signed release and a new head in the static directory, the head last."""
+"""Publishing: a signed release and a new head are written to the site, the head last."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import ImageRef, Release
 from slotbench.release import documents, store
-from slotbench.release.epochs import Epochs, gather
+from slotbench.release.epochs import KeyEpochs, gather_epochs
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
@@ -23,8 +23,11 @@ _DAY_S = 86400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """Who gets the release: percent of the boards, cohorts that get it anyway, nobody while paused; days
-    the head lasts; seconds between two looks of a board, 0: as each is set, None: as the last head says.
+    """The boards that are offered a release, and the lifetime of the head.
+
+    `percent` of the boards and all boards of `cohorts` are offered it, no board while `paused`. The head
+    expires after `days`. Boards poll every `interval_s` seconds; with 0 each uses its own setting, with None
+    the interval of the last head stays.
     """
 
     percent: int = 100
@@ -34,24 +37,24 @@ class Rollout:
     interval_s: int | None = None
 
 
-def publish(
-    target: Store, release_path: Path, keys_path: Path, images: Sequence[bytes],
+def publish_release(
+    site: Store, release_path: Path, keys_path: Path, images: Sequence[bytes],
     key: SigningKey, now: int, *,
     channel: str = "stable", rollout: Rollout = Rollout(), allow_older: bool = False,
 ) -> Head:
-    """Copy release, images, tables and keys into the directory; then point the head at it.
+    """Write release, images, block tables and keys to the site, then the head that points to the release.
 
-    `key` is the online key, `now` Unix seconds. Raises BenchError, FormatError; the head is written
-    last, so that until then boards see what they saw before.
+    `key` is the online key, `now` Unix seconds. The head is written last; until then boards see the old one.
+    Raises BenchError, FormatError.
     """
     keys = documents.read_keys(keys_path)[1]
     check_role(key, keys, Role.ONLINE)
     signed, release = documents.read_release(release_path, keys)
     _check_channel(release, channel, release_path)
-    contents = _contents(release, images)
-    with target.locked():
-        epochs = gather(target, keys_path)
-        last = last_head(target, keys, channel, epochs)
+    contents = _collect_contents(release, images)
+    with site.locked():
+        epochs = gather_epochs(site, keys_path)
+        last = last_head(site, keys, channel, epochs)
         if last and not allow_older:
             _check_counter(last, release, signed.digest)
         head = new_head(
@@ -59,64 +62,64 @@ def publish(
             channel=channel, release=signed.digest, counter=release.counter)
         signed_head = key.sign(head.to_payload()).pack()
         for name, data in {**contents, **epochs.files}.items():
-            target.write(name, data)
-        target.write(store.release_name(signed.digest), signed.pack())
-        target.write(store.head_name(keys.product, channel), signed_head)
+            site.write(name, data)
+        site.write(store.release_name(signed.digest), signed.pack())
+        site.write(store.head_name(keys.product, channel), signed_head)
     return head
 
 
-def refresh(target: Store, keys_path: Path, key: SigningKey, now: int, *, days: int = 30) -> list[Head]:
-    """Sign every head of the keys' product again: a new expiry, the next seq (of a new key epoch the first),
-    nothing else.
+def refresh_heads(site: Store, keys_path: Path, key: SigningKey, now: int, *, days: int = 30) -> list[Head]:
+    """Sign every head of the keys' product again. Only its expiry and seq change.
 
-    Raises BenchError, FormatError, also when the product has no head here.
+    Each head gets the next seq, or seq 1 in a new key epoch. Raises BenchError, FormatError; also if the
+    product has no head in the site.
     """
     keys = documents.read_keys(keys_path)[1]
     check_role(key, keys, Role.ONLINE)
-    with target.locked():
-        epochs = gather(target, keys_path)
-        lasts = [last_head(target, keys, channel, epochs) for channel in target.channels(keys.product)]
-        heads = [_renewed(last, epochs, keys, now, days) for last in lasts if last]
+    with site.locked():
+        epochs = gather_epochs(site, keys_path)
+        lasts = [last_head(site, keys, channel, epochs) for channel in site.channels(keys.product)]
+        heads = [_renew_head(last, epochs, keys, now, days) for last in lasts if last]
         if not heads:
             raise BenchError(
-                f"nothing is published for {keys.product}", where=str(target.root),
+                f"nothing is published for {keys.product}", where=str(site.root),
                 do="publish a release first")
         for name, data in epochs.files.items():
-            target.write(name, data)
+            site.write(name, data)
         for head in heads:
             signed = key.sign(head.to_payload())
-            target.write(store.head_name(head.product, head.channel), signed.pack())
+            site.write(store.head_name(head.product, head.channel), signed.pack())
     return heads
 
 
 def _check_channel(release: Release, channel: str, path: Path) -> None:
     if channel not in release.channels:
         raise BenchError(
-            f"release may not appear in {channel}, only in {', '.join(release.channels)}", where=str(path),
-            do="build it with --channel for that, or publish to another")
+            f"release is not for the channel {channel}, only for {', '.join(release.channels)}",
+            where=str(path), do=f"build it with --channel {channel}, or publish it to another channel")
 
 
-def _contents(release: Release, images: Sequence[bytes]) -> dict[str, bytes]:
-    """Images and block tables under their names in the directory."""
+def _collect_contents(release: Release, images: Sequence[bytes]) -> dict[str, bytes]:
+    """The images and block tables by their names in the site."""
     given = {hashlib.sha256(image).hexdigest(): image for image in images}
     contents: dict[str, bytes] = {}
     for ref in release.images.values():
         if ref.sha256 not in given:
             raise BenchError(
-                "no image given is the one in the release", where=f"SHA-256 {ref.sha256[:16]}...",
-                do="give the file that was built into it")
-        contents |= _content(ref, given[ref.sha256])
+                "the image of the release is not given", where=f"SHA-256 {ref.sha256[:16]}...",
+                do="give the image file that the release was built from")
+        contents |= _image_contents(ref, given[ref.sha256])
     for sha256 in given.keys() - {ref.sha256 for ref in release.images.values()}:
         raise BenchError(
-            "an image given is not in the release", where=f"SHA-256 {sha256[:16]}...",
+            "a given image is not in the release", where=f"SHA-256 {sha256[:16]}...",
             do="leave it out")
     return contents
 
 
-def _content(ref: ImageRef, image: bytes) -> dict[str, bytes]:
-    table = blocks.table(image)
+def _image_contents(ref: ImageRef, image: bytes) -> dict[str, bytes]:
+    table = blocks.block_table(image)
     expected = (
-        len(image), blocks.digest(table).hex(),
+        len(image), blocks.table_digest(table).hex(),
         store.image_name(ref.sha256), store.blocks_name(ref.blocks),
     )
     if (ref.length, ref.blocks, ref.url, ref.blocks_url) != expected:
@@ -125,18 +128,18 @@ def _content(ref: ImageRef, image: bytes) -> dict[str, bytes]:
     return {ref.url: image, ref.blocks_url: table}
 
 
-def last_head(target: Store, keys: Keys, channel: str, epochs: Epochs | None = None) -> Head | None:
-    """The channel's head, None when it has none; rightly signed where the keys of its epoch are known.
+def last_head(site: Store, keys: Keys, channel: str, epochs: KeyEpochs | None = None) -> Head | None:
+    """The channel's head; None if it has none. Its signature is checked if the keys of its epoch are known.
 
-    Known are `keys` and those in `epochs`. Raises BenchError, FormatError.
+    Known are the keys in `epochs`, or else only `keys`. Raises BenchError, FormatError.
     """
-    path = target.path(store.head_name(keys.product, channel))
+    path = site.path(store.head_name(keys.product, channel))
     if not path.is_file():
         return None
     signed, head = documents.read_head(path)
     if head.epoch > keys.epoch:
         raise BenchError(
-            f"head has key epoch {head.epoch}, the keys file {keys.epoch}", where=str(path),
+            f"head has key epoch {head.epoch}, the keys file has {keys.epoch}", where=str(path),
             do="use the newest keys file")
     known = {keys.epoch: keys} if epochs is None else epochs.known
     if head.epoch in known:
@@ -148,21 +151,21 @@ def _check_counter(last: Head, release: Release, digest: str) -> None:
     if release.counter < last.counter:
         raise BenchError(
             f"counter {release.counter} is below {last.counter}, which the channel {last.channel} has",
-            do="build it with a higher counter; --allow-older only shows it to boards that have less")
+            do="build it with a higher counter; with --allow-older only boards with a lower counter take it")
     if release.counter == last.counter and digest != last.release:
         raise BenchError(
-            f"counter {release.counter} is that of another release in the channel {last.channel}",
+            f"counter {release.counter} belongs to another release in the channel {last.channel}",
             do="build it with a higher counter")
 
 
 def new_head(
     last: Head | None, keys: Keys, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
 ) -> Head:
-    """The head that follows `last`, not signed yet. Raises BenchError when the clock went back."""
+    """The unsigned head that follows `last`. Raises BenchError if the clock went back."""
     if last and last.epoch == keys.epoch and now < last.issued:
         raise BenchError(
             f"the last head of {channel} was issued at {last.issued}, later than now ({now})",
-            do="set this computer's clock")
+            do="set the clock of this computer")
     return Head(
         product=keys.product, channel=channel, epoch=keys.epoch,
         seq=last.seq + 1 if last and last.epoch == keys.epoch else 1,
@@ -172,16 +175,16 @@ def new_head(
     )
 
 
-def require_known(last: Head, epochs: Epochs) -> None:
-    """Raise BenchError unless the keys that a head was signed with are known."""
+def require_known_epoch(last: Head, epochs: KeyEpochs) -> None:
+    """Raise BenchError unless the keys of the head's epoch are known."""
     if last.epoch not in epochs.known:
         raise BenchError(
             f"head of {last.channel} has key epoch {last.epoch}, whose keys are not known",
             do="publish its release again")
 
 
-def _renewed(last: Head, epochs: Epochs, keys: Keys, now: int, days: int) -> Head:
-    require_known(last, epochs)
+def _renew_head(last: Head, epochs: KeyEpochs, keys: Keys, now: int, days: int) -> Head:
+    require_known_epoch(last, epochs)
     rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
     return new_head(
         last, keys, now, rollout, channel=last.channel, release=last.release, counter=last.counter)

@@ -1,4 +1,4 @@
-"""One product's keys and its release directory side by side in a folder: for demos, tests and small teams."""
+"""A product's keys and its site in one folder, for demos, tests and small teams."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.release import documents, epochs, keys
-from slotbench.release.build import build
+from slotbench.release.build import build_release
 from slotbench.release.files import write_atomic
 from slotbench.release.keys import SigningKey
-from slotbench.release.publish import Rollout, publish, refresh
+from slotbench.release.publish import Rollout, publish_release, refresh_heads
 from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
 
 class Publisher:
-    """`folder` holds keys/ (offline.pem, online.pem, PRODUCT.keys), site/ (to be served) and the releases.
+    """Publishes releases of one product from `folder`.
 
-    Keys are made, issued at `now` (Unix seconds), unless the folder has them. Keeping both private keys in
-    one place is for a bench; a product's offline key belongs elsewhere.
+    The folder holds keys/ (offline.pem, online.pem, PRODUCT.keys), site/ (for a web server) and the releases.
+    Missing keys are made, issued at `now` (Unix seconds). Both private keys in one place are for a bench
+    only; keep the offline key of a real product elsewhere.
     """
 
     def __init__(self, folder: Path, product: str, now: int) -> None:
@@ -31,7 +32,7 @@ class Publisher:
         self.keys_path = folder / "keys" / f"{product}.keys"
         self.site = Store(folder / "site")
         if not self.keys_path.exists():
-            keys.create(self.keys_path.parent, product, now)
+            keys.create_keys(self.keys_path.parent, product, now)
         self.offline_keys: tuple[SigningKey, ...] = (
             SigningKey.load(self.keys_path.with_name("offline.pem")),)
         self.online = SigningKey.load(self.keys_path.with_name("online.pem"))
@@ -45,12 +46,12 @@ class Publisher:
         self, now: int, *, online: SigningKey | None = None, add: SigningKey | None = None,
         drop: str | None = None,
     ) -> None:
-        """Make the next key epoch, with a new online key, an offline key more or less; publish nothing yet.
+        """Make the next key epoch: replace the online key, add or remove an offline key. Publishes nothing.
 
-        From then on the new ones sign. Raises BenchError.
+        From then on the new keys sign. Raises BenchError.
         """
         signer = next(key for key in self.offline_keys if key.key_id != drop)
-        epochs.rotate(
+        epochs.rotate_keys(
             self.keys_path.parent, self.product, signer, now, online=online, add=add, drop=drop)
         self.online = online or self.online
         kept = [key for key in (add, *self.offline_keys) if key and key.key_id != drop]
@@ -62,8 +63,8 @@ class Publisher:
         return self.offline_keys[0]
 
     def refresh(self, now: int) -> list[Head]:
-        """Sign all heads again, and publish the keys. Raises BenchError."""
-        return refresh(self.site, self.keys_path, self.online, now)
+        """Sign all heads again and publish the keys. Raises BenchError."""
+        return refresh_heads(self.site, self.keys_path, self.online, now)
 
     def build(
         self,
@@ -77,10 +78,10 @@ class Publisher:
         fs_start: int | None = None,
         channels: Sequence[str] = ("stable",),
     ) -> tuple[Path, Release]:
-        """Build a release of `image` (in-place boards: one for each slot) and sign it. Raises BenchError."""
+        """Build and sign a release of `image` (in-place boards: one for each slot). Raises BenchError."""
         native = boards[0].in_place
-        release = build(
-            *_several(image),
+        release = build_release(
+            *_as_sequence(image),
             product=self.product,
             boards=boards,
             version=version,
@@ -109,15 +110,15 @@ class Publisher:
         rollout: Rollout = Rollout(),
         channels: Sequence[str] = ("stable",),
     ) -> Head:
-        """Build, sign and publish a release of `image`, the next head of these channels; return the last one.
+        """Build, sign and publish a release of `image` in these channels; return the last channel's head.
 
         Raises BenchError.
         """
         path, _ = self.build(
             image, boards, version=version, counter=counter, now=now, floor=floor, channels=channels)
         heads = [
-            publish(
-                self.site, path, self.keys_path, _several(image), self.online, now, channel=channel,
+            publish_release(
+                self.site, path, self.keys_path, _as_sequence(image), self.online, now, channel=channel,
                 rollout=rollout,
             )
             for channel in channels
@@ -125,5 +126,5 @@ class Publisher:
         return heads[-1]
 
 
-def _several(image: bytes | Sequence[bytes]) -> Sequence[bytes]:
+def _as_sequence(image: bytes | Sequence[bytes]) -> Sequence[bytes]:
     return (image,) if isinstance(image, bytes) else image

@@ -1,4 +1,4 @@
-"""A release in portions: each step is a new signed head, and nothing else in the directory changes."""
+"""A rollout in steps: each step writes a new signed head and changes nothing else in the site."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Release
 from slotbench.release import documents, store
-from slotbench.release.epochs import Epochs, gather
+from slotbench.release.epochs import KeyEpochs, gather_epochs
 from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.keys import SigningKey
-from slotbench.release.publish import Rollout, last_head, new_head, require_known
+from slotbench.release.publish import Rollout, last_head, new_head, require_known_epoch
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
-__all__ = ["Channel", "releases", "withdrawn"]
+__all__ = ["Channel", "trusted_releases", "withdrawn_digests"]
 
 _LIST_BYTES_MAX = 1 << 20
 
 
 class Channel:
-    """A channel of the keys' product in a release directory, and the online `key` that signs its heads.
+    """A channel of the keys' product in a site, with the online `key` that signs its heads.
 
-    Every step takes `now` (Unix seconds) and the `days` that the new head lasts, and returns that head. All
-    raise BenchError and FormatError, and have changed nothing then.
+    Each step takes `now` (Unix seconds) and the `days` until the new head expires, and returns that head.
+    Each raises BenchError or FormatError, and has changed nothing then.
     """
 
-    def __init__(self, target: Store, keys_path: Path, key: SigningKey, name: str = "stable") -> None:
-        self.target = target
+    def __init__(self, site: Store, keys_path: Path, key: SigningKey, name: str = "stable") -> None:
+        self.site = site
         self.name = name
         self.keys = documents.read_keys(keys_path)[1]
         self._keys_path = keys_path
@@ -44,112 +44,112 @@ class Channel:
         self, now: int, *, percent: int | None = None, cohorts: Sequence[str] = (), shrink: bool = False,
         days: int = 30,
     ) -> Head:
-        """Offer the release to `percent` of the boards (None: as many as now) and to more `cohorts`.
+        """Offer the release to `percent` of the boards (None: as before) and to additional `cohorts`.
 
-        Less than now only with `shrink`: a board that updated stays where it is. A pause stays.
+        A lower percentage needs `shrink`; boards that have updated keep the release. A pause stays in force.
         """
-        with self.target.locked():
-            last = self._last()
-            self._require(last.release)
+        with self.site.locked():
+            last = self._last_head()
+            self._require_release(last.release)
             share = last.percent if percent is None else percent
             if share < last.percent and not shrink:
                 raise BenchError(
-                    f"the channel {self.name} is at {last.percent} %, {share} % would take boards out",
-                    do="--shrink does it; a board that has updated stays as it is")
+                    f"the channel {self.name} is at {last.percent} %, {share} % would exclude boards",
+                    do="give --shrink to do that; boards that have updated keep the release")
             together = tuple(dict.fromkeys((*last.cohorts, *cohorts)))
-            return self._write(self._next(
+            return self._write_head(self._next_head(
                 last, now, Rollout(percent=share, cohorts=together, paused=last.paused, days=days)))
 
     def pause(self, now: int, *, days: int = 30) -> Head:
-        """Nobody begins this update any more."""
-        return self._pause(now, True, days)
+        """Stop boards from beginning this update."""
+        return self._set_paused(now, True, days)
 
     def resume(self, now: int, *, days: int = 30) -> Head:
-        """The same boards as before the pause may begin it again."""
-        return self._pause(now, False, days)
+        """Offer the update again to the same boards as before the pause."""
+        return self._set_paused(now, False, days)
 
     def withdraw(self, now: int, *, to: int | None = None, days: int = 30) -> Head:
-        """Point the channel at the newest older release that was never withdrawn, or at counter `to`.
+        """Point the channel to the newest older release that was never withdrawn, or to counter `to`.
 
-        It is offered to all boards: those that run a higher counter keep what they run.
+        All boards are offered it. Boards that run a higher counter keep their release.
         """
-        with self.target.locked():
-            last = self._last()
-            digest, release = self._older(last, to)
+        with self.site.locked():
+            last = self._last_head()
+            digest, release = self._older_release(last, to)
             for ref in release.images.values():
                 for name in (ref.url, ref.blocks_url):
-                    if store.is_name(name) and self.target.read(name) is None:
+                    if store.is_name(name) and self.site.read(name) is None:
                         raise BenchError(
-                            f"counter {release.counter} cannot be downloaded any more, {name} is gone",
-                            where=str(self.target.root),
-                            do="publish it again, name another with --to, or pause the channel")
-            head = self._next(
+                            f"counter {release.counter} cannot be downloaded, {name} is missing",
+                            where=str(self.site.root),
+                            do="publish it again, choose another with --to, or pause the channel")
+            head = self._next_head(
                 replace(last, release=digest, counter=release.counter), now, Rollout(days=days))
-            # Noted first: whatever happens in between, nothing goes back to it by itself.
-            _note_withdrawn(self.target, self.keys.product, self.name, last.release)
-            return self._write(head)
+            # Recorded first: if the next step fails, no later withdrawal returns to this release.
+            _record_withdrawal(self.site, self.keys.product, self.name, last.release)
+            return self._write_head(head)
 
-    def _pause(self, now: int, paused: bool, days: int) -> Head:
-        with self.target.locked():
-            last = self._last()
+    def _set_paused(self, now: int, paused: bool, days: int) -> Head:
+        with self.site.locked():
+            last = self._last_head()
             rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=paused, days=days)
-            return self._write(self._next(last, now, rollout))
+            return self._write_head(self._next_head(last, now, rollout))
 
-    def _last(self) -> Head:
-        epochs = self._epochs()
-        last = last_head(self.target, self.keys, self.name, epochs)
+    def _last_head(self) -> Head:
+        epochs = self._gather_epochs()
+        last = last_head(self.site, self.keys, self.name, epochs)
         if last is None:
             raise BenchError(
                 f"nothing is published for {self.keys.product} in the channel {self.name}",
-                where=str(self.target.root), do="publish a release first")
-        require_known(last, epochs)
+                where=str(self.site.root), do="publish a release first")
+        require_known_epoch(last, epochs)
         return last
 
-    def _require(self, digest: str) -> None:
-        """The release is there and the boards would believe it."""
-        documents.read_release(self.target.path(store.release_name(digest)), self.keys)
+    def _require_release(self, digest: str) -> None:
+        """Raise BenchError or FormatError unless the release is in the site and boards would accept it."""
+        documents.read_release(self.site.path(store.release_name(digest)), self.keys)
 
-    def _older(self, last: Head, to: int | None) -> tuple[str, Release]:
+    def _older_release(self, last: Head, to: int | None) -> tuple[str, Release]:
         found = {
-            digest: release for digest, release in releases(self.target, self.keys).items()
+            digest: release for digest, release in trusted_releases(self.site, self.keys).items()
             if self.name in release.channels and release.counter < last.counter}
         if to is not None:
             found = {digest: release for digest, release in found.items() if release.counter == to}
             if not found:
                 raise BenchError(
-                    f"no release with counter {to}, below {last.counter} and for the channel {self.name}",
-                    where=str(self.target.root), do="see them with `slotbench release list`")
+                    f"no release with counter {to}, below {last.counter}, is for the channel {self.name}",
+                    where=str(self.site.root), do="list the releases with `slotbench release list`")
         else:
-            for digest in withdrawn(self.target, self.keys.product, self.name):
+            for digest in withdrawn_digests(self.site, self.keys.product, self.name):
                 found.pop(digest, None)
             if not found:
                 raise BenchError(
-                    f"there is no older release for the channel {self.name}", where=str(self.target.root),
-                    do="`slotbench release pause` keeps boards from beginning this one")
+                    f"there is no older release for the channel {self.name}", where=str(self.site.root),
+                    do="stop boards from beginning this one with `slotbench release pause`")
         return max(found.items(), key=lambda item: (item[1].counter, item[1].created, item[0]))
 
-    def _next(self, last: Head, now: int, rollout: Rollout) -> Head:
+    def _next_head(self, last: Head, now: int, rollout: Rollout) -> Head:
         return new_head(
             last, self.keys, now, rollout, channel=self.name, release=last.release, counter=last.counter)
 
-    def _epochs(self) -> Epochs:
-        return gather(self.target, self._keys_path)
+    def _gather_epochs(self) -> KeyEpochs:
+        return gather_epochs(self.site, self._keys_path)
 
-    def _write(self, head: Head) -> Head:
-        for name, data in self._epochs().files.items():
-            self.target.write(name, data)
-        self.target.write(
+    def _write_head(self, head: Head) -> Head:
+        for name, data in self._gather_epochs().files.items():
+            self.site.write(name, data)
+        self.site.write(
             store.head_name(head.product, head.channel), self._key.sign(head.to_payload()).pack())
         return head
 
 
-def releases(target: Store, keys: Keys) -> dict[str, Release]:
-    """The releases in a directory that boards with these keys would believe, by their digest.
+def trusted_releases(site: Store, keys: Keys) -> dict[str, Release]:
+    """The releases in a site that boards with these keys would accept, by their digest.
 
-    What no offline key of them signed, and what is damaged, is left out, as a board would do.
+    Damaged releases and those that no offline key signed are left out, as a board would refuse them.
     """
     found = {}
-    for path in sorted((target.root / "releases").glob("*.release")):
+    for path in sorted((site.root / "releases").glob("*.release")):
         with suppress(BenchError, FormatError):
             signed, release = documents.read_release(path, keys)
             if path.stem == signed.digest:
@@ -157,18 +157,18 @@ def releases(target: Store, keys: Keys) -> dict[str, Release]:
     return found
 
 
-def withdrawn(target: Store, product: str, channel: str) -> list[str]:
-    """Digests of the releases that were withdrawn from a channel, the oldest first. Raises BenchError."""
-    path = _list(target, product, channel)
+def withdrawn_digests(site: Store, product: str, channel: str) -> list[str]:
+    """The digests of the releases that were withdrawn from a channel, the oldest first. Raises BenchError."""
+    path = _withdrawn_path(site, product, channel)
     return read_bytes(path, _LIST_BYTES_MAX).decode("ascii", "replace").split() if path.is_file() else []
 
 
-def _note_withdrawn(target: Store, product: str, channel: str, digest: str) -> None:
-    known = withdrawn(target, product, channel)
+def _record_withdrawal(site: Store, product: str, channel: str, digest: str) -> None:
+    known = withdrawn_digests(site, product, channel)
     if digest not in known:
         text = "".join(f"{each}\n" for each in (*known, digest))
-        write_atomic(_list(target, product, channel), text.encode())
+        write_atomic(_withdrawn_path(site, product, channel), text.encode())
 
 
-def _list(target: Store, product: str, channel: str) -> Path:
-    return target.path(store.head_name(product, channel)).with_suffix(".withdrawn")
+def _withdrawn_path(site: Store, product: str, channel: str) -> Path:
+    return site.path(store.head_name(product, channel)).with_suffix(".withdrawn")

@@ -1,4 +1,4 @@
-"""Signing a release that was built: line 2 is added, line 1 stays as it is."""
+"""Signing a built release: line 2 is added, line 1 stays as it is."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def sign_file(path: Path, key: SigningKey, keys: Keys | None = None) -> Document
 
 
 def check_role(key: SigningKey, keys: Keys, role: Role) -> None:
-    """Raise BenchError unless `keys` gives this role to the key."""
+    """Raise BenchError unless the key has this role in `keys`."""
     found = keys.role(key.modulus)
     if found is role:
         return
-    what = f"is an {found} key" if found else f"is not one of {keys.product}'s keys"
+    what = f"is an {found} key" if found else f"is not a key of {keys.product}"
     raise BenchError(f"key {key.key_id} {what}", where=key.where, do=f"use an {role} key")

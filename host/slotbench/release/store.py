@@ -1,4 +1,4 @@
-"""The directory any static web server can serve (FORMATS 7): names, checked reading, writing."""
+"""The site: a directory of static files for any web server (FORMATS 7). Names, checked reading, writing."""
 
 from __future__ import annotations
 
@@ -22,77 +22,76 @@ _CONTENT = re.compile(rf"releases/{_HEX64}\.release|images/{_HEX64}\.bin|blocks/
 
 
 def head_name(product: str, channel: str) -> str:
-    """Where a channel's head is."""
+    """The name of a channel's head."""
     return f"heads/{product}/{channel}.head"
 
 
 def keys_name(product: str, epoch: int | None = None) -> str:
-    """Where a product's keys document is: the newest, or that of an epoch."""
+    """The name of a product's keys document: the newest one, or that of an epoch."""
     return f"keys/{product}.keys" if epoch is None else f"keys/{product}.{epoch}.keys"
 
 
 def release_name(digest: str) -> str:
-    """Where the release with this digest (hex, of line 1) is."""
+    """The name of the release with this digest (of line 1, in hex)."""
     return f"releases/{digest}.release"
 
 
 def image_name(sha256: str) -> str:
-    """Where the image with this SHA-256 (hex) is."""
+    """The name of the image with this SHA-256 in hex."""
     return f"images/{sha256}.bin"
 
 
 def blocks_name(sha256: str) -> str:
-    """Where the block table with this SHA-256 (hex) is."""
+    """The name of the block table with this SHA-256 in hex."""
     return f"blocks/{sha256}.blocks"
 
 
 def is_name(name: str) -> bool:
-    """Whether a file of the directory may have this name. No other is opened: none leads out."""
+    """Whether a file of the site may have this name. No other file is opened, so no name leaves the site."""
     return bool(_CONTENT.fullmatch(name) or _MUTABLE.fullmatch(name))
 
 
 def digest_in(name: str) -> str | None:
-    """The hex digest that a content-addressed name promises; None for heads and keys, which change.
-    """
+    """The digest in a content-addressed name, in hex; None for heads and keys, which change."""
     match = _CONTENT.fullmatch(name)
     return next(filter(None, match.groups())) if match else None
 
 
 class Store:
-    """A release directory. Every file is replaced whole; writers hold `locked`."""
+    """The files of a site below `root`. Every file is replaced whole. Writers hold `locked`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, name: str) -> Path:
-        """The file that has a name of FORMATS 7; ValueError for any other name."""
+        """The path of the file with this name. Raises ValueError for a name that is not in FORMATS 7."""
         if not is_name(name):
             raise ValueError(f"{name!r} is not a name of FORMATS 7")
         return self.root / name
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file, None when there is none of that name.
+        """The bytes of a file; None if it does not exist.
 
-        Raises BenchError when it cannot be read or is not what its name promises.
+        Raises BenchError if it cannot be read or does not match the digest in its name.
         """
         path = self.path(name)
         if not path.is_file():
             return None
         data = read_bytes(path, LENGTH_MAX if name.startswith("images/") else DOCUMENT_BYTES_MAX)
         promised = digest_in(name)
-        if promised and _digest(name, data) != promised:
+        if promised and _content_digest(name, data) != promised:
             raise BenchError(
                 "content does not match its name", where=str(path), do="publish the release again")
         return data
 
     def write(self, name: str, data: bytes) -> bool:
-        """Make a file hold `data`; False when it did already.
+        """Write `data` to a file; return False if it held `data` already. Repairs a damaged file.
 
-        A damaged content-addressed file is mended.
+        Raises BenchError, and ValueError if `data` does not match the digest in the name.
         """
         path = self.path(name)
         promised = digest_in(name)
-        if promised and _digest(name, data) != promised:
+        if promised and _content_digest(name, data) != promised:
             raise ValueError(f"data does not match {name}")
         if path.is_file() and path.read_bytes() == data:
             return False
@@ -105,18 +104,16 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other writers of this directory out: two heads must never share a seq.
+        """Keep other writers out of the site, because two heads must never share a seq.
 
-        Makes the directory.
-
-        Raises BenchError (usage) when the directory cannot be made.
+        Makes the directory if it is missing. Raises BenchError (usage) if that fails.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise BenchError(
-                f"not a folder that can be written ({error.strerror})", where=str(self.root),
+                f"folder cannot be written ({error.strerror})", where=str(self.root),
                 do="choose another folder", exit_code=USAGE,
             ) from None
         try:
@@ -126,6 +123,6 @@ class Store:
             os.close(descriptor)
 
 
-def _digest(name: str, data: bytes) -> str:
+def _content_digest(name: str, data: bytes) -> str:
     content = data.partition(b"\n")[0] if name.startswith("releases/") else data
     return hashlib.sha256(content).hexdigest()

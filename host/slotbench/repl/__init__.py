@@ -1,1 +1,1 @@
-"""The REPL of a connected board: deploy the device package, run commands, transfer files."""
+"""The REPL of a connected board: deploying the device package, running commands, transferring files."""

@@ -1,7 +1,7 @@
-"""twoslot on a connected board: what belongs there, what is there, and the steps between.
+"""Deploying twoslot to a connected board: the files it needs, the files it has, and the steps between.
 
-Files are put into a folder beside, compared by hash, and renamed into place with boot.py last: broken off
-anywhere the board has the old or the new, whole, and the same again goes on where it was.
+New files are first copied to a staging folder, then checked by hash and renamed into place, boot.py last. If
+a deploy is interrupted, the board has the old or the new package as a whole, and the same command continues.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import Any, Final
 from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, compile_package, sources
-from slotbench.repl.transports import ReplTransport, reported
+from slotbench.repl.transports import ReplTransport, parse_reports
 
-__all__ = ["Found", "boot_with", "boot_without", "carry_out", "look", "package", "settings_of", "undo"]
+__all__ = [
+    "BoardContent", "add_boot_line", "install_files", "merge_settings", "package_files", "read_board",
+    "remove_boot_line", "remove_files",
+]
 
 _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
@@ -30,7 +33,7 @@ _MARK: Final = "# twoslot"
 _VERSION_MIN: Final = (1, 22)
 """The oldest MicroPython that loads this .mpy format and was seen to run twoslot (1.22.1, emulated)."""
 
-_SCRIPT: Final = """\
+_HELPERS: Final = """\
 import os
 from binascii import hexlify
 from hashlib import sha256
@@ -70,7 +73,7 @@ def remove_tree(folder):
 def say(*what):
     print("@twoslot", what)
 """
-_LOOK: Final = _SCRIPT + """\
+_READ_BOARD: Final = _HELPERS + """\
 import machine, sys
 i = sys.implementation
 say("vm", i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0), sys.platform)
@@ -86,13 +89,13 @@ for n in %(shown)r:
         with open(n, "rb") as f:
             say("text", n, f.read())
 """
-_STAGE_READY: Final = _SCRIPT + """\
+_PREPARE_STAGE: Final = _HELPERS + """\
 attempt(os.mkdir, %(stage)r)
 for n in names(%(stage)r):
     if n not in %(keep)r:
         attempt(os.remove, %(stage)r + "/" + n)
 """
-_INSTALL: Final = _SCRIPT + """\
+_INSTALL_FILES: Final = _HELPERS + """\
 for f in %(folders)r:
     attempt(os.mkdir, f)
 for n, path, wanted in %(moves)r:
@@ -105,7 +108,7 @@ for f in %(emptied)r:
     attempt(os.rmdir, f)
 remove_tree(%(stage)r)
 """
-_REMOVE: Final = _SCRIPT + """\
+_REMOVE_FILES: Final = _HELPERS + """\
 n = %(stage)r + "/boot.py"
 if digest(n) and digest(n) == %(boot)r:
     os.rename(n, "boot.py")
@@ -120,9 +123,12 @@ say("boot", digest("boot.py"))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What is on the board: hashes by path (no leading slash), staged ones by name; three files' content, and
-    the chip's id in hex.
+class BoardContent:
+    """The content of a board, as far as a deploy needs it.
+
+    `hashes` are SHA-256 in hex by path (no leading slash), `staged` those in the staging folder by name.
+    `boot`, `settings` and `identity` are the content of boot.py, twoslot.json and twoslot.secret. `chip_id`
+    is in hex.
     """
 
     version: tuple[int, ...]
@@ -136,43 +142,44 @@ class Found:
 
     @property
     def device_id(self) -> str:
-        """What it calls itself: its setting, or the chip's id."""
+        """The device id: the board's setting, or else the chip id."""
         return str(self.settings.get("device_id") or self.chip_id)
 
     @property
     def interrupted(self) -> bool:
-        """Whether a deploy was broken off."""
+        """Whether a deploy was interrupted."""
         return bool(self.staged)
 
 
-def look(client: ReplTransport, port: str) -> Found:
-    """Look at a board, change nothing. Raises BenchError: not a board for twoslot, or lost."""
-    script = _LOOK % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
-    facts = reported(client.run(script))
+def read_board(transport: ReplTransport, port: str) -> BoardContent:
+    """Read a board without changing it. Raises BenchError if it is lost or not a board for twoslot."""
+    script = _READ_BOARD % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
+    facts = parse_reports(transport.run_script(script))
     vm = next((fact for fact in facts if fact[0] == "vm"), None)
     if vm is None:
         raise BenchError(
-            "what answers there does not run MicroPython", where=port,
-            do="flash it first: slotbench flash", exit_code=USAGE)
+            "the board does not run MicroPython", where=port,
+            do="flash it first with `slotbench flash`", exit_code=USAGE)
     _, name, version, mpy, platform = vm
     if name != "micropython" or platform != "esp8266":
         raise BenchError(
-            f"{name} on {platform}, not MicroPython on an ESP8266", where=port, do="is it the right --port?")
+            f"the board runs {name} on {platform}, not MicroPython on an ESP8266", where=port,
+            do="check --port")
     shown, oldest = (".".join(map(str, numbers)) for numbers in (version, _VERSION_MIN))
     if mpy & 0xFF != ABI or version[:2] < _VERSION_MIN:
-        why = f"loads .mpy format {mpy & 0xFF}, twoslot is of format {ABI}" if mpy & 0xFF != ABI else (
+        why = f"loads .mpy format {mpy & 0xFF}, twoslot has format {ABI}" if mpy & 0xFF != ABI else (
             f"is too old, twoslot needs {oldest} or later")
         raise BenchError(
-            f"its MicroPython {shown} {why}", where=port,
-            do=f"flash MicroPython {oldest} or later: slotbench flash")
-    hashes = _facts(facts, "file")
-    texts = _facts(facts, "text")
+            f"MicroPython {shown} on the board {why}", where=port,
+            do=f"flash MicroPython {oldest} or later with `slotbench flash`")
+    hashes = _facts_by_path(facts, "file")
+    texts = _facts_by_path(facts, "text")
     try:
         settings = json.loads(texts.get("twoslot.json", b"{}"))
     except ValueError:
         settings = {}
     prefix = f"{_STAGE}/"
-    return Found(
+    return BoardContent(
         version=version, mpy_abi=mpy & 0xFF, boot=texts.get(_BOOT),
         hashes={path: digest for path, digest in hashes.items() if not path.startswith(prefix)},
         staged={path.removeprefix(prefix): d for path, d in hashes.items() if path.startswith(prefix)},
@@ -181,46 +188,49 @@ def look(client: ReplTransport, port: str) -> Found:
         identity=texts.get("twoslot.secret"))
 
 
-def package() -> dict[str, bytes]:
-    """Path -> content of what is the same for all boards: the package as .mpy, in its folders, and the hook.
+def package_files() -> dict[str, bytes]:
+    """The files that all boards share, by path: the package as .mpy files in its folders, and the boot hook.
 
-    Raises BenchError without mpy-cross.
+    Raises BenchError if there is no mpy-cross.
     """
     compiled = compile_package(sources())
     files = {f"{_PACKAGE}/{name.removesuffix('.py')}.mpy": data for name, data in compiled.items()}
     return {**files, _HOOK: data_path("device", _HOOK).read_bytes()}
 
 
-def settings_of(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
-    """twoslot.json: what is `given`, else what the board had. Raises BenchError: something is missing."""
+def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
+    """The content of twoslot.json: `given` values, else those of the board.
+
+    Raises BenchError if one is missing.
+    """
     settings = {**found, **{key: value for key, value in given.items() if value is not None}, "mpy_abi": ABI}
     settings.setdefault("channel", "stable")
     if missing := [f"--{key}" for key in ("product", "board", "server") if key not in settings]:
         raise BenchError(
-            "the board's settings are not known yet", where=port, do=f"give {', '.join(missing)}",
+            "the board has no settings yet", where=port, do=f"give {', '.join(missing)}",
             exit_code=USAGE)
     return json.dumps(settings).encode()
 
 
-def boot_with(boot: bytes | None, line: str) -> bytes:
-    """A boot.py that begins with `line`, which is marked as ours; all else as it was."""
-    return line.encode() + b"\n" + (boot_without(boot) or b"")
+def add_boot_line(boot: bytes | None, line: str) -> bytes:
+    """boot.py with `line` (which ends with the mark of twoslot) as its first line. Other lines stay."""
+    return line.encode() + b"\n" + (remove_boot_line(boot) or b"")
 
 
-def boot_without(boot: bytes | None) -> bytes | None:
-    """A boot.py without lines of ours; None when nothing is left of it."""
-    kept = [line for line in (boot or b"").splitlines(keepends=True) if not _is_ours(line)]
+def remove_boot_line(boot: bytes | None) -> bytes | None:
+    """boot.py without the lines of twoslot; None if nothing is left."""
+    kept = [line for line in (boot or b"").splitlines(keepends=True) if not _is_marked(line)]
     return b"".join(kept) or None
 
 
-def carry_out(
-    client: ReplTransport, found: Found, files: Mapping[str, bytes], port: str,
+def install_files(
+    transport: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str,
     on_step: Callable[[str], object] = lambda words: None,
 ) -> int:
-    """Make `files` (path -> content, with boot.py) those of the board; how many were written.
+    """Install `files` (content by path, with boot.py) on the board; return the number of files written.
 
-    Modules of another version of ours go, and the folders that they leave empty. Raises BenchError: lost, or
-    a file is not what was written.
+    Other modules in the package folder are deleted, and the folders that this empties. Raises BenchError if
+    the board is lost or a file does not hold what was written.
     """
     wanted = {path: _digest(data) for path, data in files.items()}
     now = {**found.hashes, _BOOT: _digest(found.boot) if found.boot is not None else ""}
@@ -228,45 +238,48 @@ def carry_out(
     stale = [path for path in found.hashes if path.startswith(f"{_PACKAGE}/") and path not in files]
     if not new and not stale and not found.interrupted:
         return 0
-    names = {_name(path): path for path in new}
+    names = {_file_name(path): path for path in new}
     there = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
-    client.run(_STAGE_READY % {"stage": _STAGE, "keep": there})
+    transport.run_script(_PREPARE_STAGE % {"stage": _STAGE, "keep": there})
     missing = {name: files[path] for name, path in names.items() if name not in there}
     total = sum(map(len, missing.values()))
-    on_step(f"{len(missing)} of {len(files)} files to put, {total} bytes; {len(there)} were there already")
-    client.put(_STAGE, missing)
-    on_step("comparing, and renaming into place")
-    # boot.py last: what it runs is whole by then.
-    moves = [(_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
+    on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(there)} are already staged")
+    transport.put_files(_STAGE, missing)
+    on_step("checking hashes and renaming into place")
+    # boot.py last: then everything it runs is in place.
+    moves = [(_file_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
-    said = client.run(_INSTALL % {
+    said = transport.run_script(_INSTALL_FILES % {
         "stage": _STAGE, "folders": _folders(new), "moves": moves, "gone": stale, "emptied": emptied})
-    _require(_facts(reported(said), "file"), wanted, new, port)
+    _require_hashes(_facts_by_path(parse_reports(said), "file"), wanted, new, port)
     return len(new)
 
 
-def undo(client: ReplTransport, found: Found, port: str) -> None:
-    """Take away all that `carry_out` put there, and our line from boot.py. Raises BenchError."""
-    rest = boot_without(found.boot)
+def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> None:
+    """Delete all files that `install_files` writes, and the line in boot.py. Raises BenchError."""
+    rest = remove_boot_line(found.boot)
     boot = _digest(rest) if rest is not None else None
     if rest is not None and rest != found.boot:
-        client.run(_STAGE_READY % {"stage": _STAGE, "keep": []})
-        client.put(_STAGE, {_BOOT: rest})
-    said = reported(client.run(_REMOVE % {"stage": _STAGE, "package": _PACKAGE, "own": _OWN, "boot": boot}))
+        transport.run_script(_PREPARE_STAGE % {"stage": _STAGE, "keep": []})
+        transport.put_files(_STAGE, {_BOOT: rest})
+    said = parse_reports(transport.run_script(
+        _REMOVE_FILES % {"stage": _STAGE, "package": _PACKAGE, "own": _OWN, "boot": boot}))
     if ("boot", boot) not in said:
-        raise BenchError("boot.py is not what it should be", where=port, do="run the same command again")
+        raise BenchError("boot.py was not restored", where=port, do="run the same command again")
 
 
-def _require(after: Mapping[str, str], wanted: Mapping[str, str], paths: Iterable[str], port: str) -> None:
+def _require_hashes(
+    after: Mapping[str, str], wanted: Mapping[str, str], paths: Iterable[str], port: str,
+) -> None:
     wrong = [path for path in paths if after.get(path) != wanted[path]]
     if wrong:
         raise BenchError(
-            f"{len(wrong)} files are not what was written, {wrong[0]} first", where=port,
-            do="run the same command again: it goes on where it was")
+            f"{len(wrong)} files do not hold what was written, the first is {wrong[0]}", where=port,
+            do="run the same command again; it continues where it stopped")
 
 
-def _facts(reports: Iterable[tuple[Any, ...]], kind: str) -> dict[str, Any]:
-    """What a script said about paths."""
+def _facts_by_path(reports: Iterable[tuple[Any, ...]], kind: str) -> dict[str, Any]:
+    """The facts of one kind that a script reported, by path."""
     return {fact[1]: fact[2] for fact in reports if fact[0] == kind}
 
 
@@ -274,15 +287,15 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _name(path: str) -> str:
-    """What a file is called while it is staged: the folder for that has no folders."""
+def _file_name(path: str) -> str:
+    """The name of a file in the staging folder, which has no folders of its own."""
     return path.replace("/", "-")
 
 
 def _folders(paths: Iterable[str]) -> list[str]:
-    """The folders of these files, each after the one that it is in."""
+    """The folders of these files, each after its parent folder."""
     return sorted({folder.as_posix() for path in paths for folder in PurePosixPath(path).parents} - {"."})
 
 
-def _is_ours(line: bytes) -> bool:
+def _is_marked(line: bytes) -> bool:
     return line.rstrip().endswith(_MARK.encode())

@@ -1,4 +1,4 @@
-"""A connected board's REPL, typed at as a person does: for verbs that print as they go and may restart it."""
+"""The interactive REPL of a connected board, for commands that print as they run and may restart it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import serial
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["Prompt", "prompt_at"]
+__all__ = ["ReplPrompt", "open_prompt"]
 
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
@@ -22,27 +22,29 @@ _ENTER_S: Final = 10.0
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
 
 
-class Prompt:
-    """The friendly REPL behind an open `line`."""
+class ReplPrompt:
+    """The friendly REPL on an open serial `line`."""
 
     def __init__(self, line: Any, port: str) -> None:
         self._line = line
         self._port = port
         self.restarted = False
-        """What was typed last made the board restart."""
+        """Whether the last line made the board restart."""
 
-    def enter(self) -> None:
-        """Stop what runs and get a prompt. Raises BenchError."""
+    def interrupt(self) -> None:
+        """Interrupt the running program and wait for a prompt. Raises BenchError."""
         self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
-        self._until_prompt(_ENTER_S, lambda data: None)
-        # A blank line, for what follows a prompt of before.
+        self._read_to_prompt(_ENTER_S, lambda data: None)
+        # A blank line: it clears what an earlier line has left behind the prompt.
         self._write(b"\r")
-        self._until_prompt(_ENTER_S, lambda data: None)
+        self._read_to_prompt(_ENTER_S, lambda data: None)
 
-    def type(self, line: str, quiet_s: float, on_text: Callable[[str], object] = lambda text: None) -> str:
-        """Type a line; what it prints until the prompt is back, or the board restarts.
+    def type_line(
+        self, line: str, quiet_s: float, on_text: Callable[[str], object] = lambda text: None,
+    ) -> str:
+        """Type a line; return what it prints until the next prompt, or until the board restarts.
 
-        `on_text` gets it as it comes. Raises BenchError when nothing is said for `quiet_s` seconds.
+        `on_text` receives the text as it arrives. Raises BenchError after `quiet_s` seconds without output.
         """
         self.restarted = False
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -62,18 +64,18 @@ class Prompt:
             self.restarted = any(words in said for words in _RESTARTS)
 
         self._write(line.encode() + b"\r")
-        self._until_prompt(quiet_s, heard)
+        self._read_to_prompt(quiet_s, heard)
         return said
 
-    def leave(self) -> None:
-        """Let the application run again: a soft reset, unless the board restarts anyway."""
+    def soft_reset(self) -> None:
+        """Soft-reset the board, which starts its application, unless it restarts anyway."""
         if not self.restarted:
             self._write(_CTRL_D)
             with suppress(BenchError):
-                self._until(b"soft reboot", _ENTER_S)
+                self._wait_for(b"soft reboot", _ENTER_S)
 
-    def _until_prompt(self, quiet_s: float, on_data: Callable[[bytes], object]) -> None:
-        """Read until a prompt stands at the end and nothing follows; the prompt is not handed on."""
+    def _read_to_prompt(self, quiet_s: float, on_data: Callable[[bytes], object]) -> None:
+        """Read until the output ends with a prompt. `on_data` receives the output without the prompt."""
         kept = b""
         last_s = time.monotonic()
         while True:
@@ -83,7 +85,7 @@ class Prompt:
                     return
                 if time.monotonic() - last_s > quiet_s:
                     raise BenchError(
-                        f"the board's REPL says nothing for {quiet_s:.0f} s", where=self._port,
+                        f"the board's REPL is silent for {quiet_s:.0f} s", where=self._port,
                         do="press its reset button, then run the same command again", exit_code=USAGE)
                 continue
             last_s = time.monotonic()
@@ -93,7 +95,7 @@ class Prompt:
             if out:
                 on_data(out)
 
-    def _until(self, words: bytes, limit_s: float) -> None:
+    def _wait_for(self, words: bytes, limit_s: float) -> None:
         data, end_s = b"", time.monotonic() + limit_s
         while words not in data:
             if time.monotonic() > end_s:
@@ -102,36 +104,37 @@ class Prompt:
             data += self._read()
 
     def _read(self) -> bytes:
-        with _lost(self._port):
+        with _lost_board(self._port):
             data: bytes = self._line.read(max(1, self._line.in_waiting))
             return data
 
     def _write(self, data: bytes) -> None:
-        with _lost(self._port):
+        with _lost_board(self._port):
             self._line.write(data)
 
 
 @contextmanager
-def prompt_at(port: str) -> Iterator[Prompt]:
-    """The prompt of the board at `port`; its application runs again afterwards. Raises BenchError."""
+def open_prompt(port: str) -> Iterator[ReplPrompt]:
+    """Open the prompt of the board at `port`. Afterwards its application runs again. Raises BenchError."""
     try:
         line = serial.serial_for_url(port, _BAUD, timeout=_READ_S)
     except (OSError, ValueError) as error:
         raise BenchError(
-            f"the port cannot be opened ({error})", where=port, do="see to the cable and to who else has it",
+            f"the port cannot be opened ({error})", where=port,
+            do="check the cable, and close other programs that use the port",
             exit_code=USAGE) from None
     with line:
-        prompt = Prompt(line, port)
-        prompt.enter()
+        prompt = ReplPrompt(line, port)
+        prompt.interrupt()
         yield prompt
-        prompt.leave()
+        prompt.soft_reset()
 
 
 @contextmanager
-def _lost(port: str) -> Iterator[None]:
+def _lost_board(port: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise BenchError(
-            f"the board is gone ({error})", where=port,
-            do="see to the cable, then run the same command again", exit_code=USAGE) from None
+            f"lost the board ({error})", where=port,
+            do="check the cable, then run the same command again", exit_code=USAGE) from None

@@ -1,4 +1,4 @@
-"""The Flask application: files of FORMATS 7 with validators, ranges and the right caching."""
+"""The Flask application: files of FORMATS 7 with validators, ranges and cache headers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from slotbench.release.store import Store, digest_in, is_name
 from slotbench.server.board_authenticator import BoardAuthenticator
 
 IMMUTABLE = "public, max-age=31536000, immutable"
-"""For names that carry their digest: what they name can never change."""
+"""Cache header of files whose name holds their digest: their content never changes."""
 REVALIDATE = "no-cache"
-"""For heads and keys: kept, but asked about every time."""
+"""Cache header of heads and keys: a cache asks before each use."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,12})-([0-9]{0,12})")
 _CACHE_BYTES_MAX = 64 * 1024 * 1024
@@ -31,27 +31,30 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
-    """A file as it is served. `stamp` tells whether the one on disk is still the same."""
+class _CachedFile:
+    """A file in memory. While `stamp` is the same, the file on disk has not changed."""
 
     data: bytes
     etag: str
     stamp: tuple[int, int, int]
 
 
-class _Contents:
-    """Files of a store held in memory, read again when they change; the least used go first."""
+class _FileCache:
+    """Files of a site in memory.
+
+    Changed files are read again; the least recently used ones are dropped first.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._held: OrderedDict[str, _Content] = OrderedDict()
+        self._held: OrderedDict[str, _CachedFile] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
-    def get(self, name: str) -> _Content | None:
-        """The content under a name of FORMATS 7, None when there is none.
+    def get(self, name: str) -> _CachedFile | None:
+        """The file with this name of FORMATS 7; None if it does not exist.
 
-        Raises BenchError when it is damaged.
+        Raises BenchError if it is damaged.
         """
         with self._lock:
             try:
@@ -67,9 +70,9 @@ class _Contents:
             if data is None:
                 return None
             etag = digest_in(name) or hashlib.sha256(data).hexdigest()
-            return self._hold(name, _Content(data, etag, stamp))
+            return self._keep(name, _CachedFile(data, etag, stamp))
 
-    def _hold(self, name: str, content: _Content) -> _Content:
+    def _keep(self, name: str, content: _CachedFile) -> _CachedFile:
         old = self._held.pop(name, None)
         self._bytes += len(content.data) - (len(old.data) if old else 0)
         self._held[name] = content
@@ -80,46 +83,49 @@ class _Contents:
 
 
 def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
-    """The application that serves the release directory `root`, now and as it changes.
+    """The application that serves the site `root`. Later changes to the site are served too.
 
-    With `boards` it checks who asks, and tells this computer what they said: GET /boards.
+    With `boards` it authenticates boards, and lists their reports to this computer at GET /boards.
     """
     app = Flask(__name__, static_folder=None)
     if boards is not None:
-        _know(app, boards)
-    contents = _Contents(Store(root))
+        _authenticate_boards(app, boards)
+    contents = _FileCache(Store(root))
 
     @app.get("/", defaults={"name": ""})
     @app.get("/<path:name>")
     def file(name: str) -> Response:
-        """Any file of the directory; GET and HEAD."""
+        """Serve a file of the site to GET and HEAD."""
         if not is_name(name):
-            return _text(HTTPStatus.NOT_FOUND)
+            return _text_response(HTTPStatus.NOT_FOUND)
         try:
             content = contents.get(name)
         except BenchError as error:
-            _log.error("not served: %s", error)
-            return _text(HTTPStatus.INTERNAL_SERVER_ERROR)
+            _log.error("file not served: %s", error)
+            return _text_response(HTTPStatus.INTERNAL_SERVER_ERROR)
         if content is None:
-            return _text(HTTPStatus.NOT_FOUND)
-        return _answer(name, content)
+            return _text_response(HTTPStatus.NOT_FOUND)
+        return _file_response(name, content)
 
     return app
 
 
-def _know(app: Flask, boards: BoardAuthenticator) -> None:
-    app.before_request(boards.check)
+def _authenticate_boards(app: Flask, boards: BoardAuthenticator) -> None:
+    app.before_request(boards.check_request)
 
     @app.get("/boards")
-    def listed() -> Response:
-        """What boards proved to have said last; not for the network that they are in."""
+    def list_boards() -> Response:
+        """The last authenticated report of each board.
+
+        Only this computer may read it, not the boards' network.
+        """
         if not ip_address(request.remote_addr or "0.0.0.0").is_loopback:
-            return _text(HTTPStatus.NOT_FOUND)
-        return Response(json.dumps(boards.listed(), indent=2) + "\n", mimetype="application/json")
+            return _text_response(HTTPStatus.NOT_FOUND)
+        return Response(json.dumps(boards.list_boards(), indent=2) + "\n", mimetype="application/json")
 
 
 def require_published(root: Path) -> None:
-    """Raise BenchError (usage) unless `root` is a release directory with at least one head."""
+    """Raise BenchError (usage) unless `root` is a site with at least one head."""
     do = "publish a release into it with `slotbench release publish`"
     if not root.is_dir():
         raise BenchError("no such folder", where=str(root), do=do, exit_code=USAGE)
@@ -127,8 +133,8 @@ def require_published(root: Path) -> None:
         raise BenchError("nothing is published here", where=str(root), do=do, exit_code=USAGE)
 
 
-def _answer(name: str, content: _Content) -> Response:
-    """200, 206, 304 or 416, as RFC 9110 (13.2, 14.2) has them for a GET with these headers."""
+def _file_response(name: str, content: _CachedFile) -> Response:
+    """The response 200, 206, 304 or 416 to this request, as RFC 9110 (13.2, 14.2) requires."""
     size = len(content.data)
     headers = {
         "ETag": f'"{content.etag}"',
@@ -137,24 +143,24 @@ def _answer(name: str, content: _Content) -> Response:
     }
     if request.if_none_match.contains_weak(content.etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    part = _requested_part(content)
+    part = _requested_range(content)
     if part is None:
-        return Response(content.data, HTTPStatus.OK, headers, mimetype=_mimetype(name))
+        return Response(content.data, HTTPStatus.OK, headers, mimetype=_mime_type(name))
     start, end = part
     if start == end:
         headers["Content-Range"] = f"bytes */{size}"
-        return _text(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
+        return _text_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return Response(
-        content.data[start:end], HTTPStatus.PARTIAL_CONTENT, headers, mimetype=_mimetype(name))
+        content.data[start:end], HTTPStatus.PARTIAL_CONTENT, headers, mimetype=_mime_type(name))
 
 
-def _requested_part(content: _Content) -> tuple[int, int] | None:
-    """First byte and the one behind the last that Range asks for; None for the whole.
+def _requested_range(content: _CachedFile) -> tuple[int, int] | None:
+    """The first byte of the requested range and the byte behind its last; None for the whole file.
 
-    Equal when there is no such part. The whole is right for no Range, one that cannot be read,
-    several at once, and an If-Range that names another version (only a strong validator counts, and
-    dates are not given out here).
+    They are equal if the file has no such range. The whole file is sent if there is no Range, if it cannot be
+    parsed or has several parts, or if If-Range names another version. Only a strong validator counts there;
+    this server sends no dates.
     """
     if request.method != "GET":
         return None
@@ -171,9 +177,9 @@ def _requested_part(content: _Content) -> tuple[int, int] | None:
     return min(int(first), size), min(int(last) + 1, size) if last else size
 
 
-def _mimetype(name: str) -> str:
+def _mime_type(name: str) -> str:
     return "text/plain" if name.endswith((".head", ".keys", ".release")) else "application/octet-stream"
 
 
-def _text(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
+def _text_response(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
     return Response(f"{status.phrase}\n", status, headers, mimetype="text/plain")

@@ -1,4 +1,4 @@
-"""The threaded HTTP/1.1 server around the application, run in a thread of its own."""
+"""The threaded HTTP/1.1 server for the application. It runs in its own thread."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from werkzeug.wrappers import Response
 from slotbench.errors import USAGE, BenchError
 
 IDLE_S = 60
-"""How long a connection may stay silent, between requests or while a slow board reads a piece of an
-answer.
-"""
+"""Seconds that a connection may be idle, between requests or while a board reads a piece of a response."""
 
 _PIECE_BYTES = 64 * 1024
 _POLL_S = 0.05
@@ -29,11 +27,10 @@ _log = logging.getLogger(__name__)
 
 
 class _KeepAliveHandler(WSGIRequestHandler):
-    """One connection, kept open between requests.
+    """One connection. It stays open between requests, so a board fetches all blocks over one connection.
 
-    Werkzeug's own `run_wsgi` closes after each answer, because it reads on to drain a request's
-    body. Requests here have none: one that has is answered and closed. So a board fetches block
-    after block over a single connection.
+    Werkzeug's own `run_wsgi` closes the connection after each response, because it reads on to drain the body
+    of the request. Requests here have no body. After a request with a body the connection is closed.
     """
 
     protocol_version = "HTTP/1.1"
@@ -50,9 +47,9 @@ class _KeepAliveHandler(WSGIRequestHandler):
         except Exception:
             _log.exception("defect while answering %s", self.requestline)
             response = Response("", HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._send(response)
+        self._send_response(response)
 
-    def _send(self, response: Response) -> None:
+    def _send_response(self, response: Response) -> None:
         body = response.get_data()
         self.send_response(response.status_code)
         for key, value in response.headers:
@@ -62,8 +59,7 @@ class _KeepAliveHandler(WSGIRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        # A socket's timeout covers a whole sendall: in pieces, it is the slowest rate that is put
-        # up with.
+        # A socket's timeout applies to each write. With pieces it sets the slowest rate that is allowed.
         for start in range(0, len(body), _PIECE_BYTES):
             self.wfile.write(body[start:start + _PIECE_BYTES])
 
@@ -76,8 +72,11 @@ class _KeepAliveHandler(WSGIRequestHandler):
         _log.info("%s " + message, self.client_address[0], *args)
 
 
-class _Server(ThreadedWSGIServer):
-    """A thread for each connection; all are joined when it closes, whatever their clients do."""
+class _ThreadedServer(ThreadedWSGIServer):
+    """A server with a thread for each connection.
+
+    It joins all of them on closing, even with silent clients.
+    """
 
     daemon_threads = False
 
@@ -100,32 +99,32 @@ class _Server(ThreadedWSGIServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         _log.exception("defect while serving %s", client_address[0])
 
-    def hang_up(self) -> None:
-        """End all connections, so that their threads end."""
+    def close_connections(self) -> None:
+        """Close all connections, which ends their threads."""
         with self._open_lock:
             for request in self._open:
                 with suppress(OSError):
                     request.shutdown(socket.SHUT_RDWR)
 
 
-class Background:
-    """A server running in a thread from entering the context to leaving it.
+class BackgroundServer:
+    """A server that runs in a thread while its context is entered.
 
-    `port` 0 takes a free one; `url` and `port` tell what it is, before the context is entered too.
-    Raises BenchError (usage) at construction when it cannot listen there. On leaving, the port is
-    closed and all threads have ended.
+    With `port` 0 it takes a free port; `url` and `port` are known from construction on. Construction raises
+    BenchError (usage) if the server cannot listen there. When the context is left, the port is closed and all
+    threads have ended.
     """
 
     def __init__(self, app: Flask, host: str = "127.0.0.1", port: int = 0) -> None:
-        with _listen(host, port) as listener:
-            self._server = _Server(app, listener)
+        with _open_listener(host, port) as listener:
+            self._server = _ThreadedServer(app, listener)
         self.host = host
         self.port: int = self._server.port
         self._thread = Thread(target=self._server.serve_forever, args=(_POLL_S,), name="slotbench-server")
 
     @property
     def url(self) -> str:
-        """http://host:port, what a board's `server` setting wants."""
+        """http://host:port, for the `server` setting of a board."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
@@ -137,16 +136,16 @@ class Background:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
     ) -> None:
         self._server.shutdown()
-        self._server.hang_up()
+        self._server.close_connections()
         self._thread.join()
 
     def wait(self) -> None:
-        """Return when the server ends, which it does on KeyboardInterrupt only."""
+        """Block until the server ends. It ends on KeyboardInterrupt only."""
         self._thread.join()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Werkzeug would print and exit the process when it cannot bind."""
+def _open_listener(host: str, port: int) -> socket.socket:
+    """Open a listening socket. Werkzeug itself would print and exit the process on failure."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)

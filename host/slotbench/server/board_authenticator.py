@@ -1,4 +1,4 @@
-"""Which board asks, and what it says of itself: proven, or not believed (FORMATS 6.4)."""
+"""Authentication of boards and their reports (FORMATS 6.4). Only reports with a valid proof are kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from slotbench.formats.journal import Report
 from slotbench.release.identities import Identities
 
 LIFE_S: Final = 600
-"""How long a challenge is good: a board gets a new one when it is over."""
+"""Seconds until a challenge expires. The board then gets a new one."""
 
 _SERIAL_CHARS: Final = 16
 _MAC_CHARS: Final = 32
@@ -33,8 +33,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BoardRecord:
-    """What a board proved to have said last: the counter of the release that runs, the report of its journal
-    and the counter that speaks of; and when (Unix seconds).
+    """The last authenticated report of a board.
+
+    `running` is the counter of the running release; `report` is the report in its boot journal, and
+    `report_counter` the counter it is about. `seen` is Unix seconds.
     """
 
     running: int
@@ -44,11 +46,11 @@ class BoardRecord:
 
 
 class BoardAuthenticator:
-    """Checks who asks, by the secrets in a file that is read again when it changes.
+    """Authenticates boards by the secrets in an identities file, which is read again when it changes.
 
-    A challenge needs no memory: it is a time, sealed with a key of this process. What is remembered is one
-    pair (challenge, count) for each known board; only a higher one is believed, so nothing replays. With
-    `require` nobody else is served. `clock` gives Unix seconds.
+    A challenge is a time with a MAC by a key of this process, so it needs no memory. For each board the last
+    pair (challenge, count) is remembered, and only a higher pair is accepted. Therefore no request replays.
+    With `require`, other clients are not served. `clock` gives Unix seconds.
     """
 
     def __init__(
@@ -65,42 +67,42 @@ class BoardAuthenticator:
         self._lock = Lock()
         self._known = Identities.load(path)
 
-    def check(self) -> Response | None:
-        """The refusal of the request at hand, None when it is to be served."""
+    def check_request(self) -> Response | None:
+        """Check the current request. Return the response that refuses it, or None to serve it."""
         if request.path == "/boards":
             return None
         with self._lock:
-            self._read_again()
-            return self._check(request.method, request.path, request.headers.get("Authorization", ""))
+            self._reload_identities()
+            return self._check_header(request.method, request.path, request.headers.get("Authorization", ""))
 
-    def listed(self) -> dict[str, dict[str, object]]:
-        """What all boards proved to have said last, by device id."""
+    def list_boards(self) -> dict[str, dict[str, object]]:
+        """The last authenticated report of each board, by device id."""
         with self._lock:
             return {device_id: asdict(board) for device_id, board in sorted(self._seen.items())}
 
-    def _check(self, method: str, path: str, header: str) -> Response | None:
-        claim = identity.parse(header)
+    def _check_header(self, method: str, path: str, header: str) -> Response | None:
+        claim = identity.parse_authorization(header)
         if claim is None:
-            return self._refuse(HTTPStatus.UNAUTHORIZED) if self.require else None
+            return self._send_challenge(HTTPStatus.UNAUTHORIZED) if self.require else None
         device_id, proof = claim
         secret = self._known.secrets.get(device_id)
         if secret is None:
-            return self._doubt(device_id, "is not known here")
+            return self._reject_claim(device_id, "is not in the identities file")
         if proof is None:
-            return self._refuse(HTTPStatus.UNAUTHORIZED)
-        serial = self._serial_of(proof.nonce)
+            return self._send_challenge(HTTPStatus.UNAUTHORIZED)
+        serial = self._challenge_serial(proof.nonce)
         if serial is None:
-            return self._refuse(HTTPStatus.UNAUTHORIZED)
-        if not proof.is_of(secret, method, path):
-            return self._doubt(device_id, "has another secret")
+            return self._send_challenge(HTTPStatus.UNAUTHORIZED)
+        if not proof.matches(secret, method, path):
+            return self._reject_claim(device_id, "has another secret")
         if (serial, proof.nc) <= self._used.get(device_id, (0, 0)):
-            _log.warning("%s: said once already, and now again: not believed", device_id)
-            return self._refuse(HTTPStatus.UNAUTHORIZED)
+            _log.warning("%s: replayed request refused", device_id)
+            return self._send_challenge(HTTPStatus.UNAUTHORIZED)
         self._used[device_id] = serial, proof.nc
-        self._remember(device_id, proof)
+        self._record_report(device_id, proof)
         return None
 
-    def _remember(self, device_id: str, proof: IdentityProof) -> None:
+    def _record_report(self, device_id: str, proof: IdentityProof) -> None:
         named = {int(report): report.name.lower() for report in Report}
         report = named.get(proof.report, _NOT_A_REPORT)
         board = BoardRecord(proof.running, report, proof.about, int(self._clock()))
@@ -112,35 +114,35 @@ class BoardAuthenticator:
             _log.info(
                 "%s runs %d, its report: %s %d", device_id, board.running, board.report, board.report_counter)
 
-    def _doubt(self, device_id: str, why: str) -> Response | None:
-        """Of a board that could not show who it is nothing is believed."""
-        _log.warning("%s %s: not believed", device_id, why)
-        return self._refuse(HTTPStatus.FORBIDDEN) if self.require else None
+    def _reject_claim(self, device_id: str, why: str) -> Response | None:
+        """Refuse a board without a valid proof if identities are required; else serve it, not its report."""
+        _log.warning("%s %s: not authenticated", device_id, why)
+        return self._send_challenge(HTTPStatus.FORBIDDEN) if self.require else None
 
-    def _refuse(self, status: HTTPStatus) -> Response:
-        challenge = f'{identity.SCHEME} nonce="{self._challenge()}"'
+    def _send_challenge(self, status: HTTPStatus) -> Response:
+        challenge = f'{identity.SCHEME} nonce="{self._new_challenge()}"'
         return Response(status=status, headers={"WWW-Authenticate": challenge, "Content-Length": "0"})
 
-    def _challenge(self) -> str:
-        # Never the same twice: they are in an order, too.
+    def _new_challenge(self) -> str:
+        # Strictly increasing, so no challenge is given twice and later ones compare higher.
         self._serial = max(self._serial + 1, int(self._clock() * _US))
-        return self._sealed(f"{self._serial:0{_SERIAL_CHARS}x}")
+        return self._seal_challenge(f"{self._serial:0{_SERIAL_CHARS}x}")
 
-    def _sealed(self, serial: str) -> str:
-        return serial + identity.mac(self._key, serial.encode())[:_MAC_CHARS]
+    def _seal_challenge(self, serial: str) -> str:
+        return serial + identity.compute_mac(self._key, serial.encode())[:_MAC_CHARS]
 
-    def _serial_of(self, nonce: str) -> int | None:
-        """The number of a challenge that was made here and is good still."""
+    def _challenge_serial(self, nonce: str) -> int | None:
+        """The serial number of a challenge of this server that has not expired; else None."""
         serial = nonce[:_SERIAL_CHARS]
-        if not secrets.compare_digest(self._sealed(serial), nonce):
+        if not secrets.compare_digest(self._seal_challenge(serial), nonce):
             return None
         number = int(serial, 16)
         return number if self._clock() * _US - number <= LIFE_S * _US else None
 
-    def _read_again(self) -> None:
+    def _reload_identities(self) -> None:
         try:
             stat = self._path.stat()
             if self._stamp != (stamp := (stat.st_mtime_ns, stat.st_ino)):
                 self._known, self._stamp = Identities.load(self._path), stamp
         except (OSError, BenchError) as error:
-            _log.error("identities as they were: %s", error)
+            _log.error("identities file not reloaded, the loaded secrets stay in use: %s", error)

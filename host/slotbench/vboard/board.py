@@ -384,7 +384,7 @@ class VirtualBoard:
 @lru_cache(maxsize=256)
 def _newest(region: bytes) -> journal.JournalCell | None:
     """Cached: it is read once a virtual second, and changes seldom."""
-    newest = journal.newest(region)
+    newest = journal.newest_cell(region)
     return newest[1] if newest is not None else None
 
 

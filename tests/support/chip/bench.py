@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import pytest
 
 from slotbench import boards
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.image import parse_e9
 from slotbench.vboard.chip.network import slirp
 from slotbench.vboard.chip.network.wire import Wire
@@ -66,7 +66,7 @@ def plain_folder(path: Path, image: bytes) -> BoardFolder:
     """A board that starts `image` from slot A and has no file."""
     profile = boards.load("generic_4m")
     first = Firmware(data=image, product="lamp", version="1.0", counter=1)
-    flash = factory_flash(profile, [(write.offset, write.data) for write in factory(profile, first)])
+    flash = factory_flash(profile, [(write.offset, write.data) for write in factory_writes(profile, first)])
     flash.poke(profile.filesystem.start, b"\xff" * profile.filesystem.size)
     return BoardFolder.create(path, profile.name, flash, {}, unique_id=b"\x0a\x1b\x2c\x00")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from slotbench import boards, data_path
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import FormatError, image, journal, maptable, rtc
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import JournalCell, SlotState
@@ -68,10 +68,10 @@ def _installed() -> dict[str, bytes]:
 def _factory_flash() -> NorFlash:
     flash = NorFlash(BOARD.chip_bytes)
     flash.poke(0, bytes([0xE9, 1, 2, BOARD.size_nibble << 4]))
-    flash.poke(maptable.OFFSET, maptable.pack(BOARD.device_map()))
+    flash.poke(maptable.OFFSET, maptable.pack_table(BOARD.device_map()))
     flash.poke(BOARD.sdk.start + SECTOR, b"\x05" + bytes(127))
     running = Firmware(data=firmware(1), product=PRODUCT, version="1.0.0", counter=RUNNING, floor=2)
-    for write in factory(BOARD, running):
+    for write in factory_writes(BOARD, running):
         flash.poke(write.offset, write.data)
     return flash
 
@@ -143,7 +143,7 @@ class DeviceBoard:
 
     def newest(self) -> JournalCell:
         """The journal's newest cell, read by the bench's codec."""
-        placed = journal.newest(self.region())
+        placed = journal.newest_cell(self.region())
         assert placed is not None, "the journal has no valid cell"
         return placed[1]
 

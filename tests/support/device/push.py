@@ -13,7 +13,7 @@ from typing import Any
 from slotbench.formats import blocks
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.prove.testbed import MAIN, NOW, PRODUCT
-from slotbench.release.build import build
+from slotbench.release.build import build_release
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.network.base import TcpListener, TcpStream
@@ -54,7 +54,7 @@ def develop(
     image = testbed.firmware(version, does)
     assert isinstance(image, bytes)
     testbed.images[DEVELOPMENT | number if key == "stranger" else number] = image
-    release = build(
+    release = build_release(
         image, product=PRODUCT, boards=[testbed.profile], version=version, counter=number, created=NOW,
         fs_start=testbed.profile.fs_start, fs_version=0x00020001, mpy_abi=6)
     return signing_key(key).sign(release.to_payload()).pack(), image
@@ -137,7 +137,7 @@ class PushingVisitor(Visitor):
     def piece(self, wants: str) -> bytes:
         """The bytes that are asked for."""
         if wants == "blocks":
-            return blocks.table(self.image)
+            return blocks.block_table(self.image)
         first, _, last = wants.removeprefix("bytes=").partition("-")
         return self.image[int(first) : int(last) + 1]
 

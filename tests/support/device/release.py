@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from slotbench.formats import blocks, document
@@ -21,7 +21,7 @@ COUNTER = 6
 def release_fields(image: bytes = b"", **changes: Any) -> dict[str, Any]:
     """A release of `image` that every board of these tests may run."""
     data = image or firmware(2)
-    sha256, table = hashlib.sha256(data).hexdigest(), blocks.digest(blocks.table(data)).hex()
+    sha256, table = hashlib.sha256(data).hexdigest(), blocks.table_digest(blocks.block_table(data)).hex()
     ref = ImageRef(
         url=store.image_name(sha256), length=len(data), sha256=sha256, blocks=table,
         blocks_url=store.blocks_name(table))
@@ -29,7 +29,7 @@ def release_fields(image: bytes = b"", **changes: Any) -> dict[str, Any]:
         product=PRODUCT, boards=(BOARD.name, "d1_mini"), channels=("beta", CHANNEL), version="2.0.0",
         counter=COUNTER, created=NOW, images={"any": ref}, fs_start=BOARD.fs_start, fs_version=0x00020001,
         fs_upgrade=False, mpy_abi=6, floor=3, notes="")
-    return _as_read({"kind": "release", "format": 1, **asdict(release), **changes})
+    return _as_read({**json.loads(release.to_payload()), **changes})
 
 
 def image_changes(**changes: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def image_changes(**changes: Any) -> dict[str, Any]:
 def head_fields(line: bytes, /, **changes: Any) -> dict[str, Any]:
     """A head that offers the release with this line 1 to every board."""
     head = Head(
-        product=PRODUCT, channel=CHANNEL, epoch=1, seq=12, release=document.digest(line), counter=COUNTER,
+        product=PRODUCT, channel=CHANNEL, epoch=1, seq=12, release=document.payload_digest(line), counter=COUNTER,
         issued=NOW, expires=NOW + 30 * 86400)
     fields: dict[str, Any] = json.loads(head.to_payload())
     return {**fields, **_as_read(changes)}

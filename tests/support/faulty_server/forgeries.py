@@ -104,8 +104,8 @@ class Forger:
     def _a_table(self, name: str) -> tuple[bytes, int]:
         image = self.testbed.images[2]
         return {
-            "of another image": (blocks.table(self.testbed.firmware("9.9.9")), 13),
-            "one entry less": (blocks.table(image)[: -blocks.ENTRY_BYTES], 13),
+            "of another image": (blocks.block_table(self.testbed.firmware("9.9.9")), 13),
+            "one entry less": (blocks.block_table(image)[: -blocks.ENTRY_BYTES], 13),
             "the image": (image[:4096], 13),
         }[name]
 

@@ -23,7 +23,7 @@ from slotbench.formats.journal import JournalCell
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.formats.rtc import Tail
-from slotbench.formats.seal import PageState, classify
+from slotbench.formats.seal import PageState, classify_page
 from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, PRODUCT, DeviceBoard, keys_document, read_document, signing_key
@@ -73,7 +73,7 @@ def newest_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     """
     device.flash.poke(BOARD.journal.start, region)
     found = vm.import_("twoslot.boot.journal").Journal(vm.import_("twoslot.boot.flash").Port(), BOARD.journal.start)
-    placed = journal.newest(region)
+    placed = journal.newest_cell(region)
     if placed is None:
         assert found.cell is None
     else:
@@ -90,7 +90,7 @@ def next_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     if place is not None and place.sequence > 0xFFFFFFFF:
         return  # four thousand million cells later
     found.append(found.cell or module.Cell())
-    placed = journal.newest(device.region())
+    placed = journal.newest_cell(device.region())
     assert placed is not None
     expected = (0, 1) if place is None else (place.index, place.sequence)
     assert (placed[0], placed[1].sequence) == expected == (found.at, found.cell.sequence)
@@ -106,7 +106,7 @@ def descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> No
     try:
         expected: SlotDescriptor | None = SlotDescriptor.unpack(page)
     except FormatError:
-        if classify(page, DESCRIPTOR_MAGIC) is PageState.VALID:
+        if classify_page(page, DESCRIPTOR_MAGIC) is PageState.VALID:
             return
         expected = None
     if expected is not None and (expected.slot != slot or not 0 < expected.length <= BOARD.slot_bytes):
@@ -121,7 +121,7 @@ def map_table(device: DeviceBoard, vm: CPythonVM, table: bytes) -> None:
     before = device.flash.peek(maptable.OFFSET, maptable.TABLE_BYTES)
     device.flash.poke(maptable.OFFSET, table)
     try:
-        expected: list[int] | None = maptable.unpack(table)
+        expected: list[int] | None = maptable.unpack_table(table)
     except FormatError:
         expected = None
     try:
@@ -166,8 +166,8 @@ def window_log(device: DeviceBoard, vm: CPythonVM, sector: bytes) -> None:
     erased = device.erased()
     assert erased == ([BOARD.window_log.start] if windowlog.needs_erase(sector) else [])
     after = device.flash.peek(BOARD.window_log.start, 4096)
-    assert windowlog.held(after) in (windowlog.held(sector), None)
-    assert windowlog.next_free(after) is not None
+    assert windowlog.held_digest(after) in (windowlog.held_digest(sector), None)
+    assert windowlog.next_free_entry(after) is not None
 
 
 # Documents.
@@ -178,11 +178,11 @@ def take_apart(text: bytes, kind: str, *, signed: bool = False) -> bytes | None:
     if it were.
     """
     try:
-        made = document.split(text)
+        made = document.split_document(text)
         FORMATS[kind](made.payload)
     except FormatError:
         return None
-    return made.payload if signed or document.verify(made, MODULI[kind]) else None
+    return made.payload if signed or document.verify_signature(made, MODULI[kind]) else None
 
 
 def document_text(vm: CPythonVM, text: bytes, kind: str) -> None:
@@ -195,7 +195,7 @@ def document_text(vm: CPythonVM, text: bytes, kind: str) -> None:
         assert accepted is None, "the bench takes it, the device does not"
         return
     assert accepted is not None, "the device takes it, the bench does not"
-    assert digest == bytes.fromhex(document.digest(accepted)) and fields == json.loads(accepted)
+    assert digest == bytes.fromhex(document.payload_digest(accepted)) and fields == json.loads(accepted)
 
 
 def head_of_the_online_key(vm: CPythonVM, text: bytes, *, signed: bool = False) -> None:
@@ -252,7 +252,7 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
     """Refused with the one code there is, or the moduli the bench reads; what is no modulus verifies nothing."""
     device.files["/twoslot.keys"] = text
     try:
-        keys: Keys | None = Keys.from_payload(document.split(text).payload)
+        keys: Keys | None = Keys.from_payload(document.split_document(text).payload)
     except FormatError:
         keys = None
     pinned = vm.import_("twoslot.trust.keyring").keys
@@ -288,7 +288,7 @@ class Writing:
     def __init__(self, device: DeviceBoard, vm: CPythonVM, length: int) -> None:
         self.device = device
         self.image = random.Random(length).randbytes(length)
-        self.table = blocks.table(self.image)
+        self.table = blocks.block_table(self.image)
         fields = release_fields(self.image)
         self.plan = vm.import_("twoslot.trust.policy").plan(fields, fields["images"]["any"])
         self.writer: Any = vm.import_("twoslot.image.writer")
@@ -327,8 +327,8 @@ class Writing:
             assert flash.peek(SLOT.table.start, 4096) == before
             return
         assert table == self.table
-        blocks.check(table, len(self.image))
-        assert flash.peek(SLOT.table.start, 4096) == blocks.sector(table)
+        blocks.check_table(table, len(self.image))
+        assert flash.peek(SLOT.table.start, 4096) == blocks.table_sector(table)
 
     def any_block(self, number: int, content: bytes) -> None:
         """Written when it is the table's, padded as erased flash; refused with 12 and not written otherwise."""
@@ -348,7 +348,7 @@ class Writing:
         """The survey misses exactly the blocks that differ, and what was filled up is the image."""
         flash = self.device.flash
         flash.poke(SLOT.image.start, found)
-        numbers = range(blocks.count(len(self.image)))
+        numbers = range(blocks.block_count(len(self.image)))
         for number in numbers:
             self.survey.look(self.slot, number)
         places = [slice(number * 4096, (number + 1) * 4096) for number in numbers]

@@ -195,7 +195,7 @@ TARGETS = {target.name: target for target in (
     Target("descriptor", _descriptor, [b"\x81" + _DESCRIBED, b"\x01" + _DESCRIBED], _RECORD),
     Target("map", lambda on, data: fuzz_checks.map_table(
         on.device, on.vm, _sealed(data, maptable.TABLE_BYTES - 8, maptable.TABLE_BYTES)),
-        [b"\x80" + maptable.pack(BOARD.device_map())], 1 + maptable.TABLE_BYTES),
+        [b"\x80" + maptable.pack_table(BOARD.device_map())], 1 + maptable.TABLE_BYTES),
     Target("tail", lambda on, data: fuzz_checks.rtc_tail(
         on.device, on.vm, _sealed(data, 16, rtc.TAIL_BYTES)), [b"\x80" + _TAIL, b"\0" + _TAIL], 1 + rtc.TAIL_BYTES),
     Target("windowlog", _windowlog, [b"\x7f" + windowlog.held_entry(bytes(7)), b"\xff"]),

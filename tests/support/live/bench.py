@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.live.control_socket import ControlRequest, ControlSocket
@@ -25,7 +25,7 @@ SETTINGS = {"product": "lamp", "board": "generic_4m", "channel": "stable", "serv
 def make_folder(path: Path, main: str = QUIET, does: Behaviour = Behaviour.HEALTHY, **files: str) -> BoardFolder:
     """A board of 48 KB firmware 1.0.0 with this main.py; `files` are further ones, by name without .py."""
     first = Firmware(data=image("1.0.0", does), product="lamp", version="1.0.0", counter=1)
-    flash = factory_flash(generic(), [(write.offset, write.data) for write in factory(generic(), first)])
+    flash = factory_flash(generic(), [(write.offset, write.data) for write in factory_writes(generic(), first)])
     content = board_files(SETTINGS, b"", main=main)
     content |= {f"/{name}.py": text.encode() for name, text in files.items()}
     return BoardFolder.create(path, "generic_4m", flash, content, unique_id=ID)

@@ -30,7 +30,7 @@ def trial_under_way() -> NorFlash:
     new = image("2.0.0", size=56 * 1024)
     put_slot(flash, 0, image("1.0.0"), 1, confirmed=True)
     put_slot(flash, 1, new, 2)
-    flash.poke(generic().slots[1].table.start, blocks.table(new))
+    flash.poke(generic().slots[1].table.start, blocks.block_table(new))
     put_window(flash, new)
     put_cell(flash, replace(TRIAL, sequence=6, active=0), 16)
     put_cell(flash, TRIAL, 17)

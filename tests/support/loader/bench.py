@@ -101,7 +101,7 @@ def tail_of(soc: Soc) -> rtc.Tail:
 
 
 def newest(board: BoardProfile, flash: NorFlash) -> JournalCell | None:
-    found = journal.newest(flash.peek(board.journal.start, board.journal.size))
+    found = journal.newest_cell(flash.peek(board.journal.start, board.journal.size))
     return found[1] if found is not None else None
 
 
@@ -140,7 +140,7 @@ def require_plain_flash(board: BoardProfile, booted: Booted) -> None:
     if not board.in_place:
         irom = data[IROM_OFFSET:]
         assert flash.peek(board.window.start, len(irom)) == irom
-        held = windowlog.held(flash.peek(board.window_log.start, board.window_log.size))
+        held = windowlog.held_digest(flash.peek(board.window_log.start, board.window_log.size))
         assert held in (None, hashlib.sha256(data).digest()[: windowlog.PREFIX_BYTES])
 
 

@@ -81,7 +81,7 @@ def spread(function: Callable[[list[Any]], int], work: Iterable[Any], batch: int
 def device_choice(decider: Decider, state: StartState) -> tuple[int, int] | None:
     """What decide.py chooses of the pages on flash; slots with an image that does not verify are asked about."""
     board, flash = state.board, state.flash
-    newest = journal.newest(flash.peek(board.journal.start, board.journal.size))
+    newest = journal.newest_cell(flash.peek(board.journal.start, board.journal.size))
     cell = decider.cell(newest[1]) if newest is not None else None
     descriptors, rots = [], []
     for slot, place in enumerate(board.slots):
@@ -110,7 +110,7 @@ def _is_startable(state: StartState, slot: int, it: SlotDescriptor) -> bool:
     if hashlib.sha256(data).digest() == it.sha256:
         return True
     log = b"" if board.in_place else flash.peek(board.window_log.start, board.window_log.size)
-    holds = board.in_place or windowlog.held(log) == it.sha256[: windowlog.PREFIX_BYTES]
+    holds = board.in_place or windowlog.held_digest(log) == it.sha256[: windowlog.PREFIX_BYTES]
     trusted = holds and tail is not None and (tail.slot, tail.counter) == (slot, it.counter)
     return trusted and load(it.form, lambda at, size: data[at : at + size], it.length) is not None
 

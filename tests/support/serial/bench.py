@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from slotbench import boards
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.segments import pack_ram_part
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.factory import factory_flash
@@ -40,7 +40,7 @@ def plain_folder(path: Path) -> BoardFolder:
     """A board set up by `slotbench flash`: 1.0.0 in slot A, a main.py in a LittleFS, no twoslot on it."""
     board = boards.load("generic_4m")
     first = Firmware(data=image("1.0.0"), product="lamp", version="1.0.0", counter=1)
-    flash = factory_flash(board, [(write.offset, write.data) for write in factory(board, first)])
+    flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
     return BoardFolder.create(path, board.name, flash, {"/main.py": QUIET.encode()}, unique_id=ID)
 

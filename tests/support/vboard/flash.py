@@ -30,7 +30,7 @@ def bare_flash(**options: Any) -> NorFlash:
     board = generic()
     flash = NorFlash(board.chip_bytes, **options)
     flash.poke(0, bytes([0xE9, 1, 2, board.size_nibble << 4]))
-    flash.poke(maptable.OFFSET, maptable.pack(board.device_map()))
+    flash.poke(maptable.OFFSET, maptable.pack_table(board.device_map()))
     flash.poke(board.sdk.start + 0x1000, b"\x05" + bytes(127))
     return flash
 

@@ -42,7 +42,7 @@ def boot(soc: Soc) -> BootResult:
 
 
 def cell(soc: Soc) -> JournalCell:
-    newest = journal.newest(soc.flash.peek(BOARD.journal.start, BOARD.journal.size))
+    newest = journal.newest_cell(soc.flash.peek(BOARD.journal.start, BOARD.journal.size))
     assert newest is not None
     return newest[1]
 
@@ -52,7 +52,7 @@ def tail(soc: Soc) -> rtc.Tail:
 
 
 def held(soc: Soc) -> bytes | None:
-    return windowlog.held(soc.flash.peek(BOARD.window_log.start, BOARD.window_log.size))
+    return windowlog.held_digest(soc.flash.peek(BOARD.window_log.start, BOARD.window_log.size))
 
 
 def operations(soc: Soc) -> list[tuple[str, int]]:

@@ -12,15 +12,15 @@ from types import TracebackType
 from typing import Final, Self
 
 from slotbench.boards import BoardProfile
-from slotbench.flashing.plan import Firmware, factory
+from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import blocks, journal
 from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.image import parse_e9
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.release.micropython import implied
+from slotbench.release.micropython import implied_facts
 from slotbench.release.publisher import Publisher
 from slotbench.server import create_app
-from slotbench.server.background import Background
+from slotbench.server.background import BackgroundServer
 from slotbench.vboard.chip.board import ChipBoard
 from slotbench.vboard.chip.files import for_chip
 from slotbench.vboard.chip.network.slirp import HOST
@@ -32,7 +32,7 @@ from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
 from slotbench.vboard.states import BoardState
 
-__all__ = ["NOW", "PRODUCT", "ChipBed", "BedConsole", "RunningChip", "image_facts"]
+__all__ = ["NOW", "PRODUCT", "BedConsole", "ChipBed", "RunningChip", "image_facts"]
 
 PRODUCT: Final = "lamp"
 NOW: Final = 1_790_000_000
@@ -53,7 +53,7 @@ class Facts:
 def image_facts(image: bytes) -> Facts:
     """The facts of a MicroPython image; for an unknown version those of the newest known."""
     version = parse_e9(image).micropython or "unknown"
-    facts = implied(version)
+    facts = implied_facts(version)
     if facts is None:
         return Facts(version, 0x00020001, 6)
     return Facts(version, facts.fs_version, facts.mpy_abi)
@@ -143,7 +143,7 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         self.seed = seed
         self.facts = image_facts(image)
         self.publisher = Publisher(folder, PRODUCT, NOW)
-        self.server = Background(create_app(self.publisher.site.root))
+        self.server = BackgroundServer(create_app(self.publisher.site.root))
 
     def __enter__(self) -> Self:
         self.server.__enter__()
@@ -171,9 +171,9 @@ class ChipBed(AbstractContextManager["ChipBed"]):
             fs_version=facts.fs_version, mpy_abi=facts.mpy_abi)
         flash.poke(self.profile.loader.start, loader_sector(self.profile))
         flash.poke(self.profile.visible_bytes - 4 * SECTOR, b"\x05" + bytes(127))
-        for write in factory(self.profile, firmware):
+        for write in factory_writes(self.profile, firmware):
             flash.poke(write.offset, write.data)
-        flash.poke(self.profile.slots[0].table.start, blocks.table(image))
+        flash.poke(self.profile.slots[0].table.start, blocks.block_table(image))
         return flash
 
     def files(self, main: str, boot: str = "") -> dict[str, bytes]:
@@ -234,6 +234,6 @@ def _slot_b_ready(
         sequence=2, active=1, state_a=journal.SlotState.CONFIRMED, counter_a=1,
         state_b=journal.SlotState.READY, counter_b=counter, attempts=3, copies=8)
     return [
-        (slot.image.start, image), (slot.table.start, blocks.table(image)),
+        (slot.image.start, image), (slot.table.start, blocks.block_table(image)),
         (slot.descriptor.start, descriptor.pack()), (profile.journal.start + PAGE_BYTES, cell.pack()),
     ]

@@ -19,7 +19,7 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats import journal
 from slotbench.formats.journal import SlotState
-from slotbench.formats.littlefs import HEAD_BYTES, superblock
+from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.formats.release import Preflight
 from slotbench.prove.chip.bed import PROMPT, ChipBed, RunningChip, image_facts
 from slotbench.vboard.chip.build import compiler
@@ -156,7 +156,7 @@ def _first_start(report: PreflightReport, running: RunningChip, bed: ChipBed, fs
             report, running, "starts on a blank board", PROMPT in console.data, "the prompt")
         report.figures["prompt_ms"] = board.us // 1000
     region = bed.profile.filesystem
-    found = superblock(board.flash.peek(region.start, HEAD_BYTES))
+    found = read_superblock(board.flash.peek(region.start, HEAD_BYTES))
     if not started:
         return False
     here = report.add(
@@ -177,7 +177,7 @@ def _trial(report: PreflightReport, running: RunningChip, bed: ChipBed) -> None:
         except BenchViolation as violation:
             report.add("does what the flash allows", False, str(violation))
             return
-    cell = journal.newest(board.flash.peek(bed.profile.journal.start, bed.profile.journal.size))
+    cell = journal.newest_cell(board.flash.peek(bed.profile.journal.start, bed.profile.journal.size))
     confirmed = cell is not None and cell[1].active == 1 and cell[1].states[1] is SlotState.CONFIRMED
     words = "confirmed after a check" if confirmed else "the trial was not confirmed"
     report.add("imports twoslot and checks", confirmed, words)

@@ -58,17 +58,27 @@ while True:
     time.sleep_ms(10)
 """ % BALLAST_BYTES
 
+_MAIN_BARE: Final = """\
+import gc
+gc.collect()
+print("@slotbench bare", gc.mem_free())
+"""
+
 
 @dataclass(slots=True)
 class Figures:
     """What one update on real firmware took: bytes, seconds of the chip's time, instructions.
 
-    Heap is without what the bench's own module takes.
+    Heap is without what the bench's own module takes; `heap_bare` is free on a board without twoslot.
+    `ballast` is what the application held in one piece meanwhile. `cycles` are those the CPU did not wait.
     """
 
+    heap_bare: int = 0
     heap_at_main: int = 0
     heap_idle: int = 0
+    ballast: int = BALLAST_BYTES
     stack: int = 0
+    cycles: int = 0
     download_s: float = 0.0
     restart_s: float = 0.0
     confirm_s: float = 0.0
@@ -76,6 +86,16 @@ class Figures:
     operations: int = 0
     received: int = 0
     watchdog_stages: int = 0
+
+    @property
+    def boot_bytes(self) -> int:
+        """What twoslot takes of the heap when main.py begins."""
+        return self.heap_bare - self.heap_at_main
+
+    @property
+    def idle_bytes(self) -> int:
+        """What twoslot takes of the heap between two checks."""
+        return self.heap_bare - self.heap_idle
 
 
 @dataclass(slots=True)
@@ -115,6 +135,7 @@ def tell(
             bed.publish(following, 2, story.after)
             _add_main(bed, flash)
             base = flash.clone()
+            story.figures.heap_bare = _bare_heap(bed)
             _update(story, bed, flash, following, note)
             for fault in Fault:
                 _fallback(bed, following, fault, note)
@@ -176,6 +197,16 @@ def _live(chip: Path, tty: Path, board: str, log: Path) -> Iterator[None]:
         process.wait(_START_S)
 
 
+def _bare_heap(bed: ChipBed) -> int:
+    """The heap that is free when the main.py of a board without twoslot begins; 0 when it does not begin."""
+    flash = bed.flash()
+    bed.put_files(flash, {"/main.py": _MAIN_BARE.encode()})
+    with bed.running(flash, connected=False) as running:
+        running.board.power_on()
+        running.until(lambda: bool(running.console.marks("bare")), _START_S)
+        return next(iter(running.console.marks("bare")), 0)
+
+
 def _add_main(bed: ChipBed, flash: NorFlash) -> None:
     filesystem = FlashFiles(flash, bed.profile.filesystem)
     filesystem.start({})
@@ -205,7 +236,7 @@ def _update(story: Story, bed: ChipBed, flash: NorFlash, image: bytes, note: _No
         gauge.start()
         figures.heap_at_main = console.marks("main")[0] + STATION_HEAP_BYTES
         figures.heap_idle = console.marks("idle")[0] + STATION_HEAP_BYTES
-        starts, begun_us, before = board.starts, board.us, board.machine.instructions
+        starts, begun_us, before = board.starts, board.us, board.machine.counters()
         done = running.until(lambda: board.starts > starts, _UPDATE_S)
         figures.download_s = (board.us - begun_us) / 1e6
         figures.received, figures.operations = running.wire.received, flash.operations
@@ -225,7 +256,9 @@ def _update(story: Story, bed: ChipBed, flash: NorFlash, image: bytes, note: _No
         figures.confirm_s = (board.us - begun_us) / 1e6 - figures.restart_s
         figures.stack = max(figures.stack, gauge.used())
         counters = board.machine.counters()
-        figures.instructions = counters.instructions - before
+        figures.instructions = counters.instructions - before.instructions
+        figures.cycles = (
+            counters.cycles - counters.skipped_cycles - before.cycles + before.skipped_cycles)
         figures.watchdog_stages = counters.watchdog_stages
         note(
             f"{story.after} starts from slot B after {figures.restart_s:.1f} s, and is confirmed "
@@ -315,7 +348,7 @@ def _cuts(
 
 def newest(bed: ChipBed, flash: NorFlash) -> JournalCell | None:
     """The newest cell of the boot journal."""
-    found = journal.newest(flash.peek(bed.profile.journal.start, bed.profile.journal.size))
+    found = journal.newest_cell(flash.peek(bed.profile.journal.start, bed.profile.journal.size))
     return found[1] if found is not None else None
 
 
@@ -339,7 +372,7 @@ def _holds(bed: ChipBed, flash: NorFlash, slot: int, image: bytes) -> bool:
     """Whether slot and exec window hold this image, and its table."""
     place, window = bed.profile.slots[slot], bed.profile.window
     irom = image[0x9000:]
-    table = blocks.table(image)
+    table = blocks.block_table(image)
     return (
         flash.peek(place.image.start, len(image)) == image
         and flash.peek(place.table.start, len(table)) == table

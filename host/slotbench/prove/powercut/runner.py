@@ -181,7 +181,7 @@ def _require_declared(board: BoardProfile, moment: RecordedOperation) -> None:
             continue
         if op.kind == "program" and op.length == 4:
             continue  # an open word of the descriptor
-        newest = journal.newest(moment.flash.peek(board.journal.start, board.journal.size))
+        newest = journal.newest_cell(moment.flash.peek(board.journal.start, board.journal.size))
         cell = newest[1] if newest is not None else None
         empty = cell is not None and cell.states[number] is SlotState.EMPTY
         held = cell is not None and cell.active != number and cell.states[1 - number] is SlotState.CONFIRMED
@@ -215,7 +215,7 @@ class PowerCutProof:
     def _keys(self) -> Path:
         folder = self._folder / "keys"
         if not folder.exists():
-            keys.create(folder, PRODUCT, NOW)
+            keys.create_keys(folder, PRODUCT, NOW)
         return folder
 
     def recorded(self, board: str, scenario: str) -> Recorded:

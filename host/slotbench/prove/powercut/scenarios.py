@@ -128,7 +128,7 @@ class Scenario:
 
 def _slot(board: BoardProfile, flash: NorFlash) -> int:
     """The spare slot of a board with this flash."""
-    newest = journal.newest(flash.peek(board.journal.start, board.journal.size))
+    newest = journal.newest_cell(flash.peek(board.journal.start, board.journal.size))
     return 1 - newest[1].active if newest is not None else 1
 
 
@@ -250,7 +250,7 @@ def _with_full_journal(board: BoardProfile, flash: NorFlash, free: int) -> NorFl
     flash = flash.clone()
     region = board.journal
     half = journal.CELLS_PER_SECTOR
-    newest = journal.newest(flash.peek(region.start, region.size))
+    newest = journal.newest_cell(flash.peek(region.start, region.size))
     assert newest is not None
     index, cell = newest
     for at in range(index + 1, (index // half + 1) * half - free):
@@ -352,7 +352,7 @@ def window_log(bench: PowerCutBench) -> list[ScenarioRun]:
     courses = []
     for start in (testbed.factory, testbed.used):
         flash = start.clone()
-        held = windowlog.held(flash.peek(log.start, log.size))
+        held = windowlog.held_digest(flash.peek(log.start, log.size))
         full = windowlog.DIRTY_ENTRY * (windowlog.ERASE_FROM_ENTRY + 4)
         full += windowlog.held_entry(held) if held is not None else b""
         flash.poke(log.start, full.ljust(log.size, b"\xff"))

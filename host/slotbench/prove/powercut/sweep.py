@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from slotbench.errors import BenchError
-from slotbench.formats.journal import CELLS_PER_SECTOR, JournalCell, scan
+from slotbench.formats.journal import CELLS_PER_SECTOR, JournalCell, scan_pages
 from slotbench.prove.parallel import workers
 from slotbench.prove.powercut.runner import BOARDS, CutId, PowerCutProof, Recorded, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
@@ -174,7 +174,7 @@ def journal_lines(board: VirtualBoard) -> list[str]:
     """The journal of a board in words, a line for each page that is not blank."""
     region = board.profile.journal
     lines = []
-    for index, state, cell in scan(board.flash.peek(region.start, region.size)):
+    for index, state, cell in scan_pages(board.flash.peek(region.start, region.size)):
         where = f"sector {index // CELLS_PER_SECTOR} page {index % CELLS_PER_SECTOR:2}"
         if cell is not None:
             lines.append(f"{where}: {_words(cell)}")

@@ -19,6 +19,6 @@ from slotbench.vboard.chip.records import (
 )
 
 __all__ = [
-    "Cause", "ChipError", "Counters", "ExceptionRecord", "Machine", "Registers", "ChipStart", "Stop",
+    "Cause", "ChipError", "ChipStart", "Counters", "ExceptionRecord", "Machine", "Registers", "Stop",
     "StopReason", "compiler", "core_library",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from ctypes import POINTER, Structure, c_char_p, c_int, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int, c_uint32, c_uint64, c_uint8, c_void_p
 from typing import Any, Final
 
 from slotbench.errors import DEFECT, BenchError

@@ -13,11 +13,13 @@ from slotbench.formats.rtc import ADDRESS as TAIL_ADDRESS
 from slotbench.formats.rtc import TAIL_BYTES, Tail
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.chip.machine import Cause, Machine, Stop, StopReason
-from slotbench.vboard.chip.network import station
+from slotbench.vboard.chip.network import socket_module, station
+from slotbench.vboard.chip.network.hypercall import Hypercalls
 from slotbench.vboard.chip.network.netif import Tap
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.network.base import Network
 from slotbench.vboard.serial.uart import Reset
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.states import BoardState
@@ -35,6 +37,8 @@ _LOOK_US: Final = 20_000
 _BUSY_US: Final = 2_000
 _WAITING_US: Final = 10_000
 _QUIET_US: Final = 100_000
+_NETIF_US: Final = 30_000_000
+"""A firmware that has copied its exec window and started has its access point up long before."""
 
 
 class ChipBoard:
@@ -43,14 +47,17 @@ class ChipBoard:
     `wire` is its network. `on_text` gets what UART0 sends; `on_start` is called at every start of the chip,
     its power on and nothing run yet. With `patient` a peer on this machine gets real time to answer before
     the board's time goes on: for a board that is not held to real time. With `connected` the bench puts its
-    module for `network` on the board, so that the station looks connected. `cut` is the planned cut that took
-    its power. `starts` counts the starts.
+    module for `network` on the board, so that the station looks connected. `calls` is a network for
+    hypercalls instead of the firmware's lwIP: without a `wire` from the start, with one when no netif is
+    found within half a minute; then `on_fallback` is called and the board is reset, once. `cut` is the
+    planned cut that took its power. `starts` counts the starts.
     """
 
     def __init__(
         self, profile: BoardProfile, flash: NorFlash, *, wire: Wire | None = None, seed: int = 0,
         unique_id: bytes = b"\x01\x02\x03", rom: bytes | None = None, patient: bool = False,
-        connected: bool = True,
+        connected: bool = True, calls: Network | None = None,
+        on_fallback: Callable[[], object] = lambda: None,
         on_text: Callable[[bytes], object] = lambda data: None,
         on_start: Callable[[], object] = lambda: None,
     ) -> None:
@@ -65,7 +72,11 @@ class ChipBoard:
         self.starts = 0
         self._patient = patient
         self._started_us = -1
-        self._connected = connected and wire is not None
+        self.hypercalls = Hypercalls(self.machine, calls, patient=patient) if calls is not None else None
+        self.uses_hypercalls = wire is None and calls is not None
+        self._on_fallback = on_fallback
+        self._had_netif = False
+        self._connected = connected and (wire is not None or calls is not None)
         self._on_text = on_text
         self._last_words = b""
         self.machine.on_uart = self._hear
@@ -86,6 +97,8 @@ class ChipBoard:
         """Pull the plug: RAM and RTC memory are gone."""
         self.machine.power_off()
         self.state = BoardState.OFF
+        if self.hypercalls is not None:
+            self.hypercalls.reset()
 
     def reset(self, how: Reset = Reset.RUN) -> None:
         """What the reset pin and GPIO0 do to the chip."""
@@ -137,6 +150,8 @@ class ChipBoard:
                 waited = self.machine.counters().skipped_cycles > skipped
                 if stop.reason is StopReason.BREAKPOINT:
                     self._at_breakpoint(stop)
+                elif stop.reason is StopReason.HYPERCALL and self.hypercalls is not None:
+                    self.hypercalls.serve(stop.value)
                 elif stop.reason is StopReason.IDLE:
                     break
         except PowerCut as lost:
@@ -163,9 +178,20 @@ class ChipBoard:
             return
         self.wire.serve()
         self.tap.look()
+        self._fall_back_without_netif(self.tap)
         if self._patient and waited:
             while self.wire.await_host():
                 pass
+
+    def _fall_back_without_netif(self, tap: Tap) -> None:
+        """Take hypercalls where the firmware has had half a minute and no netif was ever found."""
+        self._had_netif = self._had_netif or tap.netif is not None
+        if self.hypercalls is None or self.uses_hypercalls or self._had_netif or not self._connected:
+            return
+        if self.us - self._started_us >= _NETIF_US:
+            self.uses_hypercalls = True
+            self._on_fallback()
+            self.reset()
 
     def _at_breakpoint(self, stop: Stop) -> None:
         if stop.pc == RESET_VECTOR:
@@ -196,8 +222,11 @@ class ChipBoard:
 
     def _connect(self) -> None:
         """Have the station look connected, once there is a filesystem for the module that does it."""
+        if self.hypercalls is not None:
+            self.hypercalls.reset()
         runs = self.state is BoardState.RUNNING
-        if runs and self._connected and station.put_on(self.flash, self.profile.filesystem):
+        source = socket_module.SOURCE if self.uses_hypercalls else station.SOURCE
+        if runs and self._connected and station.put_on(self.flash, self.profile.filesystem, source):
             self.machine.bridge.show()
 
     # What can be known without asking it.

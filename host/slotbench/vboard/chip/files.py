@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from slotbench.boards import Region
-from slotbench.formats.littlefs import HEAD_BYTES, superblock
+from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.mpy import PACKAGE, compile_package
 from slotbench.vboard.chip.network import station
 from slotbench.vboard.chip.network.slirp import HOST
@@ -28,10 +28,14 @@ _PREFIX: Final = f"/{PACKAGE}/"
 
 
 class ChipFiles:
-    """The files in the filesystem `region` of `flash`, to be used while the board has no power."""
+    """The files in the filesystem `region` of `flash`, to be used while the board has no power.
 
-    def __init__(self, flash: NorFlash, region: Region) -> None:
+    With `connected` the bench's module for `network` is put there too.
+    """
+
+    def __init__(self, flash: NorFlash, region: Region, *, connected: bool = True) -> None:
         self._flash = flash
+        self._connected = connected
         self._region = region
         self._given: dict[str, bytes] = {}
         self._put: dict[str, bytes] = {}
@@ -47,7 +51,8 @@ class ChipFiles:
             filesystem = FlashFiles(self._flash, self._region)
             filesystem.start(self._put)
             filesystem.mount()
-        station.put_on(self._flash, self._region)
+        if self._connected:
+            station.put_on(self._flash, self._region)
 
     def take(self) -> dict[str, bytes]:
         """The folder's files as the chip left them: what it did not change is as it was given."""
@@ -64,7 +69,7 @@ class ChipFiles:
         return kept
 
     def _found(self) -> dict[str, bytes] | None:
-        if not self._region or superblock(self._flash.peek(self._region.start, HEAD_BYTES)) is None:
+        if not self._region or read_superblock(self._flash.peek(self._region.start, HEAD_BYTES)) is None:
             return None
         filesystem = FlashFiles(self._flash, self._region)
         filesystem.start({})

@@ -23,8 +23,8 @@ from slotbench.vboard.chip.records import (
 from slotbench.vboard.flash.nor import NorFlash
 
 __all__ = [
-    "DEFAULT_MAC", "ROM_BASE", "ROM_BYTES", "TICKS_PER_US", "Cause", "ChipError", "Counters",
-    "ExceptionRecord", "Machine", "Registers", "ChipStart", "Stop", "StopReason", "default_rom",
+    "DEFAULT_MAC", "ROM_BASE", "ROM_BYTES", "TICKS_PER_US", "Cause", "ChipError", "ChipStart", "Counters",
+    "ExceptionRecord", "Machine", "Registers", "Stop", "StopReason", "default_rom",
 ]
 
 TICKS_PER_US: Final = 160

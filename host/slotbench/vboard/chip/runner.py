@@ -26,6 +26,7 @@ from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.screen import LiveScreen
 from slotbench.vboard.loader.model import NothingBoots
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Reset, Uart
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.states import BoardState
@@ -60,22 +61,24 @@ class ChipRunner:
     `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, and comes back
     when `uart` or `wire` has something to do; `now()` gives real seconds, `speed` is virtual seconds in a
     real one (None: as fast as it goes). `say` gets what people see. `places` says where on this machine ports
-    of the board are.
+    of the board are. Sockets of the board's program are those of its own lwIP over `wire`, or, where that is
+    None or no netif is found, hypercalls to `calls`; without both it has no network.
     """
 
     def __init__(
-        self, folder: BoardFolder | FlashFile, flash: NorFlash, wire: Wire, *, speed: float | None,
+        self, folder: BoardFolder | FlashFile, flash: NorFlash, wire: Wire | None, *, speed: float | None,
         now: Callable[[], float], poll: Callable[[float | None], ControlRequest | None],
         say: Callable[[str], object],
-        uart: Uart, places: dict[int, str], rom: bytes | None = None,
+        uart: Uart, places: dict[int, str], rom: bytes | None = None, calls: LoopbackNetwork | None = None,
     ) -> None:
         self.folder = folder
         self.clock = flash.clock
         self.board = ChipBoard(
             folder.profile, flash, wire=wire, seed=int.from_bytes(folder.unique_id, "big"),
             unique_id=folder.unique_id, rom=rom, patient=speed is None, on_text=self._on_text,
-            on_start=self._on_start)
+            on_start=self._on_start, calls=calls, on_fallback=self._on_fallback)
         self._wire = wire
+        self._calls = calls
         self._pace = ChipPace(speed, now, self.clock)
         self._poll = poll
         self._screen = LiveScreen(self.clock, say)
@@ -83,7 +86,8 @@ class ChipRunner:
         self._uart = uart
         self._places = places
         self._rom = _ChipDownload(self.board)
-        self._files = ChipFiles(flash, folder.profile.filesystem)
+        self._files = ChipFiles(
+            flash, folder.profile.filesystem, connected=wire is not None or calls is not None)
         self._kept: dict[str, bytes] = {}
         self._line: TypedLine | None = None
         self._line_request: ControlRequest | None = None
@@ -165,6 +169,20 @@ class ChipRunner:
         if self._line is not None:
             self._line.started()
 
+    def _on_fallback(self) -> None:
+        self._tell("no netif is found in this firmware: the bench resets it and serves its sockets itself")
+
+    @property
+    def _shown_places(self) -> dict[int, str]:
+        if self.board.uses_hypercalls and self._calls is not None:
+            return self._calls.places
+        return self._places
+
+    @property
+    def _received(self) -> int:
+        ends = [end.received for end in (self._wire, self.board.hypercalls) if end is not None]
+        return sum(ends)
+
     def _on_text(self, data: bytes) -> None:
         self._slice_us = _SLICE_US[0]
         self._uart.send(data)
@@ -177,7 +195,7 @@ class ChipRunner:
 
     def _serve(self, seconds: float | None) -> None:
         """One request and what came over the serial port; waits for them up to so many real seconds."""
-        if seconds != 0:
+        if seconds != 0 and self._wire is not None:
             self._wire.watch()
         request = self._poll(self._uart.wait_s(seconds))
         if request is not None:
@@ -296,8 +314,8 @@ class ChipRunner:
             "update": None,
             "blocks": [0, 0],
             "operations": board.flash.operations,
-            "received_bytes": self._wire.received,
-            "ports": self._places,
+            "received_bytes": self._received,
+            "ports": self._shown_places,
         }
 
 

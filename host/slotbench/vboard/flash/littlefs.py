@@ -12,7 +12,7 @@ from typing import Any, Final
 from littlefs import LittleFS, LittleFSError
 
 from slotbench.boards import Region
-from slotbench.formats.littlefs import CACHE_BYTES, HEAD_BYTES, PROGRAM_BYTES, superblock
+from slotbench.formats.littlefs import CACHE_BYTES, HEAD_BYTES, PROGRAM_BYTES, read_superblock
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import BenchViolation
 
@@ -96,7 +96,7 @@ class FlashFiles:
 
     def _find(self) -> LittleFS | None:
         """The filesystem there, its content loaded; a new one where all is blank."""
-        found = superblock(self._flash.peek(self._region.start, HEAD_BYTES))
+        found = read_superblock(self._flash.peek(self._region.start, HEAD_BYTES))
         if found is not None:
             lfs = self._open(found.version, found.size)
             lfs.mount()

@@ -116,7 +116,7 @@ def next_boot(
 
 def _read(board: BoardProfile, flash: NorFlash) -> Flashed:
     try:
-        newest = journal.newest(flash.peek(board.journal.start, board.journal.size))
+        newest = journal.newest_cell(flash.peek(board.journal.start, board.journal.size))
     except FormatError as error:
         raise BenchError(
             "a journal cell has a right seal over wrong fields", where=str(error),

@@ -189,7 +189,7 @@ class LoaderModel:
     def _read_state(self) -> None:
         region = self._profile.journal
         try:
-            newest = journal.newest(self._soc.rom_read(region.start, region.size))
+            newest = journal.newest_cell(self._soc.rom_read(region.start, region.size))
         except FormatError as error:
             raise BenchViolation(f"sealed journal cell that no writer may write: {error}") from error
         self._cell = newest[1] if newest is not None else None
@@ -279,7 +279,7 @@ class LoaderModel:
     # 4. The exec window.
 
     def _window_holds(self, descriptor: SlotDescriptor) -> bool:
-        return windowlog.held(self._read_log()) == descriptor.sha256[: windowlog.PREFIX_BYTES]
+        return windowlog.held_digest(self._read_log()) == descriptor.sha256[: windowlog.PREFIX_BYTES]
 
     def _fill_window(self, slot: int, descriptor: SlotDescriptor, *, trial: bool) -> bool:
         """Make the window the irom of this image; False when it cannot be done (no verdict on the
@@ -297,7 +297,7 @@ class LoaderModel:
             target = profile.window.start + offset - profile.irom_offset
             if not self._copy_sector(image + offset, target, min(SECTOR, descriptor.length - offset)):
                 return False
-        entry = windowlog.next_free(self._read_log())
+        entry = windowlog.next_free_entry(self._read_log())
         if entry is not None:
             addr = profile.window_log.start + entry * windowlog.ENTRY_BYTES
             self._write_back(addr, windowlog.held_entry(descriptor.sha256))
@@ -309,8 +309,8 @@ class LoaderModel:
         An entry that is not the last one does not count, but a torn erase of the log could erase
         those behind it and revive it.
         """
-        for index, entry in enumerate(windowlog.entries(self._read_log())):
-            if windowlog.classify(entry) is windowlog.EntryState.HELD:
+        for index, entry in enumerate(windowlog.split_entries(self._read_log())):
+            if windowlog.classify_entry(entry) is windowlog.EntryState.HELD:
                 addr = self._profile.window_log.start + index * windowlog.ENTRY_BYTES
                 if not self._write_back(addr, windowlog.DIRTY_ENTRY):
                     return False

@@ -8,7 +8,7 @@ from typing import Final
 
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 
-__all__ = ["FlashWrite", "Refused", "erase"]
+__all__ = ["DownloadWrite", "Refused", "erase"]
 
 _ACTOR: Final = "download"
 _FAILED_SPI: Final = 0xC4
@@ -28,7 +28,7 @@ def erase(flash: NorFlash, sector: int) -> None:
     flash.erase(sector, _ACTOR)
 
 
-class FlashWrite:
+class DownloadWrite:
     """`size` bytes to flash offset `start`, arriving in pieces; `left` is how many are still
     missing.
 

@@ -19,7 +19,7 @@ from operator import xor
 from typing import Final
 
 from slotbench.vboard.flash.nor import SECTOR
-from slotbench.vboard.serial.flash_write import FlashWrite, Refused, erase
+from slotbench.vboard.serial.flash_write import DownloadWrite, Refused, erase
 from slotbench.vboard.serial.registers import ChipRegisters
 from slotbench.vboard.serial.slip import SlipReader, pack
 from slotbench.vboard.soc import Soc
@@ -108,7 +108,7 @@ class DownloadMode:
         self._send = send
         self._slip = SlipReader(_FRAME_BYTES_MAX)
         self._registers = ChipRegisters(soc)
-        self._write: FlashWrite | None = None
+        self._write: DownloadWrite | None = None
         self._inflate = zlib.decompressobj()
         self._reading: _Reading | None = None
         # Commands that answer with their value, or with bytes in front of the status.
@@ -221,7 +221,7 @@ class DownloadMode:
         size, _, _, start = struct.unpack_from("<IIII", body)
         self._registers.attached = True
         if self.stub:
-            self._write = FlashWrite(self._soc.flash, start, size, erases=True)
+            self._write = DownloadWrite(self._soc.flash, start, size, erases=True)
             return 0
         count, first = -(-size // SECTOR), start // SECTOR
         # The ROM's SPIEraseArea erases the sectors up to the next 64 KB block a second time over.
@@ -229,7 +229,7 @@ class DownloadMode:
         last = min(first + count, self._soc.flash.size // SECTOR)
         for sector in range(first, last):
             erase(self._soc.flash, sector)
-        self._write = FlashWrite(self._soc.flash, start, self._soc.flash.size - start, erases=False)
+        self._write = DownloadWrite(self._soc.flash, start, self._soc.flash.size - start, erases=False)
         return 0
 
     def _flash_data(self, body: bytes) -> int:
@@ -264,7 +264,7 @@ class DownloadMode:
 
     def _deflate_begin(self, body: bytes) -> int:
         size, _, _, start = struct.unpack_from("<IIII", body)
-        self._write = FlashWrite(self._soc.flash, start, size, erases=True)
+        self._write = DownloadWrite(self._soc.flash, start, size, erases=True)
         self._inflate = zlib.decompressobj()
         return 0
 
@@ -334,7 +334,7 @@ class DownloadMode:
             if len(frame) >= _HEADER.size and frame[0] == 0:
                 self._command(frame)
 
-    def _writing(self) -> FlashWrite:
+    def _writing(self) -> DownloadWrite:
         if self._write is None:
             raise Refused(RomFault.NOT_IN_FLASH_MODE if self.stub else RomFault.ROM_FAILED)
         return self._write

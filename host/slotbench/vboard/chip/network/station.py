@@ -6,10 +6,11 @@ bench puts a module on the board which stands for `network`, and a line into boo
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from slotbench.boards import Region
-from slotbench.formats.littlefs import HEAD_BYTES, superblock
+from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.mpy import compile_mpy
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
@@ -45,9 +46,10 @@ LINE: Final = '__import__("slotbench_network")  # slotbench: the emulated networ
 _BOOT: Final = "/boot.py"
 
 
-def module() -> bytes:
+@functools.cache
+def module(source: str = SOURCE) -> bytes:
     """The module as .mpy. Raises BenchError without mpy-cross."""
-    return compile_mpy("network", SOURCE.encode(), 3)
+    return compile_mpy("network", source.encode(), 3)
 
 
 def is_ours(line: str) -> bool:
@@ -55,12 +57,14 @@ def is_ours(line: str) -> bool:
     return line.strip() == LINE
 
 
-def put_on(flash: NorFlash, region: Region) -> bool:
-    """Put it into the LittleFS in `region`; False where there is none that can be mounted.
+def put_on(flash: NorFlash, region: Region, source: str = SOURCE) -> bool:
+    """Put it, or another `source` in its place, into the LittleFS in `region`.
+
+    False where there is none that can be mounted.
 
     For a board at rest: before its power comes on, or in its reset. Raises BenchViolation when it is full.
     """
-    if not region or superblock(flash.peek(region.start, HEAD_BYTES)) is None:
+    if not region or read_superblock(flash.peek(region.start, HEAD_BYTES)) is None:
         return False
     filesystem = FlashFiles(flash, region)
     filesystem.start({})
@@ -68,7 +72,7 @@ def put_on(flash: NorFlash, region: Region) -> bool:
     if not filesystem.files:
         return False
     boot = filesystem.files.get(_BOOT, b"")
-    filesystem.files[MODULE_PATH] = module()
+    filesystem.files[MODULE_PATH] = module(source)
     filesystem.files[_BOOT] = LINE.encode() + b"\n" + _boot_without(boot)
     filesystem.sync()
     return True
