@@ -1,105 +1,86 @@
-# twoslot at the REPL and in a main loop: the part that stays. Each verb loads what it needs, then lets go.
+# twoslot at the REPL and in a main loop: the part that stays in memory. Each verb loads what it
+# needs, then drops it.
 import gc
-import machine
-import sys
 import time
 
 __version__ = "0.1.0"
 
-deadline = None  # the timer the boot hook armed for a trial
-_agent = _timer = _etag = _threshold = None
-_log = []  # (milliseconds since boot, code, where), newest last
-_also = []  # what tick() asks first, a button or a broker: milliseconds within which to look, or None
+deadline = None  # the timer that the boot hook started for a trial
+_agent = _schedule = _threshold = None
+_log = []  # (milliseconds since boot, code, place), newest last
+_pollers = []  # tick() calls each: a button, a broker, the push port. They return milliseconds or None
 
 
 def status():
     """Return what runs, what waits and what happened last, as a dict."""
-    return _hand("status")
+    return _command("status")
 
 
 def check():
-    """Look now, change nothing. True when a release is offered that this board would take."""
-    return _hand("check")
+    """Ask the server, change nothing. True when it offers what this board would install."""
+    return _command("check")
 
 
 def update(force=False):
-    """Look now, install what is offered, restart into its trial. force lifts bad marks, pause and percent."""
-    return _hand("update", force)
+    """Install what the server offers. force overrides bad marks, pause, percent and quiet hours."""
+    return _command("update", force)
 
 
 def confirm():
-    """Say that the running release is healthy; needed with "confirm": "manual" only."""
-    return _hand("confirm")
+    """Confirm that the running release is healthy. Needed with "confirm": "manual" only."""
+    return _command("confirm")
 
 
 def rollback():
-    """Go back to the release in the other slot, now and without a download; the running one is marked bad."""
-    return _hand("rollback")
+    """Go back to the release in the other slot, without a download; mark the running one bad."""
+    return _command("rollback")
+
+
+def log():
+    """Print the last refusals and failures: milliseconds since boot, number, word, place."""
+    from twoslot import words
+
+    words.print_log(_log)
+    drop("words")
 
 
 def listen(minutes=10, wait=True):
-    """Take releases pushed from a developer's machine, for so long; wait=False: from within tick()."""
+    """Accept pushed releases for so many minutes. wait=False: tick() serves them."""
     from twoslot.push import opening
 
     return opening.listen(minutes, wait)
 
 
-def log():
-    """Print the last refusals and failures: milliseconds since boot, code, place."""
-    for entry in _log:
-        print("%10d  %d at %d" % entry)
-
-
 def tick():
-    """Do a piece of what is due, for about a tenth of a second. Call it once a second or oftener."""
-    due = agent = error = None
+    """Do what is due for about a tenth of a second. Call it once a second or more often."""
+    schedule = None
     try:
-        due = timer()
-        for ask in _also:
-            wanted = ask()
-            if wanted is not None and due:
-                due.sooner(wanted)
-        if not due or not due.due():
+        schedule = get_schedule()
+        for poll in _pollers:
+            ms = poll()
+            if ms is not None and schedule:
+                schedule.request_within(ms)
+        if not schedule or not schedule.due() or load_agent().attempt(schedule):
             return
-        from twoslot.errors import TwoslotError
+        unload()
     except MemoryError as e:
-        # No room even to begin: the application must not stop for it.
-        keep(e)
-        if due:
-            due.failed()
+        # The application must not stop for it.
+        log_error(e)
+        state = _agent.state if _agent else 0
+        if schedule:
+            schedule.failed()
         unload()
-        return _starved(due, 0)
-    try:
-        agent = load()
-        if not agent.state:
-            agent.begin(etag=_etag)
-        start = time.ticks_ms()
-        while agent.step():
-            if time.ticks_diff(time.ticks_ms(), start) > 100:
-                due.soon(agent.fetched)
-                return
-        if agent.state:
-            machine.reset()  # into the trial; here, where nothing more needs to be loaded
-    except (TwoslotError, MemoryError) as e:
-        error = e
-    try:
-        from twoslot import outcome
+        try:
+            from twoslot.recovery import update_first
 
-        more = outcome.reached(agent, due, error)
-    except (TwoslotError, MemoryError) as e:
-        keep(e)
-        due.failed()
-        error, more = e, False
-    if not more:
-        starved, state = isinstance(error, MemoryError), agent.state if agent else 0
-        agent = error = outcome = None
-        unload()
-        if starved:
-            _starved(due, state)
+            update_first.request_restart(schedule, state)
+        except MemoryError as e:
+            log_error(e)
+        drop("recovery.update_first", "retained")
 
 
 async def task():
-    """tick() for an asyncio program."""
+    """Run tick() in an asyncio program."""
     import asyncio
 
     while True:  # for as long as the program runs
@@ -107,92 +88,79 @@ async def task():
         await asyncio.sleep_ms(100)
 
 
-# What follows serves the other modules.
+# What follows is for the other modules.
 
 
 def drop(*names):
-    """Unload modules ("agent", "http.request") or folders ("http") of this package; free their memory."""
-    modules = sys.modules
+    """Drop modules of this package ("agent", "http.request") or whole folders ("http")."""
+    import sys
+
     for name in names:
         name = "twoslot." + name
-        dot = name.rfind(".")
-        parent = modules.get(name[:dot])
-        if parent:
-            parent.__dict__.pop(name[dot + 1 :], None)
-        for loaded in list(modules):
-            if loaded == name or loaded.startswith(name + "."):
-                # The collector takes stale words on the C stack for references: what they hold
-                # must hold nothing.
-                modules.pop(loaded).__dict__.clear()
-    parent = None
+        folder, last = name.rsplit(".", 1)
+        if folder in sys.modules:
+            sys.modules[folder].__dict__.pop(last, None)
+        for loaded in list(sys.modules):
+            if loaded.startswith(name):  # no name of a module begins with another's
+                # The collector takes stale words on the C stack for references: a module that one
+                # of them holds must hold nothing itself.
+                sys.modules.pop(loaded).__dict__.clear()
     gc.collect()
 
 
-def load():
-    """Return the agent, made when there is none. It is kept while an update is under way."""
+def load_agent():
+    """Return the agent; make it when there is none. It stays while an update is under way."""
     global _agent, _threshold
     if _agent is None:
-        # Garbage is taken out early, so that what stays lies close together and the heap is not cut to bits.
+        # Garbage is collected early: what stays comes to lie close together, and the heap is not
+        # fragmented.
         _threshold = gc.threshold()
         gc.threshold(1024)
-        from twoslot import agent
+        from twoslot import errors, agent
 
         _agent = agent.Agent()
     return _agent
 
 
 def unload():
-    """Let go of the agent and all it loaded."""
+    """Drop the agent and all that it loaded."""
     global _agent, _threshold
     if _agent:
         _agent.end()
     if _threshold:
         gc.threshold(_threshold)
     _agent = _threshold = None
-    drop("startup", "outcome", "agent", "boot", "settings", "commands", "errors", "push.opening")
+    drop("startup", "outcome", "agent", "boot", "flash", "settings")
+    drop("commands", "errors", "retained", "push.opening")
 
 
-def timer():
-    """Return the countdown to the next look, or False when this board cannot be updated (log() says why)."""
-    global _timer
-    if _timer is None:
-        from twoslot import startup
+def get_schedule():
+    """Return the Schedule of checks, or False when this board cannot be updated: log() says why."""
+    global _schedule
+    if _schedule is None:
+        from twoslot import errors, settings, schedule, startup
 
-        _timer = startup.countdown()
-        startup = None
+        _schedule = startup.make_schedule()
         unload()
-    return _timer
+    return _schedule
 
 
-def keep(e):
-    """Remember a refusal for log()."""
+def log_error(e):
+    """Remember an exception for log()."""
     code, where = e.args[:2] if len(e.args) > 1 else (0, 0)
     _log.append((time.ticks_ms(), code, where))
     if len(_log) > 8:
         _log.pop(0)
 
 
-def _starved(due, state):
-    # An attempt found no room: perhaps it is to be made before main.py.
+def _command(name, force=None):
+    global _schedule
     try:
-        from twoslot.recovery import update_first
+        # A person may have cured what stopped it before.
+        _schedule = _schedule or None
+        get_schedule()
+        from twoslot import errors, commands
 
-        update_first.ask(due, state)
-    except MemoryError as e:
-        keep(e)
-    update_first = None
-    drop("recovery.update_first")
-
-
-def _hand(verb, *args):
-    global _timer
-    try:
-        # A person may have mended what stopped it before.
-        _timer = _timer or None
-        timer()
-        from twoslot import commands
-
-        return commands.do(verb, *args)
+        return commands.run(name, force)
     finally:
-        commands = None
         unload()

@@ -1,156 +1,198 @@
-# One check or update: step() does one bounded piece of work. What must outlive a reset is in the journal.
-# What one part leaves to the next are dicts and numbers: an object keeps its class, a class its module.
+# The agent: one check or update. step() does one bounded piece of it. What must outlive a reset is
+# in the journal. The parts of an update leave numbers and dicts to one another: an object would
+# keep its class, a class its module.
 import gc
+import machine
+import time
 
 from micropython import const
 
+import twoslot
+
 from twoslot import drop
+from twoslot.constants import (
+    ACTION_ACTIVATE_SPARE, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER, ACTION_SNAPSHOT, STATE_ACTIVATE,
+    STATE_DONE, STATE_DOWNLOAD, STATE_HEAD, STATE_IDLE, STATE_TABLE,
+)  # fmt: skip
 from twoslot.errors import LinkError, TwoslotError
 
-_IDLE = const(0)
-_HEAD = const(1)
-_TABLE = const(3)
-_FETCH = const(5)
-_ARM = const(7)
-_DONE = const(8)
 _TRIES = const(8)  # lost connections in a row, without a block gained, before this attempt ends
 
 
 class Agent:
-    """What the steps of an update share; they are in http, trust, image and boot/actions.py."""
+    """What the steps of an update share. The steps are in http, trust, image and boot/actions.py.
+
+    Documents and image come from `source`: its get() sets the response that is to be read, its
+    close() ends it. It is http/response.py unless a PushSource (push/upload.py) was set.
+    """
 
     def __init__(self):
-        from twoslot import settings
-
-        s = settings.load()
-        self.server, self.product, self.channel = s["server"], s["product"], s["channel"]
-        self.attempts, self.auto = s["attempts"], s["confirm"] == "auto"
-        s = settings = None
-        drop("settings")
-        self.answer = self.etag = None
+        self.product = self.source = self.response = self.etag = None
+        self.running = 0  # counter of the running release, once a head was checked
         self.retry_after = 0
-        self.interval = None
+        self.interval_s = None
         self.end()
 
     def begin(self, force=False, download=True, etag=None):
-        """Start over with a look at the head. download=False stops once the release was judged."""
+        """Start over with the head. download=False stops once the release was checked."""
         self.end()
+        self.read_settings()
         self.force, self.download, self.etag = force, download, etag
-        self.believed = False  # a head of this attempt was signed and judged
-        self.interval = self.offered = None  # what that head says
-        self.state = _HEAD
+        self.accepted = False  # the head of this attempt is signed, and this board accepts it
+        self.interval_s = self.offered = None  # what that head says
+        self.state = STATE_HEAD
+
+    def read_settings(self):
+        """Read the settings once."""
+        if self.product is None:
+            from twoslot import settings
+
+            s = settings.load()
+            self.server, self.product, self.channel = s["server"], s["product"], s["channel"]
+            self.attempts, self.auto = s["attempts"], s["confirm"] == "auto"
+            drop("settings")
+
+    def attempt(self, schedule):
+        """Go on with an attempt, or make one, for about a tenth of a second. True when it goes on later.
+
+        What it comes to is the schedule's (outcome.py). MemoryError is left to the caller.
+        """
+        error = None
+        try:
+            if not self.state:
+                self.begin(etag=schedule.etag)
+            start = time.ticks_ms()
+            while self.step():
+                if time.ticks_diff(time.ticks_ms(), start) > 100:
+                    schedule.continue_now(self.written)
+                    return True
+            if self.state:
+                machine.reset()  # into the trial; here, where nothing more needs to be loaded
+        except (TwoslotError, MemoryError) as e:
+            error = e
+        from twoslot import retained, outcome
+
+        try:
+            return outcome.conclude(self, schedule, error)
+        except TwoslotError as e:
+            twoslot.log_error(e)
+            schedule.failed()
 
     def step(self):
-        """Do the next piece. True while there is more; after a LinkError too, while state is set."""
+        """Do the next piece.
+
+        True while there is more. After a LinkError there is more while state is set.
+        """
         try:
-            if self.state < _TABLE:
+            if self.state < STATE_TABLE:
+                # The head or the release: get it, check it, write down what is new.
                 if self.facts is None:
-                    self.turn("facts")
+                    self.boot_action(ACTION_SNAPSHOT)
                 try:
                     from twoslot.http import documents
 
-                    text = documents.step(self)
+                    text = documents.get_next(self)
                     documents = None
-                    drop("http.documents")
+                    drop("http")
                     from twoslot.trust import verify
 
-                    self.state = verify.step(self, text)
+                    self.state = verify.check_document(self, text)
                 finally:
+                    # A module that is dropped must not be held either: it holds its constants.
                     documents = verify = text = None
-                    drop("http.documents", "trust", "settings")
+                    drop("http", "trust", "settings")
                     if self.news or self.keys:
-                        self.turn("remember")
-            elif self.state < _ARM:
-                if self.spare is None:
+                        self.boot_action(ACTION_REMEMBER)
+            elif self.state < STATE_ACTIVATE:
+                # A piece of the block table or of the image: scan it, download it, verify it.
+                if self.progress is None:
                     self.head = self.facts = None
-                    self.turn("declare")
+                    self.boot_action(ACTION_INVALIDATE_SPARE)
+                    from twoslot import flash
+
                     gc.collect()
+                if self.source is None:
+                    from twoslot.http import response
+
+                    self.source = response
                 if self.url:
-                    self._open()
+                    self._request()
                     gc.collect()
-                # One of the two is in memory: each request lets go of both, and so does each change of state.
-                was = self.state
-                if was == _FETCH or was == _TABLE and self.answer:
-                    from twoslot.image import download
+                # Only scan or download is in memory: each request drops both, and so does each
+                # change of state.
+                state = self.state
+                if state == STATE_DOWNLOAD or state == STATE_TABLE and self.response:
+                    from twoslot.image import writer, download
 
                     self.state = download.step(self)
                 else:
                     from twoslot.image import scan
 
                     self.state = scan.step(self)
-                download = scan = None
-                if self.state != was:
-                    self.spare["pieces"] = None
+                if self.state != state:
+                    self.progress["pieces"] = None
                     drop("image")
             else:
-                self.hang_up()
-                self.spare = self.sha = None
-                drop("image", "boot", "http")
-                self.turn("arm")
-                self.state = _DONE
+                self.source.close(self)
+                self.progress = self.sha = self.source = None
+                drop("image", "flash", "http")
+                self.boot_action(ACTION_ACTIVATE_SPARE)
+                self.state = STATE_DONE
         except LinkError as e:
-            self.hang_up()
+            if self.source:
+                self.source.close(self)
             self.retry_after = e.args[2] if len(e.args) > 2 else 0
             self.tries += 1
-            # Before anything was written, and after enough tries, the next attempt is the schedule's.
-            if self.state < _TABLE or self.tries > _TRIES:
+            # Before anything was written, and after enough tries, the schedule makes the next
+            # attempt.
+            if self.state < STATE_TABLE or self.tries > _TRIES:
                 self.end()
             raise
         except TwoslotError:
             self.end()
             raise
-        return self.state not in (_IDLE, _DONE)
+        return self.state not in (STATE_IDLE, STATE_DONE)
 
     def end(self):
-        """Forget this attempt; what the spare slot holds by now serves the next one."""
-        self.hang_up()
-        self.state = _IDLE
-        self.keys = None  # a later epoch of them, believed: (document, what the journal is to know)
-        self.who = None  # what http/identity.py makes of a secret; False without one
-        self.facts = self.head = self.news = self.plan = self.spare = self.sha = self.url = self.span = None
-        self.tries = self.next = self.until = self.fetched = self.bytes = self.again = self.followed = 0
-        drop("http", "image", "trust", "boot")
+        """Forget this attempt. What the spare slot holds by now serves the next one."""
+        if self.source:
+            self.source.close(self)
+        self.state = STATE_IDLE
+        self.identity = None  # what proves to the server which board asks; False without a secret
+        self.keys = None  # keys of a later epoch, verified: (document, what the journal must know)
+        self.source = self.facts = self.head = self.news = self.plan = self.place = None
+        self.progress = self.sha = self.url = self.span = None
+        self.tries = self.next = self.until = self.written = self.bytes = self.scans = self.epochs = 0
+        drop("http", "image", "trust", "flash")
 
     @property
-    def progress(self):
+    def blocks_in_place(self):
         """(blocks in place, blocks of the image), or (0, 0) while that is not known."""
-        w = self.spare
-        return (w["blocks"] - w["left"], w["blocks"]) if w and self.state >= _FETCH else (0, 0)
+        p = self.progress
+        return (p["blocks"] - p["left"], p["blocks"]) if p and self.state >= STATE_DOWNLOAD else (0, 0)
 
-    def turn(self, act):
-        """Do what touches the journal (boot/actions.py), with everything else about it out of memory."""
-        from twoslot.boot import actions
+    def boot_action(self, action):
+        """Carry out an action on the boot journal (boot/actions.py), then drop all of `boot`."""
+        self.read_settings()
+        # The leaves first, all from this frame: on the chip an import inside another costs 688
+        # bytes of stack.
+        from twoslot import flash
+        from twoslot.boot import page, journal, slots, control, actions
 
         try:
-            return actions.do(self, act)
+            return actions.run(self, action)
         finally:
-            actions = None
-            drop("boot", "trust")
+            drop("boot", "flash", "trust")
 
-    def get(self, url, etag=None, span=(0, 0)):
-        """Ask the server; return the answer, whose connection is kept until hang_up()."""
-        from twoslot.http import request
-
-        kept, self.answer = self.answer, None
-        try:
-            self.answer = request.get(self.server, url, kept, etag, span[0], span[1], self.who)
-            return self.answer
-        finally:
-            request = None
-            drop("http.request", "http.identity", "secret")
-
-    def hang_up(self):
-        """Close the connection and forget the answer."""
-        if self.answer:
-            self.answer.close()
-            self.answer = None
-            gc.collect()
-
-    def _open(self):
-        # With nothing of the transfer in memory, not even its buffer.
+    def _request(self):
+        # With nothing of the download in memory, not even its buffer.
         url, self.url = self.url, None
-        self.spare["pieces"] = None
-        drop("image", "boot")
-        if self.get(url, None, self.span).status == 200 and self.span[1]:
-            # A server without ranges sends everything: then blocks that are in place are read past.
-            self.next, self.until = 0, self.spare["blocks"]
+        self.progress["pieces"] = None
+        drop("image", "flash")
+        try:
+            if self.source.get(self, url, None, self.span).status == 200 and self.span[1]:
+                # A server without ranges sends everything: the blocks that are in place are read
+                # and skipped.
+                self.next, self.until = 0, self.progress["blocks"]
+        finally:
+            from twoslot import flash

@@ -1,75 +1,80 @@
-# The verbs of the REPL: what a person starts by hand, and one line of how it went. Loaded for one verb.
+# The verbs of the REPL: what a person starts by hand, and what it prints. Loaded for one verb.
 import machine
 import time
 
 import twoslot
 
+from twoslot import codes
+from twoslot.constants import (
+    ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_ROLLBACK, ACTION_STATUS,
+)  # fmt: skip
 from twoslot.errors import LinkError, ReleaseError, TwoslotError
 
 
-def do(verb, *args):
-    """Carry out one verb of the REPL; a refusal is printed, and False."""
+def run(verb, force):
+    """Carry out one verb. A refusal is printed, and returned as False."""
+    agent = None
     try:
-        agent = twoslot.load()
+        agent = twoslot.load_agent()
         if verb == "update":
-            return _update(agent, *args)
+            return _update(agent, force)
         if verb == "check":
             return _check(agent)
         if verb == "confirm":
             return _confirm(agent)
         if verb == "rollback":
             return _rollback(agent)
-        return agent.turn("status")
+        return agent.boot_action(ACTION_STATUS)
     except TwoslotError as e:
-        return _refused(e)
+        return _refused(e, agent)
     except MemoryError as e:
-        twoslot.keep(e)
-        print("twoslot: no memory left for it; restart the board, then once more")
+        twoslot.log_error(e)
+        print("twoslot: out of memory; restart the board and repeat the command")
         return False
 
 
 def _check(agent):
-    """Look at the head and judge the release it names, without a download."""
+    """Check the head and the release that it names, without a download."""
     agent.begin(download=False)
     try:
         while agent.step():
             pass
     except ReleaseError as e:
-        if agent.offered and e.args[0] != 28:
+        if agent.offered and e.args[0] != codes.UP_TO_DATE:
             print("twoslot: counter %d is offered" % agent.offered)
         raise
     plan = agent.plan
-    confirmed = agent.turn("finish")
+    confirmed = agent.boot_action(ACTION_END_TRIAL)
     if not plan:
         return _no_offer(confirmed)
-    what = plan["version"], plan["counter"], plan["length"]
-    print("twoslot: %s (counter %d, %d bytes) is offered" % what)
-    _not_quiet()
+    offer = plan["version"], plan["counter"], plan["length"]
+    print("twoslot: %s (counter %d, %d bytes) is offered" % offer)
+    _check_quiet_hours()
     return True
 
 
 def _update(agent, force):
     """Install what is offered, however often the connection is lost, and restart into its trial."""
     if not force:
-        _not_quiet()
-    timer = twoslot.timer()
-    shown = fetched = 0
+        _check_quiet_hours()
+    schedule = twoslot.get_schedule()
+    shown = written = 0
     agent.begin(force=force)
     while True:  # ends with the attempt: ready, refused, or too many losses in a row
         try:
             more = agent.step()
         except LinkError as e:
-            _refused(e)
+            _refused(e, agent)
             if not agent.state:
                 return False
-            timer.failed(agent.retry_after)
-            while not timer.due():
+            schedule.failed(agent.retry_after)
+            while not schedule.due():
                 time.sleep_ms(100)
             continue
-        if agent.fetched > fetched:
-            fetched = agent.fetched
-            timer.soon(True)
-        done, blocks = agent.progress
+        if agent.written > written:
+            written = agent.written
+            schedule.continue_now(True)
+        done, blocks = agent.blocks_in_place
         if blocks and done * 10 // blocks > shown:
             shown = done * 10 // blocks
             print("twoslot: %d of %d blocks in place" % (done, blocks))
@@ -78,44 +83,46 @@ def _update(agent, force):
     if agent.state:
         print("twoslot: %s verified, restarting into its trial" % agent.plan["version"])
         machine.reset()
-    return _no_offer(agent.turn("finish"))
+    return _no_offer(agent.boot_action(ACTION_END_TRIAL))
 
 
-def _not_quiet():
-    # A restart would come into hours that the owner keeps free of them.
-    timer = twoslot.timer()
-    hours = timer and timer.quiet
+def _check_quiet_hours():
+    # The restart of an update would fall into hours that the owner keeps free of them.
+    schedule = twoslot.get_schedule()
+    hours = schedule and schedule.quiet
     if hours:
-        from twoslot import quiet_hours
+        from twoslot import retained, quiet_hours
 
-        left = quiet_hours.left_ms(hours)
-        twoslot.drop("quiet_hours")
+        left = quiet_hours.remaining_ms(hours)
+        twoslot.drop("quiet_hours", "retained")
         if left:
-            raise ReleaseError(44, hours[1])
+            raise ReleaseError(codes.QUIET_HOURS, hours[1])
 
 
 def _confirm(agent):
     """Make the running release the one to fall back to."""
-    done = agent.turn("confirm")
+    done = agent.boot_action(ACTION_CONFIRM)
     print("twoslot: confirmed" if done else "twoslot: was confirmed already")
 
 
 def _rollback(agent):
     """Mark the running release bad and restart into the other slot."""
-    print("twoslot: back to slot", "BA"[agent.turn("rollback")])
+    print("twoslot: back to slot", "BA"[agent.boot_action(ACTION_ROLLBACK)])
     machine.reset()
 
 
-def _refused(e):
-    # Its number and place; its words are on the host.
-    twoslot.keep(e)
-    if e.args[0] == 28:
-        print("twoslot: up to date, %d is offered" % e.args[1])
-    else:
-        print("twoslot: no, %d at %d (slotbench explain %d)" % (e.args[0], e.args[1], e.args[0]))
+def _refused(error, agent):
+    twoslot.log_error(error)
+    try:
+        from twoslot import words
+
+        words.print_refusal(error, agent.running)
+    except MemoryError:
+        print("twoslot: refused: %d (%d)" % error.args[:2])
+    twoslot.drop("words")
     return False
 
 
 def _no_offer(confirmed):
-    print("twoslot: on trial no longer" if confirmed else "twoslot: on trial, waiting for confirm()")
+    print("twoslot: the trial is over" if confirmed else "twoslot: on trial, waiting for confirm()")
     return False

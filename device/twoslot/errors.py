@@ -1,4 +1,5 @@
-# The four exceptions, nothing else. args = (code, where); codes: FORMATS.md 9, their words live on the host.
+# The four exceptions. args = (code, where): codes.py names the codes, FORMATS.md 9 says what
+# `where` is.
 
 
 class TwoslotError(Exception):
@@ -6,11 +7,11 @@ class TwoslotError(Exception):
 
 
 class LinkError(TwoslotError):
-    """The pipe is at fault: try again later."""
+    """The connection failed: try again later."""
 
 
 class ReleaseError(TwoslotError):
-    """The release is at fault, or not meant for this board now: do not try it again by itself."""
+    """The release is wrong, or not for this board now: do not repeat the attempt at once."""
 
 
 class FlashError(TwoslotError):

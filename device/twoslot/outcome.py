@@ -1,41 +1,47 @@
-# How an attempt of tick() ended, and when to look again.
-import machine
-
+# The outcome of an attempt of tick(): what it means for the schedule and for the retained counts.
 import twoslot
 
 from micropython import const
 
+from twoslot import codes, retained
+from twoslot.constants import ACTION_END_TRIAL
 from twoslot.errors import LinkError, ReleaseError
 
-_SHORTEST_S = const(60)  # what the server may ask for as the interval
+_SHORTEST_S = const(60)  # interval that a head may ask for
 _LONGEST_S = const(604800)
-_KEPT = const(0x600013FC)  # byte 1: crashes in a row (FORMATS.md 4)
 
 
-def reached(agent, due, error):
-    """Draw the conclusions from an attempt that came to its end, or broke. True when it goes on later."""
-    # Whatever came of it, the updater had its turn: what follows is no crash loop (recovery/safe_mode.py).
-    machine.mem32[_KEPT] &= 0xFFFF00FF
-    if agent and agent.interval is not None:
-        s = agent.interval
-        due.interval_ms = (min(max(s, _SHORTEST_S), _LONGEST_S) if s else due.own_s) * 1000
+def conclude(agent, schedule, error):
+    """Set the schedule after an attempt that ended, or broke off with error.
+
+    True when it goes on later.
+    """
+    # Whatever its outcome, the updater had its turn: this is no crash loop (recovery/safe_mode.py).
+    retained.put(retained.CRASHES, 0)
+    if agent.interval_s is not None:
+        s = agent.interval_s
+        schedule.interval_ms = (min(max(s, _SHORTEST_S), _LONGEST_S) if s else schedule.own_s) * 1000
     if error is None:
-        machine.mem32[_KEPT] &= 0x8FFFFFFF  # there is room beside main.py (recovery/update_first.py)
-        twoslot._etag = agent.etag
-        due.done()
-        agent.turn("finish")
+        # There is memory beside main.py (recovery/update_first.py).
+        retained.put(retained.MEMORY_RESTARTS, 0)
+        schedule.etag = agent.etag
+        schedule.succeeded()
+        agent.boot_action(ACTION_END_TRIAL)
         return False
-    twoslot.keep(error)
+    if isinstance(error, MemoryError):
+        raise error
+    twoslot.log_error(error)
     if isinstance(error, LinkError):
-        due.failed(agent.retry_after)
+        schedule.failed(agent.retry_after)
         return agent.state != 0
     if isinstance(error, ReleaseError):
-        # What cannot be read or trusted, or is another document, may be right next time: a captive portal.
+        # A document that cannot be read or trusted, or another one, may be right next time: a
+        # captive portal.
         code = error.args[0]
-        if agent.believed and code > 24 and code != 37:
-            twoslot._etag = agent.etag
-            due.done()
+        if agent.accepted and code > codes.UNKNOWN_FORMAT and code != codes.HEAD_MISMATCH:
+            schedule.etag = agent.etag
+            schedule.succeeded()
             return False
-        twoslot._etag = None
-    due.failed()
+        schedule.etag = None
+    schedule.failed()
     return False

@@ -1,32 +1,28 @@
-# Hours of the day in which nothing begins by itself. Loaded where they are set, to look at the clock.
-import machine
+# Hours of the day in which no check begins by itself. Loaded to compare them with the clock, where
+# they are set.
 import time
 
-from micropython import const
-
-from twoslot.schedule import draw
-
-_KEPT = const(0x600013FC)  # byte 1: crashes in a row (FORMATS.md 4)
-_CLOCK_SET = const(600000000)  # January 2019, counted from 2000: an earlier clock was never set
-_SPREAD_MS = const(30000)
+from twoslot import retained
+from twoslot.constants import CLOCK_SET, SPREAD_MS
+from twoslot.schedule import random_below
 
 
-def left_ms(hours):
-    """Milliseconds until these hours (from, until; UTC) end; 0 outside of them, and without a clock."""
+def remaining_ms(hours):
+    """Return milliseconds until these hours (from, until; UTC) end; 0 outside or without a clock."""
     now = time.time()
     start, end = hours
     hour = now // 3600 % 24
-    if now < _CLOCK_SET or (hour - start) % 24 >= (end - start) % 24:
+    if now < CLOCK_SET or (hour - start) % 24 >= (end - start) % 24:
         return 0
     return ((end - hour) % 24 * 3600 - now % 3600) * 1000
 
 
-def put_off(due):
-    """Put a look that falls into quiet hours off to their end. True when it does."""
-    left = left_ms(due.quiet)
+def postpone(schedule):
+    """Postpone a check that falls into quiet hours to their end. True when it does."""
+    left = remaining_ms(schedule.quiet)
     if left:
-        # Spread, for the quiet hours of a whole street end at once.
-        due.wait(left + max(due.interval_ms // 10, _SPREAD_MS) * draw(1000) // 1000)
-        # The updater had its turn: what follows is no crash loop (recovery/safe_mode.py).
-        machine.mem32[_KEPT] &= 0xFFFF00FF
+        # Spread: the quiet hours of a whole street end at once.
+        schedule.wait(left + max(schedule.interval_ms // 10, SPREAD_MS) * random_below(1000) // 1000)
+        # The updater had its turn: this is no crash loop (recovery/safe_mode.py).
+        retained.put(retained.CRASHES, 0)
     return left > 0

@@ -1,9 +1,10 @@
-# Reads and checks the settings a person puts on the board. Never writes them.
+# Reads and checks twoslot.json, the settings that a person puts on the board. Never writes it.
 import json
 
+from twoslot import codes
 from twoslot.errors import FlashError
 
-# In the order of FORMATS.md 8: an error names the key by its place, from 1.
+# In the order of FORMATS.md 8: an error names the key by its number, from 1.
 _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
@@ -18,26 +19,26 @@ def load():
         with open("twoslot.json") as f:
             s = json.load(f)
     except (OSError, ValueError):
-        raise FlashError(70, 0)
+        raise FlashError(codes.SETTINGS, 0)
     if not isinstance(s, dict):
-        raise FlashError(70, 0)
+        raise FlashError(codes.SETTINGS, 0)
     for i, (key, kind) in enumerate(_KEYS):
         if (key in s or i < _REQUIRED) and not isinstance(s.get(key), kind):
-            raise FlashError(70, i + 1)
+            raise FlashError(codes.SETTINGS, i + 1)
     s.setdefault("confirm", "auto")
     s.setdefault("interval_s", 21600)
     s.setdefault("attempts", 3)
     if s["confirm"] not in ("auto", "manual"):
-        raise FlashError(70, 7)
-    # A week: the schedule counts in milliseconds that must stay below 2**30.
+        raise FlashError(codes.SETTINGS, 7)
+    # At most a week: the schedule counts milliseconds, which must stay below 2**30.
     if not 10 <= s["interval_s"] <= 604800:
-        raise FlashError(70, 8)
+        raise FlashError(codes.SETTINGS, 8)
     if not 1 <= s["attempts"] <= 8:
-        raise FlashError(70, 9)
+        raise FlashError(codes.SETTINGS, 9)
     quiet = s.get("quiet", (0, 1))
     if len(quiet) != 2 or quiet[0] == quiet[1]:
-        raise FlashError(70, 11)
+        raise FlashError(codes.SETTINGS, 11)
     for hour in quiet:
         if not isinstance(hour, int) or not 0 <= hour < 24:
-            raise FlashError(70, 11)
+            raise FlashError(codes.SETTINGS, 11)
     return s

@@ -1,4 +1,5 @@
-# Boards that sleep deeply: a look at every so many wakes, and no sleep in a trial. Loaded on use only.
+# Boards that sleep deeply: a check at every so many wakes, and no sleep in a trial. Loaded where it
+# is used only.
 import machine
 import network
 import time
@@ -7,64 +8,76 @@ from micropython import const
 
 import twoslot
 
-_KEPT = const(0x600013FC)  # byte 0: wakes since the last look; byte 3: looks in vain in a row (FORMATS.md 4)
+from twoslot import codes
+
 _RADIO_MS = const(15000)  # for the station to associate after a wake
-_AWAKE_MS = const(300000)  # longest attempt: what is in place by then stays in place
-_DOUBLED = const(5)  # times at most that looks in vain double the wakes until the next
+_AWAKE_MS = const(300000)  # longest attempt: blocks that are in place by then stay in place
+_DOUBLED = const(5)  # how often, at most, failed checks double the wakes until the next
 _PIECE_MS = const(100)
 
 
 def deep(ms, every=1):
-    """Look if this is the every-th wake, then sleep deeply for ms. False: a trial waits for confirm()."""
+    """Check at every every-th wake, then sleep deeply for ms.
+
+    False: a trial waits for confirm().
+    """
     if not 1 <= every <= 255 or ms <= 0:
         raise ValueError("deep(ms > 0, every=1 to 255)")
-    due = twoslot.timer()
-    word = machine.mem32[_KEPT]
-    wakes, vain = min((word & 0xFF) + 1, 255), word >> 24 & 0xF
-    if due.trial if due else twoslot.deadline:
-        # The next start would spend an attempt: this one stays awake until the release has proven itself, or
-        # until the hook's timer ends the trial.
-        if not due or not _proven(due):
+    schedule = twoslot.get_schedule()
+    from twoslot import retained
+
+    wakes, failed = min(retained.get(retained.WAKES) + 1, 255), retained.get(retained.FAILED_CHECKS)
+    if schedule.trial if schedule else twoslot.deadline:
+        # The next start would spend an attempt. This one stays awake until the release has proven
+        # itself, or until the hook's timer ends the trial.
+        if not schedule or not _wait_for_proof(schedule):
             return False
-        wakes = vain = 0
-    elif due and wakes >= min(every << vain, 255):
-        looked = _look(due)
-        if looked:
-            wakes, vain = 0, 0 if looked > 0 else min(vain + 1, _DOUBLED)
-    machine.mem32[_KEPT] = machine.mem32[_KEPT] & 0xF0FFFF00 | vain << 24 | wakes
+        wakes = failed = 0
+    elif schedule and wakes >= min(every << failed, 255):
+        result = _check(schedule)
+        if result:
+            wakes, failed = 0, 0 if result > 0 else min(failed + 1, _DOUBLED)
+    # Once more: an attempt drops it.
+    from twoslot import retained
+
+    retained.put(retained.WAKES, wakes)
+    retained.put(retained.FAILED_CHECKS, failed)
     machine.deepsleep(ms)
 
 
-def _proven(due):
+def _wait_for_proof(schedule):
     from twoslot import settings
 
     manual = settings.load()["confirm"] == "manual"
-    settings = None
-    twoslot.drop("settings", "errors")
+    twoslot.drop("settings")
     if manual:
-        print("twoslot: on trial, no sleep before confirm(): 67 at 0 (slotbench explain 67)")
+        from twoslot import words
+        from twoslot.errors import FlashError
+
+        words.print_refusal(FlashError(codes.NO_SLEEP_IN_TRIAL, 0))
+        twoslot.drop("words", "errors")
         return False
     print("twoslot: on trial, awake until this release has proven itself")
-    while due.trial:  # the hook's timer ends it
+    while schedule.trial:  # the hook's timer ends it
         twoslot.tick()
         time.sleep_ms(_PIECE_MS)
     return True
 
 
-def _look(due):
-    # One attempt to its end: 1 it came to one, -1 it broke, 0 it may not be now.
+def _check(schedule):
+    # One attempt to its end. 1: it came to one; -1: it failed; 0: it may not be now.
     station = network.WLAN(network.STA_IF)
     begun = time.ticks_ms()
     while not station.isconnected() and time.ticks_diff(time.ticks_ms(), begun) < _RADIO_MS:
         time.sleep_ms(_PIECE_MS)
-    due.sooner(1)
+    schedule.request_within(1)
     time.sleep_ms(2)
-    if not due.due():
+    if not schedule.due():
         return 0  # quiet hours
-    due.begun = True
+    schedule.started = True
     while time.ticks_diff(time.ticks_ms(), begun) < _AWAKE_MS:
         twoslot.tick()
         if not twoslot._agent:
-            return -1 if due.failures else 1
+            return -1 if schedule.failures else 1
         time.sleep_ms(_PIECE_MS)
     return -1

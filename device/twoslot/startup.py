@@ -1,48 +1,50 @@
-# The first thing after a boot: what this start means for the journal, and when to look for the first time.
+# The first thing after a boot: writes down what the last boot proved, and makes the schedule of
+# checks.
 import twoslot
 
-from micropython import const
-
 from twoslot import settings
+from twoslot.constants import BOOT_FALLBACK, BOOT_TRIAL
 from twoslot.errors import FlashError
 from twoslot.schedule import Schedule
 
-_TRIAL = const(2)  # row of the loader's decision
-_FALLBACK = const(3)
 
+def make_schedule():
+    """Conclude the last boot.
 
-def countdown():
-    """Settle the last boot; return the Schedule, or False when this board cannot be updated (see log())."""
+    Returns the Schedule, or False when this board cannot be updated: see log().
+    """
     try:
         s = settings.load()
-        from twoslot.boot import control, flash
+        # The leaves first, all from this frame: an import inside another costs 688 bytes of stack.
+        from twoslot import flash
+        from twoslot.boot import page, journal, slots, control
 
-        state = control.Swap(flash.Port(), s["attempts"])
-        row, minutes, seq = state.row, state.minutes, state.cell.head_seq
-        due = Schedule(s["interval_s"], not state.confirmed, row == _FALLBACK, s.get("quiet"))
-        state = control = flash = None
+        state = control.BootControl(flash.Flash(), s["attempts"]).open()
+        reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
+        schedule = Schedule(s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet"))
+        state = None
         if minutes:
+            from twoslot import retained
             from twoslot.push import opening
 
-            # Also after a trial that failed: the next one is to be pushed as well.
-            opening.again(row == _TRIAL or row == _FALLBACK, row == _TRIAL)
+            # After a trial that failed too: the next release is to be pushed as well.
+            opening.reopen(reason in (BOOT_TRIAL, BOOT_FALLBACK), reason == BOOT_TRIAL)
         if s.get("mqtt"):
-            _listen(s, seq)
-        return due
+            _subscribe(s, seq)
+        return schedule
     except FlashError as e:
         # The application must not stop for it.
-        twoslot.keep(e)
+        twoslot.log_error(e)
         return False
 
 
-def _listen(settings, seq):
+def _subscribe(settings, seq):
     twoslot.drop("boot", "settings")
     try:
         from twoslot.mqtt import client
 
-        client.begin(settings, seq)
+        client.subscribe(settings, seq)
     except (FlashError, MemoryError) as e:
-        # The schedule goes on without a broker.
-        twoslot.keep(e)
-    client = None
+        # Checks go on as scheduled, without a broker.
+        twoslot.log_error(e)
     twoslot.drop("mqtt.client")

@@ -60,7 +60,7 @@ def test_esp_link_267_what_stops_an_update_is_told(scene: Scene) -> None:
     scene.board.power_on()
     scene.board.run(10_000)
     before = scene.board.clock.ms
-    assert "no, 3 at" in scene.board.repl("twoslot.update()")
+    assert "refused: 3 " in scene.board.repl("twoslot.update()")
     assert scene.board.clock.ms - before <= 11_000
     assert re.search(r"\d+  3 at \d+", scene.board.repl("twoslot.log()"))
     scene.server.clear_faults()

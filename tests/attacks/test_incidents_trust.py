@@ -193,7 +193,7 @@ def test_sonoff_mqtt_213_asked_for_by_hand_what_runs_is_not_installed_again(own:
     require_update(own, 2)
     fetched = len(own.server.requests_for(IMAGE))
     for line in ("twoslot.update()", "twoslot.update(force=True)"):
-        assert "up to date, 2 is offered" in own.board.repl(line)
+        assert "28 up-to-date (offered 2, running 2)" in own.board.repl(line)
     assert len(own.server.requests_for(IMAGE)) == fetched and own.runs(2)
 
 

@@ -211,7 +211,7 @@ def test_rollback_attack(own: Scene) -> None:
     again = head_by_thief(own.testbed, release=old.release, counter=2, seq=3)
     own.server.inject(on=HEAD, instead=again)
     require_refusal(own, 28)
-    assert "up to date, 2 is offered" in own.board.repl("twoslot.update(force=True)"), "force does not lift it"
+    assert "28 up-to-date (offered 2, " in own.board.repl("twoslot.update(force=True)"), "force does not lift it"
     assert "65" in own.board.repl("twoslot.rollback()"), "nor does a person at the REPL get below the floor"
     own.testbed.publish(4)
     require_update(own, 4)

@@ -46,7 +46,7 @@ def vm(board: DeviceBoard) -> CPythonVM:
 
 @pytest.fixture
 def port(vm: CPythonVM) -> Any:
-    return vm.import_("twoslot.boot.flash").Port()
+    return vm.import_("twoslot.flash").Flash()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_cells(vm: CPythonVM, path: Path) -> None:
     module = vm.import_("twoslot.boot.journal")
     cell = module.Cell(page)
 
-    assert module.valid(page, b"2SJ1")
+    assert vm.import_("twoslot.boot.page").is_valid(page, b"2SJ1")
     for name in (
         "sequence", "active", "attempts", "copies", "report", "rounds", "floor", "bad_counter",
         "unproven_counter", "head_seq", "head_time", "key_epoch", "channel_tag", "report_counter",
@@ -80,10 +80,10 @@ def test_cells(vm: CPythonVM, path: Path) -> None:
 def test_regions(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> None:
     region, expected = path.read_bytes(), says(path)
     board.flash.poke(BOARD.journal.start, region)
-    module = vm.import_("twoslot.boot.journal")
+    module, pages = vm.import_("twoslot.boot.journal"), vm.import_("twoslot.boot.page")
     for index, state in enumerate(expected["pages"]):
         page = bytearray(region[index * PAGE : (index + 1) * PAGE])
-        read = "valid" if module.valid(page, b"2SJ1") else "blank" if module.is_blank(page) else "garbage"
+        read = "valid" if pages.is_valid(page, b"2SJ1") else "blank" if pages.is_blank(page) else "garbage"
         assert read == state, f"page {index}"
 
     journal = module.Journal(port, BOARD.journal.start)
@@ -112,7 +112,7 @@ def test_descriptors(board: DeviceBoard, slots: Any, path: Path) -> None:
     assert {name: getattr(read, name) for name in expected} == expected
 
     board.flash.poke(place, b"\xff" * PAGE)
-    slots.describe(slot, expected["product"], expected)
+    slots.write_descriptor(slot, expected["product"], expected)
     assert board.flash.peek(place, 128) == page[:128], "the sealed half is written differently"
     if expected["confirmed"]:
         slots.confirm(slot)
@@ -160,26 +160,26 @@ def test_rtc_tails(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
 def test_the_image_and_its_block_table(board: DeviceBoard, vm: CPythonVM) -> None:
     path = VECTORS / "images" / "firmware.bin"
     image, table, expected = path.read_bytes(), path.with_suffix(".blocks").read_bytes(), says(path)
-    writer, survey, slot = vm.import_("twoslot.image.writer"), vm.import_("twoslot.image.scan"), BOARD.slots[1]
-    w = survey.begin((slot.image.start, slot.table.start), {"length": len(image)})
-    writer.ready(w)
+    writer, scan, slot = vm.import_("twoslot.image.writer"), vm.import_("twoslot.image.scan"), BOARD.slots[1]
+    w = scan.start((slot.image.start, slot.table.start), {"length": len(image)})
+    writer.allocate(w)
 
     def load(data: bytes) -> None:
-        for piece in writer.part(w, len(data)):
+        for piece in writer.views(w, len(data)):
             piece[:], data = data[: len(piece)], data[len(piece) :]
 
     load(table)
-    writer.put_table(w, bytes.fromhex(expected["blocks_sha256"]))
+    writer.write_table(w, bytes.fromhex(expected["blocks_sha256"]))
     for block in range(w["blocks"]):
-        survey.look(w, block)
+        scan.check_block(w, block)
     blank = [image[at : at + SECTOR] == b"\xff" * SECTOR for at in range(0, len(image), SECTOR)]
     assert w["blocks"] == len(expected["blocks"]) and w["left"] == blank.count(False)
     read = hashlib.sha256()
     for block in range(w["blocks"]):
         if writer.is_missing(w, block):
             load(image[block * SECTOR : (block + 1) * SECTOR])
-            writer.put(w, block)
-        survey.take(w, block, read)
+            writer.write_block(w, block)
+        scan.hash_block(w, block, read)
 
     assert read.hexdigest() == expected["sha256"]
     assert board.flash.peek(slot.image.start, len(image)) == image
@@ -190,7 +190,7 @@ def test_the_documents_that_belong_together(board: DeviceBoard, vm: CPythonVM) -
     texts = {kind: (folder / f"{kind}.{kind}").read_bytes() for kind in ("release", "head", "keys")}
     board.files["/twoslot.keys"] = texts["keys"]
     for role in ("offline", "online"):
-        assert vm.import_("twoslot.trust.keyring").keys(role) == (1, [signing_key(role).modulus])
+        assert vm.import_("twoslot.trust.keyring").trusted_keys(role) == (1, [signing_key(role).modulus])
 
     for kind in ("release", "head", "keys"):
         expected = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))

@@ -18,13 +18,13 @@ from slotbench.vboard.signals import PowerCut
 from support.device.board import BOARD, DeviceBoard, refusal, trial_cell
 from support.device.release import image_changes, offer, payload, release_fields
 from support.device.site import (
-    ARM,
+    ACTIVATE,
     BLOCKS,
     DONE,
-    FETCH,
+    DOWNLOAD,
     IDLE,
     IMAGE,
-    SURVEY,
+    SCAN,
     TABLE,
     VERIFY,
     Site,
@@ -67,7 +67,7 @@ def test_a_whole_update(updater: Updater) -> None:
     kinds = [request.path.split("/")[1] for request in updater.net.requests]
     assert kinds == ["heads", "releases", "blocks", "images"]
     assert updater.net.connections <= 3, "connections are not kept"
-    assert (updater.agent.bytes, updater.agent.fetched) == (len(IMAGE), BLOCKS)
+    assert (updater.agent.bytes, updater.agent.written) == (len(IMAGE), BLOCKS)
     assert updater.erased_blocks() == list(range(BLOCKS)), "a sector was erased twice"
 
 
@@ -75,7 +75,7 @@ def test_progress_counts_blocks_once_they_are_in_place(updater: Updater) -> None
     seen = []
     updater.agent.begin()
     while updater.agent.step():
-        seen.append(updater.agent.progress)
+        seen.append(updater.agent.blocks_in_place)
 
     counted = [done for done, total in seen if total]
     assert counted == sorted(counted) and counted[-1] == BLOCKS
@@ -118,7 +118,7 @@ def test_a_lost_connection_costs_at_most_one_block(
     for lost_after in sorted(rng.sample(range(1, len(IMAGE) + 200), 15)):
         board = make_board(FaultyNetwork(WsgiNetwork(app if kind == "ranges" else without_ranges(app))))
         updater = Updater(board, board.start())
-        assert updater.run(until=FETCH) == FETCH
+        assert updater.run(until=DOWNLOAD) == DOWNLOAD
         board.flash.reset_counters()
         board.net.inject(drop_after=lost_after, drop_errno=errno)
 
@@ -127,7 +127,7 @@ def test_a_lost_connection_costs_at_most_one_block(
         check_done(updater)
         assert board.net.connections == 4, "the connection was not lost, or too many were made"
         assert updater.erased_blocks() == list(range(BLOCKS)), "what was right was written again"
-        assert updater.agent.fetched == BLOCKS
+        assert updater.agent.written == BLOCKS
         if kind == "ranges":
             fetched = updater.image_bytes()
             assert fetched <= len(IMAGE) + SECTOR + 2 * HEADERS, f"lost after {lost_after} bytes"
@@ -135,7 +135,7 @@ def test_a_lost_connection_costs_at_most_one_block(
 
 def test_one_block_a_connection_is_enough(updater: Updater) -> None:
     """Each connection brings a little more than one block: none of what came is lost."""
-    assert updater.run(until=FETCH) == FETCH
+    assert updater.run(until=DOWNLOAD) == DOWNLOAD
     lost = updater.vm.import_("twoslot.errors").LinkError
     losses = 0
     loss = updater.net.inject(drop_after=SECTOR + HEADERS)
@@ -149,13 +149,13 @@ def test_one_block_a_connection_is_enough(updater: Updater) -> None:
         assert updater.agent.state != IDLE, "gained blocks must begin the count of losses anew"
     assert losses > 8, "the connection was not lost often enough for this test"
     check_done(updater)
-    assert updater.agent.fetched == BLOCKS
+    assert updater.agent.written == BLOCKS
 
 
 def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: Updater) -> None:
     """The blocks stay: the next attempt goes on where this one ended."""
-    updater.run(until=FETCH)
-    while updater.agent.fetched < 5:
+    updater.run(until=DOWNLOAD)
+    while updater.agent.written < 5:
         updater.agent.step()
     updater.net.inject(errno=ECONNRESET)
     updater.net.inject(drop_after=0)
@@ -163,7 +163,7 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
         with refusal(updater.vm, "LinkError", 3, 104):
             for _ in range(2):  # what to ask for, then asking
                 updater.agent.step()
-        assert updater.agent.state == (FETCH if number < 9 else IDLE), f"after {number} losses"
+        assert updater.agent.state == (DOWNLOAD if number < 9 else IDLE), f"after {number} losses"
     updater.net.clear_faults()
     updater.board.flash.reset_counters()
 
@@ -193,7 +193,7 @@ def test_a_lost_table_is_fetched_again(updater: Updater) -> None:
 
 
 def test_what_a_power_cut_left_is_found_and_kept(updater: Updater) -> None:
-    updater.run(until=FETCH)
+    updater.run(until=DOWNLOAD)
     updater.board.flash.reset_counters()
     updater.board.flash.arm(Cut(2 * BLOCK_OPERATIONS + 1, CutMode.TORN, 3))
     with pytest.raises(PowerCut):
@@ -239,7 +239,7 @@ def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Upda
     with refusal(updater.vm, "ReleaseError", 43, 0):
         for _ in range(10):
             rounds += 1
-            updater.go_on(until=SURVEY)
+            updater.go_on(until=SCAN)
             updater.go_on(until=VERIFY)
     assert rounds == 3, "the image is read and looked over three times"
     assert updater.agent.state == IDLE
@@ -271,7 +271,7 @@ def test_a_block_that_is_always_wrong_ends_the_attempt(updater: Updater) -> None
 
     with refusal(updater.vm, "LinkError", 12, 3):
         updater.run()
-    assert updater.losses == 9 and updater.agent.fetched == 0
+    assert updater.losses == 9 and updater.agent.written == 0
     assert updater.slot(3 * SECTOR) == IMAGE[: 3 * SECTOR], "the blocks before stay"
 
 
@@ -324,7 +324,7 @@ def test_a_bit_that_falls_each_time_is_given_up(updater: Updater) -> None:
     with refusal(updater.vm, "ReleaseError", 43, 0):
         for _ in range(10):
             updater.board.flash.poke(SLOT.image.start + 5, bytes([updater.slot()[5] ^ 1]))
-            updater.go_on(until=SURVEY)
+            updater.go_on(until=SCAN)
             updater.go_on(until=VERIFY)
     assert updater.board.newest().active == 0
 
@@ -350,12 +350,12 @@ def test_a_worn_sector_ends_the_attempt(updater: Updater, address: int, code: in
 def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
     updater: Updater, ms: int, same_agent: bool,
 ) -> None:
-    updater.run(until=FETCH)
+    updater.run(until=DOWNLOAD)
     updater.vm.interrupt_at(updater.board.soc.clock.ms + ms)
     with pytest.raises(KeyboardInterrupt):
         updater.go_on()
     updater.vm.interrupt_at(None)
-    assert updater.agent.answer is None, "a stream that stopped inside a block is of no use"
+    assert updater.agent.response is None, "a stream that stopped inside a block is of no use"
 
     if same_agent:
         assert updater.go_on() == DONE
@@ -368,15 +368,15 @@ def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
 
 
 def test_the_end_of_an_attempt_hangs_up(updater: Updater) -> None:
-    updater.run(until=SURVEY)
-    assert updater.agent.answer.idle and updater.vm.runtime.streams, "the connection is kept for the image"
+    updater.run(until=SCAN)
+    assert updater.agent.response.idle and updater.vm.runtime.streams, "the connection is kept for the image"
 
     updater.agent.end()
-    assert updater.agent.answer is None and updater.vm.runtime.streams == []
+    assert updater.agent.source is None and updater.vm.runtime.streams == []
 
 
 def test_arming_comes_after_the_image_was_read_back(updater: Updater) -> None:
-    assert updater.run(until=ARM) == ARM
+    assert updater.run(until=ACTIVATE) == ACTIVATE
 
     assert updater.agent.sha is not None and updater.slot() == IMAGE
     assert updater.board.newest().state_b == SlotState.EMPTY and updater.board.descriptor(1) is None

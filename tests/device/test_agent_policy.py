@@ -19,7 +19,7 @@ from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBo
 from support.device.control import TAG
 from support.device.decision import first
 from support.device.release import head_fields, offer, payload, release_fields, signed
-from support.device.site import DONE, IDLE, Site, Updater, files_app
+from support.device.site import ACTION_CONFIRM, DONE, IDLE, Site, Updater, files_app
 
 HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
 Make = Callable[..., DeviceBoard]
@@ -74,7 +74,7 @@ def test_a_check_judges_the_release_and_changes_no_slot(updater: Updater) -> Non
 
     plan = updater.agent.plan
     assert (plan["version"], plan["counter"]) == ("2.0.0", 6)
-    assert updater.agent.believed
+    assert updater.agent.accepted
     assert all(op.addr in BOARD.journal for op in updater.board.operations())
     assert updater.board.newest().state_b == SlotState.EMPTY
     assert [request.path.split("/")[1] for request in updater.net.requests] == ["heads", "releases"]
@@ -137,7 +137,7 @@ def test_a_refused_release_is_not_judged_again_while_the_head_stays(updater: Upd
     with refusal(updater.vm, "ReleaseError", 30, 6):
         updater.run()
 
-    assert updater.agent.believed and updater.agent.etag
+    assert updater.agent.accepted and updater.agent.etag
     assert updater.agent.state == IDLE
 
 
@@ -148,7 +148,7 @@ def test_a_head_that_nobody_may_believe_leaves_no_trace(updater: Updater, key: s
 
     with refusal(updater.vm, "ReleaseError", 21, 0):
         updater.run(etag='"old"')
-    assert not updater.agent.believed and updater.agent.etag is None
+    assert not updater.agent.accepted and updater.agent.etag is None
     assert updater.board.operations() == [], "an unsigned head was remembered"
 
 
@@ -237,7 +237,7 @@ def test_with_manual_confirm_a_head_proves_nothing(make_board: Make, site: Site)
     assert updater.run() == IDLE
     assert updater.board.operations() == []
     assert updater.agent.etag is None, "the next look would get a 304, which proves nothing either"
-    assert updater.agent.turn("confirm") is True
+    assert updater.agent.boot_action(ACTION_CONFIRM) is True
 
 
 def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) -> None:

@@ -74,7 +74,7 @@ def test_status_after_a_fallback(board: DeviceBoard) -> None:
 
 def test_status_tells_that_nothing_would_boot(board: DeviceBoard) -> None:
     vm = board.start()
-    vm.exec("import twoslot\ntwoslot.timer()")
+    vm.exec("import twoslot\ntwoslot.get_schedule()")
     board.put_cell(1, JournalCell(sequence=2, floor=99, state_a=SlotState.CONFIRMED, counter_a=RUNNING))
 
     assert call(vm, "status")["next"] is None
@@ -99,7 +99,7 @@ def test_check_tells_that_the_board_is_up_to_date(
     vm = make_board(FaultyNetwork(WsgiNetwork(old.app()))).start()
 
     assert call(vm, "check") is False
-    assert said(vm) == ["up to date, 5 is offered"]
+    assert said(vm) == ["refused: 28 up-to-date (offered 5, running 5)"]
 
 
 def test_check_tells_why_not(board: DeviceBoard) -> None:
@@ -110,11 +110,11 @@ def test_check_tells_why_not(board: DeviceBoard) -> None:
     board.net.inner.app = files_app({})  # type: ignore[attr-defined]
     assert call(vm, "check") is False
 
-    assert said(vm) == ["no, 1 at 0 (slotbench explain 1)", "no, 7 at 404 (slotbench explain 7)"]
+    assert said(vm) == ["refused: 1 not-connected; slotbench explain 1", "refused: 7 http-status (404); slotbench explain 7"]
 
 
 @pytest.mark.parametrize(("confirm", "line", "confirmed"), [
-    ("auto", "on trial no longer", True), ("manual", "on trial, waiting for confirm()", False)])
+    ("auto", "the trial is over", True), ("manual", "on trial, waiting for confirm()", False)])
 def test_check_in_a_trial(
     make_board: Callable[..., DeviceBoard], site: Site, confirm: str, line: str, confirmed: bool,
 ) -> None:
@@ -152,7 +152,7 @@ def test_update_goes_on_after_lost_connections(board: DeviceBoard) -> None:
 
     def lose(text: str) -> None:
         nonlocal losses
-        if "no, 3 at 104" in text:
+        if "refused: 3 connection-failed (104)" in text:
             losses += 1
             board.net.inject(drop_after=6000)
 
@@ -183,7 +183,7 @@ def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
     start = board.soc.clock.ms
     assert isinstance(call(vm, "update"), ChipReset)
 
-    assert said(vm)[0] == "no, 7 at 503 (slotbench explain 7)"
+    assert said(vm)[0] == "refused: 7 http-status (503); slotbench explain 7"
     assert 120_000 <= board.soc.clock.ms - start < 140_000
 
 
@@ -196,7 +196,7 @@ def test_update_waits_seconds_not_days_when_nobody_asked_for_a_week(board: Devic
     board.net.inject(drop_after=12_000)
 
     assert isinstance(call(vm, "update"), ChipReset)
-    assert "no, 3 at 104 (slotbench explain 3)" in said(vm)
+    assert "refused: 3 connection-failed (104); slotbench explain 3" in said(vm)
     assert 1000 <= board.soc.clock.ms - start < 20_000
 
 
@@ -205,7 +205,7 @@ def test_update_gives_up_what_never_comes_about(board: DeviceBoard) -> None:
     vm = board.start()
 
     assert call(vm, "update") is False
-    assert said(vm) == ["no, 7 at 404 (slotbench explain 7)"]
+    assert said(vm) == ["refused: 7 http-status (404); slotbench explain 7"]
 
 
 def test_update_by_force(make_board: Callable[..., DeviceBoard], site: Site) -> None:
@@ -215,7 +215,7 @@ def test_update_by_force(make_board: Callable[..., DeviceBoard], site: Site) -> 
     vm = board.start()
 
     assert call(vm, "update") is False
-    assert said(vm) == ["no, 30 at 6 (slotbench explain 30)"]
+    assert said(vm) == ["refused: 30 marked-bad (offered 6, running 5); slotbench explain 30"]
     assert isinstance(call(vm, "update", True), ChipReset)
     assert board.newest().active == 1
 
@@ -261,7 +261,7 @@ def test_rollback_without_another_release(board: DeviceBoard) -> None:
     vm = board.start()
 
     assert call(vm, "rollback") is False
-    assert said(vm) == ["no, 65 at 0 (slotbench explain 65)"]
+    assert said(vm) == ["refused: 65 no-other-slot; slotbench explain 65"]
 
 
 # A board that is not set up, and the log.
@@ -273,7 +273,7 @@ def test_a_board_that_is_not_set_up_says_so(board: DeviceBoard, verb: str) -> No
     vm = board.start()
 
     assert call(vm, verb) is False
-    assert said(vm) == ["no, 70 at 0 (slotbench explain 70)"]
+    assert said(vm) == ["refused: 70 settings; slotbench explain 70"]
 
 
 @pytest.mark.parametrize("verb", ["status", "check", "update", "confirm"])
@@ -285,7 +285,7 @@ def test_a_board_that_is_set_up_now_needs_no_restart(board: DeviceBoard, verb: s
     board.files["/twoslot.json"] = settings
 
     assert call(vm, verb) is not False
-    assert not any(line.startswith("no,") for line in said(vm))
+    assert not any(line.startswith("refused") for line in said(vm))
 
 
 def test_log_prints_time_code_and_place(board: DeviceBoard) -> None:
@@ -300,7 +300,7 @@ def test_log_prints_time_code_and_place(board: DeviceBoard) -> None:
     call(vm, "log")
 
     first_line, second = (line.split() for line in vm.output[before:].splitlines())
-    assert (first_line[1:], second[1:]) == (["1", "at", "0"], ["20", "at", "0"])
+    assert (first_line[1:], second[1:]) == (["1", "not-connected", "(0)"], ["20", "document-unreadable", "(0)"])
     assert 5000 <= int(first_line[0]) < 6000
     assert 3_605_000 <= int(second[0]) < 3_607_000, "the time is not that of the refusal"
 
@@ -333,7 +333,7 @@ def test_check_in_quiet_hours_says_what_is_offered_and_that_it_waits(board: Devi
 
     assert call(vm, "check") is False
     lines = said(vm)
-    assert lines[0].startswith("2.0.0 (counter 6, ") and lines[1] == "no, 44 at 6 (slotbench explain 44)"
+    assert lines[0].startswith("2.0.0 (counter 6, ") and lines[1] == "refused: 44 quiet-hours (6); slotbench explain 44"
 
 
 def test_update_in_quiet_hours_needs_force(board: DeviceBoard) -> None:
@@ -349,4 +349,4 @@ def test_check_says_which_counter_is_not_taken_and_why(board: DeviceBoard) -> No
     vm = board.start()
 
     assert call(vm, "check") is False
-    assert said(vm) == ["counter 6 is offered", "no, 26 at 0 (slotbench explain 26)"]
+    assert said(vm) == ["counter 6 is offered", "refused: 26 wrong-board; slotbench explain 26"]

@@ -14,7 +14,7 @@ from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, RUNNING, DeviceBoard, firmware, refusal, trial_cell
-from support.device.control import SPARE, TAG, arm, offered_head, on_trial, open_swap, steps
+from support.device.control import SPARE, TAG, activate, offered_head, on_trial, open_control, steps
 from support.device.decision import first
 
 NOTE_CONFIRMED = 10
@@ -25,10 +25,10 @@ NOTE_CONFIRMED = 10
 
 def test_an_ordinary_boot_writes_nothing(board: DeviceBoard, vm: CPythonVM) -> None:
     board.flash.reset_counters()
-    swap = open_swap(vm)
+    control = open_control(vm)
 
-    assert (swap.slot, swap.row, swap.confirmed, swap.running.version) == (0, BootReason.ORDINARY, True, "1.0.0")
-    assert swap.descriptors[1] is None
+    assert (control.slot, control.reason, control.confirmed, control.running.version) == (0, BootReason.ORDINARY, True, "1.0.0")
+    assert control.descriptors[1] is None
     assert board.operations() == []
 
 
@@ -36,7 +36,7 @@ def test_without_the_loaders_word_nothing_is_done(board: DeviceBoard, vm: CPytho
     board.leave_tail(bytes(32))
 
     with refusal(vm, "FlashError", 64, 0):
-        open_swap(vm)
+        open_control(vm)
 
 
 @pytest.mark.parametrize("slot", [0, 1])
@@ -46,27 +46,27 @@ def test_a_running_slot_without_descriptor_is_refused(board: DeviceBoard, slot: 
     vm = board.start(slot)
 
     with refusal(vm, "FlashError", 72, slot):
-        open_swap(vm)
+        open_control(vm)
     assert board.operations() == [], "the journal was changed by a board that knows nothing of its slot"
 
 
 def test_a_lost_journal_is_written_anew(board: DeviceBoard) -> None:
     board.clear_journal()
-    swap = open_swap(board.start(0, BootReason.NO_JOURNAL_CONFIRMED))
+    control = open_control(board.start(0, BootReason.NO_JOURNAL_CONFIRMED))
 
     cell = board.newest()
     assert (cell.report, cell.active, cell.state_a) == (Report.JOURNAL_LOST, 0, SlotState.CONFIRMED)
     assert (cell.attempts, cell.copies, cell.floor) == (3, 8, 2)
-    assert swap.confirmed
+    assert control.confirmed
 
 
 def test_a_fallback_writes_its_verdict(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3), ended=(Ended.EXCEPTION,) * 3 + (None,) * 5)
-    swap = open_swap(board.start(0, BootReason.FALLBACK))
+    control = open_control(board.start(0, BootReason.FALLBACK))
 
     cell = board.newest()
     assert (cell.report, cell.bad_counter, cell.state_b, cell.active) == (Report.BAD, 6, SlotState.BAD, 0)
-    assert swap.confirmed, "after a fallback the board can be updated again"
+    assert control.confirmed, "after a fallback the board can be updated again"
 
 
 # Emptying the spare slot.
@@ -82,17 +82,17 @@ def test_a_new_cell_comes_before_the_first_change_of_the_spare_slot(
     for index in range(cells):
         board.put_cell(index, trial_cell(
             sequence=index + 1, active=0, state_b=state, counter_b=0 if already else 4))
-    swap = open_swap(board.start())
+    control = open_control(board.start())
     board.flash.reset_counters()
 
-    assert swap.empty_spare() == 1
+    assert control.invalidate_spare() == 1
 
     compacts = [("erase", "journal")] if cells == 16 else []
     assert steps(board) == [*compacts, ("program", "journal"), ("erase", "descriptor")]
     cell = board.newest()
     assert (cell.sequence, cell.state_b, cell.counter_b) == (cells + 1, SlotState.EMPTY, 0)
     assert (cell.active, cell.state_a) == (0, SlotState.CONFIRMED)
-    assert swap.descriptors[1] is board.descriptor(1) is None
+    assert control.descriptors[1] is board.descriptor(1) is None
 
 
 def test_a_bad_word_of_the_old_release_does_not_stay_with_the_slot(board: DeviceBoard) -> None:
@@ -100,19 +100,19 @@ def test_a_bad_word_of_the_old_release_does_not_stay_with_the_slot(board: Device
     board.put_cell(1, trial_cell(
         sequence=2, active=0, state_b=SlotState.CONFIRMED, counter_b=4, bad_b=True))
     vm = board.start()
-    swap = open_swap(vm)
-    swap.empty_spare()
+    control = open_control(vm)
+    control.invalidate_spare()
     assert (board.newest().state_b, board.newest().bad_b) == (SlotState.EMPTY, False)
-    arm(vm, swap)
+    activate(vm, control)
     assert (board.newest().state_b, board.newest().bad_b) == (SlotState.READY, False)
 
 
 def test_the_window_log_is_tidied_before_a_swap_that_needs_it(board: DeviceBoard) -> None:
     board.flash.poke(BOARD.window_log.start, windowlog.DIRTY_ENTRY * 200)
-    swap = open_swap(board.start())
+    control = open_control(board.start())
     board.flash.reset_counters()
 
-    swap.empty_spare()
+    control.invalidate_spare()
 
     assert steps(board) == [("program", "journal"), ("erase", "log")]
 
@@ -130,11 +130,11 @@ def test_the_spare_slot_stays_unless_the_running_one_is_confirmed(
 ) -> None:
     board.put_trial(**cell)
     vm = board.start(*start)
-    swap = open_swap(vm)
+    control = open_control(vm)
     board.flash.reset_counters()
 
-    with refusal(vm, "FlashError", 63, swap.cell.states[start[0]]):
-        swap.empty_spare()
+    with refusal(vm, "FlashError", 63, control.cell.states[start[0]]):
+        control.invalidate_spare()
     assert board.operations() == []
 
 
@@ -143,11 +143,11 @@ def test_no_cell_no_change_of_the_spare_slot(board: DeviceBoard) -> None:
     for sector in (BOARD.journal.start, BOARD.journal.start + SECTOR):
         board.flash.set_stuck(sector // SECTOR)
     vm = board.start()
-    swap = open_swap(vm)
+    control = open_control(vm)
     board.flash.reset_counters()
 
     with refusal(vm, "FlashError", 61):
-        swap.empty_spare()
+        control.invalidate_spare()
     assert {where for _, where in steps(board)} == {"journal"}
     assert board.descriptor(1) is not None
 
@@ -156,13 +156,13 @@ def test_no_cell_no_change_of_the_spare_slot(board: DeviceBoard) -> None:
 
 
 def test_arm_names_the_image_before_it_tells_the_loader(board: DeviceBoard, vm: CPythonVM) -> None:
-    swap = open_swap(vm)
-    swap.head_seen(offered_head(vm, seq=12))
-    swap.attempts = 5
-    swap.empty_spare()
+    control = open_control(vm)
+    control.remember_head(offered_head(vm, seq=12))
+    control.attempts = 5
+    control.invalidate_spare()
     board.flash.reset_counters()
 
-    arm(vm, swap)
+    activate(vm, control)
 
     assert steps(board) == [("program", "descriptor"), ("program", "journal")]
     cell, descriptor = board.newest(), board.descriptor(1)
@@ -171,17 +171,17 @@ def test_arm_names_the_image_before_it_tells_the_loader(board: DeviceBoard, vm: 
     assert (cell.state_a, cell.counter_a) == (SlotState.CONFIRMED, 5), "the fallback is gone"
     assert (cell.attempts, cell.copies) == (5, 8)
     assert (cell.head_seq, cell.key_epoch, cell.channel_tag) == (12, 1, TAG), "the head is forgotten"
-    assert not swap.confirmed, "the spare slot could still be emptied"
+    assert not control.confirmed, "the spare slot could still be emptied"
 
 
 def test_arm_writes_no_cell_for_a_descriptor_that_did_not_take(board: DeviceBoard, vm: CPythonVM) -> None:
-    swap = open_swap(vm)
-    swap.empty_spare()
+    control = open_control(vm)
+    control.invalidate_spare()
     board.flash.set_stuck(SPARE.descriptor.start // SECTOR, 0.5)
     board.flash.reset_counters()
 
     with refusal(vm, "FlashError", 60, SPARE.descriptor.start):
-        arm(vm, swap)
+        activate(vm, control)
     assert steps(board) == [("program", "descriptor")]
     assert board.newest().active == 0
 
@@ -191,11 +191,11 @@ def test_arm_writes_no_cell_for_a_descriptor_that_did_not_take(board: DeviceBoar
 
 def test_confirm_sets_both_words_before_the_cell(board: DeviceBoard) -> None:
     vm = on_trial(board)
-    swap = open_swap(vm)
-    assert not swap.confirmed
+    control = open_control(vm)
+    assert not control.confirmed
     board.flash.reset_counters()
 
-    assert swap.confirm(offered_head(vm, seq=40)) is True
+    assert control.confirm(offered_head(vm, seq=40)) is True
 
     words = [(op.addr, op.length) for op in board.operations()][:2]
     assert words == [
@@ -206,31 +206,31 @@ def test_confirm_sets_both_words_before_the_cell(board: DeviceBoard) -> None:
     assert (cell.floor, cell.head_seq) == (3, 40)
     assert descriptor is not None and descriptor.confirmed
     assert board.tail().note == NOTE_CONFIRMED, "the hook would arm its timer after a soft reset"
-    assert swap.confirmed
+    assert control.confirmed
 
 
 def test_confirm_twice_writes_once(board: DeviceBoard) -> None:
-    swap = open_swap(on_trial(board))
-    swap.confirm()
+    control = open_control(on_trial(board))
+    control.confirm()
     board.flash.reset_counters()
 
-    assert swap.confirm() is False
+    assert control.confirm() is False
     assert board.operations() == []
 
 
 def test_confirm_without_a_head_keeps_the_one_that_is_known(board: DeviceBoard) -> None:
-    swap = open_swap(on_trial(board, head_seq=7, channel_tag=TAG))
-    swap.confirm()
+    control = open_control(on_trial(board, head_seq=7, channel_tag=TAG))
+    control.confirm()
 
     assert (board.newest().head_seq, board.newest().channel_tag) == (7, TAG)
 
 
 def test_confirm_tidies_the_window_log(board: DeviceBoard) -> None:
     board.flash.poke(BOARD.window_log.start, windowlog.DIRTY_ENTRY * 200)
-    swap = open_swap(on_trial(board))
+    control = open_control(on_trial(board))
     board.flash.reset_counters()
 
-    swap.confirm()
+    control.confirm()
 
     assert steps(board)[-1] == ("erase", "log")
 
@@ -238,9 +238,9 @@ def test_confirm_tidies_the_window_log(board: DeviceBoard) -> None:
 def test_confirm_in_last_resort_leaves_the_other_slots_word_alone(board: DeviceBoard) -> None:
     """The cell's confirmed word speaks of the active slot, which is not the one that runs."""
     board.put_trial(bad_b=True, report=Report.LAST_RESORT)
-    swap = open_swap(board.start(0, BootReason.LAST_RESORT))
+    control = open_control(board.start(0, BootReason.LAST_RESORT))
 
-    assert swap.confirm() is True
+    assert control.confirm() is True
 
     assert not host.scan_pages(board.region())[0][2].confirmed  # type: ignore[union-attr]
     assert (board.newest().active, board.newest().state_a) == (0, SlotState.CONFIRMED)
@@ -262,7 +262,7 @@ def test_rollback_is_refused_without_a_slot_to_go_back_to(board: DeviceBoard, fl
     board.flash.reset_counters()
 
     with refusal(vm, "FlashError", 65, state):
-        open_swap(vm).rollback()
+        open_control(vm).rollback()
     assert board.operations() == []
 
 
@@ -274,22 +274,22 @@ def test_rollback_marks_the_running_release_bad(board: DeviceBoard, trial: bool)
     else:
         board.put_trial(state_b=SlotState.CONFIRMED, floor=RUNNING)
         vm = board.start(1, counter=6)
-    swap = open_swap(vm)
+    control = open_control(vm)
     board.flash.reset_counters()
 
-    swap.rollback()
+    control.rollback()
 
     word = BOARD.journal.start + host.BAD_B_OFFSET
     assert [(op.kind, op.addr, op.length) for op in board.operations()] == [("program", word, 4)]
-    open_swap(board.start(0, BootReason.FALLBACK))
+    open_control(board.start(0, BootReason.FALLBACK))
     cell = board.newest()
     assert (cell.bad_counter, cell.active, cell.state_b, cell.report) == (6, 0, SlotState.BAD, Report.BAD)
 
 
 def test_a_head_is_remembered(board: DeviceBoard, vm: CPythonVM) -> None:
-    swap = open_swap(vm)
+    control = open_control(vm)
     head = offered_head(vm, seq=12)
-    swap.head_seen(head)
+    control.remember_head(head)
 
     cell = board.newest()
     assert (cell.head_seq, cell.head_time, cell.key_epoch, cell.channel_tag) == (12, head["issued"], 1, TAG)
@@ -307,7 +307,7 @@ def test_the_facts_are_those_of_journal_descriptor_and_map(board: DeviceBoard) -
         sequence=2, state_b=SlotState.CONFIRMED, counter_b=7, floor=4, bad_counter=9, unproven_counter=8, rounds=3,
         head_seq=21, head_time=1000, key_epoch=2, channel_tag=33, report=Report.UNPROVEN, report_counter=8))
 
-    assert open_swap(board.start(1, counter=7)).facts() == {
+    assert open_control(board.start(1, counter=7)).snapshot() == {
         "slot": 1, "confirmed": True, "counter": 7, "fs_version": 0x00020000, "floor": 4, "bad": 9, "unproven": 8,
         "rounds": 3, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "report": (3, 8), "size": BOARD.slots[1].image.size,
         "fs_start": BOARD.fs_start}
@@ -316,10 +316,10 @@ def test_the_facts_are_those_of_journal_descriptor_and_map(board: DeviceBoard) -
 @pytest.mark.parametrize("running", [0, 1])
 def test_the_descriptors_are_in_the_order_of_the_slots(board: DeviceBoard, running: int) -> None:
     board.put_trial(state_b=SlotState.CONFIRMED, active=running)
-    swap = open_swap(board.start(running, counter=(RUNNING, 6)[running]))
+    control = open_control(board.start(running, counter=(RUNNING, 6)[running]))
 
-    assert [d.version for d in swap.descriptors] == ["1.0.0", "2.0.0"]
-    assert (swap.running.version, swap.spare.version) == [("1.0.0", "2.0.0"), ("2.0.0", "1.0.0")][running]
+    assert [d.version for d in control.descriptors] == ["1.0.0", "2.0.0"]
+    assert (control.running.version, control.spare.version) == [("1.0.0", "2.0.0"), ("2.0.0", "1.0.0")][running]
 
 
 @pytest.mark.parametrize("running", [0, 1])
@@ -329,10 +329,10 @@ def test_what_was_armed_is_settled_by_the_next_boot_only(board: DeviceBoard, run
     board.put_slot(1, firmware(3), counter=RUNNING, confirmed=True)
     board.put_cell(1, trial_cell(sequence=2, active=running, counter_b=RUNNING, **states))
     vm = board.start(running)
-    swap = open_swap(vm)
-    spare = swap.empty_spare()
-    arm(vm, swap)
+    control = open_control(vm)
+    spare = control.invalidate_spare()
+    activate(vm, control)
     board.flash.reset_counters()
 
-    assert open_swap(vm).cell.states[spare] == SlotState.READY
+    assert open_control(vm).cell.states[spare] == SlotState.READY
     assert board.operations() == [], "the armed slot was judged by a boot that never tried it"

@@ -11,7 +11,7 @@ from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
 from slotbench.vboard.signals import PowerCut
 from support.device.board import BOARD, DeviceBoard, firmware, trial_cell
-from support.device.control import arm, open_swap
+from support.device.control import activate, open_control
 from support.device.decision import first
 
 BEFORE_IMAGES = BOARD.slots[0].image.start
@@ -49,13 +49,13 @@ def test_a_cut_while_emptying_never_leaves_a_cell_that_names_a_lost_descriptor(b
     board.put_cell(0, trial_cell(active=0, state_b=SlotState.CONFIRMED, counter_b=4))
 
     def prepare() -> Act:
-        swap = open_swap(board.start())
-        return lambda: swap.empty_spare()
+        control = open_control(board.start())
+        return lambda: control.invalidate_spare()
 
     def check(cut: Cut) -> None:
         whole = board.descriptor(1) is not None
         assert whole or board.newest().state_b == SlotState.EMPTY, f"after cut {cut}"
-        open_swap(board.start()).empty_spare()
+        open_control(board.start()).invalidate_spare()
         assert board.newest().state_b == SlotState.EMPTY and board.descriptor(1) is None, f"after cut {cut}"
 
     cut_everywhere(board, 2, prepare, check)
@@ -65,18 +65,18 @@ def test_a_cut_while_arming_leaves_a_ready_slot_or_an_empty_one(board: DeviceBoa
 
     def prepare() -> Act:
         vm = board.start()
-        swap = open_swap(vm)
-        swap.empty_spare()
-        return lambda: arm(vm, swap)
+        control = open_control(vm)
+        control.invalidate_spare()
+        return lambda: activate(vm, control)
 
     def check(cut: Cut) -> None:
         if board.newest().active == 1:
             assert board.descriptor(1) is not None, f"after cut {cut} the cell names no descriptor"
             return
         vm = board.start()
-        swap = open_swap(vm)
-        swap.empty_spare()
-        arm(vm, swap)
+        control = open_control(vm)
+        control.invalidate_spare()
+        activate(vm, control)
         assert board.newest().active == 1 and board.descriptor(1) is not None, f"after cut {cut}"
 
     cut_everywhere(board, 2, prepare, check)
@@ -86,14 +86,14 @@ def test_a_cut_while_confirming_loses_nothing(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1))
 
     def prepare() -> Act:
-        swap = open_swap(board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
-        return lambda: swap.confirm()
+        control = open_control(board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
+        return lambda: control.confirm()
 
     def check(cut: Cut) -> None:
         cell = board.newest()
         proven = cell.confirmed or cell.state_b == SlotState.CONFIRMED
-        swap = open_swap(board.start(1, BootReason.ORDINARY if proven else BootReason.TRIAL, counter=6))
-        swap.confirm()
+        control = open_control(board.start(1, BootReason.ORDINARY if proven else BootReason.TRIAL, counter=6))
+        control.confirm()
         cell, descriptor = board.newest(), board.descriptor(1)
         assert (cell.active, cell.state_b, cell.floor) == (1, SlotState.CONFIRMED, 3), f"after cut {cut}"
         # A weak word may have read as set in this very boot.

@@ -51,7 +51,7 @@ def test_choose_never_takes_what_cannot_run_and_takes_something_whenever_it_can(
     proven = [d for d in descriptors if d and d.confirmed and not d.bad]
     floor = cell.floor if cell else max([0, *(d.floor for d in proven)])
 
-    choice = decider.decide.choose(cell and decider.cell(cell), descriptors, tuple(failed))
+    choice = decider.decision.next_boot(cell and decider.cell(cell), descriptors, tuple(failed))
 
     possible = {
         slot for slot, d in enumerate(descriptors) if d and d.counter >= floor and slot not in failed}
@@ -92,7 +92,7 @@ def fallback(decider: Decider, cell: JournalCell, descriptor: Any = True, slot: 
     other = decider.descriptor(1, 6) if descriptor is True else descriptor
     descriptors = [decider.descriptor(0, 5, confirmed=True), other]
     device_cell = decider.cell(cell)
-    written = decider.decide.settle(device_cell, slot, BootReason.FALLBACK, descriptors, 3)
+    written = decider.decision.conclude_last_boot(device_cell, slot, BootReason.FALLBACK, descriptors, 3)
     assert written, "the verdict must be written"
     return device_cell
 
@@ -168,7 +168,7 @@ def test_a_confirmed_release_whose_image_rotted_is_bad(decider: Decider) -> None
         active=0, state_b=SlotState.CONFIRMED, counter_a=6, counter_b=5, bad_a=True))
     descriptors = [decider.descriptor(0, 6, confirmed=True), decider.descriptor(1, 5, confirmed=True)]
 
-    assert decider.decide.settle(cell, 1, BootReason.FALLBACK, descriptors, 3)
+    assert decider.decision.conclude_last_boot(cell, 1, BootReason.FALLBACK, descriptors, 3)
     assert (cell.active, cell.states[0], cell.bad_counter) == (1, SlotState.BAD, 6)
 
 
@@ -190,10 +190,10 @@ def test_a_cut_between_the_confirmed_word_and_the_cell_loses_nothing(decider: De
     cell = decider.cell(trial_cell(confirmed=True, spent=first(1)))
     descriptors = [decider.descriptor(0, 5, confirmed=True), decider.descriptor(1, 6, floor=4)]
 
-    assert decider.decide.settle(cell, 1, BootReason.ORDINARY, descriptors, 3)
+    assert decider.decision.conclude_last_boot(cell, 1, BootReason.ORDINARY, descriptors, 3)
     assert (cell.active, cell.states[1], cell.floor) == (1, SlotState.CONFIRMED, 4)
     assert (cell.report, cell.report_counter) == (Report.CONFIRMED, 6)
-    assert not decider.decide.settle(cell, 1, BootReason.ORDINARY, descriptors, 3), "nothing is left to write"
+    assert not decider.decision.conclude_last_boot(cell, 1, BootReason.ORDINARY, descriptors, 3), "nothing is left to write"
 
 
 @pytest.mark.parametrize("why", [BootReason.ORDINARY, BootReason.TRIAL])
@@ -202,7 +202,7 @@ def test_an_ordinary_boot_and_a_trial_write_nothing(decider: Decider, why: BootR
     cell = decider.cell(trial_cell(state_b=state))
     descriptors = [decider.descriptor(0, 5, confirmed=True), decider.descriptor(1, 6)]
 
-    assert not decider.decide.settle(cell, 1, why, descriptors, 3)
+    assert not decider.decision.conclude_last_boot(cell, 1, why, descriptors, 3)
 
 
 @pytest.mark.parametrize("budget", ["spent", "copied"])
@@ -214,7 +214,7 @@ def test_last_resort_is_reported_once_and_gives_no_new_attempts(decider: Decider
     settled = decider.settle(cell, (1, BootReason.LAST_RESORT), descriptors)
     assert settled.sequence == 10, "last resort must be reported"
     assert (settled.report, settled.report_counter) == (Report.LAST_RESORT, 6)
-    assert not decider.decide.settle(settled, 1, BootReason.LAST_RESORT, descriptors, 3), "reported twice"
+    assert not decider.decision.conclude_last_boot(settled, 1, BootReason.LAST_RESORT, descriptors, 3), "reported twice"
     again = decider.boot(settled, descriptors)
     assert again == (1, BootReason.LAST_RESORT), "spent attempts or a bad word came back"
 
@@ -236,7 +236,7 @@ def test_a_lost_journal_is_rebuilt_from_the_descriptors(
     why = BootReason.NO_JOURNAL_CONFIRMED if proven else BootReason.NO_JOURNAL_UNCONFIRMED
     cell = decider.cell()
 
-    assert decider.decide.settle(cell, 1, why, [spare, running], 4)
+    assert decider.decision.conclude_last_boot(cell, 1, why, [spare, running], 4)
 
     assert cell.active == 1
     assert cell.states == [state, SlotState.CONFIRMED if proven else SlotState.READY]
@@ -252,11 +252,11 @@ def test_a_lost_journal_that_leaves_a_last_resort_is_said_once(decider: Decider)
     descriptors = [None, decider.descriptor(1, 6, confirmed=True, bad=True)]
     cell = decider.cell()
 
-    assert decider.decide.settle(cell, 1, BootReason.LAST_RESORT, descriptors, 3)
+    assert decider.decision.conclude_last_boot(cell, 1, BootReason.LAST_RESORT, descriptors, 3)
 
     cell.sequence = 1
     assert (cell.report, cell.report_counter) == (Report.LAST_RESORT, 6)
-    assert not decider.decide.settle(cell, 1, BootReason.LAST_RESORT, descriptors, 3), "said twice"
+    assert not decider.decision.conclude_last_boot(cell, 1, BootReason.LAST_RESORT, descriptors, 3), "said twice"
 
 
 def test_a_marked_descriptor_does_not_lift_the_floor_above_what_runs(decider: Decider) -> None:

@@ -47,4 +47,4 @@ def test_what_comes_behind_a_table_is_not_read(updater_of: Callable[[bytes], Upd
 
     assert updater.run() == DONE
     assert updater.board.flash.peek(PLACE, SECTOR) == blocks.table_sector(TABLE)
-    assert updater.slot() == IMAGE and updater.agent.fetched == BLOCKS and updater.losses == 0
+    assert updater.slot() == IMAGE and updater.agent.written == BLOCKS and updater.losses == 0

@@ -1,4 +1,4 @@
-"""twoslot.boot.flash: chip_size is raised around one flash call only, and errors of the chip become codes."""
+"""twoslot.flash: chip_size is raised around one flash call only, and errors of the chip become codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USUAL = BOARD.visible_bytes
 
 @pytest.fixture
 def port(vm: CPythonVM) -> Any:
-    return vm.import_("twoslot.boot.flash").Port()
+    return vm.import_("twoslot.flash").Flash()
 
 
 class Watch:
@@ -111,4 +111,4 @@ def test_the_size_is_the_chips_own(board: DeviceBoard, vm: CPythonVM, log2: int)
     """Not what an image's header or the ROM says, which a clone of a module has wrong."""
     board.soc.flash_id = log2 << 16 | 0x40EF
 
-    assert vm.import_("twoslot.boot.flash").Port().size == 1 << log2
+    assert vm.import_("twoslot.flash").Flash().size == 1 << log2

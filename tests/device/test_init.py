@@ -138,7 +138,7 @@ def test_a_trial_is_confirmed_and_its_deadline_called_off(board: DeviceBoard) ->
     ticks(board, vm, 5000)
 
     assert board.newest().state_b == SlotState.CONFIRMED
-    assert vm.eval("twoslot.deadline") is None and not vm.eval("twoslot._timer.trial")
+    assert vm.eval("twoslot.deadline") is None and not vm.eval("twoslot._schedule.trial")
     assert heads(board) == 1, "the confirmed board looks again at once"
     ticks(board, vm, 700_000, every_ms=1000)
     assert heads(board) == 1
@@ -176,7 +176,7 @@ def test_without_a_network_the_application_goes_on(board: DeviceBoard) -> None:
     ticks(board, vm, HOUR_MS, every_ms=1000)
 
     assert set(logged(vm)) == {(1, 0)}
-    assert 3 <= vm.eval("twoslot._timer.failures") <= 13, "the backoff does not double"
+    assert 3 <= vm.eval("twoslot._schedule.failures") <= 13, "the backoff does not double"
     board.net.online = True
     with pytest.raises(ChipReset):
         ticks(board, vm, 2 * HOUR_MS, every_ms=1000)
@@ -280,12 +280,12 @@ def test_a_full_heap_is_logged_and_tried_again(board: DeviceBoard) -> None:
     vm.exec(
         "def full():\n"
         "    raise MemoryError('memory allocation failed')\n"
-        "real = twoslot.load\n"
-        "twoslot.load = full")
+        "real = twoslot.load_agent\n"
+        "twoslot.load_agent = full")
     ticks(board, vm, 45_000)
     assert 1 <= len(logged(vm)) <= 6 and set(logged(vm)) == {(0, 0)}
 
-    vm.exec("twoslot.load = real")
+    vm.exec("twoslot.load_agent = real")
     with pytest.raises(ChipReset):
         ticks(board, vm, 200_000)
 
@@ -325,7 +325,7 @@ def test_a_board_that_breaks_at_the_end_of_a_look_says_so(
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("module", [
-    "startup", "settings", "schedule", "errors", "agent", "boot/actions", "boot/flash", "boot/control", "boot/journal", "boot/slots", "http/request",
+    "startup", "settings", "schedule", "errors", "agent", "boot/actions", "flash", "boot/control", "boot/journal", "boot/slots", "http/request",
     "http/response", "trust/document", "trust/rsa", "trust/policy", "image/scan", "image/download", "image/writer"])
 def test_no_room_for_a_module_is_logged_and_tried_again(board: DeviceBoard, module: str, times: int) -> None:
     """Every part is loaded when it is needed, beside an application that fills the heap as it likes."""
@@ -431,7 +431,7 @@ def test_the_log_keeps_the_last_eight(board: DeviceBoard) -> None:
     vm = start(board)
     vm.exec("from twoslot.errors import LinkError")
     for number in range(11):
-        vm.exec(f"twoslot.keep(LinkError(4, {number}))")
+        vm.exec(f"twoslot.log_error(LinkError(4, {number}))")
 
     assert logged(vm) == [(4, number) for number in range(3, 11)]
 
@@ -457,7 +457,7 @@ def test_ctrl_c_in_a_tick_reaches_the_person(board: DeviceBoard) -> None:
 def test_what_is_configured_may_ask_for_a_look_now(board: DeviceBoard) -> None:
     vm = start(board)
     asked = iter([None, 0])
-    vm.modules["twoslot"]._also.append(lambda: next(asked, None))
+    vm.modules["twoslot"]._pollers.append(lambda: next(asked, None))
     ticks(board, vm, 1000)
 
     assert heads(board) == 1

@@ -44,7 +44,7 @@ def codec(shared_vm: CPythonVM) -> Any:
 @pytest.fixture
 def load(board: DeviceBoard, vm: CPythonVM) -> Callable[[], Any]:
     """Read the journal afresh, as the next boot would."""
-    port = vm.import_("twoslot.boot.flash").Port()
+    port = vm.import_("twoslot.flash").Flash()
     return lambda: vm.import_("twoslot.boot.journal").Journal(port, BOARD.journal.start)
 
 

@@ -12,7 +12,7 @@ from support.device.board import DeviceBoard, keys_document, refusal, signing_ke
 
 
 def test_the_pinned_keys(vm: CPythonVM) -> None:
-    pinned = vm.import_("twoslot.trust.keyring").keys
+    pinned = vm.import_("twoslot.trust.keyring").trusted_keys
 
     assert pinned("offline") == (1, [signing_key("offline").modulus])
     assert pinned("online") == (1, [signing_key("online").modulus])
@@ -23,7 +23,7 @@ def test_two_offline_keys(board: DeviceBoard, vm: CPythonVM) -> None:
     keys["offline"].append(base64.b64encode(signing_key("stranger").modulus).decode())
     board.files["/twoslot.keys"] = json.dumps(keys).encode() + b"\n"
 
-    _, offline = vm.import_("twoslot.trust.keyring").keys("offline")
+    _, offline = vm.import_("twoslot.trust.keyring").trusted_keys("offline")
     assert offline == [signing_key("offline").modulus, signing_key("stranger").modulus]
 
 
@@ -39,7 +39,7 @@ def test_keys_that_cannot_be_read_are_refused(
     board.files["/twoslot.keys"] = json.dumps({**keys, **change}).encode() + b"\n"
 
     with refusal(vm, "FlashError", 71, 0):
-        vm.import_("twoslot.trust.keyring").keys(role)
+        vm.import_("twoslot.trust.keyring").trusted_keys(role)
 
 
 @pytest.mark.parametrize("role", ["offline", "online"])
@@ -52,4 +52,4 @@ def test_a_keys_file_that_is_no_document_is_refused(
         board.files["/twoslot.keys"] = text
 
     with refusal(vm, "FlashError", 71, 0):
-        vm.import_("twoslot.trust.keyring").keys(role)
+        vm.import_("twoslot.trust.keyring").trusted_keys(role)

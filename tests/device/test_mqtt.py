@@ -35,8 +35,8 @@ class Ear:
         self.clock = self.board.soc.clock
         self.vm = self.board.start(frozen=stock())
         self.twoslot = self.vm.import_("twoslot")
-        self.vm.import_("twoslot.mqtt.client").begin(self.board.settings, KNOWN)
-        self.hint = self.twoslot._also[0].__self__
+        self.vm.import_("twoslot.mqtt.client").subscribe(self.board.settings, KNOWN)
+        self.hint = self.twoslot._pollers[0].__self__
         self.twoslot.drop("mqtt.client", "errors")
         self.longest = 0.0
         self.wanted: list[tuple[float, int]] = []
@@ -45,7 +45,7 @@ class Ear:
         """Ask once a second."""
         for _ in range(seconds):
             begin_ms = self.clock.ms
-            wanted = self.hint.ask()
+            wanted = self.hint.poll()
             self.longest = max(self.longest, self.clock.ms - begin_ms)
             if wanted is not None:
                 self.wanted.append((begin_ms, wanted))
@@ -194,16 +194,16 @@ def hint_of(make_board: Callable[..., DeviceBoard], **changes: object) -> tuple[
     board = make_board(**changes)
     vm = board.start(frozen=stock())
     twoslot = vm.import_("twoslot")
-    twoslot.timer()
-    return len(twoslot._also), [(code, where) for _, code, where in twoslot._log]
+    twoslot.get_schedule()
+    return len(twoslot._pollers), [(code, where) for _, code, where in twoslot._log]
 
 
 def test_what_the_journal_knows_of_is_no_hint(make_board: Callable[..., DeviceBoard]) -> None:
     board = make_board(mqtt="broker.lan")
     board.put_cell(0, replace(board.newest(), head_seq=KNOWN))
     twoslot = board.start(frozen=stock()).import_("twoslot")
-    twoslot.timer()
-    assert twoslot._also[0].__self__.seq == KNOWN
+    twoslot.get_schedule()
+    assert twoslot._pollers[0].__self__.seq == KNOWN
 
 
 def test_begun_only_when_it_is_configured(make_board: Callable[..., DeviceBoard]) -> None:

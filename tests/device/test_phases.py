@@ -17,12 +17,12 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard
 from support.device.decision import first
 from support.device.site import (
-    ARM,
+    ACTIVATE,
     DONE,
-    FETCH,
+    DOWNLOAD,
     IMAGE,
     RELEASE,
-    SURVEY,
+    SCAN,
     TABLE,
     VERIFY,
     Site,
@@ -32,18 +32,19 @@ from support.device.site import (
 
 RESIDENT = {"schedule"}
 AGENT = {"agent", "errors"}
-TURN = AGENT | {"boot.actions", "boot.flash", "boot.control", "boot.journal", "boot.slots"}
+BOOT = AGENT | {"flash", "boot.page", "boot.journal", "boot.slots", "boot.control", "boot.actions"}
 OPEN = AGENT | {"http.request", "http.response"}
 ASK = OPEN | {"http.documents"}
-READ = AGENT | {"trust.verify", "trust.document", "trust.rsa", "trust.keyring"}
+KEYRING = AGENT | {"trust.verify", "trust.keyring"}
+READ = AGENT | {"trust.verify", "trust.document", "trust.rsa"}
 JUDGE = AGENT | {"trust.verify", "trust.policy", "settings"}
-LOOKS = AGENT | {"image.scan", "boot.flash", "http.response"}
-TRANSFER = AGENT | {"image.download", "image.writer", "boot.flash", "http.response"}
-PHASES = [TURN, ASK, READ, JUDGE, TRANSFER, LOOKS]
+SCANS = AGENT | {"image.scan", "flash", "http.response"}
+DOWNLOADS = AGENT | {"image.download", "image.writer", "flash", "http.response"}
+PHASES = [ASK, KEYRING, READ, JUDGE, SCANS, DOWNLOADS, BOOT | {"retained"}]
 """What is loaded together at most, in the order of an update; OPEN, which asks for table and image, is less."""
 STAYS = {
-    RELEASE: AGENT, TABLE: AGENT | {"image.scan", "boot.flash"}, SURVEY: LOOKS, FETCH: TRANSFER, VERIFY: LOOKS,
-    ARM: AGENT | {"boot.flash", "http.response"}, DONE: AGENT,
+    RELEASE: AGENT, TABLE: SCANS, SCAN: SCANS, DOWNLOAD: DOWNLOADS, VERIFY: SCANS,
+    ACTIVATE: AGENT | {"flash", "http.response"}, DONE: AGENT,
 }
 
 
@@ -137,7 +138,7 @@ def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
     updater.run()
 
     assert board.newest().state_b == SlotState.CONFIRMED
-    assert most(files.together) == [TURN, ASK, READ, JUDGE]
+    assert most(files.together) == [ASK, KEYRING, READ, JUDGE, BOOT | {"retained"}]
     assert not any(files.held), f"dropped, and still alive: {files.held}"
 
 
@@ -146,7 +147,7 @@ def test_the_first_thing_after_a_boot_leaves_only_the_countdown(board: DeviceBoa
     vm, files = watch(board, 0, BootReason.FALLBACK)
     run(vm, "twoslot.tick()")
 
-    begin = {"startup", "settings", "errors", "boot.flash", "schedule", "boot.control", "boot.journal", "boot.slots"}
+    begin = BOOT - {"agent", "boot.actions"} | {"startup", "settings", "schedule"}
     assert most(files.together) == [begin | {"boot.decision"}]
     assert loaded(vm) == RESIDENT and alive(vm) <= RESIDENT and not folders(vm)
     assert not any(files.held)
@@ -157,12 +158,12 @@ def test_nothing_of_the_transfer_is_left_when_the_slot_is_armed(board: DeviceBoa
     board.flash.poke(BOARD.slots[1].image.start, IMAGE)
     vm, files = watch(board)
     updater = Updater(board, vm)
-    assert updater.run(until=ARM) == ARM
-    assert updater.agent.answer is not None, "no connection is kept: nothing to be forgotten"
+    assert updater.run(until=ACTIVATE) == ACTIVATE
+    assert updater.agent.response is not None, "no connection is kept: nothing to be forgotten"
     del files.together[:], files.held[:]
     assert updater.go_on() == DONE
 
-    assert most(files.together) == [TURN]
+    assert most(files.together) == [BOOT | {"retained"}]
     assert not any(files.held), f"dropped, and still alive: {files.held}"
 
 
@@ -221,7 +222,7 @@ def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fa
         for sector in (1, 2):
             board.flash.set_stuck(sector)
     else:
-        vm.exec("def full(): raise MemoryError\ntwoslot.load = full")
+        vm.exec("def full(): raise MemoryError\ntwoslot.load_agent = full")
     board.soc.clock.advance_ms(60_000)
     run(vm, "twoslot.tick()")
 

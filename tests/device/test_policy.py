@@ -191,7 +191,7 @@ def test_a_head_may_say_how_often_to_look(judge: Judge) -> None:
 
 def test_the_channel_tag_is_the_benchs(judge: Judge) -> None:
     for product, channel in ((PRODUCT, CHANNEL), ("a", "b"), ("caf\u00e9", "beta")):
-        assert judge.judge.channel_tag(product, channel) == channel_tag(product, channel)
+        assert judge.policy.channel_tag(product, channel) == channel_tag(product, channel)
 
 
 # Rollout.

@@ -9,7 +9,7 @@ import pytest
 from slotbench.formats.rtc import BootReason, Tail
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard, refusal
-from support.device.control import loaders_word, on_trial, open_swap
+from support.device.control import loaders_word, on_trial, open_control
 
 
 @pytest.mark.parametrize("slot", [0, 1])
@@ -50,14 +50,14 @@ def test_without_it_nothing_is_settled(board: DeviceBoard, vm: CPythonVM) -> Non
     board.flash.reset_counters()
 
     with refusal(vm, "FlashError", 64, 0):
-        open_swap(vm)
+        open_control(vm)
     assert board.operations() == []
 
 
 def test_the_note_is_not_sealed(board: DeviceBoard) -> None:
     """It is written after the seal: by the hook, and by confirm."""
     vm = on_trial(board)
-    open_swap(vm).confirm()
+    open_control(vm).confirm()
 
     word = loaders_word(vm)
     assert board.tail().note == 10

@@ -184,7 +184,7 @@ def test_a_filesystem_that_takes_nothing_leaves_a_copy_that_is_right(
 
 
 def pinned(vm: CPythonVM) -> Any:
-    return vm.import_("twoslot.trust.keyring").keys("online")
+    return vm.import_("twoslot.trust.keyring").trusted_keys("online")
 
 
 @pytest.mark.parametrize("newer", COPIES)

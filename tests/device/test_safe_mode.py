@@ -11,7 +11,7 @@ from support.device.board import BOARD, DeviceBoard
 
 HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG = 1, 2, 3
 KEPT = 0x600013FC
-LEFT_OUT = "main.py is left out"
+SAFE_MODE = "safe mode, without main.py"
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +39,11 @@ def crashes(board: DeviceBoard) -> int:
 @pytest.mark.parametrize("reason", [HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG])
 def test_the_fifth_crash_in_a_row_leaves_main_out(board: DeviceBoard, reason: int) -> None:
     for number in range(1, 5):
-        assert LEFT_OUT not in crash(board, reason).output
+        assert SAFE_MODE not in crash(board, reason).output
         assert crashes(board) == number
     said = crash(board, reason).output
 
-    assert LEFT_OUT in said and "main.py follows" in said, "Ctrl-C ends it"
+    assert SAFE_MODE in said and "main.py follows" in said, "Ctrl-C ends it"
 
 
 def test_it_is_reported_once(board: DeviceBoard) -> None:
@@ -60,7 +60,7 @@ def test_it_is_reported_once(board: DeviceBoard) -> None:
 @pytest.mark.parametrize("reason", [0, 4, 5, 6], ids=["power", "restart", "deep sleep", "reset pin"])
 def test_other_starts_are_no_crashes(board: DeviceBoard, reason: int) -> None:
     for _ in range(10):
-        assert LEFT_OUT not in crash(board, reason).output
+        assert SAFE_MODE not in crash(board, reason).output
     assert crashes(board) == 0
 
 
@@ -70,7 +70,7 @@ def test_a_soft_reset_does_not_count_a_crash_again(board: DeviceBoard) -> None:
         vm.exec("__import__('sys').modules.pop('twoslot', None)")
         vm.run_file("boot.py")
 
-    assert crashes(board) == 1 and LEFT_OUT not in vm.output
+    assert crashes(board) == 1 and SAFE_MODE not in vm.output
 
 
 def test_an_updater_that_had_its_turn_begins_the_count_anew(board: DeviceBoard) -> None:
@@ -88,7 +88,7 @@ def test_a_tick_before_the_first_look_does_not(board: DeviceBoard) -> None:
         vm = crash(board)
         vm.exec("import twoslot\ntwoslot.tick()")
 
-    assert LEFT_OUT in vm.output
+    assert SAFE_MODE in vm.output
 
 
 def test_a_fallback_begins_the_count_anew(board: DeviceBoard) -> None:
@@ -111,4 +111,4 @@ def test_without_a_journal_that_can_be_written_the_updater_runs_all_the_same(boa
     for _ in range(5):
         vm = crash(board)
 
-    assert LEFT_OUT in vm.output and "main.py follows" in vm.output
+    assert SAFE_MODE in vm.output and "main.py follows" in vm.output

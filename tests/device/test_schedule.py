@@ -72,7 +72,7 @@ def test_looks_are_an_interval_apart_give_or_take_a_tenth(make: Make, interval_s
     schedule = make(interval_s)
     waits = []
     for _ in range(200):
-        schedule.done()
+        schedule.succeeded()
         waits.append(schedule.left / (interval_s * 1000))
 
     assert all(0.9 <= wait < 1.1 for wait in waits)
@@ -112,20 +112,20 @@ def test_success_and_gained_blocks_begin_the_backoff_anew(make: Make) -> None:
             schedule.failed()
         assert schedule.left > 500_000
 
-    for forgets in (lambda: schedule.soon(3), schedule.done):
+    for forgets in (lambda: schedule.continue_now(3), schedule.succeeded):
         grow()
         forgets()
         schedule.failed()
         assert schedule.left < 3000
     grow()
-    schedule.soon(0)
+    schedule.continue_now(0)
     schedule.failed()
     assert schedule.left > 500_000, "a step that gained nothing began the backoff anew"
 
 
 def test_more_to_do_is_due_at_the_next_call(make: Make) -> None:
     schedule = make()
-    schedule.soon(0)
+    schedule.continue_now(0)
 
     assert schedule.due()
 
@@ -174,7 +174,7 @@ def test_the_servers_word_does_not_shorten_the_backoff(make: Make) -> None:
 @pytest.mark.parametrize("step_ms", [37, 1000, 60_000])
 def test_it_is_due_when_the_time_is_over(board: DeviceBoard, make: Make, step_ms: int) -> None:
     schedule = make(HOUR_S)
-    schedule.done()
+    schedule.succeeded()
     expected = schedule.left
 
     assert expected <= wait_until_due(board, schedule, step_ms) <= expected + step_ms + 10
@@ -182,7 +182,7 @@ def test_it_is_due_when_the_time_is_over(board: DeviceBoard, make: Make, step_ms
 
 @pytest.mark.parametrize(
     "silent_ms", [15_000, HOUR_S * 1000, 8 * DAY_S * 1000], ids=["15 s", "1 h", "8 days"])
-@pytest.mark.parametrize("call", ["failed", "done"])
+@pytest.mark.parametrize("call", ["failed", "succeeded"])
 def test_a_wait_begins_when_it_is_set(board: DeviceBoard, make: Make, call: str, silent_ms: int) -> None:
     """However long nobody asked: a step of the agent takes seconds, a person comes back after a week."""
     schedule = make(10)
@@ -206,7 +206,7 @@ def test_asked_once_in_five_days_is_enough(board: DeviceBoard, make: Make) -> No
 def test_a_wrap_of_the_ticks_does_not_disturb(board: DeviceBoard, make: Make, before_ms: int) -> None:
     board.soc.clock.us = board.soc.boot_us + (WRAP_MS - before_ms) * 1000
     schedule = make(HOUR_S)
-    schedule.done()
+    schedule.succeeded()
     expected = schedule.left
 
     assert expected <= wait_until_due(board, schedule) <= expected + 1100
@@ -217,7 +217,7 @@ def test_a_clock_that_is_set_does_not_disturb(
     board: DeviceBoard, vm: CPythonVM, make: Make, year: int,
 ) -> None:
     schedule = make(HOUR_S)
-    schedule.done()
+    schedule.succeeded()
     expected = schedule.left
     board.soc.clock.advance_ms(10_000)
     vm.exec(f"import machine\nmachine.RTC().datetime(({year}, 5, 4, 0, 3, 2, 1, 0))")
@@ -238,7 +238,7 @@ def test_a_month(board: DeviceBoard, make: Make) -> None:
             schedule.failed()
             failures += 1
         else:
-            schedule.done()
+            schedule.succeeded()
             looks.append(now)
 
     gaps = [later - earlier for earlier, later in zip(looks, looks[1:])]
@@ -251,7 +251,7 @@ def test_a_month(board: DeviceBoard, make: Make) -> None:
 
 @pytest.mark.parametrize("below", [1, 2, 1000, 30000, 65536])
 def test_chance_stays_below_and_reaches_everywhere(vm: CPythonVM, below: int) -> None:
-    drawn = [vm.import_("twoslot.schedule").draw(below) for _ in range(2000)]
+    drawn = [vm.import_("twoslot.schedule").random_below(below) for _ in range(2000)]
 
     assert 0 <= min(drawn) and max(drawn) < below
     assert max(drawn) >= 0.98 * (below - 1) and min(drawn) <= 0.02 * below
@@ -259,10 +259,10 @@ def test_chance_stays_below_and_reaches_everywhere(vm: CPythonVM, below: int) ->
 
 def test_a_look_that_is_wanted_sooner_never_comes_later(make: Make) -> None:
     schedule = make()
-    schedule.done()
-    schedule.sooner(5000)
+    schedule.succeeded()
+    schedule.request_within(5000)
     assert schedule.left == 5000
-    schedule.sooner(60_000)
+    schedule.request_within(60_000)
     assert schedule.left == 5000
 
 
@@ -275,9 +275,9 @@ def test_the_server_may_say_how_often_within_limits(
     vm: CPythonVM, make: Make, word_s: int, interval_s: int,
 ) -> None:
     schedule = make()
-    reached = vm.import_("twoslot.outcome").reached
+    reached = vm.import_("twoslot.outcome").conclude
     for interval in (300, word_s, None):  # a 304 says nothing new
-        reached(SimpleNamespace(interval=interval, etag=None, turn=lambda act: None), schedule, None)
+        reached(SimpleNamespace(interval_s=interval, etag=None, boot_action=lambda action: None), schedule, None)
 
     assert 0.9 * interval_s * 1000 <= schedule.left < 1.1 * interval_s * 1000
 
@@ -297,7 +297,7 @@ def test_quiet_hours_end_when_they_say(
     vm: CPythonVM, quiet: list[int], hour: int, hours_left: int,
 ) -> None:
     set_clock(vm, hour)
-    left_ms = vm.import_("twoslot.quiet_hours").left_ms(quiet)
+    left_ms = vm.import_("twoslot.quiet_hours").remaining_ms(quiet)
 
     assert hours_left * 3_600_000 - 1000 <= left_ms <= hours_left * 3_600_000
 
@@ -332,10 +332,10 @@ def test_a_trial_does_not_wait_for_quiet_hours(board: DeviceBoard, vm: CPythonVM
 def test_an_attempt_under_way_is_brought_to_its_end(vm: CPythonVM, make: Make) -> None:
     set_clock(vm, 21, 59)
     schedule = make(quiet=[22, 6])
-    schedule.soon(True)
+    schedule.continue_now(True)
     set_clock(vm, 22, 1)
     assert schedule.due()
-    schedule.done()
+    schedule.succeeded()
     schedule.left = 0
     assert not schedule.due()
 
@@ -343,8 +343,8 @@ def test_an_attempt_under_way_is_brought_to_its_end(vm: CPythonVM, make: Make) -
 def test_a_person_who_asks_does_not_wait_for_quiet_hours(vm: CPythonVM, make: Make) -> None:
     set_clock(vm, 23)
     asked, hinted = make(quiet=[22, 6]), make(quiet=[22, 6])
-    asked.sooner(0)
-    hinted.sooner(1)
+    asked.request_within(0)
+    hinted.request_within(1)
     hinted.left = 0
 
     assert asked.due() and not hinted.due()
@@ -356,7 +356,7 @@ def test_a_clock_that_jumps_by_years_moves_quiet_hours_alone(
 ) -> None:
     set_clock(vm, 12)
     schedule = make(HOUR_S, quiet=[22, 6])
-    schedule.done()
+    schedule.succeeded()
     expected = schedule.left
     board.soc.clock.advance_ms(10_000)
     set_clock(vm, 12, year=year)
@@ -390,7 +390,7 @@ def test_a_year_of_two_hundred_boards(board: DeviceBoard, vm: CPythonVM, make: M
                 schedule.failed()
                 failures += 1
             else:
-                schedule.done()
+                schedule.succeeded()
                 looks.append(now)
         heapq.heappush(coming, (clock.ms + max(schedule.left, 1), number))
 

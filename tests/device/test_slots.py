@@ -37,19 +37,19 @@ class Access:
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM) -> None:
         self.board, self.vm = board, vm
-        self.plan = vm.import_("twoslot.trust.policy").plan
+        self.plan = vm.import_("twoslot.trust.policy").parse_plan
         self.open()
 
     def open(self, numbers: list[int] | None = None) -> Any:
         """Read the map table; with `numbers` write it before."""
         if numbers is not None:
             self.board.flash.poke(maptable.OFFSET, maptable.pack_table(numbers))
-        self.slots = self.vm.import_("twoslot.boot.slots").Slots(self.vm.import_("twoslot.boot.flash").Port())
+        self.slots = self.vm.import_("twoslot.boot.slots").Slots(self.vm.import_("twoslot.flash").Flash())
         return self.slots
 
     def describe(self, slot: int, **changes: Any) -> None:
         fields = release_fields(**changes)
-        self.slots.describe(slot, PRODUCT, self.plan(fields, fields["images"]["any"]))
+        self.slots.write_descriptor(slot, PRODUCT, self.plan(fields, fields["images"]["any"]))
 
 
 @pytest.fixture
@@ -115,11 +115,11 @@ def test_a_map_without_window_log_and_with_shared_sectors(access: Access, slot: 
     access.board.flash.reset_counters()
 
     access.slots.tidy_log()
-    access.slots.forget(slot)
+    access.slots.erase_descriptor(slot)
     assert access.board.operations() == [], "the loader, or a table that is in use, was erased"
     access.describe(slot)
     assert access.slots.read(slot).counter == 6
-    access.slots.forget(slot)
+    access.slots.erase_descriptor(slot)
     assert access.board.erased() == [table]
 
 
@@ -208,7 +208,7 @@ def test_forget_erases_unless_the_page_is_blank(access: Access, first: bytes, er
     access.board.flash.poke(place, first)
     access.board.flash.reset_counters()
 
-    access.slots.forget(1)
+    access.slots.erase_descriptor(1)
 
     assert access.board.erased() == [place] * erases
     assert access.board.flash.peek(place, PAGE) == b"\xff" * PAGE

@@ -103,7 +103,7 @@ def test_what_finds_no_room_for_long_restarts_the_board(
 
     assert after is not None and least * MINUTES_MS - 5000 <= after <= most * MINUTES_MS
     assert word(board) & ALONE and times(board) == 1
-    assert "no room for an update beside main.py" in vm.output
+    assert "no memory for an update beside main.py" in vm.output
 
 
 def test_no_room_to_begin_is_no_room(board: DeviceBoard) -> None:

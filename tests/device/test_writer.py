@@ -13,7 +13,7 @@ from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard, refusal
 from support.device.release import release_fields
-from support.device.site import ARM, VERIFY
+from support.device.site import ACTIVATE, VERIFY
 
 SLOT = BOARD.slots[1]
 PIECE = 512
@@ -21,17 +21,17 @@ IMAGE = random.Random(3).randbytes(7 * SECTOR + 1237)
 
 
 class WriterBench:
-    """What fills slot B with `image`: survey and writer."""
+    """What fills slot B with `image`: scan and writer."""
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM, image: bytes = IMAGE) -> None:
         self.board, self.vm, self.image = board, vm, image
         fields = release_fields(image)
-        plan = vm.import_("twoslot.trust.policy").plan(fields, fields["images"]["any"])
+        plan = vm.import_("twoslot.trust.policy").parse_plan(fields, fields["images"]["any"])
         self.writer = vm.import_("twoslot.image.writer")
-        self.looks = vm.import_("twoslot.image.scan")
-        self.slot = self.looks.begin((SLOT.image.start, SLOT.table.start), plan)
-        self.writer.ready(self.slot)
-        self.agent = SimpleNamespace(spare=self.slot, plan=plan, next=0, again=0, sha=None)
+        self.scan = vm.import_("twoslot.image.scan")
+        self.slot = self.scan.start((SLOT.image.start, SLOT.table.start), plan)
+        self.writer.allocate(self.slot)
+        self.agent = SimpleNamespace(progress=self.slot, plan=plan, next=0, scans=0, sha=None)
 
     @property
     def left(self) -> int:
@@ -40,7 +40,7 @@ class WriterBench:
 
     def part(self, size: int) -> Any:
         """Room for that many bytes in the buffer."""
-        return self.writer.part(self.slot, size)
+        return self.writer.views(self.slot, size)
 
     def is_missing(self, number: int) -> bool:
         return bool(self.writer.is_missing(self.slot, number))
@@ -55,35 +55,35 @@ class WriterBench:
         return self.image[number * SECTOR : (number + 1) * SECTOR]
 
     def table_right(self) -> bool:
-        return bool(self.looks.table_right(self.slot, self.agent.plan["blocks"]))
+        return bool(self.scan.table_matches(self.slot, self.agent.plan["blocks"]))
 
     def put_table(self, table: bytes | None = None) -> None:
         self.load(blocks.block_table(self.image) if table is None else table)
-        self.writer.put_table(self.slot, self.agent.plan["blocks"])
+        self.writer.write_table(self.slot, self.agent.plan["blocks"])
 
-    def survey(self) -> set[int]:
+    def scanned(self) -> set[int]:
         """Look at all blocks; return those that are missing."""
         for number in range(self.slot["blocks"]):
-            self.looks.look(self.slot, number)
+            self.scan.check_block(self.slot, number)
         return {number for number in range(self.slot["blocks"]) if self.is_missing(number)}
 
     def put(self, number: int) -> None:
         self.load(self.block(number))
-        self.writer.put(self.slot, number)
+        self.writer.write_block(self.slot, number)
 
     def fill(self) -> None:
         """Everything an update does with the slot but the verification."""
         self.put_table()
-        for number in sorted(self.survey()):
+        for number in sorted(self.scanned()):
             self.put(number)
 
     def whole(self) -> bool:
-        """How survey.py judges what the slot holds now."""
-        self.agent.state, self.agent.again = VERIFY, 0
+        """How scan.py judges what the slot holds now."""
+        self.agent.state, self.agent.scans = VERIFY, 0
         while self.agent.state == VERIFY:
-            self.agent.state = self.looks.step(self.agent)
+            self.agent.state = self.scan.step(self.agent)
         self.agent.next = 0
-        return bool(self.agent.state == ARM)
+        return bool(self.agent.state == ACTIVATE)
 
 
 @pytest.fixture
@@ -179,9 +179,9 @@ def test_the_survey_finds_what_differs_and_writes_nothing(bench: WriterBench, wr
         bench.board.flash.poke(SLOT.image.start + number * SECTOR + 100, bytes(4))
     bench.board.flash.reset_counters()
 
-    assert bench.survey() == wrong
+    assert bench.scanned() == wrong
     assert bench.left == len(wrong)
-    assert bench.survey() == wrong and bench.left == len(wrong), "a second look counts twice"
+    assert bench.scanned() == wrong and bench.left == len(wrong), "a second look counts twice"
     assert bench.board.operations() == []
 
 
@@ -189,7 +189,7 @@ def test_garbage_behind_the_image_is_of_no_interest(bench: WriterBench) -> None:
     bench.put_table()
     bench.board.flash.poke(SLOT.image.start, IMAGE + bytes(400))
 
-    assert bench.survey() == set()
+    assert bench.scanned() == set()
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,9 @@ def test_the_first_run_of_missing_blocks(bench: WriterBench, missing: set[int], 
     bench.board.flash.poke(SLOT.image.start, IMAGE)
     for number in missing:
         bench.board.flash.poke(SLOT.image.start + number * SECTOR, bytes(4))
-    bench.survey()
+    bench.scanned()
 
-    assert bench.writer.run(bench.slot) == run
+    assert bench.writer.next_missing_run(bench.slot) == run
 
 
 def test_only_missing_sectors_are_erased(bench: WriterBench) -> None:
@@ -223,7 +223,7 @@ def test_only_missing_sectors_are_erased(bench: WriterBench) -> None:
 
 def test_a_block_is_erased_and_programmed_once(bench: WriterBench) -> None:
     bench.put_table()
-    bench.survey()
+    bench.scanned()
     bench.board.flash.reset_counters()
 
     bench.put(7)
@@ -242,19 +242,19 @@ def test_a_block_that_differs_from_the_table_never_reaches_the_flash(
     bench: WriterBench, number: int, place: int,
 ) -> None:
     bench.put_table()
-    bench.survey()
+    bench.scanned()
     bench.load(bench.block(number))
     bench.part(SECTOR)[place // PIECE][place % PIECE] ^= 0x80
     bench.board.flash.reset_counters()
 
     with refusal(bench.vm, "LinkError", 12, number):
-        bench.writer.put(bench.slot, number)
+        bench.writer.write_block(bench.slot, number)
     assert bench.board.operations() == []
     assert bench.is_missing(number) and bench.left == 8
 
 
 def test_the_size_of_a_block(bench: WriterBench) -> None:
-    assert [bench.writer.size(bench.slot, number) for number in range(8)] == [SECTOR] * 7 + [1237]
+    assert [bench.writer.block_size(bench.slot, number) for number in range(8)] == [SECTOR] * 7 + [1237]
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 511, 512, 513, 1237, 3584, 3585, 4095, 4096])
@@ -272,13 +272,13 @@ def test_the_buffer_is_given_out_in_pieces(bench: WriterBench, size: int) -> Non
 def test_the_buffer_is_made_when_it_is_needed_and_kept(bench: WriterBench) -> None:
     """The agent takes it out of memory while it asks the server; what is known of the slot stays."""
     bench.put_table()
-    bench.survey()
+    bench.scanned()
     bench.load(bench.block(0))
-    bench.writer.ready(bench.slot)
-    bench.writer.put(bench.slot, 0)
+    bench.writer.allocate(bench.slot)
+    bench.writer.write_block(bench.slot, 0)
 
     bench.slot["pieces"] = None
-    bench.writer.ready(bench.slot)
+    bench.writer.allocate(bench.slot)
     assert [len(piece) for piece in bench.slot["pieces"]] == [PIECE] * 8
     for number in range(1, 8):
         bench.put(number)
@@ -291,7 +291,7 @@ def test_the_buffer_is_made_when_it_is_needed_and_kept(bench: WriterBench) -> No
 @pytest.mark.parametrize("works", [0.0, 0.5, 0.999])
 def test_a_worn_sector_is_given_up_after_three_tries(bench: WriterBench, works: float) -> None:
     bench.put_table()
-    bench.survey()
+    bench.scanned()
     place = SLOT.image.start + 2 * SECTOR
     bench.board.flash.set_stuck(place // SECTOR, works)
     bench.board.flash.reset_counters()
@@ -311,7 +311,7 @@ def test_a_worn_table_sector_is_named(bench: WriterBench) -> None:
 
 def test_a_sector_that_takes_at_the_second_try_is_used(bench: WriterBench) -> None:
     bench.put_table()
-    bench.survey()
+    bench.scanned()
     tries = []
     for number in range(7):
         bench.board.flash.set_stuck(SLOT.image.start // SECTOR + number, 0.99997)
@@ -334,7 +334,7 @@ def test_one_bit_that_fell_after_writing_is_noticed(bench: WriterBench, place: i
     bench.board.flash.poke(SLOT.image.start + place, bytes([byte ^ 1]))
 
     assert not bench.whole()
-    assert bench.survey() == {place // SECTOR}
+    assert bench.scanned() == {place // SECTOR}
     bench.put(place // SECTOR)
     assert bench.whole(), "the digest did not begin anew"
 

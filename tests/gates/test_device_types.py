@@ -7,7 +7,7 @@ from checks import device_types
 
 
 def test_what_the_port_has(tree):
-    tree.write("device/twoslot/boot/flash.py", "import esp\nimport machine\n\nesp.flash_erase(1)\nmachine.reset()\n")
+    tree.write("device/twoslot/flash.py", "import esp\nimport machine\n\nesp.flash_erase(1)\nmachine.reset()\n")
     assert tree.run(device_types.run) == []
 
 
@@ -21,6 +21,6 @@ def test_what_the_port_has(tree):
     ],
 )
 def test_what_it_does_not_have(tree, line, said):
-    tree.write("device/twoslot/boot/flash.py", f"import esp\nimport machine\nimport socket\nimport time\n\nbuf = bytearray(4)\n{line}\n")
+    tree.write("device/twoslot/flash.py", f"import esp\nimport machine\nimport socket\nimport time\n\nbuf = bytearray(4)\n{line}\n")
     found = tree.run(device_types.run)
-    assert len(found) == 1 and "device/twoslot/boot/flash.py:7" in found[0] and said in found[0]
+    assert len(found) == 1 and "device/twoslot/flash.py:7" in found[0] and said in found[0]

@@ -42,7 +42,7 @@ def test_right_way(tree):
         "server/app.py": "import flask\nfrom slotbench.release import store\n",
         "cli/__init__.py": "import click\nfrom slotbench import server, __version__\n",
         "__main__.py": "from slotbench.cli import main\n",
-        "data/device/twoslot/boot/flash.py": "import esp\n",
+        "data/device/twoslot/flash.py": "import esp\n",
     }.items():
         tree.write(f"host/slotbench/{path}", source)
 

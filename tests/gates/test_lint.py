@@ -108,7 +108,7 @@ def run(pow, items, format, **more):
 def test_what_the_board_can_do_passes(tree):
     tree.write("device/twoslot/__init__.py", "print(1)\n")
     tree.write("device/twoslot/boot/journal.py", "class Cell:\n    pass\n")
-    tree.write("device/twoslot/boot/flash.py", "import esp\nimport machine\nimport time\nx = time.ticks_ms()\n")
+    tree.write("device/twoslot/flash.py", "import esp\nimport machine\nimport time\nx = time.ticks_ms()\n")
     tree.write("device/twoslot_boot.py", "import machine\nprint(machine.reset_cause())\nimport twoslot\n")
     tree.write("device/manifest.py", 'package("twoslot")\n')
     tree.write(AGENT, CLEAN)
@@ -129,6 +129,6 @@ def test_boot_hook_needs_the_chip_only(tree):
 
 
 def test_port_may_not_use_what_the_chip_has_not(tree):
-    tree.write("device/twoslot/boot/flash.py", "import time\nx = time.monotonic()\n")
+    tree.write("device/twoslot/flash.py", "import time\nx = time.monotonic()\n")
 
     assert "time.monotonic is not on the board" in tree.run(subset.run)[0]

@@ -203,7 +203,7 @@ def test_it_is_closed_by_default_and_closes_itself(testbed: TestBed, tmp_path: P
     board = desk(testbed)
     assert street(board).open == 1
     board.run(TEN_MINUTES_MS)
-    assert street(board).open == 0 and board.call("twoslot._also") == []
+    assert street(board).open == 0 and board.call("twoslot._pollers") == []
 
 
 def test_after_an_ordinary_restart_nobody_listens(tmp_path: Path) -> None:

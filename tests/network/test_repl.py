@@ -35,7 +35,7 @@ def test_a_portal(up: Scene, verb: str, document: Resource) -> None:
     assert len(PORTAL) < 531, "a second line would fit"
     offered = verb == "check()" and document is Resource.RELEASE
     assert printed == [
-        *(["twoslot: counter 2 is offered"] if offered else []), "twoslot: no, 20 at 0 (slotbench explain 20)", "False"]
+        *(["twoslot: counter 2 is offered"] if offered else []), "twoslot: refused: 20 document-unreadable; slotbench explain 20", "False"]
     assert ms <= 5000
 
 
@@ -44,13 +44,13 @@ def test_silence(up: Scene, verb: str) -> None:
     up.server.inject(stall_at=0)
     printed, ms = typed(up, f"twoslot.{verb}")
     received = up.server.requests[0].received
-    assert printed == [f"twoslot: no, 11 at {received} (slotbench explain 11)", "False"] and 10_000 <= ms <= 30_000
+    assert printed == [f"twoslot: refused: 11 too-slow ({received}); slotbench explain 11", "False"] and 10_000 <= ms <= 30_000
 
 
 def test_an_update_goes_on_after_lost_connections(up: Scene) -> None:
     up.server.inject(on=Resource.IMAGE.value, times=3, reset_after=6000)
     printed, _ = typed(up, "twoslot.update()")
-    assert sum(line.startswith("twoslot: no, 3 at") for line in printed) == 3
+    assert sum(line.startswith("twoslot: refused: 3 ") for line in printed) == 3
     assert printed[-1] == "twoslot: 2.0.0 verified, restarting into its trial"
 
 
@@ -58,7 +58,7 @@ def test_an_update_without_hope_ends(up: Scene) -> None:
     """Nine losses without a block gained: about half an hour of patience at the most, and no exception."""
     up.server.inject(on=Resource.IMAGE.value, reset_after=100)
     printed, ms = typed(up, "twoslot.update()")
-    assert printed == ["twoslot: no, 3 at 104 (slotbench explain 3)"] * 9 + ["False"]
+    assert printed == ["twoslot: refused: 3 connection-failed (104); slotbench explain 3"] * 9 + ["False"]
     assert ms <= 30 * MINUTES_MS
     up.server.clear_faults()
     assert typed(up, "twoslot.update()")[0][-1].endswith("restarting into its trial")

@@ -66,7 +66,7 @@ def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: P
     facts = json.loads(slotbench("status", "--port", bench.port, "--json"))
     assert (facts["slot"], facts["version"], facts["confirmed"]) == ("A", "1.0.0", True)
     assert "nothing since the last start" in slotbench("log", "--port", bench.port)
-    assert "no, 1 at 0" in mpremote(bench.port, "exec", "import twoslot; twoslot.check()")
+    assert "refused: 1 not-connected" in mpremote(bench.port, "exec", "import twoslot; twoslot.check()")
     assert "1 at 0 (link): not connected to a network" in slotbench("log", "--port", bench.port)
     assert "nothing was written" in slotbench("deploy", "--port", bench.port)
     slotbench("deploy", "--port", bench.port, "--channel", "beta", "--cohort", "lab", "--mqtt", "broker.lan:1884")

@@ -20,7 +20,7 @@ from support.testbed import APPLICATION, MAIN, MINUTES_MS, TestBed, runs_confirm
 pytestmark = pytest.mark.usefixtures("micropython")
 
 USED = "[__import__('gc').collect(), __import__('gc').mem_alloc()][1]"
-ALSO = "twoslot._also"
+ALSO = "twoslot._pollers"
 HINT_BYTES = 1700
 """With the names in umqtt.simple, which a firmware has in flash; the rest of that is let go of."""
 APPLICATION_BYTES = 6144

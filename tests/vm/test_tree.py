@@ -23,7 +23,8 @@ def test_bytecode_put_over_a_compiled_module_takes_its_sources_place() -> None:
 def test_modules_are_there_as_bytecode_and_stay_source_in_the_files() -> None:
     files = {f"/twoslot/{name}": content for name, content in sources().items()}
     tree = FileTree(files)
-    there = {path.name: path.read_bytes() for path in (tree.root / "twoslot").iterdir()}
+    root = tree.root / "twoslot"
+    there = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.mpy")}
     assert there == {name.replace(".py", ".mpy"): mpy for name, mpy in compile_package(sources()).items()}
     tree.read(tuple)
     assert set(files) == {f"/twoslot/{name}" for name in sources()}

@@ -166,7 +166,7 @@ def test_no_sleep_in_a_trial_that_waits_for_its_application(make: TestBed) -> No
     board.power_on()
     board.run(2 * HOURS_MS)
 
-    assert "no sleep before confirm(): 67 at 0" in "".join(said)
+    assert "refused: 67 no-sleep-in-trial" in "".join(said)
     after = [then.reason for boot, then in zip(board.boots, board.boots[1:]) if boot.why is BootReason.TRIAL]
     assert len(after) >= 3 and set(after) == {4}, "the deadline ends every attempt, not sleep"
 
@@ -201,7 +201,7 @@ def test_five_crashes_in_a_row_leave_main_out_until_a_mended_release_arrives(mak
     crashed = [boot.reason for boot in board.boots]
 
     assert crashed == [0, 3, 3, 3, 3, 3], "five starts after a software watchdog, then rest"
-    assert "5 crashes in a row: main.py is left out" in "".join(said)
+    assert "5 crashes in a row: safe mode, without main.py" in "".join(said)
     assert board.cell is not None and board.cell.report is Report.SAFE_MODE
     board.power_off()
 

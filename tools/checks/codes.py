@@ -1,4 +1,6 @@
-"""Gate `codes`: the device, FORMATS and slotbench.formats.codes have one table of error codes."""
+"""Gate `codes`: the device, FORMATS and slotbench.formats.codes have one table of error codes; in the
+device's source each has a name, and no constant is defined twice.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +18,33 @@ _FORMATS = "device/FORMATS.md"
 _CODES = "host/slotbench/formats/codes.py"
 _KINDS = {"LinkError": "link", "ReleaseError": "release", "FlashError": "flash"}
 _HEADING = "## Error codes"
-_ROW = re.compile(r"\| *(\d+) *\| *(\w+) *\| *(.+?) *\| *(.+?) *\|$")
+_NAMES = "device/twoslot/codes.py"
+_WORDS = "device/twoslot/words.py"
+_ROW = re.compile(r"\| *(\d+) *\| *([\w-]+) *\| *(\w+) *\| *(.+?) *\| *(.+?) *\|$")
 _DUMP = """
 import json, sys
 from slotbench.formats.codes import CODES
-json.dump([[c.code, str(c.kind), c.meaning, c.where] for c in CODES], sys.stdout)
+json.dump([[c.code, c.word, str(c.kind), c.meaning, c.where] for c in CODES], sys.stdout)
 """
 
-Table = dict[int, tuple[str, str, str]]
+Table = dict[int, tuple[str, str, str, str]]
+"""Code -> word, kind, meaning, what `where` is."""
 
 
 def run(root: Path, report: GateReport) -> None:
-    """Compare the three."""
+    """Compare all four: names and words on the device, FORMATS, the host."""
     table = _documented(root, report)
     _compare(table, _host(root, report), report)
+    trees = {
+        name(root, path): tree for path in device_files(root) if (tree := parse(root, path, report))}
+    names = _constants(trees[_NAMES]) if _NAMES in trees else {}
+    _compare_words(root, names, table, report)
     raised: set[int] = set()
-    trees = {path: tree for path in device_files(root) if (tree := parse(root, path, report))}
-    constants = {path: _constants(tree) for path, tree in trees.items()}
-    shared = {key: value for found in constants.values() for key, value in found.items()}
-    for path, tree in trees.items():
-        raised |= _device(name(root, path), tree, {**shared, **constants[path]}, table, report)
+    for place, tree in trees.items():
+        raised |= _device(place, tree, names, table, report)
     for code in sorted(set(table) - raised):
-        report.lines.append(f"code {code} ({table[code][1]}) is raised nowhere on the device")
+        report.lines.append(f"code {code} ({table[code][2]}) is raised nowhere on the device")
+    _require_one_definition(trees, report)
 
 
 def _documented(root: Path, report: GateReport) -> Table:
@@ -48,14 +55,14 @@ def _documented(root: Path, report: GateReport) -> Table:
             inside = line == _HEADING
         if not inside or not (match := _ROW.match(line)):
             continue
-        code, kind, meaning, where = int(match[1]), match[2], match[3], match[4]
+        code, word, kind, meaning, where = int(match[1]), match[2], match[3], match[4], match[5]
         if code in table:
             report.add(_FORMATS, number, f"code {code} twice", "a code has one meaning: take a free number")
-        if meaning in [entry[1] for entry in table.values()]:
+        if meaning in [entry[2] for entry in table.values()]:
             report.add(_FORMATS, number, f"{meaning!r} has two codes", "a meaning has one code")
         if kind not in _KINDS.values():
             report.add(_FORMATS, number, f"{kind} is no kind", f"use one of {', '.join(_KINDS.values())}")
-        table[code] = kind, meaning, where
+        table[code] = word, kind, meaning, where
     if not table:
         report.add(_FORMATS, 0, "no table of error codes", "keep the section 'Error codes'")
     return table
@@ -67,7 +74,7 @@ def _host(root: Path, report: GateReport) -> Table:
     if run.returncode:
         report.add(_CODES, 0, f"cannot be read: {run.stderr.strip().splitlines()[-1]}", "mend it")
         return {}
-    return {code: (kind, meaning, where) for code, kind, meaning, where in json.loads(run.stdout)}
+    return {code: tuple(entry) for code, *entry in json.loads(run.stdout)}
 
 
 def _compare(documented: Table, host: Table, report: GateReport) -> None:
@@ -76,7 +83,7 @@ def _compare(documented: Table, host: Table, report: GateReport) -> None:
         if here is None:
             report.add(_CODES, 0, f"code {code} is not in {_FORMATS}", "document it, or take it out")
         elif there is None:
-            report.add(_CODES, 0, f"code {code} ({here[1]}) is missing", "add it with its advice")
+            report.add(_CODES, 0, f"code {code} ({here[2]}) is missing", "add it with its advice")
         elif here != there:
             report.add(_CODES, 0, f"code {code} is {' | '.join(there)}, in {_FORMATS} {' | '.join(here)}",
                        "make them the same")
@@ -95,8 +102,43 @@ def _constants(tree: ast.Module) -> dict[str, int]:
     return found
 
 
+def _compare_words(root: Path, names: dict[str, int], table: Table, report: GateReport) -> None:
+    """The name of a code on the device is its word; and the board prints that word."""
+    words = {code: name.lower().replace("_", "-") for name, code in names.items()}
+    path = root / _WORDS
+    printed = dict[int, str]()
+    if path.is_file():
+        for number, word in re.findall(r"(\d+) ([a-z-]+),", path.read_text(encoding="utf-8")):
+            printed[int(number)] = word
+    for code in sorted(table.keys() | words.keys()):
+        if code not in table:
+            report.add(_NAMES, 0, f"code {code} is not in {_FORMATS}", "document it, or take it out")
+        elif words.get(code) != table[code][0]:
+            report.add(_NAMES, 0, f"code {code} is {words.get(code)}, in {_FORMATS} {table[code][0]}",
+                       "give it one name")
+    for code in sorted(words.keys() | printed.keys()):
+        if words.get(code) != printed.get(code):
+            report.add(_WORDS, 0, f"code {code} is {printed.get(code)}, in {_NAMES} {words.get(code)}",
+                       "print the word that is its name")
+
+
+def _require_one_definition(trees: dict[str, ast.Module], report: GateReport) -> None:
+    """Nothing is the same constant in two modules: same name, same value."""
+    seen: dict[tuple[str, str], str] = {}
+    for place, tree in sorted(trees.items()):
+        for node in tree.body:
+            if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+                continue
+            if ast.unparse(node.value.func) == "const":
+                key = ast.unparse(node.targets[0]).lstrip("_"), ast.unparse(node.value)
+                if key in seen:
+                    report.add(place, node.lineno, f"{key[0]} is defined in {seen[key]} too",
+                               "define it once, in device/twoslot/constants.py")
+                seen[key] = place
+
+
 def _device(
-    place: str, tree: ast.Module, constants: dict[str, int], table: Table, report: GateReport,
+    place: str, tree: ast.Module, names: dict[str, int], table: Table, report: GateReport,
 ) -> set[int]:
     raised: set[int] = set()
     for node in ast.walk(tree):
@@ -107,27 +149,23 @@ def _device(
             report.add(place, node.lineno, "raises TwoslotError itself", f"raise one of {', '.join(_KINDS)}")
         if error not in _KINDS:
             continue
-        codes = _values(node.args[0], constants) if len(node.args) in (2, 3) else []
+        codes = _values(node.args[0], names) if len(node.args) in (2, 3) else []
         if not codes:
-            report.add(place, node.lineno, f"{error} without a code that can be read here",
-                       "write the number or its const next to the raise, and the place behind it")
+            report.add(place, node.lineno, f"{error} without a code by name",
+                       f"raise {error}(codes.NAME, where) with a name of {_NAMES}")
         for code in codes:
             raised.add(code)
-            if code not in table:
-                report.add(place, node.lineno, f"code {code} is not in {_FORMATS}",
-                           "document it, or use one that is")
-            elif table[code][0] != _KINDS[error]:
-                report.add(place, node.lineno, f"{error} with code {code}, which is of kind {table[code][0]}",
+            if code in table and table[code][1] != _KINDS[error]:
+                report.add(place, node.lineno, f"{error} with code {code}, which is of kind {table[code][1]}",
                            "raise the kind that the code belongs to")
     return raised
 
 
-def _values(node: ast.expr, constants: dict[str, int]) -> list[int]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
-        return [node.value]
-    if isinstance(node, ast.Name) and node.id in constants:
-        return [constants[node.id]]
+def _values(node: ast.expr, names: dict[str, int]) -> list[int]:
+    """The codes that `codes.NAME`, or a choice of two, can be; none for anything else."""
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "codes":
+        return [names[node.attr]] if node.attr in names else []
     if isinstance(node, ast.IfExp):
-        branches = [_values(branch, constants) for branch in (node.body, node.orelse)]
+        branches = [_values(branch, names) for branch in (node.body, node.orelse)]
         return branches[0] + branches[1] if all(branches) else []
     return []

@@ -6,7 +6,8 @@ import ast
 import json
 from pathlib import Path
 
-from checks.report import GateReport, device_files, parse
+from checks.report import GateReport, device_files, package_sources, parse
+from slotbench.mpy import built
 
 _PACKAGE = "device/package.json"
 _MANIFEST = "device/manifest.py"
@@ -18,9 +19,11 @@ _ONE_PROJECT = "give all of it one version"
 def run(root: Path, report: GateReport) -> None:
     """Compare both lists with the tree, and every version with the bench's."""
     wanted = {path.relative_to(root / "device").as_posix() for path in device_files(root)}
+    built_files = {f"twoslot/{path}" for path in built(package_sources(root))}
     version = _version(root, _INIT, report)
     # mip installs bytecode: `slotbench deploy --to-folder` builds what the list names.
-    _package(root, {path.replace(".py", ".mpy") if "/" in path else path for path in wanted}, version, report)
+    hook = {path for path in wanted if "/" not in path}
+    _package(root, hook | {path.replace(".py", ".mpy") for path in built_files}, version, report)
     _manifest(root, wanted, version, report)
     device_version = _version(root, _DEVICE_INIT, report)
     if device_version != version:

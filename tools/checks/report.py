@@ -59,6 +59,12 @@ def device_files(root: Path) -> list[Path]:
     return sorted((device / "twoslot").glob("**/*.py")) + ([hook] if hook.is_file() else [])
 
 
+def package_sources(root: Path) -> dict[str, bytes]:
+    """Return path in the device package -> source, as slotbench.mpy.sources() does."""
+    folder = root / "device" / "twoslot"
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.py"))}
+
+
 def host_files(root: Path) -> list[Path]:
     """Return the modules of the bench, without what travels with it for a board or a VM."""
     package = root / "host" / "slotbench"

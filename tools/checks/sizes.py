@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from checks.report import GateReport, device_files, host_files, name, parse
+from checks.report import GateReport, device_files, host_files, name, package_sources, parse
 from slotbench.errors import BenchError
 from slotbench.mpy import compile_mpy, compile_package
 
@@ -34,17 +34,16 @@ def measure(root: Path, report: GateReport) -> dict[str, int]:
 
     Reports what does not compile.
     """
-    folder = root / "device" / "twoslot"
-    package = {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in device_files(root)
-        if path.is_relative_to(folder)}
     sizes = {}
     try:
         for path in device_files(root):
-            module = path.relative_to(root / "device").as_posix()
-            sizes[module] = len(compile_mpy(module, path.read_bytes(), 3))
-        for file, mpy in compile_package(package).items():
+            # Each by itself first: an error then has its file and line.
+            compile_mpy(path.relative_to(root / "device").as_posix(), path.read_bytes(), 3)
+        for file, mpy in compile_package(package_sources(root)).items():
             sizes[f"twoslot/{file}"] = len(mpy)
+        for path in device_files(root):
+            if path.parent.name == "device":
+                sizes[path.name] = len(compile_mpy(path.name, path.read_bytes(), 3))
     except BenchError as error:
         file, _, line = error.where.partition(":")
         report.add(f"device/{file}", int(line or 0), error.what, "write it in MicroPython's syntax")
@@ -94,6 +93,5 @@ def _budget(root: Path, sizes: dict[str, int], report: GateReport) -> None:
         elif size > allowed:
             report.add(f"device/{module}", 0, f"{size} bytes of .mpy, the budget is {allowed}", raise_it)
     report.lines.append(f"{'total, bytes of .mpy':<26}{sum(sizes.values()):>6}")
-    there = {path.relative_to(root / "device").as_posix() for path in device_files(root)}
-    for module in sorted(set(budget) - there):
+    for module in sorted(set(budget) - sizes.keys() if sizes else ()):
         report.add(_BUDGET, 0, f"names {module}, which is gone", "tools/check --update-budget")

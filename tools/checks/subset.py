@@ -14,19 +14,19 @@ from checks import port_facts as port
 from checks.report import GateReport, device_files, name, parse
 
 _PRINTING = (
-    "device/twoslot/__init__.py", "device/twoslot/commands.py", "device/twoslot/push/finish.py",
-    "device/twoslot/push/opening.py", "device/twoslot/recovery/safe_mode.py",
-    "device/twoslot/recovery/update_first.py", "device/twoslot/sleep.py", "device/twoslot_boot.py")
+    "device/twoslot/commands.py", "device/twoslot/push/finish.py", "device/twoslot/push/opening.py",
+    "device/twoslot/recovery/safe_mode.py", "device/twoslot/recovery/update_first.py",
+    "device/twoslot/sleep.py", "device/twoslot/words.py", "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "sys", "twoslot"})
 _TOUCH = {
-    "esp": ("boot/flash.py",),
+    "esp": ("flash.py",),
     "network": ("http/request.py", "mqtt/client.py", "sleep.py"),
     "socket": ("http/request.py", "mqtt/client.py", "push/opening.py"),
     "machine": (
-        "__init__.py", "boot/control.py", "boot/flash.py", "button.py", "commands.py", "http/identity.py",
-        "mqtt/client.py", "outcome.py", "push/finish.py", "push/opening.py", "push/status.py",
-        "quiet_hours.py", "recovery/safe_mode.py", "recovery/update_first.py", "sleep.py", "trust/policy.py"),
+        "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
+        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/update_first.py", "retained.py",
+        "sleep.py", "trust/policy.py"),
 }
 """Which device modules may touch the chip and the network: module -> files of device/twoslot."""
 _HASH_NAMES = ("sha", "hash", "digest")

@@ -1,54 +1,62 @@
-# The acts of an update that touch the journal; between them nothing of journal and slots is in memory.
+# What an update or a person does with the boot journal. Between two actions nothing of `boot` is in
+# memory.
 import twoslot
 
-from twoslot.boot.flash import Port
-from twoslot.boot.control import Swap
+from twoslot.boot.control import BootControl
+from twoslot.flash import Flash
+from twoslot.constants import (
+    ACTION_ACTIVATE_SPARE, ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER,
+    ACTION_ROLLBACK, ACTION_SNAPSHOT, ACTION_STATUS,
+)  # fmt: skip
 
 
-def do(agent, act):
-    """Carry out one act, of an update or of a person; return what it tells."""
-    swap = Swap(Port(), agent.attempts)
-    result = None
-    if act == "remember":
-        _remember(agent, swap)
-    elif act == "declare":
-        spare = swap.empty_spare()
-        agent.place = swap.slots.images[spare], swap.slots.tables[spare]
-    elif act == "arm":
-        swap.arm(agent.plan, agent.product)
-    elif act == "finish":
-        result = _finish(swap)
-    elif act == "confirm":
-        result = swap.confirm()
-        _finish(swap)
-    elif act == "rollback":
-        swap.rollback()
-        result = swap.slot
-    elif act == "status":
-        result = swap.status()
-    else:  # facts
-        agent.facts = swap.facts()
-    return result
+def run(agent, action):
+    """Carry out one action. Returns what the caller is to know: see each."""
+    control = BootControl(Flash(), agent.attempts).open()
+    if action == ACTION_SNAPSHOT:
+        agent.facts = control.snapshot()
+    elif action == ACTION_REMEMBER:
+        _remember(agent, control)
+    elif action == ACTION_INVALIDATE_SPARE:
+        spare = control.invalidate_spare()
+        agent.place = control.slots.images[spare], control.slots.tables[spare]
+    elif action == ACTION_ACTIVATE_SPARE:
+        control.activate_spare(agent.plan, agent.product)
+    elif action == ACTION_END_TRIAL:
+        return _end_trial(control)
+    elif action == ACTION_CONFIRM:
+        done = control.confirm()
+        _end_trial(control)
+        return done
+    elif action == ACTION_ROLLBACK:
+        control.rollback()
+        return control.slot
+    elif action == ACTION_STATUS:
+        from twoslot.boot import decision, status
+
+        return status.status(control)
 
 
-def _remember(agent, swap):
+def _remember(agent, control):
+    # Write down a new head, or new keys. In a trial the head, fetched whole and signed, is the
+    # proof that this board can update itself again.
     head, agent.news = agent.news, None
     if agent.keys:
         from twoslot.trust import rotation
 
-        rotation.pin(agent, swap, head)
-    elif swap.confirmed:
-        swap.head_seen(head)
+        rotation.commit(agent, control, head)
+    elif control.confirmed:
+        control.remember_head(head)
     elif agent.auto:
-        # A head fetched whole and signed is the proof that this board could update itself again.
-        swap.confirm(head)
+        control.confirm(head)
 
 
-def _finish(swap):
-    # What follows an attempt that ended without a restart: perhaps the end of a trial.
-    if swap.confirmed:
-        if twoslot._timer:
-            twoslot._timer.trial = False
+def _end_trial(control):
+    # After an attempt that ended without a restart: stop the clocks of the trial if it is over.
+    # True when it is.
+    if control.confirmed:
+        if twoslot._schedule:
+            twoslot._schedule.trial = False
         if twoslot.deadline:
             twoslot.deadline.deinit()
             twoslot.deadline = None

@@ -1,55 +1,23 @@
-# The boot journal: two sectors of sealed cells (FORMATS.md 2). Appends, marks, compacts; decides nothing.
+# The boot journal: two sectors of sealed cells (FORMATS.md 2.1). It appends, marks and compacts; it
+# decides nothing.
 import struct
 
-from hashlib import sha256
 from micropython import const
 
+from twoslot import codes
+from twoslot.boot.page import is_blank, is_set, is_valid, seal, set_word
+from twoslot.constants import PAGE, REPORT_CONFIRMED, SEALED, SLOT_BAD, SLOT_CONFIRMED, DEVELOPMENT_BIT
 from twoslot.errors import FlashError
 
-_CONFIRMED = const(2)  # state of a slot
-_BAD = const(3)
-_REPORT_CONFIRMED = const(1)
-_CONFIRMED_WORD = const(232)
-_BAD_WORD = const(224)  # of slot A; B's follows
-_SPENT = const(128)
-_ENDED = const(160)
-_COPIED = const(192)
-_PAGE = const(256)
-_SEALED = const(128)
-_CELLS = const(16)  # a sector
-_BODY = "<4sI8B10I"
+# Open words of a cell, by their offset.
+SPENT_WORD = const(128)
+ENDED_WORD = const(160)
+COPIED_WORD = const(192)
+BAD_WORD = const(224)  # of slot A; that of slot B follows
+CONFIRMED_WORD = const(232)
 
-
-def valid(page, magic, body=120):
-    """True when a page carries this magic and the seal behind its body is right."""
-    return page[:4] == magic and page[body : body + 8] == sha256(page[:body]).digest()[:8]
-
-
-def seal(page):
-    """Write the seal of a page's body into it."""
-    page[120:128] = sha256(page[:120]).digest()[:8]
-
-
-def is_set(page, offset):
-    """True when an open word was set: anything but all ones counts."""
-    return page[offset : offset + 4] != b"\xff\xff\xff\xff"
-
-
-def is_blank(page):
-    """True when nothing was written since the erase."""
-    for b in page:
-        if b != 0xFF:
-            return False
-    return True
-
-
-def set_word(port, addr):
-    """Program an open word to 0 and read it back."""
-    word = bytearray(4)
-    port.write(addr, word)
-    port.read(addr, word)
-    if word == b"\xff\xff\xff\xff":
-        raise FlashError(60, addr)
+_CELLS = const(16)  # in a sector
+_BODY = const("<4sI8B10I")
 
 
 class Cell:
@@ -69,37 +37,37 @@ class Cell:
         self.confirmed = False
         if page:
             for i in range(0, 32, 4):
-                self.spent += is_set(page, _SPENT + i)
-                self.copied += is_set(page, _COPIED + i)
-                if is_set(page, _ENDED + i):
-                    # A torn word says no more than that power was lost while it was written.
-                    code = struct.unpack_from("<I", page, _ENDED + i)[0]
+                self.spent += is_set(page, SPENT_WORD + i)
+                self.copied += is_set(page, COPIED_WORD + i)
+                if is_set(page, ENDED_WORD + i):
+                    # A torn word says only that power was lost while it was written.
+                    code = struct.unpack_from("<I", page, ENDED_WORD + i)[0]
                     self.ended.append(code if code < 256 else 1)
-            self.bad = [is_set(page, _BAD_WORD), is_set(page, _BAD_WORD + 4)]
-            self.confirmed = is_set(page, _CONFIRMED_WORD)
+            self.bad = [is_set(page, BAD_WORD), is_set(page, BAD_WORD + 4)]
+            self.confirmed = is_set(page, CONFIRMED_WORD)
 
     def confirm(self, slot, descriptor):
         """Make slot the confirmed active one."""
         self.active = slot
-        self.states[slot] = _CONFIRMED
+        self.states[slot] = SLOT_CONFIRMED
         self.bad[slot] = False
         self.counters[slot] = descriptor.counter
         self.floor = max(self.floor, descriptor.floor)
-        self.report, self.report_counter = _REPORT_CONFIRMED, descriptor.counter
-        if not descriptor.counter >> 31:  # a development release proves nothing about others
+        self.report, self.report_counter = REPORT_CONFIRMED, descriptor.counter
+        if not descriptor.counter >> DEVELOPMENT_BIT:  # a development release proves nothing about others
             self.rounds = self.unproven_counter = 0
 
     def fold(self):
-        """Take what the open words say into the sealed fields: the cell that follows starts with none set."""
+        """Move the open words into the sealed fields: the next cell starts with none set."""
         for s in (0, 1):
             if self.bad[s]:
-                self.states[s] = _BAD
+                self.states[s] = SLOT_BAD
         self.attempts = max(0, self.attempts - self.spent)
         self.copies = max(0, self.copies - self.copied)
 
     def pack(self):
-        """The sealed 128 bytes of this state."""
-        page = bytearray(_SEALED)
+        """Return the sealed 128 bytes of this state."""
+        page = bytearray(SEALED)
         struct.pack_into(
             _BODY, page, 0, b"2SJ1", self.sequence, self.active, self.states[0], self.states[1],
             self.attempts, self.copies, self.report, self.rounds, 0, self.counters[0], self.counters[1],
@@ -112,19 +80,19 @@ class Cell:
 class Journal:
     """The newest cell, and the only two ways to change it: append() and mark()."""
 
-    def __init__(self, port, base):
-        self.port = port
+    def __init__(self, flash, base):
+        self.flash = flash
         self.base = base
         self.load()
 
     def load(self):
         """Find the newest valid cell; cell is None when there is none."""
         self.at = sequence = -1
-        page, newest = bytearray(_PAGE), bytearray(_PAGE)
+        page, newest = bytearray(PAGE), bytearray(PAGE)
         for i in range(2 * _CELLS):
-            self.port.read(self.base + i * _PAGE, page)
-            if valid(page, b"2SJ1") and struct.unpack_from("<I", page, 4)[0] > sequence:
-                # Kept as it was read: it may read otherwise next time.
+            self.flash.read(self.base + i * PAGE, page)
+            if is_valid(page, b"2SJ1") and struct.unpack_from("<I", page, 4)[0] > sequence:
+                # The page is kept as it was read: it may read otherwise next time.
                 page, newest = newest, page
                 self.at, sequence = i, struct.unpack_from("<I", newest, 4)[0]
         self.cell = Cell(newest) if sequence >= 0 else None
@@ -133,35 +101,36 @@ class Journal:
         """Write cell as the newest one and read it back."""
         at, cell.sequence = self._next()
         cell.fold()
-        back = bytearray(_SEALED)
+        back = bytearray(SEALED)
         for _ in range(3):
             page = cell.pack()
             if at % _CELLS == 0:
                 self._erase(at)
-            self.port.write(self.base + at * _PAGE, page)
-            self.port.read(self.base + at * _PAGE, back)
+            self.flash.write(self.base + at * PAGE, page)
+            self.flash.read(self.base + at * PAGE, back)
             if back == page:
                 return self.load()
-            # A worn page: the old sector keeps the truth; the other one is tried, above what this may read.
+            # The page is worn. The old sector keeps the truth; the other one is tried, with a
+            # sequence above the one that this page may read as.
             at = self._other(at)
             cell.sequence += 1
-        raise FlashError(61, self.base + at * _PAGE)
+        raise FlashError(codes.JOURNAL_WORN, self.base + at * PAGE)
 
     def mark(self, offset):
         """Set an open word of the newest cell."""
-        set_word(self.port, self.base + self.at * _PAGE + offset)
+        set_word(self.flash, self.base + self.at * PAGE + offset)
         self.load()
 
     def _next(self):
-        # Where the next cell goes, and its sequence: above any that a half-written cell behind the newest one
-        # may turn out to have, should it read as valid another time.
+        # Return the place of the next cell, and its sequence: above any that a half-written cell
+        # behind the newest one may have, should it read as valid another time.
         if self.cell is None:
             return 0, 1
-        page = bytearray(_PAGE)
+        page = bytearray(PAGE)
         used = 0
         free = -1
         for i in range(self.at + 1, self.at // _CELLS * _CELLS + _CELLS):
-            self.port.read(self.base + i * _PAGE, page)
+            self.flash.read(self.base + i * PAGE, page)
             if not is_blank(page):
                 used += 1
             elif i == self.at + 1:
@@ -174,7 +143,8 @@ class Journal:
         return 0 if self.at >= _CELLS else _CELLS
 
     def _erase(self, at):
-        # Without a newest cell nothing is kept: a weak cell in either sector could outrank the new one later.
+        # Without a newest cell nothing is kept: a weak cell in either sector could outrank the new
+        # one later.
         if self.cell is None:
-            self.port.erase(self.base + self._other(at) * _PAGE)
-        self.port.erase(self.base + at * _PAGE)
+            self.flash.erase(self.base + self._other(at) * PAGE)
+        self.flash.erase(self.base + at * PAGE)

@@ -1,53 +1,56 @@
-# Head or release: fetched. Whether to believe it is trust/verify.py's question, with this one out of memory.
+# Gets the documents of an update: the head, the release, new keys. trust/verify.py decides later,
+# with this one out of memory, whether to believe them.
 import os
 
-from micropython import const
-
-from twoslot import drop, keep
+from twoslot import drop, log_error
+from twoslot.constants import SECRET_FILE, STATE_HEAD
 from twoslot.errors import FlashError
 
-_HEAD = const(1)
+
+def get_next(agent):
+    """Get the document that the agent's state asks for. Returns what get() returns."""
+    if agent.state == STATE_HEAD:
+        if agent.identity is None:
+            agent.identity = _identity(agent.facts)
+        return get(agent, "heads/%s/%s.head" % (agent.product, agent.channel), agent.etag)
+    return get(agent, "releases/%s.release" % agent.head["release"].hex())
 
 
-def step(agent):
-    """Get the next document; see text()."""
-    if agent.state == _HEAD:
-        if agent.who is None:
-            agent.who = _who(agent.facts)
-        return text(agent, "heads/%s/%s.head" % (agent.product, agent.channel), agent.etag)
-    return text(agent, "releases/%s.release" % agent.head["release"].hex())
-
-
-def _who(facts):
-    # A board that was given a secret shows with every request that it knows it; others pay this look only.
+def _identity(facts):
+    # A board with a secret proves with every request that it knows it. Others pay for this test
+    # only.
     try:
-        os.stat("twoslot.secret")
+        os.stat(SECRET_FILE)
     except OSError:
         return False
+    from twoslot import secret, settings
     from twoslot.http import identity
 
     try:
         return identity.load(facts)
     except FlashError as e:
-        # A server may serve it all the same.
-        keep(e)
+        # The server may serve this board all the same.
+        log_error(e)
         return False
     finally:
-        identity = None
         drop("http.identity", "secret", "settings")
 
 
-def text(agent, url, etag=None):
-    """A list for its reader to empty: a whole document in a memoryview, or nothing for what etag names."""
+def get(agent, url, etag=None):
+    """Return a list that its reader empties: the document in a memoryview, or nothing (304)."""
+    from twoslot.http import response
+
+    agent.source = response
     try:
-        answer = agent.get(url, etag)
-        if answer.status == 304:
+        r = response.get(agent, url, etag)
+        if r.status == 304:
             return []
-        if agent.state == _HEAD:
-            # Not to be asked for with it again until this one was judged.
-            agent.etag, agent.fresh = None, answer.etag
-        return [answer.text()]
+        if agent.state == STATE_HEAD:
+            # The tag counts again only when this head was accepted.
+            agent.etag, agent.fresh_etag = None, r.etag
+        return [r.text()]
     finally:
-        answer = None
-        agent.hang_up()
+        r = None
+        response.close(agent)
+        agent.source = response = None
         drop("http.response")

@@ -1,143 +1,146 @@
-# Asks for a URL over HTTP/1.1 (RFC 9112), reads the head of the answer. No redirects: they carry no trust,
-# and to HTTPS they do not work here. Loaded to ask, then dropped: the answer's body is http/response.py's.
+# Sends a request over HTTP/1.1 (RFC 9112) and reads the head of its response. No redirects: they
+# carry no trust, and to HTTPS they do not work here. It is loaded to ask, then dropped: response.py
+# reads the body.
 import network
 import socket
 
 from micropython import const
 
-from twoslot.http.response import Answer
+from twoslot import codes
+from twoslot.constants import BODY_MOST, SEND_S
 from twoslot.errors import LinkError
+from twoslot.http.response import Response
 
-_SEND_S = const(10)
 _CONNECT_S = const(10)
-_BODY = const(0x1000000)  # longest body
 
 
 def get(base, url, kept=None, etag=None, start=0, end=0, who=None):
-    """Ask for url, or its bytes start to end - 1. Returns the Answer: 200, 206, or 304 for what etag names.
+    """Request url, or its bytes start to end - 1. Returns the Response: 200, 206, or 304 for etag.
 
-    kept: an Answer whose connection may be used again. who: as which board (http/identity.py).
-    A refusal carries the seconds the server asks to wait.
+    kept: a Response whose connection may be used again. who: the identity of this board (identity.py).
+    An error carries the seconds that the server asks to wait.
     """
     if not url.startswith("http://"):
         url = (base[:-1] if base.endswith("/") else base) + "/" + url
     if not url.startswith("http://"):
-        raise LinkError(2, 0)
+        raise LinkError(codes.NAME_NOT_RESOLVED, 0)
     slash = url.find("/", 7)
     host, path = (url[7:slash], url[slash:]) if slash > 0 else (url[7:], "/")
-    ask = "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: twoslot\r\nAccept-Encoding: identity\r\n" % (path, host)
+    head = "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: twoslot\r\nAccept-Encoding: identity\r\n"
+    head = head % (path, host)
     if etag:
-        ask += "If-None-Match: %s\r\n" % etag
+        head += "If-None-Match: %s\r\n" % etag
     if end:
-        ask += "Range: bytes=%d-%d\r\n" % (start, end - 1)
-    answer = _ask(host, _whole(ask, path, who), kept)
-    if answer.nonce and answer.status == 401 and who:
-        who["nonce"], who["nc"] = answer.nonce, 0
-        answer = _ask(host, _whole(ask, path, who), answer)
-    status = answer.status
-    if status == 200 or status == 304 and etag or status == 206 and end and answer.start == start:
-        return answer
-    answer.close()
+        head += "Range: bytes=%d-%d\r\n" % (start, end - 1)
+    response = _exchange(host, _complete(head, path, who), kept)
+    if response.nonce and response.status == 401 and who:
+        who["nonce"], who["nc"] = response.nonce, 0
+        response = _exchange(host, _complete(head, path, who), response)
+    status = response.status
+    if status == 200 or status == 304 and etag or status == 206 and end and response.start == start:
+        return response
+    response.close()
     if 300 <= status < 400:
-        raise LinkError(8, status)
+        raise LinkError(codes.REDIRECT, status)
     if status == 206:
-        raise LinkError(10, start)
-    if answer.nonce:
-        raise LinkError(46, status)
-    raise LinkError(7, status, answer.retry_after)
+        raise LinkError(codes.WRONG_RANGE, start)
+    if response.nonce:
+        raise LinkError(codes.IDENTITY_REFUSED, status)
+    raise LinkError(codes.HTTP_STATUS, status, response.retry_after)
 
 
-def _whole(ask, path, who):
+def _complete(head, path, who):
     if who:
         from twoslot.http import identity
 
-        ask += identity.proof(who, path)
-    return (ask + "\r\n").encode()
+        head += identity.authorization(who, path)
+    return (head + "\r\n").encode()
 
 
-def _ask(host, request, kept):
+def _exchange(host, request, kept):
     if kept:
         if kept.idle and kept.host == host:
-            # A server may close a kept connection at any time: then the same once more on a new one.
+            # A server may close a kept connection at any time: then the request is sent once more
+            # on a new one.
             try:
                 return _send(kept.sock, host, request)
             except LinkError as e:
-                if e.args[0] not in (3, 5):
+                if e.args[0] not in (codes.CONNECTION_FAILED, codes.CONNECTION_CLOSED):
                     raise
         kept.close()
     if not network.WLAN(network.STA_IF).isconnected():
-        raise LinkError(1, 0)
+        raise LinkError(codes.NOT_CONNECTED, 0)
     colon = host.find(":")
     try:
-        number = int(host[colon + 1 :]) if colon > 0 else 80
-        address = socket.getaddrinfo(host[:colon] if colon > 0 else host, number)[0][-1]
+        port = int(host[colon + 1 :]) if colon > 0 else 80
+        address = socket.getaddrinfo(host[:colon] if colon > 0 else host, port)[0][-1]
     except ValueError:
-        raise LinkError(2, 0)
+        raise LinkError(codes.NAME_NOT_RESOLVED, 0)
     except OSError as e:
-        raise LinkError(2, e.args[0])
+        raise LinkError(codes.NAME_NOT_RESOLVED, e.args[0])
     sock = None
     try:
         sock = socket.socket()
         sock.settimeout(_CONNECT_S)
         sock.connect(address)
     except OSError as e:
-        if sock:  # without one, the application has them all
+        if sock:  # there is none when the application holds them all
             sock.close()
-        raise LinkError(3, e.args[0])
+        raise LinkError(codes.CONNECTION_FAILED, e.args[0])
     return _send(sock, host, request)
 
 
 def _send(sock, host, request):
     try:
-        sock.settimeout(_SEND_S)
+        sock.settimeout(SEND_S)
         sock.write(request)
         sock.settimeout(0)
     except OSError as e:
         sock.close()
-        raise LinkError(3, e.args[0])
-    a = Answer(sock, host)
+        raise LinkError(codes.CONNECTION_FAILED, e.args[0])
+    r = Response(sock, host)
     try:
-        line = a.line()
+        line = r.line()
         if line[:7] != b"HTTP/1." or not line[9:12].isdigit():
-            raise LinkError(6, 1)
-        a.status = int(line[9:12])
-        a.keep = line[7:8] != b"0"
+            raise LinkError(codes.NOT_HTTP, 1)
+        r.status = int(line[9:12])
+        r.keep = line[7:8] != b"0"
         number = 2
-        line = a.line()
+        line = r.line()
         while line:
             colon = line.find(b":")
             try:
-                _header(a, line[:colon].lower(), line[colon + 1 :].strip())
+                _parse_header(r, line[:colon].lower(), line[colon + 1 :].strip())
             except ValueError:
-                raise LinkError(6, number)
+                raise LinkError(codes.NOT_HTTP, number)
             number += 1
-            line = a.line()
+            line = r.line()
     except LinkError:
-        a.close()
+        r.close()
         raise
-    a.ready()
-    return a
+    r.head_complete()
+    return r
 
 
-def _header(a, name, value):
+def _parse_header(r, name, value):
     if name == b"content-length":
-        a.left, a.unsized = int(value), False
-        if not 0 <= a.left <= _BODY:
-            raise LinkError(9, a.left)
+        r.left, r.unsized = int(value), False
+        if not 0 <= r.left <= BODY_MOST:
+            raise LinkError(codes.RESPONSE_TOO_LONG, r.left)
     elif name == b"content-range" and value[6:7] != b"*":
-        a.start = int(value[6 : value.find(b"-")])
+        r.start = int(value[6 : value.find(b"-")])
     elif name == b"transfer-encoding":
-        a.chunked = True
+        r.chunked = True
         if value.lower() != b"chunked":
             raise ValueError
     elif name == b"content-encoding":
         if value != b"identity":
             raise ValueError
     elif name == b"connection":
-        a.keep = a.keep and value.lower() != b"close"
+        r.keep = r.keep and value.lower() != b"close"
     elif name == b"etag":
-        a.etag = value.decode()
+        r.etag = value.decode()
     elif name == b"www-authenticate" and value[:15] == b'Twoslot nonce="':
-        a.nonce = value[15:-1].decode()
+        r.nonce = value[15:-1].decode()
     elif name == b"retry-after" and value.isdigit():
-        a.retry_after = int(value)
+        r.retry_after = int(value)

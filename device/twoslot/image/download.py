@@ -1,56 +1,55 @@
-# What a server sends for the spare slot: the block table, then the blocks that miss.
-from micropython import const
-
-from twoslot.image import writer
+# Downloads into the spare slot: the block table, then the blocks that are missing.
+from twoslot import codes
+from twoslot.constants import BLOCK, STATE_DOWNLOAD, STATE_SCAN, STATE_VERIFY, TABLE_ENTRY
 from twoslot.errors import LinkError
-
-_SURVEY = const(4)
-_FETCH = const(5)
-_VERIFY = const(6)
-_BLOCK = const(4096)
+from twoslot.image import writer
 
 
 def step(agent):
-    """Take the agent's next piece; return the state that follows. agent.url is set when it must ask first."""
-    writer.ready(agent.spare)
-    return (_fetch if agent.state == _FETCH else _table)(agent, agent.spare)
+    """Download the next piece; return the agent's next state.
+
+    It sets agent.url when it must ask for it first.
+    """
+    writer.allocate(agent.progress)
+    return (_download_block if agent.state == STATE_DOWNLOAD else _download_table)(agent, agent.progress)
 
 
-def _table(agent, w):
-    n = w["blocks"] * 16
-    if agent.answer.readinto(writer.part(w, n)) != n:
-        raise LinkError(13, 0)
-    writer.put_table(w, agent.plan["blocks"])
+def _download_table(agent, progress):
+    n = progress["blocks"] * TABLE_ENTRY
+    if agent.response.readinto(writer.views(progress, n)) != n:
+        raise LinkError(codes.TABLE_MISMATCH, 0)
+    writer.write_table(progress, agent.plan["blocks"])
     agent.next = 0
-    return _SURVEY
+    return STATE_SCAN
 
 
-def _fetch(agent, w):
-    answer, block = agent.answer, agent.next
-    if answer is None or block >= agent.until:
-        first, agent.until = writer.run(w)
+def _download_block(agent, progress):
+    response, block = agent.response, agent.next
+    if response is None or block >= agent.until:
+        first, agent.until = writer.next_missing_run(progress)
         agent.next = first
-        agent.url, agent.span = agent.plan["url"], (first * _BLOCK, min(agent.until * _BLOCK, w["length"]))
-        return _FETCH
-    size = writer.size(w, block)
+        agent.url = agent.plan["url"]
+        agent.span = first * BLOCK, min(agent.until * BLOCK, progress["length"])
+        return STATE_DOWNLOAD
+    size = writer.block_size(progress, block)
     whole = False
     try:
-        n = answer.readinto(writer.part(w, size))
+        n = response.readinto(writer.views(progress, size))
         agent.bytes += n
         if n != size:
-            raise LinkError(5, n)
-        if writer.is_missing(w, block):
-            writer.put(w, block)
-            agent.fetched += 1
+            raise LinkError(codes.CONNECTION_CLOSED, n)
+        if writer.is_missing(progress, block):
+            writer.write_block(progress, block)
+            agent.written += 1
             agent.tries = 0
         agent.next += 1
         whole = True
     finally:
-        # Also after Ctrl-C: a stream that stopped inside a block is of no use.
+        # Also after Ctrl-C: a response that stopped inside a block is of no use.
         if not whole:
-            agent.hang_up()
-    if w["left"]:
-        return _FETCH
-    agent.hang_up()
+            agent.source.close(agent)
+    if progress["left"]:
+        return STATE_DOWNLOAD
+    agent.source.close(agent)
     agent.next = 0
-    return _VERIFY
+    return STATE_VERIFY

@@ -1,25 +1,24 @@
-# What the spare slot holds: the block table, the blocks that miss, the whole image read back. Writes nothing.
+# Scans the spare slot: the block table, the blocks that are missing, at the end the whole image. It
+# writes nothing.
 from hashlib import sha256
-from micropython import const
 
+from twoslot import codes
+from twoslot.flash import Flash
+from twoslot.constants import (
+    BLOCK, PIECE, STATE_ACTIVATE, STATE_DOWNLOAD, STATE_SCAN, STATE_TABLE, STATE_VERIFY, TABLE_ENTRY,
+)  # fmt: skip
 from twoslot.errors import ReleaseError
-from twoslot.boot.flash import Port
 
-_TABLE = const(3)
-_SURVEY = const(4)
-_FETCH = const(5)
-_VERIFY = const(6)
-_ARM = const(7)
-_BLOCK = const(4096)
-_PIECE = const(512)
-_ENTRY = const(16)
-_port = Port()
-_piece = memoryview(bytearray(_PIECE))
+_flash = Flash()
+_piece = memoryview(bytearray(PIECE))
 
 
-def begin(place, plan):
-    """What a transfer of plan's image into the spare slot needs to know, and which blocks still miss."""
-    blocks = (plan["length"] + _BLOCK - 1) // _BLOCK
+def start(place, plan):
+    """Return the progress of an image on its way into the spare slot, as a dict.
+
+    place: of image and table.
+    """
+    blocks = (plan["length"] + BLOCK - 1) // BLOCK
     return {
         "pieces": None, "image": place[0], "table": place[1], "length": plan["length"],
         "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0,
@@ -27,75 +26,80 @@ def begin(place, plan):
 
 
 def step(agent):
-    """Look at the next piece; return the state that follows. agent.url is set when it must ask first."""
-    if agent.spare is None:
-        agent.spare = begin(agent.place, agent.plan)
-    look = _table if agent.state == _TABLE else _survey if agent.state == _SURVEY else _verify
-    return look(agent, agent.spare)
+    """Scan the next piece; return the agent's next state.
+
+    It sets agent.url when something must be asked for first.
+    """
+    if agent.progress is None:
+        agent.progress = start(agent.place, agent.plan)
+    if agent.state == STATE_TABLE:
+        return _scan_table(agent, agent.progress)
+    return (_scan_block if agent.state == STATE_SCAN else _verify_block)(agent, agent.progress)
 
 
-def table_right(w, digest):
-    """True when the table sector holds the block table of this digest."""
+def table_matches(progress, digest):
+    """True when the slot holds the block table that has this digest."""
     sha = sha256()
-    _hash(sha, w["table"], w["blocks"] * _ENTRY)
+    _hash(sha, progress["table"], progress["blocks"] * TABLE_ENTRY)
     return sha.digest() == digest
 
 
-def look(w, block):
-    """See whether the slot holds this block already; if not it counts as missing."""
+def check_block(progress, block):
+    """Count the block as missing unless the slot holds it already."""
     sha = sha256()
-    take(w, block, sha)
-    _port.read(w["table"] + block * _ENTRY, _piece[:_ENTRY])
+    hash_block(progress, block, sha)
+    _flash.read(progress["table"] + block * TABLE_ENTRY, _piece[:TABLE_ENTRY])
     bit = 1 << (block & 7)
-    if sha.digest()[:_ENTRY] != _piece[:_ENTRY] and not w["missing"][block >> 3] & bit:
-        w["missing"][block >> 3] |= bit
-        w["left"] += 1
+    if sha.digest()[:TABLE_ENTRY] != _piece[:TABLE_ENTRY] and not progress["missing"][block >> 3] & bit:
+        progress["missing"][block >> 3] |= bit
+        progress["left"] += 1
 
 
-def take(w, block, sha):
-    """Take a block of what the flash holds into a digest."""
-    _hash(sha, w["image"] + block * _BLOCK, min(_BLOCK, w["length"] - block * _BLOCK))
+def hash_block(progress, block, sha):
+    """Add a block, as the flash holds it, to a digest."""
+    _hash(sha, progress["image"] + block * BLOCK, min(BLOCK, progress["length"] - block * BLOCK))
 
 
-def _table(agent, w):
-    if not table_right(w, agent.plan["blocks"]):
+def _scan_table(agent, progress):
+    if not table_matches(progress, agent.plan["blocks"]):
         agent.url, agent.span = agent.plan["blocks_url"], (0, 0)
-        return _TABLE
+        return STATE_TABLE
     agent.next = 0
-    return _SURVEY
+    return STATE_SCAN
 
 
-def _survey(agent, w):
-    # One block: the ones in place already need not be fetched.
-    look(w, agent.next)
+def _scan_block(agent, progress):
+    # Blocks that are in place already need no download.
+    check_block(progress, agent.next)
     agent.next += 1
-    if agent.next < w["blocks"]:
-        return _SURVEY
+    if agent.next < progress["blocks"]:
+        return STATE_SCAN
     agent.next = agent.until = 0
-    return _FETCH if w["left"] else _VERIFY
+    return STATE_DOWNLOAD if progress["left"] else STATE_VERIFY
 
 
-def _verify(agent, w):
-    # One block into the digest of the whole image; at the last one, judge it.
+def _verify_block(agent, progress):
+    # Add one block to the digest of the whole image; behind the last one, compare it.
     if agent.next == 0:
         agent.sha = sha256()
-    take(w, agent.next, agent.sha)
+    hash_block(progress, agent.next, agent.sha)
     agent.next += 1
-    if agent.next < w["blocks"]:
-        return _VERIFY
+    if agent.next < progress["blocks"]:
+        return STATE_VERIFY
     if agent.sha.digest() == agent.plan["sha256"]:
-        return _ARM
-    # Some sector reads otherwise than when its block was checked: look once more, fetch what differs.
+        return STATE_ACTIVATE
+    # Some sector reads otherwise than when its block was checked: scan again, and download what
+    # differs.
     agent.next = 0
-    agent.again += 1
-    if agent.again > 2:
-        raise ReleaseError(43, 0)
-    return _SURVEY
+    agent.scans += 1
+    if agent.scans > 2:
+        raise ReleaseError(codes.IMAGE_MISMATCH, 0)
+    return STATE_SCAN
 
 
 def _hash(sha, addr, n):
     # flash_read stores whole words: the tail is read up to the next word.
-    for at in range(0, n, _PIECE):
-        m = min(_PIECE, n - at)
-        _port.read(addr + at, _piece[: m + 3 & ~3])
+    for at in range(0, n, PIECE):
+        m = min(PIECE, n - at)
+        _flash.read(addr + at, _piece[: m + 3 & ~3])
         sha.update(_piece[:m])

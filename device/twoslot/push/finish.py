@@ -8,16 +8,17 @@ import twoslot
 
 from twoslot.push import reply
 
-_LEAVE_MS = const(500)  # for the answer to get out before the restart
-_KEPT = const(0x600013FC)  # byte 2: how many minutes to listen after a restart (FORMATS.md 4)
+_LEAVE_MS = const(500)  # for the response to get out before the restart
 
 
-def do(door, sock):
-    """Say that all is well, and restart into the trial; there the door opens again, for as long."""
-    version = twoslot.load().plan["version"]
-    reply.say(sock, 200, version)
+def handle(listener, sock):
+    """Answer 200 and restart into the trial. There the port opens again, for as many minutes."""
+    from twoslot import retained
+
+    version = twoslot.load_agent().plan["version"]
+    reply.send_response(sock, 200, version)
     sock.close()
     print("twoslot: %s was pushed and verified, restarting into its trial" % version)
-    machine.mem32[_KEPT] = machine.mem32[_KEPT] & 0xFF00FFFF | door.minutes << 16
+    retained.put(retained.LISTEN_MINUTES, listener.minutes)
     time.sleep_ms(_LEAVE_MS)
     machine.reset()

@@ -1,93 +1,97 @@
-# A door for releases that are pushed: closed by default, and closes again by itself. Only this waits for who
-# comes. What follows is a step each, in memory alone: opening (opens), request (who asks, and may they),
-# status (who this is), offer (judges), upload (fills the spare slot), finish (restarts), reply (refuses).
+# The push port: closed by default, and closes by itself. Only this module waits for connections.
+# Each step of a push is in memory alone: opening (opens the port), request (reads one,
+# authenticates it), status (answers a GET), offer (checks the release), upload (fills the spare
+# slot), finish (restarts), reply (refuses).
 import sys
 import time
 
 import twoslot
 
-door = None  # the open one
+listener = None  # the open one
 
 
-class Door:
-    """A socket that listens, until when, the challenge that is out, and the document that was let in."""
+class PushListener:
+    """The listening socket, when it closes, the challenge given out, the document accepted."""
 
     def __init__(self, sock):
         self.sock = sock
-        self.nonce = self.text = self.found = self.error = None
-        self.own = ()
-        self.asked = self.wrong = self.minutes = self.ends = 0
-        self.entry = self.ask
-        twoslot._also.append(self.entry)
+        self.nonce = self.text = self.document = self.error = None
+        self.development_keys = ()
+        self.nonce_at = self.wrong_macs = self.minutes = self.closes_at = 0
+        self.entry = self.poll
+        twoslot._pollers.append(self.entry)
 
-    def knocked(self):
-        """The connection of who comes now, or None."""
+    def accept(self):
+        """Return the next connection, or None."""
         try:
             return self.sock.accept()[0]
         except OSError:
             return None
 
-    def ask(self):
-        """Serve who came, if anybody did, to the end. No look at the server follows from it: None."""
-        if time.ticks_diff(self.ends, time.ticks_ms()) <= 0:
+    def poll(self):
+        """Serve a connection to its end, if there is one. It causes no check: None."""
+        if time.ticks_diff(self.closes_at, time.ticks_ms()) <= 0:
             return self.close()
-        client = self.knocked()
+        client = self.accept()
         if client is None:
             return
         busy = twoslot._agent
         try:
             if busy:
-                # An update is under way, and what it has in memory is not to be touched.
+                # An update is under way, and what it has in memory must stay.
                 self.error = None
-                self.step("reply", client)
-            elif self.step("request", client):
-                self.read()
+                self.run_step("reply", client)
+            elif self.run_step("request", client):
+                self.verify_document()
                 for name in ("offer", "upload", "finish"):
-                    self.step(name, client)
+                    self.run_step(name, client)
             else:
-                self.step("status", client)
+                self.run_step("status", client)
         except Exception as e:
             self.error = e
-            self.step("reply", client)
+            self.run_step("reply", client)
         finally:
-            self.text = self.error = self.found = None
+            self.text = self.error = self.document = None
             client.close()
             if not busy:
                 twoslot.unload()
 
-    def read(self):
-        """Have the document checked: with as little else in memory as can be."""
+    def verify_document(self):
+        """Verify the document, with as little else in memory as possible."""
+        from twoslot import errors
         from twoslot.trust import keyring
 
-        epoch, moduli = keyring.keys("offline")
+        epoch, moduli = keyring.trusted_keys("offline")
         keyring = None
-        twoslot.drop("trust.keyring")
-        moduli.extend(self.own)
-        from twoslot.trust import document
+        twoslot.drop("trust")
+        moduli.extend(self.development_keys)
+        from twoslot.trust import rsa, document
 
         try:
             text, self.text = self.text, None
-            self.found = document.read(text, "release", (epoch, moduli))
+            self.document = document.read_signed(text, "release", (epoch, moduli))
         finally:
-            text = document = moduli = None
-            twoslot.drop("trust.document", "trust.rsa")
+            text = moduli = None
+            twoslot.drop("trust")
 
-    def step(self, name, client):
-        """Load a step, do it, let go of it again; what it returns."""
+    def run_step(self, name, client):
+        """Load a module of `push`, run its handle(), drop it. Returns what handle() returns."""
         name = "push." + name
+        from twoslot import errors
+
         try:
             __import__("twoslot." + name)
-            return sys.modules["twoslot." + name].do(self, client)
+            return sys.modules["twoslot." + name].handle(self, client)
         finally:
             twoslot.drop(name)
 
     def close(self):
-        """Close the door, and let go of this module."""
-        global door
-        door = None
+        """Close the port, and let go of this module."""
+        global listener
+        listener = None
         self.sock.close()
         self.sock = None
-        twoslot._also.remove(self.entry)
+        twoslot._pollers.remove(self.entry)
         sys.modules.pop("twoslot.push.listener", None)
         sys.modules.pop("twoslot.push", None)
         twoslot.__dict__.pop("push", None)

@@ -1,35 +1,32 @@
-# A release that was pushed is judged: what its head would say of a pulled one, its counter says here.
-from micropython import const
-
+# Checks a release that was pushed. There is no head: the release's own counter takes its place.
 import twoslot
 
+from twoslot import codes
+from twoslot.constants import ACTION_SNAPSHOT, DEVELOPMENT_BIT
 from twoslot.errors import ReleaseError
 
-_OWN = const(0x80000000)  # bit of the counter of what the development key signed
 
-
-def do(door, sock):
-    """Give the agent a plan for the spare slot, from the document that was read."""
-    j, digest, epoch = door.found
-    door.found = None
-    agent = twoslot.load()
+def handle(listener, sock):
+    """Give the agent a plan for the spare slot, from the document that was verified."""
+    payload, digest, epoch = listener.document
+    listener.document = None
+    agent = twoslot.load_agent()
     agent.begin()
-    agent.turn("facts")
+    agent.boot_action(ACTION_SNAPSHOT)
     facts = agent.facts
     if epoch < facts["epoch"]:
-        raise ReleaseError(42, facts["epoch"])
+        raise ReleaseError(codes.HEAD_EPOCH, facts["epoch"])
     from twoslot import settings
     from twoslot.trust import policy
 
     try:
-        head = {"release": digest, "counter": j.get("counter")}
-        plan = policy.release(j, digest, head, settings.load(), facts)
-        if door.own:
-            # Above every floor, and it sets none.
-            plan["counter"] |= _OWN
+        head = {"release": digest, "counter": payload.get("counter")}
+        plan = policy.check_release(payload, digest, head, settings.load(), facts)
+        if listener.development_keys:
+            # Its counter is above every floor, and it sets none.
+            plan["counter"] |= 1 << DEVELOPMENT_BIT
             plan["floor"] = 0
-        policy.order(plan["counter"], facts, facts["counter"] >> 31)
+        policy.check_counter(plan["counter"], facts, facts["counter"] >> DEVELOPMENT_BIT)
         agent.plan = plan
     finally:
-        policy = settings = None
-        twoslot.drop("trust.policy", "settings")
+        twoslot.drop("trust", "settings")

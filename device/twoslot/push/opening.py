@@ -1,5 +1,4 @@
-# Opens the door of push/listener.py; and opens it again after the restart that a push ends with.
-import machine
+# Opens the push port; and opens it again after the restart that a push ends with.
 import socket
 import time
 
@@ -7,59 +6,62 @@ from micropython import const
 
 import twoslot
 
-from twoslot.push import listener
+from twoslot import codes, retained
 from twoslot.errors import LinkError, TwoslotError
 
 _PORT = const(8266)
 _POLL_MS = const(50)
-_KEPT = const(0x600013FC)  # byte 2: how many minutes to listen after a restart (FORMATS.md 4)
 
 
 def listen(minutes, wait):
-    """Open the door, or keep it open, for so many minutes (1-255) from now. False when it cannot be.
+    """Open the port, or keep it open, for so many minutes (1-255) from now. False: it cannot be.
 
-    wait: stand there until it is closed.
+    wait: stay here until it is closed.
     """
-    if wait and twoslot._timer is None:
-        # The last boot is settled before anything else is written: that unloads this module, too.
+    if wait and twoslot._schedule is None:
+        # The last boot is concluded before anything else is written: that unloads this module, too.
         package = twoslot
-        package.timer()
+        package.get_schedule()
         return package.listen(minutes)
+    from twoslot.push import listener
+
     try:
-        listener.door = door = listener.door or listener.Door(_socket())
+        listener.listener = opened = listener.listener or listener.PushListener(_listening_socket())
     except TwoslotError as e:
-        twoslot.keep(e)
-        print("twoslot: no, %d at %d (slotbench explain %d)" % (e.args[0], e.args[1], e.args[0]))
+        twoslot.log_error(e)
+        from twoslot import words
+
+        words.print_refusal(e)
+        twoslot.drop("words")
         return False
-    door.minutes = min(max(minutes, 1), 255)
-    door.ends = time.ticks_add(time.ticks_ms(), door.minutes * 60000)
+    opened.minutes = min(max(minutes, 1), 255)
+    opened.closes_at = time.ticks_add(time.ticks_ms(), opened.minutes * 60000)
     if wait:
-        print("twoslot: listening on port %d for %d min; Ctrl-C ends it" % (_PORT, door.minutes))
-        sleep, poll_ms = time.sleep_ms, _POLL_MS  # who is served may unload this module: locals from here on
+        print("twoslot: listening on port %d for %d min; Ctrl-C ends it" % (_PORT, opened.minutes))
+        sleep, poll_ms = time.sleep_ms, _POLL_MS  # a push may unload this module: locals from here on
         try:
-            while door.sock:
-                door.ask()
+            while opened.sock:
+                opened.poll()
                 sleep(poll_ms)
         finally:
-            if door.sock:
-                door.close()
+            if opened.sock:
+                opened.close()
     return True
 
 
-def again(wanted, keep):
-    """Listen after a restart as before it, if wanted. keep: after the next one too."""
-    word = machine.mem32[_KEPT]
+def reopen(wanted, keep):
+    """Listen after a restart as before it, if wanted. keep: after the next restart too."""
+    minutes = retained.get(retained.LISTEN_MINUTES)
     if not keep:
-        machine.mem32[_KEPT] = word & 0xFF00FFFF
+        retained.put(retained.LISTEN_MINUTES, 0)
     if wanted:
-        listen(word >> 16 & 0xFF, False)
+        listen(minutes, False)
 
 
-def _socket():
+def _listening_socket():
     from twoslot import secret
 
-    secret.secret()  # without one nobody could be let in
-    secret = None
+    secret.load()  # without one nobody could be let in
     twoslot.drop("secret")
     s = socket.socket()
     try:
@@ -69,5 +71,5 @@ def _socket():
         s.settimeout(0)
     except OSError as e:
         s.close()
-        raise LinkError(51, e.args[0])
+        raise LinkError(codes.PORT_UNAVAILABLE, e.args[0])
     return s

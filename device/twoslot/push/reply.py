@@ -1,44 +1,42 @@
-# The answers at the door of push/listener.py.
-from micropython import const
-
+# Responses of the push port.
 import twoslot
 
+from twoslot import codes
+from twoslot.constants import SEND_S
 from twoslot.errors import LinkError
 
-_SEND_S = const(10)
 
-
-def do(door, sock):
-    """Answer with the refusal door.error: its code and place; 0 at 0: no memory, 0 at 1: a defect of ours."""
-    e = door.error
+def handle(listener, sock):
+    """Send the refusal listener.error: code and place. 0 at 0: no memory; 0 at 1: a defect."""
+    e = listener.error
     if e is None:
-        e = LinkError(55, 0)
+        e = LinkError(codes.BUSY, 0)
         try:
             sock.settimeout(1)
-            sock.recv(512)  # what is not read would take the answer with it
+            sock.recv(512)  # unread bytes would reset the connection
         except OSError:
-            pass  # then it has no answer
-    twoslot.keep(e)
+            pass  # then the client sees no response
+    twoslot.log_error(e)
     code, where = e.args[:2] if len(e.args) > 1 else (0, 0 if isinstance(e, MemoryError) else 1)
     status = 500
-    if code == 55:
+    if code == codes.BUSY:
         status = 503
-    elif code == 53 or code == 54:
+    elif code in (codes.STALE_CHALLENGE, codes.WRONG_SECRET):
         status = 401
-    elif 20 <= code < 50:
+    elif codes.DOCUMENT_UNREADABLE <= code < 50:
         status = 403
-    elif 0 < code < 55:
+    elif 0 < code < codes.BUSY:
         status = 400
-    say(sock, status, "%d at %d" % (code, where))
+    send_response(sock, status, "%d at %d" % (code, where))
 
 
-def say(sock, status, text):
-    """Answer a request: a status, and one line."""
+def send_response(sock, status, text):
+    """Send a response: a status, and one line."""
     head = "HTTP/1.1 %d \r\nConnection: close\r\nContent-Length: %d\r\n" % (status, len(text) + 1)
     if status == 401:
         head += "WWW-Authenticate: Twoslot\r\n"
     try:
-        sock.settimeout(_SEND_S)
+        sock.settimeout(SEND_S)
         sock.write((head + "\r\n" + text + "\n").encode())
     except OSError:
-        pass  # who asked is gone, and will ask again
+        pass  # the client is gone, and will ask again

@@ -1,4 +1,4 @@
-# One request at the door of push/listener.py: read, authenticated (FORMATS.md 10), then answered.
+# Reads one request at the push port, and authenticates it (FORMATS.md 10).
 import json
 import time
 
@@ -8,75 +8,74 @@ from micropython import const
 
 import twoslot
 
+from twoslot import codes
+from twoslot.constants import DOCUMENT_END, DOCUMENT_MOST
 from twoslot.errors import FlashError, LinkError
 
 _HEADERS = const(32)  # lines of a head
-_SHORTEST = const(532)  # bytes of a document: line breaks, key id and signature alone
-_LONGEST = const(4096)
-_SECOND = const(530)  # of its second line, which begins with the key id
 _NONCE_MS = const(60000)
-_WRONG = const(3)  # macs before the door closes
+_WRONG_MACS = const(3)  # before the port closes
 
 
-def do(door, sock):
-    """Read a request. True: door.text is the document of a release from one who knows the secret, door.own
-    the development key if it is signed with that.
+def handle(listener, sock):
+    """Read a request. True: listener.text is the document of a release, authenticated.
 
-    Else who is there is to be told; door.known: to one who knows the secret.
+    False: the client asks for the status; listener.authenticated says whether it knows the secret.
     """
-    from twoslot.http.response import Answer
+    from twoslot.http import response
 
     try:
-        a = Answer(sock, None)
-        a.keep = False
+        r = response.Response(sock, None)
+        r.keep = False
         sock.settimeout(0)
-        ask, auth, length = _head(a)
-        if ask == b"GET /twoslot":
-            door.known = len(auth) > 0
+        line, auth, length = _read_head(r)
+        if line == b"GET /twoslot":
+            listener.authenticated = len(auth) > 0
             if auth:
-                _check(door, auth, b"GET\n/twoslot\n", b"")
+                _authenticate(listener, auth, b"GET\n/twoslot\n", b"")
             return False
-        if ask != b"POST /twoslot/release" or not a.chunked or not _SHORTEST <= length <= _LONGEST:
-            raise LinkError(52, length)
-        a.ready()
+        if line != b"POST /twoslot/release" or not r.chunked or not DOCUMENT_END < length <= DOCUMENT_MOST:
+            raise LinkError(codes.UNKNOWN_REQUEST, length)
+        r.head_complete()
         text = memoryview(bytearray(length))
-        n = a.readinto((text,))
+        n = r.readinto((text,))
         if n != length:
-            raise LinkError(5, n)
-        _check(door, auth, b"POST\n/twoslot/release\n", b"\n" + hexlify(sha256(text).digest()))
-        door.text, door.own = text, _development(text)
+            raise LinkError(codes.CONNECTION_CLOSED, n)
+        digest = hexlify(sha256(text).digest())
+        _authenticate(listener, auth, b"POST\n/twoslot/release\n", b"\n" + digest)
+        listener.text, listener.development_keys = text, _development_keys(text)
         return True
     finally:
-        a = None
-        twoslot.drop("http.response")
+        r = None
+        twoslot.drop("http")
 
 
-def _development(text):
-    # The key that will do beside the pinned ones: the development key, when it is the one that is named.
+def _development_keys(text):
+    # Return the keys that may sign this document beside the pinned ones: the development key, if it
+    # is named.
     from twoslot import settings
 
     try:
         if settings.load().get("development"):
             with open("twoslot.devkey") as f:
                 modulus = a2b_base64(json.load(f)["modulus"])
-            if hexlify(sha256(modulus).digest()[:8]) == bytes(text[-_SECOND:][:16]):
+            if hexlify(sha256(modulus).digest()[:8]) == bytes(text[1 - DOCUMENT_END :][:16]):
                 return (modulus,)
     except (OSError, ValueError, KeyError, TypeError):
-        raise FlashError(56, 0)
+        raise FlashError(codes.DEVELOPMENT_KEY, 0)
     finally:
-        settings = None
         twoslot.drop("settings")
     return ()
 
 
-def _head(a):
-    # Method and path, the authorization or nothing, the length of the document.
-    words = a.line().split(b" ")
+def _read_head(r):
+    # Return method and path, the authorization or nothing, the length of the document.
+    words = r.line().split(b" ")
     if len(words) != 3 or words[2][:7] != b"HTTP/1.":
-        raise LinkError(6, 1)
+        raise LinkError(codes.NOT_HTTP, 1)
     auth, length = b"", 0
     for number in range(_HEADERS):
-        line = a.line()
+        line = r.line()
         if not line:
             return words[0] + b" " + words[1], auth, length
         colon = line.find(b":")
@@ -84,39 +83,39 @@ def _head(a):
         if name == b"authorization":
             auth = value
         elif name == b"transfer-encoding":
-            a.chunked = value.lower() == b"chunked"
+            r.chunked = value.lower() == b"chunked"
         elif name == b"twoslot-document":
             if not value.isdigit():
-                raise LinkError(52, number + 2)
+                raise LinkError(codes.UNKNOWN_REQUEST, number + 2)
             length = int(value)
-    raise LinkError(9, _HEADERS)
+    raise LinkError(codes.RESPONSE_TOO_LONG, _HEADERS)
 
 
-def _check(door, auth, before, behind):
-    # A nonce is good once and for a minute: what was sent once is of no use to who heard it.
-    nonce, known = _quoted(auth, b"nonce"), door.nonce
-    age = time.ticks_diff(time.ticks_ms(), door.asked)
-    if not known or nonce != known or not 0 <= age <= _NONCE_MS:
-        raise LinkError(53, 0)
-    door.nonce = None
-    from twoslot import secret
+def _authenticate(listener, auth, before, behind):
+    # A nonce is good once and for a minute: whoever hears a request cannot use it again.
+    nonce, given_out = _quoted(auth, b"nonce"), listener.nonce
+    age = time.ticks_diff(time.ticks_ms(), listener.nonce_at)
+    if not given_out or nonce != given_out or not 0 <= age <= _NONCE_MS:
+        raise LinkError(codes.STALE_CHALLENGE, 0)
+    listener.nonce = None
+    from twoslot import hmac, secret
 
-    wanted = hexlify(secret.hmac(secret.secret(), before + nonce + behind))
-    twoslot.drop("secret")
+    wanted = hexlify(hmac.digest(secret.load(), before + nonce + behind))
+    twoslot.drop("hmac", "secret")
     given = _quoted(auth, b"mac")
-    # All of it is looked at: the time it takes says nothing.
+    # Every byte is compared: the time that it takes tells nothing.
     differ = len(given) ^ len(wanted)
     for a, b in zip(given, wanted):
         differ |= a ^ b
     if differ:
-        door.wrong += 1
-        if door.wrong >= _WRONG:
-            door.ends = time.ticks_ms()
-        raise LinkError(54, door.wrong)
+        listener.wrong_macs += 1
+        if listener.wrong_macs >= _WRONG_MACS:
+            listener.closes_at = time.ticks_ms()
+        raise LinkError(codes.WRONG_SECRET, listener.wrong_macs)
 
 
 def _quoted(line, name):
-    # What stands between the quotes behind name=
+    # Return what stands between the quotes behind name=
     at = line.find(name + b'="')
     if at < 0:
         return b""

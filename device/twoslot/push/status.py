@@ -1,26 +1,28 @@
-# Says who this is, and gives out a challenge.
+# Answers a GET at the push port: which board this is, what it runs, and a challenge.
 import json
 import machine
 import os
 import time
 
 from binascii import hexlify
-from micropython import const
 
 import twoslot
 
-_TRIAL = const(2)  # row of the loader's decision
-_NUMBER = const(0x7FFFFFFF)  # what of a development release's counter is its own
+from twoslot.constants import ACTION_CONFIRM, ACTION_STATUS, BOOT_TRIAL, DEVELOPMENT_BIT
 
 
-def do(door, sock):
-    """Answer a GET. From one who knows the secret it is also the proof of their trial."""
-    agent = twoslot.load()
-    found = agent.turn("status")
-    if door.known and agent.auto and found["counter"] >> 31 and not found["confirmed"]:
+def handle(listener, sock):
+    """Send the status.
+
+    A client that knows the secret ends the trial of a development release by asking for it.
+    """
+    agent = twoslot.load_agent()
+    found = agent.boot_action(ACTION_STATUS)
+    development = found["counter"] >> DEVELOPMENT_BIT
+    if listener.authenticated and agent.auto and development and not found["confirmed"]:
         # A development release that answers could be replaced: that is its proof.
-        agent.turn("confirm")
-        found = agent.turn("status")
+        agent.boot_action(ACTION_CONFIRM)
+        found = agent.boot_action(ACTION_STATUS)
     agent = None
     from twoslot import settings
     from twoslot.push import reply
@@ -28,14 +30,13 @@ def do(door, sock):
     s = settings.load()
     counter, n = found["counter"], 0
     if s.get("development"):
-        n = (counter & _NUMBER if counter >> 31 else 0) + 1
-    door.nonce, door.asked = hexlify(os.urandom(16)), time.ticks_ms()
+        n = (counter & (1 << DEVELOPMENT_BIT) - 1 if development else 0) + 1
+    listener.nonce, listener.nonce_at = hexlify(os.urandom(16)), time.ticks_ms()
     found = {
         "product": s["product"], "board": s["board"], "channel": s["channel"], "version": found["version"],
         "device": s.get("device_id") or machine.unique_id().hex(), "counter": counter, "slot": found["slot"],
-        "confirmed": found["confirmed"], "trial": found["why"] == _TRIAL and not found["confirmed"],
-        "development": n, "nonce": door.nonce.decode(),
+        "confirmed": found["confirmed"], "trial": found["why"] == BOOT_TRIAL and not found["confirmed"],
+        "development": n, "nonce": listener.nonce.decode(),
     }  # fmt: skip
-    reply.say(sock, 200, json.dumps(found))
-    reply = settings = None
+    reply.send_response(sock, 200, json.dumps(found))
     twoslot.drop("push.reply", "settings")

@@ -1,78 +1,82 @@
-# Brings the image of a pushed release into the spare slot. The agent asks for pieces as it asks a server, and
-# who pushes answers.
+# Gets the image of a pushed release into the spare slot. The agent asks for pieces as it asks a
+# server, and the client that pushes sends them.
 import gc
 
 from micropython import const
 
 import twoslot
 
+from twoslot import codes
+from twoslot.constants import BLOCK, SEND_S, STATE_TABLE, STATE_VERIFY
 from twoslot.errors import LinkError
 
-_TABLE = const(3)  # states of the agent
-_VERIFY = const(6)
-_SEND_S = const(10)
-_BLOCK = const(4096)
-_MOST = const(16)  # blocks of a piece
+_BLOCKS = const(16)  # in a piece
 
 
-def do(door, sock):
+def handle(listener, sock):
     """Carry out the agent's plan, piece by piece."""
-    agent = twoslot.load()
-    client = _Client(sock, agent)
-    agent.state, agent.get = _TABLE, client.get
+    agent = twoslot.load_agent()
+    source = PushSource(sock)
+    agent.state, agent.source = STATE_TABLE, source
     gc.collect()
     try:
         while agent.step():
-            if agent.state == _VERIFY and not agent.next:
-                client.want("nothing")
-            elif agent.state > _VERIFY:
-                client.answer = None  # an object keeps its class
-            _busy(door)
+            if agent.state == STATE_VERIFY and not agent.next:
+                source.request("nothing")
+            elif agent.state > STATE_VERIFY:
+                source.body = agent.response = None  # an object keeps its class
+            _refuse_others(listener)
     finally:
-        if agent.state and agent.state <= _VERIFY:
+        if agent.state and agent.state <= STATE_VERIFY:
             agent.end()
 
 
-def _busy(door):
-    # Whoever comes meanwhile is told so.
-    other = door.knocked()
+def _refuse_others(listener):
+    # Tell whoever comes meanwhile that the board is busy.
+    other = listener.accept()
     if other:
-        door.step("reply", other)
+        listener.run_step("reply", other)
         other.close()
 
 
-class _Client:
-    """Who pushes, asked as a server is: an interim answer names a piece, the request's body brings it."""
+class PushSource:
+    """The source of a pushed update: an interim response asks for a piece, the request has it."""
 
-    def __init__(self, sock, agent):
-        self.sock, self.agent = sock, agent
-        self.answer = None
+    def __init__(self, sock):
+        self.sock = sock
+        self.body = None  # the Response that all pieces are read from
 
-    def get(self, url, etag, span):
-        """As the agent's: the Answer that brings these bytes of the image, or with (0, 0) the block table."""
-        agent = self.agent
-        if self.answer is None:
-            from twoslot.http.response import Answer
+    def get(self, agent, url, etag, span):
+        """Ask for these bytes of the image, or with (0, 0) for the block table.
 
-            # Its first chunk, the document, was read before anything was judged.
-            a = self.answer = Answer(self.sock, None)
-            a.chunked, a.first, a.keep, a.status = True, False, False, 206
-            a.close = gc.collect  # the connection is not the agent's to close
-            a.ready()
-        agent.answer = self.answer
+        Returns the Response that has them.
+        """
+        if self.body is None:
+            from twoslot.http import response
+
+            # Its first chunk, the document, was read before anything was checked.
+            r = self.body = response.Response(self.sock, None)
+            r.chunked, r.first, r.keep, r.status = True, False, False, 206
+            r.head_complete()
+        agent.response = self.body
         if span[1]:
-            # In portions: who pushes sees by them how far it is.
-            agent.until = min(agent.until, agent.next + _MOST)
-            self.want("bytes=%d-%d" % (span[0], min(agent.until * _BLOCK, span[1]) - 1))
+            # In portions: they show the client how far the board is.
+            agent.until = min(agent.until, agent.next + _BLOCKS)
+            self.request("bytes=%d-%d" % (span[0], min(agent.until * BLOCK, span[1]) - 1))
         else:
-            self.want("blocks")
-        return self.answer
+            self.request("blocks")
+        return agent.response
 
-    def want(self, what):
-        """Say what is wanted next."""
+    def close(self, agent):
+        """Forget the response. The connection stays the listener's, which answers over it."""
+        agent.response = None
+        gc.collect()
+
+    def request(self, what):
+        """Ask the client for the next piece."""
         try:
-            self.sock.settimeout(_SEND_S)
+            self.sock.settimeout(SEND_S)
             self.sock.write(("HTTP/1.1 100 Continue\r\nTwoslot-Wants: %s\r\n\r\n" % what).encode())
             self.sock.settimeout(0)
         except OSError as e:
-            raise LinkError(3, e.args[0])
+            raise LinkError(codes.CONNECTION_FAILED, e.args[0])

@@ -1,64 +1,66 @@
-# A release that was confirmed and then crashes again and again before the updater gets its turn: main.py is
-# left out, so that a mended one can arrive. Loaded after a crash, or when memory is low
-# (recovery/update_first.py), only.
-import machine
+# Safe mode: when a confirmed release crashes again and again before the updater gets its turn,
+# main.py does not run: only the updater does, until a better release arrives. Loaded after a crash,
+# or for update_first.py.
 import time
 
 from micropython import const
 
 import twoslot
 
-_KEPT = const(0x600013FC)  # byte 1: crashes in a row; bit 31: restarted for want of room (FORMATS.md 4)
-_NOTE = const(0x600013F8)
-_NOTE_COUNTED = const(12)  # a soft reset comes by here again: it is no crash
-_FALLBACK = const(3)  # row of the loader's decision
-_MOST = const(5)
-_LEFT_OUT = const(6)  # report (FORMATS.md 2.1)
+from twoslot.constants import BOOT_FALLBACK, REPORT_SAFE_MODE
+
+_CRASHES = const(5)
 
 
-def before_main(row):
-    """What ran before crashed: count it, and at the fifth in a row run nothing but the updater here.
+def before_main(reason):
+    """Count the crash that ended the last run; at the fifth in a row, run only the updater.
 
-    row: of the loader's decision. The count begins anew when a look has come to its end (outcome.py).
+    reason: why the loader started this slot. The count begins anew when a check has come to its end
+    (outcome.py).
     """
-    if machine.mem32[_KEPT] >> 31:
+    from twoslot import retained
+
+    if retained.get(retained.UPDATE_FIRST):
         from twoslot.recovery import update_first
 
         update_first.run()
-    elif _count(row) >= _MOST:
-        print("twoslot: %d crashes in a row: main.py is left out, only updates run; Ctrl-C ends this" % _MOST)
-        report(_LEFT_OUT)
+    elif _count_crash(reason) >= _CRASHES:
+        print("twoslot: %d crashes in a row: safe mode, without main.py; Ctrl-C ends it" % _CRASHES)
+        report(REPORT_SAFE_MODE)
         try:
-            while True:  # for as long as nothing better is offered
+            while True:  # for as long as no better release is offered
                 twoslot.tick()
                 time.sleep_ms(100)
         except KeyboardInterrupt:
             print("twoslot: main.py follows")
-    twoslot.drop("recovery")
+    twoslot.drop("retained", "recovery")
 
 
-def _count(row):
-    word = machine.mem32[_KEPT]
-    # After a fallback it was the other release that crashed.
-    count = 0 if row == _FALLBACK else min((word >> 8 & 0xFF) + 1, 255)
-    machine.mem32[_KEPT] = word & 0xFFFF00FF | count << 8
-    machine.mem32[_NOTE] = _NOTE_COUNTED
+def _count_crash(reason):
+    from twoslot import retained
+
+    # After a fallback the other release crashed.
+    count = 0 if reason == BOOT_FALLBACK else min(retained.get(retained.CRASHES) + 1, 255)
+    retained.put(retained.CRASHES, count)
+    # A soft reset comes by here again: it is no crash.
+    retained.put_note(retained.NOTE_CRASH_COUNTED)
     return count
 
 
 def report(code):
     """Tell the server, once for a release, why main.py does not run now."""
     try:
-        from twoslot.boot.flash import Port
-        from twoslot.boot.control import Swap
+        # The leaves first, all from this frame: an import inside another costs 688 bytes of stack.
+        from twoslot import errors, flash
+        from twoslot.boot import page, journal, slots, control
 
-        swap = Swap(Port(), 0)
-        cell, counter = swap.cell, swap.running.counter
+        opened = control.BootControl(flash.Flash(), 0).open()
+        cell, counter = opened.cell, opened.running.counter
         if cell.report != code or cell.report_counter != counter:
             cell.report, cell.report_counter = code, counter
-            swap.journal.append(cell)
-        swap = cell = None
+            opened.journal.append(cell)
+        opened = cell = None
     except Exception as e:
         # Whatever is wrong with the journal, the updater is to run.
-        twoslot.keep(e)
+        twoslot.log_error(e)
     twoslot.unload()

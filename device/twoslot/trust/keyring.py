@@ -1,51 +1,55 @@
-# The keys this board trusts: two copies of a keys document (FORMATS.md 6.3). Loaded to read, then dropped.
+# The keys that this board trusts: two copies of a keys document (FORMATS.md 6.3). Loaded to read
+# them, then dropped.
 import json
 
 from binascii import a2b_base64, hexlify
 from hashlib import sha256
 
+from twoslot import codes
+from twoslot.constants import KEYS_COPY, KEYS_FILE
 from twoslot.errors import FlashError
 
 
-def keys(role, held=None):
-    """Return (epoch, moduli) that this board trusts as "offline" or "online".
+def trusted_keys(role, held=None):
+    """Return (epoch, moduli) of the keys that this board trusts as "offline" or "online".
 
-    Those of the newer copy that is right, or of held: keys of a later epoch, believed and not written yet.
+    They are those of the newer copy that is right, or those of held: a keys document of a later
+    epoch, which is verified and not written yet.
     """
     best = (0, None)
-    for name in ("twoslot.keys", "twoslot.keys2"):
-        best = max(best, _copy(name, role), key=_epoch)
+    for name in (KEYS_FILE, KEYS_COPY):
+        best = max(best, _read_copy(name, role), key=_epoch)
     if held:
-        best = max(best, _moduli(held[: held.find(b"\n")], role), key=_epoch)
+        best = max(best, _parse(held[: held.find(b"\n")], role), key=_epoch)
     if not best[0]:
-        raise FlashError(71, 0)
+        raise FlashError(codes.PINNED_KEYS, 0)
     return best
 
 
-def _epoch(found):
-    return found[0]
+def _epoch(keys):
+    return keys[0]
 
 
-def _copy(name, role):
-    # What a copy of the keys says. The third line, digest of the first, tells a damaged one from a right one.
+def _read_copy(name, role):
+    # The third line, the digest of the first, tells a damaged copy from a right one.
     try:
         with open(name, "rb") as f:
             line = f.readline()
             f.readline()
             digest = f.readline().strip()
         if not digest or digest == hexlify(sha256(line.rstrip()).digest()):
-            return _moduli(line, role)
+            return _parse(line, role)
     except OSError:
         pass
     return 0, None
 
 
-def _moduli(line, role):
-    # (epoch, moduli) in line 1 of a keys document; (0, None) when it is none.
+def _parse(line, role):
+    # Return (epoch, moduli) in line 1 of a keys document; (0, None) when it is none.
     try:
-        j = json.loads(line)
-        epoch, found = j["epoch"], j[role]
-        j = None
+        payload = json.loads(line)
+        epoch, found = payload["epoch"], payload[role]
+        payload = None
         found = [a2b_base64(n) for n in (found if role == "offline" else (found,))]
         if found and isinstance(epoch, int):
             return epoch, found

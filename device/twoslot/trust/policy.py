@@ -1,4 +1,5 @@
-# Judges what was signed: may this board believe the head, does it want the release, may it run it.
+# The policy for a signed document: whether this board accepts the head, wants the release now, and
+# can run it.
 import machine
 import time
 
@@ -7,164 +8,164 @@ from hashlib import sha256
 
 from micropython import const
 
-from twoslot import settings
+from twoslot import codes, settings
+from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
 
-_IDLE = const(0)
-_HEAD = const(1)
-_RELEASE = const(2)
-_TABLE = const(3)
 _EPOCH_2000 = const(946684800)
-_CLOCK_SET = const(600000000)  # January 2019, counted from 2000: an earlier clock was never set
 
 
-def step(agent, found):
-    """Judge the document the agent asked for; return the state that follows."""
-    j, digest, epoch = found
+def apply(agent, document):
+    """Apply the policy to what read_signed() returned; return the agent's next state."""
+    payload, digest, epoch = document
     s, facts = settings.load(), agent.facts
-    if agent.state != _HEAD:
-        agent.plan = release(j, digest, agent.head, s, facts)
-        return _TABLE if agent.download else _IDLE
+    if agent.state != STATE_HEAD:
+        agent.plan = check_release(payload, digest, agent.head, s, facts)
+        return STATE_TABLE if agent.download else STATE_IDLE
     now = time.time()
-    h = head(j, epoch, s, facts, now + _EPOCH_2000 if now > _CLOCK_SET else 0)
-    agent.head, agent.offered = h, h["counter"]
+    head = check_head(payload, epoch, s, facts, now + _EPOCH_2000 if now > CLOCK_SET else 0)
+    agent.head, agent.offered, agent.running = head, head["counter"], facts["counter"]
     if not facts["confirmed"]:
-        agent.news = h
-        return _IDLE
-    if h["seq"] > facts["seq"] or h["tag"] != facts["tag"] or h["epoch"] != facts["epoch"]:
-        agent.news = h
+        agent.news = head
+        return STATE_IDLE
+    if head["seq"] > facts["seq"] or head["tag"] != facts["tag"] or head["epoch"] != facts["epoch"]:
+        agent.news = head
     # From here on the same head gets the same answer, and need not be sent again.
-    agent.etag, agent.believed, agent.interval = agent.fresh, True, h["interval_s"]
-    want(h, facts, s, s.get("device_id") or machine.unique_id().hex(), agent.force)
-    return _RELEASE
+    agent.etag, agent.accepted, agent.interval_s = agent.fresh_etag, True, head["interval_s"]
+    check_rollout(head, facts, s, s.get("device_id") or machine.unique_id().hex(), agent.force)
+    return STATE_RELEASE
 
 
 def channel_tag(product, channel):
-    """The journal's short name of a channel: its head_seq counts for that one only."""
+    """Return the journal's short name of a channel: its head_seq counts for that channel only."""
     return int.from_bytes(sha256((product + "/" + channel).encode()).digest()[:4], "little")
 
 
-def head(j, epoch, settings, facts, now):
-    """Return the head this board may believe, as a dict; it says nothing yet about taking it."""
-    _same(j, settings)
+def check_head(payload, epoch, settings, facts, now):
+    """Return the head as a dict, or raise why this board does not accept it.
+
+    Whether it wants it comes later.
+    """
+    _check_product(payload, settings)
     try:
-        if j["channel"] != settings["channel"]:
-            raise ReleaseError(27, 0)
-        h = _numbers(j, ("counter", "seq", "epoch", "issued", "percent", "expires"))
+        if payload["channel"] != settings["channel"]:
+            raise ReleaseError(codes.WRONG_CHANNEL, 0)
+        h = _numbers(payload, ("counter", "seq", "epoch", "issued", "percent", "expires"))
         h["tag"] = channel_tag(settings["product"], settings["channel"])
-        h["release"] = _digest(j, "release")
-        h["interval_s"] = _numbers(j, ("interval_s",))["interval_s"] if "interval_s" in j else 0
-        h["paused"], h["cohorts"] = _typed(j, "paused", bool), _typed(j, "cohorts", list)
+        h["release"] = _digest(payload, "release")
+        h["interval_s"] = _numbers(payload, ("interval_s",))["interval_s"] if "interval_s" in payload else 0
+        h["paused"], h["cohorts"] = _typed(payload, "paused", bool), _typed(payload, "cohorts", list)
     except (ValueError, KeyError, TypeError):
-        raise ReleaseError(20, 0)
+        raise ReleaseError(codes.DOCUMENT_UNREADABLE, 0)
     if h["epoch"] != epoch:
-        raise ReleaseError(42, h["epoch"])
+        raise ReleaseError(codes.HEAD_EPOCH, h["epoch"])
     known = facts["tag"] == h["tag"] and facts["epoch"] == epoch
     if known and h["seq"] < facts["seq"]:
-        raise ReleaseError(35, h["seq"])
-    # Without a clock the last head's date is the earliest it can be.
+        raise ReleaseError(codes.HEAD_OUTDATED, h["seq"])
+    # Without a clock, the date of the last head is the earliest time it can be.
     if h["expires"] < max(now, facts["time"] if known else 0):
-        raise ReleaseError(34, h["expires"])
+        raise ReleaseError(codes.HEAD_EXPIRED, h["expires"])
     return h
 
 
-def want(head, facts, settings, device_id, force):
-    """Raise the reason why this board does not take what head offers now."""
-    order(head["counter"], facts, force)
+def check_rollout(head, facts, settings, device_id, force):
+    """Raise why this board does not install now what head offers."""
+    check_counter(head["counter"], facts, force)
     if force:
         return
     if head["paused"]:
-        raise ReleaseError(40, 0)
+        raise ReleaseError(codes.PAUSED, 0)
     if settings.get("cohort") not in head["cohorts"]:
         share = sha256(head["release"] + device_id.encode()).digest()
         if int.from_bytes(share[:2], "big") * 100 >> 16 >= head["percent"]:
-            raise ReleaseError(39, head["percent"])
+            raise ReleaseError(codes.NOT_IN_ROLLOUT, head["percent"])
 
 
-def order(c, facts, force):
-    """Raise the reason why a release with this counter may not follow the running one."""
+def check_counter(counter, facts, force):
+    """Raise why a release with this counter may not follow the running one."""
     running = facts["counter"]
-    # Development releases have a space of counters of their own: a person goes back from there.
-    back = force and running >> 31 > c >> 31
-    if c <= running and not back:
-        raise ReleaseError(28, c)
-    if c < facts["floor"]:
-        raise ReleaseError(29, c)
+    # Development releases have a space of counters of their own: a person may go back from there.
+    back = force and running >> DEVELOPMENT_BIT > counter >> DEVELOPMENT_BIT
+    if counter <= running and not back:
+        raise ReleaseError(codes.UP_TO_DATE, counter)
+    if counter < facts["floor"]:
+        raise ReleaseError(codes.BELOW_FLOOR, counter)
     if force and not back:
         return
-    if c == facts["unproven"] and c <= facts["bad"]:
-        raise ReleaseError(41, facts["rounds"])
-    if c <= facts["bad"]:
-        raise ReleaseError(30, c)
+    if counter == facts["unproven"] and counter <= facts["bad"]:
+        raise ReleaseError(codes.UNPROVEN, facts["rounds"])
+    if counter <= facts["bad"]:
+        raise ReleaseError(codes.MARKED_BAD, counter)
 
 
-def release(j, digest, head, settings, facts):
-    """Return the plan for the spare slot, as a dict, or raise why this board must not run it."""
+def check_release(payload, digest, head, settings, facts):
+    """Return the plan for the spare slot, or raise why this board must not run the release."""
     if digest != head["release"]:
-        raise ReleaseError(37, 0)
-    _same(j, settings)
+        raise ReleaseError(codes.HEAD_MISMATCH, 0)
+    _check_product(payload, settings)
     try:
-        image = j["images"].get("any") or j["images"].get("ab"[1 - facts["slot"]])
+        image = payload["images"].get("any") or payload["images"].get("ab"[1 - facts["slot"]])
         if image is None:
-            raise ReleaseError(38, 1 - facts["slot"])
-        p = plan(j, image)
-        if settings["board"] not in j["boards"]:
-            raise ReleaseError(26, 0)
-        if settings["channel"] not in j["channels"]:
-            raise ReleaseError(27, 0)
-        if p["counter"] != head["counter"]:
-            raise ReleaseError(37, p["counter"])
-        if p["fs_start"] != facts["fs_start"]:
-            raise ReleaseError(31, p["fs_start"])
-        if settings.get("mpy_abi") and p["mpy_abi"] != settings["mpy_abi"]:
-            raise ReleaseError(32, p["mpy_abi"])
-        if p["fs_version"] > facts["fs_version"] and not j["fs_upgrade"]:
-            raise ReleaseError(33, p["fs_version"])
-        if not 0 < p["length"] <= facts["size"]:
-            raise ReleaseError(36, p["length"])
+            raise ReleaseError(codes.NO_IMAGE_FOR_SLOT, 1 - facts["slot"])
+        plan = parse_plan(payload, image)
+        if settings["board"] not in payload["boards"]:
+            raise ReleaseError(codes.WRONG_BOARD, 0)
+        if settings["channel"] not in payload["channels"]:
+            raise ReleaseError(codes.WRONG_CHANNEL, 0)
+        if plan["counter"] != head["counter"]:
+            raise ReleaseError(codes.HEAD_MISMATCH, plan["counter"])
+        if plan["fs_start"] != facts["fs_start"]:
+            raise ReleaseError(codes.FILESYSTEM_ELSEWHERE, plan["fs_start"])
+        if settings.get("mpy_abi") and plan["mpy_abi"] != settings["mpy_abi"]:
+            raise ReleaseError(codes.MPY_VERSION, plan["mpy_abi"])
+        if plan["fs_version"] > facts["fs_version"] and not payload["fs_upgrade"]:
+            raise ReleaseError(codes.FILESYSTEM_VERSION, plan["fs_version"])
+        if not 0 < plan["length"] <= facts["size"]:
+            raise ReleaseError(codes.IMAGE_TOO_LONG, plan["length"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ReleaseError(20, 0)
-    return p
+        raise ReleaseError(codes.DOCUMENT_UNREADABLE, 0)
+    return plan
 
 
-def plan(j, image):
-    """What to download of a release, and what the descriptor will say of it."""
-    p = _numbers(j, ("counter", "floor", "fs_start", "fs_version", "mpy_abi"))
-    p.update(_numbers(image, ("length", "form")))
-    p["version"] = v = _typed(j, "version", str)
-    p["url"], p["blocks_url"] = _typed(image, "url", str), _typed(image, "blocks_url", str)
-    p["sha256"], p["blocks"] = _digest(image, "sha256"), _digest(image, "blocks")
-    # The descriptor cuts the version's bytes, not its characters: nothing but ASCII comes back from there.
+def parse_plan(payload, image):
+    """Return what to download of a release, and what its descriptor will say, as a dict."""
+    plan = _numbers(payload, ("counter", "floor", "fs_start", "fs_version", "mpy_abi"))
+    plan.update(_numbers(image, ("length", "form")))
+    plan["version"] = v = _typed(payload, "version", str)
+    plan["url"], plan["blocks_url"] = _typed(image, "url", str), _typed(image, "blocks_url", str)
+    plan["sha256"], plan["blocks"] = _digest(image, "sha256"), _digest(image, "blocks")
+    # The descriptor cuts the version after 16 bytes, not characters: only ASCII can be read back
+    # from there.
     if not 0 < len(v) <= 16 or min(v) < " " or max(v) > "~":
         raise ValueError
-    if p["form"] not in (1, 2) or p["floor"] > p["counter"]:
+    if plan["form"] not in (1, 2) or plan["floor"] > plan["counter"]:
         raise ValueError
-    return p
+    return plan
 
 
-def _numbers(j, keys):
-    # Signed or not, nothing but what the journal and the descriptor can hold (FORMATS.md 6).
-    found = {}
+def _numbers(payload, keys):
+    # Also a signed number must be one that the journal and the descriptor can hold (FORMATS.md 6).
+    numbers = {}
     for key in keys:
-        n = found[key] = _typed(j, key, int)
+        n = numbers[key] = _typed(payload, key, int)
         if not 0 <= n <= 0x7FFFFFFF:
             raise ValueError
-    return found
+    return numbers
 
 
-def _typed(j, key, kind):
-    if not isinstance(j[key], kind):
+def _typed(payload, key, kind):
+    if not isinstance(payload[key], kind):
         raise ValueError
-    return j[key]
+    return payload[key]
 
 
-def _digest(j, key):
-    d = unhexlify(_typed(j, key, str))
-    if len(d) != 32:
+def _digest(payload, key):
+    digest = unhexlify(_typed(payload, key, str))
+    if len(digest) != 32:
         raise ValueError
-    return d
+    return digest
 
 
-def _same(j, settings):
-    if j.get("product") != settings["product"]:
-        raise ReleaseError(25, 0)
+def _check_product(payload, settings):
+    if payload.get("product") != settings["product"]:
+        raise ReleaseError(codes.WRONG_PRODUCT, 0)

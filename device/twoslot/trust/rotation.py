@@ -1,88 +1,95 @@
-# The next epoch of the pinned keys (FORMATS.md 6.3): asked for, judged, written. Loaded where a head is not
-# believed.
+# Key rotation: gets the keys of the next epoch when a head is not accepted, checks them, pins them
+# (FORMATS.md 6.3).
 import os
 
 from binascii import a2b_base64, hexlify
 from hashlib import sha256
 from micropython import const
 
-from twoslot import drop
+from twoslot import codes, drop
+from twoslot.constants import KEY_BYTES, KEYS_COPY, KEYS_FILE, STATE_HEAD
 from twoslot.errors import FlashError, LinkError, ReleaseError
 
-_HEAD = const(1)
 _EPOCHS = const(8)  # followed in one attempt
-_BYTES = const(384)  # of a modulus
 _PART = "twoslot.keys.part"  # a copy while it is written
 
 
-def step(agent, refused):
-    """Follow the chain of keys by one epoch, back to the head; without a next one what refused it stands."""
-    from twoslot.http import documents
-    from twoslot.trust import keyring, verify
+def follow(agent, refusal):
+    """Get the keys of the next epoch and return to the head.
 
-    epoch = keyring.keys("offline", agent.keys and agent.keys[0])[0] + 1
+    When there are none, raise the refusal of the head.
+    """
+    from twoslot.trust import keyring
+
+    epoch = keyring.trusted_keys("offline", agent.keys and agent.keys[0])[0] + 1
     keyring = None
     drop("trust.keyring")
-    if agent.followed >= _EPOCHS or refused.args[0] == 42 and refused.args[1] < epoch:
-        raise refused
-    agent.followed += 1
+    if agent.epochs >= _EPOCHS or refusal.args[0] == codes.HEAD_EPOCH and refusal.args[1] < epoch:
+        raise refusal
+    agent.epochs += 1
+    from twoslot.http import documents
+
     try:
-        text = documents.text(agent, "keys/%s.%d.keys" % (agent.product, epoch))
+        text = documents.get(agent, "keys/%s.%d.keys" % (agent.product, epoch))
     except LinkError as e:
-        if e.args[:2] != (7, 404):
+        if e.args[:2] != (codes.HTTP_STATUS, 404):
             raise
         text = None
     documents = None
     drop("http.documents")
     if not text:
-        raise refused
+        raise refusal
     whole = bytes(text[0])
-    # By an offline key that is pinned already: the online key has no say in this.
-    j = verify.read(agent, text, "keys")[0]
-    agent.keys = whole, judge(j, agent.product, epoch)
-    return _HEAD
+    from twoslot.trust import verify
+
+    # An offline key that is pinned already must have signed them: the online key has no say in
+    # this.
+    payload = verify.read_document(agent, text, "keys")[0]
+    agent.keys = whole, check(payload, agent.product, epoch)
+    return STATE_HEAD
 
 
-def judge(j, product, epoch):
-    """Return what the journal is to know of a keys document, or raise why this board must not pin it."""
-    if j.get("product") != product:
-        raise ReleaseError(25, 0)
+def check(payload, product, epoch):
+    """Return what the journal must know of a keys document, or raise why it must not be pinned."""
+    if payload.get("product") != product:
+        raise ReleaseError(codes.WRONG_PRODUCT, 0)
     try:
-        if not isinstance(j["epoch"], int) or not isinstance(j["issued"], int) or j["issued"] >> 31:
+        issued = payload["issued"]
+        if not isinstance(payload["epoch"], int) or not isinstance(issued, int) or issued >> 31:
             raise ValueError
-        if j["epoch"] != epoch:
-            raise ReleaseError(45, j["epoch"])
-        moduli = [j["online"]] + j["offline"]
+        if payload["epoch"] != epoch:
+            raise ReleaseError(codes.KEYS_EPOCH, payload["epoch"])
+        moduli = [payload["online"]] + payload["offline"]
         if not 2 <= len(moduli) <= 3 or len(set(moduli)) < len(moduli):
             raise ValueError
         for modulus in moduli:
-            # Once pinned there is no other way to mend it than over USB.
-            if len(a2b_base64(modulus)) != _BYTES:
+            # A wrong key, once pinned, can be replaced over USB only.
+            if len(a2b_base64(modulus)) != KEY_BYTES:
                 raise ValueError
     except (ValueError, KeyError, TypeError):
-        raise ReleaseError(20, 0)
-    # Heads are counted from the start; nothing that was signed before says how late it is.
-    return {"epoch": epoch, "seq": 0, "issued": j["issued"]}
+        raise ReleaseError(codes.DOCUMENT_UNREADABLE, 0)
+    # A new epoch counts heads from the start, and its own date is the earliest time.
+    return {"epoch": epoch, "seq": 0, "issued": issued}
 
 
-def pin(agent, swap, head):
-    """Write new keys: never in a trial, before a cell names their epoch. head: what they were needed for."""
-    if not swap.confirmed:
+def commit(agent, control, head):
+    """Pin new keys: never in a trial, and before a cell names their epoch. head: it needed them."""
+    if not control.confirmed:
         if not head or not agent.auto:
             return
-        # Fetched whole and signed: the proof that ends the trial.
-        swap.confirm()
+        # The head was fetched whole and signed: that is the proof that ends the trial.
+        control.confirm()
     (text, first), agent.keys = agent.keys, None
-    write(text)
-    first["tag"] = swap.cell.channel_tag
-    swap.head_seen(head or first)
+    store(text)
+    first["tag"] = control.cell.channel_tag
+    control.remember_head(head or first)
     agent.facts = None
 
 
-def write(text):
-    """Pin a document that was judged: one copy after the other, so that a cut leaves one that is right."""
+def store(text):
+    """Write both copies, one after the other: a power cut leaves one that is right."""
     text += hexlify(sha256(text[: text.find(b"\n")]).digest()) + b"\n"
-    for number, name in ((2, "twoslot.keys2"), (1, "twoslot.keys")):
+    for number, name in ((2, KEYS_COPY), (1, KEYS_FILE)):
         try:
             with open(_PART, "wb") as f:
                 f.write(text)
@@ -92,4 +99,4 @@ def write(text):
                     continue
         except OSError:
             pass
-        raise FlashError(71, number)
+        raise FlashError(codes.PINNED_KEYS, number)

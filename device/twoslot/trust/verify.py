@@ -1,47 +1,49 @@
-# Whether to believe a document: who signed it, what it says; each with the others out of memory.
-from micropython import const
-
-from twoslot import drop
+# Verifies a document, then applies the policy to it. Only one of the two is in memory at a time.
+from twoslot import codes, drop
+from twoslot.constants import STATE_HEAD, STATE_IDLE
 from twoslot.errors import ReleaseError
 
-_IDLE = const(0)
-_HEAD = const(1)
 
-
-def step(agent, text):
-    """Judge the document that http/documents.py got; return the state that follows."""
+def check_document(agent, text):
+    """Check the document that http/documents.py got; return the agent's next state."""
     if not text:
-        return _IDLE
-    kind = "head" if agent.state == _HEAD else "release"
+        return STATE_IDLE
+    kind = "head" if agent.state == STATE_HEAD else "release"
     try:
-        found = read(agent, text, kind, agent.facts["epoch"])
+        document = read_document(agent, text, kind, agent.facts["epoch"])
+        from twoslot import settings
         from twoslot.trust import policy
 
-        return policy.step(agent, found)
+        return policy.apply(agent, document)
     except ReleaseError as e:
-        if kind != "head" or e.args[0] not in (21, 42):
+        if kind != "head" or e.args[0] not in (codes.KEY_NOT_PINNED, codes.HEAD_EPOCH):
             raise
-        refused = e
-    # Perhaps signed with keys that this board does not have yet.
-    found = policy = None
+        refusal = e
+    # The head may be signed with keys that this board does not have yet.
+    document = policy = None
     drop("trust.document", "trust.rsa", "trust.policy", "settings")
     from twoslot.trust import rotation
 
-    return rotation.step(agent, refused)
+    return rotation.follow(agent, refusal)
 
 
-def read(agent, text, kind, floor=0):
-    """Return (payload, digest, epoch) of a document. floor: pinned keys of an epoch below count no more."""
-    from twoslot.trust import document, keyring
+def read_document(agent, text, kind, floor=0):
+    """Return (payload, digest, epoch) of a document.
+
+    floor: pinned keys of an earlier epoch do not count.
+    """
+    from twoslot.trust import keyring
 
     try:
-        trusted = keyring.keys("online" if kind == "head" else "offline", agent.keys and agent.keys[0])
+        role = "online" if kind == "head" else "offline"
+        trusted = keyring.trusted_keys(role, agent.keys and agent.keys[0])
     finally:
         keyring = None
         drop("trust.keyring")
     if trusted[0] < floor:
-        raise ReleaseError(42, floor)
-    found = document.read(text.pop(), kind, trusted)
-    document = None
+        raise ReleaseError(codes.HEAD_EPOCH, floor)
+    from twoslot.trust import rsa, document
+
+    found = document.read_signed(text.pop(), kind, trusted)
     drop("trust.document", "trust.rsa")
     return found

@@ -16,8 +16,9 @@ from slotbench.repl.prompt import open_prompt
 CHECK_S = 60.0
 """The longest that a board is silent while it checks for a release."""
 
-_REFUSAL = re.compile(r"twoslot: no, (\d+) at (-?\d+)")
-_OFFLINE = "twoslot: no, 1 at "
+_REFUSED = "twoslot: refused: "
+_REFUSAL = re.compile(_REFUSED + r"(\d+)[^(;]*(?:\((?:offered )?(-?\d+))?")
+_OFFLINE = f"{_REFUSED}1 "
 _TRIES = 4
 _JOIN_S = 3.0
 
@@ -60,10 +61,10 @@ def require_success(said: str, port: str) -> None:
     """Raise BenchError when the board refused or failed, with the reason that it printed."""
     if "ImportError" in said:
         raise BenchError("twoslot is not on the board", where=port, do=f"slotbench deploy --port {port}")
-    refusals = [line for line in said.splitlines() if line.startswith("twoslot: no, ")]
+    refusals = [line for line in said.splitlines() if line.startswith(_REFUSED)]
     if refusals or "Traceback" in said:
         match = _REFUSAL.match(refusals[-1]) if refusals else None
-        words = explain_code(int(match[1]), match[2]) if match else said.strip().splitlines()[-1]
+        words = explain_code(int(match[1]), match[2] or "0") if match else said.strip().splitlines()[-1]
         todo = "" if refusals else f"see what is on it: slotbench status --port {port}"
         raise BenchError(f"the board says: {words}", where=port, do=todo)
 
@@ -76,4 +77,4 @@ def explain_code(code: int, where: str) -> str:
     if entry is None:
         return f"{code} at {where}: a code of a newer twoslot than this slotbench"
     place = "" if entry.where == "0" else f", {entry.where.partition(',')[0]} {where}"
-    return f"{code} at {where} ({entry.kind}): {entry.meaning}{place}. {entry.advice}"
+    return f"{code} {entry.word} ({entry.kind}): {entry.meaning}{place}. {entry.advice}"

@@ -18,10 +18,10 @@ def explain(code: int | None) -> None:
     """
     if code is None:
         for entry in CODES:
-            click.echo(f"{entry.code:3}  {entry.kind:7}  {entry.meaning}")
+            click.echo(f"{entry.code:3}  {entry.word:21}  {entry.kind:7}  {entry.meaning}")
         return
     entry = explain_code(code)
-    click.echo(f"{entry.code} ({entry.kind}): {entry.meaning}")
+    click.echo(f"{entry.code} {entry.word} ({entry.kind}): {entry.meaning}")
     if entry.where != "0":
         click.echo(f"The number beside it: {entry.where}.")
     click.echo(entry.advice)

@@ -9,7 +9,7 @@ import click
 from slotbench.cli.board_prompt import CHECK_S, explain_code, port_option, require_success
 from slotbench.repl.prompt import open_prompt
 
-_ENTRY = re.compile(r"^ *(\d+)  (\d+) at (-?\d+)\s*$", re.M)
+_ENTRY = re.compile(r"^ *(\d+)  (\d+)[ \w-]* \((-?\d+)\)\s*$", re.M)
 
 
 @click.command()

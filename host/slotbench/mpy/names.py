@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE"]
+__all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE", "RECORD_KEYS"]
 
 ASKED_FOR: Final = frozenset(
     """
     status check update confirm rollback log tick task listen watch deep before_main deadline __version__
-    _agent _log _also state progress load begin next until verify answer
+    _agent _log _pollers load_agent state blocks_in_place begin next until response verify
     """.split()
 )
 """What programs, people and the bench ask the device package for."""
+
+RECORD_KEYS: Final = frozenset("unproven rounds tag size pieces missing left told".split())
+"""Keys of dicts that never leave the package: as strings too they may be renamed."""
 
 CHIP: Final = frozenset(
     """
@@ -61,11 +64,17 @@ IN_EVERY_FIRMWARE: Final = tuple(
     done cancel wait acquire release locked is_set drain readexactly wait_closed get_extra_info
     run_forever run_until_complete call_exception_handler set_exception_handler
     default_exception_handler INT UINT SHORT USHORT LONG ULONG LONGLONG INT64 UINT64 VOID BFUINT8
-    BF_POS BF_LEN RingIO native viper sync stat getaddrinfo settimeout SO_BROADCAST
+    BF_POS BF_LEN RingIO native viper sync stat getaddrinfo settimeout SO_BROADCAST IOBase _ on sha1
+    aes re vfs tls math array heapq uctypes errno select deflate framebuf cryptolib asyncio binascii
+    collections getter setter deleter default iterable closure function generator iterator module
+    NoneType FileIO TextIOWrapper bound_method dict_view pend_throw encoding buffering separators ps1
+    ps2 mkfs mtime readsize progsize lookahead readonly encrypt decrypt server_side server_hostname
+    ptr8 ptr16 ptr32 uint flags backlog timeout
     Pin ADC PWM UART SPI I2C duty deepsleep lightsleep decompress
     """.split()
 )
 """In flash in every build for the ESP8266 with 2 MB and more: the names that the .mpy format numbers
-(py/makeqstrdata.py, static_qstr_list), and those of modules, types and constants that MicroPython documents
-for this port, the frozen asyncio among them. Those that a build for a PC lacks come last: it measures.
+(py/makeqstrdata.py, static_qstr_list), and those of modules, types and constants that MicroPython
+documents for this port, the frozen asyncio among them. Those that a build for a PC lacks come last: the
+heap is measured with one.
 """

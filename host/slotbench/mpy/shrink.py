@@ -20,7 +20,7 @@ import tokenize
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 
-from slotbench.mpy.names import ASKED_FOR, CHIP, IN_EVERY_FIRMWARE
+from slotbench.mpy.names import ASKED_FOR, CHIP, IN_EVERY_FIRMWARE, RECORD_KEYS
 
 __all__ = ["shrink"]
 
@@ -35,7 +35,8 @@ def shrink(modules: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """The sources of a package (path in it -> text) with short names, and which name became which.
 
     Kept: what others ask for by name (`names.ASKED_FOR`), names that some type or module of MicroPython has
-    too, names that every firmware has anyway, names that appear as strings, modules, and dunders.
+    too, names that every firmware has anyway, names that appear as strings unless they are
+    `names.RECORD_KEYS`, modules, and dunders.
     """
     own, fixed, used = set[str](), _foreign(), set[str]()
     for name, text in modules.items():
@@ -66,12 +67,17 @@ def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
 
 
 def _rename(text: str, renamed: Mapping[str, str]) -> str:
-    pairs = [
-        (token.type, renamed.get(token.string, token.string) if token.type == tokenize.NAME else token.string)
-        for token in _tokens(text) if token.type != tokenize.COMMENT
-    ]
-    result: str = tokenize.untokenize(pairs)
+    result: str = tokenize.untokenize(
+        (token.type, _renamed(token, renamed)) for token in _tokens(text) if token.type != tokenize.COMMENT)
     return result
+
+
+def _renamed(token: tokenize.TokenInfo, renamed: Mapping[str, str]) -> str:
+    if token.type == tokenize.NAME:
+        return renamed.get(token.string, token.string)
+    if token.type == tokenize.STRING and (key := token.string[1:-1]) in RECORD_KEYS:
+        return f'"{renamed.get(key, key)}"'
+    return token.string
 
 
 class _Names(ast.NodeVisitor):
@@ -139,7 +145,9 @@ class _Names(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str):
+        if node.value in RECORD_KEYS:
+            self.own.add(node.value)
+        elif isinstance(node.value, str):
             self.fixed.add(node.value)
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:

@@ -39,12 +39,12 @@ _USED: Final = "[__import__('gc').collect(), __import__('gc').mem_alloc()][1]"
 
 _EVERY_BLOCK: Final = """\
 import gc, sys, twoslot
-agent = twoslot.load()
+agent = twoslot.load_agent()
 agent.begin()
 taken, counted = 1 << 20, 0
 more = True
 while more and agent.state < 6:
-    whole = agent.state == 5 and agent.answer and "twoslot.image.writer" in sys.modules
+    whole = agent.state == 5 and agent.response and "twoslot.image.download" in sys.modules
     whole = whole and agent.next + 1 < agent.until
     gc.collect()
     gc.disable()

@@ -1,28 +1,26 @@
 """Device code under CPython, isolated: its own module table, builtins and import.
 
-Device files come from the board's files. Code objects are compiled once per content and shared by
-all VMs; a file whose bytes equal one of the installed device package, or its .mpy, is compiled
-under its path, so that coverage and debuggers see it.
+Device files come from the board's files. A source of the device package runs with its constants by
+value, as it is built for a board (slotbench.mpy.inlined). Code objects are compiled once per content
+and shared by all VMs; a file whose bytes equal one of the installed device package, or its .mpy, is
+compiled under its path, so that coverage and debuggers see it.
 """
 
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final, Protocol
 
-from slotbench import data_path
-from slotbench.mpy import compile_package, sources
 from slotbench.vboard.facades import build
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.facades.names import device_builtins
 from slotbench.vboard.frozen import FOLDER
 from slotbench.vboard.network.base import Network
+from slotbench.vboard.package import PACKAGE, as_built, installed, source_of
 from slotbench.vboard.runtime import Runtime
-from slotbench.vboard.signals import BenchViolation, DeviceOSError
+from slotbench.vboard.signals import DeviceOSError
 from slotbench.vboard.soc import Soc
 
 __all__ = ["MPY_XTENSA", "Attachable", "CPythonVM", "DeviceVM"]
@@ -193,7 +191,7 @@ class CPythonVM:
         none.
         """
         agent = getattr(self.modules.get("twoslot"), "_agent", None)
-        return (agent.state, *agent.progress) if agent is not None else None
+        return (agent.state, *agent.blocks_in_place) if agent is not None else None
 
     def close(self) -> None:
         """End this boot: hang up what is connected, and break the reference cycles of its modules.
@@ -328,8 +326,10 @@ class CPythonVM:
 
     def _compile_file(self, path: str, content: bytes) -> CodeType:
         if path.endswith(".mpy"):
-            content = _source_of(path, content)
-        real = _installed().get(content)
+            content = source_of(path, content)
+        elif PACKAGE in path:
+            content = as_built(path, content, self.runtime.files)
+        real = installed().get(content)
         return self._compile(content, real or path, path.removeprefix("/"))
 
     def _compile(self, content: bytes, filename: str, shown: str) -> CodeType:
@@ -339,20 +339,6 @@ class CPythonVM:
         if code is None:
             code = _CODE[key] = compile(content, filename, "exec", dont_inherit=True)
         return code
-
-
-@functools.cache
-def _package() -> Mapping[bytes, bytes]:
-    """.mpy -> source of every module of the installed device package."""
-    modules = sources()
-    return {compiled: modules[name] for name, compiled in compile_package(modules).items()}
-
-
-def _source_of(path: str, compiled: bytes) -> bytes:
-    source = _package().get(compiled)
-    if source is None:
-        raise BenchViolation(f"{path} is no .mpy of this bench's package: the CPython VM runs source only")
-    return source
 
 
 _SHOW = "__repl_print__"
@@ -373,14 +359,3 @@ class _Echo(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
         return node
-
-
-_INSTALLED: dict[bytes, str] = {}
-
-
-def _installed() -> Mapping[bytes, str]:
-    """Content -> path of every file of the installed device package."""
-    if not _INSTALLED:
-        for path in sorted(Path(data_path("device")).rglob("*.py")):
-            _INSTALLED[path.read_bytes()] = str(path)
-    return _INSTALLED

@@ -78,8 +78,8 @@ def _factory_flash() -> NorFlash:
 
 def read_document(vm: CPythonVM, text: bytes, kind: str) -> Any:
     """(payload, digest, epoch) of a document, as a board reads it with the keys in its files."""
-    trusted = vm.import_("twoslot.trust.keyring").keys("online" if kind == "head" else "offline")
-    return vm.import_("twoslot.trust.document").read(memoryview(bytearray(text)), kind, trusted)
+    trusted = vm.import_("twoslot.trust.keyring").trusted_keys("online" if kind == "head" else "offline")
+    return vm.import_("twoslot.trust.document").read_signed(memoryview(bytearray(text)), kind, trusted)
 
 
 class DeviceBoard:

@@ -1,4 +1,4 @@
-"""The swap of a board in a given state, what it is offered, and what it wrote where."""
+"""The control of a board in a given state, what it is offered, and what it wrote where."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ SPARE = BOARD.slots[1]
 TAG = channel_tag(PRODUCT, CHANNEL)
 
 
-def open_swap(vm: CPythonVM) -> Any:
+def open_control(vm: CPythonVM) -> Any:
     """What Agent makes first."""
     attempts = vm.import_("twoslot.settings").load()["attempts"]
-    return vm.import_("twoslot.boot.control").Swap(vm.import_("twoslot.boot.flash").Port(), attempts)
+    flash = vm.import_("twoslot.flash").Flash()
+    return vm.import_("twoslot.boot.control").BootControl(flash, attempts).open()
 
 
 def loaders_word(vm: CPythonVM) -> bytes | None:
     """The 32 bytes that the loader left, as the device reads them; None when it refuses them."""
     try:
-        return bytes(vm.import_("twoslot.boot.control")._tail())
+        return bytes(vm.import_("twoslot.boot.control")._read_tail())
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == (64, 0)
         return None
@@ -42,10 +43,10 @@ def offered_head(vm: CPythonVM, **changes: Any) -> Any:
     return {**head_fields(payload(release_fields()), **changes), "tag": TAG}
 
 
-def arm(vm: CPythonVM, swap: Any) -> None:
+def activate(vm: CPythonVM, control: Any) -> None:
     """Arm release 6, as if it were in the spare slot."""
     release = release_fields()
-    swap.arm(vm.import_("twoslot.trust.policy").plan(release, release["images"]["any"]), PRODUCT)
+    control.activate_spare(vm.import_("twoslot.trust.policy").parse_plan(release, release["images"]["any"]), PRODUCT)
 
 
 def place(op: FlashOperation) -> str:

@@ -15,7 +15,7 @@ class Decider:
     """decide, journal and slots of one VM."""
 
     def __init__(self, vm: CPythonVM) -> None:
-        self.decide = vm.import_("twoslot.boot.decision")
+        self.decision = vm.import_("twoslot.boot.decision")
         self.journal = vm.import_("twoslot.boot.journal")
         self.slots = vm.import_("twoslot.boot.slots")
 
@@ -47,7 +47,7 @@ class Decider:
         """What the loader starts: it asks again once it has marked a slot that does not verify."""
         failed: list[int] = []
         while True:
-            choice: tuple[int, int] | None = self.decide.choose(cell, descriptors, failed)
+            choice: tuple[int, int] | None = self.decision.next_boot(cell, descriptors, failed)
             if choice is None or choice[0] not in rots:
                 return choice
             if cell:
@@ -59,7 +59,7 @@ class Decider:
     def settle(self, cell: Any, choice: tuple[int, int], descriptors: list[Any]) -> Any:
         """The cell that counts after the first Python of a boot: appended anew, or the same."""
         kept = cell or self.cell()
-        if not self.decide.settle(kept, *choice, descriptors, 3):
+        if not self.decision.conclude_last_boot(kept, *choice, descriptors, 3):
             return kept
         kept.sequence += 1
         kept.fold()

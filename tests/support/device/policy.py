@@ -18,7 +18,7 @@ class Judge:
 
     def __init__(self, vm: CPythonVM) -> None:
         self.vm = vm
-        self.judge = vm.import_("twoslot.trust.policy")
+        self.policy = vm.import_("twoslot.trust.policy")
         self.offline = [signing_key("offline").modulus]
         self.online = signing_key("online").modulus
         self.settings: dict[str, Any] = {"product": PRODUCT, "board": BOARD.name, "channel": CHANNEL}
@@ -36,14 +36,14 @@ class Judge:
 
     def head(self, text: bytes) -> Any:
         j, _, epoch = self.read(text, "head")
-        return self.judge.head(j, epoch, self.settings, self.facts, self.now)
+        return self.policy.check_head(j, epoch, self.settings, self.facts, self.now)
 
     def want(self, head: Any) -> None:
-        self.judge.want(head, self.facts, self.settings, self.device_id, self.force)
+        self.policy.check_rollout(head, self.facts, self.settings, self.device_id, self.force)
 
     def plan(self, text: bytes, head: Any) -> Any:
         j, digest, _ = self.read(text, "release")
-        return self.judge.release(j, digest, head, self.settings, self.facts)
+        return self.policy.check_release(j, digest, head, self.settings, self.facts)
 
     def all(self, offered: SignedOffer) -> Any:
         """The plan that this board makes of an offer; raises what it refuses it for."""

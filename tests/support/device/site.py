@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from slotbench.mpy import sources
+from slotbench.mpy.inline import constants
 from slotbench.release.publish import Rollout
 from slotbench.release.publisher import Publisher
 from slotbench.server import create_app
@@ -17,7 +19,10 @@ from support.device.release import COUNTER, SignedOffer
 
 IMAGE = firmware(2)
 BLOCKS = -(-len(IMAGE) // 4096)
-IDLE, HEAD, RELEASE, TABLE, SURVEY, FETCH, VERIFY, ARM, DONE = range(9)
+_NAMES = constants("constants.py", sources()["constants.py"].decode())
+STATES = ("IDLE", "HEAD", "RELEASE", "TABLE", "SCAN", "DOWNLOAD", "VERIFY", "ACTIVATE", "DONE")
+IDLE, HEAD, RELEASE, TABLE, SCAN, DOWNLOAD, VERIFY, ACTIVATE, DONE = (int(_NAMES[f"STATE_{name}"]) for name in STATES)
+ACTION_CONFIRM = _NAMES["ACTION_CONFIRM"]
 
 
 class Site:
@@ -54,7 +59,7 @@ class Updater:
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM) -> None:
         self.board, self.vm, self.net = board, vm, board.net
-        self.agent: Any = vm.import_("twoslot").load()
+        self.agent: Any = vm.import_("twoslot").load_agent()
         self.losses = 0
 
     def run(self, *, until: int | None = None, **begin: Any) -> int:

@@ -72,7 +72,7 @@ def newest_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     A seal that is right over a field that no writer writes is a defect for the bench; the device reads on.
     """
     device.flash.poke(BOARD.journal.start, region)
-    found = vm.import_("twoslot.boot.journal").Journal(vm.import_("twoslot.boot.flash").Port(), BOARD.journal.start)
+    found = vm.import_("twoslot.boot.journal").Journal(vm.import_("twoslot.flash").Flash(), BOARD.journal.start)
     placed = journal.newest_cell(region)
     if placed is None:
         assert found.cell is None
@@ -85,7 +85,7 @@ def next_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     """Where the bench says it belongs; and afterwards it is the newest for both."""
     device.flash.poke(BOARD.journal.start, region)
     module = vm.import_("twoslot.boot.journal")
-    found = module.Journal(vm.import_("twoslot.boot.flash").Port(), BOARD.journal.start)
+    found = module.Journal(vm.import_("twoslot.flash").Flash(), BOARD.journal.start)
     place = journal.next_place(region)
     if place is not None and place.sequence > 0xFFFFFFFF:
         return  # four thousand million cells later
@@ -102,7 +102,7 @@ def descriptor(device: DeviceBoard, vm: CPythonVM, page: bytes, slot: int) -> No
     A seal that is right over a field that no writer writes is a defect for the bench; the device reads on.
     """
     device.flash.poke(BOARD.slots[slot].descriptor.start, page)
-    found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port()).read(slot)
+    found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash()).read(slot)
     try:
         expected: SlotDescriptor | None = SlotDescriptor.unpack(page)
     except FormatError:
@@ -125,7 +125,7 @@ def map_table(device: DeviceBoard, vm: CPythonVM, table: bytes) -> None:
     except FormatError:
         expected = None
     try:
-        found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port())
+        found = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash())
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == ((73, maptable.OFFSET) if expected is None else (66, BOARD.chip_bytes))
         assert expected is None or expected[12] > BOARD.chip_bytes
@@ -162,7 +162,7 @@ def window_log(device: DeviceBoard, vm: CPythonVM, sector: bytes) -> None:
     """Erased when the bench says so; and what the window holds is either still known or unknown, never another."""
     device.flash.poke(BOARD.window_log.start, sector)
     device.flash.reset_counters()
-    vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port()).tidy_log()
+    vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash()).tidy_log()
     erased = device.erased()
     assert erased == ([BOARD.window_log.start] if windowlog.needs_erase(sector) else [])
     after = device.flash.peek(BOARD.window_log.start, 4096)
@@ -240,8 +240,8 @@ def is_counter(value: object) -> bool:
 def describe(device: DeviceBoard, vm: CPythonVM, plan: Any) -> SlotDescriptor:
     """What the device writes for the slot, read by the device and by the bench."""
     device.flash.poke(SLOT.descriptor.start, b"\xff" * 4096)
-    slots = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.boot.flash").Port())
-    slots.describe(1, PRODUCT, plan)
+    slots = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash())
+    slots.write_descriptor(1, PRODUCT, plan)
     assert slots.read(1) is not None
     described = device.descriptor(1)
     assert described is not None
@@ -255,7 +255,7 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
         keys: Keys | None = Keys.from_payload(document.split_document(text).payload)
     except FormatError:
         keys = None
-    pinned = vm.import_("twoslot.trust.keyring").keys
+    pinned = vm.import_("twoslot.trust.keyring").trusted_keys
     found = {}
     try:
         for role in ("offline", "online"):
@@ -290,27 +290,27 @@ class Writing:
         self.image = random.Random(length).randbytes(length)
         self.table = blocks.block_table(self.image)
         fields = release_fields(self.image)
-        self.plan = vm.import_("twoslot.trust.policy").plan(fields, fields["images"]["any"])
+        self.plan = vm.import_("twoslot.trust.policy").parse_plan(fields, fields["images"]["any"])
         self.writer: Any = vm.import_("twoslot.image.writer")
-        self.survey: Any = vm.import_("twoslot.image.scan")
-        self.slot = self.survey.begin((SLOT.image.start, SLOT.table.start), self.plan)
-        self.writer.ready(self.slot)
+        self.scan: Any = vm.import_("twoslot.image.scan")
+        self.slot = self.scan.start((SLOT.image.start, SLOT.table.start), self.plan)
+        self.writer.allocate(self.slot)
         self.lost = vm.import_("twoslot.errors").LinkError
         device.flash.poke(SLOT.table.start, b"\xff" * 4096)
         device.flash.poke(SLOT.image.start, b"\xff" * 4096 * 6)
 
     def load(self, data: bytes) -> None:
         """Into the buffer, over what the block before left there."""
-        for piece in self.writer.part(self.slot, len(data)):
+        for piece in self.writer.views(self.slot, len(data)):
             piece[:], data = data[: len(piece)], data[len(piece) :]
 
     def put_table(self, table: bytes) -> None:
         self.load(table)
-        self.writer.put_table(self.slot, self.plan["blocks"])
+        self.writer.write_table(self.slot, self.plan["blocks"])
 
     def put(self, number: int, content: bytes) -> None:
         self.load(content)
-        self.writer.put(self.slot, number)
+        self.writer.write_block(self.slot, number)
 
     def any_table(self, table: bytes) -> None:
         """Written when it is the release's, refused with 13 and not written otherwise.
@@ -350,18 +350,18 @@ class Writing:
         flash.poke(SLOT.image.start, found)
         numbers = range(blocks.block_count(len(self.image)))
         for number in numbers:
-            self.survey.look(self.slot, number)
+            self.scan.check_block(self.slot, number)
         places = [slice(number * 4096, (number + 1) * 4096) for number in numbers]
         missing = [number for number in numbers if self.writer.is_missing(self.slot, number)]
         assert missing == [number for number in numbers if found[places[number]] != self.image[places[number]]]
         assert self.slot["left"] == len(missing)
         for number in missing:
-            assert self.writer.run(self.slot)[0] == number
+            assert self.writer.next_missing_run(self.slot)[0] == number
             self.put(number, self.image[places[number]])
         assert flash.peek(SLOT.image.start, len(self.image)) == self.image
         read = hashlib.sha256()
         for number in numbers:
-            self.survey.take(self.slot, number, read)
+            self.scan.hash_block(self.slot, number, read)
         assert self.slot["left"] == 0 and read.digest() == self.plan["sha256"]
 
 

@@ -144,7 +144,7 @@ def _blocks(on: Fuzzed, data: bytes) -> None:
         return
     writing.put_table(writing.table)
     if how < 0xAA:
-        writing.survey.look(writing.slot, 0)
+        writing.scan.check_block(writing.slot, 0)
         writing.any_block(how % 3, _over(writing.image[how % 3 * 4096 :][:4096], rest))
     else:
         writing.any_slot(_over(writing.image, rest))

@@ -19,8 +19,8 @@ _PACKAGE = "/twoslot/"
 class FileTree:
     """A temporary folder with what is in `files` (absolute path -> content).
 
-    The source of the device package is there as .mpy, as on a board. The packages in `refuse` are
-    there in a format that the VM does not load.
+    The source of the device package is there as .mpy, as a board gets it. The packages in `refuse`
+    are there in a format that the VM does not load.
     """
 
     def __init__(self, files: dict[str, bytes], refuse: Collection[str] = ()) -> None:
@@ -43,6 +43,9 @@ class FileTree:
             if path.startswith(_PACKAGE) and path.endswith(".py")})
         wanted = {}
         for path, content in self._files.items():
+            is_module = path.startswith(_PACKAGE) and path.endswith(".py")
+            if is_module and path.removeprefix(_PACKAGE) not in package:
+                continue  # it travels inside of others: constants, and modules of a bundle
             seen, data = self._as_installed(path, content, package)
             self._source[seen] = path
             wanted[seen] = data

@@ -69,7 +69,7 @@ _ACTIVITY: Final = """\
 def activity():
     p = sys.modules.get("twoslot")
     a = getattr(p, "_agent", None)
-    return (a.state,) + a.progress if a else None
+    return (a.state,) + a.blocks_in_place if a else None
 """
 
 

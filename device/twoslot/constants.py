@@ -1,0 +1,74 @@
+# Numbers and names that several modules share. `slotbench.mpy` puts their values into the code that
+# it builds: a board has no such file.
+from micropython import const
+
+# The flash and what lies in a slot (FORMATS.md 1, 2, 5).
+BLOCK = const(4096)  # bytes of a block of the image, and of an erase sector
+PIECE = const(512)  # bytes that are read or written at once: the heap seldom has 4 KB in one piece
+TABLE_ENTRY = const(16)  # bytes of the block table for each block
+PAGE = const(256)
+SEALED = const(128)  # bytes of a page before its open words
+
+# State of a slot (FORMATS.md 2.1).
+SLOT_EMPTY = const(0)
+SLOT_READY = const(1)
+SLOT_CONFIRMED = const(2)
+SLOT_BAD = const(3)
+
+# Report for the server (FORMATS.md 2.1).
+REPORT_CONFIRMED = const(1)
+REPORT_BAD = const(2)
+REPORT_UNPROVEN = const(3)
+REPORT_LAST_RESORT = const(4)
+REPORT_JOURNAL_LOST = const(5)
+REPORT_SAFE_MODE = const(6)
+REPORT_LOW_MEMORY = const(7)
+
+# Boot reason: the row of the loader's decision (FORMATS.md 4, DESIGN.md 3).
+BOOT_ORDINARY = const(1)
+BOOT_TRIAL = const(2)
+BOOT_FALLBACK = const(3)
+BOOT_NO_JOURNAL = const(4)
+BOOT_NO_JOURNAL_UNCONFIRMED = const(5)
+BOOT_LAST_RESORT = const(6)
+
+# Counters (FORMATS.md 6.1): this bit and those above are set for a development release.
+DEVELOPMENT_BIT = const(31)
+
+# States of the agent, in the order of an update.
+STATE_IDLE = const(0)
+STATE_HEAD = const(1)  # the next piece of work is the head
+STATE_RELEASE = const(2)
+STATE_TABLE = const(3)
+STATE_SCAN = const(4)
+STATE_DOWNLOAD = const(5)
+STATE_VERIFY = const(6)
+STATE_ACTIVATE = const(7)
+STATE_DONE = const(8)
+
+# What boot/actions.py does.
+ACTION_SNAPSHOT = const(0)
+ACTION_REMEMBER = const(1)
+ACTION_INVALIDATE_SPARE = const(2)
+ACTION_ACTIVATE_SPARE = const(3)
+ACTION_END_TRIAL = const(4)
+ACTION_CONFIRM = const(5)
+ACTION_ROLLBACK = const(6)
+ACTION_STATUS = const(7)
+
+COPIES = const(8)  # fills of the exec window that a trial may begin: DESIGN.md
+SPREAD_MS = const(30000)  # over which the boards of a whole street spread their first check
+
+# Documents and HTTP (FORMATS.md 6, 10).
+KEY_BYTES = const(384)  # of a modulus and of a signature
+DOCUMENT_MOST = const(4096)  # bytes of the longest document
+DOCUMENT_END = const(531)  # bytes of its second line and of the line break before it
+BODY_MOST = const(0x1000000)  # bytes of the longest body
+SEND_S = const(10)  # seconds that sending may take
+
+CLOCK_SET = const(600000000)  # January 2019 in seconds from 2000: a clock that says less was never set
+
+# Files (FORMATS.md 8).
+KEYS_FILE = const("twoslot.keys")
+KEYS_COPY = const("twoslot.keys2")
+SECRET_FILE = const("twoslot.secret")

@@ -1,0 +1,69 @@
+"""The device package as the CPython VM runs it: sources with their constants by value, and which source a
+.mpy stands for.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from slotbench import data_path
+from slotbench.mpy import built, compile_package, inlined, sources
+from slotbench.vboard.signals import BenchViolation
+
+__all__ = ["PACKAGE", "as_built", "installed", "source_of"]
+
+PACKAGE: Final = "/twoslot/"
+"""What the path of each of its files contains."""
+
+
+def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
+    """A source of the package as `slotbench.mpy.inlined` makes it of what is in the board's `files`."""
+    root = path[:path.index(PACKAGE) + len(PACKAGE)]
+    if content in (ready := _ready()):
+        if all(files.get(root + name) == source for name, source in _defining().items()):
+            return ready[content]
+    package = {
+        name.removeprefix(root): source for name, source in files.items()
+        if name.startswith(root) and name.endswith(".py")}
+    return inlined(package).get(path.removeprefix(root), content)
+
+
+def source_of(path: str, compiled: bytes) -> bytes:
+    """The source of a .mpy of the installed package. Raises BenchViolation for any other."""
+    source = _compiled().get(compiled)
+    if source is None:
+        raise BenchViolation(f"{path} is no .mpy of this bench's package: the CPython VM runs source only")
+    return source
+
+
+@functools.cache
+def installed() -> Mapping[bytes, str]:
+    """Content -> path of every file of the installed package: as it is, and with its constants by value."""
+    paths: dict[bytes, str] = {}
+    for path in sorted(Path(data_path("device")).rglob("*.py")):
+        content = path.read_bytes()
+        paths[content] = paths[_ready().get(content, content)] = str(path)
+    return paths
+
+
+@functools.cache
+def _compiled() -> Mapping[bytes, bytes]:
+    """.mpy -> source as it is built, of every module of the installed package."""
+    modules = built(sources())
+    return {compiled: modules[name] for name, compiled in compile_package(sources()).items()}
+
+
+@functools.cache
+def _ready() -> Mapping[bytes, bytes]:
+    """Source -> the same with its constants by value, of the installed package."""
+    modules = sources()
+    return {modules[name]: text for name, text in inlined(modules).items()}
+
+
+@functools.cache
+def _defining() -> Mapping[str, bytes]:
+    """Path in the package -> source, of the modules that define constants."""
+    return {name: source for name, source in sources().items() if b" = const(" in source}
