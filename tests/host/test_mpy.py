@@ -11,7 +11,7 @@ import pytest
 
 from slotbench import mpy
 from slotbench.errors import BenchError
-from slotbench.mpy import CACHE, compile_mpy, compile_package, sources
+from slotbench.mpy import CACHE, built, compile_mpy, compile_package, sources
 from slotbench.mpy.names import ASKED_FOR, IN_EVERY_FIRMWARE
 from slotbench.mpy.shrink import shrink
 
