@@ -18,6 +18,36 @@ from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import any_micropython, need_slirp
 
 SEED = 4
+ASYNCIO = """\
+import asyncio
+ticks = 0
+async def ticking():
+    global ticks
+    while True:
+        ticks += 1
+        await asyncio.sleep_ms(5)
+async def served(r, w):
+    w.write(b'back ' + await r.readline())
+    await w.drain()
+    await w.wait_closed()
+    done.set()
+async def main():
+    global done
+    done = asyncio.Event()
+    asyncio.create_task(ticking())
+    await asyncio.start_server(served, '0.0.0.0', 8267)
+    print('@' + 'listens')
+    r, w = await asyncio.open_connection('192.168.4.2', %d)
+    w.write(b'go')
+    await w.drain()
+    print('@' + 'answer', await r.readline())
+    await w.wait_closed()
+    await done.wait()
+    await asyncio.sleep_ms(200)
+    print('@slotbench ticks', ticks)
+    print('@' + 'ended')
+asyncio.run(main())
+"""
 
 
 @pytest.fixture
@@ -102,6 +132,55 @@ def test_this_machine_reaches_a_port_of_the_board(running: RunningChip) -> None:
     running.until(lambda: not thread.is_alive(), 30)
     thread.join(30)
     assert heard == [b"back"]
+
+
+def test_select_tells_what_a_socket_has(running: RunningChip, server: socket.socket) -> None:
+    thread = answering(server, b"here")
+    running.type(f"s.connect(('192.168.4.2', {server.getsockname()[1]}))", 60)
+    running.type("import select; p = select.poll(); p.register(s, select.POLLIN)")
+    assert running.type("print(p.poll(50))") == "[]\n", "nothing was asked"
+    running.type("s.send(b'go')")
+    assert running.type("print(p.poll(20000)[0][1] & select.POLLIN, s.recv(9))") == "1 b'here'\n"
+    assert running.type("print(select.select([s], [], [], 0)[0], select.select([], [s], [], 5)[1] == [s])") == (
+        "[] True\n")
+    running.type("s.close()")
+    assert running.until(lambda: not thread.is_alive(), 60)
+
+
+def test_select_tells_of_a_connection_to_a_listening_port(running: RunningChip) -> None:
+    port = running.wire.forward(8267)
+    running.type("s.bind(socket.getaddrinfo('0.0.0.0', 8267)[0][-1]); s.listen(1); s.settimeout(0)")
+    running.type("import select; p = select.poll(); p.register(s, select.POLLIN)")
+    assert running.type("print(p.poll(0))") == "[]\n"
+    with socket.create_connection(("127.0.0.1", port), 30):
+        assert running.type("print(p.poll(20000)[0][1] & select.POLLIN, len(s.accept()))") == "1 2\n"
+
+
+def test_asyncio_streams_speak_and_listen(running: RunningChip, server: socket.socket) -> None:
+    """A client and a server of the board at once, while another task of its loop goes on."""
+    if running.type("import asyncio; asyncio.start_server") is None or "Error" in running.console.text:
+        pytest.skip("this firmware has no asyncio with streams (MicroPython 1.22 has)")
+    port = running.wire.forward(8267)
+    thread = answering(server, b"from here\n")
+    heard: list[bytes] = []
+
+    def call() -> None:
+        with socket.create_connection(("127.0.0.1", port), 30) as peer:
+            peer.settimeout(30)
+            peer.sendall(b"hello\n")
+            heard.append(peer.recv(100))
+
+    program = ASYNCIO % server.getsockname()[1]
+    running.type(f"p = {program!r}")
+    running.board.type(b"exec(p)\r")
+    assert running.says("@listens", 20), running.console.text[-1000:]
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert running.says("@ended", 60), running.console.text[-1000:]
+    assert running.until(lambda: not caller.is_alive() and not thread.is_alive(), 60)
+    assert heard == [b"back hello\n"]
+    assert "@answer b'from here\\n'" in running.console.text
+    assert running.console.marks("ticks")[0] > 0
 
 
 def test_a_netif_is_known_by_its_addresses_and_functions() -> None:

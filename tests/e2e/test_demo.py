@@ -16,11 +16,11 @@ from slotbench.vboard.vms import VMS
 
 @pytest.mark.parametrize("vm", VMS)
 def test_the_whole_story(
-    vm: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    vm: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     if vm == "micropython":
         request.getfixturevalue("micropython")
-    assert cli.run(["demo", "--fast", "--vm", vm]) == 0
+    assert cli.run(["demo", "--fast", "--vm", vm, "--keep", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     for sentence in (
         "POWER LOST inside a write", "healthy: a signed head was fetched; confirmed", "it is marked bad (30)",
@@ -29,6 +29,8 @@ def test_the_whole_story(
     ):
         assert sentence in told
     assert len(re.findall(r"^\d  ", told, re.M)) == 5, "a row of the table for each scene"
+    assert (tmp_path / "flash.bin").stat().st_size == 4 << 20
+    assert (tmp_path / "site" / "heads" / "lamp" / "stable.head").is_file()
 
 
 def test_an_image_of_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,12 +62,6 @@ def test_exit_code_tells_when_a_scene_does_not_happen(
         lambda version, does=Behaviour.HEALTHY, **facts: build(version, Behaviour.HEALTHY, **facts))
     assert cli.run(["demo", "--fast"]) == 1
     assert "3.0.0 marked bad" in capsys.readouterr().err
-
-
-def test_kept_files(tmp_path: Path) -> None:
-    assert cli.run(["demo", "--fast", "--keep", str(tmp_path)]) == 0
-    assert (tmp_path / "flash.bin").stat().st_size == 4 << 20
-    assert (tmp_path / "site" / "heads" / "lamp" / "stable.head").is_file()
 
 
 def _mended(data: bytearray) -> bytes:

@@ -83,7 +83,7 @@ def test_who_does_not_know_the_secret_is_told_so(desk: PushTestBed) -> None:
     refusals = []
 
     def ask() -> None:
-        while not refusals or "nobody listens" in refusals[-1]:
+        while not refusals or "no board listens" in refusals[-1]:
             with pytest.raises(BenchError) as caught:
                 stranger.read_status()
             refusals.append(str(caught.value))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from support.chip.requirements import require_core, skip_or_fail
 from support.loader.qemu import Qemu, missing_packages
 from support.repeating import add_to
 
@@ -22,9 +22,13 @@ def cross_tools() -> None:
     """The cross compiler and QEMU; without them the test is skipped, and where they must be there it fails."""
     if missing := missing_packages():
         reason = f"needs the Debian packages {' '.join(missing)} (.ci/run installs them)"
-        if os.environ.get("TWOSLOT_REQUIRE_TOOLS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_or_fail(reason)
+
+
+@pytest.fixture(scope="session")
+def core() -> Path:
+    """The compiled core of the emulated chip."""
+    return require_core()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import data_path
+from slotbench.boards import BoardProfile
 from slotbench.formats import FormatError
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.lx106.loader import loader_image, loader_sector
@@ -18,6 +20,7 @@ from support.loader.bench import WINDOW, same_as_model
 from support.loader.cuts import falling_back, first_boot, next_attempt
 from support.loader.decision_rows import rows
 from support.loader.hostile import NAMED, flash_with, image_with, ram_part
+from support.loader.on_core import core_as_model
 from support.loader.states import flash_of_row, rot
 
 
@@ -93,23 +96,45 @@ def build(folder: Path, file: str = "", old: str = "", new: str = "") -> bytes:
     return (source / "slotboot.bin").read_bytes()
 
 
-def differs(loader: bytes, state: str) -> bool:
-    """Whether this loader does anything else than the model."""
+Bench = Callable[[BoardProfile, NorFlash], object]
+BENCHES: dict[str, Bench] = {"Python": same_as_model, "core": core_as_model}
+
+
+@pytest.fixture(params=BENCHES)
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """What boots a loader and holds it against the model; the core needs a C compiler."""
+    if request.param == "core":
+        request.getfixturevalue("core")
+    return BENCHES[request.param]
+
+
+@pytest.fixture(scope="module")
+def mutated(cross_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], bytes]:
+    """The loader with a mutation, built once for both benches."""
+    @functools.cache
+    def built(name: str) -> bytes:
+        *change, _ = MUTATIONS[name]
+        return build(tmp_path_factory.mktemp("mutation"), *change)
+
+    return built
+
+
+def differs(bench: Bench, loader: bytes, state: str) -> bool:
+    """Whether this loader does anything else there than the model."""
     flash = STATES[state]()
     flash.poke(0, loader_sector(WINDOW, loader))
     try:
-        same_as_model(WINDOW, flash)
+        bench(WINDOW, flash)
     except (AssertionError, BenchViolation, FormatError):
         return True
     return False
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_mutation_is_caught(scratch: Path, name: str) -> None:
-    *change, state = MUTATIONS[name]
-    assert differs(build(scratch, *change), state)
+def test_mutation_is_caught(mutated: Callable[[str], bytes], bench: Bench, name: str) -> None:
+    assert differs(bench, mutated(name), MUTATIONS[name][-1])
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_nothing_is_caught_without_one(state: str) -> None:
-    assert not differs(loader_image(), state)
+def test_nothing_is_caught_without_one(bench: Bench, state: str) -> None:
+    assert not differs(bench, loader_image(), state)

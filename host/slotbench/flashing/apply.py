@@ -17,7 +17,7 @@ from slotbench.errors import BenchError
 from slotbench.flashing.esptool_link import EsptoolLink, Progress
 from slotbench.flashing.filesystem import HEAD_BYTES
 from slotbench.flashing.phy import has_phy, sdk_sectors
-from slotbench.flashing.plan import Firmware, FlashWrite, factory_writes
+from slotbench.flashing.plan import Firmware, PlannedWrite, factory_writes
 from slotbench.formats import SECTOR_BYTES, blocks
 
 __all__ = ["SetupPlan", "apply_plan", "plan_stock", "plan_twoslot", "plan_whole_flash", "stock_filesystem"]
@@ -32,7 +32,7 @@ _LOST: Final = (
 class SetupPlan:
     """The writes in their order (whole sectors, the first sector last), and the regions that are `kept`."""
 
-    writes: tuple[FlashWrite, ...]
+    writes: tuple[PlannedWrite, ...]
     kept: tuple[str, ...]
 
     @property
@@ -55,14 +55,14 @@ def plan_twoslot(
     parts = {write.offset: write for write in factory_writes(board, firmware)}
     image = parts.pop(place.image.start)
     window = parts.pop(board.window.start) if board.window else None
-    table = FlashWrite(place.table.start, blocks.block_table(firmware.data), "block table")
+    table = PlannedWrite(place.table.start, blocks.block_table(firmware.data), "block table")
     kept = []
     writes = []
     if filesystem is not None:
-        writes.append(FlashWrite(board.filesystem.start, filesystem, "filesystem, moved"))
+        writes.append(PlannedWrite(board.filesystem.start, filesystem, "filesystem, moved"))
     elif erase_filesystem and board.filesystem:
         blank = b"\xff" * HEAD_BYTES
-        writes.append(FlashWrite(board.filesystem.start, blank, _NEW_FILESYSTEM))
+        writes.append(PlannedWrite(board.filesystem.start, blank, _NEW_FILESYSTEM))
     elif board.filesystem:
         kept.append(f"{board.filesystem} filesystem")
     writes += [_whole_sectors(image), *([_whole_sectors(window)] if window is not None else [])]
@@ -71,9 +71,9 @@ def plan_twoslot(
         own = _SDK_SECTORS if has_phy(sdk) else "blank; the firmware writes PHY init data"
         kept.append(f"{board.sdk} {own}")
     else:
-        writes.append(FlashWrite(board.sdk.start, wanted, _SDK_SECTORS))
+        writes.append(PlannedWrite(board.sdk.start, wanted, _SDK_SECTORS))
     writes += _management_writes(board, [*parts.values(), table])
-    loader_write = FlashWrite(0, loader_sector(loader, board), "loader, flash map")
+    loader_write = PlannedWrite(0, loader_sector(loader, board), "loader, flash map")
     return SetupPlan((*writes, loader_write), tuple(kept))
 
 
@@ -88,13 +88,13 @@ def plan_stock(
     """
     stock_image(image, board)
     region = stock_filesystem(board, flash_bytes)
-    plain = _whole_sectors(FlashWrite(0, with_header(image, board, flash_bytes), "firmware")).data
+    plain = _whole_sectors(PlannedWrite(0, with_header(image, board, flash_bytes), "firmware")).data
     writes = (
-        FlashWrite(region.start, filesystem, "filesystem, moved") if filesystem is not None else
-        FlashWrite(region.start, b"\xff" * HEAD_BYTES, _NEW_FILESYSTEM),
-        FlashWrite(flash_bytes - len(sdk), sdk_sectors(board, sdk, image), _SDK_SECTORS),
-        FlashWrite(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
-        FlashWrite(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
+        PlannedWrite(region.start, filesystem, "filesystem, moved") if filesystem is not None else
+        PlannedWrite(region.start, b"\xff" * HEAD_BYTES, _NEW_FILESYSTEM),
+        PlannedWrite(flash_bytes - len(sdk), sdk_sectors(board, sdk, image), _SDK_SECTORS),
+        PlannedWrite(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
+        PlannedWrite(0, plain[:SECTOR_BYTES], "firmware, its first sector"),
     )
     return SetupPlan(writes, ())
 
@@ -102,7 +102,8 @@ def plan_stock(
 def plan_whole_flash(data: bytes) -> SetupPlan:
     """The plan that writes `data` to the whole flash."""
     first, rest = data[:SECTOR_BYTES], data[SECTOR_BYTES:]
-    writes = FlashWrite(SECTOR_BYTES, rest, "all but the first sector"), FlashWrite(0, first, "first sector")
+    writes = (
+        PlannedWrite(SECTOR_BYTES, rest, "all but the first sector"), PlannedWrite(0, first, "first sector"))
     return SetupPlan(writes, ())
 
 
@@ -115,8 +116,8 @@ def stock_filesystem(board: BoardProfile, flash_bytes: int) -> Region:
 
 
 def apply_plan(
-    link: EsptoolLink, plan: SetupPlan, *, on_step: Callable[[FlashWrite], object],
-    on_done: Callable[[FlashWrite, bool], object], progress: Progress | None = None,
+    link: EsptoolLink, plan: SetupPlan, *, on_step: Callable[[PlannedWrite], object],
+    on_done: Callable[[PlannedWrite, bool], object], progress: Progress | None = None,
 ) -> None:
     """Write a plan. Sector 0 is erased first and written last. Every write is checked by MD5, twice.
 
@@ -141,13 +142,13 @@ def apply_plan(
         raise BenchError(error.what, where=error.where, do=_LOST, exit_code=error.exit_code) from None
 
 
-def _require_written(link: EsptoolLink, write: FlashWrite) -> None:
+def _require_written(link: EsptoolLink, write: PlannedWrite) -> None:
     if not link.holds(write.offset, write.data):
         region = Region(write.offset, len(write.data))
         raise BenchError(f"{region} does not hold what was written ({write.what})", where=link.port)
 
 
-def _management_writes(board: BoardProfile, writes: Iterable[FlashWrite]) -> list[FlashWrite]:
+def _management_writes(board: BoardProfile, writes: Iterable[PlannedWrite]) -> list[PlannedWrite]:
     """The journal, window log, tables, descriptors and identity as whole sectors, blank except for `writes`.
 
     Adjacent sectors become one write.
@@ -161,16 +162,17 @@ def _management_writes(board: BoardProfile, writes: Iterable[FlashWrite]) -> lis
     for write in writes:
         sector, offset = write.offset & -SECTOR_BYTES, write.offset % SECTOR_BYTES
         sectors[sector][offset : offset + len(write.data)] = write.data
-    runs: list[FlashWrite] = []
+    runs: list[PlannedWrite] = []
     for start in sorted(sectors):
         if runs and runs[-1].offset + len(runs[-1].data) == start:
             runs[-1] = runs[-1]._replace(data=runs[-1].data + bytes(sectors[start]))
         else:
-            runs.append(FlashWrite(start, bytes(sectors[start]), "boot journal, slot tables and descriptors"))
+            runs.append(
+                PlannedWrite(start, bytes(sectors[start]), "boot journal, slot tables and descriptors"))
     return runs
 
 
-def _whole_sectors(write: FlashWrite) -> FlashWrite:
+def _whole_sectors(write: PlannedWrite) -> PlannedWrite:
     """The write, padded with 0xFF to whole sectors."""
     size = -(-len(write.data) // SECTOR_BYTES) * SECTOR_BYTES
     return write._replace(data=write.data.ljust(size, b"\xff"))

@@ -15,7 +15,7 @@ COPIES = 8
 ATTEMPTS = 3
 
 
-class FlashWrite(NamedTuple):
+class PlannedWrite(NamedTuple):
     """Writes `data` to flash offset `offset`. `what` describes it for people."""
 
     offset: int
@@ -39,7 +39,7 @@ class Firmware:
     mpy_abi: int = 6
 
 
-def factory_writes(board: BoardProfile, firmware: Firmware) -> list[FlashWrite]:
+def factory_writes(board: BoardProfile, firmware: Firmware) -> list[PlannedWrite]:
     """The writes that make an erased board start `firmware` from slot A as confirmed. Slot B stays empty.
 
     The loader and the PHY init data are not included. Raises FormatError or BenchError if the image does not
@@ -54,8 +54,8 @@ def factory_writes(board: BoardProfile, firmware: Firmware) -> list[FlashWrite]:
     else:
         form = ImageForm.E9
         window = [
-            FlashWrite(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
-            FlashWrite(board.window_log.start, windowlog.held_entry(digest), "window log"),
+            PlannedWrite(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
+            PlannedWrite(board.window_log.start, windowlog.held_entry(digest), "window log"),
         ]
     descriptor = SlotDescriptor(
         slot=0,
@@ -81,8 +81,8 @@ def factory_writes(board: BoardProfile, firmware: Firmware) -> list[FlashWrite]:
         floor=firmware.floor,
     )
     return [
-        FlashWrite(slot.image.start, data, f"slot A: {firmware.version}"),
-        FlashWrite(slot.descriptor.start, descriptor.pack(), "descriptor of slot A"),
+        PlannedWrite(slot.image.start, data, f"slot A: {firmware.version}"),
+        PlannedWrite(slot.descriptor.start, descriptor.pack(), "descriptor of slot A"),
         *window,
-        FlashWrite(board.journal.start, cell.pack(), "boot journal"),
+        PlannedWrite(board.journal.start, cell.pack(), "boot journal"),
     ]
