@@ -6,31 +6,42 @@ import pytest
 from checks import codes
 
 FORMATS = """# FORMATS
-| 99 | link | no code: another section | 0 |
+| 99 | no-code | link | another section | 0 |
 ## Error codes
-| code | kind | meaning | where |
-|---|---|---|---|
-| 1 | link | not connected | 0 |
-| 20 | release | document cannot be read | byte |
-| 60 | flash | a sector does not hold it | address |
+| code | word | kind | meaning | where |
+|---|---|---|---|---|
+| 1 | not-connected | link | not connected | 0 |
+| 20 | unreadable | release | document cannot be read | byte |
+| 60 | flash-mismatch | flash | a sector does not hold it | address |
 ## Something else
 """
 HOST = """
 class Code:
-    def __init__(self, *fields): self.code, self.kind, self.meaning, self.where = fields
-CODES = [Code(1, "link", "not connected", "0"), Code(20, "release", "document cannot be read", "byte"),
-         Code(60, "flash", "a sector does not hold it", "address")]
+    def __init__(self, *fields): self.code, self.word, self.kind, self.meaning, self.where = fields
+CODES = [Code(1, "not-connected", "link", "not connected", "0"),
+         Code(20, "unreadable", "release", "document cannot be read", "byte"),
+         Code(60, "flash-mismatch", "flash", "a sector does not hold it", "address")]
+"""
+NAMES = """
+from micropython import const
+NOT_CONNECTED = const(1)
+UNREADABLE = const(20)
+FLASH_MISMATCH = const(60)
+"""
+WORDS = """
+_WORDS = b",1 not-connected,20 unreadable,60 flash-mismatch,"
 """
 DEVICE = """
 from micropython import const
+from twoslot import codes
 from twoslot.errors import FlashError, LinkError, ReleaseError
-_READ = const(20)
+_TRIES = const(3)
 def f(x, at):
     if x:
-        raise LinkError(1, 0)
-    raise FlashError(60 if at else 60, at)
+        raise LinkError(codes.NOT_CONNECTED, 0)
+    raise FlashError(codes.FLASH_MISMATCH if at else codes.FLASH_MISMATCH, at)
 def g():
-    raise ReleaseError(_READ, 0)
+    raise ReleaseError(codes.UNREADABLE, 0)
 """
 
 
@@ -40,11 +51,13 @@ def planted(tree):
     tree.write("host/slotbench/__init__.py", "")
     tree.write("host/slotbench/formats/__init__.py", "")
     tree.write("host/slotbench/formats/codes.py", HOST)
+    tree.write("device/twoslot/codes.py", NAMES)
+    tree.write("device/twoslot/words.py", WORDS)
     tree.write("device/twoslot/agent.py", DEVICE)
     return tree
 
 
-def test_the_three_agree(planted):
+def test_all_of_them_agree(planted):
     report = planted.report(codes.run)
 
     assert report.findings == []
@@ -52,13 +65,13 @@ def test_the_three_agree(planted):
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), [
-    ("LinkError(1, 0)", "LinkError(2, 0)", "agent.py:7: code 2 is not in device/FORMATS.md"),
-    ("LinkError(1, 0)", "ReleaseError(1, 0)", "ReleaseError with code 1, which is of kind link"),
-    ("LinkError(1, 0)", "LinkError(x, 0)", "LinkError without a code that can be read here"),
-    ("LinkError(1, 0)", "LinkError(1)", "LinkError without a code that can be read here"),
-    ("LinkError(1, 0)", "TwoslotError(1, 0)", "raises TwoslotError itself"),
-    ("60 if at else 60", "60 if at else 61", "code 61 is not in"),
-    ("const(20)", "const(21)", "code 21 is not in"),
+    ("LinkError(codes.NOT_CONNECTED, 0)", "LinkError(1, 0)", "agent.py:8: LinkError without a code by name"),
+    ("LinkError(codes.NOT_CONNECTED, 0)", "LinkError(codes.OTHER, 0)", "LinkError without a code by name"),
+    ("LinkError(codes.NOT_CONNECTED, 0)", "ReleaseError(codes.NOT_CONNECTED, 0)",
+     "ReleaseError with code 1, which is of kind link"),
+    ("LinkError(codes.NOT_CONNECTED, 0)", "LinkError(codes.NOT_CONNECTED)", "LinkError without a code by name"),
+    ("LinkError(codes.NOT_CONNECTED, 0)", "TwoslotError(codes.NOT_CONNECTED, 0)", "raises TwoslotError itself"),
+    ("if at else codes.FLASH_MISMATCH", "if at else 60", "FlashError without a code by name"),
 ])
 def test_device_differs(planted, old, new, expected):
     planted.write("device/twoslot/agent.py", DEVICE.replace(old, new))
@@ -69,13 +82,35 @@ def test_device_differs(planted, old, new, expected):
     assert expected in found[0]
 
 
+@pytest.mark.parametrize(("file", "old", "new", "expected"), [
+    ("codes.py", "NOT_CONNECTED", "OFFLINE", "code 1 is offline, in device/FORMATS.md not-connected"),
+    ("codes.py", "FLASH_MISMATCH", "X = const(61)\nFLASH_MISMATCH", "code 61 is not in device/FORMATS.md"),
+    ("words.py", "1 not-connected", "1 offline", "words.py: code 1 is offline, in device/twoslot/codes.py not-connected"),
+    ("words.py", "20 unreadable,", "", "words.py: code 20 is None, in device/twoslot/codes.py unreadable"),
+])
+def test_names_and_words_differ(planted, file, old, new, expected):
+    text = {"codes.py": NAMES, "words.py": WORDS}[file]
+    planted.write(f"device/twoslot/{file}", text.replace(old, new))
+
+    assert any(expected in line for line in planted.run(codes.run))
+
+
+@pytest.mark.parametrize(("line", "found"), [("_TRIES = const(3)", 1), ("TRIES = const(3)", 1), ("_TRIES = const(4)", 0)])
+def test_a_constant_is_defined_once(planted, line, found):
+    planted.write("device/twoslot/writer.py", f"from micropython import const\n{line}\n")
+
+    lines = planted.run(codes.run)
+    assert len(lines) == found
+    assert all("writer.py:2: TRIES is defined in device/twoslot/agent.py too" in each for each in lines)
+
+
 @pytest.mark.parametrize(("old", "new", "expected"), [
-    ("not connected", "connected", "code 1 is link | not connected | 0, in device/FORMATS.md link |"),
-    ("| 60 | flash | a sector", "| 60 | flesh | a sector", "flesh is no kind"),
-    ("| 60 | flash | a sector does not hold it | address |\n", "", "code 60 is not in device/FORMATS.md"),
-    ("## Some", "| 61 | flash | more | 0 |\n## Some", "code 61 (more) is missing"),
-    ("## Some", "| 60 | flash | a sector does not hold it | address |\n## Some", "code 60 twice"),
-    ("## Some", "| 61 | flash | not connected | 0 |\n## Some", "'not connected' has two codes"),
+    ("| not connected |", "| connected |", "code 1 is not-connected | link | not connected | 0, in device/FORMATS.md not-connected |"),
+    ("| flash | a sector", "| flesh | a sector", "flesh is no kind"),
+    ("| 60 | flash-mismatch | flash | a sector does not hold it | address |\n", "", "code 60 is not in device/FORMATS.md"),
+    ("## Some", "| 61 | more | flash | more | 0 |\n## Some", "code 61 (more) is missing"),
+    ("## Some", "| 60 | x | flash | a sector does not hold it | address |\n## Some", "code 60 twice"),
+    ("## Some", "| 61 | x | flash | not connected | 0 |\n## Some", "'not connected' has two codes"),
     ("Error codes", "Errors", "no table of error codes"),
 ])
 def test_document_differs(planted, old, new, expected):
@@ -85,7 +120,7 @@ def test_document_differs(planted, old, new, expected):
 
 
 def test_a_code_that_nothing_raises_is_named(planted):
-    planted.write("device/twoslot/agent.py", DEVICE.replace("raise LinkError(1, 0)", "pass"))
+    planted.write("device/twoslot/agent.py", DEVICE.replace("raise LinkError(codes.NOT_CONNECTED, 0)", "pass"))
 
     report = planted.report(codes.run)
 

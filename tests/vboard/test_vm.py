@@ -223,7 +223,7 @@ def device_files(folder: str = "") -> dict[str, str]:
 def test_installed_device_files_are_run_under_their_own_path() -> None:
     """Else coverage could not see what the virtual board ran."""
     vm = make(device_files("/lib"))
-    real = str(data_path("device", "twoslot", "journal.py"))
+    real = str(data_path("device", "twoslot", "boot", "journal.py"))
     assert vm.import_("twoslot.boot.journal").Cell.pack.__code__.co_filename == real
     assert vm.runtime.source_names[real] == "lib/twoslot/boot/journal.py"
     changed = device_files() | {"/twoslot/boot/journal.py": device_files()["/twoslot/boot/journal.py"] + "\n"}
