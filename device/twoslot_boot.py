@@ -5,7 +5,7 @@ import sys
 
 
 def _restart(note):
-    machine.mem32[0x600013F8] = note  # how this attempt ended: FORMATS.md 4.1
+    machine.mem32[0x600013F8] = note  # how this attempt ended: FORMATS.md, end of an attempt
     machine.reset()
 
 

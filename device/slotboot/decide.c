@@ -1,4 +1,4 @@
-/* What boots: the rows of DESIGN.md 3, first match first. Rows are numbered in that order, so each slot is given the first row it
+/* What boots: the rows of boot-table.md, first match first. Rows are numbered in that order, so each slot is given the first row it
  * fits and the lower number wins. */
 #include "slotboot.h"
 

@@ -1,4 +1,4 @@
-"""The ESP8266 image of an ELF file: header, a segment for each loadable one, checksum (FORMATS 5.1, E9).
+"""The ESP8266 image of an ELF file: header, a segment for each loadable one, checksum (FORMATS, E9).
 
 Flash mode DIO, 2 MB, 40 MHz: what most boards have. Whoever flashes a board sets these bytes for it.
 """

@@ -1,4 +1,4 @@
-/* The image of a slot: verified and loaded in one pass, so that what runs is what was verified. Layouts: FORMATS 5.1. */
+/* The image of a slot: verified and loaded in one pass, so that what runs is what was verified. Layouts: FORMATS, image forms. */
 #include "rom.h"
 #include "slotboot.h"
 

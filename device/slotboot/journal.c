@@ -1,5 +1,5 @@
 /* What flash says: the map, the newest cell of the boot journal, the slot descriptors; and the open words set in them. slotboot
- * never erases here and never writes a cell (DESIGN.md 5, point 9). */
+ * never erases here and never writes a cell (power-cuts.md, point 10). */
 #include "slotboot.h"
 
 enum {

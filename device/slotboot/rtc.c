@@ -1,4 +1,4 @@
-/* The tail of the RTC memory (FORMATS 4): what the boot before left, and what this one leaves to Python. */
+/* The tail of the RTC memory (FORMATS, RTC tail): what the boot before left, and what this one leaves to Python. */
 #include "rom.h"
 #include "slotboot.h"
 
@@ -20,7 +20,7 @@ enum { POWER, HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG, RESTART, DEEP_SLE
 /* From the right, for each reason of the ROM: 1 power, 2 reset pin or SDK, 4 hardware watchdog, 5 deep sleep, 6 another. */
 #define reason_of_rom 0x66516606u
 
-/* FORMATS 4.1. From the right, for each reset reason: power lost, the two watchdogs and the exception between them, a restart
+/* FORMATS, end of an attempt. From the right, for each reset reason: power lost, the two watchdogs and the exception between them, a restart
  * without a note, deep sleep, reset pin. */
 #define end_of_reason 0x7984321u
 

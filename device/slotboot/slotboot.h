@@ -26,14 +26,14 @@ enum {
 
 #define BLANK 0xFFFFFFFFu
 
-/* FORMATS 1.1 */
+/* FORMATS, map table */
 struct flash_map {
     word magic, journal, window_log;
     struct { word table, descriptor; } page[2];
     word slot[2], slot_bytes, window, window_bytes, fs_start, chip_bytes, visible_bytes, irom_offset, seal[2];
 };
 
-/* FORMATS 2.1 */
+/* FORMATS, boot journal */
 struct cell {
     word magic, sequence;
     word active_states_attempts; /* bytes: active slot, state of A, of B, attempts */
@@ -45,20 +45,20 @@ struct cell {
 /* What slotboot thinks of a slot. */
 enum standing { LOST, FAILED, USABLE };
 
-/* A slot: its descriptor as it was read (FORMATS 2.2), but for the magic and the blank end of the page. */
+/* A slot: its descriptor as it was read (FORMATS, slot descriptor), but for the magic and the blank end of the page. */
 struct slot {
     word standing, slot_form, counter, length, sha256[8], floor, for_python[17], seal[2], confirmed, bad;
     word index, image_at, descriptor_at, unused[27];
 };
 
-_Static_assert(sizeof(struct flash_map) == 72, "FORMATS 1.1");
-_Static_assert(sizeof(struct cell) == PAGE && offsetof(struct cell, spent) == 128, "FORMATS 2.1");
-_Static_assert(sizeof(struct slot) == PAGE && offsetof(struct slot, confirmed) == 128, "FORMATS 2.2");
+_Static_assert(sizeof(struct flash_map) == 72, "FORMATS, map table");
+_Static_assert(sizeof(struct cell) == PAGE && offsetof(struct cell, spent) == 128, "FORMATS, boot journal");
+_Static_assert(sizeof(struct slot) == PAGE && offsetof(struct slot, confirmed) == 128, "FORMATS, slot descriptor");
 
 enum state { EMPTY, READY, CONFIRMED, BAD };
 enum form { E9 = 1, EA = 2 };
 
-/* FORMATS 4: the row of the decision. A lower one goes first. */
+/* FORMATS, RTC tail: the row of the decision. A lower one goes first. */
 enum why { ORDINARY = 1, TRIAL, FALLBACK, NO_JOURNAL_CONFIRMED, NO_JOURNAL_UNCONFIRMED, LAST_RESORT, NO_DESCRIPTOR, NOTHING };
 
 /* All that slotboot knows and works with. Nothing clears it: each part is set before it is looked at. */

@@ -1,4 +1,4 @@
-/* The exec window and its log (FORMATS 3): at most one entry of the log is a valid HELD, and it is true. */
+/* The exec window and its log (FORMATS, window log): at most one entry of the log is a valid HELD, and it is true. */
 #include "rom.h"
 #include "slotboot.h"
 

@@ -1,4 +1,4 @@
-# Error codes by name (FORMATS.md 9). `slotbench.mpy` puts the numbers into the code that it builds:
+# Error codes by name (FORMATS.md). `slotbench.mpy` puts the numbers into the code that it builds:
 # a board has no such file. The name is also the word that a person reads: words.py has it in small
 # letters with dashes.
 from micropython import const

@@ -2,20 +2,20 @@
 # it builds: a board has no such file.
 from micropython import const
 
-# The flash and what lies in a slot (FORMATS.md 1, 2, 5).
+# The flash and what lies in a slot (FORMATS.md, flash map, 2, 5).
 BLOCK = const(4096)  # bytes of a block of the image, and of an erase sector
 PIECE = const(512)  # bytes that are read or written at once: the heap seldom has 4 KB in one piece
 TABLE_ENTRY = const(16)  # bytes of the block table for each block
 PAGE = const(256)
 SEALED = const(128)  # bytes of a page before its open words
 
-# State of a slot (FORMATS.md 2.1).
+# State of a slot (FORMATS.md, boot journal).
 SLOT_EMPTY = const(0)
 SLOT_READY = const(1)
 SLOT_CONFIRMED = const(2)
 SLOT_BAD = const(3)
 
-# Report for the server (FORMATS.md 2.1).
+# Report for the server (FORMATS.md, boot journal).
 REPORT_CONFIRMED = const(1)
 REPORT_BAD = const(2)
 REPORT_UNPROVEN = const(3)
@@ -24,7 +24,7 @@ REPORT_JOURNAL_LOST = const(5)
 REPORT_SAFE_MODE = const(6)
 REPORT_LOW_MEMORY = const(7)
 
-# Boot reason: the row of the loader's decision (FORMATS.md 4, DESIGN.md 3).
+# Boot reason: the row of the loader's decision (FORMATS.md, RTC tail; boot-table.md).
 BOOT_ORDINARY = const(1)
 BOOT_TRIAL = const(2)
 BOOT_FALLBACK = const(3)
@@ -32,7 +32,7 @@ BOOT_NO_JOURNAL = const(4)
 BOOT_NO_JOURNAL_UNCONFIRMED = const(5)
 BOOT_LAST_RESORT = const(6)
 
-# Counters (FORMATS.md 6.1): this bit and those above are set for a development release.
+# Counters (FORMATS.md, release): this bit and those above are set for a development release.
 DEVELOPMENT_BIT = const(31)
 
 # States of the agent, in the order of an update.
@@ -56,10 +56,10 @@ ACTION_CONFIRM = const(5)
 ACTION_ROLLBACK = const(6)
 ACTION_STATUS = const(7)
 
-COPIES = const(8)  # fills of the exec window that a trial may begin: DESIGN.md
+COPIES = const(8)  # fills of the exec window that a trial may begin: design.md, chosen numbers
 SPREAD_MS = const(30000)  # over which the boards of a whole street spread their first check
 
-# Documents and HTTP (FORMATS.md 6, 10).
+# Documents and HTTP (FORMATS.md, signed documents, 10).
 KEY_BYTES = const(384)  # of a modulus and of a signature
 DOCUMENT_MOST = const(4096)  # bytes of the longest document
 DOCUMENT_END = const(531)  # bytes of its second line and of the line break before it
@@ -68,7 +68,7 @@ SEND_S = const(10)  # seconds that sending may take
 
 CLOCK_SET = const(600000000)  # January 2019 in seconds from 2000: a clock that says less was never set
 
-# Files (FORMATS.md 8).
+# Files (FORMATS.md, files on the board).
 KEYS_FILE = const("twoslot.keys")
 KEYS_COPY = const("twoslot.keys2")
 SECRET_FILE = const("twoslot.secret")

@@ -1,4 +1,4 @@
-# The four exceptions. args = (code, where): codes.py names the codes, FORMATS.md 9 says what
+# The four exceptions. args = (code, where): codes.py names the codes, FORMATS.md, error codes says what
 # `where` is.
 
 

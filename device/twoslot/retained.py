@@ -1,4 +1,4 @@
-# The RTC memory that outlives a restart but no loss of power (FORMATS.md 4). Only this file knows
+# The RTC memory that outlives a restart but no loss of power (FORMATS.md, RTC tail). Only this file knows
 # where its fields are.
 import machine
 

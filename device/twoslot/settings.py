@@ -4,7 +4,7 @@ import json
 from twoslot import codes
 from twoslot.errors import FlashError
 
-# In the order of FORMATS.md 8: an error names the key by its number, from 1.
+# In the order of settings.md: an error names the key by its number, from 1.
 _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),

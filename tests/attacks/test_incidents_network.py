@@ -22,7 +22,7 @@ from support.testbed import HOURS_MS, MINUTES_MS, TestBed, runs_confirmed, updat
 
 BLOCK = blocks.BLOCK_BYTES
 PATIENT_MS = 10_000 + BLOCK * 1000 // 512 + 500
-"""The longest that a board waits for one piece: DESIGN.md 7."""
+"""The longest that a board waits for one piece: design.md, chosen numbers."""
 
 
 def fetched_again(scene: Scene) -> int:

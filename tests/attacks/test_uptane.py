@@ -140,7 +140,7 @@ def test_freeze_attack_on_a_board_with_a_clock_ends_with_the_heads_expiry(own: S
 
 
 def test_freeze_attack_on_a_board_without_a_clock_is_not_noticed_there(own: Scene) -> None:
-    """What DESIGN.md says it cannot do: it runs what it ran, unharmed, and takes the next head that it is shown."""
+    """What security.md says it cannot do: it runs what it ran, unharmed, and takes the next head that it is shown."""
     own.testbed.publish(2)
     own.server.inject(on=HEAD, instead=served(own.testbed, HEAD_NAME))
     own.board.power_on()
@@ -352,7 +352,7 @@ def test_key_compromise_attack_with_the_online_key(own: Scene, stranger: Signing
     own.server.clear_faults()
     own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, percent=100, seq=3))
     own.board.run(HOURS_MS)
-    assert own.runs(2), "what it can do, and DESIGN.md says so: everybody gets it at once"
+    assert own.runs(2), "what it can do, and security.md says so: everybody gets it at once"
 
 
 def test_key_compromise_attack_with_the_offline_key_as_it_is(scene: Scene) -> None:
@@ -364,7 +364,7 @@ def test_key_compromise_attack_with_the_offline_key_as_it_is(scene: Scene) -> No
 
 
 def test_key_compromise_attack_with_the_offline_key_is_not_stopped(own: Scene, stranger: SigningKey) -> None:
-    """What DESIGN.md says of it: its thief makes an epoch with an online key of his own, and is the owner then."""
+    """What security.md says of it: its thief makes an epoch with an online key of his own, and is the owner then."""
     robbed = own.testbed.publisher.online
     own.testbed.publisher.rotate(NOW + 1, online=stranger)
     own.testbed.publish(2)

@@ -195,7 +195,7 @@ def pinned() -> Keys:
 
 
 def refusal(data: bytes, kind: str) -> int | None:
-    """The error code (FORMATS 9) that fits what the bench finds wrong, None when it finds nothing."""
+    """The error code (FORMATS) that fits what the bench finds wrong, None when it finds nothing."""
     try:
         signed = document.split_document(data)
     except FormatError:

@@ -1,4 +1,4 @@
-"""twoslot.boot.decision: the table of DESIGN.md, the verdicts of FORMATS 4.1, and what holds for any input."""
+"""twoslot.boot.decision: boot-table.md, the verdicts of FORMATS, and what holds for any input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = st.integers(0, 5)
 DESCRIPTORS = st.none() | st.fixed_dictionaries(
     {"counter": st.integers(1, 5), "floor": SMALL, "confirmed": st.booleans(), "bad": st.booleans()})
 RELEASED = DESCRIPTORS.map(lambda d: d and {**d, "floor": min(d["floor"], d["counter"])})
-"""As a release can be: its floor is at most its counter (FORMATS 6.1)."""
+"""As a release can be: its floor is at most its counter (FORMATS)."""
 CELLS = st.none() | st.builds(
     JournalCell, sequence=st.just(1), active=st.integers(0, 1), state_a=st.sampled_from(SlotState),
     state_b=st.sampled_from(SlotState), counter_a=SMALL, counter_b=SMALL, attempts=st.integers(0, 3),

@@ -1,4 +1,4 @@
-"""twoslot.trust.document, and what judge makes of its fields: two lines, the right key for the role, and the fields of FORMATS 6."""
+"""twoslot.trust.document, and what judge makes of its fields: two lines, the right key for the role, and the fields of FORMATS."""
 
 from __future__ import annotations
 

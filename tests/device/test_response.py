@@ -11,13 +11,13 @@ from support.device.network import CLOSE, Fail, Item, Wait, answer, chunked, dri
 
 BODY = b"The quick brown fox jumps over the lazy dog. 0123456789"
 WAIT_MS = 10_000
-"""Longest wait for one piece (DESIGN.md 7); a piece of n bytes may take n / 512 s more."""
+"""Longest wait for one piece (design.md, chosen numbers); a piece of n bytes may take n / 512 s more."""
 SLACK_MS = 500
 """Connecting, sending the request, and the last look at a silent socket."""
 
 
 def limit_ms(piece: int) -> float:
-    """DESIGN.md 7: 10 s + its length at 512 B/s."""
+    """design.md, chosen numbers: 10 s + its length at 512 B/s."""
     return WAIT_MS + piece * 1000 / 512
 
 

@@ -68,4 +68,4 @@ def test_user_memory_up_to_its_limit_leaves_it_alone(vm: CPythonVM) -> None:
     vm.exec("import machine\nmachine.RTC().memory(bytes(460))")
     assert loaders_word(vm) is not None
     vm.exec("machine.RTC().memory(bytes(461))")
-    assert loaders_word(vm) is None, "the limit of FORMATS 4 is not the real one"
+    assert loaders_word(vm) is None, "the limit of FORMATS, RTC tail is not the real one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -68,6 +69,17 @@ def test_calls_exist(page: str) -> None:
     package = (ROOT / "device" / "twoslot" / "__init__.py").read_text(encoding="utf-8")
     for call in re.findall(r"\btwoslot\.(\w+)\(", text(page)):
         assert re.search(rf"^(?:async )?def {call}\(", package, re.M), f"{page}: no twoslot.{call}()"
+
+
+def test_code_names_sections_of_formats_by_name() -> None:
+    """A number would be another section's after the next edit."""
+    numbered = re.compile(r"(?<!\w)(?:FORMATS|DESIGN)(?:\.md)?,? (?:section )?\d")
+    found = []
+    for path in project_files(ROOT):
+        if path.suffix in (".py", ".c", ".h", ".S", ".toml", ".cfg", ".md", "") and path != Path(__file__):
+            with contextlib.suppress(UnicodeDecodeError):
+                found += [f"{path.relative_to(ROOT)}: {name}" for name in numbered.findall(path.read_text(encoding="utf-8"))]
+    assert not found
 
 
 def test_every_guide_is_in_the_readmes_table() -> None:

@@ -316,7 +316,7 @@ def test_require_identity_needs_a_file(slotbench: RunCommand, tmp_path: Path) ->
 
 
 def test_the_message_of_formats_md_byte_for_byte() -> None:
-    """FORMATS 6.4, byte for byte."""
+    """FORMATS, board authentication, byte for byte."""
     header = (
         'Twoslot id="lamp-7", nonce="00ff", nc=3, report="1/5", running="5", '
         'mac="c087ee23e17dc782cd3e34dc54fba8dea31fc0ba794c9f5cd323f8a2b3bcb5c5"')

@@ -14,7 +14,7 @@ BUFFER_BYTES = 4096
 
 STEP_MS = WAIT_MS + (WAIT_MS + BUFFER_BYTES * 1000 // FLOOR_BYTES_PER_S) + WAIT_MS + 500
 """The longest a server can hold the application up: the head of an answer, a full buffer at the floor rate, the
-one byte that would be too many; round trips, flash and signature. DESIGN.md 7.
+one byte that would be too many; round trips, flash and signature. design.md, chosen numbers.
 """
 
 HEAD_BYTES = 4096 + 256

@@ -140,7 +140,7 @@ def test_a_torn_erase_leaves_garbage_of_every_kind() -> None:
 
 
 def test_a_torn_erase_may_keep_the_front_and_lose_what_is_behind() -> None:
-    """The case FORMATS 3 is built against: an old entry of the log survives, those behind it are blank."""
+    """The case that the window log of FORMATS is built against: an old entry of the log survives, those behind it are blank."""
     assert any(
         got[:16] == OLD[:16] and got[-2048:] == b"\xff" * 2048
         for got in (after_erase(Cut(0, CutMode.TORN, seed)).peek(SECTOR, SECTOR) for seed in range(400))

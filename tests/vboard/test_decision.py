@@ -1,4 +1,4 @@
-"""The loader model against DESIGN.md's table, on flash with real images; how attempts end."""
+"""The loader model against boot-table.md, on flash with real images; how attempts end."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from twoslot.constants import BOOT_ORDINARY, BOOT_TRIAL, COPIES, SLOT_CONFIRMED,
 from twoslot.errors import FlashError
 from twoslot.retained import NOTE_ACTIVATED, NOTE_CONFIRMED
 
-_TAIL = const(0x600013E0)  # the last 32 bytes of RTC memory: what the loader did (FORMATS.md 4)
+_TAIL = const(0x600013E0)  # the last 32 bytes of RTC memory: what the loader did (FORMATS.md, RTC tail)
 
 
 class BootControl:

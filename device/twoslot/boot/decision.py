@@ -1,5 +1,5 @@
 # Which slot boots next, and what the last boot proved. Pure: journal and descriptors in, answers
-# out (DESIGN.md 3).
+# out (boot-table.md).
 from micropython import const
 
 from twoslot.constants import (
@@ -8,7 +8,7 @@ from twoslot.constants import (
     SLOT_BAD, SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 
-_CRASHES = (2, 3, 4, 6)  # both watchdogs, exception, no twoslot (FORMATS.md 4.1)
+_CRASHES = (2, 3, 4, 6)  # both watchdogs, exception, no twoslot (FORMATS.md, end of an attempt)
 _ROUNDS = const(4)  # trials without proof: the first, and three more
 
 

@@ -1,4 +1,4 @@
-# The boot journal: two sectors of sealed cells (FORMATS.md 2.1). It appends, marks and compacts; it
+# The boot journal: two sectors of sealed cells (FORMATS.md). It appends, marks and compacts; it
 # decides nothing.
 import struct
 

@@ -1,4 +1,4 @@
-# Sealed pages, of which journal cells and slot descriptors are made (FORMATS.md 2): 120 bytes of
+# Sealed pages, of which journal cells and slot descriptors are made (FORMATS.md): 120 bytes of
 # body, a seal, and open words, which can be set one by one later.
 from hashlib import sha256
 

@@ -10,7 +10,7 @@ from twoslot.boot.page import is_blank, is_set, is_valid, seal, set_word
 from twoslot.constants import BLOCK, PAGE, SEALED
 from twoslot.errors import FlashError
 
-_MAP = const(0xFB8)  # the flash map of this board, in the loader's sector (FORMATS.md 1.1)
+_MAP = const(0xFB8)  # the flash map of this board, in the loader's sector (FORMATS.md, map table)
 _BODY = const("<4sBBHII32sIIII32s16s8x")
 # Open words of a descriptor, by their offset.
 _CONFIRMED_WORD = const(128)

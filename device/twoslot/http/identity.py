@@ -1,4 +1,4 @@
-# Proves to the server which board asks, with a secret that never travels (FORMATS.md 6.4). Loaded
+# Proves to the server which board asks, with a secret that never travels (FORMATS). Loaded
 # for a request.
 import machine
 

@@ -1,4 +1,4 @@
-# Reads one request at the push port, and authenticates it (FORMATS.md 10).
+# Reads one request at the push port, and authenticates it (FORMATS.md).
 import json
 import time
 

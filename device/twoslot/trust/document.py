@@ -1,4 +1,4 @@
-# Signed documents: two lines, signed by a pinned key (FORMATS.md 6). Loaded to read one, then
+# Signed documents: two lines, signed by a pinned key (FORMATS.md). Loaded to read one, then
 # dropped.
 import gc
 import json

@@ -1,4 +1,4 @@
-# The keys that this board trusts: two copies of a keys document (FORMATS.md 6.3). Loaded to read
+# The keys that this board trusts: two copies of a keys document (FORMATS.md). Loaded to read
 # them, then dropped.
 import json
 

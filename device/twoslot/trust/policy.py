@@ -144,7 +144,7 @@ def parse_plan(payload, image):
 
 
 def _numbers(payload, keys):
-    # Also a signed number must be one that the journal and the descriptor can hold (FORMATS.md 6).
+    # Also a signed number must be one that the journal and the descriptor can hold (FORMATS).
     numbers = {}
     for key in keys:
         n = numbers[key] = _typed(payload, key, int)

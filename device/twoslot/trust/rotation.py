@@ -1,5 +1,5 @@
 # Key rotation: gets the keys of the next epoch when a head is not accepted, checks them, pins them
-# (FORMATS.md 6.3).
+# (FORMATS.md, keys).
 import os
 
 from binascii import a2b_base64, hexlify

@@ -32,7 +32,7 @@ def with_header(image: bytes, board: BoardProfile, flash_bytes: int) -> bytes:
 
 
 def loader_sector(loader: bytes, board: BoardProfile) -> bytes:
-    """The loader's sector: the E9 image `loader` with the header and the map table (FORMATS 1.1) of `board`.
+    """The loader's sector: the E9 image `loader` with the header and the map table (FORMATS) of `board`.
 
     Raises FormatError if `loader` is not an E9 image or does not fit below the table.
     """

@@ -141,7 +141,7 @@ class BoardProfile:
         return {key: region for key, region in named.items() if region}
 
     def device_map(self) -> list[int]:
-        """The 15 numbers of the map table (FORMATS 1.1). Regions that the map does not have are 0."""
+        """The 15 numbers of the map table (FORMATS). Regions that the map does not have are 0."""
         a, b = self.slots
         return [
             self.journal.start, self.window_log.start,

@@ -1,4 +1,4 @@
-"""Block table (FORMATS 5): 16 bytes of SHA-256 for each 4096-byte block of an image."""
+"""Block table (FORMATS): 16 bytes of SHA-256 for each 4096-byte block of an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Error codes of the device (FORMATS 9): the words that the board has no room for."""
+"""Error codes of the device (FORMATS): the words that the board has no room for."""
 
 from __future__ import annotations
 

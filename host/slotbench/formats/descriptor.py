@@ -1,4 +1,4 @@
-"""Slot descriptor (FORMATS 2.2): what a slot holds. The board writes it after it has read the slot back."""
+"""Slot descriptor (FORMATS): what a slot holds. The board writes it after it has read the slot back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed documents (FORMATS 6): line 1 is the payload, line 2 its signature. RSA-3072 verification."""
+"""Signed documents (FORMATS): line 1 is the payload, line 2 its signature. RSA-3072 verification."""
 
 from __future__ import annotations
 

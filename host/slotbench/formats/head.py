@@ -1,4 +1,4 @@
-"""Head document (FORMATS 6.2): a channel's short-lived pointer to a release, and its rollout."""
+"""Head document (FORMATS): a channel's short-lived pointer to a release, and its rollout."""
 
 from __future__ import annotations
 

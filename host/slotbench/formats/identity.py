@@ -1,4 +1,4 @@
-"""Board identity (FORMATS 6.4): the `Authorization` header that a board sends, and the MAC that proves it."""
+"""Board identity (FORMATS): the `Authorization` header that a board sends, and the MAC that proves it."""
 
 from __future__ import annotations
 

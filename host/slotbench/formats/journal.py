@@ -1,4 +1,4 @@
-"""Boot journal (FORMATS 2.1): the cell, the newest cell of the two sectors, and the place of the next."""
+"""Boot journal (FORMATS): the cell, the newest cell of the two sectors, and the place of the next."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Report(IntEnum):
 
 
 class Ended(IntEnum):
-    """How an attempt of a trial ended (FORMATS 4.1)."""
+    """How an attempt of a trial ended (FORMATS, end of an attempt)."""
 
     POWER_LOST = 1
     HARDWARE_WATCHDOG = 2

@@ -1,4 +1,4 @@
-"""Keys document (FORMATS 6.3): the pinned offline keys, and the online key that they delegate to."""
+"""Keys document (FORMATS): the pinned offline keys, and the online key that they delegate to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Map table (FORMATS 1.1): the sealed flash map at the end of the loader's sector."""
+"""Map table (FORMATS): the sealed flash map at the end of the loader's sector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TABLE_BYTES = _SEALED.size + SEAL_BYTES
 
 
 def pack_table(numbers: Sequence[int]) -> bytes:
-    """The 72 bytes of a table. `numbers` are offsets and sizes in bytes, in the order of FORMATS 1.1."""
+    """The 72 bytes of a table. `numbers` are offsets and sizes in bytes, in the order of FORMATS."""
     if len(numbers) != NUMBERS or not all(0 <= number < 1 << 32 for number in numbers):
         raise ValueError(f"a map is {NUMBERS} numbers of 32 bits")
     body = _SEALED.pack(MAGIC, *numbers)

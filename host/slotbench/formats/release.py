@@ -1,4 +1,4 @@
-"""Release document (FORMATS 6.1): one signed version of a product's firmware."""
+"""Release document (FORMATS): one signed version of a product's firmware."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _URL = re.compile(r"http://[!-~]+|(?!/)(?![a-z]+:)[!-~]+")
 
 
 class Preflight(StrEnum):
-    """What is known of a release from a start on the emulated chip; the values are those of FORMATS 6.1."""
+    """What is known of a release from a start on the emulated chip; the values are those of FORMATS."""
 
     PASSED = "passed"
     FAILED = "failed"

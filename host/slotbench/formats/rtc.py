@@ -1,4 +1,4 @@
-"""RTC tail (FORMATS 4): the loader's decision, in the last 32 bytes of RTC memory (0x600013E0)."""
+"""RTC tail (FORMATS): the loader's decision, in the last 32 bytes of RTC memory (0x600013E0)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sealed pages (FORMATS 2): a flash page of 256 bytes with body, seal and open words."""
+"""Sealed pages (FORMATS): a flash page of 256 bytes with body, seal and open words."""
 
 from __future__ import annotations
 

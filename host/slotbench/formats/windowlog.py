@@ -1,4 +1,4 @@
-"""Window log (FORMATS 3): the sector that records which image the exec window holds."""
+"""Window log (FORMATS): the sector that records which image the exec window holds."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The HTTP client that pushes a release to a listening board (FORMATS 10)."""
+"""The HTTP client that pushes a release to a listening board (FORMATS)."""

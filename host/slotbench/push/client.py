@@ -1,4 +1,4 @@
-"""Pushing a release to a listening board (FORMATS 10): authentication, and the pieces that it requests."""
+"""Pushing a release to a listening board (FORMATS): authentication, and the pieces that it requests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Key rotation: each keys document is signed by an offline key of the previous epoch.
 
-A board that missed some epochs follows the chain from its own, so all epochs stay published (FORMATS 6.3, 7).
+A board that missed some epochs follows the chain from its own, so all epochs stay published (FORMATS, keys).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _PATIENCE_S: Final = 10.0
 
 
 def head_topic(product: str, channel: str) -> str:
-    """The topic that boards of a product and channel subscribe to (FORMATS 6.5)."""
+    """The topic that boards of a product and channel subscribe to (FORMATS, MQTT hint)."""
     return f"twoslot/{product}/{channel}"
 
 

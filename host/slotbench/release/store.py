@@ -1,4 +1,4 @@
-"""The site: a directory of static files for any web server (FORMATS 7). Names, checked reading, writing."""
+"""The site: a directory of static files for any web server (FORMATS). Names, checked reading, writing."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class Store:
         self.root = root
 
     def path(self, name: str) -> Path:
-        """The path of the file with this name. Raises ValueError for a name that is not in FORMATS 7."""
+        """The path of the file with this name. Raises ValueError for a name that is not in FORMATS."""
         if not is_name(name):
-            raise ValueError(f"{name!r} is not a name of FORMATS 7")
+            raise ValueError(f"{name!r} is not a name of FORMATS, files on the server")
         return self.root / name
 
     def read(self, name: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The Flask application: files of FORMATS 7 with validators, ranges and cache headers."""
+"""The Flask application: files of FORMATS, files on the server with validators, ranges and cache headers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _FileCache:
         self._lock = Lock()
 
     def get(self, name: str) -> _CachedFile | None:
-        """The file with this name of FORMATS 7; None if it does not exist.
+        """The file with this name of FORMATS, files on the server; None if it does not exist.
 
         Raises BenchError if it is damaged.
         """

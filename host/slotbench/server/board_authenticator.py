@@ -1,4 +1,4 @@
-"""Authentication of boards and their reports (FORMATS 6.4). Only reports with a valid proof are kept."""
+"""Authentication of boards and their reports (FORMATS). Only reports with a valid proof are kept."""
 
 from __future__ import annotations
 

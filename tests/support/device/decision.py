@@ -31,7 +31,7 @@ class Decider:
         return self.slots.Descriptor(bytearray(SlotDescriptor(slot=slot, counter=counter, **values).pack()))
 
     def inputs(self, row: Row) -> tuple[Any, list[Any]]:
-        """Cell and descriptors of a row of DESIGN.md."""
+        """Cell and descriptors of a row of boot-table.md."""
         descriptors = [
             self.descriptor(
                 number, slot.descriptor_counter, confirmed=slot.state == SlotState.CONFIRMED,

@@ -32,7 +32,7 @@ HARMLESS: Final = 0
 
 @dataclass(frozen=True)
 class Case:
-    """A fault (fields of `NetworkFault`) and the code of FORMATS 9 a board refuses it with, by
+    """A fault (fields of `NetworkFault`) and the code of FORMATS, error codes a board refuses it with, by
     document.
     """
 

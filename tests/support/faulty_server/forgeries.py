@@ -21,7 +21,7 @@ _STRANGER = Path(__file__).parents[2] / "vectors" / "keys" / "test-only-stranger
 
 @dataclass(frozen=True)
 class Forgery:
-    """What is served instead of a document, and the code of FORMATS 9 a board refuses it with."""
+    """What is served instead of a document, and the code of FORMATS, error codes a board refuses it with."""
 
     name: str
     document: Resource
