@@ -59,10 +59,9 @@ class Step:
 class UpdateDemo:
     """Plays the scenes on `screen`.
 
-    `folder` gets the keys, the releases and the served directory. `now` is Unix seconds. `size` is
-    that of the bench's own images in bytes. `images` with `version` are the new release instead:
-    one image, or one for each slot of an in-place board. `play` raises BenchError (exit code 1) if
-    a scene does not end as announced.
+    `folder` gets the keys, the releases and the served directory. `now` is Unix seconds. `size` is that
+    of the bench's own images in bytes. `images` with `version` are the new release instead: one image, or
+    one for each slot of an in-place board. `play` raises BenchError (exit code 1) if a scene fails.
     """
 
     def __init__(
@@ -383,12 +382,9 @@ class UpdateDemo:
 
     def _confirmed(self, counter: int) -> bool:
         cell = self.board.cell
-        return (
-            self._runs(counter)
-            and cell is not None
-            and cell.counters[cell.active] == counter
-            and (cell.states[cell.active].name == "CONFIRMED")
-        )
+        if cell is None or not self._runs(counter):
+            return False
+        return cell.counters[cell.active] == counter and cell.states[cell.active].name == "CONFIRMED"
 
     def _runs(self, counter: int) -> bool:
         result = self.board.result

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from slotbench.formats import rtc
 from slotbench.prove.invariants import OF_TWOSLOT, Invariants, require
-from slotbench.prove.powercut.scenarios import ScenarioRun
+from slotbench.prove.powercut.bench import ScenarioRun
 from slotbench.vboard.board import Boot, VirtualBoard
 from slotbench.vboard.soc import RTC_BASE
 

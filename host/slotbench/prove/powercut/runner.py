@@ -16,6 +16,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import journal
 from slotbench.formats.journal import SlotState
 from slotbench.prove.invariants import Broken, Invariants, require
+from slotbench.prove.powercut.bench import PowerCutBench, Scenario, ScenarioRun
 from slotbench.prove.powercut.merging import (
     KnownStateReached,
     RemainingCost,
@@ -24,7 +25,7 @@ from slotbench.prove.powercut.merging import (
     image_bytes,
 )
 from slotbench.prove.powercut.recording import RecordedOperation, RecordingFlash
-from slotbench.prove.powercut.scenarios import SCENARIOS, PowerCutBench, Scenario, ScenarioRun
+from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, Edit
 from slotbench.release import keys
 from slotbench.vboard.board import LOADERS, BoardState, VirtualBoard

@@ -4,126 +4,26 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from slotbench.boards import BoardProfile, Region
 from slotbench.formats import journal, windowlog
 from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.prove.answers import Remembered
 from slotbench.prove.invariants import require
-from slotbench.prove.testbed import HOURS_MS, NOW, Edit, TestBed, runs_confirmed, update_to
-from slotbench.prove.vm import RememberingVM
-from slotbench.release.keys import SigningKey
-from slotbench.release.publish import Rollout
+from slotbench.prove.powercut.bench import OfferTestBed, PowerCutBench, Scenario, ScenarioRun
+from slotbench.prove.testbed import HOURS_MS, runs_confirmed, update_to
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import FlashOperation, NorFlash
-from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 
-__all__ = ["SCENARIOS", "OfferTestBed", "PowerCutBench", "Scenario", "ScenarioRun"]
-
-MAIN: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(10000)\n"
-"""An application with other things to do: rest is told in fewer steps."""
+__all__ = ["SCENARIOS"]
 
 _NEW, _USED = 1, 2
 _LATEST: Final = 3
-
-
-class OfferTestBed(TestBed):
-    """A world that offers release 3; `used` is the flash of a board that went from 1 to 2."""
-
-    used: NorFlash
-
-    @cached_property
-    def answers(self) -> Remembered:
-        """What its server answers, from when it offers release 3."""
-        return Remembered(self.app)
-
-
-class PowerCutBench:
-    """Worlds for one flash map, made when they are needed; boards that are new, boards with a past.
-    """
-
-    def __init__(
-        self, folder: Path, board: str, keys: Path, *, seed: int = 0, edit: Edit | None = None
-    ) -> None:
-        self._folder = folder
-        self._keys = keys
-        self._edit = edit
-        self.seed = seed
-        self.name = board
-        self._offered: dict[str, OfferTestBed] = {}
-
-    def testbed(self, name: str = "healthy") -> OfferTestBed:
-        """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all,
-        or offered with keys of the next epoch.
-        """
-        if name not in self._offered:
-            folder = self._folder / f"{self.name}-{name}"
-            folder.mkdir()
-            testbed = OfferTestBed(
-                folder, board=self.name, seed=self.seed, keys=self._keys, main=MAIN, edit=self._edit,
-                vm=RememberingVM)
-            testbed.publish(_USED)
-            used = testbed.board()
-            update_to(used, _USED)
-            used.power_off()
-            testbed.used = used.flash.clone()
-            if name == "keys":
-                testbed.publisher.rotate(NOW + _USED, online=SigningKey.generate())
-            withheld = Rollout(percent=0) if name == "withheld" else Rollout()
-            does = Behaviour.CRASH if name == "crash" else Behaviour.HEALTHY
-            testbed.publish(_LATEST, does, rollout=withheld)
-            self._offered[name] = testbed
-        return self._offered[name]
-
-    @cached_property
-    def profile(self) -> BoardProfile:
-        """The boards' flash map."""
-        return self.testbed().profile
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioRun:
-    """One run that is recorded: a board of `testbed` with the flash `start` does `act`, from power
-    on.
-
-    Operations for which `hit` is true are cut. Whatever is cut, the board comes to what `ends`
-    says. `online` False: no network.
-    """
-
-    testbed: OfferTestBed
-    start: NorFlash
-    act: Callable[[VirtualBoard], object]
-    hit: Callable[[FlashOperation], bool]
-    ends: Callable[[VirtualBoard], bool]
-    online: bool = True
-
-    def network(self) -> Network:
-        """What a board of this course is connected to."""
-        return WsgiNetwork(self.testbed.answers) if self.online else NoNetwork()
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A part of an update. `torn` and `weak`: with how many seeds each operation is torn.
-
-    `by_loader`: operations of the loader are among them, so it is proven with its machine code too.
-    """
-
-    name: str
-    says: str
-    courses: Callable[[PowerCutBench], Sequence[ScenarioRun]]
-    torn: int = 32
-    weak: int = 12
-    by_loader: bool = False
 
 
 def _slot(board: BoardProfile, flash: NorFlash) -> int:

@@ -105,16 +105,13 @@ class LiveRunner:
         self._end_us = _FAR_US
 
     def stop(self) -> None:
-        """Switch the power off and return from `run` when the board's program waits. Safe in a
-        signal handler.
-        """
+        """Switch the power off and return from `run` at the program's next wait. Safe in a signal handler."""
         self._stop = True
 
     def run(self, for_s: float | None = None) -> None:
         """Power on, and run until `stop`, or for so many virtual seconds.
 
-        The folder is written whenever the power goes. Raises BenchError if reading or writing it
-        fails.
+        The folder is written whenever the power goes. Raises BenchError if that fails.
         """
         self._end_us = _FAR_US if for_s is None else self.clock.us + round(for_s * 1e6)
         try:
@@ -215,9 +212,7 @@ class LiveRunner:
     # Requests.
 
     def _serve(self, seconds: float | None) -> None:
-        """Wait for one request and serve it. May raise into what is on the stack: power off, reset,
-        or Ctrl-C.
-        """
+        """Wait for one request and serve it. May raise power off, reset or Ctrl-C into the stack."""
         if seconds is not None and self._wants_ctrl_c():
             seconds = min(seconds, _CTRL_C_S)
         request = self._poll(seconds if self._serial is None else self._serial.uart.wait_s(seconds))
