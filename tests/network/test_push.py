@@ -171,7 +171,7 @@ def test_back_from_development_not_to_what_is_bad_here(testbed: TestBed, board: 
     assert push(board, develop(testbed, 7)).status == 200
     board.run(5000)
     greet(board, known=True)
-    assert "30 at 2" in board.repl("twoslot.update(force=True)")
+    assert "30 marked-bad (offered 2, " in board.repl("twoslot.update(force=True)")
 
 
 def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:

@@ -32,7 +32,7 @@ _ATTEMPTS: Final = 30
 _START_OVER: Final = """\
 import twoslot
 outcome = ""
-agent = twoslot.load()
+agent = twoslot.load_agent()
 try:
     agent.begin()
     while agent.step():
