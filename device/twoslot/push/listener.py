@@ -1,6 +1,6 @@
 # The push port: closed by default, and closes by itself. Only this module waits for connections.
-# Each step of a push is in memory alone: opening (opens the port), request (reads one,
-# authenticates it), status (answers a GET), offer (checks the release), upload (fills the spare
+# Each step of a push is in memory alone: opening (opens the port), authentication (reads a request,
+# checks who sent it), status (answers a GET), offer (checks the release), upload (fills the spare
 # slot), finish (restarts), reply (refuses).
 import sys
 import time
@@ -41,7 +41,7 @@ class PushListener:
                 # An update is under way, and what it has in memory must stay.
                 self.error = None
                 self.run_step("reply", client)
-            elif self.run_step("request", client):
+            elif self.run_step("authentication", client):
                 self.verify_document()
                 for name in ("offer", "upload", "finish"):
                     self.run_step(name, client)
