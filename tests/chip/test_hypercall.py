@@ -136,7 +136,7 @@ def test_manners_of_lwip(board: Board, server: socket.socket) -> None:
 
 def test_a_port_of_the_board(board: Board) -> None:
     heard: list[bytes] = []
-    board.calls.knock_s = 5.0
+    board.calls.accept_wait_s = 5.0
     place = board.calls.place(8267)
     board.type("s = socket.socket(); s.bind(('0.0.0.0', 8267)); s.listen(1)")
 

@@ -327,7 +327,7 @@ def test_a_board_that_breaks_at_the_end_of_a_look_says_so(
 @pytest.mark.parametrize("module", [
     "startup", "settings", "schedule", "errors", "agent", "boot/actions", "flash", "boot/control", "boot/journal", "boot/slots", "http/request",
     "http/response", "trust/document", "trust/rsa", "trust/policy", "image/scan", "image/download", "image/writer"])
-def test_no_room_for_a_module_is_logged_and_tried_again(board: DeviceBoard, module: str, times: int) -> None:
+def test_out_of_memory_for_a_module_is_logged_and_tried_again(board: DeviceBoard, module: str, times: int) -> None:
     """Every part is loaded when it is needed, beside an application that fills the heap as it likes."""
     board.files = FullAt(board.files, module, times)
     vm = start(board)
@@ -338,7 +338,7 @@ def test_no_room_for_a_module_is_logged_and_tried_again(board: DeviceBoard, modu
     assert board.newest().active == 1
 
 
-def test_no_room_to_begin_a_look_waits_like_any_failure(board: DeviceBoard) -> None:
+def test_out_of_memory_at_a_check_waits_like_any_failure(board: DeviceBoard) -> None:
     vm = start(board)
     ticks(board, vm, 100)
     board.files = vm.runtime.files = FullAt(vm.runtime.files, "errors", 3)
@@ -350,7 +350,7 @@ def test_no_room_to_begin_a_look_waits_like_any_failure(board: DeviceBoard) -> N
     assert times[1] - times[0] >= 1000 and times[2] - times[1] >= 2000, "tried again without a pause"
 
 
-def test_the_restart_into_the_trial_needs_no_room(board: DeviceBoard) -> None:
+def test_the_restart_into_the_trial_needs_no_memory(board: DeviceBoard) -> None:
     """Armed, and not restarted, a board would take itself for one on trial."""
     vm = start(board)
     ticks(board, vm, 100)
@@ -363,7 +363,7 @@ def test_the_restart_into_the_trial_needs_no_room(board: DeviceBoard) -> None:
     assert logged(vm) == [] and board.newest().active == 1
 
 
-def test_no_room_to_draw_the_conclusions_is_tried_again(
+def test_out_of_memory_at_the_outcome_is_tried_again(
     make_board: Callable[..., DeviceBoard], tmp_path: Path,
 ) -> None:
     site = Site(tmp_path / "old")

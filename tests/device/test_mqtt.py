@@ -180,12 +180,12 @@ def test_no_memory_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None
     ear = Ear(WELCOME)
     real = ear.vm._load
 
-    def no_room(name: str) -> Any:
+    def out_of_memory(name: str) -> Any:
         if name == "twoslot.mqtt.client":
             raise MemoryError
         return real(name)
 
-    monkeypatch.setattr(ear.vm, "_load", no_room)
+    monkeypatch.setattr(ear.vm, "_load", out_of_memory)
     ear.hear(120)
     assert ear.wanted == [] and ear.net.connections == 0
 

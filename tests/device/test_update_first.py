@@ -93,7 +93,7 @@ def starved(board: DeviceBoard, module: str = IN_AN_UPDATE) -> Full:
 
 
 @pytest.mark.parametrize(("module", "least", "most"), [(IN_AN_UPDATE, 1, 3), (IN_A_LOOK, 15, 18)])
-def test_what_finds_no_room_for_long_restarts_the_board(
+def test_out_of_memory_for_long_restarts_the_board(
     board: DeviceBoard, module: str, least: int, most: int,
 ) -> None:
     """A release that is wanted would restart the board anyway; a look alone is worth it more seldom."""
@@ -106,7 +106,7 @@ def test_what_finds_no_room_for_long_restarts_the_board(
     assert "no memory for an update beside main.py" in vm.output
 
 
-def test_no_room_to_begin_is_no_room(board: DeviceBoard) -> None:
+def test_out_of_memory_at_the_start_is_low_memory(board: DeviceBoard) -> None:
     """The countdown is made at the first tick(): beside a large application that fails already."""
     starved(board, "startup")
     after = main(board, board.start(), 60 * MINUTES_MS)

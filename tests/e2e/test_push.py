@@ -55,7 +55,7 @@ def test_a_push_that_lost_power_goes_on(desk: PushTestBed) -> None:
     first.stop()
     first.join()
     assert first.error is not None and "lost" in str(first.error)
-    board.network.knock_s = 30.0  # type: ignore[attr-defined]
+    board.network.accept_wait_s = 30.0  # type: ignore[attr-defined]
     again = run(desk, board, 5)
     assert again.error is None and again.parts is not None
     assert again.parts.bytes <= SIZE - 8 * 4096, "what was there was not sent again"

@@ -248,7 +248,7 @@ AFTER: Sequence[Attack] = (
 )
 """When it runs."""
 
-FLOOD = Attack("a flood of hints to look", "MQTT broker", 28, lambda f: None)
+FLOOD = Attack("a flood of hints to check", "MQTT broker", 28, lambda f: None)
 """Each check that a hint causes ends at the head: nothing is newer (28). There must be few."""
 
 CURED: Sequence[Attack] = (

@@ -47,9 +47,9 @@ _NAME = "lamp-1"
 _ASSOCIATES_MS = 10_000
 _INTERVAL_S = 600
 _FLOOD_MS = 10 * 60_000
-_LOOKS_MAX = 6
+_POLLS_MAX = 6
 _WEEK_S = 604_800
-_KNOCK_S = 0.5
+_ACCEPT_WAIT_S = 0.5
 """Real time for a visitor to connect while the board listens for a virtual minute."""
 
 
@@ -184,11 +184,11 @@ class AttackDemo:
         meanwhile.
         """
         visitor = Thread(target=visit, args=(self.loopback.place(PORT),), name="visitor")
-        self.loopback.knock_s = _KNOCK_S
+        self.loopback.accept_wait_s = _ACCEPT_WAIT_S
         visitor.start()
         self.board.repl("twoslot.listen(1)")
         visitor.join()
-        self.loopback.knock_s = 0.0
+        self.loopback.accept_wait_s = 0.0
 
     # The course of events.
 
@@ -286,11 +286,11 @@ class AttackDemo:
             twin.power_on()
             twin.run(_FLOOD_MS)
             heads = [request for request in network.requests if request.path.startswith("/heads/")]
-            looks = sum(request.status != HTTPStatus.UNAUTHORIZED for request in heads)
+            polls = sum(request.status != HTTPStatus.UNAUTHORIZED for request in heads)
             codes = tuple(code for _, code, _ in twin.call("twoslot._log"))
-            unharmed = len(twin.boots) == 1 and looks <= _LOOKS_MAX
+            unharmed = len(twin.boots) == 1 and polls <= _POLLS_MAX
             twin.power_off()
-        did = f"was sent {broker.sent:,} numbers, looked {looks} times"
+        did = f"was sent {broker.sent:,} numbers, checked {polls} times"
         self.outcomes.append(AttackOutcome(FLOOD, did, codes, unharmed))
         self.screen.at(self.board.clock.ms, f"{FLOOD.name}: {did}")
 

@@ -27,7 +27,7 @@ class LanAttacker:
         """Push a release with this secret. Only its document is sent: what is refused gets no
         further.
         """
-        greeting = _knock(address, b"GET /twoslot HTTP/1.1\r\n\r\n").rpartition(b"\r\n\r\n")[2]
+        greeting = _send_request(address, b"GET /twoslot HTTP/1.1\r\n\r\n").rpartition(b"\r\n\r\n")[2]
         nonce = json.loads(greeting)["nonce"]
         signed = ["POST", "/twoslot/release", nonce, hashlib.sha256(document).hexdigest()]
         mac = hmac.digest(secret, "\n".join(signed).encode(), "sha256").hex()
@@ -36,14 +36,14 @@ class LanAttacker:
             f"Twoslot-Document: {len(document)}\r\n"
             f'Authorization: Twoslot nonce="{nonce}", mac="{mac}"\r\n\r\n')
         self.last_push = head.encode() + b"%x\r\n" % len(document) + document
-        _knock(address, self.last_push)
+        _send_request(address, self.last_push)
 
     def push_again(self, address: _Address) -> None:
         """Send the last push again, byte for byte."""
-        _knock(address, self.last_push)
+        _send_request(address, self.last_push)
 
 
-def _knock(address: _Address, request: bytes) -> bytes:
+def _send_request(address: _Address, request: bytes) -> bytes:
     """The board's whole response to a request; empty if the board does not listen in time."""
     end = time.monotonic() + _PATIENCE_S
     while time.monotonic() < end:

@@ -82,7 +82,7 @@ CODES = (
          "again."),
     Code(14, "broker-unreachable", _L, "MQTT broker cannot be reached", "errno",
          "Check `mqtt` in twoslot.json and that the broker runs and lets boards in without a name. "
-         "With errno 0 the firmware has no umqtt.simple, or what answers is no broker. The board looks by "
+         "With errno 0 the firmware has no umqtt.simple, or what answers is no broker. The board checks by "
          "itself all the same."),
     Code(20, "document-unreadable", _R, "document cannot be read", "byte",
          "Look at the file with `slotbench release show`; publish it again when it is damaged."),

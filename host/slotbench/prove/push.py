@@ -33,7 +33,7 @@ from slotbench.vboard.vm import CPythonVM, DeviceVM
 __all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure_push", "run"]
 
 _LISTENS: Final = "import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN
-_KNOCK_S: Final = 30.0
+_ACCEPT_WAIT_S: Final = 30.0
 """Real seconds within which the client's thread must connect. Virtual time stands still meanwhile.
 """
 _LOOK_S: Final = 0.01
@@ -81,7 +81,7 @@ class PushTestBed:
 
     def board(self) -> VirtualBoard:
         """A board that is off, with a network of real sockets."""
-        return self.testbed.board(LoopbackNetwork(knock_s=_KNOCK_S), server="http://127.0.0.1:1")
+        return self.testbed.board(LoopbackNetwork(accept_wait_s=_ACCEPT_WAIT_S), server="http://127.0.0.1:1")
 
     def release(self, number: int) -> tuple[Document, bytes]:
         """A signed development release, and its image."""
@@ -119,7 +119,7 @@ class PushThread(threading.Thread):
         except BenchError as error:
             self.error = error
         finally:
-            self._network.knock_s = 0.0  # no other client follows
+            self._network.accept_wait_s = 0.0  # no other client follows
 
     def stop(self) -> None:
         """Stop waiting: the board is gone."""

@@ -261,7 +261,7 @@ def window_log(bench: PowerCutBench) -> list[ScenarioRun]:
 
 
 def poll(bench: PowerCutBench) -> list[ScenarioRun]:
-    """A scheduled look finds a newer head that is not for this board: it is remembered."""
+    """A scheduled check finds a newer head that is not for this board: it is remembered."""
     testbed = bench.testbed("withheld")
     hit = _python_in(bench.profile.journal)
     courses = []

@@ -34,18 +34,18 @@ class LoopbackNetwork(Network):
 
     A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn
     into virtual timeouts. A peer silent for that long counts as silent: reads return at once and
-    virtual time moves on. A listening port of the board waits up to `knock_s` of real time in all
+    virtual time moves on. A listening port of the board waits up to `accept_wait_s` of real time in all
     until a client connects: otherwise the virtual minutes would pass before any client could.
     """
 
     def __init__(
         self, link: RadioLink | None = None, *, hosts: Mapping[str, str] | None = None,
-        grace_s: float = _GRACE_S, knock_s: float = 0.0,
+        grace_s: float = _GRACE_S, accept_wait_s: float = 0.0,
     ) -> None:
         super().__init__(link)
         self.hosts = {"localhost": "127.0.0.1", **(hosts or {})}
         self.grace_s = grace_s
-        self.knock_s = knock_s
+        self.accept_wait_s = accept_wait_s
         self._places: dict[int, int] = {}
 
     def place(self, port: int) -> tuple[str, int]:
@@ -111,7 +111,7 @@ class _LoopbackListener:
     def _is_patient(self) -> bool:
         """Whether to wait for a client in real time: not while the board has one."""
         busy = self._taken is not None and not self._taken.closed
-        return not busy and self._waited_s < self._network.knock_s
+        return not busy and self._waited_s < self._network.accept_wait_s
 
     def close(self) -> None:
         self._sock.close()
