@@ -160,7 +160,7 @@ def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Sce
     scene.server.inject(on=HEAD, status=status, instead=b'{"message": "rate limit exceeded"}')
     require_refusal(scene, 7)
     assert {refusal.where for refusal in scene.refusals if refusal.code == 7} == {status}
-    assert f"7 at {status}" in scene.board.repl("twoslot.check()")
+    assert f"7 http-status ({status})" in scene.board.repl("twoslot.check()")
     require_update(scene, 2)
 
 
