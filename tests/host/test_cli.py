@@ -155,7 +155,7 @@ def test_explain_one_code(slotbench: RunCommand) -> None:
 
     assert ran.code == 0
     first, number, advice = ran.out.splitlines()
-    assert first == "31 (release): filesystem starts elsewhere"
+    assert first == "31 filesystem-elsewhere (release): filesystem starts elsewhere"
     assert number == "The number beside it: its start."
     assert "FLASH_1M" in advice
 
@@ -165,7 +165,7 @@ def test_explain_a_code_without_a_number_beside_it(slotbench: RunCommand) -> Non
 
 
 def test_explain_lists_all_codes(slotbench: RunCommand) -> None:
-    assert " 31  release  filesystem starts elsewhere\n" in slotbench("explain").out
+    assert " 31  filesystem-elsewhere   release  filesystem starts elsewhere\n" in slotbench("explain").out
 
 
 def test_keys_new(slotbench: RunCommand, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from slotbench.flashing import apply, migrate
 from slotbench.flashing.esptool_link import EsptoolLink, connected_board
 from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import Firmware
-from slotbench.flashing.survey import StartedFirmware, choose_board, require_filesystem_fits, survey_board
+from slotbench.flashing.survey import FirstSectorFirmware, choose_board, require_filesystem_fits, survey_board
 from slotbench.formats import FormatError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
@@ -84,7 +84,7 @@ def flash(
             click.echo(f"{board.name} is {BENCH_ONLY}")
         moved: MigratedData | None = None
         if from_stock:
-            dump = flash_before(link, found, StartedFirmware.STOCK, backup_path, dry_run)
+            dump = flash_before(link, found, FirstSectorFirmware.STOCK, backup_path, dry_run)
             moved = migrate.migrate_from_stock(dump, board)
             given = given if given is not None else _own_firmware(dump, link)
         elif not erase_filesystem:

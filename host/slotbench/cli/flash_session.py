@@ -15,7 +15,7 @@ from slotbench.flashing.apply import SetupPlan, apply_plan
 from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
 from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import PlannedWrite
-from slotbench.flashing.survey import BoardSurvey, StartedFirmware
+from slotbench.flashing.survey import BoardSurvey, FirstSectorFirmware
 from slotbench.release.files import read_bytes, write_atomic
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -138,19 +138,20 @@ def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: MigratedData | Non
 
 
 def flash_before(
-    link: EsptoolLink, found: BoardSurvey, expected: StartedFirmware, path: Path | None, dry_run: bool,
+    link: EsptoolLink, found: BoardSurvey, expected: FirstSectorFirmware, path: Path | None, dry_run: bool,
 ) -> bytes:
     """The flash as it was before: from the board, or from the backup of an interrupted run."""
-    was = "stock" if expected is StartedFirmware.STOCK else "twoslot"
+    was = "stock" if expected is FirstSectorFirmware.STOCK else "twoslot"
     path = path if path is not None else backup_path(link, was)
-    whole = found.runs in (StartedFirmware.TWOSLOT, StartedFirmware.STOCK)
+    whole = found.runs in (FirstSectorFirmware.TWOSLOT, FirstSectorFirmware.STOCK)
     if not whole and path.exists():
         click.echo(f"an earlier run was broken off: going on with its backup, {path}")
         return read_backup(path, link.flash_bytes)
-    is_other = expected is StartedFirmware.STOCK and found.runs is StartedFirmware.FIRMWARE
+    is_other = expected is FirstSectorFirmware.STOCK and found.runs is FirstSectorFirmware.FIRMWARE
     if found.runs is expected or is_other:
         return link.read(0, link.flash_bytes) if dry_run else save_backup(link, path)
-    do = "flash it without --from-stock" if expected is StartedFirmware.STOCK else "restore a backup of it"
+    from_stock = expected is FirstSectorFirmware.STOCK
+    do = "flash it without --from-stock" if from_stock else "restore a backup of it"
     if not whole:
         do = f"give the backup of the run that was broken off with --backup, or {do}"
     raise BenchError(f"it starts {found.runs.value}", where=link.port, do=do, exit_code=USAGE)

@@ -11,7 +11,7 @@ from slotbench.cli.image_file import read_image
 from slotbench.cli.parameter_types import PATH
 from slotbench.flashing import apply, migrate
 from slotbench.flashing.esptool_link import connected_board
-from slotbench.flashing.survey import StartedFirmware, choose_board, survey_board
+from slotbench.flashing.survey import FirstSectorFirmware, choose_board, survey_board
 
 
 @click.command()
@@ -40,7 +40,7 @@ def unflash(
         board = choose_board(link, board_name)
         found = survey_board(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
-        dump = flash_before(link, found, StartedFirmware.TWOSLOT, backup_path, dry_run)
+        dump = flash_before(link, found, FirstSectorFirmware.TWOSLOT, backup_path, dry_run)
         moved = migrate.migrate_from_twoslot(dump, board)
         data = given if given is not None else migrate.find_running_image(dump, board)
         plan = apply.plan_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)

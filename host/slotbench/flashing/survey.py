@@ -17,7 +17,7 @@ from slotbench.formats.image import E9_MAGIC, LENGTH_WORD_OFFSET, WINDOW_END
 from slotbench.inspection.dump import plainest_boards
 
 __all__ = [
-    "STOCK_FILESYSTEMS", "BoardSurvey", "StartedFirmware", "choose_board", "require_filesystem_fits",
+    "STOCK_FILESYSTEMS", "BoardSurvey", "FirstSectorFirmware", "choose_board", "require_filesystem_fits",
     "survey_board",
 ]
 
@@ -29,7 +29,7 @@ _MD5_BYTES: Final = 16
 _ERASED: Final = b"\xff" * SECTOR_BYTES
 
 
-class StartedFirmware(StrEnum):
+class FirstSectorFirmware(StrEnum):
     """The firmware that the first sector starts."""
 
     TWOSLOT = "twoslot"
@@ -46,7 +46,7 @@ class BoardSurvey:
     `filesystem_blank` is whether the place of the board's filesystem is erased.
     """
 
-    runs: StartedFirmware
+    runs: FirstSectorFirmware
     sector: bytes
     filesystems: dict[int, Superblock]
     filesystem_blank: bool
@@ -80,14 +80,14 @@ def survey_board(link: EsptoolLink, board: BoardProfile) -> BoardSurvey:
     sector = link.read(0, SECTOR_BYTES)
     starts = {*STOCK_FILESYSTEMS, board.fs_start} if board.filesystem else set()
     heads = {start: link.read(start, HEAD_BYTES) for start in sorted(starts) if start < link.flash_bytes}
-    runs = _started_firmware(link, sector)
-    if runs is StartedFirmware.TWOSLOT:
+    runs = _first_sector_firmware(link, sector)
+    if runs is FirstSectorFirmware.TWOSLOT:
         # The other places lie in the exec window, whose content may look like a superblock.
         heads = {start: head for start, head in heads.items() if start == board.fs_start}
     found = {start: block for start, head in heads.items() if (block := read_superblock(head)) is not None}
     blank = board.fs_start not in heads or heads[board.fs_start][:SECTOR_BYTES] == _ERASED
     end = board.visible_bytes
-    seen = flash_size(sector) if runs in (StartedFirmware.STOCK, StartedFirmware.FIRMWARE) else None
+    seen = flash_size(sector) if runs in (FirstSectorFirmware.STOCK, FirstSectorFirmware.FIRMWARE) else None
     if seen is not None and seen <= link.flash_bytes:
         end = seen
     sdk_start = end - board.sdk.size
@@ -116,12 +116,12 @@ def require_filesystem_fits(found: BoardSurvey, board: BoardProfile, *, where: s
             where=where, do="save the flash with `slotbench backup`, then use --erase-filesystem")
 
 
-def _started_firmware(link: EsptoolLink, sector: bytes) -> StartedFirmware:
+def _first_sector_firmware(link: EsptoolLink, sector: bytes) -> FirstSectorFirmware:
     if has_loader(sector):
-        return StartedFirmware.TWOSLOT
+        return FirstSectorFirmware.TWOSLOT
     if sector[0] == E9_MAGIC:
-        return StartedFirmware.STOCK if _is_whole_image(link) else StartedFirmware.FIRMWARE
-    return StartedFirmware.NOTHING if sector == _ERASED else StartedFirmware.UNKNOWN
+        return FirstSectorFirmware.STOCK if _is_whole_image(link) else FirstSectorFirmware.FIRMWARE
+    return FirstSectorFirmware.NOTHING if sector == _ERASED else FirstSectorFirmware.UNKNOWN
 
 
 def _is_whole_image(link: EsptoolLink) -> bool:

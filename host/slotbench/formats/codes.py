@@ -179,7 +179,7 @@ CODES = (
          "fits."),
     Code(67, "no-sleep-in-trial", _F, "no deep sleep in a trial", "0",
          "Call confirm() once the firmware is healthy, then sleep."),
-    Code(70, "settings", _F, "settings cannot be read", "0: file, else the key (device/docs/settings.md)",
+    Code(70, "settings", _F, "settings cannot be read", "0: file, else the key (settings.md)",
          "Mend twoslot.json on the board: one JSON object with product, board, channel and "
          "server."),
     Code(71, "pinned-keys", _F, "pinned keys cannot be read, or written", "0, else number of the copy",

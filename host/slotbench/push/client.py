@@ -208,8 +208,8 @@ class PushClient:
             raise BenchError(what, where=self.where, do=_AGAIN)
         entry = explain(code)
         raise BenchError(
-            f"the board refuses: {entry.meaning} (code {code}, {entry.where} {place})", where=self.where,
-            do=entry.advice.rstrip("."))
+            f"the board refuses: {code} {entry.word}, {entry.meaning} ({entry.where} {place})",
+            where=self.where, do=entry.advice.rstrip("."))
 
 
 class _PushConnection:

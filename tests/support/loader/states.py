@@ -98,9 +98,6 @@ def device_choice(decider: Decider, state: StartState) -> tuple[int, int] | None
     return decider.boot(cell, descriptors, rots)
 
 
-_VERSIONS = ("1.0.0", "2.0.0")
-
-
 def _is_startable(state: StartState, slot: int, it: SlotDescriptor) -> bool:
     """It verifies; or it is trusted for the boot before, and then its RAM part is whole."""
     board, flash, tail = state.board, state.flash, state.tail
