@@ -117,7 +117,7 @@ def test_tasmota_950_thirty_boards_at_once(make_scene: Callable[..., Scene]) -> 
 def test_esphome_issues_114_all_is_sent_and_no_answer_comes(scene: Scene) -> None:
     """The server is gone when the last byte was taken: the board needs no answer to know what it has."""
     scene.board.on_wait = lambda board: setattr(
-        scene.server, "online", board.activity()[0] not in ("verify", "arm"))
+        scene.server, "online", board.activity()[0] not in ("verify", "activate"))
     scene.board.power_on()
     scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
     assert scene.board.boots[-1].marker.version == "2.0.0"

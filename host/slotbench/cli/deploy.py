@@ -64,7 +64,8 @@ _FROZEN = "frozen"
 @click.option(
     "--undo", "is_undo", is_flag=True, help="Remove everything that this command installed.")
 @click.option(
-    "--to-folder", type=PATH, metavar="DIR", help="Instead: a folder that mip installs twoslot from, and a firmware freezes it from.")
+    "--to-folder", type=PATH, metavar="DIR",
+    help="Instead: a folder that mip installs twoslot from, and a firmware freezes it from.")
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
     cohort: str | None, mqtt: str | None, keys_path: Path | None, identities_path: Path | None,
