@@ -43,7 +43,7 @@ def _subscribe(settings, seq):
     try:
         from twoslot.mqtt import client
 
-        client.subscribe(settings, seq)
+        client.open_subscription(settings, seq)
     except (FlashError, MemoryError) as e:
         # Checks go on as scheduled, without a broker.
         twoslot.log_error(e)

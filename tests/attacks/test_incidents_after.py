@@ -62,7 +62,7 @@ def test_esp_link_267_what_stops_an_update_is_told(scene: Scene) -> None:
     before = scene.board.clock.ms
     assert "refused: 3 " in scene.board.repl("twoslot.update()")
     assert scene.board.clock.ms - before <= 11_000
-    assert re.search(r"\d+  3 at \d+", scene.board.repl("twoslot.log()"))
+    assert re.search(r"\d+  3 connection-failed \(\d+\)", scene.board.repl("twoslot.log()"))
     scene.server.clear_faults()
     require_update(scene, 2)
 

@@ -92,13 +92,13 @@ def test_a_signature_costs_seventeen_products_whatever_it_is(
     number = signature(modulus, int.from_bytes(key.sign(b"payload").signature, "big"))
     assert number < modulus
     products: list[tuple[int, ...]] = []
-    times = seal._times
+    times = seal._multiply
 
     def counted(*numbers: int) -> int:
         products.append(numbers)
         return times(*numbers)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(seal, "_times", counted)
+    monkeypatch.setattr(seal, "_multiply", counted)
     seal.verify(modulus, number, bytes(32))
     assert len(products) == 17
 

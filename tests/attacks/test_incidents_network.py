@@ -117,7 +117,7 @@ def test_tasmota_950_thirty_boards_at_once(make_scene: Callable[..., Scene]) -> 
 def test_esphome_issues_114_all_is_sent_and_no_answer_comes(scene: Scene) -> None:
     """The server is gone when the last byte was taken: the board needs no answer to know what it has."""
     scene.board.on_wait = lambda board: setattr(
-        scene.server, "online", board.activity()[0] not in ("verify", "arm"))
+        scene.server, "online", board.activity()[0] not in ("verify", "activate"))
     scene.board.power_on()
     scene.board.run(HOURS_MS, until=lambda: len(scene.board.boots) == 2)
     assert scene.board.boots[-1].marker.version == "2.0.0"
@@ -160,7 +160,7 @@ def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Sce
     scene.server.inject(on=HEAD, status=status, instead=b'{"message": "rate limit exceeded"}')
     require_refusal(scene, 7)
     assert {refusal.where for refusal in scene.refusals if refusal.code == 7} == {status}
-    assert f"7 at {status}" in scene.board.repl("twoslot.check()")
+    assert f"7 http-status ({status})" in scene.board.repl("twoslot.check()")
     require_update(scene, 2)
 
 

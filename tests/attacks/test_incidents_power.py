@@ -127,8 +127,8 @@ def test_oakcore_33_power_that_fails_again_and_again(testbed: TestBed, copying: 
 
 def test_mongoose_os_317_a_crash_in_the_update_leaves_a_board_that_boots(scene: Scene) -> None:
     scene.board.power_on()
-    scene.board.run(HOURS_MS, until=lambda: scene.board.activity()[0] == "fetch" and scene.board.activity()[1] > 4)
-    assert scene.board.activity()[0] == "fetch"
+    scene.board.run(HOURS_MS, until=lambda: scene.board.activity()[0] == "download" and scene.board.activity()[1] > 4)
+    assert scene.board.activity()[0] == "download"
     scene.board.press_reset()
     assert scene.runs(1)
     scene.board.run(HOURS_MS)

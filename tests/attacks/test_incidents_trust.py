@@ -254,7 +254,7 @@ def test_tasmota_5239_each_reason_has_its_own_words(scene: Scene) -> None:
             scene.board.power_on()
             scene.board.run(10_000)
         printed = scene.board.repl("twoslot.check()")
-        assert f"no, {code} at" in printed and f"slotbench explain {code}" in printed
+        assert f"refused: {code} {explain(code).word}" in printed and f"slotbench explain {code}" in printed
         told.append(explain(code).meaning)
         scene.server.clear_faults()
     assert len(set(told)) == len(told)

@@ -35,7 +35,7 @@ class Ear:
         self.clock = self.board.soc.clock
         self.vm = self.board.start(frozen=stock())
         self.twoslot = self.vm.import_("twoslot")
-        self.vm.import_("twoslot.mqtt.client").subscribe(self.board.settings, KNOWN)
+        self.vm.import_("twoslot.mqtt.client").open_subscription(self.board.settings, KNOWN)
         self.hint = self.twoslot._pollers[0].__self__
         self.twoslot.drop("mqtt.client", "errors")
         self.longest = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -243,3 +243,56 @@ def test_ctrl_c_in_a_verb_lets_go_of_everything(board: DeviceBoard) -> None:
     with pytest.raises(ChipReset):
         vm.exec("twoslot.update()")
     assert board.newest().active == 1
+
+
+@pytest.fixture
+def nested(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
+    """Which module of the package was loaded by an import at the top of which other one."""
+    found: set[tuple[str, str]] = set()
+    loading: list[str] = []
+    real = CPythonVM._load_file
+
+    def load_file(vm: CPythonVM, name: str, parent: ModuleType | None) -> ModuleType:
+        if not name.startswith("twoslot."):
+            return real(vm, name, parent)
+        if loading:
+            found.add((loading[-1], name))
+        loading.append(name)
+        try:
+            return real(vm, name, parent)
+        finally:
+            loading.pop()
+
+    monkeypatch.setattr(CPythonVM, "_load_file", load_file)
+    return found
+
+
+def test_an_import_inside_another_is_noticed(board: DeviceBoard, nested: set[tuple[str, str]]) -> None:
+    board.start().import_("twoslot.image.download")
+    assert ("twoslot.image.download", "twoslot.image.writer") in nested
+
+
+@pytest.mark.parametrize("source", [
+    "twoslot.status()", "twoslot.check()", "twoslot.rollback()", "twoslot.confirm()", "twoslot.update()",
+    "import time\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(100)",
+])
+def test_no_import_runs_inside_another(
+    make_board: Callable[..., DeviceBoard], site: Site, nested: set[tuple[str, str]], source: str,
+) -> None:
+    """Each one inside another costs 688 bytes of the chip's C stack. A folder is loaded by the first module in it."""
+    vm = make_board(WsgiNetwork(site.app())).start()
+    run(vm, source)
+
+    assert nested == set()
+
+
+def test_no_import_runs_inside_another_in_a_trial(
+    make_board: Callable[..., DeviceBoard], site: Site, nested: set[tuple[str, str]],
+) -> None:
+    board = make_board(WsgiNetwork(site.app()))
+    board.put_trial(spent=first(1))
+    vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
+    run(vm, "import time\nfor i in range(300):\n    twoslot.tick()\n    time.sleep_ms(100)")
+
+    assert board.newest().state_b == SlotState.CONFIRMED
+    assert nested == set()

@@ -61,7 +61,7 @@ def test_a_board_that_looks_at_every_hint_fails_it(
         pytest.skip("umqtt.simple is not here: of the extra test")
     play_only(monkeypatch)
     break_module(monkeypatch, "mqtt/client", b"_GAP_MS = const(60000)", b"_GAP_MS = const(1)")
-    break_module(monkeypatch, "mqtt/client", b"max(2 * hint.gap + hint.rest, _GAP_MS)", b"_GAP_MS")
+    break_module(monkeypatch, "mqtt/client", b"max(2 * sub.gap_ms + sub.rest_ms, _GAP_MS)", b"_GAP_MS")
     assert cli.run(["demo", "--attacks", "--fast"]) == 1
     assert "a flood of hints" in capsys.readouterr().err
 

@@ -90,7 +90,7 @@ def test_who_cannot_show_it_gets_nothing(make: Make, name: str, secret: bytes | 
     board.power_on()
     board.run(HOURS_MS // 4)
     assert {code for _, code, _ in board.call("twoslot._log")} <= {1, 46}
-    assert "46 at 40" in board.repl("twoslot.update()")
+    assert "46 identity-refused (40" in board.repl("twoslot.update()")
     assert runs_confirmed(board, 1) and house.boards.list_boards() == {}
 
 

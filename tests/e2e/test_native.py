@@ -225,7 +225,7 @@ def test_a_slot_number_that_is_neither_is_refused(small_world: TestBed, number: 
     tail[16:24] = digest8(bytes(tail[:16]))
     board.soc.rtc[at : at + 32] = tail
 
-    assert "64 at 0" in board.repl("twoslot.update()")
+    assert "64 no-boot-record" in board.repl("twoslot.update()")
     board.run(HOURS_MS)
 
     assert images_asked(board) == set()

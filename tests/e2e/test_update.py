@@ -142,7 +142,7 @@ def test_force_lifts_a_bad_mark(testbed: TestBed) -> None:
     board = testbed.board()
     board.power_on()
     board.run(2 * HOURS_MS)
-    assert "30 at 2" in board.repl("twoslot.update()")
+    assert "30 marked-bad (offered 2, running 1)" in board.repl("twoslot.update()")
     trials = len(board.boots)
     invariants_of(board).trials.clear()  # a person starts over
     board.repl("twoslot.update(force=True)")

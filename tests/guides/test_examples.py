@@ -52,12 +52,15 @@ def test_a_program_runs_on_a_board(block: Block, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("block", [b for b in of("python") if not b.text.startswith("# main.py")], ids=ids)
-def test_a_manifest_includes_what_is_there(block: Block) -> None:
+def test_a_manifest_includes_what_is_there(block: Block, tmp_path: Path) -> None:
+    assert cli.run(["deploy", "--to-folder", str(tmp_path)]) == 0
     assert block.text.startswith("# manifest.py")
     assert {ast.unparse(call.func) for call in ast.walk(ast.parse(block.text)) if isinstance(call, ast.Call)} <= {
         "include", "module", "package"}
-    path = re.search(r'"/path/to/twoslot/(.+)"', block.text)
-    assert path is not None and (ROOT / path[1]).is_file()
+    path = re.search(r'"/path/to/package/(.+)"', block.text)
+    assert path is not None and (tmp_path / path[1]).is_file()
+    listed = (tmp_path / path[1]).parent
+    assert (listed / "twoslot" / "agent.py").is_file() and not list(listed.rglob("constants.py"))
 
 
 def settings_rows() -> list[list[str]]:

@@ -18,7 +18,7 @@ IMAGE = Resource.IMAGE.value
 HALF_WAY = 6
 """Blocks of the twelve of an image."""
 
-PHASES = ("head", "release", "table", "survey", "fetch", "verify", "arm")
+PHASES = ("head", "release", "table", "scan", "download", "verify", "activate")
 
 
 def when(scene: Scene, phase: str, happens: Callable[[], object], blocks: int = 0) -> list[int]:
@@ -48,11 +48,11 @@ def require_one_block_again(scene: Scene, interruptions: int = 1) -> None:
 @pytest.mark.parametrize("phase", PHASES)
 def test_wifi_goes_in_any_phase_and_comes_back(scene: Scene, phase: str) -> None:
     server = scene.server
-    at = when(scene, phase, lambda: setattr(server, "online", False), HALF_WAY if phase == "fetch" else 0)
+    at = when(scene, phase, lambda: setattr(server, "online", False), HALF_WAY if phase == "download" else 0)
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
     assert at, "the phase was reached"
-    assert scene.runs(1) or phase in ("verify", "arm")
+    assert scene.runs(1) or phase in ("verify", "activate")
     scene.require_calm()
     server.online = True
     scene.board.run(2 * HOURS_MS)
@@ -63,7 +63,7 @@ def test_wifi_goes_in_any_phase_and_comes_back(scene: Scene, phase: str) -> None
 @pytest.mark.parametrize("phase", PHASES)
 def test_the_server_restarts_in_any_phase(scene: Scene, phase: str) -> None:
     at = when(
-        scene, phase, lambda: scene.server.restart_server(down_ms=5 * MINUTES_MS), HALF_WAY if phase == "fetch" else 0)
+        scene, phase, lambda: scene.server.restart_server(down_ms=5 * MINUTES_MS), HALF_WAY if phase == "download" else 0)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert at and scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
@@ -79,7 +79,7 @@ def test_a_server_that_restarts_every_second(scene: Scene) -> None:
         nonlocal restarts, last_ms
         if board.clock.ms - last_ms >= 1000:
             last_ms = board.clock.ms
-            restarts += board.activity()[0] == "fetch"
+            restarts += board.activity()[0] == "download"
             scene.server.restart_server()
 
     scene.board.on_wait = look
@@ -159,7 +159,7 @@ def test_a_portal_in_the_middle_of_a_transfer(scene: Scene) -> None:
         server.restart_server()
         server.inject(status=200, instead=PORTAL, content_type="text/html")
 
-    at = when(scene, "fetch", appear, HALF_WAY)
+    at = when(scene, "download", appear, HALF_WAY)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert at and scene.runs(1)
@@ -175,7 +175,7 @@ def test_a_portal_in_the_middle_of_a_transfer(scene: Scene) -> None:
 def test_power_goes_and_the_network_is_worse_than_before(scene: Scene) -> None:
     """A board that lost power half way finds a server without ranges: what it has is read past, not written again."""
     scene.board.power_on()
-    at = when(scene, "fetch", scene.board.soc.power_off, HALF_WAY)
+    at = when(scene, "download", scene.board.soc.power_off, HALF_WAY)
     scene.board.run(HOURS_MS)
     assert at
     scene.server.inject(on=IMAGE, ignore_range=True)

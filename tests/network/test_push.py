@@ -409,7 +409,7 @@ def test_a_second_client_is_told_that_the_board_is_busy(testbed: TestBed, board:
 def test_while_an_update_is_pulled_nobody_pushes(testbed: TestBed, board: VirtualBoard) -> None:
     testbed.size = 48 * 4096
     testbed.publish(2)
-    board.run(HOURS_MS, until=lambda: board.activity()[0] == "fetch")
+    board.run(HOURS_MS, until=lambda: board.activity()[0] == "download")
     refused = visit(board, Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n"), seconds=1)
     board.run(HOURS_MS)
     assert refused.code == (55, 0)

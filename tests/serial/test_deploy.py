@@ -67,7 +67,7 @@ def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: P
     assert (facts["slot"], facts["version"], facts["confirmed"]) == ("A", "1.0.0", True)
     assert "nothing since the last start" in slotbench("log", "--port", bench.port)
     assert "refused: 1 not-connected" in mpremote(bench.port, "exec", "import twoslot; twoslot.check()")
-    assert "1 at 0 (link): not connected to a network" in slotbench("log", "--port", bench.port)
+    assert "1 not-connected (link): not connected to a network" in slotbench("log", "--port", bench.port)
     assert "nothing was written" in slotbench("deploy", "--port", bench.port)
     slotbench("deploy", "--port", bench.port, "--channel", "beta", "--cohort", "lab", "--mqtt", "broker.lan:1884")
     settings = json.loads(files["/twoslot.json"])

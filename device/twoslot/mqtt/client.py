@@ -25,7 +25,7 @@ _GAP_MS = const(60000)  # between two checks that the broker causes, then twice 
 _GAP_MOST_MS = const(3600000)
 
 
-def subscribe(settings, seq):
+def open_subscription(settings, seq):
     """Have tick() listen to the broker in the settings.
 
     seq: of the newest head that the board knows.

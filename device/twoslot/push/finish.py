@@ -6,14 +6,13 @@ from micropython import const
 
 import twoslot
 
-from twoslot.push import reply
-
 _LEAVE_MS = const(500)  # for the response to get out before the restart
 
 
 def handle(listener, sock):
     """Answer 200 and restart into the trial. There the port opens again, for as many minutes."""
     from twoslot import retained
+    from twoslot.push import reply
 
     version = twoslot.load_agent().plan["version"]
     reply.send_response(sock, 200, version)

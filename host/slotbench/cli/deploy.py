@@ -20,6 +20,7 @@ from slotbench.release.identities import Identities, parse_secret
 from slotbench.repl.deploy import (
     BoardContent,
     add_boot_line,
+    frozen_files,
     install_files,
     merge_settings,
     package_files,
@@ -32,6 +33,7 @@ from slotbench.repl.transports import TRANSPORTS, ReplTransport
 from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
+_FROZEN = "frozen"
 
 
 @click.command()
@@ -62,7 +64,8 @@ _LIST = "package.json"
 @click.option(
     "--undo", "is_undo", is_flag=True, help="Remove everything that this command installed.")
 @click.option(
-    "--to-folder", type=PATH, metavar="DIR", help="Instead: a folder that mip installs twoslot from.")
+    "--to-folder", type=PATH, metavar="DIR",
+    help="Instead: a folder that mip installs twoslot from, and a firmware freezes it from.")
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
     cohort: str | None, mqtt: str | None, keys_path: Path | None, identities_path: Path | None,
@@ -178,7 +181,8 @@ def _say_diff(before: bytes | None, after: bytes | None) -> None:
 def _write_folder(folder: Path) -> None:
     files = package_files()
     urls = [[path, path] for path in files]
-    for path, data in files.items():
+    frozen = {f"{_FROZEN}/{path}": data for path, data in frozen_files().items()}
+    for path, data in (frozen | files).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / path, data)
     # Written last: when the list is there, the files in it are complete.
@@ -186,4 +190,5 @@ def _write_folder(folder: Path) -> None:
     write_atomic(folder / _LIST, json.dumps(listed, indent=2).encode() + b"\n")
     click.echo(f"{folder}: {len(files)} files and {_LIST}; serve it over HTTP, then")
     click.echo("  mpremote mip install --target / http://ADDRESS/package.json")
+    click.echo(f"Or freeze twoslot into a firmware: include {folder / _FROZEN / 'manifest.py'}")
     click.echo("Not in it: the line in boot.py, twoslot.json, twoslot.keys (slotbench deploy --port)")

@@ -37,9 +37,9 @@ _CUT_AT_PERCENT = 55
 _DOING = {
     "release": "scheduled check: the head is signed and offers a newer counter",
     "table": "the release is signed, and for this product, board and channel: taken",
-    "fetch": "spare slot declared empty, block table in place, blocks looked through",
+    "download": "spare slot declared empty, block table in place, blocks looked through",
     "verify": "every block in place; the whole image is read back",
-    "arm": "its SHA-256 is the release's: descriptor, then journal (ready, 3 attempts), then restart",
+    "activate": "its SHA-256 is the release's: descriptor, then journal (ready, 3 attempts), then restart",
 }
 """Phases of an update that get a line of their own."""
 
@@ -339,7 +339,7 @@ class UpdateDemo:
             self._doing = doing
             if doing in _DOING:
                 self.screen.at(board.clock.ms, _DOING[doing])
-        if doing != "fetch":
+        if doing != "download":
             return
         self.screen.progress(done, total, f"{self.network.received // 1024} KB received so far")
         if self._cut_armed and done * 100 >= total * _CUT_AT_PERCENT:

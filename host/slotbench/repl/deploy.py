@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from slotbench import data_path
+from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
-from slotbench.mpy import ABI, compile_package, sources
+from slotbench.mpy import ABI, built, compile_package, sources
 from slotbench.repl.transports import ReplTransport, parse_reports
 
 __all__ = [
-    "BoardContent", "add_boot_line", "install_files", "merge_settings", "package_files", "read_board",
-    "remove_boot_line", "remove_files",
+    "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings", "package_files",
+    "read_board", "remove_boot_line", "remove_files",
 ]
 
 _STAGE: Final = "twoslot.part"
@@ -196,6 +196,15 @@ def package_files() -> dict[str, bytes]:
     compiled = compile_package(sources())
     files = {f"{_PACKAGE}/{name.removesuffix('.py')}.mpy": data for name, data in compiled.items()}
     return {**files, _HOOK: data_path("device", _HOOK).read_bytes()}
+
+
+def frozen_files() -> dict[str, bytes]:
+    """What a firmware freezes, by path: the sources as they are built, the boot hook, and a manifest for
+    MicroPython.
+    """
+    files = {f"{_PACKAGE}/{name}": source for name, source in built(sources()).items()}
+    manifest = f'metadata(version="{__version__}")\npackage("{_PACKAGE}")\nmodule("{_HOOK}")\n'
+    return {**files, _HOOK: data_path("device", _HOOK).read_bytes(), "manifest.py": manifest.encode()}
 
 
 def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:

@@ -32,7 +32,7 @@ __all__ = ["LOADERS", "BoardState", "Boot", "VirtualBoard"]
 LOADERS = {"model": LoaderModel, "machine": LoaderMachine}
 """What can boot a virtual board, by the names of `--loader`."""
 
-_STEPS = ("", "head", "release", "table", "survey", "fetch", "verify", "arm", "done")
+_STEPS = ("", "head", "release", "table", "scan", "download", "verify", "activate", "done")
 """The states of the device's agent (device/twoslot/agent.py)."""
 
 _BOOTS_MAX = 64
@@ -192,7 +192,7 @@ class VirtualBoard:
     def activity(self) -> tuple[str, int, int]:
         """The next step of the update under way, the blocks in place, and the blocks of the image.
 
-        "head", "release", "table", "survey", "fetch", "verify", "arm", "done", or "" when there is
+        "head", "release", "table", "scan", "download", "verify", "activate", "done", or "" when there is
         none; the numbers are 0 while they are not known.
         """
         agent = self._vm.agent() if self._vm is not None else None
