@@ -56,7 +56,7 @@ def test_the_field_comes_back_and_may_be_missing(result: Preflight | None) -> No
 
 def test_another_word_in_the_field_is_refused() -> None:
     payload = made(Preflight.PASSED).to_payload().replace(b'"passed"', b'"hoped"')
-    with pytest.raises(FormatError, match="hoped.* is none of passed, failed"):
+    with pytest.raises(FormatError, match="hoped.* is not one of passed, failed"):
         Release.from_payload(payload)
 
 

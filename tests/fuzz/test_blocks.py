@@ -29,7 +29,7 @@ def test_any_block_table(device: DeviceBoard, vm: CPythonVM, data: st.DataObject
 def test_any_block(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, length: int) -> None:
     writing = Writing(device, vm, length)
     writing.put_table(writing.table)
-    writing.survey.look(writing.slot, 0)
+    writing.scan.check_block(writing.slot, 0)
     number = data.draw(st.integers(0, blocks.block_count(length) - 1), "number")
     right = writing.image[number * 4096 : (number + 1) * 4096]
     writing.any_block(number, data.draw(bent(right) | st.just(right), "content"))

@@ -66,6 +66,11 @@ class ChipFiles:
             unchanged = source is not None and self._put.get(path) == data
             kept[source if unchanged and source is not None else path] = (
                 self._given[source] if unchanged and source is not None else data)
+        if any(path.startswith(_PREFIX) for path in kept):
+            # Modules that the build joined to others have no file of their own on the chip.
+            kept |= {
+                path: data for path, data in self._given.items()
+                if _translated(path) != path and _translated(path) not in self._put}
         return kept
 
     def _found(self) -> dict[str, bytes] | None:

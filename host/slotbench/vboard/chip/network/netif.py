@@ -112,7 +112,8 @@ class Tap:
         self._callers.clear()
         self._next_pbuf = 0
         for number in range(_PBUF_COUNT):
-            self._machine.write(_PBUFS + number * _PBUF_BYTES + _REF_AT, _FREE.to_bytes(2, "little"))
+            self._machine.write(
+                _PBUFS + number * _PBUF_BYTES, bytes(_REF_AT) + _FREE.to_bytes(2, "little"))
 
     @property
     def is_ready(self) -> bool:
@@ -233,11 +234,24 @@ class Tap:
         for _ in range(_PBUF_COUNT):
             address = _PBUFS + self._next_pbuf * _PBUF_BYTES
             self._next_pbuf = (self._next_pbuf + 1) % _PBUF_COUNT
-            if int.from_bytes(self._machine.read(address + _REF_AT, 2), "little") <= _FREE:
+            if self._references(address) <= _FREE:
+                self._free_next(address)
                 head = _PBUF_HEAD.pack(0, address + _PAYLOAD_AT, len(frame), len(frame), 0, 0, _HELD, 0)
                 self._machine.write(address, head.ljust(_PAYLOAD_AT, b"\0") + frame)
                 return address
         return None
+
+    def _references(self, pbuf: int) -> int:
+        return int.from_bytes(self._machine.read(pbuf + _REF_AT, 2), "little")
+
+    def _free_next(self, pbuf: int) -> None:
+        """Give up the reference of a freed pbuf to the next in its chain: the firmware's `pbuf_free` stops
+        at a pbuf that the bench holds too.
+        """
+        following = int.from_bytes(self._machine.read(pbuf, 4), "little")
+        if _PBUFS <= following < _PBUFS + _PBUF_COUNT * _PBUF_BYTES:
+            references = max(_FREE, self._references(following) - 1)
+            self._machine.write(following + _REF_AT, references.to_bytes(2, "little"))
 
 
 def _is_code(address: int) -> bool:

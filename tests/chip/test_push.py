@@ -1,0 +1,72 @@
+"""A real push: the client of `slotbench push`, this machine's sockets, and real firmware on the emulated chip."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from pathlib import Path
+
+from slotbench import boards
+from slotbench.errors import BenchError
+from slotbench.formats.release import DEVELOPMENT
+from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed
+from slotbench.push.client import PORT, ListenerStatus, PushClient
+from slotbench.release.development import ON_BOARD, sign_development_release
+from support.chip.bench import need_slirp, recent_micropython
+from support.device.board import signing_key
+
+SECRET = bytes(range(32))
+BLOCK = 4096
+MISSING_EVERY = 8
+"""The other blocks are in the slot already, as after a push that was interrupted: that makes it short."""
+LISTENS = """\
+import time, twoslot
+twoslot.listen(10, wait=False)
+print("@slotbench listens 1")
+while True:
+    twoslot.tick()
+    time.sleep_ms(10)
+"""
+
+
+def test_what_was_pushed_answers(core: Path, tmp_path: Path) -> None:
+    image = recent_micropython()[0]
+    need_slirp()
+    key = signing_key("stranger")
+    board = boards.load("d1_mini")
+    document = sign_development_release(
+        image, key, product=PRODUCT, board=board, channel="stable", counter=5, created=NOW, version="5.0-dev")
+    back: list[ListenerStatus] = []
+    refused: list[BenchError] = []
+    with ChipBed(tmp_path, board, image) as bed:
+        flash = bed.flash()
+        files = bed.files(LISTENS)
+        files["/twoslot.secret"] = json.dumps({"secret": SECRET.hex()}).encode()
+        files[f"/{ON_BOARD}"] = json.dumps({"modulus": base64.b64encode(key.modulus).decode()}).encode()
+        files["/twoslot.json"] = json.dumps({**json.loads(files["/twoslot.json"]), "development": True}).encode()
+        bed.put_files(flash, files)
+        slot = board.slots[1].image
+        flash.poke(slot.start, image)
+        for start in range(0, len(image), MISSING_EVERY * BLOCK):
+            flash.poke(slot.start + start, b"\xff" * BLOCK)
+        with bed.running(flash) as running:
+            running.board.power_on()
+            assert running.until(lambda: bool(running.console.marks("listens")), 60), running.console.last_lines(5)
+            client = PushClient("127.0.0.1", running.wire.forward(PORT), lambda device_id: SECRET)
+
+            def push() -> None:
+                try:
+                    client.push_release(document.pack(), image)
+                    back.append(client.wait_for_board(600)[0])
+                except BenchError as error:
+                    refused.append(error)
+
+            thread = threading.Thread(target=push)
+            thread.start()
+            assert running.until(lambda: not thread.is_alive(), 400), running.console.last_lines(5)
+            assert not refused, (refused, running.board.us, running.wire.received, running.console.last_lines(5))
+            assert running.board.starts == 2
+        assert flash.peek(slot.start, len(image)) == image
+    assert [(status.version, status.counter, status.confirmed) for status in back] == [
+        ("5.0-dev", DEVELOPMENT | 5, True)]
