@@ -86,7 +86,7 @@ def test_settings_are_taken_by_a_board(block: Block, tmp_path: Path, capsys: pyt
     capsys.readouterr()
     assert cli.run(["board", "run", str(folder), "--speed", "max", "--for", "10"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"^twoslot: .*\b1\b", said, re.M) and "70" not in said, said
+    assert re.search(r"^twoslot: .*\b1\b", said, re.M) and "refused: 70" not in said, said
 
 
 SERVER_PAGE = "host/docs/server.md"

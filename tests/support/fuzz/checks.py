@@ -345,7 +345,7 @@ class Writing:
         assert content == right and flash.peek(start, 4096) == right.ljust(4096, b"\xff")
 
     def any_slot(self, found: bytes) -> None:
-        """The survey misses exactly the blocks that differ, and what was filled up is the image."""
+        """The scan counts exactly the blocks that differ as missing, and what was filled up is the image."""
         flash = self.device.flash
         flash.poke(SLOT.image.start, found)
         numbers = range(blocks.block_count(len(self.image)))
