@@ -251,7 +251,7 @@ class _PushConnection:
         self._in_chunk = True
 
     def send_bytes(self, data: bytes) -> None:
-        """Send. Raises BenchError; an response that came instead is left to `response`."""
+        """Send. Raises BenchError; a response that came instead is left to `response`."""
         try:
             self._sock.sendall(data)
         except TimeoutError:
@@ -276,7 +276,7 @@ class _PushConnection:
             size = fields.get("content-length", "0")
             text = self._lines.read(min(int(size), _BODY_BYTES)) if size.isdecimal() else b""
         except TimeoutError:
-            raise self._lost_board("the board does not response") from None
+            raise self._lost_board("the board does not answer") from None
         except OSError:
             raise self._lost_board("the connection was lost") from None
         if not first:
