@@ -32,7 +32,7 @@ def conclude(agent, schedule, error):
         raise error
     twoslot.log_error(error)
     if isinstance(error, LinkError):
-        schedule.failed(agent.retry_after)
+        schedule.failed(agent.retry_after, agent.accepted)
         return agent.state != 0
     if isinstance(error, ReleaseError):
         # A document that cannot be read or trusted, or another one, may be right next time: a
