@@ -13,7 +13,7 @@ from slotbench.errors import BenchError
 from slotbench.prove.network.proof import RATES, Rate, prove_updates
 
 _COLUMNS = (
-    "failing  updates  succeeded  again/lost   most  bytes  minutes  slowest   starts over: by itself   bytes")
+    "failing  updates  succeeded  again/lost   most  bytes  minutes  slowest  starts over: by itself   bytes")
 
 
 @click.command()
@@ -68,7 +68,7 @@ def _row(rate: Rate) -> str:
         f"{rate.failing:>7.0%}  {rate.updates:>7}  {rate.succeeded:>9}"
         f"  {rate.refetched_blocks_per_interruption:>10.2f}  {rate.most_refetched_blocks:>5.2f}"
         f"  {rate.fetched_over_needed:>5.3f}"
-        f"  {rate.seconds / 60:>7.1f}  {rate.slowest_seconds / 60:>7.1f}  {rate.restart_client_succeeded:>23}"
+        f"  {rate.seconds / 60:>7.1f}  {rate.slowest_seconds / 60:>7.1f}  {rate.restart_client_succeeded:>22}"
         f"   {rate.restart_fetched_over_needed:>5.3f}")
 
 
