@@ -39,7 +39,8 @@ def conclude(agent, schedule, error):
         # captive portal.
         code = error.args[0]
         if agent.accepted and code > codes.UNKNOWN_FORMAT and code != codes.HEAD_MISMATCH:
-            schedule.etag = agent.etag
+            # "Unproven" fades: the same head is to be read again.
+            schedule.etag = None if code == codes.UNPROVEN else agent.etag
             schedule.succeeded()
             return False
         schedule.etag = None
