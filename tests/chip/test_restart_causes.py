@@ -24,7 +24,7 @@ IMAGE = "MicroPython 1.26.0"
 SOFTWARE = (("machine.reset()", 4), ("machine.mem32[16]", 2))
 
 
-class Board:
+class RestartedBoard:
     """An official image in slot A, started by slotboot."""
 
     def __init__(self, image: bytes) -> None:
@@ -77,14 +77,14 @@ class Board:
 
 
 @pytest.fixture(scope="module")
-def board(core: Path) -> Board:
+def board(core: Path) -> RestartedBoard:
     if IMAGE not in found():
         pytest.skip(missing(IMAGE))
-    return Board(found()[IMAGE].read_bytes())
+    return RestartedBoard(found()[IMAGE].read_bytes())
 
 
 @pytest.mark.parametrize("cause", [1, 2, 4, 5])
-def test_each_kind_of_restart_after_each_cause(board: Board, cause: int) -> None:
+def test_each_kind_of_restart_after_each_cause(board: RestartedBoard, cause: int) -> None:
     """A restart by the SDK is a jump to the ROM, which then tells the cause before."""
     board.by_hardware(cause)
     hardware, sdk = board.told()
@@ -99,7 +99,7 @@ def test_each_kind_of_restart_after_each_cause(board: Board, cause: int) -> None
     assert board.told() == (6, 6), "what the SDK wrote down before is of the past"
 
 
-def test_a_bite_that_the_sdk_saw_coming(board: Board) -> None:
+def test_a_bite_that_the_sdk_saw_coming(board: RestartedBoard) -> None:
     """Its handler of the first stage writes the reason down, and the second stage resets the chip."""
     board.by_hardware(2)
     board.restart("import machine; dog = machine.WDT()\rwhile True: pass")

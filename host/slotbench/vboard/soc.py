@@ -35,8 +35,8 @@ SIZE_OF_NIBBLE: Final = {
 """`chip_size` that the SDK takes from the high nibble of byte 3 of the header at flash offset 0."""
 
 _HARDWARE_CAUSE: Final = {0: 1, 1: 4, 5: 5, 6: 2}
-"""The SDK's reset reason -> what the ROM finds in register 0x60000714. After all others, which are jumps to the ROM,
-it finds what was there.
+"""The SDK's reset reason -> what the ROM finds in register 0x60000714. After all others, which are
+jumps to the ROM, it finds what was there.
 """
 _RESTART_INFO: Final = slice(0, 28)
 """In the RTC memory: `rst_info`, whose first word is the reason."""

@@ -54,14 +54,14 @@ def last_spent(cell: JournalCell) -> int | None:
 
 
 def why_it_restarted(hardware_cause: int, written_down: int, *, seen: bool) -> int:
-    """The reset reason, as the SDK counts, from what the ROM and the SDK before say (FORMATS.md, Reset reason).
+    """The reset reason in the SDK's numbers, from what the ROM and the SDK before say (FORMATS.md,
+    Reset reason).
 
     `seen`: the last start read `written_down` already, and no SDK was up since.
     """
-    jumps = {ResetReason.EXCEPTION, ResetReason.SOFTWARE_WATCHDOG, ResetReason.RESTART, ResetReason.DEEP_SLEEP}
-    if hardware_cause == 1:
-        jumps.discard(ResetReason.DEEP_SLEEP)
-    if written_down in jumps and not seen:
+    jumps = {ResetReason.EXCEPTION, ResetReason.SOFTWARE_WATCHDOG, ResetReason.RESTART}
+    slept = written_down == ResetReason.DEEP_SLEEP and hardware_cause != 1
+    if not seen and (slept or written_down in jumps):
         return written_down
     by_hardware = {1: ResetReason.POWER, 4: ResetReason.HARDWARE_WATCHDOG, 5: ResetReason.DEEP_SLEEP}
     return by_hardware.get(hardware_cause, ResetReason.RESET_PIN)
