@@ -315,10 +315,25 @@ def test_software_reset_keeps_the_cause(program: Counting) -> None:
     machine.press_reset()
     program.put(0x60001100, 0x12345678)
     program.put(SCRATCH, 77)
+    program.put(0x60000730, 4)
     program.call("put", 0x60000700, 1 << 31, limit_us=100)
     assert [reset.cause for reset in machine.resets] == [Cause.POWER_ON, Cause.RESET_PIN, Cause.SOFTWARE]
     assert machine.read_word(0x60000714) == 2
     assert machine.read_word(0x60001100) == 0x12345678 and machine.read_word(SCRATCH) == 77
+    assert machine.read_word(0x60000730) == 4
+
+
+def test_reset_pin_and_wake_clear_the_words_of_the_rtc_and_its_counter(program: Counting) -> None:
+    """Public measurements of its counter; the SDK could not tell the pin from its own restart otherwise."""
+    machine = program.machine
+    for store in range(0x60000730, 0x60000740, 4):
+        program.put(store, 4)
+    program.call("spin", 0, limit_us=2_000_000)
+    assert program.get(0x6000071C) > 290_000
+    machine.press_reset()
+    machine.run_us(10)
+    assert [machine.read_word(store) for store in range(0x60000730, 0x60000740, 4)] == [0, 0, 0, 0]
+    assert machine.read_word(0x6000071C) < 150
 
 
 def test_power_leaves_noise_of_the_seed(program: Counting) -> None:

@@ -31,9 +31,6 @@ _CPU_MHZ: Final = 52
 """With a crystal of 26 MHz, from power-on until the SDK has set the PLL."""
 _ALIGNMENT: Final = 9
 _NO_FUNCTION: Final = 0
-_REASONS: Final = {0: 1, 1: 4, 5: 5}
-"""The SDK's reset reason -> what the ROM reports; all else is 2, with the reason in the RTC memory.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +215,7 @@ class RomHooks:
         return 0
 
     def _rtc_get_reset_reason(self) -> int:
-        return _REASONS.get(self.soc.reset_reason, 2)
+        return self.soc.hardware_cause
 
     # Memory. Instruction RAM answers to words only, and the ROM copies words only when all is
     # aligned.
