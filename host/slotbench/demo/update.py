@@ -226,8 +226,7 @@ class UpdateDemo:
             size = self.profile.slot_bytes // 1024
             self.screen.print_line(f"{self.profile.name} is {boards.BENCH_ONLY}.")
             self.screen.print_line(f"Its slots of {size} KB run in place: user1.bin in A, user2.bin in B.")
-            self.screen.print_line(
-                "MicroPython does not fit: twoslot's modules stand for a native updater here.")
+            self.screen.print_line("MicroPython does not fit: twoslot's modules stand for a native updater.")
 
     def _play_scene(self, number: int, title: str, scene: Callable[[], str]) -> None:
         self.screen.print_scene(number, title)
