@@ -67,6 +67,13 @@ class Agent:
                     schedule.continue_now(self.written)
                     return True
             if self.state:
+                if twoslot._restart_hook:
+                    from twoslot import restart
+
+                    ms = restart.wait_ms()
+                    if ms:
+                        schedule.continue_now(False)
+                        return schedule.wait(ms)
                 machine.reset()  # into the trial; here, where nothing more needs to be loaded
         except (TwoslotError, MemoryError) as e:
             error = e
@@ -88,6 +95,10 @@ class Agent:
                 # The head or the release: get it, check it, write down what is new.
                 if self.facts is None:
                     self.boot_action(ACTION_SNAPSHOT)
+                    if self.facts["waiting"]:
+                        # It is verified already.
+                        self.state = STATE_DONE
+                        return False
                 try:
                     from twoslot.http import documents
 

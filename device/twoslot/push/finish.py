@@ -20,4 +20,16 @@ def handle(listener, sock):
     print("twoslot: %s was pushed and verified, restarting into its trial" % version)
     retained.put(retained.LISTEN_MINUTES, listener.minutes)
     time.sleep_ms(_LEAVE_MS)
-    machine.reset()
+    twoslot.drop("push.reply", "retained")
+    from twoslot import restart
+
+    ms = restart.wait_ms()
+    while ms and listener.wait:
+        time.sleep_ms(ms)
+        ms = restart.wait_ms()
+    schedule = ms and twoslot.get_schedule()
+    if not schedule:
+        machine.reset()
+    # tick() asks again, and restarts.
+    schedule.continue_now(False)
+    schedule.wait(ms)
