@@ -92,7 +92,7 @@ CODES = (
          "Look at the broker's log. The board tries again by itself."),
     Code(18, "broker-login", _L, "MQTT broker refuses user name or password", "0",
          "Put the right user and password into twoslot.mqtt on the board (device/docs/settings.md)."),
-    Code(19, "broker-forbids", _L, "MQTT broker does not allow this board", "0: to connect, 128: the topic",
+    Code(19, "broker-forbids", _L, "MQTT broker does not allow this board", "0, or 128: the topic",
          "Allow the board's user or client id in the broker, or give it a login in twoslot.mqtt. With 128, "
          "allow it to read the topic twoslot/PRODUCT/CHANNEL."),
     Code(20, "document-unreadable", _R, "document cannot be read", "byte",
