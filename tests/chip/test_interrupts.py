@@ -175,10 +175,10 @@ def test_ccompare(program: Counting) -> None:
 def test_ccount_follows_the_clock(program: Counting) -> None:
     for setting, mhz in ((0, 80), (1, 160), (0, 80)):
         program.put(CPU_CLOCK, setting)
-        before, us = program.machine.special(234), program.machine.us
+        before, us = program.machine.special_register(234), program.machine.us
         program.call("spin", 0, limit_us=1_000)
         passed = program.machine.us - us
-        assert abs((program.machine.special(234) - before) - passed * mhz) <= 2 * mhz
+        assert abs((program.machine.special_register(234) - before) - passed * mhz) <= 2 * mhz
 
 
 def test_software_interrupt_is_taken_at_once_and_returns(program: Counting) -> None:
@@ -266,11 +266,11 @@ def test_gpio_interrupts(program: Counting, kind: int, levels: str, expected: in
 
 def test_pins_that_the_program_drives(program: Counting) -> None:
     program.machine.drive_pin(4, None)
-    assert program.machine.pin(4) == 1 and not program.machine.pin_is_driven(4)
+    assert program.machine.pin_level(4) == 1 and not program.machine.pin_is_driven(4)
     program.put(GPIO + 0x10, 1 << 4)
-    assert program.machine.pin(4) == 0 and program.machine.pin_is_driven(4)
+    assert program.machine.pin_level(4) == 0 and program.machine.pin_is_driven(4)
     program.put(GPIO + 4, 1 << 4)
-    assert program.machine.pin(4) == 1
+    assert program.machine.pin_level(4) == 1
 
 
 # The watchdog and the ways to start over.

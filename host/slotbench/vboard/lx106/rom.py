@@ -108,7 +108,7 @@ class RomHooks:
         """The bound of the ROM's flash calls is the word in its data."""
         self.soc.chip_size = self.cpu.memory.words[CHIP_SIZE_WORD - BASE >> 2]
 
-    def put(self, character: int) -> None:
+    def put_character(self, character: int) -> None:
         """A character for the UART."""
         self._printed.append(character & 0xFF)
 
@@ -175,7 +175,7 @@ class RomHooks:
     # Words for people.
 
     def _ets_putc(self, character: int) -> int:
-        self.put(character)
+        self.put_character(character)
         return 0
 
     def _ets_printf(self, text: int, a: int, b: int, c: int, d: int, e: int) -> int:
@@ -183,11 +183,11 @@ class RomHooks:
         characters = iter(self._string(text))
         for character in characters:
             if character != "%":
-                self.put(ord(character))
+                self.put_character(ord(character))
                 continue
             kind = next((it for it in characters if not it.isdigit()), "")
             for it in self._formatted(kind, arguments):
-                self.put(ord(it))
+                self.put_character(ord(it))
         return 0
 
     def _formatted(self, kind: str, arguments: Iterator[int]) -> str:
