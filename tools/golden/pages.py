@@ -58,7 +58,8 @@ def cell_files() -> Files:
         files[f"cells/{name}.bin"] = cell.pack()
         files[f"cells/{name}.json"] = text_of({"cell": asdict(cell), "repacks": True})
     page = bytearray(cells()["distinct"].pack())
-    torn = ((128, 0xFFFF0000), (164, 0xFFFFFF02), (196, 0x7FFFFFFF), (224, 0xFFFFFFFE), (232, 0), (236, 0x7FFFFFFF))
+    torn = ((128, 0xFFFF0000), (164, 0xFFFFFF02), (196, 0x7FFFFFFF), (224, 0xFFFFFFFE), (232, 0),
+            (236, 0x7FFFFFFF))
     for offset, word in torn:
         struct.pack_into("<I", page, offset, word)
     files["cells/open_torn.bin"] = bytes(page)
