@@ -301,7 +301,7 @@ def test_a_move_that_was_broken_off_goes_on_with_its_backup(
     assert "run the same command again" in slotbench(*command, code=1)
     bench.wait_for("POWER LOST")
     bench.power_on()
-    assert "going on with its backup" in slotbench(*command)
+    assert "continuing an interrupted run with its backup" in slotbench(*command)
     assert files_in(bench.flash(0x100000, size)) == FILES
 
 
