@@ -45,8 +45,8 @@ class ResetReason(IntEnum):
 class Tail:
     """The RTC tail.
 
-    `reset_reason` is the number that the loader saw, usually a ResetReason. `note` is a code of FORMATS
-    4.1, or 0.
+    `reset_reason` is the number that the loader saw, usually a ResetReason. `note` is one of FORMATS, or 0.
+    `timer` is where the hook's timer lies: the low 24 bits of an address, or 0.
     """
 
     slot: int
@@ -57,6 +57,7 @@ class Tail:
     reset_reason: int
     note: int = 0
     schedule: int = 0
+    timer: int = 0
 
     def pack(self) -> bytes:
         """32 bytes. Raises FormatError when a field is out of its range."""
@@ -67,7 +68,8 @@ class Tail:
                 MAGIC, self.slot, self.trial, self.attempts_left, self.why,
                 self.counter, self.reset_reason,
             )
-            return sealed + digest8(sealed) + struct.pack("<II", self.note, self.schedule)
+            return sealed + digest8(sealed) + struct.pack(
+                "<II", self.note | self.timer << 8, self.schedule)
         except struct.error as error:
             raise FormatError(f"RTC tail field out of range ({error})") from None
 
@@ -89,5 +91,5 @@ class Tail:
         note, schedule = struct.unpack_from("<II", data, _SEAL_END)
         return cls(
             slot=slot, trial=bool(trial), attempts_left=attempts_left, why=BootReason(why), counter=counter,
-            reset_reason=reset_reason, note=note, schedule=schedule,
+            reset_reason=reset_reason, note=note & 0xFF, schedule=schedule, timer=note >> 8,
         )
