@@ -55,7 +55,7 @@ class Starts:
         return reset.value
 
     def _start(self) -> DeviceVM:
-        return self._new_vm(self.board.soc, self.board.files, self.board.net)
+        return self._new_vm(self.board.soc, self.board.files, self.board.network)
 
 
 @pytest.fixture

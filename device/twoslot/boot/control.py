@@ -158,6 +158,7 @@ class BootControl:
     def _put_head(self, cell, head):
         cell.head_seq, cell.head_time = head["seq"], head["issued"]
         cell.key_epoch, cell.channel_tag = head["epoch"], head["tag"]
+        cell.rounds = 0  # "unproven" fades with a newer head
 
 
 def _read_tail():
