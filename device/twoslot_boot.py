@@ -17,8 +17,9 @@ def timeout(timer):
 
 
 def lasting_timer():
-    # A soft reset frees the heap, and the SDK's list of armed timers would lead into it. So this Timer lies in
-    # the SDK's heap, and the note says where (FORMATS.md, timer). Returns it and its place; or a plain one and 0.
+    # A soft reset frees the heap, and the SDK's list of armed timers would lead into it. This timer
+    # lies in the SDK's heap; RTC memory holds its place (FORMATS.md). Return (timer, place), or an
+    # ordinary timer and 0.
     timer = machine.Timer(-1)
     items = [timer]
     try:
