@@ -46,11 +46,11 @@ def lasting_timer():
         return timer, 0
 
 
-# "2SR1" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
-fresh = word[0x600013E0] == 0x31525332 and word[0x600013F8] & 0xFF == 0
+# "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
+fresh = word[0x600013E0] == 0x32525332 and word[0x600013F8] & 0xFF == 0
 reason, trial = word[0x600013E4] >> 24, fresh and word[0x600013E4] >> 8 & 0xFF == 1
 timer = None
-if trial or word[0x600013E0] == 0x31525332 and word[0x600013F8] >> 8:
+if trial or word[0x600013E0] == 0x32525332 and word[0x600013F8] >> 8:
     timer, place = lasting_timer()
     timer.deinit()  # that of the run before a soft reset
 if trial:
