@@ -11,6 +11,15 @@ _DELAY_S = const(300)
 _LEAST_MS = const(1000)  # between two calls of the function
 
 
+def put_off(schedule):
+    """Call the function. True when it asks for later: then the schedule is set to ask it again."""
+    ms = wait_ms()
+    if ms:
+        schedule.continue_now(False)
+        schedule.wait(ms)
+    return ms > 0
+
+
 def wait_ms():
     """Call the function given to before_restart().
 

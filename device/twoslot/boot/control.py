@@ -161,9 +161,10 @@ class BootControl:
         drop("boot.decision")
 
     def _put_head(self, cell, head):
+        if head["seq"] != cell.head_seq or head["epoch"] != cell.key_epoch:
+            cell.rounds = 0  # "unproven" fades with a newer head
         cell.head_seq, cell.head_time = head["seq"], head["issued"]
         cell.key_epoch, cell.channel_tag = head["epoch"], head["tag"]
-        cell.rounds = 0  # "unproven" fades with a newer head
 
 
 def _read_tail():

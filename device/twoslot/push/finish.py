@@ -23,13 +23,11 @@ def handle(listener, sock):
     twoslot.drop("push.reply", "retained")
     from twoslot import restart
 
-    ms = restart.wait_ms()
-    while ms and listener.wait:
+    schedule = twoslot.get_schedule()
+    if schedule and not listener.wait and restart.put_off(schedule):
+        return  # tick() asks again, and restarts
+    ms = listener.wait and restart.wait_ms()
+    while ms:
         time.sleep_ms(ms)
         ms = restart.wait_ms()
-    schedule = ms and twoslot.get_schedule()
-    if not schedule:
-        machine.reset()
-    # tick() asks again, and restarts.
-    schedule.continue_now(False)
-    schedule.wait(ms)
+    machine.reset()
