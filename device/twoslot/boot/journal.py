@@ -17,20 +17,24 @@ BAD_WORD = const(224)  # of slot A; that of slot B follows
 CONFIRMED_WORD = const(232)
 
 _CELLS = const(16)  # in a sector
-_BODY = const("<4sI8B10I")
+_BODY = const("<4sI8B10I16s6I")
+_OTHERS = const(3)  # channels whose seq is kept beside that of the newest head
 
 
 class Cell:
     """One state of the board, as the newest cell holds it."""
 
     def __init__(self, page=None):
-        f = struct.unpack_from(_BODY, page, 0) if page else (0,) * 20
+        f = struct.unpack_from(_BODY, page, 0) if page else (0,) * 27
         self.sequence, self.active = f[1], f[2]
         self.states = [f[3], f[4]]
         self.attempts, self.copies, self.report, self.rounds = f[5:9]
         self.counters = [f[10], f[11]]
         self.floor, self.bad_counter, self.unproven_counter = f[12:15]
         self.head_seq, self.head_time, self.key_epoch, self.channel_tag, self.report_counter = f[15:20]
+        # Which keys document key_epoch means: the first bytes of its digest, or None.
+        self.keys = f[20] if page and any(f[20]) else None
+        self.others = f[21:]  # tag and seq, three times: of the newest heads of other channels
         self.spent = self.copied = 0
         self.ended = []
         self.bad = [False, False]
@@ -57,6 +61,23 @@ class Cell:
         if not descriptor.counter >> DEVELOPMENT_BIT:  # a development release proves nothing about others
             self.rounds = self.unproven_counter = 0
 
+    def put_head(self, head):
+        """Make head the newest one. Its epoch counts anew; each channel has a seq of its own."""
+        tag, time, others = self.channel_tag, head["issued"], self.others
+        if head["epoch"] != self.key_epoch:
+            others = ()
+        else:
+            time = max(time, self.head_time)
+            if head["tag"] != tag:
+                kept = tag, self.head_seq
+                for i in range(0, 2 * _OTHERS, 2):
+                    if others[i] != head["tag"]:
+                        kept += others[i : i + 2]
+                others = kept
+        self.others = (others + (0,) * 2 * _OTHERS)[: 2 * _OTHERS]
+        self.head_seq, self.head_time = head["seq"], time
+        self.key_epoch, self.channel_tag, self.keys = head["epoch"], head["tag"], head["keys"]
+
     def fold(self):
         """Move the open words into the sealed fields: the next cell starts with none set."""
         for s in (0, 1):
@@ -72,7 +93,7 @@ class Cell:
             _BODY, page, 0, b"2SJ1", self.sequence, self.active, self.states[0], self.states[1],
             self.attempts, self.copies, self.report, self.rounds, 0, self.counters[0], self.counters[1],
             self.floor, self.bad_counter, self.unproven_counter, self.head_seq, self.head_time,
-            self.key_epoch, self.channel_tag, self.report_counter)  # fmt: skip
+            self.key_epoch, self.channel_tag, self.report_counter, self.keys or bytes(16), *self.others)  # fmt: skip
         seal(page)
         return page
 
