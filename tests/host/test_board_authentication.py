@@ -25,6 +25,7 @@ from support.samples import NOW
 
 SECRET = bytes(range(32))
 HEAD = "/heads/sensor/stable.head"
+HOST = "localhost"
 
 Serving: TypeAlias = Callable[..., tuple[FlaskClient, BoardAuthenticator]]
 """Starts a server with one head; `require` is its --require-identity."""
@@ -47,14 +48,14 @@ class BoardClient:
 
     def proof(
         self, path: str = HEAD, *, nc: int | None = None, running: int = 5, report: str = "1/5",
-        told: int | None = None, method: str = "GET",
+        told: int | None = None, method: str = "GET", host: str = HOST,
     ) -> str:
         """The Authorization header. `told` is the running counter it states, if not the one it proves."""
         nc = nc or self.nc
         code, about = report.split("/")
         proof = identity.IdentityProof(
             nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
-        mac = identity.compute_mac(self.secret, proof.message(method, path))
+        mac = identity.compute_mac(self.secret, proof.message(method, host, path))
         return (
             f'Twoslot id="{self.device_id}", nonce="{self.nonce}", nc={nc}, report="{report}", '
             f'running="{told or running}", mac="{mac}"')
@@ -127,7 +128,8 @@ def test_a_superseded_challenge_is_rejected(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("wrong", [
-    {"told": 9}, {"method": "HEAD"}], ids=["another counter", "another method"])
+    {"told": 9}, {"method": "HEAD"}, {"host": "evil.example"}],
+    ids=["another counter", "another method", "another host"])
 def test_an_altered_request_is_rejected(serving: Serving, wrong: dict[str, Any]) -> None:
     client, boards = serving()
     board = BoardClient(client)
@@ -319,8 +321,9 @@ def test_the_message_of_formats_md_byte_for_byte() -> None:
     """FORMATS, board authentication, byte for byte."""
     header = (
         'Twoslot id="lamp-7", nonce="00ff", nc=3, report="1/5", running="5", '
-        'mac="c087ee23e17dc782cd3e34dc54fba8dea31fc0ba794c9f5cd323f8a2b3bcb5c5"')
+        'mac="f0e4dad8a8d3deb744f79fbbcc8d680007c158bc9bc40f0211415ce101fd2adc"')
     name, proof = identity.parse_authorization(header)
     assert name == "lamp-7"
-    assert proof.message("GET", HEAD) == b"GET\n/heads/sensor/stable.head\n00ff\n3\n1/5\n5"
-    assert proof.matches(SECRET, "GET", HEAD) and not proof.matches(SECRET, "HEAD", HEAD)
+    assert proof.message("GET", HOST, HEAD) == b"GET\nlocalhost\n/heads/sensor/stable.head\n00ff\n3\n1/5\n5"
+    assert proof.matches(SECRET, "GET", HOST, HEAD) and not proof.matches(SECRET, "HEAD", HOST, HEAD)
+    assert not proof.matches(SECRET, "GET", "evil.example", HEAD)
