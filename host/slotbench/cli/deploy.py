@@ -164,7 +164,7 @@ def _identity(found: BoardContent, path: Path, renew: bool, dry_run: bool) -> by
     cable loses nothing.
     """
     known = Identities.load_or_none(path)
-    known = known.with_board(found.device_id, parse_secret(found.identity), renew=renew)
+    known = known.with_board(found.device_id, found.chip_id, parse_secret(found.identity), renew=renew)
     if not dry_run:
         known.save(path)
     click.echo(f"{found.device_id}: its secret is in {path}")
