@@ -3,12 +3,13 @@
 #include "slotboot.h"
 
 struct tail {
+    word retained[2];
     word magic;
     word slot_trial_left_why; /* bytes */
     word counter, reason, seal[2], note, schedule;
 };
 
-#define TAIL ((struct tail *)0x600013E0)
+#define TAIL ((struct tail *)0x600013D8)
 /* rst_info of the SDK that ran before; its first word is the reason. */
 #define LAST_REASON (*(word *)0x60001100)
 
@@ -66,5 +67,5 @@ void leave_tail(const struct slot *it, u32 attempts_left)
     seal(&TAIL->magic, SEALED);
     TAIL->note = 0;
     if (board->tail_is_noise)
-        TAIL->schedule = 0;
+        TAIL->retained[0] = TAIL->retained[1] = TAIL->schedule = 0;
 }

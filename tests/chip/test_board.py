@@ -35,29 +35,29 @@ def bench(core: Path, tmp_path: Path) -> Iterator[ChipBench]:
 
 def test_prompt_buttons_and_power(bench: ChipBench) -> None:
     bench.until_shown(PROMPT)
-    facts = bench.request_facts(do="status")[1]
+    facts = bench.request_facts(command="status")[1]
     assert (facts["state"], facts["slot"], facts["counter"], facts["why"]) == ("running", "A", 1, "ordinary")
-    assert bench.request_facts(do="repl", line="6*7")[0] == "42\n"
+    assert bench.request_facts(command="repl", line="6*7")[0] == "42\n"
     shown = len(bench.shown)
-    assert bench.request_facts(do="reset")[1]["boots"] == 2
+    assert bench.request_facts(command="reset")[1]["boots"] == 2
     bench.until_shown(PROMPT, shown)
-    assert bench.request_facts(do="off")[1]["state"] == "off"
+    assert bench.request_facts(command="off")[1]["state"] == "off"
     with pytest.raises(BenchError, match="the board has no power"):
-        bench.request_facts(do="repl", line="1")
+        bench.request_facts(command="repl", line="1")
     shown = len(bench.shown)
-    assert bench.request_facts(do="on")[1]["boots"] == 3
+    assert bench.request_facts(command="on")[1]["boots"] == 3
     bench.until_shown(PROMPT, shown)
 
 
 def test_a_cut_takes_its_power_and_the_next_start_goes_on(bench: ChipBench) -> None:
     bench.until_shown(PROMPT)
-    answer = bench.request_facts(do="cut", cut="next:torn")[1]
+    answer = bench.request_facts(command="cut", cut="next:torn")[1]
     assert answer["cut"].startswith(f"{answer['operations']}:torn")
     bench.uart.application.receive(b"f = open('x', 'w'); f.write('y' * 5000); f.close()\r")
     bench.until_shown("POWER LOST at a flash operation")
-    assert bench.request_facts(do="status")[1]["state"] == "off"
+    assert bench.request_facts(command="status")[1]["state"] == "off"
     shown = len(bench.shown)
-    bench.request_facts(do="on")
+    bench.request_facts(command="on")
     bench.until_shown(PROMPT, shown)
 
 

@@ -65,7 +65,9 @@ def test_the_note_is_not_sealed(board: DeviceBoard) -> None:
 
 
 def test_user_memory_up_to_its_limit_leaves_it_alone(vm: CPythonVM) -> None:
-    vm.exec("import machine\nmachine.RTC().memory(bytes(460))")
+    vm.exec("import machine\nmachine.mem32[0x600013D8] = machine.mem32[0x600013DC] = 0x7A7A7A7A")
+    vm.exec("machine.RTC().memory(bytes(452))")
     assert loaders_word(vm) is not None
-    vm.exec("machine.RTC().memory(bytes(461))")
-    assert loaders_word(vm) is None, "the limit of FORMATS, RTC tail is not the real one"
+    assert vm.eval("machine.mem32[0x600013D8], machine.mem32[0x600013DC]") == (0x7A7A7A7A, 0x7A7A7A7A)
+    vm.exec("machine.RTC().memory(bytes(453))")
+    assert vm.eval("machine.mem32[0x600013D8]") != 0x7A7A7A7A, "the limit of FORMATS, RTC tail is not the real one"

@@ -83,6 +83,17 @@ def test_every_reset_reason_reaches_the_tail(reason: int) -> None:
     assert int.from_bytes(soc.rtc[TAIL][12:16], "little") == reason
 
 
+def test_retained_words_outlive_a_reset_and_are_cleared_where_the_tail_is_noise() -> None:
+    soc = chip_with(SCENARIOS["first_boot"](WINDOW), seed=3)
+    boot(WINDOW, soc)
+    assert (soc.read_word(0x600013D8), soc.read_word(0x600013DC), soc.read_word(0x600013FC)) == (0, 0, 0)
+    soc.write_word(0x600013D8, 5)
+    soc.write_word(0x600013DC, 7)
+    soc.start(4)
+    boot(WINDOW, soc)
+    assert (soc.read_word(0x600013D8), soc.read_word(0x600013DC)) == (5, 7)
+
+
 def test_a_virtual_board_boots_through_it() -> None:
     board = VirtualBoard(
         WINDOW, SCENARIOS["first_boot"](WINDOW), NoNetwork(), {}, loader=LoaderMachine, sdk_save_every=0)

@@ -62,8 +62,8 @@ class _Lint(ast.NodeVisitor):
             for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
             if alias.name in port.MODULES}
 
-    def say(self, node: ast.AST, what: str, do: str) -> None:
-        self.report.add(self.path, getattr(node, "lineno", 0), what, do)
+    def say(self, node: ast.AST, what: str, cure: str) -> None:
+        self.report.add(self.path, getattr(node, "lineno", 0), what, cure)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:

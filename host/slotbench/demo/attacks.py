@@ -345,4 +345,4 @@ class AttackDemo:
 
     def _expect(self, so: object, what: str) -> None:
         if not so:
-            raise BenchError(f"the demo expected: {what}", do="report it")
+            raise BenchError(f"the demo expected: {what}", cure="report it")

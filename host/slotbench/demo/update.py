@@ -353,7 +353,7 @@ class UpdateDemo:
     def _expect(self, so: bool, what: str) -> None:
         if not so:
             raise BenchError(
-                f"the demo expected: {what}", where=f"scene {len(self.steps) + 1}", do="report it"
+                f"the demo expected: {what}", where=f"scene {len(self.steps) + 1}", cure="report it"
             )
 
     def _blocks(self, image: bytes) -> int:

@@ -11,6 +11,9 @@ from slotbench.formats.seal import digest8
 
 ADDRESS = 0x600013E0
 TAIL_BYTES = 32
+RETAINED_ADDRESS = 0x600013D8
+RETAINED_BYTES = 8
+"""Two words before the record: kept from start to start, 0 after a loss of power."""
 MAGIC = b"2SR1"
 
 _SEALED = struct.Struct("<4sBBBBII")

@@ -170,7 +170,7 @@ def _deployed(bed: ChipBed, folder: Path, note: _Note) -> NorFlash:
     last = (ended.stderr.strip() or ended.stdout.strip() or "nothing said").splitlines()[-1]
     note(f"deploy over the UART: {last} ({time.monotonic() - begun:.0f} s here)", not ended.returncode)
     if ended.returncode:
-        raise BenchError("deploy failed, so there is no more to tell", where=str(chip), do=last)
+        raise BenchError("deploy failed, so there is no more to tell", where=str(chip), cure=last)
     flash = NorFlash(bed.profile.chip_bytes, chip, log=False)
     flash.path = None
     return flash
@@ -304,7 +304,7 @@ def _safe_point(bed: ChipBed, image: bytes) -> int:
         if tap.safe_point is None:
             raise BenchError(
                 "the loop that runs tasks was not found", where=image_facts(image).version,
-                do="report this with the firmware's version")
+                cure="report this with the firmware's version")
         return tap.safe_point
 
 

@@ -71,7 +71,7 @@ class CutId:
         board, loader, scenario, cuts = (text.strip().split("/") + [""] * 4)[:4]
         if board not in BOARDS or loader not in LOADERS or scenario not in SCENARIOS or not cuts:
             raise BenchError(
-                f"not the id of a run: {text!r}", do="give one that a failure printed", exit_code=USAGE)
+                f"not the id of a run: {text!r}", cure="give one that a failure printed", exit_code=USAGE)
         return cls(board, loader, scenario, tuple(Cut.parse(cut) for cut in cuts.split("+")))
 
 

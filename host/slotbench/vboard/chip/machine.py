@@ -45,7 +45,7 @@ def default_rom() -> bytes:
     except OSError as error:
         raise ChipError(
             "there is no boot ROM", where=f"{path}: {error.strerror}",
-            do="install slotbench again, or name the dump of a chip with --rom") from error
+            cure="install slotbench again, or name the dump of a chip with --rom") from error
 
 
 class Machine:
@@ -63,11 +63,11 @@ class Machine:
         if len(rom) > ROM_BYTES:
             raise ChipError(
                 "the ROM is too long", where=f"{len(rom)} bytes of at most {ROM_BYTES}",
-                do="read it with `esptool dump-mem 0x40000000 65536 rom.bin`")
+                cure="read it with `esptool dump-mem 0x40000000 65536 rom.bin`")
         self._core = library()
         self._chip = self._core.chip_new(seed)
         if not self._chip:
-            raise ChipError("no memory for an emulated chip", do="close other programs")
+            raise ChipError("no memory for an emulated chip", cure="close other programs")
         weakref.finalize(self, self._core.chip_free, self._chip)
         self.flash = flash
         self.bridge = FlashBridge(self._core, self._chip, flash)
@@ -75,7 +75,7 @@ class Machine:
                 self._chip, flash.size, self.bridge.jedec_id, ctypes.byref(self.bridge.calls), None):
             raise ChipError(
                 "the chip cannot have a flash of this size", where=f"{flash.size} bytes",
-                do="take a power of two from 512 KB to 16 MB")
+                cure="take a power of two from 512 KB to 16 MB")
         self._core.chip_load(self._chip, ROM_BASE, rom, len(rom))
         self._core.chip_mac(self._chip, mac)
         self._start_us = flash.clock.us

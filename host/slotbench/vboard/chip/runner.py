@@ -52,7 +52,8 @@ def require_runnable(folder: BoardFolder | FlashFile) -> None:
     if is_bench_image(flash.peek(image.start, image.size)):
         raise BenchError(
             "the board has one of the bench's own images, which no chip runs", where=str(folder.path),
-            do="make a board with a firmware: slotbench board new DIR --image firmware.bin", exit_code=USAGE)
+            cure="make a board with a firmware: slotbench board new DIR --image firmware.bin",
+            exit_code=USAGE)
 
 
 class ChipRunner:
@@ -157,7 +158,7 @@ class ChipRunner:
         self._tell(f"{words}; what was in RAM and in RTC memory is gone")
         self._end_line(BenchError(
             "the board lost its power over it", where=str(self.folder.path),
-            do=f"slotbench board power {self.folder.path} on"))
+            cure=f"slotbench board power {self.folder.path} on"))
         taken = self._files.take()
         self.folder.save_files(self._kept, taken)
         if isinstance(self.folder, BoardFolder):
@@ -243,12 +244,12 @@ class ChipRunner:
             "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
             "off": self._off, "on": self._switch_on, "repl": self._type,
         }
-        verb = verbs.get(str(request.fields.get("do")))
+        verb = verbs.get(str(request.fields.get("command")))
         try:
             if verb is None:
                 raise BenchError(
-                    "not something a board can do", where=repr(request.fields.get("do")),
-                    do="use the slotbench that runs the board", exit_code=USAGE)
+                    "not something a board can do", where=repr(request.fields.get("command")),
+                    cure="use the slotbench that runs the board", exit_code=USAGE)
             verb(request)
         except BenchError as error:
             request.refuse(error)
@@ -283,11 +284,11 @@ class ChipRunner:
         if self.board.state is not BoardState.RUNNING:
             raise BenchError(
                 f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
-                do=f"slotbench board power {self.folder.path} off, then on")
+                cure=f"slotbench board power {self.folder.path} off, then on")
         if self._line is not None:
             raise BenchError(
                 "somebody else types there", where=str(self.folder.path),
-                do="try again when they are through")
+                cure="try again when they are through")
         self._tell(f">>> {line}")
         self._line_request = request
         self._line = TypedLine(line, self.board.type, request.tell, self.clock.us)
@@ -296,7 +297,7 @@ class ChipRunner:
         if self.board.state is BoardState.OFF:
             raise BenchError(
                 "the board has no power", where=str(self.folder.path),
-                do=f"slotbench board power {self.folder.path} on")
+                cure=f"slotbench board power {self.folder.path} on")
 
     def facts(self) -> dict[str, Any]:
         """What can be said without asking the board."""

@@ -254,11 +254,11 @@ class LiveRunner:
             "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
             "off": self._off, "on": self._todo.append, "repl": self._queue_line,
         }
-        verb = verbs.get(str(request.fields.get("do")))
+        verb = verbs.get(str(request.fields.get("command")))
         if verb is None:
             request.refuse(BenchError(
-                "not something a board can do", where=repr(request.fields.get("do")),
-                do="use the slotbench that runs the board", exit_code=USAGE))
+                "not something a board can do", where=repr(request.fields.get("command")),
+                cure="use the slotbench that runs the board", exit_code=USAGE))
             return
         try:
             verb(request)
@@ -320,7 +320,7 @@ class LiveRunner:
         if request.gone:
             return
         try:
-            match request.fields["do"]:
+            match request.fields["command"]:
                 case "on":
                     if self.board.state is BoardState.OFF:
                         self._power_on()
@@ -348,14 +348,14 @@ class LiveRunner:
         if self.board.state is BoardState.OFF:
             raise BenchError(
                 what, where=str(self.folder.path),
-                do=f"slotbench board power {self.folder.path} on")
+                cure=f"slotbench board power {self.folder.path} on")
 
     def _require_repl(self) -> None:
         self._require_power()
         if self.board.state is not BoardState.RUNNING:
             raise BenchError(
                 f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
-                do=f"slotbench board power {self.folder.path} off, then on")
+                cure=f"slotbench board power {self.folder.path} off, then on")
 
     def _answer(self, waiting: list[ControlRequest]) -> None:
         while waiting:

@@ -39,6 +39,8 @@ _HASH_US_PER_KB: Final = 560
 estimate.
 """
 _TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_BYTES)
+_RETAINED: Final = slice(
+    rtc.RETAINED_ADDRESS - RTC_BASE, rtc.RETAINED_ADDRESS - RTC_BASE + rtc.RETAINED_BYTES)
 
 
 class BootOutcome(IntEnum):
@@ -360,6 +362,8 @@ class LoaderModel:
             schedule=self._before.schedule if self._before is not None else 0,
         )
         self._soc.rtc[_TAIL] = tail.pack()
+        if self._before is None:
+            self._soc.rtc[_RETAINED] = bytes(rtc.RETAINED_BYTES)
 
     def _set(self, addr: int) -> bool:
         """Set an open word; True when it reads back."""
