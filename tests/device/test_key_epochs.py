@@ -25,7 +25,7 @@ from support.device.board import (
     signing_key,
     trusted_keys,
 )
-from support.device.control import offered_head
+from support.device.control import offered_head, on_trial
 from support.device.release import signed
 from support.device.site import Updater, files_app
 
@@ -206,3 +206,39 @@ def test_a_head_of_2100_is_read(make_board: Make) -> None:
     with refusal(it.vm, "ReleaseError", 28, RUNNING):
         it.run()
     assert it.board.newest().head_time == 4_102_444_800
+
+
+# The cable.
+
+
+def pinned(vm: CPythonVM) -> bool:
+    changed = vm.import_("twoslot.trust.pinning").pin()
+    assert isinstance(changed, bool)
+    return changed
+
+
+def test_a_person_pins_what_lies_in_the_files(board: DeviceBoard, vm: CPythonVM) -> None:
+    board_of_epoch(board, 7, keys(7), head_seq=9, other_channels=((1, 2), (0, 0), (0, 0)))
+    assert pinned(vm)
+    cell = board.newest()
+    assert (cell.key_epoch, cell.keys_digest, cell.head_seq, cell.head_time) == (1, digest(keys_document()), 0, NOW)
+    assert cell.other_channels == ((0, 0),) * 3
+    before = board.region()
+    assert not pinned(vm)
+    assert board.region() == before, "once is enough"
+
+
+def test_keys_of_the_same_epoch_made_anew_count_anew(board: DeviceBoard, vm: CPythonVM) -> None:
+    """A publisher who lost his keys begins at epoch 1 again: no seq of before may stand in his way."""
+    board_of_epoch(board, 1, keys(1, STRANGER.modulus, issued=NOW + 99), head_seq=9, head_time=NOW + 99)
+    assert pinned(vm)
+    assert (board.newest().head_seq, board.newest().head_time) == (0, NOW)
+
+
+def test_nothing_is_pinned_in_a_trial(make_board: Make) -> None:
+    board = make_board()
+    vm = on_trial(board)
+    before = board.region()
+    with refusal(vm, "FlashError", 63):
+        pinned(vm)
+    assert board.region() == before

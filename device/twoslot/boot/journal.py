@@ -64,7 +64,7 @@ class Cell:
     def put_head(self, head):
         """Make head the newest one. Its epoch counts anew; each channel has a seq of its own."""
         tag, time, others = self.channel_tag, head["issued"], self.others
-        if head["epoch"] != self.key_epoch:
+        if head["epoch"] != self.key_epoch or self.keys not in (None, head["keys"]):
             others = ()
         else:
             time = max(time, self.head_time)

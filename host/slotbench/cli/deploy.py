@@ -24,6 +24,7 @@ from slotbench.repl.deploy import (
     install_files,
     merge_settings,
     package_files,
+    pin_keys,
     read_board,
     remove_boot_line,
     remove_files,
@@ -130,12 +131,19 @@ def deploy(
     if dry_run:
         click.echo(f"dry run: {len(files)} files in all, nothing was written")
         return
-    _put(client, found, files, port)
+    _put(client, found, files, port, with_keys=keys is not None)
 
 
-def _put(client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str) -> None:
+def _put(
+    client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str, *, with_keys: bool,
+) -> None:
     count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"))
-    if not count and not found.interrupted:
+    pinned = with_keys and pin_keys(client)
+    if isinstance(pinned, str):
+        click.echo(f"the boot journal does not know these keys yet, the first signed head pins them: {pinned}")
+    elif pinned:
+        click.echo("the boot journal knows these keys now, and believes no others")
+    if pinned is not True and not count and not found.interrupted:
         click.echo("everything was right already; nothing was written")
         return
     _restart(port)
