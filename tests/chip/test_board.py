@@ -93,13 +93,13 @@ def test_files_go_to_the_chip_compiled_and_come_back_as_they_were() -> None:
         "/twoslot.json": b'{"server": "http://127.0.0.1:8266", "product": "lamp"}',
     }
     files = ChipFiles(flash, region)
-    files.put(given)
+    files.write_files(given)
     there = read(flash)
     assert there["/twoslot.json"] == b'{"server": "http://192.168.4.2:8266", "product": "lamp"}'
     assert there["/twoslot/agent.mpy"][:2] == b"M\x06"
     assert "/twoslot/agent.py" not in there
     assert there["/boot.py"].splitlines() == [station.LINE.encode(), BOOT_LINE.encode()]
-    assert files.take() == given
+    assert files.read_files() == given
 
     filesystem = FlashFiles(flash, region)
     filesystem.start({})
@@ -107,7 +107,7 @@ def test_files_go_to_the_chip_compiled_and_come_back_as_they_were() -> None:
     filesystem.files["/log.txt"] = b"new"
     filesystem.files["/main.py"] = b"x = 2\n"
     filesystem.sync()
-    assert files.take() == {**given, "/log.txt": b"new", "/main.py": b"x = 2\n"}
+    assert files.read_files() == {**given, "/log.txt": b"new", "/main.py": b"x = 2\n"}
 
 
 def test_the_network_of_the_bench_comes_first_in_boot_and_only_once() -> None:

@@ -142,8 +142,8 @@ def test_a_request_and_its_answer(control: ControlSocket) -> None:
     person = connect(control, b'{"command": ', b'"repl", "line": "1"}\n')
     request = next_request(control)
     assert request is not None and request.fields == {"command": "repl", "line": "1"}
-    request.tell("one\n")
-    request.done({"slot": "A"})
+    request.send_text("one\n")
+    request.complete({"slot": "A"})
     assert lines_of(person) == [{"text": "one\n"}, {"facts": {"slot": "A"}}]
     assert control.poll(0) is None
 
@@ -165,7 +165,7 @@ def test_half_a_request_is_waited_for(control: ControlSocket) -> None:
     person.sendall(b'tus"}\n')
     request = next_request(control)
     assert request is not None and request.fields["command"] == "status"
-    request.done()
+    request.complete()
     person.close()
 
 
@@ -184,12 +184,12 @@ def test_people_who_hang_up(control: ControlSocket) -> None:
     person = connect(control, b'{"command": "repl"}\n')
     request = next_request(control)
     assert request is not None and not request.gone
-    request.tell("what is never read")
+    request.send_text("what is never read")
     person.close()
     control.poll(0)
     assert request.gone
-    request.tell("to nobody")
-    request.done()
+    request.send_text("to nobody")
+    request.complete()
 
 
 def test_a_person_who_does_not_read_holds_nobody_up(
@@ -199,7 +199,7 @@ def test_a_person_who_does_not_read_holds_nobody_up(
     person = connect(control, b'{"command": "repl"}\n')
     request = next_request(control)
     assert request is not None
-    request.tell("x" * 10_000_000)
+    request.send_text("x" * 10_000_000)
     assert request.gone
     person.close()
 

@@ -98,7 +98,7 @@ class Machine:
         if straps is not None:
             self.straps = straps
         self.flash.power_on()
-        self.bridge.show()
+        self.bridge.refresh()
         self.bridge.error = None
         self._behind_clock()
         self.on = True
@@ -129,7 +129,7 @@ class Machine:
     def _reset(self, cause: Cause) -> None:
         self.asleep_until_us = None
         self._core.chip_reset(self._chip, int(cause))
-        self.bridge.show()
+        self.bridge.refresh()
         reset = ChipStart(self.us, cause)
         self.resets.append(reset)
         if self.on_reset is not None:
@@ -284,7 +284,7 @@ class Machine:
 
     # Pins.
 
-    def pin(self, number: int) -> int:
+    def pin_level(self, number: int) -> int:
         """The level on GPIO `number` (0 to 16)."""
         return int(self._core.chip_pin(self._chip, number))
 
@@ -340,7 +340,7 @@ class Machine:
         for number, value in ((230, registers.ps), (3, registers.sar), (177, registers.epc1)):
             self.set_special(number, value)
 
-    def special(self, number: int) -> int:
+    def special_register(self, number: int) -> int:
         """A special register by its number."""
         return int(self._core.chip_special(self._chip, number))
 

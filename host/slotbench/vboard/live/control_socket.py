@@ -35,11 +35,11 @@ class ControlRequest:
         self.gone = False
         self._connection = connection
 
-    def tell(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         """Send a piece of output."""
         self._send({"text": text})
 
-    def done(self, facts: Mapping[str, Any] | None = None) -> None:
+    def complete(self, facts: Mapping[str, Any] | None = None) -> None:
         """End the response: the request was carried out."""
         self._send({"facts": dict(facts or {})})
         self._connection.close()

@@ -88,7 +88,7 @@ class DescriptorStream:
         self._unsent += data
         self._flush()
 
-    def forget(self) -> None:
+    def drop_output(self) -> None:
         """Drop what was not written yet."""
         self._unsent.clear()
         self._watch()
@@ -178,7 +178,7 @@ class Pty:
         self._receiver.arrived(self, data)
 
     def _hung_up(self) -> None:
-        self._stream.forget()
+        self._stream.drop_output()
         self._held = os.open(self._device, os.O_RDWR | os.O_NOCTTY)
         # What the last client did not read is not for the next one.
         termios.tcflush(self._held, termios.TCIFLUSH)
