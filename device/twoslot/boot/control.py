@@ -158,6 +158,7 @@ class BootControl:
             self.journal.append(cell)
         drop("boot.decision")
 
+
 def _read_tail():
     # The loader's record of this boot: 32 bytes.
     raw = bytearray(32)

@@ -76,6 +76,7 @@ class Cell:
                 others = kept
         self.others = (others + (0,) * 2 * _OTHERS)[: 2 * _OTHERS]
         self.head_seq, self.head_time = head["seq"], time
+        self.rounds = 0  # "unproven" fades with a newer head
         self.key_epoch, self.channel_tag, self.keys = head["epoch"], head["tag"], head["keys"]
 
     def fold(self):

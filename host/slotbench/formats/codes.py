@@ -133,8 +133,8 @@ CODES = (
     Code(40, "paused", _R, "paused", "0",
          "The channel is paused; publish without --paused, or call update(force=True)."),
     Code(41, "unproven", _R, "trials used up without proof", "rounds",
-         "The release never reached its health check here; look for power and network faults, "
-         "then update(force=True)."),
+         "The release never reached its health check here; look for power and network faults. The board "
+         "tries again at a newer head, after three days, or by update(force=True)."),
     Code(42, "head-epoch", _R, "head of another key epoch", "epoch",
          "Publish heads with the online key of the newest keys file, and put all keys files on the "
          "server, as `slotbench release publish` does."),
