@@ -64,6 +64,8 @@ class Cell:
     def put_head(self, head):
         """Make head the newest one. Its epoch counts anew; each channel has a seq of its own."""
         tag, time, others = self.channel_tag, head["issued"], self.others
+        if (head["seq"], head["tag"], head["epoch"]) != (self.head_seq, tag, self.key_epoch):
+            self.rounds = 0  # "unproven" fades with a newer head
         if head["epoch"] != self.key_epoch or self.keys not in (None, head["keys"]):
             others = ()
         else:
@@ -76,7 +78,6 @@ class Cell:
                 others = kept
         self.others = (others + (0,) * 2 * _OTHERS)[: 2 * _OTHERS]
         self.head_seq, self.head_time = head["seq"], time
-        self.rounds = 0  # "unproven" fades with a newer head
         self.key_epoch, self.channel_tag, self.keys = head["epoch"], head["tag"], head["keys"]
 
     def fold(self):

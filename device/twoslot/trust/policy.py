@@ -39,10 +39,11 @@ def apply(agent, document):
     if not facts["confirmed"]:
         agent.news = head
         return STATE_IDLE
-    known = facts["tag"], facts["epoch"], facts["keys"]
-    if head["seq"] > facts["seq"] or (head["tag"], head["epoch"], head["keys"]) != known:
+    if head["seq"] > facts["seq"] or head["tag"] != facts["tag"] or head["epoch"] != facts["epoch"]:
         agent.news = head
         facts["rounds"] = 0
+    elif head["keys"] != facts["keys"]:
+        agent.news = head  # the journal names no keys yet
     # From here on the same head gets the same answer, and need not be sent again.
     agent.etag, agent.accepted, agent.interval_s = agent.fresh_etag, True, head["interval_s"]
     check_rollout(head, facts, s, s.get("device_id") or machine.unique_id().hex(), agent.force)
