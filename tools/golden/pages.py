@@ -24,7 +24,8 @@ def cells() -> dict[str, JournalCell]:
         attempts=3, copies=8, report=Report.UNPROVEN, rounds=2, never_reached=True,
         counter_a=0x11121314, counter_b=0x21222324, floor=0x31323334, bad_counter=0x41424344,
         unproven_counter=0x51525354, head_seq=0x61626364, head_time=0x71727374,
-        key_epoch=0x05060708, channel_tag=0xF1F2F3F4, report_counter=0x15161718, keys_digest=bytes(range(0x81, 0x91)),
+        key_epoch=0x05060708, channel_tag=0xF1F2F3F4, report_counter=0x15161718,
+        keys_digest=bytes(range(0x81, 0x91)),
         other_channels=((0x19202122, 0x23242526), (0x29303132, 0x33343536), (0x39404142, 0x43444546)),
     )
     opened = asdict(distinct) | {

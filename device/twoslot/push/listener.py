@@ -7,6 +7,8 @@ import time
 
 import twoslot
 
+from twoslot.constants import ACTION_SNAPSHOT
+
 listener = None  # the open one
 
 

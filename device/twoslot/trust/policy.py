@@ -89,7 +89,10 @@ def newest_seq(tag, facts):
     if tag == facts["tag"]:
         return facts["seq"]
     others = facts["others"]
-    return max([0] + [others[i + 1] for i in range(0, len(others), 2) if others[i] == tag])
+    for i in range(0, len(others), 8):
+        if others[i : i + 4] == tag.to_bytes(4, "little"):
+            return int.from_bytes(others[i + 4 : i + 8], "little")
+    return 0
 
 
 def check_rollout(head, facts, settings, device_id, force):

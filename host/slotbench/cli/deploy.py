@@ -140,7 +140,7 @@ def _put(
     count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"))
     pinned = with_keys and pin_keys(client)
     if isinstance(pinned, str):
-        click.echo(f"the boot journal does not know these keys yet, the first signed head pins them: {pinned}")
+        click.echo(f"the boot journal does not know these keys yet; the next head pins them: {pinned}")
     elif pinned:
         click.echo("the boot journal knows these keys now, and believes no others")
     if pinned is not True and not count and not found.interrupted:

@@ -95,7 +95,7 @@ class Identities:
             raise BenchError(
                 f"the secret of {device_id} belongs to the chip {owner}, and this is the chip {chip}",
                 where="device_id in twoslot.json",
-                cure="give this board a device_id of its own; --new-identity if it takes the other one's place")
+                cure="give this board a device_id of its own; --new-identity if it replaces the other one")
         known = None if renew else self.secrets.get(device_id) or on_board
         return Identities(
             {**self.secrets, device_id: known or secrets.token_bytes(SECRET_BYTES)},

@@ -19,8 +19,8 @@ from slotbench.mpy import ABI, built, compile_package, sources
 from slotbench.repl.transports import ReplTransport, parse_reports
 
 __all__ = [
-    "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings", "package_files", "pin_keys",
-    "read_board", "remove_boot_line", "remove_files",
+    "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings", "package_files",
+    "pin_keys", "read_board", "remove_boot_line", "remove_files",
 ]
 
 _STAGE: Final = "twoslot.part"

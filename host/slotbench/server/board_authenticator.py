@@ -74,7 +74,8 @@ class BoardAuthenticator:
         with self._lock:
             self._reload_identities()
             header = request.headers.get("Authorization", "")
-            return self._check_header(request.method, request.headers.get("Host", ""), request.root_path + request.path, header)
+            host, path = request.headers.get("Host", ""), request.root_path + request.path
+            return self._check_header(request.method, host, path, header)
 
     def list_boards(self) -> dict[str, dict[str, object]]:
         """The last authenticated report of each board, by device id."""
