@@ -71,6 +71,11 @@ class BootControl:
         cell, slot = self.cell, self.slot
         return cell.active == slot and cell.states[slot] == SLOT_CONFIRMED and not cell.bad[slot]
 
+    @property
+    def waiting(self):
+        """The version of an update that is verified and waits for the restart, or None."""
+        return self.spare.version if self.note == NOTE_ACTIVATED and self.spare else None
+
     def invalidate_spare(self):
         """Declare the spare slot empty, then erase its descriptor.
 
@@ -110,7 +115,7 @@ class BootControl:
 
         False when it was confirmed already.
         """
-        if self.confirmed:
+        if self.confirmed or self.waiting:
             return False
         if self.cell.active == self.slot:
             self.journal.mark(CONFIRMED_WORD)
@@ -144,7 +149,7 @@ class BootControl:
         return {
             "slot": slot, "confirmed": self.confirmed, "counter": d.counter, "fs_version": d.fs_version,
             "floor": cell.floor, "bad": cell.bad_counter, "unproven": cell.unproven_counter,
-            "rounds": cell.rounds,
+            "rounds": cell.rounds, "waiting": self.waiting,
             "seq": cell.head_seq, "time": cell.head_time, "epoch": cell.key_epoch, "tag": cell.channel_tag,
             "keys": cell.keys, "others": cell.others,
             "size": m.size, "fs_start": m.fs_start, "report": (cell.report, cell.report_counter),

@@ -81,9 +81,20 @@ CODES = (
          "The table changed on the way or on the server; when it repeats, publish the release "
          "again."),
     Code(14, "broker-unreachable", _L, "MQTT broker cannot be reached", "errno",
-         "Check `mqtt` in twoslot.json and that the broker runs and lets boards in without a name. "
-         "With errno 0 the firmware has no umqtt.simple, or what answers is no broker. The board checks by "
-         "itself all the same."),
+         "Check `mqtt` in twoslot.json and that the broker runs. With errno 0, what answers is no broker; "
+         "with errno 110 it accepts the connection and says nothing. The board checks by itself all the "
+         "same."),
+    Code(15, "broker-protocol", _L, "MQTT broker does not speak MQTT 3.1.1", "0",
+         "Use a broker that speaks MQTT 3.1.1, or allow that version in its configuration."),
+    Code(16, "broker-client-id", _L, "MQTT broker refuses the client id", "0",
+         "Set `mqtt_client` in twoslot.json to a name that the broker allows."),
+    Code(17, "broker-busy", _L, "MQTT broker is not available now", "0",
+         "Look at the broker's log. The board tries again by itself."),
+    Code(18, "broker-login", _L, "MQTT broker refuses user name or password", "0",
+         "Put the right user and password into twoslot.mqtt on the board (device/docs/settings.md)."),
+    Code(19, "broker-forbids", _L, "MQTT broker does not allow this board", "0, or 128: the topic",
+         "Allow the board's user or client id in the broker, or give it a login in twoslot.mqtt. With 128, "
+         "allow it to read the topic twoslot/PRODUCT/CHANNEL."),
     Code(20, "document-unreadable", _R, "document cannot be read", "byte",
          "Look at the file with `slotbench release show`; publish it again when it is damaged."),
     Code(21, "key-not-pinned", _R, "key not pinned for this role", "0",
@@ -148,14 +159,14 @@ CODES = (
     Code(46, "identity-refused", _L, "refused by the server's check of identities", "status",
          "401: deploy the board with --identities FILE; 403: the file that the server has knows no "
          "such board, or another secret."),
-    Code(51, "port-unavailable", _L, "the port to listen on cannot be had", "errno",
+    Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
          "it, then listen() again."),
     Code(52, "unknown-request", _L, "not a request that push knows", "length of the document, or line",
          "Push with `slotbench push` of the version that the board's twoslot is from."),
-    Code(53, "stale-challenge", _L, "the challenge is not one that is out, or older than a minute", "0",
+    Code(53, "stale-challenge", _L, "the challenge is unknown, or older than a minute", "0",
          "Push again; when it repeats, somebody else asks this board too."),
-    Code(54, "wrong-secret", _L, "the secret is another one", "wrong ones so far",
+    Code(54, "wrong-secret", _L, "wrong secret", "wrong ones so far",
          "Give the secret that lies on this board as twoslot.secret; after three wrong ones "
          "listen() again."),
     Code(55, "busy", _L, "an update is under way", "0",
@@ -179,8 +190,8 @@ CODES = (
          "fits."),
     Code(67, "no-sleep-in-trial", _F, "no deep sleep in a trial", "0",
          "Call confirm() once the firmware is healthy, then sleep."),
-    Code(70, "settings", _F, "settings cannot be read", "0: file, else the key (settings.md)",
-         "Mend twoslot.json on the board: one JSON object with product, board, channel and "
+    Code(70, "settings", _F, "settings cannot be read", "0: the file, else the setting (settings.md)",
+         "Correct twoslot.json on the board: one JSON object with product, board, channel and "
          "server."),
     Code(71, "pinned-keys", _F, "pinned keys cannot be read, or written", "0, else number of the copy",
          "Deploy the product's keys file over USB (`slotbench deploy --keys`), and see that its "
@@ -191,4 +202,7 @@ CODES = (
          "Flash the board again with `slotbench flash`: it writes the map with the loader."),
     Code(74, "secret", _F, "identity cannot be read", "0",
          "Deploy the board over USB with --identities FILE; --new-identity where it has one."),
+    Code(75, "before-restart", _F, "the application's function raised an exception", "0",
+         "Mend the function that your program gives to twoslot.before_restart(). The board restarted all "
+         "the same."),
 )
