@@ -17,7 +17,6 @@ from werkzeug.test import Client
 
 from slotbench.formats.document import split_document
 from slotbench.formats.journal import SlotState
-from slotbench.formats.rtc import BootReason
 from slotbench.release import store
 from slotbench.release.keys import SigningKey
 from slotbench.release.publish import Rollout
