@@ -56,6 +56,9 @@ LINKS: Final = (
         name="server-away", what="the server refuses connections for a day", main=LAMP,
         play=_for_hours(24, errno=ECONNRESET), dark_minutes=_DAY_MINUTES + _NEXT_TRY_MINUTES),
     FieldStory(
+        name="server-errors", what="the server says 500 for a day", main=LAMP,
+        play=_for_hours(24, status=500), dark_minutes=_DAY_MINUTES + 22),
+    FieldStory(
         name="no-access-point", what="the access point is away for a day", main=LAMP,
         play=_no_access_point, dark_minutes=_DAY_MINUTES + _NEXT_TRY_MINUTES),
     FieldStory(

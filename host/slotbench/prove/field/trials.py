@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from slotbench.prove.field.programs import LAMP
+from slotbench.prove.field.programs import CONFIRMS, LAMP
 from slotbench.prove.field.story_run import FieldRun
 from slotbench.prove.field.steps import SOFT_RESET, Play, PowerCycle, ResetChip, Pause, WaitUntil, require
 from slotbench.prove.field.story import FieldStory
@@ -183,9 +183,17 @@ def _boot_py(content: bytes) -> Callable[[dict[str, bytes]], None]:
 
 TRIALS: Final = (
     *_each("trial-crash", "a release crashes before boot.py", _crashes, 15),
+    *_each("trial-offline", "a release has no network", _has_no_network, 50),
     FieldStory(
         name="trial-hang", what="a release never calls tick()", main=LAMP, play=_hangs, dark_minutes=50),
     FieldStory(
         name="trial-cut-early", what="the power fails before the hook of a trial", main=LAMP,
         play=_cut_before_the_hook, dark_minutes=15),
+    FieldStory(
+        name="trial-soft-resets-manual", what="soft resets in a trial that the program confirms",
+        main=CONFIRMS, play=_soft_resets_by_hand, dark_minutes=20, publishes_rescue=False,
+        settings={"confirm": "manual"}),
+    FieldStory(
+        name="trial-soft-resets-deadline", what="a release without network, and a soft reset every 50 s",
+        main=LAMP, play=_soft_resets_for_ever, dark_minutes=60),
 )
