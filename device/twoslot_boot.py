@@ -9,9 +9,9 @@ def _restart(note):
     machine.reset()
 
 
-# "2SR1" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
+# "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
 word = machine.mem32
-fresh = word[0x600013E0] == 0x31525332 and word[0x600013F8] == 0
+fresh = word[0x600013E0] == 0x32525332 and word[0x600013F8] == 0
 reason, trial = word[0x600013E4] >> 24, fresh and word[0x600013E4] >> 8 & 0xFF == 1
 timer = machine.Timer(-1)
 if trial:

@@ -5,11 +5,10 @@
     .align 4
 start:
     mov     a12, a0
-    /* board = 0x40108000, without a literal */
-    movi    a15, 0x401
-    slli    a15, a15, 20
-    addmi   a15, a15, 0x4000
-    addmi   a15, a15, 0x4000
+    /* board = 0x3FFFEC00, without a literal */
+    movi    a15, 1
+    slli    a15, a15, 30
+    addmi   a15, a15, -0x1400
     call0   slotboot
     mov     a0, a12
     jx      a2

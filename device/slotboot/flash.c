@@ -20,7 +20,7 @@ u32 flash_read(u32 at, word *to, u32 bytes)
 /* At most a sector. */
 u32 flash_differs(u32 at, const word *wanted, u32 bytes)
 {
-    return flash_read(at, board->found, bytes) || differs(board->found, wanted, bytes);
+    return flash_read(at, buffers->found, bytes) || differs(buffers->found, wanted, bytes);
 }
 
 u32 flash_program(u32 at, const word *from, u32 bytes)

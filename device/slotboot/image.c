@@ -25,12 +25,12 @@ static u32 next(void)
         board->reader_start = start;
         if (left > SECTOR)
             left = SECTOR;
-        if (at >= board->reader_length || flash_read(board->reader_base + start, board->sector, left))
+        if (at >= board->reader_length || flash_read(board->reader_base + start, buffers->sector, left))
             board->reader_ok = false;
         else if (board->reader_hashes)
-            sha256_add(board->sector, left);
+            sha256_add(buffers->sector, left);
     }
-    value = board->sector[at % SECTOR / WORD];
+    value = buffers->sector[at % SECTOR / WORD];
     /* Flashing tools rewrite the first word: it is not part of the MD5, which is itself the last 16 bytes. */
     if (board->reader_md5 != NULL && at - WORD < board->reader_length - MD5_BYTES - WORD)
         MD5Update(board->reader_md5, &value, WORD);

@@ -1,8 +1,8 @@
 /* slotboot: what its parts share. Bytes on flash and in RTC memory are those of FORMATS.md.
  *
- * Code, constants and variables of the loader lie in instruction RAM, which faults on any access but that of a whole, aligned
+ * Code, constants and the buffers for sectors lie in instruction RAM, which faults on any access but that of a whole, aligned
  * word. So everything here is words: a byte field is a shift, and no instruction of the binary loads or stores less
- * than a word (tests/loader/test_build.py reads its disassembly).
+ * than a word (tests/loader/test_build.py reads its disassembly). Variables lie in data RAM, which is faster.
  */
 #ifndef SLOTBOOT_H
 #define SLOTBOOT_H
@@ -61,7 +61,8 @@ enum form { E9 = 1, EA = 2 };
 /* FORMATS, RTC tail: the row of the decision. A lower one goes first. */
 enum why { ORDINARY = 1, TRIAL, FALLBACK, NO_JOURNAL_CONFIRMED, NO_JOURNAL_UNCONFIRMED, LAST_RESORT, NO_DESCRIPTOR, NOTHING };
 
-/* All that slotboot knows and works with. Nothing clears it: each part is set before it is looked at. */
+/* All that slotboot knows and works with, between the ROM's data and the stack. Nothing clears it: each part is set before it is
+ * looked at. */
 struct board {
     /* image.c: what is being read */
     word reader_base, reader_length, reader_hashes, reader_at, reader_start, reader_ok;
@@ -83,20 +84,24 @@ struct board {
     /* window.c */
     word log_used; /* entries */
     word held[4];  /* the entry that says that the window holds the chosen image */
-    _Alignas(256) u32 schedule[64 + 16], working[64 + 8], digest[8];
-    _Alignas(256) struct cell page;
-    _Alignas(256) word log[SECTOR_WORDS];
-    _Alignas(256) word found[SECTOR_WORDS];
-    _Alignas(256) word sector[SECTOR_WORDS + 1];
+    u32 schedule[64 + 16], working[64 + 8], digest[8];
+    struct cell page;
+};
+
+/* What does not fit there, in the instruction RAM below the code. */
+struct sector_buffers {
+    word log[SECTOR_WORDS], found[SECTOR_WORDS], sector[SECTOR_WORDS + 1];
 };
 
 /* In a register all the time (entry.S sets it to BOARD_AT): the address of each variable would cost seven bytes wherever it is used. */
 register struct board *board __asm__("a15");
 
-#define BOARD_AT 0x40108000u
+#define BOARD_AT 0x3FFFEC00u
+#define buffers ((struct sector_buffers *)0x40108000)
 
 _Static_assert(offsetof(struct board, schedule) <= 1024, "reached by the offset in a load instruction");
-_Static_assert(sizeof(struct board) <= 0x6000, "ends below the code");
+_Static_assert(sizeof(struct board) <= 0x800, "leaves 3 KB for the stack");
+_Static_assert(sizeof(struct sector_buffers) <= 0x6000, "ends below the code");
 
 /* words.c */
 void copy(word *to, const word *from, u32 bytes);

@@ -7,7 +7,7 @@ enum { ENTRY_WORDS = 4, ENTRY = ENTRY_WORDS * WORD, HELD = 'H' };
 /* Whether the last entry of the log that is not blank says so; a full log says nothing. */
 bool window_holds(const struct slot *it)
 {
-    word *log = board->log, *held = board->held;
+    word *log = buffers->log, *held = board->held;
     u32 used = SECTOR_WORDS;
 
     /* The kind, the first 7 bytes of the digest, the seal. */
@@ -33,7 +33,7 @@ static u32 forget_held(void)
 {
     u32 failed = board->log_used == BLANK, at = board->map.window_log;
 
-    for (word *entry = board->log; entry < &board->log[SECTOR_WORDS]; at += ENTRY, entry += ENTRY_WORDS) {
+    for (word *entry = buffers->log; entry < &buffers->log[SECTOR_WORDS]; at += ENTRY, entry += ENTRY_WORDS) {
         if ((entry[0] & 0xFF) != HELD || unsealed(entry, 2 * WORD))
             continue;
         entry[0] = entry[1] = entry[2] = entry[3] = 0;
@@ -45,7 +45,7 @@ static u32 forget_held(void)
 /* `bytes` of the image, behind them as erased. A sector that is right is neither erased nor written. */
 static u32 copy_sector(u32 from, u32 to, u32 bytes)
 {
-    word *sector = board->sector;
+    word *sector = buffers->sector;
     u32 tries = TRIES;
 
     for (u32 i = 0; i < SECTOR_WORDS; i++)

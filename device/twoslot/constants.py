@@ -24,6 +24,9 @@ REPORT_JOURNAL_LOST = const(5)
 REPORT_SAFE_MODE = const(6)
 REPORT_LOW_MEMORY = const(7)
 
+# In rounds of a cell: the last trial of unproven_counter never reached the boot hook.
+NEVER_REACHED = const(256)
+
 # Boot reason: the row of the loader's decision (FORMATS.md, RTC tail; boot-table.md).
 BOOT_ORDINARY = const(1)
 BOOT_TRIAL = const(2)

@@ -11,7 +11,7 @@ from slotbench.formats import document
 from slotbench.formats.head import rollout_place
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.rtc import BootReason
-from slotbench.release.publish import Rollout
+from slotbench.release.publish import Rollout, refresh_heads
 from slotbench.vboard.network.base import ECONNRESET
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
@@ -55,14 +55,14 @@ def running_cell(**fields: Any) -> JournalCell:
 def asked_etag(updater: Updater) -> list[str | None]:
     """If-None-Match of each request for the head, as the server saw it."""
     seen: list[str | None] = []
-    app = updater.net.inner.app  # type: ignore[attr-defined]
+    app = updater.network.inner.app  # type: ignore[attr-defined]
 
     def watch(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] == HEAD_PATH:
             seen.append(environ.get("HTTP_IF_NONE_MATCH"))
         return app(environ, start_response)
 
-    updater.net.inner.app = watch  # type: ignore[attr-defined]
+    updater.network.inner.app = watch  # type: ignore[attr-defined]
     return seen
 
 
@@ -77,7 +77,7 @@ def test_a_check_judges_the_release_and_changes_no_slot(updater: Updater) -> Non
     assert updater.agent.accepted
     assert all(op.addr in BOARD.journal for op in updater.board.operations())
     assert updater.board.newest().state_b == SlotState.EMPTY
-    assert [request.path.split("/")[1] for request in updater.net.requests] == ["heads", "releases"]
+    assert [request.path.split("/")[1] for request in updater.network.requests] == ["heads", "releases"]
 
 
 def test_a_head_that_was_seen_is_remembered(updater: Updater) -> None:
@@ -121,12 +121,12 @@ def test_the_same_head_is_not_sent_again(updater: Updater) -> None:
     updater.run(download=False)
     etag = updater.agent.etag
     assert etag
-    before = len(updater.net.requests)
+    before = len(updater.network.requests)
 
     assert updater.run(etag=etag) == IDLE
 
     assert seen == [None, etag]
-    assert [(r.path, r.status) for r in updater.net.requests[before:]] == [(HEAD_PATH, 304)]
+    assert [(r.path, r.status) for r in updater.network.requests[before:]] == [(HEAD_PATH, 304)]
     assert updater.agent.etag == etag, "the next look would fetch the whole head"
     assert updater.agent.plan is None
 
@@ -144,7 +144,7 @@ def test_a_refused_release_is_not_judged_again_while_the_head_stays(updater: Upd
 @pytest.mark.parametrize("key", ["offline", "stranger"])
 def test_a_head_that_nobody_may_believe_leaves_no_trace(updater: Updater, key: str) -> None:
     forged = signed(head_fields(payload(release_fields())), key)
-    updater.net.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "ReleaseError", 21, 0):
         updater.run(etag='"old"')
@@ -193,24 +193,24 @@ def test_what_runs_already_is_up_to_date(make_board: Make, tmp_path: Any) -> Non
 
     with refusal(updater.vm, "ReleaseError", 28, RUNNING):
         updater.run()
-    assert len(updater.net.requests) == 1, "the release was fetched though its counter says enough"
+    assert len(updater.network.requests) == 1, "the release was fetched though its counter says enough"
 
 
 def test_a_server_that_is_busy_says_when_to_come_back(updater: Updater) -> None:
     busy = ("503 Service Unavailable", [("Retry-After", "90")])
-    updater.net.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
     with refusal(updater.vm, "LinkError", 7, 503):
         updater.run()
     assert updater.agent.retry_after == 90
 
-    updater.net.inject(errno=ECONNRESET, times=1)
+    updater.network.inject(errno=ECONNRESET, times=1)
     with refusal(updater.vm, "LinkError", 3, 104):
         updater.run()
     assert updater.agent.retry_after == 0, "the word of an earlier answer is kept"
 
 
 def test_a_release_that_is_gone_is_a_link_error(updater: Updater) -> None:
-    updater.net.inner.app = files_app({HEAD_PATH: offer().head})  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app({HEAD_PATH: offer().head})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "LinkError", 7, 404):
         updater.run()
@@ -228,7 +228,7 @@ def test_a_signed_head_confirms_a_trial(make_board: Make, site: Site) -> None:
     cell, descriptor = updater.board.newest(), updater.board.descriptor(1)
     assert (cell.active, cell.state_b, cell.floor, cell.head_seq) == (1, SlotState.CONFIRMED, 3, 1)
     assert descriptor is not None and descriptor.confirmed
-    assert [request.path for request in updater.net.requests] == [HEAD_PATH], "a trial looks at the head only"
+    assert [request.path for request in updater.network.requests] == [HEAD_PATH], "a trial looks at the head only"
 
 
 def test_with_manual_confirm_a_head_proves_nothing(make_board: Make, site: Site) -> None:
@@ -247,7 +247,7 @@ def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) ->
         ("online", {"epoch": 2}, 42),
     ):
         head = signed(head_fields(payload(release_fields()), **change), key)
-        updater.net.inner.app = files_app({HEAD_PATH: head})  # type: ignore[attr-defined]
+        updater.network.inner.app = files_app({HEAD_PATH: head})  # type: ignore[attr-defined]
         with refusal(updater.vm, "ReleaseError", code):
             updater.run()
     assert updater.board.operations() == []
@@ -256,7 +256,7 @@ def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) ->
 @pytest.mark.parametrize("status", ["302 Found", "404 Not Found", "500 Oops", "304 Not Modified"])
 def test_no_other_answer_confirms_a_trial(make_board: Make, site: Site, status: str) -> None:
     updater = trial(make_board, site)
-    updater.net.inner.app = files_app({HEAD_PATH: (status, [("Location", "/")])})  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app({HEAD_PATH: (status, [("Location", "/")])})  # type: ignore[attr-defined]
 
     with pytest.raises(updater.vm.import_("twoslot.errors").LinkError):
         updater.run()
@@ -271,6 +271,53 @@ def test_the_head_that_confirms_may_be_paused_or_old_news(make_board: Make, tmp_
 
     assert updater.run() == IDLE
     assert updater.board.newest().state_b == SlotState.CONFIRMED
+
+
+@pytest.mark.parametrize("stale", ["outdated", "expired"])
+def test_a_signed_head_of_the_past_confirms_a_trial_and_nothing_else(
+    make_board: Make, site: Site, stale: str,
+) -> None:
+    """A cache lags behind: that this board reached a signed head is the proof, its freshness is not."""
+    known = {"head_seq": 44, "head_time": NOW + 30, "channel_tag": TAG, "key_epoch": 1}
+    if stale == "expired":
+        known.update(head_seq=1, head_time=NOW + 40 * 86400)
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
+    board.put_trial(spent=first(1), **known)
+    updater = Updater(board, board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
+
+    assert updater.run() == IDLE
+    cell = board.newest()
+    assert (cell.active, cell.state_b) == (1, SlotState.CONFIRMED)
+    assert {name: getattr(cell, name) for name in known} == known, "what was known of newer heads is lost"
+    assert updater.agent.head is None and updater.agent.etag is None
+    with refusal(updater.vm, "ReleaseError", 35 if stale == "outdated" else 34):
+        updater.run()
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_with_manual_confirm_no_head_of_the_past_proves_anything(make_board: Make, site: Site, stale: bool) -> None:
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), confirm="manual")
+    board.put_trial(spent=first(1), head_seq=44 if stale else 0, channel_tag=TAG, key_epoch=1)
+    updater = Updater(board, board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
+
+    assert updater.run() == IDLE
+    assert board.newest().state_b == SlotState.READY
+
+
+def test_a_newer_head_lets_an_unproven_release_be_tried_again(make_board: Make, site: Site) -> None:
+    """The same head does not; the newer one counts at once, and also after the attempt that saw it failed."""
+    updater = updater_on(make_board, site)
+    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1}
+    updater.board.put_cell(1, running_cell(**seen, unproven_counter=6, rounds=4))
+    with refusal(updater.vm, "ReleaseError", 41, 4):
+        updater.run(download=False)
+
+    refresh_heads(site.publisher.site, site.publisher.keys_path, site.publisher.online, site.issued + 60)
+    updater.network.inject(on="releases/*", status=503, times=1)
+    with refusal(updater.vm, "LinkError", 7):
+        updater.run(download=False)
+    assert (updater.board.newest().rounds, updater.board.newest().unproven_counter) == (0, 6)
+    assert updater.run(download=False) == IDLE and updater.agent.plan["counter"] == 6
 
 
 def test_in_last_resort_a_head_confirms_what_runs(make_board: Make, site: Site) -> None:

@@ -18,7 +18,7 @@ def test_it_is_what_the_loader_left(board: DeviceBoard, slot: int, why: BootReas
     vm = board.start(slot, why, trial=why == BootReason.TRIAL, left=2, counter=0x80000001, reason=6, note=5)
     word = loaders_word(vm)
 
-    assert word is not None and word[:8] == b"2SR1" + bytes([slot, why == BootReason.TRIAL, 2, why])
+    assert word is not None and word[:8] == b"2SR2" + bytes([slot, why == BootReason.TRIAL, 2, why])
     assert (word[12], word[24]) == (6, 5)
 
 
@@ -29,7 +29,7 @@ def test_with_any_bit_wrong_there_is_none(board: DeviceBoard, vm: CPythonVM) -> 
         broken[byte] ^= 0x20
         board.leave_tail(bytes(broken))
         assert loaders_word(vm) is None, f"byte {byte} does not matter"
-    for noise in (bytes(32), b"\xff" * 32, b"2SR1" + bytes(28)):
+    for noise in (bytes(32), b"\xff" * 32, b"2SR2" + bytes(28)):
         board.leave_tail(noise)
         assert loaders_word(vm) is None
 
@@ -65,7 +65,9 @@ def test_the_note_is_not_sealed(board: DeviceBoard) -> None:
 
 
 def test_user_memory_up_to_its_limit_leaves_it_alone(vm: CPythonVM) -> None:
-    vm.exec("import machine\nmachine.RTC().memory(bytes(460))")
+    vm.exec("import machine\nmachine.mem32[0x600013D8] = machine.mem32[0x600013DC] = 0x7A7A7A7A")
+    vm.exec("machine.RTC().memory(bytes(452))")
     assert loaders_word(vm) is not None
-    vm.exec("machine.RTC().memory(bytes(461))")
-    assert loaders_word(vm) is None, "the limit of FORMATS, RTC tail is not the real one"
+    assert vm.eval("machine.mem32[0x600013D8], machine.mem32[0x600013DC]") == (0x7A7A7A7A, 0x7A7A7A7A)
+    vm.exec("machine.RTC().memory(bytes(453))")
+    assert vm.eval("machine.mem32[0x600013D8]") != 0x7A7A7A7A, "the limit of FORMATS, RTC tail is not the real one"

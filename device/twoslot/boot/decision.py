@@ -9,7 +9,7 @@ from twoslot.constants import (
 )  # fmt: skip
 
 _CRASHES = (2, 3, 4, 6)  # both watchdogs, exception, no twoslot (FORMATS.md, end of an attempt)
-_ROUNDS = const(4)  # trials without proof: the first, and three more
+_ROUNDS_MOST = const(255)
 
 
 def next_boot(cell, descriptors, failed=()):
@@ -80,10 +80,9 @@ def _judge_trial(cell, slot, descriptor):
     if counter >> DEVELOPMENT_BIT:
         return  # a development release changes nothing by which others are judged
     if not crashed:
-        cell.rounds = cell.rounds + 1 if cell.unproven_counter == counter else 1
+        cell.rounds = min(cell.rounds + 1, _ROUNDS_MOST) if cell.unproven_counter == counter else 1
         cell.unproven_counter = counter
-        crashed = cell.rounds >= _ROUNDS
-    if crashed:
+    else:
         cell.bad_counter = max(cell.bad_counter, counter)
 
 

@@ -39,7 +39,7 @@ def explain(code: int) -> Code:
         if entry.code == code:
             return entry
     raise BenchError(
-        f"no error has the code {code}", do="`slotbench explain` lists them", exit_code=USAGE)
+        f"no error has the code {code}", cure="`slotbench explain` lists them", exit_code=USAGE)
 
 
 _L, _R, _F = Kind.LINK, Kind.RELEASE, Kind.FLASH
@@ -133,8 +133,8 @@ CODES = (
     Code(40, "paused", _R, "paused", "0",
          "The channel is paused; publish without --paused, or call update(force=True)."),
     Code(41, "unproven", _R, "trials used up without proof", "rounds",
-         "The release never reached its health check here; look for power and network faults, "
-         "then update(force=True)."),
+         "The release never reached its health check here; look for power and network faults. The board "
+         "tries again at a newer head, after three days, or by update(force=True)."),
     Code(42, "head-epoch", _R, "head of another key epoch", "epoch",
          "Publish heads with the online key of the newest keys file, and put all keys files on the "
          "server, as `slotbench release publish` does."),
@@ -171,7 +171,7 @@ CODES = (
     Code(63, "not-confirmed", _F, "the running slot is not confirmed", "state",
          "Call confirm() once the firmware is healthy; no update begins before."),
     Code(64, "no-boot-record", _F, "the loader left no word of what it started", "0",
-         "Flash the loader, and keep RTC().memory() at or below 460 bytes."),
+         "Flash the loader, and keep RTC().memory() at or below 452 bytes."),
     Code(65, "no-other-slot", _F, "no other slot to go back to", "reason",
          "The other slot is empty or bad; install a release first."),
     Code(66, "chip-too-small", _F, "chip smaller than the map", "its bytes",

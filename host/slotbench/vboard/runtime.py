@@ -47,7 +47,7 @@ class Console(Protocol):
     def wait(self, us: int | None) -> None:
         """Wait for input, at most `us` virtual microseconds."""
 
-    def put(self, text: str | bytes) -> None:
+    def send(self, text: str | bytes) -> None:
         """Send to the host as it is."""
 
     def kbd_intr(self, character: int) -> None:
@@ -66,13 +66,13 @@ class Runtime:
     """
 
     def __init__(
-        self, soc: Soc, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
+        self, soc: Soc, files: dict[str, bytes], network: Network, console: Callable[[str], object], mpy: int
     ) -> None:
         self.soc = soc
         self.clock: Clock = soc.clock
         self.files = files
-        self.net = net
-        net.use_clock(soc.clock)
+        self.network = network
+        network.use_clock(soc.clock)
         self.console = console
         self.mpy = mpy
         self.modules: dict[str, ModuleType] = {}
@@ -159,7 +159,7 @@ class Runtime:
         self._queue.append((callback, argument))
         return True
 
-    def drive(self, pin: int, level: int) -> None:
+    def drive_pin(self, pin: int, level: int) -> None:
         """Pull a pin from outside (0: to ground, 1: released) and schedule its handler."""
         before, self.pins[pin] = self.pins.get(pin, 1), level
         trigger, handler, argument = self.watched.get(pin, (0, print, None))
@@ -172,10 +172,10 @@ class Runtime:
 
     # Network state.
 
-    def associated(self) -> bool:
+    def is_associated(self) -> bool:
         """Whether the station has an address."""
-        up = self.clock.us - self.station_up_us >= self.net.link.associate_ms * 1000
-        return self.net.online and self.station_active and up
+        up = self.clock.us - self.station_up_us >= self.network.link.associate_ms * 1000
+        return self.network.online and self.station_active and up
 
     # Clock and user memory in the RTC.
 
