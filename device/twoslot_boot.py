@@ -2,29 +2,74 @@
 # chip. A trial that cannot import twoslot could never update itself again: it ends at once.
 import machine
 import sys
+import time
+
+word = machine.mem32
 
 
-def _restart(note):
-    machine.mem32[0x600013F8] = note  # how this attempt ended: FORMATS.md, end of an attempt
+def restart(note):
+    word[0x600013F8] = note  # how this attempt ended: FORMATS.md, end of an attempt
     machine.reset()
 
 
+def timeout(timer):
+    restart(5)
+
+
+def lasting_timer():
+    # A soft reset frees the heap, and the SDK's list of armed timers would lead into it. This timer
+    # lies in the SDK's heap; RTC memory holds its place (FORMATS.md). Return (timer, place), or an
+    # ordinary timer and 0.
+    timer = machine.Timer(-1)
+    items = [timer]
+    try:
+        from esp import malloc
+
+        # A list's fourth word leads to its items. Where it does not, nothing is changed.
+        addr = word[id(items) + 12]
+        if not -38912 < addr - id(items) < 38912 or word[addr] != id(timer):
+            return timer, 0
+        place = (word[0x600013F8] >> 8 & 0xFFFFFF) | 0x3F000000
+        if place == 0x3F000000:
+            place = malloc(64)
+            if not place:
+                return timer, 0
+            for i in range(4, 64, 4):
+                word[place + i] = 0
+            word[place] = word[id(timer)]  # its type
+            word[0x600013F8] |= (place & 0xFFFFFF) << 8
+        if place & 3 or place < 0x3FFE8000 or word[place] != word[id(timer)]:
+            return timer, 0
+        word[addr] = place
+        return items[0], place
+    except (ImportError, ValueError):
+        return timer, 0
+
+
 # "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
-word = machine.mem32
-fresh = word[0x600013E0] == 0x32525332 and word[0x600013F8] == 0
+fresh = word[0x600013E0] == 0x32525332 and word[0x600013F8] & 0xFF == 0
 reason, trial = word[0x600013E4] >> 24, fresh and word[0x600013E4] >> 8 & 0xFF == 1
-timer = machine.Timer(-1)
+timer = None
+if trial or word[0x600013E0] == 0x32525332 and word[0x600013F8] >> 8:
+    timer, place = lasting_timer()
+    timer.deinit()  # that of the run before a soft reset
 if trial:
-    timer.init(period=600000, mode=machine.Timer.ONE_SHOT, callback=lambda t: _restart(5))
+    period = 600000
+    if place:
+        if word[place + 60]:
+            period = time.ticks_diff(word[place + 60], time.ticks_ms())
+        word[place + 60] = time.ticks_add(time.ticks_ms(), period) or 1
+    timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
 try:
     import twoslot
 
-    twoslot.deadline = timer if trial else None
+    # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
+    twoslot.deadline = (timer, timeout) if trial else None
     # A watchdog or an exception ended the last run, or it found no memory for an update.
     if fresh and not trial and (0 < word[0x600013EC] < 4 or word[0x600013FC] >> 31):
         __import__("twoslot.recovery.safe_mode").recovery.safe_mode.before_main(reason)
 except Exception as e:
     if trial:
-        _restart(6)
+        restart(6)
     print("twoslot cannot be imported:", repr(e))
 sys.modules.pop(__name__, None)  # only what the timer of a trial calls stays on the heap

@@ -33,5 +33,5 @@ def put(field, value):
 
 
 def put_note(note):
-    """Leave a note; the loader sets it to 0 at each start."""
-    machine.mem32[_NOTE] = note
+    """Leave a note; the loader sets it to 0 at each start. The place of the hook's timer stays in it."""
+    machine.mem32[_NOTE] = machine.mem32[_NOTE] & 0xFFFFFF00 | note

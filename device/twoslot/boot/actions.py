@@ -65,7 +65,7 @@ def _end_trial(control):
         if twoslot._schedule:
             twoslot._schedule.trial = False
         if twoslot.deadline:
-            twoslot.deadline.deinit()
+            twoslot.deadline[0].deinit()
             twoslot.deadline = None
         return True
     return False

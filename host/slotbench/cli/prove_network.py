@@ -59,7 +59,7 @@ def network(
             click.echo(text)
     if failures:
         raise BenchError(
-            "an update did not get there as it must", where=f"{len(failures)} of them",
+            "an update did not succeed", where=f"{len(failures)} of them",
             cure="repeat it with the same --seed, and report it")
 
 

@@ -53,8 +53,8 @@ class Tail:
     """The RTC tail.
 
     `reset_reason` is the number that the loader saw, usually a ResetReason. `reached_at` is the flash
-    offset of the flag that the boot hook sets in a trial, else 0. `note` is a code of FORMATS, end of an
-    attempt, or 0.
+    offset of the flag that the boot hook sets in a trial, else 0. `note` is one of FORMATS, or 0.
+    `timer` is where the hook's timer lies: the low 24 bits of an address, or 0.
     """
 
     slot: int
@@ -66,6 +66,7 @@ class Tail:
     reached_at: int = 0
     note: int = 0
     schedule: int = 0
+    timer: int = 0
 
     def pack(self) -> bytes:
         """32 bytes. Raises FormatError when a field is out of its range."""
@@ -76,7 +77,8 @@ class Tail:
                 MAGIC, self.slot, self.trial, self.attempts_left, self.why,
                 self.counter, self.reset_reason, self.reached_at & 0xFF, self.reached_at >> 8,
             )
-            return sealed + digest8(sealed) + struct.pack("<II", self.note, self.schedule)
+            return sealed + digest8(sealed) + struct.pack(
+                "<II", self.note | self.timer << 8, self.schedule)
         except struct.error as error:
             raise FormatError(f"RTC tail field out of range ({error})") from None
 
@@ -98,6 +100,6 @@ class Tail:
         note, schedule = struct.unpack_from("<II", data, _SEAL_END)
         return cls(
             slot=slot, trial=bool(trial), attempts_left=attempts_left, why=BootReason(why), counter=counter,
-            reset_reason=reason, reached_at=reached_at[0] | reached_at[1] << 8, note=note,
-            schedule=schedule,
+            reset_reason=reason, reached_at=reached_at[0] | reached_at[1] << 8, note=note & 0xFF,
+            schedule=schedule, timer=note >> 8,
         )
