@@ -184,7 +184,7 @@ def rtc_files() -> Files:
             reset_reason=ResetReason.RESTART, reached_at=0x0023EC, note=Ended.DEADLINE, schedule=0xDEADBEEF),
         "last_resort": Tail(
             slot=0, trial=False, attempts_left=8, why=BootReason.LAST_RESORT, counter=0,
-            reset_reason=ResetReason.RESET_PIN, note=0xFFFFFFFF),
+            reset_reason=ResetReason.RESET_PIN, note=0xFF, timer=0xFFFFFF),
     }
     files: Files = {}
     for name, tail in tails.items():

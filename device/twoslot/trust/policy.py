@@ -121,7 +121,8 @@ def check_counter(counter, facts, force):
         return
     if counter <= facts["bad"]:
         raise ReleaseError(codes.MARKED_BAD, counter)
-    if counter == facts["unproven"] and facts["rounds"] >= _ROUNDS and time.ticks_ms() < _FADES_MS:
+    up_ms = time.ticks_diff(time.ticks_ms(), 0) & 0x3FFFFFFF
+    if counter == facts["unproven"] and facts["rounds"] >= _ROUNDS and up_ms < _FADES_MS:
         raise ReleaseError(codes.UNPROVEN, facts["rounds"])
 
 
