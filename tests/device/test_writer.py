@@ -54,7 +54,7 @@ class WriterBench:
     def block(self, number: int) -> bytes:
         return self.image[number * SECTOR : (number + 1) * SECTOR]
 
-    def table_right(self) -> bool:
+    def table_matches(self) -> bool:
         return bool(self.scan.table_matches(self.slot, self.agent.plan["blocks"]))
 
     def put_table(self, table: bytes | None = None) -> None:
@@ -127,13 +127,13 @@ def test_the_longest_image_fills_the_slot(board: DeviceBoard, vm: CPythonVM) -> 
 
 
 def test_the_table_is_stored_and_known_again(bench: WriterBench) -> None:
-    assert not bench.table_right()
+    assert not bench.table_matches()
     bench.put_table()
 
     assert bench.board.flash.peek(SLOT.table.start, SECTOR) == blocks.table_sector(blocks.block_table(IMAGE))
-    assert bench.table_right()
+    assert bench.table_matches()
     bench.board.flash.reset_counters()
-    assert bench.table_right()
+    assert bench.table_matches()
     assert bench.board.operations() == []
 
 
@@ -144,7 +144,7 @@ def test_a_table_that_lost_a_bit_is_not_right(bench: WriterBench, place: int) ->
     sector[place] ^= 4
     bench.board.flash.poke(SLOT.table.start, sector)
 
-    assert not bench.table_right()
+    assert not bench.table_matches()
 
 
 @pytest.mark.parametrize("flip", [0, 15, 16, 8 * 16 - 1, None])
