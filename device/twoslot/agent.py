@@ -69,7 +69,7 @@ class Agent:
             if self.state:
                 if twoslot._restart_hook:
                     from twoslot import restart
-                    if restart.postpone(schedule):
+                    if restart.put_off(schedule):
                         return False
                 machine.reset()  # into the trial; here, where nothing more needs to be loaded
         except (TwoslotError, MemoryError) as e:

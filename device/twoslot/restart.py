@@ -11,7 +11,7 @@ _DELAY_S = const(300)
 _LEAST_MS = const(1000)  # between two calls of the function
 
 
-def postpone(schedule):
+def put_off(schedule):
     """Call the function. True when it asks for later: then the schedule is set to ask it again."""
     ms = wait_ms()
     if ms:

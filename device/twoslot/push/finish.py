@@ -24,7 +24,7 @@ def handle(listener, sock):
     from twoslot import restart
 
     schedule = twoslot.get_schedule()
-    if schedule and not listener.wait and restart.postpone(schedule):
+    if schedule and not listener.wait and restart.put_off(schedule):
         return  # tick() asks again, and restarts
     ms = listener.wait and restart.wait_ms()
     while ms:
