@@ -77,7 +77,7 @@ DEFECTS = [
 
 
 def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
-    """What the proof says first, "" when it finds nothing. It cuts what tools/test cuts: the sample."""
+    """The first failure of the proof, "" without one. It cuts the sample of tools/test."""
     put_keys(folder / "keys")
     proof = PowerCutProof(folder, edit=edit, by_content=True)
     part = SCENARIOS[scenario]
@@ -100,7 +100,7 @@ CONFIRMED_ON_A_304 = (
 
 @pytest.mark.parametrize("defects", [(), CONFIRMED_ON_A_304], ids=["as-it-is", "confirmed-on-a-304"])
 def test_a_304_proves_nothing(tmp_path: Path, defects: tuple[Defect, ...]) -> None:
-    """In a trial the server says that nothing is new: the defect takes it for a proof, the modules do not."""
+    """In a trial the server answers 304: the defect accepts it as a proof, the modules do not."""
     testbed = make_testbed(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
     testbed.publish(2)
     board = testbed.board()

@@ -173,7 +173,7 @@ class DeviceBoard:
         self.flash.poke(BOARD.slots[slot].descriptor.start, SlotDescriptor(**values).pack())
 
     def put_trial(self, **cell: Any) -> None:
-        """Slot B holds release 6, ready and active, as `arm` leaves it."""
+        """Slot B holds release 6, ready and active, as activate_spare() leaves it."""
         self.put_slot(1, firmware(2), counter=6, version="2.0.0", floor=3)
         self.clear_journal()
         self.put_cell(0, trial_cell(**cell))

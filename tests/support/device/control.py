@@ -44,7 +44,7 @@ def offered_head(vm: CPythonVM, **changes: Any) -> Any:
 
 
 def activate(vm: CPythonVM, control: Any) -> None:
-    """Arm release 6, as if it were in the spare slot."""
+    """Activate release 6, as if it were in the spare slot."""
     release = release_fields()
     control.activate_spare(vm.import_("twoslot.trust.policy").parse_plan(release, release["images"]["any"]), PRODUCT)
 
