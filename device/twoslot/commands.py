@@ -72,7 +72,7 @@ def _update(agent, force):
                 return False
             schedule.failed(agent.retry_after)
             while not schedule.due():
-                time.sleep_ms(100)
+                time.sleep_ms(500)
             continue
         if agent.written > written:
             written = agent.written

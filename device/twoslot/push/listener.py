@@ -9,6 +9,8 @@ from micropython import const
 
 import twoslot
 
+from twoslot.constants import ACTION_SNAPSHOT
+
 _PAUSE_MS = const(5000)  # for the address of whoever was too slow
 
 listener = None  # the open one
@@ -83,10 +85,14 @@ class PushListener:
     def verify_document(self):
         """Verify the document, with as little else in memory as possible."""
         from twoslot import errors
+
+        agent = twoslot.load_agent()
+        agent.begin()
+        agent.boot_action(ACTION_SNAPSHOT)
         from twoslot.trust import keyring
 
-        epoch, moduli = keyring.trusted_keys("offline")
-        keyring = None
+        epoch, moduli = keyring.trusted_keys("offline", agent.product, agent.facts)[:2]
+        keyring = agent = None
         twoslot.drop("trust")
         moduli.extend(self.development_keys)
         from twoslot.trust import rsa, document
