@@ -31,7 +31,7 @@ def test_a_right_offer_is_accepted_with_the_fields_of_the_descriptor(judge: Judg
     image = fields["images"]["any"]
     assert plan == {
         "counter": COUNTER, "version": "2.0.0", "floor": 3, "fs_start": BOARD.fs_start, "fs_version": 0x00020001,
-        "mpy_abi": 6, "url": image["url"], "length": len(firmware(2)), "form": 1,
+        "mpy_abi": 6, "created": fields["created"], "url": image["url"], "length": len(firmware(2)), "form": 1,
         "blocks_url": image["blocks_url"], "sha256": bytes.fromhex(image["sha256"]),
         "blocks": bytes.fromhex(image["blocks"])}
 
@@ -152,13 +152,19 @@ def test_the_same_head_may_be_seen_again(judge: Judge) -> None:
     assert judge.head(offer().head)["seq"] == 12
 
 
-@pytest.mark.parametrize("field", ["tag", "epoch"])
-def test_another_channel_or_epoch_counts_its_heads_afresh(judge: Judge, field: str) -> None:
-    """seq and the clock's lower bound belong to one channel of one key epoch."""
-    judge.facts[field] = 99
+def test_another_epoch_counts_its_heads_afresh(judge: Judge) -> None:
+    """seq and the clock's lower bound belong to one key epoch."""
+    judge.facts["epoch"] = 99
     judge.facts["time"], judge.now = NOW + 90 * DAY, 0
-
     assert judge.head(offer(head={"seq": 1}).head)["seq"] == 1
+
+
+def test_another_channel_counts_its_own_heads(judge: Judge) -> None:
+    """The lower bound of the time is that of all channels."""
+    judge.facts["tag"], judge.now = 99, 0
+    assert judge.head(offer(head={"seq": 1}).head)["seq"] == 1
+    judge.facts["time"] = NOW + 90 * DAY
+    judge.refuses(offer(head={"seq": 1}), 34)
 
 
 @pytest.mark.parametrize(

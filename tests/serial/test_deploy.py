@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,9 @@ def test_a_board_keeps_its_secret_until_it_gets_another(bench: SerialBench, keys
     assert f"{device_id}: its secret is in {known}" in slotbench(*give)
 
     def secret() -> str:
-        here = json.loads(known.read_text())[device_id]
+        entry = json.loads(known.read_text())[device_id]
+        assert entry["chip"] == device_id
+        here = entry["secret"]
         assert json.loads(bench.board.files["/twoslot.secret"]) == {"secret": here}
         return str(here)
 
@@ -102,6 +105,22 @@ def test_a_board_keeps_its_secret_until_it_gets_another(bench: SerialBench, keys
     assert secret() != first
     slotbench("deploy", "--port", bench.port, "--undo")
     assert not [name for name in bench.board.files if "twoslot" in name]
+
+
+def test_the_cable_puts_keys_right_that_somebody_changed(bench: SerialBench, keys: Path) -> None:
+    """Files and journal name an epoch of the attacker's; the next deploy with the right keys mends both."""
+    give = ("deploy", "--port", bench.port, *GIVEN, "--keys", keys)
+    assert "the boot journal knows these keys now" in slotbench(*give)
+    right = hashlib.sha256(keys.read_bytes().split(b"\n")[0]).digest()[:16]
+    cell = bench.board.cell
+    assert cell is not None and (cell.key_epoch, cell.keys_digest) == (1, right)
+    assert "nothing was written" in slotbench(*give)
+    place = bench.board.profile.journal.start
+    forged = replace(cell, sequence=cell.sequence + 9, key_epoch=(1 << 31) - 1, keys_digest=b"?" * 16)
+    bench.board.flash.poke(place + 31 * 256, forged.pack())
+    assert "the boot journal knows these keys now" in slotbench(*give)
+    cell = bench.board.cell
+    assert cell is not None and (cell.key_epoch, cell.keys_digest) == (1, right)
 
 
 def test_a_developers_board_gets_the_public_part_of_a_key_and_its_mark(bench: SerialBench, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ class Judge:
         self.facts: dict[str, Any] = {
             "slot": 0, "confirmed": True, "counter": RUNNING, "fs_version": 0x00020001, "floor": 1, "bad": 0,
             "unproven": 0, "rounds": 0, "seq": 11, "time": NOW - 60, "epoch": 1, "tag": TAG,
+            "keys": None, "others": b"",
             "size": BOARD.slots[1].image.size, "fs_start": BOARD.fs_start}
 
     def read(self, text: bytes, kind: str) -> Any:
