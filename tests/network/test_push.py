@@ -364,7 +364,7 @@ STRANGERS = {
 }
 
 
-class Dripping(Visitor):
+class EndlessHead(Visitor):
     """Sends one byte each time it is asked, for ever."""
 
     def readinto(self, view: memoryview, *, patient: bool = True) -> int | None:
@@ -378,7 +378,7 @@ class Dripping(Visitor):
 
 def strangers() -> list[Visitor]:
     quiet = [Visitor(bytes(it.inbox)) for it in STRANGERS.values()]
-    return [*quiet, Dripping(b"GET /twoslot HTTP/1.1\r\nX: "), *(Visitor(bytes(it.inbox)) for it in quiet * 2)]
+    return [*quiet, EndlessHead(b"GET /twoslot HTTP/1.1\r\nX: "), *(Visitor(bytes(it.inbox)) for it in quiet * 2)]
 
 
 def test_ten_strangers_hold_up_no_application(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:

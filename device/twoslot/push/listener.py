@@ -1,7 +1,7 @@
 # The push port: closed by default, and closes by itself. Only this module waits for connections.
 # Each step of a push is in memory alone: opening (opens the port), request (collects a request
-# without waiting), authentication (checks it, and who sent it), status (answers a GET), offer (checks the release), upload (fills the spare
-# slot), finish (restarts), reply (refuses).
+# without waiting), authentication (checks it, and who sent it), status (answers a GET), offer
+# (checks the release), upload (fills the spare slot), finish (restarts), reply (refuses).
 import sys
 import time
 
