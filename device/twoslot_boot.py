@@ -9,10 +9,16 @@ def _restart(note):
     machine.reset()
 
 
-# "2SR1" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
+# The loader's record (FORMATS.md, RTC tail), and what this start adds to what is kept from start to start.
 word = machine.mem32
-fresh = word[0x600013E0] == 0x31525332 and word[0x600013F8] == 0
-reason, trial = word[0x600013E4] >> 24, fresh and word[0x600013E4] >> 8 & 0xFF == 1
+record, note = word[0x600013E0] == 0x31525332, word[0x600013F8] & 255
+reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 255 == 1
+cause, kept = 0 if note else word[0x600013EC] & 255, word[0x600013D8]
+if record and not trial:
+    # A wake from deep sleep, another start, a soft reset of a program that had called twoslot.
+    kept += 256 if cause == 5 else kept & 255 < 255 and (not note or kept >> 23 & 1)
+    word[0x600013D8] = kept = kept & ~0x840000
+    word[0x600013F8] |= 0 if note else 12
 timer = machine.Timer(-1)
 if trial:
     timer.init(period=600000, mode=machine.Timer.ONE_SHOT, callback=lambda t: _restart(5))
@@ -20,9 +26,12 @@ try:
     import twoslot
 
     twoslot.deadline = timer if trial else None
-    # A watchdog or an exception ended the last run, or it found no memory for an update.
-    if fresh and not trial and (0 < word[0x600013EC] < 4 or word[0x600013FC] >> 31):
-        __import__("twoslot.recovery.safe_mode").recovery.safe_mode.before_main(reason)
+    # A crash, a fallback, a request, or a program under which the updater has no turn.
+    if trial and kept >> 26 & 1 or record and not trial and (
+        0 < cause < 4 or reason == 3 or kept >> 24 or kept >> 8 & 1023 > 99 or kept & 255 > 19
+        or word[0x600013FC] >> 31
+    ):
+        __import__("twoslot.recovery.turn").recovery.turn.before_main(trial, reason, cause)
 except Exception as e:
     if trial:
         _restart(6)

@@ -8,7 +8,7 @@ from twoslot.errors import FlashError
 _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
-    ("quiet", list), ("development", bool), ("mqtt", str),
+    ("quiet", list), ("development", bool), ("mqtt", str), ("unattended", int),
 )
 _REQUIRED = 4
 
@@ -28,6 +28,7 @@ def load():
     s.setdefault("confirm", "auto")
     s.setdefault("interval_s", 21600)
     s.setdefault("attempts", 3)
+    s.setdefault("unattended", 86400)
     if s["confirm"] not in ("auto", "manual"):
         raise FlashError(codes.SETTINGS, 7)
     # At most a week: the schedule counts milliseconds, which must stay below 2**30.
@@ -35,6 +36,9 @@ def load():
         raise FlashError(codes.SETTINGS, 8)
     if not 1 <= s["attempts"] <= 8:
         raise FlashError(codes.SETTINGS, 9)
+    # An hour to 30 days, or never.
+    if s["unattended"] and not 3600 <= s["unattended"] <= 2592000:
+        raise FlashError(codes.SETTINGS, 14)
     quiet = s.get("quiet", (0, 1))
     if len(quiet) != 2 or quiet[0] == quiet[1]:
         raise FlashError(codes.SETTINGS, 11)

@@ -19,7 +19,7 @@ from slotbench.formats import FormatError, image, journal, maptable, rtc
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.keys import Keys
-from slotbench.formats.rtc import BootReason, Tail
+from slotbench.formats.rtc import BootReason, ResetReason, Tail
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.flash.nor import PAGE, SECTOR, FlashOperation, NorFlash
 from slotbench.vboard.network.base import Network, NoNetwork
@@ -91,6 +91,7 @@ class DeviceBoard:
     def __init__(self, net: Network | None = None, *, chip_seed: int = 0, **settings: object) -> None:
         self.flash = _factory_flash().clone()
         self.soc = Soc(self.flash, seed=chip_seed)
+        self.clear_retained()
         self.net = net if net is not None else NoNetwork()
         self.files = dict(_installed())
         self.files["/boot.py"] = b"__import__(\"twoslot_boot\")\n"
@@ -112,6 +113,8 @@ class DeviceBoard:
     ) -> CPythonVM:
         """Reset, leave the loader's word, start the firmware; after `up_ms` the network is up."""
         self.soc.start(reason)
+        if reason == ResetReason.POWER:
+            self.clear_retained()
         self.leave_tail(Tail(
             slot=slot, trial=trial, attempts_left=left, why=why, counter=counter, reset_reason=reason,
             note=note).pack())
@@ -120,6 +123,11 @@ class DeviceBoard:
         self._vms.append(started)
         self.soc.clock.advance_ms(up_ms)
         return started
+
+    def clear_retained(self) -> None:
+        """Do what the loader does when there was no power: the two words before its tail hold noise."""
+        for at in range(rtc.RETAINED_ADDRESS, rtc.RETAINED_ADDRESS + rtc.RETAINED_BYTES, 4):
+            self.soc.write_word(at, 0)
 
     def leave_tail(self, tail: bytes) -> None:
         """Put 32 bytes where the loader leaves its word."""
