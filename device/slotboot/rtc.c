@@ -10,16 +10,20 @@ struct tail {
 };
 
 #define TAIL ((struct tail *)0x600013D8)
-/* rst_info of the SDK that ran before; its first word is the reason. */
-#define LAST_REASON (*(word *)0x60001100)
+/* FORMATS, reset reason: what the SDK that ran before wrote before it restarted; a running one has set all words to 0. */
+#define RESTART_INFO ((struct restart_info *)0x60001100)
+
+struct restart_info {
+    word reason, exception[5], mark;
+};
 
 enum { TAIL_MAGIC = 0x31525332, /* 2SR1 */ SEALED = 16 };
 
 /* Reset reasons in the SDK's numbers. */
 enum { POWER, HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG, RESTART, DEEP_SLEEP, RESET_PIN };
 
-/* From the right, for each reason of the ROM: 1 power, 2 reset pin or SDK, 4 hardware watchdog, 5 deep sleep, 6 another. */
-#define reason_of_rom 0x66516606u
+/* From the right, for each cause that the ROM knows: 1 power, 2 reset pin, 4 hardware watchdog, 5 deep sleep, 6 another. */
+#define reason_of_cause 0x66516606u
 
 /* FORMATS, end of an attempt. From the right, for each reset reason: power lost, the two watchdogs and the exception between them, a restart
  * without a note, deep sleep, reset pin. */
@@ -28,12 +32,14 @@ enum { POWER, HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG, RESTART, DEEP_SLE
 /* After a power-on the RTC memory holds noise. */
 void read_tail(void)
 {
-    u32 reason = rtc_get_reset_reason(), last = LAST_REASON;
+    u32 cause = rtc_get_reset_reason(), reason = RESTART_INFO->reason, most = DEEP_SLEEP;
 
-    /* What the ROM cannot tell apart, the SDK wrote down. */
-    if (reason != 2 || last - EXCEPTION > RESTART - EXCEPTION)
-        last = reason_of_rom >> 4 * (reason & 7) & 0xF;
-    board->reset_reason = last;
+    /* A restart by the SDK is a jump: the ROM goes on to tell what the hardware did last. */
+    if (cause == 1)
+        most = RESTART;
+    if (reason - EXCEPTION > most - EXCEPTION || RESTART_INFO->mark == TAIL_MAGIC)
+        reason = reason_of_cause >> 4 * (cause & 7) & 0xF;
+    board->reset_reason = reason;
     board->tail_is_noise = (TAIL->magic ^ TAIL_MAGIC) | unsealed(&TAIL->magic, SEALED);
 }
 
@@ -66,6 +72,7 @@ void leave_tail(const struct slot *it, u32 attempts_left)
     TAIL->reason = board->reset_reason;
     seal(&TAIL->magic, SEALED);
     TAIL->note = 0;
+    RESTART_INFO->mark = TAIL_MAGIC;
     if (board->tail_is_noise)
         TAIL->retained[0] = TAIL->retained[1] = TAIL->schedule = 0;
 }

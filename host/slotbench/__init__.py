@@ -27,6 +27,6 @@ def data_path(folder: str, *parts: str) -> Path:
         # A checkout without symbolic links (git's core.symlinks off) has small files in their place.
         raise BenchError(
             "the package came without its data", where=str(base),
-            do="install it again; a git checkout needs core.symlinks = true", exit_code=USAGE,
+            cure="install it again; a git checkout needs core.symlinks = true", exit_code=USAGE,
         )
     return base.joinpath(*parts)

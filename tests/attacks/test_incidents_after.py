@@ -44,13 +44,13 @@ def test_no_success_is_told_while_the_old_firmware_runs(own: Scene, does: Behavi
     cell = own.board.cell
     assert cell is not None and own.runs(1)
     assert (cell.report, cell.report_counter) == (Report.BAD if does is Behaviour.CRASH else Report.UNPROVEN, 2)
-    status = own.board.call("twoslot.status()")
+    status = own.board.evaluate("twoslot.status()")
     assert (status["version"], status["counter"], status["confirmed"]) == ("1.0.0", 1, True)
     own.testbed.publish(3)
     require_update(own, 3)
     cell = own.board.cell
     assert cell is not None and (cell.report, cell.report_counter) == (Report.CONFIRMED, 3)
-    assert own.board.call("twoslot.status()")["version"] == "3.0.0"
+    assert own.board.evaluate("twoslot.status()")["version"] == "3.0.0"
 
 
 def test_esp_link_267_what_stops_an_update_is_told(scene: Scene) -> None:
@@ -59,9 +59,9 @@ def test_esp_link_267_what_stops_an_update_is_told(scene: Scene) -> None:
     scene.board.power_on()
     scene.board.run(10_000)
     before = scene.board.clock.ms
-    assert "refused: 3 " in scene.board.repl("twoslot.update()")
+    assert "refused: 3 " in scene.board.run_line("twoslot.update()")
     assert scene.board.clock.ms - before <= 11_000
-    assert re.search(r"\d+  3 connection-failed \(\d+\)", scene.board.repl("twoslot.log()"))
+    assert re.search(r"\d+  3 connection-failed \(\d+\)", scene.board.run_line("twoslot.log()"))
     scene.server.clear_faults()
     require_update(scene, 2)
 
@@ -78,7 +78,7 @@ def test_a_boot_loop_ends_and_the_loader_is_what_it_was(own: Scene, does: Behavi
     assert [boot.why for boot in own.board.boots][:5] == TRIED
     assert own.board.flash.peek(loader.start, loader.size) == sector
     assert not [op for op in own.board.flash.log or () if op.addr in loader]
-    assert own.board.call("twoslot.status()")["version"] == "1.0.0"
+    assert own.board.evaluate("twoslot.status()")["version"] == "1.0.0"
     own.testbed.publish(3)
     require_update(own, 3)
 
@@ -107,7 +107,7 @@ def test_there_is_always_a_firmware_to_go_back_to(own: Scene, counter: int) -> N
         own.testbed.publish(next_one)
         require_update(own, next_one)
     own.server.online = False
-    own.board.repl("twoslot.rollback()")
+    own.board.run_line("twoslot.rollback()")
     own.board.run(MINUTES_MS)
     assert own.runs(counter - 1)
     own.server.online = True
@@ -121,7 +121,7 @@ def test_energyme_237_a_bad_firmware_need_not_download_the_good_one(own: Scene) 
     require_update(own, 2)
     fetched = len(own.server.requests)
     own.server.online = False
-    own.board.repl("twoslot.rollback()")
+    own.board.run_line("twoslot.rollback()")
     assert own.board.boots[-1].why is BootReason.FALLBACK and own.board.boots[-1].marker.version == "1.0.0"
     assert len(own.server.requests) == fetched
     own.server.online = True

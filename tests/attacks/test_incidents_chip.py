@@ -124,5 +124,5 @@ def test_firmware_larger_than_all_memory(
     testbed.publish(2)
     board = testbed.board()
     update_to(board, 2)
-    assert 0 not in {code for _, code, _ in board.call("twoslot._log")}, "out of memory"
-    assert board.call("len(own)") == 10240
+    assert 0 not in {code for _, code, _ in board.evaluate("twoslot._log")}, "out of memory"
+    assert board.evaluate("len(own)") == 10240

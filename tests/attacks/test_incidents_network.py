@@ -39,7 +39,7 @@ def test_arduino_517_four_of_five_connections_are_refused(make_scene: Callable[.
     scene.board.power_on()
     scene.board.run(5 * 24 * HOURS_MS, until=lambda: runs_confirmed(scene.board, 2))
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
-    assert fetched_again(scene) == 0 and refused.struck[FaultKind.REFUSED] >= 8
+    assert fetched_again(scene) == 0 and refused.fault_counts[FaultKind.REFUSED] >= 8
 
 
 def test_arduino_5955_every_other_try_fails(scene: Scene) -> None:
@@ -160,7 +160,7 @@ def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Sce
     scene.server.inject(on=HEAD, status=status, instead=b'{"message": "rate limit exceeded"}')
     require_refusal(scene, 7)
     assert {refusal.where for refusal in scene.refusals if refusal.code == 7} == {status}
-    assert f"7 http-status ({status})" in scene.board.repl("twoslot.check()")
+    assert f"7 http-status ({status})" in scene.board.run_line("twoslot.check()")
     require_update(scene, 2)
 
 

@@ -27,7 +27,7 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
 @pytest.fixture(scope="module")
 def moments(testbed: TestBed) -> list[RecordedOperation]:
     """Each flash operation of an update from release 1 to 2, in order."""
-    flash = RecordingFlash.of(testbed.factory)
+    flash = RecordingFlash.from_flash(testbed.factory)
     board = testbed.board(flash=flash)
     known = board.on_boot
     assert isinstance(known, Invariants)

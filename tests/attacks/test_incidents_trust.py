@@ -193,7 +193,7 @@ def test_sonoff_mqtt_213_asked_for_by_hand_what_runs_is_not_installed_again(own:
     require_update(own, 2)
     fetched = len(own.server.requests_for(IMAGE))
     for line in ("twoslot.update()", "twoslot.update(force=True)"):
-        assert "28 up-to-date (offered 2, running 2)" in own.board.repl(line)
+        assert "28 up-to-date (offered 2, running 2)" in own.board.run_line(line)
     assert len(own.server.requests_for(IMAGE)) == fetched and own.runs(2)
 
 
@@ -253,7 +253,7 @@ def test_tasmota_5239_each_reason_has_its_own_words(scene: Scene) -> None:
         if not scene.board.boots:
             scene.board.power_on()
             scene.board.run(10_000)
-        printed = scene.board.repl("twoslot.check()")
+        printed = scene.board.run_line("twoslot.check()")
         assert f"refused: {code} {explain(code).word}" in printed and f"slotbench explain {code}" in printed
         told.append(explain(code).meaning)
         scene.server.clear_faults()

@@ -132,7 +132,7 @@ def test_freeze_attack_on_a_board_with_a_clock_ends_with_the_heads_expiry(own: S
     assert own.runs(2)
     later = NOW + 31 * DAY_S
     days = f"(*time.gmtime({later} - 946684800)[:3], 0, 0, 0, 0, 0)"
-    own.board.repl(f"import machine, time; machine.RTC().datetime({days})")
+    own.board.run_line(f"import machine, time; machine.RTC().datetime({days})")
     require_refusal(own, 34, minutes=6 * 60)
     image = own.testbed.images[3] = own.testbed.firmware("3.0.0")
     own.testbed.publisher.publish(image, [own.testbed.profile], version="3.0.0", counter=3, now=later)
@@ -211,8 +211,8 @@ def test_rollback_attack(own: Scene) -> None:
     again = head_by_thief(own.testbed, release=old.release, counter=2, seq=3)
     own.server.inject(on=HEAD, instead=again)
     require_refusal(own, 28)
-    assert "28 up-to-date (offered 2, " in own.board.repl("twoslot.update(force=True)"), "force does not lift it"
-    assert "65" in own.board.repl("twoslot.rollback()"), "nor does a person at the REPL get below the floor"
+    assert "28 up-to-date (offered 2, " in own.board.run_line("twoslot.update(force=True)"), "force does not lift it"
+    assert "65" in own.board.run_line("twoslot.rollback()"), "nor does a person at the REPL get below the floor"
     own.testbed.publish(4)
     require_update(own, 4)
 

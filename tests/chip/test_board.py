@@ -35,29 +35,29 @@ def bench(core: Path, tmp_path: Path) -> Iterator[ChipBench]:
 
 def test_prompt_buttons_and_power(bench: ChipBench) -> None:
     bench.until_shown(PROMPT)
-    facts = bench.request_facts(do="status")[1]
+    facts = bench.request_facts(command="status")[1]
     assert (facts["state"], facts["slot"], facts["counter"], facts["why"]) == ("running", "A", 1, "ordinary")
-    assert bench.request_facts(do="repl", line="6*7")[0] == "42\n"
+    assert bench.request_facts(command="repl", line="6*7")[0] == "42\n"
     shown = len(bench.shown)
-    assert bench.request_facts(do="reset")[1]["boots"] == 2
+    assert bench.request_facts(command="reset")[1]["boots"] == 2
     bench.until_shown(PROMPT, shown)
-    assert bench.request_facts(do="off")[1]["state"] == "off"
+    assert bench.request_facts(command="off")[1]["state"] == "off"
     with pytest.raises(BenchError, match="the board has no power"):
-        bench.request_facts(do="repl", line="1")
+        bench.request_facts(command="repl", line="1")
     shown = len(bench.shown)
-    assert bench.request_facts(do="on")[1]["boots"] == 3
+    assert bench.request_facts(command="on")[1]["boots"] == 3
     bench.until_shown(PROMPT, shown)
 
 
 def test_a_cut_takes_its_power_and_the_next_start_goes_on(bench: ChipBench) -> None:
     bench.until_shown(PROMPT)
-    answer = bench.request_facts(do="cut", cut="next:torn")[1]
+    answer = bench.request_facts(command="cut", cut="next:torn")[1]
     assert answer["cut"].startswith(f"{answer['operations']}:torn")
     bench.uart.application.receive(b"f = open('x', 'w'); f.write('y' * 5000); f.close()\r")
     bench.until_shown("POWER LOST at a flash operation")
-    assert bench.request_facts(do="status")[1]["state"] == "off"
+    assert bench.request_facts(command="status")[1]["state"] == "off"
     shown = len(bench.shown)
-    bench.request_facts(do="on")
+    bench.request_facts(command="on")
     bench.until_shown(PROMPT, shown)
 
 
@@ -93,13 +93,13 @@ def test_files_go_to_the_chip_compiled_and_come_back_as_they_were() -> None:
         "/twoslot.json": b'{"server": "http://127.0.0.1:8266", "product": "lamp"}',
     }
     files = ChipFiles(flash, region)
-    files.put(given)
+    files.write_files(given)
     there = read(flash)
     assert there["/twoslot.json"] == b'{"server": "http://192.168.4.2:8266", "product": "lamp"}'
     assert there["/twoslot/agent.mpy"][:2] == b"M\x06"
     assert "/twoslot/agent.py" not in there
     assert there["/boot.py"].splitlines() == [station.LINE.encode(), BOOT_LINE.encode()]
-    assert files.take() == given
+    assert files.read_files() == given
 
     filesystem = FlashFiles(flash, region)
     filesystem.start({})
@@ -107,7 +107,7 @@ def test_files_go_to_the_chip_compiled_and_come_back_as_they_were() -> None:
     filesystem.files["/log.txt"] = b"new"
     filesystem.files["/main.py"] = b"x = 2\n"
     filesystem.sync()
-    assert files.take() == {**given, "/log.txt": b"new", "/main.py": b"x = 2\n"}
+    assert files.read_files() == {**given, "/log.txt": b"new", "/main.py": b"x = 2\n"}
 
 
 def test_the_network_of_the_bench_comes_first_in_boot_and_only_once() -> None:

@@ -48,7 +48,7 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BenchError, match="needs a C compiler") as error:
         core_library(tmp_path)
-    assert "apt-get install gcc" in error.value.do and error.value.exit_code == 2
+    assert "apt-get install gcc" in error.value.cure and error.value.exit_code == 2
 
 
 def test_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ class Board:
         self.console = BedConsole()
         self.calls = loopback()
         self.board = ChipBoard(
-            boards.load("generic_4m"), flash, calls=self.calls, patient=True, on_text=self.console.hear,
+            boards.load("generic_4m"), flash, calls=self.calls, patient=True, on_text=self.console.append,
             connected=False)
         self.board.power_on()
         assert self.until(lambda: PROMPT in self.console.data, 20), self.console.text
@@ -47,7 +47,7 @@ class Board:
     def type(self, line: str, limit_s: float = 30) -> str:
         """Type a line at the prompt; what it printed."""
         begin = len(self.console.data)
-        self.board.type(line.encode() + b"\r")
+        self.board.send_bytes(line.encode() + b"\r")
         assert self.until(lambda: self.console.data.find(b"\n" + PROMPT, begin) >= 0, limit_s), self.console.text
         return self.console.data[begin:].decode("latin-1").replace("\r\n", "\n").partition("\n")[2][: -len(PROMPT)]
 
@@ -181,7 +181,7 @@ def test_what_it_takes_of_the_heap_is_known(core: Path, tmp_path: Path) -> None:
         for calls in (None, loopback()):
             flash, console = bed.flash(), BedConsole()
             bed.put_files(flash, {"/main.py": FREE.encode()})
-            board = ChipBoard(bed.profile, flash, calls=calls, on_text=console.hear)
+            board = ChipBoard(bed.profile, flash, calls=calls, on_text=console.append)
             board.power_on()
             run_until(board, lambda: bool(console.marks("free")), 60)
             free.append(console.marks("free")[0])

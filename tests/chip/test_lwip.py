@@ -58,11 +58,11 @@ def running(core: Path) -> Iterator[RunningChip]:
     flash = NorFlash(0x400000, image=image[:3] + b"\x40" + image[4:], log=False)
     wire, console = Wire(lambda: flash.clock.us, faults=FrameFaults(seed=SEED)), BedConsole()
     board = ChipBoard(
-        boards.load("generic_4m"), flash, wire=wire, patient=True, on_text=console.hear, connected=False)
+        boards.load("generic_4m"), flash, wire=wire, patient=True, on_text=console.append, connected=False)
     with RunningChip(board, console, wire) as made:
         board.power_on()
-        assert made.says(PROMPT, 20), console.text
-        assert made.type("import socket; s = socket.socket()") is not None
+        assert made.wait_for_text(PROMPT, 20), console.text
+        assert made.type_line("import socket; s = socket.socket()") is not None
         yield made
 
 
@@ -95,28 +95,28 @@ def test_a_download_is_whole_though_frames_get_lost(running: RunningChip, server
     running.wire.faults.loss = 0.08
     body = bytes(index * 7 & 0xFF for index in range(8_000))
     thread = answering(server, body)
-    running.type(f"s.connect(('192.168.4.2', {server.getsockname()[1]}))", 60)
-    running.type("n = t = 0; s.send(b'go')")
-    said = running.type(r"exec('while n < 8000:\n b = s.recv(512)\n t += sum(b)\n n += len(b)')", 120)
+    running.type_line(f"s.connect(('192.168.4.2', {server.getsockname()[1]}))", 60)
+    running.type_line("n = t = 0; s.send(b'go')")
+    said = running.type_line(r"exec('while n < 8000:\n b = s.recv(512)\n t += sum(b)\n n += len(b)')", 120)
     assert said is not None
-    assert running.type("print(n, t)") == f"8000 {sum(body)}\n", f"seed {SEED}"
+    assert running.type_line("print(n, t)") == f"8000 {sum(body)}\n", f"seed {SEED}"
     assert running.wire.lost > 0
-    running.type("s.close()")
-    assert running.until(lambda: not thread.is_alive(), 60)
+    running.type_line("s.close()")
+    assert running.run_until(lambda: not thread.is_alive(), 60)
 
 
 def test_a_cut_connection_is_an_error_on_the_board(running: RunningChip, server: socket.socket) -> None:
     running.wire.faults.cut_after = 3000
     thread = answering(server, bytes(10_000))
-    running.type(f"s.connect(('192.168.4.2', {server.getsockname()[1]})); s.send(b'go')", 60)
-    said = running.type("exec('while s.read(1000): pass')", 60)
+    running.type_line(f"s.connect(('192.168.4.2', {server.getsockname()[1]})); s.send(b'go')", 60)
+    said = running.type_line("exec('while s.read(1000): pass')", 60)
     assert said is not None and "OSError: " in said and ("ECONNRESET" in said or "104" in said)
-    assert running.until(lambda: not thread.is_alive(), 60)
+    assert running.run_until(lambda: not thread.is_alive(), 60)
 
 
 def test_this_machine_reaches_a_port_of_the_board(running: RunningChip) -> None:
     port = running.wire.forward(8267)
-    running.type("s.bind(socket.getaddrinfo('0.0.0.0', 8267)[0][-1]); s.listen(1)")
+    running.type_line("s.bind(socket.getaddrinfo('0.0.0.0', 8267)[0][-1]); s.listen(1)")
     heard: list[bytes] = []
 
     def call() -> None:
@@ -127,38 +127,38 @@ def test_this_machine_reaches_a_port_of_the_board(running: RunningChip) -> None:
 
     thread = threading.Thread(target=call)
     thread.start()
-    said = running.type("c = s.accept()[0]; print(c.recv(10)); c.send(b'back'); c.close()", 60)
+    said = running.type_line("c = s.accept()[0]; print(c.recv(10)); c.send(b'back'); c.close()", 60)
     assert said is not None and "b'hello'" in said
-    running.until(lambda: not thread.is_alive(), 30)
+    running.run_until(lambda: not thread.is_alive(), 30)
     thread.join(30)
     assert heard == [b"back"]
 
 
 def test_select_tells_what_a_socket_has(running: RunningChip, server: socket.socket) -> None:
     thread = answering(server, b"here")
-    running.type(f"s.connect(('192.168.4.2', {server.getsockname()[1]}))", 60)
-    running.type("import select; p = select.poll(); p.register(s, select.POLLIN)")
-    assert running.type("print(p.poll(50))") == "[]\n", "nothing was asked"
-    running.type("s.send(b'go')")
-    assert running.type("print(p.poll(20000)[0][1] & select.POLLIN, s.recv(9))") == "1 b'here'\n"
-    assert running.type("print(select.select([s], [], [], 0)[0], select.select([], [s], [], 5)[1] == [s])") == (
+    running.type_line(f"s.connect(('192.168.4.2', {server.getsockname()[1]}))", 60)
+    running.type_line("import select; p = select.poll(); p.register(s, select.POLLIN)")
+    assert running.type_line("print(p.poll(50))") == "[]\n", "nothing was asked"
+    running.type_line("s.send(b'go')")
+    assert running.type_line("print(p.poll(20000)[0][1] & select.POLLIN, s.recv(9))") == "1 b'here'\n"
+    assert running.type_line("print(select.select([s], [], [], 0)[0], select.select([], [s], [], 5)[1] == [s])") == (
         "[] True\n")
-    running.type("s.close()")
-    assert running.until(lambda: not thread.is_alive(), 60)
+    running.type_line("s.close()")
+    assert running.run_until(lambda: not thread.is_alive(), 60)
 
 
 def test_select_tells_of_a_connection_to_a_listening_port(running: RunningChip) -> None:
     port = running.wire.forward(8267)
-    running.type("s.bind(socket.getaddrinfo('0.0.0.0', 8267)[0][-1]); s.listen(1); s.settimeout(0)")
-    running.type("import select; p = select.poll(); p.register(s, select.POLLIN)")
-    assert running.type("print(p.poll(0))") == "[]\n"
+    running.type_line("s.bind(socket.getaddrinfo('0.0.0.0', 8267)[0][-1]); s.listen(1); s.settimeout(0)")
+    running.type_line("import select; p = select.poll(); p.register(s, select.POLLIN)")
+    assert running.type_line("print(p.poll(0))") == "[]\n"
     with socket.create_connection(("127.0.0.1", port), 30):
-        assert running.type("print(p.poll(20000)[0][1] & select.POLLIN, len(s.accept()))") == "1 2\n"
+        assert running.type_line("print(p.poll(20000)[0][1] & select.POLLIN, len(s.accept()))") == "1 2\n"
 
 
 def test_asyncio_streams_speak_and_listen(running: RunningChip, server: socket.socket) -> None:
     """A client and a server of the board at once, while another task of its loop goes on."""
-    if running.type("import asyncio; asyncio.start_server") is None or "Error" in running.console.text:
+    if running.type_line("import asyncio; asyncio.start_server") is None or "Error" in running.console.text:
         pytest.skip("this firmware has no asyncio with streams (MicroPython 1.22 has)")
     port = running.wire.forward(8267)
     thread = answering(server, b"from here\n")
@@ -171,13 +171,13 @@ def test_asyncio_streams_speak_and_listen(running: RunningChip, server: socket.s
             heard.append(peer.recv(100))
 
     program = ASYNCIO % server.getsockname()[1]
-    running.type(f"p = {program!r}")
-    running.board.type(b"exec(p)\r")
-    assert running.says("@listens", 20), running.console.text[-1000:]
+    running.type_line(f"p = {program!r}")
+    running.board.send_bytes(b"exec(p)\r")
+    assert running.wait_for_text("@listens", 20), running.console.text[-1000:]
     caller = threading.Thread(target=call)
     caller.start()
-    assert running.says("@ended", 60), running.console.text[-1000:]
-    assert running.until(lambda: not caller.is_alive() and not thread.is_alive(), 60)
+    assert running.wait_for_text("@ended", 60), running.console.text[-1000:]
+    assert running.run_until(lambda: not caller.is_alive() and not thread.is_alive(), 60)
     assert heard == [b"back hello\n"]
     assert "@answer b'from here\\n'" in running.console.text
     assert running.console.marks("ticks")[0] > 0

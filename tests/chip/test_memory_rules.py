@@ -122,6 +122,6 @@ def test_flash_that_changed_is_decoded_anew(program: RomProgram) -> None:
     program.call("put_word", CACHE, ON)
     for text, result in ((b"\x0c\x52\x0d\xf0", 5), (b"\x0c\x62\x0d\xf0", 6)):
         program.machine.flash.poke(0x400, text)
-        program.machine.bridge.show()
+        program.machine.bridge.refresh()
         assert program.call("jump", WINDOW + 0x400).reason is StopReason.BREAKPOINT
         assert program.result == result

@@ -130,9 +130,9 @@ def test_a_crash_shows_exception_registers_and_the_last_words(core: Path, tmp_pa
     bed = ChipBed(tmp_path, board, image)
     with bed, bed.running(bed.flash(), connected=False) as running:
         running.board.power_on()
-        assert running.says(PROMPT, 20)
+        assert running.wait_for_text(PROMPT, 20)
         tap = running.board.tap
-        assert tap is not None and running.until(lambda: tap.safe_point is not None, 5)
+        assert tap is not None and running.run_until(lambda: tap.safe_point is not None, 5)
         address = tap.safe_point
     assert address is not None
     report = preflight(broken(image, address, Fault.CRASH), board)

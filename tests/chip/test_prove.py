@@ -85,7 +85,7 @@ def test_the_table_has_the_vm_and_the_design_pages_beside_the_chip() -> None:
 
 def test_without_the_vm_the_table_says_why() -> None:
     measured: Future[HeapShares] = Future()
-    measured.set_exception(BenchError("the MicroPython VM is not there", do="run tools/get-micropython"))
+    measured.set_exception(BenchError("the MicroPython VM is not there", cure="run tools/get-micropython"))
     lines = table([story.Story("1.22.1", "1.24.0")], measured)
     assert "the MicroPython VM was not measured: the MicroPython VM is not there" in lines[-1]
     assert lines[2].split()[-2:] == ["-", "2,656"]

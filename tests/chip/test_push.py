@@ -52,7 +52,7 @@ def test_what_was_pushed_answers(core: Path, tmp_path: Path) -> None:
             flash.poke(slot.start + start, b"\xff" * BLOCK)
         with bed.running(flash) as running:
             running.board.power_on()
-            assert running.until(lambda: bool(running.console.marks("listens")), 60), running.console.last_lines(5)
+            assert running.run_until(lambda: bool(running.console.marks("listens")), 60), running.console.last_lines(5)
             client = PushClient("127.0.0.1", running.wire.forward(PORT), lambda device_id: SECRET)
 
             def push() -> None:
@@ -64,7 +64,7 @@ def test_what_was_pushed_answers(core: Path, tmp_path: Path) -> None:
 
             thread = threading.Thread(target=push)
             thread.start()
-            assert running.until(lambda: not thread.is_alive(), 400), running.console.last_lines(5)
+            assert running.run_until(lambda: not thread.is_alive(), 400), running.console.last_lines(5)
             assert not refused, (refused, running.board.us, running.wire.received, running.console.last_lines(5))
             assert running.board.starts == 2
         assert flash.peek(slot.start, len(image)) == image

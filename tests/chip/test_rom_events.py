@@ -139,7 +139,7 @@ def test_an_interrupt_without_a_handler_breaks_at_the_known_address(folder: Path
     board = ProgramBoard(compile_program(folder, DECLARED + "void start(void) { ets_isr_unmask(1 << 7); raise(7); ets_printf(\"no\\n\"); }"))
     board.machine.run_us(500_000)
     assert "no\n" not in board.text
-    assert board.machine.special(178) == 0x4000DC3C, "EPC2: the break instruction"
+    assert board.machine.special_register(178) == 0x4000DC3C, "EPC2: the break instruction"
 
 
 def test_tasks_run_by_priority_once_the_program_returns(folder: Path) -> None:
@@ -204,9 +204,9 @@ def test_delays_follow_the_frequency_that_was_set(folder: Path) -> None:
 def test_pins() -> None:
     rom = RomCalls()
     rom.call("gpio_output_set", 1 << 5, 0, 1 << 5, 0)
-    assert rom.machine.pin(5) == 1 and rom.machine.pin_is_driven(5)
+    assert rom.machine.pin_level(5) == 1 and rom.machine.pin_is_driven(5)
     rom.call("gpio_output_set", 0, 1 << 5, 0, 0)
-    assert rom.machine.pin(5) == 0
+    assert rom.machine.pin_level(5) == 0
     rom.machine.drive_pin(12, 1)
     rom.machine.drive_pin(13, 0)
     assert rom.call("gpio_input_get") >> 12 & 3 == 1

@@ -131,7 +131,7 @@ def test_busy_time(spi: Spi) -> None:
 def test_larger_erases(spi: Spi) -> None:
     spi.flash.poke(0x1F000, CONTENT * 2)
     spi.flash.poke(0x300000, CONTENT)
-    spi.machine.bridge.show()
+    spi.machine.bridge.refresh()
     us = spi.machine.us
     spi.command(WREN)
     spi.command(BE, 0x10123)

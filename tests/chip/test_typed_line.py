@@ -19,14 +19,14 @@ def test_it_stops_what_runs_types_and_starts_the_application_again() -> None:
     line, sent, told = typed("twoslot.check()")
     assert sent == [b"\r\x03\x03\x02"]
     for at in range(len(BANNER)):
-        line.hear(BANNER[at : at + 1])
+        line.receive(BANNER[at : at + 1])
     assert sent[1:] == [b"import twoslot\r"]
-    line.hear(b"import twoslot\r\n>>> ")
+    line.receive(b"import twoslot\r\n>>> ")
     assert sent[2:] == [b"twoslot.check()\r"]
-    line.hear(b"twoslot.check()\r\nup to")
-    line.hear(b" date\r\n>")
+    line.receive(b"twoslot.check()\r\nup to")
+    line.receive(b" date\r\n>")
     assert not line.is_done
-    line.hear(b">> ")
+    line.receive(b">> ")
     assert line.is_done
     assert "".join(told) == "up to date\n"
     assert sent[3:] == [b"\x04"]
@@ -34,21 +34,21 @@ def test_it_stops_what_runs_types_and_starts_the_application_again() -> None:
 
 def test_prompts_that_come_late_are_not_taken_for_answers() -> None:
     line, sent, told = typed("1")
-    line.hear(BANNER + b"\r\n>>> ")
-    line.hear(b"\r\n>>> ")
+    line.receive(BANNER + b"\r\n>>> ")
+    line.receive(b"\r\n>>> ")
     assert sent[1:] == [b"import twoslot\r"]
-    line.hear(BANNER)
-    line.hear(b"import twoslot\r\n>>> ")
-    line.hear(b"1\r\n1\r\n>>> ")
+    line.receive(BANNER)
+    line.receive(b"import twoslot\r\n>>> ")
+    line.receive(b"1\r\n1\r\n>>> ")
     assert told == ["1\n"]
 
 
 def test_a_restart_ends_it() -> None:
     line, sent, told = typed("machine.reset()")
-    line.hear(BANNER)
-    line.hear(b"import twoslot\r\n>>> ")
-    line.hear(b"machine.reset()\r\n")
-    line.started()
+    line.receive(BANNER)
+    line.receive(b"import twoslot\r\n>>> ")
+    line.receive(b"machine.reset()\r\n")
+    line.chip_started()
     assert line.is_done
     assert sent[-1] == b"machine.reset()\r"
 

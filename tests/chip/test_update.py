@@ -38,7 +38,7 @@ def test_lost_and_late_frames_do_not_keep_a_board_from_being_updated(core: Path,
                     and cell.state_b is SlotState.CONFIRMED)
 
             running.board.power_on()
-            assert running.until(is_confirmed, 600), f"seed {SEED}: {running.console.last_lines(5)}"
+            assert running.run_until(is_confirmed, 600), f"seed {SEED}: {running.console.last_lines(5)}"
             assert running.wire.lost > 5, f"seed {SEED}"
             assert len(image) // MISSING_EVERY < running.wire.received < len(image), "only what was missing"
             assert running.board.starts == 2

@@ -64,9 +64,9 @@ def test_a_whole_update(updater: Updater) -> None:
     assert updater.run() == DONE
 
     check_done(updater)
-    kinds = [request.path.split("/")[1] for request in updater.net.requests]
+    kinds = [request.path.split("/")[1] for request in updater.network.requests]
     assert kinds == ["heads", "releases", "blocks", "images"]
-    assert updater.net.connections <= 3, "connections are not kept"
+    assert updater.network.connections <= 3, "connections are not kept"
     assert (updater.agent.bytes, updater.agent.written) == (len(IMAGE), BLOCKS)
     assert updater.erased_blocks() == list(range(BLOCKS)), "a sector was erased twice"
 
@@ -120,12 +120,12 @@ def test_a_lost_connection_costs_at_most_one_block(
         updater = Updater(board, board.start())
         assert updater.run(until=DOWNLOAD) == DOWNLOAD
         board.flash.reset_counters()
-        board.net.inject(drop_after=lost_after, drop_errno=errno)
+        board.network.inject(drop_after=lost_after, drop_errno=errno)
 
         assert updater.go_on() == DONE, f"lost after {lost_after} bytes"
 
         check_done(updater)
-        assert board.net.connections == 4, "the connection was not lost, or too many were made"
+        assert board.network.connections == 4, "the connection was not lost, or too many were made"
         assert updater.erased_blocks() == list(range(BLOCKS)), "what was right was written again"
         assert updater.agent.written == BLOCKS
         if kind == "ranges":
@@ -138,10 +138,10 @@ def test_one_block_a_connection_is_enough(updater: Updater) -> None:
     assert updater.run(until=DOWNLOAD) == DOWNLOAD
     lost = updater.vm.import_("twoslot.errors").LinkError
     losses = 0
-    loss = updater.net.inject(drop_after=SECTOR + HEADERS)
+    loss = updater.network.inject(drop_after=SECTOR + HEADERS)
     while updater.agent.state != DONE:
         if loss.used:
-            loss = updater.net.inject(drop_after=SECTOR + HEADERS)
+            loss = updater.network.inject(drop_after=SECTOR + HEADERS)
         try:
             updater.agent.step()
         except lost:
@@ -157,14 +157,14 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
     updater.run(until=DOWNLOAD)
     while updater.agent.written < 5:
         updater.agent.step()
-    updater.net.inject(errno=ECONNRESET)
-    updater.net.inject(drop_after=0)
+    updater.network.inject(errno=ECONNRESET)
+    updater.network.inject(drop_after=0)
     for number in range(1, 10):
         with refusal(updater.vm, "LinkError", 3, 104):
             for _ in range(2):  # what to ask for, then asking
                 updater.agent.step()
         assert updater.agent.state == (DOWNLOAD if number < 9 else IDLE), f"after {number} losses"
-    updater.net.clear_faults()
+    updater.network.clear_faults()
     updater.board.flash.reset_counters()
 
     assert updater.run() == DONE
@@ -173,7 +173,7 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
 
 @pytest.mark.parametrize("lost_after", [0, 10, 500, 985 + 10, 985 + 1200])
 def test_a_loss_before_anything_was_written_ends_the_attempt(updater: Updater, lost_after: int) -> None:
-    updater.net.inject(drop_after=lost_after)
+    updater.network.inject(drop_after=lost_after)
     with pytest.raises(updater.vm.import_("twoslot.errors").LinkError):
         updater.run()
 
@@ -184,7 +184,7 @@ def test_a_loss_before_anything_was_written_ends_the_attempt(updater: Updater, l
 def test_a_lost_table_is_fetched_again(updater: Updater) -> None:
     updater.run(until=TABLE)
     updater.board.flash.reset_counters()
-    updater.net.inject(drop_after=100)
+    updater.network.inject(drop_after=100)
 
     assert updater.go_on() == DONE
     assert updater.losses == 1
@@ -211,7 +211,7 @@ def test_what_a_power_cut_left_is_found_and_kept(updater: Updater) -> None:
 
 
 def test_a_server_without_ranges_is_good_enough(updater: Updater, site: Site) -> None:
-    updater.net.inner.app = without_ranges(site.app())  # type: ignore[attr-defined]
+    updater.network.inner.app = without_ranges(site.app())  # type: ignore[attr-defined]
     updater.board.flash.poke(SLOT.image.start, IMAGE)
     for number in (1, 2, 12):
         updater.board.flash.poke(SLOT.image.start + number * SECTOR, bytes(4))
@@ -227,7 +227,7 @@ def hostile(updater: Updater, image: bytes, table: bytes, **changes: object) -> 
     fields = release_fields(images=image_changes(**changes))
     offered = offer({"images": fields["images"]})
     files = offer_files(offered, fields, document.payload_digest(payload(fields)), image, table)
-    updater.net.inner.app = files_app(files)  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app(files)  # type: ignore[attr-defined]
 
 
 def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Updater) -> None:
@@ -254,7 +254,7 @@ def test_a_table_that_is_not_the_releases_never_reaches_the_flash(updater: Updat
         updater.run()
     assert updater.board.flash.peek(SLOT.table.start, SECTOR) == b"\xff" * SECTOR
     assert updater.losses == 9 and updater.agent.state == IDLE
-    assert updater.net.connections >= 2 + 9, "a connection that brought a wrong table was used again"
+    assert updater.network.connections >= 2 + 9, "a connection that brought a wrong table was used again"
 
 
 def test_a_table_that_ends_early_never_reaches_the_flash(updater: Updater) -> None:
@@ -293,7 +293,7 @@ def test_of_two_images_the_one_for_the_spare_slot_is_taken(updater: Updater, run
     digest = document.payload_digest(payload(fields))
     files = offer_files(offered, release_fields(), digest, IMAGE, blocks.block_table(IMAGE))
     files |= {"/images/a.bin": IMAGE, "/images/b.bin": IMAGE}
-    updater.net.inner.app = files_app(files)  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app(files)  # type: ignore[attr-defined]
     if running:
         updater.board.put_slot(1, bytes(4096), counter=5, confirmed=True, fs_version=0x00020001)
         updater.board.put_cell(1, trial_cell(state_b=SlotState.CONFIRMED, counter_b=5))

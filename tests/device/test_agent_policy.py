@@ -55,14 +55,14 @@ def running_cell(**fields: Any) -> JournalCell:
 def asked_etag(updater: Updater) -> list[str | None]:
     """If-None-Match of each request for the head, as the server saw it."""
     seen: list[str | None] = []
-    app = updater.net.inner.app  # type: ignore[attr-defined]
+    app = updater.network.inner.app  # type: ignore[attr-defined]
 
     def watch(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] == HEAD_PATH:
             seen.append(environ.get("HTTP_IF_NONE_MATCH"))
         return app(environ, start_response)
 
-    updater.net.inner.app = watch  # type: ignore[attr-defined]
+    updater.network.inner.app = watch  # type: ignore[attr-defined]
     return seen
 
 
@@ -77,7 +77,7 @@ def test_a_check_judges_the_release_and_changes_no_slot(updater: Updater) -> Non
     assert updater.agent.accepted
     assert all(op.addr in BOARD.journal for op in updater.board.operations())
     assert updater.board.newest().state_b == SlotState.EMPTY
-    assert [request.path.split("/")[1] for request in updater.net.requests] == ["heads", "releases"]
+    assert [request.path.split("/")[1] for request in updater.network.requests] == ["heads", "releases"]
 
 
 def test_a_head_that_was_seen_is_remembered(updater: Updater) -> None:
@@ -121,12 +121,12 @@ def test_the_same_head_is_not_sent_again(updater: Updater) -> None:
     updater.run(download=False)
     etag = updater.agent.etag
     assert etag
-    before = len(updater.net.requests)
+    before = len(updater.network.requests)
 
     assert updater.run(etag=etag) == IDLE
 
     assert seen == [None, etag]
-    assert [(r.path, r.status) for r in updater.net.requests[before:]] == [(HEAD_PATH, 304)]
+    assert [(r.path, r.status) for r in updater.network.requests[before:]] == [(HEAD_PATH, 304)]
     assert updater.agent.etag == etag, "the next look would fetch the whole head"
     assert updater.agent.plan is None
 
@@ -144,7 +144,7 @@ def test_a_refused_release_is_not_judged_again_while_the_head_stays(updater: Upd
 @pytest.mark.parametrize("key", ["offline", "stranger"])
 def test_a_head_that_nobody_may_believe_leaves_no_trace(updater: Updater, key: str) -> None:
     forged = signed(head_fields(payload(release_fields())), key)
-    updater.net.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "ReleaseError", 21, 0):
         updater.run(etag='"old"')
@@ -193,24 +193,24 @@ def test_what_runs_already_is_up_to_date(make_board: Make, tmp_path: Any) -> Non
 
     with refusal(updater.vm, "ReleaseError", 28, RUNNING):
         updater.run()
-    assert len(updater.net.requests) == 1, "the release was fetched though its counter says enough"
+    assert len(updater.network.requests) == 1, "the release was fetched though its counter says enough"
 
 
 def test_a_server_that_is_busy_says_when_to_come_back(updater: Updater) -> None:
     busy = ("503 Service Unavailable", [("Retry-After", "90")])
-    updater.net.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
     with refusal(updater.vm, "LinkError", 7, 503):
         updater.run()
     assert updater.agent.retry_after == 90
 
-    updater.net.inject(errno=ECONNRESET, times=1)
+    updater.network.inject(errno=ECONNRESET, times=1)
     with refusal(updater.vm, "LinkError", 3, 104):
         updater.run()
     assert updater.agent.retry_after == 0, "the word of an earlier answer is kept"
 
 
 def test_a_release_that_is_gone_is_a_link_error(updater: Updater) -> None:
-    updater.net.inner.app = files_app({HEAD_PATH: offer().head})  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app({HEAD_PATH: offer().head})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "LinkError", 7, 404):
         updater.run()
@@ -228,7 +228,7 @@ def test_a_signed_head_confirms_a_trial(make_board: Make, site: Site) -> None:
     cell, descriptor = updater.board.newest(), updater.board.descriptor(1)
     assert (cell.active, cell.state_b, cell.floor, cell.head_seq) == (1, SlotState.CONFIRMED, 3, 1)
     assert descriptor is not None and descriptor.confirmed
-    assert [request.path for request in updater.net.requests] == [HEAD_PATH], "a trial looks at the head only"
+    assert [request.path for request in updater.network.requests] == [HEAD_PATH], "a trial looks at the head only"
 
 
 def test_with_manual_confirm_a_head_proves_nothing(make_board: Make, site: Site) -> None:
@@ -247,7 +247,7 @@ def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) ->
         ("online", {"epoch": 2}, 42),
     ):
         head = signed(head_fields(payload(release_fields()), **change), key)
-        updater.net.inner.app = files_app({HEAD_PATH: head})  # type: ignore[attr-defined]
+        updater.network.inner.app = files_app({HEAD_PATH: head})  # type: ignore[attr-defined]
         with refusal(updater.vm, "ReleaseError", code):
             updater.run()
     assert updater.board.operations() == []
@@ -256,7 +256,7 @@ def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) ->
 @pytest.mark.parametrize("status", ["302 Found", "404 Not Found", "500 Oops", "304 Not Modified"])
 def test_no_other_answer_confirms_a_trial(make_board: Make, site: Site, status: str) -> None:
     updater = trial(make_board, site)
-    updater.net.inner.app = files_app({HEAD_PATH: (status, [("Location", "/")])})  # type: ignore[attr-defined]
+    updater.network.inner.app = files_app({HEAD_PATH: (status, [("Location", "/")])})  # type: ignore[attr-defined]
 
     with pytest.raises(updater.vm.import_("twoslot.errors").LinkError):
         updater.run()

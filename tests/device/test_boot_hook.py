@@ -139,7 +139,7 @@ def test_after_confirm_a_soft_reset_arms_nothing(
     vm.exec("import twoslot\ntwoslot.confirm()")
     assert board.tail().note == CONFIRMED and board.tail().trial
 
-    again = CPythonVM(board.soc, board.files, board.net)
+    again = CPythonVM(board.soc, board.files, board.network)
     again.run_file("boot.py")
     assert again.eval("__import__('twoslot').deadline") is None
     idle(again, 2 * DEADLINE_MS)
@@ -149,7 +149,7 @@ def test_after_confirm_a_soft_reset_arms_nothing(
 def test_a_soft_reset_before_confirm_keeps_the_deadline(board: DeviceBoard) -> None:
     trial(board).run_file("boot.py")
 
-    again = CPythonVM(board.soc, board.files, board.net)
+    again = CPythonVM(board.soc, board.files, board.network)
     again.run_file("boot.py")
     with pytest.raises(ChipReset):
         idle(again, DEADLINE_MS + 1000)

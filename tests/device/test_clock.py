@@ -49,7 +49,7 @@ def test_a_clock_before_2019_was_never_set(updater: Updater, year: int, month: i
     """Some firmware starts it at a year of its own, and that says nothing about a head's date."""
     old = int(datetime(2000, 6, 1, tzinfo=UTC).timestamp())
     head = signed(head_fields(payload(release_fields()), issued=old, expires=old + 86400), "online")
-    updater.net.app = files_app({f"/heads/{PRODUCT}/stable.head": head})  # type: ignore[attr-defined]
+    updater.network.app = files_app({f"/heads/{PRODUCT}/stable.head": head})  # type: ignore[attr-defined]
     set_clock(updater, int(datetime(year, month, 1, tzinfo=UTC).timestamp()))
 
     if believed:

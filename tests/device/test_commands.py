@@ -53,7 +53,7 @@ def test_status_of_a_new_board(board: DeviceBoard) -> None:
     assert call(vm, "status") == {
         "slot": "A", "version": "1.0.0", "counter": RUNNING, "why": BootReason.ORDINARY, "confirmed": True,
         "spare": None, "floor": 2, "bad": 0, "head": 0, "report": Report.NOTHING, "next": "A"}
-    assert said(vm) == [] and board.net.requests == []
+    assert said(vm) == [] and board.network.requests == []
 
 
 def test_status_in_a_trial(board: DeviceBoard) -> None:
@@ -103,11 +103,11 @@ def test_check_tells_that_the_board_is_up_to_date(
 
 
 def test_check_tells_why_not(board: DeviceBoard) -> None:
-    board.net.online = False
+    board.network.online = False
     vm = board.start()
     assert call(vm, "check") is False
-    board.net.online = True
-    board.net.inner.app = files_app({})  # type: ignore[attr-defined]
+    board.network.online = True
+    board.network.inner.app = files_app({})  # type: ignore[attr-defined]
     assert call(vm, "check") is False
 
     assert said(vm) == ["refused: 1 not-connected; slotbench explain 1", "refused: 7 http-status (404); slotbench explain 7"]
@@ -154,10 +154,10 @@ def test_update_goes_on_after_lost_connections(board: DeviceBoard) -> None:
         nonlocal losses
         if "refused: 3 connection-failed (104)" in text:
             losses += 1
-            board.net.inject(drop_after=6000)
+            board.network.inject(drop_after=6000)
 
     vm.runtime.console = lose
-    board.net.inject(drop_after=12_000)
+    board.network.inject(drop_after=12_000)
     start = board.soc.clock.ms
     assert isinstance(call(vm, "update"), ChipReset)
 
@@ -168,7 +168,7 @@ def test_update_goes_on_after_lost_connections(board: DeviceBoard) -> None:
 
 
 def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
-    app = board.net.inner.app  # type: ignore[attr-defined]
+    app = board.network.inner.app  # type: ignore[attr-defined]
     busy = ["503"]
 
     def sometimes(environ: dict[str, Any], start_response: Any) -> Any:
@@ -178,7 +178,7 @@ def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
             return []
         return app(environ, start_response)
 
-    board.net.inner.app = sometimes  # type: ignore[attr-defined]
+    board.network.inner.app = sometimes  # type: ignore[attr-defined]
     vm = board.start()
     start = board.soc.clock.ms
     assert isinstance(call(vm, "update"), ChipReset)
@@ -193,7 +193,7 @@ def test_update_waits_seconds_not_days_when_nobody_asked_for_a_week(board: Devic
     call(vm, "status")
     board.soc.clock.advance_ms(8 * 86_400_000)
     start = board.soc.clock.ms
-    board.net.inject(drop_after=12_000)
+    board.network.inject(drop_after=12_000)
 
     assert isinstance(call(vm, "update"), ChipReset)
     assert "refused: 3 connection-failed (104); slotbench explain 3" in said(vm)
@@ -201,7 +201,7 @@ def test_update_waits_seconds_not_days_when_nobody_asked_for_a_week(board: Devic
 
 
 def test_update_gives_up_what_never_comes_about(board: DeviceBoard) -> None:
-    board.net.inner.app = files_app({})  # type: ignore[attr-defined]
+    board.network.inner.app = files_app({})  # type: ignore[attr-defined]
     vm = board.start()
 
     assert call(vm, "update") is False
@@ -289,12 +289,12 @@ def test_a_board_that_is_set_up_now_needs_no_restart(board: DeviceBoard, verb: s
 
 
 def test_log_prints_time_code_and_place(board: DeviceBoard) -> None:
-    board.net.online = False
+    board.network.online = False
     vm = board.start()
     call(vm, "check")
     board.soc.clock.advance_ms(3_600_000)
-    board.net.online = True
-    board.net.inner.app = files_app({f"/heads/{PRODUCT}/{CHANNEL}.head": b"nonsense"})  # type: ignore[attr-defined]
+    board.network.online = True
+    board.network.inner.app = files_app({f"/heads/{PRODUCT}/{CHANNEL}.head": b"nonsense"})  # type: ignore[attr-defined]
     call(vm, "check")
     before = len(vm.output)
     call(vm, "log")
@@ -340,7 +340,7 @@ def test_update_in_quiet_hours_needs_force(board: DeviceBoard) -> None:
     vm = at_night(board)
 
     assert call(vm, "update") is False
-    assert board.net.requests == []
+    assert board.network.requests == []
     assert isinstance(call(vm, "update", True), ChipReset)
 
 

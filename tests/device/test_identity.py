@@ -61,8 +61,8 @@ def asked() -> Asked:
     return []
 
 
-def start(make_board: Make, net: WsgiNetwork, secret: bytes | None = SECRET, **settings: Any) -> Updater:
-    board = make_board(net, **settings)
+def start(make_board: Make, network: WsgiNetwork, secret: bytes | None = SECRET, **settings: Any) -> Updater:
+    board = make_board(network, **settings)
     if secret is not None:
         board.files["/twoslot.secret"] = json.dumps({"secret": secret.hex()}).encode()
     return Updater(board, board.start())
@@ -73,7 +73,7 @@ def test_every_request_of_an_update_is_proven(make_board: Make, site: Site, aske
     it = start(make_board, guarded(site, asked, challenging), device_id="lamp-7")
     assert it.run() == DONE
     assert asked[0][1] == 'Twoslot id="lamp-7"'
-    assert it.net.connections <= 3
+    assert it.network.connections <= 3
     for number, (path, header) in enumerate(asked[1:], 1):
         assert header is not None
         name, proof = host.parse_authorization(header) or ("", None)

@@ -56,7 +56,7 @@ def logged(vm: CPythonVM) -> list[tuple[int, int]]:
 
 
 def heads(board: DeviceBoard) -> int:
-    return sum(request.path == HEAD_PATH for request in board.net.requests)
+    return sum(request.path == HEAD_PATH for request in board.network.requests)
 
 
 # What costs nothing.
@@ -67,7 +67,7 @@ def test_importing_the_package_does_nothing(board: DeviceBoard) -> None:
     vm = start(board)
 
     assert [name for name in vm.modules if name.startswith("twoslot")] == ["twoslot"]
-    assert board.operations() == [] and board.net.requests == []
+    assert board.operations() == [] and board.network.requests == []
 
 
 def test_device_and_bench_carry_one_version(board: DeviceBoard) -> None:
@@ -79,12 +79,12 @@ def test_nothing_happens_before_it_is_due(board: DeviceBoard) -> None:
     board.flash.reset_counters()
     ticks(board, vm, 9_500)
 
-    assert board.net.connections == 0 and board.operations() == []
+    assert board.network.connections == 0 and board.operations() == []
     assert "twoslot.agent" not in vm.modules, "the agent waits in memory"
 
 
 def test_the_first_look_comes_within_forty_seconds(board: DeviceBoard) -> None:
-    board.net.inner.app = files_app({})  # type: ignore[attr-defined]
+    board.network.inner.app = files_app({})  # type: ignore[attr-defined]
     ticks(board, start(board), 41_000)
 
     assert heads(board) >= 1
@@ -164,20 +164,20 @@ def test_after_a_fallback_the_same_release_is_not_fetched_at_once(board: DeviceB
     vm = start(board, 0, BootReason.FALLBACK)
     ticks(board, vm, 5 * HOUR_MS, every_ms=1000)
 
-    assert board.net.requests == [] and board.newest().unproven_counter == 6
+    assert board.network.requests == [] and board.newest().unproven_counter == 6
 
 
 # What goes wrong.
 
 
 def test_without_a_network_the_application_goes_on(board: DeviceBoard) -> None:
-    board.net.online = False
+    board.network.online = False
     vm = start(board)
     ticks(board, vm, HOUR_MS, every_ms=1000)
 
     assert set(logged(vm)) == {(1, 0)}
     assert 3 <= vm.eval("twoslot._schedule.failures") <= 13, "the backoff does not double"
-    board.net.online = True
+    board.network.online = True
     with pytest.raises(ChipReset):
         ticks(board, vm, 2 * HOUR_MS, every_ms=1000)
 
@@ -185,7 +185,7 @@ def test_without_a_network_the_application_goes_on(board: DeviceBoard) -> None:
 def test_a_lost_connection_is_taken_up_where_it_was(board: DeviceBoard) -> None:
     """The agent is kept: neither head nor release is asked for again."""
     vm = start(board)
-    board.net.inject(drop_after=30_000)
+    board.network.inject(drop_after=30_000)
     with pytest.raises(ChipReset):
         ticks(board, vm, 120_000)
 
@@ -196,12 +196,12 @@ def test_a_lost_connection_is_taken_up_where_it_was(board: DeviceBoard) -> None:
 
 def test_a_server_that_dies_in_the_middle_is_asked_anew_from_the_head(board: DeviceBoard) -> None:
     vm = start(board)
-    board.net.inject(drop_after=30_000)
+    board.network.inject(drop_after=30_000)
     for _ in range(600):
         if not logged(vm):
             ticks(board, vm, 100)
     assert logged(vm) == [(3, 104)]
-    board.net.inject(errno=ECONNRESET, times=10)
+    board.network.inject(errno=ECONNRESET, times=10)
     with pytest.raises(ChipReset):
         ticks(board, vm, 4 * HOUR_MS, every_ms=1000)
 
@@ -221,7 +221,7 @@ def test_up_to_date_waits_for_the_interval_and_then_costs_a_304(
     assert heads(board) == 1, "what was refused is asked for again at once"
     ticks(board, vm, 10 * HOUR_MS, every_ms=10_000)
 
-    statuses = [request.status for request in board.net.requests]
+    statuses = [request.status for request in board.network.requests]
     assert statuses[0] == 200 and set(statuses[1:]) == {304}
     assert 8 <= len(statuses) <= 12, f"{len(statuses)} looks in ten hours"
     assert logged(vm) == [(28, 6)]
@@ -229,21 +229,21 @@ def test_up_to_date_waits_for_the_interval_and_then_costs_a_304(
 
 def test_a_head_that_cannot_be_believed_is_asked_for_again_soon(board: DeviceBoard) -> None:
     """A captive portal answers for a minute; then the real server does."""
-    app = board.net.inner.app  # type: ignore[attr-defined]
-    board.net.inner.app = files_app({HEAD_PATH: b"<html>Please log in</html>"})  # type: ignore[attr-defined]
+    app = board.network.inner.app  # type: ignore[attr-defined]
+    board.network.inner.app = files_app({HEAD_PATH: b"<html>Please log in</html>"})  # type: ignore[attr-defined]
     vm = start(board)
     ticks(board, vm, 60_000)
     assert logged(vm) and {code for code, _ in logged(vm)} == {20}
     assert heads(board) <= 6, "the portal is asked without a pause"
 
-    board.net.inner.app = app  # type: ignore[attr-defined]
+    board.network.inner.app = app  # type: ignore[attr-defined]
     with pytest.raises(ChipReset):
         ticks(board, vm, 200_000)
 
 
 def test_a_busy_server_is_left_alone_as_long_as_it_says(board: DeviceBoard) -> None:
     busy = ("503 Service Unavailable", [("Retry-After", "900")])
-    board.net.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
+    board.network.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
     ticks(board, start(board), 45_000)
     asked = heads(board)
     assert asked == 1
@@ -382,7 +382,7 @@ def test_out_of_memory_at_the_outcome_is_tried_again(
 def test_whatever_the_online_key_signs_the_application_goes_on(
     board: DeviceBoard, name: str, value: object,
 ) -> None:
-    board.net.inner.app = files_app({HEAD_PATH: offer(head={name: value}).head})  # type: ignore[attr-defined]
+    board.network.inner.app = files_app({HEAD_PATH: offer(head={name: value}).head})  # type: ignore[attr-defined]
     vm = start(board)
     ticks(board, vm, 45_000)
 
@@ -423,7 +423,7 @@ def test_a_board_that_cannot_be_updated_logs_it_once_and_runs_its_application(
     code, where = DISABLED[fault]
     assert [entry[0] for entry in logged(vm)] == [code]
     assert where is None or logged(vm) == [(code, where)]
-    assert board.net.requests == []
+    assert board.network.requests == []
     assert vm.output == "", "the application's console is not twoslot's"
 
 

@@ -30,8 +30,8 @@ class Ear:
     """A board that hears this script from its broker, and then nothing more; later connections are refused."""
 
     def __init__(self, *script: Item) -> None:
-        self.net = ScriptedNetwork([list(script)], *([104] * 60))
-        self.board = DeviceBoard(self.net, mqtt="10.0.0.9")
+        self.network = ScriptedNetwork([list(script)], *([104] * 60))
+        self.board = DeviceBoard(self.network, mqtt="10.0.0.9")
         self.clock = self.board.soc.clock
         self.vm = self.board.start(frozen=stock())
         self.twoslot = self.vm.import_("twoslot")
@@ -80,7 +80,7 @@ def test_any_bytes_at_any_pace(script: list[Item], welcomed: bool) -> None:
 def test_a_connection_that_ends(end: Item) -> None:
     ear = Ear(WELCOME, Wait(20_000), end)
     ear.hear(120)
-    assert ear.log == [(14, 104)] and ear.net.open_connections == 0
+    assert ear.log == [(14, 104)] and ear.network.open_connections == 0
 
 
 def test_a_message_that_drips_in_is_waited_for_half_a_second() -> None:
@@ -127,7 +127,7 @@ def test_no_more_is_taken_in_than_a_hint_can_have(data: bytes) -> None:
     ear.hear(60)
     assert ear.longest < 100 and ear.wanted == []
     assert ear.log in ([(14, 90)], [(14, 0)])
-    assert ear.net.received <= len(WELCOME) + 257
+    assert ear.network.received <= len(WELCOME) + 257
 
 
 @pytest.mark.parametrize("payload", [str(KNOWN).encode(), b"0011"])
@@ -157,15 +157,15 @@ def test_while_an_update_is_under_way_it_hangs_up() -> None:
     """The update needs the memory. Afterwards it connects again."""
     ear = Ear(WELCOME)
     ear.hear(60)
-    assert ear.net.open_connections == 1
+    assert ear.network.open_connections == 1
     ear.twoslot._agent = object()
     ear.hear(5)
-    assert ear.net.open_connections == 0 and ear.hint.sock is None
+    assert ear.network.open_connections == 0 and ear.hint.sock is None
     ear.hear(600)
-    assert len(ear.net.scripts) == 60, "no connection meanwhile"
+    assert len(ear.network.scripts) == 60, "no connection meanwhile"
     ear.twoslot._agent = None
     ear.hear(60)
-    assert len(ear.net.scripts) < 60
+    assert len(ear.network.scripts) < 60
 
 
 def test_an_application_that_uses_umqtt_keeps_it() -> None:
@@ -187,7 +187,7 @@ def test_no_memory_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(ear.vm, "_load", out_of_memory)
     ear.hear(120)
-    assert ear.wanted == [] and ear.net.connections == 0
+    assert ear.wanted == [] and ear.network.connections == 0
 
 
 def hint_of(make_board: Callable[..., DeviceBoard], **changes: object) -> tuple[int, list[tuple[int, int]]]:

@@ -213,9 +213,9 @@ def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fa
     vm = board.start()
     run(vm, "twoslot.tick()")
     if fault == "offline":
-        board.net.online = False
+        board.network.online = False
     elif fault == "no head":
-        board.net.app = files_app({})  # type: ignore[attr-defined]
+        board.network.app = files_app({})  # type: ignore[attr-defined]
     elif fault == "forged":
         board.files["/twoslot.keys"] = board.files["/twoslot.keys"].replace(b'"online":"', b'"online":"AAAA')
     elif fault == "worn":

@@ -16,7 +16,7 @@ EBADF, ENOMEM, EINPROGRESS = 9, 12, 115
 
 def asked(client: DeviceHttpClient, number: int = -1) -> list[str]:
     """The lines of a request; the last one by default."""
-    return [*client.net.requests[number].sent.decode().split("\r\n"), "", ""]
+    return [*client.network.requests[number].sent.decode().split("\r\n"), "", ""]
 
 
 # The request.
@@ -56,7 +56,7 @@ def test_where_an_url_leads(base: str, url: str, host: str, port: int, path: str
     client = DeviceHttpClient([[ok(b"x")]], base=base)
     client.text(url)
 
-    assert client.net.called == [(host, port)]
+    assert client.network.called == [(host, port)]
     assert asked(client)[0] == f"GET {path} HTTP/1.1"
     assert asked(client)[1] == "Host: " + (host if port == 80 else f"{host}:{port}")
 
@@ -79,7 +79,7 @@ def test_redirects_are_refused(status: int) -> None:
 
     with refusal(client.vm, "LinkError", 8, status):
         client.text()
-    assert client.net.called == [("updates.test", 8080)], "it went where it was sent"
+    assert client.network.called == [("updates.test", 8080)], "it went where it was sent"
 
 
 @pytest.mark.parametrize("status", [100, 204, 400, 401, 403, 404, 410, 416, 429, 500, 502, 503])
@@ -109,7 +109,7 @@ def test_still_the_same_has_no_body_whatever_its_headers_say(extra: tuple[str, .
     with client.within(1000):
         assert client.get("x", '"abc"') == 304
         assert client.text("y") == b"new"
-    assert client.net.connections == 1
+    assert client.network.connections == 1
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_connection_is_used_again(kind: str) -> None:
     client = DeviceHttpClient([[KEPT[kind]], [KEPT[kind]], [ok(b"three")]])
 
     assert [client.text(), client.text(), client.text()] == [b"one", b"one", b"three"]
-    assert client.net.connections == 1
+    assert client.network.connections == 1
 
 
 @pytest.mark.parametrize("kind", NOT_KEPT)
@@ -171,7 +171,7 @@ def test_a_connection_that_ends_with_its_answer_is_not(kind: str) -> None:
     client = DeviceHttpClient([NOT_KEPT[kind]], [[ok(b"two")]])
 
     assert [client.text(), client.text()] == [b"one", b"two"]
-    assert (client.net.connections, client.net.open_connections) == (2, 1)
+    assert (client.network.connections, client.network.open_connections) == (2, 1)
 
 
 def test_a_connection_with_an_unread_body_is_given_up() -> None:
@@ -180,15 +180,15 @@ def test_a_connection_with_an_unread_body_is_given_up() -> None:
     client.read(999)
 
     assert client.text() == b"two"
-    assert (client.net.connections, client.net.open_connections) == (2, 1)
+    assert (client.network.connections, client.network.open_connections) == (2, 1)
 
 
 def test_another_host_gets_a_connection_of_its_own() -> None:
     client = DeviceHttpClient([[ok(b"one")]], [[ok(b"two")]])
 
     assert [client.text(), client.text("http://b.test/x")] == [b"one", b"two"]
-    assert client.net.called == [("updates.test", 8080), ("b.test", 80)]
-    assert (client.net.connections, client.net.open_connections) == (2, 1)
+    assert client.network.called == [("updates.test", 8080), ("b.test", 80)]
+    assert (client.network.connections, client.network.open_connections) == (2, 1)
 
 
 @pytest.mark.parametrize("end", [CLOSE, Fail(104)], ids=["closed", "reset"])
@@ -202,7 +202,7 @@ def test_a_kept_connection_that_the_server_ended_is_made_anew_once(
     client.board.soc.clock.advance_ms(later_ms)
 
     assert [first, client.text()] == [b"one", b"two"]
-    assert client.net.connections == 2 and client.net.open_connections == 1
+    assert client.network.connections == 2 and client.network.open_connections == 1
 
 
 def test_a_new_connection_that_fails_is_not_tried_again() -> None:
@@ -233,7 +233,7 @@ def test_a_kept_connection_that_stalls_or_lies_is_not_tried_again() -> None:
 
 def test_without_a_network_nothing_is_asked() -> None:
     client = answer(ok(b"x"))
-    client.net.online = False
+    client.network.online = False
 
     with refusal(client.vm, "LinkError", 1, 0):
         client.text()
@@ -241,7 +241,7 @@ def test_without_a_network_nothing_is_asked() -> None:
 
 def test_a_name_that_cannot_be_resolved() -> None:
     client = answer(ok(b"x"))
-    client.net.inject(errno=NAME_UNKNOWN)
+    client.network.inject(errno=NAME_UNKNOWN)
 
     with refusal(client.vm, "LinkError", 2, -2):
         client.text()
@@ -294,7 +294,7 @@ def test_close_hangs_up_and_may_come_twice() -> None:
     client.answer.close()
     client.answer.close()
 
-    assert client.net.open_connections == 0
+    assert client.network.open_connections == 0
     assert not client.answer.idle
 
 
@@ -305,7 +305,7 @@ def test_an_answer_that_was_closed_is_not_kept() -> None:
     client.answer.close()
 
     assert client.text() == b"two"
-    assert client.net.connections == 2
+    assert client.network.connections == 2
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "302 Found", "206 Partial Content"])
@@ -314,4 +314,4 @@ def test_a_refused_answer_is_hung_up(status: str) -> None:
 
     with refusal(client.vm, "LinkError", {"404": 7, "302": 8, "206": 10}[status[:3]]):
         client.text()
-    assert client.net.open_connections == 0
+    assert client.network.open_connections == 0

@@ -97,7 +97,7 @@ def test_a_body_longer_than_the_buffer_is_refused(size: int) -> None:
     sized = answer(ok(bytes(size)))
     with refusal(sized.vm, "LinkError", 9, size):
         sized.text()
-    assert sized.net.received < 2000, "a body whose length was known to be too long was read"
+    assert sized.network.received < 2000, "a body whose length was known to be too long was read"
     for items in ([head("Transfer-Encoding: chunked") + chunked(bytes(size))], [head() + bytes(size), CLOSE]):
         client = answer(*items)
         with refusal(client.vm, "LinkError", 9, 4097):
@@ -156,7 +156,7 @@ def test_an_answer_that_breaks_the_rules_is_refused(what: str) -> None:
 
     with client.within(WAIT_MS), refusal(client.vm, "LinkError", code, where):
         client.text()
-    assert client.net.received <= 4096 + 2 * 256 + 200, "more was read than the limits allow"
+    assert client.network.received <= 4096 + 2 * 256 + 200, "more was read than the limits allow"
 
 
 # Connections that end or stall.

@@ -53,7 +53,7 @@ def updater(make_board: Make, **files: bytes) -> Updater:
 
 
 def asked(it: Updater) -> list[str]:
-    return [request.path.split("/")[-1] for request in it.net.requests]
+    return [request.path.split("/")[-1] for request in it.network.requests]
 
 
 # Asked for.

@@ -126,7 +126,7 @@ def test_room_that_comes_back_in_time_is_no_reason(board: DeviceBoard) -> None:
 
 
 def test_other_failures_restart_nothing(board: DeviceBoard) -> None:
-    board.net.online = False  # type: ignore[attr-defined]
+    board.network.online = False  # type: ignore[attr-defined]
 
     assert main(board, board.start(), 60 * MINUTES_MS) is None
 
@@ -139,10 +139,10 @@ def test_each_restart_comes_after_twice_the_time(board: DeviceBoard) -> None:
         after = main(board, vm, 600 * MINUTES_MS)
         assert after is not None and times(board) == number
         took.append(after / MINUTES_MS)
-        board.net.online = False  # type: ignore[attr-defined]
+        board.network.online = False  # type: ignore[attr-defined]
         files.full = False
         assert before_main(board, start_again(board)) is not None
-        board.net.online = True  # type: ignore[attr-defined]
+        board.network.online = True  # type: ignore[attr-defined]
         files.full = True
         assert times(board) == number, "an attempt in vain begins nothing anew"
         vm = start_again(board)
@@ -161,13 +161,13 @@ def test_the_times_are_counted_to_seven(board: DeviceBoard) -> None:
 
 
 def test_a_look_that_goes_well_beside_main_begins_the_count_anew(board: DeviceBoard) -> None:
-    board.net.online = False  # type: ignore[attr-defined]
+    board.network.online = False  # type: ignore[attr-defined]
     board.start()
     board.soc.write_word(KEPT, 3 << 28 | 0x00050201)
     vm = start_again(board)
     main(board, vm, 5 * MINUTES_MS)
     assert times(board) == 3
-    board.net.online = True  # type: ignore[attr-defined]
+    board.network.online = True  # type: ignore[attr-defined]
     board.save_settings(channel="beta")
     main(board, start_again(board), 5 * MINUTES_MS)
     assert times(board) == 3, "no such channel"
@@ -216,7 +216,7 @@ def test_boards_that_sleep_deeply_count_looks_in_vain(board: DeviceBoard, vain: 
 
 
 def test_a_look_in_vain_of_a_board_that_sleeps_leaves_the_times(board: DeviceBoard) -> None:
-    board.net.online = False  # type: ignore[attr-defined]
+    board.network.online = False  # type: ignore[attr-defined]
     board.start()
     board.soc.write_word(KEPT, 2 << 28)
     vm = start_again(board, reason=5)
@@ -259,7 +259,7 @@ def test_with_nothing_to_take_main_follows_after_another_restart(board: DeviceBo
 
 
 def test_without_a_network_main_follows_soon(board: DeviceBoard) -> None:
-    board.net.online = False  # type: ignore[attr-defined]
+    board.network.online = False  # type: ignore[attr-defined]
     after = before_main(board, asked(board, 3))
 
     assert after is not None and after < 4 * MINUTES_MS
@@ -272,7 +272,7 @@ def test_it_ends_after_ten_minutes_whatever_happens(board: DeviceBoard) -> None:
         start_response("503 Busy", [("Retry-After", "1"), ("Content-Length", "0")])
         return [b""]
 
-    board.net = WsgiNetwork(busy)
+    board.network = WsgiNetwork(busy)
     board.save_settings(interval_s=60)
     after = before_main(board, asked(board))
 

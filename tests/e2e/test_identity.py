@@ -61,7 +61,7 @@ def test_a_board_that_shows_who_it_is_updates(make: Make) -> None:
     with BackgroundServer(house.app) as server:
         board = house.board("lamp-7", SECRETS["lamp-7"], LoopbackNetwork(), server=server.url)
         update_to(board, 2)
-        board.repl("twoslot.check()")
+        board.run_line("twoslot.check()")
     listed = house.boards.list_boards()
     assert list(listed) == ["lamp-7"]
     assert (listed["lamp-7"]["running"], listed["lamp-7"]["report"], listed["lamp-7"]["report_counter"]) == (
@@ -89,8 +89,8 @@ def test_who_cannot_show_it_gets_nothing(make: Make, name: str, secret: bytes | 
     board = house.board(name, secret)
     board.power_on()
     board.run(HOURS_MS // 4)
-    assert {code for _, code, _ in board.call("twoslot._log")} <= {1, 46}
-    assert "46 identity-refused (40" in board.repl("twoslot.update()")
+    assert {code for _, code, _ in board.evaluate("twoslot._log")} <= {1, 46}
+    assert "46 identity-refused (40" in board.run_line("twoslot.update()")
     assert runs_confirmed(board, 1) and house.boards.list_boards() == {}
 
 

@@ -46,7 +46,7 @@ def new_key(number: int) -> SigningKey:
 
 
 def codes(board: VirtualBoard) -> list[int]:
-    return [code for _, code, _ in board.call("twoslot._log")]
+    return [code for _, code, _ in board.evaluate("twoslot._log")]
 
 
 def pinned(board: VirtualBoard) -> list[int]:
@@ -97,7 +97,7 @@ def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(testbed: TestBed
     forged = old.sign(path.read_bytes().split(b"\n")[0].replace(b'"counter":2', b'"counter":9'))
     site.write(store.release_name(forged.digest), forged.pack())
     put_head(testbed, testbed.publisher.online, seq=7, counter=9, release=forged.digest)
-    assert "21 key-not-pinned" in board.repl("twoslot.update()"), "a release of the key that was dropped"
+    assert "21 key-not-pinned" in board.run_line("twoslot.update()"), "a release of the key that was dropped"
 
 
 def test_a_key_that_was_revoked_stays_so_after_a_rollback(testbed: TestBed) -> None:
@@ -108,9 +108,9 @@ def test_a_key_that_was_revoked_stays_so_after_a_rollback(testbed: TestBed) -> N
     update_to(board, 2)
     testbed.publisher.rotate(NOW + 2, online=new_key(0))
     testbed.publisher.refresh(NOW + 2)
-    assert "up-to-date" in board.repl("twoslot.check()")
+    assert "up-to-date" in board.run_line("twoslot.check()")
     assert pinned(board) == [2, 2] and epoch_in_journal(board) == 2
-    board.repl("twoslot.rollback()")
+    board.run_line("twoslot.rollback()")
     board.run(MINUTES_MS)
     assert runs_confirmed(board, 1)
     refuses_what_is_signed_with(stolen, board, testbed)
@@ -132,7 +132,7 @@ def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, testbed
     """Heads of both epochs: nothing of them is believed or remembered."""
     for epoch in (1, 2):
         put_head(testbed, stolen, epoch=epoch, seq=100)
-        assert "21 key-not-pinned" in board.repl("twoslot.check()")
+        assert "21 key-not-pinned" in board.run_line("twoslot.check()")
     assert board.cell is not None and board.cell.head_seq < 100
     assert pinned(board) == [2, 2] and runs_confirmed(board, 1)
 
@@ -167,11 +167,11 @@ def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(testbed: TestBed) ->
     update_to(board, 2)
     latest = 2**31 - 1
     put_head(testbed, testbed.publisher.online, seq=latest, issued=latest - 1, expires=latest)
-    assert "up-to-date" in board.repl("twoslot.check()")
+    assert "up-to-date" in board.run_line("twoslot.check()")
     cell = board.cell
     assert cell is not None and (cell.head_seq, cell.head_time) == (latest, latest - 1)
     put_head(testbed, testbed.publisher.online, seq=5, issued=NOW + 3)
-    assert "35 head-outdated (5)" in board.repl("twoslot.check()"), "now it is frozen"
+    assert "35 head-outdated (5)" in board.run_line("twoslot.check()"), "now it is frozen"
     testbed.publisher.rotate(NOW + 2, online=new_key(0))
     testbed.publisher.refresh(NOW + 2)
     testbed.publish(3)
@@ -220,6 +220,6 @@ def test_a_trial_that_waits_for_its_application_pins_nothing(testbed: TestBed) -
     testbed.publisher.refresh(NOW + 6)
     board.run(5 * MINUTES_MS)
     assert board.files == files and not runs_confirmed(board, 2)
-    board.repl("twoslot.confirm()")
+    board.run_line("twoslot.confirm()")
     board.run(HOURS_MS)
     assert runs_confirmed(board, 2) and pinned(board) == [2, 2]

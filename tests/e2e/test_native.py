@@ -42,7 +42,7 @@ def small_world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
 
 
 def codes(board: VirtualBoard) -> list[int]:
-    return [code for _, code, _ in board.call("twoslot._log")]
+    return [code for _, code, _ in board.evaluate("twoslot._log")]
 
 
 def images_asked(board: VirtualBoard) -> set[str]:
@@ -127,7 +127,7 @@ def test_the_same_release_again_begins_with_a_new_descriptor(small_world: TestBe
     assert isinstance(board.on_boot, Invariants)
     board.on_boot.trials.clear()  # a person starts over
     before = len(board.boots)
-    board.repl("twoslot.update(force=True)")
+    board.run_line("twoslot.update(force=True)")
     board.run(MINUTES_MS)
     whys = [boot.why for boot in board.boots[before:]]
     assert whys == [*[BootReason.TRIAL] * 3, BootReason.FALLBACK]
@@ -138,7 +138,7 @@ def test_rollback_by_hand(small_world: TestBed) -> None:
     board = small_world.board()
     update_to(board, 2)
     board.network.online = False
-    board.repl("twoslot.rollback()")
+    board.run_line("twoslot.rollback()")
     board.run(MINUTES_MS)
     assert runs_confirmed(board, 1)
     assert board.result is not None and board.result.slot == 0
@@ -180,7 +180,7 @@ def test_a_release_without_the_spare_slots_image_is_refused(small_world: TestBed
     board = small_world.board()
     board.power_on()
     board.run(HOURS_MS)
-    assert board.call("twoslot._log")[-1][1:] == (38, 1)
+    assert board.evaluate("twoslot._log")[-1][1:] == (38, 1)
     assert images_asked(board) == set()
     assert runs_confirmed(board, 1)
 
@@ -193,7 +193,7 @@ def test_an_image_longer_than_the_slot_is_refused(small_world: TestBed) -> None:
     board = small_world.board()
     board.power_on()
     board.run(HOURS_MS)
-    assert board.call("twoslot._log")[-1][1:] == (36, 236 * 1024 + 4)
+    assert board.evaluate("twoslot._log")[-1][1:] == (36, 236 * 1024 + 4)
     assert images_asked(board) == set()
 
 
@@ -225,7 +225,7 @@ def test_a_slot_number_that_is_neither_is_refused(small_world: TestBed, number: 
     tail[16:24] = digest8(bytes(tail[:16]))
     board.soc.rtc[at : at + 32] = tail
 
-    assert "64 no-boot-record" in board.repl("twoslot.update()")
+    assert "64 no-boot-record" in board.run_line("twoslot.update()")
     board.run(HOURS_MS)
 
     assert images_asked(board) == set()

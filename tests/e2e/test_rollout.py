@@ -48,7 +48,7 @@ def board_at(testbed: TestBed, head: Head, places: range, **settings: object) ->
 
 
 def codes(board: VirtualBoard) -> list[int]:
-    return [code for _, code, _ in board.call("twoslot._log")]
+    return [code for _, code, _ in board.evaluate("twoslot._log")]
 
 
 def look(board: VirtualBoard) -> None:

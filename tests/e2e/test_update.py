@@ -30,7 +30,7 @@ def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
 
 
 def codes(board: VirtualBoard) -> list[int]:
-    return [code for _, code, _ in board.call("twoslot._log")]
+    return [code for _, code, _ in board.evaluate("twoslot._log")]
 
 
 def invariants_of(board: VirtualBoard) -> Invariants:
@@ -142,10 +142,10 @@ def test_force_lifts_a_bad_mark(testbed: TestBed) -> None:
     board = testbed.board()
     board.power_on()
     board.run(2 * HOURS_MS)
-    assert "30 marked-bad (offered 2, running 1)" in board.repl("twoslot.update()")
+    assert "30 marked-bad (offered 2, running 1)" in board.run_line("twoslot.update()")
     trials = len(board.boots)
     invariants_of(board).trials.clear()  # a person starts over
-    board.repl("twoslot.update(force=True)")
+    board.run_line("twoslot.update(force=True)")
     board.run(MINUTES_MS)
     assert len(board.boots) == trials + 4 and runs_confirmed(board, 1)
 
@@ -155,7 +155,7 @@ def test_rollback_by_hand_needs_no_network(testbed: TestBed) -> None:
     board = testbed.board()
     update_to(board, 2)
     board.network.online = False
-    board.repl("twoslot.rollback()")
+    board.run_line("twoslot.rollback()")
     board.run(MINUTES_MS)
     assert runs_confirmed(board, 1)
     board.network.online = True
@@ -168,7 +168,7 @@ def test_rollback_below_the_floor_is_refused(testbed: TestBed) -> None:
     testbed.publish(2, floor=2)
     board = testbed.board()
     update_to(board, 2)
-    assert "65" in board.repl("twoslot.rollback()")
+    assert "65" in board.run_line("twoslot.rollback()")
     board.press_reset()
     board.run(MINUTES_MS)
     assert runs_confirmed(board, 2)
@@ -181,7 +181,7 @@ def test_rollback_in_a_trial(testbed: TestBed) -> None:
     invariants_of(board).begin(board)
     board.power_on()
     board.run(HOURS_MS, until=lambda: len(board.boots) == 2)
-    board.repl("twoslot.rollback()")
+    board.run_line("twoslot.rollback()")
     board.run(MINUTES_MS)
     cell = board.cell
     assert runs_confirmed(board, 1) and cell is not None and cell.bad_counter == 2
@@ -196,7 +196,7 @@ def test_manual_confirm_waits_for_the_application(testbed: TestBed) -> None:
     board.run(HOURS_MS, until=lambda: len(board.boots) == 2)
     board.run(5 * MINUTES_MS)
     assert not runs_confirmed(board, 2)
-    assert "confirmed" in board.repl("twoslot.confirm()")
+    assert "confirmed" in board.run_line("twoslot.confirm()")
     board.run(HOURS_MS)
     assert runs_confirmed(board, 2) and len(board.boots) == 2, "and the deadline does not strike any more"
 

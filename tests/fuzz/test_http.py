@@ -133,4 +133,4 @@ def test_two_answers_on_one_connection(data: st.DataObject) -> None:
         script.append(data.draw(in_pieces(answer, st.just([]), 500), f"answer {number}"))
     client = DeviceHttpClient(script)
     assert tuple(client.text() for _ in bodies) == bodies
-    assert len(client.net.called) == 1
+    assert len(client.network.called) == 1

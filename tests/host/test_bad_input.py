@@ -307,7 +307,7 @@ def test_publish_a_lower_counter(
 
     assert refused_publish(1, older) == (
         "counter 7 is below 8, which the channel stable has; build it with a higher counter; "
-        "with --allow-older only boards with a lower counter take it")
+        "with --allow-older only boards with a lower one take it")
 
 
 def test_publish_with_another_image(

@@ -53,7 +53,7 @@ def test_a_bench_error_is_one_line_and_its_exit_code(
     slotbench: RunCommand, add_verb: AddVerb, code: int,
 ) -> None:
     def fail() -> None:
-        raise BenchError("it is\nwrong", where="here", do="mend it", exit_code=code)
+        raise BenchError("it is\nwrong", where="here", cure="mend it", exit_code=code)
 
     add_verb(fail)
     ran = slotbench("verb")
@@ -338,5 +338,5 @@ def test_serve_a_folder_without_releases(
 
     ran = slotbench("serve", folder)
 
-    do = "publish a release into it with `slotbench release publish`"
-    assert (ran.code, ran.out, ran.err) == (2, "", f"slotbench: {what}: {folder}; {do}\n")
+    cure = "publish a release into it with `slotbench release publish`"
+    assert (ran.code, ran.out, ran.err) == (2, "", f"slotbench: {what}: {folder}; {cure}\n")

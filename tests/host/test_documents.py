@@ -364,4 +364,4 @@ def test_a_keys_document_with_the_most_keys_fits(keys: Keys, offline: SigningKey
 def test_within_adds_the_file_to_an_error() -> None:
     assert str(FormatError("x is wrong", 16).within("a.bin")) == "x is wrong: a.bin, offset 0x10"
     assert str(FormatError("x is wrong").within("a.bin")) == "x is wrong: a.bin"
-    assert str(FormatError("x", 1, field="f", do="mend it")) == "x: field f, offset 0x1; mend it"
+    assert str(FormatError("x", 1, field="f", cure="mend it")) == "x: field f, offset 0x1; mend it"

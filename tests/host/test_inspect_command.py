@@ -126,7 +126,7 @@ def test_the_board_is_asked_for_when_two_maps_fit(
     known["swapped"] = replace(BOARD, name="swapped", slots=(B, A))
     with pytest.raises(BenchError, match="2 flash maps fit") as refused:
         dump.identify_board(data(flash), "flash.bin")
-    assert (refused.value.exit_code, refused.value.do) == (2, "name the board with --board")
+    assert (refused.value.exit_code, refused.value.cure) == (2, "name the board with --board")
     assert "generic_4m, swapped" in str(refused.value)
     assert dump.identify_board(data(flash), "flash.bin", "swapped") is known["swapped"]
 

@@ -13,7 +13,7 @@ import pytest
 from slotbench.boards import BoardProfile
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.signals import PowerCut
-from support.loader.bench import IN_PLACE, WINDOW, bare, chip_with, same_as_model, same_flash, small_image
+from support.loader.bench import CAUSES, IN_PLACE, WINDOW, bare, chip_with, same_as_model, same_flash, small_image
 from support.loader.cuts import BOARDS, SCENARIOS, settle
 from support.loader.decision_rows import Row
 from support.loader.hostile import NAMED, flash_with, image_with, ram_part, random_image
@@ -52,9 +52,10 @@ def test_random_states(core: Path, sampler: Sampler) -> None:
         run(random_state(seed))
 
 
+@pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize("reason", range(7))
-def test_every_reset_reason(core: Path, reason: int) -> None:
-    core_as_model(IN_PLACE, SCENARIOS["next_attempt"](IN_PLACE), reason=reason)
+def test_every_reset_reason(core: Path, reason: int, cause: int) -> None:
+    core_as_model(IN_PLACE, SCENARIOS["next_attempt"](IN_PLACE), reason=reason, cause=cause)
 
 
 def test_stock_images_without_a_word_about_them(core: Path) -> None:

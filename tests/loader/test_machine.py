@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from slotbench.boards import BoardProfile
-from slotbench.formats import maptable
+from slotbench.formats import maptable, rtc
 from slotbench.vboard.board import BoardState, VirtualBoard
-from slotbench.vboard.loader.model import BootResult, NothingBoots
+from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.lx106.loader import loader_image, loader_sector
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation
-from support.loader.bench import IN_PLACE, TAIL, WINDOW, boot, chip_with, same_flash
+from slotbench.vboard.soc import Soc
+from support.loader.bench import CAUSES, IN_PLACE, TAIL, WINDOW, boot, chip_with, same_flash
 from support.loader.cuts import BOARDS, SCENARIOS
 
 STACK_BYTES_MAX = 1536
@@ -75,12 +76,33 @@ def test_a_broken_sector_0_makes_the_rom_spin(offset: int, what: str) -> None:
         LoaderMachine(chip_with(flash), WINDOW).boot()
 
 
+@pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize("reason", range(7))
-def test_every_reset_reason_reaches_the_tail(reason: int) -> None:
-    soc = chip_with(SCENARIOS["next_attempt"](IN_PLACE), reason=reason)
+def test_every_reset_reason_reaches_the_tail(reason: int, cause: int) -> None:
+    """Whatever the hardware did before a restart by the SDK."""
+    soc = chip_with(SCENARIOS["next_attempt"](IN_PLACE), reason=reason, cause=cause)
     booted = boot(IN_PLACE, soc)
     assert isinstance(booted.result, BootResult)
+    assert soc.hardware_cause == {0: 1, 1: 4, 5: 5, 6: 2}.get(reason, cause)
     assert int.from_bytes(soc.rtc[TAIL][12:16], "little") == reason
+
+
+@pytest.mark.parametrize("cause", [1, 2, 4, 5, 6])
+@pytest.mark.parametrize("written", [0, 1, 2, 3, 4, 5, 6, 7, 0xFFFFFFFF])
+@pytest.mark.parametrize("seen", [False, True])
+def test_what_the_sdk_wrote_down_is_believed_as_the_model_believes_it(cause: int, written: int, seen: bool) -> None:
+    def chip() -> Soc:
+        soc = chip_with(SCENARIOS["next_attempt"](IN_PLACE))
+        soc.hardware_cause = cause
+        soc.write_word(rtc.RESTART_INFO, written)
+        soc.write_word(rtc.SEEN_MARK, int.from_bytes(rtc.MAGIC, "little") if seen else 0)
+        return soc
+
+    soc, twin = chip(), chip()
+    boot(IN_PLACE, soc)
+    LoaderModel(twin, IN_PLACE).boot(rounds=1)
+    assert bytes(soc.rtc) == bytes(twin.rtc)
+    assert soc.read_word(rtc.SEEN_MARK) == int.from_bytes(rtc.MAGIC, "little")
 
 
 def test_retained_words_outlive_a_reset_and_are_cleared_where_the_tail_is_noise() -> None:

@@ -291,5 +291,5 @@ def test_seeded_faults_are_the_same_again(testbed: TestBed) -> None:
                 found.append(str(error.errno).encode())
             network.clock.advance_ms(60_000)
         runs.append(found)
-        assert 15 <= sum(faults.struck.values()) <= 45
+        assert 15 <= sum(faults.fault_counts.values()) <= 45
     assert runs[0] == runs[1] != runs[2]

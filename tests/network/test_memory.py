@@ -92,7 +92,7 @@ def test_only_the_schedule_stays_after_a_failure(scene: Scene, document: Resourc
     loaded = scene.loaded
     if document in (Resource.HEAD, Resource.RELEASE):
         assert loaded <= IDLE_MODULES
-        assert scene.board.call("twoslot._agent") is None
+        assert scene.board.evaluate("twoslot._agent") is None
     else:
         judging = {"twoslot.http.documents", "twoslot.trust.policy", "twoslot.trust.document", "twoslot.trust.rsa", "twoslot.settings"}
         assert not loaded & (judging | {"twoslot.boot.control", "twoslot.boot.journal", "twoslot.boot.slots", "twoslot.boot.actions"})

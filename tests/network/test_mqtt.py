@@ -83,12 +83,12 @@ class HintListener:
 
     @property
     def codes(self) -> set[int]:
-        return {code for _, code, _ in self.board.call("twoslot._log")} - {28}
+        return {code for _, code, _ in self.board.evaluate("twoslot._log")} - {28}
 
     @property
     def longest(self) -> int:
         """Milliseconds of the longest turn, its look at the server not counted."""
-        longest: int = self.board.call("max(turns)")
+        longest: int = self.board.evaluate("max(turns)")
         return longest
 
     def run(self, ms: int) -> None:
@@ -190,7 +190,7 @@ def test_a_broker_that_does_wrong_costs_little(quiet: TestBed, name: str) -> Non
         assert 1 <= made.clients <= CONNECTIONS
         assert listener.longest <= CONNECT_MS
         assert listener.codes == {14}
-        assert [code for _, code, _ in listener.board.call("twoslot._log")].count(14) <= 8
+        assert [code for _, code, _ in listener.board.evaluate("twoslot._log")].count(14) <= 8
         assert listener.looks == 1, "the one after the start"
 
 
@@ -287,7 +287,7 @@ def test_a_broker_that_goes_and_comes_back(quiet: TestBed, mosquitto: Mosquitto)
         publish.single("twoslot/lamp/stable", "9", qos=1, retain=True, hostname="127.0.0.1", port=mosquitto.port)
         listener.run(HOURS_MS // 2)
         assert listener.looks == 2
-        assert [code for _, code, _ in listener.board.call("twoslot._log")].count(14) == 1, "an outage is said once"
+        assert [code for _, code, _ in listener.board.evaluate("twoslot._log")].count(14) == 1, "an outage is said once"
         assert listener.longest <= CONNECT_MS
     finally:
         listener.board.power_off()
@@ -296,7 +296,7 @@ def test_a_broker_that_goes_and_comes_back(quiet: TestBed, mosquitto: Mosquitto)
 def test_settings_that_are_no_broker(quiet: TestBed) -> None:
     listener = HintListener(quiet, "host:port", 0.1)
     listener.run(10 * MINUTES_MS)
-    assert listener.looks == 1 and (70, 13) in {(code, at) for _, code, at in listener.board.call("twoslot._log")}
+    assert listener.looks == 1 and (70, 13) in {(code, at) for _, code, at in listener.board.evaluate("twoslot._log")}
     listener.board.power_off()
 
 
@@ -306,5 +306,5 @@ def test_a_firmware_without_umqtt(tmp_path: Path) -> None:
     listener = HintListener(testbed, "127.0.0.1:1", 0.1)
     listener.run(10 * MINUTES_MS)
     assert listener.board.cell.counters[listener.board.cell.active] == 2, "it updates all the same"
-    assert (14, 0) in {(code, at) for _, code, at in listener.board.call("twoslot._log")}
+    assert (14, 0) in {(code, at) for _, code, at in listener.board.evaluate("twoslot._log")}
     listener.board.power_off()

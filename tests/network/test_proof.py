@@ -62,4 +62,4 @@ def test_each_way_is_a_failure(testbed: TestBed, how: FaultKind) -> None:
     board.power_on()
     board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
     assert runs_confirmed(board, 2)
-    assert faults.struck == {**dict.fromkeys(FaultKind, 0), how: 1}
+    assert faults.fault_counts == {**dict.fromkeys(FaultKind, 0), how: 1}

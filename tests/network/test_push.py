@@ -52,7 +52,7 @@ def board(testbed: TestBed) -> VirtualBoard:
 
 
 def codes(board: VirtualBoard) -> list[int]:
-    return [code for _, code, _ in board.call("twoslot._log")]
+    return [code for _, code, _ in board.evaluate("twoslot._log")]
 
 
 def untouched(board: VirtualBoard) -> bool:
@@ -157,7 +157,7 @@ def test_a_head_proves_a_development_release_too(testbed: TestBed, board: Virtua
     board.run(HOURS_MS)
     assert runs_confirmed(board, DEVELOPMENT | 7), "and the channel's release 2 waits"
     assert 28 in codes(board)
-    board.repl("twoslot.update(force=True)")
+    board.run_line("twoslot.update(force=True)")
     board.run(MINUTES_MS)
     assert runs_confirmed(board, 2), "until a person goes back to it"
 
@@ -171,7 +171,7 @@ def test_back_from_development_not_to_what_is_bad_here(testbed: TestBed, board: 
     assert push(board, develop(testbed, 7)).status == 200
     board.run(5000)
     greet(board, known=True)
-    assert "30 marked-bad (offered 2, " in board.repl("twoslot.update(force=True)")
+    assert "30 marked-bad (offered 2, " in board.run_line("twoslot.update(force=True)")
 
 
 def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:
@@ -179,7 +179,7 @@ def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., Devic
     board = desk(testbed)
     challenge = Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n")
     street(board).visitors.append(challenge)
-    assert "listening on port 8266 for 1 min" in board.repl("twoslot.listen(minutes=1)")
+    assert "listening on port 8266 for 1 min" in board.run_line("twoslot.listen(minutes=1)")
     assert challenge.status == 200 and street(board).open == 0
 
 
@@ -188,7 +188,7 @@ def test_a_person_may_listen_before_anything_else_ran(tmp_path: Path, vm: Callab
     board = desk(make_testbed(tmp_path, main="", edit=on_a_desk, vm=vm))
     visitors = [Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n") for _ in range(2)]
     street(board).visitors.extend(visitors)
-    printed = board.repl("twoslot.listen(minutes=1)")
+    printed = board.run_line("twoslot.listen(minutes=1)")
     assert "listening on port 8266 for 1 min" in printed and "Error" not in printed
     assert [visitor.status for visitor in visitors] == [200, 200] and street(board).open == 0
 
@@ -203,14 +203,14 @@ def test_it_is_closed_by_default_and_closes_itself(testbed: TestBed, tmp_path: P
     board = desk(testbed)
     assert street(board).open == 1
     board.run(TEN_MINUTES_MS)
-    assert street(board).open == 0 and board.call("twoslot._pollers") == []
+    assert street(board).open == 0 and board.evaluate("twoslot._pollers") == []
 
 
 def test_after_an_ordinary_restart_nobody_listens(tmp_path: Path) -> None:
     testbed = make_testbed(tmp_path, edit=on_a_desk)
     board = desk(testbed)
     street(board).visitors.append(Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n"))
-    board.repl("twoslot.listen(3, wait=False)")
+    board.run_line("twoslot.listen(3, wait=False)")
     board.run(3000)
     assert push(board, develop(testbed, 7)).status == 200
     board.run(5000)

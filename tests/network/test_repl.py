@@ -14,7 +14,7 @@ from support.testbed import MINUTES_MS
 def typed(scene: Scene, line: str) -> tuple[list[str], int]:
     """What is printed, and how long it takes in ms."""
     begin_ms = scene.board.clock.ms
-    printed = scene.board.repl(line).splitlines()
+    printed = scene.board.run_line(line).splitlines()
     return printed, scene.board.clock.ms - begin_ms
 
 

@@ -34,7 +34,7 @@ def head_now(testbed: TestBed) -> bytes:
 
 def set_clock(scene: Scene, unix_s: int) -> None:
     """As ntptime does."""
-    scene.board.repl(f"import machine, time; machine.RTC().datetime((*time.gmtime({unix_s} - 946684800)[:3], 0, 0, 0, 0, 0))")
+    scene.board.run_line(f"import machine, time; machine.RTC().datetime((*time.gmtime({unix_s} - 946684800)[:3], 0, 0, 0, 0, 0))")
 
 
 def test_an_old_head_is_refused_once_a_newer_one_was_seen(scene: Scene, testbed: TestBed) -> None:

@@ -28,7 +28,7 @@ def board_at(testbed: TestBed, url: str, *, grace_s: float = 2.0) -> VirtualBoar
 
 
 def codes(board: VirtualBoard) -> set[int]:
-    return {code for _, code, _ in board.call("twoslot._log")}
+    return {code for _, code, _ in board.evaluate("twoslot._log")}
 
 
 @pytest.fixture

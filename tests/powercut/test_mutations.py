@@ -82,7 +82,7 @@ def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
     proof = PowerCutProof(folder, edit=edit, by_content=True)
     part = SCENARIOS[scenario]
     try:
-        ids = proof.sampled(board, "model", scenario, part.torn, part.weak)
+        ids = proof.sampled_cuts(board, "model", scenario, part.torn, part.weak)
     except (AssertionError, BenchViolation) as error:
         return f"without a cut: {error}"
     for id in ids:

@@ -62,10 +62,10 @@ def test_pairs(proof: PowerCutProof) -> None:
 @pytest.mark.parametrize("board", BOARDS)
 def test_all_writers_are_among_what_is_cut(proof: PowerCutProof, board: str) -> None:
     """The canary: device modules, loader and SDK; journal, slots, window and its log; erases, programs, files."""
-    ops = [moment.op for name in SCENARIOS for _, moment in proof.recorded(board, name).moments]
+    ops = [moment.op for name in SCENARIOS for _, moment in proof.recorded_scenario(board, name).moments]
     assert {op.actor for op in ops} == {"python", "loader", "sdk"}
     assert {op.kind for op in ops} == {"erase", "program", "commit"}
-    place = proof.recorded(board, "download").moments[0][0].testbed.profile
+    place = proof.recorded_scenario(board, "download").moments[0][0].testbed.profile
     regions = [place.journal, *(part for slot in place.slots for part in (slot.table, slot.descriptor, slot.image))]
     regions += [] if place.in_place else [place.window, place.window_log]
     for region in regions:
@@ -75,7 +75,7 @@ def test_all_writers_are_among_what_is_cut(proof: PowerCutProof, board: str) -> 
 @pytest.mark.parametrize("mode", CutMode)
 def test_what_is_made_from_the_record_is_what_a_cut_leaves(proof: PowerCutProof, mode: CutMode) -> None:
     """The same cut of a board that runs leaves the same flash, byte for byte."""
-    moments = proof.recorded("generic_4m", "download").moments
+    moments = proof.recorded_scenario("generic_4m", "download").moments
     for course, moment in moments[5::40]:
         cut = Cut(moment.op.index, mode, 7)
         live = course.testbed.board(course.network(), flash=course.start.clone())
@@ -92,7 +92,7 @@ def test_what_is_made_from_the_record_is_what_a_cut_leaves(proof: PowerCutProof,
 def test_a_second_cut_is_made_from_the_record_of_the_recovery(proof: PowerCutProof, mode: CutMode) -> None:
     """The same two cuts of a board that runs leave the same flash, byte for byte."""
     first = CutId("generic_4m", "model", "download", (Cut(20, CutMode.TORN, 1),))
-    course, moment = proof.recorded("generic_4m", "download").moments[20]
+    course, moment = proof.recorded_scenario("generic_4m", "download").moments[20]
     for index in (0, 3, 17, 70):
         cut = Cut(index, mode, 5)
         live = course.testbed.board(
@@ -109,7 +109,7 @@ def test_a_second_cut_is_made_from_the_record_of_the_recovery(proof: PowerCutPro
 
 def test_a_known_state_is_one_that_came_to_rest(proof: PowerCutProof, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without merging the same cuts end the same way, with more boots."""
-    ids = [id for board in BOARDS for id in proof.singles(board, "model", "resume", 1, 1)][::12]
+    ids = [id for board in BOARDS for id in proof.single_cuts(board, "model", "resume", 1, 1)][::12]
     settled, plain = RunResult(), RunResult()
     for id in ids:
         settled.add(proof.run(id))

@@ -19,7 +19,7 @@ class Counted:
         board = DeviceBoard()
         board.files["/twoslot/trust/rsa.py"] += tail
         made = board.start()
-        self.vm = vm(made.runtime.soc, board.files, made.runtime.net)
+        self.vm = vm(made.runtime.soc, board.files, made.runtime.network)
         self.verify = self.vm.import_("twoslot.trust.rsa").verify
 
 

@@ -100,7 +100,7 @@ def test_what_came_while_the_chip_started_is_lost_but_for_the_last_frame(bench: 
 
 def test_a_board_without_power_hears_nothing(bench: UartBench) -> None:
     assert bench.say(Line(has_lines=False), SYNC) is Reset.DOWNLOAD
-    bench.uart.forget()
+    bench.uart.drop_input()
     bench.uart.rom = bench.rom
     bench.uart.serve()
     assert bench.uart.take_reset() is None and not bench.rom.stub and bench.app.heard == b""

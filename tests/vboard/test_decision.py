@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.formats.journal import Ended, JournalCell, SlotState
 from slotbench.formats.rtc import BootReason, Tail
-from slotbench.vboard.loader.decision import choose_slot, how_it_ended, last_spent
+from slotbench.vboard.loader.decision import choose_slot, how_it_ended, last_spent, why_it_restarted
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.soc import Soc
 from support.loader.decision_rows import Row, rows
@@ -75,6 +75,30 @@ def test_the_last_attempt_is_the_highest_that_was_spent() -> None:
     for spent in itertools.product((False, True), repeat=3):
         cell = JournalCell(sequence=1, spent=(*spent, *[False] * 5))
         assert last_spent(cell) == (None if True not in spent else 2 - spent[::-1].index(True))
+
+
+SOFTWARE = [2, 3, 4, 5]
+"""What the SDK writes down just before it restarts."""
+
+
+@pytest.mark.parametrize("cause", [1, 2, 4, 5])
+@pytest.mark.parametrize("written", SOFTWARE)
+def test_a_restart_by_the_sdk_is_what_it_wrote_whatever_the_hardware_did_before(cause: int, written: int) -> None:
+    if (cause, written) == (1, 5):
+        return  # a chip that lost its power in deep sleep
+    assert why_it_restarted(cause, written, seen=False) == written
+
+
+@pytest.mark.parametrize(("cause", "reason"), [(1, 0), (2, 6), (4, 1), (5, 5), (6, 6)])
+def test_otherwise_the_hardware_knows(cause: int, reason: int) -> None:
+    for written in (0, 1, 6, 7, 0xA5A5A5A5):
+        assert why_it_restarted(cause, written, seen=False) == reason
+    for written in SOFTWARE:
+        assert why_it_restarted(cause, written, seen=True) == reason, "no SDK was up since this was read"
+
+
+def test_power_lost_in_deep_sleep_is_power_lost_even_where_rtc_memory_kept_its_words() -> None:
+    assert why_it_restarted(1, 5, seen=False) == 0
 
 
 def tail(note: int = 0) -> Tail:

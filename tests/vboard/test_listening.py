@@ -30,23 +30,23 @@ def errno(call):
 
 
 @pytest.fixture
-def net() -> LoopbackNetwork:
+def network() -> LoopbackNetwork:
     return LoopbackNetwork()
 
 
 @pytest.fixture
-def board(vm: Callable[..., DeviceVM], net: LoopbackNetwork) -> Iterator[DeviceVM]:
+def board(vm: Callable[..., DeviceVM], network: LoopbackNetwork) -> Iterator[DeviceVM]:
     soc = Soc(NorFlash(0x400000))
-    running = vm(soc, {}, net)
+    running = vm(soc, {}, network)
     soc.clock.advance_ms(5000)
     running.exec(TRY)
     yield running
     running.close()
 
 
-def test_who_connects_is_accepted_and_heard(board: DeviceVM, net: LoopbackNetwork) -> None:
+def test_who_connects_is_accepted_and_heard(board: DeviceVM, network: LoopbackNetwork) -> None:
     board.exec(OPEN)
-    with socket.create_connection(net.place(8266), 5) as client:
+    with socket.create_connection(network.place(8266), 5) as client:
         client.sendall(b"hello")
         board.exec("c = s.accept()[0]\nc.settimeout(5)\nb = bytearray(5)\nn = c.readinto(b)")
         assert (board.eval("n"), board.eval("b")) == (5, bytearray(b"hello"))
@@ -68,12 +68,12 @@ def test_with_a_time_limit_nobody_is_a_timeout_in_virtual_time(board: DeviceVM) 
     assert 3_000_000 <= board.runtime.clock.us - before < 3_100_000
 
 
-def test_a_board_without_an_address_is_not_reached(board: DeviceVM, net: LoopbackNetwork) -> None:
+def test_a_board_without_an_address_is_not_reached(board: DeviceVM, network: LoopbackNetwork) -> None:
     board.exec(OPEN)
-    net.online = False
-    with socket.create_connection(net.place(8266), 5):
+    network.online = False
+    with socket.create_connection(network.place(8266), 5):
         assert board.eval("errno(s.accept)") == 11
-        net.online = True
+        network.online = True
         board.exec("c = s.accept()")
 
 
@@ -83,19 +83,19 @@ def test_a_socket_that_is_not_bound_does_not_listen(use: str, board: DeviceVM) -
     assert board.eval(f"errno(lambda: {use})") == 22
 
 
-def test_a_closed_one_accepts_nobody_and_refuses_who_connects(board: DeviceVM, net: LoopbackNetwork) -> None:
-    place = net.place(8266)
+def test_a_closed_one_accepts_nobody_and_refuses_who_connects(board: DeviceVM, network: LoopbackNetwork) -> None:
+    place = network.place(8266)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(place, 5)
     board.exec(OPEN + "s.close()")
     assert board.eval("errno(s.accept)") == 9
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(place, 5)
-    assert net.places == {8266: f"127.0.0.1:{place[1]}"}, "and the place stays the same"
+    assert network.places == {8266: f"127.0.0.1:{place[1]}"}, "and the place stays the same"
 
 
-def test_a_reset_closes_what_listened(board: DeviceVM, net: LoopbackNetwork) -> None:
+def test_a_reset_closes_what_listened(board: DeviceVM, network: LoopbackNetwork) -> None:
     board.exec(OPEN)
     board.close()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(net.place(8266), 5)
+        socket.create_connection(network.place(8266), 5)

@@ -53,7 +53,7 @@ def test_as_fast_as_it_goes(path: Path) -> None:
 def test_a_board_that_does_nothing_waits_for_people(path: Path) -> None:
     """Its program has ended: no time is made up while nobody wants anything, and a button works at once."""
     bench = LiveBench(make_folder(path, "print('done')\n"))
-    asked = bench.ask(5000, do="status")
+    asked = bench.request(5000, command="status")
     bench.run(7200)
     facts = next(asked).facts()
     assert facts["time_ms"] == pytest.approx(5_000_000, abs=100)
@@ -76,15 +76,15 @@ def test_the_plug_is_pulled_and_put_back(path: Path) -> None:
     folder = make_folder(path, remembers + "machine.RTC().memory(b'kept')\n" + QUIET)
     bench = LiveBench(folder)
     off, again, on, too = (
-        bench.ask(10, do="off"), bench.ask(12, do="off"), bench.ask(20, do="on"), bench.ask(21, do="on"))
-    reset = bench.ask(30, do="reset")
+        bench.request(10, command="off"), bench.request(12, command="off"), bench.request(20, command="on"), bench.request(21, command="on"))
+    reset = bench.request(30, command="reset")
     text = bench.run(40)
     assert [next(asked).facts()["state"] for asked in (off, again, on, too, reset)] == [
         "off", "off", "running", "running", "running"]
     assert text.count("0 b''") == 2, "power on, twice: nothing is left in RTC memory"
     assert text.count("6 b'kept'") == 1, "the reset button leaves it"
     assert "power off; what was in RAM and in RTC memory is gone" in text
-    assert (bench.when("power off"), bench.when("reset button")) == (10, 30)
+    assert (bench.request_when("power off"), bench.request_when("reset button")) == (10, 30)
     assert [round(s) for s, shown in bench.shown if "] boot: slot" in shown] == [0, 20, 30]
 
 
@@ -94,7 +94,7 @@ def test_the_flash_is_saved_when_power_goes_and_not_before(path: Path) -> None:
     bench = LiveBench(folder)
     seen: list[bytes] = []
     bench.at(10, lambda: seen.append(saved(folder)[0x8000:0x8004]))
-    off = bench.ask(11, do="off")
+    off = bench.request(11, command="off")
     bench.at(12, lambda: seen.append(saved(folder)[0x8000:0x8004]))
     bench.run(20)
     assert next(off).facts()["state"] == "off", "and this is answered after it was saved"
@@ -119,14 +119,14 @@ def test_nothing_reaches_the_flash_once_the_plug_is_pulled(path: Path) -> None:
         "finally:\n    esp.flash_write(0x8000, b'abcd')\n")
     folder = make_folder(path, writes)
     bench = LiveBench(folder)
-    bench.ask(5, do="off")
+    bench.request(5, command="off")
     bench.run(10)
     assert saved(folder)[0x8000:0x8004] == b"\xff" * 4
 
 
 def test_a_stop_while_there_is_no_power(path: Path) -> None:
     bench = LiveBench(make_folder(path))
-    bench.ask(1, do="off")
+    bench.request(1, command="off")
     bench.at(100, bench.runner.stop)
     assert bench.run().count("power off") == 1
     assert bench.real == 100
@@ -135,8 +135,8 @@ def test_a_stop_while_there_is_no_power(path: Path) -> None:
 def test_at_full_speed_a_board_without_power_burns_none(path: Path) -> None:
     """The wait for somebody is one without end, not a loop."""
     bench = LiveBench(make_folder(path), speed=None)
-    bench.ask(0, do="off")
-    status = bench.ask(3600, do="status")
+    bench.request(0, command="off")
+    status = bench.request(3600, command="status")
     bench.run()
     assert next(status).facts()["state"] == "off" and bench.real == 3600
 
@@ -147,14 +147,14 @@ def test_files_are_those_of_the_folder_at_power_on(path: Path) -> None:
     folder = make_folder(path, counts)
     (folder.files_path / "n").write_text("7")
     bench = LiveBench(folder)
-    bench.ask(5, do="off")
+    bench.request(5, command="off")
     seen: list[str] = []
     bench.at(6, lambda: seen.append((folder.files_path / "n").read_text()))
     bench.at(6, lambda: (folder.files_path / "n").write_text("41"))
     removes = "import os\nos.remove('n')\nprint('gone')\n"
     bench.at(6, lambda: (folder.files_path / "main.py").write_text(removes))
     bench.at(6, lambda: (folder.files_path / "twoslot_boot.py").unlink())
-    bench.ask(7, do="on")
+    bench.request(7, command="on")
     text = bench.run(20)
     assert "/twoslot_boot.py" not in bench.board.files
     assert seen == ["8"] and "run 8" in text and "gone" in text
@@ -166,60 +166,60 @@ def test_files_are_those_of_the_folder_at_power_on(path: Path) -> None:
 
 def test_a_line_at_the_repl(path: Path) -> None:
     bench = LiveBench(make_folder(path, COUNTS))
-    asked = bench.ask(5.5, do="repl", line="6 * 7")
-    bad = bench.ask(7.5, do="repl", line="1 / 0")
+    asked = bench.request(5.5, command="repl", line="6 * 7")
+    bad = bench.request(7.5, command="repl", line="1 / 0")
     text = bench.run(9)
     assert next(asked).answer() == ("42\n", {"facts": {}})
     assert "ZeroDivisionError" in next(bad).answer()[0]
     assert ">>> 6 * 7" in text and "42" in text
-    assert bench.when(">>> 6 * 7") == pytest.approx(5.5, abs=0.01), "the application is stopped at once"
+    assert bench.request_when(">>> 6 * 7") == pytest.approx(5.5, abs=0.01), "the application is stopped at once"
     assert text.count("n = 1\n") == 3, "and main.py is started again after each line"
 
 
 def test_the_board_s_own_verbs(path: Path) -> None:
     bench = LiveBench(make_folder(path))
     (path / "files" / "twoslot.keys").write_bytes(b"")
-    asked = bench.ask(2, do="repl", line="twoslot.status()['slot']")
+    asked = bench.request(2, command="repl", line="twoslot.status()['slot']")
     bench.run(5)
     assert next(asked).answer()[0] == "'A'\n"
 
 
 def test_a_line_that_takes_long_and_what_others_want_meanwhile(path: Path) -> None:
     bench = LiveBench(make_folder(path))
-    slow = bench.ask(1, do="repl", line="import time; time.sleep(10); print('slept')")
-    second = bench.ask(3, do="repl", line="print('second')")
-    status = bench.ask(4, do="status")
+    slow = bench.request(1, command="repl", line="import time; time.sleep(10); print('slept')")
+    second = bench.request(3, command="repl", line="print('second')")
+    status = bench.request(4, command="status")
     text = bench.run(20)
     assert next(slow).answer()[0] == "slept\n"
     assert next(second).answer()[0] == "second\n"
-    assert text.index("second\n") > text.index("slept\n") and bench.when("slept\n") == 11
+    assert text.index("second\n") > text.index("slept\n") and bench.request_when("slept\n") == 11
     assert next(status).facts()["time_ms"] == pytest.approx(4000, abs=100), "a look disturbs nobody"
 
 
 def test_a_line_ends_when_its_person_hangs_up(path: Path) -> None:
     bench = LiveBench(make_folder(path))
-    forever = bench.ask(1, do="repl", line="import time\nwhile True: time.sleep(1)")
+    forever = bench.request(1, command="repl", line="import time\nwhile True: time.sleep(1)")
     bench.at(5, lambda: next(forever).hang_up())
-    after = bench.ask(6, do="repl", line="'free'")
+    after = bench.request(6, command="repl", line="'free'")
     bench.run(10)
     assert next(after).answer()[0] == "'free'\n"
 
 
 def test_whoever_hung_up_before_their_turn_is_passed_over(path: Path) -> None:
     bench = LiveBench(make_folder(path))
-    bench.ask(1, do="repl", line="import time; time.sleep(10)")
-    gone = bench.ask(2, do="repl", line="print('never')")
+    bench.request(1, command="repl", line="import time; time.sleep(10)")
+    gone = bench.request(2, command="repl", line="print('never')")
     bench.at(3, lambda: next(gone).hang_up())
     assert "never" not in bench.run(20)
 
 
-@pytest.mark.parametrize(("do", "words"), [("off", "lost its power"), ("reset", "")])
-def test_a_button_is_stronger_than_a_line(path: Path, do: str, words: str) -> None:
+@pytest.mark.parametrize(("button", "words"), [("off", "lost its power"), ("reset", "")])
+def test_a_button_is_stronger_than_a_line(path: Path, button: str, words: str) -> None:
     bench = LiveBench(make_folder(path))
-    line = bench.ask(1, do="repl", line="import time; time.sleep(1000)")
-    pressed = bench.ask(3, do=do)
+    line = bench.request(1, command="repl", line="import time; time.sleep(1000)")
+    pressed = bench.request(3, command=button)
     bench.run(10)
-    assert next(pressed).facts()["state"] == ("off" if do == "off" else "running")
+    assert next(pressed).facts()["state"] == ("off" if button == "off" else "running")
     answer = next(line)
     if words:
         assert words in answer.refusal()
@@ -232,7 +232,7 @@ def test_a_program_that_swallows_ctrl_c_gets_it_again(path: Path) -> None:
         "import time\nswallowed = 0\nwhile swallowed < 3:\n    try:\n        time.sleep(0.3)\n"
         "    except KeyboardInterrupt:\n        swallowed += 1\n")
     bench = LiveBench(make_folder(path, stubborn))
-    asked = bench.ask(5, do="repl", line="swallowed")
+    asked = bench.request(5, command="repl", line="swallowed")
     bench.run(20)
     assert next(asked).answer()[0] == "3\n"
 
@@ -240,23 +240,23 @@ def test_a_program_that_swallows_ctrl_c_gets_it_again(path: Path) -> None:
 def test_a_program_has_a_second_to_tidy_up(path: Path) -> None:
     tidies = "import time\ntry:\n    time.sleep(99)\nfinally:\n    time.sleep(0.9)\n    print('tidied')\n"
     bench = LiveBench(make_folder(path, tidies))
-    bench.ask(5, do="repl", line="1")
+    bench.request(5, command="repl", line="1")
     bench.run(10)
-    assert bench.when("tidied") == pytest.approx(5.9, abs=0.1)
+    assert bench.request_when("tidied") == pytest.approx(5.9, abs=0.1)
 
 
 def test_a_board_that_sleeps_deeply_is_asked_when_it_wakes(path: Path) -> None:
     sleeps = "import machine, time\ntime.sleep(2)\nmachine.deepsleep(60_000)\n"
     bench = LiveBench(make_folder(path, sleeps))
-    asked = bench.ask(30, do="repl", line="'awake'")
+    asked = bench.request(30, command="repl", line="'awake'")
     bench.run(70)
     assert next(asked).answer()[0] == "'awake'\n"
-    assert bench.when("'awake'") == pytest.approx(63, abs=1)
+    assert bench.request_when("'awake'") == pytest.approx(63, abs=1)
 
 
 def test_a_boot_py_that_never_ends_can_be_stopped(path: Path) -> None:
     bench = LiveBench(make_folder(path, "print('main')\n", boot=QUIET))
-    asked = bench.ask(5, do="repl", line="1 + 1")
+    asked = bench.request(5, command="repl", line="1 + 1")
     bench.run(10)
     assert next(asked).answer()[0] == "2\n"
 
@@ -271,8 +271,8 @@ def test_software_that_no_chip_survives(path: Path) -> None:
     """Power goes, the bench does not."""
     zeros = "import esp\nesp.flash_write(0x8000, b'\\0\\0\\0\\0')\n"
     bench = LiveBench(make_folder(path, zeros + QUIET))
-    line = bench.ask(2, do="repl", line="esp.flash_write(0x8000, b'abcd')")
-    on = bench.ask(5, do="on")
+    line = bench.request(2, command="repl", line="esp.flash_write(0x8000, b'abcd')")
+    on = bench.request(5, command="on")
     text = bench.run(10)
     assert "did what no chip survives: python programs 0x008000 from 0x00 to 0x61" in text
     assert "lost its power" in next(line).refusal()
@@ -282,21 +282,21 @@ def test_software_that_no_chip_survives(path: Path) -> None:
 # what cannot be
 
 
-@pytest.mark.parametrize("do", ["reset", "repl"])
-def test_a_board_without_power_has_no_buttons(path: Path, do: str) -> None:
+@pytest.mark.parametrize("button", ["reset", "repl"])
+def test_a_board_without_power_has_no_buttons(path: Path, button: str) -> None:
     bench = LiveBench(make_folder(path))
-    bench.ask(1, do="off")
-    asked = bench.ask(2, do=do, line="1")
+    bench.request(1, command="off")
+    asked = bench.request(2, command=button, line="1")
     bench.run(5)
     error = next(asked).answer()[1]["error"]
     assert error["what"] == "the board has no power"
-    assert error["do"] == f"slotbench board power {path} on"
+    assert error["cure"] == f"slotbench board power {path} on"
 
 
 def test_firmware_that_hangs_has_no_repl(path: Path) -> None:
     bench = LiveBench(make_folder(path, does=Behaviour.FREEZE))
-    line, reset = bench.ask(1, do="repl", line="1"), bench.ask(2, do="reset")
-    status, off = bench.ask(1000, do="status"), bench.ask(1001, do="off")
+    line, reset = bench.request(1, command="repl", line="1"), bench.request(2, command="reset")
+    status, off = bench.request(1000, command="status"), bench.request(1001, command="off")
     text = bench.run(1010)
     assert next(line).refusal() == "no REPL, the board is hung"
     assert next(reset).facts()["state"] == "hung"
@@ -314,7 +314,7 @@ def test_a_reset_into_a_release_that_hangs(path: Path) -> None:
         put_cell(bench.board.flash, TRIAL, 1)
 
     bench.at(5, arm_trial)
-    reset, status = bench.ask(6, do="reset"), bench.ask(100, do="status")
+    reset, status = bench.request(6, command="reset"), bench.request(100, command="status")
     bench.run(120)
     assert next(reset).facts()["state"] == "hung"
     facts = next(status).facts()
@@ -328,7 +328,7 @@ def test_a_board_on_which_nothing_boots(path: Path) -> None:
     flash[0x5000:0x6000] = b"\xff" * 0x1000
     folder.flash_path.write_bytes(flash)
     bench = LiveBench(folder)
-    line, status = bench.ask(200, do="repl", line="1"), bench.ask(201, do="status")
+    line, status = bench.request(200, command="repl", line="1"), bench.request(201, command="status")
     assert "nothing boots" in bench.run(300)
     assert next(line).refusal() == "no REPL, the board is dead"
     assert next(status).facts()["slot"] is None
@@ -336,7 +336,7 @@ def test_a_board_on_which_nothing_boots(path: Path) -> None:
 
 def test_what_nobody_understands(path: Path) -> None:
     bench = LiveBench(make_folder(path))
-    asked, typed = bench.ask(1, do="fly"), bench.ask(2, do="repl", line=7)
+    asked, typed = bench.request(1, command="fly"), bench.request(2, command="repl", line=7)
     bench.run(5)
     assert next(asked).refusal() == "not something a board can do"
     assert next(typed).refusal() == "nothing to type"
@@ -361,12 +361,12 @@ def update_bench(testbed: TestBed, path: Path, main: str, **options: float | Non
 
 def test_a_whole_update_with_the_power_lost_inside(testbed: TestBed, path: Path) -> None:
     bench = update_bench(testbed, path, QUIET)
-    cut = bench.ask(10, do="cut", cut="next:torn:4")
-    update = bench.ask(11, do="repl", line="twoslot.update()")
-    on = bench.ask(60, do="on")
-    again = bench.ask(70, do="repl", line="twoslot.update()")
-    check = bench.ask(100, do="repl", line="twoslot.check()")
-    status = bench.ask(110, do="status")
+    cut = bench.request(10, command="cut", cut="next:torn:4")
+    update = bench.request(11, command="repl", line="twoslot.update()")
+    on = bench.request(60, command="on")
+    again = bench.request(70, command="repl", line="twoslot.update()")
+    check = bench.request(100, command="repl", line="twoslot.check()")
+    status = bench.request(110, command="status")
     text = bench.run(120)
     armed = next(cut).facts()
     assert armed["cut"] == f"{armed['operations']}:torn:4"
@@ -383,7 +383,7 @@ def test_a_whole_update_with_the_power_lost_inside(testbed: TestBed, path: Path)
 
 def test_status_tells_how_far_an_update_is(testbed: TestBed, path: Path) -> None:
     bench = update_bench(testbed, path, MAIN)
-    asked = [bench.ask(second, do="status") for second in range(10, 60)]
+    asked = [bench.request(second, command="status") for second in range(10, 60)]
     bench.run(60)
     facts = [next(each).facts() for each in asked]
     doing = {fact["update"] for fact in facts}
@@ -398,16 +398,16 @@ def test_status_tells_how_far_an_update_is(testbed: TestBed, path: Path) -> None
 def test_a_cut_at_the_loader_s_own_writes(testbed: TestBed, path: Path) -> None:
     """Power goes while there is no program yet: in the boot after the update."""
     bench = update_bench(testbed, path, QUIET)
-    bench.ask(11, do="repl", line="twoslot.update()")
+    bench.request(11, command="repl", line="twoslot.update()")
     count: list[int] = []
     bench.at(60, lambda: count.append(bench.board.flash.operations))
     bench.run(61)
     # The same again, with the cut at the last operation of the loader: spending the attempt.
     again = update_bench(testbed, path.with_name("lamp2"), QUIET)
-    cut = again.ask(10, do="cut", cut=f"{count[0] - 1}:before")
-    again.ask(11, do="repl", line="twoslot.update()")
-    status = again.ask(60, do="status")
-    on = again.ask(61, do="on")
+    cut = again.request(10, command="cut", cut=f"{count[0] - 1}:before")
+    again.request(11, command="repl", line="twoslot.update()")
+    status = again.request(60, command="status")
+    on = again.request(61, command="on")
     again.run(70)
     next(cut).facts()
     assert next(status).facts()["state"] == "off"
@@ -420,6 +420,6 @@ def test_a_cut_at_the_loader_s_own_writes(testbed: TestBed, path: Path) -> None:
     [("0:torn", "flash operation 0 is over"), ("next:sideways", "not a cut"), ("soon", "not a cut")])
 def test_cuts_that_cannot_be(path: Path, cut: str, words: str) -> None:
     bench = LiveBench(make_folder(path, "import esp\nesp.flash_erase(8)\n" + QUIET))
-    asked = bench.ask(5, do="cut", cut=cut)
+    asked = bench.request(5, command="cut", cut=cut)
     bench.run(10)
     assert words in next(asked).refusal()

@@ -139,33 +139,33 @@ def lines_of(person: socket.socket) -> list[dict[str, object]]:
 
 
 def test_a_request_and_its_answer(control: ControlSocket) -> None:
-    person = connect(control, b'{"do": ', b'"repl", "line": "1"}\n')
+    person = connect(control, b'{"command": ', b'"repl", "line": "1"}\n')
     request = next_request(control)
-    assert request is not None and request.fields == {"do": "repl", "line": "1"}
-    request.tell("one\n")
-    request.done({"slot": "A"})
+    assert request is not None and request.fields == {"command": "repl", "line": "1"}
+    request.send_text("one\n")
+    request.complete({"slot": "A"})
     assert lines_of(person) == [{"text": "one\n"}, {"facts": {"slot": "A"}}]
     assert control.poll(0) is None
 
 
 def test_requests_wait_for_each_other(control: ControlSocket) -> None:
-    people = [connect(control, b'{"do": "%d"}\n' % number) for number in range(3)]
+    people = [connect(control, b'{"command": "%d"}\n' % number) for number in range(3)]
     requests = [next_request(control) for _ in people]
-    assert sorted(str(request.fields["do"]) for request in requests if request) == ["0", "1", "2"]
+    assert sorted(str(request.fields["command"]) for request in requests if request) == ["0", "1", "2"]
     for request in requests:
         assert request is not None
-        request.refuse(BenchError("no", where="here", do="wait", exit_code=2))
-    error = {"error": {"what": "no", "where": "here", "do": "wait", "exit_code": 2}}
+        request.refuse(BenchError("no", where="here", cure="wait", exit_code=2))
+    error = {"error": {"what": "no", "where": "here", "cure": "wait", "exit_code": 2}}
     assert [lines_of(person) for person in people] == [[error]] * 3
 
 
 def test_half_a_request_is_waited_for(control: ControlSocket) -> None:
-    person = connect(control, b'{"do": "sta')
+    person = connect(control, b'{"command": "sta')
     assert next_request(control) is None
     person.sendall(b'tus"}\n')
     request = next_request(control)
-    assert request is not None and request.fields["do"] == "status"
-    request.done()
+    assert request is not None and request.fields["command"] == "status"
+    request.complete()
     person.close()
 
 
@@ -179,27 +179,27 @@ def test_what_is_no_request_is_refused(control: ControlSocket, text: bytes) -> N
 
 def test_people_who_hang_up(control: ControlSocket) -> None:
     connect(control).close()
-    connect(control, b'{"do"').close()
+    connect(control, b'{"command"').close()
     assert next_request(control) is None
-    person = connect(control, b'{"do": "repl"}\n')
+    person = connect(control, b'{"command": "repl"}\n')
     request = next_request(control)
     assert request is not None and not request.gone
-    request.tell("what is never read")
+    request.send_text("what is never read")
     person.close()
     control.poll(0)
     assert request.gone
-    request.tell("to nobody")
-    request.done()
+    request.send_text("to nobody")
+    request.complete()
 
 
 def test_a_person_who_does_not_read_holds_nobody_up(
     control: ControlSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slotbench.vboard.live.control_socket._SEND_S", 0.01)
-    person = connect(control, b'{"do": "repl"}\n')
+    person = connect(control, b'{"command": "repl"}\n')
     request = next_request(control)
     assert request is not None
-    request.tell("x" * 10_000_000)
+    request.send_text("x" * 10_000_000)
     assert request.gone
     person.close()
 
@@ -213,7 +213,7 @@ def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
     with pytest.raises(BenchError, match="no board runs there"):
-        request_facts(path, {"do": "status"})
+        request_facts(path, {"command": "status"})
     with ControlSocket(path) as control:
         connect(control).close()
     assert not path.exists()
@@ -236,7 +236,7 @@ def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
         assert next_request(control) is None
     assert not path.exists()
     with pytest.raises(BenchError, match="no board runs there"):
-        request_facts(path, {"do": "status"})
+        request_facts(path, {"command": "status"})
 
 
 def test_nowhere_to_listen(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_board_whose_process_dies(tmp_path: Path, answer: bytes) -> None:
         thread = threading.Thread(target=die)
         thread.start()
         with pytest.raises(BenchError, match="ended before it answered"):
-            request_facts(path, {"do": "status"}, heard.append)
+            request_facts(path, {"command": "status"}, heard.append)
         thread.join()
     assert heard == (["..."] if answer else [])
 

@@ -42,7 +42,7 @@ def dump(flash: NorFlash) -> bytes:
 def ask(board: VirtualBoard) -> Any:
     """What the board says; None when its firmware cannot import twoslot."""
     try:
-        return board.call("twoslot.status()")
+        return board.evaluate("twoslot.status()")
     except ValueError:
         return None
 
@@ -148,7 +148,7 @@ class Life:
 
     def rollback(self) -> None:
         if self.board.state is BoardState.RUNNING:
-            self.seen["rollbacks"] += "back to slot" in self.board.repl("twoslot.rollback()")
+            self.seen["rollbacks"] += "back to slot" in self.board.run_line("twoslot.rollback()")
 
     def power_cycle(self) -> None:
         self.board.power_off()

@@ -177,6 +177,39 @@ def test_eight_copies_that_were_cut_end_the_trial() -> None:
     require_right(soc, result)
 
 
+CAUSES = [1, 2, 4, 5]
+"""What the hardware did last before restarts by the SDK: power, reset pin, hardware watchdog, deep sleep."""
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize(("reason", "ended"), [(1, 2), (2, 3), (3, 4), (4, 8), (5, 9), (6, 7)])
+def test_a_trial_that_ends_the_same_way_three_times(reason: int, ended: int, cause: int) -> None:
+    """Whatever started the board before: three attempts, and the loader writes down how each ended."""
+    soc = chip_of(updated())
+    soc.start(4)
+    soc.hardware_cause = cause
+    for attempt in range(3):
+        assert boot(soc).why is BootReason.TRIAL
+        if reason > 1 or attempt:
+            soc.start_sdk()
+        soc.start(reason)
+    assert boot(soc).why is BootReason.FALLBACK
+    assert cell(soc).ended[:3] == (ended,) * 3
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_bite_before_the_sdk_was_up_is_none_of_the_restart_before(cause: int) -> None:
+    """The SDK wrote down a restart, and the image hangs before its own SDK takes that away."""
+    soc = chip_of(updated())
+    soc.start(4)
+    soc.hardware_cause = cause
+    assert boot(soc).why is BootReason.TRIAL
+    assert tail(soc).reset_reason == 4
+    soc.start(1)
+    boot(soc)
+    assert (tail(soc).reset_reason, cell(soc).ended[0]) == (1, Ended.HARDWARE_WATCHDOG)
+
+
 @pytest.mark.parametrize("address", [0x600013D8, 0x600013DC, 0x600013FC])
 def test_retained_words_are_kept_over_resets_and_dropped_with_power(address: int) -> None:
     soc = chip_of(updated())

@@ -46,8 +46,8 @@ def app(environ, respond):  # type: ignore[no-untyped-def]
     raise RuntimeError("broken")
 
 
-def board(net: Network) -> CPythonVM:
-    vm = CPythonVM(Soc(bare_flash(), sdk_save_every=0), {}, net)
+def board(network: Network) -> CPythonVM:
+    vm = CPythonVM(Soc(bare_flash(), sdk_save_every=0), {}, network)
     vm.exec(
         "import socket, time, select\n"
         "time.sleep(5)\n"
@@ -84,18 +84,18 @@ def test_one_connection_carries_many_requests(vm: CPythonVM) -> None:
         vm.exec("ask(s, '/sized')\nlines = head(s)\nbody = s.read(10240)")
         assert vm.eval("lines") == ["HTTP/1.1 200 OK", "Content-Length: 10240"]
         assert vm.eval("body") == BODY
-    net = vm.runtime.net
-    assert net.connections == 1
-    logged = [(it.method, it.path, it.file, it.status, it.received, it.body_bytes) for it in net.requests]
+    network = vm.runtime.network
+    assert network.connections == 1
+    logged = [(it.method, it.path, it.file, it.status, it.received, it.body_bytes) for it in network.requests]
     assert logged == [("GET", "/sized", "sized", 200, len(BODY) + 42, len(BODY))] * 2
-    assert net.received == 2 * (len(BODY) + 42)
+    assert network.received == 2 * (len(BODY) + 42)
 
 
 def test_ranges_are_passed_on_and_logged(vm: CPythonVM) -> None:
     vm.exec("s = connect()\nask(s, '/sized', more='Range: bytes=10000-\\r\\n')")
     vm.exec("lines = head(s)\nb = s.read(240)")
     assert vm.eval("lines[0]") == "HTTP/1.1 206 Partial Content" and vm.eval("b") == BODY[10000:]
-    assert vm.runtime.net.requests[0].range == "bytes=10000-"
+    assert vm.runtime.network.requests[0].range == "bytes=10000-"
 
 
 def test_a_body_without_length_comes_in_chunks(vm: CPythonVM) -> None:
@@ -119,7 +119,7 @@ def test_bodies_of_requests_and_connection_close(vm: CPythonVM) -> None:
         "lines = head(s)\nbody = s.read()\n"
     )
     assert vm.eval("body") == b"('POST', 'q=1', 'h', b'a\\r\\nb')" and "Connection: close" in vm.eval("lines")
-    assert [(r.method, r.path) for r in vm.runtime.net.requests] == [("POST", "/echo?q=1")]
+    assert [(r.method, r.path) for r in vm.runtime.network.requests] == [("POST", "/echo?q=1")]
 
 
 def test_an_application_that_fails_is_a_fault_of_the_bench(vm: CPythonVM) -> None:
@@ -176,22 +176,22 @@ def test_before_the_station_has_an_address(vm: CPythonVM) -> None:
 
 
 def test_faults_refuse_and_drop() -> None:
-    net = FaultyNetwork(WsgiNetwork(app))
-    vm = board(net)
-    net.inject(errno=104, times=1)
+    network = FaultyNetwork(WsgiNetwork(app))
+    vm = board(network)
+    network.inject(errno=104, times=1)
     with pytest.raises(OSError) as caught:
         vm.exec("connect()")
     assert caught.value.errno == 104
     vm.exec("s = connect()\nask(s, '/sized')\nhead(s)\nb = bytearray(5000)")
-    net.inject(drop_after=3000)
+    network.inject(drop_after=3000)
     with pytest.raises(OSError) as caught:
         vm.exec("s.readinto(b)")
     assert caught.value.errno == 104 and vm.eval("bytes(b[:3000])") == BODY[:3000] and vm.eval("b[3000]") == 0
-    assert [fault.used for fault in net.faults] == [1, 1]
+    assert [fault.used for fault in network.faults] == [1, 1]
     with pytest.raises(OSError):
         vm.exec("s.readinto(b)")
     vm.exec("s = connect()\nask(s, '/sized')\nhead(s)")
-    net.inject(drop_after=100, drop_errno=None)
+    network.inject(drop_after=100, drop_errno=None)
     assert vm.eval("s.readinto(b), s.readinto(b)") == (100, 0), "a silent close reads as the end"
 
 
@@ -217,15 +217,15 @@ class _Dripping(Network):
 
 def test_a_read_that_has_something_waits_for_no_more() -> None:
     """On a kept-alive connection the real peer would otherwise cost its whole grace after every answer."""
-    net = _Dripping()
-    vm = board(net)
+    network = _Dripping()
+    vm = board(network)
     vm.exec("s = connect()\ns.settimeout(0)\nb = bytearray(8)")
     assert vm.eval("s.readinto(b), s.readinto(b)") == (3, None)
-    assert net.patience == [True, False, True]
+    assert network.patience == [True, False, True]
     vm.exec("s.settimeout(1)")
     with pytest.raises(OSError):
         vm.exec("s.readinto(b)")
-    assert net.patience[3:] == [True, True]
+    assert network.patience[3:] == [True, True]
 
 
 class _BodyHandler(BaseHTTPRequestHandler):
@@ -264,7 +264,7 @@ def test_loopback_to_a_real_server() -> None:
         vm.exec("s.settimeout(0)\nask(s, '/x')\nb = bytearray(64)\nfirst = s.readinto(b)")
         assert vm.eval("first") > 0, "a read that does not block waits for a real peer"
         vm.exec("s.close()")
-        assert [(r.path, r.status) for r in vm.runtime.net.requests] == [("/x", 200), ("/x", 200)]
+        assert [(r.path, r.status) for r in vm.runtime.network.requests] == [("/x", 200), ("/x", 200)]
 
 
 def test_a_silent_peer_costs_the_grace_once_and_then_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,9 +332,9 @@ def test_streams_that_the_program_left_open_are_closed_with_the_vm() -> None:
 
 
 def test_nothing_reaches_a_network_that_is_gone() -> None:
-    net = WsgiNetwork(app)
-    vm = board(net)
-    net.online = False
+    network = WsgiNetwork(app)
+    vm = board(network)
+    network.online = False
     calls = {"socket.getaddrinfo('h', 80)": -2, "socket.socket().connect(('10.0.0.2', 80))": 113}
     for call, number in calls.items():
         with pytest.raises(OSError) as caught:

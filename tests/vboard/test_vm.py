@@ -174,7 +174,7 @@ def test_files_run_in_main_and_share_it() -> None:
 def test_repl_prints_values() -> None:
     vm = make()
     for line in ("x = 20", "x + 1", "None", "'a'", "for i in range(2):\n    print(i)"):
-        vm.repl(line)
+        vm.run_line(line)
     assert vm.output == "21\n'a'\n0\n1\n"
 
 

@@ -24,7 +24,7 @@ def testbed(tmp_path: Path) -> TestBed:
 
 
 def codes(board: VirtualBoard) -> list[int]:
-    return [code for _, code, _ in board.call("twoslot._log")]
+    return [code for _, code, _ in board.evaluate("twoslot._log")]
 
 
 def heads_asked(board: VirtualBoard) -> int:
@@ -36,11 +36,11 @@ def test_two_hundred_polls_do_not_grow(testbed: TestBed) -> None:
     board = testbed.board()
     update_to(board, 2)
     board.run(1 * HOURS_MS)
-    asked, used = heads_asked(board), board.call(USED)
+    asked, used = heads_asked(board), board.evaluate(USED)
     board.run(36 * HOURS_MS)
     assert heads_asked(board) - asked >= 200
     assert OUT_OF_MEMORY not in codes(board)
-    assert board.call(USED) <= used + 64, "polls leave something behind"
+    assert board.evaluate(USED) <= used + 64, "polls leave something behind"
 
 
 def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> N
         testbed.publish(counter)
         update_to(board, counter)
         assert OUT_OF_MEMORY not in codes(board)
-        assert board.call("len(own)") == 10240
+        assert board.evaluate("len(own)") == 10240
 
 
 @pytest.mark.parametrize("kilobytes", [11.75, 12])

@@ -50,5 +50,5 @@ def test_a_leak(testbed: TestBed) -> None:
 def test_a_missing_method_ends_the_update(testbed: TestBed) -> None:
     board = testbed.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
-    assert "AttributeError" in board.repl("'a=b'.partition('=')")
+    assert "AttributeError" in board.run_line("'a=b'.partition('=')")
     board.power_off()

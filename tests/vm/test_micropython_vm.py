@@ -29,8 +29,8 @@ class VmBench:
         self.files: dict[str, bytes] = {}
         self.made: list[MicroPythonVM] = []
 
-    def start(self, net: Network | None = None, **options: object) -> MicroPythonVM:
-        vm = MicroPythonVM(self.soc, self.files, net or NoNetwork(), **options)  # type: ignore[arg-type]
+    def start(self, network: Network | None = None, **options: object) -> MicroPythonVM:
+        vm = MicroPythonVM(self.soc, self.files, network or NoNetwork(), **options)  # type: ignore[arg-type]
         self.made.append(vm)
         return vm
 
@@ -233,7 +233,7 @@ def test_tracebacks_name_the_programs_lines_only(bench: VmBench) -> None:
 
 def test_repl_prints_values(vm: MicroPythonVM) -> None:
     for line in ("x = 20", "x + 1", "None", "'a'", "for i in range(2):\n    print(i)"):
-        vm.repl(line)
+        vm.run_line(line)
     assert vm.output == "21\n'a'\n0\n1\n"
 
 

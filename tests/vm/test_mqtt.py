@@ -49,20 +49,20 @@ def started(testbed: TestBed, **settings: object) -> VirtualBoard:
 
 
 def loaded(board: VirtualBoard) -> set[str]:
-    return set(board.call("list(__import__('sys').modules)"))
+    return set(board.evaluate("list(__import__('sys').modules)"))
 
 
 def test_without_a_broker_nothing_of_it_is_there(testbed: TestBed, mosquitto: Mosquitto) -> None:
     board = started(testbed)
     assert not {"twoslot.mqtt.subscription", "twoslot.mqtt.client", "umqtt", "umqtt.simple"} & loaded(board)
-    assert board.call(f"len({ALSO})") == 0
+    assert board.evaluate(f"len({ALSO})") == 0
     board.power_off()
 
 
 def test_what_it_takes_and_that_an_idle_turn_takes_nothing(testbed: TestBed, mosquitto: Mosquitto) -> None:
     without, listening = started(testbed), started(testbed, mqtt=mosquitto.address)
-    assert listening.call(f"len({ALSO})") == 1
-    plain, used = without.call(USED), listening.call(USED)
+    assert listening.evaluate(f"len({ALSO})") == 1
+    plain, used = without.evaluate(USED), listening.evaluate(USED)
     without.power_off()
 
     print(f"{plain} bytes without a broker, {used} with one")
@@ -71,7 +71,7 @@ def test_what_it_takes_and_that_an_idle_turn_takes_nothing(testbed: TestBed, mos
 
     lock = "__import__('micropython').heap_lock()"
     unlock = "__import__('micropython').heap_unlock()"
-    assert listening.call(f"[{lock}, {ALSO}[0](), {unlock}][1]") is None
+    assert listening.evaluate(f"[{lock}, {ALSO}[0](), {unlock}][1]") is None
     listening.power_off()
 
 

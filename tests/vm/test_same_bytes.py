@@ -79,7 +79,7 @@ def a_forged_release(testbed: TestBed, board: VirtualBoard) -> None:
     site.write(store.head_name(PRODUCT, "stable"), testbed.publisher.online.sign(head.to_payload()).pack())
     board.power_on()
     board.run(HOURS_MS)
-    assert [code for _, code, _ in board.call("twoslot._log")][0] == 22
+    assert [code for _, code, _ in board.evaluate("twoslot._log")][0] == 22
     assert runs_confirmed(board, 1)
 
 
@@ -87,10 +87,10 @@ def by_hand_and_back(testbed: TestBed, board: VirtualBoard) -> None:
     testbed.publish(2)
     board.power_on()
     board.clock.advance_ms(10_000)
-    board.repl("twoslot.check()")
-    board.repl("twoslot.update()")
+    board.run_line("twoslot.check()")
+    board.run_line("twoslot.update()")
     board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
-    board.repl("twoslot.rollback()")
+    board.run_line("twoslot.rollback()")
     board.run(HOURS_MS)
     assert runs_confirmed(board, 1)
 

@@ -65,8 +65,8 @@ def test_by_hand(make: TestBed) -> None:
     board = make.board()
     board.power_on()
     board.clock.advance_ms(10_000)
-    assert "counter 2," in board.repl("twoslot.check()")
-    board.repl("twoslot.update()")
+    assert "counter 2," in board.run_line("twoslot.check()")
+    board.run_line("twoslot.update()")
     update_to(board, 2)
 
 
@@ -86,7 +86,7 @@ def with_button(make: TestBed) -> VirtualBoard:
 
 def test_a_button_that_is_pressed_brings_the_update_now(make: TestBed, with_button: VirtualBoard) -> None:
     make.publish(3)
-    with_button.press(BUTTON, PRESSED_MS)
+    with_button.press_button(BUTTON, PRESSED_MS)
     with_button.run(MINUTES_MS, until=lambda: runs_confirmed(with_button, 3))
 
     assert runs_confirmed(with_button, 3)
@@ -96,7 +96,7 @@ def test_a_button_that_is_pressed_brings_the_update_now(make: TestBed, with_butt
 def test_a_button_that_is_held_brings_the_release_before_back(
     with_button: VirtualBoard, held_ms: int,
 ) -> None:
-    with_button.press(BUTTON, held_ms)
+    with_button.press_button(BUTTON, held_ms)
     with_button.run(MINUTES_MS)
 
     assert runs_confirmed(with_button, 1)
@@ -104,7 +104,7 @@ def test_a_button_that_is_held_brings_the_release_before_back(
 
 
 def test_a_button_that_is_not_held_long_enough_keeps_the_release(with_button: VirtualBoard) -> None:
-    with_button.press(BUTTON, 4900)
+    with_button.press_button(BUTTON, 4900)
     with_button.run(MINUTES_MS)
 
     assert runs_confirmed(with_button, 2)
@@ -112,7 +112,7 @@ def test_a_button_that_is_not_held_long_enough_keeps_the_release(with_button: Vi
 
 def test_a_button_that_bounces_asks_for_nothing(make: TestBed, with_button: VirtualBoard) -> None:
     make.publish(3)
-    with_button.press(BUTTON, 10)
+    with_button.press_button(BUTTON, 10)
     with_button.run(MINUTES_MS)
 
     assert runs_confirmed(with_button, 2)

@@ -14,16 +14,16 @@ _SKIPPED = ("__pycache__", "build", "dist")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One defect: where it is (line 0 is the file as a whole), what it is, and what to do about it."""
+    """One defect: where it is (line 0 is the file as a whole), what it is, and its cure."""
 
     path: str
     line: int
     what: str
-    do: str
+    cure: str
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.what}; {self.do}" if self.do else f"{place}: {self.what}"
+        return f"{place}: {self.what}; {self.cure}" if self.cure else f"{place}: {self.what}"
 
 
 @dataclass(slots=True)
@@ -33,9 +33,9 @@ class GateReport:
     findings: list[Finding] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
-    def add(self, path: str, line: int, what: str, do: str = "") -> None:
+    def add(self, path: str, line: int, what: str, cure: str = "") -> None:
         """Note a defect."""
-        self.findings.append(Finding(path, line, what, do))
+        self.findings.append(Finding(path, line, what, cure))
 
 
 def name(root: Path, path: Path) -> str:

@@ -64,8 +64,8 @@ class _Lint(ast.NodeVisitor):
             for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
             if alias.name in port.MODULES}
 
-    def say(self, node: ast.AST, what: str, do: str) -> None:
-        self.report.add(self.path, getattr(node, "lineno", 0), what, do)
+    def add(self, node: ast.AST, what: str, cure: str) -> None:
+        self.report.add(self.path, getattr(node, "lineno", 0), what, cure)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -79,7 +79,7 @@ class _Lint(ast.NodeVisitor):
         known = port.MODULES.get(module)
         for alias in node.names:
             if alias.name == "*":
-                self.say(node, "star import", "import what is used: every name costs heap")
+                self.add(node, "star import", "import what is used: every name costs heap")
             elif known is not None and alias.name not in known:
                 self._no_name(node, module, alias.name)
 
@@ -87,16 +87,16 @@ class _Lint(ast.NodeVisitor):
         top = module.split(".")[0]
         if top == "twoslot":
             if module not in self.modules and not any(one.startswith(f"{module}.") for one in self.modules):
-                self.say(node, f"there is no {module}", "name a file of device/twoslot")
+                self.add(node, f"there is no {module}", "name a file of device/twoslot")
         elif module not in port.MODULES:
-            self.say(node, f"the board cannot import {module}",
+            self.add(node, f"the board cannot import {module}",
                      "do without, or add it to tools/checks/port_facts.py if the port has it")
         elif self.path == _HOOK:
             if top not in _HOOK_MODULES:
-                self.say(node, f"the boot hook imports {module}",
+                self.add(node, f"the boot hook imports {module}",
                          "it must run under any firmware: esp, machine and sys are all it may need")
         elif top in _TOUCH and self.path.removeprefix("device/twoslot/") not in _TOUCH[top]:
-            self.say(node, f"imports {module}", f"leave that to {', '.join(_TOUCH[top])}")
+            self.add(node, f"imports {module}", f"leave that to {', '.join(_TOUCH[top])}")
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         module = self.aliases.get(node.value.id) if isinstance(node.value, ast.Name) else None
@@ -105,17 +105,17 @@ class _Lint(ast.NodeVisitor):
             self._no_name(node, module, node.attr)
         elif not module and node.attr in port.MISSING_METHODS and node.attr not in self.own:
             why = port.MISSING_METHODS[node.attr]
-            self.say(node, f".{node.attr}: {why}", "write it out with what is there")
+            self.add(node, f".{node.attr}: {why}", "write it out with what is there")
         self.generic_visit(node)
 
     def _no_name(self, node: ast.AST, module: str, wanted: str) -> None:
-        self.say(node, f"{module}.{wanted} is not on the board",
+        self.add(node, f"{module}.{wanted} is not on the board",
                  f"{module} has {', '.join(sorted(port.MODULES[module] or ()))}")
 
     def visit_Name(self, node: ast.Name) -> None:
         if node.id not in self.bound and isinstance(node.ctx, ast.Load):
             if node.id == "__file__" or hasattr(builtins, node.id) and node.id not in port.BUILTINS:
-                self.say(node, f"{node.id} is not on the board", "do without it")
+                self.add(node, f"{node.id} is not on the board", "do without it")
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -129,51 +129,51 @@ class _Lint(ast.NodeVisitor):
 
     def _builtin(self, node: ast.Call, function: str, keywords: set[str]) -> None:
         if function == "pow" and len(node.args) + len(keywords) > 2:
-            self.say(node, "three-argument pow(): switched off on the ESP8266 port", "multiply and % instead")
+            self.add(node, "three-argument pow(): switched off on the ESP8266 port", "multiply and % instead")
         elif function == "print" and self.path not in _PRINTING:
-            self.say(node, "prints", f"raise or return it: only {', '.join(_PRINTING)} print")
+            self.add(node, "prints", f"raise or return it: only {', '.join(_PRINTING)} print")
         elif function in port.BUILTINS and function[0].islower():
             takes = port.KEYWORDS.get(function, frozenset())
             for keyword in sorted(keywords - takes) if takes is not None else ():
-                self.say(node, f"{function}() takes no {keyword}= on the board",
+                self.add(node, f"{function}() takes no {keyword}= on the board",
                          "pass it by position, or do without")
 
     def _method(self, node: ast.Call, function: ast.Attribute, keywords: set[str]) -> None:
         module = self.aliases.get(function.value.id) if isinstance(function.value, ast.Name) else None
         if module == "json" and keywords - {"separators"}:
-            self.say(node, f"json.{function.attr} takes separators= and nothing else by name", "do without")
+            self.add(node, f"json.{function.attr} takes separators= and nothing else by name", "do without")
         elif not module and keywords and function.attr in port.POSITIONAL_METHODS - self.own:
-            self.say(node, f".{function.attr}() takes no keywords on the board", "pass them by position")
+            self.add(node, f".{function.attr}() takes no keywords on the board", "pass them by position")
         receiver = ast.unparse(function.value).rsplit(".")[-1].lower()
         if function.attr == "copy" and any(part in receiver for part in _HASH_NAMES):
-            self.say(node, "a hash cannot be copied on the board", "hash again, or keep two from the start")
+            self.add(node, "a hash cannot be copied on the board", "hash again, or keep two from the start")
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         caught = ast.unparse(node.type) if node.type else ""
         if node.type is None or "BaseException" in caught:
-            self.say(node, "catches everything",
+            self.add(node, "catches everything",
                      "name what may happen: SystemExit, Ctrl-C and the bench's power cuts must get through")
         self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> None:
         if node.cause:
-            self.say(node, "raise ... from", "leave the cause out: the board prints a warning each time")
+            self.add(node, "raise ... from", "leave the cause out: the board prints a warning each time")
         self.generic_visit(node)
 
     def visit_Slice(self, node: ast.Slice) -> None:
         if node.step:
-            self.say(node, "slice with a step", "loop: bytes, str and bytearray take none on the board")
+            self.add(node, "slice with a step", "loop: bytes, str and bytearray take none on the board")
         self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for keyword in node.keywords:
-            self.say(keyword.value, f"class with {keyword.arg}=",
+            self.add(keyword.value, f"class with {keyword.arg}=",
                      "MicroPython has no metaclasses; use a function")
         self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         if node.name in port.IGNORED_METHODS:
-            self.say(node, f"{node.name} is never called on the board", "use a method with a name of its own")
+            self.add(node, f"{node.name} is never called on the board", "use a method with a name of its own")
         self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> None:

@@ -50,7 +50,7 @@ def load(name_or_path: str | Path) -> BoardProfile:
         return _parse_board(path.stem, _read_tables(path))
     except FormatError as error:
         fault = error.within(str(path))
-        raise BenchError(fault.what, where=fault.where, do=fault.do, exit_code=USAGE) from None
+        raise BenchError(fault.what, where=fault.where, cure=fault.cure, exit_code=USAGE) from None
 
 
 def _board_path(name_or_path: str | Path) -> Path:
@@ -58,8 +58,8 @@ def _board_path(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text:
         return Path(name_or_path)
     if text not in names():
-        do = f"use one of {', '.join(names())}, or the path of a .toml file"
-        raise BenchError("no such board", where=text, do=do, exit_code=USAGE)
+        cure = f"use one of {', '.join(names())}, or the path of a .toml file"
+        raise BenchError("no such board", where=text, cure=cure, exit_code=USAGE)
     return data_path("boards", f"{text}.toml")
 
 
@@ -70,8 +70,8 @@ def _read_tables(path: Path) -> dict[str, Any]:
         return own
     based_on = check_name(own.pop("based_on"), "based_on")
     if based_on not in names():
-        do = f"use one of {', '.join(names())}"
-        raise FormatError("no such board", field="based_on", do=do)
+        cure = f"use one of {', '.join(names())}"
+        raise FormatError("no such board", field="based_on", cure=cure)
     base = _read_toml(data_path("boards", f"{based_on}.toml"))
     if "based_on" in base:
         raise FormatError(f"{based_on} is itself based on another board", field="based_on")
@@ -85,11 +85,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise BenchError(
-            f"cannot read board file ({reason})", where=str(path), do="check the path", exit_code=USAGE,
+            f"cannot read board file ({reason})", where=str(path), cure="check the path", exit_code=USAGE,
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise BenchError(
-            f"not TOML ({error})", where=str(path), do="correct the file", exit_code=USAGE) from None
+            f"not TOML ({error})", where=str(path), cure="correct the file", exit_code=USAGE) from None
 
 
 def _parse_board(name: str, tables: Mapping[str, Any]) -> BoardProfile:

@@ -60,7 +60,7 @@ def _check_disjoint(regions: Iterable[tuple[str, Region]]) -> None:
     for (key, region), (next_key, next_region) in zip(ordered, ordered[1:]):
         if region.overlaps(next_region):
             raise FormatError(
-                f"{next_region} overlaps {key} {region}", field=next_key, do="move one of them")
+                f"{next_region} overlaps {key} {region}", field=next_key, cure="move one of them")
 
 
 def _check_sizes(board: BoardProfile) -> None:
@@ -125,7 +125,7 @@ def _check_in_place(board: BoardProfile) -> None:
         if slot.descriptor.start != slot.table.end:
             raise FormatError(
                 f"{slot.descriptor} is not the last page of the table's sector",
-                field=f"{key}.descriptor.start_offset", do=f"use 0x{slot.table.end:06x}")
+                field=f"{key}.descriptor.start_offset", cure=f"use 0x{slot.table.end:06x}")
         if slot.image.end > WINDOW_END:
             what = f"{slot.image} ends behind the first megabyte; the chip maps no more"
             raise FormatError(what, field=f"{key}.image")

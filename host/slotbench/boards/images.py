@@ -20,7 +20,7 @@ def stock_image(data: bytes, board: BoardProfile) -> Image:
     if form_of(data) is not ImageForm.E9:
         raise BenchError(
             f"the image is an EA user image; {board.name} runs MicroPython's E9 images from an exec window",
-            do="use a MicroPython .bin, or a board with an in-place map")
+            cure="use a MicroPython .bin, or a board with an in-place map")
     image = parse_e9(data)
     _check_length(image.length, "image", board)
     return image
@@ -36,7 +36,7 @@ def user_image(data: bytes, board: BoardProfile, slot: int) -> UserImage:
     if form_of(data) is not ImageForm.EA:
         raise BenchError(
             f"{name} is an E9 image, like MicroPython's; {board.name} runs EA user images in place",
-            do="give the user1.bin and user2.bin of native firmware")
+            cure="give the user1.bin and user2.bin of native firmware")
     image = parse_ea(data)
     _check_length(image.length, name, board)
     wanted, other = board.irom_address(slot), board.irom_address(1 - slot)
@@ -44,7 +44,8 @@ def user_image(data: bytes, board: BoardProfile, slot: int) -> UserImage:
     if linked is not None and linked != wanted:
         raise BenchError(
             f"{name} is linked for 0x{linked:08x}, slot {'AB'[slot]} of {board.name} runs at 0x{wanted:08x}",
-            do="give user1.bin first, user2.bin second" if linked == other else "link it for this flash map")
+            cure="give user1.bin first, user2.bin second" if linked == other
+            else "link it for this flash map")
     return image
 
 
@@ -57,12 +58,12 @@ def user_images(images: Sequence[bytes], board: BoardProfile) -> tuple[UserImage
         count = "one image" if len(images) == 1 else f"{len(images)} images"
         raise BenchError(
             f"{count} given; {board.name} runs images in place and needs one linked for each slot",
-            do="give user1.bin and user2.bin", exit_code=USAGE)
+            cure="give user1.bin and user2.bin", exit_code=USAGE)
     if images[0] == images[1]:
         raise BenchError(
             f"both images are the same; slot A of {board.name} runs at 0x{board.irom_address(0):08x}, "
             f"slot B at 0x{board.irom_address(1):08x}",
-            do="link the firmware for each: user1.bin and user2.bin")
+            cure="link the firmware for each: user1.bin and user2.bin")
     return tuple(user_image(data, board, slot) for slot, data in enumerate(images))
 
 
@@ -70,4 +71,4 @@ def _check_length(length: int, name: str, board: BoardProfile) -> None:
     if length > board.slot_bytes:
         raise BenchError(
             f"{name} has {length} bytes, a slot of {board.name} takes {board.slot_bytes}",
-            do="use a smaller build")
+            cure="use a smaller build")

@@ -68,7 +68,7 @@ def new(
         if product not in (None, keys.product):
             raise BenchError(
                 f"keys of the product {keys.product}", where=str(keys_path),
-                do=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
+                cure=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
         product = keys.product
     product = product or "lamp"
     data, own_version = _firmware(image, board)
@@ -121,7 +121,7 @@ def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, str]:
     if image.fs_start not in (None, board.fs_start):
         raise BenchError(
             f"its filesystem starts at 0x{image.fs_start:x}, the board's at 0x{board.fs_start:x}",
-            where=str(path), do="use MicroPython's default 2 MiB build")
+            where=str(path), cure="use MicroPython's default 2 MiB build")
     return data, image.micropython or "unknown"
 
 
@@ -130,4 +130,4 @@ def _require_loopback(server: str) -> None:
     if not server.startswith("http://") or not (host == "localhost" or host.startswith("127.")):
         raise BenchError(
             "a virtual board reaches this machine only", where=server,
-            do="serve here, and give --server http://127.0.0.1:PORT", exit_code=USAGE)
+            cure="serve here, and give --server http://127.0.0.1:PORT", exit_code=USAGE)

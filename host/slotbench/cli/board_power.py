@@ -18,4 +18,4 @@ def power(folder: Path, to: str) -> None:
 
     The board keeps its flash and loses its RAM and RTC memory.
     """
-    click.echo(state_line(send_request(folder, {"do": to})))
+    click.echo(state_line(send_request(folder, {"command": to})))

@@ -36,7 +36,7 @@ def query_status(port: str) -> dict[str, Any]:
         facts = None
     if not isinstance(facts, dict):
         raise BenchError(
-            "the board's status cannot be read", where=port, do="see what it prints: mpremote repl")
+            "the board's status cannot be read", where=port, cure="see what it prints: mpremote repl")
     return facts
 
 
@@ -60,13 +60,13 @@ def type_call(port: str, call: str, quiet_s: float) -> None:
 def require_success(said: str, port: str) -> None:
     """Raise BenchError when the board refused or failed, with the reason that it printed."""
     if "ImportError" in said:
-        raise BenchError("twoslot is not on the board", where=port, do=f"slotbench deploy --port {port}")
+        raise BenchError("twoslot is not on the board", where=port, cure=f"slotbench deploy --port {port}")
     refusals = [line for line in said.splitlines() if line.startswith(_REFUSED)]
     if refusals or "Traceback" in said:
         match = _REFUSAL.match(refusals[-1]) if refusals else None
         words = explain_code(int(match[1]), match[2] or "0") if match else said.strip().splitlines()[-1]
         todo = "" if refusals else f"see what is on it: slotbench status --port {port}"
-        raise BenchError(f"the board says: {words}", where=port, do=todo)
+        raise BenchError(f"the board says: {words}", where=port, cure=todo)
 
 
 def explain_code(code: int, where: str) -> str:

@@ -21,4 +21,4 @@ def repl(folder: Path, line: str) -> None:
 
     Example: slotbench board repl lamp1 "twoslot.status()"
     """
-    send_request(folder, {"do": "repl", "line": line})
+    send_request(folder, {"command": "repl", "line": line})

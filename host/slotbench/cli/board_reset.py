@@ -14,4 +14,4 @@ from slotbench.cli.parameter_types import PATH
 @click.argument("folder", type=PATH, metavar="DIR")
 def reset(folder: Path) -> None:
     """Press the reset button of the board that runs in DIR."""
-    click.echo(state_line(send_request(folder, {"do": "reset"})))
+    click.echo(state_line(send_request(folder, {"command": "reset"})))

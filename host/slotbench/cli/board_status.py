@@ -20,7 +20,7 @@ def status(folder: Path, as_json: bool) -> None:
     This does not disturb the board. For a board that does not run, use slotbench status --dump
     DIR/flash.bin.
     """
-    facts = send_request(folder, {"do": "status"})
+    facts = send_request(folder, {"command": "status"})
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:

@@ -56,7 +56,7 @@ def demo(
     refused for the right reason and the board installed the genuine release in the end.
     """
     if attacks and image_paths:
-        raise BenchError("--attacks plays with images of its own", do="leave --image out", exit_code=USAGE)
+        raise BenchError("--attacks plays with images of its own", cure="leave --image out", exit_code=USAGE)
     target = boards.load(board)
     images, version = _new_release(image_paths, target)
     live = sys.stdout.isatty() and not fast
@@ -87,5 +87,5 @@ def _new_release(paths: Sequence[Path], board: BoardProfile) -> tuple[list[bytes
         return images, _VERSION
     if len(images) > 1:
         raise BenchError(
-            f"{board.name} runs the same image from both slots", do="give --image once", exit_code=USAGE)
+            f"{board.name} runs the same image from both slots", cure="give --image once", exit_code=USAGE)
     return images, (stock_image(images[0], board).micropython or _VERSION)[:VERSION_CHARS_MAX]

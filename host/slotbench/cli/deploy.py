@@ -155,7 +155,7 @@ def _keys(path: Path | None, product: str | None) -> tuple[bytes, str] | None:
     if product not in (None, keys.product):
         raise BenchError(
             f"keys of the product {keys.product}", where=str(path),
-            do=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
+            cure=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
     return document.pack(), keys.product
 
 

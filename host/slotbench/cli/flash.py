@@ -74,7 +74,8 @@ def flash(
     if given is None and not from_stock:
         raise BenchError(
             "no firmware given", where=port,
-            do="give a MicroPython .bin for boards with 1 MB of flash or more with --image", exit_code=USAGE)
+            cure="give a MicroPython .bin for boards with 1 MB of flash or more with --image",
+            exit_code=USAGE)
     with connected_board(port, baud) as link:
         say_board(link)
         board = choose_board(link, board_name)
@@ -106,7 +107,7 @@ def _own_firmware(dump: bytes, link: EsptoolLink) -> bytes:
     if image is None:
         raise BenchError(
             "the firmware on the board is no whole MicroPython image", where=link.port,
-            do="give one with --image", exit_code=USAGE)
+            cure="give one with --image", exit_code=USAGE)
     return image
 
 
@@ -115,7 +116,7 @@ def _loader(path: Path | None) -> bytes:
     if not chosen.exists():
         raise BenchError(
             "the loader is missing", where=str(chosen),
-            do="build it (make -C device/slotboot), or give one with --loader", exit_code=USAGE)
+            cure="build it (make -C device/slotboot), or give one with --loader", exit_code=USAGE)
     return read_bytes(chosen, _LOADER_BYTES_MAX)
 
 
@@ -132,7 +133,7 @@ def _firmware(
             if image.fs_start not in (None, board.fs_start):
                 raise BenchError(
                     f"its filesystem starts at 0x{image.fs_start:x}, the board's at 0x{board.fs_start:x}",
-                    where=where, do="use MicroPython's default 2 MiB build")
+                    where=where, cure="use MicroPython's default 2 MiB build")
             told = image.micropython
             facts = implied_facts(told) if told is not None else None
             if facts is not None:

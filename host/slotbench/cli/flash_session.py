@@ -100,7 +100,7 @@ def read_backup(path: Path, size: int) -> bytes:
     if len(data) != size:
         raise BenchError(
             f"{len(data)} bytes, the board's flash has {size}", where=str(path),
-            do="give a backup of this board", exit_code=USAGE)
+            cure="give a backup of this board", exit_code=USAGE)
     return data
 
 
@@ -110,7 +110,7 @@ def save_backup(link: EsptoolLink, path: Path) -> bytes:
     if path.exists() and read_bytes(path, FLASH_BYTES_MAX) != data:
         raise BenchError(
             "an older backup is there", where=str(path),
-            do="move it away, or give another name with --backup", exit_code=USAGE)
+            cure="move it away, or give another name with --backup", exit_code=USAGE)
     write_atomic(path, data)
     click.echo(f"backup of the whole flash: {path}")
     return data
@@ -151,7 +151,7 @@ def flash_before(
     if found.runs is expected or is_other:
         return link.read(0, link.flash_bytes) if dry_run else save_backup(link, path)
     from_stock = expected is FirstSectorFirmware.STOCK
-    do = "flash it without --from-stock" if from_stock else "restore a backup of it"
+    cure = "flash it without --from-stock" if from_stock else "restore a backup of it"
     if not whole:
-        do = f"give the backup of the run that was broken off with --backup, or {do}"
-    raise BenchError(f"it starts {found.runs.value}", where=link.port, do=do, exit_code=USAGE)
+        cure = f"give the backup of the run that was broken off with --backup, or {cure}"
+    raise BenchError(f"it starts {found.runs.value}", where=link.port, cure=cure, exit_code=USAGE)

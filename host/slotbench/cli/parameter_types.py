@@ -20,7 +20,7 @@ def name(value: str) -> str:
     try:
         return check_name(value, "name")
     except FormatError as error:
-        raise click.BadParameter(f"{error.what}; {error.do}") from None
+        raise click.BadParameter(f"{error.what}; {error.cure}") from None
 
 
 def integer(value: str | int) -> int:
@@ -45,5 +45,5 @@ def mqtt_broker(value: str) -> str:
     try:
         parse_broker(value)
     except BenchError as error:
-        raise click.BadParameter(f"{error.what}; {error.do}") from None
+        raise click.BadParameter(f"{error.what}; {error.cure}") from None
     return value

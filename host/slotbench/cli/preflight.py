@@ -46,7 +46,7 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
     if (reason := reason_for_none(board, image)) is not None:
         raise BenchError(
             PREFLIGHT_WORDS[reason], where=str(firmware),
-            do=_CURES.get(reason, "give a MicroPython .bin and a board that runs it"))
+            cure=_CURES.get(reason, "give a MicroPython .bin and a board that runs it"))
     report = preflight(
         image, board, seed=seed, say=lambda text: click.echo(text, nl=False, err=True) if console else None)
     if as_json:
@@ -55,7 +55,7 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
         say_report(report)
     if report.result is not Preflight.PASSED:
         raise BenchError(
-            "this firmware is not fit to be released", where=str(firmware), do="see what failed above")
+            "this firmware is not fit to be released", where=str(firmware), cure="see what failed above")
 
 
 _CURES = {

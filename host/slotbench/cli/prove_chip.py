@@ -90,7 +90,7 @@ def _images(given: Sequence[Path]) -> list[tuple[Path, bytes]]:
         raise BenchError(
             f"{len(usable)} images of MicroPython {'.'.join(map(str, _OLDEST))} or later, two are needed",
             where=str(folder) if not given else ", ".join(map(str, given)),
-            do="put official .bin files for ESP8266_GENERIC there, or name them", exit_code=USAGE)
+            cure="put official .bin files for ESP8266_GENERIC there, or name them", exit_code=USAGE)
     return usable
 
 

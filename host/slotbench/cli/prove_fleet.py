@@ -51,4 +51,4 @@ def fleet(boards: int, processes: int | None, seed: int, as_json: bool) -> None:
     if found.failures:
         raise BenchError(
             "boards ended where they must not", where=f"{len(found.failures)} of {boards}",
-            do="repeat it with the same --seed, and report it")
+            cure="repeat it with the same --seed, and report it")

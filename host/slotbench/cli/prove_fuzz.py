@@ -43,7 +43,7 @@ def fuzz(
         click.echo(repeat(file), nl=False)
         return
     if not has_guide() and targets:
-        raise BenchError("no coverage-guided fuzzer", do="pip install atheris", exit_code=USAGE)
+        raise BenchError("no coverage-guided fuzzer", cure="pip install atheris", exit_code=USAGE)
     if not has_guide() and not as_json:
         click.echo("without the coverage-guided fuzzer: atheris is not installed")
 
@@ -71,4 +71,4 @@ def fuzz(
             click.echo(f"repeat it: {round.repeat}")
     if failures:
         raise BenchError(
-            "a promise is broken", where=f"seed {failures[0].seed}", do="repeat it with the command above")
+            "a promise is broken", where=f"seed {failures[0].seed}", cure="repeat it with the command above")

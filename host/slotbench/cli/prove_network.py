@@ -58,7 +58,7 @@ def network(
     if failures:
         raise BenchError(
             "an update did not get there as it must", where=f"{len(failures)} of them",
-            do="repeat it with the same --seed, and report it")
+            cure="repeat it with the same --seed, and report it")
 
 
 def _row(rate: Rate) -> str:

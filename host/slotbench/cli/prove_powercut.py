@@ -136,7 +136,7 @@ def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: in
     if total.failures:
         raise BenchError(
             "a promise does not hold", where=f"{len(total.failures)} of {total.cuts} cuts",
-            do="repeat one of them with --replay")
+            cure="repeat one of them with --replay")
 
 
 def _told(failure: Failure) -> dict[str, object]:

@@ -82,7 +82,7 @@ def push(
         if not there.development:
             raise BenchError(
                 f"{there.board} takes no development releases", where=pusher.where,
-                do="push one signed by a pinned key with --release, or deploy with --development-key")
+                cure="push one signed by a pinned key with --release, or deploy with --development-key")
         number = max(development.seconds_since_2020(now()) if counter is None else counter, 1)
         with documents.naming_file(firmware):
             document = development.sign_development_release(
@@ -107,7 +107,7 @@ def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:
         click.echo(words_for(result))
     if result is Preflight.FAILED:
         raise BenchError(
-            "its preflight failed, so nothing was pushed", where=str(firmware), do="mend the firmware")
+            "its preflight failed, so nothing was pushed", where=str(firmware), cure="mend the firmware")
 
 
 def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable[[str], bytes]:
@@ -123,7 +123,7 @@ def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable
         if device_id not in known:
             raise BenchError(
                 f"no secret of the board {device_id} is in it", where=str(identities_path),
-                do="deploy the board with --identities and this file")
+                cure="deploy the board with --identities and this file")
         return known[device_id]
 
     return find
@@ -144,7 +144,7 @@ def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
     if len(image) not in wanted:
         raise BenchError(
             f"the release is of an image of {wanted[0]} bytes, this one has {len(image)}", where=str(path),
-            do="give the firmware that the release was built from", exit_code=USAGE)
+            cure="give the firmware that the release was built from", exit_code=USAGE)
     return document, release.counter
 
 
@@ -159,7 +159,7 @@ def _say_back(
     if back.counter != expected:
         raise BenchError(
             f"{back.version} answers, not what was pushed: the trial failed", where=where,
-            do="see why on its serial port; the board fell back by itself")
+            cure="see why on its serial port; the board fell back by itself")
     click.echo(f"  {total:6.1f} s  in all: {_board(back)}")
 
 

@@ -74,7 +74,7 @@ def build(
     if result is Preflight.FAILED:
         raise BenchError(
             "its preflight failed, so it cannot be signed", where=str(path),
-            do=f"mend the firmware; details are in {preflight.details_path(path)}")
+            cure=f"mend the firmware; details are in {preflight.details_path(path)}")
     click.echo(f"{path}: {made.product} {made.version}, counter {made.counter}; sign it next")
     for board in target_boards:
         if board.bench_only:

@@ -29,5 +29,5 @@ def notify(site: Path, broker: str, channel: str, keys_path: Path) -> None:
     if head is None:
         raise BenchError(
             f"nothing is published for {keys.product} in the channel {channel}", where=str(site),
-            do="publish a release first")
+            cure="publish a release first")
     tell_boards(broker, head)

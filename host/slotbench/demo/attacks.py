@@ -150,7 +150,7 @@ class AttackDemo:
         """Set the board's clock, as from NTP."""
         at = datetime.fromtimestamp(unix_s, UTC)
         moment = at.year, at.month, at.day, at.weekday(), at.hour, at.minute, at.second, 0
-        self.board.repl(f"import machine; machine.RTC().datetime({moment})")
+        self.board.run_line(f"import machine; machine.RTC().datetime({moment})")
 
     def published_file(self, name: str) -> bytes:
         """A file as the publisher published it."""
@@ -186,7 +186,7 @@ class AttackDemo:
         visitor = Thread(target=visit, args=(self.loopback.place(PORT),), name="visitor")
         self.loopback.accept_wait_s = _ACCEPT_WAIT_S
         visitor.start()
-        self.board.repl("twoslot.listen(1)")
+        self.board.run_line("twoslot.listen(1)")
         visitor.join()
         self.loopback.accept_wait_s = 0.0
 
@@ -200,19 +200,19 @@ class AttackDemo:
             self.profile, self.flash, self.network, files, seed=self._seed, vm=vm, loader=loader)
         self.board.power_on()
         self.board.run(_ASSOCIATES_MS)
-        self.screen.line(f"A virtual ESP8266 ({self.profile.title}) and a real HTTP server at {url}.")
-        self.screen.line("No hardware is involved: flash, radio and CPU times are modelled, and named so.")
-        self.screen.line(f"The board runs release {_RUNNING}; {_OFFERED} is offered to it, all day long.")
-        self.screen.line()
+        self.screen.print_line(f"A virtual ESP8266 ({self.profile.title}) and a real HTTP server at {url}.")
+        self.screen.print_line("No hardware is involved: flash, radio and CPU are modelled.")
+        self.screen.print_line(f"The board runs release {_RUNNING}; {_OFFERED} is offered to it.")
+        self.screen.print_line()
 
     def _try(self, attack: Attack) -> None:
         """Play one attack while a person at the board types a line."""
         before, boots = self._kept(), len(self.board.boots)
         asked, operations = len(self.network.requests), self.flash.operations
-        self.board.repl("twoslot._log.clear()")
+        self.board.run_line("twoslot._log.clear()")
         attack.begin(self)
-        self.board.repl(attack.line)
-        codes = tuple(code for _, code, _ in self.board.call("twoslot._log"))
+        self.board.run_line(attack.line)
+        codes = tuple(code for _, code, _ in self.board.evaluate("twoslot._log"))
         took = sum(request.received for request in self.network.requests[asked:])
         if attack.tell is not None:
             codes = tuple(attack.tell(self))
@@ -220,7 +220,7 @@ class AttackDemo:
         unharmed = self._kept() == before and len(self.board.boots) == boots
         did = self._did(took, operations) if attack.tell is None else "was not asked: the server was"
         self.outcomes.append(AttackOutcome(attack, did, codes, unharmed))
-        self.screen.at(self.board.clock.ms, f"{attack.name}: {self.outcomes[-1].row[3]}")
+        self.screen.print_event(self.board.clock.ms, f"{attack.name}: {self.outcomes[-1].row[3]}")
 
     def _did(self, took: int, operations: int) -> str:
         """What the board did, from the log of its flash."""
@@ -246,21 +246,22 @@ class AttackDemo:
 
     def _update_to(self, counter: int) -> None:
         """Without an attack the genuine release is installed and confirmed."""
-        self.board.repl("twoslot.update()")
+        self.board.run_line("twoslot.update()")
         self.board.run(_ASSOCIATES_MS)
-        self.board.repl("twoslot.check()")
+        self.board.run_line("twoslot.check()")
         self._expect(self._runs(counter), f"release {counter} runs")
-        self._expect(self.board.call("twoslot.status()['confirmed']"), f"release {counter} is confirmed")
-        self.screen.at(self.board.clock.ms, f"nobody in the way: release {counter} is taken, and confirmed")
+        self._expect(self.board.evaluate("twoslot.status()['confirmed']"), f"release {counter} is confirmed")
+        self.screen.print_event(
+            self.board.clock.ms, f"without an attacker: release {counter} is installed and confirmed")
 
     def _fast_forward_and_cure(self) -> None:
         """Play the one attack that lasts, until the publisher makes new keys with the offline key.
         """
         self._try(FAST_FORWARD)
         self._publish(_CURE, self._build(_CURE, self._size))
-        said = self.board.repl("twoslot.update()")
+        said = self.board.run_line("twoslot.update()")
         self._expect("refused: 35 " in said, "the owner's heads are too old after the thief's")
-        self.screen.at(
+        self.screen.print_event(
             self.board.clock.ms, "it holds: the owner's own heads are refused (35); what runs, runs on")
         self.publisher.rotate(self.now, online=SigningKey.generate())
         self._publish(_CURE, self._build(_CURE, self._size))
@@ -274,7 +275,7 @@ class AttackDemo:
         minutes.
         """
         if not stock():
-            self.screen.line(f"   not played: {FLOOD.name} (this Python has no umqtt.simple)")
+            self.screen.print_line(f"   not played: {FLOOD.name} (this Python has no umqtt.simple)")
             return
         with FloodingBroker(f"twoslot/{PRODUCT}/stable") as broker:
             settings = self._settings(url) | {"mqtt": broker.address, "interval_s": _WEEK_S}
@@ -287,21 +288,21 @@ class AttackDemo:
             twin.run(_FLOOD_MS)
             heads = [request for request in network.requests if request.path.startswith("/heads/")]
             polls = sum(request.status != HTTPStatus.UNAUTHORIZED for request in heads)
-            codes = tuple(code for _, code, _ in twin.call("twoslot._log"))
+            codes = tuple(code for _, code, _ in twin.evaluate("twoslot._log"))
             unharmed = len(twin.boots) == 1 and polls <= _POLLS_MAX
             twin.power_off()
         did = f"was sent {broker.sent:,} numbers, checked {polls} times"
         self.outcomes.append(AttackOutcome(FLOOD, did, codes, unharmed))
-        self.screen.at(self.board.clock.ms, f"{FLOOD.name}: {did}")
+        self.screen.print_event(self.board.clock.ms, f"{FLOOD.name}: {did}")
 
     def _table(self) -> None:
-        self.screen.line()
+        self.screen.print_line()
         head = ("attack", "who", "what the board did", "what it said", "")
-        self.screen.table(head, [outcome.row for outcome in self.outcomes], left=len(head))
-        self.screen.line()
+        self.screen.print_table(head, [outcome.row for outcome in self.outcomes], left=len(head))
+        self.screen.print_line()
         wrong = [outcome.attack.name for outcome in self.outcomes if not outcome.ok]
         self._expect(not wrong, f"refused for the right reason, which is not so of: {', '.join(wrong)}")
-        self.screen.line(
+        self.screen.print_line(
             f"{len(self.outcomes)} attacks, each refused for the right reason; "
             "the board runs the true release.")
 
@@ -345,4 +346,4 @@ class AttackDemo:
 
     def _expect(self, so: object, what: str) -> None:
         if not so:
-            raise BenchError(f"the demo expected: {what}", do="report it")
+            raise BenchError(f"the demo expected: {what}", cure="report it")

@@ -22,7 +22,7 @@ class DemoScreen:
         self._shown = -1
         self._open = False
 
-    def line(self, text: str = "") -> None:
+    def print_line(self, text: str = "") -> None:
         """Print a line."""
         if self._open:
             self._open = False
@@ -30,20 +30,20 @@ class DemoScreen:
         self._out.write(text + "\n")
         self._out.flush()
 
-    def scene(self, number: int, title: str) -> None:
+    def print_scene(self, number: int, title: str) -> None:
         """Print the headline of a scene."""
         self._shown = -1
-        self.line()
-        self.line(f"{number}. {title}")
+        self.print_line()
+        self.print_line(f"{number}. {title}")
 
-    def at(self, ms: int, text: str) -> None:
+    def print_event(self, ms: int, text: str) -> None:
         """Print a line with the virtual time on the board."""
         minutes, seconds = divmod(ms // 1000, 60)
-        self.line(f"   {minutes // 60}:{minutes % 60:02}:{seconds:02}  {text}")
+        self.print_line(f"   {minutes // 60}:{minutes % 60:02}:{seconds:02}  {text}")
         if self._live:
             self._pause(0.5)
 
-    def progress(self, done: int, total: int, note: str) -> None:
+    def print_progress(self, done: int, total: int, note: str) -> None:
         """Show that `done` of `total` blocks are in place."""
         step = done if self._live else done * 10 // total
         if step == self._shown:
@@ -58,9 +58,9 @@ class DemoScreen:
             self._open = True
             self._pause(0.03)
         else:
-            self.line(bar)
+            self.print_line(bar)
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> None:
+    def print_table(self, head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> None:
         """Print a table. The first `left` columns are aligned to the left, the others to the right.
         """
         widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
@@ -68,4 +68,4 @@ class DemoScreen:
             cells = [
                 cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))
             ]
-            self.line("  ".join(cells).rstrip())
+            self.print_line("  ".join(cells).rstrip())

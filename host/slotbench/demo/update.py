@@ -134,7 +134,7 @@ class UpdateDemo:
         done = self._blocks_in_place(1)
         cut = self.board.cut
         self._expect(cut is not None and cut.mode is CutMode.TORN, "the cut tears a write")
-        self.screen.at(
+        self.screen.print_event(
             self.board.clock.ms, f"POWER LOST inside a write (cut {cut}), {done} blocks are in slot B"
         )
         self._expect(0 < done < self._blocks(self.staged), "the download was cut in the middle")
@@ -159,8 +159,8 @@ class UpdateDemo:
         self._expect(taken == right, "the image for slot B was fetched, and no other")
         if self.profile.in_place:
             address = self._irom_address()
-            self.screen.line(f"   user2.bin was fetched, for slot B; its irom runs at 0x{address:08x}")
-        self.screen.at(self.board.clock.ms, "healthy: a signed head was fetched; confirmed")
+            self.screen.print_line(f"   user2.bin was fetched, for slot B; its irom runs at 0x{address:08x}")
+        self.screen.print_event(self.board.clock.ms, "healthy: a signed head was fetched; confirmed")
         return f"resumed at block {before}, {missing} blocks fetched, confirmed"
 
     def _crashing(self) -> str:
@@ -174,7 +174,8 @@ class UpdateDemo:
         self.board.run(2 * _INTERVAL_S * 1000)
         self._expect(self._image_bytes() == asked, "3.0.0 is not fetched again")
         self._expect(30 in self._log_codes(), "the board says why: 30, marked bad")
-        self.screen.at(self.board.clock.ms, "next scheduled check: 3.0.0 is refused, it is marked bad (30)")
+        self.screen.print_event(
+            self.board.clock.ms, "next scheduled check: 3.0.0 is refused, it is marked bad (30)")
         return "3 attempts, back by itself, marked bad, not taken again"
 
     def _forged(self) -> str:
@@ -183,18 +184,18 @@ class UpdateDemo:
         self._run_until(lambda: 22 in self._log_codes(), "4.0.0 refused")
         self._expect(self._image_bytes() == asked, "not one byte of it is fetched")
         self._expect(self._runs(2) and self._confirmed(2), "the board runs what it ran")
-        self.screen.at(self.board.clock.ms, "4.0.0 is refused: its signature is wrong (22)")
+        self.screen.print_event(self.board.clock.ms, "4.0.0 is refused: its signature is wrong (22)")
         return "refused: signature is wrong"
 
     def _by_hand(self) -> str:
         self._publish(self._firmware("5.0.0"), "5.0.0", 5, Rollout(percent=0))
         self._run_until(lambda: 39 in self._log_codes(), "5.0.0 held back")
-        self.screen.at(self.board.clock.ms, "scheduled check: 5.0.0 is not for this board yet (39)")
+        self.screen.print_event(self.board.clock.ms, "scheduled check: 5.0.0 is not for this board yet (39)")
         self._type("twoslot.check()")
         self._expect(self._runs(2), "a check changes nothing")
         self._type("twoslot.update(force=True)")
         self._run_until(lambda: self._confirmed(5), "5.0.0 confirmed")
-        self.screen.at(self.board.clock.ms, "healthy: confirmed")
+        self.screen.print_event(self.board.clock.ms, "healthy: confirmed")
         self._type("twoslot.status()")
         return "held back on schedule, forced by a person, confirmed"
 
@@ -219,16 +220,16 @@ class UpdateDemo:
             on_boot=self._on_boot,
             on_wait=self._on_wait,
         )
-        self.screen.line(f"A virtual ESP8266 ({self.profile.title}) and a real HTTP server at {url}.")
-        self.screen.line("No hardware is involved: flash, radio and CPU times are modelled, and named so.")
+        self.screen.print_line(f"A virtual ESP8266 ({self.profile.title}) and a real HTTP server at {url}.")
+        self.screen.print_line("No hardware is involved: flash, radio and CPU are modelled.")
         if self.profile.bench_only:
             size = self.profile.slot_bytes // 1024
-            self.screen.line(f"{self.profile.name} is {boards.BENCH_ONLY}.")
-            self.screen.line(f"Its slots of {size} KB run in place: user1.bin in A, user2.bin in B.")
-            self.screen.line("MicroPython does not fit: twoslot's modules stand for a native updater here.")
+            self.screen.print_line(f"{self.profile.name} is {boards.BENCH_ONLY}.")
+            self.screen.print_line(f"Its slots of {size} KB run in place: user1.bin in A, user2.bin in B.")
+            self.screen.print_line("MicroPython does not fit: twoslot's modules stand for a native updater.")
 
     def _play_scene(self, number: int, title: str, scene: Callable[[], str]) -> None:
-        self.screen.scene(number, title)
+        self.screen.print_scene(number, title)
         received, erases, boots = self.network.received, self.flash.erases, len(self.board.boots)
         programmed = self.flash.programmed_bytes
         outcome = scene()
@@ -266,8 +267,8 @@ class UpdateDemo:
             )
             for step in (*self.steps, totals)
         ]
-        self.screen.line()
-        self.screen.table(
+        self.screen.print_line()
+        self.screen.print_table(
             ("", "what happened", "bytes fetched", "sectors erased", "flash, modelled", "boots"), rows
         )
 
@@ -281,7 +282,8 @@ class UpdateDemo:
             images, [self.profile], version=version, counter=counter, now=self.now + counter, rollout=rollout
         )
         size = " + ".join(f"{len(image):,}" for image in images)
-        self.screen.line(f"   published: {version}, counter {counter}, {size} bytes, for {rollout.percent} %")
+        self.screen.print_line(
+            f"   published: {version}, counter {counter}, {size} bytes, for {rollout.percent} %")
 
     def _publish_forged(self, images: Sequence[bytes], counter: int) -> None:
         """Publish a forged release, as somebody can who has the online key and the server, but not
@@ -310,7 +312,7 @@ class UpdateDemo:
             site.write(store.image_name(hashlib.sha256(image).hexdigest()), image)
         site.write(store.release_name(forged.digest), forged.pack())
         site.write(store.head_name(PRODUCT, "stable"), self.publisher.online.sign(head.to_payload()).pack())
-        self.screen.line(
+        self.screen.print_line(
             f"   published: 4.0.0, counter {counter}, with a signature that is not the offline key's"
         )
 
@@ -319,29 +321,29 @@ class UpdateDemo:
         self._expect(reached(), f"{what} within {_PATIENCE_MS // 3_600_000} h on the board")
 
     def _type(self, line: str) -> None:
-        self.screen.line(f"   >>> {line}")
+        self.screen.print_line(f"   >>> {line}")
         # The board prints its own progress.
         self.board.on_print, self.board.on_wait = self._on_print, None
-        self.board.repl(line)
+        self.board.run_line(line)
         self.board.on_print, self.board.on_wait = None, self._on_wait
 
     def _on_print(self, text: str) -> None:
-        self.screen.line(f"   {text.rstrip()}")
+        self.screen.print_line(f"   {text.rstrip()}")
 
     def _on_boot(self, board: VirtualBoard, boot: Boot) -> None:
         why = boot.why.name.lower().replace("_", " ")
         version = boot.marker.version or "?"
-        self.screen.at(boot.at_ms, f"boot: slot {'AB'[boot.slot]}, {version} ({why})")
+        self.screen.print_event(boot.at_ms, f"boot: slot {'AB'[boot.slot]}, {version} ({why})")
 
     def _on_wait(self, board: VirtualBoard) -> None:
         doing, done, total = board.activity()
         if doing != self._doing:
             self._doing = doing
             if doing in _DOING:
-                self.screen.at(board.clock.ms, _DOING[doing])
+                self.screen.print_event(board.clock.ms, _DOING[doing])
         if doing != "download":
             return
-        self.screen.progress(done, total, f"{self.network.received // 1024} KB received so far")
+        self.screen.print_progress(done, total, f"{self.network.received // 1024} KB received so far")
         if self._cut_armed and done * 100 >= total * _CUT_AT_PERCENT:
             self._cut_armed = False
             # The next operation erases the block's sector, the one after it programs it. That one
@@ -353,7 +355,7 @@ class UpdateDemo:
     def _expect(self, so: bool, what: str) -> None:
         if not so:
             raise BenchError(
-                f"the demo expected: {what}", where=f"scene {len(self.steps) + 1}", do="report it"
+                f"the demo expected: {what}", where=f"scene {len(self.steps) + 1}", cure="report it"
             )
 
     def _blocks(self, image: bytes) -> int:
@@ -395,4 +397,4 @@ class UpdateDemo:
         return cell.bad_counter if cell is not None else 0
 
     def _log_codes(self) -> list[int]:
-        return [code for _, code, _ in self.board.call("twoslot._log")]
+        return [code for _, code, _ in self.board.evaluate("twoslot._log")]

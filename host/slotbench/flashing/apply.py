@@ -111,7 +111,8 @@ def stock_filesystem(board: BoardProfile, flash_bytes: int) -> Region:
     """The region of MicroPython's filesystem on a stock board with this flash size (modules/flashbdev.py)."""
     if not board.filesystem:
         raise BenchError(
-            f"{board.name} is not a board for MicroPython", do="name another one, such as --board generic_4m")
+            f"{board.name} is not a board for MicroPython",
+            cure="name another one, such as --board generic_4m")
     return Region(board.fs_start, flash_bytes - SDK_BYTES - board.fs_start)
 
 
@@ -139,7 +140,7 @@ def apply_plan(
         _require_written(link, first_sector)
         on_done(first_sector, True)
     except BenchError as error:
-        raise BenchError(error.what, where=error.where, do=_LOST, exit_code=error.exit_code) from None
+        raise BenchError(error.what, where=error.where, cure=_LOST, exit_code=error.exit_code) from None
 
 
 def _require_written(link: EsptoolLink, write: PlannedWrite) -> None:

@@ -51,7 +51,7 @@ class EsptoolLink:
         if size is None:
             raise BenchError(
                 f"the size of the flash is unknown (JEDEC id 0x{self.flash_id:06x})", where=port,
-                do="check the power of the board; the id ffffff means that no flash chip is connected")
+                cure="check the power of the board; the id ffffff means that no flash chip is connected")
         self.flash_bytes: int = esptool.util.flash_size_bytes(size)
 
     def read(self, start: int, size: int, progress: Progress | None = None) -> bytes:
@@ -129,7 +129,7 @@ def connected_board(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink
         if rom.CHIP_NAME != _CHIP:
             raise BenchError(
                 f"the chip is an {rom.CHIP_NAME}; twoslot runs only on the {_CHIP}", where=port,
-                do="connect another board", exit_code=USAGE)
+                cure="connect another board", exit_code=USAGE)
         with _lost_board(port, "while starting esptool's stub"):
             esp = cmds.run_stub(rom)
             cmds.attach_flash(esp)
@@ -148,12 +148,12 @@ def _detect_chip(port: str) -> Any:
         reason = str(error).splitlines()[0].rstrip(".")
         if not ("://" in port or os.path.exists(port)):
             raise BenchError(
-                "no such serial port", where=port, do="check the cable; `ls /dev/tty*` lists the ports",
+                "no such serial port", where=port, cure="check the cable; `ls /dev/tty*` lists the ports",
                 exit_code=USAGE) from None
         raise BenchError(
             f"no board answers ({reason})", where=port,
-            do="check the cable and the port, and close other programs that use it; on a board without a "
-               "reset circuit hold FLASH (GPIO0) while you press RST", exit_code=USAGE) from None
+            cure="check the cable and the port, and close other programs that use it; on a board without a "
+                 "reset circuit hold FLASH (GPIO0) while you press RST", exit_code=USAGE) from None
 
 
 def _has_lines(port: str) -> bool:
@@ -173,7 +173,8 @@ def _lost_board(port: str, when: str) -> Iterator[None]:
     else:
         return
     raise BenchError(
-        f"lost the board {when} ({reason})", where=port, do="check the cable and run the same command again")
+        f"lost the board {when} ({reason})", where=port,
+        cure="check the cable and run the same command again")
 
 
 def _md5_hex(data: bytes) -> str:

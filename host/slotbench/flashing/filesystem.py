@@ -27,7 +27,7 @@ def resize_filesystem(data: bytes, size: int) -> tuple[bytes, int]:
     if found is None or len(data) < found.size:
         raise BenchError(
             "there is no LittleFS, or only a part of one",
-            do="copy its files off with mpremote, then use --erase-filesystem")
+            cure="copy its files off with mpremote, then use --erase-filesystem")
     try:
         old = _mount(found.version, data[: found.size])
     except LittleFSError as error:
@@ -41,7 +41,7 @@ def resize_filesystem(data: bytes, size: int) -> tuple[bytes, int]:
         if error.code == LittleFSError.Error.LFS_ERR_NOSPC:
             raise BenchError(
                 f"its files need more than the {size} bytes of the new filesystem",
-                do="delete some files on the board and run the command again") from None
+                cure="delete some files on the board and run the command again") from None
         raise _damaged_filesystem(error) from None
     return image, files
 
@@ -49,7 +49,7 @@ def resize_filesystem(data: bytes, size: int) -> tuple[bytes, int]:
 def _damaged_filesystem(error: LittleFSError) -> BenchError:
     return BenchError(
         f"the filesystem is damaged ({error})",
-        do="copy its files off with mpremote, then use --erase-filesystem")
+        cure="copy its files off with mpremote, then use --erase-filesystem")
 
 
 def _mount(version: int, data: bytes | None, size: int = 0) -> LittleFS:
@@ -85,7 +85,7 @@ def _copy_tree(old: LittleFS, new: LittleFS) -> int:
 def _require_same_content(old: LittleFS, new: LittleFS) -> None:
     if _read_content(old) != _read_content(new):
         raise BenchError(
-            "the copied filesystem differs from the old one", do="report this defect", exit_code=3)
+            "the copied filesystem differs from the old one", cure="report this defect", exit_code=3)
 
 
 def _read_content(filesystem: LittleFS) -> dict[str, bytes | None]:

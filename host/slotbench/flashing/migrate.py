@@ -82,4 +82,4 @@ def find_running_image(dump: bytes, board: BoardProfile) -> bytes:
         if found.image is ImageState.MATCHES and found.descriptor is not None:
             start = board.slots[slot].image.start
             return dump[start : start + found.descriptor.length]
-    raise BenchError("no slot holds a whole image", do="give a MicroPython .bin with --image")
+    raise BenchError("no slot holds a whole image", cure="give a MicroPython .bin with --image")

@@ -45,7 +45,7 @@ def sdk_sectors(board: BoardProfile, sdk: bytes, image: bytes, given: bytes | No
     if phy is None and board.in_place:
         raise BenchError(
             "neither the board nor the firmware has PHY init data",
-            do="give the esp_init_data_default.bin of its SDK with --phy")
+            cure="give the esp_init_data_default.bin of its SDK with --phy")
     content = bytearray(sdk if has_phy(sdk) else b"\xff" * board.sdk.size)
     at = len(content) - _SECTORS_FROM_END * SECTOR_BYTES
     content[at : at + SECTOR_BYTES] = (phy or b"").ljust(SECTOR_BYTES, b"\xff")

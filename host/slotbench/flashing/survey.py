@@ -64,14 +64,15 @@ def choose_board(link: EsptoolLink, name: str | None) -> BoardProfile:
             raise BenchError(
                 f"{len(fitting)} flash maps fit ({names})" if fitting else
                 f"no board has a flash of {link.flash_bytes} bytes", where=link.port,
-                do="name the board with --board" if fitting else "give a board file of your own with --board",
+                cure="name the board with --board" if fitting
+                else "give a board file of your own with --board",
                 exit_code=USAGE)
         return fitting[0]
     board = boards.load(name)
     if link.flash_bytes < board.chip_bytes:
         raise BenchError(
             f"the flash has {link.flash_bytes} bytes, the map of {board.name} needs {board.chip_bytes}",
-            where=link.port, do="use a board file for a flash of this size")
+            where=link.port, cure="use a board file for a flash of this size")
     return board
 
 
@@ -103,17 +104,17 @@ def require_filesystem_fits(found: BoardSurvey, board: BoardProfile, *, where: s
     """
     if not board.filesystem:
         return
-    do = "move its files with --from-stock, or delete them with --erase-filesystem"
+    cure = "move its files with --from-stock, or delete them with --erase-filesystem"
     for start, block in found.filesystems.items():
         region = Region(start, block.size)
         if region != board.filesystem:
             raise BenchError(
                 f"the board's filesystem is at {region}, the plan has it at {board.filesystem}: "
-                "its files would be lost", where=where, do=do)
+                "its files would be lost", where=where, cure=cure)
     if board.fs_start not in found.filesystems and not found.filesystem_blank:
         raise BenchError(
             f"the data at 0x{board.fs_start:06x} is not a LittleFS, and MicroPython would not start with it",
-            where=where, do="save the flash with `slotbench backup`, then use --erase-filesystem")
+            where=where, cure="save the flash with `slotbench backup`, then use --erase-filesystem")
 
 
 def _first_sector_firmware(link: EsptoolLink, sector: bytes) -> FirstSectorFirmware:

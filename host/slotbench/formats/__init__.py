@@ -23,14 +23,14 @@ class FormatError(BenchError):
     """
 
     def __init__(
-        self, what: str, offset: int | None = None, *, field: str = "", do: str = "",
+        self, what: str, offset: int | None = None, *, field: str = "", cure: str = "",
     ) -> None:
         places = []
         if field:
             places.append(f"field {field}")
         if offset is not None:
             places.append(f"offset 0x{offset:x}")
-        super().__init__(what, where=", ".join(places), do=do)
+        super().__init__(what, where=", ".join(places), cure=cure)
         self.offset = offset
         self.field = field
 

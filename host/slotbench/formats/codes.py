@@ -39,7 +39,7 @@ def explain(code: int) -> Code:
         if entry.code == code:
             return entry
     raise BenchError(
-        f"no error has the code {code}", do="`slotbench explain` lists them", exit_code=USAGE)
+        f"no error has the code {code}", cure="`slotbench explain` lists them", exit_code=USAGE)
 
 
 _L, _R, _F = Kind.LINK, Kind.RELEASE, Kind.FLASH

@@ -55,7 +55,7 @@ def split_document(text: bytes) -> Document:
     """The parts of a signed document. Raises FormatError with the offset of the first mistake."""
     payload, line, start = _split_lines(text)
     if not line:
-        raise FormatError("document is not signed: line 2 is missing", start, do="sign it first")
+        raise FormatError("document is not signed: line 2 is missing", start, cure="sign it first")
     key_id, space, encoded = line.partition(b" ")
     if len(key_id) != KEY_ID_CHARS or key_id.strip(b"0123456789abcdef") or not space:
         raise FormatError(f"line 2 has no key id of {KEY_ID_CHARS} lower case hex digits", start)

@@ -30,7 +30,7 @@ def dump_json(fields: Mapping[str, object]) -> bytes:
 def check_name(value: object, field: str) -> str:
     """Return `value` if it is a name (of a product, board, channel or cohort). Raises FormatError."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise FormatError(f"{value!r} is not a name", field=field, do=f"use {_NAME_RULE}")
+        raise FormatError(f"{value!r} is not a name", field=field, cure=f"use {_NAME_RULE}")
     return value
 
 
@@ -81,8 +81,8 @@ class Fields:
             return self._fields.pop(key)
         except KeyError:
             close = difflib.get_close_matches(key, self._fields, 1)
-            do = f"rename {close[0]} to {key}" if close else ""
-            raise FormatError("field is missing", field=self.path(key), do=do) from None
+            cure = f"rename {close[0]} to {key}" if close else ""
+            raise FormatError("field is missing", field=self.path(key), cure=cure) from None
 
     def name(self, key: str) -> str:
         """A name of a product, board, channel or cohort."""
@@ -169,8 +169,8 @@ class Fields:
         """Raise FormatError if a field was not read: this format does not know it."""
         for key in self._fields:
             close = difflib.get_close_matches(key, self._taken, 1)
-            do = f"rename it to {close[0]}" if close else "remove it"
-            raise FormatError("field is not known", field=self.path(key), do=do)
+            cure = f"rename it to {close[0]}" if close else "remove it"
+            raise FormatError("field is not known", field=self.path(key), cure=cure)
 
 
 def kind_of(payload: bytes) -> str:

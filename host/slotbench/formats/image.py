@@ -76,7 +76,7 @@ def parse_e9(data: bytes) -> Image:
     """Parse and check an image with irom at 0x9000. Raises FormatError with the offset of the mistake."""
     ram = read_ram_part(data, 0, _RAM_PART_END)
     if len(data) <= IROM_OFFSET:
-        raise FormatError("truncated before its irom at 0x9000", len(data), do=GET_IT_AGAIN)
+        raise FormatError("truncated before its irom at 0x9000", len(data), cure=GET_IT_AGAIN)
     if len(data) > WINDOW_END:
         raise FormatError(f"image has {len(data)} bytes, more than the 1 MiB the chip maps", WINDOW_END)
     length_word = _length_word(data)
@@ -147,7 +147,7 @@ def _length_word(data: bytes) -> int | None:
         what = "truncated" if len(data) < length else "altered, or bytes were appended"
         raise FormatError(
             f"{what}: image has {len(data)} bytes, its length word says {length}",
-            LENGTH_WORD_OFFSET, do=GET_IT_AGAIN)
+            LENGTH_WORD_OFFSET, cure=GET_IT_AGAIN)
     return length
 
 
@@ -155,7 +155,7 @@ def _md5_ok(data: bytes, length_word: int | None) -> bool | None:
     if length_word is None or len(data) == length_word:
         return None
     if hashlib.md5(data[4:length_word], usedforsecurity=False).digest() != data[length_word:]:
-        raise FormatError("altered: MD5 at the end does not match", length_word, do=GET_IT_AGAIN)
+        raise FormatError("altered: MD5 at the end does not match", length_word, cure=GET_IT_AGAIN)
     return True
 
 

@@ -65,11 +65,11 @@ def parse_ea(data: bytes) -> UserImage:
     if len(data) != ram.end + _CRC.size:
         what = "truncated" if len(data) < ram.end + _CRC.size else "bytes were appended"
         raise FormatError(
-            f"{what}: image has {len(data)} bytes, not {ram.end + _CRC.size}", ram.end, do=GET_IT_AGAIN)
+            f"{what}: image has {len(data)} bytes, not {ram.end + _CRC.size}", ram.end, cure=GET_IT_AGAIN)
     found, want = _CRC.unpack_from(data, ram.end)[0], crc_word(data[:ram.end])
     if found != want:
         raise FormatError(
-            f"altered: CRC32 word is 0x{found:08x}, the bytes give 0x{want:08x}", ram.end, do=GET_IT_AGAIN)
+            f"altered: CRC32 word is 0x{found:08x}, the bytes give 0x{want:08x}", ram.end, cure=GET_IT_AGAIN)
     return UserImage(
         length=len(data), entry=ram.entry, segments=ram.segments, flash_mode=ram.flash_mode,
         size_nibble=ram.size_nibble, freq_nibble=ram.freq_nibble, irom_offset=IROM_OFFSET,
@@ -139,5 +139,5 @@ def _irom_bytes(data: bytes) -> int:
     if not size or size % _IROM_LINE_BYTES:
         raise FormatError(f"irom has {size} bytes, not a multiple of 16 above 0", HEADER.size + 4)
     if IROM_OFFSET + size > len(data):
-        raise FormatError("truncated inside its irom", len(data), do=GET_IT_AGAIN)
+        raise FormatError("truncated inside its irom", len(data), cure=GET_IT_AGAIN)
     return int(size)

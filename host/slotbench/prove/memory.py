@@ -239,7 +239,7 @@ def _resting(testbed: TestBed) -> tuple[int, int]:
     board = testbed.board(vm=MicroPythonVM, edit=without_main)
     board.power_on()
     try:
-        booted = int(board.call(_USED))
+        booted = int(board.evaluate(_USED))
     finally:
         board.power_off()
     return booted, idle(testbed.board(vm=MicroPythonVM, edit=without_main))
@@ -249,8 +249,8 @@ def idle(board: VirtualBoard) -> int:
     """Bytes in use between two checks. `board` is off and has no main.py."""
     board.power_on()
     try:
-        board.repl("twoslot.tick()")
-        return int(board.call(_USED))
+        board.run_line("twoslot.tick()")
+        return int(board.evaluate(_USED))
     finally:
         board.power_off()
 
@@ -263,8 +263,8 @@ def blocks(board: VirtualBoard) -> tuple[int, int]:
     board.power_on()
     board.clock.advance_ms(_NETWORK_MS)
     try:
-        board.repl(_EVERY_BLOCK)
-        taken, counted = board.call("[taken, counted]")
+        board.run_line(_EVERY_BLOCK)
+        taken, counted = board.evaluate("[taken, counted]")
         return taken, counted
     finally:
         board.power_off()

@@ -94,7 +94,7 @@ def read_secret(data: bytes, where: str) -> bytes:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise BenchError(
             "not the secret of a board", where=where,
-            do="give its twoslot.secret, or a file with 64 hex digits", exit_code=USAGE)
+            cure="give its twoslot.secret, or a file with 64 hex digits", exit_code=USAGE)
     return bytes.fromhex(text)
 
 
@@ -170,7 +170,7 @@ class PushClient:
                     raise BenchError(
                         f"the board did not come back within {seconds:.0f} s ({error.what})",
                         where=self.where,
-                        do="wait; a board that cannot be reached falls back by itself (see its serial port)",
+                        cure="wait; a board that nobody reaches falls back by itself (see its serial port)",
                     ) from None
             self._sleep(_POLL_S)
 
@@ -184,7 +184,7 @@ class PushClient:
         except FormatError as error:
             raise BenchError(
                 f"no listening board answers there ({error})", where=self.where,
-                do="check host and port") from None
+                cure="check host and port") from None
 
     def _authorize(self, there: ListenerStatus, method: str, path: str, digest: str = "") -> dict[str, str]:
         message = "\n".join([method, path, there.nonce, *([digest] if digest else [])])
@@ -201,15 +201,16 @@ class PushClient:
             return text
         said = re.match(rb"(\d+) at (\d+)\n", text)
         if said is None:
-            raise BenchError(f"the response has status {status}", where=self.where, do="check host and port")
+            raise BenchError(
+                f"the response has status {status}", where=self.where, cure="check host and port")
         code, place = int(said[1]), int(said[2])
         if not code:
             what = "twoslot on the board has a defect" if place else "the board is out of memory"
-            raise BenchError(what, where=self.where, do=_AGAIN)
+            raise BenchError(what, where=self.where, cure=_AGAIN)
         entry = explain(code)
         raise BenchError(
             f"the board refuses: {code} {entry.word}, {entry.meaning} ({entry.where} {place})",
-            where=self.where, do=entry.advice.rstrip("."))
+            where=self.where, cure=entry.advice.rstrip("."))
 
 
 class _PushConnection:
@@ -221,11 +222,11 @@ class _PushConnection:
             self._sock = socket.create_connection(address, _CONNECT_S)
         except socket.gaierror:
             raise BenchError(
-                "no such host", where=where, do="give the address of the board", exit_code=USAGE) from None
+                "no such host", where=where, cure="give the address of the board", exit_code=USAGE) from None
         except OSError as error:
             raise BenchError(
                 f"no board listens there ({error.strerror or error})", where=where,
-                do="call twoslot.listen() on the board", exit_code=USAGE) from None
+                cure="call twoslot.listen() on the board", exit_code=USAGE) from None
         self._sock.settimeout(seconds)
         self._lines = self._sock.makefile("rb")
         self._in_chunk = False
@@ -286,7 +287,7 @@ class _PushConnection:
         return int(found[1]), fields, text
 
     def _lost_board(self, what: str) -> BenchError:
-        return BenchError(what, where=self._where, do=_AGAIN)
+        return BenchError(what, where=self._where, cure=_AGAIN)
 
 
 def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:
@@ -302,5 +303,5 @@ def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] |
     found = re.fullmatch(r"bytes=(\d+)-(\d+)", wants)
     if found is None or not int(found[1]) <= int(found[2]) < length:
         raise BenchError(
-            f"the board requests {wants!r}", do="use the slotbench version of the board's twoslot")
+            f"the board requests {wants!r}", cure="use the slotbench version of the board's twoslot")
     return int(found[1]), int(found[2]) + 1

@@ -46,7 +46,7 @@ def build_release(
     if len({board.layout for board in boards}) > 1:
         raise BenchError(
             f"{', '.join(board.name for board in boards)} run their slots in different ways",
-            do="build a release for each board", exit_code=USAGE)
+            cure="build a release for each board", exit_code=USAGE)
     if boards[0].in_place:
         _refuse_micropython_options(
             {"--fs-start": fs_start, "--fs-version": fs_version, "--mpy-abi": mpy_abi})
@@ -79,7 +79,7 @@ def _check_stock_image(
     if len(images) != 1:
         raise BenchError(
             f"{len(images)} images given; {boards[0].name} runs the same image from both slots",
-            do="give one image", exit_code=USAGE)
+            cure="give one image", exit_code=USAGE)
     data = images[0]
     image = stock_image(data, boards[0])
     start = _choose_filesystem_start(data, image, fs_start)
@@ -99,7 +99,7 @@ def _check_native_images(images: Sequence[bytes], boards: Sequence[BoardProfile]
                 raise BenchError(
                     f"slot {'AB'[slot]} of {board.name} runs at 0x{board.irom_address(slot):08x}, "
                     f"of {boards[0].name} at 0x{boards[0].irom_address(slot):08x}",
-                    do="build a release for each board", exit_code=USAGE)
+                    cure="build a release for each board", exit_code=USAGE)
     refs = {key: _image_ref(data, ImageForm.EA) for key, data in zip("ab", images)}
     return _ImageSummary(refs, 0, None, ImpliedFacts(mpy_abi=0, fs_version=0))
 
@@ -118,7 +118,7 @@ def _refuse_micropython_options(given: Mapping[str, int | None]) -> None:
         if value:
             raise BenchError(
                 "native firmware has neither filesystem nor .mpy version", where=f"{flag} {value}",
-                do=f"leave out {flag}", exit_code=USAGE)
+                cure=f"leave out {flag}", exit_code=USAGE)
 
 
 def _choose_filesystem_start(data: bytes, image: Image, given: int | None) -> int:
@@ -127,17 +127,17 @@ def _choose_filesystem_start(data: bytes, image: Image, given: int | None) -> in
         if image.fs_start is None:
             raise BenchError(
                 "the image does not show where its filesystem starts",
-                do="give --fs-start: 0x100000 for MicroPython's default build, 0x99000 for FLASH_1M",
+                cure="give --fs-start: 0x100000 for MicroPython's default build, 0x99000 for FLASH_1M",
                 exit_code=USAGE)
         return image.fs_start
     if given % SECTOR_BYTES or given < image.length:
         raise BenchError(
             f"filesystem start 0x{given:x} is not a sector behind the image (0x{image.length:x} bytes)",
-            do="check --fs-start")
+            cure="check --fs-start")
     if image.fs_start not in (None, given) and not may_start_at(data, given):
         raise BenchError(
             f"filesystem start 0x{given:x} is not that of the image (0x{image.fs_start:x})",
-            do="leave out --fs-start")
+            cure="leave out --fs-start")
     return given
 
 
@@ -145,14 +145,14 @@ def _check_filesystem(fs_start: int, board: BoardProfile) -> None:
     if fs_start != board.fs_start:
         raise BenchError(
             f"filesystem of the image starts at 0x{fs_start:x}, that of {board.name} at 0x{board.fs_start:x}",
-            do="use the firmware build for that flash layout; this one would not find the files")
+            cure="use the firmware build for that flash layout; this one would not find the files")
 
 
 def _choose_version(given: str | None, found: str | None) -> str:
     if given is not None:
         return given
     if found is None:
-        raise BenchError("the image does not show its version", do="give --version", exit_code=USAGE)
+        raise BenchError("the image does not show its version", cure="give --version", exit_code=USAGE)
     return found[:VERSION_CHARS_MAX]
 
 
@@ -160,5 +160,5 @@ def _choose_fact(value: int | None, facts: ImpliedFacts | None, name: str, flag:
     if value is not None:
         return value
     if facts is None:
-        raise BenchError(f"the image does not show its {name}", do=f"give {flag}", exit_code=USAGE)
+        raise BenchError(f"the image does not show its {name}", cure=f"give {flag}", exit_code=USAGE)
     return int(getattr(facts, name))

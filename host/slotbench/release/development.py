@@ -49,7 +49,7 @@ def read_public_part(path: Path) -> bytes:
     if len(modulus) != MODULUS_BYTES:
         raise BenchError(
             "not the public part of a development key", where=str(path),
-            do="make one with `slotbench keys development DIR`", exit_code=USAGE)
+            cure="make one with `slotbench keys development DIR`", exit_code=USAGE)
     return _pack_public_part(modulus)
 
 
@@ -58,7 +58,7 @@ def require_marked(board: BoardProfile) -> None:
     if not board.development:
         raise BenchError(
             "the board file does not have `development = true`", where=board.name,
-            do="use d1_mini_dev, or a board file of your own that has it", exit_code=USAGE)
+            cure="use d1_mini_dev, or a board file of your own that has it", exit_code=USAGE)
 
 
 def sign_development_release(

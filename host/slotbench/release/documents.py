@@ -21,12 +21,12 @@ _GET_IT_AGAIN = "get the file again, or make it again"
 
 
 @contextmanager
-def naming_file(path: Path, do: str = "") -> Iterator[None]:
-    """Add the file to a FormatError that is raised inside, and the cure `do` if it has none."""
+def naming_file(path: Path, cure: str = "") -> Iterator[None]:
+    """Add the file to a FormatError that is raised inside, and the `cure` if it has none."""
     try:
         yield
     except FormatError as error:
-        error.do = error.do or do
+        error.cure = error.cure or cure
         raise error.within(str(path)) from None
 
 
@@ -70,7 +70,7 @@ def check_product(release: Release, keys: Keys, where: str) -> None:
     if release.product != keys.product:
         raise BenchError(
             f"release is for {release.product}, the keys are for {keys.product}", where=where,
-            do="use the keys of its product")
+            cure="use the keys of its product")
 
 
 def check_signature(signed: Document, keys: Keys, role: Role, where: str) -> None:
@@ -79,13 +79,13 @@ def check_signature(signed: Document, keys: Keys, role: Role, where: str) -> Non
         return
     signer = keys.role_of_signer(signed)
     if signer is role:
-        what, do = "signature is wrong: the document was altered", "build and sign it again"
+        what, cure = "signature is wrong: the document was altered", "build and sign it again"
     elif signer:
-        what, do = f"signed by the {signer} key", f"sign it with an {role} key"
+        what, cure = f"signed by the {signer} key", f"sign it with an {role} key"
     else:
         what = f"key {signed.key_id} is not a key of {keys.product}"
-        do = f"sign it with an {role} key of that product"
-    raise BenchError(what, where=where, do=do)
+        cure = f"sign it with an {role} key of that product"
+    raise BenchError(what, where=where, cure=cure)
 
 
 def _read_document(path: Path, parse: Callable[[bytes], _T]) -> tuple[Document, _T]:

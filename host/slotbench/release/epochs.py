@@ -44,7 +44,7 @@ def gather_epochs(site: Store, keys_path: Path) -> KeyEpochs:
             raise BenchError(
                 f"keys of epoch {epoch} are missing; boards with the previous epoch could not follow",
                 where=str(keys_path.with_name(f"{keys.product}.{epoch}.keys")),
-                do="keep all keys files in one folder")
+                cure="keep all keys files in one folder")
     for epoch, (signed, _) in found.items():
         if epoch - 1 in found:
             documents.check_signature(
@@ -64,10 +64,10 @@ def check_epoch(site: Store, keys_document: Document, keys: Keys) -> None:
     if there.epoch > keys.epoch:
         raise BenchError(
             f"epoch {there.epoch} is published, the keys file has epoch {keys.epoch}", where=str(path),
-            do="use the newest keys file")
+            cure="use the newest keys file")
     if there.epoch == keys.epoch and there_document.digest != keys_document.digest:
         raise BenchError(
-            f"other keys of epoch {keys.epoch} are published", where=str(path), do="use that file")
+            f"other keys of epoch {keys.epoch} are published", where=str(path), cure="use that file")
 
 
 def rotate_keys(
@@ -87,16 +87,16 @@ def rotate_keys(
     if not (online or add or drop):
         raise BenchError(
             "no change is given", where=str(newest_path),
-            do="give --online, --add-offline or --drop-offline", exit_code=USAGE)
+            cure="give --online, --add-offline or --drop-offline", exit_code=USAGE)
     if now < before.issued:
         raise BenchError(
             f"epoch {before.epoch} was issued at {before.issued}, later than now ({now})",
-            where=str(newest_path), do="set the clock of this computer")
+            where=str(newest_path), cure="set the clock of this computer")
     offline = _remaining_offline_keys(before, drop, key) + ((add.modulus,) if add else ())
     if len(offline) > OFFLINE_MAX:
         raise BenchError(
             f"{OFFLINE_MAX} offline keys are already pinned", where=str(newest_path),
-            do="remove one with --drop-offline ID")
+            cure="remove one with --drop-offline ID")
     keys = replace(
         before, epoch=before.epoch + 1, issued=now, offline=offline,
         online=online.modulus if online else before.online)
@@ -105,7 +105,7 @@ def rotate_keys(
     if own_path.exists():
         raise BenchError(
             f"epoch {keys.epoch} already exists", where=str(own_path),
-            do=f"if {newest_path.name} is an old copy, replace it with this file and rotate from there")
+            cure=f"if {newest_path.name} is an old copy, replace it with this file and rotate from there")
     private = {
         role: (folder / f"{role}-{keys.epoch}.pem", new)
         for role, new in (("online", online), ("offline", add)) if new}
@@ -125,13 +125,14 @@ def _remaining_offline_keys(keys: Keys, drop: str | None, signer: SigningKey) ->
     kept = keys.offline_except(drop)
     if kept == keys.offline:
         raise BenchError(
-            f"{drop} is not an offline key of {keys.product}", do="`slotbench release show` lists their ids")
+            f"{drop} is not an offline key of {keys.product}",
+            cure="`slotbench release show` lists their ids")
     if not kept:
         raise BenchError(
-            f"{drop} is the only offline key", do="add another first with --add-offline, and sign with it")
+            f"{drop} is the only offline key", cure="add another first with --add-offline, and sign with it")
     if drop == signer.key_id:
         raise BenchError(
-            "a key cannot sign its own removal", where=signer.where, do="sign with the other offline key")
+            "a key cannot sign its own removal", where=signer.where, cure="sign with the other offline key")
     return kept
 
 

@@ -18,11 +18,11 @@ def read_bytes(path: Path, size_max: int | None = None) -> bytes:
             data = file.read() if size_max is None else file.read(size_max + 1)
     except OSError as error:
         raise BenchError(
-            f"cannot read ({error.strerror})", where=str(path), do="check the path", exit_code=USAGE,
+            f"cannot read ({error.strerror})", where=str(path), cure="check the path", exit_code=USAGE,
         ) from None
     if size_max is not None and len(data) > size_max:
         raise BenchError(
-            f"file is longer than {size_max} bytes", where=str(path), do="check the path")
+            f"file is longer than {size_max} bytes", where=str(path), cure="check the path")
     return data
 
 
@@ -47,7 +47,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     except OSError as error:
         raise BenchError(
             f"cannot write ({error.strerror})", where=str(path),
-            do="choose a folder that can be written", exit_code=USAGE,
+            cure="choose a folder that can be written", exit_code=USAGE,
         ) from None
 
 
@@ -60,7 +60,7 @@ def write_new_files(files: dict[Path, tuple[bytes, int]]) -> None:
         if path.exists():
             raise BenchError(
                 "file exists and is not overwritten", where=str(path),
-                do="choose another folder", exit_code=USAGE)
+                cure="choose another folder", exit_code=USAGE)
     written: list[Path] = []
     try:
         for path, (data, mode) in files.items():

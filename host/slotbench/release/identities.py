@@ -67,7 +67,7 @@ class Identities:
         if not _ID.fullmatch(device_id):
             raise BenchError(
                 f"{device_id!r} cannot be used as a device id", where="device_id in twoslot.json",
-                do="use 1-64 printable ASCII characters without quotes")
+                cure="use 1-64 printable ASCII characters without quotes")
         known = None if renew else self.secrets.get(device_id) or on_board
         return Identities({**self.secrets, device_id: known or secrets.token_bytes(SECRET_BYTES)})
 
@@ -87,4 +87,5 @@ def parse_secret(file: bytes | None) -> bytes | None:
 
 def _wrong_file(path: Path, what: str) -> BenchError:
     return BenchError(
-        what, where=str(path), do="give the file that `slotbench deploy --identities` wrote", exit_code=USAGE)
+        what, where=str(path),
+        cure="give the file that `slotbench deploy --identities` wrote", exit_code=USAGE)

@@ -58,14 +58,14 @@ class SigningKey:
         except (ValueError, UnsupportedAlgorithm):
             raise BenchError(
                 "not a private key", where=str(path),
-                do="make one with `slotbench keys new`", exit_code=USAGE,
+                cure="make one with `slotbench keys new`", exit_code=USAGE,
             ) from None
         if (
             not isinstance(private, rsa.RSAPrivateKey) or private.key_size != _BITS
             or private.public_key().public_numbers().e != EXPONENT
         ):
             raise BenchError(
-                "not an RSA-3072 key", where=str(path), do="make one with `slotbench keys new`",
+                "not an RSA-3072 key", where=str(path), cure="make one with `slotbench keys new`",
                 exit_code=USAGE)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             _log.warning("%s can be read by others; run chmod 600 on it", path)
@@ -105,12 +105,12 @@ def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
     if passphrase is None:
         raise BenchError(
             "key has a passphrase", where=str(path),
-            do="give --passphrase-file or set SLOTBENCH_PASSPHRASE", exit_code=USAGE)
+            cure="give --passphrase-file or set SLOTBENCH_PASSPHRASE", exit_code=USAGE)
     try:
         return serialization.load_pem_private_key(pem, passphrase)
     except ValueError:
         raise BenchError(
-            "wrong passphrase", where=str(path), do="give the right one", exit_code=USAGE) from None
+            "wrong passphrase", where=str(path), cure="give the right one", exit_code=USAGE) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def notify_boards(broker: str, head: Head) -> None:
         client.loop_stop()
     raise BenchError(
         f"the head is published, but boards were not notified: {why}", where=f"{host}:{port}",
-        do="run `slotbench release notify` to try again; boards also poll by themselves")
+        cure="run `slotbench release notify` to try again; boards also poll by themselves")
 
 
 def parse_broker(broker: str) -> tuple[str, int]:
@@ -58,5 +58,5 @@ def parse_broker(broker: str) -> tuple[str, int]:
     host, colon, port = broker.partition(":")
     if not host or colon and not (port.isdecimal() and 0 < int(port) < 65536):
         raise BenchError(
-            f"{broker!r} is not the address of a broker", do="give a host, or host:port", exit_code=USAGE)
+            f"{broker!r} is not the address of a broker", cure="give a host, or host:port", exit_code=USAGE)
     return host, int(port) if colon else _PORT

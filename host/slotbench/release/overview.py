@@ -58,7 +58,7 @@ def list_releases(site: Store, keys: Keys) -> list[ListedRelease]:
             path = site.path(store.release_name(head.release))
             raise BenchError(
                 f"the channel {channel} offers a release that is missing or not signed by a pinned key",
-                where=str(path), do="publish it again")
+                where=str(path), cure="publish it again")
         entries[head.release].heads.append(head)
         for digest in withdrawn_digests(site, keys.product, channel):
             if digest in entries and digest != head.release:

@@ -83,7 +83,7 @@ def refresh_heads(site: Store, keys_path: Path, key: SigningKey, now: int, *, da
         if not heads:
             raise BenchError(
                 f"nothing is published for {keys.product}", where=str(site.root),
-                do="publish a release first")
+                cure="publish a release first")
         for name, data in epochs.files.items():
             site.write(name, data)
         for head in heads:
@@ -96,7 +96,7 @@ def _check_channel(release: Release, channel: str, path: Path) -> None:
     if channel not in release.channels:
         raise BenchError(
             f"release is not for the channel {channel}, only for {', '.join(release.channels)}",
-            where=str(path), do=f"build it with --channel {channel}, or publish it to another channel")
+            where=str(path), cure=f"build it with --channel {channel}, or publish it to another channel")
 
 
 def _collect_contents(release: Release, images: Sequence[bytes]) -> dict[str, bytes]:
@@ -107,12 +107,12 @@ def _collect_contents(release: Release, images: Sequence[bytes]) -> dict[str, by
         if ref.sha256 not in given:
             raise BenchError(
                 "the image of the release is not given", where=f"SHA-256 {ref.sha256[:16]}...",
-                do="give the image file that the release was built from")
+                cure="give the image file that the release was built from")
         contents |= _image_contents(ref, given[ref.sha256])
     for sha256 in given.keys() - {ref.sha256 for ref in release.images.values()}:
         raise BenchError(
             "a given image is not in the release", where=f"SHA-256 {sha256[:16]}...",
-            do="leave it out")
+            cure="leave it out")
     return contents
 
 
@@ -124,7 +124,7 @@ def _image_contents(ref: ImageRef, image: bytes) -> dict[str, bytes]:
     )
     if (ref.length, ref.blocks, ref.url, ref.blocks_url) != expected:
         raise BenchError(
-            "release contradicts its image", where="length, blocks, url or blocks_url", do="build it again")
+            "release contradicts its image", where="length, blocks, url or blocks_url", cure="build it again")
     return {ref.url: image, ref.blocks_url: table}
 
 
@@ -140,7 +140,7 @@ def last_head(site: Store, keys: Keys, channel: str, epochs: KeyEpochs | None = 
     if head.epoch > keys.epoch:
         raise BenchError(
             f"head has key epoch {head.epoch}, the keys file has {keys.epoch}", where=str(path),
-            do="use the newest keys file")
+            cure="use the newest keys file")
     known = {keys.epoch: keys} if epochs is None else epochs.known
     if head.epoch in known:
         documents.check_signature(signed, known[head.epoch], Role.ONLINE, str(path))
@@ -151,11 +151,11 @@ def _check_counter(last: Head, release: Release, digest: str) -> None:
     if release.counter < last.counter:
         raise BenchError(
             f"counter {release.counter} is below {last.counter}, which the channel {last.channel} has",
-            do="build it with a higher counter; with --allow-older only boards with a lower counter take it")
+            cure="build it with a higher counter; with --allow-older only boards with a lower one take it")
     if release.counter == last.counter and digest != last.release:
         raise BenchError(
             f"counter {release.counter} belongs to another release in the channel {last.channel}",
-            do="build it with a higher counter")
+            cure="build it with a higher counter")
 
 
 def new_head(
@@ -165,7 +165,7 @@ def new_head(
     if last and last.epoch == keys.epoch and now < last.issued:
         raise BenchError(
             f"the last head of {channel} was issued at {last.issued}, later than now ({now})",
-            do="set the clock of this computer")
+            cure="set the clock of this computer")
     return Head(
         product=keys.product, channel=channel, epoch=keys.epoch,
         seq=last.seq + 1 if last and last.epoch == keys.epoch else 1,
@@ -180,7 +180,7 @@ def require_known_epoch(last: Head, epochs: KeyEpochs) -> None:
     if last.epoch not in epochs.known:
         raise BenchError(
             f"head of {last.channel} has key epoch {last.epoch}, whose keys are not known",
-            do="publish its release again")
+            cure="publish its release again")
 
 
 def _renew_head(last: Head, epochs: KeyEpochs, keys: Keys, now: int, days: int) -> Head:

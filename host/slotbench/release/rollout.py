@@ -55,7 +55,7 @@ class Channel:
             if share < last.percent and not shrink:
                 raise BenchError(
                     f"the channel {self.name} is at {last.percent} %, {share} % would exclude boards",
-                    do="give --shrink to do that; boards that have updated keep the release")
+                    cure="give --shrink to do that; boards that have updated keep the release")
             together = tuple(dict.fromkeys((*last.cohorts, *cohorts)))
             return self._write_head(self._next_head(
                 last, now, Rollout(percent=share, cohorts=together, paused=last.paused, days=days)))
@@ -82,7 +82,7 @@ class Channel:
                         raise BenchError(
                             f"counter {release.counter} cannot be downloaded, {name} is missing",
                             where=str(self.site.root),
-                            do="publish it again, choose another with --to, or pause the channel")
+                            cure="publish it again, choose another with --to, or pause the channel")
             head = self._next_head(
                 replace(last, release=digest, counter=release.counter), now, Rollout(days=days))
             # Recorded first: if the next step fails, no later withdrawal returns to this release.
@@ -101,7 +101,7 @@ class Channel:
         if last is None:
             raise BenchError(
                 f"nothing is published for {self.keys.product} in the channel {self.name}",
-                where=str(self.site.root), do="publish a release first")
+                where=str(self.site.root), cure="publish a release first")
         require_known_epoch(last, epochs)
         return last
 
@@ -118,14 +118,14 @@ class Channel:
             if not found:
                 raise BenchError(
                     f"no release with counter {to}, below {last.counter}, is for the channel {self.name}",
-                    where=str(self.site.root), do="list the releases with `slotbench release list`")
+                    where=str(self.site.root), cure="list the releases with `slotbench release list`")
         else:
             for digest in withdrawn_digests(self.site, self.keys.product, self.name):
                 found.pop(digest, None)
             if not found:
                 raise BenchError(
                     f"there is no older release for the channel {self.name}", where=str(self.site.root),
-                    do="stop boards from beginning this one with `slotbench release pause`")
+                    cure="stop boards from beginning this one with `slotbench release pause`")
         return max(found.items(), key=lambda item: (item[1].counter, item[1].created, item[0]))
 
     def _next_head(self, last: Head, now: int, rollout: Rollout) -> Head:

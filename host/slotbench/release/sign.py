@@ -24,7 +24,7 @@ def sign_file(path: Path, key: SigningKey, keys: Keys | None = None) -> Document
     if Release.from_payload(payload).preflight is Preflight.FAILED:
         raise BenchError(
             "its preflight failed", where=str(path),
-            do="read the .preflight.json beside it, mend the firmware, and build the release anew")
+            cure="read the .preflight.json beside it, mend the firmware, and build the release anew")
     if keys:
         check_role(key, keys, Role.OFFLINE)
         check_product(Release.from_payload(payload), keys, str(path))
@@ -39,4 +39,4 @@ def check_role(key: SigningKey, keys: Keys, role: Role) -> None:
     if found is role:
         return
     what = f"is an {found} key" if found else f"is not a key of {keys.product}"
-    raise BenchError(f"key {key.key_id} {what}", where=key.where, do=f"use an {role} key")
+    raise BenchError(f"key {key.key_id} {what}", where=key.where, cure=f"use an {role} key")

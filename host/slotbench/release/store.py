@@ -81,7 +81,7 @@ class Store:
         promised = digest_in(name)
         if promised and _content_digest(name, data) != promised:
             raise BenchError(
-                "content does not match its name", where=str(path), do="publish the release again")
+                "content does not match its name", where=str(path), cure="publish the release again")
         return data
 
     def write(self, name: str, data: bytes) -> bool:
@@ -114,7 +114,7 @@ class Store:
         except OSError as error:
             raise BenchError(
                 f"folder cannot be written ({error.strerror})", where=str(self.root),
-                do="choose another folder", exit_code=USAGE,
+                cure="choose another folder", exit_code=USAGE,
             ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

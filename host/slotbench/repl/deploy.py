@@ -159,19 +159,19 @@ def read_board(transport: ReplTransport, port: str) -> BoardContent:
     if vm is None:
         raise BenchError(
             "the board does not run MicroPython", where=port,
-            do="flash it first with `slotbench flash`", exit_code=USAGE)
+            cure="flash it first with `slotbench flash`", exit_code=USAGE)
     _, name, version, mpy, platform = vm
     if name != "micropython" or platform != "esp8266":
         raise BenchError(
             f"the board runs {name} on {platform}, not MicroPython on an ESP8266", where=port,
-            do="check --port")
+            cure="check --port")
     shown, oldest = (".".join(map(str, numbers)) for numbers in (version, _VERSION_MIN))
     if mpy & 0xFF != ABI or version[:2] < _VERSION_MIN:
         why = f"loads .mpy format {mpy & 0xFF}, twoslot has format {ABI}" if mpy & 0xFF != ABI else (
             f"is too old, twoslot needs {oldest} or later")
         raise BenchError(
             f"MicroPython {shown} on the board {why}", where=port,
-            do=f"flash MicroPython {oldest} or later with `slotbench flash`")
+            cure=f"flash MicroPython {oldest} or later with `slotbench flash`")
     hashes = _facts_by_path(facts, "file")
     texts = _facts_by_path(facts, "text")
     try:
@@ -216,7 +216,7 @@ def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | No
     settings.setdefault("channel", "stable")
     if missing := [f"--{key}" for key in ("product", "board", "server") if key not in settings]:
         raise BenchError(
-            "the board has no settings yet", where=port, do=f"give {', '.join(missing)}",
+            "the board has no settings yet", where=port, cure=f"give {', '.join(missing)}",
             exit_code=USAGE)
     return json.dumps(settings).encode()
 
@@ -274,7 +274,7 @@ def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> No
     said = parse_reports(transport.run_script(
         _REMOVE_FILES % {"stage": _STAGE, "package": _PACKAGE, "own": _OWN, "boot": boot}))
     if ("boot", boot) not in said:
-        raise BenchError("boot.py was not restored", where=port, do="run the same command again")
+        raise BenchError("boot.py was not restored", where=port, cure="run the same command again")
 
 
 def _require_hashes(
@@ -284,7 +284,7 @@ def _require_hashes(
     if wrong:
         raise BenchError(
             f"{len(wrong)} files do not hold what was written, the first is {wrong[0]}", where=port,
-            do="run the same command again; it continues where it stopped")
+            cure="run the same command again; it continues where it stopped")
 
 
 def _facts_by_path(reports: Iterable[tuple[Any, ...]], kind: str) -> dict[str, Any]:

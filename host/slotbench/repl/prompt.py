@@ -86,7 +86,7 @@ class ReplPrompt:
                 if time.monotonic() - last_s > quiet_s:
                     raise BenchError(
                         f"the board's REPL is silent for {quiet_s:.0f} s", where=self._port,
-                        do="press its reset button, then run the same command again", exit_code=USAGE)
+                        cure="press its reset button, then run the same command again", exit_code=USAGE)
                 continue
             last_s = time.monotonic()
             kept += data
@@ -100,7 +100,8 @@ class ReplPrompt:
         while words not in data:
             if time.monotonic() > end_s:
                 raise BenchError(
-                    "the board does not restart", where=self._port, do="press its reset button and try again")
+                    "the board does not restart", where=self._port,
+                    cure="press its reset button and try again")
             data += self._read()
 
     def _read(self) -> bytes:
@@ -121,7 +122,7 @@ def open_prompt(port: str) -> Iterator[ReplPrompt]:
     except (OSError, ValueError) as error:
         raise BenchError(
             f"the port cannot be opened ({error})", where=port,
-            do="check the cable, and close other programs that use the port",
+            cure="check the cable, and close other programs that use the port",
             exit_code=USAGE) from None
     with line:
         prompt = ReplPrompt(line, port)
@@ -137,4 +138,4 @@ def _lost_board(port: str) -> Iterator[None]:
     except OSError as error:
         raise BenchError(
             f"lost the board ({error})", where=port,
-            do="check the cable, then run the same command again", exit_code=USAGE) from None
+            cure="check the cable, then run the same command again", exit_code=USAGE) from None

@@ -45,18 +45,18 @@ class _TransportProgram:
         except subprocess.TimeoutExpired:
             raise BenchError(
                 f"the board does not answer {what} within {limit_s:.0f} s", where=self._port,
-                do="press its reset button, then run the same command again; it continues where it stopped",
+                cure="press its reset button, then run the same command again; it continues where it stopped",
                 exit_code=USAGE) from None
         if ended.returncode:
             lines = (ended.stderr.strip() or ended.stdout.strip() or "no reason given").splitlines()
             if "No module named" in lines[-1] and what in lines[-1]:
                 raise BenchError(
-                    f"{what} is not installed", do=f"install it with `pip install {_PIP[what]}`",
+                    f"{what} is not installed", cure=f"install it with `pip install {_PIP[what]}`",
                     exit_code=USAGE)
             raise BenchError(
                 f"{what} failed: {lines[-1].removeprefix(f'{what}: ')}", where=self._port,
-                do="check the cable, close other programs that use the port, and run the same command again; "
-                "it continues where it stopped", exit_code=USAGE)
+                cure="check the cable, close other programs that use the port, and run the same command "
+                     "again; it continues where it stopped", exit_code=USAGE)
         return ended.stdout
 
 

@@ -126,11 +126,11 @@ def _authenticate_boards(app: Flask, boards: BoardAuthenticator) -> None:
 
 def require_published(root: Path) -> None:
     """Raise BenchError (usage) unless `root` is a site with at least one head."""
-    do = "publish a release into it with `slotbench release publish`"
+    cure = "publish a release into it with `slotbench release publish`"
     if not root.is_dir():
-        raise BenchError("no such folder", where=str(root), do=do, exit_code=USAGE)
+        raise BenchError("no such folder", where=str(root), cure=cure, exit_code=USAGE)
     if not any(root.glob("heads/*/*.head")):
-        raise BenchError("nothing is published here", where=str(root), do=do, exit_code=USAGE)
+        raise BenchError("nothing is published here", where=str(root), cure=cure, exit_code=USAGE)
 
 
 def _file_response(name: str, content: _CachedFile) -> Response:

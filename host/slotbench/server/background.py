@@ -154,5 +154,5 @@ def _open_listener(host: str, port: int) -> socket.socket:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise BenchError(
             f"cannot listen ({reason})", where=f"{host}:{port}",
-            do="choose another --port or --host", exit_code=USAGE,
+            cure="choose another --port or --host", exit_code=USAGE,
         ) from None

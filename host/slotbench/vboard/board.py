@@ -125,16 +125,16 @@ class VirtualBoard:
         self._guard(lambda: self._start(6))
         return self.state
 
-    def press(self, pin: int, ms: int) -> None:
+    def press_button(self, pin: int, ms: int) -> None:
         """Press a button that pulls this pin to ground, for `ms` from now on. It does not bounce.
         """
         self._require_power()
         assert self._vm is not None
         runtime = self._vm.runtime
-        runtime.drive(pin, 0)
-        runtime.timers.call_at(self.clock.us + ms * 1000, lambda: runtime.drive(pin, 1))
+        runtime.drive_pin(pin, 0)
+        runtime.timers.call_at(self.clock.us + ms * 1000, lambda: runtime.drive_pin(pin, 1))
 
-    def download(self, session: Callable[[], object]) -> None:
+    def serve_download_mode(self, session: Callable[[], object]) -> None:
         """Let a host talk to the ROM in download mode, until `session` ends.
 
         A reset or a loss of power that it raises is carried out.
@@ -164,7 +164,7 @@ class VirtualBoard:
         self._until = self._end_ms = None
         return self.state
 
-    def repl(self, line: str) -> str:
+    def run_line(self, line: str) -> str:
         """Type `line` at the REPL (Ctrl-C stops the application first); return what is printed
         until it ends.
 
@@ -176,14 +176,14 @@ class VirtualBoard:
         def typed() -> None:
             try:
                 vm.exec("import twoslot")
-                vm.repl(line)
+                vm.run_line(line)
             except Exception as error:
                 vm.print_exception(error)
 
         self._guard(typed)
         return "".join(self._printed)
 
-    def call(self, expression: str) -> Any:
+    def evaluate(self, expression: str) -> Any:
         """The value of `expression` at the REPL, as a Python object of this process."""
         vm = self._at_prompt()
         vm.exec("import twoslot")
@@ -234,7 +234,7 @@ class VirtualBoard:
             self._close()
             self._at_repl = False
             if self._repl is not None:
-                self._repl.forget()
+                self._repl.reset()
             if reason:
                 self.soc.start(reason)
             straps, self.straps = self.straps, Reset.RUN

@@ -180,8 +180,8 @@ def _linked_elsewhere(irom: bytes, irom_address: int | None) -> bool:
 
 def _require_size(size: int) -> None:
     if size < SMALLEST_BYTES:
-        do = f"use at least {SMALLEST_BYTES}"
-        raise BenchError("firmware too small", where=f"{size} bytes", do=do, exit_code=USAGE)
+        cure = f"use at least {SMALLEST_BYTES}"
+        raise BenchError("firmware too small", where=f"{size} bytes", cure=cure, exit_code=USAGE)
 
 
 def _beginnings(

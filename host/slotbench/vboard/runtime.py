@@ -47,7 +47,7 @@ class Console(Protocol):
     def wait(self, us: int | None) -> None:
         """Wait for input, at most `us` virtual microseconds."""
 
-    def put(self, text: str | bytes) -> None:
+    def send(self, text: str | bytes) -> None:
         """Send to the host as it is."""
 
     def kbd_intr(self, character: int) -> None:
@@ -66,13 +66,13 @@ class Runtime:
     """
 
     def __init__(
-        self, soc: Soc, files: dict[str, bytes], net: Network, console: Callable[[str], object], mpy: int
+        self, soc: Soc, files: dict[str, bytes], network: Network, console: Callable[[str], object], mpy: int
     ) -> None:
         self.soc = soc
         self.clock: Clock = soc.clock
         self.files = files
-        self.net = net
-        net.use_clock(soc.clock)
+        self.network = network
+        network.use_clock(soc.clock)
         self.console = console
         self.mpy = mpy
         self.modules: dict[str, ModuleType] = {}
@@ -159,7 +159,7 @@ class Runtime:
         self._queue.append((callback, argument))
         return True
 
-    def drive(self, pin: int, level: int) -> None:
+    def drive_pin(self, pin: int, level: int) -> None:
         """Pull a pin from outside (0: to ground, 1: released) and schedule its handler."""
         before, self.pins[pin] = self.pins.get(pin, 1), level
         trigger, handler, argument = self.watched.get(pin, (0, print, None))
@@ -172,23 +172,21 @@ class Runtime:
 
     # Network state.
 
-    def associated(self) -> bool:
+    def is_associated(self) -> bool:
         """Whether the station has an address."""
-        up = self.clock.us - self.station_up_us >= self.net.link.associate_ms * 1000
-        return self.net.online and self.station_active and up
+        up = self.clock.us - self.station_up_us >= self.network.link.associate_ms * 1000
+        return self.network.online and self.station_active and up
 
     # Clock and user memory in the RTC.
 
     def rtc_us(self) -> int:
-        """Microseconds since 2000: counted since the last start, plus the delta that survives
-        resets.
-        """
+        """Microseconds since 2000: the RTC's counter, plus the delta that survives resets."""
         delta = int.from_bytes(self.soc.rtc[_DELTA : _DELTA + 8], "little", signed=True)
-        return self.clock.us - self.soc.boot_us + delta
+        return self.clock.us - self.soc.rtc_zero_us + delta
 
     def set_rtc_us(self, us: int) -> None:
         """Set the clock: microseconds since 2000."""
-        delta = us - (self.clock.us - self.soc.boot_us)
+        delta = us - (self.clock.us - self.soc.rtc_zero_us)
         self.soc.rtc[_DELTA : _DELTA + 8] = delta.to_bytes(8, "little", signed=True)
 
     def rtc_memory(self) -> bytes:
@@ -207,7 +205,7 @@ class Runtime:
     def deepsleep(self, us: int) -> None:
         """Sleep through a reset; 0 us is until the reset pin. Time goes on (rtc_prepare_deepsleep).
         """
-        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.soc.boot_us)
+        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.soc.rtc_zero_us)
         raise ChipReset(5, us or None)
 
     # Console.

@@ -34,6 +34,16 @@ SIZE_OF_NIBBLE: Final = {
 }
 """`chip_size` that the SDK takes from the high nibble of byte 3 of the header at flash offset 0."""
 
+_HARDWARE_CAUSE: Final = {0: 1, 1: 4, 5: 5, 6: 2}
+"""The SDK's reset reason -> what the ROM finds in register 0x60000714. After all others, which are
+jumps to the ROM, it finds what was there.
+"""
+_ZEROES_COUNTER: Final = (0, 5, 6)
+"""After these reasons the RTC's counter starts from 0; after all others it goes on."""
+_RESTART_INFO: Final = slice(0, 28)
+"""In the RTC memory: `rst_info`, whose first word is the reason."""
+_WATCHDOG: Final = 1
+
 _EIO: Final = 5
 _PARAMETERS: Final = 0x498
 _SELECTOR_MAGIC: Final = 0x55AA55AA
@@ -44,7 +54,8 @@ _PHY_MAGIC: Final = 0x05
 class Soc:
     """One ESP8266 with its flash and its clock.
 
-    `reset_reason` is the SDK's number for why it started last. In every `sdk_save_every`-th
+    `reset_reason` is the SDK's number for why it started last, `hardware_cause` the ROM's for what the
+    hardware did last. `rtc_zero_us` is when the RTC's counter was 0 last. In every `sdk_save_every`-th
     `esp.flash_write` or `flash_erase` the SDK's Wi-Fi tasks save parameters where `chip_size` says
     at that moment (0: never); `saves` counts them. Power loss leaves noise of `seed` in the RTC
     memory. Without power every access raises PowerCut, so that no `finally` reaches the flash.
@@ -69,6 +80,8 @@ class Soc:
         self.sdk_save_every = sdk_save_every
         self.user_start = MAPPED_BYTES
         self.reset_reason = 0
+        self.hardware_cause = _HARDWARE_CAUSE[0]
+        self._sdk_runs = False
         self.rtc = bytearray(RTC_BYTES)
         self.random = random.Random(seed)
         self._calls = self.random.randrange(sdk_save_every) if sdk_save_every else 0
@@ -86,14 +99,24 @@ class Soc:
         """Pull the plug."""
         self.flash.power_off()
 
-    def start(self, reason: int) -> None:
-        """The ROM starts: RAM is gone, RTC memory stays. Reasons as in ChipReset, 0 is power."""
+    def start(self, reason: int, *, interrupts: bool = True) -> None:
+        """The ROM starts: RAM is gone, RTC memory stays. Reasons as in ChipReset, 0 is power.
+
+        Before it restarts, and at the first stage of the hardware watchdog, the SDK writes down why: without
+        `interrupts`, or before it was up, it could not see that stage.
+        """
         self.require_power()
         self.reset_reason = reason
+        self.hardware_cause = _HARDWARE_CAUSE.get(reason, self.hardware_cause)
+        warned = reason == _WATCHDOG and self._sdk_runs and interrupts
+        if warned or reason in (2, 3, 4, 5):
+            self.rtc[_RESTART_INFO] = reason.to_bytes(28, "little")
+        self._sdk_runs = False
         self.chip_size = ROM_CHIP_SIZE
         self.dport_cache = 0
         self.boot_us = self.clock.us
-        self.rtc[0:4] = reason.to_bytes(4, "little")
+        if reason in _ZEROES_COUNTER:
+            self.rtc_zero_us = self.clock.us
 
     def require_power(self) -> None:
         """Raise PowerCut when the chip is dead."""
@@ -194,7 +217,7 @@ class Soc:
 
     def start_sdk(self) -> None:
         """`firmware_start` and the SDK's start: PHY data, and chip_size from the header at flash
-        offset 0.
+        offset 0. What the SDK wrote down before a restart is then forgotten.
 
         `firmware_start` writes default PHY data at `chip_size - 0x4000` when it finds nothing
         there; that is the ROM's 4 MB unless the loader has set `chip_size`. Raises ChipReset when
@@ -207,6 +230,8 @@ class Soc:
         if self.flash.peek((self.chip_size - 4 * SECTOR) % self.flash.size, 1)[0] != _PHY_MAGIC:
             self.clock.advance_ms(100)
             raise ChipReset(4)
+        self.rtc[_RESTART_INFO] = bytes(28)
+        self._sdk_runs = True
 
     def _wifi_tasks(self) -> bool:
         """`ets_loop_iter` runs before and after a flash call; True when a save is due in the one

@@ -55,10 +55,10 @@ class DeviceVM(Protocol):
     def exec_streamed(self, source: str) -> None:
         """As `exec`, but the source is never in the heap, as in raw-paste mode."""
 
-    def repl(self, line: str) -> None:
+    def run_line(self, line: str) -> None:
         """Run what a person types."""
 
-    def interactive(self, source: str) -> None:
+    def run_interactive(self, source: str) -> None:
         """Run a statement typed at the prompt: the values of expressions in it are printed."""
 
     def run_file(self, path: str) -> None:
@@ -99,7 +99,7 @@ class CPythonVM:
         self,
         soc: Soc,
         files: dict[str, bytes],
-        net: Network,
+        network: Network,
         *,
         console: Callable[[str], object] | None = None,
         mpy: int = MPY_XTENSA,
@@ -110,7 +110,7 @@ class CPythonVM:
             if path != absolute(path):
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
-        self.runtime = Runtime(soc, files, net, console or self._written.append, mpy)
+        self.runtime = Runtime(soc, files, network, console or self._written.append, mpy)
         self.refuse = dict(refuse or {})
         self._frozen = {f"/{FOLDER}/{name}": source for name, source in (frozen or {}).items()}
         self._builtin_modules: dict[str, ModuleType] = {}
@@ -144,7 +144,7 @@ class CPythonVM:
         """As `exec`: there is no heap here."""
         self.exec(source)
 
-    def interactive(self, source: str) -> None:
+    def run_interactive(self, source: str) -> None:
         """Run a statement typed at the prompt: the values of expressions in it are printed."""
         tree = _Echo().visit(ast.parse(source, "<stdin>"))
         self.runtime.source_names["<stdin>"] = "<stdin>"
@@ -159,7 +159,7 @@ class CPythonVM:
         """Make `terminal` the program's standard input."""
         terminal.attach(self.runtime)
 
-    def repl(self, line: str) -> None:
+    def run_line(self, line: str) -> None:
         """Run what a person types: an expression's value is printed unless it is None."""
         try:
             compile(line.strip(), "<stdin>", "eval", dont_inherit=True)

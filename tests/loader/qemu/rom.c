@@ -14,7 +14,7 @@ enum { BEFORE, TORN, AFTER };
 enum { SECTOR = 4096, PIECE = 256, RTC_WORDS = 192 };
 
 static struct {
-    u32 entry, reason, cut, mode, seed, patience_us;
+    u32 entry, hardware_cause, cut, mode, seed, patience_us;
     u32 registers[16];
     u32 rtc[RTC_WORDS];
 } job;
@@ -209,7 +209,7 @@ void ets_delay_us(u32 us)
 
 u32 rtc_get_reset_reason(void)
 {
-    return job.reason == 0 ? 1 : job.reason == 1 ? 4 : job.reason == 5 ? 5 : 2;
+    return job.hardware_cause;
 }
 
 /* MD5 (RFC 1321). */

@@ -88,11 +88,11 @@ class DeviceBoard:
     `settings` are laid over the usual twoslot.json.
     """
 
-    def __init__(self, net: Network | None = None, *, chip_seed: int = 0, **settings: object) -> None:
+    def __init__(self, network: Network | None = None, *, chip_seed: int = 0, **settings: object) -> None:
         self.flash = _factory_flash().clone()
         self.soc = Soc(self.flash, seed=chip_seed)
         self.clear_retained()
-        self.net = net if net is not None else NoNetwork()
+        self.network = network if network is not None else NoNetwork()
         self.files = dict(_installed())
         self.files["/boot.py"] = b"__import__(\"twoslot_boot\")\n"
         self.files["/twoslot.keys"] = keys_document()
@@ -119,7 +119,7 @@ class DeviceBoard:
             slot=slot, trial=trial, attempts_left=left, why=why, counter=counter, reset_reason=reason,
             note=note).pack())
         self.soc.start_sdk()
-        started = CPythonVM(self.soc, self.files, self.net, **vm)
+        started = CPythonVM(self.soc, self.files, self.network, **vm)
         self._vms.append(started)
         self.soc.clock.advance_ms(up_ms)
         return started

@@ -137,8 +137,8 @@ class DeviceHttpClient:
     """
 
     def __init__(self, *scripts: Script, base: str = BASE) -> None:
-        self.net = ScriptedNetwork(*scripts)
-        self.board = DeviceBoard(self.net)
+        self.network = ScriptedNetwork(*scripts)
+        self.board = DeviceBoard(self.network)
         self.vm = self.board.start()
         self.fetch = self.vm.import_("twoslot.http.request")
         self.base = base

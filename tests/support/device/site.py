@@ -58,7 +58,7 @@ class Updater:
     """A board, its VM and its agent."""
 
     def __init__(self, board: DeviceBoard, vm: CPythonVM) -> None:
-        self.board, self.vm, self.net = board, vm, board.net
+        self.board, self.vm, self.network = board, vm, board.network
         self.agent: Any = vm.import_("twoslot").load_agent()
         self.losses = 0
 
@@ -83,7 +83,7 @@ class Updater:
 
     def images(self) -> list[HttpRequest]:
         """The requests for the image."""
-        return [request for request in self.net.requests if request.path.startswith("/images/")]
+        return [request for request in self.network.requests if request.path.startswith("/images/")]
 
     def image_bytes(self) -> int:
         """Bytes that came for the image, without the heads of the answers (at most 400 bytes each)."""

@@ -72,7 +72,7 @@ class Scene:
     @property
     def refusals(self) -> list[Refusal]:
         """What the board remembers for log(): the last eight."""
-        return [Refusal(*entry) for entry in self.board.call("twoslot._log")]
+        return [Refusal(*entry) for entry in self.board.evaluate("twoslot._log")]
 
     @property
     def codes(self) -> set[int]:
@@ -82,12 +82,12 @@ class Scene:
     @property
     def longest_tick_ms(self) -> int:
         """The longest that one tick() took since the application was started."""
-        return int(self.board.call("longest"))
+        return int(self.board.evaluate("longest"))
 
     @property
     def loaded(self) -> set[str]:
         """The modules of the package that are on the heap."""
-        names = self.board.call("list(__import__('sys').modules)")
+        names = self.board.evaluate("list(__import__('sys').modules)")
         return {name for name in names if name.split(".")[0] == "twoslot"}
 
     def runs(self, counter: int) -> bool:
@@ -118,5 +118,5 @@ class Scene:
     def story(self) -> str:
         """What happened, for people."""
         boots = [f"{boot.at_ms / 1000:10.3f} s  boot {boot.slot} {boot.why.name}" for boot in self.board.boots]
-        lines = [*self.server.story().splitlines(), *boots]
+        lines = [*self.server.recent_requests().splitlines(), *boots]
         return "\n".join([*sorted(lines), f"journal: {self.board.cell}", "".join(self.printed)[-2000:]])

@@ -386,7 +386,7 @@ def answer_as_document(items: list[Item], etag: str | None) -> None:
             assert size <= BUFFER and (status == 200 or status == 304 and etag)
     if client.answer:
         client.answer.close()
-    assert client.net.open_connections == 0 and client.net.connections == 1
+    assert client.network.open_connections == 0 and client.network.connections == 1
 
 
 def answer_as_blocks(items: list[Item], answer: bytes) -> None:

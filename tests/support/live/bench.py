@@ -93,7 +93,7 @@ class LiveBench:
         self._acts.append((second, act))
         self._acts.sort(key=lambda timed: timed[0])
 
-    def ask(self, second: float, **fields: Any) -> Iterator[ControlClient]:
+    def request(self, second: float, **fields: Any) -> Iterator[ControlClient]:
         """Ask for something at that second; `next()` of what is returned is the person, once it is over."""
         asked: list[ControlClient] = []
         request = json.dumps(fields).encode() + b"\n"
@@ -119,7 +119,7 @@ class LiveBench:
     def text(self) -> str:
         return "".join(text for _, text in self.shown)
 
-    def when(self, words: str) -> float:
+    def request_when(self, words: str) -> float:
         """The real second at which this was shown first."""
         return next(second for second, text in self.shown if words in text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,9 +88,20 @@ def put_window(board: BoardProfile, flash: NorFlash, data: bytes) -> None:
     flash.poke(board.window_log.start, windowlog.held_entry(hashlib.sha256(data).digest()))
 
 
-def chip_with(flash: NorFlash, *, reason: int = 0, tail: rtc.Tail | None = None, seed: int = 0) -> Soc:
-    """A chip on this flash that has just started for this reason, with this tail of the boot before."""
+CAUSES = (1, 2, 4, 5)
+"""What the ROM finds: power, reset pin, hardware watchdog, deep sleep."""
+
+
+def chip_with(
+    flash: NorFlash, *, reason: int = 0, tail: rtc.Tail | None = None, seed: int = 0, cause: int | None = None,
+) -> Soc:
+    """A chip on this flash that has just started for this reason, with this tail of the boot before.
+
+    `cause` is what the hardware did last before a restart by the SDK; None: one of them for each journal.
+    """
     soc = Soc(flash, seed=seed, sdk_save_every=0)
+    drawn = CAUSES[zlib.crc32(flash.peek(WINDOW.journal.start, 2 * SECTOR)) % len(CAUSES)]
+    soc.hardware_cause = drawn if cause is None else cause
     if tail is not None:
         soc.rtc[TAIL] = tail.pack()
     soc.start(reason)

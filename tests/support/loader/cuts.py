@@ -167,13 +167,13 @@ def run_pairs(batch: list[tuple[str, str, int]]) -> int:
 def word_cuts(board: BoardProfile, scenario: str, torn_every: int) -> list[NorFlash]:
     """The flash as a cut before each step of one boot leaves it; and torn, at each `torn_every`-th step."""
     left: list[NorFlash] = []
-    flash = WordFlash.of(SCENARIOS[scenario](board))
+    flash = WordFlash.from_flash(SCENARIOS[scenario](board))
 
     def on_step(kind: Literal["erase", "program"], addr: int, word: bytes) -> None:
         number = flash.operations
         left.append(flash.clone())
         if number % torn_every == 0:
-            torn = WordFlash.of(flash)
+            torn = WordFlash.from_flash(flash)
             torn.arm(Cut(0, CutMode.TORN, number))
             try:
                 torn.write(addr, word) if kind == "program" else torn.erase_piece(addr)

@@ -13,8 +13,6 @@ from slotbench.vboard.soc import CHIP_SIZE_WORD, RTC_BASE, RTC_BYTES, Soc
 from support.loader.bench import chip_with, same_flash
 
 _CAUSE: Final = 0x60000714
-_CAUSES: Final = {0: 1, 1: 4, 5: 5}
-"""The SDK's reset reason -> what the ROM reports; all else is 2."""
 _ENTRY_WORD: Final = 4
 """Of the image at flash offset 0."""
 _START_US: Final = 1_000_000
@@ -38,7 +36,7 @@ class CoreBoot:
         assert machine.run_us(_START_US).reason is StopReason.BREAKPOINT, "the ROM loads the loader and enters it"
         machine.clear_breakpoint(loader)
         machine.write(RTC_BASE, bytes(soc.rtc))
-        machine.write_word(_CAUSE, _CAUSES.get(soc.reset_reason, 2))
+        machine.write_word(_CAUSE, soc.hardware_cause)
         machine.stop_on(StopReason.EXCEPTION)
         if entry is not None:
             machine.set_breakpoint(entry)

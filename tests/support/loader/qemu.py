@@ -101,7 +101,7 @@ class Qemu:
         registers = [noise.getrandbits(32) for _ in range(16)]
         registers[1] = _STACK
         job_path.write_bytes(_JOB.pack(
-            entry, soc.reset_reason, 0xFFFFFFFF if cut is None else cut,
+            entry, soc.hardware_cause, 0xFFFFFFFF if cut is None else cut,
             ("before", "torn", "after").index(mode), noise.randrange(1, 1 << 32), rounds * 30_000_000,
             *registers, soc.rtc))
         run_qemu(self.elf, [str(flash_path), str(job_path)])

@@ -146,7 +146,7 @@ class SerialBench:
 
     def power_on(self) -> None:
         """Put the plug back."""
-        request_facts(self._control.path, {"do": "on"})
+        request_facts(self._control.path, {"command": "on"})
 
     def flash(self, start: int = 0, size: int | None = None) -> bytes:
         """What the cells have."""

@@ -66,7 +66,7 @@ class BedConsole:
         self.data = bytearray()
         self._echo = echo
 
-    def hear(self, data: bytes) -> None:
+    def append(self, data: bytes) -> None:
         """The board said something."""
         self.data += data
         self._echo(data.decode("latin-1"))
@@ -102,7 +102,7 @@ class RunningChip:
             self.board.power_off()
         self.wire.close()
 
-    def until(self, done: Callable[[], bool], limit_s: float, *, instructions: int | None = None) -> bool:
+    def run_until(self, done: Callable[[], bool], limit_s: float, *, instructions: int | None = None) -> bool:
         """Let time go on until `done()`; False when the limit is over before, or the power is lost."""
         end_us = self.board.us + round(limit_s * 1e6)
         while not done():
@@ -113,20 +113,21 @@ class RunningChip:
             self.board.run(min(end_us, self.board.us + _STEP_US))
         return True
 
-    def says(self, text: str | bytes, limit_s: float, *, start: int | None = None) -> bool:
+    def wait_for_text(self, text: str | bytes, limit_s: float, *, start: int | None = None) -> bool:
         """Whether the board says this within so many seconds of its time; what it said before counts from
         `start`, an offset into the console.
         """
         wanted = text.encode() if isinstance(text, str) else text
         begin = len(self.console.data) if start is None else start
-        return self.until(lambda: self.console.data.find(wanted, begin) >= 0, limit_s)
+        return self.run_until(lambda: self.console.data.find(wanted, begin) >= 0, limit_s)
 
-    def type(self, line: str, limit_s: float = 30.0) -> str | None:
+    def type_line(self, line: str, limit_s: float = 30.0) -> str | None:
         """Type a line at the prompt; what it prints until the prompt is back, None when it does not come."""
         begin = len(self.console.data)
-        self.board.type(line.encode() + b"\r")
-        if not self.says(line[-20:], limit_s, start=begin) or not self.says(PROMPT, limit_s, start=begin):
-            return None
+        self.board.send_bytes(line.encode() + b"\r")
+        for text in (line[-20:], PROMPT):
+            if not self.wait_for_text(text, limit_s, start=begin):
+                return None
         text = self.console.data[begin:].decode("latin-1").replace("\r\n", "\n")
         return text.partition("\n")[2].removesuffix(PROMPT.decode())
 
@@ -215,7 +216,7 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         wire = Wire(lambda: flash.clock.us, faults=faults)
         console = BedConsole(echo)
         board = ChipBoard(
-            self.profile, flash, wire=wire, seed=self.seed, patient=True, on_text=console.hear,
+            self.profile, flash, wire=wire, seed=self.seed, patient=True, on_text=console.append,
             connected=connected)
         return RunningChip(board, console, wire)
 

@@ -147,7 +147,7 @@ def _first_start(report: PreflightReport, running: RunningChip, bed: ChipBed, fs
     with running:
         board.power_on()
         try:
-            running.until(
+            running.run_until(
                 lambda: PROMPT in console.data or board.starts > STARTS_MAX, FIRST_START_S)
         except BenchViolation as violation:
             report.add("starts on a blank board", False, str(violation))
@@ -195,7 +195,7 @@ def _run_trial(report: PreflightReport, running: RunningChip) -> None:
     board, console = running.board, running.console
     board.power_on()
     gauge = StackGauge(board.machine)
-    running.until(lambda: bool(console.marks("boot")) or board.starts > STARTS_MAX, BOOT_S)
+    running.run_until(lambda: bool(console.marks("boot")) or board.starts > STARTS_MAX, BOOT_S)
     if not _went_well(report, running, "reaches boot.py in a trial", bool(console.marks("boot")), "boot.py"):
         return
     report.figures["boot_ms"] = board.us // 1000
@@ -205,7 +205,7 @@ def _run_trial(report: PreflightReport, running: RunningChip) -> None:
         "runs from slot B, as a trial", tail is not None and tail.slot == 1 and tail.trial,
         f"slot {'AB'[tail.slot]}, {tail.why.name.lower()}" if tail is not None else "no word of the loader")
     starts, before, begun_us = board.starts, board.machine.instructions, board.us
-    running.until(
+    running.run_until(
         lambda: board.starts != starts, TRIAL_S, instructions=before + INSTRUCTIONS)
     ran, seconds = board.machine.instructions - before, (board.us - begun_us) / 1e6
     ended = "two minutes of its time" if seconds >= TRIAL_S else f"{INSTRUCTIONS / 1e9:.1f} G instructions"
@@ -214,7 +214,7 @@ def _run_trial(report: PreflightReport, running: RunningChip) -> None:
     _went_well(
         report, running, "feeds its watchdogs and does not restart", fed,
         f"{seconds:.0f} s and {ran / 1e6:.0f} M instructions ({ended})")
-    used = gauge.used()
+    used = gauge.used_bytes()
     report.figures["stack_bytes"] = used
     report.add(
         f"stays within {STACK_BYTES_MAX} bytes of stack", used <= STACK_BYTES_MAX + STACK_MARGIN,

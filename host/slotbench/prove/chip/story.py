@@ -170,7 +170,7 @@ def _deployed(bed: ChipBed, folder: Path, note: _Note) -> NorFlash:
     last = (ended.stderr.strip() or ended.stdout.strip() or "nothing said").splitlines()[-1]
     note(f"deploy over the UART: {last} ({time.monotonic() - begun:.0f} s here)", not ended.returncode)
     if ended.returncode:
-        raise BenchError("deploy failed, so there is no more to tell", where=str(chip), do=last)
+        raise BenchError("deploy failed, so there is no more to tell", where=str(chip), cure=last)
     flash = NorFlash(bed.profile.chip_bytes, chip, log=False)
     flash.path = None
     return flash
@@ -203,7 +203,7 @@ def _bare_heap(bed: ChipBed) -> int:
     bed.put_files(flash, {"/main.py": _MAIN_BARE.encode()})
     with bed.running(flash, connected=False) as running:
         running.board.power_on()
-        running.until(lambda: bool(running.console.marks("bare")), _START_S)
+        running.run_until(lambda: bool(running.console.marks("bare")), _START_S)
         return next(iter(running.console.marks("bare")), 0)
 
 
@@ -226,18 +226,18 @@ def _update(story: Story, bed: ChipBed, flash: NorFlash, image: bytes, note: _No
         def started() -> None:
             nonlocal deepest
             if board.starts > 1:
-                deepest = max(deepest, gauge.used())
+                deepest = max(deepest, gauge.used_bytes())
 
         board.on_start = started
         board.power_on()
-        if not running.until(lambda: bool(console.marks("idle")), _START_S):
+        if not running.run_until(lambda: bool(console.marks("idle")), _START_S):
             note(f"{story.before} starts, imports twoslot: {console.last_lines(3)}", False)
             return
         gauge.start()
         figures.heap_at_main = console.marks("main")[0] + STATION_HEAP_BYTES
         figures.heap_idle = console.marks("idle")[0] + STATION_HEAP_BYTES
         starts, begun_us, before = board.starts, board.us, board.machine.counters()
-        done = running.until(lambda: board.starts > starts, _UPDATE_S)
+        done = running.run_until(lambda: board.starts > starts, _UPDATE_S)
         figures.download_s = (board.us - begun_us) / 1e6
         figures.received, figures.operations = running.wire.received, flash.operations
         note(
@@ -249,12 +249,12 @@ def _update(story: Story, bed: ChipBed, flash: NorFlash, image: bytes, note: _No
         figures.stack = deepest
         marks = len(console.marks("main"))
         begun_us = board.us
-        restarted = running.until(lambda: len(console.marks("main")) > marks, _CONFIRM_S)
+        restarted = running.run_until(lambda: len(console.marks("main")) > marks, _CONFIRM_S)
         figures.restart_s = (board.us - begun_us) / 1e6
         gauge.start()
-        confirmed = restarted and running.until(lambda: _confirmed(bed, flash, 2), _CONFIRM_S)
+        confirmed = restarted and running.run_until(lambda: _confirmed(bed, flash, 2), _CONFIRM_S)
         figures.confirm_s = (board.us - begun_us) / 1e6 - figures.restart_s
-        figures.stack = max(figures.stack, gauge.used())
+        figures.stack = max(figures.stack, gauge.used_bytes())
         counters = board.machine.counters()
         figures.instructions = counters.instructions - before.instructions
         figures.cycles = (
@@ -282,8 +282,8 @@ def _fallback(bed: ChipBed, image: bytes, fault: Fault, note: _Note) -> None:
             fell_back = tail is not None and tail.why is BootReason.FALLBACK
             return fell_back and cell is not None and cell.report in (Report.BAD, Report.UNPROVEN)
 
-        back = running.until(is_back, _FALLBACK_S)
-        working = back and running.until(lambda: len(running.console.marks("idle")) > 0, _START_S)
+        back = running.run_until(is_back, _FALLBACK_S)
+        working = back and running.run_until(lambda: len(running.console.marks("idle")) > 0, _START_S)
         record = board.machine.last_exception()
         what = "crashes" if fault is Fault.CRASH else "hangs"
         seen = f", exception {record.cause} at {record.pc:08x}" if fault is Fault.CRASH and record else ""
@@ -300,11 +300,11 @@ def _safe_point(bed: ChipBed, image: bytes) -> int:
         running.board.power_on()
         tap = running.board.tap
         assert tap is not None
-        running.until(lambda: tap.safe_point is not None, _START_S)
+        running.run_until(lambda: tap.safe_point is not None, _START_S)
         if tap.safe_point is None:
             raise BenchError(
                 "the loop that runs tasks was not found", where=image_facts(image).version,
-                do="report this with the firmware's version")
+                cure="report this with the firmware's version")
         return tap.safe_point
 
 
@@ -313,7 +313,7 @@ def _cuts(
 ) -> None:
     """One update that loses its power again and again."""
     flash = SampledFlash(base.size, seed=seed, log=False)
-    flash.take(base)
+    flash.copy_from(base)
     some, few = max(1, count // 4), max(1, count // 12)
     most = {"window": min(_WINDOW_CUTS_MAX, some), "journal": some, "table": few, "descriptor": few,
             "window log": few}
@@ -325,7 +325,7 @@ def _cuts(
         good, lost = bed.image, 0
         board.power_on()
         while not _confirmed(bed, flash, 2) and board.us < end_us:
-            running.until(lambda: _confirmed(bed, flash, 2), 10.0)
+            running.run_until(lambda: _confirmed(bed, flash, 2), 10.0)
             if board.state is not BoardState.OFF:
                 continue
             lost += 1

@@ -176,7 +176,7 @@ def _one(testbed: TestBed, seed: int, failing: float, number: int) -> UpdateOutc
     board.power_off()
     attempts, first, fetched = _start_over(testbed, failing, seed, number)
     return UpdateOutcome(
-        succeeded, needed, downloads.image_bytes, sum(faults.struck.values()), downloads.interrupted,
+        succeeded, needed, downloads.image_bytes, sum(faults.fault_counts.values()), downloads.interrupted,
         downloads.most_again, seconds, first, attempts, fetched, text)
 
 
@@ -190,8 +190,8 @@ def _start_over(testbed: TestBed, failing: float, seed: int, number: int) -> tup
     slot = testbed.profile.slots[1]
     for attempt in range(1, _ATTEMPTS + 1):
         board.clock.advance_ms(10_000)
-        board.repl(_START_OVER)
-        if board.call("outcome") == "armed":
+        board.run_line(_START_OVER)
+        if board.evaluate("outcome") == "armed":
             break
         for start in (slot.table.start, *range(slot.image.start, slot.image.end, _BLOCK)):
             board.flash.poke(start, b"\xff" * _BLOCK)

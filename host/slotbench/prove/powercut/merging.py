@@ -83,7 +83,8 @@ class StateMerger:
         self._invariants(board, boot)
         require(board.cell is not None, 10, "the journal is lost")
         tail = bytes(board.soc.rtc[rtc.RETAINED_ADDRESS - RTC_BASE :][: rtc.RETAINED_BYTES + rtc.TAIL_BYTES])
-        self._pass(tail, boot.slot, boot.why, boot.reason)
+        info = bytes(board.soc.rtc[: rtc.SEEN_MARK + 4 - rtc.RESTART_INFO])
+        self._pass(tail, info, board.soc.hardware_cause, boot.slot, boot.why, boot.reason)
 
     def came_to_rest(self, whole: RemainingCost) -> None:
         """All states that this run was in lead to rest; `whole` is what it took from its beginning.

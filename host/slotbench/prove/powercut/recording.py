@@ -62,10 +62,10 @@ class RecordingFlash(NorFlash):
     files: Callable[[], dict[str, bytes]]
 
     @classmethod
-    def of(cls, flash: NorFlash) -> RecordingFlash:
+    def from_flash(cls, flash: NorFlash) -> RecordingFlash:
         """The same content; `past` and `files` are to be set before the first operation."""
         recording = cls(flash.size, timing=flash.timing, seed=flash.seed)
-        recording.take(flash)
+        recording.copy_from(flash)
         recording.moments = []
         return recording
 

@@ -71,7 +71,7 @@ class CutId:
         board, loader, scenario, cuts = (text.strip().split("/") + [""] * 4)[:4]
         if board not in BOARDS or loader not in LOADERS or scenario not in SCENARIOS or not cuts:
             raise BenchError(
-                f"not the id of a run: {text!r}", do="give one that a failure printed", exit_code=USAGE)
+                f"not the id of a run: {text!r}", cure="give one that a failure printed", exit_code=USAGE)
         return cls(board, loader, scenario, tuple(Cut.parse(cut) for cut in cuts.split("+")))
 
 
@@ -125,7 +125,7 @@ class Recorded:
         self.moments: list[tuple[ScenarioRun, RecordedOperation]] = []
         self.received: dict[int, int] = {}
         for course in courses:
-            flash = RecordingFlash.of(course.start)
+            flash = RecordingFlash.from_flash(course.start)
             board = course.testbed.board(course.network(), flash=flash)
             remember(flash, board, 0)
             course.act(board)
@@ -219,7 +219,7 @@ class PowerCutProof:
             keys.create_keys(folder, PRODUCT, NOW)
         return folder
 
-    def recorded(self, board: str, scenario: str) -> Recorded:
+    def recorded_scenario(self, board: str, scenario: str) -> Recorded:
         """A scenario on a flash map; it is run when it is asked for first."""
         if (board, scenario) not in self._recorded:
             if board not in self._benches:
@@ -229,16 +229,16 @@ class PowerCutProof:
             self._recorded[board, scenario] = Recorded(it, it.courses(self._benches[board]))
         return self._recorded[board, scenario]
 
-    def singles(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
+    def single_cuts(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
         """All single cuts of a scenario."""
-        cuts = self.recorded(board, scenario).cuts(torn, weak)
+        cuts = self.recorded_scenario(board, scenario).cuts(torn, weak)
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
-    def sampled(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
+    def sampled_cuts(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
         """Of those single cuts, every operation in every mode once; torn with seeds that are drawn.
         """
         seed = f"{board} {scenario} {self.seed}"
-        cuts = self.recorded(board, scenario).sampled_cuts(torn, weak, seed)
+        cuts = self.recorded_scenario(board, scenario).sampled_cuts(torn, weak, seed)
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
     def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> RunResult:
@@ -250,7 +250,7 @@ class PowerCutProof:
             watch = StateMerger(board, course, self.settled, self.by_content)
             left, result.merged = self._to_rest(id, board, course, watch)
             result.contents.add(watch.content)
-            needed = self.recorded(id.board, id.scenario).received[_number(course)]
+            needed = self.recorded_scenario(id.board, id.scenario).received[_number(course)]
             again = moment.received + left.received - needed
             require(again <= len(id.cuts) * _ONE_BLOCK, 8, f"{again} bytes of the image fetched again")
         except Broken as broken:
@@ -287,7 +287,7 @@ class PowerCutProof:
         """What the last cut hits: an operation of the scenario, or of the recovery from the cuts
         before.
         """
-        moments = self.recorded(id.board, id.scenario).moments
+        moments = self.recorded_scenario(id.board, id.scenario).moments
         if id.cuts[0].index >= len(moments):
             raise BenchError(
                 f"no operation {id.cuts[0].index}", where=f"{id.scenario} has {len(moments)}",
@@ -308,7 +308,7 @@ class PowerCutProof:
         """
         if self._recovery is None or self._recovery[0] != id:
             course, moment = self._moment(id)
-            flash = RecordingFlash.of(self.flash_after(id))
+            flash = RecordingFlash.from_flash(self.flash_after(id))
             board = self._board(id, course, moment, flash)
             remember(flash, board, moment.received)
             try:

@@ -209,7 +209,7 @@ def rollback(bench: PowerCutBench) -> list[ScenarioRun]:
 
     def act(board: VirtualBoard) -> None:
         board.power_on()
-        board.repl("twoslot.rollback()")
+        board.run_line("twoslot.rollback()")
         board.run(HOURS_MS // 6)
         require(runs_confirmed(board, _NEW), 6, "it went back")
 

@@ -97,7 +97,7 @@ def sweep_cuts(
                 run = RunResult()
                 for each in pool.map(work if pairs else _run_singles, batches):
                     run.add(each)
-                operations = len(proof.recorded(board, scenario).moments)
+                operations = len(proof.recorded_scenario(board, scenario).moments)
                 torn, weak = _seeds(plan, loader, scenario)
                 part = SweepPart(
                     board, loader, scenario, pairs, operations, run, time.perf_counter() - begun,
@@ -123,7 +123,7 @@ def _rows(proof: PowerCutProof, plan: SweepPlan) -> Iterator[tuple[str, str, str
 
 def _recorded(proof: PowerCutProof, board: str, scenario: str) -> Recorded:
     try:
-        return proof.recorded(board, scenario)
+        return proof.recorded_scenario(board, scenario)
     except (AssertionError, BenchViolation) as error:
         raise BenchError(
             "a promise does not hold, and no power was cut", where=f"{board} {scenario}: {error}") from error
@@ -133,9 +133,9 @@ def _firsts(
     proof: PowerCutProof, plan: SweepPlan, board: str, loader: str, scenario: str, pairs: bool
 ) -> list[CutId]:
     if not pairs:
-        kind = proof.sampled if plan.sampled else proof.singles
+        kind = proof.sampled_cuts if plan.sampled else proof.single_cuts
         return kind(board, loader, scenario, *_seeds(plan, loader, scenario))
-    firsts = proof.singles(board, loader, scenario, 1, 1)
+    firsts = proof.single_cuts(board, loader, scenario, 1, 1)
     if plan.pairs is None:
         return firsts
     rng = random.Random(f"pairs {board} {scenario} {proof.seed}")

@@ -112,12 +112,12 @@ def library() -> ctypes.CDLL:
     except OSError as error:
         raise BenchError(
             "the compiled chip cannot be loaded", where=f"{path}: {error}",
-            do="delete it and run again") from error
+            cure="delete it and run again") from error
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(core, name)
         function.restype, function.argtypes = result, arguments
     if core.chip_api_version() != API_VERSION:
         raise BenchError(
-            "the compiled chip has another interface", where=str(path), do="delete it and run again",
+            "the compiled chip has another interface", where=str(path), cure="delete it and run again",
             exit_code=DEFECT)
     return core

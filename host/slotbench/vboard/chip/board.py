@@ -111,7 +111,7 @@ class ChipBoard:
         self.machine.straps = _STRAPS[how]
         self.machine.press_reset()
 
-    def press(self, pin: int) -> None:
+    def pull_down(self, pin: int) -> None:
         """Pull a pin to ground, as a button does."""
         self.machine.drive_pin(pin, 0)
 
@@ -119,7 +119,7 @@ class ChipBoard:
         """Let a pressed pin go up again."""
         self.machine.drive_pin(pin, 1)
 
-    def type(self, data: bytes) -> None:
+    def send_bytes(self, data: bytes) -> None:
         """Send bytes to UART0."""
         self.machine.uart_write(data)
 
@@ -177,7 +177,7 @@ class ChipBoard:
         if self.wire is None or self.tap is None or self.state is not BoardState.RUNNING:
             return
         self.wire.serve()
-        self.tap.look()
+        self.tap.deliver_frames()
         self._fall_back_without_netif(self.tap)
         if self._patient and waited:
             while self.wire.await_host():
@@ -198,7 +198,7 @@ class ChipBoard:
             if self.us != self._started_us:
                 self._start(False)
         elif self.tap is not None:
-            self.tap.stopped(stop.pc)
+            self.tap.handle_breakpoint(stop.pc)
 
     def _start(self, from_outside: bool) -> None:
         self.starts += 1
@@ -227,7 +227,7 @@ class ChipBoard:
         runs = self.state is BoardState.RUNNING
         source = socket_module.SOURCE if self.uses_hypercalls else station.SOURCE
         if runs and self._connected and station.put_on(self.flash, self.profile.filesystem, source):
-            self.machine.bridge.show()
+            self.machine.bridge.refresh()
 
     # What can be known without asking it.
 

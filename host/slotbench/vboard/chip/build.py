@@ -38,7 +38,7 @@ def compiler() -> list[str]:
         command = named.split()
         if shutil.which(command[0]) is None:
             raise BenchError(
-                f"{VARIABLE} names no program", where=named, do="name a C compiler, or unset it",
+                f"{VARIABLE} names no program", where=named, cure="name a C compiler, or unset it",
                 exit_code=USAGE)
         return command
     for name in _NAMES:
@@ -48,7 +48,7 @@ def compiler() -> list[str]:
         return [sys.executable, "-m", "ziglang", "cc"]
     raise BenchError(
         "the emulated chip needs a C compiler, and there is none", where=f"{', '.join(_NAMES)}, ziglang",
-        do='run `apt-get install gcc`, or `pip install "twoslot[chip]"`', exit_code=USAGE)
+        cure='run `apt-get install gcc`, or `pip install "twoslot[chip]"`', exit_code=USAGE)
 
 
 def cache_folder() -> Path:
@@ -74,7 +74,7 @@ def core_library(folder: Path | None = None) -> Path:
     except OSError as error:
         raise BenchError(
             "cannot keep the compiled chip", where=f"{place}: {error.strerror}",
-            do="set XDG_CACHE_HOME to a folder that can be written", exit_code=USAGE) from error
+            cure="set XDG_CACHE_HOME to a folder that can be written", exit_code=USAGE) from error
     os.close(handle)
     try:
         _compile([*command, *FLAGS, "-o", name, *(str(it) for it in sources() if it.suffix == ".c")])
@@ -101,10 +101,10 @@ def _compile(command: list[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(
             "the C compiler cannot be run", where=f"{command[0]}: {error}",
-            do=f"name another one in {VARIABLE}", exit_code=USAGE) from error
+            cure=f"name another one in {VARIABLE}", exit_code=USAGE) from error
     if run.returncode:
         lines = [line for line in run.stderr.splitlines() if line.strip()]
         raise BenchError(
             "the emulated chip does not compile",
             where=f"{command[0]}: {lines[0] if lines else run.returncode}",
-            do=f"name another compiler in {VARIABLE}", exit_code=USAGE)
+            cure=f"name another compiler in {VARIABLE}", exit_code=USAGE)

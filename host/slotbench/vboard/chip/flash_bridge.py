@@ -39,7 +39,7 @@ class FlashBridge:
         """Manufacturer, type, capacity as RDID gives them, the first byte lowest."""
         return (self.flash.size.bit_length() - 1) << 16 | 0x40EF
 
-    def show(self) -> None:
+    def refresh(self) -> None:
         """Let the chip see what the flash holds now; sectors that it has seen are not copied again."""
         sectors = self.flash.sectors(0, self.flash.size)
         for index, sector in enumerate(sectors):

@@ -45,7 +45,7 @@ def default_rom() -> bytes:
     except OSError as error:
         raise ChipError(
             "there is no boot ROM", where=f"{path}: {error.strerror}",
-            do="install slotbench again, or name the dump of a chip with --rom") from error
+            cure="install slotbench again, or name the dump of a chip with --rom") from error
 
 
 class Machine:
@@ -63,11 +63,11 @@ class Machine:
         if len(rom) > ROM_BYTES:
             raise ChipError(
                 "the ROM is too long", where=f"{len(rom)} bytes of at most {ROM_BYTES}",
-                do="read it with `esptool dump-mem 0x40000000 65536 rom.bin`")
+                cure="read it with `esptool dump-mem 0x40000000 65536 rom.bin`")
         self._core = library()
         self._chip = self._core.chip_new(seed)
         if not self._chip:
-            raise ChipError("no memory for an emulated chip", do="close other programs")
+            raise ChipError("no memory for an emulated chip", cure="close other programs")
         weakref.finalize(self, self._core.chip_free, self._chip)
         self.flash = flash
         self.bridge = FlashBridge(self._core, self._chip, flash)
@@ -75,7 +75,7 @@ class Machine:
                 self._chip, flash.size, self.bridge.jedec_id, ctypes.byref(self.bridge.calls), None):
             raise ChipError(
                 "the chip cannot have a flash of this size", where=f"{flash.size} bytes",
-                do="take a power of two from 512 KB to 16 MB")
+                cure="take a power of two from 512 KB to 16 MB")
         self._core.chip_load(self._chip, ROM_BASE, rom, len(rom))
         self._core.chip_mac(self._chip, mac)
         self._start_us = flash.clock.us
@@ -98,7 +98,7 @@ class Machine:
         if straps is not None:
             self.straps = straps
         self.flash.power_on()
-        self.bridge.show()
+        self.bridge.refresh()
         self.bridge.error = None
         self._behind_clock()
         self.on = True
@@ -129,7 +129,7 @@ class Machine:
     def _reset(self, cause: Cause) -> None:
         self.asleep_until_us = None
         self._core.chip_reset(self._chip, int(cause))
-        self.bridge.show()
+        self.bridge.refresh()
         reset = ChipStart(self.us, cause)
         self.resets.append(reset)
         if self.on_reset is not None:
@@ -284,7 +284,7 @@ class Machine:
 
     # Pins.
 
-    def pin(self, number: int) -> int:
+    def pin_level(self, number: int) -> int:
         """The level on GPIO `number` (0 to 16)."""
         return int(self._core.chip_pin(self._chip, number))
 
@@ -340,7 +340,7 @@ class Machine:
         for number, value in ((230, registers.ps), (3, registers.sar), (177, registers.epc1)):
             self.set_special(number, value)
 
-    def special(self, number: int) -> int:
+    def special_register(self, number: int) -> int:
         """A special register by its number."""
         return int(self._core.chip_special(self._chip, number))
 

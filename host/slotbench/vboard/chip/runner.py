@@ -52,7 +52,8 @@ def require_runnable(folder: BoardFolder | FlashFile) -> None:
     if is_bench_image(flash.peek(image.start, image.size)):
         raise BenchError(
             "the board has one of the bench's own images, which no chip runs", where=str(folder.path),
-            do="make a board with a firmware: slotbench board new DIR --image firmware.bin", exit_code=USAGE)
+            cure="make a board with a firmware: slotbench board new DIR --image firmware.bin",
+            exit_code=USAGE)
 
 
 class ChipRunner:
@@ -82,7 +83,7 @@ class ChipRunner:
         self._pace = ChipPace(speed, now, self.clock)
         self._poll = poll
         self._screen = LiveScreen(self.clock, say)
-        self._tell = self._screen.tell
+        self._tell = self._screen.show_event
         self._uart = uart
         self._places = places
         self._rom = _ChipDownload(self.board)
@@ -139,7 +140,7 @@ class ChipRunner:
 
     def _power_on(self) -> None:
         self._kept = self.folder.load_files()
-        self._files.put(self._kept)
+        self._files.write_files(self._kept)
         self._tell("power on")
         self._is_on = True
         self._pace.restart()
@@ -157,8 +158,8 @@ class ChipRunner:
         self._tell(f"{words}; what was in RAM and in RTC memory is gone")
         self._end_line(BenchError(
             "the board lost its power over it", where=str(self.folder.path),
-            do=f"slotbench board power {self.folder.path} on"))
-        taken = self._files.take()
+            cure=f"slotbench board power {self.folder.path} on"))
+        taken = self._files.read_files()
         self.folder.save_files(self._kept, taken)
         if isinstance(self.folder, BoardFolder):
             self._kept = taken
@@ -167,7 +168,7 @@ class ChipRunner:
     def _on_start(self) -> None:
         """The chip starts: after power, a reset, or by itself."""
         if self._line is not None:
-            self._line.started()
+            self._line.chip_started()
 
     def _on_fallback(self) -> None:
         self._tell("no netif is found in this firmware: the bench resets it and serves its sockets itself")
@@ -187,9 +188,9 @@ class ChipRunner:
         self._slice_us = _SLICE_US[0]
         self._uart.send(data)
         if self.board.state is not BoardState.DOWNLOAD:
-            self._screen.show(data.decode("utf-8", "replace").replace("\r\n", "\n"))
+            self._screen.show_output(data.decode("utf-8", "replace").replace("\r\n", "\n"))
         if self._line is not None:
-            self._line.hear(data)
+            self._line.receive(data)
 
     # What people want.
 
@@ -204,7 +205,7 @@ class ChipRunner:
         self._uart.serve()
         self.board.machine.set_baud(self._uart.baud)
         if self.board.state is BoardState.OFF:
-            self._uart.forget()
+            self._uart.drop_input()
         if (wanted := self._uart.take_reset()) is not None:
             self._reset_over_port(wanted)
         if self._line is not None:
@@ -217,7 +218,7 @@ class ChipRunner:
             self._tell("download mode: the ROM listens on the serial port")
         self.board.reset(wanted)
         self._uart.rom = self._rom if self.board.state is BoardState.DOWNLOAD else None
-        self._uart.deliver()
+        self._uart.deliver_input()
 
     def _go_on_typing(self, line: TypedLine) -> None:
         assert self._line_request is not None
@@ -236,19 +237,19 @@ class ChipRunner:
         if error is not None:
             request.refuse(error)
         else:
-            request.done()
+            request.complete()
 
     def _take(self, request: ControlRequest) -> None:
         verbs: dict[str, Callable[[ControlRequest], None]] = {
-            "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
+            "status": lambda asked: asked.complete(self.facts()), "cut": self._cut, "reset": self._reset,
             "off": self._off, "on": self._switch_on, "repl": self._type,
         }
-        verb = verbs.get(str(request.fields.get("do")))
+        verb = verbs.get(str(request.fields.get("command")))
         try:
             if verb is None:
                 raise BenchError(
-                    "not something a board can do", where=repr(request.fields.get("do")),
-                    do="use the slotbench that runs the board", exit_code=USAGE)
+                    "not something a board can do", where=repr(request.fields.get("command")),
+                    cure="use the slotbench that runs the board", exit_code=USAGE)
             verb(request)
         except BenchError as error:
             request.refuse(error)
@@ -258,22 +259,22 @@ class ChipRunner:
         cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
         flash.arm(cut)
         self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
-        request.done({"cut": str(cut), "operations": flash.operations})
+        request.complete({"cut": str(cut), "operations": flash.operations})
 
     def _reset(self, request: ControlRequest) -> None:
         self._require_power()
         self._tell("reset button")
         self.board.reset()
-        request.done(self.facts())
+        request.complete(self.facts())
 
     def _off(self, request: ControlRequest) -> None:
         self._power_off("power off")
-        request.done(self.facts())
+        request.complete(self.facts())
 
     def _switch_on(self, request: ControlRequest) -> None:
         if self.board.state is BoardState.OFF:
             self._power_on()
-        request.done(self.facts())
+        request.complete(self.facts())
 
     def _type(self, request: ControlRequest) -> None:
         line = request.fields.get("line")
@@ -283,20 +284,20 @@ class ChipRunner:
         if self.board.state is not BoardState.RUNNING:
             raise BenchError(
                 f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
-                do=f"slotbench board power {self.folder.path} off, then on")
+                cure=f"slotbench board power {self.folder.path} off, then on")
         if self._line is not None:
             raise BenchError(
                 "somebody else types there", where=str(self.folder.path),
-                do="try again when they are through")
+                cure="try again when they are through")
         self._tell(f">>> {line}")
         self._line_request = request
-        self._line = TypedLine(line, self.board.type, request.tell, self.clock.us)
+        self._line = TypedLine(line, self.board.send_bytes, request.send_text, self.clock.us)
 
     def _require_power(self) -> None:
         if self.board.state is BoardState.OFF:
             raise BenchError(
                 "the board has no power", where=str(self.folder.path),
-                do=f"slotbench board power {self.folder.path} on")
+                cure=f"slotbench board power {self.folder.path} on")
 
     def facts(self) -> dict[str, Any]:
         """What can be said without asking the board."""
@@ -326,7 +327,7 @@ class _ChipApplication:
         self._board = board
 
     def receive(self, data: bytes) -> None:
-        self._board.type(data)
+        self._board.send_bytes(data)
 
     def hung_up(self) -> None:
         """A program does not see it."""
@@ -341,7 +342,7 @@ class _ChipDownload:
         self._board = board
 
     def receive(self, data: bytes) -> None:
-        self._board.type(data)
+        self._board.send_bytes(data)
 
-    def junk(self) -> bytes:
+    def line_noise(self) -> bytes:
         return b""

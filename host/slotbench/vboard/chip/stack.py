@@ -29,7 +29,7 @@ class StackGauge:
         if end > FLOOR:
             self._machine.write(FLOOR, _PAINT * ((end - FLOOR) // 4))
 
-    def used(self) -> int:
+    def used_bytes(self) -> int:
         """Bytes between the deepest word that lost its paint and the stack's top."""
         content = self._machine.read(FLOOR, TOP - FLOOR)
         at = 0

@@ -62,14 +62,14 @@ class TypedLine:
         """The person hung up: end it with Ctrl-C, whatever it is."""
         self._send(b"\x03")
 
-    def started(self) -> None:
+    def chip_started(self) -> None:
         """The chip starts over: what was typed is done, or nothing was typed yet."""
         if self._step is _LineStep.LINE:
             self._finish()
         elif self._step is _LineStep.IMPORT:
             self._step = _LineStep.ENTER
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """The board said something."""
         if self._step is _LineStep.DONE:
             return

@@ -88,7 +88,7 @@ class _Wlan:
 
     def isconnected(self) -> bool:
         self._rt.wait_us(CALL_US)
-        return self._station and self._rt.associated()
+        return self._station and self._rt.is_associated()
 
     def status(self, what: str | None = None) -> int:
         self._rt.wait_us(CALL_US)
@@ -96,9 +96,9 @@ class _Wlan:
             return -60
         if not self._station:
             return -1
-        if self._rt.associated():
+        if self._rt.is_associated():
             return _STAT_GOT_IP
-        return _STAT_CONNECTING if self._rt.net.online else _STAT_NO_AP
+        return _STAT_CONNECTING if self._rt.network.online else _STAT_NO_AP
 
     def ifconfig(self) -> tuple[str, str, str, str]:
         if self.isconnected():
@@ -115,10 +115,10 @@ class _Wlan:
 
 def _socket(rt: Runtime) -> Mapping[str, Any]:
     def getaddrinfo(host: str, port: int, *hints: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-        rt.wait_us(rt.net.link.round_trip_ms * 1000)
-        if not rt.associated():
+        rt.wait_us(rt.network.link.round_trip_ms * 1000)
+        if not rt.is_associated():
             raise DeviceOSError(-2)
-        return [(2, 1, 0, "", (rt.net.resolve(host), port))]
+        return [(2, 1, 0, "", (rt.network.resolve(host), port))]
 
     return {
         "socket": lambda af=2, type=1, proto=0: _BoardSocket(rt, type),
@@ -165,11 +165,11 @@ class _BoardSocket:
         if self._stream is not None:
             raise DeviceOSError(_EISCONN)
         rt = self._rt
-        if not rt.associated():
+        if not rt.is_associated():
             raise DeviceOSError(EHOSTUNREACH)
         ms = None if self._timeout_us is None else self._timeout_us // 1000
         try:
-            stream = rt.net.connect(address[0], address[1], ms)
+            stream = rt.network.connect(address[0], address[1], ms)
         except DeviceOSError as error:
             silent = error.errno == EINPROGRESS
             rt.wait_us((self._timeout_us or _SYN_US) if silent else self._round_trip_us())
@@ -186,7 +186,7 @@ class _BoardSocket:
     def listen(self, backlog: int = 2) -> None:
         if self._port is None or self._listener is not None:
             raise DeviceOSError(_EINVAL)
-        self._listener = self._rt.net.listen(self._port)
+        self._listener = self._rt.network.listen(self._port)
         self._rt.streams.append(self._listener)
 
     def accept(self) -> tuple[_BoardSocket, tuple[str, int]]:
@@ -197,7 +197,7 @@ class _BoardSocket:
             raise DeviceOSError(_EBADF if self._closed else _EINVAL)
         end_us = None if self._timeout_us is None else rt.clock.us + self._timeout_us
         # Who connects to a board that has no address does not reach it.
-        while (stream := self._listener.accept() if rt.associated() else None) is None:
+        while (stream := self._listener.accept() if rt.is_associated() else None) is None:
             rt.wait_us(CALL_US if self._timeout_us == 0 else _ACCEPT_LOOK_US)
             if end_us is not None and rt.clock.us >= end_us:
                 raise DeviceOSError(_EAGAIN if self._timeout_us == 0 else ETIMEDOUT)
@@ -218,7 +218,7 @@ class _BoardSocket:
     def send(self, data: bytes | bytearray | memoryview) -> int:
         stream = self._connected()
         taken = stream.write(bytes(data))
-        self._rt.wait_us(self._round_trip_us() + self._rt.net.link.transfer_us(taken))
+        self._rt.wait_us(self._round_trip_us() + self._rt.network.link.transfer_us(taken))
         return taken
 
     def sendall(self, data: bytes | bytearray | memoryview) -> None:
@@ -296,7 +296,7 @@ class _BoardSocket:
             count = stream.readinto(view)
             if count is None:
                 raise DeviceOSError(ETIMEDOUT)
-        self._rt.wait_us(self._rt.net.link.transfer_us(count))
+        self._rt.wait_us(self._rt.network.link.transfer_us(count))
         return count
 
     def _connected(self) -> TcpStream:
@@ -306,7 +306,7 @@ class _BoardSocket:
         return self._stream
 
     def _round_trip_us(self) -> int:
-        return self._rt.net.link.round_trip_ms * 1000
+        return self._rt.network.link.round_trip_ms * 1000
 
 
 def _select(rt: Runtime) -> Mapping[str, Any]:

@@ -110,10 +110,10 @@ def _gc(rt: Runtime) -> Mapping[str, Any]:
     enabled = [True]
 
     def switch(on: bool) -> Callable[[], None]:
-        def do() -> None:
+        def switched() -> None:
             enabled[0] = on
 
-        return do
+        return switched
 
     return {
         "collect": lambda: None,

@@ -59,7 +59,7 @@ class Cut:
             modes = ", ".join(mode.value for mode in CutMode)
             raise BenchError(
                 f"not a cut: {text!r}",
-                do=f"write OPERATION:MODE:SEED, e.g. 17:torn:3; modes are {modes}",
+                cure=f"write OPERATION:MODE:SEED, e.g. 17:torn:3; modes are {modes}",
                 exit_code=USAGE,
             ) from None
 
@@ -74,7 +74,7 @@ class Cut:
         cut = cls.parse(f"{operations}{colon}{rest}" if operation == "next" else text)
         if cut.index < operations:
             raise BenchError(
-                f"flash operation {cut.index} is over", where=str(cut), do=f"the next one is {operations}",
+                f"flash operation {cut.index} is over", where=str(cut), cure=f"the next one is {operations}",
                 exit_code=USAGE)
         return cut
 

@@ -255,10 +255,10 @@ class NorFlash:
         """Return an independent flash: same content, wear and faults; no file, counters at 0."""
         twin = NorFlash(self.size, clock=clock, timing=self.timing, lenient=self.lenient, seed=self.seed)
         twin.log = self.log if self.log is None else []
-        twin.take(self)
+        twin.copy_from(self)
         return twin
 
-    def take(self, other: NorFlash) -> None:
+    def copy_from(self, other: NorFlash) -> None:
         """Take over content, wear and faults of `other`, which has the same size."""
         other._close()
         self._sectors = other._sectors.copy()

@@ -120,7 +120,7 @@ def _read(board: BoardProfile, flash: NorFlash) -> Flashed:
     except FormatError as error:
         raise BenchError(
             "a journal cell has a right seal over wrong fields", where=str(error),
-            do="find out who wrote it; loaders may differ in what they make of it") from None
+            cure="find out who wrote it; loaders may differ in what they make of it") from None
     a, b = (_descriptor(board, flash, slot) for slot in (0, 1))
     return Flashed(newest[1] if newest is not None else None, (a, b))
 

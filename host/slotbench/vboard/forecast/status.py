@@ -57,7 +57,7 @@ def status(board: BoardProfile, data: bytes) -> BoardStatus:
     if isinstance(result, NothingBoots):
         raise BenchError(
             "nothing boots from this flash, so no board would answer",
-            do="`slotbench inspect` says what is wrong with each slot")
+            cure="`slotbench inspect` says what is wrong with each slot")
     slot, descriptors = result.slot, flashed.descriptors
     cell = conclude_boot(flashed.cell, slot, result.why, descriptors)
     running, spare = descriptors[slot], descriptors[1 - slot]

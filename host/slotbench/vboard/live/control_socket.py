@@ -1,8 +1,8 @@
 """The control socket of a running board: one request and its response, as lines of JSON over a Unix
 socket.
 
-A request is one object with the key `do`. The response is any number of `{"text": ...}`, then one
-object: the `facts` asked for, or an `error` (what, where, do, exit_code). Only the user who runs
+A request is one object with the key `command`. The response is any number of `{"text": ...}`, then one
+object: the `facts` asked for, or an `error` (what, where, cure, exit_code). Only the user who runs
 the board may connect: the socket has mode 0600.
 """
 
@@ -35,18 +35,18 @@ class ControlRequest:
         self.gone = False
         self._connection = connection
 
-    def tell(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         """Send a piece of output."""
         self._send({"text": text})
 
-    def done(self, facts: Mapping[str, Any] | None = None) -> None:
+    def complete(self, facts: Mapping[str, Any] | None = None) -> None:
         """End the response: the request was carried out."""
         self._send({"facts": dict(facts or {})})
         self._connection.close()
 
     def refuse(self, error: BenchError) -> None:
         """End the response: the request failed, and why."""
-        fields = {"what": error.what, "where": error.where, "do": error.do, "exit_code": error.exit_code}
+        fields = {"what": error.what, "where": error.where, "cure": error.cure, "exit_code": error.exit_code}
         self._send({"error": fields})
         self._connection.close()
 
@@ -165,7 +165,7 @@ def request_facts(
             folder = path.parent
             raise BenchError(
                 "no board runs there", where=str(folder),
-                do=f"start it in another terminal: slotbench board run {folder}", exit_code=USAGE) from None
+                cure=f"start it in another terminal: slotbench board run {folder}", exit_code=USAGE) from None
         except OSError as error:
             raise _unusable(path, error) from None
         with suppress(ConnectionError):
@@ -182,7 +182,7 @@ def request_facts(
                         return facts
     raise BenchError(
         "the board's process ended before it answered", where=str(path.parent),
-        do="start it: slotbench board run")
+        cure="start it: slotbench board run")
 
 
 @contextmanager
@@ -204,5 +204,5 @@ def _unusable(path: Path, error: OSError) -> BenchError:
     long = len(os.fsencode(path)) > _PATH_BYTES_MAX
     return BenchError(
         f"control socket cannot be used ({error.strerror or error})", where=str(path),
-        do="move the board's folder to a shorter path" if long else "choose a folder on a local disk",
+        cure="move the board's folder to a shorter path" if long else "choose a folder on a local disk",
         exit_code=USAGE)

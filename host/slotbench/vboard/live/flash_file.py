@@ -50,7 +50,7 @@ class FlashFile:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise BenchError(
-                    "this board runs already", where=str(self.path), do="end it with Ctrl-C where it runs",
+                    "this board runs already", where=str(self.path), cure="end it with Ctrl-C where it runs",
                     exit_code=USAGE) from None
             try:
                 yield

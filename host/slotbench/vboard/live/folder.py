@@ -61,15 +61,15 @@ class BoardFolder:
             if facts["format"] != _FORMAT:
                 raise BenchError(
                     f"format {facts['format']} of a board's folder is not known", where=str(where),
-                    do="use the slotbench that made it", exit_code=USAGE)
+                    cure="use the slotbench that made it", exit_code=USAGE)
             name, unique_id = str(facts["board"]), bytes.fromhex(facts["unique_id"])
         except OSError as error:
             raise BenchError(
                 f"no board here ({error.strerror})", where=str(where),
-                do=f"make one: slotbench board new {path}", exit_code=USAGE) from None
+                cure=f"make one: slotbench board new {path}", exit_code=USAGE) from None
         except (ValueError, KeyError, TypeError):
             raise BenchError(
-                "board.json cannot be read", where=str(where), do="make the board anew",
+                "board.json cannot be read", where=str(where), cure="make the board anew",
                 exit_code=USAGE) from None
         return cls(path, name, boards.load(name), unique_id)
 
@@ -84,7 +84,7 @@ class BoardFolder:
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise BenchError(
-                "something is there already", where=str(path), do="choose a new folder",
+                "something is there already", where=str(path), cure="choose a new folder",
                 exit_code=USAGE)
         identity = unique_id if unique_id is not None else secrets.token_bytes(_ID_BYTES)
         made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -112,7 +112,7 @@ class BoardFolder:
             except BlockingIOError:
                 raise BenchError(
                     "this board runs already", where=str(self.path),
-                    do=f"end it with Ctrl-C where it runs; meanwhile: slotbench board status {self.path}",
+                    cure=f"end it with Ctrl-C where it runs; meanwhile: slotbench board status {self.path}",
                     exit_code=USAGE) from None
             yield
 
@@ -122,7 +122,7 @@ class BoardFolder:
         """
         if not self.flash_path.exists():
             raise BenchError(
-                "the board's flash is gone", where=str(self.flash_path), do="make the board anew",
+                "the board's flash is gone", where=str(self.flash_path), cure="make the board anew",
                 exit_code=USAGE)
         return NorFlash(self.profile.chip_bytes, self.flash_path, clock=clock, log=False)
 
@@ -142,7 +142,7 @@ class BoardFolder:
         if self.profile.filesystem and total > self.profile.filesystem.size:
             raise BenchError(
                 f"{total} bytes of files, the board's filesystem has {self.profile.filesystem.size}",
-                where=str(self.files_path), do="take some away")
+                where=str(self.files_path), cure="take some away")
         return files
 
     def save_files(self, before: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
@@ -162,7 +162,7 @@ class BoardFolder:
         if ".." in name.split("/"):
             raise BenchError(
                 f"the board's program made a file called {name!r}", where=str(self.files_path),
-                do="mend the program: such a file cannot be kept")
+                cure="mend the program: such a file cannot be kept")
         return self.files_path / name.lstrip("/")
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -182,5 +182,5 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BenchError(
-            f"cannot write ({error.strerror})", where=str(path), do="choose a folder that can be written",
+            f"cannot write ({error.strerror})", where=str(path), cure="choose a folder that can be written",
             exit_code=USAGE) from None

@@ -84,7 +84,7 @@ class LiveRunner:
         self._endless = speed is None
         self.clock = PacedClock(speed, now, self._serve)
         self._screen = LiveScreen(self.clock, say)
-        self._tell = self._screen.tell
+        self._tell = self._screen.show_event
         flash = folder.load_flash(self.clock)
         self._files = FlashFiles(flash, folder.profile.filesystem)
         self.board = VirtualBoard(
@@ -126,7 +126,7 @@ class LiveRunner:
                     self._inside(_Doing.PROGRAM, self._let_run)
                 elif self.board.state is BoardState.DOWNLOAD and (port := self._serial) is not None:
                     self._files.sync()
-                    self._inside(_Doing.ROM, lambda: self.board.download(
+                    self._inside(_Doing.ROM, lambda: self.board.serve_download_mode(
                         lambda: port.rom(self.board, self._let_rom_listen)))
                 else:
                     self._wait()
@@ -251,14 +251,14 @@ class LiveRunner:
     def _take(self, request: ControlRequest) -> None:
         """Carry out at once what needs no REPL; keep the rest for later."""
         verbs: dict[str, Callable[[ControlRequest], None]] = {
-            "status": lambda asked: asked.done(self.facts()), "cut": self._cut, "reset": self._reset,
+            "status": lambda asked: asked.complete(self.facts()), "cut": self._cut, "reset": self._reset,
             "off": self._off, "on": self._todo.append, "repl": self._queue_line,
         }
-        verb = verbs.get(str(request.fields.get("do")))
+        verb = verbs.get(str(request.fields.get("command")))
         if verb is None:
             request.refuse(BenchError(
-                "not something a board can do", where=repr(request.fields.get("do")),
-                do="use the slotbench that runs the board", exit_code=USAGE))
+                "not something a board can do", where=repr(request.fields.get("command")),
+                cure="use the slotbench that runs the board", exit_code=USAGE))
             return
         try:
             verb(request)
@@ -270,7 +270,7 @@ class LiveRunner:
         cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
         flash.arm(cut)
         self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
-        request.done({"cut": str(cut), "operations": flash.operations})
+        request.complete({"cut": str(cut), "operations": flash.operations})
 
     def _reset(self, request: ControlRequest) -> None:
         self._require_power()
@@ -320,16 +320,16 @@ class LiveRunner:
         if request.gone:
             return
         try:
-            match request.fields["do"]:
+            match request.fields["command"]:
                 case "on":
                     if self.board.state is BoardState.OFF:
                         self._power_on()
-                    request.done(self.facts())
+                    request.complete(self.facts())
                 case "reset":
                     self._require_power()
                     self._tell("reset button")
                     self._inside(_Doing.PROGRAM, self.board.press_reset)
-                    request.done(self.facts())
+                    request.complete(self.facts())
                 case _:
                     self._require_repl()
                     self._type(request, request.fields["line"])
@@ -339,27 +339,27 @@ class LiveRunner:
     def _type(self, request: ControlRequest, line: str) -> None:
         self._line = request
         self._tell(f">>> {line}")
-        self._inside(_Doing.LINE, lambda: self.board.repl(line))
+        self._inside(_Doing.LINE, lambda: self.board.run_line(line))
         self._line = None
         self._require_power("the board lost its power over it")
-        request.done()
+        request.complete()
 
     def _require_power(self, what: str = "the board has no power") -> None:
         if self.board.state is BoardState.OFF:
             raise BenchError(
                 what, where=str(self.folder.path),
-                do=f"slotbench board power {self.folder.path} on")
+                cure=f"slotbench board power {self.folder.path} on")
 
     def _require_repl(self) -> None:
         self._require_power()
         if self.board.state is not BoardState.RUNNING:
             raise BenchError(
                 f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
-                do=f"slotbench board power {self.folder.path} off, then on")
+                cure=f"slotbench board power {self.folder.path} off, then on")
 
     def _answer(self, waiting: list[ControlRequest]) -> None:
         while waiting:
-            waiting.pop().done(self.facts())
+            waiting.pop().complete(self.facts())
 
     # Output.
 
@@ -393,8 +393,8 @@ class LiveRunner:
 
     def _on_print(self, text: str) -> None:
         if self._serial is not None:
-            text = self._serial.terminal.show(text)
+            text = self._serial.terminal.print_text(text)
         self.clock.catch_up()
-        self._screen.show(text)
+        self._screen.show_output(text)
         if self._line is not None:
-            self._line.tell(text)
+            self._line.send_text(text)

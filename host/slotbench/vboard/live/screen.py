@@ -19,12 +19,12 @@ class LiveScreen:
         self._say = say
         self._at_line_start = True
 
-    def show(self, text: str) -> None:
+    def show_output(self, text: str) -> None:
         """What the board prints."""
         self._at_line_start = text.endswith("\n")
         self._say(text)
 
-    def tell(self, words: str) -> None:
+    def show_event(self, words: str) -> None:
         """A line of the bench's own, with the board's time."""
         minutes, seconds = divmod(self._clock.ms // 1000, 60)
         start = "" if self._at_line_start else "\n"

@@ -32,7 +32,7 @@ class LiveSerial:
                 # What a host does to the flash takes the time that it takes there.
                 clock.drop_lead()
         if board.state is BoardState.OFF:
-            self.uart.forget()
+            self.uart.drop_input()
         wanted = self.uart.take_reset()
         if wanted is not None:
             board.straps = wanted

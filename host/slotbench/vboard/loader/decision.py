@@ -11,7 +11,7 @@ from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import Ended, JournalCell, SlotState
 from slotbench.formats.rtc import BootReason, ResetReason, Tail
 
-__all__ = ["Decision", "choose_slot", "how_it_ended", "last_spent"]
+__all__ = ["Decision", "choose_slot", "how_it_ended", "last_spent", "why_it_restarted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,20 @@ def choose_slot(
 def last_spent(cell: JournalCell) -> int | None:
     """Index of the last attempt spent, None before the first."""
     return max((i for i, spent in enumerate(cell.spent) if spent), default=None)
+
+
+def why_it_restarted(hardware_cause: int, written_down: int, *, seen: bool) -> int:
+    """The reset reason in the SDK's numbers, from what the ROM and the SDK before say (FORMATS.md,
+    Reset reason).
+
+    `seen`: the last start read `written_down` already, and no SDK was up since.
+    """
+    jumps = {ResetReason.EXCEPTION, ResetReason.SOFTWARE_WATCHDOG, ResetReason.RESTART}
+    slept = written_down == ResetReason.DEEP_SLEEP and hardware_cause != 1
+    if not seen and (slept or written_down in jumps):
+        return written_down
+    by_hardware = {1: ResetReason.POWER, 4: ResetReason.HARDWARE_WATCHDOG, 5: ResetReason.DEEP_SLEEP}
+    return by_hardware.get(hardware_cause, ResetReason.RESET_PIN)
 
 
 def how_it_ended(tail: Tail | None, reason: int) -> Ended:

@@ -22,7 +22,13 @@ from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.formats.segments import IROM_MAP_START
 from slotbench.vboard.flash.nor import SECTOR
-from slotbench.vboard.loader.decision import Decision, choose_slot, how_it_ended, last_spent
+from slotbench.vboard.loader.decision import (
+    Decision,
+    choose_slot,
+    how_it_ended,
+    last_spent,
+    why_it_restarted,
+)
 from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import RTC_BASE, Soc
@@ -39,6 +45,8 @@ _HASH_US_PER_KB: Final = 560
 estimate.
 """
 _TAIL: Final = slice(rtc.ADDRESS - RTC_BASE, rtc.ADDRESS - RTC_BASE + rtc.TAIL_BYTES)
+_RESTART_INFO: Final = slice(rtc.RESTART_INFO - RTC_BASE, rtc.RESTART_INFO - RTC_BASE + 4)
+_SEEN_MARK: Final = slice(rtc.SEEN_MARK - RTC_BASE, rtc.SEEN_MARK - RTC_BASE + 4)
 _RETAINED: Final = slice(
     rtc.RETAINED_ADDRESS - RTC_BASE, rtc.RETAINED_ADDRESS - RTC_BASE + rtc.RETAINED_BYTES)
 
@@ -94,6 +102,7 @@ class LoaderModel:
         self._cell_addr = 0
         self._descriptors: list[SlotDescriptor | None] = [None, None]
         self._before: rtc.Tail | None = None
+        self._reset_reason = 0
 
     def boot(self, *, rounds: int = 3) -> BootResult | NothingBoots:
         """Run from reset to the jump. Gives up after `rounds` waits of 30 s, which a real board
@@ -197,6 +206,9 @@ class LoaderModel:
         self._cell = newest[1] if newest is not None else None
         self._cell_addr = region.start + newest[0] * PAGE_BYTES if newest is not None else 0
         self._descriptors = [self._read_descriptor(slot) for slot in (0, 1)]
+        self._reset_reason = why_it_restarted(
+            self._soc.hardware_cause, int.from_bytes(self._soc.rtc[_RESTART_INFO], "little"),
+            seen=self._soc.rtc[_SEEN_MARK] == rtc.MAGIC)
         try:
             self._before = rtc.Tail.unpack(bytes(self._soc.rtc[_TAIL]))
         except FormatError:
@@ -221,7 +233,7 @@ class LoaderModel:
         attempt = last_spent(cell)
         if attempt is None or cell.ended[attempt] is not None:
             return
-        code = how_it_ended(self._before, self._soc.reset_reason)
+        code = how_it_ended(self._before, self._reset_reason)
         word = int(code).to_bytes(4, "little")
         self._soc.rom_write(self._cell_addr + journal.ENDED_OFFSET + 4 * attempt, word, _ACTOR)
         ended = (*cell.ended[:attempt], int(code), *cell.ended[attempt + 1 :])
@@ -358,12 +370,13 @@ class LoaderModel:
             attempts_left=left,
             why=choice.why,
             counter=descriptor.counter,
-            reset_reason=self._soc.reset_reason,
+            reset_reason=self._reset_reason,
             schedule=self._before.schedule if self._before is not None else 0,
         )
         self._soc.rtc[_TAIL] = tail.pack()
         if self._before is None:
             self._soc.rtc[_RETAINED] = bytes(rtc.RETAINED_BYTES)
+        self._soc.rtc[_SEEN_MARK] = rtc.MAGIC
 
     def _set(self, addr: int) -> bool:
         """Set an open word; True when it reads back."""

@@ -160,7 +160,7 @@ class LoaderMachine:
             self._note_feed()
             self._cpu.limit = self._cpu.count + _WATCHDOG_US * _CPU_MHZ
         elif address == _UART_FIFO:
-            self._rom.put(value)
+            self._rom.put_character(value)
         elif RTC_BASE <= address < RTC_BASE + RTC_BYTES:
             self._soc.write_word(address, value)
         else:

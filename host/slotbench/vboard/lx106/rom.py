@@ -31,9 +31,6 @@ _CPU_MHZ: Final = 52
 """With a crystal of 26 MHz, from power-on until the SDK has set the PLL."""
 _ALIGNMENT: Final = 9
 _NO_FUNCTION: Final = 0
-_REASONS: Final = {0: 1, 1: 4, 5: 5}
-"""The SDK's reset reason -> what the ROM reports; all else is 2, with the reason in the RTC memory.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ class RomHooks:
         """The bound of the ROM's flash calls is the word in its data."""
         self.soc.chip_size = self.cpu.memory.words[CHIP_SIZE_WORD - BASE >> 2]
 
-    def put(self, character: int) -> None:
+    def put_character(self, character: int) -> None:
         """A character for the UART."""
         self._printed.append(character & 0xFF)
 
@@ -178,7 +175,7 @@ class RomHooks:
     # Words for people.
 
     def _ets_putc(self, character: int) -> int:
-        self.put(character)
+        self.put_character(character)
         return 0
 
     def _ets_printf(self, text: int, a: int, b: int, c: int, d: int, e: int) -> int:
@@ -186,11 +183,11 @@ class RomHooks:
         characters = iter(self._string(text))
         for character in characters:
             if character != "%":
-                self.put(ord(character))
+                self.put_character(ord(character))
                 continue
             kind = next((it for it in characters if not it.isdigit()), "")
             for it in self._formatted(kind, arguments):
-                self.put(ord(it))
+                self.put_character(ord(it))
         return 0
 
     def _formatted(self, kind: str, arguments: Iterator[int]) -> str:
@@ -218,7 +215,7 @@ class RomHooks:
         return 0
 
     def _rtc_get_reset_reason(self) -> int:
-        return _REASONS.get(self.soc.reset_reason, 2)
+        return self.soc.hardware_cause
 
     # Memory. Instruction RAM answers to words only, and the ROM copies words only when all is
     # aligned.

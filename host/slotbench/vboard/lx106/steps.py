@@ -26,7 +26,7 @@ class WordFlash(NorFlash):
     on_step: Step | None = None
 
     @classmethod
-    def of(cls, flash: NorFlash) -> WordFlash:
+    def from_flash(cls, flash: NorFlash) -> WordFlash:
         """The same content, to be worn by itself."""
         image = flash.peek(0, flash.size)
         return cls(flash.size, image=image, timing=FlashTiming(page_program_us=_WORD_US), seed=flash.seed)

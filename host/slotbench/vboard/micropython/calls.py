@@ -72,7 +72,7 @@ class HostCalls:
         self.result: Any = None
         """What the VM handed over with Far(0)."""
 
-    def text(self, line: str) -> bytes:
+    def answer_text(self, line: str) -> bytes:
         """Answer `(number, name)`: an attribute; or `(number, args, kwargs)`: a call."""
         try:
             number, *rest = parse(line, self._find)
@@ -82,7 +82,7 @@ class HostCalls:
             return self._answer(lambda: self._attribute(number, *rest))
         return self._answer(lambda: self._call(number, *rest))
 
-    def numbers(self, what: int, a: int, b: int, take: Callable[[int], bytes]) -> bytes:
+    def answer_numbers(self, what: int, a: int, b: int, take: Callable[[int], bytes]) -> bytes:
         """Answer a request in numbers; `take` reads the bytes that belong to it."""
         if what == VmRequest.FLASH_READ:
             return self._filled(b, lambda buffer: self._module("esp").flash_read(a, buffer) or b)

@@ -57,6 +57,6 @@ def find_installation() -> Installation:
     if not installation.complete:
         raise BenchError(
             "there is no MicroPython VM here", where=str(root),
-            do=f"run tools/get-micropython in a checkout, or name the unpacked folder in {VARIABLE}",
+            cure=f"run tools/get-micropython in a checkout, or name the unpacked folder in {VARIABLE}",
             exit_code=USAGE)
     return installation

@@ -80,7 +80,7 @@ class Process:
         except OSError:
             raise self._died() from None
 
-    def take(self, count: int) -> bytes:
+    def receive(self, count: int) -> bytes:
         """The next `count` bytes from the VM. Raises VMDied."""
         while len(self._received) < count:
             self._more()
@@ -88,17 +88,17 @@ class Process:
         del self._received[:count]
         return data
 
-    def is_text(self) -> bool:
+    def is_text_next(self) -> bool:
         """Whether a line of text comes next, not numbers."""
         if not self._received:
             self._more()
         return self._received[0] == _TEXT
 
-    def line(self) -> str:
+    def receive_line(self) -> str:
         """The next line of text from the VM."""
         while (end := self._received.find(b"\n")) < 0:
             self._more()
-        return self.take(end + 1).decode()
+        return self.receive(end + 1).decode()
 
     def open_files(self) -> frozenset[str]:
         """Paths of the files that the program has open."""
@@ -107,7 +107,7 @@ class Process:
             return frozenset(os.readlink(f"{folder}/{number}") for number in os.listdir(folder))
         return frozenset()
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """End it here and now, as a loss of power does."""
         self._end()
 

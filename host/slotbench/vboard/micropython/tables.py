@@ -41,7 +41,7 @@ class Tables:
             # that stays.
             self._write(table + 8 * index, struct.pack("<II", *pairs[stays]))
 
-    def put(self, owner: str, name: str, expression: str) -> None:
+    def replace(self, owner: str, name: str, expression: str) -> None:
         """Make a name of a module another object."""
         table, pairs = self._table(owner, False)
         self._run(f"kept.append({expression})")

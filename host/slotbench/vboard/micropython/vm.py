@@ -91,7 +91,7 @@ class MicroPythonVM:
         self,
         soc: Soc,
         files: dict[str, bytes],
-        net: Network,
+        network: Network,
         *,
         console: Callable[[str], object] | None = None,
         mpy: int = MPY_XTENSA,
@@ -103,7 +103,7 @@ class MicroPythonVM:
             if path != absolute(path):
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
-        self.runtime = Runtime(soc, files, net, console or self._written.append, mpy)
+        self.runtime = Runtime(soc, files, network, console or self._written.append, mpy)
         self._calls = HostCalls(self.runtime, self._fire, self._inside)
         self._depth = 0
         self._inside_text = False
@@ -140,7 +140,7 @@ class MicroPythonVM:
         self._streamed.write_text(source)
         self._inside(f"kept[0]({f'/../{self._streamed.name}'!r}, main)")
 
-    def interactive(self, source: str) -> None:
+    def run_interactive(self, source: str) -> None:
         """Run a statement typed at the prompt: the values of expressions in it are printed."""
         self._inside(f"exec(kept[1]({source!r}, '<string>', 'single'), main)")
 
@@ -150,9 +150,9 @@ class MicroPythonVM:
         terminal.attach(self.runtime)
         self._inside(_TERMINAL)
         tables = Tables(self._value, self._inside)
-        tables.put("sys", "stdin", "kept.pop()")
-        tables.put("__import__('os')", "ilistdir", "kept.pop(-2)")
-        tables.put("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
+        tables.replace("sys", "stdin", "kept.pop()")
+        tables.replace("__import__('os')", "ilistdir", "kept.pop(-2)")
+        tables.replace("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
         self._inside("__import__('gc').collect()")
         self._process.busy = self._look
 
@@ -160,7 +160,7 @@ class MicroPythonVM:
         """Return the value of an expression in __main__: what is a plain value on the host too."""
         return self._value(f"eval({source.strip()!r}, main)")
 
-    def repl(self, line: str) -> None:
+    def run_line(self, line: str) -> None:
         """Run what a person types: an expression's value is printed unless it is None."""
         try:
             ast.parse(line.strip(), mode="eval")
@@ -222,8 +222,8 @@ class MicroPythonVM:
     def _become_esp8266(self, mpy: int) -> None:
         self._inside(_modules(self._tree.root, self._frozen))
         tables = Tables(self._value, self._inside)
-        tables.put("__import__('os')", "urandom", f"Far({far('os.urandom')})")
-        tables.put("sys", "platform", "'esp8266'")
+        tables.replace("__import__('os')", "urandom", f"Far({far('os.urandom')})")
+        tables.replace("sys", "platform", "'esp8266'")
         tables.set_field("sys.implementation", 3, mpy)
         tables.limit_arguments("pow", 2)
         for owner, names in _GONE.items():
@@ -281,23 +281,23 @@ class MicroPythonVM:
         process = self._process
         try:
             while True:
-                if process.is_text():
-                    line = process.line()
+                if process.is_text_next():
+                    line = process.receive_line()
                     if line.startswith("('"):
                         break
                     self._idle = False
-                    process.send(_INTERRUPT if process.take_interrupt() else self._calls.text(line))
+                    process.send(_INTERRUPT if process.take_interrupt() else self._calls.answer_text(line))
                     continue
-                what, a, b = struct.unpack("<iii", process.take(REQUEST_BYTES))
+                what, a, b = struct.unpack("<iii", process.receive(REQUEST_BYTES))
                 if what == VmRequest.DONE:
                     process.drain()
                     return
                 self._idle = self._idle and what in (VmRequest.TICKS, VmRequest.SLEEP)
                 if process.take_interrupt():
-                    process.take(b if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else 0)
+                    process.receive(b if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else 0)
                     process.send(_INTERRUPT)
                 else:
-                    process.send(self._calls.numbers(what, a, b, process.take))
+                    process.send(self._calls.answer_numbers(what, a, b, process.receive))
         except BaseException:
             # Not the program's: a reset, a power cut, a defect. Nothing runs after it.
             self._kill()
@@ -308,7 +308,7 @@ class MicroPythonVM:
     def _kill(self) -> None:
         if self._process.alive:
             still_open = self._process.open_files()
-            self._process.end()
+            self._process.kill()
             self._tree.read(lambda: still_open)
             self._tree.remove()
             self._streamed.unlink(missing_ok=True)

@@ -115,7 +115,7 @@ class FaultyNetwork(Network):
         """The requests whose path (without its first slash) fits the pattern, in order."""
         return [request for request in self.requests if fnmatch.fnmatchcase(request.file, pattern)]
 
-    def story(self, last: int = 20) -> str:
+    def recent_requests(self, last: int = 20) -> str:
         """The last requests, for people."""
         lines = [
             f"{request} ({request.fault})" if request.fault else str(request)
@@ -166,7 +166,7 @@ class FaultyNetwork(Network):
 
     def strike_request(self, request: HttpRequest, plan: ConnectionPlan) -> NetworkFault | None:
         """The fault of a request."""
-        fault = next((fault for fault in self.faults if fault.strikes(request.file)), None)
+        fault = next((fault for fault in self.faults if fault.matches(request.file)), None)
         fault = fault or plan.next_fault(request)
         if fault is not None:
             fault.used += 1
@@ -311,7 +311,7 @@ class _FaultyStream:
     def _advance(self) -> None:
         """Have the next delivery begin once all of the one before was taken."""
         while self._coming:
-            self._coming[0].begin()
+            self._coming[0].start()
             if not self._coming[0].is_over or self._coming[0].delivery.end is not End.KEEP:
                 return
             self._coming.popleft()
@@ -323,7 +323,7 @@ class _FaultyStream:
             self._count(view[: count or 0], self._latest)
             return count
         coming = self._coming[0]
-        count = coming.take(view)
+        count = coming.readinto(view)
         if count or not len(view):
             self._count(view[:count], coming.request or self._latest)
             self._advance()

@@ -141,7 +141,7 @@ class NetworkFault:
         """Whether the server gets the request."""
         return self.raw is None and self.script is None
 
-    def strikes(self, file: str) -> bool:
+    def matches(self, file: str) -> bool:
         """Whether it strikes the next request, which is for this path (without the first slash)."""
         if self.strikes_connections or not self.is_left or not fnmatch.fnmatchcase(file, self.on):
             return False
@@ -152,11 +152,12 @@ class NetworkFault:
         """The response with document and head as this fault has them."""
         response = right
         if self.status is not None:
-            response = replace(response.without("etag", "content-range"), status=self.status, body=b"")
+            bare = response.without_headers("etag", "content-range")
+            response = replace(bare, status=self.status, body=b"")
         if self.instead is not None:
             unchanged = self.status is None and response.status == _UNCHANGED
             status = HTTPStatus.OK if unchanged else response.status
-            response = replace(response.without("etag"), status=int(status), body=self.instead)
+            response = replace(response.without_headers("etag"), status=int(status), body=self.instead)
         if self.corrupt_byte is not None and response.body:
             body = bytearray(response.body)
             body[self.corrupt_byte % len(body)] ^= 1
@@ -200,9 +201,9 @@ class NetworkFault:
         if self.version == "HTTP/1.0":
             response, end = response.with_header("Connection", "close"), End.CLOSE
         if self.unsized:
-            response, end = response.without("content-length"), End.CLOSE
+            response, end = response.without_headers("content-length"), End.CLOSE
         if self.chunked:
-            response = response.without("content-length").with_header("Transfer-Encoding", "chunked")
+            response = response.without_headers("content-length").with_header("Transfer-Encoding", "chunked")
             body = chunked_body(body)
         head = response.head(version=self.version, upper=self.upper, newline=self.newline)
         if self.garbage_headers:

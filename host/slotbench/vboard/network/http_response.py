@@ -72,20 +72,20 @@ class HttpResponse:
             return replace(response, body=b"")
         if fields.get("transfer-encoding", "") == "chunked":
             decoded = _decode_chunks(body)
-            plain = response.without("transfer-encoding")
+            plain = response.without_headers("transfer-encoding")
             return replace(plain, body=decoded) if decoded is not None else None
         length = fields.get("content-length")
         whole = ended if length is None else len(body) >= int(length)
         return response if whole else None
 
-    def without(self, *names: str) -> HttpResponse:
+    def without_headers(self, *names: str) -> HttpResponse:
         """The same without these headers."""
         lower = {name.lower() for name in names}
         return replace(self, headers=tuple(item for item in self.headers if item[0].lower() not in lower))
 
     def with_header(self, name: str, value: object) -> HttpResponse:
         """The same with this header instead of any of its name."""
-        return replace(self, headers=(*self.without(name).headers, (name, str(value))))
+        return replace(self, headers=(*self.without_headers(name).headers, (name, str(value))))
 
     def head(self, *, version: str = "HTTP/1.1", upper: bool = False, newline: str = "\r\n") -> bytes:
         """Status line and headers, the empty line included."""

@@ -19,7 +19,7 @@ class PendingDelivery:
         self._begun_us: int | None = None
         self._sent = 0
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Nothing is in front of it any more."""
         if self._begun_us is None:
             self._begun_us = self._clock.us
@@ -40,7 +40,7 @@ class PendingDelivery:
         """Whether a read would find bytes or an end."""
         return self._ready > 0 or self.is_over and self.delivery.end in (End.CLOSE, End.RESET)
 
-    def take(self, view: memoryview) -> int:
+    def readinto(self, view: memoryview) -> int:
         """Move what is ready into `view`; return the number of bytes."""
         data, endless = self.delivery.data, self.delivery.endless
         piece = data[self._sent : self._sent + len(view)]

@@ -64,7 +64,7 @@ class SeededFaults:
         self._drawn: list[tuple[FaultKind, NetworkFault]] = []
 
     @property
-    def struck(self) -> dict[FaultKind, int]:
+    def fault_counts(self) -> dict[FaultKind, int]:
         """How many connections failed, by kind."""
         counts = dict.fromkeys(FaultKind, 0)
         for kind, fault in self._drawn:

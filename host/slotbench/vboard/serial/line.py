@@ -34,12 +34,12 @@ class Lines:
         Ctrl-C counts everywhere, the others on an empty line alone.
         """
         terminal = self._terminal
-        terminal.put(prompt + start)
+        terminal.send(prompt + start)
         text, at, back = start, len(start), 0
         while True:
             key = self._key()
             if key in ("\r", "\n"):
-                terminal.put("\r\n")
+                terminal.send("\r\n")
                 if text and (not self._history or self._history[-1] != text):
                     self._history = [*self._history[1 - _HISTORY_LINES :], text]
                 return text
@@ -72,13 +72,13 @@ class Lines:
     def _redraw(self, before: tuple[str, int], text: str, at: int) -> None:
         old, old_at = before
         if text == old + text[len(old) :] and old_at == len(old) and at == len(text):
-            self._terminal.put(text[len(old) :])
+            self._terminal.send(text[len(old) :])
             return
         same = 0
         while same < min(len(old), len(text), old_at) and old[same] == text[same]:
             same += 1
         out = "\b" * (old_at - same) + text[same:] + "\x1b[K"
-        self._terminal.put(out + "\b" * (len(text) - at))
+        self._terminal.send(out + "\b" * (len(text) - at))
 
 
 def _edited(text: str, at: int, key: str) -> tuple[str, int]:

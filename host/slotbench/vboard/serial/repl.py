@@ -35,10 +35,10 @@ class Repl:
         self._lines = Lines(terminal)
         self._greeted = False
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """The chip was reset."""
         self.raw = self._greeted = False
-        self._terminal.forget()
+        self._terminal.drop_input()
 
     def run(self, vm: DeviceVM) -> None:
         """Read and run what is typed until somebody asks for a soft reset.
@@ -59,14 +59,14 @@ class Repl:
         finally:
             terminal.listen(interruptible=True)
         self._greeted = False
-        terminal.put("MPY: soft reboot\r\n")
+        terminal.send("MPY: soft reboot\r\n")
 
     def _friendly_mode(self, vm: DeviceVM) -> bool:
         """One statement; false for a soft reset."""
         terminal, lines = self._terminal, self._lines
         text = lines.read(">>> ", commands=_KEYS)
         if text in _KEYS and text:
-            terminal.put("\r\n")
+            terminal.send("\r\n")
         match text:
             case "\x01":
                 self.raw = True
@@ -87,22 +87,22 @@ class Repl:
         while goes_on(text):
             line = self._lines.read("... ", indent_after(text))
             if line == "\x03":
-                self._terminal.put("\r\n")
+                self._terminal.send("\r\n")
                 return
             text += "\n" + line.rstrip(" ") if not line.strip(" ") else f"\n{line}"
-        self._execute(vm, lambda: vm.interactive(text))
+        self._execute(vm, lambda: vm.run_interactive(text))
 
     def _paste_mode(self, vm: DeviceVM) -> None:
         terminal = self._terminal
-        terminal.put("paste mode; Ctrl-C to cancel, Ctrl-D to finish\r\n=== ")
+        terminal.send("paste mode; Ctrl-C to cancel, Ctrl-D to finish\r\n=== ")
         text = bytearray()
         while (byte := terminal.read(1)) != _D:
             if byte == _C:
-                terminal.put("\r\n")
+                terminal.send("\r\n")
                 return
             text += b"\n" if byte == b"\r" else byte
-            terminal.put(b"\r\n=== " if byte == b"\r" else byte)
-        terminal.put("\r\n")
+            terminal.send(b"\r\n=== " if byte == b"\r" else byte)
+        terminal.send("\r\n")
         self._execute(vm, lambda: vm.exec(text.decode("utf-8", "replace")))
 
     def _raw_mode(self, vm: DeviceVM) -> bool:
@@ -118,7 +118,7 @@ class Repl:
                 text.clear()
             elif byte == _B:
                 self.raw = False
-                terminal.put("\r\n")
+                terminal.send("\r\n")
                 self._banner(vm)
                 return True
             elif byte == _C:
@@ -128,26 +128,26 @@ class Repl:
             else:
                 text += byte
         if not text:
-            terminal.put("OK\r\n")
+            terminal.send("OK\r\n")
             return False
-        terminal.put("OK")
+        terminal.send("OK")
         self._answer(vm, bytes(text))
         return True
 
     def _raw_paste(self, vm: DeviceVM, known: bool) -> bool:
         terminal = self._terminal
         if not known:
-            terminal.put(b"R\x00>")
+            terminal.send(b"R\x00>")
             return True
-        terminal.put(b"R\x01" + _WINDOW.to_bytes(2, "little") + b"\x01")
+        terminal.send(b"R\x01" + _WINDOW.to_bytes(2, "little") + b"\x01")
         text = bytearray()
         while (byte := terminal.read(1)) not in (_C, _D):
             text += byte
             if len(text) % _WINDOW == 0:
-                terminal.put(b"\x01")
-        terminal.put(_D)
+                terminal.send(b"\x01")
+        terminal.send(_D)
         if byte == _C:
-            terminal.put(_D + b"KeyboardInterrupt: \r\n" + _D + b">")
+            terminal.send(_D + b"KeyboardInterrupt: \r\n" + _D + b">")
         else:
             self._answer(vm, bytes(text))
         return True
@@ -156,7 +156,7 @@ class Repl:
         """Run a command of the raw REPL: its output, an end, its error, an end, a prompt."""
         text = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n").decode("utf-8", "replace")
         self._execute(vm, lambda: vm.exec_streamed(text), mark=_D)
-        self._terminal.put(_D + b">")
+        self._terminal.send(_D + b">")
 
     def _execute(self, vm: DeviceVM, action: Callable[[], object], mark: bytes = b"") -> None:
         """Run something; `mark` goes between its output and its error."""
@@ -166,7 +166,7 @@ class Repl:
         try:
             action()
         except SystemExit:
-            terminal.put(mark + mark)
+            terminal.send(mark + mark)
             raise
         except (Exception, KeyboardInterrupt) as ended:
             error = ended
@@ -174,13 +174,13 @@ class Repl:
             terminal.listen(interruptible=False)
             terminal.interrupted()
             self._ran()
-        terminal.put(mark)
+        terminal.send(mark)
         if error is not None:
             vm.print_exception(error)
 
     def _say_raw(self) -> None:
-        self._terminal.put("raw REPL; CTRL-B to exit\r\n>")
+        self._terminal.send("raw REPL; CTRL-B to exit\r\n>")
 
     def _banner(self, vm: DeviceVM) -> None:
         version = str(vm.eval("__import__('sys').version")).partition("; ")[2]
-        self._terminal.put(f'\r\n{version}; {_MACHINE}\r\nType "help()" for more information.\r\n')
+        self._terminal.send(f'\r\n{version}; {_MACHINE}\r\nType "help()" for more information.\r\n')

@@ -135,7 +135,7 @@ class DownloadMode:
             elif len(frame) >= _HEADER.size and frame[0] == 0:
                 self._command(frame)
 
-    def junk(self) -> bytes:
+    def line_noise(self) -> bytes:
         """What arrived outside of frames since this was asked last: nobody who speaks to a ROM
         sends any.
         """

@@ -38,7 +38,7 @@ class Terminal:
         runtime.terminal = self
         self.listen(interruptible=True)
 
-    def forget(self) -> None:
+    def drop_input(self) -> None:
         """A reset, or no power: what was not read is lost."""
         self._inbox.clear()
         self._wants_interrupt = self._interrupted = False
@@ -123,11 +123,11 @@ class Terminal:
             data += part
         return bytes(data)
 
-    def put(self, text: str | bytes) -> None:
+    def send(self, text: str | bytes) -> None:
         """Send as it is."""
         self._send(text.encode() if isinstance(text, str) else text)
 
-    def show(self, text: str) -> str:
+    def print_text(self, text: str) -> str:
         """Send what the program prints; bytes that are no UTF-8 are in it as surrogates.
 
         Returns what is fit for people: nothing while the program speaks a binary protocol.

@@ -88,7 +88,7 @@ class DescriptorStream:
         self._unsent += data
         self._flush()
 
-    def forget(self) -> None:
+    def drop_output(self) -> None:
         """Drop what was not written yet."""
         self._unsent.clear()
         self._watch()
@@ -178,7 +178,7 @@ class Pty:
         self._receiver.arrived(self, data)
 
     def _hung_up(self) -> None:
-        self._stream.forget()
+        self._stream.drop_output()
         self._held = os.open(self._device, os.O_RDWR | os.O_NOCTTY)
         # What the last client did not read is not for the next one.
         termios.tcflush(self._held, termios.TCIFLUSH)
@@ -248,7 +248,7 @@ def listen_on(port: int) -> socket.socket:
         return socket.create_server((_LOOPBACK, port))
     except OSError as error:
         raise BenchError(
-            f"cannot listen ({error.strerror})", where=f"{_LOOPBACK}:{port}", do="choose another port",
+            f"cannot listen ({error.strerror})", where=f"{_LOOPBACK}:{port}", cure="choose another port",
             exit_code=USAGE) from None
 
 
@@ -256,7 +256,8 @@ def _point(link: Path, device: str) -> None:
     """Make the symbolic link, in place of an older one. Raises BenchError (exit code 2)."""
     if not link.is_symlink() and link.exists():
         raise BenchError(
-            "something is there already, and no link", where=str(link), do="choose another name for the pty",
+            "something is there already, and no link", where=str(link),
+            cure="choose another name for the pty",
             exit_code=USAGE)
     fresh = link.with_name(f".{link.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -265,6 +266,6 @@ def _point(link: Path, device: str) -> None:
     except OSError as error:
         raise BenchError(
             f"cannot make the link ({error.strerror})", where=str(link),
-            do="choose a folder that can be written", exit_code=USAGE) from None
+            cure="choose a folder that can be written", exit_code=USAGE) from None
     finally:
         fresh.unlink(missing_ok=True)

@@ -66,7 +66,7 @@ class Rom(Protocol):
     def receive(self, data: bytes) -> None:
         """Bytes from the host, in any pieces."""
 
-    def junk(self) -> bytes:
+    def line_noise(self) -> bytes:
         """What was heard and is no frame; it is given out once."""
 
 
@@ -136,9 +136,9 @@ class Uart:
             key.data(events)
         if self._sample_at_s is not None and self._now() >= self._sample_at_s:
             self._sampled(Reset.DOWNLOAD if self._gpio0_low else Reset.RUN)
-        self.deliver()
+        self.deliver_input()
 
-    def deliver(self) -> None:
+    def deliver_input(self) -> None:
         """Give what was heard to whoever is behind the UART now: the ROM, or the application."""
         if not self._inbox or self._reset is not None:
             return
@@ -148,7 +148,7 @@ class Uart:
         else:
             self._to_application(data)
 
-    def forget(self) -> None:
+    def drop_input(self) -> None:
         """Nothing is behind the UART: what was heard is lost."""
         self._inbox = self._heard = b""
         self._reset = None
@@ -176,7 +176,7 @@ class Uart:
         if transport is not self._speaker:
             return
         self._speaker = None
-        self.deliver()
+        self.deliver_input()
         if self.rom is None:
             self.application.hung_up()
         elif not transport.has_lines:
@@ -205,7 +205,7 @@ class Uart:
         # A host repeats its first frame until the ROM responds. What came while the chip started
         # is lost.
         rom.receive(data[max(0, data.rfind(SYNC_HEAD)) :])
-        junk = rom.junk()
+        junk = rom.line_noise()
         if rom.left:
             self._reset = Reset.RUN
         elif junk and self._speaker is not None and not self._speaker.has_lines:

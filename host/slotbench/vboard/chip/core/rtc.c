@@ -2,7 +2,8 @@
 #include "chip.h"
 
 enum {
-    CONTROL = 0x0, WAKE_AT = 0x4, SLEEP = 0x8, CAUSE = 0x14, COUNTER = 0x1C, READY = 0x28, GPIO16_OUT = 0x68,
+    CONTROL = 0x0, WAKE_AT = 0x4, SLEEP = 0x8, CAUSE = 0x14, COUNTER = 0x1C, READY = 0x28, STORE = 0x30,
+    STORE_BYTES = 16, GPIO16_OUT = 0x68,
     GPIO16_ENABLE = 0x74, GPIO16_IN = 0x8C,
     WAKE_BY = 0x18, BY_TIMER = 8, SLEEP_BIT = 1 << 20, KEEPS_POWER = 0x00800070,
     LIGHT_MOST = 150 * 60000, /* a light sleep of more than a minute is a mistake in the counter's value: go on at once */
@@ -65,6 +66,10 @@ void rtc_reset(struct chip *c, int cause)
 {
     if (cause != CHIP_SOFTWARE)
         c->io[(0x700 + CAUSE) / 4] = (u32)cause;
-    if (cause == CHIP_POWER_ON)
+    /* Power, the reset pin, and a wake, which goes by that pin: the counter begins anew, and so do the words that software keeps
+     * here. The SDK takes a word of its own in the first of them to mean that it restarted by itself. */
+    if (cause != CHIP_SOFTWARE && cause != CHIP_WATCHDOG) {
         c->rtc_base_tick = now(c);
+        memset(&c->io[(0x700 + STORE) / 4], 0, STORE_BYTES);
+    }
 }

@@ -125,7 +125,7 @@ class Tap:
         """Where nothing of lwIP is under way: in the loop that runs the firmware's tasks."""
         return self._safe
 
-    def look(self) -> None:
+    def deliver_frames(self) -> None:
         """Find the netif, and let frames that have arrived in."""
         if self.netif is None:
             self.netif = find_netif(self._machine.read(DRAM_START, DRAM_BYTES))
@@ -135,7 +135,7 @@ class Tap:
         elif self._safe is not None:
             self._arm(self._before is None and self._has_frame())
 
-    def stopped(self, pc: int) -> bool:
+    def handle_breakpoint(self, pc: int) -> bool:
         """A breakpoint was reached; whether it is dealt with here."""
         if self.netif is None:
             return False

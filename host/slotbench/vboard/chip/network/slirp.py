@@ -101,7 +101,7 @@ class Slirp:
         self._handle: int | None = self._library.slirp_new(
             ctypes.byref(_config()), ctypes.byref(self._kept), None)
         if not self._handle:
-            raise BenchError("libslirp does not start", do=_INSTALL, exit_code=USAGE)
+            raise BenchError("libslirp does not start", cure=_INSTALL, exit_code=USAGE)
 
     def close(self) -> None:
         """Close all its sockets."""
@@ -121,7 +121,7 @@ class Slirp:
             self._handle, 0, local, host_port, _address(GUEST), guest_port)
         if failed:
             raise BenchError(
-                "cannot listen for the board", where=f"127.0.0.1:{host_port}", do="choose another port",
+                "cannot listen for the board", where=f"127.0.0.1:{host_port}", cure="choose another port",
                 exit_code=USAGE)
 
     def unforward(self, host_port: int) -> None:
@@ -207,7 +207,7 @@ def _library() -> Any:
         library = ctypes.CDLL(name)
     except OSError:
         raise BenchError(
-            "libslirp is not there, which the network of an emulated board needs", do=_INSTALL,
+            "libslirp is not there, which the network of an emulated board needs", cure=_INSTALL,
             exit_code=USAGE) from None
     library.slirp_new.restype = ctypes.c_void_p
     library.slirp_new.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
