@@ -16,7 +16,7 @@ def conclude(agent, schedule, error):
 
     True when it goes on later.
     """
-    # Whatever its outcome: this is no loop (recovery/turn.py).
+    # Whatever its outcome: this is no loop (recovery/supervisor.py).
     retained.had_turn()
     if agent.interval_s is not None:
         s = agent.interval_s

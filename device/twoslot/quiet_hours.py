@@ -23,6 +23,6 @@ def postpone(schedule):
     if left:
         # Spread: the quiet hours of a whole street end at once.
         schedule.wait(left + max(schedule.interval_ms // 10, SPREAD_MS) * random_below(1000) // 1000)
-        # This is no loop (recovery/turn.py).
+        # This is no loop (recovery/supervisor.py).
         retained.had_turn()
     return left > 0

@@ -1,6 +1,7 @@
 # The RTC memory that outlives a restart but no loss of power (FORMATS.md, RTC tail). Only this file knows
 # where its fields are.
 import machine
+import time
 
 from micropython import const
 
@@ -24,7 +25,7 @@ NOTE_CONFIRMED = const(10)
 NOTE_ACTIVATED = const(11)
 
 _TURNS = const(0x600013D8)
-_TIME = const(0x600013DC)  # in units of 10 s, since the last turn
+_TIME = const(0x600013DC)  # bits 0-15: since the last turn; 16-28: clock when that was counted; units of 10 s
 _NOTE = const(0x600013F8)
 _WORD = const(0x600013FC)
 
@@ -45,13 +46,18 @@ def had_turn():
     """The updater had its turn: an attempt came to its end. What counts towards a loop begins anew."""
     put(CRASHES, 0)
     put(STARTS, 0)
+    restart_clock()
+
+
+def restart_clock():
+    """Begin the time without a turn anew, and the wakes in it."""
     put(WAKES_ALONE, 0)
-    machine.mem32[_TIME] = 0
+    machine.mem32[_TIME] = (time.time() // 10 & 0x1FFF) << 16
 
 
-def minutes_without_turn():
-    """Return how long the board has run since the last turn."""
-    return machine.mem32[_TIME] // 6
+def seconds_without_turn():
+    """Return how long ago the updater had its turn, as the boot hook counts it; 655350 at most."""
+    return (machine.mem32[_TIME] & 0xFFFF) * 10
 
 
 def put_note(note):

@@ -36,8 +36,8 @@ def load():
         raise FlashError(codes.SETTINGS, 8)
     if not 1 <= s["attempts"] <= 8:
         raise FlashError(codes.SETTINGS, 9)
-    # An hour to 30 days, or never.
-    if s["unattended"] and not 3600 <= s["unattended"] <= 2592000:
+    # An hour to a week, or never.
+    if s["unattended"] and not 3600 <= s["unattended"] <= 604800:
         raise FlashError(codes.SETTINGS, 14)
     quiet = s.get("quiet", (0, 1))
     if len(quiet) != 2 or quiet[0] == quiet[1]:

@@ -40,7 +40,7 @@ def deep(ms, every=1):
     # Once more: an attempt drops it.
     from twoslot import retained
 
-    retained.put(retained.WAKES_ALONE, 0)  # the program counts by itself
+    retained.restart_clock()  # the program counts by itself
     retained.put(retained.WAKES, wakes)
     retained.put(retained.FAILED_CHECKS, failed)
     machine.deepsleep(ms)

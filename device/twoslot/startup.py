@@ -14,7 +14,6 @@ def make_schedule():
     Returns the Schedule, or False when this board cannot be updated: see log().
     """
     try:
-        _note_that_it_ticked()
         s = settings.load()
         # The leaves first, all from this frame: an import inside another costs 688 bytes of stack.
         from twoslot import flash
@@ -37,13 +36,11 @@ def make_schedule():
         # The application must not stop for it.
         twoslot.log_error(e)
         return False
+    finally:
+        # Now: the caller drops it, and nothing else is in memory.
+        from twoslot import retained
 
-
-def _note_that_it_ticked():
-    from twoslot import retained
-
-    retained.put(retained.TICKED, 1)
-    twoslot.drop("retained")
+        retained.put(retained.TICKED, 1)
 
 
 def _subscribe(settings, seq):

@@ -19,16 +19,15 @@ _PRINTING = (
     "device/twoslot/recovery/update_first.py",
     "device/twoslot/sleep.py", "device/twoslot/words.py", "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
-_HOOK_MODULES = frozenset({"esp", "machine", "sys", "twoslot"})
+_HOOK_MODULES = frozenset({"esp", "machine", "sys", "time", "twoslot"})
 _TOUCH = {
     "esp": ("flash.py",),
     "network": ("http/request.py", "mqtt/client.py", "sleep.py"),
     "socket": ("http/request.py", "mqtt/client.py", "push/opening.py"),
     "machine": (
         "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
-        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/check_first.py", "recovery/safe_mode.py",
-        "recovery/update_first.py", "retained.py",
-        "sleep.py", "trust/policy.py"),
+        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/check_first.py",
+        "recovery/safe_mode.py", "recovery/update_first.py", "retained.py", "sleep.py", "trust/policy.py"),
 }
 """Which device modules may touch the chip and the network: module -> files of device/twoslot."""
 _HASH_NAMES = ("sha", "hash", "digest")
@@ -94,7 +93,7 @@ class _Lint(ast.NodeVisitor):
         elif self.path == _HOOK:
             if top not in _HOOK_MODULES:
                 self.add(node, f"the boot hook imports {module}",
-                         "it must run under any firmware: esp, machine and sys are all it may need")
+                         "it must run under any firmware: esp, machine, sys and time are all it may need")
         elif top in _TOUCH and self.path.removeprefix("device/twoslot/") not in _TOUCH[top]:
             self.add(node, f"imports {module}", f"leave that to {', '.join(_TOUCH[top])}")
 

@@ -6,7 +6,7 @@ import twoslot
 
 
 def check():
-    """Check once, then let main.py follow. False: it may not be now (quiet hours)."""
+    """Check once, then let main.py follow."""
     print("twoslot: a check before main.py; Ctrl-C ends it")
     result = -1
     schedule = _begin()
@@ -20,13 +20,10 @@ def check():
     from twoslot import retained
 
     retained.put(retained.PROVE_FIRST, 0)
-    if result:
-        # Also when it did not come to an end.
-        retained.had_turn()
-        failed = min(retained.get(retained.FAILED_CHECKS) + 1, 15)
-        retained.put(retained.FAILED_CHECKS, 0 if result > 0 else failed)
+    retained.had_turn()  # also when it did not come to an end
+    failed = min(retained.get(retained.FAILED_CHECKS) + 1, 15)
+    retained.put(retained.FAILED_CHECKS, 0 if result > 0 else failed)
     twoslot.drop("sleep", "errors")
-    return result
 
 
 def prove():

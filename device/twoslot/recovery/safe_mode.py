@@ -9,7 +9,7 @@ import twoslot
 
 from twoslot.constants import REPORT_SAFE_MODE
 
-_CHECK_MS = const(900000)  # the longest wait between two checks
+_WAIT_MS = const(900000)  # the longest wait between two checks
 _GOOD_CHECKS = const(3)  # then main.py is tried again
 _LONGEST_MS = const(10800000)  # and also after this time without so many
 
@@ -52,7 +52,7 @@ def _run():
         twoslot.tick()
         if schedule and not twoslot._agent and not schedule.failures:
             good += schedule.left > waited  # an attempt has just ended
-            schedule.request_within(_CHECK_MS)
+            schedule.request_within(_WAIT_MS)
         time.sleep_ms(100)
 
 

@@ -30,7 +30,7 @@ def request_restart(schedule, state):
     restarts, failed = retained.get(retained.MEMORY_RESTARTS), retained.get(retained.FAILED_CHECKS)
     if twoslot.deadline or schedule and schedule.trial:
         return  # a restart would spend an attempt
-    if "twoslot.recovery.turn" in sys.modules:
+    if "twoslot.recovery.supervisor" in sys.modules:
         return  # main.py does not run: another restart would bring no more memory
     long = (_UPDATE_MS if state >= STATE_TABLE else _CHECK_MS) << restarts
     if time.ticks_ms() < long and failed < 2 + min(restarts, 3):

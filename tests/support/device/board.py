@@ -92,6 +92,7 @@ class DeviceBoard:
         self.flash = _factory_flash().clone()
         self.soc = Soc(self.flash, seed=chip_seed)
         self.clear_retained()
+        self.soc.write_word(rtc.ADDRESS + 28, 0)
         self.network = network if network is not None else NoNetwork()
         self.files = dict(_installed())
         self.files["/boot.py"] = b"__import__(\"twoslot_boot\")\n"
@@ -113,11 +114,12 @@ class DeviceBoard:
     ) -> CPythonVM:
         """Reset, leave the loader's word, start the firmware; after `up_ms` the network is up."""
         self.soc.start(reason)
+        kept = self.soc.read_word(rtc.ADDRESS + 28) if reason else 0
         if reason == ResetReason.POWER:
             self.clear_retained()
         self.leave_tail(Tail(
             slot=slot, trial=trial, attempts_left=left, why=why, counter=counter, reset_reason=reason,
-            note=note).pack())
+            note=note, schedule=kept & 0xFFFFFFFF).pack())
         self.soc.start_sdk()
         started = CPythonVM(self.soc, self.files, self.network, **vm)
         self._vms.append(started)

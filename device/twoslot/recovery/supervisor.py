@@ -6,15 +6,12 @@ import twoslot
 from twoslot import retained
 from twoslot.constants import BOOT_FALLBACK
 
-# A loop: this many starts and minutes without a turn of the updater. The minutes of a start below 10 s
-# are not counted, so many starts are enough without them.
+# A loop: so many starts, and so many seconds, without a turn of the updater. No clock counts them across
+# the reset pin: many more starts are enough alone.
 _STARTS = const(20)
-_MINUTES = const(30)
+_LOOP_S = const(1800)
 _MANY_STARTS = const(200)
 _CRASHES = const(5)  # in a row
-_WAKES = const(100)  # from deep sleep, without a turn
-_DOUBLED = const(3)  # how often, at most, failed checks double them
-_POSTPONED = const(10)  # wakes until the next try, in quiet hours
 
 
 def before_main(trial, reason, cause):
@@ -38,25 +35,19 @@ def before_main(trial, reason, cause):
     fell_back = reason == BOOT_FALLBACK and _settle()
     crashes = 0 if fell_back else retained.get(retained.CRASHES) + (crashed and not busy)
     retained.put(retained.CRASHES, min(crashes, 255))
-    starts, wakes = retained.get(retained.STARTS), retained.get(retained.WAKES_ALONE)
-    failed = min(retained.get(retained.FAILED_CHECKS), _DOUBLED)
+    starts, seconds = retained.get(retained.STARTS), retained.seconds_without_turn()
     if retained.get(retained.UPDATE_FIRST):
         from twoslot.recovery import update_first
 
         update_first.run()
     elif crashed and crashes >= _CRASHES:
         _safe_mode("%d crashes in a row" % _CRASHES)
-    elif starts >= _MANY_STARTS or starts >= _STARTS and retained.minutes_without_turn() >= _MINUTES:
+    elif starts >= _MANY_STARTS or starts >= _STARTS and seconds >= _LOOP_S:
         _safe_mode("%d starts without a check" % starts)
-    elif crashed and busy or check:
-        _check()
-    elif wakes >= _WAKES << failed:
-        if not _unattended():
-            retained.put(retained.WAKES_ALONE, 0)
-        elif not _check():
-            from twoslot import retained as fields  # an attempt drops it
+    elif crashed and busy or check or _is_due():
+        from twoslot.recovery import check_first
 
-            fields.put(fields.WAKES_ALONE, (_WAKES << failed) - _POSTPONED)
+        check_first.check()
     twoslot.drop("retained", "recovery")
 
 
@@ -66,23 +57,10 @@ def _safe_mode(why):
     safe_mode.run(why)
 
 
-def _check():
-    from twoslot.recovery import check_first
+def _is_due():
+    from twoslot.recovery import unattended
 
-    return check_first.check()
-
-
-def _unattended():
-    # Seconds without a turn after which a board checks by itself; 0: never.
-    from twoslot import settings
-    from twoslot.errors import FlashError
-
-    try:
-        return settings.load()["unattended"]
-    except FlashError:
-        return 1
-    finally:
-        twoslot.drop("settings")
+    return unattended.is_due()
 
 
 def _settle():

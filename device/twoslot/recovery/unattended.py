@@ -1,0 +1,32 @@
+# A program that ended, that never calls tick() or that sleeps by itself: when its board checks without
+# its help (settings.md, unattended). Loaded once an hour where the updater had no turn.
+from micropython import const
+
+import twoslot
+
+_WAKES = const(40)  # from deep sleep
+_DOUBLED = const(2)  # how often, at most, failed checks double wakes and seconds
+_MOST_S = const(604800)
+
+
+def is_due():
+    """True when this board is to check by itself now."""
+    from twoslot import errors, settings, retained
+
+    try:
+        s = settings.load()
+        failed = min(retained.get(retained.FAILED_CHECKS), _DOUBLED)
+        due = retained.seconds_without_turn() >= min(s["unattended"] << failed, _MOST_S)
+        due = due or retained.get(retained.WAKES_ALONE) >= _WAKES << failed
+        if not due or not s["unattended"]:
+            return False
+        if not s.get("quiet"):
+            return True
+        from twoslot import schedule, quiet_hours
+
+        return not quiet_hours.remaining_ms(s["quiet"])
+    except errors.FlashError:
+        return False
+    finally:
+        s = None
+        twoslot.drop("settings", "errors", "quiet_hours")
