@@ -4,49 +4,76 @@ import machine
 import sys
 import time
 
+word = machine.mem32
 
-def _restart(note):
-    machine.mem32[0x600013F8] = note  # how this attempt ended: FORMATS.md, end of an attempt
+
+def restart(note):
+    word[0x600013F8] = note  # how this attempt ended: FORMATS.md, end of an attempt
     machine.reset()
 
 
-def pass_time():
-    # Add to the time since the updater's last turn. More than 11 h at once: somebody set the clock.
-    now, passed = time.time() // 10 & 0x1FFF, word[0x600013DC]
-    more = now - (passed >> 16) & 0x1FFF
-    passed = min((passed & 0xFFFF) + (more if more < 4096 else 0), 0xFFFF)
-    word[0x600013DC] = now << 16 | passed
-    return passed
+def timeout(timer):
+    restart(5)
 
 
-# The loader's record (FORMATS.md, RTC tail), and what this start adds to what is kept from start to start.
-word = machine.mem32
-record, note = word[0x600013E0] == 0x31525332, word[0x600013F8] & 255
-reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 255 == 1
-cause, kept = 0 if note else word[0x600013EC] & 255, word[0x600013D8]
-hour = False
+def lasting_timer():
+    # A soft reset frees the heap, and the SDK's list of armed timers would lead into it. This timer
+    # lies in the SDK's heap; RTC memory holds its place (FORMATS.md). Return (timer, place), or an
+    # ordinary timer and 0.
+    timer = machine.Timer(-1)
+    items = [timer]
+    try:
+        from esp import malloc
+
+        # A list's fourth word leads to its items. Where it does not, nothing is changed.
+        addr = word[id(items) + 12]
+        if not -38912 < addr - id(items) < 38912 or word[addr] != id(timer):
+            return timer, 0
+        place = (word[0x600013F8] >> 8 & 0xFFFFFF) | 0x3F000000
+        if place == 0x3F000000:
+            place = malloc(64)
+            if not place:
+                return timer, 0
+            for i in range(4, 64, 4):
+                word[place + i] = 0
+            word[place] = word[id(timer)]  # its type
+            word[0x600013F8] |= (place & 0xFFFFFF) << 8
+        if place & 3 or place < 0x3FFE8000 or word[place] != word[id(timer)]:
+            return timer, 0
+        word[addr] = place
+        return items[0], place
+    except (ImportError, ValueError):
+        return timer, 0
+
+
+# "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
+record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
+reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
+timer = None
 if record:
-    hour = (word[0x600013DC] & 0xFFFF) // 360 != pass_time() // 360
-    if not trial:
-        # A wake from deep sleep, another start, a soft reset of a program that had called twoslot.
-        kept += 256 if cause == 5 else kept & 255 < 255 and (not note or kept >> 23 & 1)
-        word[0x600013D8] = kept = kept & ~0x840000
-        word[0x600013F8] |= 0 if note else 12
-timer = machine.Timer(-1)
+    timer, place = lasting_timer()
+    timer.deinit()  # that of the run before a soft reset
 if trial:
-    timer.init(period=600000, mode=machine.Timer.ONE_SHOT, callback=lambda t: _restart(5))
+    period = 600000
+    if place:
+        if word[place + 60]:
+            period = time.ticks_diff(word[place + 60], time.ticks_ms())
+        word[place + 60] = time.ticks_add(time.ticks_ms(), period) or 1
+    timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
 try:
     import twoslot
 
-    twoslot.deadline = timer if trial else None
-    # A crash, a fallback, a request, or a program under which the updater has no turn.
-    if trial and kept >> 26 & 1 or record and not trial and (
-        0 < cause < 4 or reason == 3 or kept >> 24 or kept & 255 > 19 or hour or word[0x600013FC] >> 31
-        or cause == 5 and not (kept >> 8 & 1023) % 40
-    ):
-        __import__("twoslot.recovery.supervisor").recovery.supervisor.before_main(trial, reason, cause)
+    # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
+    twoslot.deadline = (timer, timeout, place) if trial else None
+    if record:
+        # What happened since the updater had its turn: it may need it before main.py.
+        cause = 0 if note else word[0x600013EC] & 0xFF
+        if __import__("twoslot.retained").retained.count_start(trial, cause, reason):
+            __import__("twoslot.recovery.supervisor").recovery.supervisor.before_main(trial, cause, reason)
+        if not trial and place:
+            twoslot.watch_program(timer)
 except Exception as e:
     if trial:
-        _restart(6)
+        restart(6)
     print("twoslot cannot be imported:", repr(e))
 sys.modules.pop(__name__, None)  # only what the timer of a trial calls stays on the heap

@@ -5,7 +5,7 @@
 enum {
     MAP_AT = 0xFB8,
     MAP_MAGIC = 0x314D5332,        /* 2SM1 */
-    CELL_MAGIC = 0x314A5332,       /* 2SJ1 */
+    CELL_MAGIC = 0x324A5332,       /* 2SJ2 */
     DESCRIPTOR_MAGIC = 0x31445332, /* 2SD1 */
     JOURNAL_BYTES = 2 * SECTOR,
     MAP_BODY = 64,

@@ -17,7 +17,7 @@ struct restart_info {
     word reason, exception[5], mark;
 };
 
-enum { TAIL_MAGIC = 0x31525332, /* 2SR1 */ SEALED = 16 };
+enum { TAIL_MAGIC = 0x32525332, /* 2SR2 */ SEALED = 16 };
 
 /* Reset reasons in the SDK's numbers. */
 enum { POWER, HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG, RESTART, DEEP_SLEEP, RESET_PIN };

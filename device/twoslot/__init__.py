@@ -5,7 +5,7 @@ import time
 
 __version__ = "0.1.0"
 
-deadline = None  # the timer that the boot hook started for a trial
+deadline = None  # in a trial: the timer that the boot hook started, and what it calls
 _agent = _schedule = _threshold = None
 _log = []  # (milliseconds since boot, code, place), newest last
 _pollers = []  # tick() calls each: a button, a broker, the push port. They return milliseconds or None
@@ -143,6 +143,21 @@ def get_schedule():
         _schedule = startup.make_schedule()
         unload()
     return _schedule
+
+
+def watch_program(timer):
+    """Arm the boot hook's timer again; now and then, look whether the program calls tick()."""
+    timer.init(period=400000, mode=timer.ONE_SHOT, callback=watch_program)
+    now = time.ticks_ms()
+    if deadline or now // 400000 % 9 or _schedule and time.ticks_diff(now, _schedule.last) < 60000:
+        return
+    try:
+        from twoslot.recovery import unattended
+
+        unattended.restart_if_due()
+    except (MemoryError, RuntimeError) as e:
+        # The program has all of the heap or of the stack: once more in an hour.
+        log_error(e)
 
 
 def log_error(e):

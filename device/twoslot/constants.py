@@ -24,6 +24,9 @@ REPORT_JOURNAL_LOST = const(5)
 REPORT_SAFE_MODE = const(6)
 REPORT_LOW_MEMORY = const(7)
 
+# In rounds of a cell: the last trial of unproven_counter never reached the boot hook.
+NEVER_REACHED = const(256)
+
 # Boot reason: the row of the loader's decision (FORMATS.md, RTC tail; boot-table.md).
 BOOT_ORDINARY = const(1)
 BOOT_TRIAL = const(2)
@@ -31,6 +34,11 @@ BOOT_FALLBACK = const(3)
 BOOT_NO_JOURNAL = const(4)
 BOOT_NO_JOURNAL_UNCONFIRMED = const(5)
 BOOT_LAST_RESORT = const(6)
+
+# Without a turn of the updater: so many starts may be a loop, so many wakes from deep sleep lead to a
+# check (recovery.md).
+LOOP_STARTS = const(20)
+LOOP_WAKES = const(40)
 
 # Counters (FORMATS.md, release): this bit and those above are set for a development release.
 DEVELOPMENT_BIT = const(31)

@@ -32,14 +32,15 @@ def conclude(agent, schedule, error):
         raise error
     twoslot.log_error(error)
     if isinstance(error, LinkError):
-        schedule.failed(agent.retry_after)
+        schedule.failed(agent.retry_after, agent.accepted)
         return agent.state != 0
     if isinstance(error, ReleaseError):
         # A document that cannot be read or trusted, or another one, may be right next time: a
         # captive portal.
         code = error.args[0]
         if agent.accepted and code > codes.UNKNOWN_FORMAT and code != codes.HEAD_MISMATCH:
-            schedule.etag = agent.etag
+            # "Unproven" fades: the same head is to be read again.
+            schedule.etag = None if code == codes.UNPROVEN else agent.etag
             schedule.succeeded()
             return False
         schedule.etag = None

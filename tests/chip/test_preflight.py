@@ -96,10 +96,10 @@ def test_no_preflight_and_a_bench_image_are_said(slotbench: RunCommand, tmp_path
     ran = slotbench(
         "release", "build", firmware, "--product", "lamp", "--board", BOARD, "--counter", "2", "--no-preflight",
         "-o", out)
-    assert ran.code == 0 and ran.out.endswith("no preflight: not wanted\n")
+    assert ran.code == 0 and ran.out.endswith("no preflight: switched off\n")
     assert json.loads(out.read_bytes())["preflight"] == "skipped"
     ran = slotbench("release", "sign", out, "--key", VECTOR_KEYS / "test-only-offline.pem")
-    assert ran.code == 0 and ran.out.startswith(f"{out}: no preflight: not wanted\n")
+    assert ran.code == 0 and ran.out.startswith(f"{out}: no preflight: switched off\n")
 
 
 def test_firmware_that_twoslot_runs_on_passes(core: Path) -> None:

@@ -60,13 +60,14 @@ def test_cells(vm: CPythonVM, path: Path) -> None:
     module = vm.import_("twoslot.boot.journal")
     cell = module.Cell(page)
 
-    assert vm.import_("twoslot.boot.page").is_valid(page, b"2SJ1")
+    assert vm.import_("twoslot.boot.page").is_valid(page, b"2SJ2")
     for name in (
-        "sequence", "active", "attempts", "copies", "report", "rounds", "floor", "bad_counter",
+        "sequence", "active", "attempts", "copies", "report", "floor", "bad_counter",
         "unproven_counter", "head_seq", "head_time", "key_epoch", "channel_tag", "report_counter",
-        "confirmed",
+        "confirmed", "reached",
     ):
         assert getattr(cell, name) == expected[name], name
+    assert cell.rounds == expected["rounds"] + 256 * expected["never_reached"]
     for slot, letter in enumerate("ab"):
         assert cell.states[slot] == expected[f"state_{letter}"]
         assert cell.counters[slot] == expected[f"counter_{letter}"]
@@ -83,7 +84,7 @@ def test_regions(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> No
     module, pages = vm.import_("twoslot.boot.journal"), vm.import_("twoslot.boot.page")
     for index, state in enumerate(expected["pages"]):
         page = bytearray(region[index * PAGE : (index + 1) * PAGE])
-        read = "valid" if pages.is_valid(page, b"2SJ1") else "blank" if pages.is_blank(page) else "garbage"
+        read = "valid" if pages.is_valid(page, b"2SJ2") else "blank" if pages.is_blank(page) else "garbage"
         assert read == state, f"page {index}"
 
     journal = module.Journal(port, BOARD.journal.start)

@@ -11,7 +11,7 @@ from slotbench.formats import document
 from slotbench.formats.head import rollout_place
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.rtc import BootReason
-from slotbench.release.publish import Rollout
+from slotbench.release.publish import Rollout, refresh_heads
 from slotbench.vboard.network.base import ECONNRESET
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
@@ -271,6 +271,53 @@ def test_the_head_that_confirms_may_be_paused_or_old_news(make_board: Make, tmp_
 
     assert updater.run() == IDLE
     assert updater.board.newest().state_b == SlotState.CONFIRMED
+
+
+@pytest.mark.parametrize("stale", ["outdated", "expired"])
+def test_a_signed_head_of_the_past_confirms_a_trial_and_nothing_else(
+    make_board: Make, site: Site, stale: str,
+) -> None:
+    """A cache lags behind: that this board reached a signed head is the proof, its freshness is not."""
+    known = {"head_seq": 44, "head_time": NOW + 30, "channel_tag": TAG, "key_epoch": 1}
+    if stale == "expired":
+        known.update(head_seq=1, head_time=NOW + 40 * 86400)
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
+    board.put_trial(spent=first(1), **known)
+    updater = Updater(board, board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
+
+    assert updater.run() == IDLE
+    cell = board.newest()
+    assert (cell.active, cell.state_b) == (1, SlotState.CONFIRMED)
+    assert {name: getattr(cell, name) for name in known} == known, "what was known of newer heads is lost"
+    assert updater.agent.head is None and updater.agent.etag is None
+    with refusal(updater.vm, "ReleaseError", 35 if stale == "outdated" else 34):
+        updater.run()
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_with_manual_confirm_no_head_of_the_past_proves_anything(make_board: Make, site: Site, stale: bool) -> None:
+    board = make_board(FaultyNetwork(WsgiNetwork(site.app())), confirm="manual")
+    board.put_trial(spent=first(1), head_seq=44 if stale else 0, channel_tag=TAG, key_epoch=1)
+    updater = Updater(board, board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
+
+    assert updater.run() == IDLE
+    assert board.newest().state_b == SlotState.READY
+
+
+def test_a_newer_head_lets_an_unproven_release_be_tried_again(make_board: Make, site: Site) -> None:
+    """The same head does not; the newer one counts at once, and also after the attempt that saw it failed."""
+    updater = updater_on(make_board, site)
+    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1}
+    updater.board.put_cell(1, running_cell(**seen, unproven_counter=6, rounds=4))
+    with refusal(updater.vm, "ReleaseError", 41, 4):
+        updater.run(download=False)
+
+    refresh_heads(site.publisher.site, site.publisher.keys_path, site.publisher.online, site.issued + 60)
+    updater.network.inject(on="releases/*", status=503, times=1)
+    with refusal(updater.vm, "LinkError", 7):
+        updater.run(download=False)
+    assert (updater.board.newest().rounds, updater.board.newest().unproven_counter) == (0, 6)
+    assert updater.run(download=False) == IDLE and updater.agent.plan["counter"] == 6
 
 
 def test_in_last_resort_a_head_confirms_what_runs(make_board: Make, site: Site) -> None:

@@ -140,15 +140,15 @@ def test_an_image_that_is_invalid_or_marked_is_bad(decider: Decider, flaw: str) 
     assert (settled.report, settled.bad_counter, settled.states[1]) == (Report.BAD, 6, SlotState.BAD)
 
 
-def test_the_fourth_round_without_proof_counts_as_bad(decider: Decider) -> None:
+def test_rounds_without_proof_are_counted_and_never_become_bad(decider: Decider) -> None:
+    """The fourth was a ban for good: whoever dropped heads during four trials kept a good release out."""
     cell = trial_cell(spent=first(3))
-    for number in (1, 2, 3, 4):
+    for number in (1, 2, 3, 4, 5, 255, 255):
         settled = fallback(decider, cell)
         assert (settled.rounds, settled.unproven_counter) == (number, 6)
-        assert settled.bad_counter == (6 if number == 4 else 0), f"after round {number}"
-        assert settled.report == Report.UNPROVEN
-        cell = trial_cell(
-            spent=first(3), rounds=settled.rounds, unproven_counter=6, bad_counter=settled.bad_counter)
+        assert (settled.report, settled.bad_counter) == (Report.UNPROVEN, 0), f"after round {number}"
+        rounds = 254 if number == 5 else settled.rounds
+        cell = trial_cell(spent=first(3), rounds=rounds, unproven_counter=6)
 
 
 def test_another_release_starts_its_own_rounds(decider: Decider) -> None:

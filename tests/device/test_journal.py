@@ -21,7 +21,7 @@ from support.device.decision import first
 from support.sampling import examples
 
 SECTORS = (BOARD.journal.start, BOARD.journal.start + SECTOR)
-GARBAGE = b"2SJ1" + b"\xff" * (PAGE - 4)
+GARBAGE = b"2SJ2" + b"\xff" * (PAGE - 4)
 U32 = st.integers(0, 0xFFFFFFFF)
 FLAGS = st.tuples(*[st.booleans()] * 8)
 WORDS = st.tuples(*[st.none() | st.sampled_from(Ended).map(int) | st.integers(0, 0xFFFFFFFE)] * 8)

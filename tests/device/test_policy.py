@@ -77,7 +77,8 @@ def test_what_force_lifts(judge: Judge) -> None:
     """Bad mark, trials used up, pause and percent, each alone and all together."""
     lifted: list[tuple[int, int, dict[str, int], dict[str, Any]]] = [
         (30, COUNTER, {"bad": COUNTER}, {}), (30, COUNTER, {"bad": COUNTER + 1}, {}),
-        (41, 4, {"bad": COUNTER, "unproven": COUNTER, "rounds": 4}, {}),
+        (41, 4, {"unproven": COUNTER, "rounds": 4}, {}), (41, 9, {"unproven": COUNTER, "rounds": 9}, {}),
+        (30, COUNTER, {"bad": COUNTER, "unproven": COUNTER, "rounds": 4}, {}),
         (40, 0, {}, {"paused": True}), (39, 0, {}, {"percent": 0}),
         (30, COUNTER, {"bad": COUNTER}, {"paused": True, "percent": 0}),
     ]
@@ -92,6 +93,16 @@ def test_what_force_lifts(judge: Judge) -> None:
 def test_an_unproven_release_is_tried_again(judge: Judge) -> None:
     judge.facts.update({"unproven": COUNTER, "rounds": 3, "bad": COUNTER - 1})
 
+    assert judge.all(offer())
+
+
+def test_a_release_without_proof_is_tried_again_after_three_days(judge: Judge) -> None:
+    """Whatever kept the proof away may be over."""
+    judge.facts.update({"unproven": COUNTER, "rounds": 4})
+    for days in (1, 1, 0.99):
+        judge.refuses(offer(), 41, 4)
+        judge.vm.runtime.clock.advance_ms(int(days * 86_400_000))
+    judge.vm.runtime.clock.advance_ms(900_000)
     assert judge.all(offer())
 
 

@@ -18,7 +18,7 @@ def test_it_is_what_the_loader_left(board: DeviceBoard, slot: int, why: BootReas
     vm = board.start(slot, why, trial=why == BootReason.TRIAL, left=2, counter=0x80000001, reason=6, note=5)
     word = loaders_word(vm)
 
-    assert word is not None and word[:8] == b"2SR1" + bytes([slot, why == BootReason.TRIAL, 2, why])
+    assert word is not None and word[:8] == b"2SR2" + bytes([slot, why == BootReason.TRIAL, 2, why])
     assert (word[12], word[24]) == (6, 5)
 
 
@@ -29,7 +29,7 @@ def test_with_any_bit_wrong_there_is_none(board: DeviceBoard, vm: CPythonVM) -> 
         broken[byte] ^= 0x20
         board.leave_tail(bytes(broken))
         assert loaders_word(vm) is None, f"byte {byte} does not matter"
-    for noise in (bytes(32), b"\xff" * 32, b"2SR1" + bytes(28)):
+    for noise in (bytes(32), b"\xff" * 32, b"2SR2" + bytes(28)):
         board.leave_tail(noise)
         assert loaders_word(vm) is None
 

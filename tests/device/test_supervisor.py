@@ -195,11 +195,15 @@ def test_an_application_that_crashed_before_does_not_condemn_a_release(board: De
     activate(vm, open_control(vm))
     assert board.newest().report is Report.SAFE_MODE and board.soc.read_word(TURNS) & PROVE_FIRST
 
-    board.put_trial(
-        spent=first(3), ended=(Ended.EXCEPTION, Ended.SOFTWARE_WATCHDOG, Ended.HARDWARE_WATCHDOG) + (None,) * 5,
-        report=Report.SAFE_MODE, report_counter=5)
+    crashes = (Ended.EXCEPTION, Ended.SOFTWARE_WATCHDOG, Ended.HARDWARE_WATCHDOG) + (None,) * 5
+    crashed = {"spent": first(3), "ended": crashes, "report": Report.SAFE_MODE, "report_counter": 5}
+    board.put_trial(**crashed, reached=True)
     start(board, why=BootReason.FALLBACK)
     assert board.newest().report is Report.UNPROVEN and board.newest().bad_counter == 0
+
+    board.put_trial(**crashed)
+    start(board, why=BootReason.FALLBACK)
+    assert board.newest().report is Report.BAD, "it crashed before boot.py: that was not main.py"
 
 
 def test_crashes_of_long_ago_excuse_nothing(board: DeviceBoard) -> None:

@@ -118,9 +118,9 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Com
         offered = type_.ok("board", "repl", lamp, "twoslot.check()")
         assert "2.0.0 (counter 2, 49152 bytes) is offered" in offered
 
-        assert "power goes at cut" in type_.ok("board", "cut", lamp)
+        assert "the power will fail at" in type_.ok("board", "cut", lamp)
         type_("board", "repl", lamp, "twoslot.update()")
-        assert type_.code == 1 and "the board lost its power over it" in type_.err
+        assert type_.code == 1 and "the board lost power before the line ended" in type_.err
         assert type_.ok("board", "status", lamp).startswith("off at ")
 
         assert "running" in type_.ok("board", "power", lamp, "on")
@@ -213,7 +213,7 @@ def test_buttons_that_cannot_be_pressed(lamp: Path, type_: CommandLine, run: Any
 
 def test_a_new_board_is_ready_to_be_edited(tmp_path: Path, type_: CommandLine) -> None:
     told = type_.ok("board", "new", tmp_path / "lamp1", "--product", "lamp")
-    assert "No keys are pinned, so it takes no update" in told
+    assert "No keys are pinned: the board accepts no update" in told
     settings = json.loads((tmp_path / "lamp1" / "files" / "twoslot.json").read_text())
     assert settings == {
         "product": "lamp", "board": "d1_mini", "channel": "stable", "server": "http://127.0.0.1:8266"}
@@ -249,7 +249,7 @@ def test_boards_that_cannot_be_made(tmp_path: Path, type_: CommandLine, lamp: Pa
     for options, code, words in (
         (["--server", "http://example.com"], 2, "a virtual board reaches this machine only"),
         (["--server", "https://127.0.0.1"], 2, "a virtual board reaches this machine only"),
-        (["--keys", keys, "--product", "door"], 2, "keys of the product lamp"),
+        (["--keys", keys, "--product", "door"], 2, "keys are for the product lamp"),
         (["--keys", tmp_path / "none"], 2, "cannot read"),
         (["--keys", low], 1, ""),
         (["--board", "toaster"], 2, "no such board"),
@@ -262,7 +262,7 @@ def test_boards_that_cannot_be_made(tmp_path: Path, type_: CommandLine, lamp: Pa
         assert type_.code == code and words in type_.err and type_.err.count("\n") == 1, type_.err
         assert not new.exists()
     type_("board", "new", lamp)
-    assert type_.code == 2 and "something is there already" in type_.err
+    assert type_.code == 2 and "the folder exists already" in type_.err
     type_("board", "run", tmp_path / "nowhere")
     assert type_.code == 2 and "no board here" in type_.err
     type_("board", "run", lamp, "--speed", "0")

@@ -27,7 +27,8 @@ def test_an_attackers_day(vm: str, request: pytest.FixtureRequest, capsys: pytes
     told = capsys.readouterr().out
     rows = {line.split("  ")[0]: line for line in told.splitlines() if line.endswith("  ok")}
     for attack in ALL:
-        assert f"{attack.code} {explain(attack.code).meaning}" in rows[attack.name]
+        entry = explain(attack.code)
+        assert f"{entry.code} {entry.word}: {entry.meaning}" in rows[attack.name]
     assert f"{len(ALL)} attacks, each refused for the right reason" in told
 
 

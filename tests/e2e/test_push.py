@@ -94,4 +94,4 @@ def test_who_does_not_know_the_secret_is_told_so(desk: PushTestBed) -> None:
     board.run(MINUTES_MS, until=lambda: not asked.is_alive())
     asked.join()
     board.power_off()
-    assert "54 wrong-secret, the secret is another one (wrong ones so far 1)" in refusals[-1]
+    assert "54 wrong-secret, wrong secret (wrong ones so far 1)" in refusals[-1]

@@ -111,7 +111,6 @@ def test_what_the_board_can_do_passes(tree):
     tree.write("device/twoslot/boot/journal.py", "class Cell:\n    pass\n")
     tree.write("device/twoslot/flash.py", "import esp\nimport machine\nimport time\nx = time.ticks_ms()\n")
     tree.write("device/twoslot_boot.py", "import machine\nprint(machine.reset_cause())\nimport twoslot\n")
-    tree.write("device/manifest.py", 'package("twoslot")\n')
     tree.write(AGENT, CLEAN)
 
     assert tree.run(subset.run) == []

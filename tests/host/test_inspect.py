@@ -77,7 +77,7 @@ def test_a_board_in_a_trial(flash: NorFlash) -> None:
         "Boot journal: Python writes cell 18 next, sequence 8.",
         "Slot A: blocks no block table",
         "Slot B: version 2, counter 2",
-        "Slot B: blocks 14 of 14 as the block table says",
+        "Slot B: blocks 14 of 14 match the block table",
         "Exec window: it holds the irom of slot B, all 5 sectors of it",
         "of power): It would start slot B: 2, counter 2 (trial).",
         "of power): Why: the active slot is ready and has yet to prove itself.",
@@ -109,7 +109,7 @@ def test_garbage_and_a_lost_journal(flash: NorFlash) -> None:
     assert facts.journal.next is not None and facts.journal.next.erase == 0, "never behind a garbage page"
     assert "after erasing sector 0 of the journal" in words(flash)
     flash.poke(BOARD.journal.start, b"\xff" * BOARD.journal.size)
-    assert "No cell counts: none is valid, the journal is lost." in words(flash)
+    assert "No cell is in force: no cell is valid, the journal is lost." in words(flash)
     assert "It would start slot A: 1, counter 1 (no journal confirmed)" in words(flash)
 
 
@@ -125,8 +125,8 @@ def test_a_sealed_cell_that_is_impossible(flash: NorFlash, tmp_path: Path, slotb
     flash.dump(tmp_path / "flash.bin")
     ran = slotbench("inspect", tmp_path / "flash.bin")
     assert ran.code == 0
-    assert "No cell counts: a sealed one is impossible." in ran.out
-    assert "It cannot be told: a journal cell has a right seal" in ran.out
+    assert "No cell is in force: a sealed cell has impossible values." in ran.out
+    assert "Unknown: a journal cell has a right seal" in ran.out
 
 
 # slots and window
@@ -139,7 +139,7 @@ def test_an_image_that_decayed(flash: NorFlash) -> None:
     assert slot.image is ImageState.DIFFERS
     assert slot.table is not None and slot.table.differing == (3, 9)
     said = words(flash)
-    assert "Slot B: blocks 12 of 14 as the block table says; it says that blocks 3, 9 differ" in said
+    assert "Slot B: blocks 12 of 14 match the block table; it says that blocks 3, 9 differ" in said
     assert "DIFFERS from the descriptor's SHA-256" in said
     assert forecast_boot(BOARD, data(flash)).hindrances == (None, Hindrance.INVALID)
     assert "Slot B: image does not verify." in said and "set ended[0], bad_b" in said
@@ -162,7 +162,7 @@ def test_half_a_download(flash: NorFlash) -> None:
     assert (slot.table.entries, slot.table.differing, slot.table.unknown) == (14, tuple(range(6, 13)), (13,))
     said = words(flash)
     assert "Slot B: descriptor blank: the slot holds nothing that could be started" in said
-    assert "Slot B: blocks 6 of 14 as the block table says" in said
+    assert "Slot B: blocks 6 of 14 match the block table" in said
     assert "the last one cannot be judged without a descriptor" in said
 
 
@@ -188,13 +188,13 @@ def test_descriptors_of_no_use(flash: NorFlash) -> None:
         f"its image has {A.image.size + 1} bytes, the slot has {A.image.size}", "it was written for slot A")
     for slot, problem in zip(inspect_flash(BOARD, data(flash)).slots, problems):
         assert (slot.page.state, slot.page.problem, slot.descriptor) == (PageState.VALID, problem, None)
-        assert f"descriptor valid, of no use: {problem}" in words(flash)
+        assert f"descriptor valid, unusable: {problem}" in words(flash)
     assert forecast_boot(BOARD, data(flash)).hindrances == (Hindrance.NO_DESCRIPTOR,) * 2
 
 
 def test_a_torn_descriptor(flash: NorFlash) -> None:
     flash.poke(B.descriptor.start + 40, b"\0")
-    assert "Slot B: descriptor garbage, of no use: seal does not match the body" in words(flash)
+    assert "Slot B: descriptor garbage, unusable: seal does not match the body" in words(flash)
 
 
 def test_the_window_ends_with_erased_flash(flash: NorFlash) -> None:

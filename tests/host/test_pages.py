@@ -66,7 +66,7 @@ def test_digest8_is_the_start_of_sha256() -> None:
     (b"\xff" * 255, "garbage"),
 ])
 def test_the_state_of_a_page(page: bytes, state: str) -> None:
-    assert seal.classify_page(page, b"2SJ1") == state
+    assert seal.classify_page(page, b"2SJ2") == state
 
 
 @pytest.mark.parametrize("offset", [0, 4, 119, 120, 127])
@@ -74,19 +74,19 @@ def test_any_flipped_bit_of_the_sealed_part_is_garbage(offset: int) -> None:
     page = bytearray(CELL.pack())
     page[offset] ^= 0x80
 
-    assert seal.classify_page(bytes(page), b"2SJ1") == "garbage"
+    assert seal.classify_page(bytes(page), b"2SJ2") == "garbage"
 
 
 @pytest.mark.parametrize(("page", "what", "offset"), [
     (BLANK_PAGE, "page is blank", 0),
     (b"", "a page has 256 bytes, not 0", 0),
     (CELL.pack() * 2, "a page has 256 bytes, not 512", 256),
-    (b"2SJ2" + CELL.pack()[4:], "magic is b'2SJ2', not b'2SJ1'", 0),
+    (b"2SJ3" + CELL.pack()[4:], "magic is b'2SJ3', not b'2SJ2'", 0),
     (CELL.pack()[:120] + bytes(136), "seal does not match the body", 120),
 ])
 def test_unpack_page_names_the_mistake(page: bytes, what: str, offset: int) -> None:
     with pytest.raises(FormatError, match=what) as caught:
-        seal.unpack_page(page, b"2SJ1")
+        seal.unpack_page(page, b"2SJ2")
 
     assert caught.value.offset == offset
 
@@ -103,7 +103,7 @@ def test_cell_layout() -> None:
     page = CELL.pack()
 
     assert len(page) == 256
-    assert page[:4] == b"2SJ1"
+    assert page[:4] == b"2SJ2"
     assert word(page, 4) == 0x01020304
     assert list(page[8:16]) == [1, 2, 1, 3, 8, 3, 2, 0]
     assert [word(page, 16 + 4 * i) for i in range(10)] == list(range(11, 21))
@@ -165,7 +165,7 @@ def test_impossible_cell_fields_are_not_packed(change: dict[str, Any], what: str
     (11, 9, "attempts is 9"),
     (12, 9, "copies is 9"),
     (13, 8, "Report has no value 8"),
-    (15, 1, "reserved byte is not 0"),
+    (15, 2, "never_reached is 2"),
     (56, 1, "reserved byte is not 0"),
     (119, 1, "reserved byte is not 0"),
 ])
@@ -365,7 +365,7 @@ def test_rtc_tail_layout() -> None:
     data = TAIL.pack()
 
     assert len(data) == 32
-    assert data[:8] == b"2SR1\x01\x01\x02\x02"
+    assert data[:8] == b"2SR2\x01\x01\x02\x02"
     assert (word(data, 8), word(data, 12)) == (33, 4)
     assert data[16:24] == hashlib.sha256(data[:16]).digest()[:8]
     assert (word(data, 24), word(data, 28)) == (5, 44)

@@ -121,7 +121,7 @@ def test_a_board_that_the_file_does_not_know_is_named(tmp_path: Path) -> None:
     Identities({"desk": bytes(range(32))}).save(known)
     find = _secrets(known, None)
     assert find("desk") == bytes(range(32))
-    with pytest.raises(BenchError, match="no secret of the board shelf"):
+    with pytest.raises(BenchError, match="no secret for the board shelf"):
         find("shelf")
 
 

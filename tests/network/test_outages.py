@@ -104,7 +104,7 @@ def test_a_connection_that_dies_inside_every_block_gains_nothing_and_asks_little
     scene.board.power_on()
     scene.board.run(6 * HOURS_MS)
     assert scene.runs(1) and scene.codes == {3}
-    assert len(scene.server.requests_for(IMAGE)) <= 9 + 6 * 12
+    assert len(scene.server.requests_for(IMAGE)) <= 48 + 6 * 24, "every 128 s at first, every 300 s then"
 
 
 OUTAGES = {"wifi": None, "names": NAME_UNKNOWN, "silent": EINPROGRESS, "refused": ECONNRESET}
@@ -144,7 +144,7 @@ def test_a_captive_portal_for_days(make_scene: Callable[..., Scene]) -> None:
     by_python = [op for op in (scene.board.flash.log or [])[operations:] if op.actor == "python"]
     assert by_python == []
     assert {request.file.split("/")[0] for request in scene.server.requests} == {"heads"}
-    assert len(scene.server.requests) <= 10 + 3 * 288, "every 300 s at the most"
+    assert len(scene.server.requests) <= 48 + 3 * 288, "every 300 s at last"
     scene.require_calm()
     scene.server.clear_faults()
     scene.board.run(HOURS_MS)

@@ -19,10 +19,11 @@ SLEEP_MS = 60_000
 """What the application of these tests does between two calls of tick(): days pass quickly."""
 
 INTERVAL_S = 21600
-RAMP = 14
-"""Failures before the backoff of 2, 4, 8, ... s reaches the default interval."""
-A_DAY = 2 * DAY_MS // (INTERVAL_S * 1000)
-"""Looks a day at the shortest wait, half an interval."""
+QUICK = 56
+"""Failures before a board waits minutes: 2, 4, 8, ... s, and 48 waits of 128 s at most."""
+HOURS = 8
+FAR_S, MIDDLE_S = 1800 // 2, 300 // 2
+"""The shortest waits after that: without a signed head, and with one now and then."""
 
 
 def asked(scene: Scene, begin_ms: int, document: Resource) -> list[HttpRequest]:
@@ -36,24 +37,28 @@ BROKEN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("document", Resource, ids=lambda document: document.name.lower())
-@pytest.mark.parametrize("name", BROKEN, ids=lambda name: name.replace(" ", "-"))
-def test_a_server_that_is_broken_for_days(make_scene: Callable[..., Scene], name: str, document: Resource) -> None:
-    """At most so many requests for each document: in the first day, with the quick ones, and in the third."""
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [(name, Resource.HEAD if number % 2 else Resource.RELEASE) for number, name in enumerate(BROKEN)]
+    + [("cut", document) for document in (Resource.HEAD, Resource.TABLE, Resource.IMAGE)],
+    ids=lambda it: it.name.lower() if isinstance(it, Resource) else it.replace(" ", "-"))
+def test_a_server_that_is_broken_for_hours(make_scene: Callable[..., Scene], name: str, document: Resource) -> None:
+    """At most so many requests for each document: at first, with the quick ones, and eight hours later."""
     scene = make_scene(sleep_ms=SLEEP_MS)
     scene.settle(interval_s=INTERVAL_S)
     scene.server.inject(on=document.value, **BROKEN[name])
     scene.board.power_on()
-    scene.board.run(2 * DAY_MS)
-    third_day_ms = scene.board.clock.ms
-    scene.board.run(DAY_MS)
+    scene.board.run(HOURS * HOURS_MS)
+    later_ms = scene.board.clock.ms
+    scene.board.run(HOURS * HOURS_MS)
     assert scene.runs(1)
     assert len(asked(scene, 0, document)) >= 4, "it does not give up either"
+    most = HOURS * 3600 // (FAR_S if document is Resource.HEAD else MIDDLE_S)
     for each in Resource:
-        assert len(asked(scene, third_day_ms, each)) <= A_DAY + 1
-        first_days = [request for request in asked(scene, 0, each) if request.at_ms < third_day_ms]
+        assert len(asked(scene, later_ms, each)) <= most + 1
+        first_hours = [request for request in asked(scene, 0, each) if request.at_ms < later_ms]
         # A kept connection that is found closed is asked once more.
-        assert len(first_days) <= 2 * (RAMP + 2 * A_DAY)
+        assert len(first_hours) <= 2 * (2 * QUICK + most)
 
 
 def test_an_up_to_date_board_asks_once_an_interval(make_scene: Callable[..., Scene]) -> None:

@@ -30,6 +30,15 @@ def test_every_update_gets_there(tmp_path: Path) -> None:
     assert third.interruptions > tenth.interruptions > 0 and third.seconds > none.seconds
 
 
+def test_half_of_the_connections_fail(tmp_path: Path) -> None:
+    """No board waits for its next scheduled check, six hours later."""
+    put_keys(tmp_path / "keys")
+    half, = prove_updates(tmp_path, (0.5,), 6, size=48 * 1024, processes=1)
+    print(f"\n{half.succeeded} of {half.updates}, the slowest after {half.slowest_seconds / 60:.0f} min")
+    assert half.succeeded == 6 and not half.failures
+    assert half.slowest_seconds < 2 * 3600
+
+
 def test_what_one_answer_made_a_board_fetch_again() -> None:
     """Each answer is held against all later ones, whose bytes count once."""
     assert Downloads(()).most_again == 0

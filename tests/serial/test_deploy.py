@@ -139,10 +139,10 @@ def test_a_pulled_cable_is_made_good_by_the_same_command(bench: SerialBench, key
         said = slotbench(*command, fails=True)
         assert "run the same command again" in said
         assert bench.board.files["/boot.py"] in halves
-        went_on += "going on: a run before was broken off" in said
+        went_on += "continuing an interrupted deploy" in said
     assert bench.uart.pulls == 4 and went_on
     said = slotbench(*command)
-    assert "going on: a run before was broken off" in said and "compared by hash" in said
+    assert "continuing an interrupted deploy" in said and "compared by hash" in said
     assert {path: bench.board.files.get(path) for path in wanted()} == wanted()
     assert not [path for path in bench.board.files if "part" in path]
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_done_is_a_sentence(bench: SerialBench, keys: Path) -> No
     said = slotbench("deploy", "--port", bench.port, "--product", "lamp", fails=True)
     assert "give --board, --server" in said
     said = slotbench("deploy", "--port", bench.port, *GIVEN[2:], "--product", "door", "--keys", keys, fails=True)
-    assert "keys of the product lamp" in said
+    assert "the keys are for the product lamp" in said
     assert "twoslot is not on the board" in slotbench("status", "--port", bench.port, fails=True)
     assert "run the same command again" in slotbench("deploy", "--port", "/dev/nowhere", *GIVEN, fails=True)
     assert "cannot be opened" in slotbench("check", "--port", "/dev/nowhere", fails=True)

@@ -110,7 +110,7 @@ def test_an_erased_board_is_set_up_and_runs(boards_with: Start, slotbench: Slotb
     operations = bench.board.flash.operations
     again = slotbench("flash", "--port", bench.port, "--image", firmware)
     assert "it starts twoslot" in again
-    assert again.count("was right already") == 3
+    assert again.count("unchanged") == 3
     assert bench.board.flash.operations - operations < 30, "only the first sector is written again"
 
 
@@ -225,7 +225,7 @@ def test_another_chip(
 
 
 POINTS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9)
-"""Where a run is broken off, as a share of the bytes it sends."""
+"""Where a run is interrupted, as a share of the bytes it sends."""
 
 
 def test_a_pulled_cable_is_made_good_by_the_same_command(
@@ -301,7 +301,7 @@ def test_a_move_that_was_broken_off_goes_on_with_its_backup(
     assert "run the same command again" in slotbench(*command, code=1)
     bench.wait_for("POWER LOST")
     bench.power_on()
-    assert "going on with its backup" in slotbench(*command)
+    assert "continuing an interrupted run with its backup" in slotbench(*command)
     assert files_in(bench.flash(0x100000, size)) == FILES
 
 
@@ -330,7 +330,7 @@ def test_backup_restore_and_inspect(boards_with: Start, slotbench: Slotbench) ->
     bench = boards_with(before)
     slotbench("backup", "--port", bench.port, "all.bin")
     assert Path("all.bin").read_bytes() == before
-    assert "something is there already" in slotbench("backup", "--port", bench.port, "all.bin", code=2)
+    assert "the file exists already" in slotbench("backup", "--port", bench.port, "all.bin", code=2)
     bench.board.flash.poke(0x2000, bytes(0x4000))
     bench.board.flash.poke(0x340000, b"lamp" * 0x1000)
     slotbench("restore", "--port", bench.port, "all.bin")

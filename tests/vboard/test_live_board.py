@@ -213,7 +213,7 @@ def test_whoever_hung_up_before_their_turn_is_passed_over(path: Path) -> None:
     assert "never" not in bench.run(20)
 
 
-@pytest.mark.parametrize(("button", "words"), [("off", "lost its power"), ("reset", "")])
+@pytest.mark.parametrize(("button", "words"), [("off", "lost power"), ("reset", "")])
 def test_a_button_is_stronger_than_a_line(path: Path, button: str, words: str) -> None:
     bench = LiveBench(make_folder(path))
     line = bench.request(1, command="repl", line="import time; time.sleep(1000)")
@@ -274,8 +274,8 @@ def test_software_that_no_chip_survives(path: Path) -> None:
     line = bench.request(2, command="repl", line="esp.flash_write(0x8000, b'abcd')")
     on = bench.request(5, command="on")
     text = bench.run(10)
-    assert "did what no chip survives: python programs 0x008000 from 0x00 to 0x61" in text
-    assert "lost its power" in next(line).refusal()
+    assert "did something that no chip survives: python programs 0x008000 from 0x00 to 0x61" in text
+    assert "lost power" in next(line).refusal()
     assert next(on).facts()["state"] == "running"
 
 
@@ -338,8 +338,8 @@ def test_what_nobody_understands(path: Path) -> None:
     bench = LiveBench(make_folder(path))
     asked, typed = bench.request(1, command="fly"), bench.request(2, command="repl", line=7)
     bench.run(5)
-    assert next(asked).refusal() == "not something a board can do"
-    assert next(typed).refusal() == "nothing to type"
+    assert next(asked).refusal() == "unknown command"
+    assert next(typed).refusal() == "the request has no line to type"
 
 
 # cuts
@@ -370,7 +370,7 @@ def test_a_whole_update_with_the_power_lost_inside(testbed: TestBed, path: Path)
     text = bench.run(120)
     armed = next(cut).facts()
     assert armed["cut"] == f"{armed['operations']}:torn:4"
-    assert "lost its power" in next(update).refusal()
+    assert "lost power" in next(update).refusal()
     assert f"POWER LOST at a flash operation (cut {armed['cut']})" in text
     assert next(on).facts()["slot"] == "A"
     assert "restarting into its trial" in next(again).answer()[0]

@@ -295,7 +295,7 @@ def test_an_empty_folder_may_be_there(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(folder: BoardFolder) -> None:
     for path in (folder.path, folder.flash_path):
-        with pytest.raises(BenchError, match="something is there already") as refused:
+        with pytest.raises(BenchError, match="the folder exists already") as refused:
             BoardFolder.create(path, "generic_4m", NorFlash(4 << 20), {})
         assert refused.value.exit_code == 2
 

@@ -33,7 +33,7 @@ GATES: dict[str, tuple[Gate, str]] = {
     "imports": (direction.run, "import direction on the host"),
     "names": (naming.run, "each class name once, no module named by a verb, a short README"),
     "codes": (codes.run, "error codes: device, FORMATS.md and host agree"),
-    "lists": (install_lists.run, "package.json, manifest.py and versions match the tree"),
+    "lists": (install_lists.run, "package.json and versions match the tree"),
     "docstrings": (docstrings.run, "public host code is documented"),
     "places": (places.run, "no path of one machine, no registry's host"),
     "vectors": (vectors.run, "golden files are up to date"),

@@ -13,7 +13,7 @@ from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.formats.rtc import BootReason, ResetReason, Tail
 
 BLANK_PAGE = b"\xff" * 256
-GARBAGE_PAGE = b"2SJ1" + b"\xff" * 252
+GARBAGE_PAGE = b"2SJ2" + b"\xff" * 252
 """A cell whose write was cut after its first word."""
 
 
@@ -21,7 +21,7 @@ def cells() -> dict[str, JournalCell]:
     """Cells that tell every field from every other one."""
     distinct = JournalCell(
         sequence=0x01020304, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY,
-        attempts=3, copies=8, report=Report.UNPROVEN, rounds=2,
+        attempts=3, copies=8, report=Report.UNPROVEN, rounds=2, never_reached=True,
         counter_a=0x11121314, counter_b=0x21222324, floor=0x31323334, bad_counter=0x41424344,
         unproven_counter=0x51525354, head_seq=0x61626364, head_time=0x71727374,
         key_epoch=0x05060708, channel_tag=0xF1F2F3F4, report_counter=0x15161718,
@@ -29,7 +29,7 @@ def cells() -> dict[str, JournalCell]:
     opened = asdict(distinct) | {
         "sequence": 7,
         "spent": (True,) * 8, "ended": tuple(Ended)[:8], "copied": (True,) * 8,
-        "bad_a": True, "bad_b": True, "confirmed": True,
+        "bad_a": True, "bad_b": True, "confirmed": True, "reached": True,
     }
     trial = asdict(distinct) | {
         "sequence": 8,
@@ -58,7 +58,8 @@ def cell_files() -> Files:
         files[f"cells/{name}.bin"] = cell.pack()
         files[f"cells/{name}.json"] = text_of({"cell": asdict(cell), "repacks": True})
     page = bytearray(cells()["distinct"].pack())
-    torn = ((128, 0xFFFF0000), (164, 0xFFFFFF02), (196, 0x7FFFFFFF), (224, 0xFFFFFFFE), (232, 0))
+    torn = ((128, 0xFFFF0000), (164, 0xFFFFFF02), (196, 0x7FFFFFFF), (224, 0xFFFFFFFE), (232, 0),
+            (236, 0x7FFFFFFF))
     for offset, word in torn:
         struct.pack_into("<I", page, offset, word)
     files["cells/open_torn.bin"] = bytes(page)
@@ -178,7 +179,7 @@ def rtc_files() -> Files:
             reset_reason=ResetReason.POWER),
         "trial": Tail(
             slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=0x7F020304,
-            reset_reason=ResetReason.RESTART, note=Ended.DEADLINE, schedule=0xDEADBEEF),
+            reset_reason=ResetReason.RESTART, reached_at=0x0023EC, note=Ended.DEADLINE, schedule=0xDEADBEEF),
         "last_resort": Tail(
             slot=0, trial=False, attempts_left=8, why=BootReason.LAST_RESORT, counter=0,
             reset_reason=ResetReason.RESET_PIN, note=0xFFFFFFFF),

@@ -41,10 +41,17 @@ def _remember(agent, control):
     # Write down a new head, or new keys. In a trial the head, fetched whole and signed, is the
     # proof that this board can update itself again.
     head, agent.news = agent.news, None
+    if head is True:
+        # A signed head of the past, from a cache: the proof, and nothing to remember.
+        head = None
+        if agent.auto:
+            control.confirm()
     if agent.keys:
         from twoslot.trust import rotation
 
         rotation.commit(agent, control, head)
+    elif head is None:
+        pass
     elif control.confirmed:
         control.remember_head(head)
     elif agent.auto:
@@ -58,7 +65,10 @@ def _end_trial(control):
         if twoslot._schedule:
             twoslot._schedule.trial = False
         if twoslot.deadline:
-            twoslot.deadline.deinit()
+            timer, _, place = twoslot.deadline
             twoslot.deadline = None
+            timer.deinit()
+            if place:
+                twoslot.watch_program(timer)
         return True
     return False

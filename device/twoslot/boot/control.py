@@ -172,6 +172,7 @@ class BootControl:
     def _put_head(self, cell, head):
         cell.head_seq, cell.head_time = head["seq"], head["issued"]
         cell.key_epoch, cell.channel_tag = head["epoch"], head["tag"]
+        cell.rounds = 0  # "unproven" fades with a newer head
 
 
 def _read_tail():
@@ -179,7 +180,7 @@ def _read_tail():
     raw = bytearray(32)
     for i in range(0, 32, 4):
         raw[i : i + 4] = (machine.mem32[_TAIL + i] & 0xFFFFFFFF).to_bytes(4, "little")
-    if raw[:4] != b"2SR1" or raw[4] > 1 or raw[16:24] != sha256(raw[:16]).digest()[:8]:
+    if raw[:4] != b"2SR2" or raw[4] > 1 or raw[16:24] != sha256(raw[:16]).digest()[:8]:
         raise FlashError(codes.NO_BOOT_RECORD, 0)
     return raw
 

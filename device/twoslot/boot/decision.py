@@ -11,7 +11,7 @@ from twoslot.constants import (
 # FORMATS.md, end of an attempt: both watchdogs and the exception; no twoslot.
 _CRASHES = (2, 3, 4)
 _NO_TWOSLOT = const(6)
-_ROUNDS = const(4)  # trials without proof: the first, and three more
+_ROUNDS_MOST = const(255)
 
 
 def next_boot(cell, descriptors, failed=()):
@@ -73,21 +73,21 @@ def conclude_last_boot(cell, slot, reason, descriptors, attempts):
 
 def _judge_trial(cell, slot, descriptor):
     counter = cell.counters[slot]
-    # main.py crashed under the release before too: then its crashes say nothing about this one.
-    innocent = cell.report == REPORT_SAFE_MODE
+    # main.py crashed under the release before too: its crashes say nothing about this one. Those before
+    # the boot hook are not its own.
+    excused = cell.report == REPORT_SAFE_MODE and cell.reached
     cell.report, cell.report_counter = REPORT_BAD, counter
     crashed = cell.bad[slot] or cell.states[slot] != SLOT_READY or descriptor is None or descriptor.bad
     for code in cell.ended:
-        crashed = crashed or code == _NO_TWOSLOT or code in _CRASHES and not innocent
+        crashed = crashed or code == _NO_TWOSLOT or code in _CRASHES and not excused
     if not crashed:
         cell.report = REPORT_UNPROVEN
     if counter >> DEVELOPMENT_BIT:
         return  # a development release changes nothing by which others are judged
     if not crashed:
-        cell.rounds = cell.rounds + 1 if cell.unproven_counter == counter else 1
+        cell.rounds = min(cell.rounds + 1, _ROUNDS_MOST) if cell.unproven_counter == counter else 1
         cell.unproven_counter = counter
-        crashed = cell.rounds >= _ROUNDS
-    if crashed:
+    else:
         cell.bad_counter = max(cell.bad_counter, counter)
 
 

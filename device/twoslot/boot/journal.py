@@ -15,26 +15,28 @@ ENDED_WORD = const(160)
 COPIED_WORD = const(192)
 BAD_WORD = const(224)  # of slot A; that of slot B follows
 CONFIRMED_WORD = const(232)
+_REACHED_WORD = const(236)
 
 _CELLS = const(16)  # in a sector
-_BODY = const("<4sI8B10I")
+_BODY = const("<4sI6BH10I")
 
 
 class Cell:
     """One state of the board, as the newest cell holds it."""
 
     def __init__(self, page=None):
-        f = struct.unpack_from(_BODY, page, 0) if page else (0,) * 20
+        f = struct.unpack_from(_BODY, page, 0) if page else (0,) * 19
         self.sequence, self.active = f[1], f[2]
         self.states = [f[3], f[4]]
+        # rounds: trials of unproven_counter that ended unproven, and NEVER_REACHED.
         self.attempts, self.copies, self.report, self.rounds = f[5:9]
-        self.counters = [f[10], f[11]]
-        self.floor, self.bad_counter, self.unproven_counter = f[12:15]
-        self.head_seq, self.head_time, self.key_epoch, self.channel_tag, self.report_counter = f[15:20]
+        self.counters = [f[9], f[10]]
+        self.floor, self.bad_counter, self.unproven_counter = f[11:14]
+        self.head_seq, self.head_time, self.key_epoch, self.channel_tag, self.report_counter = f[14:19]
         self.spent = self.copied = 0
         self.ended = []
         self.bad = [False, False]
-        self.confirmed = False
+        self.confirmed = self.reached = False
         if page:
             for i in range(0, 32, 4):
                 self.spent += is_set(page, SPENT_WORD + i)
@@ -45,6 +47,7 @@ class Cell:
                     self.ended.append(code if code < 256 else 1)
             self.bad = [is_set(page, BAD_WORD), is_set(page, BAD_WORD + 4)]
             self.confirmed = is_set(page, CONFIRMED_WORD)
+            self.reached = is_set(page, _REACHED_WORD)
 
     def confirm(self, slot, descriptor):
         """Make slot the confirmed active one."""
@@ -69,8 +72,8 @@ class Cell:
         """Return the sealed 128 bytes of this state."""
         page = bytearray(SEALED)
         struct.pack_into(
-            _BODY, page, 0, b"2SJ1", self.sequence, self.active, self.states[0], self.states[1],
-            self.attempts, self.copies, self.report, self.rounds, 0, self.counters[0], self.counters[1],
+            _BODY, page, 0, b"2SJ2", self.sequence, self.active, self.states[0], self.states[1],
+            self.attempts, self.copies, self.report, self.rounds, self.counters[0], self.counters[1],
             self.floor, self.bad_counter, self.unproven_counter, self.head_seq, self.head_time,
             self.key_epoch, self.channel_tag, self.report_counter)  # fmt: skip
         seal(page)
@@ -91,7 +94,7 @@ class Journal:
         page, newest = bytearray(PAGE), bytearray(PAGE)
         for i in range(2 * _CELLS):
             self.flash.read(self.base + i * PAGE, page)
-            if is_valid(page, b"2SJ1") and struct.unpack_from("<I", page, 4)[0] > sequence:
+            if is_valid(page, b"2SJ2") and struct.unpack_from("<I", page, 4)[0] > sequence:
                 # The page is kept as it was read: it may read otherwise next time.
                 page, newest = newest, page
                 self.at, sequence = i, struct.unpack_from("<I", newest, 4)[0]

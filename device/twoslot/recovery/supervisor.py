@@ -4,21 +4,20 @@ from micropython import const
 import twoslot
 
 from twoslot import retained
-from twoslot.constants import BOOT_FALLBACK
+from twoslot.constants import BOOT_FALLBACK, LOOP_STARTS
 
 # A loop: so many starts, and so many seconds, without a turn of the updater. No clock counts them across
 # the reset pin: many more starts are enough alone.
-_STARTS = const(20)
 _LOOP_S = const(1800)
 _MANY_STARTS = const(200)
 _CRASHES = const(5)  # in a row
 
 
-def before_main(trial, reason, cause):
+def before_main(trial, cause, reason):
     """Let the updater run before main.py, if main.py does not let it run.
 
-    trial: an attempt is under way. reason: why the loader started this slot. cause: why the chip
-    started, 0 after a soft reset.
+    trial: an attempt is under way. cause: why the chip started, 0 after a soft reset. reason: why the
+    loader started this slot.
     """
     busy, check = retained.get(retained.BUSY), retained.get(retained.CHECK_FIRST)
     retained.put(retained.BUSY, 0)
@@ -42,7 +41,7 @@ def before_main(trial, reason, cause):
         update_first.run()
     elif crashed and crashes >= _CRASHES:
         _safe_mode("%d crashes in a row" % _CRASHES)
-    elif starts >= _MANY_STARTS or starts >= _STARTS and seconds >= _LOOP_S:
+    elif starts >= _MANY_STARTS or starts >= LOOP_STARTS and seconds >= _LOOP_S:
         _safe_mode("%d starts without a check" % starts)
     elif crashed and busy or check or _is_due():
         from twoslot.recovery import check_first

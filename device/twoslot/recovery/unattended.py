@@ -1,10 +1,13 @@
 # A program that ended, that never calls tick() or that sleeps by itself: when its board checks without
 # its help (settings.md, unattended). Loaded once an hour where the updater had no turn.
+import machine
+
 from micropython import const
 
 import twoslot
 
-_WAKES = const(40)  # from deep sleep
+from twoslot.constants import LOOP_WAKES
+
 _DOUBLED = const(2)  # how often, at most, failed checks double wakes and seconds
 _MOST_S = const(604800)
 
@@ -17,7 +20,7 @@ def is_due():
         s = settings.load()
         failed = min(retained.get(retained.FAILED_CHECKS), _DOUBLED)
         due = retained.seconds_without_turn() >= min(s["unattended"] << failed, _MOST_S)
-        due = due or retained.get(retained.WAKES_ALONE) >= _WAKES << failed
+        due = due or retained.get(retained.WAKES_ALONE) >= LOOP_WAKES << failed
         if not due or not s["unattended"]:
             return False
         if not s.get("quiet"):
@@ -30,3 +33,15 @@ def is_due():
     finally:
         s = None
         twoslot.drop("settings", "errors", "quiet_hours")
+
+
+def restart_if_due():
+    """Restart to check before main.py, under a program that does not let the updater have its turn."""
+    from twoslot import retained
+
+    retained.count_time()
+    if is_due():
+        print("twoslot: no tick() for too long: restarting to check before main.py")
+        retained.put(retained.CHECK_FIRST, 1)
+        machine.reset()
+    twoslot.drop("retained", "recovery")

@@ -13,6 +13,8 @@ from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, STATE_HEAD, STATE_IDLE
 from twoslot.errors import ReleaseError
 
 _EPOCH_2000 = const(946684800)
+_ROUNDS = const(4)  # trials without proof: the first, and three more
+_FADES_MS = const(259200000)  # three days since the start, or a newer head: then it is tried again
 
 
 def apply(agent, document):
@@ -23,13 +25,21 @@ def apply(agent, document):
         agent.plan = check_release(payload, digest, agent.head, s, facts)
         return STATE_TABLE if agent.download else STATE_IDLE
     now = time.time()
-    head = check_head(payload, epoch, s, facts, now + _EPOCH_2000 if now > CLOCK_SET else 0)
+    try:
+        head = check_head(payload, epoch, s, facts, now + _EPOCH_2000 if now > CLOCK_SET else 0)
+    except ReleaseError as e:
+        if facts["confirmed"] or e.args[0] not in (codes.HEAD_OUTDATED, codes.HEAD_EXPIRED):
+            raise
+        # It is signed, and this board reached it: caches lag behind.
+        agent.news = True
+        return STATE_IDLE
     agent.head, agent.offered, agent.running = head, head["counter"], facts["counter"]
     if not facts["confirmed"]:
         agent.news = head
         return STATE_IDLE
     if head["seq"] > facts["seq"] or head["tag"] != facts["tag"] or head["epoch"] != facts["epoch"]:
         agent.news = head
+        facts["rounds"] = 0
     # From here on the same head gets the same answer, and need not be sent again.
     agent.etag, agent.accepted, agent.interval_s = agent.fresh_etag, True, head["interval_s"]
     check_rollout(head, facts, s, s.get("device_id") or machine.unique_id().hex(), agent.force)
@@ -92,10 +102,10 @@ def check_counter(counter, facts, force):
         raise ReleaseError(codes.BELOW_FLOOR, counter)
     if force and not back:
         return
-    if counter == facts["unproven"] and counter <= facts["bad"]:
-        raise ReleaseError(codes.UNPROVEN, facts["rounds"])
     if counter <= facts["bad"]:
         raise ReleaseError(codes.MARKED_BAD, counter)
+    if counter == facts["unproven"] and facts["rounds"] >= _ROUNDS and time.ticks_ms() < _FADES_MS:
+        raise ReleaseError(codes.UNPROVEN, facts["rounds"])
 
 
 def check_release(payload, digest, head, settings, facts):

@@ -25,7 +25,7 @@ def backup(port: str, baud: int, file: Path) -> None:
     """
     if file.exists():
         raise BenchError(
-            "something is there already", where=str(file), cure="choose another name", exit_code=USAGE)
+            "the file exists already", where=str(file), cure="choose another name", exit_code=USAGE)
     with connected_board(port, baud) as link:
         say_board(link)
         data = read_all(link)

@@ -22,4 +22,4 @@ def cut(folder: Path, cut: str) -> None:
     Example: slotbench board cut lamp1 next:after; slotbench board power lamp1 on
     """
     facts = send_request(folder, {"command": "cut", "cut": cut})
-    click.echo(f"power goes at cut {facts['cut']}; the next flash operation is {facts['operations']}")
+    click.echo(f"the power will fail at {facts['cut']}; the next flash operation is {facts['operations']}")

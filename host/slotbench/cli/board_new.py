@@ -36,15 +36,15 @@ _BENCH_VERSION = "1.0.0"
     help="Board file, by name or path.")
 @click.option(
     "--image", type=PATH, metavar="FILE", help="A MicroPython .bin; else the bench's own firmware.")
-@click.option("--version", help="Of the firmware, for people.  [default: MicroPython's]")
+@click.option("--version", help="Version of the firmware, shown to people.  [default: MicroPython's]")
 @click.option(
-    "--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
+    "--counter", type=integer, default=1, show_default=True, help="Counter of the firmware in slot A.")
 @click.option(
     "--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
 @click.option(
     "--development-key", "development_path", type=PATH, metavar="FILE",
     help="A development.pub, whose releases may be pushed; for a board marked `development`.")
-@click.option("--product", type=name, help="[default: the keys file's, else lamp]")
+@click.option("--product", type=name, help="Product of the board.  [default: the keys file's, else lamp]")
 @click.option(
     "--server", default="http://127.0.0.1:8266", show_default=True, metavar="URL",
     help="Server of its releases: `slotbench serve` on this machine.")
@@ -67,7 +67,7 @@ def new(
         pinned = document.pack()
         if product not in (None, keys.product):
             raise BenchError(
-                f"keys of the product {keys.product}", where=str(keys_path),
+                f"the keys are for the product {keys.product}", where=str(keys_path),
                 cure=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
         product = keys.product
     product = product or "lamp"
@@ -98,10 +98,11 @@ def new(
     click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version} in slot A")
     if board.bench_only:
         click.echo(f"{board.name} is {boards.BENCH_ONLY}; twoslot's modules stand in for one.")
-    click.echo(f"Its files are in {made.files_path}; a change there counts from the next power on.")
+    click.echo(f"Its files are in {made.files_path}; changes there take effect at the next power on.")
     if not pinned:
         place = made.files_path / "twoslot.keys"
-        click.echo(f"No keys are pinned, so it takes no update: copy the product's keys file to {place}")
+        click.echo("No keys are pinned: the board accepts no update.")
+        click.echo(f"Copy the product's keys file to {place}")
     click.echo(f"Run it: slotbench board run {folder}")
 
 

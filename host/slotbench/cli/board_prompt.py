@@ -72,7 +72,7 @@ def require_success(said: str, port: str) -> None:
 def explain_code(code: int, where: str) -> str:
     """An error code of the board, and its meaning in words."""
     if not code:
-        return "no memory was left for it"
+        return "the board ran out of memory"
     entry = next((entry for entry in CODES if entry.code == code), None)
     if entry is None:
         return f"{code} at {where}: a code of a newer twoslot than this slotbench"

@@ -65,7 +65,7 @@ def _speed(value: str | float) -> float | None:
     help="Virtual seconds for each real one; max: as fast as possible.")
 @click.option(
     "--for", "for_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
-    help="End after that much of the board's time.  [default: at Ctrl-C]")
+    help="Stop after this much of the board's time.  [default: at Ctrl-C]")
 @click.option(
     "--pty", type=PATH, metavar="LINK", help="Its serial port as a pty, and a symbolic link to it.")
 @click.option(

@@ -100,14 +100,14 @@ def deploy(
     found = read_board(client, port)
     click.echo(f"{port}: MicroPython {'.'.join(map(str, found.version))}, .mpy format {found.mpy_abi}")
     if found.interrupted:
-        click.echo(f"going on: a run before was broken off, {len(found.staged)} of its files are there")
+        click.echo(f"continuing an interrupted deploy: {len(found.staged)} files are already copied")
     if is_undo:
         rest = remove_boot_line(found.boot)
         _say_diff(found.boot, rest)
         if not dry_run:
             remove_files(client, found, port)
             _restart(port)
-            click.echo("twoslot is off the board; it was restarted")
+            click.echo("twoslot was removed; the board was restarted")
         return
     given = {
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
@@ -125,7 +125,7 @@ def deploy(
     if identities_path is not None:
         files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
     if keys is None and "twoslot.keys" not in found.hashes:
-        click.echo("no keys are pinned, so it takes no update: give --keys")
+        click.echo("no keys are pinned: the board accepts no update until you give --keys")
     _say_diff(found.boot, files["boot.py"])
     if dry_run:
         click.echo(f"dry run: {len(files)} files in all, nothing was written")
@@ -136,7 +136,7 @@ def deploy(
 def _put(client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str) -> None:
     count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"))
     if not count and not found.interrupted:
-        click.echo("everything was right already; nothing was written")
+        click.echo("the board is already up to date; nothing was written")
         return
     _restart(port)
     click.echo(f"{count} files written and compared by hash; the board was restarted")
@@ -154,7 +154,7 @@ def _keys(path: Path | None, product: str | None) -> tuple[bytes, str] | None:
     document, keys = documents.read_keys(path)
     if product not in (None, keys.product):
         raise BenchError(
-            f"keys of the product {keys.product}", where=str(path),
+            f"the keys are for the product {keys.product}", where=str(path),
             cure=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
     return document.pack(), keys.product
 

@@ -36,9 +36,9 @@ _UNKNOWN = "unknown"
     "--image", type=PATH, metavar="FILE", help="The firmware for slot A: a MicroPython .bin.")
 @click.option(
     "--product", type=name, default="lamp", show_default=True, help="Product of the board.")
-@click.option("--version", help="Of the firmware, for people.  [default: MicroPython's]")
+@click.option("--version", help="Version of the firmware, shown to people.  [default: MicroPython's]")
 @click.option(
-    "--counter", type=integer, default=1, show_default=True, help="The counter it has in slot A.")
+    "--counter", type=integer, default=1, show_default=True, help="Counter of the firmware in slot A.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; write nothing.")
 @click.option(
     "--from-stock", is_flag=True,
@@ -67,7 +67,7 @@ def flash(
              slotbench flash --port /dev/ttyUSB0 --from-stock
     """
     if from_stock and erase_filesystem:
-        raise click.UsageError("--from-stock moves the files, --erase-filesystem gives them up")
+        raise click.UsageError("--from-stock moves the files, --erase-filesystem deletes them")
     loader_image = _loader(loader)
     given = read_image(image) if image is not None else None
     phy_data = read_bytes(phy, 4096) if phy is not None else None
@@ -106,7 +106,7 @@ def _own_firmware(dump: bytes, link: EsptoolLink) -> bytes:
     image = migrate.find_stock_image(dump)
     if image is None:
         raise BenchError(
-            "the firmware on the board is no whole MicroPython image", where=link.port,
+            "the firmware on the board is not a complete MicroPython image", where=link.port,
             cure="give one with --image", exit_code=USAGE)
     return image
 

@@ -79,7 +79,7 @@ def write_plan(link: EsptoolLink, plan: SetupPlan) -> None:
 
     def on_done(write: PlannedWrite, written: bool) -> None:
         bar.end()
-        done = "written" if written else "was right already"
+        done = "written" if written else "unchanged"
         click.echo(f"  {Region(write.offset, len(write.data))} {done}")
 
     apply_plan(link, plan, on_step=on_step, on_done=on_done, progress=lambda done, total: bar(done, total))
@@ -145,7 +145,7 @@ def flash_before(
     path = path if path is not None else backup_path(link, was)
     whole = found.runs in (FirstSectorFirmware.TWOSLOT, FirstSectorFirmware.STOCK)
     if not whole and path.exists():
-        click.echo(f"an earlier run was broken off: going on with its backup, {path}")
+        click.echo(f"continuing an interrupted run with its backup, {path}")
         return read_backup(path, link.flash_bytes)
     is_other = expected is FirstSectorFirmware.STOCK and found.runs is FirstSectorFirmware.FIRMWARE
     if found.runs is expected or is_other:
@@ -153,5 +153,5 @@ def flash_before(
     from_stock = expected is FirstSectorFirmware.STOCK
     cure = "flash it without --from-stock" if from_stock else "restore a backup of it"
     if not whole:
-        cure = f"give the backup of the run that was broken off with --backup, or {cure}"
+        cure = f"give the backup of the interrupted run with --backup, or {cure}"
     raise BenchError(f"it starts {found.runs.value}", where=link.port, cure=cure, exit_code=USAGE)

@@ -61,7 +61,7 @@ def sections(facts: Inspection, forecast: Forecast | str) -> Iterator[Section]:
     if facts.window is not None:
         yield "Exec window", _window(facts.window)
     yield "What the loader would do next (as after a return of power)", (
-        [f"It cannot be told: {forecast}"] if isinstance(forecast, str) else _forecast(forecast))
+        [f"Unknown: {forecast}"] if isinstance(forecast, str) else _forecast(forecast))
 
 
 def _region(region: RegionFacts) -> str:
@@ -79,12 +79,12 @@ def _header(header: HeaderFacts) -> list[str]:
     if header.problems:
         return [f"header: {problem}" for problem in header.problems]
     mode, freq = header.flash_mode, header.flash_freq_mhz
-    return [f"header: right (size nibble {header.size_nibble}, {mode}, {freq} MHz)"]
+    return [f"header: valid (size nibble {header.size_nibble}, {mode}, {freq} MHz)"]
 
 
 def _phy(phy: PhyFacts) -> str:
     words = {
-        PhyState.RIGHT: f"there (first byte 0x{phy.first_byte:02x})",
+        PhyState.RIGHT: f"present (first byte 0x{phy.first_byte:02x})",
         PhyState.BLANK: "blank; the firmware writes its default there at the first start",
         PhyState.WRONG: f"WRONG, first byte 0x{phy.first_byte:02x}, not 0x05: the SDK would restart for ever",
     }
@@ -103,9 +103,9 @@ def _journal(facts: JournalFacts) -> list[str]:
     cell, following = facts.cell, facts.next
     if cell is None:
         impossible = any(page.problem for page in facts.pages if page.state is PageState.VALID)
-        why = "a sealed one is impossible" if impossible else "none is valid, the journal is lost"
-        return [*lines, f"No cell counts: {why}."]
-    lines.append(f"The newest cell, {facts.newest}, is the one that counts:")
+        why = "a sealed cell has impossible values" if impossible else "no cell is valid, the journal is lost"
+        return [*lines, f"No cell is in force: {why}."]
+    lines.append(f"The newest cell, {facts.newest}, is in force:")
     lines += [f"  {label:13}  {words}" for label, words in _cell_fields(cell)]
     if following is not None:
         erase = "" if following.erase is None else f", after erasing sector {following.erase} of the journal"
@@ -141,7 +141,7 @@ def _cell_fields(cell: JournalCell) -> Iterator[tuple[str, str]]:
     yield "copies", f"{cell.copies} allowed, {sum(cell.copied)} begun"
     yield "confirm word", "set: the ready active slot proved healthy" if cell.confirmed else "not set"
     yield "floor", f"{cell.floor}" if cell.floor else "none"
-    yield "bad counter", f"{cell.bad_counter}: at or below it only by hand" if cell.bad_counter else "none"
+    yield "bad counter", f"{cell.bad_counter}: by hand only" if cell.bad_counter else "none"
     rounds = f", {cell.rounds} rounds of trials so far" if cell.unproven_counter else ""
     yield "unproven", f"{cell.unproven_counter or 'none'}{rounds}"
     about = f" (counter {cell.report_counter})" if cell.report else ""
@@ -180,7 +180,7 @@ def _page(facts: SlotFacts) -> str:
     if facts.page.state is PageState.BLANK:
         return "blank: the slot holds nothing that could be started"
     if facts.page.problem:
-        return f"{facts.page.state.value}, of no use: {facts.page.problem}"
+        return f"{facts.page.state.value}, unusable: {facts.page.problem}"
     return "valid"
 
 
@@ -209,7 +209,7 @@ def _table(table: TableFacts | None) -> str:
     if table is None:
         return "no block table"
     right = table.entries - len(table.differing) - len(table.unknown)
-    words = f"{right} of {table.entries} as the block table says"
+    words = f"{right} of {table.entries} match the block table"
     if table.differing:
         words += f"; it says that {_listed('block', table.differing)} differ"
     if table.unknown:

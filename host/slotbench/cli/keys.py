@@ -91,7 +91,7 @@ def development(folder: Path, passphrase_file: Path | None) -> None:
     """
     passphrase = given_passphrase(passphrase_file)
     private, public = development_keys.create_development_key(folder, passphrase=passphrase)
-    click.echo(f"{private}: signs what you push; it is nobody else's")
+    click.echo(f"{private}: signs what you push; keep it to yourself")
     click.echo(f"{public}: goes onto boards: slotbench deploy --development-key {public}")
 
 

@@ -33,7 +33,7 @@ _OLDEST = (1, 22)
     "--board", "board_name", default="d1_mini", show_default=True, metavar="NAME",
     help="Board file, by name or path.")
 @click.option("--cuts", default=24, show_default=True, help="Power cuts in one update.")
-@click.option("--seed", default=0, show_default=True, help="Of the cuts.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the cuts.")
 @click.option("--deploy/--no-deploy", "deploys", default=True, help="Put twoslot on the board over its UART.")
 @click.option(
     "--vm/--no-vm", "with_vm", default=True,

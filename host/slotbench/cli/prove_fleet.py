@@ -50,5 +50,5 @@ def fleet(boards: int, processes: int | None, seed: int, as_json: bool) -> None:
             click.echo(text)
     if found.failures:
         raise BenchError(
-            "boards ended where they must not", where=f"{len(found.failures)} of {boards}",
+            "boards did not end in the expected state", where=f"{len(found.failures)} of {boards}",
             cure="repeat it with the same --seed, and report it")

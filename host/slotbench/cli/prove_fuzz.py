@@ -16,7 +16,8 @@ from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove_fuzz, repeat
 
 @click.command()
 @click.option(
-    "--minutes", default=10.0, show_default=True, type=click.FloatRange(0), help="Begin no round after.")
+    "--minutes", default=10.0, show_default=True, type=click.FloatRange(0),
+    help="Start no round after this time.")
 @click.option("--only", metavar="EXPRESSION", help="Only tests whose names fit, as of pytest -k.")
 @click.option(
     "--target", "targets", multiple=True, type=click.Choice(TARGETS),

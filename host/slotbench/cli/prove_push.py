@@ -28,7 +28,7 @@ _WORDS = (
 @click.command()
 @click.option(
     "--size", default=600, show_default=True, metavar="KB", type=click.IntRange(40, 1000),
-    help="Of the image.")
+    help="Size of the image.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the board and its firmware.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 @vm_option

@@ -44,9 +44,9 @@ _BACK_S = 120.0
 @click.option(
     "--board", "board_name", metavar="NAME",
     help="Board file to check the firmware against.  [default: what the board says]")
-@click.option("--version", help="For people, up to 16 characters.  [default: MicroPython's]")
+@click.option("--version", help="Version shown to people, up to 16 characters.  [default: MicroPython's]")
 @click.option(
-    "--counter", type=integer, help="Of the development release.  [default: seconds since 2020]")
+    "--counter", type=integer, help="Counter of the development release.  [default: seconds since 2020]")
 @click.option(
     "--wait", "wait_s", type=click.FloatRange(0), default=_BACK_S, show_default=True, metavar="SECONDS",
     help="How long the board may take to come back.")
@@ -107,7 +107,7 @@ def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:
         click.echo(words_for(result))
     if result is Preflight.FAILED:
         raise BenchError(
-            "its preflight failed, so nothing was pushed", where=str(firmware), cure="mend the firmware")
+            "its preflight failed, so nothing was pushed", where=str(firmware), cure="correct the firmware")
 
 
 def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable[[str], bytes]:
@@ -122,7 +122,7 @@ def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable
     def find(device_id: str) -> bytes:
         if device_id not in known:
             raise BenchError(
-                f"no secret of the board {device_id} is in it", where=str(identities_path),
+                f"no secret for the board {device_id}", where=str(identities_path),
                 cure="deploy the board with --identities and this file")
         return known[device_id]
 

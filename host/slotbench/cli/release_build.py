@@ -31,7 +31,7 @@ from slotbench.release.files import write_atomic
     "--channel", "channels", type=name, multiple=True, default=("stable",), show_default=True,
     help="Channel it may appear in; repeatable.")
 @click.option("--counter", type=integer, required=True, help="Order of releases: higher is newer.")
-@click.option("--version", help="For people, up to 16 characters.  [default: MicroPython's]")
+@click.option("--version", help="Version shown to people, up to 16 characters.  [default: MicroPython's]")
 @click.option(
     "--fs-start", type=integer, help="Flash offset of its filesystem.  [default: from the image]")
 @click.option(
@@ -74,7 +74,7 @@ def build(
     if result is Preflight.FAILED:
         raise BenchError(
             "its preflight failed, so it cannot be signed", where=str(path),
-            cure=f"mend the firmware; details are in {preflight.details_path(path)}")
+            cure=f"correct the firmware; details are in {preflight.details_path(path)}")
     click.echo(f"{path}: {made.product} {made.version}, counter {made.counter}; sign it next")
     for board in target_boards:
         if board.bench_only:

@@ -18,7 +18,7 @@ from slotbench.flashing.esptool_link import connected_board
 def restore(port: str, baud: int, file: Path) -> None:
     """Write FILE, a backup, over the whole flash of a connected board.
 
-    Sectors that are right already are not written. After an interruption, run the same command
+    Sectors that already hold the right bytes are not written. After an interruption, run the same command
     again: it continues.
 
     Example: slotbench restore --port /dev/ttyUSB0 lamp1.bin

@@ -209,34 +209,36 @@ BEFORE: Sequence[Attack] = (
     Attack("captive portal", "hostile Wi-Fi", 20, _intercept(raw=_response(PORTAL))),
     Attack("redirect", "hostile Wi-Fi", 8, _intercept(
         raw=b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n")),
-    Attack("endless data: the head", "on the road", 9, _intercept(
+    Attack("endless data: the head", "in the network path", 9, _intercept(
         on="heads/*", raw=b"HTTP/1.1 200 OK\r\n\r\n", endless=b"x" * 97)),
-    Attack("endless data: HTTP headers", "on the road", 9, _intercept(
+    Attack("endless data: HTTP headers", "in the network path", 9, _intercept(
         on="heads/*", raw=b"HTTP/1.1 200 OK\r\n", endless=b"X-More: and more\r\n")),
-    Attack("mix-and-match: an older block table", "on the road", 13, lambda field: field.intercept(
+    Attack("mix-and-match: an older block table", "in the network path", 13, lambda field: field.intercept(
         on="blocks/*", raw=_response(blocks.block_table(field.images[1])))),
-    Attack("slow retrieval: 10 bytes a second", "on the road", 11, _intercept(
+    Attack("slow retrieval: 10 bytes a second", "in the network path", 11, _intercept(
         on="images/*", raw=_response(bytes(1 << 20)), drip=(10, 1000))),
-    Attack("altered image", "on the road", 12, _intercept(on="images/*", corrupt_byte=2000)),
-    Attack("truncated image", "on the road", 5, _intercept(on="images/*", truncate_at=3000)),
-    Attack("mix-and-match: an older image", "on the road", 12, lambda field: field.intercept(
+    Attack("altered image", "in the network path", 12, _intercept(on="images/*", corrupt_byte=2000)),
+    Attack("truncated image", "in the network path", 5, _intercept(on="images/*", truncate_at=3000)),
+    Attack("mix-and-match: an older image", "in the network path", 12, lambda field: field.intercept(
         on="images/*", raw=_response(field.images[1]))),
     Attack("forged release", "server, stolen online key", 22, _forge),
     Attack("release signed by the online key", "server, stolen online key", 21, _forge_by_online),
-    Attack("head signed by a stranger", "on the road", 21, _sign_by_stranger),
+    Attack("head signed by a stranger", "in the network path", 21, _sign_by_stranger),
     Attack("mix-and-match: head and release", "server, stolen online key", 37, _mix),
     Attack("another product's head", "server, mixed up", 25, lambda f: _serve_head(f, product="kettle")),
     Attack("another product's release", "server, mixed up", 25, _other_products_release),
     Attack("another board's release", "server, mixed up", 26, _other_board),
     Attack("another channel's head", "server, mixed up", 27, lambda f: _serve_head(f, channel="beta")),
     Attack("rollback: an older release", "server, stolen online key", 28, _roll_back),
-    Attack("replay: an old head", "on the road", 35, _replay),
-    Attack("a board's request, sent again", "on the road", 46, lambda f: None, "twoslot.check()", _say_again),
-    Attack("another board with this one's name", "a thief's board", 46, _pretend),
+    Attack("replay: an old head", "in the network path", 35, _replay),
+    Attack(
+        "a board's request, sent again", "in the network path", 46, lambda f: None, "twoslot.check()",
+        _say_again),
+    Attack("another board under this one's name", "a thief's board", 46, _pretend),
     Attack("push of a development release", "a developer's machine", 21, _push_developed, "twoslot.status()"),
     Attack("that push, sent again", "neighbour on the LAN", 53, _push_again, "twoslot.status()"),
     Attack("push without the secret", "neighbour on the LAN", 54, _push_without_secret, "twoslot.status()"),
-    Attack("freeze: the head of today for ever", "on the road", 34, _freeze),
+    Attack("freeze: today's head, for ever", "in the network path", 34, _freeze),
 )
 """While release 3 is offered and release 2 runs."""
 

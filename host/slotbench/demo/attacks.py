@@ -72,8 +72,9 @@ class AttackOutcome:
     @property
     def row(self) -> tuple[str, ...]:
         """The columns of the row."""
-        told = "; ".join(f"{code} {explain(code).meaning}" for code in dict.fromkeys(self.codes)) or "nothing"
-        return self.attack.name, self.attack.who, self.did, told, "ok" if self.ok else "NO"
+        known = map(explain, dict.fromkeys(self.codes))
+        told = "; ".join(f"{entry.code} {entry.word}: {entry.meaning}" for entry in known)
+        return self.attack.name, self.attack.who, self.did, told or "nothing", "ok" if self.ok else "NO"
 
 
 class AttackDemo:
@@ -262,7 +263,8 @@ class AttackDemo:
         said = self.board.run_line("twoslot.update()")
         self._expect("refused: 35 " in said, "the owner's heads are too old after the thief's")
         self.screen.print_event(
-            self.board.clock.ms, "it holds: the owner's own heads are refused (35); what runs, runs on")
+            self.board.clock.ms,
+            "the owner's own heads are refused now (35 old-head); the running release stays")
         self.publisher.rotate(self.now, online=SigningKey.generate())
         self._publish(_CURE, self._build(_CURE, self._size))
         # The lines typed so far occupy the board's heap.
@@ -301,7 +303,7 @@ class AttackDemo:
         self.screen.print_table(head, [outcome.row for outcome in self.outcomes], left=len(head))
         self.screen.print_line()
         wrong = [outcome.attack.name for outcome in self.outcomes if not outcome.ok]
-        self._expect(not wrong, f"refused for the right reason, which is not so of: {', '.join(wrong)}")
+        self._expect(not wrong, f"not refused for the right reason: {', '.join(wrong)}")
         self.screen.print_line(
             f"{len(self.outcomes)} attacks, each refused for the right reason; "
             "the board runs the true release.")

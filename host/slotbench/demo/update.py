@@ -37,7 +37,7 @@ _CUT_AT_PERCENT = 55
 _DOING = {
     "release": "scheduled check: the head is signed and offers a newer counter",
     "table": "the release is signed, and for this product, board and channel: taken",
-    "download": "spare slot declared empty, block table in place, blocks looked through",
+    "download": "spare slot invalidated, block table written, blocks checked",
     "verify": "every block in place; the whole image is read back",
     "activate": "its SHA-256 is the release's: descriptor, then journal (ready, 3 attempts), then restart",
 }

@@ -133,8 +133,8 @@ CODES = (
     Code(40, "paused", _R, "paused", "0",
          "The channel is paused; publish without --paused, or call update(force=True)."),
     Code(41, "unproven", _R, "trials used up without proof", "rounds",
-         "The release never reached its health check here; look for power and network faults, "
-         "then update(force=True)."),
+         "The release never reached its health check here; look for power and network faults. The board "
+         "tries again at a newer head, after three days, or by update(force=True)."),
     Code(42, "head-epoch", _R, "head of another key epoch", "epoch",
          "Publish heads with the online key of the newest keys file, and put all keys files on the "
          "server, as `slotbench release publish` does."),
@@ -148,14 +148,14 @@ CODES = (
     Code(46, "identity-refused", _L, "refused by the server's check of identities", "status",
          "401: deploy the board with --identities FILE; 403: the file that the server has knows no "
          "such board, or another secret."),
-    Code(51, "port-unavailable", _L, "the port to listen on cannot be had", "errno",
+    Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
          "it, then listen() again."),
     Code(52, "unknown-request", _L, "not a request that push knows", "length of the document, or line",
          "Push with `slotbench push` of the version that the board's twoslot is from."),
-    Code(53, "stale-challenge", _L, "the challenge is not one that is out, or older than a minute", "0",
+    Code(53, "stale-challenge", _L, "the challenge is unknown, or older than a minute", "0",
          "Push again; when it repeats, somebody else asks this board too."),
-    Code(54, "wrong-secret", _L, "the secret is another one", "wrong ones so far",
+    Code(54, "wrong-secret", _L, "wrong secret", "wrong ones so far",
          "Give the secret that lies on this board as twoslot.secret; after three wrong ones "
          "listen() again."),
     Code(55, "busy", _L, "an update is under way", "0",
@@ -179,8 +179,8 @@ CODES = (
          "fits."),
     Code(67, "no-sleep-in-trial", _F, "no deep sleep in a trial", "0",
          "Call confirm() once the firmware is healthy, then sleep."),
-    Code(70, "settings", _F, "settings cannot be read", "0: file, else the key (settings.md)",
-         "Mend twoslot.json on the board: one JSON object with product, board, channel and "
+    Code(70, "settings", _F, "settings cannot be read", "0: the file, else the setting (settings.md)",
+         "Correct twoslot.json on the board: one JSON object with product, board, channel and "
          "server."),
     Code(71, "pinned-keys", _F, "pinned keys cannot be read, or written", "0, else number of the copy",
          "Deploy the product's keys file over USB (`slotbench deploy --keys`), and see that its "

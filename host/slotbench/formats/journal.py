@@ -21,7 +21,7 @@ from slotbench.formats.seal import (
     unpack_page,
 )
 
-MAGIC = b"2SJ1"
+MAGIC = b"2SJ2"
 REGION_BYTES = 2 * SECTOR_BYTES
 CELLS_PER_SECTOR = SECTOR_BYTES // PAGE_BYTES
 CELLS = 2 * CELLS_PER_SECTOR
@@ -33,11 +33,12 @@ COPIED_OFFSET = 192
 BAD_A_OFFSET = 224
 BAD_B_OFFSET = 228
 CONFIRMED_OFFSET = 232
+REACHED_OFFSET = 236
 
 _E = TypeVar("_E", bound=IntEnum)
 
-_BODY = struct.Struct("<4sI7Bx10I64x")
-_RESERVED = ((15, 16), (56, 120))
+_BODY = struct.Struct("<4sI8B10I64x")
+_RESERVED = (56, 120)
 
 
 class SlotState(IntEnum):
@@ -92,7 +93,9 @@ _BLAMES_THE_RELEASE = frozenset((
 class JournalCell:
     """One journal cell: the sealed fields, then the open words.
 
-    `spent` has a flag for each attempt of a trial and `copied` one for each copy into the exec window.
+    `never_reached`: no attempt of the last trial of `unproven_counter` reached the boot hook. `spent` has a
+    flag for each attempt of a trial and `copied` one for each copy into the exec window; `reached` is set
+    by the hook.
     `ended` holds a word for each attempt: an `Ended` code, the rest of a torn write, or None if not set.
     `pack` writes a set flag as 0 and an `ended` word as it is. A torn flag therefore does not come back
     byte for byte.
@@ -106,6 +109,7 @@ class JournalCell:
     copies: int = 0
     report: Report = Report.NOTHING
     rounds: int = 0
+    never_reached: bool = False
     counter_a: int = 0
     counter_b: int = 0
     floor: int = 0
@@ -122,6 +126,7 @@ class JournalCell:
     bad_a: bool = False
     bad_b: bool = False
     confirmed: bool = False
+    reached: bool = False
 
     @property
     def states(self) -> tuple[SlotState, SlotState]:
@@ -144,7 +149,7 @@ class JournalCell:
         try:
             body = _BODY.pack(
                 MAGIC, self.sequence, self.active, self.state_a, self.state_b,
-                self.attempts, self.copies, self.report, self.rounds,
+                self.attempts, self.copies, self.report, self.rounds, self.never_reached,
                 self.counter_a, self.counter_b, self.floor, self.bad_counter,
                 self.unproven_counter, self.head_seq, self.head_time, self.key_epoch,
                 self.channel_tag, self.report_counter,
@@ -165,6 +170,8 @@ class JournalCell:
                 words[offset] = 0
         if self.confirmed:
             words[CONFIRMED_OFFSET] = 0
+        if self.reached:
+            words[REACHED_OFFSET] = 0
         return pack_page(body, words)
 
     @classmethod
@@ -174,10 +181,11 @@ class JournalCell:
         Raises FormatError when the page is not valid or a field has an impossible value.
         """
         body = unpack_page(page, MAGIC)
-        for start, end in _RESERVED:
-            require_zero(body, start, end)
+        require_zero(body, *_RESERVED)
         fields = _BODY.unpack(body)
-        (sequence, active, state_a, state_b, attempts, copies, report, rounds) = fields[1:9]
+        (sequence, active, state_a, state_b, attempts, copies, report, rounds, never_reached) = fields[1:10]
+        if never_reached not in (0, 1):
+            raise FormatError(f"never_reached is {never_reached}, not 0 or 1", 15)
         cell = cls(
             sequence=sequence,
             active=active,
@@ -187,22 +195,24 @@ class JournalCell:
             copies=copies,
             report=_enum_value(Report, report, 13),
             rounds=rounds,
-            counter_a=fields[9],
-            counter_b=fields[10],
-            floor=fields[11],
-            bad_counter=fields[12],
-            unproven_counter=fields[13],
-            head_seq=fields[14],
-            head_time=fields[15],
-            key_epoch=fields[16],
-            channel_tag=fields[17],
-            report_counter=fields[18],
+            never_reached=bool(never_reached),
+            counter_a=fields[10],
+            counter_b=fields[11],
+            floor=fields[12],
+            bad_counter=fields[13],
+            unproven_counter=fields[14],
+            head_seq=fields[15],
+            head_time=fields[16],
+            key_epoch=fields[17],
+            channel_tag=fields[18],
+            report_counter=fields[19],
             spent=_read_flags(page, SPENT_OFFSET),
             ended=_read_words(page, ENDED_OFFSET),
             copied=_read_flags(page, COPIED_OFFSET),
             bad_a=is_set(page, BAD_A_OFFSET),
             bad_b=is_set(page, BAD_B_OFFSET),
             confirmed=is_set(page, CONFIRMED_OFFSET),
+            reached=is_set(page, REACHED_OFFSET),
         )
         _check_ranges(cell)
         return cell

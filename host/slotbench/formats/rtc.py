@@ -18,9 +18,9 @@ RESTART_INFO = 0x60001100
 """Seven words of the SDK: why it restarts (the first), written just before, and 0 while it runs."""
 SEEN_MARK = 0x60001118
 """The last of them: `MAGIC` when the loader has read them and no SDK was up since."""
-MAGIC = b"2SR1"
+MAGIC = b"2SR2"
 
-_SEALED = struct.Struct("<4sBBBBII")
+_SEALED = struct.Struct("<4sBBBBIBBH")
 _SEAL_END = 24
 
 
@@ -52,8 +52,9 @@ class ResetReason(IntEnum):
 class Tail:
     """The RTC tail.
 
-    `reset_reason` is the number that the loader saw, usually a ResetReason. `note` is a code of FORMATS
-    4.1, or 0.
+    `reset_reason` is the number that the loader saw, usually a ResetReason. `reached_at` is the flash
+    offset of the flag that the boot hook sets in a trial, else 0. `note` is one of FORMATS, or 0.
+    `timer` is where the hook's timer lies: the low 24 bits of an address, or 0.
     """
 
     slot: int
@@ -62,8 +63,10 @@ class Tail:
     why: BootReason
     counter: int
     reset_reason: int
+    reached_at: int = 0
     note: int = 0
     schedule: int = 0
+    timer: int = 0
 
     def pack(self) -> bytes:
         """32 bytes. Raises FormatError when a field is out of its range."""
@@ -72,9 +75,10 @@ class Tail:
         try:
             sealed = _SEALED.pack(
                 MAGIC, self.slot, self.trial, self.attempts_left, self.why,
-                self.counter, self.reset_reason,
+                self.counter, self.reset_reason, self.reached_at & 0xFF, self.reached_at >> 8,
             )
-            return sealed + digest8(sealed) + struct.pack("<II", self.note, self.schedule)
+            return sealed + digest8(sealed) + struct.pack(
+                "<II", self.note | self.timer << 8, self.schedule)
         except struct.error as error:
             raise FormatError(f"RTC tail field out of range ({error})") from None
 
@@ -83,7 +87,7 @@ class Tail:
         """The tail in 32 bytes. Raises FormatError for noise, which RTC memory holds after power on."""
         if len(data) != TAIL_BYTES:
             raise FormatError(f"the RTC tail has {TAIL_BYTES} bytes, not {len(data)}")
-        magic, slot, trial, attempts_left, why, counter, reset_reason = _SEALED.unpack_from(data)
+        magic, slot, trial, attempts_left, why, counter, reason, *reached_at = _SEALED.unpack_from(data)
         if magic != MAGIC:
             raise FormatError(f"magic is {magic!r}, not {MAGIC!r}", 0)
         if digest8(data[:_SEALED.size]) != data[_SEALED.size:_SEAL_END]:
@@ -96,5 +100,6 @@ class Tail:
         note, schedule = struct.unpack_from("<II", data, _SEAL_END)
         return cls(
             slot=slot, trial=bool(trial), attempts_left=attempts_left, why=BootReason(why), counter=counter,
-            reset_reason=reset_reason, note=note, schedule=schedule,
+            reset_reason=reason, reached_at=reached_at[0] | reached_at[1] << 8, note=note & 0xFF,
+            schedule=schedule, timer=note >> 8,
         )

@@ -8,8 +8,8 @@ __all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE", "RECORD_KEYS"]
 
 ASKED_FOR: Final = frozenset(
     """
-    status check update confirm rollback log tick task listen watch deep before_main deadline __version__
-    _agent _log _pollers _schedule last load_agent state blocks_in_place begin next until response verify
+    status check update confirm rollback log tick task listen watch deep before_main count_start watch_program deadline __version__
+    _agent _log _pollers load_agent state blocks_in_place begin next until response verify
     """.split()
 )
 """What programs, people and the bench ask the device package for."""

@@ -67,7 +67,7 @@ class Invariants:
     def __init__(self, images: Images) -> None:
         self.images = images
         self.boots = 0
-        self.trials: Counter[tuple[int, int]] = Counter()
+        self.trials: Counter[tuple[int, int, int]] = Counter()
         self.files: dict[str, bytes] = {}
         self.pinned = False
         self.untouched: dict[str, tuple[Region, tuple[bytes, ...]]] = {}
@@ -129,8 +129,10 @@ class Invariants:
         )
         if boot.why is BootReason.TRIAL:
             rounds = cell.rounds if cell.unproven_counter == counter else 0
-            self.trials[counter, rounds] += 1
-            require(self.trials[counter, rounds] <= ATTEMPTS, 4, "unconfirmed, and started a fourth time")
+            # A newer head begins the rounds anew.
+            this_round = counter, rounds, cell.head_seq
+            self.trials[this_round] += 1
+            require(self.trials[this_round] <= ATTEMPTS, 4, "unconfirmed, and started a fourth time")
         elif boot.why in (BootReason.ORDINARY, BootReason.FALLBACK):
             require(confirmed or _unsure(board), 4, f"unconfirmed, and started as {boot.why.name}")
 

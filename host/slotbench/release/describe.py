@@ -28,7 +28,7 @@ PREFLIGHT_WORDS: Mapping[Preflight | None, str] = {
     Preflight.FAILED: "FAILED on the emulated chip: not to be signed",
     Preflight.NO_COMPILER: "no preflight: there is no C compiler",
     Preflight.NO_NETWORK: "no preflight: there is no libslirp",
-    Preflight.SKIPPED: "no preflight: not wanted",
+    Preflight.SKIPPED: "no preflight: switched off",
     Preflight.NATIVE: "no preflight: not a map for MicroPython",
     Preflight.BENCH: "no preflight: a bench image, which no chip runs",
 }

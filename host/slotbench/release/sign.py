@@ -24,7 +24,7 @@ def sign_file(path: Path, key: SigningKey, keys: Keys | None = None) -> Document
     if Release.from_payload(payload).preflight is Preflight.FAILED:
         raise BenchError(
             "its preflight failed", where=str(path),
-            cure="read the .preflight.json beside it, mend the firmware, and build the release anew")
+            cure="read the .preflight.json beside it, correct the firmware, and build the release anew")
     if keys:
         check_role(key, keys, Role.OFFLINE)
         check_product(Release.from_payload(payload), keys, str(path))

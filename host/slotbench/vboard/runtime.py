@@ -10,7 +10,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Final, Protocol
 
-from slotbench.vboard.clock import Clock, TimerQueue
+from slotbench.vboard.clock import Clock, QueuedTimer, TimerQueue
+from slotbench.vboard.memory import Objects
 from slotbench.vboard.network.base import Network, TcpListener, TcpStream
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.soc import RTC_BASE, Soc
@@ -23,6 +24,8 @@ CALL_US: Final = 20
 _SOFT_WDT_US: Final = 3_200_000
 _SECOND_CTRL_C_US: Final = 1_000_000
 _QUEUE_DEPTH: Final = 4
+_FREED_TIMER_US: Final = 100_000
+"""How long a soft reset is survived that left a timer armed. On the chip the use of the heap counts."""
 
 # ports/esp8266/machine_rtc.c: time delta, calibration, magic, length and data of RTC().memory().
 _DELTA: Final = 0x60001200 - RTC_BASE
@@ -32,6 +35,10 @@ _DATA_AT: Final = 0x60001214 - RTC_BASE
 _RISING, _FALLING = 1, 2
 
 _MAGIC: Final = (0x75507921).to_bytes(4, "little")
+
+
+def _crash() -> None:
+    raise ChipReset(2)
 
 
 class Console(Protocol):
@@ -79,6 +86,9 @@ class Runtime:
         self.path: list[str] = ["", ".frozen", "/lib"]
         self.source_names: dict[str, str] = {}
         self.timers = TimerQueue(self.clock)
+        self.objects = Objects(soc.sdk)
+        self.timer_at: Callable[[int], object] = lambda place: None
+        self._placed = self._find_armed_timers()
         self.deadline_us: int | None = None
         self.watchdog_us: int | None = None
         self.on_wait: Callable[[], object] | None = None
@@ -158,6 +168,39 @@ class Runtime:
             return False
         self._queue.append((callback, argument))
         return True
+
+    # The SDK's list of armed timers, which outlives a soft reset.
+
+    def arm(self, due_us: int, fire: Callable[[], object], place: int) -> QueuedTimer:
+        """Arm a timer that lies at `place` in the SDK's heap, or in MicroPython's (0)."""
+        timer = self.timers.call_at(due_us, fire)
+        if place:
+            self.soc.sdk.placed[place] = due_us
+            self._placed[place] = timer
+        else:
+            self.soc.sdk.lost += 1
+        return timer
+
+    def disarm(self, timer: QueuedTimer | None, place: int) -> None:
+        """Take a timer off the list: because it fired, or so that it does not."""
+        if place:
+            self.soc.sdk.placed.pop(place, None)
+            timer = self._placed.pop(place, timer)
+        elif timer is not None:
+            self.soc.sdk.lost -= 1
+        if timer is not None:
+            timer.cancel()
+
+    def _find_armed_timers(self) -> dict[int, QueuedTimer]:
+        """After a soft reset: what is armed still leads into the heap of the run before.
+
+        A timer that lies there crashes the chip once that memory is used again. One that lies in the SDK's
+        heap is whole, but what it calls is gone: it crashes when it fires, unless somebody arms it anew.
+        """
+        sdk = self.soc.sdk
+        if sdk.lost:
+            self.timers.call_at(self.clock.us + _FREED_TIMER_US, _crash)
+        return {place: self.timers.call_at(due_us, _crash) for place, due_us in sdk.placed.items()}
 
     def drive_pin(self, pin: int, level: int) -> None:
         """Pull a pin from outside (0: to ground, 1: released) and schedule its handler."""

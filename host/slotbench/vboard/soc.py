@@ -12,6 +12,7 @@ from typing import Final
 from slotbench.vboard.buffers import offset_in_object
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
+from slotbench.vboard.memory import SdkHeap
 from slotbench.vboard.signals import BenchViolation, ChipReset, DeviceOSError, PowerCut
 
 __all__ = [
@@ -59,8 +60,8 @@ class Soc:
     `esp.flash_write` or `flash_erase` the SDK's Wi-Fi tasks save parameters where `chip_size` says
     at that moment (0: never); `saves` counts them. Power loss leaves noise of `seed` in the RTC
     memory. Without power every access raises PowerCut, so that no `finally` reaches the flash.
-    `user_start` is what the running firmware has for `esp.flash_user_start()`, a constant of its
-    link.
+    `sdk` is the heap that a soft reset leaves alone. `user_start` is what the running firmware has
+    for `esp.flash_user_start()`, a constant of its link.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Soc:
         self.hardware_cause = _HARDWARE_CAUSE[0]
         self._sdk_runs = False
         self.rtc = bytearray(RTC_BYTES)
+        self.sdk = SdkHeap()
         self.random = random.Random(seed)
         self._calls = self.random.randrange(sdk_save_every) if sdk_save_every else 0
         self._late = bool(self.random.getrandbits(1))
@@ -117,6 +119,7 @@ class Soc:
         self.boot_us = self.clock.us
         if reason in _ZEROES_COUNTER:
             self.rtc_zero_us = self.clock.us
+        self.sdk = SdkHeap()
 
     def require_power(self) -> None:
         """Raise PowerCut when the chip is dead."""

@@ -51,9 +51,11 @@ def fields_of(cell: Any) -> dict[str, Any]:
     """The device's cell in the words of the bench's."""
     names = (
         "sequence", "active", "attempts", "copies", "report", "rounds", "floor", "bad_counter", "unproven_counter",
-        "head_seq", "head_time", "key_epoch", "channel_tag", "report_counter", "confirmed", "spent", "copied", "ended")
+        "head_seq", "head_time", "key_epoch", "channel_tag", "report_counter", "confirmed", "reached",
+        "spent", "copied", "ended")
     lists = {"states": list(cell.states), "counters": list(cell.counters), "bad": list(cell.bad)}
-    return {name: getattr(cell, name) for name in names} | lists
+    fields = {name: getattr(cell, name) for name in names} | lists
+    return fields | {"rounds": cell.rounds % 256, "never_reached": cell.rounds >= 256}
 
 
 def expected_fields(cell: JournalCell) -> dict[str, Any]:

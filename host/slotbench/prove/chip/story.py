@@ -170,7 +170,7 @@ def _deployed(bed: ChipBed, folder: Path, note: _Note) -> NorFlash:
     last = (ended.stderr.strip() or ended.stdout.strip() or "nothing said").splitlines()[-1]
     note(f"deploy over the UART: {last} ({time.monotonic() - begun:.0f} s here)", not ended.returncode)
     if ended.returncode:
-        raise BenchError("deploy failed, so there is no more to tell", where=str(chip), cure=last)
+        raise BenchError("deploy failed: nothing more is tried", where=str(chip), cure=last)
     flash = NorFlash(bed.profile.chip_bytes, chip, log=False)
     flash.path = None
     return flash

@@ -4,6 +4,7 @@ time.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from slotbench.prove.answers import Remembered
-from slotbench.prove.invariants import Broken
+from slotbench.prove.invariants import Broken, Invariants
 from slotbench.prove.network.downloads import Downloads
 from slotbench.prove.parallel import workers
 from slotbench.prove.testbed import HOURS_MS, Edit, TestBed, runs_confirmed, without_main
@@ -23,7 +24,7 @@ from slotbench.vboard.network.wsgi import WsgiNetwork
 
 __all__ = ["RATES", "Rate", "UpdateOutcome", "prove_updates"]
 
-RATES: Final = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3)
+RATES: Final = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 _BLOCK: Final = 4096
 _ATTEMPTS: Final = 30
@@ -120,6 +121,11 @@ class Rate:
         return sum(outcome.seconds for outcome in self.outcomes) / max(1, self.updates)
 
     @property
+    def slowest_seconds(self) -> float:
+        """Virtual seconds of the slowest update."""
+        return max((outcome.seconds for outcome in self.outcomes), default=0.0)
+
+    @property
     def failures(self) -> list[str]:
         """The failures, in words."""
         return [outcome.text for outcome in self.outcomes if outcome.text]
@@ -204,4 +210,11 @@ def _board(
 ) -> tuple[VirtualBoard, FaultyNetwork, SeededFaults]:
     faults = SeededFaults(random.Random(luck), failing)
     network = FaultyNetwork(WsgiNetwork(testbed.app), faults)
-    return testbed.board(network, seed=seed, edit=edit), network, faults
+    board = testbed.board(network, seed=seed, edit=edit)
+    # The default interval: a board that gave up until its next scheduled check would show here.
+    settings = json.loads(board.files["/twoslot.json"])
+    del settings["interval_s"]
+    board.files["/twoslot.json"] = json.dumps(settings).encode()
+    assert isinstance(board.on_boot, Invariants)
+    board.on_boot.begin(board)
+    return board, network, faults

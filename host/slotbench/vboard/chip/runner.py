@@ -125,7 +125,7 @@ class ChipRunner:
         try:
             waited = self.board.run(min(end_us, started_us + length_us))
         except BenchViolation as violation:
-            self._tell(f"software on the board did what no chip survives: {violation}")
+            self._tell(f"the software did something that no chip survives: {violation}")
             waited = False
         self._slice_us = min(2 * self._slice_us, _SLICE_US[1]) if waited else _SLICE_US[0]
         if self.board.state is BoardState.OFF:
@@ -157,7 +157,7 @@ class ChipRunner:
         self._is_on = False
         self._tell(f"{words}; what was in RAM and in RTC memory is gone")
         self._end_line(BenchError(
-            "the board lost its power over it", where=str(self.folder.path),
+            "the board lost power before the line ended", where=str(self.folder.path),
             cure=f"slotbench board power {self.folder.path} on"))
         taken = self._files.read_files()
         self.folder.save_files(self._kept, taken)
@@ -248,7 +248,7 @@ class ChipRunner:
         try:
             if verb is None:
                 raise BenchError(
-                    "not something a board can do", where=repr(request.fields.get("command")),
+                    "unknown command", where=repr(request.fields.get("command")),
                     cure="use the slotbench that runs the board", exit_code=USAGE)
             verb(request)
         except BenchError as error:
@@ -279,7 +279,7 @@ class ChipRunner:
     def _type(self, request: ControlRequest) -> None:
         line = request.fields.get("line")
         if not isinstance(line, str):
-            raise BenchError("nothing to type", exit_code=USAGE)
+            raise BenchError("the request has no line to type", exit_code=USAGE)
         self._require_power()
         if self.board.state is not BoardState.RUNNING:
             raise BenchError(
@@ -287,8 +287,8 @@ class ChipRunner:
                 cure=f"slotbench board power {self.folder.path} off, then on")
         if self._line is not None:
             raise BenchError(
-                "somebody else types there", where=str(self.folder.path),
-                cure="try again when they are through")
+                "another client is typing a line", where=str(self.folder.path),
+                cure="try again when that line has ended")
         self._tell(f">>> {line}")
         self._line_request = request
         self._line = TypedLine(line, self.board.send_bytes, request.send_text, self.clock.us)

@@ -7,6 +7,7 @@ from typing import Any
 
 from slotbench.vboard import clock
 from slotbench.vboard.facades.timing import from_2000, since_2000
+from slotbench.vboard.memory import DRAM
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import ChipReset, DeviceOSError
 
@@ -40,6 +41,7 @@ def _esp(rt: Runtime) -> Mapping[str, Any]:
         "flash_write": flash_write,
         "flash_erase": flash_erase,
         "freemem": lambda: _FREE_SDK_HEAP,
+        "malloc": soc.sdk.malloc,
         "osdebug": lambda level: None,
         "deepsleep": lambda us=0, option=0: rt.deepsleep(us),
     }
@@ -66,6 +68,8 @@ def _machine(rt: Runtime) -> Mapping[str, Any]:
     def lightsleep(ms: int | None = None) -> None:
         rt.wait_us(ms * 1000 if ms is not None else None)
 
+    timer = _bound(_MachineTimer, rt)
+    rt.timer_at = timer.at
     return {
         "mem32": _WordAccess(rt),
         "reset": reset,
@@ -79,7 +83,7 @@ def _machine(rt: Runtime) -> Mapping[str, Any]:
         "disable_irq": lambda: 0,
         "enable_irq": lambda state: None,
         "RTC": lambda: _Rtc(rt),
-        "Timer": _bound(_MachineTimer, rt),
+        "Timer": timer,
         "WDT": lambda id=0, timeout=5000: _Watchdog(rt, id, timeout),
         "Pin": _bound(_MachinePin, rt),
         "DEEPSLEEP": _DEEPSLEEP_ALARM,
@@ -99,20 +103,24 @@ def _bound(kind: type[Any], rt: Runtime) -> type[Any]:
 class _WordAccess:
     """machine.mem32: words only; RTC memory and DPORT take no other access."""
 
-    __slots__ = ("_soc",)
+    __slots__ = ("_rt", "_soc")
 
     def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
         self._soc = rt.soc
 
     def __getitem__(self, addr: int) -> int:
         if addr & 3:
             self._misaligned(addr)
-        return self._soc.read_word(addr)
+        return self._rt.objects.read(addr) if addr in DRAM else self._soc.read_word(addr)
 
     def __setitem__(self, addr: int, value: int) -> None:
         if addr & 3:
             self._misaligned(addr)
-        self._soc.write_word(addr, value)
+        if addr in DRAM:
+            self._rt.objects.write(addr, value & 0xFFFFFFFF, self._rt.timer_at)
+        else:
+            self._soc.write_word(addr, value)
 
     @staticmethod
     def _misaligned(addr: int) -> None:
@@ -148,14 +156,25 @@ class _Rtc:
 
 
 class _MachineTimer:
-    """machine.Timer: the callback is scheduled, and runs between two bytecodes of the program."""
+    """machine.Timer: the callback is scheduled, and runs between two bytecodes of the program.
+
+    `place` is where it lies in the SDK's heap, 0 for MicroPython's.
+    """
 
     ONE_SHOT = 0
     PERIODIC = 1
     _rt: Runtime
 
     def __init__(self, id: int) -> None:
+        self.place = 0
         self._timer: clock.QueuedTimer | None = None
+
+    @classmethod
+    def at(cls, place: int) -> _MachineTimer:
+        """The timer whose object lies at `place`."""
+        timer = cls(-1)
+        timer.place = place
+        return timer
 
     def init(
         self,
@@ -171,18 +190,18 @@ class _MachineTimer:
         self._arm(max(us, _TIMER_US_MIN), mode, callback)
 
     def deinit(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._rt.disarm(self._timer, self.place)
+        self._timer = None
 
     def _arm(self, us: int, mode: int, callback: Callable[[object], object] | None) -> None:
         def fire() -> None:
+            self._rt.disarm(self._timer, self.place)
             if mode == self.PERIODIC:
                 self._arm(us, mode, callback)
             if callback is not None:
                 self._rt.schedule(callback, self)
 
-        self._timer = self._rt.timers.call_at(self._rt.clock.us + us, fire)
+        self._timer = self._rt.arm(self._rt.clock.us + us, fire, self.place)
 
 
 class _Watchdog:

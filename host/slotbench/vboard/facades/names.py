@@ -46,6 +46,7 @@ def device_builtins(runtime: Runtime) -> dict[str, Any]:
         "__name__": "builtins",
         "OSError": DeviceOSError,
         "open": FileTable(runtime.files, runtime.soc.flash.commit).open,
+        "id": runtime.objects.address_of,
         "pow": _pow,
         "print": say,
     }

@@ -23,7 +23,6 @@ from slotbench.vboard.loader.model import NothingBoots
 
 __all__ = ["BoardStatus", "conclude_boot", "status"]
 
-_ROUNDS_MAX = 4
 """Whole unproven trials before a release counts as bad (device/docs/update-flow.md)."""
 
 _BLAMED = frozenset(code for code in Ended if code.verdict is Report.BAD)
@@ -117,9 +116,8 @@ def _judged(cell: JournalCell, slot: int, descriptor: SlotDescriptor | None) -> 
     if is_development(counter):
         return replace(cell, report=report, report_counter=counter)
     if not banned:
-        rounds = rounds + 1 if unproven == counter else 1
+        rounds = min(rounds + 1, 255) if unproven == counter else 1
         unproven = counter
-        banned = rounds >= _ROUNDS_MAX
     return replace(
         cell, report=report, report_counter=counter, rounds=rounds, unproven_counter=unproven,
         bad_counter=max(cell.bad_counter, counter) if banned else cell.bad_counter)

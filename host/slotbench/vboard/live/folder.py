@@ -80,11 +80,11 @@ class BoardFolder:
     ) -> BoardFolder:
         """Make the folder, whole or not at all; a new `unique_id` unless one is given.
 
-        Raises BenchError (exit code 2) when something is there already or it cannot be written.
+        Raises BenchError (exit code 2) when it exists already or cannot be written.
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise BenchError(
-                "something is there already", where=str(path), cure="choose a new folder",
+                "the folder exists already", where=str(path), cure="choose a new folder",
                 exit_code=USAGE)
         identity = unique_id if unique_id is not None else secrets.token_bytes(_ID_BYTES)
         made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

@@ -163,7 +163,7 @@ class LiveRunner:
             self._tell("the program ended itself: soft reset")
             self.clock.advance_ms(_SOFT_RESET_MS)
         except BenchViolation as violation:
-            self._tell(f"software on the board did what no chip survives: {violation}")
+            self._tell(f"the software did something that no chip survives: {violation}")
             self.board.power_off()
         finally:
             self._doing = _Doing.NOTHING
@@ -257,7 +257,7 @@ class LiveRunner:
         verb = verbs.get(str(request.fields.get("command")))
         if verb is None:
             request.refuse(BenchError(
-                "not something a board can do", where=repr(request.fields.get("command")),
+                "unknown command", where=repr(request.fields.get("command")),
                 cure="use the slotbench that runs the board", exit_code=USAGE))
             return
         try:
@@ -297,7 +297,7 @@ class LiveRunner:
 
     def _queue_line(self, request: ControlRequest) -> None:
         if not isinstance(request.fields.get("line"), str):
-            raise BenchError("nothing to type", exit_code=USAGE)
+            raise BenchError("the request has no line to type", exit_code=USAGE)
         self._require_repl()
         self._todo.append(request)
 
@@ -341,7 +341,7 @@ class LiveRunner:
         self._tell(f">>> {line}")
         self._inside(_Doing.LINE, lambda: self.board.run_line(line))
         self._line = None
-        self._require_power("the board lost its power over it")
+        self._require_power("the board lost power before the line ended")
         request.complete()
 
     def _require_power(self, what: str = "the board has no power") -> None:

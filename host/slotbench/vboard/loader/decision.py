@@ -75,7 +75,7 @@ def how_it_ended(tail: Tail | None, reason: int) -> Ended:
         return Ended.POWER_LOST
     if reason == ResetReason.RESTART:
         deliberate = {5: Ended.DEADLINE, 6: Ended.IMPORT_FAILED}
-        return deliberate.get(tail.note, Ended.RESTART)
+        return deliberate.get(tail.note | tail.timer << 8, Ended.RESTART)
     return {
         ResetReason.HARDWARE_WATCHDOG.value: Ended.HARDWARE_WATCHDOG,
         ResetReason.EXCEPTION.value: Ended.EXCEPTION,

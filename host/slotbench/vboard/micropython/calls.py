@@ -47,7 +47,21 @@ sys.modules["machine"].Pin = Pin
 """machine.Pin inside the VM. It takes its bytes from the heap only of a program that asks for it.
 """
 
-_FIRST_FAR: Final = -5
+_MALLOC: Final = """\
+class PlacedTimer(Timer):
+    def __init__(self, n):
+        self._n = n
+held = []
+def id(o):
+    held.append(o)
+    return call(-5, (len(held) - 1, (o[0] if isinstance(o, list) else o)._n, isinstance(o, list)), {})
+__import__("builtins").id = id
+"""
+"""id() inside the VM, with addresses of the chip's DRAM, for a program that asks for esp.malloc. It takes
+its bytes from the heap of that program only.
+"""
+
+_FIRST_FAR: Final = -6
 
 
 def far(path: str) -> int:
@@ -129,6 +143,8 @@ class HostCalls:
         if name == "Pin" and number == far("machine"):
             self._inside(_PIN)
             return Inside("Pin")
+        if name == "malloc" and number == far("esp") and (number, name) not in self._methods:
+            self._inside(_MALLOC)
         if (number, name) not in self._methods:
             value = getattr(self._find(number), name)
             if not callable(value):
@@ -150,7 +166,21 @@ class HostCalls:
             case -4:
                 pin = self._module("machine").Pin(*args, **named)
                 return self._handle(_VmPin(pin, self._handle, self._fire))
+            case -5:
+                return self._address_of(*args)
         return self._find(number)(*args, **named)
+
+    def _address_of(self, held: int, number: int, in_list: bool) -> int:
+        """What id() returns for the VM's object `held`: a timer with this number, or a list that has it."""
+        timer = self._objects[number].timer
+        if not in_list:
+            return self._runtime.objects.address_of(timer)
+        return self._runtime.objects.address_of(_VmList(timer, functools.partial(self._refer, held)))
+
+    def _refer(self, held: int, timer: Any) -> None:
+        """Put a timer of the facade into the VM's list `held`."""
+        number = self._handle(_VmTimer(timer, self._handle, self._fire))
+        self._inside(f"held[{held}][0] = PlacedTimer({number})")
 
     def _find(self, number: int) -> Any:
         """The object with this number."""
@@ -184,15 +214,27 @@ class _VmTimer:
     def __init__(
         self, timer: Any, handle: Callable[[object], int], fire: Callable[[int], object]
     ) -> None:
-        self._timer = timer
+        self.timer = timer
         number = handle(self)
         self._callback = lambda _: fire(number)
 
     def start(self, calls_back: bool, **settings: Any) -> None:
-        self._timer.init(callback=self._callback if calls_back else None, **settings)
+        self.timer.init(callback=self._callback if calls_back else None, **settings)
 
     def deinit(self) -> None:
-        self._timer.deinit()
+        self.timer.deinit()
+
+
+class _VmList(list[Any]):
+    """A list of the VM with a timer in it; `refer` sets that item there."""
+
+    def __init__(self, timer: Any, refer: Callable[[Any], None]) -> None:
+        super().__init__([timer])
+        self._refer = refer
+
+    def __setitem__(self, index: Any, timer: Any) -> None:
+        super().__setitem__(index, timer)
+        self._refer(timer)
 
 
 class _VmPin:

@@ -256,7 +256,7 @@ def _point(link: Path, device: str) -> None:
     """Make the symbolic link, in place of an older one. Raises BenchError (exit code 2)."""
     if not link.is_symlink() and link.exists():
         raise BenchError(
-            "something is there already, and no link", where=str(link),
+            "the path exists and is no symbolic link", where=str(link),
             cure="choose another name for the pty",
             exit_code=USAGE)
     fresh = link.with_name(f".{link.name}.{secrets.token_hex(4)}.tmp")
