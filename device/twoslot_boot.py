@@ -64,7 +64,7 @@ try:
     import twoslot
 
     # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
-    twoslot.deadline = (timer, timeout, place) if trial else None
+    twoslot.deadline = (timer, timeout, place) if trial else False
     if record:
         # What happened since the updater had its turn: it may need it before main.py.
         cause = 0 if note else word[0x600013EC] & 0xFF

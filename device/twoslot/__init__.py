@@ -146,10 +146,9 @@ def get_schedule():
 
 
 def watch_program(timer):
-    """Arm the boot hook's timer again; now and then, look whether the program calls tick()."""
-    timer.init(period=400000, mode=timer.ONE_SHOT, callback=watch_program)
-    now = time.ticks_ms()
-    if deadline or now // 400000 % 9 or _schedule and time.ticks_diff(now, _schedule.last) < 60000:
+    """Arm the boot hook's timer for an hour. Under a program that does not call tick(), check by itself."""
+    timer.init(period=3600000, mode=timer.ONE_SHOT, callback=watch_program)
+    if deadline or _schedule and time.ticks_diff(time.ticks_ms(), _schedule.last) < 60000:
         return
     try:
         from twoslot.recovery import unattended

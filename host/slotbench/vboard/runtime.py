@@ -141,7 +141,11 @@ class Runtime:
             self.on_wait()
         end = self.clock.us + us if us is not None else None
         stop = self.deadline_us
-        if end is not None and (stop is None or end < stop) and self.watchdog_us is None and not self.timers:
+        due = self.timers.next_due_us() if self.timers else None
+        if (
+            end is not None and (stop is None or end < stop) and self.watchdog_us is None
+            and (due is None or end < due)
+        ):
             # Nothing is due before: most waits take this short path.
             self.clock.sleep_until(end)
             self.poll()
