@@ -18,6 +18,12 @@ TOO_SLOW = const(11)
 BLOCK_MISMATCH = const(12)
 TABLE_MISMATCH = const(13)
 BROKER_UNREACHABLE = const(14)
+# What a broker answers to CONNECT, 1 to 5 (CONNACK).
+BROKER_PROTOCOL = const(15)
+BROKER_CLIENT_ID = const(16)
+BROKER_BUSY = const(17)
+BROKER_LOGIN = const(18)
+BROKER_FORBIDS = const(19)
 
 # ReleaseError: the release, or this board is not to have it now.
 DOCUMENT_UNREADABLE = const(20)
@@ -70,3 +76,4 @@ PINNED_KEYS = const(71)
 NO_DESCRIPTOR = const(72)
 NO_FLASH_MAP = const(73)
 SECRET = const(74)
+BEFORE_RESTART = const(75)

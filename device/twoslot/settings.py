@@ -8,7 +8,8 @@ from twoslot.errors import FlashError
 _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
-    ("quiet", list), ("development", bool), ("mqtt", str), ("unattended", int),
+    ("quiet", list), ("development", bool), ("mqtt", str), ("mqtt_client", str), ("restart_delay_s", int),
+    ("unattended", int),
 )
 _REQUIRED = 4
 
@@ -36,9 +37,13 @@ def load():
         raise FlashError(codes.SETTINGS, 8)
     if not 1 <= s["attempts"] <= 8:
         raise FlashError(codes.SETTINGS, 9)
+    if not 0 < len(s.get("mqtt_client", "-")) <= 64:
+        raise FlashError(codes.SETTINGS, 14)
+    if not 0 <= s.get("restart_delay_s", 0) <= 86400:
+        raise FlashError(codes.SETTINGS, 15)
     # An hour to a week, or never.
     if s["unattended"] and not 3600 <= s["unattended"] <= 604800:
-        raise FlashError(codes.SETTINGS, 14)
+        raise FlashError(codes.SETTINGS, 16)
     quiet = s.get("quiet", (0, 1))
     if len(quiet) != 2 or quiet[0] == quiet[1]:
         raise FlashError(codes.SETTINGS, 11)

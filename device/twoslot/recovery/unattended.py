@@ -40,8 +40,19 @@ def restart_if_due():
     from twoslot import retained
 
     retained.count_time()
-    if is_due():
+    if is_due() and not _is_put_off():
         print("twoslot: no tick() for too long: restarting to check before main.py")
         retained.put(retained.CHECK_FIRST, 1)
         machine.reset()
     twoslot.drop("retained", "recovery")
+
+
+def _is_put_off():
+    # The function of before_restart() asks for later: that is in an hour.
+    if not twoslot._restart_hook:
+        return False
+    from twoslot import restart
+
+    ms = restart.wait_ms()
+    twoslot.drop("restart")
+    return ms > 0
