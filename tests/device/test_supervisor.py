@@ -309,3 +309,83 @@ def test_a_check_that_was_asked_for_is_made_once(board: DeviceBoard) -> None:
     set_flag(board, CHECK_FIRST)
     assert ONE_CHECK in start(board)
     assert start(board) == ""
+
+
+# The timer: programs that ended, or never call tick().
+
+
+def restarted_after(board: DeviceBoard, vm: CPythonVM, program: str, hours: int) -> float | None:
+    """Hours until twoslot restarts the board under this program, None when it does not."""
+    begun = board.soc.clock.ms
+    try:
+        vm.exec(f"import time\nfor _ in range({hours}):\n    {program}\n    time.sleep(3600)")
+    except ChipReset as reset:
+        assert reset.reason == RESTART
+        assert board.soc.read_word(TURNS) & CHECK_FIRST
+        return (board.soc.clock.ms - begun) / HOUR_MS
+    return None
+
+
+def booted(board: DeviceBoard) -> CPythonVM:
+    vm = board.start()
+    assert run_boot(board, vm) == ""
+    return vm
+
+
+@pytest.mark.parametrize(("setting", "after"), [(86400, 24), (3600, 1), (604800, 168), (0, None)])
+def test_a_program_without_tick_restarts_when_its_time_is_over(
+    make_board: Callable[..., DeviceBoard], setting: int, after: int | None,
+) -> None:
+    board = make_board(unattended=setting)
+    took = restarted_after(board, booted(board), "pass", 170)
+
+    assert took == (None if after is None else pytest.approx(after, abs=0.01))
+
+
+def test_a_program_that_calls_tick_is_never_restarted(make_board: Callable[..., DeviceBoard]) -> None:
+    """Its checks fail for days, and come once a week: the time without a turn is long."""
+    board = make_board(interval_s=604800)
+    vm = booted(board)
+    board.soc.write_word(TIME, 60000)
+    minute = "for _ in range(120):\n        twoslot.tick()\n        time.sleep(30)"
+
+    assert restarted_after(board, vm, "import twoslot\n    " + minute, 30) is None
+
+
+def test_soft_resets_do_not_put_it_off(board: DeviceBoard) -> None:
+    vm = booted(board)
+    for _ in range(3):
+        assert restarted_after(board, vm, "pass", 7) is None
+        vm.close()
+        vm = soft_reset(board)
+
+    took = restarted_after(board, vm, "pass", 7)
+    assert took is not None and took <= 4
+
+
+def test_in_quiet_hours_it_waits(make_board: Callable[..., DeviceBoard]) -> None:
+    board = make_board(unattended=3600, quiet=[0, 6])
+    vm = booted(board)
+    vm.exec("import machine\nmachine.RTC().datetime((2026, 11, 29, 0, 0, 10, 0, 0))")
+
+    assert restarted_after(board, vm, "pass", 9) == pytest.approx(6, abs=1)
+
+
+def test_what_the_program_gave_to_before_restart_is_asked(make_board: Callable[..., DeviceBoard]) -> None:
+    board = make_board(unattended=3600, restart_delay_s=0)
+    vm = booted(board)
+    vm.exec("import twoslot\nasked = []\ntwoslot.before_restart(lambda: asked.append(1))")
+
+    assert restarted_after(board, vm, "pass", 3) == pytest.approx(1, abs=0.01)
+    assert vm.eval("asked") == [1]
+
+
+def test_after_a_trial_the_timer_goes_on(make_board: Callable[..., DeviceBoard], site: Site) -> None:
+    """main.py proves the release, and ends."""
+    board = make_board(WsgiNetwork(site.app()))
+    vm = on_trial(board)
+    run_boot(board, vm)
+    vm.exec("import time, twoslot\nfor _ in range(300):\n    twoslot.tick()\n    time.sleep_ms(100)")
+    assert board.newest().states[1] is SlotState.CONFIRMED
+
+    assert restarted_after(board, vm, "pass", 30) == pytest.approx(24, abs=1.1)
