@@ -1,4 +1,4 @@
-"""`slotbench demo` tells its story, and its exit code is not a courtesy."""
+"""`slotbench demo` plays every scene; its exit code is 1 when one fails."""
 
 from __future__ import annotations
 

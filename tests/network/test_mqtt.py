@@ -63,7 +63,7 @@ class TwoNetworks(Network):
 
 
 class HintListener:
-    """A board that looks once a week, and hears a broker."""
+    """A board that checks once a week, and hears a broker."""
 
     def __init__(
         self, testbed: TestBed, address: str, grace_s: float, *, seed: int = 0, **settings: object
@@ -97,7 +97,7 @@ class HintListener:
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
-    """Boards run the newest release: each look ends at the head, and says 28."""
+    """Boards run the newest release: each check ends at the head, and says 28."""
     testbed = make_testbed(tmp_path_factory.mktemp("quiet"), vm=functools.partial(CPythonVM, frozen=stock()))
     testbed.publisher.publish(testbed.images[1], [testbed.profile], version="1.0.0", counter=1, now=1_790_000_001)
     return testbed
@@ -182,7 +182,7 @@ FAULTS: dict[str, Callable[[socket.socket], object]] = {
 
 @pytest.mark.parametrize("name", FAULTS, ids=lambda name: name.replace(" ", "-"))
 def test_a_broker_that_does_wrong_costs_little(quiet: TestBed, name: str) -> None:
-    """In two hours: few connections, no turn longer than it may be, one entry in the log, no look."""
+    """In two hours: few connections, no turn longer than it may be, one entry in the log, no check."""
     print(f"seed {SEED}")
     with listening(quiet, FAULTS[name]) as (listener, made):
         listener.run(2 * HOURS_MS)
@@ -214,7 +214,7 @@ def test_what_is_asked_for(quiet: TestBed) -> None:
     assert topics == [TOPIC]
 
 
-def test_a_hint_is_a_look_within_its_jitter(quiet: TestBed) -> None:
+def test_a_hint_is_a_check_within_its_jitter(quiet: TestBed) -> None:
     """And it is spread: boards that hear it together do not ask together."""
     waits = []
     for seed in range(12):
@@ -245,7 +245,7 @@ def flood(connection: socket.socket) -> None:
         connection.sendall(message(TOPIC, b"%d" % number))
 
 
-def test_a_flood_of_numbers_is_a_few_looks(quiet: TestBed) -> None:
+def test_a_flood_of_numbers_is_a_few_checks(quiet: TestBed) -> None:
     """Waits of 1, 2, 4, ... minutes up to an hour: 6 in the first hour, one an hour then."""
     with listening(quiet, flood) as (listener, made):
         listener.run(HOURS_MS)

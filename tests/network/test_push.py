@@ -285,7 +285,7 @@ def test_the_mac_is_of_this_document(testbed: TestBed, board: VirtualBoard) -> N
     assert swapped.code == (54, 1) and untouched(board)
 
 
-def test_the_mac_of_a_look_is_none_of_a_release(testbed: TestBed, board: VirtualBoard) -> None:
+def test_the_mac_of_a_check_is_none_of_a_release(testbed: TestBed, board: VirtualBoard) -> None:
     document, image = develop(testbed, 7)
     nonce = greet(board)["nonce"]
     field = authorization("GET", "/twoslot", nonce)

@@ -104,7 +104,7 @@ def test_a_server_that_says_304_to_boards_it_never_answered(scene: Scene, testbe
     assert scene.codes == {8} and {request.etag for request in scene.server.requests} == {None}
 
 
-def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: Scene, testbed: TestBed) -> None:
+def test_304_for_ever_costs_one_check_an_interval_and_ends_with_the_fault(scene: Scene, testbed: TestBed) -> None:
     """A cache that sticks to the old head: the board cannot know; it takes what comes when it comes."""
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)

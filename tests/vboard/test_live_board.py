@@ -193,7 +193,7 @@ def test_a_line_that_takes_long_and_what_others_want_meanwhile(path: Path) -> No
     assert next(slow).answer()[0] == "slept\n"
     assert next(second).answer()[0] == "second\n"
     assert text.index("second\n") > text.index("slept\n") and bench.request_when("slept\n") == 11
-    assert next(status).facts()["time_ms"] == pytest.approx(4000, abs=100), "a look disturbs nobody"
+    assert next(status).facts()["time_ms"] == pytest.approx(4000, abs=100), "status disturbs no program"
 
 
 def test_a_line_ends_when_its_person_hangs_up(path: Path) -> None:

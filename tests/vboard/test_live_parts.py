@@ -23,7 +23,7 @@ from support.live.bench import ID, make_folder
 
 
 class Pace:
-    """A paced clock and its real time; `slow` seconds pass on their own before each look."""
+    """A paced clock and its real time; `slow` seconds pass on their own before each check."""
 
     def __init__(self, speed: float | None = 1.0) -> None:
         self.real = 100.0

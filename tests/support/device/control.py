@@ -39,7 +39,7 @@ def on_trial(board: DeviceBoard, **cell: Any) -> CPythonVM:
 
 
 def offered_head(vm: CPythonVM, **changes: Any) -> Any:
-    """The head that names release 6, as judge.py leaves it."""
+    """The head that names release 6, as trust/policy leaves it."""
     return {**head_fields(payload(release_fields()), **changes), "tag": TAG}
 
 

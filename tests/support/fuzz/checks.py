@@ -317,7 +317,7 @@ class Writing:
     def any_table(self, table: bytes) -> None:
         """Written when it is the release's, refused with 13 and not written otherwise.
 
-        transfer.py has refused what is shorter; what is longer is not read to its end.
+        image/download refuses what is shorter; what is longer is not read to its end.
         """
         flash = self.device.flash
         table = table[: len(self.table)].ljust(len(self.table), b"\0")
