@@ -68,8 +68,9 @@ try:
     if record:
         # What happened since the updater had its turn: it may need it before main.py.
         cause = 0 if note else word[0x600013EC] & 0xFF
-        if __import__("twoslot.retained").retained.count_start(trial, cause, reason):
+        if __import__("twoslot.recovery.counting").recovery.counting.count_start(trial, cause, reason):
             __import__("twoslot.recovery.supervisor").recovery.supervisor.before_main(trial, cause, reason)
+        twoslot.drop("retained", "recovery")
         if not trial and place:
             twoslot.watch_program(timer)
 except Exception as e:

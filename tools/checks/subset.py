@@ -28,8 +28,8 @@ _TOUCH = {
     "machine": (
         "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
         "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/check_first.py",
-        "recovery/safe_mode.py", "recovery/unattended.py", "recovery/update_first.py", "retained.py",
-        "sleep.py", "trust/policy.py"),
+        "recovery/counting.py", "recovery/safe_mode.py", "recovery/unattended.py", "recovery/update_first.py",
+        "retained.py", "sleep.py", "trust/policy.py"),
 }
 """Which device modules may touch the chip and the network: module -> files of device/twoslot."""
 _HASH_NAMES = ("sha", "hash", "digest")

@@ -27,7 +27,7 @@ def before_main(trial, cause, reason):
             from twoslot.recovery import check_first
 
             check_first.prove()
-        return twoslot.drop("retained", "recovery")
+        return
     retained.put(retained.PROVE_FIRST, 0)
     crashed = 0 < cause < 4
     # After a fallback the other release crashed. What ends in our own code is no crash of main.py.
@@ -47,7 +47,6 @@ def before_main(trial, cause, reason):
         from twoslot.recovery import check_first
 
         check_first.check()
-    twoslot.drop("retained", "recovery")
 
 
 def _safe_mode(why):

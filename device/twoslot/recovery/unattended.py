@@ -38,8 +38,9 @@ def is_due():
 def restart_if_due():
     """Restart to check before main.py, under a program that does not let the updater have its turn."""
     from twoslot import retained
+    from twoslot.recovery import counting
 
-    retained.count_time()
+    counting.count_time()
     if is_due() and not _is_put_off():
         print("twoslot: no tick() for too long: restarting to check before main.py")
         retained.put(retained.CHECK_FIRST, 1)
