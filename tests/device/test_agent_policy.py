@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +16,15 @@ from slotbench.release.publish import Rollout, refresh_heads
 from slotbench.vboard.network.base import ECONNRESET
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
-from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, refusal
+from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, keys_document, refusal
 from support.device.control import TAG
 from support.device.decision import first
 from support.device.release import head_fields, offer, payload, release_fields, signed
 from support.device.site import ACTION_CONFIRM, DONE, IDLE, Site, Updater, files_app
 
 HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
+KEYS = hashlib.sha256(keys_document().split(b"\n")[0]).digest()[:16]
+"""What the journal holds of the pinned keys."""
 Make = Callable[..., DeviceBoard]
 
 
@@ -92,13 +95,13 @@ def test_a_seen_head_is_recorded(updater: Updater) -> None:
     ("known", "news"),
     [
         ({}, False), ({"head_seq": 0}, True), ({"channel_tag": 5, "head_seq": 9}, True),
-        ({"key_epoch": 0, "head_seq": 9}, True),
+        ({"key_epoch": 0, "head_seq": 9}, True), ({"keys_digest": bytes(16)}, True),
     ],
-    ids=["the same", "newer", "another channel's", "a later epoch's"],
+    ids=["the same", "newer", "another channel's", "a later epoch's", "the first that names the keys"],
 )
-def test_only_a_newer_head_is_recorded(updater: Updater, known: dict[str, int], news: bool) -> None:
+def test_only_a_newer_head_is_recorded(updater: Updater, known: dict[str, Any], news: bool) -> None:
     """Otherwise every check would wear the journal."""
-    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1}
+    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1, "keys_digest": KEYS}
     updater.board.put_cell(1, running_cell(**{**seen, **known}))
     updater.run(download=False)
 

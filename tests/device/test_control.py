@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -305,11 +306,13 @@ def test_the_snapshot_has_journal_descriptors_and_map(board: DeviceBoard) -> Non
     board.put_slot(1, firmware(3), counter=7, confirmed=True, fs_version=0x00020000)
     board.put_cell(1, trial_cell(
         sequence=2, state_b=SlotState.CONFIRMED, counter_b=7, floor=4, bad_counter=9, unproven_counter=8, rounds=3,
-        head_seq=21, head_time=1000, key_epoch=2, channel_tag=33, report=Report.UNPROVEN, report_counter=8))
+        head_seq=21, head_time=1000, key_epoch=2, channel_tag=33, report=Report.UNPROVEN, report_counter=8,
+        keys_digest=b"k" * 16, other_channels=((1, 2), (3, 4), (0, 0))))
 
     assert open_control(board.start(1, counter=7)).snapshot() == {
         "slot": 1, "confirmed": True, "counter": 7, "fs_version": 0x00020000, "floor": 4, "bad": 9, "unproven": 8,
-        "rounds": 3, "waiting": None, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "report": (3, 8), "size": BOARD.slots[1].image.size,
+        "rounds": 3, "waiting": None, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "keys": b"k" * 16,
+        "others": struct.pack("<6I", 1, 2, 3, 4, 0, 0), "report": (3, 8), "size": BOARD.slots[1].image.size,
         "fs_start": BOARD.fs_start}
 
 

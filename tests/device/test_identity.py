@@ -13,12 +13,13 @@ import pytest
 from slotbench.formats import identity as host
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import DeviceBoard, refusal
-from support.device.site import DONE, Site, Updater
+from support.device.board import SERVER, DeviceBoard, refusal
+from support.device.site import DONE, TABLE, Site, Updater
 
 SECRET = bytes(range(32))
 NONCE = "0123456789abcdef" * 3
 Make = Callable[..., DeviceBoard]
+HOST = SERVER.removeprefix("http://")
 Asked = list[tuple[str, str | None]]
 
 # RFC 4231, 4.2 to 4.5: key, data, HMAC-SHA-256. (Cases 6 and 7 have keys that are longer than a block.)
@@ -79,8 +80,9 @@ def test_every_request_of_an_update_is_proven(make_board: Make, site: Site, aske
         name, proof = host.parse_authorization(header) or ("", None)
         assert name == "lamp-7" and proof is not None
         assert (proof.nonce, proof.nc, proof.running, proof.report) == (NONCE, number, 5, 0)
-        assert proof.matches(SECRET, "GET", path)
-        assert not proof.matches(SECRET, "GET", path + "x") and not proof.matches(bytes(32), "GET", path)
+        assert proof.matches(SECRET, "GET", HOST, path)
+        assert not proof.matches(SECRET, "GET", HOST, path + "x") and not proof.matches(bytes(32), "GET", HOST, path)
+        assert not proof.matches(SECRET, "GET", "another.example", path)
     text = repr(asked)
     assert SECRET.hex() not in text and hashlib.sha256(SECRET).hexdigest() not in text
 
@@ -156,3 +158,32 @@ def test_an_unreadable_secret_is_reported_and_stops_nothing(
     assert it.run() == DONE
     assert [code for _, code, _ in it.vm.import_("twoslot")._log] == [74]
     assert {header for _, header in asked} == {None}
+
+
+def test_another_server_hears_nothing_of_the_secret(make_board: Make, site: Site, asked: Asked) -> None:
+    """A release may name its parts by whole URLs: that server is asked as by a board without a secret."""
+    it = start(make_board, guarded(site, asked, challenging))
+    it.agent.begin()
+    while it.agent.state != TABLE:
+        it.agent.step()
+    known = len(asked)
+    it.agent.plan["blocks_url"] = "http://cdn.example/" + it.agent.plan["blocks_url"]
+    with refusal(it.vm, "LinkError", 46, 401):
+        while it.agent.state == TABLE:
+            it.agent.step()
+    assert all(header for _, header in asked[:known]), "its own server knows it"
+    assert {header for _, header in asked[known:]} == {None}
+
+
+@pytest.mark.parametrize("nonce", ["", "xyz", "ABCD", "0" * 65, "00\rX-Evil: 1", "00\x00", "0 0"], ids=repr)
+def test_a_challenge_that_is_not_hex_is_not_sent_back(make_board: Make, site: Site, asked: Asked, nonce: str) -> None:
+    """It would stand in a header of the next request."""
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        asked.append((environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION")))
+        start_response("401 UNAUTHORIZED", [("WWW-Authenticate", f'Twoslot nonce="{nonce}"'), ("Content-Length", "0")])
+        return [b""]
+
+    it = start(make_board, WsgiNetwork(serve))
+    with refusal(it.vm, "LinkError", 6, 2):
+        it.run()
+    assert [header for _, header in asked] == [f'Twoslot id="{it.board.soc.unique_id.hex()}"']

@@ -13,6 +13,8 @@ from slotbench.vboard import firmware
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vms import VMS
 
+pytestmark = pytest.mark.usefixtures("keys_of_demos")
+
 
 @pytest.mark.parametrize("vm", VMS)
 def test_the_whole_story(

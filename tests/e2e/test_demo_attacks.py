@@ -14,6 +14,8 @@ from slotbench.formats.codes import explain
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.vms import VMS
 
+pytestmark = pytest.mark.usefixtures("keys_of_demos")
+
 ALL = (
     *demo_attackers.BEFORE, *demo_attackers.AFTER, demo_attackers.FAST_FORWARD, *demo_attackers.CURED,
     *((demo_attackers.FLOOD,) if stock() else ()))

@@ -30,9 +30,11 @@ class House:
         self.boards = BoardAuthenticator(folder / "identities.json", require=require)
         self.app = create_app(self.testbed.publisher.site.root, self.boards)
         self.heard: list[tuple[str, str]] = []
+        self.host = ""
 
     def listen(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """The application, behind one that records every request."""
+        self.host = environ["HTTP_HOST"]
         self.heard.append((environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")))
         return self.app(environ, start_response)
 
@@ -48,7 +50,8 @@ class House:
 
     def replays(self, path: str, header: str) -> int:
         """The status of the response to a replayed request."""
-        return int(self.app.test_client().get(path, headers={"Authorization": header}).status_code)
+        headers = {"Authorization": header, "Host": self.host}
+        return int(self.app.test_client().get(path, headers=headers).status_code)
 
 
 @pytest.fixture

@@ -235,6 +235,7 @@ def test_a_slot_number_that_is_neither_is_refused(small_world: TestBed, number: 
 # The demo.
 
 
+@pytest.mark.usefixtures("keys_of_demos")
 def test_the_demo_plays_on_the_articles_map(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["demo", "--board", "native_512k"]) == 0
     told = capsys.readouterr().out
@@ -263,12 +264,14 @@ def pair(tmp_path: Path) -> list[str]:
     return paths
 
 
+@pytest.mark.usefixtures("keys_of_demos")
 def test_the_demo_takes_two_images(pair: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     images = ["--image", pair[0], "--image", pair[1]]
     assert cli.run(["demo", "--fast", "--board", "native_512k", *images]) == 0
     assert "all of it happened as told" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("keys_of_demos")
 @pytest.mark.parametrize(("chosen", "board", "what", "code"), [
     ([0], "native_512k", "one image given; native_512k runs images in place and needs one linked for", 2),
     ([1, 0], "native_512k", "user1 image is linked for 0x40241010", 1),

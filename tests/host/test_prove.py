@@ -99,7 +99,7 @@ def test_network_in_words() -> None:
 
 
 def test_fleet() -> None:
-    found = told("fleet", "--boards", "24", "--seed", "1")
+    found = told("fleet", "--boards", "24", "--seed", "1", "--processes", "1")
     assert sum(found["ended"].values()) == 24 and found["failures"] == []
     assert {member["channel"] for member in found["members"]} == {"stable", "beta"}
     assert {member["board"] for member in found["members"]} == {"generic_4m", "d1_mini", "nodemcu"}

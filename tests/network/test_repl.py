@@ -1,4 +1,4 @@
-"""A person at the REPL against a hostile server: one line of what is wrong, and the prompt comes back."""
+"""Commands at the REPL against a hostile server: one line with the error, then the prompt."""
 
 from __future__ import annotations
 

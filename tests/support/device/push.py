@@ -1,4 +1,4 @@
-"""Who pushes to a board, without sockets: visitors whose every byte the test decides, in virtual time."""
+"""Clients that push to a board without sockets: the test decides every byte, in virtual time."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class _Porch:
 
 
 def desk(testbed: TestBed, **options: Any) -> VirtualBoard:
-    """A board of the test bed in a street, that is on and listens."""
+    """A board of the test bed that is on and listens, and its network."""
     board = testbed.board(PushNetwork(testbed.app), **options)
     board.power_on()
     board.run(5000)
