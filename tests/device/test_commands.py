@@ -125,7 +125,7 @@ def test_check_in_a_trial(
 
     assert call(vm, "check") is False
     assert said(vm) == [line]
-    assert (vm.eval("twoslot.deadline") is None) == confirmed
+    assert (vm.eval("twoslot.deadline") is False) == confirmed
     assert (board.newest().state_b == SlotState.CONFIRMED) == confirmed
 
 
@@ -242,7 +242,7 @@ def test_confirm_once_and_again(board: DeviceBoard) -> None:
 
     assert said(vm) == ["confirmed", "was confirmed already"]
     assert board.newest().state_b == SlotState.CONFIRMED
-    assert vm.eval("twoslot.deadline") is None
+    assert vm.eval("twoslot.deadline") is False
     vm.exec("import time\ntime.sleep(1300)")
 
 

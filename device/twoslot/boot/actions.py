@@ -68,7 +68,7 @@ def _end_trial(control):
             twoslot._schedule.trial = False
         if twoslot.deadline:
             timer, _, place = twoslot.deadline
-            twoslot.deadline = None
+            twoslot.deadline = False
             timer.deinit()
             if place:
                 twoslot.watch_program(timer)
