@@ -49,13 +49,13 @@ def lasting_timer():
 # "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
 record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
 reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
-if trial:  # the flag `reached` of the journal's cell: only now there is a next attempt
-    __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
 timer = None
 if record:
     timer, place = lasting_timer()
-    timer.deinit()  # that of the run before a soft reset
+    timer.deinit()  # that of the run before a soft reset: before anything lets timers fire
 if trial:
+    # The flag `reached` of the journal's cell: only now there is a next attempt.
+    __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
     period = 600000
     if place:
         if word[place + 60]:

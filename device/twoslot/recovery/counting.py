@@ -32,9 +32,10 @@ def count_start(trial, cause, reason):
     retained.put(retained.TICKED, 0)
     if first:
         retained.put_note(retained.NOTE_COUNTED)
+    asked = retained.get(retained.UPDATE_FIRST) or retained.get(retained.REQUESTS)
     return (
-        0 < cause < _RESTART or reason == BOOT_FALLBACK or hours
-        or retained.get(retained.UPDATE_FIRST) or retained.get(retained.REQUESTS) or starts >= LOOP_STARTS - 1 or cause == _DEEP_SLEEP and not (wakes + 1) % LOOP_WAKES
+        0 < cause < _RESTART or reason == BOOT_FALLBACK or hours or asked or starts >= LOOP_STARTS - 1
+        or cause == _DEEP_SLEEP and not (wakes + 1) % LOOP_WAKES
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ while more and agent.state < 6:
 """Counts the bytes allocated for each block, except the first and the last of a run."""
 
 _PLACED_TIMER: Final = "import esp, machine\nesp.malloc\nid([machine.Timer(-1)])"
-"""What the bench needs in the VM for the boot hook's timer. On a chip it lies in ROM and in the SDK's heap."""
+"""What the bench needs in the VM for the boot hook's timer. On a chip it lies outside of the heap."""
 
 _LEAST: Final = """\
 import gc
