@@ -107,6 +107,13 @@ class Agent:
                 # A piece of the block table or of the image: scan it, download it, verify it.
                 if self.progress is None:
                     self.head = self.facts = None
+                    from twoslot.recovery import boot_file
+
+                    try:
+                        boot_file.require_hook()
+                    finally:
+                        boot_file = None
+                        drop("recovery.boot_file")
                     self.boot_action(ACTION_INVALIDATE_SPARE)
                     from twoslot import flash
 

@@ -191,4 +191,11 @@ CODES = (
          "Flash the board again with `slotbench flash`: it writes the map with the loader."),
     Code(74, "secret", _F, "identity cannot be read", "0",
          "Deploy the board over USB with --identities FILE; --new-identity where it has one."),
+    Code(76, "no-boot-hook", _F, "boot.py does not run the boot hook", "errno, or 0",
+         "Without the hook a trial has no deadline, and nothing is installed. Correct the syntax error in "
+         "boot.py, or run slotbench deploy --port; then restart the board."),
+    Code(77, "driver-too-old", _R, "its littlefs driver cannot mount the filesystem on the board",
+         "its version on the board",
+         "The board would stop before boot.py. Publish a firmware that is as new as the one that wrote the "
+         "filesystem (MicroPython 1.2x and later write littlefs 2.1)."),
 )
