@@ -6,7 +6,7 @@ import time
 __version__ = "0.1.0"
 
 deadline = None  # until the boot hook ran; in a trial then its timer and what that calls, else False
-_agent = _schedule = _threshold = None
+_agent = _schedule = _threshold = _restart_hook = None
 _log = []  # (milliseconds since boot, code, place), newest last
 _pollers = []  # tick() calls each: a button, a broker, the push port. They return milliseconds or None
 
@@ -49,6 +49,15 @@ def listen(minutes=10, wait=True):
     from twoslot.push import opening
 
     return opening.listen(minutes, wait)
+
+
+def before_restart(f):
+    """Have f() called before each restart that twoslot makes by itself.
+
+    f puts outputs into a safe state. It may return milliseconds to be asked again later.
+    """
+    global _restart_hook
+    _restart_hook = [f, 0]  # and the milliseconds for which it asked already
 
 
 def tick():
@@ -130,7 +139,7 @@ def unload():
     if _threshold:
         gc.threshold(_threshold)
     _agent = _threshold = None
-    drop("startup", "outcome", "agent", "boot", "flash", "settings")
+    drop("startup", "outcome", "agent", "boot", "flash", "settings", "restart")
     drop("commands", "errors", "retained", "push.opening")
 
 

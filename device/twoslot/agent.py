@@ -67,6 +67,10 @@ class Agent:
                     schedule.continue_now(self.written)
                     return True
             if self.state:
+                if twoslot._restart_hook:
+                    from twoslot import restart
+                    if restart.put_off(schedule):
+                        return False
                 machine.reset()  # into the trial; here, where nothing more needs to be loaded
         except (TwoslotError, MemoryError) as e:
             error = e
@@ -88,6 +92,8 @@ class Agent:
                 # The head or the release: get it, check it, write down what is new.
                 if self.facts is None:
                     self.boot_action(ACTION_SNAPSHOT)
+                    if self.state == STATE_DONE:
+                        return False
                 try:
                     from twoslot.http import documents
 
@@ -125,8 +131,7 @@ class Agent:
                 if self.url:
                     self._request()
                     gc.collect()
-                # Only scan or download is in memory: each request drops both, and so does each
-                # change of state.
+                # Only scan or download is in memory: a request, or another state, drops both.
                 state = self.state
                 if state == STATE_DOWNLOAD or state == STATE_TABLE and self.response:
                     from twoslot.image import writer, download
@@ -150,8 +155,7 @@ class Agent:
                 self.source.close(self)
             self.retry_after = e.args[2] if len(e.args) > 2 else 0
             self.tries += 1
-            # Before anything was written, and after enough tries, the schedule makes the next
-            # attempt.
+            # Nothing was written yet, or enough was tried: the schedule makes the next attempt.
             if self.state < STATE_TABLE or self.tries > _TRIES:
                 self.end()
             raise
@@ -181,8 +185,7 @@ class Agent:
     def boot_action(self, action):
         """Carry out an action on the boot journal (boot/actions.py), then drop all of `boot`."""
         self.read_settings()
-        # The leaves first, all from this frame: on the chip an import inside another costs 688
-        # bytes of stack.
+        # The leaves first, from this frame: on the chip an import in another costs 688 bytes of stack.
         from twoslot import flash
         from twoslot.boot import page, journal, slots, control, actions
 
@@ -198,8 +201,7 @@ class Agent:
         drop("image", "flash")
         try:
             if self.source.get(self, url, None, self.span).status == 200 and self.span[1]:
-                # A server without ranges sends everything: the blocks that are in place are read
-                # and skipped.
+                # A server without ranges sends everything: blocks in place are read past.
                 self.next, self.until = 0, self.progress["blocks"]
         finally:
             from twoslot import flash

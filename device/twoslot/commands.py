@@ -43,6 +43,9 @@ def _check(agent):
         if agent.offered and e.args[0] != codes.UP_TO_DATE:
             print("twoslot: counter %d is offered" % agent.offered)
         raise
+    if agent.state:
+        print("twoslot: %s is verified and waits for the restart" % agent.facts["waiting"])
+        return True
     plan = agent.plan
     confirmed = agent.boot_action(ACTION_END_TRIAL)
     if not plan:
@@ -69,7 +72,7 @@ def _update(agent, force):
                 return False
             schedule.failed(agent.retry_after)
             while not schedule.due():
-                time.sleep_ms(100)
+                time.sleep_ms(500)
             continue
         if agent.written > written:
             written = agent.written
@@ -81,8 +84,9 @@ def _update(agent, force):
         if not more:
             break
     if agent.state:
-        print("twoslot: %s verified, restarting into its trial" % agent.plan["version"])
-        machine.reset()
+        version = agent.plan["version"] if agent.plan else agent.facts["waiting"]
+        print("twoslot: %s verified, restarting into its trial" % version)
+        _restart()
     return _no_offer(agent.boot_action(ACTION_END_TRIAL))
 
 
@@ -108,6 +112,18 @@ def _confirm(agent):
 def _rollback(agent):
     """Mark the running release bad and restart into the other slot."""
     print("twoslot: back to slot", "BA"[agent.boot_action(ACTION_ROLLBACK)])
+    _restart(False)
+
+
+def _restart(may_wait=True):
+    # Restart, when the application's function agrees if it may have us wait.
+    from twoslot import restart
+
+    ms = restart.wait_ms()
+    while ms and may_wait:
+        print("twoslot: the application asks for %d s more" % (ms // 1000))
+        time.sleep_ms(ms)
+        ms = restart.wait_ms()
     machine.reset()
 
 

@@ -8,7 +8,7 @@ from twoslot.errors import FlashError
 _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
-    ("quiet", list), ("development", bool), ("mqtt", str),
+    ("quiet", list), ("development", bool), ("mqtt", str), ("mqtt_client", str), ("restart_delay_s", int),
 )
 _REQUIRED = 4
 
@@ -35,6 +35,10 @@ def load():
         raise FlashError(codes.SETTINGS, 8)
     if not 1 <= s["attempts"] <= 8:
         raise FlashError(codes.SETTINGS, 9)
+    if not 0 < len(s.get("mqtt_client", "-")) <= 64:
+        raise FlashError(codes.SETTINGS, 14)
+    if not 0 <= s.get("restart_delay_s", 0) <= 86400:
+        raise FlashError(codes.SETTINGS, 15)
     quiet = s.get("quiet", (0, 1))
     if len(quiet) != 2 or quiet[0] == quiet[1]:
         raise FlashError(codes.SETTINGS, 11)

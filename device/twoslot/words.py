@@ -5,7 +5,8 @@ from twoslot import codes
 _WORDS = (
     b",1 not-connected,2 name-not-resolved,3 connection-failed,4 timeout,5 connection-closed,6 not-http,"
     b"7 http-status,8 redirect,9 response-too-long,10 wrong-range,11 too-slow,12 block-mismatch,"
-    b"13 table-mismatch,14 broker-unreachable,20 document-unreadable,21 key-not-pinned,22 wrong-signature,"
+    b"13 table-mismatch,14 broker-unreachable,15 broker-protocol,16 broker-client-id,17 broker-busy,"
+    b"18 broker-login,19 broker-forbids,20 document-unreadable,21 key-not-pinned,22 wrong-signature,"
     b"23 wrong-kind,24 unknown-format,25 wrong-product,26 wrong-board,27 wrong-channel,28 up-to-date,"
     b"29 below-floor,30 marked-bad,31 filesystem-elsewhere,32 mpy-version,33 filesystem-version,"
     b"34 head-expired,35 head-outdated,36 image-too-long,37 head-mismatch,38 no-image-for-slot,"
@@ -13,7 +14,7 @@ _WORDS = (
     b"46 identity-refused,51 port-unavailable,52 unknown-request,53 stale-challenge,54 wrong-secret,55 busy,"
     b"56 development-key,60 flash-mismatch,61 journal-worn,62 flash-call,63 not-confirmed,64 no-boot-record,"
     b"65 no-other-slot,66 chip-too-small,67 no-sleep-in-trial,70 settings,71 pinned-keys,72 no-descriptor,"
-    b"73 no-flash-map,74 secret,76 no-boot-hook,77 driver-too-old,"
+    b"73 no-flash-map,74 secret,75 before-restart,76 no-boot-hook,77 driver-too-old,"
 )
 
 

@@ -15,7 +15,7 @@ from slotbench.formats import FormatError
 from slotbench.formats.release import Preflight, Release
 from slotbench.prove.chip import preflight as module
 from slotbench.prove.chip.bed import PROMPT, ChipBed
-from slotbench.prove.chip.broken import Fault, broken
+from slotbench.prove.chip.broken import Fault, break_loop
 from slotbench.prove.chip.preflight import preflight, reason_for_none
 from slotbench.release.build import build_release
 from slotbench.release.keys import SigningKey
@@ -135,7 +135,7 @@ def test_a_crash_shows_exception_registers_and_the_last_words(core: Path, tmp_pa
         assert tap is not None and running.run_until(lambda: tap.safe_point is not None, 5)
         address = tap.safe_point
     assert address is not None
-    report = preflight(broken(image, address, Fault.CRASH), board)
+    report = preflight(break_loop(image, address, Fault.CRASH), board)
     assert report.result is Preflight.FAILED
     assert [(check.name, check.passed) for check in report.checks] == [("starts on a blank board", False)]
     shown = "\n".join(report.crash)

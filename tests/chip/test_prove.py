@@ -13,8 +13,8 @@ from slotbench.errors import BenchError
 from slotbench.formats.image import build_e9, parse_e9
 from slotbench.prove.chip import story
 from slotbench.prove.chip.bed import ChipBed
-from slotbench.prove.chip.broken import Fault, broken
-from slotbench.prove.chip.comparison import DESIGN, table
+from slotbench.prove.chip.broken import Fault, break_loop
+from slotbench.prove.chip.comparison import DESIGN, comparison_table
 from slotbench.prove.chip.sampled_flash import SampledCuts, SampledFlash
 from slotbench.prove.memory import HeapShares
 from slotbench.vboard.signals import PowerCut
@@ -30,7 +30,7 @@ PROFILE = boards.load(BOARD)
 @pytest.mark.parametrize("address", [0x40100F14, 0x40209100])
 def test_one_instruction_is_changed_and_the_image_is_whole(fault: Fault, address: int) -> None:
     image = make_firmware()
-    made = broken(image, address, fault)
+    made = break_loop(image, address, fault)
     assert parse_e9(made).md5_ok
     changed = [at for at, (old, new) in enumerate(zip(image, made)) if old != new]
     assert len(made) == len(image) and 0 < len(changed) <= 3 + 1 + 16
@@ -43,7 +43,7 @@ def test_one_instruction_is_changed_and_the_image_is_whole(fault: Fault, address
 
 def test_an_address_without_code_is_refused() -> None:
     with pytest.raises(BenchError, match="no code at the loop .*: 0x40109000"):
-        broken(build_e9([(0x40100000, bytes(0x100))], 0x40100000, bytes(64)), 0x40109000, Fault.CRASH)
+        break_loop(build_e9([(0x40100000, bytes(0x100))], 0x40100000, bytes(64)), 0x40109000, Fault.CRASH)
 
 
 def test_cuts_are_drawn_by_the_seed_and_end_when_there_are_enough() -> None:
@@ -74,7 +74,7 @@ def test_the_table_has_the_vm_and_the_design_pages_beside_the_chip() -> None:
     figures = story.Figures(heap_bare=36_000, heap_at_main=33_000, heap_idle=30_000, stack=7_056, cycles=123_456_789)
     measured: Future[HeapShares] = Future()
     measured.set_result(HeapShares(boot=2_700, idle=5_700, room=10_600))
-    rows = [line.rsplit(maxsplit=3) for line in table([story.Story("1.22.1", "1.24.0", figures)], measured)[2:]]
+    rows = [line.rsplit(maxsplit=3) for line in comparison_table([story.Story("1.22.1", "1.24.0", figures)], measured)[2:]]
     shown = {words.strip(): columns for words, *columns in rows}
     assert shown["heap that twoslot takes when main.py begins, bytes"] == ["3,000", "2,700", "2,656"]
     assert shown["heap that twoslot takes between two checks, bytes"] == ["6,000", "5,700", "5,664"]
@@ -86,7 +86,7 @@ def test_the_table_has_the_vm_and_the_design_pages_beside_the_chip() -> None:
 def test_without_the_vm_the_table_says_why() -> None:
     measured: Future[HeapShares] = Future()
     measured.set_exception(BenchError("the MicroPython VM is not there", cure="run tools/get-micropython"))
-    lines = table([story.Story("1.22.1", "1.24.0")], measured)
+    lines = comparison_table([story.Story("1.22.1", "1.24.0")], measured)
     assert "the MicroPython VM was not measured: the MicroPython VM is not there" in lines[-1]
     assert lines[2].split()[-2:] == ["-", "2,656"]
 

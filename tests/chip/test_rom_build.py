@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import subprocess
 from configparser import ConfigParser
 from pathlib import Path
@@ -11,32 +9,22 @@ from pathlib import Path
 import pytest
 
 from support.chip.rom_calls import ROM_FOLDER, read_table
+from support.cross_build import build_with_make, require_same_bytes, stack_frames
+from support.loader.qemu import CROSS
 
 ROOT = Path(__file__).parents[2]
-CROSS = "xtensa-lx106-elf-"
 ROM = 0x40000000
 STACK_BUDGET = 512
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the ROM built from what is here."""
-    if shutil.which(CROSS + "gcc") is None:
-        pytest.skip("no xtensa-lx106-elf-gcc: Debian's gcc-xtensa-lx106 and binutils-xtensa-lx106 are not installed")
-    folder = tmp_path_factory.mktemp("rom")
-    subprocess.run(
-        ["make", "-C", ROM_FOLDER, f"BUILD={folder}", folder / "rom.bin", folder / "rom.sym"], check=True, capture_output=True, timeout=120)
-    return folder
+    """A folder with the ROM built from its sources."""
+    return build_with_make(ROM_FOLDER, tmp_path_factory.mktemp("rom"), "rom")
 
 
 def test_the_rom_is_built_byte_for_byte(built: Path) -> None:
-    version = subprocess.run([CROSS + "gcc", "-dumpfullversion"], check=True, capture_output=True, text=True)
-    wanted = re.search(r"^GCC_VERSION = (.+)$", (ROM_FOLDER / "Makefile").read_text(encoding="ascii"), re.MULTILINE)
-    assert wanted is not None
-    if version.stdout.strip() != wanted[1]:
-        pytest.skip(f"rom.bin was built by GCC {wanted[1]}, here is {version.stdout.strip()}")
-    for name in ("rom.bin", "rom.sym"):
-        assert (built / name).read_bytes() == (ROM_FOLDER / name).read_bytes(), f"{name}: run make in {ROM_FOLDER.name}"
+    require_same_bytes(ROM_FOLDER, built, "rom")
 
 
 def test_the_rom_is_64_kb() -> None:
@@ -72,11 +60,8 @@ def test_no_code_reads_the_rom_by_bytes(built: Path) -> None:
 
 def test_frames_are_small_and_known(built: Path) -> None:
     """Firmware has 8 KB of stack, and calls these from its depths. SHA-1 has its 80 words there."""
-    lines = (path.read_text(encoding="utf-8").splitlines() for path in built.glob("*.su"))
-    frames = {line.split("\t")[0].rpartition(":")[2]: line.split("\t")[1:] for part in lines for line in part}
-    assert len(frames) > 150
-    assert {kind for _, kind in frames.values()} == {"static"}, "a frame whose size only running tells"
-    assert max(int(size) for size, _ in frames.values()) <= STACK_BUDGET
+    frames = stack_frames(built)
+    assert len(frames) > 150 and max(frames.values()) <= STACK_BUDGET
 
 
 def test_the_package_ships_it() -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from slotbench import boards
 from slotbench.formats.journal import SlotState
-from slotbench.prove.chip.bed import ChipBed
-from slotbench.prove.chip.story import newest
+from slotbench.prove.chip.bed import ChipBed, newest_cell
 from slotbench.vboard.chip.network.wire import FrameFaults
 from support.chip.bench import need_slirp, recent_micropython
 
@@ -32,7 +31,7 @@ def test_lost_and_late_frames_do_not_keep_a_board_from_being_updated(core: Path,
         with bed.running(flash, faults=FrameFaults(loss=0.05, delay_us=30_000, seed=SEED)) as running:
 
             def is_confirmed() -> bool:
-                cell = newest(bed, flash)
+                cell = newest_cell(bed, flash)
                 return (
                     cell is not None and cell.active == 1 and cell.counter_b == 2
                     and cell.state_b is SlotState.CONFIRMED)

@@ -309,7 +309,7 @@ def test_the_facts_are_those_of_journal_descriptor_and_map(board: DeviceBoard) -
 
     assert open_control(board.start(1, counter=7)).snapshot() == {
         "slot": 1, "confirmed": True, "counter": 7, "fs_version": 0x00020000, "floor": 4, "bad": 9, "unproven": 8,
-        "rounds": 3, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "report": (3, 8), "size": BOARD.slots[1].image.size,
+        "rounds": 3, "waiting": None, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "report": (3, 8), "size": BOARD.slots[1].image.size,
         "fs_start": BOARD.fs_start}
 
 

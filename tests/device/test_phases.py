@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -87,10 +87,14 @@ def alive(vm: CPythonVM) -> set[str]:
 
 
 @pytest.fixture
-def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
+def board(make_board: Callable[..., DeviceBoard], site: Site) -> Iterator[DeviceBoard]:
     made = make_board(WsgiNetwork(site.app()))
     made.files = Watched(made.files)
-    return made
+    # The collector looks at what comes from here on, and not at all that pytest has.
+    gc.collect()
+    gc.freeze()
+    yield made
+    gc.unfreeze()
 
 
 def test_each_phase_holds_what_it_needs_and_nothing_else(board: DeviceBoard) -> None:

@@ -235,3 +235,36 @@ def test_sectors_that_are_right_already_are_not_erased(testbed: TestBed) -> None
     region = testbed.profile.slots[0].image
     erased = {op.addr - start for op in flash.log or () if op.kind == "erase" and op.addr in region}
     assert erased == differ and len(differ) < len(image) / 4096
+
+
+ASKS_FOR_LATER = """\
+import time, twoslot
+try:
+    calls  # Ctrl-C, and main.py again in the same heap
+except NameError:
+    calls = []
+def make_safe():
+    calls.append(time.ticks_ms())
+    return 250_000 if len(calls) == 1 else None
+twoslot.before_restart(make_safe)
+while True:
+    twoslot.tick()
+    time.sleep_ms(1000)
+"""
+
+
+def test_the_application_puts_the_restart_off_and_a_person_checks_meanwhile(testbed: TestBed) -> None:
+    """The update waits, check() leaves it alone and starts main.py again, and then it is installed."""
+    testbed.publish(2)
+    board = testbed.board()
+    board.files["/main.py"] = ASKS_FOR_LATER.encode()
+    invariants_of(board).begin(board)
+    board.power_on()
+    board.run(HOURS_MS, until=lambda: board.cell is not None and board.cell.active == 1)
+    board.run(MINUTES_MS)
+    assert len(board.boots) == 1 and board.evaluate("len(calls)") == 1
+    asked = len(board.network.requests)
+    assert "2.0.0 is verified and waits for the restart" in board.run_line("twoslot.check()")
+    assert board.cell is not None and board.cell.active == 1 and len(board.network.requests) == asked
+    board.run(10 * MINUTES_MS)
+    assert runs_confirmed(board, 2) and [boot.why for boot in board.boots] == [BootReason.ORDINARY, BootReason.TRIAL]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,32 +50,52 @@ def tampered(tool: Path, code: str) -> Sequence[str]:
     return "-c", f"{prepare}{code}\nrunpy.run_path(sys.argv[0])"
 
 
-def test_set_up_once_and_again_when_the_requirements_change(tree: Path) -> None:
+def test_a_tree_from_its_first_start_to_its_move(tree: Path) -> None:
+    """One story, since each set-up costs seconds: two at once, an argument, a change, a loss, a move."""
     make_venv(tree / ".venv")
 
-    assert "setting up .venv" in list_gates(tree)
+    both = [start(tree, tree / "tools" / "check", "--list") for _ in range(2)]
+    ends = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], ends
+    assert sorted("check: setting up" in err for _, err in ends) == [False, True]
     stamp = json.loads((tree / ".venv" / "twoslot-stamp.json").read_text())
     assert stamp["extras"] == ["test"]
     assert "setting up" not in list_gates(tree)
+
+    require_arguments_reach_pytest(tree)
 
     with (tree / "setup.cfg").open("a", encoding="utf-8") as setup:
         setup.write("\n# changed\n")
     assert "setting up .venv" in list_gates(tree)
     assert "setting up" not in list_gates(tree)
 
+    moved = tree.rename(tree.parent / "moved")
+    require_made_anew(moved)
+    moved.rename(tree)
+    assert "setting up" not in list_gates(tree)
     shutil.rmtree(tree / ".venv" / "lib")
-    code, _, err = run(tree, tree / "tools" / "check", "--list")
+    require_made_anew(tree)
+
+
+def require_made_anew(tree: Path) -> None:
+    """Its .venv is not used: a new one is wanted, which this python3 is kept from making."""
+    code, _, err = run(tree, *tampered(tree / "tools" / "demo", "sys.modules['ensurepip'] = None"))
     assert code == 2 and "setting up .venv" in err
+    assert err.splitlines()[-1].endswith("install it (apt-get install python3-venv) and run again")
 
 
-def test_two_at_once(tree: Path) -> None:
-    make_venv(tree / ".venv")
+def require_arguments_reach_pytest(tree: Path) -> None:
+    """From any folder."""
+    one = ("tests/gates/test_lists.py", "-k", "lists_are_the_tree")
+    code, out, err = run(tree, tree / "tools" / "test", *one)
+    assert code == 0, out + err
+    assert "1 passed" in out
+    assert "lint " not in out
+    assert "set-up" in err.splitlines()[-2] and "tests" in err.splitlines()[-2]
+    assert re.fullmatch(r"test: CPU \d+ s", err.splitlines()[-1])
 
-    both = [start(tree, tree / "tools" / "check", "--list") for _ in range(2)]
-    ends = [process.communicate() for process in both]
-
-    assert [process.returncode for process in both] == [0, 0], ends
-    assert sorted("check: setting up" in err for _, err in ends) == [False, True]
+    code, _, _ = run(tree, tree / "tools" / "test", "tests/gates/test_lists.py", "-k", "no_such_test")
+    assert code == 5
 
 
 def test_half_made_venv_is_made_anew_and_failure_is_a_sentence(tree: Path) -> None:
@@ -91,18 +112,6 @@ def test_half_made_venv_is_made_anew_and_failure_is_a_sentence(tree: Path) -> No
     assert err.splitlines()[-1].startswith("demo: pip could not install what setup.cfg names, as above; ")
     assert out == ""
     assert (tree / ".venv.lock").read_text() == "making"
-
-
-def test_moved_tree_gets_a_venv_of_its_own(tree: Path) -> None:
-    make_venv(tree / ".venv")
-    list_gates(tree)
-    moved = tree.rename(tree.parent / "moved")
-
-    code, _, err = run(moved, moved / "tools" / "check", "--list")
-
-    assert "setting up .venv" in err
-    assert code == 2  # made anew, so nothing is lent to it
-    assert not list((moved / ".venv").rglob("borrowed.pth"))
 
 
 def test_a_folder_that_is_no_venv_is_left_alone(tree: Path) -> None:
@@ -147,20 +156,6 @@ def test_missing_ensurepip_is_installed_when_that_is_allowed(tree: Path) -> None
         ["update"], ["install", "--no-install-recommends", "python3-venv"]]
     assert code == 2  # this apt-get brings nothing
     assert "python3-venv did not bring it" in err
-
-
-def test_arguments_reach_pytest_from_any_folder(tree: Path) -> None:
-    make_venv(tree / ".venv")
-
-    one = ("tests/gates/test_lists.py", "-k", "lists_are_the_tree")
-    code, out, err = run(tree, tree / "tools" / "test", *one)
-    assert code == 0, out + err
-    assert "1 passed" in out
-    assert "lint " not in out
-    assert "set-up" in err.splitlines()[-1] and "tests" in err.splitlines()[-1]
-
-    code, _, _ = run(tree, tree / "tools" / "test", "tests/gates/test_lists.py", "-k", "no_such_test")
-    assert code == 5
 
 
 @pytest.mark.parametrize(("arguments", "selects"), [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import struct
 import subprocess
 from functools import reduce
@@ -13,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from slotbench.formats import maptable
+from support.cross_build import build_with_make, require_same_bytes, stack_frames
+from support.loader.qemu import CROSS
 
 SLOTBOOT = Path(__file__).parents[2] / "device" / "slotboot"
-CROSS = "xtensa-lx106-elf-"
 NARROW = re.compile(r"\t(l8ui|l16ui|l16si|s8i|s16i)\t")
 
 
@@ -25,23 +25,12 @@ def image() -> bytes:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the loader built from what is here."""
-    if shutil.which(CROSS + "gcc") is None:
-        pytest.skip("no xtensa-lx106-elf-gcc: Debian's gcc-xtensa-lx106 and binutils-xtensa-lx106 are not installed")
-    folder = tmp_path_factory.mktemp("slotboot")
-    subprocess.run(["make", "-C", SLOTBOOT, f"BUILD={folder}", folder / "slotboot.bin", folder / "slotboot.sym"],
-                   check=True, capture_output=True, timeout=120)
-    return folder
+    """A folder with the loader built from its sources."""
+    return build_with_make(SLOTBOOT, tmp_path_factory.mktemp("slotboot"), "slotboot")
 
 
 def test_the_image_is_built_byte_for_byte(built: Path) -> None:
-    version = subprocess.run([CROSS + "gcc", "-dumpfullversion"], check=True, capture_output=True, text=True)
-    wanted = re.search(r"^GCC_VERSION = (.+)$", (SLOTBOOT / "Makefile").read_text(encoding="ascii"), re.MULTILINE)
-    assert wanted is not None
-    if version.stdout.strip() != wanted[1]:
-        pytest.skip(f"slotboot.bin was built by GCC {wanted[1]}, here is {version.stdout.strip()}")
-    for name in ("slotboot.bin", "slotboot.sym"):
-        assert (built / name).read_bytes() == (SLOTBOOT / name).read_bytes(), f"{name}: run make in device/slotboot"
+    require_same_bytes(SLOTBOOT, built, "slotboot")
 
 
 def test_the_image_is_one_segment_of_upper_instruction_ram_below_the_map() -> None:
@@ -72,7 +61,4 @@ def test_all_that_is_defined_lies_in_the_one_segment(built: Path) -> None:
 
 def test_no_function_takes_more_stack_than_meant(built: Path) -> None:
     """Deepest way: slotboot, start_and_say with its MD5, load_ram, next, sha256_add, put, compress. The budget is 1.5 KB."""
-    lines = (path.read_text(encoding="utf-8").splitlines() for path in built.glob("*.su"))
-    frames = {line.split("\t")[0].rpartition(":")[2]: line.split("\t")[1:] for part in lines for line in part}
-    assert {kind for _, kind in frames.values()} == {"static"}, "a frame whose size only running tells"
-    assert sum(int(size) for size, _ in frames.values()) <= 1024
+    assert sum(stack_frames(built).values()) <= 1024

@@ -29,11 +29,15 @@ FAILURES_AN_HOUR = 9 + 11
 PATIENCE = 9
 """Tries of an attempt that has begun to write (agent._TRIES, and the first)."""
 
+KEPT_WHOLE = (Resource.HEAD, Resource.RELEASE)
+"""Documents that a board judges as a whole, before anything is written; the others come in blocks."""
+
 matrix = pytest.mark.parametrize(
     ("case", "document"), [(case, document) for case in CASES for document in Resource],
     ids=lambda value: value.name.replace(" ", "-").lower())
 
 
+@pytest.mark.sampled(len(CASES), kind=lambda case, document: case.name)
 @matrix
 def test_once(scene: Scene, case: Case, document: Resource) -> None:
     """The update ends confirmed, and at most one block is fetched again."""
@@ -51,6 +55,7 @@ def test_once(scene: Scene, case: Case, document: Resource) -> None:
         assert again <= 4096 + coding, f"{again} bytes of the image were fetched again"
 
 
+@pytest.mark.sampled(2 * len(CASES), kind=lambda case, document: (case.name, document in KEPT_WHOLE))
 @matrix
 def test_for_ever(scene: Scene, case: Case, document: Resource) -> None:
     """A defined refusal in bounded time, and nothing is harmed; without the fault the board updates."""
@@ -78,7 +83,7 @@ def require_unharmed(scene: Scene, before: dict[str, bytes], document: Resource)
     assert [name for name in before if before[name] != after[name]] == []
     for later in document.behind:
         assert not scene.server.requests_for(later.value), f"{later.name} was fetched though {document.name} is wrong"
-    if document in (Resource.HEAD, Resource.RELEASE):
+    if document in KEPT_WHOLE:
         journal = scene.board.profile.journal
         elsewhere = [op for op in scene.board.flash.log or () if op.actor == "python" and op.addr not in journal]
         assert elsewhere == [], "before a release was judged only the journal is written"
@@ -96,5 +101,5 @@ def require_bounded(scene: Scene, document: Resource) -> None:
             limit = TAKEN_BYTES if each is not Resource.IMAGE else HEAD_BYTES + len(scene.testbed.images[2])
             if request.fault is None or not request.fault.endless.startswith(b"1\r\n"):
                 assert request.received <= limit, f"{request.received} bytes were taken: {request}"
-    if document in (Resource.HEAD, Resource.RELEASE):
+    if document in KEPT_WHOLE:
         assert scene.loaded <= IDLE_MODULES, "nothing of a failed attempt stays on the heap"

@@ -285,6 +285,7 @@ def test_from_stock_moves_everything_and_back(boards_with: Start, slotbench: Slo
     assert "it starts stock MicroPython:" in slotbench("unflash", "--port", bench.port, code=2)
 
 
+@pytest.mark.sampled(3, kind=lambda verb, share: verb)
 @pytest.mark.parametrize("verb", ["flash", "unflash"])
 @pytest.mark.parametrize("share", [0, 0.5, 0.97])
 def test_a_move_that_was_broken_off_goes_on_with_its_backup(

@@ -59,12 +59,12 @@ def test_boot_is_repaired_before_an_update(
     assert len(board.boots) == (2 if boot == after else 3), "no more than one restart for it"
 
 
-@pytest.mark.parametrize(("boot", "hook"), [(OWN + b"def broken(:\n", True), (OWN, False)])
+@pytest.mark.parametrize(("boot", "hook"), [(LINE + OWN + b"def broken(:\n", True), (OWN + b"def broken(:\n", True), (OWN, False)])
 def test_where_that_does_not_help_nothing_is_installed(tmp_path: Path, boot: bytes, hook: bool) -> None:
     board = bed_with(tmp_path, boot, hook=hook).board()
     board.power_on()
     board.run(6 * HOURS_MS)
-    assert board.files["/boot.py"] == LINE + boot
+    assert board.files["/boot.py"] == LINE + boot.removeprefix(LINE)
     assert runs_confirmed(board, 1) and len(board.boots) == 2, "one restart in all"
     codes = {code for _, code, _ in board.evaluate("twoslot._log")}
     assert codes == {76}

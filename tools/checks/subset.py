@@ -16,7 +16,8 @@ from checks.report import GateReport, device_files, name, parse
 _PRINTING = (
     "device/twoslot/commands.py", "device/twoslot/push/finish.py", "device/twoslot/push/opening.py",
     "device/twoslot/recovery/safe_mode.py", "device/twoslot/recovery/update_first.py",
-    "device/twoslot/sleep.py", "device/twoslot/words.py", "device/twoslot_boot.py")
+    "device/twoslot/restart.py", "device/twoslot/sleep.py", "device/twoslot/words.py",
+    "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "sys", "time", "twoslot"})
 _TOUCH = {

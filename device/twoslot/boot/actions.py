@@ -6,7 +6,7 @@ from twoslot.boot.control import BootControl
 from twoslot.flash import Flash
 from twoslot.constants import (
     ACTION_ACTIVATE_SPARE, ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER,
-    ACTION_ROLLBACK, ACTION_SNAPSHOT, ACTION_STATUS,
+    ACTION_ROLLBACK, ACTION_SNAPSHOT, ACTION_STATUS, STATE_DONE,
 )  # fmt: skip
 
 
@@ -15,6 +15,8 @@ def run(agent, action):
     control = BootControl(Flash(), agent.attempts).open()
     if action == ACTION_SNAPSHOT:
         agent.facts = control.snapshot()
+        if control.waiting:
+            agent.state = STATE_DONE  # an update is verified already
     elif action == ACTION_REMEMBER:
         _remember(agent, control)
     elif action == ACTION_INVALIDATE_SPARE:

@@ -71,6 +71,11 @@ class BootControl:
         cell, slot = self.cell, self.slot
         return cell.active == slot and cell.states[slot] == SLOT_CONFIRMED and not cell.bad[slot]
 
+    @property
+    def waiting(self):
+        """The version of an update that is verified and waits for the restart, or None."""
+        return self.spare.version if self.note == NOTE_ACTIVATED and self.spare else None
+
     def invalidate_spare(self):
         """Declare the spare slot empty, then erase its descriptor.
 
@@ -108,7 +113,7 @@ class BootControl:
 
         False when it was confirmed already.
         """
-        if self.confirmed:
+        if self.confirmed or self.waiting:
             return False
         if self.cell.active == self.slot:
             self.journal.mark(CONFIRMED_WORD)
@@ -142,7 +147,7 @@ class BootControl:
         return {
             "slot": slot, "confirmed": self.confirmed, "counter": d.counter, "fs_version": d.fs_version,
             "floor": cell.floor, "bad": cell.bad_counter, "unproven": cell.unproven_counter,
-            "rounds": cell.rounds,
+            "rounds": cell.rounds, "waiting": self.waiting,
             "seq": cell.head_seq, "time": cell.head_time, "epoch": cell.key_epoch, "tag": cell.channel_tag,
             "size": m.size, "fs_start": m.fs_start, "report": (cell.report, cell.report_counter),
         }  # fmt: skip
@@ -156,9 +161,10 @@ class BootControl:
         drop("boot.decision")
 
     def _put_head(self, cell, head):
+        if head["seq"] != cell.head_seq or head["epoch"] != cell.key_epoch:
+            cell.rounds = 0  # "unproven" fades with a newer head
         cell.head_seq, cell.head_time = head["seq"], head["issued"]
         cell.key_epoch, cell.channel_tag = head["epoch"], head["tag"]
-        cell.rounds = 0  # "unproven" fades with a newer head
 
 
 def _read_tail():

@@ -20,4 +20,14 @@ def handle(listener, sock):
     print("twoslot: %s was pushed and verified, restarting into its trial" % version)
     retained.put(retained.LISTEN_MINUTES, listener.minutes)
     time.sleep_ms(_LEAVE_MS)
+    twoslot.drop("push.reply", "retained")
+    from twoslot import restart
+
+    schedule = twoslot.get_schedule()
+    if schedule and not listener.wait and restart.put_off(schedule):
+        return  # tick() asks again, and restarts
+    ms = listener.wait and restart.wait_ms()
+    while ms:
+        time.sleep_ms(ms)
+        ms = restart.wait_ms()
     machine.reset()

@@ -17,6 +17,7 @@ class PushListener:
         self.sock = sock
         self.nonce = self.text = self.document = self.error = None
         self.development_keys = ()
+        self.wait = False  # somebody at the REPL waits for a push
         self.nonce_at = self.wrong_macs = self.minutes = self.closes_at = 0
         self.entry = self.poll
         twoslot._pollers.append(self.entry)

@@ -34,6 +34,7 @@ def listen(minutes, wait):
         words.print_refusal(e)
         twoslot.drop("words")
         return False
+    opened.wait = wait
     opened.minutes = min(max(minutes, 1), 255)
     opened.closes_at = time.ticks_add(time.ticks_ms(), opened.minutes * 60000)
     if wait:

@@ -27,12 +27,18 @@ def require_hook():
     if present and twoslot.deadline is not None:
         return
     word = machine.mem32
-    if first and twoslot.deadline is None or word[_KEPT] >> _REPAIRED & 1:
+    if word[_KEPT] >> _REPAIRED & 1:
         raise FlashError(codes.NO_BOOT_HOOK, 0)
-    try:
-        _put_line_first()
-    except OSError as e:
-        raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
+    if not first:
+        try:
+            _put_line_first()
+        except OSError as e:
+            raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
+    if twoslot._restart_hook:
+        from twoslot import restart
+
+        if restart.wait_ms():
+            raise FlashError(codes.NO_BOOT_HOOK, 0)  # until the next check, or any restart
     word[_KEPT] |= 1 << _REPAIRED
     machine.reset()
 

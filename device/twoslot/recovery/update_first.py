@@ -35,6 +35,14 @@ def request_restart(schedule, state):
     long = (_UPDATE_MS if state >= STATE_TABLE else _CHECK_MS) << restarts
     if time.ticks_ms() < long and failed < 2 + min(restarts, 3):
         return
+    if twoslot._restart_hook:
+        try:
+            from twoslot import restart
+
+            if restart.wait_ms():
+                return  # until the next attempt that finds no memory
+        except MemoryError as e:
+            twoslot.log_error(e)
     print("twoslot: no memory for an update beside main.py: restarting to update before it")
     retained.put(retained.FAILED_CHECKS, 0)
     retained.put(retained.MEMORY_RESTARTS, min(restarts + 1, _RESTARTS))

@@ -27,5 +27,7 @@ def status(folder: Path, as_json: bool) -> None:
         click.echo(state_line(facts))
         received, operations = facts["received_bytes"], facts["operations"]
         click.echo(f"{facts['boots']} boots, {operations} flash operations, {received} bytes received")
+        if dropped := facts.get("dropped_frames"):
+            click.echo(f"{dropped} frames dropped: the firmware had no buffer for them")
         for port, place in facts["ports"].items():
             click.echo(f"its port {port}, while it listens: {place}")

@@ -16,8 +16,8 @@ from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.image import parse_e9
-from slotbench.prove.chip.comparison import table, vm_shares
-from slotbench.prove.chip.story import Story, tell
+from slotbench.prove.chip.comparison import comparison_table, vm_shares
+from slotbench.prove.chip.story import Story, tell_story
 from slotbench.release.files import read_bytes
 from slotbench.release.micropython import implied_facts
 
@@ -58,7 +58,7 @@ def chip(
         if as_json:
             click.echo(json.dumps([asdict(story) for story in stories], indent=2))
         else:
-            for line in table(stories, shares):
+            for line in comparison_table(stories, shares):
                 click.echo(line)
     failed = [words for story in stories for words in story.failed]
     if failed:
@@ -74,7 +74,7 @@ def _tell_all(
         following = found[(number + 1) % len(found)]
         if not quiet:
             click.echo(f"{path.name}, updated to {following[0].name}:")
-        stories.append(tell(
+        stories.append(tell_story(
             image, following[1], profile, cuts=cuts, seed=seed, deploys=deploys,
             say=lambda line: None if quiet else click.echo(f"  {line}")))
     return stories

@@ -81,9 +81,20 @@ CODES = (
          "The table changed on the way or on the server; when it repeats, publish the release "
          "again."),
     Code(14, "broker-unreachable", _L, "MQTT broker cannot be reached", "errno",
-         "Check `mqtt` in twoslot.json and that the broker runs and lets boards in without a name. "
-         "With errno 0 the firmware has no umqtt.simple, or what answers is no broker. The board checks by "
-         "itself all the same."),
+         "Check `mqtt` in twoslot.json and that the broker runs. With errno 0, what answers is no broker; "
+         "with errno 110 it accepts the connection and says nothing. The board checks by itself all the "
+         "same."),
+    Code(15, "broker-protocol", _L, "MQTT broker does not speak MQTT 3.1.1", "0",
+         "Use a broker that speaks MQTT 3.1.1, or allow that version in its configuration."),
+    Code(16, "broker-client-id", _L, "MQTT broker refuses the client id", "0",
+         "Set `mqtt_client` in twoslot.json to a name that the broker allows."),
+    Code(17, "broker-busy", _L, "MQTT broker is not available now", "0",
+         "Look at the broker's log. The board tries again by itself."),
+    Code(18, "broker-login", _L, "MQTT broker refuses user name or password", "0",
+         "Put the right user and password into twoslot.mqtt on the board (device/docs/settings.md)."),
+    Code(19, "broker-forbids", _L, "MQTT broker does not allow this board", "0, or 128: the topic",
+         "Allow the board's user or client id in the broker, or give it a login in twoslot.mqtt. With 128, "
+         "allow it to read the topic twoslot/PRODUCT/CHANNEL."),
     Code(20, "document-unreadable", _R, "document cannot be read", "byte",
          "Look at the file with `slotbench release show`; publish it again when it is damaged."),
     Code(21, "key-not-pinned", _R, "key not pinned for this role", "0",
@@ -191,6 +202,9 @@ CODES = (
          "Flash the board again with `slotbench flash`: it writes the map with the loader."),
     Code(74, "secret", _F, "identity cannot be read", "0",
          "Deploy the board over USB with --identities FILE; --new-identity where it has one."),
+    Code(75, "before-restart", _F, "the application's function raised an exception", "0",
+         "Mend the function that your program gives to twoslot.before_restart(). The board restarted all "
+         "the same."),
     Code(76, "no-boot-hook", _F, "boot.py does not run the boot hook", "errno, or 0",
          "Without the hook a trial has no deadline, and nothing is installed. Correct the syntax error in "
          "boot.py, or run slotbench deploy --port; then restart the board."),

@@ -8,13 +8,14 @@ __all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE", "RECORD_KEYS"]
 
 ASKED_FOR: Final = frozenset(
     """
-    status check update confirm rollback log tick task listen watch deep before_main deadline __version__
+    status check update confirm rollback log tick task before_restart listen watch deep before_main deadline
+    __version__
     _agent _log _pollers load_agent state blocks_in_place begin next until response verify
     """.split()
 )
 """What programs, people and the bench ask the device package for."""
 
-RECORD_KEYS: Final = frozenset("unproven rounds tag size pieces missing left told".split())
+RECORD_KEYS: Final = frozenset("unproven rounds waiting tag size pieces missing left told".split())
 """Keys of dicts that never leave the package: as strings too they may be renamed."""
 
 CHIP: Final = frozenset(

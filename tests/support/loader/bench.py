@@ -171,4 +171,4 @@ def same_as_model(
 
 
 def same_flash(one: NorFlash, other: NorFlash) -> bool:
-    return one.peek(0, one.size) == other.peek(0, other.size)
+    return one.sectors(0, one.size) == other.sectors(0, other.size)

@@ -68,9 +68,15 @@ class StartState:
 
 
 def spread(function: Callable[[list[Any]], int], work: Iterable[Any], batch: int = _BATCH) -> int:
-    """The sum of `function` over batches of the work, on all cores."""
+    """The sum of `function` over batches of the work, on all cores.
+
+    Where the tests themselves run on all cores, in this process: the machine's translated code serves
+    every test, and a process of a pool would have to translate it anew.
+    """
     items = list(work)
     batches = [items[start : start + batch] for start in range(0, len(items), batch)]
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return sum(map(function, batches))
     with ProcessPoolExecutor(os.cpu_count(), get_context("fork")) as pool:
         return sum(pool.map(function, batches))
 

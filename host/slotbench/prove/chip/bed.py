@@ -16,6 +16,7 @@ from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import blocks, journal
 from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.image import parse_e9
+from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.release.micropython import implied_facts
 from slotbench.release.publisher import Publisher
@@ -32,11 +33,22 @@ from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
 from slotbench.vboard.states import BoardState
 
-__all__ = ["NOW", "PRODUCT", "BedConsole", "ChipBed", "RunningChip", "image_facts"]
+__all__ = [
+    "NOW", "PRODUCT", "REPORT_HEAP", "BedConsole", "ChipBed", "RunningChip", "image_facts", "is_confirmed",
+    "newest_cell",
+]
 
 PRODUCT: Final = "lamp"
 NOW: Final = 1_790_000_000
 PROMPT: Final = b">>> "
+REPORT_HEAP: Final = """\
+import gc, time, twoslot
+def free(what):
+    gc.collect()
+    print("@slotbench", what, gc.mem_free())
+free("main")
+"""
+"""How a main.py begins that reports its free heap as marks."""
 _STEP_US: Final = 50_000
 _MARK: Final = re.compile(r"@slotbench (\w+) (-?\d+)")
 
@@ -238,3 +250,17 @@ def _slot_b_ready(
         (slot.image.start, image), (slot.table.start, blocks.block_table(image)),
         (slot.descriptor.start, descriptor.pack()), (profile.journal.start + PAGE_BYTES, cell.pack()),
     ]
+
+
+def newest_cell(bed: ChipBed, flash: NorFlash) -> JournalCell | None:
+    """The newest cell of the boot journal."""
+    found = journal.newest_cell(flash.peek(bed.profile.journal.start, bed.profile.journal.size))
+    return found[1] if found is not None else None
+
+
+def is_confirmed(bed: ChipBed, flash: NorFlash, counter: int) -> bool:
+    """Whether the active slot holds the release `counter`, confirmed."""
+    cell = newest_cell(bed, flash)
+    return (
+        cell is not None and cell.counters[cell.active] == counter
+        and cell.states[cell.active] is SlotState.CONFIRMED)

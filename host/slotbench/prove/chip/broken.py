@@ -14,7 +14,7 @@ from slotbench.errors import BenchError
 from slotbench.formats.image import IROM_OFFSET, parse_e9
 from slotbench.formats.segments import IROM_MAP_START
 
-__all__ = ["Fault", "broken"]
+__all__ = ["Fault", "break_loop"]
 
 _HEADER_BYTES: Final = 8
 _MD5_BYTES: Final = 16
@@ -31,7 +31,7 @@ class Fault(Enum):
     """A jump to itself, interrupts open: only a watchdog ends it."""
 
 
-def broken(image: bytes, address: int, fault: Fault) -> bytes:
+def break_loop(image: bytes, address: int, fault: Fault) -> bytes:
     """The image with that instruction at a code address of it, its checksum and its MD5 right again.
 
     Raises BenchError when the image has no code there.

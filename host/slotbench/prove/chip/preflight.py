@@ -17,11 +17,9 @@ from typing import Any, Final
 
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
-from slotbench.formats import journal
-from slotbench.formats.journal import SlotState
 from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.formats.release import Preflight
-from slotbench.prove.chip.bed import PROMPT, ChipBed, RunningChip, image_facts
+from slotbench.prove.chip.bed import PROMPT, REPORT_HEAP, ChipBed, RunningChip, image_facts, is_confirmed
 from slotbench.vboard.chip.build import compiler
 from slotbench.vboard.chip.machine import ExceptionRecord
 from slotbench.vboard.chip.network import slirp
@@ -49,12 +47,7 @@ STACK_BYTES_MAX: Final = 8_192
 STACK_MARGIN: Final = 600
 COUNTER: Final = 2
 
-_MAIN: Final = """\
-import gc, time, twoslot
-def free(what):
-    gc.collect()
-    print("@slotbench", what, gc.mem_free())
-free("main")
+_MAIN: Final = REPORT_HEAP + """\
 ballast = bytearray(%d)
 twoslot.tick()
 n = 0
@@ -177,8 +170,7 @@ def _trial(report: PreflightReport, running: RunningChip, bed: ChipBed) -> None:
         except BenchViolation as violation:
             report.add("does what the flash allows", False, str(violation))
             return
-    cell = journal.newest_cell(board.flash.peek(bed.profile.journal.start, bed.profile.journal.size))
-    confirmed = cell is not None and cell[1].active == 1 and cell[1].states[1] is SlotState.CONFIRMED
+    confirmed = is_confirmed(bed, board.flash, COUNTER)
     words = "confirmed after a check" if confirmed else "the trial was not confirmed"
     report.add("imports twoslot and checks", confirmed, words)
     if not confirmed:

@@ -16,11 +16,13 @@ from typing import Final
 
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
-from slotbench.formats import blocks, journal
-from slotbench.formats.journal import JournalCell, Report, SlotState
+from slotbench.formats import blocks
+from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
-from slotbench.prove.chip.bed import PRODUCT, PROMPT, ChipBed, image_facts
-from slotbench.prove.chip.broken import Fault, broken
+from slotbench.prove.chip.bed import (
+    PRODUCT, PROMPT, REPORT_HEAP, ChipBed, image_facts, is_confirmed, newest_cell,
+)
+from slotbench.prove.chip.broken import Fault, break_loop
 from slotbench.prove.chip.sampled_flash import SampledCuts, SampledFlash
 from slotbench.vboard.chip.network.slirp import HOST
 from slotbench.vboard.chip.network.station import HEAP_BYTES as STATION_HEAP_BYTES
@@ -29,7 +31,7 @@ from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.states import BoardState
 
-__all__ = ["Figures", "Story", "tell"]
+__all__ = ["Figures", "Story", "tell_story"]
 
 BALLAST_BYTES: Final = 9 * 1024
 """What the application holds in one piece while it updates: 12.3 KB fit, less the bench's own module."""
@@ -44,12 +46,7 @@ _OPERATIONS: Final = 33_000
 _WINDOW_CUTS_MAX: Final = 5
 """A trial has eight copies of the exec window."""
 
-_MAIN: Final = """\
-import gc, time, twoslot
-def free(what):
-    gc.collect()
-    print("@slotbench", what, gc.mem_free())
-free("main")
+_MAIN: Final = REPORT_HEAP + """\
 twoslot.tick()
 free("idle")
 ballast = bytearray(%d)
@@ -111,11 +108,11 @@ class Story:
     host_s: float = 0.0
 
 
-def tell(
+def tell_story(
     image: bytes, following: bytes, profile: BoardProfile, *, cuts: int, seed: int = 0, deploys: bool = True,
     say: Callable[[str], object] = lambda line: None,
 ) -> Story:
-    """Tell it of `image`, updated to `following`. `say` gets each line as it comes.
+    """Tell the story of `image`, updated to `following`. `say` gets each line as it comes.
 
     Raises BenchError when something cannot be tried at all.
     """
@@ -252,7 +249,7 @@ def _update(story: Story, bed: ChipBed, flash: NorFlash, image: bytes, note: _No
         restarted = running.run_until(lambda: len(console.marks("main")) > marks, _CONFIRM_S)
         figures.restart_s = (board.us - begun_us) / 1e6
         gauge.start()
-        confirmed = restarted and running.run_until(lambda: _confirmed(bed, flash, 2), _CONFIRM_S)
+        confirmed = restarted and running.run_until(lambda: is_confirmed(bed, flash, 2), _CONFIRM_S)
         figures.confirm_s = (board.us - begun_us) / 1e6 - figures.restart_s
         figures.stack = max(figures.stack, gauge.used_bytes())
         counters = board.machine.counters()
@@ -269,7 +266,7 @@ def _update(story: Story, bed: ChipBed, flash: NorFlash, image: bytes, note: _No
 def _fallback(bed: ChipBed, image: bytes, fault: Fault, note: _Note) -> None:
     """A release that starts and then fails: the board comes back to the one before by itself."""
     address = _safe_point(bed, image)
-    bad = broken(image, address, fault)
+    bad = break_loop(image, address, fault)
     flash = _set_up(bed)
     bed.begin_trial(flash, bad, 3, image_facts(image).version)
     with bed.running(flash) as running:
@@ -278,7 +275,7 @@ def _fallback(bed: ChipBed, image: bytes, fault: Fault, note: _Note) -> None:
 
         def is_back() -> bool:
             tail = board.tail
-            cell = newest(bed, flash)
+            cell = newest_cell(bed, flash)
             fell_back = tail is not None and tail.why is BootReason.FALLBACK
             return fell_back and cell is not None and cell.report in (Report.BAD, Report.UNPROVEN)
 
@@ -287,7 +284,7 @@ def _fallback(bed: ChipBed, image: bytes, fault: Fault, note: _Note) -> None:
         record = board.machine.last_exception()
         what = "crashes" if fault is Fault.CRASH else "hangs"
         seen = f", exception {record.cause} at {record.pc:08x}" if fault is Fault.CRASH and record else ""
-        cell = newest(bed, flash)
+        cell = newest_cell(bed, flash)
         verdict = cell.report.name.lower() if cell is not None else "unknown"
         note(
             f"a release that {what}{seen}: after {board.starts} starts and {board.us / 1e6:.0f} s slot A "
@@ -324,8 +321,8 @@ def _cuts(
         end_us = board.us + round(_CUTS_S * 1e6)
         good, lost = bed.image, 0
         board.power_on()
-        while not _confirmed(bed, flash, 2) and board.us < end_us:
-            running.run_until(lambda: _confirmed(bed, flash, 2), 10.0)
+        while not is_confirmed(bed, flash, 2) and board.us < end_us:
+            running.run_until(lambda: is_confirmed(bed, flash, 2), 10.0)
             if board.state is not BoardState.OFF:
                 continue
             lost += 1
@@ -339,24 +336,11 @@ def _cuts(
         for _, where in cuts.done:
             places[where] = places.get(where, 0) + 1
         shown = ", ".join(f"{where} {number}" for where, number in sorted(places.items()))
-        done = _confirmed(bed, flash, 2)
+        done = is_confirmed(bed, flash, 2)
         note(
             f"power lost {lost} times in one update (seed {seed}: {shown}): the board came back each time",
             done)
         note("slot B and the exec window hold the release, byte for byte", _holds(bed, flash, 1, image))
-
-
-def newest(bed: ChipBed, flash: NorFlash) -> JournalCell | None:
-    """The newest cell of the boot journal."""
-    found = journal.newest_cell(flash.peek(bed.profile.journal.start, bed.profile.journal.size))
-    return found[1] if found is not None else None
-
-
-def _confirmed(bed: ChipBed, flash: NorFlash, counter: int) -> bool:
-    cell = newest(bed, flash)
-    return (
-        cell is not None and cell.counters[cell.active] == counter
-        and cell.states[cell.active] is SlotState.CONFIRMED)
 
 
 def _may_boot(bed: ChipBed, flash: NorFlash, *images: bytes) -> bool:

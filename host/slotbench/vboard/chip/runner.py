@@ -18,12 +18,12 @@ from slotbench.vboard.chip.pace import ChipPace
 from slotbench.vboard.chip.typed_line import TypedLine
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.firmware import is_bench_image
-from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.forecast.next_boot import next_boot
 from slotbench.vboard.live.control_socket import ControlRequest
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.live.request_handler import RequestHandler
 from slotbench.vboard.live.screen import LiveScreen
 from slotbench.vboard.loader.model import NothingBoots
 from slotbench.vboard.network.loopback import LoopbackNetwork
@@ -94,6 +94,8 @@ class ChipRunner:
         self._line_request: ControlRequest | None = None
         self._is_on = self._stop = False
         self._slice_us = _SLICE_US[0]
+        self._handler = RequestHandler(folder, self.board, self.facts, self._tell, {
+            "reset": self._reset, "off": self._off, "on": self._switch_on, "repl": self._type})
         uart.application = _ChipApplication(self.board)
 
     def stop(self) -> None:
@@ -200,7 +202,7 @@ class ChipRunner:
             self._wire.watch()
         request = self._poll(self._uart.wait_s(seconds))
         if request is not None:
-            self._take(request)
+            self._handler.handle(request)
         self._uart.rom = self._rom if self.board.state is BoardState.DOWNLOAD else None
         self._uart.serve()
         self.board.machine.set_baud(self._uart.baud)
@@ -239,30 +241,8 @@ class ChipRunner:
         else:
             request.complete()
 
-    def _take(self, request: ControlRequest) -> None:
-        verbs: dict[str, Callable[[ControlRequest], None]] = {
-            "status": lambda asked: asked.complete(self.facts()), "cut": self._cut, "reset": self._reset,
-            "off": self._off, "on": self._switch_on, "repl": self._type,
-        }
-        verb = verbs.get(str(request.fields.get("command")))
-        try:
-            if verb is None:
-                raise BenchError(
-                    "unknown command", where=repr(request.fields.get("command")),
-                    cure="use the slotbench that runs the board", exit_code=USAGE)
-            verb(request)
-        except BenchError as error:
-            request.refuse(error)
-
-    def _cut(self, request: ControlRequest) -> None:
-        flash = self.board.flash
-        cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
-        flash.arm(cut)
-        self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
-        request.complete({"cut": str(cut), "operations": flash.operations})
-
     def _reset(self, request: ControlRequest) -> None:
-        self._require_power()
+        self._handler.require_power()
         self._tell("reset button")
         self.board.reset()
         request.complete(self.facts())
@@ -277,14 +257,7 @@ class ChipRunner:
         request.complete(self.facts())
 
     def _type(self, request: ControlRequest) -> None:
-        line = request.fields.get("line")
-        if not isinstance(line, str):
-            raise BenchError("the request has no line to type", exit_code=USAGE)
-        self._require_power()
-        if self.board.state is not BoardState.RUNNING:
-            raise BenchError(
-                f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
-                cure=f"slotbench board power {self.folder.path} off, then on")
+        line = self._handler.typed_line(request)
         if self._line is not None:
             raise BenchError(
                 "another client is typing a line", where=str(self.folder.path),
@@ -292,12 +265,6 @@ class ChipRunner:
         self._tell(f">>> {line}")
         self._line_request = request
         self._line = TypedLine(line, self.board.send_bytes, request.send_text, self.clock.us)
-
-    def _require_power(self) -> None:
-        if self.board.state is BoardState.OFF:
-            raise BenchError(
-                "the board has no power", where=str(self.folder.path),
-                cure=f"slotbench board power {self.folder.path} on")
 
     def facts(self) -> dict[str, Any]:
         """What can be said without asking the board."""
@@ -316,6 +283,7 @@ class ChipRunner:
             "blocks": [0, 0],
             "operations": board.flash.operations,
             "received_bytes": self._received,
+            "dropped_frames": board.tap.dropped if board.tap is not None else 0,
             "ports": self._shown_places,
         }
 

@@ -13,14 +13,14 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 
-from slotbench.errors import USAGE, BenchError
+from slotbench.errors import BenchError
 from slotbench.vboard.board import BoardState, Boot, VirtualBoard
-from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.live.control_socket import ControlRequest
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.paced_clock import PacedClock
+from slotbench.vboard.live.request_handler import RequestHandler
 from slotbench.vboard.live.screen import LiveScreen, facts
 from slotbench.vboard.live.serial import LiveSerial
 from slotbench.vboard.loader.model import LoaderModel
@@ -92,6 +92,9 @@ class LiveRunner:
             unique_id=folder.unique_id, vm=vm, loader=loader, on_boot=self._on_boot, on_print=self._on_print,
             on_wait=self._on_wait, on_busy=self._on_busy, on_code=self._files.sync,
             folders=self._files.folders, terminal=self._serial.terminal if self._serial is not None else None)
+        self._handler = RequestHandler(folder, self.board, self.facts, self._tell, {
+            "reset": self._reset, "off": self._off, "on": lambda request: self._todo.append(request),
+            "repl": self._queue_line})
         self._doing = _Doing.NOTHING
         self._stop = self._resets_itself = False
         self._todo: deque[ControlRequest] = deque()
@@ -220,7 +223,7 @@ class LiveRunner:
         if self._doing in (_Doing.PROGRAM, _Doing.LINE):
             self._answer(self._resets)
         if request is not None:
-            self._take(request)
+            self._handler.handle(request)
         if self._stop:
             self._pull_plug()
         self._serve_port()
@@ -248,32 +251,8 @@ class LiveRunner:
             self._waits = False
             raise ChipReset(6)
 
-    def _take(self, request: ControlRequest) -> None:
-        """Carry out at once what needs no REPL; keep the rest for later."""
-        verbs: dict[str, Callable[[ControlRequest], None]] = {
-            "status": lambda asked: asked.complete(self.facts()), "cut": self._cut, "reset": self._reset,
-            "off": self._off, "on": self._todo.append, "repl": self._queue_line,
-        }
-        verb = verbs.get(str(request.fields.get("command")))
-        if verb is None:
-            request.refuse(BenchError(
-                "unknown command", where=repr(request.fields.get("command")),
-                cure="use the slotbench that runs the board", exit_code=USAGE))
-            return
-        try:
-            verb(request)
-        except BenchError as error:
-            request.refuse(error)
-
-    def _cut(self, request: ControlRequest) -> None:
-        flash = self.board.flash
-        cut = Cut.parse_from(str(request.fields.get("cut")), flash.operations)
-        flash.arm(cut)
-        self._tell(f"cut {cut} is armed; the next flash operation is {flash.operations}")
-        request.complete({"cut": str(cut), "operations": flash.operations})
-
     def _reset(self, request: ControlRequest) -> None:
-        self._require_power()
+        self._handler.require_power()
         if self._doing is _Doing.NOTHING:
             self._todo.append(request)
             return
@@ -296,9 +275,7 @@ class LiveRunner:
         self._power_off("power off")
 
     def _queue_line(self, request: ControlRequest) -> None:
-        if not isinstance(request.fields.get("line"), str):
-            raise BenchError("the request has no line to type", exit_code=USAGE)
-        self._require_repl()
+        self._handler.typed_line(request)
         self._todo.append(request)
 
     def _wants_ctrl_c(self) -> bool:
@@ -326,12 +303,12 @@ class LiveRunner:
                         self._power_on()
                     request.complete(self.facts())
                 case "reset":
-                    self._require_power()
+                    self._handler.require_power()
                     self._tell("reset button")
                     self._inside(_Doing.PROGRAM, self.board.press_reset)
                     request.complete(self.facts())
                 case _:
-                    self._require_repl()
+                    self._handler.require_repl()
                     self._type(request, request.fields["line"])
         except BenchError as error:
             request.refuse(error)
@@ -341,21 +318,8 @@ class LiveRunner:
         self._tell(f">>> {line}")
         self._inside(_Doing.LINE, lambda: self.board.run_line(line))
         self._line = None
-        self._require_power("the board lost power before the line ended")
+        self._handler.require_power("the board lost power before the line ended")
         request.complete()
-
-    def _require_power(self, what: str = "the board has no power") -> None:
-        if self.board.state is BoardState.OFF:
-            raise BenchError(
-                what, where=str(self.folder.path),
-                cure=f"slotbench board power {self.folder.path} on")
-
-    def _require_repl(self) -> None:
-        self._require_power()
-        if self.board.state is not BoardState.RUNNING:
-            raise BenchError(
-                f"no REPL, the board is {self.board.state.value}", where=str(self.folder.path),
-                cure=f"slotbench board power {self.folder.path} off, then on")
 
     def _answer(self, waiting: list[ControlRequest]) -> None:
         while waiting:

@@ -59,6 +59,7 @@ class Process:
         self._received = bytearray()
         # Also when a board is dropped that nobody switched off.
         self._end = weakref.finalize(self, _end, self._child, self._printed, self._link)
+        self._link_number = self._link.fileno()
         self._poll = select.poll()
         self._poll.register(self._link, select.POLLIN)
         self._poll.register(self._printed, select.POLLIN)
@@ -133,10 +134,12 @@ class Process:
     def _more(self) -> None:
         asked, quiet = False, 0
         while not asked:
-            ready = {number for number, _ in self._poll.poll(None if self.busy is None else _LOOK_MS)}
-            asked = self._link.fileno() in ready
-            # What was printed before something was asked for is in the pipe by now.
-            self.drain()
+            events = self._poll.poll(None if self.busy is None else _LOOK_MS)
+            asked = any(number == self._link_number for number, _ in events)
+            # What was printed before something was asked for is in the pipe by now, and `poll`, which
+            # looks at the pipe last, says so.
+            if not asked or len(events) > 1:
+                self.drain()
             if asked:
                 break
             if self._child.poll() is not None:

@@ -35,10 +35,14 @@ class FileTree:
         self._source: dict[str, str] = {}
         """The file that a compiled one stands for."""
         self._refuse = tuple(f"/{package}/" for package in refuse)
+        self._known: dict[str, bytes] = {}
+        """The files as they were when this folder was last the same."""
         self.write()
 
     def write(self) -> None:
         """Put there what is new or changed in the files, and take away what is gone."""
+        if self._files == self._known:
+            return
         package = compile_package({
             path.removeprefix(_PACKAGE): content for path, content in self._files.items()
             if path.startswith(_PACKAGE) and path.endswith(".py")})
@@ -60,6 +64,7 @@ class FileTree:
                 place.write_bytes(data)
                 self._seen[path] = _seen(place)
         self._written = wanted
+        self._known = dict(self._files)
 
     def read(self, still_open: Callable[[], Collection[str]]) -> None:
         """Take over what the program changed, but not what it has not closed: as littlefs does."""
@@ -80,6 +85,7 @@ class FileTree:
                     self._files.pop(source, None)
                 self._source[path] = path
                 self._written[path] = self._files[path] = place.read_bytes()
+        self._known = dict(self._files)
 
     def rename(self, old: str, new: str) -> None:
         """Rename a file, and replace what has the new name. Raises OSError as the board does."""

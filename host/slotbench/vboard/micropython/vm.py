@@ -107,6 +107,8 @@ class MicroPythonVM:
         self._calls = HostCalls(
             self.runtime, self._fire, self._inside, lambda old, new: self._tree.rename(old, new))
         self._depth = 0
+        self._touches_files = False
+        """Whether what the VM is told may read or write files: compared before and after each job."""
         self._inside_text = False
         self._knows_activity = False
         self._idle = False
@@ -122,6 +124,7 @@ class MicroPythonVM:
             except BaseException:
                 self.close()
                 raise
+        self._touches_files = True
 
     @property
     def output(self) -> str:
@@ -149,12 +152,14 @@ class MicroPythonVM:
         """Make `terminal` the program's standard input, and look at it while the program computes.
         """
         terminal.attach(self.runtime)
+        self._touches_files = False
         self._inside(_TERMINAL)
         tables = Tables(self._value, self._inside)
         tables.replace("sys", "stdin", "kept.pop()")
         tables.replace("__import__('os')", "ilistdir", "kept.pop(-2)")
         tables.replace("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
         self._inside("__import__('gc').collect()")
+        self._touches_files = True
         self._process.busy = self._look
 
     def eval(self, source: str) -> Any:
@@ -198,10 +203,12 @@ class MicroPythonVM:
         """
         if self._idle:
             return None
+        self._touches_files = False
         if not self._knows_activity:
             self._inside(_ACTIVITY)
             self._knows_activity = True
         found: tuple[int, int, int] | None = self._value("activity()")
+        self._touches_files = True
         self._idle = found is None
         return found
 
@@ -240,7 +247,7 @@ class MicroPythonVM:
             self.print_exception(error)
 
     def _job(self, kind: HostReply, source: str) -> None:
-        if not self._depth:
+        if not self._depth and self._touches_files:
             self._tree.write()
             for folder in self.runtime.folders:
                 self._place(folder).mkdir(parents=True, exist_ok=True)
@@ -260,16 +267,17 @@ class MicroPythonVM:
             self._serve()
         finally:
             self._depth -= 1
-            if not self._depth and self._process.alive:
+            if not self._depth and self._touches_files and self._process.alive:
                 self._tree.read(self._process.open_files)
                 self._find_folders()
 
     def _find_folders(self) -> None:
         """Keep what folders there are: the files alone do not tell of empty ones."""
-        root = self._tree.root
-        there = {f"/{Path(folder).relative_to(root).as_posix()}" for folder, _, _ in os.walk(root)}
-        self.runtime.folders.clear()
-        self.runtime.folders.update(there - {"/."})
+        root = str(self._tree.root)
+        there = {folder[len(root) :] for folder, _, _ in os.walk(root)} - {""}
+        if there != self.runtime.folders:
+            self.runtime.folders.clear()
+            self.runtime.folders.update(there)
 
     def _place(self, path: str) -> Path:
         return self._tree.root / path.lstrip("/")

@@ -86,14 +86,15 @@ def find_netif(dram: bytes, start: int = DRAM_START) -> Netif | None:
 class Tap:
     """The frames between a machine's firmware and a wire.
 
-    `look` is to be called now and then, and `reset` at every start of the chip. `stopped` gets
-    every stop at a breakpoint and says whether it was one of the tap's. `netif` is None until one
-    is found; `sent` and `received` count frames.
+    Call `deliver_frames` now and then, and `reset` at every start of the chip. `handle_breakpoint` gets
+    every stop at a breakpoint and says whether it was one of the tap's. `netif` is None until one is
+    found. `sent`, `received` and `dropped` count frames; a frame is dropped when it is too long, or when
+    the firmware holds every pbuf.
     """
 
     def __init__(self, machine: Machine, wire: Wire) -> None:
         self.netif: Netif | None = None
-        self.sent = self.received = 0
+        self.sent = self.received = self.dropped = 0
         self._machine = machine
         self._wire = wire
         self._callers: Counter[int] = Counter()
@@ -206,6 +207,7 @@ class Tap:
         assert self.netif is not None
         frame = self._wire.receive()
         if frame is None or len(frame) > _FRAME_BYTES_MAX or (pbuf := self._place(frame)) is None:
+            self.dropped += frame is not None
             self._arm(self._has_frame())
             return
         before = self._machine.registers()

@@ -1,101 +1,17 @@
-/* Double precision arithmetic, rounded to nearest, ties to even; with denormal numbers, infinities and NaN. */
+/* Double precision arithmetic. */
 #include "floats.h"
 
-#define SIGN 0x8000000000000000u
-#define INFINITE 0x7FF0000000000000u
-#define QUIET 0x0008000000000000u
-#define FRACTION 0x000FFFFFFFFFFFFFu
-
-/* value = m * 2^(exponent - 1085), with the first bit of m in bit 62, or m = 0. */
-struct parts {
-    u64 sign, m;
-    int exponent;
-};
-
-static u32 is_nan(u64 a)
-{
-    return (a & ~SIGN) > INFINITE;
-}
-
-static struct parts take_apart(u64 a)
-{
-    struct parts p = {.sign = a & SIGN, .m = (a & FRACTION) << 10, .exponent = (int)(high_word(a) >> 20 & 0x7FF)};
-
-    if (p.exponent > 0) {
-        p.m |= 1ull << 62;
-    } else if (p.m != 0) {
-        u32 shift = leading_zeros_64(p.m) - 1;
-        p.m <<= shift;
-        p.exponent = 1 - (int)shift;
-    }
-    return p;
-}
-
-/* Ten bits of m are rounded away. */
-static u64 put_together(u64 sign, int exponent, u64 m)
-{
-    u32 low;
-
-    if (m == 0)
-        return sign;
-    if (exponent <= 0) {
-        m = shift_right_sticky_64(m, (u32)(1 - exponent));
-        exponent = 0;
-    }
-    low = low_word(m) & 0x3FF;
-    m = (m + 0x200) >> 10;
-    if (low == 0x200)
-        m &= ~1ull;
-    if (exponent == 0)
-        return sign | m;
-    if (high_word(m) >> 21) {
-        m >>= 1;
-        exponent++;
-    }
-    if (exponent >= 0x7FF)
-        return sign | INFINITE;
-    return sign | (u64)exponent << 52 | (m & FRACTION);
-}
-
-static u64 normalize(u64 sign, int exponent, u64 m)
-{
-    u32 shift;
-
-    if (m == 0)
-        return 0;
-    if (high_word(m) >> 31)
-        return put_together(sign, exponent + 1, m >> 1 | (m & 1));
-    shift = leading_zeros_64(m) - 1;
-    return put_together(sign, exponent - (int)shift, m << shift);
-}
-
-u64 __adddf3(u64 a, u64 b)
-{
-    struct parts x, y;
-
-    if (is_nan(a) || is_nan(b))
-        return (is_nan(a) ? a : b) | QUIET;
-    if ((a & ~SIGN) == INFINITE)
-        return (b & ~SIGN) == INFINITE && a != b ? INFINITE | QUIET : a;
-    if ((b & ~SIGN) == INFINITE)
-        return b;
-    if ((a & ~SIGN) < (b & ~SIGN)) {
-        u64 other = a;
-        a = b;
-        b = other;
-    }
-    x = take_apart(a);
-    y = take_apart(b);
-    if (y.m == 0)
-        return x.m == 0 ? a & b : a;
-    y.m = shift_right_sticky_64(y.m, (u32)(x.exponent - y.exponent));
-    return normalize(x.sign, x.exponent, x.sign == y.sign ? x.m + y.m : x.m - y.m);
-}
-
-u64 __subdf3(u64 a, u64 b)
-{
-    return __adddf3(a, is_nan(b) ? b : b ^ SIGN);
-}
+typedef u64 number;
+#define FRACTION_BITS 52
+#define EXPONENT_BITS 11
+#define ROUNDED_BITS 10
+#define HIGH(a) high_word(a)
+#define HIGH_FRACTION 20
+#define LEADING_ZEROS(a) leading_zeros_64(a)
+#define STICKY(a, shift) shift_right_sticky_64(a, shift)
+#define ADD __adddf3
+#define SUB __subdf3
+#include "float_arithmetic.h"
 
 /* The upper 64 bits of the product, its last bit telling of the rest. */
 static u64 multiply_high(u64 a, u64 b)
