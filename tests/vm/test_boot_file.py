@@ -89,7 +89,6 @@ def test_a_trial_gets_its_deadline_when_boot_was_broken_in_between(tmp_path: Pat
     assert runs_confirmed(board, 1)
 
 
-
 @pytest.mark.parametrize("mode", [CutMode.BEFORE, CutMode.AFTER])
 @pytest.mark.parametrize("index", range(2))
 def test_a_cut_leaves_the_old_file_or_the_new_one(index: int, mode: CutMode) -> None:

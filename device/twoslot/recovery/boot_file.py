@@ -23,6 +23,13 @@ def require_hook():
     FlashError when it did not help: there is a syntax error, a file is missing, or somebody writes
     boot.py anew.
     """
+    try:
+        _require_hook()
+    finally:
+        twoslot.drop("recovery.boot_file")
+
+
+def _require_hook():
     first, present = _find_line()
     if present and twoslot.deadline is not None:
         return

@@ -242,8 +242,9 @@ def require_compilable(boot: bytes, port: str) -> None:
         if error.exit_code == USAGE:
             raise
         raise BenchError(
-            f"MicroPython cannot compile {error.where}, so nothing of it would run ({error.what})", where=port,
-            cure="correct it on the board (mpremote edit :boot.py), then run the same command again") from None
+            f"MicroPython cannot compile {error.where}, so nothing of it would run ({error.what})",
+            where=port, cure="correct it on the board (mpremote edit :boot.py), then run the same command again",
+        ) from None
 
 
 def require_hook(said: str, port: str) -> None:
