@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from slotbench.formats import maptable
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key
+from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key, trusted_keys
 from support.device.control import loaders_word
 from support.device.network import answer, ok
 from support.device.policy import Judge
@@ -73,6 +74,9 @@ def test_cells(vm: CPythonVM, path: Path) -> None:
         assert cell.counters[slot] == expected[f"counter_{letter}"]
         assert cell.bad[slot] == expected[f"bad_{letter}"]
     assert (cell.spent, cell.copied) == (sum(expected["spent"]), sum(expected["copied"]))
+    assert (cell.keys or bytes(16)).hex() == expected["keys_digest"]
+    others = struct.pack("<6I", *(number for pair in expected["other_channels"] for number in pair))
+    assert cell.others == (others if any(others) else b"")
     assert cell.ended == [word if word < 256 else 1 for word in expected["ended"] if word is not None]
     assert bytes(cell.pack()) == bytes(page[:128]), "the sealed half comes back differently"
 
@@ -190,12 +194,13 @@ def test_the_documents_that_belong_together(board: DeviceBoard, vm: CPythonVM) -
     folder = VECTORS / "documents"
     texts = {kind: (folder / f"{kind}.{kind}").read_bytes() for kind in ("release", "head", "keys")}
     board.files["/twoslot.keys"] = texts["keys"]
+    product = json.loads(texts["keys"].split(b"\n")[0])["product"]
     for role in ("offline", "online"):
-        assert vm.import_("twoslot.trust.keyring").trusted_keys(role) == (1, [signing_key(role).modulus])
+        assert trusted_keys(vm, role, product=product)[:2] == (1, [signing_key(role).modulus])
 
     for kind in ("release", "head", "keys"):
         expected = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
-        fields, digest, epoch = read_document(vm, texts[kind], kind)
+        fields, digest, epoch = read_document(vm, texts[kind], kind, product)
         assert (fields, digest.hex(), epoch) == (expected["fields"], expected["digest"], 1)
     fields = json.loads((folder / "release.json").read_text(encoding="utf-8"))["fields"]
     judge = Judge(vm)

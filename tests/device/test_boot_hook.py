@@ -1,4 +1,4 @@
-"""twoslot_boot.py: a trial has its deadline before anything can fail; one that cannot update goes back."""
+"""twoslot_boot.py: a trial gets its deadline before anything can fail; a firmware that cannot update falls back."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_confirmed_trial_is_not_ended(make_board: Callable[..., DeviceBoard], 
 def test_after_confirm_a_soft_reset_arms_nothing(
     make_board: Callable[..., DeviceBoard], site: Site,
 ) -> None:
-    """The loader's word still says trial: it is the note that tells."""
+    """The loader's word still says trial; the note decides."""
     board = make_board(WsgiNetwork(site.app()))
     vm = trial(board)
     vm.run_file("boot.py")

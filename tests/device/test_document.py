@@ -1,4 +1,4 @@
-"""twoslot.trust.document, and what judge makes of its fields: two lines, the right key for the role, and the fields of FORMATS."""
+"""twoslot.trust.document, and how trust.policy reads its fields: two lines, the right key for the role, and the fields of FORMATS."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def without(fields: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def offered_head(fields: Any) -> SignedOffer:
-    """A right release, and this as the head, signed by the right key."""
+    """A right release, with this head, signed by the right key."""
     return SignedOffer(offer().release, signed(fields, "online"))
 
 
 def offered_release(fields: Any) -> SignedOffer:
-    """This as the release, and a right head that names it, both signed by the right keys."""
+    """This release, with a right head that names it, both signed by the right keys."""
     line = fields if isinstance(fields, bytes) else payload(fields)
     return SignedOffer(signed(line, "offline"), signed(head_fields(line), "online"))
 
@@ -86,7 +86,7 @@ def first_wrong(text: bytes) -> int:
 
 @pytest.mark.parametrize("role", ["online", "offline"])
 def test_a_signed_line_break_in_the_payload_is_refused(judge: Judge, role: str) -> None:
-    """JSON would allow it; the bench and a server read such a file as three lines."""
+    """JSON allows it, but slotbench and servers read such a file as three lines."""
     line = payload(release_fields()).replace(b",", b",\n", 1)
     text = join(line, signing_key(role).key_id, sign(line, role))
     with refusal(judge.vm, "ReleaseError", 20, line.index(b"\n")):
@@ -111,7 +111,7 @@ def test_a_signed_line_that_is_no_object_of_a_kind_is_refused(judge: Judge, line
 
 
 def sign(line: bytes, role: str = "online") -> bytes:
-    """What a key makes of any bytes: the device must not depend on the bench's strictness."""
+    """A signature over any bytes: the device must not rely on slotbench's checks."""
     return signing_key(role).sign(line).signature
 
 
@@ -198,7 +198,7 @@ def test_an_image_without_a_field_is_refused(judge: Judge, name: str) -> None:
     *product(("counter", "seq", "issued"), (6.5, -1, TOO_BIG)),
 ])
 def test_a_number_of_a_head_that_is_none_is_refused(judge: Judge, name: str, value: object) -> None:
-    """Whatever the online key signs: the application must not die of it, nor the journal keep it."""
+    """Whatever the online key signs must neither stop the application nor reach the journal."""
     judge.facts["tag"] = 0  # no head was seen: nothing it could be compared with
     judge.refuses(offer(head={name: value}), 20, 0)
 
@@ -213,7 +213,7 @@ def test_a_field_of_a_head_of_another_type_is_refused(judge: Judge, name: str, v
 @pytest.mark.parametrize("name", ["counter", "fs_version", "mpy_abi", "floor"])
 @pytest.mark.parametrize("value", [None, "6", 6.5, -1, TOO_BIG], ids=repr)
 def test_a_number_of_a_release_that_is_none_is_refused(judge: Judge, name: str, value: object) -> None:
-    """Before anything is downloaded: they go into the descriptor."""
+    """Before the download, because these numbers go into the descriptor."""
     refused = judge.vm.import_("twoslot.errors").ReleaseError
     with pytest.raises(refused) as caught:
         judge.all(offer({name: value}))

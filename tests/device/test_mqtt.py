@@ -1,4 +1,4 @@
-"""twoslot.mqtt.subscription and twoslot.mqtt.client: whatever a broker sends, a turn ends soon, raises nothing and takes in little."""
+"""twoslot.mqtt.subscription and twoslot.mqtt.client: whatever a broker sends, a call ends soon, raises nothing and reads little."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KNOWN = 11
 
 
 class Ear:
-    """A board that hears this script from its broker, and then nothing more; later connections are refused."""
+    """A board whose broker sends this script and then nothing; later connections are refused."""
 
     def __init__(self, *script: Item) -> None:
         self.network = ScriptedNetwork([list(script)], *([104] * 60))
@@ -42,7 +42,7 @@ class Ear:
         self.wanted: list[tuple[float, int]] = []
 
     def hear(self, seconds: int) -> None:
-        """Ask once a second."""
+        """Poll once a second."""
         for _ in range(seconds):
             begin_ms = self.clock.ms
             wanted = self.hint.poll()
@@ -102,14 +102,14 @@ def test_a_hint_and_the_jitter() -> None:
 @pytest.mark.parametrize("payload", [
     b"", b"now", b"-1", b"1.5", b"9" * 11, b"\xff\xfe", b"1\0", b" 7", b"0x7", "\u0667".encode(),
 ], ids=repr)
-def test_what_is_no_number_is_nothing(payload: bytes) -> None:
+def test_a_message_that_is_no_number_is_ignored(payload: bytes) -> None:
     ear = Ear(WELCOME + message(TOPIC, payload))
     ear.hear(60)
     assert ear.wanted == [] and ear.log == [] and ear.hint.sock is not None
 
 
 @pytest.mark.parametrize("topic", [b"twoslot/lamp/beta", b"twoslot/lamp", b"", TOPIC.upper()], ids=repr)
-def test_another_topic_is_nothing(topic: bytes) -> None:
+def test_another_topic_is_ignored(topic: bytes) -> None:
     ear = Ear(WELCOME + message(topic, b"12"))
     ear.hear(60)
     assert ear.wanted == [] and ear.log == [] and ear.hint.sock is not None
@@ -119,8 +119,8 @@ def test_another_topic_is_nothing(topic: bytes) -> None:
     b"\x30\xff\xff\xff\x7f\0\x13" + TOPIC, b"\x30" + b"\x80" * 1000, b"\x30\x05\xff\xffabc",
     b"\x30\x00\x00\x13" + TOPIC, b"\x90\x03" * 1000,
 ], ids=["256 MB", "a length without end", "a long topic", "less than nothing", "not a subscriber's"])
-def test_no_more_is_taken_in_than_a_hint_can_have(data: bytes) -> None:
-    """Its length alone tells: nothing is waited for, and the heap never gets it."""
+def test_no_more_is_read_than_a_hint_can_have(data: bytes) -> None:
+    """Its length decides: the board neither waits for it nor stores it."""
     ear = Ear(WELCOME, Wait(40_000), data)
     ear.hear(36)
     ear.longest = 0
@@ -131,7 +131,7 @@ def test_no_more_is_taken_in_than_a_hint_can_have(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("payload", [str(KNOWN).encode(), b"0011"])
-def test_what_the_board_knows_is_no_hint(payload: bytes) -> None:
+def test_a_known_seq_is_no_hint(payload: bytes) -> None:
     ear = Ear(WELCOME + message(TOPIC, payload))
     ear.hear(60)
     assert ear.wanted == [] and ear.log == []
@@ -143,17 +143,17 @@ def test_hints_one_after_another_wait_longer_and_longer() -> None:
     ear.hear(3000)
     times = [at for at, _ in ear.wanted]
     gaps = [(later - earlier) / 60_000 for earlier, later in zip(times, times[1:])]
-    assert gaps == pytest.approx([1, 2, 4, 8, 16], rel=0.05), "minutes between looks"
+    assert gaps == pytest.approx([1, 2, 4, 8, 16], rel=0.05), "minutes between checks"
 
 
-def test_a_hint_that_takes_itself_back_is_none() -> None:
-    """The last message counts: what was said in the meantime needs no look."""
+def test_a_hint_that_is_withdrawn_is_none() -> None:
+    """Only the last message counts."""
     ear = Ear(WELCOME, message(TOPIC, b"12"), Wait(40_000), message(TOPIC, b"13"), message(TOPIC, b"12"))
     ear.hear(300)
     assert len(ear.wanted) == 1
 
 
-def test_while_an_update_is_under_way_it_hangs_up() -> None:
+def test_it_disconnects_during_an_update() -> None:
     """The update needs the memory. Afterwards it connects again."""
     ear = Ear(WELCOME)
     ear.hear(60)
@@ -198,7 +198,7 @@ def hint_of(make_board: Callable[..., DeviceBoard], **changes: object) -> tuple[
     return len(twoslot._pollers), [(code, where) for _, code, where in twoslot._log]
 
 
-def test_what_the_journal_knows_of_is_no_hint(make_board: Callable[..., DeviceBoard]) -> None:
+def test_a_seq_in_the_journal_is_no_hint(make_board: Callable[..., DeviceBoard]) -> None:
     board = make_board(mqtt="broker.lan")
     board.put_cell(0, replace(board.newest(), head_seq=KNOWN))
     twoslot = board.start(frozen=stock()).import_("twoslot")
@@ -206,7 +206,7 @@ def test_what_the_journal_knows_of_is_no_hint(make_board: Callable[..., DeviceBo
     assert twoslot._pollers[0].__self__.seq == KNOWN
 
 
-def test_begun_only_when_it_is_configured(make_board: Callable[..., DeviceBoard]) -> None:
+def test_it_starts_only_when_it_is_configured(make_board: Callable[..., DeviceBoard]) -> None:
     assert hint_of(make_board) == (0, [])
     assert hint_of(make_board, mqtt="broker.lan") == (1, [])
     assert hint_of(make_board, mqtt="broker.lan:x") == (0, [(70, 13)])

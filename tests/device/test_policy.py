@@ -1,4 +1,4 @@
-"""twoslot.trust.policy: an offer that is right but for one thing is refused with that thing's code."""
+"""twoslot.trust.policy: an offer with one wrong field is refused with the code of that field."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def judge(shared_vm: CPythonVM) -> Judge:
     return Judge(shared_vm)
 
 
-def test_a_right_offer_is_taken_with_all_that_the_descriptor_will_say(judge: Judge) -> None:
+def test_a_right_offer_is_accepted_with_the_fields_of_the_descriptor(judge: Judge) -> None:
     plan = judge.all(offer())
 
     fields = release_fields()
     image = fields["images"]["any"]
     assert plan == {
         "counter": COUNTER, "version": "2.0.0", "floor": 3, "fs_start": BOARD.fs_start, "fs_version": 0x00020001,
-        "mpy_abi": 6, "url": image["url"], "length": len(firmware(2)), "form": 1,
+        "mpy_abi": 6, "created": fields["created"], "url": image["url"], "length": len(firmware(2)), "form": 1,
         "blocks_url": image["blocks_url"], "sha256": bytes.fromhex(image["sha256"]),
         "blocks": bytes.fromhex(image["blocks"])}
 
@@ -57,7 +57,7 @@ NEVER_LIFTED = [
 
 @pytest.mark.parametrize(("code", "where", "release", "head"), NEVER_LIFTED)
 @pytest.mark.parametrize("force", [False, True])
-def test_one_wrong_thing_is_refused_and_force_does_not_lift_it(
+def test_one_wrong_field_is_refused_also_with_force(
     judge: Judge, code: int, where: int, release: dict[str, Any], head: dict[str, Any], force: bool,
 ) -> None:
     judge.force = force
@@ -97,7 +97,7 @@ def test_an_unproven_release_is_tried_again(judge: Judge) -> None:
 
 
 def test_a_release_without_proof_is_tried_again_after_three_days(judge: Judge) -> None:
-    """Whatever kept the proof away may be over."""
+    """Whatever prevented the proof may be over."""
     judge.facts.update({"unproven": COUNTER, "rounds": 4})
     for days in (1, 1, 0.99):
         judge.refuses(offer(), 41, 4)
@@ -137,7 +137,7 @@ def test_the_mpy_version_must_fit_a_compiled_twoslot(
         ({"fs_version": 0x00020000}, True), ({"fs_version": 0x00020001}, True),
         ({"fs_version": 0x00020002}, False), ({"fs_version": 0x00020002, "fs_upgrade": True}, True),
     ])
-def test_a_newer_filesystem_must_be_meant(judge: Judge, release: dict[str, Any], taken: bool) -> None:
+def test_a_newer_filesystem_must_be_intended(judge: Judge, release: dict[str, Any], taken: bool) -> None:
     if taken:
         assert judge.all(offer(release))
     else:
@@ -152,13 +152,19 @@ def test_the_same_head_may_be_seen_again(judge: Judge) -> None:
     assert judge.head(offer().head)["seq"] == 12
 
 
-@pytest.mark.parametrize("field", ["tag", "epoch"])
-def test_another_channel_or_epoch_counts_its_heads_afresh(judge: Judge, field: str) -> None:
-    """seq and the clock's lower bound belong to one channel of one key epoch."""
-    judge.facts[field] = 99
+def test_another_epoch_counts_its_heads_afresh(judge: Judge) -> None:
+    """seq and the clock's lower bound belong to one key epoch."""
+    judge.facts["epoch"] = 99
     judge.facts["time"], judge.now = NOW + 90 * DAY, 0
-
     assert judge.head(offer(head={"seq": 1}).head)["seq"] == 1
+
+
+def test_another_channel_counts_its_own_heads(judge: Judge) -> None:
+    """The lower bound of the time is that of all channels."""
+    judge.facts["tag"], judge.now = 99, 0
+    assert judge.head(offer(head={"seq": 1}).head)["seq"] == 1
+    judge.facts["time"] = NOW + 90 * DAY
+    judge.refuses(offer(head={"seq": 1}), 34)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +190,8 @@ def test_an_expired_head_is_refused_as_far_as_the_board_can_tell(
         judge.refuses(offered, 34, expires)
 
 
-def test_a_head_is_all_that_later_parts_ask_for(judge: Judge) -> None:
-    """A dict of values: an object of a class would keep the whole module on the heap."""
+def test_a_head_is_a_dict_of_values(judge: Judge) -> None:
+    """An object of a class would keep the whole module on the heap."""
     fields = release_head()
     names = ("counter", "seq", "epoch", "issued", "percent", "expires", "paused", "cohorts")
 
@@ -194,7 +200,7 @@ def test_a_head_is_all_that_later_parts_ask_for(judge: Judge) -> None:
         "interval_s": 0}
 
 
-def test_a_head_may_say_how_often_to_look(judge: Judge) -> None:
+def test_a_head_may_say_how_often_to_check(judge: Judge) -> None:
     assert judge.head(offer(head={"interval_s": 900}).head)["interval_s"] == 900
     for wrong in ("900", -1, 1 << 31, None, 1.5):
         judge.refuses(offer(head={"interval_s": wrong}), 20, 0)
@@ -219,7 +225,7 @@ def release_head() -> dict[str, Any]:
 
 @given(device_id=st.text(min_size=1, max_size=64), percent=st.integers(0, 100))
 @examples(60)
-def test_who_is_in_the_rollout_is_what_the_bench_says(
+def test_device_and_bench_include_the_same_boards(
     shared_vm: CPythonVM, device_id: str, percent: int,
 ) -> None:
     judge = Judge(shared_vm)
@@ -253,7 +259,7 @@ def test_a_rollout_spreads_over_the_boards_and_only_grows(judge: Judge) -> None:
 
     shares = [takers(percent) for percent in (0, 10, 50, 100)]
     assert not shares[0] and len(shares[3]) == 1000
-    assert shares[1] < shares[2], "a board that was in dropped out when the rollout grew"
+    assert shares[1] < shares[2], "an included board was removed when the rollout grew"
     assert 70 < len(shares[1]) < 130 and 450 < len(shares[2]) < 550, [len(share) for share in shares]
 
 
@@ -263,7 +269,7 @@ def test_a_rollout_spreads_over_the_boards_and_only_grows(judge: Judge) -> None:
         ("early", ["early", "lab"], True), ("early", ["lab"], False), (None, ["early"], False),
         ("earl", ["early"], False), ("early", [], False),
     ])
-def test_a_listed_cohort_is_in_whatever_percent_says(
+def test_a_listed_cohort_is_included_at_any_percent(
     judge: Judge, own: str | None, listed: list[str], taken: bool,
 ) -> None:
     if own is not None:

@@ -36,6 +36,7 @@ PARSED = {
     "slotbench prove powercut --loader machine": "tests/powercut",
     "slotbench prove network": "tests/network",
     "slotbench prove fleet --boards 200": "a smaller fleet is on the same page",
+    "slotbench prove field": "tests/e2e/test_field.py",
     "slotbench prove memory": "the gate memory",
     "slotbench prove fuzz --minutes 10": "tests/fuzz",
 }

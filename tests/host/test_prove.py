@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from slotbench.cli import prove_fuzz, prove_powercut
 from slotbench.cli.prove import prove
 from slotbench.errors import BenchError
 from slotbench.prove import fleet
+from slotbench.prove.field.story_run import FieldRun
 from slotbench.prove.fuzz import Round
 from slotbench.prove.powercut.runner import CutId, Failure, PowerCutProof, RunResult
 from slotbench.vboard.firmware import Behaviour
@@ -97,7 +99,7 @@ def test_network_in_words() -> None:
 
 
 def test_fleet() -> None:
-    found = told("fleet", "--boards", "24", "--seed", "1")
+    found = told("fleet", "--boards", "24", "--seed", "1", "--processes", "1")
     assert sum(found["ended"].values()) == 24 and found["failures"] == []
     assert {member["channel"] for member in found["members"]} == {"stable", "beta"}
     assert {member["board"] for member in found["members"]} == {"generic_4m", "d1_mini", "nodemcu"}
@@ -115,6 +117,28 @@ def test_a_fleet_that_ends_on_what_it_must_not_run_fails(monkeypatch: pytest.Mon
     found = json.loads(result.stdout)
     assert found["failures"] and all(text.endswith("it runs 3 and not 2") for text in found["failures"])
     assert len(found["failures"]) == sum(member["runs"] == 3 for member in found["members"])
+
+
+def test_field() -> None:
+    found = told("field", "--story", "trial-cut-early", "--story", "timer-tick-only", "--processes", "1")
+    assert [story["name"] for story in found["stories"]] == ["trial-cut-early", "timer-tick-only"]
+    assert all(story["failure"] == "" and 0 < story["dark_ms"] <= 15 * 60_000 for story in found["stories"])
+    assert (found["need_a_person"], found["left_out"]) == (0, [])
+
+
+def test_field_without_a_story_proves_nothing() -> None:
+    result = CliRunner().invoke(prove, ["field", "--story", "nothing"])
+    assert isinstance(result.exception, BenchError) and result.exception.exit_code == 2
+
+
+def test_a_board_in_the_field_that_needs_a_person_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that never calls tick() and gives itself for the cure."""
+    monkeypatch.setattr(FieldRun, "publish", functools.partialmethod(FieldRun.publish, Behaviour.HANG))
+    result = CliRunner().invoke(prove, ["field", "--story", "two-tasks", "--processes", "1"])
+    assert isinstance(result.exception, BenchError) and result.exception.exit_code == 1
+    assert "1 boards that need a person" in result.stdout
+    assert "NEEDS A PERSON: not after 2 hours: release" in result.stdout
+    assert str(result.exception).endswith("repeat one with --story two-tasks --seed 0, and report it")
 
 
 def test_fuzz() -> None:

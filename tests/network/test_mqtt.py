@@ -1,4 +1,4 @@
-"""Brokers that are silent, mad or hostile: what they can cost a board, and that it hears again afterwards."""
+"""Brokers that are silent, broken or hostile: what they cost a board, and that it listens again afterwards."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TwoNetworks(Network):
 
 
 class HintListener:
-    """A board that looks once a week, and hears a broker."""
+    """A board that checks once a week, and hears a broker."""
 
     def __init__(
         self, testbed: TestBed, address: str, grace_s: float, *, seed: int = 0, **settings: object
@@ -97,7 +97,7 @@ class HintListener:
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
-    """Boards run the newest release: each look ends at the head, and says 28."""
+    """Boards run the newest release: each check ends at the head, and says 28."""
     testbed = make_testbed(tmp_path_factory.mktemp("quiet"), vm=functools.partial(CPythonVM, frozen=stock()))
     testbed.publisher.publish(testbed.images[1], [testbed.profile], version="1.0.0", counter=1, now=1_790_000_001)
     return testbed
@@ -151,7 +151,7 @@ def garbage(connection: socket.socket) -> None:
 
 
 def says(data: bytes) -> Callable[[socket.socket], None]:
-    """A broker that welcomes, says this, and is a good one from there on."""
+    """A broker that accepts the client, sends this, and behaves from then on."""
     def behave(connection: socket.socket) -> None:
         welcome(connection)
         connection.sendall(data)
@@ -181,8 +181,8 @@ FAULTS: dict[str, Callable[[socket.socket], object]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS, ids=lambda name: name.replace(" ", "-"))
-def test_a_broker_that_does_wrong_costs_little(quiet: TestBed, name: str) -> None:
-    """In two hours: few connections, no turn longer than it may be, one entry in the log, no look."""
+def test_a_misbehaving_broker_costs_little(quiet: TestBed, name: str) -> None:
+    """In two hours: few connections, no turn longer than it may be, one entry in the log, no check."""
     print(f"seed {SEED}")
     with listening(quiet, FAULTS[name]) as (listener, made):
         listener.run(2 * HOURS_MS)
@@ -202,7 +202,7 @@ def test_a_mute_broker_is_left_after_a_ping(quiet: TestBed) -> None:
         assert (made.clients, listener.codes) == (2, {14})
 
 
-def test_what_is_asked_for(quiet: TestBed) -> None:
+def test_the_board_subscribes_to_its_channel(quiet: TestBed) -> None:
     topics = []
 
     def behave(connection: socket.socket) -> None:
@@ -214,8 +214,8 @@ def test_what_is_asked_for(quiet: TestBed) -> None:
     assert topics == [TOPIC]
 
 
-def test_a_hint_is_a_look_within_its_jitter(quiet: TestBed) -> None:
-    """And it is spread: boards that hear it together do not ask together."""
+def test_a_hint_is_a_check_within_its_jitter(quiet: TestBed) -> None:
+    """The checks are spread: boards that get one hint together do not check together."""
     waits = []
     for seed in range(12):
         heard_ms = []
@@ -245,7 +245,7 @@ def flood(connection: socket.socket) -> None:
         connection.sendall(message(TOPIC, b"%d" % number))
 
 
-def test_a_flood_of_numbers_is_a_few_looks(quiet: TestBed) -> None:
+def test_a_flood_of_numbers_is_a_few_checks(quiet: TestBed) -> None:
     """Waits of 1, 2, 4, ... minutes up to an hour: 6 in the first hour, one an hour then."""
     with listening(quiet, flood) as (listener, made):
         listener.run(HOURS_MS)
@@ -257,7 +257,7 @@ def test_a_flood_of_numbers_is_a_few_looks(quiet: TestBed) -> None:
         assert made.clients == 1 and listener.codes == set()
 
 
-def test_an_hour_of_silence_takes_the_brake_off(quiet: TestBed) -> None:
+def test_an_hour_without_hints_resets_the_wait(quiet: TestBed) -> None:
     talk: list[bytes] = [b"2", b"3", b"4"]
 
     def behave(connection: socket.socket) -> None:
@@ -287,7 +287,7 @@ def test_a_broker_that_goes_and_comes_back(quiet: TestBed, mosquitto: Mosquitto)
         publish.single("twoslot/lamp/stable", "9", qos=1, retain=True, hostname="127.0.0.1", port=mosquitto.port)
         listener.run(HOURS_MS // 2)
         assert listener.looks == 2
-        assert [code for _, code, _ in listener.board.evaluate("twoslot._log")].count(14) == 1, "an outage is said once"
+        assert [code for _, code, _ in listener.board.evaluate("twoslot._log")].count(14) == 1, "an outage is logged once"
         assert listener.longest <= CONNECT_MS
     finally:
         listener.board.power_off()
@@ -305,6 +305,6 @@ def test_a_firmware_without_umqtt(tmp_path: Path) -> None:
     testbed.publish(2)
     listener = HintListener(testbed, "127.0.0.1:1", 0.1)
     listener.run(10 * MINUTES_MS)
-    assert listener.board.cell.counters[listener.board.cell.active] == 2, "it updates all the same"
+    assert listener.board.cell.counters[listener.board.cell.active] == 2, "it still updates"
     assert (14, 0) in {(code, at) for _, code, at in listener.board.evaluate("twoslot._log")}
     listener.board.power_off()

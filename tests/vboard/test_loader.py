@@ -282,7 +282,7 @@ def test_descriptors_that_do_not_describe_their_slot(fields: dict[str, int]) -> 
     assert boot(chip_of(flash)).why is BootReason.FALLBACK
 
 
-def test_three_reads_before_an_image_is_believed_wrong() -> None:
+def test_three_reads_before_an_image_counts_as_wrong() -> None:
     """A weak word reads right often enough; without a second read the release would be marked bad."""
     booted = 0
     for seed in range(20):

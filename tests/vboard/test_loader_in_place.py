@@ -57,7 +57,7 @@ def put(flash: NorFlash, slot: int, data: bytes, counter: int, **fields: Any) ->
 
 
 def armed(new: bytes = NEW, **fields: Any) -> NorFlash:
-    """A board that ran 1.0.0 from slot A and has just armed the trial of slot B."""
+    """A board that ran 1.0.0 from slot A and has just activated the trial of slot B."""
     flash = bare()
     put(flash, 0, OLD, 1, confirmed=True)
     put(flash, 1, new, 2, **fields)

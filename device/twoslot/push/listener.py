@@ -7,6 +7,8 @@ import time
 
 import twoslot
 
+from twoslot.constants import ACTION_SNAPSHOT
+
 listener = None  # the open one
 
 
@@ -60,10 +62,14 @@ class PushListener:
     def verify_document(self):
         """Verify the document, with as little else in memory as possible."""
         from twoslot import errors
+
+        agent = twoslot.load_agent()
+        agent.begin()
+        agent.boot_action(ACTION_SNAPSHOT)
         from twoslot.trust import keyring
 
-        epoch, moduli = keyring.trusted_keys("offline")
-        keyring = None
+        epoch, moduli = keyring.trusted_keys("offline", agent.product, agent.facts)[:2]
+        keyring = agent = None
         twoslot.drop("trust")
         moduli.extend(self.development_keys)
         from twoslot.trust import rsa, document

@@ -25,6 +25,7 @@ from slotbench.repl.deploy import (
     install_files,
     merge_settings,
     package_files,
+    pin_keys,
     read_board,
     remove_boot_line,
     remove_files,
@@ -135,12 +136,19 @@ def deploy(
     if dry_run:
         click.echo(f"dry run: {len(files)} files in all, nothing was written")
         return
-    _put(client, found, files, port)
+    _put(client, found, files, port, with_keys=keys is not None)
 
 
-def _put(client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str) -> None:
+def _put(
+    client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str, *, with_keys: bool,
+) -> None:
     count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"))
-    if not count and not found.interrupted:
+    pinned = with_keys and pin_keys(client)
+    if isinstance(pinned, str):
+        click.echo(f"the boot journal does not know these keys yet; the next head pins them: {pinned}")
+    elif pinned:
+        click.echo("the boot journal knows these keys now, and believes no others")
+    if pinned is not True and not count and not found.interrupted:
         click.echo("the board is already up to date; nothing was written")
         return
     with open_prompt(port) as prompt:
@@ -171,7 +179,7 @@ def _identity(found: BoardContent, path: Path, renew: bool, dry_run: bool) -> by
     cable loses nothing.
     """
     known = Identities.load_or_none(path)
-    known = known.with_board(found.device_id, parse_secret(found.identity), renew=renew)
+    known = known.with_board(found.device_id, found.chip_id, parse_secret(found.identity), renew=renew)
     if not dry_run:
         known.save(path)
     click.echo(f"{found.device_id}: its secret is in {path}")

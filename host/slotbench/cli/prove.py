@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from slotbench.cli.prove_chip import chip
+from slotbench.cli.prove_field import field
 from slotbench.cli.prove_fleet import fleet
 from slotbench.cli.prove_fuzz import fuzz
 from slotbench.cli.prove_memory import memory
@@ -18,5 +19,5 @@ def prove() -> None:
     """Check the claims of the documents on virtual boards."""
 
 
-for _proof in (powercut, network, fleet, fuzz, push, memory, chip):
+for _proof in (powercut, network, fleet, field, fuzz, push, memory, chip):
     prove.add_command(_proof)

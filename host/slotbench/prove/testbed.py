@@ -23,6 +23,7 @@ from slotbench.vboard.loader.model import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.network.base import Network
 from slotbench.vboard.network.wsgi import WsgiApp, WsgiNetwork
+from slotbench.vboard.serial.terminal import Terminal
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
 __all__ = [
@@ -120,12 +121,12 @@ class TestBed:
         self, network: Network | None = None, *, flash: NorFlash | None = None,
         server: str = "http://updates.lan", sdk_save_every: int = 29, seed: int | None = None,
         loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel, past: Invariants | None = None,
-        vm: Callable[..., DeviceVM] | None = None, edit: Edit | None = None,
+        vm: Callable[..., DeviceVM] | None = None, edit: Edit | None = None, terminal: Terminal | None = None,
     ) -> VirtualBoard:
         """A board that is off and checks the promises at every boot.
 
         With `past` it continues the past of another board. `vm` replaces that of the test bed, and
-        `edit` changes the files further.
+        `edit` changes the files further. With a `terminal` the REPL follows main.py.
         """
         invariants = Invariants(self.images)
         files = self._files(server)
@@ -135,7 +136,7 @@ class TestBed:
             self.profile, flash if flash is not None else self.factory.clone(),
             network if network is not None else WsgiNetwork(self.app), files,
             seed=self.seed if seed is None else seed, vm=vm or self.vm, loader=loader, on_boot=invariants,
-            sdk_save_every=sdk_save_every)
+            sdk_save_every=sdk_save_every, terminal=terminal)
         if past is not None:
             invariants.go_on_from(past)
         else:

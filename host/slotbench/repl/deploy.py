@@ -22,7 +22,8 @@ from slotbench.repl.transports import ReplTransport, parse_reports
 
 __all__ = [
     "HOOK_CHECK", "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings",
-    "package_files", "read_board", "remove_boot_line", "remove_files", "require_compilable", "require_hook",
+    "package_files", "pin_keys", "read_board", "remove_boot_line", "remove_files", "require_compilable",
+    "require_hook",
 ]
 
 _STAGE: Final = "twoslot.part"
@@ -124,6 +125,20 @@ remove_tree(%(package)r)
 for n in %(own)r:
     attempt(os.remove, n)
 say("boot", digest("boot.py"))
+"""
+# The modules of this package may be those of before: what the hook imported at the start.
+_PIN_KEYS: Final = _HELPERS + """\
+import sys
+for n in list(sys.modules):
+    if n.startswith("twoslot"):
+        sys.modules.pop(n)
+try:
+    import twoslot
+    from twoslot import errors
+    from twoslot.trust import pinning
+    say("pinned", pinning.pin())
+except Exception as e:
+    say("pinned", repr(e))
 """
 
 
@@ -295,6 +310,16 @@ def install_files(
         "stage": _STAGE, "folders": _folders(new), "moves": moves, "gone": stale, "emptied": emptied})
     _require_hashes(_facts_by_path(parse_reports(said), "file"), wanted, new, port)
     return len(new)
+
+
+def pin_keys(transport: ReplTransport) -> bool | str:
+    """Make the boot journal mean the keys in the board's files. It must be done after `install_files`.
+
+    True if it meant others, or none; False if it meant these. Else the board's exception, as text: a board
+    whose loader never ran has no journal, and in a trial the keys stay as they are.
+    """
+    said = parse_reports(transport.run_script(_PIN_KEYS))
+    return next((fact[1] for fact in said if fact[0] == "pinned"), "no answer")
 
 
 def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> None:

@@ -77,9 +77,16 @@ def _factory_flash() -> NorFlash:
     return flash
 
 
-def read_document(vm: CPythonVM, text: bytes, kind: str) -> Any:
+def trusted_keys(
+    vm: CPythonVM, role: str, *, epoch: int = 0, keys: bytes | None = None, product: str = PRODUCT,
+) -> Any:
+    """What keyring.py makes of the files of a board whose journal names `epoch` and the digest `keys`."""
+    return vm.import_("twoslot.trust.keyring").trusted_keys(role, product, {"epoch": epoch, "keys": keys})
+
+
+def read_document(vm: CPythonVM, text: bytes, kind: str, product: str = PRODUCT) -> Any:
     """(payload, digest, epoch) of a document, as a board reads it with the keys in its files."""
-    trusted = vm.import_("twoslot.trust.keyring").trusted_keys("online" if kind == "head" else "offline")
+    trusted = trusted_keys(vm, "online" if kind == "head" else "offline", product=product)
     return vm.import_("twoslot.trust.document").read_signed(memoryview(bytearray(text)), kind, trusted)
 
 
@@ -174,7 +181,7 @@ class DeviceBoard:
         self.flash.poke(BOARD.slots[slot].descriptor.start, SlotDescriptor(**values).pack())
 
     def put_trial(self, **cell: Any) -> None:
-        """Slot B holds release 6, ready and active, as `arm` leaves it."""
+        """Slot B holds release 6, ready and active, as activate_spare() leaves it."""
         self.put_slot(1, firmware(2), counter=6, version="2.0.0", floor=3)
         self.clear_journal()
         self.put_cell(0, trial_cell(**cell))

@@ -12,7 +12,7 @@ from support.loader.decision_rows import Row, Slot
 
 
 class Decider:
-    """decide, journal and slots of one VM."""
+    """boot.decision, boot.journal and boot.slots of one VM."""
 
     def __init__(self, vm: CPythonVM) -> None:
         self.decision = vm.import_("twoslot.boot.decision")

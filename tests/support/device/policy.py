@@ -1,4 +1,4 @@
-"""A board as document.py and judge.py see it, and the three judgements in the order in which the agent makes them."""
+"""A board as trust.document and trust.policy see it, and their three checks in the agent's order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TAG = channel_tag(PRODUCT, CHANNEL)
 
 
 class Judge:
-    """Runs release 5 in slot A, spare slot B; every field and fact can be set before judging."""
+    """Runs release 5 in slot A, spare slot B; every field can be set before a check."""
 
     def __init__(self, vm: CPythonVM) -> None:
         self.vm = vm
@@ -26,6 +26,7 @@ class Judge:
         self.facts: dict[str, Any] = {
             "slot": 0, "confirmed": True, "counter": RUNNING, "fs_version": 0x00020001, "floor": 1, "bad": 0,
             "unproven": 0, "rounds": 0, "seq": 11, "time": NOW - 60, "epoch": 1, "tag": TAG,
+            "keys": None, "others": b"",
             "size": BOARD.slots[1].image.size, "fs_start": BOARD.fs_start}
 
     def read(self, text: bytes, kind: str) -> Any:

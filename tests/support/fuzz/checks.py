@@ -26,7 +26,7 @@ from slotbench.formats.rtc import Tail
 from slotbench.formats.seal import PageState, classify_page
 from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import BOARD, PRODUCT, DeviceBoard, keys_document, read_document, signing_key
+from support.device.board import BOARD, PRODUCT, DeviceBoard, keys_document, read_document, signing_key, trusted_keys
 from support.device.control import loaders_word
 from support.device.network import DeviceHttpClient, Item
 from support.device.policy import Judge
@@ -257,11 +257,10 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
         keys: Keys | None = Keys.from_payload(document.split_document(text).payload)
     except FormatError:
         keys = None
-    pinned = vm.import_("twoslot.trust.keyring").trusted_keys
     found = {}
     try:
         for role in ("offline", "online"):
-            found[role] = pinned(role)
+            found[role] = trusted_keys(vm, role, product=keys.product if keys else PRODUCT)[:2]
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == (71, 0) and keys is None, "the bench takes it, the device does not"
         return
@@ -269,6 +268,8 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
         device.files["/twoslot.keys"] = keys_document()
     if keys is not None:
         assert found == {"offline": (keys.epoch, list(keys.offline)), "online": (keys.epoch, [keys.online])}
+    if keys is not None and keys.product != PRODUCT:
+        return
     device.files["/twoslot.keys"] = text
     refusal = vm.import_("twoslot.errors").ReleaseError
     try:
@@ -317,7 +318,7 @@ class Writing:
     def any_table(self, table: bytes) -> None:
         """Written when it is the release's, refused with 13 and not written otherwise.
 
-        transfer.py has refused what is shorter; what is longer is not read to its end.
+        image/download refuses what is shorter; what is longer is not read to its end.
         """
         flash = self.device.flash
         table = table[: len(self.table)].ljust(len(self.table), b"\0")

@@ -38,7 +38,7 @@ _ATTEMPTS = 3
 
 
 def first_boot(board: BoardProfile) -> NorFlash:
-    """1.0.0 ran from A; the trial of 2.0.0 in B was just armed."""
+    """1.0.0 ran from A; the trial of 2.0.0 in B was just activated."""
     return _board_with(board, OLD, _cell())
 
 

@@ -1,7 +1,7 @@
 """States of flash and RTC memory for the differential test: every reachable one, and what no board ever left.
 
 A worker runs a state on three implementations written apart: the loader's machine code, the model, and the
-device's own decide.py under CPython.
+device's own decision.py under CPython.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _VERSIONS = ("1.0.0", "2.0.0")
 _RESTARTS = (0, 1, 2, 3, 4, 5, 6)
 _BATCH = 50
 _NO_DESCRIPTOR = 7
-"""The row that decide.py does not have: whoever runs Python has a descriptor."""
+"""The row that decision.py does not have: whoever runs Python has a descriptor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def spread(function: Callable[[list[Any]], int], work: Iterable[Any], batch: int
 
 
 def device_choice(decider: Decider, state: StartState) -> tuple[int, int] | None:
-    """What decide.py chooses of the pages on flash; slots with an image that does not verify are asked about."""
+    """What decision.py chooses of the pages on flash; slots with an image that does not verify are asked about."""
     board, flash = state.board, state.flash
     newest = journal.newest_cell(flash.peek(board.journal.start, board.journal.size))
     cell = decider.cell(newest[1]) if newest is not None else None
@@ -132,7 +132,7 @@ def run_states(states: Iterable[StartState]) -> int:
         booted = state.run()
         choice = booted.choice
         if choice is None or choice[1] != _NO_DESCRIPTOR:
-            assert choice == expected, f"decide.py: {expected}, the machine: {choice}"
+            assert choice == expected, f"decision.py: {expected}, the machine: {choice}"
         count += 1
     return count
 

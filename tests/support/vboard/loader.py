@@ -22,7 +22,7 @@ TRIAL = JournalCell(
 
 
 def updated() -> NorFlash:
-    """A board that ran 1.0.0 and has just armed the trial of 2.0.0."""
+    """A board that ran 1.0.0 and has just activated the trial of 2.0.0."""
     flash = bare_flash()
     put_slot(flash, 0, OLD, 1, confirmed=True)
     put_slot(flash, 1, NEW, 2)

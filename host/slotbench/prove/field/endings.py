@@ -1,0 +1,79 @@
+"""Boards whose program ends, never calls tick(), or sleeps by itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from slotbench.prove.field.story_run import FieldRun
+from slotbench.prove.field.steps import Play, Pause
+from slotbench.prove.field.story import FieldStory
+
+__all__ = ["ENDINGS"]
+
+_UNATTENDED_MINUTES: Final = 26 * 60
+"""A board checks by itself once a day when its program does not."""
+
+_SLEEPS: Final = """\
+import machine
+import time
+
+time.sleep_ms(2000)
+machine.deepsleep({ms})
+"""
+_TICKS_AND_SLEEPS: Final = """\
+import machine
+import time
+import twoslot
+
+for _ in range(20):
+    twoslot.tick()
+    time.sleep_ms(100)
+machine.deepsleep(60000)
+"""
+_RAISES: Final = "import time\ntime.sleep(3)\n{}['sensor']\n"
+_ASYNC: Final = """\
+import asyncio
+
+async def main():
+    while True:
+        await asyncio.sleep(1)
+
+asyncio.run(main())
+"""
+_ASYNC_TASK_DIES: Final = """\
+import asyncio
+import twoslot
+
+async def main():
+    asyncio.create_task(twoslot.task())
+    await asyncio.sleep(3)
+    raise OSError(5)
+
+asyncio.run(main())
+"""
+_TIMER_ONLY: Final = """\
+import machine
+
+def blink(timer):
+    pass
+
+blinker = machine.Timer(-1)
+blinker.init(period=500, mode=machine.Timer.PERIODIC, callback=blink)
+"""
+
+
+def _a_day(run: FieldRun) -> Play:
+    yield Pause(hours=30)
+
+
+def _hours(run: FieldRun) -> Play:
+    yield Pause(hours=8)
+
+
+def _ends(name: str, what: str, main: str | None) -> FieldStory:
+    return FieldStory(
+        name=name, what=what, main=main, play=_a_day, dark_minutes=_UNATTENDED_MINUTES, rescue_hours=27)
+
+
+ENDINGS: Final = (
+)
