@@ -1,6 +1,8 @@
 # The littlefs on flash. Loaded where another release has an older driver than the one that runs.
 from micropython import const
 
+import twoslot
+
 from twoslot import codes
 from twoslot.constants import BLOCK
 from twoslot.errors import ReleaseError
@@ -13,16 +15,18 @@ _START = b"\x00\x02\x00\x00\x10\x00\x00"
 _NAMES = b"\xff\x00\x00\x00"
 
 
-def require_mountable(release_version, running_version, start):
-    """Raise ReleaseError when a driver of release_version cannot mount the filesystem at start.
+def require_mountable(version, start):
+    """Raise ReleaseError when a driver that is older than the running one cannot mount the filesystem.
 
-    Versions are littlefs disk versions, 0 for none. What runs has mounted it: a driver that is no
-    older can as well.
+    version: littlefs disk version that it writes, 0: it has none. What runs has mounted the filesystem
+    at start: a driver that is no older can as well.
     """
-    if 0 < release_version < running_version:
-        found = disk_version(start)
-        if found > release_version:
+    try:
+        found = disk_version(start) if version else 0
+        if found > version:
             raise ReleaseError(codes.DRIVER_TOO_OLD, found)
+    finally:
+        twoslot.drop("filesystem")
 
 
 def disk_version(start):

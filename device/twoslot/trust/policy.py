@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from micropython import const
 
-from twoslot import codes, drop, settings
+from twoslot import codes, settings
 from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
 
@@ -148,7 +148,8 @@ def check_release(payload, digest, head, settings, facts):
             raise ReleaseError(codes.MPY_VERSION, plan["mpy_abi"])
         if plan["fs_version"] > facts["fs_version"] and not payload["fs_upgrade"]:
             raise ReleaseError(codes.FILESYSTEM_VERSION, plan["fs_version"])
-        _require_mountable(plan["fs_version"], facts)
+        if plan["fs_version"] < facts["fs_version"]:
+            __import__("twoslot.filesystem").filesystem.require_mountable(plan["fs_version"], facts["fs_start"])
         if not 0 < plan["length"] <= facts["size"]:
             raise ReleaseError(codes.IMAGE_TOO_LONG, plan["length"])
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -194,17 +195,6 @@ def _digest(payload, key):
     if len(digest) != 32:
         raise ValueError
     return digest
-
-
-def _require_mountable(version, facts):
-    if 0 < version < facts["fs_version"]:
-        from twoslot import filesystem
-
-        try:
-            filesystem.require_mountable(version, facts["fs_version"], facts["fs_start"])
-        finally:
-            filesystem = None
-            drop("filesystem", "flash")
 
 
 def _check_product(payload, settings):

@@ -113,7 +113,7 @@ CODES = (
     Code(27, "wrong-channel", _R, "not for this channel", "0",
          "Build the release with --channel for it, or change `channel` in twoslot.json."),
     Code(28, "up-to-date", _R, "counter not above the running one", "counter",
-         "The board is up to date. To go back, publish the old firmware under a higher counter; but where its "
+         "The board is up to date. To go back, publish the old firmware under a higher counter. Where its "
          "littlefs is older than the board's (77), publish the old application on a newer firmware."),
     Code(29, "below-floor", _R, "counter below the floor", "counter",
          "A confirmed release set a floor; build the firmware under a counter at or above it."),

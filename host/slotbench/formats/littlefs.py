@@ -9,7 +9,9 @@ from typing import Final
 
 from slotbench.formats import SECTOR_BYTES
 
-__all__ = ["CACHE_BYTES", "HEAD_BYTES", "PROGRAM_BYTES", "Superblock", "disk_version_words", "read_superblock"]
+__all__ = [
+    "CACHE_BYTES", "HEAD_BYTES", "PROGRAM_BYTES", "Superblock", "disk_version_words", "read_superblock",
+]
 
 HEAD_BYTES: Final = 2 * SECTOR_BYTES
 """The bytes that `read_superblock` needs: the first two blocks of a filesystem."""

@@ -168,8 +168,9 @@ def _check_filesystem(site: Store, keys: Keys, last: Head, release: Release) -> 
         return  # of other keys, or not there any more: the boards check it themselves
     if 0 < release.fs_version < before.fs_version:
         raise BenchError(
-            f"boards of the channel {last.channel} have littlefs {disk_version_words(before.fs_version)}, and "
-            f"this firmware mounts {disk_version_words(release.fs_version)} at most: it would stop before boot.py",
+            f"boards of the channel {last.channel} have littlefs {disk_version_words(before.fs_version)}, "
+            f"and this firmware mounts {disk_version_words(release.fs_version)} at most: "
+            "it would stop before boot.py",
             cure="use a firmware that is as new (slotbench explain 77); with --allow-older only boards whose "
             "filesystem it can mount take it")
 

@@ -258,8 +258,8 @@ def require_compilable(boot: bytes, port: str) -> None:
             raise
         raise BenchError(
             f"MicroPython cannot compile {error.where}, so nothing of it would run ({error.what})",
-            where=port, cure="correct it on the board (mpremote edit :boot.py), then run the same command again",
-        ) from None
+            where=port,
+            cure="correct it on the board (mpremote edit :boot.py), then run the same command again") from None
 
 
 def require_hook(said: str, port: str) -> None:
