@@ -15,7 +15,7 @@ _START = b"\x00\x02\x00\x00\x10\x00\x00"
 _NAMES = b"\xff\x00\x00\x00"
 
 
-def require_mountable(version, start):
+def check_driver(version, start):
     """Raise ReleaseError when a driver that is older than the running one cannot mount the filesystem.
 
     version: littlefs disk version that it writes, 0: it has none. What runs has mounted the filesystem

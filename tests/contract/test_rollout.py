@@ -12,7 +12,7 @@ import pytest
 from slotbench.formats.head import Head, rollout_place
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard
-from support.device.policy import Judge
+from support.device.policy import PolicyBench
 
 BOARDS = 10_000
 SEED = 20
@@ -46,14 +46,14 @@ def bound(percent: int) -> float:
 
 def device_places(vm: CPythonVM, release: str, ids: list[str]) -> dict[str, int]:
     """The lowest percent at which check_rollout() of the device includes the board, less one."""
-    judge = Judge(vm)
+    policy_bench = PolicyBench(vm)
     refusal = vm.import_("twoslot.errors").ReleaseError
     head = {"counter": 9, "paused": False, "cohorts": [], "release": bytes.fromhex(release)}
 
     def is_in(device_id: str, percent: int) -> bool:
-        judge.device_id, head["percent"] = device_id, percent
+        policy_bench.device_id, head["percent"] = device_id, percent
         try:
-            judge.want(head)
+            policy_bench.check_rollout(head)
         except refusal as e:
             assert e.args == (39, percent)
             return False

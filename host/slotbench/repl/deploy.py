@@ -259,7 +259,7 @@ def require_compilable(boot: bytes, port: str) -> None:
         raise BenchError(
             f"MicroPython cannot compile {error.where}, so nothing of it would run ({error.what})",
             where=port,
-            cure="correct it on the board (mpremote edit :boot.py), then run the same command again") from None
+            cure="correct it (mpremote edit :boot.py), then run the same command again") from None
 
 
 def require_hook(said: str, port: str) -> None:
