@@ -10,7 +10,7 @@ from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard, firmware, trial_cell
 from support.device.control import open_control
-from support.device.policy import Judge
+from support.device.policy import PolicyBench
 from support.device.release import offer
 from support.vboard.littlefs import filesystem
 
@@ -76,7 +76,7 @@ def test_a_release_that_cannot_mount_it_is_refused(
     board: DeviceBoard, release: int, content: str, is_refused: bool, force: bool,
 ) -> None:
     board.flash.poke(BOARD.fs_start, CONTENT[content][0])
-    judge = Judge(board.start())
+    judge = PolicyBench(board.start())
     judge.force = force
     if is_refused:
         judge.refuses(offer({"fs_version": release}), 77, NEW)

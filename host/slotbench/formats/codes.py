@@ -210,7 +210,7 @@ CODES = (
     Code(76, "no-boot-hook", _F, "boot.py does not run the boot hook", "errno, or 0",
          "Without the hook a trial has no deadline, and nothing is installed. Correct the syntax error in "
          "boot.py, or run slotbench deploy --port; then restart the board."),
-    Code(77, "driver-too-old", _R, "its littlefs driver cannot mount the filesystem", "version on flash",
+    Code(77, "driver-too-old", _R, "its driver cannot mount the filesystem", "version on flash",
          "The board would stop before boot.py. Publish a firmware that is as new as the one that runs: "
          "MicroPython 1.22 and later write littlefs 2.1."),
 )
