@@ -79,9 +79,9 @@ def test_a_release_that_cannot_mount_it_is_refused(
     judge = PolicyBench(board.start())
     judge.force = force
     if is_refused:
-        judge.refuses(offer({"fs_version": release}), 77, NEW)
+        judge.require_refusal(offer({"fs_version": release}), 77, NEW)
     else:
-        assert judge.all(offer({"fs_version": release}))
+        assert judge.check_offer(offer({"fs_version": release}))
 
 
 @pytest.mark.parametrize(("other", "content", "is_refused"), [
