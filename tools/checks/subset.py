@@ -27,9 +27,9 @@ _TOUCH = {
     "socket": ("http/request.py", "mqtt/client.py", "push/opening.py"),
     "machine": (
         "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
-        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/check_first.py",
-        "recovery/counting.py", "recovery/safe_mode.py", "recovery/unattended.py", "recovery/update_first.py",
-        "retained.py", "sleep.py", "trust/policy.py"),
+        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
+        "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
+        "recovery/unattended.py", "recovery/update_first.py", "retained.py", "sleep.py", "trust/policy.py"),
 }
 """Which device modules may touch the chip and the network: module -> files of device/twoslot."""
 _HASH_NAMES = ("sha", "hash", "digest")
