@@ -67,10 +67,10 @@ def _end_trial(control):
         if twoslot._schedule:
             twoslot._schedule.trial = False
         if twoslot.deadline:
-            timer, _, place = twoslot.deadline
+            deadline = twoslot.deadline
             twoslot.deadline = False
-            timer.deinit()
-            if place:
-                twoslot.watch_program(timer)
+            deadline[0].deinit()
+            if len(deadline) > 2 and deadline[2]:  # a timer that outlives a soft reset
+                twoslot.watch_program(deadline[0])
         return True
     return False
