@@ -49,6 +49,8 @@ def lasting_timer():
 # "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
 fresh = word[0x600013E0] == 0x32525332 and word[0x600013F8] & 0xFF == 0
 reason, trial = word[0x600013E4] >> 24, fresh and word[0x600013E4] >> 8 & 0xFF == 1
+if trial:  # the flag `reached` of the journal's cell: only now there is a next attempt
+    __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
 timer = None
 if trial or word[0x600013E0] == 0x32525332 and word[0x600013F8] >> 8:
     timer, place = lasting_timer()

@@ -52,6 +52,7 @@ HEAD_EPOCH = const(42)
 IMAGE_MISMATCH = const(43)
 QUIET_HOURS = const(44)
 KEYS_EPOCH = const(45)
+NEVER_REACHED = const(47)
 
 # LinkError: who asks, and push.
 IDENTITY_REFUSED = const(46)

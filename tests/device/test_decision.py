@@ -26,6 +26,7 @@ CELLS = st.none() | st.builds(
     state_b=st.sampled_from(SlotState), counter_a=SMALL, counter_b=SMALL, attempts=st.integers(0, 3),
     copies=st.integers(0, 3), floor=SMALL, spent=st.integers(0, 4).map(first),
     copied=st.integers(0, 4).map(first), bad_a=st.booleans(), bad_b=st.booleans(), confirmed=st.booleans(),
+    reached=st.booleans(),
 )
 
 

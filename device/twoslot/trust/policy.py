@@ -9,7 +9,8 @@ from hashlib import sha256
 from micropython import const
 
 from twoslot import codes, settings
-from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
+from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, NEVER_REACHED
+from twoslot.constants import STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
 
 _EPOCH_2000 = const(946684800)
@@ -56,10 +57,7 @@ def channel_tag(product, channel):
 
 
 def check_head(payload, epoch, settings, facts, now):
-    """Return the head as a dict, or raise why this board does not accept it.
-
-    now: seconds from 1970, the earliest time it can be. Whether it wants the head comes later.
-    """
+    """Return the head as a dict, or raise why this board does not accept it. now: from 1970, the earliest."""
     _check_product(payload, settings)
     try:
         if payload["channel"] != settings["channel"]:
@@ -121,6 +119,8 @@ def check_counter(counter, facts, force):
         return
     if counter <= facts["bad"]:
         raise ReleaseError(codes.MARKED_BAD, counter)
+    if counter == facts["unproven"] and facts["rounds"] & NEVER_REACHED:
+        raise ReleaseError(codes.NEVER_REACHED, counter)
     up_ms = time.ticks_diff(time.ticks_ms(), 0) & 0x3FFFFFFF
     if counter == facts["unproven"] and facts["rounds"] >= _ROUNDS and up_ms < _FADES_MS:
         raise ReleaseError(codes.UNPROVEN, facts["rounds"])

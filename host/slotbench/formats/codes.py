@@ -159,6 +159,9 @@ CODES = (
     Code(46, "identity-refused", _L, "refused by the server's check of identities", "status",
          "401: deploy the board with --identities FILE; 403: the file that the server has knows no "
          "such board, or another secret."),
+    Code(47, "never-reached", _R, "its trial never reached the boot hook", "counter",
+         "The firmware hangs or restarts before boot.py, or power was cut in that second. Publish a newer "
+         "head or a mended release; update(force=True) tries this one again."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
          "it, then listen() again."),

@@ -199,7 +199,8 @@ def trial_cell(**fields: Any) -> JournalCell:
     """The cell of a board whose slot B is on trial with release 6."""
     values: dict[str, Any] = {
         "sequence": 9, "active": 1, "state_a": SlotState.CONFIRMED, "state_b": SlotState.READY,
-        "counter_a": RUNNING, "counter_b": 6, "attempts": 3, "copies": 8, "floor": 2, **fields,
+        "counter_a": RUNNING, "counter_b": 6, "attempts": 3, "copies": 8, "floor": 2,
+        "reached": any(fields.get("spent", ())), **fields,
     }
     return JournalCell(**values)
 
