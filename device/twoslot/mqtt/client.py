@@ -1,13 +1,12 @@
 # Speaks MQTT 3.1.1 with a broker that nobody has to trust. Nothing is waited for: the socket never
 # blocks, and each call takes up where the last one stopped. Everything has a limit.
-import json
 import machine
 import network
 import socket
 
 from micropython import const
 
-from twoslot import _pollers, codes, log_error
+from twoslot import _pollers, codes, drop, log_error
 from twoslot.errors import FlashError, LinkError
 from twoslot.schedule import random_below
 
@@ -20,7 +19,6 @@ _ANSWER_MS = const(10000)  # for the connection, and for each answer of the brok
 _MESSAGE_MS = const(5000)  # for the rest of a message that has begun
 _BYTES = const(256)  # of the longest message: the longest topic has 73
 _PING_MS = const(240000)
-_KEEPALIVE_S = const(720)
 _JOIN_MS = const(5000)
 _BACKOFF_MS = const(15000)  # wait after a lost connection, then twice as long each time
 _BACKOFF_MOST_MS = const(960000)
@@ -102,26 +100,11 @@ def _connect(sub):
             return
         if e.args[0] != 106:  # EISCONN: it came about meanwhile
             raise
-    fields, flags = _string(sub.name), 2  # a clean session
-    for number, text in enumerate(_login()):
-        fields += _string(text)
-        flags |= 0x80 >> number
-    body = b"\0\4MQTT\4" + bytes((flags, _KEEPALIVE_S >> 8, _KEEPALIVE_S & 255)) + fields
-    n = len(body)
-    _send(sub, b"\x10" + bytes((n,) if n < 128 else (n & 127 | 128, n >> 7)) + body)
+    from twoslot.mqtt import login
+
+    _send(sub, login.connect_packet(sub.name))
+    drop("mqtt.login")
     sub.stage, sub.wait = _CONNECT_SENT, _ANSWER_MS
-
-
-def _login():
-    # User name and password, or nothing.
-    try:
-        with open("/twoslot.mqtt") as f:
-            login = json.load(f)
-        return login["user"].encode(), login["password"].encode()
-    except OSError:
-        return ()
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise LinkError(codes.BROKER_LOGIN, 1)
 
 
 def _receive(sub):
@@ -143,13 +126,10 @@ def _receive(sub):
     if sub.stage == _CONNECT_SENT:
         if kind != 0x20 or len(packet) != 4:
             raise OSError(0)
-        refusal = packet[3]
-        if refusal:
-            code = codes.BROKER_UNREACHABLE + refusal
-            if code > codes.BROKER_FORBIDS:
-                raise OSError(refusal)
-            raise LinkError(code, 0)
-        _send(sub, bytes((0x82, len(sub.topic) + 5, 0, 1)) + _string(sub.topic) + b"\0")
+        if packet[3]:
+            raise _refusal(packet[3])
+        n = len(sub.topic)
+        _send(sub, bytes((0x82, n + 5, 0, 1)) + n.to_bytes(2, "big") + sub.topic + b"\0")
         sub.stage, sub.wait = _SUBSCRIBE_SENT, _ANSWER_MS
         return
     if kind & 0xF0 == 0x30:
@@ -165,6 +145,16 @@ def _receive(sub):
         if sub.pinged:
             # The broker lives, and did for minutes.
             sub.pinged, sub.backoff_ms, sub.logged = False, 0, False
+
+
+def _refusal(number):
+    if number > 5:
+        return OSError(number)
+    if number < 3:
+        return LinkError(codes.BROKER_PROTOCOL if number == 1 else codes.BROKER_CLIENT_ID, 0)
+    if number == 3:
+        return LinkError(codes.BROKER_BUSY, 0)
+    return LinkError(codes.BROKER_LOGIN if number == 4 else codes.BROKER_FORBIDS, 0)
 
 
 def _missing(packet):
@@ -192,10 +182,6 @@ def _read_message(sub, packet):
     if packet[at + 2 : end] == sub.topic and len(message) <= 10 and message.isdigit():
         seq = int(message)
         sub.heard = None if seq == sub.seq else seq
-
-
-def _string(text):
-    return len(text).to_bytes(2, "big") + text
 
 
 def _send(sub, data):
