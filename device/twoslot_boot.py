@@ -66,7 +66,7 @@ try:
     import twoslot
 
     # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
-    twoslot.deadline = (timer, timeout) if trial else None
+    twoslot.deadline = (timer, timeout) if trial else False
     # A watchdog or an exception ended the last run, or it found no memory for an update.
     if fresh and not trial and (0 < word[0x600013EC] < 4 or word[0x600013FC] >> 31):
         __import__("twoslot.recovery.safe_mode").recovery.safe_mode.before_main(reason)

@@ -135,6 +135,8 @@ class BootControl:
         d, cell = self.spare, self.cell
         if d is None or d.bad or cell.states[other] != SLOT_CONFIRMED or d.counter < cell.floor:
             raise FlashError(codes.NO_OTHER_SLOT, cell.states[other])
+        if d.fs_version < self.running.fs_version:
+            __import__("twoslot.filesystem").filesystem.check_driver(d.fs_version, self.slots.fs_start)
         self.journal.mark(BAD_WORD + 4 * self.slot)
 
     def remember_head(self, head):
