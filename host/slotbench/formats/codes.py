@@ -90,8 +90,10 @@ CODES = (
          "Set `mqtt_client` in twoslot.json to a name that the broker allows."),
     Code(17, "broker-busy", _L, "MQTT broker is not available now", "0",
          "Look at the broker's log. The board tries again by itself."),
-    Code(18, "broker-login", _L, "MQTT broker refuses user name or password", "0",
-         "Put the right user and password into twoslot.mqtt on the board (device/docs/settings.md)."),
+    Code(18, "broker-login", _L, "MQTT broker refuses user name or password",
+         "0, or 1: twoslot.mqtt",
+         "Put the right user and password into twoslot.mqtt on the board (device/docs/settings.md). With 1 "
+         "that file cannot be read."),
     Code(19, "broker-forbids", _L, "MQTT broker does not allow this board", "0, or 128: the topic",
          "Allow the board's user or client id in the broker, or give it a login in twoslot.mqtt. With 128, "
          "allow it to read the topic twoslot/PRODUCT/CHANNEL."),
