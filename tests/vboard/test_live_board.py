@@ -402,9 +402,9 @@ def test_a_cut_at_the_loader_s_own_writes(testbed: TestBed, path: Path) -> None:
     count: list[int] = []
     bench.at(60, lambda: count.append(bench.board.flash.operations))
     bench.run(61)
-    # The same again, with the cut at the last operation of the loader: spending the attempt.
+    # The same again, with the cut at the last operation of the loader: spending the attempt. That of the boot hook follows.
     again = update_bench(testbed, path.with_name("lamp2"), QUIET)
-    cut = again.request(10, command="cut", cut=f"{count[0] - 1}:before")
+    cut = again.request(10, command="cut", cut=f"{count[0] - 2}:before")
     again.request(11, command="repl", line="twoslot.update()")
     status = again.request(60, command="status")
     on = again.request(61, command="on")
