@@ -5,7 +5,7 @@ import time
 
 __version__ = "0.1.0"
 
-deadline = None  # in a trial: the timer that the boot hook started, and what it calls
+deadline = None  # until the boot hook ran; in a trial then its timer and what that calls, else False
 _agent = _schedule = _threshold = _restart_hook = None
 _log = []  # (milliseconds since boot, code, place), newest last
 _pollers = []  # tick() calls each: a button, a broker, the push port. They return milliseconds or None
@@ -152,6 +152,20 @@ def get_schedule():
         _schedule = startup.make_schedule()
         unload()
     return _schedule
+
+
+def watch_program(timer):
+    """Arm the boot hook's timer for an hour. Under a program that does not call tick(), check by itself."""
+    timer.init(period=3600000, mode=timer.ONE_SHOT, callback=watch_program)
+    if deadline or _schedule and time.ticks_diff(time.ticks_ms(), _schedule.last) < 60000:
+        return
+    try:
+        from twoslot.recovery import unattended
+
+        unattended.restart_if_due()
+    except (MemoryError, RuntimeError) as e:
+        # The program has all of the heap or of the stack: once more in an hour.
+        log_error(e)
 
 
 def log_error(e):

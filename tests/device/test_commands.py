@@ -52,7 +52,7 @@ def test_status_of_a_new_board(board: DeviceBoard) -> None:
 
     assert call(vm, "status") == {
         "slot": "A", "version": "1.0.0", "counter": RUNNING, "why": BootReason.ORDINARY, "confirmed": True,
-        "spare": None, "floor": 2, "bad": 0, "head": 0, "report": Report.NOTHING, "next": "A"}
+        "spare": None, "floor": 2, "bad": 0, "head": 0, "report": Report.NOTHING, "next": "A", "hook": True}
     assert said(vm) == [] and board.network.requests == []
 
 
@@ -125,7 +125,7 @@ def test_check_in_a_trial(
 
     assert call(vm, "check") is False
     assert said(vm) == [line]
-    assert (vm.eval("twoslot.deadline") is None) == confirmed
+    assert (not vm.eval("twoslot.deadline")) == confirmed
     assert (board.newest().state_b == SlotState.CONFIRMED) == confirmed
 
 
@@ -242,7 +242,7 @@ def test_confirm_once_and_again(board: DeviceBoard) -> None:
 
     assert said(vm) == ["confirmed", "was confirmed already"]
     assert board.newest().state_b == SlotState.CONFIRMED
-    assert vm.eval("twoslot.deadline") is None
+    assert not vm.eval("twoslot.deadline")
     vm.exec("import time\ntime.sleep(1300)")
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("mqtt")
 
 TOPIC = f"twoslot/{PRODUCT}/{CHANNEL}".encode()
 WELCOME = b"\x20\x02\0\0\x90\x03\0\x01\0"
-TURN_MS, CONNECT_MS = 600, 6500
+TURN_MS = CONNECT_MS = 200
 JITTER_MS = 65_536
 KNOWN = 11
 """seq of the newest head the board knows."""
@@ -83,13 +83,27 @@ def test_a_connection_that_ends(end: Item) -> None:
     assert ear.log == [(14, 104)] and ear.network.open_connections == 0
 
 
-def test_a_message_that_drips_in_is_waited_for_half_a_second() -> None:
+def test_a_message_that_drips_in_has_five_seconds_and_holds_nobody_up() -> None:
     """A broker must not hold up the application's loop by sending byte after byte."""
-    ear = Ear(WELCOME, Wait(40_000), *drip(message(TOPIC, b"12"), 100))
-    ear.hear(36)
-    ear.longest = 0
+    ear = Ear(WELCOME, Wait(40_000), *drip(message(TOPIC, b"12"), 400))
+    ear.hear(100)
+    assert ear.longest <= TURN_MS and ear.log == [(14, 110)] and ear.wanted == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 0x85, 255])
+def test_each_answer_to_connect_has_its_code(number: int) -> None:
+    ear = Ear(bytes((0x20, 2, 0, number)))
     ear.hear(60)
-    assert 400 <= ear.longest <= TURN_MS and ear.log == [(14, 110)] and ear.wanted == []
+    assert ear.log == [(14 + number, 0) if number <= 5 else (14, number)]
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x20", b"\x20\x02\0\0", b"\x20\x02\0\0\x90\x03\0"], ids=len)
+def test_a_broker_that_falls_silent_holds_nobody_up(answer: bytes) -> None:
+    """It accepts the connection, says so much, and then nothing more: each turn is short, and it is left."""
+    ear = Ear(*([answer] if answer else []))
+    ear.hear(60)
+    assert ear.longest <= 100, "a round trip for the connection, one for each packet that is sent"
+    assert ear.log == [(14, 110)]
 
 
 def test_a_hint_and_the_jitter() -> None:

@@ -250,6 +250,35 @@ def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     assert deploy.read_board(ScriptedTransport(), "port").mpy_abi == 6
 
 
+@pytest.mark.parametrize("boot", [b"led = 2  # twoslot\n", b"print('import twoslot_boot')\n", b"    import twoslot_boot2\n"])
+def test_a_line_of_the_user_stays(boot: bytes) -> None:
+    line = BOOT_LINE.encode() + b"\n"
+    assert deploy.add_boot_line(boot, BOOT_LINE) == line + boot
+    assert deploy.remove_boot_line(line + boot) == boot
+
+
+def test_a_byte_order_mark_goes() -> None:
+    """MicroPython takes it for a syntax error."""
+    line = BOOT_LINE.encode() + b"\n"
+    for boot in (b"\xef\xbb\xbf# mine\n", b"\xef\xbb\xbf" + line + b"# mine\n", line + b"\xef\xbb\xbf# mine\n"):
+        assert deploy.add_boot_line(boot, BOOT_LINE) == line + b"# mine\n"
+
+
+def test_a_boot_file_that_cannot_run_is_refused_before_anything_is_written(bench: SerialBench) -> None:
+    bench.board.files["/boot.py"] = b"a = 1\ndef broken(:\n"
+    before = dict(bench.board.files)
+    said = slotbench("deploy", "--port", bench.port, *GIVEN, fails=True)
+    assert "MicroPython cannot compile boot.py:3" in said and "mpremote edit :boot.py" in said
+    assert bench.board.files == before
+
+
+def test_a_deploy_tells_when_the_hook_does_not_run(bench: SerialBench) -> None:
+    """Here a module of the same name comes first on the path."""
+    bench.board.files["/twoslot_boot/__init__.py"] = b""
+    said = slotbench("deploy", "--port", bench.port, *GIVEN, fails=True)
+    assert "boot.py did not run the boot hook" in said
+
+
 @pytest.mark.parametrize("boot", [None, b"x = 1\n", b"x = 1", b"\r\n# a\r\n", b"import twoslot_boot  # twoslot\nx\n"])
 def test_the_line_in_boot_comes_and_goes(boot: bytes | None) -> None:
     with_line = deploy.add_boot_line(boot, BOOT_LINE)

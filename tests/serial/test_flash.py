@@ -176,6 +176,20 @@ def test_a_filesystem_that_would_be_lost_is_refused(
     assert "is not a LittleFS" in slotbench("flash", "--port", boards_with(bytes(foreign)).port, "--image", firmware, code=1)
 
 
+def test_a_filesystem_that_the_firmware_cannot_mount_is_refused(
+    boards_with: Start, slotbench: Slotbench, tmp_path: Path,
+) -> None:
+    content = bytearray(b"\xff" * BOARD.chip_bytes)
+    content[BOARD.filesystem.start : BOARD.filesystem.end] = filesystem(FILES, BOARD.filesystem.size)
+    data = bytearray(build("1.2.3", size=90_000).replace(b"v1.28.0 on ", b"v1.20.0 on "))
+    data[-16:] = hashlib.md5(data[4:-16], usedforsecurity=False).digest()
+    (tmp_path / "old.bin").write_bytes(data)
+    bench = boards_with(bytes(content))
+    said = slotbench("flash", "--port", bench.port, "--image", tmp_path / "old.bin", code=1)
+    assert "littlefs 2.1, and this firmware mounts 2.0 at most" in said and "--erase-filesystem" in said
+    assert bench.flash() == bytes(content)
+
+
 def test_files_can_be_erased(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
     bench = boards_with(stock())
     slotbench("flash", "--port", bench.port, "--image", firmware, "--erase-filesystem")

@@ -1,5 +1,4 @@
-# The policy for a signed document: whether this board accepts the head, wants the release now, and
-# can run it.
+# The policy: whether this board accepts a signed head, wants its release now, and can run it.
 import machine
 import time
 
@@ -148,6 +147,8 @@ def check_release(payload, digest, head, settings, facts):
             raise ReleaseError(codes.MPY_VERSION, plan["mpy_abi"])
         if plan["fs_version"] > facts["fs_version"] and not payload["fs_upgrade"]:
             raise ReleaseError(codes.FILESYSTEM_VERSION, plan["fs_version"])
+        if plan["fs_version"] < facts["fs_version"]:
+            __import__("twoslot.filesystem").filesystem.check_driver(plan["fs_version"], facts["fs_start"])
         if not 0 < plan["length"] <= facts["size"]:
             raise ReleaseError(codes.IMAGE_TOO_LONG, plan["length"])
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -163,8 +164,7 @@ def parse_plan(payload, image):
     plan["version"] = v = _typed(payload, "version", str)
     plan["url"], plan["blocks_url"] = _typed(image, "url", str), _typed(image, "blocks_url", str)
     plan["sha256"], plan["blocks"] = _digest(image, "sha256"), _digest(image, "blocks")
-    # The descriptor cuts the version after 16 bytes, not characters: only ASCII can be read back
-    # from there.
+    # The descriptor cuts the version after 16 bytes, not characters: it has to be ASCII.
     if not 0 < len(v) <= 16 or min(v) < " " or max(v) > "~":
         raise ValueError
     if plan["form"] not in (1, 2) or plan["floor"] > plan["counter"]:

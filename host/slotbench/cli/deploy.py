@@ -18,6 +18,7 @@ from slotbench.release.development import ON_BOARD, read_public_part, require_ma
 from slotbench.release.files import write_atomic
 from slotbench.release.identities import Identities, parse_secret
 from slotbench.repl.deploy import (
+    HOOK_CHECK,
     BoardContent,
     add_boot_line,
     frozen_files,
@@ -28,6 +29,8 @@ from slotbench.repl.deploy import (
     read_board,
     remove_boot_line,
     remove_files,
+    require_compilable,
+    require_hook,
 )
 from slotbench.repl.prompt import open_prompt
 from slotbench.repl.transports import TRANSPORTS, ReplTransport
@@ -35,6 +38,7 @@ from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
 _FROZEN = "frozen"
+_CHECK_S = 20.0
 
 
 @click.command()
@@ -128,6 +132,7 @@ def deploy(
     if keys is None and "twoslot.keys" not in found.hashes:
         click.echo("no keys are pinned: the board accepts no update until you give --keys")
     _say_diff(found.boot, files["boot.py"])
+    require_compilable(files["boot.py"], port)
     if dry_run:
         click.echo(f"dry run: {len(files)} files in all, nothing was written")
         return
@@ -146,8 +151,10 @@ def _put(
     if pinned is not True and not count and not found.interrupted:
         click.echo("the board is already up to date; nothing was written")
         return
-    _restart(port)
-    click.echo(f"{count} files written and compared by hash; the board was restarted")
+    with open_prompt(port) as prompt:
+        prompt.run_boot()
+        require_hook(prompt.type_line(HOOK_CHECK, _CHECK_S), port)
+    click.echo(f"{count} files written and compared by hash; the board was restarted, and runs its boot hook")
 
 
 def _restart(port: str) -> None:

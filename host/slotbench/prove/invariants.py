@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,10 +18,12 @@ from slotbench.formats.keys import unpack_pinned
 from slotbench.formats.release import is_development
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.board import BoardState, Boot, VirtualBoard
+from slotbench.vboard.factory import BOOT_LINE
 
 __all__ = ["ATTEMPTS", "OF_TWOSLOT", "Broken", "Image", "Images", "Invariants", "image_for", "require"]
 
 ATTEMPTS: Final = 3
+_BOOT: Final = "/boot.py"
 _COPIES: Final = ("/twoslot.keys", "/twoslot.keys2")
 OF_TWOSLOT: Final = (*_COPIES, "/twoslot.keys.part")
 """Files that an update may change: the copies of the pinned keys, and one that is being written."""
@@ -195,8 +198,13 @@ class Invariants:
 
 
 def _of_the_user(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All files except those in which twoslot keeps the pinned keys."""
-    return {name: content for name, content in files.items() if name not in OF_TWOSLOT}
+    """All files except those in which twoslot keeps the pinned keys; boot.py without the hook's lines, which
+    a board puts back.
+    """
+    users = {name: content for name, content in files.items() if name not in OF_TWOSLOT}
+    line = BOOT_LINE.encode()
+    boot = users.pop(_BOOT, b"").removeprefix(line + b"\n").removeprefix(BOM_UTF8)
+    return {**users, _BOOT: boot.replace(line, b"")}
 
 
 @lru_cache(maxsize=64)

@@ -45,6 +45,8 @@ class BoardStatus:
     head: int
     report: int
     next: str | None
+    hook: bool | None = None
+    """Whether boot.py ran the boot hook in this start; None where nobody knows."""
 
 
 def status(board: BoardProfile, data: bytes) -> BoardStatus:
