@@ -11,7 +11,7 @@ import twoslot
 
 from twoslot import drop
 from twoslot.constants import (
-    ACTION_ACTIVATE_SPARE, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER, ACTION_SNAPSHOT,
+    ACTION_ACTIVATE_SPARE, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER, ACTION_SNAPSHOT, BLOCK,
     PHASE_END, PHASE_GET, PHASE_NOTE, PHASE_READ, PHASE_SUMS, POLL_MS, STATE_ACTIVATE, STATE_DONE,
     STATE_DOWNLOAD, STATE_HEAD, STATE_IDLE, STATE_TABLE,
 )  # fmt: skip
@@ -267,7 +267,12 @@ class Agent:
             return
         self.exchange = None
         drop("http.request", "http.identity", "connection", "secret", "hmac")
-        if self.response.status == 200 and self.span[1]:
+        r = self.response
+        if r.status == 200 and self.span[1]:
             # A server without ranges sends everything: the blocks that are in place are read and
             # skipped.
             self.next, self.until = 0, self.progress["blocks"]
+        elif r.status == 206 and r.start < self.span[0]:
+            # It begins earlier than it was asked to: from the next block on.
+            self.next = (r.start + BLOCK - 1) // BLOCK
+            r.skip = self.next * BLOCK - r.start

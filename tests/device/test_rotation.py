@@ -74,6 +74,23 @@ def test_a_server_that_fails_is_asked_again_later(make_board: Make) -> None:
         it.run()
 
 
+NOT_HERE: dict[str, Any] = {
+    "401": ("401 Unauthorized", []), "403": ("403 Forbidden", []), "404": ("404 Not Found", []),
+    "a page": b"<!DOCTYPE html>\n<title>Not found</title>\n" + b"<p>nothing</p>\n" * 60,
+    "a long page": b"<!DOCTYPE html>\n" + b"<p>nothing</p>\n" * 600, "nothing": b"", "a line": b"not here\n",
+}
+
+
+@pytest.mark.parametrize("answer", NOT_HERE)
+def test_each_server_says_in_its_own_way_that_there_is_no_next_epoch(make_board: Make, answer: str) -> None:
+    """The refusal of the head is the one that is told."""
+    it = updater(make_board, e2=NOT_HERE[answer])
+    before = dict(it.board.files)
+    with refusal(it.vm, "ReleaseError", 21, 0):
+        it.run()
+    assert it.board.files == before
+
+
 def test_no_more_than_eight_epochs_are_followed_in_one_attempt(make_board: Make) -> None:
     """An endless chain would block the application."""
     chain = {f"e{epoch}": signed(keys_fields(epoch, online=stranger(epoch)), "offline") for epoch in range(2, 20)}

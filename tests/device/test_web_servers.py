@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.device.board import BOARD, DeviceBoard, refusal, signing_key
 from support.device.site import BLOCKS, DONE, IMAGE, Site, Updater
 from support.web_servers.debian import PREFIX, SERVERS, serving
@@ -56,3 +59,24 @@ def test_no_newer_keys_are_told_as_what_the_head_is_refused_for(make_board: Make
     it = Updater(board, board.start())
     with refusal(it.vm, "ReleaseError", 21, 0):
         it.run()
+
+
+def test_a_range_that_begins_earlier_is_read_from_where_it_is_wanted(make_board: Make, published: Site) -> None:
+    """A cache may answer with a range of its own, and says so: what was not asked for is read past."""
+    site = published.app()
+
+    def earlier(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", environ.get("HTTP_RANGE", ""))
+        if asked:
+            start = max(0, int(asked[1]) - 5000)
+            environ["HTTP_RANGE"] = f"bytes={start}-{asked[2]}"
+        return site(environ, start_response)
+
+    board = make_board(WsgiNetwork(earlier))
+    start = BOARD.slots[1].image.start
+    for block in range(0, BLOCKS, 2):
+        board.flash.poke(start + block * 4096, IMAGE[block * 4096:(block + 1) * 4096])
+    it = Updater(board, board.start())
+    assert it.run() == DONE
+    assert it.slot() == IMAGE
+    assert it.erased_blocks() == list(range(1, BLOCKS, 2))

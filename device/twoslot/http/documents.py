@@ -45,8 +45,9 @@ def step(agent):
                 # The tag counts again only when this head was accepted.
                 agent.etag, agent.fresh_etag = None, r.etag
     except LinkError as e:
-        if agent.next_epoch and e.args[:2] == (codes.HTTP_STATUS, 404):
-            # There are no newer keys: that head was refused for good.
+        absent = e.args[0] in (codes.HTTP_STATUS, codes.IDENTITY_REFUSED) and e.args[1] in (401, 403, 404)
+        if agent.next_epoch and (absent or e.args[0] == codes.RESPONSE_TOO_LONG):
+            # There are no newer keys: each server says that in its own way. The head stays refused.
             raise agent.refusal
         raise
     agent.suspect = agent.text is not None and len(agent.text) > HEAD_USUAL

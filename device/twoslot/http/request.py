@@ -66,7 +66,7 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
         challenged = True
         who["nonce"], who["nc"] = r.nonce, 0
     status = r.status
-    if status == 200 or status == 304 and etag or status == 206 and end and r.start == start:
+    if status == 200 or status == 304 and etag or status == 206 and end and 0 <= r.start <= start:
         return
     r.close()
     if 300 <= status < 400:
@@ -98,7 +98,10 @@ def _go_on(r):
         if line is None:
             return False
         if r.lines and not line:
-            return True
+            if r.status // 100 != 1:
+                return True
+            r.begin_head()  # an interim response: the final one follows
+            continue
         r.lines += 1
         _parse(r, line)
 
@@ -125,7 +128,10 @@ def _parse(r, line):
     name, value = line[:colon].lower(), line[colon + 1 :].strip()
     try:
         if name == b"content-length":
-            r.left, r.unsized = int(value), False
+            sizes = [int(size) for size in value.split(b",")]
+            if min(sizes) != max(sizes):
+                raise ValueError
+            r.left, r.unsized = sizes[0], False
             if not 0 <= r.left <= BODY_MOST:
                 raise LinkError(codes.RESPONSE_TOO_LONG, r.left)
         elif name == b"content-range" and value[6:7] != b"*":
@@ -135,7 +141,8 @@ def _parse(r, line):
             if value.lower() != b"chunked":
                 raise ValueError
         elif name == b"content-encoding":
-            if value != b"identity":
+            # The digest tells whether it is what it should be.
+            if value.lower() not in (b"", b"none", b"identity", b"aws-chunked"):
                 raise ValueError
         elif name == b"connection":
             r.keep = r.keep and value.lower() != b"close"

@@ -11,7 +11,7 @@ from twoslot.constants import BODY_MOST
 from twoslot.errors import LinkError
 
 _LINE = const(160)  # bytes of a header line that are looked at; the rest is read and dropped
-_HEADERS = const(4096)  # bytes of all header lines together
+_HEADERS = const(8192)  # bytes of all header lines together
 _WAIT_MS = const(10000)  # longest wait for one piece, before the time that its length may take
 _FLOOR = const(512)  # bytes a second: slower is refused
 _AWAY_MS = const(1000)  # of the time between two looks, so much counts
@@ -55,14 +55,19 @@ class Response:
 
     def begin(self, ms):
         """Forget what was read: a response follows, whose head may take so many ms."""
-        self.received = self.seen = self.status = self.retry_after = self.got = 0
-        self.lo = self.hi = self.lines = 0
+        self.received = self.seen = self.got = self.lo = self.hi = 0
+        self.skip = 0  # bytes of the body that nobody wants
+        self.partial = b""  # of a line
+        self.begin_head()
+        self.allow(ms)
+
+    def begin_head(self):
+        """Forget what the head said: another one follows."""
+        self.status = self.retry_after = self.lines = 0
         self.left, self.unsized, self.chunked, self.part = BODY_MOST, True, False, _SIZE
         self.etag = self.nonce = None
-        self.partial = b""  # of a line
         self.start = -1  # where the range of a 206 begins
         self.keep = self.idle = False
-        self.allow(ms)
 
     def allow(self, ms):
         """Refuse what is not there in so many ms."""
@@ -94,6 +99,11 @@ class Response:
         True: they are full, or the body has ended; got is the number of bytes.
         """
         self._check_time()
+        while self.skip:
+            n = self._read_some(views[0][: self.skip])
+            if not n:
+                return n is not None
+            self.skip -= n
         at = 0
         for view in views:
             end = at + len(view)

@@ -42,7 +42,9 @@ def step(agent):
         return
     except ReleaseError as e:
         agent.text = agent.proof = agent.trusted = None
-        agent.phase, agent.refusal = PHASE_NOTE, e
+        if phase != PHASE_READ or not agent.next_epoch or e.args[0] != codes.DOCUMENT_UNREADABLE:
+            agent.refusal = e  # else it was a page that says "not found": the head stays refused
+        agent.phase = PHASE_NOTE
         if agent.state != STATE_HEAD or agent.next_epoch:
             return
         if e.args[0] not in (codes.KEY_NOT_PINNED, codes.HEAD_EPOCH):
