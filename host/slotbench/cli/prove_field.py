@@ -70,7 +70,8 @@ def _chosen(names: tuple[str, ...], vm: str) -> tuple[list[FieldStory], list[str
     wanted = [story for story in STORIES if not names or story.name.startswith(names)]
     left_out = [
         story.name for story in wanted
-        if story.needs_umqtt and not stock() or story.heavy and vm != _FAST and not names]
+        if story.needs_umqtt and not stock()
+        or vm != _FAST and (story.fast_vm or story.heavy and not names)]
     stories = [story for story in wanted if story.name not in left_out]
     if not stories:
         raise BenchError(

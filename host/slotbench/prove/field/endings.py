@@ -72,7 +72,8 @@ def _hours(run: FieldRun) -> Play:
 
 def _ends(name: str, what: str, main: str | None) -> FieldStory:
     return FieldStory(
-        name=name, what=what, main=main, play=_a_day, dark_minutes=_UNATTENDED_MINUTES, rescue_hours=27)
+        name=name, what=what, main=main, play=_a_day, dark_minutes=_UNATTENDED_MINUTES, rescue_hours=27,
+        fast_vm="asyncio" in (main or ""))
 
 
 ENDINGS: Final = (

@@ -15,6 +15,11 @@ __all__ = ["LOOPS"]
 _DARK_MINUTES: Final = 45
 """20 starts and 30 minutes begin safe mode, and the first check follows."""
 
+_AT_TEN: Final = """\
+import machine
+if machine.RTC().datetime()[0] < 2026:
+    machine.RTC().datetime((2026, 11, 29, 0, 22, 5, 0, 0))
+"""
 _MIXED: Final = """\
 import machine
 import os
@@ -39,6 +44,10 @@ _BITTEN: Final = restarts("machine.WDT()\n    time.sleep(60)", 5)
 
 def _four_hours(run: FieldRun) -> Play:
     yield Pause(hours=4)
+
+
+def _restarts_in_boot(files: dict[str, bytes]) -> None:
+    files["/boot.py"] += b"import machine, time\ntime.sleep(95)\nmachine.reset()\n"
 
 
 def _two_hours(run: FieldRun) -> Play:

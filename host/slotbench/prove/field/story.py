@@ -29,7 +29,7 @@ class FieldStory:
     check, the outages of the story included. `settings` change twoslot.json, `edit` changes the files.
     So many `boards` play it, each with its own seed. `failing` is the share of requests that fail.
     `needs_umqtt`: its firmware needs that module. `heavy`: it starts the board so often that only the
-    fast VM plays it unless it is named.
+    fast VM plays it unless it is named. `fast_vm`: no other VM can play it.
     """
 
     name: str
@@ -45,6 +45,7 @@ class FieldStory:
     failing: float = 0
     needs_umqtt: bool = False
     heavy: bool = False
+    fast_vm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

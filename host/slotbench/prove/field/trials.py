@@ -56,6 +56,12 @@ def _hangs(run: FieldRun) -> Play:
     yield Pause(hours=6)
 
 
+def _restarts(run: FieldRun) -> Play:
+    yield Pause(minutes=25)
+    run.publish(Behaviour.RESTART)
+    yield Pause(hours=6)
+
+
 def _freezes(run: FieldRun) -> Play:
     """One power cycle is enough, and then it is left alone."""
     yield Pause(minutes=25)
@@ -196,4 +202,7 @@ TRIALS: Final = (
     FieldStory(
         name="trial-soft-resets-deadline", what="a release without network, and a soft reset every 50 s",
         main=LAMP, play=_soft_resets_for_ever, dark_minutes=60),
+    FieldStory(
+        name="trial-restart", what="a release restarts the chip at once, for ever", main=LAMP,
+        play=_restarts, dark_minutes=15),
 )
