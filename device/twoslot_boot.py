@@ -49,6 +49,8 @@ def lasting_timer():
 # "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
 fresh = word[0x600013E0] == 0x32525332 and word[0x600013F8] & 0xFF == 0
 reason, trial = word[0x600013E4] >> 24, fresh and word[0x600013E4] >> 8 & 0xFF == 1
+if trial:  # the flag `reached` of the journal's cell: only now there is a next attempt
+    __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
 timer = None
 if trial or word[0x600013E0] == 0x32525332 and word[0x600013F8] >> 8:
     timer, place = lasting_timer()
@@ -64,7 +66,7 @@ try:
     import twoslot
 
     # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
-    twoslot.deadline = (timer, timeout) if trial else None
+    twoslot.deadline = (timer, timeout) if trial else False
     # A watchdog or an exception ended the last run, or it found no memory for an update.
     if fresh and not trial and (0 < word[0x600013EC] < 4 or word[0x600013FC] >> 31):
         __import__("twoslot.recovery.safe_mode").recovery.safe_mode.before_main(reason)

@@ -24,7 +24,8 @@ static u32 row_by_journal(u32 slot, u32 state)
         return state == CONFIRMED ? FALLBACK : LAST_RESORT;
     if (state == READY && cell->confirmed == BLANK) {
         u32 spent = count_set(cell->spent);
-        if (spent >= cell_byte(3))
+        /* An attempt that never came as far as the boot hook is not made a second time. */
+        if (spent >= cell_byte(3) || (spent > 0 && cell->reached == BLANK))
             return LAST_RESORT;
         /* Once an attempt was spent the copy is proven to be possible, and its budget is no longer asked. */
         return spent > 0 || count_set(cell->copied) < (cell->copies_report_rounds & 0xFF) ? TRIAL : LAST_RESORT;

@@ -2,11 +2,23 @@
 #include "rom.h"
 #include "slotboot.h"
 
-#define WATCHDOG_FEED (*(word *)0x60000914)
+#define WATCHDOG ((struct watchdog *)0x60000900)
+
+struct watchdog {
+    word control, stage[2], unused[2], feed;
+};
 
 void feed_watchdog(void)
 {
-    WATCHDOG_FEED = 0x73;
+    WATCHDOG->feed = 0x73;
+}
+
+/* The ROM waits for the flash without an end, and after power-on nothing would end that. As the SDK sets it: 8.2 s. */
+void start_watchdog(void)
+{
+    WATCHDOG->stage[0] = 11;
+    WATCHDOG->stage[1] = 13;
+    WATCHDOG->control = 0x39;
 }
 
 /* Every long loop of slotboot comes by here, so this is where the hardware watchdog is fed: after a restart by the program it

@@ -25,15 +25,16 @@ static u32 next(void)
         board->reader_start = start;
         if (left > SECTOR)
             left = SECTOR;
-        if (at >= board->reader_length || flash_read(board->reader_base + start, buffers->sector, left))
+        if (at >= board->reader_length ||
+            flash_read(start + (start < board->map.irom_offset ? board->reader_base : board->irom_base), buffers->sector, left))
             board->reader_ok = false;
         else if (board->reader_hashes)
             sha256_add(buffers->sector, left);
     }
     value = buffers->sector[at % SECTOR / WORD];
     /* Flashing tools rewrite the first word: it is not part of the MD5, which is itself the last 16 bytes. */
-    if (board->reader_md5 != NULL && at - WORD < board->reader_length - MD5_BYTES - WORD)
-        MD5Update(board->reader_md5, &value, WORD);
+    if (board->reader_hashes == BY_MD5 && at - WORD < board->reader_length - MD5_BYTES - WORD)
+        MD5Update(&board->md5, &value, WORD);
     return value;
 }
 
@@ -94,21 +95,16 @@ static u32 load_ea(void)
 
 static u32 load_once(struct slot *it, enum check check)
 {
-    u32 length = it->length, entry = 0, sum[MD5_BYTES / WORD];
-    struct md5 md5;
+    u32 length = it->length, entry = 0;
 
     board->reader_base = it->image_at;
     board->reader_length = length;
     board->reader_hashes = check;
-    board->reader_md5 = NULL;
     board->reader_at = 0;
     board->reader_start = BLANK;
     board->reader_ok = true;
     sha256_begin();
-    if (check == BY_MD5) {
-        MD5Init(&md5);
-        board->reader_md5 = &md5;
-    }
+    MD5Init(&board->md5);
     if (board->map.window == 0)
         entry = load_ea();
     else if (length > E9_IROM)
@@ -117,9 +113,9 @@ static u32 load_once(struct slot *it, enum check check)
         return entry;
     if (check == BY_MD5) {
         skip(length - MD5_BYTES);
-        MD5Final(sum, &md5);
+        MD5Final(board->md5_found, &board->md5);
         for (u32 i = 0; i < MD5_BYTES / WORD; i++)
-            if (next() != sum[i])
+            if (next() != board->md5_found[i])
                 return 0;
     }
     skip(length);

@@ -1,5 +1,5 @@
 /* What flash says: the map, the newest cell of the boot journal, the slot descriptors; and the open words set in them. slotboot
- * never erases here and never writes a cell (power-cuts.md, point 10). */
+ * never erases here and never writes a cell (power-cuts.md, point 11). */
 #include "slotboot.h"
 
 enum {

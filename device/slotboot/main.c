@@ -2,31 +2,46 @@
 #include "rom.h"
 #include "slotboot.h"
 
-enum { WAIT_STEPS = 300, WAIT_STEP_US = 100000 };
+enum { WAIT_STEPS = 229, WAIT_STEP_US = 1 << 17 }; /* 30 s together */
 
 /* Everything between the decision and the jump. */
 static enum error start_slot(struct slot *it)
 {
     u32 why = board->why, attempts_left = 0;
-    bool holds = board->map.window == 0 || window_holds(it);
+    u32 lacks = board->map.window;
     enum check check = BY_DIGEST;
 
+    if (lacks)
+        lacks = window_lacks(it);
     it->standing = FAILED;
+    board->irom_base = it->image_at;
     if (why == NO_DESCRIPTOR)
         check = BY_MD5;
-    else if (holds && booted_last(it))
+    else if (!lacks && booted_last(it))
         check = NO_CHECK;
-    board->entry = load(it, check);
+    for (;;) {
+        board->entry = load(it, check);
+        /* Only now there is a digest that the window's may be compared with. */
+        if (check == BY_MD5)
+            lacks = window_lacks(it);
+        if (board->entry == 0 || !lacks)
+            break;
+        if (fill_window(it))
+            return WINDOW_NOT_WRITTEN;
+        /* What runs is what is hashed: the RAM segments once more, and the irom as the window has it. */
+        lacks = 0;
+        check = BY_DIGEST;
+        board->irom_base = board->map.window - board->map.irom_offset;
+    }
     if (board->entry == 0) {
+        if (board->irom_base != it->image_at)
+            return WINDOW_NOT_WRITTEN;
         if (check != BY_MD5)
             mark_bad(it);
         return IMAGE_NOT_VALID;
     }
-    /* Only now there is a digest that the window's may be compared with. */
-    if (check == BY_MD5)
-        holds = window_holds(it);
-    if (!holds && fill_window(it))
-        return WINDOW_NOT_WRITTEN;
+    if (board->irom_base != it->image_at)
+        say_held();
     if (why == TRIAL) {
         /* The last word written before the jump: when power is cut until now, the image did not run. */
         if (spend(board->cell.spent))
@@ -72,6 +87,7 @@ static enum error try_slots(void)
 __attribute__((externally_visible)) u32 slotboot(void);
 u32 slotboot(void)
 {
+    start_watchdog();
     for (;;) {
         enum error error = NO_FLASH_MAP;
 

@@ -14,7 +14,6 @@ void ets_delay_us(u32 us);
 u32 rtc_get_reset_reason(void);
 
 /* These go by bytes: what they are given must not lie in instruction RAM. */
-struct md5 { u32 words[22]; };
 void MD5Init(struct md5 *md5);
 void MD5Update(struct md5 *md5, const u32 *data, u32 bytes);
 void MD5Final(u32 *digest, struct md5 *md5);

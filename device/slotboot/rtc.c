@@ -6,7 +6,7 @@ struct tail {
     word retained[2];
     word magic;
     word slot_trial_left_why; /* bytes */
-    word counter, reason, seal[2], note, schedule;
+    word counter, reason_reached_at, seal[2], note, schedule;
 };
 
 #define TAIL ((struct tail *)0x600013D8)
@@ -38,7 +38,7 @@ void read_tail(void)
     if (cause == 1)
         most = RESTART;
     if (reason - EXCEPTION > most - EXCEPTION || RESTART_INFO->mark == TAIL_MAGIC)
-        reason = reason_of_cause >> 4 * (cause & 7) & 0xF;
+        reason = reason_of_cause >> 4 * cause & 0xF;
     board->reset_reason = reason;
     board->tail_is_noise = (TAIL->magic ^ TAIL_MAGIC) | unsealed(&TAIL->magic, SEALED);
 }
@@ -62,14 +62,16 @@ u32 how_it_ended(void)
 
 void leave_tail(const struct slot *it, u32 attempts_left)
 {
-    u32 why = board->why, trial = 0;
+    u32 why = board->why, trial = 0, reached_at = 0;
 
-    if (why == TRIAL)
+    if (why == TRIAL) {
         trial = 1 << 8;
+        reached_at = board->cell_at + offsetof(struct cell, reached);
+    }
     TAIL->magic = TAIL_MAGIC;
     TAIL->slot_trial_left_why = it->index | trial | attempts_left << 16 | why << 24;
     TAIL->counter = it->counter;
-    TAIL->reason = board->reset_reason;
+    TAIL->reason_reached_at = board->reset_reason | reached_at << 8;
     seal(&TAIL->magic, SEALED);
     TAIL->note = 0;
     RESTART_INFO->mark = TAIL_MAGIC;

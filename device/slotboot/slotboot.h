@@ -39,7 +39,7 @@ struct cell {
     word active_states_attempts; /* bytes: active slot, state of A, of B, attempts */
     word copies_report_rounds;   /* bytes */
     word counter[2], floor, for_python[23], seal[2];
-    word spent[8], ended[8], copied[8], bad[2], confirmed, unused[5];
+    word spent[8], ended[8], copied[8], bad[2], confirmed, reached, unused[4];
 };
 
 /* What slotboot thinks of a slot. */
@@ -66,7 +66,7 @@ enum why { ORDINARY = 1, TRIAL, FALLBACK, NO_JOURNAL_CONFIRMED, NO_JOURNAL_UNCON
 struct board {
     /* image.c: what is being read */
     word reader_base, reader_length, reader_hashes, reader_at, reader_start, reader_ok;
-    struct md5 *volatile reader_md5;
+    word irom_base; /* where the irom is read from, less its offset in the image: the slot, or the exec window */
     /* sha256.c */
     word hashed; /* bytes */
     word rest;   /* the last word when it is not whole */
@@ -78,14 +78,20 @@ struct board {
     word entry;
     /* journal.c */
     word cell_at; /* where the newest valid cell lies, 0: there is none */
-    struct flash_map map; /* followed by what the rest of a page overwrites when the map is read */
-    struct cell cell;
-    struct slot slot[2];
     /* window.c */
     word log_used; /* entries */
     word held[4];  /* the entry that says that the window holds the chosen image */
-    u32 schedule[64 + 16], working[64 + 8], digest[8];
-    struct cell page;
+    struct flash_map map; /* followed by what the rest of a page overwrites when the map is read */
+    /* A multiple of 256 is the cheapest address. */
+    _Alignas(256) struct cell cell;
+    struct slot slot[2];
+    _Alignas(256) u32 digest[8];
+    _Alignas(256) u32 schedule[64 + 16];
+    _Alignas(256) u32 working[64 + 8];
+    _Alignas(256) struct cell page;
+    /* image.c: what the ROM's functions work on */
+    struct md5 { u32 words[22]; } md5;
+    u32 md5_found[4];
 };
 
 /* What does not fit there, in the instruction RAM below the code. */
@@ -99,8 +105,8 @@ register struct board *board __asm__("a15");
 #define BOARD_AT 0x3FFFEC00u
 #define buffers ((struct sector_buffers *)0x40108000)
 
-_Static_assert(offsetof(struct board, schedule) <= 1024, "reached by the offset in a load instruction");
-_Static_assert(sizeof(struct board) <= 0x800, "leaves 3 KB for the stack");
+_Static_assert(offsetof(struct board, digest) <= 1024, "reached by the offset in a load instruction");
+_Static_assert(sizeof(struct board) <= 0xB00, "leaves 2 KB for the stack");
 _Static_assert(sizeof(struct sector_buffers) <= 0x6000, "ends below the code");
 
 /* words.c */
@@ -126,8 +132,9 @@ u32 load(struct slot *it, enum check check); /* the entry address, with the RAM 
 bool assume_stock_image(struct slot *it);
 
 /* window.c */
-bool window_holds(const struct slot *it);
+u32 window_lacks(const struct slot *it); /* 0: it holds this image */
 u32 fill_window(const struct slot *it); /* 0: it is filled */
+void say_held(void);
 
 /* rtc.c: the word from the boot before, and the one to Python. */
 void read_tail(void);
@@ -148,6 +155,7 @@ u32 flash_read(u32 at, word *to, u32 bytes);
 u32 flash_differs(u32 at, const word *wanted, u32 bytes);
 u32 flash_program(u32 at, const word *from, u32 bytes); /* and read back */
 void feed_watchdog(void);
+void start_watchdog(void);
 
 /* uart.c: what became of a slot ('A', 'B'), or of the board ('-'). README.md explains the numbers. */
 enum error { STARTED, IMAGE_NOT_VALID, WINDOW_NOT_WRITTEN, ATTEMPT_NOT_WRITTEN, NOTHING_BOOTS, NO_FLASH_MAP };

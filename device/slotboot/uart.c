@@ -9,9 +9,9 @@ static const union {
 
 void say(u32 slot, u32 counter, u32 why, enum error error)
 {
-    u32 readable[11];
+    word *readable = &board->page.magic;
 
-    /* The ROM reads the format byte by byte: it has to be copied out of the instruction RAM, onto the stack. */
-    copy(readable, format.words, sizeof readable);
-    ets_printf((const char *)readable, slot, counter, why, error);
+    /* The ROM reads the format byte by byte: it has to be copied out of the instruction RAM. */
+    copy(readable, format.words, sizeof format.words);
+    ets_printf((const char *)(uintptr_t)readable, slot, counter, why, error);
 }

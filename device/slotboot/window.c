@@ -4,8 +4,8 @@
 
 enum { ENTRY_WORDS = 4, ENTRY = ENTRY_WORDS * WORD, HELD = 'H' };
 
-/* Whether the last entry of the log that is not blank says so; a full log says nothing. */
-bool window_holds(const struct slot *it)
+/* 0: the last entry of the log that is not blank says that the window holds this image; a full log says nothing. */
+u32 window_lacks(const struct slot *it)
 {
     word *log = buffers->log, *held = board->held;
     u32 used = SECTOR_WORDS;
@@ -17,14 +17,14 @@ bool window_holds(const struct slot *it)
     /* A log that cannot be read says nothing, and nothing is copied then. */
     board->log_used = BLANK;
     if (flash_read(board->map.window_log, log, SECTOR))
-        return false;
+        return 1;
     while (used > 0 && log[used - 1] == BLANK)
         used--;
     used = (used * WORD + ENTRY - 1) & -(u32)ENTRY;
     board->log_used = used;
     if (used - ENTRY >= SECTOR - ENTRY)
-        return false;
-    return !differs(log + used / WORD - ENTRY_WORDS, held, ENTRY);
+        return 1;
+    return differs(log + used / WORD - ENTRY_WORDS, held, ENTRY);
 }
 
 /* From here on nothing may say what the window holds. Entries that are not the last count for nothing today, but a torn erase of
@@ -76,8 +76,12 @@ u32 fill_window(const struct slot *it)
     for (; from < end; from += SECTOR, to += SECTOR)
         if (copy_sector(from, to, end - from < SECTOR ? end - from : SECTOR))
             return 1;
-    /* Failure is no harm: unknown means compare and copy once more. */
+    return 0;
+}
+
+/* The window holds the image that window_lacks() asked for last. Failure is no harm: unknown means compare and copy once more. */
+void say_held(void)
+{
     if (board->log_used < SECTOR)
         flash_program(board->map.window_log + board->log_used, board->held, ENTRY);
-    return 0;
 }

@@ -5,7 +5,7 @@ import time
 
 __version__ = "0.1.0"
 
-deadline = None  # in a trial: the timer that the boot hook started, and what it calls
+deadline = None  # until the boot hook ran; in a trial then its timer and what that calls, else False
 _agent = _schedule = _threshold = _restart_hook = None
 _log = []  # (milliseconds since boot, code, place), newest last
 _pollers = []  # tick() calls each: a button, a broker, the push port. They return milliseconds or None

@@ -1,6 +1,5 @@
-# The agent: one check or update. step() does one bounded piece of it. What must outlive a reset is
-# in the journal. The parts of an update leave numbers and dicts to one another: an object would
-# keep its class, a class its module.
+# The agent: one check or update. What must outlive a reset is in the journal. The parts of an update
+# leave numbers and dicts to one another: an object would keep its class, a class its module.
 import gc
 import machine
 import time
@@ -113,6 +112,7 @@ class Agent:
                 # A piece of the block table or of the image: scan it, download it, verify it.
                 if self.progress is None:
                     self.head = self.facts = None
+                    __import__("twoslot.recovery.boot_file").recovery.boot_file.require_hook()
                     self.boot_action(ACTION_INVALIDATE_SPARE)
                     from twoslot import flash
 

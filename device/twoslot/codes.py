@@ -52,6 +52,7 @@ HEAD_EPOCH = const(42)
 IMAGE_MISMATCH = const(43)
 QUIET_HOURS = const(44)
 KEYS_EPOCH = const(45)
+NEVER_REACHED = const(47)
 
 # LinkError: who asks, and push.
 IDENTITY_REFUSED = const(46)
@@ -77,3 +78,5 @@ NO_DESCRIPTOR = const(72)
 NO_FLASH_MAP = const(73)
 SECRET = const(74)
 BEFORE_RESTART = const(75)
+NO_BOOT_HOOK = const(76)
+DRIVER_TOO_OLD = const(77)

@@ -64,6 +64,7 @@ SPREAD_MS = const(30000)  # over which the boards of a whole street spread their
 
 # Documents and HTTP (FORMATS.md, signed documents, 10).
 KEY_BYTES = const(384)  # of a modulus and of a signature
+KEYS_DIGEST = const(16)  # bytes of a keys document's digest that the journal holds
 DOCUMENT_MOST = const(4096)  # bytes of the longest document
 DOCUMENT_END = const(531)  # bytes of its second line and of the line break before it
 BODY_MOST = const(0x1000000)  # bytes of the longest body

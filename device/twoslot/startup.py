@@ -22,6 +22,8 @@ def make_schedule():
         state = control.BootControl(flash.Flash(), s["attempts"]).open()
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
         schedule = Schedule(s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet"))
+        if reason == BOOT_TRIAL and not state.confirmed and twoslot.deadline is None:
+            _arm_deadline()
         state = None
         if minutes:
             from twoslot import retained
@@ -36,6 +38,14 @@ def make_schedule():
         # The application must not stop for it.
         twoslot.log_error(e)
         return False
+
+
+def _arm_deadline():
+    # boot.py did not run the boot hook in this start. The trial must not last for ever.
+    try:
+        __import__("twoslot_boot")
+    except Exception as e:
+        twoslot.log_error(e)
 
 
 def _subscribe(settings, seq):

@@ -1,4 +1,4 @@
-"""Boards that run release 1, what is between them and release 2, and worlds that a test may publish to."""
+"""Boards that run release 1, the network to the server of release 2, and test beds to publish in."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ __all__ = ["make_scene", "own", "pytest_runtest_makereport", "scene", "testbed"]
 
 @pytest.fixture
 def own(tmp_path: Path) -> Scene:
-    """A board and its server in a world of this test's own, where nothing is published yet."""
+    """A board and its server, for one test alone; nothing is published yet."""
     return Scene(make_testbed(tmp_path))

@@ -1,4 +1,4 @@
-"""Every incident of the list has a test, and no test is about one that is not listed."""
+"""Every listed incident has a test, and every test of an incident names a listed one."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_an_incident_has_a_test_of_its_name(tested: dict[str, set[str]], inciden
     assert where, f"{incident}: {INCIDENTS[incident]}"
 
 
-def test_names_are_told_apart() -> None:
-    """A test without a listed number counts for nothing, and an unknown one is refused."""
+def test_unknown_numbers_are_refused() -> None:
+    """A test without a number covers no incident; a test with an unknown number is refused."""
     def arduino(case: int) -> None: ...
 
     assert told_by({"test_arduino_90_x": arduino, "test_arduino_9055_x": arduino, "test_arduino": arduino}) == set()

@@ -19,11 +19,16 @@ from support.incidents import incidents
 from support.testbed import HOURS_MS, MINUTES_MS, make_testbed
 
 ROOT = Path(__file__).parents[2]
-TRIED = [BootReason.ORDINARY, BootReason.TRIAL, BootReason.TRIAL, BootReason.TRIAL, BootReason.FALLBACK]
+
+
+def tried(does: Behaviour) -> list[BootReason]:
+    """Three attempts, or one that never reached the boot hook; then the firmware before."""
+    attempts = 1 if does is Behaviour.CRASH else 3
+    return [BootReason.ORDINARY, *[BootReason.TRIAL] * attempts, BootReason.FALLBACK]
 
 
 def run_bad_release(scene: Scene, does: Behaviour, hours: int = 2) -> None:
-    """Release 2 does this, and the board gave it up within hours."""
+    """Release 2 does this; the board returns to release 1 within hours."""
     scene.testbed.publish(2, does)
     scene.board.power_on()
     scene.board.run(hours * HOURS_MS, until=lambda: scene.board.boots[-1].why is BootReason.FALLBACK)
@@ -34,12 +39,12 @@ def count_downloads(scene: Scene) -> int:
     return sum(request.body_bytes for request in scene.server.requests_for(IMAGE)) // len(scene.testbed.images[2])
 
 
-# Nothing is reported that is not so.
+# Reports are true.
 
 
 @incidents("does", arduino_1026=Behaviour.HANG, homie_261=Behaviour.CRASH)
-def test_no_success_is_told_while_the_old_firmware_runs(own: Scene, does: Behaviour) -> None:
-    """All of it was received and started, and it did not stay: that is what is reported, and status says what runs."""
+def test_success_is_not_reported_while_the_old_firmware_runs(own: Scene, does: Behaviour) -> None:
+    """The release was received and started but did not stay. The report says so, and status() names what runs."""
     run_bad_release(own, does)
     cell = own.board.cell
     assert cell is not None and own.runs(1)
@@ -53,8 +58,8 @@ def test_no_success_is_told_while_the_old_firmware_runs(own: Scene, does: Behavi
     assert own.board.evaluate("twoslot.status()")["version"] == "3.0.0"
 
 
-def test_esp_link_267_what_stops_an_update_is_told(scene: Scene) -> None:
-    """In bounded time, at the prompt and in the log: no page that loads for ever."""
+def test_esp_link_267_the_reason_of_a_refusal_is_reported(scene: Scene) -> None:
+    """Within bounded time, at the prompt and in the log."""
     scene.server.inject(errno=EINPROGRESS)
     scene.board.power_on()
     scene.board.run(10_000)
@@ -70,12 +75,12 @@ def test_esp_link_267_what_stops_an_update_is_told(scene: Scene) -> None:
 
 
 @incidents("does", esp_link_443=Behaviour.CRASH, esp_link_409=Behaviour.NOIMPORT, esp_link_247=Behaviour.RESTART)
-def test_a_boot_loop_ends_and_the_loader_is_what_it_was(own: Scene, does: Behaviour) -> None:
-    """Three attempts, then the firmware before; sector 0 is not in any update's reach."""
+def test_a_boot_loop_ends_and_the_loader_is_unchanged(own: Scene, does: Behaviour) -> None:
+    """After three attempts the old firmware runs. No update can write sector 0."""
     loader = own.board.profile.loader
     sector = own.board.flash.peek(loader.start, loader.size)
     run_bad_release(own, does, hours=1)
-    assert [boot.why for boot in own.board.boots][:5] == TRIED
+    assert [boot.why for boot in own.board.boots][: len(tried(does))] == tried(does)
     assert own.board.flash.peek(loader.start, loader.size) == sector
     assert not [op for op in own.board.flash.log or () if op.addr in loader]
     assert own.board.evaluate("twoslot.status()")["version"] == "1.0.0"
@@ -88,13 +93,13 @@ def test_a_boot_loop_ends_and_the_loader_is_what_it_was(own: Scene, does: Behavi
     arduino_esp32_7422=Behaviour.OFFLINE, arduino_esp32_8101=Behaviour.RESTART, tasmota_3790=Behaviour.HANG,
     tasmota_3417=Behaviour.CRASH)
 def test_this_chip_goes_back_by_itself(own: Scene, does: Behaviour) -> None:
-    """Whatever the new firmware does instead of proving itself, and without a network if need be."""
+    """Whatever the new firmware does wrong; no network is needed."""
     own.testbed.publish(2, does)
     own.board.power_on()
     own.board.run(HOURS_MS, until=lambda: len(own.board.boots) == 2)
     own.server.online = False
     own.board.run(45 * MINUTES_MS)
-    assert [boot.why for boot in own.board.boots] == TRIED and own.runs(1)
+    assert [boot.why for boot in own.board.boots] == tried(does) and own.runs(1)
     own.server.online = True
     own.testbed.publish(3)
     require_update(own, 3)
@@ -102,7 +107,7 @@ def test_this_chip_goes_back_by_itself(own: Scene, does: Behaviour) -> None:
 
 @incidents("counter", tasmota_619=2, esphome_issues_1699=5)
 def test_there_is_always_a_firmware_to_go_back_to(own: Scene, counter: int) -> None:
-    """After the first update and after each that follows; back needs one word, no download, no network."""
+    """After every update. Going back takes one command, no download and no network."""
     for next_one in range(2, counter + 1):
         own.testbed.publish(next_one)
         require_update(own, next_one)
@@ -116,7 +121,7 @@ def test_there_is_always_a_firmware_to_go_back_to(own: Scene, counter: int) -> N
 
 
 def test_energyme_237_a_bad_firmware_need_not_download_the_good_one(own: Scene) -> None:
-    """It works well enough to be confirmed, and then has no memory left: the way back takes none."""
+    """The release is confirmed, then runs out of memory. Going back needs no memory."""
     own.testbed.publish(2)
     require_update(own, 2)
     fetched = len(own.server.requests)
@@ -126,11 +131,11 @@ def test_energyme_237_a_bad_firmware_need_not_download_the_good_one(own: Scene) 
     assert len(own.server.requests) == fetched
     own.server.online = True
     own.board.run(6 * HOURS_MS)
-    assert own.runs(1), "and it is not taken again"
+    assert own.runs(1), "the release is not installed again"
 
 
-def test_tasmota_9451_there_is_no_step_to_be_stuck_in(own: Scene) -> None:
-    """One application or the other runs, whole, at every boot, wherever the network goes away."""
+def test_tasmota_9451_no_step_leaves_a_board_stuck(own: Scene) -> None:
+    """One complete application runs at every boot, wherever the network fails."""
     own.testbed.publish(2)
     own.board.power_on()
     own.board.run(HOURS_MS, until=lambda: own.board.activity()[1] >= 4)
@@ -158,7 +163,7 @@ def test_tasmota_542_nothing_of_the_user_is_lost(own: Scene) -> None:
 
 @incidents("cuts", jkbms_874=2, ropener_32=0)
 def test_a_good_release_is_not_reverted_by_a_power_cut(own: Scene, cuts: int) -> None:
-    """Neither by one or two in its trial, nor by any after it: what was confirmed stays."""
+    """One or two cuts in the trial do not revert it, and no cut after the confirmation does."""
     own.testbed.publish(2)
     own.board.power_on()
     own.board.run(HOURS_MS, until=lambda: len(own.board.boots) == 2)
@@ -177,11 +182,11 @@ def test_a_good_release_is_not_reverted_by_a_power_cut(own: Scene, cuts: int) ->
 
 
 def test_trmnl_373_a_release_that_failed_is_not_tried_for_ever(own: Scene) -> None:
-    """Downloaded once, three boots, and then never again: not once a day."""
+    """It is downloaded once, started once, and never again."""
     own.put_file("/main.py", own.board.files["/main.py"].replace(b"sleep_ms(1000)", b"sleep_ms(20000)"))
     run_bad_release(own, Behaviour.CRASH)
     own.board.run(72 * HOURS_MS)
-    assert len(own.board.boots) == len(TRIED) and count_downloads(own) == 1
+    assert len(own.board.boots) == len(tried(Behaviour.CRASH)) and count_downloads(own) == 1
     require_refusal(own)
     own.testbed.publish(3)
     require_update(own, 3)
@@ -192,7 +197,7 @@ def test_trmnl_373_a_release_that_failed_is_not_tried_for_ever(own: Scene) -> No
 
 @incidents("vm_of", micropython_18540="generic_4m", yaota8266_25="d1_mini")
 def test_no_special_firmware_is_needed(tmp_path: Path, vm_of: str) -> None:
-    """A plain image, as it is published, is what lies in the slot and what executes: no build of ours, no patch."""
+    """The slot holds the published image, unpatched, and that image executes."""
     own = Scene(make_testbed(tmp_path, board=vm_of))
     image = own.testbed.publish(2)
     require_update(own, 2)
@@ -205,7 +210,7 @@ def test_no_special_firmware_is_needed(tmp_path: Path, vm_of: str) -> None:
 
 
 def test_yaota8266_26_a_tutorial_whose_commands_exist() -> None:
-    """From a bare board to a confirmed update; tests/guides types it at a board's port."""
+    """From a bare board to a confirmed update. tests/guides types the commands at a board's port."""
     page = (ROOT / "host" / "docs" / "real-board.md").read_text(encoding="utf-8")
     verbs = re.findall(r"^slotbench ([a-z]+)", page, re.M)
     assert {"flash", "deploy", "check", "update", "status"} <= set(verbs)
@@ -215,6 +220,6 @@ def test_yaota8266_26_a_tutorial_whose_commands_exist() -> None:
 
 @pytest.mark.parametrize("does", [Behaviour.CRASH, Behaviour.HANG])
 def test_the_bad_releases_of_these_tests_are_bad(own: Scene, does: Behaviour) -> None:
-    """Else a board would go back for nothing here."""
+    """Otherwise a fallback here would prove nothing."""
     run_bad_release(own, does, hours=1)
     assert own.board.boots[1].marker.does is does

@@ -1,4 +1,4 @@
-"""Reports of flash parts that fail, of too little memory, and of work that holds the chip up for too long."""
+"""Reports of failing flash parts, of too little memory, and of work that blocks the chip."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _descriptor(board: BoardProfile) -> int:
 def test_flash_that_does_not_take_what_is_written(
     scene: Scene, place: tuple[Callable[[BoardProfile], int], float],
 ) -> None:
-    """Each write is read back, three times: the board says where it is worn, and runs what it ran."""
+    """Each write is read back, up to three times. The board reports the worn sector and keeps its firmware."""
     where, works = place
     address = where(scene.board.profile)
     scene.board.flash.set_stuck(address // SECTOR, works)
@@ -51,8 +51,8 @@ def test_flash_that_does_not_take_what_is_written(
     assert told == {address // SECTOR}
 
 
-def test_arduino_7317_a_chip_that_takes_it_after_all(scene: Scene) -> None:
-    """With a better supply, say: nothing has to be reset or flashed, the next look goes on where it was."""
+def test_arduino_7317_a_chip_that_accepts_the_write_later(scene: Scene) -> None:
+    """For example with a better supply. Nothing has to be reset or flashed: the next check continues."""
     sector = _image(scene.board.profile) // SECTOR
     scene.board.flash.set_stuck(sector, 0.5)
     require_refusal(scene, 60)
@@ -64,7 +64,7 @@ def test_arduino_7317_a_chip_that_takes_it_after_all(scene: Scene) -> None:
 
 
 def test_mqttmesh_51_sectors_are_erased_one_at_a_time(scene: Scene) -> None:
-    """Between two blocks the application has its turn: it is never held up for longer than a block takes."""
+    """The application runs between two blocks, so it waits for one block at most."""
     scene.board.power_on()
     scene.board.run(HOURS_MS, until=lambda: scene.board.activity()[0] == "verify")
     assert 0 < scene.longest_tick_ms <= 400, f"{scene.longest_tick_ms} ms"
@@ -86,7 +86,7 @@ def seal() -> Iterator[Any]:
 def test_a_signature_costs_seventeen_products_whatever_it_is(
     seal: Any, monkeypatch: pytest.MonkeyPatch, signature: Callable[[int, int], int],
 ) -> None:
-    """No loop in it depends on what it reads: it cannot be made to run into the watchdog, or to freeze."""
+    """No loop depends on the input, so no input can make it run into the watchdog."""
     key = signing_key("offline")
     modulus = int.from_bytes(key.modulus, "big")
     number = signature(modulus, int.from_bytes(key.sign(b"payload").signature, "big"))
@@ -119,7 +119,7 @@ def test_micropython_3647_three_hundred_requests_leave_nothing_open(make_scene: 
 def test_firmware_larger_than_all_memory(
     tmp_path: Path, micropython: None, size: int,
 ) -> None:
-    """On the real VM, 38 KB of heap, beside an application that has ten of them."""
+    """On the real VM with 38 KB of heap, beside an application of 10 KB."""
     testbed = make_testbed(tmp_path, vm=VMS["micropython"], size=size, main=APPLICATION + MAIN)
     testbed.publish(2)
     board = testbed.board()

@@ -1,4 +1,4 @@
-"""Reports of lost, slow and silent connections: each board ends up updated, and nothing but time is lost."""
+"""Reports of lost, slow and silent connections. Each board is updated in the end; only time is lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fetched_again(scene: Scene) -> int:
 
 
 def test_arduino_517_four_of_five_connections_are_refused(make_scene: Callable[..., Scene]) -> None:
-    """By chance, for days; what was fetched is never fetched again."""
+    """At random, for days. No block is fetched twice."""
     print("seed 517")
     refused = SeededFaults(random.Random(517), 0.8, (FaultKind.REFUSED,))
     scene = make_scene(sleep_ms=20_000, plan=refused)
@@ -42,8 +42,8 @@ def test_arduino_517_four_of_five_connections_are_refused(make_scene: Callable[.
     assert fetched_again(scene) == 0 and refused.fault_counts[FaultKind.REFUSED] >= 8
 
 
-def test_arduino_5955_every_other_try_fails(scene: Scene) -> None:
-    """Of the looks at the head, and of the requests for the image."""
+def test_arduino_5955_every_second_connection_fails(scene: Scene) -> None:
+    """Of the requests for the head, and of those for the image."""
     faults = [scene.server.inject(on=kind, every=2, reset_after=BEFORE_ALL) for kind in (HEAD, IMAGE)]
     scene.board.power_on()
     scene.board.run(HOURS_MS)
@@ -62,8 +62,8 @@ def test_arduino_6012_far_from_the_access_point(scene: Scene) -> None:
 
 @incidents(
     "stall_at", arduino_5023=BEFORE_ALL, arduino_1676=0, async_elegant_ota_50=int(48 * 1024 * 0.56), esphome_15953=100)
-def test_the_stream_stops_and_nobody_says_so(scene: Scene, stall_at: int) -> None:
-    """The board gives up after a bounded time, works on meanwhile, and goes on where it was."""
+def test_a_stream_that_stops_without_an_error(scene: Scene, stall_at: int) -> None:
+    """The application runs on, the board gives up after a bounded time, and continues where it stopped."""
     stopped = scene.server.inject(on=IMAGE, stall_at=stall_at, times=3)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
@@ -77,7 +77,7 @@ def test_the_stream_stops_and_nobody_says_so(scene: Scene, stall_at: int) -> Non
     "esphome_issues_456": 1000, "esphome_issues_545": 5000, "esphome_issues_1665": 25_000, "esphome_issues_1721": 30_000,
     "micropython_ota_17": 40_000})
 def test_the_connection_is_reset_in_mid_transfer(scene: Scene, reset_after: int) -> None:
-    """What runs is not touched, and one block is fetched again."""
+    """The running firmware is untouched, and one block is fetched again."""
     scene.server.inject(on=IMAGE, reset_after=reset_after, times=1)
     scene.server.inject(on=IMAGE, status=503)
     require_refusal(scene, 3, 7, minutes=1)
@@ -86,7 +86,7 @@ def test_the_connection_is_reset_in_mid_transfer(scene: Scene, reset_after: int)
 
 
 def test_tasmota_1064_it_takes_two_or_three_tries(scene: Scene) -> None:
-    """And nobody has to start them."""
+    """Nobody has to start the further attempts."""
     lost = scene.server.inject(on=IMAGE, reset_after=12_000, times=3)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
@@ -94,7 +94,7 @@ def test_tasmota_1064_it_takes_two_or_three_tries(scene: Scene) -> None:
 
 
 def test_tasmota_1556_transfers_of_more_than_thirty_seconds_are_aborted(scene: Scene) -> None:
-    """A kilobyte a second, and the end after thirty: the image comes in two parts."""
+    """At 1 KB/s with an abort after 30 s, the image arrives in two parts."""
     scene.server.inject(on=IMAGE, drip=(1024, 1000), reset_after=30 * 1024)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
@@ -102,20 +102,20 @@ def test_tasmota_1556_transfers_of_more_than_thirty_seconds_are_aborted(scene: S
 
 
 def test_tasmota_950_thirty_boards_at_once(make_scene: Callable[..., Scene]) -> None:
-    """Power comes back in the whole street: they do not all ask in the same moment, and a busy server is left alone."""
+    """After a power failure the boards spread their requests, and wait when the server is busy."""
     scenes = [make_scene(seed=number) for number in range(30)]
     for scene in scenes:
         scene.server.inject(status=503, retry_after=600)
         scene.board.power_on()
         scene.board.run(MINUTES_MS)
     first = [scene.server.requests[0].at_ms // 1000 for scene in scenes]
-    assert len(set(first)) >= 12 and max(first) - min(first) >= 20, f"seconds of the first look: {sorted(first)}"
+    assert len(set(first)) >= 12 and max(first) - min(first) >= 20, f"seconds of the first check: {sorted(first)}"
     assert {len(scene.server.requests) for scene in scenes} == {1}, "asked to wait ten minutes, they do"
     require_update(scenes[0], 2)
 
 
-def test_esphome_issues_114_all_is_sent_and_no_answer_comes(scene: Scene) -> None:
-    """The server is gone when the last byte was taken: the board needs no answer to know what it has."""
+def test_esphome_issues_114_the_server_is_gone_after_the_last_byte(scene: Scene) -> None:
+    """The board needs no further response: it verifies what it has."""
     scene.board.on_wait = lambda board: setattr(
         scene.server, "online", board.activity()[0] not in ("verify", "activate"))
     scene.board.power_on()
@@ -126,15 +126,15 @@ def test_esphome_issues_114_all_is_sent_and_no_answer_comes(scene: Scene) -> Non
     require_update(scene, 2)
 
 
-def test_arduino_7660_what_comes_is_not_what_was_sent(scene: Scene) -> None:
-    """A byte in each answer is another one: none of it is kept, none of it ever boots."""
+def test_arduino_7660_bytes_change_on_the_way(scene: Scene) -> None:
+    """One byte of each response is changed: no block is kept, and nothing of it boots."""
     scene.server.inject(on=IMAGE, corrupt_byte=3000)
     require_refusal(scene, 12)
     require_update(scene, 2)
 
 
 def test_micropython_2535_pieces_of_548_bytes(scene: Scene) -> None:
-    """Nothing larger gets through at once: a stream does not mind."""
+    """No larger piece gets through at once. A stream does not depend on the size."""
     scene.server.inject(drip=(548, 100))
     scene.board.power_on()
     scene.board.run(HOURS_MS)
@@ -155,8 +155,8 @@ def test_ota_updater_15_no_name_server_or_no_wifi(scene: Scene, code: int) -> No
 
 
 @pytest.mark.parametrize("status", [403, 404, 429])
-def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Scene, status: int) -> None:
-    """Its number is the place that the code speaks of; no body of it is taken for a document."""
+def test_ota_updater_23_a_refusal_of_the_server_is_reported_with_its_status(scene: Scene, status: int) -> None:
+    """The status is the place beside the code; the body is not read as a document."""
     scene.server.inject(on=HEAD, status=status, instead=b'{"message": "rate limit exceeded"}')
     require_refusal(scene, 7)
     assert {refusal.where for refusal in scene.refusals if refusal.code == 7} == {status}
@@ -165,7 +165,7 @@ def test_ota_updater_23_a_refusal_of_the_server_is_told_as_what_it_is(scene: Sce
 
 
 def test_esp32_ota_12_a_small_flask_service_will_do(own: Scene) -> None:
-    """Ours is one: over real sockets, with ranges."""
+    """`slotbench serve` is a Flask service: over real sockets, with ranges."""
     own.testbed.publish(2)
     with BackgroundServer(own.testbed.app) as server:
         network = FaultyNetwork(LoopbackNetwork())
@@ -176,7 +176,7 @@ def test_esp32_ota_12_a_small_flask_service_will_do(own: Scene) -> None:
 
 
 def test_sonoff_webswitch_33_both_ends_speak_the_same_protocol(own: Scene) -> None:
-    """The board asks, the server of the same commit answers; nothing else has to fit."""
+    """Board and server of one commit understand each other; nothing else has to fit."""
     own.testbed.publish(2)
     require_update(own, 2)
     kinds = [request.file.split("/")[0] for request in own.server.requests]
@@ -195,7 +195,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     "seed", arduino_1469=1, espeasy_708=2, tasmota_7139=3, tasmota_3750=4, esphome_issues_970=5, homie_343=6,
     homie_ota_23=7, sonoff_webswitch_50=8)
 def test_whatever_made_an_update_fail(make_scene: Callable[..., Scene], seed: int) -> None:
-    """No more is told of these: several things go wrong on the same day, and the power goes too."""
+    """These reports give no cause: several faults occur in one day, and the power fails too."""
     scene = make_scene(seed=seed)
     luck = random.Random(seed)
     chosen = luck.sample(FAULTS, 5)
@@ -212,7 +212,7 @@ def test_whatever_made_an_update_fail(make_scene: Callable[..., Scene], seed: in
 
 
 def test_tasmota_3750_a_board_whose_updates_failed_for_days_is_not_lost(scene: Scene) -> None:
-    """Nobody has to climb up to it: the first day that the network works it updates."""
+    """It updates on the first day that the network works; nobody has to visit it."""
     scene.put_file("/main.py", scene.board.files["/main.py"].replace(b"sleep_ms(1000)", b"sleep_ms(20000)"))
     scene.server.inject(on=IMAGE, reset_after=100)
     require_refusal(scene, 3, minutes=48 * 60)
@@ -220,6 +220,6 @@ def test_tasmota_3750_a_board_whose_updates_failed_for_days_is_not_lost(scene: S
     require_update(scene, 2)
 
 
-def test_the_worlds_of_these_tests_offer_release_2(testbed: TestBed) -> None:
-    """Else all that is refused here would be refused for nothing."""
+def test_the_test_beds_of_these_tests_offer_release_2(testbed: TestBed) -> None:
+    """Otherwise a refusal here would prove nothing."""
     update_to(testbed.board(), 2)

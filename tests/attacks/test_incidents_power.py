@@ -1,4 +1,4 @@
-"""Reports of power, crashes and resets in the middle of an update: each board comes back, and ends up updated."""
+"""Reports of power cuts, crashes and resets during an update. Each board comes back and is updated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.testbed import HOURS_MS, MINUTES_MS, TestBed, make_testbed, runs_co
 
 @pytest.fixture(scope="module")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
-    """As the others' world, with images that have a few sectors to copy."""
+    """As in the other tests, with images of a few sectors to copy."""
     made = make_testbed(tmp_path_factory.mktemp("power"), size=80 * 1024)
     made.publish(2)
     return made
@@ -57,13 +57,13 @@ def downloading(moments: list[RecordedOperation], testbed: TestBed) -> list[Reco
 
 
 def without_power(testbed: TestBed, moment: RecordedOperation, mode: CutMode, seed: int = 0) -> VirtualBoard:
-    """A board whose power went at this operation: it is off, RAM and RTC memory are gone."""
+    """A board that lost power at this operation: it is off, its RAM and RTC memory are lost."""
     flash = moment.after(Cut(moment.op.index, mode, seed))
     return testbed.board(flash=flash, past=moment.past)
 
 
 def require_recovery(board: VirtualBoard) -> None:
-    """It starts, with a whole firmware (the world's invariants see to that), and is updated in the end."""
+    """It starts with a complete firmware (an invariant of the test bed) and is updated in the end."""
     board.power_on()
     assert board.result is not None and board.result.counter in (1, 2)
     board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
@@ -77,15 +77,15 @@ def test_power_failure_while_installing(testbed: TestBed, copying: list[Recorded
         require_recovery(without_power(testbed, moment, mode))
 
 
-def test_arduino_6538_the_order_to_install_outlives_the_power(testbed: TestBed, copying: list[RecordedOperation]) -> None:
-    """It is a cell of the journal: RTC memory is empty, and the release is installed nevertheless."""
+def test_arduino_6538_the_activation_survives_a_power_cut(testbed: TestBed, copying: list[RecordedOperation]) -> None:
+    """It is a journal cell: the release is installed although RTC memory is empty."""
     board = without_power(testbed, copying[0], CutMode.BEFORE)
     board.power_on()
     assert board.boots[0].why is BootReason.TRIAL and board.boots[0].marker.version == "2.0.0"
 
 
-def test_arduino_6823_the_order_stands_until_it_is_carried_out(testbed: TestBed, copying: list[RecordedOperation]) -> None:
-    """Nothing is spent or taken back before the last sector of the copy was read back."""
+def test_arduino_6823_the_activation_stands_until_the_copy_is_done(testbed: TestBed, copying: list[RecordedOperation]) -> None:
+    """No attempt is spent before the last sector of the copy was read back."""
     for moment in copying[::4]:
         board = without_power(testbed, moment, CutMode.TORN)
         cell = board.cell
@@ -96,7 +96,7 @@ def test_arduino_6823_the_order_stands_until_it_is_carried_out(testbed: TestBed,
 
 
 def test_rboot_25_half_a_rom_is_never_taken_for_one(testbed: TestBed, downloading: list[RecordedOperation]) -> None:
-    """Also not when the journal is gone: no descriptor exists before the whole image was read back."""
+    """Even without a journal: a descriptor is written only after the whole image was read back."""
     for moment in downloading[:: len(downloading) // 6]:
         board = without_power(testbed, moment, CutMode.TORN)
         assert board.descriptor(1) is None
@@ -107,14 +107,14 @@ def test_rboot_25_half_a_rom_is_never_taken_for_one(testbed: TestBed, downloadin
 
 
 def test_wled_2293_no_board_of_twenty_two_is_bricked(testbed: TestBed, moments: list[RecordedOperation]) -> None:
-    """Each loses power at another point of the same update."""
+    """Each board loses power at another point of the update."""
     points = [moments[i * len(moments) // 22] for i in range(22)]
     for number, moment in enumerate(points):
         require_recovery(without_power(testbed, moment, CutMode.TORN, seed=number))
 
 
 def test_oakcore_33_power_that_fails_again_and_again(testbed: TestBed, copying: list[RecordedOperation]) -> None:
-    """It goes in the copy, and each time soon after it is back; then it stays."""
+    """The power fails during the copy, then several times soon after it returned."""
     board = without_power(testbed, copying[len(copying) // 2], CutMode.TORN)
     for number in range(5):
         board.flash.arm(Cut(board.flash.operations + 1 + number, CutMode.TORN, number))
@@ -134,11 +134,11 @@ def test_mongoose_os_317_a_crash_in_the_update_leaves_a_board_that_boots(scene: 
     scene.board.run(HOURS_MS)
     assert scene.runs(2)
     again = sum(each.body_bytes for each in scene.server.requests_for(IMAGE)) - len(scene.testbed.images[2])
-    assert again <= 4096, "and what it had is not fetched again"
+    assert again <= 4096, "blocks in place are not fetched again"
 
 
 def test_yaota8266_7_a_sector_that_decays_after_it_was_checked(scene: Scene) -> None:
-    """The whole image is read back at the end: what reads otherwise by then is fetched again."""
+    """The whole image is read back at the end. A changed block is fetched again."""
     slot = scene.testbed.profile.slots[1].image
     decayed: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Reports of signatures, checksums, TLS and of the wrong release: refused for the right reason, and told so."""
+"""Reports of signatures, checksums, TLS and wrong releases: each is refused with the right code."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def offer(scene: Scene, release: bytes) -> None:
     "arduino_5818": "https://updates.lan", "arduino_4400": "https://updates.lan/lamp", "homie_532": "https://10.0.0.2",
     "ota_updater_6": "https://updates.lan:443", "ota_updater_8": "HTTPS://updates.lan"})
 def test_tls_is_not_tried_at_all(scene: Scene, server: str) -> None:
-    """This port checks no certificate and has no memory for it: such a server is none. Trust is in signatures."""
+    """This port checks no certificate and has no memory for one. Signatures carry the trust."""
     scene.settle(server=server)
     require_refusal(scene, 2)
     assert scene.server.connections == 0, "not one byte went out"
@@ -87,7 +87,7 @@ def _impostors(scene: Scene) -> bytes:
     "forged", arduino_2103=(_no_signature, 20), arduino_3412=(_strangers, 21), arduino_5213=(_impostors, 22),
     energyme_233=(_impostors, 22))
 def test_firmware_that_nobody_signed(scene: Scene, forged: tuple[Callable[[Scene], bytes], int]) -> None:
-    """Refused before one byte of it is fetched, let alone activated."""
+    """It is refused before one byte of the image is fetched."""
     make, code = forged
     offer(scene, make(scene))
     require_refusal(scene, code)
@@ -111,8 +111,8 @@ def test_arduino_7145_a_tampered_signature_crashes_nothing(
     require_update(scene, 2)
 
 
-def test_arduino_8707_a_document_of_a_later_format_is_refused_as_that(scene: Scene) -> None:
-    """Not as a wrong signature; and the board goes on with the formats that it knows."""
+def test_arduino_8707_a_document_of_a_later_format_is_refused_by_its_format(scene: Scene) -> None:
+    """Not as a wrong signature. The board still accepts the formats it knows."""
     payload = release_now(scene.testbed).partition(b"\n")[0].replace(b'"format":1', b'"format":2')
     offer(scene, scene.testbed.publisher.offline.sign(payload).pack())
     require_refusal(scene, 24)
@@ -124,7 +124,7 @@ def test_arduino_8707_a_document_of_a_later_format_is_refused_as_that(scene: Sce
     "garbled", homie_172={"instead": b"retained rubbish"}, homie_204={"corrupt_byte": 0},
     homie_297={"corrupt_byte": 2000}, homie_307={"instead": base64.b64encode(bytes(9000))})
 def test_a_garbled_image_is_never_installed(scene: Scene, garbled: dict[str, Any]) -> None:
-    """However often it comes: it is not armed, no success is told, and nothing restarts."""
+    """However often it is offered: it is not activated, no success is reported, the board does not restart."""
     fault = scene.server.inject(on=IMAGE, **garbled)
     require_refusal(scene, *((12,) if "corrupt_byte" in garbled or len(garbled["instead"]) > 4096 else (5,)))
     cell = scene.board.cell
@@ -140,7 +140,7 @@ SECRET = bytes(range(32))
 def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
     own: Scene, tmp_path: Path, has: bytes | None, code: int | None,
 ) -> None:
-    """Each request is proven by an HMAC over a challenge; the secret never travels, and nothing can be sent again."""
+    """Each request carries an HMAC over a challenge. The secret never travels, and no request can be replayed."""
     own.testbed.publish(2)
     Identities({"lamp-7": SECRET}).save(tmp_path / "boards.json")
     knows = create_app(own.testbed.publisher.site.root, BoardAuthenticator(tmp_path / "boards.json", require=True))
@@ -167,17 +167,17 @@ def test_esphome_requests_2833_a_server_may_serve_only_whom_it_knows(
 
 @incidents("version", arduino_5523="1.0.0", self_update_1="0.0.1")
 def test_a_release_is_installed_once_whatever_its_version_says(own: Scene, version: str) -> None:
-    """The text is for people, and this one was never changed: the counter says what is newer."""
+    """The version text is for people and never changed here. The counter orders releases."""
     image = own.testbed.images[2] = own.testbed.firmware(version)
     own.testbed.publisher.publish(image, [own.testbed.profile], version=version, counter=2, now=own.testbed.publisher.keys.issued)
     require_update(own, 2)
     fetched, boots = len(own.server.requests_for(IMAGE)), len(own.board.boots)
     own.board.run(24 * HOURS_MS)
-    assert (len(own.server.requests_for(IMAGE)), len(own.board.boots)) == (fetched, boots), "it went round and round"
+    assert (len(own.server.requests_for(IMAGE)), len(own.board.boots)) == (fetched, boots), "the board installed the same release again and again"
 
 
 def test_homie_220_another_image_of_the_same_version_is_another_release(own: Scene) -> None:
-    """It is named by its digest and ordered by its counter: the version may well be the same."""
+    """A release is named by its digest and ordered by its counter; versions may be equal."""
     own.testbed.publish(2)
     require_update(own, 2)
     image = own.testbed.images[3] = own.testbed.firmware("2.0.0-again")
@@ -188,7 +188,7 @@ def test_homie_220_another_image_of_the_same_version_is_another_release(own: Sce
     assert descriptor is not None and descriptor.version == "2.0.0"
 
 
-def test_sonoff_mqtt_213_asked_for_by_hand_what_runs_is_not_installed_again(own: Scene) -> None:
+def test_sonoff_mqtt_213_the_running_release_is_not_installed_again_by_hand(own: Scene) -> None:
     own.testbed.publish(2)
     require_update(own, 2)
     fetched = len(own.server.requests_for(IMAGE))
@@ -197,8 +197,8 @@ def test_sonoff_mqtt_213_asked_for_by_hand_what_runs_is_not_installed_again(own:
     assert len(own.server.requests_for(IMAGE)) == fetched and own.runs(2)
 
 
-def test_esphome_requests_801_a_timer_looks_and_costs_next_to_nothing(own: Scene) -> None:
-    """Every ten minutes here; what is known already is answered in a few bytes, and what is new is taken."""
+def test_esphome_requests_801_a_timer_checks_and_costs_next_to_nothing(own: Scene) -> None:
+    """Every ten minutes here. A known head costs a few bytes, and a new release is installed."""
     own.testbed.publish(2)
     require_update(own, 2)
     own.board.run(HOURS_MS)
@@ -212,7 +212,7 @@ def test_esphome_requests_801_a_timer_looks_and_costs_next_to_nothing(own: Scene
 
 
 def test_madavi_api_11_a_server_cannot_downgrade_a_newer_board(own: Scene) -> None:
-    """Nor touch its configuration: what is in its filesystem is not the updater's."""
+    """Nor change its configuration: the updater does not touch the filesystem."""
     own.testbed.publish(2)
     old = head_now(own.testbed)
     own.testbed.publish(3)
@@ -229,12 +229,12 @@ def test_madavi_api_11_a_server_cannot_downgrade_a_newer_board(own: Scene) -> No
 @incidents(
     "wrong", arduino_3739=({"length": 252 * 4096}, 36), homie_ota_12=({"fs_start": 0x200000}, 31))
 def test_firmware_for_another_flash(scene: Scene, wrong: tuple[dict[str, int], int]) -> None:
-    """Larger than the slot, or built for another layout: judged before a byte of it is fetched, with its reason."""
+    """Larger than the slot, or built for another layout: refused with its code before a byte is fetched."""
     change, code = wrong
     release = json.loads(release_now(scene.testbed).partition(b"\n")[0])
     target = release["images"]["any"] if "length" in change else release
     target |= change
-    # The bench refuses to write such a release: it is signed here by hand.
+    # slotbench refuses to build such a release, so it is signed by hand here.
     payload = json.dumps(release, separators=(",", ":")).encode()
     offer(scene, scene.testbed.publisher.offline.sign(payload).pack())
     require_refusal(scene, code)
@@ -243,7 +243,7 @@ def test_firmware_for_another_flash(scene: Scene, wrong: tuple[dict[str, int], i
 
 
 def test_tasmota_5239_each_reason_has_its_own_words(scene: Scene) -> None:
-    """What failed is what is printed, as a number that the bench has words for; no two have the same."""
+    """The board prints a code for what failed; slotbench has words for it, different for each code."""
     told = []
     for fault, code in (
         ({"on": HEAD, "status": 503}, 7), ({"on": HEAD, "truncate_at": 5}, 5), ({"on": HEAD, "corrupt_byte": 9}, 22),
@@ -261,8 +261,8 @@ def test_tasmota_5239_each_reason_has_its_own_words(scene: Scene) -> None:
     require_update(scene, 2)
 
 
-def test_what_is_right_is_taken_when_it_is_offered_like_that(own: Scene) -> None:
-    """The canary of `offer`."""
+def test_a_right_release_is_installed_when_it_is_offered_like_that(own: Scene) -> None:
+    """Otherwise the refusals of `offer` would prove nothing."""
     own.testbed.publish(2)
     offer(own, release_now(own.testbed))
     own.board.power_on()

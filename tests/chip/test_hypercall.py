@@ -25,7 +25,7 @@ _WRITE = "f.write(%r)"
 _LINE_CHARACTERS = 400
 
 
-class Board:
+class HypercallBoard:
     """A stock board at its prompt, whose `socket` is the bench's."""
 
     def __init__(self, image: bytes) -> None:
@@ -62,8 +62,8 @@ class Board:
 
 
 @pytest.fixture
-def board(core: Path) -> Iterator[Board]:
-    made = Board(any_micropython())
+def board(core: Path) -> Iterator[HypercallBoard]:
+    made = HypercallBoard(any_micropython())
     made.load_module()
     yield made
     made.board.power_off()
@@ -91,7 +91,7 @@ def serve_once(server: socket.socket, body: bytes, heard: list[bytes]) -> thread
     return thread
 
 
-def test_an_http_get_through_it(board: Board, server: socket.socket) -> None:
+def test_an_http_get_through_it(board: HypercallBoard, server: socket.socket) -> None:
     body = bytes(index * 7 & 0xFF for index in range(5_000))
     heard: list[bytes] = []
     thread = serve_once(server, body, heard)
@@ -110,7 +110,7 @@ def test_an_http_get_through_it(board: Board, server: socket.socket) -> None:
     assert board.calls.connections == 1
 
 
-def test_manners_of_lwip(board: Board, server: socket.socket) -> None:
+def test_manners_of_lwip(board: HypercallBoard, server: socket.socket) -> None:
     port = server.getsockname()[1]
     board.type("import errno")
     board.type(f"s = socket.socket(); s.connect(('192.168.4.2', {port})); s.settimeout(0); b = bytearray(8)")
@@ -134,7 +134,7 @@ def test_manners_of_lwip(board: Board, server: socket.socket) -> None:
     assert "104" in said or "ECONNRESET" in said
 
 
-def test_a_port_of_the_board(board: Board) -> None:
+def test_a_port_of_the_board(board: HypercallBoard) -> None:
     heard: list[bytes] = []
     board.calls.accept_wait_s = 5.0
     place = board.calls.place(8267)
@@ -153,7 +153,7 @@ def test_a_port_of_the_board(board: Board) -> None:
     assert heard == [b"back"]
 
 
-def test_select_does_not_know_them(board: Board) -> None:
+def test_select_does_not_know_them(board: HypercallBoard) -> None:
     board.type("import uselect as select")
     said = board.type("select.poll().register(socket.socket())")
     assert "Error: " in said and "stream" in said

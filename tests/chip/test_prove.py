@@ -74,7 +74,7 @@ def test_the_table_has_the_vm_and_the_design_pages_beside_the_chip() -> None:
     figures = story.Figures(heap_bare=36_000, heap_at_main=33_000, heap_idle=30_000, stack=7_056, cycles=123_456_789)
     measured: Future[HeapShares] = Future()
     measured.set_result(HeapShares(boot=2_700, idle=5_700, room=10_600))
-    rows = [line.rsplit(maxsplit=3) for line in comparison_table([story.Story("1.22.1", "1.24.0", figures)], measured)[2:]]
+    rows = [line.rsplit(maxsplit=3) for line in comparison_table([story.FirmwareStory("1.22.1", "1.24.0", figures)], measured)[2:]]
     shown = {words.strip(): columns for words, *columns in rows}
     assert shown["heap that twoslot takes when main.py begins, bytes"] == ["3,000", "2,700", "2,656"]
     assert shown["heap that twoslot takes between two checks, bytes"] == ["6,000", "5,700", "5,664"]
@@ -86,7 +86,7 @@ def test_the_table_has_the_vm_and_the_design_pages_beside_the_chip() -> None:
 def test_without_the_vm_the_table_says_why() -> None:
     measured: Future[HeapShares] = Future()
     measured.set_exception(BenchError("the MicroPython VM is not there", cure="run tools/get-micropython"))
-    lines = comparison_table([story.Story("1.22.1", "1.24.0")], measured)
+    lines = comparison_table([story.FirmwareStory("1.22.1", "1.24.0")], measured)
     assert "the MicroPython VM was not measured: the MicroPython VM is not there" in lines[-1]
     assert lines[2].split()[-2:] == ["-", "2,656"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from slotbench.formats import maptable
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key
+from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key, trusted_keys
 from support.device.control import loaders_word
 from support.device.network import answer, ok
-from support.device.policy import Judge
+from support.device.policy import PolicyBench
 
 
 def vectors(folder: str, suffix: str = ".bin") -> list[Any]:
@@ -73,6 +74,9 @@ def test_cells(vm: CPythonVM, path: Path) -> None:
         assert cell.counters[slot] == expected[f"counter_{letter}"]
         assert cell.bad[slot] == expected[f"bad_{letter}"]
     assert (cell.spent, cell.copied) == (sum(expected["spent"]), sum(expected["copied"]))
+    assert (cell.keys or bytes(16)).hex() == expected["keys_digest"]
+    others = struct.pack("<6I", *(number for pair in expected["other_channels"] for number in pair))
+    assert cell.others == (others if any(others) else b"")
     assert cell.ended == [word if word < 256 else 1 for word in expected["ended"] if word is not None]
     assert bytes(cell.pack()) == bytes(page[:128]), "the sealed half comes back differently"
 
@@ -190,20 +194,21 @@ def test_the_documents_that_belong_together(board: DeviceBoard, vm: CPythonVM) -
     folder = VECTORS / "documents"
     texts = {kind: (folder / f"{kind}.{kind}").read_bytes() for kind in ("release", "head", "keys")}
     board.files["/twoslot.keys"] = texts["keys"]
+    product = json.loads(texts["keys"].split(b"\n")[0])["product"]
     for role in ("offline", "online"):
-        assert vm.import_("twoslot.trust.keyring").trusted_keys(role) == (1, [signing_key(role).modulus])
+        assert trusted_keys(vm, role, product=product)[:2] == (1, [signing_key(role).modulus])
 
     for kind in ("release", "head", "keys"):
         expected = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
-        fields, digest, epoch = read_document(vm, texts[kind], kind)
+        fields, digest, epoch = read_document(vm, texts[kind], kind, product)
         assert (fields, digest.hex(), epoch) == (expected["fields"], expected["digest"], 1)
     fields = json.loads((folder / "release.json").read_text(encoding="utf-8"))["fields"]
-    judge = Judge(vm)
-    judge.settings.update(product=fields["product"], channel="stable", cohort="lab")
-    judge.facts["time"], judge.now = 0, fields["created"]
-    head = judge.head(texts["head"])
-    judge.want(head)
-    plan = judge.plan(texts["release"], head)
+    policy_bench = PolicyBench(vm)
+    policy_bench.settings.update(product=fields["product"], channel="stable", cohort="lab")
+    policy_bench.facts["time"], policy_bench.now = 0, fields["created"]
+    head = policy_bench.check_head(texts["head"])
+    policy_bench.check_rollout(head)
+    plan = policy_bench.check_release(texts["release"], head)
     image = fields["images"]["any"]
     assert all(plan[name] == fields[name] for name in ("counter", "version", "floor"))
     assert all(plan[name] == image[name] for name in ("url", "length", "blocks_url"))
@@ -220,24 +225,24 @@ def test_tampered_documents_are_refused(vm: CPythonVM, path: Path) -> None:
         assert 9 in expected["codes"]
         return
     kind = expected["offered_as"]
-    judge = Judge(vm)
+    policy_bench = PolicyBench(vm)
     with pytest.raises(vm.import_("twoslot.errors").ReleaseError) as caught:
-        judge.read(text, kind)
+        policy_bench.read_payload(text, kind)
     assert caught.value.args[0] in expected["codes"]
 
 
 def test_places_in_a_rollout(vm: CPythonVM) -> None:
     expected = json.loads((VECTORS / "rollout.json").read_text(encoding="utf-8"))
-    judge = Judge(vm)
+    policy_bench = PolicyBench(vm)
     head = {"counter": 7, "paused": False, "cohorts": [], "release": bytes.fromhex(expected["release"])}
     assert expected["places"]
     for device_id, place in expected["places"].items():
-        judge.device_id = device_id
+        policy_bench.device_id = device_id
         head["percent"] = place
         with refusal(vm, "ReleaseError", 39, place):
-            judge.want(head)
+            policy_bench.check_rollout(head)
         head["percent"] = place + 1
-        judge.want(head)
+        policy_bench.check_rollout(head)
 
 
 def test_channel_tags(vm: CPythonVM) -> None:

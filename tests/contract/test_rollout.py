@@ -1,4 +1,4 @@
-"""Who is in a rollout: 10,000 boards, by the device's code and by the bench's."""
+"""Which boards a rollout includes: 10,000 boards, by the device's code and by slotbench's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from slotbench.formats.head import Head, rollout_place
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard
-from support.device.policy import Judge
+from support.device.policy import PolicyBench
 
 BOARDS = 10_000
 SEED = 20
@@ -33,27 +33,27 @@ def releases(count: int) -> list[str]:
 
 
 def boards() -> list[str]:
-    """Chip ids, as boards without a device_id say them: the last three bytes of a MAC address."""
+    """Chip ids, which boards without a device_id use: the last three bytes of a MAC address."""
     print(f"seed {SEED}")
     ids = random.Random(SEED).sample(range(1 << 24), BOARDS)
     return [number.to_bytes(3, "little").hex() + "00" for number in ids]
 
 
 def bound(percent: int) -> float:
-    """What the number of boards in may be off by."""
+    """By how much the number of included boards may differ."""
     return SIGMAS * math.sqrt(BOARDS * percent / 100 * (1 - percent / 100)) + BOARDS / 65536
 
 
 def device_places(vm: CPythonVM, release: str, ids: list[str]) -> dict[str, int]:
-    """By judge.want of the device: the lowest percent that takes a board in, less one."""
-    judge = Judge(vm)
+    """The lowest percent at which check_rollout() of the device includes the board, less one."""
+    policy_bench = PolicyBench(vm)
     refusal = vm.import_("twoslot.errors").ReleaseError
     head = {"counter": 9, "paused": False, "cohorts": [], "release": bytes.fromhex(release)}
 
     def is_in(device_id: str, percent: int) -> bool:
-        judge.device_id, head["percent"] = device_id, percent
+        policy_bench.device_id, head["percent"] = device_id, percent
         try:
-            judge.want(head)
+            policy_bench.check_rollout(head)
         except refusal as e:
             assert e.args == (39, percent)
             return False
@@ -66,7 +66,7 @@ def device_places(vm: CPythonVM, release: str, ids: list[str]) -> dict[str, int]
             middle = (low + high) // 2
             low, high = (low, middle) if is_in(device_id, middle) else (middle + 1, high)
         places[device_id] = low - 1
-        assert 0 <= low - 1 < 100, "at 0 % nobody is in, at 100 % everybody"
+        assert 0 <= low - 1 < 100, "0 % includes no board, 100 % includes every board"
     return places
 
 
@@ -88,8 +88,8 @@ def test_the_spread_is_what_the_percent_says() -> None:
             assert abs(count - BOARDS * percent / 100) <= bound(percent)
 
 
-def test_more_percent_never_takes_a_board_out() -> None:
-    """From 0 to 100 in steps of one, with what a head says: a board comes in once and stays."""
+def test_a_higher_percent_never_removes_a_board() -> None:
+    """From 0 to 100 % in steps of one: once included, a board stays included."""
     release, ids = releases(1)[0], boards()
     inside: set[str] = set()
     for percent in range(101):
@@ -103,7 +103,7 @@ def test_more_percent_never_takes_a_board_out() -> None:
 
 
 def test_each_release_draws_anew() -> None:
-    """The tenth that goes first is another one each time: no board is always the first to suffer."""
+    """The first tenth differs for each release, so no board is always first."""
     first, second = ({each for each in boards() if rollout_place(release, each) < 10} for release in releases(2))
     both = len(first & second)
     print(f"first at 10 % in both of two releases: {both} of {BOARDS}")

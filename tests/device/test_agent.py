@@ -1,4 +1,4 @@
-"""twoslot.agent, the transfer: what breaks costs at most one block, and nothing right is written again."""
+"""twoslot.agent, the download: a fault costs at most one block, and no right block is written again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from support.device.site import (
 
 SLOT = BOARD.slots[1]
 HEADERS = 400
-"""More than the head of one answer has."""
+"""More bytes than the head of one response."""
 BLOCK_OPERATIONS = 1 + 8
 """What a block costs the flash: its sector's erase, and a program for each piece of the buffer."""
 
@@ -51,7 +51,7 @@ def updater(make_board: Callable[..., DeviceBoard], site: Site) -> Updater:
 
 
 def check_done(updater: Updater) -> None:
-    """The image is in slot B, named and armed."""
+    """The image is in slot B, described and activated."""
     board = updater.board
     assert updater.slot() == IMAGE
     descriptor, cell = board.descriptor(1), board.newest()
@@ -126,7 +126,7 @@ def test_a_lost_connection_costs_at_most_one_block(
 
         check_done(updater)
         assert board.network.connections == 4, "the connection was not lost, or too many were made"
-        assert updater.erased_blocks() == list(range(BLOCKS)), "what was right was written again"
+        assert updater.erased_blocks() == list(range(BLOCKS)), "a right block was written again"
         assert updater.agent.written == BLOCKS
         if kind == "ranges":
             fetched = updater.image_bytes()
@@ -134,7 +134,7 @@ def test_a_lost_connection_costs_at_most_one_block(
 
 
 def test_one_block_a_connection_is_enough(updater: Updater) -> None:
-    """Each connection brings a little more than one block: none of what came is lost."""
+    """Each connection brings a little more than one block, and no block is lost."""
     assert updater.run(until=DOWNLOAD) == DOWNLOAD
     lost = updater.vm.import_("twoslot.errors").LinkError
     losses = 0
@@ -153,7 +153,7 @@ def test_one_block_a_connection_is_enough(updater: Updater) -> None:
 
 
 def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: Updater) -> None:
-    """The blocks stay: the next attempt goes on where this one ended."""
+    """The blocks stay: the next attempt continues there."""
     updater.run(until=DOWNLOAD)
     while updater.agent.written < 5:
         updater.agent.step()
@@ -161,7 +161,7 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
     updater.network.inject(drop_after=0)
     for number in range(1, 10):
         with refusal(updater.vm, "LinkError", 3, 104):
-            for _ in range(2):  # what to ask for, then asking
+            for _ in range(2):  # the request, then its response
                 updater.agent.step()
         assert updater.agent.state == (DOWNLOAD if number < 9 else IDLE), f"after {number} losses"
     updater.network.clear_faults()
@@ -192,7 +192,7 @@ def test_a_lost_table_is_fetched_again(updater: Updater) -> None:
     assert len(journal) == 2, "the slot was emptied again for a lost connection"
 
 
-def test_what_a_power_cut_left_is_found_and_kept(updater: Updater) -> None:
+def test_blocks_from_before_a_power_cut_are_found_and_kept(updater: Updater) -> None:
     updater.run(until=DOWNLOAD)
     updater.board.flash.reset_counters()
     updater.board.flash.arm(Cut(2 * BLOCK_OPERATIONS + 1, CutMode.TORN, 3))
@@ -230,8 +230,8 @@ def hostile(updater: Updater, image: bytes, table: bytes, **changes: object) -> 
     updater.network.inner.app = files_app(files)  # type: ignore[attr-defined]
 
 
-def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Updater) -> None:
-    """Every block is right, the digest is another: the publisher's error, and no reason to fetch for ever."""
+def test_an_image_with_another_digest_is_never_activated(updater: Updater) -> None:
+    """Every block is right but the digest differs: an error of the publisher, which must not repeat for ever."""
     hostile(updater, IMAGE, blocks.block_table(IMAGE), sha256="00" * 32)
 
     rounds = 0
@@ -241,7 +241,7 @@ def test_an_image_that_is_not_what_the_release_says_is_never_armed(updater: Upda
             rounds += 1
             updater.go_on(until=SCAN)
             updater.go_on(until=VERIFY)
-    assert rounds == 3, "the image is read and looked over three times"
+    assert rounds == 3, "the image is read and scanned three times"
     assert updater.agent.state == IDLE
     assert updater.board.newest().active == 0 and updater.board.descriptor(1) is None
     assert len(updater.images()) == 1
@@ -339,7 +339,7 @@ def test_a_worn_sector_ends_the_attempt(updater: Updater, address: int, code: in
     with refusal(updater.vm, "FlashError", code, address):
         updater.run()
     assert updater.agent.state == IDLE
-    assert updater.board.newest().active == 0, "a slot that did not take was armed"
+    assert updater.board.newest().active == 0, "a slot with a worn sector was activated"
 
 
 # Ctrl-C.
@@ -355,7 +355,7 @@ def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
     with pytest.raises(KeyboardInterrupt):
         updater.go_on()
     updater.vm.interrupt_at(None)
-    assert updater.agent.response is None, "a stream that stopped inside a block is of no use"
+    assert updater.agent.response is None, "a stream that stopped inside a block cannot be continued"
 
     if same_agent:
         assert updater.go_on() == DONE
@@ -367,7 +367,7 @@ def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
     assert updater.image_bytes() <= len(IMAGE) + SECTOR + 2 * HEADERS
 
 
-def test_the_end_of_an_attempt_hangs_up(updater: Updater) -> None:
+def test_the_end_of_an_attempt_closes_the_connection(updater: Updater) -> None:
     updater.run(until=SCAN)
     assert updater.agent.response.idle and updater.vm.runtime.streams, "the connection is kept for the image"
 
@@ -375,7 +375,7 @@ def test_the_end_of_an_attempt_hangs_up(updater: Updater) -> None:
     assert updater.agent.source is None and updater.vm.runtime.streams == []
 
 
-def test_arming_comes_after_the_image_was_read_back(updater: Updater) -> None:
+def test_activation_comes_after_the_image_was_read_back(updater: Updater) -> None:
     assert updater.run(until=ACTIVATE) == ACTIVATE
 
     assert updater.agent.sha is not None and updater.slot() == IMAGE

@@ -1,7 +1,8 @@
-"""twoslot.agent, before and after the transfer: heads, trials, refusals, and what is remembered of them."""
+"""twoslot.agent, before and after the download: heads, trials, refusals, and what the journal records."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +16,15 @@ from slotbench.release.publish import Rollout, refresh_heads
 from slotbench.vboard.network.base import ECONNRESET
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
-from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, refusal
+from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, keys_document, refusal
 from support.device.control import TAG
 from support.device.decision import first
 from support.device.release import head_fields, offer, payload, release_fields, signed
 from support.device.site import ACTION_CONFIRM, DONE, IDLE, Site, Updater, files_app
 
 HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
+KEYS = hashlib.sha256(keys_document().split(b"\n")[0]).digest()[:16]
+"""What the journal holds of the pinned keys."""
 Make = Callable[..., DeviceBoard]
 
 
@@ -66,10 +69,10 @@ def asked_etag(updater: Updater) -> list[str | None]:
     return seen
 
 
-# Looking.
+# Checking.
 
 
-def test_a_check_judges_the_release_and_changes_no_slot(updater: Updater) -> None:
+def test_a_check_reads_the_release_and_changes_no_slot(updater: Updater) -> None:
     assert updater.run(download=False) == IDLE
 
     plan = updater.agent.plan
@@ -80,7 +83,7 @@ def test_a_check_judges_the_release_and_changes_no_slot(updater: Updater) -> Non
     assert [request.path.split("/")[1] for request in updater.network.requests] == ["heads", "releases"]
 
 
-def test_a_head_that_was_seen_is_remembered(updater: Updater) -> None:
+def test_a_seen_head_is_recorded(updater: Updater) -> None:
     updater.run(download=False)
 
     cell = updater.board.newest()
@@ -92,13 +95,13 @@ def test_a_head_that_was_seen_is_remembered(updater: Updater) -> None:
     ("known", "news"),
     [
         ({}, False), ({"head_seq": 0}, True), ({"channel_tag": 5, "head_seq": 9}, True),
-        ({"key_epoch": 0, "head_seq": 9}, True),
+        ({"key_epoch": 0, "head_seq": 9}, True), ({"keys_digest": bytes(16)}, True),
     ],
-    ids=["the same", "newer", "another channel's", "a later epoch's"],
+    ids=["the same", "newer", "another channel's", "a later epoch's", "the first that names the keys"],
 )
-def test_only_a_head_that_is_news_is_written(updater: Updater, known: dict[str, int], news: bool) -> None:
-    """Every poll would wear the journal."""
-    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1}
+def test_only_a_newer_head_is_recorded(updater: Updater, known: dict[str, Any], news: bool) -> None:
+    """Otherwise every check would wear the journal."""
+    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1, "keys_digest": KEYS}
     updater.board.put_cell(1, running_cell(**{**seen, **known}))
     updater.run(download=False)
 
@@ -107,8 +110,8 @@ def test_only_a_head_that_is_news_is_written(updater: Updater, known: dict[str, 
     assert (cell.head_seq, cell.channel_tag, cell.key_epoch) == (1, TAG, 1)
 
 
-def test_a_head_that_offers_nothing_is_remembered_too(updater: Updater) -> None:
-    """What is refused now must not be replaced by an older head later."""
+def test_a_head_that_offers_nothing_is_recorded_too(updater: Updater) -> None:
+    """An older head must not replace the refused one later."""
     updater.board.put_cell(1, running_cell(bad_counter=6))
     with refusal(updater.vm, "ReleaseError", 30, 6):
         updater.run()
@@ -116,7 +119,7 @@ def test_a_head_that_offers_nothing_is_remembered_too(updater: Updater) -> None:
     assert (updater.board.newest().head_seq, updater.board.newest().bad_counter) == (1, 6)
 
 
-def test_the_same_head_is_not_sent_again(updater: Updater) -> None:
+def test_a_known_head_is_not_sent_again(updater: Updater) -> None:
     seen = asked_etag(updater)
     updater.run(download=False)
     etag = updater.agent.etag
@@ -127,12 +130,12 @@ def test_the_same_head_is_not_sent_again(updater: Updater) -> None:
 
     assert seen == [None, etag]
     assert [(r.path, r.status) for r in updater.network.requests[before:]] == [(HEAD_PATH, 304)]
-    assert updater.agent.etag == etag, "the next look would fetch the whole head"
+    assert updater.agent.etag == etag, "the next check would fetch the whole head"
     assert updater.agent.plan is None
 
 
-def test_a_refused_release_is_not_judged_again_while_the_head_stays(updater: Updater) -> None:
-    """What the head offers is refused: its etag is kept, so that a poll costs a 304."""
+def test_a_refused_release_is_not_fetched_again_while_the_head_stays(updater: Updater) -> None:
+    """The release is refused but the etag of the head is kept, so a check costs a 304."""
     updater.board.put_cell(1, running_cell(bad_counter=6))
     with refusal(updater.vm, "ReleaseError", 30, 6):
         updater.run()
@@ -142,19 +145,19 @@ def test_a_refused_release_is_not_judged_again_while_the_head_stays(updater: Upd
 
 
 @pytest.mark.parametrize("key", ["offline", "stranger"])
-def test_a_head_that_nobody_may_believe_leaves_no_trace(updater: Updater, key: str) -> None:
+def test_an_unsigned_head_leaves_no_trace(updater: Updater, key: str) -> None:
     forged = signed(head_fields(payload(release_fields())), key)
     updater.network.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "ReleaseError", 21, 0):
         updater.run(etag='"old"')
     assert not updater.agent.accepted and updater.agent.etag is None
-    assert updater.board.operations() == [], "an unsigned head was remembered"
+    assert updater.board.operations() == [], "an unsigned head was recorded"
 
 
 @pytest.mark.parametrize(
     ("rollout", "code"), [(Rollout(paused=True), 40), (Rollout(percent=0), 39)], ids=["paused", "percent"])
-def test_force_takes_what_is_held_back(
+def test_force_installs_a_release_that_is_held_back(
     make_board: Make, tmp_path: Any, rollout: Rollout, code: int,
 ) -> None:
     held = Site(tmp_path / "held")
@@ -186,14 +189,14 @@ def test_the_device_id_of_the_settings_places_the_board(make_board: Make, tmp_pa
                 updater.run(download=False)
 
 
-def test_what_runs_already_is_up_to_date(make_board: Make, tmp_path: Any) -> None:
+def test_the_running_release_is_up_to_date(make_board: Make, tmp_path: Any) -> None:
     old = Site(tmp_path / "old")
     old.publish(firmware(1), counter=RUNNING, version="1.0.0")
     updater = updater_on(make_board, old)
 
     with refusal(updater.vm, "ReleaseError", 28, RUNNING):
         updater.run()
-    assert len(updater.network.requests) == 1, "the release was fetched though its counter says enough"
+    assert len(updater.network.requests) == 1, "the release was fetched although its counter decides"
 
 
 def test_a_server_that_is_busy_says_when_to_come_back(updater: Updater) -> None:
@@ -206,7 +209,7 @@ def test_a_server_that_is_busy_says_when_to_come_back(updater: Updater) -> None:
     updater.network.inject(errno=ECONNRESET, times=1)
     with refusal(updater.vm, "LinkError", 3, 104):
         updater.run()
-    assert updater.agent.retry_after == 0, "the word of an earlier answer is kept"
+    assert updater.agent.retry_after == 0, "the wait of an earlier response is kept"
 
 
 def test_a_release_that_is_gone_is_a_link_error(updater: Updater) -> None:
@@ -228,7 +231,7 @@ def test_a_signed_head_confirms_a_trial(make_board: Make, site: Site) -> None:
     cell, descriptor = updater.board.newest(), updater.board.descriptor(1)
     assert (cell.active, cell.state_b, cell.floor, cell.head_seq) == (1, SlotState.CONFIRMED, 3, 1)
     assert descriptor is not None and descriptor.confirmed
-    assert [request.path for request in updater.network.requests] == [HEAD_PATH], "a trial looks at the head only"
+    assert [request.path for request in updater.network.requests] == [HEAD_PATH], "a trial checks the head only"
 
 
 def test_with_manual_confirm_a_head_proves_nothing(make_board: Make, site: Site) -> None:
@@ -236,7 +239,7 @@ def test_with_manual_confirm_a_head_proves_nothing(make_board: Make, site: Site)
 
     assert updater.run() == IDLE
     assert updater.board.operations() == []
-    assert updater.agent.etag is None, "the next look would get a 304, which proves nothing either"
+    assert updater.agent.etag is None, "the next check would get a 304, which proves nothing"
     assert updater.agent.boot_action(ACTION_CONFIRM) is True
 
 

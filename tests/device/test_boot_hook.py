@@ -1,4 +1,4 @@
-"""twoslot_boot.py: a trial has its deadline before anything can fail; one that cannot update goes back."""
+"""twoslot_boot.py: a trial gets its deadline before anything can fail; a firmware that cannot update falls back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_outside_a_trial_nothing_is_armed(board: DeviceBoard, why: BootReason) -
     vm.run_file("boot.py")
     idle(vm, 2 * DEADLINE_MS)
 
-    assert vm.eval("__import__('twoslot').deadline") is None
+    assert not vm.eval("__import__('twoslot').deadline")
     assert vm.output == ""
 
 
@@ -125,14 +125,14 @@ def test_a_confirmed_trial_is_not_ended(make_board: Callable[..., DeviceBoard], 
     vm.exec("import twoslot, time\nfor i in range(300):\n    twoslot.tick()\n    time.sleep_ms(100)")
 
     assert board.newest().state_b == 2, "the trial was not confirmed"
-    assert vm.eval("twoslot.deadline") is None
+    assert not vm.eval("twoslot.deadline")
     idle(vm, 2 * DEADLINE_MS)
 
 
 def test_after_confirm_a_soft_reset_arms_nothing(
     make_board: Callable[..., DeviceBoard], site: Site,
 ) -> None:
-    """The loader's word still says trial: it is the note that tells."""
+    """The loader's word still says trial; the note decides."""
     board = make_board(WsgiNetwork(site.app()))
     vm = trial(board)
     vm.run_file("boot.py")
@@ -141,7 +141,7 @@ def test_after_confirm_a_soft_reset_arms_nothing(
 
     again = CPythonVM(board.soc, board.files, board.network)
     again.run_file("boot.py")
-    assert again.eval("__import__('twoslot').deadline") is None
+    assert not again.eval("__import__('twoslot').deadline")
     idle(again, 2 * DEADLINE_MS)
     again.close()
 

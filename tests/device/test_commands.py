@@ -1,4 +1,4 @@
-"""twoslot at the REPL: each verb prints what a person needs to know, and leaves nothing behind."""
+"""twoslot at the REPL: each command prints its result and leaves no module loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
 
 
 def call(vm: CPythonVM, verb: str, *arguments: object) -> Any:
-    """Type a verb at the REPL; returns its value, or the reset it ended in. Ctrl-C after ten hours."""
+    """Type a command at the REPL; returns its value, or the reset it ended in. Ctrl-C after ten hours."""
     vm.exec("import twoslot")
     vm.interrupt_at(vm.runtime.clock.ms + 36_000_000)
     try:
@@ -52,7 +52,7 @@ def test_status_of_a_new_board(board: DeviceBoard) -> None:
 
     assert call(vm, "status") == {
         "slot": "A", "version": "1.0.0", "counter": RUNNING, "why": BootReason.ORDINARY, "confirmed": True,
-        "spare": None, "floor": 2, "bad": 0, "head": 0, "report": Report.NOTHING, "next": "A"}
+        "spare": None, "floor": 2, "bad": 0, "head": 0, "report": Report.NOTHING, "next": "A", "hook": True}
     assert said(vm) == [] and board.network.requests == []
 
 
@@ -72,7 +72,7 @@ def test_status_after_a_fallback(board: DeviceBoard) -> None:
     assert (status["bad"], status["report"], status["next"]) == (6, Report.BAD, "A")
 
 
-def test_status_tells_that_nothing_would_boot(board: DeviceBoard) -> None:
+def test_status_reports_that_nothing_would_boot(board: DeviceBoard) -> None:
     vm = board.start()
     vm.exec("import twoslot\ntwoslot.get_schedule()")
     board.put_cell(1, JournalCell(sequence=2, floor=99, state_a=SlotState.CONFIRMED, counter_a=RUNNING))
@@ -83,7 +83,7 @@ def test_status_tells_that_nothing_would_boot(board: DeviceBoard) -> None:
 # check
 
 
-def test_check_tells_what_is_offered(board: DeviceBoard) -> None:
+def test_check_prints_the_offered_release(board: DeviceBoard) -> None:
     vm = board.start()
 
     assert call(vm, "check") is True
@@ -91,7 +91,7 @@ def test_check_tells_what_is_offered(board: DeviceBoard) -> None:
     assert board.newest().active == 0 and board.descriptor(1) is None
 
 
-def test_check_tells_that_the_board_is_up_to_date(
+def test_check_prints_that_the_board_is_up_to_date(
     make_board: Callable[..., DeviceBoard], tmp_path: Any,
 ) -> None:
     old = Site(tmp_path / "old")
@@ -102,7 +102,7 @@ def test_check_tells_that_the_board_is_up_to_date(
     assert said(vm) == ["refused: 28 up-to-date (offered 5, running 5)"]
 
 
-def test_check_tells_why_not(board: DeviceBoard) -> None:
+def test_check_prints_the_refusal(board: DeviceBoard) -> None:
     board.network.online = False
     vm = board.start()
     assert call(vm, "check") is False
@@ -125,7 +125,7 @@ def test_check_in_a_trial(
 
     assert call(vm, "check") is False
     assert said(vm) == [line]
-    assert (vm.eval("twoslot.deadline") is None) == confirmed
+    assert (not vm.eval("twoslot.deadline")) == confirmed
     assert (board.newest().state_b == SlotState.CONFIRMED) == confirmed
 
 
@@ -146,7 +146,7 @@ def test_update_installs_and_restarts(board: DeviceBoard) -> None:
 
 
 def test_update_goes_on_after_lost_connections(board: DeviceBoard) -> None:
-    """A connection that brings a block each time is slow, and no reason to wait longer and longer."""
+    """A connection that brings a block each time is slow; the waits do not grow."""
     vm = board.start()
     losses = 0
 
@@ -167,7 +167,7 @@ def test_update_goes_on_after_lost_connections(board: DeviceBoard) -> None:
         f"{waited / 1000:.0f} s for {losses} losses, a block gained before each")
 
 
-def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
+def test_update_obeys_the_servers_wait(board: DeviceBoard) -> None:
     app = board.network.inner.app  # type: ignore[attr-defined]
     busy = ["503"]
 
@@ -188,7 +188,7 @@ def test_update_waits_as_long_as_the_server_says(board: DeviceBoard) -> None:
 
 
 def test_update_waits_seconds_not_days_when_nobody_asked_for_a_week(board: DeviceBoard) -> None:
-    """An application without tick(): the countdown was last looked at when the board was new."""
+    """An application without tick(): the schedule was last used when the board was new."""
     vm = board.start()
     call(vm, "status")
     board.soc.clock.advance_ms(8 * 86_400_000)
@@ -200,7 +200,7 @@ def test_update_waits_seconds_not_days_when_nobody_asked_for_a_week(board: Devic
     assert 1000 <= board.soc.clock.ms - start < 20_000
 
 
-def test_update_gives_up_what_never_comes_about(board: DeviceBoard) -> None:
+def test_update_gives_up_in_the_end(board: DeviceBoard) -> None:
     board.network.inner.app = files_app({})  # type: ignore[attr-defined]
     vm = board.start()
 
@@ -242,7 +242,7 @@ def test_confirm_once_and_again(board: DeviceBoard) -> None:
 
     assert said(vm) == ["confirmed", "was confirmed already"]
     assert board.newest().state_b == SlotState.CONFIRMED
-    assert vm.eval("twoslot.deadline") is None
+    assert not vm.eval("twoslot.deadline")
     vm.exec("import time\ntime.sleep(1300)")
 
 
@@ -305,7 +305,7 @@ def test_log_prints_time_code_and_place(board: DeviceBoard) -> None:
     assert 3_605_000 <= int(second[0]) < 3_607_000, "the time is not that of the refusal"
 
 
-def test_no_verb_touches_more_than_its_regions(board: DeviceBoard) -> None:
+def test_no_command_writes_outside_its_regions(board: DeviceBoard) -> None:
     """Loader, running slot, filesystem and exec window are never written by the device package."""
     vm = board.start()
     for verb in ("status", "check", "confirm", "update"):
@@ -344,7 +344,7 @@ def test_update_in_quiet_hours_needs_force(board: DeviceBoard) -> None:
     assert isinstance(call(vm, "update", True), ChipReset)
 
 
-def test_check_says_which_counter_is_not_taken_and_why(board: DeviceBoard) -> None:
+def test_check_prints_the_refused_counter_and_the_reason(board: DeviceBoard) -> None:
     board.save_settings(board="another")
     vm = board.start()
 

@@ -1,7 +1,8 @@
-"""twoslot.boot.control: what names a slot is written before what it names changes, and refusals change nothing."""
+"""twoslot.boot.control: a record that names a slot is written before the slot changes, and refusals change nothing."""
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from support.device.decision import first
 NOTE_CONFIRMED = 10
 
 
-# What a boot begins with.
+# The start of a boot.
 
 
 def test_an_ordinary_boot_writes_nothing(board: DeviceBoard, vm: CPythonVM) -> None:
@@ -47,7 +48,7 @@ def test_a_running_slot_without_descriptor_is_refused(board: DeviceBoard, slot: 
 
     with refusal(vm, "FlashError", 72, slot):
         open_control(vm)
-    assert board.operations() == [], "the journal was changed by a board that knows nothing of its slot"
+    assert board.operations() == [], "the journal was changed by a board without a descriptor"
 
 
 def test_a_lost_journal_is_written_anew(board: DeviceBoard) -> None:
@@ -69,7 +70,7 @@ def test_a_fallback_writes_its_verdict(board: DeviceBoard) -> None:
     assert control.confirmed, "after a fallback the board can be updated again"
 
 
-# Emptying the spare slot.
+# Invalidating the spare slot.
 
 
 @pytest.mark.parametrize("already", [False, True], ids=["old release", "already empty"])
@@ -152,10 +153,10 @@ def test_no_cell_no_change_of_the_spare_slot(board: DeviceBoard) -> None:
     assert board.descriptor(1) is not None
 
 
-# Arming.
+# Activating the spare slot.
 
 
-def test_arm_names_the_image_before_it_tells_the_loader(board: DeviceBoard, vm: CPythonVM) -> None:
+def test_activation_writes_the_descriptor_before_the_cell(board: DeviceBoard, vm: CPythonVM) -> None:
     control = open_control(vm)
     control.remember_head(offered_head(vm, seq=12))
     control.attempts = 5
@@ -171,10 +172,10 @@ def test_arm_names_the_image_before_it_tells_the_loader(board: DeviceBoard, vm: 
     assert (cell.state_a, cell.counter_a) == (SlotState.CONFIRMED, 5), "the fallback is gone"
     assert (cell.attempts, cell.copies) == (5, 8)
     assert (cell.head_seq, cell.key_epoch, cell.channel_tag) == (12, 1, TAG), "the head is forgotten"
-    assert not control.confirmed, "the spare slot could still be emptied"
+    assert not control.confirmed, "the spare slot could still be invalidated"
 
 
-def test_arm_writes_no_cell_for_a_descriptor_that_did_not_take(board: DeviceBoard, vm: CPythonVM) -> None:
+def test_activation_writes_no_cell_for_a_failed_descriptor(board: DeviceBoard, vm: CPythonVM) -> None:
     control = open_control(vm)
     control.invalidate_spare()
     board.flash.set_stuck(SPARE.descriptor.start // SECTOR, 0.5)
@@ -297,19 +298,21 @@ def test_a_head_is_remembered(board: DeviceBoard, vm: CPythonVM) -> None:
         0, SlotState.CONFIRMED, SlotState.EMPTY, RUNNING)
 
 
-# What the rest of an update is told.
+# The snapshot for the rest of an update.
 
 
-def test_the_facts_are_those_of_journal_descriptor_and_map(board: DeviceBoard) -> None:
+def test_the_snapshot_has_journal_descriptors_and_map(board: DeviceBoard) -> None:
     """Values only: an object would keep its class, and a class its module."""
     board.put_slot(1, firmware(3), counter=7, confirmed=True, fs_version=0x00020000)
     board.put_cell(1, trial_cell(
         sequence=2, state_b=SlotState.CONFIRMED, counter_b=7, floor=4, bad_counter=9, unproven_counter=8, rounds=3,
-        head_seq=21, head_time=1000, key_epoch=2, channel_tag=33, report=Report.UNPROVEN, report_counter=8))
+        head_seq=21, head_time=1000, key_epoch=2, channel_tag=33, report=Report.UNPROVEN, report_counter=8,
+        keys_digest=b"k" * 16, other_channels=((1, 2), (3, 4), (0, 0))))
 
     assert open_control(board.start(1, counter=7)).snapshot() == {
         "slot": 1, "confirmed": True, "counter": 7, "fs_version": 0x00020000, "floor": 4, "bad": 9, "unproven": 8,
-        "rounds": 3, "waiting": None, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "report": (3, 8), "size": BOARD.slots[1].image.size,
+        "rounds": 3, "waiting": None, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "keys": b"k" * 16,
+        "others": struct.pack("<6I", 1, 2, 3, 4, 0, 0), "report": (3, 8), "size": BOARD.slots[1].image.size,
         "fs_start": BOARD.fs_start}
 
 
@@ -323,8 +326,8 @@ def test_the_descriptors_are_in_the_order_of_the_slots(board: DeviceBoard, runni
 
 
 @pytest.mark.parametrize("running", [0, 1])
-def test_what_was_armed_is_settled_by_the_next_boot_only(board: DeviceBoard, running: int) -> None:
-    """Whoever looks before the restart finds a ready slot, and draws no conclusion from the boot that armed it."""
+def test_an_activated_slot_is_concluded_by_the_next_boot_only(board: DeviceBoard, running: int) -> None:
+    """A check before the restart finds a ready slot and does not conclude the boot that activated it."""
     states = {"state_a": SlotState.CONFIRMED, "state_b": SlotState.CONFIRMED}
     board.put_slot(1, firmware(3), counter=RUNNING, confirmed=True)
     board.put_cell(1, trial_cell(sequence=2, active=running, counter_b=RUNNING, **states))
@@ -335,4 +338,4 @@ def test_what_was_armed_is_settled_by_the_next_boot_only(board: DeviceBoard, run
     board.flash.reset_counters()
 
     assert open_control(vm).cell.states[spare] == SlotState.READY
-    assert board.operations() == [], "the armed slot was judged by a boot that never tried it"
+    assert board.operations() == [], "the activated slot was concluded by a boot that never tried it"

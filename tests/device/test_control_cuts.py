@@ -1,4 +1,4 @@
-"""twoslot.boot.control: power is lost at each of its flash operations, in each way, and nothing is lost with it."""
+"""twoslot.boot.control: a power cut at each of its flash operations, in each mode, loses nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cut_everywhere(
                 check(cut)
 
 
-def test_a_cut_while_emptying_never_leaves_a_cell_that_names_a_lost_descriptor(board: DeviceBoard) -> None:
+def test_a_cut_while_invalidating_never_leaves_a_cell_without_its_descriptor(board: DeviceBoard) -> None:
     board.put_slot(1, firmware(3), counter=4, confirmed=True)
     board.clear_journal()
     board.put_cell(0, trial_cell(active=0, state_b=SlotState.CONFIRMED, counter_b=4))
@@ -61,7 +61,7 @@ def test_a_cut_while_emptying_never_leaves_a_cell_that_names_a_lost_descriptor(b
     cut_everywhere(board, 2, prepare, check)
 
 
-def test_a_cut_while_arming_leaves_a_ready_slot_or_an_empty_one(board: DeviceBoard) -> None:
+def test_a_cut_while_activating_leaves_a_ready_slot_or_an_empty_one(board: DeviceBoard) -> None:
 
     def prepare() -> Act:
         vm = board.start()

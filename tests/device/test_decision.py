@@ -26,6 +26,7 @@ CELLS = st.none() | st.builds(
     state_b=st.sampled_from(SlotState), counter_a=SMALL, counter_b=SMALL, attempts=st.integers(0, 3),
     copies=st.integers(0, 3), floor=SMALL, spent=st.integers(0, 4).map(first),
     copied=st.integers(0, 4).map(first), bad_a=st.booleans(), bad_b=st.booleans(), confirmed=st.booleans(),
+    reached=st.booleans(),
 )
 
 
@@ -44,7 +45,7 @@ def test_row_of_the_table(decider: Decider, row: Row) -> None:
 
 
 @given(cell=CELLS, a=DESCRIPTORS, b=DESCRIPTORS, failed=st.sets(st.integers(0, 1)))
-def test_choose_never_takes_what_cannot_run_and_takes_something_whenever_it_can(
+def test_next_boot_chooses_a_slot_that_can_run_whenever_there_is_one(
     decider: Decider, cell: JournalCell | None, a: Any, b: Any, failed: set[int],
 ) -> None:
     descriptors = [d and decider.descriptor(slot, **d) for slot, d in enumerate((a, b))]
@@ -64,10 +65,10 @@ def test_choose_never_takes_what_cannot_run_and_takes_something_whenever_it_can(
 
 @given(cell=CELLS, a=RELEASED, b=RELEASED, rots=st.sets(st.integers(0, 1)))
 @examples(500)
-def test_what_a_boot_settles_lets_the_next_boot_start_the_same_slot(
+def test_what_a_boot_concludes_lets_the_next_boot_start_the_same_slot(
     decider: Decider, cell: JournalCell | None, a: Any, b: Any, rots: set[int],
 ) -> None:
-    """A board comes to rest: only a trial, and a hand at the REPL, may change what boots."""
+    """A board comes to rest: only a trial or a command at the REPL may change what boots."""
     for fields, state in zip((a, b), cell.states if cell else ()):
         assume(fields is None or fields["confirmed"] or state != SlotState.CONFIRMED)  # the word comes first
     descriptors = [d and decider.descriptor(slot, **d) for slot, d in enumerate((a, b))]
@@ -88,7 +89,7 @@ def test_what_a_boot_settles_lets_the_next_boot_start_the_same_slot(
 
 
 def fallback(decider: Decider, cell: JournalCell, descriptor: Any = True, slot: int = 0) -> Any:
-    """Settle the boot that fell back to `slot`."""
+    """Conclude the boot that fell back to `slot`."""
     other = decider.descriptor(1, 6) if descriptor is True else descriptor
     descriptors = [decider.descriptor(0, 5, confirmed=True), other]
     device_cell = decider.cell(cell)
@@ -116,7 +117,7 @@ def test_one_crash_among_three_attempts_is_enough(decider: Decider) -> None:
     assert (cell.report, cell.bad_counter) == (Report.BAD, 6)
 
 
-def test_an_attempt_whose_end_nobody_knows_proves_nothing(decider: Decider) -> None:
+def test_an_attempt_with_an_unknown_end_proves_nothing(decider: Decider) -> None:
     for words in ((None,) * 8, (0xFFFF00FF, *[None] * 7)):
         cell = fallback(decider, trial_cell(spent=first(3), ended=words))
         assert (cell.report, cell.bad_counter) == (Report.UNPROVEN, 0)
@@ -141,7 +142,7 @@ def test_an_image_that_is_invalid_or_marked_is_bad(decider: Decider, flaw: str) 
 
 
 def test_rounds_without_proof_are_counted_and_never_become_bad(decider: Decider) -> None:
-    """The fourth was a ban for good: whoever dropped heads during four trials kept a good release out."""
+    """Otherwise an attacker who drops heads during four trials could ban a good release."""
     cell = trial_cell(spent=first(3))
     for number in (1, 2, 3, 4, 5, 255, 255):
         settled = fallback(decider, cell)

@@ -22,7 +22,7 @@ def port(vm: CPythonVM) -> Any:
     return vm.import_("twoslot.flash").Flash()
 
 
-class Watch:
+class ChipSizeWatch:
     """Notes chip_size at each flash call and after it."""
 
     def __init__(self, soc: Soc, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ CALLS = {
 def test_chip_size_is_raised_only_where_it_must_be_and_put_back(
     board: DeviceBoard, port: Any, monkeypatch: pytest.MonkeyPatch, call: str, addr: int, size: int,
 ) -> None:
-    watch = Watch(board.soc, monkeypatch)
+    watch = ChipSizeWatch(board.soc, monkeypatch)
     CALLS[call](port, addr)
 
     assert watch.during == [size]

@@ -1,4 +1,4 @@
-"""twoslot.http.identity: which board asks is proven with a secret that never travels; a board without one pays nothing."""
+"""twoslot.http.identity: the board authenticates with a secret that never travels; without one it costs nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 from slotbench.formats import identity as host
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import DeviceBoard, refusal
-from support.device.site import DONE, Site, Updater
+from support.device.board import SERVER, DeviceBoard, refusal
+from support.device.site import DONE, TABLE, Site, Updater
 
 SECRET = bytes(range(32))
 NONCE = "0123456789abcdef" * 3
 Make = Callable[..., DeviceBoard]
+HOST = SERVER.removeprefix("http://")
 Asked = list[tuple[str, str | None]]
 
 # RFC 4231, 4.2 to 4.5: key, data, HMAC-SHA-256. (Cases 6 and 7 have keys that are longer than a block.)
@@ -36,7 +37,7 @@ def test_hmac_is_that_of_rfc_4231(shared_vm: CPythonVM, key: bytes, data: bytes,
 
 
 def guarded(site: Site, asked: Asked, answer: Callable[[str | None], str | None]) -> WsgiNetwork:
-    """The site behind who looks at Authorization: `answer` gives a status to refuse with, or None."""
+    """The site behind a check of Authorization: `answer` gives the status of a refusal, or None."""
     app = site.app()
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -52,7 +53,7 @@ def guarded(site: Site, asked: Asked, answer: Callable[[str | None], str | None]
 
 
 def challenging(header: str | None) -> str | None:
-    """401 for who has no challenge yet."""
+    """401 for a board without a challenge."""
     return None if header and "nonce" in header else "401 UNAUTHORIZED"
 
 
@@ -69,7 +70,7 @@ def start(make_board: Make, network: WsgiNetwork, secret: bytes | None = SECRET,
 
 
 def test_every_request_of_an_update_is_proven(make_board: Make, site: Site, asked: Asked) -> None:
-    """Asked who it is once; from then on each request answers the same challenge, counted, over one connection."""
+    """One challenge serves all requests of the connection; each request is counted."""
     it = start(make_board, guarded(site, asked, challenging), device_id="lamp-7")
     assert it.run() == DONE
     assert asked[0][1] == 'Twoslot id="lamp-7"'
@@ -79,19 +80,20 @@ def test_every_request_of_an_update_is_proven(make_board: Make, site: Site, aske
         name, proof = host.parse_authorization(header) or ("", None)
         assert name == "lamp-7" and proof is not None
         assert (proof.nonce, proof.nc, proof.running, proof.report) == (NONCE, number, 5, 0)
-        assert proof.matches(SECRET, "GET", path)
-        assert not proof.matches(SECRET, "GET", path + "x") and not proof.matches(bytes(32), "GET", path)
+        assert proof.matches(SECRET, "GET", HOST, path)
+        assert not proof.matches(SECRET, "GET", HOST, path + "x") and not proof.matches(bytes(32), "GET", HOST, path)
+        assert not proof.matches(SECRET, "GET", "another.example", path)
     text = repr(asked)
     assert SECRET.hex() not in text and hashlib.sha256(SECRET).hexdigest() not in text
 
 
-def test_without_a_name_of_its_own_a_board_is_its_chip(make_board: Make, site: Site, asked: Asked) -> None:
+def test_without_a_device_id_a_board_uses_its_chip_id(make_board: Make, site: Site, asked: Asked) -> None:
     it = start(make_board, guarded(site, asked, challenging))
     it.run(download=False)
     assert asked[0][1] == f'Twoslot id="{it.board.soc.unique_id.hex()}"'
 
 
-def test_the_report_of_the_journal_is_told(make_board: Make, site: Site, asked: Asked) -> None:
+def test_the_report_of_the_journal_is_sent(make_board: Make, site: Site, asked: Asked) -> None:
     it = start(make_board, guarded(site, asked, challenging))
     it.board.put_cell(1, it.board.newest().__class__(**{
         **{name: getattr(it.board.newest(), name) for name in ("state_a", "state_b", "counter_a", "floor")},
@@ -110,8 +112,8 @@ def test_a_board_without_a_secret_says_nothing_and_loads_nothing(make_board: Mak
     assert "twoslot.http.request" in loaded and "twoslot.http.identity" not in loaded
 
 
-def test_a_server_that_asks_nobody_costs_nothing(make_board: Make, site: Site, asked: Asked) -> None:
-    """A static host: the header is not looked at, and no request is made twice."""
+def test_a_server_without_authentication_costs_nothing(make_board: Make, site: Site, asked: Asked) -> None:
+    """A static host ignores the header, and no request is made twice."""
     it = start(make_board, guarded(site, asked, lambda header: None))
     assert it.run() == DONE
     paths = [path for path, _ in asked]
@@ -120,17 +122,17 @@ def test_a_server_that_asks_nobody_costs_nothing(make_board: Make, site: Site, a
 
 @pytest.mark.parametrize(("secret", "status"), [
     (None, "401 UNAUTHORIZED"), (SECRET, "401 UNAUTHORIZED"), (SECRET, "403 FORBIDDEN")])
-def test_a_server_that_believes_nothing_is_a_refusal(
+def test_a_server_that_refuses_every_proof_is_a_refusal(
     make_board: Make, site: Site, asked: Asked, secret: bytes | None, status: str,
 ) -> None:
     it = start(make_board, guarded(site, asked, lambda header: status), secret)
     with refusal(it.vm, "LinkError", 46, int(status[:3])):
         it.run()
-    assert len(asked) <= 2, "asked again once, and not more"
+    assert len(asked) <= 2, "one more request, and not more"
 
 
 def test_a_challenge_that_is_over_is_replaced(make_board: Make, site: Site, asked: Asked) -> None:
-    """In the middle of the transfer: one request more."""
+    """During the download: one request more."""
     worn: list[str] = []
 
     def answer(header: str | None) -> str | None:
@@ -143,16 +145,45 @@ def test_a_challenge_that_is_over_is_replaced(make_board: Make, site: Site, aske
     assert it.run() == DONE and worn
     counts = [int((re.findall(r"nc=(\d+)", header or "") or ["0"])[0]) for _, header in asked]
     assert counts[:6] == [0, 1, 2, 3, 4, 1] and counts == [*counts[:6], *range(2, len(counts) - 4)]
-    assert asked[4][0] == asked[5][0], "what was refused is asked for again"
+    assert asked[4][0] == asked[5][0], "the refused request is made again"
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"secret": 5}', b'{"secret": "00"}', b'{"secret": "zz"}'])
-def test_a_secret_that_cannot_be_read_is_told_and_stops_nothing(
+def test_an_unreadable_secret_is_reported_and_stops_nothing(
     make_board: Make, site: Site, asked: Asked, text: bytes,
 ) -> None:
-    """The server may serve it all the same: nobody wants to take a lamp out of the wall for this."""
+    """The server may still serve the board, so the check goes on."""
     it = start(make_board, guarded(site, asked, lambda header: None), None)
     it.board.files["/twoslot.secret"] = text
     assert it.run() == DONE
     assert [code for _, code, _ in it.vm.import_("twoslot")._log] == [74]
     assert {header for _, header in asked} == {None}
+
+
+def test_another_server_hears_nothing_of_the_secret(make_board: Make, site: Site, asked: Asked) -> None:
+    """A release may name its parts by whole URLs: that server is asked as by a board without a secret."""
+    it = start(make_board, guarded(site, asked, challenging))
+    it.agent.begin()
+    while it.agent.state != TABLE:
+        it.agent.step()
+    known = len(asked)
+    it.agent.plan["blocks_url"] = "http://cdn.example/" + it.agent.plan["blocks_url"]
+    with refusal(it.vm, "LinkError", 46, 401):
+        while it.agent.state == TABLE:
+            it.agent.step()
+    assert all(header for _, header in asked[:known]), "its own server knows it"
+    assert {header for _, header in asked[known:]} == {None}
+
+
+@pytest.mark.parametrize("nonce", ["", "xyz", "ABCD", "0" * 65, "00\rX-Evil: 1", "00\x00", "0 0"], ids=repr)
+def test_a_challenge_that_is_not_hex_is_not_sent_back(make_board: Make, site: Site, asked: Asked, nonce: str) -> None:
+    """It would stand in a header of the next request."""
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        asked.append((environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION")))
+        start_response("401 UNAUTHORIZED", [("WWW-Authenticate", f'Twoslot nonce="{nonce}"'), ("Content-Length", "0")])
+        return [b""]
+
+    it = start(make_board, WsgiNetwork(serve))
+    with refusal(it.vm, "LinkError", 6, 2):
+        it.run()
+    assert [header for _, header in asked] == [f'Twoslot id="{it.board.soc.unique_id.hex()}"']

@@ -1,4 +1,4 @@
-"""twoslot.tick() and task(): small pieces beside an application that must never notice anything go wrong."""
+"""twoslot.tick() and task(): small steps beside an application, which no error may reach."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def test_nothing_happens_before_it_is_due(board: DeviceBoard) -> None:
     ticks(board, vm, 9_500)
 
     assert board.network.connections == 0 and board.operations() == []
-    assert "twoslot.agent" not in vm.modules, "the agent waits in memory"
+    assert "twoslot.agent" not in vm.modules, "the agent stays in memory"
 
 
-def test_the_first_look_comes_within_forty_seconds(board: DeviceBoard) -> None:
+def test_the_first_check_comes_within_forty_seconds(board: DeviceBoard) -> None:
     board.network.inner.app = files_app({})  # type: ignore[attr-defined]
     ticks(board, start(board), 41_000)
 
@@ -130,7 +130,7 @@ def test_task_does_the_same_in_asyncio(board: DeviceBoard) -> None:
     assert vm.eval("beats") > seconds, "the other task was held up"
 
 
-def test_a_trial_is_confirmed_and_its_deadline_called_off(board: DeviceBoard) -> None:
+def test_a_trial_is_confirmed_and_its_deadline_ends(board: DeviceBoard) -> None:
     board.put_trial(spent=first(1))
     vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6)
     vm.run_file("boot.py")
@@ -138,8 +138,8 @@ def test_a_trial_is_confirmed_and_its_deadline_called_off(board: DeviceBoard) ->
     ticks(board, vm, 5000)
 
     assert board.newest().state_b == SlotState.CONFIRMED
-    assert vm.eval("twoslot.deadline") is None and not vm.eval("twoslot._schedule.trial")
-    assert heads(board) == 1, "the confirmed board looks again at once"
+    assert not vm.eval("twoslot.deadline") and not vm.eval("twoslot._schedule.trial")
+    assert heads(board) == 1, "the confirmed board checks again at once"
     ticks(board, vm, 700_000, every_ms=1000)
     assert heads(board) == 1
 
@@ -153,7 +153,7 @@ def test_a_trial_that_is_confirmed_by_hand_keeps_its_deadline_until_then(
     vm.run_file("boot.py")
     vm.exec("import twoslot, time")
     ticks(board, vm, 60_000)
-    assert vm.eval("twoslot.deadline") is not None
+    assert vm.eval("twoslot.deadline")
 
     with pytest.raises(ChipReset):
         vm.exec("time.sleep(600)")
@@ -182,7 +182,7 @@ def test_without_a_network_the_application_goes_on(board: DeviceBoard) -> None:
         ticks(board, vm, 2 * HOUR_MS, every_ms=1000)
 
 
-def test_a_lost_connection_is_taken_up_where_it_was(board: DeviceBoard) -> None:
+def test_a_lost_connection_is_continued(board: DeviceBoard) -> None:
     """The agent is kept: neither head nor release is asked for again."""
     vm = start(board)
     board.network.inject(drop_after=30_000)
@@ -194,7 +194,7 @@ def test_a_lost_connection_is_taken_up_where_it_was(board: DeviceBoard) -> None:
     assert board.newest().active == 1
 
 
-def test_a_server_that_dies_in_the_middle_is_asked_anew_from_the_head(board: DeviceBoard) -> None:
+def test_after_a_server_died_the_next_attempt_begins_with_the_head(board: DeviceBoard) -> None:
     vm = start(board)
     board.network.inject(drop_after=30_000)
     for _ in range(600):
@@ -218,30 +218,30 @@ def test_up_to_date_waits_for_the_interval_and_then_costs_a_304(
         sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
     vm = start(board, counter=6)
     ticks(board, vm, 600_000, every_ms=1000)
-    assert heads(board) == 1, "what was refused is asked for again at once"
+    assert heads(board) == 1, "the refused release is fetched again at once"
     ticks(board, vm, 10 * HOUR_MS, every_ms=10_000)
 
     statuses = [request.status for request in board.network.requests]
     assert statuses[0] == 200 and set(statuses[1:]) == {304}
-    assert 8 <= len(statuses) <= 12, f"{len(statuses)} looks in ten hours"
+    assert 8 <= len(statuses) <= 12, f"{len(statuses)} checks in ten hours"
     assert logged(vm) == [(28, 6)]
 
 
-def test_a_head_that_cannot_be_believed_is_asked_for_again_soon(board: DeviceBoard) -> None:
-    """A captive portal answers for a minute; then the real server does."""
+def test_an_unsigned_head_is_requested_again_soon(board: DeviceBoard) -> None:
+    """A captive portal responds for a minute, then the real server."""
     app = board.network.inner.app  # type: ignore[attr-defined]
     board.network.inner.app = files_app({HEAD_PATH: b"<html>Please log in</html>"})  # type: ignore[attr-defined]
     vm = start(board)
     ticks(board, vm, 60_000)
     assert logged(vm) and {code for code, _ in logged(vm)} == {20}
-    assert heads(board) <= 6, "the portal is asked without a pause"
+    assert heads(board) <= 6, "the portal is polled without a pause"
 
     board.network.inner.app = app  # type: ignore[attr-defined]
     with pytest.raises(ChipReset):
         ticks(board, vm, 200_000)
 
 
-def test_a_busy_server_is_left_alone_as_long_as_it_says(board: DeviceBoard) -> None:
+def test_a_busy_server_is_not_polled_before_its_wait_is_over(board: DeviceBoard) -> None:
     busy = ("503 Service Unavailable", [("Retry-After", "900")])
     board.network.inner.app = files_app({HEAD_PATH: busy})  # type: ignore[attr-defined]
     ticks(board, start(board), 45_000)
@@ -304,10 +304,10 @@ class FullAt(dict[str, bytes]):
         return super().__getitem__(path)
 
 
-def test_a_board_that_breaks_at_the_end_of_a_look_says_so(
+def test_a_board_that_breaks_at_the_end_of_a_check_says_so(
     make_board: Callable[..., DeviceBoard], site: Site,
 ) -> None:
-    """A look ends with the journal being read again; the application must not stop for what that meets."""
+    """A check ends by reading the journal again. An error there must not stop the application."""
     app = site.app()
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -351,7 +351,7 @@ def test_out_of_memory_at_a_check_waits_like_any_failure(board: DeviceBoard) -> 
 
 
 def test_the_restart_into_the_trial_needs_no_memory(board: DeviceBoard) -> None:
-    """Armed, and not restarted, a board would take itself for one on trial."""
+    """An activated board that did not restart would take itself for a trial."""
     vm = start(board)
     ticks(board, vm, 100)
     while not vm.eval("twoslot._agent and twoslot._agent.state == 5"):
@@ -386,7 +386,7 @@ def test_whatever_the_online_key_signs_the_application_goes_on(
     vm = start(board)
     ticks(board, vm, 45_000)
 
-    assert logged(vm), "the head was never judged"
+    assert logged(vm), "the head was never read"
 
 
 # A board that cannot be updated.
@@ -451,10 +451,10 @@ def test_ctrl_c_in_a_tick_reaches_the_person(board: DeviceBoard) -> None:
     assert board.newest().counter_a == RUNNING
 
 
-# What else may say when to look.
+# Other reasons to check now.
 
 
-def test_what_is_configured_may_ask_for_a_look_now(board: DeviceBoard) -> None:
+def test_what_is_configured_may_ask_for_a_check_now(board: DeviceBoard) -> None:
     vm = start(board)
     asked = iter([None, 0])
     vm.modules["twoslot"]._pollers.append(lambda: next(asked, None))

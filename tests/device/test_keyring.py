@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 
 import pytest
 
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import DeviceBoard, keys_document, refusal, signing_key
+from support.device.board import NOW, DeviceBoard, keys_document, refusal, signing_key, trusted_keys
+
+
+def digest(document: bytes | None = None) -> bytes:
+    """What the journal holds of a keys document."""
+    line = (document or keys_document()).split(b"\n")[0]
+    return hashlib.sha256(line).digest()[:16]
 
 
 def test_the_pinned_keys(vm: CPythonVM) -> None:
-    pinned = vm.import_("twoslot.trust.keyring").trusted_keys
-
-    assert pinned("offline") == (1, [signing_key("offline").modulus])
-    assert pinned("online") == (1, [signing_key("online").modulus])
+    assert trusted_keys(vm, "offline") == (1, [signing_key("offline").modulus], digest(), NOW)
+    assert trusted_keys(vm, "online") == (1, [signing_key("online").modulus], digest(), NOW)
 
 
 def test_two_offline_keys(board: DeviceBoard, vm: CPythonVM) -> None:
@@ -23,7 +28,7 @@ def test_two_offline_keys(board: DeviceBoard, vm: CPythonVM) -> None:
     keys["offline"].append(base64.b64encode(signing_key("stranger").modulus).decode())
     board.files["/twoslot.keys"] = json.dumps(keys).encode() + b"\n"
 
-    _, offline = vm.import_("twoslot.trust.keyring").trusted_keys("offline")
+    offline = trusted_keys(vm, "offline")[1]
     assert offline == [signing_key("offline").modulus, signing_key("stranger").modulus]
 
 
@@ -39,7 +44,7 @@ def test_keys_that_cannot_be_read_are_refused(
     board.files["/twoslot.keys"] = json.dumps({**keys, **change}).encode() + b"\n"
 
     with refusal(vm, "FlashError", 71, 0):
-        vm.import_("twoslot.trust.keyring").trusted_keys(role)
+        trusted_keys(vm, role)
 
 
 @pytest.mark.parametrize("role", ["offline", "online"])
@@ -52,4 +57,4 @@ def test_a_keys_file_that_is_no_document_is_refused(
         board.files["/twoslot.keys"] = text
 
     with refusal(vm, "FlashError", 71, 0):
-        vm.import_("twoslot.trust.keyring").trusted_keys(role)
+        trusted_keys(vm, role)

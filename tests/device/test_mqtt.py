@@ -1,4 +1,4 @@
-"""twoslot.mqtt.subscription and twoslot.mqtt.client: whatever a broker sends, a turn ends soon, raises nothing and takes in little."""
+"""twoslot.mqtt.subscription and twoslot.mqtt.client: whatever a broker sends, a call ends soon, raises nothing and reads little."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.usefixtures("mqtt")
 
 TOPIC = f"twoslot/{PRODUCT}/{CHANNEL}".encode()
 WELCOME = b"\x20\x02\0\0\x90\x03\0\x01\0"
-TURN_MS, CONNECT_MS = 600, 6500
+TURN_MS = CONNECT_MS = 200
 JITTER_MS = 65_536
 KNOWN = 11
 """seq of the newest head the board knows."""
 
 
 class Ear:
-    """A board that hears this script from its broker, and then nothing more; later connections are refused."""
+    """A board whose broker sends this script and then nothing; later connections are refused."""
 
     def __init__(self, *script: Item) -> None:
         self.network = ScriptedNetwork([list(script)], *([104] * 60))
@@ -42,7 +42,7 @@ class Ear:
         self.wanted: list[tuple[float, int]] = []
 
     def hear(self, seconds: int) -> None:
-        """Ask once a second."""
+        """Poll once a second."""
         for _ in range(seconds):
             begin_ms = self.clock.ms
             wanted = self.hint.poll()
@@ -83,13 +83,27 @@ def test_a_connection_that_ends(end: Item) -> None:
     assert ear.log == [(14, 104)] and ear.network.open_connections == 0
 
 
-def test_a_message_that_drips_in_is_waited_for_half_a_second() -> None:
+def test_a_message_that_drips_in_has_five_seconds_and_holds_nobody_up() -> None:
     """A broker must not hold up the application's loop by sending byte after byte."""
-    ear = Ear(WELCOME, Wait(40_000), *drip(message(TOPIC, b"12"), 100))
-    ear.hear(36)
-    ear.longest = 0
+    ear = Ear(WELCOME, Wait(40_000), *drip(message(TOPIC, b"12"), 400))
+    ear.hear(100)
+    assert ear.longest <= TURN_MS and ear.log == [(14, 110)] and ear.wanted == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 0x85, 255])
+def test_each_answer_to_connect_has_its_code(number: int) -> None:
+    ear = Ear(bytes((0x20, 2, 0, number)))
     ear.hear(60)
-    assert 400 <= ear.longest <= TURN_MS and ear.log == [(14, 110)] and ear.wanted == []
+    assert ear.log == [(14 + number, 0) if number <= 5 else (14, number)]
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x20", b"\x20\x02\0\0", b"\x20\x02\0\0\x90\x03\0"], ids=len)
+def test_a_broker_that_falls_silent_holds_nobody_up(answer: bytes) -> None:
+    """It accepts the connection, says so much, and then nothing more: each turn is short, and it is left."""
+    ear = Ear(*([answer] if answer else []))
+    ear.hear(60)
+    assert ear.longest <= 100, "a round trip for the connection, one for each packet that is sent"
+    assert ear.log == [(14, 110)]
 
 
 def test_a_hint_and_the_jitter() -> None:
@@ -102,14 +116,14 @@ def test_a_hint_and_the_jitter() -> None:
 @pytest.mark.parametrize("payload", [
     b"", b"now", b"-1", b"1.5", b"9" * 11, b"\xff\xfe", b"1\0", b" 7", b"0x7", "\u0667".encode(),
 ], ids=repr)
-def test_what_is_no_number_is_nothing(payload: bytes) -> None:
+def test_a_message_that_is_no_number_is_ignored(payload: bytes) -> None:
     ear = Ear(WELCOME + message(TOPIC, payload))
     ear.hear(60)
     assert ear.wanted == [] and ear.log == [] and ear.hint.sock is not None
 
 
 @pytest.mark.parametrize("topic", [b"twoslot/lamp/beta", b"twoslot/lamp", b"", TOPIC.upper()], ids=repr)
-def test_another_topic_is_nothing(topic: bytes) -> None:
+def test_another_topic_is_ignored(topic: bytes) -> None:
     ear = Ear(WELCOME + message(topic, b"12"))
     ear.hear(60)
     assert ear.wanted == [] and ear.log == [] and ear.hint.sock is not None
@@ -119,8 +133,8 @@ def test_another_topic_is_nothing(topic: bytes) -> None:
     b"\x30\xff\xff\xff\x7f\0\x13" + TOPIC, b"\x30" + b"\x80" * 1000, b"\x30\x05\xff\xffabc",
     b"\x30\x00\x00\x13" + TOPIC, b"\x90\x03" * 1000,
 ], ids=["256 MB", "a length without end", "a long topic", "less than nothing", "not a subscriber's"])
-def test_no_more_is_taken_in_than_a_hint_can_have(data: bytes) -> None:
-    """Its length alone tells: nothing is waited for, and the heap never gets it."""
+def test_no_more_is_read_than_a_hint_can_have(data: bytes) -> None:
+    """Its length decides: the board neither waits for it nor stores it."""
     ear = Ear(WELCOME, Wait(40_000), data)
     ear.hear(36)
     ear.longest = 0
@@ -131,7 +145,7 @@ def test_no_more_is_taken_in_than_a_hint_can_have(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("payload", [str(KNOWN).encode(), b"0011"])
-def test_what_the_board_knows_is_no_hint(payload: bytes) -> None:
+def test_a_known_seq_is_no_hint(payload: bytes) -> None:
     ear = Ear(WELCOME + message(TOPIC, payload))
     ear.hear(60)
     assert ear.wanted == [] and ear.log == []
@@ -143,17 +157,17 @@ def test_hints_one_after_another_wait_longer_and_longer() -> None:
     ear.hear(3000)
     times = [at for at, _ in ear.wanted]
     gaps = [(later - earlier) / 60_000 for earlier, later in zip(times, times[1:])]
-    assert gaps == pytest.approx([1, 2, 4, 8, 16], rel=0.05), "minutes between looks"
+    assert gaps == pytest.approx([1, 2, 4, 8, 16], rel=0.05), "minutes between checks"
 
 
-def test_a_hint_that_takes_itself_back_is_none() -> None:
-    """The last message counts: what was said in the meantime needs no look."""
+def test_a_hint_that_is_withdrawn_is_none() -> None:
+    """Only the last message counts."""
     ear = Ear(WELCOME, message(TOPIC, b"12"), Wait(40_000), message(TOPIC, b"13"), message(TOPIC, b"12"))
     ear.hear(300)
     assert len(ear.wanted) == 1
 
 
-def test_while_an_update_is_under_way_it_hangs_up() -> None:
+def test_it_disconnects_during_an_update() -> None:
     """The update needs the memory. Afterwards it connects again."""
     ear = Ear(WELCOME)
     ear.hear(60)
@@ -198,7 +212,7 @@ def hint_of(make_board: Callable[..., DeviceBoard], **changes: object) -> tuple[
     return len(twoslot._pollers), [(code, where) for _, code, where in twoslot._log]
 
 
-def test_what_the_journal_knows_of_is_no_hint(make_board: Callable[..., DeviceBoard]) -> None:
+def test_a_seq_in_the_journal_is_no_hint(make_board: Callable[..., DeviceBoard]) -> None:
     board = make_board(mqtt="broker.lan")
     board.put_cell(0, replace(board.newest(), head_seq=KNOWN))
     twoslot = board.start(frozen=stock()).import_("twoslot")
@@ -206,7 +220,7 @@ def test_what_the_journal_knows_of_is_no_hint(make_board: Callable[..., DeviceBo
     assert twoslot._pollers[0].__self__.seq == KNOWN
 
 
-def test_begun_only_when_it_is_configured(make_board: Callable[..., DeviceBoard]) -> None:
+def test_it_starts_only_when_it_is_configured(make_board: Callable[..., DeviceBoard]) -> None:
     assert hint_of(make_board) == (0, [])
     assert hint_of(make_board, mqtt="broker.lan") == (1, [])
     assert hint_of(make_board, mqtt="broker.lan:x") == (0, [(70, 13)])

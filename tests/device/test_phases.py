@@ -123,7 +123,7 @@ def test_what_is_dropped_is_really_gone(board: DeviceBoard) -> None:
 
 
 def test_no_two_phases_share_the_heap(board: DeviceBoard) -> None:
-    """Looked at whenever a module is loaded, so that nothing within a step is missed."""
+    """Checked whenever a module is loaded, so nothing within a step is missed."""
     vm, files = watch(board)
     updater = Updater(board, vm)
     del files.together[:], files.held[:]
@@ -146,7 +146,7 @@ def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
     assert not any(files.held), f"dropped, and still alive: {files.held}"
 
 
-def test_the_first_thing_after_a_boot_leaves_only_the_countdown(board: DeviceBoard) -> None:
+def test_the_first_thing_after_a_boot_leaves_only_the_schedule(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3))
     vm, files = watch(board, 0, BootReason.FALLBACK)
     run(vm, "twoslot.tick()")
@@ -157,7 +157,7 @@ def test_the_first_thing_after_a_boot_leaves_only_the_countdown(board: DeviceBoa
     assert not any(files.held)
 
 
-def test_nothing_of_the_transfer_is_left_when_the_slot_is_armed(board: DeviceBoard) -> None:
+def test_nothing_of_the_download_is_loaded_when_the_slot_is_activated(board: DeviceBoard) -> None:
     """Also when the block table came and nothing behind it was missing."""
     board.flash.poke(BOARD.slots[1].image.start, IMAGE)
     vm, files = watch(board)
@@ -201,19 +201,19 @@ def run(vm: CPythonVM, source: str) -> None:
         "twoslot.status()", "twoslot.check()", "twoslot.tick()", "twoslot.rollback()", "twoslot.confirm()",
         "for i in range(3): twoslot.check()", "twoslot.log()",
     ])
-def test_after_each_verb_only_the_countdown_stays(board: DeviceBoard, source: str) -> None:
+def test_after_each_command_only_the_schedule_stays(board: DeviceBoard, source: str) -> None:
     vm = board.start()
     run(vm, source)
 
     assert loaded(vm) <= RESIDENT
-    assert alive(vm) <= RESIDENT, "a verb left something that holds a module"
+    assert alive(vm) <= RESIDENT, "a command left something that holds a module"
     kept: Any = vm.modules["twoslot"]
     held = {path.removeprefix("/twoslot/").removesuffix(".py") for path in board.files} & set(vars(kept))
     assert held <= RESIDENT, "an attribute of the package holds a module"
 
 
 @pytest.mark.parametrize("fault", ["offline", "no head", "forged", "worn", "memory"])
-def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fault: str) -> None:
+def test_after_a_refusal_in_tick_only_the_schedule_stays(board: DeviceBoard, fault: str) -> None:
     vm = board.start()
     run(vm, "twoslot.tick()")
     if fault == "offline":
@@ -235,7 +235,7 @@ def test_after_a_refusal_in_tick_only_the_countdown_stays(board: DeviceBoard, fa
     assert alive(vm) <= RESIDENT
 
 
-def test_ctrl_c_in_a_verb_lets_go_of_everything(board: DeviceBoard) -> None:
+def test_ctrl_c_in_a_command_unloads_everything(board: DeviceBoard) -> None:
     vm = board.start()
     vm.interrupt_at(board.soc.clock.ms + 900)
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""twoslot.trust.policy: an offer that is right but for one thing is refused with that thing's code."""
+"""twoslot.trust.policy: an offer with one wrong field is refused with the code of that field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slotbench.formats.head import Head
 from slotbench.formats.journal import channel_tag
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, firmware
-from support.device.policy import TAG, Judge
+from support.device.policy import TAG, PolicyBench
 from support.device.release import COUNTER, head_fields, image_changes, offer, payload, release_fields
 from support.sampling import examples
 
@@ -20,18 +20,18 @@ DAY = 86400
 
 
 @pytest.fixture
-def judge(shared_vm: CPythonVM) -> Judge:
-    return Judge(shared_vm)
+def policy_bench(shared_vm: CPythonVM) -> PolicyBench:
+    return PolicyBench(shared_vm)
 
 
-def test_a_right_offer_is_taken_with_all_that_the_descriptor_will_say(judge: Judge) -> None:
-    plan = judge.all(offer())
+def test_a_right_offer_is_accepted_with_the_fields_of_the_descriptor(policy_bench: PolicyBench) -> None:
+    plan = policy_bench.check_offer(offer())
 
     fields = release_fields()
     image = fields["images"]["any"]
     assert plan == {
         "counter": COUNTER, "version": "2.0.0", "floor": 3, "fs_start": BOARD.fs_start, "fs_version": 0x00020001,
-        "mpy_abi": 6, "url": image["url"], "length": len(firmware(2)), "form": 1,
+        "mpy_abi": 6, "created": fields["created"], "url": image["url"], "length": len(firmware(2)), "form": 1,
         "blocks_url": image["blocks_url"], "sha256": bytes.fromhex(image["sha256"]),
         "blocks": bytes.fromhex(image["blocks"])}
 
@@ -57,23 +57,23 @@ NEVER_LIFTED = [
 
 @pytest.mark.parametrize(("code", "where", "release", "head"), NEVER_LIFTED)
 @pytest.mark.parametrize("force", [False, True])
-def test_one_wrong_thing_is_refused_and_force_does_not_lift_it(
-    judge: Judge, code: int, where: int, release: dict[str, Any], head: dict[str, Any], force: bool,
+def test_one_wrong_field_is_refused_also_with_force(
+    policy_bench: PolicyBench, code: int, where: int, release: dict[str, Any], head: dict[str, Any], force: bool,
 ) -> None:
-    judge.force = force
-    judge.refuses(offer(release, head), code, where)
+    policy_bench.force = force
+    policy_bench.require_refusal(offer(release, head), code, where)
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_counter_below_the_floor_is_refused(judge: Judge, force: bool) -> None:
-    judge.force, judge.facts["floor"] = force, COUNTER + 1
-    judge.refuses(offer(), 29, COUNTER)
+def test_a_counter_below_the_floor_is_refused(policy_bench: PolicyBench, force: bool) -> None:
+    policy_bench.force, policy_bench.facts["floor"] = force, COUNTER + 1
+    policy_bench.require_refusal(offer(), 29, COUNTER)
 
-    judge.facts["floor"] = COUNTER
-    assert judge.all(offer())
+    policy_bench.facts["floor"] = COUNTER
+    assert policy_bench.check_offer(offer())
 
 
-def test_what_force_lifts(judge: Judge) -> None:
+def test_what_force_lifts(policy_bench: PolicyBench) -> None:
     """Bad mark, trials used up, pause and percent, each alone and all together."""
     lifted: list[tuple[int, int, dict[str, int], dict[str, Any]]] = [
         (30, COUNTER, {"bad": COUNTER}, {}), (30, COUNTER, {"bad": COUNTER + 1}, {}),
@@ -83,37 +83,37 @@ def test_what_force_lifts(judge: Judge) -> None:
         (30, COUNTER, {"bad": COUNTER}, {"paused": True, "percent": 0}),
     ]
     for code, where, facts, head in lifted:
-        judge.facts.update({"bad": 0, "unproven": 0, "rounds": 0, **facts})
-        judge.force = False
-        judge.refuses(offer(head=head), code, where)
-        judge.force = True
-        assert judge.all(offer(head=head)), f"force must lift {code}"
+        policy_bench.facts.update({"bad": 0, "unproven": 0, "rounds": 0, **facts})
+        policy_bench.force = False
+        policy_bench.require_refusal(offer(head=head), code, where)
+        policy_bench.force = True
+        assert policy_bench.check_offer(offer(head=head)), f"force must lift {code}"
 
 
-def test_an_unproven_release_is_tried_again(judge: Judge) -> None:
-    judge.facts.update({"unproven": COUNTER, "rounds": 3, "bad": COUNTER - 1})
+def test_an_unproven_release_is_tried_again(policy_bench: PolicyBench) -> None:
+    policy_bench.facts.update({"unproven": COUNTER, "rounds": 3, "bad": COUNTER - 1})
 
-    assert judge.all(offer())
+    assert policy_bench.check_offer(offer())
 
 
-def test_a_release_without_proof_is_tried_again_after_three_days(judge: Judge) -> None:
-    """Whatever kept the proof away may be over."""
-    judge.facts.update({"unproven": COUNTER, "rounds": 4})
+def test_a_release_without_proof_is_tried_again_after_three_days(policy_bench: PolicyBench) -> None:
+    """Whatever prevented the proof may be over."""
+    policy_bench.facts.update({"unproven": COUNTER, "rounds": 4})
     for days in (1, 1, 0.99):
-        judge.refuses(offer(), 41, 4)
-        judge.vm.runtime.clock.advance_ms(int(days * 86_400_000))
-    judge.vm.runtime.clock.advance_ms(900_000)
-    assert judge.all(offer())
+        policy_bench.require_refusal(offer(), 41, 4)
+        policy_bench.vm.runtime.clock.advance_ms(int(days * 86_400_000))
+    policy_bench.vm.runtime.clock.advance_ms(900_000)
+    assert policy_bench.check_offer(offer())
 
 
-def test_the_other_slots_image_is_taken_when_there_is_one_for_each(judge: Judge) -> None:
+def test_the_other_slots_image_is_taken_when_there_is_one_for_each(policy_bench: PolicyBench) -> None:
     any_image = release_fields()["images"]["any"]
     images = {"a": {**any_image, "form": 2}, "b": {**any_image, "url": "images/b.bin"}}
 
-    judge.facts["slot"] = 1
-    assert judge.all(offer({"images": images}))["form"] == 2
-    judge.facts["slot"] = 0
-    assert judge.all(offer({"images": images}))["url"] == "images/b.bin"
+    policy_bench.facts["slot"] = 1
+    assert policy_bench.check_offer(offer({"images": images}))["form"] == 2
+    policy_bench.facts["slot"] = 0
+    assert policy_bench.check_offer(offer({"images": images}))["url"] == "images/b.bin"
 
 
 # What the installed twoslot and the fallback's filesystem can do.
@@ -121,14 +121,14 @@ def test_the_other_slots_image_is_taken_when_there_is_one_for_each(judge: Judge)
 
 @pytest.mark.parametrize(("installed", "code"), [(6, None), (5, 32), (0, None), (None, None)])
 def test_the_mpy_version_must_fit_a_compiled_twoslot(
-    judge: Judge, installed: int | None, code: int | None,
+    policy_bench: PolicyBench, installed: int | None, code: int | None,
 ) -> None:
     if installed is not None:
-        judge.settings["mpy_abi"] = installed
+        policy_bench.settings["mpy_abi"] = installed
     if code is None:
-        assert judge.all(offer())
+        assert policy_bench.check_offer(offer())
     else:
-        judge.refuses(offer(), code, 6)
+        policy_bench.require_refusal(offer(), code, 6)
 
 
 @pytest.mark.parametrize(
@@ -137,28 +137,34 @@ def test_the_mpy_version_must_fit_a_compiled_twoslot(
         ({"fs_version": 0x00020000}, True), ({"fs_version": 0x00020001}, True),
         ({"fs_version": 0x00020002}, False), ({"fs_version": 0x00020002, "fs_upgrade": True}, True),
     ])
-def test_a_newer_filesystem_must_be_meant(judge: Judge, release: dict[str, Any], taken: bool) -> None:
+def test_a_newer_filesystem_must_be_intended(policy_bench: PolicyBench, release: dict[str, Any], taken: bool) -> None:
     if taken:
-        assert judge.all(offer(release))
+        assert policy_bench.check_offer(offer(release))
     else:
-        judge.refuses(offer(release), 33, 0x00020002)
+        policy_bench.require_refusal(offer(release), 33, 0x00020002)
 
 
 # Heads and time.
 
 
-def test_the_same_head_may_be_seen_again(judge: Judge) -> None:
-    judge.facts["seq"] = 12
-    assert judge.head(offer().head)["seq"] == 12
+def test_the_same_head_may_be_seen_again(policy_bench: PolicyBench) -> None:
+    policy_bench.facts["seq"] = 12
+    assert policy_bench.check_head(offer().head)["seq"] == 12
 
 
-@pytest.mark.parametrize("field", ["tag", "epoch"])
-def test_another_channel_or_epoch_counts_its_heads_afresh(judge: Judge, field: str) -> None:
-    """seq and the clock's lower bound belong to one channel of one key epoch."""
-    judge.facts[field] = 99
-    judge.facts["time"], judge.now = NOW + 90 * DAY, 0
+def test_another_epoch_counts_its_heads_afresh(policy_bench: PolicyBench) -> None:
+    """seq and the clock's lower bound belong to one key epoch."""
+    policy_bench.facts["epoch"] = 99
+    policy_bench.facts["time"], policy_bench.now = NOW + 90 * DAY, 0
+    assert policy_bench.check_head(offer(head={"seq": 1}).head)["seq"] == 1
 
-    assert judge.head(offer(head={"seq": 1}).head)["seq"] == 1
+
+def test_another_channel_counts_its_own_heads(policy_bench: PolicyBench) -> None:
+    """The lower bound of the time is that of all channels."""
+    policy_bench.facts["tag"], policy_bench.now = 99, 0
+    assert policy_bench.check_head(offer(head={"seq": 1}).head)["seq"] == 1
+    policy_bench.facts["time"] = NOW + 90 * DAY
+    policy_bench.require_refusal(offer(head={"seq": 1}), 34)
 
 
 @pytest.mark.parametrize(
@@ -174,35 +180,35 @@ def test_another_channel_or_epoch_counts_its_heads_afresh(judge: Judge, field: s
     ],
 )
 def test_an_expired_head_is_refused_as_far_as_the_board_can_tell(
-    judge: Judge, now: int, seen: int, expires: int, believed: bool,
+    policy_bench: PolicyBench, now: int, seen: int, expires: int, believed: bool,
 ) -> None:
-    judge.now, judge.facts["time"] = now, seen
+    policy_bench.now, policy_bench.facts["time"] = now, seen
     offered = offer(head={"expires": expires})
     if believed:
-        assert judge.head(offered.head)["expires"] == expires
+        assert policy_bench.check_head(offered.head)["expires"] == expires
     else:
-        judge.refuses(offered, 34, expires)
+        policy_bench.require_refusal(offered, 34, expires)
 
 
-def test_a_head_is_all_that_later_parts_ask_for(judge: Judge) -> None:
-    """A dict of values: an object of a class would keep the whole module on the heap."""
+def test_a_head_is_a_dict_of_values(policy_bench: PolicyBench) -> None:
+    """An object of a class would keep the whole module on the heap."""
     fields = release_head()
     names = ("counter", "seq", "epoch", "issued", "percent", "expires", "paused", "cohorts")
 
-    assert judge.head(offer().head) == {
+    assert policy_bench.check_head(offer().head) == {
         **{name: fields[name] for name in names}, "tag": TAG, "release": bytes.fromhex(fields["release"]),
         "interval_s": 0}
 
 
-def test_a_head_may_say_how_often_to_look(judge: Judge) -> None:
-    assert judge.head(offer(head={"interval_s": 900}).head)["interval_s"] == 900
+def test_a_head_may_say_how_often_to_check(policy_bench: PolicyBench) -> None:
+    assert policy_bench.check_head(offer(head={"interval_s": 900}).head)["interval_s"] == 900
     for wrong in ("900", -1, 1 << 31, None, 1.5):
-        judge.refuses(offer(head={"interval_s": wrong}), 20, 0)
+        policy_bench.require_refusal(offer(head={"interval_s": wrong}), 20, 0)
 
 
-def test_the_channel_tag_is_the_benchs(judge: Judge) -> None:
+def test_the_channel_tag_is_the_benchs(policy_bench: PolicyBench) -> None:
     for product, channel in ((PRODUCT, CHANNEL), ("a", "b"), ("caf\u00e9", "beta")):
-        assert judge.policy.channel_tag(product, channel) == channel_tag(product, channel)
+        assert policy_bench.policy.channel_tag(product, channel) == channel_tag(product, channel)
 
 
 # Rollout.
@@ -219,33 +225,33 @@ def release_head() -> dict[str, Any]:
 
 @given(device_id=st.text(min_size=1, max_size=64), percent=st.integers(0, 100))
 @examples(60)
-def test_who_is_in_the_rollout_is_what_the_bench_says(
+def test_device_and_bench_include_the_same_boards(
     shared_vm: CPythonVM, device_id: str, percent: int,
 ) -> None:
-    judge = Judge(shared_vm)
-    judge.device_id = device_id
-    head = judge.head(offer().head)
+    policy_bench = PolicyBench(shared_vm)
+    policy_bench.device_id = device_id
+    head = policy_bench.check_head(offer().head)
     head["percent"] = percent
 
     if host_head(percent=percent).includes(device_id):
-        judge.want(head)
+        policy_bench.check_rollout(head)
     else:
-        with pytest.raises(judge.vm.import_("twoslot.errors").ReleaseError) as caught:
-            judge.want(head)
+        with pytest.raises(policy_bench.vm.import_("twoslot.errors").ReleaseError) as caught:
+            policy_bench.check_rollout(head)
         assert caught.value.args == (39, percent)
 
 
-def test_a_rollout_spreads_over_the_boards_and_only_grows(judge: Judge) -> None:
-    head = judge.head(offer().head)
-    refused = judge.vm.import_("twoslot.errors").ReleaseError
+def test_a_rollout_spreads_over_the_boards_and_only_grows(policy_bench: PolicyBench) -> None:
+    head = policy_bench.check_head(offer().head)
+    refused = policy_bench.vm.import_("twoslot.errors").ReleaseError
 
     def takers(percent: int) -> set[int]:
         head["percent"] = percent
         found = set()
         for number in range(1000):
-            judge.device_id = f"{number:08x}"
+            policy_bench.device_id = f"{number:08x}"
             try:
-                judge.want(head)
+                policy_bench.check_rollout(head)
             except refused:
                 continue
             found.add(number)
@@ -253,7 +259,7 @@ def test_a_rollout_spreads_over_the_boards_and_only_grows(judge: Judge) -> None:
 
     shares = [takers(percent) for percent in (0, 10, 50, 100)]
     assert not shares[0] and len(shares[3]) == 1000
-    assert shares[1] < shares[2], "a board that was in dropped out when the rollout grew"
+    assert shares[1] < shares[2], "an included board was removed when the rollout grew"
     assert 70 < len(shares[1]) < 130 and 450 < len(shares[2]) < 550, [len(share) for share in shares]
 
 
@@ -263,14 +269,14 @@ def test_a_rollout_spreads_over_the_boards_and_only_grows(judge: Judge) -> None:
         ("early", ["early", "lab"], True), ("early", ["lab"], False), (None, ["early"], False),
         ("earl", ["early"], False), ("early", [], False),
     ])
-def test_a_listed_cohort_is_in_whatever_percent_says(
-    judge: Judge, own: str | None, listed: list[str], taken: bool,
+def test_a_listed_cohort_is_included_at_any_percent(
+    policy_bench: PolicyBench, own: str | None, listed: list[str], taken: bool,
 ) -> None:
     if own is not None:
-        judge.settings["cohort"] = own
+        policy_bench.settings["cohort"] = own
     offered = offer(head={"percent": 0, "cohorts": listed})
     if taken:
-        assert judge.all(offered)
-        judge.refuses(offer(head={"percent": 0, "cohorts": listed, "paused": True}), 40, 0)
+        assert policy_bench.check_offer(offered)
+        policy_bench.require_refusal(offer(head={"percent": 0, "cohorts": listed, "paused": True}), 40, 0)
     else:
-        judge.refuses(offered, 39, 0)
+        policy_bench.require_refusal(offered, 39, 0)

@@ -1,4 +1,4 @@
-"""twoslot.http.request: what is asked for and how, what a status means, when a connection is kept or made anew."""
+"""twoslot.http.request: the request, the status of the response, and when a connection is kept or opened anew."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def asked(client: DeviceHttpClient, number: int = -1) -> list[str]:
 # The request.
 
 
-def test_the_request_says_no_more_than_it_must() -> None:
+def test_the_request_has_only_what_it_needs() -> None:
     client = answer(ok(b"x"))
     client.text("heads/lamp/stable.head")
 
@@ -31,7 +31,7 @@ def test_the_request_says_no_more_than_it_must() -> None:
         "Accept-Encoding: identity", "", ""]
 
 
-def test_the_etag_and_the_range_are_asked_for() -> None:
+def test_etag_and_range_are_requested() -> None:
     client = answer(head("ETag: x", status="304 Not Modified"))
     client.get("x", '"abc"')
     assert 'If-None-Match: "abc"' in asked(client)
@@ -70,7 +70,7 @@ def test_an_address_that_cannot_be_used_is_refused(base: str) -> None:
         client.text()
 
 
-# The answer's status.
+# The status of the response.
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
@@ -79,7 +79,7 @@ def test_redirects_are_refused(status: int) -> None:
 
     with refusal(client.vm, "LinkError", 8, status):
         client.text()
-    assert client.network.called == [("updates.test", 8080)], "it went where it was sent"
+    assert client.network.called == [("updates.test", 8080)], "it followed the redirect"
 
 
 @pytest.mark.parametrize("status", [100, 204, 400, 401, 403, 404, 410, 416, 429, 500, 502, 503])
@@ -122,7 +122,7 @@ def test_another_range_than_asked_for_is_refused(place: str | None) -> None:
         client.get("x", None, 4096, 4104)
 
 
-def test_a_range_nobody_asked_for_is_refused() -> None:
+def test_an_unrequested_range_is_refused() -> None:
     client = answer(ok(bytes(8), "Content-Range: bytes 0-7/8", status="206 Partial Content"))
 
     with refusal(client.vm, "LinkError", 10, 0):
@@ -196,7 +196,7 @@ def test_another_host_gets_a_connection_of_its_own() -> None:
 def test_a_kept_connection_that_the_server_ended_is_made_anew_once(
     end: bytes | Fail, later_ms: int,
 ) -> None:
-    """Whether it shows when the request is sent or only when the answer is awaited."""
+    """Whether sending the request fails, or only reading the response."""
     client = DeviceHttpClient([[ok(b"one"), Wait(500), end]], [[ok(b"two")]])
     first = client.text()
     client.board.soc.clock.advance_ms(later_ms)
@@ -228,7 +228,7 @@ def test_a_kept_connection_that_stalls_or_lies_is_not_tried_again() -> None:
         wrong.text()
 
 
-# Connections that do not come about.
+# Connections that fail.
 
 
 def test_without_a_network_nothing_is_asked() -> None:
@@ -274,7 +274,7 @@ def test_a_board_without_a_free_socket(monkeypatch: pytest.MonkeyPatch) -> None:
         client.text()
 
 
-def test_a_server_that_never_answers_the_call_is_given_ten_seconds() -> None:
+def test_a_server_that_never_accepts_gets_ten_seconds() -> None:
     client = DeviceHttpClient(EINPROGRESS)
 
     with client.within(10_500), refusal(client.vm, "LinkError", 3, EINPROGRESS):
@@ -288,7 +288,7 @@ def test_a_request_that_cannot_be_sent() -> None:
         client.text()
 
 
-def test_close_hangs_up_and_may_come_twice() -> None:
+def test_close_may_be_called_twice() -> None:
     client = answer(ok(bytes(500)))
     client.get("x")
     client.answer.close()
@@ -298,7 +298,7 @@ def test_close_hangs_up_and_may_come_twice() -> None:
     assert not client.answer.idle
 
 
-def test_an_answer_that_was_closed_is_not_kept() -> None:
+def test_a_closed_response_is_not_kept() -> None:
     """All of it was read, and the connection could have been used again."""
     client = DeviceHttpClient([[ok(b"one")]], [[ok(b"two")]])
     client.text()
@@ -309,7 +309,7 @@ def test_an_answer_that_was_closed_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "302 Found", "206 Partial Content"])
-def test_a_refused_answer_is_hung_up(status: str) -> None:
+def test_a_refused_response_closes_the_connection(status: str) -> None:
     client = answer(ok(b"no", status=status))
 
     with refusal(client.vm, "LinkError", {"404": 7, "302": 8, "206": 10}[status[:3]]):

@@ -61,7 +61,7 @@ def test_how_the_bytes_are_cut_into_pieces_does_not_matter(framing: str) -> None
 
 @pytest.mark.parametrize("cut", [[55], [1] * 55, [7, 48], [54, 1], [20, 20, 20], [100]])
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_how_the_body_is_asked_for_does_not_matter(framing: str, cut: list[int]) -> None:
+def test_the_body_may_be_read_in_any_pieces(framing: str, cut: list[int]) -> None:
     client = answer(FRAMINGS[framing])
     client.get("x")
 
@@ -97,14 +97,14 @@ def test_a_body_longer_than_the_buffer_is_refused(size: int) -> None:
     sized = answer(ok(bytes(size)))
     with refusal(sized.vm, "LinkError", 9, size):
         sized.text()
-    assert sized.network.received < 2000, "a body whose length was known to be too long was read"
+    assert sized.network.received < 2000, "a body that is too long by its length was read"
     for items in ([head("Transfer-Encoding: chunked") + chunked(bytes(size))], [head() + bytes(size), CLOSE]):
         client = answer(*items)
         with refusal(client.vm, "LinkError", 9, 4097):
             client.text()
 
 
-# What is no HTTP, or longer than allowed.
+# Bytes that are no HTTP, or longer than allowed.
 
 BROKEN: dict[str, tuple[bytes, int, int | None]] = {
     "no status line": (b"hello\r\n\r\n", 6, 1),
@@ -150,7 +150,7 @@ def test_headers_of_4096_bytes_in_all_are_the_limit(size: int, taken: bool) -> N
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_an_answer_that_breaks_the_rules_is_refused(what: str) -> None:
+def test_a_malformed_response_is_refused(what: str) -> None:
     data, code, where = BROKEN[what]
     client = answer(data)
 
@@ -180,14 +180,14 @@ def test_an_error_of_the_socket_keeps_its_number(size: int) -> None:
         client.text()
 
 
-def test_a_silent_server_is_given_ten_seconds() -> None:
+def test_a_silent_server_gets_ten_seconds() -> None:
     client = answer(Wait(3_600_000))
     with client.within(limit_ms(0) + SLACK_MS), refusal(client.vm, "LinkError", 4, 0):
         client.text()
     assert client.board.soc.clock.ms > WAIT_MS, "it gave up too early"
 
     late = answer(Wait(9_000), ok(BODY))
-    assert late.text() == BODY, "an answer within ten seconds is in time"
+    assert late.text() == BODY, "a response within ten seconds is in time"
 
 
 @pytest.mark.parametrize("size", [1, 30, 45, 60])
@@ -226,7 +226,7 @@ def test_a_slow_drip_of_the_body_is_bounded(kind: str) -> None:
 
 
 @pytest.mark.parametrize("framing", ["sized", "chunked"])
-def test_a_slow_but_steady_body_is_taken(framing: str) -> None:
+def test_a_slow_but_steady_body_is_accepted(framing: str) -> None:
     """A little above the floor of 512 B/s, block after block."""
     image = random.Random(1).randbytes(3 * 4096)
     start, data = head("Content-Length: 12288"), image

@@ -143,7 +143,7 @@ def waiting(board: DeviceBoard) -> CPythonVM:
 
 @pytest.mark.parametrize("soft_reset", [False, True])
 def test_check_changes_nothing_while_an_update_waits(board: DeviceBoard, soft_reset: bool) -> None:
-    """It cancelled the update, and said that the board was on trial no longer."""
+    """It once cancelled the update and printed that the trial was over."""
     vm = waiting(board)
     if soft_reset:
         vm.close()

@@ -1,4 +1,4 @@
-"""twoslot.boot.control: what the loader left in the RTC memory is believed when sealed, and is not disturbed."""
+"""twoslot.boot.control: the loader's words in RTC memory are accepted when sealed, and are not changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_it_is_what_the_loader_left(board: DeviceBoard, slot: int, why: BootReas
     assert (word[12], word[24]) == (6, 5)
 
 
-def test_with_any_bit_wrong_there_is_none(board: DeviceBoard, vm: CPythonVM) -> None:
+def test_a_wrong_bit_invalidates_the_tail(board: DeviceBoard, vm: CPythonVM) -> None:
     raw = Tail(slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=6, reset_reason=4).pack()
     for byte in range(24):
         broken = bytearray(raw)
@@ -34,7 +34,7 @@ def test_with_any_bit_wrong_there_is_none(board: DeviceBoard, vm: CPythonVM) -> 
         assert loaders_word(vm) is None
 
 
-def test_a_slot_that_is_none_is_refused_however_well_it_is_sealed(board: DeviceBoard, vm: CPythonVM) -> None:
+def test_an_impossible_slot_is_refused_although_sealed(board: DeviceBoard, vm: CPythonVM) -> None:
     word = Tail(slot=1, trial=False, attempts_left=0, why=BootReason.ORDINARY, counter=6, reset_reason=0)
     raw = bytearray(word.pack())
     raw[4] = 2
@@ -44,7 +44,7 @@ def test_a_slot_that_is_none_is_refused_however_well_it_is_sealed(board: DeviceB
     assert loaders_word(vm) is None
 
 
-def test_without_it_nothing_is_settled(board: DeviceBoard, vm: CPythonVM) -> None:
+def test_without_it_nothing_is_concluded(board: DeviceBoard, vm: CPythonVM) -> None:
     """Under the plain firmware of a board that has no loader."""
     board.leave_tail(bytes(32))
     board.flash.reset_counters()

@@ -13,7 +13,7 @@ import pytest
 from slotbench.formats import document
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import read_document, refusal, signing_key
+from support.device.board import PRODUCT, read_document, refusal, signing_key
 from support.device.release import join
 
 MESSAGE = b'{"kind":"release","format":1}'
@@ -102,7 +102,7 @@ def test_a_signature_plus_the_modulus_is_refused(seal: Any, key: SigningKey) -> 
 
 def read_by(vm: CPythonVM, modulus: bytes, signature: bytes) -> Any:
     """Read a release with this signature on a board that pins this modulus."""
-    keys = {"offline": [base64.b64encode(modulus).decode()], "online": "", "epoch": 1}
+    keys = {"offline": [base64.b64encode(modulus).decode()], "online": "", "epoch": 1, "issued": 0, "product": PRODUCT}
     vm.runtime.files["/twoslot.keys"] = json.dumps(keys).encode() + b"\n"
     text = join(MESSAGE, document.key_id(modulus), signature)
     return read_document(vm, text, "release")

@@ -1,4 +1,4 @@
-"""twoslot.recovery.safe_mode: a confirmed release that crashes again and again leaves main.py out; nothing else does."""
+"""twoslot.recovery.safe_mode: a confirmed release that crashes repeatedly starts without main.py; nothing else does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def crashes(board: DeviceBoard) -> int:
 
 
 @pytest.mark.parametrize("reason", [HARDWARE_WATCHDOG, EXCEPTION, SOFTWARE_WATCHDOG])
-def test_the_fifth_crash_in_a_row_leaves_main_out(board: DeviceBoard, reason: int) -> None:
+def test_the_fifth_crash_in_a_row_starts_safe_mode(board: DeviceBoard, reason: int) -> None:
     for number in range(1, 5):
         assert SAFE_MODE not in crash(board, reason).output
         assert crashes(board) == number
@@ -73,17 +73,17 @@ def test_a_soft_reset_does_not_count_a_crash_again(board: DeviceBoard) -> None:
     assert crashes(board) == 1 and SAFE_MODE not in vm.output
 
 
-def test_an_updater_that_had_its_turn_begins_the_count_anew(board: DeviceBoard) -> None:
+def test_a_completed_check_resets_the_count(board: DeviceBoard) -> None:
     for _ in range(4):
         crash(board)
     vm = crash(board, reason=6)
     vm.exec("import twoslot\nwhile not twoslot._log:\n    twoslot.tick()\n    __import__('time').sleep_ms(1000)")
 
-    assert crashes(board) == 0, "a look that found no network is a turn too"
+    assert crashes(board) == 0, "a check without a network counts too"
 
 
-def test_a_tick_before_the_first_look_does_not(board: DeviceBoard) -> None:
-    """A main.py that crashes right behind its first tick() would never let an update arrive."""
+def test_a_tick_before_the_first_check_does_not_reset_it(board: DeviceBoard) -> None:
+    """Otherwise a main.py that crashes after its first tick() would prevent every update."""
     for _ in range(5):
         vm = crash(board)
         vm.exec("import twoslot\ntwoslot.tick()")
@@ -91,7 +91,7 @@ def test_a_tick_before_the_first_look_does_not(board: DeviceBoard) -> None:
     assert SAFE_MODE in vm.output
 
 
-def test_a_fallback_begins_the_count_anew(board: DeviceBoard) -> None:
+def test_a_fallback_resets_the_count(board: DeviceBoard) -> None:
     for _ in range(4):
         crash(board)
     crash(board, why=BootReason.FALLBACK)

@@ -1,4 +1,4 @@
-"""twoslot.schedule: looks are spread, failures back off, neither wrapping ticks nor a set clock disturb."""
+"""twoslot.schedule: checks are spread, failures back off, and neither wrapping ticks nor a set clock matter."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def wait_until_due(board: DeviceBoard, schedule: Any, step_ms: int = 1000, most_
     return board.soc.clock.ms - start
 
 
-def test_the_first_look_is_spread_over_half_a_minute(make: Make) -> None:
-    """A street that gets its power back must not poll at once."""
+def test_the_first_check_is_spread_over_half_a_minute(make: Make) -> None:
+    """Boards that get their power back together must not check together."""
     delays = [make().left for _ in range(400)]
 
     assert all(10_000 <= delay < 40_000 for delay in delays)
@@ -62,17 +62,17 @@ def test_boards_do_not_draw_the_same_delays(make_board: Callable[..., DeviceBoar
     assert len(drawn) == 8
 
 
-def test_a_trial_looks_at_once(make: Make) -> None:
+def test_a_trial_checks_at_once(make: Make) -> None:
     assert make(trial=True).left == 2000
 
 
 @pytest.mark.parametrize("trial", [False, True])
-def test_after_a_fallback_the_first_look_waits_an_interval(make: Make, trial: bool) -> None:
+def test_after_a_fallback_the_first_check_waits_an_interval(make: Make, trial: bool) -> None:
     assert 0.9 * HOUR_S * 1000 <= make(HOUR_S, trial, True).left < 1.1 * HOUR_S * 1000
 
 
 @pytest.mark.parametrize("interval_s", [10, HOUR_S, 21600, 7 * DAY_S])
-def test_looks_are_an_interval_apart_give_or_take_a_tenth(make: Make, interval_s: int) -> None:
+def test_checks_are_an_interval_apart_give_or_take_a_tenth(make: Make, interval_s: int) -> None:
     schedule = make(interval_s)
     waits = []
     for _ in range(200):
@@ -80,7 +80,7 @@ def test_looks_are_an_interval_apart_give_or_take_a_tenth(make: Make, interval_s
         waits.append(schedule.left / (interval_s * 1000))
 
     assert all(0.9 <= wait < 1.1 for wait in waits)
-    assert min(waits) < 0.92 and max(waits) > 1.08, "the looks are not spread"
+    assert min(waits) < 0.92 and max(waits) > 1.08, "the checks are not spread"
 
 
 @pytest.mark.parametrize(("interval_s", "trial", "longest_s"), [
@@ -201,7 +201,7 @@ def test_more_to_do_is_due_at_the_next_call(make: Make) -> None:
 @pytest.mark.parametrize(("retry_after", "at_least_ms"), [
     (0, 1000), (1, 1000), (90, 90_000), (DAY_S, DAY_S * 1000), (DAY_S + 1, DAY_S * 1000),
     (10**12, DAY_S * 1000)])
-def test_the_servers_word_counts_up_to_a_day(make: Make, retry_after: int, at_least_ms: int) -> None:
+def test_the_servers_wait_counts_up_to_a_day(make: Make, retry_after: int, at_least_ms: int) -> None:
     schedule = make()
     schedule.failed(retry_after)
 
@@ -210,10 +210,10 @@ def test_the_servers_word_counts_up_to_a_day(make: Make, retry_after: int, at_le
 
 @pytest.mark.parametrize(
     ("retry_after", "at_least_ms"), [(0, 1000), (20, 20_000), (31, 30_000), (DAY_S, 30_000)])
-def test_in_a_trial_the_servers_word_counts_up_to_half_a_minute(
+def test_in_a_trial_the_servers_wait_counts_up_to_half_a_minute(
     make: Make, retry_after: int, at_least_ms: int,
 ) -> None:
-    """The deadline does not wait: a busy server must not cost the attempt."""
+    """The deadline runs on: a busy server must not cost the attempt."""
     schedule = make(trial=True)
     schedule.failed(retry_after)
 
@@ -230,7 +230,7 @@ def test_a_trial_that_ended_backs_off_as_others_do(make: Make) -> None:
     assert schedule.left >= 64_000
 
 
-def test_the_servers_word_does_not_shorten_the_backoff(make: Make) -> None:
+def test_the_servers_wait_does_not_shorten_the_backoff(make: Make) -> None:
     schedule = make()
     for _ in range(9):
         schedule.failed()
@@ -252,7 +252,7 @@ def test_it_is_due_when_the_time_is_over(board: DeviceBoard, make: Make, step_ms
     "silent_ms", [15_000, HOUR_S * 1000, 8 * DAY_S * 1000], ids=["15 s", "1 h", "8 days"])
 @pytest.mark.parametrize("call", ["failed", "succeeded"])
 def test_a_wait_begins_when_it_is_set(board: DeviceBoard, make: Make, call: str, silent_ms: int) -> None:
-    """However long nobody asked: a step of the agent takes seconds, a person comes back after a week."""
+    """However long tick() was not called: for seconds in a step, or for a week."""
     schedule = make(10)
     board.soc.clock.advance_ms(silent_ms)
     getattr(schedule, call)()
@@ -261,7 +261,7 @@ def test_a_wait_begins_when_it_is_set(board: DeviceBoard, make: Make, call: str,
     assert expected <= wait_until_due(board, schedule, 100, most_ms=60_000) <= expected + 200
 
 
-def test_asked_once_in_five_days_is_enough(board: DeviceBoard, make: Make) -> None:
+def test_a_call_in_five_days_is_enough(board: DeviceBoard, make: Make) -> None:
     schedule = make(7 * DAY_S)
     schedule.left = 7 * DAY_S * 1000
     board.soc.clock.advance_ms(5 * DAY_S * 1000)
@@ -310,22 +310,22 @@ def test_a_month(board: DeviceBoard, make: Make) -> None:
             looks.append(now)
 
     gaps = [later - earlier for earlier, later in zip(looks, looks[1:])]
-    assert 105 <= len(looks) <= 125, f"{len(looks)} looks"
+    assert 105 <= len(looks) <= 125, f"{len(looks)} checks"
     usual = [gap for gap in gaps if 0.9 * 21_600_000 <= gap <= 1.1 * 21_600_000 + 60_000]
     assert len(gaps) - len(usual) <= 1, "only the day without a server may be longer"
-    assert 120 <= failures <= 150, f"{failures} failed looks in a day"
+    assert 120 <= failures <= 150, f"{failures} failed checks in a day"
     assert max(gaps) < 1.4 * DAY_S * 1000, "half an hour after the server is back"
 
 
 @pytest.mark.parametrize("below", [1, 2, 1000, 30000, 65536])
-def test_chance_stays_below_and_reaches_everywhere(vm: CPythonVM, below: int) -> None:
+def test_random_below_covers_its_range(vm: CPythonVM, below: int) -> None:
     drawn = [vm.import_("twoslot.schedule").random_below(below) for _ in range(2000)]
 
     assert 0 <= min(drawn) and max(drawn) < below
     assert max(drawn) >= 0.98 * (below - 1) and min(drawn) <= 0.02 * below
 
 
-def test_a_look_that_is_wanted_sooner_never_comes_later(make: Make) -> None:
+def test_an_earlier_request_never_delays_a_check(make: Make) -> None:
     schedule = make()
     schedule.succeeded()
     schedule.request_within(5000)
@@ -334,7 +334,7 @@ def test_a_look_that_is_wanted_sooner_never_comes_later(make: Make) -> None:
     assert schedule.left == 5000
 
 
-# The server's word.
+# The server's wait.
 
 
 @pytest.mark.parametrize(("word_s", "interval_s"), [
@@ -361,7 +361,7 @@ def set_clock(vm: CPythonVM, hour: int, minute: int = 0, year: int = 2026) -> No
     ([22, 6], 21, 0), ([22, 6], 22, 8), ([22, 6], 23, 7), ([22, 6], 0, 6), ([22, 6], 5, 1), ([22, 6], 6, 0),
     ([22, 6], 12, 0), ([1, 5], 0, 0), ([1, 5], 1, 4), ([1, 5], 4, 1), ([1, 5], 5, 0), ([0, 23], 23, 0),
     ([0, 23], 22, 1)])
-def test_quiet_hours_end_when_they_say(
+def test_quiet_hours_end_at_their_hour(
     vm: CPythonVM, quiet: list[int], hour: int, hours_left: int,
 ) -> None:
     set_clock(vm, hour)
@@ -370,7 +370,7 @@ def test_quiet_hours_end_when_they_say(
     assert hours_left * 3_600_000 - 1000 <= left_ms <= hours_left * 3_600_000
 
 
-def test_a_look_in_quiet_hours_is_put_off_to_their_end_and_spread(
+def test_a_check_in_quiet_hours_is_postponed_to_their_end_and_spread(
     board: DeviceBoard, vm: CPythonVM, make: Make,
 ) -> None:
     set_clock(vm, 23, 30)
@@ -383,7 +383,7 @@ def test_a_look_in_quiet_hours_is_put_off_to_their_end_and_spread(
         waits.append(board.soc.clock.ms + schedule.left - ends)
 
     assert min(waits) >= -1000 and max(waits) < 2_160_000
-    assert max(waits) - min(waits) > 1_500_000, "a whole street would look at once"
+    assert max(waits) - min(waits) > 1_500_000, "all boards would check at once"
 
 
 def test_without_a_clock_there_are_no_quiet_hours(board: DeviceBoard, make: Make) -> None:
@@ -408,7 +408,7 @@ def test_an_attempt_under_way_is_brought_to_its_end(vm: CPythonVM, make: Make) -
     assert not schedule.due()
 
 
-def test_a_person_who_asks_does_not_wait_for_quiet_hours(vm: CPythonVM, make: Make) -> None:
+def test_a_check_by_hand_does_not_wait_for_quiet_hours(vm: CPythonVM, make: Make) -> None:
     set_clock(vm, 23)
     asked, hinted = make(quiet=[22, 6]), make(quiet=[22, 6])
     asked.request_within(0)
@@ -438,7 +438,7 @@ def test_a_clock_that_jumps_by_years_moves_quiet_hours_alone(
 def test_a_year_of_two_hundred_boards(
     board: DeviceBoard, vm: CPythonVM, make: Make, sampler: Sampler,
 ) -> None:
-    """A street that got its power back at one moment; quiet from 22 to 6 UTC; a day without a server."""
+    """Power returns to all boards at one moment; quiet from 22 to 6 UTC; a day without a server."""
     boards, days = (200, YEAR) if sampler.whole else (100, YEAR // 3)
     sampler.say("days of boards that poll, each", boards * days, 200 * YEAR, "100 boards for four months")
     year_ms, day_ms = days * DAY_S * 1000, DAY_S * 1000
@@ -469,11 +469,11 @@ def test_a_year_of_two_hundred_boards(
     settled = Counter(now // 60_000 for now in looks if now > 7 * day_ms)
     each = len(looks) / boards
     print(
-        f"{boards} boards, {days} days: {each:.0f} looks each, {failures / boards:.0f} in vain in the day without"
+        f"{boards} boards, {days} days: {each:.0f} checks each, {failures / boards:.0f} in vain in the day without"
         f" a server, {max(settled.values())} in the fullest minute, {year_ms // WRAP_MS} wraps of the ticks")
-    assert quiet == 0, "no look in quiet hours"
-    # Two or three looks fit between 6 and 22, six hours apart and give or take a tenth.
+    assert quiet == 0, "no check in quiet hours"
+    # Two or three checks fit between 6 and 22, six hours apart and give or take a tenth.
     assert (days - 7) * 2 < each < (days - 7) * 4
     assert 100 <= failures / boards < 130, "every half an hour at last"
-    # 200 looks spread over 36 minutes each morning: six a minute, and chance.
-    assert max(settled.values()) < boards // 8, "a minute gets more than its share"
+    # 200 checks spread over 36 minutes each morning: six a minute, and chance.
+    assert max(settled.values()) < boards // 8, "too many checks in one minute"

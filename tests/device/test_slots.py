@@ -1,4 +1,4 @@
-"""twoslot.boot.slots: the map table believed or refused, the bench's descriptor, the window log tidied in time."""
+"""twoslot.boot.slots: the map table is accepted or refused, descriptors match slotbench's, the window log is erased in time."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_board_file_is_read_as_it_is(access: Access, name: str) -> None:
 
 @pytest.mark.parametrize("byte", range(maptable.TABLE_BYTES))
 def test_a_map_with_any_bit_wrong_is_refused(access: Access, byte: int) -> None:
-    """Nothing is written by a map that is not sure."""
+    """A damaged map must not lead to a write."""
     place = maptable.OFFSET + byte
     access.board.flash.poke(place, bytes([access.board.flash.peek(place, 1)[0] ^ 0x10]))
 
@@ -149,7 +149,7 @@ def test_a_descriptor_of_the_bench_reads_as_the_bench_wrote_it(
 
 @pytest.mark.parametrize("slot", [0, 1])
 @pytest.mark.parametrize("version", ["2", "1.25.0-beta.12+x"])
-def test_describe_writes_what_the_bench_reads(access: Access, slot: int, version: str) -> None:
+def test_write_descriptor_writes_what_the_bench_reads(access: Access, slot: int, version: str) -> None:
     access.board.flash.erase(BOARD.slots[slot].descriptor.start // SECTOR)
     access.describe(slot, version=version)
 
@@ -160,7 +160,7 @@ def test_describe_writes_what_the_bench_reads(access: Access, slot: int, version
     assert access.slots.read(slot).version == version
 
 
-def test_describe_programs_the_sealed_half_only(access: Access) -> None:
+def test_write_descriptor_programs_the_sealed_half_only(access: Access) -> None:
     access.board.flash.reset_counters()
 
     access.describe(1)
@@ -169,7 +169,7 @@ def test_describe_programs_the_sealed_half_only(access: Access) -> None:
     assert [(op.kind, op.addr, op.length) for op in access.board.operations()] == [("program", place, 128)]
 
 
-def test_describe_on_a_worn_sector(access: Access, vm: CPythonVM) -> None:
+def test_write_descriptor_on_a_worn_sector(access: Access, vm: CPythonVM) -> None:
     place = BOARD.slots[1].descriptor.start
     access.board.flash.set_stuck(place // SECTOR, 0.9)
 
@@ -203,7 +203,7 @@ def test_a_page_that_is_no_descriptor_of_the_slot_is_none(access: Access, flaw: 
 
 @pytest.mark.parametrize(
     ("first", "erases"), [(b"", 0), (b"\xfe", 1), (b"\xff" * 255 + b"\x7f", 1), (b"2SD1", 1)])
-def test_forget_erases_unless_the_page_is_blank(access: Access, first: bytes, erases: int) -> None:
+def test_erase_descriptor_erases_unless_the_page_is_blank(access: Access, first: bytes, erases: int) -> None:
     place = BOARD.slots[1].descriptor.start
     access.board.flash.poke(place, first)
     access.board.flash.reset_counters()

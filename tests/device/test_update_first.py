@@ -1,4 +1,4 @@
-"""twoslot.recovery.update_first: a board whose application leaves no room for an update restarts, and updates before main.py."""
+"""twoslot.recovery.update_first: a board without memory for an update beside main.py restarts and updates before it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Full(dict[str, bytes]):
 
 @pytest.fixture
 def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
-    """A release is offered, and the board looks once a minute."""
+    """A release is offered, and the board checks once a minute."""
     return make_board(WsgiNetwork(site.app()), interval_s=60)
 
 
@@ -47,7 +47,7 @@ def word(board: DeviceBoard) -> int:
 
 
 def times(board: DeviceBoard) -> int:
-    """Restarts for want of room since the last one that was good for something."""
+    """Restarts for lack of memory since the last useful one."""
     return word(board) >> 28 & 7
 
 
@@ -96,7 +96,7 @@ def starved(board: DeviceBoard, module: str = IN_AN_UPDATE) -> Full:
 def test_out_of_memory_for_long_restarts_the_board(
     board: DeviceBoard, module: str, least: int, most: int,
 ) -> None:
-    """A release that is wanted would restart the board anyway; a look alone is worth it more seldom."""
+    """An offered release restarts the board anyway; a check alone is worth fewer restarts."""
     starved(board, module)
     vm = board.start()
     after = main(board, vm, 60 * MINUTES_MS)
@@ -107,7 +107,7 @@ def test_out_of_memory_for_long_restarts_the_board(
 
 
 def test_out_of_memory_at_the_start_is_low_memory(board: DeviceBoard) -> None:
-    """The countdown is made at the first tick(): beside a large application that fails already."""
+    """The schedule is made at the first tick(): beside a large application that fails already."""
     starved(board, "startup")
     after = main(board, board.start(), 60 * MINUTES_MS)
 
@@ -121,7 +121,7 @@ def test_room_that_comes_back_in_time_is_no_reason(board: DeviceBoard) -> None:
     files.full = False
     main(board, vm, 5 * MINUTES_MS)
 
-    assert board.newest().active == 1, "taken beside the application"
+    assert board.newest().active == 1, "installed beside the application"
     assert word(board) == 0
 
 
@@ -144,7 +144,7 @@ def test_each_restart_comes_after_twice_the_time(board: DeviceBoard) -> None:
         assert before_main(board, start_again(board)) is not None
         board.network.online = True  # type: ignore[attr-defined]
         files.full = True
-        assert times(board) == number, "an attempt in vain begins nothing anew"
+        assert times(board) == number, "a failed attempt resets nothing"
         vm = start_again(board)
 
     assert all(1.8 < b / a < 2.2 for a, b in zip(took, took[1:])), took
@@ -160,7 +160,7 @@ def test_the_times_are_counted_to_seven(board: DeviceBoard) -> None:
     assert word(board) == ALONE | 7 << 28
 
 
-def test_a_look_that_goes_well_beside_main_begins_the_count_anew(board: DeviceBoard) -> None:
+def test_a_check_that_goes_well_beside_main_begins_the_count_anew(board: DeviceBoard) -> None:
     board.network.online = False  # type: ignore[attr-defined]
     board.start()
     board.soc.write_word(KEPT, 3 << 28 | 0x00050201)
@@ -179,13 +179,13 @@ def test_a_look_that_goes_well_beside_main_begins_the_count_anew(board: DeviceBo
 
 
 def site_says_nothing_new(board: DeviceBoard) -> None:
-    """What is offered runs already."""
+    """The offered release runs already."""
     board.put_slot(0, b"x" * 4096, counter=6, confirmed=True)
     board.put_cell(1, JournalCell(sequence=2, state_a=SlotState.CONFIRMED, counter_a=6, attempts=3, copies=8))
 
 
 def test_a_trial_is_not_restarted(board: DeviceBoard) -> None:
-    """It would cost an attempt; a release that leaves no room to prove itself is not to stay."""
+    """A restart would cost an attempt, and a release without memory to prove itself must not stay."""
     board.put_trial(spent=first(1))
     starved(board, IN_A_LOOK)
     vm = board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6, reason=RESTART)
@@ -195,12 +195,12 @@ def test_a_trial_is_not_restarted(board: DeviceBoard) -> None:
     with pytest.raises(ChipReset):
         vm.exec("while True:\n    twoslot.tick()\n    time.sleep_ms(1000)")
 
-    assert board.soc.clock.ms - begun >= 9 * MINUTES_MS, "the deadline's reset, not one of ours"
+    assert board.soc.clock.ms - begun >= 9 * MINUTES_MS, "the reset of the deadline, not a restart of twoslot"
     assert word(board) == 0
 
 
 @pytest.mark.parametrize("vain", [0, 1, 2])
-def test_boards_that_sleep_deeply_count_looks_in_vain(board: DeviceBoard, vain: int) -> None:
+def test_boards_in_deep_sleep_count_failed_checks(board: DeviceBoard, vain: int) -> None:
     starved(board)
     board.start()
     board.soc.write_word(KEPT, vain << 24 | 3)
@@ -215,7 +215,7 @@ def test_boards_that_sleep_deeply_count_looks_in_vain(board: DeviceBoard, vain: 
         assert reset.value.reason == RESTART and word(board) & 0xFF000000 == ALONE | 1 << 28
 
 
-def test_a_look_in_vain_of_a_board_that_sleeps_leaves_the_times(board: DeviceBoard) -> None:
+def test_a_failed_check_of_a_sleeping_board_leaves_the_times(board: DeviceBoard) -> None:
     board.network.online = False  # type: ignore[attr-defined]
     board.start()
     board.soc.write_word(KEPT, 2 << 28)
@@ -243,12 +243,12 @@ def test_the_release_is_taken_before_main(board: DeviceBoard) -> None:
 
     assert after is not None and after < 2 * MINUTES_MS
     assert board.newest().active == 1
-    assert word(board) == 0, "it was good for something: the count begins anew"
+    assert word(board) == 0, "a useful restart resets the count"
     assert "before main.py" in vm.output
 
 
-def test_with_nothing_to_take_main_follows_after_another_restart(board: DeviceBoard) -> None:
-    """So its heap is whole."""
+def test_without_a_release_main_follows_after_another_restart(board: DeviceBoard) -> None:
+    """That gives main.py the whole heap."""
     site_says_nothing_new(board)
     vm = asked(board)
     after = before_main(board, vm)
@@ -267,7 +267,7 @@ def test_without_a_network_main_follows_soon(board: DeviceBoard) -> None:
 
 
 def test_it_ends_after_ten_minutes_whatever_happens(board: DeviceBoard) -> None:
-    """A server that answers busy, with the shortest wait, for ever."""
+    """A server that is busy for ever, with the shortest wait."""
     def busy(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         start_response("503 Busy", [("Retry-After", "1"), ("Content-Length", "0")])
         return [b""]
@@ -280,8 +280,8 @@ def test_it_ends_after_ten_minutes_whatever_happens(board: DeviceBoard) -> None:
 
 
 @pytest.mark.parametrize("module", [IN_A_LOOK, IN_AN_UPDATE])
-def test_without_room_even_so_main_follows(board: DeviceBoard, module: str) -> None:
-    """No restart into the same again: main.py would never run."""
+def test_without_memory_even_then_main_follows(board: DeviceBoard, module: str) -> None:
+    """Another restart would repeat this, and main.py would never run."""
     vm = asked(board, 2)
     vm.runtime.files = board.files = Full(board.files, module)
     after = before_main(board, vm)

@@ -54,7 +54,7 @@ class WriterBench:
     def block(self, number: int) -> bytes:
         return self.image[number * SECTOR : (number + 1) * SECTOR]
 
-    def table_right(self) -> bool:
+    def table_matches(self) -> bool:
         return bool(self.scan.table_matches(self.slot, self.agent.plan["blocks"]))
 
     def put_table(self, table: bytes | None = None) -> None:
@@ -62,7 +62,7 @@ class WriterBench:
         self.writer.write_table(self.slot, self.agent.plan["blocks"])
 
     def scanned(self) -> set[int]:
-        """Look at all blocks; return those that are missing."""
+        """Check all blocks; return the missing ones."""
         for number in range(self.slot["blocks"]):
             self.scan.check_block(self.slot, number)
         return {number for number in range(self.slot["blocks"]) if self.is_missing(number)}
@@ -78,7 +78,7 @@ class WriterBench:
             self.put(number)
 
     def whole(self) -> bool:
-        """How scan.py judges what the slot holds now."""
+        """How image/scan checks the slot now."""
         self.agent.state, self.agent.scans = VERIFY, 0
         while self.agent.state == VERIFY:
             self.agent.state = self.scan.step(self.agent)
@@ -127,13 +127,13 @@ def test_the_longest_image_fills_the_slot(board: DeviceBoard, vm: CPythonVM) -> 
 
 
 def test_the_table_is_stored_and_known_again(bench: WriterBench) -> None:
-    assert not bench.table_right()
+    assert not bench.table_matches()
     bench.put_table()
 
     assert bench.board.flash.peek(SLOT.table.start, SECTOR) == blocks.table_sector(blocks.block_table(IMAGE))
-    assert bench.table_right()
+    assert bench.table_matches()
     bench.board.flash.reset_counters()
-    assert bench.table_right()
+    assert bench.table_matches()
     assert bench.board.operations() == []
 
 
@@ -144,7 +144,7 @@ def test_a_table_that_lost_a_bit_is_not_right(bench: WriterBench, place: int) ->
     sector[place] ^= 4
     bench.board.flash.poke(SLOT.table.start, sector)
 
-    assert not bench.table_right()
+    assert not bench.table_matches()
 
 
 @pytest.mark.parametrize("flip", [0, 15, 16, 8 * 16 - 1, None])
@@ -172,7 +172,7 @@ def test_what_lies_behind_a_table_in_the_buffer_stays_there(bench: WriterBench, 
 
 
 @pytest.mark.parametrize("wrong", [set(), {0}, {7}, {1, 2, 5}, set(range(8))])
-def test_the_survey_finds_what_differs_and_writes_nothing(bench: WriterBench, wrong: set[int]) -> None:
+def test_the_scan_finds_differing_blocks_and_writes_nothing(bench: WriterBench, wrong: set[int]) -> None:
     bench.put_table()
     bench.board.flash.poke(SLOT.image.start, IMAGE)
     for number in wrong:
@@ -181,7 +181,7 @@ def test_the_survey_finds_what_differs_and_writes_nothing(bench: WriterBench, wr
 
     assert bench.scanned() == wrong
     assert bench.left == len(wrong)
-    assert bench.scanned() == wrong and bench.left == len(wrong), "a second look counts twice"
+    assert bench.scanned() == wrong and bench.left == len(wrong), "a second scan counts twice"
     assert bench.board.operations() == []
 
 
@@ -322,7 +322,7 @@ def test_a_sector_that_takes_at_the_second_try_is_used(bench: WriterBench) -> No
             continue
         tries.append(len(bench.board.erased()))
         held = bench.board.flash.peek(SLOT.image.start + number * SECTOR, SECTOR)
-        assert held == bench.block(number), "a block was believed that reads otherwise"
+        assert held == bench.block(number), "a block was accepted that reads differently"
     assert max(tries) > 1, "no sector of this test needed a second try"
 
 

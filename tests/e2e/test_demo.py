@@ -1,4 +1,4 @@
-"""`slotbench demo` tells its story, and its exit code is not a courtesy."""
+"""`slotbench demo` plays every scene; its exit code is 1 when one fails."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from slotbench.demo import update as demo_story
 from slotbench.vboard import firmware
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vms import VMS
+
+pytestmark = pytest.mark.usefixtures("keys_of_demos")
 
 
 @pytest.mark.parametrize("vm", VMS)

@@ -1,4 +1,4 @@
-"""`slotbench demo --attacks`: each attack is told, and the exit code is not a courtesy."""
+"""`slotbench demo --attacks` lists every attack; its exit code is 1 when a board accepts one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from slotbench.demo import attacks as demo_attacks
 from slotbench.formats.codes import explain
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.vms import VMS
+
+pytestmark = pytest.mark.usefixtures("keys_of_demos")
 
 ALL = (
     *demo_attackers.BEFORE, *demo_attackers.AFTER, demo_attackers.FAST_FORWARD, *demo_attackers.CURED,
@@ -37,7 +39,7 @@ def test_on_a_board_that_runs_in_place(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def break_module(monkeypatch: pytest.MonkeyPatch, name: str, right: bytes, wrong: bytes) -> None:
-    """The demo's board has this module with a defence less."""
+    """Remove one defence from this module of the demo's board."""
     files_of = demo_attacks.board_files
 
     def broken(*arguments: Any, **options: Any) -> dict[str, bytes]:
@@ -50,12 +52,12 @@ def break_module(monkeypatch: pytest.MonkeyPatch, name: str, right: bytes, wrong
 
 
 def play_only(monkeypatch: pytest.MonkeyPatch, *attacks: demo_attackers.Attack) -> None:
-    """A day with these attacks alone, before the update; its last scenes are played as always."""
+    """Play only these attacks before the update, then the last scenes."""
     for name, played in (("BEFORE", attacks), ("AFTER", ()), ("CURED", ())):
         monkeypatch.setattr(demo_attacks, name, played)
 
 
-def test_a_board_that_looks_at_every_hint_fails_it(
+def test_a_board_that_checks_at_every_hint_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     if not stock():
@@ -67,7 +69,7 @@ def test_a_board_that_looks_at_every_hint_fails_it(
     assert "a flood of hints" in capsys.readouterr().err
 
 
-def test_a_board_that_believes_every_signature_fails_it(
+def test_a_board_that_accepts_every_signature_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     play_only(monkeypatch, *(attack for attack in demo_attackers.BEFORE if attack.name == "forged release"))
@@ -79,7 +81,7 @@ def test_a_board_that_believes_every_signature_fails_it(
 def test_a_refusal_for_another_reason_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A portal that stands where a forgery was meant to: refused, but not for what it was to show."""
+    """A portal in place of a forgery: refused, but with another code than the attack needs."""
     portal, *_ = demo_attackers.BEFORE
     play_only(monkeypatch, dataclasses.replace(portal, code=22))
     assert cli.run(["demo", "--attacks", "--fast"]) == 1
@@ -87,6 +89,6 @@ def test_a_refusal_for_another_reason_fails_it(
     assert "captive portal" in said.err and said.out.count("  NO\n") == 1
 
 
-def test_images_of_the_user_have_no_part_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_of_the_user_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["demo", "--attacks", "--image", "firmware.bin"]) == 2
     assert "--image" in capsys.readouterr().err

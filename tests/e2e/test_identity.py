@@ -1,4 +1,4 @@
-"""Boards show the server who they are, with the real device modules: proven, replayed, with another's secret."""
+"""Boards authenticate at the server with the real device modules: right, replayed, and with a wrong secret."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Make = Callable[..., "House"]
 
 
 class House:
-    """A world whose server knows two boards, and asks everybody who they are; what it heard is in `heard`."""
+    """A test bed whose server knows two boards and authenticates every request; `heard` has the requests."""
 
     def __init__(self, folder: Path, vm: Callable[..., DeviceVM], *, require: bool) -> None:
         self.testbed = make_testbed(folder, vm=vm)
@@ -30,9 +30,11 @@ class House:
         self.boards = BoardAuthenticator(folder / "identities.json", require=require)
         self.app = create_app(self.testbed.publisher.site.root, self.boards)
         self.heard: list[tuple[str, str]] = []
+        self.host = ""
 
     def listen(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        """The application, and who writes down what goes by."""
+        """The application, behind one that records every request."""
+        self.host = environ["HTTP_HOST"]
         self.heard.append((environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")))
         return self.app(environ, start_response)
 
@@ -47,8 +49,9 @@ class House:
         return self.testbed.board(network or WsgiNetwork(self.listen), **options)
 
     def replays(self, path: str, header: str) -> int:
-        """The status of the answer to who says again what was heard."""
-        return int(self.app.test_client().get(path, headers={"Authorization": header}).status_code)
+        """The status of the response to a replayed request."""
+        headers = {"Authorization": header, "Host": self.host}
+        return int(self.app.test_client().get(path, headers=headers).status_code)
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def make(tmp_path: Path, vm: Callable[..., DeviceVM]) -> Make:
     return lambda require=True: House(tmp_path, vm, require=require)
 
 
-def test_a_board_that_shows_who_it_is_updates(make: Make) -> None:
+def test_a_board_that_authenticates_updates(make: Make) -> None:
     house = make()
     with BackgroundServer(house.app) as server:
         board = house.board("lamp-7", SECRETS["lamp-7"], LoopbackNetwork(), server=server.url)
@@ -68,7 +71,7 @@ def test_a_board_that_shows_who_it_is_updates(make: Make) -> None:
         2, "confirmed", 2)
 
 
-def test_what_was_heard_is_of_no_use_to_who_heard_it(make: Make) -> None:
+def test_a_recorded_request_is_useless_to_an_eavesdropper(make: Make) -> None:
     house = make()
     board = house.board("lamp-7", SECRETS["lamp-7"])
     update_to(board, 2)
@@ -84,7 +87,7 @@ def test_what_was_heard_is_of_no_use_to_who_heard_it(make: Make) -> None:
 @pytest.mark.parametrize(("name", "secret"), [
     ("lamp-7", SECRETS["lamp-8"]), ("lamp-9", SECRETS["lamp-7"]), ("lamp-7", None)],
     ids=["another's secret", "another's name", "no secret"])
-def test_who_cannot_show_it_gets_nothing(make: Make, name: str, secret: bytes | None) -> None:
+def test_a_board_without_the_secret_gets_nothing(make: Make, name: str, secret: bytes | None) -> None:
     house = make()
     board = house.board(name, secret)
     board.power_on()
@@ -95,7 +98,7 @@ def test_who_cannot_show_it_gets_nothing(make: Make, name: str, secret: bytes | 
 
 
 @pytest.mark.parametrize(("name", "secret"), [("lamp-7", SECRETS["lamp-8"]), ("lamp-7", None)])
-def test_an_open_server_serves_it_and_believes_nothing(make: Make, name: str, secret: bytes | None) -> None:
+def test_an_open_server_serves_it_and_trusts_nothing(make: Make, name: str, secret: bytes | None) -> None:
     house = make(require=False)
     board = house.board(name, secret)
     update_to(board, 2)

@@ -1,4 +1,4 @@
-"""Keys change over the air, with the real device modules: rotation, revocation, and what a stolen key is worth then."""
+"""Keys change over the air, with the real device modules: rotation, revocation, and what a stolen key can still do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
 
 @functools.cache
 def new_key(number: int) -> SigningKey:
-    """A key that no test key is: made once."""
+    """A new key, generated once."""
     return signing_key("stranger") if number == 0 else SigningKey.generate()
 
 
@@ -60,7 +60,7 @@ def epoch_in_journal(board: VirtualBoard) -> int:
 
 
 def put_head(testbed: TestBed, key: SigningKey, **changes: object) -> None:
-    """Put a head on the server as who holds this key would: that of now, but for these changes."""
+    """Publish the present head with these changes, signed by this key."""
     site = testbed.publisher.site
     text = site.read(HEAD)
     assert text is not None
@@ -78,11 +78,11 @@ def test_a_new_online_key_reaches_the_boards(testbed: TestBed) -> None:
     assert pinned(board) == [2, 2] and epoch_in_journal(board) == 2
     assert not {21, 42, 45} & set(codes(board))
     asked = [request.path for request in board.network.requests if request.path.startswith("/keys/")]
-    assert asked == [f"/keys/{PRODUCT}.2.keys"], "asked for once, and only when it was needed"
+    assert asked == [f"/keys/{PRODUCT}.2.keys"], "the new keys are fetched once, when they are needed"
 
 
 def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(testbed: TestBed) -> None:
-    """Two changes while it was in a drawer: the key that it knows vouches for the next, that one for the last."""
+    """Two rotations while it was off: the known key signs the next epoch, and that one signs the last."""
     old = testbed.publisher.offline
     testbed.publisher.rotate(NOW + 1, add=new_key(0))
     testbed.publisher.rotate(NOW + 2, drop=old.key_id)
@@ -97,11 +97,11 @@ def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(testbed: TestBed
     forged = old.sign(path.read_bytes().split(b"\n")[0].replace(b'"counter":2', b'"counter":9'))
     site.write(store.release_name(forged.digest), forged.pack())
     put_head(testbed, testbed.publisher.online, seq=7, counter=9, release=forged.digest)
-    assert "21 key-not-pinned" in board.run_line("twoslot.update()"), "a release of the key that was dropped"
+    assert "21 key-not-pinned" in board.run_line("twoslot.update()"), "a release signed by the removed key"
 
 
 def test_a_key_that_was_revoked_stays_so_after_a_rollback(testbed: TestBed) -> None:
-    """The fallback runs with the new keys: they are outside both slots."""
+    """The fallback uses the new keys, because they lie outside both slots."""
     stolen = testbed.publisher.online
     testbed.publish(2)
     board = testbed.board()
@@ -129,7 +129,7 @@ def test_a_key_that_was_revoked_stays_so_after_a_fallback(testbed: TestBed) -> N
 
 
 def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, testbed: TestBed) -> None:
-    """Heads of both epochs: nothing of them is believed or remembered."""
+    """Heads of both epochs are refused and not recorded."""
     for epoch in (1, 2):
         put_head(testbed, stolen, epoch=epoch, seq=100)
         assert "21 key-not-pinned" in board.run_line("twoslot.check()")
@@ -137,8 +137,8 @@ def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, testbed
     assert pinned(board) == [2, 2] and runs_confirmed(board, 1)
 
 
-def test_keys_that_were_put_back_are_not_believed(testbed: TestBed) -> None:
-    """The journal knows the epoch: an old keys file is good for the way to the newest, and for nothing else."""
+def test_restored_old_keys_are_not_trusted(testbed: TestBed) -> None:
+    """The journal knows the epoch: an old keys file serves only to follow to the newest one."""
     stolen = testbed.publisher.online
     testbed.publish(2)
     board = testbed.board()
@@ -147,21 +147,21 @@ def test_keys_that_were_put_back_are_not_believed(testbed: TestBed) -> None:
     testbed.publish(3)
     update_to(board, 3)
     board.power_off()
-    board.on_boot = None  # promise 11 is what is broken here
+    board.on_boot = None  # this breaks promise 11
     for name in COPIES:
         board.files.pop(name)
     board.files.update(old)
     put_head(testbed, stolen, epoch=1, seq=100)
     board.power_on()
     board.run(MINUTES_MS)
-    assert pinned(board) == [2, 2], "and the way was found again"
+    assert pinned(board) == [2, 2], "the newest keys were followed again"
     assert 21 in codes(board)
     testbed.publish(4)
     update_to(board, 4)
 
 
 def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(testbed: TestBed) -> None:
-    """The highest seq there is, and a date that no clock reaches: the next epoch counts from the start."""
+    """The highest seq and a far date: the next epoch starts its own count."""
     testbed.publish(2)
     board = testbed.board()
     update_to(board, 2)
@@ -171,7 +171,7 @@ def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(testbed: TestBed) ->
     cell = board.cell
     assert cell is not None and (cell.head_seq, cell.head_time) == (latest, latest - 1)
     put_head(testbed, testbed.publisher.online, seq=5, issued=NOW + 3)
-    assert "35 head-outdated (5)" in board.run_line("twoslot.check()"), "now it is frozen"
+    assert "35 head-outdated (5)" in board.run_line("twoslot.check()"), "the board is frozen now"
     testbed.publisher.rotate(NOW + 2, online=new_key(0))
     testbed.publisher.refresh(NOW + 2)
     testbed.publish(3)
@@ -181,7 +181,7 @@ def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(testbed: TestBed) ->
 
 
 def test_a_trial_proves_itself_with_new_keys_and_pins_them_when_it_has(testbed: TestBed) -> None:
-    """The keys change while the board restarts into its trial."""
+    """The keys rotate while the board restarts into its trial."""
     testbed.publish(2)
     board = testbed.board()
     board.power_on()
@@ -193,7 +193,7 @@ def test_a_trial_proves_itself_with_new_keys_and_pins_them_when_it_has(testbed: 
 
 
 def pinned_before_confirm(board: VirtualBoard) -> set[str]:
-    """Run to the confirmation; files that changed before the journal said so."""
+    """Run to the confirmation; return the files that changed before the journal named the new epoch."""
     files = dict(board.files)
     changed: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""Boards that are told to look now: by the publisher's command, a real broker and the firmware's umqtt."""
+"""A hint makes boards check now: by the publisher's command, a real broker and the firmware's umqtt."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, make_testbed, ru
 HOUR = 3600
 INTERVAL_S = 6 * HOUR
 JITTER_MS = 65_536
-"""The longest wait between a hint and the look, and of real time nothing: an update takes longer."""
+"""The longest virtual time between a hint and the check; an update takes longer."""
 PING_MS = 240_000
-"""Virtual time waits for the broker at each ping, so a message is there after so long at the latest."""
+"""Virtual time waits for the broker at each ping, so a message arrives within this time."""
 GRACE_S = 0.2
 
 
@@ -37,7 +37,7 @@ def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
 
 @pytest.fixture
 def make_board(testbed: TestBed, mosquitto: Mosquitto) -> Iterator[Callable[..., VirtualBoard]]:
-    """Boards that look every six hours, listen to the broker, and looked for the first time."""
+    """Boards that check every six hours, listen to the broker, and have made their first check."""
     made: list[VirtualBoard] = []
     with BackgroundServer(testbed.app) as server:
         def make(**settings: object) -> VirtualBoard:
@@ -61,7 +61,7 @@ def heads(board: VirtualBoard) -> int:
 
 
 def release(testbed: TestBed, monkeypatch: pytest.MonkeyPatch, verb: str, *options: str) -> int:
-    """A command of the publisher, an hour later."""
+    """Run a command of the publisher an hour later."""
     monkeypatch.setattr("time.time", lambda: float(NOW + HOUR))
     keys = "--keys", str(testbed.publisher.keys_path)
     signing = () if verb == "notify" else ("--key", str(testbed.publisher.keys_path.with_name("online.pem")))
@@ -70,7 +70,7 @@ def release(testbed: TestBed, monkeypatch: pytest.MonkeyPatch, verb: str, *optio
     return code
 
 
-def test_promoted_and_told_a_board_updates_in_minutes(
+def test_promoted_and_notified_a_board_updates_in_minutes(
     testbed: TestBed, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     testbed.publish(2, rollout=Rollout(percent=0))
@@ -78,7 +78,7 @@ def test_promoted_and_told_a_board_updates_in_minutes(
     assert (heads(board), heads(deaf)) == (1, 1)
     for each in (board, deaf):
         each.run(30 * MINUTES_MS)
-    assert (heads(board), heads(deaf)) == (1, 1), "nothing is said, nobody looks"
+    assert (heads(board), heads(deaf)) == (1, 1), "without a hint no board checks"
 
     assert release(testbed, monkeypatch, "promote", "--percent", "100", "--notify", mosquitto.address) == 0
 
@@ -89,17 +89,17 @@ def test_promoted_and_told_a_board_updates_in_minutes(
     print(f"{(board.clock.ms - begin_ms) / 1000:.0f} s from the command to the confirmed release")
     assert runs_confirmed(board, 2)
     deaf.run(HOURS_MS)
-    assert runs_confirmed(deaf, 1) and heads(deaf) == 1, "without a broker it looks when it is time"
+    assert runs_confirmed(deaf, 1) and heads(deaf) == 1, "without a broker it checks by its schedule"
 
 
-def test_the_same_message_again_is_no_reason_to_look(
+def test_a_repeated_message_causes_no_check(
     testbed: TestBed, mosquitto: Mosquitto, make_board: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     testbed.publish(2, rollout=Rollout(percent=0))
     board = make_board()
     assert release(testbed, monkeypatch, "notify", mosquitto.address) == 0
     board.run(10 * MINUTES_MS)
-    assert heads(board) == 2, "it did not know that this is the head it saw"
+    assert heads(board) == 2, "it took a known head for a new one"
     assert release(testbed, monkeypatch, "notify", mosquitto.address) == 0
     board.run(10 * MINUTES_MS)
     assert heads(board) == 2

@@ -1,4 +1,4 @@
-"""A push over real sockets, under both VMs: the client of `slotbench push` in a thread, a board in this one."""
+"""A push over real sockets, on both VMs: the client of `slotbench push` runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def desk(tmp_path: Path, vm: Callable[..., DeviceVM]) -> PushTestBed:
     return PushTestBed(tmp_path, size=SIZE, vm=vm, key=key())
 
 
-def test_what_was_pushed_answers(desk: PushTestBed) -> None:
+def test_the_pushed_firmware_answers(desk: PushTestBed) -> None:
     board = desk.board()
     client = run(desk, board, 5)
     assert client.error is None and client.parts is not None and client.back is not None
     back, seconds = client.back
     assert (back.version, back.counter, back.confirmed, back.slot) == ("5.0.0-dev", DEVELOPMENT | 5, True, "B")
     assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, BootReason.TRIAL]
-    assert client.parts.sent > SIZE / 50_000, "the modelled network has its time"
+    assert client.parts.sent > SIZE / 50_000, "the modelled network takes its time"
     assert runs_confirmed(board, DEVELOPMENT | 5) and seconds > 0
     board.power_off()
 
@@ -58,7 +58,7 @@ def test_a_push_that_lost_power_goes_on(desk: PushTestBed) -> None:
     board.network.accept_wait_s = 30.0  # type: ignore[attr-defined]
     again = run(desk, board, 5)
     assert again.error is None and again.parts is not None
-    assert again.parts.bytes <= SIZE - 8 * 4096, "what was there was not sent again"
+    assert again.parts.bytes <= SIZE - 8 * 4096, "blocks in place are not sent again"
     board.power_off()
 
 
@@ -73,7 +73,7 @@ def test_both_vms_leave_the_same_flash(micropython: None, tmp_path: Path) -> Non
     assert left["cpython"] == left["micropython"]
 
 
-def test_who_does_not_know_the_secret_is_told_so(desk: PushTestBed) -> None:
+def test_a_client_with_a_wrong_secret_is_refused_with_its_code(desk: PushTestBed) -> None:
     board = desk.board()
     desk.secret = bytes(32)
     assert isinstance(board.network, LoopbackNetwork)

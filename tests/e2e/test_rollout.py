@@ -1,4 +1,4 @@
-"""A release in portions, from the publisher's step to what boards do."""
+"""A release in portions, from the publisher's commands to the boards."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def codes(board: VirtualBoard) -> list[int]:
 
 
 def look(board: VirtualBoard) -> None:
-    """Half an hour: three looks, and time for an update."""
+    """Half an hour: three checks, and time for an update."""
     board.run(HOURS_MS // 2)
 
 
@@ -70,7 +70,7 @@ def test_a_tenth_of_the_boards_and_then_all(testbed: TestBed, channel: Channel) 
     look(outside)
     look(inside)
     assert runs_confirmed(outside, 2) and runs_confirmed(inside, 2)
-    assert len(inside.boots) == 2, "it was in and stays as it is"
+    assert len(inside.boots) == 2, "a board that was included stays included"
 
 
 def test_a_cohort_is_in_whatever_the_percent(testbed: TestBed, channel: Channel) -> None:
@@ -84,7 +84,7 @@ def test_a_cohort_is_in_whatever_the_percent(testbed: TestBed, channel: Channel)
     assert runs_confirmed(other, 1) and set(codes(other)) == {39}
 
 
-def test_paused_nobody_begins_and_resumed_they_do(testbed: TestBed, channel: Channel) -> None:
+def test_no_board_begins_while_paused(testbed: TestBed, channel: Channel) -> None:
     head = offer(testbed, 2, Rollout(percent=50))
     channel.pause(LATER)
     board = board_at(testbed, head, range(50))
@@ -98,7 +98,7 @@ def test_paused_nobody_begins_and_resumed_they_do(testbed: TestBed, channel: Cha
     assert runs_confirmed(board, 2)
 
 
-def test_a_percent_that_shrinks_takes_no_update_back(testbed: TestBed, channel: Channel) -> None:
+def test_a_smaller_percent_removes_no_update(testbed: TestBed, channel: Channel) -> None:
     head = offer(testbed, 2, Rollout(percent=50))
     updated, late = (board_at(testbed, head, range(10, 50)) for _ in range(2))
     update_to(updated, 2)
@@ -117,7 +117,7 @@ def downloading(board: VirtualBoard) -> bool:
 
 
 def test_withdrawn_while_boards_download_it(testbed: TestBed, channel: Channel) -> None:
-    """An attempt under way may end: what it fetches is signed. Whoever looks again is offered the one before."""
+    """An attempt under way may end, because its release is signed. The next check offers the older release."""
     offer(testbed, 2, Rollout(percent=0))
     head = offer(testbed, 3, Rollout())
     goes_on, loses_power, comes_late = (board_at(testbed, head, range(100)) for _ in range(3))
@@ -133,7 +133,7 @@ def test_withdrawn_while_boards_download_it(testbed: TestBed, channel: Channel) 
     for board in (loses_power, comes_late):
         update_to(board, 2)
     look(goes_on)
-    assert runs_confirmed(goes_on, 3) and codes(goes_on)[-1] == 28, "it keeps what it runs"
+    assert runs_confirmed(goes_on, 3) and codes(goes_on)[-1] == 28, "it keeps its release"
 
     offer(testbed, 4, Rollout(), now=LATER + 1)
     for board in (goes_on, loses_power):

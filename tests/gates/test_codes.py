@@ -97,7 +97,7 @@ def test_names_and_words_differ(planted, file, old, new, expected):
 
 @pytest.mark.parametrize(("line", "found"), [("_TRIES = const(3)", 1), ("TRIES = const(3)", 1), ("_TRIES = const(4)", 0)])
 def test_a_constant_is_defined_once(planted, line, found):
-    planted.write("device/twoslot/writer.py", f"from micropython import const\n{line}\n")
+    planted.write("device/twoslot/image/writer.py", f"from micropython import const\n{line}\n")
 
     lines = planted.run(codes.run)
     assert len(lines) == found

@@ -69,7 +69,7 @@ from binascii import a2b_base64, hexlify
 from hashlib import sha256
 from micropython import const
 
-from twoslot import journal
+from twoslot import agent
 from twoslot.boot.journal import Cell
 from . import journal as j
 

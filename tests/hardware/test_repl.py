@@ -1,4 +1,4 @@
-"""A real board behind --port that runs MicroPython: deploy, the verbs at its REPL, and all taken away again.
+"""A real board behind --port that runs MicroPython: deploy, the commands at its REPL, then undo.
 
     tools/test tests/hardware --port /dev/ttyUSB0
 """

@@ -6,6 +6,7 @@ Nothing replays, nothing altered is accepted, and a server that does not require
 from __future__ import annotations
 
 import logging
+import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from support.samples import NOW
 
 SECRET = bytes(range(32))
 HEAD = "/heads/sensor/stable.head"
+HOST = "localhost"
 
 Serving: TypeAlias = Callable[..., tuple[FlaskClient, BoardAuthenticator]]
 """Starts a server with one head; `require` is its --require-identity."""
@@ -47,14 +49,14 @@ class BoardClient:
 
     def proof(
         self, path: str = HEAD, *, nc: int | None = None, running: int = 5, report: str = "1/5",
-        told: int | None = None, method: str = "GET",
+        told: int | None = None, method: str = "GET", host: str = HOST,
     ) -> str:
         """The Authorization header. `told` is the running counter it states, if not the one it proves."""
         nc = nc or self.nc
         code, about = report.split("/")
         proof = identity.IdentityProof(
             nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
-        mac = identity.compute_mac(self.secret, proof.message(method, path))
+        mac = identity.compute_mac(self.secret, proof.message(method, host, path))
         return (
             f'Twoslot id="{self.device_id}", nonce="{self.nonce}", nc={nc}, report="{report}", '
             f'running="{told or running}", mac="{mac}"')
@@ -127,7 +129,8 @@ def test_a_superseded_challenge_is_rejected(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("wrong", [
-    {"told": 9}, {"method": "HEAD"}], ids=["another counter", "another method"])
+    {"told": 9}, {"method": "HEAD"}, {"host": "evil.example"}],
+    ids=["another counter", "another method", "another host"])
 def test_an_altered_request_is_rejected(serving: Serving, wrong: dict[str, Any]) -> None:
     client, boards = serving()
     board = BoardClient(client)
@@ -287,22 +290,48 @@ def test_only_the_owner_can_read_the_identities_file(
 
 
 def test_each_board_has_its_own_secret() -> None:
-    known = Identities({}).with_board("a", None).with_board("b", None)
+    known = Identities({}).with_board("a", "1a", None).with_board("b", "1b", None)
     assert len(set(known.secrets.values())) == 2
     assert parse_secret(known.secret_file("a")) == known.secrets["a"]
 
 
 def test_a_known_secret_is_kept() -> None:
-    known = Identities({}).with_board("a", SECRET)
+    known = Identities({}).with_board("a", "1a", SECRET)
     assert known.secrets["a"] == SECRET
-    assert known.with_board("a", bytes(32)).secrets["a"] == SECRET, "what is known here counts more"
-    assert known.with_board("a", SECRET, renew=True).secrets["a"] != SECRET
+    assert known.with_board("a", "1a", bytes(32)).secrets["a"] == SECRET, "what is known here counts more"
+    assert known.with_board("a", "1a", SECRET, renew=True).secrets["a"] != SECRET
+
+
+def test_a_secret_belongs_to_its_chip(tmp_path: Path) -> None:
+    """A board at this port calls itself by the name of another: it gets nothing, unless it takes its place."""
+    Identities({}).with_board("lamp-7", "1a", SECRET).save(tmp_path / "boards.json")
+    known = Identities.load(tmp_path / "boards.json")
+    assert (known.secrets, known.chips) == ({"lamp-7": SECRET}, {"lamp-7": "1a"})
+    with pytest.raises(BenchError, match="the secret of lamp-7 belongs to the chip 1a, and this is the chip 2b"):
+        known.with_board("lamp-7", "2b", None)
+    renewed = known.with_board("lamp-7", "2b", None, renew=True)
+    assert renewed.secrets["lamp-7"] != SECRET and renewed.chips == {"lamp-7": "2b"}
+
+
+def test_a_file_without_chips_binds_them_as_they_come(identities_file: Path) -> None:
+    """Files of before: the first chip that asks for a name has it."""
+    known = Identities.load(identities_file).with_board("lamp-7", "1a", None)
+    assert known.secrets["lamp-7"] == SECRET and known.chips == {"lamp-7": "1a"}
+
+
+@pytest.mark.parametrize("entry", [
+    {"secret": "00" * 32}, {"secret": "00" * 32, "chip": "1a", "x": 1}, {"secret": 5, "chip": "1a"},
+    {"secret": "00" * 32, "chip": 5.5}, {"secret": "00" * 32, "chip": "lamp"}, {"secret": "00" * 32, "chip": ""}], ids=str)
+def test_an_entry_that_is_none_is_refused(tmp_path: Path, entry: dict[str, object]) -> None:
+    (tmp_path / "boards.json").write_text(json.dumps({"lamp-7": entry}))
+    with pytest.raises(BenchError, match="of lamp-7 is not"):
+        Identities.load(tmp_path / "boards.json")
 
 
 def test_a_device_id_that_cannot_be_in_a_header_is_refused() -> None:
     for name in ("", 'a"b', "é", "a\nb", "x" * 65):
         with pytest.raises(BenchError, match="cannot be used as a device id: device_id in twoslot.json"):
-            Identities({}).with_board(name, None)
+            Identities({}).with_board(name, "1a", None)
 
 
 @pytest.mark.parametrize("file", [None, b"", b"{}", b"5", b'{"secret": 5}', b'{"secret": "00"}'])
@@ -319,8 +348,9 @@ def test_the_message_of_formats_md_byte_for_byte() -> None:
     """FORMATS, board authentication, byte for byte."""
     header = (
         'Twoslot id="lamp-7", nonce="00ff", nc=3, report="1/5", running="5", '
-        'mac="c087ee23e17dc782cd3e34dc54fba8dea31fc0ba794c9f5cd323f8a2b3bcb5c5"')
+        'mac="f0e4dad8a8d3deb744f79fbbcc8d680007c158bc9bc40f0211415ce101fd2adc"')
     name, proof = identity.parse_authorization(header)
     assert name == "lamp-7"
-    assert proof.message("GET", HEAD) == b"GET\n/heads/sensor/stable.head\n00ff\n3\n1/5\n5"
-    assert proof.matches(SECRET, "GET", HEAD) and not proof.matches(SECRET, "HEAD", HEAD)
+    assert proof.message("GET", HOST, HEAD) == b"GET\nlocalhost\n/heads/sensor/stable.head\n00ff\n3\n1/5\n5"
+    assert proof.matches(SECRET, "GET", HOST, HEAD) and not proof.matches(SECRET, "HEAD", HOST, HEAD)
+    assert not proof.matches(SECRET, "GET", "evil.example", HEAD)

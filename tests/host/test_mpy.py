@@ -22,7 +22,7 @@ PROGRAM = {
     "lamp.py": """
 from twoslot.bulb import Bulb, brightest_of
 
-class Street:
+class Lamps:
     def __init__(self, number_of_bulbs, colour="white"):
         self.all_bulbs = [Bulb(number, colour=colour) for number in range(number_of_bulbs)]
 
@@ -31,8 +31,8 @@ class Street:
         return brightest_of(self.all_bulbs)
 
 def status():
-    street_of_mine = Street(4, colour="amber")
-    bright = street_of_mine.brightest_bulb
+    lamps_of_mine = Lamps(4, colour="amber")
+    bright = lamps_of_mine.brightest_bulb
     return {"colour": bright.colour_name, "brightness": bright.shine(), "said": f"{bright.colour_name}!"}
 """,
     "bulb.py": """

@@ -20,6 +20,7 @@ CELL = JournalCell(
     sequence=0x01020304, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, attempts=3, copies=8,
     report=Report.UNPROVEN, rounds=2, counter_a=11, counter_b=12, floor=13, bad_counter=14,
     unproven_counter=15, head_seq=16, head_time=17, key_epoch=18, channel_tag=19, report_counter=20,
+    keys_digest=bytes(range(16)), other_channels=((1, 2), (3, 4), (5, 6)),
 )
 DESCRIPTOR = SlotDescriptor(
     slot=1, counter=21, length=22, sha256=bytes(range(32)), floor=23, fs_start=0x100000,
@@ -107,7 +108,7 @@ def test_cell_layout() -> None:
     assert word(page, 4) == 0x01020304
     assert list(page[8:16]) == [1, 2, 1, 3, 8, 3, 2, 0]
     assert [word(page, 16 + 4 * i) for i in range(10)] == list(range(11, 21))
-    assert page[56:120] == bytes(64)
+    assert page[56:120] == bytes(range(16)) + struct.pack("<6I", 1, 2, 3, 4, 5, 6) + bytes(24)
     assert page[120:128] == hashlib.sha256(page[:120]).digest()[:8]
     assert page[128:] == b"\xff" * 128
 
@@ -166,7 +167,7 @@ def test_impossible_cell_fields_are_not_packed(change: dict[str, Any], what: str
     (12, 9, "copies is 9"),
     (13, 8, "Report has no value 8"),
     (15, 2, "never_reached is 2"),
-    (56, 1, "reserved byte is not 0"),
+    (96, 1, "reserved byte is not 0"),
     (119, 1, "reserved byte is not 0"),
 ])
 def test_a_sealed_impossible_cell_field_is_named(offset: int, value: int, what: str) -> None:

@@ -96,6 +96,18 @@ def test_a_lower_counter_is_refused(
     assert (head.counter, head.seq) == (7, 2)
 
 
+def test_an_older_littlefs_than_that_of_the_release_before_is_refused(
+    site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
+) -> None:
+    """Its boards could not mount their filesystem."""
+    publish_file(site, make_release(7, fs_version=0x00020001), ring, firmware)
+    older = make_release(8, fs_version=0x00020000)
+    with pytest.raises(BenchError, match="have littlefs 2.1, and this firmware mounts 2.0 at most: .*explain 77"):
+        publish_file(site, older, ring, firmware)
+    assert publish_file(site, older, ring, firmware, allow_older=True).counter == 8
+    publish_file(site, make_release(9, fs_version=0x00020001, fs_upgrade=True), ring, firmware)
+
+
 def test_two_releases_with_one_counter_are_refused(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:

@@ -6,11 +6,13 @@ Two interpreters, in Python and in C, and two ROMs were written apart; a mistake
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from slotbench.boards import BoardProfile
+from slotbench.vboard.chip import Cause, Machine
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.signals import PowerCut
 from support.loader.bench import CAUSES, IN_PLACE, WINDOW, bare, chip_with, same_as_model, same_flash, small_image
@@ -56,6 +58,17 @@ def test_random_states(core: Path, sampler: Sampler) -> None:
 @pytest.mark.parametrize("reason", range(7))
 def test_every_reset_reason(core: Path, reason: int, cause: int) -> None:
     core_as_model(IN_PLACE, SCENARIOS["next_attempt"](IN_PLACE), reason=reason, cause=cause)
+
+
+def test_a_flash_that_is_never_ready_is_left_to_the_watchdog(core: Path) -> None:
+    """The ROM waits for it without an end, and after power-on nothing else would end that."""
+    flash = SCENARIOS["first_boot"](WINDOW)
+    flash.timing = replace(flash.timing, sector_erase_us=3_600_000_000)
+    machine = Machine(flash)
+    machine.power_on()
+    machine.run_us(12_000_000)
+    assert [start.cause for start in machine.resets] == [Cause.POWER_ON, Cause.WATCHDOG]
+    assert flash.erases == 1, "and then the ROM waits for it before it reads anything"
 
 
 def test_stock_images_without_a_word_about_them(core: Path) -> None:

@@ -16,10 +16,11 @@ from support.loader.qemu import Qemu, What
 from support.loader.states import flash_of_row, rows_of_both_maps
 
 ENTRY = IRAM.start + ENTRY_OFFSET
-CUTS = 8
+CUTS, ROWS_DRAWN = 3, 40
 ROWS = rows_of_both_maps()
 
 
+@pytest.mark.sampled(ROWS_DRAWN, kind=lambda board, row: (board.name, row.boots, row.why if row.boots is not None else 0))
 @pytest.mark.parametrize(("board", "row"), ROWS)
 def test_row_of_the_decision_table(qemu: Qemu, board: BoardProfile, row: Row) -> None:
     flash = flash_of_row(board, row)

@@ -1,4 +1,4 @@
-"""The loader's machine code, the model and decide.py on every reachable state and on thousands of impossible ones."""
+"""The loader's machine code, the model and decision.py on every reachable state and on thousands of impossible ones."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_every_reachable_state(sampler: Sampler) -> None:
         "reachable states of the loader", every, REACHABLE_DRAWN, kind=lambda it: it[1][:6])
     count = spread(run_reachable, work)
     assert count == len(work)
-    print(f"\n{count} reachable states: machine, model and decide.py agree; flash and tail are equal")
+    print(f"\n{count} reachable states: machine, model and decision.py agree; flash and tail are equal")
 
 
 def test_random_states(sampler: Sampler) -> None:
     seeds = sampler.draw("random states of the loader", range(RANDOM), RANDOM_DRAWN)
     count = spread(run_random, seeds)
     assert count == len(seeds)
-    print(f"\n{count} random states of seeds below {RANDOM}: machine, model and decide.py agree")
+    print(f"\n{count} random states of seeds below {RANDOM}: machine, model and decision.py agree")
 
 
 @pytest.mark.parametrize(("rotten", "boots"), [((), 0), ((0,), 1), ((0, 1), None)])

@@ -42,8 +42,8 @@ def test_a_body_without_end(scene: Scene, document: Resource) -> None:
     assert most_taken(scene, document) == len(OK) + 2 + BUFFER + 1
 
 
-def test_of_a_table_no_more_is_taken_than_the_release_says(scene: Scene) -> None:
-    """However long the server says that it is, or sends on."""
+def test_a_table_is_read_no_further_than_its_length(scene: Scene) -> None:
+    """Whatever length the server states or sends."""
     scene.server.inject(on=Resource.TABLE.value, raw=OK + b"\r\n", endless=b"x" * 97)
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
@@ -53,7 +53,7 @@ def test_of_a_table_no_more_is_taken_than_the_release_says(scene: Scene) -> None
 
 
 @document_only
-def test_a_body_that_says_it_is_too_long_is_not_read(scene: Scene, document: Resource) -> None:
+def test_a_body_that_is_too_long_by_its_length_is_not_read(scene: Scene, document: Resource) -> None:
     scene.server.inject(on=document.value, status=200, instead=b"x" * (BUFFER + 1))
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
@@ -73,7 +73,7 @@ def test_chunks_of_one_byte_with_long_extensions(scene: Scene, document: Resourc
     assert scene.codes == {11}
 
 
-def test_an_image_that_does_not_end_is_hung_up_on(scene: Scene) -> None:
+def test_an_endless_image_ends_the_connection(scene: Scene) -> None:
     scene.server.inject(on=Resource.IMAGE.value, unsized=True, endless=b"x" * 97)
     scene.board.power_on()
     scene.board.run(10 * MINUTES_MS)
@@ -84,7 +84,7 @@ def test_an_image_that_does_not_end_is_hung_up_on(scene: Scene) -> None:
 
 @pytest.mark.parametrize("document", Resource, ids=lambda document: document.name.lower())
 def test_only_the_schedule_stays_after_a_failure(scene: Scene, document: Resource) -> None:
-    """What judged or fetched is gone from the heap; the agent stays once there is something in the spare slot."""
+    """Policy and download are unloaded; the agent stays once the spare slot holds blocks."""
     scene.server.inject(on=document.value, truncate_at=100)
     scene.board.power_on()
     scene.board.run(20 * MINUTES_MS)

@@ -1,4 +1,4 @@
-"""Each fault in each document: once, and for ever."""
+"""Each fault in each document: once, and permanent."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_once(scene: Scene, case: Case, document: Resource) -> None:
 @pytest.mark.sampled(2 * len(CASES), kind=lambda case, document: (case.name, document in KEPT_WHOLE))
 @matrix
 def test_for_ever(scene: Scene, case: Case, document: Resource) -> None:
-    """A defined refusal in bounded time, and nothing is harmed; without the fault the board updates."""
+    """A defined refusal in bounded time and no damage; without the fault the board updates."""
     server, board = scene.server, scene.board
     server.inject(on=document.value, **case.fault)
     board.power_on()
@@ -82,17 +82,17 @@ def require_unharmed(scene: Scene, before: dict[str, bytes], document: Resource)
     after = scene.kept()
     assert [name for name in before if before[name] != after[name]] == []
     for later in document.behind:
-        assert not scene.server.requests_for(later.value), f"{later.name} was fetched though {document.name} is wrong"
+        assert not scene.server.requests_for(later.value), f"{later.name} was fetched although {document.name} is wrong"
     if document in KEPT_WHOLE:
         journal = scene.board.profile.journal
         elsewhere = [op for op in scene.board.flash.log or () if op.actor == "python" and op.addr not in journal]
-        assert elsewhere == [], "before a release was judged only the journal is written"
+        assert elsewhere == [], "before the release was read only the journal is written"
 
 
 def require_bounded(scene: Scene, document: Resource) -> None:
     assert scene.longest_tick_ms <= STEP_MS
     tries = {"": FAILURES_AN_HOUR}
-    # One more request each where a kept connection was found closed, and the same is asked again.
+    # One more request for each kept connection that was found closed.
     tries["faulty"] = 2 * FAILURES_AN_HOUR if document is Resource.IMAGE else FAILURES_AN_HOUR
     for each in Resource:
         asked = scene.server.requests_for(each.value)
@@ -100,6 +100,6 @@ def require_bounded(scene: Scene, document: Resource) -> None:
         for request in asked:
             limit = TAKEN_BYTES if each is not Resource.IMAGE else HEAD_BYTES + len(scene.testbed.images[2])
             if request.fault is None or not request.fault.endless.startswith(b"1\r\n"):
-                assert request.received <= limit, f"{request.received} bytes were taken: {request}"
+                assert request.received <= limit, f"{request.received} bytes were read: {request}"
     if document in KEPT_WHOLE:
         assert scene.loaded <= IDLE_MODULES, "nothing of a failed attempt stays on the heap"

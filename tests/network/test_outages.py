@@ -1,4 +1,4 @@
-"""What a board meets on a bad day: no Wi-Fi, no names, a server that restarts, a portal in between. It gets there."""
+"""Outages: no Wi-Fi, no name server, a server that restarts, a portal in between. The board updates all the same."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_server_restarts_in_any_phase(scene: Scene, phase: str) -> None:
 
 
 def test_a_server_that_restarts_every_second(scene: Scene) -> None:
-    """About ten blocks a second: each restart costs one block at most, and the update comes through."""
+    """At about ten blocks a second each restart costs one block at most, and the update succeeds."""
     restarts = 0
     last_ms = 0
 
@@ -99,7 +99,7 @@ def test_every_connection_dies_after_one_and_a_half_blocks(scene: Scene) -> None
     require_one_block_again(scene, len(asked))
 
 
-def test_a_connection_that_dies_inside_every_block_gains_nothing_and_asks_little(scene: Scene) -> None:
+def test_a_connection_that_dies_inside_every_block_causes_few_requests(scene: Scene) -> None:
     scene.server.inject(on=IMAGE, reset_after=4095)
     scene.board.power_on()
     scene.board.run(6 * HOURS_MS)
@@ -112,7 +112,7 @@ OUTAGES = {"wifi": None, "names": NAME_UNKNOWN, "silent": EINPROGRESS, "refused"
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_days_without(make_scene: Callable[..., Scene], outage: str) -> None:
-    """No access point, no name server, a silent or a closed port: the board works on, and updates afterwards."""
+    """No access point, no name server, a silent or a closed port: the application runs on, the update follows."""
     scene = make_scene(sleep_ms=20_000)
     code = {"wifi": 1, "names": 2, "silent": 3, "refused": 3}[outage]
     scene.server.online = outage != "wifi"
@@ -122,7 +122,7 @@ def test_days_without(make_scene: Callable[..., Scene], outage: str) -> None:
     before = scene.kept()
     scene.board.run(3 * DAYS_MS)
     assert {refusal.code for refusal in scene.refusals} == {code}
-    assert scene.longest_tick_ms <= 10_500, "a port that is silent is given ten seconds"
+    assert scene.longest_tick_ms <= 10_500, "a silent port gets ten seconds"
     assert scene.server.requests == [] and scene.runs(1) and scene.kept() == before
     scene.require_calm()
     scene.server.online = True
@@ -132,7 +132,7 @@ def test_days_without(make_scene: Callable[..., Scene], outage: str) -> None:
 
 
 def test_a_captive_portal_for_days(make_scene: Callable[..., Scene]) -> None:
-    """A page with a 200 for everything that is asked: not one byte of flash changes, and the portal is not stormed."""
+    """A page with status 200 for every request: no byte of flash changes, and the portal gets few requests."""
     scene = make_scene(sleep_ms=20_000)
     scene.server.inject(status=200, instead=PORTAL, content_type="text/html")
     scene.board.power_on()
@@ -151,7 +151,7 @@ def test_a_captive_portal_for_days(make_scene: Callable[..., Scene]) -> None:
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
 
 
-def test_a_portal_in_the_middle_of_a_transfer(scene: Scene) -> None:
+def test_a_portal_in_the_middle_of_a_download(scene: Scene) -> None:
     """The board keeps what it has; the portal's page reaches no flash, and one block is fetched again."""
     server = scene.server
 
@@ -164,7 +164,7 @@ def test_a_portal_in_the_middle_of_a_transfer(scene: Scene) -> None:
     scene.board.run(HOURS_MS)
     assert at and scene.runs(1)
     cell = scene.board.cell
-    assert cell is not None and cell.states == (2, 0), "the spare slot is declared empty"
+    assert cell is not None and cell.states == (2, 0), "the spare slot is invalidated"
     server.clear_faults()
     scene.board.run(HOURS_MS)
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
@@ -172,8 +172,8 @@ def test_a_portal_in_the_middle_of_a_transfer(scene: Scene) -> None:
     assert right - len(scene.testbed.images[2]) <= 4096
 
 
-def test_power_goes_and_the_network_is_worse_than_before(scene: Scene) -> None:
-    """A board that lost power half way finds a server without ranges: what it has is read past, not written again."""
+def test_after_a_power_cut_the_server_has_no_ranges(scene: Scene) -> None:
+    """The board skips the bytes of the blocks it has, and does not write them again."""
     scene.board.power_on()
     at = when(scene, "download", scene.board.soc.power_off, HALF_WAY)
     scene.board.run(HOURS_MS)

@@ -1,4 +1,4 @@
-"""How often a board asks: never a storm, and as late as it is told."""
+"""How often a board polls: never in a storm, and never before the server's wait is over."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     + [("cut", document) for document in (Resource.HEAD, Resource.TABLE, Resource.IMAGE)],
     ids=lambda it: it.name.lower() if isinstance(it, Resource) else it.replace(" ", "-"))
 def test_a_server_that_is_broken_for_hours(make_scene: Callable[..., Scene], name: str, document: Resource) -> None:
-    """At most so many requests for each document: at first, with the quick ones, and eight hours later."""
+    """The most requests for each document: in the first hour, and eight hours later."""
     scene = make_scene(sleep_ms=SLEEP_MS)
     scene.settle(interval_s=INTERVAL_S)
     scene.server.inject(on=document.value, **BROKEN[name])
@@ -52,7 +52,7 @@ def test_a_server_that_is_broken_for_hours(make_scene: Callable[..., Scene], nam
     later_ms = scene.board.clock.ms
     scene.board.run(HOURS * HOURS_MS)
     assert scene.runs(1)
-    assert len(asked(scene, 0, document)) >= 4, "it does not give up either"
+    assert len(asked(scene, 0, document)) >= 4, "it does not give up"
     most = HOURS * 3600 // (FAR_S if document is Resource.HEAD else MIDDLE_S)
     for each in Resource:
         assert len(asked(scene, later_ms, each)) <= most + 1
@@ -61,7 +61,7 @@ def test_a_server_that_is_broken_for_hours(make_scene: Callable[..., Scene], nam
         assert len(first_hours) <= 2 * (2 * QUICK + most)
 
 
-def test_an_up_to_date_board_asks_once_an_interval(make_scene: Callable[..., Scene]) -> None:
+def test_an_up_to_date_board_polls_once_an_interval(make_scene: Callable[..., Scene]) -> None:
     scene = make_scene(sleep_ms=SLEEP_MS)
     scene.settle(interval_s=INTERVAL_S)
     scene.board.power_on()
@@ -84,7 +84,7 @@ def test_retry_after_is_honoured(scene: Scene, status: int, document: Resource) 
     times = [request.at_ms for request in scene.server.requests_for(document.value)][:4]
     assert all(1_800_000 <= later - earlier <= 1_900_000 for earlier, later in pairwise(times)), times
     quiet = [request for request in scene.server.requests if times[0] < request.at_ms < times[0] + 1_800_000]
-    assert quiet == [], "and nothing else is asked for meanwhile"
+    assert quiet == [], "no other request is made meanwhile"
     assert scene.runs(2)
 
 
@@ -100,7 +100,7 @@ def test_retry_after_of_a_year_is_a_day(make_scene: Callable[..., Scene]) -> Non
 
 
 def test_retry_after_counts_for_one_wait_only(scene: Scene) -> None:
-    """A connection that fails later has no answer, so nothing tells how long to wait."""
+    """A connection that fails later brings no new wait."""
     scene.server.inject(times=1, status=503, retry_after=600)
     scene.server.inject(times=2, reset_after=BEFORE_ALL)
     scene.board.power_on()
@@ -111,8 +111,8 @@ def test_retry_after_counts_for_one_wait_only(scene: Scene) -> None:
     assert scene.runs(2)
 
 
-def test_a_street_that_gets_its_power_back(make_scene: Callable[..., Scene]) -> None:
-    """Boards that start in the same second neither ask in the same second nor meet again later."""
+def test_many_boards_that_get_power_at_once(make_scene: Callable[..., Scene]) -> None:
+    """Boards that start in one second check in different seconds, also later."""
     boards = [make_scene(seed=seed) for seed in range(12)]
     for scene in boards:
         scene.server.inject(status=503)

@@ -1,4 +1,4 @@
-"""`slotbench prove network`, small: every update gets there, and beside it a client that starts over."""
+"""`slotbench prove network`, small: every update succeeds; a client that starts over is measured beside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.testbed import HOURS_MS, TestBed, put_keys, runs_confirmed
 
 
-def test_every_update_gets_there(tmp_path: Path) -> None:
+def test_every_update_succeeds(tmp_path: Path) -> None:
     put_keys(tmp_path / "keys")
     none, tenth, third = prove_updates(tmp_path, (0.0, 0.1, 0.3), 16, size=64 * 1024)
     for rate in (none, tenth, third):
@@ -39,7 +39,7 @@ def test_half_of_the_connections_fail(tmp_path: Path) -> None:
     assert half.slowest_seconds < 2 * 3600
 
 
-def test_what_one_answer_made_a_board_fetch_again() -> None:
+def test_blocks_that_one_response_made_a_board_fetch_again() -> None:
     """Each answer is held against all later ones, whose bytes count once."""
     assert Downloads(()).most_again == 0
     assert Downloads(((0, 9000), (8192, 20000), (8192, 12288), (19000, 30000))).most_again == 4096 + 1000
@@ -65,7 +65,7 @@ class Chosen(random.Random):
 
 @pytest.mark.parametrize("how", FaultKind, ids=lambda how: how.name.lower())
 def test_each_way_is_a_failure(testbed: TestBed, how: FaultKind) -> None:
-    """One connection fails that way: the board notices, and updates all the same."""
+    """One connection fails that way: the board notices it and still updates."""
     faults = SeededFaults(Chosen(how), 0.9)
     board = testbed.board(FaultyNetwork(WsgiNetwork(testbed.app), faults))
     board.power_on()

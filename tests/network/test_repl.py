@@ -1,4 +1,4 @@
-"""A person at the REPL against a hostile server: one line of what is wrong, and the prompt comes back."""
+"""Commands at the REPL against a hostile server: one line with the error, then the prompt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def typed(scene: Scene, line: str) -> tuple[list[str], int]:
 
 @pytest.fixture
 def up(scene: Scene) -> Scene:
-    """The board is on the network, and its application was stopped before it looked by itself."""
+    """The board is on the network, and its application was stopped before it checked by itself."""
     scene.board.power_on()
     scene.board.run(8000)
     assert scene.server.requests == []

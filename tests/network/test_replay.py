@@ -1,4 +1,4 @@
-"""What was signed once and is shown again: old heads, frozen heads, ETags that outlive what they name."""
+"""Signed documents that are replayed: old heads, frozen heads, stale ETags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY_S = 86400
 
 @pytest.fixture
 def testbed(tmp_path: Path) -> TestBed:
-    """One that is published to while a test runs."""
+    """A test bed in which a test publishes."""
     made = make_testbed(tmp_path)
     made.publish(2)
     return made
@@ -55,7 +55,7 @@ def test_an_old_head_is_refused_once_a_newer_one_was_seen(scene: Scene, testbed:
 
 
 def test_an_old_head_confirms_a_trial_and_installs_nothing(scene: Scene, testbed: TestBed) -> None:
-    """A cache lags behind for as long as it likes: that must not cost a good release its trials."""
+    """A cache that lags behind must not cost a good release its trials."""
     old = head_now(testbed)
     testbed.publish(3)
     scene.board.power_on()
@@ -71,7 +71,7 @@ def test_an_old_head_confirms_a_trial_and_installs_nothing(scene: Scene, testbed
 
 
 def test_an_old_head_is_refused_without_a_clock_and_after_a_cut(scene: Scene, testbed: TestBed) -> None:
-    """What was seen is on flash."""
+    """The seq of the newest head is on flash."""
     old = head_now(testbed)
     testbed.publish(3, rollout=Rollout(percent=0))
     scene.board.power_on()
@@ -96,16 +96,16 @@ def test_a_head_that_is_never_renewed_expires_where_the_clock_is_set(scene: Scen
     assert scene.runs(2)
 
 
-def test_a_server_that_says_304_to_boards_it_never_answered(scene: Scene, testbed: TestBed) -> None:
-    """A broken cache: refused until there is an answer, and no board calls itself up to date by it."""
+def test_a_server_that_answers_304_without_a_prior_response(scene: Scene, testbed: TestBed) -> None:
+    """A broken cache: refused until a head arrives; the board does not report that it is up to date."""
     scene.server.inject(on=HEAD, status=304)
     scene.board.power_on()
     scene.board.run(HOURS_MS)
     assert scene.codes == {8} and {request.etag for request in scene.server.requests} == {None}
 
 
-def test_304_for_ever_costs_one_look_an_interval_and_ends_with_the_fault(scene: Scene, testbed: TestBed) -> None:
-    """A cache that sticks to the old head: the board cannot know; it takes what comes when it comes."""
+def test_304_for_ever_costs_one_check_an_interval_and_ends_with_the_fault(scene: Scene, testbed: TestBed) -> None:
+    """The board cannot notice a cache that keeps the old head; it accepts the new head when it arrives."""
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
     assert scene.runs(2)

@@ -1,4 +1,4 @@
-"""A trial proves itself by a head that was fetched whole, with a 200, and signed: by nothing less."""
+"""A trial proves itself only by a complete, signed head with status 200."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROOFLESS: dict[str, dict[str, Any]] = {
     "silent": {"stall_at": 0},
     "no end": {"unsized": True, "endless": b"x" * 97},
 }
-"""Answers that a board gets from somewhere, and that prove nothing."""
+"""Responses that prove nothing."""
 
 IMPOSTORS = ("channel", "product", "epoch", "by the offline key", "by a stranger", "a release", "another payload")
 
@@ -76,7 +76,7 @@ def require_another_round(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("name", PROOFLESS, ids=lambda name: name.replace(" ", "-"))
-def test_what_is_no_proof(scene: Scene, name: str) -> None:
+def test_other_responses_prove_nothing(scene: Scene, name: str) -> None:
     start_trial(scene)
     fault = scene.server.inject(on=HEAD, **PROOFLESS[name])
     require_fallback(scene)
@@ -85,7 +85,7 @@ def test_what_is_no_proof(scene: Scene, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMPOSTORS, ids=lambda name: name.replace(" ", "-"))
-def test_who_is_no_witness(scene: Scene, testbed: TestBed, name: str) -> None:
+def test_other_servers_prove_nothing(scene: Scene, testbed: TestBed, name: str) -> None:
     start_trial(scene)
     scene.server.inject(on=HEAD, instead=Forger(testbed).make(Resource.HEAD, name).content)
     require_fallback(scene)
@@ -102,14 +102,14 @@ def test_proof_may_come_late(scene: Scene, name: str) -> None:
 
 
 def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, testbed: TestBed) -> None:
-    """The canary of this file: the same way of serving something else, and it counts."""
+    """Otherwise the refusals of this file would prove nothing: served the same way, a right head counts."""
     start_trial(scene)
     scene.server.inject(on=HEAD, instead=Forger(testbed).signed_head(seq=2, paused=True))
     scene.board.run(MINUTES_MS)
     assert scene.runs(2) and len(scene.board.boots) == 2
 
 
-def test_a_network_that_is_gone_is_no_proof(scene: Scene) -> None:
+def test_a_lost_network_proves_nothing(scene: Scene) -> None:
     start_trial(scene)
     scene.server.online = False
     require_fallback(scene)
@@ -117,7 +117,7 @@ def test_a_network_that_is_gone_is_no_proof(scene: Scene) -> None:
     require_another_round(scene)
 
 
-def test_names_that_do_not_resolve_are_no_proof(scene: Scene) -> None:
+def test_unresolved_names_prove_nothing(scene: Scene) -> None:
     start_trial(scene)
     scene.server.inject(errno=NAME_UNKNOWN)
     require_fallback(scene)
@@ -125,7 +125,7 @@ def test_names_that_do_not_resolve_are_no_proof(scene: Scene) -> None:
     require_another_round(scene)
 
 
-def test_a_busy_server_is_left_alone_and_the_attempt_is_not_lost(scene: Scene) -> None:
+def test_a_busy_server_costs_no_attempt(scene: Scene) -> None:
     """For thirty seconds: in a trial the deadline is near."""
     start_trial(scene)
     asked = len(scene.server.requests)
@@ -137,7 +137,7 @@ def test_a_busy_server_is_left_alone_and_the_attempt_is_not_lost(scene: Scene) -
 
 
 def test_maintenance_for_hours_bans_no_release(scene: Scene) -> None:
-    """Longer than any deadline: the board falls back, waits without spending a round, and then gets there."""
+    """Longer than any deadline: the board falls back, waits without spending a round, and then updates."""
     start_trial(scene)
     scene.server.inject(status=503, retry_after=3600)
     scene.board.run(8 * HOURS_MS)

@@ -57,14 +57,14 @@ DEFECTS = [
     Defect("the-wrong-slot-is-bad", "boot/control", "BAD_WORD + 4 * self.slot", "BAD_WORD + 4 * (1 - self.slot)", "rollback"),
     Defect("a-trial-forgets-its-attempts", "boot/actions", "    elif control.confirmed:\n        control.remember_head(head)",
            "    elif True:\n        control.remember_head(head)", "confirm"),
-    Defect("keys-pinned-in-a-trial", "trust/rotation", "        control.confirm()\n    (text, first), agent.keys = agent.keys, None\n    store(text)\n",
-           "        store(agent.keys[0])\n        control.confirm()\n    (text, first), agent.keys = agent.keys, None\n    store(text)\n",
+    Defect("keys-pinned-in-a-trial", "trust/rotation", "        control.confirm()\n        cell = control.cell\n",
+           "        store(text, 2)\n        control.confirm()\n        cell = control.cell\n", "keys"),
+    Defect("epoch-named-before-its-keys", "trust/rotation", "    store(text, 2)\n    if head:\n        control.remember_head(head)\n",
+           "    if head:\n        control.remember_head(head)\n        store(text, 2)\n", "keys"),
+    Defect("both-copies-at-once", "trust/rotation", "    # At any time the copy that the journal means is whole.\n",
+           "    os.remove(\"twoslot.keys2\")\n    os.remove(\"twoslot.keys\")\n", "keys"),
+    Defect("the-copy-that-counts-goes-first", "trust/rotation", "    store(text, 2)\n    if head:\n", "    store(text, 2)\n    store(text, 1)\n    if head:\n",
            "keys"),
-    Defect("epoch-named-before-its-keys", "trust/rotation", "    store(text)\n    first[\"tag\"] = control.cell.channel_tag\n    control.remember_head(head or first)\n",
-           "    first[\"tag\"] = control.cell.channel_tag\n    control.remember_head(head or first)\n    store(text)\n", "keys"),
-    Defect("both-copies-at-once", "trust/rotation", "    for number, name in ((2, KEYS_COPY), (1, KEYS_FILE)):\n",
-           "    os.remove(\"twoslot.keys2\")\n    os.remove(\"twoslot.keys\")\n"
-           "    for number, name in ((2, KEYS_COPY), (1, KEYS_FILE)):\n", "keys"),
     Defect("confirmed-without-the-word", "boot/control",
            "        if self.cell.active == self.slot:\n            self.journal.mark(CONFIRMED_WORD)\n", "", "confirm"),
     Defect("a-crash-is-not-held-against-it", "boot/decision", "        cell.bad_counter = max(cell.bad_counter, counter)",
@@ -77,7 +77,7 @@ DEFECTS = [
 
 
 def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
-    """What the proof says first, "" when it finds nothing. It cuts what tools/test cuts: the sample."""
+    """The first failure of the proof, "" without one. It cuts the sample of tools/test."""
     put_keys(folder / "keys")
     proof = PowerCutProof(folder, edit=edit, by_content=True)
     part = SCENARIOS[scenario]
@@ -100,7 +100,7 @@ CONFIRMED_ON_A_304 = (
 
 @pytest.mark.parametrize("defects", [(), CONFIRMED_ON_A_304], ids=["as-it-is", "confirmed-on-a-304"])
 def test_a_304_proves_nothing(tmp_path: Path, defects: tuple[Defect, ...]) -> None:
-    """In a trial the server says that nothing is new: the defect takes it for a proof, the modules do not."""
+    """In a trial the server answers 304: the defect accepts it as a proof, the modules do not."""
     testbed = make_testbed(tmp_path, edit=lambda files: [defect.edit(files) for defect in defects])
     testbed.publish(2)
     board = testbed.board()

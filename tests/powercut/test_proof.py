@@ -17,7 +17,7 @@ MODEL = SweepPlan()
 
 
 def require_whole(parts: list[SweepPart]) -> None:
-    """Nothing failed; else the ids of what did, to be repeated."""
+    """Assert that no run failed; print the ids of those that did."""
     total = RunResult()
     for part in parts:
         total.add(part.run)
@@ -44,7 +44,7 @@ def test_every_operation_in_every_mode(proof: PowerCutProof, sampler: Sampler) -
     assert len(contents) > cuts // 2, "most cuts leave a content of their own"
     assert all(part.run.cuts >= 4 * part.operations for part in parts), "each operation is cut in every mode"
     started = [part.run.boots + part.run.merged >= part.run.cuts for part in parts]
-    assert all(started), "after each cut the board was started, or as one that was"
+    assert all(started), "after each cut the board was started, or an equal one was"
 
 
 def test_the_loaders_machine_code(proof: PowerCutProof) -> None:
@@ -61,7 +61,7 @@ def test_pairs(proof: PowerCutProof) -> None:
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_all_writers_are_among_what_is_cut(proof: PowerCutProof, board: str) -> None:
-    """The canary: device modules, loader and SDK; journal, slots, window and its log; erases, programs, files."""
+    """Cuts must hit device modules, loader and SDK; journal, slots, window and log; erases, programs, files."""
     ops = [moment.op for name in SCENARIOS for _, moment in proof.recorded_scenario(board, name).moments]
     assert {op.actor for op in ops} == {"python", "loader", "sdk"}
     assert {op.kind for op in ops} == {"erase", "program", "commit"}
@@ -73,7 +73,7 @@ def test_all_writers_are_among_what_is_cut(proof: PowerCutProof, board: str) -> 
 
 
 @pytest.mark.parametrize("mode", CutMode)
-def test_what_is_made_from_the_record_is_what_a_cut_leaves(proof: PowerCutProof, mode: CutMode) -> None:
+def test_the_record_gives_what_a_cut_leaves(proof: PowerCutProof, mode: CutMode) -> None:
     """The same cut of a board that runs leaves the same flash, byte for byte."""
     moments = proof.recorded_scenario("generic_4m", "download").moments
     for course, moment in moments[5::40]:
@@ -151,7 +151,7 @@ def test_a_replay_is_the_same_run(proof: PowerCutProof, monkeypatch: pytest.Monk
 
 
 def test_replay(proof: PowerCutProof, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `--replay ID` names, and nothing else."""
+    """Only the run that `--replay ID` names."""
     text = pytestconfig.getoption("--replay")
     if text is None:
         pytest.skip("no --replay")

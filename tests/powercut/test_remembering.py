@@ -1,4 +1,4 @@
-"""What the proofs remember of a signature is what the modules say of it."""
+"""The cached verdict on a signature is that of the modules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Counted:
         self.verify = self.vm.import_("twoslot.trust.rsa").verify
 
 
-def test_the_same_answer_for_any_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_verdict_for_any_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembering, "_known", {})
     plain, kept = Counted(CPythonVM), Counted(RememberingVM)
     rng = random.Random(7)
@@ -38,5 +38,5 @@ def test_the_same_answer_for_any_signature(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_another_rsa_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembering, "_known", {(5, 3, b"x"): True})
-    assert Counted(RememberingVM).verify(5, 3, b"x"), "what is known is said"
+    assert Counted(RememberingVM).verify(5, 3, b"x"), "a known verdict is returned"
     assert not Counted(RememberingVM, b"\n# edited\n").verify(5, 3, b"x")

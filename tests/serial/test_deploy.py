@@ -1,4 +1,4 @@
-"""`slotbench deploy` and the verbs at the REPL, on a virtual board's port, through unmodified mpremote and ampy."""
+"""`slotbench deploy` and the commands at the REPL, on a virtual board's port, through unmodified mpremote and ampy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def wanted(boot: bytes = BOOT) -> dict[str, bytes]:
     }
 
 
-def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: Path) -> None:
+def test_deploy_and_undo(bench: SerialBench, keys: Path) -> None:
     before = dict(bench.board.files)
     said = slotbench("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--dry-run")
     assert f"+{BOOT_LINE}" in said and "nothing was written" in said
@@ -71,14 +72,14 @@ def test_a_board_gets_all_it_needs_and_gives_it_back(bench: SerialBench, keys: P
     assert "nothing was written" in slotbench("deploy", "--port", bench.port)
     slotbench("deploy", "--port", bench.port, "--channel", "beta", "--cohort", "lab", "--mqtt", "broker.lan:1884")
     settings = json.loads(files["/twoslot.json"])
-    assert (settings["channel"], settings["product"]) == ("beta", "lamp"), "what is not given stays"
+    assert (settings["channel"], settings["product"]) == ("beta", "lamp"), "settings that are not given stay"
     assert (settings["cohort"], settings["mqtt"]) == ("lab", "broker.lan:1884")
     said = slotbench("deploy", "--port", bench.port, "--undo")
     assert f"-{BOOT_LINE}" in said
     assert bench.board.files == before
 
 
-def test_a_board_keeps_its_secret_until_it_is_given_another(bench: SerialBench, keys: Path, tmp_path: Path) -> None:
+def test_a_board_keeps_its_secret_until_it_gets_another(bench: SerialBench, keys: Path, tmp_path: Path) -> None:
     """The file on this computer has it first; lost, it is read back over the cable."""
     known = tmp_path / "identities.json"
     give = ("deploy", "--port", bench.port, *GIVEN, "--keys", keys, "--identities", known)
@@ -88,7 +89,9 @@ def test_a_board_keeps_its_secret_until_it_is_given_another(bench: SerialBench, 
     assert f"{device_id}: its secret is in {known}" in slotbench(*give)
 
     def secret() -> str:
-        here = json.loads(known.read_text())[device_id]
+        entry = json.loads(known.read_text())[device_id]
+        assert entry["chip"] == device_id
+        here = entry["secret"]
         assert json.loads(bench.board.files["/twoslot.secret"]) == {"secret": here}
         return str(here)
 
@@ -102,6 +105,22 @@ def test_a_board_keeps_its_secret_until_it_is_given_another(bench: SerialBench, 
     assert secret() != first
     slotbench("deploy", "--port", bench.port, "--undo")
     assert not [name for name in bench.board.files if "twoslot" in name]
+
+
+def test_the_cable_puts_keys_right_that_somebody_changed(bench: SerialBench, keys: Path) -> None:
+    """Files and journal name an epoch of the attacker's; the next deploy with the right keys mends both."""
+    give = ("deploy", "--port", bench.port, *GIVEN, "--keys", keys)
+    assert "the boot journal knows these keys now" in slotbench(*give)
+    right = hashlib.sha256(keys.read_bytes().split(b"\n")[0]).digest()[:16]
+    cell = bench.board.cell
+    assert cell is not None and (cell.key_epoch, cell.keys_digest) == (1, right)
+    assert "nothing was written" in slotbench(*give)
+    place = bench.board.profile.journal.start
+    forged = replace(cell, sequence=cell.sequence + 9, key_epoch=(1 << 31) - 1, keys_digest=b"?" * 16)
+    bench.board.flash.poke(place + 31 * 256, forged.pack())
+    assert "the boot journal knows these keys now" in slotbench(*give)
+    cell = bench.board.cell
+    assert cell is not None and (cell.key_epoch, cell.keys_digest) == (1, right)
 
 
 def test_a_developers_board_gets_the_public_part_of_a_key_and_its_mark(bench: SerialBench, tmp_path: Path) -> None:
@@ -130,7 +149,7 @@ def test_ampy_does_the_same(micropython: None, tmp_path: Path, keys: Path) -> No
         assert sorted(bench.board.files) == ["/boot.py", "/main.py"]
 
 
-def test_a_pulled_cable_is_made_good_by_the_same_command(bench: SerialBench, keys: Path) -> None:
+def test_the_same_command_continues_after_a_pulled_cable(bench: SerialBench, keys: Path) -> None:
     command = ("deploy", "--port", bench.port, *GIVEN, "--keys", keys)
     halves = (BOOT, wanted()["/boot.py"])
     went_on = 0
@@ -147,7 +166,7 @@ def test_a_pulled_cable_is_made_good_by_the_same_command(bench: SerialBench, key
     assert not [path for path in bench.board.files if "part" in path]
 
 
-def test_modules_of_another_package_of_ours_go(bench: SerialBench, tmp_path: Path) -> None:
+def test_modules_of_an_older_twoslot_are_removed(bench: SerialBench, tmp_path: Path) -> None:
     old = tmp_path / "old.mpy"
     old.write_bytes(b"M")
     mpremote(
@@ -159,7 +178,7 @@ def test_modules_of_another_package_of_ours_go(bench: SerialBench, tmp_path: Pat
     assert "boot/" in mpremote(bench.port, "fs", "ls", ":twoslot")
 
 
-def test_what_cannot_be_done_is_a_sentence(bench: SerialBench, keys: Path) -> None:
+def test_impossible_requests_are_refused_in_one_line(bench: SerialBench, keys: Path) -> None:
     said = slotbench("deploy", "--port", bench.port, "--product", "lamp", fails=True)
     assert "give --board, --server" in said
     said = slotbench("deploy", "--port", bench.port, *GIVEN[2:], "--product", "door", "--keys", keys, fails=True)
@@ -170,7 +189,7 @@ def test_what_cannot_be_done_is_a_sentence(bench: SerialBench, keys: Path) -> No
 
 
 class ScriptedTransport:
-    """A client that says of a board what it is told to."""
+    """A client that reports what the test scripts."""
 
     def __init__(self, **facts: object) -> None:
         self._vm = ("vm", *({"name": "micropython", "version": (1, 28, 0), "mpy": 0x2706, "platform": "esp8266"}
@@ -184,7 +203,7 @@ class ScriptedTransport:
 
 
 class Recording:
-    """A client of a board that does as it is told, and what it was told."""
+    """A client of a board that obeys; it records the commands."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self._said = [f"@twoslot {('file', path, hashlib.sha256(data).hexdigest())}" for path, data in files.items()]
@@ -212,7 +231,7 @@ def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
     assert "['twoslot/old/b.mpy']" in install and "['twoslot/old']" in install
 
 
-def test_a_file_that_is_not_what_was_written_is_said() -> None:
+def test_a_file_that_differs_from_what_was_written_is_reported() -> None:
     client = Recording({"boot.py": b"other"})
     found = deploy.BoardContent((1, 28, 0), 6, {}, {}, None, {})
     with pytest.raises(BenchError, match="1 files do not hold what was written, the first is boot.py"):
@@ -229,6 +248,35 @@ def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
         deploy.read_board(ScriptedTransport(**facts), "port")
     assert deploy.read_board(ScriptedTransport(), "port").mpy_abi == 6
+
+
+@pytest.mark.parametrize("boot", [b"led = 2  # twoslot\n", b"print('import twoslot_boot')\n", b"    import twoslot_boot2\n"])
+def test_a_line_of_the_user_stays(boot: bytes) -> None:
+    line = BOOT_LINE.encode() + b"\n"
+    assert deploy.add_boot_line(boot, BOOT_LINE) == line + boot
+    assert deploy.remove_boot_line(line + boot) == boot
+
+
+def test_a_byte_order_mark_goes() -> None:
+    """MicroPython takes it for a syntax error."""
+    line = BOOT_LINE.encode() + b"\n"
+    for boot in (b"\xef\xbb\xbf# mine\n", b"\xef\xbb\xbf" + line + b"# mine\n", line + b"\xef\xbb\xbf# mine\n"):
+        assert deploy.add_boot_line(boot, BOOT_LINE) == line + b"# mine\n"
+
+
+def test_a_boot_file_that_cannot_run_is_refused_before_anything_is_written(bench: SerialBench) -> None:
+    bench.board.files["/boot.py"] = b"a = 1\ndef broken(:\n"
+    before = dict(bench.board.files)
+    said = slotbench("deploy", "--port", bench.port, *GIVEN, fails=True)
+    assert "MicroPython cannot compile boot.py:3" in said and "mpremote edit :boot.py" in said
+    assert bench.board.files == before
+
+
+def test_a_deploy_tells_when_the_hook_does_not_run(bench: SerialBench) -> None:
+    """Here a module of the same name comes first on the path."""
+    bench.board.files["/twoslot_boot/__init__.py"] = b""
+    said = slotbench("deploy", "--port", bench.port, *GIVEN, fails=True)
+    assert "boot.py did not run the boot hook" in said
 
 
 @pytest.mark.parametrize("boot", [None, b"x = 1\n", b"x = 1", b"\r\n# a\r\n", b"import twoslot_boot  # twoslot\nx\n"])

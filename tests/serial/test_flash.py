@@ -75,7 +75,7 @@ def stock(version: int = 0x00020001) -> bytes:
 
 
 def require_set_up(bench: SerialBench, data: bytes, boots: int = 1) -> None:
-    """Every byte that the plan speaks of, and a board that runs it."""
+    """Assert every byte of the plan, and that the board runs."""
     flash = bench.flash()
     facts = inspect_flash(identify_board(flash, "flash"), flash)
     a, b = facts.slots
@@ -176,7 +176,21 @@ def test_a_filesystem_that_would_be_lost_is_refused(
     assert "is not a LittleFS" in slotbench("flash", "--port", boards_with(bytes(foreign)).port, "--image", firmware, code=1)
 
 
-def test_files_can_be_given_up(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
+def test_a_filesystem_that_the_firmware_cannot_mount_is_refused(
+    boards_with: Start, slotbench: Slotbench, tmp_path: Path,
+) -> None:
+    content = bytearray(b"\xff" * BOARD.chip_bytes)
+    content[BOARD.filesystem.start : BOARD.filesystem.end] = filesystem(FILES, BOARD.filesystem.size)
+    data = bytearray(build("1.2.3", size=90_000).replace(b"v1.28.0 on ", b"v1.20.0 on "))
+    data[-16:] = hashlib.md5(data[4:-16], usedforsecurity=False).digest()
+    (tmp_path / "old.bin").write_bytes(data)
+    bench = boards_with(bytes(content))
+    said = slotbench("flash", "--port", bench.port, "--image", tmp_path / "old.bin", code=1)
+    assert "littlefs 2.1, and this firmware mounts 2.0 at most" in said and "--erase-filesystem" in said
+    assert bench.flash() == bytes(content)
+
+
+def test_files_can_be_erased(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
     bench = boards_with(stock())
     slotbench("flash", "--port", bench.port, "--image", firmware, "--erase-filesystem")
     require_set_up(bench, firmware.read_bytes())
@@ -192,7 +206,7 @@ def test_files_can_be_given_up(boards_with: Start, slotbench: Slotbench, firmwar
     (("--image", "firmware.bin", "--board", "native_1m"), "runs EA user images"),
     (("--image", "firmware.bin", "--from-stock", "--erase-filesystem"), "--from-stock moves the files"),
 ])
-def test_what_cannot_be_done_is_a_sentence(
+def test_impossible_requests_are_refused_in_one_line(
     boards_with: Start, slotbench: Slotbench, firmware: Path, arguments: tuple[str, ...], words: str,
 ) -> None:
     bench = boards_with()
@@ -228,7 +242,7 @@ POINTS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9)
 """Where a run is interrupted, as a share of the bytes it sends."""
 
 
-def test_a_pulled_cable_is_made_good_by_the_same_command(
+def test_the_same_command_continues_after_a_pulled_cable(
     boards_with: Start, slotbench: Slotbench, firmware: Path,
 ) -> None:
     before = b"\xe9" + random.Random(5).randbytes(0x240000)
@@ -252,7 +266,7 @@ def test_a_pulled_cable_is_made_good_by_the_same_command(
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.97])
-def test_power_lost_in_mid_write_is_made_good_too(
+def test_the_same_command_continues_after_a_power_cut(
     boards_with: Start, slotbench: Slotbench, firmware: Path, share: float,
 ) -> None:
     bench = boards_with(b"\xe9" + random.Random(5).randbytes(0x240000))
@@ -288,7 +302,7 @@ def test_from_stock_moves_everything_and_back(boards_with: Start, slotbench: Slo
 @pytest.mark.sampled(3, kind=lambda verb, share: verb)
 @pytest.mark.parametrize("verb", ["flash", "unflash"])
 @pytest.mark.parametrize("share", [0, 0.5, 0.97])
-def test_a_move_that_was_broken_off_goes_on_with_its_backup(
+def test_an_interrupted_move_continues_with_its_backup(
     boards_with: Start, slotbench: Slotbench, verb: str, share: float,
 ) -> None:
     bench = boards_with(stock())
@@ -354,7 +368,7 @@ def test_a_filesystem_keeps_version_files_and_times(version: int) -> None:
     assert time_of(new, "/main.py") == b"\x01\x02\x03\x04\x05\x06\x07\x08"
 
 
-def test_a_damaged_filesystem_is_said_to_be_so() -> None:
+def test_a_damaged_filesystem_is_reported() -> None:
     damaged = bytearray(filesystem(FILES, 0x40000))
     for block in range(2, 0x40):
         damaged[block * 4096 : block * 4096 + 64] = bytes(64)

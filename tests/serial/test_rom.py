@@ -95,7 +95,7 @@ def test_frames_arrive_in_any_pieces(host: Host, seed: int) -> None:
     assert reader.take_junk() == b""
 
 
-def test_bytes_between_frames_are_junk_and_long_frames_are_dropped() -> None:
+def test_bytes_between_frames_are_noise_and_long_frames_are_dropped() -> None:
     reader = SlipReader(64)
     assert reader.feed(b"\r\x03" + pack(b"ab") + b"\x01") == [b"ab"]
     assert reader.take_junk() == b"\r\x03\x01"

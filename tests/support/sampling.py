@@ -18,11 +18,13 @@ T = TypeVar("T")
 # Derandomized: the same examples in every run, so that a red test is red again.
 _FIXED = settings(derandomize=True, deadline=None, database=None, print_blob=True)
 _ALL_EXAMPLES = 100
-settings.register_profile("twoslot", _FIXED, max_examples=25)
-settings.register_profile("whole", _FIXED, max_examples=_ALL_EXAMPLES)
+SAMPLE, WHOLE = "twoslot", "whole"
+"""Names of hypothesis's profiles."""
+settings.register_profile(SAMPLE, _FIXED, max_examples=25)
+settings.register_profile(WHOLE, _FIXED, max_examples=_ALL_EXAMPLES)
 # For `slotbench prove fuzz`, which gives the seed.
 settings.register_profile("long", _FIXED, derandomize=False, max_examples=_ALL_EXAMPLES)
-settings.load_profile("twoslot")
+settings.load_profile(SAMPLE)
 
 _PROPERTY = "sampled"
 _SEED = "--sample-seed"
@@ -95,9 +97,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name the mark."""
     config.addinivalue_line(
         "markers", "sampled(count, kind): run about so many of this test's parameters, at least one of every "
-        "kind (a function of the parameters by name); all with --whole, or when the test is named")
+        "kind (a function of the parameters by name); all with --whole, or when the test is named; with "
+        "whole_file=True the tests of a file are told as one, and count is of them all")
     if config.getoption("--whole"):
-        settings.load_profile("whole")
+        settings.load_profile(WHOLE)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -107,7 +110,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     groups: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if item.get_closest_marker("sampled"):
-            groups[item.nodeid.partition("[")[0]].append(item)
+            groups[_group(item)].append(item)
     kept: set[pytest.Item] = set()
     for name, group in groups.items():
         mark = group[0].get_closest_marker("sampled")
@@ -123,13 +126,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=others)
 
 
+def _group(item: pytest.Item) -> str:
+    """What a line at the end of the run is about: a test, or a file."""
+    mark = item.get_closest_marker("sampled")
+    whole_file = mark is not None and mark.kwargs.get("whole_file", False)
+    return item.nodeid.partition("::" if whole_file else "[")[0]
+
+
 def _kind(mark: pytest.Mark) -> Callable[[pytest.Item], Hashable]:
     of = mark.kwargs.get("kind", lambda **_: 0)
 
     def kind(item: pytest.Item) -> Hashable:
         assert isinstance(item, pytest.Function)
-        found: Hashable = of(**item.callspec.params)
-        return found
+        return item.originalname, of(**item.callspec.params)
 
     return kind
 

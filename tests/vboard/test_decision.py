@@ -44,7 +44,8 @@ def cell_of(row: Row) -> JournalCell:
         counter_a=a.counter, counter_b=b.counter, attempts=words["attempts"], copies=words["copies"],
         floor=words["floor"], spent=tuple(i < words["spent"] for i in range(8)),
         ended=tuple(int(Ended.RESTART) if i < words["spent"] else None for i in range(8)),
-        copied=tuple(i < words["copied"] for i in range(8)), confirmed=bool(words["confirmed"]),
+        copied=tuple(i < words["copied"] for i in range(8)),
+        confirmed=bool(words["confirmed"]), reached=bool(words["reached"]),
         bad_a="bad" in a.flaws, bad_b="bad" in b.flaws,
     )  # fmt: skip
 

@@ -50,8 +50,8 @@ def test_as_fast_as_it_goes(path: Path) -> None:
     assert bench.real == 0
 
 
-def test_a_board_that_does_nothing_waits_for_people(path: Path) -> None:
-    """Its program has ended: no time is made up while nobody wants anything, and a button works at once."""
+def test_a_board_without_a_program_waits_for_requests(path: Path) -> None:
+    """Its program has ended: no virtual time passes without a request, and a button works at once."""
     bench = LiveBench(make_folder(path, "print('done')\n"))
     asked = bench.request(5000, command="status")
     bench.run(7200)
@@ -176,7 +176,7 @@ def test_a_line_at_the_repl(path: Path) -> None:
     assert text.count("n = 1\n") == 3, "and main.py is started again after each line"
 
 
-def test_the_board_s_own_verbs(path: Path) -> None:
+def test_the_commands_of_twoslot(path: Path) -> None:
     bench = LiveBench(make_folder(path))
     (path / "files" / "twoslot.keys").write_bytes(b"")
     asked = bench.request(2, command="repl", line="twoslot.status()['slot']")
@@ -184,7 +184,7 @@ def test_the_board_s_own_verbs(path: Path) -> None:
     assert next(asked).answer()[0] == "'A'\n"
 
 
-def test_a_line_that_takes_long_and_what_others_want_meanwhile(path: Path) -> None:
+def test_requests_during_a_long_line(path: Path) -> None:
     bench = LiveBench(make_folder(path))
     slow = bench.request(1, command="repl", line="import time; time.sleep(10); print('slept')")
     second = bench.request(3, command="repl", line="print('second')")
@@ -193,10 +193,10 @@ def test_a_line_that_takes_long_and_what_others_want_meanwhile(path: Path) -> No
     assert next(slow).answer()[0] == "slept\n"
     assert next(second).answer()[0] == "second\n"
     assert text.index("second\n") > text.index("slept\n") and bench.request_when("slept\n") == 11
-    assert next(status).facts()["time_ms"] == pytest.approx(4000, abs=100), "a look disturbs nobody"
+    assert next(status).facts()["time_ms"] == pytest.approx(4000, abs=100), "status disturbs no program"
 
 
-def test_a_line_ends_when_its_person_hangs_up(path: Path) -> None:
+def test_a_line_ends_when_its_client_disconnects(path: Path) -> None:
     bench = LiveBench(make_folder(path))
     forever = bench.request(1, command="repl", line="import time\nwhile True: time.sleep(1)")
     bench.at(5, lambda: next(forever).hang_up())
@@ -205,7 +205,7 @@ def test_a_line_ends_when_its_person_hangs_up(path: Path) -> None:
     assert next(after).answer()[0] == "'free'\n"
 
 
-def test_whoever_hung_up_before_their_turn_is_passed_over(path: Path) -> None:
+def test_a_client_that_disconnected_is_skipped(path: Path) -> None:
     bench = LiveBench(make_folder(path))
     bench.request(1, command="repl", line="import time; time.sleep(10)")
     gone = bench.request(2, command="repl", line="print('never')")
@@ -268,7 +268,7 @@ def test_a_program_that_ends_itself_is_started_again(path: Path) -> None:
 
 
 def test_software_that_no_chip_survives(path: Path) -> None:
-    """Power goes, the bench does not."""
+    """The board loses power; slotbench goes on."""
     zeros = "import esp\nesp.flash_write(0x8000, b'\\0\\0\\0\\0')\n"
     bench = LiveBench(make_folder(path, zeros + QUIET))
     line = bench.request(2, command="repl", line="esp.flash_write(0x8000, b'abcd')")
@@ -306,7 +306,7 @@ def test_firmware_that_hangs_has_no_repl(path: Path) -> None:
 
 
 def test_a_reset_into_a_release_that_hangs(path: Path) -> None:
-    """The state answered is the one it came to, and its time goes on as everybody's."""
+    """The response has the state after the reset, and time goes on."""
     bench = LiveBench(make_folder(path))
 
     def arm_trial() -> None:
@@ -334,7 +334,7 @@ def test_a_board_on_which_nothing_boots(path: Path) -> None:
     assert next(status).facts()["slot"] is None
 
 
-def test_what_nobody_understands(path: Path) -> None:
+def test_malformed_requests(path: Path) -> None:
     bench = LiveBench(make_folder(path))
     asked, typed = bench.request(1, command="fly"), bench.request(2, command="repl", line=7)
     bench.run(5)
@@ -402,9 +402,9 @@ def test_a_cut_at_the_loader_s_own_writes(testbed: TestBed, path: Path) -> None:
     count: list[int] = []
     bench.at(60, lambda: count.append(bench.board.flash.operations))
     bench.run(61)
-    # The same again, with the cut at the last operation of the loader: spending the attempt.
+    # The same again, with the cut at the last operation of the loader: spending the attempt. That of the boot hook follows.
     again = update_bench(testbed, path.with_name("lamp2"), QUIET)
-    cut = again.request(10, command="cut", cut=f"{count[0] - 1}:before")
+    cut = again.request(10, command="cut", cut=f"{count[0] - 2}:before")
     again.request(11, command="repl", line="twoslot.update()")
     status = again.request(60, command="status")
     on = again.request(61, command="on")

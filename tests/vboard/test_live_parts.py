@@ -23,7 +23,7 @@ from support.live.bench import ID, make_folder
 
 
 class Pace:
-    """A paced clock and its real time; `slow` seconds pass on their own before each look."""
+    """A paced clock and its real time; `slow` seconds pass on their own before each check."""
 
     def __init__(self, speed: float | None = 1.0) -> None:
         self.real = 100.0
@@ -177,7 +177,7 @@ def test_what_is_no_request_is_refused(control: ControlSocket, text: bytes) -> N
     assert "not a request" in str(answer)
 
 
-def test_people_who_hang_up(control: ControlSocket) -> None:
+def test_clients_that_disconnect(control: ControlSocket) -> None:
     connect(control).close()
     connect(control, b'{"command"').close()
     assert next_request(control) is None
@@ -192,7 +192,7 @@ def test_people_who_hang_up(control: ControlSocket) -> None:
     request.complete()
 
 
-def test_a_person_who_does_not_read_holds_nobody_up(
+def test_a_client_that_does_not_read_blocks_nobody(
     control: ControlSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slotbench.vboard.live.control_socket._SEND_S", 0.01)

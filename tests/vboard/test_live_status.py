@@ -182,7 +182,7 @@ class Life:
             self.seen[self.compare_now(says, told)] += 1
 
     def rotten(self, letter: str) -> bool:
-        """True when the slot's image is not what its descriptor says: the loader sees it, Python never looks."""
+        """True when the slot's image is not what its descriptor says: the loader sees it, Python never checks."""
         slot, flash = self.testbed.profile.slots["AB".index(letter)], self.board.flash
         held = SlotDescriptor.unpack(flash.peek(slot.descriptor.start, PAGE))
         return hashlib.sha256(flash.peek(slot.image.start, held.length)).digest() != held.sha256

@@ -24,6 +24,7 @@ from support.vboard.loader import (
     chip_of,
     held,
     operations,
+    reach_hook,
     require_right,
     tail,
     updated,
@@ -63,7 +64,8 @@ def test_the_words_to_python_and_to_the_sdk() -> None:
     soc = chip_of(updated())
     boot(soc)
     assert tail(soc) == rtc.Tail(
-        slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=2, reset_reason=0
+        slot=1, trial=True, attempts_left=2, why=BootReason.TRIAL, counter=2, reset_reason=0,
+        reached_at=0x1000 + journal.REACHED_OFFSET,
     )
     assert soc.chip_size == BOARD.visible_bytes
     assert boot(chip_of(updated())).console == ("slotboot: B counter 2 why 2 error 0",)
@@ -124,6 +126,7 @@ def test_the_next_attempt_copies_nothing_and_counts_down() -> None:
     soc = chip_of(updated())
     boot(soc)
     for left in (1, 0):
+        reach_hook(soc)
         soc.flash.reset_counters()
         soc.start(4)
         assert boot(soc).why is BootReason.TRIAL
@@ -143,6 +146,7 @@ def test_the_next_attempt_copies_nothing_and_counts_down() -> None:
 def test_how_the_attempt_ended_is_written_once() -> None:
     soc = chip_of(updated())
     boot(soc)
+    reach_hook(soc)
     soc.write_word(0x600013F8, 6)
     soc.start(4)
     boot(soc)
@@ -190,11 +194,31 @@ def test_a_trial_that_ends_the_same_way_three_times(reason: int, ended: int, cau
     soc.hardware_cause = cause
     for attempt in range(3):
         assert boot(soc).why is BootReason.TRIAL
+        reach_hook(soc)
         if reason > 1 or attempt:
             soc.start_sdk()
         soc.start(reason)
     assert boot(soc).why is BootReason.FALLBACK
     assert cell(soc).ended[:3] == (ended,) * 3
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("reason", [0, 1, 2, 4, 6])
+def test_an_attempt_that_never_reached_the_hook_is_the_last(reason: int, cause: int) -> None:
+    """A firmware that hangs before boot.py with the watchdogs fed: one power cycle, and the old release is back."""
+    soc = chip_of(updated())
+    soc.start(4)
+    soc.hardware_cause = cause
+    assert boot(soc).why is BootReason.TRIAL
+    assert tail(soc).reached_at == 0x1000 + journal.REACHED_OFFSET
+    soc.power_off()
+    soc.power_on()
+    if reason:
+        soc.start(reason)
+    result = boot(soc)
+    assert (result.slot, result.why) == (0, BootReason.FALLBACK)
+    assert tail(soc).reached_at == 0, "the hook sets nothing outside a trial"
+    assert sum(cell(soc).spent) == 1 and not cell(soc).reached
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -282,15 +306,18 @@ def test_descriptors_that_do_not_describe_their_slot(fields: dict[str, int]) -> 
     assert boot(chip_of(flash)).why is BootReason.FALLBACK
 
 
-def test_three_reads_before_an_image_is_believed_wrong() -> None:
+def test_three_reads_before_an_image_counts_as_wrong() -> None:
     """A weak word reads right often enough; without a second read the release would be marked bad."""
-    booted = 0
+    right = started = 0
     for seed in range(20):
         flash = updated()
         flash = NorFlash(flash.size, image=flash.peek(0, flash.size), seed=seed)
         flash.set_weak(BOARD.slots[1].image.start + 0xB000, 4, 1)
-        booted += boot(chip_of(flash)).slot
-    assert 14 <= booted < 20, f"7 of 8 are expected to pass, {booted} of 20 did"
+        soc = chip_of(flash)
+        started += boot(soc).slot
+        right += not cell(soc).bad_b
+    assert 14 <= right < 20, f"7 of 8 are expected to pass, {right} of 20 did"
+    assert 0 < started < right, "it is read once more when it is copied, and what was copied is hashed"
 
 
 # no word about the board at all

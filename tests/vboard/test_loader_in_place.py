@@ -57,7 +57,7 @@ def put(flash: NorFlash, slot: int, data: bytes, counter: int, **fields: Any) ->
 
 
 def armed(new: bytes = NEW, **fields: Any) -> NorFlash:
-    """A board that ran 1.0.0 from slot A and has just armed the trial of slot B."""
+    """A board that ran 1.0.0 from slot A and has just activated the trial of slot B."""
     flash = bare()
     put(flash, 0, OLD, 1, confirmed=True)
     put(flash, 1, new, 2, **fields)
@@ -107,6 +107,7 @@ def test_attempts_count_down_and_the_old_slot_follows() -> None:
     soc = chip_of(armed())
     boot(soc)
     for left in (1, 0):
+        soc.flash.write(tail(soc).reached_at, bytes(4))
         soc.start(2)
         assert boot(soc).why is BootReason.TRIAL
         assert tail(soc).attempts_left == left
@@ -147,6 +148,7 @@ def test_an_image_that_rots_is_noticed_after_a_return_of_power() -> None:
     flash = armed()
     soc = chip_of(flash)
     boot(soc)
+    flash.write(tail(soc).reached_at, bytes(4))
     flash.poke(BOARD.slots[1].image.start + 0x400, bytes(4))
     soc.power_off()
     soc.power_on()

@@ -127,7 +127,7 @@ def test_an_application_that_fails_is_a_fault_of_the_bench(vm: CPythonVM) -> Non
         vm.exec("ask(connect(), '/broken')")
 
 
-def test_transfer_takes_modelled_time() -> None:
+def test_a_transfer_takes_modelled_time() -> None:
     vm = board(WsgiNetwork(app, RadioLink(bytes_per_s=10_000, round_trip_ms=100)))
     vm.exec("s = connect()\nask(s, '/sized')\nhead(s)")
     assert 1020 <= vm.eval("elapsed(lambda: s.read(10240))") <= 1030

@@ -58,7 +58,7 @@ def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> N
 def test_an_application_that_leaves_too_little_memory_is_updated_all_the_same(tmp_path: Path, kilobytes: float) -> None:
     """Whatever the heap looks like: a restart, and the updater runs before main.py."""
     own = APPLICATION.replace("10240", str(int(kilobytes * 1024)))
-    testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=own + MAIN)
+    testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=own + MAIN.replace("1000", "5000"))
     board = testbed.board()
     said: list[str] = []
     board.on_print = said.append

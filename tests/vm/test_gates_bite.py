@@ -20,7 +20,7 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
 
 
 def changed(testbed: TestBed, edits: dict[str, tuple[str, str]]) -> VirtualBoard:
-    """A board of the world whose modules were edited: (old, new)."""
+    """A board of the test bed whose modules were edited: (old, new)."""
     def edit(files: dict[str, bytes]) -> None:
         without_main(files)
         for module, (old, new) in edits.items():

@@ -38,7 +38,7 @@ def testbed(tmp_path: Path) -> TestBed:
 
 
 def started(testbed: TestBed, **settings: object) -> VirtualBoard:
-    """A board that looked, found nothing newer, and is connected to its broker if it has one."""
+    """A board that checked, found nothing newer, and is connected to its broker if it has one."""
     board = testbed.board(LoopbackNetwork(grace_s=0.2), server="http://127.0.0.1:9")
     board.files["/twoslot.json"] = json.dumps(testbed.settings("http://127.0.0.1:9") | settings).encode()
     assert isinstance(board.on_boot, Invariants)

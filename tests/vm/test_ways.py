@@ -29,7 +29,7 @@ if twoslot.status()["counter"] == 1:
 
 SLEEP_MS, EVERY = 600_000, 2
 SLEEPS = f"from twoslot import sleep\nsleep.deep({SLEEP_MS}, every={EVERY})\n"
-"""Wakes every ten minutes and looks three times an hour."""
+"""Wakes every ten minutes and checks three times an hour."""
 
 
 @pytest.fixture(params=list(VMS))
@@ -39,7 +39,7 @@ def vm(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make(tmp_path: Path, vm: str) -> TestBed:
-    """A world whose boards run this VM; its application is set by the test."""
+    """A test bed whose boards run this VM; its application is set by the test."""
     return make_testbed(tmp_path, vm=VMS[vm])
 
 
@@ -75,7 +75,7 @@ def test_by_hand(make: TestBed) -> None:
 
 @pytest.fixture
 def with_button(make: TestBed) -> VirtualBoard:
-    """A board whose next scheduled look is minutes away."""
+    """A board whose next scheduled check is minutes away."""
     make.main = f"from twoslot import button\nbutton.watch({BUTTON})\n{TICKS}"
     make.publish(2)
     board = make.board()
@@ -125,7 +125,7 @@ def heads(board: VirtualBoard) -> int:
     return sum("/heads/" in request.path for request in board.network.requests)
 
 
-def test_a_board_that_sleeps_looks_at_every_second_wake(make: TestBed) -> None:
+def test_a_board_that_sleeps_checks_at_every_second_wake(make: TestBed) -> None:
     make.main = SLEEPS
     make.publish(2, rollout=Rollout(percent=0))
     board = make.board()
@@ -140,7 +140,7 @@ def test_a_board_that_sleeps_looks_at_every_second_wake(make: TestBed) -> None:
     assert [boot.why for boot in board.boots].count(BootReason.TRIAL) == 1, "no sleep in a trial"
 
 
-def test_a_board_that_sleeps_looks_less_often_while_there_is_no_network(make: TestBed) -> None:
+def test_a_board_that_sleeps_checks_less_often_while_there_is_no_network(make: TestBed) -> None:
     make.main = SLEEPS
     make.publish(2)
     board = make.board()

@@ -26,7 +26,8 @@ _TOUCH = {
     "socket": ("http/request.py", "mqtt/client.py", "push/opening.py"),
     "machine": (
         "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
-        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/update_first.py", "retained.py",
+        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
+        "recovery/update_first.py", "retained.py",
         "sleep.py", "trust/policy.py"),
 }
 """Which device modules may touch the chip and the network: module -> files of device/twoslot."""

@@ -25,6 +25,8 @@ def cells() -> dict[str, JournalCell]:
         counter_a=0x11121314, counter_b=0x21222324, floor=0x31323334, bad_counter=0x41424344,
         unproven_counter=0x51525354, head_seq=0x61626364, head_time=0x71727374,
         key_epoch=0x05060708, channel_tag=0xF1F2F3F4, report_counter=0x15161718,
+        keys_digest=bytes(range(0x81, 0x91)),
+        other_channels=((0x19202122, 0x23242526), (0x29303132, 0x33343536), (0x39404142, 0x43444546)),
     )
     opened = asdict(distinct) | {
         "sequence": 7,
@@ -182,7 +184,7 @@ def rtc_files() -> Files:
             reset_reason=ResetReason.RESTART, reached_at=0x0023EC, note=Ended.DEADLINE, schedule=0xDEADBEEF),
         "last_resort": Tail(
             slot=0, trial=False, attempts_left=8, why=BootReason.LAST_RESORT, counter=0,
-            reset_reason=ResetReason.RESET_PIN, note=0xFFFFFFFF),
+            reset_reason=ResetReason.RESET_PIN, note=0xFF, timer=0xFFFFFF),
     }
     files: Files = {}
     for name, tail in tails.items():

@@ -68,6 +68,6 @@ def _end_trial(control):
             twoslot._schedule.trial = False
         if twoslot.deadline:
             twoslot.deadline[0].deinit()
-            twoslot.deadline = None
+            twoslot.deadline = False
         return True
     return False

@@ -105,6 +105,8 @@ class BootControl:
         cell.counters[spare] = plan["counter"]
         cell.attempts, cell.copies = self.attempts, COPIES
         cell.spent = cell.copied = 0
+        # An offline key says that it is later than that.
+        cell.head_time = max(cell.head_time, plan["created"])
         self.journal.append(cell)
         _put_note(NOTE_ACTIVATED)
 
@@ -121,7 +123,7 @@ class BootControl:
         cell = self.cell
         cell.confirm(self.slot, self.running)
         if head:
-            self._put_head(cell, head)
+            cell.put_head(head)
         self.journal.append(cell)
         _put_note(NOTE_CONFIRMED)
         self.slots.tidy_log()
@@ -133,12 +135,14 @@ class BootControl:
         d, cell = self.spare, self.cell
         if d is None or d.bad or cell.states[other] != SLOT_CONFIRMED or d.counter < cell.floor:
             raise FlashError(codes.NO_OTHER_SLOT, cell.states[other])
+        if d.fs_version < self.running.fs_version:
+            __import__("twoslot.filesystem").filesystem.check_driver(d.fs_version, self.slots.fs_start)
         self.journal.mark(BAD_WORD + 4 * self.slot)
 
     def remember_head(self, head):
         """Remember a newer head. Not in a trial: its cell counts the attempts."""
         cell = self.cell
-        self._put_head(cell, head)
+        cell.put_head(head)
         self.journal.append(cell)
 
     def snapshot(self):
@@ -149,6 +153,7 @@ class BootControl:
             "floor": cell.floor, "bad": cell.bad_counter, "unproven": cell.unproven_counter,
             "rounds": cell.rounds, "waiting": self.waiting,
             "seq": cell.head_seq, "time": cell.head_time, "epoch": cell.key_epoch, "tag": cell.channel_tag,
+            "keys": cell.keys, "others": cell.others,
             "size": m.size, "fs_start": m.fs_start, "report": (cell.report, cell.report_counter),
         }  # fmt: skip
 
@@ -159,12 +164,6 @@ class BootControl:
         if decision.conclude_last_boot(cell, self.slot, self.reason, self.descriptors, self.attempts):
             self.journal.append(cell)
         drop("boot.decision")
-
-    def _put_head(self, cell, head):
-        if head["seq"] != cell.head_seq or head["epoch"] != cell.key_epoch:
-            cell.rounds = 0  # "unproven" fades with a newer head
-        cell.head_seq, cell.head_time = head["seq"], head["issued"]
-        cell.key_epoch, cell.channel_tag = head["epoch"], head["tag"]
 
 
 def _read_tail():

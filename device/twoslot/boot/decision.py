@@ -4,8 +4,8 @@ from micropython import const
 
 from twoslot.constants import (
     BOOT_FALLBACK, BOOT_LAST_RESORT, BOOT_NO_JOURNAL, BOOT_NO_JOURNAL_UNCONFIRMED, BOOT_ORDINARY, BOOT_TRIAL,
-    COPIES, DEVELOPMENT_BIT, REPORT_BAD, REPORT_JOURNAL_LOST, REPORT_LAST_RESORT, REPORT_UNPROVEN,
-    SLOT_BAD, SLOT_CONFIRMED, SLOT_READY,
+    COPIES, DEVELOPMENT_BIT, NEVER_REACHED, REPORT_BAD, REPORT_JOURNAL_LOST, REPORT_LAST_RESORT,
+    REPORT_UNPROVEN, SLOT_BAD, SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 
 _CRASHES = (2, 3, 4, 6)  # both watchdogs, exception, no twoslot (FORMATS.md, end of an attempt)
@@ -28,9 +28,10 @@ def next_boot(cell, descriptors, failed=()):
         a, state = cell.active, cell.states[cell.active]
         if a in known and (state == SLOT_CONFIRMED or state == SLOT_READY and cell.confirmed):
             return a, BOOT_ORDINARY
-        # Once an attempt is spent, the copy has proven to be possible: its budget no longer counts.
+        # Once an attempt is spent, the copy has proven to be possible: its budget no longer counts. But
+        # then it must have reached the boot hook.
         if a in known and state == SLOT_READY and cell.spent < cell.attempts:
-            if cell.spent or cell.copied < cell.copies:
+            if cell.reached if cell.spent else cell.copied < cell.copies:
                 return a, BOOT_TRIAL
         if 1 - a in known and cell.states[1 - a] == SLOT_CONFIRMED:
             return 1 - a, BOOT_FALLBACK
@@ -80,7 +81,10 @@ def _judge_trial(cell, slot, descriptor):
     if counter >> DEVELOPMENT_BIT:
         return  # a development release changes nothing by which others are judged
     if not crashed:
-        cell.rounds = min(cell.rounds + 1, _ROUNDS_MOST) if cell.unproven_counter == counter else 1
+        rounds = cell.rounds & _ROUNDS_MOST if cell.unproven_counter == counter else 0
+        cell.rounds = min(rounds + 1, _ROUNDS_MOST)
+        if cell.spent and not cell.reached:
+            cell.rounds |= NEVER_REACHED
         cell.unproven_counter = counter
     else:
         cell.bad_counter = max(cell.bad_counter, counter)

@@ -18,14 +18,14 @@ CONFIRMED_WORD = const(232)
 _REACHED_WORD = const(236)
 
 _CELLS = const(16)  # in a sector
-_BODY = const("<4sI6BH10I")
+_BODY = const("<4sI6BH10I16s24s")
 
 
 class Cell:
     """One state of the board, as the newest cell holds it."""
 
     def __init__(self, page=None):
-        f = struct.unpack_from(_BODY, page, 0) if page else (0,) * 19
+        f = struct.unpack_from(_BODY, page, 0) if page else (0,) * 19 + (b"", b"")
         self.sequence, self.active = f[1], f[2]
         self.states = [f[3], f[4]]
         # rounds: trials of unproven_counter that ended unproven, and NEVER_REACHED.
@@ -33,6 +33,10 @@ class Cell:
         self.counters = [f[9], f[10]]
         self.floor, self.bad_counter, self.unproven_counter = f[11:14]
         self.head_seq, self.head_time, self.key_epoch, self.channel_tag, self.report_counter = f[14:19]
+        # Which keys document key_epoch means: the first bytes of its digest, or None.
+        self.keys = f[19] if any(f[19]) else None
+        # Tag and seq, three times, as on flash: of the newest heads of other channels.
+        self.others = f[20] if any(f[20]) else b""
         self.spent = self.copied = 0
         self.ended = []
         self.bad = [False, False]
@@ -60,6 +64,25 @@ class Cell:
         if not descriptor.counter >> DEVELOPMENT_BIT:  # a development release proves nothing about others
             self.rounds = self.unproven_counter = 0
 
+    def put_head(self, head):
+        """Make head the newest one. Its epoch counts anew; each channel has a seq of its own."""
+        tag, time, others = self.channel_tag, head["issued"], self.others
+        if (head["seq"], head["tag"], head["epoch"]) != (self.head_seq, tag, self.key_epoch):
+            self.rounds = 0  # "unproven" fades with a newer head
+        if head["epoch"] != self.key_epoch or self.keys not in (None, head["keys"]):
+            others = b""
+        else:
+            time = max(time, self.head_time)
+            if head["tag"] != tag:
+                kept = struct.pack("<II", tag, self.head_seq)
+                for i in range(0, len(others), 8):
+                    if others[i : i + 4] != head["tag"].to_bytes(4, "little"):
+                        kept += others[i : i + 8]
+                others = kept
+        self.others = others[:24]
+        self.head_seq, self.head_time = head["seq"], time
+        self.key_epoch, self.channel_tag, self.keys = head["epoch"], head["tag"], head["keys"]
+
     def fold(self):
         """Move the open words into the sealed fields: the next cell starts with none set."""
         for s in (0, 1):
@@ -75,7 +98,8 @@ class Cell:
             _BODY, page, 0, b"2SJ2", self.sequence, self.active, self.states[0], self.states[1],
             self.attempts, self.copies, self.report, self.rounds, self.counters[0], self.counters[1],
             self.floor, self.bad_counter, self.unproven_counter, self.head_seq, self.head_time,
-            self.key_epoch, self.channel_tag, self.report_counter)  # fmt: skip
+            self.key_epoch, self.channel_tag, self.report_counter, self.keys or b"",
+            self.others)  # fmt: skip
         seal(page)
         return page
 

@@ -1,4 +1,6 @@
 # What twoslot.status() and the push port show of this board.
+import twoslot
+
 from twoslot.boot import decision
 
 
@@ -10,5 +12,5 @@ def status(control):
         "slot": "AB"[control.slot], "version": d.version, "counter": d.counter, "why": control.reason,
         "confirmed": control.confirmed, "spare": spare.version if spare else None, "floor": cell.floor,
         "bad": cell.bad_counter, "head": cell.head_seq, "report": cell.report,
-        "next": "AB"[after[0]] if after else None,
+        "next": "AB"[after[0]] if after else None, "hook": twoslot.deadline is not None,
     }  # fmt: skip

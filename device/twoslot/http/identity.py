@@ -15,8 +15,8 @@ def load(facts):
     return {"id": name, "nonce": None, "nc": 0, "told": told}
 
 
-def authorization(who, path):
-    """Return the Authorization header of a GET for path.
+def authorization(who, host, path):
+    """Return the Authorization header of a GET for path on host.
 
     Without a challenge it only says which board asks.
     """
@@ -26,7 +26,8 @@ def authorization(who, path):
 
         who["nc"] += 1
         said = who["nonce"], who["nc"], who["told"][0], who["told"][1]
-        mac = hmac.digest(secret.load(), ("GET\n%s\n%s\n%d\n%s\n%s" % ((path,) + said)).encode()).hex()
+        mac = "GET\n%s\n%s\n%s\n%d\n%s\n%s" % ((host, path) + said)
+        mac = hmac.digest(secret.load(), mac.encode()).hex()
         line += ', nonce="%s", nc=%d, report="%s", running="%s", mac="%s"' % (said + (mac,))
         drop("hmac", "secret")
     return line + "\r\n"

@@ -20,7 +20,9 @@ def get(base, url, kept=None, etag=None, start=0, end=0, who=None):
     kept: a Response whose connection may be used again. who: the identity of this board (identity.py).
     An error carries the seconds that the server asks to wait.
     """
-    if not url.startswith("http://"):
+    if url.startswith("http://"):
+        who = None  # another server has no business with this board's secret
+    else:
         url = (base[:-1] if base.endswith("/") else base) + "/" + url
     if not url.startswith("http://"):
         raise LinkError(codes.NAME_NOT_RESOLVED, 0)
@@ -32,10 +34,10 @@ def get(base, url, kept=None, etag=None, start=0, end=0, who=None):
         head += "If-None-Match: %s\r\n" % etag
     if end:
         head += "Range: bytes=%d-%d\r\n" % (start, end - 1)
-    response = _exchange(host, _complete(head, path, who), kept)
+    response = _exchange(host, _complete(head, host, path, who), kept)
     if response.nonce and response.status == 401 and who:
         who["nonce"], who["nc"] = response.nonce, 0
-        response = _exchange(host, _complete(head, path, who), response)
+        response = _exchange(host, _complete(head, host, path, who), response)
     status = response.status
     if status == 200 or status == 304 and etag or status == 206 and end and response.start == start:
         return response
@@ -49,11 +51,11 @@ def get(base, url, kept=None, etag=None, start=0, end=0, who=None):
     raise LinkError(codes.HTTP_STATUS, status, response.retry_after)
 
 
-def _complete(head, path, who):
+def _complete(head, host, path, who):
     if who:
         from twoslot.http import identity
 
-        head += identity.authorization(who, path)
+        head += identity.authorization(who, host, path)
     return (head + "\r\n").encode()
 
 
@@ -122,6 +124,16 @@ def _send(sock, host, request):
     return r
 
 
+def _hex_digits(nonce):
+    # It goes back to the server, in a header: nothing but at most 64 hex digits does.
+    if not 0 < len(nonce) <= 64:
+        raise ValueError
+    for c in nonce:
+        if c not in b"0123456789abcdef":
+            raise ValueError
+    return nonce.decode()
+
+
 def _parse_header(r, name, value):
     if name == b"content-length":
         r.left, r.unsized = int(value), False
@@ -141,6 +153,6 @@ def _parse_header(r, name, value):
     elif name == b"etag":
         r.etag = value.decode()
     elif name == b"www-authenticate" and value[:15] == b'Twoslot nonce="':
-        r.nonce = value[15:-1].decode()
+        r.nonce = _hex_digits(value[15:-1])
     elif name == b"retry-after" and value.isdigit():
         r.retry_after = int(value)

@@ -1,23 +1,24 @@
-# Speaks MQTT through the firmware's umqtt.simple. That waits as long as its broker likes and
-# accepts whatever it sends. Therefore it gets a BoundedSocket, in which everything has a limit, for
-# its socket and for its module `socket`.
+# Speaks MQTT 3.1.1 with a broker that nobody has to trust. Nothing is waited for: the socket never
+# blocks, and each call takes up where the last one stopped. Everything has a limit.
 import machine
 import network
 import socket
-import sys
-import time
 
 from micropython import const
 
-from twoslot import _pollers, codes, log_error
+from twoslot import _pollers, codes, drop, log_error
 from twoslot.errors import FlashError, LinkError
 from twoslot.schedule import random_below
 
-_CONNECT_MS = const(3000)  # to connect, and again for the broker's answer
-_MESSAGE_MS = const(500)  # for the rest of a message that has begun
-_BYTES = const(256)  # of all that the broker sends meanwhile: the longest topic has 73
+_CONNECTING = const(0)  # stages of a connection
+_CONNECT_SENT = const(1)
+_SUBSCRIBE_SENT = const(2)
+_SUBSCRIBED = const(3)
+
+_ANSWER_MS = const(10000)  # for the connection, and for each answer of the broker
+_MESSAGE_MS = const(5000)  # for the rest of a message that has begun
+_BYTES = const(256)  # of the longest message: the longest topic has 73
 _PING_MS = const(240000)
-_KEEPALIVE_S = const(720)
 _JOIN_MS = const(5000)
 _BACKOFF_MS = const(15000)  # wait after a lost connection, then twice as long each time
 _BACKOFF_MOST_MS = const(960000)
@@ -38,7 +39,8 @@ def open_subscription(settings, seq):
     except ValueError:
         raise FlashError(codes.SETTINGS, 13)
     topic = ("twoslot/%s/%s" % (settings["product"], settings["channel"])).encode()
-    name = (settings.get("device_id") or machine.unique_id().hex()).encode()
+    # A client id of its own: with the usual one, the chip's, the application would be thrown off.
+    name = (settings.get("mqtt_client") or "twoslot-" + machine.unique_id().hex()).encode()
     # The boards of a whole street may boot at once.
     _pollers.append(subscription.Subscription(host, port, topic, name, seq, _random_ms() >> 1).poll)
 
@@ -49,17 +51,25 @@ def serve(sub, n):
     Returns milliseconds within which to check, or None.
     """
     try:
-        if sub.sock:
-            _serve_connection(sub, n)
+        if not sub.sock:
+            if not sub.wait:
+                _begin(sub)
+        elif sub.stage == _CONNECTING:
+            _connect(sub)
+        elif n == 0:
+            raise OSError(104)
+        elif not sub.wait and (sub.got or sub.stage < _SUBSCRIBED or sub.pinged and not n):
+            raise OSError(110)
+        elif n:
+            _receive(sub)
         elif not sub.wait:
-            sub.wait = _JOIN_MS
-            if network.WLAN(network.STA_IF).isconnected():
-                _exchange(sub)
-                sub.pinged, sub.wait = False, _PING_MS
-    except Exception as e:  # what a hostile broker sends makes umqtt raise anything
+            sub.pinged, sub.wait = True, _PING_MS
+            sub.sock.write(b"\xc0\0")
+    except Exception as e:  # whatever a hostile broker sends
         if not sub.logged:
             sub.logged = True
-            log_error(LinkError(codes.BROKER_UNREACHABLE, e.args[0] if isinstance(e, OSError) else 0))
+            where = e.args[0] if isinstance(e, OSError) else 0
+            log_error(e if isinstance(e, LinkError) else LinkError(codes.BROKER_UNREACHABLE, where))
         sub.backoff_ms = min(max(2 * sub.backoff_ms, _BACKOFF_MS), _BACKOFF_MOST_MS)
         sub.disconnect(sub.backoff_ms + _random_ms() % sub.backoff_ms)
     if sub.heard is None or sub.rest_ms > 0:
@@ -70,110 +80,113 @@ def serve(sub, n):
     return 1 + _random_ms()
 
 
-def _serve_connection(sub, n):
-    if n == 0:
-        raise OSError(104)
-    if n:
-        _exchange(sub)
+def _begin(sub):
+    sub.wait = _JOIN_MS
+    if network.WLAN(network.STA_IF).isconnected():
+        sub.address = socket.getaddrinfo(sub.host, sub.port)[0][-1]
+        sub.sock = socket.socket()
+        sub.sock.settimeout(0)
+        sub.stage, sub.got, sub.pinged, sub.wait = _CONNECTING, b"", False, _ANSWER_MS
+        _connect(sub)
+
+
+def _connect(sub):
+    try:
+        sub.sock.connect(sub.address)
+    except OSError as e:
+        if e.args[0] in (114, 115):  # under way (EALREADY, EINPROGRESS)
+            if not sub.wait:
+                raise OSError(110)
+            return
+        if e.args[0] != 106:  # EISCONN: it came about meanwhile
+            raise
+    from twoslot.mqtt import login
+
+    _send(sub, login.connect_packet(sub.name))
+    drop("mqtt.login")
+    sub.stage, sub.wait = _CONNECT_SENT, _ANSWER_MS
+
+
+def _receive(sub):
+    # Read on in the packet that sub.got begins, and act on it once it is whole.
+    if not sub.got and sub.stage == _SUBSCRIBED:
+        sub.wait = _MESSAGE_MS
+    sub.got += sub.first
+    missing = _missing(sub.got)
+    while missing:
+        data = sub.sock.read(missing)
+        if data is None:
+            return
+        if not data:
+            raise OSError(104)
+        sub.got += data
+        missing = _missing(sub.got)
+    packet, sub.got = sub.got, b""
+    kind = packet[0]
+    if sub.stage == _CONNECT_SENT:
+        if kind != 0x20 or len(packet) != 4:
+            raise OSError(0)
+        if packet[3]:
+            raise _refusal(packet[3])
+        n = len(sub.topic)
+        _send(sub, bytes((0x82, n + 5, 0, 1)) + n.to_bytes(2, "big") + sub.topic + b"\0")
+        sub.stage, sub.wait = _SUBSCRIBE_SENT, _ANSWER_MS
+        return
+    if kind & 0xF0 == 0x30:
+        _read_message(sub, packet)
+    elif kind == 0x90 and sub.stage == _SUBSCRIBE_SENT and len(packet) == 5:
+        if packet[4] & 0x80:
+            raise LinkError(codes.BROKER_FORBIDS, 128)
+        sub.stage = _SUBSCRIBED
+    elif packet != b"\xd0\0" or sub.stage < _SUBSCRIBED:
+        raise OSError(0)
+    if sub.stage == _SUBSCRIBED:
+        sub.wait = _PING_MS
         if sub.pinged:
             # The broker lives, and did for minutes.
             sub.pinged, sub.backoff_ms, sub.logged = False, 0, False
-    elif not sub.wait:
-        if sub.pinged:
-            raise OSError(110)
-        sub.pinged, sub.wait = True, _PING_MS
-        sub.sock.write(b"\xc0\0")
 
 
-def _exchange(sub):
-    # Read the message that begins with sub.first. Without a connection, make one and subscribe.
-    known = "umqtt.simple" in sys.modules
-    from umqtt import simple
-
-    bounded = BoundedSocket(sub)
-    real, simple.socket = simple.socket, bounded
-    try:
-        client = simple.MQTTClient(sub.name, sub.host, sub.port)
-        client.set_callback(bounded.on_message)
-        if sub.sock:
-            client.sock = bounded
-            kind = client.wait_msg()
-            if kind and kind & 0xF0 != 0x30:
-                raise OSError(0)
-        else:
-            # Not an argument, and no timeout for connect(): older versions know neither.
-            client.keepalive = _KEEPALIVE_S
-            client.connect()
-            client.subscribe(sub.topic)
-    finally:
-        simple.socket = real
-        if not known:
-            # It stays in memory for an application that uses it, not for twoslot.
-            del sys.modules["umqtt.simple"], sys.modules["umqtt"]
+def _refusal(number):
+    if number > 5:
+        return OSError(number)
+    if number < 3:
+        return LinkError(codes.BROKER_PROTOCOL if number == 1 else codes.BROKER_CLIENT_ID, 0)
+    if number == 3:
+        return LinkError(codes.BROKER_BUSY, 0)
+    return LinkError(codes.BROKER_LOGIN if number == 4 else codes.BROKER_FORBIDS, 0)
 
 
-class BoundedSocket:
-    """One exchange with limits on bytes and time: for umqtt its socket and the module socket."""
+def _missing(packet):
+    # How many bytes of it are to come; OSError when they are too many.
+    if len(packet) < 2:
+        return 2 - len(packet)
+    length, at = packet[1], 2
+    if length & 128:
+        if len(packet) < 3:
+            return 1
+        length, at = length & 127 | packet[2] << 7, 3
+    if length > _BYTES:
+        raise OSError(90)
+    return length + at - len(packet)
 
-    def __init__(self, sub):
-        self.sub, self.held = sub, bool(sub.sock)
-        self._begin(_MESSAGE_MS)
 
-    def on_message(self, topic, message):
-        """Accept a number as the seq of a head, if it is news."""
-        sub = self.sub
-        if topic == sub.topic and len(message) <= 10 and message.isdigit():
-            seq = int(message)
-            sub.heard = None if seq == sub.seq else seq
+def _read_message(sub, packet):
+    # Accept a number on the topic as the seq of a head, if it is news. Nothing is acknowledged: the
+    # subscription is of quality 0.
+    at = 3 if packet[1] & 128 else 2
+    end = at + 2 + (packet[at] << 8 | packet[at + 1])
+    if packet[0] & 6 or end > len(packet):
+        raise OSError(0)
+    message = packet[end:]
+    if packet[at + 2 : end] == sub.topic and len(message) <= 10 and message.isdigit():
+        seq = int(message)
+        sub.heard = None if seq == sub.seq else seq
 
-    def getaddrinfo(self, host, port):
-        """Do as the module socket does; nothing when there is a connection already."""
-        return ((None,),) if self.held else socket.getaddrinfo(host, port)
 
-    def socket(self):
-        """Return a new socket: this object."""
-        self.sub.sock = socket.socket()
-        return self
-
-    def connect(self, address):
-        """Connect within seconds. From here on no call of the socket itself waits."""
-        sock = self.sub.sock
-        sock.settimeout(_CONNECT_MS // 1000)
-        sock.connect(address)
-        sock.settimeout(0)
-        self._begin(_CONNECT_MS)
-
-    def setblocking(self, on):
-        """Do nothing: read() waits, but never long."""
-
-    def read(self, n):
-        """Return n bytes, no fewer; OSError when they are too many or too late."""
-        if not 0 <= n <= self.left:
-            raise OSError(90)
-        self.left -= n
-        data, at = bytearray(n), 0
-        if n and self.held:
-            data[0], at, self.held = self.sub.first[0], 1, False
-        while at < n:
-            got = self.sub.sock.readinto(memoryview(data)[at:])
-            if got == 0:
-                raise OSError(104)
-            if got is None:
-                if time.ticks_diff(time.ticks_ms(), self.begun) > self.limit:
-                    raise OSError(110)
-                time.sleep_ms(20)
-            else:
-                at += got
-        return bytes(data)
-
-    def write(self, data, n=None):
-        """Send n bytes of data, or all; OSError when the broker takes no more."""
-        n = len(data) if n is None else n
-        if self.sub.sock.write(data[:n]) != n:
-            raise OSError(105)
-
-    def _begin(self, ms):
-        self.begun, self.limit, self.left = time.ticks_ms(), ms, _BYTES
+def _send(sub, data):
+    if sub.sock.write(data) != len(data):
+        raise OSError(105)
 
 
 def _random_ms():

@@ -18,6 +18,7 @@ class Subscription:
         self.host, self.port, self.topic, self.name, self.seq = host, port, topic, name, seq
         self.sock = self.heard = None  # heard: a seq that no check followed yet
         self.first = bytearray(1)  # the first byte of a message
+        self.stage, self.got = 0, b""  # of the connection; the packet that is being received
         self.pinged = self.logged = False  # an answer is due; this outage is in the log
         self.backoff_ms = self.gap_ms = self.rest_ms = 0
         self.last, self.wait = time.ticks_ms(), wait
@@ -25,7 +26,7 @@ class Subscription:
     def poll(self):
         """Return milliseconds within which to check, or None.
 
-        Raises nothing; takes 6 s at most, to connect.
+        Raises nothing, and waits for nothing but a name that is to be resolved.
         """
         now = time.ticks_ms()
         ms = time.ticks_diff(now, self.last)
@@ -37,11 +38,12 @@ class Subscription:
             # An update needs the memory, and knows already what the broker could say.
             return self.disconnect(_LATER_MS) if self.sock else None
         try:
-            if self.sock:
+            if self.sock and self.stage:
                 n = self.sock.readinto(self.first)
         except OSError:
             n = 0
-        if n is None and self.wait and (self.heard is None or self.rest_ms > 0):
+        connecting = self.sock and not self.stage
+        if n is None and self.wait and not connecting and (self.heard is None or self.rest_ms > 0):
             return None
         try:
             from twoslot import errors

@@ -1,4 +1,4 @@
-# Reads one request at the push port, and authenticates it (FORMATS.md).
+# Checks one request at the push port, and authenticates it (FORMATS.md).
 import json
 import time
 
@@ -13,41 +13,71 @@ from twoslot.constants import DOCUMENT_END, DOCUMENT_MOST
 from twoslot.errors import FlashError, LinkError
 
 _HEADERS = const(32)  # lines of a head
+_SIZE_LINE = const(160)  # bytes of the line with the size of the document
 _NONCE_MS = const(60000)
 _WRONG_MACS = const(3)  # before the port closes
 
 
 def handle(listener, sock):
-    """Read a request. True: listener.text is the document of a release, authenticated.
+    """Check what the listener collected.
 
+    None: more is to come. True: listener.text is that document, authenticated.
     False: the client asks for the status; listener.authenticated says whether it knows the secret.
     """
-    from twoslot.http import response
+    text = listener.text
+    if text is None:
+        return _check_head(listener)
+    if listener.got < len(text):
+        raise _cut_off(listener, listener.got)
+    digest = hexlify(sha256(text).digest())
+    auth, listener.auth = listener.auth, None
+    _authenticate(listener, auth, b"POST\n/twoslot/release\n", b"\n" + digest)
+    listener.development_keys = _development_keys(text)
+    return True
 
+
+def _check_head(listener):
+    # The head of a request, and with a POST the line that has the size of the first chunk.
+    head = listener.head
+    line = head.find(b"\n")
+    words = head[:line].strip().split(b" ")
+    if line >= 0 and (len(words) != 3 or words[2][:7] != b"HTTP/1."):
+        raise LinkError(codes.NOT_HTTP, 1)
+    end = head.find(b"\n\r\n")
+    if end < 0:
+        raise _cut_off(listener, len(head))
+    auth, chunked, length = _read_fields(head[line + 1 : end + 1])
+    asked = words[0] + b" " + words[1]
+    if asked == b"GET /twoslot":
+        listener.authenticated = len(auth) > 0
+        if auth:
+            _authenticate(listener, auth, b"GET\n/twoslot\n", b"")
+        return False
+    if asked != b"POST /twoslot/release" or not chunked or not DOCUMENT_END < length <= DOCUMENT_MOST:
+        raise LinkError(codes.UNKNOWN_REQUEST, length)
+    begins = head.find(b"\n", end + 3) + 1
+    if not begins and len(head) - end < _SIZE_LINE and not listener.late and not listener.gone:
+        return None
+    if not begins:
+        raise _cut_off(listener, len(head))
     try:
-        r = response.Response(sock, None)
-        r.keep = False
-        sock.settimeout(0)
-        line, auth, length = _read_head(r)
-        if line == b"GET /twoslot":
-            listener.authenticated = len(auth) > 0
-            if auth:
-                _authenticate(listener, auth, b"GET\n/twoslot\n", b"")
-            return False
-        if line != b"POST /twoslot/release" or not r.chunked or not DOCUMENT_END < length <= DOCUMENT_MOST:
-            raise LinkError(codes.UNKNOWN_REQUEST, length)
-        r.head_complete()
-        text = memoryview(bytearray(length))
-        n = r.readinto((text,))
-        if n != length:
-            raise LinkError(codes.CONNECTION_CLOSED, n)
-        digest = hexlify(sha256(text).digest())
-        _authenticate(listener, auth, b"POST\n/twoslot/release\n", b"\n" + digest)
-        listener.text, listener.development_keys = text, _development_keys(text)
-        return True
-    finally:
-        r = None
-        twoslot.drop("http")
+        size = int(head[end + 3 : begins].split(b";")[0].strip().decode(), 16)
+    except ValueError:
+        raise LinkError(codes.NOT_HTTP, 0)
+    if size != length:
+        raise LinkError(codes.CONNECTION_CLOSED if 0 <= size < length else codes.RESPONSE_TOO_LONG, size)
+    listener.auth, listener.text = auth, memoryview(bytearray(length))
+    listener.got = len(head) - begins
+    listener.text[: listener.got] = head[begins:]
+    listener.head = None
+    return None
+
+
+def _cut_off(listener, n):
+    # Why a request is not whole: its sender was too slow, or is gone, or it is too long.
+    if listener.late:
+        return LinkError(codes.TOO_SLOW if n else codes.TIMEOUT, n)
+    return LinkError(codes.CONNECTION_CLOSED if listener.gone else codes.RESPONSE_TOO_LONG, n)
 
 
 def _development_keys(text):
@@ -68,27 +98,23 @@ def _development_keys(text):
     return ()
 
 
-def _read_head(r):
-    # Return method and path, the authorization or nothing, the length of the document.
-    words = r.line().split(b" ")
-    if len(words) != 3 or words[2][:7] != b"HTTP/1.":
-        raise LinkError(codes.NOT_HTTP, 1)
-    auth, length = b"", 0
-    for number in range(_HEADERS):
-        line = r.line()
-        if not line:
-            return words[0] + b" " + words[1], auth, length
+def _read_fields(head):
+    # Return the authorization or nothing, whether chunks follow, the length of the document.
+    auth, chunked, length = b"", False, 0
+    for number, line in enumerate(head.split(b"\n")):
+        if number > _HEADERS:
+            raise LinkError(codes.RESPONSE_TOO_LONG, number)
         colon = line.find(b":")
         name, value = line[:colon].lower(), line[colon + 1 :].strip()
         if name == b"authorization":
             auth = value
         elif name == b"transfer-encoding":
-            r.chunked = value.lower() == b"chunked"
+            chunked = value.lower() == b"chunked"
         elif name == b"twoslot-document":
             if not value.isdigit():
                 raise LinkError(codes.UNKNOWN_REQUEST, number + 2)
             length = int(value)
-    raise LinkError(codes.RESPONSE_TOO_LONG, _HEADERS)
+    return auth, chunked, length
 
 
 def _authenticate(listener, auth, before, behind):

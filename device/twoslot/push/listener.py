@@ -1,11 +1,17 @@
 # The push port: closed by default, and closes by itself. Only this module waits for connections.
-# Each step of a push is in memory alone: opening (opens the port), authentication (reads a request,
-# checks who sent it), status (answers a GET), offer (checks the release), upload (fills the spare
-# slot), finish (restarts), reply (refuses).
+# Each step of a push is in memory alone: opening (opens the port), request (collects a request
+# without waiting), authentication (checks it, and who sent it), status (answers a GET), offer
+# (checks the release), upload (fills the spare slot), finish (restarts), reply (refuses).
 import sys
 import time
 
+from micropython import const
+
 import twoslot
+
+from twoslot.constants import ACTION_SNAPSHOT
+
+_PAUSE_MS = const(5000)  # for the address of whoever was too slow
 
 listener = None  # the open one
 
@@ -15,7 +21,7 @@ class PushListener:
 
     def __init__(self, sock):
         self.sock = sock
-        self.nonce = self.text = self.document = self.error = None
+        self.nonce = self.text = self.document = self.error = self.client = self.slow = None
         self.development_keys = ()
         self.wait = False  # somebody at the REPL waits for a push
         self.nonce_at = self.wrong_macs = self.minutes = self.closes_at = 0
@@ -25,45 +31,68 @@ class PushListener:
     def accept(self):
         """Return the next connection, or None."""
         try:
-            return self.sock.accept()[0]
+            client, address = self.sock.accept()
         except OSError:
             return None
+        client.settimeout(0)
+        if address[0] == self.slow and time.ticks_diff(time.ticks_ms(), self.slow_at) < _PAUSE_MS:
+            client.close()
+            return None
+        self.peer = address[0]
+        return client
 
     def poll(self):
-        """Serve a connection to its end, if there is one. It causes no check: None."""
-        if time.ticks_diff(self.closes_at, time.ticks_ms()) <= 0:
+        """Collect a request without waiting, and serve it once it is whole. It causes no check: None."""
+        now = time.ticks_ms()
+        if time.ticks_diff(self.closes_at, now) <= 0:
             return self.close()
-        client = self.accept()
-        if client is None:
-            return
-        busy = twoslot._agent
+        if self.client is None:
+            self.client = self.accept()
+            if self.client is None:
+                return
+            self.begun, self.head, self.got = now, b"", 0
+        busy, over = twoslot._agent, True
         try:
             if busy:
                 # An update is under way, and what it has in memory must stay.
                 self.error = None
-                self.run_step("reply", client)
-            elif self.run_step("authentication", client):
-                self.verify_document()
-                for name in ("offer", "upload", "finish"):
-                    self.run_step(name, client)
+                self.run_step("reply")
             else:
-                self.run_step("status", client)
+                found = self.run_step("request")
+                if found:
+                    found = self.run_step("authentication")
+                over = found is not None
+                if found:
+                    self.verify_document()
+                for name in ("offer", "upload", "finish") if found else ("status",) if over else ():
+                    self.run_step(name)
         except Exception as e:
-            self.error = e
-            self.run_step("reply", client)
+            over, self.error = True, e
+            self.run_step("reply")
         finally:
-            self.text = self.error = self.document = None
-            client.close()
-            if not busy:
-                twoslot.unload()
+            if over:
+                self.end_connection()
+                if not busy:
+                    twoslot.unload()
+
+    def end_connection(self):
+        """Forget the request, and close its connection."""
+        self.text = self.error = self.document = self.head = self.auth = None
+        if self.client:
+            self.client.close()
+        self.client = None
 
     def verify_document(self):
         """Verify the document, with as little else in memory as possible."""
         from twoslot import errors
+
+        agent = twoslot.load_agent()
+        agent.begin()
+        agent.boot_action(ACTION_SNAPSHOT)
         from twoslot.trust import keyring
 
-        epoch, moduli = keyring.trusted_keys("offline")
-        keyring = None
+        epoch, moduli = keyring.trusted_keys("offline", agent.product, agent.facts)[:2]
+        keyring = agent = None
         twoslot.drop("trust")
         moduli.extend(self.development_keys)
         from twoslot.trust import rsa, document
@@ -75,14 +104,14 @@ class PushListener:
             text = moduli = None
             twoslot.drop("trust")
 
-    def run_step(self, name, client):
+    def run_step(self, name, client=None):
         """Load a module of `push`, run its handle(), drop it. Returns what handle() returns."""
         name = "push." + name
         from twoslot import errors
 
         try:
             __import__("twoslot." + name)
-            return sys.modules["twoslot." + name].handle(self, client)
+            return sys.modules["twoslot." + name].handle(self, client or self.client)
         finally:
             twoslot.drop(name)
 
@@ -90,6 +119,7 @@ class PushListener:
         """Close the port, and let go of this module."""
         global listener
         listener = None
+        self.end_connection()
         self.sock.close()
         self.sock = None
         twoslot._pollers.remove(self.entry)

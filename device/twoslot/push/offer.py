@@ -2,7 +2,7 @@
 import twoslot
 
 from twoslot import codes
-from twoslot.constants import ACTION_SNAPSHOT, DEVELOPMENT_BIT
+from twoslot.constants import DEVELOPMENT_BIT
 from twoslot.errors import ReleaseError
 
 
@@ -11,8 +11,6 @@ def handle(listener, sock):
     payload, digest, epoch = listener.document
     listener.document = None
     agent = twoslot.load_agent()
-    agent.begin()
-    agent.boot_action(ACTION_SNAPSHOT)
     facts = agent.facts
     if epoch < facts["epoch"]:
         raise ReleaseError(codes.HEAD_EPOCH, facts["epoch"])
@@ -26,6 +24,7 @@ def handle(listener, sock):
             # Its counter is above every floor, and it sets none.
             plan["counter"] |= 1 << DEVELOPMENT_BIT
             plan["floor"] = 0
+            plan["created"] = 0  # the developer's clock proves nothing
         policy.check_counter(plan["counter"], facts, facts["counter"] >> DEVELOPMENT_BIT)
         agent.plan = plan
     finally:

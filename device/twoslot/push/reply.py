@@ -2,8 +2,9 @@
 import twoslot
 
 from twoslot import codes
-from twoslot.constants import SEND_S
 from twoslot.errors import LinkError
+
+_WAIT_S = 0.2  # for a stranger; what is sent fits into the socket's buffer
 
 
 def handle(listener, sock):
@@ -12,7 +13,7 @@ def handle(listener, sock):
     if e is None:
         e = LinkError(codes.BUSY, 0)
         try:
-            sock.settimeout(1)
+            sock.settimeout(_WAIT_S)
             sock.recv(512)  # unread bytes would reset the connection
         except OSError:
             pass  # then the client sees no response
@@ -36,7 +37,7 @@ def send_response(sock, status, text):
     if status == 401:
         head += "WWW-Authenticate: Twoslot\r\n"
     try:
-        sock.settimeout(SEND_S)
+        sock.settimeout(_WAIT_S)
         sock.write((head + "\r\n" + text + "\n").encode())
     except OSError:
         pass  # the client is gone, and will ask again

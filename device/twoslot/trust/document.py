@@ -24,7 +24,7 @@ def read_signed(text, kind, trusted):
     for at in range(line):
         if text[at] == 10:
             raise ReleaseError(codes.DOCUMENT_UNREADABLE, at)
-    epoch, moduli = trusted
+    epoch, moduli = trusted[:2]
     signer = bytes(text[line + 1 : line + 17])
     for modulus in moduli:
         if rsa.key_id(modulus).encode() == signer:

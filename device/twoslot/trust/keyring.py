@@ -1,36 +1,39 @@
 # The keys that this board trusts: two copies of a keys document (FORMATS.md). Loaded to read
-# them, then dropped.
+# them, then dropped. The journal says which document it is: whoever writes files changes no keys.
 import json
 
 from binascii import a2b_base64, hexlify
 from hashlib import sha256
 
 from twoslot import codes
-from twoslot.constants import KEYS_COPY, KEYS_FILE
+from twoslot.constants import KEYS_COPY, KEYS_DIGEST, KEYS_FILE
 from twoslot.errors import FlashError
 
 
-def trusted_keys(role, held=None):
-    """Return (epoch, moduli) of the keys that this board trusts as "offline" or "online".
+def trusted_keys(role, product, facts, held=None):
+    """Return (epoch, moduli, digest, issued) of the keys that this board trusts as "offline" or "online".
 
-    They are those of the newer copy that is right, or those of held: a keys document of a later
+    digest: the first KEYS_DIGEST bytes of the document's. facts: BootControl.snapshot(), whose "epoch"
+    and "keys" name the document that the journal means; "keys" is None before it means any. A copy
+    of that epoch or above counts when it is that document. One below it is good for the way to the
+    next epochs only: the caller refuses whatever else it signs. held: a keys document of a later
     epoch, which is verified and not written yet.
     """
-    best = (0, None)
+    best, known = (0,), facts["keys"]
     for name in (KEYS_FILE, KEYS_COPY):
-        best = max(best, _read_copy(name, role), key=_epoch)
+        copy = _read_copy(name, role, product)
+        if copy[0] > best[0] and (not known or copy[0] < facts["epoch"] or copy[2] == known):
+            best = copy
     if held:
-        best = max(best, _parse(held[: held.find(b"\n")], role), key=_epoch)
+        copy = _parse(held[: held.find(b"\n")], role, product)
+        if copy[0] > best[0]:
+            best = copy
     if not best[0]:
         raise FlashError(codes.PINNED_KEYS, 0)
     return best
 
 
-def _epoch(keys):
-    return keys[0]
-
-
-def _read_copy(name, role):
+def _read_copy(name, role, product):
     # The third line, the digest of the first, tells a damaged copy from a right one.
     try:
         with open(name, "rb") as f:
@@ -38,21 +41,22 @@ def _read_copy(name, role):
             f.readline()
             digest = f.readline().strip()
         if not digest or digest == hexlify(sha256(line.rstrip()).digest()):
-            return _parse(line, role)
+            return _parse(line, role, product)
     except OSError:
         pass
-    return 0, None
+    return (0,)
 
 
-def _parse(line, role):
-    # Return (epoch, moduli) in line 1 of a keys document; (0, None) when it is none.
+def _parse(line, role, product):
+    # Return what trusted_keys() does of line 1 of a keys document; (0,) when it is none.
     try:
         payload = json.loads(line)
-        epoch, found = payload["epoch"], payload[role]
+        epoch, issued, found = payload["epoch"], payload["issued"], payload[role]
+        right = payload["product"] == product and isinstance(epoch, int) and isinstance(issued, int)
         payload = None
         found = [a2b_base64(n) for n in (found if role == "offline" else (found,))]
-        if found and isinstance(epoch, int):
-            return epoch, found
+        if found and right:
+            return epoch, found, sha256(line.rstrip()).digest()[:KEYS_DIGEST], issued
     except (ValueError, KeyError, TypeError):
         pass
-    return 0, None
+    return (0,)

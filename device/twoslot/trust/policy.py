@@ -1,5 +1,4 @@
-# The policy for a signed document: whether this board accepts the head, wants the release now, and
-# can run it.
+# The policy: whether this board accepts a signed head, wants its release now, and can run it.
 import machine
 import time
 
@@ -9,7 +8,8 @@ from hashlib import sha256
 from micropython import const
 
 from twoslot import codes, settings
-from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
+from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, NEVER_REACHED
+from twoslot.constants import STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
 
 _EPOCH_2000 = const(946684800)
@@ -25,14 +25,16 @@ def apply(agent, document):
         agent.plan = check_release(payload, digest, agent.head, s, facts)
         return STATE_TABLE if agent.download else STATE_IDLE
     now = time.time()
+    now = max(now + _EPOCH_2000 if now > CLOCK_SET else 0, agent.pinned[1])
     try:
-        head = check_head(payload, epoch, s, facts, now + _EPOCH_2000 if now > CLOCK_SET else 0)
+        head = check_head(payload, epoch, s, facts, now)
     except ReleaseError as e:
         if facts["confirmed"] or e.args[0] not in (codes.HEAD_OUTDATED, codes.HEAD_EXPIRED):
             raise
         # It is signed, and this board reached it: caches lag behind.
         agent.news = True
         return STATE_IDLE
+    head["keys"] = agent.pinned[0]
     agent.head, agent.offered, agent.running = head, head["counter"], facts["counter"]
     if not facts["confirmed"]:
         agent.news = head
@@ -40,6 +42,8 @@ def apply(agent, document):
     if head["seq"] > facts["seq"] or head["tag"] != facts["tag"] or head["epoch"] != facts["epoch"]:
         agent.news = head
         facts["rounds"] = 0
+    elif head["keys"] != facts["keys"]:
+        agent.news = head  # the journal names no keys yet
     # From here on the same head gets the same answer, and need not be sent again.
     agent.etag, agent.accepted, agent.interval_s = agent.fresh_etag, True, head["interval_s"]
     check_rollout(head, facts, s, s.get("device_id") or machine.unique_id().hex(), agent.force)
@@ -52,15 +56,13 @@ def channel_tag(product, channel):
 
 
 def check_head(payload, epoch, settings, facts, now):
-    """Return the head as a dict, or raise why this board does not accept it.
-
-    Whether it wants it comes later.
-    """
+    """Return the head as a dict, or raise why this board does not accept it. now: from 1970, the earliest."""
     _check_product(payload, settings)
     try:
         if payload["channel"] != settings["channel"]:
             raise ReleaseError(codes.WRONG_CHANNEL, 0)
-        h = _numbers(payload, ("counter", "seq", "epoch", "issued", "percent", "expires"))
+        h = _numbers(payload, ("counter", "seq", "epoch", "percent"))
+        h.update(_numbers(payload, ("issued", "expires"), 32))
         h["tag"] = channel_tag(settings["product"], settings["channel"])
         h["release"] = _digest(payload, "release")
         h["interval_s"] = _numbers(payload, ("interval_s",))["interval_s"] if "interval_s" in payload else 0
@@ -69,13 +71,25 @@ def check_head(payload, epoch, settings, facts, now):
         raise ReleaseError(codes.DOCUMENT_UNREADABLE, 0)
     if h["epoch"] != epoch:
         raise ReleaseError(codes.HEAD_EPOCH, h["epoch"])
-    known = facts["tag"] == h["tag"] and facts["epoch"] == epoch
-    if known and h["seq"] < facts["seq"]:
-        raise ReleaseError(codes.HEAD_OUTDATED, h["seq"])
-    # Without a clock, the date of the last head is the earliest time it can be.
-    if h["expires"] < max(now, facts["time"] if known else 0):
+    if facts["epoch"] == epoch:
+        # The newest date that was signed, in whatever channel, is the earliest time it can be.
+        now = max(now, facts["time"])
+        if h["seq"] < newest_seq(h["tag"], facts):
+            raise ReleaseError(codes.HEAD_OUTDATED, h["seq"])
+    if h["expires"] < now:
         raise ReleaseError(codes.HEAD_EXPIRED, h["expires"])
     return h
+
+
+def newest_seq(tag, facts):
+    """Return the seq of the newest head of a channel that this board knows; 0 when it knows none."""
+    if tag == facts["tag"]:
+        return facts["seq"]
+    others = facts["others"]
+    for i in range(0, len(others), 8):
+        if others[i : i + 4] == tag.to_bytes(4, "little"):
+            return int.from_bytes(others[i + 4 : i + 8], "little")
+    return 0
 
 
 def check_rollout(head, facts, settings, device_id, force):
@@ -104,7 +118,10 @@ def check_counter(counter, facts, force):
         return
     if counter <= facts["bad"]:
         raise ReleaseError(codes.MARKED_BAD, counter)
-    if counter == facts["unproven"] and facts["rounds"] >= _ROUNDS and time.ticks_ms() < _FADES_MS:
+    if counter == facts["unproven"] and facts["rounds"] & NEVER_REACHED:
+        raise ReleaseError(codes.NEVER_REACHED, counter)
+    up_ms = time.ticks_diff(time.ticks_ms(), 0) & 0x3FFFFFFF
+    if counter == facts["unproven"] and facts["rounds"] >= _ROUNDS and up_ms < _FADES_MS:
         raise ReleaseError(codes.UNPROVEN, facts["rounds"])
 
 
@@ -130,6 +147,8 @@ def check_release(payload, digest, head, settings, facts):
             raise ReleaseError(codes.MPY_VERSION, plan["mpy_abi"])
         if plan["fs_version"] > facts["fs_version"] and not payload["fs_upgrade"]:
             raise ReleaseError(codes.FILESYSTEM_VERSION, plan["fs_version"])
+        if plan["fs_version"] < facts["fs_version"]:
+            __import__("twoslot.filesystem").filesystem.check_driver(plan["fs_version"], facts["fs_start"])
         if not 0 < plan["length"] <= facts["size"]:
             raise ReleaseError(codes.IMAGE_TOO_LONG, plan["length"])
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -140,12 +159,12 @@ def check_release(payload, digest, head, settings, facts):
 def parse_plan(payload, image):
     """Return what to download of a release, and what its descriptor will say, as a dict."""
     plan = _numbers(payload, ("counter", "floor", "fs_start", "fs_version", "mpy_abi"))
+    plan.update(_numbers(payload, ("created",), 32))
     plan.update(_numbers(image, ("length", "form")))
     plan["version"] = v = _typed(payload, "version", str)
     plan["url"], plan["blocks_url"] = _typed(image, "url", str), _typed(image, "blocks_url", str)
     plan["sha256"], plan["blocks"] = _digest(image, "sha256"), _digest(image, "blocks")
-    # The descriptor cuts the version after 16 bytes, not characters: only ASCII can be read back
-    # from there.
+    # The descriptor cuts the version after 16 bytes, not characters: it has to be ASCII.
     if not 0 < len(v) <= 16 or min(v) < " " or max(v) > "~":
         raise ValueError
     if plan["form"] not in (1, 2) or plan["floor"] > plan["counter"]:
@@ -153,12 +172,12 @@ def parse_plan(payload, image):
     return plan
 
 
-def _numbers(payload, keys):
+def _numbers(payload, keys, bits=31):
     # Also a signed number must be one that the journal and the descriptor can hold (FORMATS).
     numbers = {}
     for key in keys:
         n = numbers[key] = _typed(payload, key, int)
-        if not 0 <= n <= 0x7FFFFFFF:
+        if n < 0 or n >> bits:
             raise ValueError
     return numbers
 

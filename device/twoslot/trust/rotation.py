@@ -7,7 +7,7 @@ from hashlib import sha256
 from micropython import const
 
 from twoslot import codes, drop
-from twoslot.constants import KEY_BYTES, KEYS_COPY, KEYS_FILE, STATE_HEAD
+from twoslot.constants import KEY_BYTES, KEYS_COPY, KEYS_DIGEST, KEYS_FILE, STATE_HEAD
 from twoslot.errors import FlashError, LinkError, ReleaseError
 
 _EPOCHS = const(8)  # followed in one attempt
@@ -21,7 +21,8 @@ def follow(agent, refusal):
     """
     from twoslot.trust import keyring
 
-    epoch = keyring.trusted_keys("offline", agent.keys and agent.keys[0])[0] + 1
+    held = agent.keys and agent.keys[0]
+    epoch = keyring.trusted_keys("offline", agent.product, agent.facts, held)[0] + 1
     keyring = None
     drop("trust.keyring")
     if agent.epochs >= _EPOCHS or refusal.args[0] == codes.HEAD_EPOCH and refusal.args[1] < epoch:
@@ -44,8 +45,14 @@ def follow(agent, refusal):
 
     # An offline key that is pinned already must have signed them: the online key has no say in
     # this.
-    payload = verify.read_document(agent, text, "keys")[0]
-    agent.keys = whole, check(payload, agent.product, epoch)
+    payload, digest, _ = verify.read_document(agent, text, "keys")
+    first = check(payload, agent.product, epoch)
+    first["keys"] = digest[:KEYS_DIGEST]
+    facts = agent.facts
+    if epoch == facts["epoch"] and facts["keys"] and facts["keys"] != first["keys"]:
+        # Files of an earlier epoch were put back, and who holds a revoked key made another epoch.
+        raise ReleaseError(codes.KEYS_EPOCH, epoch)
+    agent.keys = whole, first
     return STATE_HEAD
 
 
@@ -55,7 +62,7 @@ def check(payload, product, epoch):
         raise ReleaseError(codes.WRONG_PRODUCT, 0)
     try:
         issued = payload["issued"]
-        if not isinstance(payload["epoch"], int) or not isinstance(issued, int) or issued >> 31:
+        if not isinstance(payload["epoch"], int) or not isinstance(issued, int) or issued >> 32:
             raise ValueError
         if payload["epoch"] != epoch:
             raise ReleaseError(codes.KEYS_EPOCH, payload["epoch"])
@@ -73,30 +80,43 @@ def check(payload, product, epoch):
 
 
 def commit(agent, control, head):
-    """Pin new keys: never in a trial, and before a cell names their epoch. head: it needed them."""
+    """Pin new keys: never in a trial, and never those of an epoch that is over.
+
+    head: it needed them.
+    """
+    text, first = agent.keys
+    cell = control.cell
+    if first["epoch"] < cell.key_epoch:
+        return  # they lead to the next ones, and stay in RAM
     if not control.confirmed:
         if not head or not agent.auto:
             return
         # The head was fetched whole and signed: that is the proof that ends the trial.
         control.confirm()
-    (text, first), agent.keys = agent.keys, None
-    store(text)
-    first["tag"] = control.cell.channel_tag
-    control.remember_head(head or first)
+        cell = control.cell
+    agent.keys = None
+    text += hexlify(sha256(text[: text.find(b"\n")]).digest()) + b"\n"
+    # At any time the copy that the journal means is whole.
+    store(text, 2)
+    if head:
+        control.remember_head(head)
+    elif first["epoch"] > cell.key_epoch or not cell.keys:
+        first["tag"] = cell.channel_tag
+        control.remember_head(first)
+    store(text, 1)
     agent.facts = None
 
 
-def store(text):
-    """Write both copies, one after the other: a power cut leaves one that is right."""
-    text += hexlify(sha256(text[: text.find(b"\n")]).digest()) + b"\n"
-    for number, name in ((2, KEYS_COPY), (1, KEYS_FILE)):
-        try:
-            with open(_PART, "wb") as f:
-                f.write(text)
-            os.rename(_PART, name)
-            with open(name, "rb") as f:
-                if f.read() == text:
-                    continue
-        except OSError:
-            pass
-        raise FlashError(codes.PINNED_KEYS, number)
+def store(text, copy):
+    """Write copy 1 or 2 of the pinned keys and read it back."""
+    name = KEYS_COPY if copy == 2 else KEYS_FILE
+    try:
+        with open(_PART, "wb") as f:
+            f.write(text)
+        os.rename(_PART, name)
+        with open(name, "rb") as f:
+            if f.read() == text:
+                return
+    except OSError:
+        pass
+    raise FlashError(codes.PINNED_KEYS, copy)

@@ -36,10 +36,11 @@ def read_document(agent, text, kind, floor=0):
 
     try:
         role = "online" if kind == "head" else "offline"
-        trusted = keyring.trusted_keys(role, agent.keys and agent.keys[0])
+        trusted = keyring.trusted_keys(role, agent.product, agent.facts, agent.keys and agent.keys[0])
     finally:
         keyring = None
         drop("trust.keyring")
+    agent.pinned = trusted[2:]
     if trusted[0] < floor:
         raise ReleaseError(codes.HEAD_EPOCH, floor)
     from twoslot.trust import rsa, document

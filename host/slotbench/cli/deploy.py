@@ -18,15 +18,19 @@ from slotbench.release.development import ON_BOARD, read_public_part, require_ma
 from slotbench.release.files import write_atomic
 from slotbench.release.identities import Identities, parse_secret
 from slotbench.repl.deploy import (
+    HOOK_CHECK,
     BoardContent,
     add_boot_line,
     frozen_files,
     install_files,
     merge_settings,
     package_files,
+    pin_keys,
     read_board,
     remove_boot_line,
     remove_files,
+    require_compilable,
+    require_hook,
 )
 from slotbench.repl.prompt import open_prompt
 from slotbench.repl.transports import TRANSPORTS, ReplTransport
@@ -34,6 +38,7 @@ from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
 _FROZEN = "frozen"
+_CHECK_S = 20.0
 
 
 @click.command()
@@ -127,19 +132,29 @@ def deploy(
     if keys is None and "twoslot.keys" not in found.hashes:
         click.echo("no keys are pinned: the board accepts no update until you give --keys")
     _say_diff(found.boot, files["boot.py"])
+    require_compilable(files["boot.py"], port)
     if dry_run:
         click.echo(f"dry run: {len(files)} files in all, nothing was written")
         return
-    _put(client, found, files, port)
+    _put(client, found, files, port, with_keys=keys is not None)
 
 
-def _put(client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str) -> None:
+def _put(
+    client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str, *, with_keys: bool,
+) -> None:
     count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"))
-    if not count and not found.interrupted:
+    pinned = with_keys and pin_keys(client)
+    if isinstance(pinned, str):
+        click.echo(f"the boot journal does not know these keys yet; the next head pins them: {pinned}")
+    elif pinned:
+        click.echo("the boot journal knows these keys now, and believes no others")
+    if pinned is not True and not count and not found.interrupted:
         click.echo("the board is already up to date; nothing was written")
         return
-    _restart(port)
-    click.echo(f"{count} files written and compared by hash; the board was restarted")
+    with open_prompt(port) as prompt:
+        prompt.run_boot()
+        require_hook(prompt.type_line(HOOK_CHECK, _CHECK_S), port)
+    click.echo(f"{count} files written and compared by hash; the board was restarted, and runs its boot hook")
 
 
 def _restart(port: str) -> None:
@@ -164,7 +179,7 @@ def _identity(found: BoardContent, path: Path, renew: bool, dry_run: bool) -> by
     cable loses nothing.
     """
     known = Identities.load_or_none(path)
-    known = known.with_board(found.device_id, parse_secret(found.identity), renew=renew)
+    known = known.with_board(found.device_id, found.chip_id, parse_secret(found.identity), renew=renew)
     if not dry_run:
         known.save(path)
     click.echo(f"{found.device_id}: its secret is in {path}")

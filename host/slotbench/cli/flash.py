@@ -17,8 +17,15 @@ from slotbench.flashing import apply, migrate
 from slotbench.flashing.esptool_link import EsptoolLink, connected_board
 from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import Firmware
-from slotbench.flashing.survey import FirstSectorFirmware, choose_board, require_filesystem_fits, survey_board
+from slotbench.flashing.survey import (
+    FirstSectorFirmware,
+    choose_board,
+    require_filesystem_fits,
+    require_mountable,
+    survey_board,
+)
 from slotbench.formats import FormatError
+from slotbench.formats.littlefs import read_superblock
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
 from slotbench.release.micropython import implied_facts
@@ -91,8 +98,13 @@ def flash(
         elif not erase_filesystem:
             require_filesystem_fits(found, board, where=port)
         assert given is not None
+        firmware = _firmware(given, image, board, product, version, counter)
+        if moved is not None and moved.filesystem is not None:
+            require_mountable(read_superblock(moved.filesystem), firmware.fs_version, where=port)
+        elif not erase_filesystem:
+            require_mountable(found.filesystems.get(board.fs_start), firmware.fs_version, where=port)
         plan = apply.plan_twoslot(
-            board, _firmware(given, image, board, product, version, counter), loader_image,
+            board, firmware, loader_image,
             sdk=moved.sdk if moved is not None else found.sdk,
             sdk_start=moved.sdk_start if moved is not None else found.sdk_start,
             phy=phy_data, filesystem=moved.filesystem if moved is not None else None,

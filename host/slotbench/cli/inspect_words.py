@@ -136,14 +136,16 @@ def _cell_fields(cell: JournalCell) -> Iterator[tuple[str, str]]:
     yield "sequence", str(cell.sequence)
     yield "active slot", "AB"[cell.active]
     yield "slots", f"{_state(cell, 0)}; {_state(cell, 1)}"
-    yield "attempts", f"{cell.attempts} allowed, {sum(cell.spent)} spent"
+    reached = ", the boot hook reached" if cell.reached else ""
+    yield "attempts", f"{cell.attempts} allowed, {sum(cell.spent)} spent{reached}"
     yield "ended", _ended(cell)
     yield "copies", f"{cell.copies} allowed, {sum(cell.copied)} begun"
     yield "confirm word", "set: the ready active slot proved healthy" if cell.confirmed else "not set"
     yield "floor", f"{cell.floor}" if cell.floor else "none"
     yield "bad counter", f"{cell.bad_counter}: by hand only" if cell.bad_counter else "none"
     rounds = f", {cell.rounds} rounds of trials so far" if cell.unproven_counter else ""
-    yield "unproven", f"{cell.unproven_counter or 'none'}{rounds}"
+    never_reached = ", never reached the boot hook" if cell.never_reached else ""
+    yield "unproven", f"{cell.unproven_counter or 'none'}{rounds}{never_reached}"
     about = f" (counter {cell.report_counter})" if cell.report else ""
     yield "report", f"{cell.report.name.lower().replace('_', ' ')}{about}"
     yield "head", _head(cell)

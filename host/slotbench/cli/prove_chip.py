@@ -17,7 +17,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.image import parse_e9
 from slotbench.prove.chip.comparison import comparison_table, vm_shares
-from slotbench.prove.chip.story import Story, tell_story
+from slotbench.prove.chip.story import FirmwareStory, tell_story
 from slotbench.release.files import read_bytes
 from slotbench.release.micropython import implied_facts
 
@@ -68,7 +68,7 @@ def chip(
 def _tell_all(
     found: Sequence[tuple[Path, bytes]], profile: BoardProfile, cuts: int, seed: int, deploys: bool, *,
     quiet: bool,
-) -> list[Story]:
+) -> list[FirmwareStory]:
     stories = []
     for number, (path, image) in enumerate(found):
         following = found[(number + 1) % len(found)]

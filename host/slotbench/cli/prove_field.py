@@ -16,7 +16,6 @@ from slotbench.prove.field.catalog import STORIES
 from slotbench.prove.field.proof import prove_field
 from slotbench.prove.field.story import FieldStory, StoryOutcome
 from slotbench.prove.testbed import MINUTES_MS
-from slotbench.vboard.frozen import stock
 from slotbench.vboard.vms import VMS
 
 _COLUMNS = "unchecked  starts  story"
@@ -38,7 +37,7 @@ def field(names: tuple[str, ...], processes: int | None, seed: int, as_json: boo
     Each line tells the longest time that a board was without a completed check, in simulated hours and
     minutes. At the end of each story the owner publishes a release; the board must take it by itself.
     """
-    stories, left_out = _chosen(names, vm)
+    stories, skipped = _chosen(names, vm)
     outcomes: list[StoryOutcome] = []
     if not as_json:
         click.echo(f"seed {seed}\n{_COLUMNS}")
@@ -53,10 +52,10 @@ def field(names: tuple[str, ...], processes: int | None, seed: int, as_json: boo
     if as_json:
         click.echo(json.dumps({
             "seed": seed, "vm": vm, "stories": [asdict(outcome) for outcome in outcomes],
-            "left_out": left_out, "need_a_person": len(failed)}))
+            "skipped": skipped, "need_a_person": len(failed)}))
     else:
-        if left_out:
-            click.echo(f"left out: {', '.join(left_out)}")
+        if skipped:
+            click.echo(f"skipped: {', '.join(skipped)}")
         boards = sum(story.boards for story in stories)
         click.echo(f"{len(stories)} stories, {boards} boards, {len(failed)} boards that need a person")
     if failed:
@@ -68,16 +67,15 @@ def field(names: tuple[str, ...], processes: int | None, seed: int, as_json: boo
 def _chosen(names: tuple[str, ...], vm: str) -> tuple[list[FieldStory], list[str]]:
     """The stories to play, and the names of those that cannot be, or take too long here."""
     wanted = [story for story in STORIES if not names or story.name.startswith(names)]
-    left_out = [
+    skipped = [
         story.name for story in wanted
-        if story.needs_umqtt and not stock()
-        or vm != _FAST and (story.fast_vm or story.heavy and not names)]
-    stories = [story for story in wanted if story.name not in left_out]
+        if vm != _FAST and (story.fast_vm or story.heavy and not names)]
+    stories = [story for story in wanted if story.name not in skipped]
     if not stories:
         raise BenchError(
             "no such story", where=", ".join(names), cure="leave --story away to see all names",
             exit_code=USAGE)
-    return stories, left_out
+    return stories, skipped
 
 
 def _row(story: FieldStory, outcome: StoryOutcome) -> str:

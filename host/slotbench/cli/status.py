@@ -60,6 +60,7 @@ def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
     def words(member: BootReason | Report) -> str:
         return f"{int(member)} ({member.name.lower().replace('_', ' ')})"
 
+    hook = [("hook", "boot.py does not run it: the next update repairs that, or is refused (76)")]
     return [
         ("slot", facts.slot),
         ("version", f"{facts.version}, counter {facts.counter}"),
@@ -71,4 +72,5 @@ def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
         ("head", f"seq {facts.head}"),
         ("report", words(Report(facts.report))),
         ("next", f"slot {facts.next}" if facts.next else "nothing boots"),
+        *(hook if facts.hook is False else []),
     ]

@@ -11,7 +11,10 @@ from slotbench.cli.image_file import read_image
 from slotbench.cli.parameter_types import PATH
 from slotbench.flashing import apply, migrate
 from slotbench.flashing.esptool_link import connected_board
-from slotbench.flashing.survey import FirstSectorFirmware, choose_board, survey_board
+from slotbench.flashing.survey import FirstSectorFirmware, choose_board, require_mountable, survey_board
+from slotbench.formats.image import parse_e9
+from slotbench.formats.littlefs import read_superblock
+from slotbench.release.micropython import implied_facts
 
 
 @click.command()
@@ -43,6 +46,11 @@ def unflash(
         dump = flash_before(link, found, FirstSectorFirmware.TWOSLOT, backup_path, dry_run)
         moved = migrate.migrate_from_twoslot(dump, board)
         data = given if given is not None else migrate.find_running_image(dump, board)
+        if moved.filesystem is not None:
+            version = parse_e9(data).micropython
+            facts = implied_facts(version) if version is not None else None
+            require_mountable(
+                read_superblock(moved.filesystem), facts.fs_version if facts is not None else 0, where=port)
         plan = apply.plan_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
         carry_out_plan(link, plan, moved, dry_run)
     if not dry_run:

@@ -43,7 +43,7 @@ __all__ = ["AttackDemo"]
 
 PRODUCT = "lamp"
 _RUNNING, _OFFERED, _CURE = 2, 3, 4
-_NAME = "lamp-1"
+_NAME, _CHIP = "lamp-1", "4a7e1c00"
 _ASSOCIATES_MS = 10_000
 _INTERVAL_S = 600
 _FLOOD_MS = 10 * 60_000
@@ -117,7 +117,7 @@ class AttackDemo:
 
     def play(self) -> list[AttackOutcome]:
         """Play all attacks, update the board, and print the table."""
-        identities = Identities({}).with_board(_NAME, None)
+        identities = Identities({}).with_board(_NAME, _CHIP, None)
         self.secret = identities.secrets[_NAME]
         identities.save(self.publisher.folder / "boards.json")
         boards = BoardAuthenticator(self.publisher.folder / "boards.json", require=True)

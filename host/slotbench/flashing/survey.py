@@ -14,11 +14,12 @@ from slotbench.flashing.esptool_link import EsptoolLink
 from slotbench.flashing.filesystem import HEAD_BYTES, Superblock, read_superblock
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.image import E9_MAGIC, LENGTH_WORD_OFFSET, WINDOW_END
+from slotbench.formats.littlefs import disk_version_words
 from slotbench.inspection.dump import plainest_boards
 
 __all__ = [
     "STOCK_FILESYSTEMS", "BoardSurvey", "FirstSectorFirmware", "choose_board", "require_filesystem_fits",
-    "survey_board",
+    "require_mountable", "survey_board",
 ]
 
 STOCK_FILESYSTEMS: Final = (0x100000, 0x99000)
@@ -115,6 +116,15 @@ def require_filesystem_fits(found: BoardSurvey, board: BoardProfile, *, where: s
         raise BenchError(
             f"the data at 0x{board.fs_start:06x} is not a LittleFS, and MicroPython would not start with it",
             where=where, cure="save the flash with `slotbench backup`, then use --erase-filesystem")
+
+
+def require_mountable(filesystem: Superblock | None, fs_version: int, *, where: str) -> None:
+    """Raise BenchError if firmware with littlefs `fs_version` (0: not known) cannot mount this filesystem."""
+    if filesystem is not None and 0 < fs_version < filesystem.version:
+        raise BenchError(
+            f"the board's filesystem is littlefs {disk_version_words(filesystem.version)}, and this firmware "
+            f"mounts {disk_version_words(fs_version)} at most: it would stop before boot.py",
+            where=where, cure="give MicroPython 1.22 or later with --image, or --erase-filesystem")
 
 
 def _first_sector_firmware(link: EsptoolLink, sector: bytes) -> FirstSectorFirmware:

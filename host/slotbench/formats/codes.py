@@ -90,8 +90,10 @@ CODES = (
          "Set `mqtt_client` in twoslot.json to a name that the broker allows."),
     Code(17, "broker-busy", _L, "MQTT broker is not available now", "0",
          "Look at the broker's log. The board tries again by itself."),
-    Code(18, "broker-login", _L, "MQTT broker refuses user name or password", "0",
-         "Put the right user and password into twoslot.mqtt on the board (device/docs/settings.md)."),
+    Code(18, "broker-login", _L, "MQTT broker refuses user name or password",
+         "0, or 1: twoslot.mqtt",
+         "Put the right user and password into twoslot.mqtt on the board (device/docs/settings.md). With 1 "
+         "that file cannot be read."),
     Code(19, "broker-forbids", _L, "MQTT broker does not allow this board", "0, or 128: the topic",
          "Allow the board's user or client id in the broker, or give it a login in twoslot.mqtt. With 128, "
          "allow it to read the topic twoslot/PRODUCT/CHANNEL."),
@@ -113,7 +115,8 @@ CODES = (
     Code(27, "wrong-channel", _R, "not for this channel", "0",
          "Build the release with --channel for it, or change `channel` in twoslot.json."),
     Code(28, "up-to-date", _R, "counter not above the running one", "counter",
-         "The board is up to date; to go back, publish the old firmware under a higher counter."),
+         "The board is up to date. To go back, publish the old firmware under a higher counter. Where its "
+         "littlefs is older than the board's (77), publish the old application on a newer firmware."),
     Code(29, "below-floor", _R, "counter below the floor", "counter",
          "A confirmed release set a floor; build the firmware under a counter at or above it."),
     Code(30, "marked-bad", _R, "counter marked bad", "counter",
@@ -126,7 +129,8 @@ CODES = (
          "Install twoslot as source or for that version, or use a firmware that has twoslot "
          "frozen in."),
     Code(33, "filesystem-version", _R, "the fallback could not mount its filesystem", "its version",
-         "The release writes a newer littlefs; build it with --fs-upgrade when that is meant."),
+         "It writes a newer littlefs, which the firmware in the other slot could not mount: after a fallback "
+         "the board would stop before boot.py. Build it with --fs-upgrade where no way back is needed."),
     Code(34, "head-expired", _R, "head has expired", "expires",
          "Run `slotbench release publish --refresh` on the server, from a timer; check the "
          "board's clock."),
@@ -159,6 +163,9 @@ CODES = (
     Code(46, "identity-refused", _L, "refused by the server's check of identities", "status",
          "401: deploy the board with --identities FILE; 403: the file that the server has knows no "
          "such board, or another secret."),
+    Code(47, "never-reached", _R, "its trial never reached the boot hook", "counter",
+         "The firmware hangs or restarts before boot.py, or power was cut in that second. Publish a newer "
+         "head or a mended release; update(force=True) tries this one again."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
          "it, then listen() again."),
@@ -205,4 +212,10 @@ CODES = (
     Code(75, "before-restart", _F, "the application's function raised an exception", "0",
          "Mend the function that your program gives to twoslot.before_restart(). The board restarted all "
          "the same."),
+    Code(76, "no-boot-hook", _F, "boot.py does not run the boot hook", "errno, or 0",
+         "Without the hook a trial has no deadline, and nothing is installed. Correct the syntax error in "
+         "boot.py, or run slotbench deploy --port; then restart the board."),
+    Code(77, "driver-too-old", _R, "its driver cannot mount the filesystem", "version on flash",
+         "The board would stop before boot.py. Publish a firmware that is as new as the one that runs: "
+         "MicroPython 1.22 and later write littlefs 2.1."),
 )

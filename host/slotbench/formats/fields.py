@@ -15,6 +15,7 @@ from slotbench.formats import FormatError
 _T = TypeVar("_T")
 
 INT_MAX = 2**31 - 1
+TIME_MAX = 2**32 - 1
 NAME_CHARS_MAX = 32
 
 _NAME = re.compile(r"[a-z0-9_-]{1,32}")

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 
 from slotbench.formats import FormatError
-from slotbench.formats.fields import Fields, dump_json
+from slotbench.formats.fields import TIME_MAX, Fields, dump_json
 
 KIND = "head"
 FORMAT = 1
@@ -58,8 +58,8 @@ class Head:
             seq=fields.integer("seq", low=1),
             release=fields.hex_digest("release"),
             counter=fields.integer("counter", low=1),
-            issued=fields.integer("issued"),
-            expires=fields.integer("expires"),
+            issued=fields.integer("issued", high=TIME_MAX),
+            expires=fields.integer("expires", high=TIME_MAX),
             percent=fields.integer("percent", high=100),
             cohorts=fields.names("cohorts", at_least=0),
             paused=fields.boolean("paused"),

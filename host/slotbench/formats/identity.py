@@ -31,14 +31,14 @@ class IdentityProof:
     running: int
     mac: str
 
-    def message(self, method: str, path: str) -> bytes:
-        """The bytes that the MAC covers."""
-        lines = method, path, self.nonce, str(self.nc), f"{self.report}/{self.about}", str(self.running)
+    def message(self, method: str, host: str, path: str) -> bytes:
+        """The bytes that the MAC covers. `host` is the request's Host header."""
+        lines = method, host, path, self.nonce, str(self.nc), f"{self.report}/{self.about}", str(self.running)
         return "\n".join(lines).encode()
 
-    def matches(self, secret: bytes, method: str, path: str) -> bool:
+    def matches(self, secret: bytes, method: str, host: str, path: str) -> bool:
         """Whether a board with this `secret` made the proof for this request."""
-        return hmac.compare_digest(compute_mac(secret, self.message(method, path)), self.mac)
+        return hmac.compare_digest(compute_mac(secret, self.message(method, host, path)), self.mac)
 
 
 def compute_mac(secret: bytes, message: bytes) -> str:

@@ -37,8 +37,11 @@ REACHED_OFFSET = 236
 
 _E = TypeVar("_E", bound=IntEnum)
 
-_BODY = struct.Struct("<4sI8B10I64x")
-_RESERVED = (56, 120)
+KEYS_DIGEST_BYTES = 16
+OTHER_CHANNELS_MAX = 3
+
+_BODY = struct.Struct("<4sI8B10I16s6I24x")
+_RESERVED = (96, 120)
 
 
 class SlotState(IntEnum):
@@ -120,6 +123,10 @@ class JournalCell:
     key_epoch: int = 0
     channel_tag: int = 0
     report_counter: int = 0
+    keys_digest: bytes = bytes(KEYS_DIGEST_BYTES)
+    """Which keys document `key_epoch` means: the first bytes of its digest; zeros while it means none."""
+    other_channels: tuple[tuple[int, int], ...] = ((0, 0),) * OTHER_CHANNELS_MAX
+    """Tag and newest seq of channels that the board followed before."""
     spent: tuple[bool, ...] = (False,) * ATTEMPTS_MAX
     ended: tuple[int | None, ...] = (None,) * ATTEMPTS_MAX
     copied: tuple[bool, ...] = (False,) * ATTEMPTS_MAX
@@ -152,7 +159,8 @@ class JournalCell:
                 self.attempts, self.copies, self.report, self.rounds, self.never_reached,
                 self.counter_a, self.counter_b, self.floor, self.bad_counter,
                 self.unproven_counter, self.head_seq, self.head_time, self.key_epoch,
-                self.channel_tag, self.report_counter,
+                self.channel_tag, self.report_counter, self.keys_digest,
+                *(number for pair in self.other_channels for number in pair),
             )
         except struct.error as error:
             raise FormatError(f"journal cell field out of range ({error})") from None
@@ -206,6 +214,8 @@ class JournalCell:
             key_epoch=fields[17],
             channel_tag=fields[18],
             report_counter=fields[19],
+            keys_digest=fields[20],
+            other_channels=tuple(zip(fields[21::2], fields[22::2])),
             spent=_read_flags(page, SPENT_OFFSET),
             ended=_read_words(page, ENDED_OFFSET),
             copied=_read_flags(page, COPIED_OFFSET),
@@ -297,6 +307,8 @@ def _read_words(page: bytes, start: int) -> tuple[int | None, ...]:
 
 
 def _check_ranges(cell: JournalCell) -> None:
+    if len(cell.keys_digest) != KEYS_DIGEST_BYTES:
+        raise FormatError(f"the keys' digest has {len(cell.keys_digest)} bytes, not {KEYS_DIGEST_BYTES}", 56)
     if cell.active not in (0, 1):
         raise FormatError(f"active slot is {cell.active}, not 0 or 1", 8)
     for name, count, offset in (("attempts", cell.attempts, 11), ("copies", cell.copies, 12)):

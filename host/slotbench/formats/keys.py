@@ -15,7 +15,7 @@ from slotbench.formats.document import (
     split_document,
     verify_signature,
 )
-from slotbench.formats.fields import Fields, dump_json
+from slotbench.formats.fields import TIME_MAX, Fields, dump_json
 
 KIND = "keys"
 FORMAT = 1
@@ -63,7 +63,7 @@ class Keys:
         keys = cls(
             product=fields.name("product"),
             epoch=fields.integer("epoch", low=1),
-            issued=fields.integer("issued"),
+            issued=fields.integer("issued", high=TIME_MAX),
             offline=tuple(_read_modulus(fields, "offline", n) for n in fields.sequence("offline")),
             online=_read_modulus(fields, "online", fields.pop_field("online")),
         )

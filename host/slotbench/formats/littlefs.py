@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Final
 
 from slotbench.formats import SECTOR_BYTES
 
-__all__ = ["CACHE_BYTES", "HEAD_BYTES", "PROGRAM_BYTES", "Superblock", "read_superblock"]
+__all__ = [
+    "CACHE_BYTES", "HEAD_BYTES", "PROGRAM_BYTES", "Superblock", "disk_version_words", "read_superblock",
+]
 
 HEAD_BYTES: Final = 2 * SECTOR_BYTES
 """The bytes that `read_superblock` needs: the first two blocks of a filesystem."""
@@ -22,6 +25,8 @@ _MAGIC_AT: Final = 8
 _REVISION: Final = struct.Struct("<I")
 _FIELDS: Final = struct.Struct("<III")
 _FIELDS_AT: Final = 20
+_ENTRY: Final = re.compile(rb"(.\x00\x02\x00)\x00\x10\x00\x00....\xff\x00\x00\x00", re.DOTALL)
+"""Version, block size, blocks, and the longest name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,22 @@ class Superblock:
         return self.blocks * SECTOR_BYTES
 
 
+def disk_version_words(version: int) -> str:
+    """A disk version as people write it: 0x00020001 is 2.1."""
+    return f"{version >> 16}.{version & 0xFFFF}"
+
+
 def read_superblock(head: bytes) -> Superblock | None:
     """The newest superblock in the first two blocks (littlefs SPEC.md); None if there is no such LittleFS."""
     found: list[tuple[int, Superblock]] = []
+    # A driver that upgrades a filesystem adds an entry behind the old one.
+    versions = [int.from_bytes(version, "little") for version in _ENTRY.findall(head[:HEAD_BYTES])]
     for start in (0, SECTOR_BYTES):
         block = head[start : start + SECTOR_BYTES]
         if block[_MAGIC_AT : _MAGIC_AT + len(_MAGIC)] != _MAGIC:
             continue
         version, block_bytes, blocks = _FIELDS.unpack_from(block, _FIELDS_AT)
         if block_bytes == SECTOR_BYTES and version >> 16 == 2:
-            found.append((_REVISION.unpack_from(block)[0], Superblock(version, blocks)))
+            newest = max([version, *versions])
+            found.append((_REVISION.unpack_from(block)[0], Superblock(newest, blocks)))
     return max(found, key=lambda one: one[0])[1] if found else None

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from slotbench.formats import FormatError, blocks
 from slotbench.formats.descriptor import ImageForm
-from slotbench.formats.fields import Fields, dump_json
+from slotbench.formats.fields import TIME_MAX, Fields, dump_json
 
 KIND = "release"
 FORMAT = 1
@@ -103,7 +103,7 @@ class Release:
             channels=fields.names("channels"),
             version=fields.text("version", 1, VERSION_CHARS_MAX),
             counter=fields.integer("counter", low=1),
-            created=fields.integer("created"),
+            created=fields.integer("created", high=TIME_MAX),
             images=_read_images(fields.object("images")),
             fs_start=fields.integer("fs_start"),
             fs_version=fields.integer("fs_version"),

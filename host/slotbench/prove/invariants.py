@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,15 +13,17 @@ from slotbench.boards import Region
 from slotbench.formats import FormatError
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
-from slotbench.formats.journal import JournalCell, Report, SlotState
+from slotbench.formats.journal import KEYS_DIGEST_BYTES, JournalCell, Report, SlotState
 from slotbench.formats.keys import unpack_pinned
 from slotbench.formats.release import is_development
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.board import BoardState, Boot, VirtualBoard
+from slotbench.vboard.factory import BOOT_LINE
 
 __all__ = ["ATTEMPTS", "OF_TWOSLOT", "Broken", "Image", "Images", "Invariants", "image_for", "require"]
 
 ATTEMPTS: Final = 3
+_BOOT: Final = "/boot.py"
 _COPIES: Final = ("/twoslot.keys", "/twoslot.keys2")
 OF_TWOSLOT: Final = (*_COPIES, "/twoslot.keys.part")
 """Files that an update may change: the copies of the pinned keys, and one that is being written."""
@@ -153,10 +156,13 @@ class Invariants:
 
     def keeps_its_keys(self, board: VirtualBoard, boot: Boot, cell: JournalCell) -> None:
         """Promise 12: one copy of the pinned keys is right and not older than the journal's epoch;
-        in a trial it is not newer either.
+        it is the document that the journal means. In a trial it is not newer either.
         """
         if not self.pinned:
             return
+        if any(cell.keys_digest):
+            digests = {_digest(board.files[name]) for name in _COPIES if name in board.files}
+            require(cell.keys_digest in digests, 11, "no copy is the keys document that the journal means")
         newest = max((_epoch(board.files[name]) for name in _COPIES if name in board.files), default=0)
         wanted = max(1, cell.key_epoch)
         require(newest >= wanted, 11, f"keys of epoch {wanted} are pinned, and not of {newest}")
@@ -192,8 +198,13 @@ class Invariants:
 
 
 def _of_the_user(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All files except those in which twoslot keeps the pinned keys."""
-    return {name: content for name, content in files.items() if name not in OF_TWOSLOT}
+    """All files except those in which twoslot keeps the pinned keys; boot.py without the hook's lines, which
+    a board puts back.
+    """
+    users = {name: content for name, content in files.items() if name not in OF_TWOSLOT}
+    line = BOOT_LINE.encode()
+    boot = users.pop(_BOOT, b"").removeprefix(line + b"\n").removeprefix(BOM_UTF8)
+    return {**users, _BOOT: boot.replace(line, b"")}
 
 
 @lru_cache(maxsize=64)
@@ -203,6 +214,14 @@ def _epoch(copy: bytes) -> int:
         return unpack_pinned(copy).epoch
     except FormatError:
         return 0
+
+
+@lru_cache(maxsize=64)
+def _digest(copy: bytes) -> bytes:
+    """What the journal holds of a copy of the pinned keys; empty if the copy is damaged."""
+    if not _epoch(copy):
+        return b""
+    return hashlib.sha256(copy.split(b"\n")[0]).digest()[:KEYS_DIGEST_BYTES]
 
 
 def _unsure(board: VirtualBoard) -> bool:

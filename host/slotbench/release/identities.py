@@ -1,4 +1,8 @@
-"""The secrets of boards by their device ids: a JSON file of mode 0600 that deploy and the server share."""
+"""The secrets of boards by their device ids: a JSON file of mode 0600 that deploy and the server share.
+
+A secret belongs to the chip that it was made for. A device id is a text in a board's own settings, so a
+board that calls itself by the name of another gets nothing of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +23,7 @@ from slotbench.release.files import read_bytes, write_atomic
 _MODE: Final = 0o600
 _BYTES_MAX: Final = 64 * 1024 * 1024
 _ID = re.compile(r"[ !#-~]{1,64}")
+_CHIP = re.compile(r"[0-9a-f]{1,16}")
 _SECRET = re.compile(rf"[0-9a-f]{{{2 * SECRET_BYTES}}}")
 
 _log = logging.getLogger(__name__)
@@ -26,9 +31,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """The `secrets` (32 bytes each) by device id."""
+    """The `secrets` (32 bytes each) and the `chips` (ids in hex) that they were made for, by device id.
+
+    In the file a secret is 64 hex digits, or {"secret": 64 hex digits, "chip": id}.
+    """
 
     secrets: Mapping[str, bytes]
+    chips: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Identities:
@@ -39,14 +48,21 @@ class Identities:
             found = None
         if not isinstance(found, dict):
             raise _wrong_file(path, "not a JSON object")
-        for device_id, secret in found.items():
+        chips = {}
+        for device_id, entry in found.items():
             if not _ID.fullmatch(device_id):
                 raise _wrong_file(path, f"{device_id!r} is not a device id")
+            secret = entry
+            if isinstance(entry, dict) and entry.keys() == {"secret", "chip"}:
+                secret, chips[device_id] = entry["secret"], entry["chip"]
             if not isinstance(secret, str) or not _SECRET.fullmatch(secret):
                 raise _wrong_file(path, f"the secret of {device_id} is not {2 * SECRET_BYTES} hex digits")
+            if not _CHIP.fullmatch(str(chips.get(device_id, "0"))):
+                raise _wrong_file(path, f"the chip of {device_id} is not an id in hex")
+            found[device_id] = secret
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             _log.warning("%s can be read by others; run chmod 600 on it", path)
-        return cls({device_id: bytes.fromhex(secret) for device_id, secret in found.items()})
+        return cls({device_id: bytes.fromhex(secret) for device_id, secret in found.items()}, chips)
 
     @classmethod
     def load_or_none(cls, path: Path) -> Identities:
@@ -55,21 +71,35 @@ class Identities:
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all. Raises BenchError."""
-        text = json.dumps({device_id: secret.hex() for device_id, secret in self.secrets.items()}, indent=2)
+        entries: dict[str, object] = {}
+        for device_id, secret in self.secrets.items():
+            chip = self.chips.get(device_id)
+            entries[device_id] = secret.hex() if chip is None else {"secret": secret.hex(), "chip": chip}
+        text = json.dumps(entries, indent=2)
         write_atomic(path, text.encode() + b"\n", mode=_MODE)
 
-    def with_board(self, device_id: str, on_board: bytes | None, *, renew: bool = False) -> Identities:
-        """The identities with one more board.
+    def with_board(
+        self, device_id: str, chip: str, on_board: bytes | None, *, renew: bool = False,
+    ) -> Identities:
+        """The identities with one more board, whose chip has this id (hex).
 
         Its secret is the known one, else the one `on_board`, else a new one; with `renew` always a new one.
-        Raises BenchError for a device id that a header cannot carry.
+        Raises BenchError for a device id that a header cannot carry, or that belongs to another chip.
         """
         if not _ID.fullmatch(device_id):
             raise BenchError(
                 f"{device_id!r} cannot be used as a device id", where="device_id in twoslot.json",
                 cure="use 1-64 printable ASCII characters without quotes")
+        owner = self.chips.get(device_id, chip)
+        if owner != chip and not renew:
+            raise BenchError(
+                f"the secret of {device_id} belongs to the chip {owner}, and this is the chip {chip}",
+                where="device_id in twoslot.json",
+                cure="give this board a device_id of its own; --new-identity if it replaces the other one")
         known = None if renew else self.secrets.get(device_id) or on_board
-        return Identities({**self.secrets, device_id: known or secrets.token_bytes(SECRET_BYTES)})
+        return Identities(
+            {**self.secrets, device_id: known or secrets.token_bytes(SECRET_BYTES)},
+            {**self.chips, device_id: chip})
 
     def secret_file(self, device_id: str) -> bytes:
         """What `twoslot.secret` holds on that board."""

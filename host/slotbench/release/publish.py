@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slotbench.errors import BenchError
-from slotbench.formats import blocks
+from slotbench.formats import FormatError, blocks
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
+from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.release import ImageRef, Release
 from slotbench.release import documents, store
 from slotbench.release.epochs import KeyEpochs, gather_epochs
@@ -57,6 +58,7 @@ def publish_release(
         last = last_head(site, keys, channel, epochs)
         if last and not allow_older:
             _check_counter(last, release, signed.digest)
+            _check_filesystem(site, keys, last, release)
         head = new_head(
             last, keys, now, rollout,
             channel=channel, release=signed.digest, counter=release.counter)
@@ -156,6 +158,21 @@ def _check_counter(last: Head, release: Release, digest: str) -> None:
         raise BenchError(
             f"counter {release.counter} belongs to another release in the channel {last.channel}",
             cure="build it with a higher counter")
+
+
+def _check_filesystem(site: Store, keys: Keys, last: Head, release: Release) -> None:
+    """Raise BenchError if boards that run the last release have a littlefs that this one cannot mount."""
+    try:
+        before = documents.read_release(site.path(store.release_name(last.release)), keys)[1]
+    except (BenchError, FormatError, OSError):
+        return  # of other keys, or not there any more: the boards check it themselves
+    if 0 < release.fs_version < before.fs_version:
+        raise BenchError(
+            f"boards of the channel {last.channel} have littlefs {disk_version_words(before.fs_version)}, "
+            f"and this firmware mounts {disk_version_words(release.fs_version)} at most: "
+            "it would stop before boot.py",
+            cure="use a firmware that is as new (slotbench explain 77); with --allow-older only boards whose "
+            "filesystem it can mount take it")
 
 
 def new_head(

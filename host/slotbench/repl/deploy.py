@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,12 +17,13 @@ from typing import Any, Final
 
 from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
-from slotbench.mpy import ABI, built, compile_package, sources
+from slotbench.mpy import ABI, built, compile_mpy, compile_package, sources
 from slotbench.repl.transports import ReplTransport, parse_reports
 
 __all__ = [
-    "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings", "package_files",
-    "read_board", "remove_boot_line", "remove_files",
+    "HOOK_CHECK", "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings",
+    "package_files", "pin_keys", "read_board", "remove_boot_line", "remove_files", "require_compilable",
+    "require_hook",
 ]
 
 _STAGE: Final = "twoslot.part"
@@ -29,9 +32,12 @@ _BOOT: Final = "boot.py"
 _HOOK: Final = "twoslot_boot.py"
 _OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
 _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
-_MARK: Final = "# twoslot"
+_HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
 _VERSION_MIN: Final = (1, 22)
 """The oldest MicroPython that loads this .mpy format and was seen to run twoslot (1.22.1, emulated)."""
+
+HOOK_CHECK: Final = "import twoslot; twoslot.deadline is not None"
+"""A line for the prompt: whether the boot hook ran in this start."""
 
 _HELPERS: Final = """\
 import os
@@ -119,6 +125,20 @@ remove_tree(%(package)r)
 for n in %(own)r:
     attempt(os.remove, n)
 say("boot", digest("boot.py"))
+"""
+# The modules of this package may be those of before: what the hook imported at the start.
+_PIN_KEYS: Final = _HELPERS + """\
+import sys
+for n in list(sys.modules):
+    if n.startswith("twoslot"):
+        sys.modules.pop(n)
+try:
+    import twoslot
+    from twoslot import errors
+    from twoslot.trust import pinning
+    say("pinned", pinning.pin())
+except Exception as e:
+    say("pinned", repr(e))
 """
 
 
@@ -222,13 +242,41 @@ def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | No
 
 
 def add_boot_line(boot: bytes | None, line: str) -> bytes:
-    """boot.py with `line` (which ends with the mark of twoslot) as its first line. Other lines stay."""
-    return line.encode() + b"\n" + (remove_boot_line(boot) or b"")
+    """boot.py with `line`, which runs the boot hook, as its first line. Other lines stay, but not a byte
+    order mark, with which MicroPython reads nothing of the file.
+    """
+    rest = (remove_boot_line((boot or b"").removeprefix(BOM_UTF8)) or b"").removeprefix(BOM_UTF8)
+    return line.encode() + b"\n" + rest
+
+
+def require_compilable(boot: bytes, port: str) -> None:
+    """Raise BenchError if MicroPython cannot compile this boot.py: nothing of it would run."""
+    try:
+        compile_mpy(_BOOT, boot)
+    except BenchError as error:
+        if error.exit_code == USAGE:
+            raise
+        raise BenchError(
+            f"MicroPython cannot compile {error.where}, so nothing of it would run ({error.what})",
+            where=port,
+            cure="correct it (mpremote edit :boot.py), then run the same command again") from None
+
+
+def require_hook(said: str, port: str) -> None:
+    """Raise BenchError unless the board says that boot.py ran the boot hook. `said` is what HOOK_CHECK
+    printed.
+    """
+    if said.strip().splitlines()[-1:] != ["True"]:
+        raise BenchError(
+            "boot.py did not run the boot hook when the board was restarted, so nothing can be installed",
+            where=port,
+            cure="press reset with mpremote repl open to see why; a frozen boot.py has to run it itself")
 
 
 def remove_boot_line(boot: bytes | None) -> bytes | None:
-    """boot.py without the lines of twoslot; None if nothing is left."""
-    kept = [line for line in (boot or b"").splitlines(keepends=True) if not _is_marked(line)]
+    """boot.py without the lines that run the boot hook; None if nothing is left."""
+    kept = [
+        line for line in (boot or b"").splitlines(keepends=True) if not _HOOK_CALL.fullmatch(line.rstrip())]
     return b"".join(kept) or None
 
 
@@ -262,6 +310,16 @@ def install_files(
         "stage": _STAGE, "folders": _folders(new), "moves": moves, "gone": stale, "emptied": emptied})
     _require_hashes(_facts_by_path(parse_reports(said), "file"), wanted, new, port)
     return len(new)
+
+
+def pin_keys(transport: ReplTransport) -> bool | str:
+    """Make the boot journal mean the keys in the board's files. It must be done after `install_files`.
+
+    True if it meant others, or none; False if it meant these. Else the board's exception, as text: a board
+    whose loader never ran has no journal, and in a trial the keys stay as they are.
+    """
+    said = parse_reports(transport.run_script(_PIN_KEYS))
+    return next((fact[1] for fact in said if fact[0] == "pinned"), "no answer")
 
 
 def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> None:
@@ -304,7 +362,3 @@ def _file_name(path: str) -> str:
 def _folders(paths: Iterable[str]) -> list[str]:
     """The folders of these files, each after its parent folder."""
     return sorted({folder.as_posix() for path in paths for folder in PurePosixPath(path).parents} - {"."})
-
-
-def _is_marked(line: bytes) -> bool:
-    return line.rstrip().endswith(_MARK.encode())

@@ -17,7 +17,8 @@ __all__ = ["ReplPrompt", "open_prompt"]
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
 _PROMPT: Final = b">>> "
-_CTRL_B, _CTRL_C, _CTRL_D = b"\x02", b"\x03", b"\x04"
+_CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
+_RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
 _ENTER_S: Final = 10.0
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
 
@@ -67,6 +68,18 @@ class ReplPrompt:
         self._read_to_prompt(quiet_s, heard)
         return said
 
+    def run_boot(self) -> None:
+        """Soft-reset the board in raw mode: it runs boot.py, and no main.py. Then the prompt is back.
+
+        Raises BenchError.
+        """
+        self._write(_CTRL_A)
+        self._wait_for(_RAW, _ENTER_S)
+        self._write(_CTRL_D)
+        self._wait_for(b"soft reboot", _ENTER_S, then=_RAW)
+        self._write(_CTRL_B)
+        self._read_to_prompt(_ENTER_S, lambda data: None)
+
     def soft_reset(self) -> None:
         """Soft-reset the board, which starts its application, unless it restarts anyway."""
         if not self.restarted:
@@ -95,9 +108,9 @@ class ReplPrompt:
             if out:
                 on_data(out)
 
-    def _wait_for(self, words: bytes, limit_s: float) -> None:
+    def _wait_for(self, words: bytes, limit_s: float, then: bytes = b"") -> None:
         data, end_s = b"", time.monotonic() + limit_s
-        while words not in data:
+        while words not in data or then not in data.partition(words)[2]:
             if time.monotonic() > end_s:
                 raise BenchError(
                     "the board does not restart", where=self._port,

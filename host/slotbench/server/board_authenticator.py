@@ -73,14 +73,16 @@ class BoardAuthenticator:
             return None
         with self._lock:
             self._reload_identities()
-            return self._check_header(request.method, request.path, request.headers.get("Authorization", ""))
+            header = request.headers.get("Authorization", "")
+            host, path = request.headers.get("Host", ""), request.root_path + request.path
+            return self._check_header(request.method, host, path, header)
 
     def list_boards(self) -> dict[str, dict[str, object]]:
         """The last authenticated report of each board, by device id."""
         with self._lock:
             return {device_id: asdict(board) for device_id, board in sorted(self._seen.items())}
 
-    def _check_header(self, method: str, path: str, header: str) -> Response | None:
+    def _check_header(self, method: str, host: str, path: str, header: str) -> Response | None:
         claim = identity.parse_authorization(header)
         if claim is None:
             return self._send_challenge(HTTPStatus.UNAUTHORIZED) if self.require else None
@@ -93,7 +95,7 @@ class BoardAuthenticator:
         serial = self._challenge_serial(proof.nonce)
         if serial is None:
             return self._send_challenge(HTTPStatus.UNAUTHORIZED)
-        if not proof.matches(secret, method, path):
+        if not proof.matches(secret, method, host, path):
             return self._reject_claim(device_id, "has another secret")
         if (serial, proof.nc) <= self._used.get(device_id, (0, 0)):
             _log.warning("%s: replayed request refused", device_id)

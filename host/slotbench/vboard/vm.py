@@ -9,6 +9,7 @@ compiled under its path, so that coverage and debuggers see it.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Mapping
 from types import CodeType, ModuleType
 from typing import Any, Final, Protocol
@@ -315,7 +316,7 @@ class CPythonVM:
             for suffix in (".py", ".mpy"):
                 if f"{base}/__init__{suffix}" in files:
                     return f"{base}/__init__{suffix}", base
-            if any(path.startswith(f"{base}/") for path in files):
+            if base in _folders(frozenset(files)):
                 return None, base
             for suffix in (".py", ".mpy"):
                 if base + suffix in files:
@@ -339,6 +340,13 @@ class CPythonVM:
         if code is None:
             code = _CODE[key] = compile(content, filename, "exec", dont_inherit=True)
         return code
+
+
+@functools.lru_cache(maxsize=64)
+def _folders(paths: frozenset[str]) -> frozenset[str]:
+    """Every folder that has one of these files in it, or in a folder of its own."""
+    parts = (path.split("/") for path in paths)
+    return frozenset("/".join(names[:depth]) for names in parts for depth in range(1, len(names)))
 
 
 _SHOW = "__repl_print__"

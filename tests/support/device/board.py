@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -76,9 +77,16 @@ def _factory_flash() -> NorFlash:
     return flash
 
 
-def read_document(vm: CPythonVM, text: bytes, kind: str) -> Any:
+def trusted_keys(
+    vm: CPythonVM, role: str, *, epoch: int = 0, keys: bytes | None = None, product: str = PRODUCT,
+) -> Any:
+    """What keyring.py makes of the files of a board whose journal names `epoch` and the digest `keys`."""
+    return vm.import_("twoslot.trust.keyring").trusted_keys(role, product, {"epoch": epoch, "keys": keys})
+
+
+def read_document(vm: CPythonVM, text: bytes, kind: str, product: str = PRODUCT) -> Any:
     """(payload, digest, epoch) of a document, as a board reads it with the keys in its files."""
-    trusted = vm.import_("twoslot.trust.keyring").trusted_keys("online" if kind == "head" else "offline")
+    trusted = trusted_keys(vm, "online" if kind == "head" else "offline", product=product)
     return vm.import_("twoslot.trust.document").read_signed(memoryview(bytearray(text)), kind, trusted)
 
 
@@ -116,7 +124,7 @@ class DeviceBoard:
             slot=slot, trial=trial, attempts_left=left, why=why, counter=counter, reset_reason=reason,
             note=note).pack())
         self.soc.start_sdk()
-        started = CPythonVM(self.soc, self.files, self.network, **vm)
+        started = HookedVM(self.soc, self.files, self.network, **vm)
         self._vms.append(started)
         self.soc.clock.advance_ms(up_ms)
         return started
@@ -173,7 +181,7 @@ class DeviceBoard:
         self.flash.poke(BOARD.slots[slot].descriptor.start, SlotDescriptor(**values).pack())
 
     def put_trial(self, **cell: Any) -> None:
-        """Slot B holds release 6, ready and active, as `arm` leaves it."""
+        """Slot B holds release 6, ready and active, as activate_spare() leaves it."""
         self.put_slot(1, firmware(2), counter=6, version="2.0.0", floor=3)
         self.clear_journal()
         self.put_cell(0, trial_cell(**cell))
@@ -188,11 +196,22 @@ class DeviceBoard:
         return [op.addr for op in self.operations() if op.kind == "erase"]
 
 
+class HookedVM(CPythonVM):
+    """A VM in which the boot hook counts as run, also in tests that do not run boot.py."""
+
+    def _load_file(self, name: str, parent: ModuleType | None) -> ModuleType:
+        module = super()._load_file(name, parent)
+        if name == "twoslot" and vars(module)["deadline"] is None:
+            vars(module)["deadline"] = False
+        return module
+
+
 def trial_cell(**fields: Any) -> JournalCell:
     """The cell of a board whose slot B is on trial with release 6."""
     values: dict[str, Any] = {
         "sequence": 9, "active": 1, "state_a": SlotState.CONFIRMED, "state_b": SlotState.READY,
-        "counter_a": RUNNING, "counter_b": 6, "attempts": 3, "copies": 8, "floor": 2, **fields,
+        "counter_a": RUNNING, "counter_b": 6, "attempts": 3, "copies": 8, "floor": 2,
+        "reached": any(fields.get("spent", ())), **fields,
     }
     return JournalCell(**values)
 

@@ -39,12 +39,12 @@ def on_trial(board: DeviceBoard, **cell: Any) -> CPythonVM:
 
 
 def offered_head(vm: CPythonVM, **changes: Any) -> Any:
-    """The head that names release 6, as judge.py leaves it."""
-    return {**head_fields(payload(release_fields()), **changes), "tag": TAG}
+    """The head that names release 6, as trust/policy leaves it."""
+    return {**head_fields(payload(release_fields()), **changes), "tag": TAG, "keys": bytes(range(16))}
 
 
 def activate(vm: CPythonVM, control: Any) -> None:
-    """Arm release 6, as if it were in the spare slot."""
+    """Activate release 6, as if it were in the spare slot."""
     release = release_fields()
     control.activate_spare(vm.import_("twoslot.trust.policy").parse_plan(release, release["images"]["any"]), PRODUCT)
 

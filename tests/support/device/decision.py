@@ -12,7 +12,7 @@ from support.loader.decision_rows import Row, Slot
 
 
 class Decider:
-    """decide, journal and slots of one VM."""
+    """boot.decision, boot.journal and boot.slots of one VM."""
 
     def __init__(self, vm: CPythonVM) -> None:
         self.decision = vm.import_("twoslot.boot.decision")
@@ -73,7 +73,8 @@ def cell_of(active: int, slots: tuple[Slot, Slot], words: dict[str, int]) -> Jou
         sequence=1, active=active, state_a=SlotState(a.state), state_b=SlotState(b.state),
         counter_a=a.counter, counter_b=b.counter, attempts=words["attempts"], copies=words["copies"],
         floor=words["floor"], spent=first(words["spent"]), copied=first(words["copied"]),
-        bad_a="bad" in a.flaws, bad_b="bad" in b.flaws, confirmed=bool(words["confirmed"]),
+        bad_a="bad" in a.flaws, bad_b="bad" in b.flaws,
+        confirmed=bool(words["confirmed"]), reached=bool(words["reached"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Who pushes to a board, without sockets: visitors whose every byte the test decides, in virtual time."""
+"""Clients that push to a board without sockets: the test decides every byte, in virtual time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def on_a_wall(files: dict[str, bytes]) -> None:
 def develop(
     testbed: TestBed, number: int, does: Behaviour = Behaviour.HEALTHY, *, key: str = "stranger", version: str = "",
 ) -> tuple[bytes, bytes]:
-    """Document and image of a development release, which the world's invariants know then."""
+    """Document and image of a development release, which the test bed's invariants know then."""
     version = version or f"{number}.0.0-dev"
     image = testbed.firmware(version, does)
     assert isinstance(image, bytes)
@@ -168,7 +168,7 @@ class _Porch:
 
 
 def desk(testbed: TestBed, **options: Any) -> VirtualBoard:
-    """A board of the world in a street, that is on and listens."""
+    """A board of the test bed that is on and listens, and its network."""
     board = testbed.board(PushNetwork(testbed.app), **options)
     board.power_on()
     board.run(5000)

@@ -1,4 +1,4 @@
-"""Documents for the device to judge: right ones, and ones that are right but for one thing."""
+"""Documents for the device to check: right ones, and ones with one wrong field."""
 
 from __future__ import annotations
 

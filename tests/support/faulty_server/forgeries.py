@@ -40,11 +40,11 @@ NAMES = {
     Resource.TABLE: ("of another image", "one entry less", "the image"),
     Resource.IMAGE: ("another image", "the running image", "blocks in another order"),
 }
-"""Of each document, so that tests have names before there is a world."""
+"""Of each document, so that tests have names before there is a test bed."""
 
 
 class Forger:
-    """Makes forgeries in a world that offers release 2."""
+    """Makes forgeries in a test bed that offers release 2."""
 
     def __init__(self, testbed: TestBed) -> None:
         self.testbed = testbed

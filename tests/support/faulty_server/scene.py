@@ -25,7 +25,7 @@ while True:
 """An application that measures for how long the updater keeps it from its own work."""
 
 IDLE_MODULES = frozenset(("twoslot", "twoslot.schedule"))
-"""What of the package may stay loaded between two looks."""
+"""What of the package may stay loaded between two checks."""
 
 
 @dataclass(frozen=True)

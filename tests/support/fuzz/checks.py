@@ -26,10 +26,10 @@ from slotbench.formats.rtc import Tail
 from slotbench.formats.seal import PageState, classify_page
 from slotbench.vboard.loader.image import Loadable, load
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import BOARD, PRODUCT, DeviceBoard, keys_document, read_document, signing_key
+from support.device.board import BOARD, PRODUCT, DeviceBoard, keys_document, read_document, signing_key, trusted_keys
 from support.device.control import loaders_word
 from support.device.network import DeviceHttpClient, Item
-from support.device.policy import Judge
+from support.device.policy import PolicyBench
 from support.device.release import offer, release_fields
 
 BUFFER = 4096
@@ -189,10 +189,10 @@ def take_apart(text: bytes, kind: str, *, signed: bool = False) -> bytes | None:
 
 def document_text(vm: CPythonVM, text: bytes, kind: str) -> None:
     """Both refuse or both accept; and nothing but a refusal by number leaves the device."""
-    judge = Judge(vm)
+    policy_bench = PolicyBench(vm)
     accepted = take_apart(text, kind)
     try:
-        fields, digest, _ = judge.read(text, kind)
+        fields, digest, _ = policy_bench.read_payload(text, kind)
     except vm.import_("twoslot.errors").ReleaseError:
         assert accepted is None, "the bench takes it, the device does not"
         return
@@ -202,10 +202,10 @@ def document_text(vm: CPythonVM, text: bytes, kind: str) -> None:
 
 def head_of_the_online_key(vm: CPythonVM, text: bytes, *, signed: bool = False) -> None:
     """Refused by number, or what the journal can hold; what the bench would have signed is never unreadable."""
-    judge = Judge(vm)
+    policy_bench = PolicyBench(vm)
     refusal = vm.import_("twoslot.errors").ReleaseError
     try:
-        head = judge.head(text)
+        head = policy_bench.check_head(text)
     except refusal as error:
         assert take_apart(text, "head", signed=signed) is None or error.args[0] not in UNREADABLE, error.args
         return
@@ -213,7 +213,7 @@ def head_of_the_online_key(vm: CPythonVM, text: bytes, *, signed: bool = False) 
         sequence=1, head_seq=head["seq"], head_time=head["issued"], key_epoch=head["epoch"],
         channel_tag=head["tag"]).pack()
     try:
-        judge.want(head)
+        policy_bench.check_rollout(head)
     except refusal as error:
         assert error.args[0] in range(28, 43)
 
@@ -222,10 +222,10 @@ def release_of_the_offline_key(
     device: DeviceBoard, vm: CPythonVM, text: bytes, head: bytes, *, signed: bool = False
 ) -> None:
     """Refused by number, or what a descriptor can hold and gives back; `head` names it."""
-    judge = Judge(vm)
-    named = judge.head(head)
+    policy_bench = PolicyBench(vm)
+    named = policy_bench.check_head(head)
     try:
-        plan = judge.plan(text, named)
+        plan = policy_bench.check_release(text, named)
     except vm.import_("twoslot.errors").ReleaseError as error:
         assert take_apart(text, "release", signed=signed) is None or error.args[0] not in UNREADABLE, error.args
         return
@@ -257,11 +257,10 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
         keys: Keys | None = Keys.from_payload(document.split_document(text).payload)
     except FormatError:
         keys = None
-    pinned = vm.import_("twoslot.trust.keyring").trusted_keys
     found = {}
     try:
         for role in ("offline", "online"):
-            found[role] = pinned(role)
+            found[role] = trusted_keys(vm, role, product=keys.product if keys else PRODUCT)[:2]
     except vm.import_("twoslot.errors").FlashError as error:
         assert error.args == (71, 0) and keys is None, "the bench takes it, the device does not"
         return
@@ -269,6 +268,8 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
         device.files["/twoslot.keys"] = keys_document()
     if keys is not None:
         assert found == {"offline": (keys.epoch, list(keys.offline)), "online": (keys.epoch, [keys.online])}
+    if keys is not None and keys.product != PRODUCT:
+        return
     device.files["/twoslot.keys"] = text
     refusal = vm.import_("twoslot.errors").ReleaseError
     try:
@@ -317,7 +318,7 @@ class Writing:
     def any_table(self, table: bytes) -> None:
         """Written when it is the release's, refused with 13 and not written otherwise.
 
-        transfer.py has refused what is shorter; what is longer is not read to its end.
+        image/download refuses what is shorter; what is longer is not read to its end.
         """
         flash = self.device.flash
         table = table[: len(self.table)].ljust(len(self.table), b"\0")

@@ -1,7 +1,7 @@
 """What a fuzzer that follows the coverage may feed: for each target seeds, and a function of any bytes that fails when
 a promise does not hold (support.fuzz.checks).
 
-Seals and signatures stop a fuzzer at the door. So a byte in front says whether the bytes are sealed first, and heads and
+Seals and signatures stop a fuzzer at the door. So the first byte says whether the bytes get a seal, and heads and
 releases are read as if their key were stolen: what is behind the door is reached too.
 """
 
@@ -114,7 +114,7 @@ def _document(on: Fuzzed, data: bytes) -> None:
 
 
 def _believed(line: bytes, key: str) -> bytes:
-    """A document with this line 1 that a board which believes everybody takes."""
+    """A document with this line 1; its board accepts every signature."""
     return line + b"\n" + signing_key(key).key_id.encode() + b" " + base64.b64encode(bytes(384)) + b"\n"
 
 

@@ -40,6 +40,7 @@ FILES_SERVER = "http://192.168.1.10:8000"
 SITES = "/srv"
 PUSH_PLACE = "127.0.0.1:8266"
 _SPEED = "20"
+_MOMENT_S = 0.05
 _ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
 
 
@@ -104,6 +105,7 @@ class Reader:
             missing = _missing(told, said)
             if missing is None or not looks or time.monotonic() > patience:
                 break
+            self._let_programs_run()
         assert missing is None, f"{block.place}: no line {missing!r} in what was printed:\n{said}"
 
     def _type_all(self, block: Block, commands: Sequence[str], told: str) -> str:
@@ -163,7 +165,14 @@ class Reader:
             begun = facts["time_ms"] if begun is None else begun
             if facts["state"] != "running" or facts["time_ms"] - begun >= READS_MS:
                 return
+            self._let_programs_run()
         raise AssertionError(f"the time of {board} stands still: {facts}")
+
+    def _let_programs_run(self) -> None:
+        """Leave the processor to the programs that go on: until one ends, but for a moment only."""
+        if self._programs:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._programs[-1].wait(_MOMENT_S)
 
     def _in_process(self, arguments: Sequence[str]) -> tuple[int, str]:
         out = io.StringIO()

@@ -32,7 +32,7 @@ def make_folder(path: Path, main: str = QUIET, does: Behaviour = Behaviour.HEALT
 
 
 class ControlClient:
-    """Somebody who asked for something over the control socket."""
+    """A client of the control socket, with one request."""
 
     def __init__(self, path: Path, text: bytes) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -51,7 +51,7 @@ class ControlClient:
                 self._lines = list(lines)
 
     def answer(self) -> tuple[str, dict[str, Any]]:
-        """What was printed, and how it ended: {"facts": ...} or {"error": ...}."""
+        """The printed text, and the end: {"facts": ...} or {"error": ...}."""
         messages = [json.loads(line) for line in self._lines]
         assert messages, "no answer"
         return "".join(message.get("text", "") for message in messages[:-1]), messages[-1]
@@ -94,7 +94,7 @@ class LiveBench:
         self._acts.sort(key=lambda timed: timed[0])
 
     def request(self, second: float, **fields: Any) -> Iterator[ControlClient]:
-        """Ask for something at that second; `next()` of what is returned is the person, once it is over."""
+        """Make a request at that second; `next()` of the result is its client, once the response ended."""
         asked: list[ControlClient] = []
         request = json.dumps(fields).encode() + b"\n"
 

@@ -20,7 +20,7 @@ _TORN = (0xFFFFFF03, 0x0000FF01, 0xFFFFFFFE)
 TRIAL = JournalCell(
     sequence=7, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
     attempts=3, copies=8, floor=1, head_seq=4, head_time=1_790_000_000, key_epoch=1,
-    spent=(True, *[False] * 7), copied=(True, *[False] * 7),
+    spent=(True, *[False] * 7), copied=(True, *[False] * 7), reached=True,
 )
 
 
@@ -86,7 +86,8 @@ def spent_trial(rng: random.Random) -> NorFlash:
     put_cell(flash, JournalCell(
         sequence=4, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
         attempts=3, copies=8, spent=_first(3), copied=_first(1), bad_counter=rng.randrange(2),
-        rounds=rng.randrange(4), unproven_counter=rng.choice((0, 2)),
+        reached=rng.random() < 0.5, never_reached=rng.random() < 0.5, rounds=rng.randrange(4),
+        unproven_counter=rng.choice((0, 2)),
         ended=tuple(rng.choice(ends) if index < 3 else None for index in range(8))))
     return flash
 
@@ -99,7 +100,8 @@ def _cell_of_row(row: Row, active: int) -> JournalCell:
         counter_a=a.counter, counter_b=b.counter, attempts=words["attempts"], copies=words["copies"],
         floor=words["floor"], spent=_first(words["spent"]), copied=_first(words["copied"]),
         ended=tuple(int(Ended.RESTART) if spent else None for spent in _first(words["spent"])),
-        confirmed=bool(words["confirmed"]), bad_a="bad" in a.flaws, bad_b="bad" in b.flaws,
+        confirmed=bool(words["confirmed"]), reached=bool(words["reached"]),
+        bad_a="bad" in a.flaws, bad_b="bad" in b.flaws,
     )
 
 
@@ -116,6 +118,7 @@ def _random_cell(rng: random.Random, counters: list[int]) -> JournalCell:
         spent=_first(spent), copied=_first(rng.choice((0, 1, 8))),
         ended=tuple(rng.choice(ends) if index < spent else None for index in range(8)),
         bad_a=rng.random() < 0.15, bad_b=rng.random() < 0.15, confirmed=rng.random() < 0.2,
+        reached=rng.random() < 0.6, never_reached=rng.random() < 0.3,
     )
 
 

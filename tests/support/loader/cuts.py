@@ -38,31 +38,31 @@ _ATTEMPTS = 3
 
 
 def first_boot(board: BoardProfile) -> NorFlash:
-    """1.0.0 ran from A; the trial of 2.0.0 in B was just armed."""
+    """1.0.0 ran from A; the trial of 2.0.0 in B was just activated."""
     return _board_with(board, OLD, _cell())
 
 
 def next_attempt(board: BoardProfile) -> NorFlash:
     """One attempt of 2.0.0 is spent, the window is its own: the next one."""
-    return _board_with(board, NEW, _cell(spent=_first(1), copied=_first(1)))
+    return _board_with(board, NEW, _cell(spent=_first(1), copied=_first(1), reached=True))
 
 
 def falling_back(board: BoardProfile) -> NorFlash:
     """All attempts are spent; the last one's end is not written yet; the window is still that of 2.0.0."""
     ended = tuple(int(Ended.EXCEPTION) if number < _ATTEMPTS - 1 else None for number in range(8))
-    return _board_with(board, NEW, _cell(spent=_first(_ATTEMPTS), copied=_first(1), ended=ended))
+    return _board_with(board, NEW, _cell(spent=_first(_ATTEMPTS), copied=_first(1), reached=True, ended=ended))
 
 
 SCENARIOS: dict[str, Callable[[BoardProfile], NorFlash]] = {
     it.__name__: it for it in (first_boot, next_attempt, falling_back)}
 
 
-def _image(board: BoardProfile, version: str, slot: int) -> bytes:
+def image_of(board: BoardProfile, version: str, slot: int) -> bytes:
     """One sector of irom: a thousand words to be cut at."""
     return small_image(version, slot if board.in_place else None, SECTOR - 16)
 
 
-def _cell(**words: tuple[object, ...]) -> JournalCell:
+def _cell(**words: object) -> JournalCell:
     return JournalCell(
         sequence=3, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
         attempts=_ATTEMPTS, copies=8, floor=1, **words)  # type: ignore[arg-type]
@@ -70,13 +70,13 @@ def _cell(**words: tuple[object, ...]) -> JournalCell:
 
 def _board_with(board: BoardProfile, in_window: str, cell: JournalCell) -> NorFlash:
     flash = bare(board)
-    put(board, flash, 0, _image(board, OLD, 0), 1, confirmed=True)
-    put(board, flash, 1, _image(board, NEW, 1), 2)
+    put(board, flash, 0, image_of(board, OLD, 0), 1, confirmed=True)
+    put(board, flash, 1, image_of(board, NEW, 1), 2)
     put_cell(board, flash, cell)
     if not board.in_place:
-        put_window(board, flash, _image(board, in_window, 0))
+        put_window(board, flash, image_of(board, in_window, 0))
         if in_window == NEW:
-            held = windowlog.held_entry(hashlib.sha256(_image(board, NEW, 0)).digest())
+            held = windowlog.held_entry(hashlib.sha256(image_of(board, NEW, 0)).digest())
             flash.poke(board.window_log.start, windowlog.DIRTY_ENTRY + held)
     return flash
 

@@ -77,7 +77,7 @@ def _slot(text: str) -> Slot:
 
 
 def _words(text: str) -> dict[str, int]:
-    words = {"attempts": 3, "copies": 8, "floor": 1, "spent": 0, "copied": 0, "confirmed": 0}
+    words = {"attempts": 3, "copies": 8, "floor": 1, "spent": 0, "copied": 0, "confirmed": 0, "reached": 0}
     for part in filter(None, text.split(", ")):
         name, _, number = part.partition(" ")
         assert name in words, text

@@ -1,7 +1,7 @@
 """States of flash and RTC memory for the differential test: every reachable one, and what no board ever left.
 
 A worker runs a state on three implementations written apart: the loader's machine code, the model, and the
-device's own decide.py under CPython.
+device's own decision.py under CPython.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _VERSIONS = ("1.0.0", "2.0.0")
 _RESTARTS = (0, 1, 2, 3, 4, 5, 6)
 _BATCH = 50
 _NO_DESCRIPTOR = 7
-"""The row that decide.py does not have: whoever runs Python has a descriptor."""
+"""The row that decision.py does not have: whoever runs Python has a descriptor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def spread(function: Callable[[list[Any]], int], work: Iterable[Any], batch: int
 
 
 def device_choice(decider: Decider, state: StartState) -> tuple[int, int] | None:
-    """What decide.py chooses of the pages on flash; slots with an image that does not verify are asked about."""
+    """What decision.py chooses of the pages on flash; slots with an image that does not verify are asked about."""
     board, flash = state.board, state.flash
     newest = journal.newest_cell(flash.peek(board.journal.start, board.journal.size))
     cell = decider.cell(newest[1]) if newest is not None else None
@@ -132,39 +132,39 @@ def run_states(states: Iterable[StartState]) -> int:
         booted = state.run()
         choice = booted.choice
         if choice is None or choice[1] != _NO_DESCRIPTOR:
-            assert choice == expected, f"decide.py: {expected}, the machine: {choice}"
+            assert choice == expected, f"decision.py: {expected}, the machine: {choice}"
         count += 1
     return count
 
 
 # Every reachable one.
 
-Reachable = tuple[int, SlotState, SlotState, int, int, bool, tuple[bool, bool], str, str]
+Reachable = tuple[int, SlotState, SlotState, int, int, bool, bool, tuple[bool, bool], str, str]
 
 
 def reachable() -> Iterator[Reachable]:
-    """Active slot, its state and the other's, spent, copied, confirmed word, bad words, both descriptors.
+    """Active slot, its state and the other's, spent, copied, reached, confirmed word, bad words, descriptors.
 
     Words belong to a trial; an attempt is spent after its copy was counted.
     """
-    trial = [(0, 0), (0, 1), (0, 8), (1, 0), (1, 1), (3, 1), (3, 8)]
-    words = [(spent, copied, False) for spent, copied in trial]
-    words += [(spent, copied, True) for spent, copied in trial if spent]
+    trial = [(0, 0, False), (0, 1, False), (0, 8, False), (1, 0, False), (1, 0, True), (1, 1, True), (3, 1, True), (3, 8, False)]
+    words = [(*it, False) for it in trial]
+    words += [(*it, True) for it in trial if it[2]]
     descriptors = ("valid", "confirmed", "marked", "other", "lost")
     armed_from = (SlotState.CONFIRMED, SlotState.EMPTY)
     for state in (SlotState.READY, SlotState.CONFIRMED, SlotState.BAD):
         ready = state is SlotState.READY
-        of_active = words if ready else [(0, 0, False)]
+        of_active = words if ready else [(0, 0, False, False)]
         others = armed_from if ready else tuple(SlotState)
-        for active, other, (spent, copied, confirmed) in itertools.product((0, 1), others, of_active):
+        for active, other, (spent, copied, reached, confirmed) in itertools.product((0, 1), others, of_active):
             for bad in itertools.product((False, True), repeat=2):
                 for one, two in itertools.product(descriptors, repeat=2):
-                    yield active, state, other, spent, copied, confirmed, bad, one, two
+                    yield active, state, other, spent, copied, reached, confirmed, bad, one, two
 
 
 def reachable_state(board: BoardProfile, it: Reachable) -> StartState:
     """Its flash: counters 1 in A and 2 in B; the window, if there is one, holds A."""
-    active, state, other, spent, copied, confirmed, bad, *descriptors = it
+    active, state, other, spent, copied, reached, confirmed, bad, *descriptors = it
     flash = bare(board)
     for slot, kind in enumerate(descriptors):
         if kind != "lost":
@@ -173,7 +173,7 @@ def reachable_state(board: BoardProfile, it: Reachable) -> StartState:
     states = (state, other) if active == 0 else (other, state)
     put_cell(board, flash, JournalCell(
         sequence=9, active=active, state_a=states[0], state_b=states[1], counter_a=1, counter_b=2, floor=1,
-        attempts=3, copies=8, spent=_first(spent), copied=_first(copied), confirmed=confirmed,
+        attempts=3, copies=8, spent=_first(spent), copied=_first(copied), reached=reached, confirmed=confirmed,
         ended=tuple(int(Ended.RESTART) if number < spent - 1 else None for number in range(8)),
         bad_a=bad[0], bad_b=bad[1]))
     if not board.in_place:
@@ -274,7 +274,8 @@ def _random_cell(rng: random.Random, counters: list[int]) -> JournalCell:
         spent=rng.choice((_first(spent), _first(spent), any_words)),
         copied=rng.choice((_first(rng.choice((0, 1, 8))), any_words)),
         ended=tuple(rng.choice((None, 8, 0xFFFFFF00)) if number < spent else None for number in range(8)),
-        bad_a=rng.random() < 0.15, bad_b=rng.random() < 0.15, confirmed=rng.random() < 0.2)
+        bad_a=rng.random() < 0.15, bad_b=rng.random() < 0.15, confirmed=rng.random() < 0.2,
+        reached=rng.random() < 0.6)
 
 
 def _random_window(rng: random.Random, board: BoardProfile, flash: NorFlash) -> None:

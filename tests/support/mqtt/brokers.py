@@ -37,11 +37,19 @@ def free_port() -> int:
 class Mosquitto:
     """A mosquitto on a free loopback port, without a memory; it gives up root by itself."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, login: tuple[str, str] | None = None) -> None:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
+        access = "allow_anonymous true\n"
+        if login is not None:
+            passwords = folder / "passwords"
+            tool = shutil.which("mosquitto_passwd", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/bin"]))
+            assert tool is not None, "mosquitto_passwd comes with mosquitto"
+            subprocess.run([tool, "-b", "-c", str(passwords), *login], check=True, capture_output=True)
+            passwords.chmod(0o644)
+            access = f"user root\nallow_anonymous false\npassword_file {passwords}\n"
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n")
+            f"listener {self.port} 127.0.0.1\n{access}persistence false\nlog_dest stderr\n")
         self._run: subprocess.Popen[str] | None = None
         self.start()
 

@@ -22,7 +22,7 @@ TRIAL = JournalCell(
 
 
 def updated() -> NorFlash:
-    """A board that ran 1.0.0 and has just armed the trial of 2.0.0."""
+    """A board that ran 1.0.0 and has just activated the trial of 2.0.0."""
     flash = bare_flash()
     put_slot(flash, 0, OLD, 1, confirmed=True)
     put_slot(flash, 1, NEW, 2)
@@ -39,6 +39,11 @@ def boot(soc: Soc) -> BootResult:
     result = LoaderModel(soc, BOARD).boot(rounds=1)
     assert isinstance(result, BootResult), result
     return result
+
+
+def reach_hook(soc: Soc) -> None:
+    """The boot hook of the trial that runs sets the flag that the loader left word of."""
+    soc.flash.write(tail(soc).reached_at, bytes(4), "python")
 
 
 def cell(soc: Soc) -> JournalCell:

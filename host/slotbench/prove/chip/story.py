@@ -31,7 +31,7 @@ from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.states import BoardState
 
-__all__ = ["Figures", "Story", "tell_story"]
+__all__ = ["Figures", "FirmwareStory", "tell_story"]
 
 BALLAST_BYTES: Final = 9 * 1024
 """What the application holds in one piece while it updates: 12.3 KB fit, less the bench's own module."""
@@ -96,7 +96,7 @@ class Figures:
 
 
 @dataclass(slots=True)
-class Story:
+class FirmwareStory:
     """What was told of one image and the one it was updated to: lines for people, and those that failed."""
 
     before: str
@@ -111,12 +111,12 @@ class Story:
 def tell_story(
     image: bytes, following: bytes, profile: BoardProfile, *, cuts: int, seed: int = 0, deploys: bool = True,
     say: Callable[[str], object] = lambda line: None,
-) -> Story:
+) -> FirmwareStory:
     """Tell the story of `image`, updated to `following`. `say` gets each line as it comes.
 
     Raises BenchError when something cannot be tried at all.
     """
-    story = Story(image_facts(image).version, image_facts(following).version)
+    story = FirmwareStory(image_facts(image).version, image_facts(following).version)
     begun = time.monotonic()
 
     def note(words: str, went_well: bool = True) -> None:
@@ -212,7 +212,7 @@ def _add_main(bed: ChipBed, flash: NorFlash) -> None:
     filesystem.sync()
 
 
-def _update(story: Story, bed: ChipBed, flash: NorFlash, image: bytes, note: _Note) -> None:
+def _update(story: FirmwareStory, bed: ChipBed, flash: NorFlash, image: bytes, note: _Note) -> None:
     """One update by tick() in main.py, measured."""
     figures = story.figures
     with bed.running(flash) as running:
@@ -306,7 +306,7 @@ def _safe_point(bed: ChipBed, image: bytes) -> int:
 
 
 def _cuts(
-    story: Story, bed: ChipBed, base: NorFlash, image: bytes, count: int, seed: int, note: _Note,
+    story: FirmwareStory, bed: ChipBed, base: NorFlash, image: bytes, count: int, seed: int, note: _Note,
 ) -> None:
     """One update that loses its power again and again."""
     flash = SampledFlash(base.size, seed=seed, log=False)

@@ -21,8 +21,8 @@ _LONG: Final = b'{"product": "lamp", "note": "' + b"x" * 4000
 
 _STUCK_CLOCK: Final = f"""\
 import machine
-machine.RTC().datetime((2030, 1, 1, 0, 23, 30, 0, 0))
-{LAMP}""".replace("    begun = ", "    machine.RTC().datetime((2030, 1, 1, 0, 23, 30, 0, 0))\n    begun = ")
+machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))
+{LAMP}""".replace("    begun = ", "    machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))\n    begun = ")
 
 
 def _for_hours(hours: float, **fault: Any) -> Callable[[FieldRun], Play]:

@@ -18,7 +18,7 @@ _DARK_MINUTES: Final = 45
 _AT_TEN: Final = """\
 import machine
 if machine.RTC().datetime()[0] < 2026:
-    machine.RTC().datetime((2026, 11, 29, 0, 22, 5, 0, 0))
+    machine.RTC().datetime((2026, 9, 22, 0, 22, 5, 0, 0))
 """
 _MIXED: Final = """\
 import machine
@@ -48,6 +48,10 @@ def _four_hours(run: FieldRun) -> Play:
 
 def _restarts_in_boot(files: dict[str, bytes]) -> None:
     files["/boot.py"] += b"import machine, time\ntime.sleep(95)\nmachine.reset()\n"
+
+
+def _an_hour(run: FieldRun) -> Play:
+    yield Pause(hours=1)
 
 
 def _two_hours(run: FieldRun) -> Play:

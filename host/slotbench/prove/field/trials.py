@@ -193,6 +193,9 @@ TRIALS: Final = (
     FieldStory(
         name="trial-hang", what="a release never calls tick()", main=LAMP, play=_hangs, dark_minutes=50),
     FieldStory(
+        name="trial-freeze", what="a release hangs before boot.py; the power is cut once", main=LAMP,
+        play=_freezes, dark_minutes=25),
+    FieldStory(
         name="trial-cut-early", what="the power fails before the hook of a trial", main=LAMP,
         play=_cut_before_the_hook, dark_minutes=15),
     FieldStory(
@@ -202,6 +205,17 @@ TRIALS: Final = (
     FieldStory(
         name="trial-soft-resets-deadline", what="a release without network, and a soft reset every 50 s",
         main=LAMP, play=_soft_resets_for_ever, dark_minutes=60),
+    FieldStory(
+        name="hook-gone", what="boot.py has lost its line; a release hangs", main=LAMP, play=_hangs,
+        dark_minutes=50, edit=_boot_py(b"import gc\ngc.collect()\n")),
+    FieldStory(
+        name="hook-syntax", what="boot.py does not compile; a release hangs", main=LAMP,
+        play=_without_hook, publishes_rescue=False, dark_minutes=15,
+        edit=_boot_py(b'def (\n__import__("twoslot_boot")  # twoslot\n')),
+    FieldStory(
+        name="hook-fails", what="boot.py fails before its line; a release hangs", main=LAMP,
+        play=_hangs, dark_minutes=50,
+        edit=_boot_py(b'import nothing\n__import__("twoslot_boot")  # twoslot\n')),
     FieldStory(
         name="trial-restart", what="a release restarts the chip at once, for ever", main=LAMP,
         play=_restarts, dark_minutes=15),

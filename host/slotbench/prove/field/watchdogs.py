@@ -77,5 +77,5 @@ WATCHDOGS: Final = (
     _watched("watchdog-no-name", "machine.WDT(); the name does not resolve, for 3 hours",
              _meets(errno=NAME_UNKNOWN), _AWAY_MINUTES),
     _watched("watchdog-silent-broker", "machine.WDT(); the MQTT broker accepts and says nothing",
-             _silent_broker, settings={"mqtt": BROKER}, needs_umqtt=True),
+             _silent_broker, settings={"mqtt": BROKER}),
 )

@@ -73,13 +73,13 @@ class StateMerger:
         self._seen: list[tuple[int, RemainingCost]] = []
 
     def without_power(self, seed: int) -> None:
-        """Before the board is switched on, with its luck from `seed`. Raises Known."""
+        """Before the board is switched on, with its luck from `seed`. Raises KnownStateReached."""
         self.content = hash(self._flash())
         luck = 0 if self._by_content and not self._board.flash.weak else seed
         self._pass("off", luck)
 
     def __call__(self, board: VirtualBoard, boot: Boot) -> None:
-        """At a boot. Raises Known, or Broken when a promise is not kept."""
+        """At a boot. Raises KnownStateReached, or Broken when a promise is not kept."""
         self._invariants(board, boot)
         require(board.cell is not None, 10, "the journal is lost")
         tail = bytes(board.soc.rtc[rtc.RETAINED_ADDRESS - RTC_BASE :][: rtc.RETAINED_BYTES + rtc.TAIL_BYTES])
@@ -95,7 +95,7 @@ class StateMerger:
                 self._settled[state] = left
 
     def _pass(self, *how: Hashable) -> None:
-        """Go through a state; raises Known."""
+        """Go through a state; raises KnownStateReached."""
         if self._settled is None:
             return
         before = RemainingCost(max(0, len(self._board.boots) - 1), image_bytes(self._board))

@@ -172,7 +172,8 @@ class _BoardSocket:
             stream = rt.network.connect(address[0], address[1], ms)
         except DeviceOSError as error:
             silent = error.errno == EINPROGRESS
-            rt.wait_us((self._timeout_us or _SYN_US) if silent else self._round_trip_us())
+            waits = _SYN_US if self._timeout_us is None else self._timeout_us
+            rt.wait_us(waits if silent else self._round_trip_us())
             raise
         self._stream = stream
         rt.streams.append(stream)

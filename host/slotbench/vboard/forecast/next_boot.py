@@ -35,6 +35,7 @@ class Hindrance(StrEnum):
     OTHER_COUNTER = "the journal speaks of another counter"
     EMPTY = "declared empty in the journal"
     ATTEMPTS_SPENT = "its attempts are spent"
+    NEVER_REACHED = "its attempt never reached boot.py"
     COPIES_SPENT = "its copies are spent"
     NOT_CONFIRMED = "not confirmed, and not the active slot"
 
@@ -165,6 +166,8 @@ def _by_cell(cell: JournalCell, slot: int, descriptor: SlotDescriptor) -> Hindra
     spent = sum(cell.spent)
     if spent >= cell.attempts:
         return Hindrance.ATTEMPTS_SPENT
+    if spent and not cell.reached:
+        return Hindrance.NEVER_REACHED
     if not spent and sum(cell.copied) >= cell.copies:
         return Hindrance.COPIES_SPENT
     return None

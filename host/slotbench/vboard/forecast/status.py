@@ -45,6 +45,8 @@ class BoardStatus:
     head: int
     report: int
     next: str | None
+    hook: bool | None = None
+    """Whether boot.py ran the boot hook in this start; None where nobody knows."""
 
 
 def status(board: BoardProfile, data: bytes) -> BoardStatus:
@@ -87,6 +89,8 @@ def conclude_boot(
     if cell is None:
         return _rebuilt(slot, why, descriptors)
     other = 1 - slot
+    if why is BootReason.TRIAL:
+        return replace(cell, reached=True)
     if why is BootReason.FALLBACK and cell.active == other:
         judged = _judged(cell, other, descriptors[other])
         return _folded(_with_state(judged, other, SlotState.BAD), active=slot)
@@ -95,7 +99,7 @@ def conclude_boot(
             _with_state(cell, slot, SlotState.CONFIRMED), floor=max(cell.floor, running.floor),
             report=Report.CONFIRMED, report_counter=running.counter)
         if not is_development(running.counter):
-            confirmed = replace(confirmed, rounds=0, unproven_counter=0)
+            confirmed = replace(confirmed, rounds=0, never_reached=False, unproven_counter=0)
         return _folded(confirmed, active=slot)
     if why is BootReason.LAST_RESORT and cell.report is not Report.LAST_RESORT:
         reported = replace(cell, report=Report.LAST_RESORT, report_counter=running.counter)
@@ -106,7 +110,7 @@ def conclude_boot(
 def _judged(cell: JournalCell, slot: int, descriptor: SlotDescriptor | None) -> JournalCell:
     """The outcome of the trial of the release in `slot`."""
     counter = cell.counters[slot]
-    rounds, unproven = cell.rounds, cell.unproven_counter
+    rounds, never_reached, unproven = cell.rounds, cell.never_reached, cell.unproven_counter
     report = Report.BAD
     crashed = any(code is not None and code in _BLAMED for code in cell.ended)
     refused = cell.bad[slot] or cell.states[slot] is not SlotState.READY
@@ -118,8 +122,10 @@ def _judged(cell: JournalCell, slot: int, descriptor: SlotDescriptor | None) -> 
     if not banned:
         rounds = min(rounds + 1, 255) if unproven == counter else 1
         unproven = counter
+        never_reached = any(cell.spent) and not cell.reached
     return replace(
-        cell, report=report, report_counter=counter, rounds=rounds, unproven_counter=unproven,
+        cell, report=report, report_counter=counter, rounds=rounds, never_reached=never_reached,
+        unproven_counter=unproven,
         bad_counter=max(cell.bad_counter, counter) if banned else cell.bad_counter)
 
 
@@ -157,4 +163,4 @@ def _folded(cell: JournalCell, *, active: int) -> JournalCell:
     return replace(
         cell, sequence=cell.sequence + 1, active=active, attempts=attempts, copies=copies,
         state_a=states[0], state_b=states[1], spent=unset.spent, ended=unset.ended, copied=unset.copied,
-        bad_a=False, bad_b=False, confirmed=False)
+        bad_a=False, bad_b=False, confirmed=False, reached=False)

@@ -103,7 +103,8 @@ def _by_journal(cell: JournalCell, good: dict[int, SlotDescriptor]) -> Decision 
         if state is SlotState.CONFIRMED or state is SlotState.READY and cell.confirmed:
             return Decision(active, BootReason.ORDINARY)
         spent, copied = sum(cell.spent), sum(cell.copied)
-        if state is SlotState.READY and spent < cell.attempts and (spent > 0 or copied < cell.copies):
+        begun = cell.reached if spent else copied < cell.copies
+        if state is SlotState.READY and spent < cell.attempts and begun:
             return Decision(active, BootReason.TRIAL)
     if other in known and cell.states[other] is SlotState.CONFIRMED:
         return Decision(other, BootReason.FALLBACK)

@@ -10,8 +10,7 @@ else is the same there.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 from typing import Final
 
 from slotbench.boards import BoardProfile, Region
@@ -20,7 +19,6 @@ from slotbench.formats.descriptor import BAD_OFFSET, ImageForm, SlotDescriptor
 from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET
 from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.formats.segments import IROM_MAP_START
 from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.loader.decision import (
     Decision,
@@ -30,6 +28,7 @@ from slotbench.vboard.loader.decision import (
     why_it_restarted,
 )
 from slotbench.vboard.loader.image import Loadable, load
+from slotbench.vboard.loader.outcome import BootOutcome, BootResult, NothingBoots
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import RTC_BASE, Soc
 
@@ -49,46 +48,6 @@ _RESTART_INFO: Final = slice(rtc.RESTART_INFO - RTC_BASE, rtc.RESTART_INFO - RTC
 _SEEN_MARK: Final = slice(rtc.SEEN_MARK - RTC_BASE, rtc.SEEN_MARK - RTC_BASE + 4)
 _RETAINED: Final = slice(
     rtc.RETAINED_ADDRESS - RTC_BASE, rtc.RETAINED_ADDRESS - RTC_BASE + rtc.RETAINED_BYTES)
-
-
-class BootOutcome(IntEnum):
-    """What became of a slot, or of the board: the `error` of a line on the UART."""
-
-    STARTED = 0
-    IMAGE_NOT_VALID = 1
-    WINDOW_NOT_WRITTEN = 2
-    ATTEMPT_NOT_WRITTEN = 3
-    NOTHING_BOOTS = 4
-    NO_FLASH_MAP = 5
-
-
-@dataclass(frozen=True, slots=True)
-class BootResult:
-    """What the CPU starts: slot, row, the image's counter and length, entry, RAM (address, bytes).
-
-    `irom` is the range of flash that it executes: in the exec window, or in the slot itself.
-    """
-
-    slot: int
-    why: BootReason
-    counter: int
-    length: int
-    entry: int
-    segments: tuple[tuple[int, bytes], ...]
-    irom: Region
-    console: tuple[str, ...]
-
-    @property
-    def irom_address(self) -> int:
-        """Where the CPU sees the irom."""
-        return IROM_MAP_START + self.irom.start
-
-
-@dataclass(frozen=True, slots=True)
-class NothingBoots:
-    """No slot may be started or none verifies; the loader keeps trying every 30 s."""
-
-    console: tuple[str, ...]
 
 
 class LoaderModel:
@@ -175,9 +134,11 @@ class LoaderModel:
             say(BootOutcome.IMAGE_NOT_VALID)
             return None
         trial = choice.why is BootReason.TRIAL
-        if not holds and not self._fill_window(slot, descriptor, trial=trial):
-            say(BootOutcome.WINDOW_NOT_WRITTEN)
-            return None
+        if not holds:
+            image = self._through_window(slot, descriptor, trial=trial)
+            if image is None:
+                say(BootOutcome.WINDOW_NOT_WRITTEN)
+                return None
         if trial and not self._spend("spent", journal.SPENT_OFFSET):
             say(BootOutcome.ATTEMPT_NOT_WRITTEN)
             return None
@@ -246,9 +207,13 @@ class LoaderModel:
         return before is not None and (before.slot, before.counter) == (slot, descriptor.counter)
 
     def _verified(
-        self, slot: int, descriptor: SlotDescriptor, *, trusted: bool, by_md5: bool = False
+        self, slot: int, descriptor: SlotDescriptor, *, trusted: bool = False, by_md5: bool = False,
+        in_window: bool = False,
     ) -> Loadable | None:
-        """What a valid image has to load; three reads before one is believed wrong."""
+        """What a valid image has to load; three reads before one is believed wrong.
+
+        `in_window`: its irom is read from the exec window.
+        """
         if descriptor.form is not (ImageForm.EA if self._profile.in_place else ImageForm.E9):
             return None
         start, length = self._profile.slots[slot].image.start, descriptor.length
@@ -260,7 +225,7 @@ class LoaderModel:
             if trusted:
                 image = load(descriptor.form, read, length)
             else:
-                data = read(0, length)
+                data = self._with_irom_of_window(start, length) if in_window else read(0, length)
                 self._soc.clock.advance_us(length * _HASH_US_PER_KB // 1024)
                 same = hashlib.sha256(data).digest() == descriptor.sha256
                 if not same or by_md5 and not _md5_is_right(data):
@@ -295,10 +260,26 @@ class LoaderModel:
     def _window_holds(self, descriptor: SlotDescriptor) -> bool:
         return windowlog.held_digest(self._read_log()) == descriptor.sha256[: windowlog.PREFIX_BYTES]
 
-    def _fill_window(self, slot: int, descriptor: SlotDescriptor, *, trial: bool) -> bool:
-        """Make the window the irom of this image; False when it cannot be done (no verdict on the
-        image).
+    def _with_irom_of_window(self, start: int, length: int) -> bytes:
+        """The image in the slot at `start`, but for the irom, which is the window's."""
+        offset, window = self._profile.irom_offset, self._profile.window.start
+        ram = self._soc.rom_read(start, offset)
+        irom = self._soc.rom_read(window, length - offset + 3 & ~3)[: length - offset]
+        return ram + irom
+
+    def _through_window(self, slot: int, descriptor: SlotDescriptor, *, trial: bool) -> Loadable | None:
+        """Fill the window and load the image with the irom that it then holds; None when it cannot be done
+        (no verdict on the image).
         """
+        if not self._fill_window(slot, descriptor, trial=trial):
+            return None
+        image = self._verified(slot, descriptor, in_window=True)
+        if image is not None:
+            self._say_held(descriptor)
+        return image
+
+    def _fill_window(self, slot: int, descriptor: SlotDescriptor, *, trial: bool) -> bool:
+        """Make the window the irom of this image, and read each sector back."""
         cell = self._cell
         if trial and cell is not None and not any(cell.spent):
             if not self._spend("copied", journal.COPIED_OFFSET):
@@ -311,11 +292,13 @@ class LoaderModel:
             target = profile.window.start + offset - profile.irom_offset
             if not self._copy_sector(image + offset, target, min(SECTOR, descriptor.length - offset)):
                 return False
+        return True
+
+    def _say_held(self, descriptor: SlotDescriptor) -> None:
         entry = windowlog.next_free_entry(self._read_log())
         if entry is not None:
-            addr = profile.window_log.start + entry * windowlog.ENTRY_BYTES
+            addr = self._profile.window_log.start + entry * windowlog.ENTRY_BYTES
             self._write_back(addr, windowlog.held_entry(descriptor.sha256))
-        return True
 
     def _forget_held(self) -> bool:
         """Program every held entry to zeros: from now on no entry may describe the window.
@@ -371,6 +354,7 @@ class LoaderModel:
             why=choice.why,
             counter=descriptor.counter,
             reset_reason=self._reset_reason,
+            reached_at=self._cell_addr + journal.REACHED_OFFSET if trial else 0,
             schedule=self._before.schedule if self._before is not None else 0,
         )
         self._soc.rtc[_TAIL] = tail.pack()

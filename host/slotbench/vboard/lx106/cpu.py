@@ -26,7 +26,7 @@ class Handover(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CompiledBlock:
     """A block, the addresses of the words that it was made of, and of its literals."""
 
     words: range
@@ -34,7 +34,7 @@ class _Known:
     block: Block
 
 
-_KNOWN: Final[dict[tuple[int, bytes], dict[int, _Known]]] = {}
+_KNOWN: Final[dict[tuple[int, bytes], dict[int, _CompiledBlock]]] = {}
 """Start and bytes of a program -> its blocks by address: compiled once, whichever core runs them.
 """
 
@@ -67,7 +67,7 @@ class Cpu:
         self.lowest_sp = 1 << 32
         self.ran: dict[tuple[int, int], None] = {}
         self._blocks: dict[int, Block] = {}
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _CompiledBlock] = {}
 
     def run(self, pc: int) -> None:
         """Execute from `pc` until something is raised."""
@@ -115,7 +115,7 @@ class Cpu:
         self.memory.add_code(known.words, known.literals)
         return known.block
 
-    def _compile(self, start: int) -> _Known:
+    def _compile(self, start: int) -> _CompiledBlock:
         instructions: list[Instruction] = []
         pc = start
         while len(instructions) < BLOCK_INSTRUCTIONS_MAX:
@@ -129,7 +129,8 @@ class Cpu:
             if it.name in ENDS:
                 break
         literals = {it.operands[1]: self._literal(it) for it in instructions if it.name == "l32r"}
-        return _Known(range(start & ~3, pc, 4), tuple(literals), compile_block(instructions, literals))
+        compiled = compile_block(instructions, literals)
+        return _CompiledBlock(range(start & ~3, pc, 4), tuple(literals), compiled)
 
     def _literal(self, it: Instruction) -> int:
         address = it.operands[1]

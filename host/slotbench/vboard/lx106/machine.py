@@ -37,6 +37,8 @@ _WATCHDOG_US: Final = 1_600_000
 """The shortest time-out that the hardware watchdog is known to run with after a restart by the SDK.
 """
 _CPU_MHZ: Final = 52
+_WATCHDOG: Final = {0x60000900: 0x39, 0x60000904: 11, 0x60000908: 13}
+"""Registers of the hardware watchdog, and what the SDK sets them to: on, 8.2 s in two stages."""
 _FEED: Final = 0x60000914
 _FEED_VALUE: Final = 0x73
 _UART_FIFO: Final = 0x60000000
@@ -75,6 +77,8 @@ class LoaderMachine:
         self._code = range(0)
         self.memory = CpuMemory(self)
         self.run: BootCost | None = None
+        self.watchdog: set[int] = set()
+        """Its registers that the loader set."""
 
     def boot(self, *, rounds: int = 3) -> BootResult | NothingBoots:
         """Run from reset to the jump. Gives up after `rounds` waits of 30 s, which a real board
@@ -159,6 +163,8 @@ class LoaderMachine:
         if address == _FEED and value == _FEED_VALUE:
             self._note_feed()
             self._cpu.limit = self._cpu.count + _WATCHDOG_US * _CPU_MHZ
+        elif _WATCHDOG.get(address) == value:
+            self.watchdog.add(address)
         elif address == _UART_FIFO:
             self._rom.put_character(value)
         elif RTC_BASE <= address < RTC_BASE + RTC_BYTES:

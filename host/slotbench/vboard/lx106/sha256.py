@@ -22,6 +22,8 @@ __all__ = ["INITIAL", "DigestHooks", "advance"]
 _M: Final = 0xFFFFFFFF
 _State = tuple[int, ...]
 _BLOCK_BYTES: Final = 64
+_BY_MD5: Final = 2
+"""In `reader_hashes`: a stock image, whose words go to the ROM's MD5 too."""
 
 
 def _primes(count: int) -> list[int]:
@@ -81,7 +83,7 @@ class DigestHooks:
         self._digest, self._schedule = symbols["digest"], symbols["schedule"]
         self._hashed, self._rest = symbols["hashed"], symbols["rest"]
         self._reader_at, self._hashes = symbols["reader_at"], symbols["reader_hashes"]
-        self._md5, self._next = symbols["reader_md5"], symbols["next"]
+        self._next = symbols["next"]
         self.hooks: dict[int, Callable[[Cpu], None]] = {
             symbols["compress"]: self._compress, symbols["sha256_add"]: self._add,
             symbols["skip"]: self._skip,
@@ -119,7 +121,7 @@ class DigestHooks:
             memory.store32(self._reader_at, to, pc)
         while (at := memory.load32(self._reader_at, pc)) < to:
             cpu.call(self._next)
-            if not memory.load32(self._md5, pc):
+            if memory.load32(self._hashes, pc) != _BY_MD5:
                 memory.store32(self._reader_at, min(to, (at | SECTOR - 1) + 1), pc)
 
     def _state(self, cpu: Cpu) -> _State:

@@ -14,7 +14,7 @@ from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["HostCalls", "VmRequest", "far"]
 
-_FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom",
+_FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom", "os.rename",
                "micropython.kbd_intr", "sys.stdin", "sys.stdin.buffer")
 
 
@@ -71,15 +71,18 @@ def far(path: str) -> int:
 
 class HostCalls:
     """Answers requests. `fire` calls the callback of the VM's timer or pin with this number;
-    `inside` runs text in the bench's module there.
+    `inside` runs text in the bench's module there; `rename` is os.rename, whose own takes two absolute
+    paths for one.
     """
 
     def __init__(
-        self, runtime: Runtime, fire: Callable[[int], object], inside: Callable[[str], object]
+        self, runtime: Runtime, fire: Callable[[int], object], inside: Callable[[str], object],
+        rename: Callable[[str, str], object],
     ) -> None:
         self._runtime = runtime
         self._fire = fire
         self._inside = inside
+        self._rename = rename
         self._modules: dict[str, Any] = {}
         self._objects: dict[int, Any] = {}
         self._methods: dict[tuple[int, str], Any] = {}
@@ -168,6 +171,8 @@ class HostCalls:
                 return self._handle(_VmPin(pin, self._handle, self._fire))
             case -5:
                 return self._address_of(*args)
+        if number == far("os.rename"):
+            return self._rename(*args)
         return self._find(number)(*args, **named)
 
     def _address_of(self, held: int, number: int, in_list: bool) -> int:

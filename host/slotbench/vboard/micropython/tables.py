@@ -8,7 +8,7 @@ mp_obj_dict_t).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 __all__ = ["Tables"]
@@ -29,6 +29,8 @@ class Tables:
     def __init__(self, evaluate: Callable[[str], Any], run: Callable[[str], object]) -> None:
         self._evaluate = evaluate
         self._run = run
+        self._writable: set[int] = set()
+        """Pages that were made so."""
 
     def hide(self, owner: str, names: Iterable[str], *, is_type: bool = False) -> None:
         """Take names out of a module or a type. Raises KeyError when it has no such name."""
@@ -36,27 +38,28 @@ class Tables:
         place = self._places(owner, pairs)
         gone = {place[name] for name in names}
         stays = min(set(range(len(pairs))) - gone)
-        for index in gone:
-            # Types share parts of one table, so nothing moves: the entry becomes a double of one
-            # that stays.
-            self._write(table + 8 * index, struct.pack("<II", *pairs[stays]))
+        # Types share parts of one table, so nothing moves: the entry becomes a double of one that
+        # stays.
+        double = struct.pack("<II", *pairs[stays])
+        self._write({table + 8 * index: double for index in sorted(gone)})
 
     def replace(self, owner: str, name: str, expression: str) -> None:
         """Make a name of a module another object."""
         table, pairs = self._table(owner, False)
         self._run(f"kept.append({expression})")
         address = struct.pack("<I", self._address("kept[-1]"))
-        self._write(table + 8 * self._places(owner, pairs)[name] + 4, address)
+        self._write({table + 8 * self._places(owner, pairs)[name] + 4: address})
 
     def limit_arguments(self, function: str, most: int) -> None:
         """Let a built-in function take at most so many arguments."""
         at = self._address(function) + _FUNCTION_SIGNATURE
         (signature,) = self._words(at, 1)
-        self._write(at, struct.pack("<I", signature & ~0x1FFFE | most << 1))
+        self._write({at: struct.pack("<I", signature & ~0x1FFFE | most << 1)})
 
     def set_field(self, record: str, index: int, value: int) -> None:
         """Make a field of a constant tuple another small int."""
-        self._write(self._address(record) + _TUPLE_ITEMS + 4 * index, struct.pack("<i", value << 1 | 1))
+        at = self._address(record) + _TUPLE_ITEMS + 4 * index
+        self._write({at: struct.pack("<i", value << 1 | 1)})
 
     def _table(self, owner: str, is_type: bool) -> tuple[int, list[tuple[int, int]]]:
         """Where the names of a module or a type lie: address, and (key, value) of each."""
@@ -88,10 +91,15 @@ class Tables:
     def _bytes(self, at: int, count: int) -> bytes:
         return bytes(self._evaluate(f"bytes(__import__('uctypes').bytearray_at({at}, {count}))"))
 
-    def _write(self, at: int, data: bytes) -> None:
-        page = at & -_PAGE
-        length = at + len(data) - page
-        mprotect = "__import__('ffi').open(None).func('i', 'mprotect', 'Iii')"
-        if self._evaluate(f"{mprotect}({page}, {length}, {_READ_WRITE})") != 0:
-            raise OSError("the VM's tables cannot be made writable")
-        self._run(f"__import__('uctypes').bytearray_at({at}, {len(data)})[:] = {data!r}")
+    def _write(self, changes: Mapping[int, bytes]) -> None:
+        """Put these bytes at these addresses; each job for the VM costs the time of a hundred such bytes."""
+        for at, data in changes.items():
+            pages = {at & -_PAGE, (at + len(data) - 1) & -_PAGE}
+            for page in sorted(pages - self._writable):
+                mprotect = "__import__('ffi').open(None).func('i', 'mprotect', 'Iii')"
+                if self._evaluate(f"{mprotect}({page}, {_PAGE}, {_READ_WRITE})") != 0:
+                    raise OSError("the VM's tables cannot be made writable")
+                self._writable.add(page)
+        self._run("\n".join(
+            f"__import__('uctypes').bytearray_at({at}, {len(data)})[:] = {data!r}"
+            for at, data in changes.items()))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from slotbench.mpy import INCOMPATIBLE, compile_package
+from slotbench.vboard.signals import DeviceOSError
 
 __all__ = ["FileTree"]
 
@@ -85,6 +86,13 @@ class FileTree:
                 self._source[path] = path
                 self._written[path] = self._files[path] = place.read_bytes()
         self._known = dict(self._files)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file, and replace what has the new name. Raises OSError as the board does."""
+        try:
+            self._place(old).replace(self._place(new))
+        except OSError as error:
+            raise DeviceOSError(error.errno or 0) from None
 
     def remove(self) -> None:
         """Take the folder away."""

@@ -104,7 +104,8 @@ class MicroPythonVM:
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
         self.runtime = Runtime(soc, files, network, console or self._written.append, mpy)
-        self._calls = HostCalls(self.runtime, self._fire, self._inside)
+        self._calls = HostCalls(
+            self.runtime, self._fire, self._inside, lambda old, new: self._tree.rename(old, new))
         self._depth = 0
         self._touches_files = False
         """Whether what the VM is told may read or write files: compared before and after each job."""
@@ -230,6 +231,7 @@ class MicroPythonVM:
         self._inside(_modules(self._tree.root, self._frozen))
         tables = Tables(self._value, self._inside)
         tables.replace("__import__('os')", "urandom", f"Far({far('os.urandom')})")
+        tables.replace("__import__('os')", "rename", f"Far({far('os.rename')})")
         tables.replace("sys", "platform", "'esp8266'")
         tables.set_field("sys.implementation", 3, mpy)
         tables.limit_arguments("pow", 2)

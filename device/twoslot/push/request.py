@@ -1,0 +1,47 @@
+# Collects a request at the push port from call to call, and never waits: whoever sends it is a
+# stranger, and must not hold up the application.
+import time
+
+from micropython import const
+
+_STRANGER_MS = const(2000)  # from the connection to the end of the request
+_HEAD_MOST = const(1536)  # bytes of the request's head
+_LINES = const(33)  # of the head
+_PIECE = const(128)
+
+
+def handle(listener, sock):
+    """Take in what has come: of the request's head, then of the document into listener.text.
+
+    True when there is something to decide: either is whole, or can be no request, or is late.
+    None while more is to come.
+    """
+    listener.gone = listener.late = False
+    n, piece = 1, memoryview(bytearray(_PIECE))
+    while n:
+        if listener.text:
+            piece = listener.text[listener.got :]
+            if not len(piece):
+                return True
+        try:
+            n = sock.readinto(piece)
+        except OSError:
+            n = 0
+        if n and listener.text:
+            listener.got += n
+        elif n:
+            listener.head += bytes(piece[:n])
+            if _is_whole(listener.head):
+                return True
+    listener.gone = n == 0
+    listener.late = n is None and time.ticks_diff(time.ticks_ms(), listener.begun) >= _STRANGER_MS
+    if listener.late:
+        listener.slow, listener.slow_at = listener.peer, time.ticks_ms()
+    return listener.late or listener.gone or None
+
+
+def _is_whole(head):
+    # Also when it can be none: authentication.py says why.
+    line = head.find(b"\n")
+    wrong = line >= 0 and head[:line].find(b" HTTP/1.") < 0
+    return wrong or len(head) > _HEAD_MOST or head.find(b"\n\r\n") > 0 or head.count(b"\n") > _LINES

@@ -1,0 +1,85 @@
+# boot.py: a trial has its deadline only if boot.py runs the boot hook. Checked before an update is
+# downloaded; loaded for that only.
+import machine
+import os
+
+from micropython import const
+
+import twoslot
+
+from twoslot import codes
+from twoslot.errors import FlashError
+
+_LINE = b'__import__("twoslot_boot")  # twoslot\n'
+_KEPT = const(0x600013D8)  # FORMATS.md, RTC tail
+_REPAIRED = const(20)
+_BOOT, _PART = "/boot.py", "/boot.py.part"
+
+
+def require_hook():
+    """Return when the hook ran in this start, and boot.py has its line.
+
+    Else put the line first and restart: boot.py then runs it. That is done once until power is lost.
+    FlashError when it did not help: there is a syntax error, a file is missing, or somebody writes
+    boot.py anew.
+    """
+    try:
+        _require_hook()
+    finally:
+        twoslot.drop("recovery.boot_file")
+
+
+def _require_hook():
+    first, present = _find_line()
+    if present and twoslot.deadline is not None:
+        return
+    word = machine.mem32
+    if word[_KEPT] >> _REPAIRED & 1:
+        raise FlashError(codes.NO_BOOT_HOOK, 0)
+    if not first:
+        try:
+            _put_line_first()
+        except OSError as e:
+            raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
+    if twoslot._restart_hook:
+        from twoslot import restart
+
+        if restart.wait_ms():
+            raise FlashError(codes.NO_BOOT_HOOK, 0)  # until the next check, or any restart
+    word[_KEPT] |= 1 << _REPAIRED
+    machine.reset()
+
+
+def _find_line():
+    # Whether the hook's line is the first statement of boot.py, and whether it is there at all.
+    try:
+        with open(_BOOT, "rb") as f:
+            is_first = True
+            line = f.readline()
+            while line:
+                # At the top level of the file, as deploy writes it, or as a person does.
+                if line[:26] == _LINE[:26] or line[:19] == b"import twoslot_boot":
+                    return is_first, True
+                is_first = is_first and (not line.strip() or line[:1] == b"#")
+                line = f.readline()
+    except OSError:  # there is no boot.py
+        pass
+    return False, False
+
+
+def _put_line_first():
+    # Written beside it and renamed: whenever power is lost, there is the old file or the new one.
+    with open(_PART, "wb") as to:
+        to.write(_LINE)
+        try:
+            with open(_BOOT, "rb") as f:
+                piece = f.read(256)
+                if piece[:3] == b"\xef\xbb\xbf":  # a byte order mark, which MicroPython does not read
+                    piece = piece[3:]
+                while piece:
+                    to.write(piece)
+                    piece = f.read(256)
+        except OSError as e:
+            if e.args[0] != 2:  # there was no boot.py
+                raise
+    os.rename(_PART, _BOOT)

@@ -1,0 +1,105 @@
+"""A release goes on trial only where boot.py runs the boot hook: it is repaired, or nothing is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slotbench.formats.rtc import BootReason
+from slotbench.vboard.board import Boot, VirtualBoard
+from slotbench.vboard.factory import BOOT_LINE
+from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.flash.cuts import Cut, CutMode
+from slotbench.vboard.signals import PowerCut
+from slotbench.vboard.vms import VMS
+from support.device.board import DeviceBoard
+from support.testbed import HOURS_MS, TestBed, make_testbed, runs_confirmed, update_to
+
+LINE = BOOT_LINE.encode() + b"\n"
+MARK = b"\xef\xbb\xbf"
+OWN = b"import gc\nled = 2\n"
+
+
+def bed_with(folder: Path, boot: bytes | None, vm: str = "cpython", *, hook: bool = True) -> TestBed:
+    """A product whose boards have this boot.py, and a release for them."""
+
+    def edit(files: dict[str, bytes]) -> None:
+        if boot is None:
+            del files["/boot.py"]
+        else:
+            files["/boot.py"] = boot
+        if not hook:
+            del files["/twoslot_boot.py"]
+
+    bed = make_testbed(folder, vm=VMS[vm], edit=edit)
+    bed.publish(2)
+    return bed
+
+
+@pytest.mark.parametrize(("boot", "after", "vm"), [
+    (OWN, LINE + OWN, "cpython"),
+    (OWN, LINE + OWN, "micropython"),
+    (None, LINE, "cpython"),
+    (MARK + LINE + OWN, LINE + LINE + OWN, "cpython"),
+    (b"raise ValueError\n" + LINE, LINE + b"raise ValueError\n" + LINE, "cpython"),
+    (b"def later():\n    " + LINE, LINE + b"def later():\n    " + LINE, "cpython"),
+    (b"x = 1\n" * 100 + LINE[:-1], b"x = 1\n" * 100 + LINE[:-1], "cpython"),
+    (b"\xef\xbb\xbf# mine\r\n" + OWN, LINE + b"# mine\r\n" + OWN, "micropython"),
+])
+def test_boot_is_repaired_before_an_update(
+    tmp_path: Path, request: pytest.FixtureRequest, boot: bytes | None, after: bytes, vm: str,
+) -> None:
+    if vm == "micropython":
+        request.getfixturevalue("micropython")
+    board = bed_with(tmp_path, boot, vm).board()
+    update_to(board, 2)
+    assert board.files["/boot.py"] == after
+    assert "/boot.py.part" not in board.files
+    assert len(board.boots) == (2 if boot == after else 3), "no more than one restart for it"
+
+
+@pytest.mark.parametrize(("boot", "hook"), [(LINE + OWN + b"def broken(:\n", True), (OWN + b"def broken(:\n", True), (OWN, False)])
+def test_where_that_does_not_help_nothing_is_installed(tmp_path: Path, boot: bytes, hook: bool) -> None:
+    board = bed_with(tmp_path, boot, hook=hook).board()
+    board.power_on()
+    board.run(6 * HOURS_MS)
+    assert board.files["/boot.py"] == LINE + boot.removeprefix(LINE)
+    assert runs_confirmed(board, 1) and len(board.boots) == 2, "one restart in all"
+    codes = {code for _, code, _ in board.evaluate("twoslot._log")}
+    assert codes == {76}
+    assert board.evaluate("twoslot.status()")["hook"] is False
+    assert "refused: 76 no-boot-hook; slotbench explain 76" in board.run_line("twoslot.update()")
+
+
+def test_a_trial_gets_its_deadline_when_boot_was_broken_in_between(tmp_path: Path) -> None:
+    """By a person, between the update and its restart: tick() runs the hook then."""
+    bed = make_testbed(tmp_path, vm=VMS["cpython"])
+    bed.publish(2, Behaviour.OFFLINE)
+    board = bed.board()
+    board.power_on()
+
+    def break_boot(board: VirtualBoard, boot: Boot) -> None:
+        board.files["/boot.py"] = b"def broken(:\n"
+
+    board.on_boot = break_boot
+    board.run(2 * HOURS_MS)
+    reasons = [BootReason.ORDINARY, *[BootReason.TRIAL] * 3, BootReason.FALLBACK, BootReason.ORDINARY]
+    assert [boot.why for boot in board.boots] == reasons, "and one restart that does not help"
+    assert runs_confirmed(board, 1)
+
+
+@pytest.mark.parametrize("mode", [CutMode.BEFORE, CutMode.AFTER])
+@pytest.mark.parametrize("index", range(2))
+def test_a_cut_leaves_the_old_file_or_the_new_one(index: int, mode: CutMode) -> None:
+    board = DeviceBoard()
+    board.files["/boot.py"] = OWN
+    vm = board.start()
+    vm.exec("import twoslot\ntwoslot.deadline = None\nfrom twoslot.recovery import boot_file")
+    board.soc.write_word(0x600013D8, 0)  # as the loader does after a loss of power
+    board.flash.reset_counters()
+    board.flash.arm(Cut(index, mode))
+    with pytest.raises(PowerCut):
+        vm.exec("boot_file.require_hook()")
+    assert board.files["/boot.py"] == (LINE + OWN if (index, mode) == (1, CutMode.AFTER) else OWN)
+    board.close()
