@@ -47,15 +47,15 @@ def lasting_timer():
 
 
 # "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
-fresh = word[0x600013E0] == 0x32525332 and word[0x600013F8] & 0xFF == 0
-reason, trial = word[0x600013E4] >> 24, fresh and word[0x600013E4] >> 8 & 0xFF == 1
-if trial:  # the flag `reached` of the journal's cell: only now there is a next attempt
-    __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
+record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
+reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
 timer = None
-if trial or word[0x600013E0] == 0x32525332 and word[0x600013F8] >> 8:
+if record:
     timer, place = lasting_timer()
-    timer.deinit()  # that of the run before a soft reset
+    timer.deinit()  # that of the run before a soft reset: before anything lets timers fire
 if trial:
+    # The flag `reached` of the journal's cell: only now there is a next attempt.
+    __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
     period = 600000
     if place:
         if word[place + 60]:
@@ -66,10 +66,15 @@ try:
     import twoslot
 
     # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
-    twoslot.deadline = (timer, timeout) if trial else False
-    # A watchdog or an exception ended the last run, or it found no memory for an update.
-    if fresh and not trial and (0 < word[0x600013EC] < 4 or word[0x600013FC] >> 31):
-        __import__("twoslot.recovery.safe_mode").recovery.safe_mode.before_main(reason)
+    twoslot.deadline = (timer, timeout, place) if trial else False
+    if record:
+        # What happened since the updater had its turn: it may need it before main.py.
+        cause = 0 if note else word[0x600013EC] & 0xFF
+        if __import__("twoslot.recovery.counting").recovery.counting.count_start(trial, cause, reason):
+            __import__("twoslot.recovery.supervisor").recovery.supervisor.before_main(trial, cause, reason)
+        twoslot.drop("retained", "recovery")
+        if not trial and place:
+            twoslot.watch_program(timer)
 except Exception as e:
     if trial:
         restart(6)

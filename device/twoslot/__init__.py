@@ -154,6 +154,20 @@ def get_schedule():
     return _schedule
 
 
+def watch_program(timer):
+    """Arm the boot hook's timer for an hour. Under a program that does not call tick(), check by itself."""
+    timer.init(period=3600000, mode=timer.ONE_SHOT, callback=watch_program)
+    if deadline or _schedule and time.ticks_diff(time.ticks_ms(), _schedule.last) < 60000:
+        return
+    try:
+        from twoslot.recovery import unattended
+
+        unattended.restart_if_due()
+    except (MemoryError, RuntimeError) as e:
+        # The program has all of the heap or of the stack: once more in an hour.
+        log_error(e)
+
+
 def log_error(e):
     """Remember an exception for log()."""
     code, where = e.args[:2] if len(e.args) > 1 else (0, 0)

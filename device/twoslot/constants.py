@@ -35,6 +35,11 @@ BOOT_NO_JOURNAL = const(4)
 BOOT_NO_JOURNAL_UNCONFIRMED = const(5)
 BOOT_LAST_RESORT = const(6)
 
+# Without a turn of the updater: so many starts may be a loop, so many wakes from deep sleep lead to a
+# check (recovery.md).
+LOOP_STARTS = const(20)
+LOOP_WAKES = const(40)
+
 # Counters (FORMATS.md, release): this bit and those above are set for a development release.
 DEVELOPMENT_BIT = const(31)
 

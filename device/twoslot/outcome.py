@@ -16,8 +16,8 @@ def conclude(agent, schedule, error):
 
     True when it goes on later.
     """
-    # Whatever its outcome, the updater had its turn: this is no crash loop (recovery/safe_mode.py).
-    retained.put(retained.CRASHES, 0)
+    # Whatever its outcome: this is no loop (recovery/supervisor.py).
+    retained.had_turn()
     if agent.interval_s is not None:
         s = agent.interval_s
         schedule.interval_ms = (min(max(s, _SHORTEST_S), _LONGEST_S) if s else schedule.own_s) * 1000

@@ -23,6 +23,6 @@ def postpone(schedule):
     if left:
         # Spread: the quiet hours of a whole street end at once.
         schedule.wait(left + max(schedule.interval_ms // 10, SPREAD_MS) * random_below(1000) // 1000)
-        # The updater had its turn: this is no crash loop (recovery/safe_mode.py).
-        retained.put(retained.CRASHES, 0)
+        # This is no loop (recovery/supervisor.py).
+        retained.had_turn()
     return left > 0

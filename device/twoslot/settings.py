@@ -9,6 +9,7 @@ _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
     ("quiet", list), ("development", bool), ("mqtt", str), ("mqtt_client", str), ("restart_delay_s", int),
+    ("unattended", int),
 )
 _REQUIRED = 4
 
@@ -28,6 +29,7 @@ def load():
     s.setdefault("confirm", "auto")
     s.setdefault("interval_s", 21600)
     s.setdefault("attempts", 3)
+    s.setdefault("unattended", 86400)
     if s["confirm"] not in ("auto", "manual"):
         raise FlashError(codes.SETTINGS, 7)
     # At most a week: the schedule counts milliseconds, which must stay below 2**30.
@@ -39,6 +41,9 @@ def load():
         raise FlashError(codes.SETTINGS, 14)
     if not 0 <= s.get("restart_delay_s", 0) <= 86400:
         raise FlashError(codes.SETTINGS, 15)
+    # An hour to a week, or never.
+    if s["unattended"] and not 3600 <= s["unattended"] <= 604800:
+        raise FlashError(codes.SETTINGS, 16)
     quiet = s.get("quiet", (0, 1))
     if len(quiet) != 2 or quiet[0] == quiet[1]:
         raise FlashError(codes.SETTINGS, 11)

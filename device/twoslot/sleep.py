@@ -34,12 +34,13 @@ def deep(ms, every=1):
             return False
         wakes = failed = 0
     elif schedule and wakes >= min(every << failed, 255):
-        result = _check(schedule)
+        result = check_once(schedule)
         if result:
             wakes, failed = 0, 0 if result > 0 else min(failed + 1, _DOUBLED)
     # Once more: an attempt drops it.
     from twoslot import retained
 
+    retained.restart_clock()  # the program counts by itself
     retained.put(retained.WAKES, wakes)
     retained.put(retained.FAILED_CHECKS, failed)
     machine.deepsleep(ms)
@@ -64,8 +65,11 @@ def _wait_for_proof(schedule):
     return True
 
 
-def _check(schedule):
-    # One attempt to its end. 1: it came to one; -1: it failed; 0: it may not be now.
+def check_once(schedule):
+    """Wait for the station, then make one attempt, to its end or for five minutes.
+
+    1: it came to its end; -1: it failed; 0: it may not be now (quiet hours).
+    """
     station = network.WLAN(network.STA_IF)
     begun = time.ticks_ms()
     while not station.isconnected() and time.ticks_diff(time.ticks_ms(), begun) < _RADIO_MS:

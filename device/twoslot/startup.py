@@ -38,6 +38,11 @@ def make_schedule():
         # The application must not stop for it.
         twoslot.log_error(e)
         return False
+    finally:
+        # Now: the caller drops it, and nothing else is in memory.
+        from twoslot import retained
+
+        retained.put(retained.TICKED, 1)
 
 
 def _arm_deadline():

@@ -152,7 +152,7 @@ def test_the_first_thing_after_a_boot_leaves_only_the_schedule(board: DeviceBoar
     run(vm, "twoslot.tick()")
 
     begin = BOOT - {"agent", "boot.actions"} | {"startup", "settings", "schedule"}
-    assert most(files.together) == [begin | {"boot.decision"}]
+    assert most(files.together) == [begin | {"boot.decision"}, begin | {"retained"}]
     assert loaded(vm) == RESIDENT and alive(vm) <= RESIDENT and not folders(vm)
     assert not any(files.held)
 

@@ -13,7 +13,7 @@ from support.device.board import BOARD, CHANNEL, PRODUCT, SERVER, DeviceBoard, r
 NUMBER = {
     "product": 1, "board": 2, "channel": 3, "server": 4, "device_id": 5, "cohort": 6, "confirm": 7,
     "interval_s": 8, "attempts": 9, "mpy_abi": 10, "quiet": 11, "development": 12, "mqtt": 13,
-    "mqtt_client": 14, "restart_delay_s": 15,
+    "mqtt_client": 14, "restart_delay_s": 15, "unattended": 16,
 }
 
 
@@ -27,7 +27,7 @@ def load(board: DeviceBoard, vm: CPythonVM, text: bytes | None = None, /, **chan
 def test_defaults_are_filled_in(board: DeviceBoard, vm: CPythonVM) -> None:
     assert load(board, vm) == {
         "product": PRODUCT, "board": BOARD.name, "channel": CHANNEL, "server": SERVER, "confirm": "auto",
-        "interval_s": 21600, "attempts": 3}
+        "interval_s": 21600, "attempts": 3, "unattended": 86400}
 
 
 def test_all_keys_are_taken_and_others_ignored(board: DeviceBoard, vm: CPythonVM) -> None:
@@ -72,7 +72,8 @@ def test_a_value_of_another_type_is_named(
         ("confirm", ""), ("confirm", "Auto"), ("interval_s", 9), ("interval_s", 0), ("interval_s", -1),
         ("interval_s", 604801), ("attempts", 0), ("attempts", 9), ("attempts", -1), ("quiet", []),
         ("quiet", [22]), ("quiet", [22, 6, 7]), ("quiet", [6, 6]), ("quiet", [22, 24]), ("quiet", [-1, 6]),
-        ("quiet", ["22", "6"]), ("quiet", [22, 6.5]), ("quiet", [[22], [6]]),
+        ("quiet", ["22", "6"]), ("quiet", [22, 6.5]), ("quiet", [[22], [6]]), ("unattended", 3599),
+        ("unattended", 604801), ("unattended", -1),
     ],
     ids=lambda part: str(part)[:12],
 )
@@ -85,6 +86,6 @@ def test_a_value_out_of_its_range_is_named(
 
 @pytest.mark.parametrize(("key", "value"), [
     ("interval_s", 10), ("interval_s", 604800), ("attempts", 1), ("attempts", 8), ("mpy_abi", 0),
-    ("quiet", [0, 23]), ("quiet", [23, 0])])
+    ("quiet", [0, 23]), ("quiet", [23, 0]), ("unattended", 0), ("unattended", 3600), ("unattended", 604800)])
 def test_a_value_at_its_limit_is_taken(board: DeviceBoard, vm: CPythonVM, key: str, value: object) -> None:
     assert load(board, vm, **{key: value})[key] == value

@@ -9,7 +9,7 @@ import pytest
 from slotbench.vboard.lx106 import translation
 from support.loader.programs import Programs
 
-PROGRAMS = 100
+PROGRAMS, FEW_PROGRAMS = 100, 30
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -40,7 +40,7 @@ def test_every_instruction_that_is_translated_occurs_in_them(scratch: Path) -> N
 def test_a_wrong_instruction_is_noticed(
     scratch: Path, monkeypatch: pytest.MonkeyPatch, name: str, wrong: str,
 ) -> None:
-    programs = Programs(scratch, 0, PROGRAMS)
+    programs = Programs(scratch, 0, FEW_PROGRAMS)
     monkeypatch.setitem(translation.PLAIN, name, wrong)
     monkeypatch.setattr("slotbench.vboard.lx106.cpu._KNOWN", {})
 

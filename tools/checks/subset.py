@@ -15,7 +15,8 @@ from checks.report import GateReport, device_files, name, parse
 
 _PRINTING = (
     "device/twoslot/commands.py", "device/twoslot/push/finish.py", "device/twoslot/push/opening.py",
-    "device/twoslot/recovery/safe_mode.py", "device/twoslot/recovery/update_first.py",
+    "device/twoslot/recovery/check_first.py", "device/twoslot/recovery/safe_mode.py",
+    "device/twoslot/recovery/unattended.py", "device/twoslot/recovery/update_first.py",
     "device/twoslot/restart.py", "device/twoslot/sleep.py", "device/twoslot/words.py",
     "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
@@ -27,8 +28,8 @@ _TOUCH = {
     "machine": (
         "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
         "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
-        "recovery/update_first.py", "retained.py",
-        "sleep.py", "trust/policy.py"),
+        "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
+        "recovery/unattended.py", "recovery/update_first.py", "retained.py", "sleep.py", "trust/policy.py"),
 }
 """Which device modules may touch the chip and the network: module -> files of device/twoslot."""
 _HASH_NAMES = ("sha", "hash", "digest")

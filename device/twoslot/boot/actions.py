@@ -67,7 +67,10 @@ def _end_trial(control):
         if twoslot._schedule:
             twoslot._schedule.trial = False
         if twoslot.deadline:
-            twoslot.deadline[0].deinit()
+            deadline = twoslot.deadline
             twoslot.deadline = False
+            deadline[0].deinit()
+            if len(deadline) > 2 and deadline[2]:  # a timer that outlives a soft reset
+                twoslot.watch_program(deadline[0])
         return True
     return False

@@ -9,7 +9,9 @@ from micropython import const
 from twoslot import codes, drop
 from twoslot.boot.journal import BAD_WORD, CONFIRMED_WORD, Cell, Journal
 from twoslot.boot.slots import Slots
-from twoslot.constants import BOOT_ORDINARY, BOOT_TRIAL, COPIES, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY
+from twoslot.constants import (
+    BOOT_ORDINARY, BOOT_TRIAL, COPIES, REPORT_SAFE_MODE, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
+)  # fmt: skip
 from twoslot.errors import FlashError
 from twoslot.retained import NOTE_ACTIVATED, NOTE_CONFIRMED
 
@@ -107,6 +109,7 @@ class BootControl:
         cell.spent = cell.copied = 0
         # An offline key says that it is later than that.
         cell.head_time = max(cell.head_time, plan["created"])
+        self._note_crashes(cell)
         self.journal.append(cell)
         _put_note(NOTE_ACTIVATED)
 
@@ -156,6 +159,17 @@ class BootControl:
             "keys": cell.keys, "others": cell.others,
             "size": m.size, "fs_start": m.fs_start, "report": (cell.report, cell.report_counter),
         }  # fmt: skip
+
+    def _note_crashes(self, cell):
+        # A main.py that crashed so far must not condemn the release: its trial begins without it, and
+        # the report in the cell tells boot/decision.py.
+        from twoslot import retained
+
+        if retained.get(retained.CRASHES):
+            retained.put(retained.PROVE_FIRST, 1)
+            cell.report, cell.report_counter = REPORT_SAFE_MODE, self.running.counter
+        elif not retained.get(retained.PROVE_FIRST) and cell.report == REPORT_SAFE_MODE:
+            cell.report = 0  # long past
 
     def _conclude_last_boot(self):
         from twoslot.boot import decision

@@ -5,10 +5,12 @@ from micropython import const
 from twoslot.constants import (
     BOOT_FALLBACK, BOOT_LAST_RESORT, BOOT_NO_JOURNAL, BOOT_NO_JOURNAL_UNCONFIRMED, BOOT_ORDINARY, BOOT_TRIAL,
     COPIES, DEVELOPMENT_BIT, NEVER_REACHED, REPORT_BAD, REPORT_JOURNAL_LOST, REPORT_LAST_RESORT,
-    REPORT_UNPROVEN, SLOT_BAD, SLOT_CONFIRMED, SLOT_READY,
+    REPORT_SAFE_MODE, REPORT_UNPROVEN, SLOT_BAD, SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 
-_CRASHES = (2, 3, 4, 6)  # both watchdogs, exception, no twoslot (FORMATS.md, end of an attempt)
+# FORMATS.md, end of an attempt: both watchdogs and the exception; no twoslot.
+_CRASHES = (2, 3, 4)
+_NO_TWOSLOT = const(6)
 _ROUNDS_MOST = const(255)
 
 
@@ -72,10 +74,13 @@ def conclude_last_boot(cell, slot, reason, descriptors, attempts):
 
 def _judge_trial(cell, slot, descriptor):
     counter = cell.counters[slot]
+    # main.py crashed under the release before too: its crashes say nothing about this one. Those before
+    # the boot hook are not its own.
+    excused = cell.report == REPORT_SAFE_MODE and cell.reached
     cell.report, cell.report_counter = REPORT_BAD, counter
     crashed = cell.bad[slot] or cell.states[slot] != SLOT_READY or descriptor is None or descriptor.bad
     for code in cell.ended:
-        crashed = crashed or code in _CRASHES
+        crashed = crashed or code == _NO_TWOSLOT or code in _CRASHES and not excused
     if not crashed:
         cell.report = REPORT_UNPROVEN
     if counter >> DEVELOPMENT_BIT:

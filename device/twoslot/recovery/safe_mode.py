@@ -1,50 +1,59 @@
-# Safe mode: when a confirmed release crashes again and again before the updater gets its turn,
-# main.py does not run: only the updater does, until a better release arrives. Loaded after a crash,
-# or for update_first.py.
+# Safe mode: when main.py never lets the updater have its turn, only the updater runs, until a better
+# release arrives or main.py is tried again.
+import machine
 import time
 
 from micropython import const
 
 import twoslot
 
-from twoslot.constants import BOOT_FALLBACK, REPORT_SAFE_MODE
+from twoslot.constants import REPORT_SAFE_MODE
 
-_CRASHES = const(5)
+_WAIT_MS = const(900000)  # the longest wait between two checks
+_GOOD_CHECKS = const(3)  # then main.py is tried again
+_LONGEST_MS = const(10800000)  # and also after this time without so many
 
 
-def before_main(reason):
-    """Count the crash that ended the last run; at the fifth in a row, run only the updater.
-
-    reason: why the loader started this slot. The count begins anew when a check has come to its end
-    (outcome.py).
-    """
+def run(why):
+    """Run only the updater, then try main.py again. Ctrl-C ends it."""
     from twoslot import retained
 
-    if retained.get(retained.UPDATE_FIRST):
-        from twoslot.recovery import update_first
-
-        update_first.run()
-    elif _count_crash(reason) >= _CRASHES:
-        print("twoslot: %d crashes in a row: safe mode, without main.py; Ctrl-C ends it" % _CRASHES)
-        report(REPORT_SAFE_MODE)
-        try:
-            while True:  # for as long as no better release is offered
-                twoslot.tick()
-                time.sleep_ms(100)
-        except KeyboardInterrupt:
-            print("twoslot: main.py follows")
-    twoslot.drop("retained", "recovery")
-
-
-def _count_crash(reason):
+    print("twoslot: %s: safe mode, without main.py; Ctrl-C ends it" % why)
+    # What this installs must prove itself without main.py too.
+    retained.put(retained.PROVE_FIRST, 1)
+    report(REPORT_SAFE_MODE)
+    restart = False
+    try:
+        _run()
+        print("twoslot: main.py is tried again")
+        restart = True
+    except KeyboardInterrupt:
+        print("twoslot: main.py follows")
     from twoslot import retained
 
-    # After a fallback the other release crashed.
-    count = 0 if reason == BOOT_FALLBACK else min(retained.get(retained.CRASHES) + 1, 255)
-    retained.put(retained.CRASHES, count)
-    # A soft reset comes by here again: it is no crash.
-    retained.put_note(retained.NOTE_CRASH_COUNTED)
-    return count
+    retained.put(retained.PROVE_FIRST, 0)
+    retained.had_turn()
+    if restart:
+        machine.reset()
+
+
+def _run():
+    schedule = twoslot.get_schedule()
+    if schedule:
+        schedule.quiet = None  # there is no program that could be disturbed
+    good, begun = 0, time.ticks_ms()
+    if schedule:
+        from twoslot import sleep
+
+        # At once: what ended main.py, an external watchdog, may end this start too.
+        good += sleep.check_once(schedule) > 0
+    while good < _GOOD_CHECKS and time.ticks_diff(time.ticks_ms(), begun) < _LONGEST_MS:
+        waited = schedule and schedule.left
+        twoslot.tick()
+        if schedule and not twoslot._agent and not schedule.failures:
+            good += schedule.left > waited  # an attempt has just ended
+            schedule.request_within(_WAIT_MS)
+        time.sleep_ms(100)
 
 
 def report(code):

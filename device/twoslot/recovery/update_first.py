@@ -30,7 +30,7 @@ def request_restart(schedule, state):
     restarts, failed = retained.get(retained.MEMORY_RESTARTS), retained.get(retained.FAILED_CHECKS)
     if twoslot.deadline or schedule and schedule.trial:
         return  # a restart would spend an attempt
-    if "twoslot.recovery.safe_mode" in sys.modules:
+    if "twoslot.recovery.supervisor" in sys.modules:
         return  # main.py does not run: another restart would bring no more memory
     long = (_UPDATE_MS if state >= STATE_TABLE else _CHECK_MS) << restarts
     if time.ticks_ms() < long and failed < 2 + min(restarts, 3):
@@ -57,6 +57,7 @@ def run():
     restarts = retained.get(retained.MEMORY_RESTARTS)
     retained.put(retained.MEMORY_RESTARTS, 0)
     retained.put(retained.UPDATE_FIRST, 0)
+    retained.put(retained.PROVE_FIRST, 1)  # what this installs must prove itself without main.py too
     print("twoslot: updating before main.py; Ctrl-C ends this")
     from twoslot.recovery import safe_mode
 
@@ -73,6 +74,7 @@ def run():
     # There was nothing to install: the next restart is to come later still.
     from twoslot import retained
 
+    retained.put(retained.PROVE_FIRST, 0)
     retained.put(retained.MEMORY_RESTARTS, restarts)
     machine.reset()
 

@@ -8,8 +8,8 @@ __all__ = ["ASKED_FOR", "CHIP", "IN_EVERY_FIRMWARE", "RECORD_KEYS"]
 
 ASKED_FOR: Final = frozenset(
     """
-    status check update confirm rollback log tick task before_restart listen watch deep before_main deadline
-    __version__
+    status check update confirm rollback log tick task before_restart listen watch deep before_main
+    count_start watch_program drop deadline __version__
     _agent _log _pollers load_agent state blocks_in_place begin next until response verify
     """.split()
 )

@@ -141,7 +141,11 @@ class Runtime:
             self.on_wait()
         end = self.clock.us + us if us is not None else None
         stop = self.deadline_us
-        if end is not None and (stop is None or end < stop) and self.watchdog_us is None and not self.timers:
+        due = self.timers.next_due_us() if self.timers else None
+        if (
+            end is not None and (stop is None or end < stop) and self.watchdog_us is None
+            and (due is None or end < due)
+        ):
             # Nothing is due before: most waits take this short path.
             self.clock.sleep_until(end)
             self.poll()
@@ -223,15 +227,13 @@ class Runtime:
     # Clock and user memory in the RTC.
 
     def rtc_us(self) -> int:
-        """Microseconds since 2000: counted since the last start, plus the delta that survives
-        resets.
-        """
+        """Microseconds since 2000: the RTC's counter, plus the delta that survives resets."""
         delta = int.from_bytes(self.soc.rtc[_DELTA : _DELTA + 8], "little", signed=True)
-        return self.clock.us - self.soc.boot_us + delta
+        return self.clock.us - self.soc.rtc_zero_us + delta
 
     def set_rtc_us(self, us: int) -> None:
         """Set the clock: microseconds since 2000."""
-        delta = us - (self.clock.us - self.soc.boot_us)
+        delta = us - (self.clock.us - self.soc.rtc_zero_us)
         self.soc.rtc[_DELTA : _DELTA + 8] = delta.to_bytes(8, "little", signed=True)
 
     def rtc_memory(self) -> bytes:
@@ -250,7 +252,7 @@ class Runtime:
     def deepsleep(self, us: int) -> None:
         """Sleep through a reset; 0 us is until the reset pin. Time goes on (rtc_prepare_deepsleep).
         """
-        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.soc.boot_us)
+        self.set_rtc_us(self.rtc_us() + us + self.clock.us - self.soc.rtc_zero_us)
         raise ChipReset(5, us or None)
 
     # Console.

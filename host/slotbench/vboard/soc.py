@@ -39,6 +39,8 @@ _HARDWARE_CAUSE: Final = {0: 1, 1: 4, 5: 5, 6: 2}
 """The SDK's reset reason -> what the ROM finds in register 0x60000714. After all others, which are
 jumps to the ROM, it finds what was there.
 """
+_ZEROES_COUNTER: Final = (0, 5, 6)
+"""After these reasons the RTC's counter starts from 0; after all others it goes on."""
 _RESTART_INFO: Final = slice(0, 28)
 """In the RTC memory: `rst_info`, whose first word is the reason."""
 _WATCHDOG: Final = 1
@@ -54,7 +56,7 @@ class Soc:
     """One ESP8266 with its flash and its clock.
 
     `reset_reason` is the SDK's number for why it started last, `hardware_cause` the ROM's for what the
-    hardware did last. In every `sdk_save_every`-th
+    hardware did last. `rtc_zero_us` is when the RTC's counter was 0 last. In every `sdk_save_every`-th
     `esp.flash_write` or `flash_erase` the SDK's Wi-Fi tasks save parameters where `chip_size` says
     at that moment (0: never); `saves` counts them. Power loss leaves noise of `seed` in the RTC
     memory. Without power every access raises PowerCut, so that no `finally` reaches the flash.
@@ -115,6 +117,8 @@ class Soc:
         self.chip_size = ROM_CHIP_SIZE
         self.dport_cache = 0
         self.boot_us = self.clock.us
+        if reason in _ZEROES_COUNTER:
+            self.rtc_zero_us = self.clock.us
         self.sdk = SdkHeap()
 
     def require_power(self) -> None:

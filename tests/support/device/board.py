@@ -20,7 +20,7 @@ from slotbench.formats import FormatError, image, journal, maptable, rtc
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.keys import Keys
-from slotbench.formats.rtc import BootReason, Tail
+from slotbench.formats.rtc import BootReason, ResetReason, Tail
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.flash.nor import PAGE, SECTOR, FlashOperation, NorFlash
 from slotbench.vboard.network.base import Network, NoNetwork
@@ -99,6 +99,8 @@ class DeviceBoard:
     def __init__(self, network: Network | None = None, *, chip_seed: int = 0, **settings: object) -> None:
         self.flash = _factory_flash().clone()
         self.soc = Soc(self.flash, seed=chip_seed)
+        self.clear_retained()
+        self.soc.write_word(rtc.ADDRESS + 28, 0)
         self.network = network if network is not None else NoNetwork()
         self.files = dict(_installed())
         self.files["/boot.py"] = b"__import__(\"twoslot_boot\")\n"
@@ -120,14 +122,22 @@ class DeviceBoard:
     ) -> CPythonVM:
         """Reset, leave the loader's word, start the firmware; after `up_ms` the network is up."""
         self.soc.start(reason)
+        kept = self.soc.read_word(rtc.ADDRESS + 28) if reason else 0
+        if reason == ResetReason.POWER:
+            self.clear_retained()
         self.leave_tail(Tail(
             slot=slot, trial=trial, attempts_left=left, why=why, counter=counter, reset_reason=reason,
-            note=note).pack())
+            note=note, schedule=kept & 0xFFFFFFFF).pack())
         self.soc.start_sdk()
         started = HookedVM(self.soc, self.files, self.network, **vm)
         self._vms.append(started)
         self.soc.clock.advance_ms(up_ms)
         return started
+
+    def clear_retained(self) -> None:
+        """Do what the loader does when there was no power: the two words before its tail hold noise."""
+        for at in range(rtc.RETAINED_ADDRESS, rtc.RETAINED_ADDRESS + rtc.RETAINED_BYTES, 4):
+            self.soc.write_word(at, 0)
 
     def leave_tail(self, tail: bytes) -> None:
         """Put 32 bytes where the loader leaves its word."""
