@@ -1,12 +1,20 @@
 # twoslot at the REPL and in a main loop: the part that stays in memory. Each verb loads what it
 # needs, then drops it.
 import gc
+import machine
 import time
 
+from twoslot import codes
+from twoslot.constants import BUSY_BIT, CHECK_FIRST_BIT, RETAINED_TURNS, RETRY_MS
+
 __version__ = "0.1.0"
+if __path__[0] != "/" and __path__[0] != ".":
+    # It holds wherever the application's os.chdir() leads.
+    __path__ = "/" + __path__  # type: ignore
 
 deadline = None  # until the boot hook ran; in a trial then its timer and what that calls, else False
-_agent = _schedule = _threshold = _restart_hook = None
+_agent = _schedule = _threshold = _restart_hook = _wdt = None
+_busy = False  # somebody is in here: a callback that calls meanwhile is turned away
 _log = []  # (milliseconds since boot, code, place), newest last
 _pollers = []  # tick() calls each: a button, a broker, the push port. They return milliseconds or None
 
@@ -60,44 +68,57 @@ def before_restart(f):
     _restart_hook = [f, 0]  # and the milliseconds for which it asked already
 
 
-def tick():
-    """Do what is due for about a tenth of a second. Call it once a second or more often."""
+def tick(wdt=None):
+    """Do what is due for about a tenth of a second, and for half a second at most.
+
+    Call it once a second or more often. wdt: the application's watchdog, which is fed meanwhile.
+    """
+    global _agent, _busy, _wdt
+    if _busy:
+        return  # the program is in here already: this is a callback of its timer, or another task
+    _busy, _wdt = True, wdt or _wdt
+    # The next start must know that a reset was not the application's doing (retained.py).
+    machine.mem32[RETAINED_TURNS] |= 1 << BUSY_BIT
     schedule = None
     try:
-        schedule = get_schedule()
-        for poll in _pollers:
-            ms = poll()
-            if ms is not None and schedule:
-                schedule.request_within(ms)
-        if not schedule or not schedule.due() or load_agent().attempt(schedule):
-            return
-        unload()
-    except MemoryError as e:
-        # The application must not stop for it.
-        log_error(e)
-        state = _agent.state if _agent else 0
-        if schedule:
-            schedule.failed()
-        unload()
         try:
-            from twoslot.recovery import update_first
+            feed()
+            schedule = get_schedule()
+            for poll in _pollers:
+                ms = poll()
+                if ms is not None and schedule:
+                    schedule.request_within(ms)
+            if schedule and schedule.due() and not load_agent().attempt(schedule):
+                unload()
+        except Exception as e:
+            _recover(e, schedule)
+    except RuntimeError:
+        # The application left too little of the stack for any call from here.
+        _agent = None
+        _log.append((time.ticks_ms(), codes.STACK, 1))
+        if schedule:
+            schedule.left = RETRY_MS
+    finally:
+        _busy = False
+        machine.mem32[RETAINED_TURNS] &= ~(1 << BUSY_BIT)
 
-            update_first.request_restart(schedule, state)
-        except MemoryError as e:
-            log_error(e)
-        drop("recovery.update_first", "retained")
 
-
-async def task():
+async def task(wdt=None):
     """Run tick() in an asyncio program."""
     import asyncio
 
     while True:  # for as long as the program runs
-        tick()
+        tick(wdt)
         await asyncio.sleep_ms(100)
 
 
 # What follows is for the other modules.
+
+
+def feed():
+    """Feed the application's watchdog, if it gave one to tick()."""
+    if _wdt:
+        _wdt.feed()
 
 
 def drop(*names):
@@ -170,13 +191,55 @@ def watch_program(timer):
 
 def log_error(e):
     """Remember an exception for log()."""
-    code, where = e.args[:2] if len(e.args) > 1 else (0, 0)
+    code, where = codes.UNEXPECTED, 0
+    if isinstance(e, MemoryError):
+        code = 0
+    elif isinstance(e, RuntimeError):
+        code = codes.STACK
+    elif isinstance(e, OSError):
+        where = e.args[0]
+    elif len(e.args) > 1:
+        code, where = e.args[:2]
     _log.append((time.ticks_ms(), code, where))
     if len(_log) > 8:
         _log.pop(0)
 
 
+def _recover(e, schedule):
+    # After what no attempt must end in: the application must not stop for it.
+    log_error(e)
+    room = isinstance(e, MemoryError) and not (_agent and _agent.suspect)
+    state = _agent.state if _agent else 0
+    if isinstance(e, RuntimeError):
+        # The stack is used up. The next start checks before main.py.
+        machine.mem32[RETAINED_TURNS] |= 1 << CHECK_FIRST_BIT
+    if schedule:
+        schedule.failed()
+    unload()
+    if room:
+        try:
+            from twoslot.recovery import update_first
+
+            update_first.request_restart(schedule, state)
+        except MemoryError as e:
+            log_error(e)
+        drop("recovery.update_first", "retained")
+
+
 def _command(name, force=None):
+    global _busy
+    if _busy:
+        print("twoslot: refused: 55 busy; slotbench explain 55")
+        return False
+    _busy = True
+    try:
+        return run_verb(name, force)
+    finally:
+        _busy = False
+
+
+def run_verb(name, force=None):
+    """Carry out a verb of the REPL. Its caller is the only one in here."""
     global _schedule
     try:
         # A person may have cured what stopped it before.

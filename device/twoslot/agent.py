@@ -2,6 +2,7 @@
 # leave numbers and dicts to one another: an object would keep its class, a class its module.
 import gc
 import machine
+import sys
 import time
 
 from micropython import const
@@ -10,8 +11,9 @@ import twoslot
 
 from twoslot import drop
 from twoslot.constants import (
-    ACTION_ACTIVATE_SPARE, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER, ACTION_SNAPSHOT, STATE_ACTIVATE,
-    STATE_DONE, STATE_DOWNLOAD, STATE_HEAD, STATE_IDLE, STATE_TABLE,
+    ACTION_ACTIVATE_SPARE, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER, ACTION_SNAPSHOT,
+    PHASE_END, PHASE_GET, PHASE_NOTE, PHASE_READ, PHASE_SUMS, POLL_MS, STATE_ACTIVATE, STATE_DONE,
+    STATE_DOWNLOAD, STATE_HEAD, STATE_IDLE, STATE_TABLE,
 )  # fmt: skip
 from twoslot.errors import LinkError, TwoslotError
 
@@ -39,7 +41,7 @@ class Agent:
         self.force, self.download, self.etag = force, download, etag
         self.accepted = False  # the head of this attempt is signed, and this board accepts it
         self.interval_s = self.offered = None  # what that head says
-        self.state = STATE_HEAD
+        self.state, self.fresh = STATE_HEAD, False
 
     def read_settings(self):
         """Read the settings once."""
@@ -49,6 +51,7 @@ class Agent:
             s = settings.load()
             self.server, self.product, self.channel = s["server"], s["product"], s["channel"]
             self.attempts, self.auto = s["attempts"], s["confirm"] == "auto"
+            self.work_ms = s["step_ms"] // 5
             drop("settings")
 
     def attempt(self, schedule):
@@ -58,11 +61,17 @@ class Agent:
         """
         error = None
         try:
-            if not self.state:
+            if self.fresh and not self.over:
                 self.begin(etag=schedule.etag)
+                schedule.continue_now(0)
+                return True
             start = time.ticks_ms()
-            while self.step():
-                if time.ticks_diff(time.ticks_ms(), start) > 100:
+            while not self.over and self.step():
+                twoslot.feed()
+                passed = time.ticks_diff(time.ticks_ms(), start)
+                # Somebody who answers late is waited for in slices, too: a whole update would take
+                # one call for each answer otherwise.
+                if passed >= (3 * self.work_ms if self.waiting else self.work_ms):
                     schedule.continue_now(self.written)
                     return True
             if self.state:
@@ -71,6 +80,11 @@ class Agent:
                     if restart.put_off(schedule):
                         return False
                 machine.reset()  # into the trial; here, where nothing more needs to be loaded
+            if not self.over or (schedule.trial or twoslot.deadline) and not self.load_boot():
+                self.over = True
+                return True
+            if schedule.trial or twoslot.deadline:
+                self.boot_action(ACTION_END_TRIAL)
         except (TwoslotError, MemoryError) as e:
             error = e
         from twoslot import retained, outcome
@@ -82,68 +96,91 @@ class Agent:
             schedule.failed()
 
     def step(self):
-        """Do the next piece.
+        """Do the next piece, which takes a fifth of a second at most.
 
         True while there is more. After a LinkError there is more while state is set.
         """
+        self.waiting = False
+        state, phase = self.state, self.phase
         try:
-            if self.state < STATE_TABLE:
+            # All from this frame, and what needs no others first: each call costs 272 bytes of the
+            # chip's stack, an import 688 (memory.md).
+            if self.action is not None:
+                if self.load_boot():
+                    action, self.action = self.action, None
+                    from twoslot.boot import actions
+
+                    try:
+                        if action == ACTION_REMEMBER:
+                            actions.remember(self)
+                        else:
+                            actions.run(self, action)
+                    finally:
+                        actions = None
+                        drop("boot", "flash", "trust")
+            elif self.state < STATE_TABLE:
                 # The head or the release: get it, check it, write down what is new.
                 if self.facts is None:
-                    self.boot_action(ACTION_SNAPSHOT)
-                    if self.state == STATE_DONE:
-                        return False
-                try:
-                    from twoslot.http import documents
-
-                    text = documents.get_next(self)
-                    documents = None
-                    drop("http")
-                    from twoslot.trust import verify
-
-                    self.state = verify.check_document(self, text)
-                finally:
-                    # A module that is dropped must not be held either: it holds its constants.
-                    documents = verify = text = None
-                    drop("http", "trust", "settings")
+                    self.action = ACTION_SNAPSHOT
+                elif phase == PHASE_NOTE:
+                    self.phase = PHASE_END
                     if self.news or self.keys:
-                        self.boot_action(ACTION_REMEMBER)
+                        self.action = ACTION_REMEMBER
+                elif phase == PHASE_END:
+                    refusal, self.refusal, self.phase = self.refusal, None, PHASE_GET
+                    if refusal:
+                        raise refusal
+                else:
+                    try:
+                        if phase == PHASE_GET:
+                            from twoslot.http import documents
+
+                            documents.step(self)
+                        else:
+                            from twoslot.trust import verify
+
+                            verify.step(self)
+                    finally:
+                        # A module that is dropped must not be held either: it holds its constants.
+                        documents = verify = None
+                        if self.phase != phase and (phase, self.phase) != (PHASE_READ, PHASE_SUMS):
+                            drop("http", "connection", "trust", "settings", "secret", "hmac")
             elif self.state < STATE_ACTIVATE:
                 # A piece of the block table or of the image: scan it, download it, verify it.
-                if self.progress is None:
+                if self.progress is None and self.place is None:
                     self.head = self.facts = None
                     __import__("twoslot.recovery.boot_file").recovery.boot_file.require_hook()
-                    self.boot_action(ACTION_INVALIDATE_SPARE)
-                    from twoslot import flash
-
-                    gc.collect()
+                    self.action = ACTION_INVALIDATE_SPARE
+                    return True
                 if self.source is None:
                     from twoslot.http import response
 
                     self.source = response
-                if self.url:
+                if self.url or self.exchange:
                     self._request()
-                    gc.collect()
-                # Only scan or download is in memory: a request, or another state, drops both.
-                state = self.state
-                if state == STATE_DOWNLOAD or state == STATE_TABLE and self.response:
-                    from twoslot.image import writer, download
-
-                    self.state = download.step(self)
                 else:
-                    from twoslot.image import scan
+                    from twoslot import flash
 
-                    self.state = scan.step(self)
-                if self.state != state:
-                    self.progress["pieces"] = None
-                    drop("image")
+                    # Only scan or download is in memory: each request drops both, and so does each
+                    # change of state.
+                    if state == STATE_DOWNLOAD or state == STATE_TABLE and self.response:
+                        from twoslot.image import writer, download
+
+                        self.state = download.step(self)
+                    else:
+                        from twoslot.image import scan
+
+                        self.state = scan.step(self)
+                    if self.state != state:
+                        self.progress["pieces"] = None
+                        drop("image")
             else:
                 self.source.close(self)
                 self.progress = self.sha = self.source = None
                 drop("image", "flash", "http")
-                self.boot_action(ACTION_ACTIVATE_SPARE)
-                self.state = STATE_DONE
+                self.action = ACTION_ACTIVATE_SPARE
         except LinkError as e:
+            self.exchange = self.views = None
             if self.source:
                 self.source.close(self)
             self.retry_after = e.args[2] if len(e.args) > 2 else 0
@@ -155,19 +192,40 @@ class Agent:
         except TwoslotError:
             self.end()
             raise
-        return self.state not in (STATE_IDLE, STATE_DONE)
+        except KeyboardInterrupt:
+            # What it broke off cannot go on where it was: the document is asked for again, and a
+            # response that stopped inside a block is of no use.
+            self.exchange = self.text = self.views = None
+            if self.action is None:
+                self.phase = PHASE_GET
+            if self.source:
+                self.source.close(self)
+            raise
+        if self.waiting:
+            time.sleep_ms(POLL_MS)
+        self.fresh = not self.state and self.phase == PHASE_GET
+        return not self.fresh and self.state != STATE_DONE
 
     def end(self):
         """Forget this attempt. What the spare slot holds by now serves the next one."""
         if self.source:
             self.source.close(self)
         self.state = STATE_IDLE
+        # fresh: the next step begins an attempt; over: it came to its end without an error
+        self.fresh, self.over = True, False
         self.identity = None  # what proves to the server which board asks; False without a secret
         self.keys = None  # keys of a later epoch, verified: (document, what the journal must know)
+        self.phase = PHASE_GET  # what is done for the document
+        self.action = None  # on the boot journal: the next step
+        self.exchange = None  # a request under way, which is asked again and again
+        self.text = self.trusted = self.proof = self.refusal = None  # of the document
+        self.next_epoch = 0  # of the keys that are wanted before the head
+        # waiting: for somebody else; suspect: memory that is missing may be a stranger's doing
+        self.waiting = self.suspect = False
         self.source = self.facts = self.head = self.news = self.plan = self.place = None
-        self.progress = self.sha = self.url = self.span = None
+        self.progress = self.sha = self.url = self.span = self.views = None
         self.tries = self.next = self.until = self.written = self.bytes = self.scans = self.epochs = 0
-        drop("http", "image", "trust", "flash")
+        drop("http", "connection", "image", "trust", "flash")
 
     @property
     def blocks_in_place(self):
@@ -175,12 +233,22 @@ class Agent:
         p = self.progress
         return (p["blocks"] - p["left"], p["blocks"]) if p and self.state >= STATE_DOWNLOAD else (0, 0)
 
+    def load_boot(self):
+        """Load `boot`, for the action that is the next step. True when it is loaded already."""
+        if "twoslot.boot.control" in sys.modules:
+            return True
+        # The leaves first, all from this frame: on the chip an import inside another costs 688
+        # bytes of stack.
+        from twoslot import flash
+        from twoslot.boot import page, journal, slots, control, actions
+
+        return False
+
     def boot_action(self, action):
         """Carry out an action on the boot journal (boot/actions.py), then drop all of `boot`."""
         self.read_settings()
-        # The leaves first, from this frame: on the chip an import in another costs 688 bytes of stack.
-        from twoslot import flash
-        from twoslot.boot import page, journal, slots, control, actions
+        self.load_boot()
+        from twoslot.boot import actions
 
         try:
             return actions.run(self, action)
@@ -189,12 +257,17 @@ class Agent:
 
     def _request(self):
         # With nothing of the download in memory, not even its buffer.
-        url, self.url = self.url, None
-        self.progress["pieces"] = None
-        drop("image", "flash")
-        try:
-            if self.source.get(self, url, None, self.span).status == 200 and self.span[1]:
-                # A server without ranges sends everything: blocks in place are read past.
-                self.next, self.until = 0, self.progress["blocks"]
-        finally:
-            from twoslot import flash
+        if self.url:
+            url, self.url = self.url, None
+            self.progress["pieces"] = None
+            drop("image", "flash")
+            self.exchange = self.source.get(self, url, None, self.span)
+        for _ in self.exchange:
+            self.waiting = True
+            return
+        self.exchange = None
+        drop("http.request", "http.identity", "connection", "secret", "hmac")
+        if self.response.status == 200 and self.span[1]:
+            # A server without ranges sends everything: the blocks that are in place are read and
+            # skipped.
+            self.next, self.until = 0, self.progress["blocks"]

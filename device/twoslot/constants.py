@@ -54,6 +54,16 @@ STATE_VERIFY = const(6)
 STATE_ACTIVATE = const(7)
 STATE_DONE = const(8)
 
+# What is done for a document, in this order.
+PHASE_GET = const(0)
+PHASE_KEYS = const(1)
+PHASE_READ = const(2)
+PHASE_SUMS = const(3)
+PHASE_PAYLOAD = const(4)
+PHASE_APPLY = const(5)
+PHASE_NOTE = const(6)
+PHASE_END = const(7)
+
 # What boot/actions.py does.
 ACTION_SNAPSHOT = const(0)
 ACTION_REMEMBER = const(1)
@@ -64,13 +74,22 @@ ACTION_CONFIRM = const(5)
 ACTION_ROLLBACK = const(6)
 ACTION_STATUS = const(7)
 
+# What tick() writes into the retained words (retained.py) without a module: the stack may be used up.
+RETAINED_TURNS = const(0x600013D8)
+BUSY_BIT = const(24)
+CHECK_FIRST_BIT = const(27)
+
 COPIES = const(8)  # fills of the exec window that a trial may begin: design.md, chosen numbers
+POLL_MS = const(5)  # between two looks at a silent connection
+RETRY_MS = const(60000)  # to the next attempt after one that left no trace
 SPREAD_MS = const(30000)  # over which the boards of a whole street spread their first check
 
 # Documents and HTTP (FORMATS.md, signed documents, 10).
 KEY_BYTES = const(384)  # of a modulus and of a signature
 KEYS_DIGEST = const(16)  # bytes of a keys document's digest that the journal holds
 DOCUMENT_MOST = const(4096)  # bytes of the longest document
+HEAD_MOST = const(1536)  # bytes of the longest head
+HEAD_USUAL = const(1024)  # bytes that a head does not have in fact
 DOCUMENT_END = const(531)  # bytes of its second line and of the line break before it
 BODY_MOST = const(0x1000000)  # bytes of the longest body
 SEND_S = const(10)  # seconds that sending may take
@@ -78,6 +97,6 @@ SEND_S = const(10)  # seconds that sending may take
 CLOCK_SET = const(600000000)  # January 2019 in seconds from 2000: a clock that says less was never set
 
 # Files (FORMATS.md, files on the board).
-KEYS_FILE = const("twoslot.keys")
-KEYS_COPY = const("twoslot.keys2")
-SECRET_FILE = const("twoslot.secret")
+KEYS_FILE = const("/twoslot.keys")
+KEYS_COPY = const("/twoslot.keys2")
+SECRET_FILE = const("/twoslot.secret")

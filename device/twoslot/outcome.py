@@ -4,7 +4,6 @@ import twoslot
 from micropython import const
 
 from twoslot import codes, retained
-from twoslot.constants import ACTION_END_TRIAL
 from twoslot.errors import LinkError, ReleaseError
 
 _SHORTEST_S = const(60)  # interval that a head may ask for
@@ -26,7 +25,6 @@ def conclude(agent, schedule, error):
         retained.put(retained.MEMORY_RESTARTS, 0)
         schedule.etag = agent.etag
         schedule.succeeded()
-        agent.boot_action(ACTION_END_TRIAL)
         return False
     if isinstance(error, MemoryError):
         raise error

@@ -9,7 +9,7 @@ _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
     ("quiet", list), ("development", bool), ("mqtt", str), ("mqtt_client", str), ("restart_delay_s", int),
-    ("unattended", int),
+    ("unattended", int), ("step_ms", int),
 )
 _REQUIRED = 4
 
@@ -17,7 +17,7 @@ _REQUIRED = 4
 def load():
     """Return the settings as a dict, defaults filled in."""
     try:
-        with open("twoslot.json") as f:
+        with open("/twoslot.json") as f:
             s = json.load(f)
     except (OSError, ValueError):
         raise FlashError(codes.SETTINGS, 0)
@@ -30,6 +30,7 @@ def load():
     s.setdefault("interval_s", 21600)
     s.setdefault("attempts", 3)
     s.setdefault("unattended", 86400)
+    s.setdefault("step_ms", 500)
     if s["confirm"] not in ("auto", "manual"):
         raise FlashError(codes.SETTINGS, 7)
     # At most a week: the schedule counts milliseconds, which must stay below 2**30.
@@ -44,6 +45,8 @@ def load():
     # An hour to a week, or never.
     if s["unattended"] and not 3600 <= s["unattended"] <= 604800:
         raise FlashError(codes.SETTINGS, 16)
+    if not 100 <= s["step_ms"] <= 1000:
+        raise FlashError(codes.SETTINGS, 17)
     quiet = s.get("quiet", (0, 1))
     if len(quiet) != 2 or quiet[0] == quiet[1]:
         raise FlashError(codes.SETTINGS, 11)

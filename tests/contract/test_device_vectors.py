@@ -7,6 +7,7 @@ import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key, trusted_keys
 from support.device.control import loaders_word
 from support.device.network import answer, ok
+from support.device.site import RELEASE
 from support.device.policy import PolicyBench
 
 
@@ -92,6 +94,7 @@ def test_regions(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> No
         assert read == state, f"page {index}"
 
     journal = module.Journal(port, BOARD.journal.start)
+    journal.load()
     newest, place = expected["newest"], expected["next"] or {"index": 0, "sequence": 1}
     if newest is None:
         assert journal.cell is None
@@ -220,8 +223,10 @@ def test_tampered_documents_are_refused(vm: CPythonVM, path: Path) -> None:
     text, expected = path.read_bytes(), says(path)
     if len(text) > DOCUMENT_BYTES_MAX:
         client = answer(ok(text))
+        client.get()
+        agent = SimpleNamespace(state=RELEASE, next_epoch=0)
         with refusal(client.vm, "LinkError", 9, len(text)):
-            client.text()
+            client.vm.import_("twoslot.http.documents")._begin_text(agent, client.response)
         assert 9 in expected["codes"]
         return
     kind = expected["offered_as"]

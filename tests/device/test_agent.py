@@ -161,7 +161,7 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
     updater.network.inject(drop_after=0)
     for number in range(1, 10):
         with refusal(updater.vm, "LinkError", 3, 104):
-            for _ in range(2):  # the request, then its response
+            for _ in range(100):  # the request, then its response
                 updater.agent.step()
         assert updater.agent.state == (DOWNLOAD if number < 9 else IDLE), f"after {number} losses"
     updater.network.clear_faults()

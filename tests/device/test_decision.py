@@ -110,6 +110,15 @@ def test_how_an_attempt_ended_decides_the_verdict(decider: Decider, ended: Ended
     assert (cell.active, cell.states[0], cell.states[1]) == (0, SlotState.CONFIRMED, SlotState.BAD)
 
 
+@pytest.mark.parametrize("ended", [Ended.POWER_LOST, Ended.RESET_PIN, Ended.RESTART])
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_trial_that_never_reached_the_hook_is_noted(decider: Decider, reached: bool, ended: Ended) -> None:
+    cell = fallback(decider, trial_cell(spent=first(1), reached=reached, ended=(ended, *[None] * 7)))
+
+    assert (cell.report, cell.unproven_counter, cell.bad_counter) == (Report.UNPROVEN, 6, 0)
+    assert cell.rounds == 1 + 256 * (not reached)
+
+
 def test_one_crash_among_three_attempts_is_enough(decider: Decider) -> None:
     words = (Ended.POWER_LOST, Ended.DEADLINE, Ended.EXCEPTION, *[None] * 5)
     cell = fallback(decider, trial_cell(spent=first(3), ended=words))

@@ -45,7 +45,13 @@ def codec(shared_vm: CPythonVM) -> Any:
 def load(board: DeviceBoard, vm: CPythonVM) -> Callable[[], Any]:
     """Read the journal afresh, as the next boot would."""
     port = vm.import_("twoslot.flash").Flash()
-    return lambda: vm.import_("twoslot.boot.journal").Journal(port, BOARD.journal.start)
+
+    def opened() -> Any:
+        journal = vm.import_("twoslot.boot.journal").Journal(port, BOARD.journal.start)
+        journal.load()
+        return journal
+
+    return opened
 
 
 def newest_index(board: DeviceBoard) -> int:

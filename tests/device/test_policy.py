@@ -77,6 +77,7 @@ def test_what_force_lifts(policy_bench: PolicyBench) -> None:
     """Bad mark, trials used up, pause and percent, each alone and all together."""
     lifted: list[tuple[int, int, dict[str, int], dict[str, Any]]] = [
         (30, COUNTER, {"bad": COUNTER}, {}), (30, COUNTER, {"bad": COUNTER + 1}, {}),
+        (47, COUNTER, {"unproven": COUNTER, "rounds": 257}, {}), (47, COUNTER, {"unproven": COUNTER, "rounds": 260}, {}),
         (41, 4, {"unproven": COUNTER, "rounds": 4}, {}), (41, 9, {"unproven": COUNTER, "rounds": 9}, {}),
         (30, COUNTER, {"bad": COUNTER, "unproven": COUNTER, "rounds": 4}, {}),
         (40, 0, {}, {"paused": True}), (39, 0, {}, {"percent": 0}),

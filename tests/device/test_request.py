@@ -140,7 +140,7 @@ def test_the_etag_is_handed_over() -> None:
     client = answer(ok(b"x", 'ETag: W/"abc-1"'))
     client.text()
 
-    assert client.answer.etag == 'W/"abc-1"'
+    assert client.response.etag == 'W/"abc-1"'
     bad = answer(ok(b"x").replace(b"\r\n", b"\r\nETag: \xff\xfe\r\n", 1))
     with refusal(bad.vm, "LinkError", 6, 2):
         bad.text()
@@ -249,15 +249,16 @@ def test_a_name_that_cannot_be_resolved() -> None:
 
 def test_a_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     client = DeviceHttpClient(104)
-    make, made = client.fetch.socket.socket, []
+    make, made = client.vm.import_("twoslot.connection").socket.socket, []
 
     def kept() -> Any:
         made.append(make())
         return made[-1]
 
-    monkeypatch.setattr(client.fetch.socket, "socket", kept)
+    monkeypatch.setattr(client.vm.import_("twoslot.connection").socket, "socket", kept)
     with refusal(client.vm, "LinkError", 3, 104):
         client.text()
+    client.response.close()
     with pytest.raises(OSError, match=str(EBADF)):
         made[0].connect(("updates.test", 8080))
 
@@ -269,7 +270,7 @@ def test_a_board_without_a_free_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left() -> None:
         raise DeviceOSError(ENOMEM)
 
-    monkeypatch.setattr(client.fetch.socket, "socket", none_left)
+    monkeypatch.setattr(client.vm.import_("twoslot.connection").socket, "socket", none_left)
     with refusal(client.vm, "LinkError", 3, ENOMEM):
         client.text()
 
@@ -291,18 +292,18 @@ def test_a_request_that_cannot_be_sent() -> None:
 def test_close_may_be_called_twice() -> None:
     client = answer(ok(bytes(500)))
     client.get("x")
-    client.answer.close()
-    client.answer.close()
+    client.response.close()
+    client.response.close()
 
     assert client.network.open_connections == 0
-    assert not client.answer.idle
+    assert not client.response.idle
 
 
 def test_a_closed_response_is_not_kept() -> None:
     """All of it was read, and the connection could have been used again."""
     client = DeviceHttpClient([[ok(b"one")]], [[ok(b"two")]])
     client.text()
-    client.answer.close()
+    client.response.close()
 
     assert client.text() == b"two"
     assert client.network.connections == 2

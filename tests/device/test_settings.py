@@ -27,13 +27,13 @@ def load(board: DeviceBoard, vm: CPythonVM, text: bytes | None = None, /, **chan
 def test_defaults_are_filled_in(board: DeviceBoard, vm: CPythonVM) -> None:
     assert load(board, vm) == {
         "product": PRODUCT, "board": BOARD.name, "channel": CHANNEL, "server": SERVER, "confirm": "auto",
-        "interval_s": 21600, "attempts": 3, "unattended": 86400}
+        "interval_s": 21600, "attempts": 3, "unattended": 86400, "step_ms": 500}
 
 
 def test_all_keys_are_taken_and_others_ignored(board: DeviceBoard, vm: CPythonVM) -> None:
     every = {
         "device_id": "x" * 64, "cohort": "early", "confirm": "manual", "interval_s": 10, "attempts": 8,
-        "mpy_abi": 6, "wifi": {"ssid": "home"},
+        "step_ms": 1000, "mpy_abi": 6, "wifi": {"ssid": "home"},
     }
     assert load(board, vm, **every).items() >= every.items()
 

@@ -12,7 +12,7 @@ from slotbench.errors import BenchError
 from slotbench.mpy import compile_mpy, compile_package
 
 _BUDGET = "tools/mpy_budget.json"
-_MODULE_LINES = 200  # a 480-line source no longer compiles in the board's heap
+_MODULE_LINES = 280  # a 480-line source no longer compiles in the board's heap
 _HOOK_LINES = 100  # plain source, compiled at every boot
 _HOST_LINES = 400
 _HOST_FUNCTION_LINES = 70

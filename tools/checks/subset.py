@@ -14,6 +14,7 @@ from checks import port_facts as port
 from checks.report import GateReport, device_files, name, parse
 
 _PRINTING = (
+    "device/twoslot/__init__.py",
     "device/twoslot/commands.py", "device/twoslot/push/finish.py", "device/twoslot/push/opening.py",
     "device/twoslot/recovery/check_first.py", "device/twoslot/recovery/safe_mode.py",
     "device/twoslot/recovery/unattended.py", "device/twoslot/recovery/update_first.py",
@@ -23,9 +24,10 @@ _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "sys", "time", "twoslot"})
 _TOUCH = {
     "esp": ("flash.py",),
-    "network": ("http/request.py", "mqtt/client.py", "sleep.py"),
-    "socket": ("http/request.py", "mqtt/client.py", "push/opening.py"),
+    "network": ("connection.py", "mqtt/client.py", "sleep.py"),
+    "socket": ("connection.py", "mqtt/client.py", "push/opening.py"),
     "machine": (
+        "__init__.py",
         "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
         "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
         "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",

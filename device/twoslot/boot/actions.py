@@ -5,8 +5,8 @@ import twoslot
 from twoslot.boot.control import BootControl
 from twoslot.flash import Flash
 from twoslot.constants import (
-    ACTION_ACTIVATE_SPARE, ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER,
-    ACTION_ROLLBACK, ACTION_SNAPSHOT, ACTION_STATUS, STATE_DONE,
+    ACTION_ACTIVATE_SPARE, ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_ROLLBACK,
+    ACTION_SNAPSHOT, ACTION_STATUS, STATE_DONE,
 )  # fmt: skip
 
 
@@ -17,13 +17,12 @@ def run(agent, action):
         agent.facts = control.snapshot()
         if control.waiting:
             agent.state = STATE_DONE  # an update is verified already
-    elif action == ACTION_REMEMBER:
-        _remember(agent, control)
     elif action == ACTION_INVALIDATE_SPARE:
         spare = control.invalidate_spare()
         agent.place = control.slots.images[spare], control.slots.tables[spare]
     elif action == ACTION_ACTIVATE_SPARE:
         control.activate_spare(agent.plan, agent.product)
+        agent.state = STATE_DONE
     elif action == ACTION_END_TRIAL:
         return _end_trial(control)
     elif action == ACTION_CONFIRM:
@@ -39,9 +38,12 @@ def run(agent, action):
         return status.status(control)
 
 
-def _remember(agent, control):
-    # Write down a new head, or new keys. In a trial the head, fetched whole and signed, is the
-    # proof that this board can update itself again.
+def remember(agent):
+    """Write down a new head, or new keys.
+
+    In a trial the head, fetched whole and signed, is the proof that this board can update itself again.
+    """
+    control = BootControl(Flash(), agent.attempts).open()
     head, agent.news = agent.news, None
     if head is True:
         # A signed head of the past, from a cache: the proof, and nothing to remember.

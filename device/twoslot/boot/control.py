@@ -30,6 +30,7 @@ class BootControl:
         tail = _read_tail()
         self.slot, self.reason, self.note, self.listen_minutes = tail[4], tail[7], tail[24], tail[30]
         self.journal = Journal(flash, self.slots.journal)
+        self.journal.load()
         self.running = self.slots.read(self.slot)
         if self.running is None:
             raise FlashError(codes.NO_DESCRIPTOR, self.slot)

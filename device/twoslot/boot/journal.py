@@ -5,7 +5,7 @@ import struct
 from micropython import const
 
 from twoslot import codes
-from twoslot.boot.page import is_blank, is_set, is_valid, seal, set_word
+from twoslot.boot.page import is_blank, is_valid, seal, set_word
 from twoslot.constants import PAGE, REPORT_CONFIRMED, SEALED, SLOT_BAD, SLOT_CONFIRMED, DEVELOPMENT_BIT
 from twoslot.errors import FlashError
 
@@ -42,16 +42,19 @@ class Cell:
         self.bad = [False, False]
         self.confirmed = self.reached = False
         if page:
+            # What is_set() says, without one more frame on the stack.
+            blank = b"\xff\xff\xff\xff"
             for i in range(0, 32, 4):
-                self.spent += is_set(page, SPENT_WORD + i)
-                self.copied += is_set(page, COPIED_WORD + i)
-                if is_set(page, ENDED_WORD + i):
+                self.spent += page[SPENT_WORD + i : SPENT_WORD + i + 4] != blank
+                self.copied += page[COPIED_WORD + i : COPIED_WORD + i + 4] != blank
+                if page[ENDED_WORD + i : ENDED_WORD + i + 4] != blank:
                     # A torn word says only that power was lost while it was written.
                     code = struct.unpack_from("<I", page, ENDED_WORD + i)[0]
                     self.ended.append(code if code < 256 else 1)
-            self.bad = [is_set(page, BAD_WORD), is_set(page, BAD_WORD + 4)]
-            self.confirmed = is_set(page, CONFIRMED_WORD)
-            self.reached = is_set(page, _REACHED_WORD)
+            self.bad[0] = page[BAD_WORD : BAD_WORD + 4] != blank
+            self.bad[1] = page[BAD_WORD + 4 : BAD_WORD + 8] != blank
+            self.confirmed = page[CONFIRMED_WORD : CONFIRMED_WORD + 4] != blank
+            self.reached = page[_REACHED_WORD : _REACHED_WORD + 4] != blank
 
     def confirm(self, slot, descriptor):
         """Make slot the confirmed active one."""
@@ -108,9 +111,9 @@ class Journal:
     """The newest cell, and the only two ways to change it: append() and mark()."""
 
     def __init__(self, flash, base):
+        # load() is the caller's: one frame less on the stack.
         self.flash = flash
         self.base = base
-        self.load()
 
     def load(self):
         """Find the newest valid cell; cell is None when there is none."""

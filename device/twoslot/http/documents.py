@@ -2,18 +2,82 @@
 # with this one out of memory, whether to believe them.
 import os
 
-from twoslot import drop, log_error
-from twoslot.constants import SECRET_FILE, STATE_HEAD
-from twoslot.errors import FlashError
+from twoslot import codes, drop, log_error
+from twoslot.constants import (
+    DOCUMENT_MOST, HEAD_MOST, HEAD_USUAL, PHASE_KEYS, SECRET_FILE, STATE_HEAD, STATE_IDLE,
+)  # fmt: skip
+from twoslot.errors import FlashError, LinkError
 
 
-def get_next(agent):
-    """Get the document that the agent's state asks for. Returns what get() returns."""
+def step(agent):
+    """Go on getting the document that the agent wants.
+
+    At the end agent.text has it, in a memoryview, or None: there is no new one (304).
+    """
+    if agent.identity is None:
+        agent.identity = _identity(agent.facts)
+        return
+    if agent.exchange is None:
+        from twoslot.http import response
+
+        agent.source = response
+        agent.exchange = response.get(agent, _url(agent), _etag(agent))
+    # Memory that is missing from here on may be what somebody in between made it.
+    agent.suspect = True
+    try:
+        for _ in agent.exchange:
+            agent.waiting = True
+            return
+        r = agent.response
+        if r.status == 304:
+            agent.state = STATE_IDLE
+        else:
+            if agent.text is None:
+                _begin_text(agent, r)
+            if not r.fill((agent.text,)):
+                agent.waiting = True
+                return
+            if r.got > agent.most:
+                raise LinkError(codes.RESPONSE_TOO_LONG, r.got)
+            agent.text = agent.text[: r.got]
+            agent.phase = PHASE_KEYS
+            if agent.state == STATE_HEAD and not agent.next_epoch:
+                # The tag counts again only when this head was accepted.
+                agent.etag, agent.fresh_etag = None, r.etag
+    except LinkError as e:
+        if agent.next_epoch and e.args[:2] == (codes.HTTP_STATUS, 404):
+            # There are no newer keys: that head was refused for good.
+            raise agent.refusal
+        raise
+    agent.suspect = agent.text is not None and len(agent.text) > HEAD_USUAL
+    r = agent.exchange = None
+    agent.source.close(agent)
+    agent.source = None
+
+
+def _url(agent):
+    if agent.next_epoch:
+        return "keys/%s.%d.keys" % (agent.product, agent.next_epoch)
     if agent.state == STATE_HEAD:
-        if agent.identity is None:
-            agent.identity = _identity(agent.facts)
-        return get(agent, "heads/%s/%s.head" % (agent.product, agent.channel), agent.etag)
-    return get(agent, "releases/%s.release" % agent.head["release"].hex())
+        return "heads/%s/%s.head" % (agent.product, agent.channel)
+    return "releases/%s.release" % agent.head["release"].hex()
+
+
+def _etag(agent):
+    return agent.etag if agent.state == STATE_HEAD and not agent.next_epoch else None
+
+
+def _begin_text(agent, r):
+    # Nothing larger is allocated than this kind of document can be.
+    most = HEAD_MOST if agent.state == STATE_HEAD and not agent.next_epoch else DOCUMENT_MOST
+    size = most + 1
+    if not r.unsized and not r.chunked:
+        if r.left > most:
+            raise LinkError(codes.RESPONSE_TOO_LONG, r.left)
+        size = r.left
+    agent.most = most
+    r.begin_body(size)
+    agent.text = memoryview(bytearray(size))
 
 
 def _identity(facts):
@@ -34,23 +98,3 @@ def _identity(facts):
         return False
     finally:
         drop("http.identity", "secret", "settings")
-
-
-def get(agent, url, etag=None):
-    """Return a list that its reader empties: the document in a memoryview, or nothing (304)."""
-    from twoslot.http import response
-
-    agent.source = response
-    try:
-        r = response.get(agent, url, etag)
-        if r.status == 304:
-            return []
-        if agent.state == STATE_HEAD:
-            # The tag counts again only when this head was accepted.
-            agent.etag, agent.fresh_etag = None, r.etag
-        return [r.text()]
-    finally:
-        r = None
-        response.close(agent)
-        agent.source = response = None
-        drop("http.response")

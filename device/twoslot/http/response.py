@@ -1,35 +1,37 @@
 # The source of an update over HTTP, and its responses (RFC 9112): on a socket that never blocks, with
-# a limit on every length and on every wait.
+# a limit on every length and on every wait. Nothing here waits: whoever gets less than it asked for
+# comes again.
 import gc
 import time
 
 from micropython import const
 
-from twoslot import codes, drop
-from twoslot.constants import BODY_MOST, DOCUMENT_MOST
+from twoslot import codes
+from twoslot.constants import BODY_MOST
 from twoslot.errors import LinkError
 
 _LINE = const(160)  # bytes of a header line that are looked at; the rest is read and dropped
 _HEADERS = const(4096)  # bytes of all header lines together
 _WAIT_MS = const(10000)  # longest wait for one piece, before the time that its length may take
 _FLOOR = const(512)  # bytes a second: slower is refused
-_POLL_MS = const(5)
+_AWAY_MS = const(1000)  # of the time between two looks, so much counts
+
+# What of a chunk comes next.
+_SIZE = const(0)
+_END = const(1)
+_TRAILER = const(2)
 
 
 def get(agent, url, etag=None, span=(0, 0)):
-    """Request url from the agent's server, or the bytes of it in span. Returns the Response.
+    """Request url from the agent's server, or the bytes of it in span.
 
-    The connection is kept from one request to the next. This module is the agent's source.
+    Returns a generator: once it has ended, agent.response is there. The connection is kept from one
+    request to the next. This module is the agent's source.
     """
+    from twoslot import connection
     from twoslot.http import request
 
-    kept, agent.response = agent.response, None
-    try:
-        who = agent.identity
-        agent.response = request.get(agent.server, url, kept, etag, span[0], span[1], who)
-        return agent.response
-    finally:
-        drop("http.request", "http.identity", "secret", "hmac")
+    return request.get(agent, agent.server, url, etag, span[0], span[1], agent.identity)
 
 
 def close(agent):
@@ -49,12 +51,22 @@ class Response:
     def __init__(self, sock, host):
         self.sock, self.host = sock, host
         self.rx = memoryview(bytearray(128))
-        self.received = self.lo = self.hi = self.seen = self.status = self.retry_after = 0
-        self.left, self.unsized, self.chunked, self.first = BODY_MOST, True, False, True
+        self.begin(_WAIT_MS)
+
+    def begin(self, ms):
+        """Forget what was read: a response follows, whose head may take so many ms."""
+        self.received = self.seen = self.status = self.retry_after = self.got = 0
+        self.lo = self.hi = self.lines = 0
+        self.left, self.unsized, self.chunked, self.part = BODY_MOST, True, False, _SIZE
         self.etag = self.nonce = None
+        self.partial = b""  # of a line
         self.start = -1  # where the range of a 206 begins
-        self.idle = False
-        self.begun, self.limit = time.ticks_ms(), _WAIT_MS
+        self.keep = self.idle = False
+        self.allow(ms)
+
+    def allow(self, ms):
+        """Refuse what is not there in so many ms."""
+        self.looked, self.left_ms = time.ticks_ms(), ms
 
     def head_complete(self):
         """Settle how the body ends, once the head is read."""
@@ -65,46 +77,47 @@ class Response:
             self.keep = False
         self._check_end()
 
-    def text(self):
-        """Return a whole small body as a memoryview."""
-        size = DOCUMENT_MOST
-        if not self.unsized and not self.chunked:
-            if self.left > size:
-                raise LinkError(codes.RESPONSE_TOO_LONG, self.left)
-            size = self.left
-        view = memoryview(bytearray(size))
-        n = self.readinto((view,))
-        if n == size and self.readinto((memoryview(bytearray(1)),)):
-            raise LinkError(codes.RESPONSE_TOO_LONG, n + 1)
-        return view[:n]
-
     def close(self):
         """Close the connection."""
-        self.sock.close()
+        if self.sock:
+            self.sock.close()
         self.idle = False
 
-    def readinto(self, views):
-        """Fill the memoryviews from the body; less only at its end. Returns the number of bytes."""
-        self.begun, self.limit = time.ticks_ms(), _WAIT_MS
+    def begin_body(self, size):
+        """So many bytes of the body are to be read next: how long they may take."""
+        self.got = 0
+        self.allow(_WAIT_MS + size * 1000 // _FLOOR)
+
+    def fill(self, views):
+        """Go on filling the memoryviews from the body. False: there is more to come.
+
+        True: they are full, or the body has ended; got is the number of bytes.
+        """
+        self._check_time()
+        at = 0
         for view in views:
-            self.limit += len(view) * 1000 // _FLOOR
-        got = 0
-        for view in views:
-            n = 1
-            while n and len(view):
-                n = self._read_some(view)
-                view = view[n:]
-                got += n
-        return got
+            end = at + len(view)
+            while self.got < end:
+                n = self._read_some(view[self.got - at :])
+                if n is None:
+                    return False
+                if not n:
+                    return True
+                self.got += n
+            at = end
+        return True
 
     def line(self):
-        """Return the next line of head or chunk, without its end."""
-        line = b""
-        while True:  # ends with the line, at _HEADERS bytes, or by the deadline
+        """Return the next line of head or chunk, without its end; None while it is not complete."""
+        self._check_time()
+        while True:  # ends with the line, at _HEADERS bytes, or with what is there
             if self.lo == self.hi:
-                self.lo, self.hi = 0, self._receive(self.rx)
-                if self.hi == 0:
+                n = self._receive(self.rx)
+                if n is None:
+                    return None
+                if n == 0:
                     raise LinkError(codes.CONNECTION_CLOSED, self.received)
+                self.lo, self.hi = 0, n
             end = self.lo
             while end < self.hi and self.rx[end] != 10:
                 end += 1
@@ -112,16 +125,27 @@ class Response:
             self.seen += n - self.lo
             if self.seen > _HEADERS:
                 raise LinkError(codes.RESPONSE_TOO_LONG, self.seen)
-            if len(line) < _LINE:
-                line += bytes(self.rx[self.lo : n])
+            if len(self.partial) < _LINE:
+                self.partial += bytes(self.rx[self.lo : n])
             self.lo = n
             if end < n:
-                return line[:_LINE].rstrip()
+                line, self.partial = self.partial[:_LINE].rstrip(), b""
+                return line
+
+    def write(self, view):
+        """Send what the connection takes of it. Returns the number of bytes, or 0."""
+        self._check_time()
+        try:
+            n = self.sock.write(view)
+        except OSError as e:
+            raise LinkError(codes.CONNECTION_FAILED, e.args[0])
+        return n or 0
 
     def _read_some(self, view):
-        # Read a piece of the body; 0 at its end.
-        if self.chunked and self.left == 0:
-            self._begin_chunk()
+        # Read a piece of the body; 0 at its end, None while nothing is there.
+        while self.chunked and self.left == 0:
+            if not self._begin_chunk():
+                return None
         if self.left == 0:
             return 0
         if len(view) > self.left:
@@ -132,6 +156,8 @@ class Response:
             self.lo += n
         else:
             n = self._receive(view)
+            if n is None:
+                return None
             if n == 0 and not self.unsized:
                 raise LinkError(codes.CONNECTION_CLOSED, self.received)
         # Without a length, the end of the connection is the end of the body.
@@ -140,22 +166,24 @@ class Response:
         return n
 
     def _begin_chunk(self):
-        self.seen = 0
-        if not self.first:
-            self.line()
-        self.first = False
-        try:
-            size = int(self.line().split(b";")[0].decode(), 16)
-        except ValueError:
-            raise LinkError(codes.NOT_HTTP, 0)
-        if not 0 <= size <= BODY_MOST:
-            raise LinkError(codes.RESPONSE_TOO_LONG, size)
-        self.left = size
-        if size == 0:
-            while self.line():
-                pass
+        # Read the next line around the chunks. False: it is not complete yet.
+        line = self.line()
+        if line is None:
+            return False
+        if self.part == _END:
+            self.seen, self.part = 0, _SIZE
+        elif self.part == _SIZE:
+            try:
+                size = int(line.split(b";")[0].decode(), 16)
+            except ValueError:
+                raise LinkError(codes.NOT_HTTP, 0)
+            if not 0 <= size <= BODY_MOST:
+                raise LinkError(codes.RESPONSE_TOO_LONG, size)
+            self.left, self.part = size, _END if size else _TRAILER
+        elif not line:
             self.chunked = False
             self._check_end()
+        return True
 
     def _check_end(self):
         # When nothing of this response is left, the connection may take another request.
@@ -163,13 +191,18 @@ class Response:
             self.idle = self.keep
 
     def _receive(self, view):
-        while time.ticks_diff(time.ticks_ms(), self.begun) <= self.limit:
-            try:
-                n = self.sock.readinto(view)
-            except OSError as e:
-                raise LinkError(codes.CONNECTION_FAILED, e.args[0])
-            if n is not None:
-                self.received += n
-                return n
-            time.sleep_ms(_POLL_MS)
-        raise LinkError(codes.TOO_SLOW if self.received else codes.TIMEOUT, self.received)
+        # Return the number of bytes that came, 0 at the end of the connection; None: nothing yet.
+        try:
+            n = self.sock.readinto(view)
+        except OSError as e:
+            raise LinkError(codes.CONNECTION_FAILED, e.args[0])
+        self.received += n or 0
+        return n
+
+    def _check_time(self):
+        # An application that comes back late is not the server's delay.
+        now = time.ticks_ms()
+        self.left_ms -= min(time.ticks_diff(now, self.looked), _AWAY_MS)
+        self.looked = now
+        if self.left_ms < 0:
+            raise LinkError(codes.TOO_SLOW if self.received else codes.TIMEOUT, self.received)

@@ -1,6 +1,6 @@
 # Downloads into the spare slot: the block table, then the blocks that are missing.
 from twoslot import codes
-from twoslot.constants import BLOCK, STATE_DOWNLOAD, STATE_SCAN, STATE_VERIFY, TABLE_ENTRY
+from twoslot.constants import BLOCK, STATE_DOWNLOAD, STATE_SCAN, STATE_TABLE, STATE_VERIFY, TABLE_ENTRY
 from twoslot.errors import LinkError
 from twoslot.image import writer
 
@@ -8,15 +8,29 @@ from twoslot.image import writer
 def step(agent):
     """Download the next piece; return the agent's next state.
 
-    It sets agent.url when it must ask for it first.
+    It sets agent.url when it must ask for it first, and agent.waiting when nothing came.
     """
     writer.allocate(agent.progress)
     return (_download_block if agent.state == STATE_DOWNLOAD else _download_table)(agent, agent.progress)
 
 
+def _is_filled(agent, size):
+    # Get size bytes into the buffer: False while some are missing.
+    if agent.views is None:
+        agent.response.begin_body(size)
+        agent.views = writer.views(agent.progress, size)
+    if not agent.response.fill(agent.views):
+        agent.waiting = True
+        return False
+    agent.views = None
+    return True
+
+
 def _download_table(agent, progress):
     n = progress["blocks"] * TABLE_ENTRY
-    if agent.response.readinto(writer.views(progress, n)) != n:
+    if not _is_filled(agent, n):
+        return STATE_TABLE
+    if agent.response.got != n:
         raise LinkError(codes.TABLE_MISMATCH, 0)
     writer.write_table(progress, agent.plan["blocks"])
     agent.next = 0
@@ -34,7 +48,10 @@ def _download_block(agent, progress):
     size = writer.block_size(progress, block)
     whole = False
     try:
-        n = response.readinto(writer.views(progress, size))
+        if not _is_filled(agent, size):
+            whole = True
+            return STATE_DOWNLOAD
+        n = response.got
         agent.bytes += n
         if n != size:
             raise LinkError(codes.CONNECTION_CLOSED, n)
@@ -47,6 +64,7 @@ def _download_block(agent, progress):
     finally:
         # Also after Ctrl-C: a response that stopped inside a block is of no use.
         if not whole:
+            agent.views = None
             agent.source.close(agent)
     if progress["left"]:
         return STATE_DOWNLOAD

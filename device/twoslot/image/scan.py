@@ -47,7 +47,7 @@ def table_matches(progress, digest):
 def check_block(progress, block):
     """Count the block as missing unless the slot holds it already."""
     sha = sha256()
-    hash_block(progress, block, sha)
+    _hash(sha, progress["image"] + block * BLOCK, min(BLOCK, progress["length"] - block * BLOCK))
     _flash.read(progress["table"] + block * TABLE_ENTRY, _piece[:TABLE_ENTRY])
     bit = 1 << (block & 7)
     if sha.digest()[:TABLE_ENTRY] != _piece[:TABLE_ENTRY] and not progress["missing"][block >> 3] & bit:

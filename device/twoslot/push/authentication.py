@@ -87,7 +87,7 @@ def _development_keys(text):
 
     try:
         if settings.load().get("development"):
-            with open("twoslot.devkey") as f:
+            with open("/twoslot.devkey") as f:
                 modulus = a2b_base64(json.load(f)["modulus"])
             if hexlify(sha256(modulus).digest()[:8]) == bytes(text[1 - DOCUMENT_END :][:16]):
                 return (modulus,)

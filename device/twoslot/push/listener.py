@@ -9,7 +9,7 @@ from micropython import const
 
 import twoslot
 
-from twoslot.constants import ACTION_SNAPSHOT
+from twoslot.constants import ACTION_SNAPSHOT, STATE_TABLE
 
 _PAUSE_MS = const(5000)  # for the address of whoever was too slow
 
@@ -46,12 +46,16 @@ class PushListener:
         now = time.ticks_ms()
         if time.ticks_diff(self.closes_at, now) <= 0:
             return self.close()
+        busy = twoslot._agent
+        if busy and busy.state < STATE_TABLE:
+            self.begun = now  # a check takes seconds: whoever comes waits for its end
+            return
         if self.client is None:
             self.client = self.accept()
             if self.client is None:
                 return
             self.begun, self.head, self.got = now, b"", 0
-        busy, over = twoslot._agent, True
+        over = True
         try:
             if busy:
                 # An update is under way, and what it has in memory must stay.

@@ -49,14 +49,14 @@ class PushSource:
     def get(self, agent, url, etag, span):
         """Ask for these bytes of the image, or with (0, 0) for the block table.
 
-        Returns the Response that has them.
+        Returns nothing that must be waited for; agent.response has them.
         """
         if self.body is None:
             from twoslot.http import response
 
             # Its first chunk, the document, was read before anything was checked.
             r = self.body = response.Response(self.sock, None)
-            r.chunked, r.first, r.keep, r.status = True, False, False, 206
+            r.chunked, r.part, r.status = True, 1, 206
             r.head_complete()
         agent.response = self.body
         if span[1]:
@@ -65,7 +65,7 @@ class PushSource:
             self.request("bytes=%d-%d" % (span[0], min(agent.until * BLOCK, span[1]) - 1))
         else:
             self.request("blocks")
-        return agent.response
+        return ()
 
     def close(self, agent):
         """Forget the response. The connection stays the listener's, which answers over it."""

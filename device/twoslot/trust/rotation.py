@@ -7,53 +7,40 @@ from hashlib import sha256
 from micropython import const
 
 from twoslot import codes, drop
-from twoslot.constants import KEY_BYTES, KEYS_COPY, KEYS_DIGEST, KEYS_FILE, STATE_HEAD
-from twoslot.errors import FlashError, LinkError, ReleaseError
+from twoslot.constants import KEY_BYTES, KEYS_COPY, KEYS_DIGEST, KEYS_FILE
+from twoslot.errors import FlashError, ReleaseError
 
 _EPOCHS = const(8)  # followed in one attempt
-_PART = "twoslot.keys.part"  # a copy while it is written
+_PART = "/twoslot.keys.part"  # a copy while it is written
 
 
-def follow(agent, refusal):
-    """Get the keys of the next epoch and return to the head.
-
-    When there are none, raise the refusal of the head.
-    """
+def want(agent):
+    """Have the agent get the keys of the next epoch. False: the refusal of the head stands."""
     from twoslot.trust import keyring
 
     held = agent.keys and agent.keys[0]
     epoch = keyring.trusted_keys("offline", agent.product, agent.facts, held)[0] + 1
     keyring = None
     drop("trust.keyring")
+    refusal = agent.refusal
     if agent.epochs >= _EPOCHS or refusal.args[0] == codes.HEAD_EPOCH and refusal.args[1] < epoch:
-        raise refusal
+        return False
     agent.epochs += 1
-    from twoslot.http import documents
+    agent.next_epoch = epoch
+    return True
 
-    try:
-        text = documents.get(agent, "keys/%s.%d.keys" % (agent.product, epoch))
-    except LinkError as e:
-        if e.args[:2] != (codes.HTTP_STATUS, 404):
-            raise
-        text = None
-    documents = None
-    drop("http.documents")
-    if not text:
-        raise refusal
-    whole = bytes(text[0])
-    from twoslot.trust import verify
 
-    # An offline key that is pinned already must have signed them: the online key has no say in
-    # this.
-    payload, digest, _ = verify.read_document(agent, text, "keys")
+def accept(agent, payload, digest):
+    """Hold the keys of the next epoch, which are signed. They are pinned with the head or before it."""
+    epoch = agent.next_epoch
     first = check(payload, agent.product, epoch)
     first["keys"] = digest[:KEYS_DIGEST]
     facts = agent.facts
     if epoch == facts["epoch"] and facts["keys"] and facts["keys"] != first["keys"]:
         # Files of an earlier epoch were put back, and who holds a revoked key made another epoch.
         raise ReleaseError(codes.KEYS_EPOCH, epoch)
-    agent.keys = whole, first
-    return STATE_HEAD
+    agent.keys = bytes(agent.text), first
+    agent.text, agent.next_epoch, agent.refusal = None, 0, None
 
 
 def check(payload, product, epoch):

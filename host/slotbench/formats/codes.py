@@ -218,4 +218,9 @@ CODES = (
     Code(77, "driver-too-old", _R, "its driver cannot mount the filesystem", "version on flash",
          "The board would stop before boot.py. Publish a firmware that is as new as the one that runs: "
          "MicroPython 1.22 and later write littlefs 2.1."),
+    Code(78, "stack", _F, "the program left too little of the stack", "1: not even one call fitted",
+         "Call twoslot.tick() from fewer nested functions: device/docs/memory.md, stack. The next start "
+         "checks before main.py."),
+    Code(79, "unexpected", _F, "something that twoslot did not expect", "errno, else 0",
+         "Report it with the output of twoslot.log(). The check is repeated as after any failure."),
 )

@@ -10,7 +10,7 @@ ASKED_FOR: Final = frozenset(
     """
     status check update confirm rollback log tick task before_restart listen watch deep before_main
     count_start watch_program drop deadline __version__
-    _agent _log _pollers load_agent state blocks_in_place begin next until response verify
+    _agent _log _pollers load_agent state blocks_in_place begin next until response is_signature
     """.split()
 )
 """What programs, people and the bench ask the device package for."""

@@ -46,7 +46,7 @@ def shrink(modules: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         own |= found.own
         fixed |= found.fixed
         used |= {token.string for token in _tokens(text) if token.type == tokenize.NAME}
-    fixed |= set(IN_EVERY_FIRMWARE)
+    fixed |= {*IN_EVERY_FIRMWARE, *(name for name in own if name.startswith("__"))}
     renamed = dict(zip(sorted(own - fixed, key=lambda name: (-len(name), name)), _fresh(used | _foreign())))
     return {name: _rename(text, renamed) for name, text in modules.items()}, renamed
 

@@ -75,6 +75,7 @@ def newest_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     """
     device.flash.poke(BOARD.journal.start, region)
     found = vm.import_("twoslot.boot.journal").Journal(vm.import_("twoslot.flash").Flash(), BOARD.journal.start)
+    found.load()
     placed = journal.newest_cell(region)
     if placed is None:
         assert found.cell is None
@@ -88,6 +89,7 @@ def next_cell(device: DeviceBoard, vm: CPythonVM, region: bytes) -> None:
     device.flash.poke(BOARD.journal.start, region)
     module = vm.import_("twoslot.boot.journal")
     found = module.Journal(vm.import_("twoslot.flash").Flash(), BOARD.journal.start)
+    found.load()
     place = journal.next_place(region)
     if place is not None and place.sequence > 0xFFFFFFFF:
         return  # four thousand million cells later

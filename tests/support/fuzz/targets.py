@@ -49,7 +49,8 @@ class Fuzzed:
 
     def believe(self) -> CPythonVM:
         """Take every signature for a right one from now on."""
-        self.vm.import_("twoslot.trust.rsa").verify = lambda n, s, digest: True
+        rsa = self.vm.import_("twoslot.trust.rsa")
+        rsa.begin, rsa.step, rsa.is_signature = lambda n, s: [n, s], lambda sums, ms: True, lambda sums, digest: True
         return self.vm
 
     @cached_property

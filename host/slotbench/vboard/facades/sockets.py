@@ -13,6 +13,7 @@ __all__ = ["MODULES"]
 
 _EBADF: Final = 9
 _EAGAIN: Final = 11
+_EALREADY: Final = 114
 _EINVAL: Final = 22
 _EISCONN: Final = 106
 _ENOTCONN: Final = 107
@@ -146,6 +147,8 @@ class _BoardSocket:
         self._listener: TcpListener | None = None
         self._closed = False
         self._timeout_us: int | None = None
+        self._connecting: tuple[int, TcpStream | DeviceOSError] | None = None
+        """A connection under way: when it is decided, and what it comes to."""
 
     def settimeout(self, seconds: float | None) -> None:
         self._timeout_us = None if seconds is None else round(seconds * 1_000_000)
@@ -162,11 +165,19 @@ class _BoardSocket:
     def connect(self, address: tuple[str, int]) -> None:
         if self._closed:
             raise DeviceOSError(_EBADF)
+        rt = self._rt
+        if self._connecting is not None:
+            rt.wait_us(CALL_US)
+            self._settle(raises=False)
+        if self._connecting is not None:
+            raise DeviceOSError(_EALREADY)
         if self._stream is not None:
             raise DeviceOSError(_EISCONN)
-        rt = self._rt
         if not rt.is_associated():
             raise DeviceOSError(EHOSTUNREACH)
+        if self._timeout_us == 0:
+            self._begin_connecting(address)
+            raise DeviceOSError(EINPROGRESS)
         ms = None if self._timeout_us is None else self._timeout_us // 1000
         try:
             stream = rt.network.connect(address[0], address[1], ms)
@@ -178,6 +189,28 @@ class _BoardSocket:
         self._stream = stream
         rt.streams.append(stream)
         rt.wait_us(self._round_trip_us())
+
+    def _begin_connecting(self, address: tuple[str, int]) -> None:
+        """Without blocking: what it comes to shows after the round trip, or never."""
+        rt = self._rt
+        try:
+            end: TcpStream | DeviceOSError = rt.network.connect(address[0], address[1], 0)
+        except DeviceOSError as error:
+            end = error
+        silent = isinstance(end, DeviceOSError) and end.errno == EINPROGRESS
+        us = _SYN_US if silent else self._round_trip_us()
+        self._connecting = rt.clock.us + us, DeviceOSError(ETIMEDOUT) if silent else end
+
+    def _settle(self, *, raises: bool = True) -> None:
+        """Let a connection under way come about, or fail, if its time has come."""
+        if self._connecting is None or self._rt.clock.us < self._connecting[0]:
+            return
+        end = self._connecting[1]
+        if not isinstance(end, DeviceOSError):
+            self._stream, self._connecting = end, None
+            self._rt.streams.append(end)
+        elif raises:
+            raise end
 
     def bind(self, address: tuple[str, int]) -> None:
         if self._closed or self._stream is not None:
@@ -214,7 +247,7 @@ class _BoardSocket:
             if end is not None:
                 end.close()
                 self._rt.streams.remove(end)
-        self._stream = self._listener = None
+        self._stream = self._listener = self._connecting = None
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         stream = self._connected()
@@ -286,6 +319,10 @@ class _BoardSocket:
 
     def _receive(self, view: memoryview, *, patient: bool = True) -> int:
         """lwip_tcp_receive: what is there, once."""
+        self._settle()
+        if self._connecting is not None:
+            self._rt.poll()
+            raise DeviceOSError(_EAGAIN)
         stream = self._connected()
         wait = self._timeout_us
         count = stream.readinto(view, patient=patient or wait != 0)
