@@ -117,6 +117,9 @@ LIVES: Final = (
     FieldStory(
         name="import-path", what="main.py sets sys.path without the root", main=_PATH, play=_update),
     FieldStory(
+        name="timer-tick", what="tick() in a Timer's callback and in the main loop", main=_TIMER,
+        play=_update),
+    FieldStory(
         name="timer-tick-only", what="tick() in a Timer's callback; main.py ends", main=_TIMER_ONLY,
         play=_update),
     FieldStory(

@@ -199,6 +199,19 @@ TRIALS: Final = (
         name="trial-cut-early", what="the power fails before the hook of a trial", main=LAMP,
         play=_cut_before_the_hook, dark_minutes=15),
     FieldStory(
+        name="trial-cut", what="the power fails twice in a trial", main=LAMP, play=_cut_in_the_trial,
+        dark_minutes=15, publishes_rescue=False),
+    FieldStory(
+        name="trial-heads-dropped",
+        what="heads are dropped in four trials; then the owner signs a newer head", main=LAMP, play=_heads_dropped_then_newer, dark_minutes=50, publishes_rescue=False),
+    FieldStory(
+        name="trial-heads-dropped-days", what="heads are dropped in four trials, and nobody does anything",
+        main=LAMP, play=_heads_dropped(_ROUNDS), dark_minutes=50, publishes_rescue=False,
+        rescue_hours=24 * 5),
+    FieldStory(
+        name="trial-soft-resets", what="seven soft resets in a trial", main=LAMP, play=_soft_resets,
+        dark_minutes=20, publishes_rescue=False),
+    FieldStory(
         name="trial-soft-resets-manual", what="soft resets in a trial that the program confirms",
         main=CONFIRMS, play=_soft_resets_by_hand, dark_minutes=20, publishes_rescue=False,
         settings={"confirm": "manual"}),
