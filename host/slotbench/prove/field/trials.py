@@ -203,7 +203,8 @@ TRIALS: Final = (
         dark_minutes=15, publishes_rescue=False),
     FieldStory(
         name="trial-heads-dropped",
-        what="heads are dropped in four trials; then the owner signs a newer head", main=LAMP, play=_heads_dropped_then_newer, dark_minutes=50, publishes_rescue=False),
+        what="heads are dropped in four trials; then the owner signs a newer head", main=LAMP,
+        play=_heads_dropped_then_newer, dark_minutes=50, publishes_rescue=False),
     FieldStory(
         name="trial-heads-dropped-days", what="heads are dropped in four trials, and nobody does anything",
         main=LAMP, play=_heads_dropped(_ROUNDS), dark_minutes=50, publishes_rescue=False,
