@@ -59,6 +59,7 @@ class PushSource:
             r.chunked, r.part, r.status = True, 1, 206
             r.head_complete()
         agent.response = self.body
+        agent.response.start = span[0]
         if span[1]:
             # In portions: they show the client how far the board is.
             agent.until = min(agent.until, agent.next + _BLOCKS)
