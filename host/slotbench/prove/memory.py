@@ -41,21 +41,27 @@ _EVERY_BLOCK: Final = """\
 import gc, sys, twoslot
 agent = twoslot.load_agent()
 agent.begin()
-taken, counted = 1 << 20, 0
+taken, counted, garbage, whole = 1 << 20, 0, 0, False
 more = True
 while more and agent.state < 6:
-    whole = agent.state == 5 and agent.response and "twoslot.image.download" in sys.modules
-    whole = whole and agent.next + 1 < agent.until
+    block = agent.next
     gc.collect()
     gc.disable()
     used = gc.mem_alloc()
     more = agent.step()
-    if whole:
-        taken = min(taken, gc.mem_alloc() - used)
-        counted += 1
+    used = gc.mem_alloc() - used
     gc.enable()
+    if agent.state != 5 or used < 0 or "twoslot.image.download" not in sys.modules:
+        whole = False  # a request, or the end of a run: modules came or went
+        continue
+    garbage += used
+    if agent.next == block + 1:
+        if whole:
+            taken = min(taken, garbage)
+            counted += 1
+        whole, garbage = agent.next + 1 < agent.until, 0
 """
-"""Counts the bytes allocated for each block, except the first and the last of a run."""
+"""Counts the bytes allocated for each block in all of its steps, except the first and the last of a run."""
 
 _PLACED_TIMER: Final = "import esp, machine\nesp.malloc\nid([machine.Timer(-1)])"
 """What the bench needs in the VM for the boot hook's timer. On a chip it lies outside of the heap."""

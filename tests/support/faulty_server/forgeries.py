@@ -85,7 +85,7 @@ class Forger:
             "by a stranger under the online key's name": (
                 Signed(payload, self.online.key_id, by_stranger.signature).pack(), 22),
             "a release": (self._release, 21),
-            "the keys": (self.testbed.publisher.keys_path.read_bytes(), 21),
+            "the keys": (self.testbed.publisher.keys_path.read_bytes(), 9),
             "another payload": (Signed(payload, beta.key_id, beta.signature).pack(), 22),
         }[name]
 

@@ -112,7 +112,10 @@ def _judged(cell: JournalCell, slot: int, descriptor: SlotDescriptor | None) -> 
     counter = cell.counters[slot]
     rounds, never_reached, unproven = cell.rounds, cell.never_reached, cell.unproven_counter
     report = Report.BAD
-    crashed = any(code is not None and code in _BLAMED for code in cell.ended)
+    # main.py crashed under the release before too: crashes behind the boot hook say nothing about this one.
+    excused = cell.report is Report.SAFE_MODE and cell.reached
+    blamed = {Ended.IMPORT_FAILED} if excused else _BLAMED
+    crashed = any(code is not None and code in blamed for code in cell.ended)
     refused = cell.bad[slot] or cell.states[slot] is not SlotState.READY
     banned = crashed or refused or descriptor is None or descriptor.bad
     if not banned:
