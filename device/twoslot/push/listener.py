@@ -24,7 +24,7 @@ class PushListener:
         self.nonce = self.text = self.document = self.error = self.client = self.slow = None
         self.development_keys = ()
         self.wait = False  # somebody at the REPL waits for a push
-        self.nonce_at = self.wrong_macs = self.minutes = self.closes_at = 0
+        self.nonce_at = self.wrong_macs = self.minutes = self.closes_at = self.slow_at = 0
         self.entry = self.poll
         twoslot._pollers.append(self.entry)
 
