@@ -9,7 +9,15 @@ from hypothesis.strategies import DrawFn
 
 from slotbench.formats import FormatError, journal, maptable, windowlog
 from slotbench.formats.descriptor import ImageForm, SlotDescriptor
-from slotbench.formats.journal import CELLS, Ended, JournalCell, Report, SlotState
+from slotbench.formats.journal import (
+    CELLS,
+    KEYS_DIGEST_BYTES,
+    OTHER_CHANNELS_MAX,
+    Ended,
+    JournalCell,
+    Report,
+    SlotState,
+)
 from slotbench.formats.rtc import BootReason, Tail
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.vm import CPythonVM
@@ -35,6 +43,9 @@ def cells(draw: DrawFn) -> JournalCell:
         rounds=draw(st.integers(0, 255)), counter_a=draw(counters), counter_b=draw(counters), floor=draw(counters),
         bad_counter=draw(counters), unproven_counter=draw(counters), head_seq=draw(counters),
         head_time=draw(counters), key_epoch=draw(counters), channel_tag=draw(u32), report_counter=draw(counters),
+        never_reached=draw(st.booleans()), reached=draw(st.booleans()),
+        keys_digest=draw(st.binary(min_size=KEYS_DIGEST_BYTES, max_size=KEYS_DIGEST_BYTES)),
+        other_channels=draw(st.tuples(*[st.tuples(u32, u32)] * OTHER_CHANNELS_MAX)),
         spent=draw(flags), ended=draw(ended), copied=draw(flags), bad_a=draw(st.booleans()),
         bad_b=draw(st.booleans()), confirmed=draw(st.booleans()))
 

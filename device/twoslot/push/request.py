@@ -5,7 +5,7 @@ import time
 from micropython import const
 
 _STRANGER_MS = const(2000)  # from the connection to the end of the request
-_HEAD_MOST = const(1536)  # bytes of the request's head
+_REQUEST_MOST = const(1536)  # bytes of the request's head
 _LINES = const(33)  # of the head
 _PIECE = const(128)
 
@@ -44,4 +44,4 @@ def _is_whole(head):
     # Also when it can be none: authentication.py says why.
     line = head.find(b"\n")
     wrong = line >= 0 and head[:line].find(b" HTTP/1.") < 0
-    return wrong or len(head) > _HEAD_MOST or head.find(b"\n\r\n") > 0 or head.count(b"\n") > _LINES
+    return wrong or len(head) > _REQUEST_MOST or head.find(b"\n\r\n") > 0 or head.count(b"\n") > _LINES
