@@ -29,6 +29,10 @@ _USED: Final = 2
 _LATEST: Final = 3
 
 
+_BEHAVIOURS: Final = {"crash": Behaviour.CRASH, "no-import": Behaviour.NOIMPORT}
+"""What release 3 does in the test beds of these names."""
+
+
 class OfferTestBed(TestBed):
     """A world that offers release 3; `used` is the flash of a board that went from 1 to 2."""
 
@@ -72,7 +76,7 @@ class PowerCutBench:
             if name == "keys":
                 testbed.publisher.rotate(NOW + _USED, online=SigningKey.generate())
             withheld = Rollout(percent=0) if name == "withheld" else Rollout()
-            does = Behaviour.CRASH if name == "crash" else Behaviour.HEALTHY
+            does = _BEHAVIOURS.get(name, Behaviour.HEALTHY)
             testbed.publish(_LATEST, does, rollout=withheld)
             self._offered[name] = testbed
         return self._offered[name]

@@ -227,13 +227,13 @@ def rollback(bench: PowerCutBench) -> list[ScenarioRun]:
 
 
 def fallback(bench: PowerCutBench) -> list[ScenarioRun]:
-    """A release that crashes before the boot hook, and the verdict on it."""
-    testbed = bench.testbed("crash")
+    """A release that crashes before the boot hook, one whose hook cannot import twoslot, and the verdicts."""
+    testbed, behind = bench.testbed("crash"), bench.testbed("no-import")
     hit = _python_in(bench.profile.journal)
     by_loader = _loader_in(bench.profile.journal)
     return [
-        _crashing(testbed, start, lambda op: hit(op) or by_loader(op))
-        for start in (testbed.factory, testbed.used)]
+        _crashing(bed, start, lambda op: hit(op) or by_loader(op))
+        for bed, start in ((testbed, testbed.factory), (testbed, testbed.used), (behind, behind.factory))]
 
 
 def _crashing(testbed: OfferTestBed, start: NorFlash, hit: Callable[[FlashOperation], bool]) -> ScenarioRun:
