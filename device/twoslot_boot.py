@@ -74,7 +74,7 @@ try:
             __import__("twoslot.recovery.supervisor").recovery.supervisor.before_main(trial, cause, reason)
         twoslot.drop("retained", "recovery")
         if not trial and place:
-            twoslot.watch_program(timer)
+            timer.init(period=3600000, mode=machine.Timer.ONE_SHOT, callback=twoslot.watch_program)
 except Exception as e:
     if trial:
         restart(6)

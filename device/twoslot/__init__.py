@@ -178,8 +178,12 @@ def get_schedule():
 def watch_program(timer):
     """Arm the boot hook's timer for an hour. Under a program that does not call tick(), check by itself."""
     timer.init(period=3600000, mode=timer.ONE_SHOT, callback=watch_program)
-    if deadline or _schedule and time.ticks_diff(time.ticks_ms(), _schedule.last) < 60000:
+    if deadline or _busy:
         return
+    # A tick() that finds no stack has asked for a check before main.py: it is as good as none.
+    if _schedule and not machine.mem32[RETAINED_TURNS] >> CHECK_FIRST_BIT & 1:
+        if time.ticks_diff(time.ticks_ms(), _schedule.last) < 60000:
+            return
     try:
         from twoslot.recovery import unattended
 

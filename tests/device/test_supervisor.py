@@ -352,6 +352,16 @@ def test_a_program_that_calls_tick_is_never_restarted(make_board: Callable[..., 
     assert restarted_after(board, vm, "import twoslot\n    " + minute, 30) is None
 
 
+def test_a_tick_that_finds_no_stack_is_none(board: DeviceBoard) -> None:
+    """It is called, and nothing comes of it but a request for a check before main.py."""
+    vm = booted(board)
+    vm.exec("import twoslot\ntwoslot.tick()")
+    set_flag(board, CHECK_FIRST)
+
+    took = restarted_after(board, vm, "twoslot.get_schedule().due()\n    time.sleep(1)", 30)
+    assert took == pytest.approx(24, abs=1)
+
+
 def test_soft_resets_do_not_put_it_off(board: DeviceBoard) -> None:
     vm = booted(board)
     for _ in range(3):

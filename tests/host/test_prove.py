@@ -123,7 +123,7 @@ def test_field() -> None:
     found = told("field", "--story", "trial-cut-early", "--story", "timer-tick-only", "--processes", "1")
     assert [story["name"] for story in found["stories"]] == ["trial-cut-early", "timer-tick-only"]
     assert all(story["failure"] == "" and 0 < story["dark_ms"] <= 15 * 60_000 for story in found["stories"])
-    assert (found["need_a_person"], found["left_out"]) == (0, [])
+    assert (found["need_a_person"], found["skipped"]) == (0, [])
 
 
 def test_field_without_a_story_proves_nothing() -> None:

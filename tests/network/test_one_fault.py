@@ -23,8 +23,8 @@ HEAD_BYTES = 4096 + 256
 TAKEN_BYTES = HEAD_BYTES + BUFFER_BYTES + 1
 """The most a board takes of a document that is not wanted whole: one byte more than the buffer."""
 
-FAILURES_AN_HOUR = 9 + 11
-"""With an interval of 600 s: 2, 4, ... 512 s and then the interval, each at its shortest (one half)."""
+FAILURES_AN_HOUR = 48 + 6
+"""2, 4, ... 128 s until 48 in a row have failed, then 300 s, each at its shortest (one half)."""
 
 PATIENCE = 9
 """Tries of an attempt that has begun to write (agent._TRIES, and the first)."""

@@ -73,6 +73,7 @@ def _end_trial(control):
             twoslot.deadline = False
             deadline[0].deinit()
             if len(deadline) > 2 and deadline[2]:  # a timer that outlives a soft reset
-                twoslot.watch_program(deadline[0])
+                timer = deadline[0]
+                timer.init(period=3600000, mode=timer.ONE_SHOT, callback=twoslot.watch_program)
         return True
     return False

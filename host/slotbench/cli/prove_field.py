@@ -16,7 +16,6 @@ from slotbench.prove.field.catalog import STORIES
 from slotbench.prove.field.proof import prove_field
 from slotbench.prove.field.story import FieldStory, StoryOutcome
 from slotbench.prove.testbed import MINUTES_MS
-from slotbench.vboard.frozen import stock
 from slotbench.vboard.vms import VMS
 
 _COLUMNS = "unchecked  starts  story"
@@ -70,7 +69,7 @@ def _chosen(names: tuple[str, ...], vm: str) -> tuple[list[FieldStory], list[str
     wanted = [story for story in STORIES if not names or story.name.startswith(names)]
     skipped = [
         story.name for story in wanted
-        if story.needs_umqtt and not stock() or story.heavy and vm != _FAST and not names]
+        if vm != _FAST and (story.fast_vm or story.heavy and not names)]
     stories = [story for story in wanted if story.name not in skipped]
     if not stories:
         raise BenchError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.prove.field.programs import LAMP
+from slotbench.prove.field.programs import LAMP, RESTARTS
 from slotbench.prove.field.story_run import FieldRun
 from slotbench.prove.field.steps import Play, PowerCycle, Pause, WaitUntil, require
+from slotbench.prove.field.story import FieldStory
 from slotbench.vboard.firmware import Behaviour
 
 __all__ = ["CRASHES"]
@@ -64,4 +65,22 @@ def _power_in_safe_mode(run: FieldRun) -> Play:
 
 
 CRASHES: Final = (
+    FieldStory(
+        name="crash-behind-trial", what="main.py crashes after 1 s, never calls tick(); a good release comes",
+        main=_BITTEN, play=_good_release, dark_minutes=50, heavy=True),
+    FieldStory(
+        name="crash-behind-fallback", what="the same, and the release that comes is bad",
+        main=_BITTEN, play=_bad_release, dark_minutes=50, heavy=True),
+    FieldStory(
+        name="loop-behind-trial", what="main.py restarts the board every 5 s; a good release comes",
+        main=RESTARTS, play=_good_release, dark_minutes=50, heavy=True),
+    FieldStory(
+        name="loop-behind-fallback", what="the same, and the release that comes is bad",
+        main=RESTARTS, play=_bad_release, dark_minutes=50, heavy=True),
+    FieldStory(
+        name="safe-mode-power", what="main.py crashes, and the power fails every 50 minutes",
+        main=_BITTEN, play=_power_in_safe_mode, dark_minutes=50, heavy=True),
+    FieldStory(
+        name="safe-mode-ends", what="main.py crashes for want of a sensor, which is then put back",
+        main=_NEEDS_SENSOR, play=_sensor_comes_back, dark_minutes=20),
 )

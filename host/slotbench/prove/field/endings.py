@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from slotbench.prove.field.programs import NO_TICK
 from slotbench.prove.field.story_run import FieldRun
 from slotbench.prove.field.steps import Play, Pause
 from slotbench.prove.field.story import FieldStory
@@ -72,8 +73,25 @@ def _hours(run: FieldRun) -> Play:
 
 def _ends(name: str, what: str, main: str | None) -> FieldStory:
     return FieldStory(
-        name=name, what=what, main=main, play=_a_day, dark_minutes=_UNATTENDED_MINUTES, rescue_hours=27)
+        name=name, what=what, main=main, play=_a_day, dark_minutes=_UNATTENDED_MINUTES, rescue_hours=27,
+        fast_vm="asyncio" in (main or ""))
 
 
 ENDINGS: Final = (
+    _ends("main-ends", "main.py ends with a traceback after 3 s; the REPL waits", _RAISES),
+    _ends("main-missing", "there is no main.py", None),
+    _ends("main-syntax", "main.py does not compile", "while True print(1)\n"),
+    _ends("main-never-ticks", "main.py runs for ever and never calls tick()", NO_TICK),
+    _ends("main-async", "an asyncio program without twoslot.task()", _ASYNC),
+    _ends("main-async-dies", "an asyncio program with twoslot.task(), whose main() fails", _ASYNC_TASK_DIES),
+    _ends("main-timer", "main.py starts a Timer of its own and ends", _TIMER_ONLY),
+    FieldStory(
+        name="own-deepsleep", what="main.py works for 2 s and sleeps for a minute, by machine.deepsleep()",
+        main=_SLEEPS.format(ms=60_000), play=_hours, dark_minutes=50, heavy=True),
+    FieldStory(
+        name="own-deepsleep-tick", what="the same, and it calls tick(), for 2 s",
+        main=_TICKS_AND_SLEEPS, play=_hours, dark_minutes=50, heavy=True),
+    FieldStory(
+        name="own-deepsleep-long", what="main.py sleeps for six hours, by machine.deepsleep()",
+        main=_SLEEPS.format(ms=6 * 3_600_000), play=_a_day, dark_minutes=32 * 60, rescue_hours=32),
 )

@@ -10,7 +10,7 @@ from slotbench.prove.field.story_run import FieldRun
 from slotbench.prove.field.steps import Play, Pause
 from slotbench.prove.field.story import FieldStory
 from slotbench.vboard.network.base import ECONNRESET
-from slotbench.vboard.network.http_faults import PORTAL
+from slotbench.vboard.network.http_faults import BEFORE_ALL, PORTAL
 
 __all__ = ["LINKS"]
 
@@ -21,8 +21,8 @@ _LONG: Final = b'{"product": "lamp", "note": "' + b"x" * 4000
 
 _STUCK_CLOCK: Final = f"""\
 import machine
-machine.RTC().datetime((2030, 1, 1, 0, 23, 30, 0, 0))
-{LAMP}""".replace("    begun = ", "    machine.RTC().datetime((2030, 1, 1, 0, 23, 30, 0, 0))\n    begun = ")
+machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))
+{LAMP}""".replace("    begun = ", "    machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))\n    begun = ")
 
 
 def _for_hours(hours: float, **fault: Any) -> Callable[[FieldRun], Play]:
@@ -56,6 +56,9 @@ LINKS: Final = (
         name="server-away", what="the server refuses connections for a day", main=LAMP,
         play=_for_hours(24, errno=ECONNRESET), dark_minutes=_DAY_MINUTES + _NEXT_TRY_MINUTES),
     FieldStory(
+        name="server-silent", what="the server accepts and says nothing for a day", main=LAMP,
+        play=_for_hours(24, stall_at=BEFORE_ALL), dark_minutes=_DAY_MINUTES + _NEXT_TRY_MINUTES),
+    FieldStory(
         name="server-errors", what="the server says 500 for a day", main=LAMP,
         play=_for_hours(24, status=500), dark_minutes=_DAY_MINUTES + 22),
     FieldStory(
@@ -69,4 +72,10 @@ LINKS: Final = (
         name="endless-heads", what="heads never end, for three hours", main=LAMP,
         play=_for_hours(3, on="heads/*", unsized=True, instead=_LONG, endless=b" " * 1024),
         dark_minutes=180 + 25),
+    FieldStory(
+        name="dripping-server", what="heads come byte by byte for three hours", main=LAMP,
+        play=_for_hours(3, on="heads/*", drip=(1, 150)), dark_minutes=180 + 25),
+    FieldStory(
+        name="half-fails", what="half of all connections fail; 200 boards", main=LAMP,
+        play=_half_fails, dark_minutes=120, rescue_hours=2, failing=0.5, boards=200),
 )

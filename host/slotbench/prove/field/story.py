@@ -23,13 +23,13 @@ def _nothing(files: dict[str, bytes]) -> None:
 class FieldStory:
     """One story. `what` is its one line; `main` is main.py of its board, None for none.
 
-    `play` is what happens, told by a FieldRun. After it the owner publishes a release that cures all, unless
-    `publishes_rescue` is false. The newest release must then run confirmed within `rescue_hours`, and
+    `play` is what happens, told by a FieldRun. After it the owner publishes a release that cures all,
+    unless `publishes_rescue` is false. The newest release must then run confirmed within `rescue_hours`, and
     the board must check again. `dark_minutes` is the longest that the board may be without a completed
     check, the outages of the story included. `settings` change twoslot.json, `edit` changes the files.
     So many `boards` play it, each with its own seed. `failing` is the share of requests that fail.
-    `needs_umqtt`: its firmware needs that module. `heavy`: it starts the board so often that only the
-    fast VM plays it unless it is named.
+    `heavy`: it starts the board so often that only the fast VM plays it unless it is named. `fast_vm`:
+    no other VM can play it.
     """
 
     name: str
@@ -43,8 +43,8 @@ class FieldStory:
     edit: Edit = _nothing
     boards: int = 1
     failing: float = 0
-    needs_umqtt: bool = False
     heavy: bool = False
+    fast_vm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,13 @@ class FieldRun:
             board.state is BoardState.RUNNING and board.result is not None and cell is not None
             and cell.active == board.result.slot and cell.states[cell.active] is SlotState.READY)
 
+    def waits_for_trial(self) -> bool:
+        """Whether a verified release waits for the restart into its trial."""
+        board, cell = self.board, self.board.cell
+        return (
+            board.result is not None and cell is not None and cell.active != board.result.slot
+            and cell.states[cell.active] is SlotState.READY)
+
     def trials_of(self, counter: int) -> int:
         """How often this release was started."""
         return sum(boot.marker.version == f"{counter}.0.0" for boot in self.board.boots)

@@ -56,6 +56,12 @@ def _hangs(run: FieldRun) -> Play:
     yield Pause(hours=6)
 
 
+def _restarts(run: FieldRun) -> Play:
+    yield Pause(minutes=25)
+    run.publish(Behaviour.RESTART)
+    yield Pause(hours=6)
+
+
 def _freezes(run: FieldRun) -> Play:
     """One power cycle is enough, and then it is left alone."""
     yield Pause(minutes=25)
@@ -187,8 +193,25 @@ TRIALS: Final = (
     FieldStory(
         name="trial-hang", what="a release never calls tick()", main=LAMP, play=_hangs, dark_minutes=50),
     FieldStory(
+        name="trial-freeze", what="a release hangs before boot.py; the power is cut once", main=LAMP,
+        play=_freezes, dark_minutes=25),
+    FieldStory(
         name="trial-cut-early", what="the power fails before the hook of a trial", main=LAMP,
         play=_cut_before_the_hook, dark_minutes=15),
+    FieldStory(
+        name="trial-cut", what="the power fails twice in a trial", main=LAMP, play=_cut_in_the_trial,
+        dark_minutes=15, publishes_rescue=False),
+    FieldStory(
+        name="trial-heads-dropped",
+        what="heads are dropped in four trials; then the owner signs a newer head", main=LAMP,
+        play=_heads_dropped_then_newer, dark_minutes=50, publishes_rescue=False),
+    FieldStory(
+        name="trial-heads-dropped-days", what="heads are dropped in four trials, and nobody does anything",
+        main=LAMP, play=_heads_dropped(_ROUNDS), dark_minutes=50, publishes_rescue=False,
+        rescue_hours=24 * 5),
+    FieldStory(
+        name="trial-soft-resets", what="seven soft resets in a trial", main=LAMP, play=_soft_resets,
+        dark_minutes=20, publishes_rescue=False),
     FieldStory(
         name="trial-soft-resets-manual", what="soft resets in a trial that the program confirms",
         main=CONFIRMS, play=_soft_resets_by_hand, dark_minutes=20, publishes_rescue=False,
@@ -196,4 +219,18 @@ TRIALS: Final = (
     FieldStory(
         name="trial-soft-resets-deadline", what="a release without network, and a soft reset every 50 s",
         main=LAMP, play=_soft_resets_for_ever, dark_minutes=60),
+    FieldStory(
+        name="hook-gone", what="boot.py has lost its line; a release hangs", main=LAMP, play=_hangs,
+        dark_minutes=50, edit=_boot_py(b"import gc\ngc.collect()\n")),
+    FieldStory(
+        name="hook-syntax", what="boot.py does not compile; a release hangs", main=LAMP,
+        play=_without_hook, publishes_rescue=False, dark_minutes=15,
+        edit=_boot_py(b'def (\n__import__("twoslot_boot")  # twoslot\n')),
+    FieldStory(
+        name="hook-fails", what="boot.py fails before its line; a release hangs", main=LAMP,
+        play=_hangs, dark_minutes=50,
+        edit=_boot_py(b'import nothing\n__import__("twoslot_boot")  # twoslot\n')),
+    FieldStory(
+        name="trial-restart", what="a release restarts the chip at once, for ever", main=LAMP,
+        play=_restarts, dark_minutes=15),
 )

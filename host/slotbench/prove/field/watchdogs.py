@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from slotbench.prove.field.programs import WATCHED
+from slotbench.prove.field.programs import WATCHED, WATCHED_TASK
 from slotbench.prove.field.story_run import BROKER, FieldRun
 from slotbench.prove.field.steps import Play, Pause, WaitUntil, require
 from slotbench.prove.field.story import FieldStory
-from slotbench.vboard.network.base import NAME_UNKNOWN
-from slotbench.vboard.network.http_faults import BEFORE_ALL
+from slotbench.vboard.network.base import EINPROGRESS, NAME_UNKNOWN
+from slotbench.vboard.network.http_faults import BEFORE_ALL, Share
 
 __all__ = ["WATCHDOGS"]
 
@@ -74,8 +74,23 @@ def _watched(
 
 
 WATCHDOGS: Final = (
+    _watched("watchdog-late-heads", "machine.WDT(); heads come 5 s late, for 3 hours", _meets(**_LATE)),
+    _watched("watchdog-late-task", "the same in an asyncio program", _meets(**_LATE), main=WATCHED_TASK,
+             fast_vm=True),
+    _watched("watchdog-silent-server", "machine.WDT(); the server accepts and says nothing, for 3 hours",
+             _meets(**_SILENT), _AWAY_MINUTES),
+    _watched("watchdog-dead-server", "machine.WDT(); connections are not answered, for 3 hours",
+             _meets(errno=EINPROGRESS), _AWAY_MINUTES),
     _watched("watchdog-no-name", "machine.WDT(); the name does not resolve, for 3 hours",
              _meets(errno=NAME_UNKNOWN), _AWAY_MINUTES),
+    _watched("watchdog-drip", "machine.WDT(); a head comes byte by byte, for 3 hours",
+             _meets(on="heads/*", drip=(1, 300)), _AWAY_MINUTES),
+    _watched("watchdog-image", "machine.WDT(); every image stops in its middle, for an hour",
+             _download_meets(on="images/*", stall_at=Share(0.5)), 75),
+    _watched("watchdog-late-trial", "machine.WDT(); heads come 5 s late in a trial",
+             _trial_meets(20, **_LATE), 20, publishes_rescue=False),
+    _watched("watchdog-silent-trial", "machine.WDT(); the server says nothing for a whole trial",
+             _trial_meets(45, **_SILENT), 75, publishes_rescue=False),
     _watched("watchdog-silent-broker", "machine.WDT(); the MQTT broker accepts and says nothing",
-             _silent_broker, settings={"mqtt": BROKER}, needs_umqtt=True),
+             _silent_broker, settings={"mqtt": BROKER}),
 )

@@ -12,8 +12,10 @@ from slotbench.errors import USAGE, BenchError
 
 __all__ = ["HEAP_BYTES", "VARIABLE", "Installation", "find_installation"]
 
-HEAP_BYTES: Final = 38848
-"""`-X heapsize` that gives the program 37952 bytes, what an ESP8266 has (ports/esp8266/main.c)."""
+HEAP_BYTES: Final = 39312
+"""`-X heapsize` that gives the program 38400 bytes: 37952, what an ESP8266 has (ports/esp8266/main.c), and
+448 for what stands for the boot hook's timer here (calls.py), which on a chip lies outside of the heap.
+"""
 
 VARIABLE: Final = "SLOTBENCH_MICROPYTHON"
 _LIBRARIES: Final = "usr/lib/i386-linux-gnu"
