@@ -168,8 +168,8 @@ def test_no_exception_leaves_a_tick(board: DeviceBoard, raised: str, entry: tupl
 
 def test_the_task_goes_on_where_not_one_call_fits(board: DeviceBoard) -> None:
     vm = started(board)
-    vm.exec("twoslot.tick()\ndef none(*a):\n    raise RuntimeError\nreal = twoslot._recover\n"
-            "twoslot._recover = twoslot.get_schedule = none\ntwoslot.tick()")
+    vm.exec("twoslot.tick()\ndef none(*a):\n    raise RuntimeError\nreal = twoslot._settle\n"
+            "twoslot._settle = twoslot.get_schedule = none\ntwoslot.tick()")
     assert logged(vm) == [(78, 1)] and not vm.eval("twoslot._busy")
 
 
@@ -205,7 +205,7 @@ def test_memory_that_a_stranger_used_up_is_no_reason_for_a_restart(board: Device
     vm.exec(
         "twoslot.tick()\n"
         "class Starved:\n"
-        "    state, suspect, fresh = 1, True, True\n"
+        "    state, unproven, first = 1, True, True\n"
         "    def attempt(self, schedule):\n"
         "        raise MemoryError\n"
         "    def end(self):\n"
