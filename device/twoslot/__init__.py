@@ -91,7 +91,7 @@ def tick(wdt=None):
             if schedule and schedule.due() and not load_agent().attempt(schedule):
                 unload()
         except Exception as e:
-            _recover(e, schedule)
+            _settle(e, schedule)
     except RuntimeError:
         # The application left too little of the stack for any call from here.
         _agent = None
@@ -209,10 +209,10 @@ def log_error(e):
         _log.pop(0)
 
 
-def _recover(e, schedule):
+def _settle(e, schedule):
     # After what no attempt must end in: the application must not stop for it.
     log_error(e)
-    room = isinstance(e, MemoryError) and not (_agent and _agent.suspect)
+    room = isinstance(e, MemoryError) and not (_agent and _agent.unproven)
     state = _agent.state if _agent else 0
     if isinstance(e, RuntimeError):
         # The stack is used up. The next start checks before main.py.
@@ -237,12 +237,12 @@ def _command(name, force=None):
         return False
     _busy = True
     try:
-        return run_verb(name, force)
+        return run(name, force)
     finally:
         _busy = False
 
 
-def run_verb(name, force=None):
+def run(name, force=None):
     """Carry out a verb of the REPL. Its caller is the only one in here."""
     global _schedule
     try:

@@ -41,7 +41,7 @@ class Agent:
         self.force, self.download, self.etag = force, download, etag
         self.accepted = False  # the head of this attempt is signed, and this board accepts it
         self.interval_s = self.offered = None  # what that head says
-        self.state, self.fresh = STATE_HEAD, False
+        self.state, self.first = STATE_HEAD, False
 
     def read_settings(self):
         """Read the settings once."""
@@ -51,7 +51,7 @@ class Agent:
             s = settings.load()
             self.server, self.product, self.channel = s["server"], s["product"], s["channel"]
             self.attempts, self.auto = s["attempts"], s["confirm"] == "auto"
-            self.work_ms = s["step_ms"] // 5
+            self.slice = s["step_ms"] // 5
             drop("settings")
 
     def attempt(self, schedule):
@@ -61,17 +61,17 @@ class Agent:
         """
         error = None
         try:
-            if self.fresh and not self.over:
+            if self.first and not self.ended:
                 self.begin(etag=schedule.etag)
                 schedule.continue_now(0)
                 return True
             start = time.ticks_ms()
-            while not self.over and self.step():
+            while not self.ended and self.step():
                 twoslot.feed()
                 passed = time.ticks_diff(time.ticks_ms(), start)
                 # Somebody who answers late is waited for in slices, too: a whole update would take
                 # one call for each answer otherwise.
-                if passed >= (3 * self.work_ms if self.waiting else self.work_ms):
+                if passed >= (3 * self.slice if self.waiting else self.slice):
                     schedule.continue_now(self.written)
                     return True
             if self.state:
@@ -80,8 +80,8 @@ class Agent:
                     if restart.put_off(schedule):
                         return False
                 machine.reset()  # into the trial; here, where nothing more needs to be loaded
-            if not self.over or (schedule.trial or twoslot.deadline) and not self.load_boot():
-                self.over = True
+            if not self.ended or (schedule.trial or twoslot.deadline) and not self.load():
+                self.ended = True
                 return True
             if schedule.trial or twoslot.deadline:
                 self.boot_action(ACTION_END_TRIAL)
@@ -101,18 +101,18 @@ class Agent:
         True while there is more. After a LinkError there is more while state is set.
         """
         self.waiting = False
-        state, phase = self.state, self.phase
+        state, stage = self.state, self.stage
         try:
             # All from this frame, and what needs no others first: each call costs 272 bytes of the
             # chip's stack, an import 688 (memory.md).
             if self.action is not None:
-                if self.load_boot():
+                if self.load():
                     action, self.action = self.action, None
                     from twoslot.boot import actions
 
                     try:
                         if action == ACTION_REMEMBER:
-                            actions.remember(self)
+                            actions.commit(self)
                         else:
                             actions.run(self, action)
                     finally:
@@ -122,17 +122,17 @@ class Agent:
                 # The head or the release: get it, check it, write down what is new.
                 if self.facts is None:
                     self.action = ACTION_SNAPSHOT
-                elif phase == PHASE_NOTE:
-                    self.phase = PHASE_END
+                elif stage == PHASE_NOTE:
+                    self.stage = PHASE_END
                     if self.news or self.keys:
                         self.action = ACTION_REMEMBER
-                elif phase == PHASE_END:
-                    refusal, self.refusal, self.phase = self.refusal, None, PHASE_GET
+                elif stage == PHASE_END:
+                    refusal, self.refusal, self.stage = self.refusal, None, PHASE_GET
                     if refusal:
                         raise refusal
                 else:
                     try:
-                        if phase == PHASE_GET:
+                        if stage == PHASE_GET:
                             from twoslot.http import documents
 
                             documents.step(self)
@@ -143,7 +143,7 @@ class Agent:
                     finally:
                         # A module that is dropped must not be held either: it holds its constants.
                         documents = verify = None
-                        if self.phase != phase and (phase, self.phase) != (PHASE_READ, PHASE_SUMS):
+                        if self.stage != stage and (stage, self.stage) != (PHASE_READ, PHASE_SUMS):
                             drop("http", "connection", "trust", "settings", "secret", "hmac")
             elif self.state < STATE_ACTIVATE:
                 # A piece of the block table or of the image: scan it, download it, verify it.
@@ -156,7 +156,7 @@ class Agent:
                     from twoslot.http import response
 
                     self.source = response
-                if self.url or self.exchange:
+                if self.url or self.request:
                     self._request()
                 else:
                     from twoslot import flash
@@ -180,7 +180,7 @@ class Agent:
                 drop("image", "flash", "http")
                 self.action = ACTION_ACTIVATE_SPARE
         except LinkError as e:
-            self.exchange = self.views = None
+            self.request = self.views = None
             if self.source:
                 self.source.close(self)
             self.retry_after = e.args[2] if len(e.args) > 2 else 0
@@ -195,33 +195,33 @@ class Agent:
         except KeyboardInterrupt:
             # What it broke off cannot go on where it was: the document is asked for again, and a
             # response that stopped inside a block is of no use.
-            self.exchange = self.text = self.views = None
+            self.request = self.text = self.views = None
             if self.action is None:
-                self.phase = PHASE_GET
+                self.stage = PHASE_GET
             if self.source:
                 self.source.close(self)
             raise
         if self.waiting:
             time.sleep_ms(POLL_MS)
-        self.fresh = not self.state and self.phase == PHASE_GET
-        return not self.fresh and self.state != STATE_DONE
+        self.first = not self.state and self.stage == PHASE_GET
+        return not self.first and self.state != STATE_DONE
 
     def end(self):
         """Forget this attempt. What the spare slot holds by now serves the next one."""
         if self.source:
             self.source.close(self)
         self.state = STATE_IDLE
-        # fresh: the next step begins an attempt; over: it came to its end without an error
-        self.fresh, self.over = True, False
+        # first: the next step begins an attempt; ended: it came to its end without an error
+        self.first, self.ended = True, False
         self.identity = None  # what proves to the server which board asks; False without a secret
         self.keys = None  # keys of a later epoch, verified: (document, what the journal must know)
-        self.phase = PHASE_GET  # what is done for the document
+        self.stage = PHASE_GET  # what is done for the document
         self.action = None  # on the boot journal: the next step
-        self.exchange = None  # a request under way, which is asked again and again
-        self.text = self.trusted = self.proof = self.refusal = None  # of the document
-        self.next_epoch = 0  # of the keys that are wanted before the head
-        # waiting: for somebody else; suspect: memory that is missing may be a stranger's doing
-        self.waiting = self.suspect = False
+        self.request = None  # a request under way, which is asked again and again
+        self.text = self.trusted = self.seal = self.refusal = None  # of the document
+        self.key_epoch = 0  # of the keys that are wanted before the head
+        # waiting: for somebody else; unproven: memory that is missing may be a stranger's doing
+        self.waiting = self.unproven = False
         self.source = self.facts = self.head = self.news = self.plan = self.place = None
         self.progress = self.sha = self.url = self.span = self.views = None
         self.tries = self.next = self.until = self.written = self.bytes = self.scans = self.epochs = 0
@@ -233,7 +233,7 @@ class Agent:
         p = self.progress
         return (p["blocks"] - p["left"], p["blocks"]) if p and self.state >= STATE_DOWNLOAD else (0, 0)
 
-    def load_boot(self):
+    def load(self):
         """Load `boot`, for the action that is the next step. True when it is loaded already."""
         if "twoslot.boot.control" in sys.modules:
             return True
@@ -247,7 +247,7 @@ class Agent:
     def boot_action(self, action):
         """Carry out an action on the boot journal (boot/actions.py), then drop all of `boot`."""
         self.read_settings()
-        self.load_boot()
+        self.load()
         from twoslot.boot import actions
 
         try:
@@ -261,11 +261,11 @@ class Agent:
             url, self.url = self.url, None
             self.progress["pieces"] = None
             drop("image", "flash")
-            self.exchange = self.source.get(self, url, None, self.span)
-        for _ in self.exchange:
+            self.request = self.source.get(self, url, None, self.span)
+        for _ in self.request:
             self.waiting = True
             return
-        self.exchange = None
+        self.request = None
         drop("http.request", "http.identity", "connection", "secret", "hmac")
         if self.response.status == 200 and self.span[1]:
             # A server without ranges sends everything: the blocks that are in place are read and

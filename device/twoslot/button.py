@@ -62,5 +62,5 @@ def _poll():
         _event = 0
         if event == _PRESSED:
             return 0
-        twoslot.run_verb("rollback")
+        twoslot.run("rollback")
     return None

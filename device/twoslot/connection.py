@@ -15,7 +15,7 @@ _EALREADY = const(114)
 _EINPROGRESS = const(115)
 
 
-def open_socket(holder, host):
+def connect(holder, host):
     """Connect holder.sock to host ("name" or "name:port"). Yields for as long as that takes.
 
     The socket never blocks. It is in holder.sock from the first moment, for whoever must close it.
@@ -37,7 +37,7 @@ def open_socket(holder, host):
         raise LinkError(codes.CONNECTION_FAILED, e.args[0])
     begun = time.ticks_ms()
     while True:  # ends with the connection, its failure, or the time
-        error = _look(holder.sock, address)
+        error = _connect(holder.sock, address)
         if not error:
             return
         if error != _EINPROGRESS or time.ticks_diff(time.ticks_ms(), begun) > _CONNECT_MS:
@@ -45,7 +45,7 @@ def open_socket(holder, host):
         yield
 
 
-def _look(sock, address):
+def _connect(sock, address):
     # Return 0 for a connection that stands, or the error.
     try:
         sock.connect(address)

@@ -224,9 +224,9 @@ def test_tampered_documents_are_refused(vm: CPythonVM, path: Path) -> None:
     if len(text) > DOCUMENT_BYTES_MAX:
         client = answer(ok(text))
         client.get()
-        agent = SimpleNamespace(state=RELEASE, next_epoch=0)
+        agent = SimpleNamespace(state=RELEASE, key_epoch=0)
         with refusal(client.vm, "LinkError", 9, len(text)):
-            client.vm.import_("twoslot.http.documents")._begin_text(agent, client.response)
+            client.vm.import_("twoslot.http.documents")._begin(agent, client.response)
         assert 9 in expected["codes"]
         return
     kind = expected["offered_as"]

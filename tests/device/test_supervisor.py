@@ -164,6 +164,16 @@ def test_a_crash_inside_tick_is_no_crash_of_the_application(board: DeviceBoard, 
     assert board.soc.read_word(TURNS) & BUSY == 0
 
 
+def test_a_release_that_crashed_before_the_hook_was_not_inside_tick(board: DeviceBoard) -> None:
+    """tick() had restarted into its trial: that is what is still noted."""
+    board.start()
+    board.put_trial(spent=first(3), ended=(Ended.EXCEPTION,) * 3 + (None,) * 5)
+    set_flag(board, BUSY)
+
+    assert start(board, 2, BootReason.FALLBACK) == ""
+    assert board.newest().report is Report.BAD
+
+
 def test_a_restart_inside_tick_is_an_update(board: DeviceBoard) -> None:
     """tick() restarts into a trial, or before an update: nothing failed."""
     board.start()

@@ -38,7 +38,7 @@ def run(agent, action):
         return status.status(control)
 
 
-def remember(agent):
+def commit(agent):
     """Write down a new head, or new keys.
 
     In a trial the head, fetched whole and signed, is the proof that this board can update itself again.

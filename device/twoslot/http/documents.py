@@ -17,15 +17,16 @@ def step(agent):
     if agent.identity is None:
         agent.identity = _identity(agent.facts)
         return
-    if agent.exchange is None:
+    if agent.request is None:
         from twoslot.http import response
 
         agent.source = response
-        agent.exchange = response.get(agent, _url(agent), _etag(agent))
+        head = agent.state == STATE_HEAD and not agent.key_epoch
+        agent.request = response.get(agent, address(agent), agent.etag if head else None)
     # Memory that is missing from here on may be what somebody in between made it.
-    agent.suspect = True
+    agent.unproven = True
     try:
-        for _ in agent.exchange:
+        for _ in agent.request:
             agent.waiting = True
             return
         r = agent.response
@@ -33,50 +34,49 @@ def step(agent):
             agent.state = STATE_IDLE
         else:
             if agent.text is None:
-                _begin_text(agent, r)
+                _begin(agent, r)
             if not r.fill((agent.text,)):
                 agent.waiting = True
                 return
-            if r.got > agent.most:
+            if r.got > _number(agent):
                 raise LinkError(codes.RESPONSE_TOO_LONG, r.got)
             agent.text = agent.text[: r.got]
-            agent.phase = PHASE_KEYS
-            if agent.state == STATE_HEAD and not agent.next_epoch:
+            agent.stage = PHASE_KEYS
+            if agent.state == STATE_HEAD and not agent.key_epoch:
                 # The tag counts again only when this head was accepted.
                 agent.etag, agent.fresh_etag = None, r.etag
     except LinkError as e:
-        if agent.next_epoch and e.args[:2] == (codes.HTTP_STATUS, 404):
+        if agent.key_epoch and e.args[:2] == (codes.HTTP_STATUS, 404):
             # There are no newer keys: that head was refused for good.
             raise agent.refusal
         raise
-    agent.suspect = agent.text is not None and len(agent.text) > HEAD_USUAL
-    r = agent.exchange = None
+    agent.unproven = agent.text is not None and len(agent.text) > HEAD_USUAL
+    r = agent.request = None
     agent.source.close(agent)
     agent.source = None
 
 
-def _url(agent):
-    if agent.next_epoch:
-        return "keys/%s.%d.keys" % (agent.product, agent.next_epoch)
+def address(agent):
+    if agent.key_epoch:
+        return "keys/%s.%d.keys" % (agent.product, agent.key_epoch)
     if agent.state == STATE_HEAD:
         return "heads/%s/%s.head" % (agent.product, agent.channel)
     return "releases/%s.release" % agent.head["release"].hex()
 
 
-def _etag(agent):
-    return agent.etag if agent.state == STATE_HEAD and not agent.next_epoch else None
+def _number(agent):
+    # Of bytes of the longest document of this kind.
+    return HEAD_MOST if agent.state == STATE_HEAD and not agent.key_epoch else DOCUMENT_MOST
 
 
-def _begin_text(agent, r):
+def _begin(agent, r):
     # Nothing larger is allocated than this kind of document can be.
-    most = HEAD_MOST if agent.state == STATE_HEAD and not agent.next_epoch else DOCUMENT_MOST
-    size = most + 1
+    size = _number(agent) + 1
     if not r.unsized and not r.chunked:
-        if r.left > most:
+        if r.left >= size:
             raise LinkError(codes.RESPONSE_TOO_LONG, r.left)
         size = r.left
-    agent.most = most
-    r.begin_body(size)
+    r.wait_ms(size)
     agent.text = memoryview(bytearray(size))
 
 

@@ -1,14 +1,10 @@
 # Sends a request over HTTP/1.1 (RFC 9112) and reads the head of its response. No redirects: they
 # carry no trust, and to HTTPS they do not work here. It is loaded to ask, then dropped: response.py
 # reads the body.
-from micropython import const
-
 from twoslot import codes, connection
 from twoslot.constants import BODY_MOST
 from twoslot.errors import LinkError
 from twoslot.http.response import Response
-
-_HEAD_MS = const(10000)  # to send the request and to get the head of its response
 
 
 def get(holder, base, url, etag=None, start=0, end=0, who=None):
@@ -41,14 +37,14 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
             if r:
                 r.close()
             r = holder.response = Response(None, host)
-            for _ in connection.open_socket(r, host):
+            for _ in connection.connect(r, host):
                 yield
-        r.begin(_HEAD_MS)
-        r.unsent = memoryview(_complete(head, host, path, who))
+        r.begin()
+        r.packet = memoryview(_complete(head, host, path, who))
         lost = done = False
         while not lost and not done:
             try:
-                done = _go_on(r)
+                done = _send(r)
             except LinkError as e:
                 # A server may close a kept connection at any time: then the request is sent once
                 # more on a new one.
@@ -86,20 +82,21 @@ def _complete(head, host, path, who):
     return (head + "\r\n").encode()
 
 
-def _go_on(r):
+def _send(r):
     # Send what is left of the request, then read the head. True: it is complete.
-    while r.unsent:
-        n = r.write(r.unsent)
+    while r.packet:
+        n = r.write(r.packet)
         if not n:
             return False
-        r.unsent = r.unsent[n:]
+        r.packet = r.packet[n:]
+    r.packet = None  # an empty view holds the whole request
     while True:  # ends with the empty line
         line = r.line()
         if line is None:
             return False
-        if r.lines and not line:
+        if r.number and not line:
             return True
-        r.lines += 1
+        r.number += 1
         _parse(r, line)
 
 
@@ -115,7 +112,7 @@ def _hex_digits(nonce):
 
 def _parse(r, line):
     # A line of the head: the status line, or a header.
-    if r.lines == 1:
+    if r.number == 1:
         if line[:7] != b"HTTP/1." or not line[9:12].isdigit():
             raise LinkError(codes.NOT_HTTP, 1)
         r.status = int(line[9:12])
@@ -146,4 +143,4 @@ def _parse(r, line):
         elif name == b"retry-after" and value.isdigit():
             r.retry_after = int(value)
     except ValueError:
-        raise LinkError(codes.NOT_HTTP, r.lines)
+        raise LinkError(codes.NOT_HTTP, r.number)

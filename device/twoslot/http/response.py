@@ -51,22 +51,23 @@ class Response:
     def __init__(self, sock, host):
         self.sock, self.host = sock, host
         self.rx = memoryview(bytearray(128))
-        self.begin(_WAIT_MS)
+        self.begin()
 
-    def begin(self, ms):
-        """Forget what was read: a response follows, whose head may take so many ms."""
-        self.received = self.seen = self.status = self.retry_after = self.got = 0
-        self.lo = self.hi = self.lines = 0
-        self.left, self.unsized, self.chunked, self.part = BODY_MOST, True, False, _SIZE
+    def begin(self):
+        """Forget what was read: a request and its response follow."""
+        self.received = self.seen = self.status = self.retry_after = 0
+        self.lo = self.hi = self.number = 0
+        self.left, self.unsized, self.chunked, self.stage = BODY_MOST, True, False, _SIZE
         self.etag = self.nonce = None
-        self.partial = b""  # of a line
+        self.piece = b""  # of a line
         self.start = -1  # where the range of a 206 begins
         self.keep = self.idle = False
-        self.allow(ms)
+        self.wait_ms()
 
-    def allow(self, ms):
-        """Refuse what is not there in so many ms."""
-        self.looked, self.left_ms = time.ticks_ms(), ms
+    def wait_ms(self, size=0):
+        """Refuse what is not there in ten seconds, and the time that so many bytes may take."""
+        self.got = 0
+        self.last, self.rest_ms = time.ticks_ms(), _WAIT_MS + size * 1000 // _FLOOR
 
     def head_complete(self):
         """Settle how the body ends, once the head is read."""
@@ -83,17 +84,12 @@ class Response:
             self.sock.close()
         self.idle = False
 
-    def begin_body(self, size):
-        """So many bytes of the body are to be read next: how long they may take."""
-        self.got = 0
-        self.allow(_WAIT_MS + size * 1000 // _FLOOR)
-
     def fill(self, views):
         """Go on filling the memoryviews from the body. False: there is more to come.
 
         True: they are full, or the body has ended; got is the number of bytes.
         """
-        self._check_time()
+        self._check()
         at = 0
         for view in views:
             end = at + len(view)
@@ -109,7 +105,7 @@ class Response:
 
     def line(self):
         """Return the next line of head or chunk, without its end; None while it is not complete."""
-        self._check_time()
+        self._check()
         while True:  # ends with the line, at _HEADERS bytes, or with what is there
             if self.lo == self.hi:
                 n = self._receive(self.rx)
@@ -125,16 +121,16 @@ class Response:
             self.seen += n - self.lo
             if self.seen > _HEADERS:
                 raise LinkError(codes.RESPONSE_TOO_LONG, self.seen)
-            if len(self.partial) < _LINE:
-                self.partial += bytes(self.rx[self.lo : n])
+            if len(self.piece) < _LINE:
+                self.piece += bytes(self.rx[self.lo : n])
             self.lo = n
             if end < n:
-                line, self.partial = self.partial[:_LINE].rstrip(), b""
+                line, self.piece = self.piece[:_LINE].rstrip(), b""
                 return line
 
     def write(self, view):
         """Send what the connection takes of it. Returns the number of bytes, or 0."""
-        self._check_time()
+        self._check()
         try:
             n = self.sock.write(view)
         except OSError as e:
@@ -170,16 +166,16 @@ class Response:
         line = self.line()
         if line is None:
             return False
-        if self.part == _END:
-            self.seen, self.part = 0, _SIZE
-        elif self.part == _SIZE:
+        if self.stage == _END:
+            self.seen, self.stage = 0, _SIZE
+        elif self.stage == _SIZE:
             try:
                 size = int(line.split(b";")[0].decode(), 16)
             except ValueError:
                 raise LinkError(codes.NOT_HTTP, 0)
             if not 0 <= size <= BODY_MOST:
                 raise LinkError(codes.RESPONSE_TOO_LONG, size)
-            self.left, self.part = size, _END if size else _TRAILER
+            self.left, self.stage = size, _END if size else _TRAILER
         elif not line:
             self.chunked = False
             self._check_end()
@@ -199,10 +195,10 @@ class Response:
         self.received += n or 0
         return n
 
-    def _check_time(self):
+    def _check(self):
         # An application that comes back late is not the server's delay.
         now = time.ticks_ms()
-        self.left_ms -= min(time.ticks_diff(now, self.looked), _AWAY_MS)
-        self.looked = now
-        if self.left_ms < 0:
+        self.rest_ms -= min(time.ticks_diff(now, self.last), _AWAY_MS)
+        self.last = now
+        if self.rest_ms < 0:
             raise LinkError(codes.TOO_SLOW if self.received else codes.TIMEOUT, self.received)

@@ -14,10 +14,10 @@ def step(agent):
     return (_download_block if agent.state == STATE_DOWNLOAD else _download_table)(agent, agent.progress)
 
 
-def _is_filled(agent, size):
+def _is_whole(agent, size):
     # Get size bytes into the buffer: False while some are missing.
     if agent.views is None:
-        agent.response.begin_body(size)
+        agent.response.wait_ms(size)
         agent.views = writer.views(agent.progress, size)
     if not agent.response.fill(agent.views):
         agent.waiting = True
@@ -28,7 +28,7 @@ def _is_filled(agent, size):
 
 def _download_table(agent, progress):
     n = progress["blocks"] * TABLE_ENTRY
-    if not _is_filled(agent, n):
+    if not _is_whole(agent, n):
         return STATE_TABLE
     if agent.response.got != n:
         raise LinkError(codes.TABLE_MISMATCH, 0)
@@ -48,7 +48,7 @@ def _download_block(agent, progress):
     size = writer.block_size(progress, block)
     whole = False
     try:
-        if not _is_filled(agent, size):
+        if not _is_whole(agent, size):
             whole = True
             return STATE_DOWNLOAD
         n = response.got

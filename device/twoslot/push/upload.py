@@ -56,7 +56,7 @@ class PushSource:
 
             # Its first chunk, the document, was read before anything was checked.
             r = self.body = response.Response(self.sock, None)
-            r.chunked, r.part, r.status = True, 1, 206
+            r.chunked, r.stage, r.status = True, 1, 206
             r.head_complete()
         agent.response = self.body
         if span[1]:

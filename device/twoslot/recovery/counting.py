@@ -22,6 +22,8 @@ def count_start(trial, cause, reason):
     first = retained.get_note() == 0
     hours = retained.seconds_without_turn() // 3600
     hours = count_time() // 3600 - hours
+    if cause == _RESTART:
+        retained.put(retained.BUSY, 0)  # tick() restarts a board, too
     if trial:
         return retained.get(retained.PROVE_FIRST)
     starts, wakes = retained.get(retained.STARTS), retained.get(retained.WAKES_ALONE)

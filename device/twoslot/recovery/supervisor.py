@@ -43,7 +43,7 @@ def before_main(trial, cause, reason):
         _safe_mode("%d crashes in a row" % _CRASHES)
     elif starts >= _MANY_STARTS or starts >= LOOP_STARTS and seconds >= _LOOP_S:
         _safe_mode("%d starts without a check" % starts)
-    elif crashed and busy or check or _is_due():
+    elif crashed and busy and not fell_back or check or _is_due():
         from twoslot.recovery import check_first
 
         check_first.check()

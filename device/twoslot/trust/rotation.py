@@ -14,7 +14,7 @@ _EPOCHS = const(8)  # followed in one attempt
 _PART = "/twoslot.keys.part"  # a copy while it is written
 
 
-def want(agent):
+def wanted(agent):
     """Have the agent get the keys of the next epoch. False: the refusal of the head stands."""
     from twoslot.trust import keyring
 
@@ -26,13 +26,13 @@ def want(agent):
     if agent.epochs >= _EPOCHS or refusal.args[0] == codes.HEAD_EPOCH and refusal.args[1] < epoch:
         return False
     agent.epochs += 1
-    agent.next_epoch = epoch
+    agent.key_epoch = epoch
     return True
 
 
 def accept(agent, payload, digest):
     """Hold the keys of the next epoch, which are signed. They are pinned with the head or before it."""
-    epoch = agent.next_epoch
+    epoch = agent.key_epoch
     first = check(payload, agent.product, epoch)
     first["keys"] = digest[:KEYS_DIGEST]
     facts = agent.facts
@@ -40,7 +40,7 @@ def accept(agent, payload, digest):
         # Files of an earlier epoch were put back, and who holds a revoked key made another epoch.
         raise ReleaseError(codes.KEYS_EPOCH, epoch)
     agent.keys = bytes(agent.text), first
-    agent.text, agent.next_epoch, agent.refusal = None, 0, None
+    agent.text, agent.key_epoch, agent.refusal = None, 0, None
 
 
 def check(payload, product, epoch):

@@ -22,7 +22,7 @@ CHIP: Final = frozenset(
     """
     flash_read flash_write flash_erase flash_id mem32 reset unique_id Timer init deinit period mode callback
     ONE_SHOT WLAN STA_IF isconnected ticks_ms ticks_diff ticks_add sleep_ms urandom const read write readinto
-    close sock keepalive
+    close sock keepalive feed
     """.split()
 )
 """Attributes of MicroPython's modules and objects that the package's own could be taken for."""

@@ -166,7 +166,7 @@ class DeviceHttpClient:
         whole = memoryview(bytearray(size))
         step = max(1, -(-size // 4))
         pieces = [whole[at : at + step] for at in range(0, size, step)]
-        self.response.begin_body(size)
+        self.response.wait_ms(size)
         while not self.response.fill(pieces):
             self.wait()
         return bytes(whole[: self.response.got])
