@@ -11,9 +11,9 @@ import twoslot
 
 from twoslot import drop
 from twoslot.constants import (
-    ACTION_ACTIVATE_SPARE, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER, ACTION_SNAPSHOT, BLOCK,
-    PHASE_END, PHASE_GET, PHASE_NOTE, PHASE_READ, PHASE_SUMS, POLL_MS, STATE_ACTIVATE, STATE_DONE,
-    STATE_DOWNLOAD, STATE_HEAD, STATE_IDLE, STATE_TABLE,
+    ACTION_ACTIVATE_SPARE, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER, BLOCK, PHASE_GET,
+    POLL_MS,
+    STATE_ACTIVATE, STATE_DONE, STATE_DOWNLOAD, STATE_HEAD, STATE_IDLE, STATE_TABLE,
 )  # fmt: skip
 from twoslot.errors import LinkError, TwoslotError
 
@@ -101,7 +101,7 @@ class Agent:
         True while there is more. After a LinkError there is more while state is set.
         """
         self.waiting = False
-        state, stage = self.state, self.stage
+        state = self.state
         try:
             # All from this frame, and what needs no others first: each call costs 272 bytes of the
             # chip's stack, an import 688 (memory.md).
@@ -119,32 +119,12 @@ class Agent:
                         actions = None
                         drop("boot", "flash", "trust")
             elif self.state < STATE_TABLE:
-                # The head or the release: get it, check it, write down what is new.
-                if self.facts is None:
-                    self.action = ACTION_SNAPSHOT
-                elif stage == PHASE_NOTE:
-                    self.stage = PHASE_END
-                    if self.news or self.keys:
-                        self.action = ACTION_REMEMBER
-                elif stage == PHASE_END:
-                    refusal, self.refusal, self.stage = self.refusal, None, PHASE_GET
-                    if refusal:
-                        raise refusal
-                else:
-                    try:
-                        if stage == PHASE_GET:
-                            from twoslot.http import documents
+                from twoslot import document_steps
 
-                            documents.step(self)
-                        else:
-                            from twoslot.trust import verify
-
-                            verify.step(self)
-                    finally:
-                        # A module that is dropped must not be held either: it holds its constants.
-                        documents = verify = None
-                        if self.stage != stage and (stage, self.stage) != (PHASE_READ, PHASE_SUMS):
-                            drop("http", "connection", "trust", "settings", "secret", "hmac")
+                document_steps.step(self)
+                document_steps = None
+                if self.state >= STATE_TABLE:
+                    drop("document_steps")
             elif self.state < STATE_ACTIVATE:
                 # A piece of the block table or of the image: scan it, download it, verify it.
                 if self.progress is None and self.place is None:
@@ -225,7 +205,7 @@ class Agent:
         self.source = self.facts = self.head = self.news = self.plan = self.place = None
         self.progress = self.sha = self.url = self.span = self.views = None
         self.tries = self.next = self.until = self.written = self.bytes = self.scans = self.epochs = 0
-        drop("http", "connection", "image", "trust", "flash")
+        drop("http", "connection", "image", "trust", "flash", "document_steps")
 
     @property
     def blocks_in_place(self):
@@ -237,6 +217,7 @@ class Agent:
         """Load `boot`, for the action that is the next step. True when it is loaded already."""
         if "twoslot.boot.control" in sys.modules:
             return True
+        drop("document_steps")
         # The leaves first, all from this frame: on the chip an import inside another costs 688
         # bytes of stack.
         from twoslot import flash

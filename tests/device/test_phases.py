@@ -35,17 +35,18 @@ RESIDENT = {"schedule"}
 AGENT = {"agent", "errors"}
 BOOT = AGENT | {"flash", "boot.page", "boot.journal", "boot.slots", "boot.control", "boot.actions"}
 OPEN = AGENT | {"connection", "http.request", "http.response"}
-ASK = OPEN | {"http.documents"}
-KEYRING = AGENT | {"trust.verify", "trust.keyring"}
-READ = AGENT | {"trust.verify", "trust.document", "trust.rsa"}
-JUDGE = AGENT | {"trust.verify", "trust.policy", "settings"}
+DOCUMENT = AGENT | {"document_steps"}
+ASK = OPEN | DOCUMENT | {"http.documents"}
+KEYRING = DOCUMENT | {"trust.verify", "trust.keyring"}
+READ = DOCUMENT | {"trust.verify", "trust.document", "trust.rsa"}
+JUDGE = DOCUMENT | {"trust.verify", "trust.policy", "settings"}
 SCANS = AGENT | {"image.scan", "flash", "http.response"}
 DOWNLOADS = AGENT | {"image.download", "image.writer", "flash", "http.response"}
 PHASES = [ASK, KEYRING, READ, JUDGE, AGENT | {"recovery.boot_file"}, SCANS, DOWNLOADS, BOOT | {"retained"}]
 """What is loaded together at most, in the order of an update; OPEN, which asks for table and image, is less."""
 BETWEEN = AGENT | {"flash", "http.response"}
 STAYS = {
-    HEAD: AGENT, RELEASE: AGENT, TABLE: AGENT, SCAN: BETWEEN, DOWNLOAD: BETWEEN, VERIFY: BETWEEN,
+    HEAD: AGENT, RELEASE: DOCUMENT, TABLE: AGENT, SCAN: BETWEEN, DOWNLOAD: BETWEEN, VERIFY: BETWEEN,
     ACTIVATE: BETWEEN, DONE: AGENT,
 }
 """What is loaded when a state has just begun."""
