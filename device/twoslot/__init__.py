@@ -79,7 +79,7 @@ def tick(wdt=None):
     _busy, _wdt = True, wdt or _wdt
     # The next start must know that a reset was not the application's doing (retained.py).
     machine.mem32[RETAINED_TURNS] |= 1 << BUSY_BIT
-    schedule = None
+    schedule = error = None
     try:
         try:
             feed()
@@ -88,14 +88,32 @@ def tick(wdt=None):
                 ms = poll()
                 if ms is not None and schedule:
                     schedule.request_within(ms)
-            if schedule and schedule.due() and not load_agent().attempt(schedule):
-                unload()
+            if not schedule or not schedule.due():
+                return
+            if not _agent:
+                load_agent().begin(etag=schedule.etag)
+                schedule.continue_now(0)
+                return
+            if _agent.step(schedule):
+                return
         except Exception as e:
-            _settle(e, schedule)
-    except RuntimeError:
-        # The application left too little of the stack for any call from here.
+            error = e
+        # From this frame: the application may have left little of the stack (memory.md).
+        from twoslot import outcome
+
+        if outcome.conclude(schedule, error):
+            drop("outcome", "retained")
+        else:
+            unload()
+    except Exception as e:
+        # The application left too little of the stack or of the heap for any call from here.
         _agent = None
-        _log.append((time.ticks_ms(), codes.STACK, 1))
+        _log.append((time.ticks_ms(), codes.STACK if isinstance(e, RuntimeError) else 0, 1))
+        if len(_log) > 8:
+            _log.pop(0)
+        if isinstance(e, RuntimeError):
+            # The next start checks before main.py.
+            machine.mem32[RETAINED_TURNS] |= 1 << CHECK_FIRST_BIT
         if schedule:
             schedule.left = RETRY_MS
     finally:
@@ -146,7 +164,7 @@ def load_agent():
         # fragmented.
         _threshold = gc.threshold()
         gc.threshold(1024)
-        from twoslot import errors, agent
+        from twoslot import errors, settings, agent
 
         _agent = agent.Agent()
     return _agent
@@ -170,8 +188,10 @@ def get_schedule():
     if _schedule is None:
         from twoslot import errors, settings, schedule, startup
 
-        _schedule = startup.make_schedule()
-        unload()
+        try:
+            _schedule = startup.make_schedule()
+        finally:
+            unload()
     return _schedule
 
 
@@ -188,63 +208,17 @@ def watch_program(timer):
         from twoslot.recovery import unattended
 
         unattended.restart_if_due()
-    except (MemoryError, RuntimeError) as e:
+    except Exception:
         # The program has all of the heap or of the stack: once more in an hour.
-        log_error(e)
-
-
-def log_error(e):
-    """Remember an exception for log()."""
-    code, where = codes.UNEXPECTED, 0
-    if isinstance(e, MemoryError):
-        code = 0
-    elif isinstance(e, RuntimeError):
-        code = codes.STACK
-    elif isinstance(e, OSError):
-        where = e.args[0]
-    elif len(e.args) > 1:
-        code, where = e.args[:2]
-    _log.append((time.ticks_ms(), code, where))
-    if len(_log) > 8:
-        _log.pop(0)
-
-
-def _settle(e, schedule):
-    # After what no attempt must end in: the application must not stop for it.
-    log_error(e)
-    room = isinstance(e, MemoryError) and not (_agent and _agent.unproven)
-    state = _agent.state if _agent else 0
-    if isinstance(e, RuntimeError):
-        # The stack is used up. The next start checks before main.py.
-        machine.mem32[RETAINED_TURNS] |= 1 << CHECK_FIRST_BIT
-    if schedule:
-        schedule.failed()
-    unload()
-    if room:
-        try:
-            from twoslot.recovery import update_first
-
-            update_first.request_restart(schedule, state)
-        except MemoryError as e:
-            log_error(e)
-        drop("recovery.update_first", "retained")
+        pass
 
 
 def _command(name, force=None):
-    global _busy
+    global _busy, _schedule
     if _busy:
         print("twoslot: refused: 55 busy; slotbench explain 55")
         return False
     _busy = True
-    try:
-        return run(name, force)
-    finally:
-        _busy = False
-
-
-def run(name, force=None):
-    """Carry out a verb of the REPL. Its caller is the only one in here."""
-    global _schedule
     try:
         # A person may have cured what stopped it before.
         _schedule = _schedule or None
@@ -254,3 +228,4 @@ def run(name, force=None):
         return commands.run(name, force)
     finally:
         unload()
+        _busy = False

@@ -62,5 +62,11 @@ def _poll():
         _event = 0
         if event == _PRESSED:
             return 0
-        twoslot.run("rollback")
+        from twoslot import errors, commands
+
+        try:
+            commands.run("rollback", None)
+        finally:
+            commands = None
+            twoslot.unload()
     return None

@@ -8,7 +8,7 @@ from twoslot import codes
 from twoslot.constants import (
     ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_ROLLBACK, ACTION_STATUS,
 )  # fmt: skip
-from twoslot.errors import LinkError, ReleaseError, TwoslotError
+from twoslot.errors import LinkError, ReleaseError, TwoslotError, log_error
 
 
 def run(verb, force):
@@ -24,11 +24,11 @@ def run(verb, force):
             return _confirm(agent)
         if verb == "rollback":
             return _rollback(agent)
-        return agent.boot_action(ACTION_STATUS)
+        return _act(agent, ACTION_STATUS)
     except TwoslotError as e:
         return _refused(e, agent)
     except MemoryError as e:
-        twoslot.log_error(e)
+        log_error(e)
         print("twoslot: out of memory; restart the board and repeat the command")
         return False
 
@@ -47,7 +47,7 @@ def _check(agent):
         print("twoslot: %s is verified and waits for the restart" % agent.facts["waiting"])
         return True
     plan = agent.plan
-    confirmed = agent.boot_action(ACTION_END_TRIAL)
+    confirmed = _act(agent, ACTION_END_TRIAL)
     if not plan:
         return _no_offer(confirmed)
     offer = plan["version"], plan["counter"], plan["length"]
@@ -68,7 +68,12 @@ def _update(agent, force):
             more = agent.step()
         except LinkError as e:
             _refused(e, agent)
-            if not agent.state:
+            from twoslot import outcome
+
+            more = outcome.break_off(agent, e)
+            outcome = None
+            twoslot.drop("outcome")
+            if not more:
                 return False
             schedule.failed(agent.retry_after)
             while not schedule.due():
@@ -87,7 +92,19 @@ def _update(agent, force):
         version = agent.plan["version"] if agent.plan else agent.facts["waiting"]
         print("twoslot: %s verified, restarting into its trial" % version)
         _restart()
-    return _no_offer(agent.boot_action(ACTION_END_TRIAL))
+    return _no_offer(_act(agent, ACTION_END_TRIAL))
+
+
+def _act(agent, action):
+    # Carry out an action on the boot journal, then drop all of `boot`.
+    from twoslot import flash
+    from twoslot.boot import actions
+
+    try:
+        return actions.run(agent, action)
+    finally:
+        actions = None
+        twoslot.drop("boot", "flash")
 
 
 def _check_quiet_hours():
@@ -105,13 +122,13 @@ def _check_quiet_hours():
 
 def _confirm(agent):
     """Make the running release the one to fall back to."""
-    done = agent.boot_action(ACTION_CONFIRM)
+    done = _act(agent, ACTION_CONFIRM)
     print("twoslot: confirmed" if done else "twoslot: was confirmed already")
 
 
 def _rollback(agent):
     """Mark the running release bad and restart into the other slot."""
-    print("twoslot: back to slot", "BA"[agent.boot_action(ACTION_ROLLBACK)])
+    print("twoslot: back to slot", "BA"[_act(agent, ACTION_ROLLBACK)])
     _restart(False)
 
 
@@ -128,7 +145,7 @@ def _restart(may_wait=True):
 
 
 def _refused(error, agent):
-    twoslot.log_error(error)
+    log_error(error)
     try:
         from twoslot import words
 

@@ -54,6 +54,17 @@ STATE_VERIFY = const(6)
 STATE_ACTIVATE = const(7)
 STATE_DONE = const(8)
 
+# Stages of the agent: modules (agent.py).
+STAGE_ACTIONS = const("boot.actions")
+STAGE_DOCUMENTS = const("http.documents")
+STAGE_VERIFY = const("trust.verify")
+STAGE_HOOK_LINE = const("hook_line")
+STAGE_SCAN = const("image.scan")
+STAGE_REQUEST = const("image.request")
+STAGE_TABLE = const("image.table")
+STAGE_DOWNLOAD = const("image.download")
+STAGE_RESUME = const("resume")
+
 # What is done for a document, in this order.
 PHASE_GET = const(0)
 PHASE_KEYS = const(1)
@@ -61,8 +72,6 @@ PHASE_READ = const(2)
 PHASE_SUMS = const(3)
 PHASE_PAYLOAD = const(4)
 PHASE_APPLY = const(5)
-PHASE_NOTE = const(6)
-PHASE_END = const(7)
 
 # What boot/actions.py does.
 ACTION_SNAPSHOT = const(0)

@@ -1,23 +1,56 @@
-# The outcome of an attempt of tick(): what it means for the schedule and for the retained counts.
+# The outcome of an attempt of tick(): what it means for the schedule, for the retained counts, and for
+# the next restart.
+import machine
+
 import twoslot
 
 from micropython import const
 
 from twoslot import codes, retained
-from twoslot.errors import LinkError, ReleaseError
+from twoslot.constants import CHECK_FIRST_BIT, RETAINED_TURNS, STAGE_RESUME, STATE_TABLE
+from twoslot.errors import LinkError, ReleaseError, TwoslotError, log_error
 
 _SHORTEST_S = const(60)  # interval that a head may ask for
 _LONGEST_S = const(604800)
+_TRIES = const(8)  # lost connections in a row, without a block gained, before this attempt ends
 
 
-def conclude(agent, schedule, error):
-    """Set the schedule after an attempt that ended, or broke off with error.
+def conclude(schedule, error):
+    """Set the schedule after an attempt that ended, or broke off with error. Restart when it is to be.
 
-    True when it goes on later.
+    schedule: False or None when there is none. True: the same attempt goes on later.
     """
-    # Whatever its outcome: this is no loop (recovery/supervisor.py).
-    retained.had_turn()
-    if agent.interval_s is not None:
+    agent = twoslot._agent
+    if error is None and agent.state:
+        # The update is verified: into its trial.
+        if twoslot._restart_hook:
+            from twoslot import restart
+
+            if restart.put_off(schedule):
+                return False
+        machine.reset()
+    state = agent.state if agent else 0
+    more = False
+    if error:
+        log_error(error)
+        more = agent and break_off(agent, error)
+    if error is None or isinstance(error, TwoslotError):
+        # Whatever its outcome: this is no loop (recovery/supervisor.py).
+        retained.had_turn()
+    if isinstance(error, RuntimeError):
+        # The stack is used up. The next start checks before main.py.
+        machine.mem32[RETAINED_TURNS] |= 1 << CHECK_FIRST_BIT
+    elif isinstance(error, MemoryError):
+        if schedule:
+            schedule.failed()
+        # Not where memory is missing that a stranger may have taken.
+        if not agent or not agent.unproven:
+            agent = None
+            _make_room(schedule, state)
+        return False
+    if not schedule:
+        return False
+    if agent and agent.interval_s is not None:
         s = agent.interval_s
         schedule.interval_ms = (min(max(s, _SHORTEST_S), _LONGEST_S) if s else schedule.own_s) * 1000
     if error is None:
@@ -26,12 +59,9 @@ def conclude(agent, schedule, error):
         schedule.etag = agent.etag
         schedule.succeeded()
         return False
-    if isinstance(error, MemoryError):
-        raise error
-    twoslot.log_error(error)
-    if isinstance(error, LinkError):
+    if isinstance(error, LinkError) and agent:
         schedule.failed(agent.retry_after, agent.accepted)
-        return agent.state != 0
+        return more
     if isinstance(error, ReleaseError):
         # A document that cannot be read or trusted, or another one, may be right next time: a
         # captive portal.
@@ -44,3 +74,27 @@ def conclude(agent, schedule, error):
         schedule.etag = None
     schedule.failed()
     return False
+
+
+def break_off(agent, error):
+    """Settle what an error broke off. True when it goes on later: of an image, what is in place stays."""
+    if isinstance(error, LinkError):
+        agent.retry_after = error.args[2] if len(error.args) > 2 else 0
+        agent.tries += 1
+        # Nothing was written yet, or enough was tried: the schedule makes the next attempt.
+        if agent.state >= STATE_TABLE and agent.tries <= _TRIES:
+            agent.stage = STAGE_RESUME
+            return True
+    agent.end()
+    return False
+
+
+def _make_room(schedule, state):
+    # Restart to update before main.py, with nothing of the attempt in memory any more.
+    twoslot._agent = None
+    twoslot.drop("agent", "boot", "flash", "settings", "startup")
+    from twoslot.recovery import update_first
+
+    update_first.request_restart(schedule, state)
+    update_first = None
+    twoslot.drop("recovery.update_first")

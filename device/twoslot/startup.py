@@ -4,7 +4,7 @@ import twoslot
 
 from twoslot import settings
 from twoslot.constants import BOOT_FALLBACK, BOOT_TRIAL
-from twoslot.errors import FlashError
+from twoslot.errors import FlashError, log_error
 from twoslot.schedule import Schedule
 
 
@@ -36,7 +36,7 @@ def make_schedule():
         return schedule
     except FlashError as e:
         # The application must not stop for it.
-        twoslot.log_error(e)
+        log_error(e)
         return False
     finally:
         # Now: the caller drops it, and nothing else is in memory.
@@ -50,7 +50,7 @@ def _arm_deadline():
     try:
         __import__("twoslot_boot")
     except Exception as e:
-        twoslot.log_error(e)
+        log_error(e)
 
 
 def _subscribe(settings, seq):
@@ -61,5 +61,5 @@ def _subscribe(settings, seq):
         client.open_subscription(settings, seq)
     except (FlashError, MemoryError) as e:
         # Checks go on as scheduled, without a broker.
-        twoslot.log_error(e)
+        log_error(e)
     twoslot.drop("mqtt.client")

@@ -5,14 +5,36 @@ import twoslot
 from twoslot.boot.control import BootControl
 from twoslot.flash import Flash
 from twoslot.constants import (
-    ACTION_ACTIVATE_SPARE, ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_ROLLBACK,
-    ACTION_SNAPSHOT, ACTION_STATUS, STATE_DONE,
+    ACTION_ACTIVATE_SPARE, ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_INVALIDATE_SPARE, ACTION_REMEMBER,
+    ACTION_ROLLBACK, ACTION_SNAPSHOT, ACTION_STATUS, STATE_DONE,
 )  # fmt: skip
+
+
+def step(agent):
+    """Carry out the agent's action: a stage of an update."""
+    agent.stage = agent.then
+    if agent.action == ACTION_REMEMBER:
+        commit(agent)
+        if agent.refusal:
+            raise agent.refusal
+        if agent.facts is None:
+            agent.act(ACTION_SNAPSHOT, agent.then)
+    else:
+        run(agent, agent.action)
+        if agent.state == STATE_DONE:
+            agent.stage = None
+    twoslot.drop("flash", "trust")
 
 
 def run(agent, action):
     """Carry out one action. Returns what the caller is to know: see each."""
-    control = BootControl(Flash(), agent.attempts).open()
+    # The leaves first, all from this frame: an import inside another costs 688 bytes of stack.
+    if action in (ACTION_INVALIDATE_SPARE, ACTION_ACTIVATE_SPARE, ACTION_CONFIRM, ACTION_ROLLBACK):
+        from twoslot.boot import changes
+
+        control = changes.BootChanges(Flash(), agent.attempts).open()
+    else:
+        control = BootControl(Flash(), agent.attempts).open()
     if action == ACTION_SNAPSHOT:
         agent.facts = control.snapshot()
         if control.waiting:
@@ -44,11 +66,15 @@ def commit(agent):
     In a trial the head, fetched whole and signed, is the proof that this board can update itself again.
     """
     control = BootControl(Flash(), agent.attempts).open()
+    if not control.confirmed:
+        from twoslot.boot import changes
+
+        control = changes.BootChanges(Flash(), agent.attempts).open()
     head, agent.news = agent.news, None
     if head is True:
         # A signed head of the past, from a cache: the proof, and nothing to remember.
         head = None
-        if agent.auto:
+        if agent.auto and not control.confirmed:
             control.confirm()
     if agent.keys:
         from twoslot.trust import rotation

@@ -2,11 +2,11 @@
 # with this one out of memory, whether to believe them.
 import os
 
-from twoslot import codes, drop, log_error
+from twoslot import codes, drop
 from twoslot.constants import (
-    DOCUMENT_MOST, HEAD_MOST, HEAD_USUAL, PHASE_KEYS, SECRET_FILE, STATE_HEAD, STATE_IDLE,
+    DOCUMENT_MOST, HEAD_MOST, HEAD_USUAL, PHASE_KEYS, SECRET_FILE, STAGE_VERIFY, STATE_HEAD, STATE_IDLE,
 )  # fmt: skip
-from twoslot.errors import FlashError, LinkError
+from twoslot.errors import FlashError, LinkError, log_error
 
 
 def step(agent):
@@ -15,11 +15,31 @@ def step(agent):
     At the end agent.text has it, in a memoryview, or None: there is no new one (304).
     """
     if agent.identity is None:
-        agent.identity = _identity(agent.facts)
+        # A board with a secret proves with every request that it knows it. Others pay for this test
+        # only.
+        agent.identity = False
+        try:
+            os.stat(SECRET_FILE)
+        except OSError:
+            return
+        from twoslot import secret, settings
+        from twoslot.http import identity
+
+        try:
+            agent.identity = identity.load(agent.facts)
+        except FlashError as e:
+            # The server may serve this board all the same.
+            log_error(e)
+        drop("secret", "settings")
         return
     if agent.request is None:
-        from twoslot.http import response
+        # All that a request needs, from this frame: it is high up on the stack.
+        from twoslot import connection
+        from twoslot.http import response, request
 
+        if agent.identity:
+            from twoslot import hmac
+            from twoslot.http import identity
         agent.source = response
         head = agent.state == STATE_HEAD and not agent.key_epoch
         agent.request = response.get(agent, address(agent), agent.etag if head else None)
@@ -31,7 +51,7 @@ def step(agent):
             return
         r = agent.response
         if r.status == 304:
-            agent.state = STATE_IDLE
+            agent.state, agent.stage = STATE_IDLE, None
         else:
             if agent.text is None:
                 _begin(agent, r)
@@ -41,7 +61,7 @@ def step(agent):
             if r.got > _number(agent):
                 raise LinkError(codes.RESPONSE_TOO_LONG, r.got)
             agent.text = agent.text[: r.got]
-            agent.stage = PHASE_KEYS
+            agent.stage, agent.phase = STAGE_VERIFY, PHASE_KEYS
             if agent.state == STATE_HEAD and not agent.key_epoch:
                 # The tag counts again only when this head was accepted.
                 agent.etag, agent.fresh_etag = None, r.etag
@@ -55,6 +75,7 @@ def step(agent):
     r = agent.request = None
     agent.source.close(agent)
     agent.source = None
+    drop("connection", "hmac")
 
 
 def address(agent):
@@ -79,23 +100,3 @@ def _begin(agent, r):
         size = r.left
     r.wait_ms(size)
     agent.text = memoryview(bytearray(size))
-
-
-def _identity(facts):
-    # A board with a secret proves with every request that it knows it. Others pay for this test
-    # only.
-    try:
-        os.stat(SECRET_FILE)
-    except OSError:
-        return False
-    from twoslot import secret, settings
-    from twoslot.http import identity
-
-    try:
-        return identity.load(facts)
-    except FlashError as e:
-        # The server may serve this board all the same.
-        log_error(e)
-        return False
-    finally:
-        drop("http.identity", "secret", "settings")

@@ -2,17 +2,15 @@
 # for a request.
 import machine
 
-from twoslot import drop
-
 
 def load(facts):
     """Return what the requests of one attempt share: name, challenge and report of the board."""
     from twoslot import secret, settings
 
-    secret.load()
+    key = secret.load()
     told = "%d/%d" % facts["report"], "%d" % facts["counter"]
     name = settings.load().get("device_id") or machine.unique_id().hex()
-    return {"id": name, "nonce": None, "nc": 0, "told": told}
+    return {"id": name, "nonce": None, "nc": 0, "told": told, "key": key}
 
 
 def authorization(who, host, path):
@@ -22,12 +20,11 @@ def authorization(who, host, path):
     """
     line = 'Authorization: Twoslot id="%s"' % who["id"]
     if who["nonce"]:
-        from twoslot import hmac, secret
+        from twoslot import hmac
 
         who["nc"] += 1
         said = who["nonce"], who["nc"], who["told"][0], who["told"][1]
         mac = "GET\n%s\n%s\n%s\n%d\n%s\n%s" % ((host, path) + said)
-        mac = hmac.digest(secret.load(), mac.encode()).hex()
+        mac = hmac.digest(who["key"], mac.encode()).hex()
         line += ', nonce="%s", nc=%d, report="%s", running="%s", mac="%s"' % (said + (mac,))
-        drop("hmac", "secret")
     return line + "\r\n"

@@ -39,7 +39,7 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
             r = holder.response = Response(None, host)
             for _ in connection.connect(r, host):
                 yield
-        r.begin()
+        begin(r)
         r.packet = memoryview(_complete(head, host, path, who))
         lost = done = False
         while not lost and not done:
@@ -56,7 +56,7 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
                 yield
         if lost:
             continue
-        r.head_complete()
+        head_complete(r)
         if not who or challenged or not r.nonce or r.status != 401:
             break
         challenged = True
@@ -74,6 +74,34 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
     raise LinkError(codes.HTTP_STATUS, status, r.retry_after)
 
 
+def begin(r):
+    """Have a Response forget what was read: a request and its response follow."""
+    r.received = r.seen = r.lo = r.hi = 0
+    r.skip = 0  # bytes of the body that nobody wants
+    r.piece = b""  # of a line
+    _begin_head(r)
+    r.wait_ms()
+
+
+def head_complete(r):
+    """Settle how the body ends, once the head is read."""
+    if r.chunked or r.status == 304:
+        r.left, r.unsized = 0, False
+        r.chunked = r.chunked and r.status != 304
+    if r.unsized:
+        r.keep = False
+    r.check_end()
+
+
+def _begin_head(r):
+    # Forget what the head said: another one follows.
+    r.status = r.retry_after = r.number = 0
+    r.left, r.unsized, r.chunked, r.stage = BODY_MOST, True, False, 0
+    r.etag = r.nonce = None
+    r.start = -1  # where the range of a 206 begins
+    r.keep = r.idle = False
+
+
 def _complete(head, host, path, who):
     if who:
         from twoslot.http import identity
@@ -85,7 +113,11 @@ def _complete(head, host, path, who):
 def _send(r):
     # Send what is left of the request, then read the head. True: it is complete.
     while r.packet:
-        n = r.write(r.packet)
+        r.check()
+        try:
+            n = r.sock.write(r.packet)
+        except OSError as e:
+            raise LinkError(codes.CONNECTION_FAILED, e.args[0])
         if not n:
             return False
         r.packet = r.packet[n:]
@@ -97,7 +129,7 @@ def _send(r):
         if r.number and not line:
             if r.status // 100 != 1:
                 return True
-            r.begin_head()  # an interim response: the final one follows
+            _begin_head(r)  # an interim response: the final one follows
             continue
         r.number += 1
         _parse(r, line)

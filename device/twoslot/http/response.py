@@ -28,9 +28,13 @@ def get(agent, url, etag=None, span=(0, 0)):
     Returns a generator: once it has ended, agent.response is there. The connection is kept from one
     request to the next. This module is the agent's source.
     """
+    # All that it needs, from this frame: documents.py has loaded it already.
     from twoslot import connection
     from twoslot.http import request
 
+    if agent.identity:
+        from twoslot import hmac
+        from twoslot.http import identity
     return request.get(agent, agent.server, url, etag, span[0], span[1], agent.identity)
 
 
@@ -43,45 +47,19 @@ def close(agent):
 
 
 class Response:
-    """Status and headers, which request.py fills in, and the body.
+    """Status and headers, which request.py sets and fills in, and the body.
 
     Idle: it is read to its end, the connection kept.
     """
 
     def __init__(self, sock, host):
-        self.sock, self.host = sock, host
+        self.sock, self.host, self.idle = sock, host, False
         self.rx = memoryview(bytearray(128))
-        self.begin()
-
-    def begin(self):
-        """Forget what was read: a request and its response follow."""
-        self.received = self.seen = self.lo = self.hi = 0
-        self.skip = 0  # bytes of the body that nobody wants
-        self.piece = b""  # of a line
-        self.begin_head()
-        self.wait_ms()
-
-    def begin_head(self):
-        """Forget what the head said: another one follows."""
-        self.status = self.retry_after = self.number = 0
-        self.left, self.unsized, self.chunked, self.stage = BODY_MOST, True, False, _SIZE
-        self.etag = self.nonce = None
-        self.start = -1  # where the range of a 206 begins
-        self.keep = self.idle = False
 
     def wait_ms(self, size=0):
         """Refuse what is not there in ten seconds, and the time that so many bytes may take."""
         self.got = 0
         self.last, self.rest_ms = time.ticks_ms(), _WAIT_MS + size * 1000 // _FLOOR
-
-    def head_complete(self):
-        """Settle how the body ends, once the head is read."""
-        if self.chunked or self.status == 304:
-            self.left, self.unsized = 0, False
-            self.chunked = self.chunked and self.status != 304
-        if self.unsized:
-            self.keep = False
-        self._check_end()
 
     def close(self):
         """Close the connection."""
@@ -94,7 +72,7 @@ class Response:
 
         True: they are full, or the body has ended; got is the number of bytes.
         """
-        self._check()
+        self.check()
         while self.skip:
             n = self._read_some(views[0][: self.skip])
             if not n:
@@ -115,7 +93,7 @@ class Response:
 
     def line(self):
         """Return the next line of head or chunk, without its end; None while it is not complete."""
-        self._check()
+        self.check()
         while True:  # ends with the line, at _HEADERS bytes, or with what is there
             if self.lo == self.hi:
                 n = self._receive(self.rx)
@@ -138,15 +116,6 @@ class Response:
                 line, self.piece = self.piece[:_LINE].rstrip(), b""
                 return line
 
-    def write(self, view):
-        """Send what the connection takes of it. Returns the number of bytes, or 0."""
-        self._check()
-        try:
-            n = self.sock.write(view)
-        except OSError as e:
-            raise LinkError(codes.CONNECTION_FAILED, e.args[0])
-        return n or 0
-
     def _read_some(self, view):
         # Read a piece of the body; 0 at its end, None while nothing is there.
         while self.chunked and self.left == 0:
@@ -168,7 +137,7 @@ class Response:
                 raise LinkError(codes.CONNECTION_CLOSED, self.received)
         # Without a length, the end of the connection is the end of the body.
         self.left = self.left - n if n else 0
-        self._check_end()
+        self.check_end()
         return n
 
     def _begin_chunk(self):
@@ -188,11 +157,11 @@ class Response:
             self.left, self.stage = size, _END if size else _TRAILER
         elif not line:
             self.chunked = False
-            self._check_end()
+            self.check_end()
         return True
 
-    def _check_end(self):
-        # When nothing of this response is left, the connection may take another request.
+    def check_end(self):
+        """When nothing of this response is left, the connection may take another request."""
         if self.left == 0 and not self.chunked:
             self.idle = self.keep
 
@@ -205,8 +174,11 @@ class Response:
         self.received += n or 0
         return n
 
-    def _check(self):
-        # An application that comes back late is not the server's delay.
+    def check(self):
+        """Raise LinkError when it took too long.
+
+        An application that comes back late is not the server's delay.
+        """
         now = time.ticks_ms()
         self.rest_ms -= min(time.ticks_diff(now, self.last), _AWAY_MS)
         self.last = now

@@ -1,21 +1,12 @@
-# Downloads into the spare slot: the block table, then the blocks that are missing.
+# Downloads the blocks that are missing into the spare slot. table.py got the block table.
 from twoslot import codes
-from twoslot.constants import BLOCK, STATE_DOWNLOAD, STATE_SCAN, STATE_TABLE, STATE_VERIFY, TABLE_ENTRY
+from twoslot.constants import BLOCK, STAGE_REQUEST, STAGE_SCAN, STATE_VERIFY
 from twoslot.errors import LinkError
 from twoslot.image import writer
 
 
-def step(agent):
-    """Download the next piece; return the agent's next state.
-
-    It sets agent.url when it must ask for it first, and agent.waiting when nothing came.
-    """
-    writer.allocate(agent.progress)
-    return (_download_block if agent.state == STATE_DOWNLOAD else _download_table)(agent, agent.progress)
-
-
-def _is_whole(agent, size):
-    # Get size bytes into the buffer: False while some are missing.
+def is_whole(agent, size):
+    """Get size bytes into the buffer. False while some are missing."""
     if agent.views is None:
         agent.response.wait_ms(size)
         agent.views = writer.views(agent.progress, size)
@@ -26,37 +17,31 @@ def _is_whole(agent, size):
     return True
 
 
-def _download_table(agent, progress):
-    n = progress["blocks"] * TABLE_ENTRY
-    if not _is_whole(agent, n):
-        return STATE_TABLE
-    if agent.response.got != n:
-        raise LinkError(codes.TABLE_MISMATCH, 0)
-    writer.write_table(progress, agent.plan["blocks"])
-    agent.next = 0
-    return STATE_SCAN
-
-
-def _download_block(agent, progress):
-    response, block = agent.response, agent.next
+def step(agent):
+    """Download the next piece of the image: a stage of an update."""
+    progress, response, block = agent.progress, agent.response, agent.next
     if response is None or block >= agent.until:
         first, agent.until = writer.next_missing_run(progress)
         agent.next = first
         agent.url = agent.plan["url"]
         agent.span = first * BLOCK, min(agent.until * BLOCK, progress["length"])
-        return STATE_DOWNLOAD
+        progress["pieces"] = None
+        agent.stage = STAGE_REQUEST
+        return
+    writer.allocate(progress, BLOCK)
     size = writer.block_size(progress, block)
     whole = False
     try:
-        if not _is_whole(agent, size):
+        if not is_whole(agent, size):
             whole = True
-            return STATE_DOWNLOAD
+            return
         n = response.got
         agent.bytes += n
         if n != size:
             raise LinkError(codes.CONNECTION_CLOSED, n)
         if writer.is_missing(progress, block):
             writer.write_block(progress, block)
+            agent.blocks_in_place = progress["blocks"] - progress["left"], progress["blocks"]
             agent.written += 1
             agent.tries = 0
         agent.next += 1
@@ -66,8 +51,7 @@ def _download_block(agent, progress):
         if not whole:
             agent.views = None
             agent.source.close(agent)
-    if progress["left"]:
-        return STATE_DOWNLOAD
-    agent.source.close(agent)
-    agent.next = 0
-    return STATE_VERIFY
+    if not progress["left"]:
+        agent.source.close(agent)
+        progress["pieces"] = None
+        agent.next, agent.state, agent.stage = 0, STATE_VERIFY, STAGE_SCAN

@@ -2,10 +2,11 @@
 # writes nothing.
 from hashlib import sha256
 
-from twoslot import codes
+from twoslot import codes, drop
 from twoslot.flash import Flash
 from twoslot.constants import (
-    BLOCK, PIECE, STATE_ACTIVATE, STATE_DOWNLOAD, STATE_SCAN, STATE_TABLE, STATE_VERIFY, TABLE_ENTRY,
+    ACTION_ACTIVATE_SPARE, BLOCK, PIECE, STAGE_DOWNLOAD, STAGE_REQUEST, STATE_ACTIVATE, STATE_DOWNLOAD,
+    STATE_SCAN, STATE_TABLE, STATE_VERIFY, TABLE_ENTRY,
 )  # fmt: skip
 from twoslot.errors import ReleaseError
 
@@ -26,15 +27,13 @@ def start(place, plan):
 
 
 def step(agent):
-    """Scan the next piece; return the agent's next state.
-
-    It sets agent.url when something must be asked for first.
-    """
+    """Scan the next piece: a stage of an update."""
     if agent.progress is None:
         agent.progress = start(agent.place, agent.plan)
     if agent.state == STATE_TABLE:
-        return _scan_table(agent, agent.progress)
-    return (_scan_block if agent.state == STATE_SCAN else _verify_block)(agent, agent.progress)
+        _scan_table(agent, agent.progress)
+    else:
+        (_scan_block if agent.state == STATE_SCAN else _verify_block)(agent, agent.progress)
 
 
 def table_matches(progress, digest):
@@ -61,21 +60,22 @@ def hash_block(progress, block, sha):
 
 
 def _scan_table(agent, progress):
-    if not table_matches(progress, agent.plan["blocks"]):
-        agent.url, agent.span = agent.plan["blocks_url"], (0, 0)
-        return STATE_TABLE
-    agent.next = 0
-    return STATE_SCAN
+    if table_matches(progress, agent.plan["blocks"]):
+        agent.next, agent.state = 0, STATE_SCAN
+    else:
+        agent.url, agent.span, agent.stage = agent.plan["blocks_url"], (0, 0), STAGE_REQUEST
 
 
 def _scan_block(agent, progress):
     # Blocks that are in place already need no download.
     check_block(progress, agent.next)
     agent.next += 1
-    if agent.next < progress["blocks"]:
-        return STATE_SCAN
-    agent.next = agent.until = 0
-    return STATE_DOWNLOAD if progress["left"] else STATE_VERIFY
+    if agent.next == progress["blocks"]:
+        agent.next = agent.until = 0
+        agent.blocks_in_place = progress["blocks"] - progress["left"], progress["blocks"]
+        agent.state = STATE_VERIFY
+        if progress["left"]:
+            agent.state, agent.stage = STATE_DOWNLOAD, STAGE_DOWNLOAD
 
 
 def _verify_block(agent, progress):
@@ -85,16 +85,22 @@ def _verify_block(agent, progress):
     hash_block(progress, agent.next, agent.sha)
     agent.next += 1
     if agent.next < progress["blocks"]:
-        return STATE_VERIFY
+        return
+    agent.next = 0
     if agent.sha.digest() == agent.plan["sha256"]:
-        return STATE_ACTIVATE
+        if agent.source:
+            agent.source.close(agent)
+        agent.progress = agent.sha = agent.source = None
+        agent.state = STATE_ACTIVATE
+        agent.act(ACTION_ACTIVATE_SPARE, None)
+        drop("flash", "http")
+        return
     # Some sector reads otherwise than when its block was checked: scan again, and download what
     # differs.
-    agent.next = 0
     agent.scans += 1
     if agent.scans > 2:
         raise ReleaseError(codes.IMAGE_MISMATCH, 0)
-    return STATE_SCAN
+    agent.state = STATE_SCAN
 
 
 def _hash(sha, addr, n):

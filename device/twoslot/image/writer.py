@@ -14,10 +14,10 @@ _back = memoryview(bytearray(PIECE))
 _entry = bytearray(TABLE_ENTRY)
 
 
-def allocate(progress):
-    """Allocate the buffer of one block, in pieces: the heap seldom has 4 KB in one piece."""
+def allocate(progress, n):
+    """Allocate a buffer of n bytes, at most a block, in pieces: the heap seldom has 4 KB in one piece."""
     if progress["pieces"] is None:
-        progress["pieces"] = [memoryview(bytearray(PIECE)) for _ in range(BLOCK // PIECE)]
+        progress["pieces"] = [memoryview(bytearray(PIECE)) for _ in range(0, n, PIECE)]
 
 
 def block_size(progress, block):
@@ -29,14 +29,6 @@ def views(progress, n):
     """Return the first n bytes of the buffer, as a list of memoryviews."""
     pieces = progress["pieces"]
     return [p if n - at >= PIECE else p[: n - at] for at, p in zip(range(0, n, PIECE), pieces)]
-
-
-def write_table(progress, digest):
-    """Check the block table that lies in the buffer, and write it."""
-    n = progress["blocks"] * TABLE_ENTRY
-    if _digest(progress, n) != digest:
-        raise LinkError(codes.TABLE_MISMATCH, 0)
-    _write(progress, progress["table"], n)
 
 
 def is_missing(progress, block):
@@ -58,17 +50,18 @@ def next_missing_run(progress):
 def write_block(progress, block):
     """Check the block that lies in the buffer, and write it."""
     n = block_size(progress, block)
-    if _differs(progress, block, _digest(progress, n)):
+    if _differs(progress, block, digest(progress, n)):
         raise LinkError(codes.BLOCK_MISMATCH, block)
     while n & 3:
         progress["pieces"][n // PIECE][n % PIECE] = 0xFF
         n += 1
-    _write(progress, progress["image"] + block * BLOCK, n)
+    write(progress, progress["image"] + block * BLOCK, n)
     progress["missing"][block >> 3] &= ~(1 << (block & 7))
     progress["left"] -= 1
 
 
-def _digest(progress, n):
+def digest(progress, n):
+    """Return the digest of the first n bytes of the buffer."""
     sha = sha256()
     for p in views(progress, n):
         sha.update(p)
@@ -80,7 +73,8 @@ def _differs(progress, block, digest):
     return digest[:TABLE_ENTRY] != _entry
 
 
-def _write(progress, addr, n):
+def write(progress, addr, n):
+    """Write the first n bytes of the buffer into one sector, and read them back."""
     for _ in range(_TRIES):
         _flash.erase(addr)
         same = True

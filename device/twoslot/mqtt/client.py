@@ -6,8 +6,8 @@ import socket
 
 from micropython import const
 
-from twoslot import _pollers, codes, drop, log_error
-from twoslot.errors import FlashError, LinkError
+from twoslot import _pollers, codes, drop
+from twoslot.errors import FlashError, LinkError, log_error
 from twoslot.schedule import random_below
 
 _CONNECTING = const(0)  # stages of a connection

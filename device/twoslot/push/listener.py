@@ -9,7 +9,7 @@ from micropython import const
 
 import twoslot
 
-from twoslot.constants import ACTION_SNAPSHOT, STATE_TABLE
+from twoslot.constants import STATE_TABLE
 
 _PAUSE_MS = const(5000)  # for the address of whoever was too slow
 
@@ -92,7 +92,8 @@ class PushListener:
 
         agent = twoslot.load_agent()
         agent.begin()
-        agent.boot_action(ACTION_SNAPSHOT)
+        while agent.facts is None:
+            agent.step()
         from twoslot.trust import keyring
 
         epoch, moduli = keyring.trusted_keys("offline", agent.product, agent.facts)[:2]

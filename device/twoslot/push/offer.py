@@ -26,6 +26,10 @@ def handle(listener, sock):
             plan["floor"] = 0
             plan["created"] = 0  # the developer's clock proves nothing
         policy.check_counter(plan["counter"], facts, facts["counter"] >> DEVELOPMENT_BIT)
+        if plan["fs_version"] < facts["fs_version"]:
+            from twoslot import filesystem
+
+            filesystem.check_driver(plan["fs_version"], facts["fs_start"])
         agent.plan = plan
     finally:
         twoslot.drop("trust", "settings")

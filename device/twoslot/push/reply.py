@@ -2,7 +2,7 @@
 import twoslot
 
 from twoslot import codes
-from twoslot.errors import LinkError
+from twoslot.errors import LinkError, log_error
 
 _WAIT_S = 0.2  # for a stranger; what is sent fits into the socket's buffer
 
@@ -17,7 +17,7 @@ def handle(listener, sock):
             sock.recv(512)  # unread bytes would reset the connection
         except OSError:
             pass  # then the client sees no response
-    twoslot.log_error(e)
+    log_error(e)
     code, where = e.args[:2] if len(e.args) > 1 else (0, 0 if isinstance(e, MemoryError) else 1)
     status = 500
     if code == codes.BUSY:

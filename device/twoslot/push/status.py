@@ -17,12 +17,12 @@ def handle(listener, sock):
     A client that knows the secret ends the trial of a development release by asking for it.
     """
     agent = twoslot.load_agent()
-    found = agent.boot_action(ACTION_STATUS)
+    found = _act(agent, ACTION_STATUS)
     development = found["counter"] >> DEVELOPMENT_BIT
     if listener.authenticated and agent.auto and development and not found["confirmed"]:
         # A development release that answers could be replaced: that is its proof.
-        agent.boot_action(ACTION_CONFIRM)
-        found = agent.boot_action(ACTION_STATUS)
+        _act(agent, ACTION_CONFIRM)
+        found = _act(agent, ACTION_STATUS)
     agent = None
     from twoslot import settings
     from twoslot.push import reply
@@ -40,3 +40,14 @@ def handle(listener, sock):
     }  # fmt: skip
     reply.send_response(sock, 200, json.dumps(found))
     twoslot.drop("push.reply", "settings")
+
+
+def _act(agent, action):
+    from twoslot import flash
+    from twoslot.boot import actions
+
+    try:
+        return actions.run(agent, action)
+    finally:
+        actions = None
+        twoslot.drop("boot", "flash")

@@ -7,7 +7,7 @@ from micropython import const
 import twoslot
 
 from twoslot import codes
-from twoslot.constants import BLOCK, SEND_S, STATE_TABLE, STATE_VERIFY
+from twoslot.constants import BLOCK, SEND_S, STAGE_HOOK_LINE, STATE_TABLE, STATE_VERIFY
 from twoslot.errors import LinkError
 
 _BLOCKS = const(16)  # in a piece
@@ -17,7 +17,7 @@ def handle(listener, sock):
     """Carry out the agent's plan, piece by piece."""
     agent = twoslot.load_agent()
     source = PushSource(sock)
-    agent.state, agent.source = STATE_TABLE, source
+    agent.state, agent.stage, agent.source = STATE_TABLE, STAGE_HOOK_LINE, source
     gc.collect()
     try:
         while agent.step():
@@ -52,12 +52,15 @@ class PushSource:
         Returns nothing that must be waited for; agent.response has them.
         """
         if self.body is None:
-            from twoslot.http import response
+            from twoslot.http import response, request
 
             # Its first chunk, the document, was read before anything was checked.
             r = self.body = response.Response(self.sock, None)
+            request.begin(r)
             r.chunked, r.stage, r.status = True, 1, 206
-            r.head_complete()
+            request.head_complete(r)
+            request = None
+            twoslot.drop("http.request")
         agent.response = self.body
         agent.response.start = span[0]
         if span[1]:

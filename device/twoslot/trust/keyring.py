@@ -4,10 +4,13 @@ import json
 
 from binascii import a2b_base64, hexlify
 from hashlib import sha256
+from micropython import const
 
 from twoslot import codes
 from twoslot.constants import KEYS_COPY, KEYS_DIGEST, KEYS_FILE
 from twoslot.errors import FlashError
+
+_PIECE = const(64)
 
 
 def trusted_keys(role, product, facts, held=None):
@@ -24,6 +27,9 @@ def trusted_keys(role, product, facts, held=None):
         copy = _read_copy(name, role, product)
         if copy[0] > best[0] and (not known or copy[0] < facts["epoch"] or copy[2] == known):
             best = copy
+            if copy[2] == known:
+                break  # the other copy cannot be more than this document
+        copy = None
     if held:
         copy = _parse(held[: held.find(b"\n")], role, product)
         if copy[0] > best[0]:
@@ -37,26 +43,41 @@ def _read_copy(name, role, product):
     # The third line, the digest of the first, tells a damaged copy from a right one.
     try:
         with open(name, "rb") as f:
-            line = f.readline()
+            # Where does the first line end? readline() would need its length twice.
+            n, end, piece = 0, -1, b"-"
+            while piece and end < 0:
+                piece = f.read(_PIECE)
+                end = piece.find(b"\n")
+                n += len(piece) if end < 0 else end
+            f.seek(n + 1)
             f.readline()
             digest = f.readline().strip()
-        if not digest or digest == hexlify(sha256(line.rstrip()).digest()):
-            return _parse(line, role, product)
+            f.seek(0)
+            line = bytearray(n)
+            f.readinto(line)
+        return _parse(line, role, product, digest)
     except OSError:
-        pass
-    return (0,)
+        return (0,)
 
 
-def _parse(line, role, product):
-    # Return what trusted_keys() does of line 1 of a keys document; (0,) when it is none.
+def _parse(line, role, product, wanted=None):
+    # Return what trusted_keys() does of line 1 of a keys document; (0,) when it is none, or has not the
+    # digest that is wanted.
     try:
+        end = len(line)
+        while end and line[end - 1] <= 32:
+            end -= 1
+        digest = sha256(memoryview(line)[:end]).digest()
+        if wanted and wanted != hexlify(digest):
+            return (0,)
         payload = json.loads(line)
+        line = None
         epoch, issued, found = payload["epoch"], payload["issued"], payload[role]
         right = payload["product"] == product and isinstance(epoch, int) and isinstance(issued, int)
         payload = None
         found = [a2b_base64(n) for n in (found if role == "offline" else (found,))]
         if found and right:
-            return epoch, found, sha256(line.rstrip()).digest()[:KEYS_DIGEST], issued
+            return epoch, found, digest[:KEYS_DIGEST], issued
     except (ValueError, KeyError, TypeError):
         pass
     return (0,)

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from micropython import const
 
-from twoslot import codes, settings
+from twoslot import codes
 from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, NEVER_REACHED
 from twoslot.constants import STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
@@ -17,10 +17,10 @@ _ROUNDS = const(4)  # trials without proof: the first, and three more
 _FADES_MS = const(259200000)  # three days since the start, or a newer head: then it is tried again
 
 
-def apply(agent, document):
-    """Apply the policy to what read_signed() returned; return the agent's next state."""
-    payload, digest, epoch = document
-    s, facts = settings.load(), agent.facts
+def apply(agent, s):
+    """Apply the policy to the document that was verified; return the agent's next state. s: the settings."""
+    (payload, digest, epoch), agent.seal = agent.seal, None
+    facts = agent.facts
     if agent.state != STATE_HEAD:
         agent.plan = check_release(payload, digest, agent.head, s, facts)
         return STATE_TABLE if agent.download else STATE_IDLE
@@ -126,7 +126,10 @@ def check_counter(counter, facts, force):
 
 
 def check_release(payload, digest, head, settings, facts):
-    """Return the plan for the spare slot, or raise why this board must not run the release."""
+    """Return the plan for the spare slot, or raise why this board must not run the release.
+
+    Where the release has an older driver of the filesystem, filesystem.py has the last word.
+    """
     if digest != head["release"]:
         raise ReleaseError(codes.HEAD_MISMATCH, 0)
     _check_product(payload, settings)
@@ -147,8 +150,6 @@ def check_release(payload, digest, head, settings, facts):
             raise ReleaseError(codes.MPY_VERSION, plan["mpy_abi"])
         if plan["fs_version"] > facts["fs_version"] and not payload["fs_upgrade"]:
             raise ReleaseError(codes.FILESYSTEM_VERSION, plan["fs_version"])
-        if plan["fs_version"] < facts["fs_version"]:
-            __import__("twoslot.filesystem").filesystem.check_driver(plan["fs_version"], facts["fs_start"])
         if not 0 < plan["length"] <= facts["size"]:
             raise ReleaseError(codes.IMAGE_TOO_LONG, plan["length"])
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -6,7 +6,7 @@ from binascii import a2b_base64, hexlify
 from hashlib import sha256
 from micropython import const
 
-from twoslot import codes, drop
+from twoslot import codes
 from twoslot.constants import KEY_BYTES, KEYS_COPY, KEYS_DIGEST, KEYS_FILE
 from twoslot.errors import FlashError, ReleaseError
 
@@ -14,14 +14,8 @@ _EPOCHS = const(8)  # followed in one attempt
 _PART = "/twoslot.keys.part"  # a copy while it is written
 
 
-def wanted(agent):
-    """Have the agent get the keys of the next epoch. False: the refusal of the head stands."""
-    from twoslot.trust import keyring
-
-    held = agent.keys and agent.keys[0]
-    epoch = keyring.trusted_keys("offline", agent.product, agent.facts, held)[0] + 1
-    keyring = None
-    drop("trust.keyring")
+def wanted(agent, epoch):
+    """Have the agent get the keys of an epoch. False: the refusal of the head stands."""
     refusal = agent.refusal
     if agent.epochs >= _EPOCHS or refusal.args[0] == codes.HEAD_EPOCH and refusal.args[1] < epoch:
         return False
@@ -30,8 +24,9 @@ def wanted(agent):
     return True
 
 
-def accept(agent, payload, digest):
+def accept(agent):
     """Hold the keys of the next epoch, which are signed. They are pinned with the head or before it."""
+    (payload, digest, _), agent.seal = agent.seal, None
     epoch = agent.key_epoch
     first = check(payload, agent.product, epoch)
     first["keys"] = digest[:KEYS_DIGEST]

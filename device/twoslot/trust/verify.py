@@ -4,8 +4,8 @@ import gc
 
 from twoslot import codes, drop
 from twoslot.constants import (
-    PHASE_APPLY, PHASE_GET, PHASE_KEYS, PHASE_NOTE, PHASE_PAYLOAD, PHASE_READ, PHASE_SUMS, STATE_HEAD,
-    STATE_TABLE,
+    ACTION_REMEMBER, PHASE_APPLY, PHASE_GET, PHASE_KEYS, PHASE_PAYLOAD, PHASE_READ, PHASE_SUMS,
+    STAGE_DOCUMENTS, STAGE_HOOK_LINE, STATE_HEAD, STATE_TABLE,
 )  # fmt: skip
 from twoslot.errors import ReleaseError
 
@@ -13,48 +13,93 @@ from twoslot.errors import ReleaseError
 def step(agent):
     """Go on with the document that http/documents.py got.
 
-    At the end agent.stage is PHASE_NOTE; or PHASE_GET, when newer keys are wanted first.
+    What is new is written down at the end. Then the next document is wanted, or newer keys, or the image.
+    All modules and files are opened from this frame or the next: there the stack has room for it
+    (memory.md).
     """
+    phase = agent.phase
     try:
-        stage = agent.stage
-        if stage == PHASE_SUMS:
+        if phase == PHASE_SUMS:
             from twoslot.trust import rsa
 
-            if rsa.step(agent.seal[0], agent.slice):
-                agent.stage = PHASE_PAYLOAD
-        elif stage == PHASE_KEYS:
-            agent.trusted = trusted_keys(agent)
-            agent.stage = PHASE_READ
-        elif stage == PHASE_READ:
+            if not rsa.step(agent.seal[0], agent.slice):
+                return
+        elif phase == PHASE_KEYS:
+            from twoslot.trust import keyring
+
+            held = agent.keys and agent.keys[0]
+            trusted = keyring.trusted_keys(role(agent), agent.product, agent.facts, held)
+            agent.pinned = trusted[2:]
+            floor = 0 if agent.key_epoch else agent.facts["epoch"]
+            if trusted[0] < floor:  # pinned keys of an earlier epoch do not count
+                raise ReleaseError(codes.HEAD_EPOCH, floor)
+            agent.trusted = trusted[:2]
+        elif phase == PHASE_READ:
             from twoslot.trust import rsa, document
 
             trusted, agent.trusted = agent.trusted, None
             agent.seal = document.begin(agent.text, trusted)
-            document = None
+            document = trusted = None
             drop("trust.document")
-            agent.stage = PHASE_SUMS
-        elif stage == PHASE_PAYLOAD:
-            agent.seal = _parse(agent)
-            agent.stage = PHASE_APPLY
+            agent.phase = PHASE_SUMS
+            return
+        elif phase == PHASE_PAYLOAD:
+            from twoslot.trust import rsa, document
+
+            agent.seal = _parse(agent, document)
         else:
-            agent.state = apply(agent)
-            agent.stage = PHASE_NOTE if agent.state < STATE_TABLE else PHASE_GET
+            if agent.key_epoch:
+                from twoslot.trust import rotation
+
+                rotation.accept(agent)
+            else:
+                from twoslot import settings
+                from twoslot.trust import policy
+
+                state = policy.apply(agent, settings.load())
+                if agent.plan and agent.plan["fs_version"] < agent.facts["fs_version"]:
+                    from twoslot import filesystem
+
+                    filesystem.check_driver(agent.plan["fs_version"], agent.facts["fs_start"])
+                agent.state = state
+            return _finish(agent)
+        agent.phase += 1
         return
     except ReleaseError as e:
         agent.text = agent.seal = agent.trusted = None
-        if stage != PHASE_READ or not agent.key_epoch or e.args[0] != codes.DOCUMENT_UNREADABLE:
+        if phase != PHASE_READ or not agent.key_epoch or e.args[0] != codes.DOCUMENT_UNREADABLE:
             agent.refusal = e  # else it was a page that says "not found": the head stays refused
-        agent.stage = PHASE_NOTE
-        if agent.state != STATE_HEAD or agent.key_epoch:
+        # The head may be signed with keys that this board does not have yet.
+        unknown = agent.refusal.args[0] in (codes.KEY_NOT_PINNED, codes.HEAD_EPOCH)
+        if agent.state != STATE_HEAD or agent.key_epoch or not unknown:
+            _finish(agent)
             return
-        if e.args[0] not in (codes.KEY_NOT_PINNED, codes.HEAD_EPOCH):
-            return
-    # The head may be signed with keys that this board does not have yet.
-    drop("trust.document", "trust.rsa", "trust.policy", "settings")
+    finally:
+        # Only what the next phase needs is in memory. A module that is dropped must not be held either:
+        # it holds its constants.
+        if agent.phase != PHASE_SUMS:
+            rsa = document = keyring = policy = rotation = None
+            drop("trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation", "settings")
     from twoslot.trust import keyring, rotation
 
-    if rotation.wanted(agent):
-        agent.stage = PHASE_GET
+    held = agent.keys and agent.keys[0]
+    if rotation.wanted(agent, keyring.trusted_keys("offline", agent.product, agent.facts, held)[0] + 1):
+        agent.stage, agent.phase = STAGE_DOCUMENTS, PHASE_GET
+    else:
+        _finish(agent)
+
+
+def _finish(agent):
+    # With this document. Nothing is written down between the release and the image.
+    agent.phase = PHASE_GET
+    then = STAGE_DOCUMENTS if agent.state else None
+    agent.stage = STAGE_HOOK_LINE if agent.state == STATE_TABLE else then
+    if agent.state == STATE_TABLE:
+        agent.head = agent.facts = None
+    elif agent.news or agent.keys:
+        agent.act(ACTION_REMEMBER, then)
+    elif agent.refusal:
+        raise agent.refusal
 
 
 def role(agent):
@@ -63,22 +108,8 @@ def role(agent):
     return "online" if agent.state == STATE_HEAD and not agent.key_epoch else "offline"
 
 
-def trusted_keys(agent):
-    from twoslot.trust import keyring
-
-    held = agent.keys and agent.keys[0]
-    trusted = keyring.trusted_keys(role(agent), agent.product, agent.facts, held)
-    agent.pinned = trusted[2:]
-    floor = 0 if agent.key_epoch else agent.facts["epoch"]
-    if trusted[0] < floor:  # pinned keys of an earlier epoch do not count
-        raise ReleaseError(codes.HEAD_EPOCH, floor)
-    return trusted[:2]
-
-
-def _parse(agent):
+def _parse(agent, document):
     # The signature is computed: check it, then read what it was made over.
-    from twoslot.trust import rsa, document
-
     (sums, digest, epoch), agent.seal = agent.seal, None
     document.check(sums, digest)
     sums = None
@@ -89,17 +120,3 @@ def _parse(agent):
     if not agent.key_epoch:
         agent.text = None
     return document.payload(text, kind), digest, epoch
-
-
-def apply(agent):
-    # Return the next state.
-    document, agent.seal = agent.seal, None
-    if agent.key_epoch:
-        from twoslot.trust import rotation
-
-        rotation.accept(agent, document[0], document[1])
-        return STATE_HEAD
-    from twoslot import settings
-    from twoslot.trust import policy
-
-    return policy.apply(agent, document)

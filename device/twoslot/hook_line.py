@@ -8,6 +8,7 @@ from micropython import const
 import twoslot
 
 from twoslot import codes
+from twoslot.constants import ACTION_INVALIDATE_SPARE, STAGE_SCAN
 from twoslot.errors import FlashError
 
 _LINE = b'__import__("twoslot_boot")  # twoslot\n'
@@ -16,38 +17,35 @@ _REPAIRED = const(20)
 _BOOT, _PART = "/boot.py", "/boot.py.part"
 
 
-def require_hook():
-    """Return when the hook ran in this start, and boot.py has its line.
+def step(agent):
+    """Require that the hook ran in this start, and that boot.py has its line: a stage of an update.
 
     Else put the line first and restart: boot.py then runs it. That is done once until power is lost.
     FlashError when it did not help: there is a syntax error, a file is missing, or somebody writes
     boot.py anew.
     """
     try:
-        _require_hook()
+        first, present = _find_line()
+        if present and twoslot.deadline is not None:
+            agent.act(ACTION_INVALIDATE_SPARE, STAGE_SCAN)
+            return
+        word = machine.mem32
+        if word[_KEPT] >> _REPAIRED & 1:
+            raise FlashError(codes.NO_BOOT_HOOK, 0)
+        if not first:
+            try:
+                _put_line_first()
+            except OSError as e:
+                raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
+        if twoslot._restart_hook:
+            from twoslot import restart
+
+            if restart.wait_ms():
+                raise FlashError(codes.NO_BOOT_HOOK, 0)  # until the next check, or any restart
+        word[_KEPT] |= 1 << _REPAIRED
+        machine.reset()
     finally:
-        twoslot.drop("recovery.boot_file")
-
-
-def _require_hook():
-    first, present = _find_line()
-    if present and twoslot.deadline is not None:
-        return
-    word = machine.mem32
-    if word[_KEPT] >> _REPAIRED & 1:
-        raise FlashError(codes.NO_BOOT_HOOK, 0)
-    if not first:
-        try:
-            _put_line_first()
-        except OSError as e:
-            raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
-    if twoslot._restart_hook:
-        from twoslot import restart
-
-        if restart.wait_ms():
-            raise FlashError(codes.NO_BOOT_HOOK, 0)  # until the next check, or any restart
-    word[_KEPT] |= 1 << _REPAIRED
-    machine.reset()
+        twoslot.drop("hook_line")
 
 
 def _find_line():

@@ -1,0 +1,29 @@
+# Asks for the block table, or for the blocks of the image that are missing: with nothing of the download in
+# memory, not even its buffer.
+from twoslot import drop
+from twoslot.constants import BLOCK, STAGE_DOWNLOAD, STAGE_TABLE, STATE_TABLE
+
+
+def step(agent):
+    """Ask for agent.url, and read the head of the response: a stage of an update."""
+    if agent.url:
+        url, agent.url = agent.url, None
+        if agent.source is None:
+            from twoslot.http import response
+
+            agent.source = response
+        agent.request = agent.source.get(agent, url, None, agent.span)
+    for _ in agent.request:
+        agent.waiting = True
+        return
+    agent.request = None
+    agent.stage = STAGE_TABLE if agent.state == STATE_TABLE else STAGE_DOWNLOAD
+    r, first = agent.response, agent.span[0]
+    if r.status == 200 and agent.span[1]:
+        # A server without ranges sends everything: the blocks that are in place are read and skipped.
+        agent.next, agent.until = 0, agent.progress["blocks"]
+    elif r.status == 206 and r.start < first:
+        # It begins earlier than it was asked to: from the next block on.
+        agent.next = (r.start + BLOCK - 1) // BLOCK
+        r.skip = agent.next * BLOCK - r.start
+    drop("http.request", "http.identity", "connection", "hmac")

@@ -1,0 +1,25 @@
+# Where an attempt goes on that broke off: a connection was lost, or somebody pressed Ctrl-C. A document is
+# asked for again; of the image, the blocks that are in place stay in place.
+from twoslot.constants import (
+    ACTION_ACTIVATE_SPARE, ACTION_INVALIDATE_SPARE, ACTION_SNAPSHOT, PHASE_GET, STAGE_DOCUMENTS,
+    STAGE_DOWNLOAD, STAGE_SCAN, STATE_ACTIVATE, STATE_DONE, STATE_DOWNLOAD, STATE_TABLE,
+)  # fmt: skip
+
+
+def step(agent):
+    """Set the stage that fits the agent's state."""
+    # A response that stopped inside a block or a document is of no use.
+    agent.request = agent.text = agent.views = agent.url = None
+    if agent.source:
+        agent.source.close(agent)
+    if agent.state < STATE_TABLE:
+        agent.phase, agent.etag = PHASE_GET, None
+        agent.act(ACTION_SNAPSHOT, STAGE_DOCUMENTS)
+    elif agent.state == STATE_DONE:
+        agent.stage = None
+    elif not agent.place:
+        agent.act(ACTION_INVALIDATE_SPARE, STAGE_SCAN)
+    elif agent.state < STATE_ACTIVATE:
+        agent.stage = STAGE_DOWNLOAD if agent.state == STATE_DOWNLOAD else STAGE_SCAN
+    else:
+        agent.act(ACTION_ACTIVATE_SPARE, None)
