@@ -7,8 +7,7 @@ import twoslot
 
 from twoslot import drop
 from twoslot.constants import (
-    ACTION_END_TRIAL, ACTION_SNAPSHOT, PHASE_GET, POLL_MS, STAGE_ACTIONS, STAGE_DOCUMENTS, STAGE_RESUME,
-    STATE_HEAD, STATE_IDLE,
+    PHASE_GET, POLL_MS, STAGE_FACTS, STAGE_RESUME, STAGE_TRIAL, STATE_HEAD, STATE_IDLE,
 )  # fmt: skip
 
 
@@ -16,9 +15,9 @@ class Agent:
     """What the stages of an update share.
 
     A stage is a module whose step() does the next piece and says in `stage` what follows: the next
-    stage, or None at the end. Only one is in memory. In their order: boot/actions (reads the journal),
-    http/documents, trust/verify, hook_line, boot/actions, image/scan, image/request, image/table,
-    image/request, image/download, image/scan, boot/actions.
+    stage, or None at the end. Only one is in memory. In their order: boot/facts, http/documents,
+    trust/verify, boot/head, hook_line, boot/spare, image/scan, image/request, image/table,
+    image/download, boot/trial; and resume, where one broke off.
 
     Documents and image come from `source`: its get() sets the response that is to be read, its
     close() ends it. It is http/response.py unless a PushSource (push/upload.py) was set.
@@ -44,11 +43,7 @@ class Agent:
         self.interval_s = self.offered = None  # what that head says
         self.unproven = False  # memory that is missing may be a stranger's doing
         self.state = STATE_HEAD
-        self.act(ACTION_SNAPSHOT, STAGE_DOCUMENTS)
-
-    def act(self, action, then):
-        """Have boot/actions.py carry out an action; `then` is the stage that follows."""
-        self.stage, self.action, self.then = STAGE_ACTIONS, action, then
+        self.stage, self.ended = STAGE_FACTS, False  # ended: what ends a trial was done
 
     def step(self, schedule=None):
         """Do the next piece, which takes a fifth of a second at most.
@@ -73,9 +68,10 @@ class Agent:
                     time.sleep_ms(POLL_MS)
                 if not schedule:
                     return self.stage is not None
-                if not self.stage and not self.state and self.action != ACTION_END_TRIAL:
+                if not self.stage and not self.state and not self.ended:
+                    self.ended = True
                     if schedule.trial or twoslot.deadline:
-                        self.act(ACTION_END_TRIAL, None)
+                        self.stage = STAGE_TRIAL
                 twoslot.feed()
                 # Somebody who answers late is waited for in slices, too: a whole update would take one
                 # call for each answer otherwise.
@@ -92,8 +88,7 @@ class Agent:
         """Forget this attempt. What the spare slot holds by now serves the next one."""
         if self.source:
             self.source.close(self)
-        self.stage = self.action = None
-        self.state = STATE_IDLE
+        self.stage, self.state = None, STATE_IDLE
         self.identity = None  # what proves to the server which board asks; False without a secret
         self.keys = None  # keys of a later epoch, verified: (document, what the journal must know)
         self.phase = PHASE_GET  # what is done for the document

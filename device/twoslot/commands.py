@@ -5,9 +5,6 @@ import time
 import twoslot
 
 from twoslot import codes
-from twoslot.constants import (
-    ACTION_CONFIRM, ACTION_END_TRIAL, ACTION_ROLLBACK, ACTION_STATUS,
-)  # fmt: skip
 from twoslot.errors import LinkError, ReleaseError, TwoslotError, log_error
 
 
@@ -24,7 +21,7 @@ def run(verb, force):
             return _confirm(agent)
         if verb == "rollback":
             return _rollback(agent)
-        return _act(agent, ACTION_STATUS)
+        return _status(agent)
     except TwoslotError as e:
         return _refused(e, agent)
     except MemoryError as e:
@@ -47,7 +44,7 @@ def _check(agent):
         print("twoslot: %s is verified and waits for the restart" % agent.facts["waiting"])
         return True
     plan = agent.plan
-    confirmed = _act(agent, ACTION_END_TRIAL)
+    confirmed = _end_trial(agent)
     if not plan:
         return _no_offer(confirmed)
     offer = plan["version"], plan["counter"], plan["length"]
@@ -92,19 +89,23 @@ def _update(agent, force):
         version = agent.plan["version"] if agent.plan else agent.facts["waiting"]
         print("twoslot: %s verified, restarting into its trial" % version)
         _restart()
-    return _no_offer(_act(agent, ACTION_END_TRIAL))
+    return _no_offer(_end_trial(agent))
 
 
-def _act(agent, action):
-    # Carry out an action on the boot journal, then drop all of `boot`.
+def _control(agent):
+    # The slots of this board; their folder is dropped after the verb.
     from twoslot import flash
-    from twoslot.boot import actions
+    from twoslot.boot import control
 
-    try:
-        return actions.run(agent, action)
-    finally:
-        actions = None
-        twoslot.drop("boot", "flash")
+    return control.BootControl(flash.Flash(), agent.attempts).open()
+
+
+def _end_trial(agent):
+    # True when the running release is confirmed.
+    control = _control(agent)
+    from twoslot.boot import trial
+
+    return trial.end(control)
 
 
 def _check_quiet_hours():
@@ -120,15 +121,33 @@ def _check_quiet_hours():
             raise ReleaseError(codes.QUIET_HOURS, hours[1])
 
 
+def _status(agent):
+    """Return the status as a dict."""
+    control = _control(agent)
+    from twoslot.boot import decision, status
+
+    return status.status(control)
+
+
 def _confirm(agent):
     """Make the running release the one to fall back to."""
-    done = _act(agent, ACTION_CONFIRM)
+    control = _control(agent)
+    from twoslot.boot import window_log, trial
+
+    done = trial.confirm(control)
+    trial.end(control)
     print("twoslot: confirmed" if done else "twoslot: was confirmed already")
 
 
 def _rollback(agent):
     """Mark the running release bad and restart into the other slot."""
-    print("twoslot: back to slot", "BA"[_act(agent, ACTION_ROLLBACK)])
+    control = _control(agent)
+    from twoslot.boot import trial
+
+    trial.rollback(control)
+    print("twoslot: back to slot", "BA"[control.slot])
+    control = trial = None
+    twoslot.drop("boot", "flash")
     _restart(False)
 
 

@@ -55,14 +55,17 @@ STATE_ACTIVATE = const(7)
 STATE_DONE = const(8)
 
 # Stages of the agent: modules (agent.py).
-STAGE_ACTIONS = const("boot.actions")
+STAGE_FACTS = const("boot.facts")
 STAGE_DOCUMENTS = const("http.documents")
 STAGE_VERIFY = const("trust.verify")
+STAGE_HEAD = const("boot.head")
 STAGE_HOOK_LINE = const("hook_line")
+STAGE_SPARE = const("boot.spare")
 STAGE_SCAN = const("image.scan")
 STAGE_REQUEST = const("image.request")
 STAGE_TABLE = const("image.table")
 STAGE_DOWNLOAD = const("image.download")
+STAGE_TRIAL = const("boot.trial")
 STAGE_RESUME = const("resume")
 
 # What is done for a document, in this order.
@@ -72,16 +75,6 @@ PHASE_READ = const(2)
 PHASE_SUMS = const(3)
 PHASE_PAYLOAD = const(4)
 PHASE_APPLY = const(5)
-
-# What boot/actions.py does.
-ACTION_SNAPSHOT = const(0)
-ACTION_REMEMBER = const(1)
-ACTION_INVALIDATE_SPARE = const(2)
-ACTION_ACTIVATE_SPARE = const(3)
-ACTION_END_TRIAL = const(4)
-ACTION_CONFIRM = const(5)
-ACTION_ROLLBACK = const(6)
-ACTION_STATUS = const(7)
 
 # What tick() writes into the retained words (retained.py) without a module: the stack may be used up.
 RETAINED_TURNS = const(0x600013D8)

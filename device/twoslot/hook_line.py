@@ -8,7 +8,7 @@ from micropython import const
 import twoslot
 
 from twoslot import codes
-from twoslot.constants import ACTION_INVALIDATE_SPARE, STAGE_SCAN
+from twoslot.constants import STAGE_SPARE
 from twoslot.errors import FlashError
 
 _LINE = b'__import__("twoslot_boot")  # twoslot\n'
@@ -27,7 +27,7 @@ def step(agent):
     try:
         first, present = _find_line()
         if present and twoslot.deadline is not None:
-            agent.act(ACTION_INVALIDATE_SPARE, STAGE_SCAN)
+            agent.stage = STAGE_SPARE
             return
         word = machine.mem32
         if word[_KEPT] >> _REPAIRED & 1:

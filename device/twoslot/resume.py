@@ -1,8 +1,8 @@
 # Where an attempt goes on that broke off: a connection was lost, or somebody pressed Ctrl-C. A document is
 # asked for again; of the image, the blocks that are in place stay in place.
 from twoslot.constants import (
-    ACTION_ACTIVATE_SPARE, ACTION_INVALIDATE_SPARE, ACTION_SNAPSHOT, PHASE_GET, STAGE_DOCUMENTS,
-    STAGE_DOWNLOAD, STAGE_SCAN, STATE_ACTIVATE, STATE_DONE, STATE_DOWNLOAD, STATE_TABLE,
+    PHASE_GET, STAGE_DOWNLOAD, STAGE_FACTS, STAGE_SCAN, STAGE_SPARE, STATE_ACTIVATE, STATE_DONE,
+    STATE_DOWNLOAD, STATE_TABLE,
 )  # fmt: skip
 
 
@@ -13,13 +13,10 @@ def step(agent):
     if agent.source:
         agent.source.close(agent)
     if agent.state < STATE_TABLE:
-        agent.phase, agent.etag = PHASE_GET, None
-        agent.act(ACTION_SNAPSHOT, STAGE_DOCUMENTS)
+        agent.phase, agent.etag, agent.stage = PHASE_GET, None, STAGE_FACTS
     elif agent.state == STATE_DONE:
         agent.stage = None
-    elif not agent.place:
-        agent.act(ACTION_INVALIDATE_SPARE, STAGE_SCAN)
-    elif agent.state < STATE_ACTIVATE:
-        agent.stage = STAGE_DOWNLOAD if agent.state == STATE_DOWNLOAD else STAGE_SCAN
+    elif not agent.place or agent.state == STATE_ACTIVATE:
+        agent.stage = STAGE_SPARE
     else:
-        agent.act(ACTION_ACTIVATE_SPARE, None)
+        agent.stage = STAGE_DOWNLOAD if agent.state == STATE_DOWNLOAD else STAGE_SCAN

@@ -19,7 +19,10 @@ def make_schedule():
         from twoslot import flash
         from twoslot.boot import page, journal, slots, control
 
-        state = control.BootControl(flash.Flash(), s["attempts"]).open()
+        state = control.BootControl(flash.Flash(), s["attempts"])
+        if state.unsettled:
+            from twoslot.boot import decision
+        state.open()
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
         schedule = Schedule(s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet"))
         if reason == BOOT_TRIAL and not state.confirmed and twoslot.deadline is None:
@@ -32,7 +35,16 @@ def make_schedule():
             # After a trial that failed too: the next release is to be pushed as well.
             opening.reopen(reason in (BOOT_TRIAL, BOOT_FALLBACK), reason == BOOT_TRIAL)
         if s.get("mqtt"):
-            _subscribe(s, seq)
+            twoslot.drop("boot", "settings", "push.opening")
+            try:
+                from twoslot.mqtt import subscription, client
+
+                client.open_subscription(s, seq)
+            except (FlashError, MemoryError) as e:
+                # Checks go on as scheduled, without a broker.
+                log_error(e)
+            client = None
+            twoslot.drop("mqtt.client")
         return schedule
     except FlashError as e:
         # The application must not stop for it.
@@ -51,15 +63,3 @@ def _arm_deadline():
         __import__("twoslot_boot")
     except Exception as e:
         log_error(e)
-
-
-def _subscribe(settings, seq):
-    twoslot.drop("boot", "settings")
-    try:
-        from twoslot.mqtt import client
-
-        client.open_subscription(settings, seq)
-    except (FlashError, MemoryError) as e:
-        # Checks go on as scheduled, without a broker.
-        log_error(e)
-    twoslot.drop("mqtt.client")

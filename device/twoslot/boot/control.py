@@ -1,5 +1,5 @@
-# Boot control: what this board knows and writes about its two slots. Concludes the last boot, remembers
-# heads. changes.py has what changes a slot: half of the memory.
+# Boot control: what this board knows about its two slots. It concludes the last boot. What changes a slot
+# is in spare.py, trial.py and head.py: each is in memory alone.
 import gc
 import machine
 
@@ -33,17 +33,27 @@ class BootControl:
         if self.running is None:
             raise FlashError(codes.NO_DESCRIPTOR, self.slot)
 
-    def open(self):
-        """Write down what the last boot proved. Returns self."""
+    @property
+    def unsettled(self):
+        """True when open() has something to write down: boot/decision.py is needed then."""
         # A trial, and an ordinary start of a confirmed slot, prove nothing new. Once the spare slot
         # was activated, the loader's record speaks of the past.
-        if self.note != NOTE_ACTIVATED and (
+        return self.note != NOTE_ACTIVATED and (
             self.cell is None
             or self.reason > BOOT_TRIAL
             or self.reason == BOOT_ORDINARY
             and not self.confirmed
-        ):
-            self._conclude_last_boot()
+        )
+
+    def open(self):
+        """Write down what the last boot proved. Returns self."""
+        if self.unsettled:
+            from twoslot.boot import decision
+
+            cell = self.cell or Cell()
+            if decision.conclude_last_boot(cell, self.slot, self.reason, self.descriptors, self.attempts):
+                self.journal.append(cell)
+            drop("boot.decision")
         if self.confirmed and not self.running.confirmed:
             # Power was lost between the cell's word and the descriptor's.
             self.slots.confirm(self.slot)
@@ -76,32 +86,6 @@ class BootControl:
     def waiting(self):
         """The version of an update that is verified and waits for the restart, or None."""
         return self.spare.version if self.note == NOTE_ACTIVATED and self.spare else None
-
-    def remember_head(self, head):
-        """Remember a newer head. Not in a trial: its cell counts the attempts."""
-        cell = self.cell
-        cell.put_head(head)
-        self.journal.append(cell)
-
-    def snapshot(self):
-        """Return what the rest of an update needs to know of all this, as plain values."""
-        cell, slot, d, m = self.cell, self.slot, self.running, self.slots
-        return {
-            "slot": slot, "confirmed": self.confirmed, "counter": d.counter, "fs_version": d.fs_version,
-            "floor": cell.floor, "bad": cell.bad_counter, "unproven": cell.unproven_counter,
-            "rounds": cell.rounds, "waiting": self.waiting,
-            "seq": cell.head_seq, "time": cell.head_time, "epoch": cell.key_epoch, "tag": cell.channel_tag,
-            "keys": cell.keys, "others": cell.others,
-            "size": m.size, "fs_start": m.fs_start, "report": (cell.report, cell.report_counter),
-        }  # fmt: skip
-
-    def _conclude_last_boot(self):
-        from twoslot.boot import decision
-
-        cell = self.cell or Cell()
-        if decision.conclude_last_boot(cell, self.slot, self.reason, self.descriptors, self.attempts):
-            self.journal.append(cell)
-        drop("boot.decision")
 
 
 def _read_tail():

@@ -67,25 +67,6 @@ class Cell:
         if not descriptor.counter >> DEVELOPMENT_BIT:  # a development release proves nothing about others
             self.rounds = self.unproven_counter = 0
 
-    def put_head(self, head):
-        """Make head the newest one. Its epoch counts anew; each channel has a seq of its own."""
-        tag, time, others = self.channel_tag, head["issued"], self.others
-        if (head["seq"], head["tag"], head["epoch"]) != (self.head_seq, tag, self.key_epoch):
-            self.rounds = 0  # "unproven" fades with a newer head
-        if head["epoch"] != self.key_epoch or self.keys not in (None, head["keys"]):
-            others = b""
-        else:
-            time = max(time, self.head_time)
-            if head["tag"] != tag:
-                kept = struct.pack("<II", tag, self.head_seq)
-                for i in range(0, len(others), 8):
-                    if others[i : i + 4] != head["tag"].to_bytes(4, "little"):
-                        kept += others[i : i + 8]
-                others = kept
-        self.others = others[:24]
-        self.head_seq, self.head_time = head["seq"], time
-        self.key_epoch, self.channel_tag, self.keys = head["epoch"], head["tag"], head["keys"]
-
     def fold(self):
         """Move the open words into the sealed fields: the next cell starts with none set."""
         for s in (0, 1):
@@ -125,6 +106,7 @@ class Journal:
                 # The page is kept as it was read: it may read otherwise next time.
                 page, newest = newest, page
                 self.at, sequence = i, struct.unpack_from("<I", newest, 4)[0]
+        self.cell = page = None
         self.cell = Cell(newest) if sequence >= 0 else None
 
     def append(self, cell):

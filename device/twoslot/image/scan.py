@@ -5,8 +5,8 @@ from hashlib import sha256
 from twoslot import codes, drop
 from twoslot.flash import Flash
 from twoslot.constants import (
-    ACTION_ACTIVATE_SPARE, BLOCK, PIECE, STAGE_DOWNLOAD, STAGE_REQUEST, STATE_ACTIVATE, STATE_DOWNLOAD,
-    STATE_SCAN, STATE_TABLE, STATE_VERIFY, TABLE_ENTRY,
+    BLOCK, PIECE, STAGE_DOWNLOAD, STAGE_REQUEST, STAGE_SPARE, STATE_ACTIVATE, STATE_DOWNLOAD, STATE_SCAN,
+    STATE_TABLE, STATE_VERIFY, TABLE_ENTRY,
 )  # fmt: skip
 from twoslot.errors import ReleaseError
 
@@ -91,8 +91,7 @@ def _verify_block(agent, progress):
         if agent.source:
             agent.source.close(agent)
         agent.progress = agent.sha = agent.source = None
-        agent.state = STATE_ACTIVATE
-        agent.act(ACTION_ACTIVATE_SPARE, None)
+        agent.state, agent.stage = STATE_ACTIVATE, STAGE_SPARE
         drop("flash", "http")
         return
     # Some sector reads otherwise than when its block was checked: scan again, and download what

@@ -8,7 +8,7 @@ from binascii import hexlify
 
 import twoslot
 
-from twoslot.constants import ACTION_CONFIRM, ACTION_STATUS, BOOT_TRIAL, DEVELOPMENT_BIT
+from twoslot.constants import BOOT_TRIAL, DEVELOPMENT_BIT
 
 
 def handle(listener, sock):
@@ -17,13 +17,22 @@ def handle(listener, sock):
     A client that knows the secret ends the trial of a development release by asking for it.
     """
     agent = twoslot.load_agent()
-    found = _act(agent, ACTION_STATUS)
+    # All from this frame: it is high up on the stack.
+    from twoslot import flash
+    from twoslot.boot import control, decision, status
+
+    control = control.BootControl(flash.Flash(), agent.attempts).open()
+    found = status.status(control)
     development = found["counter"] >> DEVELOPMENT_BIT
     if listener.authenticated and agent.auto and development and not found["confirmed"]:
         # A development release that answers could be replaced: that is its proof.
-        _act(agent, ACTION_CONFIRM)
-        found = _act(agent, ACTION_STATUS)
-    agent = None
+        from twoslot.boot import window_log, trial
+
+        trial.confirm(control)
+        trial.end(control)
+        found = status.status(control)
+    agent = control = None
+    twoslot.drop("boot", "flash")
     from twoslot import settings
     from twoslot.push import reply
 
@@ -40,14 +49,3 @@ def handle(listener, sock):
     }  # fmt: skip
     reply.send_response(sock, 200, json.dumps(found))
     twoslot.drop("push.reply", "settings")
-
-
-def _act(agent, action):
-    from twoslot import flash
-    from twoslot.boot import actions
-
-    try:
-        return actions.run(agent, action)
-    finally:
-        actions = None
-        twoslot.drop("boot", "flash")

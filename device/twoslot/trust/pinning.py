@@ -1,7 +1,7 @@
 # Makes the journal mean the keys that lie in the files. A person does this with a cable: `slotbench
 # deploy` runs it after it wrote them. Over the air only rotation.py does.
 from twoslot import codes, flash, settings
-from twoslot.boot import page, journal, slots, control
+from twoslot.boot import page, journal, slots, control, head
 from twoslot.errors import FlashError
 from twoslot.trust import keyring
 
@@ -19,5 +19,6 @@ def pin():
         return False
     if not state.confirmed:
         raise FlashError(codes.NOT_CONFIRMED, cell.states[state.slot])
-    state.remember_head({"epoch": epoch, "seq": 0, "issued": issued, "tag": cell.channel_tag, "keys": digest})
+    first = {"epoch": epoch, "seq": 0, "issued": issued, "tag": cell.channel_tag, "keys": digest}
+    head.remember(state, first)
     return True

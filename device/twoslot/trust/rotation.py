@@ -61,30 +61,34 @@ def check(payload, product, epoch):
     return {"epoch": epoch, "seq": 0, "issued": issued}
 
 
-def commit(agent, control, head):
+def commit(agent, control, newest):
     """Pin new keys: never in a trial, and never those of an epoch that is over.
 
-    head: it needed them.
+    newest: the head that needed them, or None.
     """
+    from twoslot.boot import head
+
     text, first = agent.keys
     cell = control.cell
     if first["epoch"] < cell.key_epoch:
         return  # they lead to the next ones, and stay in RAM
     if not control.confirmed:
-        if not head or not agent.auto:
+        if not newest or not agent.auto:
             return
         # The head was fetched whole and signed: that is the proof that ends the trial.
-        control.confirm()
+        from twoslot.boot import trial
+
+        trial.confirm(control)
         cell = control.cell
     agent.keys = None
     text += hexlify(sha256(text[: text.find(b"\n")]).digest()) + b"\n"
     # At any time the copy that the journal means is whole.
     store(text, 2)
-    if head:
-        control.remember_head(head)
+    if newest:
+        head.remember(control, newest)
     elif first["epoch"] > cell.key_epoch or not cell.keys:
         first["tag"] = cell.channel_tag
-        control.remember_head(first)
+        head.remember(control, first)
     store(text, 1)
     agent.facts = None
 

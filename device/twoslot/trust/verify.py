@@ -4,8 +4,8 @@ import gc
 
 from twoslot import codes, drop
 from twoslot.constants import (
-    ACTION_REMEMBER, PHASE_APPLY, PHASE_GET, PHASE_KEYS, PHASE_PAYLOAD, PHASE_READ, PHASE_SUMS,
-    STAGE_DOCUMENTS, STAGE_HOOK_LINE, STATE_HEAD, STATE_TABLE,
+    PHASE_GET, PHASE_KEYS, PHASE_PAYLOAD, PHASE_READ, PHASE_SUMS, STAGE_DOCUMENTS, STAGE_HEAD,
+    STAGE_HOOK_LINE, STATE_HEAD, STATE_TABLE,
 )  # fmt: skip
 from twoslot.errors import ReleaseError
 
@@ -92,12 +92,12 @@ def step(agent):
 def _finish(agent):
     # With this document. Nothing is written down between the release and the image.
     agent.phase = PHASE_GET
-    then = STAGE_DOCUMENTS if agent.state else None
-    agent.stage = STAGE_HOOK_LINE if agent.state == STATE_TABLE else then
+    agent.stage = STAGE_DOCUMENTS if agent.state else None
     if agent.state == STATE_TABLE:
         agent.head = agent.facts = None
+        agent.stage = STAGE_HOOK_LINE
     elif agent.news or agent.keys:
-        agent.act(ACTION_REMEMBER, then)
+        agent.stage = STAGE_HEAD
     elif agent.refusal:
         raise agent.refusal
 

@@ -16,7 +16,7 @@ from slotbench.mpy.edits import Edits
 __all__ = ["BUNDLES", "bundle"]
 
 BUNDLES: Final[Sequence[Sequence[str]]] = (
-    ("boot/page.py", "boot/journal.py", "boot/slots.py", "boot/control.py", "boot/actions.py"),
+    ("boot/page.py", "boot/journal.py", "boot/slots.py", "boot/control.py"),
     ("image/writer.py", "image/download.py"),
 )
 

@@ -1,0 +1,29 @@
+# The facts that an update needs to know of the two slots. A stage of an update.
+from twoslot import drop
+from twoslot.constants import STAGE_DOCUMENTS, STATE_DONE
+
+
+def step(agent):
+    """Read the facts; it ends there when an update is verified already, and waits for the restart."""
+    from twoslot import flash
+    from twoslot.boot import control
+
+    control = control.BootControl(flash.Flash(), agent.attempts).open()
+    agent.facts = facts(control)
+    agent.stage = STAGE_DOCUMENTS
+    if control.waiting:
+        agent.state, agent.stage = STATE_DONE, None
+    drop("flash")
+
+
+def facts(control):
+    """Return what the rest of an update needs to know of all this, as plain values."""
+    cell, slot, d, m = control.cell, control.slot, control.running, control.slots
+    return {
+        "slot": slot, "confirmed": control.confirmed, "counter": d.counter, "fs_version": d.fs_version,
+        "floor": cell.floor, "bad": cell.bad_counter, "unproven": cell.unproven_counter,
+        "rounds": cell.rounds, "waiting": control.waiting,
+        "seq": cell.head_seq, "time": cell.head_time, "epoch": cell.key_epoch, "tag": cell.channel_tag,
+        "keys": cell.keys, "others": cell.others,
+        "size": m.size, "fs_start": m.fs_start, "report": (cell.report, cell.report_counter),
+    }  # fmt: skip
