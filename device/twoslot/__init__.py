@@ -2,6 +2,7 @@
 # needs, then drops it.
 import gc
 import machine
+import sys
 import time
 
 from twoslot import codes
@@ -141,8 +142,6 @@ def feed():
 
 def drop(*names):
     """Drop modules of this package ("agent", "http.request") or whole folders ("http")."""
-    import sys
-
     for name in names:
         name = "twoslot." + name
         folder, last = name.rsplit(".", 1)
@@ -164,7 +163,7 @@ def load_agent():
         # fragmented.
         _threshold = gc.threshold()
         gc.threshold(1024)
-        from twoslot import errors, settings, agent
+        from twoslot import errors, agent
 
         _agent = agent.Agent()
     return _agent
@@ -173,13 +172,15 @@ def load_agent():
 def unload():
     """Drop the agent and all that it loaded."""
     global _agent, _threshold
-    if _agent:
-        _agent.end()
+    if _agent and _agent.source:
+        _agent.source.close(_agent)
     if _threshold:
         gc.threshold(_threshold)
     _agent = _threshold = None
-    drop("startup", "outcome", "agent", "boot", "flash", "settings", "restart")
-    drop("commands", "errors", "retained", "push.opening")
+    # What waits for something, or counts, stays: the first part of its name is in this text.
+    stays = "schedule sleep button mqtt push recovery"
+    names = [name[8:] for name in sys.modules if name.startswith("twoslot.")]
+    drop(*[name for name in names if name.split(".")[0] not in stays])
 
 
 def get_schedule():

@@ -6,9 +6,7 @@ import time
 import twoslot
 
 from twoslot import drop
-from twoslot.constants import (
-    PHASE_GET, POLL_MS, STAGE_FACTS, STAGE_RESUME, STAGE_TRIAL, STATE_HEAD, STATE_IDLE,
-)  # fmt: skip
+from twoslot.constants import POLL_MS, STAGE_RESUME, STAGE_TRIAL
 
 
 class Agent:
@@ -23,27 +21,15 @@ class Agent:
     close() ends it. It is http/response.py unless a PushSource (push/upload.py) was set.
     """
 
-    def __init__(self):
-        from twoslot import settings
-
-        s = settings.load()
-        self.server, self.product, self.channel = s["server"], s["product"], s["channel"]
-        self.attempts, self.auto = s["attempts"], s["confirm"] == "auto"
-        self.slice = s["step_ms"] // 5
-        drop("settings")
-        self.source = self.response = self.etag = None
-        self.running = 0  # counter of the running release, once a head was checked
-        self.end()
+    stage = source = response = None
+    state = 0
 
     def begin(self, force=False, download=True, etag=None):
         """Start over with the head. download=False stops once the release was checked."""
-        self.end()
-        self.force, self.download, self.etag = force, download, etag
-        self.accepted = False  # the head of this attempt is signed, and this board accepts it
-        self.interval_s = self.offered = None  # what that head says
-        self.unproven = False  # memory that is missing may be a stranger's doing
-        self.state = STATE_HEAD
-        self.stage, self.ended = STAGE_FACTS, False  # ended: what ends a trial was done
+        from twoslot import settings, attempt
+
+        attempt.begin(self, force, download, etag)
+        drop("attempt", "settings")
 
     def step(self, schedule=None):
         """Do the next piece, which takes a fifth of a second at most.
@@ -83,20 +69,3 @@ class Agent:
             self.stage = STAGE_RESUME
             raise
         return False
-
-    def end(self):
-        """Forget this attempt. What the spare slot holds by now serves the next one."""
-        if self.source:
-            self.source.close(self)
-        self.stage, self.state = None, STATE_IDLE
-        self.identity = None  # what proves to the server which board asks; False without a secret
-        self.keys = None  # keys of a later epoch, verified: (document, what the journal must know)
-        self.phase = PHASE_GET  # what is done for the document
-        self.request = None  # a request under way, which is asked again and again
-        self.text = self.trusted = self.seal = self.refusal = None  # of the document
-        self.key_epoch = 0  # of the keys that are wanted before the head
-        self.source = self.facts = self.head = self.news = self.plan = self.place = None
-        self.progress = self.sha = self.url = self.span = self.views = None
-        self.tries = self.next = self.until = self.written = self.bytes = self.scans = self.epochs = 0
-        self.blocks_in_place = 0, 0  # and how many the image has
-        drop("http", "connection", "image", "trust", "flash", "boot", "hook_line", "resume")

@@ -5,7 +5,7 @@ import time
 import twoslot
 
 from twoslot import codes
-from twoslot.errors import LinkError, ReleaseError, TwoslotError, log_error
+from twoslot.errors import LinkError, ReleaseError, TwoslotError
 
 
 def run(verb, force):
@@ -13,6 +13,7 @@ def run(verb, force):
     agent = None
     try:
         agent = twoslot.load_agent()
+        agent.begin(force=force, download=verb == "update")
         if verb == "update":
             return _update(agent, force)
         if verb == "check":
@@ -25,14 +26,15 @@ def run(verb, force):
     except TwoslotError as e:
         return _refused(e, agent)
     except MemoryError as e:
-        log_error(e)
+        from twoslot import failures
+
+        failures.log_error(e)
         print("twoslot: out of memory; restart the board and repeat the command")
         return False
 
 
 def _check(agent):
     """Check the head and the release that it names, without a download."""
-    agent.begin(download=False)
     try:
         while agent.step():
             pass
@@ -59,7 +61,6 @@ def _update(agent, force):
         _check_quiet_hours()
     schedule = twoslot.get_schedule()
     shown = written = 0
-    agent.begin(force=force)
     while True:  # ends with the attempt: ready, refused, or too many losses in a row
         try:
             more = agent.step()
@@ -164,7 +165,9 @@ def _restart(may_wait=True):
 
 
 def _refused(error, agent):
-    log_error(error)
+    from twoslot import failures
+
+    failures.log_error(error)
     try:
         from twoslot import words
 

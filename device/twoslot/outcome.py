@@ -7,8 +7,8 @@ import twoslot
 from micropython import const
 
 from twoslot import codes, retained
-from twoslot.constants import CHECK_FIRST_BIT, RETAINED_TURNS, STAGE_RESUME, STATE_TABLE
-from twoslot.errors import LinkError, ReleaseError, TwoslotError, log_error
+from twoslot.constants import CHECK_FIRST_BIT, RETAINED_TURNS, STAGE_RESUME, STATE_IDLE, STATE_TABLE
+from twoslot.errors import LinkError, ReleaseError, TwoslotError
 
 _SHORTEST_S = const(60)  # interval that a head may ask for
 _LONGEST_S = const(604800)
@@ -32,7 +32,11 @@ def conclude(schedule, error):
     state = agent.state if agent else 0
     more = False
     if error:
-        log_error(error)
+        from twoslot import failures
+
+        failures.log_error(error)
+        failures = None
+        twoslot.drop("failures")
         more = agent and break_off(agent, error)
     if error is None or isinstance(error, TwoslotError):
         # Whatever its outcome: this is no loop (recovery/supervisor.py).
@@ -85,7 +89,9 @@ def break_off(agent, error):
         if agent.state >= STATE_TABLE and agent.tries <= _TRIES:
             agent.stage = STAGE_RESUME
             return True
-    agent.end()
+    if agent.source:
+        agent.source.close(agent)
+    agent.stage, agent.state = None, STATE_IDLE
     return False
 
 

@@ -5,7 +5,7 @@ import twoslot
 from micropython import const
 
 from twoslot import codes
-from twoslot.errors import FlashError, log_error
+from twoslot.errors import FlashError
 
 _DELAY_S = const(300)
 _LEAST_MS = const(1000)  # between two calls of the function
@@ -40,7 +40,9 @@ def wait_ms():
         return ms
     except Exception as e:
         print("twoslot: before_restart:", repr(e))
-        log_error(FlashError(codes.BEFORE_RESTART, 0))
+        from twoslot import failures
+
+        failures.log_error(FlashError(codes.BEFORE_RESTART, 0))
         return 0
     finally:
-        twoslot.drop("settings")
+        twoslot.drop("settings", "failures")

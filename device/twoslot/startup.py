@@ -4,7 +4,7 @@ import twoslot
 
 from twoslot import settings
 from twoslot.constants import BOOT_FALLBACK, BOOT_TRIAL
-from twoslot.errors import FlashError, log_error
+from twoslot.errors import FlashError
 from twoslot.schedule import Schedule
 
 
@@ -42,13 +42,13 @@ def make_schedule():
                 client.open_subscription(s, seq)
             except (FlashError, MemoryError) as e:
                 # Checks go on as scheduled, without a broker.
-                log_error(e)
+                _log(e)
             client = None
             twoslot.drop("mqtt.client")
         return schedule
     except FlashError as e:
         # The application must not stop for it.
-        log_error(e)
+        _log(e)
         return False
     finally:
         # Now: the caller drops it, and nothing else is in memory.
@@ -62,4 +62,10 @@ def _arm_deadline():
     try:
         __import__("twoslot_boot")
     except Exception as e:
-        log_error(e)
+        _log(e)
+
+
+def _log(e):
+    from twoslot import failures
+
+    failures.log_error(e)

@@ -6,7 +6,7 @@ from twoslot import codes, drop
 from twoslot.constants import (
     DOCUMENT_MOST, HEAD_MOST, HEAD_USUAL, PHASE_KEYS, SECRET_FILE, STAGE_VERIFY, STATE_HEAD, STATE_IDLE,
 )  # fmt: skip
-from twoslot.errors import FlashError, LinkError, log_error
+from twoslot.errors import FlashError, LinkError
 
 
 def step(agent):
@@ -29,7 +29,10 @@ def step(agent):
             agent.identity = identity.load(agent.facts)
         except FlashError as e:
             # The server may serve this board all the same.
-            log_error(e)
+            from twoslot import failures
+
+            failures.log_error(e)
+            drop("failures")
         drop("secret", "settings")
         return
     if agent.request is None:

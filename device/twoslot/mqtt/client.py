@@ -7,7 +7,7 @@ import socket
 from micropython import const
 
 from twoslot import _pollers, codes, drop
-from twoslot.errors import FlashError, LinkError, log_error
+from twoslot.errors import FlashError, LinkError
 from twoslot.schedule import random_below
 
 _CONNECTING = const(0)  # stages of a connection
@@ -69,7 +69,10 @@ def serve(sub, n):
         if not sub.logged:
             sub.logged = True
             where = e.args[0] if isinstance(e, OSError) else 0
-            log_error(e if isinstance(e, LinkError) else LinkError(codes.BROKER_UNREACHABLE, where))
+            from twoslot import failures
+
+            failures.log_error(e if isinstance(e, LinkError) else LinkError(codes.BROKER_UNREACHABLE, where))
+            drop("failures")
         sub.backoff_ms = min(max(2 * sub.backoff_ms, _BACKOFF_MS), _BACKOFF_MOST_MS)
         sub.disconnect(sub.backoff_ms + _random_ms() % sub.backoff_ms)
     if sub.heard is None or sub.rest_ms > 0:

@@ -7,7 +7,7 @@ from micropython import const
 import twoslot
 
 from twoslot import codes, retained
-from twoslot.errors import LinkError, TwoslotError, log_error
+from twoslot.errors import LinkError, TwoslotError
 
 _PORT = const(8266)
 _POLL_MS = const(50)
@@ -28,7 +28,9 @@ def listen(minutes, wait):
     try:
         listener.listener = opened = listener.listener or listener.PushListener(_listening_socket())
     except TwoslotError as e:
-        log_error(e)
+        from twoslot import failures
+
+        failures.log_error(e)
         from twoslot import words
 
         words.print_refusal(e)

@@ -2,7 +2,7 @@
 import twoslot
 
 from twoslot import codes
-from twoslot.errors import LinkError, log_error
+from twoslot.errors import LinkError
 
 _WAIT_S = 0.2  # for a stranger; what is sent fits into the socket's buffer
 
@@ -17,7 +17,10 @@ def handle(listener, sock):
             sock.recv(512)  # unread bytes would reset the connection
         except OSError:
             pass  # then the client sees no response
-    log_error(e)
+    from twoslot import failures
+
+    failures.log_error(e)
+    twoslot.drop("failures")
     code, where = e.args[:2] if len(e.args) > 1 else (0, 0 if isinstance(e, MemoryError) else 1)
     status = 500
     if code == codes.BUSY:

@@ -16,27 +16,25 @@ def handle(listener, sock):
 
     A client that knows the secret ends the trial of a development release by asking for it.
     """
-    agent = twoslot.load_agent()
     # All from this frame: it is high up on the stack.
-    from twoslot import flash
+    from twoslot import flash, settings
     from twoslot.boot import control, decision, status
 
-    control = control.BootControl(flash.Flash(), agent.attempts).open()
+    s = settings.load()
+    control = control.BootControl(flash.Flash(), s["attempts"]).open()
     found = status.status(control)
     development = found["counter"] >> DEVELOPMENT_BIT
-    if listener.authenticated and agent.auto and development and not found["confirmed"]:
+    if listener.authenticated and s["confirm"] == "auto" and development and not found["confirmed"]:
         # A development release that answers could be replaced: that is its proof.
         from twoslot.boot import window_log, trial
 
         trial.confirm(control)
         trial.end(control)
         found = status.status(control)
-    agent = control = None
+    control = None
     twoslot.drop("boot", "flash")
-    from twoslot import settings
     from twoslot.push import reply
 
-    s = settings.load()
     counter, n = found["counter"], 0
     if s.get("development"):
         n = (counter & (1 << DEVELOPMENT_BIT) - 1 if development else 0) + 1

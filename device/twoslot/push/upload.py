@@ -7,7 +7,7 @@ from micropython import const
 import twoslot
 
 from twoslot import codes
-from twoslot.constants import BLOCK, SEND_S, STAGE_HOOK_LINE, STATE_TABLE, STATE_VERIFY
+from twoslot.constants import BLOCK, SEND_S, STAGE_HOOK_LINE, STATE_IDLE, STATE_TABLE, STATE_VERIFY
 from twoslot.errors import LinkError
 
 _BLOCKS = const(16)  # in a piece
@@ -28,7 +28,7 @@ def handle(listener, sock):
             _refuse_others(listener)
     finally:
         if agent.state and agent.state <= STATE_VERIFY:
-            agent.end()
+            agent.stage, agent.state = None, STATE_IDLE
 
 
 def _refuse_others(listener):

@@ -58,11 +58,9 @@ def _run():
 
 def report(code):
     """Tell the server, once for a release, why main.py does not run now."""
-    from twoslot import errors
-
     try:
         # The leaves first, all from this frame: an import inside another costs 688 bytes of stack.
-        from twoslot import flash
+        from twoslot import errors, flash
         from twoslot.boot import page, journal, slots, control
 
         opened = control.BootControl(flash.Flash(), 0).open()
@@ -73,5 +71,7 @@ def report(code):
         opened = cell = None
     except Exception as e:
         # Whatever is wrong with the journal, the updater is to run.
-        errors.log_error(e)
+        from twoslot import failures
+
+        failures.log_error(e)
     twoslot.unload()

@@ -64,11 +64,9 @@ def _is_due():
 def _settle():
     # Write down that a trial failed: until then each start falls back anew. True when it was written
     # now.
-    from twoslot import errors
-
     try:
         # The leaves first, all from this frame: an import inside another costs 688 bytes of stack.
-        from twoslot import flash
+        from twoslot import errors, flash
         from twoslot.boot import page, journal, slots, control
 
         opened = control.BootControl(flash.Flash(), 0)
@@ -77,8 +75,10 @@ def _settle():
         return unsettled
     except Exception as e:
         # Whatever is wrong with the journal, main.py is to run.
-        errors.log_error(e)
+        from twoslot import failures
+
+        failures.log_error(e)
         return False
     finally:
         opened = None
-        twoslot.drop("boot", "flash")
+        twoslot.drop("boot", "flash", "failures")

@@ -25,7 +25,7 @@ def request_restart(schedule, state):
     A release that is wanted (state) would restart the board anyway: it need not wait as long as a
     check. Boards that sleep deeply do not run for long: there failed checks count.
     """
-    from twoslot import errors, retained
+    from twoslot import retained
 
     restarts, failed = retained.get(retained.MEMORY_RESTARTS), retained.get(retained.FAILED_CHECKS)
     if twoslot.deadline or schedule and schedule.trial:
@@ -42,7 +42,9 @@ def request_restart(schedule, state):
             if restart.wait_ms():
                 return  # until the next attempt that finds no memory
         except MemoryError as e:
-            errors.log_error(e)
+            from twoslot import failures
+
+            failures.log_error(e)
     print("twoslot: no memory for an update beside main.py: restarting to update before it")
     retained.put(retained.FAILED_CHECKS, 0)
     retained.put(retained.MEMORY_RESTARTS, min(restarts + 1, _RESTARTS))

@@ -1,0 +1,30 @@
+# The beginning of an attempt: everything that its stages leave to one another. Loaded for that only.
+from twoslot import settings
+from twoslot.constants import PHASE_GET, STAGE_FACTS, STATE_HEAD
+
+
+def begin(agent, force, download, etag):
+    """Have an Agent start over with the head."""
+    if agent.source:
+        agent.source.close(agent)
+    s = settings.load()
+    agent.server, agent.product, agent.channel = s["server"], s["product"], s["channel"]
+    agent.attempts, agent.auto = s["attempts"], s["confirm"] == "auto"
+    agent.slice = s["step_ms"] // 5
+    agent.force, agent.download, agent.etag = force, download, etag
+    agent.accepted = False  # the head of this attempt is signed, and this board accepts it
+    agent.interval_s = agent.offered = None  # what that head says
+    agent.running = 0  # counter of the running release, once a head was checked
+    agent.unproven = False  # memory that is missing may be a stranger's doing
+    agent.ended = False  # what ends a trial was done
+    agent.stage, agent.state = STAGE_FACTS, STATE_HEAD
+    agent.identity = None  # what proves to the server which board asks; False without a secret
+    agent.keys = None  # keys of a later epoch, verified: (document, what the journal must know)
+    agent.phase = PHASE_GET  # what is done for the document
+    agent.text = agent.trusted = agent.seal = agent.refusal = None  # of the document
+    agent.key_epoch = 0  # of the keys that are wanted before the head
+    agent.request = None  # a request under way, which is asked again and again
+    agent.source = agent.response = agent.url = agent.span = agent.views = None
+    agent.facts = agent.head = agent.news = agent.plan = agent.place = agent.progress = agent.sha = None
+    agent.tries = agent.next = agent.until = agent.written = agent.bytes = agent.scans = agent.epochs = 0
+    agent.blocks_in_place = 0, 0  # and how many the image has

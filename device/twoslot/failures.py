@@ -1,0 +1,22 @@
+# What log() prints is remembered here. Loaded when something failed.
+import time
+
+import twoslot
+
+from twoslot import codes
+
+
+def log_error(e):
+    """Remember an exception for twoslot.log()."""
+    code, where = codes.UNEXPECTED, 0
+    if isinstance(e, MemoryError):
+        code = 0
+    elif isinstance(e, RuntimeError):
+        code = codes.STACK
+    elif isinstance(e, OSError):
+        where = e.args[0]
+    elif len(e.args) > 1:
+        code, where = e.args[:2]
+    twoslot._log.append((time.ticks_ms(), code, where))
+    if len(twoslot._log) > 8:
+        twoslot._log.pop(0)
