@@ -21,10 +21,10 @@ def begin(agent, force, download, etag):
     agent.identity = None  # what proves to the server which board asks; False without a secret
     agent.keys = None  # keys of a later epoch, verified: (document, what the journal must know)
     agent.phase = PHASE_GET  # what is done for the document
-    agent.text = agent.trusted = agent.seal = agent.refusal = None  # of the document
+    agent.text = agent.seal = agent.refusal = None  # of the document
     agent.key_epoch = 0  # of the keys that are wanted before the head
     agent.request = None  # a request under way, which is asked again and again
     agent.source = agent.response = agent.url = agent.span = agent.views = None
-    agent.facts = agent.head = agent.news = agent.plan = agent.place = agent.progress = agent.sha = None
-    agent.tries = agent.next = agent.until = agent.written = agent.bytes = agent.scans = agent.epochs = 0
+    agent.facts = agent.head = agent.news = agent.plan = agent.place = agent.progress = None
+    agent.tries = agent.next = agent.until = agent.written = agent.epochs = 0
     agent.blocks_in_place = 0, 0  # and how many the image has

@@ -38,7 +38,7 @@ def step(agent):
     if agent.request is None:
         # All that a request needs, from this frame: it is high up on the stack.
         from twoslot import connection
-        from twoslot.http import response, request
+        from twoslot.http import response, lines, request
 
         if agent.identity:
             from twoslot import hmac

@@ -4,6 +4,7 @@
 from twoslot import codes, connection
 from twoslot.constants import BODY_MOST
 from twoslot.errors import LinkError
+from twoslot.http.lines import next_line
 from twoslot.http.response import Response
 
 
@@ -123,7 +124,7 @@ def _send(r):
         r.packet = r.packet[n:]
     r.packet = None  # an empty view holds the whole request
     while True:  # ends with the empty line
-        line = r.line()
+        line = next_line(r)
         if line is None:
             return False
         if r.number and not line:

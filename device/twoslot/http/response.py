@@ -7,19 +7,11 @@ import time
 from micropython import const
 
 from twoslot import codes
-from twoslot.constants import BODY_MOST
 from twoslot.errors import LinkError
 
-_LINE = const(160)  # bytes of a header line that are looked at; the rest is read and dropped
-_HEADERS = const(8192)  # bytes of all header lines together
 _WAIT_MS = const(10000)  # longest wait for one piece, before the time that its length may take
 _FLOOR = const(512)  # bytes a second: slower is refused
 _AWAY_MS = const(1000)  # of the time between two looks, so much counts
-
-# What of a chunk comes next.
-_SIZE = const(0)
-_END = const(1)
-_TRAILER = const(2)
 
 
 def get(agent, url, etag=None, span=(0, 0)):
@@ -30,7 +22,7 @@ def get(agent, url, etag=None, span=(0, 0)):
     """
     # All that it needs, from this frame: documents.py has loaded it already.
     from twoslot import connection
-    from twoslot.http import request
+    from twoslot.http import lines, request
 
     if agent.identity:
         from twoslot import hmac
@@ -91,35 +83,12 @@ class Response:
             at = end
         return True
 
-    def line(self):
-        """Return the next line of head or chunk, without its end; None while it is not complete."""
-        self.check()
-        while True:  # ends with the line, at _HEADERS bytes, or with what is there
-            if self.lo == self.hi:
-                n = self._receive(self.rx)
-                if n is None:
-                    return None
-                if n == 0:
-                    raise LinkError(codes.CONNECTION_CLOSED, self.received)
-                self.lo, self.hi = 0, n
-            end = self.lo
-            while end < self.hi and self.rx[end] != 10:
-                end += 1
-            n = min(end + 1, self.hi)
-            self.seen += n - self.lo
-            if self.seen > _HEADERS:
-                raise LinkError(codes.RESPONSE_TOO_LONG, self.seen)
-            if len(self.piece) < _LINE:
-                self.piece += bytes(self.rx[self.lo : n])
-            self.lo = n
-            if end < n:
-                line, self.piece = self.piece[:_LINE].rstrip(), b""
-                return line
-
     def _read_some(self, view):
         # Read a piece of the body; 0 at its end, None while nothing is there.
         while self.chunked and self.left == 0:
-            if not self._begin_chunk():
+            from twoslot.http import lines
+
+            if not lines.begin_chunk(self):
                 return None
         if self.left == 0:
             return 0
@@ -130,7 +99,7 @@ class Response:
             view[:n] = self.rx[self.lo : self.lo + n]
             self.lo += n
         else:
-            n = self._receive(view)
+            n = self.receive(view)
             if n is None:
                 return None
             if n == 0 and not self.unsized:
@@ -140,33 +109,13 @@ class Response:
         self.check_end()
         return n
 
-    def _begin_chunk(self):
-        # Read the next line around the chunks. False: it is not complete yet.
-        line = self.line()
-        if line is None:
-            return False
-        if self.stage == _END:
-            self.seen, self.stage = 0, _SIZE
-        elif self.stage == _SIZE:
-            try:
-                size = int(line.split(b";")[0].decode(), 16)
-            except ValueError:
-                raise LinkError(codes.NOT_HTTP, 0)
-            if not 0 <= size <= BODY_MOST:
-                raise LinkError(codes.RESPONSE_TOO_LONG, size)
-            self.left, self.stage = size, _END if size else _TRAILER
-        elif not line:
-            self.chunked = False
-            self.check_end()
-        return True
-
     def check_end(self):
         """When nothing of this response is left, the connection may take another request."""
         if self.left == 0 and not self.chunked:
             self.idle = self.keep
 
-    def _receive(self, view):
-        # Return the number of bytes that came, 0 at the end of the connection; None: nothing yet.
+    def receive(self, view):
+        """Return the number of bytes that came, 0 at the end of the connection; None: nothing yet."""
         try:
             n = self.sock.readinto(view)
         except OSError as e:

@@ -36,7 +36,6 @@ def step(agent):
             whole = True
             return
         n = response.got
-        agent.bytes += n
         if n != size:
             raise LinkError(codes.CONNECTION_CLOSED, n)
         if writer.is_missing(progress, block):

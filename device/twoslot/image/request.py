@@ -27,3 +27,5 @@ def step(agent):
         agent.next = (r.start + BLOCK - 1) // BLOCK
         r.skip = agent.next * BLOCK - r.start
     drop("http.request", "http.identity", "connection", "hmac")
+    if not r.chunked:
+        drop("http.lines")

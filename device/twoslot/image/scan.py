@@ -22,7 +22,7 @@ def start(place, plan):
     blocks = (plan["length"] + BLOCK - 1) // BLOCK
     return {
         "pieces": None, "image": place[0], "table": place[1], "length": plan["length"],
-        "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0,
+        "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0, "sha": None, "scans": 0,
     }  # fmt: skip
 
 
@@ -81,23 +81,23 @@ def _scan_block(agent, progress):
 def _verify_block(agent, progress):
     # Add one block to the digest of the whole image; behind the last one, compare it.
     if agent.next == 0:
-        agent.sha = sha256()
-    hash_block(progress, agent.next, agent.sha)
+        progress["sha"] = sha256()
+    hash_block(progress, agent.next, progress["sha"])
     agent.next += 1
     if agent.next < progress["blocks"]:
         return
     agent.next = 0
-    if agent.sha.digest() == agent.plan["sha256"]:
+    if progress["sha"].digest() == agent.plan["sha256"]:
         if agent.source:
             agent.source.close(agent)
-        agent.progress = agent.sha = agent.source = None
+        agent.progress = agent.source = None
         agent.state, agent.stage = STATE_ACTIVATE, STAGE_SPARE
         drop("flash", "http")
         return
     # Some sector reads otherwise than when its block was checked: scan again, and download what
     # differs.
-    agent.scans += 1
-    if agent.scans > 2:
+    progress["scans"] += 1
+    if progress["scans"] > 2:
         raise ReleaseError(codes.IMAGE_MISMATCH, 0)
     agent.state = STATE_SCAN
 

@@ -52,7 +52,7 @@ class PushSource:
         Returns nothing that must be waited for; agent.response has them.
         """
         if self.body is None:
-            from twoslot.http import response, request
+            from twoslot.http import response, lines, request
 
             # Its first chunk, the document, was read before anything was checked.
             r = self.body = response.Response(self.sock, None)

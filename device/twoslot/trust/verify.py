@@ -33,11 +33,11 @@ def step(agent):
             floor = 0 if agent.key_epoch else agent.facts["epoch"]
             if trusted[0] < floor:  # pinned keys of an earlier epoch do not count
                 raise ReleaseError(codes.HEAD_EPOCH, floor)
-            agent.trusted = trusted[:2]
+            agent.seal = trusted[:2]
         elif phase == PHASE_READ:
             from twoslot.trust import rsa, document
 
-            trusted, agent.trusted = agent.trusted, None
+            trusted, agent.seal = agent.seal, None
             agent.seal = document.begin(agent.text, trusted)
             document = trusted = None
             drop("trust.document")
@@ -66,7 +66,7 @@ def step(agent):
         agent.phase += 1
         return
     except ReleaseError as e:
-        agent.text = agent.seal = agent.trusted = None
+        agent.text = agent.seal = None
         if phase != PHASE_READ or not agent.key_epoch or e.args[0] != codes.DOCUMENT_UNREADABLE:
             agent.refusal = e  # else it was a page that says "not found": the head stays refused
         # The head may be signed with keys that this board does not have yet.
