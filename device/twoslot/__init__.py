@@ -109,7 +109,8 @@ def tick(wdt=None):
     except Exception as e:
         # The application left too little of the stack or of the heap for any call from here.
         _agent = None
-        _log.append((time.ticks_ms(), codes.STACK if isinstance(e, RuntimeError) else 0, 1))
+        code = 0 if isinstance(e, MemoryError) else codes.UNEXPECTED
+        _log.append((time.ticks_ms(), codes.STACK if isinstance(e, RuntimeError) else code, 1))
         if len(_log) > 8:
             _log.pop(0)
         if isinstance(e, RuntimeError):
@@ -180,7 +181,7 @@ def unload():
     # What waits for something, or counts, stays: the first part of its name is in this text.
     stays = "schedule sleep button mqtt push recovery"
     names = [name[8:] for name in sys.modules if name.startswith("twoslot.")]
-    drop(*[name for name in names if name.split(".")[0] not in stays])
+    drop("push.opening", *[name for name in names if name.split(".")[0] not in stays])
 
 
 def get_schedule():

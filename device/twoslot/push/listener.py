@@ -1,7 +1,7 @@
 # The push port: closed by default, and closes by itself. Only this module waits for connections.
 # Each step of a push is in memory alone: opening (opens the port), request (collects a request
-# without waiting), authentication (checks it, and who sent it), status (answers a GET), offer
-# (checks the release), upload (fills the spare slot), finish (restarts), reply (refuses).
+# without waiting), authentication (checks it, and who sent it), status (answers a GET), signature
+# and offer (check the release), upload (fills the spare slot), finish (restarts), reply (refuses).
 import sys
 import time
 
@@ -66,10 +66,9 @@ class PushListener:
                 if found:
                     found = self.run_step("authentication")
                 over = found is not None
-                if found:
-                    self.verify_document()
-                for name in ("offer", "upload", "finish") if found else ("status",) if over else ():
-                    self.run_step(name)
+                if over:
+                    for name in ("signature", "offer", "upload", "finish") if found else ("status",):
+                        self.run_step(name)
         except Exception as e:
             over, self.error = True, e
             self.run_step("reply")
@@ -85,29 +84,6 @@ class PushListener:
         if self.client:
             self.client.close()
         self.client = None
-
-    def verify_document(self):
-        """Verify the document, with as little else in memory as possible."""
-        from twoslot import errors
-
-        agent = twoslot.load_agent()
-        agent.begin()
-        while agent.facts is None:
-            agent.step()
-        from twoslot.trust import keyring
-
-        epoch, moduli = keyring.trusted_keys("offline", agent.product, agent.facts)[:2]
-        keyring = agent = None
-        twoslot.drop("trust")
-        moduli.extend(self.development_keys)
-        from twoslot.trust import rsa, document
-
-        try:
-            text, self.text = self.text, None
-            self.document = document.read_signed(text, "release", (epoch, moduli))
-        finally:
-            text = moduli = None
-            twoslot.drop("trust")
 
     def run_step(self, name, client=None):
         """Load a module of `push`, run its handle(), drop it. Returns what handle() returns."""

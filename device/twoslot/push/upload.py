@@ -27,7 +27,8 @@ def handle(listener, sock):
                 source.body = agent.response = None  # an object keeps its class
             _refuse_others(listener)
     finally:
-        if agent.state and agent.state <= STATE_VERIFY:
+        agent.source = agent.response = None
+        if agent.state <= STATE_VERIFY:
             agent.stage, agent.state = None, STATE_IDLE
 
 
