@@ -9,15 +9,25 @@ from twoslot.constants import BLOCK, PIECE, TABLE_ENTRY
 from twoslot.errors import FlashError, LinkError
 
 _TRIES = const(3)
+_LEAST = const(64)  # bytes of a piece
 _flash = Flash()
 _back = memoryview(bytearray(PIECE))
 _entry = bytearray(TABLE_ENTRY)
 
 
 def allocate(progress, n):
-    """Allocate a buffer of n bytes, at most a block, in pieces: the heap seldom has 4 KB in one piece."""
-    if progress["pieces"] is None:
-        progress["pieces"] = [memoryview(bytearray(PIECE)) for _ in range(0, n, PIECE)]
+    """Allocate a buffer of n bytes, at most a block, in pieces: the heap seldom has 4 KB in one piece.
+
+    Beside a large application it may not even have 512 bytes: then in smaller pieces.
+    """
+    size = PIECE
+    while progress["pieces"] is None:
+        try:
+            progress["pieces"] = [memoryview(bytearray(size)) for _ in range(0, n, size)]
+        except MemoryError:
+            size //= 2
+            if size < _LEAST:
+                raise
 
 
 def block_size(progress, block):
@@ -28,7 +38,8 @@ def block_size(progress, block):
 def views(progress, n):
     """Return the first n bytes of the buffer, as a list of memoryviews."""
     pieces = progress["pieces"]
-    return [p if n - at >= PIECE else p[: n - at] for at, p in zip(range(0, n, PIECE), pieces)]
+    size = len(pieces[0])
+    return [p if n - at >= size else p[: n - at] for at, p in zip(range(0, n, size), pieces)]
 
 
 def is_missing(progress, block):
@@ -53,7 +64,8 @@ def write_block(progress, block):
     if _differs(progress, block, digest(progress, n)):
         raise LinkError(codes.BLOCK_MISMATCH, block)
     while n & 3:
-        progress["pieces"][n // PIECE][n % PIECE] = 0xFF
+        size = len(progress["pieces"][0])
+        progress["pieces"][n // size][n % size] = 0xFF
         n += 1
     write(progress, progress["image"] + block * BLOCK, n)
     progress["missing"][block >> 3] &= ~(1 << (block & 7))
@@ -78,11 +90,13 @@ def write(progress, addr, n):
     for _ in range(_TRIES):
         _flash.erase(addr)
         same = True
-        for i, p in enumerate(views(progress, n)):
-            _flash.write(addr + i * PIECE, p)
+        at = addr
+        for p in views(progress, n):
+            _flash.write(at, p)
             back = _back[: len(p)]
-            _flash.read(addr + i * PIECE, back)
+            _flash.read(at, back)
             same = same and back == p
+            at += len(p)
         if same:
             return
     raise FlashError(codes.FLASH_MISMATCH, addr)
