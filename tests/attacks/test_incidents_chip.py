@@ -113,10 +113,10 @@ def test_micropython_3647_three_hundred_requests_leave_nothing_open(make_scene: 
 def test_firmware_larger_than_all_memory(
     tmp_path: Path, micropython: None, size: int,
 ) -> None:
-    """On the real VM with 38 KB of heap, beside an application of 5 KB."""
+    """On the real VM with 38 KB of heap, beside an application of 10 KB."""
     testbed = make_testbed(tmp_path, vm=VMS["micropython"], size=size, main=APPLICATION + MAIN)
     testbed.publish(2)
     board = testbed.board()
     update_to(board, 2)
     assert 0 not in {code for _, code, _ in board.evaluate("twoslot._log")}, "out of memory"
-    assert board.evaluate("len(own)") == 5120
+    assert board.evaluate("len(own)") == 10240

@@ -28,7 +28,7 @@ APPLICATION = """\
 try:
     own  # Ctrl-C, and main.py again in the same heap
 except NameError:
-    own = bytearray(5120)
+    own = bytearray(10240)
 """
 """What an application has for itself on a board, at the start of its main.py."""
 

@@ -44,20 +44,20 @@ def test_two_hundred_polls_do_not_grow(testbed: TestBed) -> None:
     assert board.evaluate(USED) <= used + 64, "polls leave something behind"
 
 
-def test_ten_updates_beside_five_kilobytes_of_an_application(tmp_path: Path) -> None:
+def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> None:
     testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=APPLICATION + MAIN)
     board = testbed.board()
     for counter in range(2, 12):
         testbed.publish(counter)
         update_to(board, counter)
         assert OUT_OF_MEMORY not in codes(board)
-        assert board.evaluate("len(own)") == 5120
+        assert board.evaluate("len(own)") == 10240
 
 
-@pytest.mark.parametrize("kilobytes", [8, 8.5])
+@pytest.mark.parametrize("kilobytes", [11.75, 12])
 def test_an_application_that_leaves_too_little_memory_is_updated_all_the_same(tmp_path: Path, kilobytes: float) -> None:
     """Whatever the heap looks like: a restart, and the updater runs before main.py."""
-    own = APPLICATION.replace("5120", str(int(kilobytes * 1024)))
+    own = APPLICATION.replace("10240", str(int(kilobytes * 1024)))
     testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=own + MAIN.replace("1000", "5000"))
     board = testbed.board()
     said: list[str] = []

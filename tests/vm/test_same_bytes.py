@@ -103,7 +103,7 @@ def by_hand_and_back(testbed: TestBed, board: VirtualBoard) -> None:
     ],
     ids=lambda story: story.__name__,
 )
-def test_both_vms_leave_the_same_flash_beside_five_kilobytes_of_an_application(story: Callable[[TestBed, VirtualBoard], None], tmp_path: Path) -> None:
+def test_both_vms_leave_the_same_flash_beside_ten_kilobytes_of_an_application(story: Callable[[TestBed, VirtualBoard], None], tmp_path: Path) -> None:
     left = {}
     for name, vm in VMS.items():
         folder = tmp_path / name
