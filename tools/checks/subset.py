@@ -97,7 +97,7 @@ class _Lint(ast.NodeVisitor):
         elif self.path == _HOOK:
             if top not in _HOOK_MODULES:
                 self.add(node, f"the boot hook imports {module}",
-                         "it must run under any firmware: esp, machine, micropython, sys and time are all it may need")
+                         f"it must run under any firmware: {', '.join(sorted(_HOOK_MODULES))} are all")
         elif top in _TOUCH and self.path.removeprefix("device/twoslot/") not in _TOUCH[top]:
             self.add(node, f"imports {module}", f"leave that to {', '.join(_TOUCH[top])}")
 

@@ -1,5 +1,4 @@
-"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL.
-"""
+"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL."""
 
 from __future__ import annotations
 
@@ -328,11 +327,11 @@ class VirtualBoard:
     def _run_boot(self) -> None:
         assert self._vm is not None
         self._vm.interrupt_at(self._end_ms)
-        if "/boot.py" in self.files and not self._run_file("/boot.py"):
-            self._at_repl = True  # as on the port: main.py does not follow
+        # As on the port: main.py does not follow a boot.py that failed.
+        self._at_repl |= "/boot.py" in self.files and not self._run_file("/boot.py")
 
     def _run_file(self, path: str) -> bool:
-        """Run a program; what it ends in is printed. False when that was an error or Ctrl-C."""
+        """Run a program. False when it ended in an error or in Ctrl-C, which is printed."""
         assert self._vm is not None
         try:
             self._vm.run_file(path)
