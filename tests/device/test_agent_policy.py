@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,10 +129,27 @@ def test_a_known_head_is_not_sent_again(updater: Updater) -> None:
 
     assert updater.run(etag=etag) == IDLE
 
-    assert seen == [None, etag]
+    assert seen == [None, etag[0]]
     assert [(r.path, r.status) for r in updater.network.requests[before:]] == [(HEAD_PATH, 304)]
     assert updater.agent.etag == etag, "the next check would fetch the whole head"
     assert updater.agent.plan is None
+
+
+@pytest.mark.parametrize(("later", "asked"), [(-1, True), (1, False)], ids=["before its end", "after it"])
+def test_a_head_that_has_expired_is_to_be_shown(updater: Updater, later: int, asked: bool) -> None:
+    """A 304 has no date. Without a clock, the newest date that was signed counts: a head of another channel had it."""
+    updater.run(download=False)
+    etag, expires = updater.agent.etag
+    newest = updater.board.newest()
+    updater.board.put_cell(9, replace(newest, sequence=newest.sequence + 9, head_time=expires + later))
+    seen = asked_etag(updater)
+
+    if asked:
+        assert updater.run(etag=(etag, expires)) == IDLE
+    else:
+        with refusal(updater.vm, "ReleaseError", 34, expires):
+            updater.run(etag=(etag, expires))
+    assert seen == [etag if asked else None]
 
 
 def test_a_refused_release_is_not_fetched_again_while_the_head_stays(updater: Updater) -> None:
@@ -150,7 +168,7 @@ def test_an_unsigned_head_leaves_no_trace(updater: Updater, key: str) -> None:
     updater.network.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "ReleaseError", 21, 0):
-        updater.run(etag='"old"')
+        updater.run(etag=('"old"', NOW + 86400))
     assert not updater.agent.accepted and updater.agent.etag is None
     assert updater.board.operations() == [], "an unsigned head was recorded"
 
@@ -307,8 +325,10 @@ def test_with_manual_confirm_no_head_of_the_past_proves_anything(make_board: Mak
     assert board.newest().state_b == SlotState.READY
 
 
-def test_a_newer_head_lets_an_unproven_release_be_tried_again(make_board: Make, site: Site) -> None:
+def test_a_newer_head_lets_an_unproven_release_be_tried_again(make_board: Make, tmp_path: Any) -> None:
     """The same head does not; the newer one counts at once, and also after the attempt that saw it failed."""
+    site = Site(tmp_path / "next")
+    site.publish()
     updater = updater_on(make_board, site)
     seen = {"head_seq": SEQ, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1}
     updater.board.put_cell(1, running_cell(**seen, unproven_counter=6, rounds=4))
