@@ -59,7 +59,7 @@ def run(slotbench: RunCommand, site: Store, ring: KeyRing, monkeypatch: pytest.M
     return run
 
 
-class Fleet:
+class PolicyBoard:
     """A board that keeps what it saw of heads, as twoslot's own policy judges them."""
 
     def __init__(self, vm: CPythonVM, clock: int = 0) -> None:
@@ -88,8 +88,8 @@ def vm() -> Iterator[CPythonVM]:
 
 
 @pytest.fixture
-def fleet(vm: CPythonVM) -> Fleet:
-    return Fleet(vm)
+def fleet(vm: CPythonVM) -> PolicyBoard:
+    return PolicyBoard(vm)
 
 
 def head_of(site: Store, channel: str = "stable") -> Head:
@@ -110,7 +110,7 @@ def follow(advice: str, run: Run, site: Store, **values: object) -> CommandResul
     return run(*(str(site.root) if word == "SITE" else word for word in words), *values)
 
 
-def test_an_emptied_site_goes_on_above_what_boards_saw(site: Store, publish: Publish, fleet: Fleet) -> None:
+def test_an_emptied_site_goes_on_above_what_boards_saw(site: Store, publish: Publish, fleet: PolicyBoard) -> None:
     for second in range(3):
         publish(7, NOW + second)
     fleet.check(site)
@@ -121,7 +121,7 @@ def test_an_emptied_site_goes_on_above_what_boards_saw(site: Store, publish: Pub
 
 
 def test_an_emptied_site_without_the_mark_goes_on_by_the_clock(
-    site: Store, publish: Publish, fleet: Fleet, ring: KeyRing,
+    site: Store, publish: Publish, fleet: PolicyBoard, ring: KeyRing,
 ) -> None:
     """As in CI, where the keys are secrets and nothing is kept."""
     publish(7)
@@ -141,7 +141,7 @@ def test_a_mark_above_the_clock_decides(site: Store, publish: Publish, ring: Key
 
 
 def test_a_site_restored_from_a_backup_goes_on_from_the_newest_head(
-    site: Store, publish: Publish, fleet: Fleet, run: Run, tmp_path: Path,
+    site: Store, publish: Publish, fleet: PolicyBoard, run: Run, tmp_path: Path,
 ) -> None:
     publish(7)
     shutil.copytree(site.root, tmp_path / "backup")
@@ -173,7 +173,7 @@ def test_list_tells_of_an_old_copy(
 
 
 def test_the_seq_of_a_board_is_enough_where_all_is_lost(
-    site: Store, publish: Publish, fleet: Fleet, ring: KeyRing, run: Run,
+    site: Store, publish: Publish, fleet: PolicyBoard, ring: KeyRing, run: Run,
 ) -> None:
     """A clock of 2031 signed a head, then site and mark were lost."""
     publish(7, NOW + 5 * YEAR)
@@ -302,7 +302,7 @@ def test_a_publish_with_a_clock_in_the_future_is_cured(
     site: Store, publish: Publish, run: Run, vm: CPythonVM,
 ) -> None:
     """Boards that saw the date take it as the earliest time it can be. Those that did not go on as before."""
-    misled, behind = Fleet(vm), Fleet(vm, clock=NOW + DAY)
+    misled, behind = PolicyBoard(vm), PolicyBoard(vm, clock=NOW + DAY)
     publish(7, FUTURE)
     misled.check(site)
 
@@ -337,7 +337,7 @@ def test_a_clock_that_jumps_years_ahead_is_doubted(site: Store, publish: Publish
 
 def test_an_expired_head_is_cured_as_explain_says(site: Store, publish: Publish, run: Run, vm: CPythonVM) -> None:
     publish(7)
-    late = Fleet(vm, clock=NOW + 40 * DAY)
+    late = PolicyBoard(vm, clock=NOW + 40 * DAY)
     late.refuses(site, 34)
     found = re.search(r"`slotbench release (.*?)`", explain(34).advice)
     assert found and "--refresh" in found[1]
