@@ -132,11 +132,13 @@ CODES = (
          "It writes a newer littlefs, which the firmware in the other slot could not mount: after a fallback "
          "the board would stop before boot.py. Build it with --fs-upgrade where no way back is needed."),
     Code(34, "head-expired", _R, "head has expired", "expires",
-         "Run `slotbench release publish --refresh` on the server, from a timer; check the "
-         "board's clock."),
+         "Sign the heads again, from a timer: `slotbench release publish --refresh SITE --key ONLINE.pem "
+         "--keys PRODUCT.keys`. If boards saw a date in the future, of a head or a release, use --repair in "
+         "place of --refresh. A board whose own clock is ahead has to set it."),
     Code(35, "head-outdated", _R, "head is older than one already seen", "seq",
-         "An old copy is served: clear the cache in between, or run `slotbench release publish "
-         "--refresh`."),
+         "An old copy is served: clear the cache in between. Where the site itself was restored, emptied or "
+         "made anew: `slotbench release publish --repair SITE --key ONLINE.pem --keys PRODUCT.keys`. If that "
+         "does not help, add --above SEQ, the head seq in the board's `slotbench status`."),
     Code(36, "image-too-long", _R, "image longer than the slot", "length",
          "Use a smaller image; `slotbench release build` checks this for the boards named."),
     Code(37, "head-mismatch", _R, "head and release do not belong together", "counter",
