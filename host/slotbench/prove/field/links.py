@@ -51,6 +51,18 @@ def _stuck(run: FieldRun) -> Play:
     yield Pause(hours=30)
 
 
+_STUCK_CLOCK: Final = """\
+import machine
+import time
+import twoslot
+
+while True:
+    machine.RTC().datetime((2026, 5, 4, 0, 23, 30, 0, 0))
+    twoslot.tick()
+    time.sleep(5)
+"""
+
+
 LINKS: Final = (
     FieldStory(
         name="server-away", what="the server refuses connections for a day", main=LAMP,
@@ -75,6 +87,10 @@ LINKS: Final = (
     FieldStory(
         name="dripping-server", what="heads come byte by byte for three hours", main=LAMP,
         play=_for_hours(3, on="heads/*", drip=(1, 150)), dark_minutes=180 + 25),
+    FieldStory(
+        name="stuck-clock", what="a clock chip stands still, and it is one of the quiet hours",
+        main=_STUCK_CLOCK, play=_stuck, settings={"quiet": [22, 6]},
+        dark_minutes=_DAY_MINUTES + 2 * _NEXT_TRY_MINUTES, rescue_hours=25),
     FieldStory(
         name="half-fails", what="half of all connections fail; 200 boards", main=LAMP,
         play=_half_fails, dark_minutes=120, rescue_hours=2, failing=0.5, boards=200),
