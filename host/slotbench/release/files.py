@@ -51,6 +51,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         ) from None
 
 
+def require_writable(path: Path) -> None:
+    """Raise BenchError (usage) if a file cannot be made beside `path`. Missing folders are made."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise BenchError(
+            f"cannot write ({error.strerror})", where=str(path), cure="choose a folder that can be written",
+            exit_code=USAGE) from None
+
+
 def write_new_files(files: dict[Path, tuple[bytes, int]]) -> None:
     """Write several new files with their modes, all of them or none.
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-import serial
-
 from slotbench.errors import USAGE, BenchError
+from slotbench.serial_port import open_port, uninterrupted
 
 __all__ = ["ReplPrompt", "open_prompt"]
 
@@ -20,6 +19,8 @@ _PROMPT: Final = b">>> "
 _CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
 _RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
 _ENTER_S: Final = 10.0
+_STOP_S: Final = 0.4
+"""How long a board that was interrupted may take for its prompt: Ctrl-C ends a command within a second."""
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
 
 
@@ -87,6 +88,20 @@ class ReplPrompt:
             with suppress(BenchError):
                 self._wait_for(b"soft reboot", _ENTER_S)
 
+    def start_again(self) -> None:
+        """Start the application after a command that failed or was interrupted: stop what runs, soft-reset.
+
+        The board may be deaf by then: this raises nothing.
+        """
+        if self.restarted:
+            return
+        with uninterrupted(), suppress(BenchError, OSError):
+            self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
+            with suppress(BenchError):
+                self._read_to_prompt(_STOP_S, lambda data: None)
+            self._write(_CTRL_D)
+            self._wait_for(b"soft reboot", _STOP_S)
+
     def _read_to_prompt(self, quiet_s: float, on_data: Callable[[bytes], object]) -> None:
         """Read until the output ends with a prompt. `on_data` receives the output without the prompt."""
         kept = b""
@@ -129,18 +144,18 @@ class ReplPrompt:
 
 @contextmanager
 def open_prompt(port: str) -> Iterator[ReplPrompt]:
-    """Open the prompt of the board at `port`. Afterwards its application runs again. Raises BenchError."""
-    try:
-        line = serial.serial_for_url(port, _BAUD, timeout=_READ_S)
-    except (OSError, ValueError) as error:
-        raise BenchError(
-            f"the port cannot be opened ({error})", where=port,
-            cure="check the cable, and close other programs that use the port",
-            exit_code=USAGE) from None
-    with line:
+    """Open the prompt of the board at `port`. Its application runs again afterwards, however the block ends.
+
+    Raises BenchError.
+    """
+    with open_port(port, _BAUD, _READ_S) as line:
         prompt = ReplPrompt(line, port)
-        prompt.interrupt()
-        yield prompt
+        try:
+            prompt.interrupt()
+            yield prompt
+        except BaseException:
+            prompt.start_again()
+            raise
         prompt.soft_reset()
 
 
