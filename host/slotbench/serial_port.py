@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ def _command(words: list[bytes]) -> str:
 
 def _refusal(port: str, error: OSError | ValueError) -> BenchError:
     """What is wrong with the port, and its cure."""
-    number = error.errno if isinstance(error, OSError) else None
+    number = _number(error)
     is_device = "://" not in port
     if isinstance(error, ValueError):
         return BenchError(
@@ -121,9 +122,17 @@ def _refusal(port: str, error: OSError | ValueError) -> BenchError:
         cure="give the device of a board; `ls /dev/tty*` lists the ports", exit_code=USAGE)
 
 
+def _number(error: OSError | ValueError) -> int | None:
+    """The system's number of an error; pyserial keeps some of them in the arguments or in the text only."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = re.search(r"(?:Errno |: \()(\d+)[\],]", str(error))
+    return int(found[1]) if found else None
+
+
 def _reason(error: OSError) -> str:
-    if error.errno is not None:
-        return os.strerror(error.errno)
+    if (number := _number(error)) is not None:
+        return os.strerror(number)
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from slotbench.errors import USAGE, BenchError
 from slotbench.serial_port import open_port, uninterrupted
 
-__all__ = ["ReplPrompt", "open_prompt"]
+__all__ = ["ReplPrompt", "open_prompt", "require_port", "start_application"]
 
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
@@ -19,9 +19,20 @@ _PROMPT: Final = b">>> "
 _CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
 _RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
 _ENTER_S: Final = 10.0
+_INTERRUPT_S: Final = 1.0
+_INTERRUPTS: Final = 10
 _STOP_S: Final = 0.4
 """How long a board that was interrupted may take for its prompt: Ctrl-C ends a command within a second."""
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
+
+
+class _Silent(BenchError):
+    """No prompt came."""
+
+    def __init__(self, port: str, seconds: float) -> None:
+        super().__init__(
+            f"the board's REPL is silent for {seconds:.0f} s", where=port,
+            cure="press its reset button, then run the same command again", exit_code=USAGE)
 
 
 class ReplPrompt:
@@ -34,9 +45,19 @@ class ReplPrompt:
         """Whether the last line made the board restart."""
 
     def interrupt(self) -> None:
-        """Interrupt the running program and wait for a prompt. Raises BenchError."""
-        self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
-        self._read_to_prompt(_ENTER_S, lambda data: None)
+        """Interrupt the running program and wait for a prompt. Raises BenchError.
+
+        Ctrl-C is pressed again each second: one that comes while boot.py runs stops boot.py, and main.py starts.
+        """
+        for last in (*[False] * (_INTERRUPTS - 1), True):
+            self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
+            try:
+                self._read_to_prompt(_INTERRUPT_S, lambda data: None, total_s=_INTERRUPT_S)
+            except _Silent:
+                if last:
+                    raise
+            else:
+                break
         # A blank line: it clears what an earlier line has left behind the prompt.
         self._write(b"\r")
         self._read_to_prompt(_ENTER_S, lambda data: None)
@@ -102,19 +123,23 @@ class ReplPrompt:
             self._write(_CTRL_D)
             self._wait_for(b"soft reboot", _STOP_S)
 
-    def _read_to_prompt(self, quiet_s: float, on_data: Callable[[bytes], object]) -> None:
-        """Read until the output ends with a prompt. `on_data` receives the output without the prompt."""
+    def _read_to_prompt(
+        self, quiet_s: float, on_data: Callable[[bytes], object], total_s: float | None = None,
+    ) -> None:
+        """Read until the output ends with a prompt. `on_data` receives the output without the prompt.
+
+        Raises BenchError after `quiet_s` seconds without output, or after `total_s` seconds without a prompt.
+        """
         kept = b""
-        last_s = time.monotonic()
+        start_s = last_s = time.monotonic()
         while True:
             data = self._read()
+            if not data and (kept == _PROMPT or (self.restarted and not kept)):
+                return
+            now_s = time.monotonic()
+            if (not data and now_s - last_s > quiet_s) or (total_s is not None and now_s - start_s > total_s):
+                raise _Silent(self._port, quiet_s)
             if not data:
-                if kept == _PROMPT or (self.restarted and not kept):
-                    return
-                if time.monotonic() - last_s > quiet_s:
-                    raise BenchError(
-                        f"the board's REPL is silent for {quiet_s:.0f} s", where=self._port,
-                        cure="press its reset button, then run the same command again", exit_code=USAGE)
                 continue
             last_s = time.monotonic()
             kept += data
@@ -157,6 +182,18 @@ def open_prompt(port: str) -> Iterator[ReplPrompt]:
             prompt.start_again()
             raise
         prompt.soft_reset()
+
+
+def require_port(port: str) -> None:
+    """Raise BenchError (exit code 2) if `port` cannot be opened, before another program tries it."""
+    with open_port(port, _BAUD, _READ_S):
+        pass
+
+
+def start_application(port: str) -> None:
+    """Start the application of the board at `port` after another program was stopped there. Raises nothing."""
+    with suppress(BenchError, OSError), open_port(port, _BAUD, _READ_S) as line:
+        ReplPrompt(line, port).start_again()
 
 
 @contextmanager
