@@ -26,8 +26,8 @@ _COMMAND_CHARS: Final = 60
 def open_port(port: str, baud: int, timeout_s: float | None = None) -> Any:
     """Open `port`, a device or a pyserial URL, for this program alone, with DTR and RTS as they are.
 
-    Reading waits up to `timeout_s` seconds (None: for ever). Raises BenchError (exit code 2): no such port, no
-    permission, another program has it, nothing listens there.
+    Reading waits up to `timeout_s` seconds (None: for ever). Raises BenchError (exit code 2): no such port,
+    no permission, another program has it, nothing listens there.
     """
     try:
         return serial.serial_for_url(port, baud, timeout=timeout_s, exclusive=True)

@@ -114,8 +114,8 @@ def connected_board(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink
     """The board on `port` (a device or a pyserial URL) in download mode, with esptool's stub.
 
     However the block ends, the board is reset and starts its flash; on a port without control lines the stub
-    is told to start it, and closing the port of a virtual board resets it. Raises BenchError if the port cannot
-    be opened or no board answers (exit code 2), or if it is not an ESP8266.
+    is told to start it, and closing the port of a virtual board resets it. Raises BenchError if the port
+    cannot be opened or no board answers (exit code 2), or if it is not an ESP8266.
     """
     EsptoolLogger().set_logger(_LOG)
     with closing(open_port(port, _ROM_BAUD)) as line:
@@ -162,8 +162,8 @@ def _detect_chip(port: str, line: Any) -> Any:
         return cmds.detect_chip(line, _ROM_BAUD, mode)
     except (esptool.FatalError, SerialException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        cure = ("check the cable and the port; on a board without a reset circuit hold FLASH (GPIO0) while you "
-                "press RST")
+        cure = ("check the cable and the port; on a board without a reset circuit hold FLASH (GPIO0) while "
+                "you press RST")
         if programs := other_programs(port):
             cure = f"end the other programs that use the port: {', '.join(programs)}"
         raise BenchError(

@@ -47,7 +47,8 @@ class ReplPrompt:
     def interrupt(self) -> None:
         """Interrupt the running program and wait for a prompt. Raises BenchError.
 
-        Ctrl-C is pressed again each second: one that comes while boot.py runs stops boot.py, and main.py starts.
+        Ctrl-C is pressed again each second: one that comes while boot.py runs stops boot.py, and main.py
+        starts.
         """
         for last in (*[False] * (_INTERRUPTS - 1), True):
             self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
@@ -191,7 +192,7 @@ def require_port(port: str) -> None:
 
 
 def start_application(port: str) -> None:
-    """Start the application of the board at `port` after another program was stopped there. Raises nothing."""
+    """Start the application of the board at `port` after a program was stopped there. Raises nothing."""
     with suppress(BenchError, OSError), open_port(port, _BAUD, _READ_S) as line:
         ReplPrompt(line, port).start_again()
 
