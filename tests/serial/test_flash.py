@@ -342,7 +342,7 @@ NO_PORT = "/dev/ttyNOWHERE"
     (("unflash", "--image", "main.py"), "main.py"),
     (("restore", "missing.bin"), "cannot read (No such file or directory): missing.bin"),
     (("backup", "main.py"), "the file exists already: main.py"),
-    (("backup", "main.py/lamp.bin"), "cannot write (File exists): main.py/lamp.bin"),
+    (("backup", "main.py/lamp.bin"), "no such folder: main.py"),
 ])
 def test_what_needs_no_board_is_checked_before_the_port_is_opened(
     slotbench: Slotbench, tmp_path: Path, arguments: tuple[str, ...], words: str,
