@@ -10,7 +10,7 @@ from slotbench.cli.flash_session import port_options, read_all, say_board
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.esptool_link import connected_board
-from slotbench.release.files import write_atomic
+from slotbench.release.files import require_writable, write_atomic
 
 
 @click.command()
@@ -26,9 +26,9 @@ def backup(port: str, baud: int, file: Path) -> None:
     if file.exists():
         raise BenchError(
             "the file exists already", where=str(file), cure="choose another name", exit_code=USAGE)
+    require_writable(file)
     with connected_board(port, baud) as link:
         say_board(link)
         data = read_all(link)
-        link.reset()
     write_atomic(file, data)
     click.echo(f"{file}: {len(data)} bytes")
