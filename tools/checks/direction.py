@@ -11,13 +11,16 @@ from pathlib import Path
 
 from checks.report import GateReport, host_files, name, parse
 
-_BASE = frozenset({"", "boards", "errors", "mpy"})  # "" is slotbench itself: version and data_path
+# "" is slotbench itself: version and data_path
+_BASE = frozenset({"", "boards", "errors", "mpy", "private", "terminal"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
+    "private": frozenset(),
+    "terminal": frozenset(),
     "mpy": frozenset({"", "errors"}),
     "boards": frozenset({"", "errors", "formats"}),
     "formats": frozenset({"errors"}),

@@ -17,6 +17,7 @@ from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import PlannedWrite
 from slotbench.flashing.survey import BoardSurvey, FirstSectorFirmware
 from slotbench.release.files import read_bytes, write_atomic
+from slotbench.terminal import control_stream
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -46,12 +47,17 @@ class ProgressBar:
         if self._shown:
             filled = _BAR_CHARS * done // max(total, 1)
             bar = "#" * filled + "." * (_BAR_CHARS - filled)
-            click.echo(f"\r  {self._what} [{bar}] {100 * done // max(total, 1):3}%", nl=False, err=True)
+            self._draw(f"\r  {self._what} [{bar}] {100 * done // max(total, 1):3}%")
 
     def end(self) -> None:
         """Remove the line."""
         if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            self._draw("\r\x1b[K")
+
+    def _draw(self, text: str) -> None:
+        stream = control_stream(sys.stderr)
+        stream.write(text)
+        stream.flush()
 
 
 def say_board(link: EsptoolLink) -> None:

@@ -11,8 +11,9 @@ from typing import Final
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import MODULUS_BYTES, Document
+from slotbench.private import PRIVATE, PUBLIC
 from slotbench.release.build import build_release
-from slotbench.release.files import PRIVATE, PUBLIC, read_bytes, write_new_files
+from slotbench.release.files import read_bytes, write_new_files
 from slotbench.release.keys import SigningKey
 
 __all__ = [

@@ -18,7 +18,8 @@ from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.identity import SECRET_BYTES
-from slotbench.release.files import PRIVATE, locked, read_bytes, require_output, write_atomic
+from slotbench.private import PRIVATE
+from slotbench.release.files import locked, read_bytes, require_output, write_atomic
 
 _BYTES_MAX: Final = 64 * 1024 * 1024
 _ID = re.compile(r"[ !#-~]{1,64}")
