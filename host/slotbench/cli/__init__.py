@@ -46,6 +46,7 @@ _VERBS = {
 }
 _INTERRUPTED = 130
 """The exit code that shells expect of a command that Ctrl-C ended."""
+_GO_ON = "run the same command again: it continues, or starts anew"
 
 
 @dataclass(slots=True)
@@ -115,7 +116,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         _say(_usage_line(error), invocation)
         return USAGE
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"slotbench: stopped; {_GO_ON}", err=True)
         return _INTERRUPTED
     except BenchError as error:
         _say(str(error), invocation)

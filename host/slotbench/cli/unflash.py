@@ -14,6 +14,7 @@ from slotbench.flashing.esptool_link import connected_board
 from slotbench.flashing.survey import FirstSectorFirmware, choose_board, require_mountable, survey_board
 from slotbench.formats.image import parse_e9
 from slotbench.formats.littlefs import read_superblock
+from slotbench.release.documents import naming_file
 from slotbench.release.micropython import implied_facts
 
 
@@ -38,6 +39,9 @@ def unflash(
     Example: slotbench unflash --port /dev/ttyUSB0
     """
     given = read_image(image) if image is not None else None
+    if image is not None and given is not None:
+        with naming_file(image, "give a MicroPython .bin"):
+            parse_e9(given)
     with connected_board(port, baud) as link:
         say_board(link)
         board = choose_board(link, board_name)

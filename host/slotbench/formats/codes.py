@@ -215,8 +215,8 @@ CODES = (
          "Mend the function that your program gives to twoslot.before_restart(). The board restarted all "
          "the same."),
     Code(76, "no-boot-hook", _F, "boot.py does not run the boot hook", "errno, or 0",
-         "Without the hook a trial has no deadline, and nothing is installed. Correct the syntax error in "
-         "boot.py, or run slotbench deploy --port; then restart the board."),
+         "Without the hook a trial has no deadline, and nothing is installed. Correct boot.py and see that "
+         "twoslot_boot.py is there, or run slotbench deploy --port; then restart the board."),
     Code(77, "driver-too-old", _R, "its driver cannot mount the filesystem", "version on flash",
          "The board would stop before boot.py. Publish a firmware that is as new as the one that runs: "
          "MicroPython 1.22 and later write littlefs 2.1."),

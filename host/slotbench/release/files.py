@@ -69,6 +69,17 @@ def require_output(path: Path) -> None:
             "no such folder", where=str(path.parent), cure="make it, or check the path", exit_code=USAGE)
 
 
+def require_writable(path: Path) -> None:
+    """Raise BenchError (usage) unless a file can be made there; before the work that makes its content."""
+    require_output(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
 def write_new_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
     """Write several new files with their modes, all of them or none. No file is ever overwritten.
 
