@@ -12,7 +12,7 @@ from pathlib import Path
 from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
-_BASE = frozenset({"", "boards", "errors", "mpy", "private", "terminal"})
+_BASE = frozenset({"", "boards", "errors", "mpy", "private", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "private": frozenset(),
     "terminal": frozenset(),
+    "untrusted": frozenset(),
     "serial_port": frozenset({"errors"}),
     "mpy": frozenset({"", "errors"}),
     "boards": frozenset({"", "errors", "formats"}),

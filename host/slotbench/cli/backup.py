@@ -20,7 +20,8 @@ from slotbench.release.files import require_writable, write_atomic
 def backup(port: str, baud: int, file: Path) -> None:
     """Copy the whole flash of a connected board to FILE.
 
-    FILE is written whole or not at all, and only you can read it: the board's secret is in it. `slotbench inspect FILE` explains it.
+    FILE is written whole or not at all, and only you can read it: the board's secret is in it.
+    `slotbench inspect FILE` explains it.
 
     Example: slotbench backup --port /dev/ttyUSB0 lamp1.bin
     """
