@@ -127,16 +127,19 @@ for n in %(own)r:
     attempt(os.remove, n)
 say("boot", digest("boot.py"))
 """
-# The modules of this package may be those of before: what the hook imported at the start.
+# The modules of this package may be those of before: what the hook imported at the start. Collected before
+# and after the imports, the heap has pieces that are long enough.
 _PIN_KEYS: Final = _HELPERS + """\
-import sys
+import gc, sys
 for n in list(sys.modules):
     if n.startswith("twoslot"):
         sys.modules.pop(n)
 try:
     import twoslot
     from twoslot import errors
+    gc.collect()
     from twoslot.trust import pinning
+    gc.collect()
     say("pinned", pinning.pin())
 except Exception as e:
     say("pinned", repr(e))
