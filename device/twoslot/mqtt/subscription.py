@@ -44,8 +44,8 @@ class Subscription:
                 n = self.sock.readinto(self.first)
         except OSError:
             n = 0
-        # Nothing came, nothing is due, and no connection is being made.
-        if n is None and self.wait and (self.stage or not self.sock) and (self.heard is None or self.rest_ms > 0):
+        connecting = self.sock and not self.stage
+        if n is None and self.wait and not connecting and (self.heard is None or self.rest_ms > 0):
             return None
         try:
             from twoslot import errors
