@@ -20,6 +20,7 @@ import click
 
 from slotbench import __version__
 from slotbench.errors import DEFECT, USAGE, BenchError
+from slotbench.terminal import safe_output
 
 _VERBS = {
     "backup": "slotbench.cli.backup:backup",
@@ -93,7 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, say on stderr what went wrong, and return the exit code."""
+    """Run the command line, say on stderr what went wrong, and return the exit code.
+
+    What it prints has no control characters, whoever said it.
+    """
+    with safe_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     invocation = _Invocation()
     logger, handler = logging.getLogger("slotbench"), _EchoHandler()
     level = logger.level

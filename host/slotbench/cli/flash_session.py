@@ -17,7 +17,9 @@ from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
 from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import PlannedWrite
 from slotbench.flashing.survey import BoardSurvey, FirstSectorFirmware
+from slotbench.private import PRIVATE
 from slotbench.release.files import read_bytes, require_writable, write_atomic
+from slotbench.terminal import control_stream
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -54,7 +56,7 @@ class ProgressBar:
         if self._shown:
             filled = _BAR_CHARS * done // max(total, 1)
             bar = "#" * filled + "." * (_BAR_CHARS - filled)
-            click.echo(f"\r  {self._what} [{bar}] {percent:3}%", nl=False, err=True)
+            self._draw(f"\r  {self._what} [{bar}] {percent:3}%")
         elif self._now() >= self._line_at_s and done < total:
             self._line_at_s = self._now() + _LINE_S
             click.echo(f"  {self._what}: {percent}%", err=True)
@@ -62,7 +64,12 @@ class ProgressBar:
     def end(self) -> None:
         """Remove the line."""
         if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            self._draw("\r\x1b[K")
+
+    def _draw(self, text: str) -> None:
+        stream = control_stream(sys.stderr)
+        stream.write(text)
+        stream.flush()
 
 
 def say_board(link: EsptoolLink) -> None:
@@ -133,7 +140,7 @@ def save_backup(link: EsptoolLink, path: Path) -> bytes:
         return data
     require_writable(path)
     data = read_all(link)
-    write_atomic(path, data)
+    write_atomic(path, data, mode=PRIVATE)
     click.echo(f"backup of the whole flash: {path}")
     return data
 
