@@ -107,8 +107,8 @@ def confine(
     """Leave a VM the files of `folder` and the calls of the kernel that it needs, for good.
 
     `told` runs statements in the bench's own module there and returns what they tell the host. Before,
-    `pages` of the VM's memory (address, size) are made writable. Raises BenchError (exit code 2) if the VM `must_be`
-    confined and this machine cannot do that.
+    `pages` of the VM's memory (address, size) are made writable. Raises BenchError (exit code 2) if the VM
+    `must_be` confined and this machine cannot do that.
     """
     confinement = Confinement(told(_leave_machine(folder, pages)))
     is_confined = told(_filter_calls()) == 0 and bool(confinement)
