@@ -11,7 +11,7 @@ from pathlib import Path
 
 from checks.report import GateReport, host_files, name, parse
 
-_BASE = frozenset({"", "boards", "errors", "mpy"})  # "" is slotbench itself: version and data_path
+_BASE = frozenset({"", "boards", "errors", "images", "mpy"})  # "" is slotbench itself: version and data_path
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
@@ -19,8 +19,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
     "mpy": frozenset({"", "errors"}),
-    "boards": frozenset({"", "errors", "formats"}),
+    "boards": frozenset({"", "errors", "formats", "images"}),
     "formats": frozenset({"errors"}),
+    "images": frozenset({"errors", "formats"}),
     "inspection": _MIDDLE,
     "flashing": _MIDDLE | {"inspection"},
     "repl": _MIDDLE,

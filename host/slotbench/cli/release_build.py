@@ -10,14 +10,13 @@ import click
 
 from slotbench import boards
 from slotbench.cli import preflight
-from slotbench.cli.image_file import read_image
+from slotbench.cli.image_file import read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.published_head import now
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
-from slotbench.release import documents
+from slotbench.images import identify
 from slotbench.release.build import build_release
-from slotbench.release.build import parse_image
 from slotbench.release.files import write_atomic
 
 
@@ -33,13 +32,13 @@ from slotbench.release.files import write_atomic
 @click.option("--counter", type=integer, required=True, help="Order of releases: higher is newer.")
 @click.option("--version", help="Version shown to people, up to 16 characters.  [default: MicroPython's]")
 @click.option(
-    "--fs-start", type=integer, help="Flash offset of its filesystem.  [default: from the image]")
+    "--fs-start", type=integer, help="Confirm the flash offset of its filesystem. The image says it.")
 @click.option(
-    "--fs-version", type=integer, help="littlefs disk version it writes.  [default: by MicroPython's]")
+    "--fs-version", type=integer, help="Confirm the disk version of its littlefs. The image says it.")
 @click.option(
     "--fs-upgrade", is_flag=True, help="Accept a newer littlefs than the fallback release has.")
 @click.option(
-    "--mpy-abi", type=integer, help=".mpy version it imports.  [default: by MicroPython's]")
+    "--mpy-abi", type=integer, help="Confirm the .mpy version that it imports. The image says it.")
 @click.option(
     "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
 @click.option("--notes", default="", help="Up to 200 characters for people.")
@@ -60,12 +59,11 @@ def build(
     \b
     Example: slotbench release build firmware.bin --product sensor --board d1_mini --counter 7
     """
-    images = [read_image(path) for path in firmware]
+    images = [read_firmware(path) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
-    for path, data in zip(firmware, images):
-        with documents.naming_file(path):
-            parse_image(data)
     made = build_release(*images, boards=target_boards, created=now(), **fields)
+    for path, data in zip(firmware, images):
+        click.echo(f"{path}: {identify(data).title}")
     path = output or Path(f"{made.product}-{made.counter}.release")
     result = preflight.run_for(
         images, target_boards, wanted=is_tried, fs_version=made.fs_version, beside=path)
