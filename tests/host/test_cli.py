@@ -27,7 +27,7 @@ from slotbench.release import documents
 from slotbench.release.publish import publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease, RunCommand
-from support.samples import NOW, KeyRing, files_below
+from support.samples import NOW, SEQ, KeyRing, files_below
 
 AddVerb: TypeAlias = Callable[[Callable[[], object]], None]
 """Makes `slotbench verb` run a function."""
@@ -242,15 +242,15 @@ def test_release_from_firmware_to_site(
         "--keys", ring.document, "--channel", "beta", "--percent", "10", "--cohort", "lab",
         "--days", "3")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 1\n"
+    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq {SEQ}\n"
     ran = slotbench(
         "release", "publish", "--refresh", site_folder, "--key", ring.online, "--keys", ring.document)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 2\n"
+    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq {SEQ + 1}\n"
 
     said = json.loads(slotbench(
         "release", "show", site_folder / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)
-    assert (said["seq"], said["percent"], said["cohorts"]) == (2, 10, ["lab"])
+    assert (said["seq"], said["percent"], said["cohorts"]) == (SEQ + 1, 10, ["lab"])
     assert said["signature"] == "valid"
     said = json.loads(slotbench("release", "show", release, "--json").out)
     assert (said["boards"], said["floor"], said["notes"]) == (["d1_mini", "nodemcu"], 5, "hello")
@@ -287,7 +287,7 @@ def test_release_publish_paused(
         "--keys", ring.document, "--paused")
 
     who = "no board while paused (100 % of the boards when resumed)"
-    assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq 1\n"
+    assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq {SEQ}\n"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from slotbench.release.describe import describe_file
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease
-from support.samples import NOW, KeyRing, make_firmware
+from support.samples import NOW, SEQ, KeyRing, make_firmware
 
 
 def lines_of(path: Path, keys: Keys | None = None) -> dict[str, str]:
@@ -75,7 +75,7 @@ def test_describe_a_head(site: Store, make_release: MakeRelease, ring: KeyRing, 
     publish_with(site, make_release(), ring, firmware, rollout=Rollout(paused=True))
     assert lines_of(path)["rollout"] == "no board while paused (100 % of the boards when resumed)"
     assert lines_of(path, ring.keys)["signature"].startswith("valid, by the online key")
-    assert lines_of(path)["seq"] == "2 of key epoch 1"
+    assert lines_of(path)["seq"] == f"{SEQ + 1} of key epoch 1"
 
 
 def test_describe_a_keys_document(ring: KeyRing) -> None:

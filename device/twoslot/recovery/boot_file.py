@@ -20,8 +20,7 @@ def require_hook():
     """Return when the hook ran in this start, and boot.py has its line.
 
     Else put the line first and restart: boot.py then runs it. That is done once until power is lost.
-    FlashError when it did not help: there is a syntax error, a file is missing, or somebody writes
-    boot.py anew.
+    FlashError when it did not help: a file is missing, or somebody writes boot.py anew.
     """
     try:
         _require_hook()
@@ -38,6 +37,7 @@ def _require_hook():
         raise FlashError(codes.NO_BOOT_HOOK, 0)
     if not first:
         try:
+            os.stat("/twoslot_boot.py")  # the line without that file would keep main.py from running
             _put_line_first()
         except OSError as e:
             raise FlashError(codes.NO_BOOT_HOOK, e.args[0])

@@ -178,10 +178,11 @@ def _identity(found: BoardContent, path: Path, renew: bool, dry_run: bool) -> by
     """The board's secret as a file for the board. It is saved in `path` first, so that a pulled
     cable loses nothing.
     """
-    known = Identities.load_or_none(path)
-    known = known.with_board(found.device_id, found.chip_id, parse_secret(found.identity), renew=renew)
-    if not dry_run:
-        known.save(path)
+    board = found.device_id, found.chip_id, parse_secret(found.identity)
+    if dry_run:
+        known = Identities.load_or_none(path).with_board(*board, renew=renew)
+    else:
+        known = Identities.add_board(path, *board, renew=renew)
     click.echo(f"{found.device_id}: its secret is in {path}")
     return known.secret_file(found.device_id)
 

@@ -18,6 +18,7 @@ from slotbench.cli.preflight import run_for, words_for
 from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
+from slotbench.formats.fields import seconds_since_2020
 from slotbench.formats.release import DEVELOPMENT, Preflight, Release
 from slotbench.push.client import PORT, ListenerStatus, PushClient, PushTimes, read_secret
 from slotbench.release import development, documents
@@ -84,7 +85,7 @@ def push(
             raise BenchError(
                 f"{there.board} takes no development releases", where=pusher.where,
                 cure="push one signed by a pinned key with --release, or deploy with --development-key")
-        number = max(development.seconds_since_2020(now()) if counter is None else counter, 1)
+        number = max(seconds_since_2020(now()) if counter is None else counter, 1)
         with documents.naming_file(firmware):
             document = development.sign_development_release(
                 image, load_key(key_path, passphrase_file), product=product or there.product,

@@ -18,9 +18,8 @@ from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.identity import SECRET_BYTES
-from slotbench.release.files import read_bytes, write_atomic
+from slotbench.release.files import PRIVATE, locked, read_bytes, require_output, write_atomic
 
-_MODE: Final = 0o600
 _BYTES_MAX: Final = 64 * 1024 * 1024
 _ID = re.compile(r"[ !#-~]{1,64}")
 _CHIP = re.compile(r"[0-9a-f]{1,16}")
@@ -69,6 +68,20 @@ class Identities:
         """Read an identities file. If it does not exist, there are no identities. Raises BenchError."""
         return cls.load(path) if path.exists() else cls({})
 
+    @classmethod
+    def add_board(
+        cls, path: Path, device_id: str, chip: str, on_board: bytes | None, *, renew: bool = False,
+    ) -> Identities:
+        """Add a board to the file, as `with_board` does; return what the file says now. Raises BenchError.
+
+        Two commands that do this at once both have their board in it.
+        """
+        require_output(path)
+        with locked(path.parent):
+            known = cls.load_or_none(path).with_board(device_id, chip, on_board, renew=renew)
+            known.save(path)
+        return known
+
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all. Raises BenchError."""
         entries: dict[str, object] = {}
@@ -76,7 +89,7 @@ class Identities:
             chip = self.chips.get(device_id)
             entries[device_id] = secret.hex() if chip is None else {"secret": secret.hex(), "chip": chip}
         text = json.dumps(entries, indent=2)
-        write_atomic(path, text.encode() + b"\n", mode=_MODE)
+        write_atomic(path, text.encode() + b"\n", mode=PRIVATE)
 
     def with_board(
         self, device_id: str, chip: str, on_board: bytes | None, *, renew: bool = False,
