@@ -62,13 +62,13 @@ def build(
     images = [read_firmware(path) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
     made = build_release(*images, boards=target_boards, created=now(), **fields)
-    for path, data in zip(firmware, images):
-        click.echo(f"{path}: {identify(data).title}")
     path = output or Path(f"{made.product}-{made.counter}.release")
     result = preflight.run_for(
         images, target_boards, wanted=is_tried, fs_version=made.fs_version, beside=path)
     made = replace(made, preflight=result)
     write_atomic(path, made.to_payload() + b"\n")
+    for given, data in zip(firmware, images):
+        click.echo(f"{given}: {identify(data).title}")
     if result is Preflight.FAILED:
         raise BenchError(
             "its preflight failed, so it cannot be signed", where=str(path),

@@ -71,7 +71,8 @@ def name_loader(data: bytes, first: E9Structure | None) -> str | None:
         if match := text.search(head):
             version = match.group(1).decode()
             return f"{name} {version}".strip()
-    return "a boot loader"
+    is_alone = len(data) <= _BEHIND_LOADER[0]
+    return "a boot loader" if is_alone or any(has_image(data, start) for start in _BEHIND_LOADER) else None
 
 
 def name_application(data: bytes) -> str:
