@@ -162,7 +162,7 @@ def test_build_into_an_unwritable_folder(
     assert refused(
         2, "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini",
         "--counter", "7", "-o", out,
-    ) == f"cannot write (Not a directory): {out}; choose a folder that can be written"
+    ) == f"no such folder: {out.parent}; make it, or check the path"
 
 
 def test_new_keys_over_existing_ones(refused: Callable[..., str], ring: KeyRing) -> None:

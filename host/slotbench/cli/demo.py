@@ -23,6 +23,7 @@ from slotbench.demo.screen import DemoScreen
 from slotbench.demo.update import UpdateDemo
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import VERSION_CHARS_MAX
+from slotbench.terminal import control_stream
 from slotbench.vboard import firmware
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.vms import VMS
@@ -60,7 +61,7 @@ def demo(
     target = boards.load(board)
     images, version = _new_release(image_paths, target)
     live = sys.stdout.isatty() and not fast
-    screen = DemoScreen(sys.stdout, live=live, pause=time.sleep)
+    screen = DemoScreen(control_stream(sys.stdout), live=live, pause=time.sleep)
     size = _FAST_BYTES if fast else min(firmware.DEFAULT_BYTES, target.slot_bytes)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:
         folder = keep if keep is not None else Path(temporary)

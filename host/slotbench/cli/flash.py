@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slotbench import data_path
+from slotbench import boards, data_path
 from slotbench.boards import BENCH_ONLY, BoardProfile
 from slotbench.cli.flash_session import carry_out_plan, flash_before, port_options, say_board
 from slotbench.cli.image_file import image_for_slot_a, read_firmware
@@ -75,6 +75,8 @@ def flash(
     loader_image = _loader(loader)
     given = read_firmware(image) if image is not None else None
     phy_data = read_bytes(phy, 4096) if phy is not None else None
+    if given is not None:
+        _require_fitting_board(given, image, board_name)
     if given is None and not from_stock:
         raise BenchError(
             "no firmware given", where=port,
@@ -109,6 +111,20 @@ def flash(
         carry_out_plan(link, plan, moved, dry_run)
     if not dry_run:
         click.echo("written and compared; the board was reset and starts slot A")
+
+
+def _require_fitting_board(data: bytes, path: Path | None, board_name: str | None) -> None:
+    """Refuse an image that no board can run before the board is touched. Raises BenchError, FormatError."""
+    names = [board_name] if board_name is not None else ["generic_4m", *boards.names()]
+    refusals: list[BenchError] = []
+    for name_of_board in names:
+        try:
+            image_for_slot_a(data, boards.load(name_of_board), str(path))
+        except BenchError as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
 
 
 def _own_firmware(dump: bytes, link: EsptoolLink) -> bytes:

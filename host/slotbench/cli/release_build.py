@@ -13,11 +13,14 @@ from slotbench.cli import preflight
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.published_head import now
-from slotbench.errors import BenchError
+from slotbench.errors import USAGE, BenchError
+from slotbench.formats import document
+from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import Preflight
 from slotbench.images import identify
+from slotbench.release import documents
 from slotbench.release.build import build_release
-from slotbench.release.files import write_atomic
+from slotbench.release.files import read_bytes, require_output, write_atomic
 
 
 @click.command()
@@ -51,7 +54,8 @@ def build(
     firmware: tuple[Path, ...], board_names: tuple[str, ...], is_tried: bool, output: Path | None,
     **fields: Any,
 ) -> None:
-    """Check a firmware .bin for each board and write an unsigned release.
+    """Check a firmware .bin for each board and write an unsigned release. A signed one is never
+    overwritten.
 
     Boards with an in-place map need two files, linked for slot A and slot B. A MicroPython firmware
     is started on the emulated chip. The result travels with the release; the details lie beside it.
@@ -59,10 +63,13 @@ def build(
     \b
     Example: slotbench release build firmware.bin --product sensor --board d1_mini --counter 7
     """
+    if output is not None:
+        _require_free(output)
     images = [read_firmware(path) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
     made = build_release(*images, boards=target_boards, created=now(), **fields)
     path = output or Path(f"{made.product}-{made.counter}.release")
+    _require_free(path)
     result = preflight.run_for(
         images, target_boards, wanted=is_tried, fs_version=made.fs_version, beside=path)
     made = replace(made, preflight=result)
@@ -79,3 +86,21 @@ def build(
             click.echo(f"{board.name}: {boards.BENCH_ONLY}")
     if result is not Preflight.PASSED:
         click.echo(preflight.words_for(result))
+
+
+def _require_free(path: Path) -> None:
+    """Raise BenchError unless a release may be written there: nothing is overwritten but an unsigned one."""
+    require_output(path)
+    if not path.exists():
+        return
+    cure = "give another file with -o, another --counter, or remove that file"
+    try:
+        documents.read_release_payload(path)
+        is_signed = document.is_signed(read_bytes(path, DOCUMENT_BYTES_MAX))
+    except BenchError:
+        raise BenchError(
+            "this file is no release and is not overwritten", where=str(path), cure=cure, exit_code=USAGE,
+        ) from None
+    if is_signed:
+        raise BenchError(
+            "a signed release is not overwritten", where=str(path), cure=cure, exit_code=USAGE)

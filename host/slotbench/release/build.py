@@ -130,6 +130,10 @@ def _confirm(flag: str, given: int | None, found: int) -> None:
 
 def _choose_version(given: str | None, found: str | None) -> str:
     if given is not None:
+        if given.startswith("-") or given != given.strip():
+            raise BenchError(
+                f"{given!r} is not a version: it begins with - or has blanks around it",
+                cure="check --version; it may be that the option before it lacks its value", exit_code=USAGE)
         return given
     if found is None:
         raise BenchError("the image does not show its version", cure="give --version", exit_code=USAGE)

@@ -25,6 +25,7 @@ from slotbench.formats import image_ea
 from slotbench.formats.image import IROM_OFFSET, build_e9
 from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
 from slotbench.images.bench import MARKER, banner_version
+from slotbench.untrusted import load_json
 from slotbench.vboard.flash.nor import SECTOR
 
 __all__ = [
@@ -219,10 +220,10 @@ def _found(data: bytes) -> Marker | None:
     if match is None:
         return None
     try:
-        fields = json.loads(match.group(1))
+        fields = load_json(match.group(1))
         linked = fields.get("irom_address")
         return Marker(fields["build"], fields["version"], Behaviour(fields["does"]), linked)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

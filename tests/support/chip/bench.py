@@ -77,7 +77,10 @@ def plain_folder(path: Path, image: bytes) -> BoardFolder:
 
 
 class ChipBench:
-    """The board of `folder`, as fast as it goes. `shown` is its screen, `tty` its pty, `port` its raw TCP."""
+    """The board of `folder`, as fast as it goes.
+
+    `shown` is its screen, `tty` its pty, `port` its raw TCP, `port_with_lines` its RFC 2217 with DTR and RTS.
+    """
 
     def __init__(self, folder: BoardFolder) -> None:
         self.folder = folder
@@ -90,7 +93,8 @@ class ChipBench:
         self.uart = Uart(time.monotonic)
         self.uart.open_pty(self.tty)
         self.uart.open_tcp(0)
-        self.port = self.uart.transports[1].name
+        self.uart.open_rfc2217(0)
+        self.port, self.port_with_lines = (transport.name for transport in self.uart.transports[1:])
         self._control = ControlSocket(folder.socket_path, woken.fileno(), self.uart.fileno(), self.wire.fileno())
         self.runner = ChipRunner(
             folder, folder.load_flash(clock), self.wire, speed=None, now=time.monotonic, poll=self._control.poll,

@@ -16,6 +16,8 @@ from typing import Final
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
+from slotbench.private import make_private_folder
+from slotbench.untrusted import load_json
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
 
@@ -57,7 +59,7 @@ class BoardFolder:
         """The board in `path`. Raises BenchError (exit code 2) when it holds none."""
         where = path / _FACTS
         try:
-            facts = json.loads(where.read_bytes())
+            facts = load_json(where.read_bytes())
             if facts["format"] != _FORMAT:
                 raise BenchError(
                     f"format {facts['format']} of a board's folder is not known", where=str(where),
@@ -92,7 +94,7 @@ class BoardFolder:
         facts = {"format": _FORMAT, "board": board_name, "unique_id": identity.hex()}
         with _writing(path):
             try:
-                made.mkdir(parents=True)
+                make_private_folder(made)
                 flash.dump(folder.flash_path)
                 folder.save_files({}, files)
                 (made / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
