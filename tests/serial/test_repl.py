@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from slotbench.errors import BenchError
+from slotbench.repl.prompt import open_prompt
 from slotbench.vboard.factory import BOOT_LINE
 from slotbench.vboard.serial.line import goes_on, indent_after
 from slotbench.vboard.vms import VMS
-from support.live.bench import make_folder
+from support.live.bench import QUIET, make_folder
 from support.serial.bench import SerialBench
 
 LIMIT_S = 30
@@ -57,6 +59,16 @@ class SerialUser:
 
 
 Start = Callable[..., SerialUser]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BenchError("refused")])
+def test_the_application_runs_again_however_a_command_ends(tmp_path: Path, error: BaseException) -> None:
+    with SerialBench(make_folder(tmp_path / "board", f"print('lamp on')\n{QUIET}")) as bench:
+        bench.wait_for("lamp on")
+        with pytest.raises(type(error)), open_prompt(bench.port) as prompt:
+            prompt.type_line("6 * 7", LIMIT_S)
+            raise error
+        bench.wait_for("lamp on", 2)
 
 
 @pytest.fixture(params=list(VMS))

@@ -19,9 +19,9 @@ TIME_MAX = 2**32 - 1
 NAME_CHARS_MAX = 32
 
 _START_OF_2020 = 1_577_836_800
-_NAME = re.compile(r"[a-z0-9_-]{1,32}")
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,31}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
-_NAME_RULE = f"1-{NAME_CHARS_MAX} characters of a-z 0-9 _ -"
+_NAME_RULE = f"1-{NAME_CHARS_MAX} characters of a-z 0-9 _ -, the first of them no -"
 
 
 def dump_json(fields: Mapping[str, object]) -> bytes:

@@ -11,9 +11,11 @@ from typing import Final
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import MODULUS_BYTES, Document
+from slotbench.private import PRIVATE, PUBLIC
 from slotbench.release.build import build_release
-from slotbench.release.files import PRIVATE, PUBLIC, read_bytes, write_new_files
+from slotbench.release.files import read_bytes, write_new_files
 from slotbench.release.keys import SigningKey
+from slotbench.untrusted import load_json
 
 __all__ = [
     "ON_BOARD", "create_development_key", "read_public_part", "require_marked",
@@ -42,7 +44,7 @@ def read_public_part(path: Path) -> bytes:
     """The content of the board's file ON_BOARD, from a .pub file. Raises BenchError."""
     data = read_bytes(path, _PUBLIC_BYTES_MAX)
     try:
-        modulus = base64.b64decode(json.loads(data)["modulus"], validate=True)
+        modulus = base64.b64decode(load_json(data)["modulus"], validate=True)
     except (ValueError, KeyError, TypeError, binascii.Error):
         modulus = b""
     if len(modulus) != MODULUS_BYTES:
@@ -67,7 +69,7 @@ def sign_development_release(
     """Build, check and sign a release of `image` for this board only. Raises FormatError, BenchError."""
     release = build_release(
         image, product=product, boards=[board], channels=[channel], version=version, counter=counter,
-        created=created, fs_start=board.fs_start)
+        created=created)
     return key.sign(release.to_payload())
 
 

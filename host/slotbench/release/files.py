@@ -1,7 +1,4 @@
-"""Reading and writing files. A file is written whole or not at all; one with a secret is private.
-
-The modes of private files and folders are here and nowhere else.
-"""
+"""Reading and writing files. A file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,13 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from slotbench.errors import USAGE, BenchError
-
-PRIVATE: Final = 0o600
-"""The mode of a file with a secret: a private key, the secrets of boards, a copy of a board's flash."""
-PUBLIC: Final = 0o644
-"""The mode of every other file."""
-PRIVATE_FOLDER: Final = 0o700
-"""The mode of a folder whose files hold secrets."""
+from slotbench.private import PUBLIC
 
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 _ABANDONED_S: Final = 3600
@@ -78,6 +69,17 @@ def require_output(path: Path) -> None:
             "no such folder", where=str(path.parent), cure="make it, or check the path", exit_code=USAGE)
 
 
+def require_writable(path: Path) -> None:
+    """Raise BenchError (usage) unless a file can be made there; before the work that makes its content."""
+    require_output(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
 def write_new_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
     """Write several new files with their modes, all of them or none. No file is ever overwritten.
 
@@ -100,11 +102,6 @@ def write_new_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
         for path in written:
             path.unlink()
         raise
-
-
-def make_private_folder(path: Path, *, exist_ok: bool = True) -> None:
-    """Make a folder that only its owner can enter. One that exists stays as it is. Raises OSError."""
-    path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=exist_ok)
 
 
 @contextmanager

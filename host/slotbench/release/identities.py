@@ -18,7 +18,9 @@ from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.identity import SECRET_BYTES
-from slotbench.release.files import PRIVATE, locked, read_bytes, require_output, write_atomic
+from slotbench.private import PRIVATE
+from slotbench.release.files import locked, read_bytes, require_output, write_atomic
+from slotbench.untrusted import load_json
 
 _BYTES_MAX: Final = 64 * 1024 * 1024
 _ID = re.compile(r"[ !#-~]{1,64}")
@@ -42,7 +44,7 @@ class Identities:
     def load(cls, path: Path) -> Identities:
         """Read an identities file. Raises BenchError if it cannot be read or is not one."""
         try:
-            found = json.loads(read_bytes(path, _BYTES_MAX))
+            found = load_json(read_bytes(path, _BYTES_MAX))
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -122,7 +124,7 @@ class Identities:
 def parse_secret(file: bytes | None) -> bytes | None:
     """The secret in a board's `twoslot.secret`; None when that is not one."""
     try:
-        text = json.loads(file or b"")["secret"]
+        text = load_json(file or b"")["secret"]
         return bytes.fromhex(text) if _SECRET.fullmatch(text) else None
     except (ValueError, KeyError, TypeError):
         return None

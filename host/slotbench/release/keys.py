@@ -20,7 +20,8 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
 from slotbench.formats.document import EXPONENT, MODULUS_BYTES, Document
 from slotbench.formats.keys import Keys
-from slotbench.release.files import PRIVATE, PUBLIC, read_bytes, write_new_files
+from slotbench.private import PRIVATE, PUBLIC
+from slotbench.release.files import read_bytes, write_new_files
 
 _BITS = 8 * MODULUS_BYTES
 _PEM_BYTES_MAX = 65536

@@ -14,7 +14,7 @@ from slotbench.formats.release import LENGTH_MAX
 from slotbench.release.files import locked, read_bytes, remove_all_leftovers, write_atomic
 
 _FOLDERS = ("heads", "keys", "releases", "images", "blocks")
-_NAME = "[a-z0-9_-]{1,32}"
+_NAME = "[a-z0-9_][a-z0-9_-]{0,31}"
 _HEX64 = "([0-9a-f]{64})"
 _MUTABLE = re.compile(rf"heads/{_NAME}/{_NAME}\.head|keys/{_NAME}(?:\.[1-9][0-9]{{0,9}})?\.keys")
 _CONTENT = re.compile(rf"releases/{_HEX64}\.release|images/{_HEX64}\.bin|blocks/{_HEX64}\.blocks")
