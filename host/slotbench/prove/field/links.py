@@ -19,10 +19,16 @@ _NEXT_TRY_MINUTES: Final = 35
 
 _LONG: Final = b'{"product": "lamp", "note": "' + b"x" * 4000
 
-_STUCK_CLOCK: Final = f"""\
+_STUCK_CLOCK: Final = """\
 import machine
-machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))
-{LAMP}""".replace("    begun = ", "    machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))\n    begun = ")
+import time
+import twoslot
+
+while True:
+    machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))
+    twoslot.tick()
+    time.sleep(5)
+"""
 
 
 def _for_hours(hours: float, **fault: Any) -> Callable[[FieldRun], Play]:
@@ -49,18 +55,6 @@ def _half_fails(run: FieldRun) -> Play:
 
 def _stuck(run: FieldRun) -> Play:
     yield Pause(hours=30)
-
-
-_STUCK_CLOCK: Final = """\
-import machine
-import time
-import twoslot
-
-while True:
-    machine.RTC().datetime((2026, 5, 4, 0, 23, 30, 0, 0))
-    twoslot.tick()
-    time.sleep(5)
-"""
 
 
 LINKS: Final = (
