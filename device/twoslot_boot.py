@@ -4,6 +4,8 @@ import machine
 import sys
 import time
 
+from micropython import kbd_intr
+
 word = machine.mem32
 
 
@@ -46,37 +48,53 @@ def lasting_timer():
         return timer, 0
 
 
-# "2SR2" and no note: the loader's record, which nobody acted on yet. Then its boot reason, its trial byte.
-record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
-reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
-timer = None
-if record:
-    timer, place = lasting_timer()
-    timer.deinit()  # that of the run before a soft reset: before anything lets timers fire
-if trial:
-    # The flag `reached` of the journal's cell: only now there is a next attempt.
-    __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
-    period = 600000
-    if place:
-        if word[place + 60]:
-            period = time.ticks_diff(word[place + 60], time.ticks_ms())
-        word[place + 60] = time.ticks_add(time.ticks_ms(), period) or 1
-    timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
-try:
-    import twoslot
+timer, trial, stop = None, False, False
+while True:
+    try:
+        # "2SR2" and no note: the loader's record, which nobody acted on yet. Then its reason, its trial.
+        record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
+        reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
+        if record:
+            if not timer:
+                timer, place = lasting_timer()
+            timer.deinit()  # that of the run before a soft reset: before anything lets timers fire
+        if trial:
+            # The flag `reached` of the journal's cell: only now there is a next attempt.
+            __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
+            period = 600000
+            if place:
+                if word[place + 60]:
+                    period = time.ticks_diff(word[place + 60], time.ticks_ms())
+                word[place + 60] = time.ticks_add(time.ticks_ms(), period) or 1
+            timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
+        import twoslot
 
-    # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
-    twoslot.deadline = (timer, timeout, place) if trial else False
-    if record:
-        # What happened since the updater had its turn: it may need it before main.py.
-        cause = 0 if note else word[0x600013EC] & 0xFF
-        if __import__("twoslot.recovery.counting").recovery.counting.count_start(trial, cause, reason):
-            __import__("twoslot.recovery.supervisor").recovery.supervisor.before_main(trial, cause, reason)
-        twoslot.drop("retained", "recovery")
-        if not trial and place:
-            timer.init(period=3600000, mode=machine.Timer.ONE_SHOT, callback=twoslot.watch_program)
-except Exception as e:
-    if trial:
-        restart(6)
-    print("twoslot cannot be imported:", repr(e))
+        # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
+        twoslot.deadline = (timer, timeout, place) if trial else False
+        if record:
+            # What happened since the updater had its turn: it may need it before main.py.
+            cause = 0 if note else word[0x600013EC] & 0xFF
+            counting = __import__("twoslot.recovery.counting").recovery.counting
+            if counting.count_start(trial, cause, reason) and not stop:
+                supervisor = __import__("twoslot.recovery.supervisor").recovery.supervisor
+                supervisor.before_main(trial, cause, reason)
+            twoslot.drop("retained", "recovery")
+            if not trial and place:
+                timer.init(period=3600000, mode=machine.Timer.ONE_SHOT, callback=twoslot.watch_program)
+        break
+    except KeyboardInterrupt:
+        # All of it must be done: once more, with no Ctrl-C, and no module that was half loaded or dropped.
+        kbd_intr(-1)
+        stop = True
+        for key in list(sys.modules):
+            if key.startswith("twoslot."):
+                del sys.modules[key]
+    except Exception as e:
+        if trial:
+            restart(6)
+        print("twoslot cannot be imported:", repr(e))
+        break
 sys.modules.pop(__name__, None)  # only what the timer of a trial calls stays on the heap
+if stop:
+    kbd_intr(3)
+    raise KeyboardInterrupt  # main.py does not run: as on a board without twoslot

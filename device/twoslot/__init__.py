@@ -179,7 +179,7 @@ def unload():
         gc.threshold(_threshold)
     _agent = _threshold = None
     # What waits for something, or counts, stays: the first part of its name is in this text.
-    stays = "schedule sleep button mqtt push recovery"
+    stays = "schedule sleep button mqtt ntp push recovery"
     names = [name[8:] for name in sys.modules if name.startswith("twoslot.")]
     drop("push.opening", *[name for name in names if name.split(".")[0] not in stays])
 

@@ -96,6 +96,7 @@ DOCUMENT_END = const(531)  # bytes of its second line and of the line break befo
 BODY_MOST = const(0x1000000)  # bytes of the longest body
 SEND_S = const(10)  # seconds that sending may take
 
+EPOCH_2000 = const(946684800)  # a board counts seconds from 2000, documents from 1970
 CLOCK_SET = const(600000000)  # January 2019 in seconds from 2000: a clock that says less was never set
 
 # Files (FORMATS.md, files on the board).

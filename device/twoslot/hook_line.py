@@ -21,8 +21,7 @@ def step(agent):
     """Require that the hook ran in this start, and that boot.py has its line: a stage of an update.
 
     Else put the line first and restart: boot.py then runs it. That is done once until power is lost.
-    FlashError when it did not help: there is a syntax error, a file is missing, or somebody writes
-    boot.py anew.
+    FlashError when it did not help: a file is missing, or somebody writes boot.py anew.
     """
     try:
         first, present = _find_line()
@@ -34,6 +33,7 @@ def step(agent):
             raise FlashError(codes.NO_BOOT_HOOK, 0)
         if not first:
             try:
+                os.stat("/twoslot_boot.py")  # the line without that file would keep main.py from running
                 _put_line_first()
             except OSError as e:
                 raise FlashError(codes.NO_BOOT_HOOK, e.args[0])

@@ -25,7 +25,7 @@ class Schedule:
         self.interval_ms = interval_s * 1000
         self.trial = trial
         self.quiet = quiet
-        self.etag = None  # of the head that was accepted last: the same head need not be sent again
+        self.etag = None  # and expiry of the head that was accepted last: it need not be sent again
         self.failures = 0
         self.started = False  # an attempt is under way, or a person asked: quiet hours do not hold it up
         self.wait(_RETRY_MS if trial else _FIRST_MS + random_below(SPREAD_MS))

@@ -24,6 +24,7 @@ def make_schedule():
             from twoslot.boot import decision
         state.open()
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
+        floor = state.cell.head_time
         schedule = Schedule(s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet"))
         if reason == BOOT_TRIAL and not state.confirmed and twoslot.deadline is None:
             _arm_deadline()
@@ -34,8 +35,16 @@ def make_schedule():
 
             # After a trial that failed too: the next release is to be pushed as well.
             opening.reopen(reason in (BOOT_TRIAL, BOOT_FALLBACK), reason == BOOT_TRIAL)
+        twoslot.drop("boot", "settings", "push.opening")
+        if s.get("ntp"):
+            try:
+                from twoslot import ntp
+
+                ntp.keep_time(s["ntp"], floor)
+            except (FlashError, MemoryError) as e:
+                # Without a clock it goes as well.
+                _log(e)
         if s.get("mqtt"):
-            twoslot.drop("boot", "settings", "push.opening")
             try:
                 from twoslot.mqtt import subscription, client
 

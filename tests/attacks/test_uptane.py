@@ -155,12 +155,13 @@ def test_freeze_attack_neither_bans_a_release_nor_moves_the_board(own: Scene) ->
     own.testbed.publish(2)
     old = served(own.testbed, HEAD_NAME)
     own.testbed.publish(3)
+    newest = head_now(own.testbed).seq
     own.board.power_on()
     own.board.run(HOURS_MS, until=lambda: len(own.board.boots) == 2)
     own.server.inject(on=HEAD, instead=old)
     own.board.run(40 * MINUTES_MS)
     assert own.runs(3) and own.board.cell is not None
-    assert (own.board.cell.head_seq, own.board.cell.bad_counter) == (2, 0), "the newer head is remembered"
+    assert (own.board.cell.head_seq, own.board.cell.bad_counter) == (newest, 0), "the newer head is remembered"
 
 
 @pytest.mark.parametrize("blocked", [TABLE, IMAGE], ids=["table", "image"])
@@ -207,7 +208,7 @@ def test_rollback_attack(own: Scene) -> None:
     old = head_now(own.testbed)
     own.testbed.publish(3, floor=3)
     require_update(own, 3)
-    again = head_by_thief(own.testbed, release=old.release, counter=2, seq=3)
+    again = head_by_thief(own.testbed, release=old.release, counter=2, seq=head_now(own.testbed).seq + 1)
     own.server.inject(on=HEAD, instead=again)
     require_refusal(own, 28)
     assert "28 up-to-date (offered 2, " in own.board.run_line("twoslot.update(force=True)"), "force does not lift it"
@@ -241,7 +242,8 @@ def test_mix_and_match_attack_with_a_stolen_online_key(own: Scene) -> None:
     own.testbed.publish(2)
     two = head_now(own.testbed)
     own.testbed.publish(3, rollout=Rollout(percent=0))
-    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, release=two.release, percent=100, seq=3))
+    seq = head_now(own.testbed).seq + 1
+    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, release=two.release, percent=100, seq=seq))
     require_refusal(own, 37)
     assert not own.server.requests_for(TABLE)
     own.testbed.publish(4)
@@ -345,11 +347,12 @@ def test_key_compromise_attack_with_the_online_key(own: Scene, stranger: Signing
     release = served(own.testbed, store.release_name(head_now(own.testbed).release))
     forged = resigned(release.replace(b"2.0.0", b"6.6.6", 1), own.testbed.publisher.online)
     own.server.inject(on=RELEASE, status=200, instead=forged)
+    seq = head_now(own.testbed).seq + 1
     own.server.inject(
-        on=HEAD, instead=head_by_thief(own.testbed, percent=100, seq=2, release=split_document(forged).digest))
+        on=HEAD, instead=head_by_thief(own.testbed, percent=100, seq=seq, release=split_document(forged).digest))
     require_refusal(own, 21)
     own.server.clear_faults()
-    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, percent=100, seq=3))
+    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, percent=100, seq=seq + 1))
     own.board.run(HOURS_MS)
     assert own.runs(2), "the thief can offer it to all boards at once, as security.md says"
 
@@ -357,7 +360,7 @@ def test_key_compromise_attack_with_the_online_key(own: Scene, stranger: Signing
 def test_key_compromise_attack_with_the_offline_key_as_it_is(scene: Scene) -> None:
     """An offline key signs no head."""
     offline = scene.testbed.publisher.offline
-    scene.server.inject(on=HEAD, instead=head_by_thief(scene.testbed, offline, counter=9, seq=9))
+    scene.server.inject(on=HEAD, instead=head_by_thief(scene.testbed, offline, counter=9, seq=LAST_SEQ))
     require_refusal(scene, 21)
     require_update(scene, 2)
 
@@ -368,7 +371,7 @@ def test_key_compromise_attack_with_the_offline_key_is_not_stopped(own: Scene, s
     own.testbed.publisher.rotate(NOW + 1, online=stranger)
     own.testbed.publish(2)
     require_update(own, 2)
-    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, robbed, epoch=1, seq=50))
+    own.server.inject(on=HEAD, instead=head_by_thief(own.testbed, robbed, epoch=1, seq=LAST_SEQ))
     require_refusal(own, 21)
 
 

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from slotbench.formats import maptable
-from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key, trusted_keys
 from support.device.control import loaders_word
 from support.device.network import answer, ok
-from support.device.site import RELEASE
+from support.device.site import HEAD, RELEASE
 from support.device.policy import PolicyBench
 
 
@@ -218,18 +217,29 @@ def test_the_documents_that_belong_together(board: DeviceBoard, vm: CPythonVM) -
     assert (plan["sha256"].hex(), plan["blocks"].hex()) == (image["sha256"], image["blocks"])
 
 
+def test_the_longest_head_is_taken(vm: CPythonVM) -> None:
+    path = VECTORS / "documents" / "longest.head"
+    text, client = path.read_bytes(), answer(ok(path.read_bytes()))
+    client.get()
+    agent = SimpleNamespace(state=HEAD, key_epoch=0, text=None)
+    client.vm.import_("twoslot.http.documents")._begin(agent, client.response)
+    assert len(agent.text) == len(text) == 1536
+
+    fields, digest, _ = PolicyBench(vm).read_payload(text, "head")
+    assert (fields, digest.hex()) == (says(path)["fields"], says(path)["digest"])
+
+
 @pytest.mark.parametrize("path", vectors("tampered"))
 def test_tampered_documents_are_refused(vm: CPythonVM, path: Path) -> None:
     text, expected = path.read_bytes(), says(path)
-    if len(text) > DOCUMENT_BYTES_MAX:
+    kind = expected["offered_as"]
+    if 9 in expected["codes"]:
         client = answer(ok(text))
         client.get()
-        agent = SimpleNamespace(state=RELEASE, key_epoch=0)
+        agent = SimpleNamespace(state=HEAD if kind == "head" else RELEASE, key_epoch=0)
         with refusal(client.vm, "LinkError", 9, len(text)):
             client.vm.import_("twoslot.http.documents")._begin(agent, client.response)
-        assert 9 in expected["codes"]
         return
-    kind = expected["offered_as"]
     policy_bench = PolicyBench(vm)
     with pytest.raises(vm.import_("twoslot.errors").ReleaseError) as caught:
         policy_bench.read_payload(text, kind)

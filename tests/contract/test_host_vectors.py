@@ -155,9 +155,9 @@ def test_release_with_an_image_for_each_slot():
         key: (said["length"], said["sha256"], said["blocks_sha256"]) for key, said in images.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_signed_document(kind):
-    data, twin = load("documents", kind, kind)
+@pytest.mark.parametrize(("name", "kind"), [*((kind, kind) for kind in KINDS), ("longest", "head")])
+def test_signed_document(name, kind):
+    data, twin = load("documents", name, kind)
 
     signed = document.split_document(data)
 

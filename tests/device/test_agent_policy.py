@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBo
 from support.device.control import TAG
 from support.device.decision import first
 from support.device.release import head_fields, offer, payload, release_fields, signed
-from support.device.site import ACTION_CONFIRM, DONE, IDLE, Site, Updater, files_app
+from support.device.site import ACTION_CONFIRM, DONE, IDLE, SEQ, Site, Updater, files_app
 
 HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
 KEYS = hashlib.sha256(keys_document().split(b"\n")[0]).digest()[:16]
@@ -87,7 +88,7 @@ def test_a_seen_head_is_recorded(updater: Updater) -> None:
     updater.run(download=False)
 
     cell = updater.board.newest()
-    assert (cell.head_seq, cell.head_time, cell.key_epoch) == (1, NOW + 60, 1)
+    assert (cell.head_seq, cell.head_time, cell.key_epoch) == (SEQ, NOW + 60, 1)
     assert cell.channel_tag == TAG
 
 
@@ -101,13 +102,13 @@ def test_a_seen_head_is_recorded(updater: Updater) -> None:
 )
 def test_only_a_newer_head_is_recorded(updater: Updater, known: dict[str, Any], news: bool) -> None:
     """Otherwise every check would wear the journal."""
-    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1, "keys_digest": KEYS}
+    seen = {"head_seq": SEQ, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1, "keys_digest": KEYS}
     updater.board.put_cell(1, running_cell(**{**seen, **known}))
     updater.run(download=False)
 
     assert bool(updater.board.operations()) == news
     cell = updater.board.newest()
-    assert (cell.head_seq, cell.channel_tag, cell.key_epoch) == (1, TAG, 1)
+    assert (cell.head_seq, cell.channel_tag, cell.key_epoch) == (SEQ, TAG, 1)
 
 
 def test_a_head_that_offers_nothing_is_recorded_too(updater: Updater) -> None:
@@ -116,7 +117,7 @@ def test_a_head_that_offers_nothing_is_recorded_too(updater: Updater) -> None:
     with refusal(updater.vm, "ReleaseError", 30, 6):
         updater.run()
 
-    assert (updater.board.newest().head_seq, updater.board.newest().bad_counter) == (1, 6)
+    assert (updater.board.newest().head_seq, updater.board.newest().bad_counter) == (SEQ, 6)
 
 
 def test_a_known_head_is_not_sent_again(updater: Updater) -> None:
@@ -128,10 +129,27 @@ def test_a_known_head_is_not_sent_again(updater: Updater) -> None:
 
     assert updater.run(etag=etag) == IDLE
 
-    assert seen == [None, etag]
+    assert seen == [None, etag[0]]
     assert [(r.path, r.status) for r in updater.network.requests[before:]] == [(HEAD_PATH, 304)]
     assert updater.agent.etag == etag, "the next check would fetch the whole head"
     assert updater.agent.plan is None
+
+
+@pytest.mark.parametrize(("later", "asked"), [(-1, True), (1, False)], ids=["before its end", "after it"])
+def test_a_head_that_has_expired_is_to_be_shown(updater: Updater, later: int, asked: bool) -> None:
+    """A 304 has no date. Without a clock, the newest date that was signed counts: a head of another channel had it."""
+    updater.run(download=False)
+    etag, expires = updater.agent.etag
+    newest = updater.board.newest()
+    updater.board.put_cell(9, replace(newest, sequence=newest.sequence + 9, head_time=expires + later))
+    seen = asked_etag(updater)
+
+    if asked:
+        assert updater.run(etag=(etag, expires)) == IDLE
+    else:
+        with refusal(updater.vm, "ReleaseError", 34, expires):
+            updater.run(etag=(etag, expires))
+    assert seen == [etag if asked else None]
 
 
 def test_a_refused_release_is_not_fetched_again_while_the_head_stays(updater: Updater) -> None:
@@ -150,7 +168,7 @@ def test_an_unsigned_head_leaves_no_trace(updater: Updater, key: str) -> None:
     updater.network.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "ReleaseError", 21, 0):
-        updater.run(etag='"old"')
+        updater.run(etag=('"old"', NOW + 86400))
     assert not updater.agent.accepted and updater.agent.etag is None
     assert updater.board.operations() == [], "an unsigned head was recorded"
 
@@ -229,7 +247,7 @@ def test_a_signed_head_confirms_a_trial(make_board: Make, site: Site) -> None:
     assert updater.run() == IDLE
 
     cell, descriptor = updater.board.newest(), updater.board.descriptor(1)
-    assert (cell.active, cell.state_b, cell.floor, cell.head_seq) == (1, SlotState.CONFIRMED, 3, 1)
+    assert (cell.active, cell.state_b, cell.floor, cell.head_seq) == (1, SlotState.CONFIRMED, 3, SEQ)
     assert descriptor is not None and descriptor.confirmed
     assert [request.path for request in updater.network.requests] == [HEAD_PATH], "a trial checks the head only"
 
@@ -281,9 +299,9 @@ def test_a_signed_head_of_the_past_confirms_a_trial_and_nothing_else(
     make_board: Make, site: Site, stale: str,
 ) -> None:
     """A cache lags behind: that this board reached a signed head is the proof, its freshness is not."""
-    known = {"head_seq": 44, "head_time": NOW + 30, "channel_tag": TAG, "key_epoch": 1}
+    known = {"head_seq": SEQ + 44, "head_time": NOW + 30, "channel_tag": TAG, "key_epoch": 1}
     if stale == "expired":
-        known.update(head_seq=1, head_time=NOW + 40 * 86400)
+        known.update(head_seq=SEQ, head_time=NOW + 40 * 86400)
     board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
     board.put_trial(spent=first(1), **known)
     updater = Updater(board, board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
@@ -300,17 +318,19 @@ def test_a_signed_head_of_the_past_confirms_a_trial_and_nothing_else(
 @pytest.mark.parametrize("stale", [True, False])
 def test_with_manual_confirm_no_head_of_the_past_proves_anything(make_board: Make, site: Site, stale: bool) -> None:
     board = make_board(FaultyNetwork(WsgiNetwork(site.app())), confirm="manual")
-    board.put_trial(spent=first(1), head_seq=44 if stale else 0, channel_tag=TAG, key_epoch=1)
+    board.put_trial(spent=first(1), head_seq=SEQ + 44 if stale else 0, channel_tag=TAG, key_epoch=1)
     updater = Updater(board, board.start(1, BootReason.TRIAL, trial=True, left=2, counter=6))
 
     assert updater.run() == IDLE
     assert board.newest().state_b == SlotState.READY
 
 
-def test_a_newer_head_lets_an_unproven_release_be_tried_again(make_board: Make, site: Site) -> None:
+def test_a_newer_head_lets_an_unproven_release_be_tried_again(make_board: Make, tmp_path: Any) -> None:
     """The same head does not; the newer one counts at once, and also after the attempt that saw it failed."""
+    site = Site(tmp_path / "next")
+    site.publish()
     updater = updater_on(make_board, site)
-    seen = {"head_seq": 1, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1}
+    seen = {"head_seq": SEQ, "head_time": NOW, "channel_tag": TAG, "key_epoch": 1}
     updater.board.put_cell(1, running_cell(**seen, unproven_counter=6, rounds=4))
     with refusal(updater.vm, "ReleaseError", 41, 4):
         updater.run(download=False)

@@ -36,7 +36,10 @@ def test_the_hook_is_short_and_needs_the_chip_only() -> None:
     assert len(source.splitlines()) <= 100
     imports = [line.strip() for line in source.splitlines() if "import " in line and not line.startswith("#")]
     statements = [line for line in imports if line.startswith(("import", "from"))]
-    assert statements == ["import machine", "import sys", "import time", "from esp import malloc", "import twoslot"]
+    assert statements == [
+        "import machine", "import sys", "import time", "from micropython import kbd_intr", "from esp import malloc",
+        "import twoslot",
+    ]
 
 
 @pytest.mark.parametrize("why", [BootReason.ORDINARY, BootReason.FALLBACK, BootReason.LAST_RESORT, BootReason.NO_JOURNAL_CONFIRMED])

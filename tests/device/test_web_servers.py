@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slotbench.release.identities import Identities
+from slotbench.server import BackgroundServer, BoardAuthenticator, create_app
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.device.board import BOARD, DeviceBoard, refusal, signing_key
 from support.device.site import BLOCKS, DONE, IMAGE, Site, Updater
-from support.web_servers.debian import PREFIX, SERVERS, serving
+from support.mqtt.brokers import free_port
+from support.web_servers.debian import PREFIX, SERVERS, nginx_before, serving
 
 Make = Callable[..., DeviceBoard]
+SECRET = bytes(range(32))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +66,29 @@ def test_no_newer_keys_are_told_as_what_the_head_is_refused_for(make_board: Make
     it = Updater(board, board.start())
     with refusal(it.vm, "ReleaseError", 21, 0):
         it.run()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["with --url", "without"])
+def test_who_asks_is_known_behind_a_proxy_under_a_path(
+    make_board: Make, published: Site, tmp_path: Path, told: bool,
+) -> None:
+    """The MAC covers host and path as the board has them, and the proxy changes both: the server must be told."""
+    identities = tmp_path / "boards.json"
+    Identities({"lamp-7": SECRET}).save(identities)
+    with ExitStack() as stack:
+        port = free_port()
+        proxy = stack.enter_context(nginx_before(f"http://127.0.0.1:{port}", tmp_path))
+        boards = BoardAuthenticator(identities, require=True, public_url=proxy + PREFIX if told else None)
+        stack.enter_context(BackgroundServer(create_app(published.root, boards), port=port))
+        board = make_board(LoopbackNetwork(), server=proxy + PREFIX, device_id="lamp-7")
+        board.files["/twoslot.secret"] = json.dumps({"secret": SECRET.hex()}).encode()
+        it = Updater(board, board.start())
+        if not told:
+            with refusal(it.vm, "LinkError", 46, 403):
+                it.run()
+            return
+        assert it.run() == DONE and it.slot() == IMAGE
+        assert {name: known["running"] for name, known in boards.list_boards().items()} == {"lamp-7": 5}
 
 
 def test_a_range_that_begins_earlier_is_read_from_where_it_is_wanted(make_board: Make, published: Site) -> None:

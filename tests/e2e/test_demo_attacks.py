@@ -81,6 +81,31 @@ def test_a_board_that_accepts_every_signature_fails_it(
     assert "forged release" in capsys.readouterr().err
 
 
+DEFENCES = {
+    "older key files, put back": ("trust/verify", b"if trusted[0] < floor:", b"if False:"),
+    "an unsigned line in twoslot.keys2": ("trust/keyring", b"copy[2] == known", b"True"),
+    "freeze: nothing new (304), for ever": ("http/documents", b" or etag[1] < now:", b":"),
+    "an image at a host that wants the MAC": ("http/request", b"        who = None  # another", b"        pass  #"),
+    "replay: after a stay in another channel": ("trust/policy", b"in range(0, len(others), 8)", b"in ()"),
+    "a challenge with a header of its own": ("http/request", b"_hex_digits(value[15:-1])", b"value[15:-1].decode()"),
+}
+"""Attack -> the line that stops it, and what it would be without."""
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("name", DEFENCES)
+def test_a_board_without_a_defence_fails_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str,
+) -> None:
+    for stage in ("BEFORE", "AFTER", "CURED"):
+        chosen = [attack for attack in getattr(demo_attackers, stage) if attack.name == name]
+        monkeypatch.setattr(demo_attacks, stage, chosen)
+    monkeypatch.setattr(demo_attacks, "stock", dict)
+    break_module(monkeypatch, *DEFENCES[name])
+    assert cli.run(["demo", "--attacks", "--fast"]) == 1
+    assert f"not refused for the right reason: {name}" in capsys.readouterr().err
+
+
 def test_a_refusal_for_another_reason_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:

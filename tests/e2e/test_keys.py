@@ -32,6 +32,8 @@ from support.testbed import (
 
 COPIES = ("/twoslot.keys", "/twoslot.keys2")
 HEAD = store.head_name(PRODUCT, "stable")
+HIGH_SEQ = 2**31 - 9
+"""Above every seq that a publisher of today uses."""
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_a_new_offline_key_reaches_a_board_that_missed_an_epoch(testbed: TestBed
     path = testbed.publisher.folder / f"{PRODUCT}-2.release"
     forged = old.sign(path.read_bytes().split(b"\n")[0].replace(b'"counter":2', b'"counter":9'))
     site.write(store.release_name(forged.digest), forged.pack())
-    put_head(testbed, testbed.publisher.online, seq=7, counter=9, release=forged.digest)
+    put_head(testbed, testbed.publisher.online, seq=HIGH_SEQ, counter=9, release=forged.digest)
     assert "21 key-not-pinned" in board.run_line("twoslot.update()"), "a release signed by the removed key"
 
 
@@ -131,9 +133,9 @@ def test_a_key_that_was_revoked_stays_so_after_a_fallback(testbed: TestBed) -> N
 def refuses_what_is_signed_with(stolen: SigningKey, board: VirtualBoard, testbed: TestBed) -> None:
     """Heads of both epochs are refused and not recorded."""
     for epoch in (1, 2):
-        put_head(testbed, stolen, epoch=epoch, seq=100)
+        put_head(testbed, stolen, epoch=epoch, seq=HIGH_SEQ)
         assert "21 key-not-pinned" in board.run_line("twoslot.check()")
-    assert board.cell is not None and board.cell.head_seq < 100
+    assert board.cell is not None and board.cell.head_seq < HIGH_SEQ
     assert pinned(board) == [2, 2] and runs_confirmed(board, 1)
 
 
@@ -151,7 +153,7 @@ def test_restored_old_keys_are_not_trusted(testbed: TestBed) -> None:
     for name in COPIES:
         board.files.pop(name)
     board.files.update(old)
-    put_head(testbed, stolen, epoch=1, seq=100)
+    put_head(testbed, stolen, epoch=1, seq=HIGH_SEQ)
     board.power_on()
     board.run(MINUTES_MS)
     assert pinned(board) == [2, 2], "the newest keys were followed again"
@@ -177,7 +179,7 @@ def test_a_stolen_online_key_cannot_freeze_a_fleet_for_good(testbed: TestBed) ->
     testbed.publish(3)
     update_to(board, 3)
     cell = board.cell
-    assert cell is not None and (cell.key_epoch, cell.head_seq) == (2, 2) and cell.head_time < NOW + 10
+    assert cell is not None and cell.key_epoch == 2 and cell.head_seq < HIGH_SEQ and cell.head_time < NOW + 10
 
 
 def test_a_trial_proves_itself_with_new_keys_and_pins_them_when_it_has(testbed: TestBed) -> None:

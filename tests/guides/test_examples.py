@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -138,7 +139,7 @@ def serving(program: str, folder: Path, text: str) -> Iterator[str]:
 
 
 def test_a_board_updates_from_nginx(nginx: str, hosted: Reader) -> None:
-    [block] = of("nginx")
+    block, _ = of("nginx")
     with serving(nginx, hosted.folder, block.text) as url:
         new = f"slotbench board new lamp1 --keys keys/lamp.keys --server {url}"
         assert hosted.type(new)[0] == 0
@@ -151,13 +152,23 @@ def test_a_board_updates_from_nginx(nginx: str, hosted: Reader) -> None:
 
 
 def test_what_nginx_may_keep_is_what_the_server_of_the_bench_lets_be_kept(nginx: str, hosted: Reader) -> None:
-    [block] = of("nginx")
+    block, _ = of("nginx")
     names = [path.relative_to(hosted.folder / "site").as_posix() for path in (hosted.folder / "site").rglob("*.*")]
     app = create_app(hosted.folder / "site").test_client()
     with serving(nginx, hosted.folder, block.text) as url:
         for name in names:
             with urllib.request.urlopen(f"{url}/{name}", timeout=20) as answer:
                 assert answer.headers["Cache-Control"] == app.get(f"/{name}").headers["Cache-Control"], name
+
+
+def test_behind_the_proxy_of_the_guide_nobody_reads_the_list_of_boards(nginx: str, tmp_path: Path) -> None:
+    _, block = of("nginx")
+    with serving(nginx, tmp_path, f"server {{ listen 80; {block.text} }}") as url:
+        for path, status in (("/lamps/boards", 403), ("/lamps/heads/lamp/stable.head", 502), ("/heads", 404)):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(url + path, timeout=20)
+            refused.value.close()
+            assert refused.value.code == status, path
 
 
 def test_the_timer_signs_heads_again(hosted: Reader) -> None:

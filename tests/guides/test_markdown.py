@@ -102,6 +102,20 @@ def test_the_glossary_has_each_word_once() -> None:
     assert set(words) >= set(TERMS)
 
 
+def test_each_attacker_has_tests_that_exist() -> None:
+    rows = text("device/docs/security.md").partition("\n## Attackers\n")[2].partition("\n## ")[0].split("\n### ")[1:]
+    assert len(rows) > 15
+    for row in rows:
+        for word in ("Reaches: ", "Stopped by: ", "Not stopped", "Tests: "):
+            assert f"\n* {word}" in row, f"{row.splitlines()[0]}: {word}?"
+        source = ""
+        for name in re.findall(r"`(\w[\w/.]+)`", row.partition("\n* Tests: ")[2]):
+            if name.startswith("tests/"):
+                source = (ROOT / name).read_text(encoding="utf-8")
+            else:
+                assert f"\ndef {name}(" in source, name
+
+
 def test_the_figures_of_memory_are_the_budgets() -> None:
     budget = json.loads((ROOT / "tools/memory_budget.json").read_text(encoding="utf-8"))
     rows = re.findall(r"^\| .+? \| ([\d,]+)(?:-([\d,]+))? \| .+ \|$", text("device/docs/memory.md"), re.M)

@@ -42,7 +42,6 @@ def write(port: str, plan: SetupPlan) -> list[bool]:
     written: list[bool] = []
     with connected_board(port) as link:
         apply_plan(link, plan, on_step=lambda step: None, on_done=lambda step, was: written.append(was))
-        link.reset()
     return written
 
 
@@ -50,7 +49,6 @@ def test_what_is_read_twice_is_the_same(port: str, backup: bytes) -> None:
     with connected_board(port) as link:
         assert link.read(0, 0x20000) == backup[:0x20000]
         assert link.holds(0, backup[:0x10000])
-        link.reset()
 
 
 def test_the_plan_is_written_and_found_again(port: str, backup: bytes) -> None:

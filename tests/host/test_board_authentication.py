@@ -339,6 +339,37 @@ def test_a_damaged_secret_file_holds_no_secret(file: bytes | None) -> None:
     assert parse_secret(file) is None
 
 
+@pytest.mark.parametrize(("url", "path"), [
+    ("http://updates.lan/lamps", "/lamps"), ("http://updates.lan/lamps/", "/lamps"), ("http://updates.lan", ""),
+    ("http://updates.lan/", "")])
+def test_behind_a_proxy_the_boards_server_counts(
+    tmp_path: Path, identities_file: Path, serving: Serving, url: str, path: str,
+) -> None:
+    """Not what the proxy makes of it. Nobody else says it: a header of a stranger's choice would let requests travel."""
+    serving()
+    boards = BoardAuthenticator(identities_file, require=True, public_url=url)
+    client = create_app(tmp_path / "www", boards).test_client()
+    board = BoardClient(client)
+    board.get()
+    board.nc = 1
+    for host, told in (("updates.lan", path + HEAD), ("localhost", path + HEAD), ("updates.lan", "/x" + HEAD)):
+        header = board.proof(told, host=host)
+        forwarded = {"Authorization": header, "X-Forwarded-Host": host, "X-Forwarded-Prefix": "/x"}
+        right = (host, told) == ("updates.lan", path + HEAD)
+        assert client.get(HEAD, headers=forwarded).status_code == (200 if right else 403)
+
+
+@pytest.mark.parametrize("url", ["updates.lan", "https://updates.lan", "http://", "http:///lamps", "http://a b"])
+def test_a_url_that_no_board_can_have_is_refused(identities_file: Path, url: str) -> None:
+    with pytest.raises(BenchError, match="is not a server of boards; give it as the boards have it: http://HOST/PATH"):
+        BoardAuthenticator(identities_file, public_url=url)
+
+
+def test_a_url_needs_a_file(slotbench: RunCommand, tmp_path: Path) -> None:
+    ran = slotbench("serve", tmp_path, "--url", "http://updates.lan")
+    assert ran.code == 2 and "--url needs --identities FILE" in ran.err
+
+
 def test_require_identity_needs_a_file(slotbench: RunCommand, tmp_path: Path) -> None:
     ran = slotbench("serve", tmp_path, "--require-identity")
     assert ran.code == 2 and "--require-identity needs --identities FILE" in ran.err

@@ -27,7 +27,7 @@ from slotbench.release import documents
 from slotbench.release.publish import publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease, RunCommand
-from support.samples import NOW, KeyRing, files_below
+from support.samples import NOW, SEQ, KeyRing, files_below
 
 AddVerb: TypeAlias = Callable[[Callable[[], object]], None]
 """Makes `slotbench verb` run a function."""
@@ -106,6 +106,7 @@ def test_no_handler_is_left_on_the_logger(slotbench: RunCommand, add_verb: AddVe
     (("serve", ".", "--port", "70000"), "Invalid value for '--port'"),
     (("keys", "new", "k"), "Missing option '--product'; see `slotbench keys new --help`"),
     (("keys", "new", "k", "--product", "No Name"), "'No Name' is not a name; use 1-32 characters of"),
+    (("keys", "new", "k", "--product", "--spare"), "'--spare' is not a name; use 1-32 characters of"),
     (("explain", "x"), "'x' is not an integer"),
     (("release", "publish", "a", "--key", "k", "--keys", "k"), "give DIR with --refresh, FILE and DIR"),
     (("release", "publish", "a", "b", "--key", "k", "--keys", "k"), "Missing option '--image'"),
@@ -232,6 +233,7 @@ def test_release_from_firmware_to_site(
         "--notes", "hello", "--floor", "0x5")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
+        f"{firmware_file}: an image of the bench, which no chip runs\n"
         "sensor-7.release: sensor 1.25.0, counter 7; sign it next\n"
         "no preflight: a bench image, which no chip runs\n")
     ran = slotbench("release", "sign", release, "--key", ring.offline, "--keys", ring.document)
@@ -241,15 +243,15 @@ def test_release_from_firmware_to_site(
         "--keys", ring.document, "--channel", "beta", "--percent", "10", "--cohort", "lab",
         "--days", "3")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 1\n"
+    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq {SEQ}\n"
     ran = slotbench(
         "release", "publish", "--refresh", site_folder, "--key", ring.online, "--keys", ring.document)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq 2\n"
+    assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq {SEQ + 1}\n"
 
     said = json.loads(slotbench(
         "release", "show", site_folder / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)
-    assert (said["seq"], said["percent"], said["cohorts"]) == (2, 10, ["lab"])
+    assert (said["seq"], said["percent"], said["cohorts"]) == (SEQ + 1, 10, ["lab"])
     assert said["signature"] == "valid"
     said = json.loads(slotbench("release", "show", release, "--json").out)
     assert (said["boards"], said["floor"], said["notes"]) == (["d1_mini", "nodemcu"], 5, "hello")
@@ -259,8 +261,9 @@ def test_release_show_prints_words(slotbench: RunCommand, firmware_file: Path) -
     ran = slotbench("release", "show", firmware_file)
 
     assert ran.code == 0
-    assert ran.out.startswith(
-        f"{firmware_file}: ESP8266 firmware image\n  length            641964 bytes\n")
+    assert ran.out == (
+        f"{firmware_file}: an image of the bench, which no chip runs\n  length   641964 bytes\n"
+        f"  details  slotbench inspect {firmware_file}\n")
 
 
 def test_release_build_with_options_and_output(
@@ -268,13 +271,55 @@ def test_release_build_with_options_and_output(
 ) -> None:
     ran = slotbench(
         "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini", "--counter", "7",
-        "--version", "2.0", "--fs-start", "0x100000", "--fs-version", "0x20000", "--mpy-abi", "5",
-        "--fs-upgrade", "-o", tmp_path / "out" / "r")
+        "--version", "2.0", "--fs-start", "0x100000", "--fs-version", "0x20001", "--mpy-abi", "6",
+        "--fs-upgrade", "-o", tmp_path / "r")
 
     assert ran.code == 0
-    said = json.loads(slotbench("release", "show", tmp_path / "out" / "r", "--json").out)
-    assert (said["version"], said["fs_version"], said["mpy_abi"]) == ("2.0", 0x20000, 5)
+    said = json.loads(slotbench("release", "show", tmp_path / "r", "--json").out)
+    assert (said["version"], said["fs_version"], said["mpy_abi"]) == ("2.0", 0x20001, 6)
     assert said["fs_upgrade"] is True and said["created"] == NOW
+
+
+@pytest.mark.parametrize(("output", "line"), [
+    (".", "this is a folder: .; give the name of a file in it"),
+    ("missing/dir", "no such folder: missing; make it, or check the path"),
+    ("firmware.bin", "this file is no release and is not overwritten: firmware.bin; give another file with -o"),
+    ("signed.release", "a signed release is not overwritten: signed.release; give another file with -o"),
+])
+def test_release_build_overwrites_nothing_of_worth(
+    slotbench: RunCommand, tmp_path: Path, firmware_file: Path, make_release: MakeRelease,
+    monkeypatch: pytest.MonkeyPatch, output: str, line: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_release().rename("signed.release")
+    before = files_below(tmp_path)
+    build = (
+        "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini", "--counter", "7", "-o")
+
+    ran = slotbench(*build, output)
+
+    assert (ran.code, files_below(tmp_path)) == (2, before)
+    assert ran.err.startswith(f"slotbench: {line}")
+    assert slotbench(*build, "new.release").code == 0 and slotbench(*build, "new.release").code == 0
+
+
+@pytest.mark.parametrize("version", ["-1", " 1", "1 "])
+def test_release_build_refuses_what_is_no_version(
+    slotbench: RunCommand, firmware_file: Path, version: str,
+) -> None:
+    ran = slotbench(
+        "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini", "--counter", "7",
+        "--version", version)
+    assert ran.code == 2 and "is not a version: it begins with - or has blanks" in ran.err
+
+
+def test_release_list_tells_nothing_from_something(
+    slotbench: RunCommand, tmp_path: Path, ring: KeyRing,
+) -> None:
+    ran = slotbench("release", "list", tmp_path / "TYPO", "--keys", ring.document)
+    assert (ran.code, ran.out) == (2, "") and "no such folder: " in ran.err
+    ran = slotbench("release", "list", tmp_path, "--keys", ring.document, "--json")
+    assert (ran.code, ran.out) == (1, "") and "no release of sensor is here: " in ran.err
 
 
 def test_release_publish_paused(
@@ -285,7 +330,7 @@ def test_release_publish_paused(
         "--keys", ring.document, "--paused")
 
     who = "no board while paused (100 % of the boards when resumed)"
-    assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq 1\n"
+    assert ran.out == f"{tmp_path / 'www'}: sensor/stable is counter 7 for {who}, head seq {SEQ}\n"
 
 
 @pytest.fixture

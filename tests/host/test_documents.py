@@ -284,6 +284,14 @@ def test_a_head_against_the_format_is_not_written(change: dict[str, Any], what: 
         replace(HEAD, **change).to_payload()
 
 
+def test_a_head_that_boards_have_no_memory_for_is_not_written() -> None:
+    names = tuple(f"greenhouse-{number:02d}" for number in range(48))
+
+    with pytest.raises(FormatError, match=r"head has 15\d\d bytes with its signature, at most 1536.*fewer cohorts"):
+        replace(HEAD, cohorts=names).to_payload()
+    assert replace(HEAD, cohorts=names[1:]).to_payload()
+
+
 def test_a_head_with_an_unknown_field_is_not_read() -> None:
     with pytest.raises(FormatError, match="not known: field percen; rename it to percent"):
         Head.from_payload(edited(HEAD.to_payload(), percen=1))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slotbench import boards
-from slotbench.cli.inspect_words import sections
+from slotbench.cli.inspect_words import WHY, sections
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import SECTOR_BYTES, blocks, windowlog
@@ -44,6 +44,17 @@ def words(flash: NorFlash) -> str:
     told = sections(inspect_flash(BOARD, data(flash)), forecast_boot(BOARD, data(flash)))
     found = [f"{title}: {line}" for title, lines in told for line in lines]
     return "\n".join(" ".join(line.split()) for line in found)
+
+
+def test_each_way_to_start_has_words() -> None:
+    """FORMATS, boot table: also what a board without journal and descriptors does."""
+    assert set(WHY) == set(BootReason)
+    flash = bare_flash()
+    flash.poke(A.image.start, OLD)
+    said = dict(sections(inspect_flash(BOARD, data(flash)), forecast_boot(BOARD, data(flash))))
+    next_boot = said["What the loader would do next (as after a return of power)"]
+    assert next_boot[0] == "It would start slot A: an image that nothing describes (no descriptor)."
+    assert next_boot[1] == "Why: there is neither a journal nor a descriptor; this slot holds a whole image."
 
 
 # what lies where

@@ -19,7 +19,7 @@ from slotbench.release.build import build_release
 from slotbench.release.publish import Rollout, publish_release, refresh_heads
 from slotbench.release.store import Store
 from support.commands import MakeRelease
-from support.samples import NOW, PRODUCT, KeyRing, files_below, make_firmware, write_ring
+from support.samples import NOW, PRODUCT, SEQ, KeyRing, files_below, make_firmware, write_ring
 
 DAY = 86400
 GENERIC = boards.load("generic_4m")
@@ -51,7 +51,7 @@ def test_a_first_release(site: Store, make_release: MakeRelease, ring: KeyRing, 
     assert site.read(store.release_name(signed.digest)) == path.read_bytes()
     assert site.read("keys/sensor.keys") == ring.document.read_bytes()
     assert head == head_of(site) == Head(
-        product=PRODUCT, channel="stable", epoch=1, seq=1, release=signed.digest, counter=7, issued=NOW,
+        product=PRODUCT, channel="stable", epoch=1, seq=SEQ, release=signed.digest, counter=7, issued=NOW,
         expires=NOW + 30 * DAY)
     signed_head = document.split_document(site.read("heads/sensor/stable.head"))
     assert document.verify_signature(signed_head, ring.keys.online)
@@ -64,7 +64,7 @@ def test_seq_counts_for_each_channel(
     publish_file(site, make_release(7), ring, firmware, now=NOW + 5)
     publish_file(site, make_release(8), ring, firmware, channel="beta")
 
-    assert (head_of(site).seq, head_of(site, "beta").seq) == (2, 1)
+    assert (head_of(site).seq, head_of(site, "beta").seq) == (SEQ + 5, SEQ)
     assert (head_of(site).counter, head_of(site, "beta").counter) == (7, 8)
     assert head_of(site).issued == NOW + 5
 
@@ -93,7 +93,7 @@ def test_a_lower_counter_is_refused(
     assert len(files_below(site.root / "releases")) == 1
 
     head = publish_file(site, older, ring, firmware, allow_older=True)
-    assert (head.counter, head.seq) == (7, 2)
+    assert (head.counter, head.seq) == (7, SEQ + 1)
 
 
 def test_an_older_littlefs_than_that_of_the_release_before_is_refused(
@@ -220,7 +220,7 @@ def test_a_clock_behind_the_published_head_is_refused(
 ) -> None:
     publish_file(site, make_release(), ring, firmware)
 
-    with pytest.raises(BenchError, match=f"was issued at {NOW}, later than now .*; set the clock"):
+    with pytest.raises(BenchError, match=r"was issued at 2025-06-15 15:06:40 UTC, later than now \(.*15:06:39 UTC\); set the clock"):
         publish_file(site, make_release(), ring, firmware, now=NOW - 1)
 
 
@@ -280,7 +280,7 @@ def newer_keys(ring: KeyRing) -> KeyRing:
     return write_ring(paths, ring.document.with_name("newer.keys"), epoch=2)
 
 
-def test_a_new_epoch_starts_at_seq_1(
+def test_a_new_epoch_starts_with_a_seq_of_its_own(
     site: Store, make_release: MakeRelease, ring: KeyRing, newer_keys: KeyRing, firmware: bytes,
 ) -> None:
     publish_file(site, make_release(7), ring, firmware)
@@ -288,7 +288,7 @@ def test_a_new_epoch_starts_at_seq_1(
 
     head = publish_file(site, make_release(8), newer_keys, firmware)
 
-    assert (head.epoch, head.seq, head.counter) == (2, 1, 8)
+    assert (head.epoch, head.seq, head.counter) == (2, SEQ, 8)
     assert site.read("keys/sensor.keys") == newer_keys.document.read_bytes()
 
 
@@ -324,7 +324,7 @@ def test_refresh_signs_heads_of_the_previous_epoch_with_the_new_key(
     refresh_heads(site, newer_keys.document, newer_keys.load("online"), NOW)
 
     head = head_of(site)
-    assert (head.epoch, head.seq, head.counter, head.percent, head.issued) == (2, 1, 7, 5, NOW)
+    assert (head.epoch, head.seq, head.counter, head.percent, head.issued) == (2, SEQ, 7, 5, NOW)
     assert document.verify_signature(document.split_document(site.read("heads/sensor/stable.head")), newer_keys.keys.online)
 
 
@@ -360,7 +360,7 @@ def test_refresh_signs_every_head_and_changes_nothing_else(
     heads = refresh_heads(site, ring.document, ring.load("online"), NOW + DAY, days=2)
 
     assert [head.channel for head in heads] == ["beta", "stable"]
-    assert head_of(site) == replace(before, seq=2, issued=NOW + DAY, expires=NOW + 3 * DAY)
+    assert head_of(site) == replace(before, seq=SEQ + DAY, issued=NOW + DAY, expires=NOW + 3 * DAY)
     assert files_below(site.root) == files
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,7 +63,7 @@ def test_the_forms_of_a_secret(text: str) -> None:
     assert read_secret(text.encode(), "x") == bytes(32)
 
 
-@pytest.mark.parametrize("text", ["", "00", "{}", '{"secret": 5}', "[]", "zz" * 32, "\xff"])
+@pytest.mark.parametrize("text", ["", "00", "[" * 2000, "{}", '{"secret": 5}', "[]", "zz" * 32, "\xff"])
 def test_what_is_no_secret_is_refused(text: str) -> None:
     with pytest.raises(BenchError, match="not the secret of a board"):
         read_secret(text.encode("latin-1"), "x")
@@ -76,10 +78,41 @@ def test_a_greeting_that_is_none_is_refused(change: dict[str, object], field: st
         ListenerStatus.parse(json.dumps({**GREETING, **change}).encode())
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"<html>", b"5"])
+DEEP = b"[" * 4000
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"<html>", b"5", DEEP, b"[[1]]", b'{"a":' * 800])
 def test_what_is_no_object_is_no_greeting(text: bytes) -> None:
     with pytest.raises(FormatError):
         ListenerStatus.parse(text)
+
+
+@pytest.mark.parametrize("response", [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n" + DEEP,
+    b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 4000 + b"\r\n\r\n" + DEEP,
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000,
+    b"HTTP/1.1 500 No\r\nContent-Length: 4000\r\n\r\n" + b"9" * 3000 + b" at 0\n",
+    b"\x1b[2J" * 1000, b"\n" * 100, b"HTTP/1.1 999 \r\n\r\n",
+], ids=["nested", "length", "headers", "code", "escapes", "lines", "status"])
+def test_whatever_answers_is_one_line(response: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "secret").write_text("00" * 32)
+    (tmp_path / "firmware.bin").write_bytes(firmware.build("2.0.0", size=64 * 1024))
+
+    def answer(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(response)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        pool.submit(answer, listening)
+        code = cli.run([
+            "push", f"127.0.0.1:{listening.getsockname()[1]}", str(tmp_path / "firmware.bin"),
+            "--key", "none.pem", "--secret", str(tmp_path / "secret")])
+    said = capsys.readouterr()
+    assert code == 1 and said.err.count("\n") == 1 and len(said.err) < 300, said.err
 
 
 def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

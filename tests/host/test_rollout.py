@@ -13,11 +13,12 @@ from slotbench.errors import BenchError
 from slotbench.formats import document
 from slotbench.formats.head import Head
 from slotbench.release import store
+from slotbench.release.high_water import HighWater
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.rollout import Channel, withdrawn_digests
 from slotbench.release.store import Store
 from support.commands import CommandResult, MakeRelease, RunCommand
-from support.samples import NOW, PRODUCT, KeyRing, files_below, write_ring
+from support.samples import NOW, PRODUCT, SEQ, KeyRing, files_below, write_ring
 
 DAY = 86400
 LATER = NOW + 3600
@@ -26,6 +27,10 @@ PublishCounter: TypeAlias = Callable[..., Head]
 """Publishes a release by its counter."""
 
 Step: TypeAlias = Callable[[Channel, int], Head]
+
+
+def mark_of(ring: KeyRing) -> HighWater:
+    return HighWater.beside(ring.document, PRODUCT)
 
 
 def head_of(site: Store, channel: str = "stable") -> Head:
@@ -60,7 +65,7 @@ def test_promote_writes_a_head_for_more_boards_and_nothing_else(
     head = stable_channel.promote(LATER, percent=50, cohorts=("roof", "lab"), days=3)
 
     assert head == head_of(site) == replace(
-        before, seq=before.seq + 1, percent=50, cohorts=("lab", "roof"), issued=LATER,
+        before, seq=SEQ + 3600, percent=50, cohorts=("lab", "roof"), issued=LATER,
         expires=LATER + 3 * DAY)
     assert files_below(site.root) == files
     assert document.verify_signature(document.split_document(site.read("heads/sensor/stable.head")), ring.keys.online)
@@ -106,9 +111,9 @@ def test_pause_and_resume_change_only_the_pause(site: Store, stable_channel: Cha
     before = head_of(site)
 
     assert stable_channel.pause(LATER) == replace(
-        before, seq=before.seq + 1, paused=True, issued=LATER, expires=LATER + 30 * DAY)
+        before, seq=SEQ + 3600, paused=True, issued=LATER, expires=LATER + 30 * DAY)
     assert stable_channel.resume(LATER) == replace(
-        before, seq=before.seq + 2, issued=LATER, expires=LATER + 30 * DAY)
+        before, seq=SEQ + 3601, issued=LATER, expires=LATER + 30 * DAY)
 
 
 def test_the_interval_of_a_head_is_kept(site: Store, ring: KeyRing, stable_channel: Channel) -> None:
@@ -120,7 +125,7 @@ def test_the_interval_of_a_head_is_kept(site: Store, ring: KeyRing, stable_chann
 
 
 def test_withdraw_offers_the_previous_release_to_every_board(
-    site: Store, make_release: MakeRelease, stable_channel: Channel,
+    site: Store, ring: KeyRing, make_release: MakeRelease, stable_channel: Channel,
 ) -> None:
     before, files = head_of(site), files_below(site.root)
 
@@ -128,10 +133,10 @@ def test_withdraw_offers_the_previous_release_to_every_board(
 
     digest = document.split_document(make_release(6).read_bytes()).digest
     assert head == head_of(site) == replace(
-        before, seq=before.seq + 1, release=digest, counter=6, percent=100, cohorts=(), issued=LATER,
+        before, seq=SEQ + 3600, release=digest, counter=6, percent=100, cohorts=(), issued=LATER,
         expires=LATER + 30 * DAY)
     assert files_below(site.root) - files == {"heads/sensor/stable.withdrawn"}
-    assert withdrawn_digests(site, PRODUCT, "stable") == [before.release]
+    assert withdrawn_digests(site, mark_of(ring), "stable") == [before.release]
 
 
 def test_withdraw_twice_finds_no_older_release(stable_channel: Channel) -> None:
@@ -183,13 +188,15 @@ def test_withdraw_without_an_older_release_is_refused(
     assert files_below(site.root) == before
 
 
-def test_withdraw_to_a_release_without_its_image_is_refused(site: Store, stable_channel: Channel) -> None:
+def test_withdraw_to_a_release_without_its_image_is_refused(
+    site: Store, ring: KeyRing, stable_channel: Channel,
+) -> None:
     for image in (site.root / "images").iterdir():
         image.unlink()
 
     with pytest.raises(BenchError, match="counter 6 cannot be downloaded, images/.* is missing"):
         stable_channel.withdraw(LATER)
-    assert head_of(site).counter == 7 and withdrawn_digests(site, PRODUCT, "stable") == []
+    assert head_of(site).counter == 7 and withdrawn_digests(site, mark_of(ring), "stable") == []
 
 
 def test_withdraw_skips_a_release_that_no_pinned_key_signed(
@@ -229,7 +236,7 @@ def test_every_step_needs_a_clock_that_does_not_go_back(
     files = files_below(site.root)
     with pytest.raises(BenchError, match="later than now .*; set the clock of this computer"):
         step(stable_channel, NOW)
-    assert files_below(site.root) == files and head_of(site).seq == 2
+    assert files_below(site.root) == files and head_of(site).seq == SEQ + 7
 
 
 def test_every_step_refuses_a_tampered_head(site: Store, stable_channel: Channel, step: Step) -> None:
@@ -245,7 +252,7 @@ def test_every_step_continues_under_new_keys(
     paths = {"offline": ring.offline, "online": ring.stranger, "stranger": ring.online}
     newer = write_ring(paths, ring.document.with_name("newer.keys"), epoch=2)
     head = step(Channel(site, newer.document, newer.load("online")), LATER)
-    assert (head.epoch, head.seq) == (2, 1)
+    assert (head.epoch, head.seq) == (2, SEQ + 3600)
 
 
 def test_every_step_refuses_a_head_of_an_unknown_epoch(
@@ -288,10 +295,10 @@ def test_the_commands_of_a_whole_rollout(run_release: RunCommand, site: Store) -
     channel = f"{site.root}: sensor/stable is counter"
     share = "30 % of the boards and cohorts lab, roof"
     assert [ran.out.strip() for ran in said] == [
-        f"{channel} 7 for {share}, head seq 3",
-        f"{channel} 7 for no board while paused ({share} when resumed), head seq 4",
-        f"{channel} 7 for {share}, head seq 5",
-        f"{channel} 6 for 100 % of the boards, head seq 6",
+        f"{channel} 7 for {share}, head seq {SEQ + 3600}",
+        f"{channel} 7 for no board while paused ({share} when resumed), head seq {SEQ + 3601}",
+        f"{channel} 7 for {share}, head seq {SEQ + 3602}",
+        f"{channel} 6 for 100 % of the boards, head seq {SEQ + 3603}",
     ]
 
 
@@ -300,8 +307,9 @@ def test_list_shows_releases_and_channels(
 ) -> None:
     publish_counter(9, channel="beta")
     assert run_release("list").out.splitlines() == [
-        "counter 9  1.25.0  beta: 100 % of the boards, head seq 1",
-        "counter 7  1.25.0  stable: 10 % of the boards and cohorts lab, head seq 2",
+        f"counter 9  1.25.0  beta: 100 % of the boards, head seq {SEQ + 9}, expires 2025-07-15 15:06:49 UTC",
+        f"counter 7  1.25.0  stable: 10 % of the boards and cohorts lab, head seq {SEQ + 7}, "
+        "expires 2025-07-15 15:06:47 UTC",
         "counter 6  1.25.0  for stable, beta, not offered",
     ]
     run_release("withdraw")
@@ -313,7 +321,7 @@ def test_list_shows_releases_and_channels(
 
 def test_list_marks_expired_heads(run_release: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: float(NOW + 40 * DAY))
-    assert "head seq 2, EXPIRED" in run_release("list").out
+    assert f"head seq {SEQ + 7}, EXPIRED 2025-07-15" in run_release("list").out
 
 
 def test_list_of_a_damaged_site_is_an_error(run_release: RunCommand, site: Store) -> None:

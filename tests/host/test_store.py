@@ -6,14 +6,17 @@ import fcntl
 import hashlib
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
+from slotbench import cli
 from slotbench.errors import BenchError
 from slotbench.release import store
-from slotbench.release.files import read_bytes, write_atomic, write_new_files
+from slotbench.release.files import locked, read_bytes, write_atomic, write_new_files
+from slotbench.release.identities import Identities
 from slotbench.release.store import Store
 from support.samples import files_below
 
@@ -135,3 +138,69 @@ def test_a_second_writer_waits(site: Store) -> None:
         with pytest.raises(BlockingIOError):
             take()
     take()
+
+
+def test_new_files_never_take_the_place_of_one_that_was_made_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two `keys new` at once: one of them fails, and no key is lost."""
+    mine, theirs = tmp_path / "offline.pem", tmp_path / "online.pem"
+    real = os.link
+
+    def link(temporary: Path, path: Path) -> None:
+        if path == theirs:
+            theirs.write_bytes(b"theirs")
+        real(temporary, path)
+
+    monkeypatch.setattr("os.link", link)
+    with pytest.raises(BenchError, match="file exists and is not overwritten: .*online.pem"):
+        write_new_files({mine: (b"mine", 0o600), theirs: (b"mine", 0o600)})
+    assert theirs.read_bytes() == b"theirs" and files_below(tmp_path) == {"online.pem"}
+
+
+def test_new_files_where_a_file_has_one_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.link", Mock(side_effect=OSError(1, "Operation not permitted")))
+    write_new_files({tmp_path / "one": (b"1", 0o600)})
+    assert (tmp_path / "one").read_bytes() == b"1" and files_below(tmp_path) == {"one"}
+
+
+def test_a_write_removes_what_a_killed_one_left_of_this_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    old, young, other = (tmp_path / name for name in (
+        ".file.0a1b2c3d.tmp", ".file.11111111.tmp", ".other.0a1b2c3d.tmp"))
+    for leftover in (old, young, other):
+        leftover.write_bytes(b"half")
+    for leftover in (old, other):
+        os.utime(leftover, (0, 0))
+    write_atomic(path, b"new")
+    assert files_below(tmp_path) == {"file", young.name, other.name}
+
+
+def test_locks_of_one_folder_under_two_names_are_one(tmp_path: Path) -> None:
+    """As of `release publish lamp.release . --keys lamp.keys`."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    with locked(tmp_path, tmp_path / "link", tmp_path / "."):
+        pass
+
+
+def test_two_boards_at_once_are_both_in_the_file_of_identities(tmp_path: Path) -> None:
+    path = tmp_path / "boards.json"
+
+    def add(number: int) -> None:
+        Identities.add_board(path, f"board{number}", f"{number:x}", None)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(1, 9)))
+    assert sorted(Identities.load(path).secrets) == [f"board{number}" for number in range(1, 9)]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_new_board_is_private(tmp_path: Path) -> None:
+    """Its flash and its files hold its secret, whatever the umask says."""
+    before = os.umask(0)
+    try:
+        assert cli.run(["board", "new", str(tmp_path / "lamp1")]) == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "lamp1").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "lamp1" / "flash.bin").stat().st_mode) == 0o600

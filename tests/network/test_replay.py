@@ -104,8 +104,34 @@ def test_a_server_that_answers_304_without_a_prior_response(scene: Scene, testbe
     assert scene.codes == {8} and {request.etag for request in scene.server.requests} == {None}
 
 
+def test_a_head_that_expired_is_not_hidden_behind_a_304(scene: Scene, testbed: TestBed) -> None:
+    """Nobody renewed it. Before its end a check costs a 304; after it the board wants to see the head, and refuses it."""
+    scene.board.power_on()
+    scene.board.run(2 * HOURS_MS)
+    assert scene.runs(2) and scene.codes <= {28} and scene.server.requests[-1].status == 304
+    set_clock(scene, NOW + 40 * DAY_S)
+    since = len(scene.server.requests)
+    scene.board.run(2 * HOURS_MS)
+    later = scene.server.requests[since:]
+    assert scene.codes - {28} == {34}
+    assert {request.status for request in later} == {200} and {request.etag for request in later} == {None}
+    refresh_heads(testbed.publisher.site, testbed.publisher.keys_path, testbed.publisher.online, NOW + 40 * DAY_S)
+    scene.board.run(2 * HOURS_MS)
+    assert scene.refusals[-1].code == 28 and scene.server.requests[-1].status == 304
+
+
+def test_who_answers_304_after_the_end_of_the_head_is_no_server(scene: Scene) -> None:
+    """A freeze by 304 answers. The board did not ask for one, and says so (8 at 304)."""
+    scene.board.power_on()
+    scene.board.run(30 * MINUTES_MS)
+    scene.server.inject(on=HEAD, status=304)
+    set_clock(scene, NOW + 40 * DAY_S)
+    scene.board.run(2 * HOURS_MS)
+    assert (scene.refusals[-1].code, scene.refusals[-1].where) == (8, 304) and scene.runs(2)
+
+
 def test_304_for_ever_costs_one_check_an_interval_and_ends_with_the_fault(scene: Scene, testbed: TestBed) -> None:
-    """The board cannot notice a cache that keeps the old head; it accepts the new head when it arrives."""
+    """Before the head expires no board can notice a cache that keeps it; the new head is accepted when it arrives."""
     scene.board.power_on()
     scene.board.run(30 * MINUTES_MS)
     assert scene.runs(2)

@@ -104,7 +104,8 @@ def test_proof_may_come_late(scene: Scene, name: str) -> None:
 def test_a_head_by_the_online_key_confirms_whatever_it_offers(scene: Scene, testbed: TestBed) -> None:
     """Otherwise the refusals of this file would prove nothing: served the same way, a right head counts."""
     start_trial(scene)
-    scene.server.inject(on=HEAD, instead=Forger(testbed).signed_head(seq=2, paused=True))
+    forger = Forger(testbed)
+    scene.server.inject(on=HEAD, instead=forger.signed_head(seq=forger.head.seq + 1, paused=True))
     scene.board.run(MINUTES_MS)
     assert scene.runs(2) and len(scene.board.boots) == 2
 

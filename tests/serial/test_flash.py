@@ -202,7 +202,7 @@ def test_files_can_be_erased(boards_with: Start, slotbench: Slotbench, firmware:
 @pytest.mark.parametrize(("arguments", "words"), [
     ((), "no firmware given"),
     (("--image", "missing.bin"), "cannot read"),
-    (("--image", "loader.bin"), "is not inside RAM"),
+    (("--image", "loader.bin"), "a boot loader alone, without an application, not MicroPython"),
     (("--image", "firmware.bin", "--board", "native_1m"), "runs EA user images"),
     (("--image", "firmware.bin", "--from-stock", "--erase-filesystem"), "--from-stock moves the files"),
 ])
@@ -323,10 +323,33 @@ def test_an_interrupted_move_continues_with_its_backup(
 def test_an_old_backup_is_not_overwritten(boards_with: Start, slotbench: Slotbench) -> None:
     bench = boards_with(stock())
     old = Path("backup-5ccf7f2c1b0a-stock.bin")
-    old.write_bytes(b"last year")
-    said = slotbench("flash", "--port", bench.port, "--from-stock", code=2)
-    assert "an older backup is there" in said
-    assert old.read_bytes() == b"last year" and bench.board.flash.operations == 0
+    for last_year in (b"last year", bytes(BOARD.chip_bytes)):
+        old.write_bytes(last_year)
+        said = slotbench("flash", "--port", bench.port, "--from-stock", code=2)
+        assert "an older backup is there" in said and "reading" not in said, "it is noticed before the flash is read"
+        assert old.read_bytes() == last_year and bench.board.flash.operations == 0
+    old.write_bytes(bench.flash())
+    said = slotbench("flash", "--port", bench.port, "--from-stock", "--version", "1.2.3")
+    assert "the backup of the whole flash is there already" in said and "reading" not in said
+
+
+NO_PORT = "/dev/ttyNOWHERE"
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (("flash", "--image", "main.py"), "main.py"),
+    (("flash", "--image", "main.py", "--board", "d1_mini"), "main.py"),
+    (("unflash", "--image", "main.py"), "main.py"),
+    (("restore", "missing.bin"), "cannot read (No such file or directory): missing.bin"),
+    (("backup", "main.py"), "the file exists already: main.py"),
+    (("backup", "main.py/lamp.bin"), "no such folder: main.py"),
+])
+def test_what_needs_no_board_is_checked_before_the_port_is_opened(
+    slotbench: Slotbench, tmp_path: Path, arguments: tuple[str, ...], words: str,
+) -> None:
+    (tmp_path / "main.py").write_text("print('I am no firmware')\n")
+    said = slotbench(*arguments, "--port", NO_PORT, code=1 if "--image" in arguments else 2)
+    assert words in said and NO_PORT not in said
 
 
 def test_files_that_do_not_fit_are_refused_before_anything_is_written(
@@ -354,7 +377,8 @@ def test_backup_restore_and_inspect(boards_with: Start, slotbench: Slotbench) ->
     assert "4194303 bytes, the board's flash has 4194304" in slotbench(
         "restore", "--port", bench.port, "short.bin", code=2)
     from_port, from_file = (slotbench("inspect", *where) for where in (("--port", bench.port), ("all.bin",)))
-    assert from_port.splitlines()[1:] == from_file.splitlines()[1:]
+    assert from_port.splitlines()[1:-1] == from_file.splitlines()[1:]
+    assert from_port.splitlines()[-1] == "reading 4096 KB of flash: 365 s at most"
     assert "either DUMP or --port" in slotbench("inspect", code=2)
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from slotbench.errors import BenchError
+from slotbench.repl.prompt import open_prompt
+from slotbench.vboard.factory import BOOT_LINE
 from slotbench.vboard.serial.line import goes_on, indent_after
 from slotbench.vboard.vms import VMS
-from support.live.bench import make_folder
+from support.live.bench import QUIET, make_folder
 from support.serial.bench import SerialBench
 
 LIMIT_S = 30
@@ -40,6 +43,11 @@ class SerialUser:
         said, _, self.heard = self.heard.partition(words)
         return (said + words).decode("utf-8", "replace")
 
+    def stop_program(self) -> None:
+        """Whatever runs: boot.py, main.py or the prompt, which may show several times until this answer."""
+        self.type("\r\x03print('at the ' + 'prompt')\r")
+        self.until("at the prompt\r\n>>> ")
+
     def ask(self, line: str) -> str:
         """Type a line at the prompt; what is printed until the next one."""
         self.type(line + "\r")
@@ -53,22 +61,33 @@ class SerialUser:
 Start = Callable[..., SerialUser]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BenchError("refused")])
+def test_the_application_runs_again_however_a_command_ends(tmp_path: Path, error: BaseException) -> None:
+    with SerialBench(make_folder(tmp_path / "board", f"print('lamp on')\n{QUIET}")) as bench:
+        bench.wait_for("lamp on")
+        with pytest.raises(type(error)), open_prompt(bench.port) as prompt:
+            prompt.type_line("6 * 7", LIMIT_S)
+            raise error
+        bench.wait_for("lamp on", 2)
+
+
 @pytest.fixture(params=list(VMS))
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
-    """`start(main)`: somebody at the port of a board with this main.py, its first prompt asked for."""
+    """`start(main)`: somebody at the port of a board with this main.py, its first prompt asked for; or with
+    `shown`, once that was printed. `boot` is more of boot.py.
+    """
     if request.param == "micropython":
         request.getfixturevalue("micropython")
     opened: list[SerialBench | SerialUser] = []
 
-    def make(main: str = "", prompt: bool = True) -> SerialUser:
-        bench = SerialBench(make_folder(tmp_path / "board", main), vm=request.param)
+    def make(main: str = "", shown: str = "", boot: str = "") -> SerialUser:
+        bench = SerialBench(make_folder(tmp_path / "board", main, boot=f"{BOOT_LINE}\n{boot}"), vm=request.param)
         bench.__enter__()
-        bench.wait_for("boot: slot A")
+        bench.wait_for(shown or "boot: slot A")
         person = SerialUser(bench.port)
         opened.extend([person, bench])
-        if prompt:
-            person.type("\r\x03\x02")
-            person.until('information.\r\n>>> ')
+        if not shown:
+            person.stop_program()
         return person
 
     yield make
@@ -155,7 +174,7 @@ def test_raw_paste_keeps_its_window(start: Start) -> None:
 
 @pytest.mark.parametrize("body", ["time.sleep_ms(5)", "print('.', end='')\n    time.sleep_ms(5)"])
 def test_ctrl_c_ends_a_program_that_waits(start: Start, body: str) -> None:
-    person = start(f"import time\nwhile True:\n    {body}\n", prompt=False)
+    person = start(f"import time\nprint('main runs')\nwhile True:\n    {body}\n", shown="main runs")
     person.type("\x03")
     assert "KeyboardInterrupt: \r\n" in person.until(">>> ")
     person.type("1 + 1\r")
@@ -169,8 +188,7 @@ def test_ctrl_c_ends_a_program_that_computes(
     with SerialBench(make_folder(tmp_path / "board", ""), vm="micropython") as bench:
         bench.wait_for("boot: slot A")
         person = SerialUser(bench.port)
-        person.type("\r\x03\x02")
-        person.until('information.\r\n>>> ')
+        person.stop_program()
         for _ in range(3):
             person.type(f"while True: {body}\r\r")
             person.until("... ")
@@ -180,6 +198,15 @@ def test_ctrl_c_ends_a_program_that_computes(
             assert "KeyboardInterrupt: \r\n" in person.until(">>> ")
         assert person.ask("1 + 1") == "2\r\n"
         person.close()
+
+
+def test_ctrl_c_in_boot_ends_it_and_main_does_not_run(start: Start) -> None:
+    person = start("print('main runs')\n", shown="boot waits", boot=(
+        "import time\nprint('boot waits')\nwhile True:\n    time.sleep_ms(5)\n"))
+    person.type("\x03")
+    assert "main runs" not in person.until(">>> ")
+    person.type("\x04")
+    person.until("boot waits")
 
 
 def test_input_goes_to_the_program_and_the_rest_to_the_prompt(start: Start) -> None:

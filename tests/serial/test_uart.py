@@ -237,7 +237,7 @@ def test_a_stale_link_is_replaced_and_a_file_is_not(bench: UartBench, tmp_path: 
     assert link.exists()
     other = tmp_path / "notes"
     other.write_text("mine")
-    with pytest.raises(BenchError, match="something is there"):
+    with pytest.raises(BenchError, match="the path exists and is no symbolic link"):
         bench.uart.open_pty(other)
     assert other.read_text() == "mine"
 

@@ -18,6 +18,8 @@ from slotbench.release.keys import SigningKey
 VECTOR_KEYS = Path(__file__).parents[1] / "vectors" / "keys"
 PRODUCT = "sensor"
 NOW = 1_750_000_000
+SEQ = NOW - 1_577_836_800
+"""The seq of a first head that is published at NOW."""
 
 
 @dataclass(frozen=True)

@@ -153,10 +153,10 @@ def test_files_are_those_of_the_folder_at_power_on(path: Path) -> None:
     bench.at(6, lambda: (folder.files_path / "n").write_text("41"))
     removes = "import os\nos.remove('n')\nprint('gone')\n"
     bench.at(6, lambda: (folder.files_path / "main.py").write_text(removes))
-    bench.at(6, lambda: (folder.files_path / "twoslot_boot.py").unlink())
+    bench.at(6, lambda: (folder.files_path / "boot.py").unlink())
     bench.request(7, command="on")
     text = bench.run(20)
-    assert "/twoslot_boot.py" not in bench.board.files
+    assert "/boot.py" not in bench.board.files
     assert seen == ["8"] and "run 8" in text and "gone" in text
     assert not (folder.files_path / "n").exists()
 

@@ -19,6 +19,7 @@ from support.testbed import HOURS_MS, TestBed, make_testbed, runs_confirmed, upd
 LINE = BOOT_LINE.encode() + b"\n"
 MARK = b"\xef\xbb\xbf"
 OWN = b"import gc\nled = 2\n"
+MINUTE_MS = 60_000
 
 
 def bed_with(folder: Path, boot: bytes | None, vm: str = "cpython", *, hook: bool = True) -> TestBed:
@@ -41,11 +42,8 @@ def bed_with(folder: Path, boot: bytes | None, vm: str = "cpython", *, hook: boo
     (OWN, LINE + OWN, "cpython"),
     (OWN, LINE + OWN, "micropython"),
     (None, LINE, "cpython"),
-    (MARK + LINE + OWN, LINE + LINE + OWN, "cpython"),
-    (b"raise ValueError\n" + LINE, LINE + b"raise ValueError\n" + LINE, "cpython"),
     (b"def later():\n    " + LINE, LINE + b"def later():\n    " + LINE, "cpython"),
     (b"x = 1\n" * 100 + LINE[:-1], b"x = 1\n" * 100 + LINE[:-1], "cpython"),
-    (b"\xef\xbb\xbf# mine\r\n" + OWN, LINE + b"# mine\r\n" + OWN, "micropython"),
 ])
 def test_boot_is_repaired_before_an_update(
     tmp_path: Path, request: pytest.FixtureRequest, boot: bytes | None, after: bytes, vm: str,
@@ -59,30 +57,63 @@ def test_boot_is_repaired_before_an_update(
     assert len(board.boots) == (2 if boot == after else 3), "no more than one restart for it"
 
 
-@pytest.mark.parametrize(("boot", "hook"), [(LINE + OWN + b"def broken(:\n", True), (OWN + b"def broken(:\n", True), (OWN, False)])
-def test_where_that_does_not_help_nothing_is_installed(tmp_path: Path, boot: bytes, hook: bool) -> None:
-    board = bed_with(tmp_path, boot, hook=hook).board()
+@pytest.mark.parametrize("vm", list(VMS))
+@pytest.mark.parametrize(("boot", "after"), [
+    (MARK + LINE + OWN, LINE + LINE + OWN),
+    (MARK + b"# mine\r\n" + OWN, LINE + b"# mine\r\n" + OWN),
+    (b"raise ValueError\n" + LINE, LINE + b"raise ValueError\n" + LINE),
+])
+def test_where_boot_fails_main_does_not_run_and_an_update_by_hand_repairs_it(
+    tmp_path: Path, request: pytest.FixtureRequest, vm: str, boot: bytes, after: bytes,
+) -> None:
+    if vm == "micropython":
+        request.getfixturevalue("micropython")
+    board = bed_with(tmp_path, boot, vm).board()
+    board.power_on()
+    board.run(HOURS_MS)
+    assert runs_confirmed(board, 1) and len(board.boots) == 1, "main.py runs, and the update is taken"
+    board.run_line("twoslot.update()")
+    assert len(board.boots) == 2
+    assert board.files["/boot.py"] == after
+    assert board.evaluate("twoslot.status()")["hook"] is True
+
+
+@pytest.mark.parametrize("boot", [LINE + OWN + b"def broken(:\n", OWN + b"def broken(:\n"])
+def test_an_update_by_hand_is_refused_where_boot_cannot_be_compiled(tmp_path: Path, boot: bytes) -> None:
+    board = bed_with(tmp_path, boot).board()
+    board.power_on()
+    for _ in range(2):
+        board.run(MINUTE_MS)
+        said = board.run_line("twoslot.update()")
+        assert board.files["/boot.py"] == LINE + boot.removeprefix(LINE)
+    assert "refused: 76 no-boot-hook" in said
+    assert runs_confirmed(board, 1) and len(board.boots) == 2, "one restart in all"
+    assert board.evaluate("twoslot.status()")["hook"] is False
+
+
+def test_without_the_hook_nothing_is_installed_and_main_goes_on(tmp_path: Path) -> None:
+    """The line alone would end boot.py, and main.py would not run."""
+    board = bed_with(tmp_path, OWN, hook=False).board()
     board.power_on()
     board.run(6 * HOURS_MS)
-    assert board.files["/boot.py"] == LINE + boot.removeprefix(LINE)
-    assert runs_confirmed(board, 1) and len(board.boots) == 2, "one restart in all"
-    codes = {code for _, code, _ in board.evaluate("twoslot._log")}
-    assert codes == {76}
+    assert board.files["/boot.py"] == OWN
+    assert runs_confirmed(board, 1) and len(board.boots) == 1
+    assert {code for _, code, _ in board.evaluate("twoslot._log")} == {76}
     assert board.evaluate("twoslot.status()")["hook"] is False
-    assert "refused: 76 no-boot-hook; slotbench explain 76" in board.run_line("twoslot.update()")
+    assert "refused: 76 no-boot-hook" in board.run_line("twoslot.update()")
 
 
-def test_a_trial_gets_its_deadline_when_boot_was_broken_in_between(tmp_path: Path) -> None:
+def test_a_trial_gets_its_deadline_when_boot_lost_its_line_in_between(tmp_path: Path) -> None:
     """By a person, between the update and its restart: tick() runs the hook then."""
     bed = make_testbed(tmp_path, vm=VMS["cpython"])
     bed.publish(2, Behaviour.OFFLINE)
     board = bed.board()
     board.power_on()
 
-    def break_boot(board: VirtualBoard, boot: Boot) -> None:
-        board.files["/boot.py"] = b"def broken(:\n"
+    def edit_boot(board: VirtualBoard, boot: Boot) -> None:
+        board.files["/boot.py"] = OWN
 
-    board.on_boot = break_boot
+    board.on_boot = edit_boot
     board.run(2 * HOURS_MS)
     reasons = [BootReason.ORDINARY, *[BootReason.TRIAL] * 3, BootReason.FALLBACK, BootReason.ORDINARY]
     assert [boot.why for boot in board.boots] == reasons, "and one restart that does not help"

@@ -11,19 +11,25 @@ from pathlib import Path
 
 from checks.report import GateReport, host_files, name, parse
 
-_BASE = frozenset({"", "boards", "errors", "mpy"})  # "" is slotbench itself: version and data_path
+# "" is slotbench itself: version and data_path
+_BASE = frozenset({"", "boards", "errors", "images", "mpy", "private", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
+    "private": frozenset(),
+    "terminal": frozenset(),
+    "untrusted": frozenset(),
+    "serial_port": frozenset({"errors"}),
     "mpy": frozenset({"", "errors"}),
-    "boards": frozenset({"", "errors", "formats"}),
+    "boards": frozenset({"", "errors", "formats", "images"}),
     "formats": frozenset({"errors"}),
+    "images": frozenset({"errors", "formats"}),
     "inspection": _MIDDLE,
-    "flashing": _MIDDLE | {"inspection"},
-    "repl": _MIDDLE,
+    "flashing": _MIDDLE | {"inspection", "serial_port"},
+    "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
     "release": _MIDDLE,
     "vboard": _MIDDLE,

@@ -21,15 +21,15 @@ _PRINTING = (
     "device/twoslot/restart.py", "device/twoslot/sleep.py", "device/twoslot/words.py",
     "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
-_HOOK_MODULES = frozenset({"esp", "machine", "sys", "time", "twoslot"})
+_HOOK_MODULES = frozenset({"esp", "machine", "micropython", "sys", "time", "twoslot"})
 _TOUCH = {
     "esp": ("flash.py",),
-    "network": ("connection.py", "mqtt/client.py", "sleep.py"),
-    "socket": ("connection.py", "mqtt/client.py", "push/opening.py"),
+    "network": ("connection.py", "mqtt/client.py", "ntp.py", "sleep.py"),
+    "socket": ("connection.py", "mqtt/client.py", "ntp.py", "push/opening.py"),
     "machine": (
         "__init__.py",
         "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
-        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
+        "mqtt/client.py", "ntp.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
         "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
         "recovery/unattended.py", "recovery/update_first.py", "retained.py", "sleep.py", "trust/policy.py"),
 }
@@ -97,7 +97,7 @@ class _Lint(ast.NodeVisitor):
         elif self.path == _HOOK:
             if top not in _HOOK_MODULES:
                 self.add(node, f"the boot hook imports {module}",
-                         "it must run under any firmware: esp, machine, sys and time are all it may need")
+                         f"it must run under any firmware: {', '.join(sorted(_HOOK_MODULES))} are all")
         elif top in _TOUCH and self.path.removeprefix("device/twoslot/") not in _TOUCH[top]:
             self.add(node, f"imports {module}", f"leave that to {', '.join(_TOUCH[top])}")
 

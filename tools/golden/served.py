@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from golden.common import CHANNEL, PRODUCT, VECTORS, Files, stream, text_of
 from slotbench.formats import blocks, document, journal
-from slotbench.formats.head import Head, rollout_place
+from slotbench.formats.fields import NAME_CHARS_MAX
+from slotbench.formats.head import HEAD_BYTES_MAX, Head, rollout_place
 from slotbench.formats.image import build_e9, parse_e9
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import ImageRef, Release
@@ -74,6 +75,16 @@ def payloads() -> dict[str, bytes]:
     return {"release": release, "head": head, "keys": keys}
 
 
+def longest_head() -> bytes:
+    """The head with as many cohorts as fit. The last name is shorter, so that no byte is left."""
+    head = Head.from_payload(payloads()["head"])
+    room = HEAD_BYTES_MAX - document.SIGNED_LINES_BYTES - len(head.to_payload())
+    whole, rest = divmod(room, len(',""') + NAME_CHARS_MAX)
+    names = [f"greenhouse-{number:02d}".ljust(NAME_CHARS_MAX, "-") for number in range(whole)]
+    names.append("last".ljust(rest - len(',""'), "-"))
+    return replace(head, cohorts=(*head.cohorts, *names)).to_payload()
+
+
 def signers() -> dict[str, SigningKey]:
     """The key that signs each kind."""
     offline = test_key("offline")
@@ -83,10 +94,12 @@ def signers() -> dict[str, SigningKey]:
 def document_files() -> Files:
     """documents/: signed as they should be."""
     files: Files = {}
-    for kind, payload in payloads().items():
+    named = {kind: (kind, payload) for kind, payload in payloads().items()}
+    named["longest"] = "head", longest_head()
+    for name, (kind, payload) in named.items():
         signed = signers()[kind].sign(payload)
-        files[f"documents/{kind}.{kind}"] = signed.pack()
-        files[f"documents/{kind}.json"] = text_of({
+        files[f"documents/{name}.{kind}"] = signed.pack()
+        files[f"documents/{name}.json"] = text_of({
             "fields": json.loads(payload), "digest": signed.digest, "key_id": signed.key_id,
             "signature": signed.signature.hex(),
         })
@@ -166,6 +179,7 @@ def tampered() -> dict[str, tuple[str, bytes, tuple[int, ...]]]:
         "empty": ("release", b"", (20,)),
         "not_json": ("release", offline.sign(b'{"kind":"release",').pack(), (20,)),
         "too_long": ("release", release[:-1] + b" " * 3000 + whole[line_2 - 2:], (9, 20)),
+        "head_too_long": ("head", online.sign(longest_head()[:-1] + b" }").pack(), (9, 20)),
         "signature_plus_modulus": ("release", signature_plus_modulus(offline, release), (22,)),
     }
     for name, block in forged_blocks(release).items():

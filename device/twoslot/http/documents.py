@@ -1,10 +1,12 @@
 # Gets the documents of an update: the head, the release, new keys. trust/verify.py decides later,
 # with this one out of memory, whether to believe them.
 import os
+import time
 
 from twoslot import codes, drop
 from twoslot.constants import (
-    DOCUMENT_MOST, HEAD_MOST, HEAD_USUAL, PHASE_KEYS, SECRET_FILE, STAGE_VERIFY, STATE_HEAD, STATE_IDLE,
+    DOCUMENT_MOST, EPOCH_2000, HEAD_MOST, HEAD_USUAL, PHASE_KEYS, SECRET_FILE, STAGE_VERIFY, STATE_HEAD,
+    STATE_IDLE,
 )  # fmt: skip
 from twoslot.errors import FlashError, LinkError
 
@@ -44,8 +46,11 @@ def step(agent):
             from twoslot import hmac
             from twoslot.http import identity
         agent.source = response
-        head = agent.state == STATE_HEAD and not agent.key_epoch
-        agent.request = response.get(agent, address(agent), agent.etag if head else None)
+        # What has expired must be shown, to be refused: a 304 has no date.
+        etag, now = agent.etag, max(time.time() + EPOCH_2000, agent.facts["time"])
+        if not etag or agent.state != STATE_HEAD or agent.key_epoch or etag[1] < now:
+            etag = (None,)
+        agent.request = response.get(agent, address(agent), etag[0])
     # Memory that is missing from here on may be what somebody in between made it.
     agent.unproven = True
     try:

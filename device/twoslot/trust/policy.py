@@ -8,11 +8,10 @@ from hashlib import sha256
 from micropython import const
 
 from twoslot import codes
-from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, NEVER_REACHED
+from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, EPOCH_2000, NEVER_REACHED
 from twoslot.constants import STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
 
-_EPOCH_2000 = const(946684800)
 _ROUNDS = const(4)  # trials without proof: the first, and three more
 _FADES_MS = const(259200000)  # three days since the start, or a newer head: then it is tried again
 
@@ -25,7 +24,7 @@ def apply(agent, s):
         agent.plan = check_release(payload, digest, agent.head, s, facts)
         return STATE_TABLE if agent.download else STATE_IDLE
     now = time.time()
-    now = max(now + _EPOCH_2000 if now > CLOCK_SET else 0, agent.pinned[1])
+    now = max(now + EPOCH_2000 if now > CLOCK_SET else 0, agent.pinned[1])
     try:
         head = check_head(payload, epoch, s, facts, now)
     except ReleaseError as e:
@@ -44,8 +43,9 @@ def apply(agent, s):
         facts["rounds"] = 0
     elif head["keys"] != facts["keys"]:
         agent.news = head  # the journal names no keys yet
-    # From here on the same head gets the same answer, and need not be sent again.
-    agent.etag, agent.accepted, agent.interval_s = agent.fresh_etag, True, head["interval_s"]
+    # Until it expires, the same head gets the same answer, and need not be sent again.
+    agent.etag = agent.fresh_etag, head["expires"]
+    agent.accepted, agent.interval_s = True, head["interval_s"]
     check_rollout(head, facts, s, s.get("device_id") or machine.unique_id().hex(), agent.force)
     return STATE_RELEASE
 

@@ -20,6 +20,7 @@ import click
 
 from slotbench import __version__
 from slotbench.errors import DEFECT, USAGE, BenchError
+from slotbench.terminal import safe_output
 
 _VERBS = {
     "backup": "slotbench.cli.backup:backup",
@@ -45,6 +46,7 @@ _VERBS = {
 }
 _INTERRUPTED = 130
 """The exit code that shells expect of a command that Ctrl-C ended."""
+_GO_ON = "run the same command again: it continues, or starts anew"
 
 
 @dataclass(slots=True)
@@ -92,7 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, say on stderr what went wrong, and return the exit code."""
+    """Run the command line, say on stderr what went wrong, and return the exit code.
+
+    What it prints has no control characters, whoever said it.
+    """
+    with safe_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     invocation = _Invocation()
     logger, handler = logging.getLogger("slotbench"), _EchoHandler()
     level = logger.level
@@ -106,7 +116,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _say(_usage_line(error), invocation)
         return USAGE
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"slotbench: stopped; {_GO_ON}", err=True)
         return _INTERRUPTED
     except BenchError as error:
         _say(str(error), invocation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import time
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from slotbench.errors import BenchError
 from slotbench.formats.codes import CODES
 from slotbench.repl.prompt import open_prompt
+from slotbench.untrusted import load_literal
 
 CHECK_S = 60.0
 """The longest that a board is silent while it checks for a release."""
@@ -31,8 +31,8 @@ def query_status(port: str) -> dict[str, Any]:
         said = prompt.type_line("import twoslot; twoslot.status()", CHECK_S)
     require_success(said, port)
     try:
-        facts = ast.literal_eval(said.strip().splitlines()[-1])
-    except (ValueError, SyntaxError, IndexError):
+        facts = load_literal(said.strip().splitlines()[-1])
+    except (ValueError, IndexError):
         facts = None
     if not isinstance(facts, dict):
         raise BenchError(

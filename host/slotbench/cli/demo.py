@@ -13,7 +13,7 @@ import click
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_images
-from slotbench.cli.image_file import read_image
+from slotbench.cli.image_file import read_firmware
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.published_head import now
@@ -23,6 +23,7 @@ from slotbench.demo.screen import DemoScreen
 from slotbench.demo.update import UpdateDemo
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import VERSION_CHARS_MAX
+from slotbench.terminal import control_stream
 from slotbench.vboard import firmware
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.vms import VMS
@@ -60,7 +61,7 @@ def demo(
     target = boards.load(board)
     images, version = _new_release(image_paths, target)
     live = sys.stdout.isatty() and not fast
-    screen = DemoScreen(sys.stdout, live=live, pause=time.sleep)
+    screen = DemoScreen(control_stream(sys.stdout), live=live, pause=time.sleep)
     size = _FAST_BYTES if fast else min(firmware.DEFAULT_BYTES, target.slot_bytes)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:
         folder = keep if keep is not None else Path(temporary)
@@ -79,7 +80,7 @@ def demo(
 
 def _new_release(paths: Sequence[Path], board: BoardProfile) -> tuple[list[bytes], str]:
     """The images in these files, checked for the slots of `board`, and the version they contain."""
-    images = [read_image(path) for path in paths]
+    images = [read_firmware(path) for path in paths]
     if not images:
         return images, _VERSION
     if board.in_place:

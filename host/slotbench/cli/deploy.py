@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from slotbench import __version__, boards
-from slotbench.cli.parameter_types import PATH, mqtt_broker, name
+from slotbench.cli.parameter_types import PATH, mqtt_broker, name, server_url
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
@@ -32,7 +33,7 @@ from slotbench.repl.deploy import (
     require_compilable,
     require_hook,
 )
-from slotbench.repl.prompt import open_prompt
+from slotbench.repl.prompt import open_prompt, require_port, start_application
 from slotbench.repl.transports import TRANSPORTS, ReplTransport
 from slotbench.vboard.factory import BOOT_LINE
 
@@ -47,7 +48,8 @@ _CHECK_S = 20.0
 @click.option(
     "--board", "board_name", metavar="NAME", help="What releases call this board: a board file's name.")
 @click.option("--channel", type=name, help="Channel of its releases.  [default: stable]")
-@click.option("--server", metavar="URL", help="Server of its releases.")
+@click.option(
+    "--server", type=server_url, metavar="URL", help="Server of its releases: http://HOST[:PORT].")
 @click.option(
     "--cohort", type=name, help="Cohort: a group of boards that may get a release before others.")
 @click.option(
@@ -101,47 +103,100 @@ def deploy(
         product = keys[1]
     if board_name is not None:
         board_name = boards.load(board_name).name
-    client = TRANSPORTS[via](port)
-    found = read_board(client, port)
-    click.echo(f"{port}: MicroPython {'.'.join(map(str, found.version))}, .mpy format {found.mpy_abi}")
-    if found.interrupted:
-        click.echo(f"continuing an interrupted deploy: {len(found.staged)} files are already copied")
-    if is_undo:
-        rest = remove_boot_line(found.boot)
-        _say_diff(found.boot, rest)
-        if not dry_run:
-            remove_files(client, found, port)
-            _restart(port)
-            click.echo("twoslot was removed; the board was restarted")
-        return
     given = {
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
         "mqtt": mqtt}
+    client = TRANSPORTS[via](port)
+    with _runs_again(port) as restart:
+        found = read_board(client, port)
+        _say_found(found, port)
+        if is_undo:
+            _undo(client, found, port, dry_run)
+            return
+        if keys is None:
+            _require_same_product(found, product, port)
+        files = _files(found, given, development_path, port)
+        if keys is not None:
+            files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
+        if identities_path is not None:
+            files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
+        if keys is None and "twoslot.keys" not in found.hashes:
+            click.echo("no keys are pinned: the board accepts no update until you give --keys")
+        _say_diff(found.boot, files["boot.py"])
+        require_compilable(files["boot.py"], port)
+        if dry_run:
+            click.echo(f"dry run: {len(files)} files in all, nothing was written")
+            return
+        _put(client, found, files, restart, with_keys=keys is not None)
+
+
+class _Restart:
+    """What is owed to the board on `port` before the command ends; `done` when it was restarted."""
+
+    def __init__(self, port: str) -> None:
+        self.port = port
+        self.done = False
+
+
+@contextmanager
+def _runs_again(port: str) -> Iterator[_Restart]:
+    """The board is stopped meanwhile. Its application runs again afterwards, however the block ends."""
+    require_port(port)
+    restart = _Restart(port)
+    try:
+        yield restart
+    except BaseException:
+        start_application(port)
+        raise
+    if not restart.done:
+        with open_prompt(port):
+            pass
+
+
+def _say_found(found: BoardContent, port: str) -> None:
+    click.echo(f"{port}: MicroPython {'.'.join(map(str, found.version))}, .mpy format {found.mpy_abi}")
+    if found.interrupted:
+        click.echo(f"continuing an interrupted deploy: {len(found.staged)} files are already copied")
+
+
+def _undo(client: ReplTransport, found: BoardContent, port: str, dry_run: bool) -> None:
+    _say_diff(found.boot, remove_boot_line(found.boot))
+    if dry_run:
+        click.echo("dry run: nothing was removed")
+        return
+    remove_files(client, found, port)
+    click.echo("twoslot was removed; the board is restarted")
+
+
+def _require_same_product(found: BoardContent, product: str | None, port: str) -> None:
+    """Raise BenchError if the board's keys are those of another product: it would believe no release."""
+    has = found.settings.get("product")
+    if product is not None and has not in (None, product) and "twoslot.keys" in found.hashes:
+        raise BenchError(
+            f"the board has the keys of the product {has}, and would believe no release of {product}",
+            where=port, cure=f"give the keys of {product} with --keys", exit_code=USAGE)
+
+
+def _files(
+    found: BoardContent, given: Mapping[str, str | None], development_path: Path | None, port: str,
+) -> dict[str, bytes]:
+    """The package, boot.py and the settings, with a development key if one is given."""
     marks = {} if development_path is None else {"development": True}
     files = {
         **package_files(), "twoslot.json": merge_settings(found.settings, {**given, **marks}, port),
         "boot.py": add_boot_line(found.boot, BOOT_LINE),
     }
     if development_path is not None:
-        require_marked(boards.load(board_name or found.settings["board"]))
+        require_marked(boards.load(given["board"] or found.settings["board"]))
         files[ON_BOARD] = read_public_part(development_path)
-    if keys is not None:
-        files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
-    if identities_path is not None:
-        files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
-    if keys is None and "twoslot.keys" not in found.hashes:
-        click.echo("no keys are pinned: the board accepts no update until you give --keys")
-    _say_diff(found.boot, files["boot.py"])
-    require_compilable(files["boot.py"], port)
-    if dry_run:
-        click.echo(f"dry run: {len(files)} files in all, nothing was written")
-        return
-    _put(client, found, files, port, with_keys=keys is not None)
+    return files
 
 
 def _put(
-    client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str, *, with_keys: bool,
+    client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], restart: _Restart, *,
+    with_keys: bool,
 ) -> None:
+    port = restart.port
     count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"))
     pinned = with_keys and pin_keys(client)
     if isinstance(pinned, str):
@@ -154,12 +209,8 @@ def _put(
     with open_prompt(port) as prompt:
         prompt.run_boot()
         require_hook(prompt.type_line(HOOK_CHECK, _CHECK_S), port)
+    restart.done = True
     click.echo(f"{count} files written and compared by hash; the board was restarted, and runs its boot hook")
-
-
-def _restart(port: str) -> None:
-    with open_prompt(port):
-        pass
 
 
 def _keys(path: Path | None, product: str | None) -> tuple[bytes, str] | None:
@@ -178,10 +229,11 @@ def _identity(found: BoardContent, path: Path, renew: bool, dry_run: bool) -> by
     """The board's secret as a file for the board. It is saved in `path` first, so that a pulled
     cable loses nothing.
     """
-    known = Identities.load_or_none(path)
-    known = known.with_board(found.device_id, found.chip_id, parse_secret(found.identity), renew=renew)
-    if not dry_run:
-        known.save(path)
+    board = found.device_id, found.chip_id, parse_secret(found.identity)
+    if dry_run:
+        known = Identities.load_or_none(path).with_board(*board, renew=renew)
+    else:
+        known = Identities.add_board(path, *board, renew=renew)
     click.echo(f"{found.device_id}: its secret is in {path}")
     return known.secret_file(found.device_id)
 

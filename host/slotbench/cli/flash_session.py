@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +17,18 @@ from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
 from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import PlannedWrite
 from slotbench.flashing.survey import BoardSurvey, FirstSectorFirmware
-from slotbench.release.files import read_bytes, write_atomic
+from slotbench.private import PRIVATE
+from slotbench.release.files import read_bytes, require_writable, write_atomic
+from slotbench.terminal import control_stream
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 FLASH_BYTES_MAX = 16 * 1024 * 1024
 _BAR_CHARS = 30
+_LINE_S = 10.0
+"""Without a terminal: a line of progress at most this often."""
+_BITS_A_BYTE = 10
+_PIECE_BYTES = 64 * 1024
 
 
 def port_options(command: _F) -> _F:
@@ -35,23 +42,34 @@ def port_options(command: _F) -> _F:
 
 
 class ProgressBar:
-    """A progress bar on a terminal; nothing where there is no terminal."""
+    """A progress bar on a terminal; elsewhere a line every ten seconds. `now` gives seconds."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, now: Callable[[], float] = time.monotonic) -> None:
         self._what = what
         self._shown = sys.stderr.isatty()
+        self._now = now
+        self._line_at_s = now() + _LINE_S
 
     def __call__(self, done: int, total: int) -> None:
         """Show how far it is."""
+        percent = 100 * done // max(total, 1)
         if self._shown:
             filled = _BAR_CHARS * done // max(total, 1)
             bar = "#" * filled + "." * (_BAR_CHARS - filled)
-            click.echo(f"\r  {self._what} [{bar}] {100 * done // max(total, 1):3}%", nl=False, err=True)
+            self._draw(f"\r  {self._what} [{bar}] {percent:3}%")
+        elif self._now() >= self._line_at_s and done < total:
+            self._line_at_s = self._now() + _LINE_S
+            click.echo(f"  {self._what}: {percent}%", err=True)
 
     def end(self) -> None:
         """Remove the line."""
         if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            self._draw("\r\x1b[K")
+
+    def _draw(self, text: str) -> None:
+        stream = control_stream(sys.stderr)
+        stream.write(text)
+        stream.flush()
 
 
 def say_board(link: EsptoolLink) -> None:
@@ -86,7 +104,9 @@ def write_plan(link: EsptoolLink, plan: SetupPlan) -> None:
 
 
 def read_all(link: EsptoolLink) -> bytes:
-    """The whole flash."""
+    """The whole flash. Says how long that takes at most."""
+    seconds = link.flash_bytes * _BITS_A_BYTE // link.baud + 1
+    click.echo(f"reading {link.flash_bytes // 1024} KB of flash: {seconds} s at most", err=True)
     bar = ProgressBar("reading")
     try:
         return link.read(0, link.flash_bytes, bar)
@@ -105,15 +125,30 @@ def read_backup(path: Path, size: int) -> bytes:
 
 
 def save_backup(link: EsptoolLink, path: Path) -> bytes:
-    """The whole flash, kept in the file `path`. Raises BenchError when another is there already."""
+    """The whole flash, kept in the file `path`.
+
+    Raises BenchError before the flash is read if another backup is there already, or if the file cannot be
+    written. A backup that is there and holds what the flash holds is used as it is.
+    """
+    if path.exists():
+        data = read_bytes(path, FLASH_BYTES_MAX)
+        if len(data) != link.flash_bytes or not holds_all(link, data):
+            raise BenchError(
+                "an older backup is there", where=str(path),
+                cure="move it away, or give another name with --backup", exit_code=USAGE)
+        click.echo(f"the backup of the whole flash is there already: {path}")
+        return data
+    require_writable(path)
     data = read_all(link)
-    if path.exists() and read_bytes(path, FLASH_BYTES_MAX) != data:
-        raise BenchError(
-            "an older backup is there", where=str(path),
-            cure="move it away, or give another name with --backup", exit_code=USAGE)
-    write_atomic(path, data)
+    write_atomic(path, data, mode=PRIVATE)
     click.echo(f"backup of the whole flash: {path}")
     return data
+
+
+def holds_all(link: EsptoolLink, data: bytes) -> bool:
+    """Whether the flash holds `data`, by digests of the chip. It ends at the first piece that differs."""
+    pieces = range(0, len(data), _PIECE_BYTES)
+    return all(link.holds(at, data[at : at + _PIECE_BYTES]) for at in pieces)
 
 
 def backup_path(link: EsptoolLink, what: str) -> Path:
@@ -124,7 +159,7 @@ def backup_path(link: EsptoolLink, what: str) -> Path:
 
 
 def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: MigratedData | None, dry_run: bool) -> None:
-    """Show the plan, write it unless this is a dry run, and reset the board."""
+    """Show the plan, and write it unless this is a dry run."""
     click.echo("plan:")
     say_plan(plan)
     if moved is not None:
@@ -134,7 +169,6 @@ def carry_out_plan(link: EsptoolLink, plan: SetupPlan, moved: MigratedData | Non
     else:
         click.echo("writing:")
         write_plan(link, plan)
-    link.reset()
 
 
 def flash_before(
@@ -149,7 +183,7 @@ def flash_before(
         return read_backup(path, link.flash_bytes)
     is_other = expected is FirstSectorFirmware.STOCK and found.runs is FirstSectorFirmware.FIRMWARE
     if found.runs is expected or is_other:
-        return link.read(0, link.flash_bytes) if dry_run else save_backup(link, path)
+        return read_all(link) if dry_run else save_backup(link, path)
     from_stock = expected is FirstSectorFirmware.STOCK
     cure = "flash it without --from-stock" if from_stock else "restore a backup of it"
     if not whole:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slotbench.boards import BoardProfile
-from slotbench.cli.flash_session import ProgressBar
+from slotbench.cli.flash_session import read_all
 from slotbench.cli.inspect_words import sections
 from slotbench.cli.json_output import plain, to_json
 from slotbench.cli.parameter_types import PATH
@@ -59,13 +59,8 @@ def _read_board(port: str, baud: int) -> bytes:
     """The whole flash of a connected board, which is reset afterwards. Erased sectors are not
     transferred.
     """
-    bar = ProgressBar("reading")
     with connected_board(port, baud) as link:
-        try:
-            return link.read(0, link.flash_bytes, bar)
-        finally:
-            bar.end()
-            link.reset()
+        return read_all(link)
 
 
 def _forecast(board: BoardProfile, data: bytes) -> Forecast | str:

@@ -35,6 +35,7 @@ WHY = {
     BootReason.NO_JOURNAL_CONFIRMED: "there is no journal; this is the newest slot that proved itself",
     BootReason.NO_JOURNAL_UNCONFIRMED: "there is no journal, and no slot proved itself",
     BootReason.LAST_RESORT: "no slot may be started in the regular way: the best one that verifies",
+    BootReason.NO_DESCRIPTOR: "there is neither a journal nor a descriptor; this slot holds a whole image",
 }
 """The rows of the boot table (device/docs/boot-table.md), in words."""
 
@@ -241,7 +242,8 @@ def _window(facts: WindowFacts) -> list[str]:
         else:
             count = f"{len(match.differing)} of {match.sectors} sectors"
             lines.append(f"against {name}   {count} differ, the first at 0x{match.differing[0]:06x}")
-    if facts.names is not None and facts.matches[facts.names].differing:
+    named = None if facts.names is None else facts.matches.get(facts.names)
+    if named is not None and named.differing:
         lines.append("THE LOG IS WRONG: it names an image that the window does not hold")
     if not facts.matches:
         lines.append("there is no descriptor to compare the window with")
@@ -255,7 +257,9 @@ def _forecast(forecast: Forecast) -> list[str]:
     if forecast.slot is None or forecast.why is None:
         lines.append("Nothing boots: it would say so on the UART, wait 30 s, and start over.")
     else:
-        what = f"{forecast.version}, counter {forecast.counter}"
+        named = forecast.version is not None
+        described = f"{forecast.version}, counter {forecast.counter}"
+        what = described if named else "an image that nothing describes"
         name = forecast.why.name.lower().replace("_", " ")
         lines.append(f"It would start slot {'AB'[forecast.slot]}: {what} ({name}).")
         lines.append(f"Why: {WHY[forecast.why]}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -38,6 +39,29 @@ def interval(value: str | int) -> int:
     if seconds and not low <= seconds <= high:
         raise click.BadParameter(f"{seconds} is neither 0 nor from {low} to {high} (a week)")
     return seconds
+
+
+def server_url(value: str) -> str:
+    """Parameter type: the server of a board, http://HOST[:PORT][/PREFIX]."""
+    example = "give it as http://192.168.1.10:8266"
+    scheme, mark, rest = value.partition("://")
+    if not mark:
+        raise click.BadParameter(f"{value!r} has no scheme; {example}")
+    if scheme != "http":
+        raise click.BadParameter(
+            f"{value!r}: a board speaks plain HTTP (its releases are signed), not {scheme}; {example}")
+    if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
+        raise click.BadParameter(f"{value!r} holds a blank or another character that no URL has; {example}")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: the port is no number from 1 to 65535; {example}") from None
+    if port == 0 or rest.partition("/")[0].endswith(":"):
+        raise click.BadParameter(f"{value!r}: the port is no number from 1 to 65535; {example}")
+    if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise click.BadParameter(f"{value!r} is more or less than host, port and path; {example}")
+    return value
 
 
 def mqtt_broker(value: str) -> str:

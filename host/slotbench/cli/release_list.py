@@ -10,6 +10,7 @@ import click
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.published_head import now
 from slotbench.release import documents
+from slotbench.release.high_water import HighWater
 from slotbench.release.overview import list_releases
 from slotbench.release.store import Store
 
@@ -23,7 +24,8 @@ def list_(site: Path, keys_path: Path, as_json: bool) -> None:
 
     Example: slotbench release list www --keys keys/lamp.keys
     """
-    entries = list_releases(Store(site), documents.read_keys(keys_path)[1])
+    keys = documents.read_keys(keys_path)[1]
+    entries = list_releases(Store(site), keys, HighWater.beside(keys_path, keys.product))
     if as_json:
         click.echo(json.dumps([entry.fields() for entry in entries], indent=2))
         return

@@ -10,7 +10,7 @@ from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.cli.published_head import tell_boards
 from slotbench.errors import BenchError
 from slotbench.release import documents
-from slotbench.release.publish import last_head
+from slotbench.release.heads import last_head
 from slotbench.release.store import Store
 
 

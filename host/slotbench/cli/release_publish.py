@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,11 +10,13 @@ from click.core import ParameterSource
 
 from slotbench.cli.image_file import read_image
 from slotbench.cli.key_options import load_key, passphrase_option
-from slotbench.cli.parameter_types import PATH, interval, name
+from slotbench.cli.parameter_types import PATH, integer, interval, name
 from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
-from slotbench.release.publish import Rollout
-from slotbench.release.publish import publish_release
-from slotbench.release.publish import refresh_heads
+from slotbench.errors import BenchError
+from slotbench.release import documents
+from slotbench.release.keys import SigningKey
+from slotbench.release.publish import Rollout, publish_release, refresh_heads, unusable_releases
+from slotbench.release.repair import repair_site
 from slotbench.release.store import Store
 
 
@@ -40,14 +43,20 @@ from slotbench.release.store import Store
 @click.option(
     "--allow-older", is_flag=True, help="The counter may be below that of the channel's head.")
 @click.option("--refresh", is_flag=True, help="Sign all heads of the product in DIR again.")
+@click.option(
+    "--repair", "is_repair", is_flag=True,
+    help="The same where heads in DIR are damaged, missing, old, or of a wrong time.")
+@click.option(
+    "--above", type=integer, metavar="SEQ",
+    help="With --repair: the head seq that `slotbench status` shows on a board.")
 @notify_option
 @passphrase_option
 @click.pass_context
 def publish(
     ctx: click.Context, paths: tuple[Path, ...], key_path: Path, keys_path: Path,
     image_paths: tuple[Path, ...], channel: str, percent: int, cohorts: tuple[str, ...],
-    paused: bool, days: int, interval_s: int | None, allow_older: bool, refresh: bool, broker: str | None,
-    passphrase_file: Path | None,
+    paused: bool, days: int, interval_s: int | None, allow_older: bool, refresh: bool, is_repair: bool,
+    above: int | None, broker: str | None, passphrase_file: Path | None,
 ) -> None:
     """Publish the signed release FILE in the directory DIR and point the channel's head at it.
 
@@ -55,18 +64,25 @@ def publish(
     Example: slotbench release publish sensor-7.release www --image firmware.bin \\
                  --key keys/online.pem --keys keys/sensor.keys
     From a timer: slotbench release publish --refresh www --key keys/online.pem --keys keys/sensor.keys
+
+    What was published is written down beside the keys, in PRODUCT.published: keep it with them.
     """
-    if refresh:
-        _refuse_beside_refresh(ctx)
-    if len(paths) != (1 if refresh else 2):
-        raise click.UsageError("give DIR with --refresh, FILE and DIR without", ctx)
-    if not refresh and not image_paths:
+    whole_site = "--refresh" if refresh else "--repair" if is_repair else None
+    if whole_site:
+        _refuse_beside(ctx, whole_site)
+    if len(paths) != (1 if whole_site else 2):
+        raise click.UsageError(f"give DIR with {whole_site or '--refresh'}, FILE and DIR without", ctx)
+    if not whole_site and not image_paths:
         raise click.UsageError("Missing option '--image'", ctx)
+    if above is not None and not is_repair:
+        raise click.UsageError("--above needs --repair", ctx)
     store = Store(paths[-1])
     key = load_key(key_path, passphrase_file)
     if refresh:
-        for head in refresh_heads(store, keys_path, key, now(), days=days):
-            echo_head(head, store)
+        _refresh(store, keys_path, key, days)
+        return
+    if is_repair:
+        _repair(store, keys_path, key, days, above or 0)
         return
     images = [read_image(path) for path in image_paths]
     rollout = Rollout(percent=percent, cohorts=cohorts, paused=paused, days=days, interval_s=interval_s)
@@ -77,9 +93,38 @@ def publish(
     tell_boards(broker, head)
 
 
-def _refuse_beside_refresh(ctx: click.Context) -> None:
-    allowed = {"paths", "key_path", "keys_path", "days", "refresh", "passphrase_file"}
+def _refresh(store: Store, keys_path: Path, key: SigningKey, days: int) -> None:
+    heads = refresh_heads(store, keys_path, key, now(), days=days)
+    for head in heads:
+        echo_head(head, store)
+    left = unusable_releases(store, documents.read_keys(keys_path)[1], heads)
+    cure = f"sign it with a key of {keys_path} and publish it again"
+    _require_nothing_left([f"{what}; {cure}" for what in left])
+
+
+def _repair(store: Store, keys_path: Path, key: SigningKey, days: int, above: int) -> None:
+    repair = repair_site(store, keys_path, key, now(), days=days, above=above)
+    for what in repair.mended:
+        click.echo(what)
+    for head in repair.heads:
+        echo_head(head, store)
+    _require_nothing_left(repair.left)
+
+
+def _require_nothing_left(left: Sequence[str]) -> None:
+    """Raise BenchError for the last of these; the others are printed as errors too."""
+    for what in left[:-1]:
+        click.echo(f"slotbench: {what}", err=True)
+    if left:
+        what, _, cure = left[-1].partition("; ")
+        raise BenchError(what, cure=cure)
+
+
+def _refuse_beside(ctx: click.Context, whole_site: str) -> None:
+    allowed = {
+        "paths", "key_path", "keys_path", "days", "passphrase_file", "above",
+        "refresh" if whole_site == "--refresh" else "is_repair"}
     for param in ctx.command.params:
         given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
         if given and param.name not in allowed:
-            raise click.UsageError(f"{param.opts[0]} does not go with --refresh", ctx)
+            raise click.UsageError(f"{param.opts[0]} does not go with {whole_site}", ctx)

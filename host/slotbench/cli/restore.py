@@ -6,10 +6,17 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.flash_session import port_options, read_backup, say_board, write_plan
+from slotbench.cli.flash_session import (
+    FLASH_BYTES_MAX,
+    port_options,
+    read_backup,
+    say_board,
+    write_plan,
+)
 from slotbench.cli.parameter_types import PATH
 from slotbench.flashing.apply import plan_whole_flash
 from slotbench.flashing.esptool_link import connected_board
+from slotbench.release.files import read_bytes
 
 
 @click.command()
@@ -23,8 +30,8 @@ def restore(port: str, baud: int, file: Path) -> None:
 
     Example: slotbench restore --port /dev/ttyUSB0 lamp1.bin
     """
+    read_bytes(file, FLASH_BYTES_MAX)
     with connected_board(port, baud) as link:
         say_board(link)
         write_plan(link, plan_whole_flash(read_backup(file, link.flash_bytes)))
-        link.reset()
     click.echo("restored and compared; the board was reset")

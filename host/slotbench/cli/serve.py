@@ -23,8 +23,11 @@ from slotbench.server import BackgroundServer, BoardAuthenticator, create_app, r
     "--identities", "identities_path", type=PATH, metavar="FILE",
     help="Secrets of the boards, from `slotbench deploy`: authenticate them, and list them at /boards.")
 @click.option("--require-identity", is_flag=True, help="Serve authenticated boards only.")
+@click.option(
+    "--url", metavar="URL",
+    help="The boards' server setting, when a reverse proxy changes the host or the path that they ask for.")
 def serve(
-    folder: Path, host: str, port: int, identities_path: Path | None, require_identity: bool,
+    folder: Path, host: str, port: int, identities_path: Path | None, require_identity: bool, url: str | None,
 ) -> None:
     """Serve the releases in DIR until Ctrl-C.
 
@@ -32,8 +35,12 @@ def serve(
     """
     if require_identity and identities_path is None:
         raise click.UsageError("--require-identity needs --identities FILE")
+    if url and identities_path is None:
+        raise click.UsageError("--url needs --identities FILE: without them nobody looks at it")
     require_published(folder)
-    boards = BoardAuthenticator(identities_path, require=require_identity) if identities_path else None
+    boards = None
+    if identities_path:
+        boards = BoardAuthenticator(identities_path, require=require_identity, public_url=url)
     log = logging.getLogger("slotbench.server")
     log.setLevel(logging.INFO)
     click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))

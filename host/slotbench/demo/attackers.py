@@ -23,6 +23,9 @@ __all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "Attac
 
 _SEQ_MAX = 2**31 - 1
 _DAY_S = 86400
+_SETTINGS, _KEYS = "/twoslot.json", ("/twoslot.keys", "/twoslot.keys2")
+_CALL_TICK = "import time; any(twoslot.tick() or time.sleep(1) for _ in range(700))"
+"""A program that calls tick() for twelve minutes: the board checks by itself."""
 
 
 class AttackSurface(Protocol):
@@ -45,6 +48,10 @@ class AttackSurface(Protocol):
     def overheard(self) -> bytes:
         """The last request of the board that carried a MAC, as it was sent."""
 
+    @property
+    def stranger_url(self) -> str:
+        """Where a stranger has a server of his own."""
+
     def intercept(self, **fault: Any) -> None:
         """Tamper with responses on their way to the board: the fields of a NetworkFault."""
 
@@ -60,8 +67,14 @@ class AttackSurface(Protocol):
     def release(self, counter: int) -> bytes:
         """The document of a release."""
 
+    def board_file(self, name: str) -> bytes:
+        """A file on the board."""
+
     def put_board_file(self, name: str, content: bytes) -> None:
         """Put a file on the board, as long as the attack lasts."""
+
+    def type_line(self, line: str) -> None:
+        """Have a person type a line before the attack. What the board logs of it does not count."""
 
     def visit_push_port(self, visit: Callable[[tuple[str, int]], None]) -> None:
         """Have the board listen for a minute, and call `visit` with the address of its port
@@ -92,6 +105,12 @@ class Attack:
 
 def _response(body: bytes, head: bytes = b"") -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), head, body)
+
+
+def _challenge(nonce: bytes) -> bytes:
+    """What a server says that wants to know which board asks."""
+    head = b'WWW-Authenticate: Twoslot nonce="%s"\r\nContent-Length: 0' % nonce
+    return b"HTTP/1.1 401 Unauthorized\r\n" + head + b"\r\n\r\n"
 
 
 def _intercept(**fault: Any) -> Callable[[AttackSurface], object]:
@@ -201,6 +220,52 @@ def _push_without_secret(field: AttackSurface) -> None:
     field.visit_push_port(lambda at: field.lan_attacker.push(at, field.release(3), bytes(32)))
 
 
+def _publish_elsewhere(field: AttackSurface) -> None:
+    """Publish a release whose image is at a stranger's host, which wants to know who asks."""
+    images = json.loads(field.release(3).partition(b"\n")[0])["images"]
+    moved = {
+        slot: {**image, **{name: field.stranger_url + image[name] for name in ("url", "blocks_url")}}
+        for slot, image in images.items()}
+    field.intercept(on="blocks/*", raw=_challenge(b"5a" * 16))
+    _serve_release(field, field.publisher.offline.sign(_changed(field, images=moved)))
+
+
+def _change_channel(field: AttackSurface) -> None:
+    """Replay an old head to a board that was in another channel meanwhile."""
+    settings = field.board_file(_SETTINGS)
+    field.put_board_file(_SETTINGS, json.dumps({**json.loads(settings), "channel": "beta"}).encode())
+    field.replace_file(
+        store.head_name(field.publisher.product, "beta"), _head(field, channel="beta", seq=1, paused=True))
+    field.type_line("twoslot.check()")
+    field.put_board_file(_SETTINGS, settings)
+    _replay(field)
+
+
+def _freeze_by_304(field: AttackSurface) -> None:
+    """Be a cache that nobody updates, when a board checks by itself: its head has not changed."""
+    field.type_line(_CALL_TICK)
+    field.set_clock(field.now + 40 * _DAY_S)
+
+
+def _put_older_keys_back(field: AttackSurface) -> None:
+    """Put key files of the first epoch on the board, whose online key was stolen."""
+    keys = field.published_file(store.keys_name(field.publisher.product, 1))
+    for name in _KEYS:
+        field.put_board_file(name, keys)
+    _serve_head(field, epoch=1)
+
+
+def _put_unsigned_keys(field: AttackSurface) -> None:
+    """Write one unsigned line on the board: keys of the last epoch there is, all of them a stranger's."""
+    modulus = base64.b64encode(field.stranger.modulus).decode()
+    keys = json.loads(field.board_file(_KEYS[0]).partition(b"\n")[0])
+    field.put_board_file(_KEYS[1], json.dumps(
+        keys | {"epoch": _SEQ_MAX, "offline": [modulus], "online": modulus}).encode())
+    head = Head.from_payload(field.published_file(_head_name(field)).partition(b"\n")[0])
+    signed = field.stranger.sign(replace(head, epoch=_SEQ_MAX, seq=_SEQ_MAX).to_payload())
+    field.replace_file(_head_name(field), signed.pack())
+
+
 def _roll_back(field: AttackSurface) -> None:
     _serve_head(field, counter=1, release=split_document(field.release(1)).digest)
 
@@ -235,6 +300,10 @@ BEFORE: Sequence[Attack] = (
         "a board's request, sent again", "in the network path", 46, lambda f: None, "twoslot.check()",
         _say_again),
     Attack("another board under this one's name", "a thief's board", 46, _pretend),
+    Attack("a challenge with a header of its own", "hostile Wi-Fi", 6, _intercept(
+        on="heads/*", raw=_challenge(b"5a\rX-Smuggled: yes"))),
+    Attack("an image at a host that wants the MAC", "stranger's server", 46, _publish_elsewhere),
+    Attack("replay: after a stay in another channel", "in the network path", 35, _change_channel),
     Attack("push of a development release", "a developer's machine", 21, _push_developed, "twoslot.status()"),
     Attack("that push, sent again", "neighbour on the LAN", 53, _push_again, "twoslot.status()"),
     Attack("push without the secret", "neighbour on the LAN", 54, _push_without_secret, "twoslot.status()"),
@@ -247,6 +316,7 @@ FAST_FORWARD = Attack("fast-forward: the last seq there is", "server, stolen onl
 
 AFTER: Sequence[Attack] = (
     Attack("rollback below the floor, by hand", "at the REPL", 65, lambda f: None, "twoslot.rollback()"),
+    Attack("freeze: nothing new (304), for ever", "in the network path", 34, _freeze_by_304, _CALL_TICK),
 )
 """When it runs."""
 
@@ -260,5 +330,7 @@ CURED: Sequence[Attack] = (
     Attack(
         "the stolen key, as of the old epoch", "server, stolen online key", 21,
         lambda f: _serve_head(f, epoch=1)),
+    Attack("older key files, put back", "a hole in the application", 21, _put_older_keys_back),
+    Attack("an unsigned line in twoslot.keys2", "a hole in the application", 21, _put_unsigned_keys),
 )
 """After the publisher has made a new key epoch, while release 4 runs."""

@@ -44,6 +44,7 @@ __all__ = ["AttackDemo"]
 PRODUCT = "lamp"
 _RUNNING, _OFFERED, _CURE = 2, 3, 4
 _NAME, _CHIP = "lamp-1", "4a7e1c00"
+_STRANGER = "stranger.example"
 _ASSOCIATES_MS = 10_000
 _INTERVAL_S = 600
 _FLOOD_MS = 10 * 60_000
@@ -98,7 +99,7 @@ class AttackDemo:
         self.lan_attacker = LanAttacker()
         self.secret = b""
         self.images: dict[int, bytes] = {}
-        self.loopback = LoopbackNetwork()
+        self.loopback = LoopbackNetwork(hosts={_STRANGER: "127.0.0.1"})
         self.network = FaultyNetwork(self.loopback)
         self.outcomes: list[AttackOutcome] = []
         self._releases: dict[int, bytes] = {}
@@ -169,6 +170,20 @@ class AttackDemo:
         heads = [request.sent for request in self.network.requests if b"mac=" in request.sent]
         return heads[-1] + b"\r\n\r\n"
 
+    @property
+    def stranger_url(self) -> str:
+        """Where a stranger has a server of his own."""
+        return f"http://{_STRANGER}:{self._address[1]}/"
+
+    def board_file(self, name: str) -> bytes:
+        """A file on the board."""
+        return self.board.files[name]
+
+    def type_line(self, line: str) -> None:
+        """Have a person type a line before the attack. What the board logs of it does not count."""
+        self.board.run_line(line)
+        self.board.run_line("twoslot._log.clear()")
+
     def put_board_file(self, name: str, content: bytes) -> None:
         """Put a file on the board, as long as the attack lasts."""
         self._files.setdefault(name, self.board.files.get(name))
@@ -214,11 +229,13 @@ class AttackDemo:
         attack.begin(self)
         self.board.run_line(attack.line)
         codes = tuple(code for _, code, _ in self.board.evaluate("twoslot._log"))
-        took = sum(request.received for request in self.network.requests[asked:])
+        requests = self.network.requests[asked:]
+        took = sum(request.received for request in requests)
+        betrayed = any(_STRANGER.encode() in it.sent and b"Authorization" in it.sent for it in requests)
         if attack.tell is not None:
             codes = tuple(attack.tell(self))
         self._end_attack()
-        unharmed = self._kept() == before and len(self.board.boots) == boots
+        unharmed = self._kept() == before and len(self.board.boots) == boots and not betrayed
         did = self._did(took, operations) if attack.tell is None else "was not asked: the server was"
         self.outcomes.append(AttackOutcome(attack, did, codes, unharmed))
         self.screen.print_event(self.board.clock.ms, f"{attack.name}: {self.outcomes[-1].row[3]}")

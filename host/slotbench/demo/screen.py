@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from slotbench.terminal import safe_text
+
 _BAR = 32
 
 
@@ -27,7 +29,7 @@ class DemoScreen:
         if self._open:
             self._open = False
             self._out.write("\n")
-        self._out.write(text + "\n")
+        self._out.write(safe_text(text) + "\n")
         self._out.flush()
 
     def print_scene(self, number: int, title: str) -> None:

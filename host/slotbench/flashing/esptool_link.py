@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import esptool
 from esptool import cmds
 from esptool.logger import EsptoolLogger, TemplateLogger
+from esptool.reset import HardReset
 from serial import SerialException
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.serial_port import has_lines, open_port, other_programs, uninterrupted
 
 __all__ = ["DEFAULT_BAUD", "EsptoolLink", "Progress", "connected_board"]
 
@@ -30,20 +30,20 @@ _CHIP: Final = "ESP8266"
 _PIECE_BYTES: Final = 64 * 1024
 """The unit of comparing, reading and writing. A repeated command continues behind the last whole piece."""
 _ERASED_PIECE: Final = b"\xff" * _PIECE_BYTES
-_PSEUDO_TERMINALS: Final = "/dev/pts/"
 
 _logger = logging.getLogger(__name__)
 
 
 class EsptoolLink:
     """The flash of the board on `port`: its size `flash_bytes`, its JEDEC id `flash_id`, and the chip's `mac`
-    in hex.
+    in hex. `baud` is the speed of the line.
 
     Every method raises BenchError if the board is lost.
     """
 
-    def __init__(self, port: str, esp: Any) -> None:
+    def __init__(self, port: str, esp: Any, baud: int) -> None:
         self.port = port
+        self.baud = baud
         self._esp = esp
         self.mac = bytes(esp.read_mac()).hex()
         self.flash_id: int = esp.flash_id()
@@ -108,57 +108,66 @@ class EsptoolLink:
             digest: str = self._esp.flash_md5sum(start, size)
             return digest
 
-    def reset(self) -> None:
-        """Reset the board, which starts its flash.
-
-        On a port without control lines, closing it resets the board.
-        """
-        if _has_lines(self.port):
-            with _lost_board(self.port, "at the reset"):
-                cmds.reset_chip(self._esp, "hard-reset")
-
 
 @contextmanager
 def connected_board(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink]:
     """The board on `port` (a device or a pyserial URL) in download mode, with esptool's stub.
 
-    Raises BenchError if there is no port or no board answers (exit code 2), or if it is not an ESP8266.
+    However the block ends, the board is reset and starts its flash; on a port without control lines the stub
+    is told to start it, and closing the port of a virtual board resets it. Raises BenchError if the port
+    cannot be opened or no board answers (exit code 2), or if it is not an ESP8266.
     """
     EsptoolLogger().set_logger(_LOG)
-    with _detect_chip(port) as rom:
-        if rom.CHIP_NAME != _CHIP:
-            raise BenchError(
-                f"the chip is an {rom.CHIP_NAME}; twoslot runs only on the {_CHIP}", where=port,
-                cure="connect another board", exit_code=USAGE)
-        with _lost_board(port, "while starting esptool's stub"):
-            esp = cmds.run_stub(rom)
-            cmds.attach_flash(esp)
-            if baud != _ROM_BAUD and _has_lines(port):
-                esp.change_baud(baud)
-            link = EsptoolLink(port, esp)
-        yield link
+    with closing(open_port(port, _ROM_BAUD)) as line:
+        chip: Any = None
+        try:
+            chip = _detect_chip(port, line)
+            if chip.CHIP_NAME != _CHIP:
+                raise BenchError(
+                    f"the chip is an {chip.CHIP_NAME}; twoslot runs only on the {_CHIP}", where=port,
+                    cure="connect another board", exit_code=USAGE)
+            with _lost_board(port, "while starting esptool's stub"):
+                chip = cmds.run_stub(chip)
+                cmds.attach_flash(chip)
+                speed = baud if has_lines(port) else _ROM_BAUD
+                if speed != _ROM_BAUD:
+                    chip.change_baud(speed)
+                link = EsptoolLink(port, chip, speed)
+            yield link
+        except BaseException:
+            _start_board(port, line, chip, failed=True)
+            raise
+        _start_board(port, line, chip, failed=False)
 
 
-def _detect_chip(port: str) -> Any:
+def _start_board(port: str, line: Any, chip: Any, *, failed: bool) -> None:
+    """Start what is in flash. Raises BenchError if that fails, unless the command has `failed` already."""
+    with uninterrupted():
+        try:
+            with _lost_board(port, "at the reset"):
+                if has_lines(port):
+                    HardReset(line)()
+                elif chip is not None and chip.IS_STUB:
+                    chip.soft_reset(False)
+        except BenchError as error:
+            if not failed:
+                raise
+            _logger.warning("the board was not started again: %s; press its reset button", error.what)
+
+
+def _detect_chip(port: str, line: Any) -> Any:
     """Connect to the chip in download mode and detect its type."""
-    mode = "default-reset" if _has_lines(port) else "no-reset"
+    mode = "default-reset" if has_lines(port) else "no-reset"
     try:
-        return cmds.detect_chip(port, _ROM_BAUD, mode)
+        return cmds.detect_chip(line, _ROM_BAUD, mode)
     except (esptool.FatalError, SerialException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        if not ("://" in port or os.path.exists(port)):
-            raise BenchError(
-                "no such serial port", where=port, cure="check the cable; `ls /dev/tty*` lists the ports",
-                exit_code=USAGE) from None
+        cure = ("check the cable and the port; on a board without a reset circuit hold FLASH (GPIO0) while "
+                "you press RST")
+        if programs := other_programs(port):
+            cure = f"end the other programs that use the port: {', '.join(programs)}"
         raise BenchError(
-            f"no board answers ({reason})", where=port,
-            cure="check the cable and the port, and close other programs that use it; on a board without a "
-                 "reset circuit hold FLASH (GPIO0) while you press RST", exit_code=USAGE) from None
-
-
-def _has_lines(port: str) -> bool:
-    """Whether DTR and RTS reach the board. They do not over raw TCP or a virtual board's pty."""
-    return not port.startswith("socket:") and not str(Path(port).resolve()).startswith(_PSEUDO_TERMINALS)
+            f"no board answers ({reason})", where=port, cure=cure, exit_code=USAGE) from None
 
 
 @contextmanager

@@ -132,11 +132,13 @@ CODES = (
          "It writes a newer littlefs, which the firmware in the other slot could not mount: after a fallback "
          "the board would stop before boot.py. Build it with --fs-upgrade where no way back is needed."),
     Code(34, "head-expired", _R, "head has expired", "expires",
-         "Run `slotbench release publish --refresh` on the server, from a timer; check the "
-         "board's clock."),
+         "Sign the heads again, from a timer: `slotbench release publish --refresh SITE --key ONLINE.pem "
+         "--keys PRODUCT.keys`. If boards saw a date in the future, of a head or a release, use --repair in "
+         "place of --refresh. A board whose own clock is ahead has to set it."),
     Code(35, "head-outdated", _R, "head is older than one already seen", "seq",
-         "An old copy is served: clear the cache in between, or run `slotbench release publish "
-         "--refresh`."),
+         "An old copy is served: clear the cache in between. Where the site itself was restored, emptied or "
+         "made anew: `slotbench release publish --repair SITE --key ONLINE.pem --keys PRODUCT.keys`. If that "
+         "does not help, add --above SEQ, the head seq in the board's `slotbench status`."),
     Code(36, "image-too-long", _R, "image longer than the slot", "length",
          "Use a smaller image; `slotbench release build` checks this for the boards named."),
     Code(37, "head-mismatch", _R, "head and release do not belong together", "counter",
@@ -166,6 +168,9 @@ CODES = (
     Code(47, "never-reached", _R, "its trial never reached the boot hook", "counter",
          "The firmware hangs or restarts before boot.py, or power was cut in that second. Publish a newer "
          "head or a mended release; update(force=True) tries this one again."),
+    Code(48, "no-time", _L, "no time from the NTP server", "errno, or 0: it is before what was signed",
+         "Set `ntp` in twoslot.json to a server that answers (UDP, port 123), or leave it out: without a "
+         "clock a board updates as well. -2: its name cannot be resolved."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
          "it, then listen() again."),
@@ -213,8 +218,8 @@ CODES = (
          "Mend the function that your program gives to twoslot.before_restart(). The board restarted all "
          "the same."),
     Code(76, "no-boot-hook", _F, "boot.py does not run the boot hook", "errno, or 0",
-         "Without the hook a trial has no deadline, and nothing is installed. Correct the syntax error in "
-         "boot.py, or run slotbench deploy --port; then restart the board."),
+         "Without the hook a trial has no deadline, and nothing is installed. Correct boot.py and see that "
+         "twoslot_boot.py is there, or run slotbench deploy --port; then restart the board."),
     Code(77, "driver-too-old", _R, "its driver cannot mount the filesystem", "version on flash",
          "The board would stop before boot.py. Publish a firmware that is as new as the one that runs: "
          "MicroPython 1.22 and later write littlefs 2.1."),

@@ -18,14 +18,20 @@ INT_MAX = 2**31 - 1
 TIME_MAX = 2**32 - 1
 NAME_CHARS_MAX = 32
 
-_NAME = re.compile(r"[a-z0-9_-]{1,32}")
+_START_OF_2020 = 1_577_836_800
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,31}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
-_NAME_RULE = f"1-{NAME_CHARS_MAX} characters of a-z 0-9 _ -"
+_NAME_RULE = f"1-{NAME_CHARS_MAX} characters of a-z 0-9 _ -, the first of them no -"
 
 
 def dump_json(fields: Mapping[str, object]) -> bytes:
     """One line of ASCII JSON without spaces, in the order of `fields`."""
     return json.dumps(fields, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def seconds_since_2020(unix_s: int) -> int:
+    """A number that rises without anyone choosing it. `unix_s` is Unix seconds."""
+    return unix_s - _START_OF_2020
 
 
 def check_name(value: object, field: str) -> str:

@@ -6,10 +6,13 @@ import hashlib
 from dataclasses import asdict, dataclass
 
 from slotbench.formats import FormatError
+from slotbench.formats.document import SIGNED_LINES_BYTES
 from slotbench.formats.fields import TIME_MAX, Fields, dump_json
 
 KIND = "head"
 FORMAT = 1
+HEAD_BYTES_MAX = 1536
+"""The longest head in bytes, with its signature: what a board has memory for beside an application."""
 INTERVAL_S = (60, 604_800)
 """The shortest and the longest poll interval that boards accept, in seconds: a minute and a week."""
 
@@ -49,8 +52,13 @@ class Head:
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Head:
-        """The head in line 1. Raises FormatError for a missing, wrong or unknown field."""
+        """The head in line 1. Raises FormatError for a missing, wrong or unknown field, or a long head."""
+        size = len(payload) + SIGNED_LINES_BYTES
         fields = Fields.parse(payload, KIND, FORMAT)
+        if size > HEAD_BYTES_MAX:
+            raise FormatError(
+                f"head has {size} bytes with its signature, at most {HEAD_BYTES_MAX} are allowed",
+                field="cohorts", cure="list fewer cohorts, or give them shorter names")
         head = cls(
             product=fields.name("product"),
             channel=fields.name("channel"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 import socket
 import time
@@ -16,6 +15,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError, blocks
 from slotbench.formats.codes import explain
 from slotbench.formats.fields import Fields
+from slotbench.untrusted import load_json
 
 __all__ = ["PORT", "SECRET_BYTES", "ListenerStatus", "PushClient", "PushTimes", "read_secret"]
 
@@ -27,6 +27,7 @@ _RESPONSE_S: Final = 60.0
 _CONNECT_S: Final = 5.0
 _POLL_S: Final = 0.5
 _LINE_BYTES: Final = 4096
+_LINES_MAX: Final = 32
 _BODY_BYTES: Final = 4096
 _AGAIN: Final = "push again; it continues where it stopped"
 
@@ -55,7 +56,7 @@ class ListenerStatus:
     def parse(cls, text: bytes) -> ListenerStatus:
         """The board's response to GET /twoslot. Raises FormatError; what it does not know it passes over."""
         try:
-            fields = Fields(dict(json.loads(text)))
+            fields = Fields(dict(load_json(text)))
         except (ValueError, TypeError):
             raise FormatError("response is not a JSON object") from None
         return cls(
@@ -87,7 +88,7 @@ def read_secret(data: bytes, where: str) -> bytes:
     """
     text = data.decode("ascii", "replace").strip()
     try:
-        found = json.loads(text)
+        found: object = load_json(text)
     except ValueError:
         found = text
     text = str(found.get("secret")) if isinstance(found, dict) else text
@@ -199,7 +200,7 @@ class PushClient:
         status, _, text = response
         if status == 200:
             return text
-        said = re.match(rb"(\d+) at (\d+)\n", text)
+        said = re.match(rb"(\d{1,10}) at (\d{1,10})\n", text)
         if said is None:
             raise BenchError(
                 f"the response has status {status}", where=self.where, cure="check host and port")
@@ -268,14 +269,17 @@ class _PushConnection:
         try:
             first = self._lines.readline(_LINE_BYTES)
             fields: dict[str, str] = {}
-            while (line := self._lines.readline(_LINE_BYTES)).strip():
+            for _ in range(_LINES_MAX):
+                line = self._lines.readline(_LINE_BYTES)
+                if not line.strip():
+                    break
                 name, _, value = line.decode("latin-1").partition(":")
                 fields[name.strip().lower()] = value.strip()
-                if len(fields) > 32:
-                    raise self._lost_board("no listening board answers there")
+            else:
+                raise self._lost_board("no listening board answers there")
             found = re.match(rb"HTTP/1\.[01] (\d{3})", first)
             size = fields.get("content-length", "0")
-            text = self._lines.read(min(int(size), _BODY_BYTES)) if size.isdecimal() else b""
+            text = self._lines.read(min(int(size[-9:]), _BODY_BYTES)) if size.isdecimal() else b""
         except TimeoutError:
             raise self._lost_board("the board does not answer") from None
         except OSError:
@@ -300,7 +304,7 @@ def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] |
         return None
     if wants == "blocks":
         return 0, 0
-    found = re.fullmatch(r"bytes=(\d+)-(\d+)", wants)
+    found = re.fullmatch(r"bytes=(\d{1,9})-(\d{1,9})", wants)
     if found is None or not int(found[1]) <= int(found[2]) < length:
         raise BenchError(
             f"the board requests {wants!r}", cure="use the slotbench version of the board's twoslot")

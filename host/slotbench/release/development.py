@@ -11,12 +11,14 @@ from typing import Final
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import MODULUS_BYTES, Document
+from slotbench.private import PRIVATE, PUBLIC
 from slotbench.release.build import build_release
 from slotbench.release.files import read_bytes, write_new_files
 from slotbench.release.keys import SigningKey
+from slotbench.untrusted import load_json
 
 __all__ = [
-    "ON_BOARD", "create_development_key", "read_public_part", "require_marked", "seconds_since_2020",
+    "ON_BOARD", "create_development_key", "read_public_part", "require_marked",
     "sign_development_release",
 ]
 
@@ -24,7 +26,6 @@ ON_BOARD: Final = "twoslot.devkey"
 """The board's file with the public part of the key."""
 
 _PUBLIC_BYTES_MAX: Final = 4096
-_START_OF_2020: Final = 1_577_836_800
 
 
 def create_development_key(folder: Path, *, passphrase: bytes | None = None) -> tuple[Path, Path]:
@@ -35,7 +36,7 @@ def create_development_key(folder: Path, *, passphrase: bytes | None = None) -> 
     key = SigningKey.generate()
     private, public = folder / "development.pem", folder / "development.pub"
     write_new_files({
-        private: (key.to_pem(passphrase), 0o600), public: (_pack_public_part(key.modulus), 0o644)})
+        private: (key.to_pem(passphrase), PRIVATE), public: (_pack_public_part(key.modulus), PUBLIC)})
     return private, public
 
 
@@ -43,7 +44,7 @@ def read_public_part(path: Path) -> bytes:
     """The content of the board's file ON_BOARD, from a .pub file. Raises BenchError."""
     data = read_bytes(path, _PUBLIC_BYTES_MAX)
     try:
-        modulus = base64.b64decode(json.loads(data)["modulus"], validate=True)
+        modulus = base64.b64decode(load_json(data)["modulus"], validate=True)
     except (ValueError, KeyError, TypeError, binascii.Error):
         modulus = b""
     if len(modulus) != MODULUS_BYTES:
@@ -68,13 +69,8 @@ def sign_development_release(
     """Build, check and sign a release of `image` for this board only. Raises FormatError, BenchError."""
     release = build_release(
         image, product=product, boards=[board], channels=[channel], version=version, counter=counter,
-        created=created, fs_start=board.fs_start)
+        created=created)
     return key.sign(release.to_payload())
-
-
-def seconds_since_2020(unix_s: int) -> int:
-    """Seconds since 2020: a counter that rises without anyone choosing it."""
-    return unix_s - _START_OF_2020
 
 
 def _pack_public_part(modulus: bytes) -> bytes:

@@ -12,9 +12,10 @@ from pathlib import Path
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import Document
 from slotbench.formats.keys import OFFLINE_MAX, Keys, Role
+from slotbench.private import PRIVATE, PUBLIC
 from slotbench.release import documents, store
 from slotbench.release.files import write_atomic, write_new_files
-from slotbench.release.keys import PRIVATE, PUBLIC, NewKeys, SigningKey
+from slotbench.release.keys import NewKeys, SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 

@@ -18,9 +18,10 @@ from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.identity import SECRET_BYTES
-from slotbench.release.files import read_bytes, write_atomic
+from slotbench.private import PRIVATE
+from slotbench.release.files import locked, read_bytes, require_output, write_atomic
+from slotbench.untrusted import load_json
 
-_MODE: Final = 0o600
 _BYTES_MAX: Final = 64 * 1024 * 1024
 _ID = re.compile(r"[ !#-~]{1,64}")
 _CHIP = re.compile(r"[0-9a-f]{1,16}")
@@ -43,7 +44,7 @@ class Identities:
     def load(cls, path: Path) -> Identities:
         """Read an identities file. Raises BenchError if it cannot be read or is not one."""
         try:
-            found = json.loads(read_bytes(path, _BYTES_MAX))
+            found = load_json(read_bytes(path, _BYTES_MAX))
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -69,6 +70,20 @@ class Identities:
         """Read an identities file. If it does not exist, there are no identities. Raises BenchError."""
         return cls.load(path) if path.exists() else cls({})
 
+    @classmethod
+    def add_board(
+        cls, path: Path, device_id: str, chip: str, on_board: bytes | None, *, renew: bool = False,
+    ) -> Identities:
+        """Add a board to the file, as `with_board` does; return what the file says now. Raises BenchError.
+
+        Two commands that do this at once both have their board in it.
+        """
+        require_output(path)
+        with locked(path.parent):
+            known = cls.load_or_none(path).with_board(device_id, chip, on_board, renew=renew)
+            known.save(path)
+        return known
+
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all. Raises BenchError."""
         entries: dict[str, object] = {}
@@ -76,7 +91,7 @@ class Identities:
             chip = self.chips.get(device_id)
             entries[device_id] = secret.hex() if chip is None else {"secret": secret.hex(), "chip": chip}
         text = json.dumps(entries, indent=2)
-        write_atomic(path, text.encode() + b"\n", mode=_MODE)
+        write_atomic(path, text.encode() + b"\n", mode=PRIVATE)
 
     def with_board(
         self, device_id: str, chip: str, on_board: bytes | None, *, renew: bool = False,
@@ -109,7 +124,7 @@ class Identities:
 def parse_secret(file: bytes | None) -> bytes | None:
     """The secret in a board's `twoslot.secret`; None when that is not one."""
     try:
-        text = json.loads(file or b"")["secret"]
+        text = load_json(file or b"")["secret"]
         return bytes.fromhex(text) if _SECRET.fullmatch(text) else None
     except (ValueError, KeyError, TypeError):
         return None

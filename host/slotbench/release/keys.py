@@ -20,13 +20,11 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
 from slotbench.formats.document import EXPONENT, MODULUS_BYTES, Document
 from slotbench.formats.keys import Keys
+from slotbench.private import PRIVATE, PUBLIC
 from slotbench.release.files import read_bytes, write_new_files
 
 _BITS = 8 * MODULUS_BYTES
 _PEM_BYTES_MAX = 65536
-PRIVATE = 0o600
-"""The mode of a file with a private key."""
-PUBLIC = 0o644
 
 _log = logging.getLogger(__name__)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
-from slotbench.errors import BenchError
+from slotbench.errors import USAGE, BenchError
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.release import store
-from slotbench.release.publish import last_head
+from slotbench.release.heads import date_words, last_head, repair_cure
+from slotbench.release.high_water import HighWater
 from slotbench.release.rollout import trusted_releases, withdrawn_digests
 from slotbench.release.store import Store
 
@@ -28,7 +29,8 @@ class ListedRelease:
     def line(self, now: int) -> str:
         """The release as one line for people. `now` is Unix seconds."""
         said = [
-            f"{head.channel}: {head.audience()}, head seq {head.seq}{', EXPIRED' * (head.expires < now)}"
+            f"{head.channel}: {head.audience()}, head seq {head.seq}, "
+            f"{'EXPIRED' if head.expires < now else 'expires'} {date_words(head.expires)}"
             for head in self.heads]
         said += [f"withdrawn from {channel}" for channel in self.withdrawn]
         words = "; ".join(said) or f"for {', '.join(self.release.channels)}, not offered"
@@ -43,24 +45,36 @@ class ListedRelease:
         }
 
 
-def list_releases(site: Store, keys: Keys) -> list[ListedRelease]:
-    """The releases of the keys' product, the highest counter first. Raises BenchError, FormatError.
+def list_releases(site: Store, keys: Keys, mark: HighWater) -> list[ListedRelease]:
+    """The releases of the keys' product, the highest counter first. `mark` knows what was withdrawn.
 
-    Raises BenchError too if a head offers a release that is missing or that no pinned key signed.
+    Raises BenchError, FormatError; also if the product has no release there, or if a head is an old copy, or
+    offers a release that is missing or that no pinned key signed.
     """
+    if not site.root.is_dir():
+        raise BenchError("no such folder", where=str(site.root), cure="check the path", exit_code=USAGE)
     entries = {
         digest: ListedRelease(digest, release)
         for digest, release in trusted_releases(site, keys).items()}
     for channel in site.channels(keys.product):
         head = last_head(site, keys, channel)
         assert head is not None
+        newest = mark.head(channel)
+        if newest and (newest.epoch, newest.seq) > (head.epoch, head.seq):
+            raise BenchError(
+                f"the channel {channel} has an old head, seq {head.seq}; the newest that was signed is seq "
+                f"{newest.seq}", where=str(site.root), cure=repair_cure(site))
         if head.release not in entries:
             path = site.path(store.release_name(head.release))
             raise BenchError(
                 f"the channel {channel} offers a release that is missing or not signed by a pinned key",
                 where=str(path), cure="publish it again")
         entries[head.release].heads.append(head)
-        for digest in withdrawn_digests(site, keys.product, channel):
+        for digest in withdrawn_digests(site, mark, channel):
             if digest in entries and digest != head.release:
                 entries[digest].withdrawn.append(channel)
+    if not entries:
+        raise BenchError(
+            f"no release of {keys.product} is here", where=str(site.root),
+            cure="check the path, or publish one with `slotbench release publish`")
     return sorted(entries.values(), key=lambda entry: (-entry.release.counter, entry.digest))

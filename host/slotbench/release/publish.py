@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from slotbench.errors import BenchError
@@ -14,28 +13,16 @@ from slotbench.formats.keys import Keys, Role
 from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.release import ImageRef, Release
 from slotbench.release import documents, store
-from slotbench.release.epochs import KeyEpochs, gather_epochs
+from slotbench.release.heads import Heads, Rollout, date_words, opened_heads, repair_cure, require_known_epoch
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
+__all__ = [
+    "Rollout", "publish_release", "refresh_heads", "renew_head", "unusable_releases",
+]
+
 _DAY_S = 86400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """The boards that are offered a release, and the lifetime of the head.
-
-    `percent` of the boards and all boards of `cohorts` are offered it, no board while `paused`. The head
-    expires after `days`. Boards poll every `interval_s` seconds; with 0 each uses its own setting, with None
-    the interval of the last head stays.
-    """
-
-    percent: int = 100
-    cohorts: tuple[str, ...] = ()
-    paused: bool = False
-    days: int = 30
-    interval_s: int | None = None
 
 
 def publish_release(
@@ -52,46 +39,80 @@ def publish_release(
     check_role(key, keys, Role.ONLINE)
     signed, release = documents.read_release(release_path, keys)
     _check_channel(release, channel, release_path)
+    _check_created(release, now, release_path)
     contents = _collect_contents(release, images)
-    with site.locked():
-        epochs = gather_epochs(site, keys_path)
-        last = last_head(site, keys, channel, epochs)
+    with opened_heads(site, keys_path, key) as heads:
+        last = heads.newest(channel)
+        heads.check_clock(last, now)
         if last and not allow_older:
             _check_counter(last, release, signed.digest)
             _check_filesystem(site, keys, last, release)
-        head = new_head(
-            last, keys, now, rollout,
-            channel=channel, release=signed.digest, counter=release.counter)
-        signed_head = key.sign(head.to_payload()).pack()
-        for name, data in {**contents, **epochs.files}.items():
+        for name, data in {**contents, **heads.epochs.files}.items():
             site.write(name, data)
         site.write(store.release_name(signed.digest), signed.pack())
-        site.write(store.head_name(keys.product, channel), signed_head)
+        head = heads.next(
+            last, now, rollout, channel=channel, release=signed.digest, counter=release.counter)
+        heads.publish(head)
     return head
 
 
 def refresh_heads(site: Store, keys_path: Path, key: SigningKey, now: int, *, days: int = 30) -> list[Head]:
     """Sign every head of the keys' product again. Only its expiry and seq change.
 
-    Each head gets the next seq, or seq 1 in a new key epoch. Raises BenchError, FormatError; also if the
-    product has no head in the site.
+    Raises BenchError, FormatError; also if the product has no head in the site.
     """
-    keys = documents.read_keys(keys_path)[1]
-    check_role(key, keys, Role.ONLINE)
-    with site.locked():
-        epochs = gather_epochs(site, keys_path)
-        lasts = [last_head(site, keys, channel, epochs) for channel in site.channels(keys.product)]
-        heads = [_renew_head(last, epochs, keys, now, days) for last in lasts if last]
-        if not heads:
+    with opened_heads(site, keys_path, key) as heads:
+        lasts = [heads.newest(channel) for channel in site.channels(heads.keys.product)]
+        if not lasts:
+            known = heads.mark.channels
             raise BenchError(
-                f"nothing is published for {keys.product}", where=str(site.root),
-                cure="publish a release first")
-        for name, data in epochs.files.items():
-            site.write(name, data)
-        for head in heads:
-            signed = key.sign(head.to_payload())
-            site.write(store.head_name(head.product, head.channel), signed.pack())
-    return heads
+                f"nothing is published for {heads.keys.product}", where=str(site.root),
+                cure=repair_cure(site) if known else "publish a release first")
+        renewed = []
+        for last in lasts:
+            assert last is not None, "a channel has a head"
+            require_known_epoch(last, heads.epochs)
+            heads.check_clock(last, now)
+            renewed.append(renew_head(heads, last, now, days))
+        for head in renewed:
+            heads.publish(head)
+    return renewed
+
+
+def renew_head(heads: Heads, last: Head, now: int, days: int, above: int = 0) -> Head:
+    """The unsigned head that says what `last` says. Raises BenchError if no seq is left."""
+    rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
+    return heads.next(
+        last, now, rollout, channel=last.channel, release=last.release, counter=last.counter, above=above)
+
+
+def unusable_releases(site: Store, keys: Keys, heads: Sequence[Head]) -> list[str]:
+    """What boards cannot get of the releases that these heads offer, in words; empty if they get all."""
+    found = []
+    for head in heads:
+        what = f"{head.product}/{head.channel} offers counter {head.counter}, "
+        path = site.path(store.release_name(head.release))
+        try:
+            release = documents.read_release(path, keys)[1]
+            missing = [
+                name for ref in release.images.values() for name in (ref.url, ref.blocks_url)
+                if store.is_name(name) and site.read(name) is None]
+        except BenchError as error:
+            if path.is_file():
+                found.append(f"{what}which boards refuse: {error.what}")
+            else:
+                found.append(f"{what}whose release is missing")
+        else:
+            found += [f"{what}whose {name} is missing" for name in missing]
+    return found
+
+
+def _check_created(release: Release, now: int, path: Path) -> None:
+    """Raise BenchError for a release from the future: boards take its date as the earliest time it can be."""
+    if release.created > now + _DAY_S:
+        raise BenchError(
+            f"the release was built at {date_words(release.created)}, later than now ({date_words(now)})",
+            where=str(path), cure="set the clocks of both computers, then build and sign it again")
 
 
 def _check_channel(release: Release, channel: str, path: Path) -> None:
@@ -130,25 +151,6 @@ def _image_contents(ref: ImageRef, image: bytes) -> dict[str, bytes]:
     return {ref.url: image, ref.blocks_url: table}
 
 
-def last_head(site: Store, keys: Keys, channel: str, epochs: KeyEpochs | None = None) -> Head | None:
-    """The channel's head; None if it has none. Its signature is checked if the keys of its epoch are known.
-
-    Known are the keys in `epochs`, or else only `keys`. Raises BenchError, FormatError.
-    """
-    path = site.path(store.head_name(keys.product, channel))
-    if not path.is_file():
-        return None
-    signed, head = documents.read_head(path)
-    if head.epoch > keys.epoch:
-        raise BenchError(
-            f"head has key epoch {head.epoch}, the keys file has {keys.epoch}", where=str(path),
-            cure="use the newest keys file")
-    known = {keys.epoch: keys} if epochs is None else epochs.known
-    if head.epoch in known:
-        documents.check_signature(signed, known[head.epoch], Role.ONLINE, str(path))
-    return head
-
-
 def _check_counter(last: Head, release: Release, digest: str) -> None:
     if release.counter < last.counter:
         raise BenchError(
@@ -173,35 +175,3 @@ def _check_filesystem(site: Store, keys: Keys, last: Head, release: Release) -> 
             "it would stop before boot.py",
             cure="use a firmware that is as new (slotbench explain 77); with --allow-older only boards whose "
             "filesystem it can mount take it")
-
-
-def new_head(
-    last: Head | None, keys: Keys, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
-) -> Head:
-    """The unsigned head that follows `last`. Raises BenchError if the clock went back."""
-    if last and last.epoch == keys.epoch and now < last.issued:
-        raise BenchError(
-            f"the last head of {channel} was issued at {last.issued}, later than now ({now})",
-            cure="set the clock of this computer")
-    return Head(
-        product=keys.product, channel=channel, epoch=keys.epoch,
-        seq=last.seq + 1 if last and last.epoch == keys.epoch else 1,
-        release=release, counter=counter, issued=now, expires=now + rollout.days * _DAY_S,
-        percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
-        interval_s=rollout.interval_s if rollout.interval_s is not None else last.interval_s if last else 0,
-    )
-
-
-def require_known_epoch(last: Head, epochs: KeyEpochs) -> None:
-    """Raise BenchError unless the keys of the head's epoch are known."""
-    if last.epoch not in epochs.known:
-        raise BenchError(
-            f"head of {last.channel} has key epoch {last.epoch}, whose keys are not known",
-            cure="publish its release again")
-
-
-def _renew_head(last: Head, epochs: KeyEpochs, keys: Keys, now: int, days: int) -> Head:
-    require_known_epoch(last, epochs)
-    rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
-    return new_head(
-        last, keys, now, rollout, channel=last.channel, release=last.release, counter=last.counter)

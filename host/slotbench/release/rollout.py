@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Release
 from slotbench.release import documents, store
-from slotbench.release.epochs import KeyEpochs, gather_epochs
 from slotbench.release.files import read_bytes, write_atomic
+from slotbench.release.heads import Heads, Rollout, opened_heads, require_known_epoch
+from slotbench.release.high_water import HighWater
 from slotbench.release.keys import SigningKey
-from slotbench.release.publish import Rollout, last_head, new_head, require_known_epoch
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
@@ -48,8 +48,7 @@ class Channel:
 
         A lower percentage needs `shrink`; boards that have updated keep the release. A pause stays in force.
         """
-        with self.site.locked():
-            last = self._last_head()
+        with self._opened(now) as (heads, last):
             self._require_release(last.release)
             share = last.percent if percent is None else percent
             if share < last.percent and not shrink:
@@ -57,8 +56,8 @@ class Channel:
                     f"the channel {self.name} is at {last.percent} %, {share} % would exclude boards",
                     cure="give --shrink to do that; boards that have updated keep the release")
             together = tuple(dict.fromkeys((*last.cohorts, *cohorts)))
-            return self._write_head(self._next_head(
-                last, now, Rollout(percent=share, cohorts=together, paused=last.paused, days=days)))
+            return _publish_next(
+                heads, last, now, Rollout(percent=share, cohorts=together, paused=last.paused, days=days))
 
     def pause(self, now: int, *, days: int = 30) -> Head:
         """Stop boards from beginning this update."""
@@ -73,9 +72,8 @@ class Channel:
 
         All boards are offered it. Boards that run a higher counter keep their release.
         """
-        with self.site.locked():
-            last = self._last_head()
-            digest, release = self._older_release(last, to)
+        with self._opened(now) as (heads, last):
+            digest, release = self._older_release(heads.mark, last, to)
             for ref in release.images.values():
                 for name in (ref.url, ref.blocks_url):
                     if store.is_name(name) and self.site.read(name) is None:
@@ -83,33 +81,34 @@ class Channel:
                             f"counter {release.counter} cannot be downloaded, {name} is missing",
                             where=str(self.site.root),
                             cure="publish it again, choose another with --to, or pause the channel")
-            head = self._next_head(
-                replace(last, release=digest, counter=release.counter), now, Rollout(days=days))
             # Recorded first: if the next step fails, no later withdrawal returns to this release.
-            _record_withdrawal(self.site, self.keys.product, self.name, last.release)
-            return self._write_head(head)
+            _record_withdrawal(self.site, heads.mark, self.name, last.release)
+            return _publish_next(
+                heads, replace(last, release=digest, counter=release.counter), now, Rollout(days=days))
 
     def _set_paused(self, now: int, paused: bool, days: int) -> Head:
-        with self.site.locked():
-            last = self._last_head()
+        with self._opened(now) as (heads, last):
             rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=paused, days=days)
-            return self._write_head(self._next_head(last, now, rollout))
+            return _publish_next(heads, last, now, rollout)
 
-    def _last_head(self) -> Head:
-        epochs = self._gather_epochs()
-        last = last_head(self.site, self.keys, self.name, epochs)
-        if last is None:
-            raise BenchError(
-                f"nothing is published for {self.keys.product} in the channel {self.name}",
-                where=str(self.site.root), cure="publish a release first")
-        require_known_epoch(last, epochs)
-        return last
+    @contextmanager
+    def _opened(self, now: int) -> Iterator[tuple[Heads, Head]]:
+        """The locked heads, and the newest one of this channel."""
+        with opened_heads(self.site, self._keys_path, self._key) as heads:
+            last = heads.newest(self.name)
+            if last is None:
+                raise BenchError(
+                    f"nothing is published for {self.keys.product} in the channel {self.name}",
+                    where=str(self.site.root), cure="publish a release first")
+            require_known_epoch(last, heads.epochs)
+            heads.check_clock(last, now)
+            yield heads, last
 
     def _require_release(self, digest: str) -> None:
         """Raise BenchError or FormatError unless the release is in the site and boards would accept it."""
         documents.read_release(self.site.path(store.release_name(digest)), self.keys)
 
-    def _older_release(self, last: Head, to: int | None) -> tuple[str, Release]:
+    def _older_release(self, mark: HighWater, last: Head, to: int | None) -> tuple[str, Release]:
         found = {
             digest: release for digest, release in trusted_releases(self.site, self.keys).items()
             if self.name in release.channels and release.counter < last.counter}
@@ -120,7 +119,7 @@ class Channel:
                     f"no release with counter {to}, below {last.counter}, is for the channel {self.name}",
                     where=str(self.site.root), cure="list the releases with `slotbench release list`")
         else:
-            for digest in withdrawn_digests(self.site, self.keys.product, self.name):
+            for digest in withdrawn_digests(self.site, mark, self.name):
                 found.pop(digest, None)
             if not found:
                 raise BenchError(
@@ -128,19 +127,12 @@ class Channel:
                     cure="stop boards from beginning this one with `slotbench release pause`")
         return max(found.items(), key=lambda item: (item[1].counter, item[1].created, item[0]))
 
-    def _next_head(self, last: Head, now: int, rollout: Rollout) -> Head:
-        return new_head(
-            last, self.keys, now, rollout, channel=self.name, release=last.release, counter=last.counter)
 
-    def _gather_epochs(self) -> KeyEpochs:
-        return gather_epochs(self.site, self._keys_path)
-
-    def _write_head(self, head: Head) -> Head:
-        for name, data in self._gather_epochs().files.items():
-            self.site.write(name, data)
-        self.site.write(
-            store.head_name(head.product, head.channel), self._key.sign(head.to_payload()).pack())
-        return head
+def _publish_next(heads: Heads, last: Head, now: int, rollout: Rollout) -> Head:
+    head = heads.next(
+        last, now, rollout, channel=last.channel, release=last.release, counter=last.counter)
+    heads.publish(head)
+    return head
 
 
 def trusted_releases(site: Store, keys: Keys) -> dict[str, Release]:
@@ -157,17 +149,23 @@ def trusted_releases(site: Store, keys: Keys) -> dict[str, Release]:
     return found
 
 
-def withdrawn_digests(site: Store, product: str, channel: str) -> list[str]:
-    """The digests of the releases that were withdrawn from a channel, the oldest first. Raises BenchError."""
-    path = _withdrawn_path(site, product, channel)
-    return read_bytes(path, _LIST_BYTES_MAX).decode("ascii", "replace").split() if path.is_file() else []
+def withdrawn_digests(site: Store, mark: HighWater, channel: str) -> list[str]:
+    """The digests of the releases that were withdrawn from a channel, the oldest first. Raises BenchError.
+
+    The site or the mark beside the keys may know more of them; one that either knows is withdrawn.
+    """
+    path = _withdrawn_path(site, mark.product, channel)
+    listed = read_bytes(path, _LIST_BYTES_MAX).decode("ascii", "replace").split() if path.is_file() else []
+    return list(dict.fromkeys((*listed, *mark.withdrawn(channel))))
 
 
-def _record_withdrawal(site: Store, product: str, channel: str, digest: str) -> None:
-    known = withdrawn_digests(site, product, channel)
+def _record_withdrawal(site: Store, mark: HighWater, channel: str, digest: str) -> None:
+    known = withdrawn_digests(site, mark, channel)
+    for each in dict.fromkeys((*known, digest)):
+        mark.record_withdrawal(channel, each)
     if digest not in known:
         text = "".join(f"{each}\n" for each in (*known, digest))
-        write_atomic(_withdrawn_path(site, product, channel), text.encode())
+        write_atomic(_withdrawn_path(site, mark.product, channel), text.encode())
 
 
 def _withdrawn_path(site: Store, product: str, channel: str) -> Path:

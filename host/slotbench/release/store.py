@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import LENGTH_MAX
-from slotbench.release.files import read_bytes, write_atomic
+from slotbench.release.files import locked, read_bytes, remove_all_leftovers, write_atomic
 
-_NAME = "[a-z0-9_-]{1,32}"
+_FOLDERS = ("heads", "keys", "releases", "images", "blocks")
+_NAME = "[a-z0-9_][a-z0-9_-]{0,31}"
 _HEX64 = "([0-9a-f]{64})"
 _MUTABLE = re.compile(rf"heads/{_NAME}/{_NAME}\.head|keys/{_NAME}(?:\.[1-9][0-9]{{0,9}})?\.keys")
 _CONTENT = re.compile(rf"releases/{_HEX64}\.release|images/{_HEX64}\.bin|blocks/{_HEX64}\.blocks")
@@ -103,24 +102,24 @@ class Store:
         return sorted(path.stem for path in (self.root / "heads" / product).glob("*.head"))
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other writers out of the site, because two heads must never share a seq.
+    def locked(self, *others: Path) -> Iterator[None]:
+        """Keep other writers out of the site and of these other folders, because two heads must never share
+        a seq. What killed writers left in the site is removed.
 
         Makes the directory if it is missing. Raises BenchError (usage) if that fails.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise BenchError(
-                f"folder cannot be written ({error.strerror})", where=str(self.root),
-                cure="choose another folder", exit_code=USAGE,
-            ) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with ExitStack() as stack:
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.root, *others))
+                for folder in _FOLDERS:
+                    remove_all_leftovers(self.root / folder)
+            except OSError as error:
+                raise BenchError(
+                    f"folder cannot be written ({error.strerror})", where=str(self.root),
+                    cure="choose another folder", exit_code=USAGE,
+                ) from None
             yield
-        finally:
-            os.close(descriptor)
 
 
 def _content_digest(name: str, data: bytes) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -19,6 +19,7 @@ from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, built, compile_mpy, compile_package, sources
 from slotbench.repl.transports import ReplTransport, parse_reports
+from slotbench.untrusted import load_json
 
 __all__ = [
     "HOOK_CHECK", "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings",
@@ -126,16 +127,19 @@ for n in %(own)r:
     attempt(os.remove, n)
 say("boot", digest("boot.py"))
 """
-# The modules of this package may be those of before: what the hook imported at the start.
+# The modules of this package may be those of before: what the hook imported at the start. Collected before
+# and after the imports, the heap has pieces that are long enough.
 _PIN_KEYS: Final = _HELPERS + """\
-import sys
+import gc, sys
 for n in list(sys.modules):
     if n.startswith("twoslot"):
         sys.modules.pop(n)
 try:
     import twoslot
     from twoslot import errors
+    gc.collect()
     from twoslot.trust import pinning
+    gc.collect()
     say("pinned", pinning.pin())
 except Exception as e:
     say("pinned", repr(e))
@@ -174,7 +178,18 @@ class BoardContent:
 def read_board(transport: ReplTransport, port: str) -> BoardContent:
     """Read a board without changing it. Raises BenchError if it is lost or not a board for twoslot."""
     script = _READ_BOARD % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
-    facts = parse_reports(transport.run_script(script))
+    said = transport.run_script(script)
+    try:
+        return _read_facts(parse_reports(said), port)
+    except (ValueError, TypeError, IndexError, AttributeError):
+        raise BenchError(
+            "the board's answer cannot be read", where=port,
+            cure="see what it prints with `mpremote connect PORT repl`; a program in boot.py may print too",
+            exit_code=USAGE) from None
+
+
+def _read_facts(facts: Sequence[tuple[Any, ...]], port: str) -> BoardContent:
+    """The content of the board that reported these. Raises BenchError, and what a wrong shape leads to."""
     vm = next((fact for fact in facts if fact[0] == "vm"), None)
     if vm is None:
         raise BenchError(
@@ -195,7 +210,7 @@ def read_board(transport: ReplTransport, port: str) -> BoardContent:
     hashes = _facts_by_path(facts, "file")
     texts = _facts_by_path(facts, "text")
     try:
-        settings = json.loads(texts.get("twoslot.json", b"{}"))
+        settings = load_json(texts.get("twoslot.json", b"{}"))
     except ValueError:
         settings = {}
     prefix = f"{_STAGE}/"

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-import serial
-
 from slotbench.errors import USAGE, BenchError
+from slotbench.serial_port import open_port, uninterrupted
 
-__all__ = ["ReplPrompt", "open_prompt"]
+__all__ = ["ReplPrompt", "open_prompt", "require_port", "start_application"]
 
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
@@ -20,7 +19,20 @@ _PROMPT: Final = b">>> "
 _CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
 _RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
 _ENTER_S: Final = 10.0
+_INTERRUPT_S: Final = 1.0
+_INTERRUPTS: Final = 10
+_STOP_S: Final = 0.4
+"""How long a board that was interrupted may take for its prompt: Ctrl-C ends a command within a second."""
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
+
+
+class _Silent(BenchError):
+    """No prompt came."""
+
+    def __init__(self, port: str, seconds: float) -> None:
+        super().__init__(
+            f"the board's REPL is silent for {seconds:.0f} s", where=port,
+            cure="press its reset button, then run the same command again", exit_code=USAGE)
 
 
 class ReplPrompt:
@@ -33,9 +45,20 @@ class ReplPrompt:
         """Whether the last line made the board restart."""
 
     def interrupt(self) -> None:
-        """Interrupt the running program and wait for a prompt. Raises BenchError."""
-        self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
-        self._read_to_prompt(_ENTER_S, lambda data: None)
+        """Interrupt the running program and wait for a prompt. Raises BenchError.
+
+        Ctrl-C is pressed again each second: one that comes while boot.py runs stops boot.py, and main.py
+        starts.
+        """
+        for last in (*[False] * (_INTERRUPTS - 1), True):
+            self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
+            try:
+                self._read_to_prompt(_INTERRUPT_S, lambda data: None, total_s=_INTERRUPT_S)
+            except _Silent:
+                if last:
+                    raise
+            else:
+                break
         # A blank line: it clears what an earlier line has left behind the prompt.
         self._write(b"\r")
         self._read_to_prompt(_ENTER_S, lambda data: None)
@@ -87,19 +110,37 @@ class ReplPrompt:
             with suppress(BenchError):
                 self._wait_for(b"soft reboot", _ENTER_S)
 
-    def _read_to_prompt(self, quiet_s: float, on_data: Callable[[bytes], object]) -> None:
-        """Read until the output ends with a prompt. `on_data` receives the output without the prompt."""
+    def start_again(self) -> None:
+        """Start the application after a command that failed or was interrupted: stop what runs, soft-reset.
+
+        The board may be deaf by then: this raises nothing.
+        """
+        if self.restarted:
+            return
+        with uninterrupted(), suppress(BenchError, OSError):
+            self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
+            with suppress(BenchError):
+                self._read_to_prompt(_STOP_S, lambda data: None)
+            self._write(_CTRL_D)
+            self._wait_for(b"soft reboot", _STOP_S)
+
+    def _read_to_prompt(
+        self, quiet_s: float, on_data: Callable[[bytes], object], total_s: float | None = None,
+    ) -> None:
+        """Read until the output ends with a prompt. `on_data` receives the output without the prompt.
+
+        Raises BenchError after `quiet_s` seconds without output, or after `total_s` seconds without a prompt.
+        """
         kept = b""
-        last_s = time.monotonic()
+        start_s = last_s = time.monotonic()
         while True:
             data = self._read()
+            if not data and (kept == _PROMPT or (self.restarted and not kept)):
+                return
+            now_s = time.monotonic()
+            if (not data and now_s - last_s > quiet_s) or (total_s is not None and now_s - start_s > total_s):
+                raise _Silent(self._port, quiet_s)
             if not data:
-                if kept == _PROMPT or (self.restarted and not kept):
-                    return
-                if time.monotonic() - last_s > quiet_s:
-                    raise BenchError(
-                        f"the board's REPL is silent for {quiet_s:.0f} s", where=self._port,
-                        cure="press its reset button, then run the same command again", exit_code=USAGE)
                 continue
             last_s = time.monotonic()
             kept += data
@@ -129,19 +170,31 @@ class ReplPrompt:
 
 @contextmanager
 def open_prompt(port: str) -> Iterator[ReplPrompt]:
-    """Open the prompt of the board at `port`. Afterwards its application runs again. Raises BenchError."""
-    try:
-        line = serial.serial_for_url(port, _BAUD, timeout=_READ_S)
-    except (OSError, ValueError) as error:
-        raise BenchError(
-            f"the port cannot be opened ({error})", where=port,
-            cure="check the cable, and close other programs that use the port",
-            exit_code=USAGE) from None
-    with line:
+    """Open the prompt of the board at `port`. Its application runs again afterwards, however the block ends.
+
+    Raises BenchError.
+    """
+    with open_port(port, _BAUD, _READ_S) as line:
         prompt = ReplPrompt(line, port)
-        prompt.interrupt()
-        yield prompt
+        try:
+            prompt.interrupt()
+            yield prompt
+        except BaseException:
+            prompt.start_again()
+            raise
         prompt.soft_reset()
+
+
+def require_port(port: str) -> None:
+    """Raise BenchError (exit code 2) if `port` cannot be opened, before another program tries it."""
+    with open_port(port, _BAUD, _READ_S):
+        pass
+
+
+def start_application(port: str) -> None:
+    """Start the application of the board at `port` after a program was stopped there. Raises nothing."""
+    with suppress(BenchError, OSError), open_port(port, _BAUD, _READ_S) as line:
+        ReplPrompt(line, port).start_again()
 
 
 @contextmanager

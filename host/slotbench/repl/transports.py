@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.untrusted import load_literal
 
 __all__ = ["TRANSPORTS", "Ampy", "Mpremote", "ReplTransport", "parse_reports"]
 
@@ -105,9 +105,9 @@ _PIP: Final = {"mpremote": "'mpremote == 1.29.*'", "ampy": "adafruit-ampy"}
 
 
 def parse_reports(output: str) -> list[tuple[Any, ...]]:
-    """The tuples in the output of a script. Each is on its own line, behind a mark."""
+    """The tuples in the output of a script. Each is on its own line, behind a mark. Raises ValueError."""
     lines = (line.partition(_MARK) for line in output.splitlines())
-    return [ast.literal_eval(rest) for _, mark, rest in lines if mark]
+    return [load_literal(rest) for _, mark, rest in lines if mark]
 
 
 def _scratch_folder(files: Mapping[str, bytes]) -> tempfile.TemporaryDirectory[str]:

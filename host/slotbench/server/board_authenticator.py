@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Final
 
 from flask import Response, request
 
-from slotbench.errors import BenchError
+from slotbench.errors import USAGE, BenchError
 from slotbench.formats import identity
 from slotbench.formats.identity import IdentityProof
 from slotbench.formats.journal import Report
@@ -27,8 +28,19 @@ _SERIAL_CHARS: Final = 16
 _MAC_CHARS: Final = 32
 _US: Final = 1_000_000
 _NOT_A_REPORT: Final = "unknown"
+_SERVER_URL = re.compile(r"http://([!-.0-~]+)((?:/[!-~]*)?)")
 
 _log = logging.getLogger(__name__)
+
+
+def split_server_url(url: str) -> tuple[str, str]:
+    """Host and path of a board's setting `server`, as the board sends them. Raises BenchError (usage)."""
+    match = _SERVER_URL.fullmatch(url)
+    if not match:
+        raise BenchError(
+            f"{url!r} is not a server of boards", cure="give it as the boards have it: http://HOST/PATH",
+            exit_code=USAGE)
+    return match[1], match[2].rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +62,16 @@ class BoardAuthenticator:
 
     A challenge is a time with a MAC by a key of this process, so it needs no memory. For each board the last
     pair (challenge, count) is remembered, and only a higher pair is accepted. Therefore no request replays.
-    With `require`, other clients are not served. `clock` gives Unix seconds.
+    With `require`, other clients are not served. `clock` gives Unix seconds. `public_url` is what the boards
+    have as their server, where a reverse proxy changes the host or the path: a MAC covers both.
     """
 
     def __init__(
-        self, path: Path, *, require: bool = False, clock: Callable[[], float] = time.time,
+        self, path: Path, *, require: bool = False, public_url: str | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.require = require
+        self._public = split_server_url(public_url) if public_url else None
         self._path = path
         self._clock = clock
         self._key = secrets.token_bytes(32)
@@ -74,7 +89,8 @@ class BoardAuthenticator:
         with self._lock:
             self._reload_identities()
             header = request.headers.get("Authorization", "")
-            host, path = request.headers.get("Host", ""), request.root_path + request.path
+            host, prefix = self._public or (request.headers.get("Host", ""), request.root_path)
+            path = prefix + request.path
             return self._check_header(request.method, host, path, header)
 
     def list_boards(self) -> dict[str, dict[str, object]]:

@@ -1,5 +1,4 @@
-"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL.
-"""
+"""A virtual board: flash, chip, loader, firmware; with a power switch, a reset button and a REPL."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from slotbench.formats import FormatError, journal
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.vboard.firmware import Behaviour, Marker, identify
+from slotbench.vboard.firmware import Behaviour, Marker, marker_of
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
@@ -255,7 +254,7 @@ class VirtualBoard:
             self.result, self.state = None, BoardState.DEAD
             return
         self.result = result
-        marker = identify(result.segments, self.irom(), result.irom_address)
+        marker = marker_of(result.segments, self.irom(), result.irom_address)
         boot = Boot(len(self.boots), self.clock.ms, reason, result.slot, result.why, marker)
         self.boots.append(boot)
         self.state = BoardState.RUNNING
@@ -328,20 +327,22 @@ class VirtualBoard:
     def _run_boot(self) -> None:
         assert self._vm is not None
         self._vm.interrupt_at(self._end_ms)
-        if "/boot.py" in self.files:
-            self._run_file("/boot.py")
+        # As on the port: main.py does not follow a boot.py that failed.
+        self._at_repl |= "/boot.py" in self.files and not self._run_file("/boot.py")
 
-    def _run_file(self, path: str) -> None:
+    def _run_file(self, path: str) -> bool:
+        """Run a program. False when it ended in an error or in Ctrl-C, which is printed."""
         assert self._vm is not None
         try:
             self._vm.run_file(path)
+            return True
         except Exception as error:
-            # As on the port: the traceback is printed, and the next file or the REPL follows.
             self._vm.print_exception(error)
         except KeyboardInterrupt as error:
             if self.terminal is None or not self.terminal.interrupted():
                 raise
             self._vm.print_exception(error)
+        return False
 
     def _guard(self, action: Callable[[], object]) -> None:
         """Do something on the board. Carry out the reset or the loss of power that it ends in."""

@@ -338,7 +338,9 @@ class CPythonVM:
         key = (filename, content, "exec")
         code = _CODE.get(key)
         if code is None:
-            code = _CODE[key] = compile(content, filename, "exec", dont_inherit=True)
+            # MicroPython takes a byte order mark for a part of the first word.
+            source = content.decode() if content.startswith(b"\xef\xbb\xbf") else content
+            code = _CODE[key] = compile(source, filename, "exec", dont_inherit=True)
         return code
 
 

@@ -22,6 +22,8 @@ BLOCKS = -(-len(IMAGE) // 4096)
 _NAMES = constants("constants.py", sources()["constants.py"].decode())
 STATES = ("IDLE", "HEAD", "RELEASE", "TABLE", "SCAN", "DOWNLOAD", "VERIFY", "ACTIVATE", "DONE")
 IDLE, HEAD, RELEASE, TABLE, SCAN, DOWNLOAD, VERIFY, ACTIVATE, DONE = (int(_NAMES[f"STATE_{name}"]) for name in STATES)
+SEQ = NOW + 60 - 1_577_836_800
+"""The seq of the first head of a `Site`."""
 ACTION_CONFIRM = _NAMES["ACTION_CONFIRM"]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from slotbench.prove.field.programs import NO_TICK
+from slotbench.prove.field.programs import LAMP, NO_TICK
 from slotbench.prove.field.story_run import FieldRun
 from slotbench.prove.field.steps import Play, Pause
 from slotbench.prove.field.story import FieldStory
@@ -71,16 +72,23 @@ def _hours(run: FieldRun) -> Play:
     yield Pause(hours=8)
 
 
-def _ends(name: str, what: str, main: str | None) -> FieldStory:
+def _break_boot(files: dict[str, bytes]) -> None:
+    files["/boot.py"] += b"import nothing\n"
+
+
+def _ends(
+    name: str, what: str, main: str | None, edit: Callable[[dict[str, bytes]], None] = lambda files: None,
+) -> FieldStory:
     return FieldStory(
         name=name, what=what, main=main, play=_a_day, dark_minutes=_UNATTENDED_MINUTES, rescue_hours=27,
-        fast_vm="asyncio" in (main or ""))
+        fast_vm="asyncio" in (main or ""), edit=edit)
 
 
 ENDINGS: Final = (
     _ends("main-ends", "main.py ends with a traceback after 3 s; the REPL waits", _RAISES),
     _ends("main-missing", "there is no main.py", None),
     _ends("main-syntax", "main.py does not compile", "while True print(1)\n"),
+    _ends("boot-fails", "boot.py fails after its line, and main.py does not run", LAMP, _break_boot),
     _ends("main-never-ticks", "main.py runs for ever and never calls tick()", NO_TICK),
     _ends("main-async", "an asyncio program without twoslot.task()", _ASYNC),
     _ends("main-async-dies", "an asyncio program with twoslot.task(), whose main() fails", _ASYNC_TASK_DIES),

@@ -162,15 +162,6 @@ def _soft_resets_for_ever(run: FieldRun) -> Play:
     require(not run.judged_bad(lonely), f"release {lonely} is bad, and unproven is right")
 
 
-def _without_hook(run: FieldRun) -> Play:
-    """No trial without its net: the board stays on what it runs, and says why."""
-    yield Pause(minutes=25)
-    bad = run.publish(Behaviour.HANG)
-    yield Pause(hours=6)
-    require(run.runs(1), f"release {bad} runs without a hook that ends its trial")
-    run.wanted = 1
-
-
 def _each(
     name: str, what: str, play: Callable[[int | None], Callable[[FieldRun], Play]], dark: int,
 ) -> list[FieldStory]:
@@ -223,14 +214,6 @@ TRIALS: Final = (
     FieldStory(
         name="hook-gone", what="boot.py has lost its line; a release hangs", main=LAMP, play=_hangs,
         dark_minutes=50, edit=_boot_py(b"import gc\ngc.collect()\n")),
-    FieldStory(
-        name="hook-syntax", what="boot.py does not compile; a release hangs", main=LAMP,
-        play=_without_hook, publishes_rescue=False, dark_minutes=15,
-        edit=_boot_py(b'def (\n__import__("twoslot_boot")  # twoslot\n')),
-    FieldStory(
-        name="hook-fails", what="boot.py fails before its line; a release hangs", main=LAMP,
-        play=_hangs, dark_minutes=50,
-        edit=_boot_py(b'import nothing\n__import__("twoslot_boot")  # twoslot\n')),
     FieldStory(
         name="trial-restart", what="a release restarts the chip at once, for ever", main=LAMP,
         play=_restarts, dark_minutes=15),

@@ -15,6 +15,7 @@ from slotbench.formats.seal import PAGE_BYTES
 from slotbench.prove.invariants import require
 from slotbench.prove.powercut.bench import OfferTestBed, PowerCutBench, Scenario, ScenarioRun
 from slotbench.prove.testbed import HOURS_MS, runs_confirmed, update_to
+from slotbench.release.heads import last_head
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import FlashOperation, NorFlash
@@ -274,11 +275,14 @@ def poll(bench: PowerCutBench) -> list[ScenarioRun]:
     testbed = bench.testbed("withheld")
     hit = _python_in(bench.profile.journal)
     courses = []
+    publisher = testbed.publisher
+    head = last_head(publisher.site, publisher.keys, "stable")
+    assert head is not None
     for start, counter in ((testbed.factory, _NEW), (testbed.used, _USED)):
 
-        def ends(board: VirtualBoard, counter: int = counter) -> bool:
+        def ends(board: VirtualBoard, counter: int = counter, newest: int = head.seq) -> bool:
             cell = board.cell
-            return runs_confirmed(board, counter) and cell is not None and cell.head_seq == 2
+            return runs_confirmed(board, counter) and cell is not None and cell.head_seq == newest
 
         def act(board: VirtualBoard, ends: Callable[[VirtualBoard], bool] = ends) -> None:
             board.power_on()

@@ -14,6 +14,7 @@ from typing import Final
 from slotbench.boards import Region
 from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.mpy import PACKAGE, compile_package
+from slotbench.untrusted import load_json
 from slotbench.vboard.chip.network import station
 from slotbench.vboard.chip.network.slirp import HOST
 from slotbench.vboard.flash.littlefs import FlashFiles
@@ -101,7 +102,7 @@ def _translated(path: str) -> str:
 
 def _settings(data: bytes) -> bytes:
     try:
-        settings = json.loads(data)
+        settings = load_json(data)
     except ValueError:
         return data
     for key in _ADDRESSES:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.untrusted import load_json
 
 __all__ = ["ControlRequest", "ControlSocket", "request_facts"]
 
@@ -134,7 +135,7 @@ class ControlSocket:
     def _understand(self, connection: socket.socket, text: bytes) -> None:
         request = ControlRequest(connection)
         try:
-            fields = json.loads(text)
+            fields = load_json(text)
         except ValueError:
             fields = None
         if not isinstance(fields, dict):

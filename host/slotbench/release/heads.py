@@ -1,0 +1,196 @@
+"""The heads of a product while its site is locked: the newest of each channel, and the next one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from slotbench.errors import BenchError
+from slotbench.formats.fields import TIME_MAX
+from slotbench.formats.head import Head
+from slotbench.formats.keys import Keys, Role
+from slotbench.release import documents, store
+from slotbench.release.epochs import KeyEpochs, gather_epochs
+from slotbench.release.high_water import HighWater
+from slotbench.release.keys import SigningKey
+from slotbench.release.sign import check_role
+from slotbench.release.store import Store
+
+_DAY_S = 86400
+_LONGEST_BREAK_S = 400 * _DAY_S
+"""After so long without a new head the clock is doubted."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """The boards that are offered a release, and the lifetime of the head.
+
+    `percent` of the boards and all boards of `cohorts` are offered it, no board while `paused`. The head
+    expires after `days`. Boards poll every `interval_s` seconds; with 0 each uses its own setting, with None
+    the interval of the last head stays.
+    """
+
+    percent: int = 100
+    cohorts: tuple[str, ...] = ()
+    paused: bool = False
+    days: int = 30
+    interval_s: int | None = None
+
+
+class Heads:
+    """The heads of the keys' product in a locked site, and the online `key` that signs the next ones."""
+
+    def __init__(
+        self, site: Store, keys: Keys, key: SigningKey, epochs: KeyEpochs, mark: HighWater,
+    ) -> None:
+        self.site = site
+        self.keys = keys
+        self.epochs = epochs
+        self.mark = mark
+        self._key = key
+
+    def newest(self, channel: str) -> Head | None:
+        """The newest head of a channel, of the site or beside the keys; None if it has none.
+
+        Raises BenchError or FormatError for a head in the site that is damaged or of other keys.
+        """
+        found = [last_head(self.site, self.keys, channel, self.epochs), self.mark.head(channel)]
+        heads = [head for head in found if head]
+        for head in heads:
+            _require_epoch_of(self.keys, head, str(self.mark.path))
+        return max(heads, key=lambda head: (head.epoch, head.seq), default=None)
+
+    def next(
+        self, last: Head | None, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
+        above: int = 0,
+    ) -> Head:
+        """The unsigned head that follows `last`: it points to the release with this digest and counter.
+
+        Its seq is above all that are known, and above `above`. It expires `days` after the latest date that
+        boards may have seen. Raises BenchError if no seq is left.
+        """
+        created = self._created(release)
+        seen = [created, *([last.issued] if last and last.epoch == self.keys.epoch else [])]
+        latest = self.mark.latest_signed(self.keys, *seen)
+        if latest > now + _DAY_S:
+            _log.warning(
+                "%s/%s: boards may have seen the date %s; this head is valid until %s days after it",
+                self.keys.product, channel, date_words(latest), rollout.days)
+        return Head(
+            product=self.keys.product, channel=channel, epoch=self.keys.epoch,
+            seq=self.mark.next_seq(last, self.keys, channel, now, above),
+            release=release, counter=counter, issued=now,
+            expires=min(max(now, latest) + rollout.days * _DAY_S, TIME_MAX),
+            percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
+            interval_s=(last.interval_s if last else 0) if rollout.interval_s is None else rollout.interval_s,
+        )
+
+    def check_clock(self, last: Head | None, now: int) -> None:
+        """Raise BenchError if `now` cannot be right beside the dates of earlier heads."""
+        if last and last.epoch == self.keys.epoch and now < last.issued:
+            raise BenchError(
+                f"the last head of {last.channel} was issued at {date_words(last.issued)}, "
+                f"later than now ({date_words(now)})",
+                cure="set the clock of this computer; if it is right, that head has a wrong date: "
+                + repair_cure(self.site))
+        known = [head for head in (last, *map(self.mark.head, self.mark.channels)) if head]
+        dates = [head.issued for head in known if head.epoch == self.keys.epoch]
+        if dates and now > max(self.keys.issued, *dates) + _LONGEST_BREAK_S:
+            raise BenchError(
+                f"this computer's clock says {date_words(now)}, and the last head was issued at "
+                f"{date_words(max(dates))}",
+                cure=f"set the clock of this computer; if it is right, {repair_cure(self.site)}")
+
+    def publish(self, head: Head) -> None:
+        """Sign this head and write it to the site, after the keys. Raises BenchError."""
+        for name, data in self.epochs.files.items():
+            self.site.write(name, data)
+        # Its seq is written down first, so that no crash can make two heads of one seq.
+        self.mark.reserve(head, max(head.issued, self._created(head.release)))
+        self.site.write(
+            store.head_name(head.product, head.channel), self._key.sign(head.to_payload()).pack())
+        self.mark.record(head)
+
+    def _created(self, digest: str) -> int:
+        """When the release with this digest was built; 0 if the site does not have it."""
+        path = self.site.path(store.release_name(digest))
+        try:
+            return documents.read_release(path, self.keys)[1].created
+        except BenchError:
+            return 0
+
+
+@contextmanager
+def opened_heads(
+    site: Store, keys_path: Path, key: SigningKey, *, known: HighWater | None = None,
+) -> Iterator[Heads]:
+    """Lock the site and the folder of the keys, and find out what is published.
+
+    `key` is the online key; `known` takes the place of the mark beside the keys. Raises BenchError,
+    FormatError.
+    """
+    keys = documents.read_keys(keys_path)[1]
+    check_role(key, keys, Role.ONLINE)
+    with site.locked(keys_path.parent):
+        mark = known or HighWater.beside(keys_path, keys.product)
+        yield Heads(site, keys, key, gather_epochs(site, keys_path), mark)
+
+
+def last_head(site: Store, keys: Keys, channel: str, epochs: KeyEpochs | None = None) -> Head | None:
+    """The channel's head in the site; None if it has none. Its signature is checked if the keys of its epoch
+    are known.
+
+    Known are the keys in `epochs`, or else only `keys`. Raises BenchError, FormatError.
+    """
+    path = site.path(store.head_name(keys.product, channel))
+    if not path.is_file():
+        return None
+    with _curing(repair_cure(site)):
+        signed, head = documents.read_head(path)
+    _require_epoch_of(keys, head, str(path))
+    known = {keys.epoch: keys} if epochs is None else epochs.known
+    if head.epoch in known:
+        with _curing(repair_cure(site)):
+            documents.check_signature(signed, known[head.epoch], Role.ONLINE, str(path))
+    return head
+
+
+def require_known_epoch(last: Head, epochs: KeyEpochs) -> None:
+    """Raise BenchError unless the keys of the head's epoch are known."""
+    if last.epoch not in epochs.known:
+        raise BenchError(
+            f"head of {last.channel} has key epoch {last.epoch}, whose keys are not known",
+            cure="publish its release again")
+
+
+def repair_cure(site: Store) -> str:
+    """What to do about heads that are damaged, missing or of a wrong time."""
+    return f"run `slotbench release publish --repair {site.root}` with the same --key and --keys"
+
+
+def date_words(unix_s: int) -> str:
+    """A time for people."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _require_epoch_of(keys: Keys, head: Head, where: str) -> None:
+    if head.epoch > keys.epoch:
+        raise BenchError(
+            f"head has key epoch {head.epoch}, the keys file has {keys.epoch}", where=where,
+            cure="use the newest keys file")
+
+
+@contextmanager
+def _curing(cure: str) -> Iterator[None]:
+    """Give errors that are raised inside this cure."""
+    try:
+        yield
+    except BenchError as error:
+        error.cure = cure
+        raise
