@@ -71,6 +71,10 @@ IN_EVERY_FIRMWARE: Final = tuple(
     NoneType FileIO TextIOWrapper bound_method dict_view pend_throw encoding buffering separators ps1
     ps2 mkfs mtime readsize progsize lookahead readonly encrypt decrypt server_side server_hostname
     ptr8 ptr16 ptr32 uint flags backlog timeout
+    exc sgen ticks waiting poller out_buf main_task exc_type queue_read queue_write wait_io_event aclose
+    awritestr stream_awrite peername IOQueue Server core runq_len waitq_len newline buffer
+    SOL_SOCKET SO_REUSEADDR SOCK_RAW SSLContext SSLSocket wrap_socket websocket libc_ver python_compiler
+    ViperTypeError BFINT8 BFINT16 BFINT32 BFUINT16 BFUINT32 ULONGLONG MVLSB FrameBuffer1 sha256
     Pin ADC PWM UART SPI I2C duty deepsleep lightsleep decompress
     """.split()
 )
