@@ -97,10 +97,12 @@ def tick(wdt=None):
                 return
             if _agent.step(schedule):
                 return
+            if _agent.state and not _restart_hook:
+                machine.reset()  # into the trial; here, where nothing more needs to be loaded
         except Exception as e:
             error = e
         # From this frame: the application may have left little of the stack (memory.md).
-        from twoslot import outcome
+        from twoslot import retained, outcome
 
         if outcome.conclude(schedule, error):
             drop("outcome", "retained")
@@ -110,7 +112,7 @@ def tick(wdt=None):
         # The application left too little of the stack or of the heap for any call from here.
         _agent = None
         code = 0 if isinstance(e, MemoryError) else codes.UNEXPECTED
-        _log.append((time.ticks_ms(), codes.STACK if isinstance(e, RuntimeError) else code, 1))
+        _log.append((time.ticks_ms(), codes.STACK if isinstance(e, RuntimeError) else code, code and 1))
         if len(_log) > 8:
             _log.pop(0)
         if isinstance(e, RuntimeError):

@@ -21,8 +21,12 @@ class Agent:
     close() ends it. It is http/response.py unless a PushSource (push/upload.py) was set.
     """
 
-    stage = source = response = None
-    state = 0
+    # Until begin():
+    stage = source = response = etag = interval_s = None
+    state = tries = 0
+    accepted = unproven = False
+    running = 0  # counter of the running release, once a head was checked
+    blocks_in_place = 0, 0  # and how many the image has
 
     def begin(self, force=False, download=True, etag=None):
         """Start over with the head. download=False stops once the release was checked."""
@@ -67,5 +71,7 @@ class Agent:
                     return True
         except KeyboardInterrupt:
             self.stage = STAGE_RESUME
+            if self.source:
+                self.source.close(self)
             raise
         return False

@@ -14,7 +14,7 @@ def begin(agent, force, download, etag):
     agent.force, agent.download, agent.etag = force, download, etag
     agent.accepted = False  # the head of this attempt is signed, and this board accepts it
     agent.interval_s = agent.offered = None  # what that head says
-    agent.running = 0  # counter of the running release, once a head was checked
+    agent.running = 0
     agent.unproven = False  # memory that is missing may be a stranger's doing
     agent.ended = False  # what ends a trial was done
     agent.stage, agent.state = STAGE_FACTS, STATE_HEAD
@@ -27,4 +27,4 @@ def begin(agent, force, download, etag):
     agent.source = agent.response = agent.url = agent.span = agent.views = None
     agent.facts = agent.head = agent.news = agent.plan = agent.place = agent.progress = None
     agent.tries = agent.next = agent.until = agent.written = agent.epochs = 0
-    agent.blocks_in_place = 0, 0  # and how many the image has
+    agent.blocks_in_place = 0, 0

@@ -96,7 +96,7 @@ def _update(agent, force):
 def _control(agent):
     # The slots of this board; their folder is dropped after the verb.
     from twoslot import flash
-    from twoslot.boot import control
+    from twoslot.boot import page, journal, slots, control
 
     return control.BootControl(flash.Flash(), agent.attempts).open()
 

@@ -119,7 +119,7 @@ def test_descriptors(board: DeviceBoard, slots: Any, path: Path) -> None:
     assert {name: getattr(read, name) for name in expected} == expected
 
     board.flash.poke(place, b"\xff" * PAGE)
-    slots.write_descriptor(slot, expected["product"], expected)
+    vm.import_("twoslot.boot.spare").write_descriptor(slots, slot, expected["product"], expected)
     assert board.flash.peek(place, 128) == page[:128], "the sealed half is written differently"
     if expected["confirmed"]:
         slots.confirm(slot)
@@ -130,7 +130,7 @@ def test_descriptors(board: DeviceBoard, slots: Any, path: Path) -> None:
 def test_window_logs(board: DeviceBoard, slots: Any, path: Path) -> None:
     board.flash.poke(BOARD.window_log.start, path.read_bytes())
     board.flash.reset_counters()
-    slots.tidy_log()
+    vm.import_("twoslot.boot.window_log").tidy(slots)
 
     assert board.erased() == ([BOARD.window_log.start] if says(path)["needs_erase"] else [])
 

@@ -23,6 +23,7 @@ from support.device.site import (
     DONE,
     DOWNLOAD,
     IDLE,
+    SEQ,
     IMAGE,
     SCAN,
     TABLE,
@@ -57,7 +58,7 @@ def check_done(updater: Updater) -> None:
     descriptor, cell = board.descriptor(1), board.newest()
     assert descriptor is not None and (descriptor.counter, descriptor.length) == (6, len(IMAGE))
     assert (cell.active, cell.state_b, cell.counter_b) == (1, SlotState.READY, 6)
-    assert (cell.state_a, cell.head_seq) == (SlotState.CONFIRMED, 1)
+    assert (cell.state_a, cell.head_seq) == (SlotState.CONFIRMED, SEQ)
 
 
 def test_a_whole_update(updater: Updater) -> None:
@@ -67,14 +68,14 @@ def test_a_whole_update(updater: Updater) -> None:
     kinds = [request.path.split("/")[1] for request in updater.network.requests]
     assert kinds == ["heads", "releases", "blocks", "images"]
     assert updater.network.connections <= 3, "connections are not kept"
-    assert (updater.agent.bytes, updater.agent.written) == (len(IMAGE), BLOCKS)
+    assert updater.agent.written == BLOCKS and updater.image_bytes() <= len(IMAGE) + HEADERS
     assert updater.erased_blocks() == list(range(BLOCKS)), "a sector was erased twice"
 
 
 def test_progress_counts_blocks_once_they_are_in_place(updater: Updater) -> None:
     seen = []
     updater.agent.begin()
-    while updater.agent.step():
+    while updater.step():
         seen.append(updater.agent.blocks_in_place)
 
     counted = [done for done, total in seen if total]
@@ -143,7 +144,7 @@ def test_one_block_a_connection_is_enough(updater: Updater) -> None:
         if loss.used:
             loss = updater.network.inject(drop_after=SECTOR + HEADERS)
         try:
-            updater.agent.step()
+            updater.step()
         except lost:
             losses += 1
         assert updater.agent.state != IDLE, "gained blocks must begin the count of losses anew"
@@ -156,13 +157,13 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
     """The blocks stay: the next attempt continues there."""
     updater.run(until=DOWNLOAD)
     while updater.agent.written < 5:
-        updater.agent.step()
+        updater.step()
     updater.network.inject(errno=ECONNRESET)
     updater.network.inject(drop_after=0)
     for number in range(1, 10):
         with refusal(updater.vm, "LinkError", 3, 104):
             for _ in range(100):  # the request, then its response
-                updater.agent.step()
+                updater.step()
         assert updater.agent.state == (DOWNLOAD if number < 9 else IDLE), f"after {number} losses"
     updater.network.clear_faults()
     updater.board.flash.reset_counters()
@@ -271,7 +272,7 @@ def test_a_block_that_is_always_wrong_ends_the_attempt(updater: Updater) -> None
 
     with refusal(updater.vm, "LinkError", 12, 3):
         updater.run()
-    assert updater.losses == 9 and updater.agent.written == 0
+    assert updater.losses == 9 and updater.agent.state == IDLE
     assert updater.slot(3 * SECTOR) == IMAGE[: 3 * SECTOR], "the blocks before stay"
 
 
@@ -360,7 +361,6 @@ def test_ctrl_c_in_the_middle_of_a_block_costs_that_block(
     if same_agent:
         assert updater.go_on() == DONE
     else:
-        updater.agent.end()
         updater.agent = updater.vm.import_("twoslot.agent").Agent()
         assert updater.run() == DONE
     check_done(updater)
@@ -371,12 +371,12 @@ def test_the_end_of_an_attempt_closes_the_connection(updater: Updater) -> None:
     updater.run(until=SCAN)
     assert updater.agent.response.idle and updater.vm.runtime.streams, "the connection is kept for the image"
 
-    updater.agent.end()
-    assert updater.agent.source is None and updater.vm.runtime.streams == []
+    updater.vm.import_("twoslot").unload()
+    assert updater.vm.runtime.streams == []
 
 
 def test_activation_comes_after_the_image_was_read_back(updater: Updater) -> None:
     assert updater.run(until=ACTIVATE) == ACTIVATE
 
-    assert updater.agent.sha is not None and updater.slot() == IMAGE
+    assert updater.agent.progress is None and updater.slot() == IMAGE, "nothing of the download is left"
     assert updater.board.newest().state_b == SlotState.EMPTY and updater.board.descriptor(1) is None

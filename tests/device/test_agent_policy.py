@@ -18,10 +18,10 @@ from slotbench.vboard.network.base import ECONNRESET
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware, keys_document, refusal
-from support.device.control import TAG
+from support.device.control import TAG, open_control
 from support.device.decision import first
 from support.device.release import head_fields, offer, payload, release_fields, signed
-from support.device.site import ACTION_CONFIRM, DONE, IDLE, SEQ, Site, Updater, files_app
+from support.device.site import DONE, IDLE, SEQ, Site, Updater, files_app
 
 HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
 KEYS = hashlib.sha256(keys_document().split(b"\n")[0]).digest()[:16]
@@ -258,7 +258,7 @@ def test_with_manual_confirm_a_head_proves_nothing(make_board: Make, site: Site)
     assert updater.run() == IDLE
     assert updater.board.operations() == []
     assert updater.agent.etag is None, "the next check would get a 304, which proves nothing"
-    assert updater.agent.boot_action(ACTION_CONFIRM) is True
+    assert open_control(updater.vm).confirm() is True
 
 
 def test_a_forged_head_does_not_confirm_a_trial(make_board: Make, site: Site) -> None:

@@ -298,10 +298,10 @@ def test_a_head_is_remembered(board: DeviceBoard, vm: CPythonVM) -> None:
         0, SlotState.CONFIRMED, SlotState.EMPTY, RUNNING)
 
 
-# The snapshot for the rest of an update.
+# The facts for the rest of an update.
 
 
-def test_the_snapshot_has_journal_descriptors_and_map(board: DeviceBoard) -> None:
+def test_the_facts_have_journal_descriptors_and_map(board: DeviceBoard) -> None:
     """Values only: an object would keep its class, and a class its module."""
     board.put_slot(1, firmware(3), counter=7, confirmed=True, fs_version=0x00020000)
     board.put_cell(1, trial_cell(
@@ -309,7 +309,8 @@ def test_the_snapshot_has_journal_descriptors_and_map(board: DeviceBoard) -> Non
         head_seq=21, head_time=1000, key_epoch=2, channel_tag=33, report=Report.UNPROVEN, report_counter=8,
         keys_digest=b"k" * 16, other_channels=((1, 2), (3, 4), (0, 0))))
 
-    assert open_control(board.start(1, counter=7)).snapshot() == {
+    vm = board.start(1, counter=7)
+    assert vm.import_("twoslot.boot.facts").facts(open_control(vm)) == {
         "slot": 1, "confirmed": True, "counter": 7, "fs_version": 0x00020000, "floor": 4, "bad": 9, "unproven": 8,
         "rounds": 3, "waiting": None, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "keys": b"k" * 16,
         "others": struct.pack("<6I", 1, 2, 3, 4, 0, 0), "report": (3, 8), "size": BOARD.slots[1].image.size,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from littlefs import LittleFS
 
+from slotbench.formats import document
 from slotbench.formats.journal import SlotState
 from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
+from slotbench.vboard.network.faults import FaultyNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import BOARD, DeviceBoard, firmware, trial_cell
+from support.device.board import BOARD, CHANNEL, PRODUCT, DeviceBoard, firmware, refusal, trial_cell
 from support.device.control import open_control
-from support.device.policy import PolicyBench
 from support.device.release import offer
+from support.device.site import TABLE, Updater, files_app
 from support.vboard.littlefs import filesystem
 
+HEAD_PATH = f"/heads/{PRODUCT}/{CHANNEL}.head"
 OLD, NEW = 0x00020000, 0x00020001
 FILES = {f"note{number}": b"x" * 40 for number in range(20)}
 
@@ -73,15 +79,19 @@ def test_it_is_found_at_every_offset(board: DeviceBoard) -> None:
 ])
 @pytest.mark.parametrize("force", [False, True])
 def test_a_release_that_cannot_mount_it_is_refused(
-    board: DeviceBoard, release: int, content: str, is_refused: bool, force: bool,
+    make_board: Callable[..., DeviceBoard], release: int, content: str, is_refused: bool, force: bool,
 ) -> None:
+    offered = offer({"fs_version": release})
+    digest = document.payload_digest(offered.release.split(b"\n")[0])
+    files = {HEAD_PATH: offered.head, f"/releases/{digest}.release": offered.release}
+    board = make_board(FaultyNetwork(WsgiNetwork(files_app(files))))
     board.flash.poke(BOARD.fs_start, CONTENT[content][0])
-    judge = PolicyBench(board.start())
-    judge.force = force
+    updater = Updater(board, board.start())
     if is_refused:
-        judge.require_refusal(offer({"fs_version": release}), 77, NEW)
+        with refusal(updater.vm, "ReleaseError", 77, NEW):
+            updater.run(force=force)
     else:
-        assert judge.check_offer(offer({"fs_version": release}))
+        assert updater.run(until=TABLE, force=force) == TABLE
 
 
 @pytest.mark.parametrize(("other", "content", "is_refused"), [

@@ -325,8 +325,9 @@ def test_a_board_that_breaks_at_the_end_of_a_check_says_so(
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("module", [
-    "startup", "settings", "schedule", "errors", "agent", "boot/actions", "flash", "boot/control", "boot/journal", "boot/slots", "http/request",
-    "http/response", "trust/document", "trust/rsa", "trust/policy", "image/scan", "image/download", "image/writer"])
+    "startup", "settings", "schedule", "agent", "attempt", "flash", "boot/control", "boot/journal", "boot/slots",
+    "boot/facts", "boot/head", "boot/spare", "boot/window_log", "hook_line", "image/request", "image/table", "http/request",
+    "http/lines", "http/response", "http/documents", "trust/document", "trust/rsa", "trust/policy", "trust/verify", "image/scan", "image/download", "image/writer"])
 def test_out_of_memory_for_a_module_is_logged_and_tried_again(board: DeviceBoard, module: str, times: int) -> None:
     """Every part is loaded when it is needed, beside an application that fills the heap as it likes."""
     board.files = FullAt(board.files, module, times)
@@ -338,10 +339,21 @@ def test_out_of_memory_for_a_module_is_logged_and_tried_again(board: DeviceBoard
     assert board.newest().active == 1
 
 
+def test_out_of_memory_for_the_errors_themselves(board: DeviceBoard) -> None:
+    """Nothing can be concluded without them: the next attempt is in a minute."""
+    board.files = FullAt(board.files, "errors", 4)
+    vm = start(board)
+    with pytest.raises(ChipReset):
+        ticks(board, vm, 300_000)
+
+    assert logged(vm) == [(0, 0)] * 2, "twice the module was wanted once more for the outcome"
+    assert board.newest().active == 1
+
+
 def test_out_of_memory_at_a_check_waits_like_any_failure(board: DeviceBoard) -> None:
     vm = start(board)
     ticks(board, vm, 100)
-    board.files = vm.runtime.files = FullAt(vm.runtime.files, "errors", 3)
+    board.files = vm.runtime.files = FullAt(vm.runtime.files, "agent", 3)
     with pytest.raises(ChipReset):
         ticks(board, vm, 300_000)
 
@@ -429,9 +441,9 @@ def test_a_board_that_cannot_be_updated_logs_it_once_and_runs_its_application(
 
 def test_the_log_keeps_the_last_eight(board: DeviceBoard) -> None:
     vm = start(board)
-    vm.exec("from twoslot.errors import LinkError")
+    vm.exec("from twoslot.errors import LinkError\nfrom twoslot.failures import log_error")
     for number in range(11):
-        vm.exec(f"twoslot.log_error(LinkError(4, {number}))")
+        vm.exec(f"log_error(LinkError(4, {number}))")
 
     assert logged(vm) == [(4, number) for number in range(3, 11)]
 

@@ -25,7 +25,7 @@ from support.device.board import (
     signing_key,
     trusted_keys,
 )
-from support.device.control import offered_head, on_trial
+from support.device.control import offered_head, on_trial, open_control
 from support.device.release import signed
 from support.device.site import Updater, files_app
 
@@ -169,11 +169,11 @@ def test_a_channel_that_comes_back_goes_on_from_its_seq(vm: CPythonVM) -> None:
         return found
 
     for number, tag in ((21, 1), (5, 2), (22, 1), (6, 2), (9, 3), (4, 4)):
-        cell.put_head({**offered_head(vm), "seq": number, "tag": tag, "epoch": 1})
+        vm.import_("twoslot.boot.head").put_head(cell, {**offered_head(vm), "seq": number, "tag": tag, "epoch": 1})
     assert [seq(tag) for tag in (1, 2, 3, 4, 5)] == [22, 6, 9, 4, 0]
-    cell.put_head({**offered_head(vm), "seq": 1, "tag": 5, "epoch": 1})
+    vm.import_("twoslot.boot.head").put_head(cell, {**offered_head(vm), "seq": 1, "tag": 5, "epoch": 1})
     assert sorted(seq(tag) for tag in (1, 2, 3, 4, 5)) == [0, 1, 4, 6, 9], "the channel left longest ago goes first"
-    cell.put_head({**offered_head(vm), "seq": 1, "tag": 4, "epoch": 2})
+    vm.import_("twoslot.boot.head").put_head(cell, {**offered_head(vm), "seq": 1, "tag": 4, "epoch": 2})
     assert [seq(tag) for tag in (1, 2, 3, 4)] == [0, 0, 0, 1], "a new epoch counts afresh"
 
 
@@ -182,14 +182,14 @@ def test_the_time_goes_on_within_an_epoch(vm: CPythonVM) -> None:
     cell = vm.import_("twoslot.boot.journal").Cell()
     times = []
     for issued, tag, epoch in ((900, 1, 1), (500, 2, 1), (950, 2, 1), (100, 2, 2)):
-        cell.put_head({**offered_head(vm), "issued": issued, "tag": tag, "epoch": epoch})
+        vm.import_("twoslot.boot.head").put_head(cell, {**offered_head(vm), "issued": issued, "tag": tag, "epoch": epoch})
         times.append(cell.head_time)
     assert times == [900, 900, 950, 100]
 
 
 def test_an_activated_release_moves_the_time(board: DeviceBoard, vm: CPythonVM) -> None:
     """An offline key says when it was made: before that no head can have been issued."""
-    control = vm.import_("twoslot.boot.control").BootControl(vm.import_("twoslot.flash").Flash(), 3).open()
+    control = open_control(vm)
     control.invalidate_spare()
     control.activate_spare({
         "form": 1, "counter": 9, "length": 4096, "sha256": bytes(32), "floor": 0, "fs_start": 0, "fs_version": 0,

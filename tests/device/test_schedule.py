@@ -109,34 +109,37 @@ def test_a_server_that_is_reached_now_and_then_is_asked_every_five_minutes(make:
     assert schedule.left >= 900_000
 
 
+def agent(**changes: Any) -> SimpleNamespace:
+    """What outcome.py looks at in an Agent."""
+    fields = {"interval_s": None, "etag": None, "state": 0, "accepted": False, "tries": 0, "source": None, "stage": None}
+    return SimpleNamespace(**{**fields, **changes})
+
+
 class Attempts:
     """What an agent would do on a network where each request fails with a chance of one half."""
 
     def __init__(self, vm: CPythonVM, schedule: Any, seed: int) -> None:
         self.conclude = vm.import_("twoslot.outcome").conclude
         self.lost = vm.import_("twoslot.errors").LinkError
-        self.schedule, self.rng = schedule, random.Random(seed)
-        self.agent = SimpleNamespace(
-            interval_s=None, etag=None, state=0, accepted=False, retry_after=0, boot_action=lambda action: None)
-        self.blocks = self.tries = 0
+        self.package, self.schedule, self.rng = vm.import_("twoslot"), schedule, random.Random(seed)
+        self.agent = agent()
+        self.blocks = 0
 
     def make(self) -> bool:
         """Make the attempt that is due, or go on with it; True when the image is there."""
         agent = self.agent
         if not agent.state:
             agent.accepted = self.request()
-            self.tries, agent.state = 0, 3 * (agent.accepted and self.request())
+            agent.tries, agent.state = 0, 3 * (agent.accepted and self.request())
         else:
             self.schedule.continue_now(0)
         while agent.state and self.request():
-            self.blocks, self.tries = self.blocks + 4, 0
+            self.blocks, agent.tries = self.blocks + 4, 0
             self.schedule.continue_now(4)
             if self.blocks >= 24:
                 return True
-        self.tries += 1
-        if self.tries > 8:
-            agent.state = 0
-        self.conclude(agent, self.schedule, self.lost(3, 104))
+        self.package._agent = agent
+        self.conclude(self.schedule, self.lost(3, 104))
         return False
 
     def request(self) -> bool:
@@ -346,7 +349,8 @@ def test_the_server_may_say_how_often_within_limits(
     schedule = make()
     reached = vm.import_("twoslot.outcome").conclude
     for interval in (300, word_s, None):  # a 304 says nothing new
-        reached(SimpleNamespace(interval_s=interval, etag=None, boot_action=lambda action: None), schedule, None)
+        vm.import_("twoslot")._agent = agent(interval_s=interval)
+        reached(schedule, None)
 
     assert 0.9 * interval_s * 1000 <= schedule.left < 1.1 * interval_s * 1000
 

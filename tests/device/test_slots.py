@@ -49,7 +49,7 @@ class Access:
 
     def describe(self, slot: int, **changes: Any) -> None:
         fields = release_fields(**changes)
-        self.slots.write_descriptor(slot, PRODUCT, self.plan(fields, fields["images"]["any"]))
+        self.vm.import_("twoslot.boot.spare").write_descriptor(self.slots, slot, PRODUCT, self.plan(fields, fields["images"]["any"]))
 
 
 @pytest.fixture
@@ -114,12 +114,12 @@ def test_a_map_without_window_log_and_with_shared_sectors(access: Access, slot: 
     access.open(numbers)
     access.board.flash.reset_counters()
 
-    access.slots.tidy_log()
-    access.slots.erase_descriptor(slot)
+    access.vm.import_("twoslot.boot.window_log").tidy(access.slots)
+    access.vm.import_("twoslot.boot.spare").erase_descriptor(access.slots, slot)
     assert access.board.operations() == [], "the loader, or a table that is in use, was erased"
     access.describe(slot)
     assert access.slots.read(slot).counter == 6
-    access.slots.erase_descriptor(slot)
+    access.vm.import_("twoslot.boot.spare").erase_descriptor(access.slots, slot)
     assert access.board.erased() == [table]
 
 
@@ -208,7 +208,7 @@ def test_erase_descriptor_erases_unless_the_page_is_blank(access: Access, first:
     access.board.flash.poke(place, first)
     access.board.flash.reset_counters()
 
-    access.slots.erase_descriptor(1)
+    access.vm.import_("twoslot.boot.spare").erase_descriptor(access.slots, 1)
 
     assert access.board.erased() == [place] * erases
     assert access.board.flash.peek(place, PAGE) == b"\xff" * PAGE
@@ -254,7 +254,7 @@ def test_the_log_is_erased_when_half_full_or_torn(
     access.board.flash.poke(LOG, sector)
     access.board.flash.reset_counters()
 
-    access.slots.tidy_log()
+    access.vm.import_("twoslot.boot.window_log").tidy(access.slots)
 
     assert access.board.erased() == ([LOG] if erases else [])
     assert erases == windowlog.needs_erase(sector), "device and bench disagree"

@@ -28,10 +28,10 @@ class WriterBench:
         fields = release_fields(image)
         plan = vm.import_("twoslot.trust.policy").parse_plan(fields, fields["images"]["any"])
         self.writer = vm.import_("twoslot.image.writer")
-        self.scan = vm.import_("twoslot.image.scan")
+        self.scan, self.table = vm.import_("twoslot.image.scan"), vm.import_("twoslot.image.table")
         self.slot = self.scan.start((SLOT.image.start, SLOT.table.start), plan)
-        self.writer.allocate(self.slot)
-        self.agent = SimpleNamespace(progress=self.slot, plan=plan, next=0, scans=0, sha=None)
+        self.writer.allocate(self.slot, SECTOR)
+        self.agent = SimpleNamespace(progress=self.slot, plan=plan, next=0, source=None)
 
     @property
     def left(self) -> int:
@@ -59,7 +59,11 @@ class WriterBench:
 
     def put_table(self, table: bytes | None = None) -> None:
         self.load(blocks.block_table(self.image) if table is None else table)
-        self.writer.write_table(self.slot, self.agent.plan["blocks"])
+        self.agent.views = None
+        self.agent.response = SimpleNamespace(
+            got=self.slot["blocks"] * 16, wait_ms=lambda size: None, fill=lambda views: True)
+        self.table.step(self.agent)
+        self.writer.allocate(self.slot, SECTOR)
 
     def scanned(self) -> set[int]:
         """Check all blocks; return the missing ones."""
@@ -79,9 +83,9 @@ class WriterBench:
 
     def whole(self) -> bool:
         """How image/scan checks the slot now."""
-        self.agent.state, self.agent.scans = VERIFY, 0
+        self.agent.state, self.agent.progress, self.slot["scans"] = VERIFY, self.slot, 0
         while self.agent.state == VERIFY:
-            self.agent.state = self.scan.step(self.agent)
+            self.scan.step(self.agent)
         self.agent.next = 0
         return bool(self.agent.state == ACTIVATE)
 
@@ -274,11 +278,11 @@ def test_the_buffer_is_made_when_it_is_needed_and_kept(bench: WriterBench) -> No
     bench.put_table()
     bench.scanned()
     bench.load(bench.block(0))
-    bench.writer.allocate(bench.slot)
+    bench.writer.allocate(bench.slot, SECTOR)
     bench.writer.write_block(bench.slot, 0)
 
     bench.slot["pieces"] = None
-    bench.writer.allocate(bench.slot)
+    bench.writer.allocate(bench.slot, SECTOR)
     assert [len(piece) for piece in bench.slot["pieces"]] == [PIECE] * 8
     for number in range(1, 8):
         bench.put(number)

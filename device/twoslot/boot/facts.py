@@ -6,7 +6,7 @@ from twoslot.constants import STAGE_DOCUMENTS, STATE_DONE
 def step(agent):
     """Read the facts; it ends there when an update is verified already, and waits for the restart."""
     from twoslot import flash
-    from twoslot.boot import control
+    from twoslot.boot import page, journal, slots, control
 
     control = control.BootControl(flash.Flash(), agent.attempts).open()
     agent.facts = facts(control)

@@ -12,7 +12,7 @@ def step(agent):
     """
     # All from this frame: it is high up on the stack.
     from twoslot import flash
-    from twoslot.boot import control
+    from twoslot.boot import page, journal, slots, control
 
     control = control.BootControl(flash.Flash(), agent.attempts).open()
     if not control.confirmed:

@@ -16,7 +16,7 @@ def step(agent):
     """Invalidate the spare slot, or activate it when the agent's state says so."""
     # All from this frame: it is high up on the stack.
     from twoslot import flash, retained
-    from twoslot.boot import control, window_log
+    from twoslot.boot import page, journal, slots, control, window_log
 
     control = control.BootControl(flash.Flash(), agent.attempts).open()
     if agent.state < STATE_ACTIVATE:
@@ -25,6 +25,7 @@ def step(agent):
     else:
         activate(control, agent.plan, agent.product)
         agent.state, agent.stage = STATE_DONE, None
+        drop("flash")
     drop("retained")
 
 

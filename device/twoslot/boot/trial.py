@@ -11,7 +11,7 @@ from twoslot.retained import NOTE_CONFIRMED
 def step(agent):
     """End the trial if the release is confirmed: the last stage of a check."""
     from twoslot import flash
-    from twoslot.boot import control
+    from twoslot.boot import page, journal, slots, control
 
     end(control.BootControl(flash.Flash(), agent.attempts).open())
     agent.stage = None

@@ -2,11 +2,12 @@
 from twoslot import codes
 from twoslot.constants import STAGE_SCAN, STATE_SCAN, TABLE_ENTRY
 from twoslot.errors import LinkError
-from twoslot.image import writer, download
 
 
 def step(agent):
     """Download the next piece: a stage of an update."""
+    from twoslot.image import writer, download
+
     progress = agent.progress
     n = progress["blocks"] * TABLE_ENTRY
     writer.allocate(progress, n)

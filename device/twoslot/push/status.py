@@ -18,7 +18,7 @@ def handle(listener, sock):
     """
     # All from this frame: it is high up on the stack.
     from twoslot import flash, settings
-    from twoslot.boot import control, decision, status
+    from twoslot.boot import page, journal, slots, control, decision, status
 
     s = settings.load()
     control = control.BootControl(flash.Flash(), s["attempts"]).open()

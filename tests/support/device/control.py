@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from slotbench.formats.journal import channel_tag
@@ -17,10 +18,16 @@ TAG = channel_tag(PRODUCT, CHANNEL)
 
 
 def open_control(vm: CPythonVM) -> Any:
-    """What Agent makes first."""
+    """An open BootControl. What changes its slots (spare.py, trial.py, head.py) can be called as its methods."""
     attempts = vm.import_("twoslot.settings").load()["attempts"]
     flash = vm.import_("twoslot.flash").Flash()
-    return vm.import_("twoslot.boot.control").BootControl(flash, attempts).open()
+    control = vm.import_("twoslot.boot.control").BootControl(flash, attempts).open()
+    spare, trial = vm.import_("twoslot.boot.spare"), vm.import_("twoslot.boot.trial")
+    control.invalidate_spare = partial(spare.invalidate, control)
+    control.activate_spare = partial(spare.activate, control)
+    control.confirm, control.rollback = partial(trial.confirm, control), partial(trial.rollback, control)
+    control.remember_head = partial(vm.import_("twoslot.boot.head").remember, control)
+    return control
 
 
 def loaders_word(vm: CPythonVM) -> bytes | None:

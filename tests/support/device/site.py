@@ -24,7 +24,6 @@ STATES = ("IDLE", "HEAD", "RELEASE", "TABLE", "SCAN", "DOWNLOAD", "VERIFY", "ACT
 IDLE, HEAD, RELEASE, TABLE, SCAN, DOWNLOAD, VERIFY, ACTIVATE, DONE = (int(_NAMES[f"STATE_{name}"]) for name in STATES)
 SEQ = NOW + 60 - 1_577_836_800
 """The seq of the first head of a `Site`."""
-ACTION_CONFIRM = _NAMES["ACTION_CONFIRM"]
 
 
 class Site:
@@ -73,7 +72,7 @@ class Updater:
         lost = self.vm.import_("twoslot.errors").LinkError
         while self.agent.state != until:
             try:
-                if not self.agent.step():
+                if not self.step():
                     break
             except lost:
                 self.losses += 1
@@ -82,6 +81,14 @@ class Updater:
                     raise
         state: int = self.agent.state
         return state
+
+    def step(self) -> bool:
+        """The agent's next piece. What an error broke off is settled, as after each tick(), and raised."""
+        try:
+            return bool(self.agent.step())
+        except self.vm.import_("twoslot.errors").TwoslotError as error:
+            self.vm.import_("twoslot.outcome").break_off(self.agent, error)
+            raise
 
     def images(self) -> list[HttpRequest]:
         """The requests for the image."""

@@ -170,7 +170,8 @@ def window_log(device: DeviceBoard, vm: CPythonVM, sector: bytes) -> None:
     """Erased when the bench says so; and what the window holds is either still known or unknown, never another."""
     device.flash.poke(BOARD.window_log.start, sector)
     device.flash.reset_counters()
-    vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash()).tidy_log()
+    slots = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash())
+    vm.import_("twoslot.boot.window_log").tidy(slots)
     erased = device.erased()
     assert erased == ([BOARD.window_log.start] if windowlog.needs_erase(sector) else [])
     after = device.flash.peek(BOARD.window_log.start, 4096)
@@ -249,7 +250,7 @@ def describe(device: DeviceBoard, vm: CPythonVM, plan: Any) -> SlotDescriptor:
     """What the device writes for the slot, read by the device and by the bench."""
     device.flash.poke(SLOT.descriptor.start, b"\xff" * 4096)
     slots = vm.import_("twoslot.boot.slots").Slots(vm.import_("twoslot.flash").Flash())
-    slots.write_descriptor(1, PRODUCT, plan)
+    vm.import_("twoslot.boot.spare").write_descriptor(slots, 1, PRODUCT, plan)
     assert slots.read(1) is not None
     described = device.descriptor(1)
     assert described is not None
