@@ -23,7 +23,7 @@ class Agent:
 
     # Until begin():
     stage = source = response = etag = interval_s = None
-    state = tries = 0
+    state = tries = retry_after = 0
     accepted = unproven = False
     running = 0  # counter of the running release, once a head was checked
     blocks_in_place = 0, 0  # and how many the image has

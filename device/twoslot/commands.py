@@ -136,6 +136,8 @@ def _confirm(agent):
     from twoslot.boot import window_log, trial
 
     done = trial.confirm(control)
+    if done:
+        trial.note_confirmed(control)
     trial.end(control)
     print("twoslot: confirmed" if done else "twoslot: was confirmed already")
 

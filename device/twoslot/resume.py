@@ -2,7 +2,7 @@
 # asked for again; of the image, the blocks that are in place stay in place.
 from twoslot.constants import (
     PHASE_GET, STAGE_DOWNLOAD, STAGE_FACTS, STAGE_SCAN, STAGE_SPARE, STATE_ACTIVATE, STATE_DONE,
-    STATE_DOWNLOAD, STATE_TABLE,
+    STATE_DOWNLOAD, STATE_HEAD, STATE_TABLE,
 )  # fmt: skip
 
 
@@ -14,6 +14,7 @@ def step(agent):
         agent.source.close(agent)
     if agent.state < STATE_TABLE:
         agent.phase, agent.etag, agent.stage = PHASE_GET, None, STAGE_FACTS
+        agent.state, agent.key_epoch, agent.refusal = STATE_HEAD, 0, None
     elif agent.state == STATE_DONE:
         agent.stage = None
     elif not agent.place or agent.state == STATE_ACTIVATE:

@@ -108,7 +108,7 @@ def test_regions(board: DeviceBoard, vm: CPythonVM, port: Any, path: Path) -> No
 
 
 @pytest.mark.parametrize("path", vectors("descriptors"))
-def test_descriptors(board: DeviceBoard, slots: Any, path: Path) -> None:
+def test_descriptors(board: DeviceBoard, vm: CPythonVM, slots: Any, path: Path) -> None:
     page, expected = path.read_bytes(), says(path)
     slot = expected["slot"]
     place = BOARD.slots[slot].descriptor.start
@@ -127,7 +127,7 @@ def test_descriptors(board: DeviceBoard, slots: Any, path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", vectors("windowlogs"))
-def test_window_logs(board: DeviceBoard, slots: Any, path: Path) -> None:
+def test_window_logs(board: DeviceBoard, vm: CPythonVM, slots: Any, path: Path) -> None:
     board.flash.poke(BOARD.window_log.start, path.read_bytes())
     board.flash.reset_counters()
     vm.import_("twoslot.boot.window_log").tidy(slots)
@@ -169,14 +169,15 @@ def test_the_image_and_its_block_table(board: DeviceBoard, vm: CPythonVM) -> Non
     image, table, expected = path.read_bytes(), path.with_suffix(".blocks").read_bytes(), says(path)
     writer, scan, slot = vm.import_("twoslot.image.writer"), vm.import_("twoslot.image.scan"), BOARD.slots[1]
     w = scan.start((slot.image.start, slot.table.start), {"length": len(image)})
-    writer.allocate(w)
+    writer.allocate(w, SECTOR)
 
     def load(data: bytes) -> None:
         for piece in writer.views(w, len(data)):
             piece[:], data = data[: len(piece)], data[len(piece) :]
 
     load(table)
-    writer.write_table(w, bytes.fromhex(expected["blocks_sha256"]))
+    assert writer.digest(w, len(table)) == bytes.fromhex(expected["blocks_sha256"])
+    writer.write(w, w["table"], len(table))
     for block in range(w["blocks"]):
         scan.check_block(w, block)
     blank = [image[at : at + SECTOR] == b"\xff" * SECTOR for at in range(0, len(image), SECTOR)]

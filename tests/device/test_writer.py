@@ -82,7 +82,9 @@ class WriterBench:
             self.put(number)
 
     def whole(self) -> bool:
-        """How image/scan checks the slot now."""
+        """How image/scan checks the slot now. It drops the flash when the image is right."""
+        self.vm.import_("twoslot").drop("image", "flash")
+        self.scan, self.writer = self.vm.import_("twoslot.image.scan"), self.vm.import_("twoslot.image.writer")
         self.agent.state, self.agent.progress, self.slot["scans"] = VERIFY, self.slot, 0
         while self.agent.state == VERIFY:
             self.scan.step(self.agent)

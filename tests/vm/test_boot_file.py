@@ -126,11 +126,11 @@ def test_a_cut_leaves_the_old_file_or_the_new_one(index: int, mode: CutMode) -> 
     board = DeviceBoard()
     board.files["/boot.py"] = OWN
     vm = board.start()
-    vm.exec("import twoslot\ntwoslot.deadline = None\nfrom twoslot.recovery import boot_file")
+    vm.exec("import twoslot\ntwoslot.deadline = None\nfrom twoslot import hook_line")
     board.soc.write_word(0x600013D8, 0)  # as the loader does after a loss of power
     board.flash.reset_counters()
     board.flash.arm(Cut(index, mode))
     with pytest.raises(PowerCut):
-        vm.exec("boot_file.require_hook()")
+        vm.exec("hook_line.step(None)")
     assert board.files["/boot.py"] == (LINE + OWN if (index, mode) == (1, CutMode.AFTER) else OWN)
     board.close()

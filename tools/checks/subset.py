@@ -28,8 +28,8 @@ _TOUCH = {
     "socket": ("connection.py", "mqtt/client.py", "ntp.py", "push/opening.py"),
     "machine": (
         "__init__.py",
-        "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
-        "mqtt/client.py", "ntp.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
+        "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
+        "hook_line.py", "mqtt/client.py", "ntp.py", "outcome.py", "push/finish.py", "push/status.py",
         "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
         "recovery/unattended.py", "recovery/update_first.py", "retained.py", "sleep.py", "trust/policy.py"),
 }

@@ -8,10 +8,10 @@ def step(agent):
     from twoslot import flash
     from twoslot.boot import page, journal, slots, control
 
-    control = control.BootControl(flash.Flash(), agent.attempts).open()
-    agent.facts = facts(control)
+    opened = control.BootControl(flash.Flash(), agent.attempts).open()
+    agent.facts = facts(opened)
     agent.stage = STAGE_DOCUMENTS
-    if control.waiting:
+    if opened.waiting:
         agent.state, agent.stage = STATE_DONE, None
     drop("flash")
 

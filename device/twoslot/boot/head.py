@@ -14,26 +14,34 @@ def step(agent):
     from twoslot import flash
     from twoslot.boot import page, journal, slots, control
 
-    control = control.BootControl(flash.Flash(), agent.attempts).open()
-    if not control.confirmed:
-        from twoslot import retained
-        from twoslot.boot import window_log, trial
+    opened = control.BootControl(flash.Flash(), agent.attempts).open()
+    was_confirmed = opened.confirmed
+    if not was_confirmed:
+        from twoslot.boot import trial
     newest, agent.news = agent.news, None
-    if newest is True:
-        # A signed head of the past, from a cache: the proof, and nothing to remember.
-        newest = None
-        if agent.auto and not control.confirmed:
-            trial.confirm(control)
-    if agent.keys:
-        from twoslot.trust import rotation
+    try:
+        if newest is True:
+            # A signed head of the past, from a cache: the proof, and nothing to remember.
+            newest = None
+            if agent.auto and not was_confirmed:
+                trial.confirm(opened)
+        if agent.keys:
+            from twoslot.trust import rotation
 
-        rotation.commit(agent, control, newest)
-    elif newest is None:
-        pass
-    elif control.confirmed:
-        remember(control, newest)
-    elif agent.auto:
-        trial.confirm(control, newest)
+            rotation.commit(agent, opened, newest)
+        elif newest is None:
+            pass
+        elif was_confirmed:
+            remember(opened, newest)
+        elif agent.auto:
+            trial.confirm(opened, newest)
+    finally:
+        if opened.confirmed and not was_confirmed:
+            # Loaded now: what was written needed the memory.
+            from twoslot import retained
+            from twoslot.boot import window_log
+
+            trial.note_confirmed(opened)
     agent.stage = STAGE_DOCUMENTS if agent.state else None
     if agent.facts is None:
         agent.stage = STAGE_FACTS if agent.state else None

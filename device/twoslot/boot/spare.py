@@ -15,15 +15,20 @@ from twoslot.retained import NOTE_ACTIVATED
 def step(agent):
     """Invalidate the spare slot, or activate it when the agent's state says so."""
     # All from this frame: it is high up on the stack.
-    from twoslot import flash, retained
-    from twoslot.boot import page, journal, slots, control, window_log
+    from twoslot import flash
+    from twoslot.boot import page, journal, slots, control
 
-    control = control.BootControl(flash.Flash(), agent.attempts).open()
+    opened = control.BootControl(flash.Flash(), agent.attempts).open()
     if agent.state < STATE_ACTIVATE:
-        spare = invalidate(control)
-        agent.place, agent.stage = (control.slots.images[spare], control.slots.tables[spare]), STAGE_SCAN
+        spare = invalidate(opened)
+        from twoslot.boot import window_log
+
+        window_log.tidy(opened.slots)
+        agent.place, agent.stage = (opened.slots.images[spare], opened.slots.tables[spare]), STAGE_SCAN
     else:
-        activate(control, agent.plan, agent.product)
+        from twoslot import retained
+
+        activate(opened, agent.plan, agent.product)
         agent.state, agent.stage = STATE_DONE, None
         drop("flash")
     drop("retained")
@@ -36,8 +41,6 @@ def invalidate(control):
     """
     if not control.confirmed:
         raise FlashError(codes.NOT_CONFIRMED, control.cell.states[control.slot])
-    from twoslot.boot import window_log
-
     spare = 1 - control.slot
     # Always a new cell, read back: a cell of an earlier boot may be half-written and read
     # otherwise soon.
@@ -47,7 +50,6 @@ def invalidate(control):
     cell.counters[spare] = 0
     control.journal.append(cell)
     erase_descriptor(control.slots, spare)
-    window_log.tidy(control.slots)
     return spare
 
 

@@ -25,9 +25,6 @@ def confirm(control, newest=None):
     """
     if control.confirmed or control.waiting:
         return False
-    from twoslot import retained
-    from twoslot.boot import window_log
-
     if control.cell.active == control.slot:
         control.journal.mark(CONFIRMED_WORD)
     control.slots.confirm(control.slot)
@@ -38,9 +35,16 @@ def confirm(control, newest=None):
 
         head.put_head(cell, newest)
     control.journal.append(cell)
+    return True
+
+
+def note_confirmed(control):
+    """Tell the loader and the boot hook: after confirm(). It needs twoslot.retained and window_log.py."""
+    from twoslot import retained
+    from twoslot.boot import window_log
+
     retained.put_note(NOTE_CONFIRMED)
     window_log.tidy(control.slots)
-    return True
 
 
 def rollback(control):

@@ -44,6 +44,18 @@ class Response:
     Idle: it is read to its end, the connection kept.
     """
 
+    skip: int
+    left: int
+    lo: int
+    hi: int
+    received: int
+    stage: int
+    status: int
+    start: int
+    unsized: bool
+    chunked: bool
+    keep: bool
+
     def __init__(self, sock, host):
         self.sock, self.host, self.idle = sock, host, False
         self.rx = memoryview(bytearray(128))

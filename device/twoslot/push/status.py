@@ -21,17 +21,19 @@ def handle(listener, sock):
     from twoslot.boot import page, journal, slots, control, decision, status
 
     s = settings.load()
-    control = control.BootControl(flash.Flash(), s["attempts"]).open()
-    found = status.status(control)
+    opened = control.BootControl(flash.Flash(), s["attempts"]).open()
+    found = status.status(opened)
     development = found["counter"] >> DEVELOPMENT_BIT
     if listener.authenticated and s["confirm"] == "auto" and development and not found["confirmed"]:
         # A development release that answers could be replaced: that is its proof.
+        from twoslot import retained
         from twoslot.boot import window_log, trial
 
-        trial.confirm(control)
-        trial.end(control)
-        found = status.status(control)
-    control = None
+        if trial.confirm(opened):
+            trial.note_confirmed(opened)
+        trial.end(opened)
+        found = status.status(opened)
+    opened = None
     twoslot.drop("boot", "flash")
     from twoslot.push import reply
 

@@ -23,9 +23,20 @@ def open_control(vm: CPythonVM) -> Any:
     flash = vm.import_("twoslot.flash").Flash()
     control = vm.import_("twoslot.boot.control").BootControl(flash, attempts).open()
     spare, trial = vm.import_("twoslot.boot.spare"), vm.import_("twoslot.boot.trial")
-    control.invalidate_spare = partial(spare.invalidate, control)
-    control.activate_spare = partial(spare.activate, control)
-    control.confirm, control.rollback = partial(trial.confirm, control), partial(trial.rollback, control)
+
+    def invalidate() -> Any:
+        number = spare.invalidate(control)
+        vm.import_("twoslot.boot.window_log").tidy(control.slots)
+        return number
+
+    def confirm(newest: Any = None) -> bool:
+        confirmed = bool(trial.confirm(control, newest))
+        if confirmed:
+            trial.note_confirmed(control)
+        return confirmed
+
+    control.invalidate_spare, control.activate_spare = invalidate, partial(spare.activate, control)
+    control.confirm, control.rollback = confirm, partial(trial.rollback, control)
     control.remember_head = partial(vm.import_("twoslot.boot.head").remember, control)
     return control
 
