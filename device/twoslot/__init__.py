@@ -8,6 +8,11 @@ import time
 from twoslot import codes
 from twoslot.constants import BUSY_BIT, CHECK_FIRST_BIT, RETAINED_TURNS, RETRY_MS
 
+# MicroPython looks for a file of that name at the first import of each of these: 576 bytes of stack, which
+# are not there inside of other imports (memory.md).
+for __name in ("binascii", "esp", "hashlib", "json", "os", "struct"):
+    __import__(__name)
+
 __version__ = "0.1.0"
 if __path__[0] != "/" and __path__[0] != ".":
     # It holds wherever the application's os.chdir() leads.

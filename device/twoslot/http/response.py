@@ -20,13 +20,9 @@ def get(agent, url, etag=None, span=(0, 0)):
     Returns a generator: once it has ended, agent.response is there. The connection is kept from one
     request to the next. This module is the agent's source.
     """
-    # All that it needs, from this frame: documents.py has loaded it already.
-    from twoslot import connection
-    from twoslot.http import lines, request
+    # Its caller has loaded it: here the stack has no room for it any more.
+    from twoslot.http import request
 
-    if agent.identity:
-        from twoslot import hmac
-        from twoslot.http import identity
     return request.get(agent, agent.server, url, etag, span[0], span[1], agent.identity)
 
 

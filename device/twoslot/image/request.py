@@ -8,9 +8,14 @@ def step(agent):
     """Ask for agent.url, and read the head of the response: a stage of an update."""
     if agent.url:
         url, agent.url = agent.url, None
-        if agent.source is None:
-            from twoslot.http import response
+        if agent.identity is not None:
+            # Over HTTP. All that it needs, from this frame: it is high up on the stack.
+            from twoslot import connection
+            from twoslot.http import response, lines, request
 
+            if agent.identity:
+                from twoslot import hmac
+                from twoslot.http import identity
             agent.source = response
         agent.request = agent.source.get(agent, url, None, agent.span)
     for _ in agent.request:
