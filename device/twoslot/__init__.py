@@ -32,7 +32,7 @@ def status():
 
 def check():
     """Ask the server, change nothing. True when it offers what this board would install."""
-    return _command("check")
+    return _command("check", False)
 
 
 def update(force=False):
@@ -86,6 +86,7 @@ def tick(wdt=None):
     # The next start must know that a reset was not the application's doing (retained.py).
     machine.mem32[RETAINED_TURNS] |= 1 << BUSY_BIT
     schedule = error = None
+    state = 0
     try:
         try:
             feed()
@@ -106,10 +107,14 @@ def tick(wdt=None):
                 machine.reset()  # into the trial; here, where nothing more needs to be loaded
         except Exception as e:
             error = e
+            if isinstance(e, MemoryError):
+                if _agent:
+                    state = None if _agent.unproven else _agent.state
+                unload()
         # From this frame: the application may have left little of the stack (memory.md).
         from twoslot import retained, outcome
 
-        if outcome.conclude(schedule, error):
+        if outcome.conclude(schedule, error, state):
             drop("outcome", "retained")
         else:
             unload()
@@ -232,8 +237,12 @@ def _command(name, force=None):
         # A person may have cured what stopped it before.
         _schedule = _schedule or None
         get_schedule()
-        from twoslot import errors, commands
+        from twoslot import errors
 
+        if force is None:
+            from twoslot import settings, slot_commands as commands
+        else:
+            from twoslot import commands
         return commands.run(name, force)
     finally:
         unload()

@@ -62,11 +62,11 @@ def _poll():
         _event = 0
         if event == _PRESSED:
             return 0
-        from twoslot import errors, commands
+        from twoslot import errors, settings, slot_commands
 
         try:
-            commands.run("rollback", None)
+            slot_commands.run("rollback", None)
         finally:
-            commands = None
+            slot_commands = None
             twoslot.unload()
     return None

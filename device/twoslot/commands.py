@@ -1,4 +1,4 @@
-# The verbs of the REPL: what a person starts by hand, and what it prints. Loaded for one verb.
+# check() and update() at the REPL: what a person starts by hand, and what it prints. Loaded for one of them.
 import machine
 import time
 
@@ -16,21 +16,13 @@ def run(verb, force):
         agent.begin(force=force, download=verb == "update")
         if verb == "update":
             return _update(agent, force)
-        if verb == "check":
-            return _check(agent)
-        if verb == "confirm":
-            return _confirm(agent)
-        if verb == "rollback":
-            return _rollback(agent)
-        return _status(agent)
-    except TwoslotError as e:
-        return _refused(e, agent)
-    except MemoryError as e:
+        return _check(agent)
+    except (TwoslotError, MemoryError) as e:
+        running = agent.running if agent else 0
+        agent = None
         from twoslot import failures
 
-        failures.log_error(e)
-        print("twoslot: out of memory; restart the board and repeat the command")
-        return False
+        return failures.refuse(e, running)
 
 
 def _check(agent):
@@ -65,12 +57,12 @@ def _update(agent, force):
         try:
             more = agent.step()
         except LinkError as e:
-            _refused(e, agent)
-            from twoslot import outcome
+            from twoslot import failures, outcome
 
+            failures.refuse(e, agent.running)
             more = outcome.break_off(agent, e)
-            outcome = None
-            twoslot.drop("outcome")
+            failures = outcome = None
+            twoslot.drop("failures", "outcome", "retained")
             if not more:
                 return False
             schedule.failed(agent.retry_after)
@@ -93,20 +85,12 @@ def _update(agent, force):
     return _no_offer(_end_trial(agent))
 
 
-def _control(agent):
-    # The slots of this board; their folder is dropped after the verb.
-    from twoslot import flash
-    from twoslot.boot import page, journal, slots, control
-
-    return control.BootControl(flash.Flash(), agent.attempts).open()
-
-
 def _end_trial(agent):
     # True when the running release is confirmed.
-    control = _control(agent)
-    from twoslot.boot import trial
+    from twoslot import flash
+    from twoslot.boot import page, journal, slots, control, trial
 
-    return trial.end(control)
+    return trial.end(control.BootControl(flash.Flash(), agent.attempts).open())
 
 
 def _check_quiet_hours():
@@ -122,62 +106,16 @@ def _check_quiet_hours():
             raise ReleaseError(codes.QUIET_HOURS, hours[1])
 
 
-def _status(agent):
-    """Return the status as a dict."""
-    control = _control(agent)
-    from twoslot.boot import decision, status
-
-    return status.status(control)
-
-
-def _confirm(agent):
-    """Make the running release the one to fall back to."""
-    control = _control(agent)
-    from twoslot.boot import window_log, trial
-
-    done = trial.confirm(control)
-    if done:
-        trial.note_confirmed(control)
-    trial.end(control)
-    print("twoslot: confirmed" if done else "twoslot: was confirmed already")
-
-
-def _rollback(agent):
-    """Mark the running release bad and restart into the other slot."""
-    control = _control(agent)
-    from twoslot.boot import trial
-
-    trial.rollback(control)
-    print("twoslot: back to slot", "BA"[control.slot])
-    control = trial = None
-    twoslot.drop("boot", "flash")
-    _restart(False)
-
-
-def _restart(may_wait=True):
-    # Restart, when the application's function agrees if it may have us wait.
+def _restart():
+    # Restart, when the application's function agrees.
     from twoslot import restart
 
     ms = restart.wait_ms()
-    while ms and may_wait:
+    while ms:
         print("twoslot: the application asks for %d s more" % (ms // 1000))
         time.sleep_ms(ms)
         ms = restart.wait_ms()
     machine.reset()
-
-
-def _refused(error, agent):
-    from twoslot import failures
-
-    failures.log_error(error)
-    try:
-        from twoslot import words
-
-        words.print_refusal(error, agent.running)
-    except MemoryError:
-        print("twoslot: refused: %d (%d)" % error.args[:2])
-    twoslot.drop("words")
-    return False
 
 
 def _no_offer(confirmed):

@@ -20,3 +20,21 @@ def log_error(e):
     twoslot._log.append((time.ticks_ms(), code, where))
     if len(twoslot._log) > 8:
         twoslot._log.pop(0)
+
+
+def refuse(error, running=0):
+    """Print why a verb of the REPL was refused, and remember it. False. running: its release's counter."""
+    log_error(error)
+    try:
+        if isinstance(error, MemoryError):
+            raise error
+        from twoslot import words
+
+        words.print_refusal(error, running)
+    except MemoryError:
+        if len(error.args) > 1:
+            print("twoslot: refused: %d (%d)" % error.args[:2])
+        else:
+            print("twoslot: out of memory; restart the board and repeat the command")
+    twoslot.drop("words")
+    return False

@@ -15,10 +15,11 @@ _LONGEST_S = const(604800)
 _TRIES = const(8)  # lost connections in a row, without a block gained, before this attempt ends
 
 
-def conclude(schedule, error):
+def conclude(schedule, error, state):
     """Set the schedule after an attempt that ended, or broke off with error. Restart when it is to be.
 
-    schedule: False or None when there is none. True: the same attempt goes on later.
+    schedule: False or None when there is none. state: the agent's when memory ran out, None: a stranger may
+    have taken it. True: the same attempt goes on later.
     """
     agent = twoslot._agent
     if error is None and agent.state:
@@ -28,7 +29,6 @@ def conclude(schedule, error):
         if restart.put_off(schedule):
             return False
         machine.reset()
-    state = agent.state if agent else 0
     more = False
     if error:
         from twoslot import failures
@@ -46,10 +46,13 @@ def conclude(schedule, error):
     elif isinstance(error, MemoryError):
         if schedule:
             schedule.failed()
-        # Not where memory is missing that a stranger may have taken.
-        if not agent or not agent.unproven:
-            agent = None
-            _make_room(schedule, state)
+        if state is not None:
+            # Restart to update before main.py.
+            from twoslot.recovery import update_first
+
+            update_first.request_restart(schedule, state)
+            update_first = None
+            twoslot.drop("recovery.update_first")
         return False
     if not schedule:
         return False
@@ -92,14 +95,3 @@ def break_off(agent, error):
         agent.source.close(agent)
     agent.stage, agent.state = None, STATE_IDLE
     return False
-
-
-def _make_room(schedule, state):
-    # Restart to update before main.py, with nothing of the attempt in memory any more.
-    twoslot._agent = None
-    twoslot.drop("agent", "boot", "flash", "settings", "startup")
-    from twoslot.recovery import update_first
-
-    update_first.request_restart(schedule, state)
-    update_first = None
-    twoslot.drop("recovery.update_first")
