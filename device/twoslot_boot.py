@@ -1,5 +1,6 @@
 # Boot hook, run by one marked line of boot.py under any firmware: plain source, only modules of the
 # chip. A trial that cannot import twoslot could never update itself again: it ends at once.
+import gc
 import machine
 import sys
 import time
@@ -67,6 +68,7 @@ while True:
                     period = time.ticks_diff(word[place + 60], time.ticks_ms())
                 word[place + 60] = time.ticks_add(time.ticks_ms(), period) or 1
             timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
+        gc.collect()  # what stays for ever comes to lie where the heap begins
         import twoslot
 
         # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.

@@ -10,8 +10,7 @@ from twoslot.constants import BUSY_BIT, CHECK_FIRST_BIT, RETAINED_TURNS, RETRY_M
 
 # MicroPython looks for a file of that name at the first import of each of these: 576 bytes of stack, which
 # are not there inside of other imports (memory.md).
-for __name in ("binascii", "esp", "hashlib", "json", "os", "struct"):
-    __import__(__name)
+[__import__(name) for name in ("binascii", "esp", "hashlib", "json", "os", "struct")]
 
 __version__ = "0.1.0"
 if __path__[0] != "/" and __path__[0] != ".":
@@ -112,10 +111,10 @@ def tick(wdt=None):
                     state = None if _agent.unproven else _agent.state
                 unload()
         # From this frame: the application may have left little of the stack (memory.md).
-        from twoslot import retained, outcome
+        from twoslot import retained, failures, backoff, outcome
 
         if outcome.conclude(schedule, error, state):
-            drop("outcome", "retained")
+            drop("backoff", "failures", "outcome", "retained")
         else:
             unload()
     except Exception as e:
@@ -200,12 +199,17 @@ def get_schedule():
     """Return the Schedule of checks, or False when this board cannot be updated: log() says why."""
     global _schedule
     if _schedule is None:
-        from twoslot import errors, settings, schedule, startup
+        # What stays first: it comes to lie where the heap begins.
+        from twoslot import schedule, backoff, errors, settings, startup
 
+        before = gc.threshold()
+        gc.threshold(1024)
         try:
-            _schedule = startup.make_schedule()
+            made = startup.make_schedule()
         finally:
             unload()
+            gc.threshold(before)
+        _schedule = made and schedule.Schedule(*made)
     return _schedule
 
 

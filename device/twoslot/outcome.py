@@ -34,8 +34,6 @@ def conclude(schedule, error, state):
         from twoslot import failures
 
         failures.log_error(error)
-        failures = None
-        twoslot.drop("failures")
         more = agent and break_off(agent, error)
     if error is None or isinstance(error, TwoslotError):
         # Whatever its outcome: this is no loop (recovery/supervisor.py).

@@ -10,11 +10,6 @@ from twoslot.constants import SPREAD_MS
 
 _FIRST_MS = const(10000)  # after a boot the network needs a moment; a whole street may boot at once
 _RETRY_MS = const(2000)
-_NEAR = const(48)  # failures in a row, and again: the longest wait grows after so many
-_NEAR_MS = const(128000)
-_MIDDLE_MS = const(300000)  # the longest wait while a signed head comes now and then
-_FAR_MS = const(1800000)  # the longest wait after a failure
-_TRIAL_MS = const(30000)  # in a trial the deadline is near: the longest wait between two attempts
 
 
 class Schedule:
@@ -69,26 +64,18 @@ class Schedule:
 
     def succeeded(self):
         """Nothing more to do: wait the interval, give or take a tenth."""
-        self.failures = 0
-        self.started = False
-        tenth = self.interval_ms // 10
-        self.wait(self.interval_ms - tenth + 2 * tenth * random_below(1000) // 1000)
+        from twoslot import backoff
+
+        backoff.succeeded(self)
 
     def failed(self, retry_after=0, reached=False):
         """Wait 2 s, then twice as long each time, up to minutes; or retry_after seconds.
 
         reached: a signed head came before this attempt failed.
         """
-        if reached:
-            self.failures = min(self.failures, _NEAR)
-        n = self.failures
-        longest = _NEAR_MS if n < _NEAR else _MIDDLE_MS if n < 2 * _NEAR else _FAR_MS
-        longest = _TRIAL_MS if self.trial else min(longest, self.interval_ms)
-        wait = min(_RETRY_MS << min(n, 10), longest)
-        self.failures += 1
-        self.started = False
-        wait = wait // 2 + wait * random_below(1000) // 1000
-        self.wait(max(wait, min(retry_after * 1000, longest if self.trial else 86400000)))
+        from twoslot import backoff
+
+        backoff.failed(self, retry_after, reached)
 
     def wait(self, ms):
         """Be due in ms."""

@@ -5,13 +5,12 @@ import twoslot
 from twoslot import settings
 from twoslot.constants import BOOT_FALLBACK, BOOT_TRIAL
 from twoslot.errors import FlashError
-from twoslot.schedule import Schedule
 
 
 def make_schedule():
     """Conclude the last boot.
 
-    Returns the Schedule, or False when this board cannot be updated: see log().
+    Returns what a Schedule is made of, or False when this board cannot be updated: see log().
     """
     try:
         s = settings.load()
@@ -25,7 +24,7 @@ def make_schedule():
         state.open()
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
         floor = state.cell.head_time
-        schedule = Schedule(s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet"))
+        made = s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet")
         if reason == BOOT_TRIAL and not state.confirmed and twoslot.deadline is None:
             _arm_deadline()
         state = None
@@ -54,7 +53,7 @@ def make_schedule():
                 _log(e)
             client = None
             twoslot.drop("mqtt.client")
-        return schedule
+        return made
     except FlashError as e:
         # The application must not stop for it.
         _log(e)
