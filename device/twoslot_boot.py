@@ -1,6 +1,5 @@
 # Boot hook, run by one marked line of boot.py under any firmware: plain source, only modules of the
 # chip. A trial that cannot import twoslot could never update itself again: it ends at once.
-import gc
 import machine
 import sys
 import time
@@ -68,9 +67,8 @@ while True:
                     period = time.ticks_diff(word[place + 60], time.ticks_ms())
                 word[place + 60] = time.ticks_add(time.ticks_ms(), period) or 1
             timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
-        gc.collect()  # what stays for ever comes to lie where the heap begins
+        __import__("gc").collect()  # what stays for ever comes to lie where the heap begins
         import twoslot
-
         # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
         twoslot.deadline = (timer, timeout, place) if trial else False
         if record:

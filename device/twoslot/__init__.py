@@ -210,6 +210,7 @@ def get_schedule():
             unload()
             gc.threshold(before)
         _schedule = made and schedule.Schedule(*made)
+        drop("backoff")
     return _schedule
 
 

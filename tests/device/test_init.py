@@ -325,7 +325,7 @@ def test_a_board_that_breaks_at_the_end_of_a_check_says_so(
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("module", [
-    "startup", "settings", "schedule", "agent", "attempt", "flash", "boot/control", "boot/journal", "boot/slots",
+    "startup", "settings", "agent", "attempt", "flash", "boot/control", "boot/journal", "boot/slots",
     "boot/facts", "boot/head", "boot/spare", "boot/window_log", "hook_line", "image/request", "image/table", "http/request",
     "http/lines", "http/response", "http/documents", "trust/document", "trust/rsa", "trust/policy", "trust/verify", "image/scan", "image/download", "image/writer"])
 def test_out_of_memory_for_a_module_is_logged_and_tried_again(board: DeviceBoard, module: str, times: int) -> None:
@@ -339,9 +339,10 @@ def test_out_of_memory_for_a_module_is_logged_and_tried_again(board: DeviceBoard
     assert board.newest().active == 1
 
 
-def test_out_of_memory_for_the_errors_themselves(board: DeviceBoard) -> None:
+@pytest.mark.parametrize("module", ["errors", "schedule"])
+def test_out_of_memory_for_what_the_outcome_needs(board: DeviceBoard, module: str) -> None:
     """Nothing can be concluded without them: the next attempt is in a minute."""
-    board.files = FullAt(board.files, "errors", 4)
+    board.files = FullAt(board.files, module, 4)
     vm = start(board)
     with pytest.raises(ChipReset):
         ticks(board, vm, 300_000)

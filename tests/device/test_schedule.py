@@ -139,7 +139,7 @@ class Attempts:
             if self.blocks >= 24:
                 return True
         self.package._agent = agent
-        self.conclude(self.schedule, self.lost(3, 104))
+        self.conclude(self.schedule, self.lost(3, 104), 0)
         return False
 
     def request(self) -> bool:
@@ -350,7 +350,7 @@ def test_the_server_may_say_how_often_within_limits(
     reached = vm.import_("twoslot.outcome").conclude
     for interval in (300, word_s, None):  # a 304 says nothing new
         vm.import_("twoslot")._agent = agent(interval_s=interval)
-        reached(schedule, None)
+        reached(schedule, None, 0)
 
     assert 0.9 * interval_s * 1000 <= schedule.left < 1.1 * interval_s * 1000
 

@@ -21,7 +21,7 @@ _PRINTING = (
     "device/twoslot/restart.py", "device/twoslot/sleep.py", "device/twoslot/words.py",
     "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
-_HOOK_MODULES = frozenset({"esp", "gc", "machine", "micropython", "sys", "time", "twoslot"})
+_HOOK_MODULES = frozenset({"esp", "machine", "micropython", "sys", "time", "twoslot"})
 _TOUCH = {
     "esp": ("flash.py",),
     "network": ("connection.py", "mqtt/client.py", "ntp.py", "sleep.py"),

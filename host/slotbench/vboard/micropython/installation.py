@@ -14,8 +14,8 @@ __all__ = ["HEAP_BYTES", "VARIABLE", "Installation", "find_installation"]
 
 HEAP_BYTES: Final = 40416
 """`-X heapsize` that leaves a main.py what it has on a chip. To 37952 bytes, what an ESP8266 has
-(ports/esp8266/main.c), come 448 for what stands for the boot hook's timer here (calls.py), which on a chip lies
-outside of the heap, and 1088 for the names that the bench needs, 52 of them, which a chip does not have
+(ports/esp8266/main.c), come 448 for what stands for the boot hook's timer here (calls.py), which on a chip
+lies outside of the heap, and 1088 for the names that the bench needs, 52 of them, which a chip does not have
 (free at main.py on the emulated chip with official 1.24.0: 30352; here with the 448 alone: 29264).
 """
 
