@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from support.device.board import CHANNEL, PRODUCT, DeviceBoard
 from support.device.network import CLOSE, Fail, Item, ScriptedNetwork, Wait, drip
 from support.mqtt.brokers import message
 from support.sampling import examples
+
+STATE_TABLE = 3
+"""Of the agent: the image begins."""
 
 pytestmark = pytest.mark.usefixtures("mqtt")
 
@@ -167,12 +171,14 @@ def test_a_hint_that_is_withdrawn_is_none() -> None:
     assert len(ear.wanted) == 1
 
 
-def test_it_disconnects_during_an_update() -> None:
-    """The update needs the memory. Afterwards it connects again."""
+def test_it_disconnects_while_an_image_comes() -> None:
+    """The image needs the memory. Afterwards it connects again. A check leaves it as it is."""
     ear = Ear(WELCOME)
     ear.hear(60)
+    ear.twoslot._agent = SimpleNamespace(state=STATE_TABLE - 1)
+    ear.hear(5)
     assert ear.network.open_connections == 1
-    ear.twoslot._agent = object()
+    ear.twoslot._agent.state = STATE_TABLE
     ear.hear(5)
     assert ear.network.open_connections == 0 and ear.hint.sock is None
     ear.hear(600)

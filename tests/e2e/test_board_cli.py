@@ -254,7 +254,7 @@ def test_boards_that_cannot_be_made(tmp_path: Path, type_: CommandLine, lamp: Pa
         (["--keys", low], 1, ""),
         (["--board", "toaster"], 2, "no such board"),
         (["--image", keys], 1, ""),
-        (["--image", low], 1, "its filesystem starts at 0x99000, the board's at 0x100000"),
+        (["--image", low], 1, "starts at 0x99000, that of d1_mini at 0x100000"),
         (["--image", user], 1, "an EA user image"),
         (["--image", tmp_path / "none"], 2, "cannot read"),
     ):

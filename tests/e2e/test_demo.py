@@ -12,6 +12,7 @@ from slotbench.demo import update as demo_story
 from slotbench.vboard import firmware
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vms import VMS
+from support.micropython_images import micropython_image
 
 pytestmark = pytest.mark.usefixtures("keys_of_demos")
 
@@ -36,12 +37,8 @@ def test_the_whole_story(
 
 
 def test_an_image_of_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A real MicroPython image has no marker of the bench; here one is imitated by taking it out."""
-    image = firmware.build("9.9.9", size=96 * 1024).replace(b"slotbench firmware ", b"somebody firmware! ")
-    data = bytearray(image)
-    changed = _mended(data)
     path = tmp_path / "firmware.bin"
-    path.write_bytes(changed)
+    path.write_bytes(micropython_image("1.28.0"))
     assert cli.run(["demo", "--fast", "--image", str(path)]) == 0
     assert "boot: slot B, 1.28.0 (trial)" in capsys.readouterr().out
 
@@ -64,16 +61,3 @@ def test_exit_code_tells_when_a_scene_does_not_happen(
         lambda version, does=Behaviour.HEALTHY, **facts: build(version, Behaviour.HEALTHY, **facts))
     assert cli.run(["demo", "--fast"]) == 1
     assert "3.0.0 marked bad" in capsys.readouterr().err
-
-
-def _mended(data: bytearray) -> bytes:
-    """The image with checksum and MD5 right again."""
-    from slotbench.formats.image import build_e9
-
-    count, offset, segments = data[1], 8, []
-    for _ in range(count):
-        address = int.from_bytes(data[offset : offset + 4], "little")
-        size = int.from_bytes(data[offset + 4 : offset + 8], "little")
-        segments.append((address, bytes(data[offset + 8 : offset + 8 + size])))
-        offset += 8 + size
-    return build_e9(segments, int.from_bytes(data[4:8], "little"), bytes(data[0x9000:-16]))

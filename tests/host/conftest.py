@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,13 @@ def make_release(tmp_path: Path, firmware: bytes, ring: KeyRing) -> MakeRelease:
     """Build a release for generic_4m and sign it, by default with the offline key; return its path."""
 
     def make_release(
-        counter: int = 7, *, key: str = "offline", data: bytes = firmware, **fields: Any,
+        counter: int = 7, *, key: str = "offline", data: bytes = firmware, fs_version: int | None = None,
+        **fields: Any,
     ) -> Path:
         fields = {"product": PRODUCT, "channels": ("stable", "beta")} | fields
         release = build_release(data, boards=[load_board("generic_4m")], counter=counter, created=NOW, **fields)
+        if fs_version is not None:
+            release = replace(release, fs_version=fs_version)
         path = tmp_path / f"{counter}-{key}.release"
         path.write_bytes(ring.load(key).sign(release.to_payload()).pack())
         return path

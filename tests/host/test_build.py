@@ -1,4 +1,4 @@
-"""Building and signing a release (`release.build`, `release.micropython`, `release.sign`)."""
+"""Building and signing a release (`release.build`, `images.versions`, `release.sign`)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from slotbench import boards
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, blocks
+from slotbench.images.versions import implied_facts
 from slotbench.release import documents
 from slotbench.release.build import build_release
-from slotbench.release.micropython import implied_facts
 from slotbench.release.sign import sign_file
 from support.samples import NOW, PRODUCT, KeyRing, make_firmware
 
@@ -45,56 +45,41 @@ def test_a_release_from_a_stock_image(firmware: bytes) -> None:
     assert (image.url, image.blocks_url) == (f"images/{sha256}.bin", f"blocks/{table}.blocks")
 
 
-def test_options_override_the_facts_of_the_image() -> None:
-    data = make_firmware(600_000, literals=(), banner="")
-
+def test_options_confirm_the_facts_of_the_image(firmware: bytes) -> None:
     release = build_release(
-        data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, version="2024.1",
-        fs_start=0x100000, fs_version=0x20000, mpy_abi=5, fs_upgrade=True, floor=1, notes="n")
+        firmware, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, version="2024.1",
+        fs_start=0x100000, fs_version=0x20001, mpy_abi=6, fs_upgrade=True, floor=1, notes="n")
 
-    assert (release.version, release.fs_start, release.fs_version) == ("2024.1", 0x100000, 0x20000)
-    assert (release.mpy_abi, release.fs_upgrade, release.floor, release.notes) == (5, True, 1, "n")
+    assert (release.version, release.fs_start, release.fs_version) == ("2024.1", 0x100000, 0x20001)
+    assert (release.mpy_abi, release.fs_upgrade, release.floor, release.notes) == (6, True, 1, "n")
 
 
-@pytest.mark.parametrize(("options", "what", "code"), [
-    ({"literals": ()}, "does not show where its filesystem starts; give --fs-start: 0x100000", 2),
-    ({"literals": (0x98000, 0x100000)}, "does not show where its filesystem starts", 2),
-    ({"banner": ""}, "does not show its version; give --version", 2),
-    ({"literals": (0x98000,)},
-     "filesystem of the image starts at 0x99000, that of generic_4m at 0x100000; use the firmware build", 1),
+@pytest.mark.parametrize(("options", "what"), [
+    ({"fs_start": 0x99000}, "the image has 0x100000, not 0x99000: --fs-start; leave out --fs-start"),
+    ({"fs_start": 0x100001}, "the image has 0x100000, not 0x100001: --fs-start"),
+    ({"fs_version": 0x20000}, "the image has 0x20001, not 0x20000: --fs-version"),
+    ({"mpy_abi": 5}, "the image has 0x6, not 0x5: --mpy-abi"),
 ])
-def test_facts_that_the_image_lacks_are_asked_for(options: dict[str, Any], what: str, code: int) -> None:
+def test_options_never_contradict_the_image(firmware: bytes, options: dict[str, int], what: str) -> None:
+    fields: dict[str, Any] = options
     with pytest.raises(BenchError, match=what) as caught:
-        build_release(make_firmware(**options), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW)
-    assert caught.value.exit_code == code
+        build_release(firmware, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, **fields)
+    assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize(("banner", "what"), [
-    ("v1.11", "does not show its fs_version; give --fs-version"), ("", "give --fs-version"),
+@pytest.mark.parametrize(("options", "what"), [
+    ({"literals": ()}, "does not show where its filesystem starts"),
+    ({"literals": (0x98000, 0x100000)}, "does not show where its filesystem starts"),
+    ({"banner": ""}, "does not show the version of its littlefs"),
+    ({"banner": "v1.11"}, "does not show the version of its littlefs"),
+    ({"literals": (0x98000,)},
+     "starts at 0x99000, that of generic_4m at 0x100000; use MicroPython's default build"),
 ])
-def test_an_unknown_micropython_needs_its_facts_as_options(banner: str, what: str) -> None:
+def test_no_option_says_what_the_image_does_not_show(options: dict[str, Any], what: str) -> None:
     with pytest.raises(BenchError, match=what):
         build_release(
-            make_firmware(banner=banner), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, version="1")
-
-
-@pytest.mark.parametrize(("fs_start", "what"), [
-    (0x99000, r"0x99000 is not that of the image \(0x100000\); leave out --fs-start"),
-    (0x90000, "0x90000 is not a sector behind the image"),
-    (0x100001, "0x100001 is not a sector behind the image"),
-    (0x101000, "0x101000 is not that of the image"),
-])
-def test_a_filesystem_start_that_contradicts_the_image_is_refused(fs_start: int, what: str) -> None:
-    with pytest.raises(BenchError, match=what):
-        build_release(
-            make_firmware(), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, fs_start=fs_start)
-
-
-def test_a_filesystem_start_found_in_the_image_must_be_the_boards() -> None:
-    data = make_firmware(literals=(0x100000, 0xD4000))
-
-    with pytest.raises(BenchError, match="starts at 0xd5000, that of generic_4m at 0x100000"):
-        build_release(data, product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, fs_start=0xD5000)
+            make_firmware(**options), product=PRODUCT, boards=[GENERIC], counter=1, created=NOW, version="1",
+            fs_start=0x100000, fs_version=0x20001, mpy_abi=6)
 
 
 def test_an_image_longer_than_the_slot_is_refused() -> None:

@@ -233,6 +233,7 @@ def test_release_from_firmware_to_site(
         "--notes", "hello", "--floor", "0x5")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
+        f"{firmware_file}: an image of the bench, which no chip runs\n"
         "sensor-7.release: sensor 1.25.0, counter 7; sign it next\n"
         "no preflight: a bench image, which no chip runs\n")
     ran = slotbench("release", "sign", release, "--key", ring.offline, "--keys", ring.document)
@@ -260,8 +261,9 @@ def test_release_show_prints_words(slotbench: RunCommand, firmware_file: Path) -
     ran = slotbench("release", "show", firmware_file)
 
     assert ran.code == 0
-    assert ran.out.startswith(
-        f"{firmware_file}: ESP8266 firmware image\n  length            641964 bytes\n")
+    assert ran.out == (
+        f"{firmware_file}: an image of the bench, which no chip runs\n  length   641964 bytes\n"
+        f"  details  slotbench inspect {firmware_file}\n")
 
 
 def test_release_build_with_options_and_output(
@@ -269,12 +271,12 @@ def test_release_build_with_options_and_output(
 ) -> None:
     ran = slotbench(
         "release", "build", firmware_file, "--product", "sensor", "--board", "d1_mini", "--counter", "7",
-        "--version", "2.0", "--fs-start", "0x100000", "--fs-version", "0x20000", "--mpy-abi", "5",
+        "--version", "2.0", "--fs-start", "0x100000", "--fs-version", "0x20001", "--mpy-abi", "6",
         "--fs-upgrade", "-o", tmp_path / "r")
 
     assert ran.code == 0
     said = json.loads(slotbench("release", "show", tmp_path / "r", "--json").out)
-    assert (said["version"], said["fs_version"], said["mpy_abi"]) == ("2.0", 0x20000, 5)
+    assert (said["version"], said["fs_version"], said["mpy_abi"]) == ("2.0", 0x20001, 6)
     assert said["fs_upgrade"] is True and said["created"] == NOW
 
 

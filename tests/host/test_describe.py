@@ -28,27 +28,17 @@ def publish_with(site: Store, path: Path, ring: KeyRing, firmware: bytes, rollou
 def test_describe_an_image(tmp_path: Path, firmware_file: Path) -> None:
     said = describe_file(firmware_file)
 
-    lines = dict(said.lines)
-    assert said.title == "ESP8266 firmware image"
-    assert lines["length"] == "641964 bytes"
-    assert lines["RAM segments"].startswith("0x40100000 (28672 bytes), 0x3ffe8000 (1004 bytes)")
-    assert (lines["length word"], lines["MD5 trailer"]) == ("641948", "valid")
-    assert lines["filesystem start"].startswith("0x100000 (inferred")
-    assert said.fields["segments"][0] == {"address": 0x40100000, "bytes": 0x7000}
+    assert said.title == "an image of the bench, which no chip runs"
+    assert said.lines == (("length", "641964 bytes"), ("details", f"slotbench inspect {firmware_file}"))
+    assert said.fields["kind"] == "image" and said.fields["problem"] is None
     json.dumps(said.fields)
 
 
-def test_describe_an_image_without_facts(tmp_path: Path) -> None:
+def test_describe_a_damaged_image(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
-    data = bytearray(make_firmware(50_000, literals=(), banner=""))
-    data[0x8FFC:0x9000] = b"\xff" * 4
-    path.write_bytes(data)
+    path.write_bytes(make_firmware(50_000)[:-1])
 
-    lines = lines_of(path)
-
-    assert (lines["length word"], lines["MD5 trailer"]) == ("none", "none")
-    assert lines["MicroPython"] == "no version found"
-    assert "give --fs-start" in lines["filesystem start"]
+    assert lines_of(path)["refused"].startswith("altered, or bytes were appended: image has 49999 bytes")
 
 
 def test_describe_a_release(make_release: MakeRelease, ring: KeyRing) -> None:
@@ -101,9 +91,8 @@ def test_a_wrong_signature_is_refused(make_release: MakeRelease, ring: KeyRing) 
 
 
 @pytest.mark.parametrize(("data", "what"), [
-    (b"", "neither an ESP8266 image nor a document"),
+    (b"", "an empty file, neither an ESP8266 image nor a document"),
     (b"PK", "neither an ESP8266 image nor a document of twoslot: .*x, offset 0x0"),
-    (b"\xe9\x01", "2 bytes are too few"),
     (b'{"kind":"song","format":1}\n', "song is not a kind of twoslot document: .*x, field kind"),
     (b'{"kind":"head","format":1}\n', "missing: .*x, field product"),
     (b"{}", "line 1 does not end"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis import given
 
 from slotbench.formats import FormatError
-from slotbench.formats.image import build_e9, may_start_at, parse_e9
+from slotbench.formats.image import build_e9, parse_e9
 from support.samples import make_firmware
 
 IRAM, DRAM, ENTRY = 0x40100000, 0x3FFE8000, 0x40100004
@@ -92,7 +92,7 @@ def test_parsing_a_whole_image() -> None:
 
     assert (image.length, image.irom_offset, image.irom_bytes) == (641_964, 0x9000, 605_100)
     assert (image.length_word, image.md5_ok) == (641_948, True)
-    assert (image.entry, image.micropython, image.fs_start) == (0x40100420, "1.25.0", 0x100000)
+    assert image.entry == 0x40100420
     assert [(s.address, s.end) for s in image.segments] == [
         (IRAM, IRAM + 0x7000), (DRAM, DRAM + 1004)]
 
@@ -180,54 +180,3 @@ def test_every_cut_except_that_of_the_trailer_is_detected(length: int) -> None:
     else:
         with pytest.raises(FormatError):
             parse_e9(data)
-
-
-@pytest.mark.parametrize(("size", "literals", "start"), [
-    (641_964, (0x100000,), 0x100000),
-    (600_000, (0x100000,), 0x100000),
-    (603_232, (0x98000,), 0x99000),
-    (603_232, (0x98000, 0x100000), None),
-    (0x98000 + 16, (0x98000,), 0x99000),
-    (0x98000 + 20, (0x98000, 0x100000), 0x100000),
-    (0x98000 + 20, (0x98000,), None),
-    (600_000, (), None),
-])
-def test_the_filesystem_start_found_in_an_image(
-    size: int, literals: tuple[int, ...], start: int | None,
-) -> None:
-    assert parse_e9(make_firmware(size, literals=literals)).fs_start == start
-
-
-def test_a_value_across_words_is_not_a_literal() -> None:
-    data = small(bytes(2) + u32(0x100000) + bytes(5002))
-
-    assert parse_e9(data).fs_start is None
-
-
-def test_the_length_word_is_not_a_literal() -> None:
-    data = build_e9(SMALL, ENTRY, b"\x33" * (0x98000 - 0x9000))
-
-    assert u32(0x98000) in data
-    assert parse_e9(data).fs_start is None
-
-
-def test_a_literal_behind_a_misaligned_match_is_found() -> None:
-    data = small(b"\x01" + u32(0x100000) + bytes(3) + u32(0x100000) + bytes(5000))
-
-    assert parse_e9(data).fs_start == 0x100000
-
-
-@pytest.mark.parametrize(("literal", "start"), [(0x100000, 0x100000), (0xD4000, 0xD5000)])
-def test_may_start_at(literal: int, start: int) -> None:
-    data = make_firmware(600_000, literals=(literal,))
-
-    assert may_start_at(data, start)
-    assert not may_start_at(data, start + 0x1000)
-
-
-@pytest.mark.parametrize(("banner", "version"), [
-    ("v1.25.0", "1.25.0"), ("v1.22", "1.22"), ("", None),
-    ("v1.29.0-preview.12.gabc", "1.29.0-preview.12.gabc"),
-])
-def test_the_micropython_version_in_the_banner(banner: str, version: str | None) -> None:
-    assert parse_e9(make_firmware(50_000, banner=banner)).micropython == version

@@ -202,7 +202,7 @@ def test_files_can_be_erased(boards_with: Start, slotbench: Slotbench, firmware:
 @pytest.mark.parametrize(("arguments", "words"), [
     ((), "no firmware given"),
     (("--image", "missing.bin"), "cannot read"),
-    (("--image", "loader.bin"), "is not inside RAM"),
+    (("--image", "loader.bin"), "a boot loader alone, without an application, not MicroPython"),
     (("--image", "firmware.bin", "--board", "native_1m"), "runs EA user images"),
     (("--image", "firmware.bin", "--from-stock", "--erase-filesystem"), "--from-stock moves the files"),
 ])

@@ -18,7 +18,7 @@ from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import Ended, JournalCell, SlotState
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard import firmware
-from slotbench.vboard.firmware import SMALLEST_BYTES, Behaviour, Marker, build_user, identify
+from slotbench.vboard.firmware import SMALLEST_BYTES, Behaviour, Marker, build_user, marker_of
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash, PowerCut
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
@@ -89,7 +89,7 @@ def require_right(soc: Soc, result: BootResult, data: bytes) -> None:
     assert result.irom == Region(BOARD.slots[result.slot].image.start + 16, parsed.irom_bytes)
     assert result.irom_address == parsed.irom_address == BOARD.irom_address(result.slot)
     irom = soc.flash.peek(result.irom.start, result.irom.size)
-    assert identify(result.segments, irom, result.irom_address).does is Behaviour.HEALTHY
+    assert marker_of(result.segments, irom, result.irom_address).does is Behaviour.HEALTHY
 
 
 def test_a_trial_boot_spends_the_attempt_and_writes_nothing_else() -> None:
@@ -191,17 +191,17 @@ def test_an_image_of_the_other_slot_starts_and_crashes() -> None:
     result = boot(soc)
     irom = soc.flash.peek(result.irom.start, result.irom.size)
     assert result.irom_address == 0x40241010
-    assert identify(result.segments, irom, result.irom_address) == Marker(None, None, Behaviour.CRASH)
-    assert identify(result.segments, irom, 0x40201010).version == "2.0.0"
+    assert marker_of(result.segments, irom, result.irom_address) == Marker(None, None, Behaviour.CRASH)
+    assert marker_of(result.segments, irom, 0x40201010).version == "2.0.0"
 
 
 def test_a_foreign_image_of_the_other_slot_crashes_too() -> None:
     """Told by its pointers: it has no marker."""
     data = user(0, "2.0.0").replace(b"slotbench firmware ", b"somebody firmware! ")
     parsed = data[16 : 16 + parse_ea(user(0, "2.0.0")).irom_bytes]
-    assert identify([(0x40100000, b"code")], parsed, 0x40201010).does is Behaviour.HEALTHY
-    assert identify([(0x40100000, b"code")], parsed, 0x40241010).does is Behaviour.CRASH
-    assert identify([(0x40100000, b"code")], b"\x33" * 4096, 0x40241010).does is Behaviour.HEALTHY
+    assert marker_of([(0x40100000, b"code")], parsed, 0x40201010).does is Behaviour.HEALTHY
+    assert marker_of([(0x40100000, b"code")], parsed, 0x40241010).does is Behaviour.CRASH
+    assert marker_of([(0x40100000, b"code")], b"\x33" * 4096, 0x40241010).does is Behaviour.HEALTHY
 
 
 def test_no_cut_of_a_trial_boot_runs_anything_but_what_is_in_the_slot() -> None:

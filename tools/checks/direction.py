@@ -12,7 +12,8 @@ from pathlib import Path
 from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
-_BASE = frozenset({"", "boards", "errors", "interrupts", "mpy", "private", "terminal", "untrusted"})
+_BASE = frozenset({
+    "", "boards", "errors", "images", "interrupts", "mpy", "private", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
@@ -25,8 +26,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "untrusted": frozenset(),
     "serial_port": frozenset({"errors"}),
     "mpy": frozenset({"", "errors"}),
-    "boards": frozenset({"", "errors", "formats"}),
+    "boards": frozenset({"", "errors", "formats", "images"}),
     "formats": frozenset({"errors"}),
+    "images": frozenset({"errors", "formats"}),
     "inspection": _MIDDLE,
     "flashing": _MIDDLE | {"inspection", "serial_port"},
     "repl": _MIDDLE | {"serial_port"},

@@ -7,6 +7,8 @@ import twoslot
 
 from micropython import const
 
+from twoslot.constants import STATE_TABLE
+
 _LEAST = const(-7200000)  # twice the longest gap
 _LATER_MS = const(30000)
 
@@ -18,9 +20,9 @@ class Subscription:
         self.host, self.port, self.topic, self.name, self.seq = host, port, topic, name, seq
         self.sock = self.heard = None  # heard: a seq that no check followed yet
         self.first = bytearray(1)  # the first byte of a message
-        self.stage, self.got = 0, b""  # of the connection; the packet that is being received
-        self.pinged = self.logged = False  # an answer is due; this outage is in the log
-        self.backoff_ms = self.gap_ms = self.rest_ms = 0
+        self.logged = False  # this outage is in the log
+        # stage: of the connection. client.py adds pinged, an answer is due, and got, of a packet.
+        self.stage = self.backoff_ms = self.gap_ms = self.rest_ms = 0
         self.last, self.wait = time.ticks_ms(), wait
 
     def poll(self):
@@ -35,8 +37,8 @@ class Subscription:
         self.rest_ms = max(self.rest_ms - ms, _LEAST)
         n = None
         if twoslot._agent:
-            # An update needs the memory, and knows already what the broker could say.
-            return self.disconnect(_LATER_MS) if self.sock else None
+            # It knows already what the broker could say. An image needs the memory, a check does not.
+            return self.disconnect(_LATER_MS) if self.sock and twoslot._agent.state >= STATE_TABLE else None
         try:
             if self.sock and self.stage:
                 n = self.sock.readinto(self.first)

@@ -11,13 +11,12 @@ import click
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
-from slotbench.boards.images import stock_image, user_image
-from slotbench.cli.image_file import read_image
+from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
-from slotbench.formats import FormatError
 from slotbench.formats.release import VERSION_CHARS_MAX
+from slotbench.images import IdentifiedImage
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
@@ -71,9 +70,11 @@ def new(
                 cure=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
         product = keys.product
     product = product or "lamp"
-    data, own_version = _firmware(image, board)
+    data, found, own_version = _firmware(image, board)
     version = (version or own_version)[:VERSION_CHARS_MAX]
-    first = Firmware(data=data, product=product, version=version, counter=counter)
+    first = Firmware(
+        data=data, product=product, version=version, counter=counter, fs_version=found.fs_version or 0,
+        mpy_abi=found.mpy_abi or 0)
     flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     if board.filesystem:
         flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
@@ -106,24 +107,15 @@ def new(
     click.echo(f"Run it: slotbench board run {folder}")
 
 
-def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, str]:
-    """The image for slot A, and the version that it contains."""
+def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, IdentifiedImage, str]:
+    """The image for slot A, what it is, and the version that it contains."""
     if path is None:
         size = min(firmware.DEFAULT_BYTES, board.slot_bytes)
-        return firmware.for_board(board, _BENCH_VERSION, size=size)[0], _BENCH_VERSION
-    data = read_image(path)
-    try:
-        if board.in_place:
-            user_image(data, board, 0)
-            return data, "unknown"
-        image = stock_image(data, board)
-    except FormatError as error:
-        raise error.within(str(path)) from None
-    if image.fs_start not in (None, board.fs_start):
-        raise BenchError(
-            f"its filesystem starts at 0x{image.fs_start:x}, the board's at 0x{board.fs_start:x}",
-            where=str(path), cure="use MicroPython's default 2 MiB build")
-    return data, image.micropython or "unknown"
+        data = firmware.for_board(board, _BENCH_VERSION, size=size)[0]
+        return data, image_for_slot_a(data, board, "the bench's own firmware"), _BENCH_VERSION
+    data = read_firmware(path)
+    found = image_for_slot_a(data, board, str(path))
+    return data, found, found.micropython or "unknown"
 
 
 def _require_loopback(server: str) -> None:

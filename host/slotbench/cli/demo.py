@@ -13,7 +13,7 @@ import click
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_images
-from slotbench.cli.image_file import read_image
+from slotbench.cli.image_file import read_firmware
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.published_head import now
@@ -82,7 +82,7 @@ def demo(
 
 def _new_release(paths: Sequence[Path], board: BoardProfile) -> tuple[list[bytes], str]:
     """The images in these files, checked for the slots of `board`, and the version they contain."""
-    images = [read_image(path) for path in paths]
+    images = [read_firmware(path) for path in paths]
     if not images:
         return images, _VERSION
     if board.in_place:

@@ -8,9 +8,8 @@ import click
 
 from slotbench import boards, data_path
 from slotbench.boards import BENCH_ONLY, BoardProfile
-from slotbench.boards.images import stock_image, user_image
 from slotbench.cli.flash_session import carry_out_plan, flash_before, port_options, say_board
-from slotbench.cli.image_file import read_image
+from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing import apply, migrate
@@ -24,11 +23,9 @@ from slotbench.flashing.survey import (
     require_mountable,
     survey_board,
 )
-from slotbench.formats import FormatError
 from slotbench.formats.littlefs import read_superblock
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.release.files import read_bytes
-from slotbench.release.micropython import implied_facts
 
 _LOADER_BYTES_MAX = 64 * 1024
 _UNKNOWN = "unknown"
@@ -76,10 +73,10 @@ def flash(
     if from_stock and erase_filesystem:
         raise click.UsageError("--from-stock moves the files, --erase-filesystem deletes them")
     loader_image = _loader(loader)
-    given = read_image(image) if image is not None else None
+    given = read_firmware(image) if image is not None else None
     phy_data = read_bytes(phy, 4096) if phy is not None else None
     if given is not None:
-        _require_usable(given, image, board_name)
+        _require_fitting_board(given, image, board_name)
     if given is None and not from_stock:
         raise BenchError(
             "no firmware given", where=port,
@@ -116,13 +113,13 @@ def flash(
         click.echo("written and compared; the board was reset and starts slot A")
 
 
-def _require_usable(data: bytes, path: Path | None, board_name: str | None) -> None:
+def _require_fitting_board(data: bytes, path: Path | None, board_name: str | None) -> None:
     """Refuse an image that no board can run before the board is touched. Raises BenchError, FormatError."""
     names = [board_name] if board_name is not None else ["generic_4m", *boards.names()]
     refusals: list[BenchError] = []
     for name_of_board in names:
         try:
-            _firmware(data, path, boards.load(name_of_board), "", None, 1)
+            image_for_slot_a(data, boards.load(name_of_board), str(path))
         except BenchError as error:
             refusals.append(error)
         else:
@@ -151,23 +148,9 @@ def _loader(path: Path | None) -> bytes:
 def _firmware(
     data: bytes, path: Path | None, board: BoardProfile, product: str, version: str | None, counter: int,
 ) -> Firmware:
-    where = str(path) if path is not None else "firmware on the board"
-    told, fs_version, mpy_abi = None, 0, 0
-    try:
-        if board.in_place:
-            user_image(data, board, 0)
-        else:
-            image = stock_image(data, board)
-            if image.fs_start not in (None, board.fs_start):
-                raise BenchError(
-                    f"its filesystem starts at 0x{image.fs_start:x}, the board's at 0x{board.fs_start:x}",
-                    where=where, cure="use MicroPython's default 2 MiB build")
-            told = image.micropython
-            facts = implied_facts(told) if told is not None else None
-            if facts is not None:
-                fs_version, mpy_abi = facts.fs_version, facts.mpy_abi
-    except FormatError as error:
-        raise error.within(where) from None
-    chosen = (version or told or _UNKNOWN)[:VERSION_CHARS_MAX]
+    found = image_for_slot_a(data, board, str(path) if path is not None else "firmware on the board")
+    click.echo(f"firmware: {found.title}")
+    chosen = (version or found.micropython or _UNKNOWN)[:VERSION_CHARS_MAX]
     return Firmware(
-        data=data, product=product, version=chosen, counter=counter, fs_version=fs_version, mpy_abi=mpy_abi)
+        data=data, product=product, version=chosen, counter=counter, fs_version=found.fs_version or 0,
+        mpy_abi=found.mpy_abi or 0)

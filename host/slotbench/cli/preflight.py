@@ -9,16 +9,14 @@ import click
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
+from slotbench.cli.image_file import read_firmware
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
 from slotbench.prove.chip.preflight import PreflightReport, preflight, reason_for_none
-from slotbench.release import documents
-from slotbench.release.build import parse_image
 from slotbench.release.describe import PREFLIGHT_WORDS
-from slotbench.release.files import read_bytes, write_atomic
+from slotbench.release.files import write_atomic
 
-_IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _SUFFIX = ".release"
 
 
@@ -39,9 +37,7 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
 
     Example: slotbench preflight firmware.bin --board d1_mini
     """
-    image = read_bytes(firmware, _IMAGE_BYTES_MAX)
-    with documents.naming_file(firmware):
-        parse_image(image)
+    image = read_firmware(firmware)
     board = boards.load(board_name)
     if (reason := reason_for_none(board, image)) is not None:
         raise BenchError(

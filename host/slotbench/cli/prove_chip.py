@@ -14,12 +14,10 @@ from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
-from slotbench.formats import FormatError
-from slotbench.formats.image import parse_e9
+from slotbench.images import Family, identify
 from slotbench.prove.chip.comparison import comparison_table, vm_shares
 from slotbench.prove.chip.story import FirmwareStory, tell_story
 from slotbench.release.files import read_bytes
-from slotbench.release.micropython import implied_facts
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _VARIABLE = "TWOSLOT_IMAGES"
@@ -95,9 +93,8 @@ def _images(given: Sequence[Path]) -> list[tuple[Path, bytes]]:
 
 
 def _is_recent(image: bytes) -> bool:
-    try:
-        version = parse_e9(image).micropython
-    except FormatError:
+    found = identify(image)
+    if found.family is not Family.MICROPYTHON or found.problem is not None:
         return False
-    numbers = tuple(int(part) for part in (version or "0").split(".")[:2] if part.isdigit())
-    return numbers >= _OLDEST and implied_facts(version or "") is not None
+    numbers = tuple(int(part) for part in (found.micropython or "0").split(".")[:2] if part.isdigit())
+    return numbers >= _OLDEST

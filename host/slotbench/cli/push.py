@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import click
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
-from slotbench.cli.flash_session import ProgressBar
-from slotbench.cli.image_file import read_image
+from slotbench.cli.progress import ProgressBar
+from slotbench.cli.image_file import read_firmware
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.preflight import run_for, words_for
@@ -72,8 +73,8 @@ def push(
     """
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
-    image = read_image(firmware)
     pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
+    image = read_firmware(firmware)
     there = pusher.read_status()
     click.echo(f"{pusher.where}: {_board(there)}")
     if release_path is not None:
@@ -95,9 +96,10 @@ def push(
         _require_fit(image, boards.load(board_name or there.board), firmware)
     bar = ProgressBar("pushing")
     try:
-        parts = pusher.push_release(document, image, bar)
+        parts = pusher.push_release(document, image, bar, lambda words: bar.say(f"  {words}"))
     finally:
         bar.end()
+    click.echo(f"  the board restarts; it has {wait_s:.0f} s to come back", err=True)
     _say_back(*pusher.wait_for_board(wait_s), parts, expected, len(image), pusher.where)
 
 
@@ -141,10 +143,11 @@ def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
     """The signed release, and the counter that the board reports once it runs it."""
     document = read_bytes(path, DOCUMENT_BYTES_MAX)
     release = Release.from_payload(documents.read_release_payload(path))
-    wanted = [ref.length for ref in release.images.values()]
-    if len(image) not in wanted:
+    if hashlib.sha256(image).hexdigest() not in [ref.sha256 for ref in release.images.values()]:
+        wanted = next(iter(release.images.values()))
+        this = f"this one has {len(image)}" if len(image) != wanted.length else "this one has another SHA-256"
         raise BenchError(
-            f"the release is of an image of {wanted[0]} bytes, this one has {len(image)}", where=str(path),
+            f"the release is of an image of {wanted.length} bytes, {this}", where=str(path),
             cure="give the firmware that the release was built from", exit_code=USAGE)
     return document, release.counter
 

@@ -10,16 +10,16 @@ import click
 
 from slotbench import boards
 from slotbench.cli import preflight
-from slotbench.cli.image_file import read_image
+from slotbench.cli.image_file import read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import Preflight
+from slotbench.images import identify
 from slotbench.release import documents
 from slotbench.release.build import build_release
-from slotbench.release.build import parse_image
 from slotbench.release.files import read_bytes, require_output, write_atomic
 
 
@@ -35,13 +35,13 @@ from slotbench.release.files import read_bytes, require_output, write_atomic
 @click.option("--counter", type=integer, required=True, help="Order of releases: higher is newer.")
 @click.option("--version", help="Version shown to people, up to 16 characters.  [default: MicroPython's]")
 @click.option(
-    "--fs-start", type=integer, help="Flash offset of its filesystem.  [default: from the image]")
+    "--fs-start", type=integer, help="Confirm the flash offset of its filesystem. The image says it.")
 @click.option(
-    "--fs-version", type=integer, help="littlefs disk version it writes.  [default: by MicroPython's]")
+    "--fs-version", type=integer, help="Confirm the disk version of its littlefs. The image says it.")
 @click.option(
     "--fs-upgrade", is_flag=True, help="Accept a newer littlefs than the fallback release has.")
 @click.option(
-    "--mpy-abi", type=integer, help=".mpy version it imports.  [default: by MicroPython's]")
+    "--mpy-abi", type=integer, help="Confirm the .mpy version that it imports. The image says it.")
 @click.option(
     "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
 @click.option("--notes", default="", help="Up to 200 characters for people.")
@@ -65,11 +65,8 @@ def build(
     """
     if output is not None:
         _require_free(output)
-    images = [read_image(path) for path in firmware]
+    images = [read_firmware(path) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
-    for path, data in zip(firmware, images):
-        with documents.naming_file(path):
-            parse_image(data)
     made = build_release(*images, boards=target_boards, created=now(), **fields)
     path = output or Path(f"{made.product}-{made.counter}.release")
     _require_free(path)
@@ -77,6 +74,8 @@ def build(
         images, target_boards, wanted=is_tried, fs_version=made.fs_version, beside=path)
     made = replace(made, preflight=result)
     write_atomic(path, made.to_payload() + b"\n")
+    for given, data in zip(firmware, images):
+        click.echo(f"{given}: {identify(data).title}")
     if result is Preflight.FAILED:
         raise BenchError(
             "its preflight failed, so it cannot be signed", where=str(path),

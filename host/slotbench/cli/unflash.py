@@ -7,15 +7,12 @@ from pathlib import Path
 import click
 
 from slotbench.cli.flash_session import carry_out_plan, flash_before, port_options, say_board
-from slotbench.cli.image_file import read_image
+from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH
 from slotbench.flashing import apply, migrate
 from slotbench.flashing.esptool_link import connected_board
 from slotbench.flashing.survey import FirstSectorFirmware, choose_board, require_mountable, survey_board
-from slotbench.formats.image import parse_e9
 from slotbench.formats.littlefs import read_superblock
-from slotbench.release.documents import naming_file
-from slotbench.release.micropython import implied_facts
 
 
 @click.command()
@@ -38,10 +35,7 @@ def unflash(
 
     Example: slotbench unflash --port /dev/ttyUSB0
     """
-    given = read_image(image) if image is not None else None
-    if image is not None and given is not None:
-        with naming_file(image, "give a MicroPython .bin"):
-            parse_e9(given)
+    given = read_firmware(image) if image is not None else None
     with connected_board(port, baud) as link:
         say_board(link)
         board = choose_board(link, board_name)
@@ -50,11 +44,10 @@ def unflash(
         dump = flash_before(link, found, FirstSectorFirmware.TWOSLOT, backup_path, dry_run)
         moved = migrate.migrate_from_twoslot(dump, board)
         data = given if given is not None else migrate.find_running_image(dump, board)
+        told = image_for_slot_a(data, board, str(image) if image is not None else "firmware on the board")
+        click.echo(f"firmware: {told.title}")
         if moved.filesystem is not None:
-            version = parse_e9(data).micropython
-            facts = implied_facts(version) if version is not None else None
-            require_mountable(
-                read_superblock(moved.filesystem), facts.fs_version if facts is not None else 0, where=port)
+            require_mountable(read_superblock(moved.filesystem), told.fs_version or 0, where=port)
         plan = apply.plan_stock(board, data, link.flash_bytes, sdk=moved.sdk, filesystem=moved.filesystem)
         carry_out_plan(link, plan, moved, dry_run)
     if not dry_run:

@@ -53,8 +53,9 @@ def factory_writes(board: BoardProfile, firmware: Firmware) -> list[PlannedWrite
         window = []
     else:
         form = ImageForm.E9
+        irom = data[stock_image(data, board).parsed.irom_offset :]
         window = [
-            PlannedWrite(board.window.start, data[stock_image(data, board).irom_offset :], "exec window"),
+            PlannedWrite(board.window.start, irom, "exec window"),
             PlannedWrite(board.window_log.start, windowlog.held_entry(digest), "window log"),
         ]
     descriptor = SlotDescriptor(

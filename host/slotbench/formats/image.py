@@ -8,12 +8,11 @@ over [4, total). The MD5 leaves out the first 4 bytes because flashing tools rew
 from __future__ import annotations
 
 import hashlib
-import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slotbench.formats import BLANK, SECTOR_BYTES, FormatError
+from slotbench.formats import BLANK, FormatError
 from slotbench.formats.segments import (
     DRAM,
     E9_MAGIC,
@@ -30,7 +29,7 @@ from slotbench.formats.segments import (
 
 __all__ = [
     "DRAM", "E9_MAGIC", "IRAM", "IROM_OFFSET", "LENGTH_WORD_OFFSET", "SEGMENTS_MAX", "WINDOW_END", "Image",
-    "Segment", "build_e9", "filesystem_start", "may_start_at", "parse_e9",
+    "Segment", "build_e9", "parse_e9",
 ]
 
 IROM_OFFSET = 0x9000
@@ -41,7 +40,6 @@ _RAM_PART_END = LENGTH_WORD_OFFSET & ~15
 
 _WORD = struct.Struct("<I")
 _MD5_BYTES = 16
-_BANNER = re.compile(rb"v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,26 +48,11 @@ class Image(ImageFacts):
 
     `length_word` and `md5_ok` are None when the image has none, as in builds without makeimg. A wrong
     MD5 trailer is a FormatError, so `md5_ok` is never False. `irom_bytes` counts every byte from 0x9000
-    on, including the trailer, as the exec window holds them. `micropython` is the version in the banner.
-    `fs_start` comes from `filesystem_start`.
+    on, including the trailer, as the exec window holds them. `slotbench.images` says what firmware it is.
     """
 
     length_word: int | None
     md5_ok: bool | None
-    micropython: str | None
-    fs_start: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _LinkLayout:
-    """A link layout of MicroPython's port: its `_firmware_size`, and the flash offset of its filesystem."""
-
-    firmware_size: int
-    fs_start: int
-
-
-# boards/esp8266_1MiB.ld and esp8266_2MiB.ld. Below 1 MB flashbdev.py reserves one sector for native code.
-_LAYOUTS = (_LinkLayout(0x98000, 0x99000), _LinkLayout(0x100000, 0x100000))
 
 
 def parse_e9(data: bytes) -> Image:
@@ -81,39 +64,12 @@ def parse_e9(data: bytes) -> Image:
         raise FormatError(f"image has {len(data)} bytes, more than the 1 MiB the chip maps", WINDOW_END)
     length_word = _length_word(data)
     check_entry(ram, 4)
-    banner = _BANNER.search(data, IROM_OFFSET) or _BANNER.search(data)
     return Image(
         length=len(data), entry=ram.entry, segments=ram.segments,
         flash_mode=ram.flash_mode, size_nibble=ram.size_nibble, freq_nibble=ram.freq_nibble,
         irom_offset=IROM_OFFSET, irom_bytes=len(data) - IROM_OFFSET,
         length_word=length_word, md5_ok=_md5_ok(data, length_word),
-        micropython=banner.group(1).decode() if banner else None,
-        fs_start=filesystem_start(data),
     )
-
-
-def filesystem_start(data: bytes) -> int | None:
-    """The flash offset of this firmware's filesystem in bytes; None if the image does not show it.
-
-    `esp.flash_user_start()` returns the link-time symbol `_firmware_size`. No field of the file holds it.
-    Evidence: code that returns the address of a symbol holds it as an aligned 32-bit literal (the lx106
-    has no other way to load a relocated constant), and the linker refuses an image longer than the size.
-    Assumption: the image has one of MicroPython's two layouts (FLASH_1M: 0x98000; the default 2 MiB build
-    and ROMFS: 0x100000), not a custom one. A layout is a candidate when its literal is present and the
-    image fits it. The result is the only candidate. It is None when both literals are present, for
-    example in a FLASH_1M image that uses 0x100000 for another purpose; then the user must give the value.
-    """
-    candidates = [
-        layout for layout in _LAYOUTS
-        if len(data) <= layout.firmware_size + _MD5_BYTES and _has_literal(data, layout.firmware_size)
-    ]
-    return candidates[0].fs_start if len(candidates) == 1 else None
-
-
-def may_start_at(data: bytes, fs_start: int) -> bool:
-    """Whether the image holds the literal of a firmware whose filesystem starts at offset `fs_start`."""
-    firmware_size = fs_start if fs_start >= WINDOW_END else fs_start - SECTOR_BYTES
-    return _has_literal(data, firmware_size)
 
 
 def build_e9(
@@ -157,14 +113,3 @@ def _md5_ok(data: bytes, length_word: int | None) -> bool | None:
     if hashlib.md5(data[4:length_word], usedforsecurity=False).digest() != data[length_word:]:
         raise FormatError("altered: MD5 at the end does not match", length_word, cure=GET_IT_AGAIN)
     return True
-
-
-def _has_literal(data: bytes, value: int) -> bool:
-    """Whether the image holds the aligned 32-bit word `value` anywhere but in the length word."""
-    word = _WORD.pack(value)
-    at = data.find(word)
-    while at >= 0:
-        if at % 4 == 0 and at != LENGTH_WORD_OFFSET:
-            return True
-        at = data.find(word, at + 1)
-    return False

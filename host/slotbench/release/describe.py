@@ -1,10 +1,10 @@
-"""Descriptions of files in words: firmware images, and release, head and keys documents."""
+"""Descriptions of documents in words: release, head and keys. Of a firmware image, what it is."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +14,9 @@ from slotbench.formats import keys as keys_format
 from slotbench.formats import release as release_format
 from slotbench.formats.fields import kind_of
 from slotbench.formats.head import Head
-from slotbench.formats.image import Image, parse_e9
-from slotbench.formats.image_ea import LINK_ADDRESSES, UserImage, parse_ea
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Preflight, Release
-from slotbench.formats.segments import E9_MAGIC, EA_MAGIC, WINDOW_END
+from slotbench.images import Family, identify
 from slotbench.release import documents
 from slotbench.release.files import read_bytes
 
@@ -34,6 +32,7 @@ PREFLIGHT_WORDS: Mapping[Preflight | None, str] = {
 }
 """What people are told of a release's preflight."""
 
+_FILE_BYTES_MAX = 16 * 1024 * 1024
 _Lines = tuple[tuple[str, str], ...]
 
 
@@ -51,57 +50,22 @@ def describe_file(path: Path, keys: Keys | None = None) -> Description:
 
     Raises FormatError if the file is damaged or of another kind, BenchError if the signature is wrong.
     """
-    data = read_bytes(path, 2 * WINDOW_END)
+    data = read_bytes(path, _FILE_BYTES_MAX)
     with documents.naming_file(path):
-        if data[:1] == bytes([E9_MAGIC]):
-            return _describe_stock_image(parse_e9(data))
-        if data[:1] == bytes([EA_MAGIC]):
-            return _describe_user_image(parse_ea(data))
         if data[:1] == b"{":
             return _describe_document(data, keys, str(path))
-        raise FormatError("neither an ESP8266 image nor a document of twoslot", 0)
+        return _describe_image(data, path)
 
 
-def _describe_stock_image(image: Image) -> Description:
-    if image.fs_start is None:
-        start = "not shown by the image; give --fs-start when you build a release"
-    else:
-        start = f"0x{image.fs_start:x} (inferred from the layouts of MicroPython's builds)"
-    lines = (
-        *_common_lines(image),
-        ("length word", "none" if image.length_word is None else str(image.length_word)),
-        ("MD5 trailer", "valid" if image.md5_ok else "none"),
-        ("MicroPython", image.micropython or "no version found"),
-        ("filesystem start", start),
-    )
-    return Description("ESP8266 firmware image", lines, _image_fields(image))
-
-
-def _describe_user_image(image: UserImage) -> Description:
-    if image.irom_address is None:
-        linked = "not shown by the image; only its author knows the slot"
-    else:
-        number = 1 if image.irom_address == LINK_ADDRESSES[0] else 2
-        linked = f"0x{image.irom_address:08x}, user{number}.bin (inferred from pointers into it)"
-    lines = (*_common_lines(image), ("irom linked for", linked), ("CRC32 trailer", "valid"))
-    return Description("ESP8266 user image (EA), linked for one slot", lines, _image_fields(image))
-
-
-def _common_lines(image: Image | UserImage) -> _Lines:
-    segments = ", ".join(f"0x{s.address:08x} ({len(s.data)} bytes)" for s in image.segments)
-    return (
-        ("length", f"{image.length} bytes"),
-        ("entry", f"0x{image.entry:08x}"),
-        ("RAM segments", f"{segments}; checksum valid"),
-        ("irom", f"{image.irom_bytes} bytes from 0x{image.irom_offset:x}"),
-    )
-
-
-def _image_fields(image: Image | UserImage) -> dict[str, object]:
-    """The fields of an image for `--json`."""
-    fields = {key: value for key, value in asdict(image).items() if key != "segments"}
-    segments = [{"address": s.address, "bytes": len(s.data)} for s in image.segments]
-    return {"kind": "image", **fields, "segments": segments}
+def _describe_image(data: bytes, path: Path) -> Description:
+    """What an image is. `slotbench inspect` has the details."""
+    found = identify(data)
+    if found.family is Family.NO_FIRMWARE:
+        raise FormatError(f"{found.title}, neither an ESP8266 image nor a document of twoslot", 0)
+    refused = (("refused", found.problem),) if found.problem is not None else ()
+    lines = (("length", f"{found.length} bytes"), *refused, ("details", f"slotbench inspect {path}"))
+    fields = {"kind": "image", "title": found.title, "length": found.length, "problem": found.problem}
+    return Description(found.title, lines, fields)
 
 
 def _describe_document(data: bytes, keys: Keys | None, where: str) -> Description:

@@ -69,7 +69,7 @@ def sign_development_release(
     """Build, check and sign a release of `image` for this board only. Raises FormatError, BenchError."""
     release = build_release(
         image, product=product, boards=[board], channels=[channel], version=version, counter=counter,
-        created=created, fs_start=board.fs_start)
+        created=created)
     return key.sign(release.to_payload())
 
 

@@ -75,11 +75,9 @@ class Publisher:
         counter: int,
         now: int,
         floor: int = 0,
-        fs_start: int | None = None,
         channels: Sequence[str] = ("stable",),
     ) -> tuple[Path, Release]:
         """Build and sign a release of `image` (in-place boards: one for each slot). Raises BenchError."""
-        native = boards[0].in_place
         release = build_release(
             *_as_sequence(image),
             product=self.product,
@@ -87,9 +85,6 @@ class Publisher:
             version=version,
             counter=counter,
             created=now,
-            fs_start=boards[0].fs_start if fs_start is None else fs_start,
-            fs_version=None if native else 0x00020001,
-            mpy_abi=None if native else 6,
             floor=floor,
             channels=channels,
         )

@@ -12,7 +12,7 @@ from slotbench.formats import FormatError, journal
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.vboard.firmware import Behaviour, Marker, identify
+from slotbench.vboard.firmware import Behaviour, Marker, marker_of
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
@@ -254,7 +254,7 @@ class VirtualBoard:
             self.result, self.state = None, BoardState.DEAD
             return
         self.result = result
-        marker = identify(result.segments, self.irom(), result.irom_address)
+        marker = marker_of(result.segments, self.irom(), result.irom_address)
         boot = Boot(len(self.boots), self.clock.ms, reason, result.slot, result.why, marker)
         self.boots.append(boot)
         self.state = BoardState.RUNNING

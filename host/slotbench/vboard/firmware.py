@@ -24,18 +24,17 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import image_ea
 from slotbench.formats.image import IROM_OFFSET, build_e9
 from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
+from slotbench.images.bench import MARKER, banner_version
 from slotbench.untrusted import load_json
 from slotbench.vboard.flash.nor import SECTOR
 
 __all__ = [
-    "DEFAULT_BYTES", "SMALLEST_BYTES", "Behaviour", "Marker", "build", "build_user", "for_board", "identify",
-    "is_bench_image",
+    "DEFAULT_BYTES", "SMALLEST_BYTES", "Behaviour", "Marker", "build", "build_user", "for_board", "marker_of",
 ]
 
 DEFAULT_BYTES: Final = 600 * 1024
 SMALLEST_BYTES: Final = 48 * 1024
 
-_MAGIC: Final = b"slotbench firmware "
 _MARKER_BYTES: Final = 256
 _TEXT_BYTES: Final = 31_000
 _DATA_BYTES: Final = 2_240
@@ -47,8 +46,7 @@ _EA_RAM_BYTES: Final = 33_284
 _HANDLERS: Final = 64
 _TABLE_BYTES: Final = 256
 _ANYWHERE: Final = range(IROM_MAP_START, IROM_MAP_START + 0xF0000)
-_MARKER: Final = re.compile(re.escape(_MAGIC) + rb"(\{[^}]*\})")
-_BANNER: Final = re.compile(rb"v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
+_MARKER: Final = re.compile(re.escape(MARKER) + rb"(\{[^}]*\})")
 _WORDS: Final = (
     "socket timeout flash sector partition module object callback scheduler buffer stream memory heap pin "
     "access point station connect address register interrupt timer frequency voltage attribute index value"
@@ -147,12 +145,7 @@ def for_board(
     return (build(version, does, size=size, seed=seed, fs_start=board.fs_start),)
 
 
-def is_bench_image(data: bytes) -> bool:
-    """Whether an image is one of the bench's own, or of its tests: real in form, but nothing a chip runs."""
-    return _MAGIC in data
-
-
-def identify(
+def marker_of(
     segments: Sequence[tuple[int, bytes]], irom: bytes, irom_address: int | None = None
 ) -> Marker:
     """What a CPU does with these RAM segments (address, bytes) and this irom at `irom_address`.
@@ -164,9 +157,8 @@ def identify(
     in_ram = _found(b"".join(content for _, content in segments))
     in_irom = _found(irom)
     if in_ram is None and in_irom is None:
-        banner = _BANNER.search(irom)
         does = Behaviour.CRASH if _linked_elsewhere(irom, irom_address) else Behaviour.HEALTHY
-        return Marker(None, banner.group(1).decode() if banner else None, does)
+        return Marker(None, banner_version(irom), does)
     if in_ram != in_irom or in_ram is None or in_ram.irom_address not in (None, irom_address):
         return Marker(None, None, Behaviour.CRASH)
     return in_ram
@@ -217,7 +209,7 @@ def _marker(build_id: str, version: str, does: Behaviour, irom_address: int | No
     fields: dict[str, str | int] = {"build": build_id, "version": version, "does": does.value}
     if irom_address is not None:
         fields["irom_address"] = irom_address
-    marker = _MAGIC + json.dumps(fields, separators=(",", ":")).encode() + b"\0"
+    marker = MARKER + json.dumps(fields, separators=(",", ":")).encode() + b"\0"
     if len(marker) > _MARKER_BYTES or "}" in version:
         raise BenchError("version does not fit the marker", where=version, exit_code=USAGE)
     return marker

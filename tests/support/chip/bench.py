@@ -15,7 +15,7 @@ import pytest
 
 from slotbench import boards
 from slotbench.flashing.plan import Firmware, factory_writes
-from slotbench.formats.image import parse_e9
+from slotbench.images import identify
 from slotbench.vboard.chip.network import slirp
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.runner import ChipRunner
@@ -28,6 +28,7 @@ from support.chip.firmware_images import found
 
 LIMIT_S: Final = 60
 _SIZE_4_MB: Final = 0x40
+_FS_START: Final = 0x100000
 
 
 def need_slirp() -> None:
@@ -39,22 +40,26 @@ def need_slirp() -> None:
 
 
 def any_micropython() -> bytes:
-    """The newest MicroPython there is here, or the test is skipped."""
-    images = [(parse_e9(path.read_bytes()).micropython or "", path) for path in found().values()]
-    usable = [(_numbers(version), path) for version, path in images if version]
-    if not usable:
-        pytest.skip("no MicroPython firmware is here (TWOSLOT_IMAGES)")
-    return max(usable)[1].read_bytes()
+    """The newest MicroPython here that fits a slot, or the test is skipped."""
+    if not (usable := _usable()):
+        pytest.skip("no MicroPython firmware that fits a slot is here (TWOSLOT_IMAGES)")
+    return usable[0][1]
 
 
 def recent_micropython(count: int = 1) -> list[bytes]:
     """Firmware that twoslot runs on, newest first, or the test is skipped."""
-    images = [path.read_bytes() for path in found().values()]
-    versions = [(_numbers(parse_e9(data).micropython or "0"), data) for data in images]
-    usable = sorted(((version, data) for version, data in versions if version >= (1, 22)), reverse=True)
+    usable = [(version, data) for version, data in _usable() if version >= (1, 22)]
     if len(usable) < count:
         pytest.skip(f"{len(usable)} of {count} images of MicroPython 1.22 or later are here (TWOSLOT_IMAGES)")
     return [data for _, data in usable[:count]]
+
+
+def _usable() -> list[tuple[tuple[int, ...], bytes]]:
+    """Version and bytes of the images here that MicroPython's default build is, newest first."""
+    identified = [(identify(data), data) for data in (path.read_bytes() for path in found().values())]
+    return sorted((
+        (_numbers(image.micropython or "0"), data) for image, data in identified
+        if image.problem is None and image.fs_start == _FS_START), reverse=True)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Final
 
+from slotbench.images import Family, identify
+from slotbench.images.micropython import LINK_ADDRESS
+
 VARIABLE: Final = "TWOSLOT_IMAGES"
 WANTED: Final = {
     "MicroPython 1.22.1": "f727607fff05ff902efd363a3243e787215e337f0cbdbd4c6031166d2cf3a230",
@@ -19,8 +22,6 @@ FROM_PYPI: Final = (
     "cloudmanager-micropython-1.9.70.bin", "esp-linker-1.4.2.bin")
 """What tools/get-images fetches."""
 ARDUINO: Final = "esp-linker-1.4.2.bin"
-_MAGIC: Final = 0xE9
-_BANNER: Final = b"MicroPython v"
 _SIZE_4_MB: Final = 0x40
 
 
@@ -37,7 +38,8 @@ def found() -> dict[str, Path]:
     images = {}
     for path in sorted(folder().glob("*.bin")):
         data = path.read_bytes()
-        if data[:1] == bytes([_MAGIC]) and _BANNER in data:
+        image = identify(data)
+        if image.family is Family.MICROPYTHON and image.link_address == LINK_ADDRESS:
             images[names.get(hashlib.sha256(data).hexdigest(), path.name)] = path
     return images
 

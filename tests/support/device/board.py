@@ -43,10 +43,11 @@ def signing_key(name: str) -> SigningKey:
 
 @functools.cache
 def firmware(seed: int, irom_bytes: int = 6 * SECTOR + 1237) -> bytes:
-    """A small ESP8266 image of 16 blocks, none of them blank and the last one not whole."""
+    """A small image of the bench, of 16 blocks, none of them blank and the last one not whole."""
     rng = random.Random(seed)
     segments = [(0x40100000, rng.randbytes(0x7000)), (0x3FFE8000, rng.randbytes(0x1E00))]
-    return image.build_e9(segments, 0x40100420, rng.randbytes(irom_bytes))
+    facts = b"slotbench firmware \0v1.28.0 on 2025-12-16\0\0\0" + (0x100000).to_bytes(4, "little")
+    return image.build_e9(segments, 0x40100420, facts + rng.randbytes(irom_bytes - len(facts)))
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import hashlib
 from slotbench.formats import journal, rtc, windowlog
 from slotbench.formats.image import IROM_OFFSET, parse_e9
 from slotbench.formats.journal import JournalCell, SlotState
-from slotbench.vboard.firmware import Behaviour, identify
+from slotbench.vboard.firmware import Behaviour, marker_of
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.loader.model import BootResult, LoaderModel
 from slotbench.vboard.soc import RTC_BASE, Soc
@@ -71,6 +71,6 @@ def require_right(soc: Soc, result: BootResult) -> None:
     assert result.segments == tuple((segment.address, segment.data) for segment in parsed.segments)
     assert (result.entry, result.length) == (parsed.entry, len(data))
     assert window(soc.flash, data) == data[IROM_OFFSET:]
-    assert identify(result.segments, window(soc.flash, data)).does is Behaviour.HEALTHY
+    assert marker_of(result.segments, window(soc.flash, data)).does is Behaviour.HEALTHY
     in_log = held(soc)
     assert in_log is None or in_log == hashlib.sha256(data).digest()[:7]

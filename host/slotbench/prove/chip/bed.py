@@ -15,10 +15,9 @@ from slotbench.boards import BoardProfile
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import blocks, journal
 from slotbench.formats.descriptor import ImageForm, SlotDescriptor
-from slotbench.formats.image import parse_e9
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.release.micropython import implied_facts
+from slotbench.images import identify
 from slotbench.release.publisher import Publisher
 from slotbench.server import create_app
 from slotbench.server.background import BackgroundServer
@@ -64,11 +63,8 @@ class Facts:
 
 def image_facts(image: bytes) -> Facts:
     """The facts of a MicroPython image; for an unknown version those of the newest known."""
-    version = parse_e9(image).micropython or "unknown"
-    facts = implied_facts(version)
-    if facts is None:
-        return Facts(version, 0x00020001, 6)
-    return Facts(version, facts.fs_version, facts.mpy_abi)
+    found = identify(image)
+    return Facts(found.micropython or "unknown", found.fs_version or 0x00020001, found.mpy_abi or 6)
 
 
 class BedConsole:

@@ -19,13 +19,13 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
 from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.formats.release import Preflight
+from slotbench.images.bench import is_bench_image
 from slotbench.prove.chip.bed import PROMPT, REPORT_HEAP, ChipBed, RunningChip, image_facts, is_confirmed
 from slotbench.vboard.chip.build import compiler
 from slotbench.vboard.chip.machine import ExceptionRecord
 from slotbench.vboard.chip.network import slirp
 from slotbench.vboard.chip.network.station import HEAP_BYTES as STATION_HEAP_BYTES
 from slotbench.vboard.chip.stack import StackGauge
-from slotbench.vboard.firmware import is_bench_image
 from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["Check", "PreflightReport", "preflight", "reason_for_none"]

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.images.bench import is_bench_image
 from slotbench.vboard.chip.board import ChipBoard
 from slotbench.vboard.chip.files import ChipFiles
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.pace import ChipPace
 from slotbench.vboard.chip.typed_line import TypedLine
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.firmware import is_bench_image
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.forecast.next_boot import next_boot
 from slotbench.vboard.live.control_socket import ControlRequest

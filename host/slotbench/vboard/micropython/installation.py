@@ -31,20 +31,21 @@ class Installation:
         """The command line that runs one statement in a heap of so many bytes."""
         libraries = str(self.root / _LIBRARIES)
         return [
-            str(self._loader), "--library-path", libraries, str(self._program), "-X", f"heapsize={heap}",
+            str(self._loader), "--library-path", libraries, str(self.program), "-X", f"heapsize={heap}",
             "-c", statement]
 
     @property
     def complete(self) -> bool:
         """Whether what `command` names is there."""
-        return self._loader.is_file() and self._program.is_file()
+        return self._loader.is_file() and self.program.is_file()
 
     @property
     def _loader(self) -> Path:
         return self.root / _LIBRARIES / "ld-linux.so.2"
 
     @property
-    def _program(self) -> Path:
+    def program(self) -> Path:
+        """The VM's file."""
         return self.root / "usr/bin/micropython"
 
 

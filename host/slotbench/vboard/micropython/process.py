@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import codecs
 import os
+import resource
 import select
 import signal
 import socket
 import subprocess
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
 from slotbench.vboard.micropython.installation import Installation
+from slotbench.vboard.micropython.sandbox import writable_ranges
 
 __all__ = ["Process", "VMDied"]
 
@@ -22,6 +24,8 @@ _TEXT: Final = ord("(")
 _CHUNK: Final = 65536
 _LOOK_MS: Final = 20
 _QUIET_LOOKS: Final = 3
+_FILE_BYTES_MAX: Final = 32 * 1024 * 1024
+"""No file of a board is longer: its whole flash is not."""
 
 
 class VMDied(Exception):
@@ -43,6 +47,7 @@ class Process:
         self.console = console
         self.busy: Callable[[], object] | None = None
         self.interrupted = False
+        self._program = installation.program.resolve()
         self._link, theirs = socket.socketpair()
         statement = f"import bench; bench.begin(open({theirs.fileno()}, 'r+b'))"
         with theirs:
@@ -52,6 +57,7 @@ class Process:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 # The terminal's Ctrl-C is the host's.
                 start_new_session=True)
+        resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE, (_FILE_BYTES_MAX, _FILE_BYTES_MAX))
         assert self._child.stdout is not None
         self._printed = self._child.stdout
         os.set_blocking(self._printed.fileno(), False)
@@ -107,6 +113,10 @@ class Process:
         with suppress(FileNotFoundError):
             return frozenset(os.readlink(f"{folder}/{number}") for number in os.listdir(folder))
         return frozenset()
+
+    def read_only_data(self) -> Sequence[tuple[int, int]]:
+        """Address and size of the VM's read-only data, in which its tables of names lie."""
+        return writable_ranges(Path(f"/proc/{self.pid}/maps").read_text(), self._program)
 
     def kill(self) -> None:
         """End it here and now, as a loss of power does."""

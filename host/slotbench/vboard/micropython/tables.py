@@ -1,8 +1,8 @@
 """Makes the unix port's VM the ESP8266's: changes its tables of built-in names in place.
 
-They lie in the VM's read-only data, so what is gone is really gone and nothing is taken from the
-heap. The layouts are those of a 32-bit MicroPython 1.25 (py/obj.h: mp_obj_module_t, mp_obj_type_t,
-mp_obj_dict_t).
+They lie in the VM's read-only data (made writable before: sandbox.py), so what is gone is really gone and
+nothing is taken from the heap. The layouts are those of a 32-bit MicroPython 1.25 (py/obj.h:
+mp_obj_module_t, mp_obj_type_t, mp_obj_dict_t).
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any, Final
 
 __all__ = ["Tables"]
 
-_PAGE: Final = 4096
-_READ_WRITE: Final = 3
 _TYPE_SLOTS: Final = 20
 _TYPE_DICT_INDEX: Final = 19
 _MAP_COUNT: Final = 4
@@ -29,8 +27,6 @@ class Tables:
     def __init__(self, evaluate: Callable[[str], Any], run: Callable[[str], object]) -> None:
         self._evaluate = evaluate
         self._run = run
-        self._writable: set[int] = set()
-        """Pages that were made so."""
 
     def hide(self, owner: str, names: Iterable[str], *, is_type: bool = False) -> None:
         """Take names out of a module or a type. Raises KeyError when it has no such name."""
@@ -93,13 +89,6 @@ class Tables:
 
     def _write(self, changes: Mapping[int, bytes]) -> None:
         """Put these bytes at these addresses; each job for the VM costs the time of a hundred such bytes."""
-        for at, data in changes.items():
-            pages = {at & -_PAGE, (at + len(data) - 1) & -_PAGE}
-            for page in sorted(pages - self._writable):
-                mprotect = "__import__('ffi').open(None).func('i', 'mprotect', 'Iii')"
-                if self._evaluate(f"{mprotect}({page}, {_PAGE}, {_READ_WRITE})") != 0:
-                    raise OSError("the VM's tables cannot be made writable")
-                self._writable.add(page)
         self._run("\n".join(
             f"__import__('uctypes').bytearray_at({at}, {len(data)})[:] = {data!r}"
             for at, data in changes.items()))

@@ -18,7 +18,8 @@ _PACKAGE = "/twoslot/"
 
 
 class FileTree:
-    """A temporary folder with what is in `files` (absolute path -> content).
+    """A temporary folder `base`, and in it the folder `root` with what is in `files` (absolute path ->
+    content).
 
     The source of the device package is there as .mpy, as a board gets it. The packages in `refuse`
     are there in a format that the VM does not load.
@@ -26,8 +27,10 @@ class FileTree:
 
     def __init__(self, files: dict[str, bytes], refuse: Collection[str] = ()) -> None:
         self._files = files
-        self.root = Path(tempfile.mkdtemp(prefix="slotbench-"))
-        self._remove = weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
+        self.base = Path(tempfile.mkdtemp(prefix="slotbench-")).resolve()
+        self._remove = weakref.finalize(self, shutil.rmtree, self.base, ignore_errors=True)
+        self.root = self.base / "files"
+        self.root.mkdir()
         self._written: dict[str, bytes] = {}
         """What was put there, by its path as the VM sees it."""
         self._seen: dict[str, tuple[int, int, int]] = {}

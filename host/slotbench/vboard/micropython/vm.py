@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from slotbench.vboard.frozen import FOLDER, compiled
 from slotbench.vboard.micropython.calls import HostCalls, VmRequest, far
 from slotbench.vboard.micropython.installation import HEAP_BYTES, find_installation
 from slotbench.vboard.micropython.process import Process
+from slotbench.vboard.micropython.sandbox import Confinement, confine
 from slotbench.vboard.micropython.tables import Tables
 from slotbench.vboard.micropython.tree import FileTree
 from slotbench.vboard.micropython.wire import REQUEST_BYTES, HostReply, error_of, parse, tell
@@ -33,6 +35,7 @@ __all__ = ["MicroPythonVM"]
 
 _INSIDE: Final = Path(__file__).parent / "inside"
 _SHIM: Final = "bench"
+_FROZEN: Final = "frozen"
 _OWN_FRAME: Final = '  File "bench.py"'
 _TYPED: Final = '  File "<string>"'
 _STREAMED: Final = re.compile(r'^  File "/\.\./[^"]*\.stdin"')
@@ -40,6 +43,7 @@ _STREAMED: Final = re.compile(r'^  File "/\.\./[^"]*\.stdin"')
 _GONE: Final = {
     "binascii": "crc32",
     "builtins": "compile complex execfile NotImplemented",
+    "ffi": "open func callback as_bytearray",
     "hashlib": "md5",
     "math": "erf erfc expm1 factorial gamma inf isclose lgamma nan tau",
     "os": "VfsFat VfsLfs1 VfsPosix errno getenv putenv system unsetenv",
@@ -81,6 +85,9 @@ class MicroPythonVM:
     works, so a run is the same every time, and the same as under CPython. A power cut or a reset
     kills the process where it is.
 
+    The process is confined to the board's folder; `confinement` says by what (sandbox.py). With
+    `must_be_confined` BenchError is raised where this machine cannot do that.
+
     What leaves `exec`, `eval` and `run_file`: as with CPythonVM; exceptions of classes that the
     program made arrive as DeviceError. `refuse` names packages that are there in a format which the
     VM does not load. With `frozen` modules sys.path has an entry more, and they take from the heap
@@ -98,6 +105,7 @@ class MicroPythonVM:
         refuse: Mapping[str, str] | None = None,
         frozen: Mapping[str, bytes] | None = None,
         heap: int = HEAP_BYTES,
+        must_be_confined: bool = False,
     ) -> None:
         for path in files:
             if path != absolute(path):
@@ -114,12 +122,16 @@ class MicroPythonVM:
         self._idle = False
         """There was no agent, and the program did nothing since but look at the clock and sleep."""
         self._tree = FileTree(files, tuple(refuse or {}))
-        self._frozen = compiled(frozen) if frozen else None
-        self._streamed = self._tree.root.with_name(f"{self._tree.root.name}.stdin")
+        if frozen:
+            shutil.copytree(compiled(frozen), self._tree.base / _FROZEN)
+        self._has_frozen = bool(frozen)
+        self._streamed = self._tree.base / "typed.stdin"
         with _shims() as shims:
             self._process = Process(find_installation(), shims, heap=heap, console=self.runtime.console)
             try:
                 self._serve()
+                self.confinement = confine(
+                    self._told, self._tree.base, self._process.read_only_data(), must_be=must_be_confined)
                 self._become_esp8266(mpy)
             except BaseException:
                 self.close()
@@ -221,14 +233,19 @@ class MicroPythonVM:
     # Jobs for the VM, and its requests meanwhile.
 
     def _value(self, expression: str) -> Any:
-        self._inside(f"Far(0)({expression})")
+        return self._told(f"Far(0)({expression})")
+
+    def _told(self, source: str) -> Any:
+        """What the statements tell the host."""
+        self._inside(source)
         return self._calls.result
 
     def _inside(self, source: str) -> None:
         self._job(HostReply.INSIDE, source)
 
     def _become_esp8266(self, mpy: int) -> None:
-        self._inside(_modules(self._tree.root, self._frozen))
+        base = Path("/") if self.confinement is Confinement.CHROOT else self._tree.base
+        self._inside(_modules(base / self._tree.root.name, self._has_frozen))
         tables = Tables(self._value, self._inside)
         tables.replace("__import__('os')", "urandom", f"Far({far('os.urandom')})")
         tables.replace("__import__('os')", "rename", f"Far({far('os.rename')})")
@@ -355,10 +372,9 @@ def _ended(line: str) -> BaseException:
     return error_of(name, args)
 
 
-def _modules(root: Path, frozen: Path | None) -> str:
-    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`.
-    """
-    more = () if frozen is None else (f"/{os.path.relpath(frozen, root)}",)
+def _modules(root: Path, frozen: bool) -> str:
+    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`."""
+    more = (f"/../{_FROZEN}",) if frozen else ()
     path = ("", FOLDER, *more, "/lib")
     lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]
     lines += [

@@ -16,7 +16,8 @@ class ImpliedFacts(NamedTuple):
 
 
 # The first version with each set of facts, newest first. .mpy: docs/reference/mpyfiles.rst. littlefs 2.8
-# (disk version 2.1) came with micropython#12731 in v1.22, LFS2 with v1.12.
+# (disk version 2.1) came with micropython#12731 in v1.22. This port has littlefs since e0905e85a7, between
+# v1.12 and v1.13: of v1.12 only builds made from later sources have it (`identify` looks for the driver).
 _SINCE = (
     ((1, 22), ImpliedFacts(6, 0x00020001)),
     ((1, 19), ImpliedFacts(6, 0x00020000)),

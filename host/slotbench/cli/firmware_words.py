@@ -1,0 +1,90 @@
+"""The words of `slotbench inspect` about a firmware image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slotbench import boards
+from slotbench.boards.images import fitting_slots
+from slotbench.formats.image import Image
+from slotbench.formats.littlefs import disk_version_words
+from slotbench.images import Filesystem, IdentifiedImage
+
+__all__ = ["firmware_fields", "firmware_lines", "fitting_boards"]
+
+_LINE_CHARS = 78
+
+
+def fitting_boards(data: bytes) -> dict[str, str]:
+    """The slots that the image can run from, by the names of the bench's boards. Others are left out."""
+    found = {name: fitting_slots(data, boards.load(name)) for name in boards.names()}
+    return {name: slots for name, slots in found.items() if slots}
+
+
+def firmware_lines(found: IdentifiedImage, fitting: dict[str, str]) -> Iterator[str]:
+    """What an image is, a line for each fact. `fitting` is the result of `fitting_boards`."""
+    for label, words in _facts(found, fitting):
+        first, *rest = _wrapped(words)
+        yield f"{label:11} {first}"
+        yield from (f"{'':11} {line}" for line in rest)
+
+
+def firmware_fields(found: IdentifiedImage, fitting: dict[str, str]) -> dict[str, object]:
+    """The same facts for `--json`."""
+    return {
+        "kind": "image", "family": found.family.value, "title": found.title, "length": found.length,
+        "problem": found.problem, "cure": found.cure or None, "micropython": found.micropython,
+        "sdk": found.sdk, "link_address": found.link_address,
+        "filesystem": found.filesystem.value if found.filesystem is not None else None,
+        "fs_start": found.fs_start, "fs_version": found.fs_version, "mpy_abi": found.mpy_abi,
+        "frozen": list(found.frozen), "has_twoslot": found.has_twoslot, "fits": fitting,
+    }
+
+
+def _facts(found: IdentifiedImage, fitting: dict[str, str]) -> Iterator[tuple[str, str]]:
+    yield "kind", found.title
+    yield "length", f"{found.length} bytes{_proof(found)}"
+    if found.image is not None:
+        parts = (f"0x{part.address:08x} ({len(part.data)} bytes)" for part in found.image.segments)
+        yield "RAM", f"{', '.join(parts)}; checksum valid; entry 0x{found.image.entry:08x}"
+        linked = f", linked for 0x{found.link_address:08x}" if found.link_address is not None else ""
+        yield "irom", f"{found.image.irom_bytes} bytes from 0x{found.image.irom_offset:x}{linked}"
+    if found.sdk is not None:
+        yield "SDK", found.sdk
+    if found.filesystem is not None:
+        yield "filesystem", _filesystem(found)
+    if found.mpy_abi is not None:
+        yield ".mpy", f"version {found.mpy_abi}"
+    if found.frozen:
+        yield "frozen", f"{len(found.frozen)} modules: {', '.join(found.frozen)}"
+        yield "twoslot", "frozen into it" if found.has_twoslot else "not in it: its files go onto the board"
+    if found.problem is not None:
+        yield "refused", f"{found.problem}; {found.cure}" if found.cure else found.problem
+    else:
+        names = [name if slots == "AB" else f"{name} (slot {slots})" for name, slots in fitting.items()]
+        yield "fits", ", ".join(names) or "none of the boards that the bench knows"
+
+
+def _proof(found: IdentifiedImage) -> str:
+    """What proves that every byte is there and unchanged."""
+    if found.image is None:
+        return ""
+    return "; length word and MD5 valid" if isinstance(found.image, Image) else "; CRC32 valid"
+
+
+def _filesystem(found: IdentifiedImage) -> str:
+    if found.filesystem is Filesystem.NONE:
+        return "none"
+    name = "FAT" if found.filesystem is Filesystem.FAT else "littlefs"
+    version = f" {disk_version_words(found.fs_version)}" if found.fs_version is not None else ""
+    return f"{name}{version} from 0x{found.fs_start:x}" if found.fs_start is not None else f"{name}{version}"
+
+
+def _wrapped(words: str) -> list[str]:
+    """The words in lines of bounded length, broken at blanks."""
+    lines = [""]
+    for word in words.split(" "):
+        if lines[-1] and len(lines[-1]) + len(word) >= _LINE_CHARS:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines
