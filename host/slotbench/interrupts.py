@@ -6,12 +6,12 @@ the command would go on. A command that runs boards by itself stops with an exce
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 __all__ = ["StoppedByUser", "stopping_on_interrupt"]
 
@@ -29,13 +29,15 @@ def stopping_on_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, _stop)
+    own = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == own:  # a process that was just forked leaves it to this one
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            raise StoppedByUser
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    raise StoppedByUser
