@@ -20,6 +20,7 @@ import click
 
 from slotbench import __version__
 from slotbench.errors import DEFECT, USAGE, BenchError
+from slotbench.interrupts import StoppedByUser
 from slotbench.terminal import safe_output
 
 _VERBS = {
@@ -116,7 +117,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         _say(_usage_line(error), invocation)
         return USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, StoppedByUser):
         click.echo(f"slotbench: stopped; {_GO_ON}", err=True)
         return _INTERRUPTED
     except BenchError as error:
