@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ pytest_plugins = ["support.sampling", "pytester"]
 
 # Every command is a process of its own, and would compile the same package again.
 os.environ.setdefault(CACHE, str(Path(__file__).parents[1] / ".cache"))
+# Boards that tests make are not remembered where the developer's own are.
+_STATE = tempfile.TemporaryDirectory(prefix="slotbench-state-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 """Set where a missing tool, or the MicroPython VM, is a failure and not a reason to skip."""

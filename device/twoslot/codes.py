@@ -54,8 +54,9 @@ QUIET_HOURS = const(44)
 KEYS_EPOCH = const(45)
 NEVER_REACHED = const(47)
 
-# LinkError: who asks, and push.
+# LinkError: who asks, what time it is, and push.
 IDENTITY_REFUSED = const(46)
+NO_TIME = const(48)
 PORT_UNAVAILABLE = const(51)
 UNKNOWN_REQUEST = const(52)
 STALE_CHALLENGE = const(53)

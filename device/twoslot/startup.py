@@ -21,6 +21,7 @@ def make_schedule():
 
         state = control.BootControl(flash.Flash(), s["attempts"]).open()
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
+        floor = state.cell.head_time
         schedule = Schedule(s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet"))
         if reason == BOOT_TRIAL and not state.confirmed and twoslot.deadline is None:
             _arm_deadline()
@@ -31,6 +32,8 @@ def make_schedule():
 
             # After a trial that failed too: the next release is to be pushed as well.
             opening.reopen(reason in (BOOT_TRIAL, BOOT_FALLBACK), reason == BOOT_TRIAL)
+        if s.get("ntp"):
+            _keep_time(s["ntp"], floor)
         if s.get("mqtt"):
             _subscribe(s, seq)
         return schedule
@@ -50,6 +53,16 @@ def _arm_deadline():
     try:
         __import__("twoslot_boot")
     except Exception as e:
+        twoslot.log_error(e)
+
+
+def _keep_time(server, floor):
+    try:
+        from twoslot import ntp
+
+        ntp.keep_time(server, floor)
+    except (FlashError, MemoryError) as e:
+        # Without a clock it goes as well.
         twoslot.log_error(e)
 
 

@@ -27,6 +27,7 @@ from support.device.site import (
     SCAN,
     TABLE,
     VERIFY,
+    SEQ,
     Site,
     Updater,
     files_app,
@@ -57,7 +58,7 @@ def check_done(updater: Updater) -> None:
     descriptor, cell = board.descriptor(1), board.newest()
     assert descriptor is not None and (descriptor.counter, descriptor.length) == (6, len(IMAGE))
     assert (cell.active, cell.state_b, cell.counter_b) == (1, SlotState.READY, 6)
-    assert (cell.state_a, cell.head_seq) == (SlotState.CONFIRMED, 1)
+    assert (cell.state_a, cell.head_seq) == (SlotState.CONFIRMED, SEQ)
 
 
 def test_a_whole_update(updater: Updater) -> None:

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -390,6 +391,22 @@ def test_without_a_clock_there_are_no_quiet_hours(board: DeviceBoard, make: Make
     """A board that does not know the hour must not stay silent for ever."""
     schedule = make(quiet=[0, 23])
     assert wait_until_due(board, schedule) < 41_000
+
+
+def test_a_clock_that_is_set_back_again_and_again_silences_no_board(
+    board: DeviceBoard, vm: CPythonVM, make: Make,
+) -> None:
+    """A clock chip that stands still, or an NTP server that always says the same: a check a day."""
+    schedule, since, checks = make(quiet=[22, 6]), board.soc.clock.ms, []
+    for _ in range(4 * 24 * 6):
+        set_clock(vm, 23, 30)
+        board.soc.clock.advance_ms(600_000)
+        if schedule.due():
+            checks.append(board.soc.clock.ms)
+            schedule.succeeded()
+    gaps = [later - earlier for earlier, later in pairwise([since, *checks])]
+    assert len(checks) >= 3 and max(gaps) <= 86_400_000 + 21_600_000 + 2_400_000, gaps
+    assert min(gaps) > 18 * 3_600_000, "it is quiet meanwhile"
 
 
 def test_a_trial_does_not_wait_for_quiet_hours(board: DeviceBoard, vm: CPythonVM, make: Make) -> None:

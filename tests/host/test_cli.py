@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import stat
@@ -356,7 +357,8 @@ def test_serve_until_ctrl_c(site_folder: Path) -> None:
         process.communicate()
 
     assert process.returncode == 0
-    assert '"GET /heads/sensor/stable.head HTTP/1.1" 200' in errors
+    line = next(line for line in errors.splitlines() if '"GET /heads/sensor/stable.head HTTP/1.1" 200' in line)
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d slotbench: 127\.0\.0\.1 ", line), "each line has a time"
     assert errors.endswith("Stopped\n") and "Traceback" not in errors
 
 

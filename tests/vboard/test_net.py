@@ -307,9 +307,9 @@ def test_loopback_refuses_what_is_not_loopback_and_a_closed_port() -> None:
             assert caught.value.errno == number
 
 
-def test_sockets_are_tcp_streams_only(vm: CPythonVM) -> None:
+def test_there_are_no_raw_sockets_and_a_connection_is_made_once(vm: CPythonVM) -> None:
     with pytest.raises(OSError) as caught:
-        vm.exec("socket.socket(socket.AF_INET, socket.SOCK_DGRAM)")
+        vm.exec("socket.socket(socket.AF_INET, socket.SOCK_RAW)")
     assert caught.value.errno == 22
     vm.exec("s = connect()\ns.setsockopt(1, 4, 1)\ns.setblocking(True)")
     with pytest.raises(OSError) as caught:
@@ -340,3 +340,49 @@ def test_nothing_reaches_a_network_that_is_gone() -> None:
         with pytest.raises(OSError) as caught:
             vm.exec(call)
         assert caught.value.errno == number
+
+
+# Datagrams.
+
+UDP = (
+    "u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nu.settimeout(0)\n"
+    "u.connect(socket.getaddrinfo('localhost', {port})[0][-1])\nb = bytearray(4)\n")
+
+
+def test_a_datagram_is_answered_after_the_round_trip() -> None:
+    network = WsgiNetwork(app, RadioLink(round_trip_ms=100))
+    network.udp[7] = lambda data: None if data == b"lost" else data[::-1]
+    vm = board(network)
+    vm.exec(UDP.format(port=7))
+    assert vm.eval("u.write(b'lost'), u.write(b'abcd'), u.readinto(b)") == (4, 4, None)
+    vm.exec("time.sleep_ms(100)")
+    assert vm.eval("u.readinto(b), bytes(b), u.readinto(b)") == (4, b"dcba", None)
+    vm.exec("u.write(b'xy')\nu.write(b'longer than four')\ntime.sleep_ms(100)\nn = u.recv(4), u.recv(4)\nu.close()")
+    assert vm.eval("n") == (b"yx", b"ruof"), "each by itself; what does not fit is lost"
+    with pytest.raises(OSError) as caught:
+        vm.exec("u.write(b'x')")
+    assert caught.value.errno == 9
+
+
+def test_a_blocking_receive_times_out_in_virtual_time() -> None:
+    network = FaultyNetwork(WsgiNetwork(app))
+    vm = board(network)
+    vm.exec(UDP.format(port=7) + "u.settimeout(2)\ndef wait():\n    global number\n    try:\n        u.recv(4)\n"
+            "    except OSError as e:\n        number = e.errno\nms = elapsed(wait)")
+    assert vm.eval("number") == 110 and 2000 <= vm.eval("ms") <= 2020
+
+
+def test_datagrams_reach_this_machine_and_no_other() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        vm = board(LoopbackNetwork())
+        vm.exec(UDP.format(port=server.getsockname()[1]) + "u.write(b'ping')")
+        asked, address = server.recvfrom(100)
+        server.sendto(asked[::-1], address)
+        vm.exec("n = u.readinto(b)\nwhile n is None:\n    n = u.readinto(b)")
+        assert vm.eval("n, bytes(b)") == (4, b"gnip")
+        vm.exec("u.close()\nu = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nu.settimeout(0)\n"
+                "u.connect(('192.0.2.1', 123))\nu.write(b'out')")
+        assert vm.eval("u.readinto(b)") is None
+        vm.close()

@@ -24,12 +24,12 @@ _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "micropython", "sys", "time", "twoslot"})
 _TOUCH = {
     "esp": ("flash.py",),
-    "network": ("connection.py", "mqtt/client.py", "sleep.py"),
-    "socket": ("connection.py", "mqtt/client.py", "push/opening.py"),
+    "network": ("connection.py", "mqtt/client.py", "ntp.py", "sleep.py"),
+    "socket": ("connection.py", "mqtt/client.py", "ntp.py", "push/opening.py"),
     "machine": (
         "__init__.py",
         "agent.py", "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
-        "mqtt/client.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
+        "mqtt/client.py", "ntp.py", "push/finish.py", "push/status.py", "recovery/boot_file.py",
         "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
         "recovery/unattended.py", "recovery/update_first.py", "retained.py", "sleep.py", "trust/policy.py"),
 }

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ import click
 
 from slotbench import __version__
 from slotbench.errors import DEFECT, USAGE, BenchError
+from slotbench.interrupts import StoppedByUser
 from slotbench.terminal import safe_output
 
 _VERBS = {
@@ -44,6 +46,7 @@ _VERBS = {
     "unflash": "slotbench.cli.unflash:unflash",
     "update": "slotbench.cli.update:update",
 }
+_SERVER = "slotbench.server"
 _INTERRUPTED = 130
 """The exit code that shells expect of a command that Ctrl-C ended."""
 _GO_ON = "run the same command again: it continues, or starts anew"
@@ -74,7 +77,10 @@ class _EchoHandler(logging.Handler):
     """Log records as lines on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"slotbench: {self.format(record)}", err=True)
+        # A server's lines are read days later.
+        is_server = record.name.startswith(_SERVER)
+        when = f"{datetime.fromtimestamp(record.created):%Y-%m-%d %H:%M:%S} " if is_server else ""
+        click.echo(f"{when}slotbench: {self.format(record)}", err=True)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,7 +122,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         _say(_usage_line(error), invocation)
         return USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, StoppedByUser):
         click.echo(f"slotbench: stopped; {_GO_ON}", err=True)
         return _INTERRUPTED
     except BenchError as error:

@@ -32,6 +32,7 @@ from slotbench.vboard.frozen import stock
 from slotbench.vboard.live.control_socket import ControlSocket
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.live.made_here import refuse_stranger
 from slotbench.vboard.live.runner import LiveRunner
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Uart
@@ -83,13 +84,16 @@ def _speed(value: str | float) -> float | None:
     help="With --vm chip: the firmware's own lwIP, sockets that this bench serves, or none; auto takes the "
     "first that works.")
 @click.option(
+    "--trust", "is_trusted", is_flag=True,
+    help="Run the Python of a board that was not made here: it can do all that you may do.")
+@click.option(
     "--rom", "rom_path", type=PATH, metavar="FILE",
     help="With --vm chip: the dump of a chip's ROM, instead of the one that comes with this.")
 def run(
     folder: Path | None, flash_path: Path | None, board_name: str | None, speed: float | None,
     for_s: float | None, pty: Path | None, tcp: int | None,
     rfc2217: int | None, vm: str, loader: str, forwarded: tuple[int, ...], network: str,
-    rom_path: Path | None,
+    is_trusted: bool, rom_path: Path | None,
 ) -> None:
     """Switch the board in DIR on and run it here.
 
@@ -106,8 +110,11 @@ def run(
     if flash_path is None and board_name is not None:
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
     opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
+    is_own = opened.is_own
     if vm == CHIP:
         require_runnable(opened)
+    elif vm == "cpython" and not (is_own or is_trusted):
+        raise refuse_stranger(opened.path)
     rom = read_bytes(rom_path, ROM_BYTES) if rom_path is not None else None
     wake, woken = socket.socketpair()
     clock = Clock()
@@ -131,7 +138,8 @@ def run(
             places = {PUSH_PORT: ":".join(map(str, loop.place(PUSH_PORT)))}
             runner = LiveRunner(
                 opened, loop, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
-                vm=functools.partial(VMS[vm], frozen=stock()), loader=LOADERS[loader])
+                vm=functools.partial(VMS[vm], frozen=stock(), **_walls(vm, is_own or is_trusted)),
+                loader=LOADERS[loader])
         click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
         if folder is not None:
             click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
@@ -148,6 +156,13 @@ def run(
 
         with _signals(stop):
             runner.run(for_s)
+    if isinstance(opened, FlashFile) and is_own:
+        opened.mark_own()
+
+
+def _walls(vm: str, is_known: bool) -> dict[str, bool]:
+    """The argument for a VM that can be confined: a board from elsewhere must be."""
+    return {"must_be_confined": not is_known} if vm == "micropython" else {}
 
 
 def _places(

@@ -12,6 +12,7 @@ import click
 
 from slotbench import __version__, boards
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name, server_url
+from slotbench.cli.progress import ProgressBar
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
@@ -197,7 +198,11 @@ def _put(
     with_keys: bool,
 ) -> None:
     port = restart.port
-    count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"))
+    bar = ProgressBar("copying")
+    try:
+        count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"), bar)
+    finally:
+        bar.end()
     pinned = with_keys and pin_keys(client)
     if isinstance(pinned, str):
         click.echo(f"the boot journal does not know these keys yet; the next head pins them: {pinned}")

@@ -168,6 +168,9 @@ CODES = (
     Code(47, "never-reached", _R, "its trial never reached the boot hook", "counter",
          "The firmware hangs or restarts before boot.py, or power was cut in that second. Publish a newer "
          "head or a mended release; update(force=True) tries this one again."),
+    Code(48, "no-time", _L, "no time from the NTP server", "errno, or 0: it is before what was signed",
+         "Set `ntp` in twoslot.json to a server that answers (UDP, port 123), or leave it out: without a "
+         "clock a board updates as well. -2: its name cannot be resolved."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
          "it, then listen() again."),

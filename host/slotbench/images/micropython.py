@@ -22,7 +22,7 @@ __all__ = ["LINK_ADDRESS", "MicroPythonEvidence", "collect_evidence", "filesyste
 LINK_ADDRESS: Final = IROM_MAP_START + IROM_OFFSET
 """The CPU address of the irom of an image that starts at flash offset 0."""
 
-_BANNER: Final = re.compile(rb"MicroPython v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
+_BANNER: Final = re.compile(rb"MicroPython v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?[-\w.]{0,64}) on \d{4}-\d\d-\d\d")
 _SDK: Final = re.compile(rb"\b(\d(?:\.\d){2,3}(?:-dev)?\([0-9a-f]{7,8}\))")
 _FROZEN: Final = re.compile(rb"(?:[A-Za-z_][\w./-]{0,120}\.py\0)+")
 _BOOT: Final = b"_boot.py\0"

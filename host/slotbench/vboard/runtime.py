@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from slotbench.vboard.clock import Clock, QueuedTimer, TimerQueue
 from slotbench.vboard.memory import Objects
-from slotbench.vboard.network.base import Network, TcpListener, TcpStream
+from slotbench.vboard.network.base import Datagrams, Network, TcpListener, TcpStream
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.soc import RTC_BASE, Soc
 
@@ -98,7 +98,7 @@ class Runtime:
         self.heap_locks = 0
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
-        self.streams: list[TcpStream | TcpListener] = []
+        self.streams: list[TcpStream | TcpListener | Datagrams] = []
         self.station_active = True
         self.station_up_us = soc.boot_us
         self._queue: deque[tuple[Callable[[object], object], object]] = deque()

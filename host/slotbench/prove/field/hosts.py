@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.network.base import NAME_UNKNOWN, Network, TcpStream
+from slotbench.vboard.network.base import NAME_UNKNOWN, Datagrams, Network, TcpStream
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = ["HostsNetwork"]
@@ -34,6 +34,11 @@ class HostsNetwork(Network):
     def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         name = next(name for name, address in self._addresses.items() if address == host)
         return self._hosts[name].connect(host, port, timeout_ms)
+
+    def datagrams(self, host: str, port: int) -> Datagrams:
+        """Those of the machine that has this address."""
+        name = next(name for name, address in self._addresses.items() if address == host)
+        return self._hosts[name].datagrams(host, port)
 
     def _log_requests(self, stream: TcpStream) -> TcpStream:
         return stream  # each machine's network does so itself

@@ -19,10 +19,16 @@ _NEXT_TRY_MINUTES: Final = 35
 
 _LONG: Final = b'{"product": "lamp", "note": "' + b"x" * 4000
 
-_STUCK_CLOCK: Final = f"""\
+_STUCK_CLOCK: Final = """\
 import machine
-machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))
-{LAMP}""".replace("    begun = ", "    machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))\n    begun = ")
+import time
+import twoslot
+
+while True:
+    machine.RTC().datetime((2026, 9, 22, 0, 23, 30, 0, 0))
+    twoslot.tick()
+    time.sleep(5)
+"""
 
 
 def _for_hours(hours: float, **fault: Any) -> Callable[[FieldRun], Play]:
@@ -75,6 +81,10 @@ LINKS: Final = (
     FieldStory(
         name="dripping-server", what="heads come byte by byte for three hours", main=LAMP,
         play=_for_hours(3, on="heads/*", drip=(1, 150)), dark_minutes=180 + 25),
+    FieldStory(
+        name="stuck-clock", what="a clock chip stands still, and it is one of the quiet hours",
+        main=_STUCK_CLOCK, play=_stuck, settings={"quiet": [22, 6]},
+        dark_minutes=_DAY_MINUTES + 2 * _NEXT_TRY_MINUTES, rescue_hours=25),
     FieldStory(
         name="half-fails", what="half of all connections fail; 200 boards", main=LAMP,
         play=_half_fails, dark_minutes=120, rescue_hours=2, failing=0.5, boards=200),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from slotbench.vboard.facades.datagrams import UdpSocket
 from slotbench.vboard.network.base import EHOSTUNREACH, EINPROGRESS, ETIMEDOUT, TcpListener, TcpStream
 from slotbench.vboard.runtime import CALL_US, Runtime
 from slotbench.vboard.signals import DeviceOSError
@@ -122,7 +123,7 @@ def _socket(rt: Runtime) -> Mapping[str, Any]:
         return [(2, 1, 0, "", (rt.network.resolve(host), port))]
 
     return {
-        "socket": lambda af=2, type=1, proto=0: _BoardSocket(rt, type),
+        "socket": lambda af=2, type=1, proto=0: UdpSocket(rt) if type == 2 else _BoardSocket(rt, type),
         "getaddrinfo": getaddrinfo,
         "AF_INET": 2,
         "AF_INET6": 10,

@@ -14,6 +14,7 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.made_here import has_mark, mark
 
 __all__ = ["FlashFile"]
 
@@ -34,9 +35,19 @@ class FlashFile:
         """4 bytes, the same for the same path."""
         return hashlib.sha256(os.fsencode(self.path.resolve())).digest()[:4]
 
+    @property
+    def is_own(self) -> bool:
+        """Whether a board that ran here left the file as it is."""
+        return has_mark(self.path.read_bytes())
+
+    def mark_own(self) -> None:
+        """Remember that the file is as a board that ran here left it."""
+        mark(self.path.read_bytes())
+
     def make_erased(self) -> None:
         """Make the file of an erased chip. Raises BenchError (exit code 2)."""
         NorFlash(self.profile.chip_bytes).dump(self.path)
+        self.mark_own()
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -20,24 +20,36 @@ from slotbench.private import make_private_folder
 from slotbench.untrusted import load_json
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.made_here import has_mark, mark
 
 __all__ = ["BoardFolder"]
 
 _FORMAT: Final = 1
 _FACTS: Final = "board.json"
 _ID_BYTES: Final = 4
+_TOKEN_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class BoardFolder:
     """The folder `path`: its board's `profile`, named in board.json as `board_name` (a name, or the
-    path of a file), and the chip's `unique_id` (4 bytes).
+    path of a file), and the chip's `unique_id` (4 bytes). `token` was made with it, at random.
     """
 
     path: Path
     board_name: str
     profile: BoardProfile
     unique_id: bytes
+    token: bytes = b""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this user made this very folder on this computer."""
+        return has_mark(*self._mark)
+
+    @property
+    def _mark(self) -> tuple[bytes, bytes]:
+        return self.token, str(self.path.stat().st_ino).encode()
 
     @property
     def flash_path(self) -> Path:
@@ -65,6 +77,7 @@ class BoardFolder:
                     f"format {facts['format']} of a board's folder is not known", where=str(where),
                     cure="use the slotbench that made it", exit_code=USAGE)
             name, unique_id = str(facts["board"]), bytes.fromhex(facts["unique_id"])
+            token = bytes.fromhex(facts.get("token", ""))
         except OSError as error:
             raise BenchError(
                 f"no board here ({error.strerror})", where=str(where),
@@ -73,7 +86,7 @@ class BoardFolder:
             raise BenchError(
                 "board.json cannot be read", where=str(where), cure="make the board anew",
                 exit_code=USAGE) from None
-        return cls(path, name, boards.load(name), unique_id)
+        return cls(path, name, boards.load(name), unique_id, token)
 
     @classmethod
     def create(
@@ -91,7 +104,8 @@ class BoardFolder:
         identity = unique_id if unique_id is not None else secrets.token_bytes(_ID_BYTES)
         made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         folder = cls(made, board_name, boards.load(board_name), identity)
-        facts = {"format": _FORMAT, "board": board_name, "unique_id": identity.hex()}
+        token = secrets.token_bytes(_TOKEN_BYTES)
+        facts = {"format": _FORMAT, "board": board_name, "unique_id": identity.hex(), "token": token.hex()}
         with _writing(path):
             try:
                 make_private_folder(made)
@@ -101,7 +115,9 @@ class BoardFolder:
                 os.replace(made, path)
             finally:
                 shutil.rmtree(made, ignore_errors=True)
-        return cls(path, board_name, folder.profile, identity)
+        new = cls(path, board_name, folder.profile, identity, token)
+        mark(*new._mark)
+        return new
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -133,6 +149,7 @@ class BoardFolder:
 
         Raises BenchError when it cannot be read, or is more than the filesystem takes.
         """
+        self._require_no_links()
         try:
             root = self.files_path
             paths = sorted(path for path in root.rglob("*") if path.is_file())
@@ -146,6 +163,16 @@ class BoardFolder:
                 f"{total} bytes of files, the board's filesystem has {self.profile.filesystem.size}",
                 where=str(self.files_path), cure="take some away")
         return files
+
+    def _require_no_links(self) -> None:
+        """Raise BenchError if a board from elsewhere leads out of its folder."""
+        if self.is_own:
+            return
+        for path in (self.flash_path, self.files_path, *self.files_path.rglob("*")):
+            if path.is_symlink():
+                raise BenchError(
+                    "a board that was not made here holds a symbolic link", where=str(path),
+                    cure="look at what it points to, and put a plain file in its place", exit_code=USAGE)
 
     def save_files(self, before: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
         """Write what the board changed in its `files` since `before`; what people changed meanwhile

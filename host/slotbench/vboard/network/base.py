@@ -7,6 +7,8 @@ there.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -14,8 +16,8 @@ from slotbench.vboard.clock import Clock
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
-    "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "HttpRequest", "Network",
-    "NoNetwork", "RadioLink", "TcpListener", "TcpStream", "parse_head",
+    "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "Datagrams", "HttpRequest",
+    "Network", "NoNetwork", "RadioLink", "TcpListener", "TcpStream", "parse_head",
 ]
 
 NAME_UNKNOWN: Final = -2
@@ -131,8 +133,24 @@ class TcpListener(Protocol):
         """Stop taking connections."""
 
 
+class Datagrams(Protocol):
+    """What the board sends to one address by UDP, and what comes back from there."""
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram; it may be lost."""
+
+    def receive(self) -> bytes | None:
+        """The next datagram from there, or None."""
+
+    def close(self) -> None:
+        """Take none any more."""
+
+
 class Network(ABC):
-    """An access point and what lies behind it. `online` False: the board never gets an address."""
+    """An access point and what lies behind it. `online` False: the board never gets an address.
+
+    `udp` answers datagrams in this process, by their port: with a datagram, or with None.
+    """
 
     def __init__(self, link: RadioLink | None = None) -> None:
         self.link = link if link is not None else RadioLink()
@@ -140,6 +158,7 @@ class Network(ABC):
         self.clock = Clock()
         self.requests: list[HttpRequest] = []
         self.connections = 0
+        self.udp: dict[int, Callable[[bytes], bytes | None]] = {}
 
     @property
     def received(self) -> int:
@@ -163,6 +182,10 @@ class Network(ABC):
         stream = self._connect(host, port, timeout_ms)
         self.connections += 1
         return self._log_requests(stream)
+
+    def datagrams(self, host: str, port: int) -> Datagrams:
+        """Where datagrams to an address go that `resolve` gave."""
+        return _AnsweredHere(self, port)
 
     @property
     def places(self) -> dict[int, str]:
@@ -194,6 +217,27 @@ class _Unreached:
 
     def close(self) -> None:
         pass
+
+
+@dataclass(slots=True)
+class _AnsweredHere:
+    """Datagrams to a port that `Network.udp` answers, after the round trip."""
+
+    network: Network
+    port: int
+    coming: deque[tuple[int, bytes]] = field(default_factory=deque)
+
+    def send(self, data: bytes) -> None:
+        answer = self.network.udp.get(self.port)
+        if self.network.online and answer is not None and (answered := answer(data)) is not None:
+            self.coming.append((self.network.clock.us + self.network.link.round_trip_ms * 1000, answered))
+
+    def receive(self) -> bytes | None:
+        there = self.coming and self.coming[0][0] <= self.network.clock.us
+        return self.coming.popleft()[1] if there else None
+
+    def close(self) -> None:
+        self.coming.clear()
 
 
 class NoNetwork(Network):

@@ -17,6 +17,7 @@ from slotbench.vboard.clock import Clock
 from slotbench.vboard.network.base import (
     ECONNRESET,
     NAME_UNKNOWN,
+    Datagrams,
     HttpRequest,
     Network,
     TcpListener,
@@ -137,6 +138,10 @@ class FaultyNetwork(Network):
     def listen(self, port: int) -> TcpListener:
         """Take connections where `inner` does, without faults."""
         return self.inner.listen(port)
+
+    def datagrams(self, host: str, port: int) -> Datagrams:
+        """Those of `inner`, without faults; none while `online` is False."""
+        return self.inner.datagrams(host, port) if self.online else super().datagrams(host, port)
 
     def _resolve(self, host: str) -> str:
         self._plan = self._make_plan()

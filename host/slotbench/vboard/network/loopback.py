@@ -8,6 +8,7 @@ import socket
 import time
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 
 from slotbench.vboard.network.base import (
     ECONNRESET,
@@ -15,6 +16,7 @@ from slotbench.vboard.network.base import (
     EINPROGRESS,
     ETIMEDOUT,
     NAME_UNKNOWN,
+    Datagrams,
     Network,
     RadioLink,
     TcpListener,
@@ -27,6 +29,7 @@ __all__ = ["LoopbackNetwork"]
 _GRACE_S = 2.0
 _SLICE_S = 0.02
 _HOME = "127.0.0.1"
+_DATAGRAM_BYTES = 2048
 
 
 class LoopbackNetwork(Network):
@@ -66,6 +69,10 @@ class LoopbackNetwork(Network):
     def listen(self, port: int) -> TcpListener:
         """Take connections at the address of this port."""
         return _LoopbackListener(_bound(self.place(port)[1]), self)
+
+    def datagrams(self, host: str, port: int) -> Datagrams:
+        """Real datagrams, to this machine's loopback only."""
+        return _LoopbackDatagrams(host, port) if _is_loopback(host) else super().datagrams(host, port)
 
     def _resolve(self, host: str) -> str:
         address = self.hosts.get(host, host)
@@ -161,6 +168,28 @@ class _LoopbackStream:
         ready = bool(select.select([self._sock], [], [], self._patience_s if patient else 0)[0])
         self._patience_s = max(0.0, self._patience_s - (time.monotonic() - start))
         return ready
+
+
+class _LoopbackDatagrams:
+    """Datagrams to one port of this machine. Looking for one waits a little, as for a stream."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._sock = socket.socket(type=socket.SOCK_DGRAM)
+        self._sock.settimeout(_SLICE_S)
+        self._sock.connect((host, port))
+
+    def send(self, data: bytes) -> None:
+        with suppress(OSError):  # nobody listens there: that is no error to lwIP
+            self._sock.send(data)
+
+    def receive(self) -> bytes | None:
+        try:
+            return self._sock.recv(_DATAGRAM_BYTES)
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        self._sock.close()
 
 
 def _bound(port: int) -> socket.socket:

@@ -11,6 +11,8 @@ from slotbench.vboard.serial.transports import Receiver, Tcp
 
 __all__ = ["Rfc2217"]
 
+_IAC: Final = 0xFF
+
 
 class Rfc2217(Tcp):
     """A TCP port that speaks RFC 2217: `rfc2217://` of pyserial. Lines are off while no client is
@@ -44,6 +46,10 @@ class Rfc2217(Tcp):
         if was_free:
             self._port = _ForwardedPort(self._receiver)
             self._manager = PortManager(self._port, _Connection(self))
+
+    def _is_refused(self, opening: bytes) -> bool | None:
+        """A client of RFC 2217 begins with a Telnet command; no web page can."""
+        return opening[0] != _IAC if opening else None
 
     def _arrived(self, data: bytes) -> None:
         assert self._manager is not None

@@ -6,6 +6,7 @@ Nothing here blocks: a `DescriptorStream` reads what there is and keeps what can
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import selectors
@@ -18,12 +19,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.vboard.serial.doorkeeper import is_from_another_user, is_web_client
 
 __all__ = ["DEFAULT_BAUD", "DescriptorStream", "Pty", "Receiver", "Tcp", "Transport", "listen_on"]
 
 DEFAULT_BAUD: Final = 115200
 _READ_BYTES: Final = 64 * 1024
 _LOOPBACK: Final = "127.0.0.1"
+
+_logger = logging.getLogger(__name__)
 
 
 class Transport(Protocol):
@@ -145,6 +149,7 @@ class Pty:
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, link: Path) -> None:
         master, self._held = os.openpty()
         tty.setraw(self._held)
+        os.fchmod(self._held, 0o600)
         self._device = os.ttyname(self._held)
         self._link = link
         self._receiver = receiver
@@ -191,7 +196,10 @@ class Pty:
 
 
 class Tcp:
-    """A TCP port on this machine, one client at a time: `socket://` of pyserial."""
+    """A TCP port on this machine, one client at a time: `socket://` of pyserial.
+
+    A client that begins like a web page, and one of another user, is hung up on before it is heard.
+    """
 
     has_lines: Final = False
     baud = DEFAULT_BAUD
@@ -201,6 +209,7 @@ class Tcp:
         self._selector = selector
         self._receiver = receiver
         self._stream: DescriptorStream | None = None
+        self._opening, self._admitted = b"", False
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     @property
@@ -224,11 +233,45 @@ class Tcp:
         if self._stream is not None:
             connection.close()
             return
+        try:
+            is_stranger = is_from_another_user(connection)
+        except OSError:
+            is_stranger = True  # it is gone already
+        if is_stranger:
+            _logger.warning("%s: hung up on another user", self.name)
+            connection.close()
+            return
+        self._opening, self._admitted = b"", False
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = DescriptorStream(self._selector, connection.detach(), self._arrived, self._hung_up)
+        self._stream = DescriptorStream(self._selector, connection.detach(), self._heard, self._ended)
+
+    def _heard(self, data: bytes) -> None:
+        """Pass `data` on once it is clear that the client is no web page."""
+        if not self._admitted:
+            self._opening += data
+            is_refused = self._is_refused(self._opening)
+            if is_refused is None:
+                return
+            if is_refused:
+                _logger.warning("%s: hung up on what is no serial client; a web page?", self.name)
+                self._drop()
+                return
+            data, self._admitted = self._opening, True
+        self._arrived(data)
+
+    def _is_refused(self, opening: bytes) -> bool | None:
+        """Whether to hang up on who begins like this; None: more of it is needed."""
+        return is_web_client(opening)
 
     def _arrived(self, data: bytes) -> None:
         self._receiver.arrived(self, data)
+
+    def _ended(self) -> None:
+        """The client closed the connection."""
+        if self._admitted:
+            self._hung_up()
+        else:
+            self._drop()
 
     def _hung_up(self) -> None:
         self._drop()

@@ -1,0 +1,43 @@
+"""Ctrl-C while a virtual board runs in this process.
+
+KeyboardInterrupt is an exception of the board's programs too: they would catch it, as on a real board, and
+the command would go on. A command that runs boards by itself stops with an exception that no board has.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["StoppedByUser", "stopping_on_interrupt"]
+
+
+class StoppedByUser(BaseException):
+    """Ctrl-C: the user stops the command, and not a program on a virtual board."""
+
+
+@contextmanager
+def stopping_on_interrupt() -> Iterator[None]:
+    """Raise StoppedByUser on Ctrl-C for as long as the block runs. A second Ctrl-C ends the process at once.
+
+    Does nothing outside the main thread, where no signal arrives.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == own:  # a process that was just forked leaves it to this one
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            raise StoppedByUser
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
