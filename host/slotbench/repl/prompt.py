@@ -72,7 +72,8 @@ class ReplPrompt:
         """
         self.restarted = False
         # A line's end may come in two pieces.
-        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+        utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
         said = ""
         echo = line.encode() + b"\r\n"
         seen = b""
