@@ -148,6 +148,13 @@ def test_a_time_before_the_latest_signed_date_is_none(testbed: TestBed, network:
     assert 0 <= unix_time(board) - server.now < 300
 
 
+def test_the_protocols_own_count_begins_anew_in_2036(testbed: TestBed, network: WsgiNetwork) -> None:
+    year_2040 = 2_208_988_801
+    network.udp[123] = NtpServer(year_2040)
+    board = settled(testbed, network)
+    assert 0 <= unix_time(board) - year_2040 < 60 and {code for code, _ in codes(board)} == {34}
+
+
 def test_a_server_that_is_silent_is_asked_less_and_less(testbed: TestBed, network: WsgiNetwork) -> None:
     asked: list[bytes] = []
     network.udp[123] = asked.append  # type: ignore[assignment]

@@ -120,13 +120,14 @@ def test_counters_of_development_releases_rise(testbed: TestBed, board: VirtualB
 
 
 def test_a_development_release_changes_neither_floor_nor_head(testbed: TestBed, board: VirtualBoard) -> None:
+    """Nor the earliest time: a developer's clock may be years ahead."""
     before = board.cell
-    push(board, develop(testbed, 7, Behaviour.CRASH))
+    push(board, develop(testbed, 7, Behaviour.CRASH, created=NOW + 10 * 365 * 86400))
     board.run(MINUTES_MS)
     cell = board.cell
     assert before is not None and cell is not None
     assert (cell.report, cell.report_counter, cell.states[1]) == (Report.BAD, DEVELOPMENT | 7, SlotState.BAD)
-    judged = ("floor", "bad_counter", "unproven_counter", "rounds")
+    judged = ("floor", "bad_counter", "unproven_counter", "rounds", "head_time")
     assert [getattr(cell, name) for name in judged] == [getattr(before, name) for name in judged]
     assert runs_confirmed(board, 1)
     assert push(board, develop(testbed, 8)).status == 200, "after the fallback the board listens again"

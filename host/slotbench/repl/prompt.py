@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -47,8 +48,7 @@ class ReplPrompt:
     def interrupt(self) -> None:
         """Interrupt the running program and wait for a prompt. Raises BenchError.
 
-        Ctrl-C is pressed again each second: one that comes while boot.py runs stops boot.py, and main.py
-        starts.
+        Ctrl-C is pressed again each second: one that comes before boot.py runs is lost, and main.py starts.
         """
         for last in (*[False] * (_INTERRUPTS - 1), True):
             self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
@@ -71,7 +71,9 @@ class ReplPrompt:
         `on_text` receives the text as it arrives. Raises BenchError after `quiet_s` seconds without output.
         """
         self.restarted = False
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        # A line's end may come in two pieces.
+        utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
         said = ""
         echo = line.encode() + b"\r\n"
         seen = b""
@@ -82,7 +84,7 @@ class ReplPrompt:
             if not seen.startswith(echo) or not (new := seen[len(echo):]):
                 return
             seen = echo
-            text = decoder.decode(new).replace("\r\n", "\n")
+            text = decoder.decode(new)
             said += text
             on_text(text)
             self.restarted = any(words in said for words in _RESTARTS)
