@@ -11,6 +11,7 @@ from pathlib import Path
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import Document
+from slotbench.formats.fields import date_words
 from slotbench.formats.keys import OFFLINE_MAX, Keys, Role
 from slotbench.private import PRIVATE, PUBLIC
 from slotbench.release import documents, store
@@ -74,13 +75,13 @@ def check_epoch(site: Store, keys_document: Document, keys: Keys) -> None:
 def rotate_keys(
     folder: Path, product: str, key: SigningKey, now: int, *,
     online: SigningKey | None = None, add: SigningKey | None = None, drop: str | None = None,
-    passphrase: bytes | None = None,
+    passphrase: bytes | None = None, trust_clock: bool = False,
 ) -> NewKeys:
     """Make the next epoch of `folder`/PRODUCT.keys, issued `now` (Unix seconds), signed by the offline `key`.
 
     `online` replaces the online key, `add` adds an offline key, and `drop` removes the offline key with this
-    id. New keys are written to files named after the epoch. PRODUCT.EPOCH.keys of both epochs stay. Raises
-    BenchError.
+    id. New keys are written to files named after the epoch. PRODUCT.EPOCH.keys of both epochs stay. `now` may
+    be before the last epoch's date only with `trust_clock`. Raises BenchError.
     """
     newest_path = folder / f"{product}.keys"
     before_document, before = documents.read_keys(newest_path)
@@ -89,10 +90,12 @@ def rotate_keys(
         raise BenchError(
             "no change is given", where=str(newest_path),
             cure="give --online, --add-offline or --drop-offline", exit_code=USAGE)
-    if now < before.issued:
+    if now < before.issued and not trust_clock:
         raise BenchError(
-            f"epoch {before.epoch} was issued at {before.issued}, later than now ({now})",
-            where=str(newest_path), cure="set the clock of this computer")
+            f"epoch {before.epoch} was issued at {date_words(before.issued)}, later than now "
+            f"({date_words(now)})", where=str(newest_path),
+            cure="set the clock of this computer; if it is right, give --clock-is-right: the new epoch sets "
+            "boards right, which take its date as the earliest time it can be")
     offline = _remaining_offline_keys(before, drop, key) + ((add.modulus,) if add else ())
     if len(offline) > OFFLINE_MAX:
         raise BenchError(

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from slotbench.errors import BenchError
-from slotbench.formats.fields import TIME_MAX
+from slotbench.formats.fields import TIME_MAX, date_words
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.release import documents, store
@@ -172,11 +171,6 @@ def require_known_epoch(last: Head, epochs: KeyEpochs) -> None:
 def repair_cure(site: Store) -> str:
     """What to do about heads that are damaged, missing or of a wrong time."""
     return f"run `slotbench release publish --repair {site.root}` with the same --key and --keys"
-
-
-def date_words(unix_s: int) -> str:
-    """A time for people."""
-    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _require_epoch_of(keys: Keys, head: Head, where: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.formats.fields import date_words
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.release import store
-from slotbench.release.heads import date_words, last_head, repair_cure
+from slotbench.release.heads import last_head, repair_cure
 from slotbench.release.high_water import HighWater
 from slotbench.release.rollout import trusted_releases, withdrawn_digests
 from slotbench.release.store import Store

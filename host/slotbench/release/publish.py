@@ -8,12 +8,13 @@ from pathlib import Path
 
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, blocks
+from slotbench.formats.fields import date_words
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.release import ImageRef, Release
 from slotbench.release import documents, store
-from slotbench.release.heads import Heads, Rollout, date_words, opened_heads, repair_cure, require_known_epoch
+from slotbench.release.heads import Heads, Rollout, opened_heads, repair_cure, require_known_epoch
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
