@@ -214,7 +214,7 @@ def test_a_missing_epoch_is_refused(
     rotate_keys(folder, ring, add=SigningKey.generate())
     (folder / "sensor.2.keys").unlink()
 
-    with pytest.raises(BenchError, match=r"keys of epoch 2 are missing.*sensor\.2\.keys; keep all"):
+    with pytest.raises(BenchError, match=r"keys of epoch 2 are missing.*sensor\.2\.keys; bring it back"):
         publish_release(site, make_release(7), ring.document, [firmware], stranger, NOW)
     assert not (site.root / "heads").exists()
 

@@ -46,7 +46,7 @@ def gather_epochs(site: Store, keys_path: Path) -> KeyEpochs:
             raise BenchError(
                 f"keys of epoch {epoch} are missing; boards with the previous epoch could not follow",
                 where=str(keys_path.with_name(f"{keys.product}.{epoch}.keys")),
-                cure="keep all keys files in one folder")
+                cure="bring it back, from a backup of the keys or of a site")
     for epoch, (signed, _) in found.items():
         if epoch - 1 in found:
             documents.check_signature(
@@ -62,7 +62,8 @@ def check_epoch(site: Store, keys_document: Document, keys: Keys) -> None:
     path = site.path(store.keys_name(keys.product))
     if not path.is_file():
         return
-    there_document, there = documents.read_keys(path)
+    with documents.curing(site.repair_cure):
+        there_document, there = documents.read_keys(path)
     if there.epoch > keys.epoch:
         raise BenchError(
             f"epoch {there.epoch} is published, the keys file has epoch {keys.epoch}", where=str(path),
