@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.parameter_types import PATH
+from slotbench.cli.parameter_types import PATH, server_url
 from slotbench.server import BackgroundServer, BoardAuthenticator, create_app, require_published
 
 
@@ -24,7 +24,7 @@ from slotbench.server import BackgroundServer, BoardAuthenticator, create_app, r
     help="Secrets of the boards, from `slotbench deploy`: authenticate them, and list them at /boards.")
 @click.option("--require-identity", is_flag=True, help="Serve authenticated boards only.")
 @click.option(
-    "--url", metavar="URL",
+    "--url", type=server_url, metavar="URL",
     help="The boards' server setting, when a reverse proxy changes the host or the path that they ask for.")
 def serve(
     folder: Path, host: str, port: int, identities_path: Path | None, require_identity: bool, url: str | None,
