@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 __all__ = ["StoppedByUser", "stopping_on_interrupt"]
+
+_AGAIN_S = 0.01
 
 
 class StoppedByUser(BaseException):
@@ -24,7 +27,8 @@ class StoppedByUser(BaseException):
 def stopping_on_interrupt() -> Iterator[None]:
     """Raise StoppedByUser on Ctrl-C for as long as the block runs. A second Ctrl-C ends the process at once.
 
-    Does nothing outside the main thread, where no signal arrives.
+    Python drops what is raised in some places, such as a callback of fork(). Then it is raised again. Does
+    nothing outside the main thread, where no signal arrives.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -36,8 +40,19 @@ def stopping_on_interrupt() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             raise StoppedByUser
 
-    before = signal.signal(signal.SIGINT, stop)
+    def drop(dropped: sys.UnraisableHookArgs) -> None:
+        if dropped.exc_type is StoppedByUser:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        else:
+            hook(dropped)
+
+    hook = sys.unraisablehook
+    before = signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGALRM, stop)
+    sys.unraisablehook = drop
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = hook
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in zip((signal.SIGINT, signal.SIGALRM), before):
+            signal.signal(number, handler)

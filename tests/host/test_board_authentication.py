@@ -393,6 +393,8 @@ def test_a_url_that_no_board_can_have_is_refused(identities_file: Path, url: str
 def test_a_url_needs_a_file(slotbench: RunCommand, tmp_path: Path) -> None:
     ran = slotbench("serve", tmp_path, "--url", "http://updates.lan")
     assert ran.code == 2 and "--url needs --identities FILE" in ran.err
+    ran = slotbench("serve", tmp_path, "--url", "https://updates.lan", "--identities", tmp_path / "boards.json")
+    assert ran.code == 2 and "a board speaks plain HTTP" in ran.err
 
 
 def test_require_identity_needs_a_file(slotbench: RunCommand, tmp_path: Path) -> None:

@@ -262,9 +262,21 @@ def test_keys_in_the_site_that_cannot_be_read_are_copied_anew(
 ) -> None:
     publish(7)
     site.path(store.keys_name(PRODUCT)).write_bytes(b"")
-    assert run("publish", "--refresh", site.root).code == 1
-    assert run("publish", "--repair", site.root).code == 0
+    ran = run("publish", "--refresh", site.root)
+    assert ran.code == 1
+    assert follow(ran.err, run, site).code == 0
     assert site.read(store.keys_name(PRODUCT)) == ring.document.read_bytes()
+
+
+def test_a_release_whose_line_ends_changed_is_mended_as_the_refusal_says(
+    site: Store, publish: Publish, run: Run,
+) -> None:
+    path = site.path(store.release_name(publish(7, percent=10).release))
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    ran = run("promote", site.root, "--percent", 50)
+    assert ran.code == 1 and "publish it again; if only its line ends changed, run" in ran.err
+    assert follow(ran.err, run, site).code == 0
+    assert run("promote", site.root, "--percent", 50).code == 0
 
 
 def test_repair_says_what_it_cannot_bring_back(site: Store, publish: Publish, run: Run) -> None:

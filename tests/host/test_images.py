@@ -88,6 +88,7 @@ def test_layouts_that_cannot_run_from_a_slot(options: dict[str, Any], title: str
     ({"version": None}, "it has MicroPython's code but not its banner"),
     ({"sdk": None}, "no part of Espressif's SDK"),
     ({"frozen": ()}, "no frozen _boot.py"),
+    ({"frozen": ("_boot.py", "main.py")}, "it has no frozen inisetup.py"),
     ({"calls_it": False}, "no code returns esp.flash_user_start()"),
     ({"code": b"\x21\xff\xff\x0d\xf0"}, "no code returns esp.flash_user_start()"),
     ({"link": 0x40209004}, "no code returns esp.flash_user_start()"),

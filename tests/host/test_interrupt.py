@@ -85,6 +85,20 @@ def test_a_program_that_catches_everything_does_not_catch_it() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_interrupt_that_python_drops_comes_again() -> None:
+    """As in a callback of fork(), or of a garbage collection."""
+    class Dropping:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            sum(range(1000))
+
+    before = sys.unraisablehook, signal.getsignal(signal.SIGALRM)
+    with pytest.raises(StoppedByUser), stopping_on_interrupt():
+        Dropping()
+        signal.pause()
+    assert (sys.unraisablehook, signal.getsignal(signal.SIGALRM)) == before
+
+
 def test_fuzz_without_pytest_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must not say that all is well because it did nothing."""
     python = tmp_path / "python"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,17 @@ def test_the_secret_alone_introduces_no_firmware(testbed: TestBed, board: Virtua
     forged = split_document(document)
     forged = Document(forged.payload.replace(b"7.0.0", b"7.0.1"), forged.key_id, forged.signature)
     assert push(board, (forged.pack(), image)).code == (22, 0) and untouched(board)
+
+
+def test_a_revoked_key_whose_file_was_put_back_pushes_nothing(testbed: TestBed, board: VirtualBoard) -> None:
+    """The journal is of a later epoch than the keys on the board. Who knows the secret signs with the old offline key."""
+    cell = board.cell
+    assert cell is not None
+    later = replace(cell, sequence=2, key_epoch=2, keys_digest=bytes(range(16)))
+    board.flash.poke(testbed.profile.journal.start + 256, later.pack())
+    for key in ("offline", "stranger"):
+        assert push(board, develop(testbed, 7, key=key)).code == (42, 2)
+    assert runs_confirmed(board, 1) and board.cell == later
 
 
 def test_a_development_release_is_never_pulled(testbed: TestBed, board: VirtualBoard) -> None:

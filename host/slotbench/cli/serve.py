@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.parameter_types import PATH
+from slotbench.cli.parameter_types import PATH, server_url
 from slotbench.server import (
     BackgroundServer,
     BoardAuthenticator,
@@ -34,7 +34,7 @@ from slotbench.server import (
     help="With --identities: the port of the list, for this computer only; 0 takes a free one.")
 @click.option("--require-identity", is_flag=True, help="Serve authenticated boards only.")
 @click.option(
-    "--url", metavar="URL",
+    "--url", type=server_url, metavar="URL",
     help="The boards' server setting, when a reverse proxy changes the host or the path that they ask for.")
 def serve(
     folder: Path, host: str, port: int, identities_path: Path | None, boards_port: int,

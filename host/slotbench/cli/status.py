@@ -9,9 +9,12 @@ import click
 from slotbench.cli.board_prompt import query_status
 from slotbench.cli.json_output import to_json
 from slotbench.cli.parameter_types import PATH
+from slotbench.errors import USAGE, BenchError
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
-from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
+from slotbench.images import identify
+from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board, is_stock_flash
+from slotbench.inspection.stock import firmware_at_start
 from slotbench.release.files import read_bytes
 from slotbench.vboard.forecast.status import BoardStatus
 from slotbench.vboard.forecast.status import status as status_of
@@ -42,6 +45,10 @@ def status(dump: Path | None, port: str | None, board: str | None, as_json: bool
         return
     assert dump is not None
     data = read_bytes(dump, DUMP_BYTES_MAX)
+    if is_stock_flash(data):
+        raise BenchError(
+            f"a board without twoslot: it starts {identify(firmware_at_start(data)).title}", where=str(dump),
+            cure="set it up with `slotbench flash --from-stock`, or see `slotbench inspect`", exit_code=USAGE)
     chosen = identify_board(data, str(dump), board)
     head = f"{dump}: {chosen.name} after its next start (slot and why are what the loader would do next)"
     _say(status_of(chosen, data), as_json, head)

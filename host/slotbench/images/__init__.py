@@ -57,7 +57,7 @@ def identify(data: bytes) -> IdentifiedImage:
         return _refused(data, Family.NO_FIRMWARE, "an unknown file", what, "give a firmware .bin", 0)
     if is_bench_image(data):
         return _identify_bench_image(data)
-    first, evidence = read_structure(data), collect_evidence(data)
+    first, evidence = read_structure(data), collect_evidence(data[:WINDOW_END])
     is_python = evidence.version is not None or (bool(evidence.user_starts) and bool(evidence.frozen))
     if is_python and (first is None or first.end > _LOADER_BYTES_MAX) and CIRCUITPYTHON not in data:
         return _identify_micropython(data, evidence)
@@ -114,7 +114,7 @@ def _identify_bench_image(data: bytes) -> IdentifiedImage:
 
 
 def _identify_other_firmware(data: bytes, evidence: MicroPythonEvidence) -> IdentifiedImage:
-    name, is_loader = name_e9(data)
+    name, is_loader = name_e9(data[:WINDOW_END])
     family = Family.LOADER if is_loader else Family.OTHER_FIRMWARE
     problem, cure, offset = f"{name}, not MicroPython", _GET_MICROPYTHON, None
     if read_structure(data) is None or name.startswith(UNKNOWN):
@@ -185,6 +185,8 @@ def _missing_evidence(evidence: MicroPythonEvidence, length: int, user_start: in
         return "it has MicroPython's banner but no part of Espressif's SDK: it cannot be told what it is"
     if not evidence.frozen:
         return "it has MicroPython's banner but no frozen _boot.py: it cannot be told what it is"
+    if evidence.filesystem is None:
+        return "which filesystem it makes cannot be told: it has no frozen inisetup.py"
     if user_start is None:
         count = "no code returns" if not evidence.user_starts else "more than one function could return"
         return f"where its filesystem starts cannot be told: {count} esp.flash_user_start()"

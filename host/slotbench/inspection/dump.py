@@ -6,15 +6,18 @@ from collections.abc import Iterable
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
+from slotbench.boards.header import has_loader
 from slotbench.errors import USAGE, BenchError
-from slotbench.formats import descriptor, journal
-from slotbench.formats.image import E9_MAGIC
+from slotbench.formats import SECTOR_BYTES, descriptor, journal
+from slotbench.formats.image import E9_MAGIC, WINDOW_END
 from slotbench.formats.seal import PAGE_BYTES, PageState, classify_page
 
 DUMP_BYTES_MAX = 16 * 1024 * 1024
 """The size of the largest flash that an ESP8266 can have, in bytes."""
 
 _ERASED = 0xFF
+_FLASH_SIZES = tuple(1 << bits for bits in range(18, 25))
+"""The sizes of flash chips in bytes. No firmware image has one of them by chance."""
 
 
 def identify_board(data: bytes, where: str, name: str | None = None) -> BoardProfile:
@@ -34,6 +37,19 @@ def identify_board(data: bytes, where: str, name: str | None = None) -> BoardPro
             f"not a dump of {board.name}: it has no loader header, no journal cell and no descriptor",
             where=where, cure="read the whole chip, from offset 0")
     return board
+
+
+def is_stock_flash(data: bytes) -> bool:
+    """Whether a whole flash starts another firmware than twoslot's loader. Then no map of twoslot holds."""
+    return len(data) in _FLASH_SIZES and data[0] == E9_MAGIC and not has_loader(data[:SECTOR_BYTES])
+
+
+def is_flash(data: bytes) -> bool:
+    """Whether a file is meant as the dump of a flash: by its size, or by the loader at its start.
+
+    No firmware image is longer than the megabyte that the chip maps.
+    """
+    return len(data) in _FLASH_SIZES or len(data) > WINDOW_END or has_loader(data[:SECTOR_BYTES])
 
 
 def boards_with_same_map(board: BoardProfile) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.formats.fields import date_words
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.release import store
-from slotbench.release.heads import date_words, last_head, repair_cure
+from slotbench.release.heads import last_head
 from slotbench.release.high_water import HighWater
 from slotbench.release.rollout import trusted_releases, withdrawn_digests
 from slotbench.release.store import Store
@@ -63,7 +64,7 @@ def list_releases(site: Store, keys: Keys, mark: HighWater) -> list[ListedReleas
         if newest and (newest.epoch, newest.seq) > (head.epoch, head.seq):
             raise BenchError(
                 f"the channel {channel} has an old head, seq {head.seq}; the newest that was signed is seq "
-                f"{newest.seq}", where=str(site.root), cure=repair_cure(site))
+                f"{newest.seq}", where=str(site.root), cure=site.repair_cure)
         if head.release not in entries:
             path = site.path(store.release_name(head.release))
             raise BenchError(

@@ -106,7 +106,8 @@ class Channel:
 
     def _require_release(self, digest: str) -> None:
         """Raise BenchError or FormatError unless the release is in the site and boards would accept it."""
-        documents.read_release(self.site.path(store.release_name(digest)), self.keys)
+        with documents.curing(f"publish it again; if only its line ends changed, {self.site.repair_cure}"):
+            documents.read_release(self.site.path(store.release_name(digest)), self.keys)
 
     def _older_release(self, mark: HighWater, last: Head, to: int | None) -> tuple[str, Release]:
         found = {
