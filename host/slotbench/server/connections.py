@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 logging.getLogger("waitress").setLevel(logging.CRITICAL)  # what it has to say is said here
 
 
-class _Task(WSGITask):  # type: ignore[misc]
+class _ResponseTask(WSGITask):  # type: ignore[misc]
     """One response, with the application's headers in their order.
 
     waitress itself sorts them, and closes the connection after each response without a body, such as 304.
@@ -67,10 +67,10 @@ class _Task(WSGITask):  # type: ignore[misc]
         return "\r\n".join((*lines, "", "")).encode("latin-1")
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
+class _BoardConnection(HTTPChannel):  # type: ignore[misc]
     """One connection. `waits_since` is when it last had all that it asked for, in monotonic seconds."""
 
-    task_class = _Task
+    task_class = _ResponseTask
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self.waits_since = time.monotonic()
@@ -92,7 +92,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 class Listener(TcpWSGIServer):  # type: ignore[misc]
     """A listening socket and its connections, for one WSGI application."""
 
-    channel_class = _Channel
+    channel_class = _BoardConnection
 
     def __init__(self, app: Any, listener: socket.socket, channels: dict[int, Any], workers: Any) -> None:
         about = (listener.family, listener.type, listener.proto, listener.getsockname())
