@@ -325,7 +325,7 @@ def test_from_stock_moves_everything_and_back(boards_with: Start, slotbench: Slo
     said = slotbench("flash", "--port", bench.port, "--from-stock", "--version", "1.2.3")
     assert "3 files are moved" in said
     backup = Path("backup-5ccf7f2c1b0a-stock.bin")
-    assert backup.read_bytes() == before
+    assert backup.read_bytes() == before and backup.stat().st_mode & 0o777 == 0o600
     moved = bench.flash(BOARD.filesystem.start, BOARD.filesystem.size)
     assert files_in(moved) == FILES
     assert bench.flash(0x1FB000, 0x5000) == before[0x3FB000:], "PHY data and parameters go with the SDK"
@@ -407,6 +407,7 @@ def test_backup_restore_and_inspect(boards_with: Start, slotbench: Slotbench) ->
     before = stock()
     bench = boards_with(before)
     slotbench("backup", "--port", bench.port, "all.bin")
+    assert Path("all.bin").stat().st_mode & 0o777 == 0o600, "the board's secret is in it"
     assert Path("all.bin").read_bytes() == before
     assert "the file exists already" in slotbench("backup", "--port", bench.port, "all.bin", code=2)
     bench.board.flash.poke(0x2000, bytes(0x4000))

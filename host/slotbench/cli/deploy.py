@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from slotbench import __version__, boards
-from slotbench.cli.parameter_types import PATH, mqtt_broker, name, server_url
+from slotbench.cli.parameter_types import PATH, mqtt_broker, name, ntp_server, server_url
 from slotbench.cli.progress import ProgressBar
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
@@ -57,6 +57,8 @@ _CHECK_S = 20.0
     "--mqtt", type=mqtt_broker, metavar="BROKER[:PORT]",
     help="MQTT broker that tells the board to check now.")
 @click.option(
+    "--ntp", type=ntp_server, metavar="SERVER[:PORT]", help="NTP server that sets the board's clock.")
+@click.option(
     "--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
 @click.option(
     "--identities", "identities_path", type=PATH, metavar="FILE",
@@ -76,9 +78,9 @@ _CHECK_S = 20.0
     help="Instead: a folder that mip installs twoslot from, and a firmware freezes it from.")
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
-    cohort: str | None, mqtt: str | None, keys_path: Path | None, identities_path: Path | None,
-    new_identity: bool, development_path: Path | None, via: str, dry_run: bool, is_undo: bool,
-    to_folder: Path | None,
+    cohort: str | None, mqtt: str | None, ntp: str | None, keys_path: Path | None,
+    identities_path: Path | None, new_identity: bool, development_path: Path | None, via: str, dry_run: bool,
+    is_undo: bool, to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in
     boot.py.
@@ -106,7 +108,7 @@ def deploy(
         board_name = boards.load(board_name).name
     given = {
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
-        "mqtt": mqtt}
+        "mqtt": mqtt, "ntp": ntp}
     client = TRANSPORTS[via](port)
     with _runs_again(port) as restart:
         found = read_board(client, port)
