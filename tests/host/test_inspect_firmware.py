@@ -105,6 +105,18 @@ def test_status_of_a_stock_board_says_what_it_starts(slotbench: RunCommand, tmp_
         "with `slotbench flash --from-stock`, or see `slotbench inspect`\n")
 
 
+def test_the_slots_of_a_board_name_their_firmware_and_board_new_writes_its_facts(
+    slotbench: RunCommand, tmp_path: Path,
+) -> None:
+    image = tmp_path / "firmware.bin"
+    image.write_bytes(micropython_image("1.19.1"))
+    assert slotbench("board", "new", tmp_path / "lamp1", "--image", image).code == 0
+    said = [" ".join(line.split()) for line in slotbench("inspect", tmp_path / "lamp1" / "flash.bin").out.splitlines()]
+
+    assert "firmware MicroPython 1.19.1, littlefs 2.0" in said
+    assert "filesystem from 0x100000, littlefs 2.0" in said and any(".mpy version 6" in line for line in said)
+
+
 # Filesystems.
 
 @pytest.mark.parametrize(("place", "kind", "problem"), [

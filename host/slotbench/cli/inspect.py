@@ -28,6 +28,7 @@ from slotbench.inspection.dump import (
     is_flash,
     is_stock_flash,
 )
+from slotbench.inspection.facts import ImageState, Inspection
 from slotbench.inspection.facts import inspect_flash as inspect_dump
 from slotbench.inspection.filesystem import FilesystemFacts, inspect_filesystem
 from slotbench.inspection.stock import StockFacts, inspect_stock
@@ -78,7 +79,7 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
     others = [name for name in boards_with_same_map(chosen) if name != chosen.name]
     also = f" (the map of {', '.join(others)} too)" if others else ""
     click.echo(f"{where}: flash of {chosen.name}{also}, {len(data)} bytes")
-    for title, lines in sections(facts, next_boot, files):
+    for title, lines in sections(facts, next_boot, files, _titles(chosen, facts, data)):
         click.echo(f"\n{title}")
         for line in lines:
             click.echo(f"  {line}")
@@ -101,6 +102,16 @@ def _say_stock(facts: StockFacts, where: str, as_json: bool) -> None:
     click.echo(f"{where}: the flash of a board without twoslot")
     for line in stock_lines(facts):
         click.echo(f"  {line}")
+
+
+def _titles(board: BoardProfile, facts: Inspection, data: bytes) -> dict[int, str]:
+    """The names of the firmware in the slots that hold a whole image."""
+    found = {}
+    for slot in facts.slots:
+        if slot.image is ImageState.MATCHES and slot.descriptor is not None:
+            start = board.slots[slot.slot].image.start
+            found[slot.slot] = identify(data[start : start + slot.descriptor.length]).title
+    return found
 
 
 def _filesystem(board: BoardProfile, data: bytes) -> FilesystemFacts | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -55,15 +55,16 @@ _LISTED_MAX = 8
 
 def sections(
     facts: Inspection, forecast: Forecast | str, filesystem: FilesystemFacts | None = None,
+    titles: Mapping[int, str] | None = None,
 ) -> Iterator[Section]:
     """Title and lines of each section, in reading order. `forecast` may be the reason why there is
-    none.
+    none. `titles` are the names of the firmware in the slots that hold a whole image.
     """
     yield "Map", [_region(region) for region in facts.regions]
     yield "Loader's header and PHY data", [*_header(facts.header), _phy(facts.phy)]
     yield "Boot journal", _journal(facts.journal)
     for slot in facts.slots:
-        yield f"Slot {'AB'[slot.slot]}", _slot(slot)
+        yield f"Slot {'AB'[slot.slot]}", _slot(slot, (titles or {}).get(slot.slot))
     if facts.window is not None:
         yield "Exec window", _window(facts.window)
     if filesystem is not None:
@@ -177,11 +178,13 @@ def _ended(cell: JournalCell) -> str:
 
 # Slots and window.
 
-def _slot(facts: SlotFacts) -> list[str]:
+def _slot(facts: SlotFacts, title: str | None) -> list[str]:
     lines = [f"descriptor  {_page(facts)}"]
     if facts.descriptor is not None:
         lines += [f"  {label:10}  {words}" for label, words in _descriptor_fields(facts.descriptor)]
     lines.append(f"image       {_image(facts)}")
+    if title is not None:
+        lines.append(f"firmware    {title}")
     lines.append(f"blocks      {_table(facts.table)}")
     return lines
 

@@ -33,7 +33,8 @@ class FirstSectorFirmware(StrEnum):
     """The firmware that the first sector starts."""
 
     TWOSLOT = "twoslot"
-    STOCK = "stock MicroPython"
+    STOCK = "stock firmware, a whole image"
+    """An image with a length word and an MD5 that matches, as MicroPython's build makes it."""
     FIRMWARE = "other firmware, or a part of one"
     NOTHING = "nothing: the first sector is blank"
     UNKNOWN = "nothing: the first sector is damaged"
@@ -151,7 +152,7 @@ def _first_sector_firmware(link: EsptoolLink, sector: bytes) -> FirstSectorFirmw
 
 
 def _is_whole_image(link: EsptoolLink) -> bool:
-    """Whether the flash begins with a whole MicroPython image, by its MD5 (`slotbench.formats.image`)."""
+    """Whether the flash begins with a whole image, by the MD5 at its end (`slotbench.formats.image`)."""
     length = int.from_bytes(link.read(LENGTH_WORD_OFFSET, 4), "little")
     if not LENGTH_WORD_OFFSET < length <= WINDOW_END:
         return False
