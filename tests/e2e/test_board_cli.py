@@ -118,7 +118,8 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Com
         offered = type_.ok("board", "repl", lamp, "twoslot.check()")
         assert "2.0.0 (counter 2, 49152 bytes) is offered" in offered
 
-        assert "the power will fail at" in type_.ok("board", "cut", lamp)
+        told = type_.ok("board", "cut", lamp)
+        assert "the power will fail at" in told and f"slotbench board repl {lamp} 'import twoslot; twoslot.update()'" in told
         type_("board", "repl", lamp, "twoslot.update()")
         assert type_.code == 1 and "the board lost power before the line ended" in type_.err
         assert type_.ok("board", "status", lamp).startswith("off at ")
@@ -135,7 +136,9 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Com
         assert board.end() == 0
     assert says["confirmed"] and says["slot"] == "B" and says["hook"]
     assert "POWER LOST at a flash operation" in board.shown
-    assert board.shown.rstrip().endswith("power off; what was in RAM and in RTC memory is gone")
+    *_, off, end = board.shown.rstrip().splitlines()
+    assert off.endswith("power off; what was in RAM and in RTC memory is gone")
+    assert end.startswith("at the end: running at ") and "slot B, 2.0.0, counter 2 (ordinary); " in end
     assert json.loads(type_.ok("status", "--dump", lamp / "flash.bin", "--json")) == {**says, "hook": None}, "a dump does not tell"
     assert "It would start slot B: 2.0.0, counter 2 (ordinary)." in type_.ok("inspect", lamp / "flash.bin")
 
@@ -193,6 +196,15 @@ def test_buttons_of_a_board_that_does_not_run(lamp: Path, type_: CommandLine, ve
     assert type_.code == 2
     assert type_.err == (
         f"slotbench: no board runs there: {lamp}; start it in another terminal: slotbench board run {lamp}\n")
+
+
+def test_a_board_without_twoslot_is_said_to_have_none(lamp: Path, type_: CommandLine) -> None:
+    """As `unflash` leaves it: a real board starts that."""
+    flash = bytearray((lamp / "flash.bin").read_bytes())
+    flash[:] = b"\xe9".ljust(4096, b"\0").ljust(len(flash), b"\xff")
+    (lamp / "flash.bin").write_bytes(flash)
+    assert "no twoslot on it, but a plain firmware: a real board starts that, and so does --vm chip" in type_.ok(
+        "board", "run", lamp, "--speed", "max", "--for", "1")
 
 
 def test_buttons_that_cannot_be_pressed(lamp: Path, type_: CommandLine, run: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -74,6 +75,20 @@ def test_a_defect_is_exit_code_3_and_a_traceback_with_vv(slotbench: RunCommand, 
     ran = slotbench("-vv", "verb")
     assert ran.code == 3
     assert "Traceback" in ran.err and "division by zero" in ran.err
+
+
+def test_what_the_computer_refuses_is_no_defect(slotbench: RunCommand, add_verb: AddVerb) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "here")
+
+    add_verb(fill)
+    assert slotbench("verb").code == 2
+    assert slotbench("verb").err == (
+        "slotbench: No space left on device: here; check the path, its rights, and the space that is left\n")
+    long = "a" * 300
+    for command in (("release", "list", long, "--keys", long), ("keys", "development", long), ("release", "show", long)):
+        ran = slotbench(*command)
+        assert ran.code == 2 and "File name too long" in ran.err
 
 
 def test_ctrl_c_is_exit_code_130(slotbench: RunCommand, add_verb: AddVerb) -> None:

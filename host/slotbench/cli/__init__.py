@@ -8,6 +8,7 @@ defect of slotbench.
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import traceback
@@ -50,6 +51,12 @@ _SERVER = "slotbench.server"
 _INTERRUPTED = 130
 """The exit code that shells expect of a command that Ctrl-C ended."""
 _GO_ON = "run the same command again: it continues, or starts anew"
+
+
+_ENVIRONMENT = frozenset({
+    errno.EACCES, errno.EDQUOT, errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG, errno.ENFILE, errno.ENOSPC,
+    errno.EPERM, errno.EROFS})
+"""What the computer refuses, wherever it happens: no defect of slotbench."""
 
 
 @dataclass(slots=True)
@@ -132,6 +139,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stderr.close()
         return USAGE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
+            named = f": {error.filename}" if error.filename else ""
+            cure = "check the path, its rights, and the space that is left"
+            _say(f"{error.strerror}{named}; {cure}", invocation)
+            return USAGE
         what = f"defect in slotbench: {type(error).__name__}: {error}"
         _say(f"{what}; run it again with -vv and report it", invocation)
         return DEFECT

@@ -15,6 +15,7 @@ from types import FrameType
 import click
 
 from slotbench import boards
+from slotbench.cli.board_control import counts_line, state_line
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.vm_option import CHIP, board_vm_option
@@ -156,6 +157,7 @@ def run(
 
         with _signals(stop):
             runner.run(for_s)
+        click.echo(f"at the end: {state_line(runner.last_facts)}; {counts_line(runner.last_facts)}")
     if isinstance(opened, FlashFile) and is_own:
         opened.mark_own()
 
