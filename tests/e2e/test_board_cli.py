@@ -198,6 +198,13 @@ def test_buttons_of_a_board_that_does_not_run(lamp: Path, type_: CommandLine, ve
         f"slotbench: no board runs there: {lamp}; start it in another terminal: slotbench board run {lamp}\n")
 
 
+def test_a_server_on_another_machine_is_said_to_be_out_of_reach(lamp: Path, type_: CommandLine) -> None:
+    settings = lamp / "files" / "twoslot.json"
+    settings.write_text(settings.read_text().replace("127.0.0.1", "198.51.100.7"))
+    told = type_.ok("board", "run", lamp, "--speed", "max", "--for", "1")
+    assert "Its server http://198.51.100.7:8266 is not this computer: no virtual board reaches it" in told
+
+
 def test_a_board_without_twoslot_is_said_to_have_none(lamp: Path, type_: CommandLine) -> None:
     """As `unflash` leaves it: a real board starts that."""
     flash = bytearray((lamp / "flash.bin").read_bytes())
@@ -260,7 +267,7 @@ def test_boards_that_cannot_be_made(tmp_path: Path, type_: CommandLine, lamp: Pa
     new = tmp_path / "new"
     for options, code, words in (
         (["--server", "http://example.com"], 2, "a virtual board reaches this machine only"),
-        (["--server", "https://127.0.0.1"], 2, "a virtual board reaches this machine only"),
+        (["--server", "https://127.0.0.1"], 2, "a board speaks plain HTTP"),
         (["--keys", keys, "--product", "door"], 2, "keys are for the product lamp"),
         (["--keys", tmp_path / "none"], 2, "cannot read"),
         (["--keys", low], 1, ""),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import click
 
@@ -35,7 +36,8 @@ from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.made_here import refuse_stranger
 from slotbench.vboard.live.runner import LiveRunner
-from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.untrusted import load_json
+from slotbench.vboard.network.loopback import LoopbackNetwork, is_this_machine
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
 
@@ -141,15 +143,7 @@ def run(
                 opened, loop, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
                 vm=functools.partial(VMS[vm], frozen=stock(), **_walls(vm, is_own or is_trusted)),
                 loader=LOADERS[loader])
-        click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
-        if folder is not None:
-            click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
-        if vm == CHIP and network != "none":
-            click.echo(f"This machine, for the board: {HOST}")
-        for port, place in places.items():
-            click.echo(f"Its port {port}, while it listens: {place}")
-        for transport in uart.transports:
-            click.echo(f"Serial port: {transport.name}")
+        _say_places(opened, HOST if vm == CHIP and network != "none" else None, places, uart)
 
         def stop() -> None:
             runner.stop()
@@ -160,6 +154,34 @@ def run(
         click.echo(f"at the end: {state_line(runner.last_facts)}; {counts_line(runner.last_facts)}")
     if isinstance(opened, FlashFile) and is_own:
         opened.mark_own()
+
+
+def _say_places(
+    opened: BoardFolder | FlashFile, machine: str | None, places: dict[int, str], uart: Uart,
+) -> None:
+    """What board it is, and how it is reached; `machine` is its address of this machine, if it needs one."""
+    click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
+    if isinstance(opened, BoardFolder):
+        click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {opened.path}")
+        if server := _unreachable_server(opened):
+            click.echo(f"Its server {server} is not this computer: no virtual board reaches it")
+    if machine is not None:
+        click.echo(f"This machine, for the board: {machine}")
+    for port, place in places.items():
+        click.echo(f"Its port {port}, while it listens: {place}")
+    for transport in uart.transports:
+        click.echo(f"Serial port: {transport.name}")
+
+
+def _unreachable_server(folder: BoardFolder) -> str | None:
+    """The board's server, if it is on another machine."""
+    try:
+        settings = load_json((folder.files_path / "twoslot.json").read_bytes())
+        server = settings["server"]
+        host = urlsplit(server).hostname
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return None if host is None or is_this_machine(host) else str(server)
 
 
 def _walls(vm: str, is_known: bool) -> dict[str, bool]:
