@@ -157,7 +157,7 @@ def run(
 
 
 def _say_places(
-    opened: BoardFolder | FlashFile, machine: str | None, places: dict[int, str], uart: Uart,
+    opened: BoardFolder | FlashFile, machine: object, places: dict[int, str], uart: Uart,
 ) -> None:
     """What board it is, and how it is reached; `machine` is its address of this machine, if it needs one."""
     click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
