@@ -20,7 +20,10 @@ from slotbench.cli.board_control import counts_line, state_line
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.vm_option import CHIP, board_vm_option
+from slotbench.errors import BenchError
+from slotbench.formats.littlefs import read_superblock
 from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
+from slotbench.inspection.filesystem import littlefs_problem
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
@@ -114,6 +117,8 @@ def run(
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
     opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
     is_own = opened.is_own
+    if not is_own:
+        _require_sound_filesystem(opened)
     if vm == CHIP:
         require_runnable(opened)
     elif vm == "cpython" and not (is_own or is_trusted):
@@ -154,6 +159,18 @@ def run(
         click.echo(f"at the end: {state_line(runner.last_facts)}; {counts_line(runner.last_facts)}")
     if isinstance(opened, FlashFile) and is_own:
         opened.mark_own()
+
+
+def _require_sound_filesystem(opened: BoardFolder | FlashFile) -> None:
+    """Raise BenchError if the filesystem of a board from elsewhere would end this process."""
+    place = opened.profile.filesystem
+    if not place:
+        return
+    data = opened.load_flash(Clock()).peek(place.start, place.size)
+    if read_superblock(data) is not None and (problem := littlefs_problem(data)):
+        raise BenchError(
+            f"its filesystem is damaged: {problem}", where=str(opened.path),
+            cure=f"slotbench inspect {opened.flash_path}")
 
 
 def _say_places(
