@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,23 @@ def test_a_program_that_never_waits_ends_with_a_second_ctrl_c(lamp: Path, run: A
         except subprocess.TimeoutExpired:
             continue
     assert board.process.poll() is not None
+
+
+def test_ctrl_c_ends_a_typed_line_within_a_second_and_the_board_goes_on(
+    lamp: Path, type_: CommandLine, run: Any,
+) -> None:
+    board = run(lamp, "--speed", "2")
+    command = [sys.executable, "-m", "slotbench", "board", "repl", str(lamp), "import time; time.sleep(1000)"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as typed:
+        board.wait_for(">>> import time")
+        pressed_s = time.monotonic()
+        typed.send_signal(signal.SIGINT)
+        said = typed.communicate(timeout=30)[1]
+        assert time.monotonic() - pressed_s < 1
+        assert typed.returncode == 130 and "stopped; run the same command again" in said and "Traceback" not in said
+    assert type_.ok("board", "repl", lamp, "6 * 7") == "42\n"
+    assert board.end() == 0
 
 
 @pytest.mark.parametrize(
