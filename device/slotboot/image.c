@@ -93,7 +93,7 @@ static u32 load_ea(void)
     return load_ram(board->reader_length - EA_CRC);
 }
 
-static u32 load_once(struct slot *it, enum check check)
+u32 load_once(struct slot *it, enum check check)
 {
     u32 length = it->length, entry = 0;
 

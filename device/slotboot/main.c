@@ -17,31 +17,29 @@ static enum error start_slot(struct slot *it)
     board->irom_base = it->image_at;
     if (why == NO_DESCRIPTOR)
         check = BY_MD5;
-    else if (!lacks && booted_last(it))
+    else if ((lacks | booted_another(it)) == 0)
         check = NO_CHECK;
-    for (;;) {
-        board->entry = load(it, check);
-        /* Only now there is a digest that the window's may be compared with. */
-        if (check == BY_MD5)
-            lacks = window_lacks(it);
-        if (board->entry == 0 || !lacks)
-            break;
-        if (fill_window(it))
-            return WINDOW_NOT_WRITTEN;
-        /* What runs is what is hashed: the RAM segments once more, and the irom as the window has it. */
-        lacks = 0;
-        check = BY_DIGEST;
-        board->irom_base = board->map.window - board->map.irom_offset;
-    }
+    board->entry = load(it, check);
     if (board->entry == 0) {
-        if (board->irom_base != it->image_at)
-            return WINDOW_NOT_WRITTEN;
         if (check != BY_MD5)
             mark_bad(it);
         return IMAGE_NOT_VALID;
     }
-    if (board->irom_base != it->image_at)
+    /* Only now there is a digest that the window's may be compared with. */
+    if (check == BY_MD5)
+        lacks = window_lacks(it);
+    if (lacks) {
+        u32 copies = TRIES;
+
+        board->irom_base = board->map.window - board->map.irom_offset;
+        do {
+            if (copies-- == 0 || fill_window(it))
+                return WINDOW_NOT_WRITTEN;
+            /* What runs is what is hashed: the RAM segments once more, and the irom as the window has it. */
+            board->entry = load_once(it, BY_DIGEST);
+        } while (board->entry == 0);
         say_held();
+    }
     if (why == TRIAL) {
         /* The last word written before the jump: when power is cut until now, the image did not run. */
         if (spend(board->cell.spent))

@@ -43,9 +43,9 @@ void read_tail(void)
     board->tail_is_noise = (TAIL->magic ^ TAIL_MAGIC) | unsealed(&TAIL->magic, SEALED);
 }
 
-bool booted_last(const struct slot *it)
+u32 booted_another(const struct slot *it)
 {
-    return !board->tail_is_noise && (TAIL->slot_trial_left_why & 0xFF) == it->index && TAIL->counter == it->counter;
+    return board->tail_is_noise | ((TAIL->slot_trial_left_why & 0xFF) ^ it->index) | (TAIL->counter ^ it->counter);
 }
 
 u32 how_it_ended(void)

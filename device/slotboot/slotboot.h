@@ -47,8 +47,9 @@ enum standing { LOST, FAILED, USABLE };
 
 /* A slot: its descriptor as it was read (FORMATS, slot descriptor), but for the magic and the blank end of the page. */
 struct slot {
-    word standing, slot_form, counter, length, sha256[8], floor, for_python[17], seal[2], confirmed, bad;
-    word index, image_at, descriptor_at, unused[27];
+    word standing, slot_form, counter, length, sha256[8], floor;
+    word index, image_at, descriptor_at; /* what the page has here is for Python; in the first 64 bytes an access is shorter */
+    word for_python[14], seal[2], confirmed, bad, unused[30];
 };
 
 _Static_assert(sizeof(struct flash_map) == 72, "FORMATS, map table");
@@ -129,6 +130,7 @@ struct slot *decide(void);
 /* image.c */
 enum check { NO_CHECK, BY_DIGEST, BY_MD5 };
 u32 load(struct slot *it, enum check check); /* the entry address, with the RAM segments in place; 0: not a valid image */
+u32 load_once(struct slot *it, enum check check);
 bool assume_stock_image(struct slot *it);
 
 /* window.c */
@@ -138,7 +140,7 @@ void say_held(void);
 
 /* rtc.c: the word from the boot before, and the one to Python. */
 void read_tail(void);
-bool booted_last(const struct slot *it);
+u32 booted_another(const struct slot *it); /* 0: what booted last is this */
 u32 how_it_ended(void);
 void leave_tail(const struct slot *it, u32 attempts_left);
 

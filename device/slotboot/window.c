@@ -42,19 +42,19 @@ static u32 forget_held(void)
     return failed;
 }
 
-/* `bytes` of the image, behind them as erased. A sector that is right is neither erased nor written. */
-static u32 copy_sector(u32 from, u32 to, u32 bytes)
+/* A whole sector of the slot, also where the image ends in it. One that is right is neither erased nor written; several reads must
+ * say it, for a bit that reads both ways may be right once. */
+static u32 copy_sector(u32 from, u32 to)
 {
     word *sector = buffers->sector;
-    u32 tries = TRIES;
+    u32 tries = TRIES, differs;
 
-    for (u32 i = 0; i < SECTOR_WORDS; i++)
-        sector[i] = BLANK;
-    if (flash_read(from, sector, bytes))
+    if (flash_read(from, sector, SECTOR))
         return 1;
-    sector[bytes / WORD] |= BLANK << 8 * (bytes % WORD);
-    u32 differs = flash_differs(to, sector, SECTOR);
-    while (differs && tries-- > 0) {
+    do {
+        differs = flash_differs(to, sector, SECTOR);
+    } while (!differs && --tries);
+    for (tries = TRIES; differs && tries > 0; tries--) {
         SPIEraseSector(to / SECTOR);
         differs = flash_program(to, sector, SECTOR);
     }
@@ -74,7 +74,7 @@ u32 fill_window(const struct slot *it)
     if (forget_held())
         return 1;
     for (; from < end; from += SECTOR, to += SECTOR)
-        if (copy_sector(from, to, end - from < SECTOR ? end - from : SECTOR))
+        if (copy_sector(from, to))
             return 1;
     return 0;
 }

@@ -20,8 +20,11 @@ _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066
 
 
 def safe_text(text: str) -> str:
-    """`text` with each control character as its escape: `\\x1b` for the one that begins a sequence."""
-    return _CONTROL.sub(_by_number, text)
+    """`text` with each control character as its escape: `\\x1b` for the one that begins a sequence.
+
+    The line ends of a console, CR LF, become LF; a CR at the end, whose LF may follow later, is left out.
+    """
+    return _CONTROL.sub(_by_number, text.replace("\r\n", "\n").removesuffix("\r"))
 
 
 class SafeStream:

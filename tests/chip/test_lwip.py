@@ -192,3 +192,28 @@ def test_a_netif_is_known_by_its_addresses_and_functions() -> None:
     assert found is not None
     assert (found.address, found.input, found.linkoutput) == (0x3FFE8000 + 64 + 24, 0x40240000, 0x40250000)
     assert find_netif(bytes(64) + decoy + bytes(64)) is None
+
+
+def test_datagrams_are_what_the_virtual_boards_are(running: RunningChip) -> None:
+    """What twoslot/ntp.py does: a connected socket that never blocks. A datagram that is short ends what is read."""
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(30)
+
+        def serve() -> None:
+            for answer in (bytes(range(48)), b"short"):
+                asker = server.recvfrom(100)[1]
+                server.sendto(answer, asker)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        running.type_line("import socket, time; u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(0)")
+        running.type_line(f"u.connect(socket.getaddrinfo('192.168.4.2', {server.getsockname()[1]})[0][-1])")
+        running.type_line("b = bytearray(48); got = [u.readinto(b)]")
+        look = "n = None\nwhile n is None:\n  n = u.readinto(b)\n  time.sleep_ms(10)\n"
+        running.type_line(f"look = {look!r}")
+        for _ in range(2):
+            running.type_line("got.append(u.write(bytes(48))); exec(look); got.append(n)")
+        said = running.type_line("print('@slotbench got', got, sum(b[5:]), bytes(b[:5]))")
+        thread.join()
+    assert said is not None and f"@slotbench got [None, 48, 48, 48, 5] {sum(range(5, 48))} b'short'" in said, said

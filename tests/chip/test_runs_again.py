@@ -11,7 +11,7 @@ from serial import rfc2217
 
 from slotbench import boards
 from slotbench.cli import run
-from slotbench.cli.flash_session import ProgressBar
+from slotbench.cli.progress import ProgressBar
 from slotbench.vboard.firmware import build
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.live.folder import BoardFolder

@@ -28,6 +28,7 @@ from support.device.site import (
     SCAN,
     TABLE,
     VERIFY,
+    SEQ,
     Site,
     Updater,
     files_app,

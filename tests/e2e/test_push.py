@@ -39,6 +39,7 @@ def test_the_pushed_firmware_answers(desk: PushTestBed) -> None:
     back, seconds = client.back
     assert (back.version, back.counter, back.confirmed, back.slot) == ("5.0.0-dev", DEVELOPMENT | 5, True, "B")
     assert [boot.why for boot in board.boots] == [BootReason.ORDINARY, BootReason.TRIAL]
+    assert client.steps == ["the board checks the signature", "the board has all of it, and reads it back"]
     assert client.parts.sent > SIZE / 50_000, "the modelled network takes its time"
     assert runs_confirmed(board, DEVELOPMENT | 5) and seconds > 0
     board.power_off()

@@ -161,16 +161,6 @@ def test_what_nginx_may_keep_is_what_the_server_of_the_bench_lets_be_kept(nginx:
                 assert answer.headers["Cache-Control"] == app.get(f"/{name}").headers["Cache-Control"], name
 
 
-def test_behind_the_proxy_of_the_guide_nobody_reads_the_list_of_boards(nginx: str, tmp_path: Path) -> None:
-    _, block = of("nginx")
-    with serving(nginx, tmp_path, f"server {{ listen 80; {block.text} }}") as url:
-        for path, status in (("/lamps/boards", 403), ("/lamps/heads/lamp/stable.head", 502), ("/heads", 404)):
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(url + path, timeout=20)
-            refused.value.close()
-            assert refused.value.code == status, path
-
-
 def test_the_timer_signs_heads_again(hosted: Reader) -> None:
     service, timer = of("ini")
     command = re.sub(r"\\\n\s*", "", service.text).partition("ExecStart=")[2].splitlines()[0]

@@ -5,12 +5,14 @@ Nothing replays, nothing altered is accepted, and a server that does not require
 
 from __future__ import annotations
 
-import logging
 import json
+import logging
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from flask.testing import FlaskClient
@@ -19,7 +21,7 @@ from werkzeug.test import TestResponse
 from slotbench.errors import BenchError
 from slotbench.formats import identity
 from slotbench.release.identities import Identities, parse_secret
-from slotbench.server import BoardAuthenticator, create_app
+from slotbench.server import BackgroundServer, BoardAuthenticator, create_app, create_boards_app
 from slotbench.server.board_authenticator import LIFE_S
 from support.commands import RunCommand
 from support.samples import NOW
@@ -216,19 +218,42 @@ def test_an_open_server_serves_but_does_not_list_an_unproven_board(
 
 
 def test_boards_are_listed_for_this_computer_only(serving: Serving) -> None:
-    client, _ = serving()
+    client, boards = serving()
     board = BoardClient(client)
     board.get()
     board.get(report="3/9")
 
-    listed = client.get("/boards")
+    listed = create_boards_app(boards).test_client().get("/boards")
 
     assert listed.json == {"lamp-7": {"running": 5, "report": "unproven", "report_counter": 9, "seen": NOW}}
-    assert client.get("/boards", environ_base={"REMOTE_ADDR": "10.0.0.3"}).status_code == 404
 
 
-def test_without_identities_there_is_no_list(tmp_path: Path) -> None:
+def test_boards_are_not_listed_where_boards_ask(serving: Serving, tmp_path: Path) -> None:
+    """Neither to this computer: a reverse proxy on it looks like that."""
+    client, _ = serving(require=False)
+    assert client.get("/boards").status_code == 404
     assert create_app(tmp_path).test_client().get("/boards").status_code == 404
+
+
+@pytest.mark.parametrize(("host", "status"), [
+    ("127.0.0.1:4711", 200), ("localhost", 200), ("[::1]:80", 200), ("rebound.example:4711", 404), ("", 404), ("127.0.0.1.example", 404),
+])
+def test_a_page_whose_name_was_made_to_point_here_sees_no_list(serving: Serving, host: str, status: int) -> None:
+    client = create_boards_app(serving()[1]).test_client()
+    assert client.get("/boards", headers={"Host": host}).status_code == status
+
+
+def test_the_list_has_a_port_of_its_own_on_loopback(serving: Serving, tmp_path: Path) -> None:
+    _, boards = serving()
+    with BackgroundServer(create_app(tmp_path / "www", boards), local_app=create_boards_app(boards)) as server:
+        assert server.local_port != server.port and server.local_url == f"http://127.0.0.1:{server.local_port}"
+        with urlopen(f"{server.local_url}/boards") as response:
+            assert response.read() == b"{}\n"
+        for url in (f"{server.local_url}/heads/sensor/stable.head", f"{server.url}/boards"):
+            with pytest.raises(HTTPError) as refused:
+                urlopen(url)
+            refused.value.close()
+            assert refused.value.code in (401, 404)
 
 
 def test_a_change_is_logged_once(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
@@ -368,6 +393,8 @@ def test_a_url_that_no_board_can_have_is_refused(identities_file: Path, url: str
 def test_a_url_needs_a_file(slotbench: RunCommand, tmp_path: Path) -> None:
     ran = slotbench("serve", tmp_path, "--url", "http://updates.lan")
     assert ran.code == 2 and "--url needs --identities FILE" in ran.err
+    ran = slotbench("serve", tmp_path, "--url", "https://updates.lan", "--identities", tmp_path / "boards.json")
+    assert ran.code == 2 and "a board speaks plain HTTP" in ran.err
 
 
 def test_require_identity_needs_a_file(slotbench: RunCommand, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import stat
@@ -73,6 +75,20 @@ def test_a_defect_is_exit_code_3_and_a_traceback_with_vv(slotbench: RunCommand, 
     ran = slotbench("-vv", "verb")
     assert ran.code == 3
     assert "Traceback" in ran.err and "division by zero" in ran.err
+
+
+def test_what_the_computer_refuses_is_no_defect(slotbench: RunCommand, add_verb: AddVerb) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "here")
+
+    add_verb(fill)
+    assert slotbench("verb").code == 2
+    assert slotbench("verb").err == (
+        "slotbench: No space left on device: here; check the path, its rights, and the space that is left\n")
+    long = "a" * 300
+    for command in (("release", "list", long, "--keys", long), ("keys", "development", long), ("release", "show", long)):
+        ran = slotbench(*command)
+        assert ran.code == 2 and "File name too long" in ran.err
 
 
 def test_ctrl_c_is_exit_code_130(slotbench: RunCommand, add_verb: AddVerb) -> None:
@@ -356,7 +372,8 @@ def test_serve_until_ctrl_c(site_folder: Path) -> None:
         process.communicate()
 
     assert process.returncode == 0
-    assert '"GET /heads/sensor/stable.head HTTP/1.1" 200' in errors
+    line = next(line for line in errors.splitlines() if '"GET /heads/sensor/stable.head HTTP/1.1" 200' in line)
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d slotbench: 127\.0\.0\.1 ", line), "each line has a time"
     assert errors.endswith("Stopped\n") and "Traceback" not in errors
 
 

@@ -30,3 +30,15 @@ def test_a_server_that_no_board_can_use(server: str, words: str, capsys: pytest.
 def test_a_server_that_a_board_can_use(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["deploy", "--port", "/dev/ttyNOWHERE", "--server", server]) == 2
     assert "no such serial port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("server", ["", "http://time.lan", "time.lan:", "time.lan:0", "time.lan:x", "time lan", ":123"])
+def test_an_ntp_server_that_is_none(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["deploy", "--port", "/dev/ttyNOWHERE", "--ntp", server]) == 2
+    assert "is not the address of an NTP server; give a host, or host:port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("server", ["pool.ntp.org", "192.168.1.1", "time.lan:12345"])
+def test_an_ntp_server_that_a_board_can_ask(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["deploy", "--port", "/dev/ttyNOWHERE", "--ntp", server]) == 2
+    assert "no such serial port" in capsys.readouterr().err

@@ -135,6 +135,19 @@ def test_a_clock_behind_the_previous_epoch_is_refused(
         rotate_keys(folder, ring, now=NOW - 1, online=stranger)
 
 
+def test_a_wrong_date_of_the_last_epoch_is_left_behind(
+    slotbench: RunCommand, folder: Path, ring: KeyRing, stranger: SigningKey,
+) -> None:
+    """Its clock was years ahead. The refusal names what cures it, and the new epoch has the right date."""
+    rotate_keys(folder, ring, now=NOW + 10**8, online=stranger)
+    command = ("keys", "rotate", folder, "--product", PRODUCT, "--key", ring.offline, "--online")
+    ran = slotbench(*command)
+    assert ran.code == 1 and "issued at 2028-08-16 00:53:20 UTC, later than now" in ran.err
+    assert "give --clock-is-right" in ran.err
+    assert slotbench(*command, "--clock-is-right").code == 0
+    assert documents.read_keys(ring.document)[1].issued == NOW
+
+
 def test_a_third_offline_key_is_refused(folder: Path, ring: KeyRing, stranger: SigningKey) -> None:
     rotate_keys(folder, ring, add=stranger)
     with pytest.raises(BenchError, match="2 offline keys are already pinned: .*; remove one"):
@@ -201,7 +214,7 @@ def test_a_missing_epoch_is_refused(
     rotate_keys(folder, ring, add=SigningKey.generate())
     (folder / "sensor.2.keys").unlink()
 
-    with pytest.raises(BenchError, match=r"keys of epoch 2 are missing.*sensor\.2\.keys; keep all"):
+    with pytest.raises(BenchError, match=r"keys of epoch 2 are missing.*sensor\.2\.keys; bring it back"):
         publish_release(site, make_release(7), ring.document, [firmware], stranger, NOW)
     assert not (site.root / "heads").exists()
 

@@ -93,7 +93,7 @@ def test_a_board_in_a_trial(flash: NorFlash) -> None:
         "of power): It would start slot B: 2, counter 2 (trial).",
         "of power): Why: the active slot is ready and has yet to prove itself.",
         "of power): It would be attempt 2 of 3.",
-        "of power): Before the jump it would set ended[0], spent[1]; about 0.1 s, modelled.",
+        "of power): Before the jump it would set ended[0], spent[1]; about 0.2 s, modelled.",
     ):
         assert line in said
 

@@ -49,7 +49,7 @@ def test_the_command(path: Path, slotbench: Any) -> None:
 def test_json_has_the_same_facts(path: Path, slotbench: Any) -> None:
     facts = json.loads(slotbench("inspect", path, "--json").out)
     assert set(facts) == {
-        "board", "size", "regions", "header", "phy", "journal", "slots", "window", "forecast"}
+        "board", "size", "regions", "header", "phy", "journal", "slots", "window", "filesystem", "forecast"}
     assert facts["journal"]["newest"] == 17 and len(facts["journal"]["pages"]) == 32
     newest = facts["journal"]["pages"][17]
     assert (newest["state"], newest["cell"]["state_b"]) == ("valid", "ready")
@@ -84,7 +84,7 @@ def test_what_is_no_dump_is_refused_in_one_line(
     for name, options, code, what in (
         ("short.bin", (), 1, "the dump has 4194303 bytes, no board has a flash of that size"),
         ("short.bin", ("--board", "nodemcu"), 1, "the dump has 4194303 bytes, the flash of nodemcu has 4194304"),
-        ("firmware.bin", (), 1, "no board has a flash of that size"),
+        ("firmware.bin", ("--board", "d1_mini"), 1, "the flash of d1_mini has 4194304"),
         ("noise.bin", (), 1, "not a dump of generic_4m"),
         ("huge.bin", (), 1, "file is longer than"),
         ("missing.bin", (), 2, "cannot read (No such file or directory)"),

@@ -16,7 +16,7 @@ from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats import FormatError, blocks
 from slotbench.formats.descriptor import ImageForm, SlotDescriptor
-from slotbench.formats.image_ea import build_ea
+from slotbench.formats.image_ea import build_ea, parse_ea
 from slotbench.formats.release import Release
 from slotbench.release.build import build_release
 from slotbench.release.store import Store
@@ -37,6 +37,14 @@ def image_pair(
 def unlinked_image(seed: int = 0) -> bytes:
     """A user image whose bytes hold no link address."""
     return build_ea([(0x40100000, bytes([seed]) * 64)], 0x40100000, b"\x33" * 4096)
+
+
+def relinked(data: bytes) -> bytes:
+    """Almost the same image for the same address, as the second one of a 1024+1024 pair is."""
+    parsed = parse_ea(data)
+    irom = bytearray(data[16 : 16 + parsed.irom_bytes])
+    irom[-300] ^= 1
+    return build_ea([(part.address, part.data) for part in parsed.segments], parsed.entry, bytes(irom))
 
 
 def build_native(*images: bytes, board: boards.BoardProfile = NATIVE, **options: object) -> Release:
@@ -86,6 +94,9 @@ def test_images_without_a_link_address_are_accepted() -> None:
     (image_pair()[::-1], "wrong order: the first is .*, user2, the second .*, user1; give user1.bin first", 1),
     ((unlinked_image(), image_pair()[0]), "user2 image .* is linked for 0x40201010, slot B .* at 0x40241010", 1),
     (image_pair("native_1m"), "user2 image .* is linked for 0x40281010, slot B .* at 0x40241010; link it", 1),
+    ((image_pair()[0], image_pair(version="3.0.0")[1]), "the images are no pair: .* are different firmware", 1),
+    ((image_pair()[0], image_pair(size=52 * 1024)[1]), "the images are no pair: .* bytes", 1),
+    ((image_pair()[0], relinked(image_pair()[0])), "both images .* are linked for 0x40201010, so they are a pair", 1),
     ((make_firmware(50_000), image_pair()[1]), "user1 image is an E9 image .*; nat", 1),
     ((image_pair()[0], make_firmware(50_000)), "user2 image is an E9 image", 1),
 ])

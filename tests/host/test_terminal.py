@@ -25,7 +25,9 @@ def test_every_control_character_is_shown_by_its_number() -> None:
     for code in range(0x3000):
         character = chr(code)
         safe = safe_text(character)
-        if character in "\n\t":
+        if character == "\r":
+            assert safe == "" and safe_text("a\rb\r\nc") == "a\\x0db\nc"
+        elif character in "\n\t":
             assert safe == character
         elif unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in (
                 "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"):

@@ -14,6 +14,7 @@ import pytest
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.network.base import Network
+from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import DeviceVM
@@ -56,14 +57,15 @@ class NtpServer:
 
 
 def settled(
-    testbed: TestBed, network: Network, *, flash: NorFlash | None = None, **settings: object,
+    testbed: TestBed, network: Network, *, flash: NorFlash | None = None, ms: int = MINUTES_MS,
+    **settings: object,
 ) -> VirtualBoard:
-    """A board with `ntp` in its settings, switched on for a minute."""
+    """A board with `ntp` in its settings, switched on for so long."""
     changed = testbed.settings() | {"ntp": "time.lan", "interval_s": 3600, **settings}
     files = {"/main.py": MAIN.encode(), "/twoslot.json": json.dumps(changed).encode()}
     board = testbed.board(network, flash=flash, edit=lambda own: own.update(files))
     board.power_on()
-    board.run(MINUTES_MS)
+    board.run(ms)
     return board
 
 
@@ -136,6 +138,30 @@ def test_what_is_no_answer_sets_no_clock(testbed: TestBed, network: WsgiNetwork,
     assert 0 <= unix_time(board) - NOW < 120
 
 
+def test_while_an_image_comes_nobody_is_asked(testbed: TestBed) -> None:
+    testbed.publish(2)
+    network = FaultyNetwork(WsgiNetwork(testbed.app))
+    network.inject(on="images/*", drip=(600, 1000))
+    asked: list[int] = []
+    network.inner.udp[123] = lambda question: asked.append(network.clock.ms)  # type: ignore[func-returns-value]
+    board = settled(testbed, network, interval_s=604800)
+    board.run(HOURS_MS // 2)
+    begun, ended = network.requests_for("images/*")[0].at_ms, board.boots[1].at_ms
+    assert ended - begun > MINUTES_MS and asked[0] < begun, "it was silent before, and would be asked again soon"
+    assert [at for at in asked if begun < at < ended] == [] and max(asked) > ended
+
+
+def test_the_time_without_a_turn_is_not_that_of_the_clock(testbed: TestBed, network: WsgiNetwork) -> None:
+    """A clock that jumps by years counts for nothing (device/docs/recovery.md, a turn)."""
+    network.udp[123] = NtpServer(NOW)
+    board = settled(testbed, network, ms=1)
+    board.run_line("import machine; machine.mem32[0x600013DC] = 123; twoslot.tick()")
+    board.run_line("import time; any(twoslot.tick() or time.sleep_ms(100) for _ in range(65))")
+    word = board.evaluate("__import__('machine').mem32[0x600013DC]")
+    assert unix_time(board) - NOW in range(10)
+    assert word & 0xFFFF == 123 and word >> 16 == (NOW - EPOCH_2000) // 10 & 0x1FFF
+
+
 def test_a_time_before_the_latest_signed_date_is_none(testbed: TestBed, network: WsgiNetwork) -> None:
     """The journal has that of the head from the start before."""
     board = settled(testbed, network, ntp="")
@@ -146,6 +172,13 @@ def test_a_time_before_the_latest_signed_date_is_none(testbed: TestBed, network:
     server.now = NOW + 5
     board.run(5 * MINUTES_MS)
     assert 0 <= unix_time(board) - server.now < 300
+
+
+def test_the_protocols_own_count_begins_anew_in_2036(testbed: TestBed, network: WsgiNetwork) -> None:
+    year_2040 = 2_208_988_801
+    network.udp[123] = NtpServer(year_2040)
+    board = settled(testbed, network)
+    assert 0 <= unix_time(board) - year_2040 < 60 and {code for code, _ in codes(board)} == {34}
 
 
 def test_a_server_that_is_silent_is_asked_less_and_less(testbed: TestBed, network: WsgiNetwork) -> None:

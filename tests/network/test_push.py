@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,13 +121,14 @@ def test_counters_of_development_releases_rise(testbed: TestBed, board: VirtualB
 
 
 def test_a_development_release_changes_neither_floor_nor_head(testbed: TestBed, board: VirtualBoard) -> None:
+    """Nor the earliest time: a developer's clock may be years ahead."""
     before = board.cell
-    push(board, develop(testbed, 7, Behaviour.CRASH))
+    push(board, develop(testbed, 7, Behaviour.CRASH, created=NOW + 10 * 365 * 86400))
     board.run(MINUTES_MS)
     cell = board.cell
     assert before is not None and cell is not None
     assert (cell.report, cell.report_counter, cell.states[1]) == (Report.BAD, DEVELOPMENT | 7, SlotState.BAD)
-    judged = ("floor", "bad_counter", "unproven_counter", "rounds")
+    judged = ("floor", "bad_counter", "unproven_counter", "rounds", "head_time")
     assert [getattr(cell, name) for name in judged] == [getattr(before, name) for name in judged]
     assert runs_confirmed(board, 1)
     assert push(board, develop(testbed, 8)).status == 200, "after the fallback the board listens again"
@@ -310,6 +312,17 @@ def test_the_secret_alone_introduces_no_firmware(testbed: TestBed, board: Virtua
     forged = split_document(document)
     forged = Document(forged.payload.replace(b"7.0.0", b"7.0.1"), forged.key_id, forged.signature)
     assert push(board, (forged.pack(), image)).code == (22, 0) and untouched(board)
+
+
+def test_a_revoked_key_whose_file_was_put_back_pushes_nothing(testbed: TestBed, board: VirtualBoard) -> None:
+    """The journal is of a later epoch than the keys on the board. Who knows the secret signs with the old offline key."""
+    cell = board.cell
+    assert cell is not None
+    later = replace(cell, sequence=2, key_epoch=2, keys_digest=bytes(range(16)))
+    board.flash.poke(testbed.profile.journal.start + 256, later.pack())
+    for key in ("offline", "stranger"):
+        assert push(board, develop(testbed, 7, key=key)).code == (42, 2)
+    assert runs_confirmed(board, 1) and board.cell == later
 
 
 def test_a_development_release_is_never_pulled(testbed: TestBed, board: VirtualBoard) -> None:

@@ -104,6 +104,16 @@ def test_a_server_that_answers_304_without_a_prior_response(scene: Scene, testbe
     assert scene.codes == {8} and {request.etag for request in scene.server.requests} == {None}
 
 
+def test_a_release_is_never_unchanged(scene: Scene) -> None:
+    """A 304 in place of a release that was never sent: refused, and not the silent end of a check."""
+    scene.server.inject(on=Resource.RELEASE.value, status=304)
+    scene.board.power_on()
+    scene.board.run(HOURS_MS)
+    assert scene.codes == {8} and scene.runs(1)
+    asked = scene.server.requests_for(Resource.RELEASE.value)
+    assert asked and {request.etag for request in asked} == {None}
+
+
 def test_a_head_that_expired_is_not_hidden_behind_a_304(scene: Scene, testbed: TestBed) -> None:
     """Nobody renewed it. Before its end a check costs a 304; after it the board wants to see the head, and refuses it."""
     scene.board.power_on()

@@ -73,10 +73,11 @@ def test_deploy_and_undo(bench: SerialBench, keys: Path) -> None:
     assert "refused: 1 not-connected" in mpremote(bench.port, "exec", "import twoslot; twoslot.check()")
     assert "1 not-connected (link): not connected to a network" in slotbench("log", "--port", bench.port)
     assert "nothing was written" in slotbench("deploy", "--port", bench.port)
-    slotbench("deploy", "--port", bench.port, "--channel", "beta", "--cohort", "lab", "--mqtt", "broker.lan:1884")
+    changed = ("--channel", "beta", "--cohort", "lab", "--mqtt", "broker.lan:1884", "--ntp", "time.lan")
+    slotbench("deploy", "--port", bench.port, *changed)
     settings = json.loads(files["/twoslot.json"])
     assert (settings["channel"], settings["product"]) == ("beta", "lamp"), "settings that are not given stay"
-    assert (settings["cohort"], settings["mqtt"]) == ("lab", "broker.lan:1884")
+    assert (settings["cohort"], settings["mqtt"], settings["ntp"]) == ("lab", "broker.lan:1884", "time.lan")
     said = slotbench("deploy", "--port", bench.port, "--undo")
     assert f"-{BOOT_LINE}" in said
     assert bench.board.files == before
@@ -202,7 +203,7 @@ class ScriptedTransport:
     def run_script(self, script: str) -> str:
         return f"noise\n@twoslot {self._vm!r}\n"
 
-    def put_files(self, folder: str, files: object) -> None:
+    def put_files(self, folder: str, files: object, progress: object = None) -> None:
         raise AssertionError("nothing is to be put")
 
 
@@ -217,7 +218,7 @@ class Recording:
         self.scripts.append(script)
         return "\n".join(self._said)
 
-    def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
+    def put_files(self, folder: str, files: Mapping[str, bytes], progress: object = None) -> None:
         self.scripts.append(f"put {sorted(files)}")
 
 

@@ -26,9 +26,10 @@ from slotbench.vboard.loader.model import BootResult
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.serial.registers import ChipRegisters
 from slotbench.vboard.soc import Soc
+from support.micropython_images import micropython_image
 from support.serial.bench import SerialBench, stand_in_loader
 from support.vboard.flash import image
-from support.vboard.littlefs import files_in, filesystem, time_of
+from support.vboard.littlefs import FAT, files_in, filesystem, stock_flash, time_of
 
 BOARD = boards.load("generic_4m")
 FILES = {"/main.py": b"print('lamp')\n", "/lib/big.py": random.Random(4).randbytes(40_000), "/lib/empty.py": b""}
@@ -199,6 +200,45 @@ def test_files_can_be_erased(boards_with: Start, slotbench: Slotbench, firmware:
     assert bench.flash(0x1FC000, 128) == PHY, "the radio's data move with the size that the SDK sees"
 
 
+def test_fat_files_are_not_lost_without_a_word(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
+    low = micropython_image("1.10", user_start=0x98000, drivers=("VfsFat",))
+    bench = boards_with(stock_flash(low, (0x99000, FAT)))
+    said = slotbench("flash", "--port", bench.port, "--from-stock", "--image", firmware, code=1)
+    assert "its files are in a FAT filesystem at 0x099000" in said and "mpremote cp" in said
+    said = slotbench("flash", "--port", bench.port, "--image", firmware, code=1)
+    assert "the board's files are in a FAT filesystem at 0x099000: they would be lost" in said
+
+
+def test_a_board_with_a_build_for_1_mb_keeps_its_files_and_needs_another_firmware(
+    boards_with: Start, slotbench: Slotbench, firmware: Path,
+) -> None:
+    low = micropython_image(user_start=0x98000)
+    bench = boards_with(stock_flash(low, (0x99000, filesystem(FILES, 0x60000))))
+    said = slotbench("flash", "--port", bench.port, "--from-stock", code=2)
+    assert "the firmware on the board cannot stay: filesystem of the image (MicroPython 1.26.0, littlefs 2.1, " \
+        "FLASH_1M build) starts at 0x99000" in said
+    assert "give MicroPython's default build with --image; the board's files move along" in said
+    slotbench("flash", "--port", bench.port, "--from-stock", "--image", firmware)
+    assert files_in(bench.flash(BOARD.filesystem.start, BOARD.filesystem.size)) == FILES
+
+
+def test_a_chip_of_1_mb_is_told_what_it_lacks(boards_with: Start, slotbench: Slotbench, firmware: Path) -> None:
+    bench = boards_with(micropython_image(user_start=0x98000), board="native_1m")
+    for options in (("--from-stock",), ("--image", firmware)):
+        said = slotbench("flash", "--port", bench.port, *options, code=2)
+        assert "the flash has 1024 KB; two MicroPython images need 4 MB" in said
+
+
+def test_a_newer_filesystem_than_the_firmware_mounts(
+    boards_with: Start, slotbench: Slotbench, tmp_path: Path,
+) -> None:
+    old = tmp_path / "old.bin"
+    old.write_bytes(micropython_image("1.21.0"))
+    bench = boards_with(stock())
+    said = slotbench("flash", "--port", bench.port, "--image", old, "--from-stock", code=1)
+    assert "the board's filesystem is littlefs 2.1, and this firmware mounts 2.0 at most" in said
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     ((), "no firmware given"),
     (("--image", "missing.bin"), "cannot read"),
@@ -285,7 +325,7 @@ def test_from_stock_moves_everything_and_back(boards_with: Start, slotbench: Slo
     said = slotbench("flash", "--port", bench.port, "--from-stock", "--version", "1.2.3")
     assert "3 files are moved" in said
     backup = Path("backup-5ccf7f2c1b0a-stock.bin")
-    assert backup.read_bytes() == before
+    assert backup.read_bytes() == before and backup.stat().st_mode & 0o777 == 0o600
     moved = bench.flash(BOARD.filesystem.start, BOARD.filesystem.size)
     assert files_in(moved) == FILES
     assert bench.flash(0x1FB000, 0x5000) == before[0x3FB000:], "PHY data and parameters go with the SDK"
@@ -296,7 +336,7 @@ def test_from_stock_moves_everything_and_back(boards_with: Start, slotbench: Slo
     assert bench.flash(0, 70_000) == before[:70_000]
     assert files_in(bench.flash(0x100000, STOCK_FILESYSTEM_BYTES)) == FILES
     assert bench.flash(0x3FB000, 0x5000) == before[0x3FB000:]
-    assert "it starts stock MicroPython:" in slotbench("unflash", "--port", bench.port, code=2)
+    assert "it starts stock firmware, a whole image:" in slotbench("unflash", "--port", bench.port, code=2)
 
 
 @pytest.mark.sampled(3, kind=lambda verb, share: verb)
@@ -367,6 +407,7 @@ def test_backup_restore_and_inspect(boards_with: Start, slotbench: Slotbench) ->
     before = stock()
     bench = boards_with(before)
     slotbench("backup", "--port", bench.port, "all.bin")
+    assert Path("all.bin").stat().st_mode & 0o777 == 0o600, "the board's secret is in it"
     assert Path("all.bin").read_bytes() == before
     assert "the file exists already" in slotbench("backup", "--port", bench.port, "all.bin", code=2)
     bench.board.flash.poke(0x2000, bytes(0x4000))
@@ -379,7 +420,7 @@ def test_backup_restore_and_inspect(boards_with: Start, slotbench: Slotbench) ->
     from_port, from_file = (slotbench("inspect", *where) for where in (("--port", bench.port), ("all.bin",)))
     assert from_port.splitlines()[1:-1] == from_file.splitlines()[1:]
     assert from_port.splitlines()[-1] == "reading 4096 KB of flash: 365 s at most"
-    assert "either DUMP or --port" in slotbench("inspect", code=2)
+    assert "either FILE or --port" in slotbench("inspect", code=2)
 
 
 @pytest.mark.parametrize("version", [0x00020000, 0x00020001])

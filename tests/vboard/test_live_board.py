@@ -391,7 +391,7 @@ def test_status_tells_how_far_an_update_is(testbed: TestBed, path: Path) -> None
     assert any(0 < fact["blocks"][0] <= fact["blocks"][1] == 12 for fact in facts)
     told = [state_line(fact) for fact in facts]
     assert any(line.endswith(" of 12 blocks in place") and "; update: download, " in line for line in told)
-    assert told[-1] == "running at 0:00:59 of its time: slot B, 2.0.0, counter 2 (trial)"
+    assert told[-1] == "running at 0:00:59 of its time: slot B, 2.0.0, counter 2 (trial, confirmed)"
     assert facts[-1]["received_bytes"] > 48 * 1024 and facts[-1]["version"] == "2.0.0"
 
 

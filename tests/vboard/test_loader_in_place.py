@@ -140,7 +140,7 @@ def test_an_ordinary_restart_reads_the_ram_part_only_and_a_return_of_power_all()
 
     first, again = took_us(0), took_us(5)
     not_read = parse_ea(OLD).irom_bytes + 4
-    assert first - again == len(OLD) * 560 // 1024 + not_read, "no digest; irom and CRC are not read"
+    assert first - again == len(OLD) * 1800 // 1024 + not_read, "no digest; irom and CRC are not read"
     assert operations(soc) == []
 
 

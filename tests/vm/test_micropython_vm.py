@@ -253,3 +253,13 @@ def test_randomness_is_the_chips(bench: VmBench) -> None:
 def test_a_vm_that_dies_is_told_from_a_program_that_ends(vm: MicroPythonVM) -> None:
     with pytest.raises(VMDied):
         vm.exec("import uctypes\nuctypes.bytearray_at(0, 4)[0] = 1")
+
+
+def test_a_file_that_is_still_open_for_reading_may_be_rewritten(bench: VmBench) -> None:
+    """Nobody closed it, as in a line typed at the REPL; only one that is open for writing is unfinished."""
+    vm = bench.start()
+    vm.exec("with open('/a.py', 'w') as f: f.write('x = 1')\nheld = open('/a.py')\nheld.read()")
+    vm.exec("with open('/a.py', 'w') as f: f.write('x = 2')\nf = open('/b.py', 'w')\nf.write('half')")
+    assert bench.files == {"/a.py": b"x = 2"}
+    vm.close()
+    assert bench.files == {"/a.py": b"x = 2"}

@@ -12,13 +12,15 @@ from pathlib import Path
 from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
-_BASE = frozenset({"", "boards", "errors", "images", "mpy", "private", "terminal", "untrusted"})
+_BASE = frozenset({
+    "", "boards", "errors", "images", "interrupts", "mpy", "private", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
+    "interrupts": frozenset(),
     "private": frozenset(),
     "terminal": frozenset(),
     "untrusted": frozenset(),

@@ -8,11 +8,13 @@ defect of slotbench.
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import NoReturn
 
@@ -20,6 +22,7 @@ import click
 
 from slotbench import __version__
 from slotbench.errors import DEFECT, USAGE, BenchError
+from slotbench.interrupts import StoppedByUser
 from slotbench.terminal import safe_output
 
 _VERBS = {
@@ -44,9 +47,16 @@ _VERBS = {
     "unflash": "slotbench.cli.unflash:unflash",
     "update": "slotbench.cli.update:update",
 }
+_SERVER = "slotbench.server"
 _INTERRUPTED = 130
 """The exit code that shells expect of a command that Ctrl-C ended."""
 _GO_ON = "run the same command again: it continues, or starts anew"
+
+
+_ENVIRONMENT = frozenset({
+    errno.EACCES, errno.EDQUOT, errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG, errno.ENFILE, errno.ENOSPC,
+    errno.EPERM, errno.EROFS})
+"""What the computer refuses, wherever it happens: no defect of slotbench."""
 
 
 @dataclass(slots=True)
@@ -74,7 +84,10 @@ class _EchoHandler(logging.Handler):
     """Log records as lines on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"slotbench: {self.format(record)}", err=True)
+        # A server's lines are read days later.
+        is_server = record.name.startswith(_SERVER)
+        when = f"{datetime.fromtimestamp(record.created):%Y-%m-%d %H:%M:%S} " if is_server else ""
+        click.echo(f"{when}slotbench: {self.format(record)}", err=True)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,7 +129,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         _say(_usage_line(error), invocation)
         return USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, StoppedByUser):
         click.echo(f"slotbench: stopped; {_GO_ON}", err=True)
         return _INTERRUPTED
     except BenchError as error:
@@ -126,6 +139,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stderr.close()
         return USAGE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
+            named = f": {error.filename}" if error.filename else ""
+            cure = "check the path, its rights, and the space that is left"
+            _say(f"{error.strerror}{named}; {cure}", invocation)
+            return USAGE
         what = f"defect in slotbench: {type(error).__name__}: {error}"
         _say(f"{what}; run it again with -vv and report it", invocation)
         return DEFECT

@@ -17,11 +17,21 @@ def state_line(facts: dict[str, Any]) -> str:
     line = f"{facts['state']} at {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} of its time"
     if facts["slot"] is not None:
         version, why = facts["version"] or "unknown version", facts["why"].replace("_", " ")
+        if why == "trial" and facts.get("confirmed"):
+            why = "trial, confirmed"
         line += f": slot {facts['slot']}, {version}, counter {facts['counter']} ({why})"
     if facts["update"]:
         done, blocks = facts["blocks"]
         line += f"; update: {facts['update']}" + (f", {done} of {blocks} blocks in place" if blocks else "")
     return line
+
+
+def counts_line(facts: dict[str, Any]) -> str:
+    """One line of what a board has done since it was started."""
+    received, operations = facts["received_bytes"], facts["operations"]
+    boots = facts["boots"]
+    return (f"{boots} boot{'' if boots == 1 else 's'}, {operations} flash operations, "
+            f"{received} bytes received")
 
 
 def send_request(folder: Path, request: dict[str, Any]) -> dict[str, Any]:

@@ -23,3 +23,5 @@ def cut(folder: Path, cut: str) -> None:
     """
     facts = send_request(folder, {"command": "cut", "cut": cut})
     click.echo(f"the power will fail at {facts['cut']}; the next flash operation is {facts['operations']}")
+    click.echo(f"a board that rests writes nothing; an update does: "
+               f"slotbench board repl {folder} 'import twoslot; twoslot.update()'")

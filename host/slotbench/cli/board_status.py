@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.board_control import send_request, state_line
+from slotbench.cli.board_control import counts_line, send_request, state_line
 from slotbench.cli.parameter_types import PATH
 
 
@@ -25,8 +25,7 @@ def status(folder: Path, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
     else:
         click.echo(state_line(facts))
-        received, operations = facts["received_bytes"], facts["operations"]
-        click.echo(f"{facts['boots']} boots, {operations} flash operations, {received} bytes received")
+        click.echo(counts_line(facts))
         if dropped := facts.get("dropped_frames"):
             click.echo(f"{dropped} frames dropped: the firmware had no buffer for them")
         for port, place in facts["ports"].items():

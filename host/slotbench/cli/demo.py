@@ -23,6 +23,7 @@ from slotbench.demo.screen import DemoScreen
 from slotbench.demo.update import UpdateDemo
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import VERSION_CHARS_MAX
+from slotbench.interrupts import stopping_on_interrupt
 from slotbench.terminal import control_stream
 from slotbench.vboard import firmware
 from slotbench.vboard.board import LOADERS
@@ -58,6 +59,7 @@ def demo(
     """
     if attacks and image_paths:
         raise BenchError("--attacks plays with images of its own", cure="leave --image out", exit_code=USAGE)
+    click.get_current_context().with_resource(stopping_on_interrupt())
     target = boards.load(board)
     images, version = _new_release(image_paths, target)
     live = sys.stdout.isatty() and not fast

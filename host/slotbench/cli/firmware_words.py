@@ -1,4 +1,4 @@
-"""The words of `slotbench inspect` about a firmware image."""
+"""The words of `slotbench inspect` about a firmware image, and about the flash of a stock board."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 from slotbench import boards
 from slotbench.boards.images import fitting_slots
+from slotbench.cli.inspect_words import filesystem_line
+from slotbench.cli.json_output import plain
 from slotbench.formats.image import Image
 from slotbench.formats.littlefs import disk_version_words
-from slotbench.images import Filesystem, IdentifiedImage
+from slotbench.images import Family, Filesystem, IdentifiedImage
+from slotbench.inspection.stock import StockFacts
 
-__all__ = ["firmware_fields", "firmware_lines", "fitting_boards"]
+__all__ = ["firmware_fields", "firmware_lines", "fitting_boards", "stock_fields", "stock_lines"]
 
 _LINE_CHARS = 78
 
@@ -39,6 +42,35 @@ def firmware_fields(found: IdentifiedImage, fitting: dict[str, str]) -> dict[str
         "fs_start": found.fs_start, "fs_version": found.fs_version, "mpy_abi": found.mpy_abi,
         "frozen": list(found.frozen), "has_twoslot": found.has_twoslot, "fits": fitting,
     }
+
+
+def stock_lines(facts: StockFacts) -> Iterator[str]:
+    """What the flash of a board without twoslot holds, a line for each fact."""
+    yield f"starts      {facts.firmware.title}"
+    if (damage := _damage(facts.firmware)) is not None:
+        yield f"firmware    {damage}"
+    if facts.filesystem is not None:
+        yield f"filesystem  {filesystem_line(facts.filesystem)}"
+    for other in facts.unused:
+        yield f"unused      {filesystem_line(other)}; this firmware does not use it"
+    movable = facts.filesystem is not None and facts.filesystem.kind is Filesystem.LITTLEFS
+    cure = ": `slotbench flash --from-stock` sets it up and moves its files"
+    yield f"twoslot     not on it{cure if movable else ''}"
+
+
+def stock_fields(facts: StockFacts) -> dict[str, object]:
+    """The same facts for `--json`."""
+    return {
+        "kind": "stock flash", "firmware": firmware_fields(facts.firmware, {}),
+        "filesystem": plain(facts.filesystem) if facts.filesystem is not None else None,
+        "unused": [plain(other) for other in facts.unused],
+    }
+
+
+def _damage(firmware: IdentifiedImage) -> str | None:
+    """The reason why the MicroPython that is started is not whole; None if it is, or is no MicroPython."""
+    is_damaged = firmware.family is Family.MICROPYTHON and firmware.image is None
+    return f"NOT WHOLE: {firmware.problem}" if is_damaged else None
 
 
 def _facts(found: IdentifiedImage, fitting: dict[str, str]) -> Iterator[tuple[str, str]]:

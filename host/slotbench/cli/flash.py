@@ -13,7 +13,7 @@ from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing import apply, migrate
-from slotbench.flashing.esptool_link import EsptoolLink, connected_board
+from slotbench.flashing.esptool_link import connected_board
 from slotbench.flashing.migrate import MigratedData
 from slotbench.flashing.plan import Firmware
 from slotbench.flashing.survey import (
@@ -25,6 +25,8 @@ from slotbench.flashing.survey import (
 )
 from slotbench.formats.littlefs import read_superblock
 from slotbench.formats.release import VERSION_CHARS_MAX
+from slotbench.images import Family, identify
+from slotbench.inspection.stock import inspect_stock
 from slotbench.release.files import read_bytes
 
 _LOADER_BYTES_MAX = 64 * 1024
@@ -84,7 +86,8 @@ def flash(
             exit_code=USAGE)
     with connected_board(port, baud) as link:
         say_board(link)
-        board = choose_board(link, board_name)
+        is_native = given is not None and identify(given).family is Family.NATIVE
+        board = choose_board(link, board_name, native=is_native)
         found = survey_board(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
         if board.bench_only:
@@ -92,8 +95,8 @@ def flash(
         moved: MigratedData | None = None
         if from_stock:
             dump = flash_before(link, found, FirstSectorFirmware.STOCK, backup_path, dry_run)
-            moved = migrate.migrate_from_stock(dump, board)
-            given = given if given is not None else _own_firmware(dump, link)
+            moved = _move_files(dump, board, port)
+            given = given if given is not None else _own_firmware(dump, board, port)
         elif not erase_filesystem:
             require_filesystem_fits(found, board, where=port)
         assert given is not None
@@ -113,6 +116,17 @@ def flash(
         click.echo("written and compared; the board was reset and starts slot A")
 
 
+def _move_files(dump: bytes, board: BoardProfile, port: str) -> MigratedData:
+    """The board's files in their new place. Filesystems that are left behind are named."""
+    try:
+        moved = migrate.migrate_from_stock(dump, board)
+    except BenchError as error:
+        raise BenchError(error.what, where=error.where or port, cure=error.cure) from None
+    for start in moved.unused:
+        click.echo(f"the filesystem at 0x{start:06x} is of an earlier firmware: its files are not moved")
+    return moved
+
+
 def _require_fitting_board(data: bytes, path: Path | None, board_name: str | None) -> None:
     """Refuse an image that no board can run before the board is touched. Raises BenchError, FormatError."""
     names = [board_name] if board_name is not None else ["generic_4m", *boards.names()]
@@ -127,12 +141,21 @@ def _require_fitting_board(data: bytes, path: Path | None, board_name: str | Non
     raise refusals[0]
 
 
-def _own_firmware(dump: bytes, link: EsptoolLink) -> bytes:
+def _own_firmware(dump: bytes, board: BoardProfile, port: str) -> bytes:
+    """The firmware that a stock board runs, for its slot A. Raises BenchError if it cannot run from there."""
     image = migrate.find_stock_image(dump)
+    cure = "give MicroPython's default build with --image; the board's files move along"
     if image is None:
+        name = inspect_stock(dump).firmware.title
         raise BenchError(
-            "the firmware on the board is not a complete MicroPython image", where=link.port,
-            cure="give one with --image", exit_code=USAGE)
+            f"the firmware on the board ({name}) is not a complete MicroPython image", where=port, cure=cure,
+            exit_code=USAGE)
+    try:
+        image_for_slot_a(image, board, "firmware on the board")
+    except BenchError as error:
+        raise BenchError(
+            f"the firmware on the board cannot stay: {error.what}", where=port, cure=cure,
+            exit_code=USAGE) from None
     return image
 
 

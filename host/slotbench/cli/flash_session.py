@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from slotbench.boards import Region
+from slotbench.cli.progress import ProgressBar
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.apply import SetupPlan, apply_plan
 from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
@@ -19,14 +18,10 @@ from slotbench.flashing.plan import PlannedWrite
 from slotbench.flashing.survey import BoardSurvey, FirstSectorFirmware
 from slotbench.private import PRIVATE
 from slotbench.release.files import read_bytes, require_writable, write_atomic
-from slotbench.terminal import control_stream
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 FLASH_BYTES_MAX = 16 * 1024 * 1024
-_BAR_CHARS = 30
-_LINE_S = 10.0
-"""Without a terminal: a line of progress at most this often."""
 _BITS_A_BYTE = 10
 _PIECE_BYTES = 64 * 1024
 
@@ -39,37 +34,6 @@ def port_options(command: _F) -> _F:
     return click.option(
         "--port", required=True, metavar="PORT",
         help="Serial port of the board: a device, or socket://, rfc2217://.")(command)
-
-
-class ProgressBar:
-    """A progress bar on a terminal; elsewhere a line every ten seconds. `now` gives seconds."""
-
-    def __init__(self, what: str, now: Callable[[], float] = time.monotonic) -> None:
-        self._what = what
-        self._shown = sys.stderr.isatty()
-        self._now = now
-        self._line_at_s = now() + _LINE_S
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show how far it is."""
-        percent = 100 * done // max(total, 1)
-        if self._shown:
-            filled = _BAR_CHARS * done // max(total, 1)
-            bar = "#" * filled + "." * (_BAR_CHARS - filled)
-            self._draw(f"\r  {self._what} [{bar}] {percent:3}%")
-        elif self._now() >= self._line_at_s and done < total:
-            self._line_at_s = self._now() + _LINE_S
-            click.echo(f"  {self._what}: {percent}%", err=True)
-
-    def end(self) -> None:
-        """Remove the line."""
-        if self._shown:
-            self._draw("\r\x1b[K")
-
-    def _draw(self, text: str) -> None:
-        stream = control_stream(sys.stderr)
-        stream.write(text)
-        stream.flush()
 
 
 def say_board(link: EsptoolLink) -> None:

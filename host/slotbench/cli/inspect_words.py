@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import Ended, JournalCell
+from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PageState
+from slotbench.images import Filesystem
 from slotbench.inspection.facts import (
     CellFacts,
     HeaderFacts,
@@ -24,6 +26,7 @@ from slotbench.inspection.facts import (
     TableFacts,
     WindowFacts,
 )
+from slotbench.inspection.filesystem import FilesystemFacts
 from slotbench.vboard.forecast.next_boot import Forecast
 
 Section = tuple[str, list[str]]
@@ -50,17 +53,22 @@ _NAMES = {
 _LISTED_MAX = 8
 
 
-def sections(facts: Inspection, forecast: Forecast | str) -> Iterator[Section]:
+def sections(
+    facts: Inspection, forecast: Forecast | str, filesystem: FilesystemFacts | None = None,
+    titles: Mapping[int, str] | None = None,
+) -> Iterator[Section]:
     """Title and lines of each section, in reading order. `forecast` may be the reason why there is
-    none.
+    none. `titles` are the names of the firmware in the slots that hold a whole image.
     """
     yield "Map", [_region(region) for region in facts.regions]
     yield "Loader's header and PHY data", [*_header(facts.header), _phy(facts.phy)]
     yield "Boot journal", _journal(facts.journal)
     for slot in facts.slots:
-        yield f"Slot {'AB'[slot.slot]}", _slot(slot)
+        yield f"Slot {'AB'[slot.slot]}", _slot(slot, (titles or {}).get(slot.slot))
     if facts.window is not None:
         yield "Exec window", _window(facts.window)
+    if filesystem is not None:
+        yield "Filesystem", [filesystem_line(filesystem)]
     yield "What the loader would do next (as after a return of power)", (
         [f"Unknown: {forecast}"] if isinstance(forecast, str) else _forecast(forecast))
 
@@ -170,11 +178,13 @@ def _ended(cell: JournalCell) -> str:
 
 # Slots and window.
 
-def _slot(facts: SlotFacts) -> list[str]:
+def _slot(facts: SlotFacts, title: str | None) -> list[str]:
     lines = [f"descriptor  {_page(facts)}"]
     if facts.descriptor is not None:
         lines += [f"  {label:10}  {words}" for label, words in _descriptor_fields(facts.descriptor)]
     lines.append(f"image       {_image(facts)}")
+    if title is not None:
+        lines.append(f"firmware    {title}")
     lines.append(f"blocks      {_table(facts.table)}")
     return lines
 
@@ -248,6 +258,21 @@ def _window(facts: WindowFacts) -> list[str]:
     if not facts.matches:
         lines.append("there is no descriptor to compare the window with")
     return lines
+
+
+def filesystem_line(facts: FilesystemFacts) -> str:
+    """What is at the place of a filesystem, in words."""
+    place = f"at 0x{facts.start:06x}"
+    if facts.kind is Filesystem.NONE and facts.problem is None:
+        return f"{place}: blank; MicroPython makes one at its first start"
+    if facts.kind is Filesystem.NONE:
+        return f"{place}: {facts.problem}: MicroPython does not start with it"
+    if facts.kind is Filesystem.FAT:
+        return f"{place}: a FAT volume, which twoslot cannot use"
+    name = f"littlefs {disk_version_words(facts.version or 0)} of {facts.size} bytes"
+    if facts.problem is not None:
+        return f"{place}: {name}, DAMAGED: {facts.problem}"
+    return f"{place}: {name}, {facts.files} file{'' if facts.files == 1 else 's'}, all of it can be read"
 
 
 # The next boot.

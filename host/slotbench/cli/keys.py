@@ -55,10 +55,13 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
 @click.option(
     "--drop-offline", metavar="FILE|ID",
     help="Remove this offline key: its file, or its id if the file is lost.")
+@click.option(
+    "--clock-is-right", is_flag=True,
+    help="The last epoch has a date in the future: that one was wrong, not this computer's clock.")
 @passphrase_option
 def rotate(
     folder: Path, product: str, key_path: Path, online: bool, add_offline: bool, drop_offline: str | None,
-    passphrase_file: Path | None,
+    clock_is_right: bool, passphrase_file: Path | None,
 ) -> None:
     """Change the keys that boards trust: make the next epoch of PRODUCT.keys in DIR.
 
@@ -73,7 +76,8 @@ def rotate(
         folder, product, load_key(key_path, passphrase_file), now(),
         online=SigningKey.generate() if online else None,
         add=SigningKey.generate() if add_offline else None,
-        drop=drop_offline and _id(drop_offline, passphrase_file), passphrase=passphrase)
+        drop=drop_offline and _id(drop_offline, passphrase_file), passphrase=passphrase,
+        trust_clock=clock_is_right)
     for role, path in made.private.items():
         click.echo(f"{path}: the new {role} key ({_protection(passphrase)})")
     click.echo(f"{made.document_path}: epoch {made.keys.epoch}; sign heads again: release publish --refresh")

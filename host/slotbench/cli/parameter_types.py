@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -70,4 +71,13 @@ def mqtt_broker(value: str) -> str:
         parse_broker(value)
     except BenchError as error:
         raise click.BadParameter(f"{error.what}; {error.cure}") from None
+    return value
+
+
+def ntp_server(value: str) -> str:
+    """Parameter type: `host[:port]`, as the board's setting `ntp` has it."""
+    host, colon, port = value.partition(":")
+    right = not colon or port.isdecimal() and 0 < int(port) < 65536
+    if not right or not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+        raise click.BadParameter(f"{value!r} is not the address of an NTP server; give a host, or host:port")
     return value

@@ -12,11 +12,14 @@ from slotbench.cli.prove_memory import memory
 from slotbench.cli.prove_network import network
 from slotbench.cli.prove_powercut import powercut
 from slotbench.cli.prove_push import push
+from slotbench.interrupts import stopping_on_interrupt
 
 
 @click.group()
-def prove() -> None:
+@click.pass_context
+def prove(ctx: click.Context) -> None:
     """Check the claims of the documents on virtual boards."""
+    ctx.with_resource(stopping_on_interrupt())
 
 
 for _proof in (powercut, network, fleet, field, fuzz, push, memory, chip):

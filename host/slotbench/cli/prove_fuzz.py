@@ -70,6 +70,8 @@ def fuzz(
         for round in failures:
             click.echo(round.text)
             click.echo(f"repeat it: {round.repeat}")
+    if not failures and not examples + guided:
+        raise BenchError("no example was tried, so nothing is proven", cure="check --only", exit_code=USAGE)
     if failures:
         raise BenchError(
             "a promise is broken", where=f"seed {failures[0].seed}", cure="repeat it with the command above")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.errors import BenchError
+from slotbench.errors import USAGE, BenchError
 from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, journal_lines, sweep_cuts
@@ -133,6 +133,10 @@ def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: in
             click.echo(f"{failure.id}\n    {failure.text}")
             click.echo(
                 f"    repeat it: slotbench prove powercut --seed {seed} --replay {failure.id} --dump DIR")
+    if not total.cuts:
+        raise BenchError(
+            "no power was cut, so nothing is proven", cure="choose another --scenario, --board or --loader",
+            exit_code=USAGE)
     if total.failures:
         raise BenchError(
             "a promise does not hold", where=f"{len(total.failures)} of {total.cuts} cuts",

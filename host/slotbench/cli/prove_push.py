@@ -38,6 +38,8 @@ def push(size: int, seed: int, as_json: bool, vm: str) -> None:
     The seconds are virtual ones, by the models of the network and the flash. Computing takes no
     virtual time, not even checking a signature.
     """
+    if not as_json:
+        click.echo(f"pushing an image of {size} KB", err=True)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         found = measure_push(Path(folder), size=size * 1024, seed=seed, vm=VMS[vm])
     if as_json:

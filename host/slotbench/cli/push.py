@@ -10,7 +10,7 @@ import click
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
-from slotbench.cli.flash_session import ProgressBar
+from slotbench.cli.progress import ProgressBar
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, name
@@ -96,9 +96,10 @@ def push(
         _require_fit(image, boards.load(board_name or there.board), firmware)
     bar = ProgressBar("pushing")
     try:
-        parts = pusher.push_release(document, image, bar)
+        parts = pusher.push_release(document, image, bar, lambda words: bar.say(f"  {words}"))
     finally:
         bar.end()
+    click.echo(f"  the board restarts; it has {wait_s:.0f} s to come back", err=True)
     _say_back(*pusher.wait_for_board(wait_s), parts, expected, len(image), pusher.where)
 
 

@@ -24,7 +24,7 @@ __all__ = ["AFTER", "BEFORE", "CURED", "FAST_FORWARD", "FLOOD", "Attack", "Attac
 _SEQ_MAX = 2**31 - 1
 _DAY_S = 86400
 _SETTINGS, _KEYS = "/twoslot.json", ("/twoslot.keys", "/twoslot.keys2")
-_CALL_TICK = "import time; any(twoslot.tick() or time.sleep(1) for _ in range(700))"
+_CALL_TICK = "import time; any(twoslot.tick() or time.sleep(5) for _ in range(140))"
 """A program that calls tick() for twelve minutes: the board checks by itself."""
 
 

@@ -7,8 +7,9 @@ from typing import Final
 from littlefs import LittleFS, LittleFSError
 
 from slotbench.errors import BenchError
-from slotbench.formats import SECTOR_BYTES
-from slotbench.formats.littlefs import CACHE_BYTES, HEAD_BYTES, PROGRAM_BYTES, Superblock, read_superblock
+from slotbench.formats.littlefs import HEAD_BYTES, Superblock, read_superblock
+from slotbench.inspection.filesystem import littlefs_problem
+from slotbench.inspection.mounting import join_path, mount_littlefs, read_content
 
 __all__ = ["HEAD_BYTES", "Superblock", "read_superblock", "resize_filesystem"]
 
@@ -28,42 +29,27 @@ def resize_filesystem(data: bytes, size: int) -> tuple[bytes, int]:
         raise BenchError(
             "there is no LittleFS, or only a part of one",
             cure="copy its files off with mpremote, then use --erase-filesystem")
+    if (problem := littlefs_problem(data)) is not None:
+        raise _damaged_filesystem(problem)
+    old = mount_littlefs(found.version, data[: found.size])
     try:
-        old = _mount(found.version, data[: found.size])
-    except LittleFSError as error:
-        raise _damaged_filesystem(error) from None
-    try:
-        new = _mount(found.version, None, size)
+        new = mount_littlefs(found.version, None, size)
         files = _copy_tree(old, new)
         image = bytes(new.context.buffer)
-        _require_same_content(old, _mount(found.version, image))
+        _require_same_content(old, mount_littlefs(found.version, image))
     except LittleFSError as error:
         if error.code == LittleFSError.Error.LFS_ERR_NOSPC:
             raise BenchError(
                 f"its files need more than the {size} bytes of the new filesystem",
                 cure="delete some files on the board and run the command again") from None
-        raise _damaged_filesystem(error) from None
+        raise _damaged_filesystem(f"it is damaged ({error})") from None
     return image, files
 
 
-def _damaged_filesystem(error: LittleFSError) -> BenchError:
+def _damaged_filesystem(problem: str) -> BenchError:
     return BenchError(
-        f"the filesystem is damaged ({error})",
+        f"the filesystem cannot be moved: {problem}",
         cure="copy its files off with mpremote, then use --erase-filesystem")
-
-
-def _mount(version: int, data: bytes | None, size: int = 0) -> LittleFS:
-    blocks = (len(data) if data is not None else size) // SECTOR_BYTES
-    filesystem = LittleFS(
-        mount=False, block_size=SECTOR_BYTES, block_count=blocks, read_size=PROGRAM_BYTES,
-        prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES, lookahead_size=PROGRAM_BYTES,
-        disk_version=version)
-    if data is None:
-        filesystem.format()
-    else:
-        filesystem.context.buffer[:] = data
-    filesystem.mount()
-    return filesystem
 
 
 def _copy_tree(old: LittleFS, new: LittleFS) -> int:
@@ -71,9 +57,9 @@ def _copy_tree(old: LittleFS, new: LittleFS) -> int:
     count = 0
     for folder, folders, files in old.walk("/"):
         for name in folders:
-            new.mkdir(_join_path(folder, name))
+            new.mkdir(join_path(folder, name))
         for name in files:
-            path = _join_path(folder, name)
+            path = join_path(folder, name)
             with old.open(path, "rb") as source, new.open(path, "wb") as target:
                 target.write(source.read())
             if (changed := _read_mtime(old, path)) is not None:
@@ -83,20 +69,9 @@ def _copy_tree(old: LittleFS, new: LittleFS) -> int:
 
 
 def _require_same_content(old: LittleFS, new: LittleFS) -> None:
-    if _read_content(old) != _read_content(new):
+    if read_content(old) != read_content(new):
         raise BenchError(
             "the copied filesystem differs from the old one", cure="report this defect", exit_code=3)
-
-
-def _read_content(filesystem: LittleFS) -> dict[str, bytes | None]:
-    """All paths with their content: the bytes of a file, None for a folder."""
-    found: dict[str, bytes | None] = {}
-    for folder, folders, files in filesystem.walk("/"):
-        found |= dict.fromkeys(_join_path(folder, name) for name in folders)
-        for name in files:
-            with filesystem.open(_join_path(folder, name), "rb") as file:
-                found[_join_path(folder, name)] = file.read()
-    return found
 
 
 def _read_mtime(filesystem: LittleFS, path: str) -> bytes | None:
@@ -104,7 +79,3 @@ def _read_mtime(filesystem: LittleFS, path: str) -> bytes | None:
         return filesystem.getattr(path, _MTIME)
     except LittleFSError:
         return None
-
-
-def _join_path(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}"

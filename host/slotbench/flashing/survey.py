@@ -16,15 +16,15 @@ from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.image import E9_MAGIC, LENGTH_WORD_OFFSET, WINDOW_END
 from slotbench.formats.littlefs import disk_version_words
 from slotbench.inspection.dump import plainest_boards
+from slotbench.inspection.filesystem import has_fat
+from slotbench.inspection.stock import STOCK_FILESYSTEMS
 
 __all__ = [
     "STOCK_FILESYSTEMS", "BoardSurvey", "FirstSectorFirmware", "choose_board", "require_filesystem_fits",
     "require_mountable", "survey_board",
 ]
 
-STOCK_FILESYSTEMS: Final = (0x100000, 0x99000)
-"""The flash offsets of MicroPython's filesystem: default builds, and FLASH_1M (modules/flashbdev.py)."""
-
+_TWO_IMAGES_BYTES: Final = 4 * 1024 * 1024
 _UNHASHED_BYTES: Final = 4
 _MD5_BYTES: Final = 16
 _ERASED: Final = b"\xff" * SECTOR_BYTES
@@ -34,7 +34,8 @@ class FirstSectorFirmware(StrEnum):
     """The firmware that the first sector starts."""
 
     TWOSLOT = "twoslot"
-    STOCK = "stock MicroPython"
+    STOCK = "stock firmware, a whole image"
+    """An image with a length word and an MD5 that matches, as MicroPython's build makes it."""
     FIRMWARE = "other firmware, or a part of one"
     NOTHING = "nothing: the first sector is blank"
     UNKNOWN = "nothing: the first sector is damaged"
@@ -44,22 +45,35 @@ class FirstSectorFirmware(StrEnum):
 class BoardSurvey:
     """The first sector, the LittleFS superblocks by flash offset, and the SDK's sectors at `sdk_start`.
 
-    `filesystem_blank` is whether the place of the board's filesystem is erased.
+    `fat` are the offsets of FAT volumes. `filesystem_blank` is whether the place of the board's filesystem is
+    erased.
     """
 
     runs: FirstSectorFirmware
     sector: bytes
     filesystems: dict[int, Superblock]
+    fat: tuple[int, ...]
     filesystem_blank: bool
     sdk: bytes
     sdk_start: int
 
 
-def choose_board(link: EsptoolLink, name: str | None) -> BoardProfile:
-    """The board with this name, or the plainest board with a flash of this size. Raises BenchError."""
+def choose_board(link: EsptoolLink, name: str | None, *, native: bool = False) -> BoardProfile:
+    """The board with this name, or the plainest board for MicroPython with a flash of this size.
+
+    A flash of more than 4 MB gets the map for 4 MB, and the rest of it is not used. With `native` also boards
+    for native firmware are chosen. Raises BenchError.
+    """
     if name is None:
-        known = map(boards.load, boards.names())
-        fitting = plainest_boards(board for board in known if board.chip_bytes == link.flash_bytes)
+        known = [boards.load(name) for name in boards.names()]
+        size = min(link.flash_bytes, max(board.chip_bytes for board in known))
+        sized = [board for board in known if board.chip_bytes == size]
+        fitting = plainest_boards(board for board in sized if native or not board.in_place)
+        if link.flash_bytes < _TWO_IMAGES_BYTES and not fitting:
+            raise BenchError(
+                f"the flash has {link.flash_bytes // 1024} KB; two MicroPython images need 4 MB",
+                where=link.port, cure="use a board with 4 MB of flash, such as a NodeMCU or a D1 mini",
+                exit_code=USAGE)
         if len(fitting) != 1:
             names = ", ".join(board.name for board in fitting)
             raise BenchError(
@@ -87,6 +101,7 @@ def survey_board(link: EsptoolLink, board: BoardProfile) -> BoardSurvey:
         # The other places lie in the exec window, whose content may look like a superblock.
         heads = {start: head for start, head in heads.items() if start == board.fs_start}
     found = {start: block for start, head in heads.items() if (block := read_superblock(head)) is not None}
+    fat = tuple(start for start, head in heads.items() if has_fat(head))
     blank = board.fs_start not in heads or heads[board.fs_start][:SECTOR_BYTES] == _ERASED
     end = board.visible_bytes
     seen = flash_size(sector) if runs in (FirstSectorFirmware.STOCK, FirstSectorFirmware.FIRMWARE) else None
@@ -94,7 +109,7 @@ def survey_board(link: EsptoolLink, board: BoardProfile) -> BoardSurvey:
         end = seen
     sdk_start = end - board.sdk.size
     return BoardSurvey(
-        runs=runs, sector=sector, filesystems=found, filesystem_blank=blank,
+        runs=runs, sector=sector, filesystems=found, fat=fat, filesystem_blank=blank,
         sdk=link.read(sdk_start, board.sdk.size), sdk_start=sdk_start)
 
 
@@ -112,6 +127,10 @@ def require_filesystem_fits(found: BoardSurvey, board: BoardProfile, *, where: s
             raise BenchError(
                 f"the board's filesystem is at {region}, the plan has it at {board.filesystem}: "
                 "its files would be lost", where=where, cure=cure)
+    for start in found.fat:
+        raise BenchError(
+            f"the board's files are in a FAT filesystem at 0x{start:06x}: they would be lost", where=where,
+            cure="copy them off with `mpremote cp -r :/ FOLDER`, use --erase-filesystem, and copy them back")
     if board.fs_start not in found.filesystems and not found.filesystem_blank:
         raise BenchError(
             f"the data at 0x{board.fs_start:06x} is not a LittleFS, and MicroPython would not start with it",
@@ -136,7 +155,7 @@ def _first_sector_firmware(link: EsptoolLink, sector: bytes) -> FirstSectorFirmw
 
 
 def _is_whole_image(link: EsptoolLink) -> bool:
-    """Whether the flash begins with a whole MicroPython image, by its MD5 (`slotbench.formats.image`)."""
+    """Whether the flash begins with a whole image, by the MD5 at its end (`slotbench.formats.image`)."""
     length = int.from_bytes(link.read(LENGTH_WORD_OFFSET, 4), "little")
     if not LENGTH_WORD_OFFSET < length <= WINDOW_END:
         return False

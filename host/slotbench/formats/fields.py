@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from slotbench.formats import FormatError
@@ -32,6 +33,11 @@ def dump_json(fields: Mapping[str, object]) -> bytes:
 def seconds_since_2020(unix_s: int) -> int:
     """A number that rises without anyone choosing it. `unix_s` is Unix seconds."""
     return unix_s - _START_OF_2020
+
+
+def date_words(unix_s: int) -> str:
+    """A time for people. `unix_s` is Unix seconds."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def check_name(value: object, field: str) -> str:

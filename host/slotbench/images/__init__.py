@@ -57,7 +57,7 @@ def identify(data: bytes) -> IdentifiedImage:
         return _refused(data, Family.NO_FIRMWARE, "an unknown file", what, "give a firmware .bin", 0)
     if is_bench_image(data):
         return _identify_bench_image(data)
-    first, evidence = read_structure(data), collect_evidence(data)
+    first, evidence = read_structure(data), collect_evidence(data[:WINDOW_END])
     is_python = evidence.version is not None or (bool(evidence.user_starts) and bool(evidence.frozen))
     if is_python and (first is None or first.end > _LOADER_BYTES_MAX) and CIRCUITPYTHON not in data:
         return _identify_micropython(data, evidence)
@@ -91,7 +91,7 @@ def _identify_user_image(data: bytes) -> IdentifiedImage:
                 "make user images of it: esptool elf2image --version 2", error.offset)
         return IdentifiedImage(
             family=Family.NATIVE, title=f"{name}, a user image", length=len(data), form=ImageForm.EA,
-            problem=error.what, cure=error.cure, offset=error.offset)
+            problem=error.what, cure=error.cure or _GET_IT_AGAIN, offset=error.offset)
     return IdentifiedImage(
         family=Family.NATIVE, title=name_user_image(data, image.irom_address), length=len(data),
         form=ImageForm.EA, image=image, sdk=sdk_version(data), link_address=image.irom_address)
@@ -103,7 +103,7 @@ def _identify_bench_image(data: bytes) -> IdentifiedImage:
     except FormatError as error:
         return IdentifiedImage(
             family=Family.BENCH, title="an image of the bench", length=len(data), form=ImageForm.E9,
-            problem=error.what, cure=error.cure, offset=error.offset)
+            problem=error.what, cure=error.cure or _GET_IT_AGAIN, offset=error.offset)
     version, place = banner_version(data), stated_filesystem(data)
     facts = implied_facts(version or "")
     return IdentifiedImage(
@@ -114,14 +114,14 @@ def _identify_bench_image(data: bytes) -> IdentifiedImage:
 
 
 def _identify_other_firmware(data: bytes, evidence: MicroPythonEvidence) -> IdentifiedImage:
-    name, is_loader = name_e9(data)
+    name, is_loader = name_e9(data[:WINDOW_END])
     family = Family.LOADER if is_loader else Family.OTHER_FIRMWARE
     problem, cure, offset = f"{name}, not MicroPython", _GET_MICROPYTHON, None
     if read_structure(data) is None or name.startswith(UNKNOWN):
         try:
             _whole_image(data)
         except FormatError as error:
-            problem, cure, offset = error.what, error.cure, error.offset
+            problem, cure, offset = error.what, error.cure or _GET_IT_AGAIN, error.offset
         else:
             problem = f"{name}: nothing shows that it is MicroPython"
     return IdentifiedImage(
@@ -143,7 +143,7 @@ def _identify_micropython(data: bytes, evidence: MicroPythonEvidence) -> Identif
     try:
         image = _whole_image(data)
     except FormatError as error:
-        problem, cure, offset = error.what, error.cure, error.offset
+        problem, cure, offset = error.what, error.cure or _GET_IT_AGAIN, error.offset
         if len(data) in _FLASH_SIZES and len(data) >= WINDOW_END:
             problem = f"{len(data)} bytes are the dump of a whole flash, not a firmware image"
             cure = "explain it with `slotbench inspect`; for a release " + _GET_MICROPYTHON
@@ -185,6 +185,8 @@ def _missing_evidence(evidence: MicroPythonEvidence, length: int, user_start: in
         return "it has MicroPython's banner but no part of Espressif's SDK: it cannot be told what it is"
     if not evidence.frozen:
         return "it has MicroPython's banner but no frozen _boot.py: it cannot be told what it is"
+    if evidence.filesystem is None:
+        return "which filesystem it makes cannot be told: it has no frozen inisetup.py"
     if user_start is None:
         count = "no code returns" if not evidence.user_starts else "more than one function could return"
         return f"where its filesystem starts cannot be told: {count} esp.flash_user_start()"

@@ -13,7 +13,7 @@ from slotbench.images.micropython import filesystem_place
 __all__ = ["MARKER", "banner_version", "is_bench_image", "stated_filesystem"]
 
 MARKER: Final = b"slotbench firmware "
-_BANNER: Final = re.compile(rb"v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
+_BANNER: Final = re.compile(rb"v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?[-\w.]{0,40}) on \d{4}-\d\d-\d\d")
 _USER_STARTS: Final = (0x98000, WINDOW_END)
 _MD5_BYTES: Final = 16
 

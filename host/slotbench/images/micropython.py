@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from slotbench.formats import SECTOR_BYTES
@@ -22,10 +24,17 @@ __all__ = ["LINK_ADDRESS", "MicroPythonEvidence", "collect_evidence", "filesyste
 LINK_ADDRESS: Final = IROM_MAP_START + IROM_OFFSET
 """The CPU address of the irom of an image that starts at flash offset 0."""
 
-_BANNER: Final = re.compile(rb"MicroPython v(\d+\.\d+(?:\.\d+)?[-\w.]*) on \d{4}-\d\d-\d\d")
+_BANNER: Final = re.compile(
+    rb"MicroPython v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?[-\w.]{0,40}) on \d{4}-\d\d-\d\d")
 _SDK: Final = re.compile(rb"\b(\d(?:\.\d){2,3}(?:-dev)?\([0-9a-f]{7,8}\))")
-_FROZEN: Final = re.compile(rb"(?:[A-Za-z_][\w./-]{0,120}\.py\0)+")
+_NAME: Final = re.compile(rb"[A-Za-z_][\w./-]{0,120}\.py")
 _BOOT: Final = b"_boot.py\0"
+_LISTS_MAX: Final = 16
+_FUNCTIONS_MAX: Final = 4
+_POINTERS_MAX: Final = 64
+"""An image has one list, one function and one pointer to it. A file full of them is looked at no longer."""
+_NAME_BYTES_MAX: Final = 130
+_LAST_NAME: Final = re.compile(rb"[A-Za-z_][\w./-]{0,120}\.py\Z")
 _WORD: Final = struct.Struct("<I")
 
 
@@ -47,10 +56,10 @@ class MicroPythonEvidence:
     @property
     def filesystem(self) -> Filesystem | None:
         """The filesystem that the frozen `inisetup` makes with its drivers; None: no evidence."""
-        if not self.frozen:
-            return None
-        if "inisetup.py" not in self.frozen or not (self.has_littlefs or self.has_fat):
+        if not (self.has_littlefs or self.has_fat):
             return Filesystem.NONE
+        if "inisetup.py" not in self.frozen:
+            return None
         return Filesystem.LITTLEFS if self.has_littlefs else Filesystem.FAT
 
 
@@ -83,9 +92,37 @@ def filesystem_place(user_start: int) -> int:
 
 def _frozen_modules(data: bytes) -> tuple[str, ...]:
     """The names of the frozen modules (`mp_frozen_names`): NUL-separated, in the order of the image."""
-    lists = [match.group() for match in _FROZEN.finditer(data) if _BOOT in match.group()]
-    longest = max(lists, key=len, default=b"")
-    return tuple(name.decode() for name in longest.split(b"\0") if name)
+    longest: list[bytes] = []
+    at = data.find(_BOOT)
+    for _ in range(_LISTS_MAX):
+        if at < 0:
+            break
+        names, begin = _names_from(data, at), at
+        while (name := _name_before(data, begin)) is not None:
+            names.insert(0, name)
+            begin -= len(name) + 1
+        longest = max(longest, names, key=len)
+        at = data.find(_BOOT, at + 1)
+    return tuple(name.decode() for name in longest)
+
+
+def _names_from(data: bytes, at: int) -> list[bytes]:
+    """The names that follow each other from offset `at` on."""
+    names = []
+    while (match := _NAME.match(data, at)) is not None and data[match.end() : match.end() + 1] == b"\0":
+        names.append(match.group())
+        at = match.end() + 1
+    return names
+
+
+def _name_before(data: bytes, at: int) -> bytes | None:
+    """The name whose NUL is the byte before offset `at`; None if there is none."""
+    if at < 1 or data[at - 1]:
+        return None
+    begin = max(data.rfind(b"\0", 0, at - 1) + 1, at - 1 - _NAME_BYTES_MAX)
+    # The first name of the list follows on other data, which need not end with a NUL.
+    match = _LAST_NAME.search(data, begin, at - 1)
+    return match.group() if match is not None else None
 
 
 def _user_starts(data: bytes) -> list[tuple[int, int]]:
@@ -95,21 +132,21 @@ def _user_starts(data: bytes) -> list[tuple[int, int]]:
     pointers hold only for one link address.
     """
     found = []
-    for function in sector_functions(data, IROM_OFFSET, WINDOW_END):
+    for function in islice(sector_functions(data, IROM_OFFSET, WINDOW_END), _FUNCTIONS_MAX):
         for link in (LINK_ADDRESS, *range(IROM_MAP_START, IROM_MAP_START + WINDOW_END, SECTOR_BYTES)):
             offset = link - IROM_OFFSET
-            if any(_words(data, at - 4 + offset) for at in _words(data, function.start + offset)):
+            objects = islice(_words(data, function.start + offset), _POINTERS_MAX)
+            if any(next(_words(data, at - 4 + offset), None) is not None for at in objects):
                 found.append((function.value, link))
                 break
     return found
 
 
-def _words(data: bytes, value: int) -> list[int]:
+def _words(data: bytes, value: int) -> Iterator[int]:
     """The offsets of the aligned words `value` in the irom."""
-    word, found = _WORD.pack(value), []
+    word = _WORD.pack(value)
     at = data.find(word, IROM_OFFSET)
     while at >= 0:
         if at % 4 == 0:
-            found.append(at)
+            yield at
         at = data.find(word, at + 1)
-    return found

@@ -6,26 +6,33 @@ from collections.abc import Iterable
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
+from slotbench.boards.header import has_loader
 from slotbench.errors import USAGE, BenchError
-from slotbench.formats import descriptor, journal
-from slotbench.formats.image import E9_MAGIC
+from slotbench.formats import SECTOR_BYTES, descriptor, journal
+from slotbench.formats.image import E9_MAGIC, WINDOW_END
 from slotbench.formats.seal import PAGE_BYTES, PageState, classify_page
 
 DUMP_BYTES_MAX = 16 * 1024 * 1024
 """The size of the largest flash that an ESP8266 can have, in bytes."""
 
 _ERASED = 0xFF
+_FLASH_SIZES = tuple(1 << bits for bits in range(18, 25))
+"""The sizes of flash chips in bytes. No firmware image has one of them by chance."""
+
+
+_LARGEST_MAP_BYTES = 4 * 1024 * 1024
 
 
 def identify_board(data: bytes, where: str, name: str | None = None) -> BoardProfile:
     """The board with this `name`, or else the board whose flash map fits `data`. `where` names the file.
 
-    Boards that differ only in serial port and pins count as one; the plainest of them is returned. Raises
+    Boards that differ only in serial port and pins count as one; the plainest of them is returned. A dump may
+    be of a larger flash than the map uses. Raises
     BenchError if no board has a flash of this size, if several maps fit (exit code 2), or if the bytes are
     not a dump of a board with twoslot.
     """
     board = boards.load(name) if name is not None else _guess_board(data, where)
-    if len(data) != board.chip_bytes:
+    if _mapped_bytes(data) != board.chip_bytes:
         raise BenchError(
             f"the dump has {len(data)} bytes, the flash of {board.name} has {board.chip_bytes}", where=where,
             cure="read the whole chip again")
@@ -36,14 +43,32 @@ def identify_board(data: bytes, where: str, name: str | None = None) -> BoardPro
     return board
 
 
+def is_stock_flash(data: bytes) -> bool:
+    """Whether a whole flash starts another firmware than twoslot's loader. Then no map of twoslot holds."""
+    return len(data) in _FLASH_SIZES and data[0] == E9_MAGIC and not has_loader(data[:SECTOR_BYTES])
+
+
+def is_flash(data: bytes) -> bool:
+    """Whether a file is meant as the dump of a flash: by its size, or by the loader at its start.
+
+    No firmware image is longer than the megabyte that the chip maps.
+    """
+    return len(data) in _FLASH_SIZES or len(data) > WINDOW_END or has_loader(data[:SECTOR_BYTES])
+
+
 def boards_with_same_map(board: BoardProfile) -> list[str]:
     """The names of all boards of the bench with the same flash map as `board`."""
     return [name for name in boards.names() if _map_key(boards.load(name)) == _map_key(board)]
 
 
+def _mapped_bytes(data: bytes) -> int:
+    """How much of a dump a map can cover: of a flash of 8 or 16 MB the first 4."""
+    return min(len(data), _LARGEST_MAP_BYTES) if len(data) in _FLASH_SIZES else len(data)
+
+
 def _guess_board(data: bytes, where: str) -> BoardProfile:
     known = [boards.load(name) for name in boards.names()]
-    fitting = plainest_boards(board for board in known if board.chip_bytes == len(data))
+    fitting = plainest_boards(board for board in known if board.chip_bytes == _mapped_bytes(data))
     if not fitting:
         sizes = ", ".join(str(size) for size in sorted({board.chip_bytes for board in known}))
         raise BenchError(

@@ -16,6 +16,7 @@ from typing import Final
 
 from slotbench.boards import load
 from slotbench.prove.invariants import Invariants
+from slotbench.prove.parallel import ignore_interrupts, killed_on_error
 from slotbench.prove.testbed import HOURS_MS, NOW, TestBed, runs_confirmed
 from slotbench.release.publish import Rollout
 from slotbench.server import BackgroundServer, create_app
@@ -101,7 +102,8 @@ def prove_fleet(folder: Path, boards: int = 200, *, seed: int = 0, processes: in
         (folder / name).mkdir()
         testbeds[name] = TestBed(folder / name, board=name, seed=seed, main=_MAIN, keys=folder / "keys")
         testbeds[name].images = main.images
-    with _server(folder / "site") as url, _crews(testbeds, url, boards, seed, processes) as crews:
+    with killed_on_error(), _server(folder / "site") as url, _crews(
+            testbeds, url, boards, seed, processes) as crews:
         _together(crews)
         publish(_BAD, _BAD_DOES, ("stable",), Rollout(percent=_BAD_PERCENT))
         members = [member for part in _together(crews) for member in part]
@@ -116,14 +118,13 @@ def _server(root: Path) -> Iterator[str]:
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(root, there), daemon=True)
     process.start()
-    try:
-        yield here.recv()
-    finally:
-        here.send(None)
-        process.join()
+    yield here.recv()
+    here.send(None)
+    process.join()
 
 
 def _serve(root: Path, parent: Connection) -> None:
+    ignore_interrupts()
     with BackgroundServer(create_app(root), "127.0.0.1", 0) as server:
         parent.send(server.url)
         parent.recv()
@@ -144,12 +145,10 @@ def _crews(
         process.start()
         ends.append(here)
         running.append(process)
-    try:
-        yield ends
-    finally:
-        for process in running:
-            process.join(timeout=5)
-            process.kill()
+    yield ends
+    for process in running:
+        process.join(timeout=5)
+        process.kill()
 
 
 def _together(crews: list[Connection]) -> list[list[Member]]:
@@ -161,6 +160,7 @@ def _together(crews: list[Connection]) -> list[list[Member]]:
 def _crew(
     testbeds: dict[str, TestBed], url: str, numbers: Sequence[int], seed: int, parent: Connection,
 ) -> None:
+    ignore_interrupts()
     ships = [_FleetBoard(testbeds, url, number, seed) for number in numbers]
     parent.recv()
     for ship in ships:

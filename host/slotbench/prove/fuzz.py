@@ -7,12 +7,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,6 +38,7 @@ _SLICE_S: Final = 60
 _ONE_INPUT_S: Final = 20
 _MEMORY_MB: Final = 1024
 _COUNTED: Final = re.compile(r"(\d+) passed")
+_COUNTED_FAILED: Final = re.compile(r"\d+ failed")
 _EXAMPLES: Final = re.compile(r"(\d+) passing(?: examples)?, ")
 _EXECUTED: Final = re.compile(r"number_of_executed_units: (\d+)")
 _WRITTEN: Final = re.compile(r"Test unit written to (\S+)")
@@ -80,7 +83,7 @@ def prove_fuzz(
             return run_guided(name, seed + number, [f"-max_total_time={seconds}"], _KEPT / name)
         return _round(seed + number, only)
 
-    with ThreadPoolExecutor(processes) as pool:
+    with ThreadPoolExecutor(processes) as pool, _killing_programs():
         begun = {pool.submit(begin, number) for number in range(processes)}
         following = processes
         while begun:
@@ -155,23 +158,57 @@ def _support(target: str, arguments: Sequence[str]) -> subprocess.CompletedProce
     path = os.pathsep.join(str(_ROOT / folder) for folder in ("host", "tests", "tools"))
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         # libFuzzer ends its process without tidying up.
-        return subprocess.run(
-            [sys.executable, "-m", "support.fuzz.guided", target, *arguments], cwd=_ROOT, capture_output=True,
-            text=True, errors="replace", env={**os.environ, "PYTHONPATH": path, "TMPDIR": folder})
+        return _run_program(
+            ["support.fuzz.guided", target, *arguments],
+            {**os.environ, "PYTHONPATH": path, "TMPDIR": folder})
 
 
 def _round(seed: int, only: str | None) -> Round:
     begun = time.monotonic()
     command = [
-        sys.executable, "-m", "pytest", "tests/fuzz", "-q", "-p", "no:cacheprovider",
+        "pytest", "tests/fuzz", "-q", "-p", "no:cacheprovider",
         "--ignore=tests/fuzz/test_guided.py", "--hypothesis-profile=long", f"--hypothesis-seed={seed}",
         "--hypothesis-show-statistics", *(("-k", only) if only else ())]
-    run = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
-    if run.returncode not in (0, _FAILED):
-        raise BenchError("cannot run the tests", where=(run.stdout + run.stderr)[-500:], exit_code=USAGE)
+    run = _run_program(command)
     passed = _COUNTED.search(run.stdout)
+    if run.returncode not in (0, _FAILED) or not (passed or _COUNTED_FAILED.search(run.stdout)):
+        # Python without pytest ends with 1 too, and so does one whose tests cannot be imported.
+        raise BenchError(
+            "cannot run the tests, so nothing is proven", where=(run.stdout + run.stderr).strip()[-500:],
+            cure="install what tests need: `pip install -e '.[test]'`, and check --only", exit_code=USAGE)
     examples = sum(map(int, _EXAMPLES.findall(run.stdout)))
     return Round(
         seed, int(passed[1]) if passed else 0, examples, time.monotonic() - begun,
         text=run.stdout[-_TEXT_MAX:] if run.returncode else "",
         repeat=f"slotbench prove fuzz --minutes 0 --processes 1 --seed {seed}")
+
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+def _run_program(
+    module: Sequence[str], environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of Python in the checkout, with these arguments."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *module], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL, text=True, errors="replace", env=environment, start_new_session=True,
+    ) as program:
+        _running.add(program)
+        try:
+            said, errors = program.communicate()
+        finally:
+            _running.discard(program)
+    return subprocess.CompletedProcess(program.args, program.returncode, said, errors)
+
+
+@contextmanager
+def _killing_programs() -> Iterator[None]:
+    """Kill what still runs, if the block raises: Ctrl-C must not wait for a round."""
+    try:
+        yield
+    except BaseException:
+        for program in list(_running):
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+        raise

@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import gc
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 
-__all__ = ["workers"]
+__all__ = ["ignore_interrupts", "killed_on_error", "workers"]
 
 
-def workers(processes: int) -> ProcessPoolExecutor:
+@contextmanager
+def workers(processes: int) -> Iterator[ProcessPoolExecutor]:
     """A pool that forks at the first job: all processes have what this process has in memory then.
+
+    Ctrl-C and every other exception end its processes at once, whatever they are doing.
     """
-    return ProcessPoolExecutor(processes, get_context("fork"), _tuned)
+    with killed_on_error():
+        pool = ProcessPoolExecutor(processes, get_context("fork"), _tune_worker)
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
 
 
-def _tuned() -> None:
+@contextmanager
+def killed_on_error() -> Iterator[None]:
+    """Kill the processes that the block started through `multiprocessing`, if it raises."""
+    before = set(active_children())
+    try:
+        yield
+    except BaseException:
+        for process in set(active_children()) - before:
+            process.kill()
+        raise
+
+
+def ignore_interrupts() -> None:
+    """In a process of a proof: leave Ctrl-C, which the terminal sends to all, to the one that began it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _tune_worker() -> None:
+    ignore_interrupts()
     # Objects from before the fork are never garbage, and boards have many cycles: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)

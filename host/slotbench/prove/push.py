@@ -109,12 +109,14 @@ class PushThread(threading.Thread):
         self.parts: PushTimes | None = None
         self.back: tuple[ListenerStatus, float] | None = None
         self.error: BenchError | None = None
+        self.steps: list[str] = []
 
     def run(self) -> None:
         """Push, and wait until the board is back or refuses."""
         try:
             self._pusher.wait_for_board(_WAIT_S)
-            self.parts = self._pusher.push_release(self._document, self._image)
+            self.parts = self._pusher.push_release(
+                self._document, self._image, on_step=self.steps.append)
             self.back = self._pusher.wait_for_board(_WAIT_S)
         except BenchError as error:
             self.error = error

@@ -127,10 +127,12 @@ class PushClient:
     def push_release(
         self, document: bytes, image: bytes,
         progress: Callable[[int, int], object] = lambda done, total: None,
+        on_step: Callable[[str], object] = lambda words: None,
     ) -> PushTimes:
         """Push a release to the board: its document (both lines) and its image. Raises BenchError.
 
         `progress` receives the number of image bytes that the board has, and the length of the image.
+        `on_step` receives what the board begins to do, in words, where that takes seconds.
         """
         table = blocks.block_table(image)
         greeting = self.read_status()
@@ -144,11 +146,14 @@ class PushClient:
                 "Twoslot-Document": str(len(document)),
                 **self._authorize(greeting, "POST", "/twoslot/release", digest)})
             connection.send_chunk(document)
+            on_step("the board checks the signature")
             while (response := connection.read_response())[0] == 100:
                 sent = self._now()
                 asked = asked or sent
                 span = _requested_span(response[1], len(image))
-                if span is not None:
+                if span is None:
+                    on_step("the board has all of it, and reads it back")
+                else:
                     piece = image[span[0] : span[1]] if span[1] else table
                     progress(span[0], len(image))
                     connection.send_chunk(piece)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from slotbench.formats import FormatError, document
 from slotbench.formats import head as head_format
 from slotbench.formats import keys as keys_format
 from slotbench.formats import release as release_format
-from slotbench.formats.fields import kind_of
+from slotbench.formats.fields import date_words, kind_of
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Preflight, Release
@@ -101,7 +100,7 @@ def _release_lines(payload: bytes) -> _Lines:
     return (
         ("product", release.product),
         ("version", f"{release.version}, counter {release.counter}"),
-        ("created", _format_time(release.created)),
+        ("created", date_words(release.created)),
         ("boards", ", ".join(release.boards)),
         ("channels", ", ".join(release.channels)),
         *images,
@@ -120,8 +119,8 @@ def _head_lines(payload: bytes) -> _Lines:
         ("channel", head.channel),
         ("release", f"counter {head.counter}, digest {head.release}"),
         ("seq", f"{head.seq} of key epoch {head.epoch}"),
-        ("issued", _format_time(head.issued)),
-        ("expires", _format_time(head.expires)),
+        ("issued", date_words(head.issued)),
+        ("expires", date_words(head.expires)),
         ("rollout", head.audience()),
         *([("interval", f"boards poll every {head.interval_s} s")] if head.interval_s else []),
     )
@@ -131,7 +130,7 @@ def _keys_lines(payload: bytes) -> _Lines:
     keys = Keys.from_payload(payload)
     return (
         ("product", keys.product),
-        ("epoch", f"{keys.epoch}, issued {_format_time(keys.issued)}"),
+        ("epoch", f"{keys.epoch}, issued {date_words(keys.issued)}"),
         *(("offline key", document.key_id(modulus)) for modulus in keys.offline),
         ("online key", document.key_id(keys.online)),
     )
@@ -142,7 +141,3 @@ _KINDS: dict[str, tuple[Role, Callable[[bytes], _Lines]]] = {
     head_format.KIND: (Role.ONLINE, _head_lines),
     keys_format.KIND: (Role.OFFLINE, _keys_lines),
 }
-
-
-def _format_time(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -30,6 +30,16 @@ def naming_file(path: Path, cure: str = "") -> Iterator[None]:
         raise error.within(str(path)) from None
 
 
+@contextmanager
+def curing(cure: str) -> Iterator[None]:
+    """Give the errors that are raised inside this cure."""
+    try:
+        yield
+    except BenchError as error:
+        error.cure = cure
+        raise
+
+
 def read_release_payload(path: Path) -> bytes:
     """Read line 1 of a release, signed or not. Raises BenchError, FormatError."""
     text = read_bytes(path, DOCUMENT_BYTES_MAX)

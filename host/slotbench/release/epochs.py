@@ -11,6 +11,7 @@ from pathlib import Path
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import Document
+from slotbench.formats.fields import date_words
 from slotbench.formats.keys import OFFLINE_MAX, Keys, Role
 from slotbench.private import PRIVATE, PUBLIC
 from slotbench.release import documents, store
@@ -45,7 +46,7 @@ def gather_epochs(site: Store, keys_path: Path) -> KeyEpochs:
             raise BenchError(
                 f"keys of epoch {epoch} are missing; boards with the previous epoch could not follow",
                 where=str(keys_path.with_name(f"{keys.product}.{epoch}.keys")),
-                cure="keep all keys files in one folder")
+                cure="bring it back, from a backup of the keys or of a site")
     for epoch, (signed, _) in found.items():
         if epoch - 1 in found:
             documents.check_signature(
@@ -61,7 +62,8 @@ def check_epoch(site: Store, keys_document: Document, keys: Keys) -> None:
     path = site.path(store.keys_name(keys.product))
     if not path.is_file():
         return
-    there_document, there = documents.read_keys(path)
+    with documents.curing(site.repair_cure):
+        there_document, there = documents.read_keys(path)
     if there.epoch > keys.epoch:
         raise BenchError(
             f"epoch {there.epoch} is published, the keys file has epoch {keys.epoch}", where=str(path),
@@ -74,13 +76,13 @@ def check_epoch(site: Store, keys_document: Document, keys: Keys) -> None:
 def rotate_keys(
     folder: Path, product: str, key: SigningKey, now: int, *,
     online: SigningKey | None = None, add: SigningKey | None = None, drop: str | None = None,
-    passphrase: bytes | None = None,
+    passphrase: bytes | None = None, trust_clock: bool = False,
 ) -> NewKeys:
     """Make the next epoch of `folder`/PRODUCT.keys, issued `now` (Unix seconds), signed by the offline `key`.
 
     `online` replaces the online key, `add` adds an offline key, and `drop` removes the offline key with this
-    id. New keys are written to files named after the epoch. PRODUCT.EPOCH.keys of both epochs stay. Raises
-    BenchError.
+    id. New keys are written to files named after the epoch. PRODUCT.EPOCH.keys of both epochs stay. `now` may
+    be before the last epoch's date only with `trust_clock`. Raises BenchError.
     """
     newest_path = folder / f"{product}.keys"
     before_document, before = documents.read_keys(newest_path)
@@ -89,10 +91,12 @@ def rotate_keys(
         raise BenchError(
             "no change is given", where=str(newest_path),
             cure="give --online, --add-offline or --drop-offline", exit_code=USAGE)
-    if now < before.issued:
+    if now < before.issued and not trust_clock:
         raise BenchError(
-            f"epoch {before.epoch} was issued at {before.issued}, later than now ({now})",
-            where=str(newest_path), cure="set the clock of this computer")
+            f"epoch {before.epoch} was issued at {date_words(before.issued)}, later than now "
+            f"({date_words(now)})", where=str(newest_path),
+            cure="set the clock of this computer; if it is right, give --clock-is-right: the new epoch sets "
+            "boards right, which take its date as the earliest time it can be")
     offline = _remaining_offline_keys(before, drop, key) + ((add.modulus,) if add else ())
     if len(offline) > OFFLINE_MAX:
         raise BenchError(

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from slotbench.errors import BenchError
-from slotbench.formats.fields import TIME_MAX
+from slotbench.formats.fields import TIME_MAX, date_words
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.release import documents, store
@@ -56,15 +55,18 @@ class Heads:
         self._key = key
 
     def newest(self, channel: str) -> Head | None:
-        """The newest head of a channel, of the site or beside the keys; None if it has none.
+        """The channel's head in the site; None if it has none. A newer one beside the keys is said.
 
-        Raises BenchError or FormatError for a head in the site that is damaged or of other keys.
+        Raises BenchError or FormatError for a head that is damaged or of other keys.
         """
-        found = [last_head(self.site, self.keys, channel, self.epochs), self.mark.head(channel)]
-        heads = [head for head in found if head]
-        for head in heads:
-            _require_epoch_of(self.keys, head, str(self.mark.path))
-        return max(heads, key=lambda head: (head.epoch, head.seq), default=None)
+        found = last_head(self.site, self.keys, channel, self.epochs)
+        signed = self.mark.head(channel)
+        if found and signed and (signed.epoch, signed.seq) > (found.epoch, found.seq):
+            _log.warning(
+                "%s/%s: the head in %s has seq %s, and seq %s was signed since, for another site perhaps; "
+                "if this site is an old copy, %s", self.keys.product, channel, self.site.root, found.seq,
+                signed.seq, self.site.repair_cure)
+        return found
 
     def next(
         self, last: Head | None, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
@@ -75,6 +77,10 @@ class Heads:
         Its seq is above all that are known, and above `above`. It expires `days` after the latest date that
         boards may have seen. Raises BenchError if no seq is left.
         """
+        before = last or self.mark.head(channel)
+        interval_s = rollout.interval_s
+        if interval_s is None:
+            interval_s = before.interval_s if before else 0
         created = self._created(release)
         seen = [created, *([last.issued] if last and last.epoch == self.keys.epoch else [])]
         latest = self.mark.latest_signed(self.keys, *seen)
@@ -88,7 +94,7 @@ class Heads:
             release=release, counter=counter, issued=now,
             expires=min(max(now, latest) + rollout.days * _DAY_S, TIME_MAX),
             percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
-            interval_s=(last.interval_s if last else 0) if rollout.interval_s is None else rollout.interval_s,
+            interval_s=interval_s,
         )
 
     def check_clock(self, last: Head | None, now: int) -> None:
@@ -98,14 +104,14 @@ class Heads:
                 f"the last head of {last.channel} was issued at {date_words(last.issued)}, "
                 f"later than now ({date_words(now)})",
                 cure="set the clock of this computer; if it is right, that head has a wrong date: "
-                + repair_cure(self.site))
+                + self.site.repair_cure)
         known = [head for head in (last, *map(self.mark.head, self.mark.channels)) if head]
         dates = [head.issued for head in known if head.epoch == self.keys.epoch]
         if dates and now > max(self.keys.issued, *dates) + _LONGEST_BREAK_S:
             raise BenchError(
                 f"this computer's clock says {date_words(now)}, and the last head was issued at "
                 f"{date_words(max(dates))}",
-                cure=f"set the clock of this computer; if it is right, {repair_cure(self.site)}")
+                cure=f"set the clock of this computer; if it is right, {self.site.repair_cure}")
 
     def publish(self, head: Head) -> None:
         """Sign this head and write it to the site, after the keys. Raises BenchError."""
@@ -151,12 +157,12 @@ def last_head(site: Store, keys: Keys, channel: str, epochs: KeyEpochs | None = 
     path = site.path(store.head_name(keys.product, channel))
     if not path.is_file():
         return None
-    with _curing(repair_cure(site)):
+    with documents.curing(site.repair_cure):
         signed, head = documents.read_head(path)
     _require_epoch_of(keys, head, str(path))
     known = {keys.epoch: keys} if epochs is None else epochs.known
     if head.epoch in known:
-        with _curing(repair_cure(site)):
+        with documents.curing(site.repair_cure):
             documents.check_signature(signed, known[head.epoch], Role.ONLINE, str(path))
     return head
 
@@ -169,28 +175,8 @@ def require_known_epoch(last: Head, epochs: KeyEpochs) -> None:
             cure="publish its release again")
 
 
-def repair_cure(site: Store) -> str:
-    """What to do about heads that are damaged, missing or of a wrong time."""
-    return f"run `slotbench release publish --repair {site.root}` with the same --key and --keys"
-
-
-def date_words(unix_s: int) -> str:
-    """A time for people."""
-    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def _require_epoch_of(keys: Keys, head: Head, where: str) -> None:
     if head.epoch > keys.epoch:
         raise BenchError(
             f"head has key epoch {head.epoch}, the keys file has {keys.epoch}", where=where,
             cure="use the newest keys file")
-
-
-@contextmanager
-def _curing(cure: str) -> Iterator[None]:
-    """Give errors that are raised inside this cure."""
-    try:
-        yield
-    except BenchError as error:
-        error.cure = cure
-        raise

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, blocks
+from slotbench.formats.fields import date_words
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.release import ImageRef, Release
 from slotbench.release import documents, store
-from slotbench.release.heads import Heads, Rollout, date_words, opened_heads, repair_cure, require_known_epoch
+from slotbench.release.heads import Heads, Rollout, opened_heads, require_known_epoch
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
@@ -67,7 +68,7 @@ def refresh_heads(site: Store, keys_path: Path, key: SigningKey, now: int, *, da
             known = heads.mark.channels
             raise BenchError(
                 f"nothing is published for {heads.keys.product}", where=str(site.root),
-                cure=repair_cure(site) if known else "publish a release first")
+                cure=site.repair_cure if known else "publish a release first")
         renewed = []
         for last in lasts:
             assert last is not None, "a channel has a head"

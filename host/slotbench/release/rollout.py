@@ -99,14 +99,16 @@ class Channel:
             if last is None:
                 raise BenchError(
                     f"nothing is published for {self.keys.product} in the channel {self.name}",
-                    where=str(self.site.root), cure="publish a release first")
+                    where=str(self.site.root),
+                    cure=self.site.repair_cure if heads.mark.head(self.name) else "publish a release first")
             require_known_epoch(last, heads.epochs)
             heads.check_clock(last, now)
             yield heads, last
 
     def _require_release(self, digest: str) -> None:
         """Raise BenchError or FormatError unless the release is in the site and boards would accept it."""
-        documents.read_release(self.site.path(store.release_name(digest)), self.keys)
+        with documents.curing(f"publish it again; if only its line ends changed, {self.site.repair_cure}"):
+            documents.read_release(self.site.path(store.release_name(digest)), self.keys)
 
     def _older_release(self, mark: HighWater, last: Head, to: int | None) -> tuple[str, Release]:
         found = {

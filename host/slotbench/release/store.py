@@ -62,6 +62,11 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @property
+    def repair_cure(self) -> str:
+        """What to do about documents that are damaged, missing or of a wrong time."""
+        return f"run `slotbench release publish --repair {self.root}` with the same --key and --keys"
+
     def path(self, name: str) -> Path:
         """The path of the file with this name. Raises ValueError for a name that is not in FORMATS."""
         if not is_name(name):

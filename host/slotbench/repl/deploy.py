@@ -18,7 +18,7 @@ from typing import Any, Final
 from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, built, compile_mpy, compile_package, sources
-from slotbench.repl.transports import ReplTransport, parse_reports
+from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
 from slotbench.untrusted import load_json
 
 __all__ = [
@@ -298,8 +298,11 @@ def remove_boot_line(boot: bytes | None) -> bytes | None:
 def install_files(
     transport: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str,
     on_step: Callable[[str], object] = lambda words: None,
+    progress: CopyProgress = lambda done, total: None,
 ) -> int:
     """Install `files` (content by path, with boot.py) on the board; return the number of files written.
+
+    `on_step` receives each step in words, `progress` the bytes that were copied.
 
     Other modules in the package folder are deleted, and the folders that this empties. Raises BenchError if
     the board is lost or a file does not hold what was written.
@@ -316,7 +319,7 @@ def install_files(
     missing = {name: files[path] for name, path in names.items() if name not in there}
     total = sum(map(len, missing.values()))
     on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(there)} are already staged")
-    transport.put_files(_STAGE, missing)
+    transport.put_files(_STAGE, missing, progress)
     on_step("checking hashes and renaming into place")
     # boot.py last: then everything it runs is in place.
     moves = [(_file_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]

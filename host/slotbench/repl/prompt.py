@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import logging
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.serial_port import open_port, uninterrupted
+from slotbench.serial_port import has_lines, open_port, uninterrupted
 
-__all__ = ["ReplPrompt", "open_prompt", "require_port", "start_application"]
+__all__ = ["ReplPrompt", "open_prompt", "start_application", "stop_application"]
 
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
@@ -21,8 +23,11 @@ _RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
 _ENTER_S: Final = 10.0
 _INTERRUPT_S: Final = 1.0
 _INTERRUPTS: Final = 10
+_RESET_S: Final = 0.1
+_RESTART_S: Final = 20.0
 _STOP_S: Final = 0.4
 """How long a board that was interrupted may take for its prompt: Ctrl-C ends a command within a second."""
+_logger = logging.getLogger(__name__)
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
 
 
@@ -32,7 +37,8 @@ class _Silent(BenchError):
     def __init__(self, port: str, seconds: float) -> None:
         super().__init__(
             f"the board's REPL is silent for {seconds:.0f} s", where=port,
-            cure="press its reset button, then run the same command again", exit_code=USAGE)
+            cure="if its main.py ignores Ctrl-C, add --without-main, which restarts it without main.py; else "
+                 "check the cable, and press its reset button", exit_code=USAGE)
 
 
 class ReplPrompt:
@@ -47,8 +53,7 @@ class ReplPrompt:
     def interrupt(self) -> None:
         """Interrupt the running program and wait for a prompt. Raises BenchError.
 
-        Ctrl-C is pressed again each second: one that comes while boot.py runs stops boot.py, and main.py
-        starts.
+        Ctrl-C is pressed again each second: one that comes before boot.py runs is lost, and main.py starts.
         """
         for last in (*[False] * (_INTERRUPTS - 1), True):
             self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
@@ -63,6 +68,29 @@ class ReplPrompt:
         self._write(b"\r")
         self._read_to_prompt(_ENTER_S, lambda data: None)
 
+    def restart_without_main(self) -> None:
+        """Reset the board over DTR and RTS, and press Ctrl-C while boot.py runs: main.py does not start.
+
+        A port without these lines waits for the reset button. Raises BenchError.
+        """
+        if has_lines(self._port):
+            with _lost_board(self._port):
+                self._line.dtr, self._line.rts = False, True
+                time.sleep(_RESET_S)
+                self._line.rts = False
+        else:
+            _logger.warning("%s: press the reset button now", self._port)
+        heard, end_s = b"", time.monotonic() + _RESTART_S
+        while not heard.endswith(_PROMPT):
+            if time.monotonic() > end_s:
+                raise BenchError(
+                    "the board did not come to its prompt after a reset", where=self._port,
+                    cure="press its reset button while the command waits, or delete its files: `slotbench "
+                         "backup`, then `slotbench flash --erase-filesystem`", exit_code=USAGE)
+            self._write(_CTRL_C)
+            heard = (heard + self._read())[-len(_PROMPT) :]
+        self.interrupt()
+
     def type_line(
         self, line: str, quiet_s: float, on_text: Callable[[str], object] = lambda text: None,
     ) -> str:
@@ -71,7 +99,9 @@ class ReplPrompt:
         `on_text` receives the text as it arrives. Raises BenchError after `quiet_s` seconds without output.
         """
         self.restarted = False
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        # A line's end may come in two pieces.
+        utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
         said = ""
         echo = line.encode() + b"\r\n"
         seen = b""
@@ -82,7 +112,7 @@ class ReplPrompt:
             if not seen.startswith(echo) or not (new := seen[len(echo):]):
                 return
             seen = echo
-            text = decoder.decode(new).replace("\r\n", "\n")
+            text = decoder.decode(new)
             said += text
             on_text(text)
             self.restarted = any(words in said for words in _RESTARTS)
@@ -169,15 +199,18 @@ class ReplPrompt:
 
 
 @contextmanager
-def open_prompt(port: str) -> Iterator[ReplPrompt]:
+def open_prompt(port: str, *, without_main: bool = False) -> Iterator[ReplPrompt]:
     """Open the prompt of the board at `port`. Its application runs again afterwards, however the block ends.
 
-    Raises BenchError.
+    With `without_main` the board is restarted first: its main.py may ignore Ctrl-C. Raises BenchError.
     """
     with open_port(port, _BAUD, _READ_S) as line:
         prompt = ReplPrompt(line, port)
         try:
-            prompt.interrupt()
+            if without_main:
+                prompt.restart_without_main()
+            else:
+                prompt.interrupt()
             yield prompt
         except BaseException:
             prompt.start_again()
@@ -185,10 +218,15 @@ def open_prompt(port: str) -> Iterator[ReplPrompt]:
         prompt.soft_reset()
 
 
-def require_port(port: str) -> None:
-    """Raise BenchError (exit code 2) if `port` cannot be opened, before another program tries it."""
-    with open_port(port, _BAUD, _READ_S):
-        pass
+def stop_application(port: str, *, without_main: bool) -> None:
+    """Stop the application of the board at `port` for another program that comes to its prompt by itself.
+
+    That one can end it by Ctrl-C unless the board has to be restarted `without_main`; then only the port is
+    tried. Raises BenchError.
+    """
+    with open_port(port, _BAUD, _READ_S) as line:
+        if without_main:
+            ReplPrompt(line, port).restart_without_main()
 
 
 def start_application(port: str) -> None:

@@ -5,8 +5,12 @@ Imports `slotbench.release` and the packages below it. It serves static files an
 
 from __future__ import annotations
 
-from slotbench.server.app import create_app, require_published
+from slotbench.server.app import create_app, create_boards_app, require_published
 from slotbench.server.background import BackgroundServer
 from slotbench.server.board_authenticator import BoardAuthenticator
+from slotbench.server.connections import raise_descriptor_limit
 
-__all__ = ["BackgroundServer", "BoardAuthenticator", "create_app", "require_published"]
+__all__ = [
+    "BackgroundServer", "BoardAuthenticator", "create_app", "create_boards_app", "raise_descriptor_limit",
+    "require_published",
+]

@@ -9,11 +9,13 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
+from werkzeug.wsgi import wrap_file
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.release.store import Store, digest_in, is_name
@@ -25,6 +27,7 @@ REVALIDATE = "no-cache"
 """Cache header of heads and keys: a cache asks before each use."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,12})-([0-9]{0,12})")
+_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 _CACHE_BYTES_MAX = 64 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
@@ -57,8 +60,11 @@ class _FileCache:
         Raises BenchError if it is damaged.
         """
         with self._lock:
+            path = self._store.path(name)
             try:
-                stat = self._store.path(name).stat()
+                if any(part.is_symlink() for part in (path, *path.parents[: name.count("/")])):
+                    return None  # it may lead anywhere on this computer
+                stat = path.stat()
             except OSError:
                 return None
             stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
@@ -85,11 +91,11 @@ class _FileCache:
 def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
     """The application that serves the site `root`. Later changes to the site are served too.
 
-    With `boards` it authenticates boards, and lists their reports to this computer at GET /boards.
+    With `boards` it authenticates boards.
     """
     app = Flask(__name__, static_folder=None)
     if boards is not None:
-        _authenticate_boards(app, boards)
+        app.before_request(boards.check_request)
     contents = _FileCache(Store(root))
 
     @app.get("/", defaults={"name": ""})
@@ -110,18 +116,22 @@ def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
     return app
 
 
-def _authenticate_boards(app: Flask, boards: BoardAuthenticator) -> None:
-    app.before_request(boards.check_request)
+def create_boards_app(boards: BoardAuthenticator) -> Flask:
+    """The application that lists the last authenticated report of each board at GET /boards.
+
+    For a port of this computer's own. A web page that had its name point here (DNS rebinding) asks for that
+    name, and gets nothing.
+    """
+    app = Flask(__name__, static_folder=None)
 
     @app.get("/boards")
     def list_boards() -> Response:
-        """The last authenticated report of each board.
-
-        Only this computer may read it, not the boards' network.
-        """
-        if not ip_address(request.remote_addr or "0.0.0.0").is_loopback:
+        """The reports, to whoever names this computer by its loopback address."""
+        if (urlsplit(f"//{request.host}").hostname or "") not in _LOOPBACK_NAMES:
             return _text_response(HTTPStatus.NOT_FOUND)
         return Response(json.dumps(boards.list_boards(), indent=2) + "\n", mimetype="application/json")
+
+    return app
 
 
 def require_published(root: Path) -> None:
@@ -145,14 +155,21 @@ def _file_response(name: str, content: _CachedFile) -> Response:
         return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     part = _requested_range(content)
     if part is None:
-        return Response(content.data, HTTPStatus.OK, headers, mimetype=_mime_type(name))
+        return _data_response(content.data, HTTPStatus.OK, headers, name)
     start, end = part
     if start == end:
         headers["Content-Range"] = f"bytes */{size}"
         return _text_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return Response(
-        content.data[start:end], HTTPStatus.PARTIAL_CONTENT, headers, mimetype=_mime_type(name))
+    return _data_response(content.data[start:end], HTTPStatus.PARTIAL_CONTENT, headers, name)
+
+
+def _data_response(data: bytes, status: HTTPStatus, headers: dict[str, str], name: str) -> Response:
+    """A response that the server sends from the one copy in memory, whoever reads it how slowly."""
+    body = wrap_file(request.environ, BytesIO(data))
+    response = Response(body, status, headers, mimetype=_mime_type(name), direct_passthrough=True)
+    response.content_length = len(data)
+    return response
 
 
 def _requested_range(content: _CachedFile) -> tuple[int, int] | None:

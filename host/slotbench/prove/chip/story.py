@@ -189,6 +189,9 @@ def _live(chip: Path, tty: Path, board: str, log: Path) -> Iterator[None]:
                     "the board does not get to its prompt", where=log.read_text("utf-8", "replace")[-500:])
             time.sleep(0.1)
         yield
+    except BaseException:
+        process.kill()
+        raise
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(_START_S)

@@ -24,7 +24,7 @@ from slotbench.vboard.live.control_socket import ControlRequest
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.request_handler import RequestHandler
-from slotbench.vboard.live.screen import LiveScreen
+from slotbench.vboard.live.screen import LiveScreen, release_facts
 from slotbench.vboard.loader.model import NothingBoots
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Reset, Uart
@@ -93,6 +93,8 @@ class ChipRunner:
         self._line: TypedLine | None = None
         self._line_request: ControlRequest | None = None
         self._is_on = self._stop = False
+        self.last_facts: dict[str, Any] = {}
+        """The status when the power went at the end of `run`."""
         self._slice_us = _SLICE_US[0]
         self._handler = RequestHandler(folder, self.board, self.facts, self._tell, {
             "reset": self._reset, "off": self._off, "on": self._switch_on, "repl": self._type})
@@ -117,6 +119,7 @@ class ChipRunner:
                 elif not self.board.is_running:
                     self._pace.pass_time(end_us)
         finally:
+            self.last_facts = self.facts()
             self._power_off("power off")
 
     # The board.
@@ -270,13 +273,11 @@ class ChipRunner:
         """What can be said without asking the board."""
         board = self.board
         tail = board.tail
-        descriptor = board.descriptor(tail.slot) if tail is not None else None
         return {
             "state": board.state.value,
             "time_ms": self.clock.ms,
             "slot": "AB"[tail.slot] if tail is not None else None,
-            "version": descriptor.version if descriptor is not None else None,
-            "counter": tail.counter if tail is not None else None,
+            **release_facts(self.folder.profile, board.flash, tail.slot if tail is not None else None),
             "why": tail.why.name.lower() if tail is not None else None,
             "boots": board.starts,
             "update": None,

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final
 
 from slotbench.errors import BenchError
+from slotbench.formats import SECTOR_BYTES
 from slotbench.vboard.board import BoardState, Boot, VirtualBoard
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.live.control_socket import ControlRequest
@@ -21,7 +22,7 @@ from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.paced_clock import PacedClock
 from slotbench.vboard.live.request_handler import RequestHandler
-from slotbench.vboard.live.screen import LiveScreen, facts
+from slotbench.vboard.live.screen import LiveScreen, facts, why_nothing_boots
 from slotbench.vboard.live.serial import LiveSerial
 from slotbench.vboard.loader.model import LoaderModel
 from slotbench.vboard.lx106.machine import LoaderMachine
@@ -106,6 +107,8 @@ class LiveRunner:
         self._kept: dict[str, bytes] = {}
         self._on = False
         self._end_us = _FAR_US
+        self.last_facts: dict[str, Any] = {}
+        """The status when the power went at the end of `run`."""
 
     def stop(self) -> None:
         """Switch the power off and return from `run` at the program's next wait. Safe in a signal handler."""
@@ -134,6 +137,7 @@ class LiveRunner:
                 else:
                     self._wait()
         finally:
+            self.last_facts = self.last_facts or self.facts()
             self._power_off("power off")
 
     # The board, and the exceptions that come out of it.
@@ -174,7 +178,7 @@ class LiveRunner:
             cut = self.board.cut
             self._after_power_off(f"POWER LOST at a flash operation (cut {cut})" if cut else "power off")
         elif self.board.state is BoardState.DEAD:
-            self._tell("slotboot: nothing boots; `slotbench inspect` says why, once the power is off")
+            self._tell(why_nothing_boots(self.board.flash.peek(0, SECTOR_BYTES)))
         elif self.board.state is BoardState.DOWNLOAD and doing is not _Doing.ROM:
             self._tell("download mode: the ROM listens on the serial port")
         elif self.board.state is BoardState.HUNG:
@@ -268,6 +272,8 @@ class LiveRunner:
             self._pull_plug()
 
     def _pull_plug(self) -> None:
+        if self._stop:
+            self.last_facts = self.facts()
         if self._doing is not _Doing.NOTHING:
             # First, so that no `finally` of the program reaches the flash.
             self.board.soc.power_off()

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from slotbench.boards import BoardProfile
+from slotbench.boards.header import has_loader
+from slotbench.formats import FormatError
+from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.image import E9_MAGIC
+from slotbench.formats.journal import SlotState, newest_cell
+from slotbench.formats.seal import PAGE_BYTES
 from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.clock import Clock
+from slotbench.vboard.flash.nor import NorFlash
 
-__all__ = ["LiveScreen", "facts"]
+__all__ = ["LiveScreen", "facts", "release_facts", "why_nothing_boots"]
 
 
 class LiveScreen:
@@ -32,6 +41,33 @@ class LiveScreen:
         self._say(f"{start}[{minutes // 60}:{minutes % 60:02}:{seconds:02}] {words}\n")
 
 
+def release_facts(profile: BoardProfile, flash: NorFlash, slot: int | None) -> dict[str, Any]:
+    """`version` and `counter` of the release in a slot, and whether it is `confirmed`; None: nothing runs."""
+    descriptor = cell = None
+    if slot is not None:
+        with suppress(FormatError):
+            descriptor = SlotDescriptor.unpack(flash.peek(profile.slots[slot].descriptor.start, PAGE_BYTES))
+        newest = newest_cell(flash.peek(profile.journal.start, profile.journal.size))
+        cell = newest[1] if newest is not None else None
+    is_active = slot is not None and cell is not None and cell.active == slot and not cell.bad[slot]
+    return {
+        "version": descriptor.version if descriptor is not None else None,
+        "counter": descriptor.counter if descriptor is not None else None,
+        "confirmed": is_active and cell is not None and slot is not None and (
+            cell.confirmed or cell.states[slot] is SlotState.CONFIRMED) if slot is not None else None,
+    }
+
+
+def why_nothing_boots(sector: bytes) -> str:
+    """What is wrong with a flash that starts nothing, by its first sector."""
+    if has_loader(sector):
+        return "slotboot: nothing boots; `slotbench inspect` says why, once the power is off"
+    if sector[0] == E9_MAGIC:
+        return ("no twoslot on it, but a plain firmware: a real board starts that, and so does --vm chip; "
+                "`slotbench flash` sets it up again")
+    return "nothing boots: the flash begins with no loader; `slotbench flash` sets the board up"
+
+
 def facts(board: VirtualBoard) -> dict[str, Any]:
     """The status of a board, known without asking it."""
     result = board.result
@@ -41,8 +77,7 @@ def facts(board: VirtualBoard) -> dict[str, Any]:
         "state": board.state.value,
         "time_ms": board.clock.ms,
         "slot": "AB"[result.slot] if runs and result is not None else None,
-        "version": board.boots[-1].marker.version if runs else None,
-        "counter": result.counter if runs and result is not None else None,
+        **release_facts(board.profile, board.flash, result.slot if runs and result is not None else None),
         "why": result.why.name.lower() if runs and result is not None else None,
         "boots": len(board.boots),
         "update": doing or None,

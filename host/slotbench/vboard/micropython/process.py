@@ -108,11 +108,15 @@ class Process:
         return self.receive(end + 1).decode()
 
     def open_files(self) -> frozenset[str]:
-        """Paths of the files that the program has open."""
-        folder = f"/proc/{self.pid}/fd"
+        """Paths of the files that the program has open for writing."""
+        folder = Path(f"/proc/{self.pid}")
+        found = set()
         with suppress(FileNotFoundError):
-            return frozenset(os.readlink(f"{folder}/{number}") for number in os.listdir(folder))
-        return frozenset()
+            for entry in (folder / "fd").iterdir():
+                flags = (folder / "fdinfo" / entry.name).read_text().partition("flags:")[2].split()[0]
+                if int(flags, 8) & os.O_ACCMODE != os.O_RDONLY:
+                    found.add(os.readlink(entry))
+        return frozenset(found)
 
     def read_only_data(self) -> Sequence[tuple[int, int]]:
         """Address and size of the VM's read-only data, in which its tables of names lie."""
