@@ -97,6 +97,7 @@ def tick(wdt=None):
             if not schedule or not schedule.due():
                 return
             if not _agent:
+                unload()  # what an attempt may have left that found no memory even for that
                 load_agent().begin(etag=schedule.etag)
                 schedule.continue_now(0)
                 return
@@ -189,6 +190,7 @@ def unload():
     if _threshold:
         gc.threshold(_threshold)
     _agent = _threshold = None
+    gc.collect()  # what follows needs a little memory
     # What waits for something, or counts, stays: the first part of its name is in this text.
     stays = "schedule sleep button mqtt ntp push recovery"
     names = [name[8:] for name in sys.modules if name.startswith("twoslot.")]

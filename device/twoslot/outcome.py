@@ -44,13 +44,18 @@ def conclude(schedule, error, state):
     elif isinstance(error, MemoryError):
         if schedule:
             schedule.failed()
-        if state is not None:
+        if state is None:
+            # Not for a stranger, unless nothing else came for a day.
+            from twoslot.recovery import unattended
+
+            unattended.restart_if_due()
+        else:
             # Restart to update before main.py.
             from twoslot.recovery import update_first
 
             update_first.request_restart(schedule, state)
-            update_first = None
-            twoslot.drop("recovery.update_first")
+        unattended = update_first = None
+        twoslot.drop("recovery.unattended", "recovery.counting", "recovery.update_first")
         return False
     if not schedule:
         return False

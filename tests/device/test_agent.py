@@ -23,7 +23,6 @@ from support.device.site import (
     DONE,
     DOWNLOAD,
     IDLE,
-    SEQ,
     IMAGE,
     SCAN,
     TABLE,

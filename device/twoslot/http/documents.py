@@ -51,8 +51,8 @@ def step(agent):
         if not etag or agent.state != STATE_HEAD or agent.key_epoch or etag[1] < now:
             etag = (None,)
         agent.request = response.get(agent, address(agent), etag[0])
-    # Memory that is missing from here on may be what somebody in between made it.
-    agent.unproven = True
+    # Before a head was accepted, memory that is missing from here on may be what somebody in between took.
+    agent.unproven = not agent.accepted
     try:
         for _ in agent.request:
             agent.waiting = True
@@ -79,7 +79,7 @@ def step(agent):
             # There are no newer keys: each server says that in its own way. The head stays refused.
             raise agent.refusal
         raise
-    agent.unproven = agent.text is not None and len(agent.text) > HEAD_USUAL
+    agent.unproven = not agent.accepted and agent.text is not None and len(agent.text) > HEAD_USUAL
     r = agent.request = None
     agent.source.close(agent)
     agent.source = None

@@ -18,10 +18,13 @@ def handle(listener, sock):
     """
     # All from this frame: it is high up on the stack.
     from twoslot import flash, settings
-    from twoslot.boot import page, journal, slots, control, decision, status
+    from twoslot.boot import page, journal, slots, control
 
     s = settings.load()
     opened = control.BootControl(flash.Flash(), s["attempts"]).open()
+    # Not before: open() drops decision.
+    from twoslot.boot import decision, status
+
     found = status.status(opened)
     development = found["counter"] >> DEVELOPMENT_BIT
     if listener.authenticated and s["confirm"] == "auto" and development and not found["confirmed"]:

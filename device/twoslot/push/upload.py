@@ -20,8 +20,10 @@ def handle(listener, sock):
     agent.state, agent.stage, agent.source = STATE_TABLE, STAGE_HOOK_LINE, source
     gc.collect()
     try:
+        state = agent.state
         while agent.step():
-            if agent.state == STATE_VERIFY and not agent.next:
+            before, state = state, agent.state
+            if state == STATE_VERIFY and before != state:
                 source.request("nothing")
             elif agent.state > STATE_VERIFY:
                 source.body = agent.response = None  # an object keeps its class

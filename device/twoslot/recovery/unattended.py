@@ -45,7 +45,7 @@ def restart_if_due():
         print("twoslot: no tick() for too long: restarting to check before main.py")
         retained.put(retained.CHECK_FIRST, 1)
         machine.reset()
-    twoslot.drop("retained", "recovery")
+    twoslot.drop("retained", "recovery.counting", "recovery.unattended")
 
 
 def _is_put_off():
