@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,23 @@ def test_a_program_that_never_waits_ends_with_a_second_ctrl_c(lamp: Path, run: A
     assert board.process.poll() is not None
 
 
+def test_ctrl_c_ends_a_typed_line_within_a_second_and_the_board_goes_on(
+    lamp: Path, type_: CommandLine, run: Any,
+) -> None:
+    board = run(lamp, "--speed", "2")
+    command = [sys.executable, "-m", "slotbench", "board", "repl", str(lamp), "import time; time.sleep(1000)"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as typed:
+        board.wait_for(">>> import time")
+        pressed_s = time.monotonic()
+        typed.send_signal(signal.SIGINT)
+        said = typed.communicate(timeout=30)[1]
+        assert time.monotonic() - pressed_s < 1
+        assert typed.returncode == 130 and "stopped; run the same command again" in said and "Traceback" not in said
+    assert type_.ok("board", "repl", lamp, "6 * 7") == "42\n"
+    assert board.end() == 0
+
+
 @pytest.mark.parametrize(
     "verb", [["power", "on"], ["power", "off"], ["reset"], ["cut"], ["repl", "1"], ["status"]], ids=" ".join)
 def test_buttons_of_a_board_that_does_not_run(lamp: Path, type_: CommandLine, verb: list[str]) -> None:
@@ -196,6 +214,13 @@ def test_buttons_of_a_board_that_does_not_run(lamp: Path, type_: CommandLine, ve
     assert type_.code == 2
     assert type_.err == (
         f"slotbench: no board runs there: {lamp}; start it in another terminal: slotbench board run {lamp}\n")
+
+
+def test_a_server_on_another_machine_is_said_to_be_out_of_reach(lamp: Path, type_: CommandLine) -> None:
+    settings = lamp / "files" / "twoslot.json"
+    settings.write_text(settings.read_text().replace("127.0.0.1", "198.51.100.7"))
+    told = type_.ok("board", "run", lamp, "--speed", "max", "--for", "1")
+    assert "Its server http://198.51.100.7:8266 is not this computer: no virtual board reaches it" in told
 
 
 def test_a_board_without_twoslot_is_said_to_have_none(lamp: Path, type_: CommandLine) -> None:
@@ -260,7 +285,7 @@ def test_boards_that_cannot_be_made(tmp_path: Path, type_: CommandLine, lamp: Pa
     new = tmp_path / "new"
     for options, code, words in (
         (["--server", "http://example.com"], 2, "a virtual board reaches this machine only"),
-        (["--server", "https://127.0.0.1"], 2, "a virtual board reaches this machine only"),
+        (["--server", "https://127.0.0.1"], 2, "a board speaks plain HTTP"),
         (["--keys", keys, "--product", "door"], 2, "keys are for the product lamp"),
         (["--keys", tmp_path / "none"], 2, "cannot read"),
         (["--keys", low], 1, ""),

@@ -11,14 +11,13 @@ from slotbench import cli
 from slotbench.demo import attackers as demo_attackers
 from slotbench.demo import attacks as demo_attacks
 from slotbench.formats.codes import explain
-from slotbench.vboard.frozen import stock
 from slotbench.vboard.vms import VMS
 
 pytestmark = pytest.mark.usefixtures("keys_of_demos")
 
 ALL = (
     *demo_attackers.BEFORE, *demo_attackers.AFTER, demo_attackers.FAST_FORWARD, *demo_attackers.CURED,
-    *((demo_attackers.FLOOD,) if stock() else ()))
+    demo_attackers.FLOOD)
 
 
 @pytest.mark.parametrize("vm", VMS)
@@ -60,8 +59,6 @@ def play_only(monkeypatch: pytest.MonkeyPatch, *attacks: demo_attackers.Attack) 
 def test_a_board_that_checks_at_every_hint_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if not stock():
-        pytest.skip("umqtt.simple is not here: of the extra test")
     play_only(monkeypatch)
     break_module(monkeypatch, "mqtt/client", b"_GAP_MS = const(60000)", b"_GAP_MS = const(1)")
     break_module(monkeypatch, "mqtt/client", b"max(2 * sub.gap_ms + sub.rest_ms, _GAP_MS)", b"_GAP_MS")
@@ -100,7 +97,7 @@ def test_a_board_without_a_defence_fails_it(
     for stage in ("BEFORE", "AFTER", "CURED"):
         chosen = [attack for attack in getattr(demo_attackers, stage) if attack.name == name]
         monkeypatch.setattr(demo_attacks, stage, chosen)
-    monkeypatch.setattr(demo_attacks, "stock", dict)
+    monkeypatch.setattr(demo_attacks.AttackDemo, "_flood", lambda demo, url: None)
     break_module(monkeypatch, *DEFENCES[name])
     assert cli.run(["demo", "--attacks", "--fast"]) == 1
     assert f"not refused for the right reason: {name}" in capsys.readouterr().err

@@ -167,9 +167,33 @@ def test_list_tells_of_an_old_copy(
     publish(7, NOW + 1)
     site.path(HEAD).write_bytes(old)
     ran = slotbench("release", "list", site.root, "--keys", ring.document)
-    assert ran.code == 1 and f"has an old head, seq {SEQ}; the newest that was signed is seq {SEQ + 1}" in ran.err
+    assert ran.code == 0 and f"head seq {SEQ}, " in ran.out and f"stable: seq {SEQ + 1} was signed since" in ran.out
+    ran = run("promote", site.root, "--percent", 100)
+    assert ran.code == 0 and f"has seq {SEQ}, and seq {SEQ + 1} was signed since" in ran.err
+    site.path(HEAD).write_bytes(old)
     assert follow(ran.err, run, site).code == 0
-    assert slotbench("release", "list", site.root, "--keys", ring.document).code == 0
+    assert "signed since" not in slotbench("release", "list", site.root, "--keys", ring.document).out
+
+
+def test_two_sites_of_one_product_do_not_mix(
+    site: Store, publish: Publish, ring: KeyRing, make_release: MakeRelease, firmware: bytes, tmp_path: Path,
+) -> None:
+    """The staging site is ahead. What is offered in the other one is its own; only the seq is above both."""
+    other = Store(tmp_path / "production")
+    online = ring.load("online")
+    publish_release(other, make_release(7), ring.document, [firmware], online, NOW, rollout=Rollout(percent=5))
+    publish(9, NOW + 1)
+    head = Channel(other, ring.document, online).promote(NOW + 1, percent=50)
+    assert (head.counter, head.percent, head.seq) == (7, 50, SEQ + 2)
+    publish_release(other, make_release(8), ring.document, [firmware], online, NOW + 2)
+    assert (head_of(other).counter, head_of(site).counter) == (8, 9)
+
+
+def test_the_interval_survives_an_emptied_site(site: Store, publish: Publish) -> None:
+    publish(7, interval_s=3600)
+    shutil.rmtree(site.root)
+    assert publish(8).interval_s == 3600
+    assert publish(9, interval_s=0).interval_s == 0
 
 
 def test_the_seq_of_a_board_is_enough_where_all_is_lost(
@@ -302,6 +326,8 @@ def test_an_emptied_site_is_refreshed_only_by_repair(site: Store, publish: Publi
     site.path(store.head_name(PRODUCT, "beta")).unlink()
     assert run("publish", "--refresh", site.root).out.count("head seq") == 1
     site.path(HEAD).unlink()
+    ran = run("pause", site.root)
+    assert ran.code == 1 and "publish --repair" in ran.err
     ran = run("publish", "--refresh", site.root)
     assert ran.code == 1 and "nothing is published for sensor" in ran.err
     assert follow(ran.err, run, site).out.count("head seq") == 2

@@ -6,6 +6,8 @@ import struct
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slotbench.formats.image import build_e9
 from slotbench.formats.image_ea import build_ea
@@ -225,6 +227,24 @@ def test_an_image_of_the_bench_states_its_filesystem(
     found = identify(make_firmware(size, literals=literals))
 
     assert (found.family, found.fs_start, found.micropython) == (Family.BENCH, start, "1.25.0")
+
+
+@given(
+    st.sampled_from([b"", b"\xe9", b"\xe9\x01\0\0\4\0\x10\x40", b"\xea\x04", b"\xff" * 4096 + b"\xe9", b"{", b":"]),
+    st.binary(max_size=200))
+def test_any_bytes_are_refused_with_a_reason(begin: bytes, rest: bytes) -> None:
+    found = identify(begin + rest)
+
+    assert found.problem and found.cure and found.title
+
+
+@given(st.integers(0, 99_999), st.integers(1, 255))
+def test_any_changed_byte_of_an_image_is_seen(at: int, change: int) -> None:
+    """All but the two that flashing tools set."""
+    data = bytearray(micropython_image())
+    data[at] ^= change
+
+    assert (identify(bytes(data)).problem is None) == (at in (2, 3))
 
 
 def test_an_e9_image_of_nothing_known_is_refused() -> None:

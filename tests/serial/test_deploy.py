@@ -203,7 +203,7 @@ class ScriptedTransport:
     def run_script(self, script: str) -> str:
         return f"noise\n@twoslot {self._vm!r}\n"
 
-    def put_files(self, folder: str, files: object) -> None:
+    def put_files(self, folder: str, files: object, progress: object = None) -> None:
         raise AssertionError("nothing is to be put")
 
 
@@ -218,7 +218,7 @@ class Recording:
         self.scripts.append(script)
         return "\n".join(self._said)
 
-    def put_files(self, folder: str, files: Mapping[str, bytes]) -> None:
+    def put_files(self, folder: str, files: Mapping[str, bytes], progress: object = None) -> None:
         self.scripts.append(f"put {sorted(files)}")
 
 

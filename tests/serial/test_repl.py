@@ -71,6 +71,35 @@ def test_the_application_runs_again_however_a_command_ends(tmp_path: Path, error
         bench.wait_for("lamp on", 2)
 
 
+IGNORES_CTRL_C = """\
+import time
+print('deaf')
+while True:
+    try:
+        time.sleep(1)
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+@pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's, in rfc2217
+def test_a_main_that_ignores_ctrl_c_is_got_by_by_a_restart_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slotbench.repl.prompt._INTERRUPTS", 2)
+    folder = make_folder(tmp_path / "board", IGNORES_CTRL_C)
+    with (folder.files_path / "boot.py").open("a") as boot:
+        boot.write("\nimport time\ntime.sleep(1)\n")  # a chip takes that long for what comes before main.py
+    with SerialBench(folder, rfc2217=True, speed=3) as bench:
+        bench.wait_for("deaf")
+        (port,) = bench.urls
+        with pytest.raises(BenchError, match="add --without-main, which restarts it without main.py"), open_prompt(port):
+            pass
+        starts = bench.said("deaf")
+        with open_prompt(port, without_main=True) as prompt:
+            assert prompt.type_line("6 * 7", LIMIT_S) == "42\n"
+            assert bench.said("deaf") == starts
+        bench.wait_for("deaf", starts + 1)
+
+
 @pytest.fixture(params=list(VMS))
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     """`start(main)`: somebody at the port of a board with this main.py, its first prompt asked for; or with

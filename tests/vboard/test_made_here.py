@@ -12,6 +12,7 @@ import pytest
 from slotbench.cli import run
 from slotbench.vboard.live.folder import BoardFolder
 from support.live.bench import make_folder
+from support.vboard.littlefs import filesystem
 
 ATTACK = """\
 for c in ().__class__.__mro__[-1].__subclasses__():
@@ -93,6 +94,22 @@ def test_a_dump_from_elsewhere_runs_only_when_it_is_trusted(
     assert "was not made here" in slotbench("--flash", dump, code=2)
     assert "boot: slot A" in slotbench("--flash", dump, "--trust")
     assert "was not made here" in slotbench("--flash", dump, code=2)
+
+
+@pytest.mark.usefixtures("micropython")
+def test_a_damaged_filesystem_from_elsewhere_does_not_end_the_bench(
+    board: BoardFolder, slotbench: Slotbench, tmp_path: Path,
+) -> None:
+    """littlefs ends the process by an assertion, or never returns."""
+    place = board.profile.filesystem
+    damaged = bytearray(filesystem({"/lib/a.py": bytes(9000), "/main.py": b"x = 1"}, place.size))
+    for block in range(2, place.size // 4096):
+        damaged[block * 4096 : block * 4096 + 64] = bytes(64)
+    flash = bytearray(board.flash_path.read_bytes())
+    flash[place.start : place.end] = damaged
+    (tmp_path / "dump.bin").write_bytes(flash)
+    said = slotbench("--flash", tmp_path / "dump.bin", "--vm", "micropython", code=1)
+    assert "its filesystem is damaged" in said and f"slotbench inspect {tmp_path / 'dump.bin'}" in said
 
 
 @pytest.mark.parametrize("name", ["files/secret", "files/lib", "flash.bin"])

@@ -13,7 +13,7 @@ import pytest
 
 from slotbench.vboard.network.base import Network, RadioLink
 from slotbench.vboard.network.faults import FaultyNetwork
-from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.loopback import LoopbackNetwork, is_this_machine
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import Soc
@@ -289,6 +289,21 @@ def test_a_silent_peer_costs_the_grace_once_and_then_virtual_time(monkeypatch: p
         )
         assert 500 <= vm.eval("ms") <= 510
         assert waits[0] == 0.05 and waits[5:] == [0.0] * 45
+
+
+@pytest.mark.parametrize(("host", "expected"), [
+    ("127.0.0.1", True), ("127.3.4.5", True), ("localhost", True), (socket.gethostname(), True), ("198.51.100.7", False),
+    ("0.0.0.0", False), ("255.255.255.255", False), ("224.0.0.1", False), ("updates.example", False), ("", False),
+])
+def test_what_counts_as_this_machine(host: str, expected: bool) -> None:
+    assert is_this_machine(host) is expected
+
+
+def test_an_own_address_counts_as_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel says who binds to an address: no packet is sent."""
+    asked: list[str] = []
+    monkeypatch.setattr(socket.socket, "bind", lambda sock, place: asked.append(place[0]))
+    assert is_this_machine("198.51.100.7") and asked == ["198.51.100.7"]
 
 
 def test_loopback_refuses_what_is_not_loopback_and_a_closed_port() -> None:

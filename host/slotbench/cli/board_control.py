@@ -29,7 +29,9 @@ def state_line(facts: dict[str, Any]) -> str:
 def counts_line(facts: dict[str, Any]) -> str:
     """One line of what a board has done since it was started."""
     received, operations = facts["received_bytes"], facts["operations"]
-    return f"{facts['boots']} boots, {operations} flash operations, {received} bytes received"
+    boots = facts["boots"]
+    return (f"{boots} boot{'' if boots == 1 else 's'}, {operations} flash operations, "
+            f"{received} bytes received")
 
 
 def send_request(folder: Path, request: dict[str, Any]) -> dict[str, Any]:

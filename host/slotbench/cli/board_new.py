@@ -12,7 +12,7 @@ import click
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.cli.image_file import image_for_slot_a, read_firmware
-from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.parameter_types import PATH, integer, name, server_url
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.release import VERSION_CHARS_MAX
@@ -24,6 +24,7 @@ from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.live.folder import BoardFolder
+from slotbench.vboard.network.loopback import is_this_machine
 
 _BENCH_VERSION = "1.0.0"
 
@@ -45,7 +46,7 @@ _BENCH_VERSION = "1.0.0"
     help="A development.pub, whose releases may be pushed; for a board marked `development`.")
 @click.option("--product", type=name, help="Product of the board.  [default: the keys file's, else lamp]")
 @click.option(
-    "--server", default="http://127.0.0.1:8266", show_default=True, metavar="URL",
+    "--server", type=server_url, default="http://127.0.0.1:8266", show_default=True, metavar="URL",
     help="Server of its releases: `slotbench serve` on this machine.")
 def new(
     folder: Path, board_name: str, image: Path | None, version: str | None, counter: int,
@@ -58,7 +59,7 @@ def new(
 
     Example: slotbench board new lamp1 --keys keys/lamp.keys --server http://127.0.0.1:8266
     """
-    _require_loopback(server)
+    _require_this_machine(server)
     board = boards.load(board_name)
     pinned = b""
     if keys_path is not None:
@@ -118,9 +119,10 @@ def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, Identified
     return data, found, found.micropython or "unknown"
 
 
-def _require_loopback(server: str) -> None:
+def _require_this_machine(server: str) -> None:
     host = urlsplit(server).hostname or ""
-    if not server.startswith("http://") or not (host == "localhost" or host.startswith("127.")):
+    if not is_this_machine(host):
         raise BenchError(
             "a virtual board reaches this machine only", where=server,
-            cure="serve here, and give --server http://127.0.0.1:PORT", exit_code=USAGE)
+            cure="serve here, and give --server http://127.0.0.1:PORT or this machine's own address",
+            exit_code=USAGE)

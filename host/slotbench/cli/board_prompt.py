@@ -23,31 +23,35 @@ _TRIES = 4
 _JOIN_S = 3.0
 
 port_option = click.option("--port", required=True, metavar="PORT", help="Serial port of the board.")
+without_main_option = click.option(
+    "--without-main", "without_main", is_flag=True,
+    help="Restart the board first, without main.py: for one whose main.py ignores Ctrl-C.")
 
 
-def query_status(port: str) -> dict[str, Any]:
+def query_status(port: str, *, without_main: bool = False) -> dict[str, Any]:
     """The dict of twoslot.status() of the board at `port`. Raises BenchError."""
-    with open_prompt(port) as prompt:
+    with open_prompt(port, without_main=without_main) as prompt:
         said = prompt.type_line("import twoslot; twoslot.status()", CHECK_S)
-    require_success(said, port)
+    require_success(said, port, cure=f"see what the board prints: mpremote connect {port} repl")
     try:
         facts = load_literal(said.strip().splitlines()[-1])
     except (ValueError, IndexError):
         facts = None
     if not isinstance(facts, dict):
         raise BenchError(
-            "the board's status cannot be read", where=port, cure="see what it prints: mpremote repl")
+            "the board's status cannot be read", where=port,
+            cure=f"see what the board prints: mpremote connect {port} repl")
     return facts
 
 
-def type_call(port: str, call: str, quiet_s: float) -> None:
+def type_call(port: str, call: str, quiet_s: float, *, without_main: bool = False) -> None:
     """Type a call at the board's REPL and print what it prints, until it is silent for `quiet_s`
     seconds.
 
     A board that was just restarted is asked again until it has joined its network. Raises
     BenchError.
     """
-    with open_prompt(port) as prompt:
+    with open_prompt(port, without_main=without_main) as prompt:
         for again in range(_TRIES, -1, -1):
             said = prompt.type_line(
                 f"import twoslot; {call}", quiet_s, lambda text: click.echo(text, nl=False))
@@ -57,15 +61,17 @@ def type_call(port: str, call: str, quiet_s: float) -> None:
     require_success(said, port)
 
 
-def require_success(said: str, port: str) -> None:
-    """Raise BenchError when the board refused or failed, with the reason that it printed."""
+def require_success(said: str, port: str, cure: str = "") -> None:
+    """Raise BenchError when the board refused or failed, with the reason that it printed, and a `cure` if it
+    failed.
+    """
     if "ImportError" in said:
         raise BenchError("twoslot is not on the board", where=port, cure=f"slotbench deploy --port {port}")
     refusals = [line for line in said.splitlines() if line.startswith(_REFUSED)]
     if refusals or "Traceback" in said:
         match = _REFUSAL.match(refusals[-1]) if refusals else None
         words = explain_code(int(match[1]), match[2] or "0") if match else said.strip().splitlines()[-1]
-        todo = "" if refusals else f"see what is on it: slotbench status --port {port}"
+        todo = "" if refusals else cure or f"see what is on it: slotbench status --port {port}"
         raise BenchError(f"the board says: {words}", where=port, cure=todo)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import click
 
@@ -19,7 +20,10 @@ from slotbench.cli.board_control import counts_line, state_line
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.vm_option import CHIP, board_vm_option
+from slotbench.errors import BenchError
+from slotbench.formats.littlefs import read_superblock
 from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
+from slotbench.inspection.filesystem import littlefs_problem
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
@@ -35,7 +39,8 @@ from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.made_here import refuse_stranger
 from slotbench.vboard.live.runner import LiveRunner
-from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.untrusted import load_json
+from slotbench.vboard.network.loopback import LoopbackNetwork, is_this_machine
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
 
@@ -112,6 +117,8 @@ def run(
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
     opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
     is_own = opened.is_own
+    if not is_own:
+        _require_sound_filesystem(opened)
     if vm == CHIP:
         require_runnable(opened)
     elif vm == "cpython" and not (is_own or is_trusted):
@@ -141,15 +148,7 @@ def run(
                 opened, loop, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
                 vm=functools.partial(VMS[vm], frozen=stock(), **_walls(vm, is_own or is_trusted)),
                 loader=LOADERS[loader])
-        click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
-        if folder is not None:
-            click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {folder}")
-        if vm == CHIP and network != "none":
-            click.echo(f"This machine, for the board: {HOST}")
-        for port, place in places.items():
-            click.echo(f"Its port {port}, while it listens: {place}")
-        for transport in uart.transports:
-            click.echo(f"Serial port: {transport.name}")
+        _say_places(opened, HOST if vm == CHIP and network != "none" else None, places, uart)
 
         def stop() -> None:
             runner.stop()
@@ -160,6 +159,46 @@ def run(
         click.echo(f"at the end: {state_line(runner.last_facts)}; {counts_line(runner.last_facts)}")
     if isinstance(opened, FlashFile) and is_own:
         opened.mark_own()
+
+
+def _require_sound_filesystem(opened: BoardFolder | FlashFile) -> None:
+    """Raise BenchError if the filesystem of a board from elsewhere would end this process."""
+    place = opened.profile.filesystem
+    if not place:
+        return
+    data = opened.load_flash(Clock()).peek(place.start, place.size)
+    if read_superblock(data) is not None and (problem := littlefs_problem(data)):
+        raise BenchError(
+            f"its filesystem is damaged: {problem}", where=str(opened.path),
+            cure=f"slotbench inspect {opened.flash_path}")
+
+
+def _say_places(
+    opened: BoardFolder | FlashFile, machine: object, places: dict[int, str], uart: Uart,
+) -> None:
+    """What board it is, and how it is reached; `machine` is its address of this machine, if it needs one."""
+    click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
+    if isinstance(opened, BoardFolder):
+        click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {opened.path}")
+        if server := _unreachable_server(opened):
+            click.echo(f"Its server {server} is not this computer: no virtual board reaches it")
+    if machine is not None:
+        click.echo(f"This machine, for the board: {machine}")
+    for port, place in places.items():
+        click.echo(f"Its port {port}, while it listens: {place}")
+    for transport in uart.transports:
+        click.echo(f"Serial port: {transport.name}")
+
+
+def _unreachable_server(folder: BoardFolder) -> str | None:
+    """The board's server, if it is on another machine."""
+    try:
+        settings = load_json((folder.files_path / "twoslot.json").read_bytes())
+        server = settings["server"]
+        host = urlsplit(server).hostname
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return None if host is None or is_this_machine(host) else str(server)
 
 
 def _walls(vm: str, is_known: bool) -> dict[str, bool]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from slotbench import __version__, boards
+from slotbench.cli.board_prompt import without_main_option
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name, ntp_server, server_url
 from slotbench.cli.progress import ProgressBar
 from slotbench.errors import USAGE, BenchError
@@ -34,7 +35,7 @@ from slotbench.repl.deploy import (
     require_compilable,
     require_hook,
 )
-from slotbench.repl.prompt import open_prompt, require_port, start_application
+from slotbench.repl.prompt import open_prompt, start_application, stop_application
 from slotbench.repl.transports import TRANSPORTS, ReplTransport
 from slotbench.vboard.factory import BOOT_LINE
 
@@ -70,6 +71,7 @@ _CHECK_S = 20.0
 @click.option(
     "--via", type=click.Choice(list(TRANSPORTS)), default="mpremote", show_default=True,
     help="Program that copies the files; ampy for boards where raw-paste mode fails.")
+@without_main_option
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option(
     "--undo", "is_undo", is_flag=True, help="Remove everything that this command installed.")
@@ -79,8 +81,8 @@ _CHECK_S = 20.0
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
     cohort: str | None, mqtt: str | None, ntp: str | None, keys_path: Path | None,
-    identities_path: Path | None, new_identity: bool, development_path: Path | None, via: str, dry_run: bool,
-    is_undo: bool, to_folder: Path | None,
+    identities_path: Path | None, new_identity: bool, development_path: Path | None, via: str,
+    without_main: bool, dry_run: bool, is_undo: bool, to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in
     boot.py.
@@ -110,7 +112,7 @@ def deploy(
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
         "mqtt": mqtt, "ntp": ntp}
     client = TRANSPORTS[via](port)
-    with _runs_again(port) as restart:
+    with _runs_again(port, without_main=without_main) as restart:
         found = read_board(client, port)
         _say_found(found, port)
         if is_undo:
@@ -142,9 +144,9 @@ class _Restart:
 
 
 @contextmanager
-def _runs_again(port: str) -> Iterator[_Restart]:
+def _runs_again(port: str, *, without_main: bool) -> Iterator[_Restart]:
     """The board is stopped meanwhile. Its application runs again afterwards, however the block ends."""
-    require_port(port)
+    stop_application(port, without_main=without_main)
     restart = _Restart(port)
     try:
         yield restart

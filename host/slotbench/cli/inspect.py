@@ -69,6 +69,7 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
         _say_stock(inspect_stock(data), where, as_json)
         return
     chosen = identify_board(data, where, board)
+    data = data[: chosen.chip_bytes]
     facts = inspect_dump(chosen, data)
     next_boot = _forecast(chosen, data)
     files = _filesystem(chosen, data)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from slotbench.cli.board_prompt import CHECK_S, port_option, type_call
+from slotbench.cli.board_prompt import CHECK_S, port_option, type_call, without_main_option
 
 
 @click.command()
 @port_option
-def rollback(port: str) -> None:
+@without_main_option
+def rollback(port: str, without_main: bool) -> None:
     """Have a connected board return to the release in its other slot, without a download."""
-    type_call(port, "twoslot.rollback()", CHECK_S)
+    type_call(port, "twoslot.rollback()", CHECK_S, without_main=without_main)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.board_prompt import query_status
+from slotbench.cli.board_prompt import query_status, without_main_option
 from slotbench.cli.json_output import to_json
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
@@ -23,11 +23,12 @@ from slotbench.vboard.forecast.status import status as status_of
 @click.command()
 @click.option("--dump", type=PATH, metavar="FILE", help="The whole flash of a board.")
 @click.option("--port", metavar="PORT", help="Serial port of a connected board.")
+@without_main_option
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
 @click.option(
     "--json", "as_json", is_flag=True, help="The dict that twoslot.status() returns, as JSON.")
-def status(dump: Path | None, port: str | None, board: str | None, as_json: bool) -> None:
+def status(dump: Path | None, port: str | None, without_main: bool, board: str | None, as_json: bool) -> None:
     """Say what runs on a board: the result of its twoslot.status().
 
     A connected board (--port) is asked. Its application is stopped before and started again
@@ -41,7 +42,7 @@ def status(dump: Path | None, port: str | None, board: str | None, as_json: bool
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:
-        _say(BoardStatus(**query_status(port)), as_json, f"{port}: the board says")
+        _say(BoardStatus(**query_status(port, without_main=without_main)), as_json, f"{port}: the board says")
         return
     assert dump is not None
     data = read_bytes(dump, DUMP_BYTES_MAX)
@@ -50,6 +51,7 @@ def status(dump: Path | None, port: str | None, board: str | None, as_json: bool
             f"a board without twoslot: it starts {identify(firmware_at_start(data)).title}", where=str(dump),
             cure="set it up with `slotbench flash --from-stock`, or see `slotbench inspect`", exit_code=USAGE)
     chosen = identify_board(data, str(dump), board)
+    data = data[: chosen.chip_bytes]
     head = f"{dump}: {chosen.name} after its next start (slot and why are what the loader would do next)"
     _say(status_of(chosen, data), as_json, head)
 

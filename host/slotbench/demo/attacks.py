@@ -293,9 +293,6 @@ class AttackDemo:
         """Flood a copy of the board, with an MQTT broker in its settings, with hints for ten
         minutes.
         """
-        if not stock():
-            self.screen.print_line(f"   not played: {FLOOD.name} (this Python has no umqtt.simple)")
-            return
         with FloodingBroker(f"twoslot/{PRODUCT}/stable") as broker:
             settings = self._settings(url) | {"mqtt": broker.address, "interval_s": _WEEK_S}
             changed = {"/twoslot.json": json.dumps(settings).encode(), "/main.py": MAIN.encode()}

@@ -24,6 +24,7 @@ __all__ = [
     "require_mountable", "survey_board",
 ]
 
+_TWO_IMAGES_BYTES: Final = 4 * 1024 * 1024
 _UNHASHED_BYTES: Final = 4
 _MD5_BYTES: Final = 16
 _ERASED: Final = b"\xff" * SECTOR_BYTES
@@ -60,13 +61,15 @@ class BoardSurvey:
 def choose_board(link: EsptoolLink, name: str | None, *, native: bool = False) -> BoardProfile:
     """The board with this name, or the plainest board for MicroPython with a flash of this size.
 
-    With `native` also boards for native firmware are chosen. Raises BenchError.
+    A flash of more than 4 MB gets the map for 4 MB, and the rest of it is not used. With `native` also boards
+    for native firmware are chosen. Raises BenchError.
     """
     if name is None:
         known = [boards.load(name) for name in boards.names()]
-        sized = [board for board in known if board.chip_bytes == link.flash_bytes]
+        size = min(link.flash_bytes, max(board.chip_bytes for board in known))
+        sized = [board for board in known if board.chip_bytes == size]
         fitting = plainest_boards(board for board in sized if native or not board.in_place)
-        if sized and not fitting:
+        if link.flash_bytes < _TWO_IMAGES_BYTES and not fitting:
             raise BenchError(
                 f"the flash has {link.flash_bytes // 1024} KB; two MicroPython images need 4 MB",
                 where=link.port, cure="use a board with 4 MB of flash, such as a NodeMCU or a D1 mini",

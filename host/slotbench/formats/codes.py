@@ -61,8 +61,9 @@ CODES = (
          "Something else answers on that port; check `server` in twoslot.json for host, port "
          "and http://."),
     Code(7, "http-status", _L, "unexpected status", "status",
-         "404: nothing is published for this product and channel, or `server` names another "
-         "path. 5xx: see the server's log."),
+         "401, 403: the server wants a login, or lets not everybody read; boards have none, so allow "
+         "them there. 404: nothing is published for this product and channel, or `server` names "
+         "another path. 5xx: see the server's log."),
     Code(8, "redirect", _L, "redirect refused", "status",
          "Put the final http:// address into `server`; boards follow no redirect, least of all "
          "to https."),

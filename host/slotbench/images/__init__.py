@@ -91,7 +91,7 @@ def _identify_user_image(data: bytes) -> IdentifiedImage:
                 "make user images of it: esptool elf2image --version 2", error.offset)
         return IdentifiedImage(
             family=Family.NATIVE, title=f"{name}, a user image", length=len(data), form=ImageForm.EA,
-            problem=error.what, cure=error.cure, offset=error.offset)
+            problem=error.what, cure=error.cure or _GET_IT_AGAIN, offset=error.offset)
     return IdentifiedImage(
         family=Family.NATIVE, title=name_user_image(data, image.irom_address), length=len(data),
         form=ImageForm.EA, image=image, sdk=sdk_version(data), link_address=image.irom_address)
@@ -103,7 +103,7 @@ def _identify_bench_image(data: bytes) -> IdentifiedImage:
     except FormatError as error:
         return IdentifiedImage(
             family=Family.BENCH, title="an image of the bench", length=len(data), form=ImageForm.E9,
-            problem=error.what, cure=error.cure, offset=error.offset)
+            problem=error.what, cure=error.cure or _GET_IT_AGAIN, offset=error.offset)
     version, place = banner_version(data), stated_filesystem(data)
     facts = implied_facts(version or "")
     return IdentifiedImage(
@@ -121,7 +121,7 @@ def _identify_other_firmware(data: bytes, evidence: MicroPythonEvidence) -> Iden
         try:
             _whole_image(data)
         except FormatError as error:
-            problem, cure, offset = error.what, error.cure, error.offset
+            problem, cure, offset = error.what, error.cure or _GET_IT_AGAIN, error.offset
         else:
             problem = f"{name}: nothing shows that it is MicroPython"
     return IdentifiedImage(
@@ -143,7 +143,7 @@ def _identify_micropython(data: bytes, evidence: MicroPythonEvidence) -> Identif
     try:
         image = _whole_image(data)
     except FormatError as error:
-        problem, cure, offset = error.what, error.cure, error.offset
+        problem, cure, offset = error.what, error.cure or _GET_IT_AGAIN, error.offset
         if len(data) in _FLASH_SIZES and len(data) >= WINDOW_END:
             problem = f"{len(data)} bytes are the dump of a whole flash, not a firmware image"
             cure = "explain it with `slotbench inspect`; for a release " + _GET_MICROPYTHON

@@ -20,15 +20,19 @@ _FLASH_SIZES = tuple(1 << bits for bits in range(18, 25))
 """The sizes of flash chips in bytes. No firmware image has one of them by chance."""
 
 
+_LARGEST_MAP_BYTES = 4 * 1024 * 1024
+
+
 def identify_board(data: bytes, where: str, name: str | None = None) -> BoardProfile:
     """The board with this `name`, or else the board whose flash map fits `data`. `where` names the file.
 
-    Boards that differ only in serial port and pins count as one; the plainest of them is returned. Raises
+    Boards that differ only in serial port and pins count as one; the plainest of them is returned. A dump may
+    be of a larger flash than the map uses. Raises
     BenchError if no board has a flash of this size, if several maps fit (exit code 2), or if the bytes are
     not a dump of a board with twoslot.
     """
     board = boards.load(name) if name is not None else _guess_board(data, where)
-    if len(data) != board.chip_bytes:
+    if _mapped_bytes(data) != board.chip_bytes:
         raise BenchError(
             f"the dump has {len(data)} bytes, the flash of {board.name} has {board.chip_bytes}", where=where,
             cure="read the whole chip again")
@@ -57,9 +61,14 @@ def boards_with_same_map(board: BoardProfile) -> list[str]:
     return [name for name in boards.names() if _map_key(boards.load(name)) == _map_key(board)]
 
 
+def _mapped_bytes(data: bytes) -> int:
+    """How much of a dump a map can cover: of a flash of 8 or 16 MB the first 4."""
+    return min(len(data), _LARGEST_MAP_BYTES) if len(data) in _FLASH_SIZES else len(data)
+
+
 def _guess_board(data: bytes, where: str) -> BoardProfile:
     known = [boards.load(name) for name in boards.names()]
-    fitting = plainest_boards(board for board in known if board.chip_bytes == len(data))
+    fitting = plainest_boards(board for board in known if board.chip_bytes == _mapped_bytes(data))
     if not fitting:
         sizes = ", ".join(str(size) for size in sorted({board.chip_bytes for board in known}))
         raise BenchError(

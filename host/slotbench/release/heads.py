@@ -55,15 +55,18 @@ class Heads:
         self._key = key
 
     def newest(self, channel: str) -> Head | None:
-        """The newest head of a channel, of the site or beside the keys; None if it has none.
+        """The channel's head in the site; None if it has none. A newer one beside the keys is said.
 
-        Raises BenchError or FormatError for a head in the site that is damaged or of other keys.
+        Raises BenchError or FormatError for a head that is damaged or of other keys.
         """
-        found = [last_head(self.site, self.keys, channel, self.epochs), self.mark.head(channel)]
-        heads = [head for head in found if head]
-        for head in heads:
-            _require_epoch_of(self.keys, head, str(self.mark.path))
-        return max(heads, key=lambda head: (head.epoch, head.seq), default=None)
+        found = last_head(self.site, self.keys, channel, self.epochs)
+        signed = self.mark.head(channel)
+        if found and signed and (signed.epoch, signed.seq) > (found.epoch, found.seq):
+            _log.warning(
+                "%s/%s: the head in %s has seq %s, and seq %s was signed since, for another site perhaps; "
+                "if this site is an old copy, %s", self.keys.product, channel, self.site.root, found.seq,
+                signed.seq, self.site.repair_cure)
+        return found
 
     def next(
         self, last: Head | None, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
@@ -74,6 +77,10 @@ class Heads:
         Its seq is above all that are known, and above `above`. It expires `days` after the latest date that
         boards may have seen. Raises BenchError if no seq is left.
         """
+        before = last or self.mark.head(channel)
+        interval_s = rollout.interval_s
+        if interval_s is None:
+            interval_s = before.interval_s if before else 0
         created = self._created(release)
         seen = [created, *([last.issued] if last and last.epoch == self.keys.epoch else [])]
         latest = self.mark.latest_signed(self.keys, *seen)
@@ -87,7 +94,7 @@ class Heads:
             release=release, counter=counter, issued=now,
             expires=min(max(now, latest) + rollout.days * _DAY_S, TIME_MAX),
             percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
-            interval_s=(last.interval_s if last else 0) if rollout.interval_s is None else rollout.interval_s,
+            interval_s=interval_s,
         )
 
     def check_clock(self, last: Head | None, now: int) -> None:

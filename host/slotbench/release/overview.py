@@ -20,12 +20,16 @@ __all__ = ["ListedRelease", "list_releases"]
 
 @dataclass(slots=True)
 class ListedRelease:
-    """A release in the site, the heads that offer it, and the channels from which it was withdrawn."""
+    """A release in the site, the heads that offer it, and the channels from which it was withdrawn.
+
+    `signed_since` has the seq of newer heads by channel, which are not in this site.
+    """
 
     digest: str
     release: Release
     heads: list[Head] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
+    signed_since: dict[str, int] = field(default_factory=dict)
 
     def line(self, now: int) -> str:
         """The release as one line for people. `now` is Unix seconds."""
@@ -33,6 +37,7 @@ class ListedRelease:
             f"{head.channel}: {head.audience()}, head seq {head.seq}, "
             f"{'EXPIRED' if head.expires < now else 'expires'} {date_words(head.expires)}"
             for head in self.heads]
+        said += [f"{channel}: seq {seq} was signed since" for channel, seq in self.signed_since.items()]
         said += [f"withdrawn from {channel}" for channel in self.withdrawn]
         words = "; ".join(said) or f"for {', '.join(self.release.channels)}, not offered"
         return f"counter {self.release.counter}  {self.release.version}  {words}"
@@ -42,15 +47,15 @@ class ListedRelease:
         return {
             "digest": self.digest, "counter": self.release.counter, "version": self.release.version,
             "channels": list(self.release.channels), "heads": [asdict(head) for head in self.heads],
-            "withdrawn": self.withdrawn,
+            "withdrawn": self.withdrawn, "signed_since": self.signed_since,
         }
 
 
 def list_releases(site: Store, keys: Keys, mark: HighWater) -> list[ListedRelease]:
     """The releases of the keys' product, the highest counter first. `mark` knows what was withdrawn.
 
-    Raises BenchError, FormatError; also if the product has no release there, or if a head is an old copy, or
-    offers a release that is missing or that no pinned key signed.
+    Raises BenchError, FormatError; also if the product has no release there, or if a head offers a release
+    that is missing or that no pinned key signed.
     """
     if not site.root.is_dir():
         raise BenchError("no such folder", where=str(site.root), cure="check the path", exit_code=USAGE)
@@ -60,17 +65,15 @@ def list_releases(site: Store, keys: Keys, mark: HighWater) -> list[ListedReleas
     for channel in site.channels(keys.product):
         head = last_head(site, keys, channel)
         assert head is not None
-        newest = mark.head(channel)
-        if newest and (newest.epoch, newest.seq) > (head.epoch, head.seq):
-            raise BenchError(
-                f"the channel {channel} has an old head, seq {head.seq}; the newest that was signed is seq "
-                f"{newest.seq}", where=str(site.root), cure=site.repair_cure)
         if head.release not in entries:
             path = site.path(store.release_name(head.release))
             raise BenchError(
                 f"the channel {channel} offers a release that is missing or not signed by a pinned key",
                 where=str(path), cure="publish it again")
         entries[head.release].heads.append(head)
+        newest = mark.head(channel)
+        if newest and (newest.epoch, newest.seq) > (head.epoch, head.seq):
+            entries[head.release].signed_since[channel] = newest.seq
         for digest in withdrawn_digests(site, mark, channel):
             if digest in entries and digest != head.release:
                 entries[digest].withdrawn.append(channel)

@@ -99,7 +99,8 @@ class Channel:
             if last is None:
                 raise BenchError(
                     f"nothing is published for {self.keys.product} in the channel {self.name}",
-                    where=str(self.site.root), cure="publish a release first")
+                    where=str(self.site.root),
+                    cure=self.site.repair_cure if heads.mark.head(self.name) else "publish a release first")
             require_known_epoch(last, heads.epochs)
             heads.check_clock(last, now)
             yield heads, last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import io
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +11,9 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.serial_port import open_port, uninterrupted
+from slotbench.serial_port import has_lines, open_port, uninterrupted
 
-__all__ = ["ReplPrompt", "open_prompt", "require_port", "start_application"]
+__all__ = ["ReplPrompt", "open_prompt", "start_application", "stop_application"]
 
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
@@ -22,8 +23,11 @@ _RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
 _ENTER_S: Final = 10.0
 _INTERRUPT_S: Final = 1.0
 _INTERRUPTS: Final = 10
+_RESET_S: Final = 0.1
+_RESTART_S: Final = 20.0
 _STOP_S: Final = 0.4
 """How long a board that was interrupted may take for its prompt: Ctrl-C ends a command within a second."""
+_logger = logging.getLogger(__name__)
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
 
 
@@ -33,7 +37,8 @@ class _Silent(BenchError):
     def __init__(self, port: str, seconds: float) -> None:
         super().__init__(
             f"the board's REPL is silent for {seconds:.0f} s", where=port,
-            cure="press its reset button, then run the same command again", exit_code=USAGE)
+            cure="if its main.py ignores Ctrl-C, add --without-main, which restarts it without main.py; else "
+                 "check the cable, and press its reset button", exit_code=USAGE)
 
 
 class ReplPrompt:
@@ -62,6 +67,29 @@ class ReplPrompt:
         # A blank line: it clears what an earlier line has left behind the prompt.
         self._write(b"\r")
         self._read_to_prompt(_ENTER_S, lambda data: None)
+
+    def restart_without_main(self) -> None:
+        """Reset the board over DTR and RTS, and press Ctrl-C while boot.py runs: main.py does not start.
+
+        A port without these lines waits for the reset button. Raises BenchError.
+        """
+        if has_lines(self._port):
+            with _lost_board(self._port):
+                self._line.dtr, self._line.rts = False, True
+                time.sleep(_RESET_S)
+                self._line.rts = False
+        else:
+            _logger.warning("%s: press the reset button now", self._port)
+        heard, end_s = b"", time.monotonic() + _RESTART_S
+        while not heard.endswith(_PROMPT):
+            if time.monotonic() > end_s:
+                raise BenchError(
+                    "the board did not come to its prompt after a reset", where=self._port,
+                    cure="press its reset button while the command waits, or delete its files: `slotbench "
+                         "backup`, then `slotbench flash --erase-filesystem`", exit_code=USAGE)
+            self._write(_CTRL_C)
+            heard = (heard + self._read())[-len(_PROMPT) :]
+        self.interrupt()
 
     def type_line(
         self, line: str, quiet_s: float, on_text: Callable[[str], object] = lambda text: None,
@@ -171,15 +199,18 @@ class ReplPrompt:
 
 
 @contextmanager
-def open_prompt(port: str) -> Iterator[ReplPrompt]:
+def open_prompt(port: str, *, without_main: bool = False) -> Iterator[ReplPrompt]:
     """Open the prompt of the board at `port`. Its application runs again afterwards, however the block ends.
 
-    Raises BenchError.
+    With `without_main` the board is restarted first: its main.py may ignore Ctrl-C. Raises BenchError.
     """
     with open_port(port, _BAUD, _READ_S) as line:
         prompt = ReplPrompt(line, port)
         try:
-            prompt.interrupt()
+            if without_main:
+                prompt.restart_without_main()
+            else:
+                prompt.interrupt()
             yield prompt
         except BaseException:
             prompt.start_again()
@@ -187,10 +218,15 @@ def open_prompt(port: str) -> Iterator[ReplPrompt]:
         prompt.soft_reset()
 
 
-def require_port(port: str) -> None:
-    """Raise BenchError (exit code 2) if `port` cannot be opened, before another program tries it."""
-    with open_port(port, _BAUD, _READ_S):
-        pass
+def stop_application(port: str, *, without_main: bool) -> None:
+    """Stop the application of the board at `port` for another program that comes to its prompt by itself.
+
+    That one can end it by Ctrl-C unless the board has to be restarted `without_main`; then only the port is
+    tried. Raises BenchError.
+    """
+    with open_port(port, _BAUD, _READ_S) as line:
+        if without_main:
+            ReplPrompt(line, port).restart_without_main()
 
 
 def start_application(port: str) -> None:

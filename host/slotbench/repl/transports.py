@@ -73,7 +73,8 @@ class _TransportProgram:
         except subprocess.TimeoutExpired:
             raise BenchError(
                 f"the board does not answer {what} within {limit_s:.0f} s", where=self._port,
-                cure="press its reset button, then run the same command again; it continues where it stopped",
+                cure="if its main.py ignores Ctrl-C, add --without-main; else press its reset button; the "
+                     "same command continues where it stopped",
                 exit_code=USAGE) from None
         if ended.returncode:
             lines = (ended.stderr.strip() or ended.stdout.strip() or "no reason given").splitlines()

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -52,6 +52,7 @@ class BackgroundServer:
             each.getsockname()[1] for each in (self._sockets[0], self._sockets[-1]))
         self._channels: dict[int, Any] = {}
         self._stopping = False
+        self._told_to_stop = Event()
         self._thread = Thread(target=self._serve, name="slotbench-server")
 
     @property
@@ -77,6 +78,7 @@ class BackgroundServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
     ) -> None:
         self._listeners[0].trigger.pull_trigger(self._stop)
+        self._told_to_stop.set()
         self._thread.join()
 
     def wait(self) -> None:
@@ -90,6 +92,7 @@ class BackgroundServer:
     def _serve(self) -> None:
         while not self._stopping:
             wasyncore.loop(_LOOP_S, use_poll=True, map=self._channels, count=1)
+        self._told_to_stop.wait()  # the other thread may be about to write to the pipe that is closed below
         self._workers.shutdown()  # before the pipe closes that they write to
         wasyncore.close_all(self._channels, ignore_all=True)
 

@@ -31,6 +31,11 @@ class FlashFile:
     profile: BoardProfile
 
     @property
+    def flash_path(self) -> Path:
+        """The file."""
+        return self.path
+
+    @property
     def unique_id(self) -> bytes:
         """4 bytes, the same for the same path."""
         return hashlib.sha256(os.fsencode(self.path.resolve())).digest()[:4]

@@ -24,16 +24,17 @@ from slotbench.vboard.network.base import (
 )
 from slotbench.vboard.signals import DeviceOSError
 
-__all__ = ["LoopbackNetwork"]
+__all__ = ["LoopbackNetwork", "is_this_machine"]
 
 _GRACE_S = 2.0
 _SLICE_S = 0.02
 _HOME = "127.0.0.1"
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _DATAGRAM_BYTES = 2048
 
 
 class LoopbackNetwork(Network):
-    """Loopback only: `localhost`, 127.0.0.0/8 and the names in `hosts` (name -> loopback address).
+    """This machine only: its loopback and its own addresses, its name, and `hosts` (name -> address).
 
     A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn
     into virtual timeouts. A peer silent for that long counts as silent: reads return at once and
@@ -72,16 +73,16 @@ class LoopbackNetwork(Network):
 
     def datagrams(self, host: str, port: int) -> Datagrams:
         """Real datagrams, to this machine's loopback only."""
-        return _LoopbackDatagrams(host, port) if _is_loopback(host) else super().datagrams(host, port)
+        return _LoopbackDatagrams(host, port) if is_this_machine(host) else super().datagrams(host, port)
 
     def _resolve(self, host: str) -> str:
-        address = self.hosts.get(host, host)
-        if not _is_loopback(address):
+        address = self.hosts.get(host, _HOME if host == socket.gethostname() else host)
+        if not is_this_machine(address):
             raise DeviceOSError(NAME_UNKNOWN)
         return address
 
     def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
-        if not _is_loopback(host):
+        if not is_this_machine(host):
             raise DeviceOSError(EHOSTUNREACH)
         try:
             return _LoopbackStream(socket.create_connection((host, port), self.grace_s), self.grace_s)
@@ -202,8 +203,21 @@ def _bound(port: int) -> socket.socket:
     return sock
 
 
-def _is_loopback(address: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Whether an IPv4 address, or this machine's own name, leads back to this machine."""
+    if host in ("localhost", socket.gethostname()):
+        return True
     try:
-        return ipaddress.IPv4Address(address).is_loopback
+        address = ipaddress.IPv4Address(host)
     except ValueError:
         return False
+    if address.is_loopback:
+        return True
+    if address.is_unspecified or address.is_multicast or address == _BROADCAST:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, 0))  # the kernel lets a program have its own addresses only
+        except OSError:
+            return False
+    return True
