@@ -107,6 +107,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             bind_socket=False)
 
     def readable(self) -> bool:
+        """True while connections are accepted: there is always room for one. Closes those that are idle."""
         now = time.time()
         if now >= self.next_channel_cleanup:
             self.next_channel_cleanup = now + self.adj.cleanup_interval
@@ -114,6 +115,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         return bool(self.accepting)
 
     def handle_accept(self) -> None:
+        """Accept a connection; another one goes if there are as many as there may be."""
         if len(self.active_channels) >= connections_max():
             self.make_room()
         try:
