@@ -136,7 +136,7 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Com
         says = ast.literal_eval(type_.ok("board", "repl", lamp, "twoslot.status()"))
         assert board.end() == 0
     assert says["confirmed"] and says["slot"] == "B" and says["hook"]
-    assert "POWER LOST at a flash operation" in board.shown
+    assert "POWER LOST at a flash operation" in board.shown and "] update: download, " in board.shown
     *_, off, end = board.shown.rstrip().splitlines()
     assert off.endswith("power off; what was in RAM and in RTC memory is gone")
     assert end.startswith("at the end: running at ") and "slot B, 2.0.0, counter 2 (ordinary); " in end

@@ -19,7 +19,7 @@ from slotbench.vboard.serial.uart import Uart
 
 NOBODY = 65534
 LIMIT_S = 10
-ATTACK = "\r\n__import__('os').system('touch /tmp/owned')\r\n"
+ATTACK = "\r\n__import__('os').system('touch owned')\r\n"
 
 
 class Heard:

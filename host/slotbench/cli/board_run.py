@@ -147,7 +147,7 @@ def run(
             runner = LiveRunner(
                 opened, loop, speed=speed, now=time.monotonic, poll=control.poll, say=_say, uart=uart,
                 vm=functools.partial(VMS[vm], frozen=stock(), **_walls(vm, is_own or is_trusted)),
-                loader=LOADERS[loader])
+                loader=LOADERS[loader], shows_updates=vm == "cpython")
         _say_places(opened, HOST if vm == CHIP and network != "none" else None, places, uart)
 
         def stop() -> None:

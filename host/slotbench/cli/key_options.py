@@ -37,7 +37,9 @@ def given_passphrase(file: Path | None) -> bytes | None:
     if file is not None:
         line = read_bytes(file, _PASSPHRASE_BYTES_MAX).partition(b"\n")[0].rstrip(b"\r")
         if not line:
-            raise BenchError("first line is empty", where=str(file), exit_code=USAGE)
+            raise BenchError(
+                "first line is empty", where=str(file), cure="put the passphrase on its first line",
+                exit_code=USAGE)
         return line
     return os.environb.get(_PASSPHRASE_VARIABLE.encode()) or None
 

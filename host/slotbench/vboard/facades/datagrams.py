@@ -27,13 +27,15 @@ class UdpSocket:
         self._timeout_us: int | None = None
 
     def settimeout(self, seconds: float | None) -> None:
+        """Wait for so long; 0: not at all; None: for ever."""
         self._timeout_us = None if seconds is None else round(seconds * 1_000_000)
 
     def setblocking(self, blocking: bool) -> None:
+        """Wait for ever, or not at all."""
         self._timeout_us = None if blocking else 0
 
     def setsockopt(self, *option: Any) -> None:
-        pass
+        """Take any option, without effect."""
 
     def connect(self, address: tuple[str, int]) -> None:
         """Nothing is sent: only datagrams of this peer are taken from now on."""
@@ -47,6 +49,7 @@ class UdpSocket:
         self._rt.wait_us(CALL_US)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Send one datagram to the peer; return its length."""
         peer = self._connected()
         if not self._rt.is_associated():
             raise DeviceOSError(EHOSTUNREACH)
@@ -57,6 +60,7 @@ class UdpSocket:
     send = write
 
     def sendto(self, data: bytes | bytearray | memoryview, address: tuple[str, int]) -> int:
+        """Send one datagram to this address, which is the peer from now on."""
         if self._peer is None or self._from != address:
             self.connect(address)
         return self.write(data)
@@ -73,6 +77,7 @@ class UdpSocket:
         return data[:length]
 
     def recvfrom(self, length: int) -> tuple[bytes, tuple[str, int]]:
+        """As recv(), with the address of the peer."""
         return self.recv(length), self._from
 
     def readinto(self, buffer: bytearray | memoryview, length: int | None = None) -> int | None:
@@ -90,6 +95,7 @@ class UdpSocket:
         return done
 
     def close(self) -> None:
+        """Let go of the peer."""
         self._closed = True
         self._drop_peer()
 

@@ -287,7 +287,9 @@ class NorFlash:
                 raise
         except OSError as error:
             where = f"{target}: {error.strerror}"
-            raise BenchError("cannot write flash image", where=where, exit_code=USAGE) from error
+            raise BenchError(
+                "cannot write flash image", where=where, cure="make room on the disk, or use another folder",
+                exit_code=USAGE) from error
 
     def save(self) -> None:
         """Write the content to the image file this flash was opened with."""
@@ -300,10 +302,15 @@ class NorFlash:
             image = path.read_bytes()
         except OSError as error:
             where = f"{path}: {error.strerror}"
-            raise BenchError("cannot read flash image", where=where, exit_code=USAGE) from error
+            raise BenchError(
+                "cannot read flash image", where=where, cure="check the path and its permissions",
+                exit_code=USAGE) from error
         if len(image) != self.size:
             sizes = f"{len(image)} bytes, the chip has {self.size}"
-            raise BenchError("flash image has another size", where=f"{path}: {sizes}", exit_code=USAGE)
+            raise BenchError(
+                "flash image has another size", where=f"{path}: {sizes}",
+                cure="give a dump of the whole chip (slotbench backup), or make the board anew",
+                exit_code=USAGE)
         return image
 
     def _check(self, addr: int, length: int, kind: str) -> None:

@@ -139,7 +139,9 @@ class ControlSocket:
         except ValueError:
             fields = None
         if not isinstance(fields, dict):
-            request.refuse(BenchError("not a request", where=repr(text[:40]), exit_code=USAGE))
+            request.refuse(BenchError(
+                "not a request", where=repr(text[:40]), cure="use the slotbench that runs the board",
+                exit_code=USAGE))
             return
         request.fields = fields
         self._open[connection] = request

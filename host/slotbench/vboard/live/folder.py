@@ -156,7 +156,8 @@ class BoardFolder:
             files = {f"/{path.relative_to(root).as_posix()}": path.read_bytes() for path in paths}
         except OSError as error:
             raise BenchError(
-                f"cannot read ({error.strerror})", where=str(self.files_path), exit_code=USAGE) from None
+                f"cannot read ({error.strerror})", where=str(self.files_path),
+                cure="check the files and their permissions", exit_code=USAGE) from None
         total = sum(map(len, files.values()))
         if self.profile.filesystem and total > self.profile.filesystem.size:
             raise BenchError(

@@ -62,7 +62,8 @@ class LiveRunner:
 
     `poll(seconds)` waits up to so many real seconds (None: for ever) for the next request, `now()`
     gives real seconds, `speed` is virtual seconds in a real one (None: as fast as it goes). `say`
-    gets what people see. `uart` is the board's serial port; `poll` comes back when it has something
+    gets what people see; with `shows_updates` also each step of an update, which is asked of the program's
+    agent. `uart` is the board's serial port; `poll` comes back when it has something
     to do.
     """
 
@@ -78,6 +79,7 @@ class LiveRunner:
         uart: Uart | None = None,
         vm: Callable[..., DeviceVM] = CPythonVM,
         loader: type[LoaderModel] | type[LoaderMachine] = LoaderModel,
+        shows_updates: bool = False,
     ) -> None:
         self.folder = folder
         self._serial = LiveSerial(uart) if uart is not None else None
@@ -107,6 +109,9 @@ class LiveRunner:
         self._kept: dict[str, bytes] = {}
         self._on = False
         self._end_us = _FAR_US
+        self._shows_updates = shows_updates
+        self._next_update_us = 0
+        self._update_step = ""
         self.last_facts: dict[str, Any] = {}
         """The status when the power went at the end of `run`."""
 
@@ -353,6 +358,17 @@ class LiveRunner:
 
     def _on_wait(self, board: VirtualBoard) -> None:
         self._waits = True
+        if self._shows_updates and self.clock.us >= self._next_update_us:
+            self._next_update_us = self.clock.us + _AGAIN_US
+            self._show_update()
+
+    def _show_update(self) -> None:
+        """Print the step of an update when it is another one than a second ago."""
+        step, done, total = self.board.activity()
+        if step != self._update_step:
+            self._update_step = step
+            if step:
+                self._tell(f"update: {step}" + (f", {done} of {total} blocks in place" if total else ""))
 
     def _on_busy(self) -> None:
         """The program computes. It notices nothing, but the serial port may end it."""

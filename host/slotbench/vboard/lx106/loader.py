@@ -51,7 +51,8 @@ def _read(name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BenchError(
-            "the package came without the loader", where=f"{path}: {error.strerror}", exit_code=USAGE,
+            "the package came without the loader", where=f"{path}: {error.strerror}",
+            cure="install twoslot again, or build it: make -C device/slotboot", exit_code=USAGE,
         ) from error
 
 
