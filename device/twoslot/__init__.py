@@ -247,9 +247,11 @@ def _command(name, force=None):
         from twoslot import errors
 
         if force is None:
-            from twoslot import settings, slot_commands as commands
-        else:
-            from twoslot import commands
+            from twoslot import settings, slot_commands
+
+            return slot_commands.run(name, force)
+        from twoslot import commands
+
         return commands.run(name, force)
     finally:
         unload()

@@ -9,7 +9,7 @@ from twoslot import drop
 from twoslot.constants import SPREAD_MS
 
 _FIRST_MS = const(10000)  # after a boot the network needs a moment; a whole street may boot at once
-_RETRY_MS = const(2000)
+_FIRST_TRIAL_MS = const(2000)
 
 
 class Schedule:
@@ -23,7 +23,7 @@ class Schedule:
         self.etag = None  # and expiry of the head that was accepted last: it need not be sent again
         self.failures = 0
         self.started = False  # an attempt is under way, or a person asked: quiet hours do not hold it up
-        self.wait(_RETRY_MS if trial else _FIRST_MS + random_below(SPREAD_MS))
+        self.wait(_FIRST_TRIAL_MS if trial else _FIRST_MS + random_below(SPREAD_MS))
         if fell_back:
             # The release that just failed may be offered again at once: its owner needs the board
             # meanwhile.

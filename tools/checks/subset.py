@@ -18,7 +18,8 @@ _PRINTING = (
     "device/twoslot/commands.py", "device/twoslot/push/finish.py", "device/twoslot/push/opening.py",
     "device/twoslot/recovery/check_first.py", "device/twoslot/recovery/safe_mode.py",
     "device/twoslot/recovery/unattended.py", "device/twoslot/recovery/update_first.py",
-    "device/twoslot/restart.py", "device/twoslot/sleep.py", "device/twoslot/words.py",
+    "device/twoslot/failures.py", "device/twoslot/restart.py", "device/twoslot/slot_commands.py",
+    "device/twoslot/sleep.py", "device/twoslot/words.py",
     "device/twoslot_boot.py")
 _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "micropython", "sys", "time", "twoslot"})
@@ -31,7 +32,8 @@ _TOUCH = {
         "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
         "hook_line.py", "mqtt/client.py", "ntp.py", "outcome.py", "push/finish.py", "push/status.py",
         "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
-        "recovery/unattended.py", "recovery/update_first.py", "retained.py", "sleep.py", "trust/policy.py"),
+        "recovery/unattended.py", "recovery/update_first.py", "retained.py", "slot_commands.py", "sleep.py",
+        "trust/policy.py"),
 }
 """Which device modules may touch the chip and the network: module -> files of device/twoslot."""
 _HASH_NAMES = ("sha", "hash", "digest")
