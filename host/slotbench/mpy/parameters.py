@@ -40,7 +40,8 @@ def _outer_functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFu
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node
         elif isinstance(node, ast.ClassDef):
-            yield from (part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef))
+            yield from (
+                part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def _share(
