@@ -35,7 +35,7 @@ def image_files() -> Files:
     parsed["segments"] = [
         {"address": segment["address"], "bytes": len(segment["data"])} for segment in parsed["segments"]]
     says = {
-        # What firmware() wrote: the format says no more of it.
+        # Not of the codec: what firmware() put there.
         **parsed, "fs_start": 0x100000, "micropython": "1.25.0", "sha256": hashlib.sha256(image).hexdigest(),
         "blocks": [table[i:i + 16].hex() for i in range(0, len(table), 16)],
         "blocks_sha256": blocks.table_digest(table).hex(),
