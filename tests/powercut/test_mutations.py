@@ -31,42 +31,43 @@ class Defect:
     def edit(self, files: dict[str, bytes]) -> None:
         path = f"/twoslot/{self.module}.py"
         text = files[path].decode()
-        assert text.count(self.old) == 1, f"{self.module} has changed: {self.old!r}"
+        if text.count(self.old) != 1:  # no AssertionError: that would count as found
+            raise LookupError(f"{self.module} has changed: {self.old!r}")
         files[path] = text.replace(self.old, self.new).encode()
 
 
 DEFECTS = [
-    Defect("named-before-verified", "image/scan", '    if agent.sha.digest() == agent.plan["sha256"]:', "    if True:",
+    Defect("named-before-verified", "image/scan", '    if progress["sha"].digest() == agent.plan["sha256"]:', "    if True:",
            "verify"),
-    Defect("not-verified-at-all", "image/download", "    agent.source.close(agent)\n    agent.next = 0\n    return STATE_VERIFY",
-           "    agent.source.close(agent)\n    agent.next = 0\n    return 7", "verify"),
-    Defect("erased-before-declared", "boot/control", "        self.journal.append(cell)\n        self.slots.erase_descriptor(spare)\n",
-           "        self.slots.erase_descriptor(spare)\n        self.journal.append(cell)\n", "download"),
-    Defect("never-declared", "boot/control", "        self.journal.append(cell)\n        self.slots.erase_descriptor(spare)\n",
-           "        self.slots.erase_descriptor(spare)\n", "download"),
+    Defect("not-verified-at-all", "image/download", "        agent.next, agent.state, agent.stage = 0, STATE_VERIFY, STAGE_SCAN",
+           "        agent.progress = agent.source = None\n        agent.state, agent.stage = 7, 'boot.spare'", "verify"),
+    Defect("erased-before-declared", "boot/spare", "    control.journal.append(cell)\n    erase_descriptor(control.slots, spare)\n",
+           "    erase_descriptor(control.slots, spare)\n    control.journal.append(cell)\n", "download"),
+    Defect("never-declared", "boot/spare", "    control.journal.append(cell)\n    erase_descriptor(control.slots, spare)\n",
+           "    erase_descriptor(control.slots, spare)\n", "download"),
     Defect("update-while-unconfirmed", "trust/policy", '    if not facts["confirmed"]:', "    if False:", "confirm"),
     Defect("resume-trusts-a-block", "image/scan", "    _flash.read(progress[\"table\"] + block * TABLE_ENTRY,",
            "    if bytes(_piece[:4]) != b'\\xff' * 4:\n        return\n    _flash.read(progress[\"table\"] + block * TABLE_ENTRY,", "resume"),
     Defect("resume-trusts-the-table", "image/scan", "    return sha.digest() == digest",
            "    return bytes(_piece[:2]) != b'\\xff\\xff'", "download"),
     Defect("written-without-erase", "image/writer", "        _flash.erase(addr)\n", "", "download"),
-    Defect("cell-named-before-descriptor", "boot/control", '        self.slots.write_descriptor(spare, product, plan)\n        cell = self.cell',
-           "        cell = self.cell", "swap"),
-    Defect("one-attempt-too-many", "boot/control", "cell.attempts, cell.copies = self.attempts, COPIES",
-           "cell.attempts, cell.copies = self.attempts + 1, COPIES", "fallback"),
-    Defect("the-wrong-slot-is-bad", "boot/control", "BAD_WORD + 4 * self.slot", "BAD_WORD + 4 * (1 - self.slot)", "rollback"),
-    Defect("a-trial-forgets-its-attempts", "boot/actions", "    elif control.confirmed:\n        control.remember_head(head)",
-           "    elif True:\n        control.remember_head(head)", "confirm"),
-    Defect("keys-pinned-in-a-trial", "trust/rotation", "        control.confirm()\n        cell = control.cell\n",
-           "        store(text, 2)\n        control.confirm()\n        cell = control.cell\n", "keys"),
-    Defect("epoch-named-before-its-keys", "trust/rotation", "    store(text, 2)\n    if head:\n        control.remember_head(head)\n",
-           "    if head:\n        control.remember_head(head)\n        store(text, 2)\n", "keys"),
+    Defect("cell-named-without-descriptor", "boot/spare", "    write_descriptor(control.slots, spare, product, plan)\n", "", "swap"),
+    Defect("one-attempt-too-many", "boot/spare", "cell.attempts, cell.copies = control.attempts, COPIES",
+           "cell.attempts, cell.copies = control.attempts + 1, COPIES", "fallback"),
+    Defect("the-wrong-slot-is-bad", "boot/trial", "BAD_WORD + 4 * control.slot", "BAD_WORD + 4 * (1 - control.slot)", "rollback"),
+    Defect("a-trial-forgets-its-attempts", "boot/head", "        elif was_confirmed:\n            remember(opened, newest)",
+           "        elif True:\n            remember(opened, newest)", "confirm"),
+    Defect("keys-pinned-in-a-trial", "trust/rotation", "        trial.confirm(control)\n        cell = control.cell\n",
+           "        store(text, 2)\n        trial.confirm(control)\n        cell = control.cell\n", "keys"),
+    Defect("epoch-named-before-its-keys", "trust/rotation",
+           "    store(text, 2)\n    if newest:\n        head.remember(control, newest)\n",
+           "    if newest:\n        head.remember(control, newest)\n        store(text, 2)\n", "keys"),
     Defect("both-copies-at-once", "trust/rotation", "    # At any time the copy that the journal means is whole.\n",
            "    os.remove(\"twoslot.keys2\")\n    os.remove(\"twoslot.keys\")\n", "keys"),
-    Defect("the-copy-that-counts-goes-first", "trust/rotation", "    store(text, 2)\n    if head:\n", "    store(text, 2)\n    store(text, 1)\n    if head:\n",
+    Defect("the-copy-that-counts-goes-first", "trust/rotation", "    store(text, 2)\n    if newest:\n", "    store(text, 2)\n    store(text, 1)\n    if newest:\n",
            "keys"),
-    Defect("confirmed-without-the-word", "boot/control",
-           "        if self.cell.active == self.slot:\n            self.journal.mark(CONFIRMED_WORD)\n", "", "confirm"),
+    Defect("confirmed-without-the-word", "boot/trial",
+           "    if control.cell.active == control.slot:\n        control.journal.mark(CONFIRMED_WORD)\n", "", "confirm"),
     Defect("a-crash-is-not-held-against-it", "boot/decision", "        cell.bad_counter = max(cell.bad_counter, counter)",
            "        pass", "fallback"),
     Defect("compaction-erases-the-newest", "boot/journal", "else self._other(free), self", "else self.at // _CELLS * _CELLS, self",
@@ -93,8 +94,8 @@ def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
 
 CONFIRMED_ON_A_304 = (
     Defect("asked-or-not", "http/request", "status == 304 and etag", "status == 304", ""),
-    Defect("any-look-will-do", "boot/actions", "    if control.confirmed:\n        if twoslot._schedule:",
-           "    control.confirm()\n    if control.confirmed:\n        if twoslot._schedule:", ""),
+    Defect("any-look-will-do", "boot/trial", "    if control.confirmed:\n        if twoslot._schedule:",
+           "    confirm(control)\n    if control.confirmed:\n        if twoslot._schedule:", ""),
 )
 
 

@@ -9,6 +9,7 @@ import json
 import random
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from slotbench import boards
@@ -292,6 +293,12 @@ def keys_file(device: DeviceBoard, vm: CPythonVM, text: bytes) -> None:
 # Block tables and blocks.
 
 
+def fill_buffer(views: list[memoryview], data: bytes) -> None:
+    """Fill the buffer."""
+    for piece in views:
+        piece[:], data = data[: len(piece)], data[len(piece) :]
+
+
 class Writing:
     """A writer of an image of this length into slot B of the board, as the agent makes one."""
 
@@ -303,23 +310,27 @@ class Writing:
         self.plan = vm.import_("twoslot.trust.policy").parse_plan(fields, fields["images"]["any"])
         self.writer: Any = vm.import_("twoslot.image.writer")
         self.scan: Any = vm.import_("twoslot.image.scan")
+        self.table_step: Any = vm.import_("twoslot.image.table")
         self.slot = self.scan.start((SLOT.image.start, SLOT.table.start), self.plan)
-        self.writer.allocate(self.slot)
         self.lost = vm.import_("twoslot.errors").LinkError
         device.flash.poke(SLOT.table.start, b"\xff" * 4096)
         device.flash.poke(SLOT.image.start, b"\xff" * 4096 * 6)
 
-    def load(self, data: bytes) -> None:
-        """Into the buffer, over what the block before left there."""
-        for piece in self.writer.views(self.slot, len(data)):
-            piece[:], data = data[: len(piece)], data[len(piece) :]
-
     def put_table(self, table: bytes) -> None:
-        self.load(table)
-        self.writer.write_table(self.slot, self.plan["blocks"])
+        def fill(views: list[memoryview]) -> bool:
+            fill_buffer(views, table)
+            return True
+
+        response = SimpleNamespace(fill=fill, wait_ms=lambda size: None, got=len(table))
+        self.slot["pieces"] = None
+        self.table_step.step(SimpleNamespace(progress=self.slot, plan=self.plan, response=response, views=None))
 
     def put(self, number: int, content: bytes) -> None:
-        self.load(content)
+        """As image/download does, over what the block before left in the buffer."""
+        if self.slot["pieces"] and len(self.slot["pieces"]) < 8:
+            self.slot["pieces"] = None  # the table's
+        self.writer.allocate(self.slot, 4096)
+        fill_buffer(self.writer.views(self.slot, len(content)), content)
         self.writer.write_block(self.slot, number)
 
     def any_table(self, table: bytes) -> None:
