@@ -292,6 +292,7 @@ def test_the_same_command_continues_after_a_pulled_cable(
     looking = bench.uart.heard_bytes
     slotbench(*command)
     whole = bench.uart.heard_bytes - looking
+    require_set_up(bench, firmware.read_bytes())
     for share in POINTS:
         bench.board.flash.poke(0, before)
         bench.uart.pull_after = looking + round(share * (whole - looking))
