@@ -14,6 +14,7 @@ from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR, NorFlash, PowerCut
 from slotbench.vboard.loader.model import LoaderModel, NothingBoots
+from support.loader.bench import CAUSES
 from support.vboard.flash import bare_flash, image, put_cell, put_slot, put_window, window
 from support.vboard.loader import (
     BOARD,
@@ -182,10 +183,6 @@ def test_eight_copies_that_were_cut_end_the_trial() -> None:
     result = boot(soc)
     assert result.why is BootReason.FALLBACK
     require_right(soc, result)
-
-
-CAUSES = [1, 2, 4, 5]
-"""What the hardware did last before restarts by the SDK: power, reset pin, hardware watchdog, deep sleep."""
 
 
 @pytest.mark.parametrize("cause", CAUSES)

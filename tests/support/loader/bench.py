@@ -89,7 +89,7 @@ def put_window(board: BoardProfile, flash: NorFlash, data: bytes) -> None:
 
 
 CAUSES = (1, 2, 4, 5)
-"""What the ROM finds: power, reset pin, hardware watchdog, deep sleep."""
+"""What the ROM tells of the hardware, also after restarts by the SDK: power, reset pin, watchdog, deep sleep."""
 
 
 def chip_with(
