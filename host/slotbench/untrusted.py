@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from typing import Any
+
+from slotbench.syntax import parse_literal
 
 __all__ = ["load_json", "load_literal"]
 
@@ -20,6 +21,6 @@ def load_json(text: str | bytes) -> Any:
 def load_literal(text: str) -> Any:
     """The Python literal in `text`. Raises ValueError for whatever is none, however deep it is nested."""
     try:
-        return ast.literal_eval(text)
+        return parse_literal(text)
     except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(f"not a literal: {type(error).__name__}") from None

@@ -13,7 +13,7 @@ from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
-    "", "boards", "errors", "images", "interrupts", "mpy", "private", "terminal", "untrusted"})
+    "", "boards", "errors", "images", "interrupts", "mpy", "private", "syntax", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
@@ -22,10 +22,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "interrupts": frozenset(),
     "private": frozenset(),
+    "syntax": frozenset(),
     "terminal": frozenset(),
-    "untrusted": frozenset(),
+    "untrusted": frozenset({"syntax"}),
     "serial_port": frozenset({"errors"}),
-    "mpy": frozenset({"", "errors"}),
+    "mpy": frozenset({"", "errors", "syntax"}),
     "boards": frozenset({"", "errors", "formats", "images"}),
     "formats": frozenset({"errors"}),
     "images": frozenset({"errors", "formats"}),

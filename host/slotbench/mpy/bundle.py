@@ -12,6 +12,7 @@ from typing import Final
 
 from slotbench.errors import BenchError
 from slotbench.mpy.edits import Edits
+from slotbench.syntax import parse
 
 __all__ = ["BUNDLES", "bundle"]
 
@@ -49,7 +50,7 @@ def _joined(members: Mapping[str, str], become: Mapping[str, str]) -> str:
     own = {_dotted(path) for path in members}
     parts = []
     for path, text in members.items():
-        tree = ast.parse(text, path)
+        tree = parse(text, path)
         edits = Edits()
         for node in tree.body:
             for name in _defines(node):
@@ -89,7 +90,7 @@ def _import_once(
 
 def _redirected(path: str, text: str, become: Mapping[str, str], own: set[str] | None = None) -> str:
     """A source whose imports of bundled modules name the bundle; in the bundle itself (`own`) they go."""
-    tree = ast.parse(text, path)
+    tree = parse(text, path)
     edits = Edits()
     for scope in ast.walk(tree):
         if isinstance(scope, ast.Module | ast.FunctionDef):

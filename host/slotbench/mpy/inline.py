@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from slotbench.errors import BenchError
 from slotbench.mpy.edits import Edits
+from slotbench.syntax import parse
 
 __all__ = ["constants", "inline"]
 
@@ -57,7 +58,7 @@ def _dotted(path: str) -> str:
 def _read(path: str, text: str) -> _Module:
     constants: dict[str, Value] = {}
     is_bare = True
-    for node in ast.parse(text, path).body:
+    for node in parse(text, path).body:
         defined = _definition(node)
         if defined is None:
             is_bare = is_bare and isinstance(node, ast.ImportFrom) and node.module == _CONST
@@ -92,7 +93,7 @@ def _value(node: ast.expr, known: Mapping[str, Value], where: str) -> Value:
 
 
 def _inlined(path: str, text: str, known: Mapping[str, _Module]) -> str:
-    tree = ast.parse(text, path)
+    tree = parse(text, path)
     names: dict[str, Value] = dict(known[_dotted(path)].constants)
     aliases: dict[str, _Module] = {}
     edits = Edits()

@@ -13,6 +13,7 @@ from typing import Final
 
 from slotbench.mpy.edits import Edits
 from slotbench.mpy.names import ASKED_FOR
+from slotbench.syntax import parse
 
 __all__ = ["share_parameters"]
 
@@ -21,7 +22,7 @@ _SHARED: Final = "parameter_{}"
 
 def share_parameters(modules: Mapping[str, str]) -> dict[str, str]:
     """The sources of a package (path in it -> text), whose functions share the names of their parameters."""
-    trees = {path: ast.parse(text, path) for path, text in modules.items()}
+    trees = {path: parse(text, path) for path, text in modules.items()}
     keywords = {
         keyword.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Call)
         for keyword in node.keywords if keyword.arg}

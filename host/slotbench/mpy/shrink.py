@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 
 from slotbench.mpy.names import ASKED_FOR, CHIP, IN_EVERY_FIRMWARE, RECORD_KEYS
+from slotbench.syntax import parse
 
 __all__ = ["shrink"]
 
@@ -42,7 +43,7 @@ def shrink(modules: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     for name, text in modules.items():
         fixed.update(name.removesuffix(".py").split("/"))
         found = _Names()
-        found.visit(ast.parse(text, name))
+        found.visit(parse(text, name))
         own |= found.own
         fixed |= found.fixed
         used |= {token.string for token in _tokens(text) if token.type == tokenize.NAME}

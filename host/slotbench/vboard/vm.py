@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from types import CodeType, ModuleType
 from typing import Any, Final, Protocol
 
+from slotbench.syntax import parse
 from slotbench.vboard.facades import build
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.facades.names import device_builtins
@@ -147,7 +148,7 @@ class CPythonVM:
 
     def run_interactive(self, source: str) -> None:
         """Run a statement typed at the prompt: the values of expressions in it are printed."""
-        tree = _Echo().visit(ast.parse(source, "<stdin>"))
+        tree = _Echo().visit(parse(source, "<stdin>"))
         self.runtime.source_names["<stdin>"] = "<stdin>"
         vars(self._main)[_SHOW] = self._show
         self._run(compile(ast.fix_missing_locations(tree), "<stdin>", "exec", dont_inherit=True), self._main)

@@ -4,7 +4,6 @@ boot.
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from slotbench.mpy import compile_mpy
+from slotbench.syntax import parse as parse_expression
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.frozen import FOLDER, compiled
 from slotbench.vboard.micropython.calls import HostCalls, VmRequest, far
@@ -181,7 +181,7 @@ class MicroPythonVM:
     def run_line(self, line: str) -> None:
         """Run what a person types: an expression's value is printed unless it is None."""
         try:
-            ast.parse(line.strip(), mode="eval")
+            parse_expression(line.strip(), "<stdin>", "eval")
         except SyntaxError:
             self.exec(line)
             return

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final
 
+from slotbench import syntax
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
@@ -106,7 +107,7 @@ def parse(text: str, objects: Callable[[int], object]) -> Any:
     SyntaxError.
     """
     if "Far(" not in text and "bytearray(" not in text:
-        return ast.literal_eval(text)
+        return syntax.parse_literal(text)
 
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.Tuple):
@@ -123,7 +124,7 @@ def parse(text: str, objects: Callable[[int], object]) -> Any:
                 return bytearray(ast.literal_eval(node.args[0]))
         return ast.literal_eval(node)
 
-    return value(ast.parse(text, mode="eval").body)
+    return value(syntax.parse(text, "<unknown>", "eval").body)
 
 
 def _text(value: object, handle: Callable[[object], int]) -> str:
