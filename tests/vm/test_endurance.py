@@ -54,7 +54,7 @@ def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> N
         assert board.evaluate("len(own)") == 10240
 
 
-@pytest.mark.parametrize("kilobytes", [11.75, 12])
+@pytest.mark.parametrize("kilobytes", [13, 15])
 def test_an_application_that_leaves_too_little_memory_is_updated_all_the_same(tmp_path: Path, kilobytes: float) -> None:
     """Whatever the heap looks like: a restart, and the updater runs before main.py."""
     own = APPLICATION.replace("10240", str(int(kilobytes * 1024)))
