@@ -73,8 +73,7 @@ PHASE_GET = const(0)
 PHASE_KEYS = const(1)
 PHASE_READ = const(2)
 PHASE_SUMS = const(3)
-PHASE_PAYLOAD = const(4)
-PHASE_APPLY = const(5)
+PHASE_PAYLOAD = const(4)  # what follows is the policy
 
 # What tick() writes into the retained words (retained.py) without a module: the stack may be used up.
 RETAINED_TURNS = const(0x600013D8)

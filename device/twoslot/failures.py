@@ -25,16 +25,14 @@ def log_error(e):
 def refuse(error, running=0):
     """Print why a verb of the REPL was refused, and remember it. False. running: its release's counter."""
     log_error(error)
+    if isinstance(error, MemoryError):
+        print("twoslot: out of memory; restart the board and repeat the command")
+        return False
     try:
-        if isinstance(error, MemoryError):
-            raise error
         from twoslot import words
 
         words.print_refusal(error, running)
     except MemoryError:
-        if len(error.args) > 1:
-            print("twoslot: refused: %d (%d)" % error.args[:2])
-        else:
-            print("twoslot: out of memory; restart the board and repeat the command")
+        print("twoslot: refused: %d (%d)" % error.args[:2])
     twoslot.drop("words")
     return False

@@ -1,8 +1,8 @@
 # Where an attempt goes on that broke off: a connection was lost, or somebody pressed Ctrl-C. A document is
 # asked for again; of the image, the blocks that are in place stay in place.
 from twoslot.constants import (
-    PHASE_GET, STAGE_DOWNLOAD, STAGE_FACTS, STAGE_SCAN, STAGE_SPARE, STATE_ACTIVATE, STATE_DONE,
-    STATE_DOWNLOAD, STATE_HEAD, STATE_TABLE,
+    PHASE_GET, STAGE_DOWNLOAD, STAGE_FACTS, STAGE_HOOK_LINE, STAGE_SCAN, STAGE_SPARE, STATE_ACTIVATE,
+    STATE_DONE, STATE_DOWNLOAD, STATE_HEAD, STATE_TABLE,
 )  # fmt: skip
 
 
@@ -17,7 +17,9 @@ def step(agent):
         agent.state, agent.key_epoch, agent.refusal = STATE_HEAD, 0, None
     elif agent.state == STATE_DONE:
         agent.stage = None
-    elif not agent.place or agent.state == STATE_ACTIVATE:
+    elif not agent.place:
+        agent.stage = STAGE_HOOK_LINE  # the spare slot is not touched before boot.py was looked at
+    elif agent.state == STATE_ACTIVATE:
         agent.stage = STAGE_SPARE
     else:
         agent.stage = STAGE_DOWNLOAD if agent.state == STATE_DOWNLOAD else STAGE_SCAN

@@ -14,7 +14,7 @@ from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.network.base import ECONNRESET
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
-from slotbench.vboard.signals import PowerCut
+from slotbench.vboard.signals import ChipReset, PowerCut
 from support.device.board import BOARD, DeviceBoard, refusal, trial_cell
 from support.device.release import image_changes, offer, payload, release_fields
 from support.device.site import (
@@ -380,3 +380,16 @@ def test_activation_comes_after_the_image_was_read_back(updater: Updater) -> Non
 
     assert updater.agent.progress is None and updater.slot() == IMAGE, "nothing of the download is left"
     assert updater.board.newest().state_b == SlotState.EMPTY and updater.board.descriptor(1) is None
+
+
+def test_ctrl_c_while_boot_is_looked_at_does_not_leave_that_out(updater: Updater) -> None:
+    assert updater.run(until=TABLE) == TABLE
+    updater.vm.exec("import twoslot\ntwoslot.deadline = None")
+    updater.board.files["/boot.py"] = b"import gc\n"
+    updater.agent.stage = "resume"  # what Ctrl-C leaves
+    before = updater.board.newest()
+    with pytest.raises(ChipReset):
+        updater.go_on()
+
+    assert updater.board.newest() == before, "the spare slot was touched without a hook"
+    assert b"twoslot_boot" in updater.board.files["/boot.py"]
