@@ -64,10 +64,18 @@ def test_the_sample_leaves_out_only_writes_within_a_block(proof: PowerCutProof, 
         assert all(place(index - 1) == place(index) == place(index + 1) for index in left_out)
 
 
-def test_the_loaders_machine_code(proof: PowerCutProof) -> None:
-    parts = sweep_cuts(proof, SweepPlan(loaders=("machine",), scenarios=("first-boot", "copy"), torn=0))
-    require_whole(parts)
-    assert {part.board for part in parts} == set(BOARDS)
+def test_the_loaders_machine_code(proof: PowerCutProof, sampler: Sampler) -> None:
+    def kind(id: CutId) -> tuple[object, ...]:
+        op = proof.recorded_scenario(id.board, id.scenario).moments[id.cuts[0].index][1].op
+        return id.board, id.scenario, op.kind, op.length, id.cuts[0].mode
+
+    every = [id for board in BOARDS for name in ("first-boot", "copy") for id in proof.single_cuts(board, "machine", name, 1, 1)]
+    drawn = sampler.draw("power cuts, by the loader's machine code", every, 36, kind=kind)
+    total = RunResult()
+    for id in drawn:
+        total.add(proof.run(id))
+    assert not total.failures, "\n".join(f"{failure.id}: {failure.text}" for failure in total.failures)
+    assert total.boots + total.merged >= len(drawn)
 
 
 def test_pairs(proof: PowerCutProof) -> None:
