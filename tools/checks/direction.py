@@ -13,13 +13,15 @@ from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
-    "", "boards", "errors", "images", "interrupts", "mpy", "private", "syntax", "terminal", "untrusted"})
+    "", "addresses", "boards", "errors", "images", "interrupts", "mpy", "private", "syntax", "terminal",
+    "untrusted"})
 _MIDDLE = _BASE | {"formats"}
-_UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
+_UPPER = _MIDDLE | {"flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
+    "addresses": frozenset({"errors"}),
     "interrupts": frozenset(),
     "private": frozenset(),
     "syntax": frozenset(),
@@ -31,6 +33,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "formats": frozenset({"errors"}),
     "images": frozenset({"errors", "formats"}),
     "inspection": _MIDDLE,
+    "project": frozenset({"addresses", "errors", "formats"}),
     "flashing": _MIDDLE | {"inspection", "serial_port"},
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
