@@ -13,7 +13,8 @@ from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
-    "", "boards", "errors", "images", "interrupts", "mpy", "private", "syntax", "terminal", "untrusted"})
+    "", "boards", "errors", "images", "interrupts", "locks", "mpy", "private", "syntax", "terminal",
+    "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
 
@@ -21,6 +22,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
     "interrupts": frozenset(),
+    "locks": frozenset(),
     "private": frozenset(),
     "syntax": frozenset(),
     "terminal": frozenset(),

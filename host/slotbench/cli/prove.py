@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from slotbench.cli.prove_chip import chip
@@ -12,6 +14,7 @@ from slotbench.cli.prove_memory import memory
 from slotbench.cli.prove_network import network
 from slotbench.cli.prove_powercut import powercut
 from slotbench.cli.prove_push import push
+from slotbench.errors import USAGE, BenchError
 from slotbench.interrupts import stopping_on_interrupt
 
 
@@ -19,6 +22,10 @@ from slotbench.interrupts import stopping_on_interrupt
 @click.pass_context
 def prove(ctx: click.Context) -> None:
     """Check the claims of the documents on virtual boards."""
+    if not hasattr(os, "fork"):
+        raise BenchError(
+            "the proofs need a system that can copy a process", where="fork()",
+            cure="run them on Linux or macOS, or on Windows inside WSL 2", exit_code=USAGE)
     ctx.with_resource(stopping_on_interrupt())
 
 
