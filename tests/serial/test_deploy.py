@@ -247,7 +247,8 @@ def test_a_file_that_differs_from_what_was_written_is_reported() -> None:
     ({"platform": "esp32"}, "not MicroPython on an ESP8266"),
     ({"name": "circuitpython"}, "not MicroPython"),
     ({"mpy": 5}, "loads .mpy format 5, twoslot has format 6"),
-    ({"version": (1, 21, 0)}, "1.21.0 on the board is too old, twoslot needs 1.22 or later"),
+    ({"version": (1, 21, 0)}, "1.21.0 on the board is too old: twoslot needs 1.22 or later"),
+    ({"version": (1, 18, 0), "mpy": 5}, "1.18.0 on the board is too old: twoslot needs 1.22 or later"),
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
