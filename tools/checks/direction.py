@@ -13,14 +13,15 @@ from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
-    "", "boards", "errors", "images", "interrupts", "locks", "mpy", "private", "syntax", "terminal",
-    "untrusted"})
+    "", "addresses", "boards", "errors", "images", "interrupts", "locks", "mpy", "private", "syntax",
+    "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
-_UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
+_UPPER = _MIDDLE | {"flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
+    "addresses": frozenset({"errors"}),
     "interrupts": frozenset(),
     "locks": frozenset(),
     "private": frozenset(),
@@ -33,6 +34,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "formats": frozenset({"errors"}),
     "images": frozenset({"errors", "formats"}),
     "inspection": _MIDDLE,
+    "project": frozenset({"addresses", "errors", "formats"}),
     "flashing": _MIDDLE | {"inspection", "serial_port"},
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
