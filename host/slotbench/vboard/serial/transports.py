@@ -68,7 +68,7 @@ class Receiver(Protocol):
         """The client set its lines; true is asserted, electrically low."""
 
 
-class _Descriptor:
+class _TerminalChannel:
     """An open file descriptor, with the part of a socket's interface that a stream needs."""
 
     def __init__(self, fd: int) -> None:
@@ -95,7 +95,7 @@ class DescriptorStream:
     """
 
     def __init__(
-        self, selector: selectors.BaseSelector, channel: socket.socket | _Descriptor,
+        self, selector: selectors.BaseSelector, channel: socket.socket | _TerminalChannel,
         on_data: Callable[[bytes], object], on_end: Callable[[], object],
     ) -> None:
         self._selector = selector
@@ -173,7 +173,7 @@ class Pty:
         self._device = os.ttyname(self._held)
         self._link = link
         self._receiver = receiver
-        self._stream = DescriptorStream(selector, _Descriptor(master), self._arrived, self._hung_up)
+        self._stream = DescriptorStream(selector, _TerminalChannel(master), self._arrived, self._hung_up)
         try:
             _point(link, self._device)
         except BaseException:
