@@ -50,7 +50,7 @@ def test_a_firmware_is_explained(inspect: Callable[..., list[str]]) -> None:
 def test_a_firmware_in_json(slotbench: RunCommand, tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(micropython_image())
-    said = json.loads(slotbench("inspect", path, "--json").out)
+    said = json.loads(slotbench("inspect", path, "--json").out)["result"]
 
     assert (said["kind"], said["fs_start"], said["frozen"]) == ("image", 0x100000, list(FROZEN))
     assert said["fits"] == dict.fromkeys(["d1_mini", "d1_mini_dev", "generic_4m", "nodemcu"], "AB")
@@ -78,7 +78,7 @@ def test_a_stock_board_starts_its_firmware(inspect: Callable[..., list[str]], sl
         "the flash of a board without twoslot", "starts MicroPython 1.26.0, littlefs 2.1",
         "filesystem at 0x100000: littlefs 2.1 of 3125248 bytes, 2 files, all of it can be read",
         "twoslot not on it: `slotbench flash --from-stock` sets it up and moves its files"]
-    assert json.loads("\n".join(inspect(flash, "--json")))["filesystem"]["files"] == 2
+    assert json.loads("\n".join(inspect(flash, "--json")))["result"]["filesystem"]["files"] == 2
 
 
 def test_a_stock_board_with_an_old_filesystem_and_a_damaged_firmware(inspect: Callable[..., list[str]]) -> None:

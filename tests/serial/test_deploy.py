@@ -67,7 +67,7 @@ def test_deploy_and_undo(bench: SerialBench, keys: Path) -> None:
     assert json.loads(files["/twoslot.json"]) == {
         "product": "lamp", "board": "generic_4m", "channel": "stable", "server": "http://updates.lan", "mpy_abi": 6}
     assert files_in(bench.flash(0x100000, 0xFB000)) == files
-    facts = json.loads(slotbench("status", "--port", bench.port, "--json"))
+    facts = json.loads(slotbench("status", "--port", bench.port, "--json"))["result"]
     assert (facts["slot"], facts["version"], facts["confirmed"]) == ("A", "1.0.0", True)
     assert "nothing since the last start" in slotbench("log", "--port", bench.port)
     assert "refused: 1 not-connected" in mpremote(bench.port, "exec", "import twoslot; twoslot.check()")
@@ -306,4 +306,4 @@ def test_a_board_on_cpython_runs_what_was_deployed(tmp_path: Path) -> None:
     with SerialBench(folder) as bench:
         bench.wait_for("boot: slot A")
         slotbench("deploy", "--port", bench.port, *GIVEN)
-        assert json.loads(slotbench("status", "--port", bench.port, "--json"))["version"] == "1.0.0"
+        assert json.loads(slotbench("status", "--port", bench.port, "--json"))["result"]["version"] == "1.0.0"
