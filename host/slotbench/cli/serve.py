@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.parameter_types import PATH, server_url
+from slotbench.interrupts import StoppedByUser
 from slotbench.server import (
     BackgroundServer,
     BoardAuthenticator,
@@ -40,7 +41,7 @@ def serve(
     folder: Path, host: str, port: int, identities_path: Path | None, boards_port: int,
     require_identity: bool, url: str | None,
 ) -> None:
-    """Serve the releases in DIR until Ctrl-C.
+    """Serve the releases in DIR until Ctrl-C (exit code 130) or SIGTERM.
 
     Boards reach the server if it listens on their network: slotbench serve www --host 0.0.0.0
     """
@@ -66,4 +67,4 @@ def serve(
         try:
             server.wait()
         except KeyboardInterrupt:
-            click.echo("Stopped", err=True)
+            raise StoppedByUser("boards find no releases until the same command runs again") from None
