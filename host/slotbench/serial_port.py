@@ -16,7 +16,7 @@ import serial
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["has_lines", "open_port", "other_programs", "uninterrupted"]
+__all__ = ["has_lines", "open_port", "other_programs", "uninterrupted", "usb_ports"]
 
 _PSEUDO_TERMINALS: Final = "/dev/pts/"
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK})
@@ -33,6 +33,13 @@ def open_port(port: str, baud: int, timeout_s: float | None = None) -> Any:
         return serial.serial_for_url(port, baud, timeout=timeout_s, exclusive=True)
     except (OSError, ValueError) as error:
         raise _refusal(port, error) from None
+
+
+def usb_ports() -> list[str]:
+    """The serial ports on USB that this computer has now."""
+    from serial.tools.list_ports import comports
+
+    return sorted(port.device for port in comports() if port.vid is not None)
 
 
 def has_lines(port: str) -> bool:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from slotbench import boards
+from slotbench.addresses import is_this_machine
 from slotbench.boards import BoardProfile
 from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name, server_url
@@ -24,7 +25,6 @@ from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.live.folder import BoardFolder
-from slotbench.vboard.network.loopback import is_this_machine
 
 _BENCH_VERSION = "1.0.0"
 
