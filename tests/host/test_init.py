@@ -156,7 +156,7 @@ def test_keys_that_are_there_are_taken(init: Init, tmp_path: Path, slotbench: Ru
     assert slotbench("keys", "new", "keys", "--product", "lamp").code == 0
     before = files_below(tmp_path / "keys")
     assert init("lamp").code == 0
-    assert files_below(tmp_path / "keys") == before | {".gitignore"}
+    assert files_below(tmp_path / "keys") == before | {".gitignore", ".lock"}
     (tmp_path / PROJECT_FILE).unlink()
     ran = init("bell", "--folder", ".")
     assert ran.code == 0, "its keys have another name"

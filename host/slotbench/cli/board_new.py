@@ -23,7 +23,7 @@ from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
 from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
-from slotbench.vboard.flash.littlefs import FlashFiles
+from slotbench.vboard.flash.littlefs import NEWEST_VERSION, FlashFiles
 from slotbench.vboard.live.folder import BoardFolder
 
 _BENCH_VERSION = "1.0.0"
@@ -92,7 +92,7 @@ def new(
     if not pinned:
         del files["/twoslot.keys"], files["/twoslot.keys2"]
     if board.filesystem:
-        filesystem = FlashFiles(flash, board.filesystem)
+        filesystem = FlashFiles(flash, board.filesystem, first.fs_version or NEWEST_VERSION)
         filesystem.start(files)
         filesystem.mount()
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name

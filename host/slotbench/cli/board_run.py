@@ -47,7 +47,8 @@ from slotbench.vboard.vms import VMS
 
 _NEW_CHIP = "generic_4m"
 _PORT = click.IntRange(0, 65535)
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = tuple(
+    getattr(signal, each) for each in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, each))
 
 
 def _speed(value: str | float) -> float | None:
@@ -133,7 +134,7 @@ def run(
         Wire(lambda: clock.us) if vm == CHIP and network in ("auto", "lwip") else nullcontext() as wire,
         ControlSocket(
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
-            woken.fileno(), uart.fileno(), *([wire.fileno()] if wire is not None else [])) as control,
+            woken.fileno(), uart.descriptors, *([wire.fileno()] if wire is not None else [])) as control,
     ):
         runner: LiveRunner | ChipRunner
         if vm == CHIP:

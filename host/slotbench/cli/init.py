@@ -22,7 +22,7 @@ from slotbench.release.project_keys import complete_keys
 from slotbench.serial_port import usb_ports
 
 _SERVER_PORT = 8266
-_KEPT_OUT = "# Git keeps these out: whoever has them can update your boards.\n*.pem\nidentities.json\n"
+_KEPT_OUT = "# Git keeps these out: whoever has them can update your boards.\n*.pem\nidentities.json\n.lock\n"
 
 
 @click.command()

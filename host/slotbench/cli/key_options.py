@@ -43,7 +43,8 @@ def given_passphrase(file: Path | None) -> bytes | None:
                 "first line is empty", where=str(file), cure="put the passphrase on its first line",
                 exit_code=USAGE)
         return line
-    return os.environb.get(_PASSPHRASE_VARIABLE.encode()) or None
+    # The bytes of the variable, as they are: Windows has text only.
+    return os.fsencode(os.environ.get(_PASSPHRASE_VARIABLE, "")) or None
 
 
 def load_key(path: Path, passphrase_file: Path | None, typed: list[bytes] | None = None) -> SigningKey:

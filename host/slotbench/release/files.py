@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,9 @@ from slotbench.private import PUBLIC
 
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 _ABANDONED_S: Final = 3600
+_REPLACE_TRIES: Final = 40 if os.name == "nt" else 0
+_REPLACE_PAUSE_S: Final = 0.05
+_BINARY: Final = getattr(os, "O_BINARY", 0)
 
 
 def read_bytes(path: Path, size_max: int | None = None) -> bytes:
@@ -45,7 +47,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _written_beside(path, data, mode) as temporary:
-            os.replace(temporary, path)
+            _replace(temporary, path)
         _remove_leftovers(path.parent, path.name, _ABANDONED_S)
     except OSError as error:
         raise _cannot_write(path, error) from None
@@ -105,25 +107,6 @@ def write_new_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
         raise
 
 
-@contextmanager
-def locked(*folders: Path) -> Iterator[None]:
-    """Keep other processes that lock one of these folders out, for as long as the block runs.
-
-    Raises OSError for a folder that does not exist.
-    """
-    with ExitStack() as stack:
-        opened: dict[tuple[int, int], int] = {}
-        for folder in folders:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            stack.callback(os.close, descriptor)
-            found = os.fstat(descriptor)
-            opened.setdefault((found.st_dev, found.st_ino), descriptor)
-        # In one order for all processes, and a folder that is named twice once: else two wait for each other.
-        for _, descriptor in sorted(opened.items()):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-
-
 def remove_all_leftovers(folder: Path) -> None:
     """Remove the temporary files that killed processes left below a folder. Its caller holds its lock."""
     for below, _, _ in os.walk(folder):
@@ -145,7 +128,7 @@ def _written_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     """A temporary file beside `path` with these bytes. It is gone afterwards."""
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -154,6 +137,19 @@ def _written_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _replace(temporary: Path, path: Path, sleep: Callable[[float], object] = time.sleep) -> None:
+    """Give the file the name of another one. Windows refuses that while somebody reads the other: try again.
+
+    Raises OSError.
+    """
+    for _ in range(_REPLACE_TRIES):
+        with suppress(PermissionError):
+            os.replace(temporary, path)
+            return
+        sleep(_REPLACE_PAUSE_S)
+    os.replace(temporary, path)
 
 
 def _name_new(temporary: Path, path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.fields import date_words
 from slotbench.formats.keys import Keys
+from slotbench.locks import lock_folders
 from slotbench.private import PRIVATE, PUBLIC, PRIVATE_FOLDER
 from slotbench.release import documents
-from slotbench.release.files import locked, remove_all_leftovers, write_new_files
+from slotbench.release.files import remove_all_leftovers, write_new_files
 from slotbench.release.keys import SigningKey, WrongPassphrase
 
 __all__ = ["ProjectKeys", "complete_keys"]
@@ -44,7 +45,7 @@ def complete_keys(
     folders = {document.parent, offline.parent, online.parent}
     for folder in folders:
         _make_private(folder)
-    with locked(*folders):
+    with lock_folders(*folders):
         for folder in folders:
             remove_all_leftovers(folder)
         if document.exists():

@@ -21,10 +21,11 @@ from slotbench.formats.fields import INT_MAX, date_words
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Preflight, Release
+from slotbench.locks import lock_folders
 from slotbench.release import documents, store
 from slotbench.release.build import build_release
 from slotbench.release.epochs import gather_epochs
-from slotbench.release.files import locked, read_bytes, remove_all_leftovers, write_atomic
+from slotbench.release.files import read_bytes, remove_all_leftovers, write_atomic
 from slotbench.release.heads import Rollout, last_head, require_right_clock
 from slotbench.release.high_water import HighWater
 from slotbench.release.keys import SigningKey
@@ -205,7 +206,7 @@ def find_shipped(place: Place, image: bytes) -> Release | None:
 def only_one(place: Place) -> Iterator[None]:
     """Keep other runs out for as long as the block runs. The folder of releases is made for it."""
     place.releases.mkdir(parents=True, exist_ok=True)
-    with locked(place.releases):
+    with lock_folders(place.releases):
         remove_all_leftovers(place.releases)
         yield
 
