@@ -8,7 +8,7 @@ __all__ = ["VERBS"]
 
 VERBS: Sections = {
     "From a new board to an updated one": {
-        "init": ("slotbench.cli.init:init", "Make a project: its keys, site and slotbench.toml."),
+        "init": ("slotbench.cli.init:init", "Make a project: keys, site, slotbench.toml."),
         "flash": ("slotbench.cli.flash:flash", "Put the loader and a firmware onto a board."),
         "deploy": ("slotbench.cli.deploy:deploy", "Put twoslot, its settings and keys onto a board."),
         "ship": ("slotbench.cli.ship:ship", "Build, try, sign and publish a firmware."),
