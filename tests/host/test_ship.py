@@ -22,7 +22,7 @@ from slotbench.release import documents, shipping
 from slotbench.release.heads import last_head
 from slotbench.release.publish import unusable_releases
 from slotbench.release.rollout import trusted_releases
-from slotbench.release.shipping import Place
+from slotbench.release.shipping import ReleasePaths
 from slotbench.release.store import Store
 from support.commands import CommandResult, RunCommand
 from support.samples import NOW, PRODUCT, KeyRing, files_below, make_firmware
@@ -344,7 +344,7 @@ def test_a_passphrase_is_typed_once_for_both_keys_and_again_after_a_mistake(
 
 
 def test_a_firmware_that_was_shipped_is_known_again(ship: Ship, project: Path) -> None:
-    place = Place(site=Store(project / "site"), keys_path=project / "keys" / "sensor.keys", releases=project / "releases")
+    place = ReleasePaths(site=Store(project / "site"), keys_path=project / "keys" / "sensor.keys", releases=project / "releases")
     assert shipping.find_shipped(place, SMALL) is None
     assert ship("a.bin", "--version", "7").code == 0
     found = shipping.find_shipped(place, SMALL)

@@ -29,7 +29,7 @@ from slotbench.images import identify
 from slotbench.prove.chip.preflight import reason_for_none
 from slotbench.release import documents, shipping
 from slotbench.release.files import require_output
-from slotbench.release.shipping import Place, Shipment, Stage
+from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
@@ -96,10 +96,10 @@ def ship(
     ctx = click.get_current_context()
     project = project_of(ctx)
     releases = project.releases if project is not None else Path(_RELEASES)
-    place = Place(site=Store(site), keys_path=keys_path, releases=releases)
+    paths = ReleasePaths(site=Store(site), keys_path=keys_path, releases=releases)
 
     def plan() -> Shipment:
-        return shipping.plan_shipment(images, place, boards=target_boards, now=now(), **fields)
+        return shipping.plan_shipment(images, paths, boards=target_boards, now=now(), **fields)
 
     planned = plan()
     reason = _reason_for_no_preflight(planned, target_boards, is_tried)
@@ -129,7 +129,7 @@ def _carry_out(
     key_paths: tuple[Path, Path],
 ) -> Head:
     """Do what is planned. The passphrases come first: a mistake in one costs no preflight."""
-    keys = documents.read_keys(planned.place.keys_path)[1]
+    keys = documents.read_keys(planned.paths.keys_path)[1]
     typed: list[bytes] = []
     offline = None
     if planned.stage in (Stage.NEW, Stage.BUILT):
@@ -137,10 +137,10 @@ def _carry_out(
         check_role(offline, keys, Role.OFFLINE)
     online = load_key(key_paths[1], passphrase_file, typed)
     check_role(online, keys, Role.ONLINE)
-    with shipping.only_one(planned.place):
+    with shipping.only_one(planned.paths):
         if plan().release.counter != planned.release.counter:
             raise BenchError(
-                "another command published meanwhile", where=str(planned.place.site.root),
+                "another command published meanwhile", where=str(planned.paths.site.root),
                 cure="run the same command again, for a new plan")
         if planned.stage is Stage.NEW:
             require_output(planned.path)
@@ -151,7 +151,7 @@ def _carry_out(
         if offline is not None:
             shipping.sign(planned, offline)
         head = shipping.publish(planned, online, now())
-    echo_head(head, planned.place.site)
+    echo_head(head, planned.paths.site)
     click.echo("boards install it at their next check; have one do it now: slotbench update")
     return head
 
@@ -192,7 +192,7 @@ def _say_plan(
     share = planned.rollout
     who = f"{share.percent} % of the boards" + (f" and {', '.join(share.cohorts)}" if share.cohorts else "")
     why = f" ({planned.why})" if planned.why else ""
-    click.echo(f"  publish    in {planned.place.site.root} with {key_paths[1]}: "
+    click.echo(f"  publish    in {planned.paths.site.root} with {key_paths[1]}: "
                f"{planned.channel} offers it to {who}{why}; {before}")
 
 

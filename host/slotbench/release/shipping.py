@@ -35,7 +35,7 @@ from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
 __all__ = [
-    "Place", "Shipment", "Stage", "find_shipped", "only_one", "plan_shipment", "publish", "sign",
+    "ReleasePaths", "Shipment", "Stage", "find_shipped", "only_one", "plan_shipment", "publish", "sign",
     "write_release",
 ]
 
@@ -59,7 +59,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ReleasePaths:
     """Where a product's releases are made: its `site`, its public `keys_path`, the folder of its `releases`.
     """
 
@@ -80,7 +80,7 @@ class Shipment:
     what changes where the release is offered already.
     """
 
-    place: Place
+    paths: ReleasePaths
     release: Release
     images: tuple[bytes, ...]
     boards: tuple[BoardProfile, ...]
@@ -107,8 +107,8 @@ class _Known:
 
 
 def plan_shipment(
-    images: Sequence[bytes], place: Place, *, product: str, boards: Sequence[BoardProfile], channel: str,
-    now: int, version: str | None = None, counter: int | None = None, notes: str = "",
+    images: Sequence[bytes], paths: ReleasePaths, *, product: str, boards: Sequence[BoardProfile],
+    channel: str, now: int, version: str | None = None, counter: int | None = None, notes: str = "",
     percent: int | None = None, cohorts: tuple[str, ...] = (), fs_upgrade: bool = False, floor: int = 0,
 ) -> Shipment:
     """What `ship` is going to do with these images. `now` is Unix seconds.
@@ -119,29 +119,29 @@ def plan_shipment(
     Raises BenchError, FormatError: keys of another product, a wrong clock, images that do not fit, a counter
     that is used, a percentage below the present one.
     """
-    keys = documents.read_keys(place.keys_path)[1]
+    keys = documents.read_keys(paths.keys_path)[1]
     if keys.product != product:
         raise BenchError(
-            f"the keys are for the product {keys.product}, not {product}", where=str(place.keys_path),
+            f"the keys are for the product {keys.product}, not {product}", where=str(paths.keys_path),
             cure="give the keys of the product, or correct the product", exit_code=USAGE)
-    mark = HighWater.beside(place.keys_path, product)
-    last = last_head(place.site, keys, channel, gather_epochs(place.site, place.keys_path))
-    _require_right_clock(place.site, keys, mark, last, now)
+    mark = HighWater.beside(paths.keys_path, product)
+    last = last_head(paths.site, keys, channel, gather_epochs(paths.site, paths.keys_path))
+    _require_right_clock(paths.site, keys, mark, last, now)
     channels = (channel,) if channel == "stable" else (channel, "stable")
     wanted = build_release(
         *images, product=product, boards=boards, counter=max(counter or 0, FIRST_COUNTER), created=now,
         channels=channels, version=version, notes=notes, fs_upgrade=fs_upgrade, floor=floor)
-    known = list(_signed_releases(place, keys))
+    known = list(_signed_releases(paths, keys))
     rollout = Rollout(percent=100 if percent is None else percent, cohorts=cohorts)
     base = Shipment(
-        place=place, release=wanted, images=tuple(images), boards=tuple(boards), channel=channel,
-        stage=Stage.NEW, path=place.releases, last=last, rollout=rollout)
+        paths=paths, release=wanted, images=tuple(images), boards=tuple(boards), channel=channel,
+        stage=Stage.NEW, path=paths.releases, last=last, rollout=rollout)
     lowest = last.counter if last else 0
     if counter is not None and counter < lowest:
         raise BenchError(
             f"counter {counter} is below {lowest}, which the channel {channel} offers",
             cure="leave --counter out: it counts up by itself", exit_code=USAGE)
-    withdrawn = withdrawn_digests(place.site, mark, channel)
+    withdrawn = withdrawn_digests(paths.site, mark, channel)
     for each in sorted(known, key=lambda each: -each.release.counter):
         if (
             _says_the_same(each.release, wanted, channel) and counter in (None, each.release.counter)
@@ -159,7 +159,7 @@ def plan_shipment(
     chosen = max(used) + 1 if counter is None else counter
     if chosen > INT_MAX:
         raise BenchError(f"no counter is left above {INT_MAX}", cure="give --counter", exit_code=USAGE)
-    path = place.release_path(product, chosen)
+    path = paths.release_path(product, chosen)
     planned = replace(base, release=replace(wanted, counter=chosen), path=path)
     built = _unsigned(path)
     if (
@@ -182,32 +182,32 @@ def write_release(shipment: Shipment, preflight: Preflight) -> None:
 
 def sign(shipment: Shipment, key: SigningKey) -> None:
     """Sign the written release with an offline key. Raises BenchError, FormatError."""
-    sign_file(shipment.path, key, documents.read_keys(shipment.place.keys_path)[1])
+    sign_file(shipment.path, key, documents.read_keys(shipment.paths.keys_path)[1])
 
 
 def publish(shipment: Shipment, key: SigningKey, now: int) -> Head:
     """Publish the signed release with the online key, and return the channel's head. Raises BenchError."""
     return publish_release(
-        shipment.place.site, shipment.path, shipment.place.keys_path, shipment.images, key, now,
+        shipment.paths.site, shipment.path, shipment.paths.keys_path, shipment.images, key, now,
         channel=shipment.channel, rollout=shipment.rollout)
 
 
-def find_shipped(place: Place, image: bytes) -> Release | None:
+def find_shipped(paths: ReleasePaths, image: bytes) -> Release | None:
     """The newest signed release of this image; None if it was never released."""
-    keys = documents.read_keys(place.keys_path)[1]
+    keys = documents.read_keys(paths.keys_path)[1]
     digest = hashlib.sha256(image).hexdigest()
     found = [
-        each.release for each in _signed_releases(place, keys)
+        each.release for each in _signed_releases(paths, keys)
         if digest in [ref.sha256 for ref in each.release.images.values()]]
     return max(found, key=lambda release: release.counter, default=None)
 
 
 @contextmanager
-def only_one(place: Place) -> Iterator[None]:
+def only_one(paths: ReleasePaths) -> Iterator[None]:
     """Keep other runs out for as long as the block runs. The folder of releases is made for it."""
-    place.releases.mkdir(parents=True, exist_ok=True)
-    with lock_folders(place.releases):
-        remove_all_leftovers(place.releases)
+    paths.releases.mkdir(parents=True, exist_ok=True)
+    with lock_folders(paths.releases):
+        remove_all_leftovers(paths.releases)
         yield
 
 
@@ -219,11 +219,11 @@ def _require_right_clock(site: Store, keys: Keys, mark: HighWater, last: Head | 
     require_right_clock(site, keys, mark, last, now)
 
 
-def _signed_releases(place: Place, keys: Keys) -> Iterator[_Known]:
+def _signed_releases(paths: ReleasePaths, keys: Keys) -> Iterator[_Known]:
     """The releases that boards with these keys would accept: in the site, then in the folder of releases."""
-    for digest, release in trusted_releases(place.site, keys).items():
-        yield _Known(place.site.path(store.release_name(digest)), digest, release)
-    for path in sorted(place.releases.glob(f"{keys.product}-*{_SUFFIX}")):
+    for digest, release in trusted_releases(paths.site, keys).items():
+        yield _Known(paths.site.path(store.release_name(digest)), digest, release)
+    for path in sorted(paths.releases.glob(f"{keys.product}-*{_SUFFIX}")):
         with suppress(BenchError, FormatError):
             signed, release = documents.read_release(path, keys)
             yield _Known(path, signed.digest, release)
@@ -271,7 +271,7 @@ def _offered(
         why.append(f"the keys are of epoch {keys.epoch} now")
     elif last.expires < now + _RENEW_S:
         why.append(f"the head {'expired' if last.expires < now else 'expires'} {date_words(last.expires)}")
-    if unusable_releases(found.place.site, keys, [last]):
+    if unusable_releases(found.paths.site, keys, [last]):
         why.append("files are missing in the site")
     return replace(found, stage=Stage.OFFERED, why="; ".join(why), rollout=Rollout(
         percent=last.percent if percent is None else percent, cohorts=(*last.cohorts, *more),
