@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ import click
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.images import Family, identify
@@ -36,14 +36,14 @@ _FOLDER = Path("~/.cache/twoslot/images")
 @click.option(
     "--vm/--no-vm", "with_vm", default=True,
     help="Measure the MicroPython VM's heap meanwhile, to compare.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+@json_option
 def chip(
     images: tuple[Path, ...], board_name: str, cuts: int, seed: int, deploys: bool, with_vm: bool,
     as_json: bool,
 ) -> None:
     """Tell the whole story on real firmware: deploy, update to another release, fallback, power cuts.
 
-    Each FIRMWARE is updated to the next one, the last one to the first. Without any: every MicroPython 1.22
+    Each FIRMWARE is updated to the next one, the last one to the first. Without any: every MicroPython 1.20
     or later in the folder that TWOSLOT_IMAGES names, else in ~/.cache/twoslot/images.
 
     \b
@@ -54,7 +54,7 @@ def chip(
     with vm_shares(with_vm and not as_json) as shares:
         stories = _tell_all(found, profile, cuts, seed, deploys, quiet=as_json)
         if as_json:
-            click.echo(json.dumps([asdict(story) for story in stories], indent=2))
+            echo_result([asdict(story) for story in stories])
         else:
             for line in comparison_table(stories, shares):
                 click.echo(line)

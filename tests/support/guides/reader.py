@@ -161,7 +161,7 @@ class Reader:
         """Let as much of the board's time go by as a person needs who reads on."""
         begun: int | None = None
         for _ in range(POLLS):
-            facts = json.loads(self._in_process(["board", "status", board, "--json"])[1])
+            facts = json.loads(self._in_process(["board", "status", board, "--json"])[1])["result"]
             begun = facts["time_ms"] if begun is None else begun
             if facts["state"] != "running" or facts["time_ms"] - begun >= READS_MS:
                 return
