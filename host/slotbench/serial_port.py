@@ -16,7 +16,7 @@ import serial
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["has_lines", "list_ports", "open_port", "other_programs", "uninterrupted"]
+__all__ = ["has_lines", "list_ports", "open_port", "other_programs", "uninterrupted", "usb_ports"]
 
 _PSEUDO_TERMINALS: Final = "/dev/pts/"
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK})
@@ -43,6 +43,13 @@ def list_ports() -> list[str]:
     from serial.tools.list_ports import comports  # its import costs as much as all of pyserial
 
     return sorted(str(found.device) for found in comports())
+
+
+def usb_ports() -> list[str]:
+    """Those of them that are on USB, as boards are."""
+    from serial.tools.list_ports import comports
+
+    return sorted(str(found.device) for found in comports() if found.vid is not None)
 
 
 def has_lines(port: str) -> bool:
