@@ -17,7 +17,7 @@ import serial
 from slotbench.errors import USAGE, BenchError
 
 __all__ = [
-    "has_lines", "list_ports", "open_port", "open_quiet_port", "other_programs", "uninterrupted"]
+    "has_lines", "list_ports", "open_port", "open_quiet_port", "other_programs", "uninterrupted", "usb_ports"]
 
 _PSEUDO_TERMINALS: Final = "/dev/pts/"
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK})
@@ -46,6 +46,13 @@ def list_ports() -> list[str]:
     from serial.tools.list_ports import comports  # its import costs as much as all of pyserial
 
     return sorted(str(found.device) for found in comports())
+
+
+def usb_ports() -> list[str]:
+    """Those of them that are on USB, as boards are."""
+    from serial.tools.list_ports import comports
+
+    return sorted(str(found.device) for found in comports() if found.vid is not None)
 
 
 def open_quiet_port(port: str, baud: int, timeout_s: float | None = None) -> Any:

@@ -38,7 +38,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     path.write_bytes(b"old")
     monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space")))
 
-    with pytest.raises(BenchError, match=r"cannot write \(No space\): .*file; choose a folder") as caught:
+    with pytest.raises(BenchError, match=r"cannot write \(No space\): .*file; make room") as caught:
         write_atomic(path, b"new")
 
     assert caught.value.exit_code == 2

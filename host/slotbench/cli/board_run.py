@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from slotbench import boards
+from slotbench.addresses import is_this_machine
 from slotbench.cli.board_control import counts_line, state_line
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
@@ -40,7 +41,7 @@ from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.made_here import refuse_stranger
 from slotbench.vboard.live.runner import LiveRunner
 from slotbench.untrusted import load_json
-from slotbench.vboard.network.loopback import LoopbackNetwork, is_this_machine
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
 

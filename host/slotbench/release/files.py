@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -118,7 +119,7 @@ def _remove_leftovers(folder: Path, name: str | None, age_s: int) -> None:
         match = _TEMPORARY.fullmatch(entry.name)
         if match and name in (None, match[1]):
             with suppress(FileNotFoundError):
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= age_s:
+                if not age_s or time.time() - entry.stat(follow_symlinks=False).st_mtime >= age_s:
                     os.unlink(entry.path)
 
 
@@ -169,6 +170,8 @@ def _exists(path: Path) -> BenchError:
 
 
 def _cannot_write(path: Path, error: OSError) -> BenchError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return BenchError(
-        f"cannot write ({error.strerror})", where=str(path), cure="choose a folder that can be written",
-        exit_code=USAGE)
+        f"cannot write ({error.strerror})", where=str(path), exit_code=USAGE,
+        cure="make room on this disk, and run the same command again" if is_full
+        else "choose a folder that can be written")

@@ -28,6 +28,10 @@ _PEM_BYTES_MAX = 65536
 _log = logging.getLogger(__name__)
 
 
+class WrongPassphrase(BenchError):
+    """The key is encrypted with another passphrase."""
+
+
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """A private key, and the file it came from (`where`)."""
@@ -106,7 +110,7 @@ def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
     try:
         return serialization.load_pem_private_key(pem, passphrase)
     except ValueError:
-        raise BenchError(
+        raise WrongPassphrase(
             "wrong passphrase", where=str(path), cure="give the right one", exit_code=USAGE) from None
 
 

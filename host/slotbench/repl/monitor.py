@@ -28,8 +28,8 @@ def watch_port(
 ) -> None:
     """Pass on what the board at `port` says, until `should_end()`. DTR and RTS are never asserted.
 
-    `on_text` gets the text in any pieces. A port that vanishes is waited for; `on_event` gets what happened to
-    it, in words. Raises BenchError (exit code 2) if the port cannot be opened at first.
+    `on_text` gets the text in any pieces. A port that vanishes is waited for; `on_event` gets what happened
+    to it, in words. Raises BenchError (exit code 2) if the port cannot be opened at first.
     """
     line = open_line(port, baud, _READ_S)
     while True:

@@ -74,8 +74,8 @@ class Uart:
     """UART0 and the transports to it. `now` gives real seconds, for the reset circuit is of the
     real world.
 
-    Output goes to the transport that spoke last, or to the first one that listens. Has a `fileno()` that is readable when `serve()`
-    has work.
+    Output goes to the transport that spoke last, or to the first one that listens. Has a `fileno()` that is
+    readable when `serve()` has work.
     """
 
     def __init__(self, now: Callable[[], float], application: Application | None = None) -> None:
