@@ -67,7 +67,7 @@ def test_deploy_and_undo(bench: SerialBench, keys: Path) -> None:
     assert json.loads(files["/twoslot.json"]) == {
         "product": "lamp", "board": "generic_4m", "channel": "stable", "server": "http://updates.lan", "mpy_abi": 6}
     assert files_in(bench.flash(0x100000, 0xFB000)) == files
-    facts = json.loads(slotbench("status", "--port", bench.port, "--json"))
+    facts = json.loads(slotbench("status", "--port", bench.port, "--json"))["result"]
     assert (facts["slot"], facts["version"], facts["confirmed"]) == ("A", "1.0.0", True)
     assert "nothing since the last start" in slotbench("log", "--port", bench.port)
     assert "refused: 1 not-connected" in mpremote(bench.port, "exec", "import twoslot; twoslot.check()")
@@ -247,12 +247,14 @@ def test_a_file_that_differs_from_what_was_written_is_reported() -> None:
     ({"platform": "esp32"}, "not MicroPython on an ESP8266"),
     ({"name": "circuitpython"}, "not MicroPython"),
     ({"mpy": 5}, "loads .mpy format 5, twoslot has format 6"),
-    ({"version": (1, 21, 0)}, "1.21.0 on the board is too old, twoslot needs 1.22 or later"),
+    ({"version": (1, 19, 1)}, "1.19.1 on the board is too old: twoslot needs 1.20 or later"),
+    ({"version": (1, 18, 0), "mpy": 5}, "1.18.0 on the board is too old: twoslot needs 1.20 or later"),
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
         deploy.read_board(ScriptedTransport(**facts), "port")
     assert deploy.read_board(ScriptedTransport(), "port").mpy_abi == 6
+    assert deploy.read_board(ScriptedTransport(version=(1, 20, 0)), "port").version == (1, 20, 0)
 
 
 @pytest.mark.parametrize("boot", [b"led = 2  # twoslot\n", b"print('import twoslot_boot')\n", b"    import twoslot_boot2\n"])
@@ -304,4 +306,4 @@ def test_a_board_on_cpython_runs_what_was_deployed(tmp_path: Path) -> None:
     with SerialBench(folder) as bench:
         bench.wait_for("boot: slot A")
         slotbench("deploy", "--port", bench.port, *GIVEN)
-        assert json.loads(slotbench("status", "--port", bench.port, "--json"))["version"] == "1.0.0"
+        assert json.loads(slotbench("status", "--port", bench.port, "--json"))["result"]["version"] == "1.0.0"

@@ -13,14 +13,17 @@ from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
-    "", "boards", "errors", "images", "interrupts", "mpy", "private", "syntax", "terminal", "untrusted"})
+    "", "addresses", "boards", "errors", "images", "interrupts", "locks", "mpy", "private", "syntax",
+    "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
-_UPPER = _MIDDLE | {"flashing", "inspection", "push", "release", "repl", "vboard"}
+_UPPER = _MIDDLE | {"parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
     "errors": frozenset(),
+    "addresses": frozenset({"errors"}),
     "interrupts": frozenset(),
+    "locks": frozenset(),
     "private": frozenset(),
     "syntax": frozenset(),
     "terminal": frozenset(),
@@ -31,15 +34,17 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "formats": frozenset({"errors"}),
     "images": frozenset({"errors", "formats"}),
     "inspection": _MIDDLE,
+    "project": frozenset({"addresses", "errors", "formats"}),
     "flashing": _MIDDLE | {"inspection", "serial_port"},
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
     "release": _MIDDLE,
-    "vboard": _MIDDLE,
+    "parts": frozenset({"errors"}),
+    "vboard": _MIDDLE | {"parts"},
     "server": _UPPER,
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"demo", "prove", "server"},
+    "cli": _UPPER | {"demo", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""

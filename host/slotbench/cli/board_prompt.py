@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from slotbench.cli.project_options import PortOption
 from slotbench.errors import BenchError
 from slotbench.formats.codes import CODES
 from slotbench.repl.prompt import open_prompt
@@ -22,7 +24,8 @@ _OFFLINE = f"{_REFUSED}1 "
 _TRIES = 4
 _JOIN_S = 3.0
 
-port_option = click.option("--port", required=True, metavar="PORT", help="Serial port of the board.")
+port_option = click.option(
+    "--port", cls=PortOption, field="port", required=True, metavar="PORT", help="Serial port of the board.")
 without_main_option = click.option(
     "--without-main", "without_main", is_flag=True,
     help="Restart the board first, without main.py: for one whose main.py ignores Ctrl-C.")
@@ -44,21 +47,24 @@ def query_status(port: str, *, without_main: bool = False) -> dict[str, Any]:
     return facts
 
 
-def type_call(port: str, call: str, quiet_s: float, *, without_main: bool = False) -> None:
-    """Type a call at the board's REPL and print what it prints, until it is silent for `quiet_s`
-    seconds.
+def type_call(
+    port: str, call: str, quiet_s: float, *, without_main: bool = False, quiet: bool = False,
+) -> str:
+    """Type a call at the board's REPL until it is silent for `quiet_s` seconds; return what it prints.
 
-    A board that was just restarted is asked again until it has joined its network. Raises
-    BenchError.
+    It is printed here too, unless `quiet`. A board that was just restarted is asked again until it has joined
+    its network. Raises BenchError.
     """
+    say: Callable[[str], object] = (lambda text: None) if quiet else lambda text: click.echo(text, nl=False)
     with open_prompt(port, without_main=without_main) as prompt:
         for again in range(_TRIES, -1, -1):
             said = prompt.type_line(
-                f"import twoslot; {call}", quiet_s, lambda text: click.echo(text, nl=False))
+                f"import twoslot; {call}", quiet_s, say)
             if _OFFLINE not in said or not again:
                 break
             time.sleep(_JOIN_S)
     require_success(said, port)
+    return said
 
 
 def require_success(said: str, port: str, cure: str = "") -> None:

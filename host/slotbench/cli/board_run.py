@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from slotbench import boards
+from slotbench.addresses import is_this_machine
 from slotbench.cli.board_control import counts_line, state_line
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
@@ -24,6 +25,7 @@ from slotbench.errors import BenchError
 from slotbench.formats.littlefs import read_superblock
 from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
 from slotbench.inspection.filesystem import littlefs_problem
+from slotbench.interrupts import StoppedByUser
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
@@ -40,13 +42,16 @@ from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.made_here import refuse_stranger
 from slotbench.vboard.live.runner import LiveRunner
 from slotbench.untrusted import load_json
-from slotbench.vboard.network.loopback import LoopbackNetwork, is_this_machine
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
 
 _NEW_CHIP = "generic_4m"
 _PORT = click.IntRange(0, 65535)
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = tuple(
+    getattr(signal, each) for each in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, each))
+_PATIENCE_S = 0.3
+"""Seconds until the power of a program is cut that does not come to a wait."""
 
 
 def _speed(value: str | float) -> float | None:
@@ -103,7 +108,8 @@ def run(
 ) -> None:
     """Switch the board in DIR on and run it here.
 
-    Ctrl-C switches the board off. The flash is saved whenever the power goes. RTC memory is lost.
+    Ctrl-C switches the board off, with exit code 130. The flash is saved whenever the power goes.
+    RTC memory is lost.
 
     \b
     Example: slotbench board run lamp1 --speed 10
@@ -132,7 +138,7 @@ def run(
         Wire(lambda: clock.us) if vm == CHIP and network in ("auto", "lwip") else nullcontext() as wire,
         ControlSocket(
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
-            woken.fileno(), uart.fileno(), *([wire.fileno()] if wire is not None else [])) as control,
+            woken.fileno(), uart.descriptors, *([wire.fileno()] if wire is not None else [])) as control,
     ):
         runner: LiveRunner | ChipRunner
         if vm == CHIP:
@@ -154,11 +160,13 @@ def run(
             runner.stop()
             wake.send(b"\0")
 
-        with _signals(stop):
+        with _signals(stop, runner.cut_power) as pressed:
             runner.run(for_s)
         click.echo(f"at the end: {state_line(runner.last_facts)}; {counts_line(runner.last_facts)}")
     if isinstance(opened, FlashFile) and is_own:
         opened.mark_own()
+    if signal.SIGINT in pressed:
+        raise StoppedByUser("the board is off; the same command switches it on again")
 
 
 def _require_sound_filesystem(opened: BoardFolder | FlashFile) -> None:
@@ -249,21 +257,29 @@ def _serial_port(pty: Path | None, tcp: int | None, rfc2217: int | None) -> Iter
 
 
 @contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at the first Ctrl-C (or SIGTERM, or when the terminal closes).
+def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list[int]]:
+    """Call `stop` at the first Ctrl-C (or SIGTERM, or when the terminal closes), and a little later `cut`.
 
     The first one is not raised as an exception, because the program on the board would take it for
-    its own Ctrl-C. The second one is, which ends a program that never waits.
+    its own Ctrl-C. The second one is. Yields the list of the signals that came.
     """
+    pressed: list[int] = []
 
     def first(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
         for each in _SIGNALS:
             signal.signal(each, signal.default_int_handler)
         stop()
+        if hasattr(signal, "setitimer"):  # not on Windows
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S, _PATIENCE_S)
 
     before = {each: signal.signal(each, first) for each in _SIGNALS}
+    if hasattr(signal, "setitimer"):
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda number, frame: cut())
     try:
-        yield
+        yield pressed
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
+from slotbench.addresses import check_server_url
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.fields import check_name
@@ -44,25 +44,10 @@ def interval(value: str | int) -> int:
 
 def server_url(value: str) -> str:
     """Parameter type: the server of a board, http://HOST[:PORT][/PREFIX]."""
-    example = "give it as http://192.168.1.10:8266"
-    scheme, mark, rest = value.partition("://")
-    if not mark:
-        raise click.BadParameter(f"{value!r} has no scheme; {example}")
-    if scheme != "http":
-        raise click.BadParameter(
-            f"{value!r}: a board speaks plain HTTP (its releases are signed), not {scheme}; {example}")
-    if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
-        raise click.BadParameter(f"{value!r} holds a blank or another character that no URL has; {example}")
     try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        raise click.BadParameter(f"{value!r}: the port is no number from 1 to 65535; {example}") from None
-    if port == 0 or rest.partition("/")[0].endswith(":"):
-        raise click.BadParameter(f"{value!r}: the port is no number from 1 to 65535; {example}")
-    if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
-        raise click.BadParameter(f"{value!r} is more or less than host, port and path; {example}")
-    return value
+        return check_server_url(value)
+    except BenchError as error:
+        raise click.BadParameter(f"{error.what}; {error.cure}") from None
 
 
 def mqtt_broker(value: str) -> str:

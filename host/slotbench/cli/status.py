@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from slotbench.cli.board_prompt import query_status, without_main_option
-from slotbench.cli.json_output import to_json
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
+from slotbench.cli.project_options import project_port
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
@@ -22,12 +23,11 @@ from slotbench.vboard.forecast.status import status as status_of
 
 @click.command()
 @click.option("--dump", type=PATH, metavar="FILE", help="The whole flash of a board.")
-@click.option("--port", metavar="PORT", help="Serial port of a connected board.")
+@click.option("--port", metavar="PORT", help="Serial port of a connected board.  [default: the project's]")
 @without_main_option
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
-@click.option(
-    "--json", "as_json", is_flag=True, help="The dict that twoslot.status() returns, as JSON.")
+@json_option
 def status(dump: Path | None, port: str | None, without_main: bool, board: str | None, as_json: bool) -> None:
     """Say what runs on a board: the result of its twoslot.status().
 
@@ -39,6 +39,8 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
     Example: slotbench status --port /dev/ttyUSB0
              slotbench status --dump flash.bin --json
     """
+    if dump is None and port is None:
+        port = project_port(click.get_current_context())
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:
@@ -58,7 +60,7 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
 
 def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
     if as_json:
-        click.echo(to_json(facts))
+        echo_result(facts)
         return
     click.echo(head)
     for label, words in _lines(facts):

@@ -173,8 +173,8 @@ CODES = (
          "Set `ntp` in twoslot.json to a server that answers (UDP, port 123), or leave it out: without a "
          "clock a board updates as well. -2: its name cannot be resolved."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
-         "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
-         "it, then listen() again."),
+         "Something of your program listens on port 8267 already (98), or all sockets are in use; "
+         "close it, then listen() again."),
     Code(52, "unknown-request", _L, "not a request that push knows", "length of the document, or line",
          "Push with `slotbench push` of the version that the board's twoslot is from."),
     Code(53, "stale-challenge", _L, "the challenge is unknown, or older than a minute", "0",

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
+from slotbench.images.versions import OLDEST_WORDS, is_too_old
 from slotbench.mpy import ABI, built, compile_mpy, compile_package, sources
 from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
 from slotbench.untrusted import load_json
@@ -34,8 +35,6 @@ _HOOK: Final = "twoslot_boot.py"
 _OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
 _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
-_VERSION_MIN: Final = (1, 22)
-"""The oldest MicroPython that loads this .mpy format and was seen to run twoslot (1.22.1, emulated)."""
 
 HOOK_CHECK: Final = "import twoslot; twoslot.deadline is not None"
 """A line for the prompt: whether the boot hook ran in this start."""
@@ -200,13 +199,13 @@ def _read_facts(facts: Sequence[tuple[Any, ...]], port: str) -> BoardContent:
         raise BenchError(
             f"the board runs {name} on {platform}, not MicroPython on an ESP8266", where=port,
             cure="check --port")
-    shown, oldest = (".".join(map(str, numbers)) for numbers in (version, _VERSION_MIN))
-    if mpy & 0xFF != ABI or version[:2] < _VERSION_MIN:
-        why = f"loads .mpy format {mpy & 0xFF}, twoslot has format {ABI}" if mpy & 0xFF != ABI else (
-            f"is too old, twoslot needs {oldest} or later")
+    shown = ".".join(map(str, version))
+    if mpy & 0xFF != ABI or is_too_old(shown):
+        why = f"is too old: twoslot needs {OLDEST_WORDS}" if is_too_old(shown) else (
+            f"loads .mpy format {mpy & 0xFF}, twoslot has format {ABI}")
         raise BenchError(
             f"MicroPython {shown} on the board {why}", where=port,
-            cure=f"flash MicroPython {oldest} or later with `slotbench flash`")
+            cure=f"flash MicroPython {OLDEST_WORDS}: slotbench flash --port {port} --image firmware.bin")
     hashes = _facts_by_path(facts, "file")
     texts = _facts_by_path(facts, "text")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import resource
 import select
 import signal
 import socket
@@ -46,6 +45,8 @@ class Process:
     ) -> None:
         self.console = console
         self.busy: Callable[[], object] | None = None
+        self.computes = False
+        """Whether `busy` is being called: the VM answers nothing then."""
         self.interrupted = False
         self._program = installation.program.resolve()
         self._link, theirs = socket.socketpair()
@@ -57,6 +58,8 @@ class Process:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 # The terminal's Ctrl-C is the host's.
                 start_new_session=True)
+        import resource  # not on Windows
+
         resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE, (_FILE_BYTES_MAX, _FILE_BYTES_MAX))
         assert self._child.stdout is not None
         self._printed = self._child.stdout
@@ -159,7 +162,9 @@ class Process:
             if self._child.poll() is not None:
                 raise self._died()
             if self.busy is not None:
+                self.computes = True
                 self._let(self.busy)
+                self.computes = False
             quiet = quiet + 1 if self.interrupted else 0
             if quiet > _QUIET_LOOKS:
                 # It computes or prints: only a signal reaches it. Had it asked for something, the

@@ -11,12 +11,12 @@ import os
 import secrets
 import selectors
 import socket
-import termios
-import tty
+import struct
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.serial.doorkeeper import is_from_another_user, is_web_client
@@ -65,27 +65,49 @@ class Receiver(Protocol):
     def hung_up(self, transport: Transport) -> None:
         """The client closed the port."""
 
+    def listens(self, transport: Transport, *, is_there: bool) -> None:
+        """A client has opened the port, and said nothing yet; or one that said nothing is gone."""
+
     def lines(self, *, dtr: bool, rts: bool) -> None:
         """The client set its lines; true is asserted, electrically low."""
 
 
+class _TerminalChannel:
+    """An open file descriptor, with the part of a socket's interface that a stream needs."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def recv(self, size: int) -> bytes:
+        return os.read(self._fd, size)
+
+    def send(self, data: bytes | bytearray) -> int:
+        return os.write(self._fd, data)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
 class DescriptorStream:
-    """The open file descriptor `fd` in both directions, closed with it.
+    """A connection, or a descriptor of another kind, in both directions, closed with it.
 
     `on_data` gets what was read; `on_end` is called when the other end is gone.
     """
 
     def __init__(
-        self, selector: selectors.BaseSelector, fd: int, on_data: Callable[[bytes], object],
-        on_end: Callable[[], object],
+        self, selector: selectors.BaseSelector, channel: socket.socket | _TerminalChannel,
+        on_data: Callable[[bytes], object], on_end: Callable[[], object],
     ) -> None:
-        os.set_blocking(fd, False)
         self._selector = selector
-        self._fd = fd
+        self._channel = channel
         self._on_data = on_data
         self._on_end = on_end
         self._unsent = bytearray()
-        selector.register(fd, selectors.EVENT_READ, self._ready)
+        selector.register(channel, selectors.EVENT_READ, self._ready)
 
     def send(self, data: bytes) -> None:
         """Write `data`, at once as far as it goes, the rest when it can be."""
@@ -99,15 +121,15 @@ class DescriptorStream:
 
     def close(self) -> None:
         """Close the descriptor."""
-        self._selector.unregister(self._fd)
-        os.close(self._fd)
+        self._selector.unregister(self._channel)
+        self._channel.close()
 
     def _ready(self, events: int) -> None:
         if events & selectors.EVENT_WRITE:
             self._flush()
         if events & selectors.EVENT_READ:
             try:
-                data = os.read(self._fd, _READ_BYTES)
+                data = self._channel.recv(_READ_BYTES)
             except BlockingIOError:
                 return
             except OSError:
@@ -122,7 +144,7 @@ class DescriptorStream:
     def _flush(self) -> None:
         try:
             while self._unsent:
-                del self._unsent[: os.write(self._fd, self._unsent)]
+                del self._unsent[: self._channel.send(self._unsent)]
         except BlockingIOError:
             pass
         except OSError:
@@ -132,28 +154,33 @@ class DescriptorStream:
 
     def _watch(self) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
-        if self._selector.get_key(self._fd).events != events:
-            self._selector.modify(self._fd, events, self._ready)
+        if self._selector.get_key(self._channel).events != events:
+            self._selector.modify(self._channel, events, self._ready)
 
 
 class Pty:
     """A pseudo-terminal, raw, that clients open by the symbolic link `link`.
 
     Between two clients its other end is held open here: else the kernel would report a hangup
-    without end.
+    without end. A client that opens the port and drops what lies there, as pyserial does, is seen by that:
+    in packet mode the kernel reports it, in a byte before the data of each read.
     """
 
     has_lines: Final = False
     baud = DEFAULT_BAUD
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, link: Path) -> None:
+        self._terminals = _terminal_module(link)
         master, self._held = os.openpty()
+        tty = import_module("tty")
         tty.setraw(self._held)
+        import_module("fcntl").ioctl(master, self._terminals.TIOCPKT, struct.pack("i", 1))
         os.fchmod(self._held, 0o600)
         self._device = os.ttyname(self._held)
         self._link = link
         self._receiver = receiver
-        self._stream = DescriptorStream(selector, master, self._arrived, self._hung_up)
+        self._master = _TerminalChannel(master)
+        self._stream = DescriptorStream(selector, self._master, self._arrived, self._hung_up)
         try:
             _point(link, self._device)
         except BaseException:
@@ -178,15 +205,22 @@ class Pty:
             if os.readlink(self._link) == self._device:
                 self._link.unlink()
 
-    def _arrived(self, data: bytes) -> None:
-        self._let_go()
-        self._receiver.arrived(self, data)
+    def _arrived(self, packet: bytes) -> None:
+        event, data = packet[0], packet[1:]
+        if data:
+            self._let_go()
+            self._receiver.arrived(self, data)
+        elif event & self._terminals.TIOCPKT_FLUSHREAD and self._held >= 0:
+            self._let_go()
+            self._receiver.listens(self, is_there=True)
 
     def _hung_up(self) -> None:
         self._stream.drop_output()
         self._held = os.open(self._device, os.O_RDWR | os.O_NOCTTY)
-        # What the last client did not read is not for the next one.
-        termios.tcflush(self._held, termios.TCIFLUSH)
+        # What the last client did not read is not for the next one. The kernel reports that here too.
+        self._terminals.tcflush(self._held, self._terminals.TCIFLUSH)
+        with suppress(OSError):
+            self._master.recv(1)
         self._receiver.hung_up(self)
 
     def _let_go(self) -> None:
@@ -243,7 +277,9 @@ class Tcp:
             return
         self._opening, self._admitted = b"", False
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = DescriptorStream(self._selector, connection.detach(), self._heard, self._ended)
+        connection.setblocking(False)
+        self._stream = DescriptorStream(self._selector, connection, self._heard, self._ended)
+        self._receiver.listens(self, is_there=True)
 
     def _heard(self, data: bytes) -> None:
         """Pass `data` on once it is clear that the client is no web page."""
@@ -255,6 +291,7 @@ class Tcp:
             if is_refused:
                 _logger.warning("%s: hung up on what is no serial client; a web page?", self.name)
                 self._drop()
+                self._receiver.listens(self, is_there=False)
                 return
             data, self._admitted = self._opening, True
         self._arrived(data)
@@ -272,6 +309,7 @@ class Tcp:
             self._hung_up()
         else:
             self._drop()
+            self._receiver.listens(self, is_there=False)
 
     def _hung_up(self) -> None:
         self._drop()
@@ -293,6 +331,17 @@ def listen_on(port: int) -> socket.socket:
         raise BenchError(
             f"cannot listen ({error.strerror})", where=f"{_LOOPBACK}:{port}", cure="choose another port",
             exit_code=USAGE) from None
+
+
+def _terminal_module(link: Path) -> Any:
+    """The module `termios`. Raises BenchError (exit code 2) where there are no pseudo-terminals."""
+    try:
+        return import_module("termios")
+    except ImportError:
+        raise BenchError(
+            "this system has no pseudo-terminals", where=f"--pty {link}",
+            cure="use --tcp PORT, and give your tool --port socket://127.0.0.1:PORT; esptool needs --rfc2217 "
+                 "PORT and --port rfc2217://127.0.0.1:PORT", exit_code=USAGE) from None
 
 
 def _point(link: Path, device: str) -> None:
