@@ -68,6 +68,9 @@ del i, os, ilistdir, Stdin
 """The UART as sys.stdin, and the sizes of files that LittleFS lists and VfsPosix does not."""
 
 _INTERRUPT: Final = tell(HostReply.INTERRUPT)
+_WHAT_IDLE_TICKS_ASK: Final = frozenset(
+    {VmRequest.TICKS, VmRequest.SLEEP, VmRequest.WORD_GET, VmRequest.WORD_SET})
+"""A program that asks for nothing else has begun no update."""
 
 _ACTIVITY: Final = """\
 def activity():
@@ -319,7 +322,7 @@ class MicroPythonVM:
                 if what == VmRequest.DONE:
                     process.drain()
                     return
-                self._idle = self._idle and what in (VmRequest.TICKS, VmRequest.SLEEP)
+                self._idle = self._idle and what in _WHAT_IDLE_TICKS_ASK
                 if process.take_interrupt():
                     process.receive(b if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else 0)
                     process.send(_INTERRUPT)
