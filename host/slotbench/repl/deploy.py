@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
+from slotbench.images.frozen import version_module
 from slotbench.mpy import ABI, built, compile_mpy, compile_package, sources
 from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
 from slotbench.untrusted import load_json
@@ -34,6 +35,11 @@ _HOOK: Final = "twoslot_boot.py"
 _OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
 _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
+_MANIFEST: Final = f"""\
+# Include this file in the manifest of your firmware. It freezes twoslot, and no boot hook: that has to be
+# a file on the board (slotbench deploy), which is there under any firmware.
+package("{_PACKAGE}")
+""".encode()
 _VERSION_MIN: Final = (1, 22)
 """The oldest MicroPython that loads this .mpy format and was seen to run twoslot (1.22.1, emulated)."""
 
@@ -234,12 +240,13 @@ def package_files() -> dict[str, bytes]:
 
 
 def frozen_files() -> dict[str, bytes]:
-    """What a firmware freezes, by path: the sources as they are built, the boot hook, and a manifest for
-    MicroPython.
+    """What a firmware freezes, by path: the package as it is built, and a manifest for MicroPython.
+
+    The boot hook is not among them: it has to be a file (`package_files`), so that it is there under any
+    firmware. An empty module whose name has the version shows in an image which twoslot is inside.
     """
     files = {f"{_PACKAGE}/{name}": source for name, source in built(sources()).items()}
-    manifest = f'metadata(version="{__version__}")\npackage("{_PACKAGE}")\nmodule("{_HOOK}")\n'
-    return {**files, _HOOK: data_path("device", _HOOK).read_bytes(), "manifest.py": manifest.encode()}
+    return {**files, version_module(__version__): b"", "manifest.py": _MANIFEST}
 
 
 def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
