@@ -5,6 +5,8 @@ from __future__ import annotations
 CHECK_FAILED = 1
 USAGE = 2
 DEFECT = 3
+INTERRUPTED = 130
+"""The exit code that shells expect of a command that Ctrl-C ended."""
 
 
 class BenchError(Exception):

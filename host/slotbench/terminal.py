@@ -7,13 +7,22 @@ shown by its number instead.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
-__all__ = ["SafeStream", "control_stream", "safe_output", "safe_text"]
+__all__ = [
+    "GREEN", "RED", "YELLOW", "SafeStream", "control_stream", "echo_colored", "is_terminal", "safe_output",
+    "safe_text",
+]
+
+RED: Final = "\x1b[31m"
+GREEN: Final = "\x1b[32m"
+YELLOW: Final = "\x1b[33m"
+_PLAIN: Final = "\x1b[0m"
 
 # All of Unicode's control characters but newline and tab, and those that reverse the direction of text.
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -44,9 +53,9 @@ class SafeStream:
         """How the stream below treats characters that its encoding lacks."""
         return self.stream.errors
 
-    def write(self, text: str) -> int:
-        """Write text; return the number of its characters."""
-        self.stream.write(safe_text(text))
+    def write(self, text: str | bytes) -> int:
+        """Write text, also as the UTF-8 that click's completion writes; return its length."""
+        self.stream.write(safe_text(text if isinstance(text, str) else text.decode("utf-8", "replace")))
         return len(text)
 
     def flush(self) -> None:
@@ -73,6 +82,25 @@ class SafeStream:
 def control_stream(stream: TextIO) -> TextIO:
     """The terminal itself, for the sequences of slotbench's own: progress bars, and the demo's screen."""
     return stream.stream if isinstance(stream, SafeStream) else stream
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody sees this stream on a screen that can move its cursor: progress is for such ones."""
+    try:
+        return stream.isatty() and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):  # the stream is closed, or there is none
+        return False
+
+
+def echo_colored(text: str, color: str, stream: TextIO) -> None:
+    """Write a line, in `color` where the stream is a terminal and NO_COLOR is not set (no-color.org)."""
+    if color and is_terminal(stream) and not os.environ.get("NO_COLOR") and sys.platform != "win32":
+        terminal = control_stream(stream)
+        terminal.write(f"{color}{safe_text(text)}{_PLAIN}\n")
+        terminal.flush()
+    else:
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Com
         type_.ok("board", "repl", lamp, ONLINE)
         told = type_.ok("board", "repl", lamp, "twoslot.update()")
         assert "12 of 12 blocks in place" in told and "restarting into its trial" in told
-        assert json.loads(type_.ok("board", "status", lamp, "--json"))["why"] == "trial"
+        assert json.loads(type_.ok("board", "status", lamp, "--json"))["result"]["why"] == "trial"
         type_.ok("board", "repl", lamp, ONLINE)
         type_.ok("board", "repl", lamp, "twoslot.check()")
         assert "slot B, 2.0.0, counter 2 (ordinary)" in type_.ok("board", "reset", lamp)
@@ -140,7 +140,7 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Com
     *_, off, end = board.shown.rstrip().splitlines()
     assert off.endswith("power off; what was in RAM and in RTC memory is gone")
     assert end.startswith("at the end: running at ") and "slot B, 2.0.0, counter 2 (ordinary); " in end
-    assert json.loads(type_.ok("status", "--dump", lamp / "flash.bin", "--json")) == {**says, "hook": None}, "a dump does not tell"
+    assert json.loads(type_.ok("status", "--dump", lamp / "flash.bin", "--json"))["result"] == {**says, "hook": None}, "a dump does not tell"
     assert "It would start slot B: 2.0.0, counter 2 (ordinary)." in type_.ok("inspect", lamp / "flash.bin")
 
 

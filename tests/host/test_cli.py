@@ -45,7 +45,7 @@ def add_verb(monkeypatch: pytest.MonkeyPatch) -> AddVerb:
         module = ModuleType("verb_for_a_test")
         vars(module)["verb"] = click.command("verb")(function)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setitem(cli._VERBS, "verb", f"{module.__name__}:verb")
+        monkeypatch.setitem(cli._group.sections["Words"], "verb", (f"{module.__name__}:verb", ""))
 
     return add_verb
 
@@ -145,7 +145,7 @@ def test_without_a_verb_the_help_is_shown(slotbench: RunCommand) -> None:
     ran = slotbench()
 
     assert ran.code == 2
-    assert "Commands:" in ran.err
+    assert "\nReleases:\n" in ran.err
 
 
 def test_help_and_version(slotbench: RunCommand) -> None:
@@ -153,9 +153,9 @@ def test_help_and_version(slotbench: RunCommand) -> None:
     assert (ran.code, ran.out) == (0, f"slotbench {__version__}\n")
     ran = slotbench("-h")
     assert ran.code == 0
-    for add_verb in cli._VERBS:
-        assert f"\n  {add_verb} " in ran.out
-        assert slotbench(add_verb, "--help").code == 0
+    for verb in cli._group.places():
+        assert f"\n  {verb} " in ran.out
+        assert slotbench(verb, "--help").code == 0
 
 
 def test_running_as_a_module_and_as_a_command() -> None:
@@ -266,10 +266,10 @@ def test_release_from_firmware_to_site(
     assert ran.out == f"{site_folder}: sensor/beta is counter 7 for 10 % of the boards and cohorts lab, head seq {SEQ + 1}\n"
 
     said = json.loads(slotbench(
-        "release", "show", site_folder / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)
+        "release", "show", site_folder / "heads/sensor/beta.head", "--json", "--keys", ring.document).out)["result"]
     assert (said["seq"], said["percent"], said["cohorts"]) == (SEQ + 1, 10, ["lab"])
     assert said["signature"] == "valid"
-    said = json.loads(slotbench("release", "show", release, "--json").out)
+    said = json.loads(slotbench("release", "show", release, "--json").out)["result"]
     assert (said["boards"], said["floor"], said["notes"]) == (["d1_mini", "nodemcu"], 5, "hello")
 
 
@@ -291,7 +291,7 @@ def test_release_build_with_options_and_output(
         "--fs-upgrade", "-o", tmp_path / "r")
 
     assert ran.code == 0
-    said = json.loads(slotbench("release", "show", tmp_path / "r", "--json").out)
+    said = json.loads(slotbench("release", "show", tmp_path / "r", "--json").out)["result"]
     assert (said["version"], said["fs_version"], said["mpy_abi"]) == ("2.0", 0x20001, 6)
     assert said["fs_upgrade"] is True and said["created"] == NOW
 
@@ -335,7 +335,12 @@ def test_release_list_tells_nothing_from_something(
     ran = slotbench("release", "list", tmp_path / "TYPO", "--keys", ring.document)
     assert (ran.code, ran.out) == (2, "") and "no such folder: " in ran.err
     ran = slotbench("release", "list", tmp_path, "--keys", ring.document, "--json")
-    assert (ran.code, ran.out) == (1, "") and "no release of sensor is here: " in ran.err
+    assert ran.code == 1 and "no release of sensor is here: " in ran.err
+    said = json.loads(ran.out)
+    assert (said["ok"], said["result"], said["verb"]) == (False, None, "release list")
+    assert said["error"] == {
+        "what": "no release of sensor is here", "where": str(tmp_path), "exit_code": 1,
+        "cure": "check the path, or publish one with `slotbench release publish`"}
 
 
 def test_release_publish_paused(

@@ -16,6 +16,7 @@ from support.micropython_images import micropython_image
 FILES = {
     "fat": micropython_image("1.10", user_start=0x98000, drivers=("VfsFat",)),
     "no filesystem": micropython_image(user_start=0x7B000, frozen=("_boot.py",), drivers=()),
+    "too old": micropython_image("1.19.1"),
     "linked elsewhere": micropython_image(user_start=0xD4000, link=0x40245000),
     "no evidence": micropython_image(calls_it=False),
     "without MD5": micropython_image(md5=False),

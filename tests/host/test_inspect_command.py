@@ -47,7 +47,7 @@ def test_the_command(path: Path, slotbench: Any) -> None:
 
 
 def test_json_has_the_same_facts(path: Path, slotbench: Any) -> None:
-    facts = json.loads(slotbench("inspect", path, "--json").out)
+    facts = json.loads(slotbench("inspect", path, "--json").out)["result"]
     assert set(facts) == {
         "board", "size", "regions", "header", "phy", "journal", "slots", "window", "filesystem", "forecast"}
     assert facts["journal"]["newest"] == 17 and len(facts["journal"]["pages"]) == 32
@@ -67,7 +67,7 @@ def test_status(path: Path, slotbench: Any) -> None:
     assert said[1:] == [
         "slot B", "version 2, counter 2", "why 2 (trial)", "confirmed no", "spare 1", "floor 1", "bad none",
         "head seq 4", "report 0 (nothing)", "next slot B"]
-    assert json.loads(slotbench("status", "--dump", path, "--json").out) == {
+    assert json.loads(slotbench("status", "--dump", path, "--json").out)["result"] == {
         "slot": "B", "version": "2", "counter": 2, "why": 2, "confirmed": False, "spare": "1", "floor": 1,
         "bad": 0, "head": 4, "report": 0, "next": "B", "hook": None}
 

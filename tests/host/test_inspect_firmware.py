@@ -16,6 +16,7 @@ from slotbench.inspection.stock import inspect_stock
 from slotbench.vboard import firmware
 from support.commands import RunCommand
 from support.micropython_images import FROZEN, micropython_image
+from support.samples import make_firmware
 from support.vboard.littlefs import FAT, filesystem, stock_flash
 
 FILES = {"/main.py": b"print(1)\n", "/lib/a.py": bytes(5000)}
@@ -50,7 +51,7 @@ def test_a_firmware_is_explained(inspect: Callable[..., list[str]]) -> None:
 def test_a_firmware_in_json(slotbench: RunCommand, tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(micropython_image())
-    said = json.loads(slotbench("inspect", path, "--json").out)
+    said = json.loads(slotbench("inspect", path, "--json").out)["result"]
 
     assert (said["kind"], said["fs_start"], said["frozen"]) == ("image", 0x100000, list(FROZEN))
     assert said["fits"] == dict.fromkeys(["d1_mini", "d1_mini_dev", "generic_4m", "nodemcu"], "AB")
@@ -78,7 +79,7 @@ def test_a_stock_board_starts_its_firmware(inspect: Callable[..., list[str]], sl
         "the flash of a board without twoslot", "starts MicroPython 1.26.0, littlefs 2.1",
         "filesystem at 0x100000: littlefs 2.1 of 3125248 bytes, 2 files, all of it can be read",
         "twoslot not on it: `slotbench flash --from-stock` sets it up and moves its files"]
-    assert json.loads("\n".join(inspect(flash, "--json")))["filesystem"]["files"] == 2
+    assert json.loads("\n".join(inspect(flash, "--json")))["result"]["filesystem"]["files"] == 2
 
 
 def test_a_stock_board_with_an_old_filesystem_and_a_damaged_firmware(inspect: Callable[..., list[str]]) -> None:
@@ -105,16 +106,20 @@ def test_status_of_a_stock_board_says_what_it_starts(slotbench: RunCommand, tmp_
         "with `slotbench flash --from-stock`, or see `slotbench inspect`\n")
 
 
+@pytest.mark.parametrize(("data", "title", "version"), [
+    (micropython_image(), "MicroPython 1.26.0, littlefs 2.1", "2.1"),
+    (make_firmware(banner="v1.21.0"), "an image of the bench, which no chip runs", "2.0"),
+])
 def test_the_slots_of_a_board_name_their_firmware_and_board_new_writes_its_facts(
-    slotbench: RunCommand, tmp_path: Path,
+    slotbench: RunCommand, tmp_path: Path, data: bytes, title: str, version: str,
 ) -> None:
     image = tmp_path / "firmware.bin"
-    image.write_bytes(micropython_image("1.19.1"))
+    image.write_bytes(data)
     assert slotbench("board", "new", tmp_path / "lamp1", "--image", image).code == 0
     said = [" ".join(line.split()) for line in slotbench("inspect", tmp_path / "lamp1" / "flash.bin").out.splitlines()]
 
-    assert "firmware MicroPython 1.19.1, littlefs 2.0" in said
-    assert "filesystem from 0x100000, littlefs 2.0" in said and any(".mpy version 6" in line for line in said)
+    assert f"firmware {title}" in said
+    assert f"filesystem from 0x100000, littlefs {version}" in said and any(".mpy version 6" in line for line in said)
 
 
 # Filesystems.

@@ -33,7 +33,7 @@ def try_verb(monkeypatch: pytest.MonkeyPatch, slotbench: RunCommand, tmp_path: P
     module = ModuleType("verb_for_a_test")
     vars(module)["verb"] = verb
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(cli._VERBS, "verb", f"{module.__name__}:verb")
+    monkeypatch.setitem(cli._group.sections["Words"], "verb", (f"{module.__name__}:verb", ""))
 
     def run(text: str | None, *arguments: str) -> CommandResult:
         if text is not None:

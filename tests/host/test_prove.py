@@ -25,7 +25,7 @@ RUN = "generic_4m/model/rollback/3:torn:1"
 def told(*arguments: str) -> dict[str, Any]:
     result = CliRunner().invoke(prove, [*arguments, "--json"], catch_exceptions=False)
     assert result.exit_code == 0
-    found: dict[str, Any] = json.loads(result.stdout)
+    found: dict[str, Any] = json.loads(result.stdout)["result"]
     return found
 
 
@@ -78,7 +78,7 @@ def test_a_failure_ends_with_1_and_says_how_to_repeat_it(
     result = CliRunner().invoke(prove, ["powercut", "--replay", RUN, *(["--json"] if as_json else [])])
     assert isinstance(result.exception, BenchError) and result.exception.exit_code == 1
     if as_json:
-        found = json.loads(result.stdout)
+        found = json.loads(result.stdout)["result"]
         assert (found["bricks"], found["unverified_boots"]) == (0, 1)
         assert found["failures"] == [{"id": RUN, "promise": 2, "text": "2: what runs was signed"}]
     else:
@@ -114,7 +114,7 @@ def test_a_fleet_that_ends_on_what_it_must_not_run_fails(monkeypatch: pytest.Mon
     monkeypatch.setattr(fleet, "_BAD_DOES", Behaviour.HEALTHY)
     result = CliRunner().invoke(prove, ["fleet", "--boards", "12", "--seed", "1", "--json"])
     assert isinstance(result.exception, BenchError) and result.exception.exit_code == 1
-    found = json.loads(result.stdout)
+    found = json.loads(result.stdout)["result"]
     assert found["failures"] and all(text.endswith("it runs 3 and not 2") for text in found["failures"])
     assert len(found["failures"]) == sum(member["runs"] == 3 for member in found["members"])
 

@@ -15,6 +15,7 @@ from slotbench import boards, cli
 from slotbench.cli.push import _secrets
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
+from slotbench.push import client
 from slotbench.push.client import ListenerStatus, PushClient, read_secret
 from slotbench.release import development
 from slotbench.release.identities import Identities
@@ -124,6 +125,24 @@ def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
             "push", f"127.0.0.1:{bound.getsockname()[1]}", str(tmp_path / "firmware.bin"),
             "--key", "none.pem", "--secret", str(tmp_path / "secret")])
     assert code == 2 and "no board listens there" in capsys.readouterr().err
+
+
+def test_the_port_of_webrepl_is_named_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Port 8266 belongs to WebREPL on the board; pushes have their own."""
+    (tmp_path / "secret").write_text("00" * 32)
+    (tmp_path / "firmware.bin").write_bytes(firmware.build("2.0.0", size=64 * 1024))
+    assert (client.PORT, client._WEBREPL_PORT) == (8267, 8266)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        monkeypatch.setattr(client, "_WEBREPL_PORT", port)
+        code = cli.run([
+            "push", f"127.0.0.1:{port}", str(tmp_path / "firmware.bin"), "--key", "none.pem",
+            "--secret", str(tmp_path / "secret")])
+    assert code == 2
+    assert f"{port} is WebREPL's port; a board listens on 8267: slotbench push 127.0.0.1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("host", "words"), [("", "not HOST"), ("a:b", "not HOST"), ("a:0", "not HOST")])

@@ -314,7 +314,7 @@ def test_list_shows_releases_and_channels(
     ]
     run_release("withdraw")
     assert "counter 7  1.25.0  withdrawn from stable" in run_release("list").out
-    found = json.loads(run_release("list", "--json").out)
+    found = json.loads(run_release("list", "--json").out)["result"]
     assert [(entry["counter"], len(entry["heads"]), entry["withdrawn"]) for entry in found] == [
         (9, 1, []), (7, 0, ["stable"]), (6, 1, [])]
 

@@ -53,7 +53,7 @@ def test_whatever_a_verb_prints_is_text(
 
     monkeypatch.setitem(sys.modules, "hostile_verb", type(sys)("hostile_verb"))
     setattr(sys.modules["hostile_verb"], "verb", verb)
-    monkeypatch.setitem(cli._VERBS, "verb", "hostile_verb:verb")
+    monkeypatch.setitem(cli._group.sections["Words"], "verb", ("hostile_verb:verb", ""))
     before = sys.stdout, sys.stderr
     ran = slotbench("verb")
     for said in (ran.out, ran.err):
@@ -72,16 +72,19 @@ def test_the_benchs_own_sequences_reach_the_terminal() -> None:
     assert control_stream(SafeStream(out)) is out is control_stream(out)
 
 
-def test_a_terminal_gets_text() -> None:
-    """The whole program on a terminal of its own."""
+@pytest.mark.parametrize(("environment", "before", "after"), [
+    ({}, b"\x1b[31m", b"\x1b[0m"), ({"NO_COLOR": "1"}, b"", b""), ({"TERM": "dumb"}, b"", b"")])
+def test_a_terminal_gets_text(environment: dict[str, str], before: bytes, after: bytes) -> None:
+    """The whole program on a terminal of its own: an error in red, and no other sequence."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "slotbench", "release", "show", "no\x1b[2Jfile"], stdout=slave, stderr=slave,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])})
+        env={**os.environ, "TERM": "xterm", "PYTHONPATH": str(Path(cli.__file__).parents[2]), **environment})
     os.close(slave)
     said = b""
     while b"\n" not in said:
         said += os.read(master, 4096)
     process.wait()
     os.close(master)
-    assert b"no\\x1b[2Jfile" in said and b"\x1b" not in said
+    assert said.startswith(before + b"slotbench: ") and said.endswith(after + b"\r\n")
+    assert b"no\\x1b[2Jfile" in said and said.count(b"\x1b") == bool(before) + bool(after)

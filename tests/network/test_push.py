@@ -181,7 +181,7 @@ def test_a_person_may_listen_at_the_repl(tmp_path: Path, vm: Callable[..., Devic
     board = desk(testbed)
     challenge = Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n")
     street(board).visitors.append(challenge)
-    assert "listening on port 8266 for 1 min" in board.run_line("twoslot.listen(minutes=1)")
+    assert "listening on port 8267 for 1 min" in board.run_line("twoslot.listen(minutes=1)")
     assert challenge.status == 200 and street(board).open == 0
 
 
@@ -191,7 +191,7 @@ def test_a_person_may_listen_before_anything_else_ran(tmp_path: Path, vm: Callab
     visitors = [Visitor(b"GET /twoslot HTTP/1.1\r\n\r\n") for _ in range(2)]
     street(board).visitors.extend(visitors)
     printed = board.run_line("twoslot.listen(minutes=1)")
-    assert "listening on port 8266 for 1 min" in printed and "Error" not in printed
+    assert "listening on port 8267 for 1 min" in printed and "Error" not in printed
     assert [visitor.status for visitor in visitors] == [200, 200] and street(board).open == 0
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.formats.keys import pack_pinned
-from slotbench.repl import deploy
+from slotbench.repl import deploy, package
 from slotbench.repl.transports import parse_reports
 from slotbench.vboard.factory import BOOT_LINE
 from support.live.bench import QUIET
@@ -30,7 +30,7 @@ BOOT = b"# mine\nimport gc\n"
 def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
     """A board with a boot.py and a main.py of its user's."""
     # Compiled before the board's thread runs: CPython 3.11 does not parse in two threads at once.
-    deploy.package_files()
+    package.package_files()
     folder = plain_folder(tmp_path / "board")
     (folder.files_path / "boot.py").write_bytes(BOOT)
     (folder.files_path / "main.py").write_text(f"print('lamp on')\n{QUIET}")
@@ -47,7 +47,7 @@ def keys(tmp_path: Path) -> Path:
 def wanted(boot: bytes = BOOT) -> dict[str, bytes]:
     """What is on the board then, but for settings and keys."""
     return {
-        **{f"/{path}": data for path, data in deploy.package_files().items()},
+        **{f"/{path}": data for path, data in (package.package_files() | package.hook_file()).items()},
         "/boot.py": BOOT_LINE.encode() + b"\n" + boot,
     }
 
@@ -67,7 +67,7 @@ def test_deploy_and_undo(bench: SerialBench, keys: Path) -> None:
     assert json.loads(files["/twoslot.json"]) == {
         "product": "lamp", "board": "generic_4m", "channel": "stable", "server": "http://updates.lan", "mpy_abi": 6}
     assert files_in(bench.flash(0x100000, 0xFB000)) == files
-    facts = json.loads(slotbench("status", "--port", bench.port, "--json"))
+    facts = json.loads(slotbench("status", "--port", bench.port, "--json"))["result"]
     assert (facts["slot"], facts["version"], facts["confirmed"]) == ("A", "1.0.0", True)
     assert "nothing since the last start" in slotbench("log", "--port", bench.port)
     assert "refused: 1 not-connected" in mpremote(bench.port, "exec", "import twoslot; twoslot.check()")
@@ -247,7 +247,8 @@ def test_a_file_that_differs_from_what_was_written_is_reported() -> None:
     ({"platform": "esp32"}, "not MicroPython on an ESP8266"),
     ({"name": "circuitpython"}, "not MicroPython"),
     ({"mpy": 5}, "loads .mpy format 5, twoslot has format 6"),
-    ({"version": (1, 21, 0)}, "1.21.0 on the board is too old, twoslot needs 1.22 or later"),
+    ({"version": (1, 21, 0)}, "1.21.0 on the board is too old: twoslot needs 1.22 or later"),
+    ({"version": (1, 18, 0), "mpy": 5}, "1.18.0 on the board is too old: twoslot needs 1.22 or later"),
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
@@ -299,9 +300,9 @@ def test_reports_are_found_among_other_output() -> None:
 
 
 def test_a_board_on_cpython_runs_what_was_deployed(tmp_path: Path) -> None:
-    deploy.package_files()
+    package.package_files()
     folder = plain_folder(tmp_path / "board")
     with SerialBench(folder) as bench:
         bench.wait_for("boot: slot A")
         slotbench("deploy", "--port", bench.port, *GIVEN)
-        assert json.loads(slotbench("status", "--port", bench.port, "--json"))["version"] == "1.0.0"
+        assert json.loads(slotbench("status", "--port", bench.port, "--json"))["result"]["version"] == "1.0.0"

@@ -229,14 +229,15 @@ def test_a_chip_of_1_mb_is_told_what_it_lacks(boards_with: Start, slotbench: Slo
         assert "the flash has 1024 KB; two MicroPython images need 4 MB" in said
 
 
-def test_a_newer_filesystem_than_the_firmware_mounts(
-    boards_with: Start, slotbench: Slotbench, tmp_path: Path,
+def test_a_board_with_an_old_micropython_keeps_its_files_and_needs_another_firmware(
+    boards_with: Start, slotbench: Slotbench, firmware: Path,
 ) -> None:
-    old = tmp_path / "old.bin"
-    old.write_bytes(micropython_image("1.21.0"))
-    bench = boards_with(stock())
-    said = slotbench("flash", "--port", bench.port, "--image", old, "--from-stock", code=1)
-    assert "the board's filesystem is littlefs 2.1, and this firmware mounts 2.0 at most" in said
+    old = micropython_image("1.21.0")
+    bench = boards_with(stock_flash(old, (0x100000, filesystem(FILES, 0x100000))))
+    said = slotbench("flash", "--port", bench.port, "--from-stock", code=2)
+    assert "the firmware on the board cannot stay: MicroPython 1.21.0 is too old: twoslot needs 1.22 or later" in said
+    slotbench("flash", "--port", bench.port, "--from-stock", "--image", firmware)
+    assert files_in(bench.flash(BOARD.filesystem.start, BOARD.filesystem.size)) == FILES
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

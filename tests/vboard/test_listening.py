@@ -16,7 +16,7 @@ OPEN = """\
 import socket
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("0.0.0.0", 8266))
+s.bind(("0.0.0.0", 8267))
 s.listen(1)
 s.settimeout(0)
 """
@@ -46,7 +46,7 @@ def board(vm: Callable[..., DeviceVM], network: LoopbackNetwork) -> Iterator[Dev
 
 def test_who_connects_is_accepted_and_heard(board: DeviceVM, network: LoopbackNetwork) -> None:
     board.exec(OPEN)
-    with socket.create_connection(network.place(8266), 5) as client:
+    with socket.create_connection(network.place(8267), 5) as client:
         client.sendall(b"hello")
         board.exec("c = s.accept()[0]\nc.settimeout(5)\nb = bytearray(5)\nn = c.readinto(b)")
         assert (board.eval("n"), board.eval("b")) == (5, bytearray(b"hello"))
@@ -71,7 +71,7 @@ def test_with_a_time_limit_nobody_is_a_timeout_in_virtual_time(board: DeviceVM) 
 def test_a_board_without_an_address_is_not_reached(board: DeviceVM, network: LoopbackNetwork) -> None:
     board.exec(OPEN)
     network.online = False
-    with socket.create_connection(network.place(8266), 5):
+    with socket.create_connection(network.place(8267), 5):
         assert board.eval("errno(s.accept)") == 11
         network.online = True
         board.exec("c = s.accept()")
@@ -84,18 +84,18 @@ def test_a_socket_that_is_not_bound_does_not_listen(use: str, board: DeviceVM) -
 
 
 def test_a_closed_one_accepts_nobody_and_refuses_who_connects(board: DeviceVM, network: LoopbackNetwork) -> None:
-    place = network.place(8266)
+    place = network.place(8267)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(place, 5)
     board.exec(OPEN + "s.close()")
     assert board.eval("errno(s.accept)") == 9
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(place, 5)
-    assert network.places == {8266: f"127.0.0.1:{place[1]}"}, "and the place stays the same"
+    assert network.places == {8267: f"127.0.0.1:{place[1]}"}, "and the place stays the same"
 
 
 def test_a_reset_closes_what_listened(board: DeviceVM, network: LoopbackNetwork) -> None:
     board.exec(OPEN)
     board.close()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(network.place(8266), 5)
+        socket.create_connection(network.place(8267), 5)

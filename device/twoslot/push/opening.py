@@ -9,7 +9,7 @@ import twoslot
 from twoslot import codes, retained
 from twoslot.errors import LinkError, TwoslotError
 
-_PORT = const(8266)
+_PORT = const(8267)
 _POLL_MS = const(50)
 
 

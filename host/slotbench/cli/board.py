@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import click
 
-from slotbench.cli.board_cut import cut
-from slotbench.cli.board_new import new
-from slotbench.cli.board_power import power
-from slotbench.cli.board_repl import repl
-from slotbench.cli.board_reset import reset
-from slotbench.cli.board_run import run
-from slotbench.cli.board_status import status
+from slotbench.cli.lazy_group import LazyGroup
+
+_VERBS = {
+    "The board": {
+        "new": ("slotbench.cli.board_new:new", "Make a virtual board in a folder."),
+        "run": ("slotbench.cli.board_run:run", "Switch it on, its console on the screen."),
+        "status": ("slotbench.cli.board_status:status", "Say what it is doing."),
+        "repl": ("slotbench.cli.board_repl:repl", "Type a line at its prompt."),
+    },
+    "Its buttons, in another terminal": {
+        "power": ("slotbench.cli.board_power:power", "Switch its power off or on."),
+        "reset": ("slotbench.cli.board_reset:reset", "Press its reset button."),
+        "cut": ("slotbench.cli.board_cut:cut", "Cut its power in the middle of a write."),
+    },
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, sections=_VERBS)
 def board() -> None:
     """Keep a virtual board in a folder, run it, and press its buttons.
 
@@ -24,7 +32,3 @@ def board() -> None:
                  slotbench board cut lamp1
                  slotbench board power lamp1 on
     """
-
-
-for _verb in (new, run, power, reset, cut, repl, status):
-    board.add_command(_verb)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -44,21 +45,24 @@ def query_status(port: str, *, without_main: bool = False) -> dict[str, Any]:
     return facts
 
 
-def type_call(port: str, call: str, quiet_s: float, *, without_main: bool = False) -> None:
-    """Type a call at the board's REPL and print what it prints, until it is silent for `quiet_s`
-    seconds.
+def type_call(
+    port: str, call: str, quiet_s: float, *, without_main: bool = False, quiet: bool = False,
+) -> str:
+    """Type a call at the board's REPL until it is silent for `quiet_s` seconds; return what it prints.
 
-    A board that was just restarted is asked again until it has joined its network. Raises
-    BenchError.
+    It is printed here too, unless `quiet`. A board that was just restarted is asked again until it has joined
+    its network. Raises BenchError.
     """
+    say: Callable[[str], object] = (lambda text: None) if quiet else lambda text: click.echo(text, nl=False)
     with open_prompt(port, without_main=without_main) as prompt:
         for again in range(_TRIES, -1, -1):
             said = prompt.type_line(
-                f"import twoslot; {call}", quiet_s, lambda text: click.echo(text, nl=False))
+                f"import twoslot; {call}", quiet_s, say)
             if _OFFLINE not in said or not again:
                 break
             time.sleep(_JOIN_S)
     require_success(said, port)
+    return said
 
 
 def require_success(said: str, port: str, cure: str = "") -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from slotbench.cli.board_control import counts_line, send_request, state_line
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 
 
 @click.command()
 @click.argument("folder", type=PATH, metavar="DIR")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+@json_option
 def status(folder: Path, as_json: bool) -> None:
     """Say what the board that runs in DIR is doing.
 
@@ -22,7 +22,7 @@ def status(folder: Path, as_json: bool) -> None:
     """
     facts = send_request(folder, {"command": "status"})
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        echo_result(facts)
     else:
         click.echo(state_line(facts))
         click.echo(counts_line(facts))

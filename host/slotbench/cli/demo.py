@@ -24,7 +24,7 @@ from slotbench.demo.update import UpdateDemo
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.interrupts import stopping_on_interrupt
-from slotbench.terminal import control_stream
+from slotbench.terminal import control_stream, is_terminal
 from slotbench.vboard import firmware
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.vms import VMS
@@ -62,7 +62,7 @@ def demo(
     click.get_current_context().with_resource(stopping_on_interrupt())
     target = boards.load(board)
     images, version = _new_release(image_paths, target)
-    live = sys.stdout.isatty() and not fast
+    live = is_terminal(sys.stdout) and not fast
     screen = DemoScreen(control_stream(sys.stdout), live=live, pause=time.sleep)
     size = _FAST_BYTES if fast else min(firmware.DEFAULT_BYTES, target.slot_bytes)
     with tempfile.TemporaryDirectory(prefix="slotbench-") as temporary:

@@ -16,7 +16,7 @@ from slotbench.cli.firmware_words import (
 )
 from slotbench.cli.flash_session import read_all
 from slotbench.cli.inspect_words import sections
-from slotbench.cli.json_output import plain, to_json
+from slotbench.cli.json_output import echo_result, json_option, plain
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import BenchError
 from slotbench.flashing.esptool_link import DEFAULT_BAUD, connected_board
@@ -45,7 +45,7 @@ from slotbench.vboard.forecast.next_boot import Forecast, forecast_boot
     help="Speed of the transfer from --port.")
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+@json_option
 def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, as_json: bool) -> None:
     """Explain FILE, a firmware .bin or the whole flash of a board.
 
@@ -75,7 +75,7 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
     files = _filesystem(chosen, data)
     if as_json:
         filesystem = None if files is None else plain(files)
-        click.echo(to_json({**plain(facts), "filesystem": filesystem, "forecast": next_boot}))
+        echo_result({**plain(facts), "filesystem": filesystem, "forecast": next_boot})
         return
     others = [name for name in boards_with_same_map(chosen) if name != chosen.name]
     also = f" (the map of {', '.join(others)} too)" if others else ""
@@ -89,7 +89,7 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
 def _say_firmware(data: bytes, where: str, as_json: bool) -> None:
     found, fitting = identify(data), fitting_boards(data)
     if as_json:
-        click.echo(to_json(firmware_fields(found, fitting)))
+        echo_result(firmware_fields(found, fitting))
         return
     click.echo(f"{where}: {'a firmware image' if found.form is not None else 'no firmware for an ESP8266'}")
     for line in firmware_lines(found, fitting):
@@ -98,7 +98,7 @@ def _say_firmware(data: bytes, where: str, as_json: bool) -> None:
 
 def _say_stock(facts: StockFacts, where: str, as_json: bool) -> None:
     if as_json:
-        click.echo(to_json(stock_fields(facts)))
+        echo_result(stock_fields(facts))
         return
     click.echo(f"{where}: the flash of a board without twoslot")
     for line in stock_lines(facts):

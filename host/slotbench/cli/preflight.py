@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.cli.image_file import read_firmware
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
@@ -27,7 +29,7 @@ _SUFFIX = ".release"
     help="Board file, by name or path.")
 @click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
 @click.option("--console", is_flag=True, help="Show what the board prints.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+@json_option
 def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: bool) -> None:
     """Start a firmware .bin on an emulated chip, through slotboot, in a trial.
 
@@ -46,7 +48,7 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
     report = preflight(
         image, board, seed=seed, say=lambda text: click.echo(text, nl=False, err=True) if console else None)
     if as_json:
-        click.echo(report.to_json(), nl=False)
+        echo_result(json.loads(report.to_json()))
     else:
         say_report(report)
     if report.result is not Preflight.PASSED:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import click
 
-from slotbench.terminal import control_stream
+from slotbench.terminal import control_stream, is_terminal
 
 _BAR_CHARS = 30
 _LINE_S = 10.0
@@ -20,7 +20,7 @@ class ProgressBar:
 
     def __init__(self, what: str, now: Callable[[], float] = time.monotonic) -> None:
         self._what = what
-        self._shown = sys.stderr.isatty()
+        self._shown = is_terminal(sys.stderr)
         self._now = now
         self._line_at_s = now() + _LINE_S
 

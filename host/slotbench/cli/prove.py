@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import click
 
-from slotbench.cli.prove_chip import chip
-from slotbench.cli.prove_field import field
-from slotbench.cli.prove_fleet import fleet
-from slotbench.cli.prove_fuzz import fuzz
-from slotbench.cli.prove_memory import memory
-from slotbench.cli.prove_network import network
-from slotbench.cli.prove_powercut import powercut
-from slotbench.cli.prove_push import push
+from slotbench.cli.lazy_group import LazyGroup
 from slotbench.interrupts import stopping_on_interrupt
 
+_VERBS = {
+    "Proofs": {
+        "powercut": ("slotbench.cli.prove_powercut:powercut", "No cut of power bricks a board."),
+        "network": ("slotbench.cli.prove_network:network", "A lost connection costs one block at most."),
+        "fleet": ("slotbench.cli.prove_fleet:fleet", "A fleet ends on what it was offered."),
+        "field": ("slotbench.cli.prove_field:field", "Stories of years: no board needs a person."),
+        "fuzz": ("slotbench.cli.prove_fuzz:fuzz", "No input breaks a parser."),
+        "push": ("slotbench.cli.prove_push:push", "How long a push takes."),
+        "memory": ("slotbench.cli.prove_memory:memory", "What twoslot takes from the heap."),
+        "chip": ("slotbench.cli.prove_chip:chip", "The whole story on real firmware."),
+    },
+}
 
-@click.group()
+
+@click.group(cls=LazyGroup, sections=_VERBS)
 @click.pass_context
 def prove(ctx: click.Context) -> None:
     """Check the claims of the documents on virtual boards."""
     ctx.with_resource(stopping_on_interrupt())
-
-
-for _proof in (powercut, network, fleet, field, fuzz, push, memory, chip):
-    prove.add_command(_proof)

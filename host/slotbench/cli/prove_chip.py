@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,9 +11,11 @@ import click
 
 from slotbench import boards
 from slotbench.boards import BoardProfile
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.images import Family, identify
+from slotbench.images.versions import OLDEST_WORDS
 from slotbench.prove.chip.comparison import comparison_table, vm_shares
 from slotbench.prove.chip.story import FirmwareStory, tell_story
 from slotbench.release.files import read_bytes
@@ -22,7 +23,6 @@ from slotbench.release.files import read_bytes
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
 _VARIABLE = "TWOSLOT_IMAGES"
 _FOLDER = Path("~/.cache/twoslot/images")
-_OLDEST = (1, 22)
 
 
 @click.command()
@@ -36,7 +36,7 @@ _OLDEST = (1, 22)
 @click.option(
     "--vm/--no-vm", "with_vm", default=True,
     help="Measure the MicroPython VM's heap meanwhile, to compare.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+@json_option
 def chip(
     images: tuple[Path, ...], board_name: str, cuts: int, seed: int, deploys: bool, with_vm: bool,
     as_json: bool,
@@ -54,7 +54,7 @@ def chip(
     with vm_shares(with_vm and not as_json) as shares:
         stories = _tell_all(found, profile, cuts, seed, deploys, quiet=as_json)
         if as_json:
-            click.echo(json.dumps([asdict(story) for story in stories], indent=2))
+            echo_result([asdict(story) for story in stories])
         else:
             for line in comparison_table(stories, shares):
                 click.echo(line)
@@ -86,7 +86,7 @@ def _images(given: Sequence[Path]) -> list[tuple[Path, bytes]]:
     usable = [(path, data) for path, data in found if given or _is_recent(data)]
     if len(usable) < 2:
         raise BenchError(
-            f"{len(usable)} images of MicroPython {'.'.join(map(str, _OLDEST))} or later, two are needed",
+            f"{len(usable)} images of MicroPython {OLDEST_WORDS}, two are needed",
             where=str(folder) if not given else ", ".join(map(str, given)),
             cure="put official .bin files for ESP8266_GENERIC there, or name them", exit_code=USAGE)
     return usable
@@ -94,7 +94,4 @@ def _images(given: Sequence[Path]) -> list[tuple[Path, bytes]]:
 
 def _is_recent(image: bytes) -> bool:
     found = identify(image)
-    if found.family is not Family.MICROPYTHON or found.problem is not None:
-        return False
-    numbers = tuple(int(part) for part in (found.micropython or "0").split(".")[:2] if part.isdigit())
-    return numbers >= _OLDEST
+    return found.family is Family.MICROPYTHON and found.problem is None

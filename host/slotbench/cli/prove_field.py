@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.vm_option import vm_option
 from slotbench.errors import USAGE, BenchError
 from slotbench.prove.field.catalog import STORIES
@@ -28,7 +28,7 @@ _FAST = "cpython"
     help="Play the stories whose name begins like that; may be given again.  [default: all]")
 @click.option("--processes", type=click.IntRange(1), help="Stories at a time.  [default: one for each core]")
 @click.option("--seed", default=0, show_default=True, help="Seed of boards, failures and jitter.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@json_option
 @vm_option
 def field(names: tuple[str, ...], processes: int | None, seed: int, as_json: bool, vm: str) -> None:
     """Play what happened to boards in the field: programs that crash, loop, end or sleep, watchdogs,
@@ -50,9 +50,9 @@ def field(names: tuple[str, ...], processes: int | None, seed: int, as_json: boo
                 click.echo(_row(story, outcome))
     failed = [outcome for outcome in outcomes if outcome.failure]
     if as_json:
-        click.echo(json.dumps({
+        echo_result({
             "seed": seed, "vm": vm, "stories": [asdict(outcome) for outcome in outcomes],
-            "skipped": skipped, "need_a_person": len(failed)}))
+            "skipped": skipped, "need_a_person": len(failed)})
     else:
         if skipped:
             click.echo(f"skipped: {', '.join(skipped)}")

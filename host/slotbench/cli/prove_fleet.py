@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.errors import BenchError
 from slotbench.prove.fleet import prove_fleet
 
@@ -21,7 +21,7 @@ from slotbench.prove.fleet import prove_fleet
     "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
 @click.option(
     "--seed", default=0, show_default=True, help="Seed of boards, losses, cuts and jitter.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@json_option
 def fleet(boards: int, processes: int | None, seed: int, as_json: bool) -> None:
     """Run a fleet of virtual boards against a real server: a good release, then a bad one for 10 %.
     There are three kinds of boards on two channels.
@@ -32,11 +32,11 @@ def fleet(boards: int, processes: int | None, seed: int, as_json: bool) -> None:
         found = prove_fleet(Path(folder), boards, seed=seed, processes=processes or os.cpu_count() or 1)
     minutes = sorted(member.minutes for member in found.members if member.minutes)
     if as_json:
-        click.echo(json.dumps({
+        echo_result({
             "boards": boards, "seed": seed, "ended": found.ended, "failures": found.failures,
             "cuts": sum(member.cuts for member in found.members),
             "median_minutes": minutes[len(minutes) // 2] if minutes else None,
-            "seconds": round(found.seconds, 1), "members": [asdict(member) for member in found.members]}))
+            "seconds": round(found.seconds, 1), "members": [asdict(member) for member in found.members]})
     else:
         for words, count in found.ended.items():
             click.echo(f"{count:>5}  {words}")

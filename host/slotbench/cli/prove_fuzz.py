@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.errors import USAGE, BenchError
 from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove_fuzz, repeat
 
@@ -30,7 +30,7 @@ from slotbench.prove.fuzz import TARGETS, Round, has_guide, prove_fuzz, repeat
 @click.option(
     "--repeat", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Only this input, by the name that a failure prints.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@json_option
 def fuzz(
     minutes: float, only: str | None, targets: tuple[str, ...], processes: int | None, seed: int,
     file: Path | None, as_json: bool,
@@ -62,9 +62,9 @@ def fuzz(
         sum(round.examples for round in rounds if bool(round.target) == which) for which in (False, True))
     failures = [round for round in rounds if round.text]
     if as_json:
-        click.echo(json.dumps({
+        echo_result({
             "rounds": [asdict(round) for round in rounds], "examples": examples, "guided_examples": guided,
-            "failures": len(failures)}))
+            "failures": len(failures)})
     else:
         click.echo(f"{len(rounds)} rounds, {examples:,} examples, {guided:,} guided ones")
         for round in failures:

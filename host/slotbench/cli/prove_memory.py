@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.prove.memory import measure_heap, module_sizes
 
 _WORDS = (
@@ -24,7 +24,7 @@ _WORDS = (
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@json_option
 @click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
 def memory(as_json: bool, seed: int) -> None:
     """Measure what twoslot takes from a board's heap, on the real MicroPython VM.
@@ -35,7 +35,7 @@ def memory(as_json: bool, seed: int) -> None:
         found = measure_heap(Path(folder), seed=seed)
     modules = module_sizes()
     if as_json:
-        click.echo(json.dumps({**asdict(found), "room_bytes": found.room_bytes, "mpy_bytes": modules}))
+        echo_result({**asdict(found), "room_bytes": found.room_bytes, "mpy_bytes": modules})
         return
     for name, words in _WORDS:
         click.echo(f"{words:<36}{getattr(found, name):>8,}")

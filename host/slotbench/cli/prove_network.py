@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.errors import BenchError
 from slotbench.prove.network.proof import RATES, Rate, prove_updates
 
@@ -28,7 +28,7 @@ _COLUMNS = (
 @click.option(
     "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
 @click.option("--seed", default=0, show_default=True, help="Seed of failures, images and jitter.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@json_option
 def network(
     updates: int, rates: tuple[float, ...], kib: int, processes: int | None, seed: int, as_json: bool
 ) -> None:
@@ -47,9 +47,9 @@ def network(
             on_rate=lambda rate: None if as_json else click.echo(_row(rate)))
     failures = [text for rate in found for text in rate.failures]
     if as_json:
-        click.echo(json.dumps({
+        echo_result({
             "rates": [_told(rate) for rate in found], "seed": seed, "image_bytes": kib * 1024,
-            "failures": failures}))
+            "failures": failures})
     else:
         click.echo(
             "\nagain/lost: blocks fetched again for each image connection lost, most: for any one of them;"

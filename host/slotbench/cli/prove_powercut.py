@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.errors import USAGE, BenchError
 from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
@@ -49,7 +49,7 @@ _FAILURES_SHOWN = 10
 @click.option(
     "--dump", type=click.Path(file_okay=False, path_type=Path),
     help="Keep flash and journal of the replayed run, or of runs that failed, in this folder.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@json_option
 def powercut(
     boards: tuple[str, ...], scenarios: tuple[str, ...], loaders: tuple[str, ...], torn: float,
     sampled: bool, pairs: int, every: bool, processes: int | None, seed: int, no_merge: bool,
@@ -114,7 +114,7 @@ def _keep(folder: Path | None, id: CutId, board: VirtualBoard) -> None:
 def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: int, as_json: bool) -> None:
     rate = round(total.cuts / seconds, 1) if seconds else 0.0
     if as_json:
-        click.echo(json.dumps({
+        echo_result({
             "cuts": total.cuts, "boots": total.boots, "bricks": total.bricks,
             "unverified_boots": total.unverified_boots, "cuts_per_second": rate, "seconds": round(seconds, 1),
             "merged": total.merged, "contents": len(total.contents), "seed": seed,
@@ -123,7 +123,7 @@ def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: in
                 {"board": part.board, "loader": part.loader, "scenario": part.scenario, "pairs": part.pairs,
                  "operations": part.operations, "cuts": part.run.cuts, "boots": part.run.boots}
                 for part in parts],
-            "failures": [_told(failure) for failure in total.failures]}))
+            "failures": [_told(failure) for failure in total.failures]})
     else:
         click.echo(
             f"\n{total.cuts:,} cuts that left {len(total.contents):,} flash contents,"

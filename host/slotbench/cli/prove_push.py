@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.vm_option import vm_option
 from slotbench.prove.push import measure_push
 from slotbench.vboard.vms import VMS
@@ -30,7 +30,7 @@ _WORDS = (
     "--size", default=600, show_default=True, metavar="KB", type=click.IntRange(40, 1000),
     help="Size of the image.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the board and its firmware.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@json_option
 @vm_option
 def push(size: int, seed: int, as_json: bool, vm: str) -> None:
     """Push a whole firmware to a virtual board over real sockets, and say where the seconds go.
@@ -43,7 +43,7 @@ def push(size: int, seed: int, as_json: bool, vm: str) -> None:
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         found = measure_push(Path(folder), size=size * 1024, seed=seed, vm=VMS[vm])
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        echo_result(asdict(found))
         return
     for name, words in _WORDS:
         click.echo(f"{getattr(found, name):>8.1f} s  {words}")

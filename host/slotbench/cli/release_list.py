@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.published_head import now
 from slotbench.release import documents
@@ -18,7 +18,7 @@ from slotbench.release.store import Store
 @click.command("list")
 @click.argument("site", type=PATH)
 @click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+@json_option
 def list_(site: Path, keys_path: Path, as_json: bool) -> None:
     """List the releases of the product in SITE, newest first, and which boards are offered each.
 
@@ -27,7 +27,7 @@ def list_(site: Path, keys_path: Path, as_json: bool) -> None:
     keys = documents.read_keys(keys_path)[1]
     entries = list_releases(Store(site), keys, HighWater.beside(keys_path, keys.product))
     if as_json:
-        click.echo(json.dumps([entry.fields() for entry in entries], indent=2))
+        echo_result([entry.fields() for entry in entries])
         return
     for entry in entries:
         click.echo(entry.line(now()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.release import documents
 from slotbench.release.describe import describe_file
@@ -16,7 +16,7 @@ from slotbench.release.describe import describe_file
 @click.argument("file", type=PATH)
 @click.option(
     "--keys", "keys_path", type=PATH, help="The product's keys file, to check the signature.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+@json_option
 def show(file: Path, keys_path: Path | None, as_json: bool) -> None:
     """Say what FILE is: a release, head or keys document, or a firmware .bin.
 
@@ -25,7 +25,7 @@ def show(file: Path, keys_path: Path | None, as_json: bool) -> None:
     keys = documents.read_keys(keys_path)[1] if keys_path else None
     described = describe_file(file, keys)
     if as_json:
-        click.echo(json.dumps(described.fields, indent=2))
+        echo_result(described.fields)
         return
     click.echo(f"{file}: {described.title}")
     width = max(len(label) for label, _ in described.lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.board_prompt import query_status, without_main_option
-from slotbench.cli.json_output import to_json
+from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.journal import Report
@@ -26,8 +26,7 @@ from slotbench.vboard.forecast.status import status as status_of
 @without_main_option
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
-@click.option(
-    "--json", "as_json", is_flag=True, help="The dict that twoslot.status() returns, as JSON.")
+@json_option
 def status(dump: Path | None, port: str | None, without_main: bool, board: str | None, as_json: bool) -> None:
     """Say what runs on a board: the result of its twoslot.status().
 
@@ -58,7 +57,7 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
 
 def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
     if as_json:
-        click.echo(to_json(facts))
+        echo_result(facts)
         return
     click.echo(head)
     for label, words in _lines(facts):

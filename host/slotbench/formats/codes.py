@@ -177,8 +177,8 @@ CODES = (
          "inspect` says what is inside. Or put twoslot onto the board as files: `slotbench deploy --files`. A "
          "rollback goes to such a firmware only then, too."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
-         "Something else listens there, WebREPL perhaps (98), or all sockets are in use; stop "
-         "it, then listen() again."),
+         "Something of your program listens on port 8267 already (98), or all sockets are in use; "
+         "close it, then listen() again."),
     Code(52, "unknown-request", _L, "not a request that push knows", "length of the document, or line",
          "Push with `slotbench push` of the version that the board's twoslot is from."),
     Code(53, "stale-challenge", _L, "the challenge is unknown, or older than a minute", "0",

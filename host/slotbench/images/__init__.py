@@ -27,7 +27,7 @@ from slotbench.images.micropython import (
 )
 from slotbench.images.other_files import name_other_file
 from slotbench.images.structure import chip_name, read_structure
-from slotbench.images.versions import implied_facts
+from slotbench.images.versions import OLDEST_WORDS, implied_facts, is_too_old
 
 __all__ = ["Family", "Filesystem", "IdentifiedImage", "identify", "require_usable"]
 
@@ -35,7 +35,8 @@ _KEPT: Final = 16
 _MD5_BYTES: Final = 16
 _LOADER_BYTES_MAX: Final = 0x1000
 _FLASH_SIZES: Final = tuple(1 << bits for bits in range(19, 25))
-_GET_MICROPYTHON: Final = "give MicroPython's default build for the ESP8266 (ESP8266_GENERIC, 2 MiB or more)"
+_GET_MICROPYTHON: Final = (
+    f"give MicroPython's default build for the ESP8266 (ESP8266_GENERIC, 2 MiB or more), {OLDEST_WORDS}")
 _GET_IT_AGAIN: Final = "get the file again"
 _BUILDS: Final = {0x7B000: "FLASH_512K build", 0x98000: "FLASH_1M build", 0xD4000: "OTA build"}
 """MicroPython's builds by the end of their firmware (boards/*.ld); WINDOW_END is the default build's."""
@@ -153,6 +154,9 @@ def _identify_micropython(data: bytes, evidence: MicroPythonEvidence) -> Identif
         cure = _GET_IT_AGAIN if problem else ""
         if problem is None and (problem := _layout_problem(filesystem, user_start, link)) is not None:
             cure, is_layout = _GET_MICROPYTHON, True
+        elif problem is None and evidence.version is not None and is_too_old(evidence.version):
+            problem = f"MicroPython {evidence.version} is too old: twoslot needs {OLDEST_WORDS}"
+            cure = f"give MicroPython {OLDEST_WORDS}"
     return IdentifiedImage(
         family=Family.MICROPYTHON, title=_title(evidence, user_start), length=len(data),
         form=ImageForm.E9, problem=problem, cure=cure, offset=offset, layout_problem=is_layout, image=image,
@@ -206,7 +210,7 @@ def _layout_problem(filesystem: Filesystem | None, user_start: int | None, link:
     if filesystem is Filesystem.NONE:
         return "it has no filesystem, in which the files of twoslot would lie"
     if filesystem is Filesystem.FAT:
-        return "it makes a FAT filesystem, and twoslot needs LittleFS (MicroPython 1.13 or later)"
+        return "it makes a FAT filesystem, and twoslot needs LittleFS"
     return None
 
 

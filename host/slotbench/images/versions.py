@@ -1,9 +1,19 @@
-"""The facts that follow from a MicroPython version: its .mpy version and its littlefs version."""
+"""The facts that follow from a MicroPython version: its .mpy version, its littlefs version, whether it is too
+old for twoslot.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+OLDEST: Final = (1, 22)
+"""The oldest MicroPython that was seen to run twoslot: official 1.22.1, on the emulated chip.
+
+Official 1.19.1 was tried and does not. A module has no `__dict__` and `struct` no pad bytes before 1.20, and
+the chip crashes at the restart that the boot hook's timer outlives. Of 1.20 and 1.21 no image was at hand.
+"""
+OLDEST_WORDS: Final = f"{OLDEST[0]}.{OLDEST[1]} or later"
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
@@ -27,8 +37,17 @@ _SINCE = (
 
 def implied_facts(version: str) -> ImpliedFacts | None:
     """The facts of firmware with this banner version; None if it is too old or not a version."""
+    found = numbers_of(version)
+    return next((facts for since, facts in _SINCE if found is not None and found >= since), None)
+
+
+def numbers_of(version: str) -> tuple[int, int] | None:
+    """The first two numbers of a banner's version ("1.19.1-dirty": 1, 19); None if it is not a version."""
     match = _VERSION.match(version)
-    if not match:
-        return None
-    found = (int(match.group(1)), int(match.group(2)))
-    return next((facts for since, facts in _SINCE if found >= since), None)
+    return (int(match.group(1)), int(match.group(2))) if match else None
+
+
+def is_too_old(version: str) -> bool:
+    """Whether firmware with this banner version is older than what runs twoslot."""
+    found = numbers_of(version)
+    return found is not None and found < OLDEST

@@ -19,7 +19,9 @@ from slotbench.untrusted import load_json
 
 __all__ = ["PORT", "SECRET_BYTES", "ListenerStatus", "PushClient", "PushTimes", "read_secret"]
 
-PORT: Final = 8266
+PORT: Final = 8267
+"""The port of a board that listens for pushes."""
+_WEBREPL_PORT: Final = 8266
 SECRET_BYTES: Final = 32
 
 _RESPONSE_S: Final = 60.0
@@ -190,7 +192,7 @@ class PushClient:
         except FormatError as error:
             raise BenchError(
                 f"no listening board answers there ({error})", where=self.where,
-                cure="check host and port") from None
+                cure=_where_boards_listen(self._address)) from None
 
     def _authorize(self, there: ListenerStatus, method: str, path: str, digest: str = "") -> dict[str, str]:
         message = "\n".join([method, path, there.nonce, *([digest] if digest else [])])
@@ -208,7 +210,8 @@ class PushClient:
         said = re.match(rb"(\d{1,10}) at (\d{1,10})\n", text)
         if said is None:
             raise BenchError(
-                f"the response has status {status}", where=self.where, cure="check host and port")
+                f"the response has status {status}", where=self.where,
+                cure=_where_boards_listen(self._address))
         code, place = int(said[1]), int(said[2])
         if not code:
             what = "twoslot on the board has a defect" if place else "the board is out of memory"
@@ -232,7 +235,8 @@ class _PushConnection:
         except OSError as error:
             raise BenchError(
                 f"no board listens there ({error.strerror or error})", where=where,
-                cure="call twoslot.listen() on the board", exit_code=USAGE) from None
+                cure=_where_boards_listen(address, "call twoslot.listen() on the board"),
+                exit_code=USAGE) from None
         self._sock.settimeout(seconds)
         self._lines = self._sock.makefile("rb")
         self._in_chunk = False
@@ -297,6 +301,14 @@ class _PushConnection:
 
     def _lost_board(self, what: str) -> BenchError:
         return BenchError(what, where=self._where, cure=_AGAIN)
+
+
+def _where_boards_listen(address: tuple[str, int], cure: str = "check host and port") -> str:
+    """The cure when nobody answers at an address as a listening board does."""
+    host, port = address
+    if port != _WEBREPL_PORT:
+        return cure
+    return f"{port} is WebREPL's port; a board listens on {PORT}: slotbench push {host} ..."
 
 
 def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:

@@ -15,33 +15,24 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
-from slotbench.images.frozen import version_module
-from slotbench.mpy import ABI, built, compile_mpy, compile_package, sources
+from slotbench.images.versions import OLDEST_WORDS, is_too_old
+from slotbench.mpy import ABI, compile_mpy
+from slotbench.repl.package import HOOK
 from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
 from slotbench.untrusted import load_json
 
 __all__ = [
-    "HOOK_CHECK", "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings",
-    "package_files", "pin_keys", "read_board", "remove_boot_line", "remove_files", "require_compilable",
-    "require_hook",
+    "HOOK_CHECK", "BoardContent", "add_boot_line", "install_files", "merge_settings", "pin_keys", "read_board",
+    "remove_boot_line", "remove_files", "require_compilable", "require_hook",
 ]
 
 _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
 _BOOT: Final = "boot.py"
-_HOOK: Final = "twoslot_boot.py"
-_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
+_OWN: Final = (HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
 _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
-_MANIFEST: Final = f"""\
-# Include this file in the manifest of your firmware. It freezes twoslot, and no boot hook: that has to be
-# a file on the board (slotbench deploy), which is there under any firmware.
-package("{_PACKAGE}")
-""".encode()
-_VERSION_MIN: Final = (1, 22)
-"""The oldest MicroPython that loads this .mpy format and was seen to run twoslot (1.22.1, emulated)."""
 
 HOOK_CHECK: Final = "import twoslot; twoslot.deadline is not None"
 """A line for the prompt: whether the boot hook ran in this start."""
@@ -206,13 +197,13 @@ def _read_facts(facts: Sequence[tuple[Any, ...]], port: str) -> BoardContent:
         raise BenchError(
             f"the board runs {name} on {platform}, not MicroPython on an ESP8266", where=port,
             cure="check --port")
-    shown, oldest = (".".join(map(str, numbers)) for numbers in (version, _VERSION_MIN))
-    if mpy & 0xFF != ABI or version[:2] < _VERSION_MIN:
-        why = f"loads .mpy format {mpy & 0xFF}, twoslot has format {ABI}" if mpy & 0xFF != ABI else (
-            f"is too old, twoslot needs {oldest} or later")
+    shown = ".".join(map(str, version))
+    if mpy & 0xFF != ABI or is_too_old(shown):
+        why = f"is too old: twoslot needs {OLDEST_WORDS}" if is_too_old(shown) else (
+            f"loads .mpy format {mpy & 0xFF}, twoslot has format {ABI}")
         raise BenchError(
             f"MicroPython {shown} on the board {why}", where=port,
-            cure=f"flash MicroPython {oldest} or later with `slotbench flash`")
+            cure=f"flash MicroPython {OLDEST_WORDS}: slotbench flash --port {port} --image firmware.bin")
     hashes = _facts_by_path(facts, "file")
     texts = _facts_by_path(facts, "text")
     try:
@@ -227,26 +218,6 @@ def _read_facts(facts: Sequence[tuple[Any, ...]], port: str) -> BoardContent:
         settings=settings if isinstance(settings, dict) else {},
         chip_id=next((str(fact[1]) for fact in facts if fact[0] == "id"), ""),
         identity=texts.get("twoslot.secret"))
-
-
-def package_files() -> dict[str, bytes]:
-    """The files that all boards share, by path: the package as .mpy files in its folders, and the boot hook.
-
-    Raises BenchError if there is no mpy-cross.
-    """
-    compiled = compile_package(sources())
-    files = {f"{_PACKAGE}/{name.removesuffix('.py')}.mpy": data for name, data in compiled.items()}
-    return {**files, _HOOK: data_path("device", _HOOK).read_bytes()}
-
-
-def frozen_files() -> dict[str, bytes]:
-    """What a firmware freezes, by path: the package as it is built, and a manifest for MicroPython.
-
-    The boot hook is not among them: it has to be a file (`package_files`), so that it is there under any
-    firmware. An empty module whose name has the version shows in an image which twoslot is inside.
-    """
-    files = {f"{_PACKAGE}/{name}": source for name, source in built(sources()).items()}
-    return {**files, version_module(__version__): b"", "manifest.py": _MANIFEST}
 
 
 def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:

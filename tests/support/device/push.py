@@ -152,7 +152,7 @@ class PushNetwork(WsgiNetwork):
         self.open = 0
 
     def listen(self, port: int) -> TcpListener:
-        assert port == 8266
+        assert port == 8267
         return _Porch(self)
 
 

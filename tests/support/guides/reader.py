@@ -38,7 +38,7 @@ BROKER = "192.168.1.10"
 SERVER = "http://192.168.1.10:8266"
 FILES_SERVER = "http://192.168.1.10:8000"
 SITES = "/srv"
-PUSH_PLACE = "127.0.0.1:8266"
+PUSH_PLACE = "127.0.0.1:8267"
 _SPEED = "20"
 _MOMENT_S = 0.05
 _ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
@@ -161,7 +161,7 @@ class Reader:
         """Let as much of the board's time go by as a person needs who reads on."""
         begun: int | None = None
         for _ in range(POLLS):
-            facts = json.loads(self._in_process(["board", "status", board, "--json"])[1])
+            facts = json.loads(self._in_process(["board", "status", board, "--json"])[1])["result"]
             begun = facts["time_ms"] if begun is None else begun
             if facts["state"] != "running" or facts["time_ms"] - begun >= READS_MS:
                 return
@@ -213,7 +213,7 @@ class Reader:
             path.write_text(json.dumps({**settings, "server": self._url}))
         # Programs on a serial port have time limits of their own: there the board runs in real time.
         speed = [] if {"--speed", "--pty"}.intersection(arguments) else ["--speed", _SPEED]
-        line = self._start(["-m", "slotbench", *arguments, *speed], "Its port 8266")
+        line = self._start(["-m", "slotbench", *arguments, *speed], "Its port 8267")
         self._push_place = line.rpartition(" ")[2].strip()
         return 0, line
 

@@ -1,0 +1,59 @@
+"""A group of verbs that imports a verb's module when the verb is called, and for no list or help before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["LazyGroup"]
+
+Sections = Mapping[str, Mapping[str, tuple[str, str]]]
+"""Heading -> verb -> where it is ("module:name") and what it does, for the list of verbs."""
+
+
+class LazyGroup(click.Group):
+    """A group whose verbs stand in a table, by the headings under which --help lists them."""
+
+    def __init__(self, *arguments: Any, sections: Sections, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.sections = {heading: dict(verbs) for heading, verbs in sections.items()}
+
+    def places(self) -> dict[str, str]:
+        """Verb -> "module:name"."""
+        return {name: verb[0] for verbs in self.sections.values() for name, verb in verbs.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order of the alphabet."""
+        return sorted(self.places())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb. None if there is none of that name."""
+        place = self.places().get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs under its headings. Nothing is imported for it."""
+        width = max((len(name) for verbs in self.sections.values() for name in verbs), default=0)
+        for heading, verbs in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), verb[1]) for name, verb in verbs.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs that begin with this, then the options of the group. No verb is imported for it."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=verb[1])
+            for verbs in self.sections.values() for name, verb in verbs.items()
+            if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)

@@ -1,0 +1,41 @@
+"""The verbs of `slotbench`, by what a user wants to do: where each one is, and what it does in a line."""
+
+from __future__ import annotations
+
+from slotbench.cli.lazy_group import Sections
+
+__all__ = ["VERBS"]
+
+VERBS: Sections = {
+    "From a new board to an updated one": {
+        "flash": ("slotbench.cli.flash:flash", "Put the loader and a firmware onto a board."),
+        "deploy": ("slotbench.cli.deploy:deploy", "Put twoslot, its settings and keys onto a board."),
+        "update": ("slotbench.cli.update:update", "Have a board install what is offered."),
+        "status": ("slotbench.cli.status:status", "Say what runs on a board."),
+    },
+    "Releases": {
+        "keys": ("slotbench.cli.keys:keys", "Make and change the keys of a product."),
+        "preflight": ("slotbench.cli.preflight:command", "Start a firmware on an emulated chip."),
+        "release": ("slotbench.cli.release:release", "Build, sign, publish and roll out releases."),
+        "serve": ("slotbench.cli.serve:serve", "Serve the releases to the boards."),
+    },
+    "A board on USB": {
+        "backup": ("slotbench.cli.backup:backup", "Save the whole flash of a board."),
+        "check": ("slotbench.cli.check:check", "Have a board say what is offered."),
+        "inspect": ("slotbench.cli.inspect:inspect", "Explain a flash, or a firmware."),
+        "log": ("slotbench.cli.log:log", "Say what a board refused or failed at."),
+        "push": ("slotbench.cli.push:push", "Send a firmware to a board on your desk."),
+        "restore": ("slotbench.cli.restore:restore", "Write a saved flash back."),
+        "rollback": ("slotbench.cli.rollback:rollback", "Go back to the other slot."),
+        "unflash": ("slotbench.cli.unflash:unflash", "Make a stock MicroPython board of it."),
+    },
+    "Without a board": {
+        "board": ("slotbench.cli.board:board", "Keep and run virtual boards."),
+        "demo": ("slotbench.cli.demo:demo", "Watch an update, power cuts and attacks."),
+        "prove": ("slotbench.cli.prove:prove", "Check the claims of the documents."),
+    },
+    "Words": {
+        "completion": ("slotbench.cli.completion:completion", "Have the shell complete the command line."),
+        "explain": ("slotbench.cli.explain:explain", "Say what an error code means."),
+    },
+}
