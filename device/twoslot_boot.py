@@ -1,5 +1,5 @@
-# Boot hook, run by one marked line of boot.py under any firmware: plain source, only modules of the
-# chip. A trial that cannot import twoslot could never update itself again: it ends at once.
+# Boot hook 0.1.0 of twoslot. A marked line of boot.py runs it under any firmware: plain source, only modules
+# of the chip. A trial that cannot import twoslot could never update itself again: it ends at once.
 import machine
 import sys
 import time
@@ -83,17 +83,22 @@ while True:
                 timer.init(period=3600000, mode=machine.Timer.ONE_SHOT, callback=twoslot.watch_program)
         break
     except KeyboardInterrupt:
-        # All of it must be done: once more, with no Ctrl-C, and no module that was half loaded or dropped.
+        # All of it must be done: once more, with no Ctrl-C.
         kbd_intr(-1)
         stop = True
-        for key in list(sys.modules):
-            if key.startswith("twoslot."):
-                del sys.modules[key]
     except Exception as e:
-        if trial:
-            restart(6)
-        print("twoslot cannot be imported:", repr(e))
-        break
+        if sys.path[0]:
+            if trial:
+                restart(6)
+            print("twoslot cannot be imported:", repr(e))
+            break
+        # Files that are damaged, or half deleted, hide a frozen twoslot: once more, without the path "".
+        sys.path.pop(0)
+    for key in list(sys.modules):  # half loaded, or dropped
+        if key.startswith("twoslot"):
+            del sys.modules[key]
+if sys.path[0]:
+    sys.path.insert(0, "")
 sys.modules.pop(__name__, None)  # only what the timer of a trial calls stays on the heap
 if stop:
     kbd_intr(3)
