@@ -17,6 +17,8 @@ from types import FrameType
 __all__ = ["StoppedByUser", "stopping_on_interrupt"]
 
 _AGAIN_S = 0.01
+# Windows has no timers that send signals. There, what Python drops is lost, and Ctrl-C is pressed again.
+_SIGNALS = (signal.SIGINT, signal.SIGALRM) if hasattr(signal, "setitimer") else (signal.SIGINT,)
 
 
 class StoppedByUser(BaseException):
@@ -42,17 +44,23 @@ def stopping_on_interrupt() -> Iterator[None]:
 
     def drop(dropped: sys.UnraisableHookArgs) -> None:
         if dropped.exc_type is StoppedByUser:
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+            _raise_again(_AGAIN_S)
         else:
             hook(dropped)
 
     hook = sys.unraisablehook
-    before = signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGALRM, stop)
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
     sys.unraisablehook = drop
     try:
         yield
     finally:
         sys.unraisablehook = hook
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in zip((signal.SIGINT, signal.SIGALRM), before):
+        _raise_again(0)
+        for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _raise_again(after_s: float) -> None:
+    """Send the second of _SIGNALS to this process after so many seconds; 0: not any more."""
+    if len(_SIGNALS) > 1:
+        signal.setitimer(signal.ITIMER_REAL, after_s)

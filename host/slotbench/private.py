@@ -6,10 +6,12 @@ and often the password of a Wi-Fi network.
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PRIVATE", "PRIVATE_FOLDER", "PUBLIC", "make_private_folder"]
+__all__ = ["PRIVATE", "PRIVATE_FOLDER", "PUBLIC", "is_open_to_others", "make_private_folder"]
 
 PRIVATE: Final = 0o600
 """The mode of a file with a secret."""
@@ -17,6 +19,14 @@ PUBLIC: Final = 0o644
 """The mode of every other file."""
 PRIVATE_FOLDER: Final = 0o700
 """The mode of a folder whose files hold secrets."""
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether the modes let other users read the file. Windows has none: there this is False.
+
+    Raises OSError.
+    """
+    return os.name == "posix" and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def make_private_folder(path: Path) -> None:

@@ -26,6 +26,7 @@ __all__ = [
 
 PROJECT_FILE: Final = "slotbench.toml"
 _BYTES_MAX: Final = 64 * 1024
+_COMMENT_AT: Final = 36
 _SECRET = re.compile(r"pass|secret|token|pwd", re.I)
 _KEY = re.compile(r"""^\s*(?:([A-Za-z0-9_-]+)|"([^"]*)"|'([^']*)')\s*[=.]""")
 _TABLE = re.compile(r"^\s*\[+\s*([^\]]*?)\s*\]")
@@ -57,16 +58,16 @@ class _Field:
 
 
 FIELDS: Final[Mapping[str, _Field]] = {
-    "product": _Field("the name of what the boards are; it is signed with each release", _name, True),
-    "board": _Field("the kind of board: a name of `slotbench init --help`, or a .toml file", _board, True),
-    "channel": _Field("the channel of its releases", _name),
-    "server": _Field("where the boards ask for releases: http://HOST[:PORT]", check_server_url),
-    "port": _Field("the serial port of the board on this computer", _text),
-    "site": _Field("the folder that is served", _text),
-    "keys": _Field("the public keys, which each board gets", _text),
-    "offline_key": _Field("the private key that signs releases", _text),
-    "online_key": _Field("the private key that signs what is offered", _text),
-    "identities": _Field("where the secrets of boards are kept that deploy gives them", _text),
+    "product": _Field("what the boards are; signed with each release", _name, True),
+    "board": _Field("kind of board: see `slotbench init --help`, or a .toml file", _board, True),
+    "channel": _Field("channel of the releases", _name),
+    "server": _Field("where boards ask for releases", check_server_url),
+    "port": _Field("serial port of the board on this computer", _text),
+    "site": _Field("folder that is served", _text),
+    "keys": _Field("public keys; each board gets them", _text),
+    "offline_key": _Field("private key that signs releases", _text),
+    "online_key": _Field("private key that signs what is offered", _text),
+    "identities": _Field("file for the secrets that deploy gives to boards", _text),
 }
 """The fields of slotbench.toml, in the order in which `slotbench init` writes them. All are strings."""
 
@@ -160,10 +161,11 @@ def project_text(values: Mapping[str, str | None]) -> str:
     """The slotbench.toml with these values: each with its meaning; a field without a value is a comment."""
     said = [
         "# What slotbench knows in this folder and below it. Options on the command line win.",
-        "# Paths are relative to this file. Nothing secret is in it."]
+        "# Paths are relative to this file. Nothing secret is in it.", ""]
     for name, each in FIELDS.items():
         value = values.get(name)
-        said += ["", f"# {each.meaning}", f'{name} = {_quoted(value)}' if value else f'# {name} = ""']
+        line = f"{name} = {_quoted(value)}" if value else f'# {name} = ""'
+        said.append(f"{line:{_COMMENT_AT}}  # {each.meaning}")
     return "\n".join(said) + "\n"
 
 

@@ -16,11 +16,14 @@ import serial
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["has_lines", "open_port", "other_programs", "uninterrupted"]
+__all__ = ["has_lines", "list_ports", "open_port", "other_programs", "uninterrupted", "usb_ports"]
 
 _PSEUDO_TERMINALS: Final = "/dev/pts/"
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK})
 _COMMAND_CHARS: Final = 60
+_COM: Final = re.compile(r"(?:\\\\\.\\)?COM[0-9]+", re.IGNORECASE)
+"""A port on Windows. It is never shared: access that is denied is another program's."""
+_NAMED_PORTS: Final = 8
 
 
 def open_port(port: str, baud: int, timeout_s: float | None = None) -> Any:
@@ -33,6 +36,20 @@ def open_port(port: str, baud: int, timeout_s: float | None = None) -> Any:
         return serial.serial_for_url(port, baud, timeout=timeout_s, exclusive=True)
     except (OSError, ValueError) as error:
         raise _refusal(port, error) from None
+
+
+def list_ports() -> list[str]:
+    """The serial ports of this computer, as --port takes them."""
+    from serial.tools.list_ports import comports  # its import costs as much as all of pyserial
+
+    return sorted(str(found.device) for found in comports())
+
+
+def usb_ports() -> list[str]:
+    """Those of them that are on USB, as boards are."""
+    from serial.tools.list_ports import comports
+
+    return sorted(str(found.device) for found in comports() if found.vid is not None)
 
 
 def has_lines(port: str) -> bool:
@@ -92,21 +109,21 @@ def _command(words: list[bytes]) -> str:
 def _refusal(port: str, error: OSError | ValueError) -> BenchError:
     """What is wrong with the port, and its cure."""
     number = _number(error)
-    is_device = "://" not in port
+    is_device, is_com = "://" not in port, _COM.fullmatch(port) is not None
     if isinstance(error, ValueError):
         return BenchError(
             f"this is no serial port ({error})", where=port,
-            cure="give a device such as /dev/ttyUSB0, or socket://HOST:PORT, rfc2217://HOST:PORT",
+            cure="give a device such as /dev/ttyUSB0 or COM3, or socket://HOST:PORT, rfc2217://HOST:PORT",
             exit_code=USAGE)
-    if is_device and not os.path.exists(port):
-        cure = "check the cable; `ls /dev/tty*` lists the ports"
+    if is_device and (number == errno.ENOENT or not is_com and not os.path.exists(port)):
+        cure = f"check the cable; {_ports_words()}"
         if os.path.islink(port):
             cure = "the virtual board behind it does not run: start it with `slotbench board run`"
         return BenchError("no such serial port", where=port, cure=cure, exit_code=USAGE)
-    if number in (errno.EACCES, errno.EPERM):
+    if number in (errno.EACCES, errno.EPERM) and not is_com:
         return BenchError("no permission to open the serial port", where=port, cure=_permission_cure(port),
                           exit_code=USAGE)
-    if number in _BUSY:
+    if number in _BUSY or is_com and number == errno.EACCES:
         programs = other_programs(port)
         who = f": {', '.join(programs)}" if programs else ""
         return BenchError(
@@ -119,14 +136,22 @@ def _refusal(port: str, error: OSError | ValueError) -> BenchError:
             cure="check address and port, and start the board or the server of the port", exit_code=USAGE)
     return BenchError(
         f"the serial port cannot be opened ({_reason(error)})", where=port,
-        cure="give the device of a board; `ls /dev/tty*` lists the ports", exit_code=USAGE)
+        cure=f"give the device of a board; {_ports_words()}", exit_code=USAGE)
+
+
+def _ports_words() -> str:
+    ports = list_ports()
+    if not ports:
+        return "this computer has no serial port now"
+    more = ", ..." if len(ports) > _NAMED_PORTS else ""
+    return f"this computer has {', '.join(ports[:_NAMED_PORTS])}{more}"
 
 
 def _number(error: OSError | ValueError) -> int | None:
     """The system's number of an error; pyserial keeps some of them in the arguments or in the text only."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    found = re.search(r"(?:Errno |: \()(\d+)[\],]", str(error))
+    found = re.search(r"(?:Errno |: \(|Error\()(\d+)[\],]", str(error))
     return int(found[1]) if found else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from slotbench.release.build import build_release
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import sign_file
 from slotbench.vboard.chip.build import VARIABLE
-from support.chip.bench import any_micropython, need_slirp, recent_micropython
+from support.chip.bench import any_micropython, need_slirp, oldest_micropython, recent_micropython
 from support.commands import CommandResult, RunCommand
 from support.samples import VECTOR_KEYS, make_firmware
 
@@ -102,8 +103,9 @@ def test_no_preflight_and_a_bench_image_are_said(slotbench: RunCommand, tmp_path
     assert ran.code == 0 and ran.out.startswith(f"{out}: no preflight: switched off\n")
 
 
-def test_firmware_that_twoslot_runs_on_passes(core: Path) -> None:
-    image = recent_micropython()[0]
+@pytest.mark.parametrize("choose", [lambda: recent_micropython()[0], oldest_micropython], ids=["newest", "oldest"])
+def test_firmware_that_twoslot_runs_on_passes(core: Path, choose: Callable[[], bytes]) -> None:
+    image = choose()
     need_slirp()
     report = preflight(image, boards.load(BOARD))
     assert report.result is Preflight.PASSED, report

@@ -28,7 +28,7 @@ print(*sys.modules)
 TELLING = [
     "status", "check", "log", "inspect", "explain", "preflight", "release list", "release show", "board status",
     "prove powercut", "prove network", "prove fleet", "prove field", "prove fuzz", "prove push", "prove memory",
-    "prove chip"]
+    "prove chip", "ship"]
 """The verbs that tell something."""
 
 

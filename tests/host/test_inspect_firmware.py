@@ -16,7 +16,6 @@ from slotbench.inspection.stock import inspect_stock
 from slotbench.vboard import firmware
 from support.commands import RunCommand
 from support.micropython_images import FROZEN, micropython_image
-from support.samples import make_firmware
 from support.vboard.littlefs import FAT, filesystem, stock_flash
 
 FILES = {"/main.py": b"print(1)\n", "/lib/a.py": bytes(5000)}
@@ -108,7 +107,7 @@ def test_status_of_a_stock_board_says_what_it_starts(slotbench: RunCommand, tmp_
 
 @pytest.mark.parametrize(("data", "title", "version"), [
     (micropython_image(), "MicroPython 1.26.0, littlefs 2.1", "2.1"),
-    (make_firmware(banner="v1.21.0"), "an image of the bench, which no chip runs", "2.0"),
+    (micropython_image("1.21.0"), "MicroPython 1.21.0, littlefs 2.0", "2.0"),
 ])
 def test_the_slots_of_a_board_name_their_firmware_and_board_new_writes_its_facts(
     slotbench: RunCommand, tmp_path: Path, data: bytes, title: str, version: str,
@@ -120,6 +119,7 @@ def test_the_slots_of_a_board_name_their_firmware_and_board_new_writes_its_facts
 
     assert f"firmware {title}" in said
     assert f"filesystem from 0x100000, littlefs {version}" in said and any(".mpy version 6" in line for line in said)
+    assert any(line.startswith(f"at 0x100000: littlefs {version} of ") for line in said), said
 
 
 # Filesystems.

@@ -43,7 +43,7 @@ def test_a_first_release(site: Store, make_release: MakeRelease, ring: KeyRing, 
     table = blocks.block_table(firmware)
     signed = document.split_document(path.read_bytes())
     assert files_below(site.root) == {
-        "heads/sensor/stable.head", "keys/sensor.keys", f"images/{sha256}.bin",
+        ".lock", "heads/sensor/stable.head", "keys/sensor.keys", f"images/{sha256}.bin",
         f"blocks/{blocks.table_digest(table).hex()}.blocks", f"releases/{signed.digest}.release",
     }
     assert site.read(store.image_name(sha256)) == firmware

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import Mock
@@ -14,8 +15,9 @@ import pytest
 
 from slotbench import cli
 from slotbench.errors import BenchError
+from slotbench.locks import LOCK_NAME, LockedElsewhere, hold_lock, lock_folders
 from slotbench.release import store
-from slotbench.release.files import locked, read_bytes, write_atomic, write_new_files
+from slotbench.release.files import read_bytes, write_atomic, write_new_files
 from slotbench.release.identities import Identities
 from slotbench.release.store import Store
 from support.samples import files_below
@@ -36,7 +38,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     path.write_bytes(b"old")
     monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space")))
 
-    with pytest.raises(BenchError, match=r"cannot write \(No space\): .*file; choose a folder") as caught:
+    with pytest.raises(BenchError, match=r"cannot write \(No space\): .*file; make room") as caught:
         write_atomic(path, b"new")
 
     assert caught.value.exit_code == 2
@@ -128,16 +130,27 @@ def test_a_file_in_place_of_the_store_is_an_error(site: Store) -> None:
 
 def test_a_second_writer_waits(site: Store) -> None:
     def take() -> None:
-        descriptor = os.open(site.root, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        finally:
-            os.close(descriptor)
+        with hold_lock(site.root / LOCK_NAME, wait=False):
+            pass
 
     with site.locked():
-        with pytest.raises(BlockingIOError):
+        with pytest.raises(LockedElsewhere):
             take()
     take()
+
+
+def test_a_killed_process_lets_go_of_its_locks(tmp_path: Path) -> None:
+    """Its lock file stays, and stops nobody."""
+    code = f"""
+import os, pathlib
+from slotbench.locks import lock_folders
+with lock_folders(pathlib.Path({str(tmp_path)!r})):
+    os.kill(os.getpid(), 9)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=False)
+    assert ran.returncode == -9 and (tmp_path / LOCK_NAME).exists()
+    with hold_lock(tmp_path / LOCK_NAME, wait=False):
+        pass
 
 
 def test_new_files_never_take_the_place_of_one_that_was_made_meanwhile(
@@ -179,7 +192,7 @@ def test_a_write_removes_what_a_killed_one_left_of_this_file(tmp_path: Path) -> 
 def test_locks_of_one_folder_under_two_names_are_one(tmp_path: Path) -> None:
     """As of `release publish lamp.release . --keys lamp.keys`."""
     (tmp_path / "link").symlink_to(tmp_path)
-    with locked(tmp_path, tmp_path / "link", tmp_path / "."):
+    with lock_folders(tmp_path, tmp_path / "link", tmp_path / "."):
         pass
 
 

@@ -247,13 +247,14 @@ def test_a_file_that_differs_from_what_was_written_is_reported() -> None:
     ({"platform": "esp32"}, "not MicroPython on an ESP8266"),
     ({"name": "circuitpython"}, "not MicroPython"),
     ({"mpy": 5}, "loads .mpy format 5, twoslot has format 6"),
-    ({"version": (1, 21, 0)}, "1.21.0 on the board is too old: twoslot needs 1.22 or later"),
-    ({"version": (1, 18, 0), "mpy": 5}, "1.18.0 on the board is too old: twoslot needs 1.22 or later"),
+    ({"version": (1, 19, 1)}, "1.19.1 on the board is too old: twoslot needs 1.20 or later"),
+    ({"version": (1, 18, 0), "mpy": 5}, "1.18.0 on the board is too old: twoslot needs 1.20 or later"),
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
         deploy.read_board(ScriptedTransport(**facts), "port")
     assert deploy.read_board(ScriptedTransport(), "port").mpy_abi == 6
+    assert deploy.read_board(ScriptedTransport(version=(1, 20, 0)), "port").version == (1, 20, 0)
 
 
 @pytest.mark.parametrize("boot", [b"led = 2  # twoslot\n", b"print('import twoslot_boot')\n", b"    import twoslot_boot2\n"])

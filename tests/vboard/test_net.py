@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from slotbench.addresses import is_this_machine
 from slotbench.vboard.network.base import Network, RadioLink
 from slotbench.vboard.network.faults import FaultyNetwork
-from slotbench.vboard.network.loopback import LoopbackNetwork, is_this_machine
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import Soc

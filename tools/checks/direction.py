@@ -13,8 +13,8 @@ from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
-    "", "addresses", "boards", "errors", "images", "interrupts", "mpy", "private", "syntax", "terminal",
-    "untrusted"})
+    "", "addresses", "boards", "errors", "images", "interrupts", "locks", "mpy", "private", "syntax",
+    "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "addresses": frozenset({"errors"}),
     "interrupts": frozenset(),
+    "locks": frozenset(),
     "private": frozenset(),
     "syntax": frozenset(),
     "terminal": frozenset(),
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "server": _UPPER,
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"demo", "prove", "server"},
+    "cli": _UPPER | {"demo", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""

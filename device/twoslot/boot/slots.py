@@ -10,7 +10,7 @@ from twoslot.constants import PAGE
 from twoslot.errors import FlashError
 
 _MAP = const(0xFB8)  # the flash map of this board, in the loader's sector (FORMATS.md, map table)
-DESCRIPTOR = const("<4sBBHII32sIIII32s16sI4x")
+DESCRIPTOR = const("<4sBBHII32sIIII32s16sI")
 # Open words of a descriptor, by their offset.
 _CONFIRMED_WORD = const(128)
 _BAD_WORD = const(132)

@@ -36,8 +36,8 @@ def stock_image(data: bytes, board: BoardProfile) -> IdentifiedImage:
             cure="use MicroPython's default build, for 2 MiB or more; this one would not find the files")
     if found.hides_hook:
         raise BenchError(
-            "its frozen boot.py runs instead of the file and does not run the boot hook: a trial would have no "
-            "deadline",
+            "its frozen boot.py runs instead of the file and does not run the boot hook: a trial would have "
+            "no deadline",
             cure='begin that boot.py with __import__("twoslot_boot"), or freeze none and name it otherwise')
     return found
 

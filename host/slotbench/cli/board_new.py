@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from slotbench import boards
+from slotbench.addresses import is_this_machine
 from slotbench.boards import BoardProfile
 from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name, server_url
@@ -22,9 +23,8 @@ from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
 from slotbench.vboard import firmware
 from slotbench.vboard.factory import board_files, factory_flash
-from slotbench.vboard.flash.littlefs import FlashFiles
+from slotbench.vboard.flash.littlefs import NEWEST_VERSION, FlashFiles
 from slotbench.vboard.live.folder import BoardFolder
-from slotbench.vboard.network.loopback import is_this_machine
 
 _BENCH_VERSION = "1.0.0"
 
@@ -92,7 +92,7 @@ def new(
     if not pinned:
         del files["/twoslot.keys"], files["/twoslot.keys2"]
     if board.filesystem:
-        filesystem = FlashFiles(flash, board.filesystem)
+        filesystem = FlashFiles(flash, board.filesystem, first.fs_version or NEWEST_VERSION)
         filesystem.start(files)
         filesystem.mount()
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name

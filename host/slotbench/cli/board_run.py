@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from slotbench import boards
+from slotbench.addresses import is_this_machine
 from slotbench.cli.board_control import counts_line, state_line
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
@@ -40,13 +41,14 @@ from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.made_here import refuse_stranger
 from slotbench.vboard.live.runner import LiveRunner
 from slotbench.untrusted import load_json
-from slotbench.vboard.network.loopback import LoopbackNetwork, is_this_machine
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
 
 _NEW_CHIP = "generic_4m"
 _PORT = click.IntRange(0, 65535)
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = tuple(
+    getattr(signal, each) for each in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, each))
 
 
 def _speed(value: str | float) -> float | None:
@@ -132,7 +134,7 @@ def run(
         Wire(lambda: clock.us) if vm == CHIP and network in ("auto", "lwip") else nullcontext() as wire,
         ControlSocket(
             opened.socket_path if isinstance(opened, BoardFolder) else Path(nowhere, "control.sock"),
-            woken.fileno(), uart.fileno(), *([wire.fileno()] if wire is not None else [])) as control,
+            woken.fileno(), uart.descriptors, *([wire.fileno()] if wire is not None else [])) as control,
     ):
         runner: LiveRunner | ChipRunner
         if vm == CHIP:

@@ -15,7 +15,9 @@ from slotbench.images import Family, Filesystem, IdentifiedImage
 from slotbench.images.frozen import BOOT
 from slotbench.inspection.stock import StockFacts
 
-__all__ = ["firmware_fields", "firmware_lines", "fitting_boards", "hidden_files", "stock_fields", "stock_lines"]
+__all__ = [
+    "firmware_fields", "firmware_lines", "fitting_boards", "hidden_files", "stock_fields", "stock_lines",
+]
 
 _LINE_CHARS = 78
 

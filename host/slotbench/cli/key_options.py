@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,11 +14,12 @@ import click
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.release.files import read_bytes
-from slotbench.release.keys import SigningKey
+from slotbench.release.keys import SigningKey, WrongPassphrase
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _PASSPHRASE_BYTES_MAX = 1024
+_TRIES = 3
 _PASSPHRASE_VARIABLE = "SLOTBENCH_PASSPHRASE"
 
 
@@ -41,16 +43,43 @@ def given_passphrase(file: Path | None) -> bytes | None:
                 "first line is empty", where=str(file), cure="put the passphrase on its first line",
                 exit_code=USAGE)
         return line
-    return os.environb.get(_PASSPHRASE_VARIABLE.encode()) or None
+    # The bytes of the variable, as they are: Windows has text only.
+    return os.fsencode(os.environ.get(_PASSPHRASE_VARIABLE, "")) or None
 
 
-def load_key(path: Path, passphrase_file: Path | None) -> SigningKey:
-    """The private key in `path`. A missing passphrase is asked for on a terminal."""
+def load_key(path: Path, passphrase_file: Path | None, typed: list[bytes] | None = None) -> SigningKey:
+    """The private key in `path`. A missing passphrase is asked for on a terminal, three times if it is wrong.
 
-    def passphrase() -> bytes | None:
-        given = given_passphrase(passphrase_file)
-        if given is None and sys.stdin.isatty():
-            return str(click.prompt(f"Passphrase of {path}", hide_input=True, err=True)).encode()
-        return given
+    `typed` are passphrases that were typed for other keys: they are tried first. Raises BenchError.
+    """
+    given = given_passphrase(passphrase_file)
+    typed = [] if typed is None else typed
+    if given is not None or not sys.stdin.isatty():
+        return SigningKey.load(path, lambda: given)
+    for known in typed:
+        with suppress(WrongPassphrase):
+            return SigningKey.load(path, lambda: known)
+    left = _TRIES
 
-    return SigningKey.load(path, passphrase)
+    def ask() -> bytes:
+        typed.append(str(click.prompt(f"Passphrase of {path}", hide_input=True, err=True)).encode())
+        return typed[-1]
+
+    while True:
+        left -= 1
+        try:
+            return SigningKey.load(path, ask)
+        except WrongPassphrase as error:
+            if not left:
+                raise
+            click.echo(f"{error.what}: {path}; type it again", err=True)
+
+
+def new_passphrase(file: Path | None) -> bytes | None:
+    """A passphrase for new keys: given, or typed twice on a terminal; None for keys without one."""
+    given = given_passphrase(file)
+    if given is None and sys.stdin.isatty():
+        given = str(click.prompt(
+            "Passphrase for the new keys (empty: none)", default="", show_default=False, hide_input=True,
+            confirmation_prompt="The same again", err=True)).encode()
+    return given or None

@@ -53,16 +53,16 @@ class ProjectOption(click.Option):
         try:
             return super().process_value(ctx, value)
         except click.MissingParameter:
-            raise required_in_project(ctx, self.opts[0], self.project_field) from None
+            raise required_in_project(ctx, f"option '{self.opts[0]}'", self.project_field) from None
 
 
-def required_in_project(ctx: click.Context, option: str, name: str) -> click.UsageError:
-    """The refusal of a command line without `option` where no project has the field `name`."""
+def required_in_project(ctx: click.Context, parameter: str, name: str) -> click.UsageError:
+    """The refusal of a command line without `parameter` where no project has the field `name`."""
     project = project_of(ctx)
     cure = "or make a project, whose commands need it no more: slotbench init NAME"
     if project is not None:
         cure = f'or write it into {project.path}: {name} = "..."'
-    return click.UsageError(f"Missing option '{option}': give it, {cure}", ctx)
+    return click.UsageError(f"Missing {parameter}: give it, {cure}", ctx)
 
 
 def project_option(*names: str, field: str, **settings: Any) -> Callable[[_F], _F]:

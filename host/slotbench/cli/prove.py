@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from slotbench.cli.lazy_group import LazyGroup
+from slotbench.errors import USAGE, BenchError
 from slotbench.interrupts import stopping_on_interrupt
 
 _VERBS = {
@@ -25,4 +28,8 @@ _VERBS = {
 @click.pass_context
 def prove(ctx: click.Context) -> None:
     """Check the claims of the documents on virtual boards."""
+    if not hasattr(os, "fork"):
+        raise BenchError(
+            "the proofs need a system that can copy a process", where="fork()",
+            cure="run them on Linux or macOS, or on Windows inside WSL 2", exit_code=USAGE)
     ctx.with_resource(stopping_on_interrupt())

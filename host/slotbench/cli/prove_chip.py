@@ -43,7 +43,7 @@ def chip(
 ) -> None:
     """Tell the whole story on real firmware: deploy, update to another release, fallback, power cuts.
 
-    Each FIRMWARE is updated to the next one, the last one to the first. Without any: every MicroPython 1.22
+    Each FIRMWARE is updated to the next one, the last one to the first. Without any: every MicroPython 1.20
     or later in the folder that TWOSLOT_IMAGES names, else in ~/.cache/twoslot/images.
 
     \b

@@ -8,8 +8,10 @@ __all__ = ["VERBS"]
 
 VERBS: Sections = {
     "From a new board to an updated one": {
+        "init": ("slotbench.cli.init:init", "Make a project: keys, site, slotbench.toml."),
         "flash": ("slotbench.cli.flash:flash", "Put the loader and a firmware onto a board."),
         "deploy": ("slotbench.cli.deploy:deploy", "Put twoslot, its settings and keys onto a board."),
+        "ship": ("slotbench.cli.ship:ship", "Build, try, sign and publish a firmware."),
         "update": ("slotbench.cli.update:update", "Have a board install what is offered."),
         "status": ("slotbench.cli.status:status", "Say what runs on a board."),
     },

@@ -15,7 +15,6 @@ from slotbench.flashing.filesystem import HEAD_BYTES, Superblock, read_superbloc
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.image import E9_MAGIC, LENGTH_WORD_OFFSET, WINDOW_END
 from slotbench.formats.littlefs import disk_version_words
-from slotbench.images.versions import OLDEST_WORDS
 from slotbench.inspection.dump import plainest_boards
 from slotbench.inspection.filesystem import has_fat
 from slotbench.inspection.stock import STOCK_FILESYSTEMS
@@ -144,7 +143,7 @@ def require_mountable(filesystem: Superblock | None, fs_version: int, *, where: 
         raise BenchError(
             f"the board's filesystem is littlefs {disk_version_words(filesystem.version)}, and this firmware "
             f"mounts {disk_version_words(fs_version)} at most: it would stop before boot.py",
-            where=where, cure=f"give MicroPython {OLDEST_WORDS} with --image, or --erase-filesystem")
+            where=where, cure="give MicroPython 1.22 or later with --image, or --erase-filesystem")
 
 
 def _first_sector_firmware(link: EsptoolLink, sector: bytes) -> FirstSectorFirmware:

@@ -1,4 +1,4 @@
-"""The version of twoslot as a number (FORMATS): in releases and slot descriptors, of what is frozen into it."""
+"""The version of a frozen twoslot as a number (FORMATS), as releases and slot descriptors have it."""
 
 from __future__ import annotations
 

@@ -112,7 +112,8 @@ def _identify_bench_image(data: bytes) -> IdentifiedImage:
         family=Family.BENCH, title="an image of the bench, which no chip runs", length=len(data),
         form=ImageForm.E9, image=image, micropython=version, fs_start=place,
         filesystem=Filesystem.LITTLEFS, fs_version=facts.fs_version if facts else None,
-        mpy_abi=facts.mpy_abi if facts else None, frozen=frozen_modules(data), has_hook_call=has_hook_call(data))
+        mpy_abi=facts.mpy_abi if facts else None, frozen=frozen_modules(data),
+        has_hook_call=has_hook_call(data))
 
 
 def _identify_other_firmware(data: bytes, evidence: MicroPythonEvidence) -> IdentifiedImage:

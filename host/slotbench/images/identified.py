@@ -12,7 +12,6 @@ from slotbench.formats.twoslot_version import NONE
 from slotbench.images.frozen import BOOT, MAIN, twoslot_number
 
 
-
 class Family(StrEnum):
     """The kinds of files. Only the first three can become releases."""
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-OLDEST: Final = (1, 22)
-"""The oldest MicroPython that was seen to run twoslot: official 1.22.1, on the emulated chip.
+OLDEST: Final = (1, 20)
+"""The oldest MicroPython that was seen to run twoslot, on the emulated chip: 1.20.0 and 1.21.0, built from
+source, and official 1.22.1.
 
-Official 1.19.1 was tried and does not. A module has no `__dict__` and `struct` no pad bytes before 1.20, and
-the chip crashes at the restart that the boot hook's timer outlives. Of 1.20 and 1.21 no image was at hand.
+Official 1.19.1 was tried and does not: before 1.20 a module has no `__dict__`, with which twoslot drops what
+it has loaded, and the chip crashed at the first restart.
 """
 OLDEST_WORDS: Final = f"{OLDEST[0]}.{OLDEST[1]} or later"
 

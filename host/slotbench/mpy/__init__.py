@@ -25,7 +25,7 @@ from slotbench.mpy.shrink import shrink
 __all__ = ["ABI", "INCOMPATIBLE", "built", "compile_mpy", "compile_package", "inlined", "sources"]
 
 ABI = 6
-"""The version of the .mpy format that MicroPython 1.22 and later load."""
+"""The version of the .mpy format that MicroPython 1.20 and later load."""
 
 INCOMPATIBLE = b"M\x05\x00\x1f"
 """A module that every such VM refuses: format 5."""

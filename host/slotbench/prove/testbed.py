@@ -79,7 +79,8 @@ class TestBed:
         self.app: WsgiApp = create_app(self.publisher.site.root)
         self.images: dict[int, Image] = {1: self.firmware("1.0.0", frozen=frozen)}
         first = Firmware(
-            data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1, twoslot=twoslot_number(frozen))
+            data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1,
+            twoslot=twoslot_number(frozen))
         writes = [(write.offset, write.data) for write in factory_writes(self.profile, first)]
         self.factory = factory_flash(self.profile, writes, seed=seed)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,9 @@ from slotbench.private import PUBLIC
 
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 _ABANDONED_S: Final = 3600
+_REPLACE_TRIES: Final = 40 if os.name == "nt" else 0
+_REPLACE_PAUSE_S: Final = 0.05
+_BINARY: Final = getattr(os, "O_BINARY", 0)
 
 
 def read_bytes(path: Path, size_max: int | None = None) -> bytes:
@@ -44,7 +47,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _written_beside(path, data, mode) as temporary:
-            os.replace(temporary, path)
+            _replace(temporary, path)
         _remove_leftovers(path.parent, path.name, _ABANDONED_S)
     except OSError as error:
         raise _cannot_write(path, error) from None
@@ -104,25 +107,6 @@ def write_new_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
         raise
 
 
-@contextmanager
-def locked(*folders: Path) -> Iterator[None]:
-    """Keep other processes that lock one of these folders out, for as long as the block runs.
-
-    Raises OSError for a folder that does not exist.
-    """
-    with ExitStack() as stack:
-        opened: dict[tuple[int, int], int] = {}
-        for folder in folders:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            stack.callback(os.close, descriptor)
-            found = os.fstat(descriptor)
-            opened.setdefault((found.st_dev, found.st_ino), descriptor)
-        # In one order for all processes, and a folder that is named twice once: else two wait for each other.
-        for _, descriptor in sorted(opened.items()):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-
-
 def remove_all_leftovers(folder: Path) -> None:
     """Remove the temporary files that killed processes left below a folder. Its caller holds its lock."""
     for below, _, _ in os.walk(folder):
@@ -135,7 +119,7 @@ def _remove_leftovers(folder: Path, name: str | None, age_s: int) -> None:
         match = _TEMPORARY.fullmatch(entry.name)
         if match and name in (None, match[1]):
             with suppress(FileNotFoundError):
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= age_s:
+                if not age_s or time.time() - entry.stat(follow_symlinks=False).st_mtime >= age_s:
                     os.unlink(entry.path)
 
 
@@ -144,7 +128,7 @@ def _written_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     """A temporary file beside `path` with these bytes. It is gone afterwards."""
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -153,6 +137,19 @@ def _written_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _replace(temporary: Path, path: Path, sleep: Callable[[float], object] = time.sleep) -> None:
+    """Give the file the name of another one. Windows refuses that while somebody reads the other: try again.
+
+    Raises OSError.
+    """
+    for _ in range(_REPLACE_TRIES):
+        with suppress(PermissionError):
+            os.replace(temporary, path)
+            return
+        sleep(_REPLACE_PAUSE_S)
+    os.replace(temporary, path)
 
 
 def _name_new(temporary: Path, path: Path) -> None:
@@ -173,6 +170,8 @@ def _exists(path: Path) -> BenchError:
 
 
 def _cannot_write(path: Path, error: OSError) -> BenchError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return BenchError(
-        f"cannot write ({error.strerror})", where=str(path), cure="choose a folder that can be written",
-        exit_code=USAGE)
+        f"cannot write ({error.strerror})", where=str(path), exit_code=USAGE,
+        cure="make room on this disk, and run the same command again" if is_full
+        else "choose a folder that can be written")

@@ -99,19 +99,7 @@ class Heads:
 
     def check_clock(self, last: Head | None, now: int) -> None:
         """Raise BenchError if `now` cannot be right beside the dates of earlier heads."""
-        if last and last.epoch == self.keys.epoch and now < last.issued:
-            raise BenchError(
-                f"the last head of {last.channel} was issued at {date_words(last.issued)}, "
-                f"later than now ({date_words(now)})",
-                cure="set the clock of this computer; if it is right, that head has a wrong date: "
-                + self.site.repair_cure)
-        known = [head for head in (last, *map(self.mark.head, self.mark.channels)) if head]
-        dates = [head.issued for head in known if head.epoch == self.keys.epoch]
-        if dates and now > max(self.keys.issued, *dates) + _LONGEST_BREAK_S:
-            raise BenchError(
-                f"this computer's clock says {date_words(now)}, and the last head was issued at "
-                f"{date_words(max(dates))}",
-                cure=f"set the clock of this computer; if it is right, {self.site.repair_cure}")
+        require_right_clock(self.site, self.keys, self.mark, last, now)
 
     def publish(self, head: Head) -> None:
         """Sign this head and write it to the site, after the keys. Raises BenchError."""
@@ -165,6 +153,23 @@ def last_head(site: Store, keys: Keys, channel: str, epochs: KeyEpochs | None = 
         with documents.curing(site.repair_cure):
             documents.check_signature(signed, known[head.epoch], Role.ONLINE, str(path))
     return head
+
+
+def require_right_clock(site: Store, keys: Keys, mark: HighWater, last: Head | None, now: int) -> None:
+    """Raise BenchError if `now` cannot be right beside the dates of `last` and of other heads."""
+    if last and last.epoch == keys.epoch and now < last.issued:
+        raise BenchError(
+            f"the last head of {last.channel} was issued at {date_words(last.issued)}, "
+            f"later than now ({date_words(now)})",
+            cure="set the clock of this computer; if it is right, that head has a wrong date: "
+            + site.repair_cure)
+    known = [head for head in (last, *map(mark.head, mark.channels)) if head]
+    dates = [head.issued for head in known if head.epoch == keys.epoch]
+    if dates and now > max(keys.issued, *dates) + _LONGEST_BREAK_S:
+        raise BenchError(
+            f"this computer's clock says {date_words(now)}, and the last head was issued at "
+            f"{date_words(max(dates))}",
+            cure=f"set the clock of this computer; if it is right, {site.repair_cure}")
 
 
 def require_known_epoch(last: Head, epochs: KeyEpochs) -> None:

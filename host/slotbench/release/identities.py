@@ -10,7 +10,6 @@ import json
 import logging
 import re
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.identity import SECRET_BYTES
-from slotbench.private import PRIVATE
-from slotbench.release.files import locked, read_bytes, require_output, write_atomic
+from slotbench.locks import lock_folders
+from slotbench.private import PRIVATE, is_open_to_others
+from slotbench.release.files import read_bytes, require_output, write_atomic
 from slotbench.untrusted import load_json
 
 _BYTES_MAX: Final = 64 * 1024 * 1024
@@ -61,7 +61,7 @@ class Identities:
             if not _CHIP.fullmatch(str(chips.get(device_id, "0"))):
                 raise _wrong_file(path, f"the chip of {device_id} is not an id in hex")
             found[device_id] = secret
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if is_open_to_others(path):
             _log.warning("%s can be read by others; run chmod 600 on it", path)
         return cls({device_id: bytes.fromhex(secret) for device_id, secret in found.items()}, chips)
 
@@ -79,7 +79,7 @@ class Identities:
         Two commands that do this at once both have their board in it.
         """
         require_output(path)
-        with locked(path.parent):
+        with lock_folders(path.parent):
             known = cls.load_or_none(path).with_board(device_id, chip, on_board, renew=renew)
             known.save(path)
         return known

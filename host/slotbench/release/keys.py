@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,17 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
 from slotbench.formats.document import EXPONENT, MODULUS_BYTES, Document
 from slotbench.formats.keys import Keys
-from slotbench.private import PRIVATE, PUBLIC
+from slotbench.private import PRIVATE, is_open_to_others, PUBLIC
 from slotbench.release.files import read_bytes, write_new_files
 
 _BITS = 8 * MODULUS_BYTES
 _PEM_BYTES_MAX = 65536
 
 _log = logging.getLogger(__name__)
+
+
+class WrongPassphrase(BenchError):
+    """The key is encrypted with another passphrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class SigningKey:
             raise BenchError(
                 "not an RSA-3072 key", where=str(path), cure="make one with `slotbench keys new`",
                 exit_code=USAGE)
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if is_open_to_others(path):
             _log.warning("%s can be read by others; run chmod 600 on it", path)
         return cls(private, str(path))
 
@@ -107,7 +110,7 @@ def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
     try:
         return serialization.load_pem_private_key(pem, passphrase)
     except ValueError:
-        raise BenchError(
+        raise WrongPassphrase(
             "wrong passphrase", where=str(path), cure="give the right one", exit_code=USAGE) from None
 
 

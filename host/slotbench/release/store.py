@@ -11,7 +11,8 @@ from pathlib import Path
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.release import LENGTH_MAX
-from slotbench.release.files import locked, read_bytes, remove_all_leftovers, write_atomic
+from slotbench.locks import lock_folders
+from slotbench.release.files import read_bytes, remove_all_leftovers, write_atomic
 
 _FOLDERS = ("heads", "keys", "releases", "images", "blocks")
 _NAME = "[a-z0-9_][a-z0-9_-]{0,31}"
@@ -116,7 +117,7 @@ class Store:
         with ExitStack() as stack:
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.root, *others))
+                stack.enter_context(lock_folders(self.root, *others))
                 for folder in _FOLDERS:
                     remove_all_leftovers(self.root / folder)
             except OSError as error:

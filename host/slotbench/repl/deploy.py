@@ -23,8 +23,8 @@ from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
 from slotbench.untrusted import load_json
 
 __all__ = [
-    "HOOK_CHECK", "BoardContent", "add_boot_line", "install_files", "merge_settings", "pin_keys", "read_board",
-    "remove_boot_line", "remove_files", "require_compilable", "require_hook",
+    "HOOK_CHECK", "BoardContent", "add_boot_line", "install_files", "merge_settings", "pin_keys",
+    "read_board", "remove_boot_line", "remove_files", "require_compilable", "require_hook",
 ]
 
 _STAGE: Final = "twoslot.part"

@@ -17,6 +17,8 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.server.connections import Listener, new_workers
 
 _LOOP_S: Final = 30.0
+_NOTICE_S: Final = 0.5
+"""How soon Ctrl-C is noticed where it ends no wait for a thread: on Windows."""
 _SAFE: Final = "/!$&'()*+,;=:@-._~"
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -83,7 +85,8 @@ class BackgroundServer:
 
     def wait(self) -> None:
         """Block until the server ends. It ends on KeyboardInterrupt only."""
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_NOTICE_S)
 
     def _stop(self) -> None:
         """Called in the server's thread: nothing is closed before."""

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import errno
 import logging
-import resource
 import socket
 import time
 from collections import Counter
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, Final
 
 from waitress.adjustments import Adjustments
@@ -35,12 +35,19 @@ IDLE_S: Final = 60
 _THREADS: Final = 4
 _CONNECTIONS_MAX: Final = 2000
 _CONNECTIONS_MIN: Final = 8
+_CONNECTIONS_SELECT: Final = 400
+"""Where there is no limit to ask for: select() on Windows takes 512 sockets."""
 _RESERVED: Final = 64
 """Descriptors for files, and for what the rest of the process opens meanwhile."""
 _HEADER_BYTES_MAX: Final = 16 * 1024
 _BODY_BYTES_MAX: Final = 64 * 1024
 _ANY_SIZE: Final = 1 << 40
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+try:
+    _resource: Any = import_module("resource")
+except ImportError:  # Windows
+    _resource = None
 
 _log = logging.getLogger(__name__)
 logging.getLogger("waitress").setLevel(logging.CRITICAL)  # what it has to say is said here
@@ -159,16 +166,20 @@ def new_workers() -> ThreadedTaskDispatcher:
 
 def connections_max() -> int:
     """How many connections there may be: what is left of this process's descriptors."""
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY:
+    if _resource is None:
+        return _CONNECTIONS_SELECT
+    soft: int = _resource.getrlimit(_resource.RLIMIT_NOFILE)[0]
+    if soft == _resource.RLIM_INFINITY:
         return _CONNECTIONS_MAX
     return max(_CONNECTIONS_MIN, min(_CONNECTIONS_MAX, soft - _RESERVED))
 
 
 def raise_descriptor_limit() -> None:
     """Let this process open as many files as its user may at most, within reason."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * _CONNECTIONS_MAX if hard == resource.RLIM_INFINITY else min(hard, 2 * _CONNECTIONS_MAX)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    if _resource is None:
+        return
+    soft, hard = _resource.getrlimit(_resource.RLIMIT_NOFILE)
+    wanted = 2 * _CONNECTIONS_MAX if hard == _resource.RLIM_INFINITY else min(hard, 2 * _CONNECTIONS_MAX)
+    if soft != _resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            _resource.setrlimit(_resource.RLIMIT_NOFILE, (wanted, hard))

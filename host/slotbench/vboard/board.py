@@ -328,7 +328,7 @@ class VirtualBoard:
         self._at_repl |= not self._run_file(BOOT)
 
     def _run_file(self, name: str) -> bool:
-        """Run the frozen program or the file, if any. False: it ended in an error or Ctrl-C, which is printed."""
+        """Run the frozen program, or the file. False: it ended in an error or Ctrl-C, which is printed."""
         assert self._vm is not None
         try:
             if name in self.boots[-1].marker.frozen:

@@ -16,6 +16,7 @@ import pytest
 from slotbench import boards
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.images import identify
+from slotbench.images.versions import OLDEST
 from slotbench.vboard.chip.network import slirp
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.runner import ChipRunner
@@ -48,18 +49,28 @@ def any_micropython() -> bytes:
 
 def recent_micropython(count: int = 1) -> list[bytes]:
     """Firmware that twoslot runs on, newest first, or the test is skipped."""
-    usable = [(version, data) for version, data in _usable() if version >= (1, 22)]
+    usable = [(version, data) for version, data in _usable() if version >= OLDEST]
     if len(usable) < count:
-        pytest.skip(f"{len(usable)} of {count} images of MicroPython 1.22 or later are here (TWOSLOT_IMAGES)")
+        pytest.skip(f"{len(usable)} of {count} images of MicroPython 1.20 or later are here (TWOSLOT_IMAGES)")
     return [data for _, data in usable[:count]]
 
 
+def oldest_micropython() -> bytes:
+    """The oldest firmware that twoslot is said to run on, with littlefs 2.0, or the test is skipped."""
+    usable = [data for version, data in _usable() if version < (1, 22)]
+    if not usable:
+        pytest.skip("no MicroPython 1.20 or 1.21 is here (TWOSLOT_IMAGES)")
+    return usable[-1]
+
+
 def _usable() -> list[tuple[tuple[int, ...], bytes]]:
-    """Version and bytes of the images here that MicroPython's default build is, newest first."""
+    """Version and bytes of the images here that MicroPython's default build is, newest first. None of them
+    has twoslot in it.
+    """
     identified = [(identify(data), data) for data in (path.read_bytes() for path in found().values())]
     return sorted((
         (_numbers(image.micropython or "0"), data) for image, data in identified
-        if image.problem is None and image.fs_start == _FS_START), reverse=True)
+        if image.problem is None and image.fs_start == _FS_START and not image.has_twoslot), reverse=True)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

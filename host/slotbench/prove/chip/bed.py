@@ -201,7 +201,7 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         """Make these the files of the filesystem that the firmware made, or of a new one. For a board at
         rest.
         """
-        filesystem = FlashFiles(flash, self.profile.filesystem)
+        filesystem = FlashFiles(flash, self.profile.filesystem, self.facts.fs_version)
         filesystem.start(files)
         filesystem.mount()
 

@@ -16,9 +16,9 @@ from slotbench.formats.littlefs import CACHE_BYTES, HEAD_BYTES, PROGRAM_BYTES, r
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["FlashFiles"]
+__all__ = ["NEWEST_VERSION", "FlashFiles"]
 
-_VERSION: Final = 0x00020001
+NEWEST_VERSION: Final = 0x00020001
 _BLANK: Final = b"\xff"
 _FRESH_BOOT: Final = b"# This file is executed on every boot.\nimport gc\ngc.collect()\n"
 """A firmware that finds its filesystem blank makes one, with a boot.py (modules/inisetup.py)."""
@@ -53,14 +53,15 @@ class FlashFiles:
     `region`.
 
     Where there is no region, and where something lies that is neither blank nor a LittleFS that can
-    be mounted, the files are in the dict only.
+    be mounted, the files are in the dict only. A new filesystem has `version`, as the firmware writes it.
     """
 
-    def __init__(self, flash: NorFlash, region: Region) -> None:
+    def __init__(self, flash: NorFlash, region: Region, version: int = NEWEST_VERSION) -> None:
         self.files: dict[str, bytes] = {}
         self.folders: set[str] = set()
         self._flash = flash
         self._region = region
+        self._version = version
         self._mounted: LittleFS | None = None
         self._stored: dict[str, bytes] = {}
         self._stored_folders: set[str] = set()
@@ -104,7 +105,7 @@ class FlashFiles:
             return lfs
         if self._region_now().strip(_BLANK):
             return None
-        lfs = self._open(_VERSION, self._region.size)
+        lfs = self._open(self._version, self._region.size)
         lfs.format()
         lfs.mount()
         self._given = self._given or {"/boot.py": _FRESH_BOOT}

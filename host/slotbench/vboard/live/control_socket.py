@@ -3,21 +3,25 @@ socket.
 
 A request is one object with the key `command`. The response is any number of `{"text": ...}`, then one
 object: the `facts` asked for, or an `error` (what, where, cure, exit_code). Only the user who runs
-the board may connect: the socket has mode 0600.
+the board may connect: the socket has mode 0600. Where Python has no Unix sockets, a private file at its place
+holds a port of this machine and a token, which each request has to carry.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import select
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from hmac import compare_digest
 from pathlib import Path
 from typing import Any, Final, Self
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.private import PRIVATE
 from slotbench.untrusted import load_json
 
 __all__ = ["ControlRequest", "ControlSocket", "request_facts"]
@@ -26,6 +30,8 @@ _REQUEST_BYTES_MAX: Final = 64 * 1024
 _PATH_BYTES_MAX: Final = 100
 """A Unix socket's address takes 104 (BSD) or 108 (Linux) bytes with its end."""
 _SEND_S: Final = 1.0
+_LOOPBACK: Final = "127.0.0.1"
+_TOKEN_BYTES: Final = 16
 
 
 class ControlRequest:
@@ -64,25 +70,18 @@ class ControlSocket:
     """The listening end, at `path`, for the process that holds the board's lock. Serves only inside
     `poll`.
 
-    Each of `wake` is a file descriptor that ends a poll early when it becomes readable.
+    Each of `wake` is a file descriptor that ends a poll early when it becomes readable, or a function that
+    returns such descriptors.
     """
 
-    def __init__(self, path: Path, *wake: int) -> None:
+    def __init__(self, path: Path, *wake: int | Callable[[], Sequence[int]]) -> None:
         self.path = path
         self._wake = wake
         self._unread: dict[socket.socket, bytes] = {}
         self._open: dict[socket.socket, ControlRequest] = {}
         self._ready: list[ControlRequest] = []
         path.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with _short(path) as address:
-                self._listener.bind(address)
-            path.chmod(0o600)
-            self._listener.listen()
-        except OSError as error:
-            self._listener.close()
-            raise _unusable(path, error) from None
+        self._listener, self._token = _listen(path)
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +100,8 @@ class ControlSocket:
         """
         if not self._ready:
             self._forget_closed()
-            watched: list[Any] = [self._listener, *self._unread, *self._open, *self._wake]
+            wake = [fd for each in self._wake for fd in ([each] if isinstance(each, int) else each())]
+            watched: list[Any] = [self._listener, *self._unread, *self._open, *wake]
             for readable in select.select(watched, [], [], seconds)[0]:
                 if readable is self._listener:
                     self._accept()
@@ -143,6 +143,9 @@ class ControlSocket:
                 "not a request", where=repr(text[:40]), cure="use the slotbench that runs the board",
                 exit_code=USAGE))
             return
+        if self._token and not compare_digest(str(fields.pop("token", "")).encode(), self._token.encode()):
+            connection.close()
+            return
         request.fields = fields
         self._open[connection] = request
         self._ready.append(request)
@@ -160,19 +163,10 @@ def request_facts(
 
     Raises BenchError: nothing runs there (exit code 2), or what the board's side says.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            with _short(path) as address:
-                connection.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
-            folder = path.parent
-            raise BenchError(
-                "no board runs there", where=str(folder),
-                cure=f"start it in another terminal: slotbench board run {folder}", exit_code=USAGE) from None
-        except OSError as error:
-            raise _unusable(path, error) from None
+    connection, secret = _connect(path)
+    with connection:
         with suppress(ConnectionError):
-            connection.sendall(json.dumps(dict(fields)).encode() + b"\n")
+            connection.sendall(json.dumps({**fields, **secret}).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 for line in lines:
                     message = json.loads(line)
@@ -186,6 +180,49 @@ def request_facts(
     raise BenchError(
         "the board's process ended before it answered", where=str(path.parent),
         cure="start it: slotbench board run")
+
+
+def _listen(path: Path) -> tuple[socket.socket, str]:
+    """The listening end, and the token that requests must carry; "" where the modes of `path` protect it."""
+    listener, token = None, ""
+    try:
+        if hasattr(socket, "AF_UNIX"):
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            with _short(path) as address:
+                listener.bind(address)
+            path.chmod(PRIVATE)
+            listener.listen()
+        else:
+            listener, token = socket.create_server((_LOOPBACK, 0)), secrets.token_hex(_TOKEN_BYTES)
+            path.touch(PRIVATE)
+            path.write_text(json.dumps({"port": listener.getsockname()[1], "token": token}))
+    except OSError as error:
+        if listener is not None:
+            listener.close()
+        raise _unusable(path, error) from None
+    return listener, token
+
+
+def _connect(path: Path) -> tuple[socket.socket, dict[str, str]]:
+    """A connection to the listening end, and what requests carry beside their fields. Raises BenchError."""
+    connection = None
+    try:
+        if hasattr(socket, "AF_UNIX"):
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            with _short(path) as address:
+                connection.connect(address)
+            return connection, {}
+        place = load_json(path.read_bytes())
+        return socket.create_connection((_LOOPBACK, int(place["port"]))), {"token": str(place["token"])}
+    except OSError as error:
+        if connection is not None:
+            connection.close()
+        if not isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            raise _unusable(path, error) from None
+        folder = path.parent
+        raise BenchError(
+            "no board runs there", where=str(folder),
+            cure=f"start it in another terminal: slotbench board run {folder}", exit_code=USAGE) from None
 
 
 @contextmanager

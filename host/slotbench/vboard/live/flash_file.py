@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
+from slotbench.locks import LockedElsewhere, hold_lock
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.live.made_here import has_mark, mark
@@ -61,17 +61,17 @@ class FlashFile:
         """
         # Not the file itself: saving replaces it.
         held_path = self.path.with_name(f".{self.path.name}.lock")
-        with open(held_path, "wb") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BenchError(
-                    "this board runs already", where=str(self.path), cure="end it with Ctrl-C where it runs",
-                    exit_code=USAGE) from None
-            try:
-                yield
-            finally:
-                held_path.unlink(missing_ok=True)
+        try:
+            with hold_lock(held_path, wait=False):
+                try:
+                    yield
+                finally:
+                    with suppress(OSError):  # Windows removes no file that is open
+                        held_path.unlink()
+        except LockedElsewhere:
+            raise BenchError(
+                "this board runs already", where=str(self.path), cure="end it with Ctrl-C where it runs",
+                exit_code=USAGE) from None
 
     def load_flash(self, clock: Clock) -> NorFlash:
         """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -16,6 +15,7 @@ from typing import Final
 from slotbench import boards
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
+from slotbench.locks import LOCK_NAME, LockedElsewhere, hold_lock
 from slotbench.private import make_private_folder
 from slotbench.untrusted import load_json
 from slotbench.vboard.clock import Clock
@@ -124,15 +124,14 @@ class BoardFolder:
         """Lock the folder: one process for each board. Raises BenchError (exit code 2) if another
         process holds it.
         """
-        with open(self.path / _FACTS, "rb") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BenchError(
-                    "this board runs already", where=str(self.path),
-                    cure=f"end it with Ctrl-C where it runs; meanwhile: slotbench board status {self.path}",
-                    exit_code=USAGE) from None
-            yield
+        try:
+            with hold_lock(self.path / LOCK_NAME, wait=False):
+                yield
+        except LockedElsewhere:
+            raise BenchError(
+                "this board runs already", where=str(self.path),
+                cure=f"end it with Ctrl-C where it runs; meanwhile: slotbench board status {self.path}",
+                exit_code=USAGE) from None
 
     def load_flash(self, clock: Clock) -> NorFlash:
         """The flash; `NorFlash.save` writes it back. Raises BenchError: missing, unreadable, wrong

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import resource
 import select
 import signal
 import socket
@@ -57,6 +56,8 @@ class Process:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 # The terminal's Ctrl-C is the host's.
                 start_new_session=True)
+        import resource  # not on Windows
+
         resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE, (_FILE_BYTES_MAX, _FILE_BYTES_MAX))
         assert self._child.stdout is not None
         self._printed = self._child.stdout

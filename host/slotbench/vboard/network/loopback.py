@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import select
 import socket
 import time
@@ -10,6 +9,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 
+from slotbench.addresses import is_this_machine
 from slotbench.vboard.network.base import (
     ECONNRESET,
     EHOSTUNREACH,
@@ -24,12 +24,11 @@ from slotbench.vboard.network.base import (
 )
 from slotbench.vboard.signals import DeviceOSError
 
-__all__ = ["LoopbackNetwork", "is_this_machine"]
+__all__ = ["LoopbackNetwork"]
 
 _GRACE_S = 2.0
 _SLICE_S = 0.02
 _HOME = "127.0.0.1"
-_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _DATAGRAM_BYTES = 2048
 
 
@@ -201,23 +200,3 @@ def _bound(port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((_HOME, port))
     return sock
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether an IPv4 address, or this machine's own name, leads back to this machine."""
-    if host in ("localhost", socket.gethostname()):
-        return True
-    try:
-        address = ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    if address.is_loopback:
-        return True
-    if address.is_unspecified or address.is_multicast or address == _BROADCAST:
-        return False
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind((host, 0))  # the kernel lets a program have its own addresses only
-        except OSError:
-            return False
-    return True

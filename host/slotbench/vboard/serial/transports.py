@@ -11,12 +11,11 @@ import os
 import secrets
 import selectors
 import socket
-import termios
-import tty
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.serial.doorkeeper import is_from_another_user, is_web_client
@@ -69,23 +68,42 @@ class Receiver(Protocol):
         """The client set its lines; true is asserted, electrically low."""
 
 
+class _TerminalChannel:
+    """An open file descriptor, with the part of a socket's interface that a stream needs."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def recv(self, size: int) -> bytes:
+        return os.read(self._fd, size)
+
+    def send(self, data: bytes | bytearray) -> int:
+        return os.write(self._fd, data)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
 class DescriptorStream:
-    """The open file descriptor `fd` in both directions, closed with it.
+    """A connection, or a descriptor of another kind, in both directions, closed with it.
 
     `on_data` gets what was read; `on_end` is called when the other end is gone.
     """
 
     def __init__(
-        self, selector: selectors.BaseSelector, fd: int, on_data: Callable[[bytes], object],
-        on_end: Callable[[], object],
+        self, selector: selectors.BaseSelector, channel: socket.socket | _TerminalChannel,
+        on_data: Callable[[bytes], object], on_end: Callable[[], object],
     ) -> None:
-        os.set_blocking(fd, False)
         self._selector = selector
-        self._fd = fd
+        self._channel = channel
         self._on_data = on_data
         self._on_end = on_end
         self._unsent = bytearray()
-        selector.register(fd, selectors.EVENT_READ, self._ready)
+        selector.register(channel, selectors.EVENT_READ, self._ready)
 
     def send(self, data: bytes) -> None:
         """Write `data`, at once as far as it goes, the rest when it can be."""
@@ -99,15 +117,15 @@ class DescriptorStream:
 
     def close(self) -> None:
         """Close the descriptor."""
-        self._selector.unregister(self._fd)
-        os.close(self._fd)
+        self._selector.unregister(self._channel)
+        self._channel.close()
 
     def _ready(self, events: int) -> None:
         if events & selectors.EVENT_WRITE:
             self._flush()
         if events & selectors.EVENT_READ:
             try:
-                data = os.read(self._fd, _READ_BYTES)
+                data = self._channel.recv(_READ_BYTES)
             except BlockingIOError:
                 return
             except OSError:
@@ -122,7 +140,7 @@ class DescriptorStream:
     def _flush(self) -> None:
         try:
             while self._unsent:
-                del self._unsent[: os.write(self._fd, self._unsent)]
+                del self._unsent[: self._channel.send(self._unsent)]
         except BlockingIOError:
             pass
         except OSError:
@@ -132,8 +150,8 @@ class DescriptorStream:
 
     def _watch(self) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
-        if self._selector.get_key(self._fd).events != events:
-            self._selector.modify(self._fd, events, self._ready)
+        if self._selector.get_key(self._channel).events != events:
+            self._selector.modify(self._channel, events, self._ready)
 
 
 class Pty:
@@ -147,13 +165,15 @@ class Pty:
     baud = DEFAULT_BAUD
 
     def __init__(self, selector: selectors.BaseSelector, receiver: Receiver, link: Path) -> None:
+        self._terminals = _terminal_module(link)
         master, self._held = os.openpty()
+        tty = import_module("tty")
         tty.setraw(self._held)
         os.fchmod(self._held, 0o600)
         self._device = os.ttyname(self._held)
         self._link = link
         self._receiver = receiver
-        self._stream = DescriptorStream(selector, master, self._arrived, self._hung_up)
+        self._stream = DescriptorStream(selector, _TerminalChannel(master), self._arrived, self._hung_up)
         try:
             _point(link, self._device)
         except BaseException:
@@ -186,7 +206,7 @@ class Pty:
         self._stream.drop_output()
         self._held = os.open(self._device, os.O_RDWR | os.O_NOCTTY)
         # What the last client did not read is not for the next one.
-        termios.tcflush(self._held, termios.TCIFLUSH)
+        self._terminals.tcflush(self._held, self._terminals.TCIFLUSH)
         self._receiver.hung_up(self)
 
     def _let_go(self) -> None:
@@ -243,7 +263,8 @@ class Tcp:
             return
         self._opening, self._admitted = b"", False
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = DescriptorStream(self._selector, connection.detach(), self._heard, self._ended)
+        connection.setblocking(False)
+        self._stream = DescriptorStream(self._selector, connection, self._heard, self._ended)
 
     def _heard(self, data: bytes) -> None:
         """Pass `data` on once it is clear that the client is no web page."""
@@ -293,6 +314,17 @@ def listen_on(port: int) -> socket.socket:
         raise BenchError(
             f"cannot listen ({error.strerror})", where=f"{_LOOPBACK}:{port}", cure="choose another port",
             exit_code=USAGE) from None
+
+
+def _terminal_module(link: Path) -> Any:
+    """The module `termios`. Raises BenchError (exit code 2) where there are no pseudo-terminals."""
+    try:
+        return import_module("termios")
+    except ImportError:
+        raise BenchError(
+            "this system has no pseudo-terminals", where=f"--pty {link}",
+            cure="use --tcp PORT, and give your tool --port socket://127.0.0.1:PORT; esptool needs --rfc2217 "
+                 "PORT and --port rfc2217://127.0.0.1:PORT", exit_code=USAGE) from None
 
 
 def _point(link: Path, device: str) -> None:

@@ -113,6 +113,12 @@ class Uart:
         """For `select`: readable when a transport has something."""
         return self._selector.fileno()
 
+    def descriptors(self) -> list[int]:
+        """The same where the system has one descriptor for many; else those of all transports."""
+        if hasattr(self._selector, "fileno"):
+            return [self._selector.fileno()]
+        return [key.fd for key in self._selector.get_map().values()]
+
     @property
     def baud(self) -> int:
         """The speed that the client who spoke last has set, in bits a second."""

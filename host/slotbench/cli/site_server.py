@@ -1,0 +1,93 @@
+"""The server of a site, for `serve` and `ship --serve`: where it listens, and serving until Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from slotbench.addresses import is_this_machine
+from slotbench.errors import USAGE, BenchError
+from slotbench.project import Project
+from slotbench.server import (
+    BackgroundServer,
+    BoardAuthenticator,
+    create_app,
+    create_boards_app,
+    raise_descriptor_limit,
+)
+
+__all__ = ["SiteServer", "listening_place"]
+
+_HOST, _PORT = "127.0.0.1", 8266
+_HTTP_PORT = 80
+
+
+def listening_place(project: Project | None, host: str | None, port: int | None) -> tuple[str, int]:
+    """Where a server listens that its options do not place: where the boards of the project ask.
+
+    Raises BenchError if that is another machine, or behind a proxy.
+    """
+    if project is None or project.server is None or (host is not None and port is not None):
+        return _HOST if host is None else host, _PORT if port is None else port
+    parts = urlsplit(project.server)
+    there = str(parts.hostname)
+    where = project.where("server")
+    if host is None and not is_this_machine(there):
+        raise BenchError(
+            f"the boards ask {project.server}, which is not this computer", where=where,
+            cure="correct it and deploy the boards again; or copy the site there; or serve here with --host",
+            exit_code=USAGE)
+    if host is None and parts.path.strip("/"):
+        raise BenchError(
+            f"the boards ask {project.server}, below a path: a proxy has to be there", where=where,
+            cure="give --host and --port, as the proxy has them", exit_code=USAGE)
+    return there if host is None else host, (parts.port or _HTTP_PORT) if port is None else port
+
+
+@dataclass(slots=True)
+class SiteServer:
+    """A server of the site in `folder`. It listens from construction on, and serves in `serve`.
+
+    Raises BenchError (usage) if it cannot listen there.
+    """
+
+    folder: Path
+    server: BackgroundServer
+    boards: BoardAuthenticator | None = None
+
+    @classmethod
+    def listen(
+        cls, folder: Path, place: tuple[str, int], *, project: Project | None = None,
+        boards: BoardAuthenticator | None = None, boards_port: int = 0,
+    ) -> SiteServer:
+        """Listen at `place`, (host, port). An error names the line of the project that says so."""
+        raise_descriptor_limit()
+        try:
+            server = BackgroundServer(
+                create_app(folder, boards), *place,
+                local_app=create_boards_app(boards) if boards else None, local_port=boards_port)
+        except BenchError as error:
+            if project is not None and "server" in project.lines:
+                error.cure = (
+                    "end the program that listens there, perhaps another `slotbench serve`; or change the "
+                    f"port in {project.where('server')}, and deploy the boards again")
+            raise
+        return cls(folder, server, boards)
+
+    def serve(self) -> None:
+        """Serve until Ctrl-C."""
+        log = logging.getLogger("slotbench.server")
+        log.setLevel(logging.INFO)
+        click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))
+        with self.server as server:
+            click.echo(f"Serving {self.folder} at {server.url} (Ctrl-C ends it)")
+            if self.boards:
+                click.echo(f"What each board runs, for this computer only: {server.local_url}/boards")
+            try:
+                server.wait()
+            except KeyboardInterrupt:
+                click.echo("Stopped", err=True)
