@@ -14,7 +14,6 @@ from twoslot.errors import FlashError
 _LINE = b'__import__("twoslot_boot")  # twoslot\n'
 _KEPT = const(0x600013D8)  # FORMATS.md, RTC tail
 _REPAIRED = const(20)
-_NOTE = const(0x600013F8)
 _NO_IMPORT = const(6)  # FORMATS.md, end of an attempt
 _BOOT, _PART, _HOOK = "/boot.py", "/boot.py.part", "/twoslot_boot.py"
 
@@ -63,7 +62,7 @@ def require_in_trial():
     """
     try:
         if _find_line() == (True, True):
-            machine.mem32[_NOTE] = _NO_IMPORT
+            machine.mem32[_KEPT + 32] = _NO_IMPORT  # the note
             machine.reset()
         __import__(_HOOK[:-3])
     finally:

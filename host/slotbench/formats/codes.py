@@ -172,7 +172,7 @@ CODES = (
     Code(48, "no-time", _L, "no time from the NTP server", "errno, or 0: it is before what was signed",
          "Set `ntp` in twoslot.json to a server that answers (UDP, port 123), or leave it out: without a "
          "clock a board updates as well. -2: its name cannot be resolved."),
-    Code(49, "no-twoslot", _R, "the firmware has no twoslot, and the board has none but the frozen one", "0",
+    Code(49, "no-twoslot", _R, "no twoslot in the firmware, and none but a frozen one here", "0",
          "Freeze twoslot into the firmware (host/docs/firmware.md) and build the release again; `slotbench "
          "inspect` says what is inside. Or put twoslot onto the board as files: `slotbench deploy "
          "--files`. A rollback goes to such a firmware only then, too."),
