@@ -12,7 +12,7 @@ import pytest
 from slotbench import boards
 from slotbench.prove.chip.bed import PROMPT, BedConsole, ChipBed
 from slotbench.vboard.chip.board import ChipBoard
-from slotbench.vboard.chip.network import netif, socket_module
+from slotbench.vboard.chip.network import netif, socket_module, station
 from slotbench.vboard.chip.network.hypercall import loopback
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.flash.nor import NorFlash
@@ -177,16 +177,17 @@ def test_a_board_updates_through_it(core: Path, tmp_path: Path) -> None:
 def test_what_it_takes_of_the_heap_is_known(core: Path, tmp_path: Path) -> None:
     bed = ChipBed(tmp_path, boards.load("d1_mini"), recent_micropython()[0])
     free = []
-    with bed:
-        for calls in (None, loopback()):
+    with bed, Wire(lambda: 0) as wire:
+        for ends in ({}, {"calls": loopback()}, {"wire": wire}):
             flash, console = bed.flash(), BedConsole()
             bed.put_files(flash, {"/main.py": FREE.encode()})
-            board = ChipBoard(bed.profile, flash, calls=calls, on_text=console.append)
+            board = ChipBoard(bed.profile, flash, on_text=console.append, **ends)
             board.power_on()
             run_until(board, lambda: bool(console.marks("free")), 60)
             free.append(console.marks("free")[0])
             board.power_off()
     assert free[0] - free[1] == pytest.approx(socket_module.HEAP_BYTES, abs=64)
+    assert free[0] - free[2] == pytest.approx(station.HEAP_BYTES, abs=64)
 
 
 def run_until(board: ChipBoard, done: Callable[[], bool], limit_s: float) -> None:

@@ -16,7 +16,7 @@ _BASE = frozenset({
     "", "addresses", "boards", "errors", "images", "interrupts", "locks", "mpy", "private", "syntax",
     "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
-_UPPER = _MIDDLE | {"flashing", "inspection", "project", "push", "release", "repl", "vboard"}
+_UPPER = _MIDDLE | {"parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"errors"}),
@@ -39,7 +39,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
     "release": _MIDDLE,
-    "vboard": _MIDDLE,
+    "parts": frozenset({"errors"}),
+    "vboard": _MIDDLE | {"parts"},
     "server": _UPPER,
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from slotbench.cli.project_options import PortOption
 from slotbench.errors import BenchError
 from slotbench.formats.codes import CODES
 from slotbench.repl.prompt import open_prompt
@@ -23,7 +24,8 @@ _OFFLINE = f"{_REFUSED}1 "
 _TRIES = 4
 _JOIN_S = 3.0
 
-port_option = click.option("--port", required=True, metavar="PORT", help="Serial port of the board.")
+port_option = click.option(
+    "--port", cls=PortOption, field="port", required=True, metavar="PORT", help="Serial port of the board.")
 without_main_option = click.option(
     "--without-main", "without_main", is_flag=True,
     help="Restart the board first, without main.py: for one whose main.py ignores Ctrl-C.")

@@ -13,6 +13,7 @@ from slotbench.cli import preflight
 from slotbench.cli.firmware_words import firmware_lines, fitting_boards
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.project_options import project_option
 from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
@@ -26,13 +27,13 @@ from slotbench.release.files import read_bytes, require_output, write_atomic
 
 @click.command()
 @click.argument("firmware", type=PATH, nargs=-1, required=True, metavar="FIRMWARE | USER1 USER2")
-@click.option("--product", type=name, required=True, help="Product the firmware is for.")
-@click.option(
-    "--board", "board_names", multiple=True, required=True, metavar="BOARD",
+@project_option("--product", field="product", type=name, required=True, help="Product the firmware is for.")
+@project_option(
+    "--board", "board_names", field="board", multiple=True, required=True, metavar="BOARD",
     help="Board it may run on: a name or a .toml file; repeatable.")
-@click.option(
-    "--channel", "channels", type=name, multiple=True, default=("stable",), show_default=True,
-    help="Channel it may appear in; repeatable.")
+@project_option(
+    "--channel", "channels", field="channel", type=name, multiple=True, default=("stable",),
+    help="Channel it may appear in; repeatable.  [default: stable]")
 @click.option("--counter", type=integer, required=True, help="Order of releases: higher is newer.")
 @click.option("--version", help="Version shown to people, up to 16 characters.  [default: MicroPython's]")
 @click.option(

@@ -9,6 +9,7 @@ import click
 from slotbench.cli.board_prompt import query_status, without_main_option
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
+from slotbench.cli.project_options import project_port
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
@@ -23,7 +24,7 @@ from slotbench.vboard.forecast.status import status as status_of
 
 @click.command()
 @click.option("--dump", type=PATH, metavar="FILE", help="The whole flash of a board.")
-@click.option("--port", metavar="PORT", help="Serial port of a connected board.")
+@click.option("--port", metavar="PORT", help="Serial port of a connected board.  [default: the project's]")
 @without_main_option
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
@@ -39,6 +40,8 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
     Example: slotbench status --port /dev/ttyUSB0
              slotbench status --dump flash.bin --json
     """
+    if dump is None and port is None:
+        port = project_port(click.get_current_context())
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:

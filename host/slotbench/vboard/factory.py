@@ -14,10 +14,16 @@ from slotbench.mpy import sources
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
 
-__all__ = ["BOOT_LINE", "MAIN", "board_files", "factory_flash"]
+__all__ = ["BOOT_LINE", "MAIN", "PHY_BLOCK", "board_files", "factory_flash"]
 
 BOOT_LINE: Final = '__import__("twoslot_boot")  # twoslot'
 """The line that twoslot adds to boot.py. It binds no name, which would keep the hook on the heap.
+"""
+
+PHY_BLOCK: Final = b"\x05" + bytes(47) + b"\x01" + bytes(79)
+"""PHY init data of a board of the bench: the version, and in byte 48 a crystal of 26 MHz, as every board has.
+
+With 40 MHz there, the SDK takes the RTC's clock for slower than it is.
 """
 
 MAIN = """\
@@ -41,7 +47,7 @@ def factory_flash(
     """
     flash = NorFlash(board.chip_bytes, seed=seed, log=log)
     flash.poke(board.loader.start, loader_sector(board))
-    flash.poke(board.visible_bytes - 4 * SECTOR, b"\x05" + bytes(127))
+    flash.poke(board.visible_bytes - 4 * SECTOR, PHY_BLOCK)
     files = random.Random(f"files {seed}")
     used = min(8 * SECTOR, board.filesystem.size)
     for start in range(board.filesystem.start, board.filesystem.start + used, SECTOR):

@@ -23,7 +23,8 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
     """A source of the package as `slotbench.mpy.inlined` makes it of what is in the board's `files`."""
     root = path[:path.index(PACKAGE) + len(PACKAGE)]
     if content in (ready := _ready()):
-        if all(files.get(root + name) == source for name, source in _defining().items()):
+        names, definitions = _defining(root)
+        if tuple(map(files.get, names)) == definitions:
             return ready[content]
     package = {
         name.removeprefix(root): source for name, source in files.items()
@@ -69,6 +70,7 @@ def _ready() -> Mapping[bytes, bytes]:
 
 
 @functools.cache
-def _defining() -> Mapping[str, bytes]:
-    """Path in the package -> source, of the modules that define constants."""
-    return {name: source for name, source in sources().items() if b" = const(" in source}
+def _defining(root: str) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Paths below `root` and sources of the modules that define constants."""
+    defining = {name: source for name, source in sources().items() if b" = const(" in source}
+    return tuple(root + name for name in defining), tuple(defining.values())

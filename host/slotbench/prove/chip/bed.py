@@ -26,7 +26,7 @@ from slotbench.vboard.chip.files import for_chip
 from slotbench.vboard.chip.network.slirp import HOST
 from slotbench.vboard.chip.network.wire import FrameFaults, Wire
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.factory import board_files
+from slotbench.vboard.factory import PHY_BLOCK, board_files
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.lx106.loader import loader_sector
@@ -179,7 +179,7 @@ class ChipBed(AbstractContextManager["ChipBed"]):
             data=image, product=PRODUCT, version=facts.version[:16], counter=1,
             fs_version=facts.fs_version, mpy_abi=facts.mpy_abi)
         flash.poke(self.profile.loader.start, loader_sector(self.profile))
-        flash.poke(self.profile.visible_bytes - 4 * SECTOR, b"\x05" + bytes(127))
+        flash.poke(self.profile.visible_bytes - 4 * SECTOR, PHY_BLOCK)
         for write in factory_writes(self.profile, firmware):
             flash.poke(write.offset, write.data)
         flash.poke(self.profile.slots[0].table.start, blocks.block_table(image))

@@ -11,16 +11,19 @@ from slotbench.errors import DEFECT, BenchError
 from slotbench.vboard.chip.build import core_library
 
 __all__ = [
-    "ERASE", "PROGRAM", "READ", "CChipStop", "CCounters", "CException", "CFlashCalls", "CRegisters",
-    "library",
+    "BUS", "ERASE", "PINS", "PROGRAM", "READ", "CChipStop", "CCounters", "CException", "CFlashCalls",
+    "CPartCalls", "CRegisters", "library",
 ]
 
-API_VERSION: Final = 1
+API_VERSION: Final = 2
 
 PROGRAM: Final = ctypes.CFUNCTYPE(
     c_int, c_void_p, c_uint32, POINTER(c_uint8), c_uint32, POINTER(c_uint32))
 ERASE: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint32, c_uint32, POINTER(c_uint32))
 READ: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint32, POINTER(c_uint8), c_uint32)
+
+PINS: Final = ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint32)
+BUS: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_int, c_int, c_int)
 
 
 class CChipStop(Structure):
@@ -34,6 +37,12 @@ class CFlashCalls(Structure):
     """struct chip_flash_calls: what answers the chip's flash commands."""
 
     _fields_ = [("program", PROGRAM), ("erase", ERASE), ("read", READ)]
+
+
+class CPartCalls(Structure):
+    """struct chip_part_calls: what hears of pins and buses."""
+
+    _fields_ = [("pins", PINS), ("bus", BUS)]
 
 
 class CRegisters(Structure):
@@ -98,6 +107,16 @@ _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "chip_drive": (None, (c_void_p, c_int, c_int)),
     "chip_pin": (c_int, (c_void_p, c_int)),
     "chip_pin_driven": (c_int, (c_void_p, c_int)),
+    "chip_wire": (c_int, (c_void_p, c_int, c_int)),
+    "chip_pin_high_ticks": (c_uint64, (c_void_p, c_int)),
+    "chip_pin_edges": (c_uint64, (c_void_p, c_int)),
+    "chip_adc": (None, (c_void_p, c_uint32)),
+    "chip_parts": (None, (c_void_p, POINTER(CPartCalls), c_void_p)),
+    "chip_watch": (None, (c_void_p, c_uint32)),
+    "chip_drive_at": (c_int, (c_void_p, c_int, c_int, c_uint64)),
+    "chip_forget_plans": (None, (c_void_p, c_int)),
+    "chip_unwire": (None, (c_void_p,)),
+    "chip_bus": (c_int, (c_void_p, c_int, c_int, c_int, c_int, c_int)),
     "chip_straps": (None, (c_void_p, c_uint32)),
     "chip_mac": (None, (c_void_p, c_char_p)),
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from slotbench.vboard.chip.binding import CCounters, CException, CRegisters, library
+from slotbench.vboard.chip.boot_rom import ROM_BASE, ROM_BYTES, default_rom
 from slotbench.vboard.chip.flash_bridge import FlashBridge
+from slotbench.vboard.chip.pins import TICKS_PER_US, ChipPins
 from slotbench.vboard.chip.records import (
     Cause,
     ChipError,
@@ -27,25 +28,11 @@ __all__ = [
     "ExceptionRecord", "Machine", "Registers", "Stop", "StopReason", "default_rom",
 ]
 
-TICKS_PER_US: Final = 160
-ROM_BASE: Final = 0x40000000
-ROM_BYTES: Final = 0x10000
 DEFAULT_MAC: Final = bytes.fromhex("18fe34a1b2c3")
 DRAM: Final = range(0x3FFE8000, 0x40000000)
 _SLICE_US: Final = 1_000
 _CHUNK: Final = 4096
 _NEVER: Final = (1 << 64) - 1
-
-
-def default_rom() -> bytes:
-    """The boot ROM that travels with the package. Raises ChipError when it is missing."""
-    path = Path(__file__).parent / "rom" / "rom.bin"
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ChipError(
-            "there is no boot ROM", where=f"{path}: {error.strerror}",
-            cure="install slotbench again, or name the dump of a chip with --rom") from error
 
 
 class Machine:
@@ -78,6 +65,7 @@ class Machine:
                 cure="take a power of two from 512 KB to 16 MB")
         self._core.chip_load(self._chip, ROM_BASE, rom, len(rom))
         self._core.chip_mac(self._chip, mac)
+        self.pins = ChipPins(self._core, self._chip)
         self._start_us = flash.clock.us
         self._buffer = ctypes.create_string_buffer(_CHUNK)
         self._straps = 3
@@ -102,6 +90,7 @@ class Machine:
         self.bridge.error = None
         self._behind_clock()
         self.on = True
+        self.pins.power_on()
         self._reset(Cause.POWER_ON)
 
     def power_off(self) -> None:
@@ -239,6 +228,7 @@ class Machine:
     def _stopped(self, raw: Any) -> Stop:
         self._move_clock()
         self._drain()
+        self.pins.raise_error()
         if raw.reason == StopReason.FLASH:
             self.on = False
             error, self.bridge.error = self.bridge.error, None
@@ -282,19 +272,19 @@ class Machine:
                 if listener is not None:
                     listener(self._buffer.raw[:taken])
 
-    # Pins.
+    # Pins, in short; `pins` does the rest.
 
     def pin_level(self, number: int) -> int:
         """The level on GPIO `number` (0 to 16)."""
-        return int(self._core.chip_pin(self._chip, number))
+        return self.pins.level(number)
 
     def pin_is_driven(self, number: int) -> bool:
         """Whether the chip drives GPIO `number`."""
-        return bool(self._core.chip_pin_driven(self._chip, number))
+        return self.pins.is_driven(number)
 
     def drive_pin(self, number: int, level: int | None) -> None:
         """Put a level on GPIO `number` from outside; None lets it go."""
-        self._core.chip_drive(self._chip, number, -1 if level is None else level)
+        self.pins.put(number, level)
 
     # The debugger's side.
 

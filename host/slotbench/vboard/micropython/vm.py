@@ -213,7 +213,7 @@ class MicroPythonVM:
         """State of the device's agent, blocks in place and blocks of the image; None when there is
         none.
         """
-        if self._idle:
+        if self._idle or self._process.computes:
             return None
         self._touches_files = False
         if not self._knows_activity:

@@ -31,7 +31,8 @@ enum {
     MEGABYTES = 16,
     BREAKPOINTS = 32,
     UNDO_MOST = 16384,
-    TX_RING = 1 << 16, RX_RING = 1 << 16, FIFO = 128
+    TX_RING = 1 << 16, RX_RING = 1 << 16, FIFO = 128,
+    GPIOS = 17, HSPI_MISO = 12, HSPI_MOSI = 13, HSPI_CLOCK = 14, WIRES = 8, BUSES = 8, PLANS = 4096
 };
 
 #define NEVER UINT64_MAX
@@ -74,6 +75,13 @@ struct uart {
 /* A word of data RAM that was overwritten. */
 struct write {
     u32 offset, old, after;
+};
+
+/* An I2C or SPI bus with the host's parts on it; `answer` and `select` are SPI's, -1: there is none. */
+enum { BUS_FREE, BUS_ADDRESS, BUS_HEARS, BUS_SENDS, BUS_ENDED };
+struct bus {
+    int kind, clock, data, answer, select, state, bits, pulls, acknowledged, fresh;
+    u32 shift, out;
 };
 
 struct chip {
@@ -123,7 +131,16 @@ struct chip {
     struct { u64 due; u32 stage; } wdt;
     u64 wake_tick;
     u64 rtc_base_tick, mac_base_tick;
-    u32 gpio_out, gpio_enable, gpio_status, gpio_driven, gpio_level, gpio_seen, straps;
+    u32 gpio_out, gpio_enable, gpio_status, gpio_open_drain, gpio_watching, gpio_driven, gpio_level, gpio_seen, gpio_own;
+    u32 straps, adc_level;
+    struct { u64 high_ticks, since, edges; } pin[GPIOS];
+    struct { int from, to; } wire[WIRES];
+    struct bus bus[BUSES];
+    struct { u64 tick; int gpio, level; } plan[PLANS];
+    int wires, buses, plans;
+    u32 watched;
+    struct chip_part_calls part_calls;
+    void *part_host;
     u64 random, seed;
 
     /* Waiting loops. */
@@ -218,8 +235,15 @@ void gpio_write(struct chip *, u32 at, u32 value);
 void gpio_changed(struct chip *);
 void gpio_reset(struct chip *);
 
-u32 radio_read(struct chip *, u32 at);
-u32 mac_read(struct chip *, u32 at);
+void parts_see(struct chip *, u32 moved);
+void parts_events(struct chip *, u64 tick);
+u64 parts_next(const struct chip *);
+u32 parts_exchange(struct chip *, u32 byte);
+
+u32 hspi_read(struct chip *, u32 at);
+void hspi_write(struct chip *, u32 at, u32 value);
+
+int sar_reads(const struct chip *, u32 at, u32 *value);
 
 /* idle.c */
 void idle_look(struct chip *, u64 until_tick);

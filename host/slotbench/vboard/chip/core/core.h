@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define CHIP_API_VERSION 1
+#define CHIP_API_VERSION 2
 #define CHIP_TICKS_PER_US 160u
 
 struct chip;
@@ -47,6 +47,24 @@ struct chip_flash_calls {
     int (*program)(void *host, uint32_t offset, const uint8_t *data, uint32_t bytes, uint32_t *busy_us);
     int (*erase)(void *host, uint32_t offset, uint32_t bytes, uint32_t *busy_us);
     int (*read)(void *host, uint32_t offset, uint8_t *data, uint32_t bytes);
+};
+
+/* What the host's parts hear. `pins`: the chip alone has changed the pins `moved`, and all are now as in `levels`. `bus`:
+ * something happened on a bus; what it returns is meant by the event. */
+struct chip_part_calls {
+    void (*pins)(void *host, uint64_t tick, uint32_t levels, uint32_t moved);
+    int (*bus)(void *host, int bus, int event, int value);
+};
+
+enum chip_bus_kind { CHIP_I2C = 0, CHIP_SPI = 1 };
+enum chip_bus_event {
+    CHIP_BUS_START = 0,    /* I2C: value is address and direction; returns whether a part acknowledges */
+    CHIP_BUS_WRITE = 1,    /* I2C: a byte for the part; returns whether it acknowledges */
+    CHIP_BUS_READ = 2,     /* I2C: returns the next byte of the part */
+    CHIP_BUS_STOP = 3,     /* I2C */
+    CHIP_BUS_SELECT = 4,   /* SPI: returns the first byte of the part */
+    CHIP_BUS_EXCHANGE = 5, /* SPI: a byte for the part; returns its next one */
+    CHIP_BUS_DESELECT = 6  /* SPI */
 };
 
 /* The registers, for the debugger's side. */
@@ -114,6 +132,19 @@ uint32_t chip_uart_divisor(struct chip *, int uart);
 void chip_drive(struct chip *, int gpio, int level);
 int chip_pin(struct chip *, int gpio);               /* level on the pin */
 int chip_pin_driven(struct chip *, int gpio);        /* whether the chip drives it */
+int chip_wire(struct chip *, int from, int to);      /* a jumper: `to` has the level of `from` unless it is driven */
+uint64_t chip_pin_high_ticks(struct chip *, int gpio);
+uint64_t chip_pin_edges(struct chip *, int gpio);
+void chip_adc(struct chip *, uint32_t tenths_of_mv); /* at A0 of the chip: 10000 is full scale */
+
+/* Parts on the pins. A bus is known by the number that chip_bus returns; -1 for a pin that is not wired. */
+void chip_parts(struct chip *, const struct chip_part_calls *, void *host);
+void chip_watch(struct chip *, uint32_t gpios);
+void chip_unwire(struct chip *);                     /* no bus, jumper, watch, plan, or level from outside */
+int chip_drive_at(struct chip *, int gpio, int level, uint64_t tick);
+void chip_forget_plans(struct chip *, int gpio);
+int chip_bus(struct chip *, int kind, int clock, int data, int answer, int select);
+
 void chip_straps(struct chip *, uint32_t mode);      /* 3: from flash, 1: download */
 void chip_mac(struct chip *, const uint8_t mac[6]);
 

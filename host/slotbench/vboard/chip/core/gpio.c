@@ -1,69 +1,94 @@
-/* GPIO 0 to 15 at 0x60000300, GPIO 16 of the RTC: outputs, inputs from the host, straps, edges and levels. */
+/* GPIO 0 to 15 at 0x60000300, GPIO 16 of the RTC: outputs, inputs from the host, straps, edges and levels.
+ *
+ * A pin has the level that the chip drives, else the host's, else that of the pin it is wired to, else its pull-up.
+ */
 #include "chip.h"
 
 enum {
     OUT = 0x0, OUT_SET = 0x4, OUT_CLEAR = 0x8, ENABLE = 0xC, ENABLE_SET = 0x10, ENABLE_CLEAR = 0x14, IN = 0x18,
-    STATUS = 0x1C, STATUS_SET = 0x20, STATUS_CLEAR = 0x24, PIN0 = 0x28, CALIBRATE = 0x6C, CALIBRATED = 0x70,
+    STATUS = 0x1C, STATUS_SET = 0x20, STATUS_CLEAR = 0x24, PIN0 = 0x28, PIN_LAST = 0x64, CALIBRATE = 0x6C,
+    CALIBRATED = 0x70,
     PERIODS_TO_26MHZ_CYCLES_NUMERATOR = 0xAE03, PERIODS_ASKED = 257,
-    PULLED_DOWN = 15, GPIOS = 17,
     RTC_OUT = 0x768, RTC_ENABLE = 0x774
 };
 enum { RISING = 1, FALLING = 2, LOW = 4, HIGH = 5 };
 
-static int enabled(const struct chip *c, int gpio)
+#define PULLED_UP 0x17FFFu /* all but GPIO 15, which has a pull-down on every board */
+
+/* The pins that the chip drives, and what it drives them to. */
+static u32 driven(const struct chip *c, u32 *out)
 {
-    return gpio == 16 ? c->io[RTC_ENABLE / 4] & 1 : c->gpio_enable >> gpio & 1;
+    *out = (c->gpio_out & 0xFFFF) | (c->io[RTC_OUT / 4] & 1) << 16;
+    return (c->gpio_enable | (c->io[RTC_ENABLE / 4] & 1) << 16) & ~(c->gpio_open_drain & *out);
 }
 
-static int output(const struct chip *c, int gpio)
+/* The levels as the chip alone would have them, and with what is wired to it. */
+static u32 levels(const struct chip *c, u32 *own)
 {
-    return gpio == 16 ? c->io[RTC_OUT / 4] & 1 : c->gpio_out >> gpio & 1;
+    u32 out, by_chip = driven(c, &out), all;
+
+    *own = (by_chip & out) | (~by_chip & PULLED_UP);
+    all = (c->gpio_driven & c->gpio_level) | (~c->gpio_driven & PULLED_UP);
+    all = (by_chip & out) | (~by_chip & all);
+    for (int i = 0; i < c->wires; i++)
+        if (!((by_chip | c->gpio_driven) >> c->wire[i].to & 1))
+            all = (all & ~(1u << c->wire[i].to)) | (all >> c->wire[i].from & 1) << c->wire[i].to;
+    return all;
 }
 
-static int open_drain(const struct chip *c, int gpio)
-{
-    return gpio < 16 && c->io[(0x300 + PIN0 + 4 * gpio) / 4] >> 2 & 1;
-}
-
-/* The chip drives, else the host, else the pull-up (GPIO 15 has a pull-down on every board). */
 int chip_pin(struct chip *c, int gpio)
 {
-    if (gpio < 0 || gpio >= GPIOS)
-        return -1;
-    if (chip_pin_driven(c, gpio))
-        return output(c, gpio);
-    if (c->gpio_driven >> gpio & 1)
-        return (int)(c->gpio_level >> gpio & 1);
-    return gpio != PULLED_DOWN;
+    u32 own;
+
+    return gpio < 0 || gpio >= GPIOS ? -1 : (int)(levels(c, &own) >> gpio & 1);
 }
 
 int chip_pin_driven(struct chip *c, int gpio)
 {
-    return enabled(c, gpio) && !(open_drain(c, gpio) && output(c, gpio));
+    u32 out;
+
+    return gpio >= 0 && gpio < GPIOS && driven(c, &out) >> gpio & 1;
 }
 
-static u32 levels(struct chip *c)
+/* How long each pin that moved was high, and that it moved. */
+static void account(struct chip *c, u32 moved)
 {
-    u32 all = 0;
+    u64 tick = now(c);
 
-    for (int gpio = 0; gpio < GPIOS; gpio++)
-        all |= (u32)chip_pin(c, gpio) << gpio;
-    return all;
+    for (; moved; moved &= moved - 1) {
+        int gpio = __builtin_ctz(moved);
+
+        if (c->gpio_seen >> gpio & 1)
+            c->pin[gpio].high_ticks += tick - c->pin[gpio].since;
+        c->pin[gpio].since = tick;
+        c->pin[gpio].edges++;
+    }
 }
 
-/* Levels may have changed: note what each pin asks for, and raise the interrupt. */
-void gpio_changed(struct chip *c)
+static void note_interrupts(struct chip *c, u32 seen, u32 moved)
 {
-    u32 seen = levels(c), changed = seen ^ c->gpio_seen;
+    for (u32 left = c->gpio_watching; left; left &= left - 1) {
+        int gpio = __builtin_ctz(left);
+        u32 type = c->io[(0x300 + PIN0 + 4 * gpio) / 4] >> 7 & 7, high = seen >> gpio & 1;
 
-    for (int gpio = 0; gpio < 16; gpio++) {
-        u32 type = c->io[(0x300 + PIN0 + 4 * gpio) / 4] >> 7 & 7, high = seen >> gpio & 1, moved = changed >> gpio & 1;
-
-        if ((type == LOW && !high) || (type == HIGH && high) || (type < LOW && moved && type & (high ? RISING : FALLING)))
+        if ((type == LOW && !high) || (type == HIGH && high)
+                || (type < LOW && moved >> gpio & 1 && type & (high ? RISING : FALLING)))
             c->gpio_status |= 1u << gpio;
     }
-    c->gpio_seen = seen;
     set_level(c, INT_GPIO, c->gpio_status != 0);
+}
+
+/* Levels may have changed: tell the buses and the host, note what each pin asks for, and raise the interrupt. */
+void gpio_changed(struct chip *c)
+{
+    u32 own, seen = levels(c, &own), moved = seen ^ c->gpio_seen, own_moved = own ^ c->gpio_own;
+
+    account(c, moved);
+    c->gpio_seen = seen;
+    c->gpio_own = own;
+    note_interrupts(c, seen, moved);
+    if (own_moved)
+        parts_see(c, own_moved);
 }
 
 u32 gpio_read(struct chip *c, u32 at)
@@ -71,13 +96,25 @@ u32 gpio_read(struct chip *c, u32 at)
     switch (at) {
     case OUT: return c->gpio_out;
     case ENABLE: return c->gpio_enable;
-    case IN: return (levels(c) & 0xFFFF) | c->straps << 16;
+    case IN: return (c->gpio_seen & 0xFFFF) | c->straps << 16;
     case STATUS: return c->gpio_status;
     case CALIBRATED:
         return 0x80000000u
             | ((c->io[(0x300 + CALIBRATE) / 4] & 0x3FF) * PERIODS_TO_26MHZ_CYCLES_NUMERATOR / PERIODS_ASKED & 0xFFFFF);
     default: return c->io[(0x300 + at) / 4];
     }
+}
+
+static void configure(struct chip *c, u32 at, u32 value)
+{
+    u32 bit;
+
+    c->io[(0x300 + at) / 4] = value;
+    if (at < PIN0 || at > PIN_LAST)
+        return;
+    bit = 1u << (at - PIN0) / 4;
+    c->gpio_open_drain = value >> 2 & 1 ? c->gpio_open_drain | bit : c->gpio_open_drain & ~bit;
+    c->gpio_watching = value >> 7 & 7 ? c->gpio_watching | bit : c->gpio_watching & ~bit;
 }
 
 void gpio_write(struct chip *c, u32 at, u32 value)
@@ -93,15 +130,15 @@ void gpio_write(struct chip *c, u32 at, u32 value)
     case STATUS: c->gpio_status = value & 0xFFFF; break;
     case STATUS_SET: c->gpio_status |= value & 0xFFFF; break;
     case STATUS_CLEAR: c->gpio_status &= ~value; break;
-    default: c->io[(0x300 + at) / 4] = value; break;
+    default: configure(c, at, value); break;
     }
     gpio_changed(c);
 }
 
 void gpio_reset(struct chip *c)
 {
-    c->gpio_out = c->gpio_enable = c->gpio_status = 0;
-    c->gpio_seen = levels(c);
+    c->gpio_out = c->gpio_enable = c->gpio_status = c->gpio_open_drain = c->gpio_watching = 0;
+    gpio_changed(c);
 }
 
 void chip_drive(struct chip *c, int gpio, int level)
@@ -111,6 +148,28 @@ void chip_drive(struct chip *c, int gpio, int level)
     c->gpio_driven = level < 0 ? c->gpio_driven & ~(1u << gpio) : c->gpio_driven | 1u << gpio;
     c->gpio_level = level > 0 ? c->gpio_level | 1u << gpio : c->gpio_level & ~(1u << gpio);
     gpio_changed(c);
+}
+
+int chip_wire(struct chip *c, int from, int to)
+{
+    if (from < 0 || from >= GPIOS || to < 0 || to >= GPIOS || c->wires == WIRES)
+        return -1;
+    c->wire[c->wires].from = from;
+    c->wire[c->wires++].to = to;
+    gpio_changed(c);
+    return 0;
+}
+
+u64 chip_pin_high_ticks(struct chip *c, int gpio)
+{
+    if (gpio < 0 || gpio >= GPIOS)
+        return 0;
+    return c->pin[gpio].high_ticks + (c->gpio_seen >> gpio & 1 ? now(c) - c->pin[gpio].since : 0);
+}
+
+u64 chip_pin_edges(struct chip *c, int gpio)
+{
+    return gpio < 0 || gpio >= GPIOS ? 0 : c->pin[gpio].edges;
 }
 
 void chip_straps(struct chip *c, u32 mode)

@@ -16,7 +16,7 @@ u32 io_read(struct chip *c, u32 at)
 
     switch (at >> 8) {
     case 0x0: return uart_read(c, 0, at & 0xFF);
-    case 0x1: return (at & 0xFF) == 0 ? 0 : value;
+    case 0x1: return hspi_read(c, at & 0xFF);
     case 0x2: return spi_read(c, at & 0xFF);
     case 0x3: return gpio_read(c, at & 0xFF);
     case 0x6: return frc_read(c, at & 0xFF);
@@ -27,6 +27,8 @@ u32 io_read(struct chip *c, u32 at)
     }
     if (at == IQ_DONE)
         return value | 0x80000000u;
+    if (sar_reads(c, at, &value))
+        return value;
     if (at >= I2C && at < I2C_END)
         return value & ~(u32)I2C_BUSY;
     return value;
@@ -47,7 +49,7 @@ int dport_read_is_pure(u32 at)
 int io_write_is_idle(const struct chip *c, u32 at, u32 value)
 {
     switch (at >> 8) {
-    case 0x0: case 0x2: case 0x6: case 0x7: case 0x9: case 0xF: case 0xFE: return 0;
+    case 0x0: case 0x1: case 0x2: case 0x6: case 0x7: case 0x9: case 0xF: case 0xFE: return 0;
     case 0x3: return (at == 0x304 && !(value & ~c->gpio_out)) || (at == 0x308 && !(value & c->gpio_out));
     default: return value == c->io[at / 4];
     }
@@ -57,6 +59,7 @@ void io_write(struct chip *c, u32 at, u32 value)
 {
     switch (at >> 8) {
     case 0x0: uart_write(c, 0, at & 0xFF, value); return;
+    case 0x1: hspi_write(c, at & 0xFF, value); return;
     case 0x2: spi_write(c, at & 0xFF, value); return;
     case 0x3: gpio_write(c, at & 0xFF, value); return;
     case 0x6: frc_write(c, at & 0xFF, value); return;

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 __all__ = [
-    "ACK", "ARP", "ETHERNET_BYTES", "FIN", "IPV4", "RST", "SYN", "TcpSegment", "kind_of", "reset_for",
-    "segment_in",
+    "ACK", "ARP", "ETHERNET_BYTES", "FIN", "IPV4", "RST", "SYN", "TcpSegment", "checksum", "kind_of",
+    "reset_for", "segment_in",
 ]
 
 ETHERNET_BYTES: Final = 14
@@ -68,13 +68,13 @@ def reset_for(frame: bytes, sequence: int) -> bytes:
     assert found is not None
     ports = struct.pack(">HHIIBBHHH", found.source_port, found.target_port, sequence, 0, 5 << 4, RST, 0, 0, 0)
     pseudo = found.source + found.target + struct.pack(">BBH", 0, _TCP, len(ports))
-    tcp = ports[:16] + _checksum(pseudo + ports) + ports[18:]
+    tcp = ports[:16] + checksum(pseudo + ports) + ports[18:]
     ends = found.source + found.target
     head = struct.pack(">BBHHHBBH", 0x45, 0, _IP_BYTES + len(tcp), 0, 0, 64, _TCP, 0) + ends
-    return frame[:ETHERNET_BYTES] + head[:10] + _checksum(head) + head[12:] + tcp
+    return frame[:ETHERNET_BYTES] + head[:10] + checksum(head) + head[12:] + tcp
 
 
-def _checksum(data: bytes) -> bytes:
+def checksum(data: bytes) -> bytes:
     """The Internet checksum of an even number of bytes."""
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:

@@ -17,14 +17,14 @@ from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["GUEST", "HOST", "Slirp", "missing"]
+__all__ = ["GUEST", "HOST", "NAME_SERVER", "Slirp", "missing"]
 
 HOST: Final = ipaddress.IPv4Address("192.168.4.2")
 """This machine as the guest sees it: connections there reach 127.0.0.1."""
 GUEST: Final = ipaddress.IPv4Address("192.168.4.1")
+NAME_SERVER: Final = ipaddress.IPv4Address("192.168.4.3")
 
 _NETWORK: Final = ipaddress.IPv4Network("192.168.4.0/24")
-_NAME_SERVER: Final = ipaddress.IPv4Address("192.168.4.3")
 _CONFIG_VERSION: Final = 4
 _INSTALL: Final = "install it (Debian: apt install libslirp0; Fedora: dnf install libslirp)"
 _POLL_IN, _POLL_OUT = 1, 2
@@ -190,8 +190,8 @@ class Slirp:
 def _config() -> _Config:
     return _Config(
         version=_CONFIG_VERSION, in_enabled=True, vnetwork=_address(_NETWORK.network_address),
-        vnetmask=_address(_NETWORK.netmask), vhost=_address(HOST), vdhcp_start=_address(_NAME_SERVER + 10),
-        vnameserver=_address(_NAME_SERVER), disable_dns=True, disable_dhcp=True)
+        vnetmask=_address(_NETWORK.netmask), vhost=_address(HOST), vdhcp_start=_address(NAME_SERVER + 10),
+        vnameserver=_address(NAME_SERVER), disable_dns=True, disable_dhcp=True)
 
 
 def _address(address: ipaddress.IPv4Address) -> int:

@@ -26,7 +26,8 @@ from slotbench.vboard.chip.network.frames import (
     reset_for,
     segment_in,
 )
-from slotbench.vboard.chip.network.slirp import HOST, Slirp
+from slotbench.vboard.chip.network.services import Services
+from slotbench.vboard.chip.network.slirp import HOST, NAME_SERVER, Slirp
 
 __all__ = ["FrameFaults", "Wire"]
 
@@ -103,6 +104,7 @@ class Wire:
         self._free_us = 0
         self._streams: dict[_Key, _Stream] = {}
         self._slirp = Slirp(self._from_host, now_us)
+        self._services = Services(now_us)
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +126,11 @@ class Wire:
         if self._loses():
             return
         self._note(frame, from_board=True)
-        self._slirp.send(frame)
+        answer = self._services.answer(frame)
+        if answer is not None:
+            self._from_host(answer)
+        else:
+            self._slirp.send(frame)
 
     def receive(self) -> bytes | None:
         """The next frame for the board that has arrived by now."""
@@ -281,6 +287,6 @@ def _is_later(sequence: int, other: int) -> bool:
 
 
 def _may_pass(frame: bytes) -> bool:
-    """A board of the bench reaches this machine's loopback and nothing else."""
+    """A board of the bench reaches this machine's loopback, its own name server, and nothing else."""
     kind = kind_of(frame)
-    return kind == ARP or kind == IPV4 and frame[30:34] == HOST.packed
+    return kind == ARP or kind == IPV4 and frame[30:34] in (HOST.packed, NAME_SERVER.packed)
