@@ -26,7 +26,7 @@ _INTERRUPT_S: Final = 1.0
 _INTERRUPTS: Final = 10
 _RESET_S: Final = 0.1
 _RESTART_S: Final = 20.0
-_STOP_S: Final = 0.4
+_STOP_S: Final = 0.3
 """How long a board that was interrupted may take for its prompt: Ctrl-C ends a command within a second."""
 _logger = logging.getLogger(__name__)
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
@@ -166,10 +166,14 @@ class ReplPrompt:
             return
         with uninterrupted(), suppress(BenchError, OSError):
             self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
-            with suppress(BenchError):
-                self._read_to_prompt(_STOP_S, lambda data: None)
-            self._write(_CTRL_D)
-            self._wait_for(b"soft reboot", _STOP_S)
+            try:
+                self._read_to_prompt(_STOP_S, lambda data: None, total_s=_STOP_S)
+            except BenchError:
+                self._write(_CTRL_D)
+                self._line.flush()  # the port is closed next
+            else:
+                self._write(_CTRL_D)
+                self._wait_for(b"soft reboot", _STOP_S)
 
     def _read_to_prompt(
         self, quiet_s: float, on_data: Callable[[bytes], object], total_s: float | None = None,
