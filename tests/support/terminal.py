@@ -20,7 +20,7 @@ _OWN_TERMINAL = (
     "os.execv(sys.executable, [sys.executable, '-u', *sys.argv[1:]])")
 
 
-class Terminal:
+class UserTerminal:
     """A Python program on a terminal of its own. `said` is what it printed, without the ends of lines of a tty.
 
     `answers` are typed as soon as the words before them are the last that was printed; several to the same

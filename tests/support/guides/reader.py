@@ -27,7 +27,7 @@ import click
 from slotbench import cli
 from support.guides.page import ROOT, Block
 from support.mqtt.brokers import free_port
-from support.terminal import Terminal
+from support.terminal import UserTerminal
 
 LIMIT_S = 120
 """No program of a guide takes this long; one that does is hung."""
@@ -81,7 +81,7 @@ class Reader:
         self._files_url = ""
         self._server: subprocess.Popen[str] | None = None
         self._push_place = ""
-        self._terminals: list[Terminal] = []
+        self._terminals: list[UserTerminal] = []
 
     def __enter__(self) -> Self:
         return self
@@ -187,7 +187,7 @@ class Reader:
 
     def _at_terminal(self, arguments: Sequence[str]) -> tuple[int, str]:
         """Run a command that asks: its reader agrees, and types what is asked for."""
-        terminal = Terminal(["-m", "slotbench", *arguments], self.folder, ANSWERS)
+        terminal = UserTerminal(["-m", "slotbench", *arguments], self.folder, ANSWERS)
         self._terminals.append(terminal)
         if "--serve" in arguments:
             terminal.wait_for("(Ctrl-C ends it)")
