@@ -153,7 +153,9 @@ def test_a_board_updates_from_nginx(nginx: str, hosted: Reader) -> None:
 
 def test_what_nginx_may_keep_is_what_the_server_of_the_bench_lets_be_kept(nginx: str, hosted: Reader) -> None:
     block, _ = of("nginx")
-    names = [path.relative_to(hosted.folder / "site").as_posix() for path in (hosted.folder / "site").rglob("*.*")]
+    names = [
+        path.relative_to(hosted.folder / "site").as_posix() for path in (hosted.folder / "site").rglob("[!.]*.*")]
+    assert len(names) == 5
     app = create_app(hosted.folder / "site").test_client()
     with serving(nginx, hosted.folder, block.text) as url:
         for name in names:
