@@ -82,7 +82,7 @@ def new(
     version = (version or own_version)[:VERSION_CHARS_MAX]
     first = Firmware(
         data=data, product=product, version=version, counter=counter, fs_version=found.fs_version or 0,
-        mpy_abi=found.mpy_abi or 0)
+        mpy_abi=found.mpy_abi or 0, twoslot=found.twoslot)
     flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     if board.filesystem:
         flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)

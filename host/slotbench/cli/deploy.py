@@ -25,10 +25,8 @@ from slotbench.repl.deploy import (
     HOOK_CHECK,
     BoardContent,
     add_boot_line,
-    frozen_files,
     install_files,
     merge_settings,
-    package_files,
     pin_keys,
     read_board,
     remove_boot_line,
@@ -36,6 +34,7 @@ from slotbench.repl.deploy import (
     require_compilable,
     require_hook,
 )
+from slotbench.repl.package import frozen_files, hook_file, package_files
 from slotbench.repl.prompt import open_prompt, start_application, stop_application
 from slotbench.repl.transports import TRANSPORTS, ReplTransport
 from slotbench.vboard.factory import BOOT_LINE
@@ -200,7 +199,8 @@ def _files(
     """The package, boot.py and the settings, with a development key if one is given."""
     marks = {} if development_path is None else {"development": True}
     files = {
-        **package_files(), "twoslot.json": merge_settings(found.settings, {**given, **marks}, port),
+        **package_files(), **hook_file(),
+        "twoslot.json": merge_settings(found.settings, {**given, **marks}, port),
         "boot.py": add_boot_line(found.boot, BOOT_LINE),
     }
     if development_path is not None:
@@ -267,7 +267,7 @@ def _say_diff(before: bytes | None, after: bytes | None) -> None:
 
 
 def _write_folder(folder: Path) -> None:
-    files = package_files()
+    files = {**package_files(), **hook_file()}
     urls = [[path, path] for path in files]
     frozen = {f"{_FROZEN}/{path}": data for path, data in frozen_files().items()}
     for path, data in (frozen | files).items():

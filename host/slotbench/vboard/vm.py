@@ -260,10 +260,9 @@ class CPythonVM:
             return self.modules.get(full) or self._builtin(full) or self._load_file(full, None)
         parent: ModuleType | None = None
         module: ModuleType | None = None
-        parts = full.split(".")
-        for depth, part in enumerate(parts, 1):
-            name = ".".join(parts[:depth])
-            module = self.modules.get(name)
+        modules = self.modules
+        for name, part in _prefixes(full):
+            module = modules.get(name)
             if module is None and parent is None:
                 module = self._builtin(name)
             if module is None:
@@ -343,6 +342,13 @@ class CPythonVM:
         if code is None:
             code = _CODE[key] = compile_program(content, filename)
         return code
+
+
+@functools.lru_cache(maxsize=4096)
+def _prefixes(full: str) -> tuple[tuple[str, str], ...]:
+    """Each package that a dotted name goes through, and the name itself: whole, and its last part."""
+    parts = full.split(".")
+    return tuple((".".join(parts[:depth]), part) for depth, part in enumerate(parts, 1))
 
 
 @functools.lru_cache(maxsize=64)
