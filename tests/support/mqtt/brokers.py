@@ -76,7 +76,7 @@ class Mosquitto:
             self._run = None
 
 
-class Heard(socket.socket):
+class BrokerSocket(socket.socket):
     """A broker's end of a connection: it knows what it has read, and whether it waits for more."""
 
     count = 0
@@ -98,8 +98,8 @@ class Broker:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self.clients = 0
-        self._open: list[Heard] = []
-        self._by_port: dict[int, Heard] = {}
+        self._open: list[BrokerSocket] = []
+        self._by_port: dict[int, BrokerSocket] = {}
         self._done: set[int] = set()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -127,7 +127,7 @@ class Broker:
         with suppress(OSError):
             while True:
                 accepted, address = self._server.accept()
-                connection = Heard(fileno=accepted.detach())
+                connection = BrokerSocket(fileno=accepted.detach())
                 connection.settimeout(LONGEST_S)
                 self.clients += 1
                 self._open.append(connection)
