@@ -68,7 +68,9 @@ def make_schedule():
 def _arm_deadline():
     # boot.py did not run the boot hook in this start. The trial must not last for ever.
     try:
-        __import__("twoslot_boot")
+        from twoslot import hook_line
+
+        hook_line.require_in_trial()
     except Exception as e:
         _log(e)
 

@@ -22,7 +22,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGALRM) if hasattr(signal, "setitimer") else 
 
 
 class StoppedByUser(BaseException):
-    """Ctrl-C: the user stops the command, and not a program on a virtual board."""
+    """Ctrl-C: the user stops the command, and not a program on a virtual board.
+
+    Its text, if it has one, says how to go on.
+    """
 
 
 @contextmanager

@@ -16,10 +16,13 @@ import serial
 
 from slotbench.errors import USAGE, BenchError
 
-__all__ = ["has_lines", "list_ports", "open_port", "other_programs", "uninterrupted", "usb_ports"]
+__all__ = [
+    "has_lines", "list_ports", "open_port", "open_quiet_port", "other_programs", "uninterrupted", "usb_ports"]
 
 _PSEUDO_TERMINALS: Final = "/dev/pts/"
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK})
+_NO_LINES: Final = frozenset({errno.ENOTTY, errno.EINVAL})
+"""What a port answers that has no DTR: a pseudo-terminal."""
 _COMMAND_CHARS: Final = 60
 _COM: Final = re.compile(r"(?:\\\\\.\\)?COM[0-9]+", re.IGNORECASE)
 """A port on Windows. It is never shared: access that is denied is another program's."""
@@ -50,6 +53,29 @@ def usb_ports() -> list[str]:
     from serial.tools.list_ports import comports
 
     return sorted(str(found.device) for found in comports() if found.vid is not None)
+
+
+def open_quiet_port(port: str, baud: int, timeout_s: float | None = None) -> Any:
+    """Open `port` as `open_port` does, and do not assert DTR and RTS: the board is not reset.
+
+    Where the kernel asserts both at opening (Linux, macOS), which resets no board, RTS is let go before DTR:
+    RTS alone holds the reset line of a board. Raises BenchError (exit code 2).
+    """
+    try:
+        line = serial.serial_for_url(port, baud, timeout=timeout_s, exclusive=True, do_not_open=True)
+        line.rts = False
+        # pyserial sets DTR before RTS while it opens: there DTR has to stay as the kernel left it.
+        line.dtr = os.name == "posix" and "://" not in port
+        line.open()
+    except (OSError, ValueError) as error:
+        raise _refusal(port, error) from None
+    try:
+        line.dtr = False
+    except OSError as error:
+        if error.errno not in _NO_LINES:
+            line.close()
+            raise _refusal(port, error) from None
+    return line
 
 
 def has_lines(port: str) -> bool:

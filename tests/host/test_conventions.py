@@ -14,7 +14,7 @@ import pytest
 
 from slotbench import __version__, cli
 from slotbench.cli.lazy_group import LazyGroup
-from support.commands import RunCommand
+from support.commands import RunCommand, all_verbs
 
 HOST = str(Path(cli.__file__).parents[2])
 ENVIRONMENT = {**os.environ, "PYTHONPATH": HOST}
@@ -37,19 +37,6 @@ def modules_of_help(module: str) -> set[str]:
         [sys.executable, "-c", COUNT.format(module=module)], env=ENVIRONMENT, capture_output=True, text=True,
         timeout=60, check=True)
     return set(ran.stdout.split())
-
-
-def all_verbs(group: click.Command = cli._group, path: str = "") -> dict[str, click.Command]:
-    """Every verb by its words, those of groups too."""
-    if not isinstance(group, click.Group):
-        return {path: group}
-    context = click.Context(group)
-    found: dict[str, click.Command] = {}
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None, f"{path} {name}"
-        found |= all_verbs(command, f"{path} {name}".strip())
-    return found
 
 
 def test_help_imports_less_than_that_of_esptool() -> None:

@@ -43,7 +43,7 @@ def test_a_firmware_is_explained(inspect: Callable[..., list[str]]) -> None:
     assert "irom 63136 bytes from 0x9000, linked for 0x40209000" in said
     assert "filesystem littlefs 2.1 from 0x100000" in said and ".mpy version 6" in said
     assert any(line.startswith("frozen 6 modules: _boot.py, flashbdev.py") for line in said)
-    assert "twoslot frozen into it" in said
+    assert "twoslot frozen into it, and does not say its version" in said
     assert said[-1] == "fits d1_mini, d1_mini_dev, generic_4m, nodemcu"
 
 

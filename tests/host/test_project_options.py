@@ -12,9 +12,10 @@ import pytest
 
 from slotbench import cli
 from slotbench.cli.parameter_types import PATH
-from slotbench.cli.project_options import is_given, project_option
+from slotbench.cli.project_options import ProjectOption, is_given, project_option
 from slotbench.project import PROJECT_FILE
-from support.commands import CommandResult, RunCommand
+from support.commands import CommandResult, RunCommand, all_verbs
+from support.samples import NOW, PRODUCT, KeyRing, make_firmware, write_ring
 
 
 @pytest.fixture
@@ -69,3 +70,87 @@ def test_a_mistake_in_it_is_said_where_it_is_needed(try_verb: Callable[..., Comm
     assert (ran.code, ran.err) == (
         2, "slotbench: the field sever is not known: slotbench.toml:3; rename it to server\n")
     assert try_verb(LAMP + 'sever = "http://a"\n', "--help").code == 0
+
+
+FIELDS_OF = {
+    "--port": "port", "--product": "product", "--board": "board", "--server": "server", "--keys": "keys",
+    "--identities": "identities", "--site": "site", "--offline-key": "offline_key", "--online-key": "online_key"}
+WITHOUT = {
+    ("init", "--port"), ("init", "--board"), ("init", "--server"),  # it makes the project
+    ("serve", "--port"),  # a TCP port; that of the project's server is taken by itself
+    ("deploy", "--port"), ("status", "--port"), ("inspect", "--port"),  # one of two ways to say it
+    ("status", "--board"), ("inspect", "--board"), ("unflash", "--board"), ("board run", "--board"),  # found by the map
+    ("push", "--board"), ("push", "--product"),  # what the board says
+    ("demo", "--board"),
+}
+"""Options of such a name that take nothing from the project, and why."""
+
+
+def test_each_verb_takes_from_the_project_what_it_has() -> None:
+    missing = set()
+    for verb, command in all_verbs().items():
+        for option, field in FIELDS_OF.items():
+            for parameter in command.params:
+                if option in parameter.opts and not verb.startswith("prove "):
+                    if not isinstance(parameter, ProjectOption):
+                        missing.add((verb, option))
+                    else:
+                        assert parameter.project_field == field, verb
+    assert missing == WITHOUT
+
+
+@pytest.fixture
+def in_project(
+    tmp_path: Path, ring: KeyRing, slotbench: RunCommand, monkeypatch: pytest.MonkeyPatch,
+) -> RunCommand:
+    """Run verbs below a project with two releases."""
+    (tmp_path / PROJECT_FILE).write_text(f'product = "{PRODUCT}"\nboard = "generic_4m"\n')
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    for seed in (1, 2):
+        Path("firmware.bin").write_bytes(make_firmware(96 * 1024, seed=seed))
+        monkeypatch.setattr("time.time", lambda: float(NOW + seed))
+        assert slotbench("ship", "firmware.bin", "--yes").code == 0
+    monkeypatch.setattr("time.time", lambda: float(NOW + 9))
+    return slotbench
+
+
+@pytest.mark.parametrize(("command", "said"), [
+    ("release list", "counter 3  1.25.0  stable: 100 % of the boards"),
+    ("release show ../releases/sensor-3.release", "valid, by the offline key"),
+    ("release pause", "../site: sensor/stable is counter 3 for no board while paused"),
+    ("release promote --cohort lab", "counter 3 for 100 % of the boards and cohorts lab"),
+    ("release withdraw", "../site: sensor/stable is counter 2"),
+    ("release publish --refresh", "../site: sensor/stable is counter 3"),
+    ("release build firmware.bin --counter 9 --channel stable", "sensor-9.release: sensor 1.25.0, counter 9"),
+    ("release sign ../releases/sensor-3.release", "signed by key"),
+    ("release publish ../releases/sensor-3.release --image firmware.bin", "../site: sensor/stable is counter 3"),
+    ("keys rotate --online", "../keys/sensor.keys: epoch 2"),
+    ("keys development", "../keys/development.pem: signs what you push"),
+    ("board new lamp1 --server http://127.0.0.1:1", "sensor 1.0.0 in slot A"),
+])
+def test_a_verb_below_a_project_needs_no_more(in_project: RunCommand, command: str, said: str) -> None:
+    ran = in_project(*command.split())
+    assert ran.code == 0, ran.err
+    assert said in ran.out
+
+
+def test_the_only_port_on_usb_is_taken_and_said(
+    in_project: RunCommand, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for ports, said in (
+        ([], "no board is plugged in on USB; give it, or write it into ../slotbench.toml: port = "),
+        (["/dev/ttyUSB0", "/dev/ttyUSB1"], "several are there (/dev/ttyUSB0, /dev/ttyUSB1); give it"),
+        (["/dev/no-such-port"], "port /dev/no-such-port: the only one on USB\nslotbench: no such serial port"),
+    ):
+        monkeypatch.setattr("slotbench.cli.project_options.usb_ports", lambda: ports)
+        for verb in ("status", "check", "backup file.bin", "deploy", "inspect"):
+            ran = in_project(*verb.split())
+            assert ran.code == 2 and said in ran.err, ran.err
+
+
+def test_keys_of_another_product_win(in_project: RunCommand, ring: KeyRing, tmp_path: Path) -> None:
+    other = tmp_path / "other.keys"
+    write_ring({name: getattr(ring, name) for name in ("offline", "online", "stranger")}, other, product="other")
+    ran = in_project("board", "new", "lamp1", "--keys", other, "--server", "http://127.0.0.1:1")
+    assert ran.code == 0 and "other 1.0.0 in slot A" in ran.out

@@ -14,7 +14,7 @@ from support.sampling import Sampler
 SEEDS = range(2)
 PAIRS, PAIRS_DRAWN = 60, 12
 TORN_EVERY = 8
-WORDS_DRAWN = 120
+WORDS_DRAWN = 60
 """Of up to some thousand cuts at words and pieces of erases, without --whole."""
 
 

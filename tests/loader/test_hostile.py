@@ -14,7 +14,7 @@ from support.sampling import Sampler
 BOARDS = {board.name: board for board in (WINDOW, IN_PLACE)}
 ENTRY = IRAM.start + ENTRY_OFFSET
 RANDOM, RANDOM_QEMU, QEMU_DRAWN = 300, 40, 12
-DRAWN = {WINDOW.name: 60, IN_PLACE.name: 120}
+DRAWN = {WINDOW.name: 24, IN_PLACE.name: 120}
 """In place hardly any image is right, and a boot costs a fifth."""
 
 

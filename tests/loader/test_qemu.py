@@ -16,7 +16,7 @@ from support.loader.qemu import Qemu, What
 from support.loader.states import flash_of_row, rows_of_both_maps
 
 ENTRY = IRAM.start + ENTRY_OFFSET
-CUTS, ROWS_DRAWN = 3, 40
+CUTS, ROWS_DRAWN = 3, 26
 ROWS = rows_of_both_maps()
 
 

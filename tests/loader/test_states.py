@@ -20,7 +20,7 @@ from support.loader.states import (
 from support.sampling import Sampler
 
 RANDOM = 2000
-REACHABLE_DRAWN, RANDOM_DRAWN = 600, 250
+REACHABLE_DRAWN, RANDOM_DRAWN = 300, 120
 """Of about 6,000 reachable states, and of the random ones, without --whole."""
 ROWS = rows_of_both_maps()
 

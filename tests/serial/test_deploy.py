@@ -13,7 +13,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.formats.keys import pack_pinned
-from slotbench.repl import deploy
+from slotbench.repl import deploy, package
 from slotbench.repl.transports import parse_reports
 from slotbench.vboard.factory import BOOT_LINE
 from support.live.bench import QUIET
@@ -30,7 +30,7 @@ BOOT = b"# mine\nimport gc\n"
 def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
     """A board with a boot.py and a main.py of its user's."""
     # Compiled before the board's thread runs: CPython 3.11 does not parse in two threads at once.
-    deploy.package_files()
+    package.package_files()
     folder = plain_folder(tmp_path / "board")
     (folder.files_path / "boot.py").write_bytes(BOOT)
     (folder.files_path / "main.py").write_text(f"print('lamp on')\n{QUIET}")
@@ -47,7 +47,7 @@ def keys(tmp_path: Path) -> Path:
 def wanted(boot: bytes = BOOT) -> dict[str, bytes]:
     """What is on the board then, but for settings and keys."""
     return {
-        **{f"/{path}": data for path, data in deploy.package_files().items()},
+        **{f"/{path}": data for path, data in (package.package_files() | package.hook_file()).items()},
         "/boot.py": BOOT_LINE.encode() + b"\n" + boot,
     }
 
@@ -301,7 +301,7 @@ def test_reports_are_found_among_other_output() -> None:
 
 
 def test_a_board_on_cpython_runs_what_was_deployed(tmp_path: Path) -> None:
-    deploy.package_files()
+    package.package_files()
     folder = plain_folder(tmp_path / "board")
     with SerialBench(folder) as bench:
         bench.wait_for("boot: slot A")

@@ -63,7 +63,7 @@ def test_from_keys_to_a_served_release(tmp_path: Path) -> None:
         ("board", "new", "lamp1", "--keys", "keys/lamp.keys"),
         ("inspect", "lamp1/flash.bin"),
         ("board", "run", "lamp1", "--tcp", "0", "--for", "5", "--speed", "max"))
-    assert "Serving site at http://127.0.0.1:" in said[6] and "Stopped" in said[6]
+    assert "Serving site at http://127.0.0.1:" in said[6] and "stopped; boards find no releases" in said[6]
     assert "Serial port: socket://127.0.0.1:" in said[-1] and "at the end: " in said[-1]
     assert not list(tmp_path.rglob("*.tmp"))
 

@@ -191,11 +191,26 @@ def test_tracebacks_name_device_files_only() -> None:
     )
 
 
-def test_a_reset_leaves_through_every_handler_for_exceptions() -> None:
+CATCHES = ["Exception", "", "BaseException", "BaseException as e", "(OSError, BaseException)", "ValueError:\n    pass\nexcept"]
+
+
+@pytest.mark.parametrize("what", CATCHES)
+def test_a_reset_leaves_through_every_handler_for_exceptions(what: str) -> None:
+    """No program on a chip catches it, whatever it catches."""
     vm = make()
     with pytest.raises(ChipReset) as caught:
-        vm.exec("import machine\ntry:\n    machine.reset()\nexcept Exception:\n    pass")
+        vm.exec(f"import machine\ntry:\n    machine.reset()\nexcept {what}:\n    pass")
     assert caught.value.reason == 4
+
+
+@pytest.mark.parametrize("error", ["ValueError(7)", "KeyboardInterrupt", "SystemExit", "Own"])
+def test_a_handler_for_everything_catches_everything_else(error: str) -> None:
+    vm = make()
+    vm.exec(
+        "class Own(BaseException):\n    pass\n"
+        f"seen = 0\ntry:\n    try:\n        raise {error}\n    except:\n        seen += 1\n        raise\n"
+        "except BaseException as e:\n    seen += 1\nelse:\n    seen = 9\nfinally:\n    seen += 1")
+    assert vm.eval("seen") == 3
 
 
 def test_finally_on_a_dead_chip_reaches_nothing() -> None:

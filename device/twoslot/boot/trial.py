@@ -4,7 +4,7 @@ import twoslot
 from twoslot import codes, drop
 from twoslot.boot.journal import BAD_WORD, CONFIRMED_WORD
 from twoslot.constants import SLOT_CONFIRMED
-from twoslot.errors import FlashError
+from twoslot.errors import FlashError, ReleaseError
 from twoslot.retained import NOTE_CONFIRMED
 
 
@@ -53,6 +53,8 @@ def rollback(control):
     d, cell = control.spare, control.cell
     if d is None or d.bad or cell.states[other] != SLOT_CONFIRMED or d.counter < cell.floor:
         raise FlashError(codes.NO_OTHER_SLOT, cell.states[other])
+    if ".frozen" in twoslot.__path__ and not d.twoslot:
+        raise ReleaseError(codes.NO_TWOSLOT, 0)
     if d.fs_version < control.running.fs_version:
         __import__("twoslot.filesystem").filesystem.check_driver(d.fs_version, control.slots.fs_start)
     control.journal.mark(BAD_WORD + 4 * control.slot)

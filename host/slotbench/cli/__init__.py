@@ -112,7 +112,7 @@ def _failure(error: BaseException) -> BenchError:
     if isinstance(error, BenchError):
         return error
     if isinstance(error, click.Abort | KeyboardInterrupt | StoppedByUser):
-        return BenchError("stopped", cure=_GO_ON, exit_code=INTERRUPTED)
+        return BenchError("stopped", cure=str(error) or _GO_ON, exit_code=INTERRUPTED)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "slotbench"

@@ -14,6 +14,7 @@ from slotbench.addresses import is_this_machine
 from slotbench.boards import BoardProfile
 from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name, server_url
+from slotbench.cli.project_options import is_given, project_option
 from slotbench.cli.vm_option import CHIP
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
@@ -35,23 +36,26 @@ _BENCH_VERSION = "1.0.0"
 
 @click.command()
 @click.argument("folder", type=PATH, metavar="DIR")
-@click.option(
-    "--board", "board_name", default="d1_mini", show_default=True, metavar="NAME",
-    help="Board file, by name or path.")
+@project_option(
+    "--board", "board_name", field="board", default="d1_mini", metavar="NAME",
+    help="Board file, by name or path.  [default: d1_mini]")
 @click.option(
     "--image", type=PATH, metavar="FILE", help="A MicroPython .bin; else the bench's own firmware.")
 @click.option("--version", help="Version of the firmware, shown to people.  [default: MicroPython's]")
 @click.option(
     "--counter", type=integer, default=1, show_default=True, help="Counter of the firmware in slot A.")
-@click.option(
-    "--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
+@project_option(
+    "--keys", "keys_path", field="keys", type=PATH, metavar="FILE",
+    help="The product's keys file, to be pinned.")
 @click.option(
     "--development-key", "development_path", type=PATH, metavar="FILE",
     help="A development.pub, whose releases may be pushed; for a board marked `development`.")
-@click.option("--product", type=name, help="Product of the board.  [default: the keys file's, else lamp]")
-@click.option(
-    "--server", type=server_url, default="http://127.0.0.1:8266", show_default=True, metavar="URL",
-    help="Server of its releases: `slotbench serve` on this machine.")
+@project_option(
+    "--product", field="product", type=name,
+    help="Product of the board.  [default: the keys file's, else lamp]")
+@project_option(
+    "--server", field="server", type=server_url, default="http://127.0.0.1:8266", metavar="URL",
+    help="Server of its releases: `slotbench serve` on this machine.  [default: http://127.0.0.1:8266]")
 def new(
     folder: Path, board_name: str, image: Path | None, version: str | None, counter: int,
     keys_path: Path | None, development_path: Path | None, product: str | None, server: str,
@@ -63,6 +67,9 @@ def new(
 
     Example: slotbench board new lamp1 --keys keys/lamp.keys --server http://127.0.0.1:8266
     """
+    ctx = click.get_current_context()
+    if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
+        product = None  # they say it themselves
     _require_this_machine(server)
     board = boards.load(board_name)
     pinned = b""
@@ -79,7 +86,7 @@ def new(
     version = (version or own_version)[:VERSION_CHARS_MAX]
     first = Firmware(
         data=data, product=product, version=version, counter=counter, fs_version=found.fs_version or 0,
-        mpy_abi=found.mpy_abi or 0)
+        mpy_abi=found.mpy_abi or 0, twoslot=found.twoslot)
     flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     if board.filesystem:
         flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)

@@ -25,6 +25,7 @@ from slotbench.errors import BenchError
 from slotbench.formats.littlefs import read_superblock
 from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
 from slotbench.inspection.filesystem import littlefs_problem
+from slotbench.interrupts import StoppedByUser
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
 from slotbench.vboard.board import LOADERS
@@ -51,6 +52,8 @@ _FORWARDED = (80, 8080, 8266, PUSH_PORT)
 _PORT = click.IntRange(0, 65535)
 _SIGNALS = tuple(
     getattr(signal, each) for each in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, each))
+_PATIENCE_S = 0.3
+"""Seconds until the power of a program is cut that does not come to a wait."""
 
 
 def _speed(value: str | float) -> float | None:
@@ -107,7 +110,8 @@ def run(
 ) -> None:
     """Switch the board in DIR on and run it here.
 
-    Ctrl-C switches the board off. The flash is saved whenever the power goes. RTC memory is lost.
+    Ctrl-C switches the board off, with exit code 130. The flash is saved whenever the power goes.
+    RTC memory is lost.
 
     \b
     Example: slotbench board run lamp1 --speed 10
@@ -158,11 +162,13 @@ def run(
             runner.stop()
             wake.send(b"\0")
 
-        with _signals(stop):
+        with _signals(stop, runner.cut_power) as pressed:
             runner.run(for_s)
         click.echo(f"at the end: {state_line(runner.last_facts)}; {counts_line(runner.last_facts)}")
     if isinstance(opened, FlashFile) and is_own:
         opened.mark_own()
+    if signal.SIGINT in pressed:
+        raise StoppedByUser("the board is off; the same command switches it on again")
 
 
 def _chosen_vm(vm: str | None, opened: BoardFolder | FlashFile) -> str:
@@ -261,21 +267,29 @@ def _serial_port(pty: Path | None, tcp: int | None, rfc2217: int | None) -> Iter
 
 
 @contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at the first Ctrl-C (or SIGTERM, or when the terminal closes).
+def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list[int]]:
+    """Call `stop` at the first Ctrl-C (or SIGTERM, or when the terminal closes), and a little later `cut`.
 
     The first one is not raised as an exception, because the program on the board would take it for
-    its own Ctrl-C. The second one is, which ends a program that never waits.
+    its own Ctrl-C. The second one is. Yields the list of the signals that came.
     """
+    pressed: list[int] = []
 
     def first(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
         for each in _SIGNALS:
             signal.signal(each, signal.default_int_handler)
         stop()
+        if hasattr(signal, "setitimer"):  # not on Windows
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S, _PATIENCE_S)
 
     before = {each: signal.signal(each, first) for each in _SIGNALS}
+    if hasattr(signal, "setitimer"):
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda number, frame: cut())
     try:
-        yield
+        yield pressed
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for each, handler in before.items():
             signal.signal(each, handler)

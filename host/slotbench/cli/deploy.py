@@ -14,6 +14,7 @@ from slotbench import __version__, boards
 from slotbench.cli.board_prompt import without_main_option
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name, ntp_server, server_url
 from slotbench.cli.progress import ProgressBar
+from slotbench.cli.project_options import is_given, project_option, project_port
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.release import documents
@@ -24,10 +25,8 @@ from slotbench.repl.deploy import (
     HOOK_CHECK,
     BoardContent,
     add_boot_line,
-    frozen_files,
     install_files,
     merge_settings,
-    package_files,
     pin_keys,
     read_board,
     remove_boot_line,
@@ -35,6 +34,7 @@ from slotbench.repl.deploy import (
     require_compilable,
     require_hook,
 )
+from slotbench.repl.package import frozen_files, hook_file, package_files
 from slotbench.repl.prompt import open_prompt, start_application, stop_application
 from slotbench.repl.transports import TRANSPORTS, ReplTransport
 from slotbench.vboard.factory import BOOT_LINE
@@ -45,13 +45,18 @@ _CHECK_S = 20.0
 
 
 @click.command()
-@click.option("--port", metavar="PORT", help="Serial port of the board.")
-@click.option("--product", type=name, help="Product of the board.  [default: the keys file's]")
-@click.option(
-    "--board", "board_name", metavar="NAME", help="What releases call this board: a board file's name.")
-@click.option("--channel", type=name, help="Channel of its releases.  [default: stable]")
-@click.option(
-    "--server", type=server_url, metavar="URL", help="Server of its releases: http://HOST[:PORT].")
+@click.option("--port", metavar="PORT", help="Serial port of the board.  [default: the project's]")
+@project_option(
+    "--product", field="product", type=name, help="Product of the board.  [default: the keys file's]")
+@project_option(
+    "--board", "board_name", field="board", metavar="NAME",
+    help="What releases call this board: a board file's name.")
+@project_option(
+    "--channel", field="channel", only_written=True, type=name,
+    help="Channel of its releases.  [default: stable]")
+@project_option(
+    "--server", field="server", type=server_url, metavar="URL",
+    help="Server of its releases: http://HOST[:PORT].")
 @click.option(
     "--cohort", type=name, help="Cohort: a group of boards that may get a release before others.")
 @click.option(
@@ -59,10 +64,11 @@ _CHECK_S = 20.0
     help="MQTT broker that tells the board to check now.")
 @click.option(
     "--ntp", type=ntp_server, metavar="SERVER[:PORT]", help="NTP server that sets the board's clock.")
-@click.option(
-    "--keys", "keys_path", type=PATH, metavar="FILE", help="The product's keys file, to be pinned.")
-@click.option(
-    "--identities", "identities_path", type=PATH, metavar="FILE",
+@project_option(
+    "--keys", "keys_path", field="keys", type=PATH, metavar="FILE",
+    help="The product's keys file, to be pinned.")
+@project_option(
+    "--identities", "identities_path", field="identities", type=PATH, metavar="FILE",
     help="Give the board a secret that authenticates it at the server; save it in FILE.")
 @click.option("--new-identity", is_flag=True, help="Replace the secret that the board has.")
 @click.option(
@@ -95,6 +101,11 @@ def deploy(
                  --server http://192.168.1.10:8266
              slotbench deploy --port /dev/ttyUSB0 --undo
     """
+    ctx = click.get_current_context()
+    if port is None and to_folder is None:
+        port = project_port(ctx)
+    if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
+        product = None  # they say it themselves
     if (port is None) == (to_folder is None):
         raise click.UsageError("give --port PORT or --to-folder DIR, one of them")
     if new_identity and identities_path is None:
@@ -188,7 +199,8 @@ def _files(
     """The package, boot.py and the settings, with a development key if one is given."""
     marks = {} if development_path is None else {"development": True}
     files = {
-        **package_files(), "twoslot.json": merge_settings(found.settings, {**given, **marks}, port),
+        **package_files(), **hook_file(),
+        "twoslot.json": merge_settings(found.settings, {**given, **marks}, port),
         "boot.py": add_boot_line(found.boot, BOOT_LINE),
     }
     if development_path is not None:
@@ -255,7 +267,7 @@ def _say_diff(before: bytes | None, after: bytes | None) -> None:
 
 
 def _write_folder(folder: Path) -> None:
-    files = package_files()
+    files = {**package_files(), **hook_file()}
     urls = [[path, path] for path in files]
     frozen = {f"{_FROZEN}/{path}": data for path, data in frozen_files().items()}
     for path, data in (frozen | files).items():

@@ -11,6 +11,7 @@ from slotbench.boards import BENCH_ONLY, BoardProfile
 from slotbench.cli.flash_session import carry_out_plan, flash_before, port_options, say_board
 from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.project_options import project_of, project_option
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing import apply, migrate
 from slotbench.flashing.esptool_link import connected_board
@@ -28,23 +29,29 @@ from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.images import Family, identify
 from slotbench.inspection.stock import inspect_stock
 from slotbench.release.files import read_bytes
+from slotbench.release.shipping import FIRST_COUNTER, ReleasePaths, find_shipped
+from slotbench.release.store import Store
 
 _LOADER_BYTES_MAX = 64 * 1024
 _UNKNOWN = "unknown"
 
 
 @click.command()
+@click.argument("firmware_path", type=PATH, required=False, metavar="[FIRMWARE]")
 @port_options
-@click.option(
-    "--board", "board_name", metavar="NAME",
+@project_option(
+    "--board", "board_name", field="board", metavar="NAME",
     help="Board file, by name or path.  [default: the one whose map fits the flash]")
 @click.option(
-    "--image", type=PATH, metavar="FILE", help="The firmware for slot A: a MicroPython .bin.")
+    "--image", type=PATH, metavar="FILE", help="The same as FIRMWARE: a MicroPython .bin for slot A.")
+@project_option(
+    "--product", field="product", type=name, default="lamp", help="Product of the board.  [default: lamp]")
 @click.option(
-    "--product", type=name, default="lamp", show_default=True, help="Product of the board.")
-@click.option("--version", help="Version of the firmware, shown to people.  [default: MicroPython's]")
+    "--version",
+    help="Version of the firmware, shown to people.  [default: that of its release, else MicroPython's]")
 @click.option(
-    "--counter", type=integer, default=1, show_default=True, help="Counter of the firmware in slot A.")
+    "--counter", type=integer,
+    help="Counter of the firmware in slot A.  [default: that of its release in the project, else 1]")
 @click.option("--dry-run", is_flag=True, help="Show the plan; write nothing.")
 @click.option(
     "--from-stock", is_flag=True,
@@ -58,9 +65,9 @@ _UNKNOWN = "unknown"
     "--phy", type=PATH, metavar="FILE", help="PHY init data for it: esp_init_data_default.bin.")
 @click.option("--loader", type=PATH, metavar="FILE", help="Another loader than that of slotbench.")
 def flash(
-    port: str, baud: int, board_name: str | None, image: Path | None, product: str, version: str | None,
-    counter: int, dry_run: bool, from_stock: bool, backup_path: Path | None, erase_filesystem: bool,
-    phy: Path | None, loader: Path | None,
+    firmware_path: Path | None, port: str, baud: int, board_name: str | None, image: Path | None,
+    product: str, version: str | None, counter: int | None, dry_run: bool, from_stock: bool,
+    backup_path: Path | None, erase_filesystem: bool, phy: Path | None, loader: Path | None,
 ) -> None:
     """Set a connected board up: the loader, its journal, and a firmware in slot A.
 
@@ -69,11 +76,14 @@ def flash(
     interruption, run the same command again: it completes the board.
 
     \b
-    Example: slotbench flash --port /dev/ttyUSB0 --image firmware.bin
+    Example: slotbench flash --port /dev/ttyUSB0 firmware.bin
              slotbench flash --port /dev/ttyUSB0 --from-stock
     """
     if from_stock and erase_filesystem:
         raise click.UsageError("--from-stock moves the files, --erase-filesystem deletes them")
+    if firmware_path is not None and image is not None:
+        raise click.UsageError("give the firmware once: as FIRMWARE, or with --image")
+    image = firmware_path if image is None else image
     loader_image = _loader(loader)
     given = read_firmware(image) if image is not None else None
     phy_data = read_bytes(phy, 4096) if phy is not None else None
@@ -82,8 +92,8 @@ def flash(
     if given is None and not from_stock:
         raise BenchError(
             "no firmware given", where=port,
-            cure="give a MicroPython .bin for boards with 1 MB of flash or more with --image",
-            exit_code=USAGE)
+            cure="give a MicroPython .bin for boards with 1 MB of flash or more: slotbench flash "
+            "firmware.bin", exit_code=USAGE)
     with connected_board(port, baud) as link:
         say_board(link)
         is_native = given is not None and identify(given).family is Family.NATIVE
@@ -100,6 +110,7 @@ def flash(
         elif not erase_filesystem:
             require_filesystem_fits(found, board, where=port)
         assert given is not None
+        version, counter = _release_of(given, version, counter)
         firmware = _firmware(given, image, board, product, version, counter)
         if moved is not None and moved.filesystem is not None:
             require_mountable(read_superblock(moved.filesystem), firmware.fs_version, where=port)
@@ -168,6 +179,17 @@ def _loader(path: Path | None) -> bytes:
     return read_bytes(chosen, _LOADER_BYTES_MAX)
 
 
+def _release_of(data: bytes, version: str | None, counter: int | None) -> tuple[str | None, int]:
+    """The version and the counter: as given, else those of the project's release of this firmware, if any."""
+    project = project_of(click.get_current_context())
+    if project is not None and counter is None and project.keys.is_file():
+        paths = ReleasePaths(site=Store(project.site), keys_path=project.keys, releases=project.releases)
+        if (found := find_shipped(paths, data)) is not None:
+            click.echo(f"the project released this firmware as {found.version}, counter {found.counter}")
+            return version or found.version, found.counter
+    return version, FIRST_COUNTER if counter is None else counter
+
+
 def _firmware(
     data: bytes, path: Path | None, board: BoardProfile, product: str, version: str | None, counter: int,
 ) -> Firmware:
@@ -176,4 +198,4 @@ def _firmware(
     chosen = (version or found.micropython or _UNKNOWN)[:VERSION_CHARS_MAX]
     return Firmware(
         data=data, product=product, version=chosen, counter=counter, fs_version=found.fs_version or 0,
-        mpy_abi=found.mpy_abi or 0)
+        mpy_abi=found.mpy_abi or 0, twoslot=found.twoslot)

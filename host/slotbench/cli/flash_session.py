@@ -10,6 +10,7 @@ import click
 
 from slotbench.boards import Region
 from slotbench.cli.progress import ProgressBar
+from slotbench.cli.project_options import PortOption
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.apply import SetupPlan, apply_plan
 from slotbench.flashing.esptool_link import DEFAULT_BAUD, EsptoolLink
@@ -32,7 +33,7 @@ def port_options(command: _F) -> _F:
         "--baud", type=click.IntRange(9600, 4_000_000), default=DEFAULT_BAUD, show_default=True,
         help="Speed of the transfer.")(command)
     return click.option(
-        "--port", required=True, metavar="PORT",
+        "--port", cls=PortOption, field="port", required=True, metavar="PORT",
         help="Serial port of the board: a device, or socket://, rfc2217://.")(command)
 
 

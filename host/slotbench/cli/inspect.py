@@ -18,6 +18,7 @@ from slotbench.cli.flash_session import read_all
 from slotbench.cli.inspect_words import sections
 from slotbench.cli.json_output import echo_result, json_option, plain
 from slotbench.cli.parameter_types import PATH
+from slotbench.cli.project_options import project_port
 from slotbench.errors import BenchError
 from slotbench.flashing.esptool_link import DEFAULT_BAUD, connected_board
 from slotbench.images import identify
@@ -58,6 +59,8 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
              slotbench inspect --port /dev/ttyUSB0
              slotbench backup --port /dev/ttyUSB0 flash.bin; slotbench inspect flash.bin
     """
+    if dump is None and port is None:
+        port = project_port(click.get_current_context())
     if (dump is None) == (port is None):
         raise click.UsageError("give either FILE or --port")
     data = read_bytes(dump, DUMP_BYTES_MAX) if dump is not None else _read_board(str(port), baud)

@@ -8,6 +8,7 @@ import click
 
 from slotbench.cli.key_options import given_passphrase, load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, name
+from slotbench.cli.project_options import ProjectArgument, project_option
 from slotbench.cli.published_head import now
 from slotbench.release import development as development_keys
 from slotbench.release import epochs
@@ -21,8 +22,8 @@ def keys() -> None:
 
 
 @keys.command()
-@click.argument("folder", type=PATH, metavar="DIR")
-@click.option("--product", type=name, required=True, help="Product the keys are for.")
+@click.argument("folder", cls=ProjectArgument, field="keys", is_parent=True, type=PATH, metavar="[DIR]")
+@project_option("--product", field="product", type=name, required=True, help="Product the keys are for.")
 @click.option(
     "--spare", is_flag=True, help="Pin a second offline key, so that the first can be replaced.")
 @passphrase_option
@@ -44,10 +45,10 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
 
 
 @keys.command()
-@click.argument("folder", type=PATH, metavar="DIR")
-@click.option("--product", type=name, required=True, help="Product the keys are for.")
-@click.option(
-    "--key", "key_path", type=PATH, required=True, metavar="FILE",
+@click.argument("folder", cls=ProjectArgument, field="keys", is_parent=True, type=PATH, metavar="[DIR]")
+@project_option("--product", field="product", type=name, required=True, help="Product the keys are for.")
+@project_option(
+    "--key", "key_path", field="offline_key", type=PATH, required=True, metavar="FILE",
     help="A current offline key, which signs the change.")
 @click.option(
     "--online", is_flag=True, help="Make a new online key; heads of the old one are refused.")
@@ -84,7 +85,7 @@ def rotate(
 
 
 @keys.command()
-@click.argument("folder", type=PATH, metavar="DIR")
+@click.argument("folder", cls=ProjectArgument, field="keys", is_parent=True, type=PATH, metavar="[DIR]")
 @passphrase_option
 def development(folder: Path, passphrase_file: Path | None) -> None:
     """Make development.pem and development.pub in DIR: a developer's key for `slotbench push`.

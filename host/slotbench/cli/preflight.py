@@ -13,6 +13,7 @@ from slotbench.boards import BoardProfile
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
+from slotbench.cli.project_options import project_option
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
 from slotbench.prove.chip.preflight import PreflightReport, preflight, reason_for_none
@@ -24,9 +25,9 @@ _SUFFIX = ".release"
 
 @click.command("preflight")
 @click.argument("firmware", type=PATH, metavar="FIRMWARE")
-@click.option(
-    "--board", "board_name", default="d1_mini", show_default=True, metavar="NAME",
-    help="Board file, by name or path.")
+@project_option(
+    "--board", "board_name", field="board", default="d1_mini", metavar="NAME",
+    help="Board file, by name or path.  [default: d1_mini]")
 @click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
 @click.option("--console", is_flag=True, help="Show what the board prints.")
 @json_option

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from slotbench.project import FIELDS, Project, find_project
+from slotbench.serial_port import usb_ports
 
-__all__ = ["is_given", "project_of", "project_option", "required_in_project"]
+__all__ = [
+    "PortOption", "ProjectArgument", "is_given", "project_of", "project_option", "project_port",
+    "required_in_project",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FOUND = "slotbench.project"
@@ -33,20 +38,31 @@ def is_given(ctx: click.Context, name: str) -> bool:
 
 
 class ProjectOption(click.Option):
-    """An option that takes the field `field` of the project when it is not given."""
+    """An option that takes the field `field` of the project when it is not given.
 
-    def __init__(self, *arguments: Any, field: str, **settings: Any) -> None:
+    With `only_written` it does so only where slotbench.toml has the field.
+    """
+
+    def __init__(self, *arguments: Any, field: str, only_written: bool = False, **settings: Any) -> None:
         assert field in FIELDS, field
         super().__init__(*arguments, **settings)
         self.project_field = field
+        self.only_written = only_written
 
     def get_default(self, ctx: click.Context, call: bool = True) -> Any:
         """The value of the project, as text; without one the option's own default."""
-        project = project_of(ctx) if call and not ctx.resilient_parsing else None
-        value = getattr(project, self.project_field) if project is not None else None
+        value = self.project_value(ctx) if call and not ctx.resilient_parsing else None
         if value is None:
             return super().get_default(ctx, call)
-        return (str(value),) if self.multiple else str(value)
+        return (value,) if self.multiple else value
+
+    def project_value(self, ctx: click.Context) -> str | None:
+        """The value of the project, as text; None without one."""
+        project = project_of(ctx)
+        if project is None or (self.only_written and self.project_field not in project.lines):
+            return None
+        value = getattr(project, self.project_field)
+        return None if value is None else str(value)
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         """The value; where it is missing, the refusal says how a project gives it."""
@@ -54,6 +70,53 @@ class ProjectOption(click.Option):
             return super().process_value(ctx, value)
         except click.MissingParameter:
             raise required_in_project(ctx, f"option '{self.opts[0]}'", self.project_field) from None
+
+
+class PortOption(ProjectOption):
+    """--port: in a project its port, or the only one on USB."""
+
+    def project_value(self, ctx: click.Context) -> str | None:
+        """The port that a project gives; None without a project."""
+        return project_port(ctx)
+
+
+def project_port(ctx: click.Context) -> str | None:
+    """The port of the project, or the only one on USB where its file has none; None without a project.
+
+    Raises click.UsageError if there are several ports, or none.
+    """
+    project = project_of(ctx)
+    if project is None or project.port is not None:
+        return project.port if project is not None else None
+    ports = usb_ports()
+    if len(ports) == 1:
+        click.echo(f"port {ports[0]}: the only one on USB", err=True)
+        return ports[0]
+    there = f"several are there ({', '.join(ports)})" if ports else "no board is plugged in on USB"
+    raise click.UsageError(
+        f"Missing option '--port': {there}; give it, or write it into {project.path}: port = \"...\"", ctx)
+
+
+class ProjectArgument(click.Argument):
+    """An argument that takes a path of the project when it is not given; `field` of it, or its folder."""
+
+    def __init__(self, *names: Any, field: str, is_parent: bool = False, **settings: Any) -> None:
+        assert field in FIELDS, field
+        settings["required"] = False
+        super().__init__(*names, **settings)
+        self.project_field = field
+        self.is_parent = is_parent
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """The path: that on the command line, else the project's. Raises click.UsageError without both."""
+        found = super().process_value(ctx, value)
+        if isinstance(found, Path) or ctx.resilient_parsing:
+            return found
+        project = project_of(ctx)
+        if project is None:
+            raise required_in_project(ctx, f"argument '{self.metavar or self.name}'", self.project_field)
+        path = Path(getattr(project, self.project_field))
+        return path.parent if self.is_parent else path
 
 
 def required_in_project(ctx: click.Context, parameter: str, name: str) -> click.UsageError:

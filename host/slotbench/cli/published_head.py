@@ -11,6 +11,7 @@ import click
 
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name
+from slotbench.cli.project_options import ProjectArgument, project_option
 from slotbench.formats.head import Head
 from slotbench.release.notify import notify_boards
 from slotbench.release.rollout import Channel
@@ -53,10 +54,14 @@ def now() -> int:
 def head_options(command: _F) -> _F:
     """Add what every verb that changes a rollout takes."""
     options = (
-        click.argument("site", type=PATH),
-        click.option("--channel", type=name, default="stable", show_default=True),
-        click.option("--key", "key_path", type=PATH, required=True, help="The online key (.pem)."),
-        click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file."),
+        click.argument("site", cls=ProjectArgument, field="site", type=PATH, metavar="[SITE]"),
+        project_option(
+            "--channel", field="channel", type=name, default="stable", help="[default: stable]"),
+        project_option(
+            "--key", "key_path", field="online_key", type=PATH, required=True,
+            help="The online key (.pem)."),
+        project_option(
+            "--keys", "keys_path", field="keys", type=PATH, required=True, help="The product's keys file."),
         click.option(
             "--days", type=click.IntRange(1, 3650), default=30, show_default=True,
             help="Until the head expires."),

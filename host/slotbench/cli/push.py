@@ -15,6 +15,7 @@ from slotbench.cli.image_file import read_firmware
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.preflight import run_for, words_for
+from slotbench.cli.project_options import is_given, project_option
 from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
@@ -32,8 +33,8 @@ _BACK_S = 120.0
 @click.command()
 @click.argument("host", metavar="HOST[:PORT]")
 @click.argument("firmware", type=PATH, metavar="FIRMWARE")
-@click.option(
-    "--identities", "identities_path", type=PATH, metavar="FILE",
+@project_option(
+    "--identities", "identities_path", field="identities", type=PATH, metavar="FILE",
     help="Secrets of boards, as `slotbench deploy --identities` wrote them.")
 @click.option(
     "--secret", "secret_path", type=PATH, metavar="FILE", help="Instead: the board's twoslot.secret.")
@@ -71,6 +72,8 @@ def push(
     Example: slotbench push 192.168.1.20 firmware.bin --key keys/development.pem \\
                  --identities identities.json
     """
+    if secret_path is not None and not is_given(click.get_current_context(), "identities_path"):
+        identities_path = None
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
     pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))

@@ -10,8 +10,10 @@ import click
 
 from slotbench import boards
 from slotbench.cli import preflight
+from slotbench.cli.firmware_words import firmware_lines, fitting_boards
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.project_options import project_option
 from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import document
@@ -25,13 +27,13 @@ from slotbench.release.files import read_bytes, require_output, write_atomic
 
 @click.command()
 @click.argument("firmware", type=PATH, nargs=-1, required=True, metavar="FIRMWARE | USER1 USER2")
-@click.option("--product", type=name, required=True, help="Product the firmware is for.")
-@click.option(
-    "--board", "board_names", multiple=True, required=True, metavar="BOARD",
+@project_option("--product", field="product", type=name, required=True, help="Product the firmware is for.")
+@project_option(
+    "--board", "board_names", field="board", multiple=True, required=True, metavar="BOARD",
     help="Board it may run on: a name or a .toml file; repeatable.")
-@click.option(
-    "--channel", "channels", type=name, multiple=True, default=("stable",), show_default=True,
-    help="Channel it may appear in; repeatable.")
+@project_option(
+    "--channel", "channels", field="channel", type=name, multiple=True, default=("stable",),
+    help="Channel it may appear in; repeatable.  [default: stable]")
 @click.option("--counter", type=integer, required=True, help="Order of releases: higher is newer.")
 @click.option("--version", help="Version shown to people, up to 16 characters.  [default: MicroPython's]")
 @click.option(
@@ -75,7 +77,7 @@ def build(
     made = replace(made, preflight=result)
     write_atomic(path, made.to_payload() + b"\n")
     for given, data in zip(firmware, images):
-        click.echo(f"{given}: {identify(data).title}")
+        _say_firmware(given, data)
     if result is Preflight.FAILED:
         raise BenchError(
             "its preflight failed, so it cannot be signed", where=str(path),
@@ -86,6 +88,16 @@ def build(
             click.echo(f"{board.name}: {boards.BENCH_ONLY}")
     if result is not Preflight.PASSED:
         click.echo(preflight.words_for(result))
+
+
+def _say_firmware(path: Path, data: bytes) -> None:
+    """What the image is, as `slotbench inspect` says it, and what in it hides files of the boards."""
+    found = identify(data)
+    click.echo(f"{path}: {found.title}")
+    for line in firmware_lines(found, fitting_boards(data)):
+        click.echo(f"  {line}")
+    if found.hides_main:
+        click.echo("warning: main.py is frozen, and runs instead of main.py on the boards")
 
 
 def _require_free(path: Path) -> None:

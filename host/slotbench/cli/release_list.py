@@ -8,6 +8,7 @@ import click
 
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
+from slotbench.cli.project_options import ProjectArgument, project_option
 from slotbench.cli.published_head import now
 from slotbench.release import documents
 from slotbench.release.high_water import HighWater
@@ -16,8 +17,9 @@ from slotbench.release.store import Store
 
 
 @click.command("list")
-@click.argument("site", type=PATH)
-@click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file.")
+@click.argument("site", cls=ProjectArgument, field="site", type=PATH, metavar="[SITE]")
+@project_option(
+    "--keys", "keys_path", field="keys", type=PATH, required=True, help="The product's keys file.")
 @json_option
 def list_(site: Path, keys_path: Path, as_json: bool) -> None:
     """List the releases of the product in SITE, newest first, and which boards are offered each.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name
+from slotbench.cli.project_options import project_option
 from slotbench.cli.published_head import tell_boards
 from slotbench.errors import BenchError
 from slotbench.release import documents
@@ -17,8 +18,9 @@ from slotbench.release.store import Store
 @click.command()
 @click.argument("site", type=PATH)
 @click.argument("broker", type=mqtt_broker, metavar="BROKER[:PORT]")
-@click.option("--channel", type=name, default="stable", show_default=True)
-@click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file.")
+@project_option("--channel", field="channel", type=name, default="stable", help="[default: stable]")
+@project_option(
+    "--keys", "keys_path", field="keys", type=PATH, required=True, help="The product's keys file.")
 def notify(site: Path, broker: str, channel: str, keys_path: Path) -> None:
     """Have an MQTT broker tell boards to check the channel's head in SITE now.
 

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from slotbench.cli.image_file import read_image
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, interval, name
+from slotbench.cli.project_options import project_of, project_option
 from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
 from slotbench.errors import BenchError
 from slotbench.release import documents
@@ -22,11 +23,13 @@ from slotbench.release.store import Store
 
 @click.command()
 @click.argument("paths", type=PATH, nargs=-1, metavar="[FILE] DIR")
-@click.option("--key", "key_path", type=PATH, required=True, help="The online key (.pem).")
-@click.option("--keys", "keys_path", type=PATH, required=True, help="The product's keys file.")
+@project_option(
+    "--key", "key_path", field="online_key", type=PATH, required=True, help="The online key (.pem).")
+@project_option(
+    "--keys", "keys_path", field="keys", type=PATH, required=True, help="The product's keys file.")
 @click.option(
     "--image", "image_paths", type=PATH, multiple=True, help="The firmware that was built; repeatable.")
-@click.option("--channel", type=name, default="stable", show_default=True)
+@project_option("--channel", field="channel", type=name, default="stable", help="[default: stable]")
 @click.option(
     "--percent", type=click.IntRange(0, 100), default=100, show_default=True,
     help="Percentage of the boards.")
@@ -70,6 +73,9 @@ def publish(
     whole_site = "--refresh" if refresh else "--repair" if is_repair else None
     if whole_site:
         _refuse_beside(ctx, whole_site)
+    project = project_of(ctx)
+    if project is not None and len(paths) == (0 if whole_site else 1):
+        paths = (*paths, project.site)
     if len(paths) != (1 if whole_site else 2):
         raise click.UsageError(f"give DIR with {whole_site or '--refresh'}, FILE and DIR without", ctx)
     if not whole_site and not image_paths:

@@ -8,14 +8,15 @@ import click
 
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
+from slotbench.cli.project_options import project_option
 from slotbench.release import documents
 from slotbench.release.describe import describe_file
 
 
 @click.command()
 @click.argument("file", type=PATH)
-@click.option(
-    "--keys", "keys_path", type=PATH, help="The product's keys file, to check the signature.")
+@project_option(
+    "--keys", "keys_path", field="keys", type=PATH, help="The product's keys file, to check the signature.")
 @json_option
 def show(file: Path, keys_path: Path | None, as_json: bool) -> None:
     """Say what FILE is: a release, head or keys document, or a firmware .bin.

@@ -8,6 +8,7 @@ import click
 
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH
+from slotbench.cli.project_options import project_option
 from slotbench.formats.release import Preflight, Release
 from slotbench.release import documents
 from slotbench.release.describe import PREFLIGHT_WORDS
@@ -16,9 +17,10 @@ from slotbench.release.sign import sign_file
 
 @click.command()
 @click.argument("file", type=PATH)
-@click.option("--key", "key_path", type=PATH, required=True, help="An offline key (.pem).")
-@click.option(
-    "--keys", "keys_path", type=PATH, help="The product's keys file, to check the key against.")
+@project_option(
+    "--key", "key_path", field="offline_key", type=PATH, required=True, help="An offline key (.pem).")
+@project_option(
+    "--keys", "keys_path", field="keys", type=PATH, help="The product's keys file, to check the key against.")
 @passphrase_option
 def sign(file: Path, key_path: Path, keys_path: Path | None, passphrase_file: Path | None) -> None:
     """Sign a release in place with an offline key.

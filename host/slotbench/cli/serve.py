@@ -35,7 +35,7 @@ def serve(
     ctx: click.Context, folder: Path | None, host: str | None, port: int | None,
     identities_path: Path | None, boards_port: int, require_identity: bool, url: str | None,
 ) -> None:
-    """Serve the releases in DIR until Ctrl-C; in a project, those of its site.
+    """Serve the releases in DIR until Ctrl-C (exit code 130); in a project, those of its site.
 
     Boards reach the server if it listens on their network: slotbench serve www --host 0.0.0.0
     """

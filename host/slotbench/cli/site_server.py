@@ -11,6 +11,7 @@ import click
 
 from slotbench.addresses import is_this_machine
 from slotbench.errors import USAGE, BenchError
+from slotbench.interrupts import StoppedByUser
 from slotbench.project import Project
 from slotbench.server import (
     BackgroundServer,
@@ -79,7 +80,7 @@ class SiteServer:
         return cls(folder, server, boards)
 
     def serve(self) -> None:
-        """Serve until Ctrl-C."""
+        """Serve until Ctrl-C, which raises StoppedByUser."""
         log = logging.getLogger("slotbench.server")
         log.setLevel(logging.INFO)
         click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))
@@ -90,4 +91,4 @@ class SiteServer:
             try:
                 server.wait()
             except KeyboardInterrupt:
-                click.echo("Stopped", err=True)
+                raise StoppedByUser("boards find no releases until the same command runs again") from None

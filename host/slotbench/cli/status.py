@@ -9,6 +9,7 @@ import click
 from slotbench.cli.board_prompt import query_status, without_main_option
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
+from slotbench.cli.project_options import project_port
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
@@ -16,13 +17,14 @@ from slotbench.images import identify
 from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board, is_stock_flash
 from slotbench.inspection.stock import firmware_at_start
 from slotbench.release.files import read_bytes
+from slotbench.repl.package import mixed_versions
 from slotbench.vboard.forecast.status import BoardStatus
 from slotbench.vboard.forecast.status import status as status_of
 
 
 @click.command()
 @click.option("--dump", type=PATH, metavar="FILE", help="The whole flash of a board.")
-@click.option("--port", metavar="PORT", help="Serial port of a connected board.")
+@click.option("--port", metavar="PORT", help="Serial port of a connected board.  [default: the project's]")
 @without_main_option
 @click.option(
     "--board", metavar="NAME", help="Board file, by name or path.  [default: the one whose map fits]")
@@ -38,6 +40,8 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
     Example: slotbench status --port /dev/ttyUSB0
              slotbench status --dump flash.bin --json
     """
+    if dump is None and port is None:
+        port = project_port(click.get_current_context())
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:
@@ -69,6 +73,7 @@ def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
         return f"{int(member)} ({member.name.lower().replace('_', ' ')})"
 
     hook = [("hook", "boot.py does not run it: the next update repairs that, or is refused (76)")]
+    mixed = [("hook", words) for words in [mixed_versions(facts.twoslot, facts.hook_version)] if words]
     return [
         ("slot", facts.slot),
         ("version", f"{facts.version}, counter {facts.counter}"),
@@ -80,5 +85,7 @@ def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
         ("head", f"seq {facts.head}"),
         ("report", words(Report(facts.report))),
         ("next", f"slot {facts.next}" if facts.next else "nothing boots"),
+        *([("twoslot", facts.twoslot.replace(" ", ", "))] if facts.twoslot else []),
         *(hook if facts.hook is False else []),
+        *mixed,
     ]

@@ -26,6 +26,7 @@ VERBS: Sections = {
         "check": ("slotbench.cli.check:check", "Have a board say what is offered."),
         "inspect": ("slotbench.cli.inspect:inspect", "Explain a flash, or a firmware."),
         "log": ("slotbench.cli.log:log", "Say what a board refused or failed at."),
+        "monitor": ("slotbench.cli.monitor:monitor", "Show what a board prints, without a reset."),
         "push": ("slotbench.cli.push:push", "Send a firmware to a board on your desk."),
         "restore": ("slotbench.cli.restore:restore", "Write a saved flash back."),
         "rollback": ("slotbench.cli.rollback:rollback", "Go back to the other slot."),
@@ -34,6 +35,8 @@ VERBS: Sections = {
     "Without a board": {
         "board": ("slotbench.cli.board:board", "Keep and run virtual boards."),
         "demo": ("slotbench.cli.demo:demo", "Watch an update, power cuts and attacks."),
+        "get-micropython": (
+            "slotbench.cli.get_micropython:get_micropython", "Get the VM for --vm micropython."),
         "prove": ("slotbench.cli.prove:prove", "Check the claims of the documents."),
     },
     "Words": {

@@ -127,8 +127,8 @@ CODES = (
          "Use an image with the board's filesystem start: for generic_4m the default 2 MiB "
          "build, not FLASH_1M."),
     Code(32, "mpy-version", _R, "`.mpy` version differs from the installed twoslot's", "its version",
-         "Install twoslot as source or for that version, or use a firmware that has twoslot "
-         "frozen in."),
+         "Freeze twoslot into the firmware of both slots (host/docs/firmware.md), and run `slotbench "
+         "deploy`, which takes the files away: then any version will do."),
     Code(33, "filesystem-version", _R, "the fallback could not mount its filesystem", "its version",
          "It writes a newer littlefs, which the firmware in the other slot could not mount: after a fallback "
          "the board would stop before boot.py. Build it with --fs-upgrade where no way back is needed."),
@@ -172,6 +172,10 @@ CODES = (
     Code(48, "no-time", _L, "no time from the NTP server", "errno, or 0: it is before what was signed",
          "Set `ntp` in twoslot.json to a server that answers (UDP, port 123), or leave it out: without a "
          "clock a board updates as well. -2: its name cannot be resolved."),
+    Code(49, "no-twoslot", _R, "no twoslot in the firmware, and none but a frozen one here", "0",
+         "Freeze twoslot into the firmware (host/docs/firmware.md) and build the release again; `slotbench "
+         "inspect` says what is inside. Or put twoslot onto the board as files: `slotbench deploy "
+         "--files`. A rollback goes to such a firmware only then, too."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something of your program listens on port 8267 already (98), or all sockets are in use; "
          "close it, then listen() again."),

@@ -35,8 +35,8 @@ from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
 __all__ = [
-    "ReleasePaths", "Shipment", "Stage", "find_shipped", "only_one", "plan_shipment", "publish", "sign",
-    "write_release",
+    "FIRST_COUNTER", "ReleasePaths", "Shipment", "Stage", "find_shipped", "only_one", "plan_shipment",
+    "publish", "sign", "write_release",
 ]
 
 FIRST_COUNTER = 1

@@ -15,24 +15,22 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.images.versions import OLDEST_WORDS, is_too_old
-from slotbench.mpy import ABI, built, compile_mpy, compile_package, sources
+from slotbench.mpy import ABI, compile_mpy
+from slotbench.repl.package import HOOK
 from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
 from slotbench.untrusted import load_json
 
 __all__ = [
-    "HOOK_CHECK", "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings",
-    "package_files", "pin_keys", "read_board", "remove_boot_line", "remove_files", "require_compilable",
-    "require_hook",
+    "HOOK_CHECK", "BoardContent", "add_boot_line", "install_files", "merge_settings", "pin_keys",
+    "read_board", "remove_boot_line", "remove_files", "require_compilable", "require_hook",
 ]
 
 _STAGE: Final = "twoslot.part"
 _PACKAGE: Final = "twoslot"
 _BOOT: Final = "boot.py"
-_HOOK: Final = "twoslot_boot.py"
-_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
+_OWN: Final = (HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
 _SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
 
@@ -220,25 +218,6 @@ def _read_facts(facts: Sequence[tuple[Any, ...]], port: str) -> BoardContent:
         settings=settings if isinstance(settings, dict) else {},
         chip_id=next((str(fact[1]) for fact in facts if fact[0] == "id"), ""),
         identity=texts.get("twoslot.secret"))
-
-
-def package_files() -> dict[str, bytes]:
-    """The files that all boards share, by path: the package as .mpy files in its folders, and the boot hook.
-
-    Raises BenchError if there is no mpy-cross.
-    """
-    compiled = compile_package(sources())
-    files = {f"{_PACKAGE}/{name.removesuffix('.py')}.mpy": data for name, data in compiled.items()}
-    return {**files, _HOOK: data_path("device", _HOOK).read_bytes()}
-
-
-def frozen_files() -> dict[str, bytes]:
-    """What a firmware freezes, by path: the sources as they are built, the boot hook, and a manifest for
-    MicroPython.
-    """
-    files = {f"{_PACKAGE}/{name}": source for name, source in built(sources()).items()}
-    manifest = f'metadata(version="{__version__}")\npackage("{_PACKAGE}")\nmodule("{_HOOK}")\n'
-    return {**files, _HOOK: data_path("device", _HOOK).read_bytes(), "manifest.py": manifest.encode()}
 
 
 def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:

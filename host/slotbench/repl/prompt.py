@@ -17,6 +17,7 @@ __all__ = ["ReplPrompt", "open_prompt", "start_application", "stop_application"]
 
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
+_HEARD_BYTES: Final = 64
 _PROMPT: Final = b">>> "
 _CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
 _RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
@@ -25,7 +26,7 @@ _INTERRUPT_S: Final = 1.0
 _INTERRUPTS: Final = 10
 _RESET_S: Final = 0.1
 _RESTART_S: Final = 20.0
-_STOP_S: Final = 0.4
+_STOP_S: Final = 0.3
 """How long a board that was interrupted may take for its prompt: Ctrl-C ends a command within a second."""
 _logger = logging.getLogger(__name__)
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
@@ -121,6 +122,22 @@ class ReplPrompt:
         self._read_to_prompt(quiet_s, heard)
         return said
 
+    def comes_back(self, limit_s: float) -> bool:
+        """Listen to a board that restarts, and send nothing: whether it comes to its prompt.
+
+        False: a program runs there, or nothing does, after `limit_s` seconds. Raises BenchError.
+        """
+        heard, end_s = b"", time.monotonic() + limit_s
+        while time.monotonic() < end_s:
+            data = self._read()
+            heard = (heard + data)[-_HEARD_BYTES:]
+            if not data and heard.endswith(_PROMPT):
+                self.restarted = False
+                self._write(b"\r")
+                self._read_to_prompt(_ENTER_S, lambda data: None)
+                return True
+        return False
+
     def run_boot(self) -> None:
         """Soft-reset the board in raw mode: it runs boot.py, and no main.py. Then the prompt is back.
 
@@ -149,10 +166,14 @@ class ReplPrompt:
             return
         with uninterrupted(), suppress(BenchError, OSError):
             self._write(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
-            with suppress(BenchError):
-                self._read_to_prompt(_STOP_S, lambda data: None)
-            self._write(_CTRL_D)
-            self._wait_for(b"soft reboot", _STOP_S)
+            try:
+                self._read_to_prompt(_STOP_S, lambda data: None, total_s=_STOP_S)
+            except BenchError:
+                self._write(_CTRL_D)
+                self._line.flush()  # the port is closed next
+            else:
+                self._write(_CTRL_D)
+                self._wait_for(b"soft reboot", _STOP_S)
 
     def _read_to_prompt(
         self, quiet_s: float, on_data: Callable[[bytes], object], total_s: float | None = None,

@@ -69,8 +69,10 @@ class TimerQueue:
         heapq.heappush(self._heap, (due_us, next(self._order), timer))
         return timer
 
-    def __bool__(self) -> bool:
-        return bool(self._heap)
+    @property
+    def is_due(self) -> bool:
+        """Whether the first entry's time has come."""
+        return bool(self._heap) and self._heap[0][0] <= self._clock.us
 
     def next_due_us(self) -> int | None:
         """When the next active timer is due, or None."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from slotbench import data_path
-from slotbench.mpy import built, compile_package, inlined, sources
+from slotbench.mpy import INCOMPATIBLE, built, compile_package, inlined, sources
 from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["PACKAGE", "as_built", "installed", "source_of"]
@@ -23,7 +23,8 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
     """A source of the package as `slotbench.mpy.inlined` makes it of what is in the board's `files`."""
     root = path[:path.index(PACKAGE) + len(PACKAGE)]
     if content in (ready := _ready()):
-        if all(files.get(root + name) == source for name, source in _defining().items()):
+        names, definitions = _defining(root)
+        if tuple(map(files.get, names)) == definitions:
             return ready[content]
     package = {
         name.removeprefix(root): source for name, source in files.items()
@@ -32,7 +33,12 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
 
 
 def source_of(path: str, compiled: bytes) -> bytes:
-    """The source of a .mpy of the installed package. Raises BenchViolation for any other."""
+    """The source of a .mpy of the installed package.
+
+    Raises ValueError for one of a format that no such VM loads, BenchViolation for any other.
+    """
+    if compiled == INCOMPATIBLE:
+        raise ValueError("incompatible .mpy file")
     source = _compiled().get(compiled)
     if source is None:
         raise BenchViolation(f"{path} is no .mpy of this bench's package: the CPython VM runs source only")
@@ -64,6 +70,7 @@ def _ready() -> Mapping[bytes, bytes]:
 
 
 @functools.cache
-def _defining() -> Mapping[str, bytes]:
-    """Path in the package -> source, of the modules that define constants."""
-    return {name: source for name, source in sources().items() if b" = const(" in source}
+def _defining(root: str) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Paths below `root` and sources of the modules that define constants."""
+    defining = {name: source for name, source in sources().items() if b" = const(" in source}
+    return tuple(root + name for name in defining), tuple(defining.values())

@@ -121,7 +121,7 @@ class Runtime:
             raise ChipReset(3)
         if self._in_callback:
             return
-        if self.timers:
+        if self.timers.is_due:
             self.timers.run_due()
         while self._queue:
             callback, argument = self._queue.popleft()
@@ -141,7 +141,7 @@ class Runtime:
             self.on_wait()
         end = self.clock.us + us if us is not None else None
         stop = self.deadline_us
-        due = self.timers.next_due_us() if self.timers else None
+        due = self.timers.next_due_us()
         if (
             end is not None and (stop is None or end < stop) and self.watchdog_us is None
             and (due is None or end < due)

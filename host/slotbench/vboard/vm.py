@@ -19,6 +19,7 @@ from slotbench.vboard.facades import build
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.facades.names import device_builtins
 from slotbench.vboard.frozen import FOLDER
+from slotbench.vboard.handlers import SIGNALS, SIGNALS_NAME, compile_program
 from slotbench.vboard.network.base import Network
 from slotbench.vboard.package import PACKAGE, as_built, installed, source_of
 from slotbench.vboard.runtime import Runtime
@@ -118,6 +119,7 @@ class CPythonVM:
         self._builtin_modules: dict[str, ModuleType] = {}
         self._builtins = device_builtins(self.runtime)
         self._builtins["__import__"] = self._import
+        self._builtins[SIGNALS_NAME] = SIGNALS
         self._main = self._new_module("__main__")
 
     @property
@@ -258,10 +260,9 @@ class CPythonVM:
             return self.modules.get(full) or self._builtin(full) or self._load_file(full, None)
         parent: ModuleType | None = None
         module: ModuleType | None = None
-        parts = full.split(".")
-        for depth, part in enumerate(parts, 1):
-            name = ".".join(parts[:depth])
-            module = self.modules.get(name)
+        modules = self.modules
+        for name, part in _prefixes(full):
+            module = modules.get(name)
             if module is None and parent is None:
                 module = self._builtin(name)
             if module is None:
@@ -339,10 +340,15 @@ class CPythonVM:
         key = (filename, content, "exec")
         code = _CODE.get(key)
         if code is None:
-            # MicroPython takes a byte order mark for a part of the first word.
-            source = content.decode() if content.startswith(b"\xef\xbb\xbf") else content
-            code = _CODE[key] = compile(source, filename, "exec", dont_inherit=True)
+            code = _CODE[key] = compile_program(content, filename)
         return code
+
+
+@functools.lru_cache(maxsize=4096)
+def _prefixes(full: str) -> tuple[tuple[str, str], ...]:
+    """Each package that a dotted name goes through, and the name itself: whole, and its last part."""
+    parts = full.split(".")
+    return tuple((".".join(parts[:depth]), part) for depth, part in enumerate(parts, 1))
 
 
 @functools.lru_cache(maxsize=64)

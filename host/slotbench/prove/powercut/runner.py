@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from slotbench.prove.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, Edit
 from slotbench.release import keys
 from slotbench.vboard.board import LOADERS, BoardState, VirtualBoard
 from slotbench.vboard.flash.cuts import Cut, CutMode
-from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["BOARDS", "CutId", "Failure", "PowerCutProof", "Recorded", "RunResult"]
@@ -145,14 +146,26 @@ class Recorded:
 
     def sampled_cuts(self, torn: int, weak: int, seed: str) -> list[Cut]:
         """Every operation in every mode: torn once in each of the two ways, with a seed drawn of
-        those.
+        those. Of the writes of one block: the first, the last and one that is drawn.
         """
         rng = random.Random(seed)
+        chosen: list[int] = []
+        for _, group in groupby(range(len(self.moments)), self._block_of):
+            writes = list(group)
+            chosen += [writes[0], rng.choice(writes[1:-1]), writes[-1]] if len(writes) > 3 else writes
         return [
-            cut for index in range(len(self.moments))
+            cut for index in chosen
             for cut in (
                 Cut(index, CutMode.BEFORE), Cut(index, CutMode.AFTER),
                 Cut(index, CutMode.TORN, rng.randrange(torn)), Cut(index, CutMode.WEAK, rng.randrange(weak)))]
+
+    def _block_of(self, index: int) -> tuple[int, int]:
+        """What the operation has in common with the others that write the same block."""
+        course, moment = self.moments[index]
+        op = moment.op
+        images = (slot.image for slot in course.testbed.profile.slots)
+        is_piece = op.kind == "program" and op.actor == "python" and any(op.addr in image for image in images)
+        return (id(course), op.addr // SECTOR) if is_piece else (0, index)
 
 
 def remember(flash: RecordingFlash, board: VirtualBoard, received: int) -> None:
@@ -236,6 +249,7 @@ class PowerCutProof:
 
     def sampled_cuts(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
         """Of those single cuts, every operation in every mode once; torn with seeds that are drawn.
+        Of the writes of one block, three.
         """
         seed = f"{board} {scenario} {self.seed}"
         cuts = self.recorded_scenario(board, scenario).sampled_cuts(torn, weak, seed)

@@ -109,6 +109,9 @@ class ChipRunner:
         """Pull the plug and come back from `run`. Safe in a signal handler."""
         self._stop = True
 
+    def cut_power(self) -> None:
+        """Nothing: `stop` ends what the chip does within milliseconds."""
+
     def run(self, for_s: float | None = None) -> None:
         """Power on, and run until `stop`, or for so many seconds of the board's time.
 

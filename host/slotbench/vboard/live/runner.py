@@ -121,6 +121,11 @@ class LiveRunner:
         """Switch the power off and return from `run` at the program's next wait. Safe in a signal handler."""
         self._stop = True
 
+    def cut_power(self) -> None:
+        """After `stop`: cut the power of a program that never waits. For a signal handler only."""
+        if self._stop and self._doing is not _Doing.NOTHING:
+            self._pull_plug()
+
     def run(self, for_s: float | None = None) -> None:
         """Power on, and run until `stop`, or for so many virtual seconds.
 
@@ -143,6 +148,8 @@ class LiveRunner:
                         lambda: port.rom(self.board, self._let_rom_listen)))
                 else:
                     self._wait()
+        except PowerCut:
+            pass  # by `cut_power`, in a moment in which no program ran
         finally:
             self.last_facts = self.last_facts or self.facts()
             self._power_off("power off")

@@ -45,6 +45,8 @@ class Process:
     ) -> None:
         self.console = console
         self.busy: Callable[[], object] | None = None
+        self.computes = False
+        """Whether `busy` is being called: the VM answers nothing then."""
         self.interrupted = False
         self._program = installation.program.resolve()
         self._link, theirs = socket.socketpair()
@@ -160,7 +162,9 @@ class Process:
             if self._child.poll() is not None:
                 raise self._died()
             if self.busy is not None:
+                self.computes = True
                 self._let(self.busy)
+                self.computes = False
             quiet = quiet + 1 if self.interrupted else 0
             if quiet > _QUIET_LOOKS:
                 # It computes or prints: only a signal reaches it. Had it asked for something, the

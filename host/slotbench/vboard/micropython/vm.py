@@ -35,7 +35,7 @@ __all__ = ["MicroPythonVM"]
 
 _INSIDE: Final = Path(__file__).parent / "inside"
 _SHIM: Final = "bench"
-_FROZEN: Final = "frozen"
+_FROZEN: Final = FOLDER
 _OWN_FRAME: Final = '  File "bench.py"'
 _TYPED: Final = '  File "<string>"'
 _STREAMED: Final = re.compile(r'^  File "/\.\./[^"]*\.stdin"')
@@ -213,7 +213,7 @@ class MicroPythonVM:
         """State of the device's agent, blocks in place and blocks of the image; None when there is
         none.
         """
-        if self._idle:
+        if self._idle or self._process.computes:
             return None
         self._touches_files = False
         if not self._knows_activity:

@@ -19,6 +19,7 @@ _WINDOW: Final = 128
 """Bytes that a host may send ahead in raw-paste mode: half of MICROPY_REPL_STDIN_BUFFER_MAX."""
 _MACHINE: Final = "ESP module with ESP8266"
 _A, _B, _C, _D, _E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
+_ENDS: Final = _A + _B + _C + _D
 _KEYS: Final = "\x01\x02\x03\x04\x05"
 
 
@@ -110,23 +111,23 @@ class Repl:
         terminal = self._terminal
         text = bytearray()
         while True:
-            byte = terminal.read(1)
-            if byte == _A:
+            piece = terminal.read_piece(_ENDS, _WINDOW)
+            if piece == _A:
                 if text[:1] == _E:
                     return self._raw_paste(vm, text == _E + b"A")
                 self._say_raw()
                 text.clear()
-            elif byte == _B:
+            elif piece == _B:
                 self.raw = False
                 terminal.send("\r\n")
                 self._banner(vm)
                 return True
-            elif byte == _C:
+            elif piece == _C:
                 text.clear()
-            elif byte == _D:
+            elif piece == _D:
                 break
             else:
-                text += byte
+                text += piece
         if not text:
             terminal.send("OK\r\n")
             return False
@@ -141,12 +142,12 @@ class Repl:
             return True
         terminal.send(b"R\x01" + _WINDOW.to_bytes(2, "little") + b"\x01")
         text = bytearray()
-        while (byte := terminal.read(1)) not in (_C, _D):
-            text += byte
+        while (piece := terminal.read_piece(_C + _D, _WINDOW - len(text) % _WINDOW)) not in (_C, _D):
+            text += piece
             if len(text) % _WINDOW == 0:
                 terminal.send(b"\x01")
         terminal.send(_D)
-        if byte == _C:
+        if piece == _C:
             terminal.send(_D + b"KeyboardInterrupt: \r\n" + _D + b">")
         else:
             self._answer(vm, bytes(text))

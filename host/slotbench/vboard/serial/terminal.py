@@ -123,6 +123,16 @@ class Terminal:
             data += part
         return bytes(data)
 
+    def read_piece(self, stops: bytes, most: int) -> bytes:
+        """What there is of the input, waiting for the first byte: at most `most` bytes, up to a byte of
+        `stops`, which comes alone.
+        """
+        self.wait(None)
+        inbox = self._inbox
+        found = [at for stop in stops if (at := inbox.find(stop, 0, most)) >= 0]
+        length = max(1, min(found)) if found else min(most, len(inbox))
+        return self.read(length)
+
     def send(self, text: str | bytes) -> None:
         """Send as it is."""
         self._send(text.encode() if isinstance(text, str) else text)

@@ -11,6 +11,7 @@ import os
 import secrets
 import selectors
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -63,6 +64,9 @@ class Receiver(Protocol):
 
     def hung_up(self, transport: Transport) -> None:
         """The client closed the port."""
+
+    def listens(self, transport: Transport, *, is_there: bool) -> None:
+        """A client has opened the port, and said nothing yet; or one that said nothing is gone."""
 
     def lines(self, *, dtr: bool, rts: bool) -> None:
         """The client set its lines; true is asserted, electrically low."""
@@ -158,7 +162,8 @@ class Pty:
     """A pseudo-terminal, raw, that clients open by the symbolic link `link`.
 
     Between two clients its other end is held open here: else the kernel would report a hangup
-    without end.
+    without end. A client that opens the port and drops what lies there, as pyserial does, is seen by that:
+    in packet mode the kernel reports it, in a byte before the data of each read.
     """
 
     has_lines: Final = False
@@ -169,11 +174,13 @@ class Pty:
         master, self._held = os.openpty()
         tty = import_module("tty")
         tty.setraw(self._held)
+        import_module("fcntl").ioctl(master, self._terminals.TIOCPKT, struct.pack("i", 1))
         os.fchmod(self._held, 0o600)
         self._device = os.ttyname(self._held)
         self._link = link
         self._receiver = receiver
-        self._stream = DescriptorStream(selector, _TerminalChannel(master), self._arrived, self._hung_up)
+        self._master = _TerminalChannel(master)
+        self._stream = DescriptorStream(selector, self._master, self._arrived, self._hung_up)
         try:
             _point(link, self._device)
         except BaseException:
@@ -198,15 +205,22 @@ class Pty:
             if os.readlink(self._link) == self._device:
                 self._link.unlink()
 
-    def _arrived(self, data: bytes) -> None:
-        self._let_go()
-        self._receiver.arrived(self, data)
+    def _arrived(self, packet: bytes) -> None:
+        event, data = packet[0], packet[1:]
+        if data:
+            self._let_go()
+            self._receiver.arrived(self, data)
+        elif event & self._terminals.TIOCPKT_FLUSHREAD and self._held >= 0:
+            self._let_go()
+            self._receiver.listens(self, is_there=True)
 
     def _hung_up(self) -> None:
         self._stream.drop_output()
         self._held = os.open(self._device, os.O_RDWR | os.O_NOCTTY)
-        # What the last client did not read is not for the next one.
+        # What the last client did not read is not for the next one. The kernel reports that here too.
         self._terminals.tcflush(self._held, self._terminals.TCIFLUSH)
+        with suppress(OSError):
+            self._master.recv(1)
         self._receiver.hung_up(self)
 
     def _let_go(self) -> None:
@@ -265,6 +279,7 @@ class Tcp:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setblocking(False)
         self._stream = DescriptorStream(self._selector, connection, self._heard, self._ended)
+        self._receiver.listens(self, is_there=True)
 
     def _heard(self, data: bytes) -> None:
         """Pass `data` on once it is clear that the client is no web page."""
@@ -276,6 +291,7 @@ class Tcp:
             if is_refused:
                 _logger.warning("%s: hung up on what is no serial client; a web page?", self.name)
                 self._drop()
+                self._receiver.listens(self, is_there=False)
                 return
             data, self._admitted = self._opening, True
         self._arrived(data)
@@ -293,6 +309,7 @@ class Tcp:
             self._hung_up()
         else:
             self._drop()
+            self._receiver.listens(self, is_there=False)
 
     def _hung_up(self) -> None:
         self._drop()

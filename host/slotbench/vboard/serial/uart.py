@@ -74,8 +74,8 @@ class Uart:
     """UART0 and the transports to it. `now` gives real seconds, for the reset circuit is of the
     real world.
 
-    Output goes to the transport that spoke last. Has a `fileno()` that is readable when `serve()`
-    has work.
+    Output goes to the transport that spoke last, or to the first one that listens. Has a `fileno()` that is
+    readable when `serve()` has work.
     """
 
     def __init__(self, now: Callable[[], float], application: Application | None = None) -> None:
@@ -165,7 +165,7 @@ class Uart:
         return wanted
 
     def send(self, data: bytes) -> None:
-        """The board says something: to the transport that spoke last, else nobody hears it."""
+        """The board says something: to the transport that spoke last, or listens; else nobody hears it."""
         if self._speaker is not None:
             self._speaker.send(data)
 
@@ -175,6 +175,13 @@ class Uart:
         """Keep what was heard, for `deliver`."""
         self._speaker = transport
         self._inbox += data
+
+    def listens(self, transport: Transport, *, is_there: bool) -> None:
+        """Output goes to a client that only listens, unless another one has spoken."""
+        if is_there and self._speaker is None:
+            self._speaker = transport
+        elif not is_there and self._speaker is transport:
+            self._speaker = None
 
     def hung_up(self, transport: Transport) -> None:
         """A client is gone. One without lines cannot reset the board, so that leaves download mode.
