@@ -13,8 +13,8 @@ from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
-    "", "addresses", "boards", "errors", "images", "interrupts", "locks", "mpy", "private", "syntax",
-    "terminal", "untrusted"})
+    "", "addresses", "boards", "errors", "images", "interrupts", "locks", "micropython_vm", "mpy", "private",
+    "syntax", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "addresses": frozenset({"errors"}),
     "interrupts": frozenset(),
     "locks": frozenset(),
+    "micropython_vm": frozenset({"errors"}),
     "private": frozenset(),
     "syntax": frozenset(),
     "terminal": frozenset(),

@@ -34,6 +34,7 @@ from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
 _RELEASES = "releases"
+_NEXT = "boards install it at their next check; have one do it now: slotbench update"
 
 
 @click.command()
@@ -116,8 +117,10 @@ def ship(
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             head = _carry_out(planned, plan, reason, passphrase_file, (offline_key, online_key))
             tell_boards(broker, head)
-    elif dry_run and not as_json:
-        click.echo("dry run: nothing was written")
+    elif not as_json:
+        click.echo("dry run: nothing was written" if dry_run else "nothing is left to do")
+        if not dry_run:
+            click.echo(_NEXT if serves else f"{_NEXT}; serve it: slotbench serve")
     if as_json:
         echo_result(_fields(planned, head, dry_run))
     elif server is not None:
@@ -152,7 +155,7 @@ def _carry_out(
             shipping.sign(planned, offline)
         head = shipping.publish(planned, online, now())
     echo_head(head, planned.paths.site)
-    click.echo("boards install it at their next check; have one do it now: slotbench update")
+    click.echo(_NEXT)
     return head
 
 
@@ -188,7 +191,7 @@ def _say_plan(
         assert last is not None
         click.echo(f"  publish    done before: {last.channel} offers it to {last.audience()}")
         return
-    before = f"now: counter {last.counter} for {last.audience()}" if last else "now: nothing"
+    before = f"offered until now: {f'counter {last.counter} for {last.audience()}' if last else 'nothing'}"
     share = planned.rollout
     who = f"{share.percent} % of the boards" + (f" and {', '.join(share.cohorts)}" if share.cohorts else "")
     why = f" ({planned.why})" if planned.why else ""

@@ -35,6 +35,8 @@ VERBS: Sections = {
     "Without a board": {
         "board": ("slotbench.cli.board:board", "Keep and run virtual boards."),
         "demo": ("slotbench.cli.demo:demo", "Watch an update, power cuts and attacks."),
+        "get-micropython": (
+            "slotbench.cli.get_micropython:get_micropython", "Get the VM for --vm micropython."),
         "prove": ("slotbench.cli.prove:prove", "Check the claims of the documents."),
     },
     "Words": {

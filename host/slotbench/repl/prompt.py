@@ -17,6 +17,7 @@ __all__ = ["ReplPrompt", "open_prompt", "start_application", "stop_application"]
 
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
+_HEARD_BYTES: Final = 64
 _PROMPT: Final = b">>> "
 _CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
 _RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
@@ -120,6 +121,22 @@ class ReplPrompt:
         self._write(line.encode() + b"\r")
         self._read_to_prompt(quiet_s, heard)
         return said
+
+    def comes_back(self, limit_s: float) -> bool:
+        """Listen to a board that restarts, and send nothing: whether it comes to its prompt.
+
+        False: a program runs there, or nothing does, after `limit_s` seconds. Raises BenchError.
+        """
+        heard, end_s = b"", time.monotonic() + limit_s
+        while time.monotonic() < end_s:
+            data = self._read()
+            heard = (heard + data)[-_HEARD_BYTES:]
+            if not data and heard.endswith(_PROMPT):
+                self.restarted = False
+                self._write(b"\r")
+                self._read_to_prompt(_ENTER_S, lambda data: None)
+                return True
+        return False
 
     def run_boot(self) -> None:
         """Soft-reset the board in raw mode: it runs boot.py, and no main.py. Then the prompt is back.

@@ -123,7 +123,7 @@ class Ampy(_TransportProgram):
 TRANSPORTS: Final[Mapping[str, type[Mpremote] | type[Ampy]]] = {"mpremote": Mpremote, "ampy": Ampy}
 """The transports by their names on the command line."""
 
-_PIP: Final = {"mpremote": "'mpremote == 1.29.*'", "ampy": "adafruit-ampy"}
+_PIP: Final = {"mpremote": "mpremote", "ampy": "adafruit-ampy"}
 
 
 def parse_reports(output: str) -> list[tuple[Any, ...]]:
