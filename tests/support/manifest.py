@@ -19,12 +19,12 @@ class ManifestError(Exception):
 
 def frozen_by(manifest: Path, variables: Mapping[str, Path] | None = None) -> dict[str, tuple[Path, str | None]]:
     """Name of each frozen module -> its file, and the `__version__` that MicroPython would add to it."""
-    reader = _Reader(variables or {})
+    reader = _ManifestReader(variables or {})
     reader.include(str(manifest))
     return {name: (path, version) for name, (path, version) in reader.found.items()}
 
 
-class _Reader:
+class _ManifestReader:
     def __init__(self, variables: Mapping[str, Path]) -> None:
         self.found: dict[str, tuple[Path, str | None]] = {}
         self._variables = variables
