@@ -19,7 +19,11 @@ import pytest
 
 from slotbench import cli
 from slotbench.server import create_app
+from slotbench.vboard.chip.machine import Machine
 from slotbench.vboard.firmware import build
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.wiring import load_wiring
+from support.chip.requirements import require_core
 from support.guides.page import ROOT, Block, blocks, pages, prerequisites, section
 from support.guides.reader import SITES, Reader
 from support.mqtt.brokers import free_port
@@ -72,8 +76,21 @@ def test_a_program_runs_here(
     assert len(list((tmp_path / "site" / "releases").iterdir())) == 1
 
 
-@pytest.mark.parametrize(
-    "block", [b for b in of("python") if not b.text.startswith(("# main.py", *PROGRAMS_HERE))], ids=ids)
+@pytest.mark.parametrize("block", [b for b in of("python") if b.text.startswith("# wiring.py")], ids=ids)
+def test_a_wiring_names_parts(block: Block, tmp_path: Path) -> None:
+    require_core()
+    (tmp_path / "wiring.py").write_text(block.text)
+    pins = Machine(NorFlash(0x400000)).pins
+    for part in load_wiring(tmp_path, is_own=True).parts:
+        pins.attach(part)
+        assert part.state() is not None
+    assert len(pins.parts) >= 2
+
+
+MANIFESTS = [b for b in of("python") if not b.text.startswith(("# main.py", "# wiring.py", *PROGRAMS_HERE))]
+
+
+@pytest.mark.parametrize("block", MANIFESTS, ids=ids)
 def test_a_manifest_includes_what_is_there(block: Block, tmp_path: Path) -> None:
     assert cli.run(["deploy", "--to-folder", str(tmp_path)]) == 0
     assert block.text.startswith("# manifest.py")
@@ -174,7 +191,9 @@ def test_a_board_updates_from_nginx(nginx: str, hosted: Reader) -> None:
 
 def test_what_nginx_may_keep_is_what_the_server_of_the_bench_lets_be_kept(nginx: str, hosted: Reader) -> None:
     block, _ = of("nginx")
-    names = [path.relative_to(hosted.folder / "site").as_posix() for path in (hosted.folder / "site").rglob("*.*")]
+    names = [
+        path.relative_to(hosted.folder / "site").as_posix() for path in (hosted.folder / "site").rglob("[!.]*.*")]
+    assert len(names) == 5
     app = create_app(hosted.folder / "site").test_client()
     with serving(nginx, hosted.folder, block.text) as url:
         for name in names:

@@ -69,7 +69,7 @@ class Runtime:
     last began to associate; `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is
     called whenever the program begins to wait, `on_busy` now and then while it computes in a
     process of its own. `terminal` is the serial console; `folders` are those of the filesystem,
-    empty ones too (absolute paths).
+    empty ones too (absolute paths), and `where` has the one that the program is in (os.chdir).
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Runtime:
         self.on_busy: Callable[[], object] | None = None
         self.terminal: Console | None = None
         self.folders: set[str] = set()
+        self.where = ["/"]
         self.heap_locks = 0
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
