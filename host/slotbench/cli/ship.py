@@ -28,6 +28,7 @@ from slotbench.formats.release import Preflight
 from slotbench.images import identify
 from slotbench.prove.chip.preflight import reason_for_none
 from slotbench.release import documents, shipping
+from slotbench.release.expiry import warn_of_expiry
 from slotbench.release.files import require_output
 from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.sign import check_role
@@ -119,6 +120,8 @@ def ship(
             tell_boards(broker, head)
     elif not as_json:
         click.echo("dry run: nothing was written" if dry_run else "nothing is left to do")
+        if planned.last is not None and not serves:
+            warn_of_expiry(planned.last, now())
         if not dry_run:
             click.echo(_NEXT if serves else f"{_NEXT}; serve it: slotbench serve")
     if as_json:
