@@ -193,3 +193,19 @@ def test_a_server_with_the_site_an_older_one_and_another(project: Path) -> None:
         newer = Head(**{**{name: getattr(head, name) for name in head.__slots__}, "seq": head.seq + 1})
         assert "offers an older head" in ask_site(url, PRODUCT, "stable", newer).finding.what
         assert "serves a head of sensor/stable for sensor/beta" in ask_site(url, PRODUCT, "beta").finding.what
+
+
+@pytest.mark.parametrize("redirects", [True, False])
+def test_ship_asks_the_site_as_a_board_would(slotbench: RunCommand, project: Path, firmware_file: Path, redirects: bool) -> None:
+    def answer(path: str) -> Answer:
+        if redirects:
+            return 308, {"Location": "https://elsewhere.example/"}, b""
+        return 200, {}, (project / "www" / path.removeprefix("/twoslot/")).read_bytes()
+
+    with serving(answer) as url:
+        text = (project / "slotbench.toml").read_text()
+        (project / "slotbench.toml").write_text(text.replace("http://127.0.0.1:1", url))
+        ended = slotbench("ship", firmware_file, "--yes", "--no-preflight")
+    assert ended.code == 0, ended.err
+    assert ("redirects to https://elsewhere.example/" in ended.err) is redirects
+    assert (f"{url} offers counter 8" in ended.out) is not redirects
