@@ -25,9 +25,7 @@ def lasting_timer():
     items = [timer]
     try:
         from esp import malloc
-
-        # A list's fourth word leads to its items. Where it does not, nothing is changed.
-        addr = word[id(items) + 12]
+        addr = word[id(items) + 12]  # a list's fourth word leads to its items; else nothing is changed
         if not -38912 < addr - id(items) < 38912 or word[addr] != id(timer):
             return timer, 0
         place = (word[0x600013F8] >> 8 & 0xFFFFFF) | 0x3F000000
@@ -77,7 +75,9 @@ while True:
                 supervisor.before_main(trial, cause, reason)
             twoslot.drop("retained", "recovery")
             if not trial and place:
-                timer.init(period=3600000, mode=machine.Timer.ONE_SHOT, callback=twoslot.watch_program)
+                timer.init(period=3600000, mode=machine.Timer.PERIODIC, callback=twoslot.watch_program)
+        for name in ("binascii", "hashlib", "json", "machine", "os", "socket", "struct", "time"):
+            sys.modules[name] = __import__(name)  # else each import looks for such a file (memory.md, stack)
         break
     except KeyboardInterrupt:
         kbd_intr(-1)  # all of it must be done: once more, with no Ctrl-C

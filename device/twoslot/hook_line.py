@@ -44,7 +44,7 @@ def step(agent):
             except OSError as e:
                 raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
         if twoslot._restart_hook:
-            from twoslot import restart
+            from twoslot import settings, restart
 
             if restart.wait_ms():
                 raise FlashError(codes.NO_BOOT_HOOK, 0)  # until the next check, or any restart

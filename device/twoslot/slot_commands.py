@@ -3,14 +3,13 @@ import machine
 
 import twoslot
 
-from twoslot import settings
 from twoslot.errors import TwoslotError
 
 
 def run(verb, force):
     """Carry out one verb. A refusal is printed, and returned as False."""
     try:
-        from twoslot import flash
+        from twoslot import settings, flash
         from twoslot.boot import page, journal, slots, control
 
         opened = control.BootControl(flash.Flash(), settings.load()["attempts"]).open()

@@ -19,7 +19,8 @@ _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
-    "": frozenset({"errors"}),
+    "": frozenset({"api", "errors"}),
+    "api": _UPPER | {"prove"},
     "errors": frozenset(),
     "addresses": frozenset({"errors"}),
     "interrupts": frozenset(),

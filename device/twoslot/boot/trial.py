@@ -71,6 +71,6 @@ def end(control):
             deadline[0].deinit()
             if len(deadline) > 2 and deadline[2]:  # a timer that outlives a soft reset
                 timer = deadline[0]
-                timer.init(period=3600000, mode=timer.ONE_SHOT, callback=twoslot.watch_program)
+                timer.init(period=3600000, mode=timer.PERIODIC, callback=twoslot.watch_program)
         return True
     return False
