@@ -41,7 +41,7 @@ def vm_cache() -> Path:
 
 
 def get_vm(cache: Path, *, again: bool = False) -> bool:
-    """Put the VM into the folder `cache`, unless it is there and runs. With `again` it is fetched in any case.
+    """Put the VM into the folder `cache`, unless it is there and runs; with `again` in any case.
 
     Returns whether it was fetched. Raises BenchError if it cannot be had here.
     """
@@ -82,7 +82,8 @@ def _download(work: Path) -> list[Path]:
     mirrors = _mirrors()
     if not mirrors:
         raise _no_vm(
-            "apt on this machine names no Debian mirror", "add one, a URI that ends in /debian, to its sources")
+            "apt on this machine names no Debian mirror",
+            "add one, a URI that ends in /debian, to its sources")
     said = ""
     for mirror in mirrors:
         sources = work / "sources.list"

@@ -21,7 +21,9 @@ __all__ = ["BOOT", "HELPERS", "OWN", "STAGE", "BoardContent", "facts_by_path", "
 STAGE: Final = "twoslot.part"
 """The folder on the board that new files are copied to first."""
 BOOT: Final = "boot.py"
-OWN: Final = (HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
+OWN: Final = (
+    HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey", "twoslot.wifi",
+    "twoslot.wifi.part")
 """The files of twoslot beside its package."""
 
 _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")

@@ -46,7 +46,9 @@ ANSWERS = {"Passphrase for the new keys": ["", ""], "Go on?": ["y"] * 9, "asswor
 PUSH_PLACE = "127.0.0.1:8267"
 _SPEED = "20"
 _MOMENT_S = 0.05
-_ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
+_ENVIRONMENT = {
+    "NO_COLOR": "1", "COLUMNS": "120", "SLOTBENCH_WIFI_PASSWORD": "correct horse",
+    "SLOTBENCH_WIFI_FALLBACK_PASSWORD": "battery staple"}
 
 
 def parse(arguments: Sequence[str]) -> None:
