@@ -1,5 +1,5 @@
-# Boot hook, run by one marked line of boot.py under any firmware: plain source, only modules of the
-# chip. A trial that cannot import twoslot could never update itself again: it ends at once.
+# Boot hook 0.1.0 of twoslot. A marked line of boot.py runs it under any firmware: plain source, only modules
+# of the chip. A trial that cannot import twoslot could never update itself again: it ends at once.
 import machine
 import sys
 import time
@@ -19,16 +19,13 @@ def timeout(timer):
 
 
 def lasting_timer():
-    # A soft reset frees the heap, and the SDK's list of armed timers would lead into it. This timer
-    # lies in the SDK's heap; RTC memory holds its place (FORMATS.md). Return (timer, place), or an
-    # ordinary timer and 0.
+    # A soft reset frees the heap, to which the SDK's list of armed timers leads: this one lies in the SDK's
+    # heap. RTC memory holds its place (FORMATS.md). Return (timer, place), or an ordinary timer and 0.
     timer = machine.Timer(-1)
     items = [timer]
     try:
         from esp import malloc
-
-        # A list's fourth word leads to its items. Where it does not, nothing is changed.
-        addr = word[id(items) + 12]
+        addr = word[id(items) + 12]  # a list's fourth word leads to its items; else nothing is changed
         if not -38912 < addr - id(items) < 38912 or word[addr] != id(timer):
             return timer, 0
         place = (word[0x600013F8] >> 8 & 0xFFFFFF) | 0x3F000000
@@ -51,15 +48,14 @@ def lasting_timer():
 timer, trial, stop = None, False, False
 while True:
     try:
-        # "2SR2" and no note: the loader's record, which nobody acted on yet. Then its reason, its trial.
+        # "2SR2": the loader's record; no note: nobody acted on it yet. Then its reason, its trial.
         record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
         reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
         if record:
             if not timer:
                 timer, place = lasting_timer()
             timer.deinit()  # that of the run before a soft reset: before anything lets timers fire
-        if trial:
-            # The flag `reached` of the journal's cell: only now there is a next attempt.
+        if trial:  # set the flag `reached` of the journal's cell: only now there is a next attempt
             __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
             period = 600000
             if place:
@@ -71,8 +67,7 @@ while True:
         import twoslot
         # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
         twoslot.deadline = (timer, timeout, place) if trial else False
-        if record:
-            # What happened since the updater had its turn: it may need it before main.py.
+        if record:  # by what happened since the updater had its turn, it may need it before main.py
             cause = 0 if note else word[0x600013EC] & 0xFF
             counting = __import__("twoslot.recovery.counting").recovery.counting
             if counting.count_start(trial, cause, reason) and not stop:
@@ -80,21 +75,26 @@ while True:
                 supervisor.before_main(trial, cause, reason)
             twoslot.drop("retained", "recovery")
             if not trial and place:
-                timer.init(period=3600000, mode=machine.Timer.ONE_SHOT, callback=twoslot.watch_program)
+                timer.init(period=3600000, mode=machine.Timer.PERIODIC, callback=twoslot.watch_program)
+        for name in ("binascii", "hashlib", "json", "machine", "os", "socket", "struct", "time"):
+            sys.modules[name] = __import__(name)  # else each import looks for such a file (memory.md, stack)
         break
     except KeyboardInterrupt:
-        # All of it must be done: once more, with no Ctrl-C, and no module that was half loaded or dropped.
-        kbd_intr(-1)
+        kbd_intr(-1)  # all of it must be done: once more, with no Ctrl-C
         stop = True
-        for key in list(sys.modules):
-            if key.startswith("twoslot."):
-                del sys.modules[key]
     except Exception as e:
-        if trial:
-            restart(6)
-        print("twoslot cannot be imported:", repr(e))
-        break
+        if sys.path[0]:
+            if trial:
+                restart(6)
+            print("twoslot cannot be imported:", repr(e))
+            break
+        sys.path.pop(0)  # files that are damaged or half deleted may hide a frozen twoslot: without them
+    for key in list(sys.modules):  # half loaded, or dropped
+        if key.startswith("twoslot"):
+            del sys.modules[key]
+if sys.path[0]:
+    sys.path.insert(0, "")
 sys.modules.pop(__name__, None)  # only what the timer of a trial calls stays on the heap
-if stop:
+if stop:  # main.py does not run: as on a board without twoslot
     kbd_intr(3)
-    raise KeyboardInterrupt  # main.py does not run: as on a board without twoslot
+    raise KeyboardInterrupt

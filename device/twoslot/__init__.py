@@ -6,11 +6,7 @@ import sys
 import time
 
 from twoslot import codes
-from twoslot.constants import BUSY_BIT, CHECK_FIRST_BIT, RETAINED_TURNS, RETRY_MS
-
-# MicroPython looks for a file of that name at the first import of each of these: 576 bytes of stack, which
-# are not there inside of other imports (memory.md).
-[__import__(name) for name in ("binascii", "esp", "hashlib", "json", "os", "struct")]
+from twoslot.constants import BUSY_BIT, CHECK_FIRST_BIT, DELAY_MS, RETAINED_TURNS, RETRY_MS, STARVED_BIT
 
 __version__ = "0.1.0"
 if __path__[0] != "/" and __path__[0] != ".":
@@ -19,6 +15,7 @@ if __path__[0] != "/" and __path__[0] != ".":
 
 deadline = None  # until the boot hook ran; in a trial then its timer and what that calls, else False
 _agent = _schedule = _threshold = _restart_hook = _wdt = None
+_starved = 0  # bits 20-29: attempts in a row that nothing could be loaded for; 0-19: when, in 1024 ms
 _busy = False  # somebody is in here: a callback that calls meanwhile is turned away
 _log = []  # (milliseconds since boot, code, place), newest last
 _pollers = []  # tick() calls each: a button, a broker, the push port. They return milliseconds or None
@@ -26,7 +23,7 @@ _pollers = []  # tick() calls each: a button, a broker, the push port. They retu
 
 def status():
     """Return what runs, what waits and what happened last, as a dict."""
-    return _command("status")
+    return _command("status", None)
 
 
 def check():
@@ -41,12 +38,12 @@ def update(force=False):
 
 def confirm():
     """Confirm that the running release is healthy. Needed with "confirm": "manual" only."""
-    return _command("confirm")
+    return _command("confirm", None)
 
 
 def rollback():
     """Go back to the release in the other slot, without a download; mark the running one bad."""
-    return _command("rollback")
+    return _command("rollback", None)
 
 
 def log():
@@ -82,6 +79,8 @@ def tick(wdt=None):
     global _agent, _busy, _wdt
     if _busy:
         return  # the program is in here already: this is a callback of its timer, or another task
+    if _starved and not _schedule and (time.ticks_ms() >> 10) - _starved & 0xFFFFF < 60:
+        return  # there was no room for the first step, and another try takes time
     _busy, _wdt = True, wdt or _wdt
     # The next start must know that a reset was not the application's doing (retained.py).
     machine.mem32[RETAINED_TURNS] |= 1 << BUSY_BIT
@@ -89,7 +88,8 @@ def tick(wdt=None):
     state = 0
     try:
         try:
-            feed()
+            if _wdt:
+                _wdt.feed()
             schedule = get_schedule()
             for poll in _pollers:
                 ms = poll()
@@ -121,16 +121,15 @@ def tick(wdt=None):
             unload()
     except Exception as e:
         # The application left too little of the stack or of the heap for any call from here.
+        # The next start checks before main.py.
+        machine.mem32[RETAINED_TURNS] |= 1 << CHECK_FIRST_BIT
         _agent = None
-        code = 0 if isinstance(e, MemoryError) else codes.UNEXPECTED
-        _log.append((time.ticks_ms(), codes.STACK if isinstance(e, RuntimeError) else code, code and 1))
-        if len(_log) > 8:
-            _log.pop(0)
-        if isinstance(e, RuntimeError):
-            # The next start checks before main.py.
-            machine.mem32[RETAINED_TURNS] |= 1 << CHECK_FIRST_BIT
         if schedule:
             schedule.left = RETRY_MS
+        try:
+            restart_starved(e)
+        except Exception:
+            pass
     finally:
         _busy = False
         machine.mem32[RETAINED_TURNS] &= ~(1 << BUSY_BIT)
@@ -146,12 +145,6 @@ async def task(wdt=None):
 
 
 # What follows is for the other modules.
-
-
-def feed():
-    """Feed the application's watchdog, if it gave one to tick()."""
-    if _wdt:
-        _wdt.feed()
 
 
 def drop(*names):
@@ -193,9 +186,9 @@ def unload():
     _agent = _threshold = None
     gc.collect()  # what follows needs a little memory
     # What waits for something, or counts, stays: the first part of its name is in this text.
-    stays = "schedule sleep button mqtt ntp push recovery"
-    names = [name[8:] for name in sys.modules if name.startswith("twoslot.")]
-    drop("push.opening", *[name for name in names if name.split(".")[0] not in stays])
+    drop("push.opening", *[
+        name[8:] for name in sys.modules if name[:8] == "twoslot." and
+        name.split(".")[1] not in "schedule sleep button mqtt ntp push recovery"])
 
 
 def get_schedule():
@@ -205,41 +198,60 @@ def get_schedule():
         # What stays first: it comes to lie where the heap begins.
         from twoslot import schedule, backoff, errors, settings, startup
 
-        before = gc.threshold()
-        gc.threshold(1024)
         try:
             made = startup.make_schedule()
         finally:
             unload()
-            gc.threshold(before)
         _schedule = made and schedule.Schedule(*made)
         drop("backoff")
     return _schedule
 
 
 def watch_program(timer):
-    """Arm the boot hook's timer for an hour. Under a program that does not call tick(), check by itself."""
-    timer.init(period=3600000, mode=timer.ONE_SHOT, callback=watch_program)
-    if deadline or _busy:
-        return
+    """Under a program that does not call tick(), check by itself: the boot hook's timer, once an hour."""
     # A tick() that finds no stack has asked for a check before main.py: it is as good as none.
-    if _schedule and not machine.mem32[RETAINED_TURNS] >> CHECK_FIRST_BIT & 1:
-        if time.ticks_diff(time.ticks_ms(), _schedule.last) < 60000:
-            return
+    if deadline or _busy or _schedule and not machine.mem32[RETAINED_TURNS] >> CHECK_FIRST_BIT & 1 and (
+            time.ticks_diff(time.ticks_ms(), _schedule.last) < 60000):
+        return
     try:
         from twoslot.recovery import unattended
 
         unattended.restart_if_due()
-    except Exception:
-        # The program has all of the heap or of the stack: once more in an hour.
-        pass
+    except Exception as e:
+        restart_starved(e)  # the program has all of the heap or of the stack
 
 
-def _command(name, force=None):
+def restart_starved(e):
+    """Log that nothing could be loaded. After 15 times in a row, restart to check before main.py.
+
+    It allocates nothing before that restart. Each one doubles the number of times until the next.
+    """
+    global _starved
+    now = time.ticks_ms()
+    _starved = (_starved >> 20) + 1 << 20 | now >> 10
+    word = machine.mem32[RETAINED_TURNS] | 1 << CHECK_FIRST_BIT
+    restarts = word >> STARVED_BIT & 3
+    if _starved >> 20 >= 15 << restarts and not deadline:
+        hook = _restart_hook
+        if hook and hook[1] < DELAY_MS:
+            hook[1] += RETRY_MS
+            if hook[0]():
+                return
+        machine.mem32[RETAINED_TURNS] = word + ((restarts < 3) << STARVED_BIT)
+        machine.reset()
+    if e:
+        code = 0 if isinstance(e, MemoryError) else codes.UNEXPECTED
+        code = codes.STACK if isinstance(e, RuntimeError) else code
+        _log.append((now, code, code and 1))
+        del _log[:-8]
+
+
+def _command(name, force):
     global _busy, _schedule
     if _busy:
-        print("twoslot: refused: 55 busy; slotbench explain 55")
-        return False
+        from twoslot import failures
+
+        return failures.refuse_busy()
     _busy = True
     try:
         # A person may have cured what stopped it before.
@@ -248,7 +260,7 @@ def _command(name, force=None):
         from twoslot import errors
 
         if force is None:
-            from twoslot import settings, slot_commands
+            from twoslot import slot_commands
 
             return slot_commands.run(name, force)
         from twoslot import commands

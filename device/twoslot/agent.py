@@ -62,7 +62,8 @@ class Agent:
                     self.ended = True
                     if schedule.trial or twoslot.deadline:
                         self.stage = STAGE_TRIAL
-                twoslot.feed()
+                if twoslot._wdt:
+                    twoslot._wdt.feed()
                 # Somebody who answers late is waited for in slices, too: a whole update would take one
                 # call for each answer otherwise.
                 passed = time.ticks_diff(time.ticks_ms(), start)

@@ -53,6 +53,7 @@ IMAGE_MISMATCH = const(43)
 QUIET_HOURS = const(44)
 KEYS_EPOCH = const(45)
 NEVER_REACHED = const(47)
+NO_TWOSLOT = const(49)
 
 # LinkError: who asks, what time it is, and push.
 IDENTITY_REFUSED = const(46)

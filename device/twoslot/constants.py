@@ -79,9 +79,11 @@ PHASE_PAYLOAD = const(4)  # what follows is the policy
 RETAINED_TURNS = const(0x600013D8)
 BUSY_BIT = const(24)
 CHECK_FIRST_BIT = const(27)
+STARVED_BIT = const(28)
 
 COPIES = const(8)  # fills of the exec window that a trial may begin: design.md, chosen numbers
 POLL_MS = const(5)  # between two looks at a silent connection
+DELAY_MS = const(300000)  # as long, the application's function may put a restart off, if no setting says else
 RETRY_MS = const(60000)  # to the next attempt after one that left no trace
 SPREAD_MS = const(30000)  # over which the boards of a whole street spread their first check
 

@@ -22,6 +22,12 @@ def log_error(e):
         twoslot._log.pop(0)
 
 
+def refuse_busy():
+    """Print that a verb came inside of another one, or of tick(). False."""
+    print("twoslot: refused: 55 busy; slotbench explain 55")
+    return False
+
+
 def refuse(error, running=0):
     """Print why a verb of the REPL was refused, and remember it. False. running: its release's counter."""
     log_error(error)

@@ -14,17 +14,24 @@ from twoslot.errors import FlashError
 _LINE = b'__import__("twoslot_boot")  # twoslot\n'
 _KEPT = const(0x600013D8)  # FORMATS.md, RTC tail
 _REPAIRED = const(20)
-_BOOT, _PART = "/boot.py", "/boot.py.part"
+_NO_IMPORT = const(6)  # FORMATS.md, end of an attempt
+_BOOT, _PART, _HOOK = "/boot.py", "/boot.py.part", "/twoslot_boot.py"
 
 
 def step(agent):
-    """Require that the hook ran in this start, and that boot.py has its line: a stage of an update.
+    """Require that the hook ran in this start, from its file, and that boot.py has its line: a stage of an
+    update.
 
     Else put the line first and restart: boot.py then runs it. That is done once until power is lost.
     FlashError when it did not help: a file is missing, or somebody writes boot.py anew.
     """
     try:
         first, present = _find_line()
+        try:
+            # Where it is only frozen, the next firmware may have none.
+            open(_HOOK).close()
+        except OSError as e:
+            raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
         if present and twoslot.deadline is not None:
             agent.stage = STAGE_SPARE
             return
@@ -33,17 +40,31 @@ def step(agent):
             raise FlashError(codes.NO_BOOT_HOOK, 0)
         if not first:
             try:
-                os.stat("/twoslot_boot.py")  # the line without that file would keep main.py from running
                 _put_line_first()
             except OSError as e:
                 raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
         if twoslot._restart_hook:
-            from twoslot import restart
+            from twoslot import settings, restart
 
             if restart.wait_ms():
                 raise FlashError(codes.NO_BOOT_HOOK, 0)  # until the next check, or any restart
         word[_KEPT] |= 1 << _REPAIRED
         machine.reset()
+    finally:
+        twoslot.drop("hook_line")
+
+
+def require_in_trial():
+    """In a trial in which boot.py did not run the hook: run it now, for its deadline.
+
+    Where the file begins with the hook's line, another boot.py ran: one that is frozen into the release,
+    under which no trial would ever have a deadline again. That ends the trial.
+    """
+    try:
+        if _find_line() == (True, True):
+            machine.mem32[_KEPT + 32] = _NO_IMPORT  # the note
+            machine.reset()
+        __import__(_HOOK[:-3])
     finally:
         twoslot.drop("hook_line")
 
@@ -56,7 +77,7 @@ def _find_line():
             line = f.readline()
             while line:
                 # At the top level of the file, as deploy writes it, or as a person does.
-                if line[:26] == _LINE[:26] or line[:19] == b"import twoslot_boot":
+                if line[:26] == _LINE[:26] or line[:7] == b"import " and line[7:19] == _LINE[12:24]:
                     return is_first, True
                 is_first = is_first and (not line.strip() or line[:1] == b"#")
                 line = f.readline()

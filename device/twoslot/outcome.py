@@ -24,7 +24,7 @@ def conclude(schedule, error, state):
     agent = twoslot._agent
     if error is None and agent.state:
         # The update is verified: into its trial, when the application's function agrees.
-        from twoslot import restart
+        from twoslot import settings, restart
 
         if restart.put_off(schedule):
             return False
@@ -38,9 +38,11 @@ def conclude(schedule, error, state):
     if error is None or isinstance(error, TwoslotError):
         # Whatever its outcome: this is no loop (recovery/supervisor.py).
         retained.had_turn()
+        twoslot._starved = 0
     if isinstance(error, RuntimeError):
-        # The stack is used up. The next start checks before main.py.
+        # The stack is used up. The next start checks before main.py, and comes soon.
         machine.mem32[RETAINED_TURNS] |= 1 << CHECK_FIRST_BIT
+        twoslot.restart_starved(None)
     elif isinstance(error, MemoryError):
         if schedule:
             schedule.failed()
@@ -65,6 +67,7 @@ def conclude(schedule, error, state):
     if error is None:
         # There is memory beside main.py (recovery/update_first.py).
         retained.put(retained.MEMORY_RESTARTS, 0)
+        retained.put(retained.STARVED, 0)
         schedule.etag = agent.etag
         schedule.succeeded()
         return False

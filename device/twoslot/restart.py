@@ -5,9 +5,9 @@ import twoslot
 from micropython import const
 
 from twoslot import codes
+from twoslot.constants import DELAY_MS
 from twoslot.errors import FlashError
 
-_DELAY_S = const(300)
 _LEAST_MS = const(1000)  # between two calls of the function
 
 
@@ -35,7 +35,8 @@ def wait_ms():
             return 0
         from twoslot import settings
 
-        ms = min(max(int(ms), _LEAST_MS), settings.load().get("restart_delay_s", _DELAY_S) * 1000 - hook[1])
+        most = settings.load().get("restart_delay_s", DELAY_MS // 1000) * 1000
+        ms = min(max(int(ms), _LEAST_MS), most - hook[1])
         hook[1] += ms
         return ms
     except Exception as e:

@@ -19,6 +19,7 @@ TICKED = const(0x371)  # 1: twoslot was asked for something in this start
 BUSY = const(0x381)  # 1: the program is inside tick()
 PROVE_FIRST = const(0x3A1)  # 1: in a trial the updater runs before main.py
 CHECK_FIRST = const(0x3B1)  # 1: the next start checks before main.py
+STARVED = const(0x3C2)  # restarts because nothing could be loaded, since a check succeeded beside main.py
 REQUESTS = const(0x384)  # the last three, and one that is free
 
 # Note to the loader and to the boot hook.

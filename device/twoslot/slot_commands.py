@@ -1,14 +1,15 @@
 # status(), confirm() and rollback() at the REPL. Loaded for one of them.
 import machine
 
-from twoslot import settings
+import twoslot
+
 from twoslot.errors import TwoslotError
 
 
 def run(verb, force):
     """Carry out one verb. A refusal is printed, and returned as False."""
     try:
-        from twoslot import flash
+        from twoslot import settings, flash
         from twoslot.boot import page, journal, slots, control
 
         opened = control.BootControl(flash.Flash(), settings.load()["attempts"]).open()
@@ -18,12 +19,24 @@ def run(verb, force):
             return _rollback(opened)
         from twoslot.boot import decision, status
 
-        return status.status(opened)
+        return _with_versions(status.status(opened))
     except (TwoslotError, MemoryError) as e:
         opened = None
         from twoslot import failures
 
         return failures.refuse(e)
+
+
+def _with_versions(found):
+    """The status with the versions of the two parts that are updated apart: twoslot and the boot hook."""
+    where = " frozen" if ".frozen" in twoslot.__path__ else " files"
+    found["twoslot"], found["hook_version"] = twoslot.__version__ + where, None
+    try:
+        with open("/twoslot_boot.py") as f:
+            found["hook_version"] = f.readline().split()[3]  # "# Boot hook 0.1.0"
+    except (OSError, IndexError):
+        pass
+    return found
 
 
 def _confirm(control):

@@ -11,7 +11,7 @@ _WORDS = (
     b"29 below-floor,30 marked-bad,31 filesystem-elsewhere,32 mpy-version,33 filesystem-version,"
     b"34 head-expired,35 head-outdated,36 image-too-long,37 head-mismatch,38 no-image-for-slot,"
     b"39 not-in-rollout,40 paused,41 unproven,42 head-epoch,43 image-mismatch,44 quiet-hours,45 keys-epoch,"
-    b"46 identity-refused,47 never-reached,48 no-time,51 port-unavailable,52 unknown-request,"
+    b"46 identity-refused,47 never-reached,48 no-time,49 no-twoslot,51 port-unavailable,52 unknown-request,"
     b"53 stale-challenge,54 wrong-secret,55 busy,"
     b"56 development-key,60 flash-mismatch,61 journal-worn,62 flash-call,63 not-confirmed,64 no-boot-record,"
     b"65 no-other-slot,66 chip-too-small,67 no-sleep-in-trial,70 settings,71 pinned-keys,72 no-descriptor,"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from slotbench import __version__
 from slotbench.formats.journal import Ended, JournalCell, Report, SlotState
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.network.faults import FaultyNetwork
@@ -52,7 +53,8 @@ def test_status_of_a_new_board(board: DeviceBoard) -> None:
 
     assert call(vm, "status") == {
         "slot": "A", "version": "1.0.0", "counter": RUNNING, "why": BootReason.ORDINARY, "confirmed": True,
-        "spare": None, "floor": 2, "bad": 0, "head": 0, "report": Report.NOTHING, "next": "A", "hook": True}
+        "spare": None, "floor": 2, "bad": 0, "head": 0, "report": Report.NOTHING, "next": "A", "hook": True,
+        "twoslot": f"{__version__} files", "hook_version": __version__}
     assert said(vm) == [] and board.network.requests == []
 
 

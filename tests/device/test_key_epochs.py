@@ -193,7 +193,7 @@ def test_an_activated_release_moves_the_time(board: DeviceBoard, vm: CPythonVM) 
     control.invalidate_spare()
     control.activate_spare({
         "form": 1, "counter": 9, "length": 4096, "sha256": bytes(32), "floor": 0, "fs_start": 0, "fs_version": 0,
-        "mpy_abi": 0, "version": "9", "created": NOW + 77}, PRODUCT)
+        "mpy_abi": 0, "twoslot": 0, "version": "9", "created": NOW + 77}, PRODUCT)
     assert board.newest().head_time == NOW + 77
     assert board.newest().state_b is SlotState.READY
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from slotbench.formats.head import Head
 from slotbench.formats.journal import channel_tag
+from slotbench.vboard.frozen import twoslot as frozen_twoslot
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, firmware
+from support.device.board import BOARD, CHANNEL, NOW, PRODUCT, RUNNING, DeviceBoard, firmware
 from support.device.policy import TAG, PolicyBench
 from support.device.release import COUNTER, head_fields, image_changes, offer, payload, release_fields
 from support.sampling import examples
@@ -24,6 +25,14 @@ def policy_bench(shared_vm: CPythonVM) -> PolicyBench:
     return PolicyBench(shared_vm)
 
 
+@pytest.fixture
+def frozen_bench(board: DeviceBoard) -> PolicyBench:
+    """The same with twoslot in the firmware, and none on the filesystem."""
+    for path in [path for path in board.files if path.startswith("/twoslot/")]:
+        del board.files[path]
+    return PolicyBench(board.start(frozen=frozen_twoslot()))
+
+
 def test_a_right_offer_is_accepted_with_the_fields_of_the_descriptor(policy_bench: PolicyBench) -> None:
     plan = policy_bench.check_offer(offer())
 
@@ -31,7 +40,7 @@ def test_a_right_offer_is_accepted_with_the_fields_of_the_descriptor(policy_benc
     image = fields["images"]["any"]
     assert plan == {
         "counter": COUNTER, "version": "2.0.0", "floor": 3, "fs_start": BOARD.fs_start, "fs_version": 0x00020001,
-        "mpy_abi": 6, "created": fields["created"], "url": image["url"], "length": len(firmware(2)), "form": 1,
+        "mpy_abi": 6, "twoslot": 0, "created": fields["created"], "url": image["url"], "length": len(firmware(2)), "form": 1,
         "blocks_url": image["blocks_url"], "sha256": bytes.fromhex(image["sha256"]),
         "blocks": bytes.fromhex(image["blocks"])}
 
@@ -130,6 +139,25 @@ def test_the_mpy_version_must_fit_a_compiled_twoslot(
         assert policy_bench.check_offer(offer())
     else:
         policy_bench.require_refusal(offer(), code, 6)
+
+
+@pytest.mark.parametrize(("twoslot", "files", "frozen"), [
+    (0x010400, None, None), (1, None, None), (0, None, 49), (None, None, 49), (-1, 20, 20), ("1.4", 20, 20)])
+def test_a_board_whose_twoslot_is_only_frozen_takes_no_release_without_it(
+    policy_bench: PolicyBench, frozen_bench: PolicyBench, twoslot: object, files: int | None, frozen: int | None,
+) -> None:
+    changes = {} if twoslot is None else {"twoslot": twoslot}
+    for bench, code in ((policy_bench, files), (frozen_bench, frozen)):
+        if code is None:
+            plan = bench.check_offer(offer(changes))
+            assert plan["twoslot"] == (twoslot or 0)
+        else:
+            bench.require_refusal(offer(changes), code, 0)
+
+
+def test_the_mpy_version_is_nothing_to_a_frozen_twoslot(frozen_bench: PolicyBench) -> None:
+    frozen_bench.settings["mpy_abi"] = 5
+    assert frozen_bench.check_offer(offer({"twoslot": 0x100}))["mpy_abi"] == 6
 
 
 @pytest.mark.parametrize(

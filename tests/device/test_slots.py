@@ -24,7 +24,7 @@ VERSIONS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_si
 DESCRIPTORS = st.builds(
     SlotDescriptor, slot=st.integers(0, 1), counter=U32, length=st.integers(1, BOARD.slot_bytes),
     sha256=st.binary(min_size=32, max_size=32), fs_start=U32, product=NAMES, version=VERSIONS,
-    form=st.sampled_from(ImageForm), floor=U32, fs_version=U32, mpy_abi=U32, confirmed=st.booleans(),
+    form=st.sampled_from(ImageForm), floor=U32, fs_version=U32, mpy_abi=U32, twoslot=U32, confirmed=st.booleans(),
     bad=st.booleans(),
 )
 HELD = windowlog.held_entry(bytes(range(32)))
@@ -148,15 +148,18 @@ def test_a_descriptor_of_the_bench_reads_as_the_bench_wrote_it(
 
 
 @pytest.mark.parametrize("slot", [0, 1])
-@pytest.mark.parametrize("version", ["2", "1.25.0-beta.12+x"])
-def test_write_descriptor_writes_what_the_bench_reads(access: Access, slot: int, version: str) -> None:
+@pytest.mark.parametrize(("version", "twoslot"), [("2", 0), ("1.25.0-beta.12+x", 0x010402)])
+def test_write_descriptor_writes_what_the_bench_reads(
+    access: Access, slot: int, version: str, twoslot: int,
+) -> None:
     access.board.flash.erase(BOARD.slots[slot].descriptor.start // SECTOR)
-    access.describe(slot, version=version)
+    access.describe(slot, version=version, twoslot=twoslot)
 
     data = firmware(2)
     assert access.board.descriptor(slot) == SlotDescriptor(
         slot=slot, counter=6, length=len(data), sha256=hashlib.sha256(data).digest(), fs_start=BOARD.fs_start,
-        product=PRODUCT, version=version, floor=3, fs_version=0x00020001, mpy_abi=6)
+        product=PRODUCT, version=version, floor=3, fs_version=0x00020001, mpy_abi=6,
+        twoslot=twoslot)
     assert access.slots.read(slot).version == version
 
 

@@ -14,10 +14,9 @@ from slotbench.release.publish import Rollout
 from slotbench.server import BackgroundServer
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.frozen import stock
-from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.mqtt.brokers import Mosquitto
+from support.mqtt.brokers import Mosquitto, to_mosquitto
 from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, make_testbed, runs_confirmed
 
 HOUR = 3600
@@ -26,7 +25,6 @@ JITTER_MS = 65_536
 """The longest virtual time between a hint and the check; an update takes longer."""
 PING_MS = 240_000
 """Virtual time waits for the broker at each ping, so a message arrives within this time."""
-GRACE_S = 0.2
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def make_board(testbed: TestBed, mosquitto: Mosquitto) -> Iterator[Callable[...,
     with BackgroundServer(testbed.app) as server:
         def make(**settings: object) -> VirtualBoard:
             changed = {"interval_s": INTERVAL_S, "mqtt": mosquitto.address, **settings}
-            board = testbed.board(LoopbackNetwork(grace_s=GRACE_S), server=server.url)
+            board = testbed.board(to_mosquitto(), server=server.url)
             board.files["/twoslot.json"] = json.dumps(testbed.settings(server.url) | changed).encode()
             assert isinstance(board.on_boot, Invariants)
             board.on_boot.begin(board)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
+import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -81,6 +84,8 @@ def test_installed_copy(form: str, request: pytest.FixtureRequest, tmp_path: Pat
 
     assert package.is_relative_to(tmp_path / "venv")
     assert (device, boards) == wanted()
+    for command in (["--version"], ["get-micropython", "--help"], ["keys", "--help"]):
+        subprocess.run([tmp_path / "venv" / "bin" / "slotbench", *command], stdout=subprocess.DEVNULL, check=True)
 
 
 def test_editable_install_reads_the_checkout(source: Path, tmp_path: Path) -> None:
@@ -109,6 +114,56 @@ def test_wheel_carries_what_belongs_and_nothing_else(wheel: Path) -> None:
     assert all(name.startswith("slotbench/") for name in names)
     assert "License-Expression: GPL-2.0-or-later AND MIT" in metadata
     assert sorted(licences) == ["LICENSE", "device/LICENSE"]
+
+
+def test_metadata_tells_types_places_and_systems(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert "slotbench/py.typed" in archive.namelist()
+        metadata = archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA"))).decode()
+    for line in ("Project-URL: Documentation, ", "Project-URL: Changes, ", "Project-URL: Security, ",
+                 "Classifier: Operating System :: Microsoft :: Windows", "Classifier: Typing :: Typed"):
+        assert f"\n{line}" in metadata
+
+
+def requirements() -> list[str]:
+    """What an installation needs, as setup.cfg has it."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    return [line.strip() for line in config["options"]["install_requires"].splitlines() if line.strip()]
+
+
+def test_bounds_block_no_shared_environment() -> None:
+    for line in requirements():
+        name, _, bounds = line.partition(" ")
+        assert bounds.startswith(">= ") and "==" not in bounds, line
+        assert "<" not in bounds or name == "esptool", f"{line}: why may it not be newer?"
+
+
+def stand_in(name: str, folder: Path) -> None:
+    """A wheel of a library that has none, with the metadata of the one that is installed here."""
+    found = importlib.metadata.distribution(name)
+    inside = f"{name}-{found.version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{found.version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{inside}/METADATA", found.read_text("METADATA") or "")
+        archive.writestr(f"{inside}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{inside}/RECORD", "")
+
+
+@pytest.mark.parametrize(("python", "platform"), [
+    ("3.11", ""), ("3.12", "win_amd64"), ("3.13", "macosx_11_0_arm64"), ("3.14", "")])
+def test_dependencies_resolve(python: str, platform: str, tmp_path: Path) -> None:
+    """With wheels alone, so that no compiler is needed; esptool comes as source of Python only."""
+    stand_in("esptool", tmp_path)
+    command = [
+        sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet",
+        "--disable-pip-version-check", "--no-input", "--target", tmp_path / "there", "--only-binary=:all:",
+        "--find-links", tmp_path, "--python-version", python, *(("--platform", platform) if platform else ())]
+    environment = {name: value for name, value in os.environ.items() if name != "PIP_NO_INDEX"}
+    run = subprocess.run(
+        [*command, *requirements()], env=environment, capture_output=True, text=True, check=False)
+    if run.returncode and "from versions: none" in run.stderr and not os.environ.get("TWOSLOT_REQUIRE_TOOLS"):
+        pytest.skip("pip reaches no index")
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_sdist_holds_files_not_links(sdist: Path) -> None:

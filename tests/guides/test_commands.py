@@ -27,9 +27,14 @@ NOT_RUN = {
 PARSED = {
     "tools/demo --attacks --fast": "tests/e2e/test_demo_attacks.py",
     "slotbench preflight firmware.bin --board d1_mini": "tests/chip: it takes a real firmware",
-    "slotbench board run lamp1 --vm chip": "tests/chip",
     "slotbench board run lamp1 --vm chip --rom rom.bin": "tests/chip",
     "slotbench prove chip 1.24.0.bin 1.26.0.bin --cuts 24": "tests/chip",
+    "slotbench prove programs firmware.bin": "tests/chip/test_programs.py",
+    **dict.fromkeys((
+        "slotbench board pin lamp1", "slotbench board pin lamp1 4 high", "slotbench board pin lamp1 4 float",
+        "slotbench board adc lamp1 0.4", "slotbench board part lamp1",
+        "slotbench board part lamp1 room temperature=30", "slotbench board part lamp1 key press_ms=100",
+        "slotbench board part lamp1 screen"), "tests/chip/test_board_pins.py: they take a real firmware"),
     "slotbench prove powercut": "tests/powercut",
     "slotbench prove powercut --sampled": "tests/powercut",
     "slotbench prove powercut --all": "a shorter sweep of pairs is in tests/powercut",

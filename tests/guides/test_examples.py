@@ -19,7 +19,11 @@ import pytest
 
 from slotbench import cli
 from slotbench.server import create_app
+from slotbench.vboard.chip.machine import Machine
 from slotbench.vboard.firmware import build
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.wiring import load_wiring
+from support.chip.requirements import require_core
 from support.guides.page import ROOT, Block, blocks, pages, prerequisites, section
 from support.guides.reader import SITES, Reader
 from support.mqtt.brokers import free_port
@@ -52,7 +56,41 @@ def test_a_program_runs_on_a_board(block: Block, tmp_path: Path, capsys: pytest.
     assert "Traceback" not in said and "Error" not in said, said
 
 
-@pytest.mark.parametrize("block", [b for b in of("python") if not b.text.startswith("# main.py")], ids=ids)
+PROGRAMS_HERE = ("# ship.py\n",)
+
+
+@pytest.mark.parametrize("block", [b for b in of("python") if b.text.startswith(PROGRAMS_HERE)], ids=ids)
+def test_a_program_runs_here(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Twice, as the page says; and it is as short as it promises."""
+    assert len(block.text.splitlines()) <= 12
+    (tmp_path / "firmware.bin").write_bytes(build("2.0.0", size=96 * 1024))
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["init", "lamp"]) == 0
+    for _ in range(2):
+        capsys.readouterr()
+        exec(compile(block.text, block.page, "exec"), {"__name__": "__main__"})
+        assert capsys.readouterr().out.splitlines() == [
+            "an image of the bench, which no chip runs", "counter 2 for 10 % of the boards"]
+    assert len(list((tmp_path / "site" / "releases").iterdir())) == 1
+
+
+@pytest.mark.parametrize("block", [b for b in of("python") if b.text.startswith("# wiring.py")], ids=ids)
+def test_a_wiring_names_parts(block: Block, tmp_path: Path) -> None:
+    require_core()
+    (tmp_path / "wiring.py").write_text(block.text)
+    pins = Machine(NorFlash(0x400000)).pins
+    for part in load_wiring(tmp_path, is_own=True).parts:
+        pins.attach(part)
+        assert part.state() is not None
+    assert len(pins.parts) >= 2
+
+
+MANIFESTS = [b for b in of("python") if not b.text.startswith(("# main.py", "# wiring.py", *PROGRAMS_HERE))]
+
+
+@pytest.mark.parametrize("block", MANIFESTS, ids=ids)
 def test_a_manifest_includes_what_is_there(block: Block, tmp_path: Path) -> None:
     assert cli.run(["deploy", "--to-folder", str(tmp_path)]) == 0
     assert block.text.startswith("# manifest.py")
@@ -153,7 +191,9 @@ def test_a_board_updates_from_nginx(nginx: str, hosted: Reader) -> None:
 
 def test_what_nginx_may_keep_is_what_the_server_of_the_bench_lets_be_kept(nginx: str, hosted: Reader) -> None:
     block, _ = of("nginx")
-    names = [path.relative_to(hosted.folder / "site").as_posix() for path in (hosted.folder / "site").rglob("*.*")]
+    names = [
+        path.relative_to(hosted.folder / "site").as_posix() for path in (hosted.folder / "site").rglob("[!.]*.*")]
+    assert len(names) == 5
     app = create_app(hosted.folder / "site").test_client()
     with serving(nginx, hosted.folder, block.text) as url:
         for name in names:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.repl import deploy
-from slotbench.repl.deploy import BoardContent
+from slotbench.repl import board_content
+from slotbench.repl.board_content import BoardContent
 from slotbench.repl.prompt import open_prompt
 from slotbench.repl.transports import TRANSPORTS, Mpremote
 from support.serial.clients import mpremote, slotbench
@@ -28,12 +28,12 @@ def port(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def plain(port: str) -> Iterator[BoardContent]:
     """What is on the board, without twoslot; the tests are for one that has none, and leave none."""
-    found = deploy.read_board(Mpremote(port), port)
+    found = board_content.read_board(Mpremote(port), port)
     if "twoslot_boot.py" in found.hashes:
         pytest.skip("twoslot is on this board: slotbench deploy --undo first")
     yield found
     slotbench("deploy", "--port", port, "--undo")
-    assert deploy.read_board(Mpremote(port), port).boot == found.boot
+    assert board_content.read_board(Mpremote(port), port).boot == found.boot
 
 
 @pytest.mark.parametrize("via", list(TRANSPORTS))
@@ -42,7 +42,7 @@ def test_deploy_and_back(port: str, plain: BoardContent, via: str) -> None:
     assert "nothing was written" in slotbench("deploy", "--port", port)
     assert mpremote(port, "exec", "import twoslot; print(callable(twoslot.update))").endswith("True\n")
     slotbench("deploy", "--port", port, "--undo", "--via", via)
-    assert deploy.read_board(Mpremote(port), port).hashes == plain.hashes
+    assert board_content.read_board(Mpremote(port), port).hashes == plain.hashes
 
 
 def test_the_prompt(port: str, plain: BoardContent) -> None:

@@ -69,7 +69,7 @@ def test_status(path: Path, slotbench: Any) -> None:
         "head seq 4", "report 0 (nothing)", "next slot B"]
     assert json.loads(slotbench("status", "--dump", path, "--json").out)["result"] == {
         "slot": "B", "version": "2", "counter": 2, "why": 2, "confirmed": False, "spare": "1", "floor": 1,
-        "bad": 0, "head": 4, "report": 0, "next": "B", "hook": None}
+        "bad": 0, "head": 4, "report": 0, "next": "B", "hook": None, "twoslot": None, "hook_version": None}
 
 
 @pytest.mark.parametrize("verb", [("inspect",), ("status", "--dump")])

@@ -219,10 +219,10 @@ def test_commands_from_two_images_to_a_site(
 ) -> None:
     built = run_build(*image_files)
     assert (built.code, built.err) == (0, "")
-    assert built.out.splitlines()[:2] == [
-        f"{path}: an image of the bench, which no chip runs, user{number}"
-        for number, path in enumerate(image_files, 1)]
-    assert built.out.splitlines()[3] == (
+    said = built.out.splitlines()
+    for number, path in enumerate(image_files, 1):
+        assert f"{path}: an image of the bench, which no chip runs, user{number}" in said
+    assert said[-2] == (
         "native_512k: bench only: no on-device updater exists for this map")
     assert run_sign().code == 0
     ran = slotbench(

@@ -60,8 +60,8 @@ def test_options_win(try_verb: Callable[..., CommandResult]) -> None:
 def test_without_a_project_the_cure_is_to_make_one(try_verb: Callable[..., CommandResult]) -> None:
     ran = try_verb(None)
     assert (ran.code, ran.err) == (
-        2, "slotbench: Missing option '--keys': give it, or make a project, whose commands need it no more: "
-        "slotbench init NAME; see `slotbench verb --help`\n")
+        2, "slotbench: Missing option '--keys': no slotbench.toml is in this folder or above it, so give it; or go to "
+        "the folder of your project; or make one: slotbench init NAME; see `slotbench verb --help`\n")
     assert try_verb(None, "--keys", "k", "--board", "b").out == "k ('b',) stable None False\n"
 
 
@@ -154,3 +154,14 @@ def test_keys_of_another_product_win(in_project: RunCommand, ring: KeyRing, tmp_
     write_ring({name: getattr(ring, name) for name in ("offline", "online", "stranger")}, other, product="other")
     ran = in_project("board", "new", "lamp1", "--keys", other, "--server", "http://127.0.0.1:1")
     assert ran.code == 0 and "other 1.0.0 in slot A" in ran.out
+
+
+def test_the_project_follows_a_rotation(in_project: RunCommand, tmp_path: Path) -> None:
+    """With the new online key in slotbench.toml, the next commands sign."""
+    before = (tmp_path / PROJECT_FILE).read_text()
+    ran = in_project("keys", "rotate", "--online")
+    assert ran.code == 0 and "../slotbench.toml: online_key is keys/online-2.pem now" in ran.out
+    assert (tmp_path / PROJECT_FILE).read_text() == before + 'online_key = "keys/online-2.pem"\n'
+    assert in_project("release", "publish", "--refresh").code == 0
+    ran = in_project("keys", "rotate", "--add-offline")
+    assert ran.code == 0 and "slotbench.toml" not in ran.out

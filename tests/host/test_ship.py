@@ -72,7 +72,7 @@ def test_a_firmware_is_offered_and_the_plan_is_said(ship: Ship) -> None:
         "  build      releases/sensor-2.release",
         "  preflight  left out: a bench image, which no chip runs",
         "  sign       with keys/offline.pem",
-        "  publish    in site with keys/online.pem: stable offers it to 100 % of the boards; now: nothing",
+        "  publish    in site with keys/online.pem: stable offers it to 100 % of the boards; offered until now: nothing",
         f"site: sensor/stable is counter 2 for 100 % of the boards, head seq {head.seq}",
         "boards install it at their next check; have one do it now: slotbench update"]
 
@@ -92,6 +92,8 @@ def test_what_is_offered_already_is_not_done_again(ship: Ship, project: Path) ->
     before = files_below(project)
     ran = ship("a.bin")
     assert ran.code == 0 and "  publish    done before: stable offers it to 100 % of the boards\n" in ran.out
+    assert ran.out.endswith("nothing is left to do\nboards install it at their next check; have one do it now: "
+                            "slotbench update; serve it: slotbench serve\n")
     assert files_below(project) == before
 
 

@@ -20,7 +20,9 @@ from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
 from support.invariants import Invariants
-from support.mqtt.brokers import Broker, Mosquitto, answer_pings, broker, exactly, message, packet, welcome
+from support.mqtt.brokers import (
+    Broker, Mosquitto, answer_pings, broker, exactly, heard_by, message, packet, to_mosquitto, welcome,
+)
 from support.testbed import HOURS_MS, MINUTES_MS, TestBed, make_testbed
 
 pytestmark = pytest.mark.usefixtures("mqtt")
@@ -48,9 +50,9 @@ while True:
 class TwoNetworks(Network):
     """The server in process, the broker on loopback."""
 
-    def __init__(self, server: WsgiNetwork, grace_s: float) -> None:
+    def __init__(self, server: WsgiNetwork, real: LoopbackNetwork) -> None:
         super().__init__()
-        self.server, self.real = server, LoopbackNetwork(grace_s=grace_s)
+        self.server, self.real = server, real
 
     def _resolve(self, host: str) -> str:
         return host if host.startswith("127.") else self.server._resolve(host)
@@ -64,10 +66,12 @@ class HintListener:
     """A board that checks once a week, and hears a broker."""
 
     def __init__(
-        self, testbed: TestBed, address: str, grace_s: float, *, seed: int = 0,
+        self, testbed: TestBed, peer: Broker | Mosquitto | str, *, seed: int = 0,
         files: dict[str, bytes] | None = None, **settings: object,
     ) -> None:
-        self.network = TwoNetworks(WsgiNetwork(testbed.app), grace_s)
+        address = peer if isinstance(peer, str) else peer.address
+        real = heard_by(peer) if isinstance(peer, Broker) else to_mosquitto()
+        self.network = TwoNetworks(WsgiNetwork(testbed.app), real)
         self.board: VirtualBoard = testbed.board(self.network, seed=seed)
         self.board.files["/main.py"] = MAIN.encode()
         self.board.files.update(files or {})
@@ -106,7 +110,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
 @contextmanager
 def listening(testbed: TestBed, behave: Callable[[socket.socket], object]) -> Iterator[tuple[HintListener, Broker]]:
     with broker(behave) as made:
-        listener = HintListener(testbed, made.address, 0.1)
+        listener = HintListener(testbed, made)
         try:
             yield listener, made
         finally:
@@ -228,7 +232,7 @@ def test_a_hint_is_a_check_within_its_jitter(quiet: TestBed) -> None:
             answer_pings(connection)
 
         with broker(behave) as made:
-            listener = HintListener(quiet, made.address, 0.1, seed=seed)
+            listener = HintListener(quiet, made, seed=seed)
             listener.board.run(HOURS_MS, until=lambda: listener.looks == 2)
             waits.append(listener.board.clock.ms - heard_ms[0])
             listener.board.power_off()
@@ -276,7 +280,7 @@ def test_an_hour_without_hints_resets_the_wait(quiet: TestBed) -> None:
 
 
 def test_a_broker_that_goes_and_comes_back(quiet: TestBed, mosquitto: Mosquitto) -> None:
-    listener = HintListener(quiet, mosquitto.address, 0.2)
+    listener = HintListener(quiet, mosquitto)
     try:
         listener.run(5 * MINUTES_MS)
         assert listener.codes == set()
@@ -294,7 +298,7 @@ def test_a_broker_that_goes_and_comes_back(quiet: TestBed, mosquitto: Mosquitto)
 
 
 def test_settings_that_are_no_broker(quiet: TestBed) -> None:
-    listener = HintListener(quiet, "host:port", 0.1)
+    listener = HintListener(quiet, "host:port")
     listener.run(10 * MINUTES_MS)
     assert listener.looks == 1 and (70, 13) in {(code, at) for _, code, at in listener.board.evaluate("twoslot._log")}
     listener.board.power_off()
@@ -309,7 +313,7 @@ def test_the_client_id_is_the_boards_own(quiet: TestBed) -> None:
 
     for settings in ({}, {"mqtt_client": "boiler"}):
         with broker(behave) as made:
-            listener = HintListener(quiet, made.address, 0.1, **settings)
+            listener = HintListener(quiet, made, **settings)
             listener.run(2 * MINUTES_MS)
             chip = listener.board.soc.unique_id.hex().encode()
             listener.board.power_off()
@@ -325,7 +329,7 @@ def test_a_broker_that_wants_a_login(
     quiet: TestBed, tmp_path: Path, login: bytes | None, codes: set[int],
 ) -> None:
     made = Mosquitto(tmp_path, login=("lamp", "secret"))
-    listener = HintListener(quiet, made.address, 0.2, files={"/twoslot.mqtt": login} if login else {})
+    listener = HintListener(quiet, made, files={"/twoslot.mqtt": login} if login else {})
     try:
         listener.run(3 * MINUTES_MS)
         assert listener.codes == codes

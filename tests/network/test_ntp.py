@@ -230,6 +230,6 @@ def on_loopback(server: NtpServer) -> Iterator[str]:
 
 def test_over_real_datagrams(testbed: TestBed) -> None:
     with on_loopback(NtpServer(NOW + DAY_S)) as address:
-        board = settled(testbed, LoopbackNetwork(grace_s=0.1), ntp=address, server="http://127.0.0.1:1")
+        board = settled(testbed, LoopbackNetwork(), ntp=address, server="http://127.0.0.1:1")
         assert 0 <= unix_time(board) - (NOW + DAY_S) < 60
         board.power_off()

@@ -22,9 +22,9 @@ CHOSEN = (
 )
 
 
-def board_at(testbed: TestBed, url: str, *, grace_s: float = 2.0) -> VirtualBoard:
-    """A board that waits so long in real time for a peer before it counts as silent."""
-    return testbed.board(LoopbackNetwork(grace_s=grace_s), server=url)
+def board_at(testbed: TestBed, server: NetworkServer) -> VirtualBoard:
+    """A board that waits for the server, unless that is silent on purpose."""
+    return testbed.board(LoopbackNetwork(grace_s=20, is_silent=server.is_silent), server=server.url)
 
 
 def codes(board: VirtualBoard) -> set[int]:
@@ -43,8 +43,7 @@ def test_a_raw_server(testbed: TestBed, faulty: FaultyNetwork, case: Case, docum
     """Twice wrong, then right: refused with the code that the same bytes have in memory."""
     fault = faulty.inject(on=document.value, times=2, **case.fault)
     with NetworkServer(faulty) as server:
-        quiet = case.name.startswith(("silent", "length too long"))
-        board = board_at(testbed, server.url, grace_s=0.05 if quiet else 2.0)
+        board = board_at(testbed, server)
         board.power_on()
         board.run(20 * MINUTES_MS, until=lambda: fault.used == 2 and not board.activity()[0])
         if case.codes[document] != HARMLESS and len(board.boots) == 1:
@@ -78,7 +77,7 @@ def test_a_server_that_is_gone_and_back(testbed: TestBed, faulty: FaultyNetwork)
     """It ends in the middle of the image, and every connection is reset for half an hour."""
     cut = faulty.inject(on=Resource.IMAGE.value, times=1, stall_at=20_000)
     with NetworkServer(faulty) as server:
-        board = board_at(testbed, server.url)
+        board = board_at(testbed, server)
         board.power_on()
         board.run(HOURS_MS, until=lambda: cut.used == 1)
         server.down = True

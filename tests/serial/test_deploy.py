@@ -13,7 +13,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.formats.keys import pack_pinned
-from slotbench.repl import deploy
+from slotbench.repl import board_content, deploy, package
 from slotbench.repl.transports import parse_reports
 from slotbench.vboard.factory import BOOT_LINE
 from support.live.bench import QUIET
@@ -30,7 +30,7 @@ BOOT = b"# mine\nimport gc\n"
 def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
     """A board with a boot.py and a main.py of its user's."""
     # Compiled before the board's thread runs: CPython 3.11 does not parse in two threads at once.
-    deploy.package_files()
+    package.package_files()
     folder = plain_folder(tmp_path / "board")
     (folder.files_path / "boot.py").write_bytes(BOOT)
     (folder.files_path / "main.py").write_text(f"print('lamp on')\n{QUIET}")
@@ -47,7 +47,7 @@ def keys(tmp_path: Path) -> Path:
 def wanted(boot: bytes = BOOT) -> dict[str, bytes]:
     """What is on the board then, but for settings and keys."""
     return {
-        **{f"/{path}": data for path, data in deploy.package_files().items()},
+        **{f"/{path}": data for path, data in (package.package_files() | package.hook_file()).items()},
         "/boot.py": BOOT_LINE.encode() + b"\n" + boot,
     }
 
@@ -225,7 +225,7 @@ class Recording:
 def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
     files = {"boot.py": b"b", "twoslot_boot.py": b"h", "twoslot/a.mpy": b"a", "twoslot/boot/a.mpy": b"a"}
     client = Recording(files)
-    found = deploy.BoardContent((1, 28, 0), 6, {"twoslot_boot.py": "", "twoslot/old/b.mpy": ""}, {}, None, {})
+    found = board_content.BoardContent((1, 28, 0), 6, {"twoslot_boot.py": "", "twoslot/old/b.mpy": ""}, {}, None, {})
     assert deploy.install_files(client, found, files, "port") == 4
     _, put, install = client.scripts
     assert put == "put ['boot.py', 'twoslot-a.mpy', 'twoslot-boot-a.mpy', 'twoslot_boot.py']"
@@ -238,7 +238,7 @@ def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
 
 def test_a_file_that_differs_from_what_was_written_is_reported() -> None:
     client = Recording({"boot.py": b"other"})
-    found = deploy.BoardContent((1, 28, 0), 6, {}, {}, None, {})
+    found = board_content.BoardContent((1, 28, 0), 6, {}, {}, None, {})
     with pytest.raises(BenchError, match="1 files do not hold what was written, the first is boot.py"):
         deploy.install_files(client, found, {"boot.py": b"b"}, "port")
 
@@ -252,9 +252,9 @@ def test_a_file_that_differs_from_what_was_written_is_reported() -> None:
 ])
 def test_other_boards_are_refused(facts: dict[str, object], words: str) -> None:
     with pytest.raises(BenchError, match=words):
-        deploy.read_board(ScriptedTransport(**facts), "port")
-    assert deploy.read_board(ScriptedTransport(), "port").mpy_abi == 6
-    assert deploy.read_board(ScriptedTransport(version=(1, 20, 0)), "port").version == (1, 20, 0)
+        board_content.read_board(ScriptedTransport(**facts), "port")
+    assert board_content.read_board(ScriptedTransport(), "port").mpy_abi == 6
+    assert board_content.read_board(ScriptedTransport(version=(1, 20, 0)), "port").version == (1, 20, 0)
 
 
 @pytest.mark.parametrize("boot", [b"led = 2  # twoslot\n", b"print('import twoslot_boot')\n", b"    import twoslot_boot2\n"])
@@ -301,7 +301,7 @@ def test_reports_are_found_among_other_output() -> None:
 
 
 def test_a_board_on_cpython_runs_what_was_deployed(tmp_path: Path) -> None:
-    deploy.package_files()
+    package.package_files()
     folder = plain_folder(tmp_path / "board")
     with SerialBench(folder) as bench:
         bench.wait_for("boot: slot A")

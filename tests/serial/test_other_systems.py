@@ -19,7 +19,7 @@ import slotbench as slotbench_package
 from slotbench import serial_port
 from slotbench.mpy import sources
 from slotbench.release import files
-from slotbench.repl import deploy
+from slotbench.repl import package
 from slotbench.vboard.live.control_socket import ControlSocket, request_facts
 from support.live.bench import make_folder
 from support.other_system import MODULES, on_other_system
@@ -79,7 +79,7 @@ def test_a_pty_and_the_proofs_say_in_one_line_what_to_do(tmp_path: Path) -> None
 
 def test_a_board_over_a_port_with_lines(micropython: None, tmp_path: Path) -> None:
     """flash, deploy, status and push, as over a COM port: DTR and RTS work."""
-    deploy.package_files()
+    package.package_files()
     put_keys(tmp_path / "keys")
     (tmp_path / "loader.bin").write_bytes(stand_in_loader())
     (tmp_path / "firmware.bin").write_bytes(image("1.0.0", size=60_000))

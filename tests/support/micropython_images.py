@@ -32,8 +32,11 @@ def micropython_image(
     version: str | None = "1.26.0", *, user_start: int = 0x100000, link: int = LINK, sdk: str | None = SDK,
     frozen: Sequence[str] = FROZEN, drivers: Sequence[str] = ("VfsLfs2", "VfsFat"), size: int = 100_000,
     code: bytes = CODE, romfs: int = 0, calls_it: bool = True, md5: bool = True, seed: int = 1,
+    texts: Sequence[str] = (),
 ) -> bytes:
-    """An image of about `size` bytes with this evidence. `calls_it`: a Python function object points to it."""
+    """An image of about `size` bytes with this evidence. `calls_it`: a Python function object points to it.
+    `texts`: further NUL-terminated ones, as those of frozen code.
+    """
     rng = random.Random(seed)
     letters = b"abcdefghijklmnopqrstuvwxyz "
     irom = bytearray(bytes(rng.choices(letters, k=size - 0x9000 - 16)))
@@ -47,7 +50,7 @@ def micropython_image(
     text = b"\0".join((
         *([f"MicroPython v{version} on 2025-08-09; ESP module".encode()] if version else []),
         *([sdk.encode()] if sdk else []), b"littlefs" if "VfsLfs2" in drivers else b"",
-        *(name.encode() for name in drivers), b""))
+        *(name.encode() for name in (*drivers, *texts)), b""))
     text += b"".join(name.encode() + b"\0" for name in frozen) + b"\0"
     irom[_TEXT_AT : _TEXT_AT + len(text)] = text
     segments = [(0x40100000, bytes(rng.choices(letters, k=0x7000))), (0x3FFE8000, bytes(0x200))]

@@ -423,3 +423,23 @@ def test_cuts_that_cannot_be(path: Path, cut: str, words: str) -> None:
     asked = bench.request(5, command="cut", cut=cut)
     bench.run(10)
     assert words in next(asked).refusal()
+
+
+# what another VM has
+
+
+@pytest.mark.parametrize(("main", "lacks"), [
+    ("import btree\n", "btree"), ("from machine import PWM\n", "PWM"), ("import machine\nmachine.SPI(1)\n", "SPI"),
+    ("import nothing_like_it\n", None)])
+def test_a_program_that_asks_for_more_is_told_of_the_chip(path: Path, main: str, lacks: str | None) -> None:
+    text = LiveBench(make_folder(path, main)).run(10)
+    assert ("not here; use --vm chip" in text) == (lacks is not None), text
+    assert lacks is None or f"this VM has no {lacks}" in text
+
+
+@pytest.mark.parametrize("command", ["pin", "adc", "part"])
+def test_pins_are_those_of_the_chip(path: Path, command: str) -> None:
+    bench = LiveBench(make_folder(path))
+    asked = bench.request(1, command=command, volts=0.4)
+    bench.run(2)
+    assert "this VM has no p" in next(asked).refusal()

@@ -57,6 +57,12 @@ def test_it_has_the_heap_of_an_esp8266(vm: MicroPythonVM) -> None:
     assert vm.eval("__import__('sys').maxsize") == 0x7FFFFFFF
 
 
+def test_the_heap_lies_where_it_lay_at_the_last_boot(bench: VmBench) -> None:
+    """So a run is the same every time, also what the collector takes for pointers."""
+    first, second = (bench.start().eval("str(id('here' * 9))") for _ in range(2))
+    assert first == second
+
+
 @pytest.mark.parametrize(
     "expression",
     [

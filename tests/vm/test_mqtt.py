@@ -12,9 +12,8 @@ from slotbench.server import BackgroundServer
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.frozen import stock
 from slotbench.vboard.micropython import MicroPythonVM
-from slotbench.vboard.network.loopback import LoopbackNetwork
 from support.invariants import Invariants
-from support.mqtt.brokers import Mosquitto
+from support.mqtt.brokers import Mosquitto, to_mosquitto
 from support.testbed import APPLICATION, MAIN, MINUTES_MS, TestBed, runs_confirmed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
@@ -39,7 +38,7 @@ def testbed(tmp_path: Path) -> TestBed:
 
 def started(testbed: TestBed, **settings: object) -> VirtualBoard:
     """A board that checked, found nothing newer, and is connected to its broker if it has one."""
-    board = testbed.board(LoopbackNetwork(grace_s=0.2), server="http://127.0.0.1:9")
+    board = testbed.board(to_mosquitto(), server="http://127.0.0.1:9")
     board.files["/twoslot.json"] = json.dumps(testbed.settings("http://127.0.0.1:9") | settings).encode()
     assert isinstance(board.on_boot, Invariants)
     board.on_boot.begin(board)
@@ -80,7 +79,7 @@ def test_an_update_fits_beside_it_and_an_application(tmp_path: Path, mosquitto: 
     testbed = world_in(tmp_path, main)
     testbed.publish(2)
     with BackgroundServer(testbed.app) as server:
-        board = testbed.board(LoopbackNetwork(grace_s=0.2), server=server.url)
+        board = testbed.board(to_mosquitto(), server=server.url)
         settings = testbed.settings(server.url) | {"mqtt": mosquitto.address}
         board.files["/twoslot.json"] = json.dumps(settings).encode()
         assert isinstance(board.on_boot, Invariants)

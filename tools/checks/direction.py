@@ -13,17 +13,19 @@ from checks.report import GateReport, host_files, name, parse
 
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
-    "", "addresses", "boards", "errors", "images", "interrupts", "locks", "mpy", "private", "syntax",
-    "terminal", "untrusted"})
+    "", "addresses", "boards", "errors", "images", "interrupts", "locks", "micropython_vm", "mpy", "private",
+    "syntax", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
-    "": frozenset({"errors"}),
+    "": frozenset({"api", "errors"}),
+    "api": _UPPER | {"prove"},
     "errors": frozenset(),
     "addresses": frozenset({"errors"}),
     "interrupts": frozenset(),
     "locks": frozenset(),
+    "micropython_vm": frozenset({"errors"}),
     "private": frozenset(),
     "syntax": frozenset(),
     "terminal": frozenset(),
@@ -39,12 +41,13 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
     "release": _MIDDLE,
+    "doctor": _MIDDLE | {"project", "release", "repl", "serial_port"},
     "parts": frozenset({"errors"}),
     "vboard": _MIDDLE | {"parts"},
     "server": _UPPER,
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"demo", "prove", "serial_port", "server"},
+    "cli": _UPPER | {"demo", "doctor", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""

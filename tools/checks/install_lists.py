@@ -11,10 +11,12 @@ from pathlib import Path
 
 from checks.report import GateReport, device_files, package_sources, parse
 from slotbench.mpy import built
+from slotbench.repl import package
 
 _PACKAGE = "device/package.json"
 _INIT = "host/slotbench/__init__.py"
 _DEVICE_INIT = "device/twoslot/__init__.py"
+_HOOK = "device/twoslot_boot.py"
 _ONE_PROJECT = "give all of it one version"
 
 
@@ -29,13 +31,16 @@ def run(root: Path, report: GateReport) -> None:
     device_version = _version(root, _DEVICE_INIT, report)
     if device_version != version:
         report.add(_DEVICE_INIT, 0, f"version is {device_version}, the bench's {version}", _ONE_PROJECT)
+    hook_version = package.hook_version((root / _HOOK).read_bytes())
+    if hook_version != version:
+        report.add(_HOOK, 1, f"version is {hook_version}, the bench's {version}", _ONE_PROJECT)
 
 
 def _package(root: Path, wanted: set[str], version: str, report: GateReport) -> None:
     try:
-        package = json.loads((root / _PACKAGE).read_text(encoding="utf-8"))
-        urls = {target: url for target, url in package["urls"]}
-        listed_version = package["version"]
+        listed = json.loads((root / _PACKAGE).read_text(encoding="utf-8"))
+        urls = {target: url for target, url in listed["urls"]}
+        listed_version = listed["version"]
     except (OSError, ValueError, KeyError, TypeError) as e:
         report.add(_PACKAGE, 0, f"cannot be read: {e!r}", "see MicroPython's packages documentation")
         return

@@ -117,11 +117,13 @@ def descriptor_files() -> Files:
     )
     confirmed = SlotDescriptor(**(asdict(distinct) | {"slot": 0, "confirmed": True}))
     bad = SlotDescriptor(**(asdict(distinct) | {"bad": True}))
-    named = {"distinct": distinct, "limits": limits, "confirmed": confirmed, "bad": bad}
+    frozen = SlotDescriptor(**(asdict(distinct) | {"twoslot": 0x00010203}))
+    named = {"distinct": distinct, "limits": limits, "confirmed": confirmed, "bad": bad, "frozen": frozen}
     files: Files = {}
     for name, descriptor in named.items():
         files[f"descriptors/{name}.bin"] = descriptor.pack()
-        files[f"descriptors/{name}.json"] = text_of(asdict(descriptor))
+        fields = {key: value for key, value in asdict(descriptor).items() if (key, value) != ("twoslot", 0)}
+        files[f"descriptors/{name}.json"] = text_of(fields)
     return files
 
 

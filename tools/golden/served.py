@@ -97,6 +97,8 @@ def document_files() -> Files:
     files: Files = {}
     named = {kind: (kind, payload) for kind, payload in payloads().items()}
     named["longest"] = "head", longest_head()
+    with_twoslot = replace(Release.from_payload(named["release"][1]), twoslot=0x00010203)
+    named["frozen"] = "release", with_twoslot.to_payload()
     for name, (kind, payload) in named.items():
         signed = signers()[kind].sign(payload)
         files[f"documents/{name}.{kind}"] = signed.pack()

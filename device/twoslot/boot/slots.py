@@ -10,7 +10,7 @@ from twoslot.constants import PAGE
 from twoslot.errors import FlashError
 
 _MAP = const(0xFB8)  # the flash map of this board, in the loader's sector (FORMATS.md, map table)
-DESCRIPTOR = const("<4sBBHII32sIIII32s16s")
+DESCRIPTOR = const("<4sBBHII32sIIII32s16sI")
 # Open words of a descriptor, by their offset.
 _CONFIRMED_WORD = const(128)
 _BAD_WORD = const(132)
@@ -22,7 +22,7 @@ class Descriptor:
     def __init__(self, page):
         f = struct.unpack_from(DESCRIPTOR, page, 0)
         _, self.slot, self.form, _, self.counter, self.length, self.sha256, self.floor, self.fs_start = f[:9]
-        self.fs_version, self.mpy_abi, product, version = f[9:]
+        self.fs_version, self.mpy_abi, product, version, self.twoslot = f[9:]
         self.product = product.rstrip(b"\0").decode()
         self.version = version.rstrip(b"\0").decode()
         self.confirmed = is_set(page, _CONFIRMED_WORD)

@@ -105,7 +105,7 @@ def write_descriptor(slots, slot, product, plan):
     struct.pack_into(
         DESCRIPTOR, page, 0, b"2SD1", slot, plan["form"], 0, plan["counter"], plan["length"], plan["sha256"],
         plan["floor"], plan["fs_start"], plan["fs_version"], plan["mpy_abi"], product.encode(),
-        plan["version"].encode()[:16])  # fmt: skip
+        plan["version"].encode()[:16], plan["twoslot"])  # fmt: skip
     seal(page)
     slots.flash.write(slots.descriptors[slot], page)
     back = bytearray(SEALED)

@@ -4,7 +4,7 @@ import twoslot
 from twoslot import codes, drop
 from twoslot.boot.journal import BAD_WORD, CONFIRMED_WORD
 from twoslot.constants import SLOT_CONFIRMED
-from twoslot.errors import FlashError
+from twoslot.errors import FlashError, ReleaseError
 from twoslot.retained import NOTE_CONFIRMED
 
 
@@ -53,6 +53,8 @@ def rollback(control):
     d, cell = control.spare, control.cell
     if d is None or d.bad or cell.states[other] != SLOT_CONFIRMED or d.counter < cell.floor:
         raise FlashError(codes.NO_OTHER_SLOT, cell.states[other])
+    if ".frozen" in twoslot.__path__ and not d.twoslot:
+        raise ReleaseError(codes.NO_TWOSLOT, 0)
     if d.fs_version < control.running.fs_version:
         __import__("twoslot.filesystem").filesystem.check_driver(d.fs_version, control.slots.fs_start)
     control.journal.mark(BAD_WORD + 4 * control.slot)
@@ -69,6 +71,6 @@ def end(control):
             deadline[0].deinit()
             if len(deadline) > 2 and deadline[2]:  # a timer that outlives a soft reset
                 timer = deadline[0]
-                timer.init(period=3600000, mode=timer.ONE_SHOT, callback=twoslot.watch_program)
+                timer.init(period=3600000, mode=timer.PERIODIC, callback=twoslot.watch_program)
         return True
     return False

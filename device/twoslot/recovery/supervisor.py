@@ -35,7 +35,7 @@ def before_main(trial, cause, reason):
     crashes = 0 if fell_back else retained.get(retained.CRASHES) + (crashed and not busy)
     retained.put(retained.CRASHES, min(crashes, 255))
     starts, seconds = retained.get(retained.STARTS), retained.seconds_without_turn()
-    if retained.get(retained.UPDATE_FIRST):
+    if retained.get(retained.UPDATE_FIRST) or check and retained.get(retained.STARVED):
         from twoslot.recovery import update_first
 
         update_first.run()

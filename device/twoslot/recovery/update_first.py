@@ -56,7 +56,7 @@ def run():
     """Before main.py: make one attempt, then restart into main.py with a whole heap."""
     from twoslot import retained
 
-    restarts = retained.get(retained.MEMORY_RESTARTS)
+    restarts, starved = retained.get(retained.MEMORY_RESTARTS), retained.get(retained.STARVED)
     retained.put(retained.MEMORY_RESTARTS, 0)
     retained.put(retained.UPDATE_FIRST, 0)
     retained.put(retained.PROVE_FIRST, 1)  # what this installs must prove itself without main.py too
@@ -78,6 +78,7 @@ def run():
 
     retained.put(retained.PROVE_FIRST, 0)
     retained.put(retained.MEMORY_RESTARTS, restarts)
+    retained.put(retained.STARVED, starved)
     machine.reset()
 
 

@@ -7,6 +7,8 @@ from hashlib import sha256
 
 from micropython import const
 
+import twoslot
+
 from twoslot import codes
 from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, EPOCH_2000, NEVER_REACHED
 from twoslot.constants import STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
@@ -146,7 +148,11 @@ def check_release(payload, digest, head, settings, facts):
             raise ReleaseError(codes.HEAD_MISMATCH, plan["counter"])
         if plan["fs_start"] != facts["fs_start"]:
             raise ReleaseError(codes.FILESYSTEM_ELSEWHERE, plan["fs_start"])
-        if settings.get("mpy_abi") and plan["mpy_abi"] != settings["mpy_abi"]:
+        if ".frozen" in twoslot.__path__:
+            # It is not on the filesystem: only a firmware that brings it can be updated again.
+            if not plan["twoslot"]:
+                raise ReleaseError(codes.NO_TWOSLOT, 0)
+        elif settings.get("mpy_abi") and plan["mpy_abi"] != settings["mpy_abi"]:
             raise ReleaseError(codes.MPY_VERSION, plan["mpy_abi"])
         if plan["fs_version"] > facts["fs_version"] and not payload["fs_upgrade"]:
             raise ReleaseError(codes.FILESYSTEM_VERSION, plan["fs_version"])
@@ -162,6 +168,7 @@ def parse_plan(payload, image):
     plan = _numbers(payload, ("counter", "floor", "fs_start", "fs_version", "mpy_abi"))
     plan.update(_numbers(payload, ("created",), 32))
     plan.update(_numbers(image, ("length", "form")))
+    plan["twoslot"] = _numbers(payload, ("twoslot",))["twoslot"] if "twoslot" in payload else 0
     plan["version"] = v = _typed(payload, "version", str)
     plan["url"], plan["blocks_url"] = _typed(image, "url", str), _typed(image, "blocks_url", str)
     plan["sha256"], plan["blocks"] = _digest(image, "sha256"), _digest(image, "blocks")

@@ -19,8 +19,8 @@ _EQUAL_SHARE = 0.9
 def stock_image(data: bytes, board: BoardProfile) -> IdentifiedImage:
     """Identify the E9 image `data` and check it for both slots of a `board` with an exec window.
 
-    Raises FormatError if it is refused for what it is, BenchError if it has the other form, is too long, or
-    keeps its files in another place than the board.
+    Raises FormatError if it is refused for what it is, BenchError if it has the other form, is too long,
+    keeps its files in another place than the board, or has a boot.py that keeps the boot hook from running.
     """
     found = identify(data)
     if found.family is Family.NATIVE:
@@ -34,6 +34,11 @@ def stock_image(data: bytes, board: BoardProfile) -> IdentifiedImage:
             f"filesystem of the image ({found.title}) starts at 0x{found.fs_start:x}, that of {board.name} "
             f"at 0x{board.fs_start:x}",
             cure="use MicroPython's default build, for 2 MiB or more; this one would not find the files")
+    if found.hides_hook:
+        raise BenchError(
+            "its frozen boot.py runs instead of the file and does not run the boot hook: a trial would have "
+            "no deadline",
+            cure='begin that boot.py with __import__("twoslot_boot"), or freeze none and name it otherwise')
     return found
 
 

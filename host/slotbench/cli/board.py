@@ -13,6 +13,11 @@ _VERBS = {
         "status": ("slotbench.cli.board_status:status", "Say what it is doing."),
         "repl": ("slotbench.cli.board_repl:repl", "Type a line at its prompt."),
     },
+    "Its pins, with --vm chip": {
+        "pin": ("slotbench.cli.board_pin:pin", "Show its pins, or put a level on one."),
+        "adc": ("slotbench.cli.board_adc:adc", "Put a voltage on A0."),
+        "part": ("slotbench.cli.board_part:part", "Show the parts on its pins, or set their values."),
+    },
     "Its buttons, in another terminal": {
         "power": ("slotbench.cli.board_power:power", "Switch its power off or on."),
         "reset": ("slotbench.cli.board_reset:reset", "Press its reset button."),

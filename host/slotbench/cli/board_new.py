@@ -15,14 +15,18 @@ from slotbench.boards import BoardProfile
 from slotbench.cli.image_file import image_for_slot_a, read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name, server_url
 from slotbench.cli.project_options import is_given, project_option
+from slotbench.cli.vm_option import CHIP
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.images import IdentifiedImage
+from slotbench.images.bench import is_bench_image
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
 from slotbench.vboard import firmware
+from slotbench.vboard.chip.build import compiler
+from slotbench.vboard.chip.network.slirp import missing
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.flash.littlefs import NEWEST_VERSION, FlashFiles
 from slotbench.vboard.live.folder import BoardFolder
@@ -82,7 +86,7 @@ def new(
     version = (version or own_version)[:VERSION_CHARS_MAX]
     first = Firmware(
         data=data, product=product, version=version, counter=counter, fs_version=found.fs_version or 0,
-        mpy_abi=found.mpy_abi or 0)
+        mpy_abi=found.mpy_abi or 0, twoslot=found.twoslot)
     flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     if board.filesystem:
         flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
@@ -103,7 +107,8 @@ def new(
         filesystem.start(files)
         filesystem.mount()
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name
-    made = BoardFolder.create(folder, where, flash, files)
+    vm, why = _vm_for(data, board)
+    made = BoardFolder.create(folder, where, flash, files, vm=vm)
     click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version} in slot A")
     if board.bench_only:
         click.echo(f"{board.name} is {boards.BENCH_ONLY}; twoslot's modules stand in for one.")
@@ -112,7 +117,20 @@ def new(
         place = made.files_path / "twoslot.keys"
         click.echo("No keys are pinned: the board accepts no update.")
         click.echo(f"Copy the product's keys file to {place}")
-    click.echo(f"Run it: slotbench board run {folder}")
+    click.echo(f"Run it{why}: slotbench board run {folder}")
+
+
+def _vm_for(image: bytes, board: BoardProfile) -> tuple[str, str]:
+    """Which VM is to run a board with this firmware, and where that is."""
+    if is_bench_image(image) or board.bench_only:
+        return "cpython", ""
+    try:
+        compiler()
+    except BenchError as error:
+        return "cpython", f" (its Python alone; for its firmware {error.cure})"
+    if missing():
+        return "cpython", " (its Python alone; for its firmware install libslirp)"
+    return CHIP, " on the emulated chip"
 
 
 def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, IdentifiedImage, str]:

@@ -12,7 +12,7 @@ import click
 from slotbench.cli.project_options import PortOption
 from slotbench.errors import BenchError
 from slotbench.formats.codes import CODES
-from slotbench.repl.prompt import open_prompt
+from slotbench.repl.prompt import ReplPrompt, open_prompt
 from slotbench.untrusted import load_literal
 
 CHECK_S = 60.0
@@ -57,14 +57,52 @@ def type_call(
     """
     say: Callable[[str], object] = (lambda text: None) if quiet else lambda text: click.echo(text, nl=False)
     with open_prompt(port, without_main=without_main) as prompt:
-        for again in range(_TRIES, -1, -1):
-            said = prompt.type_line(
-                f"import twoslot; {call}", quiet_s, say)
-            if _OFFLINE not in said or not again:
-                break
-            time.sleep(_JOIN_S)
+        said = type_when_online(prompt, call, quiet_s, say)
     require_success(said, port)
     return said
+
+
+def type_when_online(
+    prompt: ReplPrompt, call: str, quiet_s: float, say: Callable[[str], object],
+) -> str:
+    """Type a call of twoslot; again, three seconds later, while the board has not joined its network.
+
+    `say` gets what the board prints, and so does the caller. Raises BenchError.
+    """
+    line, said = f"import twoslot; {call}", ""
+    for again in range(_TRIES, 0, -1):
+        shown = _OnlineOnly(say)
+        said = prompt.type_line(line, quiet_s, shown)
+        if not said.startswith(_OFFLINE):
+            shown.end()
+            return said
+        if again == _TRIES:
+            click.echo("the board joins its network", err=True)
+        time.sleep(_JOIN_S)
+    return prompt.type_line(line, quiet_s, say)
+
+
+class _OnlineOnly:
+    """What a board prints, unless it begins with the refusal of a board that has not joined its network."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._held = ""
+        self._is_passed: bool | None = None
+
+    def __call__(self, text: str) -> None:
+        self._held += text
+        if self._is_passed is None and not _OFFLINE.startswith(self._held):
+            self._is_passed = not self._held.startswith(_OFFLINE)
+        if self._is_passed:
+            self._say(self._held)
+        if self._is_passed is not None:
+            self._held = ""
+
+    def end(self) -> None:
+        """Pass on what was too short to tell."""
+        if self._held:
+            self._say(self._held)
 
 
 def require_success(said: str, port: str, cure: str = "") -> None:

@@ -20,7 +20,7 @@ from slotbench.addresses import is_this_machine
 from slotbench.cli.board_control import counts_line, state_line
 from slotbench.cli.loader_option import loader_option
 from slotbench.cli.parameter_types import PATH
-from slotbench.cli.vm_option import CHIP, board_vm_option
+from slotbench.cli.vm_option import BOARD_VMS, CHIP, board_vm_option
 from slotbench.errors import BenchError
 from slotbench.formats.littlefs import read_superblock
 from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board
@@ -47,6 +47,8 @@ from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.vms import VMS
 
 _NEW_CHIP = "generic_4m"
+_FORWARDED = (80, 8080, 8266, PUSH_PORT)
+"""Where programs of this chip listen: web pages, WebREPL, twoslot."""
 _PORT = click.IntRange(0, 65535)
 _SIGNALS = tuple(
     getattr(signal, each) for each in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, each))
@@ -88,7 +90,7 @@ def _speed(value: str | float) -> float | None:
 @board_vm_option
 @loader_option
 @click.option(
-    "--forward", "forwarded", type=_PORT, multiple=True, default=(PUSH_PORT,), show_default=True,
+    "--forward", "forwarded", type=_PORT, multiple=True, default=_FORWARDED, show_default=True,
     metavar="PORT", help="With --vm chip: a TCP port of the board that this machine reaches; repeatable.")
 @click.option(
     "--network", type=click.Choice(["auto", "lwip", "hypercall", "none"]), default="auto", show_default=True,
@@ -103,7 +105,7 @@ def _speed(value: str | float) -> float | None:
 def run(
     folder: Path | None, flash_path: Path | None, board_name: str | None, speed: float | None,
     for_s: float | None, pty: Path | None, tcp: int | None,
-    rfc2217: int | None, vm: str, loader: str, forwarded: tuple[int, ...], network: str,
+    rfc2217: int | None, vm: str | None, loader: str, forwarded: tuple[int, ...], network: str,
     is_trusted: bool, rom_path: Path | None,
 ) -> None:
     """Switch the board in DIR on and run it here.
@@ -115,14 +117,14 @@ def run(
     Example: slotbench board run lamp1 --speed 10
              slotbench board run lamp1 --pty lamp1.tty; esptool --port lamp1.tty flash-id
              slotbench board run --flash chip.bin --pty chip.tty --vm micropython
-             slotbench board run lamp1 --vm chip
+             slotbench board run lamp1 --vm cpython --speed max
     """
     if (folder is None) == (flash_path is None):
         raise click.UsageError("give DIR or --flash FILE, one of them")
     if flash_path is None and board_name is not None:
         raise click.UsageError("--board goes with --flash: DIR says which board it is")
     opened = BoardFolder.open(folder) if folder is not None else _flash_file(flash_path, board_name)
-    is_own = opened.is_own
+    vm, is_own = _chosen_vm(vm, opened), opened.is_own
     if not is_own:
         _require_sound_filesystem(opened)
     if vm == CHIP:
@@ -146,7 +148,7 @@ def run(
             places = _places(forwarded, wire, calls)
             runner = ChipRunner(
                 opened, opened.load_flash(clock), wire, speed=speed, now=time.monotonic, poll=control.poll,
-                say=_say, uart=uart, places=places, rom=rom, calls=calls)
+                say=_say, uart=uart, places=places, rom=rom, calls=calls, is_trusted=is_trusted)
         else:
             loop = LoopbackNetwork()
             places = {PUSH_PORT: ":".join(map(str, loop.place(PUSH_PORT)))}
@@ -169,6 +171,13 @@ def run(
         raise StoppedByUser("the board is off; the same command switches it on again")
 
 
+def _chosen_vm(vm: str | None, opened: BoardFolder | FlashFile) -> str:
+    """The VM that somebody wants, else the one of the board's folder, else CPython."""
+    if vm is None and isinstance(opened, BoardFolder) and opened.vm in BOARD_VMS:
+        return opened.vm
+    return vm or "cpython"
+
+
 def _require_sound_filesystem(opened: BoardFolder | FlashFile) -> None:
     """Raise BenchError if the filesystem of a board from elsewhere would end this process."""
     place = opened.profile.filesystem
@@ -187,7 +196,8 @@ def _say_places(
     """What board it is, and how it is reached; `machine` is its address of this machine, if it needs one."""
     click.echo(f"{opened.profile.title}, id {opened.unique_id.hex()}; Ctrl-C pulls the plug")
     if isinstance(opened, BoardFolder):
-        click.echo(f"Buttons, in another terminal: slotbench board power|reset|cut|repl|status {opened.path}")
+        verbs = "power|reset|cut|repl|status|pin"
+        click.echo(f"Buttons, in another terminal: slotbench board {verbs} {opened.path}")
         if server := _unreachable_server(opened):
             click.echo(f"Its server {server} is not this computer: no virtual board reaches it")
     if machine is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,29 +15,30 @@ from slotbench.cli.board_prompt import without_main_option
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name, ntp_server, server_url
 from slotbench.cli.progress import ProgressBar
 from slotbench.cli.project_options import is_given, project_option, project_port
+from slotbench.cli.wifi_options import asked_networks, try_networks, wifi_options
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
+from slotbench.mpy import PACKAGE
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
 from slotbench.release.files import write_atomic
 from slotbench.release.identities import Identities, parse_secret
+from slotbench.repl.board_content import BoardContent, read_board
 from slotbench.repl.deploy import (
     HOOK_CHECK,
-    BoardContent,
     add_boot_line,
-    frozen_files,
     install_files,
     merge_settings,
-    package_files,
     pin_keys,
-    read_board,
     remove_boot_line,
     remove_files,
     require_compilable,
     require_hook,
 )
+from slotbench.repl.package import HOOK, frozen_files, hook_file, mixed_versions, package_files
 from slotbench.repl.prompt import open_prompt, start_application, stop_application
 from slotbench.repl.transports import TRANSPORTS, ReplTransport
+from slotbench.repl.wifi import WIFI_FILE, WifiNetwork, wifi_file
 from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
@@ -71,6 +72,7 @@ _CHECK_S = 20.0
 @project_option(
     "--identities", "identities_path", field="identities", type=PATH, metavar="FILE",
     help="Give the board a secret that authenticates it at the server; save it in FILE.")
+@wifi_options
 @click.option("--new-identity", is_flag=True, help="Replace the secret that the board has.")
 @click.option(
     "--development-key", "development_path", type=PATH, metavar="FILE",
@@ -78,6 +80,9 @@ _CHECK_S = 20.0
 @click.option(
     "--via", type=click.Choice(list(TRANSPORTS)), default="mpremote", show_default=True,
     help="Program that copies the files; ampy for boards where raw-paste mode fails.")
+@click.option(
+    "--files", "as_files", is_flag=True,
+    help="Put twoslot there as files even if the firmware has it frozen: they shadow the frozen one.")
 @without_main_option
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option(
@@ -88,23 +93,27 @@ _CHECK_S = 20.0
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
     cohort: str | None, mqtt: str | None, ntp: str | None, keys_path: Path | None,
-    identities_path: Path | None, new_identity: bool, development_path: Path | None, via: str,
+    identities_path: Path | None, new_identity: bool, wifi: str | None, wifi_fallback: str | None,
+    wifi_password_fd: int | None, development_path: Path | None, via: str, as_files: bool,
     without_main: bool, dry_run: bool, is_undo: bool, to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in
     boot.py.
+
+    Where the firmware has twoslot frozen, its files are left out. Files from before are taken away
+    once the firmware in both slots has it.
 
     boot.py and main.py are otherwise left alone. Settings that are not given keep their value on
     the board. After an interruption, run the same command again: it continues.
 
     \b
     Example: slotbench deploy --port /dev/ttyUSB0 --board d1_mini --keys keys/lamp.keys \\
-                 --server http://192.168.1.10:8266
+                 --server http://192.168.1.10:8266 --wifi home
              slotbench deploy --port /dev/ttyUSB0 --undo
     """
     ctx = click.get_current_context()
     if port is None and to_folder is None:
-        port = project_port(ctx)
+        port = project_port(ctx, "option '--port' or '--to-folder'")
     if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
         product = None  # they say it themselves
     if (port is None) == (to_folder is None):
@@ -123,6 +132,7 @@ def deploy(
     given = {
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
         "mqtt": mqtt, "ntp": ntp}
+    networks = asked_networks(wifi, wifi_fallback, wifi_password_fd)
     client = TRANSPORTS[via](port)
     with _runs_again(port, without_main=without_main) as restart:
         found = read_board(client, port)
@@ -132,19 +142,33 @@ def deploy(
             return
         if keys is None:
             _require_same_product(found, product, port)
-        files = _files(found, given, development_path, port)
+        package = {} if found.frozen is not None and not as_files else package_files()
+        files = package | _files(found, given, development_path, port)
         if keys is not None:
             files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
         if identities_path is not None:
             files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
         if keys is None and "twoslot.keys" not in found.hashes:
             click.echo("no keys are pinned: the board accepts no update until you give --keys")
+        if networks:
+            files[WIFI_FILE] = _wifi(client, networks, files["twoslot.json"], restart, dry_run)
         _say_diff(found.boot, files["boot.py"])
         require_compilable(files["boot.py"], port)
         if dry_run:
             click.echo(f"dry run: {len(files)} files in all, nothing was written")
             return
-        _put(client, found, files, restart, with_keys=keys is not None)
+        stays = not package and not found.every_slot_has_twoslot
+        _put(client, found, files, restart, with_keys=keys is not None, keeps_package=stays)
+        _say_versions(found, has_files=bool(package) or stays and found.has_package)
+
+
+def _wifi(
+    client: ReplTransport, networks: list[WifiNetwork], settings: bytes, restart: _Restart, dry_run: bool,
+) -> bytes:
+    """The file with the networks, which were tried on the board. Raises BenchError if it cannot join."""
+    if not dry_run:
+        try_networks(client, networks, json.loads(settings)["server"], restart.port)
+    return wifi_file(networks)
 
 
 class _Restart:
@@ -174,6 +198,21 @@ def _say_found(found: BoardContent, port: str) -> None:
     click.echo(f"{port}: MicroPython {'.'.join(map(str, found.version))}, .mpy format {found.mpy_abi}")
     if found.interrupted:
         click.echo(f"continuing an interrupted deploy: {len(found.staged)} files are already copied")
+    if found.frozen is not None:
+        click.echo(f"twoslot {found.frozen} is frozen into the firmware that runs")
+
+
+def _say_versions(found: BoardContent, *, has_files: bool) -> None:
+    """Which twoslot the board runs from now on, where that is not the one of this slotbench as files."""
+    if found.frozen is None:
+        return
+    if not has_files:
+        if (words := mixed_versions(f"{found.frozen} frozen", __version__)) is not None:
+            click.echo(f"the boot hook: {words}")
+        return
+    click.echo("twoslot on the filesystem shadows the frozen one")
+    if not found.every_slot_has_twoslot:
+        click.echo("  it stays until the firmware in both slots has twoslot frozen")
 
 
 def _undo(client: ReplTransport, found: BoardContent, port: str, dry_run: bool) -> None:
@@ -183,6 +222,8 @@ def _undo(client: ReplTransport, found: BoardContent, port: str, dry_run: bool) 
         return
     remove_files(client, found, port)
     click.echo("twoslot was removed; the board is restarted")
+    if found.frozen is not None:
+        click.echo(f"twoslot {found.frozen} stays in the firmware, and does nothing without its boot hook")
 
 
 def _require_same_product(found: BoardContent, product: str | None, port: str) -> None:
@@ -197,10 +238,11 @@ def _require_same_product(found: BoardContent, product: str | None, port: str) -
 def _files(
     found: BoardContent, given: Mapping[str, str | None], development_path: Path | None, port: str,
 ) -> dict[str, bytes]:
-    """The package, boot.py and the settings, with a development key if one is given."""
+    """Boot hook, boot.py and the settings, with a development key if one is given."""
     marks = {} if development_path is None else {"development": True}
     files = {
-        **package_files(), "twoslot.json": merge_settings(found.settings, {**given, **marks}, port),
+        **hook_file(),
+        "twoslot.json": merge_settings(found.settings, {**given, **marks}, port),
         "boot.py": add_boot_line(found.boot, BOOT_LINE),
     }
     if development_path is not None:
@@ -211,20 +253,26 @@ def _files(
 
 def _put(
     client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], restart: _Restart, *,
-    with_keys: bool,
+    with_keys: bool, keeps_package: bool,
 ) -> None:
     port = restart.port
     bar = ProgressBar("copying")
     try:
-        count = install_files(client, found, files, port, lambda words: click.echo(f"  {words}"), bar)
+        count = install_files(
+            client, found, files, port, lambda words: click.echo(f"  {words}"), bar,
+            keeps_package=keeps_package)
     finally:
         bar.end()
+    taken_away = found.frozen is not None and found.has_package and not keeps_package and not any(
+        path.startswith(f"{PACKAGE}/") for path in files)
+    if taken_away:
+        click.echo("twoslot's files were taken away: the firmware in both slots has it")
     pinned = with_keys and pin_keys(client)
     if isinstance(pinned, str):
         click.echo(f"the boot journal does not know these keys yet; the next head pins them: {pinned}")
     elif pinned:
         click.echo("the boot journal knows these keys now, and believes no others")
-    if pinned is not True and not count and not found.interrupted:
+    if pinned is not True and not count and not found.interrupted and not taken_away:
         click.echo("the board is already up to date; nothing was written")
         return
     with open_prompt(port) as prompt:
@@ -267,9 +315,10 @@ def _say_diff(before: bytes | None, after: bytes | None) -> None:
 
 
 def _write_folder(folder: Path) -> None:
-    files = package_files()
+    files = {**package_files(), **hook_file()}
     urls = [[path, path] for path in files]
     frozen = {f"{_FROZEN}/{path}": data for path, data in frozen_files().items()}
+    _remove_older(folder / _FROZEN, set(frozen_files()))
     for path, data in (frozen | files).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / path, data)
@@ -279,4 +328,11 @@ def _write_folder(folder: Path) -> None:
     click.echo(f"{folder}: {len(files)} files and {_LIST}; serve it over HTTP, then")
     click.echo("  mpremote mip install --target / http://ADDRESS/package.json")
     click.echo(f"Or freeze twoslot into a firmware: include {folder / _FROZEN / 'manifest.py'}")
-    click.echo("Not in it: the line in boot.py, twoslot.json, twoslot.keys (slotbench deploy --port)")
+    click.echo("Not in either: the line in boot.py, twoslot.json, twoslot.keys (slotbench deploy --port)")
+
+
+def _remove_older(folder: Path, files: Collection[str]) -> None:
+    """Remove modules that an older twoslot left in `folder`: a manifest freezes all that it finds there."""
+    for path in [folder / HOOK, *(folder / PACKAGE).rglob("*.py")]:
+        if path.is_file() and path.relative_to(folder).as_posix() not in files:
+            path.unlink()

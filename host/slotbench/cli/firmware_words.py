@@ -10,10 +10,14 @@ from slotbench.cli.inspect_words import filesystem_line
 from slotbench.cli.json_output import plain
 from slotbench.formats.image import Image
 from slotbench.formats.littlefs import disk_version_words
+from slotbench.formats.twoslot_version import twoslot_words
 from slotbench.images import Family, Filesystem, IdentifiedImage
+from slotbench.images.frozen import BOOT
 from slotbench.inspection.stock import StockFacts
 
-__all__ = ["firmware_fields", "firmware_lines", "fitting_boards", "stock_fields", "stock_lines"]
+__all__ = [
+    "firmware_fields", "firmware_lines", "fitting_boards", "hidden_files", "stock_fields", "stock_lines",
+]
 
 _LINE_CHARS = 78
 
@@ -40,7 +44,8 @@ def firmware_fields(found: IdentifiedImage, fitting: dict[str, str]) -> dict[str
         "sdk": found.sdk, "link_address": found.link_address,
         "filesystem": found.filesystem.value if found.filesystem is not None else None,
         "fs_start": found.fs_start, "fs_version": found.fs_version, "mpy_abi": found.mpy_abi,
-        "frozen": list(found.frozen), "has_twoslot": found.has_twoslot, "fits": fitting,
+        "frozen": list(found.frozen), "has_twoslot": found.has_twoslot, "twoslot": found.twoslot,
+        "hides_main": found.hides_main, "hides_hook": found.hides_hook, "fits": fitting,
     }
 
 
@@ -88,13 +93,24 @@ def _facts(found: IdentifiedImage, fitting: dict[str, str]) -> Iterator[tuple[st
     if found.mpy_abi is not None:
         yield ".mpy", f"version {found.mpy_abi}"
     if found.frozen:
-        yield "frozen", f"{len(found.frozen)} modules: {', '.join(found.frozen)}"
-        yield "twoslot", "frozen into it" if found.has_twoslot else "not in it: its files go onto the board"
+        yield "frozen", f"{len(found.frozen)} modules: {', '.join(_grouped(found.frozen))}"
+        yield "twoslot", twoslot_words(found.twoslot)
+    yield from hidden_files(found)
     if found.problem is not None:
         yield "refused", f"{found.problem}; {found.cure}" if found.cure else found.problem
     else:
         names = [name if slots == "AB" else f"{name} (slot {slots})" for name, slots in fitting.items()]
         yield "fits", ", ".join(names) or "none of the boards that the bench knows"
+
+
+def hidden_files(found: IdentifiedImage) -> Iterator[tuple[str, str]]:
+    """What a frozen boot.py or main.py hides, a pair of words for each."""
+    if found.hides_hook:
+        yield "boot.py", "frozen: runs instead of the file, and does NOT run the boot hook"
+    elif BOOT in found.frozen:
+        yield "boot.py", "frozen: runs instead of the file, and names the boot hook"
+    if found.hides_main:
+        yield "main.py", "frozen: runs instead of the file on the board"
 
 
 def _proof(found: IdentifiedImage) -> str:
@@ -110,6 +126,13 @@ def _filesystem(found: IdentifiedImage) -> str:
     name = "FAT" if found.filesystem is Filesystem.FAT else "littlefs"
     version = f" {disk_version_words(found.fs_version)}" if found.fs_version is not None else ""
     return f"{name}{version} from 0x{found.fs_start:x}" if found.fs_start is not None else f"{name}{version}"
+
+
+def _grouped(names: tuple[str, ...]) -> list[str]:
+    """Names of modules. A package is named once, with the number of its modules."""
+    tops = [name.partition("/")[0] for name in names]
+    return [f"{top}/ ({count})" if "/" in first else top for top, first, count in (
+        (top, names[tops.index(top)], tops.count(top)) for top in dict.fromkeys(tops))]
 
 
 def _wrapped(words: str) -> list[str]:

@@ -198,4 +198,4 @@ def _firmware(
     chosen = (version or found.micropython or _UNKNOWN)[:VERSION_CHARS_MAX]
     return Firmware(
         data=data, product=product, version=chosen, counter=counter, fs_version=found.fs_version or 0,
-        mpy_abi=found.mpy_abi or 0)
+        mpy_abi=found.mpy_abi or 0, twoslot=found.twoslot)

@@ -12,6 +12,7 @@ from slotbench.formats.journal import Ended, JournalCell
 from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PageState
+from slotbench.formats.twoslot_version import twoslot_words
 from slotbench.images import Filesystem
 from slotbench.inspection.facts import (
     CellFacts,
@@ -203,6 +204,7 @@ def _descriptor_fields(found: SlotDescriptor) -> Iterator[tuple[str, str]]:
     yield "length", f"{found.length} bytes, SHA-256 {found.sha256.hex()}"
     littlefs = f"{found.fs_version >> 16}.{found.fs_version & 0xFFFF}"
     yield "filesystem", f"from 0x{found.fs_start:06x}, littlefs {littlefs}" if found.fs_start else "none"
+    yield "twoslot", twoslot_words(found.twoslot)
     yield "also", f".mpy version {found.mpy_abi}, image form {found.form.name}, floor {found.floor}"
     yield "confirmed", "yes" if found.confirmed else "no"
     yield "marked bad", "yes" if found.bad else "no"

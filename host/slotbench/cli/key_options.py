@@ -78,8 +78,14 @@ def load_key(path: Path, passphrase_file: Path | None, typed: list[bytes] | None
 def new_passphrase(file: Path | None) -> bytes | None:
     """A passphrase for new keys: given, or typed twice on a terminal; None for keys without one."""
     given = given_passphrase(file)
-    if given is None and sys.stdin.isatty():
-        given = str(click.prompt(
-            "Passphrase for the new keys (empty: none)", default="", show_default=False, hide_input=True,
-            confirmation_prompt="The same again", err=True)).encode()
+    while given is None and sys.stdin.isatty():
+        typed = _ask("Passphrase for the new keys (empty: none)")
+        if not typed or typed == _ask("The same again"):
+            given = typed
+        else:
+            click.echo("these two are different", err=True)
     return given or None
+
+
+def _ask(question: str) -> bytes:
+    return str(click.prompt(question, default="", show_default=False, hide_input=True, err=True)).encode()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from slotbench.cli.key_options import given_passphrase, load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, name
-from slotbench.cli.project_options import ProjectArgument, project_option
+from slotbench.cli.project_options import ProjectArgument, project_of, project_option
 from slotbench.cli.published_head import now
+from slotbench.project import Project, changed_text, load_project
 from slotbench.release import development as development_keys
 from slotbench.release import epochs
 from slotbench.release import keys as release_keys
-from slotbench.release.keys import SigningKey
+from slotbench.release.files import write_atomic
+from slotbench.release.keys import NewKeys, SigningKey
 
 
 @click.group()
@@ -81,7 +84,21 @@ def rotate(
         trust_clock=clock_is_right)
     for role, path in made.private.items():
         click.echo(f"{path}: the new {role} key ({_protection(passphrase)})")
+    project = project_of(click.get_current_context())
+    if project is not None and project.keys.absolute() == made.document_path.absolute():
+        _follow(project, made, drop_offline is not None)
     click.echo(f"{made.document_path}: epoch {made.keys.epoch}; sign heads again: release publish --refresh")
+
+
+def _follow(project: Project, made: NewKeys, is_dropped: bool) -> None:
+    """Write new private keys into slotbench.toml: the online key, and the offline key for a dropped one."""
+    for role, path in made.private.items():
+        if role == "offline" and not is_dropped:
+            continue
+        value = Path(os.path.relpath(path, project.folder)).as_posix()
+        write_atomic(project.path, changed_text(project, f"{role}_key", value).encode())
+        click.echo(f'{project.where(f"{role}_key")}: {role}_key is {value} now')
+        project = load_project(project.path)
 
 
 @keys.command()

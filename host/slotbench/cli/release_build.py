@@ -10,6 +10,7 @@ import click
 
 from slotbench import boards
 from slotbench.cli import preflight
+from slotbench.cli.firmware_words import firmware_lines, fitting_boards
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.project_options import project_option
@@ -76,7 +77,7 @@ def build(
     made = replace(made, preflight=result)
     write_atomic(path, made.to_payload() + b"\n")
     for given, data in zip(firmware, images):
-        click.echo(f"{given}: {identify(data).title}")
+        _say_firmware(given, data)
     if result is Preflight.FAILED:
         raise BenchError(
             "its preflight failed, so it cannot be signed", where=str(path),
@@ -87,6 +88,16 @@ def build(
             click.echo(f"{board.name}: {boards.BENCH_ONLY}")
     if result is not Preflight.PASSED:
         click.echo(preflight.words_for(result))
+
+
+def _say_firmware(path: Path, data: bytes) -> None:
+    """What the image is, as `slotbench inspect` says it, and what in it hides files of the boards."""
+    found = identify(data)
+    click.echo(f"{path}: {found.title}")
+    for line in firmware_lines(found, fitting_boards(data)):
+        click.echo(f"  {line}")
+    if found.hides_main:
+        click.echo("warning: main.py is frozen, and runs instead of main.py on the boards")
 
 
 def _require_free(path: Path) -> None:

@@ -21,6 +21,8 @@ from slotbench.cli.project_options import project_of, project_option
 from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
 from slotbench.cli.questions import agrees
 from slotbench.cli.site_server import SiteServer, listening_place
+from slotbench.doctor.findings import State
+from slotbench.doctor.site_url import ask_site
 from slotbench.errors import BenchError
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Role
@@ -28,12 +30,14 @@ from slotbench.formats.release import Preflight
 from slotbench.images import identify
 from slotbench.prove.chip.preflight import reason_for_none
 from slotbench.release import documents, shipping
+from slotbench.release.expiry import warn_of_expiry
 from slotbench.release.files import require_output
 from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
 _RELEASES = "releases"
+_NEXT = "boards install it at their next check; have one do it now: slotbench update"
 
 
 @click.command()
@@ -116,12 +120,27 @@ def ship(
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             head = _carry_out(planned, plan, reason, passphrase_file, (offline_key, online_key))
             tell_boards(broker, head)
-    elif dry_run and not as_json:
-        click.echo("dry run: nothing was written")
+    elif not as_json:
+        click.echo("dry run: nothing was written" if dry_run else "nothing is left to do")
+        if planned.last is not None and not serves:
+            warn_of_expiry(planned.last, now())
+        if not dry_run:
+            click.echo(_NEXT if serves else f"{_NEXT}; serve it: slotbench serve")
     if as_json:
         echo_result(_fields(planned, head, dry_run))
     elif server is not None:
         server.serve()
+    elif project is not None and project.server is not None and head is not None and not dry_run:
+        _ask_server(project.server, head)
+
+
+def _ask_server(server: str, head: Head) -> None:
+    """Say whether the boards' server offers this head, asked as a board would."""
+    found = ask_site(server, head.product, head.channel, head).finding
+    if found.state is State.OK:
+        click.echo(found.what)
+    else:
+        click.echo(f"{found.what}; {found.cure}", err=True)
 
 
 def _carry_out(
@@ -152,7 +171,7 @@ def _carry_out(
             shipping.sign(planned, offline)
         head = shipping.publish(planned, online, now())
     echo_head(head, planned.paths.site)
-    click.echo("boards install it at their next check; have one do it now: slotbench update")
+    click.echo(_NEXT)
     return head
 
 
@@ -188,7 +207,7 @@ def _say_plan(
         assert last is not None
         click.echo(f"  publish    done before: {last.channel} offers it to {last.audience()}")
         return
-    before = f"now: counter {last.counter} for {last.audience()}" if last else "now: nothing"
+    before = f"offered until now: {f'counter {last.counter} for {last.audience()}' if last else 'nothing'}"
     share = planned.rollout
     who = f"{share.percent} % of the boards" + (f" and {', '.join(share.cohorts)}" if share.cohorts else "")
     why = f" ({planned.why})" if planned.why else ""

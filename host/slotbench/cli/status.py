@@ -17,6 +17,7 @@ from slotbench.images import identify
 from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board, is_stock_flash
 from slotbench.inspection.stock import firmware_at_start
 from slotbench.release.files import read_bytes
+from slotbench.repl.package import mixed_versions
 from slotbench.vboard.forecast.status import BoardStatus
 from slotbench.vboard.forecast.status import status as status_of
 
@@ -40,7 +41,7 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
              slotbench status --dump flash.bin --json
     """
     if dump is None and port is None:
-        port = project_port(click.get_current_context())
+        port = project_port(click.get_current_context(), "option '--port' or '--dump'")
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:
@@ -72,6 +73,7 @@ def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
         return f"{int(member)} ({member.name.lower().replace('_', ' ')})"
 
     hook = [("hook", "boot.py does not run it: the next update repairs that, or is refused (76)")]
+    mixed = [("hook", words) for words in [mixed_versions(facts.twoslot, facts.hook_version)] if words]
     return [
         ("slot", facts.slot),
         ("version", f"{facts.version}, counter {facts.counter}"),
@@ -83,5 +85,7 @@ def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
         ("head", f"seq {facts.head}"),
         ("report", words(Report(facts.report))),
         ("next", f"slot {facts.next}" if facts.next else "nothing boots"),
+        *([("twoslot", facts.twoslot.replace(" ", ", "))] if facts.twoslot else []),
         *(hook if facts.hook is False else []),
+        *mixed,
     ]

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import click
 
-from slotbench.cli.board_prompt import port_option, type_call, without_main_option
+from slotbench.cli.board_prompt import (
+    CHECK_S,
+    port_option,
+    require_success,
+    type_when_online,
+    without_main_option,
+)
+from slotbench.errors import BenchError
+from slotbench.repl.prompt import ReplPrompt, open_prompt
 
 _UPDATE_S = 180.0
 """An update prints a line at every tenth of the image, and before it waits to retry."""
+_BACK_S = 45.0
+"""The longest from a restart to the prompt: the loader verifies and copies, the hook may check first."""
 
 
 @click.command()
@@ -15,10 +25,37 @@ _UPDATE_S = 180.0
 @without_main_option
 @click.option(
     "--force", is_flag=True, help="Ignore a bad mark, a pause, the rollout and quiet hours.")
-def update(port: str, without_main: bool, force: bool) -> None:
+@click.option(
+    "--wait/--no-wait", "waits", default=True, show_default=True,
+    help="End the trial of a board on which no program runs.")
+def update(port: str, without_main: bool, force: bool, waits: bool) -> None:
     """Have a connected board check now, install what is offered, and restart into the trial.
 
-    After an interruption the board continues at its next check, or when you run the same command
-    again.
+    A program on the board ends its trial itself: it calls tick(), which checks. On a board without
+    one this command does that. After an interruption the board continues at its next check, or when
+    you run the same command again.
     """
-    type_call(port, f"twoslot.update({'force=True' if force else ''})", _UPDATE_S, without_main=without_main)
+    call = f"twoslot.update({'force=True' if force else ''})"
+    with open_prompt(port, without_main=without_main) as prompt:
+        require_success(type_when_online(prompt, call, _UPDATE_S, _say), port)
+        if waits and prompt.restarted:
+            _end_trial(prompt, port)
+
+
+def _end_trial(prompt: ReplPrompt, port: str) -> None:
+    """Have a board that came to its prompt prove its new release. Raises BenchError."""
+    if not prompt.comes_back(_BACK_S):
+        click.echo("a program runs on the board: its tick() ends the trial; see it with `slotbench status`")
+        return
+    click.echo("no program runs on the board: this check ends its trial")
+    try:
+        require_success(type_when_online(prompt, "twoslot.check()", CHECK_S, _say), port)
+    except BenchError as error:
+        raise BenchError(
+            f"the update is installed, and its trial goes on, as {error.what}", where=port,
+            cure="correct that, then: slotbench check. Else the board goes back to the old release",
+        ) from None
+
+
+def _say(text: str) -> None:
+    click.echo(text, nl=False)

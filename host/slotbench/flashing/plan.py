@@ -37,6 +37,7 @@ class Firmware:
     floor: int = 0
     fs_version: int = 0x00020001
     mpy_abi: int = 6
+    twoslot: int = 0
 
 
 def factory_writes(board: BoardProfile, firmware: Firmware) -> list[PlannedWrite]:
@@ -70,6 +71,7 @@ def factory_writes(board: BoardProfile, firmware: Firmware) -> list[PlannedWrite
         floor=firmware.floor,
         fs_version=0 if board.in_place else firmware.fs_version,
         mpy_abi=0 if board.in_place else firmware.mpy_abi,
+        twoslot=firmware.twoslot,
         confirmed=True,
     )
     cell = journal.JournalCell(

@@ -51,7 +51,8 @@ CODES = (
          "Check `server` in twoslot.json and that the network has a name server, or give an "
          "address."),
     Code(3, "connection-failed", _L, "connection failed", "errno",
-         "Check that the server runs on that host and port and that no firewall is in between."),
+         "Start the server: `slotbench serve`. If it runs, check host and port in `server`, and that no "
+         "firewall is in between."),
     Code(4, "timeout", _L, "no data within the deadline", "bytes received",
          "The network stalled; the board tries again and keeps the blocks it has."),
     Code(5, "connection-closed", _L, "connection closed too early", "bytes received",
@@ -116,8 +117,9 @@ CODES = (
     Code(27, "wrong-channel", _R, "not for this channel", "0",
          "Build the release with --channel for it, or change `channel` in twoslot.json."),
     Code(28, "up-to-date", _R, "counter not above the running one", "counter",
-         "The board is up to date. To go back, publish the old firmware under a higher counter. Where its "
-         "littlefs is older than the board's (77), publish the old application on a newer firmware."),
+         "The board is up to date; `slotbench ship` offers it a newer release. To go back, ship the old "
+         "firmware: it gets a higher counter. Where its littlefs is older than the board's (77), ship the "
+         "old application on a newer firmware."),
     Code(29, "below-floor", _R, "counter below the floor", "counter",
          "A confirmed release set a floor; build the firmware under a counter at or above it."),
     Code(30, "marked-bad", _R, "counter marked bad", "counter",
@@ -127,8 +129,8 @@ CODES = (
          "Use an image with the board's filesystem start: for generic_4m the default 2 MiB "
          "build, not FLASH_1M."),
     Code(32, "mpy-version", _R, "`.mpy` version differs from the installed twoslot's", "its version",
-         "Install twoslot as source or for that version, or use a firmware that has twoslot "
-         "frozen in."),
+         "Freeze twoslot into the firmware of both slots (host/docs/firmware.md), and run `slotbench "
+         "deploy`, which takes the files away: then any version will do."),
     Code(33, "filesystem-version", _R, "the fallback could not mount its filesystem", "its version",
          "It writes a newer littlefs, which the firmware in the other slot could not mount: after a fallback "
          "the board would stop before boot.py. Build it with --fs-upgrade where no way back is needed."),
@@ -172,6 +174,10 @@ CODES = (
     Code(48, "no-time", _L, "no time from the NTP server", "errno, or 0: it is before what was signed",
          "Set `ntp` in twoslot.json to a server that answers (UDP, port 123), or leave it out: without a "
          "clock a board updates as well. -2: its name cannot be resolved."),
+    Code(49, "no-twoslot", _R, "no twoslot in the firmware, and none but a frozen one here", "0",
+         "Freeze twoslot into the firmware (host/docs/firmware.md) and build the release again; `slotbench "
+         "inspect` says what is inside. Or put twoslot onto the board as files: `slotbench deploy "
+         "--files`. A rollback goes to such a firmware only then, too."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something of your program listens on port 8267 already (98), or all sockets are in use; "
          "close it, then listen() again."),

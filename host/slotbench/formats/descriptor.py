@@ -16,7 +16,7 @@ VERSION_BYTES = 16
 CONFIRMED_OFFSET = 128
 BAD_OFFSET = 132
 
-_BODY = struct.Struct("<4sBBHII32sIIII32s16s8x")
+_BODY = struct.Struct("<4sBBHII32sIIII32s16sI4x")
 
 
 class ImageForm(IntEnum):
@@ -33,6 +33,7 @@ class SlotDescriptor:
     """One slot descriptor.
 
     `length` is the image length in bytes, `sha256` its 32-byte digest, `fs_start` a flash offset in bytes.
+    `twoslot` is the version of the twoslot that is frozen into it (formats.twoslot_version), 0 for none.
     """
 
     slot: int
@@ -46,6 +47,7 @@ class SlotDescriptor:
     floor: int = 0
     fs_version: int = 0
     mpy_abi: int = 0
+    twoslot: int = 0
     confirmed: bool = False
     bad: bool = False
 
@@ -65,7 +67,7 @@ class SlotDescriptor:
             body = _BODY.pack(
                 MAGIC, self.slot, self.form, 0, self.counter, self.length, self.sha256,
                 self.floor, self.fs_start, self.fs_version, self.mpy_abi,
-                product, _truncate_text(self.version, VERSION_BYTES),
+                product, _truncate_text(self.version, VERSION_BYTES), self.twoslot,
             )
         except struct.error as error:
             raise FormatError(f"descriptor field out of range ({error})") from None
@@ -80,10 +82,10 @@ class SlotDescriptor:
         """
         body = unpack_page(page, MAGIC)
         require_zero(body, 6, 8)
-        require_zero(body, 112, 120)
+        require_zero(body, 116, 120)
         (
             _, slot, form, _, counter, length, sha256,
-            floor, fs_start, fs_version, mpy_abi, product, version,
+            floor, fs_start, fs_version, mpy_abi, product, version, twoslot,
         ) = _BODY.unpack(body)
         if slot not in (0, 1):
             raise FormatError(f"slot is {slot}, not 0 or 1", 4)
@@ -92,7 +94,7 @@ class SlotDescriptor:
         return cls(
             slot=slot, form=ImageForm(form), counter=counter, length=length, sha256=sha256,
             floor=floor, fs_start=fs_start, fs_version=fs_version, mpy_abi=mpy_abi,
-            product=_decode_text(product, 64), version=_decode_text(version, 96),
+            product=_decode_text(product, 64), version=_decode_text(version, 96), twoslot=twoslot,
             confirmed=is_set(page, CONFIRMED_OFFSET), bad=is_set(page, BAD_OFFSET),
         )
 

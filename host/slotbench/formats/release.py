@@ -63,7 +63,8 @@ class Release:
     """A release.
 
     `images` has the key "any", or "a" and "b"; `created` is Unix seconds, `fs_start` a flash
-    offset; `preflight` is None in a release that was built before there was one.
+    offset; `twoslot` the version of the twoslot that is frozen into it (formats.twoslot_version), 0
+    for none. `preflight` and `twoslot` are None in a release that was built before they existed.
     """
 
     product: str
@@ -80,6 +81,7 @@ class Release:
     floor: int
     notes: str
     preflight: Preflight | None = None
+    twoslot: int | None = None
 
     def to_payload(self) -> bytes:
         """Line 1 of the document.
@@ -87,8 +89,9 @@ class Release:
         Raises FormatError with the name of a field that the format does not allow.
         """
         fields = {"kind": KIND, "format": FORMAT, **asdict(self)}
-        if self.preflight is None:
-            del fields["preflight"]
+        for optional in ("preflight", "twoslot"):
+            if fields[optional] is None:
+                del fields[optional]
         payload = dump_json(fields)
         self.from_payload(payload)
         return payload
@@ -112,6 +115,7 @@ class Release:
             floor=fields.integer("floor"),
             notes=fields.text("notes", 0, NOTES_CHARS_MAX, ascii_only=False),
             preflight=fields.choice("preflight", tuple(Preflight)) if fields.has("preflight") else None,
+            twoslot=fields.integer("twoslot") if fields.has("twoslot") else None,
         )
         fields.require_empty()
         if release.floor > release.counter:

@@ -16,6 +16,7 @@ from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.segments import E9_MAGIC, EA_MAGIC, WINDOW_END, read_ram_part
 from slotbench.images.bench import banner_version, is_bench_image, stated_filesystem
 from slotbench.images.families import CIRCUITPYTHON, UNKNOWN, name_application, name_e9, name_user_image
+from slotbench.images.frozen import frozen_modules, has_hook_call
 from slotbench.images.identified import Family, Filesystem, IdentifiedImage
 from slotbench.images.micropython import (
     LINK_ADDRESS,
@@ -111,7 +112,8 @@ def _identify_bench_image(data: bytes) -> IdentifiedImage:
         family=Family.BENCH, title="an image of the bench, which no chip runs", length=len(data),
         form=ImageForm.E9, image=image, micropython=version, fs_start=place,
         filesystem=Filesystem.LITTLEFS, fs_version=facts.fs_version if facts else None,
-        mpy_abi=facts.mpy_abi if facts else None)
+        mpy_abi=facts.mpy_abi if facts else None, frozen=frozen_modules(data),
+        has_hook_call=has_hook_call(data))
 
 
 def _identify_other_firmware(data: bytes, evidence: MicroPythonEvidence) -> IdentifiedImage:
@@ -162,7 +164,8 @@ def _identify_micropython(data: bytes, evidence: MicroPythonEvidence) -> Identif
         micropython=evidence.version, sdk=evidence.sdk, link_address=link, user_start=user_start,
         filesystem=filesystem, fs_start=place,
         fs_version=facts.fs_version if facts and is_littlefs else None,
-        mpy_abi=facts.mpy_abi if facts else None, frozen=evidence.frozen)
+        mpy_abi=facts.mpy_abi if facts else None, frozen=evidence.frozen,
+        has_hook_call=evidence.has_hook_call)
 
 
 def _title(evidence: MicroPythonEvidence, user_start: int | None) -> str:

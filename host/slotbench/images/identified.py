@@ -8,9 +8,8 @@ from enum import StrEnum
 from slotbench.formats.descriptor import ImageForm
 from slotbench.formats.image import Image
 from slotbench.formats.image_ea import UserImage
-
-TWOSLOT_MODULE = "twoslot/__init__.py"
-"""The frozen module that shows that twoslot is inside."""
+from slotbench.formats.twoslot_version import NONE
+from slotbench.images.frozen import BOOT, MAIN, twoslot_number
 
 
 class Family(StrEnum):
@@ -49,7 +48,7 @@ class IdentifiedImage:
     `micropython`, `sdk`: versions in its text. `link_address`: the CPU address of the irom, by pointers.
     `user_start`: the result of `esp.flash_user_start()`, by its code; `fs_start`: the flash offset of the
     filesystem. `fs_version` and `mpy_abi` follow from MicroPython's version. `frozen`: the names of frozen
-    modules. Facts that the file does not show are None.
+    modules; `has_hook_call`: frozen code names the boot hook. Facts that the file does not show are None.
     """
 
     family: Family
@@ -70,11 +69,27 @@ class IdentifiedImage:
     fs_version: int | None = None
     mpy_abi: int | None = None
     frozen: tuple[str, ...] = ()
+    has_hook_call: bool = False
+
+    @property
+    def twoslot(self) -> int:
+        """The version of the twoslot that is frozen into it (formats.twoslot_version); 0 for none."""
+        return twoslot_number(self.frozen)
 
     @property
     def has_twoslot(self) -> bool:
         """Whether twoslot is frozen into it."""
-        return TWOSLOT_MODULE in self.frozen
+        return self.twoslot != NONE
+
+    @property
+    def hides_main(self) -> bool:
+        """Whether a frozen main.py runs instead of the file."""
+        return MAIN in self.frozen
+
+    @property
+    def hides_hook(self) -> bool:
+        """Whether a frozen boot.py runs instead of the file, and does not run the boot hook."""
+        return BOOT in self.frozen and not self.has_hook_call
 
     @property
     def parsed(self) -> Image | UserImage:

@@ -16,6 +16,7 @@ from typing import Final
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.image import IROM_OFFSET
 from slotbench.formats.segments import IROM_MAP_START, WINDOW_END
+from slotbench.images.frozen import frozen_modules, has_hook_call
 from slotbench.images.identified import Filesystem
 from slotbench.images.lx106 import sector_functions
 
@@ -27,14 +28,9 @@ LINK_ADDRESS: Final = IROM_MAP_START + IROM_OFFSET
 _BANNER: Final = re.compile(
     rb"MicroPython v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?[-\w.]{0,40}) on \d{4}-\d\d-\d\d")
 _SDK: Final = re.compile(rb"\b(\d(?:\.\d){2,3}(?:-dev)?\([0-9a-f]{7,8}\))")
-_NAME: Final = re.compile(rb"[A-Za-z_][\w./-]{0,120}\.py")
-_BOOT: Final = b"_boot.py\0"
-_LISTS_MAX: Final = 16
 _FUNCTIONS_MAX: Final = 4
 _POINTERS_MAX: Final = 64
-"""An image has one list, one function and one pointer to it. A file full of them is looked at no longer."""
-_NAME_BYTES_MAX: Final = 130
-_LAST_NAME: Final = re.compile(rb"[A-Za-z_][\w./-]{0,120}\.py\Z")
+"""An image has one such function and one pointer to it. A file full of them is looked at no longer."""
 _WORD: Final = struct.Struct("<I")
 
 
@@ -49,6 +45,7 @@ class MicroPythonEvidence:
     version: str | None
     sdk: str | None
     frozen: tuple[str, ...]
+    has_hook_call: bool
     user_starts: tuple[tuple[int, int], ...]
     has_littlefs: bool
     has_fat: bool
@@ -69,7 +66,8 @@ def collect_evidence(data: bytes) -> MicroPythonEvidence:
     return MicroPythonEvidence(
         version=banner.group(1).decode() if banner else None,
         sdk=sdk_version(data),
-        frozen=_frozen_modules(data),
+        frozen=frozen_modules(data),
+        has_hook_call=has_hook_call(data),
         user_starts=tuple(_user_starts(data)),
         has_littlefs=b"VfsLfs2\0" in data and b"littlefs" in data,
         has_fat=b"VfsFat\0" in data,
@@ -88,41 +86,6 @@ def filesystem_place(user_start: int) -> int:
     Below 1 MB it leaves out one sector, which is for native code.
     """
     return user_start if user_start >= WINDOW_END else user_start + SECTOR_BYTES
-
-
-def _frozen_modules(data: bytes) -> tuple[str, ...]:
-    """The names of the frozen modules (`mp_frozen_names`): NUL-separated, in the order of the image."""
-    longest: list[bytes] = []
-    at = data.find(_BOOT)
-    for _ in range(_LISTS_MAX):
-        if at < 0:
-            break
-        names, begin = _names_from(data, at), at
-        while (name := _name_before(data, begin)) is not None:
-            names.insert(0, name)
-            begin -= len(name) + 1
-        longest = max(longest, names, key=len)
-        at = data.find(_BOOT, at + 1)
-    return tuple(name.decode() for name in longest)
-
-
-def _names_from(data: bytes, at: int) -> list[bytes]:
-    """The names that follow each other from offset `at` on."""
-    names = []
-    while (match := _NAME.match(data, at)) is not None and data[match.end() : match.end() + 1] == b"\0":
-        names.append(match.group())
-        at = match.end() + 1
-    return names
-
-
-def _name_before(data: bytes, at: int) -> bytes | None:
-    """The name whose NUL is the byte before offset `at`; None if there is none."""
-    if at < 1 or data[at - 1]:
-        return None
-    begin = max(data.rfind(b"\0", 0, at - 1) + 1, at - 1 - _NAME_BYTES_MAX)
-    # The first name of the list follows on other data, which need not end with a NUL.
-    match = _LAST_NAME.search(data, begin, at - 1)
-    return match.group() if match is not None else None
 
 
 def _user_starts(data: bytes) -> list[tuple[int, int]]:

@@ -65,8 +65,8 @@ class Part:
     def power_on(self) -> None:
         """The board gets power, and the part with it."""
 
-    def pin_changed(self, pin: int, level: int) -> None:
-        """The board changed one of the part's pins: `level` is what it makes of it alone."""
+    def pin_changed(self, pin: int, level: int | None) -> None:
+        """The board drives one of the part's pins to a `level`, 0 or 1, or lets it go (None)."""
 
     def changed(self) -> None:
         """Somebody set one of `VALUES`."""

@@ -24,18 +24,20 @@ class DHT22(Part):
         super().__init__(name, pin)
         self.temperature = temperature
         self.humidity = humidity
-        self._fell_us = 0.0
+        self._fell_us: float | None = None
 
     def words(self) -> bytes:
         """The four bytes that it sends: humidity, temperature with its sign in the highest bit, in tenths."""
         degrees = round(abs(self.temperature) * 10) | (0x8000 if self.temperature < 0 else 0)
         return round(self.humidity * 10).to_bytes(2, "big") + degrees.to_bytes(2, "big")
 
-    def pin_changed(self, pin: int, level: int) -> None:
+    def pin_changed(self, pin: int, level: int | None) -> None:
         """The board pulls the wire down, and lets it go."""
-        if not level:
+        if level == 0:
             self._fell_us = self.wires.us
-        elif self.wires.us - self._fell_us >= self.START_US:
+            return
+        fell_us, self._fell_us = self._fell_us, None
+        if fell_us is not None and self.wires.us - fell_us >= self.START_US:
             self._answer(pin)
 
     def _answer(self, pin: int) -> None:

@@ -44,7 +44,7 @@ class DS18B20(Part):
         self.rom = body + bytes((crc8(body),))
         self._converted = 85.0
         self._settings = bytes((0x4B, 0x46, 0x7F))
-        self._fell_us = 0.0
+        self._fell_us: float | None = None
         self._talk: Iterator[Bit] | None = None
         self._next: Bit = None
 
@@ -53,15 +53,17 @@ class DS18B20(Part):
         self._converted = 85.0
         self._talk = None
 
-    def pin_changed(self, pin: int, level: int) -> None:
+    def pin_changed(self, pin: int, level: int | None) -> None:
         """A time slot begins when the board pulls the wire down, and is read when it lets go."""
-        if not level:
+        if level == 0:
             self._fell_us = self.wires.us
             if self._talk is not None and self._next == 0:
                 self.wires.put(pin, 0)
                 self.wires.put(pin, None, _HOLD_US)
             return
-        low_us = self.wires.us - self._fell_us
+        if self._fell_us is None:
+            return
+        low_us, self._fell_us = self.wires.us - self._fell_us, None
         if low_us >= _RESET_US:
             self.wires.put(pin, 0, _PRESENCE_US[0])
             self.wires.put(pin, None, sum(_PRESENCE_US))

@@ -23,15 +23,19 @@ class NeoPixels(Part):
         super().__init__(name, pin)
         self._bits: list[int] = []
         self._edge_us = 0.0
+        self._high = False
 
     def power_on(self) -> None:
         """Dark."""
         self._bits = []
 
-    def pin_changed(self, pin: int, level: int) -> None:
+    def pin_changed(self, pin: int, level: int | None) -> None:
         """A long high pulse is a one; after a long low one the first LED is meant again."""
+        if self._high == (level == 1):
+            return
+        self._high = level == 1
         length_us, self._edge_us = self.wires.us - self._edge_us, self.wires.us
-        if not level:
+        if not self._high:
             self._bits.append(int(length_us > _ONE_US))
         elif length_us > _LATCH_US:
             self._bits = []

@@ -15,6 +15,7 @@ class _Pulses:
 
     rose: list[float] = field(default_factory=list)
     fell: list[float] = field(default_factory=list)
+    high: bool = False
 
 
 class Meter(Part):
@@ -25,10 +26,13 @@ class Meter(Part):
         self._count = count
         self._pulses = {pin: _Pulses() for pin in pins}
 
-    def pin_changed(self, pin: int, level: int) -> None:
+    def pin_changed(self, pin: int, level: int | None) -> None:
         """An edge."""
         pulses = self._pulses[pin]
-        edges = pulses.rose if level else pulses.fell
+        if pulses.high == (level == 1):
+            return
+        pulses.high = level == 1
+        edges = pulses.rose if pulses.high else pulses.fell
         edges.append(self.wires.us)
         del edges[: -self._count]
 

@@ -21,14 +21,18 @@ class HCSR04(Part):
         super().__init__(name, trigger)
         self.echo = echo
         self.distance_cm = distance_cm
+        self._triggered = False
 
     def connect(self, wires: Wires) -> None:
         """Solder it in: no echo."""
         super().connect(wires)
         wires.put(self.echo, 0)
 
-    def pin_changed(self, pin: int, level: int) -> None:
+    def pin_changed(self, pin: int, level: int | None) -> None:
         """When the trigger falls, the echo pin tells the time there and back."""
-        if not level:
+        if level == 1:
+            self._triggered = True
+        elif self._triggered:
+            self._triggered = False
             self.wires.put(self.echo, 1, _WAIT_US)
             self.wires.put(self.echo, 0, _WAIT_US + self.distance_cm * _US_PER_CM)

@@ -20,10 +20,11 @@ class Relay(Part):
         """Without power the coil lets go."""
         self.on = False
 
-    def pin_changed(self, pin: int, level: int) -> None:
-        """The coil follows the pin."""
-        self.switched += self.on != (bool(level) != self.inverted)
-        self.on = bool(level) != self.inverted
+    def pin_changed(self, pin: int, level: int | None) -> None:
+        """The coil follows the pin; with nobody driving it, it lets go."""
+        on = level == (0 if self.inverted else 1)
+        self.switched += self.on != on
+        self.on = on
 
     def state(self) -> str:
         """Whether it is on."""

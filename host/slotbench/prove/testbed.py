@@ -10,6 +10,7 @@ from typing import Final
 from slotbench import boards
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.journal import SlotState
+from slotbench.images.frozen import twoslot_number
 from slotbench.prove.invariants import Image, Invariants, image_for
 from slotbench.release.publish import Rollout
 from slotbench.release.publisher import Publisher
@@ -55,7 +56,7 @@ class TestBed:
 
     `size` is that of every image in bytes: small images make runs short and still use every
     mechanism. `vm` runs the Python of the boards. `main` is their application, `edit` changes the
-    files of all of them.
+    files of all of them. `frozen` are the frozen modules of release 1.
     """
 
     __test__ = False  # pytest takes classes whose name begins with Test for tests
@@ -63,7 +64,7 @@ class TestBed:
     def __init__(
         self, folder: Path, *, board: str = "generic_4m", size: int = firmware.SMALLEST_BYTES, seed: int = 0,
         vm: Callable[..., DeviceVM] = CPythonVM, keys: Path | None = None, main: str = MAIN,
-        edit: Edit | None = None,
+        edit: Edit | None = None, frozen: tuple[str, ...] = (),
     ) -> None:
         self.size = size
         self.seed = seed
@@ -76,14 +77,19 @@ class TestBed:
             shutil.copytree(keys, folder / "keys", dirs_exist_ok=True)
         self.publisher = Publisher(folder, PRODUCT, NOW)
         self.app: WsgiApp = create_app(self.publisher.site.root)
-        self.images: dict[int, Image] = {1: self.firmware("1.0.0")}
-        first = Firmware(data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1)
+        self.images: dict[int, Image] = {1: self.firmware("1.0.0", frozen=frozen)}
+        first = Firmware(
+            data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1,
+            twoslot=twoslot_number(frozen))
         writes = [(write.offset, write.data) for write in factory_writes(self.profile, first)]
         self.factory = factory_flash(self.profile, writes, seed=seed)
 
-    def firmware(self, version: str, does: Behaviour = Behaviour.HEALTHY) -> Image:
+    def firmware(
+        self, version: str, does: Behaviour = Behaviour.HEALTHY, frozen: tuple[str, ...] = (),
+    ) -> Image:
         """A bench image of this size; a pair of them for an in-place board."""
-        images = firmware.for_board(self.profile, version, does, size=self.size, seed=self.seed)
+        images = firmware.for_board(
+            self.profile, version, does, size=self.size, seed=self.seed, frozen=frozen)
         return images if self.profile.in_place else images[0]
 
     def image(self, counter: int, slot: int) -> bytes:
@@ -92,10 +98,10 @@ class TestBed:
 
     def publish(
         self, counter: int, does: Behaviour = Behaviour.HEALTHY, *, floor: int = 0,
-        rollout: Rollout = Rollout(),
+        rollout: Rollout = Rollout(), frozen: tuple[str, ...] = (),
     ) -> Image:
         """Publish version COUNTER.0.0 and return its image, or pair of images."""
-        image = self.images[counter] = self.firmware(f"{counter}.0.0", does)
+        image = self.images[counter] = self.firmware(f"{counter}.0.0", does, frozen)
         self.publisher.publish(
             image, [self.profile], version=f"{counter}.0.0", counter=counter, now=NOW + counter, floor=floor,
             rollout=rollout)

@@ -25,6 +25,7 @@ class _ImageSummary:
     fs_start: int = 0
     fs_version: int = 0
     mpy_abi: int = 0
+    twoslot: int = 0
 
 
 def build_release(
@@ -60,7 +61,7 @@ def build_release(
         product=product, boards=tuple(board.name for board in boards), channels=tuple(channels),
         version=_choose_version(version, firmware.version), counter=counter, created=created,
         images=firmware.images, fs_start=firmware.fs_start, fs_version=firmware.fs_version,
-        fs_upgrade=fs_upgrade, mpy_abi=firmware.mpy_abi, floor=floor, notes=notes,
+        fs_upgrade=fs_upgrade, mpy_abi=firmware.mpy_abi, floor=floor, notes=notes, twoslot=firmware.twoslot,
     )
     release.to_payload()
     return release
@@ -78,7 +79,7 @@ def _check_stock_image(images: Sequence[bytes], boards: Sequence[BoardProfile]) 
         {"any": _image_ref(data, ImageForm.E9)}, found.micropython,
         fs_start=_require_fact(found, found.fs_start, "where its filesystem starts"),
         fs_version=_require_fact(found, found.fs_version, "the version of its littlefs"),
-        mpy_abi=_require_fact(found, found.mpy_abi, "its .mpy version"))
+        mpy_abi=_require_fact(found, found.mpy_abi, "its .mpy version"), twoslot=found.twoslot)
 
 
 def _check_native_images(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _ImageSummary:

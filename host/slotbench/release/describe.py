@@ -15,6 +15,7 @@ from slotbench.formats.fields import date_words, kind_of
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Preflight, Release
+from slotbench.formats.twoslot_version import twoslot_words
 from slotbench.images import Family, identify
 from slotbench.release import documents
 from slotbench.release.files import read_bytes
@@ -106,6 +107,7 @@ def _release_lines(payload: bytes) -> _Lines:
         *images,
         ("filesystem", littlefs if release.fs_start else "none"),
         (".mpy version", str(release.mpy_abi) if release.mpy_abi else "none"),
+        ("twoslot", "not said" if release.twoslot is None else twoslot_words(release.twoslot)),
         ("floor", f"{release.floor} once confirmed" if release.floor else "none"),
         ("notes", release.notes or "none"),
         ("preflight", PREFLIGHT_WORDS[release.preflight]),

@@ -10,111 +10,48 @@ import hashlib
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from slotbench import __version__, data_path
 from slotbench.errors import USAGE, BenchError
-from slotbench.images.versions import OLDEST_WORDS, is_too_old
-from slotbench.mpy import ABI, built, compile_mpy, compile_package, sources
+from slotbench.mpy import ABI, PACKAGE, compile_mpy
+from slotbench.repl.board_content import BOOT, HELPERS, OWN, STAGE, BoardContent, facts_by_path
 from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
-from slotbench.untrusted import load_json
 
 __all__ = [
-    "HOOK_CHECK", "BoardContent", "add_boot_line", "frozen_files", "install_files", "merge_settings",
-    "package_files", "pin_keys", "read_board", "remove_boot_line", "remove_files", "require_compilable",
-    "require_hook",
+    "HOOK_CHECK", "add_boot_line", "install_files", "merge_settings", "pin_keys", "remove_boot_line",
+    "remove_files", "require_compilable", "require_hook",
 ]
 
-_STAGE: Final = "twoslot.part"
-_PACKAGE: Final = "twoslot"
-_BOOT: Final = "boot.py"
-_HOOK: Final = "twoslot_boot.py"
-_OWN: Final = (_HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
-_SHOWN: Final = (_BOOT, "twoslot.json", "twoslot.secret")
 _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
 
 HOOK_CHECK: Final = "import twoslot; twoslot.deadline is not None"
 """A line for the prompt: whether the boot hook ran in this start."""
 
-_HELPERS: Final = """\
-import os
-from binascii import hexlify
-from hashlib import sha256
-def digest(path):
-    s, b = sha256(), bytearray(256)
-    try:
-        with open(path, "rb") as f:
-            n = f.readinto(b)
-            while n:
-                s.update(memoryview(b)[:n])
-                n = f.readinto(b)
-    except OSError:
-        return None
-    return hexlify(s.digest()).decode()
-def names(folder):
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-def paths(folder):
-    for n in names(folder):
-        path = folder + "/" + n
-        if os.stat(path)[0] & 0x4000:
-            yield from paths(path)
-        else:
-            yield path
-def attempt(call, path):
-    try:
-        call(path)
-    except OSError:
-        pass
-def remove_tree(folder):
-    for n in names(folder):
-        remove_tree(folder + "/" + n)
-        attempt(os.remove, folder + "/" + n)
-    attempt(os.rmdir, folder)
-def say(*what):
-    print("@twoslot", what)
-"""
-_READ_BOARD: Final = _HELPERS + """\
-import machine, sys
-i = sys.implementation
-say("vm", i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0), sys.platform)
-say("id", hexlify(machine.unique_id()).decode())
-for f in (%(package)r, %(stage)r):
-    for path in paths(f):
-        say("file", path, digest(path))
-for n in %(own)r:
-    if digest(n):
-        say("file", n, digest(n))
-for n in %(shown)r:
-    if digest(n):
-        with open(n, "rb") as f:
-            say("text", n, f.read())
-"""
-_PREPARE_STAGE: Final = _HELPERS + """\
+_PREPARE_STAGE: Final = HELPERS + """\
 attempt(os.mkdir, %(stage)r)
 for n in names(%(stage)r):
     if n not in %(keep)r:
         attempt(os.remove, %(stage)r + "/" + n)
 """
-_INSTALL_FILES: Final = _HELPERS + """\
+_INSTALL_FILES: Final = HELPERS + """\
 for f in %(folders)r:
     attempt(os.mkdir, f)
 for n, path, wanted in %(moves)r:
     if digest(path) != wanted and digest(%(stage)r + "/" + n) == wanted:
         os.rename(%(stage)r + "/" + n, path)
     say("file", path, digest(path))
+# In one piece: half of a package would hide a frozen one.
+for f in %(whole)r:
+    attempt(lambda f: os.rename(f, %(stage)r + "/old"), f)
 for path in %(gone)r:
     attempt(os.remove, path)
 for f in %(emptied)r:
     attempt(os.rmdir, f)
 remove_tree(%(stage)r)
 """
-_REMOVE_FILES: Final = _HELPERS + """\
+_REMOVE_FILES: Final = HELPERS + """\
 n = %(stage)r + "/boot.py"
 if digest(n) and digest(n) == %(boot)r:
     os.rename(n, "boot.py")
@@ -128,7 +65,7 @@ say("boot", digest("boot.py"))
 """
 # The modules of this package may be those of before: what the hook imported at the start. Collected before
 # and after the imports, the heap has pieces that are long enough.
-_PIN_KEYS: Final = _HELPERS + """\
+_PIN_KEYS: Final = HELPERS + """\
 import gc, sys
 for n in list(sys.modules):
     if n.startswith("twoslot"):
@@ -143,102 +80,6 @@ try:
 except Exception as e:
     say("pinned", repr(e))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class BoardContent:
-    """The content of a board, as far as a deploy needs it.
-
-    `hashes` are SHA-256 in hex by path (no leading slash), `staged` those in the staging folder by name.
-    `boot`, `settings` and `identity` are the content of boot.py, twoslot.json and twoslot.secret. `chip_id`
-    is in hex.
-    """
-
-    version: tuple[int, ...]
-    mpy_abi: int
-    hashes: Mapping[str, str]
-    staged: Mapping[str, str]
-    boot: bytes | None
-    settings: Mapping[str, Any]
-    chip_id: str = ""
-    identity: bytes | None = None
-
-    @property
-    def device_id(self) -> str:
-        """The device id: the board's setting, or else the chip id."""
-        return str(self.settings.get("device_id") or self.chip_id)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a deploy was interrupted."""
-        return bool(self.staged)
-
-
-def read_board(transport: ReplTransport, port: str) -> BoardContent:
-    """Read a board without changing it. Raises BenchError if it is lost or not a board for twoslot."""
-    script = _READ_BOARD % {"package": _PACKAGE, "stage": _STAGE, "own": _OWN, "shown": _SHOWN}
-    said = transport.run_script(script)
-    try:
-        return _read_facts(parse_reports(said), port)
-    except (ValueError, TypeError, IndexError, AttributeError):
-        raise BenchError(
-            "the board's answer cannot be read", where=port,
-            cure="see what it prints with `mpremote connect PORT repl`; a program in boot.py may print too",
-            exit_code=USAGE) from None
-
-
-def _read_facts(facts: Sequence[tuple[Any, ...]], port: str) -> BoardContent:
-    """The content of the board that reported these. Raises BenchError, and what a wrong shape leads to."""
-    vm = next((fact for fact in facts if fact[0] == "vm"), None)
-    if vm is None:
-        raise BenchError(
-            "the board does not run MicroPython", where=port,
-            cure="flash it first with `slotbench flash`", exit_code=USAGE)
-    _, name, version, mpy, platform = vm
-    if name != "micropython" or platform != "esp8266":
-        raise BenchError(
-            f"the board runs {name} on {platform}, not MicroPython on an ESP8266", where=port,
-            cure="check --port")
-    shown = ".".join(map(str, version))
-    if mpy & 0xFF != ABI or is_too_old(shown):
-        why = f"is too old: twoslot needs {OLDEST_WORDS}" if is_too_old(shown) else (
-            f"loads .mpy format {mpy & 0xFF}, twoslot has format {ABI}")
-        raise BenchError(
-            f"MicroPython {shown} on the board {why}", where=port,
-            cure=f"flash MicroPython {OLDEST_WORDS}: slotbench flash --port {port} --image firmware.bin")
-    hashes = _facts_by_path(facts, "file")
-    texts = _facts_by_path(facts, "text")
-    try:
-        settings = load_json(texts.get("twoslot.json", b"{}"))
-    except ValueError:
-        settings = {}
-    prefix = f"{_STAGE}/"
-    return BoardContent(
-        version=version, mpy_abi=mpy & 0xFF, boot=texts.get(_BOOT),
-        hashes={path: digest for path, digest in hashes.items() if not path.startswith(prefix)},
-        staged={path.removeprefix(prefix): d for path, d in hashes.items() if path.startswith(prefix)},
-        settings=settings if isinstance(settings, dict) else {},
-        chip_id=next((str(fact[1]) for fact in facts if fact[0] == "id"), ""),
-        identity=texts.get("twoslot.secret"))
-
-
-def package_files() -> dict[str, bytes]:
-    """The files that all boards share, by path: the package as .mpy files in its folders, and the boot hook.
-
-    Raises BenchError if there is no mpy-cross.
-    """
-    compiled = compile_package(sources())
-    files = {f"{_PACKAGE}/{name.removesuffix('.py')}.mpy": data for name, data in compiled.items()}
-    return {**files, _HOOK: data_path("device", _HOOK).read_bytes()}
-
-
-def frozen_files() -> dict[str, bytes]:
-    """What a firmware freezes, by path: the sources as they are built, the boot hook, and a manifest for
-    MicroPython.
-    """
-    files = {f"{_PACKAGE}/{name}": source for name, source in built(sources()).items()}
-    manifest = f'metadata(version="{__version__}")\npackage("{_PACKAGE}")\nmodule("{_HOOK}")\n'
-    return {**files, _HOOK: data_path("device", _HOOK).read_bytes(), "manifest.py": manifest.encode()}
 
 
 def merge_settings(found: Mapping[str, Any], given: Mapping[str, str | bool | None], port: str) -> bytes:
@@ -266,7 +107,7 @@ def add_boot_line(boot: bytes | None, line: str) -> bytes:
 def require_compilable(boot: bytes, port: str) -> None:
     """Raise BenchError if MicroPython cannot compile this boot.py: nothing of it would run."""
     try:
-        compile_mpy(_BOOT, boot)
+        compile_mpy(BOOT, boot)
     except BenchError as error:
         if error.exit_code == USAGE:
             raise
@@ -297,35 +138,41 @@ def remove_boot_line(boot: bytes | None) -> bytes | None:
 def install_files(
     transport: ReplTransport, found: BoardContent, files: Mapping[str, bytes], port: str,
     on_step: Callable[[str], object] = lambda words: None,
-    progress: CopyProgress = lambda done, total: None,
+    progress: CopyProgress = lambda done, total: None, *, keeps_package: bool = False,
 ) -> int:
     """Install `files` (content by path, with boot.py) on the board; return the number of files written.
 
     `on_step` receives each step in words, `progress` the bytes that were copied.
 
-    Other modules in the package folder are deleted, and the folders that this empties. Raises BenchError if
-    the board is lost or a file does not hold what was written.
+    Other modules in the package folder are deleted, and the folders that this empties: the whole folder where
+    `files` has none of them. `keeps_package` leaves it alone. Raises BenchError if the board is lost or a
+    file does not hold what was written.
     """
     wanted = {path: _digest(data) for path, data in files.items()}
-    now = {**found.hashes, _BOOT: _digest(found.boot) if found.boot is not None else ""}
+    now = {**found.hashes, BOOT: _digest(found.boot) if found.boot is not None else ""}
     new = [path for path in files if now.get(path) != wanted[path]]
-    stale = [path for path in found.hashes if path.startswith(f"{_PACKAGE}/") and path not in files]
+    inside = f"{PACKAGE}/"
+    stale = [path for path in found.hashes if path.startswith(inside) and path not in files]
+    if keeps_package:
+        stale = []
+    whole = [PACKAGE] if stale and not any(path.startswith(inside) for path in files) else []
     if not new and not stale and not found.interrupted:
         return 0
     names = {_file_name(path): path for path in new}
     there = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
-    transport.run_script(_PREPARE_STAGE % {"stage": _STAGE, "keep": there})
+    transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": there})
     missing = {name: files[path] for name, path in names.items() if name not in there}
     total = sum(map(len, missing.values()))
     on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(there)} are already staged")
-    transport.put_files(_STAGE, missing, progress)
+    transport.put_files(STAGE, missing, progress)
     on_step("checking hashes and renaming into place")
     # boot.py last: then everything it runs is in place.
-    moves = [(_file_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == _BOOT)]
+    moves = [(_file_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == BOOT)]
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
     said = transport.run_script(_INSTALL_FILES % {
-        "stage": _STAGE, "folders": _folders(new), "moves": moves, "gone": stale, "emptied": emptied})
-    _require_hashes(_facts_by_path(parse_reports(said), "file"), wanted, new, port)
+        "stage": STAGE, "folders": _folders(new), "moves": moves, "whole": whole,
+        "gone": [] if whole else stale, "emptied": [] if whole else emptied})
+    _require_hashes(facts_by_path(parse_reports(said), "file"), wanted, new, port)
     return len(new)
 
 
@@ -344,10 +191,10 @@ def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> No
     rest = remove_boot_line(found.boot)
     boot = _digest(rest) if rest is not None else None
     if rest is not None and rest != found.boot:
-        transport.run_script(_PREPARE_STAGE % {"stage": _STAGE, "keep": []})
-        transport.put_files(_STAGE, {_BOOT: rest})
+        transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": []})
+        transport.put_files(STAGE, {BOOT: rest})
     said = parse_reports(transport.run_script(
-        _REMOVE_FILES % {"stage": _STAGE, "package": _PACKAGE, "own": _OWN, "boot": boot}))
+        _REMOVE_FILES % {"stage": STAGE, "package": PACKAGE, "own": OWN, "boot": boot}))
     if ("boot", boot) not in said:
         raise BenchError("boot.py was not restored", where=port, cure="run the same command again")
 
@@ -360,11 +207,6 @@ def _require_hashes(
         raise BenchError(
             f"{len(wrong)} files do not hold what was written, the first is {wrong[0]}", where=port,
             cure="run the same command again; it continues where it stopped")
-
-
-def _facts_by_path(reports: Iterable[tuple[Any, ...]], kind: str) -> dict[str, Any]:
-    """The facts of one kind that a script reported, by path."""
-    return {fact[1]: fact[2] for fact in reports if fact[0] == kind}
 
 
 def _digest(data: bytes) -> str:

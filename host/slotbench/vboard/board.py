@@ -12,9 +12,11 @@ from slotbench.formats import FormatError, journal
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.seal import PAGE_BYTES
+from slotbench.images.frozen import BOOT, MAIN
 from slotbench.vboard.firmware import Behaviour, Marker, marker_of
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.frozen import PROGRAMS, modules_of
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.network.base import Network, NoNetwork
@@ -43,13 +45,12 @@ _LOOK_EVERY_MS = 1000
 class VirtualBoard:
     """A board with flash, network and files that outlive its resets; off until `power_on()`.
 
-    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its
-    sector 0. `vm` makes what runs its Python at each boot. `on_boot` is called whenever the loader
-    starts a firmware, before any Python runs. `on_print` gets what the board prints. `on_wait` is
-    called whenever the program on the board waits. With a `terminal` main.py is followed by the
-    REPL, which calls `on_code` after each piece of code it ran. `folders` are those of the
-    filesystem, empty ones included. `on_busy` is that of Runtime. `boots` lists all boots. `straps`
-    is what EN and GPIO0 do at the next reset only.
+    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0.
+    `vm` makes what runs its Python at each boot. `on_boot` is called whenever the loader starts a firmware,
+    before any Python runs. `on_print` gets what the board prints. `on_wait` is called whenever the program on
+    the board waits. With a `terminal` main.py is followed by the REPL, which calls `on_code` after each piece
+    of code it ran. `folders` are those of the filesystem, empty ones included. `on_busy` is that of Runtime.
+    `boots` lists all boots. `straps` is what EN and GPIO0 do at the next reset only.
     """
 
     def __init__(
@@ -125,8 +126,7 @@ class VirtualBoard:
         return self.state
 
     def press_button(self, pin: int, ms: int) -> None:
-        """Press a button that pulls this pin to ground, for `ms` from now on. It does not bounce.
-        """
+        """Press a button that pulls this pin to ground, for `ms` from now on. It does not bounce."""
         self._require_power()
         assert self._vm is not None
         runtime = self._vm.runtime
@@ -147,8 +147,7 @@ class VirtualBoard:
     def run(self, ms: int, until: Callable[[], bool] | None = None) -> BoardState:
         """Run the application for `ms` of virtual time, resets included.
 
-        With `until` it is stopped by Ctrl-C once that is true, which is checked about once a
-        virtual second.
+        With `until` it is stopped by Ctrl-C once that is true, which is checked about once a virtual second.
         """
         end_ms = self.clock.ms + ms
         self._until, self._next_look_ms, self._end_ms = until, 0, end_ms
@@ -164,8 +163,7 @@ class VirtualBoard:
         return self.state
 
     def run_line(self, line: str) -> str:
-        """Type `line` at the REPL (Ctrl-C stops the application first); return what is printed
-        until it ends.
+        """Type `line` at the REPL (Ctrl-C stops the application first); return what is printed until it ends.
 
         A reset that the line causes is carried out; the board is then through boot.py again.
         """
@@ -189,10 +187,8 @@ class VirtualBoard:
         return vm.eval(expression)
 
     def activity(self) -> tuple[str, int, int]:
-        """The next step of the update under way, the blocks in place, and the blocks of the image.
-
-        "head", "release", "table", "scan", "download", "verify", "activate", "done", or "" when there is
-        none; the numbers are 0 while they are not known.
+        """The next step of the update under way ("" for none, else one of `_STEPS`), the blocks in place, and
+        the blocks of the image; the numbers are 0 while they are not known.
         """
         agent = self._vm.agent() if self._vm is not None else None
         if agent is None:
@@ -279,7 +275,8 @@ class VirtualBoard:
     def _make_vm(self, marker: Marker) -> DeviceVM:
         network = NoNetwork() if marker.does is Behaviour.OFFLINE else self.network
         refuse = {"twoslot": "incompatible .mpy file"} if marker.does is Behaviour.NOIMPORT else {}
-        vm = self._new_vm(self.soc, self.files, network, console=self._print, refuse=refuse)
+        more = {"frozen": frozen} if (frozen := modules_of(marker)) else {}
+        vm = self._new_vm(self.soc, self.files, network, console=self._print, refuse=refuse, **more)
         vm.runtime.on_wait = self._waiting
         vm.runtime.on_busy = self.on_busy
         vm.runtime.folders = self.folders
@@ -302,8 +299,8 @@ class VirtualBoard:
         try:
             if self._program is Behaviour.RESTART:
                 vm.exec("import machine\nmachine.reset()")
-            elif self._program is not Behaviour.HANG and "/main.py" in self.files and not self._at_repl:
-                self._run_file("/main.py")
+            elif self._program is not Behaviour.HANG and not self._at_repl:
+                self._run_file(MAIN)
             if self._repl is None or self._program is Behaviour.HANG:
                 vm.runtime.wait_us(None)
             else:
@@ -328,13 +325,16 @@ class VirtualBoard:
         assert self._vm is not None
         self._vm.interrupt_at(self._end_ms)
         # As on the port: main.py does not follow a boot.py that failed.
-        self._at_repl |= "/boot.py" in self.files and not self._run_file("/boot.py")
+        self._at_repl |= not self._run_file(BOOT)
 
-    def _run_file(self, path: str) -> bool:
-        """Run a program. False when it ended in an error or in Ctrl-C, which is printed."""
+    def _run_file(self, name: str) -> bool:
+        """Run the frozen program, or the file. False: it ended in an error or Ctrl-C, which is printed."""
         assert self._vm is not None
         try:
-            self._vm.run_file(path)
+            if name in self.boots[-1].marker.frozen:
+                self._vm.exec(PROGRAMS[name])
+            elif f"/{name}" in self.files:
+                self._vm.run_file(f"/{name}")
             return True
         except Exception as error:
             self._vm.print_exception(error)
@@ -390,8 +390,7 @@ def _newest(region: bytes) -> journal.JournalCell | None:
 
 
 def _planned(lost: PowerCut) -> Cut | None:
-    """The planned cut. A `finally` on the dead board may have raised another PowerCut on top of it.
-    """
+    """The planned cut. A `finally` on the dead board may have raised another PowerCut on top of it."""
     error: BaseException | None = lost
     while error is not None:
         if isinstance(error, PowerCut) and error.cut is not None:

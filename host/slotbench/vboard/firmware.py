@@ -16,7 +16,7 @@ import random
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from slotbench.boards import BoardProfile
@@ -25,6 +25,7 @@ from slotbench.formats import image_ea
 from slotbench.formats.image import IROM_OFFSET, build_e9
 from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
 from slotbench.images.bench import MARKER, banner_version
+from slotbench.images.frozen import frozen_modules
 from slotbench.untrusted import load_json
 from slotbench.vboard.flash.nor import SECTOR
 
@@ -73,12 +74,13 @@ class Behaviour(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The build that runs, and the address its irom was linked for; None: unknown."""
+    """The build that runs, the address its irom was linked for (None: unknown), and its frozen modules."""
 
     build: str | None
     version: str | None
     does: Behaviour
     irom_address: int | None = None
+    frozen: tuple[str, ...] = ()
 
 
 @functools.lru_cache(maxsize=32)
@@ -89,12 +91,16 @@ def build(
     size: int = DEFAULT_BYTES,
     seed: int = 0,
     fs_start: int = 0x100000,
+    frozen: tuple[str, ...] = (),
 ) -> bytes:
     """An E9 image of about `size` bytes (at least 48 KB), the same for the same arguments.
 
     Versions of one `seed` and size have about a third of their 4 KB blocks in common, at equal
     offsets. `fs_start` is the literal that tells where its filesystem begins. Raises BenchError
     when the size is too small or the version does not fit.
+
+    `frozen` are names of frozen modules: virtual boards find twoslot there, or a boot.py or main.py
+    (slotbench.vboard.frozen).
     """
     _require_size(size)
     marker, own, shared = _beginnings(version, does, size, seed)
@@ -104,6 +110,9 @@ def build(
     irom[: len(marker)] = marker
     irom[_MARKER_BYTES : _MARKER_BYTES + len(banner)] = banner
     struct.pack_into("<I", irom, 2 * _MARKER_BYTES, fs_start)
+    if frozen:
+        names = b"\0" + b"".join(name.encode() + b"\0" for name in ("_boot.py", *frozen)) + b"\0"
+        irom[3 * _MARKER_BYTES : 3 * _MARKER_BYTES + len(names)] = names
     return build_e9(_ram(own, marker, _ANYWHERE), IRAM.start + _ENTRY_OFFSET, bytes(irom))
 
 
@@ -131,7 +140,8 @@ def build_user(
 
 
 def for_board(
-    board: BoardProfile, version: str, does: Behaviour = Behaviour.HEALTHY, *, size: int, seed: int = 0
+    board: BoardProfile, version: str, does: Behaviour = Behaviour.HEALTHY, *, size: int, seed: int = 0,
+    frozen: tuple[str, ...] = (),
 ) -> tuple[bytes, ...]:
     """The images of a release for `board`: one for both slots, or one for slot A and one for slot
     B.
@@ -142,7 +152,7 @@ def for_board(
         addresses = (board.irom_address(slot) for slot in (0, 1))
         return tuple(
             build_user(version, does, irom_address=at, size=size, seed=seed) for at in addresses)
-    return (build(version, does, size=size, seed=seed, fs_start=board.fs_start),)
+    return (build(version, does, size=size, seed=seed, fs_start=board.fs_start, frozen=frozen),)
 
 
 def marker_of(
@@ -158,10 +168,10 @@ def marker_of(
     in_irom = _found(irom)
     if in_ram is None and in_irom is None:
         does = Behaviour.CRASH if _linked_elsewhere(irom, irom_address) else Behaviour.HEALTHY
-        return Marker(None, banner_version(irom), does)
+        return Marker(None, banner_version(irom), does, frozen=frozen_modules(irom))
     if in_ram != in_irom or in_ram is None or in_ram.irom_address not in (None, irom_address):
         return Marker(None, None, Behaviour.CRASH)
-    return in_ram
+    return replace(in_ram, frozen=frozen_modules(irom))
 
 
 def _linked_elsewhere(irom: bytes, irom_address: int | None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from slotbench import data_path
-from slotbench.mpy import built, compile_package, inlined, sources
+from slotbench.mpy import INCOMPATIBLE, built, compile_package, inlined, sources
 from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["PACKAGE", "as_built", "installed", "source_of"]
@@ -33,7 +33,12 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
 
 
 def source_of(path: str, compiled: bytes) -> bytes:
-    """The source of a .mpy of the installed package. Raises BenchViolation for any other."""
+    """The source of a .mpy of the installed package.
+
+    Raises ValueError for one of a format that no such VM loads, BenchViolation for any other.
+    """
+    if compiled == INCOMPATIBLE:
+        raise ValueError("incompatible .mpy file")
     source = _compiled().get(compiled)
     if source is None:
         raise BenchViolation(f"{path} is no .mpy of this bench's package: the CPython VM runs source only")

@@ -313,13 +313,16 @@ class CPythonVM:
                 return None
             roots = [package]
         for root in roots:
-            base = absolute(f"{root}/{name.rpartition('.')[2]}")
-            files = self._frozen if base.startswith(f"/{FOLDER}/") else self.runtime.files
+            # A folder is remembered as it was found: relative to where the program is, from an empty root.
+            seen = f"{root}/{name.rpartition('.')[2]}".removeprefix("" if root else "/")
+            is_frozen = seen.startswith(f"{FOLDER}/")
+            files = self._frozen if is_frozen else self.runtime.files
+            base = absolute(seen if is_frozen or seen.startswith("/") else f"{self.runtime.where[0]}/{seen}")
             for suffix in (".py", ".mpy"):
                 if f"{base}/__init__{suffix}" in files:
-                    return f"{base}/__init__{suffix}", base
+                    return f"{base}/__init__{suffix}", seen
             if base in _folders(frozenset(files)):
-                return None, base
+                return None, seen
             for suffix in (".py", ".mpy"):
                 if base + suffix in files:
                     return base + suffix, None

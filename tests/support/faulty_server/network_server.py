@@ -35,6 +35,7 @@ class NetworkServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
+        self._answered: dict[int, int] = {}
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -52,6 +53,10 @@ class NetworkServer:
         self.hang_up()
         for thread in self._threads:
             thread.join()
+
+    def is_silent(self, port: int, sent: int) -> bool:
+        """Whether the client at `port`, which sent so many bytes, got all that comes for them."""
+        return self._answered.get(port) == sent
 
     def hang_up(self) -> None:
         """End all connections."""
@@ -73,6 +78,8 @@ class NetworkServer:
         self._threads[-1].start()
 
     def _serve(self, connection: socket.socket) -> None:
+        port = connection.getpeername()[1]
+        self._answered[port] = 0
         with connection, suppress(OSError):
             try:
                 with closing(self.network.connect(self.network.resolve("server"), 80, None)) as stream:
@@ -80,6 +87,7 @@ class NetworkServer:
                         stream.write(data)
                         if not _send(connection, stream):
                             return
+                        self._answered[port] += len(data)
             except DeviceOSError:
                 _reset(connection)
 

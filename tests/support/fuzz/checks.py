@@ -239,7 +239,7 @@ def release_of_the_offline_key(
         return
     assert len(plan["sha256"]) == len(plan["blocks"]) == 32
     said = {name: plan[name] for name in (
-        "counter", "length", "sha256", "fs_start", "version", "floor", "fs_version", "mpy_abi")}
+        "counter", "length", "sha256", "fs_start", "version", "floor", "fs_version", "mpy_abi", "twoslot")}
     assert describe(device, vm, plan) == SlotDescriptor(slot=1, product=PRODUCT, form=ImageForm(plan["form"]), **said)
 
 

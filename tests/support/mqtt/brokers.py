@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from slotbench.vboard.frozen import stock
+from slotbench.vboard.network.loopback import LoopbackNetwork
 
 LONGEST_S: Final = 20.0
 """A peer in these tests that is silent for so long in real time has hung."""
@@ -75,6 +76,20 @@ class Mosquitto:
             self._run = None
 
 
+class BrokerSocket(socket.socket):
+    """A broker's end of a connection: it knows what it has read, and whether it waits for more."""
+
+    count = 0
+    waits = False
+
+    def recv(self, *arguments: int) -> bytes:
+        self.waits = True
+        data = super().recv(*arguments)
+        self.count += len(data)
+        self.waits = False
+        return data
+
+
 class Broker:
     """Plays `behave(connection)` to each client that connects, one after another."""
 
@@ -83,13 +98,20 @@ class Broker:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self.clients = 0
-        self._open: list[socket.socket] = []
+        self._open: list[BrokerSocket] = []
+        self._by_port: dict[int, BrokerSocket] = {}
+        self._done: set[int] = set()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def is_silent(self, port: int, sent: int) -> bool:
+        """Whether the client at `port`, which sent so many bytes, got all that comes for them."""
+        known = self._by_port.get(port)
+        return port in self._done or known is not None and known.waits and known.count == sent
 
     def close(self) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
@@ -104,13 +126,27 @@ class Broker:
     def _serve(self) -> None:
         with suppress(OSError):
             while True:
-                connection, _ = self._server.accept()
+                accepted, address = self._server.accept()
+                connection = BrokerSocket(fileno=accepted.detach())
                 connection.settimeout(LONGEST_S)
                 self.clients += 1
                 self._open.append(connection)
+                self._by_port[address[1]] = connection
+                self._done.discard(address[1])
                 # The board hangs up in the middle of things: that is what the tests are about.
                 with suppress(OSError, AssertionError):
                     self._behave(connection)
+                self._done.add(address[1])
+
+
+def to_mosquitto() -> LoopbackNetwork:
+    """A network to a mosquitto, which answers whatever it is asked: patient until it does."""
+    return LoopbackNetwork(grace_s=LONGEST_S, more_s=0.1)
+
+
+def heard_by(broker: Broker) -> LoopbackNetwork:
+    """A network to a broker that may be silent, and then costs no time."""
+    return LoopbackNetwork(grace_s=LONGEST_S, is_silent=broker.is_silent)
 
 
 @contextmanager

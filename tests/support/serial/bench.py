@@ -15,8 +15,10 @@ from typing import Self
 from slotbench import boards
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.segments import pack_ram_part
+from slotbench.images.frozen import twoslot_number
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.factory import factory_flash
+from slotbench.vboard.firmware import SMALLEST_BYTES, build
 from slotbench.vboard.live.control_socket import ControlSocket, request_facts
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.runner import LiveRunner
@@ -36,10 +38,15 @@ def stand_in_loader() -> bytes:
     return pack_ram_part([(0x4010E000, bytes(range(256)))], 0x4010E000, flash_mode=0, size_freq=0)
 
 
-def plain_folder(path: Path) -> BoardFolder:
-    """A board set up by `slotbench flash`: 1.0.0 in slot A, a main.py in a LittleFS, no twoslot on it."""
+def plain_folder(path: Path, *, frozen: tuple[str, ...] = ()) -> BoardFolder:
+    """A board set up by `slotbench flash`: 1.0.0 in slot A, a main.py in a LittleFS, no twoslot on it.
+
+    `frozen` are frozen modules of its firmware.
+    """
     board = boards.load("generic_4m")
-    first = Firmware(data=image("1.0.0"), product="lamp", version="1.0.0", counter=1)
+    data = build("1.0.0", size=SMALLEST_BYTES, frozen=frozen) if frozen else image("1.0.0")
+    first = Firmware(
+        data=data, product="lamp", version="1.0.0", counter=1, twoslot=twoslot_number(frozen))
     flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
     return BoardFolder.create(path, board.name, flash, {"/main.py": QUIET.encode()}, unique_id=ID)

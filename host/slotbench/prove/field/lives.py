@@ -20,7 +20,12 @@ from slotbench.prove.field.story import FieldStory
 
 __all__ = ["LIVES"]
 
-_CHDIR: Final = f'import os\nos.chdir("/data")\n{LAMP}'
+_CHDIR: Final = f"""\
+import os
+if "data" not in os.listdir("/"):
+    os.mkdir("/data")
+os.chdir("/data")
+{LAMP}"""
 _NO_STACK: Final = b"""\
 import sys
 if "deep" in dir(sys.modules["__main__"]):
@@ -114,6 +119,8 @@ def _data(files: dict[str, bytes]) -> None:
 
 
 LIVES: Final = (
+    FieldStory(
+        name="folder", what="main.py goes to a folder of its own with os.chdir()", main=_CHDIR, play=_update),
     FieldStory(
         name="import-path", what="main.py sets sys.path without the root", main=_PATH, play=_update),
     FieldStory(

@@ -152,6 +152,7 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         print(pin.value())
         pin.value(0)
         print(pin.value())
+        pin.init(Pin.IN)
         """, "1\n0"),
     _pin(
         "pin16", "Switch GPIO16", """

@@ -106,10 +106,11 @@ PROGRAMS: Final[tuple[Program, ...]] = (
     _time(
         "watchdog", "Be restarted by the watchdog", """
         from machine import WDT
+        import time
         dog = WDT()
         dog.feed()
         while True:
-            pass
+            time.sleep_ms(100)
         """, "True", then="""
         import machine
         print(machine.reset_cause() in (1, 3))

@@ -22,7 +22,7 @@ PROGRAM: Final = ctypes.CFUNCTYPE(
 ERASE: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint32, c_uint32, POINTER(c_uint32))
 READ: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint32, POINTER(c_uint8), c_uint32)
 
-PINS: Final = ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint32)
+PINS: Final = ctypes.CFUNCTYPE(None, c_void_p, c_uint32, c_uint32, c_uint32)
 BUS: Final = ctypes.CFUNCTYPE(c_int, c_void_p, c_int, c_int, c_int)
 
 

@@ -139,12 +139,13 @@ class ChipPins:
 
     # What the chip says.
 
-    def _pins_changed(self, _host: object, _tick: int, levels: int, moved: int) -> None:
+    def _pins_changed(self, _host: object, levels: int, driven: int, touched: int) -> None:
         try:
             for pin, parts in self._watchers.items():
-                if moved >> pin & 1:
+                if touched >> pin & 1:
+                    level = levels >> pin & 1 if driven >> pin & 1 else None
                     for part in parts:
-                        part.pin_changed(pin, levels >> pin & 1)
+                        part.pin_changed(pin, level)
         except BaseException as error:
             self._error = self._error or error
 

@@ -16,6 +16,7 @@ from slotbench.vboard.chip.board import ChipBoard
 from slotbench.vboard.chip.files import ChipFiles
 from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.chip.pace import ChipPace
+from slotbench.vboard.chip.pin_requests import PinRequests
 from slotbench.vboard.chip.typed_line import TypedLine
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
@@ -24,6 +25,7 @@ from slotbench.vboard.live.control_socket import ControlRequest
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.request_handler import RequestHandler
+from slotbench.vboard.live.wiring import load_wiring
 from slotbench.vboard.live.screen import LiveScreen, release_facts
 from slotbench.vboard.loader.model import NothingBoots
 from slotbench.vboard.network.loopback import LoopbackNetwork
@@ -71,6 +73,7 @@ class ChipRunner:
         now: Callable[[], float], poll: Callable[[float | None], ControlRequest | None],
         say: Callable[[str], object],
         uart: Uart, places: dict[int, str], rom: bytes | None = None, calls: LoopbackNetwork | None = None,
+        is_trusted: bool = False,
     ) -> None:
         self.folder = folder
         self.clock = flash.clock
@@ -96,8 +99,10 @@ class ChipRunner:
         self.last_facts: dict[str, Any] = {}
         """The status when the power went at the end of `run`."""
         self._slice_us = _SLICE_US[0]
+        self._is_trusted = is_trusted or folder.is_own
         self._handler = RequestHandler(folder, self.board, self.facts, self._tell, {
-            "reset": self._reset, "off": self._off, "on": self._switch_on, "repl": self._type})
+            "reset": self._reset, "off": self._off, "on": self._switch_on, "repl": self._type,
+            **PinRequests(self.board.machine.pins).commands})
         uart.application = _ChipApplication(self.board)
 
     def stop(self) -> None:
@@ -149,10 +154,22 @@ class ChipRunner:
     def _power_on(self) -> None:
         self._kept = self.folder.load_files()
         self._files.write_files(self._kept)
+        self._wire_parts()
         self._tell("power on")
         self._is_on = True
         self._pace.restart()
         self.board.power_on()
+
+    def _wire_parts(self) -> None:
+        """Put the parts that the folder's wiring.py names on the pins, and nothing else."""
+        if not isinstance(self.folder, BoardFolder):
+            return
+        wiring, pins = load_wiring(self.folder.path, is_own=self._is_trusted), self.board.machine.pins
+        pins.detach_all()
+        for part in wiring.parts:
+            pins.attach(part)
+        for source, target in wiring.jumpers:
+            pins.wire(source, target)
 
     def _power_off(self, words: str) -> None:
         if self.board.state is not BoardState.OFF:

@@ -29,27 +29,51 @@ _FILE: Final = 0x8000
 
 @lru_cache(maxsize=1024)
 def absolute(path: str) -> str:
-    """`path` from the root, without `.` and double slashes."""
-    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+    """`path` from the root, without `.`, `..` and double slashes."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
 
 
 class FileTable:
     """The functions of `os` over the files; `folders` are those that were made, whatever is in
     them.
 
-    `commit` carries out a change of so many bytes (NorFlash.commit).
+    `commit` carries out a change of so many bytes (NorFlash.commit). `where` has one item, the folder that
+    the program is in: os.chdir() changes it.
     """
 
     def __init__(
         self, files: dict[str, bytes], commit: Commit, folders: set[str] | None = None,
+        where: list[str] | None = None,
     ) -> None:
         self._files = files
         self._commit = commit
         self._folders = folders if folders is not None else set()
+        self._where = where if where is not None else ["/"]
+
+    def absolute(self, path: str) -> str:
+        """`path` from the root, as seen from the folder that the program is in."""
+        return absolute(path if path.startswith("/") else f"{self._where[0]}/{path}")
+
+    def chdir(self, path: str) -> None:
+        """os.chdir; OSError(2) when there is no such folder."""
+        name = self.absolute(path)
+        if not self._is_directory(name):
+            raise DeviceOSError(_ENOENT)
+        self._where[0] = name
+
+    def getcwd(self) -> str:
+        """os.getcwd."""
+        return self._where[0]
 
     def open(self, path: str, mode: str = "r") -> DeviceFile:
         """builtins.open on the board."""
-        return DeviceFile(self._files, absolute(path), mode, self._commit)
+        return DeviceFile(self._files, self.absolute(path), mode, self._commit)
 
     def listdir(self, path: str = "") -> list[str]:
         """os.listdir: names in a folder."""
@@ -57,7 +81,7 @@ class FileTable:
 
     def ilistdir(self, path: str = "") -> list[tuple[str, int, int, int]]:
         """os.ilistdir: (name, type, inode, size)."""
-        where = absolute(path).rstrip("/") + "/"
+        where = self.absolute(path).rstrip("/") + "/"
         inside = [name[len(where) :] for name in self._files if name.startswith(where)]
         inside += [f"{name[len(where):]}/" for name in self._folders if name.startswith(where)]
         if not inside and where != "/" and where[:-1] not in self._folders:
@@ -70,7 +94,7 @@ class FileTable:
 
     def stat(self, path: str) -> tuple[int, ...]:
         """os.stat: the ten numbers of MicroPython; OSError(2) when it is not there."""
-        name = absolute(path)
+        name = self.absolute(path)
         content = self._files.get(name)
         if content is None and not self._is_directory(name):
             raise DeviceOSError(_ENOENT)
@@ -80,28 +104,28 @@ class FileTable:
 
     def remove(self, path: str) -> None:
         """os.remove; OSError(2) when it is not there."""
-        name = absolute(path)
+        name = self.absolute(path)
         if name not in self._files:
             raise DeviceOSError(_EISDIR if self._is_directory(name) else _ENOENT)
         self._commit(lambda: self._files.pop(name), 0)
 
     def rename(self, old: str, new: str) -> None:
         """os.rename; replaces what has the new name."""
-        source = absolute(old)
+        source = self.absolute(old)
         if source not in self._files:
             raise DeviceOSError(_ENOENT)
-        self._commit(lambda: self._files.update({absolute(new): self._files.pop(source)}), 0)
+        self._commit(lambda: self._files.update({self.absolute(new): self._files.pop(source)}), 0)
 
     def mkdir(self, path: str) -> None:
         """os.mkdir."""
-        name = absolute(path)
+        name = self.absolute(path)
         if name in self._files or self._is_directory(name):
             raise DeviceOSError(_EEXIST)
         self._folders.add(name)
 
     def rmdir(self, path: str) -> None:
         """os.rmdir; OSError(39) when something is in it."""
-        name = absolute(path)
+        name = self.absolute(path)
         if not self._is_directory(name):
             raise DeviceOSError(_ENOENT)
         if self.ilistdir(name):

@@ -45,7 +45,7 @@ def device_builtins(runtime: Runtime) -> dict[str, Any]:
         **_TEMPLATE,
         "__name__": "builtins",
         "OSError": DeviceOSError,
-        "open": FileTable(runtime.files, runtime.soc.flash.commit).open,
+        "open": FileTable(runtime.files, runtime.soc.flash.commit, where=runtime.where).open,
         "id": runtime.objects.address_of,
         "pow": _pow,
         "print": say,

@@ -1,4 +1,4 @@
-"""network, socket and select, as ports/esp8266 and extmod/modlwip.c have them."""
+"""socket and select, as ports/esp8266 and extmod/modlwip.c have them."""
 
 from __future__ import annotations
 
@@ -26,93 +26,7 @@ _PEER, _PEER_PORT = "10.0.0.9", 49152
 _SYN_US: Final = 18_000_000
 """After about this long lwIP gives up on a peer that never answers (TCP_SYNMAXRTX); an estimate."""
 
-_STAT_CONNECTING, _STAT_NO_AP, _STAT_GOT_IP = 1, 3, 5
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16
-
-
-def _network(rt: Runtime) -> Mapping[str, Any]:
-    name = ["MPY-ESP8266"]
-
-    def hostname(new: str | None = None) -> str | None:
-        if new is None:
-            return name[0]
-        name[0] = new
-        return None
-
-    return {
-        "WLAN": lambda interface=0: _Wlan(rt, interface),
-        "hostname": hostname,
-        "STA_IF": 0,
-        "AP_IF": 1,
-        "STAT_IDLE": 0,
-        "STAT_CONNECTING": _STAT_CONNECTING,
-        "STAT_WRONG_PASSWORD": 2,
-        "STAT_NO_AP_FOUND": _STAT_NO_AP,
-        "STAT_CONNECT_FAIL": 4,
-        "STAT_GOT_IP": _STAT_GOT_IP,
-        "MODE_11B": 1,
-        "MODE_11G": 2,
-        "MODE_11N": 3,
-    }
-
-
-class _Wlan:
-    """network.WLAN: the SDK associates by itself with the network it knows; the access point side
-    is off.
-    """
-
-    PM_NONE, PM_POWERSAVE, PM_PERFORMANCE = 0, 1, 2
-
-    def __init__(self, rt: Runtime, interface: int) -> None:
-        if interface not in (0, 1):
-            raise ValueError
-        self._rt = rt
-        self._station = interface == 0
-
-    def active(self, on: bool | None = None) -> bool | None:
-        self._rt.wait_us(CALL_US)
-        if on is None:
-            return self._station and self._rt.station_active
-        if self._station:
-            if on and not self._rt.station_active:
-                self._rt.station_up_us = self._rt.clock.us
-            self._rt.station_active = bool(on)
-        return None
-
-    def connect(self, ssid: str | None = None, key: str | None = None, *, bssid: bytes | None = None) -> None:
-        if not self._station:
-            raise DeviceOSError("STA required")
-        self._rt.station_active = True
-        self._rt.station_up_us = self._rt.clock.us
-
-    def disconnect(self) -> None:
-        self._rt.station_active = False
-
-    def isconnected(self) -> bool:
-        self._rt.wait_us(CALL_US)
-        return self._station and self._rt.is_associated()
-
-    def status(self, what: str | None = None) -> int:
-        self._rt.wait_us(CALL_US)
-        if what == "rssi":
-            return -60
-        if not self._station:
-            return -1
-        if self._rt.is_associated():
-            return _STAT_GOT_IP
-        return _STAT_CONNECTING if self._rt.network.online else _STAT_NO_AP
-
-    def ifconfig(self) -> tuple[str, str, str, str]:
-        if self.isconnected():
-            return "10.0.0.3", "255.255.255.0", "10.0.0.1", "10.0.0.1"
-        return "0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0"
-
-    def config(self, what: str | None = None, **settings: Any) -> Any:
-        if what == "mac":
-            return b"\x5c\xcf\x7f" + self._rt.soc.unique_id[:3]
-        if what is not None:
-            raise ValueError("unknown config param")
-        return None
 
 
 def _socket(rt: Runtime) -> Mapping[str, Any]:
@@ -394,4 +308,4 @@ class _SocketPoll:
         return [(sock, state) for sock, state in states if state]
 
 
-MODULES = {"network": _network, "socket": _socket, "select": _select}
+MODULES = {"socket": _socket, "select": _select}

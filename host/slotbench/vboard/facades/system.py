@@ -155,7 +155,7 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
 
 
 def _os(rt: Runtime) -> Mapping[str, Any]:
-    table = FileTable(rt.files, rt.soc.flash.commit, rt.folders)
+    table = FileTable(rt.files, rt.soc.flash.commit, rt.folders, rt.where)
     return {
         "urandom": rt.soc.random.randbytes,
         "listdir": table.listdir,
@@ -165,7 +165,8 @@ def _os(rt: Runtime) -> Mapping[str, Any]:
         "rename": table.rename,
         "mkdir": table.mkdir,
         "rmdir": table.rmdir,
-        "getcwd": lambda: "/",
+        "chdir": table.chdir,
+        "getcwd": table.getcwd,
         "uname": lambda: ("esp8266", "esp8266", "2.2.0-dev(9422289)", "v1.28.0", _MACHINE),
     }
 

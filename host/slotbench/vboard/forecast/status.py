@@ -47,6 +47,10 @@ class BoardStatus:
     next: str | None
     hook: bool | None = None
     """Whether boot.py ran the boot hook in this start; None where nobody knows."""
+    twoslot: str | None = None
+    """The version of twoslot, and where it is: "0.1.0 frozen" or "0.1.0 files"."""
+    hook_version: str | None = None
+    """The version of the boot hook's file; None where there is none, or it does not say."""
 
 
 def status(board: BoardProfile, data: bytes) -> BoardStatus:

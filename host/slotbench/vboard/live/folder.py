@@ -33,7 +33,8 @@ _TOKEN_BYTES: Final = 16
 @dataclass(frozen=True, slots=True)
 class BoardFolder:
     """The folder `path`: its board's `profile`, named in board.json as `board_name` (a name, or the
-    path of a file), and the chip's `unique_id` (4 bytes). `token` was made with it, at random.
+    path of a file), and the chip's `unique_id` (4 bytes). `token` was made with it, at random. `vm` runs it
+    unless somebody wants another; empty: nobody chose.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class BoardFolder:
     profile: BoardProfile
     unique_id: bytes
     token: bytes = b""
+    vm: str = ""
 
     @property
     def is_own(self) -> bool:
@@ -77,7 +79,7 @@ class BoardFolder:
                     f"format {facts['format']} of a board's folder is not known", where=str(where),
                     cure="use the slotbench that made it", exit_code=USAGE)
             name, unique_id = str(facts["board"]), bytes.fromhex(facts["unique_id"])
-            token = bytes.fromhex(facts.get("token", ""))
+            token, vm = bytes.fromhex(facts.get("token", "")), str(facts.get("vm", ""))
         except OSError as error:
             raise BenchError(
                 f"no board here ({error.strerror})", where=str(where),
@@ -86,14 +88,14 @@ class BoardFolder:
             raise BenchError(
                 "board.json cannot be read", where=str(where), cure="make the board anew",
                 exit_code=USAGE) from None
-        return cls(path, name, boards.load(name), unique_id, token)
+        return cls(path, name, boards.load(name), unique_id, token, vm)
 
     @classmethod
     def create(
         cls, path: Path, board_name: str, flash: NorFlash, files: Mapping[str, bytes], *,
-        unique_id: bytes | None = None,
+        unique_id: bytes | None = None, vm: str = "",
     ) -> BoardFolder:
-        """Make the folder, whole or not at all; a new `unique_id` unless one is given.
+        """Make the folder, whole or not at all; a new `unique_id` unless one is given. `vm` is to run it.
 
         Raises BenchError (exit code 2) when it exists already or cannot be written.
         """
@@ -105,7 +107,10 @@ class BoardFolder:
         made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         folder = cls(made, board_name, boards.load(board_name), identity)
         token = secrets.token_bytes(_TOKEN_BYTES)
-        facts = {"format": _FORMAT, "board": board_name, "unique_id": identity.hex(), "token": token.hex()}
+        facts = {
+            "format": _FORMAT, "board": board_name, "unique_id": identity.hex(), "token": token.hex(),
+            **({"vm": vm} if vm else {}),
+        }
         with _writing(path):
             try:
                 make_private_folder(made)
@@ -115,7 +120,7 @@ class BoardFolder:
                 os.replace(made, path)
             finally:
                 shutil.rmtree(made, ignore_errors=True)
-        new = cls(path, board_name, folder.profile, identity, token)
+        new = cls(path, board_name, folder.profile, identity, token, vm)
         mark(*new._mark)
         return new
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.flash.cuts import Cut
@@ -14,6 +14,9 @@ from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.states import BoardState
 
 __all__ = ["OperatedBoard", "RequestHandler"]
+
+_OF_THE_CHIP: Final = {"pin": "pins", "adc": "pin A0", "part": "parts"}
+"""Commands that the emulated chip alone carries out, and what the other VMs lack for them."""
 
 
 class OperatedBoard(Protocol):
@@ -50,6 +53,10 @@ class RequestHandler:
         name = request.fields.get("command")
         command = self._commands.get(str(name))
         try:
+            if command is None and name in _OF_THE_CHIP:
+                raise BenchError(
+                    f"this VM has no {_OF_THE_CHIP[str(name)]}", where=self._place,
+                    cure=f"slotbench board run {self._place} --vm chip", exit_code=USAGE)
             if command is None:
                 raise BenchError(
                     "unknown command", where=repr(name), cure="use the slotbench that runs the board",

@@ -22,6 +22,7 @@ from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.paced_clock import PacedClock
 from slotbench.vboard.live.request_handler import RequestHandler
+from slotbench.vboard.live.not_here import NotHere
 from slotbench.vboard.live.screen import LiveScreen, facts, why_nothing_boots
 from slotbench.vboard.live.serial import LiveSerial
 from slotbench.vboard.loader.model import LoaderModel
@@ -88,6 +89,7 @@ class LiveRunner:
         self.clock = PacedClock(speed, now, self._serve)
         self._screen = LiveScreen(self.clock, say)
         self._tell = self._screen.show_event
+        self._not_here = NotHere()
         flash = folder.load_flash(self.clock)
         self._files = FlashFiles(flash, folder.profile.filesystem)
         self.board = VirtualBoard(
@@ -389,5 +391,7 @@ class LiveRunner:
             text = self._serial.terminal.print_text(text)
         self.clock.catch_up()
         self._screen.show_output(text)
+        if lacks := self._not_here.find(text):
+            self._tell(lacks)
         if self._line is not None:
             self._line.send_text(text)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
+from slotbench.micropython_vm import vm_cache
 
 __all__ = ["HEAP_BYTES", "VARIABLE", "Installation", "find_installation"]
 
@@ -52,16 +52,16 @@ class Installation:
 
 
 def find_installation() -> Installation:
-    """The VM named by SLOTBENCH_MICROPYTHON, or the one in this checkout's cache.
+    """The VM named by SLOTBENCH_MICROPYTHON, or the one that `slotbench get-micropython` got.
 
     Raises BenchError (exit code 2) when there is none.
     """
     named = os.environ.get(VARIABLE)
-    root = Path(named) if named else data_path("device").parent / ".cache" / "micropython" / "root"
+    root = Path(named) if named else vm_cache() / "root"
     installation = Installation(root)
     if not installation.complete:
         raise BenchError(
             "there is no MicroPython VM here", where=str(root),
-            cure=f"run tools/get-micropython in a checkout, or name the unpacked folder in {VARIABLE}",
+            cure=f"run `slotbench get-micropython`, or name the unpacked folder in {VARIABLE}",
             exit_code=USAGE)
     return installation

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import ctypes
 import os
 import select
 import signal
 import socket
 import subprocess
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -25,6 +26,10 @@ _LOOK_MS: Final = 20
 _QUIET_LOOKS: Final = 3
 _FILE_BYTES_MAX: Final = 32 * 1024 * 1024
 """No file of a board is longer: its whole flash is not."""
+
+_ADDR_NO_RANDOMIZE: Final = 0x0040000
+"""personality(2): a program started now lies at the same addresses each time."""
+_PERSONALITY_ASKED: Final = 0xFFFFFFFF
 
 
 class VMDied(Exception):
@@ -51,7 +56,7 @@ class Process:
         self._program = installation.program.resolve()
         self._link, theirs = socket.socketpair()
         statement = f"import bench; bench.begin(open({theirs.fileno()}, 'r+b'))"
-        with theirs:
+        with theirs, _same_addresses():
             self._child = subprocess.Popen(
                 installation.command(heap=heap, statement=statement),
                 cwd=shims, env={"MICROPYPATH": str(shims)}, pass_fds=[theirs.fileno()],
@@ -180,6 +185,23 @@ class Process:
         self._child.wait()
         self.drain()
         return VMDied(f"the MicroPython VM ended with {self._child.returncode}")
+
+
+@contextmanager
+def _same_addresses() -> Iterator[None]:
+    """Programs started meanwhile by this thread lie at the same addresses each time, where the kernel lets
+    them.
+
+    The collector of MicroPython takes a word for a pointer when it looks like one. At other addresses other
+    words do, and a run with a heap nearly full would end in another way now and then.
+    """
+    personality = ctypes.CDLL(None).personality
+    before = personality(ctypes.c_ulong(_PERSONALITY_ASKED))
+    personality(ctypes.c_ulong(before | _ADDR_NO_RANDOMIZE))
+    try:
+        yield
+    finally:
+        personality(ctypes.c_ulong(before))
 
 
 def _end(child: subprocess.Popen[bytes], printed: IO[bytes], link: socket.socket) -> None:

@@ -35,7 +35,7 @@ __all__ = ["MicroPythonVM"]
 
 _INSIDE: Final = Path(__file__).parent / "inside"
 _SHIM: Final = "bench"
-_FROZEN: Final = "frozen"
+_FROZEN: Final = FOLDER
 _OWN_FRAME: Final = '  File "bench.py"'
 _TYPED: Final = '  File "<string>"'
 _STREAMED: Final = re.compile(r'^  File "/\.\./[^"]*\.stdin"')

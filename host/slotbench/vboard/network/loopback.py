@@ -6,7 +6,7 @@ import select
 import socket
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from slotbench.addresses import is_this_machine
@@ -36,18 +36,24 @@ class LoopbackNetwork(Network):
     """This machine only: its loopback and its own addresses, its name, and `hosts` (name -> address).
 
     A read waits up to `grace_s` of real time for the peer, so that a busy machine does not turn
-    into virtual timeouts. A peer silent for that long counts as silent: reads return at once and
-    virtual time moves on. A listening port of the board waits up to `accept_wait_s` of real time in all
-    until a client connects: otherwise the virtual minutes would pass before any client could.
+    into virtual timeouts; once something came, up to `more_s` for the rest (None: `grace_s`). A peer
+    silent for that long counts as silent: reads return at once and virtual time moves on. `is_silent`,
+    if it is given, says so at once: it gets the local port of a connection and the bytes that the board
+    sent on it, and is true when the peer has read them all and says nothing more. A listening port of
+    the board waits up to `accept_wait_s` of real time in all until a client connects: otherwise the
+    virtual minutes would pass before any client could.
     """
 
     def __init__(
         self, link: RadioLink | None = None, *, hosts: Mapping[str, str] | None = None,
-        grace_s: float = _GRACE_S, accept_wait_s: float = 0.0,
+        grace_s: float = _GRACE_S, more_s: float | None = None, accept_wait_s: float = 0.0,
+        is_silent: Callable[[int, int], bool] | None = None,
     ) -> None:
         super().__init__(link)
         self.hosts = {"localhost": "127.0.0.1", **(hosts or {})}
         self.grace_s = grace_s
+        self.more_s = grace_s if more_s is None else more_s
+        self.is_silent = is_silent
         self.accept_wait_s = accept_wait_s
         self._places: dict[int, int] = {}
 
@@ -72,7 +78,9 @@ class LoopbackNetwork(Network):
 
     def datagrams(self, host: str, port: int) -> Datagrams:
         """Real datagrams, to this machine's loopback only."""
-        return _LoopbackDatagrams(host, port) if is_this_machine(host) else super().datagrams(host, port)
+        if not is_this_machine(host):
+            return super().datagrams(host, port)
+        return _LoopbackDatagrams(host, port, self.grace_s)
 
     def _resolve(self, host: str) -> str:
         address = self.hosts.get(host, _HOME if host == socket.gethostname() else host)
@@ -84,7 +92,7 @@ class LoopbackNetwork(Network):
         if not is_this_machine(host):
             raise DeviceOSError(EHOSTUNREACH)
         try:
-            return _LoopbackStream(socket.create_connection((host, port), self.grace_s), self.grace_s)
+            return _LoopbackStream(socket.create_connection((host, port), self.grace_s), self)
         except TimeoutError:
             raise DeviceOSError(EINPROGRESS) from None
         except ConnectionError:
@@ -109,7 +117,7 @@ class _LoopbackListener:
         self._waited_s = 0.0
         sock = self._sock.accept()[0]
         sock.settimeout(self._network.grace_s)
-        self._taken = _LoopbackStream(sock, self._network.grace_s)
+        self._taken = _LoopbackStream(sock, self._network)
         return self._taken
 
     def _ready(self, seconds: float) -> bool:
@@ -125,9 +133,11 @@ class _LoopbackListener:
 
 
 class _LoopbackStream:
-    def __init__(self, sock: socket.socket, grace_s: float) -> None:
+    def __init__(self, sock: socket.socket, network: LoopbackNetwork) -> None:
         self._sock = sock
-        self._grace_s = self._patience_s = grace_s
+        self._network = network
+        self._patience_s = network.grace_s
+        self._written = 0
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def write(self, data: bytes) -> int:
@@ -137,7 +147,8 @@ class _LoopbackStream:
             raise DeviceOSError(ETIMEDOUT) from None
         except OSError:
             raise DeviceOSError(ECONNRESET) from None
-        self._patience_s = self._grace_s
+        self._patience_s = self._network.grace_s
+        self._written += len(data)
         return len(data)
 
     def readinto(self, view: memoryview, *, patient: bool = True) -> int | None:
@@ -147,7 +158,7 @@ class _LoopbackStream:
             count = self._sock.recv_into(view)
         except OSError:
             raise DeviceOSError(ECONNRESET) from None
-        self._patience_s = self._grace_s
+        self._patience_s = self._network.more_s
         return count
 
     def readable(self) -> bool:
@@ -164,26 +175,42 @@ class _LoopbackStream:
     def _wait(self, patient: bool) -> bool:
         if self._sock.fileno() < 0:
             raise DeviceOSError(ECONNRESET)
+        if not patient or self._network.is_silent is None:
+            return self._waited(self._patience_s if patient else 0)
+        port = self._sock.getsockname()[1]
+        while True:
+            # Asked first: what the peer said before is here by then.
+            is_silent = self._network.is_silent(port, self._written)
+            if self._waited(0 if is_silent else min(_SLICE_S, self._patience_s)):
+                return True
+            if is_silent or not self._patience_s:
+                return False
+
+    def _waited(self, seconds: float) -> bool:
+        """Whether something comes within so many seconds, which are taken from the patience."""
         start = time.monotonic()
-        ready = bool(select.select([self._sock], [], [], self._patience_s if patient else 0)[0])
+        ready = bool(select.select([self._sock], [], [], seconds)[0])
         self._patience_s = max(0.0, self._patience_s - (time.monotonic() - start))
         return ready
 
 
 class _LoopbackDatagrams:
-    """Datagrams to one port of this machine. Looking for one waits a little, as for a stream."""
+    """Datagrams to one port of this machine. Looking for one waits for the peer, as for a stream."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, grace_s: float) -> None:
         self._sock = socket.socket(type=socket.SOCK_DGRAM)
-        self._sock.settimeout(_SLICE_S)
+        self._grace_s, self._patience_s = grace_s, 0.0
         self._sock.connect((host, port))
 
     def send(self, data: bytes) -> None:
         with suppress(OSError):  # nobody listens there: that is no error to lwIP
             self._sock.send(data)
+        self._patience_s = self._grace_s
 
     def receive(self) -> bytes | None:
+        patience_s, self._patience_s = self._patience_s, 0.0
         try:
+            self._sock.settimeout(patience_s)
             return self._sock.recv(_DATAGRAM_BYTES)
         except OSError:
             return None

@@ -33,6 +33,8 @@ struct chip *chip_new(u64 seed)
     chip_stack_mark(c, DRAM_BASE);
     chip_uart_baud(c, 115200);
     timer_reset(c);
+    gpio_reset(c);
+    memset(c->pin, 0, sizeof c->pin);
     chip_mac(c, mac);
     return c;
 }

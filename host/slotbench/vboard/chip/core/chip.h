@@ -131,7 +131,8 @@ struct chip {
     struct { u64 due; u32 stage; } wdt;
     u64 wake_tick;
     u64 rtc_base_tick, mac_base_tick;
-    u32 gpio_out, gpio_enable, gpio_status, gpio_open_drain, gpio_watching, gpio_driven, gpio_level, gpio_seen, gpio_own;
+    u32 gpio_out, gpio_enable, gpio_status, gpio_open_drain, gpio_watching, gpio_driven, gpio_level, gpio_seen, gpio_own,
+        gpio_chips;
     u32 straps, adc_level;
     struct { u64 high_ticks, since, edges; } pin[GPIOS];
     struct { int from, to; } wire[WIRES];
@@ -235,7 +236,7 @@ void gpio_write(struct chip *, u32 at, u32 value);
 void gpio_changed(struct chip *);
 void gpio_reset(struct chip *);
 
-void parts_see(struct chip *, u32 moved);
+void parts_see(struct chip *, u32 moved, u32 touched);
 void parts_events(struct chip *, u64 tick);
 u64 parts_next(const struct chip *);
 u32 parts_exchange(struct chip *, u32 byte);

@@ -49,10 +49,10 @@ struct chip_flash_calls {
     int (*read)(void *host, uint32_t offset, uint8_t *data, uint32_t bytes);
 };
 
-/* What the host's parts hear. `pins`: the chip alone has changed the pins `moved`, and all are now as in `levels`. `bus`:
- * something happened on a bus; what it returns is meant by the event. */
+/* What the host's parts hear. `pins`: the chip has changed what it does to the pins `touched`: it drives those in `driven`
+ * to `levels`. `bus`: something happened on a bus; what it returns is meant by the event. */
 struct chip_part_calls {
-    void (*pins)(void *host, uint64_t tick, uint32_t levels, uint32_t moved);
+    void (*pins)(void *host, uint32_t levels, uint32_t driven, uint32_t touched);
     int (*bus)(void *host, int bus, int event, int value);
 };
 

@@ -22,11 +22,12 @@ static u32 driven(const struct chip *c, u32 *out)
     return (c->gpio_enable | (c->io[RTC_ENABLE / 4] & 1) << 16) & ~(c->gpio_open_drain & *out);
 }
 
-/* The levels as the chip alone would have them, and with what is wired to it. */
-static u32 levels(const struct chip *c, u32 *own)
+/* The levels with all that is wired to the chip; as the chip alone would have them; and which pins it drives. */
+static u32 levels(const struct chip *c, u32 *own, u32 *chips)
 {
     u32 out, by_chip = driven(c, &out), all;
 
+    *chips = by_chip;
     *own = (by_chip & out) | (~by_chip & PULLED_UP);
     all = (c->gpio_driven & c->gpio_level) | (~c->gpio_driven & PULLED_UP);
     all = (by_chip & out) | (~by_chip & all);
@@ -38,9 +39,9 @@ static u32 levels(const struct chip *c, u32 *own)
 
 int chip_pin(struct chip *c, int gpio)
 {
-    u32 own;
+    u32 own, chips;
 
-    return gpio < 0 || gpio >= GPIOS ? -1 : (int)(levels(c, &own) >> gpio & 1);
+    return gpio < 0 || gpio >= GPIOS ? -1 : (int)(levels(c, &own, &chips) >> gpio & 1);
 }
 
 int chip_pin_driven(struct chip *c, int gpio)
@@ -81,14 +82,16 @@ static void note_interrupts(struct chip *c, u32 seen, u32 moved)
 /* Levels may have changed: tell the buses and the host, note what each pin asks for, and raise the interrupt. */
 void gpio_changed(struct chip *c)
 {
-    u32 own, seen = levels(c, &own), moved = seen ^ c->gpio_seen, own_moved = own ^ c->gpio_own;
+    u32 own, chips, seen = levels(c, &own, &chips), moved = seen ^ c->gpio_seen, own_moved = own ^ c->gpio_own;
+    u32 touched = own_moved | (chips ^ c->gpio_chips);
 
     account(c, moved);
     c->gpio_seen = seen;
     c->gpio_own = own;
+    c->gpio_chips = chips;
     note_interrupts(c, seen, moved);
-    if (own_moved)
-        parts_see(c, own_moved);
+    if (touched)
+        parts_see(c, own_moved, touched);
 }
 
 u32 gpio_read(struct chip *c, u32 at)

@@ -216,10 +216,10 @@ int chip_bus(struct chip *c, int kind, int clock, int data, int answer, int sele
     return c->buses++;
 }
 
-/* The chip alone changed these pins. */
-void parts_see(struct chip *c, u32 moved)
+/* The chip alone moved these pins; of those that it touched, it may also have let one go that stays as it is. */
+void parts_see(struct chip *c, u32 moved, u32 touched)
 {
-    u32 own = c->gpio_own;
+    u32 own = c->gpio_own, chips = c->gpio_chips;
 
     for (int i = 0; i < c->buses; i++) {
         struct bus *b = &c->bus[i];
@@ -229,6 +229,6 @@ void parts_see(struct chip *c, u32 moved)
         else if (b->kind == CHIP_SPI && ((moved >> b->clock & 1) || (b->select >= 0 && moved >> b->select & 1)))
             spi_sees(c, b, moved);
     }
-    if (moved & c->watched && c->part_calls.pins)
-        c->part_calls.pins(c->part_host, now(c), own, moved & c->watched);
+    if (touched & c->watched && c->part_calls.pins)
+        c->part_calls.pins(c->part_host, own, chips, touched & c->watched);
 }
