@@ -140,6 +140,11 @@ def deploy(
         if is_undo:
             _undo(client, found, port, dry_run)
             return
+        if not found.has_loader:
+            raise BenchError(
+                "this board has no loader, so it could install no release", where=port,
+                cure=f"slotbench flash --port {port} --from-stock; its firmware and its files stay",
+                exit_code=USAGE)
         if keys is None:
             _require_same_product(found, product, port)
         package = {} if found.frozen is not None and not as_files else package_files()
