@@ -12,7 +12,7 @@ from slotbench.vboard.micropython.wire import VM_ERRORS, Inside, failed, parse, 
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["HostCalls", "VmRequest", "far"]
+__all__ = ["IDLE_REQUESTS", "HostCalls", "VmRequest", "far"]
 
 _FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom", "os.rename",
                "micropython.kbd_intr", "sys.stdin", "sys.stdin.buffer")
@@ -31,6 +31,10 @@ class VmRequest(IntEnum):
     SOCKET_WRITE = 8
     TICKS = 9
     SLEEP = 10
+
+
+IDLE_REQUESTS: Final = frozenset({VmRequest.TICKS, VmRequest.SLEEP, VmRequest.WORD_GET, VmRequest.WORD_SET})
+"""A program that asks for nothing else has begun no update."""
 
 
 _PIN: Final = """\
