@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard
 from support.device.site import Site
+from support.device.transport import OnBoard
 
 HOME = WifiNetwork("home", "correct horse")
 OLD = WifiNetwork("old", "old password")
@@ -27,23 +28,6 @@ NAMES = {
     "63 characters": WifiNetwork("x" * 32, "p" * 63),
     "percent": WifiNetwork("100%s %d", "%s%%{0}pass"),
 }
-
-
-class OnBoard:
-    """A transport without a cable: scripts run on the board at once."""
-
-    def __init__(self, vm: CPythonVM) -> None:
-        self._vm = vm
-
-    def run_script(self, script: str) -> str:
-        before = len(self._vm.output)
-        self._vm.exec(script)
-        return self._vm.output[before:]
-
-    def put_files(
-        self, folder: str, files: Mapping[str, bytes], progress: Callable[[int, int], object] = lambda done, total: None,
-    ) -> None:
-        raise NotImplementedError
 
 
 def access_point(network: WifiNetwork, **facts: bool) -> AccessPoint:

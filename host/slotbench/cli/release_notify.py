@@ -8,9 +8,10 @@ import click
 
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.cli.project_options import project_option
-from slotbench.cli.published_head import tell_boards
+from slotbench.cli.published_head import now, tell_boards
 from slotbench.errors import BenchError
 from slotbench.release import documents
+from slotbench.release.expiry import warn_of_expiry
 from slotbench.release.heads import last_head
 from slotbench.release.store import Store
 
@@ -32,4 +33,5 @@ def notify(site: Path, broker: str, channel: str, keys_path: Path) -> None:
         raise BenchError(
             f"nothing is published for {keys.product} in the channel {channel}", where=str(site),
             cure="publish a release first")
+    warn_of_expiry(head, now())
     tell_boards(broker, head)

@@ -13,7 +13,7 @@ from slotbench.vboard.micropython.wire import VM_ERRORS, Inside, failed, parse, 
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["HostCalls", "VmRequest", "far"]
+__all__ = ["IDLE_REQUESTS", "HostCalls", "VmRequest", "far"]
 
 _FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom", "os.rename",
                "micropython.kbd_intr", "sys.stdin", "sys.stdin.buffer")
@@ -33,6 +33,9 @@ class VmRequest(IntEnum):
     TICKS = 9
     SLEEP = 10
 
+
+IDLE_REQUESTS: Final = frozenset({VmRequest.TICKS, VmRequest.SLEEP, VmRequest.WORD_GET, VmRequest.WORD_SET})
+"""A program that asks for nothing else has begun no update."""
 
 _LOOP: Final = (Path(__file__).parent / "inside" / "loop.py").read_text()
 

@@ -28,7 +28,7 @@ class LoopQueue:
 
 
 class LoopTask:
-    # state: True while it runs; the LoopQueue of who waits for it; False or None when it has ended, with data.
+    # state: True while it runs, then who waits for it; False or None when it has ended, with its data.
     def __init__(self, coro, globals=None):
         self.coro, self.data, self.state, self.ph_key = coro, None, True, 0
 
