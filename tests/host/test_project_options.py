@@ -60,8 +60,8 @@ def test_options_win(try_verb: Callable[..., CommandResult]) -> None:
 def test_without_a_project_the_cure_is_to_make_one(try_verb: Callable[..., CommandResult]) -> None:
     ran = try_verb(None)
     assert (ran.code, ran.err) == (
-        2, "slotbench: Missing option '--keys': give it, or make a project, whose commands need it no more: "
-        "slotbench init NAME; see `slotbench verb --help`\n")
+        2, "slotbench: Missing option '--keys': no slotbench.toml is in this folder or above it, so give it; or go to "
+        "the folder of your project; or make one: slotbench init NAME; see `slotbench verb --help`\n")
     assert try_verb(None, "--keys", "k", "--board", "b").out == "k ('b',) stable None False\n"
 
 

@@ -105,7 +105,7 @@ def test_something_that_is_no_firmware(boards_with: Boards, person: Person) -> N
 def test_no_firmware_at_all(boards_with: Boards, person: Person) -> None:
     port = boards_with().port
     refusal = person.refused("flash", "--port", port)
-    assert "with --image" in refusal
+    assert "slotbench flash firmware.bin" in refusal
     person.succeeds("flash", "--port", port, "--image", "firmware.bin")
 
 

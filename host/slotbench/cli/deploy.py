@@ -113,7 +113,7 @@ def deploy(
     """
     ctx = click.get_current_context()
     if port is None and to_folder is None:
-        port = project_port(ctx)
+        port = project_port(ctx, "option '--port' or '--to-folder'")
     if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
         product = None  # they say it themselves
     if (port is None) == (to_folder is None):
