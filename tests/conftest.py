@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.mpy import CACHE
+from slotbench.release.keys import SigningKey
 from slotbench.vboard.micropython.installation import find_installation
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
@@ -26,6 +28,24 @@ os.environ["XDG_STATE_HOME"] = _STATE.name
 
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 """Set where a missing tool, or the MicroPython VM, is a failure and not a reason to skip."""
+
+
+_generate = SigningKey.generate
+_generated: list[SigningKey] = []
+
+
+@pytest.fixture(autouse=True)
+def generated_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a test each new key is another one; the next test gets the same ones. Each takes up to a second."""
+    numbers = itertools.count()
+
+    def generate() -> SigningKey:
+        number = next(numbers)
+        if number == len(_generated):
+            _generated.append(_generate())
+        return _generated[number]
+
+    monkeypatch.setattr(SigningKey, "generate", generate)
 
 
 @pytest.fixture(scope="session")
