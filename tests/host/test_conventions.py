@@ -108,7 +108,8 @@ def test_an_error_is_the_same_object(
 
 @pytest.mark.parametrize(("typed", "shown"), [
     ("rel", ["release"]), ("release pr", ["promote"]), ("release li", ["list"]),
-    ("completion ", ["bash", "zsh", "fish"]), ("explain --js", ["--json"])])
+    ("completion ", ["bash", "zsh", "fish"]), ("explain --js", ["--json"]),
+    ("ship --board nodem", ["nodemcu"]), ("status --por", ["--port"])])
 def test_words_are_completed(
     slotbench: RunCommand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str,
     shown: list[str],
