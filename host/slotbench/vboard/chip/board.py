@@ -241,8 +241,8 @@ class ChipBoard:
 
     @property
     def tail(self) -> Tail | None:
-        """What the loader left in RTC memory for the firmware; None when it has not run since power came, or is
-        no more.
+        """What the loader left in RTC memory for the firmware; None when it has not run since power came, or
+        is no more.
         """
         if self.state is not BoardState.RUNNING or not has_loader(self.flash.peek(0, SECTOR_BYTES)):
             return None
