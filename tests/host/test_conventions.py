@@ -28,6 +28,7 @@ print(*sys.modules)
 """
 TELLING = [
     "status", "check", "log", "inspect", "explain", "preflight", "release list", "release show", "board status",
+    "release publish", "release promote", "release pause", "release resume", "release withdraw", "doctor",
     "prove powercut", "prove network", "prove fleet", "prove field", "prove fuzz", "prove push", "prove memory",
     "prove chip", "ship"]
 """The verbs that tell something."""
