@@ -21,6 +21,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _PASSPHRASE_BYTES_MAX = 1024
 _TRIES = 3
 _PASSPHRASE_VARIABLE = "SLOTBENCH_PASSPHRASE"
+_NEW_PASSPHRASE_VARIABLE = "SLOTBENCH_NEW_PASSPHRASE"
 
 
 def passphrase_option(command: _F) -> _F:
@@ -31,7 +32,7 @@ def passphrase_option(command: _F) -> _F:
     )(command)
 
 
-def given_passphrase(file: Path | None) -> bytes | None:
+def given_passphrase(file: Path | None, variable: str = _PASSPHRASE_VARIABLE) -> bytes | None:
     """The passphrase from the file or the environment; None when neither has one.
 
     Raises BenchError.
@@ -44,7 +45,7 @@ def given_passphrase(file: Path | None) -> bytes | None:
                 exit_code=USAGE)
         return line
     # The bytes of the variable, as they are: Windows has text only.
-    return os.fsencode(os.environ.get(_PASSPHRASE_VARIABLE, "")) or None
+    return os.fsencode(os.environ.get(variable, "")) or None
 
 
 def load_key(path: Path, passphrase_file: Path | None, typed: list[bytes] | None = None) -> SigningKey:
@@ -85,6 +86,22 @@ def new_passphrase(file: Path | None) -> bytes | None:
         else:
             click.echo("these two are different", err=True)
     return given or None
+
+
+def changed_passphrase(file: Path | None) -> bytes:
+    """The new passphrase of a key: from the file or the environment, or typed twice. Raises BenchError."""
+    given = given_passphrase(file, _NEW_PASSPHRASE_VARIABLE)
+    while given is None and sys.stdin.isatty():
+        typed = _ask("New passphrase")
+        if typed and typed == _ask("The same again"):
+            given = typed
+        else:
+            click.echo("these two are different, or empty", err=True)
+    if given is None:
+        raise BenchError(
+            "no new passphrase, and no terminal to ask on", where="keys passphrase", exit_code=USAGE,
+            cure=f"set {_NEW_PASSPHRASE_VARIABLE}, or give --new-passphrase-file; --remove takes it away")
+    return given
 
 
 def _ask(question: str) -> bytes:

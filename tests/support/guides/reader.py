@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 import click
+import pytest
 
 from slotbench import cli
 from support.guides.page import ROOT, Block
@@ -39,12 +40,14 @@ BROKER = "192.168.1.10"
 SERVER = "http://192.168.1.10:8266"
 FILES_SERVER = "http://192.168.1.10:8000"
 SITES = "/srv"
-BY_CABLE = ("backup", "check", "deploy", "flash", "log", "restore", "rollback", "status", "update")
+BY_CABLE = (
+    "backup", "check", "deploy", "flash", "inspect", "log", "restore", "rollback", "status", "unflash", "update")
 """Verbs that take the port from the project."""
 ANSWERS = {"Passphrase for the new keys": ["", ""], "Go on?": ["y"] * 9, "assword": ["correct horse"] * 9}
 """What a reader types where a command asks."""
 PUSH_PLACE = "127.0.0.1:8267"
 _SPEED = "20"
+_ASSIGNMENT = re.compile(r"([A-Z_]+)=(.*)", re.S)
 _MOMENT_S = 0.05
 _ENVIRONMENT = {
     "NO_COLOR": "1", "COLUMNS": "120", "SLOTBENCH_WIFI_PASSWORD": "correct horse",
@@ -130,6 +133,13 @@ class Reader:
     def type(self, command: str) -> tuple[int, str]:
         """Run one command; its exit code and all that it printed (until it is ready, when it goes on)."""
         words = shlex.split(command)
+        if words[0] == "cd":
+            self.folder = (self.folder / words[1]).resolve(strict=True)
+            return 0, ""
+        if given := _ASSIGNMENT.fullmatch(words[0]):
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setenv(*given.groups())
+                return self.type(shlex.join(words[1:]))
         if command in self._parsed:
             parse(words[1:] if words[0] == "slotbench" else ["demo", *words[1:]])
             return 0, ""

@@ -20,6 +20,7 @@ _EISCONN: Final = 106
 _ENOTCONN: Final = 107
 
 _ACCEPT_LOOK_US: Final = 10_000
+_ANY: Final = "0.0.0.0"
 _PEER, _PEER_PORT = "10.0.0.9", 49152
 """Whoever connects to the board, as the board sees it."""
 
@@ -31,6 +32,8 @@ _POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16
 
 def _socket(rt: Runtime) -> Mapping[str, Any]:
     def getaddrinfo(host: str, port: int, *hints: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        if host == _ANY:
+            return [(2, 1, 0, "", (host, port))]
         rt.wait_us(rt.network.link.round_trip_ms * 1000)
         if not rt.is_associated():
             raise DeviceOSError(-2)
@@ -60,6 +63,7 @@ class _BoardSocket:
         self._stream: TcpStream | None = None
         self._port: int | None = None
         self._listener: TcpListener | None = None
+        self._waiting: TcpStream | None = None
         self._closed = False
         self._timeout_us: int | None = None
         self._connecting: tuple[int, TcpStream | DeviceOSError] | None = None
@@ -146,7 +150,7 @@ class _BoardSocket:
             raise DeviceOSError(_EBADF if self._closed else _EINVAL)
         end_us = None if self._timeout_us is None else rt.clock.us + self._timeout_us
         # Who connects to a board that has no address does not reach it.
-        while (stream := self._listener.accept() if rt.is_associated() else None) is None:
+        while (stream := self._next_stream()) is None:
             rt.wait_us(CALL_US if self._timeout_us == 0 else _ACCEPT_LOOK_US)
             if end_us is not None and rt.clock.us >= end_us:
                 raise DeviceOSError(_EAGAIN if self._timeout_us == 0 else ETIMEDOUT)
@@ -156,8 +160,18 @@ class _BoardSocket:
         rt.wait_us(self._round_trip_us())
         return taken, (_PEER, _PEER_PORT)
 
+    def _next_stream(self) -> TcpStream | None:
+        """Who connects: somebody whom `poll` has seen already, else the next one."""
+        if self._waiting is None and self._listener is not None and self._rt.is_associated():
+            return self._listener.accept()
+        stream, self._waiting = self._waiting, None
+        return stream
+
     def close(self) -> None:
         self._closed = True
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
         for end in (self._stream, self._listener):
             if end is not None:
                 end.close()
@@ -225,6 +239,13 @@ class _BoardSocket:
 
     def poll(self) -> int:
         """What select.poll sees."""
+        if self._listener is not None:
+            if self._waiting is None and self._rt.is_associated():
+                self._waiting = self._listener.accept()
+            return _POLLIN if self._waiting is not None else 0
+        self._settle(raises=False)
+        if self._connecting is not None:
+            return 0 if self._rt.clock.us < self._connecting[0] else _POLLOUT | _POLLERR
         if self._stream is None:
             return _POLLHUP
         try:
@@ -298,9 +319,15 @@ class _SocketPoll:
     ipoll = poll
 
     def _wait(self, us: int | None) -> None:
-        """Until the time is over; standard input ends it early."""
+        """Until the time is over; standard input, or a socket that has something, ends it early."""
         stdin = next((each for each, wanted in self._wanted.values() if hasattr(each, "wait")), None)
-        (stdin.wait if stdin is not None else self._rt.wait_us)(us)
+        if stdin is not None or not self._wanted:
+            (stdin.wait if stdin is not None else self._rt.wait_us)(us)
+            return
+        end_us = None if us is None else self._rt.clock.us + us
+        while not self._ready() and (end_us is None or self._rt.clock.us < end_us):
+            left_us = _ACCEPT_LOOK_US if end_us is None else end_us - self._rt.clock.us
+            self._rt.wait_us(min(_ACCEPT_LOOK_US, left_us))
 
     def _ready(self) -> list[tuple[_BoardSocket, int]]:
         always = _POLLERR | _POLLHUP
