@@ -1,7 +1,6 @@
 # The wait after an attempt. Loaded when one has ended.
 from micropython import const
 
-from twoslot import drop
 from twoslot.schedule import random_below
 
 _RETRY_MS = const(2000)
@@ -9,7 +8,6 @@ _NEAR = const(48)  # failures in a row, and again: the longest wait grows after 
 _NEAR_MS = const(128000)
 _MIDDLE_MS = const(300000)  # the longest wait while a signed head comes now and then
 _FAR_MS = const(1800000)  # the longest wait after a failure
-_NETWORK = const(5)  # failures in a row, a minute: then another network is tried, if one is known
 _TRIAL_MS = const(30000)  # in a trial the deadline is near: the longest wait between two attempts
 
 
@@ -32,12 +30,4 @@ def failed(schedule, retry_after, reached):
     schedule.failures += 1
     schedule.started = False
     wait = wait // 2 + wait * random_below(1000) // 1000
-    if not reached and not schedule.failures % _NETWORK:
-        try:
-            from twoslot import wifi
-
-            wifi.take_next()
-        except Exception:
-            pass  # the next failure is another try
-        drop("wifi")
     schedule.wait(max(wait, min(retry_after * 1000, longest if schedule.trial else 86400000)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,11 +102,14 @@ def test_no_password_is_in_what_is_printed() -> None:
     assert "correct" not in repr(HOME)
 
 
-def failing(vm: CPythonVM, count: int, *, reached: bool = False) -> None:
+def failing(vm: CPythonVM, count: int, *, reached: bool = False, kind: str = "LinkError") -> None:
     """So many checks in a row fail."""
     schedule = vm.import_("twoslot.schedule").Schedule(3600, False, False)
+    error = getattr(vm.import_("twoslot.errors"), kind)(24, 0)
+    vm.import_("twoslot")._agent = SimpleNamespace(
+        state=0, stage=0, tries=0, source=None, interval_s=None, retry_after=0, accepted=reached, etag=None)
     for _ in range(count):
-        schedule.failed(reached=reached)
+        vm.import_("twoslot.outcome").conclude(schedule, error, 0)
 
 
 def test_the_fallback_is_taken_after_five_failures_and_the_first_again(at_home: Callable[..., DeviceBoard]) -> None:
@@ -116,8 +120,8 @@ def test_the_fallback_is_taken_after_five_failures_and_the_first_again(at_home: 
     assert station(vm).config("essid") == "home"
     failing(vm, 5)
     assert station(vm).config("essid") == "old"
-    failing(vm, 5)
-    assert station(vm).config("essid") == "home"
+    failing(vm, 5, kind="ReleaseError")
+    assert station(vm).config("essid") == "home", "a captive portal answers, with no document of ours"
     assert not [name for name in vm.modules if name == "twoslot.wifi"], "it is dropped again"
 
 

@@ -27,7 +27,7 @@ from support.mqtt.brokers import free_port
 from support.terminal import UserTerminal
 
 WORDS = "correct horse"
-ANSWERS = {"Passphrase for the new keys": [WORDS], "The same again": [WORDS], "Passphrase of": [WORDS], "Go on?": ["y"]}
+ANSWERS = {"Passphrase for the new keys": [WORDS], "The same again": [WORDS], "Passphrase of": [WORDS], "Go on?": ["y"], "Password of": ["a secret"]}
 
 
 @dataclass
@@ -120,7 +120,8 @@ def take_six_commands(hour: Hour) -> None:
     code, said = hour.type("slotbench update")
     assert code == 1 and "twoslot is not on the board: board.tty; slotbench deploy" in said, said
     hour.typed.pop()  # another one
-    hour.ok("slotbench deploy")
+    said = hour.ok("slotbench deploy --wifi home")
+    assert "connected as 10.0.0.3" in said and "`slotbench ship FIRMWARE --serve` starts the server" in said, said
     hour.ok("slotbench ship firmware.bin --serve")
     hour.ok("slotbench update")
     said = hour.ok("slotbench status")
@@ -133,8 +134,8 @@ def figures(hour: Hour) -> str:
     commands = [words for words, _, _ in hour.typed]
     assert [words[1] for words in commands] == ["init", "flash", "deploy", "ship", "update", "status"]
     options = [word for words in commands for word in words if word.startswith("--")]
-    asked = sum(len(re.findall("Passphrase|The same again|Go on|assword", said)) for _, _, said in hour.typed)
-    assert options == ["--port", "--serve"] and asked == 4
+    asked = sum(len(re.findall("Passphrase|The same again|Go on|Password of", said)) for _, _, said in hour.typed)
+    assert options == ["--port", "--wifi", "--serve"] and asked == 5
     lines = [f"{second:6.1f} s  {shlex.join(words)}" for words, second, _ in hour.typed]
     seconds = sum(second for _, second, _ in hour.typed)
     return "\n".join([*lines, f"{seconds:6.1f} s in all: {len(commands)} commands, {len(options)} options, {asked} questions"])

@@ -28,6 +28,7 @@ print(*sys.modules)
 """
 TELLING = [
     "status", "check", "log", "inspect", "explain", "preflight", "release list", "release show", "board status",
+    "release publish", "release promote", "release pause", "release resume", "release withdraw", "doctor",
     "prove powercut", "prove network", "prove fleet", "prove field", "prove fuzz", "prove push", "prove memory",
     "prove chip", "ship"]
 """The verbs that tell something."""
@@ -108,7 +109,8 @@ def test_an_error_is_the_same_object(
 
 @pytest.mark.parametrize(("typed", "shown"), [
     ("rel", ["release"]), ("release pr", ["promote"]), ("release li", ["list"]),
-    ("completion ", ["bash", "zsh", "fish"]), ("explain --js", ["--json"])])
+    ("completion ", ["bash", "zsh", "fish"]), ("explain --js", ["--json"]),
+    ("ship --board nodem", ["nodemcu"]), ("status --por", ["--port"])])
 def test_words_are_completed(
     slotbench: RunCommand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str,
     shown: list[str],

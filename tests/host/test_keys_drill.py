@@ -109,7 +109,7 @@ def link(name: str, kind: bytes) -> tarfile.TarInfo:
 @pytest.mark.parametrize("member", [
     *map(tarfile.TarInfo, ("../outside", "/outside", "a/../../outside", "a\\..\\outside", "C:outside", "./a", "a//b", "")),
     link("a", tarfile.SYMTYPE), link("a", tarfile.LNKTYPE), link("a", tarfile.CHRTYPE), link("a", tarfile.FIFOTYPE),
-], ids=repr)
+], ids=lambda member: f"{member.name}-{member.type.decode()}")
 def test_an_archive_that_leads_out_is_refused_whole(tmp_path: Path, member: tarfile.TarInfo) -> None:
     saved = archive(tmp_path / "saved.tar.gz", tarfile.TarInfo("slotbench.toml"), member)
     with pytest.raises(BenchError, match="no whole backup of a project") as refused:

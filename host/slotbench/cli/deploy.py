@@ -140,8 +140,7 @@ def deploy(
         if is_undo:
             _undo(client, found, port, dry_run)
             return
-        if keys is None:
-            _require_same_product(found, product, port)
+        _require_ready(found, product if keys is None else None, port)
         package = {} if found.frozen is not None and not as_files else package_files()
         files = package | _files(found, given, development_path, port)
         if keys is not None:
@@ -226,8 +225,15 @@ def _undo(client: ReplTransport, found: BoardContent, port: str, dry_run: bool) 
         click.echo(f"twoslot {found.frozen} stays in the firmware, and does nothing without its boot hook")
 
 
-def _require_same_product(found: BoardContent, product: str | None, port: str) -> None:
-    """Raise BenchError if the board's keys are those of another product: it would believe no release."""
+def _require_ready(found: BoardContent, product: str | None, port: str) -> None:
+    """Raise BenchError for a stock board, which would run twoslot and could install nothing; and if the
+    board's keys stay and are those of another product than `product`: it would believe no release.
+    """
+    if not found.has_loader:
+        raise BenchError(
+            "this board has no loader, so it could install no release", where=port,
+            cure=f"slotbench flash --port {port} --from-stock; its firmware and its files stay",
+            exit_code=USAGE)
     has = found.settings.get("product")
     if product is not None and has not in (None, product) and "twoslot.keys" in found.hashes:
         raise BenchError(

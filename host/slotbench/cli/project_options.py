@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from slotbench.boards import names as board_names
 from slotbench.project import FIELDS, PROJECT_FILE, Project, find_project
-from slotbench.serial_port import usb_ports
+from slotbench.serial_port import list_ports, usb_ports
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "PortOption", "ProjectArgument", "is_given", "project_of", "project_option", "project_port",
@@ -55,6 +59,15 @@ class ProjectOption(click.Option):
         if value is None:
             return super().get_default(ctx, call)
         return (value,) if self.multiple else value
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The boards that are known, or the ports that are there."""
+        from click.shell_completion import CompletionItem
+
+        known = {"board": board_names, "port": list_ports}.get(self.project_field)
+        if known is None:
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name) for name in known() if name.startswith(incomplete)]
 
     def project_value(self, ctx: click.Context) -> str | None:
         """The value of the project, as text; None without one."""

@@ -12,9 +12,9 @@ VERBS: Sections = {
         "flash": ("slotbench.cli.flash:flash", "Put the loader and a firmware onto a board."),
         "deploy": ("slotbench.cli.deploy:deploy", "Put twoslot, its settings and keys onto a board."),
         "ship": ("slotbench.cli.ship:ship", "Build, try, sign and publish a firmware."),
-        "doctor": ("slotbench.cli.doctor:doctor", "Look at what usually goes wrong, and say the cure."),
         "update": ("slotbench.cli.update:update", "Have a board install what is offered."),
         "status": ("slotbench.cli.status:status", "Say what runs on a board."),
+        "doctor": ("slotbench.cli.doctor:doctor", "Look at what usually goes wrong."),
     },
     "Releases": {
         "keys": ("slotbench.cli.keys:keys", "Make and change the keys of a product."),

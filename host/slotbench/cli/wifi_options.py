@@ -66,8 +66,8 @@ def try_networks(
         click.echo(f"  connected as {trial.address}, {trial.rssi} dBm")
         if trial.server_error:
             click.echo(
-                f"  but {server} takes no connection from there (error {trial.server_error}): start it with "
-                "`slotbench serve --host 0.0.0.0`, and check firewall and address", err=True)
+                f"  nothing answers at {server} yet (error {trial.server_error}): `slotbench ship FIRMWARE "
+                "--serve` starts the server; if one runs, check address and firewall", err=True)
 
 
 def _password(name: str, variable: str, lines: Iterator[str] | None) -> str:

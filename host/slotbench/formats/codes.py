@@ -218,7 +218,8 @@ CODES = (
     Code(72, "no-descriptor", _F, "the running slot has no descriptor", "slot",
          "Deploy the board again over USB; its slots were written without twoslot."),
     Code(73, "no-flash-map", _F, "the flash map in the loader's sector cannot be read", "its address",
-         "Flash the board again with `slotbench flash`: it writes the map with the loader."),
+         "Set the board up over USB: `slotbench flash --from-stock` where it has plain MicroPython, else "
+         "`slotbench flash` with a firmware. Both write the map with the loader."),
     Code(74, "secret", _F, "identity cannot be read", "0",
          "Deploy the board over USB with --identities FILE; --new-identity where it has one."),
     Code(75, "before-restart", _F, "the application's function raised an exception", "0",

@@ -40,7 +40,8 @@ BROKER = "192.168.1.10"
 SERVER = "http://192.168.1.10:8266"
 FILES_SERVER = "http://192.168.1.10:8000"
 SITES = "/srv"
-BY_CABLE = ("backup", "check", "deploy", "flash", "log", "restore", "rollback", "status", "update")
+BY_CABLE = (
+    "backup", "check", "deploy", "flash", "inspect", "log", "restore", "rollback", "status", "unflash", "update")
 """Verbs that take the port from the project."""
 ANSWERS = {"Passphrase for the new keys": ["", ""], "Go on?": ["y"] * 9, "assword": ["correct horse"] * 9}
 """What a reader types where a command asks."""

@@ -74,7 +74,9 @@ class ChipPins:
     def wire(self, source: int, target: int) -> None:
         """Put a jumper between two pins: `target` has the level of `source` where nobody drives it."""
         if self._core.chip_wire(self._chip, source, target):
-            raise BenchError("no such pins, or too many jumpers", where=f"GPIO{source}, GPIO{target}")
+            raise BenchError(
+                "no such pins, or too many jumpers", where=f"GPIO{source}, GPIO{target}",
+                cure="connect pins from 0 to 16, and take jumpers away first: power the board off and on")
 
     def edges(self, pin: int) -> int:
         """How often the level of a pin has changed."""
