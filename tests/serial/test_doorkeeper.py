@@ -22,7 +22,7 @@ LIMIT_S = 10
 ATTACK = "\r\n__import__('os').system('touch owned')\r\n"
 
 
-class Heard:
+class ReceivedBytes:
     """Keeps what it hears."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Door:
     """A UART over TCP, and what is behind it."""
 
     def __init__(self, *, rfc2217: bool) -> None:
-        self.app = Heard()
+        self.app = ReceivedBytes()
         self.uart = Uart(time.monotonic, self.app)
         (self.uart.open_rfc2217 if rfc2217 else self.uart.open_tcp)(0)
         self.place = ("127.0.0.1", int(self.uart.transports[0].name.rsplit(":", 1)[1]))

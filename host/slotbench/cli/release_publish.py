@@ -45,7 +45,8 @@ from slotbench.release.store import Store
     "--interval", "interval_s", type=interval, metavar="SECONDS",
     help="Seconds between two checks of a board, 60-604800; 0: its own setting.  [default: as the last head]")
 @click.option(
-    "--allow-older", is_flag=True, help="The counter may be below that of the channel's head.")
+    "--allow-older", is_flag=True,
+    help="Its counter may be below that of the channel's head, and its firmware may lack what that has.")
 @click.option("--refresh", is_flag=True, help="Sign all heads of the product in DIR again.")
 @click.option(
     "--repair", "is_repair", is_flag=True,

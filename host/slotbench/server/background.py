@@ -14,7 +14,7 @@ from urllib.parse import quote
 from waitress import wasyncore
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.server.connections import Listener, new_workers
+from slotbench.server.connections import BoardListener, new_workers
 
 _LOOP_S: Final = 30.0
 _NOTICE_S: Final = 0.5
@@ -71,7 +71,7 @@ class BackgroundServer:
     def __enter__(self) -> Self:
         self._workers = new_workers()
         self._listeners = [
-            Listener(_Logged(app), each, self._channels, self._workers)
+            BoardListener(_Logged(app), each, self._channels, self._workers)
             for app, each in zip(self._apps, self._sockets, strict=True)]
         self._thread.start()
         return self

@@ -22,9 +22,9 @@ _LIMIT_S: Final = 240.0
 _MAIN: Final = REPORT_HEAP + """\
 twoslot.tick()
 free("idle")
-class Watch:
+class Meter:
     pass
-watch, heap = Watch(), gc
+watch, heap = Meter(), gc
 def collect():
     heap.collect()
     watch.least = min(watch.least, heap.mem_free())
