@@ -20,6 +20,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.images import IdentifiedImage
+from slotbench.mpy import PACKAGE
 from slotbench.images.bench import is_bench_image
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
@@ -97,6 +98,8 @@ def new(
         require_marked(board)
         public, settings["development"] = read_public_part(development_path), True
     files = board_files(settings, pinned)
+    if found.has_twoslot:
+        files = {path: data for path, data in files.items() if not path.startswith(f"/{PACKAGE}/")}
     files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
     if public is not None:
         files[f"/{ON_BOARD}"] = public
