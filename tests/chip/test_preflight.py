@@ -129,7 +129,7 @@ def test_firmware_that_twoslot_runs_on_passes_and_is_shipped(
     report = json.loads((project / "releases" / "lamp-2.preflight.json").read_bytes())
     assert (ran.code, report["result"]) == (0, "passed"), ran
     assert [check["name"] for check in report["checks"] if not check["passed"]] == []
-    assert len(report["checks"]) == 9 and not report["crash"]
+    assert len(report["checks"]) == 10 and not report["crash"]
     assert report["figures"]["ended_by"] == "two minutes of its time"
     assert "lamp/stable is counter 2 for 100 % of the boards" in ran.out
     shown = slotbench("release", "show", "releases/lamp-2.release").out
