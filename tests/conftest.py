@@ -89,7 +89,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--replay", metavar="ID", help="only this run of the power-cut proof, as a failure prints it")
 
 
+_LONG = (
+    "guides/test_commands.py", "serial/test_deploy.py", "powercut/test_proof.py", "chip/test_core_build.py", "chip/test_update.py",
+    "chip/test_push.py", "e2e/test_demo", "e2e/test_board_cli.py", "gates/test_bootstrap.py")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        # First, so that no core waits for one of them at the end.
+        items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
     if config.getoption("--replay"):
         others = [item for item in items if item.name != "test_replay"]
         items[:] = [item for item in items if item.name == "test_replay"]

@@ -19,11 +19,10 @@ import slotbench
 from slotbench.cli.prove import prove
 from slotbench.errors import BenchError
 from slotbench.interrupts import StoppedByUser, stopping_on_interrupt
-from support.busy import limit_s
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(slotbench.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
-ENDS_S = 1.0
-"""On a computer that does nothing else."""
+ENDS_S = 10.0
+"""A second on a computer that does nothing else."""
 
 
 def children(pid: int) -> list[int]:
@@ -74,7 +73,7 @@ def test_ctrl_c_ends_it(arguments: str, reached: Callable[[int, str], bool]) -> 
     text = (said + rest).decode()
     assert process.returncode == 130, text
     assert text.splitlines()[-1].startswith("slotbench: stopped; run the same command again"), text
-    assert "Traceback" not in text and seconds < limit_s(ENDS_S), (seconds, text)
+    assert "Traceback" not in text and seconds < ENDS_S, (seconds, text)
 
 
 def test_a_program_that_catches_everything_does_not_catch_it() -> None:

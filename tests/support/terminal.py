@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +40,11 @@ class UserTerminal:
             env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(sys.path),
                  **(environment or {})})
         os.close(slave)
+        self._news = threading.Condition()
+        self._is_closed = False
+        # It reads on while nobody waits: a program on a full terminal stands still.
+        self._reader = threading.Thread(target=self._read_all, daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> Self:
         return self
@@ -52,16 +56,15 @@ class UserTerminal:
 
     def wait(self) -> int:
         """Let it run to its end, and return its exit code."""
-        end_s = time.monotonic() + LIMIT_S
-        while self._read(end_s):
-            pass
+        with self._news:
+            assert self._news.wait_for(lambda: self._is_closed, LIMIT_S), f"it hangs: {self.said}"
         return self._process.wait(LIMIT_S)
 
     def wait_for(self, words: str) -> None:
         """Let it run until it has printed these words. Raises AssertionError if it ends without them."""
-        end_s = time.monotonic() + LIMIT_S
-        while words not in self.said:
-            assert self._read(end_s), f"it ended without {words!r}: {self.said}"
+        with self._news:
+            assert self._news.wait_for(lambda: words in self.said or self._is_closed, LIMIT_S), f"it hangs: {self.said}"
+            assert words in self.said, f"it ended without {words!r}: {self.said}"
 
     def press_ctrl_c(self) -> int:
         """Press Ctrl-C, and return the exit code."""
@@ -78,21 +81,26 @@ class UserTerminal:
             except (subprocess.TimeoutExpired, AssertionError):
                 self._process.kill()
                 self._process.wait()
+        self._reader.join(LIMIT_S)
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
 
-    def _read(self, end_s: float) -> bool:
-        """Take what is printed next, and answer it; False at the end."""
-        ready, _, _ = select.select([self._master], [], [], max(0.0, end_s - time.monotonic()))
-        assert ready, f"it hangs: {self.said}"
-        try:
-            data = os.read(self._master, 65536)
-        except OSError:  # Linux: the other side was closed
-            return False
-        self.said += data.decode("utf-8", "replace").replace("\r\n", "\n")
-        for words, typed in self._answers.items():
-            if typed and words in self.said[self._answered:] and self.said.rstrip(" ").endswith((":", "?", "]:")):
-                self._answered = len(self.said)
-                os.write(self._master, f"{typed.pop(0)}\n".encode())
-        return bool(data)
+    def _read_all(self) -> None:
+        """Take what is printed, and answer it, until the other side is closed."""
+        while True:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:  # Linux: the other side was closed
+                data = b""
+            with self._news:
+                self.said += data.decode("utf-8", "replace").replace("\r\n", "\n")
+                self._is_closed = not data
+                self._news.notify_all()
+                for words, typed in self._answers.items():
+                    is_asked = self.said.rstrip(" ").endswith((":", "?", "]:"))
+                    if typed and is_asked and words in self.said[self._answered:]:
+                        self._answered = len(self.said)
+                        os.write(self._master, f"{typed.pop(0)}\n".encode())
+            if not data:
+                return
