@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.mpy import CACHE
+from slotbench.release.keys import SigningKey
 from slotbench.vboard.micropython.installation import find_installation
 from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
@@ -26,6 +28,24 @@ os.environ["XDG_STATE_HOME"] = _STATE.name
 
 _REQUIRED = "TWOSLOT_REQUIRE_TOOLS"
 """Set where a missing tool, or the MicroPython VM, is a failure and not a reason to skip."""
+
+
+_generate = SigningKey.generate
+_generated: list[SigningKey] = []
+
+
+@pytest.fixture(autouse=True)
+def generated_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a test each new key is another one; the next test gets the same ones. Each takes up to a second."""
+    numbers = itertools.count()
+
+    def generate() -> SigningKey:
+        number = next(numbers)
+        if number == len(_generated):
+            _generated.append(_generate())
+        return _generated[number]
+
+    monkeypatch.setattr(SigningKey, "generate", generate)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +89,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--replay", metavar="ID", help="only this run of the power-cut proof, as a failure prints it")
 
 
+_LONG = (
+    "guides/test_commands.py", "serial/test_deploy.py", "powercut/test_proof.py", "chip/test_core_build.py", "chip/test_update.py",
+    "chip/test_push.py", "e2e/test_demo", "e2e/test_board_cli.py", "gates/test_bootstrap.py")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        # First, so that no core waits for one of them at the end.
+        items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
     if config.getoption("--replay"):
         others = [item for item in items if item.name != "test_replay"]
         items[:] = [item for item in items if item.name == "test_replay"]

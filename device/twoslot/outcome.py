@@ -12,6 +12,7 @@ from twoslot.errors import LinkError, ReleaseError, TwoslotError
 
 _SHORTEST_S = const(60)  # interval that a head may ask for
 _LONGEST_S = const(604800)
+_NETWORK = const(5)  # failures in a row, a minute: then another network is tried, if one is known
 _TRIES = const(8)  # lost connections in a row, without a block gained, before this attempt ends
 
 
@@ -73,19 +74,28 @@ def conclude(schedule, error, state):
         return False
     if isinstance(error, LinkError) and agent:
         schedule.failed(agent.retry_after, agent.accepted)
-        return more
-    if isinstance(error, ReleaseError):
-        # A document that cannot be read or trusted, or another one, may be right next time: a
-        # captive portal.
-        code = error.args[0]
-        if agent.accepted and code > codes.UNKNOWN_FORMAT and code != codes.HEAD_MISMATCH:
-            # "Unproven" fades: the same head is to be read again.
-            schedule.etag = None if code == codes.UNPROVEN else agent.etag
-            schedule.succeeded()
-            return False
-        schedule.etag = None
-    schedule.failed()
-    return False
+    else:
+        more = False
+        if isinstance(error, ReleaseError):
+            # A document that cannot be read or trusted, or another one, may be right next time: a
+            # captive portal.
+            code = error.args[0]
+            if agent.accepted and code > codes.UNKNOWN_FORMAT and code != codes.HEAD_MISMATCH:
+                # "Unproven" fades: the same head is to be read again.
+                schedule.etag = None if code == codes.UNPROVEN else agent.etag
+                schedule.succeeded()
+                return False
+            schedule.etag = None
+        schedule.failed()
+    if agent and not agent.accepted and not schedule.failures % _NETWORK:
+        try:
+            from twoslot import wifi
+
+            wifi.take_next()
+        except Exception:
+            pass  # the next failure is another try
+        twoslot.drop("wifi")
+    return more
 
 
 def break_off(agent, error):

@@ -1,15 +1,34 @@
 """slotbench: builds, signs and serves releases, and runs the board's own code on a virtual board.
 
-Import direction, checked by `tools/check imports`: cli, server -> flashing, vboard, release ->
-formats -> standard library. Here: the version, and the way to the files that travel with the package.
+Import direction, checked by `tools/check imports`: cli, api, server -> flashing, vboard, release ->
+formats -> standard library. Here: the version, the way to the files that travel with the package, and the
+names of `slotbench.api`, which are imported when one is used.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from slotbench.errors import USAGE, BenchError
 
+if TYPE_CHECKING:
+    from slotbench.api import (
+        Head,
+        IdentifiedImage,
+        OpenProject,
+        Preflight,
+        Release,
+        Shipment,
+        Stage,
+        identify,
+        open_project,
+    )
+
+__all__ = [
+    "BenchError", "Head", "IdentifiedImage", "OpenProject", "Preflight", "Release", "Shipment", "Stage",
+    "__version__", "data_path", "identify", "open_project",
+]
 __version__ = "0.1.0"
 
 _DATA = Path(__file__).parent / "data"
@@ -30,3 +49,12 @@ def data_path(folder: str, *parts: str) -> Path:
             cure="install it again; a git checkout needs core.symlinks = true", exit_code=USAGE,
         )
     return base.joinpath(*parts)
+
+
+def __getattr__(name: str) -> Any:
+    """A name of `slotbench.api`. Importing that takes as long as a verb does."""
+    if name not in __all__:
+        raise AttributeError(f"module 'slotbench' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module("slotbench.api"), name)

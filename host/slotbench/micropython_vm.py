@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Final
 
 from slotbench.errors import CHECK_FAILED, BenchError
 
-__all__ = ["VERSION", "get_vm", "vm_cache"]
+__all__ = ["VERSION", "get_tests", "get_vm", "suite_cache", "vm_cache"]
 
 VERSION: Final = "1.25.0+ds-1"
 """Of Debian's package."""
@@ -27,6 +28,8 @@ _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _PACKAGES: Final = ("micropython", "libc6", "libffi8", "libmbedcrypto16", "libmbedtls21", "libmbedx509-7")
 _SHA256: Final = "a72799821cb45442150f8a7f0757bc8e4f9a4b64abccbd837d694a20d6900bb5"
 """Of micropython_1.25.0+ds-1_i386.deb. Libraries move with Debian's point releases; theirs is recorded."""
+_SOURCE_SHA256: Final = "7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea"
+"""Of micropython_1.25.0+ds.orig.tar.xz."""
 _LIBRARIES: Final = "usr/lib/i386-linux-gnu"
 _RECORD: Final = "sha256"
 
@@ -41,7 +44,7 @@ def vm_cache() -> Path:
 
 
 def get_vm(cache: Path, *, again: bool = False) -> bool:
-    """Put the VM into the folder `cache`, unless it is there and runs. With `again` it is fetched in any case.
+    """Put the VM into the folder `cache`, unless it is there and runs; with `again` in any case.
 
     Returns whether it was fetched. Raises BenchError if it cannot be had here.
     """
@@ -65,6 +68,36 @@ def get_vm(cache: Path, *, again: bool = False) -> bool:
     return True
 
 
+def suite_cache() -> Path:
+    """The folder of MicroPython's own tests, once `get_tests` has been called."""
+    return vm_cache().with_name("micropython-tests")
+
+
+def get_tests(folder: Path) -> bool:
+    """Put the tests of the VM's source into `folder`, unless they are there; whether they were fetched.
+
+    Raises BenchError if they cannot be had here.
+    """
+    if folder.is_dir():
+        return False
+    if shutil.which("apt-get") is None or not _KEYRING.is_file():
+        raise _no_vm("its tests come from Debian's source package", "run on Debian")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="micropython-", dir=folder.parent) as made:
+        work = Path(made)
+        commands = (["update"], ["source", "--download-only", f"micropython={VERSION}"])
+        _fetch(work, "deb-src", commands)
+        (archive,) = (work / "packages").glob("*.orig.tar.xz")
+        if (digest := hashlib.sha256(archive.read_bytes()).hexdigest()) != _SOURCE_SHA256:
+            raise _no_vm(f"its source has another sha256, {digest}", "look at it, then pin it")
+        with tarfile.open(archive) as tar:
+            wanted = [it for it in tar.getmembers() if it.isfile() and "/tests/" in it.name]
+            tar.extractall(work / "new", wanted, filter="data")
+        (tests,) = (work / "new").glob("*/tests")
+        os.replace(tests, folder)
+    return True
+
+
 def _no_vm(why: str, cure: str) -> BenchError:
     return BenchError(f"no MicroPython VM: {why}", cure=cure, exit_code=CHECK_FAILED)
 
@@ -79,21 +112,29 @@ def _complete(cache: Path) -> bool:
 
 def _download(work: Path) -> list[Path]:
     """Fetch the packages from the first mirror that has them."""
+    _fetch(work, "deb", (["update"], ["download", *_PACKAGES]))
+    return sorted((work / "packages").glob("*.deb"))
+
+
+def _fetch(work: Path, kind: str, commands: Sequence[Sequence[str]]) -> None:
+    """Run commands of apt-get, of the first mirror with which they succeed."""
     mirrors = _mirrors()
     if not mirrors:
         raise _no_vm(
-            "apt on this machine names no Debian mirror", "add one, a URI that ends in /debian, to its sources")
-    said = ""
+            "apt on this machine names no Debian mirror",
+            "add one, a URI that ends in /debian, to its sources")
+    said, architecture = "", "arch=i386 " if kind == "deb" else ""
     for mirror in mirrors:
         sources = work / "sources.list"
-        sources.write_text(f"deb [arch=i386 signed-by={_KEYRING}] {mirror} {_SUITE} main\n", encoding="utf-8")
-        for command in (["update"], ["download", *_PACKAGES]):
+        sources.write_text(
+            f"{kind} [{architecture}signed-by={_KEYRING}] {mirror} {_SUITE} main\n", encoding="utf-8")
+        for command in commands:
             run = _apt(work, sources, command)
             if run.returncode:
                 said = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
                 break
         else:
-            return sorted((work / "packages").glob("*.deb"))
+            return
     raise _no_vm(f"apt-get {command[0]} failed: {said}", "check the network, or apt's configuration")
 
 

@@ -21,7 +21,8 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats.fields import check_name
 
 __all__ = [
-    "FIELDS", "PROJECT_FILE", "Project", "find_project", "load_project", "project_text", "require_project",
+    "FIELDS", "PROJECT_FILE", "Project", "changed_text", "find_project", "load_project", "project_text",
+    "require_project",
 ]
 
 PROJECT_FILE: Final = "slotbench.toml"
@@ -167,6 +168,21 @@ def project_text(values: Mapping[str, str | None]) -> str:
         line = f"{name} = {_quoted(value)}" if value else f'# {name} = ""'
         said.append(f"{line:{_COMMENT_AT}}  # {each.meaning}")
     return "\n".join(said) + "\n"
+
+
+def changed_text(project: Project, name: str, value: str) -> str:
+    """The text of its slotbench.toml with another value for a field. Everything else stays as it is.
+
+    Raises BenchError if the file cannot be read.
+    """
+    lines = _read(project.path).splitlines(keepends=True)
+    line = f"{name} = {_quoted(value)}"
+    if name not in project.lines:
+        return "".join([*lines, "" if not lines or lines[-1].endswith("\n") else "\n", f"{line}\n"])
+    index = project.lines[name] - 1
+    comment = re.search(r"\s+#[^\"']*$", lines[index].rstrip("\r\n"))
+    lines[index] = f"{line}{comment[0] if comment else ''}\n"
+    return "".join(lines)
 
 
 def _project(path: Path, values: Mapping[str, str], lines: Mapping[str, int]) -> Project:

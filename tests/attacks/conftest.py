@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from support.faulty_server.fixtures import make_scene, pytest_runtest_makereport, scene, testbed
+from support.faulty_server.fixtures import make_scene, pytest_runtest_makereport, scene, scene_of_hours, testbed
 from support.faulty_server.scene import Scene
 from support.testbed import make_testbed
 
-__all__ = ["make_scene", "own", "pytest_runtest_makereport", "scene", "testbed"]
+__all__ = ["make_scene", "own", "pytest_runtest_makereport", "scene", "scene_of_hours", "testbed"]
 
 
 @pytest.fixture

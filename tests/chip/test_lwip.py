@@ -16,6 +16,7 @@ from slotbench.vboard.chip.network.netif import find_netif
 from slotbench.vboard.chip.network.wire import FrameFaults, Wire
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import any_micropython, need_slirp
+from support.chip.web_repl import WebReplClient
 
 SEED = 4
 ASYNCIO = """\
@@ -181,6 +182,28 @@ def test_asyncio_streams_speak_and_listen(running: RunningChip, server: socket.s
     assert heard == [b"back hello\n"]
     assert "@answer b'from here\\n'" in running.console.text
     assert running.console.marks("ticks")[0] > 0
+
+
+def test_a_browser_types_at_webrepl(running: RunningChip) -> None:
+    said = running.type_line("import webrepl; webrepl.start(password='secret')")
+    assert said is not None and "WebREPL server started on http://192.168.4.1:8266/" in said
+    port = running.wire.forward(8266)
+    heard: list[str | bytes] = []
+
+    def browse() -> None:
+        with WebReplClient(port) as client:
+            heard.append(client.shake_hands())
+            client.read_until("Password: ")
+            client.send("secret\r")
+            heard.append(client.read_until(">>> "))
+            client.send("print('web', 6 * 7)\r")
+            heard.append(client.read_until("web 42"))
+
+    browser = threading.Thread(target=browse)
+    browser.start()
+    running.run_until(lambda: not browser.is_alive(), 60)
+    browser.join(30)
+    assert heard[0].split()[1] == b"101" and "WebREPL connected" in str(heard[1]) and len(heard) == 3, heard
 
 
 def test_a_netif_is_known_by_its_addresses_and_functions() -> None:

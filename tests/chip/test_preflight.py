@@ -14,6 +14,7 @@ from slotbench.cli import preflight as preflight_command
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.release import Preflight, Release
+from slotbench.project import PROJECT_FILE
 from slotbench.prove.chip import preflight as module
 from slotbench.prove.chip.bed import PROMPT, ChipBed
 from slotbench.prove.chip.broken import Fault, break_loop
@@ -24,7 +25,7 @@ from slotbench.release.sign import sign_file
 from slotbench.vboard.chip.build import VARIABLE
 from support.chip.bench import any_micropython, need_slirp, oldest_micropython, recent_micropython
 from support.commands import CommandResult, RunCommand
-from support.samples import VECTOR_KEYS, make_firmware
+from support.samples import VECTOR_KEYS, make_firmware, write_ring
 
 BOARD = "d1_mini"
 
@@ -40,6 +41,20 @@ def slotbench(capsys: pytest.CaptureFixture[str]) -> RunCommand:
         return CommandResult(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with keys, and the current one."""
+    paths = {name: tmp_path / "keys" / f"{name}.pem" for name in ("offline", "online", "stranger")}
+    (tmp_path / "keys").mkdir()
+    for name, path in paths.items():
+        path.write_bytes((VECTOR_KEYS / f"test-only-{name}.pem").read_bytes())
+        path.chmod(0o600)
+    write_ring(paths, tmp_path / "keys" / "lamp.keys", product="lamp")
+    (tmp_path / PROJECT_FILE).write_text(f'product = "lamp"\nboard = "{BOARD}"\n')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def made(result: Preflight | None) -> Release:
@@ -104,14 +119,21 @@ def test_no_preflight_and_a_bench_image_are_said(slotbench: RunCommand, tmp_path
 
 
 @pytest.mark.parametrize("choose", [lambda: recent_micropython()[0], oldest_micropython], ids=["newest", "oldest"])
-def test_firmware_that_twoslot_runs_on_passes(core: Path, choose: Callable[[], bytes]) -> None:
+def test_firmware_that_twoslot_runs_on_passes_and_is_shipped(
+    core: Path, choose: Callable[[], bytes], project: Path, slotbench: RunCommand,
+) -> None:
     image = choose()
     need_slirp()
-    report = preflight(image, boards.load(BOARD))
-    assert report.result is Preflight.PASSED, report
-    assert [check.name for check in report.checks if not check.passed] == []
-    assert len(report.checks) == 9 and not report.crash
-    assert json.loads(report.to_json())["figures"]["ended_by"] == "two minutes of its time"
+    (project / "firmware.bin").write_bytes(image)
+    ran = slotbench("ship", "firmware.bin", "--yes")
+    report = json.loads((project / "releases" / "lamp-2.preflight.json").read_bytes())
+    assert (ran.code, report["result"]) == (0, "passed"), ran
+    assert [check["name"] for check in report["checks"] if not check["passed"]] == []
+    assert len(report["checks"]) == 10 and not report["crash"]
+    assert report["figures"]["ended_by"] == "two minutes of its time"
+    assert "lamp/stable is counter 2 for 100 % of the boards" in ran.out
+    shown = slotbench("release", "show", "releases/lamp-2.release").out
+    assert "passed on the emulated chip" in shown and "signature" in shown
 
 
 def test_a_filesystem_that_the_board_does_not_have_fails(core: Path) -> None:
@@ -125,7 +147,9 @@ def test_a_filesystem_that_the_board_does_not_have_fails(core: Path) -> None:
     assert "ilesystem" in report.checks[-1].name or "littlefs 2.9" in report.checks[-1].name
 
 
-def test_a_crash_shows_exception_registers_and_the_last_words(core: Path, tmp_path: Path) -> None:
+def test_a_crash_shows_exception_registers_and_the_last_words_and_is_not_shipped(
+    core: Path, tmp_path: Path, project: Path, slotbench: RunCommand,
+) -> None:
     image = any_micropython()
     need_slirp()
     board = boards.load(BOARD)
@@ -137,9 +161,12 @@ def test_a_crash_shows_exception_registers_and_the_last_words(core: Path, tmp_pa
         assert tap is not None and running.run_until(lambda: tap.safe_point is not None, 5)
         address = tap.safe_point
     assert address is not None
-    report = preflight(break_loop(image, address, Fault.CRASH), board)
-    assert report.result is Preflight.FAILED
-    assert [(check.name, check.passed) for check in report.checks] == [("starts on a blank board", False)]
-    shown = "\n".join(report.crash)
+    (project / "firmware.bin").write_bytes(break_loop(image, address, Fault.CRASH))
+    ran = slotbench("ship", "firmware.bin", "--yes")
+    assert ran.code == 1 and "its preflight failed, so it is not signed" in ran.err
+    assert not (project / "site" / "heads").exists()
+    report = json.loads((project / "releases" / "lamp-2.preflight.json").read_bytes())
+    assert [(check["name"], check["passed"]) for check in report["checks"]] == [("starts on a blank board", False)]
+    shown = "\n".join(report["crash"])
     assert f"exception 0 at pc {address:08x}" in shown
     assert "a0 " in shown and "a15 " in shown and "bcn 100" in shown

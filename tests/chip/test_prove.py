@@ -108,3 +108,14 @@ def test_firmware_that_fails_after_its_start_is_left_again(fault: Fault, core: P
         story._fallback(bed, image, fault, lambda words, went_well: told.append((words, went_well)))
     assert [went_well for _, went_well in told] == [True]
     assert "slot A runs again" in told[0][0]
+
+
+def test_what_a_loader_left_in_the_rtc_counts_for_as_long_as_there_is_one(core: Path, tmp_path: Path) -> None:
+    """RTC memory outlives `unflash`, after which the board starts no slot."""
+    image = recent_micropython()[0]
+    with ChipBed(tmp_path, PROFILE, image) as bed, bed.running(bed.flash(), connected=False) as running:
+        running.board.power_on()
+        assert running.wait_for_text(">>> ", 60)
+        assert running.board.tail is not None and running.board.tail.slot == 0
+        running.board.flash.poke(0, image[:4096])
+        assert running.board.tail is None

@@ -70,7 +70,7 @@ def test_descriptor(name):
 
     descriptor = SlotDescriptor.unpack(page)
 
-    assert plain(asdict(descriptor)) == twin
+    assert plain(asdict(descriptor)) == {"twoslot": 0, **twin}
     assert descriptor.pack() == page
 
 

@@ -1,18 +1,11 @@
-"""The stories draw the VM that they are told on, and the demos get keys."""
+"""The stories draw the VM that they are told on."""
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
-
-from slotbench.release.keys import SigningKey
 
 DEMOS = ("test_demo", "test_demo_attacks")
 """They are played on each VM."""
-
-_generate = SigningKey.generate
-_keys: list[SigningKey] = []
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -25,20 +18,3 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def all_but_the_vm(vm: str, **others: object) -> tuple[str, ...]:
     """The story."""
     return tuple(map(repr, others.values()))
-
-
-@pytest.fixture
-def keys_of_demos(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A demo makes up to five keys, each of which takes half a second: the next demo gets the same ones.
-
-    Within a test each key is another one.
-    """
-    numbers = itertools.count()
-
-    def key() -> SigningKey:
-        number = next(numbers)
-        if number == len(_keys):
-            _keys.append(_generate())
-        return _keys[number]
-
-    monkeypatch.setattr(SigningKey, "generate", key)

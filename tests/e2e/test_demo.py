@@ -14,8 +14,6 @@ from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vms import VMS
 from support.micropython_images import micropython_image
 
-pytestmark = pytest.mark.usefixtures("keys_of_demos")
-
 
 @pytest.mark.parametrize("vm", VMS)
 def test_the_whole_story(

@@ -13,7 +13,6 @@ from slotbench.demo import attacks as demo_attacks
 from slotbench.formats.codes import explain
 from slotbench.vboard.vms import VMS
 
-pytestmark = pytest.mark.usefixtures("keys_of_demos")
 
 ALL = (
     *demo_attackers.BEFORE, *demo_attackers.AFTER, demo_attackers.FAST_FORWARD, *demo_attackers.CURED,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import __version__
+from slotbench.errors import BenchError
 from slotbench.formats.journal import Report
 from slotbench.formats.rtc import BootReason
 from slotbench.formats.twoslot_version import pack_version
@@ -17,6 +18,7 @@ from slotbench.mpy import INCOMPATIBLE
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vm import DeviceVM
+from support.device.push import LISTENS, desk, develop, on_a_desk, push
 from support.invariants import Invariants
 from support.testbed import HOURS_MS, TestBed, make_testbed, runs_confirmed, update_to
 
@@ -83,7 +85,9 @@ def test_from_files_to_frozen_to_a_release_without_it_and_back(make: Callable[..
     take_away_package(board)
     assert board.evaluate("twoslot.status()")["twoslot"] == f"{__version__} frozen"
 
-    testbed.publish(4)
+    with pytest.raises(BenchError, match="has twoslot frozen, and this firmware has none"):
+        testbed.publish(4)
+    testbed.publish(4, allow_older=True)
     asked = images_asked_for(board)
     board.run(2 * HOURS_MS)
     assert last_code(board) == 49 and images_asked_for(board) == asked, "not a byte is downloaded"
@@ -93,6 +97,16 @@ def test_from_files_to_frozen_to_a_release_without_it_and_back(make: Callable[..
     assert runs_confirmed(board, 2)
     testbed.publish(5, frozen=TWOSLOT)
     update_to(board, 5)
+
+
+def test_a_pushed_release_without_it_is_refused(tmp_path: Path) -> None:
+    def edit(files: dict[str, bytes]) -> None:
+        without_package(files)
+        on_a_desk(files)
+
+    testbed = make_testbed(tmp_path, frozen=TWOSLOT, main=LISTENS, edit=edit)
+    refused = push(desk(testbed), develop(testbed, 7))
+    assert (refused.code, refused.status, refused.asked) == ((49, 0), 403, [])
 
 
 def test_no_rollback_to_a_firmware_without_it(make: Callable[..., TestBed]) -> None:

@@ -20,6 +20,7 @@ from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vm import DeviceVM
 from support.device.board import signing_key
 from support.testbed import (
+    BUSY_MAIN,
     HOURS_MS,
     MINUTES_MS,
     NOW,
@@ -38,7 +39,7 @@ HIGH_SEQ = 2**31 - 9
 
 @pytest.fixture
 def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    return make_testbed(tmp_path, vm=vm)
+    return make_testbed(tmp_path, vm=vm, main=BUSY_MAIN)
 
 
 @functools.cache

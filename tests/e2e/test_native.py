@@ -28,17 +28,17 @@ from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.soc import RTC_BASE
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.testbed import HOURS_MS, MINUTES_MS, PRODUCT, TestBed, make_testbed, runs_confirmed, update_to
+from support.testbed import BUSY_MAIN, HOURS_MS, MINUTES_MS, PRODUCT, TestBed, make_testbed, runs_confirmed, update_to
 
 
 @pytest.fixture(params=["native_512k", "native_1m"])
 def testbed(tmp_path: Path, request: pytest.FixtureRequest, vm: Callable[..., DeviceVM]) -> TestBed:
-    return make_testbed(tmp_path, board=request.param, vm=vm)
+    return make_testbed(tmp_path, board=request.param, vm=vm, main=BUSY_MAIN)
 
 
 @pytest.fixture
 def small_world(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    return make_testbed(tmp_path, board="native_512k", vm=vm)
+    return make_testbed(tmp_path, board="native_512k", vm=vm, main=BUSY_MAIN)
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -235,7 +235,6 @@ def test_a_slot_number_that_is_neither_is_refused(small_world: TestBed, number: 
 # The demo.
 
 
-@pytest.mark.usefixtures("keys_of_demos")
 def test_the_demo_plays_on_the_articles_map(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["demo", "--board", "native_512k"]) == 0
     told = capsys.readouterr().out
@@ -264,14 +263,12 @@ def pair(tmp_path: Path) -> list[str]:
     return paths
 
 
-@pytest.mark.usefixtures("keys_of_demos")
 def test_the_demo_takes_two_images(pair: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     images = ["--image", pair[0], "--image", pair[1]]
     assert cli.run(["demo", "--fast", "--board", "native_512k", *images]) == 0
     assert "all of it happened as told" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("keys_of_demos")
 @pytest.mark.parametrize(("chosen", "board", "what", "code"), [
     ([0], "native_512k", "one image given; native_512k runs images in place and needs one linked for", 2),
     ([1, 0], "native_512k", "the images are in the wrong order: the first is", 1),

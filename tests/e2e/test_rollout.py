@@ -14,14 +14,14 @@ from slotbench.release.rollout import Channel
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.testbed import HOURS_MS, MINUTES_MS, NOW, TestBed, make_testbed, runs_confirmed, update_to
+from support.testbed import BUSY_MAIN, HOURS_MS, MINUTES_MS, NOW, TestBed, make_testbed, runs_confirmed, update_to
 
 LATER = NOW + 3600
 
 
 @pytest.fixture
 def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    return make_testbed(tmp_path, vm=vm)
+    return make_testbed(tmp_path, vm=vm, main=BUSY_MAIN)
 
 
 @pytest.fixture

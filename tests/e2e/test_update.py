@@ -21,12 +21,12 @@ from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.vm import DeviceVM
 from support.invariants import Invariants
-from support.testbed import HOURS_MS, MINUTES_MS, TestBed, make_testbed, runs_confirmed, update_to
+from support.testbed import BUSY_MAIN, HOURS_MS, MINUTES_MS, TestBed, make_testbed, runs_confirmed, update_to
 
 
 @pytest.fixture
 def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    return make_testbed(tmp_path, vm=vm)
+    return make_testbed(tmp_path, vm=vm, main=BUSY_MAIN)
 
 
 def codes(board: VirtualBoard) -> list[int]:

@@ -81,7 +81,7 @@ def descriptors(draw: DrawFn) -> SlotDescriptor:
         length=draw(st.integers(1, BOARD.slot_bytes) | st.sampled_from([0, BOARD.slot_bytes + 1, 0xFFFFFFFF])),
         sha256=draw(st.binary(min_size=32, max_size=32)), fs_start=draw(u32), product=draw(text), version=draw(text),
         form=draw(st.sampled_from(ImageForm)), floor=draw(counters), fs_version=draw(u32),
-        mpy_abi=draw(st.integers(0, 255)), confirmed=draw(st.booleans()), bad=draw(st.booleans()))
+        mpy_abi=draw(st.integers(0, 255)), twoslot=draw(u32), confirmed=draw(st.booleans()), bad=draw(st.booleans()))
 
 
 @examples(400)

@@ -30,6 +30,7 @@ PARSED = {
     "slotbench board run lamp1 --vm chip --rom rom.bin": "tests/chip",
     "slotbench prove chip 1.24.0.bin 1.26.0.bin --cuts 24": "tests/chip",
     "slotbench prove programs firmware.bin": "tests/chip/test_programs.py",
+    "slotbench prove suite firmware.bin": "tests/chip/test_suite.py",
     **dict.fromkeys((
         "slotbench board pin lamp1", "slotbench board pin lamp1 4 high", "slotbench board pin lamp1 4 float",
         "slotbench board adc lamp1 0.4", "slotbench board part lamp1",

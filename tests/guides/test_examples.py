@@ -56,6 +56,26 @@ def test_a_program_runs_on_a_board(block: Block, tmp_path: Path, capsys: pytest.
     assert "Traceback" not in said and "Error" not in said, said
 
 
+PROGRAMS_HERE = ("# ship.py\n",)
+
+
+@pytest.mark.parametrize("block", [b for b in of("python") if b.text.startswith(PROGRAMS_HERE)], ids=ids)
+def test_a_program_runs_here(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Twice, as the page says; and it is as short as it promises."""
+    assert len(block.text.splitlines()) <= 12
+    (tmp_path / "firmware.bin").write_bytes(build("2.0.0", size=96 * 1024))
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["init", "lamp"]) == 0
+    for _ in range(2):
+        capsys.readouterr()
+        exec(compile(block.text, block.page, "exec"), {"__name__": "__main__"})
+        assert capsys.readouterr().out.splitlines() == [
+            "an image of the bench, which no chip runs", "counter 2 for 10 % of the boards"]
+    assert len(list((tmp_path / "site" / "releases").iterdir())) == 1
+
+
 @pytest.mark.parametrize("block", [b for b in of("python") if b.text.startswith("# wiring.py")], ids=ids)
 def test_a_wiring_names_parts(block: Block, tmp_path: Path) -> None:
     require_core()
@@ -67,7 +87,7 @@ def test_a_wiring_names_parts(block: Block, tmp_path: Path) -> None:
     assert len(pins.parts) >= 2
 
 
-MANIFESTS = [b for b in of("python") if not b.text.startswith(("# main.py", "# wiring.py"))]
+MANIFESTS = [b for b in of("python") if not b.text.startswith(("# main.py", "# wiring.py", *PROGRAMS_HERE))]
 
 
 @pytest.mark.parametrize("block", MANIFESTS, ids=ids)

@@ -127,6 +127,13 @@ def test_the_figures_of_memory_are_the_budgets() -> None:
     assert f"all of twoslot is {round(loaded / 1000)} KB" in text("device/docs/memory.md")
 
 
+def test_the_budgets_of_the_chip_stand_in_the_page() -> None:
+    budgets = json.loads((ROOT / "tools/chip_budget.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| .+? \| ([\d,]+) (?:bytes|ms) \| ([\d,]+) (?:bytes|ms) \|$", text("device/docs/memory.md"), re.M)
+    found = [[int(figure.replace(",", "")) for figure in row] for row in rows]
+    assert found == [list(pair) for pair in zip(budgets["files"].values(), budgets["frozen"].values(), strict=True)]
+
+
 def test_the_picture_is_the_demos_screen() -> None:
     import draw_demo
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import data_path
+from slotbench.locks import LOCK_NAME
 from slotbench.release.publish import publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease, RunCommand
@@ -18,10 +19,10 @@ GENERIC = data_path("boards", "generic_4m.toml").read_text(encoding="utf-8")
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder: content of files, None for folders."""
+    """Everything below a folder but lock files: content of files, None for folders."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
+        for path in sorted(folder.rglob("*")) if path.name != LOCK_NAME
     }
 
 

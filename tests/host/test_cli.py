@@ -118,9 +118,9 @@ def test_no_handler_is_left_on_the_logger(slotbench: RunCommand, add_verb: AddVe
 
 @pytest.mark.parametrize(("arguments", "line"), [
     (("nonsense",), "No such command 'nonsense'; see `slotbench --help`"),
-    (("serve",), "Missing argument 'DIR': give it, or make a project, whose commands need it no more: slotbench init NAME; see `slotbench serve --help`"),
+    (("serve",), "Missing argument 'DIR': no slotbench.toml is in this folder or above it, so give it; or go to"),
     (("serve", ".", "--port", "70000"), "Invalid value for '--port'"),
-    (("keys", "new", "k"), "Missing option '--product': give it, or make a project"),
+    (("keys", "new", "k"), "Missing option '--product': no slotbench.toml is in this folder or above it, so give it; or go to"),
     (("keys", "new", "k", "--product", "No Name"), "'No Name' is not a name; use 1-32 characters of"),
     (("keys", "new", "k", "--product", "--spare"), "'--spare' is not a name; use 1-32 characters of"),
     (("explain", "x"), "'x' is not an integer"),

@@ -13,6 +13,7 @@ import click
 import pytest
 
 from slotbench import __version__, cli
+from slotbench.cli import json_output
 from slotbench.cli.lazy_group import LazyGroup
 from support.commands import RunCommand, all_verbs
 
@@ -27,6 +28,7 @@ print(*sys.modules)
 """
 TELLING = [
     "status", "check", "log", "inspect", "explain", "preflight", "release list", "release show", "board status",
+    "release publish", "release promote", "release pause", "release resume", "release withdraw", "doctor",
     "prove powercut", "prove network", "prove fleet", "prove field", "prove fuzz", "prove push", "prove memory",
     "prove chip", "ship"]
 """The verbs that tell something."""
@@ -62,11 +64,13 @@ def test_each_verb_is_listed_once_under_a_heading_and_is_there() -> None:
                 assert words.endswith(".") and len(words) <= 48, f"{name}: {words}"
 
 
-def test_the_verbs_that_tell_something_have_json_and_no_other_has() -> None:
+def test_the_verbs_that_tell_something_have_json_of_the_one_shape() -> None:
     with_json = {
-        name for name, command in all_verbs().items()
-        if any("--json" in parameter.opts for parameter in command.params)}
-    assert with_json == set(TELLING)
+        name: parameter for name, command in all_verbs().items() for parameter in command.params
+        if "--json" in parameter.opts}
+    assert set(TELLING) <= with_json.keys()
+    for name, parameter in with_json.items():
+        assert parameter.callback is json_output._begin, f"{name}: its --json is not json_option"
 
 
 def test_a_result_is_one_object(slotbench: RunCommand) -> None:
@@ -105,7 +109,8 @@ def test_an_error_is_the_same_object(
 
 @pytest.mark.parametrize(("typed", "shown"), [
     ("rel", ["release"]), ("release pr", ["promote"]), ("release li", ["list"]),
-    ("completion ", ["bash", "zsh", "fish"]), ("explain --js", ["--json"])])
+    ("completion ", ["bash", "zsh", "fish"]), ("explain --js", ["--json"]),
+    ("ship --board nodem", ["nodemcu"]), ("status --por", ["--port"])])
 def test_words_are_completed(
     slotbench: RunCommand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str,
     shown: list[str],
@@ -140,3 +145,10 @@ def test_a_shell_takes_its_script(slotbench: RunCommand, tmp_path: Path, shell: 
         [*DRIVERS[shell], str(tmp_path), str(tmp_path / "script")], env=ENVIRONMENT | {"HOME": str(tmp_path)},
         capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split()[:1] == ["_slotbench_completion" if shell == "zsh" else "explain"], done.stderr
+
+
+@pytest.mark.parametrize(("typed", "meant"), [
+    ("shipp", "ship"), ("staus", "status"), ("Init", "init"), ("release publsh", "publish"), ("board stat", "status")])
+def test_a_misspelt_verb_gets_the_right_one(slotbench: RunCommand, typed: str, meant: str) -> None:
+    ran = slotbench(*typed.split())
+    assert ran.code == 2 and f"No such command '{typed.split()[-1]}'. Did you mean '{meant}'?" in ran.err

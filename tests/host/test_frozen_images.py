@@ -113,6 +113,16 @@ def test_build_says_what_inspect_says_and_warns_of_a_frozen_main(slotbench: RunC
     assert any(line.split() == ["twoslot", "1.4.2,", "frozen", "into", "it"] for line in shown.splitlines())
 
 
+def test_a_virtual_board_of_such_a_firmware_has_no_files_of_twoslot(slotbench: RunCommand, tmp_path: Path) -> None:
+    firmware = tmp_path / "firmware.bin"
+    for name, frozen in (("one", TWOSLOT), ("two", FROZEN)):
+        firmware.write_bytes(micropython_image(frozen=frozen))
+        assert slotbench("board", "new", tmp_path / name, "--image", firmware).code == 0
+    assert not (tmp_path / "one" / "files" / "twoslot").exists()
+    assert (tmp_path / "one" / "files" / "twoslot_boot.py").exists()
+    assert (tmp_path / "two" / "files" / "twoslot" / "agent.py").exists()
+
+
 def test_build_refuses_a_frozen_boot_file_without_the_hook(slotbench: RunCommand, tmp_path: Path) -> None:
     firmware = tmp_path / "firmware.bin"
     firmware.write_bytes(micropython_image(frozen=("boot.py", *TWOSLOT)))

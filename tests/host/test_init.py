@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -135,12 +136,19 @@ def test_a_folder_that_cannot_be_written_is_named(init: Init, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     ran = init("lamp", "--folder", "file/below")
     assert ran.code == 2 and "folder cannot be made (Not a directory): file/below" in ran.err
-    if os.geteuid() == 0:
-        return  # root writes everywhere
-    tmp_path.chmod(0o500)
+
+
+def test_a_read_only_folder_is_named_before_a_key_is_made(
+    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: Path, *arguments: object, **settings: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", refuse)
     ran = init("lamp")
-    tmp_path.chmod(0o700)
-    assert ran.code == 2 and "cannot write (Permission denied)" in ran.err
+    assert (ran.code, ran.err) == (
+        2, "slotbench: cannot write (Read-only file system): slotbench.toml; choose a folder that can be written\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_computer_without_a_clock_makes_no_keys(

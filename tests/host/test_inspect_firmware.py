@@ -63,6 +63,8 @@ def test_a_firmware_in_json(slotbench: RunCommand, tmp_path: Path) -> None:
     (micropython_image()[:-1], "refused altered, or bytes were appended"),
     (firmware.build_user("1.0.0", irom_address=0x40281010, size=50_000), "fits native_1m (slot B)"),
     (b"import machine\n", "refused a text file, not an ESP8266 image; give a firmware .bin for the ESP8266"),
+    ((b"\xe9\x04\x02\x20" + struct.pack("<I", 0x400805AC)).ljust(1_200_000, b"\0"), "refused an ESP32 image"),
+    (micropython_image("1.19.1"), "refused MicroPython 1.19.1 is too old: twoslot needs 1.20 or later; give MicroPython"),
 ])
 def test_what_an_image_fits_or_why_it_is_refused(
     inspect: Callable[..., list[str]], data: bytes, words: str,

@@ -21,7 +21,7 @@ from slotbench.errors import BenchError
 from slotbench.interrupts import StoppedByUser, stopping_on_interrupt
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(slotbench.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
-ENDS_S = 4.0
+ENDS_S = 10.0
 """A second on a computer that does nothing else."""
 
 

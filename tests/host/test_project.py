@@ -14,6 +14,7 @@ from slotbench.project import (
     FIELDS,
     PROJECT_FILE,
     Project,
+    changed_text,
     find_project,
     load_project,
     project_text,
@@ -156,3 +157,22 @@ def test_what_init_writes_is_what_is_read(tmp_path_factory: pytest.TempPathFacto
         read = getattr(found, name)
         assert str(read) in (value, str(folder / value))
     (folder / PROJECT_FILE).unlink()
+
+
+@given(VALUES, st.sampled_from(sorted(FIELDS)), TEXTS)
+def test_a_changed_field_changes_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, values: dict[str, str], name: str, value: str,
+) -> None:
+    if name in ("product", "board", "channel", "server"):
+        value = values.get(name, {"server": "http://a"}.get(name, "a"))
+    path = write(tmp_path_factory.getbasetemp(), project_text(values))
+    before = load_project(path)
+    path.write_text(changed_text(before, name, value))
+    after = load_project(path)
+    assert str(getattr(after, name)) in (value, str(path.parent / value))
+    for other in FIELDS:
+        if other != name and not (name == "product" and other == "keys"):
+            assert getattr(after, other) == getattr(before, other)
+    assert [line for line in path.read_text().splitlines() if not line.startswith(f"{name} = ")] == [
+        line for line in project_text(values).splitlines() if not line.startswith(f"{name} = ")]
+    path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -60,8 +61,8 @@ def test_options_win(try_verb: Callable[..., CommandResult]) -> None:
 def test_without_a_project_the_cure_is_to_make_one(try_verb: Callable[..., CommandResult]) -> None:
     ran = try_verb(None)
     assert (ran.code, ran.err) == (
-        2, "slotbench: Missing option '--keys': give it, or make a project, whose commands need it no more: "
-        "slotbench init NAME; see `slotbench verb --help`\n")
+        2, "slotbench: Missing option '--keys': no slotbench.toml is in this folder or above it, so give it; or go to "
+        "the folder of your project; or make one: slotbench init NAME; see `slotbench verb --help`\n")
     assert try_verb(None, "--keys", "k", "--board", "b").out == "k ('b',) stable None False\n"
 
 
@@ -81,7 +82,7 @@ WITHOUT = {
     ("deploy", "--port"), ("status", "--port"), ("inspect", "--port"),  # one of two ways to say it
     ("status", "--board"), ("inspect", "--board"), ("unflash", "--board"), ("board run", "--board"),  # found by the map
     ("push", "--board"), ("push", "--product"),  # what the board says
-    ("demo", "--board"),
+    ("demo", "--board"), ("doctor", "--port"),
 }
 """Options of such a name that take nothing from the project, and why."""
 
@@ -154,3 +155,32 @@ def test_keys_of_another_product_win(in_project: RunCommand, ring: KeyRing, tmp_
     write_ring({name: getattr(ring, name) for name in ("offline", "online", "stranger")}, other, product="other")
     ran = in_project("board", "new", "lamp1", "--keys", other, "--server", "http://127.0.0.1:1")
     assert ran.code == 0 and "other 1.0.0 in slot A" in ran.out
+
+
+def test_the_project_follows_a_rotation(in_project: RunCommand, tmp_path: Path) -> None:
+    """With the new online key in slotbench.toml, the next commands sign."""
+    before = (tmp_path / PROJECT_FILE).read_text()
+    ran = in_project("keys", "rotate", "--online")
+    assert ran.code == 0 and "../slotbench.toml: online_key is keys/online-2.pem now" in ran.out
+    assert (tmp_path / PROJECT_FILE).read_text() == before + 'online_key = "keys/online-2.pem"\n'
+    assert in_project("release", "publish", "--refresh").code == 0
+    ran = in_project("keys", "rotate", "--add-offline")
+    assert ran.code == 0 and "slotbench.toml" not in ran.out
+
+
+def test_rollouts_tell_their_heads_as_json(in_project: RunCommand) -> None:
+    for number, verb in enumerate(("pause", "resume", "promote --cohort lab", "publish --refresh", "withdraw")):
+        ran = in_project("release", *verb.split(), "--json")
+        said = json.loads(ran.out)
+        assert (ran.code, said["verb"], said["ok"]) == (0, f"release {verb.split()[0]}", True)
+        (head,) = said["result"]["heads"]
+        assert head["paused"] is (number == 0) and head["counter"] == (2 if verb == "withdraw" else 3)
+    said = json.loads(in_project("release", "withdraw", "--json").out)
+    assert (said["ok"], said["result"]) == (False, None) and "no older release" in said["error"]["what"]
+
+
+def test_a_broker_is_named_without_the_site(in_project: RunCommand) -> None:
+    ran = in_project("release", "notify", "127.0.0.1:1")
+    assert ran.code == 1 and "boards were not notified: Connection refused: 127.0.0.1:1" in ran.err
+    ran = in_project("release", "notify")
+    assert ran.code == 2 and "give [SITE] BROKER[:PORT]" in ran.err

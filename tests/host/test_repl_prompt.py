@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from slotbench.cli import board_prompt
+from slotbench.errors import BenchError
 from slotbench.repl.prompt import ReplPrompt
 
 
@@ -81,3 +85,21 @@ def test_whether_a_board_comes_back_to_its_prompt(
     line = PiecesLine(b"\r\n>>> ", 3)
     line._coming = printed
     assert ReplPrompt(line, "port").comes_back(45) is there
+
+
+@pytest.mark.parametrize("answer", [
+    b"Traceback (most recent call last):\r\n  File \"<stdin>\", line 1\r\nMemoryError: \r\n>>> ", b"{\r\n>>> ", b"7\r\n>>> "])
+def test_status_of_a_board_that_cannot_say_it_does_not_advise_itself(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @contextmanager
+    def prompt(port: str, *, without_main: bool) -> Iterator[ReplPrompt]:
+        yield ReplPrompt(PiecesLine(answer, 100), port)
+
+    monkeypatch.setattr(board_prompt, "open_prompt", prompt)
+    with pytest.raises(BenchError) as refused:
+        board_prompt.query_status("/dev/ttyUSB0")
+    assert refused.value.cure == "see what the board prints: mpremote connect /dev/ttyUSB0 repl"
+    with pytest.raises(BenchError) as refused:
+        board_prompt.require_success("Traceback\nMemoryError: \n", "/dev/ttyUSB0")
+    assert refused.value.cure == "see what is on it: slotbench status --port /dev/ttyUSB0"

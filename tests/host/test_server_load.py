@@ -135,7 +135,7 @@ def test_polls_do_not_starve_beside_slow_readers(served: Served, image_url: str,
     with capsys.disabled():
         print(f"\n{SLOW} slow readers at {DESCRIPTORS} descriptors: a poll takes {ratio:.1f} times as long "
               f"({statistics.median(beside):.1f} ms, the longest {max(beside):.0f} ms), {kept} of them are kept")
-    assert max(beside) < 1000
+    assert max(beside) < 5000
     assert DESCRIPTORS // 2 < kept < DESCRIPTORS, "as many stay as there may be"
     begun, before_s = time.perf_counter(), served.cpu_s()
     while time.perf_counter() < begun + 0.5:

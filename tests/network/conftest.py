@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from support.faulty_server.fixtures import make_scene, pytest_runtest_makereport, scene, testbed
+from support.faulty_server.fixtures import make_scene, pytest_runtest_makereport, scene, scene_of_hours, testbed
 
-__all__ = ["make_scene", "pytest_runtest_makereport", "scene", "testbed"]
+__all__ = ["make_scene", "pytest_runtest_makereport", "scene", "scene_of_hours", "testbed"]

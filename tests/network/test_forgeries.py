@@ -14,6 +14,12 @@ every_forgery = pytest.mark.parametrize(
     ids=lambda value: value.name.lower() if isinstance(value, Resource) else value.replace(" ", "-"))
 
 
+@pytest.fixture
+def scene(scene_of_hours: Scene) -> Scene:
+    """Hours pass here."""
+    return scene_of_hours
+
+
 @pytest.fixture(scope="module")
 def forger(testbed: TestBed) -> Forger:
     return Forger(testbed)

@@ -26,6 +26,12 @@ def most_taken(scene: Scene, document: Resource) -> int:
     return max(request.received for request in scene.server.requests_for(document.value))
 
 
+@pytest.fixture
+def scene(scene_of_hours: Scene) -> Scene:
+    """Hours pass here."""
+    return scene_of_hours
+
+
 @small
 def test_headers_without_end(scene: Scene, document: Resource) -> None:
     scene.server.inject(on=document.value, raw=OK, endless=b"X-Filler: more and more\r\n")

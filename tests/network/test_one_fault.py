@@ -6,7 +6,7 @@ import pytest
 
 from support.faulty_server.cases import CASES, HARMLESS, Case, Resource
 from support.faulty_server.scene import IDLE_MODULES, Scene
-from support.testbed import HOURS_MS, MINUTES_MS
+from support.testbed import HOURS_MS, MINUTES_MS, TestBed
 
 WAIT_MS = 10_000
 FLOOR_BYTES_PER_S = 512
@@ -35,6 +35,13 @@ KEPT_WHOLE = (Resource.HEAD, Resource.RELEASE)
 matrix = pytest.mark.parametrize(
     ("case", "document"), [(case, document) for case in CASES for document in Resource],
     ids=lambda value: value.name.replace(" ", "-").lower())
+
+
+@pytest.fixture
+def scene(testbed: TestBed, request: pytest.FixtureRequest) -> Scene:
+    """An application with other work for five seconds: hours pass in fewer ticks. One second where a fault takes as long."""
+    slow = request.node.callspec.params["case"].name.startswith("slower")
+    return Scene(testbed, sleep_ms=1000 if slow else 5000)
 
 
 @pytest.mark.sampled(len(CASES), kind=lambda case, document: case.name)
@@ -74,7 +81,7 @@ def test_for_ever(scene: Scene, case: Case, document: Resource) -> None:
     require_unharmed(scene, before, document)
     require_bounded(scene, document)
     server.clear_faults()
-    board.run(HOURS_MS)
+    board.run(HOURS_MS, until=lambda: scene.runs(2))
     assert scene.runs(2), f"not confirmed an hour after the fault was gone; the board's log: {scene.refusals}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from slotbench.cli.board_prompt import explain_code
 from slotbench.vboard.network.http_faults import PORTAL
 
 from support.faulty_server.cases import Resource
@@ -64,3 +65,17 @@ def test_an_update_without_hope_ends(up: Scene) -> None:
     assert typed(up, "twoslot.update()")[0][-1].endswith("restarting into its trial")
     up.board.run(5 * MINUTES_MS)
     assert up.runs(2)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_wants_a_login_is_told_from_an_empty_one(up: Scene, status: int) -> None:
+    """The advice is followed: the server lets the boards read."""
+    wall = up.server.inject(status=status)
+    assert typed(up, "twoslot.check()")[0] == [
+        f"twoslot: refused: 7 http-status ({status}); slotbench explain 7", "False"]
+    advice = explain_code(7, str(status))
+    assert f"unexpected status, status {status}" in advice
+    assert "401, 403: the server wants a login" in advice and "boards have none, so allow them there" in advice
+    assert wall.used
+    up.server.clear_faults()
+    assert typed(up, "twoslot.check()")[0][-1] == "True"

@@ -18,6 +18,12 @@ DAY_S = 86400
 
 
 @pytest.fixture
+def scene(scene_of_hours: Scene) -> Scene:
+    """Hours pass here."""
+    return scene_of_hours
+
+
+@pytest.fixture
 def testbed(tmp_path: Path) -> TestBed:
     """A test bed in which a test publishes."""
     made = make_testbed(tmp_path)

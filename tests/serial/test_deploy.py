@@ -6,11 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from slotbench import cli
+from slotbench.cli import deploy as command
 from slotbench.errors import BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.repl import board_content, deploy, package
@@ -201,7 +204,9 @@ class ScriptedTransport:
                             | facts).values())
 
     def run_script(self, script: str) -> str:
-        return f"noise\n@twoslot {self._vm!r}\n"
+        return f"noise\n@twoslot {self._vm!r}\n" + self.more
+
+    more = ""
 
     def put_files(self, folder: str, files: object, progress: object = None) -> None:
         raise AssertionError("nothing is to be put")
@@ -241,6 +246,23 @@ def test_a_file_that_differs_from_what_was_written_is_reported() -> None:
     found = board_content.BoardContent((1, 28, 0), 6, {}, {}, None, {})
     with pytest.raises(BenchError, match="1 files do not hold what was written, the first is boot.py"):
         deploy.install_files(client, found, {"boot.py": b"b"}, "port")
+
+
+def test_a_stock_board_is_set_up_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It would run twoslot, and install nothing: nothing is copied."""
+    board = ScriptedTransport()
+    board.more = "@twoslot ('no loader',)\n"
+    assert not board_content.read_board(board, "port").has_loader
+    monkeypatch.setattr(command, "TRANSPORTS", {"mpremote": lambda port: board})
+    monkeypatch.setattr(command, "_runs_again", lambda port, without_main: nullcontext(None))
+    code = cli.run([
+        "deploy", "--port", "/dev/ttyUSB0", "--keys", str(put_keys(tmp_path / "keys") / "lamp.keys"), "--board", "d1_mini",
+        "--server", "http://192.168.1.10:8266"])
+    assert code == 2 and (
+        "this board has no loader, so it could install no release: /dev/ttyUSB0; slotbench flash --port /dev/ttyUSB0 "
+        "--from-stock; its firmware and its files stay") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("facts", "words"), [

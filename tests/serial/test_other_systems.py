@@ -68,6 +68,24 @@ def test_from_keys_to_a_served_release(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def test_the_commands_of_a_project(tmp_path: Path) -> None:
+    (tmp_path / "firmware.bin").write_bytes(image("2.0.0", size=60_000))
+    said = on_other_system(
+        tmp_path,
+        ("init", "lamp", "--board", "generic_4m", "--server", "http://127.0.0.1:8266", "--port", "COM77"),
+        ("ship", "firmware.bin", "--yes", "--no-preflight"),
+        ("keys", "development"),
+        ("keys", "backup", "saved.tar.gz"),
+        ("keys", "restore", "saved.tar.gz", "again"),
+        ("explain", "28"), ("release", "list"))
+    assert '"COM77"' in (tmp_path / "slotbench.toml").read_text() and "counter 2" in said[1]
+    doctor, monitor, deploy, push = on_other_system(
+        tmp_path, ("doctor", "--no-server"), ("monitor",), ("deploy",),
+        ("push", "firmware.bin", "127.0.0.1:1", "--key", "keys/development.pem", "--secret", "none"), code=None)
+    assert all("no such serial port: COM77" in each for each in (doctor, monitor, deploy))
+    assert push.startswith("slotbench: ") and push.count("\n") == 1
+
+
 def test_a_pty_and_the_proofs_say_in_one_line_what_to_do(tmp_path: Path) -> None:
     make_folder(tmp_path / "board")
     pty, proof = on_other_system(
@@ -93,10 +111,6 @@ def test_a_board_over_a_port_with_lines(micropython: None, tmp_path: Path) -> No
             ("status", *port), code=None)
         assert "nothing was written" in flashed and "nothing was written" in deployed
         assert "twoslot is not on the board" in status
-    said = on_other_system(
-        tmp_path, ("push", "firmware.bin", "127.0.0.1:1", "--key", "keys/development.pem"),
-        ("deploy", "--port", "COM77", "--product", "lamp"), code=2)
-    assert all("COM77" in each and "no such serial port" in each for each in said[1:])
 
 
 def windows_error(kind: str) -> SerialException:

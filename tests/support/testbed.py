@@ -20,7 +20,7 @@ from slotbench.prove.testbed import (
 from slotbench.release.keys import SigningKey
 
 __all__ = [
-    "APPLICATION", "HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "TestBed", "make_testbed", "put_keys",
+    "APPLICATION", "BUSY_MAIN", "HOURS_MS", "MAIN", "MINUTES_MS", "NOW", "PRODUCT", "TestBed", "make_testbed", "put_keys",
     "runs_confirmed", "update_to",
 ]
 
@@ -31,6 +31,9 @@ except NameError:
     own = bytearray(10240)
 """
 """What an application has for itself on a board, at the start of its main.py."""
+
+BUSY_MAIN = MAIN.replace("1000", "5000")
+"""An application that has other work for five seconds at a time: hours of it take a fifth of the ticks."""
 
 _TEST_KEYS = Path(__file__).parents[1] / "vectors" / "keys"
 

@@ -112,6 +112,18 @@ def test_a_damaged_filesystem_from_elsewhere_does_not_end_the_bench(
     assert "its filesystem is damaged" in said and f"slotbench inspect {tmp_path / 'dump.bin'}" in said
 
 
+@pytest.mark.usefixtures("micropython")
+def test_a_dump_of_a_stock_board_runs_with_its_longer_filesystem(
+    board: BoardFolder, slotbench: Slotbench, tmp_path: Path,
+) -> None:
+    """Stock MicroPython's filesystem reaches to the end of a flash of 4 MB, the map's does not."""
+    start = board.profile.filesystem.start
+    flash = bytearray(board.flash_path.read_bytes())
+    flash[start : 0x3FB000] = filesystem({"/main.py": b"x = 1"}, 0x3FB000 - start)
+    (tmp_path / "dump.bin").write_bytes(flash)
+    assert "] power on" in slotbench("--flash", tmp_path / "dump.bin", "--vm", "micropython")
+
+
 @pytest.mark.parametrize("name", ["files/secret", "files/lib", "flash.bin"])
 def test_a_board_from_elsewhere_leads_nowhere_by_links(
     board: BoardFolder, slotbench: Slotbench, tmp_path: Path, name: str,

@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vms import VMS
-from support.testbed import APPLICATION, HOURS_MS, MAIN, TestBed, make_testbed, update_to
+from support.testbed import APPLICATION, BUSY_MAIN, HOURS_MS, MAIN, TestBed, make_testbed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -21,7 +21,7 @@ OUT_OF_MEMORY = 0
 @pytest.fixture
 def testbed(tmp_path: Path) -> TestBed:
     """Its application has other work for five seconds at a time: 36 hours are 26,000 ticks."""
-    return make_testbed(tmp_path, vm=VMS["micropython"], main=MAIN.replace("1000", "5000"))
+    return make_testbed(tmp_path, vm=VMS["micropython"], main=BUSY_MAIN)
 
 
 def codes(board: VirtualBoard) -> list[int]:
@@ -58,7 +58,7 @@ def test_ten_updates_beside_ten_kilobytes_of_an_application(tmp_path: Path) -> N
 def test_an_application_that_leaves_too_little_memory_is_updated_all_the_same(tmp_path: Path, kilobytes: float) -> None:
     """Whatever the heap looks like: a restart, and the updater runs before main.py."""
     own = APPLICATION.replace("10240", str(int(kilobytes * 1024)))
-    testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=own + MAIN.replace("1000", "5000"))
+    testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=own + BUSY_MAIN)
     board = testbed.board()
     said: list[str] = []
     board.on_print = said.append

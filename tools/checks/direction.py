@@ -19,7 +19,8 @@ _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {"parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
-    "": frozenset({"errors"}),
+    "": frozenset({"api", "errors"}),
+    "api": _UPPER | {"prove"},
     "errors": frozenset(),
     "addresses": frozenset({"errors"}),
     "interrupts": frozenset(),
@@ -40,12 +41,13 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
     "release": _MIDDLE,
+    "doctor": _MIDDLE | {"project", "release", "repl", "serial_port"},
     "parts": frozenset({"errors"}),
     "vboard": _MIDDLE | {"parts"},
     "server": _UPPER,
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"demo", "prove", "serial_port", "server"},
+    "cli": _UPPER | {"demo", "doctor", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""

@@ -25,7 +25,7 @@ _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "micropython", "sys", "time", "twoslot"})
 _TOUCH = {
     "esp": ("flash.py",),
-    "network": ("connection.py", "mqtt/client.py", "ntp.py", "sleep.py"),
+    "network": ("connection.py", "mqtt/client.py", "ntp.py", "sleep.py", "wifi.py"),
     "socket": ("connection.py", "mqtt/client.py", "ntp.py", "push/opening.py"),
     "machine": (
         "__init__.py",

@@ -69,7 +69,7 @@ def type_when_online(
 
     `say` gets what the board prints, and so does the caller. Raises BenchError.
     """
-    line, said = f"import twoslot; {call}", ""
+    line, said = f"import twoslot; _ = {call}", ""  # the prompt would show what it returns
     for again in range(_TRIES, 0, -1):
         shown = _OnlineOnly(say)
         said = prompt.type_line(line, quiet_s, shown)

@@ -15,6 +15,7 @@ from slotbench.cli.board_prompt import without_main_option
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name, ntp_server, server_url
 from slotbench.cli.progress import ProgressBar
 from slotbench.cli.project_options import is_given, project_option, project_port
+from slotbench.cli.wifi_options import asked_networks, try_networks, wifi_options
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.mpy import PACKAGE
@@ -37,6 +38,7 @@ from slotbench.repl.deploy import (
 from slotbench.repl.package import HOOK, frozen_files, hook_file, mixed_versions, package_files
 from slotbench.repl.prompt import open_prompt, start_application, stop_application
 from slotbench.repl.transports import TRANSPORTS, ReplTransport
+from slotbench.repl.wifi import WIFI_FILE, WifiNetwork, wifi_file
 from slotbench.vboard.factory import BOOT_LINE
 
 _LIST = "package.json"
@@ -70,6 +72,7 @@ _CHECK_S = 20.0
 @project_option(
     "--identities", "identities_path", field="identities", type=PATH, metavar="FILE",
     help="Give the board a secret that authenticates it at the server; save it in FILE.")
+@wifi_options
 @click.option("--new-identity", is_flag=True, help="Replace the secret that the board has.")
 @click.option(
     "--development-key", "development_path", type=PATH, metavar="FILE",
@@ -90,8 +93,9 @@ _CHECK_S = 20.0
 def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
     cohort: str | None, mqtt: str | None, ntp: str | None, keys_path: Path | None,
-    identities_path: Path | None, new_identity: bool, development_path: Path | None, via: str,
-    as_files: bool, without_main: bool, dry_run: bool, is_undo: bool, to_folder: Path | None,
+    identities_path: Path | None, new_identity: bool, wifi: str | None, wifi_fallback: str | None,
+    wifi_password_fd: int | None, development_path: Path | None, via: str, as_files: bool,
+    without_main: bool, dry_run: bool, is_undo: bool, to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in
     boot.py.
@@ -104,12 +108,12 @@ def deploy(
 
     \b
     Example: slotbench deploy --port /dev/ttyUSB0 --board d1_mini --keys keys/lamp.keys \\
-                 --server http://192.168.1.10:8266
+                 --server http://192.168.1.10:8266 --wifi home
              slotbench deploy --port /dev/ttyUSB0 --undo
     """
     ctx = click.get_current_context()
     if port is None and to_folder is None:
-        port = project_port(ctx)
+        port = project_port(ctx, "option '--port' or '--to-folder'")
     if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
         product = None  # they say it themselves
     if (port is None) == (to_folder is None):
@@ -128,6 +132,7 @@ def deploy(
     given = {
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
         "mqtt": mqtt, "ntp": ntp}
+    networks = asked_networks(wifi, wifi_fallback, wifi_password_fd)
     client = TRANSPORTS[via](port)
     with _runs_again(port, without_main=without_main) as restart:
         found = read_board(client, port)
@@ -135,8 +140,7 @@ def deploy(
         if is_undo:
             _undo(client, found, port, dry_run)
             return
-        if keys is None:
-            _require_same_product(found, product, port)
+        _require_ready(found, product if keys is None else None, port)
         package = {} if found.frozen is not None and not as_files else package_files()
         files = package | _files(found, given, development_path, port)
         if keys is not None:
@@ -145,6 +149,8 @@ def deploy(
             files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
         if keys is None and "twoslot.keys" not in found.hashes:
             click.echo("no keys are pinned: the board accepts no update until you give --keys")
+        if networks:
+            files[WIFI_FILE] = _wifi(client, networks, files["twoslot.json"], restart, dry_run)
         _say_diff(found.boot, files["boot.py"])
         require_compilable(files["boot.py"], port)
         if dry_run:
@@ -153,6 +159,15 @@ def deploy(
         stays = not package and not found.every_slot_has_twoslot
         _put(client, found, files, restart, with_keys=keys is not None, keeps_package=stays)
         _say_versions(found, has_files=bool(package) or stays and found.has_package)
+
+
+def _wifi(
+    client: ReplTransport, networks: list[WifiNetwork], settings: bytes, restart: _Restart, dry_run: bool,
+) -> bytes:
+    """The file with the networks, which were tried on the board. Raises BenchError if it cannot join."""
+    if not dry_run:
+        try_networks(client, networks, json.loads(settings)["server"], restart.port)
+    return wifi_file(networks)
 
 
 class _Restart:
@@ -210,8 +225,15 @@ def _undo(client: ReplTransport, found: BoardContent, port: str, dry_run: bool) 
         click.echo(f"twoslot {found.frozen} stays in the firmware, and does nothing without its boot hook")
 
 
-def _require_same_product(found: BoardContent, product: str | None, port: str) -> None:
-    """Raise BenchError if the board's keys are those of another product: it would believe no release."""
+def _require_ready(found: BoardContent, product: str | None, port: str) -> None:
+    """Raise BenchError for a stock board, which would run twoslot and could install nothing; and if the
+    board's keys stay and are those of another product than `product`: it would believe no release.
+    """
+    if not found.has_loader:
+        raise BenchError(
+            "this board has no loader, so it could install no release", where=port,
+            cure=f"slotbench flash --port {port} --from-stock; its firmware and its files stay",
+            exit_code=USAGE)
     has = found.settings.get("product")
     if product is not None and has not in (None, product) and "twoslot.keys" in found.hashes:
         raise BenchError(

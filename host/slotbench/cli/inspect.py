@@ -60,7 +60,7 @@ def inspect(dump: Path | None, port: str | None, baud: int, board: str | None, a
              slotbench backup --port /dev/ttyUSB0 flash.bin; slotbench inspect flash.bin
     """
     if dump is None and port is None:
-        port = project_port(click.get_current_context())
+        port = project_port(click.get_current_context(), "argument 'FILE' or option '--port'")
     if (dump is None) == (port is None):
         raise click.UsageError("give either FILE or --port")
     data = read_bytes(dump, DUMP_BYTES_MAX) if dump is not None else _read_board(str(port), baud)

@@ -19,7 +19,9 @@ from slotbench import __version__
 from slotbench.cli.invocation import Invocation
 from slotbench.errors import BenchError
 
-__all__ = ["echo_result", "envelope", "json_option", "plain"]
+__all__ = [
+    "add_result", "echo_result", "envelope", "is_json", "json_option", "plain", "result_json_option",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FORMAT = 1
@@ -30,6 +32,28 @@ def json_option(command: _F) -> _F:
     return click.option(
         "--json", "as_json", is_flag=True, is_eager=True, callback=_begin,
         help="One JSON object instead of words.")(command)
+
+
+def result_json_option(command: _F) -> _F:
+    """Add --json for a verb that prints what it does in words and its results with `add_result`."""
+    return click.option(
+        "--json", is_flag=True, is_eager=True, expose_value=False, callback=_begin,
+        help="One JSON object instead of words.")(command)
+
+
+def is_json() -> bool:
+    """Whether this command prints JSON: words of people then go to stderr."""
+    ctx = click.get_current_context(silent=True)
+    invocation = ctx.find_object(Invocation) if ctx is not None else None
+    return invocation is not None and invocation.as_json
+
+
+def add_result(key: str, result: object) -> None:
+    """Add an entry to the list `key` of the result that is printed when the command ends."""
+    invocation = click.get_current_context().find_object(Invocation)
+    assert invocation is not None
+    invocation.result = invocation.result or {}
+    invocation.result.setdefault(key, []).append(plain(result))
 
 
 def echo_result(result: object) -> None:

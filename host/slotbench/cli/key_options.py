@@ -21,6 +21,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _PASSPHRASE_BYTES_MAX = 1024
 _TRIES = 3
 _PASSPHRASE_VARIABLE = "SLOTBENCH_PASSPHRASE"
+_NEW_PASSPHRASE_VARIABLE = "SLOTBENCH_NEW_PASSPHRASE"
 
 
 def passphrase_option(command: _F) -> _F:
@@ -31,7 +32,7 @@ def passphrase_option(command: _F) -> _F:
     )(command)
 
 
-def given_passphrase(file: Path | None) -> bytes | None:
+def given_passphrase(file: Path | None, variable: str = _PASSPHRASE_VARIABLE) -> bytes | None:
     """The passphrase from the file or the environment; None when neither has one.
 
     Raises BenchError.
@@ -44,7 +45,7 @@ def given_passphrase(file: Path | None) -> bytes | None:
                 exit_code=USAGE)
         return line
     # The bytes of the variable, as they are: Windows has text only.
-    return os.fsencode(os.environ.get(_PASSPHRASE_VARIABLE, "")) or None
+    return os.fsencode(os.environ.get(variable, "")) or None
 
 
 def load_key(path: Path, passphrase_file: Path | None, typed: list[bytes] | None = None) -> SigningKey:
@@ -78,8 +79,30 @@ def load_key(path: Path, passphrase_file: Path | None, typed: list[bytes] | None
 def new_passphrase(file: Path | None) -> bytes | None:
     """A passphrase for new keys: given, or typed twice on a terminal; None for keys without one."""
     given = given_passphrase(file)
-    if given is None and sys.stdin.isatty():
-        given = str(click.prompt(
-            "Passphrase for the new keys (empty: none)", default="", show_default=False, hide_input=True,
-            confirmation_prompt="The same again", err=True)).encode()
+    while given is None and sys.stdin.isatty():
+        typed = _ask("Passphrase for the new keys (empty: none)")
+        if not typed or typed == _ask("The same again"):
+            given = typed
+        else:
+            click.echo("these two are different", err=True)
     return given or None
+
+
+def changed_passphrase(file: Path | None) -> bytes:
+    """The new passphrase of a key: from the file or the environment, or typed twice. Raises BenchError."""
+    given = given_passphrase(file, _NEW_PASSPHRASE_VARIABLE)
+    while given is None and sys.stdin.isatty():
+        typed = _ask("New passphrase")
+        if typed and typed == _ask("The same again"):
+            given = typed
+        else:
+            click.echo("these two are different, or empty", err=True)
+    if given is None:
+        raise BenchError(
+            "no new passphrase, and no terminal to ask on", where="keys passphrase", exit_code=USAGE,
+            cure=f"set {_NEW_PASSPHRASE_VARIABLE}, or give --new-passphrase-file; --remove takes it away")
+    return given
+
+
+def _ask(question: str) -> bytes:
+    return str(click.prompt(question, default="", show_default=False, hide_input=True, err=True)).encode()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from slotbench.cli.key_options import given_passphrase, load_key, passphrase_option
+from slotbench.cli.keys_backup import backup, restore
+from slotbench.cli.keys_passphrase import passphrase
 from slotbench.cli.parameter_types import PATH, name
-from slotbench.cli.project_options import ProjectArgument, project_option
+from slotbench.cli.project_options import ProjectArgument, project_of, project_option
 from slotbench.cli.published_head import now
+from slotbench.project import Project, changed_text, load_project
 from slotbench.release import development as development_keys
 from slotbench.release import epochs
 from slotbench.release import keys as release_keys
-from slotbench.release.keys import SigningKey
+from slotbench.release.files import write_atomic
+from slotbench.release.keys import NewKeys, SigningKey
 
 
 @click.group()
@@ -32,15 +37,15 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
 
     Example: slotbench keys new keys --product sensor --spare
     """
-    passphrase = given_passphrase(passphrase_file)
-    made = release_keys.create_keys(folder, product, now(), passphrase=passphrase, spare=spare)
+    given = given_passphrase(passphrase_file)
+    made = release_keys.create_keys(folder, product, now(), passphrase=given, spare=spare)
     uses = {
         "offline": "signs releases; keep it off the server",
         "offline-spare": "signs releases when offline.pem is lost; keep it elsewhere",
         "online": "signs heads",
     }
     for role, path in made.private.items():
-        click.echo(f"{path}: {uses[role]} ({_protection(passphrase)})")
+        click.echo(f"{path}: {uses[role]} ({_protection(given)})")
     click.echo(f"{made.document_path}: public; goes onto every board and the server")
 
 
@@ -72,16 +77,30 @@ def rotate(
     \b
     Example: slotbench keys rotate keys --product sensor --key keys/offline.pem --online
     """
-    passphrase = given_passphrase(passphrase_file)
+    given = given_passphrase(passphrase_file)
     made = epochs.rotate_keys(
         folder, product, load_key(key_path, passphrase_file), now(),
         online=SigningKey.generate() if online else None,
         add=SigningKey.generate() if add_offline else None,
-        drop=drop_offline and _id(drop_offline, passphrase_file), passphrase=passphrase,
+        drop=drop_offline and _id(drop_offline, passphrase_file), passphrase=given,
         trust_clock=clock_is_right)
     for role, path in made.private.items():
-        click.echo(f"{path}: the new {role} key ({_protection(passphrase)})")
+        click.echo(f"{path}: the new {role} key ({_protection(given)})")
+    project = project_of(click.get_current_context())
+    if project is not None and project.keys.absolute() == made.document_path.absolute():
+        _follow(project, made, drop_offline is not None)
     click.echo(f"{made.document_path}: epoch {made.keys.epoch}; sign heads again: release publish --refresh")
+
+
+def _follow(project: Project, made: NewKeys, is_dropped: bool) -> None:
+    """Write new private keys into slotbench.toml: the online key, and the offline key for a dropped one."""
+    for role, path in made.private.items():
+        if role == "offline" and not is_dropped:
+            continue
+        value = Path(os.path.relpath(path, project.folder)).as_posix()
+        write_atomic(project.path, changed_text(project, f"{role}_key", value).encode())
+        click.echo(f'{project.where(f"{role}_key")}: {role}_key is {value} now')
+        project = load_project(project.path)
 
 
 @keys.command()
@@ -94,10 +113,14 @@ def development(folder: Path, passphrase_file: Path | None) -> None:
 
     Example: slotbench keys development keys
     """
-    passphrase = given_passphrase(passphrase_file)
-    private, public = development_keys.create_development_key(folder, passphrase=passphrase)
+    given = given_passphrase(passphrase_file)
+    private, public = development_keys.create_development_key(folder, passphrase=given)
     click.echo(f"{private}: signs what you push; keep it to yourself")
     click.echo(f"{public}: goes onto boards: slotbench deploy --development-key {public}")
+
+
+for _verb in (passphrase, backup, restore):
+    keys.add_command(_verb)
 
 
 def _id(key: str, passphrase_file: Path | None) -> str:

@@ -34,9 +34,10 @@ _SUFFIX = ".release"
 def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: bool) -> None:
     """Start a firmware .bin on an emulated chip, through slotboot, in a trial.
 
-    It has to reach boot.py in time, make its filesystem where the board has it, import twoslot and check,
+    It has to run the boot hook in time, make its filesystem where the board has it, import twoslot and check,
     leave heap and stack for an application, and feed its watchdogs for two minutes of its time or 1.5 G
-    instructions. What this cannot show: radio, brown-out, real flash parts, cache timing.
+    instructions. It says which twoslot it runs: the one frozen into it, or files. What this cannot show:
+    radio, brown-out, real flash parts, cache timing.
 
     Example: slotbench preflight firmware.bin --board d1_mini
     """

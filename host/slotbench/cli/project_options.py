@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from slotbench.project import FIELDS, Project, find_project
-from slotbench.serial_port import usb_ports
+from slotbench.boards import names as board_names
+from slotbench.project import FIELDS, PROJECT_FILE, Project, find_project
+from slotbench.serial_port import list_ports, usb_ports
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "PortOption", "ProjectArgument", "is_given", "project_of", "project_option", "project_port",
@@ -56,6 +60,15 @@ class ProjectOption(click.Option):
             return super().get_default(ctx, call)
         return (value,) if self.multiple else value
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The boards that are known, or the ports that are there."""
+        from click.shell_completion import CompletionItem
+
+        known = {"board": board_names, "port": list_ports}.get(self.project_field)
+        if known is None:
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name) for name in known() if name.startswith(incomplete)]
+
     def project_value(self, ctx: click.Context) -> str | None:
         """The value of the project, as text; None without one."""
         project = project_of(ctx)
@@ -77,17 +90,19 @@ class PortOption(ProjectOption):
 
     def project_value(self, ctx: click.Context) -> str | None:
         """The port that a project gives; None without a project."""
-        return project_port(ctx)
+        return project_port(ctx) if project_of(ctx) is not None else None
 
 
-def project_port(ctx: click.Context) -> str | None:
-    """The port of the project, or the only one on USB where its file has none; None without a project.
+def project_port(ctx: click.Context, parameter: str = "option '--port'") -> str:
+    """The port of the project, or the only one on USB where its file has none.
 
-    Raises click.UsageError if there are several ports, or none.
+    Raises click.UsageError that `parameter` is missing: there is no project, or several ports, or none.
     """
     project = project_of(ctx)
-    if project is None or project.port is not None:
-        return project.port if project is not None else None
+    if project is None:
+        raise required_in_project(ctx, parameter, "port")
+    if project.port is not None:
+        return project.port
     ports = usb_ports()
     if len(ports) == 1:
         click.echo(f"port {ports[0]}: the only one on USB", err=True)
@@ -122,10 +137,13 @@ class ProjectArgument(click.Argument):
 def required_in_project(ctx: click.Context, parameter: str, name: str) -> click.UsageError:
     """The refusal of a command line without `parameter` where no project has the field `name`."""
     project = project_of(ctx)
-    cure = "or make a project, whose commands need it no more: slotbench init NAME"
     if project is not None:
-        cure = f'or write it into {project.path}: {name} = "..."'
-    return click.UsageError(f"Missing {parameter}: give it, {cure}", ctx)
+        cure = f'give it, or write it into {project.path}: {name} = "..."'
+    else:
+        cure = (
+            f"no {PROJECT_FILE} is in this folder or above it, so give it; or go to the folder of your "
+            "project; or make one: slotbench init NAME")
+    return click.UsageError(f"Missing {parameter}: {cure}", ctx)
 
 
 def project_option(*names: str, field: str, **settings: Any) -> Callable[[_F], _F]:

@@ -20,6 +20,7 @@ _VERBS = {
         "push": ("slotbench.cli.prove_push:push", "How long a push takes."),
         "memory": ("slotbench.cli.prove_memory:memory", "What twoslot takes from the heap."),
         "chip": ("slotbench.cli.prove_chip:chip", "The whole story on real firmware."),
+        "suite": ("slotbench.cli.prove_suite:suite", "MicroPython's own tests, on the chip and the VM."),
         "programs": ("slotbench.cli.prove_programs:programs", "What people's programs find on each VM."),
     },
 }

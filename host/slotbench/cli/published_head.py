@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from slotbench.cli.json_output import add_result, is_json, result_json_option
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.cli.project_options import ProjectArgument, project_option
@@ -35,11 +36,14 @@ def tell_boards(broker: str | None, head: Head) -> None:
     if broker is None:
         return
     notify_boards(broker, head)
-    click.echo(f"{broker}: boards of {head.product}/{head.channel} are told to check")
+    click.echo(f"{broker}: boards of {head.product}/{head.channel} are told to check", err=is_json())
 
 
 def echo_head(head: Head, store: Store) -> None:
     """Say what a channel offers now."""
+    if is_json():
+        add_result("heads", head)
+        return
     what = f"{head.product}/{head.channel} is counter {head.counter} for {head.audience()}"
     click.echo(f"{store.root}: {what}, head seq {head.seq}")
 
@@ -67,6 +71,7 @@ def head_options(command: _F) -> _F:
             help="Until the head expires."),
         notify_option,
         passphrase_option,
+        result_json_option,
     )
     for option in reversed(options):
         command = option(command)

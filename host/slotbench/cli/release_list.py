@@ -11,6 +11,7 @@ from slotbench.cli.parameter_types import PATH
 from slotbench.cli.project_options import ProjectArgument, project_option
 from slotbench.cli.published_head import now
 from slotbench.release import documents
+from slotbench.release.expiry import warn_of_expiry
 from slotbench.release.high_water import HighWater
 from slotbench.release.overview import list_releases
 from slotbench.release.store import Store
@@ -28,6 +29,8 @@ def list_(site: Path, keys_path: Path, as_json: bool) -> None:
     """
     keys = documents.read_keys(keys_path)[1]
     entries = list_releases(Store(site), keys, HighWater.beside(keys_path, keys.product))
+    for head in (head for entry in entries for head in entry.heads):
+        warn_of_expiry(head, now())
     if as_json:
         echo_result([entry.fields() for entry in entries])
         return

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from slotbench.cli.image_file import read_image
+from slotbench.cli.json_output import is_json, result_json_option
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, interval, name
 from slotbench.cli.project_options import project_of, project_option
@@ -44,7 +45,8 @@ from slotbench.release.store import Store
     "--interval", "interval_s", type=interval, metavar="SECONDS",
     help="Seconds between two checks of a board, 60-604800; 0: its own setting.  [default: as the last head]")
 @click.option(
-    "--allow-older", is_flag=True, help="The counter may be below that of the channel's head.")
+    "--allow-older", is_flag=True,
+    help="Its counter may be below that of the channel's head, and its firmware may lack what that has.")
 @click.option("--refresh", is_flag=True, help="Sign all heads of the product in DIR again.")
 @click.option(
     "--repair", "is_repair", is_flag=True,
@@ -54,6 +56,7 @@ from slotbench.release.store import Store
     help="With --repair: the head seq that `slotbench status` shows on a board.")
 @notify_option
 @passphrase_option
+@result_json_option
 @click.pass_context
 def publish(
     ctx: click.Context, paths: tuple[Path, ...], key_path: Path, keys_path: Path,
@@ -111,7 +114,7 @@ def _refresh(store: Store, keys_path: Path, key: SigningKey, days: int) -> None:
 def _repair(store: Store, keys_path: Path, key: SigningKey, days: int, above: int) -> None:
     repair = repair_site(store, keys_path, key, now(), days=days, above=above)
     for what in repair.mended:
-        click.echo(what)
+        click.echo(what, err=is_json())
     for head in repair.heads:
         echo_head(head, store)
     _require_nothing_left(repair.left)
@@ -128,7 +131,7 @@ def _require_nothing_left(left: Sequence[str]) -> None:
 
 def _refuse_beside(ctx: click.Context, whole_site: str) -> None:
     allowed = {
-        "paths", "key_path", "keys_path", "days", "passphrase_file", "above",
+        "paths", "key_path", "keys_path", "days", "passphrase_file", "above", "json",
         "refresh" if whole_site == "--refresh" else "is_repair"}
     for param in ctx.command.params:
         given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE

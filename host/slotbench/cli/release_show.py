@@ -9,8 +9,11 @@ import click
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.project_options import project_option
+from slotbench.cli.published_head import now
+from slotbench.formats import head as head_format
 from slotbench.release import documents
 from slotbench.release.describe import describe_file
+from slotbench.release.expiry import warn_of_expiry
 
 
 @click.command()
@@ -25,6 +28,8 @@ def show(file: Path, keys_path: Path | None, as_json: bool) -> None:
     """
     keys = documents.read_keys(keys_path)[1] if keys_path else None
     described = describe_file(file, keys)
+    if described.fields.get("kind") == head_format.KIND:
+        warn_of_expiry(documents.read_head(file)[1], now())
     if as_json:
         echo_result(described.fields)
         return

@@ -21,6 +21,8 @@ from slotbench.cli.project_options import project_of, project_option
 from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
 from slotbench.cli.questions import agrees
 from slotbench.cli.site_server import SiteServer, listening_place
+from slotbench.doctor.findings import State
+from slotbench.doctor.site_url import ask_site
 from slotbench.errors import BenchError
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Role
@@ -28,6 +30,7 @@ from slotbench.formats.release import Preflight
 from slotbench.images import identify
 from slotbench.prove.chip.preflight import reason_for_none
 from slotbench.release import documents, shipping
+from slotbench.release.expiry import warn_of_expiry
 from slotbench.release.files import require_output
 from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.sign import check_role
@@ -119,12 +122,25 @@ def ship(
             tell_boards(broker, head)
     elif not as_json:
         click.echo("dry run: nothing was written" if dry_run else "nothing is left to do")
+        if planned.last is not None and not serves:
+            warn_of_expiry(planned.last, now())
         if not dry_run:
             click.echo(_NEXT if serves else f"{_NEXT}; serve it: slotbench serve")
     if as_json:
         echo_result(_fields(planned, head, dry_run))
     elif server is not None:
         server.serve()
+    elif project is not None and project.server is not None and head is not None and not dry_run:
+        _ask_server(project.server, head)
+
+
+def _ask_server(server: str, head: Head) -> None:
+    """Say whether the boards' server offers this head, asked as a board would."""
+    found = ask_site(server, head.product, head.channel, head).finding
+    if found.state is State.OK:
+        click.echo(found.what)
+    else:
+        click.echo(f"{found.what}; {found.cure}", err=True)
 
 
 def _carry_out(

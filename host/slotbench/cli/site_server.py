@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from slotbench.addresses import is_this_machine
 from slotbench.errors import USAGE, BenchError
 from slotbench.interrupts import StoppedByUser
 from slotbench.project import Project
+from slotbench.release.expiry import warn_of_site
 from slotbench.server import (
     BackgroundServer,
     BoardAuthenticator,
@@ -67,6 +69,7 @@ class SiteServer:
     ) -> SiteServer:
         """Listen at `place`, (host, port). An error names the line of the project that says so."""
         raise_descriptor_limit()
+        warn_of_site(folder, int(time.time()))
         try:
             server = BackgroundServer(
                 create_app(folder, boards), *place,
@@ -89,6 +92,6 @@ class SiteServer:
             if self.boards:
                 click.echo(f"What each board runs, for this computer only: {server.local_url}/boards")
             try:
-                server.wait()
+                server.wait(lambda: warn_of_site(self.folder, int(time.time())))
             except KeyboardInterrupt:
                 raise StoppedByUser("boards find no releases until the same command runs again") from None

@@ -41,7 +41,7 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
              slotbench status --dump flash.bin --json
     """
     if dump is None and port is None:
-        port = project_port(click.get_current_context())
+        port = project_port(click.get_current_context(), "option '--port' or '--dump'")
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:

@@ -14,6 +14,7 @@ VERBS: Sections = {
         "ship": ("slotbench.cli.ship:ship", "Build, try, sign and publish a firmware."),
         "update": ("slotbench.cli.update:update", "Have a board install what is offered."),
         "status": ("slotbench.cli.status:status", "Say what runs on a board."),
+        "doctor": ("slotbench.cli.doctor:doctor", "Look at what usually goes wrong."),
     },
     "Releases": {
         "keys": ("slotbench.cli.keys:keys", "Make and change the keys of a product."),

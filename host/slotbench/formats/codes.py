@@ -51,7 +51,8 @@ CODES = (
          "Check `server` in twoslot.json and that the network has a name server, or give an "
          "address."),
     Code(3, "connection-failed", _L, "connection failed", "errno",
-         "Check that the server runs on that host and port and that no firewall is in between."),
+         "Start the server: `slotbench serve`. If it runs, check host and port in `server`, and that no "
+         "firewall is in between."),
     Code(4, "timeout", _L, "no data within the deadline", "bytes received",
          "The network stalled; the board tries again and keeps the blocks it has."),
     Code(5, "connection-closed", _L, "connection closed too early", "bytes received",
@@ -116,8 +117,9 @@ CODES = (
     Code(27, "wrong-channel", _R, "not for this channel", "0",
          "Build the release with --channel for it, or change `channel` in twoslot.json."),
     Code(28, "up-to-date", _R, "counter not above the running one", "counter",
-         "The board is up to date. To go back, publish the old firmware under a higher counter. Where its "
-         "littlefs is older than the board's (77), publish the old application on a newer firmware."),
+         "The board is up to date; `slotbench ship` offers it a newer release. To go back, ship the old "
+         "firmware: it gets a higher counter. Where its littlefs is older than the board's (77), ship the "
+         "old application on a newer firmware."),
     Code(29, "below-floor", _R, "counter below the floor", "counter",
          "A confirmed release set a floor; build the firmware under a counter at or above it."),
     Code(30, "marked-bad", _R, "counter marked bad", "counter",
@@ -216,7 +218,8 @@ CODES = (
     Code(72, "no-descriptor", _F, "the running slot has no descriptor", "slot",
          "Deploy the board again over USB; its slots were written without twoslot."),
     Code(73, "no-flash-map", _F, "the flash map in the loader's sector cannot be read", "its address",
-         "Flash the board again with `slotbench flash`: it writes the map with the loader."),
+         "Set the board up over USB: `slotbench flash --from-stock` where it has plain MicroPython, else "
+         "`slotbench flash` with a firmware. Both write the map with the loader."),
     Code(74, "secret", _F, "identity cannot be read", "0",
          "Deploy the board over USB with --identities FILE; --new-identity where it has one."),
     Code(75, "before-restart", _F, "the application's function raised an exception", "0",

@@ -11,6 +11,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import SECTOR_BYTES, descriptor, journal
 from slotbench.formats.image import E9_MAGIC, WINDOW_END
 from slotbench.formats.seal import PAGE_BYTES, PageState, classify_page
+from slotbench.images import Family, identify
 
 DUMP_BYTES_MAX = 16 * 1024 * 1024
 """The size of the largest flash that an ESP8266 can have, in bytes."""
@@ -51,9 +52,11 @@ def is_stock_flash(data: bytes) -> bool:
 def is_flash(data: bytes) -> bool:
     """Whether a file is meant as the dump of a flash: by its size, or by the loader at its start.
 
-    No firmware image is longer than the megabyte that the chip maps.
+    No firmware image for this chip is longer than the megabyte that it maps.
     """
-    return len(data) in _FLASH_SIZES or len(data) > WINDOW_END or has_loader(data[:SECTOR_BYTES])
+    if len(data) in _FLASH_SIZES or has_loader(data[:SECTOR_BYTES]):
+        return True
+    return len(data) > WINDOW_END and identify(data).family is not Family.OTHER_CHIP
 
 
 def boards_with_same_map(board: BoardProfile) -> list[str]:

@@ -98,13 +98,13 @@ class TestBed:
 
     def publish(
         self, counter: int, does: Behaviour = Behaviour.HEALTHY, *, floor: int = 0,
-        rollout: Rollout = Rollout(), frozen: tuple[str, ...] = (),
+        rollout: Rollout = Rollout(), frozen: tuple[str, ...] = (), allow_older: bool = False,
     ) -> Image:
         """Publish version COUNTER.0.0 and return its image, or pair of images."""
         image = self.images[counter] = self.firmware(f"{counter}.0.0", does, frozen)
         self.publisher.publish(
             image, [self.profile], version=f"{counter}.0.0", counter=counter, now=NOW + counter, floor=floor,
-            rollout=rollout)
+            rollout=rollout, allow_older=allow_older)
         return image
 
     def settings(self, server: str = "http://updates.lan") -> dict[str, object]:

@@ -13,6 +13,7 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.release import ImageRef, Release
+from slotbench.formats.twoslot_version import NONE
 from slotbench.release import documents, store
 from slotbench.release.heads import Heads, Rollout, opened_heads, require_known_epoch
 from slotbench.release.keys import SigningKey
@@ -47,7 +48,7 @@ def publish_release(
         heads.check_clock(last, now)
         if last and not allow_older:
             _check_counter(last, release, signed.digest)
-            _check_filesystem(site, keys, last, release)
+            _check_firmware(site, keys, last, release)
         for name, data in {**contents, **heads.epochs.files}.items():
             site.write(name, data)
         site.write(store.release_name(signed.digest), signed.pack())
@@ -163,8 +164,10 @@ def _check_counter(last: Head, release: Release, digest: str) -> None:
             cure="build it with a higher counter")
 
 
-def _check_filesystem(site: Store, keys: Keys, last: Head, release: Release) -> None:
-    """Raise BenchError if boards that run the last release have a littlefs that this one cannot mount."""
+def _check_firmware(site: Store, keys: Keys, last: Head, release: Release) -> None:
+    """Raise BenchError if boards that run the last release have a littlefs that this one cannot mount, or may
+    have no other twoslot than the one in that firmware, and this one has none.
+    """
     try:
         before = documents.read_release(site.path(store.release_name(last.release)), keys)[1]
     except (BenchError, FormatError, OSError):
@@ -176,3 +179,9 @@ def _check_filesystem(site: Store, keys: Keys, last: Head, release: Release) -> 
             "it would stop before boot.py",
             cure="use a firmware that is as new (slotbench explain 77); with --allow-older only boards whose "
             "filesystem it can mount take it")
+    if before.twoslot and release.twoslot == NONE:
+        raise BenchError(
+            f"the release before in the channel {last.channel} has twoslot frozen, and this firmware has "
+            "none: boards without files of twoslot would refuse it (49)",
+            cure="freeze twoslot into it (host/docs/firmware.md); with --allow-older only boards that have "
+            "twoslot as files take it")

@@ -104,17 +104,18 @@ class Publisher:
         floor: int = 0,
         rollout: Rollout = Rollout(),
         channels: Sequence[str] = ("stable",),
+        allow_older: bool = False,
     ) -> Head:
         """Build, sign and publish a release of `image` in these channels; return the last channel's head.
 
-        Raises BenchError.
+        `allow_older` as for `publish_release`. Raises BenchError.
         """
         path, _ = self.build(
             image, boards, version=version, counter=counter, now=now, floor=floor, channels=channels)
         heads = [
             publish_release(
                 self.site, path, self.keys_path, _as_sequence(image), self.online, now, channel=channel,
-                rollout=rollout,
+                rollout=rollout, allow_older=allow_older,
             )
             for channel in channels
         ]

@@ -98,7 +98,7 @@ class Shipment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _SignedRelease:
     """A release that is signed already, and its file."""
 
     path: Path
@@ -219,14 +219,14 @@ def _require_right_clock(site: Store, keys: Keys, mark: HighWater, last: Head | 
     require_right_clock(site, keys, mark, last, now)
 
 
-def _signed_releases(paths: ReleasePaths, keys: Keys) -> Iterator[_Known]:
+def _signed_releases(paths: ReleasePaths, keys: Keys) -> Iterator[_SignedRelease]:
     """The releases that boards with these keys would accept: in the site, then in the folder of releases."""
     for digest, release in trusted_releases(paths.site, keys).items():
-        yield _Known(paths.site.path(store.release_name(digest)), digest, release)
+        yield _SignedRelease(paths.site.path(store.release_name(digest)), digest, release)
     for path in sorted(paths.releases.glob(f"{keys.product}-*{_SUFFIX}")):
         with suppress(BenchError, FormatError):
             signed, release = documents.read_release(path, keys)
-            yield _Known(path, signed.digest, release)
+            yield _SignedRelease(path, signed.digest, release)
 
 
 def _unsigned(path: Path) -> Release | None:
@@ -247,7 +247,7 @@ def _says_the_same(one: Release, other: Release, channel: str) -> bool:
         channels=other.channels) == other
 
 
-def _offers(last: Head | None, known: _Known) -> bool:
+def _offers(last: Head | None, known: _SignedRelease) -> bool:
     return last is not None and last.release == known.digest
 
 

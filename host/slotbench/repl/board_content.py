@@ -21,7 +21,9 @@ __all__ = ["BOOT", "HELPERS", "OWN", "STAGE", "BoardContent", "facts_by_path", "
 STAGE: Final = "twoslot.part"
 """The folder on the board that new files are copied to first."""
 BOOT: Final = "boot.py"
-OWN: Final = (HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey")
+OWN: Final = (
+    HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey", "twoslot.wifi",
+    "twoslot.wifi.part")
 """The files of twoslot beside its package."""
 
 _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")
@@ -109,6 +111,8 @@ if table[:4] == b"2SM1":
         page = bytearray(256)
         esp.flash_read(int.from_bytes(table[i:i + 4], "little"), page)
         say("slot", bytes(page))
+else:
+    say("no loader")
 """
 
 
@@ -119,7 +123,8 @@ class BoardContent:
     `hashes` are SHA-256 in hex by path (no leading slash), `staged` those in the staging folder by name.
     `boot`, `settings` and `identity` are the content of boot.py, twoslot.json and twoslot.secret. `chip_id`
     is in hex. `frozen` is the version of the twoslot in the firmware that runs, None for none; `slots` that
-    of the firmware in each slot that has one, as a number (formats.twoslot_version).
+    of the firmware in each slot that has one, as a number (formats.twoslot_version). Without a loader the
+    board is a stock board, and could install nothing.
     """
 
     version: tuple[int, ...]
@@ -132,6 +137,7 @@ class BoardContent:
     identity: bytes | None = None
     frozen: str | None = None
     slots: tuple[int, ...] = ()
+    has_loader: bool = True
 
     @property
     def has_package(self) -> bool:
@@ -213,7 +219,8 @@ def _read_facts(facts: Sequence[tuple[Any, ...]], version: tuple[int, ...], mpy:
         chip_id=next((str(fact[1]) for fact in facts if fact[0] == "id"), ""),
         identity=texts.get("twoslot.secret"),
         frozen=next((str(fact[1]) for fact in facts if fact[0] == "frozen"), None),
-        slots=tuple(number for fact in facts if fact[0] == "slot" for number in _twoslot_of(fact[1])))
+        slots=tuple(number for fact in facts if fact[0] == "slot" for number in _twoslot_of(fact[1])),
+        has_loader=("no loader",) not in facts)
 
 
 def _twoslot_of(page: bytes) -> tuple[int, ...]:

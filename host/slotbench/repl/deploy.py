@@ -78,7 +78,7 @@ try:
     gc.collect()
     say("pinned", pinning.pin())
 except Exception as e:
-    say("pinned", repr(e))
+    say("pinned", "error %d at %d" % e.args if len(e.args) == 2 else repr(e))
 """
 
 

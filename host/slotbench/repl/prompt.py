@@ -13,7 +13,7 @@ from typing import Any, Final
 from slotbench.errors import USAGE, BenchError
 from slotbench.serial_port import has_lines, open_port, uninterrupted
 
-__all__ = ["ReplPrompt", "open_prompt", "start_application", "stop_application"]
+__all__ = ["ReplPrompt", "open_prompt", "silent_board", "start_application", "stop_application"]
 
 _BAUD: Final = 115200
 _READ_S: Final = 0.1
@@ -32,14 +32,23 @@ _logger = logging.getLogger(__name__)
 _RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
 
 
+_SILENT_CURE: Final = (
+    "a new board has no MicroPython: slotbench flash firmware.bin. If its main.py ignores Ctrl-C, add "
+    "--without-main, which restarts it without main.py. Else check the cable, and press its reset button")
+
+
+def silent_board(port: str, reason: str) -> BenchError:
+    """The error for a board that shows no prompt to another program; `reason` is what that one says."""
+    return BenchError(
+        f"the board shows no prompt ({reason})", where=port, cure=_SILENT_CURE, exit_code=USAGE)
+
+
 class _Silent(BenchError):
     """No prompt came."""
 
     def __init__(self, port: str, seconds: float) -> None:
         super().__init__(
-            f"the board's REPL is silent for {seconds:.0f} s", where=port,
-            cure="if its main.py ignores Ctrl-C, add --without-main, which restarts it without main.py; else "
-                 "check the cable, and press its reset button", exit_code=USAGE)
+            f"the board's REPL is silent for {seconds:.0f} s", where=port, cure=_SILENT_CURE, exit_code=USAGE)
 
 
 class ReplPrompt:
@@ -50,6 +59,8 @@ class ReplPrompt:
         self._port = port
         self.restarted = False
         """Whether the last line made the board restart."""
+        self._is_back = False
+        """Whether the prompt of the restarted board was read already."""
 
     def interrupt(self) -> None:
         """Interrupt the running program and wait for a prompt. Raises BenchError.
@@ -127,7 +138,7 @@ class ReplPrompt:
 
         False: a program runs there, or nothing does, after `limit_s` seconds. Raises BenchError.
         """
-        heard, end_s = b"", time.monotonic() + limit_s
+        heard, end_s = _PROMPT if self._is_back else b"", time.monotonic() + limit_s
         while time.monotonic() < end_s:
             data = self._read()
             heard = (heard + data)[-_HEARD_BYTES:]
@@ -187,6 +198,7 @@ class ReplPrompt:
         while True:
             data = self._read()
             if not data and (kept == _PROMPT or (self.restarted and not kept)):
+                self._is_back = kept == _PROMPT
                 return
             now_s = time.monotonic()
             if (not data and now_s - last_s > quiet_s) or (total_s is not None and now_s - start_s > total_s):

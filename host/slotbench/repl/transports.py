@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.repl.prompt import silent_board
 from slotbench.untrusted import load_literal
 
 __all__ = ["TRANSPORTS", "Ampy", "Mpremote", "ReplTransport", "parse_reports"]
@@ -19,6 +20,7 @@ _RUN_S: Final = 60.0
 _BYTES_PER_S: Final = 500
 """For the timeout of a copy: a rate below that of the slowest program (ampy: 32 bytes, then a pause)."""
 _MARK: Final = "@twoslot "
+_NO_PROMPT: Final = "could not enter raw repl"
 
 
 CopyProgress = Callable[[int, int], object]
@@ -82,6 +84,8 @@ class _TransportProgram:
                 raise BenchError(
                     f"{what} is not installed", cure=f"install it with `pip install {_PIP[what]}`",
                     exit_code=USAGE)
+            if _NO_PROMPT in lines[-1].lower():
+                raise silent_board(self._port, f"{what}: {lines[-1].rpartition(': ')[2]}")
             raise BenchError(
                 f"{what} failed: {lines[-1].removeprefix(f'{what}: ')}", where=self._port,
                 cure="check the cable, close other programs that use the port, and run the same command "

@@ -28,7 +28,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import build_http_date
 
-__all__ = ["Listener", "connections_max", "new_workers", "raise_descriptor_limit"]
+__all__ = ["BoardListener", "connections_max", "new_workers", "raise_descriptor_limit"]
 
 IDLE_S: Final = 60
 """Seconds that a connection may be idle, between requests or while a board reads nothing of a response."""
@@ -101,7 +101,7 @@ class _BoardConnection(HTTPChannel):  # type: ignore[misc]
             self.waits_since = time.monotonic()
 
 
-class Listener(TcpWSGIServer):  # type: ignore[misc]
+class BoardListener(TcpWSGIServer):  # type: ignore[misc]
     """A listening socket and its connections, for one WSGI application."""
 
     channel_class = _BoardConnection

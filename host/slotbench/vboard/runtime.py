@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from slotbench.vboard.clock import Clock, QueuedTimer, TimerQueue
 from slotbench.vboard.memory import Objects
 from slotbench.vboard.network.base import Datagrams, Network, TcpListener, TcpStream
+from slotbench.vboard.network.station import Association, Station
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
 from slotbench.vboard.soc import RTC_BASE, Soc
 
@@ -65,8 +66,8 @@ class Runtime:
     """What the facades of one boot share.
 
     `deadline_us` is the virtual time at which a person presses Ctrl-C: the next call that waits
-    raises KeyboardInterrupt, and again every further second. `station_up_us` is when the station
-    last began to associate; `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is
+    raises KeyboardInterrupt, and again every further second. `station` is the Wi-Fi station;
+    `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is
     called whenever the program begins to wait, `on_busy` now and then while it computes in a
     process of its own. `terminal` is the serial console; `folders` are those of the filesystem,
     empty ones too (absolute paths), and `where` has the one that the program is in (os.chdir).
@@ -100,8 +101,7 @@ class Runtime:
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
         self.streams: list[TcpStream | TcpListener | Datagrams] = []
-        self.station_active = True
-        self.station_up_us = soc.boot_us
+        self.station = Station(soc, network)
         self._queue: deque[tuple[Callable[[object], object], object]] = deque()
         self._in_callback = False
         if soc.rtc[_MAGIC_AT : _MAGIC_AT + 4] != _MAGIC:
@@ -222,8 +222,7 @@ class Runtime:
 
     def is_associated(self) -> bool:
         """Whether the station has an address."""
-        up = self.clock.us - self.station_up_us >= self.network.link.associate_ms * 1000
-        return self.network.online and self.station_active and up
+        return self.station.association() is Association.UP
 
     # Clock and user memory in the RTC.
 

@@ -63,6 +63,19 @@ def oldest_micropython() -> bytes:
     return usable[-1]
 
 
+def frozen_micropython(*, with_main: bool = False) -> bytes:
+    """Firmware with twoslot frozen, and with a main.py or not, or the test is skipped, in CI too."""
+    identified = [(identify(data), data) for data in (path.read_bytes() for path in found().values())]
+    usable = [
+        data for image, data in identified
+        if image.problem is None and image.fs_start == _FS_START and image.has_twoslot
+        and image.hides_main is with_main and not image.hides_hook]
+    if not usable:
+        what = "twoslot and a main.py" if with_main else "twoslot"
+        pytest.skip(f"no MicroPython firmware with {what} frozen is here (TWOSLOT_IMAGES)")
+    return usable[0]
+
+
 def _usable() -> list[tuple[tuple[int, ...], bytes]]:
     """Version and bytes of the images here that MicroPython's default build is, newest first. None of them
     has twoslot in it.

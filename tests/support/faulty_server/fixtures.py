@@ -13,7 +13,7 @@ from support.faulty_server.scene import Scene
 from support.repeating import add_to
 from support.testbed import TestBed, make_testbed
 
-__all__ = ["make_scene", "pytest_runtest_makereport", "scene", "testbed"]
+__all__ = ["make_scene", "pytest_runtest_makereport", "scene", "scene_of_hours", "testbed"]
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +30,12 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> TestBed:
 def scene(testbed: TestBed) -> Scene:
     """A new board and its server."""
     return Scene(testbed)
+
+
+@pytest.fixture
+def scene_of_hours(testbed: TestBed) -> Scene:
+    """A new board whose application has other work for five seconds at a time: hours pass in fewer ticks."""
+    return Scene(testbed, sleep_ms=5000)
 
 
 @pytest.fixture

@@ -23,10 +23,12 @@ from types import TracebackType
 from typing import Self
 
 import click
+import pytest
 
 from slotbench import cli
 from support.guides.page import ROOT, Block
 from support.mqtt.brokers import free_port
+from support.terminal import UserTerminal
 
 LIMIT_S = 120
 """No program of a guide takes this long; one that does is hung."""
@@ -38,10 +40,18 @@ BROKER = "192.168.1.10"
 SERVER = "http://192.168.1.10:8266"
 FILES_SERVER = "http://192.168.1.10:8000"
 SITES = "/srv"
+BY_CABLE = (
+    "backup", "check", "deploy", "flash", "inspect", "log", "restore", "rollback", "status", "unflash", "update")
+"""Verbs that take the port from the project."""
+ANSWERS = {"Passphrase for the new keys": ["", ""], "Go on?": ["y"] * 9, "assword": ["correct horse"] * 9}
+"""What a reader types where a command asks."""
 PUSH_PLACE = "127.0.0.1:8267"
 _SPEED = "20"
+_ASSIGNMENT = re.compile(r"([A-Z_]+)=(.*)", re.S)
 _MOMENT_S = 0.05
-_ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "120"}
+_ENVIRONMENT = {
+    "NO_COLOR": "1", "COLUMNS": "120", "SLOTBENCH_WIFI_PASSWORD": "correct horse",
+    "SLOTBENCH_WIFI_FALLBACK_PASSWORD": "battery staple"}
 
 
 def parse(arguments: Sequence[str]) -> None:
@@ -76,6 +86,7 @@ class Reader:
         self._files_url = ""
         self._server: subprocess.Popen[str] | None = None
         self._push_place = ""
+        self._terminals: list[UserTerminal] = []
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +94,8 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None,
     ) -> None:
+        for terminal in reversed(self._terminals):
+            terminal.end()
         for program in reversed(self._programs):
             _stop(program)
 
@@ -120,10 +133,20 @@ class Reader:
     def type(self, command: str) -> tuple[int, str]:
         """Run one command; its exit code and all that it printed (until it is ready, when it goes on)."""
         words = shlex.split(command)
+        if words[0] == "cd":
+            self.folder = (self.folder / words[1]).resolve(strict=True)
+            return 0, ""
+        if given := _ASSIGNMENT.fullmatch(words[0]):
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setenv(*given.groups())
+                return self.type(shlex.join(words[1:]))
         if command in self._parsed:
             parse(words[1:] if words[0] == "slotbench" else ["demo", *words[1:]])
             return 0, ""
-        if USB in command:
+        if words[:2] in (["slotbench", "init"], ["slotbench", "ship"]) or "--wifi" in words:
+            return self._at_terminal([self._here(word) if USB in command else word for word in words[1:]])
+        if USB in command or words[0] == "slotbench" and words[1] in BY_CABLE and "--port" not in words and (
+                self.folder / "slotbench.toml").exists():
             return self._program([self._here(word) for word in words])
         if BROKER in command:
             words = [word.replace(BROKER, self._broker()) for word in words]
@@ -173,6 +196,20 @@ class Reader:
         if self._programs:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._programs[-1].wait(_MOMENT_S)
+
+    def _at_terminal(self, arguments: Sequence[str]) -> tuple[int, str]:
+        """Run a command that asks: its reader agrees, and types what is asked for."""
+        terminal = UserTerminal(["-m", "slotbench", *arguments], self.folder, ANSWERS)
+        self._terminals.append(terminal)
+        if "--serve" in arguments:
+            terminal.wait_for("(Ctrl-C ends it)")
+            return 0, terminal.said
+        code = terminal.wait()
+        path = self.folder / "slotbench.toml"
+        if arguments[0] == "init" and path.exists():
+            # The server of the guide is on port 8266.
+            path.write_text(re.sub(r'^server = "[^"]*"', f'server = "{self._url}"', path.read_text(), flags=re.M))
+        return code, terminal.said
 
     def _in_process(self, arguments: Sequence[str]) -> tuple[int, str]:
         out = io.StringIO()

@@ -54,17 +54,23 @@ _MARK: Final = re.compile(r"@slotbench (\w+) (-?\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an image tells: its MicroPython, the disk version of its littlefs, its .mpy version."""
+    """What an image tells: its MicroPython, the disk version of its littlefs, its .mpy version, the version
+    of the twoslot frozen into it (0: none), and whether a frozen main.py hides the file.
+    """
 
     version: str
     fs_version: int
     mpy_abi: int
+    twoslot: int
+    hides_main: bool
 
 
 def image_facts(image: bytes) -> Facts:
     """The facts of a MicroPython image; for an unknown version those of the newest known."""
     found = identify(image)
-    return Facts(found.micropython or "unknown", found.fs_version or 0x00020001, found.mpy_abi or 6)
+    return Facts(
+        found.micropython or "unknown", found.fs_version or 0x00020001, found.mpy_abi or 6, found.twoslot,
+        found.hides_main)
 
 
 class BedConsole:
@@ -177,7 +183,7 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         flash = NorFlash(self.profile.chip_bytes, clock=Clock(), seed=self.seed, log=False)
         firmware = Firmware(
             data=image, product=PRODUCT, version=facts.version[:16], counter=1,
-            fs_version=facts.fs_version, mpy_abi=facts.mpy_abi)
+            fs_version=facts.fs_version, mpy_abi=facts.mpy_abi, twoslot=facts.twoslot)
         flash.poke(self.profile.loader.start, loader_sector(self.profile))
         flash.poke(self.profile.visible_bytes - 4 * SECTOR, PHY_BLOCK)
         for write in factory_writes(self.profile, firmware):
@@ -185,8 +191,10 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         flash.poke(self.profile.slots[0].table.start, blocks.block_table(image))
         return flash
 
-    def files(self, main: str, boot: str = "") -> dict[str, bytes]:
-        """A board's files with twoslot deployed: the package as .mpy, settings, pinned keys, this main.py."""
+    def files(self, main: str, boot: str = "", *, as_files: bool = False) -> dict[str, bytes]:
+        """A board's files with twoslot deployed: settings, pinned keys, this main.py, and the package as .mpy
+        unless the image has it frozen. `as_files` puts it there all the same.
+        """
         settings = {
             "product": PRODUCT, "board": self.profile.name, "channel": "stable",
             "server": f"http://{HOST}:{self.server.port}", "interval_s": 600, "mpy_abi": self.facts.mpy_abi,
@@ -195,6 +203,8 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         files["/boot.py"] = boot.encode() + files["/boot.py"]
         if not main:
             del files["/main.py"]
+        if self.facts.twoslot and not as_files:
+            files = {path: data for path, data in files.items() if not path.startswith("/twoslot/")}
         return for_chip(files)
 
     def put_files(self, flash: NorFlash, files: dict[str, bytes]) -> None:
@@ -238,7 +248,7 @@ def _slot_b_ready(
     descriptor = SlotDescriptor(
         slot=1, form=ImageForm.E9, counter=counter, length=len(image), sha256=hashlib.sha256(image).digest(),
         fs_start=profile.fs_start, product=PRODUCT, version=version[:16], floor=0,
-        fs_version=facts.fs_version, mpy_abi=facts.mpy_abi)
+        fs_version=facts.fs_version, mpy_abi=facts.mpy_abi, twoslot=facts.twoslot)
     cell = journal.JournalCell(
         sequence=2, active=1, state_a=journal.SlotState.CONFIRMED, counter_a=1,
         state_b=journal.SlotState.READY, counter_b=counter, attempts=3, copies=8)

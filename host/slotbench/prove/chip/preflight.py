@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -36,6 +37,8 @@ BOOT_S: Final = 40.0
 """A trial: verify 600 KB, copy them into the exec window, start, run boot.py."""
 STARTS_MAX: Final = 3
 """A firmware that starts more often than this before it gets anywhere gets nowhere."""
+SETTLES_S: Final = 3.0
+"""How long a frozen main.py is watched at the first start."""
 TRIAL_S: Final = 120.0
 INSTRUCTIONS: Final = 1_500_000_000
 BALLAST_BYTES: Final = 8_192
@@ -60,7 +63,14 @@ while True:
         free("idle")
         ballast = bytearray(%d)
 """ % (BALLAST_BYTES, BALLAST_BYTES)
-_BOOT: Final = 'print("@slotbench boot 1")\n'
+_MARK: Final = b'print("@slotbench boot 1")\n'
+_HOOK: Final = "/twoslot_boot.py"
+_ASK: Final = (
+    'import gc, twoslot; gc.collect(); print("@slotbench", "frozen" if ".frozen" in twoslot.__path__ else '
+    '"files", gc.mem_free(), twoslot.__version__)')
+_WHICH: Final = re.compile(r"@slotbench (frozen|files) (\d+) (\S+)")
+_INTERRUPT: Final = b"\x03"
+_PROMPT_S: Final = 20.0
 _LINES: Final = 20
 
 
@@ -129,7 +139,9 @@ def preflight(
             flash = bed.flash()
             first = bed.running(flash, connected=False, echo=say)
             if _first_start(report, first, bed, wanted):
-                bed.put_files(flash, bed.files(_MAIN, _BOOT))
+                files = bed.files(_MAIN)
+                files[_HOOK] = files[_HOOK].replace(b"import machine\n", _MARK + b"import machine\n", 1)
+                bed.put_files(flash, files)
                 bed.begin_trial(flash, image, COUNTER, facts.version)
                 _trial(report, bed.running(flash, echo=say), bed)
     return report
@@ -137,18 +149,26 @@ def preflight(
 
 def _first_start(report: PreflightReport, running: RunningChip, bed: ChipBed, fs_version: int) -> bool:
     board, console = running.board, running.console
+    region = bed.profile.filesystem
+
+    def has_filesystem() -> bool:
+        return read_superblock(board.flash.peek(region.start, HEAD_BYTES)) is not None
+
+    # Under a frozen main.py there is no prompt, but a filesystem before it begins.
+    reached = has_filesystem if bed.facts.hides_main else lambda: PROMPT in console.data
     with running:
         board.power_on()
         try:
-            running.run_until(
-                lambda: PROMPT in console.data or board.starts > STARTS_MAX, FIRST_START_S)
+            running.run_until(lambda: reached() or board.starts > STARTS_MAX, FIRST_START_S)
+            if bed.facts.hides_main:
+                running.run_until(lambda: board.starts > STARTS_MAX, SETTLES_S)
         except BenchViolation as violation:
             report.add("starts on a blank board", False, str(violation))
             return False
         started = _went_well(
-            report, running, "starts on a blank board", PROMPT in console.data, "the prompt")
+            report, running, "starts on a blank board", reached() and board.starts <= STARTS_MAX,
+            "a filesystem, then its main.py" if bed.facts.hides_main else "the prompt")
         report.figures["prompt_ms"] = board.us // 1000
-    region = bed.profile.filesystem
     found = read_superblock(board.flash.peek(region.start, HEAD_BYTES))
     if not started:
         return False
@@ -167,6 +187,7 @@ def _trial(report: PreflightReport, running: RunningChip, bed: ChipBed) -> None:
     with running:
         try:
             _run_trial(report, running)
+            which, at_prompt = _ask(running)
         except BenchViolation as violation:
             report.add("does what the flash allows", False, str(violation))
             return
@@ -175,12 +196,31 @@ def _trial(report: PreflightReport, running: RunningChip, bed: ChipBed) -> None:
     report.add("imports twoslot and checks", confirmed, words)
     if not confirmed:
         report.crash = report.crash or console.last_lines(_LINES)
-    idle = console.marks("idle")
-    free = min(idle) + STATION_HEAP_BYTES if idle else 0
+    if which is not None:
+        report.figures["twoslot"] = which
+    report.add("says which twoslot it runs", which is not None, which or "no prompt after Ctrl-C")
+    # A frozen main.py runs instead of the one that reports.
+    heard = [at_prompt] if bed.facts.hides_main and at_prompt else console.marks("idle")
+    free = min(heard) + STATION_HEAP_BYTES if heard else 0
     report.figures["heap_free_bytes"] = free
     report.add(
         f"leaves {HEAP_BYTES_MIN} bytes of heap", free >= HEAP_BYTES_MIN,
-        f"{free} bytes free beside twoslot" if idle else "main.py was not heard of")
+        f"{free} bytes free beside twoslot" if heard else "main.py was not heard of")
+
+
+def _ask(running: RunningChip) -> tuple[str | None, int]:
+    """Which twoslot the board runs, in words, and the bytes that are free at the prompt; by Ctrl-C and a
+    line. None when it gives no prompt, or no answer.
+    """
+    start = len(running.console.data)
+    running.board.send_bytes(_INTERRUPT)
+    if not running.wait_for_text(PROMPT, _PROMPT_S, start=start):
+        return None, 0
+    match = _WHICH.search(running.type_line(_ASK, _PROMPT_S) or "")
+    if match is None:
+        return None, 0
+    where, free, version = match.groups()
+    return f"twoslot {version}, {where}", int(free)
 
 
 def _run_trial(report: PreflightReport, running: RunningChip) -> None:
@@ -188,7 +228,8 @@ def _run_trial(report: PreflightReport, running: RunningChip) -> None:
     board.power_on()
     gauge = StackGauge(board.machine)
     running.run_until(lambda: bool(console.marks("boot")) or board.starts > STARTS_MAX, BOOT_S)
-    if not _went_well(report, running, "reaches boot.py in a trial", bool(console.marks("boot")), "boot.py"):
+    ran_hook = bool(console.marks("boot"))
+    if not _went_well(report, running, "runs the boot hook in a trial", ran_hook, "it ran"):
         return
     report.figures["boot_ms"] = board.us // 1000
     gauge.start()

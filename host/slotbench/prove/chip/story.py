@@ -164,7 +164,8 @@ def _deployed(bed: ChipBed, folder: Path, note: _Note) -> NorFlash:
              "--board", bed.profile.name, "--server", f"http://{HOST}:{bed.server.port}",
              "--keys", str(bed.publisher.keys_path)],
             capture_output=True, text=True, check=False, timeout=_DEPLOY_S, stdin=subprocess.DEVNULL)
-    last = (ended.stderr.strip() or ended.stdout.strip() or "nothing said").splitlines()[-1]
+    said = ended.stderr.strip() if ended.returncode else ended.stdout.strip()
+    last = (said or "nothing said").splitlines()[-1]
     note(f"deploy over the UART: {last} ({time.monotonic() - begun:.0f} s here)", not ended.returncode)
     if ended.returncode:
         raise BenchError("deploy failed: nothing more is tried", where=str(chip), cure=last)

@@ -19,11 +19,13 @@ class ProgramServer:
     """Listens at `port` of 127.0.0.1 while its context is open; a thread for each connection.
 
     The first byte of a connection tells what it speaks. Lines come back in capitals, datagrams reversed, and
-    what is published by MQTT goes back to its publisher.
+    what is published by MQTT goes back to its publisher. `served` counts pages and publications.
     """
 
     def __init__(self) -> None:
         self._tcp = _LineServer(("127.0.0.1", 0), _Conversation)
+        self._tcp.program_server = self
+        self.served = 0
         self.port: int = self._tcp.server_address[1]
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", self.port))
@@ -54,10 +56,12 @@ class ProgramServer:
 
 class _LineServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
+    program_server: ProgramServer
 
 
 class _Conversation(socketserver.StreamRequestHandler):
     timeout = _TIMEOUT_S
+    server: _LineServer
 
     def handle(self) -> None:
         try:
@@ -77,6 +81,7 @@ class _Conversation(socketserver.StreamRequestHandler):
         while (line := self.rfile.readline()).strip():
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
+        self.server.program_server.served += 1
         body = self.rfile.read(length) if method == b"POST" else _PAGE
         head = f"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
         self.wfile.write(head.encode() + body)
@@ -97,6 +102,7 @@ class _Conversation(socketserver.StreamRequestHandler):
                 self.wfile.write(b"\xd0\0")
 
     def _hand_back(self, head: int, body: bytes) -> None:
+        self.server.program_server.served += 1
         end = 2 + int.from_bytes(body[:2], "big")
         topic, quality = body[:end], head >> 1 & 3
         data = body[end + 2 :] if quality else body[end:]

@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Final
 
 from slotbench.boards import BoardProfile
-from slotbench.formats import FormatError
+from slotbench.boards.header import has_loader
+from slotbench.formats import SECTOR_BYTES, FormatError
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.rtc import ADDRESS as TAIL_ADDRESS
 from slotbench.formats.rtc import TAIL_BYTES, Tail
@@ -240,8 +241,10 @@ class ChipBoard:
 
     @property
     def tail(self) -> Tail | None:
-        """What the loader left in RTC memory for the firmware; None when it has not run since power came."""
-        if self.state is not BoardState.RUNNING:
+        """What the loader left in RTC memory for the firmware; None when it has not run since power came, or
+        is no more.
+        """
+        if self.state is not BoardState.RUNNING or not has_loader(self.flash.peek(0, SECTOR_BYTES)):
             return None
         with suppress(FormatError):
             return Tail.unpack(self.machine.read(TAIL_ADDRESS, TAIL_BYTES))

@@ -18,12 +18,13 @@ from slotbench.vboard.facades.loop import MODULES as LOOP
 from slotbench.vboard.facades.sockets import MODULES as SOCKETS
 from slotbench.vboard.facades.system import MODULES as SYSTEM
 from slotbench.vboard.facades.timing import MODULES as TIMING
+from slotbench.vboard.facades.wlan import MODULES as WLAN
 from slotbench.vboard.runtime import Runtime
 
 __all__ = ["build"]
 
 _BUILDERS: Final[dict[str, Callable[[Runtime], Mapping[str, Any]]]] = {
-    **HARDWARE, **TIMING, **SOCKETS, **SYSTEM, **DATA, **LOOP,
+    **HARDWARE, **TIMING, **SOCKETS, **SYSTEM, **DATA, **LOOP, **WLAN,
 }
 
 

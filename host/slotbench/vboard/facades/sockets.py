@@ -1,4 +1,4 @@
-"""network, socket and select, as ports/esp8266 and extmod/modlwip.c have them."""
+"""socket and select, as ports/esp8266 and extmod/modlwip.c have them."""
 
 from __future__ import annotations
 
@@ -20,103 +20,20 @@ _EISCONN: Final = 106
 _ENOTCONN: Final = 107
 
 _ACCEPT_LOOK_US: Final = 10_000
+_ANY: Final = "0.0.0.0"
 _PEER, _PEER_PORT = "10.0.0.9", 49152
 """Whoever connects to the board, as the board sees it."""
 
 _SYN_US: Final = 18_000_000
 """After about this long lwIP gives up on a peer that never answers (TCP_SYNMAXRTX); an estimate."""
 
-_STAT_CONNECTING, _STAT_NO_AP, _STAT_GOT_IP = 1, 3, 5
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16
-
-
-def _network(rt: Runtime) -> Mapping[str, Any]:
-    name = ["MPY-ESP8266"]
-
-    def hostname(new: str | None = None) -> str | None:
-        if new is None:
-            return name[0]
-        name[0] = new
-        return None
-
-    return {
-        "WLAN": lambda interface=0: _Wlan(rt, interface),
-        "hostname": hostname,
-        "STA_IF": 0,
-        "AP_IF": 1,
-        "STAT_IDLE": 0,
-        "STAT_CONNECTING": _STAT_CONNECTING,
-        "STAT_WRONG_PASSWORD": 2,
-        "STAT_NO_AP_FOUND": _STAT_NO_AP,
-        "STAT_CONNECT_FAIL": 4,
-        "STAT_GOT_IP": _STAT_GOT_IP,
-        "MODE_11B": 1,
-        "MODE_11G": 2,
-        "MODE_11N": 3,
-    }
-
-
-class _Wlan:
-    """network.WLAN: the SDK associates by itself with the network it knows; the access point side
-    is off.
-    """
-
-    PM_NONE, PM_POWERSAVE, PM_PERFORMANCE = 0, 1, 2
-
-    def __init__(self, rt: Runtime, interface: int) -> None:
-        if interface not in (0, 1):
-            raise ValueError
-        self._rt = rt
-        self._station = interface == 0
-
-    def active(self, on: bool | None = None) -> bool | None:
-        self._rt.wait_us(CALL_US)
-        if on is None:
-            return self._station and self._rt.station_active
-        if self._station:
-            if on and not self._rt.station_active:
-                self._rt.station_up_us = self._rt.clock.us
-            self._rt.station_active = bool(on)
-        return None
-
-    def connect(self, ssid: str | None = None, key: str | None = None, *, bssid: bytes | None = None) -> None:
-        if not self._station:
-            raise DeviceOSError("STA required")
-        self._rt.station_active = True
-        self._rt.station_up_us = self._rt.clock.us
-
-    def disconnect(self) -> None:
-        self._rt.station_active = False
-
-    def isconnected(self) -> bool:
-        self._rt.wait_us(CALL_US)
-        return self._station and self._rt.is_associated()
-
-    def status(self, what: str | None = None) -> int:
-        self._rt.wait_us(CALL_US)
-        if what == "rssi":
-            return -60
-        if not self._station:
-            return -1
-        if self._rt.is_associated():
-            return _STAT_GOT_IP
-        return _STAT_CONNECTING if self._rt.network.online else _STAT_NO_AP
-
-    def ifconfig(self) -> tuple[str, str, str, str]:
-        if self.isconnected():
-            return "10.0.0.3", "255.255.255.0", "10.0.0.1", "10.0.0.1"
-        return "0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0"
-
-    def config(self, what: str | None = None, **settings: Any) -> Any:
-        if what == "mac":
-            return b"\x5c\xcf\x7f" + self._rt.soc.unique_id[:3]
-        if what is not None:
-            raise ValueError("unknown config param")
-        return None
 
 
 def _socket(rt: Runtime) -> Mapping[str, Any]:
     def getaddrinfo(host: str, port: int, *hints: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        if host == _ANY:
+            return [(2, 1, 0, "", (host, port))]
         rt.wait_us(rt.network.link.round_trip_ms * 1000)
         if not rt.is_associated():
             raise DeviceOSError(-2)
@@ -146,6 +63,7 @@ class _BoardSocket:
         self._stream: TcpStream | None = None
         self._port: int | None = None
         self._listener: TcpListener | None = None
+        self._waiting: TcpStream | None = None
         self._closed = False
         self._timeout_us: int | None = None
         self._connecting: tuple[int, TcpStream | DeviceOSError] | None = None
@@ -232,7 +150,7 @@ class _BoardSocket:
             raise DeviceOSError(_EBADF if self._closed else _EINVAL)
         end_us = None if self._timeout_us is None else rt.clock.us + self._timeout_us
         # Who connects to a board that has no address does not reach it.
-        while (stream := self._listener.accept() if rt.is_associated() else None) is None:
+        while (stream := self._next_stream()) is None:
             rt.wait_us(CALL_US if self._timeout_us == 0 else _ACCEPT_LOOK_US)
             if end_us is not None and rt.clock.us >= end_us:
                 raise DeviceOSError(_EAGAIN if self._timeout_us == 0 else ETIMEDOUT)
@@ -242,8 +160,18 @@ class _BoardSocket:
         rt.wait_us(self._round_trip_us())
         return taken, (_PEER, _PEER_PORT)
 
+    def _next_stream(self) -> TcpStream | None:
+        """Who connects: somebody whom `poll` has seen already, else the next one."""
+        if self._waiting is None and self._listener is not None and self._rt.is_associated():
+            return self._listener.accept()
+        stream, self._waiting = self._waiting, None
+        return stream
+
     def close(self) -> None:
         self._closed = True
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
         for end in (self._stream, self._listener):
             if end is not None:
                 end.close()
@@ -311,6 +239,13 @@ class _BoardSocket:
 
     def poll(self) -> int:
         """What select.poll sees."""
+        if self._listener is not None:
+            if self._waiting is None and self._rt.is_associated():
+                self._waiting = self._listener.accept()
+            return _POLLIN if self._waiting is not None else 0
+        self._settle(raises=False)
+        if self._connecting is not None:
+            return 0 if self._rt.clock.us < self._connecting[0] else _POLLOUT | _POLLERR
         if self._stream is None:
             return _POLLHUP
         try:
@@ -384,9 +319,15 @@ class _SocketPoll:
     ipoll = poll
 
     def _wait(self, us: int | None) -> None:
-        """Until the time is over; standard input ends it early."""
+        """Until the time is over; standard input, or a socket that has something, ends it early."""
         stdin = next((each for each, wanted in self._wanted.values() if hasattr(each, "wait")), None)
-        (stdin.wait if stdin is not None else self._rt.wait_us)(us)
+        if stdin is not None or not self._wanted:
+            (stdin.wait if stdin is not None else self._rt.wait_us)(us)
+            return
+        end_us = None if us is None else self._rt.clock.us + us
+        while not self._ready() and (end_us is None or self._rt.clock.us < end_us):
+            left_us = _ACCEPT_LOOK_US if end_us is None else end_us - self._rt.clock.us
+            self._rt.wait_us(min(_ACCEPT_LOOK_US, left_us))
 
     def _ready(self) -> list[tuple[_BoardSocket, int]]:
         always = _POLLERR | _POLLHUP
@@ -394,4 +335,4 @@ class _SocketPoll:
         return [(sock, state) for sock, state in states if state]
 
 
-MODULES = {"network": _network, "socket": _socket, "select": _select}
+MODULES = {"socket": _socket, "select": _select}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, Final
 
 from slotbench.vboard.facades import build
@@ -12,7 +13,7 @@ from slotbench.vboard.micropython.wire import VM_ERRORS, Inside, failed, parse, 
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["HostCalls", "VmRequest", "far"]
+__all__ = ["IDLE_REQUESTS", "HostCalls", "VmRequest", "far"]
 
 _FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom", "os.rename",
                "micropython.kbd_intr", "sys.stdin", "sys.stdin.buffer")
@@ -32,6 +33,11 @@ class VmRequest(IntEnum):
     TICKS = 9
     SLEEP = 10
 
+
+IDLE_REQUESTS: Final = frozenset({VmRequest.TICKS, VmRequest.SLEEP, VmRequest.WORD_GET, VmRequest.WORD_SET})
+"""A program that asks for nothing else has begun no update."""
+
+_LOOP: Final = (Path(__file__).parent / "inside" / "loop.py").read_text()
 
 _PIN: Final = """\
 class Pin(Far):
@@ -61,7 +67,35 @@ __import__("builtins").id = id
 its bytes from the heap of that program only.
 """
 
-_FIRST_FAR: Final = -6
+_POLL: Final = """\
+class Poll(Far):
+    def __init__(self):
+        self._n = call(-6, (), {})
+        self.all = {}
+    def register(self, s, *events):
+        if not isinstance(s, Far):
+            return  # a stream of this computer, which no board has
+        self.all[s._n] = s
+        call(-7, (self._n, "register", s) + events, {})
+    def modify(self, s, events):
+        call(-7, (self._n, "modify", s, events), {})
+    def unregister(self, s):
+        self.all.pop(s._n, None)
+        call(-7, (self._n, "unregister", s), {})
+    def poll(self, *ms):
+        return [(self.all[n], events) for n, events in call(-8, (self._n,) + ms, {})]
+    ipoll = poll
+def poll():
+    core = sys.modules.get("asyncio.core")
+    if core and core.Task is not LoopTask:
+        core.Task, core.TaskQueue, core._task_queue = LoopTask, LoopQueue, LoopQueue()
+    return Poll()
+"""
+"""select.poll() inside the VM, which gives back the objects that it was given. asyncio asks for one when it
+makes its loop, and gets its tasks (loop.py) then.
+"""
+
+_FIRST_FAR: Final = -9
 
 
 def far(path: str) -> int:
@@ -86,6 +120,7 @@ class HostCalls:
         self._modules: dict[str, Any] = {}
         self._objects: dict[int, Any] = {}
         self._methods: dict[tuple[int, str], Any] = {}
+        self._defined: set[str] = set()
         self.result: Any = None
         """What the VM handed over with Far(0)."""
 
@@ -146,6 +181,12 @@ class HostCalls:
         if name == "Pin" and number == far("machine"):
             self._inside(_PIN)
             return Inside("Pin")
+        if name == "poll" and number == far("select"):
+            if "Poll" not in self._defined:
+                self._defined.add("Poll")
+                self._inside(_LOOP)
+                self._inside(_POLL)
+            return Inside("poll")
         if name == "malloc" and number == far("esp") and (number, name) not in self._methods:
             self._inside(_MALLOC)
         if (number, name) not in self._methods:
@@ -171,6 +212,12 @@ class HostCalls:
                 return self._handle(_VmPin(pin, self._handle, self._fire))
             case -5:
                 return self._address_of(*args)
+            case -6:
+                return self._handle(self._module("select").poll())
+            case -7:
+                return getattr(self._find(args[0]), args[1])(*args[2:])
+            case -8:
+                return [(self._handle(it), events) for it, events in self._find(args[0]).poll(*args[1:])]
         if number == far("os.rename"):
             return self._rename(*args)
         return self._find(number)(*args, **named)

@@ -18,7 +18,7 @@ from slotbench.mpy import compile_mpy
 from slotbench.syntax import parse as parse_expression
 from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.frozen import FOLDER, compiled
-from slotbench.vboard.micropython.calls import HostCalls, VmRequest, far
+from slotbench.vboard.micropython.calls import IDLE_REQUESTS, HostCalls, VmRequest, far
 from slotbench.vboard.micropython.installation import HEAP_BYTES, find_installation
 from slotbench.vboard.micropython.process import Process
 from slotbench.vboard.micropython.sandbox import Confinement, confine
@@ -319,7 +319,7 @@ class MicroPythonVM:
                 if what == VmRequest.DONE:
                     process.drain()
                     return
-                self._idle = self._idle and what in (VmRequest.TICKS, VmRequest.SLEEP)
+                self._idle = self._idle and what in IDLE_REQUESTS
                 if process.take_interrupt():
                     process.receive(b if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else 0)
                     process.send(_INTERRUPT)

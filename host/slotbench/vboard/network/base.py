@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -17,7 +17,7 @@ from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
     "ECONNRESET", "EHOSTUNREACH", "EINPROGRESS", "ETIMEDOUT", "NAME_UNKNOWN", "Datagrams", "HttpRequest",
-    "Network", "NoNetwork", "RadioLink", "TcpListener", "TcpStream", "parse_head",
+    "AccessPoint", "Network", "NoNetwork", "RadioLink", "TcpListener", "TcpStream", "parse_head",
 ]
 
 NAME_UNKNOWN: Final = -2
@@ -44,6 +44,17 @@ class RadioLink:
     def transfer_us(self, length: int) -> int:
         """Modelled microseconds that `length` bytes take."""
         return length * 1_000_000 // self.bytes_per_s
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPoint:
+    """An access point in the board's world. Behind one that is not `reaches_server` nothing answers."""
+
+    ssid: bytes
+    password: bytes = b""
+    hidden: bool = False
+    in_range: bool = True
+    reaches_server: bool = True
 
 
 @dataclass(slots=True)
@@ -149,7 +160,8 @@ class Datagrams(Protocol):
 class Network(ABC):
     """An access point and what lies behind it. `online` False: the board never gets an address.
 
-    `udp` answers datagrams in this process, by their port: with a datagram, or with None.
+    `udp` answers datagrams in this process, by their port: with a datagram, or with None. `access_points`
+    None: any network that the board is given is there; `joined` is the one that it is given of them.
     """
 
     def __init__(self, link: RadioLink | None = None) -> None:
@@ -159,6 +171,8 @@ class Network(ABC):
         self.requests: list[HttpRequest] = []
         self.connections = 0
         self.udp: dict[int, Callable[[bytes], bytes | None]] = {}
+        self.access_points: Sequence[AccessPoint] | None = None
+        self.joined: AccessPoint | None = None
 
     @property
     def received(self) -> int:
@@ -177,7 +191,7 @@ class Network(ABC):
 
     def connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         """Return a connected stream to an address that `resolve` gave. Raises DeviceOSError."""
-        if not self.online:
+        if not self.online or self.joined is not None and not self.joined.reaches_server:
             raise DeviceOSError(EHOSTUNREACH)
         stream = self._connect(host, port, timeout_ms)
         self.connections += 1

@@ -55,6 +55,10 @@ class Services:
         self._now_us = now_us
         self._offset_s = clock() - now_us() / 1e6
 
+    def set_time(self, seconds: float) -> None:
+        """It is so many seconds after the beginning of 1970 now."""
+        self._offset_s = seconds - self._now_us() / 1e6
+
     def answer(self, frame: bytes) -> bytes | None:
         """The frame that answers this one; None where it is for somebody else."""
         asked = _datagram_in(frame)

@@ -84,6 +84,8 @@ class _Stream:
 class Wire:
     """The wire; time is `now_us`, microseconds of the board.
 
+    `services` answers names and NTP.
+
     `received` counts the bytes of TCP that reached the board, `lost` frames, `connections` those the board
     made. Raises BenchError (exit code 2) without libslirp.
     """
@@ -104,7 +106,7 @@ class Wire:
         self._free_us = 0
         self._streams: dict[_Key, _Stream] = {}
         self._slirp = Slirp(self._from_host, now_us)
-        self._services = Services(now_us)
+        self.services = Services(now_us)
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +128,7 @@ class Wire:
         if self._loses():
             return
         self._note(frame, from_board=True)
-        answer = self._services.answer(frame)
+        answer = self.services.answer(frame)
         if answer is not None:
             self._from_host(answer)
         else:

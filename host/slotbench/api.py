@@ -1,0 +1,123 @@
+"""What a program imports from slotbench: identify a firmware; build, sign and publish its release.
+
+    import slotbench
+    project = slotbench.open_project()
+    shipment = project.build("firmware.bin", version="2.1")
+    project.sign(shipment)
+    head = project.publish(shipment)
+
+Every refusal is a `BenchError` with `what`, `where` and `cure`. What is not named here may change at any
+time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from slotbench import boards
+from slotbench.errors import BenchError
+from slotbench.formats.head import Head
+from slotbench.formats.release import Preflight, Release
+from slotbench.images import IdentifiedImage
+from slotbench.images import identify as identify_bytes
+from slotbench.images import require_usable
+from slotbench.project import Project, load_project, require_project
+from slotbench.project import PROJECT_FILE
+from slotbench.prove.chip.preflight import preflight, reason_for_none
+from slotbench.release import shipping
+from slotbench.release.files import read_bytes
+from slotbench.release.keys import SigningKey
+from slotbench.release.shipping import ReleasePaths, Shipment, Stage
+from slotbench.release.store import Store
+
+__all__ = [
+    "BenchError", "Head", "IdentifiedImage", "OpenProject", "Preflight", "Release", "Shipment", "Stage",
+    "identify", "open_project",
+]
+
+_IMAGE_BYTES_MAX = 16 * 1024 * 1024
+
+
+def identify(firmware: Path | str | bytes) -> IdentifiedImage:
+    """What a file is: `title` in words, `problem` if no board runs it, `micropython`, `fs_start` and more.
+
+    `firmware` is a path, or the bytes themselves. Raises BenchError if the file cannot be read.
+    """
+    return identify_bytes(firmware if isinstance(firmware, bytes) else _read(firmware))
+
+
+def open_project(folder: Path | str | None = None) -> OpenProject:
+    """The project whose slotbench.toml is in `folder`; None: in the current folder, or above it.
+
+    Raises BenchError: there is none, or it has a mistake.
+    """
+    if folder is None:
+        return OpenProject(require_project())
+    return OpenProject(load_project(Path(folder) / PROJECT_FILE))
+
+
+class OpenProject:
+    """The releases of a project; `project` is its slotbench.toml.
+
+    Each method goes on where an interrupted one ended, and each raises BenchError.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    def build(
+        self, *firmware: Path | str, version: str | None = None, notes: str = "", counter: int | None = None,
+        percent: int | None = None, cohorts: Sequence[str] = (), is_tried: bool = False,
+    ) -> Shipment:
+        """Build the release of a firmware .bin (in-place boards: one for each slot), and write it unsigned.
+
+        Without `counter` it is one more than the last. `percent` of the boards and all of `cohorts` will be
+        offered it. With `is_tried` it is started on the emulated chip first; `release.preflight` says how
+        that went, or why it was left out.
+        """
+        images = [_read(path) for path in firmware]
+        for image in images:
+            require_usable(identify_bytes(image))
+        profiles = [boards.load(self.project.board)]
+        planned = shipping.plan_shipment(
+            images, self._paths, product=self.project.product, boards=profiles, channel=self.project.channel,
+            now=int(time.time()), version=version, counter=counter, notes=notes, percent=percent,
+            cohorts=tuple(cohorts))
+        if planned.stage is not Stage.NEW:
+            return planned
+        result = reason_for_none(profiles[0], images[0]) if is_tried else Preflight.SKIPPED
+        if result is None:
+            result = preflight(images[0], profiles[0], fs_version=planned.release.fs_version).result
+        with shipping.only_one(self._paths):
+            shipping.write_release(planned, result)
+        return replace(planned, release=replace(planned.release, preflight=result), stage=Stage.BUILT)
+
+    def sign(self, shipment: Shipment, passphrase: str | None = None) -> None:
+        """Sign the release with the project's offline key, unless it is signed."""
+        if shipment.stage in (Stage.NEW, Stage.BUILT):
+            shipping.sign(shipment, self._key(self.project.offline_key, passphrase))
+
+    def publish(self, shipment: Shipment, passphrase: str | None = None) -> Head:
+        """Publish the signed release in the project's site with its online key; return the channel's head.
+        """
+        if shipment.is_done:
+            assert shipment.last is not None
+            return shipment.last
+        return shipping.publish(
+            shipment, self._key(self.project.online_key, passphrase), int(time.time()))
+
+    @property
+    def _paths(self) -> ReleasePaths:
+        return ReleasePaths(
+            site=Store(self.project.site), keys_path=self.project.keys, releases=self.project.releases)
+
+    @staticmethod
+    def _key(path: Path, passphrase: str | None) -> SigningKey:
+        return SigningKey.load(path, lambda: passphrase.encode() if passphrase else None)
+
+
+def _read(path: Path | str) -> bytes:
+    return read_bytes(Path(path), _IMAGE_BYTES_MAX)
