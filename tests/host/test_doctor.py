@@ -132,6 +132,14 @@ def test_tools_that_are_missing_or_old(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.cure for each in found] == ["pip install --upgrade esptool", "pip install no-such-tool"]
 
 
+def test_without_a_compiler_no_firmware_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    (found,) = [each for each in computer.check_tools() if each.check == "compiler"]
+    assert found.state is State.WARNING and "ziglang" in found.cure
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert not [each for each in computer.check_tools() if each.check == "compiler"]
+
+
 def test_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serial.tools.list_ports.comports", lambda: [])
     (none,) = computer.check_port(None)
