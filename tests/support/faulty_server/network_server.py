@@ -78,9 +78,9 @@ class NetworkServer:
         self._threads[-1].start()
 
     def _serve(self, connection: socket.socket) -> None:
-        port = connection.getpeername()[1]
-        self._answered[port] = 0
         with connection, suppress(OSError):
+            port = connection.getpeername()[1]
+            self._answered[port] = 0
             try:
                 with closing(self.network.connect(self.network.resolve("server"), 80, None)) as stream:
                     while data := connection.recv(4096):
