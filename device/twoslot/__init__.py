@@ -73,8 +73,8 @@ def before_restart(f):
 def tick(wdt=None):
     """Do what is due for about a tenth of a second, and for half a second at most.
 
-    A push takes longer, and so may a name that is to be resolved. Call it once a second or more
-    often. wdt: the application's watchdog, which is fed meanwhile.
+    A name that is to be resolved may take longer. Call it once a second or more often; a push is faster
+    when it is called more often. wdt: the application's watchdog, which is fed meanwhile.
     """
     global _agent, _busy, _wdt
     if _busy:

@@ -5,8 +5,12 @@ import time
 
 import twoslot
 
+from micropython import const
+
 from twoslot import drop
 from twoslot.constants import POLL_MS, STAGE_RESUME, STAGE_TRIAL
+
+_LATER_MS = const(1000)
 
 
 class Agent:
@@ -18,11 +22,12 @@ class Agent:
     image/download, boot/trial; and resume, where one broke off.
 
     Documents and image come from `source`: its get() sets the response that is to be read, its
-    close() ends it. It is http/response.py unless a PushSource (push/upload.py) was set.
+    close() ends it. It is http/response.py, or push/upload.py for a release that is pushed.
     """
 
     # Until begin():
     stage = source = response = etag = interval_s = None
+    pushed = None  # of a release that was pushed: the keys that may sign it beside the pinned ones, a tuple
     state = tries = retry_after = 0
     accepted = unproven = False
     running = 0  # counter of the running release, once a head was checked
@@ -42,6 +47,8 @@ class Agent:
         True while there is more. After an error outcome.break_off() says whether there is more.
         """
         start = time.ticks_ms()
+        if schedule and self.pushed is not None:
+            return schedule.wait(_LATER_MS) or True  # push/intake.py goes on; a check comes later
         try:
             while self.stage:
                 stage, self.waiting = self.stage, False  # waiting: for somebody else

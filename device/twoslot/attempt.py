@@ -7,6 +7,8 @@ def begin(agent, force, download, etag):
     """Have an Agent start over with the head."""
     if agent.source:
         agent.source.close(agent)
+    if agent.pushed is not None:
+        agent.pushed = None  # an attribute more costs 96 bytes
     s = settings.load()
     agent.server, agent.product, agent.channel = s["server"], s["product"], s["channel"]
     agent.attempts, agent.auto = s["attempts"], s["confirm"] == "auto"

@@ -82,16 +82,16 @@ class OpenProject:
         for image in images:
             require_usable(identify_bytes(image))
         profiles = [boards.load(self.project.board)]
-        planned = shipping.plan_shipment(
-            images, self._paths, product=self.project.product, boards=profiles, channel=self.project.channel,
-            now=int(time.time()), version=version, counter=counter, notes=notes, percent=percent,
-            cohorts=tuple(cohorts))
-        if planned.stage is not Stage.NEW:
-            return planned
-        result = reason_for_none(profiles[0], images[0]) if is_tried else Preflight.SKIPPED
-        if result is None:
-            result = preflight(images[0], profiles[0], fs_version=planned.release.fs_version).result
         with shipping.only_one(self._paths):
+            planned = shipping.plan_shipment(
+                images, self._paths, product=self.project.product, boards=profiles,
+                channel=self.project.channel, now=int(time.time()), version=version, counter=counter,
+                notes=notes, percent=percent, cohorts=tuple(cohorts))
+            if planned.stage is not Stage.NEW:
+                return planned
+            result = reason_for_none(profiles[0], images[0]) if is_tried else Preflight.SKIPPED
+            if result is None:
+                result = preflight(images[0], profiles[0], fs_version=planned.release.fs_version).result
             shipping.write_release(planned, result)
         return replace(planned, release=replace(planned.release, preflight=result), stage=Stage.BUILT)
 

@@ -66,6 +66,9 @@ def test_its_serial_port_is_a_pty(bench: ChipBench) -> None:
     with serial.Serial(str(bench.tty), 115200, timeout=20) as line:
         line.write(b"print('pty', 6 * 7)\r")
         assert line.read_until(b"pty 42\r\n").endswith(b"pty 42\r\n")
+        line.read_until(b">>> ")
+        line.write(b"import mach\t as m; print('tab', len(m.unique_id()))\r")
+        assert b"import machine as m" in line.read_until(b"tab 4\r\n"), "Tab completes a module's name"
 
 
 def test_esptool_finds_the_rom_and_the_application_runs_again(bench: ChipBench) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from slotbench.errors import BenchError
+from slotbench.parts import Part
 from slotbench.vboard.chip import Cause, StopReason
 from support.chip.machine import SCRATCH, RomProgram
 
@@ -271,6 +272,45 @@ def test_pins_that_the_program_drives(program: Counting) -> None:
     assert program.machine.pin_level(4) == 0 and program.machine.pin_is_driven(4)
     program.put(GPIO + 4, 1 << 4)
     assert program.machine.pin_level(4) == 1
+
+
+class BrokenPart(Part):
+    """Raises at the first edge."""
+
+    def pin_changed(self, pin: int, level: int | None) -> None:
+        raise ValueError(f"no such level as {level}")
+
+
+def test_a_part_that_fails_is_named_and_the_next_run_goes_on(program: Counting) -> None:
+    pins = program.machine.pins
+    pins.attach(BrokenPart("bell", 5))
+    with pytest.raises(BenchError, match="two parts have the same name"):
+        pins.attach(BrokenPart("bell", 4))
+    with pytest.raises(BenchError, match="there is no GPIO17"):
+        pins.attach(BrokenPart("more", 17))
+    with pytest.raises(BenchError, match="the part bell failed: ValueError: no such level as 0") as error:
+        program.put(GPIO + 0x10, 1 << 5)
+    assert error.value.cure.startswith("mend its class")
+    pins.detach_all()
+    program.put(GPIO + 4, 1 << 5)
+    assert program.machine.pin_level(5) == 1
+
+
+def test_levels_come_when_they_are_planned_and_jumpers_carry_them(program: Counting) -> None:
+    pins = program.machine.pins
+    pins.wire(5, 4)
+    edges = pins.edges(5)
+    for level, after_us in ((0, 100), (1, 250), (0, 300), (None, 400)):
+        pins.put(5, level, after_us)
+    pins.put(4, 1, 50)
+    pins.forget(4)
+    high_us = pins.high_us(5)
+    program.machine.run_us(1000)
+    assert pins.edges(5) - edges == 4 and pins.level(4) == 1
+    assert pins.high_us(5) - high_us == pytest.approx(1000 - 150 - 100, abs=30)
+    with pytest.raises(BenchError, match="too many levels are planned"):
+        for _ in range(4097):
+            pins.put(5, 1, 1e6)
 
 
 # The watchdog and the ways to start over.

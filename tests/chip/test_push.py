@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -14,23 +15,36 @@ from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed
 from slotbench.push.client import PORT, ListenerStatus, PushClient
 from slotbench.release.development import ON_BOARD, sign_development_release
 from support.chip.bench import need_slirp, recent_micropython
+from support.chip.stack import FREE_LISTENING, nested
 from support.device.board import signing_key
 
 SECRET = bytes(range(32))
 BLOCK = 4096
 MISSING_EVERY = 8
 """The other blocks are in the slot already, as after a push that was interrupted: that makes it short."""
-LISTENS = """\
-import time, twoslot
+BUSY = 55
+BOUND_MS = 500
+"""Of each tick(), from the signature to the restart."""
+LISTENS = nested(FREE_LISTENING, """\
 twoslot.listen(10, wait=False)
 print("@slotbench listens 1")
+longest = seen = 0
 while True:
+    begun = time.ticks_ms()
     twoslot.tick()
+    ms = time.ticks_diff(time.ticks_ms(), begun)
+    if ms > longest:
+        longest = ms
+        print("@slotbench longest", ms)
+    if len(twoslot._log) > seen:
+        seen = len(twoslot._log)
+        print("@log", twoslot._log[-1])
     time.sleep_ms(10)
-"""
+""")
 
 
 def test_what_was_pushed_answers(core: Path, tmp_path: Path) -> None:
+    """Under an application that is busy with other things, and deep in its own calls."""
     image = recent_micropython()[0]
     need_slirp()
     key = signing_key("stranger")
@@ -67,6 +81,10 @@ def test_what_was_pushed_answers(core: Path, tmp_path: Path) -> None:
             assert running.run_until(lambda: not thread.is_alive(), 400), running.console.last_lines(5)
             assert not refused, (refused, running.board.us, running.wire.received, running.console.last_lines(5))
             assert running.board.starts == 2
+            said = running.console
         assert flash.peek(slot.start, len(image)) == image
     assert [(status.version, status.counter, status.confirmed) for status in back] == [
         ("5.0-dev", DEVELOPMENT | 5, True)]
+    assert max(said.marks("longest")) <= BOUND_MS, said.marks("longest")
+    logged = [int(code) for code in re.findall(r"@log \(\d+, (\d+),", said.text)]
+    assert set(logged) <= {BUSY}, "no stack, no memory"

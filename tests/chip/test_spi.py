@@ -79,6 +79,11 @@ def test_read(spi: Spi) -> None:
 def test_identification(spi: Spi) -> None:
     spi.command(RDID)
     assert spi.get(W0) == 0x1640EF
+    for at, answer in ((0, 0x50444653), (0x0C, 0xFF000080), (0x84, FLASH_BYTES * 8 - 1), (0x200, 0xFFFFFFFF)):
+        spi.put(USER2, 0x7000005A)
+        spi.put(ADDR, at << 8)
+        spi.put(CMD, USR)
+        assert spi.get(W0) == answer, f"SFDP at 0x{at:x}"
     for code, answer in ((0x9F, 0x1640EF), (0x35, 0), (0x05, 0)):
         spi.put(USER2, 0x70000000 | code)
         spi.command(USR)

@@ -146,6 +146,21 @@ def test_an_update_by_hand_with_the_power_lost_inside(tmp_path: Path, type_: Com
     assert "It would start slot B: 2.0.0, counter 2 (ordinary)." in type_.ok("inspect", lamp / "flash.bin")
 
 
+def test_a_board_begins_with_a_release_of_a_site(tmp_path: Path, type_: CommandLine) -> None:
+    testbed = make_testbed(tmp_path)
+    testbed.publish(7)
+    (release,) = (testbed.publisher.site.root / "releases").glob("*.release")
+    lamp = tmp_path / "lamp1"
+    assert "lamp 7.0.0 in slot A" in type_.ok("board", "new", lamp, "--board", "generic_4m", "--release", release)
+    assert "It would start slot A: 7.0.0, counter 7 (ordinary)." in type_.ok("inspect", lamp / "flash.bin")
+    elsewhere = tmp_path / release.name
+    elsewhere.write_bytes(release.read_bytes())
+    type_("board", "new", tmp_path / "lamp2", "--release", elsewhere)
+    assert type_.code == 2 and "not in its site" in type_.err
+    type_("board", "new", tmp_path / "lamp2", "--release", release, "--image", release)
+    assert type_.code == 2 and "give one of them" in type_.err
+
+
 def test_for_a_while_as_fast_as_it_goes(lamp: Path, type_: CommandLine) -> None:
     counts = "import time\nfor n in range(90):\n    print(n)\n    time.sleep(1)\n"
     (lamp / "files" / "main.py").write_text(counts)

@@ -52,6 +52,11 @@ SET_UP_PAGE = "host/docs/real-board.md"
 """It sets a board up, from an erased chip. Where other pages begin with that, the board on USB is set up."""
 
 
+@pytest.fixture
+def generated_keys() -> None:
+    """New keys are new ones here: what `begun` keeps for all pages has some from an earlier test."""
+
+
 @pytest.fixture(scope="session")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Sequence[Block]], None]:
     """Give a folder what these blocks leave behind: they are typed once, their files are copied."""

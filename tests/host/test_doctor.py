@@ -18,7 +18,9 @@ from slotbench.doctor.site_url import ask_site
 from slotbench.formats.head import Head
 from slotbench.project import project_text
 from slotbench.release import documents
+from slotbench.release.expiry import warn_of_site
 from slotbench.release.store import Store, head_name
+from slotbench.server import BackgroundServer, create_app
 from support.commands import MakeRelease, RunCommand
 from support.samples import NOW, PRODUCT, KeyRing, files_below
 
@@ -41,7 +43,6 @@ def project(
         "server": "http://127.0.0.1:1"}
     (tmp_path / "slotbench.toml").write_text(project_text(values))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(computer, "check_port", lambda port: iter(()))
     monkeypatch.setattr("slotbench.cli.doctor.check_port", lambda port: iter(()))
     return tmp_path
 
@@ -130,6 +131,14 @@ def test_tools_that_are_missing_or_old(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.cure for each in found] == ["pip install --upgrade esptool", "pip install no-such-tool"]
 
 
+def test_without_a_compiler_no_firmware_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    (found,) = [each for each in computer.check_tools() if each.check == "compiler"]
+    assert found.state is State.WARNING and "ziglang" in found.cure
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert not [each for each in computer.check_tools() if each.check == "compiler"]
+
+
 def test_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serial.tools.list_ports.comports", lambda: [])
     (none,) = computer.check_port(None)
@@ -209,3 +218,18 @@ def test_ship_asks_the_site_as_a_board_would(slotbench: RunCommand, project: Pat
     assert ended.code == 0, ended.err
     assert ("redirects to https://elsewhere.example/" in ended.err) is redirects
     assert (f"{url} offers counter 7" in ended.out) is not redirects
+
+
+def test_a_server_that_runs_for_weeks_warns_each_day(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    looks: list[str] = []
+
+    def look() -> None:
+        warn_of_site(project / "www", NOW + 25 * DAY_S)
+        looks.append(caplog.text)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    with BackgroundServer(create_app(project / "www"), "127.0.0.1", 0) as server:
+        with pytest.raises(KeyboardInterrupt):
+            server.wait(look, 0.0)
+    assert looks[1].count("the head of sensor/stable expires in 5 days") == 2 and "--refresh" in looks[1]

@@ -353,3 +353,23 @@ def test_a_firmware_that_was_shipped_is_known_again(ship: Ship, project: Path) -
     assert found is not None and (found.counter, found.version) == (2, "7")
     assert shipping.find_shipped(place, OTHER) is None
     assert replace(found, counter=3) != found
+
+
+@pytest.mark.parametrize("other", ["a.bin", "b.bin"])
+def test_of_two_at_once_the_second_is_told_to_look_again(
+    ship: Ship, project: Path, monkeypatch: pytest.MonkeyPatch, other: str,
+) -> None:
+    """The other one publishes while the first is asked whether to go on."""
+    def agrees(is_agreed: bool) -> bool:
+        monkeypatch.setattr("slotbench.cli.ship.agrees", lambda is_agreed: True)
+        assert cli.run(["ship", other]) == 0
+        return True
+
+    monkeypatch.setattr("slotbench.cli.ship.agrees", agrees)
+    ran = ship("a.bin")
+    assert ran.code == 1 and ran.err == (
+        "slotbench: another command published meanwhile: site; run the same command again, for a new plan\n")
+    at(monkeypatch, 1)
+    assert ship("a.bin").code == 0
+    head = offered()
+    assert head is not None and head.counter == (2 if other == "a.bin" else 3)

@@ -431,7 +431,7 @@ def test_a_request_that_comes_in_pieces_within_two_seconds_is_served(testbed: Te
     for at in range(0, len(ask), 5):
         slow.inbox += ask[at : at + 5]
         board.run(250)
-    board.run(2000)
+    board.run(5000)
     assert slow.status == 200
 
 

@@ -1,6 +1,6 @@
 # The facts that an update needs to know of the two slots. A stage of an update.
 from twoslot import drop
-from twoslot.constants import STAGE_DOCUMENTS, STATE_DONE
+from twoslot.constants import STAGE_DOCUMENTS, STAGE_VERIFY, STATE_DONE
 
 
 def step(agent):
@@ -11,7 +11,9 @@ def step(agent):
     opened = control.BootControl(flash.Flash(), agent.attempts).open()
     agent.facts = facts(opened)
     agent.stage = STAGE_DOCUMENTS
-    if opened.waiting:
+    if agent.pushed is not None:
+        agent.stage = STAGE_VERIFY
+    elif opened.waiting:
         agent.state, agent.stage = STATE_DONE, None
     drop("flash")
 

@@ -20,11 +20,14 @@ def step(agent):
 
     opened = control.BootControl(flash.Flash(), agent.attempts).open()
     if agent.state < STATE_ACTIVATE:
-        spare = invalidate(opened)
+        if not agent.place:
+            spare = invalidate(opened)
+            agent.place = opened.slots.images[spare], opened.slots.tables[spare]
+            return  # the log in the next call: both together take more than half a second beside a push
         from twoslot.boot import window_log
 
         window_log.tidy(opened.slots)
-        agent.place, agent.stage = (opened.slots.images[spare], opened.slots.tables[spare]), STAGE_SCAN
+        agent.stage = STAGE_SCAN
     else:
         from twoslot import retained
 

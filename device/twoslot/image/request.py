@@ -17,6 +17,10 @@ def step(agent):
                 from twoslot import hmac
                 from twoslot.http import identity
             agent.source = response
+        elif agent.pushed is not None:
+            from twoslot.push import upload
+
+            agent.source = upload
         agent.request = agent.source.get(agent, url, None, agent.span)
     for _ in agent.request:
         agent.waiting = True

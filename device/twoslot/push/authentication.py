@@ -21,19 +21,31 @@ _WRONG_MACS = const(3)  # before the port closes
 def handle(listener, sock):
     """Check what the listener collected.
 
-    None: more is to come. True: listener.text is that document, authenticated.
-    False: the client asks for the status; listener.authenticated says whether it knows the secret.
+    Returns what comes next. "request": more of it. "preparation": listener.text is an authenticated document.
+    "status": the client asks for it; listener.authenticated says whether it knows the secret.
     """
     text = listener.text
     if text is None:
-        return _check_head(listener)
-    if listener.got < len(text):
-        raise _cut_off(listener, listener.got)
-    digest = hexlify(sha256(text).digest())
-    auth, listener.auth = listener.auth, None
-    _authenticate(listener, auth, b"POST\n/twoslot/release\n", b"\n" + digest)
+        found = _check_head(listener)
+        if found is None:
+            return "request"
+        if not listener.auth:
+            return "status"
+        before, behind = b"GET\n/twoslot\n", b""
+    else:
+        if listener.got < len(text):
+            raise _cut_off(listener, listener.got)
+        before, behind = b"POST\n/twoslot/release\n", b"\n" + hexlify(sha256(text).digest())
+    # From this frame: the stack has no room for an import further below.
+    from twoslot import hmac, secret, settings
+
+    _authenticate(listener, listener.auth, before, behind)
+    twoslot.drop("hmac", "secret")
+    if text is None:
+        listener.authenticated = True
+        return "status"
     listener.development_keys = _development_keys(text)
-    return True
+    return "preparation"
 
 
 def _check_head(listener):
@@ -49,9 +61,7 @@ def _check_head(listener):
     auth, chunked, length = _read_fields(head[line + 1 : end + 1])
     asked = words[0] + b" " + words[1]
     if asked == b"GET /twoslot":
-        listener.authenticated = len(auth) > 0
-        if auth:
-            _authenticate(listener, auth, b"GET\n/twoslot\n", b"")
+        listener.authenticated, listener.auth = False, auth
         return False
     if asked != b"POST /twoslot/release" or not chunked or not DOCUMENT_END < length <= DOCUMENT_MOST:
         raise LinkError(codes.UNKNOWN_REQUEST, length)
@@ -127,7 +137,6 @@ def _authenticate(listener, auth, before, behind):
     from twoslot import hmac, secret
 
     wanted = hexlify(hmac.digest(secret.load(), before + nonce + behind))
-    twoslot.drop("hmac", "secret")
     given = _quoted(auth, b"mac")
     # Every byte is compared: the time that it takes tells nothing.
     differ = len(given) ^ len(wanted)

@@ -10,24 +10,27 @@ _LEAVE_MS = const(500)  # for the response to get out before the restart
 
 
 def handle(listener, sock):
-    """Answer 200 and restart into the trial. There the port opens again, for as many minutes."""
-    from twoslot import retained
-    from twoslot.push import reply
+    """Answer 200, and later restart into the trial. There the port opens again, for as many minutes.
 
-    version = twoslot.load_agent().plan["version"]
-    reply.send_response(sock, 200, version)
-    sock.close()
-    print("twoslot: %s was pushed and verified, restarting into its trial" % version)
+    None: it is to be called again.
+    """
+    if listener.leaves is None:
+        from twoslot.push import reply
+
+        version = listener.agent.plan["version"]
+        reply.send_response(sock, 200, version)
+        sock.close()
+        print("twoslot: %s was pushed and verified, restarting into its trial" % version)
+        twoslot.drop("push.reply")
+        listener.leaves = time.ticks_ms()
+        # tick() or listen() asks again, also while the application's function puts the restart off.
+    if time.ticks_diff(time.ticks_ms(), listener.leaves) < _LEAVE_MS:
+        return None
+    from twoslot import retained, settings, restart
+
     retained.put(retained.LISTEN_MINUTES, listener.minutes)
-    time.sleep_ms(_LEAVE_MS)
-    twoslot.drop("push.reply", "retained")
-    from twoslot import restart
-
-    schedule = twoslot.get_schedule()
-    if schedule and not listener.wait and restart.put_off(schedule):
-        return  # tick() asks again, and restarts
-    ms = listener.wait and restart.wait_ms()
-    while ms:
-        time.sleep_ms(ms)
-        ms = restart.wait_ms()
-    machine.reset()
+    ms = restart.wait_ms()
+    if not ms:
+        machine.reset()
+    listener.leaves = time.ticks_add(time.ticks_ms(), ms - _LEAVE_MS)
+    twoslot.drop("restart", "retained", "settings")

@@ -1,7 +1,8 @@
 # The push port: closed by default, and closes by itself. Only this module waits for connections.
-# Each step of a push is in memory alone: opening (opens the port), request (collects a request
-# without waiting), authentication (checks it, and who sent it), status (answers a GET), signature
-# and offer (check the release), upload (fills the spare slot), finish (restarts), reply (refuses).
+# What serves one is in memory alone: opening (opens the port), request (collects a request without
+# waiting), authentication (checks it, and who sent it), status (answers a GET), finish (restarts), reply
+# (refuses). A release that is pushed is taken in by the agent, stage by stage: intake drives it then, and
+# upload is its source.
 import sys
 import time
 
@@ -11,17 +12,19 @@ import twoslot
 
 from twoslot.constants import STATE_TABLE
 
+_LATER_MS = const(50)
 _PAUSE_MS = const(5000)  # for the address of whoever was too slow
 
 listener = None  # the open one
 
 
 class PushListener:
-    """The listening socket, when it closes, the challenge given out, the document accepted."""
+    """The listening socket, when it closes, the challenge given out, the release that is taken in."""
 
     def __init__(self, sock):
         self.sock = sock
-        self.nonce = self.text = self.document = self.error = self.client = self.slow = None
+        self.nonce = self.text = self.error = self.client = self.slow = self.due = self.found = None
+        self.agent = self.body = self.leaves = None  # of a push that is under way
         self.development_keys = ()
         self.wait = False  # somebody at the REPL waits for a push
         self.nonce_at = self.wrong_macs = self.minutes = self.closes_at = self.slow_at = 0
@@ -46,6 +49,9 @@ class PushListener:
         now = time.ticks_ms()
         if time.ticks_diff(self.closes_at, now) <= 0:
             return self.close()
+        if not self.due:
+            self.due = "request"  # not in the call that made the schedule
+            return
         busy = twoslot._agent
         if busy and busy.state < STATE_TABLE:
             self.begun = now  # a check takes seconds: whoever comes waits for its end
@@ -55,6 +61,7 @@ class PushListener:
             if self.client is None:
                 return
             self.begun, self.head, self.got = now, b"", 0
+            self.due = "request"
         over = True
         try:
             if busy:
@@ -62,13 +69,10 @@ class PushListener:
                 self.error = None
                 self.run_step("reply")
             else:
-                found = self.run_step("request")
-                if found:
-                    found = self.run_step("authentication")
-                over = found is not None
-                if over:
-                    for name in ("signature", "offer", "upload", "finish") if found else ("status",):
-                        self.run_step(name)
+                # One in each call: it takes some tenths of a second.
+                over = False
+                self.due = self.run_step(self.due)
+                over = self.due is None
         except Exception as e:
             over, self.error = True, e
             self.run_step("reply")
@@ -77,16 +81,27 @@ class PushListener:
                 self.end_connection()
                 if not busy:
                     twoslot.unload()
+            schedule = twoslot._schedule
+            if schedule:
+                # No check begins in this call: it takes some tenths of a second, too.
+                left = schedule.left - time.ticks_diff(time.ticks_ms(), schedule.last)
+                schedule.wait(max(left, _LATER_MS))
+
+    def enter(self, entry):
+        """Have tick() call this from now on."""
+        pollers = twoslot._pollers
+        pollers[pollers.index(self.entry)] = self.entry = entry
 
     def end_connection(self):
-        """Forget the request, and close its connection."""
-        self.text = self.error = self.document = self.head = self.auth = None
+        """Forget the request or the push, and close its connection."""
+        self.text = self.error = self.head = self.auth = self.found = None
+        self.agent = self.body = self.leaves = None
         if self.client:
             self.client.close()
         self.client = None
 
     def run_step(self, name, client=None):
-        """Load a module of `push`, run its handle(), drop it. Returns what handle() returns."""
+        """Load a module of `push`, run its handle(), drop it. Returns what comes next; None: nothing."""
         name = "push." + name
         from twoslot import errors
 

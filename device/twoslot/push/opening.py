@@ -41,11 +41,11 @@ def listen(minutes, wait):
     opened.closes_at = time.ticks_add(time.ticks_ms(), opened.minutes * 60000)
     if wait:
         print("twoslot: listening on port %d for %d min; Ctrl-C ends it" % (_PORT, opened.minutes))
-        sleep, poll_ms = time.sleep_ms, _POLL_MS  # a push may unload this module: locals from here on
+        sleep = time.sleep_ms  # a push may unload this module: locals from here on
         try:
             while opened.sock:
-                opened.poll()
-                sleep(poll_ms)
+                opened.entry()
+                sleep(1 if opened.agent else _POLL_MS)
         finally:
             if opened.sock:
                 opened.close()

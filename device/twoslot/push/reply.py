@@ -4,7 +4,7 @@ import twoslot
 from twoslot import codes
 from twoslot.errors import LinkError
 
-_WAIT_S = 0.2  # for a stranger; what is sent fits into the socket's buffer
+_WAIT_S = 0.1  # for a stranger; what is sent fits into the socket's buffer
 
 
 def handle(listener, sock):
@@ -32,6 +32,7 @@ def handle(listener, sock):
     elif 0 < code < codes.BUSY:
         status = 400
     send_response(sock, status, "%d at %d" % (code, where))
+    sock.close()
 
 
 def send_response(sock, status, text):

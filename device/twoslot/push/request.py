@@ -8,13 +8,14 @@ _STRANGER_MS = const(2000)  # from the connection to the end of the request
 _REQUEST_MOST = const(1536)  # bytes of the request's head
 _LINES = const(33)  # of the head
 _PIECE = const(128)
+_NEXT = const("authentication")
 
 
 def handle(listener, sock):
     """Take in what has come: of the request's head, then of the document into listener.text.
 
-    True when there is something to decide: either is whole, or can be no request, or is late.
-    None while more is to come.
+    Returns what comes next: authentication, when either is whole, or can be no request, or is late; else
+    this again.
     """
     listener.gone = listener.late = False
     n, piece = 1, memoryview(bytearray(_PIECE))
@@ -22,7 +23,7 @@ def handle(listener, sock):
         if listener.text:
             piece = listener.text[listener.got :]
             if not len(piece):
-                return True
+                return _NEXT
         try:
             n = sock.readinto(piece)
         except OSError:
@@ -32,12 +33,12 @@ def handle(listener, sock):
         elif n:
             listener.head += bytes(piece[:n])
             if _is_whole(listener.head):
-                return True
+                return _NEXT
     listener.gone = n == 0
     listener.late = n is None and time.ticks_diff(time.ticks_ms(), listener.begun) >= _STRANGER_MS
     if listener.late:
         listener.slow, listener.slow_at = listener.peer, time.ticks_ms()
-    return listener.late or listener.gone or None
+    return _NEXT if listener.late or listener.gone else "request"
 
 
 def _is_whole(head):

@@ -12,43 +12,66 @@ from twoslot.constants import BOOT_TRIAL, DEVELOPMENT_BIT
 
 
 def handle(listener, sock):
-    """Send the status.
+    """Send the status, in two calls, or in five. Returns what comes next: this again, until that is done.
 
     A client that knows the secret ends the trial of a development release by asking for it.
     """
-    # All from this frame: it is high up on the stack.
-    from twoslot import flash, settings
+    if isinstance(listener.found, dict):
+        from twoslot.push import reply
+
+        listener.nonce, listener.nonce_at = hexlify(os.urandom(16)), time.ticks_ms()
+        listener.found["nonce"] = listener.nonce.decode()
+        reply.send_response(sock, 200, json.dumps(listener.found))
+        twoslot.drop("push.reply")
+        return None
+    # All from this frame: further below the stack has no room for it.
+    from twoslot import flash
     from twoslot.boot import page, journal, slots, control
 
-    s = settings.load()
-    opened = control.BootControl(flash.Flash(), s["attempts"]).open()
-    # Not before: open() drops decision.
-    from twoslot.boot import decision, status
+    if listener.found:
+        # In two calls: each takes some tenths of a second.
+        from twoslot.boot import trial
 
-    found = status.status(opened)
-    development = found["counter"] >> DEVELOPMENT_BIT
-    if listener.authenticated and s["confirm"] == "auto" and development and not found["confirmed"]:
-        # A development release that answers could be replaced: that is its proof.
-        from twoslot import retained
-        from twoslot.boot import window_log, trial
+        opened = control.BootControl(flash.Flash(), 0)
+        if not trial.confirm(opened):
+            from twoslot import retained
+            from twoslot.boot import window_log
 
-        if trial.confirm(opened):
             trial.note_confirmed(opened)
-        trial.end(opened)
-        found = status.status(opened)
-    opened = None
-    twoslot.drop("boot", "flash")
-    from twoslot.push import reply
+            trial.end(opened)
+            listener.found, listener.authenticated = None, False
+    else:
+        from twoslot import settings
 
+        s = settings.load()
+        opened = control.BootControl(flash.Flash(), s["attempts"])
+        if opened.unsettled:
+            __import__("twoslot.boot.decision")
+        opened.open()
+        # Not before: open() drops decision.
+        from twoslot.boot import decision, status
+
+        found = status.status(opened)
+        development = found["counter"] >> DEVELOPMENT_BIT
+        if listener.authenticated and s["confirm"] == "auto" and development and not found["confirmed"]:
+            # A development release that answers could be replaced: that is its proof.
+            listener.found = True
+        else:
+            listener.found = _shown(found, s)
+    opened = None
+    twoslot.drop("boot", "flash", "settings", "retained")
+    return "status"
+
+
+def _shown(found, s):
+    # Return what a client is told, but the challenge.
     counter, n = found["counter"], 0
+    development = counter >> DEVELOPMENT_BIT
     if s.get("development"):
         n = (counter & (1 << DEVELOPMENT_BIT) - 1 if development else 0) + 1
-    listener.nonce, listener.nonce_at = hexlify(os.urandom(16)), time.ticks_ms()
-    found = {
+    return {
         "product": s["product"], "board": s["board"], "channel": s["channel"], "version": found["version"],
         "device": s.get("device_id") or machine.unique_id().hex(), "counter": counter, "slot": found["slot"],
         "confirmed": found["confirmed"], "trial": found["why"] == BOOT_TRIAL and not found["confirmed"],
-        "development": n, "nonce": listener.nonce.decode(),
+        "development": n,
     }  # fmt: skip
-    reply.send_response(sock, 200, json.dumps(found))
-    twoslot.drop("push.reply", "settings")

@@ -34,6 +34,8 @@ def step(agent):
             if trusted[0] < floor:  # pinned keys of an earlier epoch do not count
                 raise ReleaseError(codes.HEAD_EPOCH, floor)
             agent.seal = trusted[:2]
+            if agent.pushed:
+                trusted[1].extend(agent.pushed)
         elif phase == PHASE_READ:
             from twoslot.trust import rsa, document
 
@@ -56,7 +58,12 @@ def step(agent):
                 from twoslot import settings
                 from twoslot.trust import policy
 
-                state = policy.apply(agent, settings.load())
+                if agent.pushed is None:
+                    state = policy.apply(agent, settings.load())
+                else:
+                    from twoslot.push import offer
+
+                    state = offer.apply(agent, settings.load())
                 if agent.plan and agent.plan["fs_version"] < agent.facts["fs_version"]:
                     from twoslot import filesystem
 
@@ -78,8 +85,10 @@ def step(agent):
         # Only what the next phase needs is in memory. A module that is dropped must not be held either:
         # it holds its constants.
         if agent.phase != PHASE_SUMS:
-            rsa = document = keyring = policy = rotation = None
-            drop("trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation", "settings")
+            rsa = document = keyring = policy = rotation = offer = None
+            drop(
+                "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation", "settings",
+                "push.offer")
     from twoslot.trust import keyring, rotation
 
     held = agent.keys and agent.keys[0]

@@ -12,27 +12,23 @@ import click
 from slotbench import boards
 from slotbench.addresses import is_this_machine
 from slotbench.boards import BoardProfile
-from slotbench.cli.image_file import image_for_slot_a, read_firmware
+from slotbench.cli.first_firmware import first_firmware
 from slotbench.cli.parameter_types import PATH, integer, name, server_url
 from slotbench.cli.project_options import is_given, project_option
 from slotbench.cli.vm_option import CHIP
 from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.release import VERSION_CHARS_MAX
-from slotbench.images import IdentifiedImage
-from slotbench.mpy import PACKAGE
 from slotbench.images.bench import is_bench_image
+from slotbench.mpy import PACKAGE
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
-from slotbench.vboard import firmware
 from slotbench.vboard.chip.build import compiler
 from slotbench.vboard.chip.network.slirp import missing
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.flash.littlefs import NEWEST_VERSION, FlashFiles
 from slotbench.vboard.live.folder import BoardFolder
-
-_BENCH_VERSION = "1.0.0"
 
 
 @click.command()
@@ -42,9 +38,14 @@ _BENCH_VERSION = "1.0.0"
     help="Board file, by name or path.  [default: d1_mini]")
 @click.option(
     "--image", type=PATH, metavar="FILE", help="A MicroPython .bin; else the bench's own firmware.")
-@click.option("--version", help="Version of the firmware, shown to people.  [default: MicroPython's]")
 @click.option(
-    "--counter", type=integer, default=1, show_default=True, help="Counter of the firmware in slot A.")
+    "--release", type=PATH, metavar="FILE",
+    help="Instead of --image: a release in a published site, SITE/releases/DIGEST.release.")
+@click.option(
+    "--version",
+    help="Version of the firmware, shown to people.  [default: the release's, else MicroPython's]")
+@click.option(
+    "--counter", type=integer, help="Counter of the firmware in slot A.  [default: the release's, else 1]")
 @project_option(
     "--keys", "keys_path", field="keys", type=PATH, metavar="FILE",
     help="The product's keys file, to be pinned.")
@@ -53,12 +54,13 @@ _BENCH_VERSION = "1.0.0"
     help="A development.pub, whose releases may be pushed; for a board marked `development`.")
 @project_option(
     "--product", field="product", type=name,
-    help="Product of the board.  [default: the keys file's, else lamp]")
+    help="Product of the board.  [default: the keys file's, else the release's, else lamp]")
 @project_option(
     "--server", field="server", type=server_url, default="http://127.0.0.1:8266", metavar="URL",
     help="Server of its releases: `slotbench serve` on this machine.  [default: http://127.0.0.1:8266]")
 def new(
-    folder: Path, board_name: str, image: Path | None, version: str | None, counter: int,
+    folder: Path, board_name: str, image: Path | None, release: Path | None,
+    version: str | None, counter: int | None,
     keys_path: Path | None, development_path: Path | None, product: str | None, server: str,
 ) -> None:
     """Make a virtual board in the folder DIR.
@@ -82,12 +84,13 @@ def new(
                 f"the keys are for the product {keys.product}", where=str(keys_path),
                 cure=f"give the keys of {product}, or leave --product out", exit_code=USAGE)
         product = keys.product
-    product = product or "lamp"
-    data, found, own_version = _firmware(image, board)
-    version = (version or own_version)[:VERSION_CHARS_MAX]
+    own = first_firmware(image, release, board)
+    product = product or own.product or "lamp"
+    version = (version or own.version)[:VERSION_CHARS_MAX]
     first = Firmware(
-        data=data, product=product, version=version, counter=counter, fs_version=found.fs_version or 0,
-        mpy_abi=found.mpy_abi or 0, twoslot=found.twoslot)
+        data=own.data, product=product, version=version,
+        counter=counter if counter is not None else own.counter or 1,
+        fs_version=own.found.fs_version or 0, mpy_abi=own.found.mpy_abi or 0, twoslot=own.found.twoslot)
     flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     if board.filesystem:
         flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
@@ -98,7 +101,7 @@ def new(
         require_marked(board)
         public, settings["development"] = read_public_part(development_path), True
     files = board_files(settings, pinned)
-    if found.has_twoslot:
+    if own.found.has_twoslot:
         files = {path: data for path, data in files.items() if not path.startswith(f"/{PACKAGE}/")}
     files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
     if public is not None:
@@ -110,7 +113,7 @@ def new(
         filesystem.start(files)
         filesystem.mount()
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name
-    vm, why = _vm_for(data, board)
+    vm, why = _vm_for(own.data, board)
     made = BoardFolder.create(folder, where, flash, files, vm=vm)
     click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version} in slot A")
     if board.bench_only:
@@ -134,17 +137,6 @@ def _vm_for(image: bytes, board: BoardProfile) -> tuple[str, str]:
     if missing():
         return "cpython", " (its Python alone; for its firmware install libslirp)"
     return CHIP, " on the emulated chip"
-
-
-def _firmware(path: Path | None, board: BoardProfile) -> tuple[bytes, IdentifiedImage, str]:
-    """The image for slot A, what it is, and the version that it contains."""
-    if path is None:
-        size = min(firmware.DEFAULT_BYTES, board.slot_bytes)
-        data = firmware.for_board(board, _BENCH_VERSION, size=size)[0]
-        return data, image_for_slot_a(data, board, "the bench's own firmware"), _BENCH_VERSION
-    data = read_firmware(path)
-    found = image_for_slot_a(data, board, str(path))
-    return data, found, found.micropython or "unknown"
 
 
 def _require_this_machine(server: str) -> None:

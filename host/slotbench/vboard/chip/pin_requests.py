@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.parts import Part
-from slotbench.vboard.chip.pins import GPIOS, ChipPins
+from slotbench.vboard.chip.pins import GPIOS, ChipPins, part_failed
 from slotbench.vboard.live.control_socket import ControlRequest
 
 __all__ = ["PinRequests"]
@@ -53,8 +53,11 @@ class PinRequests:
         if part is None:
             known = ", ".join(self._pins.parts) or "none: write wiring.py in its folder"
             raise BenchError(f"no part is called {name!r}", cure=f"its parts: {known}", exit_code=USAGE)
-        for value, text in values.items():
-            part.set_value(str(value), str(text))
+        try:
+            for value, text in values.items():
+                part.set_value(str(value), str(text))
+        except Exception as error:
+            raise part_failed(part, error) from None
         request.complete({"parts": [_describe(part)]})
 
     def _facts(self, pin: int) -> dict[str, Any]:
@@ -71,4 +74,7 @@ class PinRequests:
 
 
 def _describe(part: Part) -> dict[str, str]:
-    return {"name": part.name, "kind": type(part).__name__, "state": part.state()}
+    try:
+        return {"name": part.name, "kind": type(part).__name__, "state": part.state()}
+    except Exception as error:
+        raise part_failed(part, error) from None

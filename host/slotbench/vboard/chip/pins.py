@@ -9,7 +9,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.parts.base import I2CPart, Part, SPIPart
 from slotbench.vboard.chip.binding import BUS, PINS, CPartCalls
 
-__all__ = ["GPIOS", "TICKS_PER_US", "ChipPins"]
+__all__ = ["GPIOS", "TICKS_PER_US", "ChipPins", "part_failed"]
 
 TICKS_PER_US: Final = 160
 GPIOS: Final = 17
@@ -22,7 +22,7 @@ _NOBODY: Final = 0xFF
 class ChipPins:
     """GPIO 0 to 16 and A0 of one chip, and `parts` by their names.
 
-    It is the `Wires` of its parts. An exception that a part raises is kept until `raise_error`.
+    It is the `Wires` of its parts. What a part raises is kept until `raise_error`.
     """
 
     def __init__(self, core: Any, chip: Any) -> None:
@@ -32,7 +32,7 @@ class ChipPins:
         self.parts: dict[str, Part] = {}
         self._watchers: dict[int, list[Part]] = {}
         self._buses: list[_Bus] = []
-        self._error: BaseException | None = None
+        self._error: BenchError | None = None
         self._calls = CPartCalls(PINS(self._pins_changed), BUS(self._bus_event))
         core.chip_parts(chip, ctypes.byref(self._calls), None)
 
@@ -119,7 +119,7 @@ class ChipPins:
             part.power_on()
 
     def raise_error(self) -> None:
-        """Raise what a part raised since the last time."""
+        """Raise BenchError if a part has failed since the last time."""
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -142,47 +142,59 @@ class ChipPins:
     # What the chip says.
 
     def _pins_changed(self, _host: object, levels: int, driven: int, touched: int) -> None:
+        part: Part | None = None
         try:
             for pin, parts in self._watchers.items():
                 if touched >> pin & 1:
                     level = levels >> pin & 1 if driven >> pin & 1 else None
                     for part in parts:
                         part.pin_changed(pin, level)
-        except BaseException as error:
-            self._error = self._error or error
+        except Exception as error:
+            self._error = self._error or part_failed(part, error)
 
     def _bus_event(self, _host: object, number: int, event: int, value: int) -> int:
+        bus = self._buses[number]
         try:
-            return self._buses[number].handle(event, value)
-        except BaseException as error:
-            self._error = self._error or error
+            return bus.handle(event, value)
+        except Exception as error:
+            self._error = self._error or part_failed(bus.part or bus.parts[0], error)
             return _NOBODY
 
 
+def part_failed(part: Part | None, error: Exception) -> BenchError:
+    """What to tell people of a part whose model raised `error`."""
+    if isinstance(error, BenchError):
+        return error
+    name = part.name if part is not None else "?"
+    return BenchError(
+        f"the part {name} failed: {type(error).__name__}: {error}", where=type(part).__name__,
+        cure="mend its class (wiring.py, or slotbench/parts)", exit_code=USAGE)
+
+
 class _Bus:
-    """The parts on one bus, and the one that the board talks to."""
+    """The parts on one bus, and `part`, the one that the board talks to."""
 
     def __init__(self, pins: tuple[int | None, ...]) -> None:
         self.pins = pins
         self.parts: list[Part] = []
-        self._part: Part | None = None
+        self.part: Part | None = None
 
     def handle(self, event: int, value: int) -> int:
         """Hand an event of the core to the part that it is for; its answer."""
         if event == _START:
-            self._part = next(
+            self.part = next(
                 (it for it in self.parts if isinstance(it, I2CPart) and it.address == value >> 1), None)
-            if isinstance(self._part, I2CPart):
-                self._part.started(bool(value & 1))
-            return int(self._part is not None)
-        part = self._part
+            if isinstance(self.part, I2CPart):
+                self.part.started(bool(value & 1))
+            return int(self.part is not None)
+        part = self.part
         if isinstance(part, I2CPart):
             if event == _WRITE:
                 return int(part.write(value))
             if event == _READ:
                 return part.read()
             part.stopped()
-            self._part = None
+            self.part = None
             return 0
         if event in (_SELECT, _EXCHANGE, _DESELECT) and isinstance(self.parts[0], SPIPart):
             return self._handle_spi(self.parts[0], event, value)

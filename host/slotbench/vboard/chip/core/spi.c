@@ -154,6 +154,21 @@ static void command(struct chip *c, u32 bits)
     }
 }
 
+/* What the part says of itself, as JESD216 has it: one table, at 0x80, with its erases of 4 KB and its size in bits. */
+static u8 sfdp(const struct chip *c, u32 at)
+{
+    static const u8 head[16] = {'S', 'F', 'D', 'P', 6, 1, 0, 0xFF, 0, 6, 1, 16, 0x80, 0, 0, 0xFF};
+    static const u8 erases[4] = {0xE5, 0x20, 0xF1, 0xFF};
+
+    if (at < sizeof head)
+        return head[at];
+    if (at - 0x80 < 4)
+        return erases[at - 0x80];
+    if (at - 0x84 < 4)
+        return (u8)((c->flash_bytes * 8 - 1) >> (at - 0x84) * 8);
+    return 0xFF;
+}
+
 /* A command spelt out: its code in USER2, answer or data in W0 on. */
 static void user_command(struct chip *c)
 {
@@ -186,7 +201,10 @@ static void user_command(struct chip *c)
     case 0x20: flash_erase(c, address, SECTOR); break;
     case 0xD8: flash_erase(c, address, BLOCK); break;
     case 0xC7: case 0x60: flash_erase(c, 0, c->flash_bytes); break;
-    case 0x5A: memset(data, 0xFF, DATA_BYTES); break;
+    case 0x5A:
+        for (u32 i = 0; i < DATA_BYTES; i++)
+            data[i] = sfdp(c, (*reg(c, ADDR) >> 8) + i);
+        break;
     default: break;
     }
 }
