@@ -16,7 +16,14 @@ from slotbench.formats.release import Preflight
 from slotbench.prove.chip.bed import ChipBed, is_confirmed
 from slotbench.prove.chip.footprint import measure_footprint
 from slotbench.prove.chip.preflight import preflight
-from support.chip.bench import frozen_micropython, need_slirp, recent_micropython
+from support.chip.bench import (
+    ChipBench,
+    frozen_micropython,
+    need_slirp,
+    plain_folder,
+    recent_micropython,
+)
+from support.serial.clients import slotbench
 
 ROOT = Path(__file__).parents[2]
 BUDGETS = json.loads((ROOT / "tools" / "chip_budget.json").read_bytes())
@@ -77,3 +84,14 @@ def test_a_program_inside_the_firmware_is_updated_with_it(core: Path, tmp_path: 
         with bed.running(flash) as running:
             running.board.power_on()
             assert running.run_until(lambda: is_confirmed(bed, flash, 2), 300), running.console.last_lines(5)
+
+
+def test_deploy_leaves_out_what_the_firmware_has(core: Path, tmp_path: Path) -> None:
+    """Over its UART: the board tells which twoslot is frozen, and which is in its slots."""
+    image = frozen_micropython()
+    with ChipBench(plain_folder(tmp_path / "lamp1", image)) as bench:
+        bench.until_shown(">>> ")
+        said = slotbench(
+            "deploy", "--port", bench.tty, "--product", "lamp", "--board", "d1_mini", "--server", "http://updates.lan")
+    assert "is frozen into the firmware that runs" in said and "runs its boot hook" in said
+    assert "3 files written and compared by hash" in said, "boot.py, the hook and the settings"

@@ -16,7 +16,7 @@ from typing import Final
 
 from slotbench.boards import load
 from slotbench.prove.invariants import Invariants
-from slotbench.prove.parallel import ignore_interrupts, killed_on_error
+from slotbench.prove.parallel import ignore_interrupts, interrupts_wait, killed_on_error
 from slotbench.prove.testbed import HOURS_MS, NOW, TestBed, runs_confirmed
 from slotbench.release.publish import Rollout
 from slotbench.server import BackgroundServer, create_app
@@ -117,7 +117,8 @@ def _server(root: Path) -> Iterator[str]:
     context = get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(root, there), daemon=True)
-    process.start()
+    with interrupts_wait():
+        process.start()
     yield here.recv()
     here.send(None)
     process.join()
@@ -142,7 +143,8 @@ def _crews(
         here, there = context.Pipe()
         numbers = range(share, boards, processes)
         process = context.Process(target=_crew, args=(testbeds, url, numbers, seed, there), daemon=True)
-        process.start()
+        with interrupts_wait():
+            process.start()
         ends.append(here)
         running.append(process)
     yield ends

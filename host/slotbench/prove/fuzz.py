@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -184,6 +185,8 @@ def _round(seed: int, only: str | None) -> Round:
 
 
 _running: set[subprocess.Popen[str]] = set()
+_stopping = threading.Event()
+"""What starts from now on is killed at once."""
 
 
 def _run_program(
@@ -195,6 +198,8 @@ def _run_program(
         stdin=subprocess.DEVNULL, text=True, errors="replace", env=environment, start_new_session=True,
     ) as program:
         _running.add(program)
+        if _stopping.is_set():
+            _kill(program)
         try:
             said, errors = program.communicate()
         finally:
@@ -205,10 +210,16 @@ def _run_program(
 @contextmanager
 def _killing_programs() -> Iterator[None]:
     """Kill what still runs, if the block raises: Ctrl-C must not wait for a round."""
+    _stopping.clear()
     try:
         yield
     except BaseException:
+        _stopping.set()
         for program in list(_running):
-            with suppress(ProcessLookupError):
-                os.killpg(program.pid, signal.SIGKILL)
+            _kill(program)
         raise
+
+
+def _kill(program: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL)

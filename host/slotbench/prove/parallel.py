@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from typing import Any, Final
 
-__all__ = ["ignore_interrupts", "killed_on_error", "workers"]
+__all__ = ["ignore_interrupts", "interrupts_wait", "killed_on_error", "workers"]
 
 _INTERRUPTS: Final = {getattr(signal, name) for name in ("SIGINT", "SIGALRM") if hasattr(signal, name)}
 """What `stopping_on_interrupt` makes an exception of."""
@@ -39,11 +39,18 @@ class _WholePool(ProcessPoolExecutor):
 
     def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
         """As in the base class."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
-        try:
+        with interrupts_wait():
             return super().submit(*arguments, **options)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Ctrl-C waits until the block ends: a process that is forked in it is known then, and can be killed."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -61,11 +68,11 @@ def killed_on_error() -> Iterator[None]:
 def ignore_interrupts() -> None:
     """In a process of a proof: leave Ctrl-C, which the terminal sends to all, to the one that began it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
 
 
 def _tune_worker() -> None:
     ignore_interrupts()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     # Objects from before the fork are never garbage, and boards have many cycles: collect seldom.
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)

@@ -75,13 +75,11 @@ class Poll(Far):
     def register(self, s, *events):
         if not isinstance(s, Far):
             return  # a stream of this computer, which no board has
-        self.all[s._n] = s
-        call(-7, (self._n, "register", s) + events, {})
+        self.all[call(-7, (self._n, "register", s) + events, {})] = s
     def modify(self, s, events):
         call(-7, (self._n, "modify", s, events), {})
     def unregister(self, s):
-        self.all.pop(s._n, None)
-        call(-7, (self._n, "unregister", s), {})
+        self.all.pop(call(-7, (self._n, "unregister", s), {}), None)
     def poll(self, *ms):
         return [(self.all[n], events) for n, events in call(-8, (self._n,) + ms, {})]
     ipoll = poll
@@ -215,7 +213,8 @@ class HostCalls:
             case -6:
                 return self._handle(self._module("select").poll())
             case -7:
-                return getattr(self._find(args[0]), args[1])(*args[2:])
+                getattr(self._find(args[0]), args[1])(*args[2:])
+                return self._handle(args[2])
             case -8:
                 return [(self._handle(it), events) for it, events in self._find(args[0]).poll(*args[1:])]
         if number == far("os.rename"):
