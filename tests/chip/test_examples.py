@@ -1,4 +1,4 @@
-"""The programs of examples/ work on the emulated chip, are updated over the air while they do, and go on."""
+"""The programs of host/examples/ work on the emulated chip, are updated over the air while they do, and go on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slotbench.prove.chip.bed import NOW, ChipBed, RunningChip, is_confirmed
 from slotbench.prove.programs.server import ProgramServer
 from support.chip.bench import need_slirp, recent_micropython
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "host" / "examples"
 ALL = os.environ.get("TWOSLOT_EXAMPLES") == "all"
 """Each takes some ten seconds of CPU: one runs always, the others when this is asked for."""
 ALWAYS = ("mqtt_relay",)

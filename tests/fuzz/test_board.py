@@ -59,7 +59,7 @@ def test_any_sequence_of_faults(testbed: TestBed, faults: list[tuple[dict[str, A
     assert right <= len(testbed.images[2])
 
 
-@examples(25, whole_boards)
+@examples(16, whole_boards)
 @given(faults=bad_days)
 def test_any_sequence_of_faults_in_a_trial(testbed: TestBed, faults: list[tuple[dict[str, Any], str, int]]) -> None:
     """Whatever it is, no attempt is lost without the deadline, and no release is banned for it."""

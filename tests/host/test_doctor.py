@@ -43,7 +43,6 @@ def project(
         "server": "http://127.0.0.1:1"}
     (tmp_path / "slotbench.toml").write_text(project_text(values))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(computer, "check_port", lambda port: iter(()))
     monkeypatch.setattr("slotbench.cli.doctor.check_port", lambda port: iter(()))
     return tmp_path
 

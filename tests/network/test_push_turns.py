@@ -11,7 +11,7 @@ import pytest
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vm import DeviceVM
 from support.device.push import LISTENS, PushingVisitor, Visitor, desk, develop, on_a_desk, push, pusher, street, visit
-from support.testbed import MAIN, MINUTES_MS, TestBed, make_testbed
+from support.testbed import MAIN, MINUTES_MS, TestBed, make_testbed, runs_confirmed
 
 BOUND_MS = 500
 BLOCKS = 40
@@ -163,3 +163,13 @@ def test_the_applications_function_puts_the_restart_off(testbed: TestBed, board:
     at = board.clock.ms
     board.run(5 * MINUTES_MS, until=lambda: len(board.boots) == 2)
     assert 40_000 <= board.clock.ms - at <= 70_000
+
+
+def test_clients_who_come_one_after_another_keep_no_check_from_beginning(testbed: TestBed) -> None:
+    """Each asks, is answered, and the next one is there."""
+    testbed.publish(2)
+    board = desk(testbed)
+    visitors = [Visitor(GET) for _ in range(400)]
+    street(board).visitors.extend(visitors)
+    board.run(3 * MINUTES_MS, until=lambda: runs_confirmed(board, 2))
+    assert not visitors[-1].closed and board.network.requests, "they left before the check was due"

@@ -75,24 +75,22 @@ def test_faults_in_front_of_a_real_server(testbed: TestBed) -> None:
 
 def test_a_server_that_is_gone_and_back(testbed: TestBed, faulty: FaultyNetwork) -> None:
     """It ends in the middle of the image, and every connection is reset for half an hour."""
-    cut = faulty.inject(on=Resource.IMAGE.value, times=1, stall_at=20_000)
+    faulty.inject(on=Resource.IMAGE.value, stall_at=20_000)
     with NetworkServer(faulty) as server:
+        board = board_at(testbed, server)
 
-        def is_silent(port: int, sent: int) -> bool:
-            """The server goes once all is sent that comes before the cut."""
-            is_silent = server.is_silent(port, sent)
-            if is_silent and cut.used and not went:
-                went.append(port)
+        def go(waiting: VirtualBoard) -> None:
+            if not server.down and waiting.activity()[1] > 0:
                 server.down = True
                 server.hang_up()
-            return is_silent
 
-        went: list[int] = []
-        board = testbed.board(LoopbackNetwork(grace_s=20, is_silent=is_silent), server=server.url)
+        board.on_wait = go
         board.power_on()
-        board.run(HOURS_MS, until=lambda: bool(went))
+        board.run(HOURS_MS, until=lambda: server.down)
+        board.on_wait = None
         board.run(30 * MINUTES_MS)
         assert codes(board) & {3, 5} and runs_confirmed(board, 1)
+        faulty.clear_faults()
         server.down = False
         board.run(HOURS_MS, until=lambda: runs_confirmed(board, 2))
     assert runs_confirmed(board, 2)

@@ -62,7 +62,7 @@ class PushListener:
                 return
             self.begun, self.head, self.got = now, b"", 0
             self.due = "request"
-        over = True
+        over, step = True, self.due
         try:
             if busy:
                 # An update is under way, and what it has in memory must stay.
@@ -71,7 +71,7 @@ class PushListener:
             else:
                 # One in each call: it takes some tenths of a second.
                 over = False
-                self.due = self.run_step(self.due)
+                self.due = self.run_step(step)
                 over = self.due is None
         except Exception as e:
             over, self.error = True, e
@@ -82,8 +82,9 @@ class PushListener:
                 if not busy:
                     twoslot.unload()
             schedule = twoslot._schedule
-            if schedule:
-                # No check begins in this call: it takes some tenths of a second, too.
+            if schedule and step != "request":
+                # No check begins in this call: it takes some tenths of a second, too. But strangers who come
+                # one after another keep none from beginning.
                 left = schedule.left - time.ticks_diff(time.ticks_ms(), schedule.last)
                 schedule.wait(max(left, _LATER_MS))
 
