@@ -30,6 +30,7 @@ def go_on():
         # From this frame: there the stages have their stack (memory.md).
         while more and stage == agent.stage and time.ticks_diff(time.ticks_ms(), begun) < _SLICE_MS:
             more = agent.step()
+        twoslot.drop("push.offer")  # trust/verify.py read it
         if state < STATE_VERIFY <= agent.state:
             from twoslot.push import upload
 

@@ -86,9 +86,7 @@ def step(agent):
         # it holds its constants.
         if agent.phase != PHASE_SUMS:
             rsa = document = keyring = policy = rotation = offer = None
-            drop(
-                "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation", "settings",
-                "push.offer")
+            drop("trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation", "settings")
     from twoslot.trust import keyring, rotation
 
     held = agent.keys and agent.keys[0]

@@ -70,7 +70,8 @@ IN_EVERY_FIRMWARE: Final = tuple(
     collections getter setter deleter default iterable closure function generator iterator module
     NoneType FileIO TextIOWrapper bound_method dict_view pend_throw encoding buffering separators ps1
     ps2 mkfs mtime readsize progsize lookahead readonly encrypt decrypt server_side server_hostname
-    ptr8 ptr16 ptr32 uint flags backlog timeout
+    ptr8 ptr16 ptr32 uint flags backlog timeout waiter _io_queue _dequeue _enqueue
+    _stopper _stop_task _serve urls hashes short_hash latest deps dest
     exc sgen ticks waiting poller out_buf main_task exc_type queue_read queue_write wait_io_event aclose
     awritestr stream_awrite peername IOQueue Server core runq_len waitq_len newline buffer
     SOL_SOCKET SO_REUSEADDR SOCK_RAW SSLContext SSLSocket wrap_socket websocket libc_ver python_compiler
@@ -80,6 +81,6 @@ IN_EVERY_FIRMWARE: Final = tuple(
 )
 """In flash in every build for the ESP8266 with 2 MB and more: the names that the .mpy format numbers
 (py/makeqstrdata.py, static_qstr_list), and those of modules, types and constants that MicroPython
-documents for this port, the frozen asyncio among them. Those that a build for a PC lacks come last: the
-heap is measured with one.
+documents for this port, those inside the frozen asyncio and mip among them. Those that a build for a PC
+lacks come last: the heap is measured with one.
 """
