@@ -79,7 +79,7 @@ def tick(wdt=None):
     global _agent, _busy, _wdt
     if _busy:
         return  # the program is in here already: this is a callback of its timer, or another task
-    if _starved and not _schedule and (time.ticks_ms() >> 10) - _starved & 0xFFFFF < 60:
+    if _starved and not _schedule and (time.ticks_ms() >> 10) - _starved & 0xFFFFF < 60:  # type: ignore
         return  # there was no room for the first step, and another try takes time
     _busy, _wdt = True, wdt or _wdt
     # The next start must know that a reset was not the application's doing (retained.py).
@@ -228,7 +228,7 @@ def restart_starved(e):
     """
     global _starved
     now = time.ticks_ms()
-    _starved = (_starved >> 20) + 1 << 20 | now >> 10
+    _starved = (_starved >> 20) + 1 << 20 | now >> 10  # type: ignore
     word = machine.mem32[RETAINED_TURNS] | 1 << CHECK_FIRST_BIT
     restarts = word >> STARVED_BIT & 3
     if _starved >> 20 >= 15 << restarts and not deadline:

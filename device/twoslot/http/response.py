@@ -48,6 +48,9 @@ class Response:
     stage: int
     status: int
     start: int
+    seen: int
+    piece: bytes
+    etag: str
     unsized: bool
     chunked: bool
     keep: bool

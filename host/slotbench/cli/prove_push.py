@@ -35,6 +35,7 @@ _WORDS = (
 def push(size: int, seed: int, as_json: bool, vm: str) -> None:
     """Push a whole firmware to a virtual board over real sockets, and say where the seconds go.
 
+    The board waits in twoslot.listen(). Beside a program that calls tick(), a push takes longer.
     The seconds are virtual ones, by the models of the network and the flash. Computing takes no
     virtual time, not even checking a signature.
     """

@@ -33,6 +33,7 @@ from slotbench.vboard.vm import CPythonVM, DeviceVM
 __all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure_push", "run"]
 
 _LISTENS: Final = "import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN
+_WAITS: Final = "import twoslot\ntwoslot.listen(10)\n" + MAIN
 _ACCEPT_WAIT_S: Final = 30.0
 """Real seconds within which the client's thread must connect. Virtual time stands still meanwhile.
 """
@@ -167,10 +168,10 @@ def fits(desk: PushTestBed) -> bool:
 def measure_push(
     folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
 ) -> Measured:
-    """Push an image of `size` bytes to a board that has no block of it. Raises BenchError if the
-    push fails.
+    """Push an image of `size` bytes to a board that has no block of it and waits in listen().
+    Raises BenchError if the push fails.
     """
-    desk = PushTestBed(folder, size=size, seed=seed, vm=vm)
+    desk = PushTestBed(folder, size=size, seed=seed, vm=vm, main=_WAITS)
     board = desk.board()
     board.flash.reset_counters()
     client = run(desk, board, 1)
