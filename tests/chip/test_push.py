@@ -15,7 +15,7 @@ from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed
 from slotbench.push.client import PORT, ListenerStatus, PushClient
 from slotbench.release.development import ON_BOARD, sign_development_release
 from support.chip.bench import need_slirp, recent_micropython
-from support.chip.stack import FREE_LISTENING, nested
+from support.chip.stack import FREE_LISTENING, WATCHED_TICKS, nested
 from support.device.board import signing_key
 
 SECRET = bytes(range(32))
@@ -28,19 +28,7 @@ BOUND_MS = 500
 LISTENS = nested(FREE_LISTENING, """\
 twoslot.listen(10, wait=False)
 print("@slotbench listens 1")
-longest = seen = 0
-while True:
-    begun = time.ticks_ms()
-    twoslot.tick()
-    ms = time.ticks_diff(time.ticks_ms(), begun)
-    if ms > longest:
-        longest = ms
-        print("@slotbench longest", ms)
-    if len(twoslot._log) > seen:
-        seen = len(twoslot._log)
-        print("@log", twoslot._log[-1])
-    time.sleep_ms(10)
-""")
+""" + WATCHED_TICKS)
 
 
 def test_what_was_pushed_answers(core: Path, tmp_path: Path) -> None:

@@ -16,46 +16,18 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard
 from support.device.decision import first
 from support.device.site import Site
+from support.device.starved import RESTART, NeverLoads, run_main
 
 TURNS = 0x600013D8
 CHECK_FIRST = 1 << 27
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-RESTART = 4
-MEMORY, STACK = "MemoryError", "RuntimeError"
-
-
-class NeverLoads(dict[str, bytes]):
-    """The board's files; one of the package's modules cannot be loaded while `full`."""
-
-    def __init__(self, files: dict[str, bytes], module: str, error: str) -> None:
-        super().__init__(files)
-        self.path, self.full = f"/twoslot/{module}.py", True
-        self.error = {MEMORY: MemoryError, STACK: RuntimeError}[error]
-
-    def __getitem__(self, path: str) -> bytes:
-        if path == self.path and self.full:
-            raise self.error
-        return super().__getitem__(path)
+MEMORY, STACK = MemoryError, RuntimeError
 
 
 @pytest.fixture
 def board(make_board: Callable[..., DeviceBoard], site: Site) -> DeviceBoard:
     """A release is offered."""
     return make_board(WsgiNetwork(site.app()), interval_s=600)
-
-
-def main(board: DeviceBoard, vm: CPythonVM, ms: float, before: str = "") -> float | None:
-    """An application with a tick() a second; milliseconds until it was restarted, None if it was not."""
-    begun = board.soc.clock.ms
-    vm.exec(f"import twoslot\n{before}")
-    while board.soc.clock.ms < begun + ms:
-        try:
-            vm.modules["twoslot"].tick()
-        except ChipReset as reset:
-            assert reset.reason == RESTART
-            return board.soc.clock.ms - begun
-        board.soc.clock.advance_ms(1000)
-    return None
 
 
 def restarts(board: DeviceBoard) -> int:
@@ -70,15 +42,15 @@ def logged(vm: CPythonVM) -> set[tuple[int, int]]:
 # Each module that an outcome needs, and what comes before it.
 
 
-@pytest.mark.parametrize("error", [MEMORY, STACK])
+@pytest.mark.parametrize("error", [MEMORY, STACK], ids=["MemoryError", "RuntimeError"])
 @pytest.mark.parametrize("module", ["schedule", "retained", "failures", "backoff", "outcome"])
 def test_a_board_that_can_load_nothing_restarts_after_a_quarter_of_an_hour(
-    board: DeviceBoard, module: str, error: str,
+    board: DeviceBoard, module: str, error: type[Exception],
 ) -> None:
     board.files["/twoslot/agent.py"] = b"raise MemoryError"
     board.files = NeverLoads(board.files, module, error)
     vm = board.start()
-    passed = main(board, vm, HOUR_MS)
+    passed = run_main(board, vm, HOUR_MS)
 
     assert passed and 14 * MINUTE_MS <= passed <= 18 * MINUTE_MS
     assert board.soc.read_word(TURNS) & CHECK_FIRST and restarts(board) == 1
@@ -89,7 +61,7 @@ def test_a_program_that_leaves_too_little_stack_restarts_too(board: DeviceBoard)
     """The outcome can be loaded, but no attempt comes to its end."""
     board.files = NeverLoads(board.files, "trust/verify", STACK)
     vm = board.start()
-    passed = main(board, vm, HOUR_MS)
+    passed = run_main(board, vm, HOUR_MS)
 
     assert passed and 15 * MINUTE_MS <= passed <= 30 * MINUTE_MS and logged(vm) == {(78, 0)}
     assert board.soc.read_word(TURNS) & CHECK_FIRST
@@ -99,7 +71,7 @@ def test_the_start_after_it_updates_before_main(board: DeviceBoard) -> None:
     files = board.files
     board.files = NeverLoads(files, "outcome", MEMORY)
     board.files["/twoslot/agent.py"] = b"raise MemoryError"
-    assert main(board, board.start(), HOUR_MS)
+    assert run_main(board, board.start(), HOUR_MS)
 
     board.files = files
     vm = board.start(reason=RESTART)
@@ -113,7 +85,7 @@ def test_each_restart_without_use_doubles_the_time(board: DeviceBoard, known: in
     board.files = NeverLoads(board.files, "backoff", MEMORY)
     vm = board.start()
     board.soc.write_word(TURNS, known << 28)
-    passed = main(board, vm, 3 * HOUR_MS)
+    passed = run_main(board, vm, 3 * HOUR_MS)
 
     assert passed and (minutes - 1) * MINUTE_MS <= passed <= (minutes + 3) * MINUTE_MS
     assert restarts(board) == min(known + 1, 3)
@@ -134,9 +106,9 @@ def test_a_check_beside_main_takes_the_count_back(make_board: Callable[..., Devi
     board.put_slot(0, b"x" * 4096, counter=9, confirmed=True)
     vm = board.start(counter=9)
     board.soc.write_word(TURNS, 2 << 28)
-    main(board, vm, 5 * MINUTE_MS)
+    run_main(board, vm, 5 * MINUTE_MS)
     assert restarts(board) in (0, 2)
-    main(board, vm, 30 * MINUTE_MS)
+    run_main(board, vm, 30 * MINUTE_MS)
     assert vm.modules["twoslot"]._starved == 0
 
 
@@ -146,9 +118,9 @@ def test_an_attempt_that_ends_in_between_begins_the_time_anew(board: DeviceBoard
     vm = board.start()
     for _ in range(4):
         files.full = True
-        assert main(board, vm, 10 * MINUTE_MS) is None
+        assert run_main(board, vm, 10 * MINUTE_MS) is None
         files.full = False
-        assert main(board, vm, 10 * MINUTE_MS) is None
+        assert run_main(board, vm, 10 * MINUTE_MS) is None
     assert restarts(board) == 0 and vm.modules["twoslot"]._starved == 0
 
 
@@ -157,7 +129,7 @@ def test_in_a_trial_nothing_is_restarted(board: DeviceBoard) -> None:
     board.network.online = False
     board.files = NeverLoads(board.files, "outcome", MEMORY)
     vm = board.start(1, BootReason.TRIAL)
-    passed = main(board, vm, HOUR_MS, "import machine\ntwoslot.deadline = (machine.Timer(-1), None)")
+    passed = run_main(board, vm, HOUR_MS, "import machine\ntwoslot.deadline = (machine.Timer(-1), None)")
     assert passed is None
 
 
@@ -167,7 +139,7 @@ def test_the_applications_function_is_asked_and_cannot_say_no_for_ever(
 ) -> None:
     board.files = NeverLoads(board.files, "backoff", MEMORY)
     vm = board.start()
-    passed = main(board, vm, HOUR_MS, f"asked = []\ntwoslot.before_restart(lambda: [asked.append(1), {answer}][1])")
+    passed = run_main(board, vm, HOUR_MS, f"asked = []\ntwoslot.before_restart(lambda: [asked.append(1), {answer}][1])")
 
     assert passed and (minutes - 1) * MINUTE_MS <= passed <= (minutes + 5) * MINUTE_MS
     assert 1 <= vm.eval("len(asked)") <= 6

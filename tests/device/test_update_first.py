@@ -15,25 +15,12 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard
 from support.device.decision import first
 from support.device.site import Site
+from support.device.starved import RESTART, NeverLoads, run_main
 
 KEPT = 0x600013FC
 MINUTES_MS = 60_000
-RESTART = 4
 ALONE = 1 << 31
 IN_A_LOOK, IN_AN_UPDATE = "trust/verify", "image/download"
-
-
-class Full(dict[str, bytes]):
-    """The board's files; while `full`, the heap has no room for one of the package's modules."""
-
-    def __init__(self, files: dict[str, bytes], module: str) -> None:
-        super().__init__(files)
-        self.path, self.full = f"/twoslot/{module}.py", True
-
-    def __getitem__(self, path: str) -> bytes:
-        if path == self.path and self.full:
-            raise MemoryError("memory allocation failed")
-        return super().__getitem__(path)
 
 
 @pytest.fixture
@@ -49,20 +36,6 @@ def word(board: DeviceBoard) -> int:
 def times(board: DeviceBoard) -> int:
     """Restarts for lack of memory since the last useful one."""
     return word(board) >> 28 & 7
-
-
-def main(board: DeviceBoard, vm: CPythonVM, ms: float) -> float | None:
-    """An application with a tick() a second; milliseconds until it was restarted, None if it was not."""
-    begun = board.soc.clock.ms
-    vm.exec("import twoslot")
-    while board.soc.clock.ms < begun + ms:
-        try:
-            vm.modules["twoslot"].tick()
-        except ChipReset as reset:
-            assert reset.reason == RESTART
-            return board.soc.clock.ms - begun
-        board.soc.clock.advance_ms(1000)
-    return None
 
 
 def start_again(board: DeviceBoard, reason: int = RESTART) -> CPythonVM:
@@ -84,8 +57,8 @@ def before_main(board: DeviceBoard, vm: CPythonVM) -> int | None:
     return None
 
 
-def starved(board: DeviceBoard, module: str = IN_AN_UPDATE) -> Full:
-    board.files = files = Full(board.files, module)
+def starved(board: DeviceBoard, module: str = IN_AN_UPDATE) -> NeverLoads:
+    board.files = files = NeverLoads(board.files, module)
     return files
 
 
@@ -99,7 +72,7 @@ def test_out_of_memory_for_long_restarts_the_board(
     """An offered release restarts the board anyway; a check alone is worth fewer restarts."""
     starved(board, module)
     vm = board.start()
-    after = main(board, vm, 60 * MINUTES_MS)
+    after = run_main(board, vm, 60 * MINUTES_MS)
 
     assert after is not None and least * MINUTES_MS - 5000 <= after <= most * MINUTES_MS
     assert word(board) & ALONE and times(board) == 1
@@ -109,7 +82,7 @@ def test_out_of_memory_for_long_restarts_the_board(
 def test_out_of_memory_at_the_start_is_low_memory(board: DeviceBoard) -> None:
     """The schedule is made at the first tick(): beside a large application that fails already."""
     starved(board, "startup")
-    after = main(board, board.start(), 60 * MINUTES_MS)
+    after = run_main(board, board.start(), 60 * MINUTES_MS)
 
     assert after is not None and 15 * MINUTES_MS - 6000 <= after <= 16 * MINUTES_MS
 
@@ -117,9 +90,9 @@ def test_out_of_memory_at_the_start_is_low_memory(board: DeviceBoard) -> None:
 def test_room_that_comes_back_in_time_is_no_reason(board: DeviceBoard) -> None:
     files = starved(board)
     vm = board.start()
-    assert main(board, vm, 40_000) is None
+    assert run_main(board, vm, 40_000) is None
     files.full = False
-    main(board, vm, 5 * MINUTES_MS)
+    run_main(board, vm, 5 * MINUTES_MS)
 
     assert board.newest().active == 1, "installed beside the application"
     assert word(board) == 0
@@ -128,7 +101,7 @@ def test_room_that_comes_back_in_time_is_no_reason(board: DeviceBoard) -> None:
 def test_other_failures_restart_nothing(board: DeviceBoard) -> None:
     board.network.online = False  # type: ignore[attr-defined]
 
-    assert main(board, board.start(), 60 * MINUTES_MS) is None
+    assert run_main(board, board.start(), 60 * MINUTES_MS) is None
 
 
 def test_each_restart_comes_after_twice_the_time(board: DeviceBoard) -> None:
@@ -136,7 +109,7 @@ def test_each_restart_comes_after_twice_the_time(board: DeviceBoard) -> None:
     took = []
     vm = board.start()
     for number in range(1, 5):
-        after = main(board, vm, 600 * MINUTES_MS)
+        after = run_main(board, vm, 600 * MINUTES_MS)
         assert after is not None and times(board) == number
         took.append(after / MINUTES_MS)
         board.network.online = False  # type: ignore[attr-defined]
@@ -154,7 +127,7 @@ def test_the_times_are_counted_to_seven(board: DeviceBoard) -> None:
     board.start()
     board.soc.write_word(KEPT, 7 << 28)
     starved(board)
-    after = main(board, start_again(board), 600 * MINUTES_MS)
+    after = run_main(board, start_again(board), 600 * MINUTES_MS)
 
     assert after is not None and 120 * MINUTES_MS < after < 140 * MINUTES_MS
     assert word(board) == ALONE | 7 << 28
@@ -165,15 +138,15 @@ def test_a_check_that_goes_well_beside_main_begins_the_count_anew(board: DeviceB
     board.start()
     board.soc.write_word(KEPT, 3 << 28 | 0x00050201)
     vm = start_again(board)
-    main(board, vm, 5 * MINUTES_MS)
+    run_main(board, vm, 5 * MINUTES_MS)
     assert times(board) == 3
     board.network.online = True  # type: ignore[attr-defined]
     board.save_settings(channel="beta")
-    main(board, start_again(board), 5 * MINUTES_MS)
+    run_main(board, start_again(board), 5 * MINUTES_MS)
     assert times(board) == 3, "no such channel"
     board.save_settings(channel="stable")
     site_says_nothing_new(board)
-    main(board, start_again(board), 5 * MINUTES_MS)
+    run_main(board, start_again(board), 5 * MINUTES_MS)
 
     assert times(board) == 0
 
@@ -283,7 +256,7 @@ def test_it_ends_after_ten_minutes_whatever_happens(board: DeviceBoard) -> None:
 def test_without_memory_even_then_main_follows(board: DeviceBoard, module: str) -> None:
     """Another restart would repeat this, and main.py would never run."""
     vm = asked(board, 2)
-    vm.runtime.files = board.files = Full(board.files, module)
+    vm.runtime.files = board.files = NeverLoads(board.files, module)
     after = before_main(board, vm)
 
     assert after is not None and after <= 10 * MINUTES_MS + 30_000

@@ -14,11 +14,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from slotbench import cli
 from slotbench.project import PROJECT_FILE, load_project
 from slotbench.release import documents
 from slotbench.release.keys import SigningKey
 from support.commands import CommandResult, RunCommand
+from support.killed import killed_at
 from support.samples import VECTOR_KEYS, files_below
 
 Init: TypeAlias = Callable[..., CommandResult]
@@ -177,33 +177,6 @@ def test_a_lost_key_is_named(init: Init, tmp_path: Path) -> None:
     assert ran.code == 2 and "a private key is missing: keys/offline.pem; bring it back from a backup" in ran.err
 
 
-def killed_at(step: int) -> bool:
-    """Run `slotbench init lamp` in a process that is killed before its `step`th change on disk."""
-    pid = os.fork()
-    if pid == 0:
-        count = 0
-
-        def counted(real: Callable[..., object]) -> Callable[..., object]:
-            def call(*arguments: object, **settings: object) -> object:
-                nonlocal count
-                count += 1
-                if count == step:
-                    os._exit(9)
-                return real(*arguments, **settings)
-            return call
-
-        for name in ("replace", "link", "unlink", "mkdir", "fsync"):
-            setattr(os, name, counted(getattr(os, name)))
-        code = 3
-        try:
-            code = cli.run(["init", "lamp"])
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code in (0, 9)
-    return code == 9
-
-
 def test_killed_at_any_step_it_can_be_typed_again(
     init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -213,7 +186,7 @@ def test_killed_at_any_step_it_can_be_typed_again(
         folder = tmp_path / str(step)
         folder.mkdir()
         monkeypatch.chdir(folder)
-        if not killed_at(step):
+        if not killed_at(step, ["init", "lamp"]):
             break
         next_key(), next_key()  # those that the other process had
         assert init("lamp").code == 0, step

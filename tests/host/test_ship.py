@@ -25,6 +25,7 @@ from slotbench.release.rollout import trusted_releases
 from slotbench.release.shipping import ReleasePaths
 from slotbench.release.store import Store
 from support.commands import CommandResult, RunCommand
+from support.killed import killed_at
 from support.samples import NOW, PRODUCT, KeyRing, files_below, make_firmware
 
 Ship: TypeAlias = Callable[..., CommandResult]
@@ -233,33 +234,6 @@ def test_a_preflight_is_said_and_a_failed_one_ends_it(
     assert head is not None and head.counter == 2
 
 
-def killed_at(step: int) -> bool:
-    """Ship a.bin in a process that is killed before its `step`th change on disk; whether it came that far."""
-    pid = os.fork()
-    if pid == 0:
-        count = 0
-
-        def counted(real: Callable[..., object]) -> Callable[..., object]:
-            def call(*arguments: object, **settings: object) -> object:
-                nonlocal count
-                count += 1
-                if count == step:
-                    os._exit(9)
-                return real(*arguments, **settings)
-            return call
-
-        for name in ("replace", "fsync", "unlink", "mkdir"):
-            setattr(os, name, counted(getattr(os, name)))
-        code = 3
-        try:
-            code = cli.run(["ship", "a.bin", "--yes"])
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code in (0, 9)
-    return code == 9
-
-
 def require_whole(step: int) -> None:
     """Assert that one release is offered, all of it, and that nothing is left lying about."""
     project = require_project()
@@ -278,7 +252,7 @@ def test_killed_at_any_step_it_can_be_typed_again(
     assert ship("a.bin", "--dry-run").code == 0
     folders = [project / "site", project / "releases", project / "keys" / f"{PRODUCT}.published"]
     step = 1
-    while killed_at(step):
+    while killed_at(step, ["ship", "a.bin", "--yes"]):
         offered()  # nothing, or all of it
         assert ship("a.bin").code == 0, step
         require_whole(step)

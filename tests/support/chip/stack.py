@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from textwrap import indent
 
-__all__ = ["FREE", "FREE_LISTENING", "nested"]
+__all__ = ["FREE", "FREE_LISTENING", "WATCHED_TICKS", "nested"]
 
 FREE = 3_300
 """Bytes that an application may use between the top of its main.py and our entry."""
 FREE_LISTENING = 2_800
 """Likewise, with the push port open."""
+
+
+WATCHED_TICKS = """\
+longest = seen = 0
+while True:
+    begun = time.ticks_ms()
+    twoslot.tick()
+    ms = time.ticks_diff(time.ticks_ms(), begun)
+    if ms > longest:
+        longest = ms
+        print("@slotbench longest", ms)
+    if len(twoslot._log) > seen:
+        seen = len(twoslot._log)
+        print("@log", twoslot._log[-1])
+    time.sleep_ms(10)
+"""
+"""The end of a main.py: tick() for ever. It prints the longest call and each new entry of the log."""
 
 
 def nested(free: int, program: str) -> str:
