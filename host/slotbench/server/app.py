@@ -195,7 +195,7 @@ def _requested_range(content: _CachedFile) -> tuple[int, int] | None:
 
 
 def _mime_type(name: str) -> str:
-    return "text/plain" if name.endswith((".head", ".keys", ".release")) else "application/octet-stream"
+    return "text/plain" if name.endswith((".head", ".keys", ".release", ".application", ".list")) else "application/octet-stream"
 
 
 def _text_response(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
