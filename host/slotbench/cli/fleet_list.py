@@ -21,7 +21,8 @@ _STATES = ("trouble", "late", "updating", "well")
 @json_option
 @click.pass_context
 def list_(
-    ctx: click.Context, database: str | None, search: str, state: str | None, running: int | None, limit: int, after: str, as_json: bool,
+    ctx: click.Context, database: str | None, search: str, state: str | None,
+    running: int | None, limit: int, after: str, as_json: bool,
 ) -> None:
     """List the boards that proved to the server who they are, and what they run.
 

@@ -210,7 +210,8 @@ def _requested_range(content: _CachedFile) -> tuple[int, int] | None:
 
 
 def _mime_type(name: str) -> str:
-    return "text/plain" if name.endswith((".head", ".keys", ".release")) else "application/octet-stream"
+    is_text = name.endswith((".head", ".keys", ".release", ".application", ".list"))
+    return "text/plain" if is_text else "application/octet-stream"
 
 
 def _text_response(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
