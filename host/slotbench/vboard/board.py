@@ -279,6 +279,7 @@ class VirtualBoard:
         vm = self._new_vm(self.soc, self.files, network, console=self._print, refuse=refuse, **more)
         vm.runtime.on_wait = self._waiting
         vm.runtime.on_busy = self.on_busy
+        self.folders |= vm.runtime.folders
         vm.runtime.folders = self.folders
         if self.terminal is not None:
             vm.attach(self.terminal)

@@ -57,6 +57,10 @@ class Tables:
         at = self._address(record) + _TUPLE_ITEMS + 4 * index
         self._write({at: struct.pack("<i", value << 1 | 1)})
 
+    def set_word(self, address: int, value: int) -> None:
+        """Make the word at an address another."""
+        self._write({address: struct.pack("<I", value)})
+
     def _table(self, owner: str, is_type: bool) -> tuple[int, list[tuple[int, int]]]:
         """Where the names of a module or a type lie: address, and (key, value) of each."""
         at = self._address(owner)
