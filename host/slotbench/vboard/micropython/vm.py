@@ -166,10 +166,11 @@ class MicroPythonVM:
         terminal.attach(self.runtime)
         self._touches_files = False
         self._inside(_TERMINAL)
-        tables = Tables(self._value, self._inside)
+        tables = Tables(self._inside)
         tables.replace("sys", "stdin", "kept.pop()")
         tables.replace("__import__('os')", "ilistdir", "kept.pop(-2)")
         tables.replace("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
+        tables.write()
         self._inside("__import__('gc').collect()")
         self._touches_files = True
         self._process.busy = self._look
@@ -246,7 +247,7 @@ class MicroPythonVM:
     def _become_esp8266(self, mpy: int) -> None:
         base = Path("/") if self.confinement is Confinement.CHROOT else self._tree.base
         self._inside(_modules(base / self._tree.root.name, self._has_frozen))
-        tables = Tables(self._value, self._inside)
+        tables = Tables(self._inside)
         tables.replace("__import__('os')", "urandom", f"Far({far('os.urandom')})")
         tables.replace("__import__('os')", "rename", f"Far({far('os.rename')})")
         tables.replace("sys", "platform", "'esp8266'")
@@ -254,7 +255,8 @@ class MicroPythonVM:
         tables.limit_arguments("pow", 2)
         for owner, names in _GONE.items():
             is_type = owner == "str"
-            tables.hide(owner if is_type else f"__import__({owner!r})", names.split(), is_type=is_type)
+            tables.hide(owner if is_type else f"__import__({owner!r})", names, is_type=is_type)
+        tables.write()
         self._inside("main.clear()\nmain['__name__'] = '__main__'\n__import__('gc').collect()")
 
     def _fire(self, number: int) -> None:
