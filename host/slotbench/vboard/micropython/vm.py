@@ -198,9 +198,7 @@ class MicroPythonVM:
         self._inside(f"kept[0]({name.removeprefix('/')!r}, main)")
 
     def print_exception(self, error: BaseException) -> None:
-        """Put the traceback of the exception that ended the last job on the console, as the port
-        does.
-        """
+        """Put the traceback of the exception that ended the last job on the console, as the port does."""
         printed: list[str] = []
         console, self._process.console = self._process.console, printed.append
         inside = self._inside_text
@@ -254,8 +252,7 @@ class MicroPythonVM:
         tables.set_field("sys.implementation", 3, mpy)
         tables.limit_arguments("pow", 2)
         for owner, names in _GONE.items():
-            is_type = owner == "str"
-            tables.hide(owner if is_type else f"__import__({owner!r})", names, is_type=is_type)
+            tables.hide(owner if owner == "str" else f"__import__({owner!r})", names, is_type=owner == "str")
         tables.write()
         self._inside("main.clear()\nmain['__name__'] = '__main__'\n__import__('gc').collect()")
 
