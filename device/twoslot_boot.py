@@ -45,7 +45,7 @@ def lasting_timer():
         return timer, 0
 
 
-timer, trial, stop = None, False, False
+timer, place, trial, stop, path = None, 0, False, False, ""
 while True:
     try:
         # "2SR2": the loader's record; no note: nobody acted on it yet. Then its reason, its trial.
@@ -67,14 +67,26 @@ while True:
         import twoslot
         # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
         twoslot.deadline = (timer, timeout, place) if trial else False
+        if not path:
+            path = "/"
+            try:
+                __import__("os").stat("/twoslot.app0")
+                __import__("twoslot.application.start")
+                path = sys.modules["twoslot.application.start"].start(timer, timeout, place)
+            except OSError:
+                pass  # there is no application
+            except Exception as e:
+                print("twoslot: no application:", repr(e))
+            twoslot.drop("application", "retained", "errors")
         if record:  # by what happened since the updater had its turn, it may need it before main.py
             cause = 0 if note else word[0x600013EC] & 0xFF
             counting = __import__("twoslot.recovery.counting").recovery.counting
-            if counting.count_start(trial, cause, reason) and not stop:
+            # Not in the trial of an application: main.py has to run.
+            if counting.count_start(trial, cause, reason) and not stop and trial == bool(twoslot.deadline):
                 supervisor = __import__("twoslot.recovery.supervisor").recovery.supervisor
                 supervisor.before_main(trial, cause, reason)
             twoslot.drop("retained", "recovery")
-            if not trial and place:
+            if place and not twoslot.deadline:
                 timer.init(period=3600000, mode=machine.Timer.PERIODIC, callback=twoslot.watch_program)
         for name in ("binascii", "hashlib", "json", "machine", "os", "socket", "struct", "time"):
             sys.modules[name] = __import__(name)  # else each import looks for such a file (memory.md, stack)
@@ -95,6 +107,9 @@ while True:
 if sys.path[0]:
     sys.path.insert(0, "")
 sys.modules.pop(__name__, None)  # only what the timer of a trial calls stays on the heap
+if path > "/":  # MicroPython looks for main.py there, and imports and open() do
+    __import__("os").chdir(path)
+    sys.path.append("/")
 if stop:  # main.py does not run: as on a board without twoslot
     kbd_intr(3)
     raise KeyboardInterrupt

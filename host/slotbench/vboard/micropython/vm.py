@@ -187,6 +187,10 @@ class MicroPythonVM:
             return
         self._inside(f"(lambda v: v is None or print(repr(v)))(eval({line.strip()!r}, main))")
 
+    def folder(self) -> str:
+        """The folder that the program is in (os.chdir): MicroPython looks for main.py there."""
+        return str(self._value("__import__('os').getcwd()"))
+
     def run_file(self, path: str) -> None:
         """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not
         there.
