@@ -71,8 +71,8 @@ while True:
             path = "/"
             try:
                 __import__("os").stat("/twoslot.app0")
-                __import__("twoslot.application.start")
-                path = sys.modules["twoslot.application.start"].start(timer, timeout, place)
+                __import__("twoslot.application.startup")
+                path = sys.modules["twoslot.application.startup"].start(timer, timeout, place)
             except OSError:
                 pass  # there is no application
             except Exception as e:
