@@ -1,10 +1,10 @@
 # What the boot hook asks: which application runs now. It settles how the last attempt of a trial ended, and
 # spends the next one.
 import os
+import sys
 
 import twoslot
 
-from twoslot import errors
 from twoslot.application import record as records, decision, port
 from twoslot.constants import (
     APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_FOLDERS, APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER,
@@ -13,17 +13,18 @@ from twoslot.constants import (
 
 
 def start(timer, timeout, place):
-    """Return the folder of the application that is to run, "/" for /main.py.
+    """Go into the folder of the application that is to run: MicroPython looks for main.py there.
 
-    Where it has to prove itself, the hook's timer is armed as its deadline, unless it is already;
-    twoslot.deadline has a fourth item then. timer: None without the loader. place: where the timer lies in
-    the SDK's heap, or 0.
+    Imports look there first, and in "/" last. Where the application has to prove itself, the hook's timer is
+    armed as its deadline, unless it is already; twoslot.deadline has a fourth item then. timer: None without
+    the loader. place: where the timer lies in the SDK's heap, or 0. After Ctrl-C the hook calls this again.
     """
     record = records.load()
     try:
         folder, trial = _choose(record)
-    except errors.TwoslotError:
+    except Exception as e:
         # Nothing can be written, not even that an attempt is spent: what needs none.
+        print("twoslot: application:", repr(e))
         record, trial = records.load(), False
         for n in (0, 1):
             if record[APP_STATE + n] == SLOT_READY:
@@ -33,7 +34,10 @@ def start(timer, timeout, place):
         if not twoslot.deadline:
             timer = port.arm(timer, timeout, place)
         twoslot.deadline = timer, timeout, place, True
-    return "/" if folder == APP_OUTSIDE else APP_FOLDERS[6 * folder :][:6]
+    if folder != APP_OUTSIDE:
+        os.chdir(APP_FOLDERS[6 * folder :][:6])
+        if "/" not in sys.path:
+            sys.path.append("/")
 
 
 def _choose(record):
