@@ -67,12 +67,12 @@ while True:
         twoslot.deadline = (timer, timeout, place) if trial else False
         if "twoslot.app0" in __import__("os").listdir("/"):
             __import__("twoslot.application.startup", None, None, ("start",)).start(timer, timeout, place)
-            twoslot.drop("application", "retained", "errors")
         if record:  # by what happened since the updater had its turn, it may need it before main.py
             cause = 0 if note else word[0x600013EC] & 0xFF
             counting = __import__("twoslot.recovery.counting").recovery.counting
             if counting.count_start(trial, cause, reason) and not stop and trial == bool(twoslot.deadline):
-                __import__("twoslot.recovery.supervisor").recovery.supervisor.before_main(trial, cause, reason)
+                supervisor = __import__("twoslot.recovery.supervisor").recovery.supervisor
+                supervisor.before_main(trial, cause, reason)
             twoslot.drop("retained", "recovery")
             if place and not twoslot.deadline:
                 timer.init(period=3600000, mode=machine.Timer.PERIODIC, callback=twoslot.watch_program)

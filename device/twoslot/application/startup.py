@@ -38,6 +38,7 @@ def start(timer, timeout, place):
         os.chdir(APP_FOLDERS[6 * folder :][:6])
         if "/" not in sys.path:
             sys.path.append("/")
+    twoslot.drop("application", "retained", "errors")  # this module too: nothing may follow
 
 
 def _choose(record):
