@@ -188,14 +188,17 @@ class MicroPythonVM:
             return
         self._inside(f"(lambda v: v is None or print(repr(v)))(eval({line.strip()!r}, main))")
 
+    def folder(self) -> str:
+        """The folder that the program is in (os.chdir): MicroPython looks for main.py there."""
+        return str(self._value("__import__('os').getcwd()"))
+
     def run_file(self, path: str) -> None:
-        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not
-        there.
-        """
+        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
         name = absolute(path)
         if name not in self.runtime.files:
             raise DeviceOSError(2)
-        self._inside(f"kept[0]({name.removeprefix('/')!r}, main)")
+        shown = name.removeprefix(self.folder() if name.count("/") > 1 else "").removeprefix("/")
+        self._inside(f"kept[0]({shown!r}, main)")
 
     def print_exception(self, error: BaseException) -> None:
         """Put the traceback of the exception that ended the last job on the console, as the port does."""
@@ -209,9 +212,7 @@ class MicroPythonVM:
         console("".join(_frames_of_the_program("".join(printed), inside)))
 
     def agent(self) -> tuple[int, int, int] | None:
-        """State of the device's agent, blocks in place and blocks of the image; None when there is
-        none.
-        """
+        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
         if self._idle or self._process.computes:
             return None
         self._touches_files = False
