@@ -36,6 +36,7 @@ from slotbench.repl.deploy import (
 )
 from slotbench.repl.package import hook_file, mixed_versions, package_files
 from slotbench.repl.transports import TRANSPORTS
+from slotbench.repl.webrepl import WebRepl
 from slotbench.repl.wifi import WIFI_FILE, WifiNetwork, wifi_file
 from slotbench.vboard.factory import BOOT_LINE
 
@@ -115,15 +116,9 @@ def deploy(
              slotbench deploy --webrepl 192.168.1.23 --keys keys/lamp.keys
     """
     ctx = click.get_current_context()
-    if webrepl is not None:
-        _refuse_beside_webrepl(ctx)
-        port = None
-    elif port is None and to_folder is None:
-        port = project_port(ctx, "option '--port' or '--to-folder'")
+    port = _asked_port(ctx, port, webrepl, to_folder)
     if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
         product = None  # they say it themselves
-    if (port is None and webrepl is None) == (to_folder is None):
-        raise click.UsageError("give --port PORT, --webrepl HOST or --to-folder DIR, one of them")
     if new_identity and identities_path is None:
         raise click.UsageError("--new-identity needs --identities FILE")
     if to_folder is not None:
@@ -139,11 +134,7 @@ def deploy(
         "mqtt": mqtt, "ntp": ntp}
     networks = asked_networks(wifi, wifi_fallback, wifi_password_fd)
     board = asked_webrepl(webrepl, webrepl_password_fd)
-    access: BoardAccess
-    if board is not None:
-        access = WebReplAccess(board)
-    else:
-        access = SerialAccess(str(port), via, without_main=without_main)
+    access = _access(board, port, via, without_main=without_main)
     with held_board(access) as hold:
         found = read_board(access.transport, access.name, access.flash_command)
         _say_found(found, access.name)
@@ -171,11 +162,29 @@ def deploy(
         _say_versions(found, has_files=bool(package) or stays and found.has_package)
 
 
+def _asked_port(ctx: click.Context, port: str | None, webrepl: str | None, folder: Path | None) -> str | None:
+    """The port of the board; None where it is reached otherwise, or not meant. Raises UsageError."""
+    if webrepl is not None:
+        _refuse_beside_webrepl(ctx)
+        port = None
+    elif port is None and folder is None:
+        port = project_port(ctx, "option '--port' or '--to-folder'")
+    if (port is None and webrepl is None) == (folder is None):
+        raise click.UsageError("give --port PORT, --webrepl HOST or --to-folder DIR, one of them")
+    return port
+
+
 def _refuse_beside_webrepl(ctx: click.Context) -> None:
     """Raise UsageError for options that need a cable, or cut the connection."""
     for option, reason in _NOT_BY_WEBREPL.items():
         if is_given(ctx, option):
             raise click.UsageError(f"--webrepl goes without --{option.replace('_', '-')}: {reason}")
+
+
+def _access(board: WebRepl | None, port: str | None, via: str, *, without_main: bool) -> BoardAccess:
+    if board is not None:
+        return WebReplAccess(board)
+    return SerialAccess(str(port), via, without_main=without_main)
 
 
 def _wifi(access: BoardAccess, networks: list[WifiNetwork], settings: bytes, dry_run: bool) -> bytes:
