@@ -50,9 +50,10 @@ ACTIVATE_SPARE = BOOT | {"boot.spare", "retained"}
 REQUEST_IMAGE = REQUEST | {"image.request", "flash"}
 IMAGE_TABLE = AGENT | {"image.table", "image.download", "flash", "http.response"}
 SCANS = AGENT | {"image.scan", "flash", "http.response"}
+REUSE = AGENT | {"image.reuse", "image.download", "flash", "http.response"}
 CONFIRM = NEWS | {"boot.trial", "boot.window_log", "retained"}
 PHASES = [
-    BEGIN, FACTS, ASK, KEYRING, READ, JUDGE, NEWS, HOOK, SPARE, REQUEST_IMAGE, IMAGE_TABLE, SCANS,
+    BEGIN, FACTS, ASK, KEYRING, READ, JUDGE, NEWS, HOOK, SPARE, REQUEST_IMAGE, IMAGE_TABLE, SCANS, REUSE,
     ACTIVATE_SPARE]
 """What is loaded together at most, in the order of an update. The download itself is less than the table."""
 BETWEEN = AGENT | {"flash", "http.response"}
@@ -61,6 +62,8 @@ STAYS = {
     DONE: AGENT,
 }
 """What is loaded when a state has just begun."""
+TWO_TICKS = "twoslot.tick()\ntwoslot.tick()"
+"""The first ones after a boot: one loads what makes the schedule, the other makes it."""
 
 
 def as_built(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -169,7 +172,7 @@ def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
 def test_the_first_thing_after_a_boot_leaves_only_the_schedule(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3))
     vm, files = watch(board, 0, BootReason.FALLBACK)
-    run(vm, "twoslot.tick()")
+    run(vm, TWO_TICKS)
 
     begin = BOOT - {"agent"} | {"startup", "settings", "schedule", "backoff", "retained"}
     assert most(files.together) == [begin | {"boot.decision"}]
@@ -217,7 +220,7 @@ def run(vm: CPythonVM, source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "twoslot.status()", "twoslot.check()", "twoslot.tick()", "twoslot.rollback()", "twoslot.confirm()",
+        "twoslot.status()", "twoslot.check()", TWO_TICKS, "twoslot.rollback()", "twoslot.confirm()",
         "for i in range(3): twoslot.check()", "twoslot.log()",
     ])
 def test_after_each_command_only_the_schedule_stays(board: DeviceBoard, source: str) -> None:
@@ -234,7 +237,7 @@ def test_after_each_command_only_the_schedule_stays(board: DeviceBoard, source: 
 @pytest.mark.parametrize("fault", ["offline", "no head", "forged", "worn", "memory"])
 def test_after_a_refusal_in_tick_only_the_schedule_stays(board: DeviceBoard, fault: str) -> None:
     vm = board.start()
-    run(vm, "twoslot.tick()")
+    run(vm, TWO_TICKS)
     if fault == "offline":
         board.network.online = False
     elif fault == "no head":

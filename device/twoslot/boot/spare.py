@@ -22,7 +22,10 @@ def step(agent):
     if agent.state < STATE_ACTIVATE:
         if not agent.place:
             spare = invalidate(opened)
-            agent.place = opened.slots.images[spare], opened.slots.tables[spare]
+            m = opened.slots
+            agent.place = (
+                m.images[spare], m.tables[spare], m.images[1 - spare], m.tables[1 - spare],
+                opened.running.sha256)
             return  # the log in the next call: both together take more than half a second beside a push
         from twoslot.boot import window_log
 

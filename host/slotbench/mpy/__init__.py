@@ -103,15 +103,18 @@ def _compile(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes],
 
 
 @functools.cache
-def compile_mpy(name: str, source: bytes, optimize: int = 0) -> bytes:
+def compile_mpy(name: str, source: bytes, optimize: int = 0, architecture: str = "") -> bytes:
     """The .mpy of `source`; `name` is what tracebacks call it. `optimize` 3 leaves line numbers out.
+
+    Functions that ask for native code get that of `architecture`; without one they are refused.
 
     Raises BenchError (exit code 2) without mpy-cross, and with 1 when it refuses the source.
     """
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         module, out = Path(folder) / "module.py", Path(folder) / "module.mpy"
         module.write_bytes(source)
-        command = [_compiler(), f"-O{optimize}", "-s", name, "-o", str(out), str(module)]
+        native = [f"-march={architecture}"] if architecture else []
+        command = [_compiler(), f"-O{optimize}", *native, "-s", name, "-o", str(out), str(module)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             reason = (run.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -162,9 +162,10 @@ class MicroPythonVM:
         self._touches_files = False
         self._reach_folder()
         self._inside(TERMINAL)
-        tables = Tables(self._value, self._inside)
+        tables = Tables(self._inside)
         tables.replace("sys", "stdin", "kept.pop()")
         tables.replace("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
+        tables.write()
         self._inside("__import__('gc').collect()")
         self._touches_files = True
         self._process.busy = self._look
@@ -182,19 +183,20 @@ class MicroPythonVM:
             return
         self._inside(f"(lambda v: v is None or print(repr(v)))(eval({line.strip()!r}, main))")
 
+    def folder(self) -> str:
+        """The folder that the program is in (os.chdir): MicroPython looks for main.py there."""
+        return str(self._value("__import__('os').getcwd()"))
+
     def run_file(self, path: str) -> None:
-        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not
-        there.
-        """
+        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
         name = absolute(path)
         if name not in self.runtime.files:
             raise DeviceOSError(2)
-        self._inside(f"kept[0]({name.removeprefix('/')!r}, main)")
+        shown = name.removeprefix(self.folder() if name.count("/") > 1 else "").removeprefix("/")
+        self._inside(f"kept[0]({shown!r}, main)")
 
     def print_exception(self, error: BaseException) -> None:
-        """Put the traceback of the exception that ended the last job on the console, as the port
-        does.
-        """
+        """Put the traceback of the exception that ended the last job on the console, as the port does."""
         printed: list[str] = []
         console, self._process.console = self._process.console, printed.append
         inside = self._inside_text
@@ -205,9 +207,7 @@ class MicroPythonVM:
         console("".join(_frames_of_the_program("".join(printed), inside)))
 
     def agent(self) -> tuple[int, int, int] | None:
-        """State of the device's agent, blocks in place and blocks of the image; None when there is
-        none.
-        """
+        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
         if self._idle or self._process.computes:
             return None
         self._touches_files = False
@@ -239,7 +239,7 @@ class MicroPythonVM:
         self._job(HostReply.INSIDE, source)
 
     def _become_esp8266(self, mpy: int) -> None:
-        tables = Tables(self._value, self._inside)
+        tables = Tables(self._inside)
         tables.set_word(
             self._process.program_base + import_slot(self._process.program, "gettimeofday"), CLOCK_CODE_AT)
         self._inside(modules(self._has_frozen, self._filesystem.is_mountable))
@@ -250,8 +250,8 @@ class MicroPythonVM:
         tables.set_field("sys.implementation", 3, mpy)
         tables.limit_arguments("pow", 2)
         for owner, names in GONE.items():
-            is_type = owner == "str"
-            tables.hide(owner if is_type else f"__import__({owner!r})", names.split(), is_type=is_type)
+            tables.hide(owner if owner == "str" else f"__import__({owner!r})", names, is_type=owner == "str")
+        tables.write()
         self._inside("main.clear()\nmain['__name__'] = '__main__'\n__import__('gc').collect()")
 
     def _reach_folder(self) -> None:
@@ -262,9 +262,10 @@ class MicroPythonVM:
         base = Path("/") if self.confinement is Confinement.CHROOT else self._base
         self._inside(REACH_FOLDER.format(
             bench=str(base), folder=BENCH_FOLDER, name=BENCH_FOLDER.removeprefix("/")))
-        tables = Tables(self._value, self._inside)
+        tables = Tables(self._inside)
         tables.replace("__import__('os')", "ilistdir", "kept.pop()")
         tables.replace("__import__('os')", "listdir", "kept.pop(-2)")
+        tables.write()
         self._touches_files = touches
 
     def _fire(self, number: int) -> None:
@@ -329,8 +330,7 @@ class MicroPythonVM:
                     if line.startswith("('"):
                         break
                     self._idle = False
-                    process.send(_INTERRUPT if process.take_interrupt() else self._calls.answer_text(line))
-                    self._mirror.set_time(self.runtime.rtc_us())
+                    self._answer(_INTERRUPT if process.take_interrupt() else self._calls.answer_text(line))
                     continue
                 what, a, b = struct.unpack("<iii", process.receive(REQUEST_BYTES))
                 if what == VmRequest.DONE:
@@ -339,16 +339,19 @@ class MicroPythonVM:
                 self._idle = self._idle and what in IDLE_REQUESTS
                 if what < VmRequest.DISK_READ and process.take_interrupt():
                     process.receive(b if what in WITH_BYTES else 0)
-                    process.send(_INTERRUPT)
+                    self._answer(_INTERRUPT)
                 else:
-                    process.send(self._calls.answer_numbers(what, a, b, process.receive))
-                self._mirror.set_time(self.runtime.rtc_us())
+                    self._answer(self._calls.answer_numbers(what, a, b, process.receive))
         except BaseException:
             # Not the program's: a reset, a power cut, a defect. Nothing runs after it.
             self._kill()
             raise
         process.drain()
         raise _ended(line)
+
+    def _answer(self, answer: bytes) -> None:
+        self._mirror.set_time(self.runtime.rtc_us())
+        self._process.send(answer)
 
     def _kill(self) -> None:
         if self._process.alive:
