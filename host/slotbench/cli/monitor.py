@@ -23,6 +23,7 @@ class BoardScreen:
         self._at_start = True
 
     def show(self, text: str) -> None:
+        """Print what the board says."""
         for part in text.splitlines(keepends=True):
             if self._at_start and self._with_times:
                 click.echo(f"{datetime.now():%H:%M:%S}  ", nl=False)
@@ -30,6 +31,7 @@ class BoardScreen:
             self._at_start = part.endswith("\n")
 
     def tell(self, words: str) -> None:
+        """Print a line of slotbench's own."""
         click.echo(f"{'' if self._at_start else chr(10)}--- {words}", err=True)
         self._at_start = True
 
