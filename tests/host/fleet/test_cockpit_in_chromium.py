@@ -42,7 +42,7 @@ return false;
 """
 
 
-class House:
+class CockpitHouse:
     """A server with its boards, an operator, and the process that signs; time goes by when told to."""
 
     def __init__(self, database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], folder: Path) -> None:
@@ -74,9 +74,9 @@ class House:
 
 
 @pytest.fixture
-def house(database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], tmp_path: Path) -> House:
+def house(database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], tmp_path: Path) -> CockpitHouse:
     site.root.mkdir()
-    return House(database, site, ring, clock, tmp_path)
+    return CockpitHouse(database, site, ring, clock, tmp_path)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def driver(tmp_path: Path) -> Iterator[Chrome]:
 
 
 def test_an_operators_first_day(
-    driver: Chrome, house: House, publish: Callable[..., None], clock: list[float],
+    driver: Chrome, house: CockpitHouse, publish: Callable[..., None], clock: list[float],
 ) -> None:
     app = create_cockpit(Cockpit(database=house.database, site=house.site.root, clock=lambda: clock[0]))
     with house.database.writing() as connection:
