@@ -49,7 +49,6 @@ __all__ = ["MicroPythonVM"]
 
 _INSIDE: Final = Path(__file__).parent / "inside"
 _SHIM: Final = "bench"
-_FROZEN: Final = FOLDER
 _OWN_FRAME: Final = '  File "bench.py"'
 _TYPED: Final = '  File "<string>"'
 _STREAMED: Final = re.compile(r'^  File "/\.bench/[^"]*\.stdin"')
@@ -113,7 +112,7 @@ class MicroPythonVM:
         """The folder of this computer that the VM may read."""
         self._remove = weakref.finalize(self, shutil.rmtree, self._base, ignore_errors=True)
         if frozen:
-            shutil.copytree(compiled(frozen), self._base / _FROZEN)
+            shutil.copytree(compiled(frozen), self._base / FOLDER)
         self._has_frozen = bool(frozen)
         self._reaches_folder = False
         self._streamed = self._base / "typed.stdin"
