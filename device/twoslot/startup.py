@@ -26,7 +26,8 @@ def make_schedule():
         state.open()
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
         floor = state.cell.head_time
-        made = s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet")
+        trial = not state.confirmed or bool(twoslot.deadline)  # of the firmware, or of an application
+        made = s["interval_s"], trial, reason == BOOT_FALLBACK, s.get("quiet")
         if reason == BOOT_TRIAL and not state.confirmed and twoslot.deadline is None:
             # boot.py did not run the boot hook in this start. The trial must not last for ever.
             try:
@@ -48,28 +49,11 @@ def make_schedule():
 
             opening.reopen(wanted, reason == BOOT_TRIAL)
         twoslot.drop("boot", "settings", "push.opening")
-        if s.get("ntp"):
-            try:
-                from twoslot import ntp
+        if s.get("ntp") or s.get("mqtt"):
+            from twoslot import services
 
-                ntp.keep_time(s["ntp"], floor)
-            except (errors.FlashError, MemoryError) as e:
-                # Without a clock it goes as well.
-                from twoslot import failures
-
-                failures.log_error(e)
-        if s.get("mqtt"):
-            try:
-                from twoslot.mqtt import subscription, client
-
-                client.open_subscription(s, seq)
-            except (errors.FlashError, MemoryError) as e:
-                # Checks go on as scheduled, without a broker.
-                from twoslot import failures
-
-                failures.log_error(e)
-            client = None
-            twoslot.drop("mqtt.client")
+            services.wanted = s, floor, seq
+            twoslot._pollers.append(services.open_next)
         return made
     except errors.FlashError as e:
         # The application must not stop for it.

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from slotbench.boards import Region
 from slotbench.formats import FormatError
+from slotbench.formats.application_record import FILES, FOLDERS, PART
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import KEYS_DIGEST_BYTES, JournalCell, Report, SlotState
@@ -184,9 +185,14 @@ class Invariants:
         require(judged or not proven, 11, "a release that had proven itself was given up without a verdict")
 
     def leaves_the_user_alone(self, board: VirtualBoard) -> None:
-        """Promise 5: files and settings of the user are untouched, and so is the loader."""
+        """Promise 5: files and settings of the user are untouched, and so is the loader.
+
+        Where the board's own littlefs has written to the filesystem, the files are what counts.
+        """
         require(_of_the_user(board.files) == self.files, 5, "files are untouched")
         for name, (region, content) in self.untouched.items():
+            if name == "filesystem" and board.soc.filesystem is not None:
+                continue
             require(board.flash.sectors(region.start, region.size) == content, 5, f"the {name} is untouched")
 
     @staticmethod
@@ -197,11 +203,16 @@ class Invariants:
         return descriptor.counter
 
 
+_APPLICATIONS = (*(f"/{name}/" for name in FOLDERS), *(f"/{name}" for name in (*FILES, PART)))
+
+
 def _of_the_user(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All files except those in which twoslot keeps the pinned keys; boot.py without the hook's lines, which
-    a board puts back.
+    """All files except those in which twoslot keeps pinned keys, and the applications; boot.py without the
+    hook's lines, which a board puts back.
     """
-    users = {name: content for name, content in files.items() if name not in OF_TWOSLOT}
+    users = {
+        name: content for name, content in files.items()
+        if name not in OF_TWOSLOT and not name.startswith(_APPLICATIONS)}
     line = BOOT_LINE.encode()
     boot = users.pop(_BOOT, b"").removeprefix(line + b"\n").removeprefix(BOM_UTF8)
     return {**users, _BOOT: boot.replace(line, b"")}

@@ -17,6 +17,7 @@ from typing import Any, Final
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, PACKAGE, compile_mpy
 from slotbench.repl.board_content import BOOT, HELPERS, OWN, STAGE, BoardContent, facts_by_path
+from slotbench.repl.room import require_room
 from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
 
 _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
 
+_MOVES: Final = "moves"
+"""The list in the staging folder of what is renamed: file, path, SHA-256."""
 HOOK_CHECK: Final = "import twoslot; twoslot.deadline is not None"
 """A line for the prompt: whether the boot hook ran in this start."""
 
@@ -38,10 +41,12 @@ for n in names(%(stage)r):
 _INSTALL_FILES: Final = HELPERS + """\
 for f in %(folders)r:
     attempt(os.mkdir, f)
-for n, path, wanted in %(moves)r:
-    if digest(path) != wanted and digest(%(stage)r + "/" + n) == wanted:
-        os.rename(%(stage)r + "/" + n, path)
-    say("file", path, digest(path))
+with open(%(stage)r + "/" + %(moves)r) as moves:
+    for line in moves:
+        n, path, wanted = line.split()
+        if digest(path) != wanted and digest(%(stage)r + "/" + n) == wanted:
+            os.rename(%(stage)r + "/" + n, path)
+        say("file", path, digest(path))
 # In one piece: half of a package would hide a frozen one.
 for f in %(whole)r:
     attempt(lambda f: os.rename(f, %(stage)r + "/old"), f)
@@ -159,18 +164,23 @@ def install_files(
     if not new and not stale and not found.interrupted:
         return 0
     names = {_file_name(path): path for path in new}
-    there = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
-    transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": there})
-    missing = {name: files[path] for name, path in names.items() if name not in there}
+    staged = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
+    transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": staged})
+    missing = {name: files[path] for name, path in names.items() if name not in staged}
     total = sum(map(len, missing.values()))
-    on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(there)} are already staged")
-    transport.put_files(STAGE, missing, progress)
+    there = {folder for path in found.hashes for folder in _folders([path])}
+    require_room(
+        found.block_bytes, found.free_blocks, map(len, missing.values()),
+        len([folder for folder in _folders(new) if folder not in there]), port)
+    on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(staged)} are already staged")
+    # boot.py last: then everything it runs is in place. A file, not a list: that would fill the board's heap.
+    ordered = sorted(new, key=lambda path: path == BOOT)
+    moves = "".join(f"{_file_name(path)} {path} {wanted[path]}\n" for path in ordered)
+    transport.put_files(f"/{STAGE}", {**missing, _MOVES: moves.encode()}, progress)
     on_step("checking hashes and renaming into place")
-    # boot.py last: then everything it runs is in place.
-    moves = [(_file_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == BOOT)]
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
     said = transport.run_script(_INSTALL_FILES % {
-        "stage": STAGE, "folders": _folders(new), "moves": moves, "whole": whole,
+        "stage": STAGE, "moves": _MOVES, "folders": _folders(new), "whole": whole,
         "gone": [] if whole else stale, "emptied": [] if whole else emptied})
     _require_hashes(facts_by_path(parse_reports(said), "file"), wanted, new, port)
     return len(new)
@@ -192,7 +202,7 @@ def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> No
     boot = _digest(rest) if rest is not None else None
     if rest is not None and rest != found.boot:
         transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": []})
-        transport.put_files(STAGE, {BOOT: rest})
+        transport.put_files(f"/{STAGE}", {BOOT: rest})
     said = parse_reports(transport.run_script(
         _REMOVE_FILES % {"stage": STAGE, "package": PACKAGE, "own": OWN, "boot": boot}))
     if ("boot", boot) not in said:
