@@ -1,0 +1,133 @@
+"""Each method measured: boards that survive a cut of power, heap, and bytes for a change of one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from slotbench.prove.memory import bare_heap, smallest_heap
+from slotbench.prove.testbed import TestBed
+from slotbench.prove.updaters.methods import METHODS, Method, program
+from slotbench.prove.updaters.recording import Recording, RecordingFlash, files_at
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.flash.place import filesystem_place
+from slotbench.vboard.micropython import MicroPythonVM
+from slotbench.vboard.micropython.installation import HEAP_BYTES
+from slotbench.vboard.micropython.process import VMDied
+from slotbench.vboard.network.base import NoNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
+
+__all__ = ["UpdaterFigures", "measure_methods"]
+
+_LIMIT_MS: Final = 120_000
+_MAIN: Final = b"import start, time\nprint('program', start.lamp.VERSION)\nwhile True:\n    time.sleep_ms(1000)\n"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdaterFigures:
+    """One method. `cuts` were tried, and `survived` left a program as a whole, the old or the new one.
+
+    `heap` is what the update needs of a board's heap at most, `wire` the bytes of all answers to a board that
+    updates a program of which one line has changed.
+    """
+
+    name: str
+    cuts: int
+    survived: int
+    heap: int
+    wire: int
+
+
+def measure_methods(folder: Path, every: int = 1, *, with_heap: bool = True) -> list[UpdaterFigures]:
+    """Measure each method of hobby updaters with a cut at every nth flash operation.
+
+    Raises BenchError without a MicroPython VM.
+    """
+    testbed = TestBed(folder)
+    return [_measure(testbed, method, every, with_heap) for method in METHODS]
+
+
+class _Site:
+    """A server of the files of one version; `sent` counts the bytes of its answers."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        names = "\n".join(files).encode()
+        self._content = {**files, "names": names, "version": str(hash(tuple(files.values()))).encode()}
+        self.sent = 0
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        data = self._content.get(environ["PATH_INFO"].lstrip("/"))
+        status = "404 Not Found" if data is None else "200 OK"
+        data = data or b""
+        self.sent += len(data)
+        start(status, [("Content-Length", str(len(data)))])
+        return [data]
+
+
+def _measure(testbed: TestBed, method: Method, every: int, with_heap: bool) -> UpdaterFigures:
+    old, new = (
+        {f"/{method.folder}/{name}".replace("//", "/"): data for name, data in program(version).items()}
+        for version in (1, 2))
+    recording = _recorded(testbed, method, _Site(program(2)), new)
+    cuts = survived = 0
+    place = filesystem_place(testbed.profile.filesystem.start, testbed.profile.visible_bytes)
+    for point in recording.cuts(every):
+        found = files_at(point.flash, place) or {}
+        cuts += 1
+        survived += any(all(found.get(path) == data for path, data in files.items()) for files in (old, new))
+    site = _Site(program(2, in_one_line=True))
+    _recorded(testbed, method, site, None)
+    heap = _heap(testbed, method) if with_heap else 0
+    return UpdaterFigures(method.name, cuts, survived, heap, site.sent)
+
+
+def _board(testbed: TestBed, method: Method, site: _Site | None, heap: int = HEAP_BYTES) -> VirtualBoard:
+    def edit(files: dict[str, bytes]) -> None:
+        files.clear()
+        files.update({f"/{method.folder}/{name}".replace("//", "/"): data for name, data in program(1).items()})
+        files.update({"/boot.py": method.boot.encode(), "/main.py": _MAIN})
+
+    return testbed.board(
+        NoNetwork() if site is None else WsgiNetwork(site), vm=partial(MicroPythonVM, heap=heap), edit=edit,
+        flash=RecordingFlash(testbed.factory.clone()))
+
+
+def _recorded(
+    testbed: TestBed, method: Method, site: _Site, new: Mapping[str, bytes] | None,
+) -> Recording:
+    """The operations of an update from the first version to that of `site`, whose files are `new`."""
+    board = _board(testbed, method, site)
+    assert isinstance(board.flash, RecordingFlash)
+    said: list[str] = []
+    board.on_print = said.append
+    network, board.network = board.network, NoNetwork()
+    board.power_on()
+    board.run(_LIMIT_MS, until=lambda: "program 1" in "".join(said))
+    board.power_off()
+    recording = board.flash.begin()
+    board.network = network
+    board.power_on()
+    board.run(_LIMIT_MS, until=lambda: "program 2" in "".join(said))
+    board.power_off()
+    assert "program 2" in "".join(said), "".join(said)
+    return recording
+
+
+def _heap(testbed: TestBed, method: Method) -> int:
+    def enough(heap: int) -> bool:
+        board = _board(testbed, method, _Site(program(2)), heap)
+        said: list[str] = []
+        board.on_print = said.append
+        try:
+            board.power_on()
+            board.run(_LIMIT_MS, until=lambda: "program " in "".join(said))
+            return "program 2" in "".join(said)
+        except (MemoryError, VMDied):
+            return False
+        finally:
+            board.power_off()
+
+    return bare_heap(smallest_heap(enough))[1] - bare_heap(HEAP_BYTES)[0]
