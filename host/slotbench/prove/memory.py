@@ -177,7 +177,8 @@ def measure_heap(folder: Path, *, seed: int = 0) -> HeapFigures:
     enough = smallest_heap(lambda heap: updates(testbed, heap=heap))
     return HeapFigures(
         heap_bytes=total, bare_bytes=bare, boot_bytes=boot - bare, idle_bytes=idle - bare,
-        update_peak_bytes=bare_heap(enough)[1] - bare, push_peak_bytes=_push_peak(folder / "push", seed) - bare,
+        update_peak_bytes=bare_heap(enough)[1] - bare,
+        push_peak_bytes=_push_peak(folder / "push", seed) - bare,
         rsa_peak_bytes=_rsa_peak(testbed),
         per_block_bytes=taken, blocks=counted)
 

@@ -1,1 +1,1 @@
-"""What a cut of power leaves of a program that is being updated: side by side, by hobby updaters and twoslot."""
+"""A cut of power while a program is updated: by the methods of hobby updaters, and by twoslot."""

@@ -1,4 +1,4 @@
-"""How updaters for MicroPython replace a program's files: their methods as documented, as programs of our own.
+"""How updaters for MicroPython replace a program's files: documented methods, as programs of our own.
 
 Each is the boot.py of a board. It downloads the files of the new version, and main.py follows it.
 """
@@ -118,10 +118,10 @@ for name in names:
 
 
 def program(version: int, *, in_one_line: bool = False) -> dict[str, bytes]:
-    """A program of four modules, by their names. A version changes one line of a module, or of two, which
-    fit each other then.
+    """A program of four modules, by their names. A version changes one line of one module, or of two that
+    have to fit each other.
     """
-    lines = "".join(f"line_{number:02d} = 'what a program says, number {number:02d}'\n" for number in range(24))
+    lines = "".join(f"line_{n:02d} = 'what a program says, number {n:02d}'\n" for n in range(24))
     made = {f"{name}.py": lines for name in _MODULES}
     made["lamp.py"] += f"VERSION = {version}\n"
     made["wires.py"] += f"VERSION = {1 if in_one_line else version}\n"
