@@ -15,10 +15,10 @@ from support.vboard.flash import generic
 
 
 def test_every_method_but_twoslots_loses_programs(micropython: None, tmp_path: Path) -> None:
-    found = list(measure_methods(tmp_path, 5, with_heap=False))
+    found = list(measure_methods(tmp_path, 2, with_heap=False))
     assert [each.name for each in found] == [method.name for method in METHODS]
     for each in found:
-        assert 0 < each.survived < each.cuts > 15, each
+        assert 0 < each.survived < each.cuts > 40, each
         assert each.wire > 3_000, "whole files for one line"
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from slotbench.prove.memory import bare_heap, smallest_heap
 from slotbench.prove.testbed import TestBed
 from slotbench.prove.updaters.methods import METHODS, Method, program
-from slotbench.prove.updaters.recording import Recording, RecordingFlash, files_at
+from slotbench.prove.updaters.recording import UpdateRecording, ReplayableFlash, files_at
 from slotbench.prove.updaters.twoslot import ApplicationBench
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.place import filesystem_place
@@ -65,7 +65,7 @@ def measure_twoslot(folder: Path, every: int = 1, *, with_heap: bool = True) -> 
     return UpdaterFigures(TWOSLOT, len(found), sum(found), heap, wire)
 
 
-class _Site:
+class _ProgramSite:
     """A server of the files of one version; `sent` counts the bytes of its answers."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
@@ -84,14 +84,14 @@ class _Site:
 
 def _measure(testbed: TestBed, method: Method, every: int, with_heap: bool) -> UpdaterFigures:
     old, new = (_placed(method, program(version)) for version in (1, 2))
-    recording = _recorded(testbed, method, _Site(program(2)))
+    recording = _recorded(testbed, method, _ProgramSite(program(2)))
     cuts = survived = 0
     place = filesystem_place(testbed.profile.filesystem.start, testbed.profile.visible_bytes)
     for point in recording.cuts(every):
         found = files_at(point.flash, place) or {}
         cuts += 1
         survived += any(all(found.get(path) == data for path, data in files.items()) for files in (old, new))
-    site = _Site(program(2, in_one_line=True))
+    site = _ProgramSite(program(2, in_one_line=True))
     _recorded(testbed, method, site)
     heap = _heap(testbed, method) if with_heap else 0
     return UpdaterFigures(method.name, cuts, survived, heap, site.sent)
@@ -102,7 +102,7 @@ def _placed(method: Method, files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {f"/{method.folder}/{name}".replace("//", "/"): data for name, data in files.items()}
 
 
-def _board(testbed: TestBed, method: Method, site: _Site | None, heap: int = HEAP_BYTES) -> VirtualBoard:
+def _board(testbed: TestBed, method: Method, site: _ProgramSite | None, heap: int = HEAP_BYTES) -> VirtualBoard:
     def edit(files: dict[str, bytes]) -> None:
         files.clear()
         files.update(_placed(method, program(1)))
@@ -110,13 +110,13 @@ def _board(testbed: TestBed, method: Method, site: _Site | None, heap: int = HEA
 
     return testbed.board(
         NoNetwork() if site is None else WsgiNetwork(site), vm=partial(MicroPythonVM, heap=heap), edit=edit,
-        flash=RecordingFlash(testbed.factory.clone()))
+        flash=ReplayableFlash(testbed.factory.clone()))
 
 
-def _recorded(testbed: TestBed, method: Method, site: _Site) -> Recording:
+def _recorded(testbed: TestBed, method: Method, site: _ProgramSite) -> UpdateRecording:
     """The operations of an update from the first version to that of `site`."""
     board = _board(testbed, method, site)
-    assert isinstance(board.flash, RecordingFlash)
+    assert isinstance(board.flash, ReplayableFlash)
     said: list[str] = []
     board.on_print = said.append
     network, board.network = board.network, NoNetwork()
@@ -134,7 +134,7 @@ def _recorded(testbed: TestBed, method: Method, site: _Site) -> Recording:
 
 def _heap(testbed: TestBed, method: Method) -> int:
     def enough(heap: int) -> bool:
-        board = _board(testbed, method, _Site(program(2)), heap)
+        board = _board(testbed, method, _ProgramSite(program(2)), heap)
         said: list[str] = []
         board.on_print = said.append
         try:

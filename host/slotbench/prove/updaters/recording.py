@@ -14,23 +14,23 @@ from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import PowerCut
 
-__all__ = ["CutPoint", "RecordingFlash", "Recording", "files_at"]
+__all__ = ["CutPoint", "ReplayableFlash", "UpdateRecording", "files_at"]
 
 _TORN: tuple[int, ...] = (0, 1)
 """Seeds of what a torn operation leaves."""
 
 
-class RecordingFlash(NorFlash):
+class ReplayableFlash(NorFlash):
     """A flash that notes what is written and erased, once `begin` was called."""
 
     def __init__(self, image: NorFlash) -> None:
         super().__init__(image.size, log=False, clock=image.clock)
         self.copy_from(image)
-        self.recording: Recording | None = None
+        self.recording: UpdateRecording | None = None
 
-    def begin(self) -> Recording:
+    def begin(self) -> UpdateRecording:
         """Begin to note; the recording, which goes on until the flash is given up."""
-        self.recording = Recording(self.clone())
+        self.recording = UpdateRecording(self.clone())
         return self.recording
 
     def write(self, addr: int, data: bytes | bytearray | memoryview, actor: str = "cpu") -> None:
@@ -55,7 +55,7 @@ class CutPoint:
 
 
 @dataclass(slots=True)
-class Recording:
+class UpdateRecording:
     """The flash before the update, and its operations: address, and data or None for an erase."""
 
     before: NorFlash

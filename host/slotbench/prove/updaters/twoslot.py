@@ -11,7 +11,7 @@ from slotbench.application.bundle import Bundle
 from slotbench.formats.application_record import FILES, FolderState, newest_record
 from slotbench.prove.testbed import HOURS_MS, NOW, PRODUCT, TestBed
 from slotbench.prove.updaters.methods import program
-from slotbench.prove.updaters.recording import Recording, RecordingFlash, files_at
+from slotbench.prove.updaters.recording import UpdateRecording, ReplayableFlash, files_at
 from slotbench.release.applications import build_application
 from slotbench.release.publish import publish_offer
 from slotbench.vboard.board import VirtualBoard
@@ -32,7 +32,7 @@ _START_MS: Final = 5_000
 _PACKAGE: Final = "/twoslot/"
 
 
-class _Counted:
+class _CountedAnswers:
     """A server that counts the bytes of its answers."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
@@ -50,7 +50,7 @@ class ApplicationBench:
 
     def __init__(self, folder: Path) -> None:
         self._testbed = TestBed(folder)
-        self._site = _Counted(self._testbed.app)
+        self._site = _CountedAnswers(self._testbed.app)
         self._offer(1, program(1))
         board = self._board(HEAP_BYTES, None)
         board.power_on()
@@ -60,13 +60,13 @@ class ApplicationBench:
         self._package = {
             path: data for path, data in self._testbed.board().files.items() if path.startswith(_PACKAGE)}
 
-    def record_update(self, *, in_one_line: bool = False) -> tuple[Recording, int]:
+    def record_update(self, *, in_one_line: bool = False) -> tuple[UpdateRecording, int]:
         """The flash operations of the update to version 2, until it is confirmed, and the bytes that the
         server sent.
         """
         self._offer(2, program(2, in_one_line=in_one_line))
         board = self._board(HEAP_BYTES, self._settled)
-        assert isinstance(board.flash, RecordingFlash)
+        assert isinstance(board.flash, ReplayableFlash)
         recording = board.flash.begin()
         before = self._site.sent
         board.power_on()
@@ -114,7 +114,7 @@ class ApplicationBench:
 
         return self._testbed.board(
             WsgiNetwork(self._site), vm=partial(MicroPythonVM, heap=heap), edit=edit,
-            flash=RecordingFlash(source))
+            flash=ReplayableFlash(source))
 
     def _offer(self, counter: int, files: Mapping[str, bytes]) -> None:
         publisher = self._testbed.publisher
