@@ -102,14 +102,16 @@ def _placed(method: Method, files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {f"/{method.folder}/{name}".replace("//", "/"): data for name, data in files.items()}
 
 
-def _board(testbed: TestBed, method: Method, site: _ProgramSite | None, heap: int = HEAP_BYTES) -> VirtualBoard:
+def _board(
+    testbed: TestBed, method: Method, site: _ProgramSite, heap: int = HEAP_BYTES,
+) -> VirtualBoard:
     def edit(files: dict[str, bytes]) -> None:
         files.clear()
         files.update(_placed(method, program(1)))
         files.update({"/boot.py": method.boot.encode(), "/main.py": _MAIN})
 
     return testbed.board(
-        NoNetwork() if site is None else WsgiNetwork(site), vm=partial(MicroPythonVM, heap=heap), edit=edit,
+        WsgiNetwork(site), vm=partial(MicroPythonVM, heap=heap), edit=edit,
         flash=ReplayableFlash(testbed.factory.clone()))
 
 
