@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from slotbench import boards
+from slotbench.application.bundle import Bundle
 from slotbench.boards import BoardProfile
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.json_output import echo_result, json_option
@@ -17,10 +18,9 @@ from slotbench.cli.project_options import project_option
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
 from slotbench.prove.chip.preflight import PreflightReport, preflight, reason_for_none
+from slotbench.prove.chip.program_preflight import program_preflight
 from slotbench.release.describe import PREFLIGHT_WORDS
 from slotbench.release.files import write_atomic
-
-_SUFFIX = ".release"
 
 
 @click.command("preflight")
@@ -100,6 +100,36 @@ def run_for(
     return result
 
 
+def run_for_program(
+    bundle: Bundle, image: bytes | None, targets: Sequence[BoardProfile], *, wanted: bool,
+    beside: Path | None = None,
+) -> Preflight:
+    """The preflight of an application under a firmware, on each map of its boards, said as it goes; or why
+    there is none. As `run_for`.
+    """
+    reason = reason_for_no_program(image, targets[0], wanted)
+    if reason is not None:
+        return reason
+    assert image is not None
+    result = Preflight.PASSED
+    for number, board in enumerate(_different(targets)):
+        click.echo(f"preflight of the application on the emulated chip, as {board.name}:")
+        report = program_preflight(bundle, image, board)
+        say_report(report)
+        if report.result is Preflight.FAILED:
+            result = Preflight.FAILED
+        if beside is not None:
+            write_atomic(details_path(beside, number), report.to_json())
+    return result
+
+
+def reason_for_no_program(image: bytes | None, board: BoardProfile, wanted: bool) -> Preflight | None:
+    """Why an application gets no preflight; None: it gets one."""
+    if not wanted or image is None:
+        return Preflight.SKIPPED
+    return reason_for_none(board, image)
+
+
 def words_for(result: Preflight) -> str:
     """What people are told of a result, with a cure where there is one."""
     return f"{PREFLIGHT_WORDS[result]}; {_CURES[result]}" if result in _CURES else PREFLIGHT_WORDS[result]
@@ -108,7 +138,7 @@ def words_for(result: Preflight) -> str:
 def details_path(release: Path, number: int = 0) -> Path:
     """Where the details of a release's preflight lie: beside it."""
     again = f"-{number + 1}" if number else ""
-    return release.with_name(f"{release.name.removesuffix(_SUFFIX)}{again}.preflight.json")
+    return release.with_name(f"{release.stem}{again}.preflight.json")
 
 
 def _different(targets: Sequence[BoardProfile]) -> list[BoardProfile]:

@@ -78,13 +78,14 @@ def plan_application(
     bundle: Bundle, paths: ReleasePaths, *, product: str, boards: Sequence[BoardProfile], channel: str,
     now: int, version: str | None = None, counter: int | None = None, notes: str = "",
     percent: int | None = None, cohorts: tuple[str, ...] = (), floor: int = 0, data: int = 0,
-    needs: int = 0, firmware: Release | None = None,
+    needs: int | None = None, firmware: Release | None = None,
 ) -> ApplicationShipment:
     """What `ship --app` is going to do with this bundle. `now` is Unix seconds.
 
     `firmware` is the release that goes with it: the application then needs its counter. `needs` is the
-    lowest counter of a firmware without one. An application that is signed and says the same is taken as it
-    is; else the counter is one above all that are known. Raises BenchError, FormatError.
+    lowest counter of a firmware; without either it is any, or as in the one that is there. An application
+    that is signed and says the same is taken as it is; else the counter is one above all that are known.
+    Raises BenchError, FormatError.
     """
     keys, mark = check_keys_and_clock(paths, product, channel, now)
     last = last_head(paths.site, keys, channel, gather_epochs(paths.site, paths.keys_path))
@@ -93,8 +94,17 @@ def plan_application(
     wanted = build_application(
         bundle, product=product, boards=boards, version=version or "-", created=now, channels=channels,
         counter=max(counter or 0, FIRST_COUNTER), firmware=firmware or offered, notes=notes, floor=floor,
-        firmware_low=firmware.counter if firmware is not None else needs, data=data)
+        firmware_low=needs if needs is not None else firmware.counter if firmware is not None else 0,
+        data=data)
+    needs_any = needs is None and firmware is None
     known = list(_signed_applications(paths, keys))
+
+    def alike(found: ApplicationDocument) -> bool:
+        same = replace(
+            wanted, version=wanted.version if version is not None else found.version,
+            firmware_low=found.firmware_low if needs_any else wanted.firmware_low)
+        return _says_the_same(found, same, channel)
+
     base = ApplicationShipment(
         paths=paths, application=wanted, bundle=bundle, boards=tuple(boards), channel=channel,
         stage=Stage.NEW, path=paths.releases, last=last,
@@ -103,7 +113,7 @@ def plan_application(
     withdrawn = withdrawn_digests(paths.site, mark, channel)
     for each in sorted(known, key=lambda each: -each.application.counter):
         if (
-            _says_the_same(each.application, wanted, channel, version)
+            alike(each.application)
             and counter in (None, each.application.counter) and each.digest not in withdrawn
             and each.application.created <= now + _DAY_S and each.application.counter >= lowest
         ):
@@ -125,7 +135,7 @@ def plan_application(
     planned = replace(base, application=made, path=path)
     built = _unsigned(path)
     if (
-        built is not None and _says_the_same(built, made, channel, version) and built.created <= now
+        built is not None and alike(built) and built.created <= now
         and built.preflight is Preflight.PASSED
     ):
         return replace(planned, application=built, stage=Stage.BUILT)
@@ -200,10 +210,8 @@ def _unsigned(path: Path) -> ApplicationDocument | None:
     return None
 
 
-def _says_the_same(
-    one: ApplicationDocument, other: ApplicationDocument, channel: str, version: str | None,
-) -> bool:
+def _says_the_same(one: ApplicationDocument, other: ApplicationDocument, channel: str) -> bool:
     """Whether two applications differ in nothing but when and as what they were built."""
     return channel in one.channels and replace(
-        one, counter=other.counter, created=other.created, preflight=other.preflight, channels=other.channels,
-        version=one.version if version is not None else other.version) == other
+        one, counter=other.counter, created=other.created, preflight=other.preflight,
+        channels=other.channels) == other
