@@ -16,11 +16,10 @@ from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.release import Preflight
 from slotbench.project import PROJECT_FILE, require_project
 from slotbench.prove.chip.preflight import PreflightReport
-from slotbench.release import documents, shipping
+from slotbench.release import documents
 from slotbench.release.applications import trusted_applications
 from slotbench.release.heads import last_head
 from slotbench.release.publish import unusable_releases
-from slotbench.release.shipping import ReleasePaths
 from slotbench.release.store import Store
 from support.commands import CommandResult, RunCommand
 from support.killed import killed_at

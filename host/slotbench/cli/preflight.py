@@ -1,4 +1,4 @@
-"""`slotbench preflight`: a firmware starts on an emulated chip before it gets near a board."""
+"""`slotbench preflight`: a firmware or a program starts on an emulated chip before it gets near a board."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from slotbench import boards
 from slotbench.application.bundle import Bundle
 from slotbench.boards import BoardProfile
+from slotbench.cli.application_options import read_bundle
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
@@ -28,10 +29,17 @@ from slotbench.release.files import write_atomic
 @project_option(
     "--board", "board_name", field="board", default="d1_mini", metavar="NAME",
     help="Board file, by name or path.  [default: d1_mini]")
+@click.option(
+    "--app", "app", type=PATH, metavar="DIR",
+    help="Start your program under this firmware: the folder with main.py.")
+@click.option("--source", "as_source", is_flag=True, help="With --app: leave its modules as they are.")
 @click.option("--seed", default=0, show_default=True, help="Repeats a run exactly.")
 @click.option("--console", is_flag=True, help="Show what the board prints.")
 @json_option
-def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: bool) -> None:
+def command(
+    firmware: Path, board_name: str, app: Path | None, as_source: bool, seed: int, console: bool,
+    as_json: bool,
+) -> None:
     """Start a firmware .bin on an emulated chip, through slotboot, in a trial.
 
     It has to run the boot hook in time, make its filesystem where the board has it, import twoslot and check,
@@ -39,7 +47,12 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
     instructions. It says which twoslot it runs: the one frozen into it, or files. What this cannot show:
     radio, brown-out, real flash parts, cache timing.
 
+    With --app your program is tried instead: it runs for half a minute of its time as the board's
+    application, and what it leaves of heap and stack is said. Parts that it talks to are not there.
+
+    \b
     Example: slotbench preflight firmware.bin --board d1_mini
+             slotbench preflight firmware.bin --app app
     """
     image = read_firmware(firmware)
     board = boards.load(board_name)
@@ -47,15 +60,23 @@ def command(firmware: Path, board_name: str, seed: int, console: bool, as_json: 
         raise BenchError(
             PREFLIGHT_WORDS[reason], where=str(firmware),
             cure=_CURES.get(reason, "give a MicroPython .bin and a board that runs it"))
-    report = preflight(
-        image, board, seed=seed, say=lambda text: click.echo(text, nl=False, err=True) if console else None)
+
+    def say(text: str) -> None:
+        if console:
+            click.echo(text, nl=False, err=True)
+
+    if app is None:
+        report = preflight(image, board, seed=seed, say=say)
+    else:
+        report = program_preflight(read_bundle(app, image, as_source), image, board, seed=seed, say=say)
     if as_json:
         echo_result(json.loads(report.to_json()))
     else:
         say_report(report)
     if report.result is not Preflight.PASSED:
+        what, where = ("firmware", firmware) if app is None else ("program", app)
         raise BenchError(
-            "this firmware is not fit to be released", where=str(firmware), cure="see what failed above")
+            f"this {what} is not fit to be released", where=str(where), cure="see what failed above")
 
 
 _CURES = {
