@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ _BASE = frozenset({
     "", "addresses", "boards", "errors", "images", "interrupts", "locks", "micropython_vm", "mpy", "private",
     "syntax", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
-_UPPER = _MIDDLE | {"parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
+_UPPER = _MIDDLE | {
+    "application", "parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"api", "errors"}),
@@ -40,17 +42,22 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "flashing": _MIDDLE | {"inspection", "serial_port"},
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
-    "release": _MIDDLE,
+    "application": _MIDDLE | {"project"},
+    "release": _MIDDLE | {"application"},
     "doctor": _MIDDLE | {"project", "release", "repl", "serial_port"},
     "parts": frozenset({"errors"}),
     "vboard": _MIDDLE | {"parts"},
     "server": _UPPER,
+    "fleet": _UPPER | {"server"},
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"demo", "doctor", "prove", "serial_port", "server"},
+    "cli": _UPPER | {"demo", "doctor", "fleet", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""
+
+_EXTRAS = {"fleet": "fleet"}
+"""Part of slotbench -> the extra of setup.cfg whose packages it may import, too."""
 
 _DISTRIBUTIONS = {
     "ampy": "adafruit-ampy", "littlefs": "littlefs-python", "paho": "paho-mqtt", "serial": "pyserial"}
@@ -73,7 +80,7 @@ def run(root: Path, report: GateReport) -> None:
             continue
         package = ("slotbench", *inside[:-1])
         for line, module in _imports(tree, package):
-            _check(place, line, part, module, required, report)
+            _check(place, line, part, module, required | _required(root, _EXTRAS.get(part)), report)
         own = ".".join(("slotbench", *inside)).removesuffix(".__init__")
         imports[own] = set(_named(tree, package))
     for circle in _circles(imports):
@@ -149,8 +156,13 @@ def _circles(imports: dict[str, set[str]]) -> Iterator[list[str]]:
                     ways.append([*way, other])
 
 
-def _required(root: Path) -> set[str]:
+@functools.cache
+def _required(root: Path, extra: str | None = "install_requires") -> set[str]:
+    """The distributions that setup.cfg names, or those of an extra; none for None."""
+    if extra is None:
+        return set()
     config = configparser.ConfigParser()
     config.read(root / "setup.cfg", encoding="utf-8")
-    lines = config.get("options", "install_requires", fallback="").splitlines()
+    section = "options" if extra == "install_requires" else "options.extras_require"
+    lines = config.get(section, extra, fallback="").splitlines()
     return {re.split(r"[^A-Za-z0-9._-]", line.strip())[0].lower() for line in lines if line.strip()}

@@ -1,0 +1,24 @@
+"""`slotbench fleet`: the boards that proved to a server who they are, and rollouts that watch them."""
+
+from __future__ import annotations
+
+import click
+
+from slotbench.cli.lazy_group import LazyGroup
+
+_VERBS = {
+    "Boards": {
+        "list": ("slotbench.cli.fleet_list:list_", "List boards: search, filter, count."),
+        "show": ("slotbench.cli.fleet_show:show", "Tell one board's life."),
+        "name": ("slotbench.cli.fleet_name:name", "Give a board a name and a place."),
+    },
+    "Rollouts": {
+        "rollout": ("slotbench.cli.fleet_rollout:rollout", "Offer a release in steps that are watched."),
+        "run": ("slotbench.cli.fleet_run:run", "Sign what rollouts need, until Ctrl-C."),
+    },
+}
+
+
+@click.group(cls=LazyGroup, sections=_VERBS)
+def fleet() -> None:
+    """Look after the boards that ask a server: which they are, and what they run."""
