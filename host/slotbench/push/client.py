@@ -40,7 +40,8 @@ class ListenerStatus:
     """The status of a listening board.
 
     `counter` is that of the running release. `development` is the lowest counter of a development release
-    that the board accepts, or 0 if it accepts none. `nonce` is its challenge.
+    that the board accepts, or 0 if it accepts none. `nonce` is its challenge, `app` the counter of the
+    application that runs, 0 for none.
     """
 
     device: str
@@ -54,6 +55,7 @@ class ListenerStatus:
     trial: bool
     development: int
     nonce: str
+    app: int = 0
 
     @classmethod
     def parse(cls, text: bytes) -> ListenerStatus:
@@ -67,7 +69,8 @@ class ListenerStatus:
             channel=fields.name("channel"), version=fields.text("version", 0, 16),
             counter=fields.integer("counter", high=2**32 - 1), slot=fields.choice("slot", ("A", "B")),
             confirmed=fields.boolean("confirmed"), trial=fields.boolean("trial"),
-            development=fields.integer("development"), nonce=fields.text("nonce", 32, 32))
+            development=fields.integer("development"), nonce=fields.text("nonce", 32, 32),
+            app=fields.integer("app", high=2**32 - 1) if fields.has("app") else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
