@@ -76,8 +76,6 @@ while True:
             twoslot.drop("retained", "recovery")
             if place and not twoslot.deadline:
                 timer.init(period=3600000, mode=machine.Timer.PERIODIC, callback=twoslot.watch_program)
-        for name in ("binascii", "hashlib", "json", "machine", "os", "socket", "struct", "time"):
-            sys.modules[name] = __import__(name)  # else each import looks for such a file (memory.md, stack)
         break
     except KeyboardInterrupt:
         kbd_intr(-1)  # all of it must be done: once more, with no Ctrl-C

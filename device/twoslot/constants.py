@@ -76,6 +76,11 @@ PHASE_READ = const(2)
 PHASE_SUMS = const(3)
 PHASE_PAYLOAD = const(4)  # what follows is the policy
 
+# What is done to pin new keys, in this order.
+PHASE_COPY = const(1)
+PHASE_JOURNAL = const(2)
+PHASE_FILE = const(3)
+
 # What tick() writes into the retained words (retained.py) without a module: the stack may be used up.
 RETAINED_TURNS = const(0x600013D8)
 BUSY_BIT = const(24)

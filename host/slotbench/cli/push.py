@@ -15,7 +15,7 @@ from slotbench.cli.application_options import read_bundle, warn_of_secrets
 from slotbench.cli.progress import ProgressBar
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.key_options import load_key, passphrase_option
-from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.parameter_types import PATH, host_and_port, integer, name
 from slotbench.cli.preflight import run_for, words_for
 from slotbench.cli.project_options import is_given, project_option
 from slotbench.cli.published_head import now
@@ -86,7 +86,7 @@ def push(
         raise click.UsageError("give --key FILE or --release FILE, one of them")
     if (firmware is None) == (app is None):
         raise click.UsageError("give a firmware .bin or --app DIR, one of them")
-    pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
+    pusher = PushClient(*host_and_port(host, PORT), _secrets(identities_path, secret_path))
     if app is not None:
         _push_program(
             pusher, read_bundle(app, None, as_source), key_path, passphrase_file, product=product,
@@ -185,13 +185,6 @@ def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable
         return known[device_id]
 
     return find
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.partition(":")
-    if not host or port and not (port.isdecimal() and 0 < int(port) < 65536):
-        raise click.BadParameter(f"{text!r} is not HOST or HOST:PORT")
-    return host, int(port or PORT)
 
 
 def _signed(path: Path, image: bytes) -> tuple[bytes, int]:
