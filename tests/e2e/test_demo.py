@@ -25,8 +25,9 @@ def test_the_whole_story(
     told = capsys.readouterr().out
     for sentence in (
         "POWER LOST inside a write", "healthy: a signed head was fetched; confirmed", "it is marked bad (30)",
-        "its signature is wrong (22)", "one file was fetched, two were copied", "back by itself, to the application before", ">>> twoslot.update(force=True)", "all of it happened as told",
-        "No hardware is involved",
+        "its signature is wrong (22)", ">>> twoslot.update(force=True)", "all of it happened as told",
+        "No hardware is involved", "one file was fetched, two were copied",
+        "back by itself, to the application before",
     ):
         assert sentence in told
     assert len(re.findall(r"^\d  ", told, re.M)) == 7, "a row of the table for each scene"

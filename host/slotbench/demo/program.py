@@ -27,7 +27,7 @@ import lamp
 while True:
     twoslot.tick()
     lamp.shine()
-    time.sleep_ms(100)
+    time.sleep_ms(1000)
 """
 _LAMP: Final = b"SHADE = 1\n\n\ndef shine():\n    return SHADE\n"
 _PAGE: Final = b"<p>A lamp with a page of its own.</p>\n" * 60
