@@ -11,6 +11,7 @@ import pytest
 from slotbench.application.bundle import Bundle, build_bundle
 from slotbench.formats.application_record import FILES, FOLDERS, ApplicationRecord, FolderState, newest_record
 from slotbench.formats.head import Head
+from slotbench.formats.journal import Report
 from slotbench.release.applications import build_application
 from slotbench.release.heads import Rollout
 from slotbench.release.publish import publish_offer
@@ -119,17 +120,17 @@ def test_a_board_takes_a_program_and_of_the_next_one_what_changed(testbed: TestB
     assert {path: data for path, data in board.files.items() if path in kept} == kept, "the user's files are as they were"
 
 
-def test_a_program_that_crashes_falls_back_and_is_not_tried_again(testbed: TestBed) -> None:
+def test_a_program_that_crashes_falls_back_and_a_better_one_is_taken(testbed: TestBed) -> None:
     offer(testbed, 2, PROGRAM)
     board = testbed.board()
     board.power_on()
     update_to(board, 2)
+    before = content(board)
     offer(testbed, 3, {**PROGRAM, "lamp.py": "raise ValueError('burnt out')\n"})
-    board.run(4 * HOURS_MS, until=lambda: (found := record(board)) is not None and found.bad_counter == 3)
-    assert running(board) == (2, FolderState.CONFIRMED)
-    board.run(2 * HOURS_MS)
+    board.run(4 * HOURS_MS, until=lambda: (found := record(board)) is not None and found.report_counter == 3)
     found = record(board)
-    assert found is not None and found.bad_counter == 3 and running(board) == (2, FolderState.CONFIRMED)
+    assert found is not None and found.report in (Report.BAD, Report.UNPROVEN) and found.report_counter == 3
+    assert running(board) == (2, FolderState.CONFIRMED) and content(board) == before
     offer(testbed, 4, {**PROGRAM, "lamp.py": "shade = 4\n"})
     update_to(board, 4)
 
