@@ -124,11 +124,9 @@ def ship(
     project = project_of(ctx)
     releases = project.releases if project is not None else Path(_RELEASES)
     paths = ReleasePaths(site=Store(site), keys_path=keys_path, releases=releases)
-    beneath = read_firmware(for_path) if for_path is not None else images[0] if images else None
-    if app is not None and beneath is None:
-        keys = documents.read_keys(keys_path)[1]
-        found = application_shipping.channel_firmware(paths.site, keys, fields["channel"])
-        beneath = found[1] if found is not None else None
+    beneath = None
+    if app is not None:
+        beneath = _firmware_beneath(for_path, images, paths, fields["channel"])
     bundle = read_bundle(app, beneath, as_source, not_secret) if app is not None else None
 
     def plan() -> _Plan:
@@ -154,17 +152,35 @@ def ship(
             head = _carry_out(planned, plan, reasons, passphrase_file, (offline_key, online_key))
             tell_boards(broker, head)
     elif not as_json:
-        click.echo("dry run: nothing was written" if dry_run else "nothing is left to do")
-        if planned.last is not None and not serves:
-            warn_of_expiry(planned.last, now())
-        if not dry_run:
-            click.echo(_NEXT if serves else f"{_NEXT}; serve it: slotbench serve")
+        _say_nothing_done(planned.last, serves, dry_run)
     if as_json:
         echo_result(_fields(planned, head, dry_run))
     elif server is not None:
         server.serve()
     elif project is not None and project.server is not None and head is not None and not dry_run:
         _ask_server(project.server, head)
+
+
+def _say_nothing_done(last: Head | None, serves: bool, dry_run: bool) -> None:
+    """Say why nothing was done, and what boards do."""
+    click.echo("dry run: nothing was written" if dry_run else "nothing is left to do")
+    if last is not None and not serves:
+        warn_of_expiry(last, now())
+    if not dry_run:
+        click.echo(_NEXT if serves else f"{_NEXT}; serve it: slotbench serve")
+
+
+def _firmware_beneath(
+    for_path: Path | None, images: Sequence[bytes], paths: ReleasePaths, channel: str,
+) -> bytes | None:
+    """The firmware that a program is compiled and tried for: what is named, shipped or offered; or None."""
+    if for_path is not None:
+        return read_firmware(for_path)
+    if images:
+        return images[0]
+    keys = documents.read_keys(paths.keys_path)[1]
+    found = application_shipping.channel_firmware(paths.site, keys, channel)
+    return found[1] if found is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,19 @@ crashes falls back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from slotbench.application.bundle import Bundle
+from slotbench.boards import BoardProfile
+from slotbench.demo.screen import DemoScreen
 from slotbench.formats.application_record import FILES, FOLDERS, ApplicationRecord, FolderState, newest_record
 from slotbench.release.applications import build_application
 from slotbench.release.files import write_atomic
 from slotbench.release.publish import publish_offer
+from slotbench.release.publisher import Publisher
 from slotbench.release.sign import sign_file
-
-if TYPE_CHECKING:
-    from slotbench.demo.update import UpdateDemo
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.network.loopback import LoopbackNetwork
 
 __all__ = ["ProgramScenes"]
 
@@ -34,10 +36,29 @@ _PAGE: Final = b"<p>A lamp with a page of its own.</p>\n" * 60
 _FIRST, _CHANGED, _CRASHING = 2, 3, 4
 
 
+class RunningDemo(Protocol):
+    """What the scenes need of the demo: its board with its network, its publisher, its screen. `now` is Unix
+    seconds.
+    """
+
+    screen: DemoScreen
+    board: VirtualBoard
+    profile: BoardProfile
+    publisher: Publisher
+    network: LoopbackNetwork
+    now: int
+
+    def run_until(self, reached: Callable[[], bool], what: str) -> None:
+        """Run the board until this is reached. Raises BenchError when it is not."""
+
+    def expect(self, so: bool, what: str) -> None:
+        """Raise BenchError unless it is so."""
+
+
 class ProgramScenes:
     """Scenes for the board of `demo`, which runs the firmware that it ended on."""
 
-    def __init__(self, demo: UpdateDemo) -> None:
+    def __init__(self, demo: RunningDemo) -> None:
         self._demo = demo
         self._files: dict[str, bytes] = {"lamp.py": _LAMP, "main.py": _MAIN, "www/index.html": _PAGE}
 

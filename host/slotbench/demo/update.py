@@ -108,19 +108,12 @@ class UpdateDemo:
             self._set_up(server.url)
             scenes: tuple[tuple[str, Callable[[], str]], ...] = (
                 ("A scheduled check finds 2.0.0, and the power goes away in mid-write", self._interrupted),
-                (
-                    "Power is back: the old release runs, the download resumes, the new one proves itself",
-                    self._resumed,
-                ),
+                ("Power is back: the old release runs, the download resumes, the new one proves itself",
+                 self._resumed),
                 ("A bad release: 3.0.0 is signed, and crashes on every boot", self._crashing),
-                (
-                    "A forged release: 4.0.0, offered by the real head, signed by somebody else",
-                    self._forged,
-                ),
-                (
-                    "By hand: 5.0.0 is held back for everybody, a person forces it from the REPL",
-                    self._by_hand,
-                ),
+                ("A forged release: 4.0.0, offered by the real head, signed by somebody else", self._forged),
+                ("By hand: 5.0.0 is held back for everybody, a person forces it from the REPL",
+                 self._by_hand),
             )
             if self.profile.filesystem:
                 scenes += ProgramScenes(self).scenes()
