@@ -251,8 +251,8 @@ def test_a_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     client = DeviceHttpClient(104)
     make, made = client.vm.import_("twoslot.connection").socket.socket, []
 
-    def kept() -> Any:
-        made.append(make())
+    def kept(*kind: int) -> Any:
+        made.append(make(*kind))
         return made[-1]
 
     monkeypatch.setattr(client.vm.import_("twoslot.connection").socket, "socket", kept)
@@ -267,7 +267,7 @@ def test_a_board_without_a_free_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """An application that holds them all: the update waits, and the application goes on."""
     client = DeviceHttpClient()
 
-    def none_left() -> None:
+    def none_left(*kind: int) -> None:
         raise DeviceOSError(ENOMEM)
 
     monkeypatch.setattr(client.vm.import_("twoslot.connection").socket, "socket", none_left)

@@ -54,7 +54,9 @@ def step(agent):
     # Before a head was accepted, memory that is missing from here on may be what somebody in between took.
     agent.unproven = not agent.accepted
     try:
-        for _ in agent.request:
+        for name_to_resolve in agent.request:
+            if name_to_resolve:
+                from twoslot import resolver
             agent.waiting = True
             return
         r = agent.response

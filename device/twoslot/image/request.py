@@ -22,7 +22,9 @@ def step(agent):
 
             agent.source = upload
         agent.request = agent.source.get(agent, url, None, agent.span)
-    for _ in agent.request:
+    for name_to_resolve in agent.request:
+        if name_to_resolve:
+            from twoslot import resolver
         agent.waiting = True
         return
     agent.request = None
