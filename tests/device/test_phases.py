@@ -35,11 +35,11 @@ from support.device.site import (
 RESIDENT = {"schedule"}
 AGENT = {"agent", "errors"}
 BOOT = AGENT | {"flash", "boot.control"}
-REQUEST = AGENT | {"connection", "http.request", "http.lines", "http.response"}
+REQUEST = AGENT | {"http.request", "http.lines", "http.response"}
 VERIFY_DOCUMENT = AGENT | {"trust.verify"}
 BEGIN = AGENT | {"attempt", "settings"}
 FACTS = BOOT | {"boot.facts"}
-ASK = REQUEST | {"http.documents"}
+ASK = REQUEST | {"http.documents", "resolver"}
 KEYRING = VERIFY_DOCUMENT | {"trust.keyring"}
 READ = VERIFY_DOCUMENT | {"trust.rsa", "trust.document"}
 JUDGE = VERIFY_DOCUMENT | {"trust.policy", "settings"}

@@ -39,8 +39,7 @@ def step(agent):
         return
     if agent.request is None:
         # All that a request needs, from this frame: it is high up on the stack.
-        from twoslot import connection
-        from twoslot.http import response, lines, request
+        from twoslot.http import connection, response, lines, request
 
         if agent.identity:
             from twoslot import hmac
@@ -85,7 +84,7 @@ def step(agent):
     r = agent.request = None
     agent.source.close(agent)
     agent.source = None
-    drop("connection", "hmac")
+    drop("hmac")
 
 
 def address(agent):

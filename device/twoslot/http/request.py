@@ -1,9 +1,10 @@
 # Sends a request over HTTP/1.1 (RFC 9112) and reads the head of its response. No redirects: they
 # carry no trust, and to HTTPS they do not work here. It is loaded to ask, then dropped: response.py
 # reads the body.
-from twoslot import codes, connection
+from twoslot import codes
 from twoslot.constants import BODY_MOST
 from twoslot.errors import LinkError
+from twoslot.http import connection
 from twoslot.http.lines import next_line
 from twoslot.http.response import Response
 
