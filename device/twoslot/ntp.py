@@ -1,6 +1,6 @@
 # Sets the clock from the NTP server in the settings (RFC 4330). Nothing trusts it but the expiry of a
 # head and quiet hours. This module is loaded where a server is named, and stays. It waits for
-# nothing but a name that is to be resolved.
+# nothing.
 import machine
 import network
 import os

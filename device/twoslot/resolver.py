@@ -34,7 +34,7 @@ def address(name, port):
     except OSError:
         host = None
         raise
-    if not found:
+    if found is None:
         return None
     host = None
     return (found, port) if found != name else socket.getaddrinfo(name, port)[0][-1]

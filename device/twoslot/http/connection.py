@@ -31,7 +31,7 @@ def connect(holder, host):
         port = int(host[colon + 1 :]) if colon > 0 else 80
         if colon > 0:
             host = host[:colon]
-        address = None
+        address = resolver = None
         while address is None:
             if not host.strip("0123456789."):
                 address = socket.getaddrinfo(host, port)[0][-1]
@@ -44,8 +44,9 @@ def connect(holder, host):
         raise LinkError(codes.NAME_NOT_RESOLVED, 0)
     except OSError as e:
         raise LinkError(codes.NAME_NOT_RESOLVED, e.args[0])
-    resolver = None
-    twoslot.drop("resolver")
+    if resolver:
+        resolver = None
+        twoslot.drop("resolver")
     try:
         holder.sock = socket.socket()
         holder.sock.settimeout(0)

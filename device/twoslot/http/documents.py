@@ -39,7 +39,7 @@ def step(agent):
         return
     if agent.request is None:
         # All that a request needs, from this frame: it is high up on the stack.
-        from twoslot.http import connection, response, lines, request
+        from twoslot.http import response, lines, connection, request
 
         if agent.identity:
             from twoslot import hmac

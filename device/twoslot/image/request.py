@@ -10,7 +10,7 @@ def step(agent):
         url, agent.url = agent.url, None
         if agent.identity is not None:
             # Over HTTP. All that it needs, from this frame: it is high up on the stack.
-            from twoslot.http import connection, response, lines, request
+            from twoslot.http import response, lines, connection, request
 
             if agent.identity:
                 from twoslot import hmac
