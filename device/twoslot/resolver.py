@@ -1,5 +1,5 @@
-# Resolves a name without waiting (RFC 1035): whoever needs its address asks here again and again. One name at a
-# time. Loaded for a name, until its address is known.
+# Resolves a name without waiting (RFC 1035): whoever needs its address asks here again and again. One name
+# at a time. Loaded for a name, until its address is known.
 import network
 import os
 import socket
@@ -10,6 +10,7 @@ from micropython import const
 _WAIT_MS = const(1000)  # for the first answer, one more second each time
 _TRIES = const(4)
 _TAKEN_MS = const(11000)  # nobody asks for longer: who asked for this name has given up
+_BYTES = const(256)  # of an answer that are read
 _UNKNOWN = const(-2)  # as getaddrinfo() says it
 _ETIMEDOUT = const(110)
 
@@ -43,17 +44,17 @@ def address(name, port):
 def _next_answer(name):
     # Take up where the last call stopped. Returns an address; None: come again; or the name itself, which
     # getaddrinfo() is to be asked for.
-    global sock, begun, tries
+    global begun, tries
     if sock:
         found = None
         try:
-            found = _parse(sock.recv(512))
+            found = _parse(sock.recv(_BYTES))
         except OSError as e:
             if e.args[0] == _UNKNOWN:
                 _close()
                 raise
-        except (IndexError, TypeError):
-            pass  # a record that ends too early
+        except IndexError:
+            pass  # not even a head
         if not found and time.ticks_diff(time.ticks_ms(), begun) < _WAIT_MS * tries:
             return None
         _close()
@@ -96,7 +97,8 @@ def _ask(name):
 
 
 def _parse(data):
-    # Return an address of an answer, any of its addresses. None: it is no answer to the question.
+    # Return any of the addresses in an answer. None: it is no answer to the question. The name itself: it is
+    # too long to have one in what was read.
     n = len(packet)
     if data[:2] != packet[:2] or data[2] & 0xF8 != 0x80 or data[12:n].lower() != packet[12:].lower():
         return None
@@ -104,13 +106,17 @@ def _parse(data):
     if code and code != 3:
         return None  # this server cannot tell now
     found, at = [], n
-    for _ in range(0 if code else data[6] << 8 | data[7]):
-        while 0 < data[at] < 192:
-            at += data[at] + 1
-        at += 1 if data[at] == 0 else 2
-        if data[at : at + 4] == b"\0\x01\0\x01" and data[at + 8 : at + 10] == b"\0\x04":
-            found.append("%d.%d.%d.%d" % tuple(data[at + 10 : at + 14]))
-        at += 10 + (data[at + 8] << 8 | data[at + 9])
+    try:
+        for _ in range(0 if code else data[6] << 8 | data[7]):
+            while 0 < data[at] < 192:
+                at += data[at] + 1
+            at += 1 if data[at] == 0 else 2
+            if data[at : at + 4] == b"\0\x01\0\x01" and data[at + 8 : at + 10] == b"\0\x04":
+                found.append("%d.%d.%d.%d" % tuple(data[at + 10 : at + 14]))
+            at += 10 + (data[at + 8] << 8 | data[at + 9])
+    except (IndexError, TypeError):  # the answer ends too early
+        if not found:
+            return host if len(data) == _BYTES else None
     if not found:
         raise OSError(_UNKNOWN)
     return found[os.urandom(1)[0] % len(found)]

@@ -1,7 +1,7 @@
 """One set of names for what modules keep to themselves: MicroPython keeps every name it saw on the heap.
 
-A function, class or global of a module whose name begins with an underscore, and which nobody asks a module or
-an object for, is known in this module only. So the first of each module gets the same name, and so on.
+A function, class or global of a module whose name begins with an underscore, and which nobody asks a module
+or an object for, is known in this module only. So the first of each module gets the same name, and so on.
 """
 
 from __future__ import annotations
