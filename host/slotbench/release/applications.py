@@ -5,7 +5,7 @@ what of it a site must have.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +16,17 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import SECTOR_BYTES, FormatError
 from slotbench.formats.application import ApplicationDocument
-from slotbench.formats.file_list import parse_list
+from slotbench.formats.file_list import FILE_BYTES_MAX, parse_list, sort_key
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.release import documents, store
+from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.store import Store
 
 __all__ = [
-    "APPLICATION_SUFFIX", "application_contents", "build_application", "built_files", "check_fit",
-    "missing_files", "require_room", "trusted_applications",
+    "APPLICATION_SUFFIX", "application_contents", "build_application", "check_fit", "files_folder",
+    "missing_files", "read_written_bundle", "require_room", "trusted_applications",
+    "write_bundle",
 ]
 
 APPLICATION_SUFFIX = ".application"
@@ -135,12 +137,27 @@ def trusted_applications(site: Store, keys: Keys) -> dict[str, ApplicationDocume
     return found
 
 
-def built_files(folder: Path) -> Mapping[str, bytes]:
-    """The files of a bundle that was written to `folder`, as they are. Raises BenchError."""
+def files_folder(path: Path) -> Path:
+    """The folder with the files of the application in `path`, as boards get them."""
+    return path.with_suffix(".files")
+
+
+def write_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write the files of a bundle to `folder`, in place of those of an earlier build. Raises BenchError."""
+    if folder.is_dir():
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    for name, content in bundle.files.items():
+        write_atomic(folder / name, content)
+
+
+def read_written_bundle(folder: Path) -> Bundle:
+    """The bundle that was written to `folder`, as it is. Raises BenchError, FormatError."""
     if not folder.is_dir():
         raise BenchError(
             "the folder with the files of the application is missing", where=str(folder),
             cure="keep it beside the application, or build it again", exit_code=USAGE)
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+    files = {
+        path.relative_to(folder).as_posix(): read_bytes(path, FILE_BYTES_MAX)
         for path in sorted(folder.rglob("*")) if path.is_file()}
+    return Bundle(dict(sorted(files.items(), key=lambda item: sort_key(item[0]))), 0, folder)
