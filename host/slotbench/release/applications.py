@@ -5,13 +5,13 @@ what of it a site must have.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from slotbench.application.bundle import Bundle
-from slotbench.application.room import SPARE_BLOCKS
+from slotbench.application.room import SPARE_BLOCKS, bundle_blocks
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import SECTOR_BYTES, FormatError
@@ -19,6 +19,7 @@ from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.file_list import FILE_BYTES_MAX, parse_list, sort_key
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
+from slotbench.mpy import compile_package, sources
 from slotbench.release import documents, store
 from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.store import Store
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 APPLICATION_SUFFIX = ".application"
+_TWOSLOT_FILES = 10
+"""Blocks of the boot hook, boot.py, settings, keys and records beside the package."""
 
 
 def build_application(
@@ -48,7 +51,7 @@ def build_application(
             raise BenchError(
                 f"{board.name} has no filesystem, so no place for an application",
                 cure="give a board that runs MicroPython", exit_code=USAGE)
-        require_room(bundle, board)
+        require_room(bundle, board, is_frozen=bool(firmware is not None and firmware.twoslot))
     made = ApplicationDocument(
         product=product, boards=tuple(board.name for board in boards), channels=tuple(channels),
         version=version, counter=counter, created=created, list_sha256=bundle.list_sha256,
@@ -60,19 +63,27 @@ def build_application(
     return made
 
 
-def require_room(bundle: Bundle, board: BoardProfile, *, occupied: int = 0) -> None:
-    """Raise BenchError unless the board's filesystem has room for the bundle twice, beside what is `occupied`
-    (blocks), so that one can be filled while the other runs.
+def require_room(bundle: Bundle, board: BoardProfile, *, is_frozen: bool = False) -> None:
+    """Raise BenchError unless the board's filesystem has room for the bundle twice, so that one can be filled
+    while the other runs, beside twoslot. `is_frozen`: the firmware has twoslot, and the filesystem none.
     """
-    room = board.filesystem.size // SECTOR_BYTES - SPARE_BLOCKS - occupied
+    blocks = board.filesystem.size // SECTOR_BYTES - SPARE_BLOCKS
+    if is_frozen or 2 * bundle.blocks + _package_blocks(sources()) <= blocks:
+        room = blocks  # sources take more than what is made of them
+    else:
+        room = blocks - _package_blocks(compile_package(sources()))
     missing = 2 * bundle.blocks - room
     if missing > 0:
         longest = max(bundle.files, key=lambda path: len(bundle.files[path]))
         raise BenchError(
             f"it takes {bundle.blocks} blocks of {SECTOR_BYTES} bytes, twice, and {board.name} has room for "
-            f"{max(room, 0)}: {missing * SECTOR_BYTES // 1024} KB are missing",
+            f"{max(room, 0)} beside twoslot: {missing * SECTOR_BYTES // 1024} KB are missing",
             where=str(bundle.folder) if bundle.folder is not None else "",
             cure=f"make it smaller; its longest file is {longest} ({len(bundle.files[longest])} bytes)")
+
+
+def _package_blocks(modules: Mapping[str, bytes]) -> int:
+    return bundle_blocks({path: len(data) for path, data in modules.items()}) + _TWOSLOT_FILES
 
 
 def check_fit(application: ApplicationDocument, firmware: Release) -> None:
