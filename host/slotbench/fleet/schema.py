@@ -166,7 +166,7 @@ webhooks = Table(
     Column("next_at", BigInteger, nullable=False, server_default="0"),
     Column("problem", String(200), nullable=False, server_default=""),
 )
-"""Who is told what happens: told up to the rows `audit_id` and `event_id`, and tried again from `next_at` on."""
+"""Who is told what happens: told up to the rows `audit_id` and `event_id`, tried again from `next_at` on."""
 
 leases = Table(
     "leases", META,
