@@ -29,11 +29,11 @@ from support.samples import NOW
 SOMEBODY = Actor("somebody")
 
 
-class Receiver(HTTPServer):
+class WebhookReceiver(HTTPServer):
     """Takes messages; `status` is what it answers."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _WebhookHandler)
         self.status = 200
         self.taken: list[tuple[dict[str, str], bytes]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/hook"
@@ -43,8 +43,8 @@ class Receiver(HTTPServer):
         return [json.loads(body)["kind"] for _, body in self.taken]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
+class _WebhookHandler(BaseHTTPRequestHandler):
+    server: WebhookReceiver
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -59,8 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
+def receiver() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as receiver:
         thread = threading.Thread(target=receiver.serve_forever, args=(0.01,))
         thread.start()
         yield receiver
@@ -79,7 +79,7 @@ def act(database: FleetDatabase, action: str, subject: str = "lamp/stable counte
 
 
 def test_what_happens_from_now_on_is_told_signed_and_once(
-    database: FleetDatabase, receiver: Receiver, sender: WebhookSender, recorder: BoardRecorder,
+    database: FleetDatabase, receiver: WebhookReceiver, sender: WebhookSender, recorder: BoardRecorder,
 ) -> None:
     act(database, "rollout start")
     with database.writing() as connection:
@@ -101,7 +101,7 @@ def test_what_happens_from_now_on_is_told_signed_and_once(
 
 
 def test_what_is_not_taken_comes_again_later_and_in_order(
-    database: FleetDatabase, receiver: Receiver, sender: WebhookSender, clock: list[float],
+    database: FleetDatabase, receiver: WebhookReceiver, sender: WebhookSender, clock: list[float],
 ) -> None:
     with database.writing() as connection:
         add_webhook(connection, SOMEBODY, NOW, receiver.url)
@@ -125,7 +125,7 @@ def test_what_is_not_taken_comes_again_later_and_in_order(
     assert (view.failures, view.problem) == (0, "")
 
 
-def test_one_process_sends(database: FleetDatabase, receiver: Receiver, clock: list[float]) -> None:
+def test_one_process_sends(database: FleetDatabase, receiver: WebhookReceiver, clock: list[float]) -> None:
     first, second = (WebhookSender(database, lambda: clock[0]) for _ in range(2))
     with database.writing() as connection:
         add_webhook(connection, SOMEBODY, NOW, receiver.url)
