@@ -63,6 +63,8 @@ STAGE_HOOK_LINE = const("hook_line")
 STAGE_SPARE = const("boot.spare")
 STAGE_SCAN = const("image.scan")
 STAGE_REUSE = const("image.reuse")
+STAGE_CHOICE = const("patch.choice")
+STAGE_PATCH = const("patch.decoder")
 STAGE_REQUEST = const("image.request")
 STAGE_TABLE = const("image.table")
 STAGE_DOWNLOAD = const("image.download")
@@ -83,6 +85,7 @@ CHECK_FIRST_BIT = const(27)
 STARVED_BIT = const(28)
 
 COPIES = const(8)  # fills of the exec window that a trial may begin: design.md, chosen numbers
+PATCH_TRIES = const(3)  # lost connections in a row, without a block gained, before a patch is given up
 POLL_MS = const(5)  # between two looks at a silent connection
 DELAY_MS = const(300000)  # as long, the application's function may put a restart off, if no setting says else
 RETRY_MS = const(60000)  # to the next attempt after one that left no trace

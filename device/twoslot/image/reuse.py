@@ -1,6 +1,6 @@
 # Copies blocks from the running slot's image into the spare slot, where both releases have the same block at
 # the same place. The running slot's block table only says where to try: the digest of what was read decides.
-from twoslot.constants import BLOCK, STAGE_DOWNLOAD, STAGE_SCAN, STATE_VERIFY, TABLE_ENTRY
+from twoslot.constants import BLOCK, STAGE_CHOICE, STAGE_SCAN, STATE_VERIFY, TABLE_ENTRY
 from twoslot.errors import LinkError
 from twoslot.flash import Flash
 
@@ -13,7 +13,7 @@ def step(agent):
     if block == progress["blocks"] or not progress["left"]:
         agent.next = 0
         progress["pieces"] = None
-        agent.stage = STAGE_DOWNLOAD
+        agent.stage = STAGE_CHOICE
         if not progress["left"]:
             agent.state, agent.stage = STATE_VERIFY, STAGE_SCAN
         return

@@ -23,6 +23,7 @@ def start(place, plan):
     return {
         "pieces": None, "image": place[0], "table": place[1], "length": plan["length"],
         "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0, "sha": None, "scans": 0,
+        "tries": 0,
     }  # fmt: skip
 
 

@@ -172,6 +172,9 @@ def parse_plan(payload, image):
     plan["version"] = v = _typed(payload, "version", str)
     plan["url"], plan["blocks_url"] = _typed(image, "url", str), _typed(image, "blocks_url", str)
     plan["sha256"], plan["blocks"] = _digest(image, "sha256"), _digest(image, "blocks")
+    # What this twoslot can decode, and this release has beside the image itself.
+    known = image.get("encodings", ())
+    plan["encodings"] = [way for way in ("patch", "deflate") if way in known]
     # The descriptor cuts the version after 16 bytes, not characters: it has to be ASCII.
     if not 0 < len(v) <= 16 or min(v) < " " or max(v) > "~":
         raise ValueError
