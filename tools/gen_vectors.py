@@ -17,15 +17,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "host"))
 
-from golden import native, pages, served  # noqa: E402
+from golden import applications, native, pages, served  # noqa: E402
 from golden.common import VECTORS  # noqa: E402
 
-from slotbench.formats import descriptor, journal, maptable, release, rtc  # noqa: E402
+from slotbench.formats import (  # noqa: E402
+    application, application_record, descriptor, journal, maptable, release, rtc,
+)
 
 PARTS = (
     pages.map_files, pages.cell_files, pages.region_files, pages.descriptor_files,
     pages.windowlog_files, pages.rtc_files, served.image_files, served.document_files, served.tampered_files,
     served.rollout_files, native.native_files,
+    applications.list_files, applications.record_files,
 )
 LOCK = "locked.json"
 KEPT = ("README.md", "keys/", LOCK)
@@ -33,6 +36,7 @@ KEPT = ("README.md", "keys/", LOCK)
 FORMATS = {
     "maps": maptable.MAGIC.decode(), "cells": journal.MAGIC.decode(), "regions": journal.MAGIC.decode(),
     "descriptors": descriptor.MAGIC.decode(), "rtc": rtc.MAGIC.decode(),
+    "applications": application_record.MAGIC.decode(), "lists": str(application.FORMAT),
     "documents": str(release.FORMAT), "tampered": str(release.FORMAT),
 }
 """The format number that speaks for a folder; the others have none and never change."""

@@ -85,3 +85,11 @@ NO_BOOT_HOOK = const(76)
 DRIVER_TOO_OLD = const(77)
 STACK = const(78)
 UNEXPECTED = const(79)
+
+# Applications: of the release, of the board, of the connection.
+APP_FIRMWARE = const(80)
+APP_DATA = const(81)
+FILE_LIST = const(82)
+NO_ROOM = const(83)
+FILE_MISMATCH = const(84)
+FROZEN_MAIN = const(85)

@@ -266,3 +266,23 @@ def test_channel_tags(vm: CPythonVM) -> None:
     tag = vm.import_("twoslot.trust.policy").channel_tag
 
     assert expected == {name: tag(*name.split("/")) for name in expected}
+
+
+@pytest.mark.parametrize(("name", "code"), [("both", None), ("app_alone", 28)])
+def test_a_twoslot_without_applications_goes_on_with_the_firmware(
+    vm: CPythonVM, name: str, code: int | None,
+) -> None:
+    """A head's `app` is a field that it does not know; a head with an application alone offers counter 0."""
+    path = VECTORS / "documents" / f"{name}.head"
+    fields = says(path)["fields"]
+    policy_bench = PolicyBench(vm)
+    policy_bench.settings.update(product=fields["product"], channel="stable", cohort="lab")
+    policy_bench.facts["time"], policy_bench.now = 0, fields["issued"]
+
+    head = policy_bench.check_head(path.read_bytes())
+
+    if code:
+        with refusal(vm, "ReleaseError", code, 0):
+            policy_bench.check_rollout(head)
+    else:
+        policy_bench.check_rollout(head)

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from slotbench.formats import FormatError, blocks, document, journal, maptable, windowlog
+from slotbench.formats import FormatError, application_record, blocks, document, journal, maptable, windowlog
+from slotbench.formats.application import ApplicationDocument
+from slotbench.formats.application_record import ApplicationRecord
 from slotbench.formats.descriptor import SlotDescriptor
+from slotbench.formats.file_list import pack_list, parse_list
 from slotbench.formats.head import Head, rollout_place
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
@@ -21,8 +24,8 @@ from slotbench.formats.release import Release
 from slotbench.formats.rtc import Tail
 
 VECTORS = Path(__file__).parents[1] / "vectors"
-KINDS = {"release": Release, "head": Head, "keys": Keys}
-ROLES = {"release": Role.OFFLINE, "head": Role.ONLINE, "keys": Role.OFFLINE}
+KINDS = {"application": ApplicationDocument, "release": Release, "head": Head, "keys": Keys}
+ROLES = {"application": Role.OFFLINE, "release": Role.OFFLINE, "head": Role.ONLINE, "keys": Role.OFFLINE}
 
 
 def names(folder: str) -> list[str]:
@@ -155,7 +158,7 @@ def test_release_with_an_image_for_each_slot():
         key: (said["length"], said["sha256"], said["blocks_sha256"]) for key, said in images.items()}
 
 
-@pytest.mark.parametrize(("name", "kind"), [*((kind, kind) for kind in KINDS), ("longest", "head")])
+@pytest.mark.parametrize(("name", "kind"), [*((kind, kind) for kind in KINDS), ("longest", "head"), ("both", "head"), ("app_alone", "head")])
 def test_signed_document(name, kind):
     data, twin = load("documents", name, kind)
 
@@ -188,6 +191,61 @@ def test_rollout_and_channel_tags():
     assert {name: rollout_place(twin["release"], name) for name in twin["places"]} == twin["places"]
     tags = {name: journal.channel_tag(*name.split("/")) for name in twin["channel_tags"]}
     assert tags == twin["channel_tags"]
+
+
+def test_rollout_of_an_application():
+    twin = json.loads((VECTORS / "rollout_app.json").read_text())
+
+    places = {name: rollout_place(twin["release"], name, twin["app"]) for name in twin["places"]}
+    assert places == twin["places"]
+    assert places != {name: rollout_place(twin["release"], name) for name in twin["places"]}
+
+
+@pytest.mark.parametrize("name", names("lists"))
+def test_file_list(name):
+    text, twin = load("lists", name, "list")
+
+    if twin["wrong_line"]:
+        with pytest.raises(FormatError) as caught:
+            parse_list(text)
+        assert (f"line {twin['wrong_line']}" in caught.value.where) is (twin["wrong_line"] > 0)
+    else:
+        entries = parse_list(text)
+        assert plain([asdict(entry) for entry in entries]) == twin["files"]
+        assert pack_list(reversed(entries)) == text
+
+
+@pytest.mark.parametrize("name", names("applications"))
+def test_application_record(name):
+    data, twin = load("applications", name)
+
+    if twin is None:
+        with pytest.raises(FormatError):
+            ApplicationRecord.unpack(data)
+    else:
+        record = ApplicationRecord.unpack(data)
+        assert plain(asdict(record)) == twin
+        assert record.pack() == data
+
+
+def test_the_newest_application_record_counts():
+    older, newer = (load("applications", name)[0] for name in ("first", "distinct"))
+    torn = load("applications", "torn")[0]
+
+    for contents in ((older, newer), (newer, older), (torn, newer), (newer, b"")):
+        found = application_record.newest_record(contents)
+        assert found is not None and found.pack() == newer
+    assert application_record.newest_record((torn, b"")) is None
+
+
+@pytest.mark.parametrize(("firmware", "mpy_abi", "fits"), [
+    (6, 6, False), (7, 6, True), (9, 6, True), (10, 6, False), (8, 5, False), (8, 0, True), (0, 6, False),
+    (0x80000001, 6, True), (0x80000001, 5, False),
+])
+def test_the_firmware_that_an_application_fits(firmware, mpy_abi, fits):
+    payload = document.split_document(load("documents", "application", "application")[0]).payload
+
+    assert ApplicationDocument.from_payload(payload).fits(firmware, mpy_abi) is fits
 
 
 def pinned() -> Keys:

@@ -22,6 +22,7 @@ from support.serial.bench import SerialBench
 NOT_RUN = {
     "esptool --port /dev/ttyUSB0 dump-mem 0x40000000 65536 rom.bin": "the ROM of a real chip",
     ". .venv/bin/activate": "the tests run inside it",
+    "pip install 'twoslot[fleet]'": "the tests have its packages",
 }
 """Commands that no test types, and why."""
 PARSED = {

@@ -16,58 +16,19 @@ from urllib.request import urlopen
 
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from slotbench.errors import BenchError
 from slotbench.formats import identity
 from slotbench.release.identities import Identities, parse_secret
 from slotbench.server import BackgroundServer, BoardAuthenticator, create_app, create_boards_app
+from slotbench.server.app import boards_json
 from slotbench.server.board_authenticator import LIFE_S
+from support.board_client import HEAD, HOST, SECRET, BoardClient
 from support.commands import RunCommand
 from support.samples import NOW
 
-SECRET = bytes(range(32))
-HEAD = "/heads/sensor/stable.head"
-HOST = "localhost"
-
 Serving: TypeAlias = Callable[..., tuple[FlaskClient, BoardAuthenticator]]
 """Starts a server with one head; `require` is its --require-identity."""
-
-
-class BoardClient:
-    """The board's side of the authentication, made by hand."""
-
-    def __init__(self, client: FlaskClient, device_id: str = "lamp-7", secret: bytes = SECRET) -> None:
-        self.client, self.device_id, self.secret = client, device_id, secret
-        self.nonce, self.nc = "", 0
-
-    def get(self, path: str = HEAD, **changes: Any) -> TestResponse:
-        """Send a request, with a proof once there is a challenge. A challenge in the response is kept."""
-        header = f'Twoslot id="{self.device_id}"'
-        if self.nonce:
-            self.nc += 1
-            header = self.proof(path, **changes)
-        return self.send(path, header)
-
-    def proof(
-        self, path: str = HEAD, *, nc: int | None = None, running: int = 5, report: str = "1/5",
-        told: int | None = None, method: str = "GET", host: str = HOST,
-    ) -> str:
-        """The Authorization header. `told` is the running counter it states, if not the one it proves."""
-        nc = nc or self.nc
-        code, about = report.split("/")
-        proof = identity.IdentityProof(
-            nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
-        mac = identity.compute_mac(self.secret, proof.message(method, host, path))
-        return (
-            f'Twoslot id="{self.device_id}", nonce="{self.nonce}", nc={nc}, report="{report}", '
-            f'running="{told or running}", mac="{mac}"')
-
-    def send(self, path: str, header: str) -> TestResponse:
-        response = self.client.get(path, headers={"Authorization": header})
-        if found := response.headers.get("WWW-Authenticate"):
-            self.nonce, self.nc = found.removeprefix('Twoslot nonce="').removesuffix('"'), 0
-        return response
 
 
 @pytest.fixture
@@ -254,6 +215,21 @@ def test_the_list_has_a_port_of_its_own_on_loopback(serving: Serving, tmp_path: 
                 urlopen(url)
             refused.value.close()
             assert refused.value.code in (401, 404)
+
+
+def test_no_request_waits_while_the_boards_are_listed(serving: Serving, tmp_path: Path) -> None:
+    client, boards = serving()
+    ids = [f"lamp-{number:03}" for number in range(500)]
+    Identities(dict.fromkeys(ids, SECRET)).save(tmp_path / "identities.json")
+    members = [BoardClient(client, device_id) for device_id in ids]
+    for member in (each for each in members for _ in range(2)):
+        member.get()
+    pieces = boards_json(boards)
+    listed = next(pieces)
+    assert members[7].get(running=6).status_code == 200, "a board is answered in the middle of the list"
+    found = json.loads(listed + "".join(pieces))
+    assert list(found) == ids and found["lamp-007"]["running"] == 5
+    assert json.loads("".join(boards_json(BoardAuthenticator(tmp_path / "identities.json")))) == {}
 
 
 def test_a_change_is_logged_once(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:

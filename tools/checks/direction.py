@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -45,12 +46,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "parts": frozenset({"errors"}),
     "vboard": _MIDDLE | {"parts"},
     "server": _UPPER,
+    "fleet": _UPPER | {"server"},
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"demo", "doctor", "prove", "serial_port", "server"},
+    "cli": _UPPER | {"demo", "doctor", "fleet", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""
+
+_EXTRAS = {"fleet": "fleet"}
+"""Part of slotbench -> the extra of setup.cfg whose packages it may import, too."""
 
 _DISTRIBUTIONS = {
     "ampy": "adafruit-ampy", "littlefs": "littlefs-python", "paho": "paho-mqtt", "serial": "pyserial"}
@@ -73,7 +78,7 @@ def run(root: Path, report: GateReport) -> None:
             continue
         package = ("slotbench", *inside[:-1])
         for line, module in _imports(tree, package):
-            _check(place, line, part, module, required, report)
+            _check(place, line, part, module, required | _required(root, _EXTRAS.get(part)), report)
         own = ".".join(("slotbench", *inside)).removesuffix(".__init__")
         imports[own] = set(_named(tree, package))
     for circle in _circles(imports):
@@ -149,8 +154,13 @@ def _circles(imports: dict[str, set[str]]) -> Iterator[list[str]]:
                     ways.append([*way, other])
 
 
-def _required(root: Path) -> set[str]:
+@functools.cache
+def _required(root: Path, extra: str | None = "install_requires") -> set[str]:
+    """The distributions that setup.cfg names, or those of an extra; none for None."""
+    if extra is None:
+        return set()
     config = configparser.ConfigParser()
     config.read(root / "setup.cfg", encoding="utf-8")
-    lines = config.get("options", "install_requires", fallback="").splitlines()
+    section = "options" if extra == "install_requires" else "options.extras_require"
+    lines = config.get(section, extra, fallback="").splitlines()
     return {re.split(r"[^A-Za-z0-9._-]", line.strip())[0].lower() for line in lines if line.strip()}

@@ -9,8 +9,10 @@ from dataclasses import asdict, replace
 
 from golden.common import CHANNEL, PRODUCT, VECTORS, Files, stream, text_of
 from slotbench.formats import blocks, document, journal
+from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.fields import NAME_CHARS_MAX
-from slotbench.formats.head import HEAD_BYTES_MAX, Head, rollout_place
+from slotbench.formats.file_list import FileEntry, pack_list
+from slotbench.formats.head import HEAD_BYTES_MAX, NO_RELEASE, Head, rollout_place
 from slotbench.formats.image import build_e9, parse_e9
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import ImageRef, Release
@@ -86,10 +88,38 @@ def longest_head() -> bytes:
     return replace(head, cohorts=(*head.cohorts, *names)).to_payload()
 
 
+def application_list() -> bytes:
+    """A file list whose order is not that of the bytes: `/` comes first."""
+    sizes = {
+        "main.py": 700, "lib/dht.mpy": 1100, "lib/a.mpy": 900, "lib.py": 600, "lib-old.py": 1000,
+        "web/index page.html": 1900, "empty.txt": 0,
+    }
+    return pack_list(
+        FileEntry(path, size, hashlib.sha256(path.encode()).hexdigest()) for path, size in sizes.items())
+
+
+def application_payloads() -> dict[str, tuple[str, bytes]]:
+    """An application, a head that names it beside the release, and one that names it alone."""
+    listed = application_list()
+    application = ApplicationDocument(
+        product=PRODUCT, boards=("generic_4m", "esp01s_1m"), channels=(CHANNEL,), version="2.4",
+        counter=11, created=1_750_000_050, list_sha256=hashlib.sha256(listed).hexdigest(),
+        list_length=len(listed), files=listed.count(b"\n"), size=6200, firmware_low=7, firmware_high=9,
+        mpy_abi=6, data=2, floor=4, notes="Lamp, dimmed.",
+    ).to_payload()
+    both = replace(
+        Head.from_payload(payloads()["head"]), app=document.payload_digest(application), app_counter=11)
+    alone = replace(both, release=NO_RELEASE, counter=0)
+    return {
+        "application": ("application", application), "both": ("head", both.to_payload()),
+        "app_alone": ("head", alone.to_payload()),
+    }
+
+
 def signers() -> dict[str, SigningKey]:
     """The key that signs each kind."""
     offline = test_key("offline")
-    return {"release": offline, "keys": offline, "head": test_key("online")}
+    return {"release": offline, "keys": offline, "application": offline, "head": test_key("online")}
 
 
 def document_files() -> Files:
@@ -98,6 +128,7 @@ def document_files() -> Files:
     named = {kind: (kind, payload) for kind, payload in payloads().items()}
     named["longest"] = "head", longest_head()
     with_twoslot = replace(Release.from_payload(named["release"][1]), twoslot=0x00010203)
+    named.update(application_payloads())
     named["frozen"] = "release", with_twoslot.to_payload()
     for name, (kind, payload) in named.items():
         signed = signers()[kind].sign(payload)
@@ -182,6 +213,11 @@ def tampered() -> dict[str, tuple[str, bytes, tuple[int, ...]]]:
         "empty": ("release", b"", (20,)),
         "not_json": ("release", offline.sign(b'{"kind":"release",').pack(), (20,)),
         "too_long": ("release", release[:-1] + b" " * 3000 + whole[line_2 - 2:], (9, 20)),
+        "application_by_online": (
+            "application", online.sign(application_payloads()["application"][1]).pack(), (21,)),
+        "release_as_application": ("application", good.pack(), (23,)),
+        "application_as_release": (
+            "release", offline.sign(application_payloads()["application"][1]).pack(), (23,)),
         "head_too_long": ("head", online.sign(longest_head()[:-1] + b" }").pack(), (9, 20)),
         "signature_plus_modulus": ("release", signature_plus_modulus(offline, release), (22,)),
     }
@@ -203,6 +239,7 @@ def tampered_files() -> Files:
 def rollout_files() -> Files:
     """rollout.json: who comes when, and the tag that ties head_seq to a channel."""
     digest = document.payload_digest(payloads()["release"])
+    app = document.payload_digest(application_payloads()["application"][1])
     ids = [f"{number:06x}" for number in (0, 1, 0xBADA55, 0xFFFFFF)] + ["greenhouse-north", "caf\u00e9"]
     return {"rollout.json": text_of({
         "release": digest,
@@ -211,4 +248,7 @@ def rollout_files() -> Files:
             f"{product}/{channel}": journal.channel_tag(product, channel)
             for product, channel in ((PRODUCT, CHANNEL), (PRODUCT, "beta"), ("a", "b"))
         },
+    }), "rollout_app.json": text_of({
+        "release": digest, "app": app,
+        "places": {device_id: rollout_place(digest, device_id, app) for device_id in ids},
     })}

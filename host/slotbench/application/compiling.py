@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.application.gather import MAIN, Sources, in_order
+from slotbench.application.gather import Sources
 from slotbench.errors import USAGE, BenchError
+from slotbench.formats.file_list import MAIN, sort_key
 from slotbench.images.versions import numbers_of
 from slotbench.mpy import ABI, compile_mpy
 
@@ -47,7 +48,7 @@ def compile_files(
             if path.endswith(".mpy"):
                 _check_mpy(sources, path, content, mpy_abi, micropython)
             made[path] = content
-    return dict(sorted(made.items(), key=in_order))
+    return dict(sorted(made.items(), key=lambda item: sort_key(item[0])))
 
 
 def _compile(sources: Sources, path: str, content: bytes) -> bytes:

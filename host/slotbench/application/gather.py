@@ -12,15 +12,12 @@ from typing import Final
 
 from slotbench.application.ignored import IGNORE_FILE, Ignored
 from slotbench.errors import USAGE, BenchError
+from slotbench.formats import FormatError
+from slotbench.formats.file_list import FILE_BYTES_MAX, FILES_MAX, MAIN, check_path, sort_key
 from slotbench.project import PROJECT_FILE
 
-__all__ = ["MAIN", "PATH_BYTES_MAX", "Sources", "gather"]
+__all__ = ["Sources", "gather"]
 
-MAIN: Final = "main.py"
-PATH_BYTES_MAX: Final = 96
-FILES_MAX: Final = 1000
-FILE_BYTES_MAX: Final = 512 * 1024
-"""Longer than what any board has room for twice."""
 _LEAVE_OUT: Final = f"rename it, or name it in {IGNORE_FILE}"
 _OF_THE_BOARD: Final = {
     "boot.py": "put what your program does at its start into main.py, or into a module that main.py imports",
@@ -75,12 +72,7 @@ def gather(folder: Path) -> Sources:
                 f"more than {FILES_MAX} files", where=str(folder), exit_code=USAGE,
                 cure=f"name what the board does not need in {IGNORE_FILE}")
     _check_main(files, folder)
-    return Sources(folder, dict(sorted(files.items(), key=in_order)), tuple(left_out))
-
-
-def in_order(item: tuple[str, bytes]) -> list[str]:
-    """The key that sorts the files of a bundle, as its list has them."""
-    return item[0].split("/")
+    return Sources(folder, dict(sorted(files.items(), key=lambda item: sort_key(item[0]))), tuple(left_out))
 
 
 def _walk(folder: Path, below: str, ignored: Ignored, left_out: list[str]) -> Iterator[tuple[str, Path]]:
@@ -108,18 +100,6 @@ def _walk(folder: Path, below: str, ignored: Ignored, left_out: list[str]) -> It
 def _check_path(path: str, place: Path) -> None:
     """Raise BenchError unless a bundle may have a file at this path."""
     where = ascii(str(place))[1:-1]
-    if not path.isascii():
-        raise BenchError(
-            "the name has letters other than those of ASCII", where=where, cure=_LEAVE_OUT, exit_code=USAGE)
-    length = len(path)
-    if not path.isprintable() or "\\" in path or any(part != part.strip() for part in path.split("/")):
-        raise BenchError(
-            "the name has a backslash, a control character, or a blank at its end", where=where,
-            cure=_LEAVE_OUT, exit_code=USAGE)
-    if length > PATH_BYTES_MAX:
-        raise BenchError(
-            f"the path has {length} bytes, and {PATH_BYTES_MAX} is the most", where=where,
-            cure=_LEAVE_OUT, exit_code=USAGE)
     if path in _OF_THE_BOARD:
         raise BenchError(
             f"{path} belongs to the board, not to a program", where=where, cure=_OF_THE_BOARD[path],
@@ -128,6 +108,10 @@ def _check_path(path: str, place: Path) -> None:
         raise BenchError(
             "this is of twoslot, and lies on the board outside of the program", where=where,
             cure=f"name it in {IGNORE_FILE}", exit_code=USAGE)
+    try:
+        check_path(path)
+    except FormatError as error:
+        raise BenchError(error.what, where=where, cure=_LEAVE_OUT, exit_code=USAGE) from None
 
 
 def _check_main(files: dict[str, bytes], folder: Path) -> None:

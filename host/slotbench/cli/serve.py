@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from slotbench.cli.fleet_database import chosen_database, database_option
 from slotbench.cli.parameter_types import PATH, server_url
 from slotbench.cli.project_options import is_given, project_of, project_option, required_in_project
 from slotbench.cli.site_server import SiteServer, listening_place
+from slotbench.fleet import EXTRA, is_installed, require_installed
 from slotbench.server import BoardAuthenticator, require_published
+
+if TYPE_CHECKING:
+    from slotbench.fleet.service import FleetService
 
 
 @click.command()
@@ -30,12 +36,16 @@ from slotbench.server import BoardAuthenticator, require_published
 @click.option(
     "--url", type=server_url, metavar="URL",
     help="The boards' server setting, when a reverse proxy changes the host or the path that they ask for.")
+@database_option
 @click.pass_context
 def serve(
     ctx: click.Context, folder: Path | None, host: str | None, port: int | None,
     identities_path: Path | None, boards_port: int, require_identity: bool, url: str | None,
+    database: str | None,
 ) -> None:
     """Serve the releases in DIR until Ctrl-C (exit code 130); in a project, those of its site.
+
+    With --identities and a database it keeps what each board proves: see `slotbench fleet`.
 
     Boards reach the server if it listens on their network: slotbench serve www --host 0.0.0.0
     """
@@ -52,6 +62,30 @@ def serve(
     boards = None
     if identities_path and (identities_path.exists() or is_given(ctx, "identities_path")):
         boards = BoardAuthenticator(identities_path, require=require_identity, public_url=url)
-    SiteServer.listen(
-        chosen, listening_place(project, host, port), project=project, boards=boards,
-        boards_port=boards_port).serve()
+    site = SiteServer.listen(
+        chosen, listening_place(project, host, port), project=project, boards=boards, boards_port=boards_port)
+    site.fleet = _kept_fleet(chosen, chosen_database(project_of(ctx), database), boards, database is not None)
+    site.serve()
+
+
+def _kept_fleet(
+    root: Path, database: str | None, boards: BoardAuthenticator | None, is_wanted: bool,
+) -> FleetService | None:
+    """The fleet that `boards` prove to be, kept in this database; None where there is nothing to keep.
+
+    Raises BenchError (usage) if `is_wanted` and it cannot be kept.
+    """
+    if database is None or boards is None:
+        if is_wanted:
+            raise click.UsageError("--database needs --identities FILE: without it no board proves anything")
+        return None
+    if not is_installed() and not is_wanted:
+        click.echo(f"What boards prove is forgotten when the server ends; to keep it: {EXTRA}")
+        return None
+    require_installed()
+    from slotbench.fleet.service import FleetService
+
+    fleet = FleetService(database, root)
+    boards.observer = fleet.recorder.observe
+    click.echo(f"What boards prove is kept in {fleet.database.name}: see `slotbench fleet list`")
+    return fleet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -55,12 +56,14 @@ def listening_place(project: Project | None, host: str | None, port: int | None)
 class SiteServer:
     """A server of the site in `folder`. It listens from construction on, and serves in `serve`.
 
-    Raises BenchError (usage) if it cannot listen there.
+    `fleet` is entered before it serves, and left once no request is answered any more. Raises BenchError
+    (usage) if it cannot listen there.
     """
 
     folder: Path
     server: BackgroundServer
     boards: BoardAuthenticator | None = None
+    fleet: AbstractContextManager[object] | None = None
 
     @classmethod
     def listen(
@@ -87,7 +90,7 @@ class SiteServer:
         log = logging.getLogger("slotbench.server")
         log.setLevel(logging.INFO)
         click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))
-        with self.server as server:
+        with self.fleet or nullcontext(), self.server as server:
             click.echo(f"Serving {self.folder} at {server.url} (Ctrl-C ends it)")
             if self.boards:
                 click.echo(f"What each board runs, for this computer only: {server.local_url}/boards")

@@ -17,6 +17,7 @@ VERBS: Sections = {
         "doctor": ("slotbench.cli.doctor:doctor", "Look at what usually goes wrong."),
     },
     "Releases": {
+        "fleet": ("slotbench.cli.fleet:fleet", "Look after the boards that ask your server."),
         "keys": ("slotbench.cli.keys:keys", "Make and change the keys of a product."),
         "preflight": ("slotbench.cli.preflight:command", "Start a firmware on an emulated chip."),
         "release": ("slotbench.cli.release:release", "Build, sign, publish and roll out releases."),

@@ -239,4 +239,21 @@ CODES = (
          "checks before main.py."),
     Code(79, "unexpected", _F, "something that twoslot did not expect", "errno, else 0",
          "Report it with the output of twoslot.log(). The check is repeated as after any failure."),
+    Code(80, "app-firmware", _R, "application does not fit the firmware", "counter of the firmware",
+         "Ship firmware and application together, or an application whose range of firmware counters holds "
+         "the one that runs (`slotbench status`), compiled for its .mpy version."),
+    Code(81, "app-data", _R, "application cannot read the data of a later one", "its data number",
+         "The board has confirmed an application with a higher data number. Ship one that reads its files "
+         "in /data, with that number or a higher one."),
+    Code(82, "file-list", _R, "file list breaks a rule", "line; 0: as a whole",
+         "Build the application again with `slotbench`, sign it and publish it."),
+    Code(83, "no-room", _F, "too little room in the filesystem", "blocks of 4 KB missing",
+         "Remove files from the board, or make the application smaller: both folders must fit. `slotbench "
+         "status` shows what is free."),
+    Code(84, "file-mismatch", _L, "file differs from the file list", "line; 0: the list itself",
+         "The server hands out another file, or the network damaged it. The board tries again and keeps the "
+         "files it has; if it repeats, publish the application again."),
+    Code(85, "frozen-main", _R, "a frozen main.py hides the application", "0",
+         "MicroPython runs a frozen main.py in place of the application's. Build the firmware without it, "
+         "or ship the program inside the firmware as before."),
 )

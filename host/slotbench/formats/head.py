@@ -13,6 +13,8 @@ KIND = "head"
 FORMAT = 1
 HEAD_BYTES_MAX = 1536
 """The longest head in bytes, with its signature: what a board has memory for beside an application."""
+NO_RELEASE = "0" * 64
+"""The `release` of a head that has an application alone."""
 INTERVAL_S = (60, 604_800)
 """The shortest and the longest poll interval that boards accept, in seconds: a minute and a week."""
 
@@ -21,8 +23,10 @@ INTERVAL_S = (60, 604_800)
 class Head:
     """A channel head.
 
-    `release` is the digest of a release document in hex; `issued` and `expires` are Unix seconds.
-    `interval_s` is the poll interval for boards in seconds; with 0 each board uses its own setting.
+    `release` is the digest of a release document in hex, and `counter` its counter; NO_RELEASE and 0 where
+    the head has an application alone. `app` is the digest of an application document, `app_counter` its
+    counter; "" and 0: it has none. `issued` and `expires` are Unix seconds. `interval_s` is the poll
+    interval for boards in seconds; with 0 each board uses its own setting.
     """
 
     product: str
@@ -37,6 +41,8 @@ class Head:
     cohorts: tuple[str, ...] = ()
     paused: bool = False
     interval_s: int = 0
+    app: str = ""
+    app_counter: int = 0
 
     def to_payload(self) -> bytes:
         """Line 1 of the document.
@@ -46,6 +52,8 @@ class Head:
         fields = asdict(self)
         if not self.interval_s:
             del fields["interval_s"]
+        if not self.app:
+            del fields["app"], fields["app_counter"]
         payload = dump_json({"kind": KIND, "format": FORMAT, **fields})
         self.from_payload(payload)
         return payload
@@ -65,22 +73,28 @@ class Head:
             epoch=fields.integer("epoch", low=1),
             seq=fields.integer("seq", low=1),
             release=fields.hex_digest("release"),
-            counter=fields.integer("counter", low=1),
+            counter=fields.integer("counter", low=0 if fields.has("app") else 1),
             issued=fields.integer("issued", high=TIME_MAX),
             expires=fields.integer("expires", high=TIME_MAX),
             percent=fields.integer("percent", high=100),
             cohorts=fields.names("cohorts", at_least=0),
             paused=fields.boolean("paused"),
             interval_s=fields.integer("interval_s", *INTERVAL_S) if fields.has("interval_s") else 0,
+            app=fields.hex_digest("app") if fields.has("app") else "",
+            app_counter=fields.integer("app_counter", low=1) if fields.has("app_counter") else 0,
         )
         fields.require_empty()
+        if bool(head.app) != bool(head.app_counter):
+            raise FormatError("app and app_counter are not there both", field="app")
+        if (head.release == NO_RELEASE) != (head.counter == 0):
+            raise FormatError("a head without a release has 64 zeros and the counter 0", field="release")
         if head.expires <= head.issued:
             raise FormatError(f"{head.expires} is not after issued {head.issued}", field="expires")
         return head
 
     def includes(self, device_id: str, cohort: str | None = None) -> bool:
         """Whether the rollout includes the board with this id and cohort. `paused` is not considered."""
-        return cohort in self.cohorts or rollout_place(self.release, device_id) < self.percent
+        return cohort in self.cohorts or rollout_place(self.release, device_id, self.app) < self.percent
 
     def audience(self) -> str:
         """The boards that are offered the release, in words."""
@@ -89,7 +103,10 @@ class Head:
         return f"no board while paused ({share} when resumed)" if self.paused else share
 
 
-def rollout_place(release: str, device_id: str) -> int:
-    """The board's place 0-99 in the rollout of a release (hex digest). Places below `percent` take part."""
-    digest = hashlib.sha256(bytes.fromhex(release) + device_id.encode()).digest()
+def rollout_place(release: str, device_id: str, app: str = "") -> int:
+    """The board's place 0-99 in the rollout of a release (hex digest), and of an application if there is one.
+
+    Places below `percent` take part.
+    """
+    digest = hashlib.sha256(bytes.fromhex(release + app) + device_id.encode()).digest()
     return int.from_bytes(digest[:2], "big") * 100 >> 16

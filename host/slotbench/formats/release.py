@@ -64,7 +64,8 @@ class Release:
 
     `images` has the key "any", or "a" and "b"; `created` is Unix seconds, `fs_start` a flash
     offset; `twoslot` the version of the twoslot that is frozen into it (formats.twoslot_version), 0
-    for none. `preflight` and `twoslot` are None in a release that was built before they existed.
+    for none. `frozen_main` is true when it has a frozen `main.py`, which runs in place of any other.
+    `preflight`, `twoslot` and `frozen_main` are None in a release that was built before they existed.
     """
 
     product: str
@@ -82,6 +83,7 @@ class Release:
     notes: str
     preflight: Preflight | None = None
     twoslot: int | None = None
+    frozen_main: bool | None = None
 
     def to_payload(self) -> bytes:
         """Line 1 of the document.
@@ -89,7 +91,7 @@ class Release:
         Raises FormatError with the name of a field that the format does not allow.
         """
         fields = {"kind": KIND, "format": FORMAT, **asdict(self)}
-        for optional in ("preflight", "twoslot"):
+        for optional in ("preflight", "twoslot", "frozen_main"):
             if fields[optional] is None:
                 del fields[optional]
         payload = dump_json(fields)
@@ -116,6 +118,7 @@ class Release:
             notes=fields.text("notes", 0, NOTES_CHARS_MAX, ascii_only=False),
             preflight=fields.choice("preflight", tuple(Preflight)) if fields.has("preflight") else None,
             twoslot=fields.integer("twoslot") if fields.has("twoslot") else None,
+            frozen_main=fields.boolean("frozen_main") if fields.has("frozen_main") else None,
         )
         fields.require_empty()
         if release.floor > release.counter:

@@ -26,6 +26,7 @@ class _ImageSummary:
     fs_version: int = 0
     mpy_abi: int = 0
     twoslot: int = 0
+    hides_main: bool | None = None
 
 
 def build_release(
@@ -62,6 +63,7 @@ def build_release(
         version=_choose_version(version, firmware.version), counter=counter, created=created,
         images=firmware.images, fs_start=firmware.fs_start, fs_version=firmware.fs_version,
         fs_upgrade=fs_upgrade, mpy_abi=firmware.mpy_abi, floor=floor, notes=notes, twoslot=firmware.twoslot,
+        frozen_main=firmware.hides_main or None,
     )
     release.to_payload()
     return release
@@ -79,7 +81,8 @@ def _check_stock_image(images: Sequence[bytes], boards: Sequence[BoardProfile]) 
         {"any": _image_ref(data, ImageForm.E9)}, found.micropython,
         fs_start=_require_fact(found, found.fs_start, "where its filesystem starts"),
         fs_version=_require_fact(found, found.fs_version, "the version of its littlefs"),
-        mpy_abi=_require_fact(found, found.mpy_abi, "its .mpy version"), twoslot=found.twoslot)
+        mpy_abi=_require_fact(found, found.mpy_abi, "its .mpy version"), twoslot=found.twoslot,
+        hides_main=found.hides_main)
 
 
 def _check_native_images(images: Sequence[bytes], boards: Sequence[BoardProfile]) -> _ImageSummary:

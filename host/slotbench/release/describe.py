@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slotbench.formats import FormatError, document
+from slotbench.formats import application as application_format
 from slotbench.formats import head as head_format
 from slotbench.formats import keys as keys_format
 from slotbench.formats import release as release_format
+from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.fields import date_words, kind_of
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
@@ -114,12 +116,34 @@ def _release_lines(payload: bytes) -> _Lines:
     )
 
 
+def _application_lines(payload: bytes) -> _Lines:
+    made = ApplicationDocument.from_payload(payload)
+    needs = "any firmware" if not made.firmware_low else f"a firmware from counter {made.firmware_low}"
+    if made.firmware_high:
+        needs += f" to {made.firmware_high}"
+    return (
+        ("product", made.product),
+        ("version", f"{made.version}, counter {made.counter}"),
+        ("created", date_words(made.created)),
+        ("boards", ", ".join(made.boards)),
+        ("channels", ", ".join(made.channels)),
+        ("files", f"{made.files}, {made.size} bytes, in lists/{made.list_sha256}.list"),
+        ("needs", needs),
+        (".mpy version", str(made.mpy_abi) if made.mpy_abi else "any: it has no .mpy"),
+        ("data", f"layout {made.data}" if made.data else "none"),
+        ("floor", f"{made.floor} once confirmed" if made.floor else "none"),
+        ("notes", made.notes or "none"),
+        ("preflight", PREFLIGHT_WORDS[made.preflight]),
+    )
+
+
 def _head_lines(payload: bytes) -> _Lines:
     head = Head.from_payload(payload)
     return (
         ("product", head.product),
         ("channel", head.channel),
-        ("release", f"counter {head.counter}, digest {head.release}"),
+        ("release", f"counter {head.counter}, digest {head.release}" if head.counter else "none"),
+        *([("application", f"counter {head.app_counter}, digest {head.app}")] if head.app else []),
         ("seq", f"{head.seq} of key epoch {head.epoch}"),
         ("issued", date_words(head.issued)),
         ("expires", date_words(head.expires)),
@@ -140,6 +164,7 @@ def _keys_lines(payload: bytes) -> _Lines:
 
 _KINDS: dict[str, tuple[Role, Callable[[bytes], _Lines]]] = {
     release_format.KIND: (Role.OFFLINE, _release_lines),
+    application_format.KIND: (Role.OFFLINE, _application_lines),
     head_format.KIND: (Role.ONLINE, _head_lines),
     keys_format.KIND: (Role.OFFLINE, _keys_lines),
 }

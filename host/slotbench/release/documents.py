@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from slotbench.errors import BenchError
-from slotbench.formats import FormatError, document
+from slotbench.formats import FormatError, application, document
+from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.document import DOCUMENT_BYTES_MAX, Document
+from slotbench.formats.fields import kind_of
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Release
@@ -49,6 +51,16 @@ def read_release_payload(path: Path) -> bytes:
         return payload
 
 
+def read_unsigned(path: Path) -> tuple[bytes, Release | ApplicationDocument]:
+    """Read line 1 of a release or an application, signed or not. Raises BenchError, FormatError."""
+    text = read_bytes(path, DOCUMENT_BYTES_MAX)
+    with naming_file(path, _GET_IT_AGAIN):
+        payload = document.read_payload(text)
+        if kind_of(payload) == application.KIND:
+            return payload, ApplicationDocument.from_payload(payload)
+        return payload, Release.from_payload(payload)
+
+
 def read_keys(path: Path) -> tuple[Document, Keys]:
     """Read a keys document that one of its own offline keys signed. Raises BenchError, FormatError."""
     signed, keys = _read_document(path, Keys.from_payload)
@@ -67,6 +79,17 @@ def read_release(path: Path, keys: Keys) -> tuple[Document, Release]:
     return signed, release
 
 
+def read_application(path: Path, keys: Keys) -> tuple[Document, ApplicationDocument]:
+    """Read an application of the keys' product that one of its offline keys signed.
+
+    Raises BenchError, FormatError.
+    """
+    signed, found = _read_document(path, ApplicationDocument.from_payload)
+    check_signature(signed, keys, Role.OFFLINE, str(path))
+    check_product(found, keys, str(path))
+    return signed, found
+
+
 def read_head(path: Path) -> tuple[Document, Head]:
     """Read a head without checking its signature, which needs the keys of its epoch.
 
@@ -75,11 +98,12 @@ def read_head(path: Path) -> tuple[Document, Head]:
     return _read_document(path, Head.from_payload)
 
 
-def check_product(release: Release, keys: Keys, where: str) -> None:
-    """Raise BenchError unless the release and the keys are of the same product."""
-    if release.product != keys.product:
+def check_product(signed: Release | ApplicationDocument, keys: Keys, where: str) -> None:
+    """Raise BenchError unless the release or application and the keys are of the same product."""
+    if signed.product != keys.product:
+        what = "release" if isinstance(signed, Release) else "application"
         raise BenchError(
-            f"release is for {release.product}, the keys are for {keys.product}", where=where,
+            f"{what} is for {signed.product}, the keys are for {keys.product}", where=where,
             cure="use the keys of its product")
 
 

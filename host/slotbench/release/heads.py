@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from slotbench.errors import BenchError
 from slotbench.formats.fields import TIME_MAX, date_words
-from slotbench.formats.head import Head
+from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.release import documents, store
 from slotbench.release.epochs import KeyEpochs, gather_epochs
@@ -42,6 +43,25 @@ class Rollout:
     interval_s: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a head offers: a release and an application, or one of them, by digest and counter (formats.head).
+    """
+
+    release: str = NO_RELEASE
+    counter: int = 0
+    app: str = ""
+    app_counter: int = 0
+
+    @classmethod
+    def of(cls, head: Head | None) -> Self:
+        """What this head offers; nothing without a head."""
+        if head is None:
+            return cls()
+        return cls(
+            release=head.release, counter=head.counter, app=head.app, app_counter=head.app_counter)
+
+
 class Heads:
     """The heads of the keys' product in a locked site, and the online `key` that signs the next ones."""
 
@@ -69,10 +89,9 @@ class Heads:
         return found
 
     def next(
-        self, last: Head | None, now: int, rollout: Rollout, *, channel: str, release: str, counter: int,
-        above: int = 0,
+        self, last: Head | None, now: int, rollout: Rollout, *, channel: str, offer: Offer, above: int = 0,
     ) -> Head:
-        """The unsigned head that follows `last`: it points to the release with this digest and counter.
+        """The unsigned head that follows `last`, with this offer.
 
         Its seq is above all that are known, and above `above`. It expires `days` after the latest date that
         boards may have seen. Raises BenchError if no seq is left.
@@ -81,8 +100,7 @@ class Heads:
         interval_s = rollout.interval_s
         if interval_s is None:
             interval_s = before.interval_s if before else 0
-        created = self._created(release)
-        seen = [created, *([last.issued] if last and last.epoch == self.keys.epoch else [])]
+        seen = [*self._created(offer), *([last.issued] if last and last.epoch == self.keys.epoch else [])]
         latest = self.mark.latest_signed(self.keys, *seen)
         if latest > now + _DAY_S:
             _log.warning(
@@ -91,7 +109,8 @@ class Heads:
         return Head(
             product=self.keys.product, channel=channel, epoch=self.keys.epoch,
             seq=self.mark.next_seq(last, self.keys, channel, now, above),
-            release=release, counter=counter, issued=now,
+            release=offer.release, counter=offer.counter, app=offer.app, app_counter=offer.app_counter,
+            issued=now,
             expires=min(max(now, latest) + rollout.days * _DAY_S, TIME_MAX),
             percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
             interval_s=interval_s,
@@ -106,18 +125,22 @@ class Heads:
         for name, data in self.epochs.files.items():
             self.site.write(name, data)
         # Its seq is written down first, so that no crash can make two heads of one seq.
-        self.mark.reserve(head, max(head.issued, self._created(head.release)))
+        self.mark.reserve(head, max(head.issued, *self._created(Offer.of(head))))
         self.site.write(
             store.head_name(head.product, head.channel), self._key.sign(head.to_payload()).pack())
         self.mark.record(head)
 
-    def _created(self, digest: str) -> int:
-        """When the release with this digest was built; 0 if the site does not have it."""
-        path = self.site.path(store.release_name(digest))
-        try:
-            return documents.read_release(path, self.keys)[1].created
-        except BenchError:
-            return 0
+    def _created(self, offer: Offer) -> list[int]:
+        """When the release and the application were built, as far as the site has them."""
+        found = [0]
+        with suppress(BenchError):
+            path = self.site.path(store.release_name(offer.release))
+            found.append(documents.read_release(path, self.keys)[1].created)
+        with suppress(BenchError):
+            if offer.app:
+                path = self.site.path(store.application_name(offer.app))
+                found.append(documents.read_application(path, self.keys)[1].created)
+        return found
 
 
 @contextmanager

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from slotbench.application.bundle import Bundle
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, blocks
+from slotbench.formats.application import ApplicationDocument
+from slotbench.formats.document import Document
 from slotbench.formats.fields import date_words
-from slotbench.formats.head import Head
+from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.release import ImageRef, Release
 from slotbench.formats.twoslot_version import NONE
 from slotbench.release import documents, store
-from slotbench.release.heads import Heads, Rollout, opened_heads, require_known_epoch
+from slotbench.release.applications import application_contents, check_fit, missing_files
+from slotbench.release.heads import Heads, Offer, Rollout, opened_heads, require_known_epoch
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
 
 __all__ = [
-    "Rollout", "publish_release", "refresh_heads", "renew_head", "unusable_releases",
+    "Rollout", "publish_offer", "publish_release", "refresh_heads", "renew_head", "unusable_releases",
 ]
 
 _DAY_S = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedPart:
+    """A signed document that goes into the site, with the `contents` that it names."""
+
+    path: Path
+    name: str
+    signed: Document
+    made: Release | ApplicationDocument
+    contents: Mapping[str, bytes]
 
 
 def publish_release(
@@ -32,28 +49,57 @@ def publish_release(
     key: SigningKey, now: int, *,
     channel: str = "stable", rollout: Rollout = Rollout(), allow_older: bool = False,
 ) -> Head:
-    """Write release, images, block tables and keys to the site, then the head that points to the release.
+    """Publish a release of a firmware; the channel's application stays. As `publish_offer`."""
+    return publish_offer(
+        site, keys_path, key, now, release=(release_path, images), channel=channel, rollout=rollout,
+        allow_older=allow_older)
 
-    `key` is the online key, `now` Unix seconds. The head is written last; until then boards see the old one.
-    Raises BenchError, FormatError.
+
+def publish_offer(
+    site: Store, keys_path: Path, key: SigningKey, now: int, *,
+    release: tuple[Path, Sequence[bytes]] | None = None, application: tuple[Path, Bundle] | None = None,
+    channel: str = "stable", rollout: Rollout = Rollout(), allow_older: bool = False,
+) -> Head:
+    """Write a release with its images and block tables, an application with its list and files, or both, and
+    the keys to the site, then the head that points to them.
+
+    What is not given stays as the channel's head has it. `key` is the online key, `now` Unix seconds. The
+    head is written last; until then boards see the old one. Raises BenchError, FormatError.
     """
     keys = documents.read_keys(keys_path)[1]
     check_role(key, keys, Role.ONLINE)
-    signed, release = documents.read_release(release_path, keys)
-    _check_channel(release, channel, release_path)
-    _check_created(release, now, release_path)
-    contents = _collect_contents(release, images)
+    parts = []
+    if release is not None:
+        signed, made = documents.read_release(release[0], keys)
+        parts.append(_SignedPart(
+            release[0], store.release_name(signed.digest), signed, made, _collect_contents(made, release[1])))
+    if application is not None:
+        signed, program = documents.read_application(application[0], keys)
+        parts.append(_SignedPart(
+            application[0], store.application_name(signed.digest), signed, program,
+            application_contents(program, application[1])))
+    for part in parts:
+        _check_channel(part.made, channel, part.path)
+        _check_created(part.made, now, part.path)
     with opened_heads(site, keys_path, key) as heads:
         last = heads.newest(channel)
         heads.check_clock(last, now)
-        if last and not allow_older:
-            _check_counter(last, release, signed.digest)
-            _check_firmware(site, keys, last, release)
-        for name, data in {**contents, **heads.epochs.files}.items():
-            site.write(name, data)
-        site.write(store.release_name(signed.digest), signed.pack())
-        head = heads.next(
-            last, now, rollout, channel=channel, release=signed.digest, counter=release.counter)
+        offer = Offer.of(last)
+        for part in parts:
+            if last and not allow_older:
+                _check_counter(last, part.made, part.signed.digest)
+            if isinstance(part.made, Release):
+                if last and not allow_older:
+                    _check_firmware(site, keys, last, part.made)
+                offer = replace(offer, release=part.signed.digest, counter=part.made.counter)
+            else:
+                offer = replace(offer, app=part.signed.digest, app_counter=part.made.counter)
+        _check_together(site, keys, offer, parts)
+        for part in parts:
+            for name, data in {**part.contents, **heads.epochs.files}.items():
+                site.write(name, data)
+            site.write(part.name, part.signed.pack())
+        head = heads.next(last, now, rollout, channel=channel, offer=offer)
         heads.publish(head)
     return head
 
@@ -84,14 +130,18 @@ def refresh_heads(site: Store, keys_path: Path, key: SigningKey, now: int, *, da
 def renew_head(heads: Heads, last: Head, now: int, days: int, above: int = 0) -> Head:
     """The unsigned head that says what `last` says. Raises BenchError if no seq is left."""
     rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
-    return heads.next(
-        last, now, rollout, channel=last.channel, release=last.release, counter=last.counter, above=above)
+    return heads.next(last, now, rollout, channel=last.channel, offer=Offer.of(last), above=above)
 
 
 def unusable_releases(site: Store, keys: Keys, heads: Sequence[Head]) -> list[str]:
-    """What boards cannot get of the releases that these heads offer, in words; empty if they get all."""
+    """What boards cannot get of the releases and applications that these heads offer, in words; empty if they
+    get all.
+    """
     found = []
     for head in heads:
+        found += _unusable_application(site, keys, head)
+        if head.release == NO_RELEASE:
+            continue
         what = f"{head.product}/{head.channel} offers counter {head.counter}, "
         path = site.path(store.release_name(head.release))
         try:
@@ -109,7 +159,19 @@ def unusable_releases(site: Store, keys: Keys, heads: Sequence[Head]) -> list[st
     return found
 
 
-def _check_created(release: Release, now: int, path: Path) -> None:
+def _unusable_application(site: Store, keys: Keys, head: Head) -> list[str]:
+    if not head.app:
+        return []
+    what = f"{head.product}/{head.channel} offers application {head.app_counter}, "
+    path = site.path(store.application_name(head.app))
+    try:
+        application = documents.read_application(path, keys)[1]
+    except BenchError as error:
+        return [f"{what}which boards refuse: {error.what}" if path.is_file() else f"{what}which is missing"]
+    return [f"{what}whose {name} is missing" for name in missing_files(site, application)]
+
+
+def _check_created(release: Release | ApplicationDocument, now: int, path: Path) -> None:
     """Raise BenchError for a release from the future: boards take its date as the earliest time it can be."""
     if release.created > now + _DAY_S:
         raise BenchError(
@@ -117,7 +179,7 @@ def _check_created(release: Release, now: int, path: Path) -> None:
             where=str(path), cure="set the clocks of both computers, then build and sign it again")
 
 
-def _check_channel(release: Release, channel: str, path: Path) -> None:
+def _check_channel(release: Release | ApplicationDocument, channel: str, path: Path) -> None:
     if channel not in release.channels:
         raise BenchError(
             f"release is not for the channel {channel}, only for {', '.join(release.channels)}",
@@ -153,15 +215,33 @@ def _image_contents(ref: ImageRef, image: bytes) -> dict[str, bytes]:
     return {ref.url: image, ref.blocks_url: table}
 
 
-def _check_counter(last: Head, release: Release, digest: str) -> None:
-    if release.counter < last.counter:
+def _check_counter(last: Head, made: Release | ApplicationDocument, digest: str) -> None:
+    is_release = isinstance(made, Release)
+    what = "counter" if is_release else "application counter"
+    counter, before = (last.counter, last.release) if is_release else (last.app_counter, last.app)
+    if made.counter < counter:
         raise BenchError(
-            f"counter {release.counter} is below {last.counter}, which the channel {last.channel} has",
+            f"{what} {made.counter} is below {counter}, which the channel {last.channel} has",
             cure="build it with a higher counter; with --allow-older only boards with a lower one take it")
-    if release.counter == last.counter and digest != last.release:
+    if made.counter == counter and digest != before:
         raise BenchError(
-            f"counter {release.counter} belongs to another release in the channel {last.channel}",
+            f"{what} {made.counter} belongs to another release in the channel {last.channel}",
             cure="build it with a higher counter")
+
+
+def _check_together(site: Store, keys: Keys, offer: Offer, parts: Sequence[_SignedPart]) -> None:
+    """Raise BenchError when the firmware and the application of an offer do not go together. Those that are
+    not in `parts` are in the site.
+    """
+    given = {part.signed.digest: part.made for part in parts}
+    release, application = given.get(offer.release), given.get(offer.app)
+    with suppress(BenchError, FormatError):
+        if release is None and offer.release != NO_RELEASE:
+            release = documents.read_release(site.path(store.release_name(offer.release)), keys)[1]
+        if application is None and offer.app:
+            application = documents.read_application(site.path(store.application_name(offer.app)), keys)[1]
+    if isinstance(release, Release) and isinstance(application, ApplicationDocument):
+        check_fit(application, release)
 
 
 def _check_firmware(site: Store, keys: Keys, last: Head, release: Release) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError, document
+from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
@@ -110,6 +111,8 @@ def _mend_site(site: Store, keys_path: Path, keys: Keys, repair: Repair) -> None
         _mend_document(path, lambda text: Head.from_payload(document.split_document(text).payload), repair)
     for path in sorted((site.root / "releases").glob("*.release")):
         _mend_document(path, _is_release(path.stem), repair)
+    for path in sorted((site.root / "applications").glob("*.application")):
+        _mend_document(path, _is_release(path.stem, ApplicationDocument.from_payload), repair)
     for path in sorted((site.root / "keys").glob("*.keys")):
         if not store.is_name(f"keys/{path.name}") or path.name.split(".")[0] != keys.product:
             continue
@@ -127,11 +130,13 @@ def _is_keys(text: bytes) -> None:
     Keys.from_payload(document.split_document(text).payload)
 
 
-def _is_release(digest: str) -> Callable[[bytes], None]:
-    """Raise FormatError for anything but the release with this digest."""
+def _is_release(
+    digest: str, parse: Callable[[bytes], object] = Release.from_payload,
+) -> Callable[[bytes], None]:
+    """Raise FormatError for anything but the release, or what `parse` reads, with this digest."""
     def check(text: bytes) -> None:
         signed = document.split_document(text)
-        Release.from_payload(signed.payload)
+        parse(signed.payload)
         if signed.digest != digest:
             raise FormatError("another digest")
     return check

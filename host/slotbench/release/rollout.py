@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
-from slotbench.formats.head import Head
+from slotbench.formats.application import ApplicationDocument
+from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Release
 from slotbench.release import documents, store
+from slotbench.release.applications import missing_files, trusted_applications
 from slotbench.release.files import read_bytes, write_atomic
-from slotbench.release.heads import Heads, Rollout, opened_heads, require_known_epoch
+from slotbench.release.heads import Heads, Offer, Rollout, opened_heads, require_known_epoch
 from slotbench.release.high_water import HighWater
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
@@ -23,6 +26,7 @@ from slotbench.release.store import Store
 __all__ = ["Channel", "trusted_releases", "withdrawn_digests"]
 
 _LIST_BYTES_MAX = 1 << 20
+_Made = TypeVar("_Made", Release, ApplicationDocument)
 
 
 class Channel:
@@ -49,7 +53,7 @@ class Channel:
         A lower percentage needs `shrink`; boards that have updated keep the release. A pause stays in force.
         """
         with self._opened(now) as (heads, last):
-            self._require_release(last.release)
+            self._require_offered(last)
             share = last.percent if percent is None else percent
             if share < last.percent and not shrink:
                 raise BenchError(
@@ -67,24 +71,69 @@ class Channel:
         """Offer the update again to the same boards as before the pause."""
         return self._set_paused(now, False, days)
 
-    def withdraw(self, now: int, *, to: int | None = None, days: int = 30) -> Head:
+    def withdraw(
+        self, now: int, *, to: int | None = None, application: bool = False, days: int = 30,
+    ) -> Head:
         """Point the channel to the newest older release that was never withdrawn, or to counter `to`.
 
-        All boards are offered it. Boards that run a higher counter keep their release.
+        With `application`, or in a channel that has nothing else, its application goes back in the same way.
+        An application that does not run under the older firmware goes back with it. All boards are offered
+        it. Boards that run a higher counter keep their release.
         """
         with self._opened(now) as (heads, last):
-            digest, release = self._older_release(heads.mark, last, to)
-            for ref in release.images.values():
-                for name in (ref.url, ref.blocks_url):
-                    if store.is_name(name) and self.site.read(name) is None:
-                        raise BenchError(
-                            f"counter {release.counter} cannot be downloaded, {name} is missing",
-                            where=str(self.site.root),
-                            cure="publish it again, choose another with --to, or pause the channel")
+            is_release = last.release != NO_RELEASE and not application
+            if not is_release and not last.app:
+                raise BenchError(
+                    f"the channel {self.name} has no application", cure="leave out --app",
+                    where=str(self.site.root))
+            if is_release:
+                before = self._withdrawn_release(heads.mark, last, to)
+            else:
+                before = self._withdrawn_application(heads.mark, last, to)
             # Recorded first: if the next step fails, no later withdrawal returns to this release.
-            _record_withdrawal(self.site, heads.mark, self.name, last.release)
-            return _publish_next(
-                heads, replace(last, release=digest, counter=release.counter), now, Rollout(days=days))
+            _record_withdrawal(self.site, heads.mark, self.name, last.release if is_release else last.app)
+            return _publish_next(heads, before, now, Rollout(days=days))
+
+    def _withdrawn_release(self, mark: HighWater, last: Head, to: int | None) -> Head:
+        """The last head with an older release, and an application that runs under it."""
+        digest, release = self._older(trusted_releases(self.site, self.keys), mark, last.counter, to)
+        missing = [
+            name for ref in release.images.values() for name in (ref.url, ref.blocks_url)
+            if store.is_name(name) and self.site.read(name) is None]
+        self._require_nothing_missing(release, missing)
+        before = replace(last, release=digest, counter=release.counter)
+        if not last.app:
+            return before
+        withdrawn = withdrawn_digests(self.site, mark, self.name)
+        fitting = {
+            digest: each for digest, each in self._running(release).items()
+            if each.counter <= last.app_counter and digest not in withdrawn}
+        if last.app in fitting:
+            return before
+        digest, found = max(fitting.items(), key=lambda item: item[1].counter, default=("", None))
+        return replace(before, app=digest, app_counter=found.counter if found is not None else 0)
+
+    def _withdrawn_application(self, mark: HighWater, last: Head, to: int | None) -> Head:
+        """The last head with an older application, which runs under its release."""
+        known = trusted_releases(self.site, self.keys)
+        digest, application = self._older(
+            self._running(known.get(last.release)), mark, last.app_counter, to)
+        self._require_nothing_missing(application, missing_files(self.site, application))
+        return replace(last, app=digest, app_counter=application.counter)
+
+    def _running(self, release: Release | None) -> dict[str, ApplicationDocument]:
+        """The channel's applications that run under a firmware; None: under any."""
+        return {
+            digest: each for digest, each in trusted_applications(self.site, self.keys).items()
+            if self.name in each.channels
+            and (release is None or not release.frozen_main and each.fits(release.counter, release.mpy_abi))}
+
+    def _require_nothing_missing(self, found: Release | ApplicationDocument, missing: Sequence[str]) -> None:
+        if missing:
+            raise BenchError(
+                f"counter {found.counter} cannot be downloaded, {missing[0]} is missing",
+                where=str(self.site.root),
+                cure="publish it again, choose another with --to, or pause the channel")
 
     def _set_paused(self, now: int, paused: bool, days: int) -> Head:
         with self._opened(now) as (heads, last):
@@ -105,20 +154,28 @@ class Channel:
             heads.check_clock(last, now)
             yield heads, last
 
-    def _require_release(self, digest: str) -> None:
-        """Raise BenchError or FormatError unless the release is in the site and boards would accept it."""
+    def _require_offered(self, last: Head) -> None:
+        """Raise BenchError or FormatError unless what the head offers is in the site and boards would accept
+        it.
+        """
         with documents.curing(f"publish it again; if only its line ends changed, {self.site.repair_cure}"):
-            documents.read_release(self.site.path(store.release_name(digest)), self.keys)
+            if last.release != NO_RELEASE:
+                documents.read_release(self.site.path(store.release_name(last.release)), self.keys)
+            if last.app:
+                documents.read_application(self.site.path(store.application_name(last.app)), self.keys)
 
-    def _older_release(self, mark: HighWater, last: Head, to: int | None) -> tuple[str, Release]:
+    def _older(
+        self, known: Mapping[str, _Made], mark: HighWater, below: int, to: int | None,
+    ) -> tuple[str, _Made]:
+        """The newest of those that are `known` with a counter below, or the one with counter `to`."""
         found = {
-            digest: release for digest, release in trusted_releases(self.site, self.keys).items()
-            if self.name in release.channels and release.counter < last.counter}
+            digest: made for digest, made in known.items()
+            if self.name in made.channels and made.counter < below}
         if to is not None:
-            found = {digest: release for digest, release in found.items() if release.counter == to}
+            found = {digest: made for digest, made in found.items() if made.counter == to}
             if not found:
                 raise BenchError(
-                    f"no release with counter {to}, below {last.counter}, is for the channel {self.name}",
+                    f"no release with counter {to}, below {below}, is for the channel {self.name}",
                     where=str(self.site.root), cure="list the releases with `slotbench release list`")
         else:
             for digest in withdrawn_digests(self.site, mark, self.name):
@@ -131,8 +188,7 @@ class Channel:
 
 
 def _publish_next(heads: Heads, last: Head, now: int, rollout: Rollout) -> Head:
-    head = heads.next(
-        last, now, rollout, channel=last.channel, release=last.release, counter=last.counter)
+    head = heads.next(last, now, rollout, channel=last.channel, offer=Offer.of(last))
     heads.publish(head)
     return head
 

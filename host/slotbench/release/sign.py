@@ -8,26 +8,27 @@ from slotbench.errors import BenchError
 from slotbench.formats.document import Document
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Preflight, Release
-from slotbench.release.documents import check_product, read_release_payload
+from slotbench.release.documents import check_product, read_unsigned
 from slotbench.release.files import write_atomic
 from slotbench.release.keys import SigningKey
 
 
 def sign_file(path: Path, key: SigningKey, keys: Keys | None = None) -> Document:
-    """Sign the release in `path` in place; a signature that is there is replaced.
+    """Sign the release or application in `path` in place; a signature that is there is replaced.
 
     The key's role is known only from `keys`: with it, a key that is not one of that product's
-    offline keys is refused. A release whose preflight failed is refused too. Raises BenchError, FormatError;
+    offline keys is refused. One whose preflight failed is refused too. Raises BenchError, FormatError;
     the file is then as it was.
     """
-    payload = read_release_payload(path)
-    if Release.from_payload(payload).preflight is Preflight.FAILED:
+    payload, built = read_unsigned(path)
+    if built.preflight is Preflight.FAILED:
+        what = "firmware, and build the release" if isinstance(built, Release) else "program, and build it"
         raise BenchError(
             "its preflight failed", where=str(path),
-            cure="read the .preflight.json beside it, correct the firmware, and build the release anew")
+            cure=f"read the .preflight.json beside it, correct the {what} anew")
     if keys:
         check_role(key, keys, Role.OFFLINE)
-        check_product(Release.from_payload(payload), keys, str(path))
+        check_product(built, keys, str(path))
     signed = key.sign(payload)
     write_atomic(path, signed.pack())
     return signed

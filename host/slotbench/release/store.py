@@ -10,15 +10,20 @@ from pathlib import Path
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
+from slotbench.formats.file_list import FILE_BYTES_MAX, LIST_BYTES_MAX
 from slotbench.formats.release import LENGTH_MAX
 from slotbench.locks import lock_folders
 from slotbench.release.files import read_bytes, remove_all_leftovers, write_atomic
 
-_FOLDERS = ("heads", "keys", "releases", "images", "blocks")
+_FOLDERS = ("heads", "keys", "releases", "images", "blocks", "applications", "lists", "files")
 _NAME = "[a-z0-9_][a-z0-9_-]{0,31}"
 _HEX64 = "([0-9a-f]{64})"
 _MUTABLE = re.compile(rf"heads/{_NAME}/{_NAME}\.head|keys/{_NAME}(?:\.[1-9][0-9]{{0,9}})?\.keys")
-_CONTENT = re.compile(rf"releases/{_HEX64}\.release|images/{_HEX64}\.bin|blocks/{_HEX64}\.blocks")
+_CONTENT = re.compile(
+    rf"releases/{_HEX64}\.release|images/{_HEX64}\.bin|blocks/{_HEX64}\.blocks|"
+    rf"applications/{_HEX64}\.application|lists/{_HEX64}\.list|files/{_HEX64}\.file")
+_DOCUMENTS = ("releases/", "applications/")
+_BYTES_MAX = {"images": LENGTH_MAX, "lists": LIST_BYTES_MAX, "files": FILE_BYTES_MAX}
 
 
 def head_name(product: str, channel: str) -> str:
@@ -44,6 +49,21 @@ def image_name(sha256: str) -> str:
 def blocks_name(sha256: str) -> str:
     """The name of the block table with this SHA-256 in hex."""
     return f"blocks/{sha256}.blocks"
+
+
+def application_name(digest: str) -> str:
+    """The name of the application with this digest (of line 1, in hex)."""
+    return f"applications/{digest}.application"
+
+
+def list_name(sha256: str) -> str:
+    """The name of the file list with this SHA-256 in hex."""
+    return f"lists/{sha256}.list"
+
+
+def file_name(sha256: str) -> str:
+    """The name of an application's file with this SHA-256 in hex."""
+    return f"files/{sha256}.file"
 
 
 def is_name(name: str) -> bool:
@@ -82,7 +102,7 @@ class Store:
         path = self.path(name)
         if not path.is_file():
             return None
-        data = read_bytes(path, LENGTH_MAX if name.startswith("images/") else DOCUMENT_BYTES_MAX)
+        data = read_bytes(path, _BYTES_MAX.get(name.partition("/")[0], DOCUMENT_BYTES_MAX))
         promised = digest_in(name)
         if promised and _content_digest(name, data) != promised:
             raise BenchError(
@@ -129,5 +149,5 @@ class Store:
 
 
 def _content_digest(name: str, data: bytes) -> str:
-    content = data.partition(b"\n")[0] if name.startswith("releases/") else data
+    content = data.partition(b"\n")[0] if name.startswith(_DOCUMENTS) else data
     return hashlib.sha256(content).hexdigest()

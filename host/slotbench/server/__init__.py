@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from slotbench.server.app import create_app, create_boards_app, require_published
 from slotbench.server.background import BackgroundServer
-from slotbench.server.board_authenticator import BoardAuthenticator
+from slotbench.server.board_authenticator import BoardAuthenticator, ProvenRequest
 from slotbench.server.connections import raise_descriptor_limit
 
 __all__ = [
-    "BackgroundServer", "BoardAuthenticator", "create_app", "create_boards_app", "raise_descriptor_limit",
-    "require_published",
+    "BackgroundServer", "BoardAuthenticator", "ProvenRequest", "create_app", "create_boards_app",
+    "raise_descriptor_limit", "require_published",
 ]

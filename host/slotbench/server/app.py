@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -28,6 +29,7 @@ REVALIDATE = "no-cache"
 
 _RANGE = re.compile(r"bytes=([0-9]{0,12})-([0-9]{0,12})")
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+_BOARDS_IN_A_PIECE = 200
 _CACHE_BYTES_MAX = 64 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
@@ -129,9 +131,22 @@ def create_boards_app(boards: BoardAuthenticator) -> Flask:
         """The reports, to whoever names this computer by its loopback address."""
         if (urlsplit(f"//{request.host}").hostname or "") not in _LOOPBACK_NAMES:
             return _text_response(HTTPStatus.NOT_FOUND)
-        return Response(json.dumps(boards.list_boards(), indent=2) + "\n", mimetype="application/json")
+        return Response(boards_json(boards), mimetype="application/json")
 
     return app
+
+
+def boards_json(boards: BoardAuthenticator) -> Iterator[str]:
+    """The reports of all boards as a JSON object, in pieces: other threads run between two of them."""
+    begin = "{"
+    piece: list[str] = []
+    for device_id, report in boards.iter_boards():
+        piece.append(f"{begin}\n  {json.dumps(device_id)}: {json.dumps(report)}")
+        begin = ","
+        if len(piece) == _BOARDS_IN_A_PIECE:
+            yield "".join(piece)
+            piece.clear()
+    yield "".join(piece) + ("{}\n" if begin == "{" else "\n}\n")
 
 
 def require_published(root: Path) -> None:
@@ -195,7 +210,8 @@ def _requested_range(content: _CachedFile) -> tuple[int, int] | None:
 
 
 def _mime_type(name: str) -> str:
-    return "text/plain" if name.endswith((".head", ".keys", ".release")) else "application/octet-stream"
+    is_text = name.endswith((".head", ".keys", ".release", ".application", ".list"))
+    return "text/plain" if is_text else "application/octet-stream"
 
 
 def _text_response(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:

@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -28,6 +28,7 @@ _SERIAL_CHARS: Final = 16
 _MAC_CHARS: Final = 32
 _US: Final = 1_000_000
 _NOT_A_REPORT: Final = "unknown"
+_FIRST_BYTE = re.compile(r"bytes=([0-9]{1,9})-[0-9]{0,9}")
 _SERVER_URL = re.compile(r"http://([!-.0-~]+)((?:/[!-~]*)?)")
 
 _log = logging.getLogger(__name__)
@@ -57,20 +58,41 @@ class BoardRecord:
     seen: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenRequest:
+    """What one authenticated request of a board proves, and what it asks for.
+
+    `running`, `report` and `report_counter` are the numbers of its header (FORMATS); `at` is Unix seconds.
+    `name` is the file of the site, and `first_byte` the first byte of it that the board wants. `address` is
+    where the request comes from.
+    """
+
+    device_id: str
+    at: int
+    running: int
+    report: int
+    report_counter: int
+    name: str
+    first_byte: int
+    address: str
+
+
 class BoardAuthenticator:
     """Authenticates boards by the secrets in an identities file, which is read again when it changes.
 
     A challenge is a time with a MAC by a key of this process, so it needs no memory. For each board the last
     pair (challenge, count) is remembered, and only a higher pair is accepted. Therefore no request replays.
     With `require`, other clients are not served. `clock` gives Unix seconds. `public_url` is what the boards
-    have as their server, where a reverse proxy changes the host or the path: a MAC covers both.
+    have as their server, where a reverse proxy changes the host or the path: a MAC covers both. `observer` is
+    told of each authenticated request, before it is answered: it must not wait for anything.
     """
 
     def __init__(
         self, path: Path, *, require: bool = False, public_url: str | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, observer: Callable[[ProvenRequest], None] | None = None,
     ) -> None:
         self.require = require
+        self.observer = observer
         self._public = split_server_url(public_url) if public_url else None
         self._path = path
         self._clock = clock
@@ -93,8 +115,14 @@ class BoardAuthenticator:
 
     def list_boards(self) -> dict[str, dict[str, object]]:
         """The last authenticated report of each board, by device id."""
+        return dict(self.iter_boards())
+
+    def iter_boards(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """The same, one board after the other. No request waits: only the table is copied in the lock."""
         with self._lock:
-            return {device_id: asdict(board) for device_id, board in sorted(self._seen.items())}
+            seen = dict(self._seen)
+        for device_id in sorted(seen):
+            yield device_id, asdict(seen[device_id])
 
     def _check_header(self, method: str, host: str, path: str, header: str) -> Response | None:
         claim = identity.parse_authorization(header)
@@ -122,6 +150,11 @@ class BoardAuthenticator:
         named = {int(report): report.name.lower() for report in Report}
         report = named.get(proof.report, _NOT_A_REPORT)
         board = BoardRecord(proof.running, report, proof.about, int(self._clock()))
+        if self.observer is not None:
+            self.observer(ProvenRequest(
+                device_id=device_id, at=board.seen, running=proof.running, report=proof.report,
+                report_counter=proof.about, name=request.path.lstrip("/"), first_byte=_first_byte(),
+                address=request.remote_addr or ""))
         before = self._seen.get(device_id)
         self._seen[device_id] = board
         if before is None or (before.running, before.report, before.report_counter) != (
@@ -162,3 +195,9 @@ class BoardAuthenticator:
                 self._known, self._stamp = Identities.load(self._path), stamp
         except (OSError, BenchError) as error:
             _log.error("identities file not reloaded, the loaded secrets stay in use: %s", error)
+
+
+def _first_byte() -> int:
+    """The first byte that the current request asks for."""
+    asked = _FIRST_BYTE.fullmatch(request.headers.get("Range", ""))
+    return int(asked[1]) if asked else 0

@@ -1,0 +1,20 @@
+"""`slotbench fleet`: the boards that proved to a server who they are."""
+
+from __future__ import annotations
+
+import click
+
+from slotbench.cli.lazy_group import LazyGroup
+
+_VERBS = {
+    "Boards": {
+        "list": ("slotbench.cli.fleet_list:list_", "List boards: search, filter, count."),
+        "show": ("slotbench.cli.fleet_show:show", "Tell one board's life."),
+        "name": ("slotbench.cli.fleet_name:name", "Give a board a name and a place."),
+    },
+}
+
+
+@click.group(cls=LazyGroup, sections=_VERBS)
+def fleet() -> None:
+    """Look after the boards that ask a server: which they are, and what they run."""

@@ -1,0 +1,263 @@
+"""Questions about boards: lists, one board, the numbers of the whole fleet. Each takes a few queries.
+
+How many does not depend on how many boards there are (tests/host/test_fleet_scale.py counts them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+
+from slotbench.fleet.schema import boards, events, heads, images, releases
+from slotbench.formats.journal import Report
+from slotbench.formats.release import is_development
+
+__all__ = [
+    "BoardEntry", "BoardFilter", "BoardHealth", "BoardView", "FleetSummary", "LATE_S", "RunningCount",
+    "count_boards", "find_board", "late_after", "list_boards", "list_entries", "summarize",
+]
+
+LATE_S: Final = 13 * 3600
+"""Silence after which a board is late: two checks of six hours, and an hour."""
+UPDATING_S: Final = 2 * 3600
+"""A download that began longer ago is no longer under way."""
+_WORDS_MAX: Final = 8
+_TROUBLE: Final = tuple(
+    int(report) for report in (Report.BAD, Report.UNPROVEN, Report.LAST_RESORT, Report.SAFE_MODE))
+
+
+class BoardHealth(StrEnum):
+    """How a board is, as far as the server can tell."""
+
+    TROUBLE = "trouble"
+    """Its last report is no good one."""
+    LATE = "late"
+    """It has been silent for longer than it should be."""
+    UPDATING = "updating"
+    """It fetches a release that it does not run yet."""
+    WELL = "well"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardFilter:
+    """Which boards a list has: all that match each field that is not empty, by device id after `after`."""
+
+    search: str = ""
+    state: BoardHealth | None = None
+    product: str = ""
+    channel: str = ""
+    running: int | None = None
+    after: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardView:
+    """A board as people see it. Times are Unix seconds; `version` is empty where nobody knows it.
+
+    `report` is the word of FORMATS, `target` the counter that it fetched last (0: none), and `progress` is
+    how much of it, in percent.
+    """
+
+    device_id: str
+    name: str
+    place: str
+    state: BoardHealth
+    product: str
+    channel: str
+    running: int
+    version: str
+    report: str
+    report_counter: int
+    target: int
+    target_at: int
+    progress: int
+    address: str
+    first_seen: int
+    last_seen: int
+    requests: int
+
+    @property
+    def title(self) -> str:
+        """Its name, or its device id where it has none."""
+        return self.name or self.device_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardEntry:
+    """One entry of a board's history. What `counter` and `detail` mean depends on `kind`."""
+
+    id: int
+    at: int
+    kind: str
+    counter: int
+    version: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningCount:
+    """How many boards of a channel run a counter."""
+
+    product: str
+    channel: str
+    running: int
+    version: str
+    boards: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSummary:
+    """The numbers of the fleet: boards by state, and by what they run."""
+
+    total: int
+    states: Mapping[BoardHealth, int]
+    running: Sequence[RunningCount]
+
+
+def late_after(connection: Connection) -> int:
+    """Seconds of silence after which a board is late: more where a head asks for rarer checks."""
+    newest = select(
+        heads.c.interval_s, func.row_number().over(
+            partition_by=(heads.c.product, heads.c.channel),
+            order_by=(heads.c.epoch.desc(), heads.c.seq.desc())).label("place")).subquery()
+    longest = connection.execute(select(func.max(newest.c.interval_s)).where(newest.c.place == 1)).scalar()
+    return max(LATE_S, 2 * (longest or 0) + 3600)
+
+
+def list_boards(connection: Connection, wanted: BoardFilter, now: int, late_s: int) -> list[BoardView]:
+    """The boards of the filter, in the order of their device ids."""
+    state = _state(now, late_s)
+    statement = select(boards, state.label("state")).where(*_conditions(wanted, state))
+    if wanted.after:
+        statement = statement.where(boards.c.device_id > wanted.after)
+    rows = connection.execute(statement.order_by(boards.c.device_id).limit(wanted.limit)).mappings().all()
+    versions = _versions(connection, ((row["product"], row["running"]) for row in rows))
+    sizes = _sizes(connection, ((row["product"], row["target"]) for row in rows))
+    return [_view(row, versions, sizes) for row in rows]
+
+
+def count_boards(connection: Connection, wanted: BoardFilter, now: int, late_s: int) -> int:
+    """How many boards the filter has."""
+    conditions = _conditions(wanted, _state(now, late_s))
+    return int(connection.execute(select(func.count()).select_from(boards).where(*conditions)).scalar_one())
+
+
+def find_board(connection: Connection, device_id: str, now: int, late_s: int) -> BoardView | None:
+    """One board; None if it is not known."""
+    state = _state(now, late_s)
+    row = connection.execute(
+        select(boards, state.label("state")).where(boards.c.device_id == device_id)).mappings().first()
+    if row is None:
+        return None
+    versions = _versions(connection, [(row["product"], row["running"])])
+    return _view(row, versions, _sizes(connection, [(row["product"], row["target"])]))
+
+
+def list_entries(
+    connection: Connection, device_id: str, product: str, *, limit: int = 50, before: int | None = None,
+) -> list[BoardEntry]:
+    """The history of a board, the newest first; with `before` what is older than that entry."""
+    statement = select(events).where(events.c.device_id == device_id)
+    if before is not None:
+        statement = statement.where(events.c.id < before)
+    rows = connection.execute(statement.order_by(events.c.id.desc()).limit(limit)).mappings().all()
+    versions = _versions(connection, ((product, row["counter"]) for row in rows))
+    return [
+        BoardEntry(
+            id=row["id"], at=row["at"], kind=row["kind"], counter=row["counter"],
+            version=version_words(versions, product, row["counter"]), detail=row["detail"])
+        for row in rows]
+
+
+def summarize(connection: Connection, now: int, late_s: int) -> FleetSummary:
+    """The numbers of the whole fleet."""
+    state = _state(now, late_s)
+    found = connection.execute(select(
+        *(func.sum(case((state == each.value, 1), else_=0)) for each in BoardHealth))).one()
+    states = {each: int(number or 0) for each, number in zip(BoardHealth, found, strict=True)}
+    columns = boards.c.product, boards.c.channel, boards.c.running
+    rows = connection.execute(  # the index boards_channel answers this by itself
+        select(*columns, func.count()).group_by(*columns)
+        .order_by(boards.c.product, boards.c.channel, boards.c.running)).all()
+    versions = _versions(connection, ((row[0], row[2]) for row in rows))
+    return FleetSummary(
+        total=sum(states.values()), states=states,
+        running=[
+            RunningCount(
+                product=product, channel=channel, running=running, boards=number,
+                version=version_words(versions, product, running))
+            for product, channel, running, number in rows])
+
+
+def version_words(versions: Mapping[tuple[str, int], str], product: str, counter: int) -> str:
+    """The version of a counter for people; empty where nobody knows it."""
+    return "development" if is_development(counter) else versions.get((product, counter), "")
+
+
+def _conditions(wanted: BoardFilter, state: ColumnElement[str]) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    for word in wanted.search.casefold().split()[:_WORDS_MAX]:
+        found.append(boards.c.searched.contains(word, autoescape=True))
+    if wanted.state is not None:
+        found.append(state == wanted.state.value)
+    if wanted.product:
+        found.append(boards.c.product == wanted.product)
+    if wanted.channel:
+        found.append(boards.c.channel == wanted.channel)
+    if wanted.running is not None:
+        found.append(boards.c.running == wanted.running)
+    return found
+
+
+def _state(now: int, late_s: int) -> ColumnElement[str]:
+    updating = and_(boards.c.target > boards.c.running, boards.c.target_at >= now - UPDATING_S)
+    return case(
+        (boards.c.report.in_(_TROUBLE), literal(BoardHealth.TROUBLE.value)),
+        (boards.c.last_seen < now - late_s, literal(BoardHealth.LATE.value)),
+        (updating, literal(BoardHealth.UPDATING.value)),
+        else_=literal(BoardHealth.WELL.value))
+
+
+def _versions(
+    connection: Connection, pairs: Iterable[tuple[str, int]],
+) -> dict[tuple[str, int], str]:
+    wanted = set(pairs)
+    if not wanted:
+        return {}
+    rows = connection.execute(
+        select(releases.c.product, releases.c.counter, func.max(releases.c.version))
+        .where(releases.c.product.in_(sorted({product for product, _ in wanted})))
+        .where(releases.c.counter.in_(sorted({counter for _, counter in wanted})))
+        .group_by(releases.c.product, releases.c.counter))
+    return {(product, counter): version for product, counter, version in rows}
+
+
+def _sizes(connection: Connection, pairs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    wanted = {pair for pair in pairs if pair[1]}
+    if not wanted:
+        return {}
+    rows = connection.execute(
+        select(images.c.product, images.c.counter, func.max(images.c.bytes))
+        .where(images.c.counter.in_(sorted({counter for _, counter in wanted})))
+        .group_by(images.c.product, images.c.counter))
+    return {(product, counter): size for product, counter, size in rows}
+
+
+def _view(
+    row: Mapping[Any, Any], versions: Mapping[tuple[str, int], str], sizes: Mapping[tuple[str, int], int],
+) -> BoardView:
+    named = {int(report): report.name.lower() for report in Report}
+    size = sizes.get((row["product"], row["target"]), 0)
+    done = row["target"] and row["target"] == row["running"]
+    return BoardView(
+        **{key: row[key] for key in (
+            "device_id", "name", "place", "product", "channel", "running", "report_counter", "target",
+            "target_at", "address", "first_seen", "last_seen", "requests")},
+        state=BoardHealth(row["state"]), version=version_words(versions, row["product"], row["running"]),
+        report=named.get(row["report"], "unknown"),
+        progress=100 if done else min(100, 100 * row["progress"] // size) if size else 0)

@@ -1,0 +1,78 @@
+"""A board's row and its history, as one authenticated request after the other changes them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from slotbench.fleet.schema import searched_text
+from slotbench.server import ProvenRequest
+
+__all__ = ["BoardStory"]
+
+_HEAD = re.compile(r"heads/([a-z0-9_-]{1,32})/([a-z0-9_-]{1,32})\.head")
+
+
+class BoardStory:
+    """What is known of a board after some requests.
+
+    `before` is its row of the database, None for a new board. `row` is what the row becomes, with `requests`
+    and `events` as what is added to them; `entries` are the rows of its history that are new.
+    """
+
+    def __init__(self, before: Mapping[Any, Any] | None, late_s: int) -> None:
+        self._before = dict(before) if before is not None else None
+        self._late_s: Final = late_s
+        self.entries: list[dict[str, Any]] = []
+        self.row: dict[str, Any] = dict(before) if before is not None else {}
+        self.row |= {"requests": 0, "events": 0}
+
+    @property
+    def length(self) -> int:
+        """How many entries its history has then."""
+        return (self._before["events"] if self._before else 0) + len(self.entries)
+
+    def follow(self, request: ProvenRequest, counters: Mapping[str, int]) -> None:
+        """Take one more request. `counters` has the counters of images by the names of their files."""
+        if "device_id" not in self.row:
+            self._begin(request)
+        row = self.row
+        if row["running"] != request.running:
+            row["running"] = request.running
+            self._add(request, "runs", request.running)
+        if (row["report"], row["report_counter"]) != (request.report, request.report_counter):
+            row["report"], row["report_counter"] = request.report, request.report_counter
+            self._add(request, "report", request.report_counter, str(request.report))
+        if request.at - row["last_seen"] > self._late_s:
+            self._add(request, "returned", request.running, str(request.at - row["last_seen"]))
+        if request.address != row["address"]:
+            row["address"] = request.address[:64]
+        if head := _HEAD.fullmatch(request.name):
+            row["product"], row["channel"] = head.groups()
+        self._follow_download(request, counters.get(request.name))
+        row["last_seen"] = max(row["last_seen"], request.at)
+        row["requests"] += 1
+        row["events"] = len(self.entries)
+
+    def _begin(self, request: ProvenRequest) -> None:
+        self.row |= {
+            "device_id": request.device_id, "name": "", "place": "",
+            "searched": searched_text(request.device_id, "", ""), "product": "", "channel": "",
+            "running": request.running, "report": request.report, "report_counter": request.report_counter,
+            "target": 0, "target_at": 0, "progress": 0, "address": "", "first_seen": request.at,
+            "last_seen": request.at}
+        self._add(request, "first-seen", request.running)
+
+    def _follow_download(self, request: ProvenRequest, counter: int | None) -> None:
+        if counter is None:
+            return
+        if self.row["target"] != counter:
+            self.row |= {"target": counter, "target_at": request.at, "progress": 0}
+            self._add(request, "download", counter)
+        self.row["progress"] = max(self.row["progress"], min(request.first_byte, 1 << 30))
+
+    def _add(self, request: ProvenRequest, kind: str, counter: int, detail: str = "") -> None:
+        self.entries.append({
+            "device_id": request.device_id, "at": request.at, "kind": kind, "counter": counter,
+            "detail": detail})

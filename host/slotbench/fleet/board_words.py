@@ -1,0 +1,84 @@
+"""A board's life in words, for the command line and for pages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from slotbench.fleet.board_list import BoardEntry, BoardHealth, BoardView
+from slotbench.formats.journal import Report
+
+__all__ = ["STATE_WORDS", "duration_words", "entry_words", "release_words", "report_words", "view_words"]
+
+STATE_WORDS: Final = {
+    BoardHealth.WELL: "is well", BoardHealth.UPDATING: "is updating", BoardHealth.LATE: "is late",
+    BoardHealth.TROUBLE: "needs a look"}
+_REPORTS: Final = {
+    Report.NOTHING: "reports nothing", Report.CONFIRMED: "confirmed {0}",
+    Report.BAD: "gave {0} up: it crashed, or its image is invalid",
+    Report.UNPROVEN: "gave {0} up: its trials ended without power or network",
+    Report.LAST_RESORT: "found nothing healthy to start, and started what was left",
+    Report.JOURNAL_LOST: "lost its boot journal, and began a new one",
+    Report.SAFE_MODE: "left main.py out: {0} crashed or restarted again and again",
+    Report.LOW_MEMORY: "updates before main.py, which leaves no memory for it"}
+_UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+def release_words(counter: int, version: str) -> str:
+    """A release in words."""
+    if not counter:
+        return "no release"
+    return f"{version} (counter {counter})" if version else f"counter {counter}"
+
+
+def report_words(report: str, release: str) -> str:
+    """What a report says, by its word in FORMATS. `release` is what it is about."""
+    try:
+        return _REPORTS[Report[report.upper()]].format(release)
+    except KeyError:
+        return "sent a report that this slotbench does not know"
+
+
+def entry_words(entry: BoardEntry) -> str:
+    """One entry of a history as a sentence without its full stop."""
+    release = release_words(entry.counter, entry.version)
+    if entry.kind == "report":
+        number = int(entry.detail)
+        known = number in {int(report) for report in Report}
+        return report_words(Report(number).name if known else "", release)
+    if entry.kind == "returned":
+        return f"is back after {duration_words(int(entry.detail))} of silence"
+    if entry.kind == "named":
+        return f"was named: {entry.detail}"
+    words = {
+        "first-seen": "proved for the first time who it is, with", "runs": "runs",
+        "download": "began to fetch"}
+    return f"{words.get(entry.kind, entry.kind)} {release}"
+
+
+def view_words(board: BoardView, now: int) -> list[str]:
+    """A board as sentences."""
+    runs = f"It runs {release_words(board.running, board.version)}"
+    where = f" of {board.product}/{board.channel}" if board.product else ""
+    said = [
+        f"{board.title} {STATE_WORDS[board.state]}.", f"{runs}{where}.",
+        f"It was heard {ago_words(now - board.last_seen)}, from {board.address or 'somewhere'}."]
+    if board.report != "nothing":
+        known = board.version if board.report_counter == board.running else ""
+        said.append(f"It {report_words(board.report, release_words(board.report_counter, known))}.")
+    if board.state is BoardHealth.UPDATING:
+        said.append(f"It has {board.progress} % of counter {board.target}.")
+    return said
+
+
+def duration_words(seconds: int) -> str:
+    """A length of time in its largest unit: "3 days"."""
+    for unit, size in _UNITS:
+        if seconds >= size:
+            number = seconds // size
+            return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    return "less than a minute"
+
+
+def ago_words(seconds: int) -> str:
+    """How long ago something was."""
+    return "just now" if seconds < 60 else f"{duration_words(seconds)} ago"

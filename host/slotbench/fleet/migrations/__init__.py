@@ -1,0 +1,1 @@
+"""How the tables of `slotbench.fleet.schema` came to be: one module for each change, run by Alembic."""

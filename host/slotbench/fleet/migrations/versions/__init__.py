@@ -1,0 +1,1 @@
+"""The changes, the oldest first. A database knows the newest one that it has."""

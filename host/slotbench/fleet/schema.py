@@ -1,0 +1,169 @@
+"""The tables of a fleet's database. All times are Unix seconds, UTC; names come from FORMATS.
+
+A change of a table needs a migration (`slotbench.fleet.migrations`): a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+
+__all__ = [
+    "META", "audit", "boards", "events", "heads", "images", "leases", "releases", "rollouts", "searched_text",
+    "secrets_kept", "tokens",
+]
+
+META: Final = MetaData()
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""A number that counts rows: SQLite counts by itself in its own integers only."""
+_ID, _NAME, _DIGEST = String(64), String(32), String(64)
+
+boards = Table(
+    "boards", META,
+    Column("device_id", _ID, primary_key=True),
+    Column("name", _ID, nullable=False, server_default=""),
+    Column("place", _ID, nullable=False, server_default=""),
+    Column("searched", String(200), nullable=False, server_default=""),
+    Column("product", _NAME, nullable=False, server_default=""),
+    Column("channel", _NAME, nullable=False, server_default=""),
+    Column("running", BigInteger, nullable=False),
+    Column("report", Integer, nullable=False),
+    Column("report_counter", BigInteger, nullable=False),
+    Column("target", BigInteger, nullable=False, server_default="0"),
+    Column("target_at", BigInteger, nullable=False, server_default="0"),
+    Column("progress", Integer, nullable=False, server_default="0"),
+    Column("address", _ID, nullable=False, server_default=""),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("requests", BigInteger, nullable=False, server_default="0"),
+    Column("events", Integer, nullable=False, server_default="0"),
+    Index("boards_channel", "product", "channel", "running"),
+    Index("boards_last_seen", "last_seen"),
+)
+"""One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the
+counter whose image it fetched last, and `progress` how many bytes of it.
+"""
+
+events = Table(
+    "events", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("device_id", _ID, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", _NAME, nullable=False),
+    Column("counter", BigInteger, nullable=False, server_default="0"),
+    Column("detail", String(200), nullable=False, server_default=""),
+    Index("events_board", "device_id", "id"),
+    Index("events_at", "at"),
+)
+"""The history of each board: only what changed."""
+
+releases = Table(
+    "releases", META,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("product", _NAME, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("version", _NAME, nullable=False),
+    Column("channels", Text, nullable=False),
+    Column("boards", Text, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("preflight", _NAME, nullable=False),
+    Column("floor", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Index("releases_counter", "product", "counter"),
+)
+"""The releases that were seen in the site. They stay when the site no longer has them."""
+
+images = Table(
+    "images", META,
+    Column("sha256", _DIGEST, primary_key=True),
+    Column("digest", _DIGEST, primary_key=True),
+    Column("product", _NAME, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("bytes", Integer, nullable=False),
+)
+"""Which release an image belongs to."""
+
+heads = Table(
+    "heads", META,
+    Column("product", _NAME, primary_key=True),
+    Column("channel", _NAME, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("cohorts", Text, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("issued", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+)
+"""The heads that were seen in the site: a copy. What counts is the site, and the file beside the keys."""
+
+rollouts = Table(
+    "rollouts", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("product", _NAME, nullable=False),
+    Column("channel", _NAME, nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("state", _NAME, nullable=False),
+    Column("reason", String(200), nullable=False, server_default=""),
+    Column("plan", Text, nullable=False),
+    Column("percent", Integer, nullable=False, server_default="0"),
+    Column("step_at", BigInteger, nullable=False, server_default="0"),
+    Column("failed_before", Integer, nullable=False, server_default="0"),
+    Column("silent_before", Integer, nullable=False, server_default="0"),
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("by", _ID, nullable=False),
+    Index("rollouts_channel", "product", "channel", "state"),
+)
+"""A rollout in steps. `percent` is the step that was signed last, at `step_at`, by the head `seq`."""
+
+audit = Table(
+    "audit", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("who", _ID, nullable=False),
+    Column("action", _NAME, nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("detail", String(400), nullable=False, server_default=""),
+    Column("address", _ID, nullable=False, server_default=""),
+    Index("audit_at", "at"),
+)
+"""Who did what, and when. Rows are added and never changed."""
+
+tokens = Table(
+    "tokens", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("label", _ID, nullable=False, unique=True),
+    Column("role", _NAME, nullable=False),
+    Column("hashed", String(200), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+"""The logins: never the token, only its scrypt hash."""
+
+secrets_kept = Table(
+    "secrets_kept", META,
+    Column("name", _NAME, primary_key=True),
+    Column("value", String(200), nullable=False),
+)
+"""What all processes of one fleet share, such as the key that signs sessions."""
+
+leases = Table(
+    "leases", META,
+    Column("name", _NAME, primary_key=True),
+    Column("owner", _ID, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+"""Which process runs the rollouts, and until when unless it says so again."""
+
+
+def searched_text(device_id: str, name: str, place: str) -> str:
+    """What a search looks at."""
+    return f"{device_id} {name} {place}".casefold()[:200]

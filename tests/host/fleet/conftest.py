@@ -1,0 +1,70 @@
+"""Fixtures of a fleet: a database with its tables, boards that prove who they are, the number of queries."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.recorder import BoardRecorder
+from support.fleet import Queries
+from support.samples import NOW
+
+
+@pytest.fixture(scope="session")
+def made_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables: Alembic makes them once, tests take copies."""
+    path = tmp_path_factory.mktemp("fleet") / "fleet.sqlite"
+    FleetDatabase.open(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture
+def database_file(tmp_path: Path, made_database: Path) -> Path:
+    """The file of a test's own database, which nobody has open."""
+    return Path(shutil.copy(made_database, tmp_path / "fleet.sqlite"))
+
+
+@pytest.fixture
+def database(database_file: Path) -> Iterator[FleetDatabase]:
+    opened = FleetDatabase.open(f"sqlite:///{database_file}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    return [float(NOW)]
+
+
+@pytest.fixture
+def recorder(database: FleetDatabase, clock: list[float]) -> BoardRecorder:
+    """A recorder whose thread does not run: tests call `flush`."""
+    return BoardRecorder(database, late_s=13 * 3600, clock=lambda: clock[0])
+
+
+@pytest.fixture
+def queries(database: FleetDatabase) -> Callable[[], AbstractContextManager[Queries]]:
+    """Count the statements of a block."""
+
+    @contextmanager
+    def counted() -> Iterator[Queries]:
+        found = Queries()
+
+        def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+            if not statement.startswith(("BEGIN", "PRAGMA")):
+                found.statements.append(statement)
+
+        event.listen(database.engine, "before_cursor_execute", note)
+        try:
+            yield found
+        finally:
+            event.remove(database.engine, "before_cursor_execute", note)
+
+    return counted

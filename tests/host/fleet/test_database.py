@@ -1,0 +1,64 @@
+"""The database of a fleet: its tables, and what goes wrong with it in words (`fleet.database`)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, select
+
+from slotbench.errors import BenchError
+from slotbench.fleet import database_url
+from slotbench.fleet.database import REVISION, FleetDatabase
+from slotbench.fleet.schema import META, leases
+
+
+def test_the_migrations_make_the_tables_of_the_schema(database: FleetDatabase) -> None:
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), META) == []
+
+
+def test_a_new_database_is_private_and_is_opened_again(tmp_path: Path) -> None:
+    url = database_url(tmp_path)
+    FleetDatabase.open(url).close()
+    assert os.name != "posix" or (tmp_path / "fleet.sqlite").stat().st_mode & 0o777 == 0o600
+    again = FleetDatabase.open(url)
+    assert again.size_bytes() > 0
+    again.close()
+
+
+def test_a_transaction_is_whole(database: FleetDatabase) -> None:
+    with pytest.raises(RuntimeError), database.writing() as connection:
+        connection.execute(insert(leases).values(name="a", owner="b", until=1))
+        raise RuntimeError
+    with database.reading() as connection:
+        assert connection.execute(select(leases)).all() == []
+
+
+def test_a_database_of_a_newer_slotbench_is_refused(database_file: Path) -> None:
+    with sqlite3.connect(database_file) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = 'm9999'")
+    raw.close()
+    with pytest.raises(BenchError) as refused:
+        FleetDatabase.open(f"sqlite:///{database_file}")
+    assert "a newer slotbench made this database (m9999)" in str(refused.value) and REVISION != "m9999"
+
+
+@pytest.mark.parametrize(("url", "said"), [
+    ("nonsense", "this is no URL of a database"),
+    ("mysql://somebody:hunter2@db/fleet", "mysql is no database of a fleet"),
+    ("sqlite://", "a database in memory forgets all of it"),
+    ("postgresql+nothing://somebody:hunter2@db/fleet", "the driver of this database is not installed"),
+    ("sqlite:///{tmp}/none/fleet.sqlite", "the database cannot be opened (No such file or directory)"),
+    ("sqlite:///{tmp}/text", "the database cannot be used (file is not a database)"),
+])
+def test_what_is_no_database_is_said(tmp_path: Path, url: str, said: str) -> None:
+    (tmp_path / "text").write_text("this is no database\n" * 100)
+    with pytest.raises(BenchError) as refused:
+        FleetDatabase.open(url.format(tmp=tmp_path))
+    assert said in str(refused.value) and refused.value.cure and refused.value.exit_code == 2
+    assert "hunter2" not in str(refused.value)

@@ -1,0 +1,87 @@
+"""`slotbench fleet list`, `show` and `name`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from slotbench import fleet
+from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.recorder import BoardRecorder
+from support.commands import RunCommand
+from support.fleet import fill, proven
+from support.samples import NOW
+
+
+@pytest.fixture
+def url(database_file: Path) -> str:
+    return f"sqlite:///{database_file}"
+
+
+def test_an_empty_fleet_tells_what_to_type(slotbench: RunCommand, url: str) -> None:
+    ran = slotbench("fleet", "list", "--database", url)
+    assert ran.code == 0 and "slotbench deploy --identities boards.json" in ran.out
+
+
+def test_boards_are_listed_searched_and_filtered(slotbench: RunCommand, url: str, database: FleetDatabase) -> None:
+    fill(database, 6, report=lambda n: 2 if n == 3 else 1, last_seen=lambda n: NOW - 20 * 3600 * (n == 4))
+    ran = slotbench("fleet", "list", "--database", url, "--limit", 2)
+    assert ran.out.splitlines() == [
+        "well      lamp-000000 (Lamp 0) attic  counter 5  just now",
+        "well      lamp-000001 (Lamp 1) kitchen  counter 5  just now",
+        "2 of 6 that match; 6 boards: 1 trouble, 1 late, 4 well",
+        "The next ones: --after 'lamp-000001'"]
+    for arguments, found in {
+        ("--state", "trouble"): [3], ("--state", "late"): [4], ("--search", "KITCHEN lamp"): [1, 3, 5],
+        ("--search", "100%"): [], ("--running", 6): [], ("--after", "lamp-000003"): [4, 5],
+    }.items():
+        said = json.loads(slotbench("fleet", "list", "--database", url, "--json", *arguments).out)["result"]
+        assert [board["device_id"] for board in said["boards"]] == [f"lamp-{n:06}" for n in found], arguments
+        assert said["total"] == 6
+
+
+def test_a_board_is_named_and_shown(slotbench: RunCommand, url: str, recorder: BoardRecorder) -> None:
+    recorder.observe(proven(at=NOW - 7200))
+    recorder.flush()
+    ran = slotbench("fleet", "name", "lamp-7", " Reading  lamp", "--place", "kitchen", "--database", url)
+    assert (ran.code, ran.out) == (0, "lamp-7: named Reading lamp, place kitchen\n")
+    ran = slotbench("fleet", "show", "lamp-7", "--database", url)
+    assert ran.out.splitlines() == [
+        "Reading lamp is well.", "It runs counter 5 of sensor/stable.", "It was heard 2 hours ago, from 192.168.1.20.",
+        "It confirmed counter 5.",
+        "  2025-06-15 15:06 UTC  was named: name 'Reading lamp', place 'kitchen'",
+        "  2025-06-15 13:06 UTC  proved for the first time who it is, with counter 5"]
+    said = json.loads(slotbench("fleet", "show", "lamp-7", "--database", url, "--json").out)["result"]
+    assert said["board"]["place"] == "kitchen" and said["board"]["state"] == "well" and len(said["history"]) == 2
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("show", "lamp-9"), "no such board has proved who it is"),
+    (("name", "lamp-9", "x"), "no such board has proved who it is"),
+    (("name", "lamp-9", "\x1b[2J"), "has at most 64 characters that can be printed"),
+    (("name", "lamp-9", "x" * 65), "has at most 64 characters that can be printed"),
+    (("name", "lamp-9"), "give a NAME, --place or both"),
+])
+def test_what_cannot_be_done_is_said(slotbench: RunCommand, url: str, arguments: tuple[str, ...], said: str) -> None:
+    ran = slotbench("fleet", *arguments, "--database", url)
+    assert ran.code == 2 and said in ran.err
+
+
+def test_without_the_extra_it_says_what_to_install(
+    slotbench: RunCommand, url: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleet, "find_spec", lambda name: None)
+    ran = slotbench("fleet", "list", "--database", url)
+    assert ran.code == 2 and "pip install 'twoslot[fleet]'" in ran.err
+
+
+def test_without_a_project_the_database_is_asked_for(
+    slotbench: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = slotbench("fleet", "list")
+    assert ran.code == 2 and "no project is here, and no --database" in ran.err
+    ran = slotbench("serve", tmp_path, "--database", "sqlite:///x")
+    assert ran.code == 2

@@ -1,0 +1,50 @@
+"""A board's side of the authentication, made by hand, for tests of servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from slotbench.formats import identity
+
+SECRET = bytes(range(32))
+HEAD = "/heads/sensor/stable.head"
+HOST = "localhost"
+
+
+class BoardClient:
+    """The board's side of the authentication, made by hand."""
+
+    def __init__(self, client: FlaskClient, device_id: str = "lamp-7", secret: bytes = SECRET) -> None:
+        self.client, self.device_id, self.secret = client, device_id, secret
+        self.nonce, self.nc = "", 0
+
+    def get(self, path: str = HEAD, **changes: Any) -> TestResponse:
+        """Send a request, with a proof once there is a challenge. A challenge in the response is kept."""
+        header = f'Twoslot id="{self.device_id}"'
+        if self.nonce:
+            self.nc += 1
+            header = self.proof(path, **changes)
+        return self.send(path, header)
+
+    def proof(
+        self, path: str = HEAD, *, nc: int | None = None, running: int = 5, report: str = "1/5",
+        told: int | None = None, method: str = "GET", host: str = HOST,
+    ) -> str:
+        """The Authorization header. `told` is the running counter it states, if not the one it proves."""
+        nc = nc or self.nc
+        code, about = report.split("/")
+        proof = identity.IdentityProof(
+            nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
+        mac = identity.compute_mac(self.secret, proof.message(method, host, path))
+        return (
+            f'Twoslot id="{self.device_id}", nonce="{self.nonce}", nc={nc}, report="{report}", '
+            f'running="{told or running}", mac="{mac}"')
+
+    def send(self, path: str, header: str, **headers: str) -> TestResponse:
+        response = self.client.get(path, headers={"Authorization": header, **headers})
+        if found := response.headers.get("WWW-Authenticate"):
+            self.nonce, self.nc = found.removeprefix('Twoslot nonce="').removesuffix('"'), 0
+        return response
