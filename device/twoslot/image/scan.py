@@ -5,7 +5,7 @@ from hashlib import sha256
 from twoslot import codes, drop
 from twoslot.flash import Flash
 from twoslot.constants import (
-    BLOCK, PIECE, STAGE_REQUEST, STAGE_REUSE, STAGE_SPARE, STATE_ACTIVATE, STATE_DOWNLOAD, STATE_SCAN,
+    BLOCK, PIECE, STAGE_CHOICE, STAGE_REQUEST, STAGE_SPARE, STATE_ACTIVATE, STATE_DOWNLOAD, STATE_SCAN,
     STATE_TABLE, STATE_VERIFY, TABLE_ENTRY,
 )  # fmt: skip
 from twoslot.errors import ReleaseError
@@ -17,13 +17,13 @@ _piece = memoryview(bytearray(PIECE))
 def start(place, plan):
     """Return the progress of an image on its way into the spare slot, as a dict.
 
-    place: of image and table, and more that only reuse.py and the patches need.
+    place: of image and table, and more that only choice.py and a patch need.
     """
     blocks = (plan["length"] + BLOCK - 1) // BLOCK
     return {
         "pieces": None, "image": place[0], "table": place[1], "length": plan["length"],
         "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0, "sha": None, "scans": 0,
-        "tries": 0,
+        "tries": None,
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def _scan_block(agent, progress):
         agent.blocks_in_place = progress["blocks"] - progress["left"], progress["blocks"]
         agent.state = STATE_VERIFY
         if progress["left"]:
-            agent.state, agent.stage = STATE_DOWNLOAD, STAGE_REUSE
+            agent.state, agent.stage = STATE_DOWNLOAD, STAGE_CHOICE
 
 
 def _verify_block(agent, progress):

@@ -13,13 +13,13 @@ from slotbench.formats.prediction import (
     CHUNK_BYTES, FLAG_BYTES, KEYS_END, MAP_ENTRIES_MAX, AddressMap, Flag)
 from slotbench.formats.release import LENGTH_MAX
 
-__all__ = ["HEADER_BYTES", "WINDOW_BITS_MAX", "PatchHeader", "apply_patch"]
+__all__ = ["HEADER_BYTES", "MAGIC", "WINDOW_BITS_MAX", "PatchHeader", "apply_patch"]
 
 HEADER_BYTES: Final = 16
-WINDOW_BITS_MIN: Final = 9
+_WINDOW_BITS_MIN: Final = 9
 WINDOW_BITS_MAX: Final = 12
 _HEADER = struct.Struct("<4sBBHII")
-_MAGIC: Final = b"2SP1"
+MAGIC: Final = b"2SP1"
 _VARINT_BYTES_MAX: Final = 4
 _PIECE: Final = 4096
 
@@ -37,7 +37,7 @@ class PatchHeader:
 
     def pack(self) -> bytes:
         """The 16 bytes."""
-        return _HEADER.pack(_MAGIC, self.window_bits, 0, 0, self.old_length, self.new_length)
+        return _HEADER.pack(MAGIC, self.window_bits, 0, 0, self.old_length, self.new_length)
 
     @classmethod
     def unpack(cls, data: bytes) -> PatchHeader:
@@ -45,11 +45,11 @@ class PatchHeader:
         if len(data) < HEADER_BYTES:
             raise FormatError("ends within the header", len(data))
         magic, window_bits, zero, zeros, old_length, new_length = _HEADER.unpack(data[:HEADER_BYTES])
-        if magic != _MAGIC:
-            raise FormatError(f"magic is {magic!r}, not {_MAGIC!r}", 0)
-        if not WINDOW_BITS_MIN <= window_bits <= WINDOW_BITS_MAX:
+        if magic != MAGIC:
+            raise FormatError(f"magic is {magic!r}, not {MAGIC!r}", 0)
+        if not _WINDOW_BITS_MIN <= window_bits <= WINDOW_BITS_MAX:
             raise FormatError(
-                f"window of {window_bits} bits, not {WINDOW_BITS_MIN} to {WINDOW_BITS_MAX}", 4)
+                f"window of {window_bits} bits, not {_WINDOW_BITS_MIN} to {WINDOW_BITS_MAX}", 4)
         if zero or zeros:
             raise FormatError("reserved bytes are not 0", 5)
         if old_length > LENGTH_MAX:
@@ -68,10 +68,10 @@ def apply_patch(old: bytes, data: bytes) -> bytes:
     header = PatchHeader.unpack(data)
     if header.old_length != len(old):
         raise FormatError(f"for an old image of {header.old_length} bytes, not {len(old)}", 8)
-    return _Decoder(old, header, data[HEADER_BYTES:]).run()
+    return _PatchDecoder(old, header, data[HEADER_BYTES:]).run()
 
 
-class _Stream:
+class _InflatedBytes:
     """The inflated bytes, which come in pieces: what a bomb would make is never there as a whole."""
 
     def __init__(self, window_bits: int, data: bytes) -> None:
@@ -120,12 +120,12 @@ class _Stream:
             raise FormatError("ends too early", self._given)
 
 
-class _Decoder:
+class _PatchDecoder:
     """Makes the new image from `old` and a stream of operations."""
 
     def __init__(self, old: bytes, header: PatchHeader, data: bytes) -> None:
         self.old, self.header = old, header
-        self.stream = _Stream(header.window_bits, data)
+        self.stream = _InflatedBytes(header.window_bits, data)
         self.new = bytearray()
         self.map, self.flags = self._read_map(), self._read_flags()
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from slotbench.formats.blocks import BLOCK_BYTES
-from slotbench.formats.patch import HEADER_BYTES, WINDOW_BITS_MAX, PatchHeader
+from slotbench.formats.patch import PatchHeader
 from slotbench.patch.alignment import Copy, find_copies
 from slotbench.patch.movement import Prediction, find_prediction
 
-__all__ = ["PATCH_WINDOW_BITS", "make_patch", "pack_image"]
+__all__ = ["PATCH_WINDOW_BITS", "make_patch", "operations", "pack_image"]
 
 PATCH_WINDOW_BITS: Final = 10
 """A larger window makes a patch 1 to 2 % smaller, and costs a board 1 KB or more."""
@@ -24,18 +24,17 @@ def make_patch(old: bytes, new: bytes, *, predict: bool = True) -> bytes:
     predictions = [Prediction()]
     if predict:
         predictions.append(find_prediction(old, new, copies))
-    return min((_packed(old, new, copies, prediction) for prediction in predictions), key=len)
+    header = PatchHeader(PATCH_WINDOW_BITS, len(old), len(new))
+    return min((_packed(header, operations(old, new, copies, one)) for one in predictions), key=len)
 
 
-def pack_image(new: bytes, window_bits: int = WINDOW_BITS_MAX) -> bytes:
+def pack_image(new: bytes, window_bits: int = PATCH_WINDOW_BITS) -> bytes:
     """The patch that needs no old image: all of `new`, deflated."""
-    return _packed(b"", new, [], Prediction(), window_bits)
+    return _packed(PatchHeader(window_bits, 0, len(new)), operations(b"", new, [], Prediction()))
 
 
-def _packed(
-    old: bytes, new: bytes, copies: Sequence[Copy], prediction: Prediction,
-    window_bits: int = PATCH_WINDOW_BITS,
-) -> bytes:
+def operations(old: bytes, new: bytes, copies: Sequence[Copy], prediction: Prediction) -> bytes:
+    """What a patch holds, before it is deflated."""
     stream = bytearray()
     _put_prediction(stream, prediction)
     end = 0
@@ -50,11 +49,12 @@ def _packed(
         _put_edits(stream, prediction.predict(old, copy), new, copy.new)
         stream += new[copied:until]
         end = copy.old + copy.length
-    deflater = zlib.compressobj(9, zlib.DEFLATED, -window_bits, 9)
-    packed = deflater.compress(stream) + deflater.flush()
-    header = PatchHeader(window_bits, len(old), len(new)).pack()
-    assert len(header) == HEADER_BYTES
-    return header + packed
+    return bytes(stream)
+
+
+def _packed(header: PatchHeader, stream: bytes) -> bytes:
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -header.window_bits, 9)
+    return header.pack() + deflater.compress(stream) + deflater.flush()
 
 
 def _put_prediction(stream: bytearray, prediction: Prediction) -> None:

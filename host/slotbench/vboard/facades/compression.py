@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from slotbench.vboard.runtime import Runtime
+from slotbench.vboard.signals import DeviceOSError
 
 __all__ = ["MODULES"]
 
 _AUTO, _RAW, _ZLIB, _GZIP = range(4)
 _WINDOW_BITS: Final[Mapping[int, Callable[[int], int]]] = {
-    _AUTO: lambda bits: 32 + bits, _RAW: lambda bits: -bits, _ZLIB: lambda bits: bits, _GZIP: lambda bits: 16 + bits,
+    _AUTO: lambda bits: 32 + bits, _RAW: lambda bits: -bits, _ZLIB: lambda bits: bits,
+    _GZIP: lambda bits: 16 + bits,
 }
 
 
@@ -34,7 +36,7 @@ class _DeflateIO:
                 part = self._inflater.decompress(self._rest, len(buffer) - done)
                 self._rest = self._inflater.unconsumed_tail
             except zlib.error:
-                raise OSError(errno.EINVAL) from None
+                raise DeviceOSError(errno.EINVAL) from None
             buffer[done:done + len(part)] = part
             done += len(part)
             if not part and not self._inflater.eof:
