@@ -3,7 +3,6 @@
 import machine
 import sys
 import time
-
 from micropython import kbd_intr
 
 word = machine.mem32
@@ -45,15 +44,14 @@ def lasting_timer():
         return timer, 0
 
 
-timer, trial, stop = None, False, False
+timer, place, trial, stop = None, 0, False, False
 while True:
     try:
         # "2SR2": the loader's record; no note: nobody acted on it yet. Then its reason, its trial.
         record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
         reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
         if record:
-            if not timer:
-                timer, place = lasting_timer()
+            timer, place = (timer, place) if timer else lasting_timer()
             timer.deinit()  # that of the run before a soft reset: before anything lets timers fire
         if trial:  # set the flag `reached` of the journal's cell: only now there is a next attempt
             __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
@@ -67,17 +65,17 @@ while True:
         import twoslot
         # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
         twoslot.deadline = (timer, timeout, place) if trial else False
+        if "twoslot.app0" in __import__("os").listdir("/"):
+            __import__("twoslot.application.startup", None, None, ("start",)).start(timer, timeout, place)
         if record:  # by what happened since the updater had its turn, it may need it before main.py
             cause = 0 if note else word[0x600013EC] & 0xFF
             counting = __import__("twoslot.recovery.counting").recovery.counting
-            if counting.count_start(trial, cause, reason) and not stop:
+            if counting.count_start(trial, cause, reason) and not stop and trial == bool(twoslot.deadline):
                 supervisor = __import__("twoslot.recovery.supervisor").recovery.supervisor
                 supervisor.before_main(trial, cause, reason)
             twoslot.drop("retained", "recovery")
-            if not trial and place:
+            if place and not twoslot.deadline:
                 timer.init(period=3600000, mode=machine.Timer.PERIODIC, callback=twoslot.watch_program)
-        for name in ("binascii", "hashlib", "json", "machine", "os", "socket", "struct", "time"):
-            sys.modules[name] = __import__(name)  # else each import looks for such a file (memory.md, stack)
         break
     except KeyboardInterrupt:
         kbd_intr(-1)  # all of it must be done: once more, with no Ctrl-C

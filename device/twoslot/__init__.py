@@ -9,13 +9,16 @@ from twoslot import codes
 from twoslot.constants import BUSY_BIT, CHECK_FIRST_BIT, DELAY_MS, RETAINED_TURNS, RETRY_MS, STARVED_BIT
 
 __version__ = "0.1.0"
+for _name in ("binascii", "hashlib", "json", "machine", "os", "socket", "struct", "time"):
+    sys.modules[_name] = __import__(_name)  # else each import looks for such a file (memory.md, stack)
+del _name
 if __path__[0] != "/" and __path__[0] != ".":
     # It holds wherever the application's os.chdir() leads.
     __path__ = "/" + __path__  # type: ignore
 
 deadline = None  # until the boot hook ran; in a trial then its timer and what that calls, else False
 _agent = _schedule = _threshold = _restart_hook = _wdt = None
-_starved = 0  # bits 20-29: attempts in a row that nothing could be loaded for; 0-19: when, in 1024 ms
+_failed_loads = 0  # bits 20-29: in a row, that nothing could be loaded for; 0-19: when, in 1024 ms
 _busy = False  # somebody is in here: a callback that calls meanwhile is turned away
 _log = []  # (milliseconds since boot, code, place), newest last
 _pollers = []  # tick() calls each: a button, a broker, the push port. They return milliseconds or None
@@ -79,7 +82,8 @@ def tick(wdt=None):
     global _agent, _busy, _wdt
     if _busy:
         return  # the program is in here already: this is a callback of its timer, or another task
-    if _starved and not _schedule and (time.ticks_ms() >> 10) - _starved & 0xFFFFF < 60:  # type: ignore
+    seconds = (time.ticks_ms() >> 10) - _failed_loads & 0xFFFFF  # type: ignore
+    if _failed_loads and not _schedule and seconds < 60:
         return  # there was no room for the first step, and another try takes time
     _busy, _wdt = True, wdt or _wdt
     # The next start must know that a reset was not the application's doing (retained.py).
@@ -90,7 +94,10 @@ def tick(wdt=None):
         try:
             if _wdt:
                 _wdt.feed()
-            schedule = get_schedule()
+            if _schedule is None:
+                get_schedule(True)
+                return  # pollers have their turn in the next call
+            schedule = _schedule
             for poll in _pollers:
                 ms = poll()
                 if ms is not None and schedule:
@@ -104,8 +111,6 @@ def tick(wdt=None):
                 return
             if _agent.step(schedule):
                 return
-            if _agent.state and not _restart_hook:
-                machine.reset()  # into the trial; here, where nothing more needs to be loaded
         except Exception as e:
             error = e
             if isinstance(e, MemoryError):
@@ -188,16 +193,22 @@ def unload():
     # What waits for something, or counts, stays: the first part of its name is in this text.
     drop("push.opening", *[
         name[8:] for name in sys.modules if name[:8] == "twoslot." and
-        name.split(".")[1] not in "schedule sleep button mqtt ntp push recovery"])
+        name.split(".")[1] not in "schedule sleep button mqtt ntp push recovery services"])
 
 
-def get_schedule():
-    """Return the Schedule of checks, or False when this board cannot be updated: log() says why."""
+def get_schedule(in_steps=False):
+    """Return the Schedule of checks, or False when this board cannot be updated: log() says why.
+
+    in_steps: the first call loads what makes it, and returns None.
+    """
     global _schedule
     if _schedule is None:
+        in_steps = in_steps and "twoslot.startup" not in sys.modules
         # What stays first: it comes to lie where the heap begins.
         from twoslot import schedule, backoff, errors, settings, startup
 
+        if in_steps:
+            return None
         try:
             made = startup.make_schedule()
         finally:
@@ -226,12 +237,12 @@ def restart_starved(e):
 
     It allocates nothing before that restart. Each one doubles the number of times until the next.
     """
-    global _starved
+    global _failed_loads
     now = time.ticks_ms()
-    _starved = (_starved >> 20) + 1 << 20 | now >> 10  # type: ignore
+    _failed_loads = (_failed_loads >> 20) + 1 << 20 | now >> 10  # type: ignore
     word = machine.mem32[RETAINED_TURNS] | 1 << CHECK_FIRST_BIT
     restarts = word >> STARVED_BIT & 3
-    if _starved >> 20 >= 15 << restarts and not deadline:
+    if _failed_loads >> 20 >= 15 << restarts and not deadline:
         hook = _restart_hook
         if hook and hook[1] < DELAY_MS:
             hook[1] += RETRY_MS
@@ -247,25 +258,6 @@ def restart_starved(e):
 
 
 def _command(name, force):
-    global _busy, _schedule
-    if _busy:
-        from twoslot import failures
+    from twoslot import verbs
 
-        return failures.refuse_busy()
-    _busy = True
-    try:
-        # A person may have cured what stopped it before.
-        _schedule = _schedule or None
-        get_schedule()
-        from twoslot import errors
-
-        if force is None:
-            from twoslot import slot_commands
-
-            return slot_commands.run(name, force)
-        from twoslot import commands
-
-        return commands.run(name, force)
-    finally:
-        unload()
-        _busy = False
+    return verbs.run(name, force)

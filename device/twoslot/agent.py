@@ -1,5 +1,6 @@
 # The agent: one check or update. What must outlive a reset is in the journal. Its stages leave numbers
 # and dicts to one another: an object would keep its class, a class its module.
+import machine
 import sys
 import time
 
@@ -43,8 +44,8 @@ class Agent:
     def step(self, schedule=None):
         """Do the next piece, which takes a fifth of a second at most.
 
-        For the schedule of tick(): pieces for about a tenth of a second, and what ends a trial.
-        True while there is more. After an error outcome.break_off() says whether there is more.
+        For the schedule of tick(): pieces for about a tenth of a second, what ends a trial, and the restart
+        into one. True while there is more. After an error outcome.break_off() says whether there is more.
         """
         start = time.ticks_ms()
         if schedule and self.pushed is not None:
@@ -82,4 +83,13 @@ class Agent:
             if self.source:
                 self.source.close(self)
             raise
+        if schedule and self.state:
+            # The update is verified: into its trial, when the application's function agrees.
+            if twoslot._restart_hook:
+                from twoslot import settings, restart
+
+                if restart.put_off(schedule):
+                    twoslot.unload()
+                    return True
+            machine.reset()
         return False

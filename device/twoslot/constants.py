@@ -77,6 +77,11 @@ PHASE_READ = const(2)
 PHASE_SUMS = const(3)
 PHASE_PAYLOAD = const(4)  # what follows is the policy
 
+# What is done to pin new keys, in this order.
+PHASE_COPY = const(1)
+PHASE_JOURNAL = const(2)
+PHASE_FILE = const(3)
+
 # What tick() writes into the retained words (retained.py) without a module: the stack may be used up.
 RETAINED_TURNS = const(0x600013D8)
 BUSY_BIT = const(24)
@@ -107,3 +112,33 @@ CLOCK_SET = const(600000000)  # January 2019 in seconds from 2000: a clock that 
 KEYS_FILE = const("/twoslot.keys")
 KEYS_COPY = const("/twoslot.keys2")
 SECRET_FILE = const("/twoslot.secret")
+
+# Applications (FORMATS.md, application record): the record is a list, these are the places of its fields.
+# Those of folder A come first; those of B follow at the next place, the range of firmware at the second next.
+APP_SEQUENCE = const(1)
+APP_ACTIVE = const(2)
+APP_STATE = const(3)
+APP_ATTEMPTS = const(5)
+APP_REPORT = const(6)
+APP_ROUNDS = const(7)
+APP_UNDER_WAY = const(8)
+APP_ENDED = const(9)
+APP_COUNTER = const(10)
+APP_FLOOR = const(12)
+APP_BAD = const(13)
+APP_UNPROVEN = const(14)
+APP_REPORT_COUNTER = const(15)
+APP_FIRMWARE = const(16)  # low of A, high of A, low of B, high of B
+APP_ABI = const(20)
+APP_DATA = const(22)
+APP_DATA_LEAST = const(24)
+APP_LIST = const(25)
+APP_HEAD_SEQ = const(27)
+APP_HEAD_TIME = const(28)
+APP_KEY_EPOCH = const(29)
+APP_TAG = const(30)
+APP_KEYS = const(31)
+APP_WITH = const(32)
+APP_NEXT_FLOOR = const(33)
+APP_OUTSIDE = const(2)  # APP_ACTIVE while /main.py runs
+APP_FOLDERS = const("/app_a/app_b")  # six characters each

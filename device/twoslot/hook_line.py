@@ -55,18 +55,31 @@ def step(agent):
 
 
 def require_in_trial():
-    """In a trial in which boot.py did not run the hook: run it now, for its deadline.
+    """In a trial in which boot.py did not run the hook: it must not last without a deadline.
 
-    Where the file begins with the hook's line, another boot.py ran: one that is frozen into the release,
-    under which no trial would ever have a deadline again. That ends the trial.
+    Put the hook's line first and restart: into the next attempt, for this one reached the updater. Where
+    the line is first already, another boot.py ran: one that is frozen into the release, under which no trial
+    would ever have a deadline again. There the trial ends, and where the line cannot be written.
     """
-    try:
-        if _find_line() == (True, True):
-            machine.mem32[_KEPT + 32] = _NO_IMPORT  # the note
-            machine.reset()
-        __import__(_HOOK[:-3])
-    finally:
-        twoslot.drop("hook_line")
+    first = _find_line()[0]
+    hook = twoslot._restart_hook
+    if hook:
+        try:
+            hook[0]()
+        except Exception:
+            pass
+    word = machine.mem32
+    word[_KEPT + 32] = _NO_IMPORT  # the note
+    if not first:
+        try:
+            open(_HOOK).close()
+            _put_line_first()
+            # As the hook does.
+            __import__("esp").flash_write(word[_KEPT + 20] >> 8 & 0xFFFFFF, bytearray(4))
+            word[_KEPT + 32] = 0
+        except OSError:
+            pass
+    machine.reset()
 
 
 def _find_line():

@@ -23,13 +23,6 @@ def conclude(schedule, error, state):
     have taken it. True: the same attempt goes on later.
     """
     agent = twoslot._agent
-    if error is None and agent.state:
-        # The update is verified: into its trial, when the application's function agrees.
-        from twoslot import settings, restart
-
-        if restart.put_off(schedule):
-            return False
-        machine.reset()
     more = False
     if error:
         from twoslot import failures
@@ -39,7 +32,7 @@ def conclude(schedule, error, state):
     if error is None or isinstance(error, TwoslotError):
         # Whatever its outcome: this is no loop (recovery/supervisor.py).
         retained.had_turn()
-        twoslot._starved = 0
+        twoslot._failed_loads = 0
     if isinstance(error, RuntimeError):
         # The stack is used up. The next start checks before main.py, and comes soon.
         machine.mem32[RETAINED_TURNS] |= 1 << CHECK_FIRST_BIT

@@ -48,28 +48,11 @@ def make_schedule():
 
             opening.reopen(wanted, reason == BOOT_TRIAL)
         twoslot.drop("boot", "settings", "push.opening")
-        if s.get("ntp"):
-            try:
-                from twoslot import ntp
+        if s.get("ntp") or s.get("mqtt"):
+            from twoslot import services
 
-                ntp.keep_time(s["ntp"], floor)
-            except (errors.FlashError, MemoryError) as e:
-                # Without a clock it goes as well.
-                from twoslot import failures
-
-                failures.log_error(e)
-        if s.get("mqtt"):
-            try:
-                from twoslot.mqtt import subscription, client
-
-                client.open_subscription(s, seq)
-            except (errors.FlashError, MemoryError) as e:
-                # Checks go on as scheduled, without a broker.
-                from twoslot import failures
-
-                failures.log_error(e)
-            client = None
-            twoslot.drop("mqtt.client")
+            services.wanted = s, floor, seq
+            twoslot._pollers.append(services.open_next)
         return made
     except errors.FlashError as e:
         # The application must not stop for it.

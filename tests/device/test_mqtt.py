@@ -210,11 +210,17 @@ def test_no_memory_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None
     assert ear.wanted == [] and ear.network.connections == 0
 
 
+def begin(twoslot: Any) -> None:
+    """The first calls of tick(): one makes the schedule, another asks for the broker."""
+    twoslot.get_schedule()
+    twoslot.tick()
+
+
 def hint_of(make_board: Callable[..., DeviceBoard], **changes: object) -> tuple[int, list[tuple[int, int]]]:
     board = make_board(**changes)
     vm = board.start(frozen=stock())
     twoslot = vm.import_("twoslot")
-    twoslot.get_schedule()
+    begin(twoslot)
     return len(twoslot._pollers), [(code, where) for _, code, where in twoslot._log]
 
 
@@ -222,7 +228,7 @@ def test_a_seq_in_the_journal_is_no_hint(make_board: Callable[..., DeviceBoard])
     board = make_board(mqtt="broker.lan")
     board.put_cell(0, replace(board.newest(), head_seq=KNOWN))
     twoslot = board.start(frozen=stock()).import_("twoslot")
-    twoslot.get_schedule()
+    begin(twoslot)
     assert twoslot._pollers[0].__self__.seq == KNOWN
 
 

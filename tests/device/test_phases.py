@@ -62,6 +62,8 @@ STAYS = {
     DONE: AGENT,
 }
 """What is loaded when a state has just begun."""
+TWO_TICKS = "twoslot.tick()\ntwoslot.tick()"
+"""The first ones after a boot: one loads what makes the schedule, the other makes it."""
 
 
 def as_built(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -170,7 +172,7 @@ def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
 def test_the_first_thing_after_a_boot_leaves_only_the_schedule(board: DeviceBoard) -> None:
     board.put_trial(spent=first(3))
     vm, files = watch(board, 0, BootReason.FALLBACK)
-    run(vm, "twoslot.tick()")
+    run(vm, TWO_TICKS)
 
     begin = BOOT - {"agent"} | {"startup", "settings", "schedule", "backoff", "retained"}
     assert most(files.together) == [begin | {"boot.decision"}]
@@ -218,7 +220,7 @@ def run(vm: CPythonVM, source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "twoslot.status()", "twoslot.check()", "twoslot.tick()", "twoslot.rollback()", "twoslot.confirm()",
+        "twoslot.status()", "twoslot.check()", TWO_TICKS, "twoslot.rollback()", "twoslot.confirm()",
         "for i in range(3): twoslot.check()", "twoslot.log()",
     ])
 def test_after_each_command_only_the_schedule_stays(board: DeviceBoard, source: str) -> None:
@@ -235,7 +237,7 @@ def test_after_each_command_only_the_schedule_stays(board: DeviceBoard, source: 
 @pytest.mark.parametrize("fault", ["offline", "no head", "forged", "worn", "memory"])
 def test_after_a_refusal_in_tick_only_the_schedule_stays(board: DeviceBoard, fault: str) -> None:
     vm = board.start()
-    run(vm, "twoslot.tick()")
+    run(vm, TWO_TICKS)
     if fault == "offline":
         board.network.online = False
     elif fault == "no head":

@@ -109,7 +109,7 @@ def test_a_check_beside_main_takes_the_count_back(make_board: Callable[..., Devi
     run_main(board, vm, 5 * MINUTE_MS)
     assert restarts(board) in (0, 2)
     run_main(board, vm, 30 * MINUTE_MS)
-    assert vm.modules["twoslot"]._starved == 0
+    assert vm.modules["twoslot"]._failed_loads == 0
 
 
 def test_an_attempt_that_ends_in_between_begins_the_time_anew(board: DeviceBoard) -> None:
@@ -121,7 +121,7 @@ def test_an_attempt_that_ends_in_between_begins_the_time_anew(board: DeviceBoard
         assert run_main(board, vm, 10 * MINUTE_MS) is None
         files.full = False
         assert run_main(board, vm, 10 * MINUTE_MS) is None
-    assert restarts(board) == 0 and vm.modules["twoslot"]._starved == 0
+    assert restarts(board) == 0 and vm.modules["twoslot"]._failed_loads == 0
 
 
 def test_in_a_trial_nothing_is_restarted(board: DeviceBoard) -> None:

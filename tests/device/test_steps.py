@@ -134,7 +134,9 @@ def test_a_callback_that_ticks_inside_a_tick_changes_nothing(board: DeviceBoard)
 @pytest.mark.parametrize("verb", ["status", "check", "update", "confirm", "rollback"])
 def test_a_verb_inside_a_tick_is_refused_in_words(board: DeviceBoard, verb: str) -> None:
     vm = started(board)
-    vm.exec(f"answers = []\ntwoslot._pollers.append(lambda: answers.append(twoslot.{verb}()))\ntwoslot.tick()")
+    vm.exec(
+        f"answers = []\ntwoslot._pollers.append(lambda: answers.append(twoslot.{verb}()))\n"
+        "twoslot.get_schedule()\ntwoslot.tick()")
 
     assert vm.eval("answers") == [False]
     assert "55 busy" in vm.output and not vm.eval("twoslot._busy")
@@ -144,7 +146,8 @@ def test_the_board_knows_that_it_is_inside(board: DeviceBoard) -> None:
     vm = started(board)
     vm.exec(
         "import machine\nseen = []\n"
-        "twoslot._pollers.append(lambda: seen.append(machine.mem32[0x600013D8]))\ntwoslot.tick()")
+        "twoslot._pollers.append(lambda: seen.append(machine.mem32[0x600013D8]))\n"
+        "twoslot.get_schedule()\ntwoslot.tick()")
 
     assert vm.eval("seen[0]") & BUSY
     assert not vm.eval("machine.mem32[0x600013D8]") & BUSY

@@ -21,7 +21,7 @@ WATCHDOG, RESTART, SLEEP, PIN = 3, 4, 5, 6
 BUSY, PROVE_FIRST, CHECK_FIRST = 1 << 24, 1 << 26, 1 << 27
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 SAFE_MODE, ONE_CHECK, FOLLOWS = "safe mode, without main.py", "a check before main.py", "main.py follows"
-TICK = "import twoslot\ntwoslot.tick()"
+TICK = "import twoslot\ntwoslot.tick()\ntwoslot.tick()"
 
 
 def start(board: DeviceBoard, reason: int = RESTART, why: BootReason = BootReason.ORDINARY, *, after_ms: int = 0) -> str:

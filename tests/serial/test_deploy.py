@@ -16,7 +16,7 @@ from slotbench import cli
 from slotbench.cli import deploy as command
 from slotbench.errors import BenchError
 from slotbench.formats.keys import pack_pinned
-from slotbench.repl import board_content, deploy, package
+from slotbench.repl import access, board_content, deploy, package
 from slotbench.repl.transports import parse_reports
 from slotbench.vboard.factory import BOOT_LINE
 from support.live.bench import QUIET
@@ -225,6 +225,7 @@ class Recording:
 
     def put_files(self, folder: str, files: Mapping[str, bytes], progress: object = None) -> None:
         self.scripts.append(f"put {sorted(files)}")
+        self.moves = files["moves"].decode().splitlines()
 
 
 def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
@@ -233,8 +234,8 @@ def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
     found = board_content.BoardContent((1, 28, 0), 6, {"twoslot_boot.py": "", "twoslot/old/b.mpy": ""}, {}, None, {})
     assert deploy.install_files(client, found, files, "port") == 4
     _, put, install = client.scripts
-    assert put == "put ['boot.py', 'twoslot-a.mpy', 'twoslot-boot-a.mpy', 'twoslot_boot.py']"
-    names = re.findall(r"\('(\S+)', '\S+', '[0-9a-f]{64}'\)", install)
+    assert put == "put ['boot.py', 'moves', 'twoslot-a.mpy', 'twoslot-boot-a.mpy', 'twoslot_boot.py']"
+    names = [re.fullmatch(r"(\S+) \S+ [0-9a-f]{64}", line)[1] for line in client.moves]  # type: ignore[index]
     assert sorted(names[:-1]) == ["twoslot-a.mpy", "twoslot-boot-a.mpy", "twoslot_boot.py"]
     assert names[-1] == "boot.py"
     assert "['twoslot', 'twoslot/boot']" in install, "the folders there must be, outer ones first"
@@ -255,8 +256,8 @@ def test_a_stock_board_is_set_up_first(
     board = ScriptedTransport()
     board.more = "@twoslot ('no loader',)\n"
     assert not board_content.read_board(board, "port").has_loader
-    monkeypatch.setattr(command, "TRANSPORTS", {"mpremote": lambda port: board})
-    monkeypatch.setattr(command, "_runs_again", lambda port, without_main: nullcontext(None))
+    monkeypatch.setattr(access, "TRANSPORTS", {"mpremote": lambda port: board})
+    monkeypatch.setattr(command, "held_board", lambda access: nullcontext(None))
     code = cli.run([
         "deploy", "--port", "/dev/ttyUSB0", "--keys", str(put_keys(tmp_path / "keys") / "lamp.keys"), "--board", "d1_mini",
         "--server", "http://192.168.1.10:8266"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -103,21 +104,29 @@ def test_without_the_hook_nothing_is_installed_and_main_goes_on(tmp_path: Path) 
     assert "refused: 76 no-boot-hook" in board.run_line("twoslot.update()")
 
 
-def test_a_trial_gets_its_deadline_when_boot_lost_its_line_in_between(tmp_path: Path) -> None:
-    """By a person, between the update and its restart: tick() runs the hook then."""
+@pytest.mark.parametrize("times", [1, 9], ids=["once", "each time"])
+def test_a_trial_gets_its_deadline_when_boot_lost_its_line_in_between(tmp_path: Path, times: int) -> None:
+    """By a person or a program, between the update and its restart: tick() writes it and takes the next attempt."""
     bed = make_testbed(tmp_path, vm=VMS["cpython"])
     bed.publish(2, Behaviour.OFFLINE)
     board = bed.board()
     board.power_on()
 
     def edit_boot(board: VirtualBoard, boot: Boot) -> None:
-        board.files["/boot.py"] = OWN
+        if len(board.boots) - 1 <= times:  # the first start, and so many after it
+            board.files["/boot.py"] = OWN
 
     board.on_boot = edit_boot
     board.run(2 * HOURS_MS)
-    reasons = [BootReason.ORDINARY, *[BootReason.TRIAL] * 3, BootReason.FALLBACK, BootReason.ORDINARY]
-    assert [boot.why for boot in board.boots] == reasons, "and one restart that does not help"
-    assert runs_confirmed(board, 1)
+    reasons = [BootReason.ORDINARY, *[BootReason.TRIAL] * 3, BootReason.FALLBACK]
+    assert [boot.why for boot in board.boots[:5]] == reasons
+    took_s = [(after.at_ms - boot.at_ms) // 1000 for boot, after in pairwise(board.boots[1:5])]
+    if times == 1:
+        assert took_s[0] < 30 and min(took_s[1:]) >= 600, "the line is back after one attempt"
+    else:
+        assert max(took_s) < 30, "the trial ends"
+        assert [boot.why for boot in board.boots[5:]] == [BootReason.ORDINARY], "one restart that does not help"
+        assert runs_confirmed(board, 1)
 
 
 @pytest.mark.parametrize("mode", [CutMode.BEFORE, CutMode.AFTER])

@@ -17,7 +17,8 @@ _BASE = frozenset({
     "", "addresses", "boards", "errors", "images", "interrupts", "locks", "micropython_vm", "mpy", "private",
     "syntax", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
-_UPPER = _MIDDLE | {"parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
+_UPPER = _MIDDLE | {
+    "application", "parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "": frozenset({"api", "errors"}),
@@ -41,7 +42,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "flashing": _MIDDLE | {"inspection", "serial_port"},
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
-    "release": _MIDDLE,
+    "application": _MIDDLE | {"project"},
+    "release": _MIDDLE | {"application"},
     "doctor": _MIDDLE | {"project", "release", "repl", "serial_port"},
     "parts": frozenset({"errors"}),
     "vboard": _MIDDLE | {"parts"},

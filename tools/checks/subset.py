@@ -28,7 +28,7 @@ _TOUCH = {
     "network": ("connection.py", "mqtt/client.py", "ntp.py", "sleep.py", "wifi.py"),
     "socket": ("connection.py", "mqtt/client.py", "ntp.py", "push/opening.py"),
     "machine": (
-        "__init__.py",
+        "__init__.py", "agent.py", "application/port.py",
         "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
         "hook_line.py", "mqtt/client.py", "ntp.py", "outcome.py", "push/finish.py", "push/status.py",
         "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",

@@ -2,7 +2,7 @@
 import struct
 
 from twoslot import drop
-from twoslot.constants import STAGE_DOCUMENTS, STAGE_FACTS
+from twoslot.constants import PHASE_COPY, PHASE_GET, STAGE_DOCUMENTS, STAGE_FACTS
 
 
 def step(agent):
@@ -11,6 +11,11 @@ def step(agent):
     In a trial the head, fetched whole and signed, is the proof that this board can update itself again.
     """
     # All from this frame: it is high up on the stack.
+    if agent.keys:
+        from twoslot.trust import rotation
+    if agent.keys and not agent.phase:
+        agent.phase = PHASE_COPY  # each of these steps takes some tenths of a second
+        return
     from twoslot import flash
     from twoslot.boot import page, journal, slots, control
 
@@ -18,7 +23,7 @@ def step(agent):
     was_confirmed = opened.confirmed
     if not was_confirmed:
         from twoslot.boot import trial
-    newest, agent.news = agent.news, None
+    newest, more = agent.news, False
     try:
         if newest is True:
             # A signed head of the past, from a cache: the proof, and nothing to remember.
@@ -26,9 +31,7 @@ def step(agent):
             if agent.auto and not was_confirmed:
                 trial.confirm(opened)
         if agent.keys:
-            from twoslot.trust import rotation
-
-            rotation.commit(agent, opened, newest)
+            more = rotation.commit(agent, opened, newest)
         elif newest is None:
             pass
         elif was_confirmed:
@@ -42,6 +45,9 @@ def step(agent):
             from twoslot.boot import window_log
 
             trial.note_confirmed(opened)
+    if more:
+        return
+    agent.news, agent.phase = None, PHASE_GET
     agent.stage = STAGE_DOCUMENTS if agent.state else None
     if agent.facts is None:
         agent.stage = STAGE_FACTS if agent.state else None

@@ -23,9 +23,10 @@ class PushListener:
 
     def __init__(self, sock):
         self.sock = sock
-        self.nonce = self.text = self.error = self.client = self.slow = self.due = self.found = None
+        self.nonce = self.text = self.error = self.client = self.slow = self.found = None
         self.agent = self.body = self.leaves = None  # of a push that is under way
         self.development_keys = ()
+        self.due = "request"  # the step that is next
         self.wait = False  # somebody at the REPL waits for a push
         self.nonce_at = self.wrong_macs = self.minutes = self.closes_at = self.slow_at = 0
         self.entry = self.poll
@@ -49,9 +50,6 @@ class PushListener:
         now = time.ticks_ms()
         if time.ticks_diff(self.closes_at, now) <= 0:
             return self.close()
-        if not self.due:
-            self.due = "request"  # not in the call that made the schedule
-            return
         busy = twoslot._agent
         if busy and busy.state < STATE_TABLE:
             self.begun = now  # a check takes seconds: whoever comes waits for its end

@@ -7,7 +7,9 @@ from hashlib import sha256
 from micropython import const
 
 from twoslot import codes
-from twoslot.constants import KEY_BYTES, KEYS_COPY, KEYS_DIGEST, KEYS_FILE
+from twoslot.constants import (
+    KEY_BYTES, KEYS_COPY, KEYS_DIGEST, KEYS_FILE, PHASE_COPY, PHASE_FILE, PHASE_JOURNAL,
+)  # fmt: skip
 from twoslot.errors import FlashError, ReleaseError
 
 _EPOCHS = const(8)  # followed in one attempt
@@ -64,33 +66,37 @@ def check(payload, product, epoch):
 def commit(agent, control, newest):
     """Pin new keys: never in a trial, and never those of an epoch that is over.
 
-    newest: the head that needed them, or None.
+    newest: the head that needed them, or None. True: there is more to do, in another call.
     """
     from twoslot.boot import head
 
     text, first = agent.keys
     cell = control.cell
-    if first["epoch"] < cell.key_epoch:
-        return  # they lead to the next ones, and stay in RAM
-    if not control.confirmed:
-        if not newest or not agent.auto:
-            return
-        # The head was fetched whole and signed: that is the proof that ends the trial.
-        from twoslot.boot import trial
+    if agent.phase == PHASE_COPY:
+        if first["epoch"] < cell.key_epoch:
+            return False  # they lead to the next ones, and stay in RAM
+        if not control.confirmed:
+            if not newest or not agent.auto:
+                return False
+            # The head was fetched whole and signed: that is the proof that ends the trial.
+            from twoslot.boot import trial
 
-        trial.confirm(control)
-        cell = control.cell
-    agent.keys = None
-    text += hexlify(sha256(text[: text.find(b"\n")]).digest()) + b"\n"
-    # At any time the copy that the journal means is whole.
-    store(text, 2)
-    if newest:
-        head.remember(control, newest)
-    elif first["epoch"] > cell.key_epoch or not cell.keys:
-        first["tag"] = cell.channel_tag
-        head.remember(control, first)
-    store(text, 1)
-    agent.facts = None
+            if trial.confirm(control):
+                return True
+    if agent.phase == PHASE_JOURNAL:
+        if newest:
+            head.remember(control, newest)
+        elif first["epoch"] > cell.key_epoch or not cell.keys:
+            first["tag"] = cell.channel_tag
+            head.remember(control, first)
+    else:
+        # At any time the copy that the journal means is whole.
+        text += hexlify(sha256(text[: text.find(b"\n")]).digest()) + b"\n"
+        store(text, 2 if agent.phase == PHASE_COPY else 1)
+        if agent.phase == PHASE_FILE:
+            agent.keys = agent.facts = None
+    agent.phase += 1
+    return agent.phase <= PHASE_FILE
 
 
 def store(text, copy):

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from slotbench import __version__, boards
 from slotbench.cli.board_prompt import without_main_option
+from slotbench.cli.deploy_folder import write_package_folder
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name, ntp_server, server_url
 from slotbench.cli.progress import ProgressBar
 from slotbench.cli.project_options import is_given, project_option, project_port
+from slotbench.cli.webrepl_options import asked_webrepl, webrepl_options
 from slotbench.cli.wifi_options import asked_networks, try_networks, wifi_options
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.mpy import PACKAGE
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
-from slotbench.release.files import write_atomic
 from slotbench.release.identities import Identities, parse_secret
+from slotbench.repl.access import BoardAccess, BoardHold, SerialAccess, WebReplAccess, held_board
 from slotbench.repl.board_content import BoardContent, read_board
 from slotbench.repl.deploy import (
-    HOOK_CHECK,
     add_boot_line,
     install_files,
     merge_settings,
@@ -33,17 +33,18 @@ from slotbench.repl.deploy import (
     remove_boot_line,
     remove_files,
     require_compilable,
-    require_hook,
 )
-from slotbench.repl.package import HOOK, frozen_files, hook_file, mixed_versions, package_files
-from slotbench.repl.prompt import open_prompt, start_application, stop_application
-from slotbench.repl.transports import TRANSPORTS, ReplTransport
+from slotbench.repl.package import hook_file, mixed_versions, package_files
+from slotbench.repl.transports import TRANSPORTS
+from slotbench.repl.webrepl import WebRepl
 from slotbench.repl.wifi import WIFI_FILE, WifiNetwork, wifi_file
 from slotbench.vboard.factory import BOOT_LINE
 
-_LIST = "package.json"
-_FROZEN = "frozen"
-_CHECK_S = 20.0
+_NOT_BY_WEBREPL = {
+    "port": "it takes the place of the cable", "via": "it copies the files by itself",
+    "without_main": "only a cable can restart a board whose program does not stop",
+    "wifi": "trying a network would end the connection",
+}
 
 
 @click.command()
@@ -84,6 +85,7 @@ _CHECK_S = 20.0
     "--files", "as_files", is_flag=True,
     help="Put twoslot there as files even if the firmware has it frozen: they shadow the frozen one.")
 @without_main_option
+@webrepl_options
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option(
     "--undo", "is_undo", is_flag=True, help="Remove everything that this command installed.")
@@ -95,7 +97,8 @@ def deploy(
     cohort: str | None, mqtt: str | None, ntp: str | None, keys_path: Path | None,
     identities_path: Path | None, new_identity: bool, wifi: str | None, wifi_fallback: str | None,
     wifi_password_fd: int | None, development_path: Path | None, via: str, as_files: bool,
-    without_main: bool, dry_run: bool, is_undo: bool, to_folder: Path | None,
+    without_main: bool, webrepl: str | None, webrepl_password_fd: int | None, dry_run: bool,
+    is_undo: bool, to_folder: Path | None,
 ) -> None:
     """Put twoslot on a board: as .mpy, with its settings, pinned keys and one marked line in
     boot.py.
@@ -110,20 +113,17 @@ def deploy(
     Example: slotbench deploy --port /dev/ttyUSB0 --board d1_mini --keys keys/lamp.keys \\
                  --server http://192.168.1.10:8266 --wifi home
              slotbench deploy --port /dev/ttyUSB0 --undo
+             slotbench deploy --webrepl 192.168.1.23 --keys keys/lamp.keys
     """
     ctx = click.get_current_context()
-    if port is None and to_folder is None:
-        port = project_port(ctx, "option '--port' or '--to-folder'")
+    port = _asked_port(ctx, port, webrepl, to_folder)
     if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
         product = None  # they say it themselves
-    if (port is None) == (to_folder is None):
-        raise click.UsageError("give --port PORT or --to-folder DIR, one of them")
     if new_identity and identities_path is None:
         raise click.UsageError("--new-identity needs --identities FILE")
     if to_folder is not None:
-        _write_folder(to_folder)
+        write_package_folder(to_folder)
         return
-    assert port is not None
     keys = _keys(keys_path, product)
     if keys is not None:
         product = keys[1]
@@ -133,16 +133,17 @@ def deploy(
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
         "mqtt": mqtt, "ntp": ntp}
     networks = asked_networks(wifi, wifi_fallback, wifi_password_fd)
-    client = TRANSPORTS[via](port)
-    with _runs_again(port, without_main=without_main) as restart:
-        found = read_board(client, port)
-        _say_found(found, port)
+    board = asked_webrepl(webrepl, webrepl_password_fd)
+    access = _access(board, port, via, without_main=without_main)
+    with held_board(access) as hold:
+        found = read_board(access.transport, access.name, access.flash_command)
+        _say_found(found, access.name)
         if is_undo:
-            _undo(client, found, port, dry_run)
+            _undo(access, found, dry_run)
             return
-        _require_ready(found, product if keys is None else None, port)
+        _require_ready(found, product if keys is None else None, access)
         package = {} if found.frozen is not None and not as_files else package_files()
-        files = package | _files(found, given, development_path, port)
+        files = package | _files(found, given, development_path, access.name)
         if keys is not None:
             files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
         if identities_path is not None:
@@ -150,47 +151,47 @@ def deploy(
         if keys is None and "twoslot.keys" not in found.hashes:
             click.echo("no keys are pinned: the board accepts no update until you give --keys")
         if networks:
-            files[WIFI_FILE] = _wifi(client, networks, files["twoslot.json"], restart, dry_run)
+            files[WIFI_FILE] = _wifi(access, networks, files["twoslot.json"], dry_run)
         _say_diff(found.boot, files["boot.py"])
-        require_compilable(files["boot.py"], port)
+        require_compilable(files["boot.py"], access.name)
         if dry_run:
             click.echo(f"dry run: {len(files)} files in all, nothing was written")
             return
         stays = not package and not found.every_slot_has_twoslot
-        _put(client, found, files, restart, with_keys=keys is not None, keeps_package=stays)
+        _put(hold, found, files, with_keys=keys is not None, keeps_package=stays)
         _say_versions(found, has_files=bool(package) or stays and found.has_package)
 
 
-def _wifi(
-    client: ReplTransport, networks: list[WifiNetwork], settings: bytes, restart: _Restart, dry_run: bool,
-) -> bytes:
+def _asked_port(ctx: click.Context, port: str | None, webrepl: str | None, folder: Path | None) -> str | None:
+    """The port of the board; None where it is reached otherwise, or not meant. Raises UsageError."""
+    if webrepl is not None:
+        _refuse_beside_webrepl(ctx)
+        port = None
+    elif port is None and folder is None:
+        port = project_port(ctx, "option '--port' or '--to-folder'")
+    if (port is None and webrepl is None) == (folder is None):
+        raise click.UsageError("give --port PORT, --webrepl HOST or --to-folder DIR, one of them")
+    return port
+
+
+def _refuse_beside_webrepl(ctx: click.Context) -> None:
+    """Raise UsageError for options that need a cable, or cut the connection."""
+    for option, reason in _NOT_BY_WEBREPL.items():
+        if is_given(ctx, option):
+            raise click.UsageError(f"--webrepl goes without --{option.replace('_', '-')}: {reason}")
+
+
+def _access(board: WebRepl | None, port: str | None, via: str, *, without_main: bool) -> BoardAccess:
+    if board is not None:
+        return WebReplAccess(board)
+    return SerialAccess(str(port), via, without_main=without_main)
+
+
+def _wifi(access: BoardAccess, networks: list[WifiNetwork], settings: bytes, dry_run: bool) -> bytes:
     """The file with the networks, which were tried on the board. Raises BenchError if it cannot join."""
     if not dry_run:
-        try_networks(client, networks, json.loads(settings)["server"], restart.port)
+        try_networks(access.transport, networks, json.loads(settings)["server"], access.name)
     return wifi_file(networks)
-
-
-class _Restart:
-    """What is owed to the board on `port` before the command ends; `done` when it was restarted."""
-
-    def __init__(self, port: str) -> None:
-        self.port = port
-        self.done = False
-
-
-@contextmanager
-def _runs_again(port: str, *, without_main: bool) -> Iterator[_Restart]:
-    """The board is stopped meanwhile. Its application runs again afterwards, however the block ends."""
-    stop_application(port, without_main=without_main)
-    restart = _Restart(port)
-    try:
-        yield restart
-    except BaseException:
-        start_application(port)
-        raise
-    if not restart.done:
-        with open_prompt(port):
-            pass
 
 
 def _say_found(found: BoardContent, port: str) -> None:
@@ -214,31 +215,31 @@ def _say_versions(found: BoardContent, *, has_files: bool) -> None:
         click.echo("  it stays until the firmware in both slots has twoslot frozen")
 
 
-def _undo(client: ReplTransport, found: BoardContent, port: str, dry_run: bool) -> None:
+def _undo(access: BoardAccess, found: BoardContent, dry_run: bool) -> None:
     _say_diff(found.boot, remove_boot_line(found.boot))
     if dry_run:
         click.echo("dry run: nothing was removed")
         return
-    remove_files(client, found, port)
+    remove_files(access.transport, found, access.name)
     click.echo("twoslot was removed; the board is restarted")
     if found.frozen is not None:
         click.echo(f"twoslot {found.frozen} stays in the firmware, and does nothing without its boot hook")
 
 
-def _require_ready(found: BoardContent, product: str | None, port: str) -> None:
+def _require_ready(found: BoardContent, product: str | None, access: BoardAccess) -> None:
     """Raise BenchError for a stock board, which would run twoslot and could install nothing; and if the
     board's keys stay and are those of another product than `product`: it would believe no release.
     """
     if not found.has_loader:
         raise BenchError(
-            "this board has no loader, so it could install no release", where=port,
-            cure=f"slotbench flash --port {port} --from-stock; its firmware and its files stay",
+            "this board has no loader, so it could install no release", where=access.name,
+            cure=f"{access.flash_command} --from-stock; its firmware and its files stay",
             exit_code=USAGE)
     has = found.settings.get("product")
     if product is not None and has not in (None, product) and "twoslot.keys" in found.hashes:
         raise BenchError(
             f"the board has the keys of the product {has}, and would believe no release of {product}",
-            where=port, cure=f"give the keys of {product} with --keys", exit_code=USAGE)
+            where=access.name, cure=f"give the keys of {product} with --keys", exit_code=USAGE)
 
 
 def _files(
@@ -258,14 +259,14 @@ def _files(
 
 
 def _put(
-    client: ReplTransport, found: BoardContent, files: Mapping[str, bytes], restart: _Restart, *,
-    with_keys: bool, keeps_package: bool,
+    hold: BoardHold, found: BoardContent, files: Mapping[str, bytes], *, with_keys: bool,
+    keeps_package: bool,
 ) -> None:
-    port = restart.port
+    access = hold.access
     bar = ProgressBar("copying")
     try:
         count = install_files(
-            client, found, files, port, lambda words: click.echo(f"  {words}"), bar,
+            access.transport, found, files, access.name, lambda words: click.echo(f"  {words}"), bar,
             keeps_package=keeps_package)
     finally:
         bar.end()
@@ -273,7 +274,7 @@ def _put(
         path.startswith(f"{PACKAGE}/") for path in files)
     if taken_away:
         click.echo("twoslot's files were taken away: the firmware in both slots has it")
-    pinned = with_keys and pin_keys(client)
+    pinned = with_keys and pin_keys(access.transport)
     if isinstance(pinned, str):
         click.echo(f"the boot journal does not know these keys yet; the next head pins them: {pinned}")
     elif pinned:
@@ -281,10 +282,8 @@ def _put(
     if pinned is not True and not count and not found.interrupted and not taken_away:
         click.echo("the board is already up to date; nothing was written")
         return
-    with open_prompt(port) as prompt:
-        prompt.run_boot()
-        require_hook(prompt.type_line(HOOK_CHECK, _CHECK_S), port)
-    restart.done = True
+    access.check_hook()
+    hold.restarted = True
     click.echo(f"{count} files written and compared by hash; the board was restarted, and runs its boot hook")
 
 
@@ -318,27 +317,3 @@ def _say_diff(before: bytes | None, after: bytes | None) -> None:
     old, new = ((each or b"").decode("utf-8", "replace").splitlines() for each in (before, after))
     for line in difflib.unified_diff(old, new, "boot.py", "boot.py", n=1, lineterm=""):
         click.echo(f"  {line}")
-
-
-def _write_folder(folder: Path) -> None:
-    files = {**package_files(), **hook_file()}
-    urls = [[path, path] for path in files]
-    frozen = {f"{_FROZEN}/{path}": data for path, data in frozen_files().items()}
-    _remove_older(folder / _FROZEN, set(frozen_files()))
-    for path, data in (frozen | files).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / path, data)
-    # Written last: when the list is there, the files in it are complete.
-    listed = {"version": __version__, "urls": urls}
-    write_atomic(folder / _LIST, json.dumps(listed, indent=2).encode() + b"\n")
-    click.echo(f"{folder}: {len(files)} files and {_LIST}; serve it over HTTP, then")
-    click.echo("  mpremote mip install --target / http://ADDRESS/package.json")
-    click.echo(f"Or freeze twoslot into a firmware: include {folder / _FROZEN / 'manifest.py'}")
-    click.echo("Not in either: the line in boot.py, twoslot.json, twoslot.keys (slotbench deploy --port)")
-
-
-def _remove_older(folder: Path, files: Collection[str]) -> None:
-    """Remove modules that an older twoslot left in `folder`: a manifest freezes all that it finds there."""
-    for path in [folder / HOOK, *(folder / PACKAGE).rglob("*.py")]:
-        if path.is_file() and path.relative_to(folder).as_posix() not in files:
-            path.unlink()

@@ -1,4 +1,4 @@
-"""`slotbench fleet`: the boards that proved to a server who they are."""
+"""`slotbench fleet`: the boards that proved to a server who they are, and rollouts that watch them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ _VERBS = {
         "list": ("slotbench.cli.fleet_list:list_", "List boards: search, filter, count."),
         "show": ("slotbench.cli.fleet_show:show", "Tell one board's life."),
         "name": ("slotbench.cli.fleet_name:name", "Give a board a name and a place."),
+    },
+    "Rollouts": {
+        "rollout": ("slotbench.cli.fleet_rollout:rollout", "Offer a release in steps that are watched."),
+        "run": ("slotbench.cli.fleet_run:run", "Sign what rollouts need, until Ctrl-C."),
     },
 }
 

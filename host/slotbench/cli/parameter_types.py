@@ -50,6 +50,14 @@ def server_url(value: str) -> str:
         raise click.BadParameter(f"{error.what}; {error.cure}") from None
 
 
+def host_and_port(value: str, port: int) -> tuple[str, int]:
+    """The two of HOST[:PORT]; `port` where it has none. Raises click.BadParameter."""
+    host, _, given = value.partition(":")
+    if not host or given and not (given.isdecimal() and 0 < int(given) < 65536):
+        raise click.BadParameter(f"{value!r} is not HOST or HOST:PORT")
+    return host, int(given or port)
+
+
 def mqtt_broker(value: str) -> str:
     """Parameter type: `host[:port]`."""
     try:

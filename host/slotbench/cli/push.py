@@ -13,7 +13,7 @@ from slotbench.boards import BoardProfile
 from slotbench.cli.progress import ProgressBar
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.key_options import load_key, passphrase_option
-from slotbench.cli.parameter_types import PATH, integer, name
+from slotbench.cli.parameter_types import PATH, host_and_port, integer, name
 from slotbench.cli.preflight import run_for, words_for
 from slotbench.cli.project_options import is_given, project_option
 from slotbench.cli.published_head import now
@@ -76,7 +76,7 @@ def push(
         identities_path = None
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
-    pusher = PushClient(*_address(host), _secrets(identities_path, secret_path))
+    pusher = PushClient(*host_and_port(host, PORT), _secrets(identities_path, secret_path))
     image = read_firmware(firmware)
     there = pusher.read_status()
     click.echo(f"{pusher.where}: {_board(there)}")
@@ -133,13 +133,6 @@ def _secrets(identities_path: Path | None, secret_path: Path | None) -> Callable
         return known[device_id]
 
     return find
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.partition(":")
-    if not host or port and not (port.isdecimal() and 0 < int(port) < 65536):
-        raise click.BadParameter(f"{text!r} is not HOST or HOST:PORT")
-    return host, int(port or PORT)
 
 
 def _signed(path: Path, image: bytes) -> tuple[bytes, int]:

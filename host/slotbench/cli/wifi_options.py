@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from slotbench.cli.passwords import read_lines
 from slotbench.errors import USAGE, BenchError
 from slotbench.repl.transports import ReplTransport
 from slotbench.repl.wifi import WifiNetwork, refusal, try_network
@@ -17,7 +18,6 @@ __all__ = ["asked_networks", "try_networks", "wifi_options"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _VARIABLES = ("SLOTBENCH_WIFI_PASSWORD", "SLOTBENCH_WIFI_FALLBACK_PASSWORD")
-_BYTES_MAX = 1024
 
 
 def wifi_options(command: _F) -> _F:
@@ -44,7 +44,7 @@ def asked_networks(wifi: str | None, fallback: str | None, descriptor: int | Non
         if fallback is not None or descriptor is not None:
             raise click.UsageError("--wifi-fallback and --wifi-password-fd need --wifi SSID")
         return []
-    lines = iter(_lines_of(descriptor)) if descriptor is not None else None
+    lines = iter(read_lines(descriptor, "--wifi-password-fd")) if descriptor is not None else None
     names = [name for name in (wifi, fallback) if name is not None]
     return [WifiNetwork(name, _password(name, variable, lines)) for name, variable in zip(names, _VARIABLES)]
 
@@ -83,13 +83,3 @@ def _password(name: str, variable: str, lines: Iterator[str] | None) -> str:
     return str(click.prompt(
         f"Password of the Wi-Fi network {name!r} (Enter: it is open)", hide_input=True, err=True, default="",
         show_default=False))
-
-
-def _lines_of(descriptor: int) -> list[str]:
-    try:
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(_BYTES_MAX).decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(
-            f"cannot read the password ({error})", where=f"--wifi-password-fd {descriptor}",
-            cure="open it in your shell: 3<FILE", exit_code=USAGE) from None

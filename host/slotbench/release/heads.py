@@ -16,8 +16,8 @@ from slotbench.formats.keys import Keys, Role
 from slotbench.release import documents, store
 from slotbench.release.epochs import KeyEpochs, gather_epochs
 from slotbench.release.high_water import HighWater
-from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
+from slotbench.release.signer import HeadSigner
 from slotbench.release.store import Store
 
 _DAY_S = 86400
@@ -66,7 +66,7 @@ class Heads:
     """The heads of the keys' product in a locked site, and the online `key` that signs the next ones."""
 
     def __init__(
-        self, site: Store, keys: Keys, key: SigningKey, epochs: KeyEpochs, mark: HighWater,
+        self, site: Store, keys: Keys, key: HeadSigner, epochs: KeyEpochs, mark: HighWater,
     ) -> None:
         self.site = site
         self.keys = keys
@@ -145,7 +145,7 @@ class Heads:
 
 @contextmanager
 def opened_heads(
-    site: Store, keys_path: Path, key: SigningKey, *, known: HighWater | None = None,
+    site: Store, keys_path: Path, key: HeadSigner, *, known: HighWater | None = None,
 ) -> Iterator[Heads]:
     """Lock the site and the folder of the keys, and find out what is published.
 

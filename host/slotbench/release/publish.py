@@ -22,8 +22,8 @@ from slotbench.formats.twoslot_version import NONE
 from slotbench.release import documents, store
 from slotbench.release.applications import application_contents, check_fit, missing_files
 from slotbench.release.heads import Heads, Offer, Rollout, opened_heads, require_known_epoch
-from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
+from slotbench.release.signer import HeadSigner
 from slotbench.release.store import Store
 
 __all__ = [
@@ -46,7 +46,7 @@ class _SignedPart:
 
 def publish_release(
     site: Store, release_path: Path, keys_path: Path, images: Sequence[bytes],
-    key: SigningKey, now: int, *,
+    key: HeadSigner, now: int, *,
     channel: str = "stable", rollout: Rollout = Rollout(), allow_older: bool = False,
 ) -> Head:
     """Publish a release of a firmware; the channel's application stays. As `publish_offer`."""
@@ -56,7 +56,7 @@ def publish_release(
 
 
 def publish_offer(
-    site: Store, keys_path: Path, key: SigningKey, now: int, *,
+    site: Store, keys_path: Path, key: HeadSigner, now: int, *,
     release: tuple[Path, Sequence[bytes]] | None = None, application: tuple[Path, Bundle] | None = None,
     channel: str = "stable", rollout: Rollout = Rollout(), allow_older: bool = False,
 ) -> Head:
@@ -104,7 +104,7 @@ def publish_offer(
     return head
 
 
-def refresh_heads(site: Store, keys_path: Path, key: SigningKey, now: int, *, days: int = 30) -> list[Head]:
+def refresh_heads(site: Store, keys_path: Path, key: HeadSigner, now: int, *, days: int = 30) -> list[Head]:
     """Sign every head of the keys' product again. Only its expiry and seq change.
 
     Raises BenchError, FormatError; also if the product has no head in the site.

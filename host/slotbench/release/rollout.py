@@ -19,8 +19,8 @@ from slotbench.release.applications import missing_files, trusted_applications
 from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.heads import Heads, Offer, Rollout, opened_heads, require_known_epoch
 from slotbench.release.high_water import HighWater
-from slotbench.release.keys import SigningKey
 from slotbench.release.sign import check_role
+from slotbench.release.signer import HeadSigner
 from slotbench.release.store import Store
 
 __all__ = ["Channel", "trusted_releases", "withdrawn_digests"]
@@ -33,10 +33,14 @@ class Channel:
     """A channel of the keys' product in a site, with the online `key` that signs its heads.
 
     Each step takes `now` (Unix seconds) and the `days` until the new head expires, and returns that head.
-    Each raises BenchError or FormatError, and has changed nothing then.
+    Each raises BenchError or FormatError, and has changed nothing then. With `only`, a digest, each refuses
+    to change what the channel says of another release.
     """
 
-    def __init__(self, site: Store, keys_path: Path, key: SigningKey, name: str = "stable") -> None:
+    def __init__(
+        self, site: Store, keys_path: Path, key: HeadSigner, name: str = "stable", *, only: str | None = None,
+    ) -> None:
+        self._only = only
         self.site = site
         self.name = name
         self.keys = documents.read_keys(keys_path)[1]
@@ -150,6 +154,10 @@ class Channel:
                     f"nothing is published for {self.keys.product} in the channel {self.name}",
                     where=str(self.site.root),
                     cure=self.site.repair_cure if heads.mark.head(self.name) else "publish a release first")
+            if self._only not in (None, last.release):
+                raise BenchError(
+                    f"the channel {self.name} offers counter {last.counter} now", where=str(self.site.root),
+                    cure="begin a rollout of that release, if it needs one")
             require_known_epoch(last, heads.epochs)
             heads.check_clock(last, now)
             yield heads, last

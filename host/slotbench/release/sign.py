@@ -11,6 +11,7 @@ from slotbench.formats.release import Preflight, Release
 from slotbench.release.documents import check_product, read_unsigned
 from slotbench.release.files import write_atomic
 from slotbench.release.keys import SigningKey
+from slotbench.release.signer import HeadSigner
 
 
 def sign_file(path: Path, key: SigningKey, keys: Keys | None = None) -> Document:
@@ -34,7 +35,7 @@ def sign_file(path: Path, key: SigningKey, keys: Keys | None = None) -> Document
     return signed
 
 
-def check_role(key: SigningKey, keys: Keys, role: Role) -> None:
+def check_role(key: HeadSigner, keys: Keys, role: Role) -> None:
     """Raise BenchError unless the key has this role in `keys`."""
     found = keys.role(key.modulus)
     if found is role:

@@ -74,6 +74,11 @@ import machine, sys
 i = sys.implementation
 say("vm", i.name, tuple(i.version)[:3], getattr(i, "_mpy", 0), sys.platform)
 say("id", hexlify(machine.unique_id()).decode())
+try:
+    i = os.statvfs("/")
+    say("room", i[0], i[3])
+except (AttributeError, OSError):
+    pass
 for f in (%(package)r, %(stage)r):
     for path in paths(f):
         say("file", path, digest(path))
@@ -124,7 +129,8 @@ class BoardContent:
     `boot`, `settings` and `identity` are the content of boot.py, twoslot.json and twoslot.secret. `chip_id`
     is in hex. `frozen` is the version of the twoslot in the firmware that runs, None for none; `slots` that
     of the firmware in each slot that has one, as a number (formats.twoslot_version). Without a loader the
-    board is a stock board, and could install nothing.
+    board is a stock board, and could install nothing. `block_bytes` and `free_blocks` are those of its
+    filesystem, None where it does not say.
     """
 
     version: tuple[int, ...]
@@ -138,6 +144,8 @@ class BoardContent:
     frozen: str | None = None
     slots: tuple[int, ...] = ()
     has_loader: bool = True
+    block_bytes: int | None = None
+    free_blocks: int | None = None
 
     @property
     def has_package(self) -> bool:
@@ -160,18 +168,22 @@ class BoardContent:
         return bool(self.staged)
 
 
-def read_board(transport: ReplTransport, port: str) -> BoardContent:
-    """Read a board without changing it. Raises BenchError if it is lost or not a board for twoslot."""
+def read_board(transport: ReplTransport, port: str, flash_command: str = "") -> BoardContent:
+    """Read a board without changing it. `flash_command` puts a firmware on it, for cures.
+
+    Raises BenchError if it is lost or not a board for twoslot.
+    """
+    command = flash_command or f"slotbench flash --port {port}"
+    flash = f"flash MicroPython {OLDEST_WORDS}: {command} --image firmware.bin"
     script = _READ_BOARD % {"package": PACKAGE, "stage": STAGE, "own": OWN, "shown": _SHOWN}
     try:
         facts = parse_reports(transport.run_script(script))
-        version, mpy = _require_micropython(facts, port)
+        version, mpy = _require_micropython(facts, port, flash)
         found = _read_facts(facts + parse_reports(transport.run_script(_READ_FIRMWARE)), version, mpy)
         if found.frozen is None and found.mpy_abi != ABI:
             raise BenchError(
                 f"MicroPython on the board loads .mpy format {found.mpy_abi}, twoslot has format {ABI}",
-                where=port,
-                cure=f"flash MicroPython {OLDEST_WORDS}: slotbench flash --port {port} --image firmware.bin")
+                where=port, cure=flash)
         return found
     except (ValueError, TypeError, IndexError, AttributeError):
         raise BenchError(
@@ -180,9 +192,12 @@ def read_board(transport: ReplTransport, port: str) -> BoardContent:
             exit_code=USAGE) from None
 
 
-def _require_micropython(facts: Sequence[tuple[Any, ...]], port: str) -> tuple[tuple[int, ...], int]:
-    """The version of MicroPython and `sys.implementation._mpy`. Raises BenchError, and what a wrong shape
-    leads to.
+def _require_micropython(
+    facts: Sequence[tuple[Any, ...]], port: str, flash: str,
+) -> tuple[tuple[int, ...], int]:
+    """The version of MicroPython and `sys.implementation._mpy`. `flash` is the cure for an old one.
+
+    Raises BenchError, and what a wrong shape leads to.
     """
     vm = next((fact for fact in facts if fact[0] == "vm"), None)
     if vm is None:
@@ -198,7 +213,7 @@ def _require_micropython(facts: Sequence[tuple[Any, ...]], port: str) -> tuple[t
     if is_too_old(shown):
         raise BenchError(
             f"MicroPython {shown} on the board is too old: twoslot needs {OLDEST_WORDS}", where=port,
-            cure=f"flash MicroPython {OLDEST_WORDS}: slotbench flash --port {port} --image firmware.bin")
+            cure=flash)
     return version, mpy
 
 
@@ -220,7 +235,9 @@ def _read_facts(facts: Sequence[tuple[Any, ...]], version: tuple[int, ...], mpy:
         identity=texts.get("twoslot.secret"),
         frozen=next((str(fact[1]) for fact in facts if fact[0] == "frozen"), None),
         slots=tuple(number for fact in facts if fact[0] == "slot" for number in _twoslot_of(fact[1])),
-        has_loader=("no loader",) not in facts)
+        has_loader=("no loader",) not in facts,
+        block_bytes=next((int(fact[1]) for fact in facts if fact[0] == "room"), None),
+        free_blocks=next((int(fact[2]) for fact in facts if fact[0] == "room"), None))
 
 
 def _twoslot_of(page: bytes) -> tuple[int, ...]:

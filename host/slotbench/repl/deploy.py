@@ -26,6 +26,10 @@ __all__ = [
 
 _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
 
+_MOVES: Final = "moves"
+"""The list in the staging folder of what is renamed: file, path, SHA-256."""
+_SPARE_BLOCKS: Final = 4
+"""For the staging folder, and for what littlefs copies when it writes a folder anew."""
 HOOK_CHECK: Final = "import twoslot; twoslot.deadline is not None"
 """A line for the prompt: whether the boot hook ran in this start."""
 
@@ -38,10 +42,12 @@ for n in names(%(stage)r):
 _INSTALL_FILES: Final = HELPERS + """\
 for f in %(folders)r:
     attempt(os.mkdir, f)
-for n, path, wanted in %(moves)r:
-    if digest(path) != wanted and digest(%(stage)r + "/" + n) == wanted:
-        os.rename(%(stage)r + "/" + n, path)
-    say("file", path, digest(path))
+with open(%(stage)r + "/" + %(moves)r) as moves:
+    for line in moves:
+        n, path, wanted = line.split()
+        if digest(path) != wanted and digest(%(stage)r + "/" + n) == wanted:
+            os.rename(%(stage)r + "/" + n, path)
+        say("file", path, digest(path))
 # In one piece: half of a package would hide a frozen one.
 for f in %(whole)r:
     attempt(lambda f: os.rename(f, %(stage)r + "/old"), f)
@@ -163,14 +169,16 @@ def install_files(
     transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": there})
     missing = {name: files[path] for name, path in names.items() if name not in there}
     total = sum(map(len, missing.values()))
+    _require_room(found, missing, _folders(new), port)
     on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(there)} are already staged")
-    transport.put_files(STAGE, missing, progress)
+    # boot.py last: then everything it runs is in place. A file, not a list: that would fill the board's heap.
+    ordered = sorted(new, key=lambda path: path == BOOT)
+    moves = "".join(f"{_file_name(path)} {path} {wanted[path]}\n" for path in ordered)
+    transport.put_files(STAGE, {**missing, _MOVES: moves.encode()}, progress)
     on_step("checking hashes and renaming into place")
-    # boot.py last: then everything it runs is in place.
-    moves = [(_file_name(path), path, wanted[path]) for path in sorted(new, key=lambda path: path == BOOT)]
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
     said = transport.run_script(_INSTALL_FILES % {
-        "stage": STAGE, "folders": _folders(new), "moves": moves, "whole": whole,
+        "stage": STAGE, "moves": _MOVES, "folders": _folders(new), "whole": whole,
         "gone": [] if whole else stale, "emptied": [] if whole else emptied})
     _require_hashes(facts_by_path(parse_reports(said), "file"), wanted, new, port)
     return len(new)
@@ -197,6 +205,27 @@ def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> No
         _REMOVE_FILES % {"stage": STAGE, "package": PACKAGE, "own": OWN, "boot": boot}))
     if ("boot", boot) not in said:
         raise BenchError("boot.py was not restored", where=port, cure="run the same command again")
+
+
+def _require_room(
+    found: BoardContent, missing: Mapping[str, bytes], folders: Iterable[str], port: str,
+) -> None:
+    """Raise BenchError unless the board's filesystem has the blocks that a copy of these files takes.
+
+    littlefs takes a block at least for each of these files, and two for a folder. What is replaced goes at
+    the end only.
+    """
+    if not found.block_bytes or found.free_blocks is None:
+        return
+    there = {folder for path in found.hashes for folder in _folders([path])}
+    blocks = sum(max(1, -(-len(data) // found.block_bytes)) for data in missing.values())
+    blocks += 2 * len([folder for folder in folders if folder not in there]) + _SPARE_BLOCKS
+    if blocks > found.free_blocks:
+        lacking = (blocks - found.free_blocks) * found.block_bytes
+        raise BenchError(
+            f"the board's filesystem is too full: {lacking} bytes are missing ({found.free_blocks} blocks of "
+            f"{found.block_bytes} bytes are free, {blocks} are needed)", where=port,
+            cure="delete files of yours from it, then run the same command again")
 
 
 def _require_hashes(

@@ -14,6 +14,7 @@ from slotbench.formats.image import E9_MAGIC
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.images.frozen import BOOT, MAIN
 from slotbench.vboard.firmware import Behaviour, Marker, marker_of
+from slotbench.vboard.facades.files import absolute
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.frozen import PROGRAMS, modules_of
@@ -333,8 +334,8 @@ class VirtualBoard:
         try:
             if name in self.boots[-1].marker.frozen:
                 self._vm.exec(PROGRAMS[name])
-            elif f"/{name}" in self.files:
-                self._vm.run_file(f"/{name}")
+            elif (path := absolute(f"{self._vm.folder()}/{name}")) in self.files:
+                self._vm.run_file(path)
             return True
         except Exception as error:
             self._vm.print_exception(error)

@@ -64,6 +64,9 @@ class DeviceVM(Protocol):
     def run_interactive(self, source: str) -> None:
         """Run a statement typed at the prompt: the values of expressions in it are printed."""
 
+    def folder(self) -> str:
+        """The folder that the program is in (os.chdir): MicroPython looks for main.py there."""
+
     def run_file(self, path: str) -> None:
         """Run a file in __main__."""
 
@@ -175,6 +178,10 @@ class CPythonVM:
     def import_(self, name: str) -> ModuleType:
         """Import `name` (dotted) and return that module."""
         return self._load(name)
+
+    def folder(self) -> str:
+        """The folder that the program is in (os.chdir): MicroPython looks for main.py there."""
+        return self.runtime.where[0]
 
     def run_file(self, path: str) -> None:
         """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not

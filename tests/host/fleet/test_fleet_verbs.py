@@ -10,9 +10,11 @@ import pytest
 from slotbench import fleet
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
-from support.commands import RunCommand
+from slotbench.release.publish import Rollout, publish_release
+from slotbench.release.store import Store
+from support.commands import MakeRelease, RunCommand
 from support.fleet import fill, proven
-from support.samples import NOW
+from support.samples import NOW, KeyRing
 
 
 @pytest.fixture
@@ -85,3 +87,63 @@ def test_without_a_project_the_database_is_asked_for(
     assert ran.code == 2 and "no project is here, and no --database" in ran.err
     ran = slotbench("serve", tmp_path, "--database", "sqlite:///x")
     assert ran.code == 2
+
+
+@pytest.fixture
+def offered(
+    site: Store, ring: KeyRing, make_release: MakeRelease, firmware: bytes, database: FleetDatabase,
+) -> list[object]:
+    """A release that is offered to nobody yet, among boards; the arguments of verbs that sign."""
+    publish_release(
+        site, make_release(7), ring.document, [firmware], ring.load("online"), NOW, rollout=Rollout(percent=0))
+    fill(database, 40)
+    return [site.root, "--keys", ring.document, "--key", ring.online]
+
+
+def test_a_rollout_is_started_paused_resumed_aborted(
+    slotbench: RunCommand, url: str, offered: list[object], site: Store, ring: KeyRing,
+) -> None:
+    def rollout(verb: str, *arguments: object) -> str:
+        ran = slotbench("fleet", "rollout", verb, *offered, "--database", url, *arguments)
+        assert ran.code == 0, ran.err
+        return ran.out.strip()
+
+    what = "rollout 1: sensor/stable counter 7 is"
+    assert rollout("start", "--steps", "10,100", "--soak", "2h") == f"{what} running at 10 %"
+    assert "10 % of the boards" in slotbench("release", "list", site.root, "--keys", ring.document).out
+    assert rollout("pause") == f"{what} paused at 10 %"
+    assert rollout("resume") == f"{what} running at 10 %"
+    ran = slotbench("fleet", "rollout", "list", "--database", url)
+    assert ran.out == f"{what} running at 10 %; of 40 boards 0 began, 0 confirmed, 0 failed, 0 silent\n"
+    said = json.loads(rollout("abort", "--json"))["result"]
+    assert said["rollout"]["state"] == "aborted" and said["signed_here"]
+    ran = slotbench("fleet", "rollout", "pause", *offered, "--database", url)
+    assert ran.code == 2 and "no rollout is under way" in ran.err
+
+
+def test_without_the_key_a_rollout_waits_for_the_process_that_has_it(
+    slotbench: RunCommand, url: str, offered: list[object], ring: KeyRing,
+) -> None:
+    public = [offered[0], "--keys", ring.document]
+    ran = slotbench("fleet", "rollout", "start", *public, "--database", url)
+    assert ran.out.startswith("rollout 1: sensor/stable counter 7 is running at 0 %\nThe process with the online key")
+    ran = slotbench("fleet", "run", *public, "--database", url, "--once")
+    assert ran.code == 2 and "give --key FILE or --signer COMMAND" in ran.err
+    ran = slotbench("fleet", "run", *offered, "--database", url, "--once")
+    assert (ran.code, ran.out) == (0, "")
+    assert "at 1 %" in slotbench("fleet", "rollout", "list", "--database", url).out
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("--steps", "50,10"), "do not rise to 100"), (("--soak", "soon"), "'soon' is no duration"),
+    (("--window", "9-17"), "is no window"), (("--channel", "beta"), "nothing is published for sensor in the channel"),
+])
+def test_a_plan_that_makes_no_sense_is_refused(
+    slotbench: RunCommand, url: str, offered: list[object], arguments: tuple[str, ...], said: str,
+) -> None:
+    ran = slotbench("fleet", "rollout", "start", *offered, "--database", url, *arguments)
+    assert ran.code == 2 and said in ran.err, ran.err
+
+
+def test_no_rollout_yet_says_what_to_type(slotbench: RunCommand, url: str) -> None:
+    assert "slotbench fleet rollout start" in slotbench("fleet", "rollout", "list", "--database", url).out

@@ -103,17 +103,18 @@ def plain_folder(path: Path, image: bytes) -> BoardFolder:
 class ChipBench:
     """The board of `folder`, as fast as it goes.
 
+    `grace_s` is the real time that a peer of the board gets for an answer before the board's time goes on.
     `shown` is its screen, `tty` its pty, `port` its raw TCP, `port_with_lines` its RFC 2217 with DTR and RTS.
     """
 
-    def __init__(self, folder: BoardFolder) -> None:
+    def __init__(self, folder: BoardFolder, *, grace_s: float = 2.0) -> None:
         self.folder = folder
         self.tty = folder.path.with_name("board.tty")
         self.shown = ""
         self._wake, woken = socket.socketpair()
         self._woken = woken
         clock = Clock()
-        self.wire = Wire(lambda: clock.us)
+        self.wire = Wire(lambda: clock.us, grace_s=grace_s)
         self.uart = Uart(time.monotonic)
         self.uart.open_pty(self.tty)
         self.uart.open_tcp(0)

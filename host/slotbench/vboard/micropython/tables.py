@@ -3,92 +3,86 @@
 They lie in the VM's read-only data (made writable before: sandbox.py), so what is gone is really gone and
 nothing is taken from the heap. The layouts are those of a 32-bit MicroPython 1.25 (py/obj.h:
 mp_obj_module_t, mp_obj_type_t, mp_obj_dict_t).
+
+A job for the VM costs far more than what is done in it, so the VM looks into its own tables, and all changes
+are made in one job.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 __all__ = ["Tables"]
 
-_TYPE_SLOTS: Final = 20
-_TYPE_DICT_INDEX: Final = 19
-_MAP_COUNT: Final = 4
-_MAP_TABLE: Final = 12
+# Names are those of the bench's own module, and few are global: so nothing of it stays on the heap.
+# id() of an address below 1 << 31 is a small int, whose sign is that of bit 30 (py/obj.c: mp_obj_id).
+# Types share parts of one table, so nothing moves: what is hidden becomes a double of an entry that stays.
+_SCRIPT: Final = """\
+m = __import__('uctypes').bytearray_at
+def a(n):
+    return id(n) + (0x80000000 if id(n) < 0 else 0)
+def n(at):
+    return int.from_bytes(m(at, 4), 'little')
+def k(at, word):
+    m(at, 4)[:] = word.to_bytes(4, 'little')
+def os(s, data, kind=None):
+    at = n(a(s) + 16 + 4 * m(a(s) + 19, 1)[0]) if kind else n(a(s) + 4)
+    what, at = range(n(at + 4) >> 3), n(at + 12)
+    name = [id(name) for name in dir(s) if name in data]
+    name = [at + 8 * b for b in what if n(at + 8 * b) in name]
+    if len(name) != len(data):
+        raise KeyError(data)
+    return name, [at + 8 * b for b in what if at + 8 * b not in name][0]
+{changes}del m, a, n, k, os
+"""
+_REPLACE: Final = "k(os({0}, ({1!r},))[0][0] + 4, a(kept[{2}]))\n"
+_LIMIT: Final = "k(a({0}) + 4, n(a({0}) + 4) & ~0x1FFFE | {1})\n"
+_SET: Final = "k(a({0}) + {1}, {2})\n"
+_HIDE: Final = """\
+def vfs(s, data, kind):
+    data, at = os(s, data.split(), kind)
+    for b in data:
+        m(b, 8)[:] = m(at, 8)
+"""
+_HIDDEN: Final = "vfs({0}, {1!r}, {2})\n"
 _TUPLE_ITEMS: Final = 8
-_FUNCTION_SIGNATURE: Final = 4
 
 
 class Tables:
-    """`evaluate` returns the value of an expression in the VM, `run` executes a statement there."""
+    """Collects changes; `write` makes them. `run` executes statements in the bench's module in the VM."""
 
-    def __init__(self, evaluate: Callable[[str], Any], run: Callable[[str], object]) -> None:
-        self._evaluate = evaluate
+    def __init__(self, run: Callable[[str], object]) -> None:
         self._run = run
+        self._kept: list[str] = []
+        self._replaced: list[tuple[str, str]] = []
+        self._changes = ""
+        self._hidden = ""
 
-    def hide(self, owner: str, names: Iterable[str], *, is_type: bool = False) -> None:
-        """Take names out of a module or a type. Raises KeyError when it has no such name."""
-        table, pairs = self._table(owner, is_type)
-        place = self._places(owner, pairs)
-        gone = {place[name] for name in names}
-        stays = min(set(range(len(pairs))) - gone)
-        # Types share parts of one table, so nothing moves: the entry becomes a double of one that
-        # stays.
-        double = struct.pack("<II", *pairs[stays])
-        self._write({table + 8 * index: double for index in sorted(gone)})
+    def hide(self, owner: str, names: str, *, is_type: bool = False) -> None:
+        """Take `names`, with spaces between them, out of a module or a type."""
+        self._hidden += _HIDDEN.format(owner, names, int(is_type))
 
     def replace(self, owner: str, name: str, expression: str) -> None:
         """Make a name of a module another object."""
-        table, pairs = self._table(owner, False)
-        self._run(f"kept.append({expression})")
-        address = struct.pack("<I", self._address("kept[-1]"))
-        self._write({table + 8 * self._places(owner, pairs)[name] + 4: address})
+        self._kept.append(f"kept.append({expression})\n")
+        self._replaced.append((owner, name))
 
     def limit_arguments(self, function: str, most: int) -> None:
         """Let a built-in function take at most so many arguments."""
-        at = self._address(function) + _FUNCTION_SIGNATURE
-        (signature,) = self._words(at, 1)
-        self._write({at: struct.pack("<I", signature & ~0x1FFFE | most << 1)})
+        self._changes += _LIMIT.format(function, most << 1)
 
     def set_field(self, record: str, index: int, value: int) -> None:
-        """Make a field of a constant tuple another small int."""
-        at = self._address(record) + _TUPLE_ITEMS + 4 * index
-        self._write({at: struct.pack("<i", value << 1 | 1)})
+        """Make a field of a constant tuple another small int, not below 0."""
+        self._changes += _SET.format(record, _TUPLE_ITEMS + 4 * index, value << 1 | 1)
 
-    def _table(self, owner: str, is_type: bool) -> tuple[int, list[tuple[int, int]]]:
-        """Where the names of a module or a type lie: address, and (key, value) of each."""
-        at = self._address(owner)
-        if is_type:
-            index = self._bytes(at + _TYPE_DICT_INDEX, 1)[0]
-            (names,) = self._words(at + _TYPE_SLOTS + 4 * (index - 1), 1)
-        else:
-            (names,) = self._words(at + 4, 1)
-        (count,) = self._words(names + _MAP_COUNT, 1)
-        (table,) = self._words(names + _MAP_TABLE, 1)
-        words = self._words(table, 2 * (count >> 3))
-        return table, list(zip(words[::2], words[1::2]))
-
-    def _places(self, owner: str, pairs: list[tuple[int, int]]) -> dict[str, int]:
-        keys = {key: index for index, (key, _) in enumerate(pairs)}
-        names = self._evaluate(f"[(name, id(name)) for name in dir({owner})]")
-        return {name: keys[key] for name, key in names if key in keys}
-
-    def _address(self, expression: str) -> int:
-        # id() of an address below 1 << 31 is a small int, whose sign is that of bit 30 (py/obj.c:
-        # mp_obj_id).
-        number = int(self._evaluate(f"id({expression})"))
-        return number + (1 << 31) if number < 0 else number
-
-    def _words(self, at: int, count: int) -> tuple[int, ...]:
-        return struct.unpack(f"<{count}I", self._bytes(at, 4 * count))
-
-    def _bytes(self, at: int, count: int) -> bytes:
-        return bytes(self._evaluate(f"bytes(__import__('uctypes').bytearray_at({at}, {count}))"))
-
-    def _write(self, changes: Mapping[int, bytes]) -> None:
-        """Put these bytes at these addresses; each job for the VM costs the time of a hundred such bytes."""
-        self._run("\n".join(
-            f"__import__('uctypes').bytearray_at({at}, {len(data)})[:] = {data!r}"
-            for at, data in changes.items()))
+    def write(self) -> None:
+        """Make the changes. Raises KeyError when a module or a type has no such name."""
+        self._run("".join(self._kept))
+        changes = self._changes + "".join(
+            _REPLACE.format(owner, name, index - len(self._replaced))
+            for index, (owner, name) in enumerate(self._replaced))
+        if self._hidden:
+            # Last: what is hidden is hidden from this script too.
+            changes += _HIDE + self._hidden + "del vfs\n"
+        self._run(_SCRIPT.format(changes=changes))

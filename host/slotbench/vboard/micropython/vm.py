@@ -166,10 +166,11 @@ class MicroPythonVM:
         terminal.attach(self.runtime)
         self._touches_files = False
         self._inside(_TERMINAL)
-        tables = Tables(self._value, self._inside)
+        tables = Tables(self._inside)
         tables.replace("sys", "stdin", "kept.pop()")
         tables.replace("__import__('os')", "ilistdir", "kept.pop(-2)")
         tables.replace("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
+        tables.write()
         self._inside("__import__('gc').collect()")
         self._touches_files = True
         self._process.busy = self._look
@@ -187,19 +188,20 @@ class MicroPythonVM:
             return
         self._inside(f"(lambda v: v is None or print(repr(v)))(eval({line.strip()!r}, main))")
 
+    def folder(self) -> str:
+        """The folder that the program is in (os.chdir): MicroPython looks for main.py there."""
+        return str(self._value("__import__('os').getcwd()"))
+
     def run_file(self, path: str) -> None:
-        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not
-        there.
-        """
+        """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
         name = absolute(path)
         if name not in self.runtime.files:
             raise DeviceOSError(2)
-        self._inside(f"kept[0]({name.removeprefix('/')!r}, main)")
+        shown = name.removeprefix(self.folder() if name.count("/") > 1 else "").removeprefix("/")
+        self._inside(f"kept[0]({shown!r}, main)")
 
     def print_exception(self, error: BaseException) -> None:
-        """Put the traceback of the exception that ended the last job on the console, as the port
-        does.
-        """
+        """Put the traceback of the exception that ended the last job on the console, as the port does."""
         printed: list[str] = []
         console, self._process.console = self._process.console, printed.append
         inside = self._inside_text
@@ -210,9 +212,7 @@ class MicroPythonVM:
         console("".join(_frames_of_the_program("".join(printed), inside)))
 
     def agent(self) -> tuple[int, int, int] | None:
-        """State of the device's agent, blocks in place and blocks of the image; None when there is
-        none.
-        """
+        """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
         if self._idle or self._process.computes:
             return None
         self._touches_files = False
@@ -246,15 +246,15 @@ class MicroPythonVM:
     def _become_esp8266(self, mpy: int) -> None:
         base = Path("/") if self.confinement is Confinement.CHROOT else self._tree.base
         self._inside(_modules(base / self._tree.root.name, self._has_frozen))
-        tables = Tables(self._value, self._inside)
+        tables = Tables(self._inside)
         tables.replace("__import__('os')", "urandom", f"Far({far('os.urandom')})")
         tables.replace("__import__('os')", "rename", f"Far({far('os.rename')})")
         tables.replace("sys", "platform", "'esp8266'")
         tables.set_field("sys.implementation", 3, mpy)
         tables.limit_arguments("pow", 2)
         for owner, names in _GONE.items():
-            is_type = owner == "str"
-            tables.hide(owner if is_type else f"__import__({owner!r})", names.split(), is_type=is_type)
+            tables.hide(owner if owner == "str" else f"__import__({owner!r})", names, is_type=owner == "str")
+        tables.write()
         self._inside("main.clear()\nmain['__name__'] = '__main__'\n__import__('gc').collect()")
 
     def _fire(self, number: int) -> None:

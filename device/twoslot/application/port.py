@@ -1,0 +1,53 @@
+# What the applications ask the chip and the loader: all that is of the ESP8266 alone.
+import machine
+import sys
+import time
+
+from micropython import const
+
+from twoslot.retained import NOTE_CONFIRMED
+
+_TAIL = const(0x600013E0)  # FORMATS.md, RTC tail
+_DEADLINE_MS = const(600000)
+_ORDINARY = const(1)
+_POWER = const(1)  # FORMATS.md, end of an attempt
+# By the reset reason: power, hardware watchdog, exception, software watchdog, restart, sleep, reset pin.
+_ENDS = b"\x01\x02\x03\x04\x08\x09\x07"
+
+
+def firmware():
+    """Return (counter, on_trial, confirmed) of the firmware; (0, False, True) without the loader."""
+    word = machine.mem32
+    if word[_TAIL] != 0x32525332:
+        return 0, False, True
+    trial = word[_TAIL + 4] >> 8 & 0xFF == 1
+    note = word[_TAIL + 24] & 0xFF
+    confirmed = note == NOTE_CONFIRMED or word[_TAIL + 4] >> 24 & 0xFF == _ORDINARY
+    return word[_TAIL + 8] & 0xFFFFFFFF, trial and note != NOTE_CONFIRMED, confirmed
+
+
+def last_end():
+    """Return how the run before this start ended (FORMATS.md, end of an attempt); 0 after a soft reset."""
+    word = machine.mem32
+    if word[_TAIL] == 0x32525332:
+        reason = word[_TAIL + 12] & 0xFF
+        return 0 if word[_TAIL + 24] & 0xFF else _ENDS[reason] if reason < 7 else _POWER
+    reason = machine.reset_cause()
+    return _ENDS[reason] if reason < 7 else _POWER
+
+
+def arm(timer, timeout, place):
+    """Arm the timer of a trial, and return it. After a soft reset its end stays (twoslot_boot.py)."""
+    word, timer = machine.mem32, timer or machine.Timer(-1)
+    period = _DEADLINE_MS
+    if place:
+        if word[place + 60]:
+            period = time.ticks_diff(word[place + 60], time.ticks_ms())
+        word[place + 60] = time.ticks_add(time.ticks_ms(), period) or 1
+    timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
+    return timer
+
+
+def mpy_abi():
+    """Return the version of .mpy files that this firmware imports."""
+    return getattr(sys.implementation, "_mpy", 0) & 0xFF

@@ -1,0 +1,80 @@
+# What the boot hook asks: which application runs now. It settles how the last attempt of a trial ended, and
+# spends the next one.
+import os
+import sys
+
+import twoslot
+
+from twoslot.application import record as records, decision, port
+from twoslot.constants import (
+    APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_FOLDERS, APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER,
+    APP_STATE, APP_UNDER_WAY, APP_WITH, SLOT_BAD, SLOT_READY,
+)  # fmt: skip
+
+
+def start(timer, timeout, place):
+    """Go into the folder of the application that is to run: MicroPython looks for main.py there.
+
+    Imports look there first, and in "/" last. Where the application has to prove itself, the hook's timer is
+    armed as its deadline, unless it is already; twoslot.deadline has a fourth item then. timer: None without
+    the loader. place: where the timer lies in the SDK's heap, or 0. After Ctrl-C the hook calls this again.
+    """
+    record = records.load()
+    try:
+        folder, trial = _choose(record)
+    except Exception as e:
+        # Nothing can be written, not even that an attempt is spent: what needs none.
+        print("twoslot: application:", repr(e))
+        record, trial = records.load(), False
+        for n in (0, 1):
+            if record[APP_STATE + n] == SLOT_READY:
+                record[APP_STATE + n] = SLOT_BAD
+        folder = decision.next_start(record, port.firmware()[0], port.mpy_abi(), is_present())[0]
+    if trial:
+        if not twoslot.deadline:
+            timer = port.arm(timer, timeout, place)
+        twoslot.deadline = timer, timeout, place, True
+    if folder != APP_OUTSIDE:
+        os.chdir(APP_FOLDERS[6 * folder :][:6])
+        if "/" not in sys.path:
+            sys.path.append("/")
+    twoslot.drop("application", "retained", "errors")  # this module too: nothing may follow
+
+
+def _choose(record):
+    counter, firmware_trial, firmware_confirmed = port.firmware()
+    changed = False
+    if record[APP_UNDER_WAY]:
+        end = port.last_end()
+        if end:
+            decision.end_attempt(record, end)
+            changed = True
+    folder, report = decision.next_start(record, counter, port.mpy_abi(), is_present())
+    trial = folder < APP_OUTSIDE and folder == record[APP_ACTIVE] and record[APP_STATE + folder] == SLOT_READY
+    if trial and record[APP_WITH]:
+        # It is on trial with its firmware, and proven with it.
+        if firmware_confirmed and not firmware_trial:
+            decision.confirm(record)
+            changed, trial = True, False
+    elif trial and not record[APP_UNDER_WAY]:
+        record[APP_ATTEMPTS] -= 1
+        record[APP_UNDER_WAY] = 1
+        changed = True
+    if report and folder < APP_OUTSIDE and record[APP_REPORT] != report:
+        record[APP_REPORT], record[APP_REPORT_COUNTER] = report, record[APP_COUNTER + folder]
+        changed = True
+    if changed:
+        records.save(record)
+    return folder, trial
+
+
+def is_present():
+    """Whether main.py of A, of B and of the board itself are there."""
+    found = []
+    for folder in (APP_FOLDERS[:6], APP_FOLDERS[6:], ""):
+        try:
+            os.stat(folder + "/main.py")
+            found.append(True)
+        except OSError:
+            found.append(False)
+    return found
