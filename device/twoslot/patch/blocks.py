@@ -10,7 +10,7 @@ from twoslot.errors import LinkError
 from twoslot.patch.prediction import OldImage
 
 _INPUT = const(1024)  # bytes of the deflated stream that are held
-_PIECE = const(128)  # bytes that are inflated at once
+_INFLATED = const(128)  # bytes that are inflated at once
 _ENOUGH = const(856)  # of the input for a piece, at 15 bits a byte and with a table of codes: 2 * 128 + 600
 _NUMBERS = const(16)  # bytes of the numbers of an operation
 
@@ -51,7 +51,7 @@ class StreamReader:
 
     def __init__(self, response, bits):
         self.response = response
-        self.buffer = memoryview(bytearray(_PIECE))
+        self.buffer = memoryview(bytearray(_INFLATED))
         self.start = self.end = 0
         self.data, self.lo, self.hi, self.done = BytesIO(_INPUT), 0, 0, False
         try:

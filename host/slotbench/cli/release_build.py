@@ -23,6 +23,7 @@ from slotbench.images import identify
 from slotbench.release import documents
 from slotbench.release.build import build_release
 from slotbench.release.files import read_bytes, require_output, write_atomic
+from slotbench.release.patches import PATCHES_USUAL, encodings_for
 
 
 @click.command()
@@ -48,13 +49,16 @@ from slotbench.release.files import read_bytes, require_output, write_atomic
     "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
 @click.option("--notes", default="", help="Up to 200 characters for people.")
 @click.option(
+    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+    help="Say that there will be patches, and from how many releases.  [default: 3]")
+@click.option(
     "--preflight/--no-preflight", "is_tried", default=True, show_default=True,
     help="Start it on the emulated chip first.")
 @click.option(
     "-o", "--output", type=PATH, metavar="FILE", help="[default: PRODUCT-COUNTER.release]")
 def build(
     firmware: tuple[Path, ...], board_names: tuple[str, ...], is_tried: bool, output: Path | None,
-    **fields: Any,
+    patches: int, **fields: Any,
 ) -> None:
     """Check a firmware .bin for each board and write an unsigned release. A signed one is never
     overwritten.
@@ -69,7 +73,9 @@ def build(
         _require_free(output)
     images = [read_firmware(path) for path in firmware]
     target_boards = [boards.load(name) for name in board_names]
-    made = build_release(*images, boards=target_boards, created=now(), **fields)
+    made = build_release(
+        *images, boards=target_boards, created=now(), encodings=encodings_for(patches),
+        **fields)
     path = output or Path(f"{made.product}-{made.counter}.release")
     _require_free(path)
     result = preflight.run_for(

@@ -18,7 +18,7 @@ from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.project_options import project_of, project_option
-from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
+from slotbench.cli.published_head import echo_head, echo_patches, notify_option, now, tell_boards
 from slotbench.cli.questions import agrees
 from slotbench.cli.site_server import SiteServer, listening_place
 from slotbench.doctor.findings import State
@@ -32,6 +32,7 @@ from slotbench.prove.chip.preflight import reason_for_none
 from slotbench.release import documents, shipping
 from slotbench.release.expiry import warn_of_expiry
 from slotbench.release.files import require_output
+from slotbench.release.patches import PATCHES_USUAL
 from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
@@ -67,6 +68,9 @@ _NEXT = "boards install it at their next check; have one do it now: slotbench up
     help="Board it may run on: a name or a .toml file; repeatable.")
 @project_option(
     "--channel", field="channel", type=name, default="stable", help="Channel that offers it.  [stable]")
+@click.option(
+    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+    help="Have patches from so many releases before it; 0: none.  [default: 3]")
 @project_option("--site", field="site", type=PATH, required=True, help="The folder that is served.")
 @project_option(
     "--keys", "keys_path", field="keys", type=PATH, required=True, help="The product's keys file.")
@@ -80,7 +84,7 @@ _NEXT = "boards install it at their next check; have one do it now: slotbench up
 def ship(
     firmware: tuple[Path, ...], is_tried: bool, serves: bool, dry_run: bool, yes: bool,
     board_names: tuple[str, ...], site: Path, keys_path: Path, offline_key: Path, online_key: Path,
-    broker: str | None, passphrase_file: Path | None, as_json: bool, **fields: Any,
+    broker: str | None, passphrase_file: Path | None, as_json: bool, patches: int, **fields: Any,
 ) -> None:
     """Build, try, sign and publish a firmware .bin, so that boards are offered it.
 
@@ -103,7 +107,8 @@ def ship(
     paths = ReleasePaths(site=Store(site), keys_path=keys_path, releases=releases)
 
     def plan() -> Shipment:
-        return shipping.plan_shipment(images, paths, boards=target_boards, now=now(), **fields)
+        return shipping.plan_shipment(
+            images, paths, boards=target_boards, now=now(), patches=patches, **fields)
 
     planned = plan()
     reason = _reason_for_no_preflight(planned, target_boards, is_tried)
@@ -118,7 +123,7 @@ def ship(
             click.echo("nothing was written")
             ctx.exit(1)
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            head = _carry_out(planned, plan, reason, passphrase_file, (offline_key, online_key))
+            head = _carry_out(planned, plan, reason, passphrase_file, (offline_key, online_key), patches)
             tell_boards(broker, head)
     elif not as_json:
         click.echo("dry run: nothing was written" if dry_run else "nothing is left to do")
@@ -145,7 +150,7 @@ def _ask_server(server: str, head: Head) -> None:
 
 def _carry_out(
     planned: Shipment, plan: Callable[[], Shipment], reason: Preflight | None, passphrase_file: Path | None,
-    key_paths: tuple[Path, Path],
+    key_paths: tuple[Path, Path], patches: int,
 ) -> Head:
     """Do what is planned. The passphrases come first: a mistake in one costs no preflight."""
     keys = documents.read_keys(planned.paths.keys_path)[1]
@@ -170,6 +175,7 @@ def _carry_out(
             shipping.write_release(planned, result)
         if offline is not None:
             shipping.sign(planned, offline)
+        echo_patches(shipping.add_patches(planned, patches))
         head = shipping.publish(planned, online, now())
     echo_head(head, planned.paths.site)
     click.echo(_NEXT)

@@ -20,17 +20,21 @@ ENCODINGS: Final = ("raw", "patch", "deflate")
 """The `encodings` of a release that comes with patches."""
 PATCHES_USUAL: Final = 3
 """From so many releases before it a release has patches."""
-_WORTH: Final = 0.95
+_WORTH: Final = 0.9
 """A patch longer than this share of what a board would fetch without it is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenPatch:
-    """A file of the site. `counter` is that of the release it starts from; None: it needs no image."""
+    """A file of the site, `length` bytes in the place of an image of `whole`.
+
+    `counter` is that of the release it starts from; None: it needs no image.
+    """
 
     name: str
     counter: int | None
     length: int
+    whole: int
 
 
 def encodings_for(patches: int) -> tuple[str, ...]:
@@ -47,25 +51,29 @@ def write_patches(
     Call it before the release is published, because boards ask once. Returns what is worth having, also what
     was there already. Raises BenchError.
     """
-    if not count:
+    if not count or not any("patch" in ref.encodings for ref in release.images.values()):
         return []
-    made: dict[str, tuple[int | None, bytes]] = {}
+    made: dict[str, tuple[int | None, bytes, int]] = {}
+    named = {ref.sha256 for ref in release.images.values()}
     for image in images:
+        if _sha256(image) not in named:
+            continue  # publishing it is refused
         whole = pack_image(image)
         most = len(image)
         if len(whole) < most * _WORTH:
-            made[store.patch_name(_sha256(image))] = None, whole
+            made[store.patch_name(_sha256(image))] = None, whole, len(image)
             most = len(whole)
         for counter, old in _images_before(site, keys, release, count):
             name = store.patch_name(_sha256(image), _sha256(old))
             if old != image and name not in made:
                 patch = site.read(name) or make_patch(old, image)
                 if len(patch) < most * _WORTH:
-                    made[name] = counter, patch
+                    made[name] = counter, patch, len(image)
     with site.locked():
-        for name, (_, data) in made.items():
+        for name, (_, data, _) in made.items():
             site.write(name, data)
-    return [WrittenPatch(name, counter, len(data)) for name, (counter, data) in made.items()]
+    return [
+        WrittenPatch(name, counter, len(data), whole) for name, (counter, data, whole) in made.items()]
 
 
 def _images_before(site: Store, keys: Keys, release: Release, count: int) -> Iterator[tuple[int, bytes]]:
