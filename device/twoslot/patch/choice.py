@@ -10,7 +10,7 @@ from twoslot.flash import Flash
 
 
 def step(agent):
-    """Copy the next block, or ask for a patch and go on with it if it is the shorter way: a stage of an update."""
+    """Copy the next block, or ask for a patch and go on with it if it is shorter: a stage of an update."""
     ways, progress = agent.plan["encodings"], agent.progress
     if progress["tries"] is None:
         from twoslot.image import writer, download
@@ -20,7 +20,7 @@ def step(agent):
             agent.next += 1
         else:
             agent.next = progress["tries"] = 0
-            progress["pieces"] = writer = download = None
+            progress["pieces"] = writer = None
             drop("image")
         return
     if not progress["left"]:

@@ -125,5 +125,6 @@ class OldImage:
                 at += 1
                 continue
             words = target + get(target + _FLASH_KEY) - (place + delta & ~3) - 4 >> 2
-            raw[at], raw[at + 1], raw[at + 2] = raw[at] & 63 | (words & 3) << 6, words >> 2 & 255, words >> 10 & 255
+            raw[at] = raw[at] & 63 | (words & 3) << 6
+            raw[at + 1], raw[at + 2] = words >> 2 & 255, words >> 10 & 255
             at += 3
