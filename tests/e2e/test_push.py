@@ -19,6 +19,7 @@ from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
 from support.device.board import signing_key
 from support.testbed import MINUTES_MS, runs_confirmed
+from support.vboard.flash import outside_files
 
 SIZE = 24 * 4096
 
@@ -70,7 +71,7 @@ def test_both_vms_leave_the_same_flash(micropython: None, tmp_path: Path) -> Non
         board = desk.board()
         assert run(desk, board, 5).error is None
         board.power_off()
-        left[name] = board.flash.peek(0, board.flash.size), board.flash.operations
+        left[name] = outside_files(board), board.flash.operations
     assert left["cpython"] == left["micropython"]
 
 

@@ -12,7 +12,10 @@ import pytest
 
 from slotbench import boards
 from slotbench.errors import BenchError
+from slotbench.formats.application_record import ApplicationRecord, Folder, FolderState
 from slotbench.inspection import dump
+from slotbench.vboard.factory import factory_flash
+from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 from support.live.flash import trial_under_way
 from support.vboard.flash import generic, image
@@ -143,3 +146,25 @@ def test_the_one_that_the_dump_contradicts_least(
 ) -> None:
     known[other.name] = other
     assert dump.identify_board(data(flash), "flash.bin").name == "generic_4m"
+
+
+def test_the_applications_of_a_board_are_named(tmp_path: Path, slotbench: Any) -> None:
+    """The newest record in its filesystem says what /app_a and /app_b hold."""
+    confirmed = Folder(state=FolderState.CONFIRMED, counter=4, mpy_abi=6)
+    older = ApplicationRecord(sequence=2, active=0, folders=(confirmed, Folder()))
+    ready = Folder(state=FolderState.READY, counter=5, firmware_low=2)
+    newer = ApplicationRecord(sequence=3, active=1, folders=(confirmed, ready), attempts=3, bad_counter=3)
+    chip = factory_flash(BOARD, [])
+    place = BOARD.filesystem
+    chip.poke(place.start, b"\xff" * place.size)
+    files = FlashFiles(chip, place)
+    files.start({"/twoslot.app0": older.pack(), "/twoslot.app1": newer.pack()})
+    files.mount()
+    chip.dump(tmp_path / "flash.bin")
+    said = slotbench("inspect", tmp_path / "flash.bin", "--board", "generic_4m").out
+    assert "\n".join([
+        "Applications", "  /app_a: counter 4, confirmed", "  /app_b: counter 5, ready, for firmware from counter 2, active",
+        "  counter 3 and below are bad"]) in said
+    found = json.loads(slotbench("inspect", tmp_path / "flash.bin", "--board", "generic_4m", "--json").out)
+    record = found["result"]["filesystem"]["applications"]
+    assert (record["active"], record["folders"][1]["counter"], record["sequence"]) == (1, 5, 3)

@@ -119,7 +119,7 @@ def test_there_is_no_ffi(as_user: Callable[..., Any]) -> None:
 
 def test_raw_calls_of_the_kernel_are_refused(as_user: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """As by a program that writes its own memory: it has `ffi` again."""
-    monkeypatch.delitem(vm._GONE, "ffi")
+    monkeypatch.delitem(vm.GONE, "ffi")
     names = dict(CALLS)
 
     def attack(board: MicroPythonVM) -> dict[str, int]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from slotbench.formats import SECTOR_BYTES
+from slotbench.formats.application_record import FOLDERS, OUTSIDE, ApplicationRecord, FolderState
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import Ended, JournalCell
 from slotbench.formats.littlefs import disk_version_words
@@ -70,6 +71,8 @@ def sections(
         yield "Exec window", _window(facts.window)
     if filesystem is not None:
         yield "Filesystem", [filesystem_line(filesystem)]
+        if filesystem.applications is not None:
+            yield "Applications", application_lines(filesystem.applications)
     yield "What the loader would do next (as after a return of power)", (
         [f"Unknown: {forecast}"] if isinstance(forecast, str) else _forecast(forecast))
 
@@ -275,6 +278,23 @@ def filesystem_line(facts: FilesystemFacts) -> str:
     if facts.problem is not None:
         return f"{place}: {name}, DAMAGED: {facts.problem}"
     return f"{place}: {name}, {facts.files} file{'' if facts.files == 1 else 's'}, all of it can be read"
+
+
+def application_lines(record: ApplicationRecord) -> list[str]:
+    """What the two folders of applications hold, and which one is active, in words."""
+    lines = []
+    for number, (name, folder) in enumerate(zip(FOLDERS, record.folders)):
+        what = "empty"
+        if folder.state is not FolderState.EMPTY:
+            what = f"counter {folder.counter}, {folder.state.name.lower()}"
+            low, high = folder.firmware_low, folder.firmware_high
+            what += f", for firmware from counter {low}{f' to {high}' if high else ''}" if low or high else ""
+        lines.append(f"/{name}: {what}{', active' if record.active == number else ''}")
+    if record.active == OUTSIDE:
+        lines.append("/main.py runs: neither of them is active")
+    if record.bad_counter:
+        lines.append(f"counter {record.bad_counter} and below are bad")
+    return lines
 
 
 # The next boot.

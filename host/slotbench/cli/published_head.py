@@ -52,7 +52,7 @@ def echo_head(head: Head, store: Store) -> None:
 def echo_patches(patches: Sequence[WrittenPatch]) -> None:
     """Say what a release costs the boards that can use a patch."""
     for patch in patches:
-        start = "the whole image, deflated" if patch.counter is None else f"patch from counter {patch.counter}"
+        start = "image, deflated" if patch.counter is None else f"patch from counter {patch.counter}"
         click.echo(f"{start}: {patch.length} bytes, {100 * patch.length / patch.whole:.1f} % of the image",
                    err=is_json())
 

@@ -11,6 +11,7 @@ from typing import Final
 from littlefs import LittleFSError
 
 from slotbench.formats import SECTOR_BYTES
+from slotbench.formats.application_record import FILES, RECORD_BYTES, ApplicationRecord, newest_record
 from slotbench.formats.littlefs import Superblock, read_superblock
 from slotbench.images import Filesystem
 from slotbench.inspection.mounting import mount_littlefs, read_content
@@ -28,7 +29,8 @@ class FilesystemFacts:
     """A filesystem at flash offset `start`. `kind` is NONE for a blank place.
 
     `version` (the disk version) and `size` in bytes are of a LittleFS; `files` is the number of files in it.
-    `problem` is the reason why it cannot be read.
+    `applications` is the newest record of a board's applications in it. `problem` is the reason why it cannot
+    be read.
     """
 
     start: int
@@ -36,6 +38,7 @@ class FilesystemFacts:
     version: int | None = None
     size: int | None = None
     files: int | None = None
+    applications: ApplicationRecord | None = None
     problem: str | None = None
 
 
@@ -45,14 +48,15 @@ def inspect_filesystem(flash: bytes, start: int, size: int | None = None) -> Fil
     if found is None:
         return _without_superblock(flash, start, size)
     end = len(flash) if size is None else start + size
+    record = None
     problem: str | None
     if start + found.size > end:
         problem, files = f"its {found.size} bytes do not fit the {end - start} bytes of its place", None
     else:
-        problem, files = _check(flash[start : start + found.size], found)
+        problem, files, record = _check(flash[start : start + found.size], found)
     return FilesystemFacts(
         start=start, kind=Filesystem.LITTLEFS, version=found.version, size=found.size, files=files,
-        problem=problem)
+        applications=record, problem=problem)
 
 
 def littlefs_problem(data: bytes) -> str | None:
@@ -83,28 +87,31 @@ def _without_superblock(flash: bytes, start: int, size: int | None) -> Filesyste
         problem="it is not blank, and has neither a LittleFS nor a FAT volume")
 
 
-def _check(data: bytes, found: Superblock) -> tuple[str | None, int | None]:
-    """The reason why a filesystem cannot be read, and its number of files, by another process."""
+def _check(data: bytes, found: Superblock) -> tuple[str | None, int | None, ApplicationRecord | None]:
+    """The reason why a filesystem cannot be read, its number of files, and its record of applications, by
+    another process.
+    """
     command = [sys.executable, "-m", "slotbench.inspection.filesystem", str(found.version)]
     try:
         run = subprocess.run(command, input=data, capture_output=True, check=False, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        return "it is damaged: reading it does not end", None
+        return "it is damaged: reading it does not end", None, None
     if run.returncode:
-        return "it is damaged: the driver of LittleFS gives up on it", None
+        return "it is damaged: the driver of LittleFS gives up on it", None, None
     told = json.loads(run.stdout)
-    return told["problem"], told["files"]
+    return told["problem"], told["files"], newest_record(map(bytes.fromhex, told["records"]))
 
 
 def main() -> None:
     """Read the filesystem on standard input and print what was found, as JSON."""
-    problem, files = None, None
+    problem, files, records = None, None, []
     try:
         content = read_content(mount_littlefs(int(sys.argv[1]), sys.stdin.buffer.read()))
         files = sum(1 for data in content.values() if data is not None)
+        records = [(content.get(f"/{name}") or b"")[: 2 * RECORD_BYTES].hex() for name in FILES]
     except LittleFSError as error:
         problem = f"it is damaged ({error})"
-    print(json.dumps({"problem": problem, "files": files}))
+    print(json.dumps({"problem": problem, "files": files, "records": records}))
 
 
 if __name__ == "__main__":

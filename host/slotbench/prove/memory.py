@@ -76,7 +76,8 @@ def read(name):
 
 modulus, signature = [int.from_bytes(read(n), "big") for n in ("modulus", "signature")]
 digest = read("digest")
-pieces = [None] * (gc.mem_free() // 90)
+gc.collect()
+pieces = [None] * (gc.mem_free() // 80)
 
 def fits(n):
     gc.collect()

@@ -278,8 +278,8 @@ class VirtualBoard:
         refuse = {"twoslot": "incompatible .mpy file"} if marker.does is Behaviour.NOIMPORT else {}
         more = {"frozen": frozen} if (frozen := modules_of(marker)) else {}
         vm = self._new_vm(self.soc, self.files, network, console=self._print, refuse=refuse, **more)
-        vm.runtime.on_wait = self._waiting
-        vm.runtime.on_busy = self.on_busy
+        vm.runtime.on_wait, vm.runtime.on_busy = self._waiting, self.on_busy
+        self.folders |= vm.runtime.folders
         vm.runtime.folders = self.folders
         if self.terminal is not None:
             vm.attach(self.terminal)

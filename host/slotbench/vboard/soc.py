@@ -61,7 +61,8 @@ class Soc:
     at that moment (0: never); `saves` counts them. Power loss leaves noise of `seed` in the RTC
     memory. Without power every access raises PowerCut, so that no `finally` reaches the flash.
     `sdk` is the heap that a soft reset leaves alone. `user_start` is what the running firmware has
-    for `esp.flash_user_start()`, a constant of its link.
+    for `esp.flash_user_start()`, a constant of its link. `filesystem` is what a VM with littlefs
+    knows of its files, from one start to the next.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Soc:
         self._sdk_runs = False
         self.rtc = bytearray(RTC_BYTES)
         self.sdk = SdkHeap()
+        self.filesystem: object = None
         self.random = random.Random(seed)
         self._calls = self.random.randrange(sdk_save_every) if sdk_save_every else 0
         self._late = bool(self.random.getrandbits(1))

@@ -12,6 +12,7 @@ from slotbench.formats import maptable, windowlog
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.journal import JournalCell
 from slotbench.vboard.firmware import SMALLEST_BYTES, Behaviour, build
+from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.nor import NorFlash
 
 
@@ -23,6 +24,12 @@ def generic() -> BoardProfile:
 @functools.cache
 def image(version: str, does: Behaviour = Behaviour.HEALTHY, *, size: int = SMALLEST_BYTES) -> bytes:
     return build(version, does, size=size)
+
+
+def outside_files(board: VirtualBoard) -> bytes:
+    """A board's flash without its filesystem, which the MicroPython VM has in it and CPython does not."""
+    place, flash = board.profile.filesystem, board.flash
+    return flash.peek(0, place.start) + flash.peek(place.end, flash.size - place.end)
 
 
 def bare_flash(**options: Any) -> NorFlash:

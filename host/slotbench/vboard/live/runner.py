@@ -16,7 +16,7 @@ from typing import Any, Final
 from slotbench.errors import BenchError
 from slotbench.formats import SECTOR_BYTES
 from slotbench.vboard.board import BoardState, Boot, VirtualBoard
-from slotbench.vboard.flash.littlefs import FlashFiles
+from slotbench.vboard.flash.littlefs import FlashFiles, OwnFiles
 from slotbench.vboard.live.control_socket import ControlRequest
 from slotbench.vboard.live.flash_file import FlashFile
 from slotbench.vboard.live.folder import BoardFolder
@@ -91,7 +91,8 @@ class LiveRunner:
         self._tell = self._screen.show_event
         self._not_here = NotHere()
         flash = folder.load_flash(self.clock)
-        self._files = FlashFiles(flash, folder.profile.filesystem)
+        has_own = getattr(getattr(vm, "func", vm), "HAS_LITTLEFS", False)
+        self._files = (OwnFiles if has_own else FlashFiles)(flash, folder.profile.filesystem)
         self.board = VirtualBoard(
             folder.profile, flash, network, self._files.files, seed=int.from_bytes(folder.unique_id, "big"),
             unique_id=folder.unique_id, vm=vm, loader=loader, on_boot=self._on_boot, on_print=self._on_print,

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from slotbench.vboard.facades import build
+from slotbench.vboard.micropython.filesystem import BoardFilesystem
 from slotbench.vboard.micropython.wire import VM_ERRORS, Inside, failed, parse, told
+from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["IDLE_REQUESTS", "HostCalls", "VmRequest", "far"]
+__all__ = ["IDLE_REQUESTS", "WITH_BYTES", "HostCalls", "VmRequest", "far"]
 
-_FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom", "os.rename",
+_FAR: Final = ("machine", "esp", "network", "socket", "select", "time", "random", "os.urandom",
                "micropython.kbd_intr", "sys.stdin", "sys.stdin.buffer")
 
 
@@ -32,6 +34,13 @@ class VmRequest(IntEnum):
     SOCKET_WRITE = 8
     TICKS = 9
     SLEEP = 10
+    DISK_READ = 11
+    DISK_WRITE = 12
+    DISK_ERASE = 13
+
+
+WITH_BYTES: Final = frozenset({VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE, VmRequest.DISK_WRITE})
+"""Behind these come the bytes that are written."""
 
 
 IDLE_REQUESTS: Final = frozenset({VmRequest.TICKS, VmRequest.SLEEP, VmRequest.WORD_GET, VmRequest.WORD_SET})
@@ -103,18 +112,17 @@ def far(path: str) -> int:
 
 class HostCalls:
     """Answers requests. `fire` calls the callback of the VM's timer or pin with this number;
-    `inside` runs text in the bench's module there; `rename` is os.rename, whose own takes two absolute
-    paths for one.
+    `inside` runs text in the bench's module there; `filesystem` is that of the flash.
     """
 
     def __init__(
         self, runtime: Runtime, fire: Callable[[int], object], inside: Callable[[str], object],
-        rename: Callable[[str, str], object],
+        filesystem: BoardFilesystem,
     ) -> None:
         self._runtime = runtime
         self._fire = fire
         self._inside = inside
-        self._rename = rename
+        self._filesystem = filesystem
         self._modules: dict[str, Any] = {}
         self._objects: dict[int, Any] = {}
         self._methods: dict[tuple[int, str], Any] = {}
@@ -138,7 +146,9 @@ class HostCalls:
             return self._filled(b, lambda buffer: self._module("esp").flash_read(a, buffer) or b)
         if what == VmRequest.SOCKET_READ:
             return self._filled(b, lambda buffer: self._find(a).readinto(buffer))
-        data = take(b) if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else b""
+        if what == VmRequest.DISK_READ:
+            return self._filled(b, lambda buffer: self._read_disk(a, buffer))
+        data = take(b) if what in WITH_BYTES else b""
         return self._answer(lambda: self._number(what, a, b, data))
 
     def _number(self, what: int, a: int, b: int, data: bytes) -> Any:
@@ -149,9 +159,15 @@ class HostCalls:
                 self._module("machine").mem32[a & 0xFFFFFFFF] = b
                 return None
             case VmRequest.FLASH_WRITE:
-                return self._module("esp").flash_write(a, data)
+                self._module("esp").flash_write(a, data)
+                return self._filesystem.note_flash(a, len(data))
             case VmRequest.FLASH_ERASE:
-                return self._module("esp").flash_erase(a)
+                self._module("esp").flash_erase(a)
+                return self._filesystem.note_flash(a * SECTOR, SECTOR)
+            case VmRequest.DISK_WRITE:
+                return self._filesystem.write_block(a, data)
+            case VmRequest.DISK_ERASE:
+                return self._filesystem.erase_block(a)
             case VmRequest.SOCKET_WRITE:
                 return self._objects[a].write(data)
             case VmRequest.TICKS:
@@ -159,6 +175,10 @@ class HostCalls:
             case VmRequest.SLEEP:
                 return self._module("time").sleep_ms(a)
         raise BenchViolation(f"the VM asks for {what}, which is nothing")
+
+    def _read_disk(self, offset: int, buffer: bytearray) -> int:
+        buffer[:] = self._filesystem.read_block(offset, len(buffer))
+        return len(buffer)
 
     def _filled(self, length: int, fill: Callable[[bytearray], int | None]) -> bytes:
         """Answer with the number of bytes, and with those bytes behind it."""
@@ -217,8 +237,6 @@ class HostCalls:
                 return self._handle(args[2])
             case -8:
                 return [(self._handle(it), events) for it, events in self._find(args[0]).poll(*args[1:])]
-        if number == far("os.rename"):
-            return self._rename(*args)
         return self._find(number)(*args, **named)
 
     def _address_of(self, held: int, number: int, in_list: bool) -> int:

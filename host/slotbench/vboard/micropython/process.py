@@ -11,7 +11,7 @@ import socket
 import subprocess
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -40,13 +40,14 @@ class Process:
     """The VM in a process of its own, started with `import bench` from `shims`.
 
     `console` gets what it prints, in order with what it asks for; bytes that are no UTF-8 as
-    surrogates. `busy` is called now and then while it computes. A KeyboardInterrupt that comes out
-    of one of these is for the program: `interrupted` is set, and where the program asks for nothing
-    the VM gets a SIGINT.
+    surrogates. `shared` is a descriptor that the VM gets too, under the same number. `busy` is called now
+    and then while it computes. A KeyboardInterrupt that comes out of one of these is for the program:
+    `interrupted` is set, and where the program asks for nothing the VM gets a SIGINT.
     """
 
     def __init__(
-        self, installation: Installation, shims: Path, *, heap: int, console: Callable[[str], object]
+        self, installation: Installation, shims: Path, *, heap: int, console: Callable[[str], object],
+        shared: int,
     ) -> None:
         self.console = console
         self.busy: Callable[[], object] | None = None
@@ -59,7 +60,7 @@ class Process:
         with theirs, _same_addresses():
             self._child = subprocess.Popen(
                 installation.command(heap=heap, statement=statement),
-                cwd=shims, env={"MICROPYPATH": str(shims)}, pass_fds=[theirs.fileno()],
+                cwd=shims, env={"MICROPYPATH": str(shims)}, pass_fds=[theirs.fileno(), shared],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 # The terminal's Ctrl-C is the host's.
                 start_new_session=True)
@@ -115,16 +116,18 @@ class Process:
             self._more()
         return self.receive(end + 1).decode()
 
-    def open_files(self) -> frozenset[str]:
-        """Paths of the files that the program has open for writing."""
-        folder = Path(f"/proc/{self.pid}")
-        found = set()
-        with suppress(FileNotFoundError):
-            for entry in (folder / "fd").iterdir():
-                flags = (folder / "fdinfo" / entry.name).read_text().partition("flags:")[2].split()[0]
-                if int(flags, 8) & os.O_ACCMODE != os.O_RDONLY:
-                    found.add(os.readlink(entry))
-        return frozenset(found)
+    @property
+    def program_base(self) -> int:
+        """Where the VM's file is loaded in its process."""
+        for line in Path(f"/proc/{self.pid}/maps").read_text().splitlines():
+            if line.endswith(str(self._program)):
+                return int(line.partition("-")[0], 16)
+        raise self._died()
+
+    @property
+    def program(self) -> Path:
+        """The VM's file."""
+        return self._program
 
     def read_only_data(self) -> Sequence[tuple[int, int]]:
         """Address and size of the VM's read-only data, in which its tables of names lie."""

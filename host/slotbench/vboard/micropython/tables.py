@@ -76,6 +76,10 @@ class Tables:
         """Make a field of a constant tuple another small int, not below 0."""
         self._changes += _SET.format(record, _TUPLE_ITEMS + 4 * index, value << 1 | 1)
 
+    def set_word(self, address: int, value: int) -> None:
+        """Make the word at an address another."""
+        self._changes += f"k({address}, {value})\n"
+
     def write(self) -> None:
         """Make the changes. Raises KeyError when a module or a type has no such name."""
         self._run("".join(self._kept))

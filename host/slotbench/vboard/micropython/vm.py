@@ -4,11 +4,11 @@ boot.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import struct
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +17,26 @@ from typing import Any, Final
 from slotbench.mpy import compile_mpy
 from slotbench.syntax import parse as parse_expression
 from slotbench.vboard.facades.files import absolute
+from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.frozen import FOLDER, compiled
-from slotbench.vboard.micropython.calls import IDLE_REQUESTS, HostCalls, VmRequest, far
+from slotbench.vboard.micropython.calls import IDLE_REQUESTS, WITH_BYTES, HostCalls, VmRequest, far
+from slotbench.vboard.micropython.elf import import_slot
+from slotbench.vboard.micropython.filesystem import BoardFilesystem
 from slotbench.vboard.micropython.installation import HEAP_BYTES, find_installation
+from slotbench.vboard.micropython.mirror import BLOCKS_AT, CLOCK_CODE_AT, FlashMirror
 from slotbench.vboard.micropython.process import Process
 from slotbench.vboard.micropython.sandbox import Confinement, confine
+from slotbench.vboard.micropython.statements import (
+    ACTIVITY,
+    BENCH_FOLDER,
+    GONE,
+    MOUNT_AGAIN,
+    REACH_FOLDER,
+    SHARE_FLASH,
+    TERMINAL,
+    modules,
+)
 from slotbench.vboard.micropython.tables import Tables
-from slotbench.vboard.micropython.tree import FileTree
 from slotbench.vboard.micropython.wire import REQUEST_BYTES, HostReply, error_of, parse, tell
 from slotbench.vboard.network.base import Network
 from slotbench.vboard.runtime import Runtime
@@ -38,43 +51,9 @@ _SHIM: Final = "bench"
 _FROZEN: Final = FOLDER
 _OWN_FRAME: Final = '  File "bench.py"'
 _TYPED: Final = '  File "<string>"'
-_STREAMED: Final = re.compile(r'^  File "/\.\./[^"]*\.stdin"')
-
-_GONE: Final = {
-    "binascii": "crc32",
-    "builtins": "compile complex execfile NotImplemented",
-    "ffi": "open func callback as_bytearray",
-    "hashlib": "md5",
-    "math": "erf erfc expm1 factorial gamma inf isclose lgamma nan tau",
-    "os": "VfsFat VfsLfs1 VfsPosix errno getenv putenv system unsetenv",
-    "str": "center partition rpartition splitlines",
-    "sys": "atexit exc_info executable",
-}
-"""What the ESP8266 port switches off, or what only the unix port has."""
-
-_TERMINAL: Final = f"""\
-import os
-class Stdin(Socket):
-    __init__ = Far.__init__
-i = Stdin({far('sys.stdin')})
-i.buffer = Stdin({far('sys.stdin.buffer')})
-def ilistdir(p="", old=os.ilistdir, stat=os.stat):
-    for e in old(p):
-        yield e[0], e[1], 0, stat((p + "/" if p and p[-1] != "/" else p) + e[0])[6] if e[1] > 0x4000 else 0
-kept.append(ilistdir)
-kept.append(i)
-del i, os, ilistdir, Stdin
-"""
-"""The UART as sys.stdin, and the sizes of files that LittleFS lists and VfsPosix does not."""
+_STREAMED: Final = re.compile(r'^  File "/\.bench/[^"]*\.stdin"')
 
 _INTERRUPT: Final = tell(HostReply.INTERRUPT)
-
-_ACTIVITY: Final = """\
-def activity():
-    p = sys.modules.get("twoslot")
-    a = getattr(p, "_agent", None)
-    return (a.state,) + a.blocks_in_place if a else None
-"""
 
 
 class MicroPythonVM:
@@ -85,6 +64,10 @@ class MicroPythonVM:
     works, so a run is the same every time, and the same as under CPython. A power cut or a reset
     kills the process where it is.
 
+    The filesystem lies at the port's place in the flash of `soc`, read and written by the VM's own
+    littlefs; `files` are the same files by path, and what is changed there is in the flash before the next
+    job.
+
     The process is confined to the board's folder; `confinement` says by what (sandbox.py). With
     `must_be_confined` BenchError is raised where this machine cannot do that.
 
@@ -93,6 +76,9 @@ class MicroPythonVM:
     VM does not load. With `frozen` modules sys.path has an entry more, and they take from the heap
     what in a firmware lies in flash.
     """
+
+    HAS_LITTLEFS: Final = True
+    """Its files are those in the flash of `soc`."""
 
     def __init__(
         self,
@@ -112,8 +98,9 @@ class MicroPythonVM:
                 raise ValueError(f"not an absolute path: {path!r}")
         self._written: list[str] = []
         self.runtime = Runtime(soc, files, network, console or self._written.append, mpy)
-        self._calls = HostCalls(
-            self.runtime, self._fire, self._inside, lambda old, new: self._tree.rename(old, new))
+        self._filesystem = _filesystem(soc, files, tuple(refuse or {}))
+        self._filesystem.begin(self.runtime.folders)
+        self._calls = HostCalls(self.runtime, self._fire, self._inside, self._filesystem)
         self._depth = 0
         self._touches_files = False
         """Whether what the VM is told may read or write files: compared before and after each job."""
@@ -121,17 +108,24 @@ class MicroPythonVM:
         self._knows_activity = False
         self._idle = False
         """There was no agent, and the program did nothing since but look at the clock and sleep."""
-        self._tree = FileTree(files, tuple(refuse or {}))
+        self._base = Path(tempfile.mkdtemp(prefix="slotbench-")).resolve()
+        """The folder of this computer that the VM may read."""
+        self._remove = weakref.finalize(self, shutil.rmtree, self._base, ignore_errors=True)
         if frozen:
-            shutil.copytree(compiled(frozen), self._tree.base / _FROZEN)
+            shutil.copytree(compiled(frozen), self._base / _FROZEN)
         self._has_frozen = bool(frozen)
-        self._streamed = self._tree.base / "typed.stdin"
+        self._reaches_folder = False
+        self._streamed = self._base / "typed.stdin"
+        self._mirror = self._filesystem.mirror()
         with _shims() as shims:
-            self._process = Process(find_installation(), shims, heap=heap, console=self.runtime.console)
             try:
+                self._process = Process(
+                    find_installation(), shims, heap=heap, console=self.runtime.console,
+                    shared=self._mirror.descriptor)
                 self._serve()
+                self._share(self._mirror)
                 self.confinement = confine(
-                    self._told, self._tree.base, self._process.read_only_data(), must_be=must_be_confined)
+                    self._told, self._base, self._process.read_only_data(), must_be=must_be_confined)
                 self._become_esp8266(mpy)
             except BaseException:
                 self.close()
@@ -153,8 +147,9 @@ class MicroPythonVM:
 
     def exec_streamed(self, source: str) -> None:
         """As `exec`, but the source is never in the heap, as in raw-paste mode."""
+        self._reach_folder()
         self._streamed.write_text(source)
-        self._inside(f"kept[0]({f'/../{self._streamed.name}'!r}, main)")
+        self._inside(f"kept[0]({f'{BENCH_FOLDER}/{self._streamed.name}'!r}, main)")
 
     def run_interactive(self, source: str) -> None:
         """Run a statement typed at the prompt: the values of expressions in it are printed."""
@@ -165,10 +160,10 @@ class MicroPythonVM:
         """
         terminal.attach(self.runtime)
         self._touches_files = False
-        self._inside(_TERMINAL)
+        self._reach_folder()
+        self._inside(TERMINAL)
         tables = Tables(self._inside)
         tables.replace("sys", "stdin", "kept.pop()")
-        tables.replace("__import__('os')", "ilistdir", "kept.pop(-2)")
         tables.replace("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
         tables.write()
         self._inside("__import__('gc').collect()")
@@ -217,7 +212,7 @@ class MicroPythonVM:
             return None
         self._touches_files = False
         if not self._knows_activity:
-            self._inside(_ACTIVITY)
+            self._inside(ACTIVITY)
             self._knows_activity = True
         found: tuple[int, int, int] | None = self._value("activity()")
         self._touches_files = True
@@ -244,18 +239,34 @@ class MicroPythonVM:
         self._job(HostReply.INSIDE, source)
 
     def _become_esp8266(self, mpy: int) -> None:
-        base = Path("/") if self.confinement is Confinement.CHROOT else self._tree.base
-        self._inside(_modules(base / self._tree.root.name, self._has_frozen))
         tables = Tables(self._inside)
+        tables.set_word(
+            self._process.program_base + import_slot(self._process.program, "gettimeofday"), CLOCK_CODE_AT)
+        self._inside(modules(self._has_frozen, self._filesystem.is_mountable))
+        if self._has_frozen:
+            self._reach_folder()
         tables.replace("__import__('os')", "urandom", f"Far({far('os.urandom')})")
-        tables.replace("__import__('os')", "rename", f"Far({far('os.rename')})")
         tables.replace("sys", "platform", "'esp8266'")
         tables.set_field("sys.implementation", 3, mpy)
         tables.limit_arguments("pow", 2)
-        for owner, names in _GONE.items():
+        for owner, names in GONE.items():
             tables.hide(owner if owner == "str" else f"__import__({owner!r})", names, is_type=owner == "str")
         tables.write()
         self._inside("main.clear()\nmain['__name__'] = '__main__'\n__import__('gc').collect()")
+
+    def _reach_folder(self) -> None:
+        """Let the VM open the files of the folder."""
+        if self._reaches_folder:
+            return
+        self._reaches_folder, touches, self._touches_files = True, self._touches_files, False
+        base = Path("/") if self.confinement is Confinement.CHROOT else self._base
+        self._inside(REACH_FOLDER.format(
+            bench=str(base), folder=BENCH_FOLDER, name=BENCH_FOLDER.removeprefix("/")))
+        tables = Tables(self._inside)
+        tables.replace("__import__('os')", "ilistdir", "kept.pop()")
+        tables.replace("__import__('os')", "listdir", "kept.pop(-2)")
+        tables.write()
+        self._touches_files = touches
 
     def _fire(self, number: int) -> None:
         try:
@@ -265,9 +276,7 @@ class MicroPythonVM:
 
     def _job(self, kind: HostReply, source: str) -> None:
         if not self._depth and self._touches_files:
-            self._tree.write()
-            for folder in self.runtime.folders:
-                self._place(folder).mkdir(parents=True, exist_ok=True)
+            self._give_files()
         self._inside_text = kind is HostReply.INSIDE
         text = source.encode()
         self._send(tell(kind, len(text), text))
@@ -285,19 +294,27 @@ class MicroPythonVM:
         finally:
             self._depth -= 1
             if not self._depth and self._touches_files and self._process.alive:
-                self._tree.read(self._process.open_files)
-                self._find_folders()
+                self._filesystem.read(self.runtime.folders)
 
-    def _find_folders(self) -> None:
-        """Keep what folders there are: the files alone do not tell of empty ones."""
-        root = str(self._tree.root)
-        there = {folder[len(root) :] for folder, _, _ in os.walk(root)} - {""}
-        if there != self.runtime.folders:
-            self.runtime.folders.clear()
-            self.runtime.folders.update(there)
+    def _give_files(self) -> None:
+        """Let the VM find what was changed by somebody else: where that were files, it mounts them anew."""
+        if self._filesystem.write(self.runtime.folders):
+            self._filesystem.update_mirror()
+            self._touches_files = False
+            self._inside(MOUNT_AGAIN)
+            self._touches_files = True
+        else:
+            self._filesystem.update_mirror()
+        self._mirror.set_time(self.runtime.rtc_us())
 
-    def _place(self, path: str) -> Path:
-        return self._tree.root / path.lstrip("/")
+    def _share(self, mirror: FlashMirror) -> None:
+        """Have the VM map its filesystem, before it may not map anything any more."""
+        self._inside(SHARE_FLASH.format(
+            code_at=CLOCK_CODE_AT, blocks_at=BLOCKS_AT, code_size=BLOCKS_AT - CLOCK_CODE_AT,
+            descriptor=mirror.descriptor, size=mirror.size, blocks=mirror.size // SECTOR))
+        if not self._filesystem.is_read_by_mirror:
+            self._inside("disk.copy = None")
+        mirror.hand_over()
 
     def _look(self) -> None:
         if self.runtime.on_busy is not None:
@@ -313,18 +330,18 @@ class MicroPythonVM:
                     if line.startswith("('"):
                         break
                     self._idle = False
-                    process.send(_INTERRUPT if process.take_interrupt() else self._calls.answer_text(line))
+                    self._answer(_INTERRUPT if process.take_interrupt() else self._calls.answer_text(line))
                     continue
                 what, a, b = struct.unpack("<iii", process.receive(REQUEST_BYTES))
                 if what == VmRequest.DONE:
                     process.drain()
                     return
                 self._idle = self._idle and what in IDLE_REQUESTS
-                if process.take_interrupt():
-                    process.receive(b if what in (VmRequest.FLASH_WRITE, VmRequest.SOCKET_WRITE) else 0)
-                    process.send(_INTERRUPT)
+                if what < VmRequest.DISK_READ and process.take_interrupt():
+                    process.receive(b if what in WITH_BYTES else 0)
+                    self._answer(_INTERRUPT)
                 else:
-                    process.send(self._calls.answer_numbers(what, a, b, process.receive))
+                    self._answer(self._calls.answer_numbers(what, a, b, process.receive))
         except BaseException:
             # Not the program's: a reset, a power cut, a defect. Nothing runs after it.
             self._kill()
@@ -332,13 +349,15 @@ class MicroPythonVM:
         process.drain()
         raise _ended(line)
 
+    def _answer(self, answer: bytes) -> None:
+        self._mirror.set_time(self.runtime.rtc_us())
+        self._process.send(answer)
+
     def _kill(self) -> None:
         if self._process.alive:
-            still_open = self._process.open_files()
             self._process.kill()
-            self._tree.read(lambda: still_open)
-            self._tree.remove()
-            self._streamed.unlink(missing_ok=True)
+            self._filesystem.read(self.runtime.folders)
+            self._remove()
 
 
 @contextmanager
@@ -372,29 +391,9 @@ def _ended(line: str) -> BaseException:
     return error_of(name, args)
 
 
-def _modules(root: Path, frozen: bool) -> str:
-    """What the bench's module runs before any file of the board: the port's modules, `root` as `/`."""
-    more = (f"/../{_FROZEN}",) if frozen else ()
-    path = ("", FOLDER, *more, "/lib")
-    lines = [f"m = sys.modules[{name!r}] = Far({far(name)})" for name in ("network", "random", "select")]
-    lines += [
-        f"m = sys.modules['machine'] = Far({far('machine')})",
-        "m.mem32, m.Timer = Words(), Timer",
-        f"m = sys.modules['esp'] = Far({far('esp')})",
-        "m.flash_read, m.flash_write, m.flash_erase = flash_read, flash_write, flash_erase",
-        f"m = sys.modules['socket'] = Far({far('socket')})",
-        "m.socket = Socket",
-        "import time, vfs, os",
-        f"m = sys.modules['time'] = Far({far('time')})",
-        "m.ticks_ms, m.sleep_ms = ticks_ms, sleep_ms",
-        "m.ticks_diff, m.ticks_add = time.ticks_diff, time.ticks_add",
-        "kept.append(execfile)",
-        "kept.append(compile)",
-        "vfs.umount('/')",
-        f"vfs.mount(vfs.VfsPosix({str(root)!r}), '/')",
-        "os.chdir('/')",
-        f"sys.path[:] = {path!r}",
-        "del sys.modules['bench']",
-        "del m, time, vfs, os",
-    ]
-    return "\n".join(lines)
+def _filesystem(soc: Soc, files: dict[str, bytes], refuse: tuple[str, ...]) -> BoardFilesystem:
+    """That of the board's last start, or a new one."""
+    known = soc.filesystem
+    if not isinstance(known, BoardFilesystem) or not known.fits(soc, files, refuse):
+        known = soc.filesystem = BoardFilesystem(soc, files, refuse)
+    return known

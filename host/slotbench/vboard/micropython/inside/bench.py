@@ -19,6 +19,9 @@ _SOCKET_READ = const(7)
 _SOCKET_WRITE = const(8)
 _TICKS = const(9)
 _SLEEP = const(10)
+_DISK_READ = const(11)
+_DISK_WRITE = const(12)
+_DISK_ERASE = const(13)
 # Functions of the host that make what stays here.
 _NEW_SOCKET = const(-1)
 _NEW_TIMER = const(-2)
@@ -152,6 +155,37 @@ class Socket(Far):
     def accept(self):
         s, who = self.__getattr__("accept")()
         return Socket(s), who
+
+
+class Disk:
+    # The block device of the board's filesystem, as the port's flashbdev. What is read is in memory already.
+    copy = None
+
+    def readblocks(self, n, buf, off=0):
+        off += n * 4096
+        if self.copy:
+            self.copy(buf, self.start + off, len(buf))
+        else:
+            ask(_DISK_READ, off, len(buf))
+            link.readinto(buf)
+
+    def writeblocks(self, n, buf, off=None):
+        if off is None:
+            ask(_DISK_ERASE, n)
+            off = 0
+        give(_DISK_WRITE, n * 4096 + off, buf)
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return self.count
+        if op == 5:
+            return 4096
+        if op == 6:
+            ask(_DISK_ERASE, arg)
+            return 0
+
+
+disk = Disk()
 
 
 def flash_read(at, buf):
