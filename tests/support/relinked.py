@@ -18,9 +18,9 @@ def relinked(inserted: int = 0, *, seed: int = 1, functions: int = 150, changed:
     that lie behind it. `changed` bytes of each image are others.
     """
     rng = random.Random(seed)
-    bodies = [rng.randbytes(rng.randrange(30, 60) * 4) for _ in range(functions)]
+    bodies = [code_like(rng, rng.randrange(30, 60) * 4) for _ in range(functions)]
     uses = [[rng.randrange(functions) for _ in range(5)] for _ in range(functions)]
-    ram = bytearray(rng.randbytes(0x7E00))
+    ram = bytearray(code_like(rng, 0x7E00))
     new = random.Random(inserted)
     bodies[functions // 3] += new.randbytes(inserted)
     places, at = [], IROM_OFFSET + len(_FACTS)
@@ -39,6 +39,15 @@ def relinked(inserted: int = 0, *, seed: int = 1, functions: int = 150, changed:
     for _ in range(changed):
         irom[new.randrange(len(_FACTS), len(irom))] = new.randrange(256)
     return image.build_e9([(0x40100000, bytes(ram))], 0x40100420, bytes(irom))
+
+
+def code_like(rng: random.Random, length: int) -> bytes:
+    """Bytes of which a compressor saves about a third."""
+    idioms = [rng.randbytes(6) for _ in range(9)]
+    made = bytearray()
+    while len(made) < length:
+        made += rng.choice(idioms) if rng.random() < 0.5 else rng.randbytes(4)
+    return bytes(made[:length])
 
 
 def put_call(code: bytearray, at: int, base: int, target: int) -> None:
