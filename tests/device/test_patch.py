@@ -185,7 +185,7 @@ def test_a_patch_that_never_comes_is_given_up(updater: Updater) -> None:
 
 
 def test_a_cut_of_power_costs_one_block(make_board: Callable[..., DeviceBoard], site: Site) -> None:
-    for number in (0, 3, 11, 15):
+    for number in (0, 3, 6, 9):
         updater = start(make_board, site)
         assert updater.run(until=DOWNLOAD) == DOWNLOAD
         updater.board.flash.reset_counters()
@@ -193,7 +193,7 @@ def test_a_cut_of_power_costs_one_block(make_board: Callable[..., DeviceBoard], 
         with pytest.raises(PowerCut):
             updater.go_on()
         updater.board.flash.power_on()
-        done = number and sum(
+        done = sum(
             updater.slot(len(NEW))[at:at + SECTOR] == NEW[at:at + SECTOR] for at in range(0, len(NEW), SECTOR))
         again = Updater(updater.board, updater.board.start())
         updater.board.flash.reset_counters()
