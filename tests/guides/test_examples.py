@@ -177,7 +177,7 @@ def serving(program: str, folder: Path, text: str) -> Iterator[str]:
 
 
 def test_a_board_updates_from_nginx(nginx: str, hosted: Reader) -> None:
-    block, _ = of("nginx")
+    block, _ = (block for block in of("nginx") if block.page == SERVER_PAGE)
     with serving(nginx, hosted.folder, block.text) as url:
         new = f"slotbench board new lamp1 --keys keys/lamp.keys --server {url}"
         assert hosted.type(new)[0] == 0
@@ -190,7 +190,7 @@ def test_a_board_updates_from_nginx(nginx: str, hosted: Reader) -> None:
 
 
 def test_what_nginx_may_keep_is_what_the_server_of_the_bench_lets_be_kept(nginx: str, hosted: Reader) -> None:
-    block, _ = of("nginx")
+    block, _ = (block for block in of("nginx") if block.page == SERVER_PAGE)
     names = [
         path.relative_to(hosted.folder / "site").as_posix() for path in (hosted.folder / "site").rglob("[!.]*.*")]
     assert len(names) == 5

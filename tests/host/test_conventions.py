@@ -31,7 +31,8 @@ TELLING = [
     "release publish", "release promote", "release pause", "release resume", "release withdraw", "doctor",
     "prove powercut", "prove network", "prove fleet", "prove field", "prove fuzz", "prove push", "prove memory",
     "prove chip", "ship", "fleet list", "fleet show", "fleet name",
-    "fleet rollout start", "fleet rollout pause", "fleet rollout resume", "fleet rollout abort", "fleet rollout list"]
+    "fleet rollout start", "fleet rollout pause", "fleet rollout resume", "fleet rollout abort", "fleet rollout list",
+    "fleet token new", "fleet token list", "fleet token remove"]
 """The verbs that tell something."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from slotbench import boards
+from slotbench.cli import status as status_command
 from slotbench.errors import BenchError
 from slotbench.formats.application_record import ApplicationRecord, Folder, FolderState
 from slotbench.inspection import dump
@@ -72,7 +73,8 @@ def test_status(path: Path, slotbench: Any) -> None:
         "head seq 4", "report 0 (nothing)", "next slot B"]
     assert json.loads(slotbench("status", "--dump", path, "--json").out)["result"] == {
         "slot": "B", "version": "2", "counter": 2, "why": 2, "confirmed": False, "spare": "1", "floor": 1,
-        "bad": 0, "head": 4, "report": 0, "next": "B", "hook": None, "twoslot": None, "hook_version": None}
+        "bad": 0, "head": 4, "report": 0, "next": "B", "hook": None, "twoslot": None, "hook_version": None,
+        "more": {}}
 
 
 @pytest.mark.parametrize("verb", [("inspect",), ("status", "--dump")])
@@ -168,3 +170,15 @@ def test_the_applications_of_a_board_are_named(tmp_path: Path, slotbench: Any) -
     found = json.loads(slotbench("inspect", tmp_path / "flash.bin", "--board", "generic_4m", "--json").out)
     record = found["result"]["filesystem"]["applications"]
     assert (record["active"], record["folders"][1]["counter"], record["sequence"]) == (1, 5, 3)
+
+
+def test_a_status_with_keys_of_a_newer_twoslot_is_shown(monkeypatch: pytest.MonkeyPatch, slotbench: Any) -> None:
+    told = {
+        "slot": "A", "version": "1", "counter": 1, "why": 1, "confirmed": True, "spare": None, "floor": 0, "bad": 0,
+        "head": 4, "report": 0, "next": "A", "weather": "mild"}
+    monkeypatch.setattr(status_command, "query_status", lambda port, without_main: told)
+    assert "  weather    mild\n" in slotbench("status", "--port", "x").out
+    assert json.loads(slotbench("status", "--port", "x", "--json").out)["result"]["more"] == {"weather": "mild"}
+    del told["floor"]
+    ran = slotbench("status", "--port", "x")
+    assert ran.code == 1 and "the board's status lacks a key; use the slotbench version of" in ran.err

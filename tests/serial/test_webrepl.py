@@ -79,7 +79,7 @@ def test_deploy_and_undo(bench: SerialBench, bridge: WebReplBridge, run: Run, tm
     assert files["/twoslot.keys"] == pack_pinned((tmp_path / "keys/lamp.keys").read_bytes())
     assert json.loads(files["/twoslot.json"])["server"] == "http://updates.lan"
     assert files["/main.py"] == before["/main.py"]
-    assert "twoslot.part/boot.py" in bridge.put
+    assert "/twoslot.part/boot.py" in bridge.put
     assert "nothing was written" in run()
     bench.wait_for("lamp on", 5)
     run("--undo")

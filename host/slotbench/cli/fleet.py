@@ -12,6 +12,9 @@ _VERBS = {
         "show": ("slotbench.cli.fleet_show:show", "Tell one board's life."),
         "name": ("slotbench.cli.fleet_name:name", "Give a board a name and a place."),
     },
+    "The cockpit": {
+        "token": ("slotbench.cli.fleet_token:token", "Make and take away logins."),
+    },
     "Rollouts": {
         "rollout": ("slotbench.cli.fleet_rollout:rollout", "Offer a release in steps that are watched."),
         "run": ("slotbench.cli.fleet_run:run", "Sign what rollouts need, until Ctrl-C."),

@@ -15,7 +15,7 @@ from slotbench.repl.monitor import BAUD, watch_port
 _END_KEY = "\x1d"
 
 
-class _Screen:
+class BoardScreen:
     """Prints the board's text, and slotbench's own lines between its lines."""
 
     def __init__(self, *, with_times: bool) -> None:
@@ -23,6 +23,7 @@ class _Screen:
         self._at_start = True
 
     def show(self, text: str) -> None:
+        """Print what the board says."""
         for part in text.splitlines(keepends=True):
             if self._at_start and self._with_times:
                 click.echo(f"{datetime.now():%H:%M:%S}  ", nl=False)
@@ -30,6 +31,7 @@ class _Screen:
             self._at_start = part.endswith("\n")
 
     def tell(self, words: str) -> None:
+        """Print a line of slotbench's own."""
         click.echo(f"{'' if self._at_start else chr(10)}--- {words}", err=True)
         self._at_start = True
 
@@ -51,7 +53,7 @@ def monitor(port: str, baud: int, with_times: bool, for_s: float | None) -> None
     Example: slotbench monitor --port /dev/ttyUSB0
              slotbench monitor --port COM3 --timestamps
     """
-    screen = _Screen(with_times=with_times)
+    screen = BoardScreen(with_times=with_times)
     end_s = time.monotonic() + for_s if for_s is not None else None
     with ending_at(_END_KEY, sys.stdin) as pressed:
         def should_end() -> bool:

@@ -50,6 +50,23 @@ def server_url(value: str) -> str:
         raise click.BadParameter(f"{error.what}; {error.cure}") from None
 
 
+def listening_at(value: str | tuple[str, int]) -> tuple[str, int]:
+    """Parameter type: `[host:]port` to listen on; without a host this computer only."""
+    if isinstance(value, tuple):
+        return value
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise click.BadParameter(f"{value!r} is no place to listen at; give a port, or host:port")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def public_url(value: str) -> str:
+    """Parameter type: where browsers find a page, http(s)://HOST[:PORT], without a path."""
+    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+/?", value):
+        raise click.BadParameter(f"{value!r} is no URL without a path; give https://HOST")
+    return value.rstrip("/")
+
+
 def host_and_port(value: str, port: int) -> tuple[str, int]:
     """The two of HOST[:PORT]; `port` where it has none. Raises click.BadParameter."""
     host, _, given = value.partition(":")

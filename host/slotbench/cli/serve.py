@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from slotbench.cli.cockpit_server import cockpit_app, kept_fleet
 from slotbench.cli.fleet_database import chosen_database, database_option
-from slotbench.cli.parameter_types import PATH, server_url
+from slotbench.cli.parameter_types import PATH, listening_at, public_url, server_url
 from slotbench.cli.project_options import is_given, project_of, project_option, required_in_project
 from slotbench.cli.signer_options import chosen_signer, signer_options
-from slotbench.cli.site_server import SiteServer, listening_place
-from slotbench.fleet import EXTRA, is_installed, require_installed
-from slotbench.server import BoardAuthenticator, require_published
-
-if TYPE_CHECKING:
-    from slotbench.fleet.service import FleetService
-    from slotbench.release.signer import HeadSigner
+from slotbench.cli.site_server import LocalApp, SiteServer, listening_place
+from slotbench.server import BoardAuthenticator, create_boards_app, require_published
 
 
 @click.command()
@@ -32,8 +27,12 @@ if TYPE_CHECKING:
     "--identities", "identities_path", field="identities", type=PATH, metavar="FILE",
     help="Secrets of the boards, from `slotbench deploy`: authenticate them, and list what each one runs.")
 @click.option(
-    "--boards-port", type=click.IntRange(0, 65535), default=0, show_default=True,
-    help="With --identities: the port of the list, for this computer only; 0 takes a free one.")
+    "--cockpit", "cockpit_place", type=listening_at, metavar="[HOST:]PORT",
+    help="Where the cockpit is, or the list of boards where it is not installed.  [default: this computer's "
+    "port 8270, or a free one]")
+@click.option(
+    "--cockpit-url", type=public_url, metavar="URL",
+    help="Where a reverse proxy offers the cockpit; its X-Forwarded-For and -Proto are believed then.")
 @click.option("--require-identity", is_flag=True, help="Serve authenticated boards only.")
 @click.option(
     "--url", type=server_url, metavar="URL",
@@ -45,13 +44,15 @@ if TYPE_CHECKING:
 @click.pass_context
 def serve(
     ctx: click.Context, folder: Path | None, host: str | None, port: int | None,
-    identities_path: Path | None, boards_port: int, require_identity: bool, url: str | None,
+    identities_path: Path | None, cockpit_place: tuple[str, int] | None, cockpit_url: str | None,
+    require_identity: bool, url: str | None,
     sign: bool, keys_path: Path | None, key_path: Path | None, signer: str | None,
     passphrase_file: Path | None, database: str | None,
 ) -> None:
     """Serve the releases in DIR until Ctrl-C (exit code 130); in a project, those of its site.
 
-    With --identities and a database it keeps what each board proves: see `slotbench fleet`.
+    In a project, or with --database, it keeps what each board proves (`slotbench fleet`), and has a cockpit
+    for browsers.
 
     Boards reach the server if it listens on their network: slotbench serve www --host 0.0.0.0
     """
@@ -70,37 +71,20 @@ def serve(
     boards = None
     if identities_path and (identities_path.exists() or is_given(ctx, "identities_path")):
         boards = BoardAuthenticator(identities_path, require=require_identity, public_url=url)
-    site = SiteServer.listen(
-        chosen, listening_place(project, host, port), project=project, boards=boards, boards_port=boards_port)
     key = chosen_signer(keys_path, key_path, signer, passphrase_file, is_required=True) if sign else None
-    site.fleet = _kept_fleet(
-        chosen, chosen_database(project_of(ctx), database), boards, database is not None or sign, key,
-        keys_path)
+    fleet = kept_fleet(
+        chosen, chosen_database(project_of(ctx), database), is_wanted=database is not None or sign, key=key,
+        keys_path=keys_path)
+    local = None
+    if fleet is not None:
+        if boards is not None:
+            boards.observer = fleet.recorder.observe
+        local = cockpit_app(fleet, chosen, cockpit_place, cockpit_url)
+    elif boards is not None:
+        local = LocalApp(
+            create_boards_app(boards), "What each board runs, for this computer only: {}/boards",
+            cockpit_place and ("127.0.0.1", cockpit_place[1]))
+    site = SiteServer.listen(
+        chosen, listening_place(project, host, port), project=project, boards=boards, local=local)
+    site.fleet = fleet
     site.serve()
-
-
-def _kept_fleet(
-    root: Path, database: str | None, boards: BoardAuthenticator | None, is_wanted: bool,
-    key: HeadSigner | None, keys_path: Path | None,
-) -> FleetService | None:
-    """The fleet that `boards` prove to be, kept in this database; None where there is nothing to keep.
-
-    With `key` its rollouts go on. Raises BenchError (usage) if `is_wanted` and it cannot be kept.
-    """
-    if database is None or boards is None:
-        if is_wanted:
-            raise click.UsageError(
-                "--database and --sign need --identities FILE: without it no board proves anything")
-        return None
-    if not is_installed() and not is_wanted:
-        click.echo(f"What boards prove is forgotten when the server ends; to keep it: {EXTRA}")
-        return None
-    require_installed()
-    from slotbench.fleet.service import FleetService
-
-    fleet = FleetService(database, root, signer=key, keys_path=keys_path)
-    boards.observer = fleet.recorder.observe
-    click.echo(f"What boards prove is kept in {fleet.database.name}: see `slotbench fleet list`")
-    if key is not None:
-        click.echo(f"Rollouts go on, and heads are renewed, signed with {key.where}")
-    return fleet

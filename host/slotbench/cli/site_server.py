@@ -20,13 +20,14 @@ from slotbench.server import (
     BackgroundServer,
     BoardAuthenticator,
     create_app,
-    create_boards_app,
     raise_descriptor_limit,
 )
+from slotbench.server.background import WsgiApp, is_free
 
-__all__ = ["SiteServer", "listening_place"]
+__all__ = ["LocalApp", "SiteServer", "listening_place"]
 
 _HOST, _PORT = "127.0.0.1", 8266
+_LOCAL_PORT = 8270
 _HTTP_PORT = 80
 
 
@@ -52,6 +53,18 @@ def listening_place(project: Project | None, host: str | None, port: int | None)
     return there if host is None else host, (parts.port or _HTTP_PORT) if port is None else port
 
 
+@dataclass(frozen=True, slots=True)
+class LocalApp:
+    """What is served beside the site, to people: `words` say what it is, with `{}` for its URL.
+
+    Without a `place`, (host, port), it is on port 8270 of this computer, or on a free one.
+    """
+
+    app: WsgiApp
+    words: str
+    place: tuple[str, int] | None = None
+
+
 @dataclass(slots=True)
 class SiteServer:
     """A server of the site in `folder`. It listens from construction on, and serves in `serve`.
@@ -62,28 +75,31 @@ class SiteServer:
 
     folder: Path
     server: BackgroundServer
-    boards: BoardAuthenticator | None = None
+    local: LocalApp | None = None
     fleet: AbstractContextManager[object] | None = None
 
     @classmethod
     def listen(
         cls, folder: Path, place: tuple[str, int], *, project: Project | None = None,
-        boards: BoardAuthenticator | None = None, boards_port: int = 0,
+        boards: BoardAuthenticator | None = None, local: LocalApp | None = None,
     ) -> SiteServer:
         """Listen at `place`, (host, port). An error names the line of the project that says so."""
         raise_descriptor_limit()
         warn_of_site(folder, int(time.time()))
+        app = create_app(folder, boards)
+        local_host, local_port = local.place if local is not None and local.place else (
+            _HOST, _LOCAL_PORT if local is not None and is_free(_HOST, _LOCAL_PORT) else 0)
         try:
             server = BackgroundServer(
-                create_app(folder, boards), *place,
-                local_app=create_boards_app(boards) if boards else None, local_port=boards_port)
+                app, *place, local_app=local.app if local is not None else None, local_host=local_host,
+                local_port=local_port)
         except BenchError as error:
             if project is not None and "server" in project.lines:
                 error.cure = (
                     "end the program that listens there, perhaps another `slotbench serve`; or change the "
                     f"port in {project.where('server')}, and deploy the boards again")
             raise
-        return cls(folder, server, boards)
+        return cls(folder, server, local)
 
     def serve(self) -> None:
         """Serve until Ctrl-C, which raises StoppedByUser."""
@@ -92,8 +108,8 @@ class SiteServer:
         click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))
         with self.fleet or nullcontext(), self.server as server:
             click.echo(f"Serving {self.folder} at {server.url} (Ctrl-C ends it)")
-            if self.boards:
-                click.echo(f"What each board runs, for this computer only: {server.local_url}/boards")
+            if self.local is not None:
+                click.echo(self.local.words.replace("{}", server.local_url))
             try:
                 server.wait(lambda: warn_of_site(self.folder, int(time.time())))
             except KeyboardInterrupt:

@@ -45,7 +45,8 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
     if (dump is None) == (port is None):
         raise click.UsageError("give --port PORT or --dump FILE, one of them")
     if port is not None:
-        _say(BoardStatus(**query_status(port, without_main=without_main)), as_json, f"{port}: the board says")
+        told = BoardStatus.of_board(query_status(port, without_main=without_main))
+        _say(told, as_json, f"{port}: the board says")
         return
     assert dump is not None
     data = read_bytes(dump, DUMP_BYTES_MAX)
@@ -88,4 +89,5 @@ def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
         *([("twoslot", facts.twoslot.replace(" ", ", "))] if facts.twoslot else []),
         *(hook if facts.hook is False else []),
         *mixed,
+        *((key, str(value)) for key, value in facts.more.items()),
     ]

@@ -33,6 +33,7 @@ VERBS: Sections = {
         "restore": ("slotbench.cli.restore:restore", "Write a saved flash back."),
         "rollback": ("slotbench.cli.rollback:rollback", "Go back to the other slot."),
         "unflash": ("slotbench.cli.unflash:unflash", "Make a stock MicroPython board of it."),
+        "watch": ("slotbench.cli.watch:watch", "Run a program on a board as you write it."),
     },
     "Without a board": {
         "board": ("slotbench.cli.board:board", "Keep and run virtual boards."),

@@ -17,12 +17,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.fleet.schema import META
 from slotbench.private import PRIVATE
 
-__all__ = ["FleetDatabase"]
+__all__ = ["FleetDatabase", "REVISION", "run_migrations"]
 
 REVISION: Final = "m0001"
-"""The newest migration."""
+"""The newest migration. A new database begins with it."""
 _BUSY_S: Final = 5
 _WRITES: Final = "slotbench_writes"
 _ADVISORY_LOCK: Final = 0x74776F73
@@ -98,9 +99,10 @@ class FleetDatabase:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _ADVISORY_LOCK})
             found = _revision(connection)
-            if found == REVISION:
-                return
-            _run_migrations(connection, found, self.name)
+            if found is None:
+                _make_tables(connection)
+            elif found != REVISION:
+                run_migrations(connection, found, self.name)
 
 
 def _problem(error: Exception, place: str) -> BenchError:
@@ -112,7 +114,17 @@ def _problem(error: Exception, place: str) -> BenchError:
         cure="check that it is there, that it may be written, and that its disk has room", exit_code=USAGE)
 
 
-def _run_migrations(connection: Connection, found: str | None, place: str) -> None:
+def _make_tables(connection: Connection) -> None:
+    """What all migrations make together, in a moment: a test compares the two."""
+    META.create_all(connection)
+    connection.execute(text(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})
+
+
+def run_migrations(connection: Connection, found: str | None, place: str) -> None:
+    """Change the tables of a database whose newest migration is `found`. Raises BenchError (usage)."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory

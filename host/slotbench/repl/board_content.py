@@ -30,6 +30,7 @@ _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")
 
 HELPERS: Final = """\
 import os
+os.chdir("/")
 from binascii import hexlify
 from hashlib import sha256
 def digest(path):
@@ -68,7 +69,7 @@ def remove_tree(folder):
 def say(*what):
     print("@twoslot", what)
 """
-"""What the scripts for a board begin with."""
+"""What the scripts for a board begin with. An application that runs has changed the folder."""
 _READ_BOARD: Final = HELPERS + """\
 import machine, sys
 i = sys.implementation

@@ -17,6 +17,7 @@ from typing import Any, Final
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy import ABI, PACKAGE, compile_mpy
 from slotbench.repl.board_content import BOOT, HELPERS, OWN, STAGE, BoardContent, facts_by_path
+from slotbench.repl.room import require_room
 from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
 
 __all__ = [
@@ -28,8 +29,6 @@ _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_b
 
 _MOVES: Final = "moves"
 """The list in the staging folder of what is renamed: file, path, SHA-256."""
-_SPARE_BLOCKS: Final = 4
-"""For the staging folder, and for what littlefs copies when it writes a folder anew."""
 HOOK_CHECK: Final = "import twoslot; twoslot.deadline is not None"
 """A line for the prompt: whether the boot hook ran in this start."""
 
@@ -165,16 +164,19 @@ def install_files(
     if not new and not stale and not found.interrupted:
         return 0
     names = {_file_name(path): path for path in new}
-    there = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
-    transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": there})
-    missing = {name: files[path] for name, path in names.items() if name not in there}
+    staged = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
+    transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": staged})
+    missing = {name: files[path] for name, path in names.items() if name not in staged}
     total = sum(map(len, missing.values()))
-    _require_room(found, missing, _folders(new), port)
-    on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(there)} are already staged")
+    there = {folder for path in found.hashes for folder in _folders([path])}
+    require_room(
+        found.block_bytes, found.free_blocks, map(len, missing.values()),
+        len([folder for folder in _folders(new) if folder not in there]), port)
+    on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(staged)} are already staged")
     # boot.py last: then everything it runs is in place. A file, not a list: that would fill the board's heap.
     ordered = sorted(new, key=lambda path: path == BOOT)
     moves = "".join(f"{_file_name(path)} {path} {wanted[path]}\n" for path in ordered)
-    transport.put_files(STAGE, {**missing, _MOVES: moves.encode()}, progress)
+    transport.put_files(f"/{STAGE}", {**missing, _MOVES: moves.encode()}, progress)
     on_step("checking hashes and renaming into place")
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
     said = transport.run_script(_INSTALL_FILES % {
@@ -200,32 +202,11 @@ def remove_files(transport: ReplTransport, found: BoardContent, port: str) -> No
     boot = _digest(rest) if rest is not None else None
     if rest is not None and rest != found.boot:
         transport.run_script(_PREPARE_STAGE % {"stage": STAGE, "keep": []})
-        transport.put_files(STAGE, {BOOT: rest})
+        transport.put_files(f"/{STAGE}", {BOOT: rest})
     said = parse_reports(transport.run_script(
         _REMOVE_FILES % {"stage": STAGE, "package": PACKAGE, "own": OWN, "boot": boot}))
     if ("boot", boot) not in said:
         raise BenchError("boot.py was not restored", where=port, cure="run the same command again")
-
-
-def _require_room(
-    found: BoardContent, missing: Mapping[str, bytes], folders: Iterable[str], port: str,
-) -> None:
-    """Raise BenchError unless the board's filesystem has the blocks that a copy of these files takes.
-
-    littlefs takes a block at least for each of these files, and two for a folder. What is replaced goes at
-    the end only.
-    """
-    if not found.block_bytes or found.free_blocks is None:
-        return
-    there = {folder for path in found.hashes for folder in _folders([path])}
-    blocks = sum(max(1, -(-len(data) // found.block_bytes)) for data in missing.values())
-    blocks += 2 * len([folder for folder in folders if folder not in there]) + _SPARE_BLOCKS
-    if blocks > found.free_blocks:
-        lacking = (blocks - found.free_blocks) * found.block_bytes
-        raise BenchError(
-            f"the board's filesystem is too full: {lacking} bytes are missing ({found.free_blocks} blocks of "
-            f"{found.block_bytes} bytes are free, {blocks} are needed)", where=port,
-            cure="delete files of yours from it, then run the same command again")
 
 
 def _require_hashes(

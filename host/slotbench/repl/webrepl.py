@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.images.versions import OLDEST_WORDS, is_too_old
+from slotbench.repl.raw_prompt import AGAIN, ANSWER_S, SCRIPT_S, RawPrompt
 from slotbench.repl.transports import CopyProgress
 from slotbench.repl.websocket import NoWebSocket, WebSocket
-from slotbench.serial_port import uninterrupted
 
 __all__ = ["WEBREPL_PORT", "WebRepl"]
 
@@ -26,48 +26,17 @@ _REQUEST: Final = struct.Struct("<2sBBQLH64s")
 """Signature, operation, flags, offset, size, length of the name, name."""
 _PUT, _VERSION = 1, 3
 _DONE: Final = b"WB\0\0"
-_HELD_BACK: Final = 8
-"""Raw-paste mode grants two windows of 128 bytes, and what a board of this port holds is 255. What comes over
-the network is there at once.
-"""
 _NAME_BYTES_MAX: Final = 63
 _PIECE_BYTES: Final = 1024
-_CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D, _CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
 _PASSWORD: Final = b"Password: "
-_PROMPT: Final = b">>> "
-_RAW: Final = b"raw REPL; CTRL-B to exit\r\n>"
 _CONNECT_S: Final = 10.0
-_ANSWER_S: Final = 20.0
-_SCRIPT_S: Final = 60.0
-_INTERRUPT_S: Final = 1.0
-_INTERRUPTS: Final = 10
 _CLOSE_S: Final = 10.0
-_STOP_S: Final = 0.3
+_LISTEN_S: Final = 0.1
 _RETURN_S: Final = 60.0
 _RETRY_S: Final = 0.5
-_AGAIN: Final = "run the same command again; it continues where it stopped"
-# What the stopped program left in the heap goes: its names, and modules that are files. Timers stay.
-_FREE_HEAP: Final = """\
-import gc, os, sys
-def is_file(name):
-    for folder in ("", "lib/"):
-        for ending in ("", ".py", ".mpy"):
-            try:
-                os.stat(folder + name + ending)
-                return True
-            except OSError:
-                pass
-for n in list(sys.modules):
-    if n != "webrepl" and is_file(n.split(".")[0]):
-        sys.modules.pop(n)
-for n in list(globals()):
-    if not n.startswith("__") and n != "gc":
-        globals().pop(n)
-gc.collect()
-"""
 
 
-class WebRepl:
+class WebRepl(RawPrompt):
     """The WebREPL of the board at `host` and `port`: a ReplTransport, once `open` was called.
 
     `now` gives seconds, `sleep` waits for some.
@@ -77,11 +46,10 @@ class WebRepl:
         self, host: str, port: int, password: str, *, now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self.name = f"{host}:{port}"
+        super().__init__(f"{host}:{port}", now)
         self._host, self._port, self._password = host, port, password
-        self._now, self._sleep = now, sleep
+        self._sleep = sleep
         self._socket: WebSocket | None = None
-        self._text = bytearray()
         self._binary = bytearray()
 
     def open(self) -> None:
@@ -110,40 +78,6 @@ class WebRepl:
         self._log_in()
         self._require_version()
 
-    def stop_program(self, *, frees_heap: bool = True) -> None:
-        """Interrupt the program, come to the raw prompt, and free its heap. Raises BenchError."""
-        for _ in range(_INTERRUPTS):
-            self._text.clear()
-            self._send(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
-            with self._connected(), suppress(TimeoutError):
-                self._wait_for(_PROMPT, _INTERRUPT_S)
-                break
-        else:
-            raise self._error(
-                "the board's program does not stop at Ctrl-C",
-                "switch the board off and on, and run this command at once; where its main.py catches every "
-                "exception, let it catch `Exception`")
-        self._send(b"\r" + _CTRL_A)
-        self._await(_RAW, "its prompt")
-        if frees_heap:
-            self.run_script(_FREE_HEAP)
-
-    def run_script(self, script: str) -> str:
-        """Run MicroPython source on the board; return what it printed. Raises BenchError."""
-        self._paste(script.encode())
-        output = self._await(_CTRL_D, "the end of a script", _SCRIPT_S)
-        trouble = self._await(_CTRL_D, "the end of a script")
-        self._await(b">", "its prompt")
-        if trouble:
-            last = trouble.decode("utf-8", "replace").strip().splitlines()[-1]
-            cure = "see what the board prints at its prompt"
-            if "MemoryError" in last:
-                cure = (
-                    "its program leaves too little memory: rename main.py on the board, let boot.py start "
-                    "WebREPL, restart it, and run the same command again")
-            raise BenchError(f"a script failed on the board: {last}", where=self.name, cure=cure)
-        return output.decode("utf-8", "replace")
-
     def put_files(
         self, folder: str, files: Mapping[str, bytes], progress: CopyProgress = lambda done, total: None,
     ) -> None:
@@ -155,17 +89,14 @@ class WebRepl:
             self._request(_PUT, path, len(data))
             self._await_done()
             for start in range(0, len(data), _PIECE_BYTES):
-                self._send(data[start : start + _PIECE_BYTES], binary=True)
+                self._send_binary(data[start : start + _PIECE_BYTES])
                 progress(done + min(start + _PIECE_BYTES, len(data)), total)
             self._await_done()
             done += len(data)
 
     def restart(self) -> None:
         """Restart the program by a soft reset, which ends this connection. Raises BenchError."""
-        self._text.clear()
-        self._send(b"\r" + _CTRL_B)
-        self._await(_PROMPT, "its prompt")
-        self._send(_CTRL_D)
+        self.soft_reset()
         end_s = self._now() + _CLOSE_S
         while self._now() < end_s:
             try:
@@ -195,17 +126,18 @@ class WebRepl:
                         cure="all files are in place; start its WebREPL, and the same command tells whether "
                              "it is well") from None
 
-    def start_program(self) -> None:
-        """Start the program again after a command that failed or was interrupted. Raises nothing."""
-        if self._socket is None:
-            return
-        with uninterrupted(), suppress(BenchError, OSError):
-            self._text.clear()
-            self._send(b"\r" + _CTRL_C + _CTRL_C + _CTRL_B)
-            with suppress(TimeoutError):
-                self._wait_for(_PROMPT, _STOP_S)
-            self._send(_CTRL_D)
-        self.close()
+    def listen(self) -> bytes:
+        """What the board says now, after a tenth of a second at most. Raises OSError when it is lost."""
+        with suppress(TimeoutError):
+            self._pump(_LISTEN_S)
+        heard = bytes(self._text)
+        self._text.clear()
+        return heard
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._socket is not None
 
     def close(self) -> None:
         """Hang up."""
@@ -215,7 +147,7 @@ class WebRepl:
 
     def _log_in(self) -> None:
         try:
-            self._wait_for(_PASSWORD, _ANSWER_S)
+            self._wait_for(_PASSWORD, ANSWER_S)
         except (TimeoutError, OSError) as error:
             self.close()
             if isinstance(error, TimeoutError):
@@ -226,7 +158,7 @@ class WebRepl:
             raise self._is_busy() from None
         try:
             self._send(self._password.encode() + b"\r")
-            said = self._wait_for(b"\n", _ANSWER_S) + self._wait_for(b"\n", _ANSWER_S)
+            said = self._wait_for(b"\n", ANSWER_S) + self._wait_for(b"\n", ANSWER_S)
         except (TimeoutError, OSError, BenchError):
             said = b""
         if b"connected" not in said:
@@ -237,7 +169,7 @@ class WebRepl:
 
     def _require_version(self) -> None:
         self._request(_VERSION, b"", 0)
-        version = ".".join(map(str, self._await_binary(3, _ANSWER_S)))
+        version = ".".join(map(str, self._await_binary(3, ANSWER_S)))
         if is_too_old(version):
             self.close()
             raise BenchError(
@@ -246,39 +178,13 @@ class WebRepl:
                 cure=f"flash MicroPython {OLDEST_WORDS} over its serial pins: slotbench flash --port PORT "
                      "--image firmware.bin")
 
-    def _paste(self, source: bytes) -> None:
-        """Send source in raw-paste mode: the board says how much it can take."""
-        self._text.clear()
-        self._send(_CTRL_E + b"A" + _CTRL_A)
-        answer = self._take(4)
-        if answer[:2] != b"R\x01":
-            raise self._error("the board has no raw-paste mode", f"flash MicroPython {OLDEST_WORDS}")
-        window = int.from_bytes(answer[2:], "little")
-        room = window - _HELD_BACK
-        while source:
-            while not room:
-                sign = self._take(1)
-                if sign != _CTRL_A:
-                    raise self._error("the board took only a part of a script", _AGAIN)
-                room += window
-            while self._text[:1] == _CTRL_A:
-                del self._text[:1]
-                room += window
-            self._send(source[:room])
-            source, room = source[room:], room - len(source[:room])
-        self._send(_CTRL_D)
-        while (sign := self._take(1)) == _CTRL_A:
-            pass
-        if sign != _CTRL_D:
-            raise self._error("the board took only a part of a script", _AGAIN)
-
     def _request(self, operation: int, name: bytes, size: int) -> None:
-        self._send(_REQUEST.pack(b"WA", operation, 0, 0, size, len(name), name), binary=True)
+        self._send_binary(_REQUEST.pack(b"WA", operation, 0, 0, size, len(name), name))
 
     def _await_done(self) -> None:
-        said = self._await_binary(len(_DONE), _SCRIPT_S, "a full or damaged filesystem does that too")
+        said = self._await_binary(len(_DONE), SCRIPT_S, "a full or damaged filesystem does that too")
         if said != _DONE:
-            raise self._error(f"the board did not take a file (answer {said!r})", _AGAIN)
+            raise self._error(f"the board did not take a file (answer {said!r})", AGAIN)
 
     def _await_binary(self, count: int, limit_s: float, hint: str = "") -> bytes:
         """The next bytes of binary messages. Raises BenchError."""
@@ -292,63 +198,25 @@ class WebRepl:
         del self._binary[:count]
         return said
 
-    def _await(self, ending: bytes, what: str, limit_s: float = _ANSWER_S) -> bytes:
-        """What the board says before `ending`, which goes too. Raises BenchError."""
-        with self._connected():
-            try:
-                return self._wait_for(ending, limit_s)
-            except TimeoutError:
-                raise self._error(
-                    f"the board is silent for {limit_s:.0f} s; {what} did not come", _AGAIN) from None
-
-    def _wait_for(self, ending: bytes, limit_s: float) -> bytes:
-        """The same. Raises TimeoutError after `limit_s` seconds, OSError."""
-        end_s = self._now() + limit_s
-        while (at := self._text.find(ending)) < 0:
-            left_s = end_s - self._now()
-            if left_s <= 0:
-                raise TimeoutError
-            self._pump(left_s)
-        said = bytes(self._text[:at])
-        del self._text[: at + len(ending)]
-        return said
-
-    def _take(self, count: int) -> bytes:
-        while len(self._text) < count:
-            with self._connected():
-                self._pump(_ANSWER_S)
-        said = bytes(self._text[:count])
-        del self._text[:count]
-        return said
-
     def _pump(self, limit_s: float) -> None:
         if self._socket is None:
             raise ConnectionResetError("not connected")
         binary, data = self._socket.receive(limit_s)
         (self._binary if binary else self._text).extend(data)
 
-    def _send(self, data: bytes, *, binary: bool = False) -> None:
-        with self._connected():
-            if self._socket is None:
-                raise ConnectionResetError("not connected")
-            self._socket.send(data, binary=binary)
+    def _transmit(self, data: bytes) -> None:
+        self._message(data, binary=False)
 
-    @contextmanager
-    def _connected(self, hint: str = "") -> Iterator[None]:
-        """A connection that ends meanwhile, or is silent, is an error with a cure."""
-        try:
-            yield
-        except TimeoutError:
-            raise self._error("the board does not answer", _AGAIN) from None
-        except OSError as error:
-            self.close()
-            words = f"lost the board ({error})" + (f"; {hint}" if hint else "")
-            raise self._error(words, f"its program stands still until then: {_AGAIN}") from None
+    def _send_binary(self, data: bytes) -> None:
+        with self._connected():
+            self._message(data, binary=True)
+
+    def _message(self, data: bytes, *, binary: bool) -> None:
+        if self._socket is None:
+            raise ConnectionResetError("not connected")
+        self._socket.send(data, binary=binary)
 
     def _is_busy(self) -> BenchError:
         return self._error(
             "the board hangs up: another client has its WebREPL, or one that was lost",
             "end that client, or switch the board off and on; then run the same command again")
-
-    def _error(self, what: str, cure: str) -> BenchError:
-        return BenchError(what, where=self.name, cure=cure, exit_code=USAGE)

@@ -33,21 +33,21 @@ class BackgroundServer:
     """A server that runs in a thread while its context is entered.
 
     With `port` 0 it takes a free port; `url` and `port` are known from construction on. `local_app` is served
-    on another port, `local_port`, to this computer alone; no reverse proxy in front of `port` reaches it.
-    Construction raises BenchError (usage) if the server cannot listen there. When the context is left, the
-    ports are closed and all threads have ended.
+    at another place, `local_host` and `local_port`, by threads of its own: by itself to this computer alone,
+    and no reverse proxy in front of `port` reaches it. Construction raises BenchError (usage) if the server
+    cannot listen there. When the context is left, the ports are closed and all threads have ended.
     """
 
     def __init__(
         self, app: WsgiApp, host: str = _LOOPBACK, port: int = 0, *, local_app: WsgiApp | None = None,
-        local_port: int = 0,
+        local_host: str = _LOOPBACK, local_port: int = 0,
     ) -> None:
-        self.host = host
+        self.host, self.local_host = host, local_host
         self._sockets = [_open_listener(host, port)]
         self._apps = [app]
         if local_app is not None:
             try:
-                self._sockets.append(_open_listener(_LOOPBACK, local_port))
+                self._sockets.append(_open_listener(local_host, local_port))
             except BenchError:
                 self._sockets[0].close()
                 raise
@@ -62,19 +62,19 @@ class BackgroundServer:
     @property
     def url(self) -> str:
         """http://host:port, for the `server` setting of a board."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return _url(self.host, self.port)
 
     @property
     def local_url(self) -> str:
         """Where `local_app` is."""
-        return f"http://{_LOOPBACK}:{self.local_port}"
+        return _url(self.local_host, self.local_port)
 
     def __enter__(self) -> Self:
-        self._workers = new_workers()
+        # What people look at takes no thread from boards.
+        self._workers = [new_workers() for _ in self._apps]
         self._listeners = [
-            BoardListener(_Logged(app), each, self._channels, self._workers)
-            for app, each in zip(self._apps, self._sockets, strict=True)]
+            BoardListener(_Logged(app), each, self._channels, workers)
+            for app, each, workers in zip(self._apps, self._sockets, self._workers, strict=True)]
         self._thread.start()
         return self
 
@@ -104,7 +104,8 @@ class BackgroundServer:
         while not self._stopping:
             wasyncore.loop(_LOOP_S, use_poll=True, map=self._channels, count=1)
         self._told_to_stop.wait()  # the other thread may be about to write to the pipe that is closed below
-        self._workers.shutdown()  # before the pipe closes that they write to
+        for workers in self._workers:
+            workers.shutdown()  # before the pipe closes that they write to
         wasyncore.close_all(self._channels, ignore_all=True)
 
 
@@ -129,6 +130,19 @@ class _Logged:
             _log.exception("defect while answering %s", line)
             start_response("500 Internal Server Error", [("Content-Length", "0")])
             return []
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    try:
+        _open_listener(host, port).close()
+    except BenchError:
+        return False
+    return True
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _open_listener(host: str, port: int) -> socket.socket:

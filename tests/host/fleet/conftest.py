@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from slotbench.fleet import access_tokens
+from slotbench.fleet.access_tokens import AccessRole, make_token
+from slotbench.fleet.audit_log import Actor
+from slotbench.fleet.cockpit.app import Cockpit, create_cockpit
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
+from slotbench.release.store import Store
+from support.cockpit import Browser
 from support.fleet import Queries
 from support.samples import NOW
 
@@ -68,3 +74,35 @@ def queries(database: FleetDatabase) -> Callable[[], AbstractContextManager[Quer
             event.remove(database.engine, "before_cursor_execute", note)
 
     return counted
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes of tokens that take no time. A test of their cost undoes it."""
+    monkeypatch.setattr(access_tokens, "_LOG2_N", 4)
+
+
+@pytest.fixture
+def new_browser(
+    database: FleetDatabase, clock: list[float], site: Store,
+) -> Callable[[str, AccessRole], Browser]:
+    """A person with a new login, at a cockpit."""
+    app = create_cockpit(Cockpit(database=database, site=site.root, clock=lambda: clock[0]))
+
+    def new_browser(label: str, role: AccessRole) -> Browser:
+        with database.writing() as connection:
+            token = make_token(connection, Actor("somebody"), NOW, label, role)
+        return Browser(app.test_client(), token)
+
+    return new_browser
+
+
+@pytest.fixture
+def browser(new_browser: Callable[[str, AccessRole], Browser]) -> Browser:
+    """An operator."""
+    return new_browser("anna", AccessRole.OPERATOR)
+
+
+@pytest.fixture
+def viewer(new_browser: Callable[[str, AccessRole], Browser]) -> Browser:
+    return new_browser("bert", AccessRole.VIEWER)

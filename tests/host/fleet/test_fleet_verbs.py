@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
+import slotbench as slotbench_package
 from slotbench import fleet
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
-from support.commands import MakeRelease, RunCommand
+from support.commands import CommandResult, MakeRelease, RunCommand
 from support.fleet import fill, proven
 from support.samples import NOW, KeyRing
 
@@ -147,3 +154,50 @@ def test_a_plan_that_makes_no_sense_is_refused(
 
 def test_no_rollout_yet_says_what_to_type(slotbench: RunCommand, url: str) -> None:
     assert "slotbench fleet rollout start" in slotbench("fleet", "rollout", "list", "--database", url).out
+
+
+def test_logins_are_made_listed_and_taken_away(slotbench: RunCommand, url: str) -> None:
+    def token(*arguments: str) -> CommandResult:
+        return slotbench("fleet", "token", *arguments, "--database", url)
+
+    assert "No login yet" in token("list").out
+    made = token("new", "anna", "--role", "operator")
+    assert made.code == 0 and made.out.startswith("1.") and made.err == "The token of anna (operator), shown this once\n"
+    assert json.loads(token("new", "bert", "--json").out)["result"]["role"] == "viewer"
+    assert token("list").out == "anna  operator  since 2025-06-15\nbert  viewer  since 2025-06-15\n"
+    assert token("remove", "bert").out == "bert: taken away\n"
+    ran = token("remove", "bert")
+    assert ran.code == 2 and "there is no login of that name" in ran.err
+
+
+def test_serve_has_a_cockpit_whose_first_login_is_in_a_private_file(
+    tmp_path: Path, site: Store, ring: KeyRing, make_release: MakeRelease, firmware: bytes,
+) -> None:
+    publish_release(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
+    command = [
+        sys.executable, "-u", "-m", "slotbench", "serve", str(site.root), "--port", "0", "--cockpit", "0", "--database",
+        f"sqlite:///{tmp_path}/house.sqlite"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(slotbench_package.__file__).parents[1])}
+    for is_first in (True, False):
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        ) as server:
+            try:
+                assert server.stdout is not None
+                lines = [server.stdout.readline() for _ in range(3 if is_first else 2)]
+                cockpit = re.findall(r"Cockpit: (http://127\.0\.0\.1:\d+)/", "".join(lines))[0]
+                with urlopen(f"{cockpit}/login") as page:
+                    assert b"Log in with a token" in page.read()
+                with pytest.raises(HTTPError) as refused:
+                    urlopen(lines[0].split()[3] + "/login")
+                assert refused.value.code == 404, "the pages are not where boards ask"
+                refused.value.close()
+            finally:
+                server.terminate()
+        token = tmp_path / "house.token"
+        if is_first:
+            assert f"The token of its first login is in {token}" in "".join(lines)
+            assert token.stat().st_mode & 0o777 == 0o600 and token.read_text().startswith("1.")
+            token.unlink()
+        else:
+            assert not token.exists(), "it is made once"

@@ -8,8 +8,9 @@ device/twoslot/boot/decision.py; tests compare both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 from slotbench.boards import BoardProfile
 from slotbench.errors import BenchError
@@ -51,6 +52,21 @@ class BoardStatus:
     """The version of twoslot, and where it is: "0.1.0 frozen" or "0.1.0 files"."""
     hook_version: str | None = None
     """The version of the boot hook's file; None where there is none, or it does not say."""
+    more: Mapping[str, object] = field(default_factory=dict)
+    """Keys that this slotbench does not know: a newer twoslot has more of them."""
+
+    @classmethod
+    def of_board(cls, told: Mapping[str, Any]) -> Self:
+        """The status in the dict that a board gives. Raises BenchError when a key is missing."""
+        known = {each.name for each in fields(cls)} - {"more"}
+        try:
+            return cls(
+                **{key: value for key, value in told.items() if key in known},
+                more={key: value for key, value in told.items() if key not in known})
+        except TypeError:
+            raise BenchError(
+                "the board's status lacks a key", cure="use the slotbench version of the board's twoslot",
+            ) from None
 
 
 def status(board: BoardProfile, data: bytes) -> BoardStatus:

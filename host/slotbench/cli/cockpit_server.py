@@ -1,0 +1,79 @@
+"""The cockpit beside a site that is served: the database that it shows, its place, and the first login."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from slotbench.cli.site_server import LocalApp
+from slotbench.fleet import EXTRA, is_installed, require_installed
+from slotbench.private import PRIVATE
+from slotbench.release.files import write_atomic
+
+if TYPE_CHECKING:
+    from slotbench.fleet.service import FleetService
+    from slotbench.release.signer import HeadSigner
+
+__all__ = ["cockpit_app", "kept_fleet"]
+
+_FIRST: Final = "first"
+
+
+def kept_fleet(
+    root: Path, database: str | None, *, is_wanted: bool, key: HeadSigner | None, keys_path: Path | None,
+) -> FleetService | None:
+    """The fleet of the site in `root`, kept in this database; None where there is none, or no extra.
+
+    With `key` its rollouts go on. Raises BenchError (usage) if `is_wanted` and it cannot be kept.
+    """
+    if database is None:
+        if is_wanted:
+            raise click.UsageError("--sign needs a database: run it in a project, or give --database URL")
+        return None
+    if not is_installed() and not is_wanted:
+        click.echo(f"No cockpit, and what boards prove is forgotten when this ends; to have both: {EXTRA}")
+        return None
+    require_installed()
+    from slotbench.fleet.service import FleetService
+
+    fleet = FleetService(database, root, signer=key, keys_path=keys_path)
+    if key is not None:
+        click.echo(f"Rollouts go on, and heads are renewed, signed with {key.where}")
+    return fleet
+
+
+def cockpit_app(
+    fleet: FleetService, root: Path, place: tuple[str, int] | None, public_url: str | None,
+) -> LocalApp:
+    """The cockpit of this fleet, to be served at `place`."""
+    from slotbench.fleet.cockpit.app import Cockpit, create_cockpit
+
+    app = create_cockpit(
+        Cockpit(database=fleet.database, site=root, clock=time.time, public_url=public_url))
+    url = "{}/" if public_url is None else public_url + "/, from {}/"
+    return LocalApp(app, f"Cockpit: {url}{_first_login(fleet)}", place)
+
+
+def _first_login(fleet: FleetService) -> str:
+    """Words about the first login, if it is made now. Its token goes to a terminal, else into a file."""
+    from slotbench.fleet.access_tokens import AccessRole, count_tokens, make_token
+    from slotbench.fleet.audit_log import Actor
+
+    database = fleet.database
+    path = Path(database.name).with_suffix(".token") if database.is_sqlite else None
+    with database.writing() as connection:
+        if count_tokens(connection):
+            return ""
+        if not sys.stdout.isatty() and path is None:
+            return "\nIt has no login yet: slotbench fleet token new NAME --role operator"
+        token = make_token(
+            connection, Actor.of_command_line(), int(time.time()), _FIRST, AccessRole.OPERATOR)
+        if sys.stdout.isatty():
+            return f"\nIts first login, shown this once: {token}"
+        assert path is not None
+        write_atomic(path, token.encode() + b"\n", mode=PRIVATE)
+    return f"\nThe token of its first login is in {path}: log in, then delete the file"

@@ -1,0 +1,88 @@
+"""The pages about boards: the list with its search, and one board's life."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from flask import Flask, abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from slotbench.fleet.audit_log import name_board
+from slotbench.fleet.board_list import (
+    BoardEntry,
+    BoardFilter,
+    BoardHealth,
+    count_boards,
+    find_board,
+    late_after,
+    list_boards,
+    list_entries,
+)
+from slotbench.fleet.board_words import view_words
+from slotbench.fleet.cockpit.guard import signed_in
+from slotbench.fleet.database import FleetDatabase
+
+__all__ = ["add_board_pages", "asked_filter"]
+
+_PAGE = 50
+_HISTORY = 60
+
+
+def asked_filter(limit: int = _PAGE) -> BoardFilter:
+    """The boards that the current request asks for. What makes no sense in it is left out."""
+    asked = request.args
+    state = asked.get("state", "")
+    return BoardFilter(
+        search=asked.get("search", "")[:100], after=asked.get("after", "")[:64], limit=limit,
+        state=BoardHealth(state) if state in set(BoardHealth) else None,
+        product=asked.get("product", "")[:32], channel=asked.get("channel", "")[:32],
+        running=asked.get("running", type=int) if len(asked.get("running", "")) < 12 else None)
+
+
+def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None:
+    """Add the pages. `now` gives Unix seconds."""
+
+    @app.get("/boards")
+    def boards() -> str:
+        """Boards, searched and filtered."""
+        wanted = asked_filter()
+        with database.reading() as connection:
+            late_s = late_after(connection)
+            found = list_boards(connection, wanted, now(), late_s)
+            number = count_boards(connection, wanted, now(), late_s)
+        return render_template(
+            "boards.html", boards=found, number=number, wanted=wanted, is_full=len(found) == _PAGE)
+
+    @app.get("/board")
+    def board() -> str:
+        """One board."""
+        device_id = request.args.get("id", "")
+        before = request.args.get("before", type=int)
+        with database.reading() as connection:
+            found = find_board(connection, device_id, now(), late_after(connection))
+            if found is None:
+                abort(HTTPStatus.NOT_FOUND)
+            history = list_entries(connection, device_id, found.product, limit=_HISTORY, before=before)
+        return render_template(
+            "board.html", board=found, sentences=view_words(found, now())[1:], days=_days(history),
+            oldest=history[-1].id if len(history) == _HISTORY else None)
+
+    @app.post("/board")
+    def change_board() -> Response:
+        """Name a board."""
+        device_id = request.form.get("id", "")
+        with database.writing() as connection:
+            name_board(
+                connection, signed_in(), now(), device_id, name=request.form.get("name", ""),
+                place=request.form.get("place", ""))
+        return redirect(url_for("board", id=device_id), HTTPStatus.SEE_OTHER)
+
+
+def _days(history: list[BoardEntry]) -> list[tuple[int, list[BoardEntry]]]:
+    """The entries of each day (UTC), with a time of it."""
+    groups = itertools.groupby(history, key=lambda entry: datetime.fromtimestamp(entry.at, UTC).date())
+    days = [list(entries) for _, entries in groups]
+    return [(entries[0].at, entries) for entries in days]

@@ -1,0 +1,138 @@
+"""The pages about releases and rollouts, and what operators may ask there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+
+from flask import Flask, abort, redirect, render_template, request, url_for
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response
+
+from slotbench.errors import BenchError
+from slotbench.fleet.board_list import late_after
+from slotbench.fleet.cockpit.guard import signed_in
+from slotbench.fleet.cockpit.pictures import evidence_bar, step_marks
+from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.evidence import gather_evidence
+from slotbench.fleet.offers import (
+    find_release,
+    list_offered,
+    list_releases_of,
+    newest_heads,
+    signing_process,
+)
+from slotbench.fleet.rollout_decision import Evidence
+from slotbench.fleet.rollout_plan import RolloutPlan, parse_duration, parse_steps
+from slotbench.fleet.rollout_runner import read_channel_head
+from slotbench.fleet.rollout_store import (
+    RolloutView,
+    ask_rollout,
+    begin_rollout,
+    find_rollout,
+    list_rollouts,
+    open_rollouts,
+)
+from slotbench.formats.fields import check_name
+from slotbench.release.store import Store
+
+__all__ = ["add_release_pages"]
+
+_SHOWN = 30
+
+
+def add_release_pages(app: Flask, database: FleetDatabase, site: Path, now: Callable[[], int]) -> None:
+    """Add the pages of the site in the folder `site`. `now` gives Unix seconds."""
+    _add_releases(app, database)
+    _add_rollouts(app, database, now)
+    _add_changes(app, database, Store(site), now)
+
+
+def _add_releases(app: Flask, database: FleetDatabase) -> None:
+    @app.get("/releases")
+    def releases() -> str:
+        """All releases, and where each is offered."""
+        with database.reading() as connection:
+            return render_template(
+                "releases.html", releases=list_releases_of(connection), heads=newest_heads(connection))
+
+    @app.get("/release")
+    def release() -> str:
+        """One release."""
+        with database.reading() as connection:
+            found = find_release(connection, request.args.get("digest", ""))
+            if found is None:
+                abort(HTTPStatus.NOT_FOUND)
+            offering = [head for head in newest_heads(connection) if head.digest == found.digest]
+            open_ones = [each for each in open_rollouts(connection) if each.digest == found.digest]
+            return render_template(
+                "release.html", release=found, offering=offering, rollouts=open_ones,
+                heads=list_offered(connection, found.digest), plan=RolloutPlan())
+
+
+def _add_rollouts(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None:
+    @app.get("/rollouts")
+    def rollouts() -> str:
+        """The newest rollouts."""
+        with database.reading() as connection:
+            late_s = late_after(connection)
+            found = [
+                (view, step_marks(view), evidence_bar(_evidence(connection, view, now(), late_s)))
+                for view in list_rollouts(connection, _SHOWN)]
+            return render_template("rollouts.html", rollouts=found)
+
+    @app.get("/rollout/<int:number>")
+    def rollout(number: int) -> str:
+        """One rollout."""
+        with database.reading() as connection:
+            view = find_rollout(connection, number) if number < 1 << 31 else None
+            if view is None:
+                abort(HTTPStatus.NOT_FOUND)
+            evidence = _evidence(connection, view, now(), late_after(connection))
+            return render_template(
+                "rollout.html", rollout=view, marks=step_marks(view), evidence=evidence,
+                bar=evidence_bar(evidence), release=find_release(connection, view.digest),
+                signer=signing_process(connection, now()))
+
+
+def _add_changes(app: Flask, database: FleetDatabase, site: Store, now: Callable[[], int]) -> None:
+    @app.post("/rollout/<int:number>/<any(pause, resume, abort):what>")
+    def ask(number: int, what: str) -> Response:
+        """Ask a rollout to pause, resume or abort. The process that signs does it."""
+        with database.writing() as connection:
+            ask_rollout(connection, signed_in(), now(), number, what)
+        return redirect(url_for("rollout", number=number), HTTPStatus.SEE_OTHER)
+
+    @app.post("/rollouts")
+    def begin() -> Response:
+        """Begin to roll a channel's release out."""
+        form = request.form
+        product = check_name(form.get("product", ""), "product")
+        channel = check_name(form.get("channel", ""), "channel")
+        head = read_channel_head(site, product, channel)
+        if head is None or head.release != form.get("digest"):
+            raise BenchError(
+                "the channel offers another release now", where=f"{product}/{channel}",
+                cure="look at it again, and begin from there")
+        cohorts = tuple(form.get("cohorts", "").replace(",", " ").split())
+        plan = RolloutPlan(
+            steps=parse_steps(form.get("steps", "").replace(" ", "")),
+            soak_s=parse_duration(form.get("soak", "").strip()), window=form.get("window", "").strip(),
+            failed=_share("failed"), silent=_share("silent"), cohorts=cohorts)
+        with database.writing() as connection:
+            number = begin_rollout(connection, signed_in(), now(), head, plan, late_after(connection))
+        return redirect(url_for("rollout", number=number), HTTPStatus.SEE_OTHER)
+
+
+def _share(name: str) -> int:
+    text = request.form.get(name, "")
+    if not text.isascii() or not text.isdecimal() or len(text) > 3:
+        raise BenchError(f"{text!r} is no percentage", where=name, cure="give a number from 0 to 100")
+    return int(text)
+
+
+def _evidence(connection: Connection, view: RolloutView, now: int, late_s: int) -> Evidence:
+    return gather_evidence(
+        connection, view.product, view.channel, view.counter, now=now, silence_s=view.plan.silence_s,
+        late_s=late_s)
