@@ -26,6 +26,7 @@ REPORT_LOW_MEMORY = const(7)
 
 # In rounds of a cell: the last trial of unproven_counter never reached the boot hook.
 NEVER_REACHED = const(256)
+ROUNDS_MOST = const(255)  # the number in rounds, of a cell and of an application record
 
 # Boot reason: the row of the loader's decision (FORMATS.md, RTC tail; boot-table.md).
 BOOT_ORDINARY = const(1)
@@ -53,6 +54,11 @@ STATE_DOWNLOAD = const(5)
 STATE_VERIFY = const(6)
 STATE_ACTIVATE = const(7)
 STATE_DONE = const(8)
+# Of an application, before the firmware that comes with it.
+STATE_APP = const(9)  # the next piece of work is its document
+STATE_LIST = const(10)
+STATE_FILES = const(11)  # the spare folder is prepared
+STATE_UNPACK = const(12)
 
 # Stages of the agent: modules (agent.py).
 STAGE_FACTS = const("boot.facts")
@@ -68,6 +74,11 @@ STAGE_REQUEST = const("image.request")
 STAGE_TABLE = const("image.table")
 STAGE_DOWNLOAD = const("image.download")
 STAGE_TRIAL = const("boot.trial")
+STAGE_APP_LISTING = const("application.listing")
+STAGE_APP_PREPARATION = const("application.preparation")
+STAGE_APP_FILES = const("application.unpacking")
+STAGE_APP_VERIFICATION = const("application.verification")
+STAGE_APP_ACTIVATION = const("application.activation")
 STAGE_RESUME = const("resume")
 
 # What is done for a document, in this order.
@@ -81,6 +92,8 @@ PHASE_PAYLOAD = const(4)  # what follows is the policy
 PHASE_COPY = const(1)
 PHASE_JOURNAL = const(2)
 PHASE_FILE = const(3)
+
+RTC_TAIL = const(0x600013E0)  # the last 32 bytes of RTC memory: what the loader did (FORMATS.md, RTC tail)
 
 # What tick() writes into the retained words (retained.py) without a module: the stack may be used up.
 RETAINED_TURNS = const(0x600013D8)
@@ -142,3 +155,20 @@ APP_WITH = const(32)
 APP_NEXT_FLOOR = const(33)
 APP_OUTSIDE = const(2)  # APP_ACTIVE while /main.py runs
 APP_FOLDERS = const("/app_a/app_b")  # six characters each
+
+# What the stages of an application leave to one another, in agent.progress: a list, these are its places.
+P_DIGEST = const(0)  # what is hashed now
+P_NUMBER = const(1)  # of the line
+P_PREVIOUS = const(2)  # path of the line before
+P_LEFT = const(3)  # bytes that are still to come, of the list or of a file
+P_BUFFER = const(4)
+P_FILLED = const(5)  # bytes in the buffer
+P_ENTRY = const(6)  # the line: digest in hex, length, path
+P_PHASE = const(7)
+P_LIST = const(8)  # the list, open
+P_SOURCE = const(9)  # files, open
+P_TARGET = const(10)
+P_SIZE = const(11)  # sum of the lengths
+P_BLOCKS = const(12)
+P_FOLDER = const(13)  # the spare folder, "/app_a" or "/app_b"
+P_RUNNING = const(14)  # where the application is that runs, None without one

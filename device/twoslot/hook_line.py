@@ -8,7 +8,7 @@ from micropython import const
 import twoslot
 
 from twoslot import codes
-from twoslot.constants import STAGE_SPARE
+from twoslot.constants import STAGE_APP_LISTING, STAGE_SPARE, STATE_LIST
 from twoslot.errors import FlashError
 
 _LINE = b'__import__("twoslot_boot")  # twoslot\n'
@@ -33,7 +33,7 @@ def step(agent):
         except OSError as e:
             raise FlashError(codes.NO_BOOT_HOOK, e.args[0])
         if present and twoslot.deadline is not None:
-            agent.stage = STAGE_SPARE
+            agent.stage = STAGE_APP_LISTING if agent.state == STATE_LIST else STAGE_SPARE
             return
         word = machine.mem32
         if word[_KEPT] >> _REPAIRED & 1:

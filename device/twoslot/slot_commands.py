@@ -1,5 +1,6 @@
 # status(), confirm() and rollback() at the REPL. Loaded for one of them.
 import machine
+import os
 
 import twoslot
 
@@ -19,12 +20,23 @@ def run(verb, force):
             return _rollback(opened)
         from twoslot.boot import decision, status
 
-        return _with_versions(status.status(opened))
+        found = _with_versions(status.status(opened))
+        if _has_applications():
+            opened = None
+            twoslot.drop("boot")
+            from twoslot.application import status as application_status
+
+            application_status.status(found)
+        return found
     except (TwoslotError, MemoryError) as e:
         opened = None
         from twoslot import failures
 
         return failures.refuse(e)
+
+
+def _has_applications():
+    return "twoslot.app0" in os.listdir("/")
 
 
 def _with_versions(found):
@@ -47,6 +59,10 @@ def _confirm(control):
     done = trial.confirm(control)
     if done:
         trial.note_confirmed(control)
+    if _has_applications():
+        from twoslot.application import trial as application_trial
+
+        done = application_trial.confirm() or done
     trial.end(control)
     print("twoslot: confirmed" if done else "twoslot: was confirmed already")
 
@@ -55,8 +71,16 @@ def _rollback(control):
     """Mark the running release bad and restart into the other slot."""
     from twoslot.boot import trial
 
-    trial.rollback(control)
-    print("twoslot: back to slot", "BA"[control.slot])
+    application_trial, firmware = None, control.running.counter
+    if _has_applications():
+        from twoslot.application import trial as application_trial
+    if application_trial and application_trial.rollback(firmware):
+        print("twoslot: back to the application before")
+    else:
+        trial.rollback(control)
+        if application_trial:
+            application_trial.follow(firmware)
+        print("twoslot: back to slot", "BA"[control.slot])
     from twoslot import restart
 
     restart.wait_ms()  # the application's function puts outputs into a safe state, and cannot ask for later

@@ -26,7 +26,8 @@ def make_schedule():
         state.open()
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
         floor = state.cell.head_time
-        made = s["interval_s"], not state.confirmed, reason == BOOT_FALLBACK, s.get("quiet")
+        trial = not state.confirmed or bool(twoslot.deadline)  # of the firmware, or of an application
+        made = s["interval_s"], trial, reason == BOOT_FALLBACK, s.get("quiet")
         if reason == BOOT_TRIAL and not state.confirmed and twoslot.deadline is None:
             # boot.py did not run the boot hook in this start. The trial must not last for ever.
             try:

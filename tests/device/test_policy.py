@@ -226,7 +226,7 @@ def test_a_head_is_a_dict_of_values(policy_bench: PolicyBench) -> None:
 
     assert policy_bench.check_head(offer().head) == {
         **{name: fields[name] for name in names}, "tag": TAG, "release": bytes.fromhex(fields["release"]),
-        "interval_s": 0}
+        "interval_s": 0, "app": b"", "app_counter": 0}
 
 
 def test_a_head_may_say_how_often_to_check(policy_bench: PolicyBench) -> None:

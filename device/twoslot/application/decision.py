@@ -5,12 +5,11 @@ from twoslot.constants import (
     APP_ABI, APP_ACTIVE, APP_ATTEMPTS, APP_BAD, APP_COUNTER, APP_DATA, APP_DATA_LEAST, APP_ENDED,
     APP_FIRMWARE, APP_FLOOR, APP_NEXT_FLOOR, APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER, APP_ROUNDS,
     APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH, DEVELOPMENT_BIT, REPORT_BAD, REPORT_CONFIRMED,
-    REPORT_LAST_RESORT, REPORT_UNPROVEN, SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
+    REPORT_LAST_RESORT, REPORT_UNPROVEN, ROUNDS_MOST, SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
 )  # fmt: skip
 
 # FORMATS.md, end of an attempt: both watchdogs, the exception of the chip, that of the program.
 _CRASHES = (2, 3, 4, 10)
-_ROUNDS_MOST = const(255)
 
 
 def end_attempt(record, code):
@@ -49,7 +48,15 @@ def give_up(record, report):
         record[APP_BAD] = max(record[APP_BAD], counter)
     else:
         rounds = record[APP_ROUNDS] if record[APP_UNPROVEN] == counter else 0
-        record[APP_ROUNDS], record[APP_UNPROVEN] = min(rounds + 1, _ROUNDS_MOST), counter
+        record[APP_ROUNDS], record[APP_UNPROVEN] = min(rounds + 1, ROUNDS_MOST), counter
+
+
+def unpacked(record):
+    """Return the folder (0, 1) that holds an application which is whole and not on trial, or None."""
+    for n in (0, 1):
+        if record[APP_STATE + n] == SLOT_EMPTY and record[APP_COUNTER + n]:
+            return n
+    return None
 
 
 def fits(record, folder, firmware, abi):

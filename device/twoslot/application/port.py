@@ -5,9 +5,9 @@ import time
 
 from micropython import const
 
+from twoslot.constants import RTC_TAIL
 from twoslot.retained import NOTE_CONFIRMED
 
-_TAIL = const(0x600013E0)  # FORMATS.md, RTC tail
 _DEADLINE_MS = const(600000)
 _ORDINARY = const(1)
 _POWER = const(1)  # FORMATS.md, end of an attempt
@@ -18,20 +18,20 @@ _ENDS = b"\x01\x02\x03\x04\x08\x09\x07"
 def firmware():
     """Return (counter, on_trial, confirmed) of the firmware; (0, False, True) without the loader."""
     word = machine.mem32
-    if word[_TAIL] != 0x32525332:
+    if word[RTC_TAIL] != 0x32525332:
         return 0, False, True
-    trial = word[_TAIL + 4] >> 8 & 0xFF == 1
-    note = word[_TAIL + 24] & 0xFF
-    confirmed = note == NOTE_CONFIRMED or word[_TAIL + 4] >> 24 & 0xFF == _ORDINARY
-    return word[_TAIL + 8] & 0xFFFFFFFF, trial and note != NOTE_CONFIRMED, confirmed
+    trial = word[RTC_TAIL + 4] >> 8 & 0xFF == 1
+    note = word[RTC_TAIL + 24] & 0xFF
+    confirmed = note == NOTE_CONFIRMED or word[RTC_TAIL + 4] >> 24 & 0xFF == _ORDINARY
+    return word[RTC_TAIL + 8] & 0xFFFFFFFF, trial and note != NOTE_CONFIRMED, confirmed
 
 
 def last_end():
     """Return how the run before this start ended (FORMATS.md, end of an attempt); 0 after a soft reset."""
     word = machine.mem32
-    if word[_TAIL] == 0x32525332:
-        reason = word[_TAIL + 12] & 0xFF
-        return 0 if word[_TAIL + 24] & 0xFF else _ENDS[reason] if reason < 7 else _POWER
+    if word[RTC_TAIL] == 0x32525332:
+        reason = word[RTC_TAIL + 12] & 0xFF
+        return 0 if word[RTC_TAIL + 24] & 0xFF else _ENDS[reason] if reason < 7 else _POWER
     reason = machine.reset_cause()
     return _ENDS[reason] if reason < 7 else _POWER
 

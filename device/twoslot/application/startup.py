@@ -24,7 +24,9 @@ def start(timer, timeout, place):
         folder, trial = _choose(record)
     except Exception as e:
         # Nothing can be written, not even that an attempt is spent: what needs none.
-        print("twoslot: application:", repr(e))
+        from twoslot import failures
+
+        failures.log_error(e)
         record, trial = records.load(), False
         for n in (0, 1):
             if record[APP_STATE + n] == SLOT_READY:
@@ -38,7 +40,7 @@ def start(timer, timeout, place):
         os.chdir(APP_FOLDERS[6 * folder :][:6])
         if "/" not in sys.path:
             sys.path.append("/")
-    twoslot.drop("application", "retained", "errors")  # this module too: nothing may follow
+    twoslot.drop("application", "retained", "errors", "failures")  # this module too: nothing may follow
 
 
 def _choose(record):

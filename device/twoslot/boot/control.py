@@ -9,11 +9,9 @@ from micropython import const
 from twoslot import codes, drop
 from twoslot.boot.journal import Cell, Journal
 from twoslot.boot.slots import Slots
-from twoslot.constants import BOOT_ORDINARY, BOOT_TRIAL, SLOT_CONFIRMED
+from twoslot.constants import BOOT_ORDINARY, BOOT_TRIAL, RTC_TAIL, SLOT_CONFIRMED
 from twoslot.errors import FlashError
 from twoslot.retained import NOTE_ACTIVATED
-
-_TAIL = const(0x600013E0)  # the last 32 bytes of RTC memory: what the loader did (FORMATS.md, RTC tail)
 
 
 class BootControl:
@@ -92,7 +90,7 @@ def _read_tail():
     # The loader's record of this boot: 32 bytes.
     raw = bytearray(32)
     for i in range(0, 32, 4):
-        raw[i : i + 4] = (machine.mem32[_TAIL + i] & 0xFFFFFFFF).to_bytes(4, "little")
+        raw[i : i + 4] = (machine.mem32[RTC_TAIL + i] & 0xFFFFFFFF).to_bytes(4, "little")
     if raw[:4] != b"2SR2" or raw[4] > 1 or raw[16:24] != sha256(raw[:16]).digest()[:8]:
         raise FlashError(codes.NO_BOOT_RECORD, 0)
     return raw

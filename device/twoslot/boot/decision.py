@@ -5,13 +5,12 @@ from micropython import const
 from twoslot.constants import (
     BOOT_FALLBACK, BOOT_LAST_RESORT, BOOT_NO_JOURNAL, BOOT_NO_JOURNAL_UNCONFIRMED, BOOT_ORDINARY, BOOT_TRIAL,
     COPIES, DEVELOPMENT_BIT, NEVER_REACHED, REPORT_BAD, REPORT_JOURNAL_LOST, REPORT_LAST_RESORT,
-    REPORT_SAFE_MODE, REPORT_UNPROVEN, SLOT_BAD, SLOT_CONFIRMED, SLOT_READY,
+    REPORT_SAFE_MODE, REPORT_UNPROVEN, ROUNDS_MOST, SLOT_BAD, SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 
 # FORMATS.md, end of an attempt: both watchdogs and the exception; no twoslot.
 _CRASHES = (2, 3, 4)
 _NO_TWOSLOT = const(6)
-_ROUNDS_MOST = const(255)
 
 
 def next_boot(cell, descriptors, failed=()):
@@ -86,8 +85,8 @@ def _judge_trial(cell, slot, descriptor):
     if counter >> DEVELOPMENT_BIT:
         return  # a development release changes nothing by which others are judged
     if not crashed:
-        rounds = cell.rounds & _ROUNDS_MOST if cell.unproven_counter == counter else 0
-        cell.rounds = min(rounds + 1, _ROUNDS_MOST)
+        rounds = cell.rounds & ROUNDS_MOST if cell.unproven_counter == counter else 0
+        cell.rounds = min(rounds + 1, ROUNDS_MOST)
         if cell.spent and not cell.reached:
             cell.rounds |= NEVER_REACHED
         cell.unproven_counter = counter

@@ -1,4 +1,8 @@
 # The facts that an update needs to know of the two slots. A stage of an update.
+import os
+
+import twoslot
+
 from twoslot import drop
 from twoslot.constants import STAGE_DOCUMENTS, STAGE_VERIFY, STATE_DONE
 
@@ -15,14 +19,24 @@ def step(agent):
         agent.stage = STAGE_VERIFY
     elif opened.waiting:
         agent.state, agent.stage = STATE_DONE, None
+    elif "twoslot.app0" in os.listdir("/"):
+        from twoslot.application import status
+
+        if status.waiting():
+            agent.facts["waiting"] = "the application"
+            agent.state, agent.stage = STATE_DONE, None
+        drop("application")
     drop("flash")
 
 
 def facts(control):
     """Return what the rest of an update needs to know of all this, as plain values."""
     cell, slot, d, m = control.cell, control.slot, control.running, control.slots
+    # While an application is on trial, alone or with its firmware (twoslot_boot.py), nothing is installed.
+    confirmed = control.confirmed and len(twoslot.deadline or ()) < 4
     return {
-        "slot": slot, "confirmed": control.confirmed, "counter": d.counter, "fs_version": d.fs_version,
+        "slot": slot, "confirmed": confirmed, "counter": d.counter,
+        "fs_version": d.fs_version,
         "floor": cell.floor, "bad": cell.bad_counter, "unproven": cell.unproven_counter,
         "rounds": cell.rounds, "waiting": control.waiting,
         "seq": cell.head_seq, "time": cell.head_time, "epoch": cell.key_epoch, "tag": cell.channel_tag,

@@ -1,6 +1,8 @@
 # The newest head, and the keys: what a check brought is written down. A stage of an update.
 import struct
 
+import twoslot
+
 from twoslot import drop
 from twoslot.constants import PHASE_COPY, PHASE_GET, STAGE_DOCUMENTS, STAGE_FACTS
 
@@ -21,6 +23,7 @@ def step(agent):
 
     opened = control.BootControl(flash.Flash(), agent.attempts).open()
     was_confirmed = opened.confirmed
+    proven = agent.auto and agent.news is not None
     if not was_confirmed:
         from twoslot.boot import trial
     newest, more = agent.news, False
@@ -48,10 +51,15 @@ def step(agent):
     if more:
         return
     agent.news, agent.phase = None, PHASE_GET
+    if proven and opened.confirmed and len(twoslot.deadline or ()) > 3:
+        opened = None
+        from twoslot.application import trial as application_trial
+
+        application_trial.confirm()
     agent.stage = STAGE_DOCUMENTS if agent.state else None
     if agent.facts is None:
         agent.stage = STAGE_FACTS if agent.state else None
-    drop("flash", "retained", "trust")
+    drop("flash", "retained", "trust", "application")
     if agent.refusal:
         raise agent.refusal
 

@@ -34,6 +34,12 @@ def step(agent):
     else:
         from twoslot import retained
 
+        if agent.plan.get("app"):
+            # Before the loader may start the firmware: the application runs under that one only.
+            from twoslot.application import trial
+
+            trial.activate(agent, agent.plan["counter"])
+            drop("application")
         activate(opened, agent.plan, agent.product)
         agent.state, agent.stage = STATE_DONE, None
         drop("flash")

@@ -62,7 +62,7 @@ def rollback(control):
 
 def end(control):
     """Stop the clocks of the trial if it is over. True when it is."""
-    if control.confirmed:
+    if control.confirmed and len(twoslot.deadline or ()) < 4:  # else an application is on trial
         if twoslot._schedule:
             twoslot._schedule.trial = False
         if twoslot.deadline:

@@ -5,8 +5,8 @@ import time
 
 from twoslot import codes, drop
 from twoslot.constants import (
-    DOCUMENT_MOST, EPOCH_2000, HEAD_MOST, HEAD_USUAL, PHASE_KEYS, SECRET_FILE, STAGE_VERIFY, STATE_HEAD,
-    STATE_IDLE,
+    DOCUMENT_MOST, EPOCH_2000, HEAD_MOST, HEAD_USUAL, PHASE_KEYS, SECRET_FILE, STAGE_VERIFY, STATE_APP,
+    STATE_HEAD, STATE_IDLE,
 )  # fmt: skip
 from twoslot.errors import FlashError, LinkError
 
@@ -91,6 +91,8 @@ def address(agent):
         return "keys/%s.%d.keys" % (agent.product, agent.key_epoch)
     if agent.state == STATE_HEAD:
         return "heads/%s/%s.head" % (agent.product, agent.channel)
+    if agent.state == STATE_APP:
+        return "applications/%s.application" % agent.head["app"].hex()
     return "releases/%s.release" % agent.head["release"].hex()
 
 

@@ -1,7 +1,10 @@
 # Asks for the block table, or for the blocks of the image that are missing: with nothing of the download in
 # memory, not even its buffer.
 from twoslot import drop
-from twoslot.constants import BLOCK, STAGE_DOWNLOAD, STAGE_TABLE, STATE_TABLE
+from twoslot.constants import (
+    BLOCK, STAGE_APP_FILES, STAGE_APP_LISTING, STAGE_APP_PREPARATION, STAGE_DOWNLOAD, STAGE_TABLE,
+    STATE_FILES, STATE_LIST, STATE_TABLE,
+)  # fmt: skip
 
 
 def step(agent):
@@ -27,6 +30,10 @@ def step(agent):
         return
     agent.request = None
     agent.stage = STAGE_TABLE if agent.state == STATE_TABLE else STAGE_DOWNLOAD
+    if agent.state >= STATE_LIST:
+        agent.stage = STAGE_APP_LISTING if agent.state == STATE_LIST else STAGE_APP_FILES
+        if agent.state == STATE_FILES:
+            agent.stage = STAGE_APP_PREPARATION
     r, first = agent.response, agent.span[0]
     if r.status == 200 and agent.span[1]:
         # A server without ranges sends everything: the blocks that are in place are read and skipped.

@@ -1,5 +1,6 @@
 # The policy: whether this board accepts a signed head, wants its release now, and can run it.
 import machine
+import os
 import time
 
 from binascii import unhexlify
@@ -11,7 +12,7 @@ import twoslot
 
 from twoslot import codes
 from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, EPOCH_2000, NEVER_REACHED
-from twoslot.constants import STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
+from twoslot.constants import STATE_APP, STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
 
 _ROUNDS = const(4)  # trials without proof: the first, and three more
@@ -19,7 +20,42 @@ _FADES_MS = const(259200000)  # three days since the start, or a newer head: the
 
 
 def apply(agent, s):
-    """Apply the policy to the document that was verified; return the agent's next state. s: the settings."""
+    """Apply the policy to the document that was verified; return the agent's next state. s: the settings.
+
+    First that for firmware, then that for applications, where the head names one or the board has one.
+    """
+    if agent.state == STATE_APP:
+        from twoslot.application import offer
+
+        return offer.apply(agent, s)
+    refusal = payload = None
+    if agent.head and agent.head["next"]:
+        payload = agent.seal[0]
+    try:
+        state = check(agent, s)
+    except ReleaseError as e:
+        if agent.state != STATE_HEAD or not agent.accepted:
+            raise
+        refusal, state = e, STATE_RELEASE
+    if payload:
+        from twoslot.application import offer
+
+        offer.check_release(agent, payload)
+    elif agent.accepted and agent.state == STATE_HEAD and state == STATE_RELEASE:
+        if agent.head["app"] or "twoslot.app0" in os.listdir("/"):
+            try:
+                from twoslot.application import offer
+            except ImportError:
+                pass  # a twoslot without applications goes on with the firmware
+            else:
+                return offer.check(agent, s, refusal)
+    if refusal:
+        raise refusal
+    return state
+
+
+def check(agent, s):
+    """Apply the policy for firmware to a head or a release."""
     (payload, digest, epoch), agent.seal = agent.seal, None
     facts = agent.facts
     if agent.state != STATE_HEAD:
@@ -36,6 +72,7 @@ def apply(agent, s):
         agent.news = True
         return STATE_IDLE
     head["keys"] = agent.pinned[0]
+    head["next"] = None  # the state that follows the application (application/offer.py)
     agent.head, agent.offered, agent.running = head, head["counter"], facts["counter"]
     if not facts["confirmed"]:
         agent.news = head
@@ -48,8 +85,13 @@ def apply(agent, s):
     # Until it expires, the same head gets the same answer, and need not be sent again.
     agent.etag = agent.fresh_etag, head["expires"]
     agent.accepted, agent.interval_s = True, head["interval_s"]
-    check_rollout(head, facts, s, s.get("device_id") or machine.unique_id().hex(), agent.force)
+    check_rollout(head, facts, s, device_id(s), agent.force)
     return STATE_RELEASE
+
+
+def device_id(settings):
+    """Return the name of this board."""
+    return settings.get("device_id") or machine.unique_id().hex()
 
 
 def channel_tag(product, channel):
@@ -59,16 +101,22 @@ def channel_tag(product, channel):
 
 def check_head(payload, epoch, settings, facts, now):
     """Return the head as a dict, or raise why this board does not accept it. now: from 1970, the earliest."""
-    _check_product(payload, settings)
+    require_product(payload, settings)
     try:
         if payload["channel"] != settings["channel"]:
             raise ReleaseError(codes.WRONG_CHANNEL, 0)
-        h = _numbers(payload, ("counter", "seq", "epoch", "percent"))
-        h.update(_numbers(payload, ("issued", "expires"), 32))
+        h = read_numbers(payload, ("counter", "seq", "epoch", "percent"))
+        h.update(read_numbers(payload, ("issued", "expires"), 32))
         h["tag"] = channel_tag(settings["product"], settings["channel"])
-        h["release"] = _digest(payload, "release")
-        h["interval_s"] = _numbers(payload, ("interval_s",))["interval_s"] if "interval_s" in payload else 0
-        h["paused"], h["cohorts"] = _typed(payload, "paused", bool), _typed(payload, "cohorts", list)
+        h["release"] = read_digest(payload, "release")
+        h["app"] = read_digest(payload, "app") if "app" in payload else b""
+        h["app_counter"] = 0
+        if h["app"]:
+            h.update(read_numbers(payload, ("app_counter",)))
+        h["interval_s"] = 0
+        if "interval_s" in payload:
+            h.update(read_numbers(payload, ("interval_s",)))
+        h["paused"], h["cohorts"] = read_typed(payload, "paused", bool), read_typed(payload, "cohorts", list)
     except (ValueError, KeyError, TypeError):
         raise ReleaseError(codes.DOCUMENT_UNREADABLE, 0)
     if h["epoch"] != epoch:
@@ -95,14 +143,15 @@ def newest_seq(tag, facts):
 
 
 def check_rollout(head, facts, settings, device_id, force):
-    """Raise why this board does not install now what head offers."""
-    check_counter(head["counter"], facts, force)
+    """Raise why this board does not install now what head offers. facts: None for an application."""
+    if facts:
+        check_counter(head["counter"], facts, force)
     if force:
         return
     if head["paused"]:
         raise ReleaseError(codes.PAUSED, 0)
     if settings.get("cohort") not in head["cohorts"]:
-        share = sha256(head["release"] + device_id.encode()).digest()
+        share = sha256(head["release"] + head.get("app", b"") + device_id.encode()).digest()
         if int.from_bytes(share[:2], "big") * 100 >> 16 >= head["percent"]:
             raise ReleaseError(codes.NOT_IN_ROLLOUT, head["percent"])
 
@@ -134,7 +183,7 @@ def check_release(payload, digest, head, settings, facts):
     """
     if digest != head["release"]:
         raise ReleaseError(codes.HEAD_MISMATCH, 0)
-    _check_product(payload, settings)
+    require_product(payload, settings)
     try:
         image = payload["images"].get("any") or payload["images"].get("ab"[1 - facts["slot"]])
         if image is None:
@@ -165,13 +214,13 @@ def check_release(payload, digest, head, settings, facts):
 
 def parse_plan(payload, image):
     """Return what to download of a release, and what its descriptor will say, as a dict."""
-    plan = _numbers(payload, ("counter", "floor", "fs_start", "fs_version", "mpy_abi"))
-    plan.update(_numbers(payload, ("created",), 32))
-    plan.update(_numbers(image, ("length", "form")))
-    plan["twoslot"] = _numbers(payload, ("twoslot",))["twoslot"] if "twoslot" in payload else 0
-    plan["version"] = v = _typed(payload, "version", str)
-    plan["url"], plan["blocks_url"] = _typed(image, "url", str), _typed(image, "blocks_url", str)
-    plan["sha256"], plan["blocks"] = _digest(image, "sha256"), _digest(image, "blocks")
+    plan = read_numbers(payload, ("counter", "floor", "fs_start", "fs_version", "mpy_abi"))
+    plan.update(read_numbers(payload, ("created",), 32))
+    plan.update(read_numbers(image, ("length", "form")))
+    plan["twoslot"] = read_numbers(payload, ("twoslot",))["twoslot"] if "twoslot" in payload else 0
+    plan["version"] = v = read_typed(payload, "version", str)
+    plan["url"], plan["blocks_url"] = read_typed(image, "url", str), read_typed(image, "blocks_url", str)
+    plan["sha256"], plan["blocks"] = read_digest(image, "sha256"), read_digest(image, "blocks")
     # What this twoslot can decode, and this release has beside the image itself.
     known = image.get("encodings", ())
     plan["encodings"] = [way for way in ("patch", "deflate") if way in known]
@@ -183,29 +232,33 @@ def parse_plan(payload, image):
     return plan
 
 
-def _numbers(payload, keys, bits=31):
+def read_numbers(payload, keys, bits=31):
+    """Return these fields as a dict; ValueError when one is no number from 0 to below 2**bits."""
     # Also a signed number must be one that the journal and the descriptor can hold (FORMATS).
     numbers = {}
     for key in keys:
-        n = numbers[key] = _typed(payload, key, int)
+        n = numbers[key] = read_typed(payload, key, int)
         if n < 0 or n >> bits:
             raise ValueError
     return numbers
 
 
-def _typed(payload, key, kind):
+def read_typed(payload, key, kind):
+    """Return a field that must be of this type."""
     if not isinstance(payload[key], kind):
         raise ValueError
     return payload[key]
 
 
-def _digest(payload, key):
-    digest = unhexlify(_typed(payload, key, str))
+def read_digest(payload, key):
+    """Return the 32 bytes of a field in hex."""
+    digest = unhexlify(read_typed(payload, key, str))
     if len(digest) != 32:
         raise ValueError
     return digest
 
 
-def _check_product(payload, settings):
+def require_product(payload, settings):
+    """Raise unless a document is of this board's product."""
     if payload.get("product") != settings["product"]:
         raise ReleaseError(codes.WRONG_PRODUCT, 0)

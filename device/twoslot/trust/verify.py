@@ -5,7 +5,7 @@ import gc
 from twoslot import codes, drop
 from twoslot.constants import (
     PHASE_GET, PHASE_KEYS, PHASE_PAYLOAD, PHASE_READ, PHASE_SUMS, STAGE_DOCUMENTS, STAGE_HEAD,
-    STAGE_HOOK_LINE, STATE_HEAD, STATE_TABLE,
+    STAGE_HOOK_LINE, STATE_APP, STATE_HEAD, STATE_LIST, STATE_TABLE,
 )  # fmt: skip
 from twoslot.errors import ReleaseError
 
@@ -64,7 +64,7 @@ def step(agent):
                     from twoslot.push import offer
 
                     state = offer.apply(agent, settings.load())
-                if agent.plan and agent.plan["fs_version"] < agent.facts["fs_version"]:
+                if agent.plan and agent.plan.get("fs_version", 1 << 31) < agent.facts["fs_version"]:
                     from twoslot import filesystem
 
                     filesystem.check_driver(agent.plan["fs_version"], agent.facts["fs_start"])
@@ -86,7 +86,9 @@ def step(agent):
         # it holds its constants.
         if agent.phase != PHASE_SUMS:
             rsa = document = keyring = policy = rotation = offer = None
-            drop("trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation", "settings")
+            drop(
+                "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation", "settings",
+                "application")
     from twoslot.trust import keyring, rotation
 
     held = agent.keys and agent.keys[0]
@@ -102,6 +104,8 @@ def _finish(agent):
     agent.stage = STAGE_DOCUMENTS if agent.state else None
     if agent.state == STATE_TABLE:
         agent.head = agent.facts = None
+        agent.stage = STAGE_HOOK_LINE
+    elif agent.state == STATE_LIST:
         agent.stage = STAGE_HOOK_LINE
     elif agent.news or agent.keys:
         agent.stage = STAGE_HEAD
@@ -123,6 +127,8 @@ def _parse(agent, document):
     agent.unproven = False  # no stranger made this document
     gc.collect()
     kind = "keys" if agent.key_epoch else "head" if agent.state == STATE_HEAD else "release"
+    if agent.state == STATE_APP and not agent.key_epoch:
+        kind = "application"
     text = agent.text
     if not agent.key_epoch:
         agent.text = None

@@ -38,14 +38,14 @@ class BoardStory:
         if "device_id" not in self.row:
             self._begin(request)
         row = self.row
+        if request.at - row["last_seen"] > self._late_s:
+            self._add(request, "returned", request.running, str(request.at - row["last_seen"]))
         if row["running"] != request.running:
             row["running"] = request.running
             self._add(request, "runs", request.running)
         if (row["report"], row["report_counter"]) != (request.report, request.report_counter):
             row["report"], row["report_counter"] = request.report, request.report_counter
             self._add(request, "report", request.report_counter, str(request.report))
-        if request.at - row["last_seen"] > self._late_s:
-            self._add(request, "returned", request.running, str(request.at - row["last_seen"]))
         if request.address != row["address"]:
             row["address"] = request.address[:64]
         if head := _HEAD.fullmatch(request.name):

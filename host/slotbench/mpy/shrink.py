@@ -30,6 +30,8 @@ _FOREIGN_TYPES = (
     io.StringIO, socket.socket, type(hashlib.sha256()), ModuleType,
 )
 """What the package's own objects share attributes with; their names stay."""
+_SELDOM = "application/"
+"""What many boards never load: its own names take none of the firmware's from the others."""
 
 
 def shrink(modules: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -39,16 +41,18 @@ def shrink(modules: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     too, names that every firmware has anyway, names that appear as strings unless they are
     `names.RECORD_KEYS`, modules, and dunders.
     """
-    own, fixed, used = set[str](), _foreign(), set[str]()
+    own, fixed, used, usual = set[str](), _foreign(), set[str](), set[str]()
     for name, text in modules.items():
         fixed.update(name.removesuffix(".py").split("/"))
         found = _Names()
         found.visit(parse(text, name))
         own |= found.own
+        usual |= set() if name.startswith(_SELDOM) else found.own
         fixed |= found.fixed
         used |= {token.string for token in _tokens(text) if token.type == tokenize.NAME}
     fixed |= {*IN_EVERY_FIRMWARE, *(name for name in own if name.startswith("__"))}
-    renamed = dict(zip(sorted(own - fixed, key=lambda name: (-len(name), name)), _fresh(used | _foreign())))
+    longest_first = sorted(own - fixed, key=lambda name: (name not in usual, -len(name), name))
+    renamed = dict(zip(longest_first, _fresh(used | _foreign())))
     return {name: _rename(text, renamed) for name, text in modules.items()}, renamed
 
 

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from slotbench.boards import Region
 from slotbench.formats import FormatError
+from slotbench.formats.application_record import FILES, FOLDERS, PART
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import KEYS_DIGEST_BYTES, JournalCell, Report, SlotState
@@ -202,11 +203,16 @@ class Invariants:
         return descriptor.counter
 
 
+_APPLICATIONS = (*(f"/{name}/" for name in FOLDERS), *(f"/{name}" for name in (*FILES, PART)))
+
+
 def _of_the_user(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All files except those in which twoslot keeps the pinned keys; boot.py without the hook's lines, which
-    a board puts back.
+    """All files except those in which twoslot keeps pinned keys, and the applications; boot.py without the
+    hook's lines, which a board puts back.
     """
-    users = {name: content for name, content in files.items() if name not in OF_TWOSLOT}
+    users = {
+        name: content for name, content in files.items()
+        if name not in OF_TWOSLOT and not name.startswith(_APPLICATIONS)}
     line = BOOT_LINE.encode()
     boot = users.pop(_BOOT, b"").removeprefix(line + b"\n").removeprefix(BOM_UTF8)
     return {**users, _BOOT: boot.replace(line, b"")}

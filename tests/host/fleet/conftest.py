@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from slotbench.fleet import access_tokens
 from slotbench.fleet.access_tokens import AccessRole, make_token
@@ -17,10 +17,21 @@ from slotbench.fleet.audit_log import Actor
 from slotbench.fleet.cockpit.app import Cockpit, create_cockpit
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
+from slotbench.fleet.schema import META
 from slotbench.release.store import Store
 from support.cockpit import Browser
 from support.fleet import Queries
+from support.postgresql import PostgresqlServer, require
 from support.samples import NOW
+
+
+ON_BOTH = ("test_recording", "test_rollout_runner", "test_cockpit_pages", "test_fleet_scale")
+"""Tests that run on SQLite and on PostgreSQL."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames and metafunc.module.__name__.endswith(ON_BOTH):
+        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +48,25 @@ def database_file(tmp_path: Path, made_database: Path) -> Path:
     return Path(shutil.copy(made_database, tmp_path / "fleet.sqlite"))
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL that runs."""
+    require()
+    server = PostgresqlServer()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def database(database_file: Path) -> Iterator[FleetDatabase]:
-    opened = FleetDatabase.open(f"sqlite:///{database_file}")
+def database(request: pytest.FixtureRequest) -> Iterator[FleetDatabase]:
+    """SQLite, unless the test says `postgresql`: then its tables are emptied."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        opened = FleetDatabase.open(f"sqlite:///{request.getfixturevalue('database_file')}")
+    else:
+        opened = FleetDatabase.open(request.getfixturevalue("postgresql").url)
+        names = ", ".join(META.tables)
+        with opened.writing() as connection:
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
     yield opened
     opened.close()
 

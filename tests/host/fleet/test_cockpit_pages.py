@@ -106,6 +106,11 @@ def test_boards_are_searched_filtered_and_paged(browser: Browser, published: str
     assert "No board is like that" in browser.get("/boards?search=100%25").text
     for odd in ("state=none", "running=x", "running=99999999999999999999", "after=%00", "search=%27%22%25_"):
         assert browser.get(f"/boards?{odd}").status_code == 200
+    for odd in ("/board?id=%00", "/board?id=lamp-000003%00x", "/release?digest=%00", "/rollout/99999999999999999999"):
+        assert browser.get(odd).status_code == 404
+    for odd in ("/audit?before=99999999999999999999", "/board?id=lamp-000003&before=x", "/api/boards?limit=-1"):
+        assert browser.get(odd).status_code == 200
+    assert browser.post("/board", id="lamp\0", name="x").status_code == 409
 
 
 def test_a_board_is_told_and_named(browser: Browser, recorder: BoardRecorder, database: FleetDatabase) -> None:

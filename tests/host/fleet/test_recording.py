@@ -85,8 +85,8 @@ def test_a_life_is_told(
         f"began to fetch {release.version} (counter 7)",
         f"runs {release.version} (counter 7)",
         f"confirmed {release.version} (counter 7)",
-        f"left main.py out: {release.version} (counter 7) crashed or restarted again and again",
         "is back after 2 days of silence",
+        f"left main.py out: {release.version} (counter 7) crashed or restarted again and again",
         "sent a report that this slotbench does not know"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from flask import Flask, Response, abort, jsonify, request
+from flask import Flask, Response, abort, jsonify
 
 from slotbench.fleet.board_list import (
     count_boards,
@@ -15,6 +15,7 @@ from slotbench.fleet.board_list import (
     list_entries,
     summarize,
 )
+from slotbench.fleet.cockpit.asked import asked_number, asked_text
 from slotbench.fleet.cockpit.board_pages import asked_filter
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.offers import list_releases_of, newest_heads
@@ -40,8 +41,7 @@ def add_api(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None
     @app.get("/api/boards")
     def api_boards() -> Response:
         """Boards, as /boards finds them; `limit` of them, behind the device id `after`."""
-        limit = request.args.get("limit", _LIMIT, type=int)
-        wanted = asked_filter(min(max(1, limit), _LIMIT_MAX))
+        wanted = asked_filter(min(max(1, asked_number("limit") or _LIMIT), _LIMIT_MAX))
         with database.reading() as connection:
             late_s = late_after(connection)
             return jsonify(
@@ -51,7 +51,7 @@ def add_api(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None
     @app.get("/api/board")
     def api_board() -> Response:
         """The board `id`, and its history."""
-        device_id = request.args.get("id", "")
+        device_id = asked_text("id", 64)
         with database.reading() as connection:
             board = find_board(connection, device_id, now(), late_after(connection))
             if board is None:

@@ -18,6 +18,7 @@ from slotbench.fleet.access_tokens import AccessRole
 from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.board_list import BoardFilter, BoardHealth, late_after, list_boards, summarize
 from slotbench.fleet.cockpit.api import add_api
+from slotbench.fleet.cockpit.asked import asked_number
 from slotbench.fleet.cockpit.board_pages import add_board_pages
 from slotbench.fleet.cockpit.guard import CockpitGuard
 from slotbench.fleet.cockpit.pictures import channel_bars, evidence_bar, step_marks
@@ -153,9 +154,9 @@ def _add_overview(app: Flask, cockpit: Cockpit) -> None:
     @app.get("/audit")
     def audit() -> str:
         """Who did what, and when."""
-        before = request.args.get("before", type=int)
         with cockpit.database.reading() as connection:
-            return render_template("audit.html", entries=list_audit(connection, before=before))
+            entries = list_audit(connection, before=asked_number("before"))
+        return render_template("audit.html", entries=entries)
 
 
 def _local(target: str) -> str:

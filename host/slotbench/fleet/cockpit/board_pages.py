@@ -22,6 +22,7 @@ from slotbench.fleet.board_list import (
     list_entries,
 )
 from slotbench.fleet.board_words import view_words
+from slotbench.fleet.cockpit.asked import asked_number, asked_text
 from slotbench.fleet.cockpit.guard import signed_in
 from slotbench.fleet.database import FleetDatabase
 
@@ -33,13 +34,12 @@ _HISTORY = 60
 
 def asked_filter(limit: int = _PAGE) -> BoardFilter:
     """The boards that the current request asks for. What makes no sense in it is left out."""
-    asked = request.args
-    state = asked.get("state", "")
+    state = asked_text("state", 16)
     return BoardFilter(
-        search=asked.get("search", "")[:100], after=asked.get("after", "")[:64], limit=limit,
+        search=asked_text("search", 100), after=asked_text("after", 64), limit=limit,
         state=BoardHealth(state) if state in set(BoardHealth) else None,
-        product=asked.get("product", "")[:32], channel=asked.get("channel", "")[:32],
-        running=asked.get("running", type=int) if len(asked.get("running", "")) < 12 else None)
+        product=asked_text("product", 32), channel=asked_text("channel", 32),
+        running=asked_number("running"))
 
 
 def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None:
@@ -59,8 +59,7 @@ def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int])
     @app.get("/board")
     def board() -> str:
         """One board."""
-        device_id = request.args.get("id", "")
-        before = request.args.get("before", type=int)
+        device_id, before = asked_text("id", 64), asked_number("before")
         with database.reading() as connection:
             found = find_board(connection, device_id, now(), late_after(connection))
             if found is None:
@@ -73,7 +72,7 @@ def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int])
     @app.post("/board")
     def change_board() -> Response:
         """Name a board."""
-        device_id = request.form.get("id", "")
+        device_id = "".join(filter(str.isprintable, request.form.get("id", "")))
         with database.writing() as connection:
             name_board(
                 connection, signed_in(), now(), device_id, name=request.form.get("name", ""),

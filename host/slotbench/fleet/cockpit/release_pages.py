@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from slotbench.errors import BenchError
 from slotbench.fleet.board_list import late_after
+from slotbench.fleet.cockpit.asked import asked_text
 from slotbench.fleet.cockpit.guard import signed_in
 from slotbench.fleet.cockpit.pictures import evidence_bar, step_marks
 from slotbench.fleet.database import FleetDatabase
@@ -61,7 +62,7 @@ def _add_releases(app: Flask, database: FleetDatabase) -> None:
     def release() -> str:
         """One release."""
         with database.reading() as connection:
-            found = find_release(connection, request.args.get("digest", ""))
+            found = find_release(connection, asked_text("digest", 64))
             if found is None:
                 abort(HTTPStatus.NOT_FOUND)
             offering = [head for head in newest_heads(connection) if head.digest == found.digest]

@@ -6,5 +6,6 @@ from alembic import context
 
 from slotbench.fleet.schema import META
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=META)
-context.run_migrations()
+if hasattr(context, "config"):  # Alembic runs it; whoever imports it changes nothing
+    context.configure(connection=context.config.attributes["connection"], target_metadata=META)
+    context.run_migrations()

@@ -23,6 +23,9 @@ _ENOENT: Final = 2
 _EEXIST: Final = 17
 _EISDIR: Final = 21
 _ENOTEMPTY: Final = 39
+_BLOCK: Final = 4096
+_BLOCKS: Final = 251
+"""Of the filesystem of a board with 4 MB."""
 _DIRECTORY: Final = 0x4000
 _FILE: Final = 0x8000
 
@@ -55,6 +58,7 @@ class FileTable:
         self._commit = commit
         self._folders = folders if folders is not None else set()
         self._where = where if where is not None else ["/"]
+        self.blocks = _BLOCKS
 
     def absolute(self, path: str) -> str:
         """`path` from the root, as seen from the folder that the program is in."""
@@ -101,6 +105,14 @@ class FileTable:
         if content is None:
             return (_DIRECTORY, *[0] * 9)
         return (_FILE, 0, 0, 0, 0, 0, len(content), 0, 0, 0)
+
+    def statvfs(self, path: str) -> tuple[int, ...]:
+        """os.statvfs: the ten numbers of MicroPython. Each file and each folder takes whole blocks."""
+        self.stat(path)
+        used = sum(len(content) // _BLOCK + 1 for content in self._files.values())
+        used += 2 * len(self._folders) + 2
+        free = max(self.blocks - used, 0)
+        return (_BLOCK, _BLOCK, self.blocks, free, free, 0, 0, 0, 0, 255)
 
     def remove(self, path: str) -> None:
         """os.remove; OSError(2) when it is not there."""

@@ -161,6 +161,7 @@ def _os(rt: Runtime) -> Mapping[str, Any]:
         "listdir": table.listdir,
         "ilistdir": table.ilistdir,
         "stat": table.stat,
+        "statvfs": table.statvfs,
         "remove": table.remove,
         "rename": table.rename,
         "mkdir": table.mkdir,

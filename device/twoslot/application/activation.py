@@ -1,0 +1,9 @@
+# The application that is whole in the spare folder goes on trial. A stage of an update.
+from twoslot.application import record, decision, startup, trial
+from twoslot.constants import STATE_DONE
+
+
+def step(agent):
+    """Have it start at the next start, alone."""
+    trial.activate(agent, 0)
+    agent.state, agent.stage = STATE_DONE, None

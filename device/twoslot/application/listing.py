@@ -1,0 +1,88 @@
+# Reads the file list from the server, line by line: whether it is the signed one, and whether there is room
+# for its files. Nothing is written yet. A stage of an update.
+import os
+
+from binascii import hexlify
+
+from twoslot import codes
+from twoslot.application import progress, file_list, folder
+from twoslot.application.progress import begin, receive, restart
+from twoslot.constants import (
+    P_BLOCKS, P_BUFFER, P_DIGEST, P_ENTRY, P_FILLED, P_LEFT, P_NUMBER, P_PREVIOUS, P_SIZE,
+    STAGE_APP_PREPARATION, STAGE_REQUEST, STATE_FILES,
+)  # fmt: skip
+from twoslot.errors import FlashError, ReleaseError
+
+_RESERVE = 6  # blocks that stay free: for the records, and for littlefs to move its own
+
+
+def step(agent):
+    """Read the next piece of the list."""
+    plan = agent.plan
+    if agent.response is None:
+        agent.progress = None
+        restart(begin(agent), plan["list_length"])
+        agent.url, agent.span = "lists/%s.list" % hexlify(plan["list"]).decode(), (0, 0)
+        agent.stage = STAGE_REQUEST
+        return
+    p = agent.progress
+    filled = p[P_FILLED]
+    view = p[P_BUFFER][filled : min(filled + p[P_LEFT], len(p[P_BUFFER]))]
+    if not receive(agent, view):
+        return
+    p[P_DIGEST].update(view)
+    p[P_LEFT] -= len(view)
+    _read_lines(p, filled + len(view))
+    if p[P_LEFT]:
+        return
+    agent.source.close(agent)
+    if p[P_DIGEST].digest() != plan["list"] or p[P_FILLED]:
+        raise ReleaseError(codes.FILE_LIST, 0)
+    if (p[P_NUMBER], p[P_SIZE]) != (plan["files"], plan["length"]) or not p[P_ENTRY]:
+        raise ReleaseError(codes.FILE_LIST, 0)
+    _check_room(agent, p[P_BLOCKS] + 4)
+    agent.progress = None
+    agent.state, agent.stage = STATE_FILES, STAGE_APP_PREPARATION
+
+
+def _read_lines(p, end):
+    # Check the whole lines in the buffer; what is left of it comes to its start.
+    text, at = bytes(p[P_BUFFER][:end]), 0
+    while True:  # ends with the last line break
+        stop = text.find(b"\n", at)
+        if stop < 0:
+            break
+        p[P_NUMBER] += 1
+        entry = file_list.parse(text[at:stop], p[P_PREVIOUS])
+        if not entry:
+            raise ReleaseError(codes.FILE_LIST, p[P_NUMBER])
+        _add(p, entry)
+        at = stop + 1
+    if end - at == len(p[P_BUFFER]):
+        raise ReleaseError(codes.FILE_LIST, p[P_NUMBER] + 1)
+    p[P_BUFFER][: end - at] = text[at:]
+    p[P_FILLED] = end - at
+
+
+def _add(p, entry):
+    # A folder that the file before did not need takes two blocks.
+    path, before = entry[2], p[P_PREVIOUS]
+    at = path.find(b"/")
+    while at > 0:
+        if not before.startswith(path[: at + 1]):
+            p[P_BLOCKS] += 2
+        at = path.find(b"/", at + 1)
+    p[P_BLOCKS] += folder.blocks_of(entry[1])
+    p[P_SIZE] += entry[1]
+    p[P_PREVIOUS] = path
+    if path == b"main.py":
+        p[P_ENTRY] = True
+
+
+def _check_room(agent, blocks):
+    # Both applications must fit; what lies in the spare folder goes away first.
+    s = os.statvfs("/")
+    free = s[3] * s[0] // 4096
+    missing = blocks + _RESERVE - free - folder.count(agent.plan["folder"])[1]
+    if missing > 0:
+        raise FlashError(codes.NO_ROOM, missing)

@@ -1,0 +1,112 @@
+"""Applications over the air, from the site to the confirmed trial, on a virtual board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slotbench.prove.testbed import HOURS_MS, TestBed
+from slotbench.vboard.board import VirtualBoard
+from support.applications import program, publish_application, record_of, runs_application
+
+
+@pytest.fixture
+def testbed(tmp_path: Path) -> TestBed:
+    return TestBed(tmp_path)
+
+
+Printed = list[str]
+
+
+def powered(testbed: TestBed) -> tuple[VirtualBoard, Printed]:
+    """A board that runs, and what it prints."""
+    board, printed = testbed.board(), Printed()
+    board.on_print = printed.append
+    board.power_on()
+    return board, printed
+
+
+def updated(board: VirtualBoard, counter: int, hours: int = 4) -> None:
+    board.run(hours * HOURS_MS, until=lambda: runs_application(board, counter))
+    assert runs_application(board, counter)
+
+
+def test_a_first_application_is_installed_and_confirmed(testbed: TestBed) -> None:
+    publish_application(testbed, 1, program(1, lib__py=b"x = 1\n"))
+    board, printed = powered(testbed)
+
+    updated(board, 1)
+
+    assert board.files["/app_a/lib.py"] == b"x = 1\n"
+    assert record_of(board).report == 1
+
+
+def test_the_next_one_copies_what_stays_and_downloads_what_changed(testbed: TestBed) -> None:
+    big = bytes(range(256)) * 40
+    publish_application(testbed, 1, program(1, lib__py=b"x = 1\n", big__bin=big, old__txt=b"old"))
+    board, printed = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, program(2, lib__py=b"x = 2\n", big__bin=big))
+    seen = len(board.network.requests)
+    updated(board, 2)
+
+    asked = [request.path for request in board.network.requests[seen:] if request.path.startswith("/files/")]
+    assert len(asked) == 2
+    assert board.files["/app_b/big.bin"] == big
+    assert "/app_b/old.txt" not in board.files
+    assert "application 2" in "".join(printed)
+    record = record_of(board)
+    assert (record.active, [folder.counter for folder in record.folders]) == (1, [1, 2])
+
+
+def test_a_program_that_crashes_falls_back_and_is_bad(testbed: TestBed) -> None:
+    publish_application(testbed, 1)
+    board, printed = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, program(2, "import machine, time\nw = machine.WDT()\ntime.sleep_ms(60000)\n"))
+    board.run(2 * HOURS_MS)
+
+    record = record_of(board)
+    assert (record.active, record.folders[1].state, record.report, record.bad_counter) == (0, 3, 2, 2)
+    assert "".join(printed).count("application 2") == 3
+    publish_application(testbed, 3)
+    updated(board, 3)
+
+
+def test_a_program_that_ends_is_unproven_and_tried_again(testbed: TestBed) -> None:
+    publish_application(testbed, 1)
+    board, printed = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, program(2, "1 / 0\n"))
+    board.run(6 * HOURS_MS)
+
+    record = record_of(board)
+    assert (record.active, record.bad_counter, record.unproven_counter, record.rounds) == (0, 0, 2, 4)
+    assert "".join(printed).count("application 2") == 12
+    assert "".join(printed).rstrip().endswith("application 1")
+
+
+def test_firmware_and_application_together(testbed: TestBed) -> None:
+    publish_application(testbed, 1)
+    board, printed = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, firmware=2, firmware_low=2)
+    updated(board, 2)
+
+    assert board.result is not None and board.result.counter == 2
+    record = record_of(board)
+    assert record.with_firmware == 2
+    assert "application 2" in "".join(printed)
+
+
+def test_an_application_that_fails_takes_its_firmware_back(testbed: TestBed) -> None:
+    publish_application(testbed, 1)
+    board, printed = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, program(2, "1 / 0\n"), firmware=2, firmware_low=2)
+    board.run(3 * HOURS_MS)
+
+    assert board.result is not None and board.result.counter == 1
+    assert runs_application(board, 1) or record_of(board).active == 1
+    assert "".join(printed).rstrip().endswith("application 1")
