@@ -52,8 +52,9 @@ def cockpit_app(
     """The cockpit of this fleet, to be served at `place`."""
     from slotbench.fleet.cockpit.app import Cockpit, create_cockpit
 
-    app = create_cockpit(
-        Cockpit(database=fleet.database, site=root, clock=time.time, public_url=public_url))
+    app = create_cockpit(Cockpit(
+        database=fleet.database, site=root, clock=time.time, public_url=public_url,
+        recorder=fleet.recorder))
     url = "{}/" if public_url is None else public_url + "/, from {}/"
     return LocalApp(app, f"Cockpit: {url}{_first_login(fleet)}", place)
 

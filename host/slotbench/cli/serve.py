@@ -8,6 +8,7 @@ import click
 
 from slotbench.cli.cockpit_server import cockpit_app, kept_fleet
 from slotbench.cli.fleet_database import chosen_database, database_option
+from slotbench.cli.invocation import Invocation
 from slotbench.cli.parameter_types import PATH, listening_at, public_url, server_url
 from slotbench.cli.project_options import is_given, project_of, project_option, required_in_project
 from slotbench.cli.signer_options import chosen_signer, signer_options
@@ -39,6 +40,7 @@ from slotbench.server import BoardAuthenticator, create_boards_app, require_publ
     help="The boards' server setting, when a reverse proxy changes the host or the path that they ask for.")
 @click.option(
     "--sign", is_flag=True, help="With a database: move rollouts on and renew heads, with the online key.")
+@click.option("--json-log", is_flag=True, help="Each line of the log is a JSON object.")
 @signer_options
 @database_option
 @click.pass_context
@@ -46,7 +48,7 @@ def serve(
     ctx: click.Context, folder: Path | None, host: str | None, port: int | None,
     identities_path: Path | None, cockpit_place: tuple[str, int] | None, cockpit_url: str | None,
     require_identity: bool, url: str | None,
-    sign: bool, keys_path: Path | None, key_path: Path | None, signer: str | None,
+    sign: bool, json_log: bool, keys_path: Path | None, key_path: Path | None, signer: str | None,
     passphrase_file: Path | None, database: str | None,
 ) -> None:
     """Serve the releases in DIR until Ctrl-C (exit code 130); in a project, those of its site.
@@ -56,6 +58,9 @@ def serve(
 
     Boards reach the server if it listens on their network: slotbench serve www --host 0.0.0.0
     """
+    invocation = ctx.find_object(Invocation)
+    if invocation is not None:
+        invocation.json_log = json_log
     project = project_of(ctx) if folder is None else None
     if folder is None and project is None:
         raise required_in_project(ctx, "argument 'DIR'", "site")
