@@ -77,6 +77,8 @@ IN_EVERY_FIRMWARE: Final = tuple(
     awritestr stream_awrite peername IOQueue Server core runq_len waitq_len newline buffer
     SOL_SOCKET SO_REUSEADDR SOCK_RAW SSLContext SSLSocket wrap_socket websocket libc_ver python_compiler
     ViperTypeError BFINT8 BFINT16 BFINT32 BFUINT16 BFUINT32 ULONGLONG MVLSB FrameBuffer1 sha256
+    discard intersection intersection_update isdisjoint issubset issuperset symmetric_difference union
+    fromkeys delattr load content reason status_code
     Pin ADC PWM UART SPI I2C duty deepsleep lightsleep decompress
     """.split()
 )
