@@ -83,7 +83,7 @@ def _scan_block(agent, progress):
         agent.state = STATE_VERIFY
         if progress["left"]:
             agent.state, agent.stage = STATE_DOWNLOAD, STAGE_DOWNLOAD
-            if agent.plan["encodings"]:
+            if agent.plan["ways"]:
                 agent.stage = STAGE_CHOICE
 
 

@@ -7,6 +7,7 @@ from micropython import const
 from twoslot import codes, drop
 from twoslot.constants import BLOCK, PIECE, STAGE_CHOICE, STAGE_SCAN, STATE_VERIFY
 from twoslot.errors import LinkError
+from twoslot.flash import Flash
 from twoslot.patch.prediction import OldImage
 
 _INPUT = const(1024)  # bytes of the deflated stream that are held
@@ -27,7 +28,7 @@ def step(agent):
         # A lost connection is another matter: the same patch is asked for once more.
         if isinstance(e, LinkError) and e.args[0] != codes.PATCH_UNUSABLE:
             raise
-        agent.plan["encodings"].pop(0)
+        agent.plan["ways"] &= agent.plan["ways"] - 1
         progress["tries"] = 0
         if not isinstance(e, MemoryError):
             from twoslot import failures
@@ -121,7 +122,12 @@ def run(agent):
     bits, length, old_length = head[4], progress["length"], int.from_bytes(head[8:12], "little")
     if head[:4] != b"2SP1" or not 9 <= bits <= 12 or int.from_bytes(head[12:], "little") != length:
         throw(0)
-    if old_length and old_length != agent.place[5]:
+    if agent.plan["ways"] & 1:
+        # The descriptor of the running slot has the length of the old image.
+        Flash().read(agent.place[4], head)
+        if old_length != int.from_bytes(head[12:], "little"):
+            throw(0)
+    elif old_length:
         throw(0)
     stream = StreamReader(response, bits)
     source = OldImage(agent.place[2], old_length)

@@ -7,7 +7,7 @@ from twoslot.errors import LinkError
 
 def step(agent):
     """Ask for what comes next, and go on with it if it is shorter than the blocks: a stage of an update."""
-    ways, progress = agent.plan["encodings"], agent.progress
+    ways, progress = agent.plan["ways"], agent.progress
     if not ways or agent.pushed is not None:
         agent.stage = STAGE_DOWNLOAD
         return
@@ -26,9 +26,15 @@ def step(agent):
                 from twoslot import hmac
                 from twoslot.http import identity
             agent.source = response
-            new, old = [sha[:16].hex() for sha in (agent.plan["sha256"], agent.place[4])]
-            name = "patches/%s-%s.patch" if ways[0] == "patch" else "patches/%s.patch"
-            agent.request = response.get(agent, name % ((new, old) if ways[0] == "patch" else new))
+            from twoslot.flash import Flash
+
+            name = agent.plan["sha256"][:16].hex()
+            if ways & 1:
+                # The running slot's descriptor has the digest of its image.
+                page = bytearray(32)
+                Flash().read(agent.place[4], page)
+                name += "-" + page[16:].hex()
+            agent.request = response.get(agent, "patches/%s.patch" % name)
         for _ in agent.request:
             agent.waiting = True
             return
@@ -49,7 +55,7 @@ def step(agent):
 
 def remove(agent):
     """Remove the first way: it is of no use."""
-    agent.plan["encodings"].pop(0)
+    agent.plan["ways"] &= agent.plan["ways"] - 1
     agent.progress["tries"] = 0
     agent.request = None
     if agent.source:
