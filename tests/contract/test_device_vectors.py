@@ -321,16 +321,16 @@ def test_patches(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
     source = SimpleNamespace(close=lambda agent: None)
     agent = SimpleNamespace(
         progress=progress, plan={"ways": 2 if path.stem == "whole" else 1}, place=place, response=PatchBody(path.read_bytes()),
-        request=None, source=source, stage="patch.blocks", written=0, tries=0)
+        request=None, source=source, stage="twoslot.patch.blocks", written=0, tries=0)
     steps = 0
-    while agent.stage == "patch.blocks":
+    while agent.stage == "twoslot.patch.blocks":
         decoder.step(agent)
         steps += 1
         assert steps < 100, "an endless patch"
 
     right = says(path)["sha256"] is not None
     assert (progress["left"] == 0, agent.plan["ways"] != 0) == (right, right)
-    assert agent.stage == ("image.scan" if right else "patch.choice")
+    assert agent.stage == ("twoslot.image.scan" if right else "twoslot.patch.choice")
     if right:
         assert board.flash.peek(spare.image.start, len(new)) == new
     assert [code for _, code, _ in vm.import_("twoslot")._log] == ([] if right else [50])

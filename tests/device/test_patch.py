@@ -88,10 +88,10 @@ def test_a_patch_makes_the_image(updater: Updater, site: Site) -> None:
 def test_no_step_reads_the_patch_as_a_whole(updater: Updater) -> None:
     """Each step() is a small piece: what a tick() may take is a matter of how many there are in it."""
     assert updater.run(until=DOWNLOAD) == DOWNLOAD
-    while updater.agent.stage != "patch.blocks":
+    while updater.agent.stage != "twoslot.patch.blocks":
         updater.step()
     before, most = updater.agent.written, 0
-    while updater.agent.stage == "patch.blocks":
+    while updater.agent.stage == "twoslot.patch.blocks":
         updater.step()
         most = max(most, updater.agent.written - before)
         before = updater.agent.written
@@ -154,7 +154,7 @@ def test_a_lost_connection_costs_the_patch_once_more(
     for lost_after in random.Random(3).sample(range(1, size), 6):
         updater = start(make_board, site)
         assert updater.run(until=DOWNLOAD) == DOWNLOAD
-        while updater.agent.stage != "patch.choice":
+        while updater.agent.stage != "twoslot.patch.choice":
             updater.step()
         updater.network.inject(drop_after=lost_after, drop_errno=errno)
 
@@ -170,12 +170,12 @@ def test_a_patch_that_never_comes_is_given_up(updater: Updater) -> None:
     assert updater.run(until=DOWNLOAD) == DOWNLOAD
     lost = updater.vm.import_("twoslot.errors").LinkError
     while not updater.images():
-        if updater.agent.stage == "patch.blocks":
+        if updater.agent.stage == "twoslot.patch.blocks":
             updater.network.restart_server()
         try:
             updater.step()
         except lost:
-            assert updater.agent.stage == "resume"
+            assert updater.agent.stage == "twoslot.resume"
 
     assert updater.go_on() == DONE
 

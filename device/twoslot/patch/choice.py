@@ -19,8 +19,7 @@ def step(agent):
     try:
         if agent.request is None:
             # All that a request needs, from this frame: it is high up on the stack.
-            from twoslot import connection
-            from twoslot.http import response, lines, request
+            from twoslot.http import response, lines, connection, request
 
             if agent.identity:
                 from twoslot import hmac
@@ -35,7 +34,9 @@ def step(agent):
                 Flash().read(agent.place[4], page)
                 name += "-" + page[16:].hex()
             agent.request = response.get(agent, "patches/%s.patch" % name)
-        for _ in agent.request:
+        for name_to_resolve in agent.request:
+            if name_to_resolve:
+                from twoslot import resolver
             agent.waiting = True
             return
     except (LinkError, MemoryError) as e:
@@ -45,7 +46,7 @@ def step(agent):
         return
     finally:
         if not agent.waiting:
-            drop("http.request", "http.identity", "connection", "hmac")
+            drop("http.request", "http.connection", "http.identity", "hmac", "resolver")
     agent.request = None
     if agent.response.unsized or agent.response.left >= progress["left"] * BLOCK:
         remove(agent)

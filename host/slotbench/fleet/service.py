@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,7 @@ from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.rollout_runner import RolloutRunner
 from slotbench.fleet.site_mirror import SiteMirror
+from slotbench.fleet.webhook_sender import WebhookSender
 from slotbench.release.signer import HeadSigner
 
 __all__ = ["FleetService"]
@@ -42,6 +43,8 @@ class FleetService:
             self.runner = RolloutRunner(self.database, root, keys_path, signer, clock)
         chores = [*([self.runner.step] if self.runner else []), self.mirror.sync]
         self.recorder = BoardRecorder(self.database, late_s=late_s, chores=chores, clock=clock)
+        self.beside: list[AbstractContextManager[object]] = [WebhookSender(self.database, clock)]
+        """What else runs while the context is entered."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -49,6 +52,8 @@ class FleetService:
         if self.runner is not None:
             self._stack.callback(self._leave, self.runner)
         self._stack.enter_context(self.recorder)
+        for each in self.beside:
+            self._stack.enter_context(each)
         return self
 
     def __exit__(
