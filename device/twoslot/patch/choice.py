@@ -46,7 +46,7 @@ def step(agent):
         return
     finally:
         if not agent.waiting:
-            drop("http.request", "http.connection", "http.identity", "hmac", "resolver")
+            drop("http.request", "http.connection", "http.identity", "hmac")
     agent.request = None
     if agent.response.unsized or agent.response.left >= progress["left"] * BLOCK:
         remove(agent)
