@@ -12,15 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from support.programs.pool import TERMINAL, python
+
 LIMIT_S = 120
 """No command at a terminal takes this long; one that does is hung."""
-_OWN_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.execv(sys.executable, [sys.executable, '-u', *sys.argv[1:]])")
 
 
 class UserTerminal:
-    """A Python program on a terminal of its own. `said` is what it printed, without the ends of lines of a tty.
+    """A Python program (`-m` and a module) on a terminal of its own. `said` is what it printed, without the ends of lines of a tty.
 
     `answers` are typed as soon as the words before them are the last that was printed; several to the same
     words are typed one after another.
@@ -35,7 +34,7 @@ class UserTerminal:
         self.said = ""
         self._answered = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _OWN_TERMINAL, *arguments], cwd=folder, stdin=slave, stdout=slave, stderr=slave,
+            [python(), TERMINAL, *arguments], cwd=folder, stdin=slave, stdout=slave, stderr=slave,
             start_new_session=True,
             env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(sys.path),
                  **(environment or {})})

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import esptool
+import esptool.loader
 from esptool import cmds
 from esptool.logger import EsptoolLogger, TemplateLogger
 from esptool.reset import HardReset
@@ -118,6 +119,7 @@ def connected_board(port: str, baud: int = DEFAULT_BAUD) -> Iterator[EsptoolLink
     cannot be opened or no board answers (exit code 2), or if it is not an ESP8266.
     """
     EsptoolLogger().set_logger(_LOG)
+    esptool.loader.HexFormatter = _NothingInHex
     with closing(open_port(port, _ROM_BAUD)) as line:
         chip: Any = None
         try:
@@ -221,6 +223,18 @@ class _EsptoolLog(TemplateLogger):  # type: ignore[misc]
 
 
 _LOG: Final = _EsptoolLog()
+
+
+class _NothingInHex:
+    """In place of esptool's HexFormatter, which writes out every packet for a trace that is off: that is most
+    of the time it takes to read a flash.
+    """
+
+    def __init__(self, data: bytes, auto_split: bool = True) -> None:
+        """Takes what the other one takes."""
+
+    def __str__(self) -> str:
+        return ""
 
 
 @contextmanager

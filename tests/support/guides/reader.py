@@ -28,6 +28,7 @@ import pytest
 from slotbench import cli
 from support.guides.page import ROOT, Block
 from support.mqtt.brokers import free_port
+from support.programs.pool import python
 from support.terminal import UserTerminal
 
 LIMIT_S = 120
@@ -220,7 +221,7 @@ class Reader:
     def _program(self, words: Sequence[str]) -> tuple[int, str]:
         """Run a program of this Python's environment, or of the machine."""
         module = {"slotbench": "slotbench", "mpremote": "mpremote", "esptool": "esptool", "ampy": "ampy.cli"}
-        command = [sys.executable, "-m", module[words[0]], *words[1:]] if words[0] in module else list(words)
+        command = [python(), "-m", module[words[0]], *words[1:]] if words[0] in module else list(words)
         run = subprocess.run(
             command, cwd=self.folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S, check=False)
@@ -257,7 +258,7 @@ class Reader:
     def _start(self, arguments: Sequence[str], until: str) -> str:
         """Start a Python program that goes on; the line that has `until` in it."""
         program = subprocess.Popen(
-            [sys.executable, "-u", *arguments], cwd=self.folder, env=_environment(),
+            [python(), "-u", *arguments], cwd=self.folder, env=_environment(),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._programs.append(program)
         assert program.stdout is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,6 +26,7 @@ from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.vms import VMS
 from support.live.bench import ID, QUIET
+from support.programs.pool import python
 from support.vboard.flash import image
 
 LIMIT_S = 60
@@ -162,7 +162,7 @@ class SerialBench:
 
 def esptool(port: str, *arguments: str | Path, fails: bool = False) -> str:
     """Run esptool, unmodified, on `port`; what it said."""
-    command = [sys.executable, "-m", "esptool", "--port", port, *map(str, arguments)]
+    command = [python(), "-m", "esptool", "--port", port, *map(str, arguments)]
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
     run = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)

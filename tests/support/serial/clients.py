@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.programs.pool import python
+
 LIMIT_S = 90
 """No client takes this long; one that does is hung."""
 
 
 def client(*arguments: str | Path, fails: bool = False, folder: Path | None = None, typed: bytes = b"") -> str:
     """Run a module of this Python as a program in `folder`; what it said."""
-    command = [sys.executable, "-m", *map(str, arguments)]
+    command = [python(), "-m", *map(str, arguments)]
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     run = subprocess.run(

@@ -26,6 +26,7 @@ from slotbench.vboard.micropython.installation import HEAP_BYTES, find_installat
 from slotbench.vboard.micropython.mirror import BLOCKS_AT, CLOCK_CODE_AT, FlashMirror
 from slotbench.vboard.micropython.process import Process
 from slotbench.vboard.micropython.sandbox import Confinement, confine
+from slotbench.vboard.micropython.stack import limit_stack
 from slotbench.vboard.micropython.statements import (
     ACTIVITY,
     BENCH_FOLDER,
@@ -48,7 +49,6 @@ __all__ = ["MicroPythonVM"]
 
 _INSIDE: Final = Path(__file__).parent / "inside"
 _SHIM: Final = "bench"
-_FROZEN: Final = FOLDER
 _OWN_FRAME: Final = '  File "bench.py"'
 _TYPED: Final = '  File "<string>"'
 _STREAMED: Final = re.compile(r'^  File "/\.bench/[^"]*\.stdin"')
@@ -112,7 +112,7 @@ class MicroPythonVM:
         """The folder of this computer that the VM may read."""
         self._remove = weakref.finalize(self, shutil.rmtree, self._base, ignore_errors=True)
         if frozen:
-            shutil.copytree(compiled(frozen), self._base / _FROZEN)
+            shutil.copytree(compiled(frozen), self._base / FOLDER)
         self._has_frozen = bool(frozen)
         self._reaches_folder = False
         self._streamed = self._base / "typed.stdin"
@@ -308,12 +308,13 @@ class MicroPythonVM:
         self._mirror.set_time(self.runtime.rtc_us())
 
     def _share(self, mirror: FlashMirror) -> None:
-        """Have the VM map its filesystem, before it may not map anything any more."""
+        """Have the VM map its filesystem, and limit its stack, before it may not do such things any more."""
         self._inside(SHARE_FLASH.format(
             code_at=CLOCK_CODE_AT, blocks_at=BLOCKS_AT, code_size=BLOCKS_AT - CLOCK_CODE_AT,
             descriptor=mirror.descriptor, size=mirror.size, blocks=mirror.size // SECTOR))
         if not self._filesystem.is_read_by_mirror:
             self._inside("disk.copy = None")
+        self._inside(limit_stack(self._process.program, self._process.program_base))
         mirror.hand_over()
 
     def _look(self) -> None:

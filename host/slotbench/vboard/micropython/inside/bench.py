@@ -27,10 +27,18 @@ _NEW_SOCKET = const(-1)
 _NEW_TIMER = const(-2)
 _FLASH_BYTES = const(-3)
 
+# The second byte of the stack's limit (vboard/micropython/stack.py), as the program has it, and a callback of
+# its; what runs here stands for C and may use more.
+_MAIN = const(0x23)
+_CALLBACK = const(0x27)
+_HERE = const(0x9C)
+
 main = __main__.__dict__
 link = error = None  # the stream to the host; what the last job ended in
 timers = {}  # and pins: what calls back, by number
 kept = []  # what built-in modules refer to by now: the collector does not look into their tables
+limit = bytearray(4)  # until the host puts the VM's own in its place
+level = _MAIN
 _out = array("i", (0, 0, 0))
 _in = array("i", (0, 0))
 
@@ -42,12 +50,14 @@ def begin(stream):
 
 
 def ask(what, a=0, b=0):
+    limit[1] = _HERE
     _out[0], _out[1], _out[2] = what, a, b
     link.write(_out)
     return answer()
 
 
 def give(what, a, data):
+    limit[1] = _HERE
     _out[0], _out[1], _out[2] = what, a, len(data)
     link.write(_out)
     link.write(data, len(data))
@@ -55,11 +65,19 @@ def give(what, a, data):
 
 
 def call(n, a, k):
+    limit[1] = _HERE
     print((n, a, k), file=link)
     return answer()
 
 
 def answer():
+    try:
+        return receive()
+    finally:
+        limit[1] = level
+
+
+def receive():
     while link.readinto(_in):
         kind, n = _in[0], _in[1]
         if kind == 0:
@@ -85,7 +103,10 @@ def answer():
 
 
 def _do(kind, n):
-    global error
+    global error, level
+    before = level
+    level = _MAIN if kind < 12 else _CALLBACK
+    limit[1] = level
     try:
         if kind == 10:
             exec(link.read(n), main)
@@ -94,9 +115,12 @@ def _do(kind, n):
         else:
             timers[n].cb(timers[n])
     except BaseException as e:
-        error = e
+        limit[1] = _HERE
+        error, level = e, before
         print((type(e).__name__, e.args), file=link)
         return
+    limit[1] = _HERE
+    level = before
     _out[0] = _DONE
     link.write(_out)
 
@@ -107,10 +131,12 @@ class Far:
         self._n = n
 
     def __getattr__(self, name):
+        limit[1] = _HERE
         print((self._n, name), file=link)
         return answer()
 
     def __call__(self, *a, **k):
+        limit[1] = _HERE
         return call(self._n, a, k)
 
     def __repr__(self):
@@ -119,9 +145,11 @@ class Far:
 
 class Words:
     def __getitem__(self, at):
+        limit[1] = _HERE
         return ask(_WORD_GET, at)
 
     def __setitem__(self, at, word):
+        limit[1] = _HERE
         ask(_WORD_SET, at, word)
 
 
@@ -144,12 +172,14 @@ class Socket(Far):
         self._n = a[0]._n if a and isinstance(a[0], Far) else call(_NEW_SOCKET, a, {})
 
     def readinto(self, buf, n=-1):
+        limit[1] = _HERE
         n = ask(_SOCKET_READ, self._n, len(buf) if n < 0 else n)
         if n:
             link.readinto(buf, n)
         return n
 
     def write(self, data):
+        limit[1] = _HERE
         return give(_SOCKET_WRITE, self._n, data)
 
     def accept(self):
@@ -189,6 +219,7 @@ disk = Disk()
 
 
 def flash_read(at, buf):
+    limit[1] = _HERE
     if isinstance(buf, int):
         return call(_FLASH_BYTES, (at, buf), {})
     ask(_FLASH_READ, at, len(buf))
@@ -196,6 +227,7 @@ def flash_read(at, buf):
 
 
 def flash_write(at, data):
+    limit[1] = _HERE
     give(_FLASH_WRITE, at, data)
 
 
@@ -204,8 +236,10 @@ def flash_erase(sector):
 
 
 def ticks_ms():
+    limit[1] = _HERE
     return ask(_TICKS)
 
 
 def sleep_ms(ms):
+    limit[1] = _HERE
     ask(_SLEEP, ms)
