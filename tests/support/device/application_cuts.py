@@ -18,7 +18,7 @@ from littlefs import LittleFS, LittleFSError, lfs
 from slotbench.formats.application_record import FILES, ApplicationRecord, Folder, FolderState, newest_record
 from slotbench.formats.file_list import FileEntry, pack_list
 from slotbench.formats.littlefs import CACHE_BYTES, PROGRAM_BYTES
-from slotbench.vboard.flash.cuts import Cut
+from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import DeviceOSError, PowerCut
 from slotbench.vboard.vm import CPythonVM
@@ -238,14 +238,22 @@ class CutBoard:
     """A board with application 1 in A, and 2 on its server. `flash` is what survives a cut."""
 
     board: DeviceBoard
-    edit: Callable[[CPythonVM], object] | None = None
+    disarms: bool = True
 
     @classmethod
-    def made(cls, edit: Callable[[CPythonVM], object] | None = None) -> CutBoard:
-        """A new one: what it is made of is made once."""
+    def made(cls, mutation: tuple[str, str, str] | None = None) -> CutBoard:
+        """A new one: what it is made of is made once. `mutation`: a module of the device, what stands in it,
+        what stands there instead.
+        """
         board = DeviceBoard()
         board.flash.copy_from(_factory().flash)
-        return cls(board, edit)
+        if mutation is not None:
+            name, old, new = mutation
+            path = f"/twoslot/application/{name}.py"
+            text = board.files[path].decode()
+            assert old in text, f"{path} has no {old!r} any more"
+            board.files[path] = text.replace(old, new).encode()
+        return cls(board)
 
     @classmethod
     def new(cls) -> CutBoard:
@@ -267,12 +275,11 @@ class CutBoard:
     def start(self, reason: int = 0) -> tuple[CPythonVM, LittleFiles]:
         """Power, or a restart: mount what is there, run the boot hook."""
         self.board.flash.power_on()
-        self.board.flash.disarm()
+        if self.disarms:
+            self.board.flash.disarm()
         files = LittleFiles(self.board.flash)
         vm = self.board.start(reason=reason)
         files.install(vm)
-        if self.edit is not None:
-            self.edit(vm)
         return vm, files
 
     def hook(self, vm: CPythonVM) -> None:
@@ -385,25 +392,44 @@ def course(cut: CutBoard, *, ends: str) -> None:
             return
 
 
-def operations(start: NorFlash, *, ends: str) -> int:
+@functools.cache
+def operations(*, ends: str) -> int:
     """How many erases and programs the whole way takes."""
     cut = CutBoard.made()
     before = cut.board.flash.operations
     course(cut, ends=ends)
+    cut.board.close()
     return cut.board.flash.operations - before
 
 
-def cut_at(cut: CutBoard, at: Cut, *, ends: str) -> bool:
-    """Go the whole way and lose power on it. False: the way was over before."""
-    cut.board.flash.arm(at)
-    armed = cut.board.flash
-
-    original = armed.disarm
-    armed.disarm = lambda: None  # type: ignore[method-assign]
+def lose_power(cut: CutBoard, nth: int, mode: CutMode, seed: int, go: Callable[[], object]) -> bool:
+    """Do something, and lose power at the nth operation from here. False: it was over before."""
+    flash = cut.board.flash
+    flash.power_on()
+    flash.disarm()
+    flash.arm(Cut(flash.operations + nth, mode, seed))
+    cut.disarms = False
     try:
-        course(cut, ends=ends)
+        go()
         return False
     except PowerCut:
         return True
     finally:
-        armed.disarm = original  # type: ignore[method-assign]
+        cut.disarms = True
+
+
+def prove_cut(
+    nth: int, mode: CutMode, seed: int, *, ends: str, second: tuple[int, CutMode] | None = None,
+    mutation: tuple[str, str, str] | None = None,
+) -> int:
+    """Cut the whole way at an operation, and with `second` the recovery from that as well; then let the board
+    come to rest. Returns the boots. Raises AssertionError when a promise is broken.
+    """
+    cut = CutBoard.made(mutation)
+    try:
+        lose_power(cut, nth, mode, seed, lambda: course(cut, ends=ends))
+        if second is not None:
+            lose_power(cut, second[0], second[1], seed + 1, lambda: settled(cut, ends=ends))
+        return settled(cut, ends=ends)
+    finally:
+        cut.board.close()
