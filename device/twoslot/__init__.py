@@ -76,8 +76,8 @@ def before_restart(f):
 def tick(wdt=None):
     """Do what is due for about a tenth of a second, and for half a second at most.
 
-    A name that is to be resolved may take longer. Call it once a second or more often; a push is faster
-    when it is called more often. wdt: the application's watchdog, which is fed meanwhile.
+    Call it once a second or more often; a push is faster when it is called more often. wdt: the
+    application's watchdog, which is fed meanwhile.
     """
     global _agent, _busy, _wdt
     if _busy:

@@ -53,15 +53,14 @@ class Agent:
         try:
             while self.stage:
                 stage, self.waiting = self.stage, False  # waiting: for somebody else
-                name = "twoslot." + stage
                 # Both from this frame: each call costs 280 bytes of the chip's stack, an import 1,700
                 # (memory.md).
-                if name in sys.modules:
-                    sys.modules[name].step(self)
+                if stage in sys.modules:
+                    sys.modules[stage].step(self)
                 else:
-                    __import__(name)
+                    __import__(stage)
                 if self.stage != stage:
-                    drop(stage.split(".")[0])  # its whole folder
+                    drop(stage.split(".")[1])  # its whole folder
                 if self.waiting:
                     time.sleep_ms(POLL_MS)
                 if not schedule:

@@ -1,6 +1,6 @@
 # Sets the clock from the NTP server in the settings (RFC 4330). Nothing trusts it but the expiry of a
 # head and quiet hours. This module is loaded where a server is named, and stays. It waits for
-# nothing but a name that is to be resolved.
+# nothing.
 import machine
 import network
 import os
@@ -16,6 +16,7 @@ from twoslot.constants import EPOCH_2000, RETAINED_TURNS
 
 _ANSWER_MS = const(5000)
 _LOOK_MS = const(5000)
+_NAME_MS = const(300)  # between two looks for its address
 _RETRY_MS = const(15000)  # after an answer that did not come, then twice as long each time
 _AGAIN_MS = const(3600000)
 _EPOCH_1900 = const(3155673600)  # seconds from there to 2000
@@ -69,7 +70,16 @@ class _ServerTime:
         # An update needs the memory.
         if twoslot._agent or not network.WLAN(network.STA_IF).isconnected():
             return
-        address = socket.getaddrinfo(self.host, self.port)[0][-1]
+        if not self.host.strip("0123456789."):
+            address = socket.getaddrinfo(self.host, self.port)[0][-1]
+        else:
+            from twoslot import resolver
+
+            address = resolver.address(self.host, self.port)
+            if not address:
+                self.wait = _NAME_MS
+                return
+            twoslot.drop("resolver")
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.settimeout(0)
         self.sock.connect(address)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "BenchError", "Head", "IdentifiedImage", "OpenProject", "Preflight", "Release", "Shipment", "Stage",
-    "__version__", "data_path", "identify", "open_project",
+    "ApplicationShipment", "BenchError", "Head", "IdentifiedImage", "OpenProject", "Preflight", "Release",
+    "Shipment", "Stage", "__version__", "data_path", "identify", "open_project",
 ]
 __version__ = "0.1.0"
 

@@ -18,23 +18,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from slotbench import boards
+from slotbench.application.bundle import build_bundle
 from slotbench.errors import BenchError
 from slotbench.formats.head import Head
 from slotbench.formats.release import Preflight, Release
 from slotbench.images import IdentifiedImage
 from slotbench.images import identify as identify_bytes
 from slotbench.images import require_usable
+from slotbench.mpy import ABI
 from slotbench.project import Project, load_project, require_project
 from slotbench.project import PROJECT_FILE
 from slotbench.prove.chip.preflight import preflight, reason_for_none
-from slotbench.release import shipping
+from slotbench.release import application_shipping, documents, shipping
+from slotbench.release.application_shipping import ApplicationShipment
 from slotbench.release.files import read_bytes
 from slotbench.release.keys import SigningKey
 from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.store import Store
 
 __all__ = [
-    "BenchError", "Head", "IdentifiedImage", "OpenProject", "Preflight", "Release", "Shipment", "Stage",
+    "ApplicationShipment", "BenchError", "Head", "IdentifiedImage", "OpenProject", "Preflight", "Release",
+    "Shipment", "Stage",
     "identify", "open_project",
 ]
 
@@ -95,19 +99,63 @@ class OpenProject:
             shipping.write_release(planned, result)
         return replace(planned, release=replace(planned.release, preflight=result), stage=Stage.BUILT)
 
-    def sign(self, shipment: Shipment, passphrase: str | None = None) -> None:
-        """Sign the release with the project's offline key, unless it is signed."""
-        if shipment.stage in (Stage.NEW, Stage.BUILT):
-            shipping.sign(shipment, self._key(self.project.offline_key, passphrase))
+    def build_application(
+        self, folder: Path | str, *, firmware: Shipment | None = None, version: str | None = None,
+        notes: str = "", counter: int | None = None, percent: int | None = None, cohorts: Sequence[str] = (),
+        as_source: bool = False, data: int = 0,
+    ) -> ApplicationShipment:
+        """Build the application of the program in `folder`, and write it unsigned.
 
-    def publish(self, shipment: Shipment, passphrase: str | None = None) -> Head:
-        """Publish the signed release in the project's site with its online key; return the channel's head.
+        `firmware` is the release that comes with it; without one it is compiled for the firmware that the
+        channel offers. `data` is the layout of its files in /data. The rest is as for `build`.
         """
-        if shipment.is_done:
+        paths = self._paths
+        image = firmware.images[0] if firmware is not None else None
+        if image is None:
+            keys = documents.read_keys(paths.keys_path)[1]
+            offered = application_shipping.channel_firmware(paths.site, keys, self.project.channel)
+            image = offered[1] if offered is not None else None
+        found = identify_bytes(image) if image is not None else None
+        bundle = build_bundle(
+            Path(folder), as_source=as_source, micropython=found.micropython if found is not None else None,
+            mpy_abi=found.mpy_abi if found is not None and found.mpy_abi else ABI)
+        with shipping.only_one(paths):
+            planned = application_shipping.plan_application(
+                bundle, paths, product=self.project.product, boards=[boards.load(self.project.board)],
+                channel=self.project.channel, now=int(time.time()), version=version, counter=counter,
+                notes=notes, percent=percent, cohorts=tuple(cohorts), data=data,
+                firmware=firmware.release if firmware is not None else None)
+            if planned.stage is not Stage.NEW:
+                return planned
+            application_shipping.write_application(planned, Preflight.SKIPPED)
+        return replace(planned, stage=Stage.BUILT)
+
+    def sign(self, shipment: Shipment | ApplicationShipment, passphrase: str | None = None) -> None:
+        """Sign the release or application with the project's offline key, unless it is signed."""
+        if shipment.stage not in (Stage.NEW, Stage.BUILT):
+            return
+        key = self._key(self.project.offline_key, passphrase)
+        if isinstance(shipment, Shipment):
+            shipping.sign(shipment, key)
+        else:
+            application_shipping.sign_application(shipment, key)
+
+    def publish(
+        self, shipment: Shipment | ApplicationShipment, passphrase: str | None = None, *,
+        application: ApplicationShipment | None = None,
+    ) -> Head:
+        """Publish what is signed in the project's site with its online key; return the channel's head.
+
+        With `application` the firmware of `shipment` and the application are offered together.
+        """
+        firmware = shipment if isinstance(shipment, Shipment) else None
+        program = application if firmware is not None else shipment
+        assert program is None or isinstance(program, ApplicationShipment)
+        if shipment.is_done and (application is None or application.is_done):
             assert shipment.last is not None
             return shipment.last
-        return shipping.publish(
-            shipment, self._key(self.project.online_key, passphrase), int(time.time()))
+        return application_shipping.publish_together(
+            firmware, program, self._key(self.project.online_key, passphrase), int(time.time()))
 
     @property
     def _paths(self) -> ReleasePaths:

@@ -61,6 +61,7 @@ class _Field:
 FIELDS: Final[Mapping[str, _Field]] = {
     "product": _Field("what the boards are; signed with each release", _name, True),
     "board": _Field("kind of board: see `slotbench init --help`, or a .toml file", _board, True),
+    "app": _Field("folder of your program, the one with main.py", _text),
     "channel": _Field("channel of the releases", _name),
     "server": _Field("where boards ask for releases", check_server_url),
     "port": _Field("serial port of the board on this computer", _text),
@@ -83,6 +84,7 @@ class Project:
     path: Path
     product: str
     board: str
+    app: Path | None
     channel: str
     server: str | None
     port: str | None
@@ -194,6 +196,7 @@ def _project(path: Path, values: Mapping[str, str], lines: Mapping[str, int]) ->
     board, port = values["board"], values.get("port")
     return Project(
         path=path, product=product, board=str(folder / board) if _is_board_file(board) else board,
+        app=folder / values["app"] if "app" in values else None,
         channel=values.get("channel", "stable"), server=values.get("server"),
         port=_port_from(folder, port) if port is not None else None,
         site=place("site", "site"), keys=place("keys", f"keys/{product}.keys"),

@@ -114,7 +114,7 @@ def test_an_update_and_its_trial(core: Path, tmp_path: Path) -> None:
 
 
 def test_an_update_with_all_that_a_board_can_have(core: Path, tmp_path: Path) -> None:
-    """A secret, a broker with a login that hints, a clock to set, and new keys to follow first."""
+    """A secret, a broker with a login that hints, a clock to set, new keys to follow first, and names for all."""
     need_slirp()
     image = recent_micropython()[0]
     with ExitStack() as stack:
@@ -129,7 +129,8 @@ def test_an_update_with_all_that_a_board_can_have(core: Path, tmp_path: Path) ->
         files["/twoslot.keys"] = files["/twoslot.keys2"] = known
         files["/twoslot.secret"] = json.dumps({"secret": "ab" * 32}).encode()
         files["/twoslot.mqtt"] = json.dumps({"user": "lamp", "password": "of the lamp"}).encode()
-        settings(files, mqtt=f"{HOST}:{hints.port}", ntp=f"{HOST}:{port}")
+        server = json.loads(files["/twoslot.json"])["server"].replace(str(HOST), "updates.lan")
+        settings(files, server=server, mqtt=f"broker.lan:{hints.port}", ntp=f"time.lan:{port}")
         bed.put_files(flash, files)
         check(updated(bed, flash, 240))
     assert asked and hints.clients, "neither the clock nor the broker was asked"

@@ -386,7 +386,7 @@ def test_ctrl_c_while_boot_is_looked_at_does_not_leave_that_out(updater: Updater
     assert updater.run(until=TABLE) == TABLE
     updater.vm.exec("import twoslot\ntwoslot.deadline = None")
     updater.board.files["/boot.py"] = b"import gc\n"
-    updater.agent.stage = "resume"  # what Ctrl-C leaves
+    updater.agent.stage = "twoslot.resume"  # what Ctrl-C leaves
     before = updater.board.newest()
     with pytest.raises(ChipReset):
         updater.go_on()

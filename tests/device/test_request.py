@@ -249,13 +249,13 @@ def test_a_name_that_cannot_be_resolved() -> None:
 
 def test_a_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     client = DeviceHttpClient(104)
-    make, made = client.vm.import_("twoslot.connection").socket.socket, []
+    make, made = client.vm.import_("twoslot.http.connection").socket.socket, []
 
-    def kept() -> Any:
-        made.append(make())
+    def kept(*kind: int) -> Any:
+        made.append(make(*kind))
         return made[-1]
 
-    monkeypatch.setattr(client.vm.import_("twoslot.connection").socket, "socket", kept)
+    monkeypatch.setattr(client.vm.import_("twoslot.http.connection").socket, "socket", kept)
     with refusal(client.vm, "LinkError", 3, 104):
         client.text()
     client.response.close()
@@ -267,10 +267,10 @@ def test_a_board_without_a_free_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """An application that holds them all: the update waits, and the application goes on."""
     client = DeviceHttpClient()
 
-    def none_left() -> None:
+    def none_left(*kind: int) -> None:
         raise DeviceOSError(ENOMEM)
 
-    monkeypatch.setattr(client.vm.import_("twoslot.connection").socket, "socket", none_left)
+    monkeypatch.setattr(client.vm.import_("twoslot.http.connection").socket, "socket", none_left)
     with refusal(client.vm, "LinkError", 3, ENOMEM):
         client.text()
 

@@ -28,6 +28,7 @@ NOT_RUN = {
 PARSED = {
     "tools/demo --attacks --fast": "tests/e2e/test_demo_attacks.py",
     "slotbench preflight firmware.bin --board d1_mini": "tests/chip: it takes a real firmware",
+    "slotbench preflight firmware.bin --app app": "tests/chip: it takes a real firmware",
     "slotbench board run lamp1 --vm chip --rom rom.bin": "tests/chip",
     "slotbench prove chip 1.24.0.bin 1.26.0.bin --cuts 24": "tests/chip",
     "slotbench prove programs firmware.bin": "tests/chip/test_programs.py",
@@ -76,9 +77,13 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Sequence[
 
 
 def fill(folder: Path) -> None:
-    """Make it what a reader has: a checkout, with a firmware.bin in it."""
+    """Make it what a reader has: a checkout, with a firmware.bin and a program in it."""
     (folder / "boards").symlink_to(ROOT / "boards")
     (folder / "firmware.bin").write_bytes(firmware.build("2.0.0", size=96 * 1024))
+    (folder / "app").mkdir()
+    (folder / "app" / "main.py").write_text("import time\nimport twoslot\nimport lamp\n\nwhile True:\n    twoslot.tick()"
+                                            "\n    lamp.shine()\n    time.sleep_ms(100)\n")
+    (folder / "app" / "lamp.py").write_text("def shine():\n    pass\n")
 
 
 def set_up_board(folder: Path) -> BoardFolder:

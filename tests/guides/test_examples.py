@@ -202,7 +202,7 @@ def test_what_nginx_may_keep_is_what_the_server_of_the_bench_lets_be_kept(nginx:
 
 
 def test_the_timer_signs_heads_again(hosted: Reader) -> None:
-    service, timer = of("ini")
+    service, timer = (block for block in of("ini") if block.page == SERVER_PAGE)
     command = re.sub(r"\\\n\s*", "", service.text).partition("ExecStart=")[2].splitlines()[0]
     program, _, arguments = command.partition(" ")
     assert program.startswith(SITES) and program.endswith("/slotbench")

@@ -40,6 +40,25 @@ def test_a_firmware_is_built_signed_and_published(project: slotbench.OpenProject
     assert project.publish(again) == head
 
 
+def test_a_program_is_published_alone_and_with_a_firmware(project: slotbench.OpenProject, tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "main.py").write_text("import twoslot\n")
+    alone = project.build_application("app", version="1.0", percent=10)
+    assert (alone.stage, alone.path) == (Stage.BUILT, Path("releases/sensor-app-2.application"))
+    project.sign(alone, "secret")
+    head = project.publish(alone)
+    assert (head.counter, head.app_counter, head.percent) == (0, 2, 10)
+    assert project.publish(project.build_application("app", version="1.0")) == head
+    (tmp_path / "app" / "main.py").write_text("import twoslot  # brighter\n")
+    firmware = project.build("firmware.bin", version="2.1")
+    program = project.build_application("app", firmware=firmware)
+    assert program.application.firmware_low == firmware.release.counter
+    for shipment in (firmware, program):
+        project.sign(shipment, "secret")
+    head = project.publish(firmware, application=program)
+    assert (head.counter, head.app_counter, head.percent) == (2, 3, 100)
+
+
 def test_it_goes_on_where_an_interrupted_program_ended(project: slotbench.OpenProject) -> None:
     first = project.build("firmware.bin", is_tried=True)
     assert first.release.preflight is Preflight.BENCH

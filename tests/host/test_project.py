@@ -41,7 +41,8 @@ def refusal(folder: Path, text: str) -> BenchError:
 def test_what_is_not_in_the_file_has_its_usual_place(tmp_path: Path) -> None:
     found = load_project(write(tmp_path, LEAST))
     assert found == Project(
-        path=tmp_path / PROJECT_FILE, product="lamp", board="d1_mini", channel="stable", server=None, port=None,
+        path=tmp_path / PROJECT_FILE, product="lamp", board="d1_mini", app=None, channel="stable",
+        server=None, port=None,
         site=tmp_path / "site", keys=tmp_path / "keys" / "lamp.keys",
         offline_key=tmp_path / "keys" / "offline.pem", online_key=tmp_path / "keys" / "online.pem",
         identities=None, lines={"product": 1, "board": 2})

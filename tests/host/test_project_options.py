@@ -79,7 +79,7 @@ FIELDS_OF = {
 WITHOUT = {
     ("init", "--port"), ("init", "--board"), ("init", "--server"),  # it makes the project
     ("serve", "--port"),  # a TCP port; that of the project's server is taken by itself
-    ("deploy", "--port"), ("status", "--port"), ("inspect", "--port"),  # one of two ways to say it
+    ("deploy", "--port"), ("status", "--port"), ("inspect", "--port"), ("watch", "--port"),  # one of two ways
     ("status", "--board"), ("inspect", "--board"), ("unflash", "--board"), ("board run", "--board"),  # found by the map
     ("push", "--board"), ("push", "--product"),  # what the board says
     ("demo", "--board"), ("doctor", "--port"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from slotbench.errors import BenchError
 from slotbench.formats import FormatError, document
 from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.head import NO_RELEASE, Head
-from slotbench.formats.release import Preflight
+from slotbench.formats.release import Preflight, Release
 from slotbench.release import documents, store
 from slotbench.release.applications import build_application, missing_files
 from slotbench.release.describe import describe_file
@@ -242,19 +243,31 @@ def test_a_lost_site_is_signed_again_with_both(
     assert repair.mended == [f"line ends mended: {name}"] and repair.left == []
 
 
-def test_room_for_it_twice_is_checked_before_it_is_signed() -> None:
+def test_room_for_it_twice_beside_twoslot_is_checked_before_it_is_signed(
+    make_release: MakeRelease, ring: KeyRing,
+) -> None:
     blocks = GENERIC.filesystem.size // 4096 - SPARE_BLOCKS
-    fits = {"main.py": b"", "sound.bin": bytes(4080 * (blocks // 2 - 3))}
-    build_application(
-        bundle_of(fits), product=PRODUCT, boards=[GENERIC], version="1", counter=1, created=NOW)
-    with pytest.raises(BenchError, match=r"and generic_4m has room for 247: 4 KB are missing; make it smaller; its "
+
+    def build(size: int, firmware: Release | None = None) -> ApplicationDocument:
+        return build_application(
+            bundle_of({"main.py": b"", "sound.bin": bytes(size)}), product=PRODUCT, boards=[GENERIC], version="1",
+            counter=1, created=NOW, firmware=firmware)
+
+    half = 4080 * (blocks // 2 - 3)
+    frozen = replace(documents.read_release(make_release(7), ring.keys)[1], twoslot=256)
+    build(half, frozen)
+    with pytest.raises(BenchError, match=r"has room for 247 beside twoslot: 4 KB are missing; make it smaller; its "
                        r"longest file is sound.bin \(\d+ bytes\)"):
-        build_application(
-            bundle_of({**fits, "more.bin": bytes(8000)}), product=PRODUCT, boards=[GENERIC], version="1", counter=1,
-            created=NOW)
+        build(half + 8000, frozen)
+    with pytest.raises(BenchError, match=r"beside twoslot: \d+ KB are missing") as refused:
+        build(half)
+    room = int(re.findall(r"room for (\d+)", str(refused.value))[0])
+    assert 100 < room < 160, "the package takes the rest"
+    build(4080 * (room // 2 - 3))
     with pytest.raises(BenchError, match="native_512k has no filesystem"):
         build_application(
-            bundle_of(fits), product=PRODUCT, boards=[boards.load("native_512k")], version="1", counter=1, created=NOW)
+            bundle_of({"main.py": b""}), product=PRODUCT, boards=[boards.load("native_512k")], version="1", counter=1,
+            created=NOW)
 
 
 def test_it_is_described_and_signed_like_a_release(

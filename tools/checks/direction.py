@@ -60,7 +60,8 @@ _EXTRAS = {"fleet": "fleet"}
 """Part of slotbench -> the extra of setup.cfg whose packages it may import, too."""
 
 _DISTRIBUTIONS = {
-    "ampy": "adafruit-ampy", "littlefs": "littlefs-python", "paho": "paho-mqtt", "serial": "pyserial"}
+    "ampy": "adafruit-ampy", "littlefs": "littlefs-python", "paho": "paho-mqtt",
+    "prometheus_client": "prometheus-client", "serial": "pyserial"}
 
 
 def run(root: Path, report: GateReport) -> None:

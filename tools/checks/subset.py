@@ -25,8 +25,8 @@ _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "micropython", "sys", "time", "twoslot"})
 _TOUCH = {
     "esp": ("flash.py",),
-    "network": ("connection.py", "mqtt/client.py", "ntp.py", "sleep.py", "wifi.py"),
-    "socket": ("connection.py", "mqtt/client.py", "ntp.py", "push/opening.py"),
+    "network": ("http/connection.py", "mqtt/client.py", "ntp.py", "resolver.py", "sleep.py", "wifi.py"),
+    "socket": ("http/connection.py", "mqtt/client.py", "ntp.py", "push/opening.py", "resolver.py"),
     "machine": (
         "__init__.py", "agent.py", "application/port.py",
         "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",

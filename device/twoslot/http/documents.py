@@ -39,8 +39,7 @@ def step(agent):
         return
     if agent.request is None:
         # All that a request needs, from this frame: it is high up on the stack.
-        from twoslot import connection
-        from twoslot.http import response, lines, request
+        from twoslot.http import response, lines, connection, request
 
         if agent.identity:
             from twoslot import hmac
@@ -54,7 +53,9 @@ def step(agent):
     # Before a head was accepted, memory that is missing from here on may be what somebody in between took.
     agent.unproven = not agent.accepted
     try:
-        for _ in agent.request:
+        for name_to_resolve in agent.request:
+            if name_to_resolve:
+                from twoslot import resolver
             agent.waiting = True
             return
         r = agent.response
@@ -83,7 +84,7 @@ def step(agent):
     r = agent.request = None
     agent.source.close(agent)
     agent.source = None
-    drop("connection", "hmac")
+    drop("hmac")
 
 
 def address(agent):

@@ -1,15 +1,16 @@
 # Sends a request over HTTP/1.1 (RFC 9112) and reads the head of its response. No redirects: they
 # carry no trust, and to HTTPS they do not work here. It is loaded to ask, then dropped: response.py
 # reads the body.
-from twoslot import codes, connection
+from twoslot import codes
 from twoslot.constants import BODY_MOST
 from twoslot.errors import LinkError
+from twoslot.http import connection
 from twoslot.http.lines import next_line
 from twoslot.http.response import Response
 
 
 def get(holder, base, url, etag=None, start=0, end=0, who=None):
-    """Request url, or its bytes start to end - 1. Yields for as long as that takes.
+    """Request url, or its bytes start to end - 1. Yields for as long as that takes; True: as connect().
 
     Then holder.response is 200, 206, or 304 for etag. The connection of the response before is used
     again if it may be. who: the identity of this board (identity.py). An error carries the seconds
@@ -38,8 +39,8 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
             if r:
                 r.close()
             r = holder.response = Response(None, host)
-            for _ in connection.connect(r, host):
-                yield
+            for needed in connection.connect(r, host):
+                yield needed
         begin(r)
         r.packet = memoryview(_complete(head, host, path, who))
         lost = done = False
@@ -54,7 +55,7 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
                 if not kept or not lost:
                     raise
             if not done and not lost:
-                yield
+                yield False
         if lost:
             continue
         head_complete(r)

@@ -13,8 +13,7 @@ def step(agent):
         url, agent.url = agent.url, None
         if agent.identity is not None:
             # Over HTTP. All that it needs, from this frame: it is high up on the stack.
-            from twoslot import connection
-            from twoslot.http import response, lines, request
+            from twoslot.http import response, lines, connection, request
 
             if agent.identity:
                 from twoslot import hmac
@@ -25,7 +24,9 @@ def step(agent):
 
             agent.source = upload
         agent.request = agent.source.get(agent, url, None, agent.span)
-    for _ in agent.request:
+    for name_to_resolve in agent.request:
+        if name_to_resolve:
+            from twoslot import resolver
         agent.waiting = True
         return
     agent.request = None
@@ -42,6 +43,6 @@ def step(agent):
         # It begins earlier than it was asked to: from the next block on.
         agent.next = (r.start + BLOCK - 1) // BLOCK
         r.skip = agent.next * BLOCK - r.start
-    drop("http.request", "http.identity", "connection", "hmac")
+    drop("http.request", "http.connection", "http.identity", "hmac")
     if not r.chunked:
         drop("http.lines")

@@ -20,6 +20,7 @@ _MESSAGE_MS = const(5000)  # for the rest of a message that has begun
 _BYTES = const(256)  # of the longest message: the longest topic has 73
 _PING_MS = const(240000)
 _JOIN_MS = const(5000)
+_NAME_MS = const(300)  # between two looks for its address
 _BACKOFF_MS = const(15000)  # wait after a lost connection, then twice as long each time
 _BACKOFF_MOST_MS = const(960000)
 _GAP_MS = const(60000)  # between two checks that the broker causes, then twice as long each time
@@ -86,7 +87,16 @@ def serve(sub, n):
 def _begin(sub):
     sub.wait = _JOIN_MS
     if network.WLAN(network.STA_IF).isconnected():
-        sub.address = socket.getaddrinfo(sub.host, sub.port)[0][-1]
+        if not sub.host.strip("0123456789."):
+            sub.address = socket.getaddrinfo(sub.host, sub.port)[0][-1]
+        else:
+            from twoslot import resolver
+
+            sub.address = resolver.address(sub.host, sub.port)
+            if not sub.address:
+                sub.wait = _NAME_MS
+                return
+            drop("resolver")
         sub.sock = socket.socket()
         sub.sock.settimeout(0)
         sub.stage, sub.got, sub.pinged, sub.wait = _CONNECTING, b"", False, _ANSWER_MS

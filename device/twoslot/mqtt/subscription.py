@@ -28,7 +28,7 @@ class Subscription:
     def poll(self):
         """Return milliseconds within which to check, or None.
 
-        Raises nothing, and waits for nothing but a name that is to be resolved.
+        Raises nothing, and waits for nothing.
         """
         now = time.ticks_ms()
         ms = time.ticks_diff(now, self.last)

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from slotbench.syntax import parse
+
 __all__ = ["NOT_SECRET", "SecretPlace", "find_secrets"]
 
 NOT_SECRET: Final = "not secret"
@@ -94,7 +96,7 @@ def _in_text(lines: list[str]) -> Iterator[_Raw]:
 def _in_values(path: str, text: str, lines: list[str]) -> Iterator[_Raw]:
     if path.endswith((".py", ".pyi")):
         try:
-            tree = ast.parse(text)
+            tree = parse(text, path)
         except (SyntaxError, ValueError, RecursionError):
             return
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}

@@ -9,11 +9,12 @@ defect of slotbench, 130 stopped by Ctrl-C. With --json an error is part of the 
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import click
@@ -39,9 +40,19 @@ _ENVIRONMENT = frozenset({
 
 
 class _EchoHandler(logging.Handler):
-    """Log records as lines on stderr."""
+    """Log records as lines on stderr: for people, or one JSON object each."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        super().__init__()
+        self._invocation = invocation
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._invocation.json_log:
+            click.echo(json.dumps({
+                "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+                "level": record.levelname.lower(), "logger": record.name, "message": self.format(record),
+            }), err=True)
+            return
         # A server's lines are read days later.
         is_server = record.name.startswith(_SERVER)
         when = f"{datetime.fromtimestamp(record.created):%Y-%m-%d %H:%M:%S} " if is_server else ""
@@ -76,7 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     invocation = Invocation()
-    logger, handler = logging.getLogger("slotbench"), _EchoHandler()
+    logger, handler = logging.getLogger("slotbench"), _EchoHandler(invocation)
     level = logger.level
     logger.addHandler(handler)
     failure: BenchError | None = None

@@ -12,6 +12,7 @@ _VERBS = {
         "run": ("slotbench.cli.board_run:run", "Switch it on, its console on the screen."),
         "status": ("slotbench.cli.board_status:status", "Say what it is doing."),
         "repl": ("slotbench.cli.board_repl:repl", "Type a line at its prompt."),
+        "files": ("slotbench.cli.board_files:files", "List and copy the files in its flash."),
     },
     "Its pins, with --vm chip": {
         "pin": ("slotbench.cli.board_pin:pin", "Show its pins, or put a level on one."),

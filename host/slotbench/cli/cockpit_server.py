@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from slotbench.cli.site_server import LocalApp
+from slotbench.errors import USAGE, BenchError
 from slotbench.fleet import EXTRA, is_installed, require_installed
 from slotbench.private import PRIVATE
-from slotbench.release.files import write_atomic
+from slotbench.release.files import read_bytes, write_atomic
+from slotbench.untrusted import load_json
 
 if TYPE_CHECKING:
+    from slotbench.fleet.home_assistant import HomeAssistantBridge
     from slotbench.fleet.service import FleetService
     from slotbench.release.signer import HeadSigner
 
-__all__ = ["cockpit_app", "kept_fleet"]
+__all__ = ["cockpit_app", "home_assistant_bridge", "kept_fleet"]
 
 _FIRST: Final = "first"
+_LOGIN_BYTES_MAX: Final = 4096
 
 
 def kept_fleet(
@@ -32,7 +36,8 @@ def kept_fleet(
     """
     if database is None:
         if is_wanted:
-            raise click.UsageError("--sign needs a database: run it in a project, or give --database URL")
+            raise click.UsageError(
+                "--sign and --home-assistant need a database: run it in a project, or give --database URL")
         return None
     if not is_installed() and not is_wanted:
         click.echo(f"No cockpit, and what boards prove is forgotten when this ends; to have both: {EXTRA}")
@@ -52,10 +57,27 @@ def cockpit_app(
     """The cockpit of this fleet, to be served at `place`."""
     from slotbench.fleet.cockpit.app import Cockpit, create_cockpit
 
-    app = create_cockpit(
-        Cockpit(database=fleet.database, site=root, clock=time.time, public_url=public_url))
+    app = create_cockpit(Cockpit(
+        database=fleet.database, site=root, clock=time.time, public_url=public_url,
+        recorder=fleet.recorder))
     url = "{}/" if public_url is None else public_url + "/, from {}/"
     return LocalApp(app, f"Cockpit: {url}{_first_login(fleet)}", place)
+
+
+def home_assistant_bridge(fleet: FleetService, broker: str, login_path: Path | None) -> HomeAssistantBridge:
+    """What tells Home Assistant of this fleet. Raises BenchError (usage) for a wrong file with the login."""
+    from slotbench.fleet.home_assistant import HomeAssistantBridge
+
+    login = None
+    if login_path is not None:
+        try:
+            found = load_json(read_bytes(login_path, _LOGIN_BYTES_MAX))
+            login = str(found["user"]), str(found["password"])
+        except (ValueError, KeyError, TypeError):
+            raise BenchError(
+                "this is no login of a broker", where=str(login_path),
+                cure='write {"user": "...", "password": "..."} into it', exit_code=USAGE) from None
+    return HomeAssistantBridge(fleet.database, broker, login, time.time)
 
 
 def _first_login(fleet: FleetService) -> str:

@@ -63,7 +63,7 @@ def restore(file: Path, folder: Path) -> None:
     for channel in site.channels(keys.product):
         head = last_head(site, keys, channel)
         if head is not None:
-            click.echo(f"  {channel} is counter {head.counter} for {head.audience()}, head seq {head.seq}")
+            click.echo(f"  {channel} is {head.content()} for {head.audience()}, head seq {head.seq}")
     click.echo(
         "if something was published after this backup, go on with `slotbench release publish --repair`; "
         f"then look at all of it: cd {folder}; slotbench doctor")

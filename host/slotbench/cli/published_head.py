@@ -44,7 +44,7 @@ def echo_head(head: Head, store: Store) -> None:
     if is_json():
         add_result("heads", head)
         return
-    what = f"{head.product}/{head.channel} is counter {head.counter} for {head.audience()}"
+    what = f"{head.product}/{head.channel} is {head.content()} for {head.audience()}"
     click.echo(f"{store.root}: {what}, head seq {head.seq}")
 
 

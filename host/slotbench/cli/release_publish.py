@@ -1,4 +1,4 @@
-"""`slotbench release publish`: a signed release goes into the served directory."""
+"""`slotbench release publish`: a signed release or application goes into the served directory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from slotbench.cli.project_options import project_of, project_option
 from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
 from slotbench.errors import BenchError
 from slotbench.release import documents
+from slotbench.release.applications import APPLICATION_SUFFIX, files_folder, read_written_bundle
 from slotbench.release.keys import SigningKey
-from slotbench.release.publish import Rollout, publish_release, refresh_heads, unusable_releases
+from slotbench.release.publish import Rollout, publish_offer, refresh_heads, unusable_releases
 from slotbench.release.repair import repair_site
 from slotbench.release.store import Store
 
 
 @click.command()
-@click.argument("paths", type=PATH, nargs=-1, metavar="[FILE] DIR")
+@click.argument("paths", type=PATH, nargs=-1, metavar="[FILE]... DIR")
 @project_option(
     "--key", "key_path", field="online_key", type=PATH, required=True, help="The online key (.pem).")
 @project_option(
@@ -64,10 +65,13 @@ def publish(
     paused: bool, days: int, interval_s: int | None, allow_older: bool, refresh: bool, is_repair: bool,
     above: int | None, broker: str | None, passphrase_file: Path | None,
 ) -> None:
-    """Publish the signed release FILE in the directory DIR and point the channel's head at it.
+    """Publish the signed FILE, a release or an application, in the directory DIR and point the channel's
+    head at it. A release and an application that are given together switch and fall back together.
 
     \b
     Example: slotbench release publish sensor-7.release www --image firmware.bin \\
+                 --key keys/online.pem --keys keys/sensor.keys
+             slotbench release publish sensor-app-3.application www \\
                  --key keys/online.pem --keys keys/sensor.keys
     From a timer: slotbench release publish --refresh www --key keys/online.pem --keys keys/sensor.keys
 
@@ -77,11 +81,12 @@ def publish(
     if whole_site:
         _refuse_beside(ctx, whole_site)
     project = project_of(ctx)
-    if project is not None and len(paths) == (0 if whole_site else 1):
+    if project is not None and (not paths if whole_site else bool(paths) and paths[-1].is_file()):
         paths = (*paths, project.site)
-    if len(paths) != (1 if whole_site else 2):
+    if not (len(paths) == 1 if whole_site else 2 <= len(paths) <= 3):
         raise click.UsageError(f"give DIR with {whole_site or '--refresh'}, FILE and DIR without", ctx)
-    if not whole_site and not image_paths:
+    release, application = (None, None) if whole_site else _parts(paths[:-1], ctx)
+    if release is not None and not image_paths:
         raise click.UsageError("Missing option '--image'", ctx)
     if above is not None and not is_repair:
         raise click.UsageError("--above needs --repair", ctx)
@@ -95,11 +100,22 @@ def publish(
         return
     images = [read_image(path) for path in image_paths]
     rollout = Rollout(percent=percent, cohorts=cohorts, paused=paused, days=days, interval_s=interval_s)
-    head = publish_release(
-        store, paths[0], keys_path, images, key, now(),
-        channel=channel, rollout=rollout, allow_older=allow_older)
+    head = publish_offer(
+        store, keys_path, key, now(), channel=channel, rollout=rollout, allow_older=allow_older,
+        release=(release, images) if release is not None else None,
+        application=(application, read_written_bundle(files_folder(application)))
+        if application is not None else None)
     echo_head(head, store)
     tell_boards(broker, head)
+
+
+def _parts(paths: Sequence[Path], ctx: click.Context) -> tuple[Path | None, Path | None]:
+    """The release and the application of these files."""
+    applications = [path for path in paths if path.suffix == APPLICATION_SUFFIX]
+    releases = [path for path in paths if path not in applications]
+    if max(len(applications), len(releases)) > 1:
+        raise click.UsageError("give one release, or one application, or one of each", ctx)
+    return next(iter(releases), None), next(iter(applications), None)
 
 
 def _refresh(store: Store, keys_path: Path, key: SigningKey, days: int) -> None:

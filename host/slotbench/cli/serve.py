@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.cockpit_server import cockpit_app, kept_fleet
+from slotbench.cli.cockpit_server import cockpit_app, home_assistant_bridge, kept_fleet
 from slotbench.cli.fleet_database import chosen_database, database_option
-from slotbench.cli.parameter_types import PATH, listening_at, public_url, server_url
+from slotbench.cli.invocation import Invocation
+from slotbench.cli.parameter_types import PATH, listening_at, mqtt_broker, public_url, server_url
 from slotbench.cli.project_options import is_given, project_of, project_option, required_in_project
 from slotbench.cli.signer_options import chosen_signer, signer_options
 from slotbench.cli.site_server import LocalApp, SiteServer, listening_place
@@ -39,6 +40,13 @@ from slotbench.server import BoardAuthenticator, create_boards_app, require_publ
     help="The boards' server setting, when a reverse proxy changes the host or the path that they ask for.")
 @click.option(
     "--sign", is_flag=True, help="With a database: move rollouts on and renew heads, with the online key.")
+@click.option(
+    "--home-assistant", type=mqtt_broker, metavar="BROKER[:PORT]",
+    help="MQTT broker of Home Assistant: each board becomes an update entity there.")
+@click.option(
+    "--home-assistant-login", type=PATH, metavar="FILE",
+    help='Its login, a file with {"user": ..., "password": ...}.')
+@click.option("--json-log", is_flag=True, help="Each line of the log is a JSON object.")
 @signer_options
 @database_option
 @click.pass_context
@@ -46,7 +54,8 @@ def serve(
     ctx: click.Context, folder: Path | None, host: str | None, port: int | None,
     identities_path: Path | None, cockpit_place: tuple[str, int] | None, cockpit_url: str | None,
     require_identity: bool, url: str | None,
-    sign: bool, keys_path: Path | None, key_path: Path | None, signer: str | None,
+    sign: bool, home_assistant: str | None, home_assistant_login: Path | None, json_log: bool,
+    keys_path: Path | None, key_path: Path | None, signer: str | None,
     passphrase_file: Path | None, database: str | None,
 ) -> None:
     """Serve the releases in DIR until Ctrl-C (exit code 130); in a project, those of its site.
@@ -56,6 +65,9 @@ def serve(
 
     Boards reach the server if it listens on their network: slotbench serve www --host 0.0.0.0
     """
+    invocation = ctx.find_object(Invocation)
+    if invocation is not None:
+        invocation.json_log = json_log
     project = project_of(ctx) if folder is None else None
     if folder is None and project is None:
         raise required_in_project(ctx, "argument 'DIR'", "site")
@@ -73,13 +85,15 @@ def serve(
         boards = BoardAuthenticator(identities_path, require=require_identity, public_url=url)
     key = chosen_signer(keys_path, key_path, signer, passphrase_file, is_required=True) if sign else None
     fleet = kept_fleet(
-        chosen, chosen_database(project_of(ctx), database), is_wanted=database is not None or sign, key=key,
-        keys_path=keys_path)
+        chosen, chosen_database(project_of(ctx), database), key=key, keys_path=keys_path,
+        is_wanted=database is not None or sign or home_assistant is not None)
     local = None
     if fleet is not None:
         if boards is not None:
             boards.observer = fleet.recorder.observe
         local = cockpit_app(fleet, chosen, cockpit_place, cockpit_url)
+        if home_assistant is not None:
+            fleet.beside.append(home_assistant_bridge(fleet, home_assistant, home_assistant_login))
     elif boards is not None:
         local = LocalApp(
             create_boards_app(boards), "What each board runs, for this computer only: {}/boards",

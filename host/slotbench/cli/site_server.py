@@ -6,6 +6,7 @@ import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -103,9 +104,9 @@ class SiteServer:
 
     def serve(self) -> None:
         """Serve until Ctrl-C, which raises StoppedByUser."""
-        log = logging.getLogger("slotbench.server")
-        log.setLevel(logging.INFO)
-        click.get_current_context().call_on_close(lambda: log.setLevel(logging.NOTSET))
+        for log in (logging.getLogger("slotbench.server"), logging.getLogger("slotbench.fleet")):
+            log.setLevel(logging.INFO)
+            click.get_current_context().call_on_close(partial(log.setLevel, logging.NOTSET))
         with self.fleet or nullcontext(), self.server as server:
             click.echo(f"Serving {self.folder} at {server.url} (Ctrl-C ends it)")
             if self.local is not None:

@@ -1,4 +1,4 @@
-"""`slotbench demo`: one board, one server, five scenes. Each scene checks its own claims."""
+"""`slotbench demo`: one board, one server, scene after scene. Each scene checks its own claims."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slotbench import boards
+from slotbench.demo.program import ProgramScenes
 from slotbench.demo.screen import DemoScreen
 from slotbench.errors import BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
@@ -39,6 +40,8 @@ _DOING = {
     "table": "the release is signed, and for this product, board and channel: taken",
     "download": "spare slot invalidated, block table written, blocks checked",
     "verify": "every block in place; the whole image is read back",
+    "list": "the application is signed, and for this product, board and channel: taken",
+    "unpack": "spare folder emptied, room for it counted, file by file",
     "activate": "its SHA-256 is the release's: descriptor, then journal (ready, 3 attempts), then restart",
 }
 """Phases of an update that get a line of their own."""
@@ -105,20 +108,15 @@ class UpdateDemo:
             self._set_up(server.url)
             scenes: tuple[tuple[str, Callable[[], str]], ...] = (
                 ("A scheduled check finds 2.0.0, and the power goes away in mid-write", self._interrupted),
-                (
-                    "Power is back: the old release runs, the download resumes, the new one proves itself",
-                    self._resumed,
-                ),
+                ("Power is back: the old release runs, the download resumes, the new one proves itself",
+                 self._resumed),
                 ("A bad release: 3.0.0 is signed, and crashes on every boot", self._crashing),
-                (
-                    "A forged release: 4.0.0, offered by the real head, signed by somebody else",
-                    self._forged,
-                ),
-                (
-                    "By hand: 5.0.0 is held back for everybody, a person forces it from the REPL",
-                    self._by_hand,
-                ),
+                ("A forged release: 4.0.0, offered by the real head, signed by somebody else", self._forged),
+                ("By hand: 5.0.0 is held back for everybody, a person forces it from the REPL",
+                 self._by_hand),
             )
+            if self.profile.filesystem:
+                scenes += ProgramScenes(self).scenes()
             for number, (title, scene) in enumerate(scenes, 1):
                 self._play_scene(number, title, scene)
         self._table()
@@ -130,33 +128,33 @@ class UpdateDemo:
         self._publish(self.second, self.second_version, 2)
         self._cut_armed = True
         self.board.power_on()
-        self._run_until(lambda: self.board.state is BoardState.OFF, "the power cut")
+        self.run_until(lambda: self.board.state is BoardState.OFF, "the power cut")
         done = self._blocks_in_place(1)
         cut = self.board.cut
-        self._expect(cut is not None and cut.mode is CutMode.TORN, "the cut tears a write")
+        self.expect(cut is not None and cut.mode is CutMode.TORN, "the cut tears a write")
         self.screen.print_event(
             self.board.clock.ms, f"POWER LOST inside a write (cut {cut}), {done} blocks are in slot B"
         )
-        self._expect(0 < done < self._blocks(self.staged), "the download was cut in the middle")
+        self.expect(0 < done < self._blocks(self.staged), "the download was cut in the middle")
         return f"power lost with {done} of {self._blocks(self.staged)} blocks in place"
 
     def _resumed(self) -> str:
         before = self._blocks_in_place(1)
         mark = self._image_bytes()
         self.board.power_on()
-        self._expect(self.board.boots[-1].marker.version == "1.0.0", "1.0.0 runs after the cut")
-        self._run_until(lambda: self._confirmed(2), f"{self.second_version} confirmed")
+        self.expect(self.board.boots[-1].marker.version == "1.0.0", "1.0.0 runs after the cut")
+        self.run_until(lambda: self._confirmed(2), f"{self.second_version} confirmed")
         missing = self._blocks(self.staged) - before
         fetched = self._image_bytes() - mark
-        self._expect(
+        self.expect(
             fetched <= missing * _BLOCK, f"{missing} missing blocks are fetched, not {fetched} bytes"
         )
-        self._expect(self._slot_holds(1, self.staged), "slot B holds the release byte for byte")
+        self.expect(self._slot_holds(1, self.staged), "slot B holds the release byte for byte")
         irom = self.board.irom()
-        self._expect(irom in self.staged[self.profile.irom_offset :], "what executes from flash is its irom")
+        self.expect(irom in self.staged[self.profile.irom_offset :], "what executes from flash is its irom")
         taken = {request.path for request in self.network.requests if request.path.startswith("/images/")}
         right = {f"/{store.image_name(hashlib.sha256(self.staged).hexdigest())}"}
-        self._expect(taken == right, "the image for slot B was fetched, and no other")
+        self.expect(taken == right, "the image for slot B was fetched, and no other")
         if self.profile.in_place:
             address = self._irom_address()
             self.screen.print_line(f"   user2.bin was fetched, for slot B; its irom runs at 0x{address:08x}")
@@ -166,14 +164,14 @@ class UpdateDemo:
     def _crashing(self) -> str:
         mark = len(self.board.boots)
         self._publish(self._firmware("3.0.0", Behaviour.CRASH), "3.0.0", 3)
-        self._run_until(lambda: self._bad_counter() == 3, "3.0.0 marked bad")
+        self.run_until(lambda: self._bad_counter() == 3, "3.0.0 marked bad")
         trials = [boot for boot in self.board.boots[mark:] if boot.marker.version == "3.0.0"]
-        self._expect(len(trials) == 1, f"3.0.0 had one attempt, not {len(trials)}")
-        self._expect(self._runs(2), "the board is back on the release before")
+        self.expect(len(trials) == 1, f"3.0.0 had one attempt, not {len(trials)}")
+        self.expect(self._runs(2), "the board is back on the release before")
         asked = self._image_bytes()
         self.board.run(2 * _INTERVAL_S * 1000)
-        self._expect(self._image_bytes() == asked, "3.0.0 is not fetched again")
-        self._expect(30 in self._log_codes(), "the board says why: 30, marked bad")
+        self.expect(self._image_bytes() == asked, "3.0.0 is not fetched again")
+        self.expect(30 in self._log_codes(), "the board says why: 30, marked bad")
         self.screen.print_event(
             self.board.clock.ms, "next scheduled check: 3.0.0 is refused, it is marked bad (30)")
         return "1 attempt, back by itself, marked bad, not taken again"
@@ -181,20 +179,20 @@ class UpdateDemo:
     def _forged(self) -> str:
         self._publish_forged(self._firmware("4.0.0"), 4)
         asked = self._image_bytes()
-        self._run_until(lambda: 22 in self._log_codes(), "4.0.0 refused")
-        self._expect(self._image_bytes() == asked, "not one byte of it is fetched")
-        self._expect(self._runs(2) and self._confirmed(2), "the board runs what it ran")
+        self.run_until(lambda: 22 in self._log_codes(), "4.0.0 refused")
+        self.expect(self._image_bytes() == asked, "not one byte of it is fetched")
+        self.expect(self._runs(2) and self._confirmed(2), "the board runs what it ran")
         self.screen.print_event(self.board.clock.ms, "4.0.0 is refused: its signature is wrong (22)")
         return "refused: signature is wrong"
 
     def _by_hand(self) -> str:
         self._publish(self._firmware("5.0.0"), "5.0.0", 5, Rollout(percent=0))
-        self._run_until(lambda: 39 in self._log_codes(), "5.0.0 held back")
+        self.run_until(lambda: 39 in self._log_codes(), "5.0.0 held back")
         self.screen.print_event(self.board.clock.ms, "scheduled check: 5.0.0 is not for this board yet (39)")
         self._type("twoslot.check()")
-        self._expect(self._runs(2), "a check changes nothing")
+        self.expect(self._runs(2), "a check changes nothing")
         self._type("twoslot.update(force=True)")
-        self._run_until(lambda: self._confirmed(5), "5.0.0 confirmed")
+        self.run_until(lambda: self._confirmed(5), "5.0.0 confirmed")
         self.screen.print_event(self.board.clock.ms, "healthy: confirmed")
         self._type("twoslot.status()")
         return "held back on schedule, forced by a person, confirmed"
@@ -316,9 +314,10 @@ class UpdateDemo:
             f"   published: 4.0.0, counter {counter}, with a signature that is not the offline key's"
         )
 
-    def _run_until(self, reached: Callable[[], bool], what: str) -> None:
+    def run_until(self, reached: Callable[[], bool], what: str) -> None:
+        """Run the board until this is reached. Raises BenchError when it is not."""
         self.board.run(_PATIENCE_MS, until=reached)
-        self._expect(reached(), f"{what} within {_PATIENCE_MS // 3_600_000} h on the board")
+        self.expect(reached(), f"{what} within {_PATIENCE_MS // 3_600_000} h on the board")
 
     def _type(self, line: str) -> None:
         self.screen.print_line(f"   >>> {line}")
@@ -352,7 +351,8 @@ class UpdateDemo:
 
     # Checks.
 
-    def _expect(self, so: bool, what: str) -> None:
+    def expect(self, so: bool, what: str) -> None:
+        """Raise BenchError unless it is so."""
         if not so:
             raise BenchError(
                 f"the demo expected: {what}", where=f"scene {len(self.steps) + 1}", cure="report it"

@@ -80,7 +80,7 @@ def check_heads(project: Project, now: int, latest: list[int]) -> Iterator[tuple
         latest.append(head.issued)
         words = expiry_words(head, now)
         if words is None:
-            said = f"{head.product}/{head.channel} is counter {head.counter} for {head.audience()}"
+            said = f"{head.product}/{head.channel} is {head.content()} for {head.audience()}"
             yield all_well("site", said), head
         else:
             state = State.WRONG if head.expires <= now else State.WARNING

@@ -80,7 +80,7 @@ def _compared(
             server, f"offers an older head (seq {head.seq}, here {known.seq})",
             "copy the site there again; a cache in between must not keep heads"), head
     return all_well(
-        "server", f"{server} offers counter {head.counter} for {head.audience()}, by plain HTTP"), head
+        "server", f"{server} offers {head.content()} for {head.audience()}, by plain HTTP"), head
 
 
 def _get(server: str, path: str) -> tuple[int, http.client.HTTPMessage, bytes]:

@@ -22,7 +22,7 @@ DATABASE_FILE: Final = "fleet.sqlite"
 
 def is_installed() -> bool:
     """Whether the packages of the extra are there."""
-    return all(find_spec(name) is not None for name in ("sqlalchemy", "alembic"))
+    return all(find_spec(name) is not None for name in ("sqlalchemy", "alembic", "prometheus_client"))
 
 
 def require_installed() -> None:

@@ -44,13 +44,17 @@ class BoardHealth(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardFilter:
-    """Which boards a list has: all that match each field that is not empty, by device id after `after`."""
+    """Which boards a list has: all that match each field that is not empty, by device id after `after`.
+
+    `seen_since` is in Unix seconds.
+    """
 
     search: str = ""
     state: BoardHealth | None = None
     product: str = ""
     channel: str = ""
     running: int | None = None
+    seen_since: int = 0
     after: str = ""
     limit: int = 50
 
@@ -209,6 +213,8 @@ def _conditions(wanted: BoardFilter, state: ColumnElement[str]) -> list[ColumnEl
         found.append(boards.c.product == wanted.product)
     if wanted.channel:
         found.append(boards.c.channel == wanted.channel)
+    if wanted.seen_since:
+        found.append(boards.c.last_seen >= wanted.seen_since)
     if wanted.running is not None:
         found.append(boards.c.running == wanted.running)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,6 +42,8 @@ class FleetService:
             self.runner = RolloutRunner(self.database, root, keys_path, signer, clock)
         chores = [*([self.runner.step] if self.runner else []), self.mirror.sync]
         self.recorder = BoardRecorder(self.database, late_s=late_s, chores=chores, clock=clock)
+        self.beside: list[AbstractContextManager[object]] = []
+        """What else runs while the context is entered."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -49,6 +51,8 @@ class FleetService:
         if self.runner is not None:
             self._stack.callback(self._leave, self.runner)
         self._stack.enter_context(self.recorder)
+        for each in self.beside:
+            self._stack.enter_context(each)
         return self
 
     def __exit__(

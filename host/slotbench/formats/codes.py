@@ -49,7 +49,7 @@ CODES = (
          "Check the Wi-Fi name and password, and that the access point is in reach."),
     Code(2, "name-not-resolved", _L, "server name cannot be resolved", "errno",
          "Check `server` in twoslot.json and that the network has a name server, or give an "
-         "address."),
+         "address. -2: there is no such name. 110: the name server does not answer."),
     Code(3, "connection-failed", _L, "connection failed", "errno",
          "Start the server: `slotbench serve`. If it runs, check host and port in `server`, and that no "
          "firewall is in between."),

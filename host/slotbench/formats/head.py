@@ -96,6 +96,11 @@ class Head:
         """Whether the rollout includes the board with this id and cohort. `paused` is not considered."""
         return cohort in self.cohorts or rollout_place(self.release, device_id, self.app) < self.percent
 
+    def content(self) -> str:
+        """What it offers, by counter, in words."""
+        release = [f"counter {self.counter}"] if self.counter else []
+        return " and ".join([*release, *([f"application {self.app_counter}"] if self.app else [])])
+
     def audience(self) -> str:
         """The boards that are offered the release, in words."""
         cohorts = f" and cohorts {', '.join(self.cohorts)}" if self.cohorts else ""

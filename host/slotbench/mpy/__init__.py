@@ -20,6 +20,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.mpy.bundle import bundle
 from slotbench.mpy.inline import inline
 from slotbench.mpy.parameters import share_parameters
+from slotbench.mpy.privates import share_privates
 from slotbench.mpy.shrink import shrink
 
 __all__ = ["ABI", "INCOMPATIBLE", "built", "compile_mpy", "compile_package", "inlined", "sources"]
@@ -97,7 +98,8 @@ def _compiled(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes]
 
 
 def _compile(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
-    small, _ = shrink(share_parameters({name: content.decode() for name, content in _built(modules)}))
+    texts = {name: content.decode() for name, content in _built(modules)}
+    small, _ = shrink(share_privates(share_parameters(texts)))
     # One file name for all of them: each would stay on the heap for ever.
     return tuple((name, compile_mpy(PACKAGE, text.encode(), 3)) for name, text in small.items())
 

@@ -19,6 +19,7 @@ __all__ = ["BUNDLES", "bundle"]
 BUNDLES: Final[Sequence[Sequence[str]]] = (
     ("boot/page.py", "boot/journal.py", "boot/slots.py", "boot/control.py"),
     ("image/writer.py", "image/download.py"),
+    ("http/connection.py", "http/request.py"),
 )
 
 _PACKAGE: Final = "twoslot"

@@ -22,8 +22,8 @@ from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import Soc
 
 __all__ = [
-    "LARGE", "HeapFigures", "HeapShares", "blocks", "idle", "measure_heap", "measure_shares", "module_sizes",
-    "new_testbed", "updates",
+    "LARGE", "HeapFigures", "HeapShares", "bare_heap", "blocks", "idle", "measure_heap", "measure_shares",
+    "module_sizes", "new_testbed", "smallest_heap", "updates",
 ]
 
 _STEP: Final = 128
@@ -162,22 +162,23 @@ class HeapShares:
 def measure_shares(folder: Path, *, seed: int = 0) -> HeapShares:
     """The part of `measure_heap` that other benches show too; a third of its time."""
     testbed = new_testbed(folder, seed)
-    bare, total = _bare(HEAP_BYTES)
+    bare, total = bare_heap(HEAP_BYTES)
     boot, held = _resting(testbed)
-    enough = _smallest(lambda heap: updates(testbed, heap=heap))
-    return HeapShares(boot - bare, held - bare, total - _bare(enough)[1])
+    enough = smallest_heap(lambda heap: updates(testbed, heap=heap))
+    return HeapShares(boot - bare, held - bare, total - bare_heap(enough)[1])
 
 
 def measure_heap(folder: Path, *, seed: int = 0) -> HeapFigures:
     """Measure on boards of a test bed in `folder`. Raises BenchError without a MicroPython VM."""
     testbed = new_testbed(folder, seed)
-    bare, total = _bare(HEAP_BYTES)
+    bare, total = bare_heap(HEAP_BYTES)
     boot, idle = _resting(testbed)
     taken, counted = blocks(testbed.board(vm=partial(MicroPythonVM, heap=LARGE), edit=without_main))
-    enough = _smallest(lambda heap: updates(testbed, heap=heap))
+    enough = smallest_heap(lambda heap: updates(testbed, heap=heap))
     return HeapFigures(
         heap_bytes=total, bare_bytes=bare, boot_bytes=boot - bare, idle_bytes=idle - bare,
-        update_peak_bytes=_bare(enough)[1] - bare, push_peak_bytes=_push_peak(folder / "push", seed) - bare,
+        update_peak_bytes=bare_heap(enough)[1] - bare,
+        push_peak_bytes=_push_peak(folder / "push", seed) - bare,
         rsa_peak_bytes=_rsa_peak(testbed),
         per_block_bytes=taken, blocks=counted)
 
@@ -216,7 +217,7 @@ def _push_peak(folder: Path, seed: int) -> int:
         desk.testbed.vm = partial(MicroPythonVM, heap=heap)
         return fits(desk)
 
-    return _bare(_smallest(enough))[1]
+    return bare_heap(smallest_heap(enough))[1]
 
 
 def module_sizes() -> dict[str, int]:
@@ -224,7 +225,7 @@ def module_sizes() -> dict[str, int]:
     return {name: len(mpy) for name, mpy in compile_package(sources()).items()}
 
 
-def _smallest(enough: Callable[[int], bool]) -> int:
+def smallest_heap(enough: Callable[[int], bool]) -> int:
     """The smallest sufficient heap, to 128 bytes."""
     low, high = 0, LARGE
     if not enough(high):
@@ -238,7 +239,7 @@ def _smallest(enough: Callable[[int], bool]) -> int:
     return high
 
 
-def _bare(heap: int) -> tuple[int, int]:
+def bare_heap(heap: int) -> tuple[int, int]:
     """Bytes in use in a VM with this heap and without files, and all bytes of the heap."""
     vm = MicroPythonVM(Soc(NorFlash(_CHIP_BYTES)), {}, NoNetwork(), heap=heap)
     try:

@@ -31,6 +31,7 @@ _POLL_S: Final = 0.5
 _LINE_BYTES: Final = 4096
 _LINES_MAX: Final = 32
 _BODY_BYTES: Final = 4096
+_NOTHING: Final = "nothing"
 _AGAIN: Final = "push again; it continues where it stopped"
 
 
@@ -39,7 +40,8 @@ class ListenerStatus:
     """The status of a listening board.
 
     `counter` is that of the running release. `development` is the lowest counter of a development release
-    that the board accepts, or 0 if it accepts none. `nonce` is its challenge.
+    that the board accepts, or 0 if it accepts none. `nonce` is its challenge, `app` the counter of the
+    application that runs, 0 for none.
     """
 
     device: str
@@ -53,6 +55,7 @@ class ListenerStatus:
     trial: bool
     development: int
     nonce: str
+    app: int = 0
 
     @classmethod
     def parse(cls, text: bytes) -> ListenerStatus:
@@ -66,7 +69,8 @@ class ListenerStatus:
             channel=fields.name("channel"), version=fields.text("version", 0, 16),
             counter=fields.integer("counter", high=2**32 - 1), slot=fields.choice("slot", ("A", "B")),
             confirmed=fields.boolean("confirmed"), trial=fields.boolean("trial"),
-            development=fields.integer("development"), nonce=fields.text("nonce", 32, 32))
+            development=fields.integer("development"), nonce=fields.text("nonce", 32, 32),
+            app=fields.integer("app", high=2**32 - 1) if fields.has("app") else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,44 @@ class PushClient:
         `on_step` receives what the board begins to do, in words, where that takes seconds.
         """
         table = blocks.block_table(image)
+
+        def piece(wants: str) -> tuple[bytes, int] | None:
+            span = _requested_span(wants, len(image))
+            if span is None:
+                return None
+            return (image[span[0] : span[1]], span[0]) if span[1] else (table, 0)
+
+        times = self._push(document, piece, lambda done: progress(done, len(image)), on_step)
+        progress(len(image), len(image))
+        return times
+
+    def push_application(
+        self, document: bytes, file_list: bytes, files: Mapping[str, bytes],
+        on_step: Callable[[str], object] = lambda words: None,
+    ) -> PushTimes:
+        """Push an application: its document (both lines), its list, and of its files (SHA-256 in hex ->
+        content) what the board does not have. Raises BenchError. `on_step` as for `push_release`.
+        """
+
+        def piece(wants: str) -> tuple[bytes, int] | None:
+            if wants == _NOTHING:
+                return None
+            if wants == "list":
+                return file_list, 0
+            found = files.get(wants.removeprefix("file="))
+            if found is None:
+                raise _unknown_request(wants)
+            return found, 0
+
+        return self._push(document, piece, lambda done: None, on_step)
+
+    def _push(
+        self, document: bytes, piece: Callable[[str], tuple[bytes, int] | None],
+        progress: Callable[[int], object], on_step: Callable[[str], object],
+    ) -> PushTimes:
+        """Send a signed document, then the pieces that the board requests. `piece` gives each, and the bytes
+        that the board has already; None when it needs no more.
+        """
         greeting = self.read_status()
         digest = hashlib.sha256(document).hexdigest()
         start = self._now()
@@ -152,16 +194,14 @@ class PushClient:
             while (response := connection.read_response())[0] == 100:
                 sent = self._now()
                 asked = asked or sent
-                span = _requested_span(response[1], len(image))
-                if span is None:
+                found = piece(response[1].get("twoslot-wants", ""))
+                if found is None:
                     on_step("the board has all of it, and reads it back")
                 else:
-                    piece = image[span[0] : span[1]] if span[1] else table
-                    progress(span[0], len(image))
-                    connection.send_chunk(piece)
-                    count += len(piece)
+                    progress(found[1])
+                    connection.send_chunk(found[0])
+                    count += len(found[0])
         self._require_success(response)
-        progress(len(image), len(image))
         return PushTimes(judged=asked - start, sent=sent - asked, verified=self._now() - sent, bytes=count)
 
     def wait_for_board(self, seconds: float) -> tuple[ListenerStatus, float]:
@@ -311,18 +351,21 @@ def _where_boards_listen(address: tuple[str, int], cure: str = "check host and p
     return f"{port} is WebREPL's port; a board listens on {PORT}: slotbench push {host} ..."
 
 
-def _requested_span(fields: Mapping[str, str], length: int) -> tuple[int, int] | None:
+def _requested_span(wants: str, length: int) -> tuple[int, int] | None:
     """The piece that an interim response requests: its first byte and its end in the image.
 
     (0, 0) is the block table. None means that the board has everything.
     """
-    wants = fields.get("twoslot-wants", "")
-    if wants == "nothing":
+    if wants == _NOTHING:
         return None
     if wants == "blocks":
         return 0, 0
     found = re.fullmatch(r"bytes=(\d{1,9})-(\d{1,9})", wants)
     if found is None or not int(found[1]) <= int(found[2]) < length:
-        raise BenchError(
-            f"the board requests {wants!r}", cure="use the slotbench version of the board's twoslot")
+        raise _unknown_request(wants)
     return int(found[1]), int(found[2]) + 1
+
+
+def _unknown_request(wants: str) -> BenchError:
+    return BenchError(
+        f"the board requests {wants!r}", cure="use the slotbench version of the board's twoslot")

@@ -11,23 +11,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from slotbench.application.bundle import Bundle
-from slotbench.application.room import SPARE_BLOCKS
+from slotbench.application.room import SPARE_BLOCKS, bundle_blocks
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import SECTOR_BYTES, FormatError
 from slotbench.formats.application import ApplicationDocument
-from slotbench.formats.file_list import parse_list
+from slotbench.formats.file_list import FILE_BYTES_MAX, parse_list, sort_key
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
+from slotbench.mpy import compile_package, sources
 from slotbench.release import documents, store
+from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.store import Store
 
 __all__ = [
-    "APPLICATION_SUFFIX", "application_contents", "build_application", "built_files", "check_fit",
-    "missing_files", "require_room", "trusted_applications",
+    "APPLICATION_SUFFIX", "application_contents", "build_application", "check_fit", "files_folder",
+    "missing_files", "read_written_bundle", "require_room", "trusted_applications",
+    "write_bundle",
 ]
 
 APPLICATION_SUFFIX = ".application"
+_TWOSLOT_FILES = 10
+"""Blocks of the boot hook, boot.py, settings, keys and records beside the package."""
 
 
 def build_application(
@@ -46,7 +51,7 @@ def build_application(
             raise BenchError(
                 f"{board.name} has no filesystem, so no place for an application",
                 cure="give a board that runs MicroPython", exit_code=USAGE)
-        require_room(bundle, board)
+        require_room(bundle, board, is_frozen=bool(firmware is not None and firmware.twoslot))
     made = ApplicationDocument(
         product=product, boards=tuple(board.name for board in boards), channels=tuple(channels),
         version=version, counter=counter, created=created, list_sha256=bundle.list_sha256,
@@ -58,19 +63,27 @@ def build_application(
     return made
 
 
-def require_room(bundle: Bundle, board: BoardProfile, *, occupied: int = 0) -> None:
-    """Raise BenchError unless the board's filesystem has room for the bundle twice, beside what is `occupied`
-    (blocks), so that one can be filled while the other runs.
+def require_room(bundle: Bundle, board: BoardProfile, *, is_frozen: bool = False) -> None:
+    """Raise BenchError unless the board's filesystem has room for the bundle twice, so that one can be filled
+    while the other runs, beside twoslot. `is_frozen`: the firmware has twoslot, and the filesystem none.
     """
-    room = board.filesystem.size // SECTOR_BYTES - SPARE_BLOCKS - occupied
+    blocks = board.filesystem.size // SECTOR_BYTES - SPARE_BLOCKS
+    if is_frozen or 2 * bundle.blocks + _package_blocks(sources()) <= blocks:
+        room = blocks  # sources take more than what is made of them
+    else:
+        room = blocks - _package_blocks(compile_package(sources()))
     missing = 2 * bundle.blocks - room
     if missing > 0:
         longest = max(bundle.files, key=lambda path: len(bundle.files[path]))
         raise BenchError(
             f"it takes {bundle.blocks} blocks of {SECTOR_BYTES} bytes, twice, and {board.name} has room for "
-            f"{max(room, 0)}: {missing * SECTOR_BYTES // 1024} KB are missing",
+            f"{max(room, 0)} beside twoslot: {missing * SECTOR_BYTES // 1024} KB are missing",
             where=str(bundle.folder) if bundle.folder is not None else "",
             cure=f"make it smaller; its longest file is {longest} ({len(bundle.files[longest])} bytes)")
+
+
+def _package_blocks(modules: Mapping[str, bytes]) -> int:
+    return bundle_blocks({path: len(data) for path, data in modules.items()}) + _TWOSLOT_FILES
 
 
 def check_fit(application: ApplicationDocument, firmware: Release) -> None:
@@ -135,12 +148,27 @@ def trusted_applications(site: Store, keys: Keys) -> dict[str, ApplicationDocume
     return found
 
 
-def built_files(folder: Path) -> Mapping[str, bytes]:
-    """The files of a bundle that was written to `folder`, as they are. Raises BenchError."""
+def files_folder(path: Path) -> Path:
+    """The folder with the files of the application in `path`, as boards get them."""
+    return path.with_suffix(".files")
+
+
+def write_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write the files of a bundle to `folder`, in place of those of an earlier build. Raises BenchError."""
+    if folder.is_dir():
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    for name, content in bundle.files.items():
+        write_atomic(folder / name, content)
+
+
+def read_written_bundle(folder: Path) -> Bundle:
+    """The bundle that was written to `folder`, as it is. Raises BenchError, FormatError."""
     if not folder.is_dir():
         raise BenchError(
             "the folder with the files of the application is missing", where=str(folder),
             cure="keep it beside the application, or build it again", exit_code=USAGE)
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+    files = {
+        path.relative_to(folder).as_posix(): read_bytes(path, FILE_BYTES_MAX)
         for path in sorted(folder.rglob("*")) if path.is_file()}
+    return Bundle(dict(sorted(files.items(), key=lambda item: sort_key(item[0]))), 0, folder)

@@ -8,10 +8,12 @@ import json
 from pathlib import Path
 from typing import Final
 
+from slotbench.application.bundle import Bundle
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import MODULUS_BYTES, Document
 from slotbench.private import PRIVATE, PUBLIC
+from slotbench.release.applications import build_application
 from slotbench.release.build import build_release
 from slotbench.release.files import read_bytes, write_new_files
 from slotbench.release.keys import SigningKey
@@ -71,6 +73,17 @@ def sign_development_release(
         image, product=product, boards=[board], channels=[channel], version=version, counter=counter,
         created=created)
     return key.sign(release.to_payload())
+
+
+def sign_development_application(
+    bundle: Bundle, key: SigningKey, *, product: str, board: BoardProfile, channel: str, counter: int,
+    created: int, version: str,
+) -> Document:
+    """Build, check and sign an application for this board only. Raises FormatError, BenchError."""
+    made = build_application(
+        bundle, product=product, boards=[board], channels=[channel], version=version, counter=counter,
+        created=created)
+    return key.sign(made.to_payload())
 
 
 def _pack_public_part(modulus: bytes) -> bytes:

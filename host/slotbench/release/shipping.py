@@ -35,8 +35,8 @@ from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
 __all__ = [
-    "FIRST_COUNTER", "ReleasePaths", "Shipment", "Stage", "find_shipped", "only_one", "plan_shipment",
-    "publish", "sign", "write_release",
+    "FIRST_COUNTER", "ReleasePaths", "Shipment", "Stage", "check_keys_and_clock", "find_shipped",
+    "next_rollout", "only_one", "plan_shipment", "publish", "sign", "write_release",
 ]
 
 FIRST_COUNTER = 1
@@ -119,14 +119,8 @@ def plan_shipment(
     Raises BenchError, FormatError: keys of another product, a wrong clock, images that do not fit, a counter
     that is used, a percentage below the present one.
     """
-    keys = documents.read_keys(paths.keys_path)[1]
-    if keys.product != product:
-        raise BenchError(
-            f"the keys are for the product {keys.product}, not {product}", where=str(paths.keys_path),
-            cure="give the keys of the product, or correct the product", exit_code=USAGE)
-    mark = HighWater.beside(paths.keys_path, product)
+    keys, mark = check_keys_and_clock(paths, product, channel, now)
     last = last_head(paths.site, keys, channel, gather_epochs(paths.site, paths.keys_path))
-    _require_right_clock(paths.site, keys, mark, last, now)
     channels = (channel,) if channel == "stable" else (channel, "stable")
     wanted = build_release(
         *images, product=product, boards=boards, counter=max(counter or 0, FIRST_COUNTER), created=now,
@@ -149,7 +143,10 @@ def plan_shipment(
             and each.release.counter >= lowest
         ):
             found = replace(base, release=each.release, path=each.path, stage=Stage.SIGNED)
-            return _offered(found, keys, percent, cohorts, now) if _offers(last, each) else found
+            if last is None or last.release != each.digest:
+                return found
+            share, why = next_rollout(paths.site, keys, last, percent, cohorts, now)
+            return replace(found, stage=Stage.OFFERED, rollout=share, why=why)
     used = [FIRST_COUNTER, lowest, *(each.release.counter for each in known)]
     used += [head.counter for head in map(mark.head, mark.channels) if head]
     if counter in used and counter is not None:
@@ -168,6 +165,23 @@ def plan_shipment(
     ):
         return replace(planned, release=built, stage=Stage.BUILT)
     return planned
+
+
+def check_keys_and_clock(
+    paths: ReleasePaths, product: str, channel: str, now: int,
+) -> tuple[Keys, HighWater]:
+    """The keys of the product, and the mark beside them. Raises BenchError: of another product, or the clock
+    of this computer cannot be right.
+    """
+    keys = documents.read_keys(paths.keys_path)[1]
+    if keys.product != product:
+        raise BenchError(
+            f"the keys are for the product {keys.product}, not {product}", where=str(paths.keys_path),
+            cure="give the keys of the product, or correct the product", exit_code=USAGE)
+    mark = HighWater.beside(paths.keys_path, product)
+    last = last_head(paths.site, keys, channel, gather_epochs(paths.site, paths.keys_path))
+    _require_right_clock(paths.site, keys, mark, last, now)
+    return keys, mark
 
 
 def write_release(shipment: Shipment, preflight: Preflight) -> None:
@@ -247,16 +261,12 @@ def _says_the_same(one: Release, other: Release, channel: str) -> bool:
         channels=other.channels) == other
 
 
-def _offers(last: Head | None, known: _SignedRelease) -> bool:
-    return last is not None and last.release == known.digest
-
-
-def _offered(
-    found: Shipment, keys: Keys, percent: int | None, cohorts: tuple[str, ...], now: int,
-) -> Shipment:
-    """The shipment of a release that its channel offers already: what is still to be changed."""
-    last = found.last
-    assert last is not None
+def next_rollout(
+    site: Store, keys: Keys, last: Head, percent: int | None, cohorts: tuple[str, ...], now: int,
+) -> tuple[Rollout, str]:
+    """The rollout of the head after `last`, which offers the same, and what changes by it, in words; "" when
+    nothing does. Raises BenchError: the percentage is below the present one.
+    """
     if percent is not None and percent < last.percent:
         raise BenchError(
             f"the channel {last.channel} is at {last.percent} %, {percent} % would exclude boards",
@@ -271,8 +281,8 @@ def _offered(
         why.append(f"the keys are of epoch {keys.epoch} now")
     elif last.expires < now + _RENEW_S:
         why.append(f"the head {'expired' if last.expires < now else 'expires'} {date_words(last.expires)}")
-    if unusable_releases(found.paths.site, keys, [last]):
+    if unusable_releases(site, keys, [last]):
         why.append("files are missing in the site")
-    return replace(found, stage=Stage.OFFERED, why="; ".join(why), rollout=Rollout(
+    return Rollout(
         percent=last.percent if percent is None else percent, cohorts=(*last.cohorts, *more),
-        paused=last.paused))
+        paused=last.paused), "; ".join(why)

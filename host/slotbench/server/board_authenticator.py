@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -83,7 +85,8 @@ class BoardAuthenticator:
     A challenge is a time with a MAC by a key of this process, so it needs no memory. For each board the last
     pair (challenge, count) is remembered, and only a higher pair is accepted. Therefore no request replays.
     With `require`, other clients are not served. `clock` gives Unix seconds. `public_url` is what the boards
-    have as their server, where a reverse proxy changes the host or the path: a MAC covers both. `observer` is
+    have as their server, where a reverse proxy changes the host or the path: a MAC covers both. With it the
+    proxy is believed where a request comes from (X-Forwarded-For). `observer` is
     told of each authenticated request, before it is answered: it must not wait for anything.
     """
 
@@ -154,7 +157,7 @@ class BoardAuthenticator:
             self.observer(ProvenRequest(
                 device_id=device_id, at=board.seen, running=proof.running, report=proof.report,
                 report_counter=proof.about, name=request.path.lstrip("/"), first_byte=_first_byte(),
-                address=request.remote_addr or ""))
+                address=self._address()))
         before = self._seen.get(device_id)
         self._seen[device_id] = board
         if before is None or (before.running, before.report, before.report_counter) != (
@@ -162,6 +165,14 @@ class BoardAuthenticator:
         ):
             _log.info(
                 "%s runs %d, its report: %s %d", device_id, board.running, board.report, board.report_counter)
+
+    def _address(self) -> str:
+        """Where the current request comes from. Behind a proxy that is named (`public_url`) it says so."""
+        if self._public is not None and (said := request.headers.get("X-Forwarded-For")):
+            nearest = said.rpartition(",")[2].strip()
+            with suppress(ValueError):
+                return str(ipaddress.ip_address(nearest))
+        return request.remote_addr or ""
 
     def _reject_claim(self, device_id: str, why: str) -> Response | None:
         """Refuse a board without a valid proof if identities are required; else serve it, not its report."""

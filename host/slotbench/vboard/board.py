@@ -34,7 +34,7 @@ __all__ = ["LOADERS", "BoardState", "Boot", "VirtualBoard"]
 LOADERS = {"model": LoaderModel, "machine": LoaderMachine}
 """What can boot a virtual board, by the names of `--loader`."""
 
-_STEPS = ("", "head", "release", "table", "scan", "download", "verify", "activate", "done")
+_STEPS = (*" head release table scan download verify activate done app list prepare unpack".split(" "),)
 """The states of the device's agent (device/twoslot/agent.py)."""
 
 _BOOTS_MAX = 64

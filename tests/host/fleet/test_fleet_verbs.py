@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -15,6 +18,8 @@ import pytest
 
 import slotbench as slotbench_package
 from slotbench import fleet
+from slotbench.cli import _EchoHandler
+from slotbench.cli.invocation import Invocation
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.release.publish import Rollout, publish_release
@@ -201,3 +206,16 @@ def test_serve_has_a_cockpit_whose_first_login_is_in_a_private_file(
             token.unlink()
         else:
             assert not token.exists(), "it is made once"
+
+
+def test_each_line_of_the_log_is_an_object(slotbench: RunCommand, tmp_path: Path) -> None:
+    ran = slotbench("serve", tmp_path / "none", "--json-log")
+    assert ran.code == 2 and ran.err.startswith("slotbench: "), "an error of the command line is for people"
+    invocation = Invocation(json_log=True)
+    record = logging.LogRecord("slotbench.server", logging.WARNING, "", 0, "%s: refused\n\"x\"", ("lamp-7",), None)
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        _EchoHandler(invocation).emit(record)
+    line = json.loads(said.getvalue())
+    assert said.getvalue().count("\n") == 1
+    assert (line["level"], line["logger"], line["message"]) == ("warning", "slotbench.server", "lamp-7: refused\n\"x\"")
+    assert line["time"].endswith("+00:00")

@@ -91,13 +91,16 @@ class Peers(Network):
         super().__init__()
         self.most = most
         self.called: list[tuple[str, int]] = []
+        self._names: dict[str, str] = {}
 
     def _resolve(self, host: str) -> str:
-        return host
+        address = f"10.9.{len(self._names)}.1"
+        self._names[address] = host
+        return address
 
     def _connect(self, host: str, port: int, timeout_ms: int | None) -> TcpStream:
         assert len(self.called) < self.most, "a connection more than the script has"
-        self.called.append((host, port))
+        self.called.append((self._names.get(host, host), port))
         return SilentStream()
 
 

@@ -53,7 +53,7 @@ def nginx(site: Path, folder: Path) -> Iterator[str]:
     program, port = find_program("nginx", "nginx-light"), free_port()
     (folder / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error; events {{}}\n"
-        f"http {{ access_log off; {_nginx_folders(folder)}\n"
+        f"http {{ access_log off; {nginx_folders(folder)}\n"
         f"server {{ listen 127.0.0.1:{port}; root {site}; location {PREFIX}/ {{ alias {site}/; }} }} }}\n")
     with running([program, "-p", folder, "-e", folder / "error", "-c", folder / "nginx.conf"], port, folder) as url:
         yield url
@@ -65,13 +65,13 @@ def nginx_before(origin: str, folder: Path) -> Iterator[str]:
     program, port = find_program("nginx", "nginx-light"), free_port()
     (folder / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error; events {{}}\n"
-        f"http {{ access_log off; {_nginx_folders(folder)}\n"
+        f"http {{ access_log off; {nginx_folders(folder)}\n"
         f"server {{ listen 127.0.0.1:{port}; location {PREFIX}/ {{ proxy_pass {origin}/; }} }} }}\n")
     with running([program, "-p", folder, "-e", folder / "error", "-c", folder / "nginx.conf"], port, folder) as url:
         yield url
 
 
-def _nginx_folders(folder: Path) -> str:
+def nginx_folders(folder: Path) -> str:
     """Where it may write, as nobody in particular."""
     return "".join(
         f"{name}_temp_path {folder}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))

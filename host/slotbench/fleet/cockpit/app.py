@@ -21,11 +21,14 @@ from slotbench.fleet.cockpit.api import add_api
 from slotbench.fleet.cockpit.asked import asked_number
 from slotbench.fleet.cockpit.board_pages import add_board_pages
 from slotbench.fleet.cockpit.guard import CockpitGuard
+from slotbench.fleet.cockpit.metrics import add_metrics
+from slotbench.fleet.cockpit.openapi import add_openapi
 from slotbench.fleet.cockpit.pictures import channel_bars, evidence_bar, step_marks
 from slotbench.fleet.cockpit.release_pages import add_release_pages
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.evidence import gather_evidence
 from slotbench.fleet.offers import fleet_stamp, latest_entries, newest_heads, signing_process
+from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.rollout_store import open_rollouts
 
 __all__ = ["Cockpit", "create_cockpit"]
@@ -38,13 +41,15 @@ _WARNED_S = 7 * 86400
 class Cockpit:
     """What the pages show. `clock` gives Unix seconds; `site` is the folder that is served.
 
-    `public_url` is where a reverse proxy offers the pages; None without one.
+    `public_url` is where a reverse proxy offers the pages; None without one. `recorder` is that of this
+    process, for its numbers.
     """
 
     database: FleetDatabase
     site: Path
     clock: Callable[[], float]
     public_url: str | None = None
+    recorder: BoardRecorder | None = None
 
     def now(self) -> int:
         """Unix seconds."""
@@ -63,12 +68,14 @@ def create_cockpit(cockpit: Cockpit) -> Flask:
     add_board_pages(app, cockpit.database, cockpit.now)
     add_release_pages(app, cockpit.database, cockpit.site, cockpit.now)
     add_api(app, cockpit.database, cockpit.now)
+    add_openapi(app)
+    add_metrics(app, cockpit.database, cockpit.recorder, cockpit.now)
 
     @app.errorhandler(HTTPException)
-    def refuse(error: HTTPException) -> tuple[str, int]:
+    def refuse(error: HTTPException) -> Response | tuple[str, int]:
         """What cannot be shown, as a page."""
         if request.path.startswith("/api/"):
-            return f"{error.name}\n", error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+            return Response(f"{error.name}\n", error.code, mimetype="text/plain")
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         what = status.description or status.phrase
         return render_template("problem.html", status=status, what=what), status

@@ -153,7 +153,7 @@ class ChipRunner:
 
     def _power_on(self) -> None:
         self._kept = self.folder.load_files()
-        self._files.write_files(self._kept)
+        self._files.write_files(self.folder.files_to_import(self._kept, self.board.flash))
         self._wire_parts()
         self._tell("power on")
         self._is_on = True
@@ -185,7 +185,7 @@ class ChipRunner:
             "the board lost power before the line ended", where=str(self.folder.path),
             cure=f"slotbench board power {self.folder.path} on"))
         taken = self._files.read_files()
-        self.folder.save_files(self._kept, taken)
+        self.folder.export_files(self._kept, taken, self.board.flash)
         if isinstance(self.folder, BoardFolder):
             self._kept = taken
         self.board.flash.save()

@@ -8,7 +8,10 @@ from slotbench.vboard.network.base import EHOSTUNREACH, ETIMEDOUT, Datagrams
 from slotbench.vboard.runtime import CALL_US, Runtime
 from slotbench.vboard.signals import DeviceOSError
 
-__all__ = ["UdpSocket"]
+__all__ = ["NAME_SERVER", "UdpSocket"]
+
+NAME_SERVER: Final = ("10.0.0.1", 53)
+"""Where a board's access point has names resolved."""
 
 _EBADF: Final = 9
 _EAGAIN: Final = 11
@@ -44,7 +47,9 @@ class UdpSocket:
         if not self._rt.is_associated():
             raise DeviceOSError(EHOSTUNREACH)
         self._drop_peer()
-        self._peer, self._from = self._rt.network.datagrams(*address), address
+        network = self._rt.network
+        self._peer = network.name_server() if address == NAME_SERVER else network.datagrams(*address)
+        self._from = address
         self._rt.streams.append(self._peer)
         self._rt.wait_us(CALL_US)
 

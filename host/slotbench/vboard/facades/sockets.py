@@ -27,6 +27,9 @@ _PEER, _PEER_PORT = "10.0.0.9", 49152
 _SYN_US: Final = 18_000_000
 """After about this long lwIP gives up on a peer that never answers (TCP_SYNMAXRTX); an estimate."""
 
+_SILENT_NAMES_MS: Final = 14_000
+"""As long lwIP asks a silent name server (DNS_MAX_RETRIES); an estimate."""
+
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16
 
 
@@ -34,8 +37,9 @@ def _socket(rt: Runtime) -> Mapping[str, Any]:
     def getaddrinfo(host: str, port: int, *hints: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         if host == _ANY:
             return [(2, 1, 0, "", (host, port))]
-        rt.wait_us(rt.network.link.round_trip_ms * 1000)
-        if not rt.is_associated():
+        ms = rt.network.name_ms if any(map(str.isalpha, host)) else rt.network.link.round_trip_ms
+        rt.wait_us((_SILENT_NAMES_MS if ms is None else ms) * 1000)
+        if not rt.is_associated() or ms is None:
             raise DeviceOSError(-2)
         return [(2, 1, 0, "", (rt.network.resolve(host), port))]
 

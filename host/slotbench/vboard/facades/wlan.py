@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from slotbench.vboard.facades.datagrams import NAME_SERVER
 from slotbench.vboard.network.station import Association
 from slotbench.vboard.runtime import CALL_US, Runtime
 from slotbench.vboard.signals import DeviceOSError
@@ -93,7 +94,7 @@ class _Wlan:
 
     def ifconfig(self) -> tuple[str, str, str, str]:
         if self.isconnected():
-            return "10.0.0.3", "255.255.255.0", "10.0.0.1", "10.0.0.1"
+            return "10.0.0.3", "255.255.255.0", "10.0.0.1", NAME_SERVER[0]
         return "0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0"
 
     def config(self, what: str | None = None, **settings: Any) -> Any:

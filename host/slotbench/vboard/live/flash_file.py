@@ -83,5 +83,9 @@ class FlashFile:
         """None: they are in the flash."""
         return {}
 
-    def save_files(self, before: Mapping[str, bytes], files: Mapping[str, bytes]) -> None:
+    def files_to_import(self, files: dict[str, bytes], flash: NorFlash) -> dict[str, bytes]:
+        """None."""
+        return {}
+
+    def export_files(self, before: Mapping[str, bytes], files: Mapping[str, bytes], flash: NorFlash) -> None:
         """Nothing to do: they are in the flash."""

@@ -20,6 +20,7 @@ from slotbench.private import make_private_folder
 from slotbench.untrusted import load_json
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.export_record import ExportRecord
 from slotbench.vboard.live.made_here import has_mark, mark
 
 __all__ = ["BoardFolder"]
@@ -62,6 +63,11 @@ class BoardFolder:
     def files_path(self) -> Path:
         """The board's filesystem as files of this machine."""
         return self.path / "files"
+
+    @property
+    def exported(self) -> ExportRecord:
+        """What the last export left in `files/` and in the flash."""
+        return ExportRecord(self.path, self.profile.filesystem)
 
     @property
     def socket_path(self) -> Path:
@@ -168,6 +174,20 @@ class BoardFolder:
                 f"{total} bytes of files, the board's filesystem has {self.profile.filesystem.size}",
                 where=str(self.files_path), cure="take some away")
         return files
+
+    def files_to_import(self, files: dict[str, bytes], flash: NorFlash) -> dict[str, bytes]:
+        """What of `files/`, where these are, replaces the filesystem in the flash: all of them, but none
+        where only the flash was changed since the last export.
+        """
+        return {} if self.exported.is_flash_newer(files, flash) else files
+
+    def export_files(
+        self, before: Mapping[str, bytes], files: Mapping[str, bytes], flash: NorFlash,
+    ) -> None:
+        """`save_files`, of a board whose flash was saved: later it is known who was changed."""
+        self.save_files(before, files)
+        with _writing(self.path):
+            self.exported.note(files, flash)
 
     def _require_no_links(self) -> None:
         """Raise BenchError if a board from elsewhere leads out of its folder."""

@@ -202,7 +202,7 @@ class LiveRunner:
 
     def _power_on(self) -> None:
         self._kept = self.folder.load_files()
-        self._files.start(self._kept)
+        self._files.start(self.folder.files_to_import(self._kept, self.board.flash))
         self._tell("power on")
         self._on = True
         self._inside(_Doing.PROGRAM, self.board.power_on)
@@ -219,7 +219,7 @@ class LiveRunner:
         with suppress(BenchViolation):
             self._files.sync()
         self.board.flash.save()
-        self.folder.save_files(self._kept, self.board.files)
+        self.folder.export_files(self._kept, self.board.files, self.board.flash)
         self._kept, self._on = dict(self.board.files), False
         self._answer(self._offs)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from slotbench.vboard.clock import Clock
+from slotbench.vboard.network.names import answer_names
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
@@ -161,7 +162,8 @@ class Network(ABC):
     """An access point and what lies behind it. `online` False: the board never gets an address.
 
     `udp` answers datagrams in this process, by their port: with a datagram, or with None. `access_points`
-    None: any network that the board is given is there; `joined` is the one that it is given of them.
+    None: any network that the board is given is there; `joined` is the one that it is given of them. Its name
+    server answers after `name_ms` milliseconds, None: never.
     """
 
     def __init__(self, link: RadioLink | None = None) -> None:
@@ -173,6 +175,7 @@ class Network(ABC):
         self.udp: dict[int, Callable[[bytes], bytes | None]] = {}
         self.access_points: Sequence[AccessPoint] | None = None
         self.joined: AccessPoint | None = None
+        self.name_ms: int | None = self.link.round_trip_ms
 
     @property
     def received(self) -> int:
@@ -197,9 +200,17 @@ class Network(ABC):
         self.connections += 1
         return self._log_requests(stream)
 
+    def name_server(self) -> Datagrams:
+        """Where questions for names go (RFC 1035)."""
+        return _AnsweredHere(self, lambda question: answer_names(question, self.resolve), self.name_ms)
+
     def datagrams(self, host: str, port: int) -> Datagrams:
         """Where datagrams to an address go that `resolve` gave."""
-        return _AnsweredHere(self, port)
+        return _AnsweredHere(self, lambda data: self._answered(port, data), self.link.round_trip_ms)
+
+    def _answered(self, port: int, data: bytes) -> bytes | None:
+        answer = self.udp.get(port)
+        return answer(data) if self.online and answer is not None else None
 
     @property
     def places(self) -> dict[int, str]:
@@ -235,16 +246,16 @@ class _Unreached:
 
 @dataclass(slots=True)
 class _AnsweredHere:
-    """Datagrams to a port that `Network.udp` answers, after the round trip."""
+    """Datagrams that are answered in this process, after so many milliseconds; None: never."""
 
     network: Network
-    port: int
+    answer: Callable[[bytes], bytes | None]
+    after_ms: int | None
     coming: deque[tuple[int, bytes]] = field(default_factory=deque)
 
     def send(self, data: bytes) -> None:
-        answer = self.network.udp.get(self.port)
-        if self.network.online and answer is not None and (answered := answer(data)) is not None:
-            self.coming.append((self.network.clock.us + self.network.link.round_trip_ms * 1000, answered))
+        if self.after_ms is not None and (answered := self.answer(data)) is not None:
+            self.coming.append((self.network.clock.us + self.after_ms * 1000, answered))
 
     def receive(self) -> bytes | None:
         there = self.coming and self.coming[0][0] <= self.network.clock.us

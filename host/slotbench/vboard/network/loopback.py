@@ -83,7 +83,7 @@ class LoopbackNetwork(Network):
         return _LoopbackDatagrams(host, port, self.grace_s)
 
     def _resolve(self, host: str) -> str:
-        address = self.hosts.get(host, _HOME if host == socket.gethostname() else host)
+        address = self.hosts.get(host, _HOME if host in ("localhost", socket.gethostname()) else host)
         if not is_this_machine(address):
             raise DeviceOSError(NAME_UNKNOWN)
         return address

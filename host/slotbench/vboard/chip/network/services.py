@@ -13,6 +13,7 @@ from typing import Final
 
 from slotbench.vboard.chip.network.frames import ETHERNET_BYTES, IPV4, checksum, kind_of
 from slotbench.vboard.chip.network.slirp import HOST, NAME_SERVER
+from slotbench.vboard.network.names import answer_names
 
 __all__ = ["Services"]
 
@@ -20,9 +21,6 @@ _UDP: Final = 17
 _IP_BYTES: Final = 20
 _UDP_BYTES: Final = 8
 _DNS_PORT, _NTP_PORT = 53, 123
-_DNS_HEAD: Final = 12
-_A, _INTERNET = 1, 1
-_TTL_S: Final = 60
 _NTP_EPOCH_S: Final = 2_208_988_800
 """From 1900 to 1970."""
 _NTP_BYTES: Final = 48
@@ -65,7 +63,7 @@ class Services:
         if asked is None:
             return None
         if asked.target_port == _DNS_PORT and asked.target == NAME_SERVER.packed:
-            answer = _names(asked.data)
+            answer = answer_names(asked.data, lambda name: str(HOST)) or b""
         elif asked.target_port == _NTP_PORT and asked.target == HOST.packed:
             answer = self._time(asked.data)
         else:
@@ -80,19 +78,6 @@ class Services:
         stamp = struct.pack(">II", int(now_s) & 0xFFFFFFFF, int(now_s % 1 * (1 << 32)))
         head = bytes((request[0] & 0x38 | 4, 1, 6, 0xEC)) + bytes(8) + b"LOCL"
         return head + stamp + request[40:48] + stamp + stamp
-
-
-def _names(request: bytes) -> bytes:
-    """This machine's address for the name in a DNS request; no address of another kind."""
-    if len(request) < _DNS_HEAD or request[4:6] != b"\0\1":
-        return b""
-    end = request.find(b"\0", _DNS_HEAD)
-    question = request[_DNS_HEAD : end + 5]
-    if end < 0 or len(question) < 5:
-        return b""
-    kind = int.from_bytes(question[-4:-2], "big")
-    record = struct.pack(">HHHIH", 0xC00C, _A, _INTERNET, _TTL_S, 4) + HOST.packed if kind == _A else b""
-    return request[:2] + struct.pack(">HHHHH", 0x8180, 1, bool(record), 0, 0) + question + record
 
 
 def _datagram_in(frame: bytes) -> _Datagram | None:

@@ -70,6 +70,15 @@ def call(n, a, k):
     return answer()
 
 
+def _text(n):
+    try:
+        return link.read(n)
+    except MemoryError:
+        while n:  # what stays unread would be the next answer
+            n -= link.readinto(_in, min(n, 8))
+        raise
+
+
 def answer():
     try:
         return receive()
@@ -87,17 +96,17 @@ def receive():
         if kind == 2:
             return n != 0
         if kind == 3:
-            return link.read(n)
+            return _text(n)
         if kind == 4:
             return Far(n)
         if kind == 5:
-            return eval(link.read(n))
+            return eval(_text(n))
         if kind == 6:
             raise OSError(n)
         if kind == 7:
             raise KeyboardInterrupt
         if kind == 8:
-            raise eval(link.read(n))
+            raise eval(_text(n))
         _do(kind, n)
     raise SystemExit  # the host is gone
 
@@ -109,9 +118,9 @@ def _do(kind, n):
     limit[1] = level
     try:
         if kind == 10:
-            exec(link.read(n), main)
+            exec(_text(n), main)
         elif kind == 11:
-            exec(link.read(n), globals())
+            exec(_text(n), globals())
         else:
             timers[n].cb(timers[n])
     except BaseException as e:

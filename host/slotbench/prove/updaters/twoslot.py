@@ -1,0 +1,140 @@
+"""The same program as an application of twoslot: its update recorded, cut, and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from slotbench.application.bundle import Bundle
+from slotbench.formats.application_record import FILES, FolderState, newest_record
+from slotbench.prove.testbed import HOURS_MS, NOW, PRODUCT, TestBed
+from slotbench.prove.updaters.methods import program
+from slotbench.prove.updaters.recording import UpdateRecording, ReplayableFlash, files_at
+from slotbench.release.applications import build_application
+from slotbench.release.publish import publish_offer
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.flash.place import filesystem_place
+from slotbench.vboard.micropython import MicroPythonVM
+from slotbench.vboard.micropython.installation import HEAP_BYTES
+from slotbench.vboard.network.base import NoNetwork
+from slotbench.vboard.network.wsgi import WsgiNetwork
+from slotbench.vboard.vm import CPythonVM
+
+__all__ = ["ApplicationBench"]
+
+_MAIN: Final = (
+    b"import start, time, twoslot\nprint('program', start.lamp.VERSION, start.wires.VERSION)\n"
+    b"while True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n")
+_START_MS: Final = 5_000
+_PACKAGE: Final = "/twoslot/"
+
+
+class _CountedAnswers:
+    """A server that counts the bytes of its answers."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app = app
+        self.sent = 0
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        data = b"".join(self._app(environ, start))
+        self.sent += len(data)
+        return [data]
+
+
+class ApplicationBench:
+    """A product whose boards run version 1 of the program as a confirmed application."""
+
+    def __init__(self, folder: Path) -> None:
+        self._testbed = TestBed(folder)
+        self._site = _CountedAnswers(self._testbed.app)
+        self._offer(1, program(1))
+        board = self._board(HEAP_BYTES, None)
+        board.power_on()
+        self._run_to(board, 1)
+        board.power_off()
+        self._settled = board.flash.clone()
+        self._package = {
+            path: data for path, data in self._testbed.board().files.items() if path.startswith(_PACKAGE)}
+
+    def record_update(self, *, in_one_line: bool = False) -> tuple[UpdateRecording, int]:
+        """The flash operations of the update to version 2, until it is confirmed, and the bytes that the
+        server sent.
+        """
+        self._offer(2, program(2, in_one_line=in_one_line))
+        board = self._board(HEAP_BYTES, self._settled)
+        assert isinstance(board.flash, ReplayableFlash)
+        recording = board.flash.begin()
+        before = self._site.sent
+        board.power_on()
+        self._run_to(board, 2)
+        board.power_off()
+        return recording, self._site.sent - before
+
+    def starts_whole_program(self, flash: NorFlash) -> bool:
+        """Whether a board without network starts one of the versions, as a whole, from this flash."""
+        place = filesystem_place(self._testbed.profile.filesystem.start, self._testbed.profile.visible_bytes)
+        found = files_at(flash, place)
+        if found is None:
+            return False
+        kept = {path: data for path, data in found.items() if not path.startswith(_PACKAGE)}
+        said: list[str] = []
+        board = VirtualBoard(
+            self._testbed.profile, flash, NoNetwork(), {**kept, **self._package}, vm=CPythonVM,
+            on_print=said.append)
+        board.power_on()
+        board.run(_START_MS, until=lambda: "program" in "".join(said))
+        board.power_off()
+        return any(f"program {version} {version}\n" in "".join(said) for version in (1, 2))
+
+    def updates(self, heap: int) -> bool:
+        """Whether a board with this heap updates; `record_update` comes before."""
+        board = self._board(heap, self._settled)
+        try:
+            board.power_on()
+            return self._run_to(board, 2, must=False)
+        finally:
+            board.power_off()
+
+    def _board(self, heap: int, flash: NorFlash | None) -> VirtualBoard:
+        source = self._testbed.factory.clone() if flash is None else flash
+        files: Mapping[str, bytes] = {}
+        if flash is not None:
+            place = filesystem_place(
+                self._testbed.profile.filesystem.start, self._testbed.profile.visible_bytes)
+            files = files_at(flash, place) or {}
+
+        def edit(given: dict[str, bytes]) -> None:
+            if files:
+                given.clear()
+                given.update(files)
+
+        return self._testbed.board(
+            WsgiNetwork(self._site), vm=partial(MicroPythonVM, heap=heap), edit=edit,
+            flash=ReplayableFlash(source))
+
+    def _offer(self, counter: int, files: Mapping[str, bytes]) -> None:
+        publisher = self._testbed.publisher
+        bundle = Bundle({"main.py": _MAIN, **files}, 0)
+        made = build_application(
+            bundle, product=PRODUCT, boards=[self._testbed.profile], version=f"{counter}.0.0",
+            counter=counter, created=NOW + counter)
+        path = publisher.folder / f"{counter}.application"
+        path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
+        publish_offer(
+            publisher.site, publisher.keys_path, publisher.online, NOW + counter, application=(path, bundle))
+
+    def _run_to(self, board: VirtualBoard, counter: int, *, must: bool = True) -> bool:
+        def done() -> bool:
+            found = newest_record(board.files.get(f"/{name}", b"") for name in FILES)
+            if found is None or found.active > 1:
+                return False
+            folder = found.folders[found.active]
+            return folder.counter == counter and folder.state is FolderState.CONFIRMED
+
+        board.run(HOURS_MS, until=done)
+        assert done() or not must, f"application {counter} is not confirmed"
+        return done()

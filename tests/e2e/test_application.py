@@ -1,0 +1,160 @@
+"""Applications from `ship`'s parts to the board: unpacked, on trial, confirmed, back by themselves; on both VMs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slotbench.application.bundle import Bundle, build_bundle
+from slotbench.formats.application_record import FILES, FOLDERS, ApplicationRecord, FolderState, newest_record
+from slotbench.formats.head import Head
+from slotbench.formats.journal import Report
+from slotbench.release.applications import build_application
+from slotbench.release.heads import Rollout
+from slotbench.release.publish import publish_offer
+from slotbench.vboard.board import VirtualBoard
+from slotbench.vboard.firmware import Behaviour
+from slotbench.vboard.network.wsgi import WsgiNetwork
+from slotbench.vboard.vm import CPythonVM, DeviceVM
+from support.testbed import BUSY_MAIN, HOURS_MS, NOW, PRODUCT, TestBed, make_testbed
+
+PROGRAM = {"main.py": "import lamp\n" + BUSY_MAIN, "lamp.py": "shade = 1\n", "www/index.html": "<p>" * 100}
+
+
+@pytest.fixture
+def testbed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
+    return make_testbed(tmp_path, vm=vm, main=BUSY_MAIN)
+
+
+class Recorder:
+    """The server of a test bed, which notes the paths that it was asked for."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app = app
+        self.paths: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        self.paths.append(environ["PATH_INFO"])
+        return self._app(environ, start)
+
+    def files(self) -> list[str]:
+        return [path for path in self.paths if path.startswith("/files/")]
+
+
+def program(testbed: TestBed, files: Mapping[str, str]) -> Bundle:
+    folder = testbed.publisher.folder / "app"
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return build_bundle(folder, as_source=testbed.vm is CPythonVM)  # which runs no bytecode
+
+
+def offer(
+    testbed: TestBed, counter: int, files: Mapping[str, str], *, release: int | None = None,
+    rollout: Rollout = Rollout(), does: Behaviour = Behaviour.HEALTHY, **fields: Any,
+) -> Head:
+    """Publish an application with this counter, alone or together with the release `release`."""
+    publisher, bundle = testbed.publisher, program(testbed, files)
+    made = build_application(
+        bundle, product=PRODUCT, boards=[testbed.profile], version=f"app-{counter}", counter=counter,
+        created=NOW + counter, firmware_low=release or 0, **fields)
+    path = publisher.folder / f"app-{counter}.application"
+    path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
+    with_release = None
+    if release is not None:
+        image = testbed.images[release] = testbed.firmware(f"{release}.0.0", does)
+        built, _ = publisher.build(
+            image, [testbed.profile], version=f"{release}.0.0", counter=release, now=NOW + counter)
+        with_release = built, [image] if isinstance(image, bytes) else image
+    return publish_offer(
+        publisher.site, publisher.keys_path, publisher.online, NOW + counter, release=with_release,
+        application=(path, bundle), rollout=rollout)
+
+
+def record(board: VirtualBoard) -> ApplicationRecord | None:
+    return newest_record(board.files[f"/{name}"] for name in FILES if f"/{name}" in board.files)
+
+
+def running(board: VirtualBoard) -> tuple[int, FolderState]:
+    """The counter and the state of the active application; 0 and EMPTY while /main.py runs."""
+    found = record(board)
+    if found is None or found.active > 1:
+        return 0, FolderState.EMPTY
+    folder = found.folders[found.active]
+    return folder.counter, folder.state
+
+
+def update_to(board: VirtualBoard, counter: int, *, hours: int = 4) -> None:
+    """Run the board until this application is confirmed."""
+    board.run(hours * HOURS_MS, until=lambda: running(board) == (counter, FolderState.CONFIRMED))
+    assert running(board) == (counter, FolderState.CONFIRMED), record(board)
+
+
+def content(board: VirtualBoard) -> dict[str, bytes]:
+    """The files of the active application."""
+    found = record(board)
+    assert found is not None
+    prefix = f"/{FOLDERS[found.active]}/"
+    files = {path.removeprefix(prefix): data for path, data in board.files.items() if path.startswith(prefix)}
+    return {path: data for path, data in files.items() if not path.startswith("twoslot.")}
+
+
+def test_a_board_takes_a_program_and_of_the_next_one_what_changed(testbed: TestBed) -> None:
+    recorder = Recorder(testbed.app)
+    offer(testbed, 2, PROGRAM)
+    board = testbed.board(WsgiNetwork(recorder))
+    kept = dict(board.files)
+    board.power_on()
+    update_to(board, 2)
+    assert content(board) == dict(program(testbed, PROGRAM).files)
+    assert len(recorder.files()) == 3
+    recorder.paths.clear()
+    changed = {**PROGRAM, "lamp.py": "shade = 2\n"}
+    offer(testbed, 3, changed)
+    update_to(board, 3)
+    assert content(board) == dict(program(testbed, changed).files)
+    assert len(recorder.files()) == 1, recorder.files()
+    assert {path: data for path, data in board.files.items() if path in kept} == kept, "the user's files are as they were"
+
+
+def test_a_program_that_crashes_falls_back_and_a_better_one_is_taken(testbed: TestBed) -> None:
+    offer(testbed, 2, PROGRAM)
+    board = testbed.board()
+    board.power_on()
+    update_to(board, 2)
+    before = content(board)
+    offer(testbed, 3, {**PROGRAM, "lamp.py": "raise ValueError('burnt out')\n"})
+    board.run(4 * HOURS_MS, until=lambda: (found := record(board)) is not None and found.report_counter == 3)
+    found = record(board)
+    assert found is not None and found.report in (Report.BAD, Report.UNPROVEN) and found.report_counter == 3
+    assert running(board) == (2, FolderState.CONFIRMED) and content(board) == before
+    offer(testbed, 4, {**PROGRAM, "lamp.py": "shade = 4\n"})
+    update_to(board, 4)
+
+
+def test_firmware_and_program_switch_together_and_fall_back_together(testbed: TestBed) -> None:
+    offer(testbed, 2, PROGRAM, release=2)
+    board = testbed.board()
+    board.power_on()
+    update_to(board, 2)
+    assert board.result is not None and board.result.counter == 2
+    offer(testbed, 3, {**PROGRAM, "lamp.py": "shade = 3\n"}, release=3, does=Behaviour.CRASH)
+    board.run(2 * HOURS_MS)
+    assert board.result is not None and board.result.counter == 2
+    found = record(board)
+    assert found is not None
+    here = board.evaluate("__import__('os').getcwd()")
+    assert {f"/{name}": folder.counter for name, folder in zip(FOLDERS, found.folders)}[here] == 2
+
+
+@pytest.mark.parametrize("rollout", [Rollout(percent=0), Rollout(paused=True), Rollout(percent=0, cohorts=("lab",))])
+def test_a_board_outside_of_the_rollout_takes_none(testbed: TestBed, rollout: Rollout) -> None:
+    recorder = Recorder(testbed.app)
+    offer(testbed, 2, PROGRAM, rollout=rollout)
+    board = testbed.board(WsgiNetwork(recorder))
+    board.power_on()
+    board.run(HOURS_MS)
+    assert running(board) == (0, FolderState.EMPTY) and not recorder.files()

@@ -1,0 +1,48 @@
+"""Side by side with the methods of hobby updaters: who has a program after a cut of power."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slotbench.prove.updaters.measure import TWOSLOT, measure_methods, measure_twoslot
+from slotbench.prove.updaters.methods import METHODS
+from slotbench.prove.updaters.recording import files_at
+from slotbench.prove.updaters.twoslot import ApplicationBench
+from slotbench.vboard.flash.place import filesystem_place
+from support.vboard.flash import generic
+
+
+def test_every_method_but_twoslots_loses_programs(micropython: None, tmp_path: Path) -> None:
+    found = list(measure_methods(tmp_path, 2, with_heap=False))
+    assert [each.name for each in found] == [method.name for method in METHODS]
+    for each in found:
+        assert 0 < each.survived < each.cuts > 40, each
+        assert each.wire > 3_000, "whole files for one line"
+
+
+def test_boards_with_twoslot_start_a_whole_program(micropython: None, tmp_path: Path) -> None:
+    """A sample; `slotbench prove updaters` tries every operation."""
+    own = measure_twoslot(tmp_path, 25, with_heap=False)
+    assert (own.name, own.survived) == (TWOSLOT, own.cuts) and own.cuts > 10
+
+
+def test_a_board_whose_files_are_mixed_is_no_survivor(micropython: None, tmp_path: Path) -> None:
+    """The judge is no rubber stamp: half of an application, with the record that says that it is whole."""
+    bench = ApplicationBench(tmp_path)
+    recording, _ = bench.record_update()
+    last = list(recording.cuts(len(recording.operations)))[-1].flash
+    assert bench.starts_whole_program(last.clone())
+    place = filesystem_place(generic().filesystem.start, generic().visible_bytes)
+    files = files_at(last, place)
+    assert files is not None and "/app_b/lamp.py" in files
+    at = last.peek(place.start, place.size).find(files["/app_b/lamp.py"][-13:])
+    assert at > 0, "VERSION = 2"
+    last.poke(place.start + at + 12 - 2, b"\x00")
+    assert not bench.starts_whole_program(last)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name.replace(" ", "-"))
+def test_a_method_is_a_boot_file_that_compiles(method: object) -> None:
+    compile(method.boot, "boot.py", "exec")  # type: ignore[attr-defined]
