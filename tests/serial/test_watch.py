@@ -129,6 +129,8 @@ def test_each_save_is_started_and_seen(bench: SerialBench, program: Path) -> Non
     record = record_of(bench)
     assert (record.active, record.folders[0].state, record.floor) == (0, FolderState.CONFIRMED, 0)
     assert record.folders[0].counter >= DEVELOPMENT
+    said = slotbench("deploy", "--port", bench.port, "--channel", "beta", "--dry-run")
+    assert "dry run" in said and "twoslot_boot" not in said, "it finds the board's files, not those in /app_a"
     assert "was taken away" in slotbench("watch", program, "--port", bench.port, "--end")
     bench.wait_for("own program", 2)
     left = {path: data for path, data in bench.board.files.items() if not path.startswith("/twoslot.app")}
