@@ -32,7 +32,8 @@ TELLING = [
     "prove powercut", "prove network", "prove fleet", "prove field", "prove fuzz", "prove push", "prove memory",
     "prove chip", "ship", "fleet list", "fleet show", "fleet name",
     "fleet rollout start", "fleet rollout pause", "fleet rollout resume", "fleet rollout abort", "fleet rollout list",
-    "fleet token new", "fleet token list", "fleet token remove"]
+    "fleet token new", "fleet token list", "fleet token remove",
+    "fleet webhook add", "fleet webhook list", "fleet webhook remove"]
 """The verbs that tell something."""
 
 

@@ -14,6 +14,7 @@ _VERBS = {
     },
     "The cockpit": {
         "token": ("slotbench.cli.fleet_token:token", "Make and take away logins."),
+        "webhook": ("slotbench.cli.fleet_webhook:webhook", "Tell programs elsewhere what happens."),
     },
     "Rollouts": {
         "rollout": ("slotbench.cli.fleet_rollout:rollout", "Offer a release in steps that are watched."),

@@ -18,7 +18,8 @@ from slotbench.formats.release import is_development
 
 __all__ = [
     "BoardEntry", "BoardFilter", "BoardHealth", "BoardView", "FleetSummary", "LATE_S", "RunningCount",
-    "count_boards", "find_board", "late_after", "list_boards", "list_entries", "summarize",
+    "TROUBLE", "count_boards", "find_board", "late_after", "list_boards", "list_entries", "summarize",
+    "version_words",
 ]
 
 LATE_S: Final = 13 * 3600
@@ -26,8 +27,9 @@ LATE_S: Final = 13 * 3600
 UPDATING_S: Final = 2 * 3600
 """A download that began longer ago is no longer under way."""
 _WORDS_MAX: Final = 8
-_TROUBLE: Final = tuple(
+TROUBLE: Final = tuple(
     int(report) for report in (Report.BAD, Report.UNPROVEN, Report.LAST_RESORT, Report.SAFE_MODE))
+"""The reports after which somebody should look at a board."""
 
 
 class BoardHealth(StrEnum):
@@ -223,7 +225,7 @@ def _conditions(wanted: BoardFilter, state: ColumnElement[str]) -> list[ColumnEl
 def _state(now: int, late_s: int) -> ColumnElement[str]:
     updating = and_(boards.c.target > boards.c.running, boards.c.target_at >= now - UPDATING_S)
     return case(
-        (boards.c.report.in_(_TROUBLE), literal(BoardHealth.TROUBLE.value)),
+        (boards.c.report.in_(TROUBLE), literal(BoardHealth.TROUBLE.value)),
         (boards.c.last_seen < now - late_s, literal(BoardHealth.LATE.value)),
         (updating, literal(BoardHealth.UPDATING.value)),
         else_=literal(BoardHealth.WELL.value))

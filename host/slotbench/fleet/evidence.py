@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, or_, select
 
+from slotbench.fleet.board_list import TROUBLE
 from slotbench.fleet.rollout_decision import Evidence
 from slotbench.fleet.schema import boards
 from slotbench.formats.head import rollout_place
-from slotbench.formats.journal import Report
 
 __all__ = ["count_included", "gather_evidence"]
-
-_FAILED = (Report.BAD, Report.UNPROVEN, Report.LAST_RESORT, Report.SAFE_MODE)
 
 
 def gather_evidence(
@@ -21,7 +19,7 @@ def gather_evidence(
     """Count the boards of a channel by what they proved of the release `counter`. One query."""
     about = boards.c.report_counter == counter
     runs = boards.c.running == counter
-    failed = and_(about, boards.c.report.in_([int(report) for report in _FAILED]))
+    failed = and_(about, boards.c.report.in_(TROUBLE))
     confirmed = and_(runs, about, not_(failed))
     begun = or_(runs, boards.c.target == counter, failed)
     silent = and_(begun, not_(failed), case(

@@ -8,24 +8,21 @@ next one finds it there and signs nothing twice.
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 
 from slotbench.errors import BenchError
 from slotbench.fleet.audit_log import Actor, record_action
 from slotbench.fleet.board_list import late_after
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.evidence import count_included, gather_evidence
-from slotbench.fleet.recorder import upsert
+from slotbench.fleet.leases import give_lease_back, new_owner, take_lease
 from slotbench.fleet.rollout_decision import Evidence, RolloutDecision, RolloutState, RolloutStep, decide
 from slotbench.fleet.rollout_store import RolloutView, open_rollouts
-from slotbench.fleet.schema import leases, rollouts
+from slotbench.fleet.schema import rollouts
 from slotbench.formats import FormatError
 from slotbench.formats.head import Head
 from slotbench.release import documents
@@ -34,10 +31,8 @@ from slotbench.release.rollout import Channel
 from slotbench.release.signer import HeadSigner
 from slotbench.release.store import Store, head_name
 
-__all__ = ["LEASE_S", "RENEWED_S", "RolloutRunner", "read_channel_head"]
+__all__ = ["RENEWED_S", "RolloutRunner", "read_channel_head"]
 
-LEASE_S: Final = 30
-"""How long a process has the rollouts for itself after each turn."""
 RENEWED_S: Final = 15 * 86400
 """A head that expires sooner is signed again: half of what it lives."""
 _COUNT_EVERY_S: Final = 300
@@ -60,7 +55,7 @@ class RolloutRunner:
     ) -> None:
         self.database = database
         self.site = Store(site)
-        self.owner = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.owner = new_owner()
         self.product = documents.read_keys(keys_path)[1].product
         self._keys_path = keys_path
         self._signer = signer
@@ -75,7 +70,7 @@ class RolloutRunner:
         Only the process that has the lease does anything.
         """
         now = int(self._clock())
-        if not self._take_lease(now):
+        if not take_lease(self.database, _LEASE, self.owner, now):
             return
         with self.database.reading() as connection:
             waiting = [each for each in open_rollouts(connection) if each.product == self.product]
@@ -92,19 +87,7 @@ class RolloutRunner:
 
     def leave(self) -> None:
         """Give the lease back, for the next process. Raises BenchError."""
-        with self.database.writing() as connection:
-            connection.execute(
-                update(leases).where(leases.c.name == _LEASE, leases.c.owner == self.owner).values(until=0))
-
-    def _take_lease(self, now: int) -> bool:
-        with self.database.writing() as connection:
-            statement = upsert(connection, leases).values(name=_LEASE, owner=self.owner, until=now + LEASE_S)
-            connection.execute(statement.on_conflict_do_update(
-                index_elements=[leases.c.name],
-                set_={"owner": self.owner, "until": now + LEASE_S},
-                where=(leases.c.owner == self.owner) | (leases.c.until <= now)))
-            owner = connection.execute(select(leases.c.owner).where(leases.c.name == _LEASE)).scalar_one()
-        return bool(owner == self.owner)
+        give_lease_back(self.database, _LEASE, self.owner)
 
     def _move(self, view: RolloutView, now: int) -> None:
         head = read_channel_head(self.site, view.product, view.channel)

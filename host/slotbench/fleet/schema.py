@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, St
 
 __all__ = [
     "META", "audit", "boards", "events", "heads", "images", "leases", "releases", "rollouts", "searched_text",
-    "secrets_kept", "tokens",
+    "secrets_kept", "tokens", "webhooks",
 ]
 
 META: Final = MetaData()
@@ -154,6 +154,19 @@ secrets_kept = Table(
     Column("value", String(200), nullable=False),
 )
 """What all processes of one fleet share, such as the key that signs sessions."""
+
+webhooks = Table(
+    "webhooks", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("url", String(400), nullable=False, unique=True),
+    Column("secret", _DIGEST, nullable=False),
+    Column("audit_id", BigInteger, nullable=False),
+    Column("event_id", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("next_at", BigInteger, nullable=False, server_default="0"),
+    Column("problem", String(200), nullable=False, server_default=""),
+)
+"""Who is told what happens: told up to the rows `audit_id` and `event_id`, tried again from `next_at` on."""
 
 leases = Table(
     "leases", META,

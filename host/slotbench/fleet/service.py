@@ -15,6 +15,7 @@ from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.rollout_runner import RolloutRunner
 from slotbench.fleet.site_mirror import SiteMirror
+from slotbench.fleet.webhook_sender import WebhookSender
 from slotbench.release.signer import HeadSigner
 
 __all__ = ["FleetService"]
@@ -42,7 +43,7 @@ class FleetService:
             self.runner = RolloutRunner(self.database, root, keys_path, signer, clock)
         chores = [*([self.runner.step] if self.runner else []), self.mirror.sync]
         self.recorder = BoardRecorder(self.database, late_s=late_s, chores=chores, clock=clock)
-        self.beside: list[AbstractContextManager[object]] = []
+        self.beside: list[AbstractContextManager[object]] = [WebhookSender(self.database, clock)]
         """What else runs while the context is entered."""
         self._stack = ExitStack()
 

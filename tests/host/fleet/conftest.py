@@ -30,8 +30,11 @@ ON_BOTH = ("test_recording", "test_rollout_runner", "test_cockpit_pages", "test_
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "database" in metafunc.fixturenames and metafunc.module.__name__.endswith(ON_BOTH):
+    name = metafunc.module.__name__
+    if "database" in metafunc.fixturenames and name.endswith(ON_BOTH):
         metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+    elif "database" in metafunc.fixturenames and name.endswith("test_two_processes"):
+        metafunc.parametrize("database", ["postgresql"], indirect=True)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from slotbench.fleet.board_list import LATE_S
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.rollout_plan import RolloutPlan
-from slotbench.fleet.rollout_runner import LEASE_S, RENEWED_S, RolloutRunner, read_channel_head
+from slotbench.fleet.leases import LEASE_S
+from slotbench.fleet.rollout_runner import RENEWED_S, RolloutRunner, read_channel_head
 from slotbench.fleet.rollout_store import RolloutView, ask_rollout, begin_rollout, find_rollout
 from slotbench.fleet.schema import boards
 from slotbench.formats.head import Head, rollout_place
