@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import math
 import stat
 from pathlib import Path
 
@@ -82,6 +84,41 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path, private: PrivateKeyTyp
     with pytest.raises(BenchError, match="not an RSA-3072 key") as caught:
         SigningKey.load(path)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["n", "p", "q", "d", "dmp1", "dmq1", "iqmp"])
+def test_a_key_whose_numbers_do_not_belong_together_is_refused(tmp_path: Path, name: str) -> None:
+    private = SigningKey.generate().private
+    numbers = private.private_numbers()
+    number = numbers.public_numbers.n if name == "n" else int(getattr(numbers, name))
+    right, wrong = (value.to_bytes(-(-number.bit_length() // 8), "big") for value in (number, number ^ 2))
+    der = private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    assert der.count(right) == 1
+    path = tmp_path / "key.pem"
+    write_pem(path, der.replace(right, wrong))
+    with pytest.raises(BenchError, match="not a private key"):
+        SigningKey.load(path)
+
+
+def test_a_key_whose_numbers_are_no_primes_signs_nothing(tmp_path: Path) -> None:
+    q = SigningKey.generate().private.private_numbers().q
+    p = next(p for p in range((3 << 1534) + 1, 4 << 1534, 2) if math.gcd(65537 * q, p * (p - 1)) == 1 and pow(2, p - 1, p) != 1)
+    d = pow(65537, -1, math.lcm(p - 1, q - 1))
+    private = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(65537, p * q)).private_key(
+            unsafe_skip_rsa_key_validation=True)
+    path = tmp_path / "key.pem"
+    write_pem(path, private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    damaged = SigningKey.load(path)
+    with pytest.raises(BenchError, match="the key signs wrongly: .*key.pem"):
+        damaged.sign(b"a release")
+
+
+def write_pem(path: Path, der: bytes) -> None:
+    path.write_bytes(b"-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(der) + b"-----END PRIVATE KEY-----\n")
+    path.chmod(0o600)
 
 
 def test_a_file_that_is_not_a_key_is_refused(ring: KeyRing) -> None:

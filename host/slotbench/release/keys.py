@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -83,8 +83,13 @@ class SigningKey:
         return document.key_id(self.modulus)
 
     def sign(self, payload: bytes) -> Document:
-        """Sign a payload with this key; return the document."""
+        """Sign a payload with this key; return the document. Raises BenchError if the key is damaged."""
         signature = self.private.sign(payload, padding.PKCS1v15(), hashes.SHA256())
+        try:
+            self.private.public_key().verify(signature, payload, padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            raise BenchError(
+                "the key signs wrongly", where=self.where, cure="restore its file from a backup") from None
         return Document(payload, self.key_id, signature)
 
     def to_pem(self, passphrase: bytes | None) -> bytes:
@@ -98,8 +103,25 @@ class SigningKey:
 
 @functools.lru_cache(maxsize=32)
 def _read_plain(pem: bytes) -> object:
-    """The private key of an unencrypted PEM. It is checked, which takes a quarter of a second, once."""
-    return serialization.load_pem_private_key(pem, None)
+    """The private key of an unencrypted PEM. Raises ValueError if its numbers do not belong together."""
+    return _load(pem, None)
+
+
+def _load(pem: bytes, passphrase: bytes | None) -> object:
+    """The private key of a PEM. That its numbers belong together is checked here. That two of them are primes
+    is not: it takes a quarter of a second, and a key that signs wrongly is found at its first signature.
+    """
+    private = serialization.load_pem_private_key(pem, passphrase, unsafe_skip_rsa_key_validation=True)
+    if isinstance(private, rsa.RSAPrivateKey):
+        it = private.private_numbers()
+        n, e = it.public_numbers.n, it.public_numbers.e
+        right = (
+            it.p * it.q == n and it.iqmp * it.q % it.p == 1
+            and all(e * number % (prime - 1) == 1 for prime, number in (
+                (it.p, it.d), (it.q, it.d), (it.p, it.dmp1), (it.q, it.dmq1))))
+        if not right:
+            raise ValueError("the numbers of the key do not belong together")
+    return private
 
 
 def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
@@ -108,7 +130,7 @@ def _decrypt_key(pem: bytes, passphrase: bytes | None, path: Path) -> object:
             "key has a passphrase", where=str(path),
             cure="give --passphrase-file or set SLOTBENCH_PASSPHRASE", exit_code=USAGE)
     try:
-        return serialization.load_pem_private_key(pem, passphrase)
+        return _load(pem, passphrase)
     except ValueError:
         raise WrongPassphrase(
             "wrong passphrase", where=str(path), cure="give the right one", exit_code=USAGE) from None
