@@ -39,7 +39,7 @@ NEW: Final = {
 USERS: Final = {"/data/readings": b"21.5\n" * 300, "/wifi.json": b'{"ssid": "home"}', "/main.py": b"print('own')\n"}
 
 
-class _Blocks:
+class _CutRegion:
     """The region of the filesystem. After a cut every access fails, as littlefs is told."""
 
     def __init__(self, flash: NorFlash) -> None:
@@ -128,7 +128,7 @@ class LittleFiles:
     """`os` and open() of a board, on its littlefs."""
 
     def __init__(self, flash: NorFlash, *, fresh: bool = False) -> None:
-        self.blocks = _Blocks(flash)
+        self.blocks = _CutRegion(flash)
         self.fs = LittleFS(
             context=self.blocks, block_size=SECTOR, block_count=BOARD.filesystem.size // SECTOR,
             read_size=PROGRAM_BYTES, prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES,
