@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from slotbench.prove.updaters.measure import TWOSLOT, measure_methods, measure_twoslot
-from slotbench.prove.updaters.methods import METHODS
+from slotbench.prove.updaters.methods import METHODS, program
 from slotbench.prove.updaters.recording import files_at
-from slotbench.prove.updaters.twoslot import ApplicationBench
+from slotbench.prove.updaters.twoslot import PROGRAM_MAIN, ApplicationBench
+from slotbench.repl.development import DevelopmentBundle
+from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.place import filesystem_place
 from support.vboard.flash import generic
 
@@ -41,6 +44,50 @@ def test_a_board_whose_files_are_mixed_is_no_survivor(micropython: None, tmp_pat
     assert at > 0, "VERSION = 2"
     last.poke(place.start + at + 12 - 2, b"\x00")
     assert not bench.starts_whole_program(last)
+
+
+class TypedBoard:
+    """The prompt of a virtual board, as `slotbench watch` uses one."""
+
+    name = "board"
+
+    def __init__(self, board: VirtualBoard) -> None:
+        self._board = board
+
+    def stop_program(self, *, frees_heap: bool = True) -> None:
+        """`run_line` presses Ctrl-C by itself."""
+
+    def run_script(self, script: str) -> str:
+        said = self._board.run_line(script)
+        assert "Traceback" not in said, said
+        return said
+
+    def put_files(self, folder: str, files: Mapping[str, bytes], progress: object = None) -> None:
+        for name, data in files.items():
+            self.run_script(f"f = open({folder + '/' + name!r}, 'wb'); f.write({data!r}); f.close()")
+
+    def restart(self) -> None:
+        """What the flash has now is enough."""
+
+    start_program = restart
+
+    def listen(self) -> bytes:
+        return b""
+
+
+def test_a_cut_while_a_development_bundle_comes_and_goes(micropython: None, tmp_path: Path) -> None:
+    """`watch` fills the folder that the release does not use, and takes it away again."""
+    bench = ApplicationBench(tmp_path)
+    board, recording = bench.settled_board()
+    bundle = DevelopmentBundle(TypedBoard(board))
+    sent = bundle.send({"main.py": PROGRAM_MAIN, **program(2)})
+    assert sent.count == 6
+    filled, sent_flash = len(recording.operations), board.flash.clone()
+    assert bundle.end() and not bundle.end()
+    board.power_off()
+    versions = [bench.started_version(point.flash) for point in recording.cuts(12)]
+    assert 0 not in versions and (versions[0], bench.started_version(sent_flash), versions[-1]) == (1, 2, 1)
+    assert filled > 20 and len(recording.operations) > filled + 5
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name.replace(" ", "-"))
