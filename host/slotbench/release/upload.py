@@ -45,7 +45,7 @@ def upload_site(
     cannot be written, if a file of the site is damaged, or if a head there is newer than the one here;
     `is_forced` replaces that one.
     """
-    target = _Target(url)
+    target = UploadTarget(url)
     with site.locked(), target.telling():
         names = sorted(_names(site), key=lambda name: (_rank(name), name))
         contents = {name: site.read(name) or b"" for name in names if not digest_in(name)}
@@ -64,7 +64,7 @@ def upload_site(
     return Upload(written=tuple(written), kept=kept)
 
 
-class _Target:
+class UploadTarget:
     """The place of the copy."""
 
     def __init__(self, url: str) -> None:
