@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
-from slotbench.prove.updaters.measure import TWOSLOT, measure_methods, measure_twoslot
+from slotbench import cli
+from slotbench.prove.updaters.measure import TWOSLOT
 from slotbench.prove.updaters.methods import METHODS, program
 from slotbench.prove.updaters.recording import files_at
 from slotbench.prove.updaters.twoslot import PROGRAM_MAIN, ApplicationBench
@@ -17,23 +18,25 @@ from slotbench.vboard.flash.place import filesystem_place
 from support.vboard.flash import generic
 
 
-def test_every_method_but_twoslots_loses_programs(micropython: None, tmp_path: Path) -> None:
-    found = list(measure_methods(tmp_path, 2, with_heap=False))
-    assert [each.name for each in found] == [method.name for method in METHODS]
-    for each in found:
-        assert 0 < each.survived < each.cuts > 40, each
-        assert each.wire > 3_000, "whole files for one line"
+@pytest.fixture(scope="module")
+def shared(micropython: None, tmp_path_factory: pytest.TempPathFactory) -> ApplicationBench:
+    return ApplicationBench(tmp_path_factory.mktemp("bench"))
 
 
-def test_boards_with_twoslot_start_a_whole_program(micropython: None, tmp_path: Path) -> None:
-    """A sample; `slotbench prove updaters` tries every operation."""
-    own = measure_twoslot(tmp_path, 25, with_heap=False)
-    assert (own.name, own.survived) == (TWOSLOT, own.cuts) and own.cuts > 10
+def test_the_table(micropython: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sample; without --every it tries every operation."""
+    assert cli.run(["prove", "updaters", "--every", "20", "--no-heap", "--json"]) == 0
+    *methods, own = json.loads(capsys.readouterr().out)["result"]
+    assert [each["name"] for each in methods] == [method.name for method in METHODS]
+    for each in methods:
+        assert 0 < each["survived"] <= each["cuts"] > 2 and each["wire"] > 3_000, "whole files for one line"
+    assert sum(each["cuts"] - each["survived"] for each in methods) > 5
+    assert (own["name"], own["survived"]) == (TWOSLOT, own["cuts"]) and own["cuts"] > 10
 
 
-def test_a_board_whose_files_are_mixed_is_no_survivor(micropython: None, tmp_path: Path) -> None:
+def test_a_board_whose_files_are_mixed_is_no_survivor(micropython: None, shared: ApplicationBench) -> None:
     """The judge is no rubber stamp: half of an application, with the record that says that it is whole."""
-    bench = ApplicationBench(tmp_path)
+    bench = shared
     recording, _ = bench.record_update()
     last = list(recording.cuts(len(recording.operations)))[-1].flash
     assert bench.starts_whole_program(last.clone())
@@ -75,9 +78,9 @@ class TypedBoard:
         return b""
 
 
-def test_a_cut_while_a_development_bundle_comes_and_goes(micropython: None, tmp_path: Path) -> None:
+def test_a_cut_while_a_development_bundle_comes_and_goes(micropython: None, shared: ApplicationBench) -> None:
     """`watch` fills the folder that the release does not use, and takes it away again."""
-    bench = ApplicationBench(tmp_path)
+    bench = shared
     board, recording = bench.settled_board()
     bundle = DevelopmentBundle(TypedBoard(board))
     sent = bundle.send({"main.py": PROGRAM_MAIN, **program(2)})

@@ -51,6 +51,7 @@ class ApplicationBench:
     def __init__(self, folder: Path) -> None:
         self._testbed = TestBed(folder)
         self._site = _CountedAnswers(self._testbed.app)
+        self._newest = 1
         self._offer(1, program(1))
         board = self._board(HEAP_BYTES, None)
         board.power_on()
@@ -64,13 +65,14 @@ class ApplicationBench:
         """The flash operations of the update to version 2, until it is confirmed, and the bytes that the
         server sent.
         """
-        self._offer(2, program(2, in_one_line=in_one_line))
+        self._newest += 1
+        self._offer(self._newest, program(2, in_one_line=in_one_line))
         board = self._board(HEAP_BYTES, self._settled)
         assert isinstance(board.flash, ReplayableFlash)
         recording = board.flash.begin()
         before = self._site.sent
         board.power_on()
-        self._run_to(board, 2)
+        self._run_to(board, self._newest)
         board.power_off()
         return recording, self._site.sent - before
 
@@ -110,7 +112,7 @@ class ApplicationBench:
         board = self._board(heap, self._settled)
         try:
             board.power_on()
-            return self._run_to(board, 2, must=False)
+            return self._run_to(board, self._newest, must=False)
         finally:
             board.power_off()
 
