@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from slotbench.formats import maptable
+from slotbench.formats import blocks, maptable
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key, trusted_keys
@@ -286,3 +286,127 @@ def test_a_twoslot_without_applications_goes_on_with_the_firmware(
             policy_bench.check_rollout(head)
     else:
         policy_bench.check_rollout(head)
+
+
+class PatchBody:
+    """A response whose body is a patch, all of which is there."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.got = data, 0
+
+    def wait_ms(self, size: int = 0) -> None:
+        self.got = 0
+
+    def fill(self, views: Any) -> bool:
+        for view in views:
+            part, self.data = self.data[: len(view)], self.data[len(view) :]
+            view[: len(part)] = part
+            self.got += len(part)
+        return True
+
+
+@pytest.mark.parametrize("path", vectors("patches", ".patch"))
+def test_patches(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
+    """What must be refused counts no block as there that is not the release's, and ends within 100 steps."""
+    old, new = ((VECTORS / "patches" / f"{name}.bin").read_bytes() for name in ("old", "new"))
+    running, spare = BOARD.slots
+    board.flash.poke(running.image.start, old)
+    board.flash.poke(spare.table.start, blocks.table_sector(blocks.block_table(new)))
+    scan, decoder = vm.import_("twoslot.image.scan"), vm.import_("twoslot.patch.blocks")
+    place = spare.image.start, spare.table.start, running.image.start, running.table.start, running.descriptor.start
+    progress = scan.start(place, {"length": len(new)})
+    for block in range(progress["blocks"]):
+        scan.check_block(progress, block)
+    board.put_slot(0, old, counter=5)
+    source = SimpleNamespace(close=lambda agent: None)
+    agent = SimpleNamespace(
+        progress=progress, plan={"ways": 2 if path.stem == "whole" else 1}, place=place, response=PatchBody(path.read_bytes()),
+        request=None, source=source, stage="twoslot.patch.blocks", written=0, tries=0)
+    steps = 0
+    while agent.stage == "twoslot.patch.blocks":
+        decoder.step(agent)
+        steps += 1
+        assert steps < 100, "an endless patch"
+
+    right = says(path)["sha256"] is not None
+    assert (progress["left"] == 0, agent.plan["ways"] != 0) == (right, right)
+    assert agent.stage == ("twoslot.image.scan" if right else "twoslot.patch.choice")
+    if right:
+        assert board.flash.peek(spare.image.start, len(new)) == new
+    assert [code for _, code, _ in vm.import_("twoslot")._log] == ([] if right else [50])
+
+
+@pytest.mark.parametrize("path", vectors("lists", ".list"))
+def test_file_lists(vm: CPythonVM, path: Path) -> None:
+    """A board reads a list in pieces, and names the first line that breaks a rule."""
+    text, expected = path.read_bytes(), says(path)
+    entries: list[tuple[str, int, str]] = []
+    module = vm.import_("twoslot.application.listing")
+    progress = vm.import_("twoslot.application.progress")
+    entry = vm.import_("twoslot.application.file_list").parse
+    if expected["wrong_line"] == 0:
+        previous = b""
+        for line in text.splitlines():
+            digest, length, name = entry(line, previous)
+            entries.append((name.decode(), length, digest.decode()))
+            previous = name
+        assert entries == [(each["path"], each["length"], each["sha256"]) for each in expected["files"]]
+
+    plan = {
+        "list": hashlib.sha256(text).digest(), "list_length": len(text), "files": text.count(b"\n"),
+        "length": sum(each["length"] for each in expected["files"]), "folder": "/app_a"}
+    agent: Any = SimpleNamespace(plan=plan, progress=None, response=Body(text), views=None, waiting=False)
+    agent.source = SimpleNamespace(close=lambda agent: None)
+    progress.restart(progress.begin(agent), len(text))
+    vm.import_("os").statvfs = lambda path: (4096, 4096, 9999, 9999)
+
+    def read() -> None:
+        while agent.progress is not None:
+            module.step(agent)
+
+    if expected["wrong_line"]:
+        with refusal(vm, "ReleaseError", 82, max(expected["wrong_line"], 0)):
+            read()
+    else:
+        read()
+        assert agent.stage == "twoslot.application.preparation"
+
+
+class Body:
+    """A response that has all of its body."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.got = data, 0
+
+    def wait_ms(self, size: int = 0) -> None:
+        self.got = 0
+
+    def fill(self, views: tuple[memoryview, ...]) -> bool:
+        piece, self._data = self._data[: len(views[0])], self._data[len(views[0]) :]
+        views[0][: len(piece)] = piece
+        self.got = len(piece)
+        return True
+
+
+@pytest.mark.parametrize("path", vectors("applications"))
+def test_application_records(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
+    expected, module = says(path), vm.import_("twoslot.application.record")
+    board.files["/twoslot.app0"] = path.read_bytes()
+    record = module.load()
+
+    if expected is None:
+        assert record[1:] == [0, 2, *[0] * 22, bytes(8), bytes(8), 0, 0, 0, 0, bytes(16), 0, 0]
+        return
+    a, b = expected["folders"]
+    assert [each.hex() if isinstance(each, bytes) else each for each in record[1:]] == [
+        expected["sequence"], expected["active"], a["state"], b["state"], expected["attempts"],
+        expected["report"], expected["rounds"], expected["under_way"], expected["ended"], a["counter"],
+        b["counter"], expected["floor"], expected["bad_counter"], expected["unproven_counter"],
+        expected["report_counter"], a["firmware_low"], a["firmware_high"], b["firmware_low"],
+        b["firmware_high"], a["mpy_abi"], b["mpy_abi"], a["data"], b["data"], expected["data"],
+        a["list_digest"], b["list_digest"], expected["head_seq"], expected["head_time"], expected["key_epoch"],
+        expected["channel_tag"], expected["keys_digest"], expected["with_firmware"], expected["next_floor"]]
+    record[1] -= 1  # save() counts
+    if expected["sequence"] < 2**32 - 1:
+        module.save(record)
+        assert board.files[f"/twoslot.app{expected['sequence'] % 2}"] == path.read_bytes()

@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "repl": _MIDDLE | {"serial_port"},
     "push": _MIDDLE,
     "application": _MIDDLE | {"project"},
-    "release": _MIDDLE | {"application"},
+    "patch": frozenset({"errors", "formats"}),
+    "release": _MIDDLE | {"application", "patch"},
     "doctor": _MIDDLE | {"project", "release", "repl", "serial_port"},
     "parts": frozenset({"errors"}),
     "vboard": _MIDDLE | {"parts"},
@@ -56,7 +57,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 }
 """Part of slotbench -> the parts it may import beside itself."""
 
-_EXTRAS = {"fleet": "fleet"}
+_EXTRAS = {"fleet": "fleet", "release": "upload"}
 """Part of slotbench -> the extra of setup.cfg whose packages it may import, too."""
 
 _DISTRIBUTIONS = {

@@ -1,9 +1,7 @@
 # The policy: whether this board accepts a signed head, wants its release now, and can run it.
 import machine
-import os
 import time
 
-from binascii import unhexlify
 from hashlib import sha256
 
 from micropython import const
@@ -12,54 +10,24 @@ import twoslot
 
 from twoslot import codes
 from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, EPOCH_2000, NEVER_REACHED
-from twoslot.constants import STATE_APP, STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
+from twoslot.constants import STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
+from twoslot.trust.fields import read_digest, read_numbers, read_typed, require_product
 
 _ROUNDS = const(4)  # trials without proof: the first, and three more
 _FADES_MS = const(259200000)  # three days since the start, or a newer head: then it is tried again
 
 
 def apply(agent, s):
-    """Apply the policy to the document that was verified; return the agent's next state. s: the settings.
-
-    First that for firmware, then that for applications, where the head names one or the board has one.
-    """
-    if agent.state == STATE_APP:
-        from twoslot.application import offer
-
-        return offer.apply(agent, s)
-    refusal = payload = None
-    if agent.head and agent.head["next"]:
-        payload = agent.seal[0]
-    try:
-        state = check(agent, s)
-    except ReleaseError as e:
-        if agent.state != STATE_HEAD or not agent.accepted:
-            raise
-        refusal, state = e, STATE_RELEASE
-    if payload:
-        from twoslot.application import offer
-
-        offer.check_release(agent, payload)
-    elif agent.accepted and agent.state == STATE_HEAD and state == STATE_RELEASE:
-        if agent.head["app"] or "twoslot.app0" in os.listdir("/"):
-            try:
-                from twoslot.application import offer
-            except ImportError:
-                pass  # a twoslot without applications goes on with the firmware
-            else:
-                return offer.check(agent, s, refusal)
-    if refusal:
-        raise refusal
-    return state
-
-
-def check(agent, s):
-    """Apply the policy for firmware to a head or a release."""
+    """Apply the policy to the document that was verified; return the agent's next state. s: the settings."""
     (payload, digest, epoch), agent.seal = agent.seal, None
     facts = agent.facts
     if agent.state != STATE_HEAD:
         agent.plan = check_release(payload, digest, agent.head, s, facts)
+        if agent.head["next"]:
+            from twoslot.application import offer
+
+            offer.check_release(agent, payload)
         return STATE_TABLE if agent.download else STATE_IDLE
     now = time.time()
     now = max(now + EPOCH_2000 if now > CLOCK_SET else 0, agent.pinned[1])
@@ -85,6 +53,13 @@ def check(agent, s):
     # Until it expires, the same head gets the same answer, and need not be sent again.
     agent.etag = agent.fresh_etag, head["expires"]
     agent.accepted, agent.interval_s = True, head["interval_s"]
+    if head["app"] or facts["app"]:
+        try:
+            from twoslot.application import offer
+
+            return offer.check(agent, s)
+        except ImportError:
+            pass  # a twoslot without applications goes on with the firmware
     check_rollout(head, facts, s, device_id(s), agent.force)
     return STATE_RELEASE
 
@@ -221,41 +196,12 @@ def parse_plan(payload, image):
     plan["version"] = v = read_typed(payload, "version", str)
     plan["url"], plan["blocks_url"] = read_typed(image, "url", str), read_typed(image, "blocks_url", str)
     plan["sha256"], plan["blocks"] = read_digest(image, "sha256"), read_digest(image, "blocks")
+    # What this release has beside the image itself: 1 patches, 2 the whole image deflated (patch/choice.py).
+    known = image.get(b"encodings".decode(), ())  # as a text it would stay on the heap for ever
+    plan["ways"] = ("patch" in known) + 2 * ("deflate" in known)
     # The descriptor cuts the version after 16 bytes, not characters: it has to be ASCII.
     if not 0 < len(v) <= 16 or min(v) < " " or max(v) > "~":
         raise ValueError
     if plan["form"] not in (1, 2) or plan["floor"] > plan["counter"]:
         raise ValueError
     return plan
-
-
-def read_numbers(payload, keys, bits=31):
-    """Return these fields as a dict; ValueError when one is no number from 0 to below 2**bits."""
-    # Also a signed number must be one that the journal and the descriptor can hold (FORMATS).
-    numbers = {}
-    for key in keys:
-        n = numbers[key] = read_typed(payload, key, int)
-        if n < 0 or n >> bits:
-            raise ValueError
-    return numbers
-
-
-def read_typed(payload, key, kind):
-    """Return a field that must be of this type."""
-    if not isinstance(payload[key], kind):
-        raise ValueError
-    return payload[key]
-
-
-def read_digest(payload, key):
-    """Return the 32 bytes of a field in hex."""
-    digest = unhexlify(read_typed(payload, key, str))
-    if len(digest) != 32:
-        raise ValueError
-    return digest
-
-
-def require_product(payload, settings):
-    """Raise unless a document is of this board's product."""
-    if payload.get("product") != settings["product"]:
-        raise ReleaseError(codes.WRONG_PRODUCT, 0)
