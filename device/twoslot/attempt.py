@@ -25,6 +25,7 @@ def begin(agent, force, download, etag):
     agent.phase = PHASE_GET  # what is done for the document
     agent.text = agent.seal = agent.refusal = None  # of the document
     agent.key_epoch = 0  # of the keys that are wanted before the head
+    agent.address = None  # of the server, once it is known
     agent.request = None  # a request under way, which is asked again and again
     agent.source = agent.response = agent.url = agent.span = agent.views = None
     agent.facts = agent.head = agent.news = agent.plan = agent.place = agent.progress = None

@@ -73,13 +73,13 @@ class _ServerTime:
         if not self.host.strip("0123456789."):
             address = socket.getaddrinfo(self.host, self.port)[0][-1]
         else:
-            from twoslot import resolver
+            from twoslot import errors, resolver
 
             address = resolver.address(self.host, self.port)
             if not address:
                 self.wait = _NAME_MS
                 return
-            twoslot.drop("resolver")
+            twoslot.drop("resolver", "errors")
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.settimeout(0)
         self.sock.connect(address)

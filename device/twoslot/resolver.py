@@ -5,7 +5,12 @@ import os
 import socket
 import time
 
+import twoslot
+
 from micropython import const
+
+from twoslot import codes
+from twoslot.errors import LinkError
 
 _WAIT_MS = const(1000)  # for the first answer, one more second each time
 _TRIES = const(4)
@@ -17,6 +22,29 @@ _ETIMEDOUT = const(110)
 host = sock = None
 packet = b""  # the question
 begun = tries = 0
+
+
+def look_up(agent, url):
+    """Set agent.address for a request of url: (host, what connect() takes). Sets agent.waiting meanwhile."""
+    if not network.WLAN(network.STA_IF).isconnected():
+        raise LinkError(codes.NOT_CONNECTED, 0)
+    place = url[7:].split("/")[0]
+    colon = place.find(":")
+    name = place[:colon] if colon > 0 else place
+    found = None
+    try:
+        if name.strip("0123456789."):
+            found = address(name, int(place[colon + 1 :]) if colon > 0 else 80)
+            agent.waiting = found is None
+        if not agent.waiting:
+            agent.address = place, found
+    except ValueError:
+        raise LinkError(codes.NAME_NOT_RESOLVED, 0)
+    except OSError as e:
+        raise LinkError(codes.NAME_NOT_RESOLVED, e.args[0])
+    finally:
+        if not agent.waiting:
+            twoslot.drop("resolver")
 
 
 def address(name, port):
@@ -87,7 +115,7 @@ def _ask(name):
         if not 0 < len(label) < 64:
             raise ValueError
         text += bytes((len(label),)) + label
-    if server == "0.0.0.0":
+    if server[0] == "0":  # 0.0.0.0: it has none
         raise ValueError
     packet = os.urandom(2) + b"\x01\0\0\x01\0\0\0\0\0\0" + text + b"\0\0\x01\0\x01"
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -10,7 +10,7 @@ from twoslot.constants import (
 def step(agent):
     """Set the stage that fits the agent's state."""
     # A response that stopped inside a block or a document is of no use.
-    agent.request = agent.text = agent.views = agent.url = None
+    agent.request = agent.text = agent.views = agent.url = agent.address = None
     if agent.source:
         agent.source.close(agent)
     if agent.state >= STATE_LIST:

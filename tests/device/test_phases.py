@@ -39,20 +39,21 @@ REQUEST = AGENT | {"http.request", "http.lines", "http.response"}
 VERIFY_DOCUMENT = AGENT | {"trust.verify"}
 BEGIN = AGENT | {"attempt", "settings"}
 FACTS = BOOT | {"boot.facts"}
-ASK = REQUEST | {"http.documents", "resolver"}
+RESOLVE = AGENT | {"http.documents", "resolver"}
+ASK = REQUEST | {"http.documents"}
 KEYRING = VERIFY_DOCUMENT | {"trust.keyring"}
 READ = VERIFY_DOCUMENT | {"trust.rsa", "trust.document"}
-JUDGE = VERIFY_DOCUMENT | {"trust.policy", "settings"}
+JUDGE = VERIFY_DOCUMENT | {"trust.policy", "trust.fields", "settings"}
 NEWS = BOOT | {"boot.head"}
 HOOK = AGENT | {"hook_line"}
 SPARE = BOOT | {"boot.spare", "boot.window_log"}
 ACTIVATE_SPARE = BOOT | {"boot.spare", "retained"}
-REQUEST_IMAGE = REQUEST | {"image.request", "flash", "resolver"}
+REQUEST_IMAGE = REQUEST | {"image.request", "flash"}
 IMAGE_TABLE = AGENT | {"image.table", "image.download", "flash", "http.response"}
 SCANS = AGENT | {"image.scan", "flash", "http.response"}
 CONFIRM = NEWS | {"boot.trial", "boot.window_log", "retained"}
 PHASES = [
-    BEGIN, FACTS, ASK, KEYRING, READ, JUDGE, NEWS, HOOK, SPARE, REQUEST_IMAGE, IMAGE_TABLE, SCANS,
+    BEGIN, FACTS, RESOLVE, ASK, KEYRING, READ, JUDGE, NEWS, HOOK, SPARE, REQUEST_IMAGE, IMAGE_TABLE, SCANS,
     ACTIVATE_SPARE]
 """What is loaded together at most, in the order of an update. The download itself is less than the table."""
 BETWEEN = AGENT | {"flash", "http.response"}
@@ -164,7 +165,7 @@ def test_a_trial_is_confirmed_in_the_same_phases(board: DeviceBoard) -> None:
     updater.run()
 
     assert board.newest().state_b == SlotState.CONFIRMED
-    assert most(files.together) == [BEGIN, FACTS, ASK, KEYRING, READ, JUDGE, CONFIRM]
+    assert most(files.together) == [BEGIN, FACTS, RESOLVE, ASK, KEYRING, READ, JUDGE, CONFIRM]
     assert not any(files.held), f"dropped, and still alive: {files.held}"
 
 

@@ -121,7 +121,7 @@ def take_six_commands(hour: Hour) -> None:
     assert code == 1 and "twoslot is not on the board: board.tty; slotbench deploy" in said, said
     hour.typed.pop()  # another one
     said = hour.ok("slotbench deploy --wifi home")
-    assert "connected as 10.0.0.3" in said and "`slotbench ship FIRMWARE --serve` starts the server" in said, said
+    assert "connected as 192.168.100.3" in said and "`slotbench ship FIRMWARE --serve` starts the server" in said, said
     hour.ok("slotbench ship firmware.bin --serve")
     hour.ok("slotbench update")
     said = hour.ok("slotbench status")

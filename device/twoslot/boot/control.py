@@ -37,7 +37,7 @@ class BootControl:
         # A trial, and an ordinary start of a confirmed slot, prove nothing new. Once the spare slot
         # was activated, the loader's record speaks of the past.
         return self.note != NOTE_ACTIVATED and (
-            self.cell is None
+            self.journal.cell is None
             or self.reason > BOOT_TRIAL
             or self.reason == BOOT_ORDINARY
             and not self.confirmed
@@ -48,7 +48,7 @@ class BootControl:
         if self.unsettled:
             from twoslot.boot import decision
 
-            cell = self.cell or Cell()
+            cell = self.journal.cell or Cell()
             if decision.conclude_last_boot(cell, self.slot, self.reason, self.descriptors, self.attempts):
                 self.journal.append(cell)
             drop("boot.decision")
@@ -77,7 +77,8 @@ class BootControl:
     @property
     def confirmed(self):
         """True when the running slot is active and confirmed: then the spare slot may change."""
-        cell, slot = self.cell, self.slot
+        # From here: a call costs 280 bytes of the stack.
+        cell, slot = self.journal.cell, self.slot
         return cell.active == slot and cell.states[slot] == SLOT_CONFIRMED and not cell.bad[slot]
 
     @property

@@ -4,8 +4,6 @@ import network
 import socket
 import time
 
-import twoslot
-
 from micropython import const
 
 from twoslot import codes
@@ -17,36 +15,25 @@ _EALREADY = const(114)
 _EINPROGRESS = const(115)
 
 
-def connect(holder, host):
+def connect(holder, host, known=None):
     """Connect holder.sock to host ("name" or "name:port"). Yields for as long as that takes.
 
-    True: resolver.py is needed; its caller has the stack to load it.
-
-    The socket never blocks. It is in holder.sock from the first moment, for whoever must close it.
+    known: (host, address) that resolver.py found. The socket never blocks. It is in holder.sock from the first
+    moment, for whoever must close it.
     """
     if not network.WLAN(network.STA_IF).isconnected():
         raise LinkError(codes.NOT_CONNECTED, 0)
-    colon = host.find(":")
     try:
-        port = int(host[colon + 1 :]) if colon > 0 else 80
-        if colon > 0:
-            host = host[:colon]
-        address = resolver = None
-        while address is None:
-            if not host.strip("0123456789."):
-                address = socket.getaddrinfo(host, port)[0][-1]
-                continue
-            yield True
-            from twoslot import resolver
-
-            address = resolver.address(host, port)
+        if known and known[1] and known[0] == host:
+            address = known[1]
+        else:
+            colon = host.find(":")
+            port = int(host[colon + 1 :]) if colon > 0 else 80
+            address = socket.getaddrinfo(host[:colon] if colon > 0 else host, port)[0][-1]
     except ValueError:
         raise LinkError(codes.NAME_NOT_RESOLVED, 0)
     except OSError as e:
         raise LinkError(codes.NAME_NOT_RESOLVED, e.args[0])
-    if resolver:
-        resolver = None
-        twoslot.drop("resolver")
     try:
         holder.sock = socket.socket()
         holder.sock.settimeout(0)
@@ -59,7 +46,7 @@ def connect(holder, host):
             return
         if error != _EINPROGRESS or time.ticks_diff(time.ticks_ms(), begun) > _CONNECT_MS:
             raise LinkError(codes.CONNECTION_FAILED, error)
-        yield False
+        yield
 
 
 def _connect(sock, address):

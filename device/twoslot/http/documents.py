@@ -38,6 +38,12 @@ def step(agent):
         drop("secret", "settings")
         return
     if agent.request is None:
+        if not agent.address:
+            # With nothing else of the request in memory.
+            from twoslot import resolver
+
+            resolver.look_up(agent, agent.server)
+            return
         # All that a request needs, from this frame: it is high up on the stack.
         from twoslot.http import response, lines, connection, request
 
@@ -53,9 +59,7 @@ def step(agent):
     # Before a head was accepted, memory that is missing from here on may be what somebody in between took.
     agent.unproven = not agent.accepted
     try:
-        for name_to_resolve in agent.request:
-            if name_to_resolve:
-                from twoslot import resolver
+        for _ in agent.request:
             agent.waiting = True
             return
         r = agent.response

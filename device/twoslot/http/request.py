@@ -10,7 +10,7 @@ from twoslot.http.response import Response
 
 
 def get(holder, base, url, etag=None, start=0, end=0, who=None):
-    """Request url, or its bytes start to end - 1. Yields for as long as that takes; True: as connect().
+    """Request url, or its bytes start to end - 1. Yields for as long as that takes.
 
     Then holder.response is 200, 206, or 304 for etag. The connection of the response before is used
     again if it may be. who: the identity of this board (identity.py). An error carries the seconds
@@ -39,8 +39,8 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
             if r:
                 r.close()
             r = holder.response = Response(None, host)
-            for needed in connection.connect(r, host):
-                yield needed
+            for _ in connection.connect(r, host, holder.address):
+                yield
         begin(r)
         r.packet = memoryview(_complete(head, host, path, who))
         lost = done = False
@@ -55,7 +55,7 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
                 if not kept or not lost:
                     raise
             if not done and not lost:
-                yield False
+                yield
         if lost:
             continue
         head_complete(r)

@@ -10,6 +10,12 @@ from twoslot.constants import (
 def step(agent):
     """Ask for agent.url, and read the head of the response: a stage of an update."""
     if agent.url:
+        if agent.identity is not None:
+            base = agent.url if agent.url[:7] == "http://" else agent.server
+            if not agent.address or base[7:].split("/")[0] != agent.address[0]:
+                from twoslot import resolver
+
+                return resolver.look_up(agent, base)
         url, agent.url = agent.url, None
         if agent.identity is not None:
             # Over HTTP. All that it needs, from this frame: it is high up on the stack.
@@ -24,9 +30,7 @@ def step(agent):
 
             agent.source = upload
         agent.request = agent.source.get(agent, url, None, agent.span)
-    for name_to_resolve in agent.request:
-        if name_to_resolve:
-            from twoslot import resolver
+    for _ in agent.request:
         agent.waiting = True
         return
     agent.request = None

@@ -12,6 +12,10 @@ def step(agent):
         agent.stage = STAGE_DOWNLOAD
         return
     if agent.request is None:
+        if not agent.address:
+            from twoslot import resolver
+
+            return resolver.look_up(agent, agent.server)
         if progress["tries"] == PATCH_TRIES:
             remove(agent)
             return
@@ -34,9 +38,7 @@ def step(agent):
                 Flash().read(agent.place[4], page)
                 name += "-" + page[16:].hex()
             agent.request = response.get(agent, "patches/%s.patch" % name)
-        for name_to_resolve in agent.request:
-            if name_to_resolve:
-                from twoslot import resolver
+        for _ in agent.request:
             agent.waiting = True
             return
     except (LinkError, MemoryError) as e:

@@ -146,6 +146,7 @@ class DeviceHttpClient:
         self.fetch = self.vm.import_("twoslot.http.request")
         self.base = base
         self.response: Any = None
+        self.address = None
         """Of the last request: the client is what the device's modules call the agent."""
 
     def wait(self) -> None:

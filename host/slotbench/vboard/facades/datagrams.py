@@ -10,7 +10,7 @@ from slotbench.vboard.signals import DeviceOSError
 
 __all__ = ["NAME_SERVER", "UdpSocket"]
 
-NAME_SERVER: Final = ("10.0.0.1", 53)
+NAME_SERVER: Final = ("192.168.100.1", 53)
 """Where a board's access point has names resolved."""
 
 _EBADF: Final = 9

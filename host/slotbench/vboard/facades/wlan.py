@@ -94,7 +94,7 @@ class _Wlan:
 
     def ifconfig(self) -> tuple[str, str, str, str]:
         if self.isconnected():
-            return "10.0.0.3", "255.255.255.0", "10.0.0.1", NAME_SERVER[0]
+            return "192.168.100.3", "255.255.255.0", NAME_SERVER[0], NAME_SERVER[0]
         return "0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0"
 
     def config(self, what: str | None = None, **settings: Any) -> Any:
