@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "push": _MIDDLE,
     "application": _MIDDLE | {"project"},
     "patch": frozenset({"errors", "formats"}),
+    "benchmark": frozenset({"errors", "formats", "patch"}),
     "release": _MIDDLE | {"application", "patch"},
     "doctor": _MIDDLE | {"project", "release", "repl", "serial_port"},
     "parts": frozenset({"errors"}),
