@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from slotbench import boards
 from slotbench.formats.journal import SlotState
 from slotbench.prove.chip.bed import ChipBed, newest_cell
@@ -23,6 +25,7 @@ def changed(image: bytes) -> bytes:
     return bytes(body) + hashlib.md5(body[4:], usedforsecurity=False).digest()
 
 
+@pytest.mark.slow
 def test_a_patch_makes_the_new_image_byte_for_byte(core: Path, tmp_path: Path) -> None:
     old = recent_micropython()[0]
     new = changed(old)

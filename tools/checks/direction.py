@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "fleet": _UPPER | {"server"},
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"demo", "doctor", "fleet", "prove", "serial_port", "server"},
+    "cli": _UPPER | {"benchmark", "demo", "doctor", "fleet", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""
