@@ -1,11 +1,12 @@
 # What the applications ask the chip and the loader: all that is of the ESP8266 alone.
 import machine
+import os
 import sys
 import time
 
 from micropython import const
 
-from twoslot.constants import RTC_TAIL
+from twoslot.constants import APP_FOLDERS, RTC_TAIL
 from twoslot.retained import NOTE_CONFIRMED
 
 _DEADLINE_MS = const(600000)
@@ -51,3 +52,15 @@ def arm(timer, timeout, place):
 def mpy_abi():
     """Return the version of .mpy files that this firmware imports."""
     return getattr(sys.implementation, "_mpy", 0) & 0xFF
+
+
+def is_present():
+    """Whether main.py of A, of B and of the board itself are there."""
+    found = []
+    for folder in (APP_FOLDERS[:6], APP_FOLDERS[6:], ""):
+        try:
+            os.stat(folder + "/main.py")
+            found.append(True)
+        except OSError:
+            found.append(False)
+    return found

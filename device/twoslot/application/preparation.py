@@ -33,6 +33,7 @@ def step(agent):
         if hash_piece(p):
             if p[P_LEFT] == 1 and p[P_DIGEST].digest() == plan["list"]:
                 # It was written into the empty folder: what else is there was unpacked by this list.
+                restart(p, 0)
                 p[P_PHASE], agent.state, agent.stage = None, STATE_UNPACK, STAGE_APP_FILES
                 return
             os.remove(p[P_FOLDER] + "/twoslot.list")
@@ -68,6 +69,7 @@ def step(agent):
         if p[P_DIGEST].digest() != plan["list"]:
             os.remove(p[P_FOLDER] + "/twoslot.list")
             raise LinkError(codes.FILE_MISMATCH, 0)
+        restart(p, 0)
         p[P_PHASE], agent.state, agent.stage = None, STATE_UNPACK, STAGE_APP_FILES
 
 

@@ -6,6 +6,7 @@ import sys
 import twoslot
 
 from twoslot.application import record as records, decision, port
+from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_FOLDERS, APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER,
     APP_STATE, APP_UNDER_WAY, APP_WITH, SLOT_BAD, SLOT_READY,
@@ -68,15 +69,3 @@ def _choose(record):
     if changed:
         records.save(record)
     return folder, trial
-
-
-def is_present():
-    """Whether main.py of A, of B and of the board itself are there."""
-    found = []
-    for folder in (APP_FOLDERS[:6], APP_FOLDERS[6:], ""):
-        try:
-            os.stat(folder + "/main.py")
-            found.append(True)
-        except OSError:
-            found.append(False)
-    return found

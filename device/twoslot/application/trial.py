@@ -3,7 +3,7 @@ import twoslot
 
 from twoslot import codes
 from twoslot.application import record as records, decision, port
-from twoslot.application.startup import is_present
+from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_DATA, APP_DATA_LEAST, APP_ENDED, APP_FLOOR, APP_OUTSIDE,
     APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_BAD, SLOT_CONFIRMED, SLOT_READY,

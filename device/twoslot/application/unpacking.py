@@ -8,7 +8,7 @@ from twoslot import codes
 from twoslot.application import progress, file_list, folder
 from twoslot.application.progress import hash_piece, receive, restart
 from twoslot.constants import (
-    PIECE, P_BUFFER, P_DIGEST, P_ENTRY, P_FOLDER, P_LEFT, P_LIST, P_NUMBER, P_PHASE, P_PREVIOUS, P_RUNNING,
+    PIECE, P_BUFFER, P_DIGEST, P_ENTRY, P_FILLED, P_FOLDER, P_LEFT, P_NUMBER, P_PHASE, P_PREVIOUS, P_RUNNING,
     P_SOURCE, P_TARGET, STAGE_APP_VERIFICATION, STAGE_REQUEST,
 )  # fmt: skip
 from twoslot.errors import LinkError, ReleaseError
@@ -38,19 +38,18 @@ def step(agent):
         agent.url, agent.span = "files/%s.file" % p[P_ENTRY][0].decode(), (0, 0)
         p[P_PHASE] = _GET
         _restart_file(p)
+        p[P_BUFFER] = None  # the request needs the memory
         agent.stage = STAGE_REQUEST
     else:
         _put(agent, p, phase == _COPY)
 
 
 def _next_file(agent, p):
-    if not p[P_LIST]:
-        p[P_LIST] = open(p[P_FOLDER] + "/twoslot.list", "rb")
-        p[P_NUMBER], p[P_PREVIOUS] = 0, b""
-    line = p[P_LIST].readline()
+    with open(p[P_FOLDER] + "/twoslot.list", "rb") as f:  # an open file takes memory
+        f.seek(p[P_FILLED])
+        line = f.readline()
+    p[P_FILLED] += len(line)
     if not line:
-        p[P_LIST].close()
-        p[P_LIST] = None
         agent.blocks_in_place = p[P_NUMBER], p[P_NUMBER]
         agent.stage = STAGE_APP_VERIFICATION
         return
@@ -81,9 +80,9 @@ def _open(p, where, phase, otherwise):
 
 
 def _restart_file(p):
-    number, previous = p[P_NUMBER], p[P_PREVIOUS]
+    place = p[P_NUMBER], p[P_PREVIOUS], p[P_FILLED]
     restart(p, p[P_ENTRY][1])
-    p[P_NUMBER], p[P_PREVIOUS] = number, previous
+    p[P_NUMBER], p[P_PREVIOUS], p[P_FILLED] = place
 
 
 def _put(agent, p, copy):
@@ -92,6 +91,8 @@ def _put(agent, p, copy):
     if not p[P_TARGET]:
         folder.make_parents(name)
         p[P_TARGET] = open(name, "wb")
+    if not p[P_BUFFER]:
+        p[P_BUFFER] = memoryview(bytearray(PIECE))
     view = p[P_BUFFER][: min(p[P_LEFT], PIECE)]
     if copy:
         n = p[P_SOURCE].readinto(view) if view else 0

@@ -52,6 +52,7 @@ def step(agent):
     agent.blocks_in_place = number, number
     if agent.head["next"]:
         # The firmware that it comes with is next.
+        agent.head["mpy_abi"] = plan["mpy_abi"]
         agent.state, agent.stage, agent.phase = STATE_RELEASE, STAGE_DOCUMENTS, PHASE_GET
         agent.plan = None
     else:

@@ -20,8 +20,11 @@ def step(agent):
     elif opened.waiting:
         agent.state, agent.stage = STATE_DONE, None
     elif "twoslot.app0" in os.listdir("/"):
+        opened = control = None
+        drop("boot.control", "boot.journal", "boot.slots", "boot.page", "boot.decision", "flash")
         from twoslot.application import status
 
+        agent.facts["app"] = status.facts()
         if status.waiting():
             agent.facts["waiting"] = "the application"
             agent.state, agent.stage = STATE_DONE, None
@@ -39,6 +42,7 @@ def facts(control):
         "fs_version": d.fs_version,
         "floor": cell.floor, "bad": cell.bad_counter, "unproven": cell.unproven_counter,
         "rounds": cell.rounds, "waiting": control.waiting,
+        "app": None,
         "seq": cell.head_seq, "time": cell.head_time, "epoch": cell.key_epoch, "tag": cell.channel_tag,
         "keys": cell.keys, "others": cell.others,
         "size": m.size, "fs_start": m.fs_start, "report": (cell.report, cell.report_counter),

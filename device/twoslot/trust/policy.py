@@ -3,7 +3,6 @@ import machine
 import os
 import time
 
-from binascii import unhexlify
 from hashlib import sha256
 
 from micropython import const
@@ -12,8 +11,9 @@ import twoslot
 
 from twoslot import codes
 from twoslot.constants import CLOCK_SET, DEVELOPMENT_BIT, EPOCH_2000, NEVER_REACHED
-from twoslot.constants import STATE_APP, STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
+from twoslot.constants import STATE_HEAD, STATE_IDLE, STATE_RELEASE, STATE_TABLE
 from twoslot.errors import ReleaseError
+from twoslot.trust.fields import read_digest, read_numbers, read_typed, require_product
 
 _ROUNDS = const(4)  # trials without proof: the first, and three more
 _FADES_MS = const(259200000)  # three days since the start, or a newer head: then it is tried again
@@ -24,10 +24,6 @@ def apply(agent, s):
 
     First that for firmware, then that for applications, where the head names one or the board has one.
     """
-    if agent.state == STATE_APP:
-        from twoslot.application import offer
-
-        return offer.apply(agent, s)
     refusal = payload = None
     if agent.head and agent.head["next"]:
         payload = agent.seal[0]
@@ -227,35 +223,3 @@ def parse_plan(payload, image):
     if plan["form"] not in (1, 2) or plan["floor"] > plan["counter"]:
         raise ValueError
     return plan
-
-
-def read_numbers(payload, keys, bits=31):
-    """Return these fields as a dict; ValueError when one is no number from 0 to below 2**bits."""
-    # Also a signed number must be one that the journal and the descriptor can hold (FORMATS).
-    numbers = {}
-    for key in keys:
-        n = numbers[key] = read_typed(payload, key, int)
-        if n < 0 or n >> bits:
-            raise ValueError
-    return numbers
-
-
-def read_typed(payload, key, kind):
-    """Return a field that must be of this type."""
-    if not isinstance(payload[key], kind):
-        raise ValueError
-    return payload[key]
-
-
-def read_digest(payload, key):
-    """Return the 32 bytes of a field in hex."""
-    digest = unhexlify(read_typed(payload, key, str))
-    if len(digest) != 32:
-        raise ValueError
-    return digest
-
-
-def require_product(payload, settings):
-    """Raise unless a document is of this board's product."""
-    if payload.get("product") != settings["product"]:
-        raise ReleaseError(codes.WRONG_PRODUCT, 0)

@@ -56,6 +56,13 @@ def step(agent):
                 rotation.accept(agent)
             else:
                 from twoslot import settings
+                from twoslot.trust import fields
+
+                if agent.state == STATE_APP:
+                    from twoslot.application import document as application_document
+
+                    agent.state = application_document.apply(agent, settings.load())
+                    return _finish(agent)
                 from twoslot.trust import policy
 
                 if agent.pushed is None:
@@ -64,7 +71,7 @@ def step(agent):
                     from twoslot.push import offer
 
                     state = offer.apply(agent, settings.load())
-                if agent.plan and agent.plan.get("fs_version", 1 << 31) < agent.facts["fs_version"]:
+                if agent.plan and agent.plan["fs_version"] < agent.facts["fs_version"]:
                     from twoslot import filesystem
 
                     filesystem.check_driver(agent.plan["fs_version"], agent.facts["fs_start"])
@@ -85,10 +92,10 @@ def step(agent):
         # Only what the next phase needs is in memory. A module that is dropped must not be held either:
         # it holds its constants.
         if agent.phase != PHASE_SUMS:
-            rsa = document = keyring = policy = rotation = offer = None
+            rsa = document = keyring = policy = rotation = offer = application_document = None
             drop(
-                "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation", "settings",
-                "application")
+                "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation",
+                "trust.fields", "settings", "application")
     from twoslot.trust import keyring, rotation
 
     held = agent.keys and agent.keys[0]
@@ -107,6 +114,8 @@ def _finish(agent):
         agent.stage = STAGE_HOOK_LINE
     elif agent.state == STATE_LIST:
         agent.stage = STAGE_HOOK_LINE
+        if not agent.head["next"]:  # no firmware follows: the memory is needed
+            agent.facts, agent.head = None, {"next": None}
     elif agent.news or agent.keys:
         agent.stage = STAGE_HEAD
     elif agent.refusal:
