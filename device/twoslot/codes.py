@@ -58,6 +58,7 @@ NO_TWOSLOT = const(49)
 # LinkError: who asks, what time it is, and push.
 IDENTITY_REFUSED = const(46)
 NO_TIME = const(48)
+PATCH_UNUSABLE = const(50)
 PORT_UNAVAILABLE = const(51)
 UNKNOWN_REQUEST = const(52)
 STALE_CHALLENGE = const(53)

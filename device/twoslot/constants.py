@@ -68,7 +68,8 @@ STAGE_HEAD = const("twoslot.boot.head")
 STAGE_HOOK_LINE = const("twoslot.hook_line")
 STAGE_SPARE = const("twoslot.boot.spare")
 STAGE_SCAN = const("twoslot.image.scan")
-STAGE_REUSE = const("twoslot.image.reuse")
+STAGE_CHOICE = const("twoslot.patch.choice")
+STAGE_PATCH = const("twoslot.patch.blocks")
 STAGE_REQUEST = const("twoslot.image.request")
 STAGE_TABLE = const("twoslot.image.table")
 STAGE_DOWNLOAD = const("twoslot.image.download")
@@ -101,6 +102,7 @@ CHECK_FIRST_BIT = const(27)
 STARVED_BIT = const(28)
 
 COPIES = const(8)  # fills of the exec window that a trial may begin: design.md, chosen numbers
+PATCH_TRIES = const(3)  # lost connections in a row, without a block gained, before a patch is given up
 POLL_MS = const(5)  # between two looks at a silent connection
 DELAY_MS = const(300000)  # as long, the application's function may put a restart off, if no setting says else
 RETRY_MS = const(60000)  # to the next attempt after one that left no trace

@@ -1,7 +1,7 @@
 # Where an attempt goes on that broke off: a connection was lost, or somebody pressed Ctrl-C. A document is
 # asked for again; of the image, the blocks that are in place stay in place.
 from twoslot.constants import (
-    PHASE_GET, STAGE_APP_LISTING, STAGE_APP_PREPARATION, STAGE_DOWNLOAD, STAGE_FACTS, STAGE_HOOK_LINE,
+    PHASE_GET, STAGE_APP_LISTING, STAGE_APP_PREPARATION, STAGE_CHOICE, STAGE_FACTS, STAGE_HOOK_LINE,
     STAGE_SCAN, STAGE_SPARE, STATE_ACTIVATE, STATE_APP, STATE_DONE, STATE_DOWNLOAD, STATE_HEAD, STATE_LIST,
     STATE_TABLE,
 )  # fmt: skip
@@ -31,4 +31,4 @@ def step(agent):
     elif agent.state == STATE_ACTIVATE:
         agent.stage = STAGE_SPARE
     else:
-        agent.stage = STAGE_DOWNLOAD if agent.state == STATE_DOWNLOAD else STAGE_SCAN
+        agent.stage = STAGE_CHOICE if agent.state == STATE_DOWNLOAD else STAGE_SCAN

@@ -20,6 +20,7 @@ from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import JournalCell
 from slotbench.formats.keys import Keys, Role
+from slotbench.formats.patch import apply_patch
 from slotbench.formats.release import Release
 from slotbench.formats.rtc import Tail
 
@@ -265,3 +266,15 @@ def refusal(data: bytes, kind: str) -> int | None:
     except FormatError as error:
         return {"kind": 23, "format": 24}.get(error.field, 20)
     return None
+
+
+@pytest.mark.parametrize("name", names("patches"))
+def test_patch(name: str) -> None:
+    patch, twin = load("patches", name, "patch")
+    old = (VECTORS / "patches" / "old.bin").read_bytes() if name != "whole" else b""
+
+    if twin["sha256"] is None:
+        with pytest.raises(FormatError):
+            apply_patch(old, patch)
+    else:
+        assert hashlib.sha256(apply_patch(old, patch)).hexdigest() == twin["sha256"]

@@ -50,10 +50,9 @@ ACTIVATE_SPARE = BOOT | {"boot.spare", "retained"}
 REQUEST_IMAGE = REQUEST | {"image.request", "flash", "resolver"}
 IMAGE_TABLE = AGENT | {"image.table", "image.download", "flash", "http.response"}
 SCANS = AGENT | {"image.scan", "flash", "http.response"}
-REUSE = AGENT | {"image.reuse", "image.download", "flash", "http.response"}
 CONFIRM = NEWS | {"boot.trial", "boot.window_log", "retained"}
 PHASES = [
-    BEGIN, FACTS, ASK, KEYRING, READ, JUDGE, NEWS, HOOK, SPARE, REQUEST_IMAGE, IMAGE_TABLE, SCANS, REUSE,
+    BEGIN, FACTS, ASK, KEYRING, READ, JUDGE, NEWS, HOOK, SPARE, REQUEST_IMAGE, IMAGE_TABLE, SCANS,
     ACTIVATE_SPARE]
 """What is loaded together at most, in the order of an update. The download itself is less than the table."""
 BETWEEN = AGENT | {"flash", "http.response"}

@@ -42,7 +42,7 @@ def test_a_right_offer_is_accepted_with_the_fields_of_the_descriptor(policy_benc
         "counter": COUNTER, "version": "2.0.0", "floor": 3, "fs_start": BOARD.fs_start, "fs_version": 0x00020001,
         "mpy_abi": 6, "twoslot": 0, "created": fields["created"], "url": image["url"], "length": len(firmware(2)), "form": 1,
         "blocks_url": image["blocks_url"], "sha256": bytes.fromhex(image["sha256"]),
-        "blocks": bytes.fromhex(image["blocks"])}
+        "blocks": bytes.fromhex(image["blocks"]), "ways": 0}
 
 
 NEVER_LIFTED = [

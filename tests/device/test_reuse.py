@@ -1,4 +1,4 @@
-"""twoslot.image.reuse: blocks that the running slot has at the same place are copied, not fetched."""
+"""twoslot.image.scan: blocks that the running slot has at the same place are copied, not fetched."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ def test_a_block_that_differs_from_the_table_never_reaches_the_flash(
 
 
 def test_the_size_of_a_block(bench: WriterBench) -> None:
-    assert [bench.writer.block_size(bench.slot, number) for number in range(8)] == [SECTOR] * 7 + [1237]
+    assert [bench.writer.bytes_of_block(bench.slot, number) for number in range(8)] == [SECTOR] * 7 + [1237]
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 511, 512, 513, 1237, 3584, 3585, 4095, 4096])

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from collections.abc import Mapping
 
 import pytest
 
-from slotbench.prove.updaters.measure import TWOSLOT, measure_methods, measure_twoslot
-from slotbench.prove.updaters.methods import METHODS
+from slotbench import cli
+from slotbench.prove.updaters.measure import TWOSLOT
+from slotbench.prove.updaters.methods import METHODS, program
 from slotbench.prove.updaters.recording import files_at
-from slotbench.prove.updaters.twoslot import ApplicationBench
+from slotbench.prove.updaters.twoslot import PROGRAM_MAIN, ApplicationBench
+from slotbench.repl.development import DevelopmentBundle
+from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.place import filesystem_place
 from support.vboard.flash import generic
 
 
-def test_every_method_but_twoslots_loses_programs(micropython: None, tmp_path: Path) -> None:
-    found = list(measure_methods(tmp_path, 2, with_heap=False))
-    assert [each.name for each in found] == [method.name for method in METHODS]
-    for each in found:
-        assert 0 < each.survived < each.cuts > 40, each
-        assert each.wire > 3_000, "whole files for one line"
+@pytest.fixture(scope="module")
+def shared(micropython: None, tmp_path_factory: pytest.TempPathFactory) -> ApplicationBench:
+    return ApplicationBench(tmp_path_factory.mktemp("bench"))
 
 
-def test_boards_with_twoslot_start_a_whole_program(micropython: None, tmp_path: Path) -> None:
-    """A sample; `slotbench prove updaters` tries every operation."""
-    own = measure_twoslot(tmp_path, 25, with_heap=False)
-    assert (own.name, own.survived) == (TWOSLOT, own.cuts) and own.cuts > 10
+def test_the_table(micropython: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sample; without --every it tries every operation."""
+    assert cli.run(["prove", "updaters", "--every", "40", "--no-heap", "--json"]) == 0
+    *methods, own = json.loads(capsys.readouterr().out)["result"]
+    assert [each["name"] for each in methods] == [method.name for method in METHODS]
+    for each in methods:
+        assert 0 < each["survived"] <= each["cuts"] > 2 and each["wire"] > 3_000, "whole files for one line"
+    assert sum(each["cuts"] - each["survived"] for each in methods) > 5
+    assert (own["name"], own["survived"]) == (TWOSLOT, own["cuts"]) and own["cuts"] > 10
 
 
-def test_a_board_whose_files_are_mixed_is_no_survivor(micropython: None, tmp_path: Path) -> None:
+def test_a_board_whose_files_are_mixed_is_no_survivor(micropython: None, shared: ApplicationBench) -> None:
     """The judge is no rubber stamp: half of an application, with the record that says that it is whole."""
-    bench = ApplicationBench(tmp_path)
+    bench = shared
     recording, _ = bench.record_update()
     last = list(recording.cuts(len(recording.operations)))[-1].flash
     assert bench.starts_whole_program(last.clone())
@@ -41,6 +47,50 @@ def test_a_board_whose_files_are_mixed_is_no_survivor(micropython: None, tmp_pat
     assert at > 0, "VERSION = 2"
     last.poke(place.start + at + 12 - 2, b"\x00")
     assert not bench.starts_whole_program(last)
+
+
+class TypedBoard:
+    """The prompt of a virtual board, as `slotbench watch` uses one."""
+
+    name = "board"
+
+    def __init__(self, board: VirtualBoard) -> None:
+        self._board = board
+
+    def stop_program(self, *, frees_heap: bool = True) -> None:
+        """`run_line` presses Ctrl-C by itself."""
+
+    def run_script(self, script: str) -> str:
+        said = self._board.run_line(script)
+        assert "Traceback" not in said, said
+        return said
+
+    def put_files(self, folder: str, files: Mapping[str, bytes], progress: object = None) -> None:
+        for name, data in files.items():
+            self.run_script(f"f = open({folder + '/' + name!r}, 'wb'); f.write({data!r}); f.close()")
+
+    def restart(self) -> None:
+        """What the flash has now is enough."""
+
+    start_program = restart
+
+    def listen(self) -> bytes:
+        return b""
+
+
+def test_a_cut_while_a_development_bundle_comes_and_goes(micropython: None, shared: ApplicationBench) -> None:
+    """`watch` fills the folder that the release does not use, and takes it away again."""
+    bench = shared
+    board, recording = bench.settled_board()
+    bundle = DevelopmentBundle(TypedBoard(board))
+    sent = bundle.send({"main.py": PROGRAM_MAIN, **program(2)})
+    assert sent.count == 6
+    filled, sent_flash = len(recording.operations), board.flash.clone()
+    assert bundle.end() and not bundle.end()
+    board.power_off()
+    versions = [bench.started_version(point.flash) for point in recording.cuts(12)]
+    assert 0 not in versions and (versions[0], bench.started_version(sent_flash), versions[-1]) == (1, 2, 1)
+    assert filled > 20 and len(recording.operations) > filled + 5
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name.replace(" ", "-"))

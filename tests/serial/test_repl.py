@@ -297,3 +297,17 @@ def test_when_a_statement_goes_on(text: str, more: bool) -> None:
 ])
 def test_the_next_line_is_indented(text: str, indent: int) -> None:
     assert indent_after(text) == " " * indent
+
+
+def test_tab_completes_names(start: Start) -> None:
+    person = start()
+    person.ask("import os")
+    person.ask("Thing = type('Thing', (), {'alpha_one': 1, 'alpha_two': 2})")
+    for typed, shown in (
+            ("os.li\t", "os.listdir"), ("x = Thing.al\t", "x = Thing.alpha_"), ("print(Thi\t", "print(Thing"),
+            ("import mach\t", "import machine"), ("impo\t", "import "), ("nothing.a\t!", "nothing.a!"),
+            ("Thing.alpha_\t", "Thing.alpha_\r\nalpha_one       alpha_two\r\n>>> Thing.alpha_")):
+        person.type(typed)
+        person.until(shown)
+        person.type("\x03")
+        person.until("\r\n>>> ")

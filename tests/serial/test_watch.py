@@ -125,6 +125,7 @@ def test_each_save_is_started_and_seen(bench: SerialBench, program: Path) -> Non
         watching.wait_for("lamp is blue")
         assert watching.said.endswith("lamp is blue 5\n")
         assert watching.interrupt() == 0
+    assert bench.board.files["/app_a/twoslot.version"] == b"development", "status() says so"
     assert "end; the program goes on" in watching.said and bench.said("lamp is blue") == 1
     record = record_of(bench)
     assert (record.active, record.folders[0].state, record.floor) == (0, FolderState.CONFIRMED, 0)
@@ -175,6 +176,10 @@ def test_a_cable_that_is_pulled_while_files_go(bench: SerialBench, program: Path
 @pytest.mark.parametrize("bench", [FolderState.READY], indirect=True)
 def test_a_trial_is_left_alone(bench: SerialBench, program: Path) -> None:
     assert "on trial there" in slotbench("watch", program, "--port", bench.port, "--for", "0.1", fails=True)
+    said = slotbench("deploy", "--port", bench.port, "--undo")
+    assert "do not start any more; /main.py does" in said
+    assert not [path for path in bench.board.files if path.startswith("/twoslot.app")]
+    assert bench.board.files["/app_a/main.py"] == OWN.encode()
 
 
 def test_what_cannot_be_watched(micropython: None, tmp_path: Path, program: Path) -> None:

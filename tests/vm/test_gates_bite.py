@@ -33,7 +33,7 @@ def changed(testbed: TestBed, edits: dict[str, tuple[str, str]]) -> VirtualBoard
 
 
 def test_an_f_string_in_the_block_loop(testbed: TestBed) -> None:
-    put = "    n = block_size(progress, block)\n    if _differs"
+    put = "    n = bytes_of_block(progress, block)\n    if _differs"
     plain, counted = memory.blocks(changed(testbed, {}))
     worse, _ = memory.blocks(changed(testbed, {"image/writer": (put, f"    f'block {{block}} of many'\n{put}")}))
     assert counted > 10

@@ -12,6 +12,7 @@ _MODULES = {
     "binascii": "hexlify unhexlify a2b_base64 b2a_base64",
     "collections": "OrderedDict deque namedtuple",
     "deflate": "DeflateIO AUTO RAW ZLIB GZIP",
+    "zlib": "DecompIO",
     "errno": "*",
     "esp": "*",
     "gc": "collect disable enable isenabled mem_alloc mem_free threshold",

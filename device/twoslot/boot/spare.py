@@ -25,7 +25,7 @@ def step(agent):
             m = opened.slots
             agent.place = (
                 m.images[spare], m.tables[spare], m.images[1 - spare], m.tables[1 - spare],
-                opened.running.sha256)
+                m.descriptors[1 - spare])
             return  # the log in the next call: both together take more than half a second beside a push
         from twoslot.boot import window_log
 

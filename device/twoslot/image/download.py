@@ -29,7 +29,7 @@ def step(agent):
         agent.stage = STAGE_REQUEST
         return
     writer.allocate(progress, BLOCK)
-    size = writer.block_size(progress, block)
+    size = writer.bytes_of_block(progress, block)
     whole = False
     try:
         if not is_whole(agent, size):

@@ -1,12 +1,12 @@
-# Scans the spare slot: the block table, the blocks that are missing, at the end the whole image. It
-# writes nothing.
+# Scans the spare slot: the block table, the blocks that are missing, at the end the whole image. It writes
+# nothing but blocks that the running slot has at the same place.
 from hashlib import sha256
 
 from twoslot import codes, drop
 from twoslot.flash import Flash
 from twoslot.constants import (
-    BLOCK, PIECE, STAGE_REQUEST, STAGE_REUSE, STAGE_SPARE, STATE_ACTIVATE, STATE_DOWNLOAD, STATE_SCAN,
-    STATE_TABLE, STATE_VERIFY, TABLE_ENTRY,
+    BLOCK, PIECE, STAGE_CHOICE, STAGE_DOWNLOAD, STAGE_REQUEST, STAGE_SPARE, STATE_ACTIVATE, STATE_DOWNLOAD,
+    STATE_SCAN, STATE_TABLE, STATE_VERIFY, TABLE_ENTRY,
 )  # fmt: skip
 from twoslot.errors import ReleaseError
 
@@ -17,12 +17,13 @@ _piece = memoryview(bytearray(PIECE))
 def start(place, plan):
     """Return the progress of an image on its way into the spare slot, as a dict.
 
-    place: of image and table, and more that only reuse.py and the patches need.
+    place: of image and table.
     """
     blocks = (plan["length"] + BLOCK - 1) // BLOCK
     return {
         "pieces": None, "image": place[0], "table": place[1], "length": plan["length"],
         "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0, "sha": None, "scans": 0,
+        "tries": 0,
     }  # fmt: skip
 
 
@@ -68,14 +69,46 @@ def _scan_table(agent, progress):
 
 def _scan_block(agent, progress):
     # Blocks that are in place already need no download.
-    check_block(progress, agent.next)
+    block = agent.next
+    check_block(progress, block)
+    bit = 1 << (block & 7)
+    if progress["missing"][block >> 3] & bit and _copy(agent.place, progress, block):
+        progress["missing"][block >> 3] &= ~bit
+        progress["left"] -= 1
+        agent.written += 1
     agent.next += 1
     if agent.next == progress["blocks"]:
         agent.next = agent.until = 0
         agent.blocks_in_place = progress["blocks"] - progress["left"], progress["blocks"]
         agent.state = STATE_VERIFY
         if progress["left"]:
-            agent.state, agent.stage = STATE_DOWNLOAD, STAGE_REUSE
+            agent.state, agent.stage = STATE_DOWNLOAD, STAGE_DOWNLOAD
+            if agent.plan["ways"]:
+                agent.stage = STAGE_CHOICE
+
+
+def _copy(place, progress, block):
+    # Copy the block from the running slot if it has it. True: it is in place. The running slot's block table
+    # says only where to try.
+    at, n = block * TABLE_ENTRY, min(BLOCK, progress["length"] - block * BLOCK)
+    _flash.read(progress["table"] + at, _piece[:TABLE_ENTRY])
+    _flash.read(place[3] + at, _piece[TABLE_ENTRY : 2 * TABLE_ENTRY])
+    entry = bytes(_piece[:TABLE_ENTRY])
+    if entry != _piece[TABLE_ENTRY : 2 * TABLE_ENTRY]:
+        return False
+    at = block * BLOCK
+    for image in place[2], progress["image"]:
+        if image != place[2]:
+            _flash.erase(image + at)
+            for piece in range(at, at + n, PIECE):
+                view = _piece[: min(PIECE, at + n - piece) + 3 & ~3]
+                _flash.read(place[2] + piece, view)
+                _flash.write(image + piece, view)
+        sha = sha256()
+        _hash(sha, image + at, n)
+        if sha.digest()[:TABLE_ENTRY] != entry:
+            return False
+    return True
 
 
 def _verify_block(agent, progress):

@@ -30,7 +30,7 @@ def allocate(progress, n):
                 raise
 
 
-def block_size(progress, block):
+def bytes_of_block(progress, block):
     """Return the bytes of this block of the image."""
     return min(BLOCK, progress["length"] - block * BLOCK)
 
@@ -60,7 +60,7 @@ def next_missing_run(progress):
 
 def write_block(progress, block):
     """Check the block that lies in the buffer, and write it."""
-    n = block_size(progress, block)
+    n = bytes_of_block(progress, block)
     if _differs(progress, block, digest(progress, n)):
         raise LinkError(codes.BLOCK_MISMATCH, block)
     while n & 3:

@@ -217,6 +217,9 @@ def parse_plan(payload, image):
     plan["version"] = v = read_typed(payload, "version", str)
     plan["url"], plan["blocks_url"] = read_typed(image, "url", str), read_typed(image, "blocks_url", str)
     plan["sha256"], plan["blocks"] = read_digest(image, "sha256"), read_digest(image, "blocks")
+    # What this release has beside the image itself: 1 patches, 2 the whole image deflated (patch/choice.py).
+    known = image.get(b"encodings".decode(), ())  # as a text it would stay on the heap for ever
+    plan["ways"] = ("patch" in known) + 2 * ("deflate" in known)
     # The descriptor cuts the version after 16 bytes, not characters: it has to be ASCII.
     if not 0 < len(v) <= 16 or min(v) < " " or max(v) > "~":
         raise ValueError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from pathlib import Path
@@ -26,13 +27,16 @@ __all__ = ["cockpit_app", "home_assistant_bridge", "kept_fleet"]
 _FIRST: Final = "first"
 _LOGIN_BYTES_MAX: Final = 4096
 
+_log = logging.getLogger(__name__)
+
 
 def kept_fleet(
     root: Path, database: str | None, *, is_wanted: bool, key: HeadSigner | None, keys_path: Path | None,
 ) -> FleetService | None:
     """The fleet of the site in `root`, kept in this database; None where there is none, or no extra.
 
-    With `key` its rollouts go on. Raises BenchError (usage) if `is_wanted` and it cannot be kept.
+    With `key` its rollouts go on. Raises BenchError (usage) if `is_wanted` and it cannot be kept; else boards
+    are served without it, with a warning.
     """
     if database is None:
         if is_wanted:
@@ -45,7 +49,13 @@ def kept_fleet(
     require_installed()
     from slotbench.fleet.service import FleetService
 
-    fleet = FleetService(database, root, signer=key, keys_path=keys_path)
+    try:
+        fleet = FleetService(database, root, signer=key, keys_path=keys_path)
+    except BenchError as error:
+        if is_wanted:
+            raise
+        _log.warning("no cockpit, and what boards prove is not kept: %s", error)
+        return None
     if key is not None:
         click.echo(f"Rollouts go on, and heads are renewed, signed with {key.where}")
     return fleet

@@ -222,6 +222,8 @@ def _undo(access: BoardAccess, found: BoardContent, dry_run: bool) -> None:
         return
     remove_files(access.transport, found, access.name)
     click.echo("twoslot was removed; the board is restarted")
+    if found.has_applications:
+        click.echo("the applications stay in /app_a and /app_b and do not start any more; /main.py does")
     if found.frozen is not None:
         click.echo(f"twoslot {found.frozen} stays in the firmware, and does nothing without its boot hook")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.cli.project_options import ProjectArgument, project_option
 from slotbench.formats.head import Head
 from slotbench.release.notify import notify_boards
+from slotbench.release.patches import WrittenPatch
 from slotbench.release.rollout import Channel
 from slotbench.release.store import Store
 
@@ -46,6 +47,14 @@ def echo_head(head: Head, store: Store) -> None:
         return
     what = f"{head.product}/{head.channel} is {head.content()} for {head.audience()}"
     click.echo(f"{store.root}: {what}, head seq {head.seq}")
+
+
+def echo_patches(patches: Sequence[WrittenPatch]) -> None:
+    """Say what a release costs the boards that can use a patch."""
+    for patch in patches:
+        start = "image, deflated" if patch.counter is None else f"patch from counter {patch.counter}"
+        click.echo(f"{start}: {patch.length} bytes, {100 * patch.length / patch.whole:.1f} % of the image",
+                   err=is_json())
 
 
 def now() -> int:

@@ -33,6 +33,7 @@ from slotbench.release.applications import (
 )
 from slotbench.release.build import build_release
 from slotbench.release.files import read_bytes, require_output, write_atomic
+from slotbench.release.patches import PATCHES_USUAL, encodings_for
 
 
 @click.command()
@@ -64,6 +65,9 @@ from slotbench.release.files import read_bytes, require_output, write_atomic
     "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
 @click.option("--notes", default="", help="Up to 200 characters for people.")
 @click.option(
+    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+    help="Say that there will be patches, and from how many releases.  [default: 3]")
+@click.option(
     "--preflight/--no-preflight", "is_tried", default=True, show_default=True,
     help="Start it on the emulated chip first.")
 @click.option(
@@ -72,7 +76,8 @@ from slotbench.release.files import read_bytes, require_output, write_atomic
 def build(
     firmware: tuple[Path, ...], board_names: tuple[str, ...], is_tried: bool, output: Path | None,
     app: Path | None, as_source: bool, not_secret: tuple[str, ...], data: int, needs: int | None,
-    app_counter: int | None, for_path: Path | None, **fields: Any,
+    app_counter: int | None, for_path: Path | None, patches: int,
+    **fields: Any,
 ) -> None:
     """Check a firmware .bin for each board and write an unsigned release. A signed one is never
     overwritten.
@@ -93,7 +98,8 @@ def build(
     images = [read_firmware(path) for path in firmware]
     release = None
     if images:
-        release = _build_firmware(firmware, images, target_boards, is_tried, output, fields)
+        release = _build_firmware(
+            firmware, images, target_boards, is_tried, output, fields | {"encodings": encodings_for(patches)})
     if app is not None:
         image = images[0] if images else read_firmware(for_path) if for_path is not None else None
         bundle = read_bundle(app, image, as_source, not_secret)

@@ -13,11 +13,12 @@ from slotbench.cli.json_output import is_json, result_json_option
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, interval, name
 from slotbench.cli.project_options import project_of, project_option
-from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
+from slotbench.cli.published_head import echo_head, echo_patches, notify_option, now, tell_boards
 from slotbench.errors import BenchError
 from slotbench.release import documents
 from slotbench.release.applications import APPLICATION_SUFFIX, files_folder, read_written_bundle
 from slotbench.release.keys import SigningKey
+from slotbench.release.patches import PATCHES_USUAL, write_patches
 from slotbench.release.publish import Rollout, publish_offer, refresh_heads, unusable_releases
 from slotbench.release.repair import repair_site
 from slotbench.release.store import Store
@@ -38,6 +39,9 @@ from slotbench.release.store import Store
 @click.option(
     "--cohort", "cohorts", type=name, multiple=True,
     help="Cohort that gets it regardless of --percent; repeatable.")
+@click.option(
+    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+    help="Have patches from so many releases before it; 0: none.  [default: 3]")
 @click.option("--paused", is_flag=True, help="Publish it paused: no board begins the update.")
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=30, show_default=True,
@@ -63,7 +67,7 @@ def publish(
     ctx: click.Context, paths: tuple[Path, ...], key_path: Path, keys_path: Path,
     image_paths: tuple[Path, ...], channel: str, percent: int, cohorts: tuple[str, ...],
     paused: bool, days: int, interval_s: int | None, allow_older: bool, refresh: bool, is_repair: bool,
-    above: int | None, broker: str | None, passphrase_file: Path | None,
+    above: int | None, broker: str | None, passphrase_file: Path | None, patches: int,
 ) -> None:
     """Publish the signed FILE, a release or an application, in the directory DIR and point the channel's
     head at it. A release and an application that are given together switch and fall back together.
@@ -100,6 +104,9 @@ def publish(
         return
     images = [read_image(path) for path in image_paths]
     rollout = Rollout(percent=percent, cohorts=cohorts, paused=paused, days=days, interval_s=interval_s)
+    if release is not None:
+        keys = documents.read_keys(keys_path)[1]
+        echo_patches(write_patches(store, keys, documents.read_release(release, keys)[1], images, patches))
     head = publish_offer(
         store, keys_path, key, now(), channel=channel, rollout=rollout, allow_older=allow_older,
         release=(release, images) if release is not None else None,

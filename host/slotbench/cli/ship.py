@@ -26,7 +26,7 @@ from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.project_options import project_of, project_option
-from slotbench.cli.published_head import echo_head, notify_option, now, tell_boards
+from slotbench.cli.published_head import echo_head, echo_patches, notify_option, now, tell_boards
 from slotbench.cli.questions import agrees
 from slotbench.cli.site_server import SiteServer, listening_place
 from slotbench.doctor.findings import State
@@ -41,6 +41,7 @@ from slotbench.release import application_shipping, documents, shipping
 from slotbench.release.application_shipping import ApplicationShipment
 from slotbench.release.expiry import warn_of_expiry
 from slotbench.release.files import require_output
+from slotbench.release.patches import PATCHES_USUAL
 from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
@@ -81,6 +82,9 @@ _NEXT = "boards install it at their next check; have one do it now: slotbench up
     help="Board it may run on: a name or a .toml file; repeatable.")
 @project_option(
     "--channel", field="channel", type=name, default="stable", help="Channel that offers it.  [stable]")
+@click.option(
+    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+    help="Have patches from so many releases before it; 0: none.  [default: 3]")
 @project_option("--site", field="site", type=PATH, required=True, help="The folder that is served.")
 @project_option(
     "--keys", "keys_path", field="keys", type=PATH, required=True, help="The product's keys file.")
@@ -96,7 +100,8 @@ def ship(
     not_secret: tuple[str, ...], for_path: Path | None, is_tried: bool, serves: bool, dry_run: bool,
     yes: bool,
     board_names: tuple[str, ...], site: Path, keys_path: Path, offline_key: Path, online_key: Path,
-    broker: str | None, passphrase_file: Path | None, as_json: bool, fs_upgrade: bool, **fields: Any,
+    broker: str | None, passphrase_file: Path | None, as_json: bool, fs_upgrade: bool,
+    patches: int, **fields: Any,
 ) -> None:
     """Build, try, sign and publish a firmware .bin, a program, or both, so that boards are offered it.
 
@@ -132,7 +137,7 @@ def ship(
     def plan() -> _Plan:
         return _plan(
             images, bundle, beneath, paths, boards=target_boards, fs_upgrade=fs_upgrade, data=data,
-            needs=needs, **fields)
+            needs=needs, patches=patches, **fields)
 
     planned = plan()
     reasons = planned.reasons(is_tried)
@@ -149,7 +154,7 @@ def ship(
             click.echo("nothing was written")
             ctx.exit(1)
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            head = _carry_out(planned, plan, reasons, passphrase_file, (offline_key, online_key))
+            head = _carry_out(planned, plan, reasons, passphrase_file, (offline_key, online_key), patches)
             tell_boards(broker, head)
     elif not as_json:
         _say_nothing_done(planned.last, serves, dry_run)
@@ -229,11 +234,13 @@ class _Plan:
 
 def _plan(
     images: Sequence[bytes], bundle: Bundle | None, beneath: bytes | None, paths: ReleasePaths, *,
-    fs_upgrade: bool, data: int, needs: int | None, counter: int | None, floor: int, **fields: Any,
+    fs_upgrade: bool, data: int, needs: int | None, counter: int | None, floor: int, patches: int,
+    **fields: Any,
 ) -> _Plan:
     """The plan. --counter and --floor are those of the firmware where there are both."""
     firmware = shipping.plan_shipment(
-        images, paths, now=now(), fs_upgrade=fs_upgrade, counter=counter, floor=floor, **fields,
+        images, paths, now=now(), fs_upgrade=fs_upgrade, counter=counter, floor=floor, patches=patches,
+        **fields,
     ) if images else None
     program = application_shipping.plan_application(
         bundle, paths, now=now(), data=data, needs=needs, counter=None if images else counter,
@@ -253,7 +260,7 @@ def _ask_server(server: str, head: Head) -> None:
 
 def _carry_out(
     planned: _Plan, plan: Callable[[], _Plan], reasons: tuple[Preflight | None, Preflight | None],
-    passphrase_file: Path | None, key_paths: tuple[Path, Path],
+    passphrase_file: Path | None, key_paths: tuple[Path, Path], patches: int,
 ) -> Head:
     """Do what is planned. The passphrases come first: a mistake in one costs no preflight."""
     paths, firmware, program = planned.parts[0].paths, planned.firmware, planned.program
@@ -285,6 +292,8 @@ def _carry_out(
             shipping.sign(firmware, offline)
         if offline is not None and program is not None and program.stage in (Stage.NEW, Stage.BUILT):
             application_shipping.sign_application(program, offline)
+        if firmware is not None:
+            echo_patches(shipping.add_patches(firmware, patches))
         head = application_shipping.publish_together(firmware, program, online, now())
     echo_head(head, paths.site)
     click.echo(_NEXT)

@@ -30,6 +30,7 @@ __all__ = ["HomeAssistantBridge", "board_messages", "entity_id"]
 _PREFIX: Final = "homeassistant"
 _TOPIC: Final = "twoslot/fleet"
 _TURN_S: Final = 10.0
+_STOP_S: Final = 0.5
 _WHOLE_S: Final = 600
 """How often all boards are looked at: some fell silent, and nothing else says that."""
 _SLACK_S: Final = 60
@@ -77,7 +78,10 @@ class HomeAssistantBridge:
         self._ended.set()
         self._thread.join()
         self._client.disconnect()
-        self._client.loop_stop()
+        # It may be about to connect to a computer that does not answer.
+        stopping = threading.Thread(target=self._client.loop_stop, daemon=True)
+        stopping.start()
+        stopping.join(_STOP_S)
 
     def turn(self) -> int:
         """Publish what changed since the last turn, and return how many messages that were.

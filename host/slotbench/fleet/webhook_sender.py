@@ -35,6 +35,7 @@ __all__ = ["WebhookSender", "WebhookView", "add_webhook", "list_webhooks", "remo
 _URL = re.compile(r"https?://[!-~]{1,390}")
 _TURN_S: Final = 5.0
 _LIMIT_S: Final = 10.0
+_STOP_S: Final = 0.5
 _BATCH: Final = 50
 _FIRST_WAIT_S: Final = 10
 _LONGEST_WAIT_S: Final = 3600
@@ -78,7 +79,7 @@ class WebhookSender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._thread.join(_LIMIT_S + 1)
+        self._thread.join(_STOP_S)  # a message that is under way is sent again with the next start
 
     def turn(self) -> int:
         """Send what is due, and return how many messages were taken. Raises BenchError.

@@ -178,6 +178,9 @@ CODES = (
          "Freeze twoslot into the firmware (host/docs/firmware.md) and build the release again; `slotbench "
          "inspect` says what is inside. Or put twoslot onto the board as files: `slotbench deploy "
          "--files`. A rollback goes to such a firmware only then, too."),
+    Code(50, "patch-unusable", _L, "patch cannot be used; the blocks are fetched instead", "block",
+         "The board updates all the same. If it repeats, publish the release again: the file in "
+         "patches/ is damaged, or a cache has another one of that name."),
     Code(51, "port-unavailable", _L, "cannot listen on the port", "errno",
          "Something of your program listens on port 8267 already (98), or all sockets are in use; "
          "close it, then listen() again."),

@@ -18,6 +18,8 @@ NOTES_CHARS_MAX = 200
 URL_CHARS_MAX = 256
 DEVELOPMENT = 1 << 31
 """The bit that a board sets in the counter of a development release."""
+RAW_ONLY = ("raw",)
+"""The encodings of an image of which there is nothing but its bytes."""
 LENGTH_MAX = blocks.BLOCKS_MAX * blocks.BLOCK_BYTES
 
 _URL = re.compile(r"http://[!-~]+|(?!/)(?![a-z]+:)[!-~]+")
@@ -54,7 +56,7 @@ class ImageRef:
     sha256: str
     blocks: str
     blocks_url: str
-    encodings: tuple[str, ...] = ("raw",)
+    encodings: tuple[str, ...] = RAW_ONLY
     form: ImageForm = ImageForm.E9
 
 

@@ -16,7 +16,7 @@ ASKED_FOR: Final = frozenset(
 """What programs, people and the bench ask the device package for."""
 
 RECORD_KEYS: Final = frozenset(
-    "unproven rounds waiting tag pieces missing left told sha scans nc".split())
+    "ways unproven rounds waiting tag pieces missing left told sha scans nc".split())
 """Keys of dicts that never leave the package: as strings too they may be renamed."""
 
 CHIP: Final = frozenset(
@@ -77,6 +77,8 @@ IN_EVERY_FIRMWARE: Final = tuple(
     awritestr stream_awrite peername IOQueue Server core runq_len waitq_len newline buffer
     SOL_SOCKET SO_REUSEADDR SOCK_RAW SSLContext SSLSocket wrap_socket websocket libc_ver python_compiler
     ViperTypeError BFINT8 BFINT16 BFINT32 BFUINT16 BFUINT32 ULONGLONG MVLSB FrameBuffer1 sha256
+    discard intersection intersection_update isdisjoint issubset issuperset symmetric_difference union
+    fromkeys delattr load content reason status_code
     Pin ADC PWM UART SPI I2C duty deepsleep lightsleep decompress
     """.split()
 )

@@ -183,9 +183,9 @@ def measure_heap(folder: Path, *, seed: int = 0) -> HeapFigures:
         per_block_bytes=taken, blocks=counted)
 
 
-def new_testbed(folder: Path, seed: int = 0) -> TestBed:
+def new_testbed(folder: Path, seed: int = 0, patches: int = 0) -> TestBed:
     """A test bed that offers release 2, of 24 whole blocks."""
-    testbed = TestBed(folder, size=_IMAGE_BYTES, seed=seed)
+    testbed = TestBed(folder, size=_IMAGE_BYTES, seed=seed, patches=patches)
     testbed.publish(2)
     return testbed
 

@@ -56,7 +56,8 @@ class TestBed:
 
     `size` is that of every image in bytes: small images make runs short and still use every
     mechanism. `vm` runs the Python of the boards. `main` is their application, `edit` changes the
-    files of all of them. `frozen` are the frozen modules of release 1.
+    files of all of them. `frozen` are the frozen modules of release 1. With `patches` each
+    release has patches from so many releases before it.
     """
 
     __test__ = False  # pytest takes classes whose name begins with Test for tests
@@ -64,13 +65,14 @@ class TestBed:
     def __init__(
         self, folder: Path, *, board: str = "generic_4m", size: int = firmware.SMALLEST_BYTES, seed: int = 0,
         vm: Callable[..., DeviceVM] = CPythonVM, keys: Path | None = None, main: str = MAIN,
-        edit: Edit | None = None, frozen: tuple[str, ...] = (),
+        edit: Edit | None = None, frozen: tuple[str, ...] = (), patches: int = 0,
     ) -> None:
         self.size = size
         self.seed = seed
         self.vm = vm
         self.main = main
         self.edit = edit
+        self.patches = patches
         self._installed: dict[str, dict[str, bytes]] = {}
         self.profile = boards.load(board)
         if keys is not None:
@@ -81,6 +83,9 @@ class TestBed:
         first = Firmware(
             data=self.image(1, 0), product=PRODUCT, version="1.0.0", counter=1,
             twoslot=twoslot_number(frozen))
+        if patches:
+            self.publisher.publish(
+                self.images[1], [self.profile], version="1.0.0", counter=1, now=NOW)
         writes = [(write.offset, write.data) for write in factory_writes(self.profile, first)]
         self.factory = factory_flash(self.profile, writes, seed=seed)
 
@@ -104,7 +109,7 @@ class TestBed:
         image = self.images[counter] = self.firmware(f"{counter}.0.0", does, frozen)
         self.publisher.publish(
             image, [self.profile], version=f"{counter}.0.0", counter=counter, now=NOW + counter, floor=floor,
-            rollout=rollout, allow_older=allow_older)
+            rollout=rollout, allow_older=allow_older, patches=self.patches)
         return image
 
     def settings(self, server: str = "http://updates.lan") -> dict[str, object]:

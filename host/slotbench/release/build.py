@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slotbench.boards import BoardProfile
 from slotbench.boards.images import stock_image, user_images
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import blocks
 from slotbench.formats.descriptor import ImageForm
-from slotbench.formats.release import VERSION_CHARS_MAX, ImageRef, Release
+from slotbench.formats.release import RAW_ONLY, VERSION_CHARS_MAX, ImageRef, Release
 from slotbench.images import IdentifiedImage
 from slotbench.release import store
 
@@ -34,14 +34,15 @@ def build_release(
     product: str, boards: Sequence[BoardProfile], counter: int, created: int,
     channels: Sequence[str] = ("stable",), version: str | None = None,
     fs_start: int | None = None, fs_version: int | None = None, fs_upgrade: bool = False,
-    mpy_abi: int | None = None, floor: int = 0, notes: str = "",
+    mpy_abi: int | None = None, floor: int = 0, notes: str = "", encodings: tuple[str, ...] = RAW_ONLY,
 ) -> Release:
     """Make the release of firmware `images` and check it for each of `boards`. Nothing is written or signed.
 
     `images` is one image for both slots. Boards that run images in place need one for slot A and one for
     slot B, in this order. `created` is Unix seconds. `version` is taken from the image if it is None.
     `fs_start`, `fs_version` and `mpy_abi` come from the image; a given value only confirms it. Native
-    firmware has neither filesystem nor .mpy version; these are 0. Raises FormatError if an image is refused
+    firmware has neither filesystem nor .mpy version; these are 0. `encodings` says in what forms the images
+    will be in the site (release.patches). Raises FormatError if an image is refused
     for what it is or a field is out of range, BenchError if an image does not fit a board or contradicts a
     given value.
     """
@@ -61,8 +62,9 @@ def build_release(
     release = Release(
         product=product, boards=tuple(board.name for board in boards), channels=tuple(channels),
         version=_choose_version(version, firmware.version), counter=counter, created=created,
-        images=firmware.images, fs_start=firmware.fs_start, fs_version=firmware.fs_version,
-        fs_upgrade=fs_upgrade, mpy_abi=firmware.mpy_abi, floor=floor, notes=notes, twoslot=firmware.twoslot,
+        images={key: replace(ref, encodings=encodings) for key, ref in firmware.images.items()},
+        fs_start=firmware.fs_start, fs_version=firmware.fs_version, fs_upgrade=fs_upgrade,
+        mpy_abi=firmware.mpy_abi, floor=floor, notes=notes, twoslot=firmware.twoslot,
         frozen_main=firmware.hides_main or None,
     )
     release.to_payload()

@@ -13,6 +13,7 @@ from slotbench.release import documents, epochs, keys
 from slotbench.release.build import build_release
 from slotbench.release.files import write_atomic
 from slotbench.release.keys import SigningKey
+from slotbench.release.patches import encodings_for, write_patches
 from slotbench.release.publish import Rollout, publish_release, refresh_heads
 from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
@@ -76,6 +77,7 @@ class Publisher:
         now: int,
         floor: int = 0,
         channels: Sequence[str] = ("stable",),
+        patches: int = 0,
     ) -> tuple[Path, Release]:
         """Build and sign a release of `image` (in-place boards: one for each slot). Raises BenchError."""
         release = build_release(
@@ -87,6 +89,7 @@ class Publisher:
             created=now,
             floor=floor,
             channels=channels,
+            encodings=encodings_for(patches),
         )
         path = self.folder / f"{self.product}-{counter}.release"
         write_atomic(path, release.to_payload() + b"\n")
@@ -105,13 +108,16 @@ class Publisher:
         rollout: Rollout = Rollout(),
         channels: Sequence[str] = ("stable",),
         allow_older: bool = False,
+        patches: int = 0,
     ) -> Head:
         """Build, sign and publish a release of `image` in these channels; return the last channel's head.
 
-        `allow_older` as for `publish_release`. Raises BenchError.
+        `allow_older` as for `publish_release`, `patches` as the count of `write_patches`. Raises BenchError.
         """
-        path, _ = self.build(
-            image, boards, version=version, counter=counter, now=now, floor=floor, channels=channels)
+        path, made = self.build(
+            image, boards, version=version, counter=counter, now=now, floor=floor, channels=channels,
+            patches=patches)
+        write_patches(self.site, self.keys, made, _as_sequence(image), patches)
         heads = [
             publish_release(
                 self.site, path, self.keys_path, _as_sequence(image), self.online, now, channel=channel,

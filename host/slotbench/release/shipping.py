@@ -20,7 +20,7 @@ from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.fields import INT_MAX, date_words
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
-from slotbench.formats.release import Preflight, Release
+from slotbench.formats.release import RAW_ONLY, ImageRef, Preflight, Release
 from slotbench.locks import lock_folders
 from slotbench.release import documents, store
 from slotbench.release.build import build_release
@@ -29,14 +29,15 @@ from slotbench.release.files import read_bytes, remove_all_leftovers, write_atom
 from slotbench.release.heads import Rollout, last_head, require_right_clock
 from slotbench.release.high_water import HighWater
 from slotbench.release.keys import SigningKey
+from slotbench.release.patches import WrittenPatch, encodings_for, write_patches
 from slotbench.release.publish import publish_release, unusable_releases
 from slotbench.release.rollout import trusted_releases, withdrawn_digests
 from slotbench.release.sign import sign_file
 from slotbench.release.store import Store
 
 __all__ = [
-    "FIRST_COUNTER", "ReleasePaths", "Shipment", "Stage", "check_keys_and_clock", "find_shipped",
-    "next_rollout", "only_one", "plan_shipment", "publish", "sign", "write_release",
+    "FIRST_COUNTER", "ReleasePaths", "Shipment", "Stage", "add_patches", "check_keys_and_clock",
+    "find_shipped", "next_rollout", "only_one", "plan_shipment", "publish", "sign", "write_release",
 ]
 
 FIRST_COUNTER = 1
@@ -110,6 +111,7 @@ def plan_shipment(
     images: Sequence[bytes], paths: ReleasePaths, *, product: str, boards: Sequence[BoardProfile],
     channel: str, now: int, version: str | None = None, counter: int | None = None, notes: str = "",
     percent: int | None = None, cohorts: tuple[str, ...] = (), fs_upgrade: bool = False, floor: int = 0,
+    patches: int = 0,
 ) -> Shipment:
     """What `ship` is going to do with these images. `now` is Unix seconds.
 
@@ -124,7 +126,8 @@ def plan_shipment(
     channels = (channel,) if channel == "stable" else (channel, "stable")
     wanted = build_release(
         *images, product=product, boards=boards, counter=max(counter or 0, FIRST_COUNTER), created=now,
-        channels=channels, version=version, notes=notes, fs_upgrade=fs_upgrade, floor=floor)
+        channels=channels, version=version, notes=notes, fs_upgrade=fs_upgrade, floor=floor,
+        encodings=encodings_for(patches))
     known = list(_signed_releases(paths, keys))
     rollout = Rollout(percent=100 if percent is None else percent, cohorts=cohorts)
     base = Shipment(
@@ -199,6 +202,12 @@ def sign(shipment: Shipment, key: SigningKey) -> None:
     sign_file(shipment.path, key, documents.read_keys(shipment.paths.keys_path)[1])
 
 
+def add_patches(shipment: Shipment, count: int) -> list[WrittenPatch]:
+    """Write the patches from the `count` releases before it, before it is published. Raises BenchError."""
+    keys = documents.read_keys(shipment.paths.keys_path)[1]
+    return write_patches(shipment.paths.site, keys, shipment.release, shipment.images, count)
+
+
 def publish(shipment: Shipment, key: SigningKey, now: int) -> Head:
     """Publish the signed release with the online key, and return the channel's head. Raises BenchError."""
     return publish_release(
@@ -255,10 +264,14 @@ def _unsigned(path: Path) -> Release | None:
 
 
 def _says_the_same(one: Release, other: Release, channel: str) -> bool:
-    """Whether two releases differ in nothing but when and as what they were built."""
+    """Whether two releases differ in nothing but when and as what they were built, and in their encodings."""
     return channel in one.channels and replace(
         one, counter=other.counter, created=other.created, preflight=other.preflight,
-        channels=other.channels) == other
+        channels=other.channels, images=_as_raw(one)) == replace(other, images=_as_raw(other))
+
+
+def _as_raw(release: Release) -> dict[str, ImageRef]:
+    return {key: replace(ref, encodings=RAW_ONLY) for key, ref in release.images.items()}
 
 
 def next_rollout(

@@ -15,15 +15,16 @@ from slotbench.formats.release import LENGTH_MAX
 from slotbench.locks import lock_folders
 from slotbench.release.files import read_bytes, remove_all_leftovers, write_atomic
 
-_FOLDERS = ("heads", "keys", "releases", "images", "blocks", "applications", "lists", "files")
+_FOLDERS = ("heads", "keys", "releases", "images", "blocks", "applications", "lists", "files", "patches")
 _NAME = "[a-z0-9_][a-z0-9_-]{0,31}"
 _HEX64 = "([0-9a-f]{64})"
 _MUTABLE = re.compile(rf"heads/{_NAME}/{_NAME}\.head|keys/{_NAME}(?:\.[1-9][0-9]{{0,9}})?\.keys")
 _CONTENT = re.compile(
     rf"releases/{_HEX64}\.release|images/{_HEX64}\.bin|blocks/{_HEX64}\.blocks|"
     rf"applications/{_HEX64}\.application|lists/{_HEX64}\.list|files/{_HEX64}\.file")
+_PATCH = re.compile(r"patches/[0-9a-f]{32}(?:-[0-9a-f]{32})?\.patch")
 _DOCUMENTS = ("releases/", "applications/")
-_BYTES_MAX = {"images": LENGTH_MAX, "lists": LIST_BYTES_MAX, "files": FILE_BYTES_MAX}
+_BYTES_MAX = {"images": LENGTH_MAX, "patches": LENGTH_MAX, "lists": LIST_BYTES_MAX, "files": FILE_BYTES_MAX}
 
 
 def head_name(product: str, channel: str) -> str:
@@ -66,9 +67,14 @@ def file_name(sha256: str) -> str:
     return f"files/{sha256}.file"
 
 
+def patch_name(sha256: str, old_sha256: str = "") -> str:
+    """The name of the patch to the image with this SHA-256 in hex, from that one or from nothing."""
+    return "patches/" + "-".join(digest[:32] for digest in (sha256, old_sha256) if digest) + ".patch"
+
+
 def is_name(name: str) -> bool:
     """Whether a file of the site may have this name. No other file is opened, so no name leaves the site."""
-    return bool(_CONTENT.fullmatch(name) or _MUTABLE.fullmatch(name))
+    return any(pattern.fullmatch(name) for pattern in (_CONTENT, _MUTABLE, _PATCH))
 
 
 def digest_in(name: str) -> str | None:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
+from slotbench.formats.application_record import FILES as RECORDS
+from slotbench.formats.application_record import PART, WHY
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.twoslot_version import NONE
 from slotbench.images.versions import OLDEST_WORDS, is_too_old
@@ -23,7 +25,7 @@ STAGE: Final = "twoslot.part"
 BOOT: Final = "boot.py"
 OWN: Final = (
     HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey", "twoslot.wifi",
-    "twoslot.wifi.part")
+    "twoslot.wifi.part", *RECORDS, PART, WHY)
 """The files of twoslot beside its package."""
 
 _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")
@@ -152,6 +154,11 @@ class BoardContent:
     def has_package(self) -> bool:
         """Whether twoslot is there as files."""
         return any(path.startswith(f"{PACKAGE}/") for path in self.hashes)
+
+    @property
+    def has_applications(self) -> bool:
+        """Whether it starts a program from /app_a or /app_b by its record."""
+        return any(name in self.hashes for name in RECORDS)
 
     @property
     def every_slot_has_twoslot(self) -> bool:

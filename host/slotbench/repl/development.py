@@ -33,6 +33,8 @@ from slotbench.repl.transports import CopyProgress, parse_reports
 
 __all__ = ["DevelopmentBundle", "RunningBoard", "SentFiles"]
 
+_VERSION: Final = "twoslot.version"
+"""The file in an application folder that status() shows."""
 _MOVES: Final = "moves"
 _RECORD: Final = "record"
 _READ: Final = HELPERS + """\
@@ -147,7 +149,7 @@ class DevelopmentBundle:
         try:
             if self._record is None:
                 self._read()
-            sent = self._send(files)
+            sent = self._send({**files, _VERSION: b"development"})
             self._board.restart()
         except BaseException:
             self._record = None

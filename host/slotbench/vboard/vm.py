@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, ModuleType
 from typing import Any, Final, Protocol
 
@@ -80,6 +80,9 @@ class DeviceVM(Protocol):
 
     def attach(self, terminal: Attachable) -> None:
         """Make `terminal` the program's standard input."""
+
+    def names(self, path: str) -> Sequence[str]:
+        """Those of what a dotted path in __main__ leads to; its globals for an empty one, () for nothing."""
 
     def close(self) -> None:
         """End this boot."""
@@ -165,6 +168,13 @@ class CPythonVM:
     def attach(self, terminal: Attachable) -> None:
         """Make `terminal` the program's standard input."""
         terminal.attach(self.runtime)
+
+    def names(self, path: str) -> Sequence[str]:
+        """Those of what a dotted path in __main__ leads to; its globals for an empty one, () for nothing."""
+        thing: object = self._main
+        for name in path.split(".") if path else ():
+            thing = getattr(thing, name, None)
+        return () if thing is None else [name for name in dir(thing) if name != SIGNALS_NAME]
 
     def run_line(self, line: str) -> None:
         """Run what a person types: an expression's value is printed unless it is None."""

@@ -19,7 +19,10 @@ import pytest
 import slotbench as slotbench_package
 from slotbench import fleet
 from slotbench.cli import _EchoHandler
+from slotbench.cli.cockpit_server import kept_fleet
 from slotbench.cli.invocation import Invocation
+from slotbench.errors import BenchError
+from slotbench.fleet import database_url
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.release.publish import Rollout, publish_release
@@ -219,3 +222,14 @@ def test_each_line_of_the_log_is_an_object(slotbench: RunCommand, tmp_path: Path
     assert said.getvalue().count("\n") == 1
     assert (line["level"], line["logger"], line["message"]) == ("warning", "slotbench.server", "lamp-7: refused\n\"x\"")
     assert line["time"].endswith("+00:00")
+
+
+def test_boards_are_served_without_a_database_that_cannot_be_opened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "fleet.sqlite").write_text("this is no database\n" * 100)
+    url = database_url(tmp_path)
+    assert kept_fleet(tmp_path, url, is_wanted=False, key=None, keys_path=None) is None
+    assert "what boards prove is not kept: the database cannot be used (file is not a database)" in caplog.text
+    with pytest.raises(BenchError):
+        kept_fleet(tmp_path, url, is_wanted=True, key=None, keys_path=None)

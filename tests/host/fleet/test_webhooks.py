@@ -52,8 +52,8 @@ class _WebhookHandler(BaseHTTPRequestHandler):
         if self.server.status == 302:
             self.send_header("Location", self.server.url + "/elsewhere")
         self.send_header("Content-Length", "0")
-        self.end_headers()
         self.server.taken.append((dict(self.headers), body))
+        self.end_headers()
 
     def log_message(self, *arguments: Any) -> None: ...
 

@@ -43,12 +43,12 @@ class Site:
 
     def publish(
         self, image: bytes = IMAGE, *, counter: int = COUNTER, version: str = "2.0.0", floor: int = 3,
-        channel: str = "stable", rollout: Rollout = Rollout(),
+        channel: str = "stable", rollout: Rollout = Rollout(), patches: int = 0,
     ) -> None:
         self.issued += 60
         self.publisher.publish(
             image, [BOARD], version=version, counter=counter, now=self.issued, floor=floor, channels=(channel,),
-            rollout=rollout)
+            rollout=rollout, patches=patches)
 
     def app(self) -> WsgiApp:
         app: WsgiApp = create_app(self.root)

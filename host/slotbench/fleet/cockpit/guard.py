@@ -29,6 +29,8 @@ SESSION_S: Final = 12 * 3600
 _CSP: Final = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+_OTHER_NAME: Final = (
+    "The cockpit answers to its IP address, to localhost, and to the name in `serve --cockpit-url`.")
 _OPEN: Final = frozenset({"login", "log_in", "static"})
 _LOGINS, _LOGINS_S = 10, 300
 _CHANGES, _CHANGES_S = 60, 60
@@ -120,7 +122,7 @@ class CockpitGuard:
 
     def _check(self) -> BaseResponse | None:
         if not self._is_known_host(urlsplit(f"//{request.host}").hostname or ""):
-            return _refusal(HTTPStatus.MISDIRECTED_REQUEST)
+            return _refusal(HTTPStatus.MISDIRECTED_REQUEST, _OTHER_NAME)
         # What a browser says of other sites' requests; those that say nothing are held up by the cookie.
         if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "same-origin") not in (
                 "same-origin", "none"):
@@ -208,5 +210,5 @@ def _with_headers(response: Response, is_https: bool) -> Response:
     return response
 
 
-def _refusal(status: HTTPStatus) -> Response:
-    return Response(f"{status.phrase}\n", status, mimetype="text/plain")
+def _refusal(status: HTTPStatus, words: str = "") -> Response:
+    return Response(f"{words or status.phrase}\n", status, mimetype="text/plain")

@@ -57,11 +57,11 @@ def measure_methods(folder: Path, every: int = 1, *, with_heap: bool = True) -> 
 
 def measure_twoslot(folder: Path, every: int = 1, *, with_heap: bool = True) -> UpdaterFigures:
     """The same for twoslot: its boards are started after each cut. Raises BenchError."""
-    bench = ApplicationBench(folder / "cut")
+    bench = ApplicationBench(folder)
     recording, _ = bench.record_update()
     found = [bench.starts_whole_program(point.flash) for point in recording.cuts(every)]
     heap = _needed(bench.updates) if with_heap else 0
-    wire = ApplicationBench(folder / "line").record_update(in_one_line=True)[1]
+    wire = bench.record_update(in_one_line=True)[1]
     return UpdaterFigures(TWOSLOT, len(found), sum(found), heap, wire)
 
 

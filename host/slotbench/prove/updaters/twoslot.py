@@ -23,9 +23,9 @@ from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
 
-__all__ = ["ApplicationBench"]
+__all__ = ["PROGRAM_MAIN", "ApplicationBench"]
 
-_MAIN: Final = (
+PROGRAM_MAIN: Final = (
     b"import start, time, twoslot\nprint('program', start.lamp.VERSION, start.wires.VERSION)\n"
     b"while True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n")
 _START_MS: Final = 5_000
@@ -51,6 +51,7 @@ class ApplicationBench:
     def __init__(self, folder: Path) -> None:
         self._testbed = TestBed(folder)
         self._site = _CountedAnswers(self._testbed.app)
+        self._newest = 1
         self._offer(1, program(1))
         board = self._board(HEAP_BYTES, None)
         board.power_on()
@@ -64,22 +65,37 @@ class ApplicationBench:
         """The flash operations of the update to version 2, until it is confirmed, and the bytes that the
         server sent.
         """
-        self._offer(2, program(2, in_one_line=in_one_line))
+        self._newest += 1
+        self._offer(self._newest, program(2, in_one_line=in_one_line))
         board = self._board(HEAP_BYTES, self._settled)
         assert isinstance(board.flash, ReplayableFlash)
         recording = board.flash.begin()
         before = self._site.sent
         board.power_on()
-        self._run_to(board, 2)
+        self._run_to(board, self._newest)
         board.power_off()
         return recording, self._site.sent - before
 
+    def settled_board(self) -> tuple[VirtualBoard, UpdateRecording]:
+        """A board that runs version 1 without a network, and the recording of its flash from now on."""
+        board = self._board(HEAP_BYTES, self._settled)
+        board.network = NoNetwork()
+        board.power_on()
+        board.run(_START_MS)
+        assert isinstance(board.flash, ReplayableFlash)
+        return board, board.flash.begin()
+
     def starts_whole_program(self, flash: NorFlash) -> bool:
         """Whether a board without network starts one of the versions, as a whole, from this flash."""
+        return bool(self.started_version(flash))
+
+    def started_version(self, flash: NorFlash) -> int:
+        """The version of the program that a board without network starts from this flash as a whole; 0: none.
+        """
         place = filesystem_place(self._testbed.profile.filesystem.start, self._testbed.profile.visible_bytes)
         found = files_at(flash, place)
         if found is None:
-            return False
+            return 0
         kept = {path: data for path, data in found.items() if not path.startswith(_PACKAGE)}
         said: list[str] = []
         board = VirtualBoard(
@@ -88,14 +104,15 @@ class ApplicationBench:
         board.power_on()
         board.run(_START_MS, until=lambda: "program" in "".join(said))
         board.power_off()
-        return any(f"program {version} {version}\n" in "".join(said) for version in (1, 2))
+        text = "".join(said)
+        return next((version for version in (1, 2) if f"program {version} {version}\n" in text), 0)
 
     def updates(self, heap: int) -> bool:
         """Whether a board with this heap updates; `record_update` comes before."""
         board = self._board(heap, self._settled)
         try:
             board.power_on()
-            return self._run_to(board, 2, must=False)
+            return self._run_to(board, self._newest, must=False)
         finally:
             board.power_off()
 
@@ -118,7 +135,7 @@ class ApplicationBench:
 
     def _offer(self, counter: int, files: Mapping[str, bytes]) -> None:
         publisher = self._testbed.publisher
-        bundle = Bundle({"main.py": _MAIN, **files}, 0)
+        bundle = Bundle({"main.py": PROGRAM_MAIN, **files}, 0)
         made = build_application(
             bundle, product=PRODUCT, boards=[self._testbed.profile], version=f"{counter}.0.0",
             counter=counter, created=NOW + counter)

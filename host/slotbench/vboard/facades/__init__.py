@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
+from slotbench.vboard.facades.compression import MODULES as COMPRESSION
 from slotbench.vboard.facades.data import MODULES as DATA
 from slotbench.vboard.facades.hardware import MODULES as HARDWARE
 from slotbench.vboard.facades.loop import MODULES as LOOP
@@ -24,7 +25,7 @@ from slotbench.vboard.runtime import Runtime
 __all__ = ["build"]
 
 _BUILDERS: Final[dict[str, Callable[[Runtime], Mapping[str, Any]]]] = {
-    **HARDWARE, **TIMING, **SOCKETS, **SYSTEM, **DATA, **LOOP, **WLAN,
+    **HARDWARE, **TIMING, **SOCKETS, **SYSTEM, **COMPRESSION, **DATA, **LOOP, **WLAN,
 }
 
 

@@ -31,6 +31,13 @@ _MATH: Final = (
 )
 
 
+class _BytesIO(io.BytesIO):
+    """A number is room for so many bytes, which are not there yet."""
+
+    def __init__(self, initial: Any = b"") -> None:
+        super().__init__(b"" if isinstance(initial, int) else initial)
+
+
 class _Hash:
     """A running digest that can be asked once: no copy, no hexdigest, as on the port."""
 
@@ -134,7 +141,7 @@ MODULES = {
     "json": _json,
     "errno": _errno,
     "struct": lambda rt: _pick(struct, "calcsize", "pack", "pack_into", "unpack", "unpack_from"),
-    "io": lambda rt: _pick(io, "BytesIO", "StringIO"),
+    "io": lambda rt: {"BytesIO": _BytesIO, "StringIO": io.StringIO},
     "collections": lambda rt: _pick(collections, "OrderedDict", "deque", "namedtuple"),
     "array": lambda rt: _pick(array, "array"),
     "math": lambda rt: _pick(math, *_MATH),

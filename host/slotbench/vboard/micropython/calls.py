@@ -251,6 +251,10 @@ class HostCalls:
         number = self._handle(_VmTimer(timer, self._handle, self._fire))
         self._inside(f"held[{held}][0] = PlacedTimer({number})")
 
+    def names_of(self, number: int) -> list[str]:
+        """The names of the object with this number."""
+        return [name for name in dir(self._find(number)) if not name.startswith("_")]
+
     def _find(self, number: int) -> Any:
         """The object with this number."""
         if number > 0:

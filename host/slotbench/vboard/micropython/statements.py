@@ -8,7 +8,8 @@ from slotbench.vboard.frozen import FOLDER
 from slotbench.vboard.micropython.calls import far
 
 __all__ = [
-    "ACTIVITY", "BENCH_FOLDER", "GONE", "MOUNT_AGAIN", "REACH_FOLDER", "SHARE_FLASH", "TERMINAL", "modules",
+    "ACTIVITY", "BENCH_FOLDER", "GONE", "MOUNT_AGAIN", "NAMES", "REACH_FOLDER", "SHARE_FLASH", "TERMINAL",
+    "modules",
 ]
 
 BENCH_FOLDER: Final = "/.bench"
@@ -72,6 +73,9 @@ vfs.umount('/')
 vfs.mount(vfs.VfsLfs2(disk), '/')
 del vfs
 """
+
+NAMES: Final = "(lambda it: it._n if isinstance(it, Far) else dir(it))(eval({path!r}, main))"
+"""The names of a thing, or the number of what is on the host."""
 
 ACTIVITY: Final = """\
 def activity():

@@ -4,12 +4,11 @@ boot.
 
 from __future__ import annotations
 
-import re
 import shutil
 import struct
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -32,12 +31,14 @@ from slotbench.vboard.micropython.statements import (
     BENCH_FOLDER,
     GONE,
     MOUNT_AGAIN,
+    NAMES,
     REACH_FOLDER,
     SHARE_FLASH,
     TERMINAL,
     modules,
 )
 from slotbench.vboard.micropython.tables import Tables
+from slotbench.vboard.micropython.tracebacks import frames_of_the_program
 from slotbench.vboard.micropython.wire import REQUEST_BYTES, HostReply, error_of, parse, tell
 from slotbench.vboard.network.base import Network
 from slotbench.vboard.runtime import Runtime
@@ -49,9 +50,6 @@ __all__ = ["MicroPythonVM"]
 
 _INSIDE: Final = Path(__file__).parent / "inside"
 _SHIM: Final = "bench"
-_OWN_FRAME: Final = '  File "bench.py"'
-_TYPED: Final = '  File "<string>"'
-_STREAMED: Final = re.compile(r'^  File "/\.bench/[^"]*\.stdin"')
 
 _INTERRUPT: Final = tell(HostReply.INTERRUPT)
 
@@ -187,6 +185,14 @@ class MicroPythonVM:
         """The folder that the program is in (os.chdir): MicroPython looks for main.py there."""
         return str(self._value("__import__('os').getcwd()"))
 
+    def names(self, path: str) -> Sequence[str]:
+        """Those of what a dotted path in __main__ leads to; its globals for an empty one, () for nothing."""
+        try:
+            found = self._value(NAMES.format(path=path) if path else "list(main)")
+        except Exception:
+            return ()
+        return self._calls.names_of(found) if isinstance(found, int) else [*found]
+
     def run_file(self, path: str) -> None:
         """Run a file in __main__, as boot.py and main.py are. Raises OSError(2) when it is not there."""
         name = absolute(path)
@@ -204,7 +210,7 @@ class MicroPythonVM:
             self._inside("sys.print_exception(error)")
         finally:
             self._process.console = console
-        console("".join(_frames_of_the_program("".join(printed), inside)))
+        console("".join(frames_of_the_program("".join(printed), inside)))
 
     def agent(self) -> tuple[int, int, int] | None:
         """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
@@ -368,19 +374,6 @@ def _shims() -> Iterator[Path]:
         source = (_INSIDE / f"{_SHIM}.py").read_bytes()
         Path(folder, f"{_SHIM}.mpy").write_bytes(compile_mpy(f"{_SHIM}.py", source, 3))
         yield Path(folder)
-
-
-def _frames_of_the_program(printed: str, inside: bool) -> Iterator[str]:
-    """The lines of a traceback without the bench's own; what somebody typed is called <stdin>, as
-    on a board.
-
-    `inside`: the program was started by text of the bench, which is the first without a file.
-    """
-    for line in printed.splitlines(keepends=True):
-        if line.startswith(_TYPED) and inside:
-            inside = False
-        elif not line.startswith(_OWN_FRAME):
-            yield _STREAMED.sub('  File "<stdin>"', line.replace(_TYPED, '  File "<stdin>"', 1))
 
 
 def _ended(line: str) -> BaseException:

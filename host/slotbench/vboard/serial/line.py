@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import re
 import tokenize
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from slotbench.vboard.serial.completion import complete
 from slotbench.vboard.serial.terminal import Terminal
 
 __all__ = ["ENTER", "Lines", "goes_on", "indent_after"]
@@ -25,6 +27,8 @@ class Lines:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
+        self.names: Callable[[str], Sequence[str]] = lambda path: ()
+        """For the Tab key (slotbench.vboard.serial.completion)."""
         self._history: list[str] = []
 
     def read(self, prompt: str, start: str = "", *, commands: str = "") -> str:
@@ -50,6 +54,11 @@ class Lines:
                 back = min(max(back + (1 if key == _UP else -1), 0), len(self._history))
                 text = self._history[-back] if back else start
                 at = len(text)
+            elif key == "\t":
+                more, listed = complete(text[:at], self.names)
+                if listed:
+                    terminal.send(f"{listed}{prompt}{text[:at]}")
+                text, at = text[:at] + more + text[at:], at + len(more)
             else:
                 text, at = _edited(text, at, key)
             self._redraw(before, text, at)
@@ -86,8 +95,6 @@ def _edited(text: str, at: int, key: str) -> tuple[str, int]:
     if key.startswith("=") and len(key) == 2:
         return text[:at] + key[1] + text[at:], at + 1
     match key:
-        case "\t":
-            return text[:at] + _INDENT + text[at:], at + len(_INDENT)
         case "\b" if at:
             # A step of indentation goes as it came.
             count = len(_INDENT) if not text[:at].strip(" ") and at % len(_INDENT) == 0 else 1

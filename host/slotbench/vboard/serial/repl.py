@@ -46,7 +46,7 @@ class Repl:
 
         What the code ends in leaves this as it leaves the VM, but for errors, which are printed.
         """
-        terminal = self._terminal
+        terminal, self._lines.names = self._terminal, vm.names
         # Nobody interrupts a prompt: Ctrl-C is a key there.
         terminal.listen(interruptible=False)
         try:

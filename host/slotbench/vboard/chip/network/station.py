@@ -54,18 +54,59 @@ class WLAN:
             self._kept["ip"] = to[0]
         return self._kept.get("ip") or _one.ifconfig()
     def __getattr__(self, name):
+        if name == "ipconfig":
+            return __import__(name).config(self)
         return getattr(network.WLAN(self._ap), name)
 def __getattr__(name):
-    return getattr(network, name)
+    return getattr(__import__(name) if name == "ipconfig" else network, name)
 sys.modules["network"] = sys.modules[__name__]
 """
 """`network` over the access point's netif, which nobody may switch off: the station is connected, and a scan
 finds one network. What programs set is kept, and told again.
 """
 
-HEAP_BYTES: Final = 1_312
-"""What it takes of MicroPython's heap (measured on official 1.22.1, 1.24.0 and 1.26.0)."""
+IPCONFIG: Final = """\
+import network
+def config(wlan):
+    def ipconfig(*what, **to):
+        ip = list(wlan.ifconfig())
+        if what:
+            to = {"addr4": (ip[0], ip[1]), "gw4": ip[2], "dhcp4": "ip" not in wlan._kept}
+            if what[0] not in to:
+                raise ValueError("unexpected key")
+            return to[what[0]]
+        for key in to:
+            value = to[key]
+            if key == "addr4":
+                if isinstance(value, str):
+                    value, bits = (value + "/32").split("/")[:2]
+                    bits = -1 << 32 - int(bits)
+                    value = value, ".".join([str(bits >> at & 255) for at in (24, 16, 8, 0)])
+                ip[:2] = value
+            elif key == "gw4":
+                ip[2] = value
+            elif key != "dhcp4":
+                raise ValueError("unexpected key")
+        wlan._kept["ip"] = tuple(ip)
+        if to.get("dhcp4"):
+            del wlan._kept["ip"]
+    return ipconfig
+_dns = []
+def ipconfig(*what, **to):
+    if what == ("dns",):
+        return (_dns or network.WLAN(1).ifconfig()[3:])[0]
+    if tuple(to) != ("dns",):
+        raise ValueError("unexpected key")
+    _dns[:] = to["dns"],
+"""
+"""`ipconfig` of MicroPython 1.24 and later, for a program that asks for it: loaded then. Its names are those
+of the firmware, so that others pay nothing for it.
+"""
+
+HEAP_BYTES: Final = 1_344
+"""What it takes of MicroPython's heap (official 1.24.0 and 1.26.0; 128 bytes more on 1.22.1)."""
 MODULE_PATH: Final = "/slotbench_network.mpy"
+IPCONFIG_PATH: Final = "/ipconfig.mpy"
 LINE: Final = '__import__("slotbench_network")  # slotbench: the emulated network'
 _BOOT: Final = "/boot.py"
 
@@ -97,6 +138,7 @@ def put_on(flash: NorFlash, region: Region, source: str = SOURCE) -> bool:
         return False
     boot = filesystem.files.get(_BOOT, b"")
     filesystem.files[MODULE_PATH] = module(source)
+    filesystem.files[IPCONFIG_PATH] = module(IPCONFIG)
     filesystem.files[_BOOT] = LINE.encode() + b"\n" + _boot_without(boot)
     filesystem.sync()
     return True
@@ -104,7 +146,7 @@ def put_on(flash: NorFlash, region: Region, source: str = SOURCE) -> bool:
 
 def without(files: dict[str, bytes]) -> dict[str, bytes]:
     """Files of a board without what the bench put there."""
-    kept = {path: data for path, data in files.items() if path != MODULE_PATH}
+    kept = {path: data for path, data in files.items() if path not in (MODULE_PATH, IPCONFIG_PATH)}
     if _BOOT in kept:
         kept[_BOOT] = _boot_without(kept[_BOOT])
     return kept

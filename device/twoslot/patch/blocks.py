@@ -1,0 +1,234 @@
+# Makes the missing blocks from a patch (FORMATS, patch) and the running slot's image, while it comes. A patch
+# is not signed: a block counts once it was read back and has its digest, whatever the patch says. Until then
+# it is garbage in a slot that is declared empty.
+from io import BytesIO
+from micropython import const
+
+from twoslot import codes, drop
+from twoslot.constants import BLOCK, PIECE, STAGE_CHOICE, STAGE_SCAN, STATE_VERIFY
+from twoslot.errors import LinkError
+from twoslot.flash import Flash
+from twoslot.patch.prediction import OldImage
+
+_INPUT = const(1024)  # bytes of the deflated stream that are held
+_INFLATED = const(128)  # bytes that are inflated at once
+_ENOUGH = const(856)  # of the input for a piece, at 15 bits a byte and with a table of codes: 2 * 128 + 600
+_NUMBERS = const(16)  # bytes of the numbers of an operation
+
+
+def step(agent):
+    """Make the next piece: a stage of an update."""
+    progress = agent.progress
+    try:
+        if agent.request is None:
+            agent.request = run(agent)
+        for _ in agent.request:
+            return
+    except (LinkError, MemoryError, OSError, ValueError, EOFError) as e:
+        # A lost connection is another matter: the same patch is asked for once more.
+        if isinstance(e, LinkError) and e.args[0] != codes.PATCH_UNUSABLE:
+            raise
+        agent.plan["ways"] &= agent.plan["ways"] - 1
+        progress["tries"] = 0
+        if not isinstance(e, MemoryError):
+            from twoslot import failures
+
+            failures.log_error(LinkError(codes.PATCH_UNUSABLE, e.args[1] if isinstance(e, LinkError) else 0))
+    agent.request = None
+    agent.source.close(agent)
+    agent.stage = STAGE_CHOICE
+    if not progress["left"]:
+        agent.next, agent.state, agent.stage = 0, STATE_VERIFY, STAGE_SCAN
+    drop("failures")
+
+
+def throw(where):
+    """Raise what says that the patch is of no use."""
+    raise LinkError(codes.PATCH_UNUSABLE, where)
+
+
+class StreamReader:
+    """The inflated bytes of a patch; those that come next are buffer[start:end]."""
+
+    def __init__(self, response, bits):
+        self.response = response
+        self.buffer = memoryview(bytearray(_INFLATED))
+        self.start = self.end = 0
+        self.data, self.lo, self.hi, self.done = BytesIO(_INPUT), 0, 0, False
+        try:
+            from deflate import DeflateIO
+
+            self.decompress = DeflateIO(self.data, 1, bits)
+        except ImportError:  # MicroPython 1.20
+            from zlib import DecompIO
+
+            self.decompress = DecompIO(self.data, -bits)
+
+    def fill(self, agent):
+        """Inflate more, behind what is left. Yields while input is missing, and once."""
+        rest = self.end - self.start
+        self.buffer[:rest] = self.buffer[self.start : self.end]
+        free, source = self.buffer[rest:], self.data
+        if self.hi - self.lo < _ENOUGH and not self.done:
+            # The inflater must not find the end of its input: what is left of it goes to the front, and
+            # more of it behind that.
+            left, to = self.hi - self.lo, 0
+            while to < left:
+                source.seek(self.lo + to)
+                n = source.readinto(free)
+                source.seek(to)
+                source.write(free[:n])
+                to += n
+            self.lo, self.hi = 0, left
+            while self.hi + len(free) <= _INPUT and not self.done:
+                response = self.response
+                response.wait_ms(len(free))
+                while not response.fill((free,)):
+                    agent.waiting = True
+                    yield
+                source.seek(self.hi)
+                source.write(free[: response.got])
+                self.hi += response.got
+                self.done = response.got < len(free)
+        source.seek(self.lo)
+        n = self.decompress.readinto(free)
+        self.lo = source.tell()
+        self.start, self.end = 0, rest + n
+        yield
+
+    def read(self):
+        """Take the next number: 7 bits a byte, the lowest first."""
+        n = shift = 0
+        while shift < 28:
+            if self.start == self.end:
+                throw(0)
+            b = self.buffer[self.start]
+            self.start += 1
+            n |= (b & 127) << shift
+            if b < 128:
+                return n
+            shift += 7
+        throw(0)
+
+
+def run(agent):
+    """Make the missing blocks. Yields after each piece of work."""
+    progress, response = agent.progress, agent.response
+    head = memoryview(bytearray(16))
+    response.wait_ms(16)
+    while not response.fill((head,)):
+        agent.waiting = True
+        yield
+    bits, length, old_length = head[4], progress["length"], int.from_bytes(head[8:12], "little")
+    if head[:4] != b"2SP1" or not 9 <= bits <= 12 or int.from_bytes(head[12:], "little") != length:
+        throw(0)
+    if agent.plan["ways"] & 1:
+        # The descriptor of the running slot has the length of the old image.
+        Flash().read(agent.place[4], head)
+        if old_length != int.from_bytes(head[12:], "little"):
+            throw(0)
+    elif old_length:
+        throw(0)
+    stream = StreamReader(response, bits)
+    source = OldImage(agent.place[2], old_length)
+    for _ in source.read(stream, agent):
+        yield
+    buffer, piece, flash = stream.buffer, memoryview(bytearray(PIECE)), source.flash
+    copy = literals = edits = old = spot = run = 0
+    for first in range(0, length, PIECE):
+        block, at, end = first // BLOCK, 0, min(PIECE, length - first)
+        missing = progress["missing"][block >> 3] >> (block & 7) & 1
+        if not first % BLOCK and missing:
+            flash.erase(progress["image"] + first)
+        while at < end:
+            if copy:
+                n = min(copy, end - at)
+                if missing:
+                    source.copy(piece, at, old, n, first + at - old)
+                at += n
+                old += n
+                copy -= n
+                while edits and spot < at:
+                    if stream.start == stream.end:
+                        for _ in stream.fill(agent):
+                            yield
+                        if not stream.end:
+                            throw(block)
+                    n = min(run, at - spot, stream.end - stream.start)
+                    run -= n
+                    if missing:
+                        for b in buffer[stream.start : stream.start + n]:
+                            piece[spot] = piece[spot] + b & 255
+                            spot += 1
+                    else:
+                        spot += n
+                    stream.start += n
+                    if run:
+                        # It goes on in the next piece, but never in another block or behind the copy.
+                        if spot == at and (not copy or not (first + at) % BLOCK):
+                            throw(block)
+                        continue
+                    edits -= 1
+                    if edits:
+                        if stream.end - stream.start < _NUMBERS:
+                            for _ in stream.fill(agent):
+                                yield
+                        n = stream.read()
+                        spot += n >> 2
+                        run = (n & 3) + 1
+                        if run == 4:
+                            run += stream.read()
+                if edits and not copy:
+                    throw(block)
+            elif literals:
+                if stream.start == stream.end:
+                    for _ in stream.fill(agent):
+                        yield
+                    if not stream.end:
+                        throw(block)
+                n = min(literals, end - at, stream.end - stream.start)
+                if missing:
+                    piece[at : at + n] = buffer[stream.start : stream.start + n]
+                stream.start += n
+                at += n
+                literals -= n
+            else:
+                if stream.end - stream.start < 2 * _NUMBERS:
+                    for _ in stream.fill(agent):
+                        yield
+                copy, literals = stream.read(), stream.read()
+                if not 0 < copy + literals <= length - first - at:
+                    throw(block)
+                if copy:
+                    n = stream.read()
+                    old += n >> 1 ^ -(n & 1)
+                    if not 0 <= old <= old_length - copy:
+                        throw(block)
+                    edits = stream.read()
+                    if edits > copy:
+                        throw(block)
+                    if edits:
+                        n = stream.read()
+                        spot = at + (n >> 2)
+                        run = (n & 3) + 1
+                        if run == 4:
+                            run += stream.read()
+        spot -= PIECE
+        if missing:
+            # Words behind the end of the image stay blank.
+            while end & 3:
+                piece[end] = 0xFF
+                end += 1
+            flash.write(progress["image"] + first, piece[:end])
+            first += end
+            if not first % BLOCK or first >= length:
+                if not source.match(progress, block):
+                    throw(block)
+                progress["missing"][block >> 3] &= ~(1 << (block & 7))
+                progress["left"] -= 1
+                agent.blocks_in_place = progress["blocks"] - progress["left"], progress["blocks"]
+                agent.written += 1
+                agent.tries = progress["tries"] = 0
+                if not progress["left"]:
+                    return
+                yield

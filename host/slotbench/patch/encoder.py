@@ -1,0 +1,109 @@
+"""Writing patches."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from slotbench.formats.blocks import BLOCK_BYTES
+from slotbench.formats.patch import PatchHeader
+from slotbench.patch.alignment import Copy, find_copies
+from slotbench.patch.movement import Prediction, find_prediction
+
+__all__ = ["PATCH_WINDOW_BITS", "make_patch", "operations", "pack_image"]
+
+PATCH_WINDOW_BITS: Final = 10
+"""A larger window makes a patch 1 to 2 % smaller, and costs a board 1 KB or more."""
+_CHUNK: Final = 64
+
+
+def make_patch(old: bytes, new: bytes, *, predict: bool = True) -> bytes:
+    """The smallest patch from `old` to `new`; without `predict` a board copies and edits only."""
+    copies = find_copies(old, new)
+    predictions = [Prediction()]
+    if predict:
+        predictions.append(find_prediction(old, new, copies))
+    header = PatchHeader(PATCH_WINDOW_BITS, len(old), len(new))
+    return min((_packed(header, operations(old, new, copies, one)) for one in predictions), key=len)
+
+
+def pack_image(new: bytes, window_bits: int = PATCH_WINDOW_BITS) -> bytes:
+    """The patch that needs no old image: all of `new`, deflated."""
+    return _packed(PatchHeader(window_bits, 0, len(new)), operations(b"", new, [], Prediction()))
+
+
+def operations(old: bytes, new: bytes, copies: Sequence[Copy], prediction: Prediction) -> bytes:
+    """What a patch holds, before it is deflated."""
+    stream = bytearray()
+    _put_prediction(stream, prediction)
+    end = 0
+    first = copies[0].new if copies else len(new)
+    if first:
+        _put(stream, 0, first)
+        stream += new[:first]
+    for index, copy in enumerate(copies):
+        copied = copy.new + copy.length
+        until = copies[index + 1].new if index + 1 < len(copies) else len(new)
+        _put(stream, copy.length, until - copied, _signed(copy.old - end))
+        _put_edits(stream, prediction.predict(old, copy), new, copy.new)
+        stream += new[copied:until]
+        end = copy.old + copy.length
+    return bytes(stream)
+
+
+def _packed(header: PatchHeader, stream: bytes) -> bytes:
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -header.window_bits, 9)
+    return header.pack() + deflater.compress(stream) + deflater.flush()
+
+
+def _put_prediction(stream: bytearray, prediction: Prediction) -> None:
+    known = prediction.map if prediction.flags else Prediction().map
+    _put(stream, len(known.keys))
+    last_key = last_shift = 0
+    for key, shift in zip(known.keys, known.shifts):
+        _put(stream, key - last_key, _signed(shift - last_shift))
+        last_key, last_shift = key, shift
+    _put(stream, len(prediction.flags))
+    stream += prediction.flags
+
+
+def _put_edits(stream: bytearray, source: bytes, new: bytes, place: int) -> None:
+    """Write what makes new[place:] of the source."""
+    runs = list(_runs(source, new[place:place + len(source)], place))
+    _put(stream, len(runs))
+    last = 0
+    for first, end in runs:
+        count = end - first
+        _put(stream, first - last << 2 | min(count - 1, 3), *([count - 4] if count > 3 else []))
+        stream += bytes(new[place + at] - source[at] & 0xFF for at in range(first, end))
+        last = end
+
+
+def _runs(source: bytes, wanted: bytes, place: int) -> Iterator[tuple[int, int]]:
+    """(first, end) of each run of bytes that differ. None crosses the end of a block of the new image."""
+    first = -1
+    for start in range(0, len(source), _CHUNK):
+        end = min(start + _CHUNK, len(source))
+        if first < 0 and source[start:end] == wanted[start:end]:
+            continue
+        for at in range(start, end):
+            if first >= 0 and (source[at] == wanted[at] or not (place + at) % BLOCK_BYTES):
+                yield first, at
+                first = -1
+            if first < 0 and source[at] != wanted[at]:
+                first = at
+    if first >= 0:
+        yield first, len(source)
+
+
+def _put(stream: bytearray, *numbers: int) -> None:
+    for number in numbers:
+        while number > 0x7F:
+            stream.append(number & 0x7F | 0x80)
+            number >>= 7
+        stream.append(number)
+
+
+def _signed(number: int) -> int:
+    return number * 2 if number >= 0 else -number * 2 - 1
