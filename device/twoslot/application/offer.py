@@ -9,9 +9,14 @@ from twoslot.trust import policy
 _NOT_NOW = (codes.PAUSED, codes.NOT_IN_ROLLOUT)
 
 
-def check(agent, s, refusal):
-    """Return the state that follows a head. refusal: why its firmware is not wanted now, None when it is."""
+def check(agent, s):
+    """Return the state that follows a head, or raise why this board wants nothing of it now."""
     head, facts = agent.head, agent.facts["app"] or FIRST
+    refusal = None
+    try:
+        policy.check_rollout(head, agent.facts, s, policy.device_id(s), agent.force)
+    except ReleaseError as e:
+        refusal = e
     head["next"] = None if refusal else STATE_RELEASE
     why = refusal
     if head["app"]:

@@ -1,6 +1,5 @@
 # The policy: whether this board accepts a signed head, wants its release now, and can run it.
 import machine
-import os
 import time
 
 from hashlib import sha256
@@ -20,42 +19,15 @@ _FADES_MS = const(259200000)  # three days since the start, or a newer head: the
 
 
 def apply(agent, s):
-    """Apply the policy to the document that was verified; return the agent's next state. s: the settings.
-
-    First that for firmware, then that for applications, where the head names one or the board has one.
-    """
-    refusal = payload = None
-    if agent.head and agent.head["next"]:
-        payload = agent.seal[0]
-    try:
-        state = check(agent, s)
-    except ReleaseError as e:
-        if agent.state != STATE_HEAD or not agent.accepted:
-            raise
-        refusal, state = e, STATE_RELEASE
-    if payload:
-        from twoslot.application import offer
-
-        offer.check_release(agent, payload)
-    elif agent.accepted and agent.state == STATE_HEAD and state == STATE_RELEASE:
-        if agent.head["app"] or "twoslot.app0" in os.listdir("/"):
-            try:
-                from twoslot.application import offer
-            except ImportError:
-                pass  # a twoslot without applications goes on with the firmware
-            else:
-                return offer.check(agent, s, refusal)
-    if refusal:
-        raise refusal
-    return state
-
-
-def check(agent, s):
-    """Apply the policy for firmware to a head or a release."""
+    """Apply the policy to the document that was verified; return the agent's next state. s: the settings."""
     (payload, digest, epoch), agent.seal = agent.seal, None
     facts = agent.facts
     if agent.state != STATE_HEAD:
         agent.plan = check_release(payload, digest, agent.head, s, facts)
+        if agent.head["next"]:
+            from twoslot.application import offer
+
+            offer.check_release(agent, payload)
         return STATE_TABLE if agent.download else STATE_IDLE
     now = time.time()
     now = max(now + EPOCH_2000 if now > CLOCK_SET else 0, agent.pinned[1])
@@ -81,6 +53,13 @@ def check(agent, s):
     # Until it expires, the same head gets the same answer, and need not be sent again.
     agent.etag = agent.fresh_etag, head["expires"]
     agent.accepted, agent.interval_s = True, head["interval_s"]
+    if head["app"] or facts["app"]:
+        try:
+            from twoslot.application import offer
+
+            return offer.check(agent, s)
+        except ImportError:
+            pass  # a twoslot without applications goes on with the firmware
     check_rollout(head, facts, s, device_id(s), agent.force)
     return STATE_RELEASE
 

@@ -39,7 +39,7 @@ NEW: Final = {
 USERS: Final = {"/data/readings": b"21.5\n" * 300, "/wifi.json": b'{"ssid": "home"}', "/main.py": b"print('own')\n"}
 
 
-class _Blocks:
+class _CutRegion:
     """The region of the filesystem. After a cut every access fails, as littlefs is told."""
 
     def __init__(self, flash: NorFlash) -> None:
@@ -128,7 +128,7 @@ class LittleFiles:
     """`os` and open() of a board, on its littlefs."""
 
     def __init__(self, flash: NorFlash, *, fresh: bool = False) -> None:
-        self.blocks = _Blocks(flash)
+        self.blocks = _CutRegion(flash)
         self.fs = LittleFS(
             context=self.blocks, block_size=SECTOR, block_count=BOARD.filesystem.size // SECTOR,
             read_size=PROGRAM_BYTES, prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES,
@@ -204,7 +204,7 @@ class LittleFiles:
                 file.write(data)
 
 
-class _Response:
+class _WholeBody:
     """A response that has all of its body."""
 
     idle = True
@@ -325,7 +325,7 @@ def update(vm: CPythonVM) -> None:
     plan["length"] = plan["size"]
     agent = SimpleNamespace(
         plan=plan, progress=None, response=None, views=None, url=None, span=(0, 0), waiting=False, written=0,
-        tries=0, attempts=3, head={"next": None}, state=10, stage="application.listing", blocks_in_place=(0, 0),
+        tries=0, attempts=3, head={"next": None}, state=10, stage="twoslot.application.listing", blocks_in_place=(0, 0),
         phase=0)
 
     def close(agent: Any) -> None:
@@ -335,14 +335,15 @@ def update(vm: CPythonVM) -> None:
     for _ in range(LAST_STEP):
         if agent.stage is None:
             return
-        if agent.stage == "image.request":
-            agent.response = _Response(site[agent.url])
+        if agent.stage.endswith("image.request"):
+            agent.response = _WholeBody(site[agent.url])
             agent.url = None
             agent.stage = {
-                10: "application.listing", 11: "application.preparation", 12: "application.unpacking",
+                10: "twoslot.application.listing", 11: "twoslot.application.preparation",
+                12: "twoslot.application.unpacking",
             }[agent.state]
             continue
-        vm.import_(f"twoslot.{agent.stage}").step(agent)
+        vm.import_(agent.stage).step(agent)
     raise AssertionError(f"the update did not end: {agent.stage}")
 
 
