@@ -24,7 +24,7 @@ build.FLAGS = (*build.FLAGS, "-O1")
 del os.environ["LD_PRELOAD"]
 sys.exit(pytest.main(sys.argv[1:]))
 """
-SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -g"
+SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -g1"
 # What the sanitizers watch: random programs, the rules of memory, interrupts and waits, the flash with cuts.
 WATCHED = (
     "test_differential.py::test_registers_and_memory_are_those_of_qemu[0]", "test_memory_rules.py", "test_interrupts.py", "test_spi.py")

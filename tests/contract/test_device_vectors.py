@@ -334,3 +334,79 @@ def test_patches(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
     if right:
         assert board.flash.peek(spare.image.start, len(new)) == new
     assert [code for _, code, _ in vm.import_("twoslot")._log] == ([] if right else [50])
+
+
+@pytest.mark.parametrize("path", vectors("lists", ".list"))
+def test_file_lists(vm: CPythonVM, path: Path) -> None:
+    """A board reads a list in pieces, and names the first line that breaks a rule."""
+    text, expected = path.read_bytes(), says(path)
+    entries: list[tuple[str, int, str]] = []
+    module = vm.import_("twoslot.application.listing")
+    progress = vm.import_("twoslot.application.progress")
+    entry = vm.import_("twoslot.application.file_list").parse
+    if expected["wrong_line"] == 0:
+        previous = b""
+        for line in text.splitlines():
+            digest, length, name = entry(line, previous)
+            entries.append((name.decode(), length, digest.decode()))
+            previous = name
+        assert entries == [(each["path"], each["length"], each["sha256"]) for each in expected["files"]]
+
+    plan = {
+        "list": hashlib.sha256(text).digest(), "list_length": len(text), "files": text.count(b"\n"),
+        "length": sum(each["length"] for each in expected["files"]), "folder": "/app_a"}
+    agent: Any = SimpleNamespace(plan=plan, progress=None, response=Body(text), views=None, waiting=False)
+    agent.source = SimpleNamespace(close=lambda agent: None)
+    progress.restart(progress.begin(agent), len(text))
+    vm.import_("os").statvfs = lambda path: (4096, 4096, 9999, 9999)
+
+    def read() -> None:
+        while agent.progress is not None:
+            module.step(agent)
+
+    if expected["wrong_line"]:
+        with refusal(vm, "ReleaseError", 82, max(expected["wrong_line"], 0)):
+            read()
+    else:
+        read()
+        assert agent.stage == "twoslot.application.preparation"
+
+
+class Body:
+    """A response that has all of its body."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.got = data, 0
+
+    def wait_ms(self, size: int = 0) -> None:
+        self.got = 0
+
+    def fill(self, views: tuple[memoryview, ...]) -> bool:
+        piece, self._data = self._data[: len(views[0])], self._data[len(views[0]) :]
+        views[0][: len(piece)] = piece
+        self.got = len(piece)
+        return True
+
+
+@pytest.mark.parametrize("path", vectors("applications"))
+def test_application_records(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
+    expected, module = says(path), vm.import_("twoslot.application.record")
+    board.files["/twoslot.app0"] = path.read_bytes()
+    record = module.load()
+
+    if expected is None:
+        assert record[1:] == [0, 2, *[0] * 22, bytes(8), bytes(8), 0, 0, 0, 0, bytes(16), 0, 0]
+        return
+    a, b = expected["folders"]
+    assert [each.hex() if isinstance(each, bytes) else each for each in record[1:]] == [
+        expected["sequence"], expected["active"], a["state"], b["state"], expected["attempts"],
+        expected["report"], expected["rounds"], expected["under_way"], expected["ended"], a["counter"],
+        b["counter"], expected["floor"], expected["bad_counter"], expected["unproven_counter"],
+        expected["report_counter"], a["firmware_low"], a["firmware_high"], b["firmware_low"],
+        b["firmware_high"], a["mpy_abi"], b["mpy_abi"], a["data"], b["data"], expected["data"],
+        a["list_digest"], b["list_digest"], expected["head_seq"], expected["head_time"], expected["key_epoch"],
+        expected["channel_tag"], expected["keys_digest"], expected["with_firmware"], expected["next_floor"]]
+    record[1] -= 1  # save() counts
+    if expected["sequence"] < 2**32 - 1:
+        module.save(record)
+        assert board.files[f"/twoslot.app{expected['sequence'] % 2}"] == path.read_bytes()

@@ -12,9 +12,9 @@ from support.loader.states import spread
 from support.sampling import Sampler
 
 SEEDS = range(2)
-PAIRS, PAIRS_DRAWN = 60, 12
+PAIRS, PAIRS_DRAWN = 60, 6
 TORN_EVERY = 8
-WORDS_DRAWN = 60
+WORDS_DRAWN = 36
 """Of up to some thousand cuts at words and pieces of erases, without --whole."""
 
 

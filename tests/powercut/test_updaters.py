@@ -25,7 +25,7 @@ def shared(micropython: None, tmp_path_factory: pytest.TempPathFactory) -> Appli
 
 def test_the_table(micropython: None, capsys: pytest.CaptureFixture[str]) -> None:
     """A sample; without --every it tries every operation."""
-    assert cli.run(["prove", "updaters", "--every", "40", "--no-heap", "--json"]) == 0
+    assert cli.run(["prove", "updaters", "--every", "20", "--no-heap", "--json"]) == 0
     *methods, own = json.loads(capsys.readouterr().out)["result"]
     assert [each["name"] for each in methods] == [method.name for method in METHODS]
     for each in methods:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -208,3 +209,24 @@ def test_no_password_and_nobody_to_ask(capsys: pytest.CaptureFixture[str], monke
     assert "no terminal to ask on" in capsys.readouterr().err
     assert cli.run(["deploy", "--webrepl-password-fd", "3", "--port", "x"]) == 2
     assert "needs --webrepl" in capsys.readouterr().err
+
+
+def test_the_password_comes_from_a_descriptor_or_is_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The bridge hangs up on a password that is not its own, and a wrong version ends it after the right one."""
+    monkeypatch.delenv("SLOTBENCH_WEBREPL_PASSWORD", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as uart:
+        with WebReplBridge(f"socket://127.0.0.1:{uart.getsockname()[1]}", dict, version=(1, 19, 1)) as old:
+            reader, writer = os.pipe()
+            os.write(writer, b"secret\nmore\n")
+            os.close(writer)
+            cli.run(["deploy", "--webrepl", old.address, "--webrepl-password-fd", str(reader)])
+            os.close(reader)
+            assert "1.19.1 on the board is too old" in capsys.readouterr().err
+            monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+            for typed, words in (("secret", "1.19.1 on the board is too old"), ("other", "refuses the password")):
+                monkeypatch.setattr("click.prompt", lambda *words, **more: typed)
+                cli.run(["deploy", "--webrepl", old.address])
+                said = "".join(capsys.readouterr())
+                assert words in said and typed not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from slotbench.application.bundle import Bundle
@@ -21,13 +22,15 @@ def program(counter: int, more: str = "", **files: bytes) -> dict[str, bytes]:
 
 def publish_application(
     testbed: TestBed, counter: int, files: Mapping[str, bytes] | None = None, *, now: int = 0,
-    rollout: Rollout = Rollout(), firmware: int = 0, allow_older: bool = False, abi: int = 0, **fields: Any,
-) -> ApplicationRecord | None:
+    rollout: Rollout = Rollout(), firmware: int = 0, firmware_high: int = 0, allow_older: bool = False,
+    abi: int = 0, **fields: Any,
+) -> None:
     """Publish application COUNTER.0; with `firmware`, that release of the test bed beside it in the same head."""
     bundle = Bundle(program(counter) if files is None else files, abi)
     made = build_application(
         bundle, product=PRODUCT, boards=[testbed.profile], version=f"{counter}.0", counter=counter, created=NOW,
         **fields)
+    made = replace(made, firmware_high=firmware_high)
     publisher = testbed.publisher
     path = publisher.site.root.parent / f"app-{counter}.application"
     path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
@@ -42,7 +45,6 @@ def publish_application(
     publish_offer(
         publisher.site, publisher.keys_path, publisher.online, now or NOW + 100 * counter, release=release,
         application=(path, bundle), rollout=rollout, allow_older=allow_older)
-    return None
 
 
 def record_of(board: VirtualBoard) -> ApplicationRecord:

@@ -110,3 +110,71 @@ def test_an_application_that_fails_takes_its_firmware_back(testbed: TestBed) -> 
     assert board.result is not None and board.result.counter == 1
     assert runs_application(board, 1) or record_of(board).active == 1
     assert "".join(printed).rstrip().endswith("application 1")
+
+
+def refused_with(board: VirtualBoard, code: int) -> bool:
+    """Whether the board's log has this code, after an hour."""
+    board.run(HOURS_MS)
+    return f"{code}" in [line.split()[1] for line in board.run_line("import twoslot; twoslot.log()").splitlines() if line]
+
+
+@pytest.fixture
+def running(testbed: TestBed) -> VirtualBoard:
+    """A board that runs application 5, with data of layout 3."""
+    publish_application(testbed, 5, data=3, floor=5)
+    board, _ = powered(testbed)
+    updated(board, 5)
+    return board
+
+
+@pytest.mark.parametrize(("counter", "fields", "code"), [
+    (6, {"data": 2}, 81),
+    (6, {"data": 3, "abi": 5}, 80),
+    (6, {"data": 3, "firmware_low": 2}, 80),
+    (4, {"data": 3}, 28),
+])
+def test_what_does_not_fit_is_refused(
+    testbed: TestBed, running: VirtualBoard, counter: int, fields: dict[str, int], code: int,
+) -> None:
+    publish_application(testbed, counter, now=0 if counter > 5 else 10**6 + 1_790_000_000, allow_older=True, **fields)
+
+    assert refused_with(running, code)
+    assert runs_application(running, 5)
+
+
+def test_room_is_checked_before_a_byte_is_written(testbed: TestBed, running: VirtualBoard) -> None:
+    running.files["/data/log"] = bytes(600 * 1024)
+    before = dict(running.files)
+    publish_application(testbed, 6, {**program(6), "big.bin": bytes(200 * 1024)}, data=3)
+
+    assert refused_with(running, 83)
+    assert running.files == before
+
+
+def test_a_file_that_is_not_what_was_signed_is_not_kept(testbed: TestBed, running: VirtualBoard) -> None:
+    publish_application(testbed, 6, program(6, more__py=b"x = 6\n"), data=3)
+    honest = testbed.app
+    running.network.app = lambda environ, start: [  # type: ignore[attr-defined]
+        b"".join(honest(environ, start)).replace(b"x = 6", b"x = 7")]
+
+    assert refused_with(running, 84)
+    assert runs_application(running, 5)
+    running.network.app = honest  # type: ignore[attr-defined]
+    updated(running, 6)
+    assert running.files["/app_b/more.py"] == b"x = 6\n"
+
+
+def test_rollback_goes_back_to_the_application_before(testbed: TestBed) -> None:
+    publish_application(testbed, 1)
+    board, printed = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2)
+    updated(board, 2)
+    assert "'app_counter': 2" in board.run_line("print(twoslot.status())")
+
+    board.run_line("twoslot.rollback()")
+    board.run(60_000)
+
+    record = record_of(board)
+    assert (record.active, record.bad_counter, record.folders[1].state) == (0, 2, 3)
+    assert "'app_counter': 1" in board.run_line("print(twoslot.status())")

@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 }
 """Part of slotbench -> the parts it may import beside itself."""
 
-_EXTRAS = {"fleet": "fleet"}
+_EXTRAS = {"fleet": "fleet", "release": "upload"}
 """Part of slotbench -> the extra of setup.cfg whose packages it may import, too."""
 
 _DISTRIBUTIONS = {

@@ -11,6 +11,7 @@ _VERBS = {
         "build": ("slotbench.cli.release_build:build", "Make an unsigned release of a firmware."),
         "sign": ("slotbench.cli.release_sign:sign", "Sign a release with an offline key."),
         "publish": ("slotbench.cli.release_publish:publish", "Publish a signed release; renew heads."),
+        "upload": ("slotbench.cli.release_upload:upload", "Copy a site to a host or an object store."),
         "notify": ("slotbench.cli.release_notify:notify", "Have a broker tell boards to check now."),
     },
     "Rollout": {

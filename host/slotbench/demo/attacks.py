@@ -47,8 +47,8 @@ _NAME, _CHIP = "lamp-1", "4a7e1c00"
 _STRANGER = "stranger.example"
 _ASSOCIATES_MS = 10_000
 _INTERVAL_S = 600
-_FLOOD_MS = 10 * 60_000
-_POLLS_MAX = 6
+_FLOOD_MS = 4 * 60_000
+_POLLS_MAX = 4
 _WEEK_S = 604_800
 _ACCEPT_WAIT_S = 30.0
 """Real time for a visitor to connect while the board listens for a virtual minute."""
@@ -297,7 +297,7 @@ class AttackDemo:
         self._update_to(_CURE)
 
     def _flood(self, url: str) -> None:
-        """Flood a copy of the board, with an MQTT broker in its settings, with hints for ten
+        """Flood a copy of the board, with an MQTT broker in its settings, with hints for four
         minutes.
         """
         with FloodingBroker(f"twoslot/{PRODUCT}/stable") as broker:

@@ -35,6 +35,12 @@ def ampy(port: str, *arguments: str | Path, fails: bool = False) -> str:
     return client("ampy.cli", "--port", port, *arguments, fails=fails)
 
 
+def mpfshell(port: str, folder: Path, *commands: str) -> str:
+    """mpfshell on `port`, a path below /dev, with its commands."""
+    script = ";".join((f"open ser:{port}", *commands))
+    return client("mp.mpfshell", "-n", "--nocolor", "-c", script, folder=folder)
+
+
 def slotbench(*arguments: str | Path, fails: bool = False, folder: Path | None = None) -> str:
     """The bench's own command."""
     return client("slotbench", *arguments, fails=fails, folder=folder)
