@@ -87,6 +87,7 @@ def _shown(found, s):
     return {
         "product": s["product"], "board": s["board"], "channel": s["channel"], "version": found["version"],
         "device": s.get("device_id") or machine.unique_id().hex(), "counter": counter, "slot": found["slot"],
-        "confirmed": found["confirmed"] and len(twoslot.deadline or ()) < 4, "trial": found["why"] == BOOT_TRIAL and not found["confirmed"],
+        "confirmed": found["confirmed"] and len(twoslot.deadline or ()) < 4,
+        "trial": found["why"] == BOOT_TRIAL and not found["confirmed"],
         "development": n, "app": found.get("app_counter", 0),
     }  # fmt: skip
