@@ -18,8 +18,8 @@ _EINPROGRESS = const(115)
 def connect(holder, host, known=None):
     """Connect holder.sock to host ("name" or "name:port"). Yields for as long as that takes.
 
-    known: (host, address) that resolver.py found. The socket never blocks. It is in holder.sock from the first
-    moment, for whoever must close it.
+    known: (host, address) that resolver.py found. The socket never blocks. It is in holder.sock from the
+    first moment, for whoever must close it.
     """
     if not network.WLAN(network.STA_IF).isconnected():
         raise LinkError(codes.NOT_CONNECTED, 0)
