@@ -183,6 +183,16 @@ def test_esptool_writes_flash_without_its_stub(tmp_path: Path) -> None:
     assert host.board.flash.peek(0x19000, 0x27000) == bytes(0x27000)
 
 
+def test_esptool_loads_a_program_into_ram_and_starts_it(folder: Path) -> None:
+    host = DownloadHost(bytes(0x40000))
+    program = folder / "program.bin"
+    program.write_bytes(compile_program(folder, 'void start(void) { ets_printf("ran in RAM\\n"); for (;;) ; }'))
+    printed = run_esptool(host.board, "--chip", "esp8266", "--no-stub", "load-ram", str(program))
+    assert "to RAM, executing at 0x4010" in printed
+    host.board.run_to("ran in RAM\n")
+    assert host.board.flash.peek(0, 0x40000) == bytes(0x40000)
+
+
 def test_esptool_works_with_its_stub(tmp_path: Path) -> None:
     host = DownloadHost(bytes(0x40000))
     data = random.Random("stub").randbytes(30_000)

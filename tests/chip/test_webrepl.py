@@ -81,4 +81,4 @@ def test_deploy_as_a_whole(bench: ChipBench, tmp_path: Path, monkeypatch: pytest
         "deploy", "--webrepl", f"127.0.0.1:{bench.wire.forward(8266)}", "--keys", keys, "--board", "generic_4m",
         "--server", "http://192.168.4.2:8266")
     assert "compared by hash; the board was restarted, and runs its boot hook" in said
-    assert bench.shown.rstrip().endswith("lamp on")
+    bench.until_shown("lamp on", bench.shown.rindex("soft reboot"))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from slotbench.formats.head import Head, rollout_place
+from slotbench.formats.head import Head, rollout_place, rollout_places
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard
 from support.device.policy import PolicyBench
@@ -108,3 +108,10 @@ def test_each_release_draws_anew() -> None:
     both = len(first & second)
     print(f"first at 10 % in both of two releases: {both} of {BOARDS}")
     assert abs(both - BOARDS / 100) <= bound(1)
+
+
+def test_the_places_of_many_boards_are_those_of_each() -> None:
+    release, app = releases(2)
+    for both in ((release, ""), (release, app)):
+        ids = boards()[:200]
+        assert list(rollout_places(both[0], ids, both[1])) == [rollout_place(both[0], each, both[1]) for each in ids]

@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "push": _MIDDLE,
     "application": _MIDDLE | {"project"},
     "patch": frozenset({"errors", "formats"}),
+    "benchmark": frozenset({"errors", "formats", "patch"}),
     "release": _MIDDLE | {"application", "patch"},
     "doctor": _MIDDLE | {"project", "release", "repl", "serial_port"},
     "parts": frozenset({"errors"}),
@@ -52,7 +53,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "fleet": _UPPER | {"server"},
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"demo", "doctor", "fleet", "prove", "serial_port", "server"},
+    "cli": _UPPER | {"benchmark", "demo", "doctor", "fleet", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""

@@ -24,7 +24,7 @@ def step(agent):
             agent.request = run(agent)
         for _ in agent.request:
             return
-    except (LinkError, MemoryError, OSError, ValueError, EOFError) as e:
+    except (LinkError, MemoryError, RuntimeError, OSError, ValueError, EOFError) as e:
         # A lost connection is another matter: the same patch is asked for once more.
         if isinstance(e, LinkError) and e.args[0] != codes.PATCH_UNUSABLE:
             raise

@@ -17,7 +17,7 @@ _VERBS = {
         "fleet": ("slotbench.cli.prove_fleet:fleet", "A fleet ends on what it was offered."),
         "field": ("slotbench.cli.prove_field:field", "Stories of years: no board needs a person."),
         "updaters": (
-            "slotbench.cli.prove_updaters:updaters", "Programs survive a cut: hobby updaters and twoslot."),
+            "slotbench.cli.prove_updaters:updaters", "Cut power: hobby updaters beside twoslot."),
         "fuzz": ("slotbench.cli.prove_fuzz:fuzz", "No input breaks a parser."),
         "push": ("slotbench.cli.prove_push:push", "How long a push takes."),
         "memory": ("slotbench.cli.prove_memory:memory", "What twoslot takes from the heap."),

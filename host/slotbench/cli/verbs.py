@@ -36,6 +36,7 @@ VERBS: Sections = {
         "watch": ("slotbench.cli.watch:watch", "Run a program on a board as you write it."),
     },
     "Without a board": {
+        "bench": ("slotbench.cli.bench:bench", "Compare what an update costs with other ways."),
         "board": ("slotbench.cli.board:board", "Keep and run virtual boards."),
         "demo": ("slotbench.cli.demo:demo", "Watch an update, power cuts and attacks."),
         "get-micropython": (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, select
 
 from slotbench.fleet.schema import boards, events, heads, images, releases
 from slotbench.formats.journal import Report
@@ -138,7 +138,7 @@ def late_after(connection: Connection) -> int:
 def list_boards(connection: Connection, wanted: BoardFilter, now: int, late_s: int) -> list[BoardView]:
     """The boards of the filter, in the order of their device ids."""
     state = _state(now, late_s)
-    statement = select(boards, state.label("state")).where(*_conditions(wanted, state))
+    statement = select(boards, state.label("state")).where(*_conditions(wanted, now, late_s))
     if wanted.after:
         statement = statement.where(boards.c.device_id > wanted.after)
     rows = connection.execute(statement.order_by(boards.c.device_id).limit(wanted.limit)).mappings().all()
@@ -149,7 +149,7 @@ def list_boards(connection: Connection, wanted: BoardFilter, now: int, late_s: i
 
 def count_boards(connection: Connection, wanted: BoardFilter, now: int, late_s: int) -> int:
     """How many boards the filter has."""
-    conditions = _conditions(wanted, _state(now, late_s))
+    conditions = _conditions(wanted, now, late_s)
     return int(connection.execute(select(func.count()).select_from(boards).where(*conditions)).scalar_one())
 
 
@@ -182,10 +182,14 @@ def list_entries(
 
 def summarize(connection: Connection, now: int, late_s: int) -> FleetSummary:
     """The numbers of the whole fleet."""
-    state = _state(now, late_s)
-    found = connection.execute(select(
-        *(func.sum(case((state == each.value, 1), else_=0)) for each in BoardHealth))).one()
-    states = {each: int(number or 0) for each, number in zip(BoardHealth, found, strict=True)}
+    # Indexes find the few boards that are not well.
+    odd = [each for each in BoardHealth if each is not BoardHealth.WELL]
+    total, *counted = connection.execute(select(
+        select(func.count()).select_from(boards).scalar_subquery(),
+        *(select(func.count()).select_from(boards).where(_is_in(each, now, late_s)).scalar_subquery()
+          for each in odd))).one()
+    states = dict(zip(odd, counted, strict=True))
+    states[BoardHealth.WELL] = total - sum(counted)
     columns = boards.c.product, boards.c.channel, boards.c.running
     rows = connection.execute(  # the index boards_channel answers this by itself
         select(*columns, func.count()).group_by(*columns)
@@ -205,12 +209,12 @@ def version_words(versions: Mapping[tuple[str, int], str], product: str, counter
     return "development" if is_development(counter) else versions.get((product, counter), "")
 
 
-def _conditions(wanted: BoardFilter, state: ColumnElement[str]) -> list[ColumnElement[bool]]:
+def _conditions(wanted: BoardFilter, now: int, late_s: int) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     for word in wanted.search.casefold().split()[:_WORDS_MAX]:
         found.append(boards.c.searched.contains(word, autoescape=True))
     if wanted.state is not None:
-        found.append(state == wanted.state.value)
+        found.append(_is_in(wanted.state, now, late_s))
     if wanted.product:
         found.append(boards.c.product == wanted.product)
     if wanted.channel:
@@ -223,12 +227,30 @@ def _conditions(wanted: BoardFilter, state: ColumnElement[str]) -> list[ColumnEl
 
 
 def _state(now: int, late_s: int) -> ColumnElement[str]:
-    updating = and_(boards.c.target > boards.c.running, boards.c.target_at >= now - UPDATING_S)
+    """The word for how a board is."""
+    trouble, late, updating = _signs(now, late_s)
     return case(
-        (boards.c.report.in_(TROUBLE), literal(BoardHealth.TROUBLE.value)),
-        (boards.c.last_seen < now - late_s, literal(BoardHealth.LATE.value)),
-        (updating, literal(BoardHealth.UPDATING.value)),
-        else_=literal(BoardHealth.WELL.value))
+        (trouble, literal(BoardHealth.TROUBLE.value)), (late, literal(BoardHealth.LATE.value)),
+        (updating, literal(BoardHealth.UPDATING.value)), else_=literal(BoardHealth.WELL.value))
+
+
+def _is_in(state: BoardHealth, now: int, late_s: int) -> ColumnElement[bool]:
+    """Whether a board is in this state: the same as `_state`, in a form that indexes answer."""
+    trouble, late, updating = _signs(now, late_s)
+    in_time = boards.c.last_seen + 0 >= now - late_s  # no index: nearly all boards are
+    if state is BoardHealth.TROUBLE:
+        return trouble
+    if state is BoardHealth.LATE:
+        return and_(late, not_(trouble))
+    if state is BoardHealth.UPDATING:
+        return and_(updating, in_time, not_(trouble))
+    return and_(not_(updating), in_time, not_(trouble))
+
+
+def _signs(now: int, late_s: int) -> tuple[ColumnElement[bool], ...]:
+    return (
+        boards.c.report.in_(TROUBLE), boards.c.last_seen < now - late_s,
+        and_(boards.c.target > boards.c.running, boards.c.target_at >= now - UPDATING_S))
 
 
 def _versions(

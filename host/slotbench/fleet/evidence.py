@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, or_, s
 from slotbench.fleet.board_list import TROUBLE
 from slotbench.fleet.rollout_decision import Evidence
 from slotbench.fleet.schema import boards
-from slotbench.formats.head import rollout_place
+from slotbench.formats.head import rollout_places
 
 __all__ = ["count_included", "gather_evidence"]
 
@@ -16,7 +16,7 @@ def gather_evidence(
     connection: Connection, product: str, channel: str, counter: int, *, now: int, silence_s: int,
     late_s: int,
 ) -> Evidence:
-    """Count the boards of a channel by what they proved of the release `counter`. One query."""
+    """Count the boards of a channel by what they proved of the release `counter`. Two queries."""
     about = boards.c.report_counter == counter
     runs = boards.c.running == counter
     failed = and_(about, boards.c.report.in_(TROUBLE))
@@ -24,12 +24,12 @@ def gather_evidence(
     begun = or_(runs, boards.c.target == counter, failed)
     silent = and_(begun, not_(failed), case(
         (confirmed, boards.c.last_seen < now - late_s), else_=boards.c.last_seen < now - silence_s))
+    here = boards.c.product == product, boards.c.channel == channel
+    known = connection.execute(select(func.count()).select_from(boards).where(*here)).scalar_one()
     row = connection.execute(
-        select(func.count(), _sum(begun), _sum(confirmed), _sum(failed), _sum(silent))
-        .where(boards.c.product == product, boards.c.channel == channel)).one()
-    known, *others = (int(number or 0) for number in row)
-    return Evidence(
-        known=known, **dict(zip(("begun", "confirmed", "failed", "silent"), others, strict=True)))
+        select(func.count(), _sum(confirmed), _sum(failed), _sum(silent)).where(*here, begun)).one()
+    names = "begun", "confirmed", "failed", "silent"
+    return Evidence(known=known, **{name: int(number or 0) for name, number in zip(names, row, strict=True)})
 
 
 def count_included(
@@ -45,7 +45,7 @@ def count_included(
         select(boards.c.device_id)
         .where(boards.c.product == product, boards.c.channel == channel)
         .where(boards.c.last_seen >= heard_since, boards.c.running <= counter)).scalars().all()
-    return None if not ids else sum(rollout_place(release, device_id, app) < percent for device_id in ids)
+    return None if not ids else sum(place < percent for place in rollout_places(release, ids, app))
 
 
 def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:

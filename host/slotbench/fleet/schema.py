@@ -40,6 +40,8 @@ boards = Table(
     Column("events", Integer, nullable=False, server_default="0"),
     Index("boards_channel", "product", "channel", "running"),
     Index("boards_last_seen", "last_seen"),
+    Index("boards_report", "report"),
+    Index("boards_target_at", "target_at"),
 )
 """One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the
 counter whose image it fetched last, and `progress` how many bytes of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from slotbench.formats import FormatError
@@ -115,3 +116,12 @@ def rollout_place(release: str, device_id: str, app: str = "") -> int:
     """
     digest = hashlib.sha256(bytes.fromhex(release + app) + device_id.encode()).digest()
     return int.from_bytes(digest[:2], "big") * 100 >> 16
+
+
+def rollout_places(release: str, device_ids: Iterable[str], app: str = "") -> Iterator[int]:
+    """The places of many boards, as `rollout_place` has them one by one."""
+    begun = hashlib.sha256(bytes.fromhex(release + app))
+    for device_id in device_ids:
+        digest = begun.copy()
+        digest.update(device_id.encode())
+        yield int.from_bytes(digest.digest()[:2], "big") * 100 >> 16

@@ -96,3 +96,17 @@ def test_how_long_it_takes(
     recorder.flush()
     print(f"{number // 10} requests: {1000 * (queued - begun):.1f} ms to queue, "
           f"{1000 * (time.perf_counter() - queued):.0f} ms to write")
+
+
+def test_counted_and_listed_states_are_the_same(database: FleetDatabase) -> None:
+    fill(
+        database, 200, report=lambda n: n % 8, last_seen=lambda n: NOW - LATE_S - 1 + n % 3,
+        target=lambda n: 4 + n % 4, target_at=lambda n: NOW - n * 100)
+    with database.reading() as connection:
+        summary = summarize(connection, NOW, LATE_S)
+        for state in BoardHealth:
+            wanted = BoardFilter(state=state, limit=1000)
+            found = list_boards(connection, wanted, NOW, LATE_S)
+            assert len(found) == count_boards(connection, wanted, NOW, LATE_S) == summary.states[state] > 0
+            assert {board.state for board in found} == {state}
+    assert summary.total == 200

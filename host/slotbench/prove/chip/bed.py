@@ -169,9 +169,10 @@ class ChipBed(AbstractContextManager["ChipBed"]):
     ) -> None:
         self.server.__exit__(kind, error, trace)
 
-    def publish(self, image: bytes, counter: int, version: str) -> None:
-        """Publish a release of `image`."""
-        self.publisher.publish(image, [self.profile], version=version, counter=counter, now=NOW + counter)
+    def publish(self, image: bytes, counter: int, version: str, patches: int = 0) -> None:
+        """Publish a release of `image`, with patches from so many releases before it."""
+        self.publisher.publish(
+            image, [self.profile], version=version, counter=counter, now=NOW + counter, patches=patches)
 
     def flash(self, image: bytes | None = None) -> NorFlash:
         """A board's flash as `slotbench flash` leaves it: loader, slot A confirmed, a blank filesystem.

@@ -43,6 +43,8 @@ def _make_boards() -> None:
     )
     op.create_index("boards_channel", "boards", ["product", "channel", "running"])
     op.create_index("boards_last_seen", "boards", ["last_seen"])
+    op.create_index("boards_report", "boards", ["report"])
+    op.create_index("boards_target_at", "boards", ["target_at"])
     op.create_table(
         "events",
         sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
