@@ -41,13 +41,13 @@ def make_schedule():
         state = None
         if minutes:
             # After a trial that failed too: the next release is to be pushed as well.
-            wanted = reason in (BOOT_TRIAL, BOOT_FALLBACK)
+            wanted = trial or reason == BOOT_FALLBACK
             if wanted:
                 from twoslot import secret
                 from twoslot.push import listener
             from twoslot.push import opening
 
-            opening.reopen(wanted, reason == BOOT_TRIAL)
+            opening.reopen(wanted, trial)
         twoslot.drop("boot", "settings", "push.opening")
         if s.get("ntp") or s.get("mqtt"):
             from twoslot import services

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -44,6 +45,12 @@ class StartedFirmware:
         return self.text.removeprefix(line + "\n").removesuffix(PROMPT).rstrip()
 
 
+@functools.cache
+def at_prompt(name: str) -> StartedFirmware:
+    """One start serves every test that only goes on from the prompt."""
+    return StartedFirmware(name)
+
+
 @pytest.mark.parametrize("name", FROM_PYPI)
 def test_image_of_pypi_is_here(name: str) -> None:
     if not (folder() / name).is_file():
@@ -65,7 +72,7 @@ def test_arduino_program_starts_its_application(core: Path) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_from_reset_to_the_prompt(core: Path, name: str) -> None:
-    firmware = StartedFirmware(name)
+    firmware = at_prompt(name)
     machine = firmware.machine
     counters = machine.counters()
     print(f"{name}: {machine.us / 1e6:.2f} s of chip time, {counters.instructions / 1e6:.0f} million instructions")
@@ -79,7 +86,7 @@ def test_from_reset_to_the_prompt(core: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_prompt_that_waits_costs_nearly_nothing(core: Path, name: str) -> None:
-    machine = StartedFirmware(name).machine
+    machine = at_prompt(name).machine
     before = machine.counters()
     machine.run_us(10_000_000)
     after = machine.counters()

@@ -34,6 +34,9 @@ def step(agent):
                 _open(p, p[P_RUNNING], _COPY, _ASK)
             else:
                 p[P_PHASE] = _ASK
+    elif phase == _ASK and not p[P_ENTRY][1]:
+        p[P_PHASE] = _GET  # an empty file: there is nothing to ask for
+        _restart_file(p)
     elif phase == _ASK:
         agent.url, agent.span = "files/%s.file" % p[P_ENTRY][0].decode(), (0, 0)
         p[P_PHASE] = _GET
@@ -111,7 +114,7 @@ def _put(agent, p, copy):
     if copy:
         p[P_SOURCE].close()
         p[P_SOURCE] = None
-    elif not agent.response.idle:
+    elif agent.response and not agent.response.idle:
         agent.source.close(agent)  # it sends more than the file has, or ends with the connection
     agent.written += 1
     agent.tries = 0

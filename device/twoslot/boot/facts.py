@@ -15,9 +15,10 @@ def step(agent):
     opened = control.BootControl(flash.Flash(), agent.attempts).open()
     agent.facts = facts(opened)
     agent.stage = STAGE_DOCUMENTS
-    if agent.pushed is not None:
+    pushed = agent.pushed is not None
+    if pushed:
         agent.stage = STAGE_VERIFY
-    elif opened.waiting:
+    if opened.waiting and not pushed:
         agent.state, agent.stage = STATE_DONE, None
     elif "twoslot.app0" in os.listdir("/"):
         opened = control = None

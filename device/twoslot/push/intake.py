@@ -6,9 +6,10 @@ from micropython import const
 
 import twoslot
 
-from twoslot.constants import STATE_VERIFY
+from twoslot.constants import STAGE_APP_ACTIVATION, STAGE_APP_VERIFICATION, STATE_DONE, STATE_VERIFY
 
 _SLICE_MS = const(250)  # of a stage's work in a call
+_READ_BACK = (STAGE_APP_VERIFICATION, STAGE_APP_ACTIVATION)
 
 listener = others = None  # the first is set by preparation.py
 
@@ -26,17 +27,17 @@ def go_on():
             over = not other
             listener.run_step("reply", other)
             return
-        state, stage, more = agent.state, agent.stage, True
+        had, stage, more = has_all(agent), agent.stage, True
         # From this frame: there the stages have their stack (memory.md).
         while more and stage == agent.stage and time.ticks_diff(time.ticks_ms(), begun) < _SLICE_MS:
             more = agent.step()
         twoslot.drop("push.offer")  # trust/verify.py read it
-        if state < STATE_VERIFY <= agent.state:
+        if has_all(agent) and not had:
             from twoslot.push import upload
 
             upload.ask(listener, "nothing")
-        if agent.state > STATE_VERIFY:
-            listener.body = agent.response = upload = None  # an object keeps its class
+        if STATE_VERIFY < agent.state <= STATE_DONE:
+            listener.body = agent.response = agent.source = upload = None  # an object keeps its class
             twoslot.drop("push.upload")
         if not stage:
             listener.run_step("finish")
@@ -49,6 +50,11 @@ def go_on():
     finally:
         if over:
             end(listener, agent)
+
+
+def has_all(agent):
+    # Whether nothing more comes from the client.
+    return STATE_VERIFY <= agent.state <= STATE_DONE or agent.stage in _READ_BACK
 
 
 def end(listener, agent):

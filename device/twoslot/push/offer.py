@@ -1,5 +1,7 @@
 # The policy for a release that was pushed. There is no head: the release's own counter takes its place.
+from twoslot import codes
 from twoslot.constants import DEVELOPMENT_BIT, STATE_TABLE
+from twoslot.errors import FlashError
 
 
 def apply(agent, s):
@@ -22,3 +24,21 @@ def apply(agent, s):
     policy.check_counter(plan["counter"], facts, facts["counter"] >> DEVELOPMENT_BIT)
     agent.plan = plan
     return STATE_TABLE
+
+
+def apply_program(agent, s):
+    """The same for an application: it takes the place of the one that runs, alone."""
+    from twoslot.application import document
+    from twoslot.trust import policy
+
+    facts = agent.facts["app"] or document.FIRST
+    if not agent.facts["confirmed"]:
+        raise FlashError(codes.NOT_CONFIRMED, 1)
+    payload, digest = agent.seal[:2]
+    agent.head = {"app": digest, "app_counter": payload.get("counter"), "counter": 0, "next": None}
+    state, plan = document.apply(agent, s), agent.plan
+    if agent.pushed:
+        plan["counter"] |= 1 << DEVELOPMENT_BIT
+        plan["floor"] = 0
+    policy.check_counter(plan["counter"], facts, facts["counter"] >> DEVELOPMENT_BIT)  # type: ignore
+    return state

@@ -4,7 +4,7 @@ import sys
 
 import twoslot
 
-from twoslot.constants import PHASE_KEYS, STATE_RELEASE
+from twoslot.constants import PHASE_KEYS, STATE_APP, STATE_RELEASE
 
 
 def handle(listener, sock):
@@ -20,7 +20,8 @@ def handle(listener, sock):
     agent.begin()
     agent.text, listener.text = listener.text, None
     agent.pushed, listener.development_keys = listener.development_keys, None
-    agent.state, agent.phase = STATE_RELEASE, PHASE_KEYS
+    is_program = bytes(agent.text[:21]) == b'{"kind":"application"'
+    agent.state, agent.phase = STATE_APP if is_program else STATE_RELEASE, PHASE_KEYS
     # What all pieces of the image are read from. Its first chunk, the document, was read before.
     r = listener.body = response.Response(sock, None)
     r.received = r.seen = r.lo = r.hi = r.skip = r.left = 0

@@ -33,7 +33,14 @@ def handle(listener, sock):
         from twoslot.boot import trial
 
         opened = control.BootControl(flash.Flash(), 0)
-        if not trial.confirm(opened):
+        program = len(twoslot.deadline or ()) > 3
+        if program:
+            from twoslot.application import trial as program_trial
+
+            program_trial.confirm()
+            trial.end(opened)
+            listener.found, listener.authenticated = None, False
+        elif not trial.confirm(opened):
             from twoslot import retained
             from twoslot.boot import window_log
 
@@ -52,14 +59,22 @@ def handle(listener, sock):
         from twoslot.boot import decision, status
 
         found = status.status(opened)
-        development = found["counter"] >> DEVELOPMENT_BIT
-        if listener.authenticated and s["confirm"] == "auto" and development and not found["confirmed"]:
+        program = "twoslot.app0" in os.listdir("/")
+        if program:
+            from twoslot.application import status as program_status
+
+            program_status.status(found)
+        counter, confirmed = found["counter"], found["confirmed"]
+        if program and confirmed:
+            counter, confirmed = found["app_counter"], found["app_confirmed"]
+        development = counter >> DEVELOPMENT_BIT
+        if listener.authenticated and s["confirm"] == "auto" and development and not confirmed:
             # A development release that answers could be replaced: that is its proof.
             listener.found = True
         else:
             listener.found = _shown(found, s)
     opened = None
-    twoslot.drop("boot", "flash", "settings", "retained")
+    twoslot.drop("boot", "flash", "settings", "retained", "application")
     return "status"
 
 
@@ -72,6 +87,7 @@ def _shown(found, s):
     return {
         "product": s["product"], "board": s["board"], "channel": s["channel"], "version": found["version"],
         "device": s.get("device_id") or machine.unique_id().hex(), "counter": counter, "slot": found["slot"],
-        "confirmed": found["confirmed"], "trial": found["why"] == BOOT_TRIAL and not found["confirmed"],
-        "development": n,
+        "confirmed": found["confirmed"] and len(twoslot.deadline or ()) < 4,
+        "trial": found["why"] == BOOT_TRIAL and not found["confirmed"],
+        "development": n, "app": found.get("app_counter", 0),
     }  # fmt: skip

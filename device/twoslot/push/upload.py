@@ -14,7 +14,7 @@ _BLOCKS = const(16)  # in a piece
 
 
 def get(agent, url, etag, span):
-    """Ask for these bytes of the image, or with (0, 0) for the block table.
+    """Ask for these bytes of the image, or with (0, 0) for the block table, a list or a file.
 
     Returns nothing that must be waited for; agent.response has them.
     """
@@ -22,7 +22,11 @@ def get(agent, url, etag, span):
 
     agent.response = listener.body
     agent.response.start = span[0]
-    if span[1]:
+    if url.endswith("e"):  # files/SHA256.file
+        ask(listener, "file=" + url[6:-5])
+    elif url.endswith("t"):  # lists/SHA256.list
+        ask(listener, "list")
+    elif span[1]:
         # In portions: they show the client how far the board is.
         agent.until = min(agent.until, agent.next + _BLOCKS)
         ask(listener, "bytes=%d-%d" % (span[0], min(agent.until * BLOCK, span[1]) - 1))

@@ -61,7 +61,12 @@ def step(agent):
                 if agent.state == STATE_APP:
                     from twoslot.application import document as application_document
 
-                    agent.state = application_document.apply(agent, settings.load())
+                    if agent.pushed is None:
+                        agent.state = application_document.apply(agent, settings.load())
+                    else:
+                        from twoslot.push import offer
+
+                        agent.state = offer.apply_program(agent, settings.load())
                     return _finish(agent)
                 from twoslot.trust import policy
 

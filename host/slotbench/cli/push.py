@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from slotbench import boards
+from slotbench.application.bundle import Bundle
 from slotbench.boards import BoardProfile
+from slotbench.cli.application_options import read_bundle, warn_of_secrets
 from slotbench.cli.progress import ProgressBar
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.key_options import load_key, passphrase_option
@@ -32,7 +34,10 @@ _BACK_S = 120.0
 
 @click.command()
 @click.argument("host", metavar="HOST[:PORT]")
-@click.argument("firmware", type=PATH, metavar="FIRMWARE")
+@click.argument("firmware", type=PATH, required=False, metavar="[FIRMWARE]")
+@click.option(
+    "--app", "app", type=PATH, metavar="DIR", help="Instead: your program, the folder with main.py.")
+@click.option("--source", "as_source", is_flag=True, help="With --app: leave its modules as they are.")
 @project_option(
     "--identities", "identities_path", field="identities", type=PATH, metavar="FILE",
     help="Secrets of boards, as `slotbench deploy --identities` wrote them.")
@@ -58,12 +63,13 @@ _BACK_S = 120.0
     help="Start it on the emulated chip first, and push it only if that goes well.")
 @passphrase_option
 def push(
-    host: str, firmware: Path, identities_path: Path | None, secret_path: Path | None,
+    host: str, firmware: Path | None, app: Path | None, as_source: bool,
+    identities_path: Path | None, secret_path: Path | None,
     key_path: Path | None, release_path: Path | None,
     product: str | None, board_name: str | None, version: str | None, counter: int | None, wait_s: float,
     is_tried: bool, passphrase_file: Path | None,
 ) -> None:
-    """Push a firmware .bin to a board that listens, and wait until the board answers with it.
+    """Push a firmware .bin, or your program, to a board that listens, and wait until it answers with it.
 
     Type twoslot.listen() at the REPL of the board first. After a lost connection, run the same
     command again: it sends what is missing.
@@ -71,12 +77,22 @@ def push(
     \b
     Example: slotbench push 192.168.1.20 firmware.bin --key keys/development.pem \\
                  --identities identities.json
+             slotbench push 192.168.1.20 --app app --key keys/development.pem \\
+                 --identities identities.json
     """
     if secret_path is not None and not is_given(click.get_current_context(), "identities_path"):
         identities_path = None
     if (key_path is None) == (release_path is None):
         raise click.UsageError("give --key FILE or --release FILE, one of them")
+    if (firmware is None) == (app is None):
+        raise click.UsageError("give a firmware .bin or --app DIR, one of them")
     pusher = PushClient(*host_and_port(host, PORT), _secrets(identities_path, secret_path))
+    if app is not None:
+        _push_program(
+            pusher, read_bundle(app, None, as_source), key_path, passphrase_file, product=product,
+            board_name=board_name, version=version, counter=counter, wait_s=wait_s)
+        return
+    assert firmware is not None
     image = read_firmware(firmware)
     there = pusher.read_status()
     click.echo(f"{pusher.where}: {_board(there)}")
@@ -104,6 +120,42 @@ def push(
         bar.end()
     click.echo(f"  the board restarts; it has {wait_s:.0f} s to come back", err=True)
     _say_back(*pusher.wait_for_board(wait_s), parts, expected, len(image), pusher.where)
+
+
+def _push_program(
+    pusher: PushClient, bundle: Bundle, key_path: Path | None, passphrase_file: Path | None, *,
+    product: str | None, board_name: str | None, version: str | None, counter: int | None, wait_s: float,
+) -> None:
+    """Push a development application and wait until the board answers with it. Raises BenchError."""
+    if key_path is None:
+        raise click.UsageError("--app needs --key FILE, the development key")
+    there = pusher.read_status()
+    click.echo(f"{pusher.where}: {_board(there)}")
+    if not there.development:
+        raise BenchError(
+            f"{there.board} takes no development applications", where=pusher.where,
+            cure="deploy it with --development-key and a board file that has `development = true`")
+    number = max(seconds_since_2020(now()) if counter is None else counter, 1)
+    warn_of_secrets(bundle)
+    document = development.sign_development_application(
+        bundle, load_key(key_path, passphrase_file), product=product or there.product,
+        board=boards.load(board_name or there.board), channel=there.channel, counter=number, created=now(),
+        version=version or "development").pack()
+    files = {hashlib.sha256(data).hexdigest(): data for data in bundle.files.values()}
+    parts = pusher.push_application(
+        document, bundle.file_list, files, lambda words: click.echo(f"  {words}", err=True))
+    click.echo(f"  the board restarts; it has {wait_s:.0f} s to come back", err=True)
+    back, seconds = pusher.wait_for_board(wait_s)
+    click.echo(f"  {parts.judged:6.1f} s  signature checked")
+    click.echo(f"  {parts.sent:6.1f} s  sent and written, {parts.bytes} bytes of {bundle.size}")
+    click.echo(f"  {parts.verified:6.1f} s  read back and verified")
+    click.echo(f"  {seconds:6.1f} s  restart, until it answers")
+    if back.app != DEVELOPMENT | number:
+        raise BenchError(
+            "the board does not run what was pushed: its trial failed", where=pusher.where,
+            cure="see why: slotbench status, or its serial port; the board fell back by itself")
+    total = parts.judged + parts.sent + parts.verified + seconds
+    click.echo(f"  {total:6.1f} s  in all: {_board(back)}")
 
 
 def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:

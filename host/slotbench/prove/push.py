@@ -116,13 +116,16 @@ class PushThread(threading.Thread):
         """Push, and wait until the board is back or refuses."""
         try:
             self._pusher.wait_for_board(_WAIT_S)
-            self.parts = self._pusher.push_release(
-                self._document, self._image, on_step=self.steps.append)
+            self.parts = self.push(self._pusher, self._document)
             self.back = self._pusher.wait_for_board(_WAIT_S)
         except BenchError as error:
             self.error = error
         finally:
             self._network.accept_wait_s = 0.0  # no other client follows
+
+    def push(self, pusher: PushClient, document: bytes) -> PushTimes:
+        """Push the image with its document. Raises BenchError."""
+        return pusher.push_release(document, self._image, on_step=self.steps.append)
 
     def stop(self) -> None:
         """Stop waiting: the board is gone."""

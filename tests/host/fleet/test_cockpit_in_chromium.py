@@ -33,7 +33,7 @@ from support.samples import NOW, PRODUCT, KeyRing
 
 PHONE = 390
 BOARDS = 30
-LIMIT_S = 30
+LIMIT_S = 90
 PRESS = """
 for (const each of document.querySelectorAll("summary, button, nav a, main a")) {
   if (each.innerText.trim() === arguments[0] && each.checkVisibility()) { each.click(); return true; }
