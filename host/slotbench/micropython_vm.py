@@ -19,10 +19,12 @@ from typing import Final
 
 from slotbench.errors import CHECK_FAILED, BenchError
 
-__all__ = ["VERSION", "get_tests", "get_vm", "suite_cache", "vm_cache"]
+__all__ = ["CLIENT_TESTS", "VERSION", "get_tests", "get_vm", "suite_cache", "vm_cache"]
 
 VERSION: Final = "1.25.0+ds-1"
 """Of Debian's package."""
+CLIENT_TESTS: Final = "mpremote-client"
+"""The folder of mpremote's own tests, in that of MicroPython's."""
 _SUITE: Final = "trixie"
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _PACKAGES: Final = ("micropython", "libc6", "libffi8", "libmbedcrypto16", "libmbedtls21", "libmbedx509-7")
@@ -78,7 +80,7 @@ def get_tests(folder: Path) -> bool:
 
     Raises BenchError if they cannot be had here.
     """
-    if folder.is_dir():
+    if (folder / CLIENT_TESTS).is_dir():
         return False
     if shutil.which("apt-get") is None or not _KEYRING.is_file():
         raise _no_vm("its tests come from Debian's source package", "run on Debian")
@@ -94,6 +96,9 @@ def get_tests(folder: Path) -> bool:
             wanted = [it for it in tar.getmembers() if it.isfile() and "/tests/" in it.name]
             tar.extractall(work / "new", wanted, filter="data")
         (tests,) = (work / "new").glob("*/tests")
+        (client,) = (work / "new").glob("*/tools/mpremote/tests")
+        os.replace(client, tests / CLIENT_TESTS)
+        shutil.rmtree(folder, ignore_errors=True)
         os.replace(tests, folder)
     return True
 

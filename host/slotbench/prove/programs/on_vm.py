@@ -51,6 +51,7 @@ class VmPrograms:
     def run(self, program: Program) -> str:
         """Run a program; what it printed."""
         flash = factory_flash(self._profile, [], log=False)
+        flash.poke(self._profile.filesystem.start, b"\xff" * self._profile.filesystem.size)
         flash.clock = Clock()
         soc = Soc(flash, seed=1, unique_id=_UNIQUE_ID)
         soc.power_off()

@@ -1,0 +1,41 @@
+"""mpremote's own tests, of MicroPython's source, on a board with an emulated chip; one of them without --whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slotbench.micropython_vm import CLIENT_TESTS, suite_cache
+from support.chip.bench import ChipBench, need_slirp, plain_folder, recent_micropython
+from support.sampling import Sampler
+
+PASSES = ("test_eval_exec_run", "test_filesystem", "test_mip_local_install", "test_mount", "test_recursive_cp")
+FAILS = {"test_resume": "after `disconnect` it lets mpremote search for a port, and that of a test is a pty"}
+LONG = "test_filesystem"
+LIMIT_S = 400
+
+
+def test_its_scripts_say_what_they_say_on_a_board(core: Path, tmp_path: Path, sampler: Sampler) -> None:
+    need_slirp()
+    scripts = suite_cache() / CLIENT_TESTS
+    if not scripts.is_dir():
+        pytest.skip("tools/get-micropython --tests fetches them")
+    assert {path.stem for path in scripts.glob("test_*.sh")} == {*PASSES, *FAILS}, "the table is of another version"
+    names = PASSES if sampler.whole else [name for name in PASSES if name != LONG]
+    with ChipBench(plain_folder(tmp_path / "lamp1", recent_micropython()[0])) as bench:
+        bench.until_shown(">>> ")
+        for name in sampler.draw("mpremote's own tests", names, 1):
+            folder = tmp_path / name
+            folder.mkdir()
+            program = tmp_path / f"{name}.mpremote"
+            program.write_text(f'#!/bin/sh\nexec {sys.executable} -m mpremote connect {bench.tty} "$@"\n')
+            program.chmod(0o755)
+            run = subprocess.run(
+                ["bash", scripts / f"{name}.sh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT_S,
+                env={**os.environ, "MPREMOTE": str(program), "TMP": str(folder), "PYTHONUNBUFFERED": "1"}, check=False)
+            said = run.stdout.decode().replace("\r", "").replace(str(folder), "${TMP}")
+            assert said == (scripts / f"{name}.sh.exp").read_text(encoding="utf-8"), name
