@@ -32,7 +32,7 @@ class Server(Peers):
     def name_server(self) -> Datagrams:
         server, coming = self, deque[bytes]()
 
-        class Link:
+        class ResolverLink:
             def send(self, data: bytes) -> None:
                 server.asked.append(data)
                 coming.extend(server.answers(data))
@@ -43,7 +43,7 @@ class Server(Peers):
             def close(self) -> None:
                 coming.clear()
 
-        return Link()
+        return ResolverLink()
 
 
 def resolved(server: Server, make_board: Callable[..., DeviceBoard], name: str = NAME) -> tuple[Any, int]:

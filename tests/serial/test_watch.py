@@ -17,6 +17,7 @@ import pytest
 from slotbench.formats.application_record import FILES, ApplicationRecord, Folder, FolderState, newest_record
 from slotbench.formats.release import DEVELOPMENT
 from support.live.bench import make_folder
+from support.programs.pool import python
 from support.serial.bench import SerialBench, plain_folder
 from support.serial.clients import slotbench
 from support.serial.web_repl import WebReplBridge
@@ -63,7 +64,7 @@ class Watching:
             **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1",
             "SLOTBENCH_WEBREPL_PASSWORD": "secret"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "slotbench", "watch", *map(str, arguments)], env=environment, text=True,
+            [python(), "-m", "slotbench", "watch", *map(str, arguments)], env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         self.said = ""
         self._news = threading.Condition()

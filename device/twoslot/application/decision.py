@@ -8,8 +8,8 @@ from twoslot.constants import (
     REPORT_LAST_RESORT, REPORT_UNPROVEN, ROUNDS_MOST, SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
 )  # fmt: skip
 
-# FORMATS.md, end of an attempt: both watchdogs, the exception of the chip, that of the program.
-_CRASHES = (2, 3, 4, 10)
+# FORMATS.md, end of an attempt: both watchdogs and the exception.
+_CRASHES = (2, 3, 4)
 
 
 def end_attempt(record, code):

@@ -134,7 +134,7 @@ def ship(
         beneath = _firmware_beneath(for_path, images, paths, fields["channel"])
     bundle = read_bundle(app, beneath, as_source, not_secret) if app is not None else None
 
-    def plan() -> _Plan:
+    def plan() -> _ShipPlan:
         return _plan(
             images, bundle, beneath, paths, boards=target_boards, fs_upgrade=fs_upgrade, data=data,
             needs=needs, patches=patches, **fields)
@@ -189,7 +189,7 @@ def _firmware_beneath(
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _ShipPlan:
     """What is to be done with a firmware, with a program, or with both. `beneath` is the firmware that the
     program is tried under, None where none is known.
     """
@@ -236,7 +236,7 @@ def _plan(
     images: Sequence[bytes], bundle: Bundle | None, beneath: bytes | None, paths: ReleasePaths, *,
     fs_upgrade: bool, data: int, needs: int | None, counter: int | None, floor: int, patches: int,
     **fields: Any,
-) -> _Plan:
+) -> _ShipPlan:
     """The plan. --counter and --floor are those of the firmware where there are both."""
     firmware = shipping.plan_shipment(
         images, paths, now=now(), fs_upgrade=fs_upgrade, counter=counter, floor=floor, patches=patches,
@@ -246,7 +246,7 @@ def _plan(
         bundle, paths, now=now(), data=data, needs=needs, counter=None if images else counter,
         floor=0 if images else floor, firmware=firmware.release if firmware is not None else None, **fields,
     ) if bundle is not None else None
-    return _Plan(firmware, program, beneath)
+    return _ShipPlan(firmware, program, beneath)
 
 
 def _ask_server(server: str, head: Head) -> None:
@@ -259,7 +259,7 @@ def _ask_server(server: str, head: Head) -> None:
 
 
 def _carry_out(
-    planned: _Plan, plan: Callable[[], _Plan], reasons: tuple[Preflight | None, Preflight | None],
+    planned: _ShipPlan, plan: Callable[[], _ShipPlan], reasons: tuple[Preflight | None, Preflight | None],
     passphrase_file: Path | None, key_paths: tuple[Path, Path], patches: int,
 ) -> Head:
     """Do what is planned. The passphrases come first: a mistake in one costs no preflight."""
@@ -301,7 +301,7 @@ def _carry_out(
 
 
 def _say_plan(
-    planned: _Plan, reasons: tuple[Preflight | None, Preflight | None], files: tuple[Path, ...],
+    planned: _ShipPlan, reasons: tuple[Preflight | None, Preflight | None], files: tuple[Path, ...],
     key_paths: tuple[Path, Path],
 ) -> None:
     if planned.firmware is not None:
@@ -354,7 +354,7 @@ def _say_steps(
     click.echo(f"  sign       {'done before' if is_signed else f'with {key_path}'}")
 
 
-def _fields(planned: _Plan, head: Head | None, dry_run: bool) -> dict[str, object]:
+def _fields(planned: _ShipPlan, head: Head | None, dry_run: bool) -> dict[str, object]:
     firmware, program = planned.firmware, planned.program
     release = firmware.release if firmware is not None else None
     return {

@@ -35,7 +35,7 @@ PERSON = Actor("somebody")
 FLEET = 40
 
 
-class Course:
+class RolloutCourse:
     """A rollout of counter 7 among boards that run 5."""
 
     def __init__(self, database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float]) -> None:
@@ -105,13 +105,13 @@ def publish(
 @pytest.fixture
 def course(
     database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], publish: Callable[..., Head],
-) -> Course:
+) -> RolloutCourse:
     publish(7)
     fill(database, FLEET)
-    return Course(database, site, ring, clock)
+    return RolloutCourse(database, site, ring, clock)
 
 
-def test_a_good_release_goes_to_all(course: Course) -> None:
+def test_a_good_release_goes_to_all(course: RolloutCourse) -> None:
     course.begin()
     first = course.turn()
     assert (first.state, first.percent, course.head.percent) == ("running", 10, 10)
@@ -130,7 +130,7 @@ def test_a_good_release_goes_to_all(course: Course) -> None:
         ("the rollout itself", "rollout running"), ("the rollout itself", "rollout done")]
 
 
-def test_each_step_is_above_the_last_and_is_written_down_beside_the_keys(course: Course) -> None:
+def test_each_step_is_above_the_last_and_is_written_down_beside_the_keys(course: RolloutCourse) -> None:
     before = course.head.seq
     course.begin()
     seq = course.turn().seq
@@ -139,7 +139,7 @@ def test_each_step_is_above_the_last_and_is_written_down_beside_the_keys(course:
     assert mark.head("stable") == course.head, "the file beside the keys knows it"
 
 
-def test_a_bad_release_is_paused_in_the_turn_after_the_report(course: Course, recorder: BoardRecorder) -> None:
+def test_a_bad_release_is_paused_in_the_turn_after_the_report(course: RolloutCourse, recorder: BoardRecorder) -> None:
     course.begin()
     course.turn()
     course.confirm(10)
@@ -154,7 +154,7 @@ def test_a_bad_release_is_paused_in_the_turn_after_the_report(course: Course, re
     assert course.turn(1).state == "running", "the failure was accepted"
 
 
-def test_silence_after_a_download_pauses(course: Course) -> None:
+def test_silence_after_a_download_pauses(course: RolloutCourse) -> None:
     course.begin()
     course.turn()
     course.confirm(10, running=5, report_counter=5, last_seen=NOW)
@@ -165,7 +165,7 @@ def test_silence_after_a_download_pauses(course: Course) -> None:
     assert view.state == "paused" and "fell silent" in view.reason and course.head.paused
 
 
-def test_boards_that_confirmed_are_silent_later(course: Course) -> None:
+def test_boards_that_confirmed_are_silent_later(course: RolloutCourse) -> None:
     course.begin(soak_s=90 * 86400)
     course.turn()
     course.confirm(10, last_seen=NOW)
@@ -175,7 +175,7 @@ def test_boards_that_confirmed_are_silent_later(course: Course) -> None:
     assert course.turn().state == "paused"
 
 
-def test_a_fleet_that_is_not_heard_goes_no_further(course: Course) -> None:
+def test_a_fleet_that_is_not_heard_goes_no_further(course: RolloutCourse) -> None:
     course.clock[0] += 20 * 86400
     course.begin()
     course.turn()
@@ -183,7 +183,7 @@ def test_a_fleet_that_is_not_heard_goes_no_further(course: Course) -> None:
     assert course.turn().reason == "no board of the channel was heard of lately" and course.head.percent == 10
 
 
-def test_a_person_pauses_resumes_and_aborts(course: Course) -> None:
+def test_a_person_pauses_resumes_and_aborts(course: RolloutCourse) -> None:
     course.begin()
     course.turn()
     course.ask("pause")
@@ -197,7 +197,7 @@ def test_a_person_pauses_resumes_and_aborts(course: Course) -> None:
             course.ask(what)
 
 
-def test_heads_that_others_sign_are_followed(course: Course, publish: Callable[..., Head]) -> None:
+def test_heads_that_others_sign_are_followed(course: RolloutCourse, publish: Callable[..., Head]) -> None:
     course.begin(steps=(10, 50, 100))
     course.turn()
     channel = Channel(course.site, course.ring.document, course.ring.load("online"))
@@ -216,7 +216,7 @@ def test_heads_that_others_sign_are_followed(course: Course, publish: Callable[.
 
 
 def test_a_process_that_dies_after_signing_signs_nothing_twice(
-    course: Course, monkeypatch: pytest.MonkeyPatch,
+    course: RolloutCourse, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     course.begin()
     with monkeypatch.context() as dying:
@@ -231,7 +231,7 @@ def test_a_process_that_dies_after_signing_signs_nothing_twice(
     assert (view.percent, view.step_at, course.head.seq) == (10, NOW + LEASE_S + 1, seq)
 
 
-def test_one_process_at_a_time(course: Course) -> None:
+def test_one_process_at_a_time(course: RolloutCourse) -> None:
     course.begin()
     other = course.new_runner()
     course.turn()
@@ -244,7 +244,7 @@ def test_one_process_at_a_time(course: Course) -> None:
     assert course.view.state == "paused"
 
 
-def test_heads_are_renewed_before_they_expire(course: Course) -> None:
+def test_heads_are_renewed_before_they_expire(course: RolloutCourse) -> None:
     seq, expires = course.head.seq, course.head.expires
     course.clock[0] = expires - RENEWED_S
     course.runner.step()
@@ -255,7 +255,7 @@ def test_heads_are_renewed_before_they_expire(course: Course) -> None:
     assert course.head.percent == 0
 
 
-def test_what_cannot_be_signed_is_said_and_tried_again(course: Course) -> None:
+def test_what_cannot_be_signed_is_said_and_tried_again(course: RolloutCourse) -> None:
     course.begin()
     course.runner = course.new_runner(ExternalSigner(["false"], course.ring.keys))
     with pytest.raises(BenchError, match="the signer did not sign"):
@@ -267,7 +267,7 @@ def test_what_cannot_be_signed_is_said_and_tried_again(course: Course) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
-def test_a_command_signs(course: Course) -> None:
+def test_a_command_signs(course: RolloutCourse) -> None:
     def openssl(key: str) -> ExternalSigner:
         return ExternalSigner(
             ["openssl", "dgst", "-sha256", "-sign", str(getattr(course.ring, key))], course.ring.keys)
@@ -296,7 +296,7 @@ def test_what_a_command_does_wrong_is_said(ring: KeyRing, command: list[str], sa
     ("all", "counter 7 is offered to 100 % of the boards already"),
     ("twice", "another rollout is under way here"),
 ])
-def test_a_rollout_that_makes_no_sense_does_not_begin(course: Course, prepare: str, said: str) -> None:
+def test_a_rollout_that_makes_no_sense_does_not_begin(course: RolloutCourse, prepare: str, said: str) -> None:
     channel = Channel(course.site, course.ring.document, course.ring.load("online"))
     if prepare == "nobody":
         with course.database.writing() as connection:
