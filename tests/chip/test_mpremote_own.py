@@ -13,8 +13,11 @@ from slotbench.micropython_vm import CLIENT_TESTS, suite_cache
 from support.chip.bench import ChipBench, need_slirp, plain_folder, recent_micropython
 from support.sampling import Sampler
 
-PASSES = ("test_eval_exec_run", "test_filesystem", "test_mip_local_install", "test_mount", "test_recursive_cp")
-FAILS = {"test_resume": "after `disconnect` it lets mpremote search for a port, and that of a test is a pty"}
+PASSES = ("test_eval_exec_run", "test_filesystem", "test_mip_local_install", "test_recursive_cp")
+FAILS = {
+    "test_mount": "mpremote 1.29 says that it has mounted before the program prints, that of 1.25 behind it",
+    "test_resume": "after `disconnect` it lets mpremote search for a port, and that of a test is a pty",
+}
 LONG = "test_filesystem"
 LIMIT_S = 400
 
