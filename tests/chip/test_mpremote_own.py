@@ -13,12 +13,12 @@ from slotbench.micropython_vm import CLIENT_TESTS, suite_cache
 from support.chip.bench import ChipBench, need_slirp, plain_folder, recent_micropython
 from support.sampling import Sampler
 
-PASSES = ("test_eval_exec_run", "test_filesystem", "test_mip_local_install", "test_recursive_cp")
+PASSES = ("test_eval_exec_run", "test_mip_local_install", "test_recursive_cp")
 FAILS = {
+    "test_filesystem": "three minutes of copying in one heap: at times it has no 704 bytes in one piece left",
     "test_mount": "mpremote 1.29 says that it has mounted before the program prints, that of 1.25 behind it",
     "test_resume": "after `disconnect` it lets mpremote search for a port, and that of a test is a pty",
 }
-LONG = "test_filesystem"
 LIMIT_S = 400
 
 
@@ -28,10 +28,9 @@ def test_its_scripts_say_what_they_say_on_a_board(core: Path, tmp_path: Path, sa
     if not scripts.is_dir():
         pytest.skip("tools/get-micropython --tests fetches them")
     assert {path.stem for path in scripts.glob("test_*.sh")} == {*PASSES, *FAILS}, "the table is of another version"
-    names = PASSES if sampler.whole else [name for name in PASSES if name != LONG]
     with ChipBench(plain_folder(tmp_path / "lamp1", recent_micropython()[0])) as bench:
         bench.until_shown(">>> ")
-        for name in sampler.draw("mpremote's own tests", names, 1):
+        for name in sampler.draw("mpremote's own tests", PASSES, 1):
             folder = tmp_path / name
             folder.mkdir()
             program = tmp_path / f"{name}.mpremote"

@@ -73,8 +73,7 @@ def test_status(path: Path, slotbench: Any) -> None:
         "head seq 4", "report 0 (nothing)", "next slot B"]
     assert json.loads(slotbench("status", "--dump", path, "--json").out)["result"] == {
         "slot": "B", "version": "2", "counter": 2, "why": 2, "confirmed": False, "spare": "1", "floor": 1,
-        "bad": 0, "head": 4, "report": 0, "next": "B", "hook": None, "twoslot": None, "hook_version": None,
-        "more": {}}
+        "bad": 0, "head": 4, "report": 0, "next": "B", "hook": None, "twoslot": None, "hook_version": None}
 
 
 @pytest.mark.parametrize("verb", [("inspect",), ("status", "--dump")])
@@ -178,7 +177,7 @@ def test_a_status_with_keys_of_a_newer_twoslot_is_shown(monkeypatch: pytest.Monk
         "head": 4, "report": 0, "next": "A", "weather": "mild"}
     monkeypatch.setattr(status_command, "query_status", lambda port, without_main: told)
     assert "  weather    mild\n" in slotbench("status", "--port", "x").out
-    assert json.loads(slotbench("status", "--port", "x", "--json").out)["result"]["more"] == {"weather": "mild"}
+    assert json.loads(slotbench("status", "--port", "x", "--json").out)["result"]["weather"] == "mild"
     del told["floor"]
     ran = slotbench("status", "--port", "x")
     assert ran.code == 1 and "the board's status lacks a key; use the slotbench version of" in ran.err

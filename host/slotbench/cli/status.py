@@ -62,7 +62,7 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
 
 def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
     if as_json:
-        echo_result(facts)
+        echo_result(facts.as_dict())
         return
     click.echo(head)
     for label, words in _lines(facts):

@@ -349,9 +349,14 @@ class AttackDemo:
             "interval_s": _INTERVAL_S, "device_id": _NAME}
 
     def _kept(self) -> str:
-        """A digest of the running image and of the user's files."""
+        """A digest of the running image and of the user's files.
+
+        Where littlefs has the files in flash, these count, and not the blocks that it wrote them to.
+        """
         slot = self.profile.slots[self._slot()]
-        regions = [slot.image, slot.descriptor, self.profile.filesystem, self.profile.loader]
+        regions = [slot.image, slot.descriptor, self.profile.loader]
+        if self.board.soc.filesystem is None:
+            regions.append(self.profile.filesystem)
         if not self.profile.in_place:
             regions.append(self.profile.window)
         kept = hashlib.sha256(repr(sorted(self.board.files.items())).encode())

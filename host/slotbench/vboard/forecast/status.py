@@ -55,6 +55,11 @@ class BoardStatus:
     more: Mapping[str, object] = field(default_factory=dict)
     """Keys that this slotbench does not know: a newer twoslot has more of them."""
 
+    def as_dict(self) -> dict[str, object]:
+        """The dict that the board gives, what this slotbench does not know included."""
+        known = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "more"}
+        return known | dict(self.more)
+
     @classmethod
     def of_board(cls, told: Mapping[str, Any]) -> Self:
         """The status in the dict that a board gives. Raises BenchError when a key is missing."""
